@@ -1,0 +1,63 @@
+# Everything runs from one virtual environment; `make run` and `make test` need
+# only Python >= 3.11 and make.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes
+UV_COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
+
+.DEFAULT_GOAL := help
+.PHONY: help run serve emulator test check format lint types contracts openapi lock clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+$(VENV)/demo.stamp: requirements/emulator.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP_INSTALL) -r requirements/emulator.txt
+	@touch $@
+
+$(VENV)/dev.stamp: requirements/dev.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP_INSTALL) -r requirements/dev.txt
+	@touch $@ $(VENV)/demo.stamp
+
+run: $(VENV)/demo.stamp  ## emulator and service; asks one question about a picture, then serves
+	$(BIN)/python -m app dev
+
+serve: $(VENV)/demo.stamp  ## the service alone, in front of Amazon Bedrock
+	$(BIN)/python -m app serve
+
+emulator: $(VENV)/demo.stamp  ## the emulator alone
+	$(BIN)/python -m app.emulator
+
+test: $(VENV)/dev.stamp  ## the whole test suite
+	$(BIN)/python -m pytest -n auto --dist loadgroup
+
+check: $(VENV)/dev.stamp lint types contracts test  ## all that CI runs: format, lint, types, import contract, tests
+
+format: $(VENV)/dev.stamp  ## rewrite the sources in the project's format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(VENV)/dev.stamp
+	$(BIN)/mypy
+
+contracts: $(VENV)/dev.stamp
+	$(BIN)/lint-imports
+
+openapi: $(VENV)/dev.stamp  ## export openapi/openapi.json
+	$(BIN)/python -m app openapi > openapi/openapi.json
+
+lock: $(VENV)/dev.stamp  ## recompile the requirement files from pyproject.toml
+	$(UV_COMPILE) --all-extras --group dev -o requirements/dev.txt
+	$(UV_COMPILE) --extra emulator -c requirements/dev.txt -o requirements/emulator.txt
+	$(UV_COMPILE) -c requirements/dev.txt -o requirements/service.txt
+
+clean:  ## remove what the targets made
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

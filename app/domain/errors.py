@@ -1,0 +1,301 @@
+"""The error catalogue: every failure that a caller can be told about.
+
+::
+
+    ServiceError
+    ├── RequestError          the caller can mend it; nothing was spent
+    │   └── ImageError        a picture is at fault
+    ├── CapacityError         this service is too busy; the same call may work later
+    └── UpstreamError         Amazon Bedrock refused or failed
+
+A class is one stable ``code``. How a code is rendered (RFC 9457, or an SDK's own shape)
+is up to `app.api`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One offending field of a request."""
+
+    field: str
+    """Path of the field, dotted, with list positions: ``images.0``."""
+    code: str
+    """What kind of fault it is, for example ``unknown_field``."""
+    message: str
+    """What was wrong and what would be accepted."""
+
+
+class ServiceError(Exception):
+    """A failure with a stable code. Never carries prompts, image bytes or keys."""
+
+    code: ClassVar[str]
+    status: ClassVar[int]
+    """The HTTP status it is answered with."""
+    title: ClassVar[str]
+    """A few words, the same for every occurrence."""
+    retryable: ClassVar[bool] = False
+    """Whether the same call may succeed later."""
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        errors: tuple[FieldError, ...] = (),
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        """What was wrong this time, and what would be accepted."""
+        self.errors = errors
+        self.retry_after = retry_after
+        """Seconds after which a retry is worth it, where known."""
+
+
+# --- the caller can mend it -------------------------------------------------------------
+
+
+class RequestError(ServiceError):
+    """The request is at fault."""
+
+
+class NotFoundError(RequestError):
+    """No such path."""
+
+    code, status, title = "not_found", 404, "Not found"
+
+
+class MethodNotAllowedError(RequestError):
+    """The path exists, but not for this method."""
+
+    code, status, title = "method_not_allowed", 405, "Method not allowed"
+
+
+class UnsupportedContentTypeError(RequestError):
+    """The body is in a form that this endpoint does not take."""
+
+    code, status, title = "unsupported_content_type", 415, "Unsupported content type"
+
+
+class BodyTooLargeError(RequestError):
+    """The request body is over the limit."""
+
+    code, status, title = "body_too_large", 413, "Request body too large"
+
+
+class MalformedJsonError(RequestError):
+    """The body is not JSON."""
+
+    code, status, title = "malformed_json", 400, "Malformed JSON"
+
+
+class MalformedBodyError(RequestError):
+    """The multipart body can't be parsed, or the connection ended within it."""
+
+    code, status, title = "malformed_body", 400, "Malformed request body"
+
+
+class InvalidParameterError(RequestError):
+    """A field has the wrong type or a value out of its range."""
+
+    code, status, title = "invalid_parameter", 422, "Invalid parameter"
+
+
+class UnknownFieldError(RequestError):
+    """A field that the endpoint does not know."""
+
+    code, status, title = "unknown_field", 422, "Unknown field"
+
+
+class PromptMissingError(RequestError):
+    """Neither a prompt nor an image was given."""
+
+    code, status, title = "prompt_missing", 422, "Prompt missing"
+
+
+class InvalidBase64Error(RequestError):
+    """An image's text is not base64, or not a base64 data URI."""
+
+    code, status, title = "invalid_base64", 422, "Invalid base64"
+
+
+# --- a picture is at fault --------------------------------------------------------------
+
+
+class ImageError(RequestError):
+    """A picture can't be used. Always raised before anything is spent."""
+
+
+class TooManyImagesError(ImageError):
+    """More pictures than one request may carry."""
+
+    code, status, title = "too_many_images", 422, "Too many images"
+
+
+class NotAnImageError(ImageError):
+    """The bytes are empty, no picture that can be recognised, or a damaged one."""
+
+    code, status, title = "not_an_image", 422, "Not an image"
+
+
+class UnsupportedImageTypeError(ImageError):
+    """A recognised file type that is not accepted here."""
+
+    code, status, title = "unsupported_image_type", 415, "Unsupported image type"
+
+
+class ImageTooLargeError(ImageError):
+    """A picture has more bytes than the limit."""
+
+    code, status, title = "image_too_large", 413, "Image too large"
+
+
+class ImageTooManyPixelsError(ImageError):
+    """A picture has more pixels, or a longer side, than the limit. Read from its header."""
+
+    code, status, title = "image_too_many_pixels", 413, "Image has too many pixels"
+
+
+# --- this service is too busy -----------------------------------------------------------
+
+
+class CapacityError(ServiceError):
+    """This service can't take the call now."""
+
+    retryable = True
+
+
+class InternalError(ServiceError):
+    """A fault of this service; the log has its trace under the request's id."""
+
+    code, status, title = "internal_error", 500, "Internal error"
+
+
+# --- Amazon Bedrock refused or failed ---------------------------------------------------
+
+
+class UpstreamError(ServiceError):
+    """Amazon Bedrock refused or failed, in a way that no other class describes."""
+
+    code, status, title = "upstream_error", 502, "Upstream error"
+
+
+class ModelEndOfLifeError(UpstreamError):
+    """The configured model version is retired on Bedrock."""
+
+    code, status, title = "model_end_of_life", 502, "Model reached its end of life"
+
+
+class ModelLegacyError(UpstreamError):
+    """The configured model is legacy and closed to accounts that did not use it lately."""
+
+    code, status, title = "model_legacy", 502, "Model is legacy and closed to this account"
+
+
+class ModelNotFoundError(UpstreamError):
+    """Bedrock does not know the configured model id in the configured region."""
+
+    code, status, title = "model_not_found", 502, "Model not found upstream"
+
+
+class OnDemandUnsupportedError(UpstreamError):
+    """The configured id is a bare model id; the model is only served by an inference profile."""
+
+    code, status, title = "on_demand_unsupported", 502, "Model needs an inference profile"
+
+
+class UpstreamAccessDeniedError(UpstreamError):
+    """The service's AWS identity may not call the model."""
+
+    code, status, title = "upstream_access_denied", 502, "Access denied by AWS"
+
+
+class UpstreamCredentialsError(UpstreamError):
+    """The service has no AWS credentials, or AWS does not accept them."""
+
+    code, status, title = "upstream_credentials", 502, "AWS credentials missing or refused"
+
+
+class UpstreamValidationError(UpstreamError):
+    """Bedrock found the request invalid although this service let it through."""
+
+    code, status, title = "upstream_validation", 400, "Request refused by the model"
+
+
+class ModelThrottledError(UpstreamError):
+    """Bedrock's token quota is used up for the moment."""
+
+    code, status, title, retryable = "model_throttled", 429, "Model throttled", True
+
+
+class UpstreamQuotaError(UpstreamError):
+    """An account quota is used up; waiting does not help."""
+
+    code, status, title = "upstream_quota_exceeded", 429, "AWS service quota exceeded"
+
+
+class ModelLoadingError(UpstreamError):
+    """An imported model is being loaded; it answers within minutes."""
+
+    code, status, title, retryable = "model_loading", 503, "Model is loading", True
+
+
+class ModelOverloadedError(UpstreamError):
+    """Bedrock has no capacity for the model at the moment."""
+
+    code, status, title, retryable = "model_overloaded", 503, "Model overloaded", True
+
+
+class ModelTimeoutError(UpstreamError):
+    """The model took longer than Bedrock allows."""
+
+    code, status, title, retryable = "model_timeout", 504, "Model timed out", True
+
+
+class ModelFailedError(UpstreamError):
+    """The model failed while answering."""
+
+    code, status, title, retryable = "model_failed", 502, "Model failed", True
+
+
+class UpstreamUnavailableError(UpstreamError):
+    """Bedrock answered with a server fault."""
+
+    code, status, title, retryable = "upstream_unavailable", 503, "Upstream unavailable", True
+
+
+class UpstreamUnreachableError(UpstreamError):
+    """No connection to Bedrock could be made, or it broke before an answer began."""
+
+    code, status, title, retryable = "upstream_unreachable", 502, "Upstream unreachable", True
+
+
+class UpstreamTimeoutError(UpstreamError):
+    """No answer within the read timeout. The call may have been billed."""
+
+    code, status, title = "upstream_timeout", 504, "Upstream timed out"
+
+
+class StreamTruncatedError(UpstreamError):
+    """The stream ended without its final chunk."""
+
+    code, status, title, retryable = "stream_truncated", 502, "Stream ended early", True
+
+
+class UpstreamAnswerError(UpstreamError):
+    """Bedrock's answer can't be read."""
+
+    code, status, title = "upstream_answer_unreadable", 502, "Upstream answer unreadable"
+
+
+def catalogue() -> Iterator[type[ServiceError]]:
+    """Every class that has a code, parents before children."""
+    pending: list[type[ServiceError]] = [ServiceError]
+    while pending:
+        error = pending.pop(0)
+        if "code" in vars(error):
+            yield error
+        pending.extend(error.__subclasses__())

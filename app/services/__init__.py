@@ -1,0 +1,1 @@
+"""Use cases. They know the domain, neither HTTP nor AWS."""
