@@ -168,6 +168,12 @@ class CapacityError(ServiceError):
     retryable = True
 
 
+class NotReadyError(CapacityError):
+    """The service can't serve requests yet, or no longer."""
+
+    code, status, title = "not_ready", 503, "Not ready"
+
+
 class InternalError(ServiceError):
     """A fault of this service; the log has its trace under the request's id."""
 

@@ -17,13 +17,13 @@ class ImageType(StrEnum):
     AVIF = "image/avif"
 
     @property
-    def format(self) -> str:
+    def short_name(self) -> str:
         """The name that Converse uses: ``jpeg``, ``png``, ``webp``, ``gif``."""
         return self.value.removeprefix("image/")
 
 
 @dataclass(frozen=True, slots=True)
-class Warning:
+class Caveat:
     """Something that the caller should know about an answer that was given all the same."""
 
     code: str
@@ -39,6 +39,15 @@ class ReceivedImage:
     """The media type that came with it (data URI, form part, Content-Type), if any."""
     name: str = "images.0"
     """Where it stood in the request, for error messages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Base64Image:
+    """A picture as base64 text or as a data URI, not yet decoded."""
+
+    text: str
+    declared_type: str | None = None
+    name: str = "images.0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,4 +100,4 @@ class ImageReport:
     canvas: Canvas
     scale: float
     """Prepared size over received size along the longer side, at most 1."""
-    warnings: tuple[Warning, ...] = ()
+    warnings: tuple[Caveat, ...] = ()

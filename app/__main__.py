@@ -1,0 +1,60 @@
+"""The command line: ``python -m app serve | dev | openapi``."""
+
+import argparse
+import asyncio
+import sys
+
+import orjson
+import uvicorn
+
+from app import dev, telemetry, wiring
+from app.main import create_app
+from app.settings import Settings, SettingsError, load
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m app", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("serve", help="serve HTTP in front of Amazon Bedrock")
+    commands.add_parser("dev", help="serve in front of the emulator, and ask a first question")
+    commands.add_parser("openapi", help="print the OpenAPI document")
+    command = parser.parse_args(arguments).command
+    try:
+        return {"serve": serve, "dev": dev_server, "openapi": openapi}[command]()
+    except SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+
+
+def serve() -> int:
+    """Serve until SIGTERM or SIGINT."""
+    settings = load()
+    telemetry.configure(settings.log_level)
+    uvicorn.run(
+        create_app(settings, wiring.open_services),
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        loop="uvloop",
+        http="httptools",
+    )
+    return 0
+
+
+def dev_server() -> int:
+    """Serve in front of the emulator; no AWS account is needed."""
+    return asyncio.run(dev.run(load()))
+
+
+def openapi() -> int:
+    """Print the OpenAPI document. Opens nothing and needs no configuration."""
+    document = create_app(Settings.model_construct(), wiring.open_services).openapi()
+    sys.stdout.write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode() + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+"""The Converse operation's request and answer. Pure.
+
+Bedrock renders the model's template itself, so texts go as they are but for special tokens,
+which are neutralised here too: that Bedrock escapes them is not documented.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from app.adapters.bedrock import llama
+from app.domain.errors import InvalidParameterError, UpstreamAnswerError
+from app.domain.generation import Completion, ModelRequest, StopReason, Turn, Usage
+from app.domain.image import PreparedImage
+
+if TYPE_CHECKING:
+    from types_aiobotocore_bedrock_runtime.type_defs import ContentBlockTypeDef, MessageTypeDef
+
+_STOP_REASONS = {
+    "end_turn": StopReason.STOP,
+    "stop_sequence": StopReason.STOP,
+    "max_tokens": StopReason.LENGTH,
+    "model_context_window_exceeded": StopReason.LENGTH,
+    "guardrail_intervened": StopReason.GUARDRAIL,
+    "content_filtered": StopReason.GUARDRAIL,
+}
+
+
+def to_converse(request: ModelRequest) -> dict[str, Any]:
+    """Return the operation's parameters but for the model id."""
+    if request.raw_prompt:
+        raise InvalidParameterError(
+            "raw_prompt: the converse dialect has Bedrock write the template; a raw prompt needs "
+            "the invoke dialect"
+        )
+    parameters: dict[str, Any] = {
+        "messages": [_message(turn) for turn in request.turns],
+        "inferenceConfig": {
+            "maxTokens": request.sampling.max_gen_len,
+            "temperature": request.sampling.temperature,
+            "topP": request.sampling.top_p,
+        },
+    }
+    if request.system:
+        parameters["system"] = [{"text": llama.neutralise(request.system)}]
+    return parameters
+
+
+def _message(turn: Turn[PreparedImage]) -> "MessageTypeDef":
+    content: list[ContentBlockTypeDef] = [
+        {"image": {"format": _format(image), "source": {"bytes": image.data}}}
+        for image in turn.images
+    ]
+    # Bedrock refuses a blank text block.
+    if turn.text.strip():
+        content.append({"text": llama.neutralise(turn.text)})
+    return {"role": turn.role.value, "content": content}
+
+
+def _format(image: PreparedImage) -> Any:  # noqa: ANN401 - a Literal of the stubs, a str of ours
+    return image.media_type.short_name
+
+
+def from_converse(answer: Mapping[str, Any]) -> Completion:
+    """Read an answer, or raise UpstreamAnswerError. Only the text is indispensable."""
+    try:
+        blocks = answer["output"]["message"]["content"]
+    except (KeyError, TypeError) as error:
+        raise UpstreamAnswerError("Bedrock's answer holds no message") from error
+    raw = answer.get("stopReason")
+    return Completion(
+        text="".join(block.get("text", "") for block in blocks),
+        usage=usage(answer.get("usage") or {}),
+        stop_reason=stop_reason(raw),
+        stop_reason_raw=raw,
+        latency_ms=(answer.get("metrics") or {}).get("latencyMs"),
+    )
+
+
+def stop_reason(raw: str | None) -> StopReason:
+    """Map Converse's ``stopReason``; unknown ones become OTHER."""
+    return _STOP_REASONS.get(raw or "", StopReason.OTHER)
+
+
+def usage(counts: Mapping[str, Any]) -> Usage:
+    """Map Converse's ``usage``."""
+    return Usage(counts.get("inputTokens"), counts.get("outputTokens"))

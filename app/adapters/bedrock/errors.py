@@ -1,0 +1,184 @@
+"""One table and one context manager through which AWS's failures become ours.
+
+AWS spells an error two ways: ``ThrottlingException`` in replies, ``throttlingException`` in
+event-stream frames. Both arrive as ClientError and are looked up the same way.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import aiohttp
+from botocore import exceptions as aws
+from botocore.parsers import ResponseParserError
+
+from app.domain import errors
+
+_END_OF_LIFE = (
+    "The configured model version is retired on Amazon Bedrock. The operator can import the same "
+    "weights (Custom Model Import) and set LLAMA_VISION_MODEL_ID to the imported model's ARN with "
+    "LLAMA_VISION_DIALECT=converse, or name a successor there."
+)
+_LEGACY = (
+    "The configured model is legacy on Amazon Bedrock and closed to AWS accounts that have not "
+    "used it lately. The operator can set LLAMA_VISION_MODEL_ID to an imported model's ARN or to "
+    "a successor."
+)
+_NOT_FOUND = (
+    "Amazon Bedrock does not know the configured model id in the configured region. The operator "
+    "should check LLAMA_VISION_MODEL_ID and LLAMA_VISION_REGION."
+)
+_ON_DEMAND = (
+    "The configured model is not served on demand under its bare id. The operator should set "
+    "LLAMA_VISION_MODEL_ID to its inference profile, such as us.meta.llama3-2-11b-instruct-v1:0."
+)
+_ACCESS_DENIED = (
+    "The service's AWS identity may not call the configured model. The operator should grant "
+    "bedrock:InvokeModel and bedrock:InvokeModelWithResponseStream on the inference profile and "
+    "on the model in each of its regions, and check model access; a new subscription takes "
+    "about 15 minutes."
+)
+CREDENTIALS = (
+    "The service has no valid AWS credentials. The operator should check what AWS's own chain "
+    "finds (environment, profile, role, or AWS_BEARER_TOKEN_BEDROCK, which wins over the others), "
+    "whether it has expired, and the machine's clock."
+)
+
+# What Bedrock calls it -> our class, and what to tell; "" passes Bedrock's own words on.
+TABLE: dict[str, tuple[type[errors.UpstreamError], str]] = {
+    "AccessDeniedException": (errors.UpstreamAccessDeniedError, _ACCESS_DENIED),
+    "ConflictException": (errors.UpstreamValidationError, ""),
+    "InternalServerException": (
+        errors.UpstreamUnavailableError,
+        "Amazon Bedrock had an internal fault.",
+    ),
+    "ModelErrorException": (errors.ModelFailedError, "The model failed while answering."),
+    "ModelNotReadyException": (
+        errors.ModelLoadingError,
+        "The imported model is being loaded; it answers within minutes.",
+    ),
+    "ModelStreamErrorException": (errors.ModelFailedError, "The model failed while answering."),
+    "ModelTimeoutException": (
+        errors.ModelTimeoutError,
+        "The model took longer than Amazon Bedrock allows; a smaller max_gen_len helps.",
+    ),
+    "ResourceNotFoundException": (errors.ModelNotFoundError, _NOT_FOUND),
+    "ServiceQuotaExceededException": (
+        errors.UpstreamQuotaError,
+        "An AWS service quota is used up. The operator can ask for more in Service Quotas.",
+    ),
+    "ServiceUnavailableException": (
+        errors.UpstreamUnavailableError,
+        "Amazon Bedrock is not available at the moment.",
+    ),
+    "ThrottlingException": (
+        errors.ModelThrottledError,
+        "Amazon Bedrock's token quota is used up for the moment. It reserves max_gen_len up "
+        "front, so a smaller one helps.",
+    ),
+    "ValidationException": (errors.UpstreamValidationError, ""),
+    # Not in Bedrock's model: AWS's common errors, from its front door.
+    "ExpiredTokenException": (errors.UpstreamCredentialsError, CREDENTIALS),
+    "IncompleteSignatureException": (errors.UpstreamCredentialsError, CREDENTIALS),
+    "InvalidSignatureException": (errors.UpstreamCredentialsError, CREDENTIALS),
+    "MissingAuthenticationTokenException": (errors.UpstreamCredentialsError, CREDENTIALS),
+    "UnrecognizedClientException": (errors.UpstreamCredentialsError, CREDENTIALS),
+}
+
+# For an answer with no AWS error type, as load balancers send them.
+_BY_STATUS = {
+    400: "ValidationException",
+    401: "UnrecognizedClientException",
+    403: "AccessDeniedException",
+    404: "ResourceNotFoundException",
+    408: "ModelTimeoutException",
+    424: "ModelErrorException",
+    429: "ThrottlingException",
+    500: "InternalServerException",
+    502: "ServiceUnavailableException",
+    503: "ServiceUnavailableException",
+    504: "ServiceUnavailableException",
+}
+
+# Bedrock says these in the message of a broader error.
+_BY_MESSAGE: tuple[tuple[str, type[errors.UpstreamError], str], ...] = (
+    ("end of its life", errors.ModelEndOfLifeError, _END_OF_LIFE),
+    ("end of life", errors.ModelEndOfLifeError, _END_OF_LIFE),
+    ("legacy", errors.ModelLegacyError, _LEGACY),
+    ("on-demand throughput isn", errors.OnDemandUnsupportedError, _ON_DEMAND),
+    ("model identifier is invalid", errors.ModelNotFoundError, _NOT_FOUND),
+)
+_SPEAKING = ("ResourceNotFoundException", "ValidationException", "AccessDeniedException")
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise what AWS's client raises as an `app.domain.errors.UpstreamError`."""
+    try:
+        yield
+    except aws.ClientError as error:
+        raise from_client_error(error) from error
+    except (
+        aws.NoCredentialsError,
+        aws.PartialCredentialsError,
+        aws.CredentialRetrievalError,
+        aws.SSOError,
+        aws.TokenRetrievalError,
+        aws.ProfileNotFound,
+    ) as error:
+        raise errors.UpstreamCredentialsError(CREDENTIALS) from error
+    except (aws.ReadTimeoutError, aiohttp.SocketTimeoutError) as error:
+        raise errors.UpstreamTimeoutError(
+            "Amazon Bedrock sent nothing within the read timeout (LLAMA_VISION_READ_TIMEOUT). "
+            "The call may have been billed."
+        ) from error
+    except (aws.ParamValidationError, ResponseParserError) as error:
+        raise errors.UpstreamError("The AWS SDK can't read or write this call.") from error
+    except (aws.BotoCoreError, aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise errors.UpstreamUnreachableError(
+            "The connection to Amazon Bedrock could not be made or broke."
+        ) from error
+
+
+def from_client_error(error: aws.ClientError) -> errors.UpstreamError:
+    """Translate an error reply or an event-stream exception."""
+    # Looser than the stubs: an event-stream exception carries neither all keys nor any metadata.
+    response = cast("dict[str, Any]", error.response)
+    details, metadata = response.get("Error", {}), response.get("ResponseMetadata", {})
+    status = int(metadata.get("HTTPStatusCode", 0))
+    code = canonical(str(details.get("Code", "")), status)
+    message = str(details.get("Message", ""))
+    retry_after = _seconds(metadata.get("HTTPHeaders", {}).get("retry-after"))
+    if code in _SPEAKING:
+        for words, cls, detail in _BY_MESSAGE:
+            if words in message.lower():
+                return cls(detail)
+    if code == "ModelErrorException" and 400 <= _original_status(error) < 500:
+        return errors.UpstreamValidationError(message)
+    if code in TABLE:
+        cls, detail = TABLE[code]
+        return cls(detail or message, retry_after=retry_after)
+    if status == 529:
+        return errors.ModelOverloadedError(
+            "Amazon Bedrock has no capacity for the model at the moment.", retry_after=retry_after
+        )
+    return errors.UpstreamError(f"Amazon Bedrock answered {code or status}.")
+
+
+def canonical(code: str, status: int) -> str:
+    """Return the error's name as service models spell it, from either spelling or the status."""
+    name = code.split(":")[0].rsplit("#")[-1]
+    name = name[:1].upper() + name[1:]
+    return name if name in TABLE else _BY_STATUS.get(status, name)
+
+
+def _original_status(error: aws.ClientError) -> int:
+    status = cast("dict[str, Any]", error.response).get("originalStatusCode", 0)
+    return status if isinstance(status, int) else 0
+
+
+def _seconds(header: str | None) -> float | None:
+    try:
+        return float(header) if header else None
+    except ValueError:
+        return None

@@ -1,0 +1,54 @@
+"""The Llama 3.2 prompt template, and how text is kept from forming its special tokens.
+
+Source: Meta's ``llama3_2/vision_prompt_format.md``.
+"""
+
+import re
+import unicodedata
+
+from app.domain.generation import ModelRequest, Role, Turn
+from app.domain.image import PreparedImage
+
+IMAGE = "<|image|>"
+
+# Every code point whose compatibility form (NFKC) is "<", "|" or ">".
+_LESS = "<\N{SMALL LESS-THAN SIGN}\N{FULLWIDTH LESS-THAN SIGN}"
+_BAR = "|\N{FULLWIDTH VERTICAL LINE}"
+_GREATER = ">\N{SMALL GREATER-THAN SIGN}\N{FULLWIDTH GREATER-THAN SIGN}"
+_TOKEN = re.compile(rf"([{_LESS}][{_BAR}])([^\s{_LESS}{_BAR}{_GREATER}]+)([{_BAR}][{_GREATER}])")
+
+
+def neutralise(text: str) -> str:
+    """Return ``text`` with nothing in it that could be read as a special token.
+
+    Spaces go inside the brackets (``<|eot_id|>`` becomes ``<| eot_id |>``): it stays readable,
+    and as nothing is removed nothing can close up into a new token. Look-alikes that
+    compatibility normalisation would turn into a token are treated the same.
+    """
+    text = unicodedata.normalize("NFC", text)
+    while True:
+        broken = _TOKEN.sub(r"\1 \2 \3", text)
+        if broken == text:
+            return text
+        text = broken
+
+
+def render(request: ModelRequest) -> str:
+    """Return the whole prompt, one ``<|image|>`` per picture before its turn's text."""
+    if request.raw_prompt:
+        return request.turns[0].text
+    system = _turn("system", neutralise(request.system)) if request.system else ""
+    turns = "".join(_turn(turn.role, _content(turn)) for turn in request.turns)
+    return f"<|begin_of_text|>{system}{turns}{_header(Role.ASSISTANT)}"
+
+
+def _content(turn: Turn[PreparedImage]) -> str:
+    return IMAGE * len(turn.images) + neutralise(turn.text)
+
+
+def _turn(role: str, content: str) -> str:
+    return f"{_header(role)}{content}<|eot_id|>"
+
+
+def _header(role: str) -> str:
+    return f"<|start_header_id|>{role}<|end_header_id|>\n\n"

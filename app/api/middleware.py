@@ -1,0 +1,108 @@
+"""Pure ASGI middleware: the request's id and log line, and the bound on its body."""
+
+import re
+import time
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.api import problems
+from app.domain.errors import BodyTooLargeError, InternalError
+
+_SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+
+log = structlog.get_logger()
+
+
+def request_id(headers: Headers) -> str:
+    """Return the caller's ``X-Request-Id`` if it is sane, else a new one."""
+    given = headers.get("x-request-id", "")
+    return given if _SANE_ID.fullmatch(given) else f"req_{uuid.uuid4().hex}"
+
+
+@dataclass(frozen=True, slots=True)
+class RequestIdMiddleware:
+    """Gives each request its id, answers what nothing else caught, writes one log line."""
+
+    app: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        state: dict[str, Any] = scope.setdefault("state", {})
+        state["request_id"] = request_id(Headers(scope=scope))
+        status = 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)["X-Request-Id"] = state["request_id"]
+            await send(message)
+
+        started = time.monotonic()
+        try:
+            await self.app(scope, receive, send_with_id)
+        except Exception:
+            log.exception("request failed", request_id=state["request_id"])
+            state["problem"] = InternalError.code
+            if status:
+                raise
+            error = InternalError("a fault of this service; its log has more under the request id")
+            await problems.response(error, state["request_id"])(scope, receive, send_with_id)
+        finally:
+            log.info(
+                "request",
+                request_id=state["request_id"],
+                method=scope["method"],
+                route=getattr(scope.get("route"), "path", None),
+                status=status,
+                code=state.get("problem"),
+                duration_ms=round((time.monotonic() - started) * 1000, 1),
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class BodyLimitMiddleware:
+    """Refuses bodies over a limit, by Content-Length, or while reading where there is none.
+
+    Starlette's own answers in plain text, over whatever the application answered.
+    """
+
+    app: ASGIApp
+    max_bytes: int
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        if self._declared(scope) > self.max_bytes:
+            scope["state"]["problem"] = BodyTooLargeError.code
+            refusal = problems.response(self._error(), scope["state"]["request_id"])
+            await refusal(scope, receive, send)
+            return
+        read = 0
+
+        async def receive_within_limit() -> Message:
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            if read > self.max_bytes:
+                raise problems.RaisedWhileReading(self._error())
+            return message
+
+        await self.app(scope, receive_within_limit, send)
+
+    def _declared(self, scope: Scope) -> int:
+        length = Headers(scope=scope).get("content-length", "0")
+        return int(length) if length.isdecimal() else 0
+
+    def _error(self) -> BodyTooLargeError:
+        return BodyTooLargeError(f"the body has more than {self.max_bytes:,} bytes")

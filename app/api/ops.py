@@ -1,0 +1,50 @@
+"""Health and readiness."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+
+from app.api import problems
+from app.api.deps import Model, ReadinessCheck
+from app.domain import errors
+
+router = APIRouter(tags=["operations"])
+
+
+class Health(BaseModel):
+    """The process is alive."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Ready(BaseModel):
+    """The service can be sent requests."""
+
+    status: Literal["ready"] = "ready"
+    model: Annotated[str, Field(description="The configured model id.")]
+
+
+@router.get(
+    "/healthz",
+    operation_id="health",
+    summary="Tell that the process is alive",
+    response_description="Alive.",
+    responses=problems.responses(errors.InternalError),
+)
+async def healthz() -> Health:
+    return Health()
+
+
+@router.get(
+    "/readyz",
+    operation_id="ready",
+    summary="Tell whether requests can be served",
+    description="Checks that a model is configured and that AWS credentials can be found. "
+    "Calls no operation of Bedrock and spends nothing.",
+    response_description="Ready.",
+    responses=problems.responses(errors.InternalError, errors.NotReadyError),
+)
+async def readyz(readiness: ReadinessCheck, model: Model) -> Ready:
+    await readiness.check()
+    return Ready(model=model.identity.id)

@@ -1,0 +1,179 @@
+"""Errors as RFC 9457 problem details (``application/problem+json``)."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from app.domain import errors
+from app.domain.errors import FieldError, ServiceError
+
+MEDIA_TYPE = "application/problem+json"
+TYPE = "urn:llama-vision:error:"
+
+
+class FieldProblem(BaseModel):
+    """One offending field."""
+
+    field: str = Field(description="Path of the field, dotted: `images.0`.")
+    code: str = Field(description="What kind of fault it is.")
+    message: str = Field(description="What was wrong and what would be accepted.")
+
+
+class Problem(BaseModel):
+    """Problem details as in RFC 9457, with a stable `code`."""
+
+    type: str = Field(description="The code as a URI; docs/errors.md explains it.")
+    title: str = Field(description="The same for every occurrence of the code.")
+    status: int = Field(description="The HTTP status.")
+    detail: str = Field(description="What was wrong this time, and what would be accepted.")
+    code: str = Field(description="Stable; see docs/errors.md.")
+    retryable: bool = Field(description="Whether the same call may succeed later.")
+    request_id: str = Field(description="As in the `X-Request-Id` header.")
+    errors: list[FieldProblem] = Field(description="Field by field, where fields are at fault.")
+
+
+def of(error: ServiceError, request_id: str) -> Problem:
+    """Describe ``error``."""
+    return Problem(
+        type=f"{TYPE}{error.code}",
+        title=error.title,
+        status=error.status,
+        detail=error.detail,
+        code=error.code,
+        retryable=error.retryable,
+        request_id=request_id,
+        errors=[FieldProblem(field=e.field, code=e.code, message=e.message) for e in error.errors],
+    )
+
+
+def response(error: ServiceError, request_id: str) -> Response:
+    """Render ``error``."""
+    headers = {}
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(max(1, round(error.retry_after)))
+    return Response(
+        orjson.dumps(of(error, request_id).model_dump()),
+        status_code=error.status,
+        media_type=MEDIA_TYPE,
+        headers=headers,
+    )
+
+
+def responses(*declared: type[ServiceError]) -> dict[int | str, dict[str, Any]]:
+    """Return the OpenAPI responses for ``declared``, codes of one status together."""
+    by_status: dict[int, list[type[ServiceError]]] = {}
+    for error in declared:
+        by_status.setdefault(error.status, []).append(error)
+    return {status: _response(found) for status, found in sorted(by_status.items())}
+
+
+def _response(found: Sequence[type[ServiceError]]) -> dict[str, Any]:
+    return {
+        "description": "; ".join(f"`{error.code}`: {_first_line(error)}" for error in found),
+        "content": {
+            MEDIA_TYPE: {
+                "schema": {"$ref": "#/components/schemas/Problem"},
+                "examples": {error.code: {"value": _example(error)} for error in found},
+            }
+        },
+    }
+
+
+def _first_line(error: type[ServiceError]) -> str:
+    return (error.__doc__ or error.title).strip().splitlines()[0]
+
+
+def _example(error: type[ServiceError]) -> dict[str, Any]:
+    return of(error(_first_line(error)), "req_0123456789abcdef").model_dump()
+
+
+def install(app: FastAPI) -> None:
+    """Have every error of ``app`` rendered as a problem."""
+
+    async def on_service_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, ServiceError)
+        request.state.problem = error.code
+        return response(error, request.state.request_id)
+
+    async def on_validation_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        return await on_service_error(request, from_validation(error.errors()))
+
+    async def on_http_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        rendered = await on_service_error(request, from_http(error, request))
+        rendered.headers.update(error.headers or {})
+        return rendered
+
+    app.add_exception_handler(ServiceError, on_service_error)
+    app.add_exception_handler(RequestValidationError, on_validation_error)
+    app.add_exception_handler(HTTPException, on_http_error)
+
+
+class RaisedWhileReading(HTTPException):
+    """Carries a ServiceError out of the reading of a body; FastAPI lets only this type pass."""
+
+    def __init__(self, error: ServiceError) -> None:
+        super().__init__(error.status, error.detail)
+        self.error = error
+
+
+def from_http(error: HTTPException, request: Request) -> ServiceError:
+    """Return the catalogue's error for one that the framework raised."""
+    if isinstance(error, RaisedWhileReading):
+        return error.error
+    match error.status_code:
+        case 404:
+            return errors.NotFoundError(f"there is no {request.url.path}; see /docs")
+        case 405:
+            allowed = (error.headers or {}).get("Allow", "other methods")
+            return errors.MethodNotAllowedError(
+                f"{request.method} is not allowed here; accepted: {allowed}"
+            )
+        case 400:
+            return errors.MalformedBodyError(f"the body can't be read: {error.detail}")
+        case status:
+            return errors.InternalError(HTTPStatus(status).phrase)
+
+
+def from_validation(found: Iterable[Mapping[str, Any]]) -> ServiceError:
+    """Return one error for all that Pydantic found, field by field in ``errors``."""
+    fields = [_field_error(error) for error in found]
+    codes = {field.code for field in fields}
+    cls = _BY_CODE[codes.pop()] if len(codes) == 1 else errors.InvalidParameterError
+    detail = "; ".join(f"{field.field}: {field.message}" for field in fields[:5])
+    return cls(detail, errors=tuple(fields))
+
+
+_BY_CODE: dict[str, type[ServiceError]] = {
+    cls.code: cls
+    for cls in (
+        errors.InvalidParameterError,
+        errors.MalformedJsonError,
+        errors.PromptMissingError,
+        errors.UnknownFieldError,
+        errors.UnsupportedContentTypeError,
+    )
+}
+
+
+def _field_error(error: Mapping[str, Any]) -> FieldError:
+    location = ".".join(str(part) for part in error["loc"][1:]) or "body"
+    match error["type"]:
+        case "json_invalid":
+            reason = error.get("ctx", {}).get("error", "")
+            message = f"is not JSON at character {location}: {reason}"
+            return FieldError("body", errors.MalformedJsonError.code, message)
+        case "extra_forbidden":
+            return FieldError(location, errors.UnknownFieldError.code, "there is no such field")
+        case "model_attributes_type" if location == "body":
+            message = "send a JSON object with Content-Type: application/json"
+            return FieldError(location, errors.UnsupportedContentTypeError.code, message)
+        case _:
+            return FieldError(location, errors.InvalidParameterError.code, str(error["msg"]))

@@ -1,0 +1,79 @@
+"""POST /v1/generate and its multipart twin."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Depends, Form
+
+from app.api import problems
+from app.api.deps import Generations
+from app.api.examples import GENERATE
+from app.api.uploads import GenerateForm, multipart_only
+from app.api.v1.schemas import GenerateIn, GenerationOut
+from app.domain import errors
+
+router = APIRouter(prefix="/v1", tags=["generate"])
+
+GENERATION_ERRORS = (
+    errors.UnsupportedContentTypeError,
+    errors.BodyTooLargeError,
+    errors.InvalidParameterError,
+    errors.UnknownFieldError,
+    errors.PromptMissingError,
+    errors.TooManyImagesError,
+    errors.NotAnImageError,
+    errors.UnsupportedImageTypeError,
+    errors.ImageTooLargeError,
+    errors.ImageTooManyPixelsError,
+    errors.UpstreamValidationError,
+    errors.ModelThrottledError,
+    errors.UpstreamQuotaError,
+    errors.InternalError,
+    errors.UpstreamError,
+    errors.ModelEndOfLifeError,
+    errors.ModelLegacyError,
+    errors.ModelNotFoundError,
+    errors.OnDemandUnsupportedError,
+    errors.UpstreamAccessDeniedError,
+    errors.UpstreamCredentialsError,
+    errors.ModelFailedError,
+    errors.UpstreamUnreachableError,
+    errors.UpstreamAnswerError,
+    errors.ModelLoadingError,
+    errors.ModelOverloadedError,
+    errors.UpstreamUnavailableError,
+    errors.ModelTimeoutError,
+    errors.UpstreamTimeoutError,
+)
+
+
+@router.post(
+    "/generate",
+    operation_id="generate",
+    summary="Answer a prompt about an image",
+    description="Sends a prompt, with a picture or without, to the model and returns its answer "
+    "with token counts and the reason it stopped.",
+    response_description="The model's answer.",
+    responses=problems.responses(
+        errors.MalformedJsonError, errors.InvalidBase64Error, *GENERATION_ERRORS
+    ),
+)
+async def generate(
+    generations: Generations, body: Annotated[GenerateIn, Body(openapi_examples=GENERATE)]
+) -> GenerationOut:
+    return GenerationOut.of(await generations.generate(body.to_request()))
+
+
+@router.post(
+    "/generate/upload",
+    operation_id="generateUpload",
+    summary="Answer a prompt about an uploaded image",
+    description="The same as `/v1/generate`, with pictures as files of a multipart form.",
+    response_description="The model's answer.",
+    dependencies=[Depends(multipart_only)],
+    responses=problems.responses(errors.MalformedBodyError, *GENERATION_ERRORS),
+)
+async def generate_upload(
+    generations: Generations,
+    form: Annotated[GenerateForm, Form(media_type="multipart/form-data")],
+) -> GenerationOut:
+    return GenerationOut.of(await generations.generate(await form.to_request()))

@@ -1,0 +1,84 @@
+"""GET /v1/models."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+
+from app.api import problems
+from app.api.deps import Model
+from app.domain import errors
+from app.domain.model import Dialect, Language, ModelKind
+from app.services.registry import ServedModel
+
+router = APIRouter(prefix="/v1", tags=["models"])
+
+
+class ModelLimits(BaseModel):
+    """What one request may hold."""
+
+    context_window: Annotated[int, Field(description="Tokens, input and output together.")]
+    max_gen_len: Annotated[int, Field(description="Tokens to generate at most.")]
+    max_images: Annotated[int, Field(description="Images in one call of the model.")]
+    max_image_side: Annotated[int, Field(description="Pixels the model is sent at most.")]
+    max_image_bytes: Annotated[int, Field(description="Bytes the model is sent at most.")]
+
+
+class ModelLanguages(BaseModel):
+    """Officially supported languages, ISO 639-1."""
+
+    text: list[Language]
+    image: Annotated[list[Language], Field(description="Where an image is involved.")]
+
+
+class ModelOut(BaseModel):
+    """A model that this service serves."""
+
+    id: Annotated[str, Field(description="As sent to Bedrock.")]
+    object: Literal["model"] = "model"
+    created: Annotated[int, Field(description="Release of the weights, Unix seconds.")]
+    owned_by: Literal["meta"] = "meta"
+    name: str
+    kind: Annotated[ModelKind, Field(description="What the id names.")]
+    dialect: Annotated[Dialect, Field(description="The Bedrock operation that is used.")]
+    region: Annotated[str, Field(description="The AWS region that is called.")]
+    regions: Annotated[list[str], Field(description="Where Bedrock offers the base model.")]
+    languages: ModelLanguages
+    limits: ModelLimits
+
+    @classmethod
+    def of(cls, served: ServedModel) -> "ModelOut":
+        """Render ``served``."""
+        base = served.identity.base
+        return cls(
+            id=served.identity.id,
+            created=base.released,
+            name=base.name,
+            kind=served.identity.kind,
+            dialect=served.dialect,
+            region=served.region,
+            regions=list(base.regions),
+            languages=ModelLanguages(
+                text=list(base.text_languages), image=list(base.image_languages)
+            ),
+            limits=ModelLimits.model_validate(base, from_attributes=True),
+        )
+
+
+class ModelList(BaseModel):
+    """The served models."""
+
+    object: Literal["list"] = "list"
+    data: list[ModelOut]
+
+
+@router.get(
+    "/models",
+    operation_id="listModels",
+    summary="List the configured model",
+    description="Its id, limits, languages, regions and wire dialect.",
+    response_description="The served models.",
+    responses=problems.responses(errors.InternalError),
+)
+async def models(model: Model) -> ModelList:
+    return ModelList(data=[ModelOut.of(model)])

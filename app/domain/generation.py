@@ -1,0 +1,124 @@
+"""What is asked of the model, and what it answers."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Generic, TypeVar
+
+from app.domain.image import Base64Image, Caveat, ImageReport, PreparedImage, ReceivedImage
+from app.domain.model import Language
+
+ImageInput = ReceivedImage | Base64Image
+"""A picture as a caller may give it."""
+
+ImageT = TypeVar("ImageT")
+
+
+class Role(StrEnum):
+    """Who speaks in a turn."""
+
+    USER = "user"
+    ASSISTANT = "assistant"
+
+
+@dataclass(frozen=True, slots=True)
+class Turn(Generic[ImageT]):
+    """One turn of a conversation. Pictures stand before the text."""
+
+    role: Role
+    text: str
+    images: tuple[ImageT, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the answer is sampled. Ranges and defaults are those of Meta's models on Bedrock."""
+
+    temperature: float = 0.5
+    """0 to 1."""
+    top_p: float = 0.9
+    """0 to 1; 1 turns nucleus sampling off."""
+    max_gen_len: int = 512
+    """Tokens, 1 to 2048."""
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRequest:
+    """What a caller asks for."""
+
+    turns: tuple[Turn[ImageInput], ...]
+    """Alternating, the user first and last."""
+    system: str | None = None
+    sampling: Sampling = field(default_factory=Sampling)
+    language: Language | None = None
+    raw_prompt: bool = False
+    """The single turn's text is a finished Llama prompt, sent exactly as written."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRequest:
+    """What goes to the model: prepared pictures, finished texts."""
+
+    turns: tuple[Turn[PreparedImage], ...]
+    system: str | None = None
+    sampling: Sampling = field(default_factory=Sampling)
+    raw_prompt: bool = False
+
+
+class StopReason(StrEnum):
+    """Why the answer ended."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    GUARDRAIL = "guardrail"
+    OTHER = "other"
+    """Something newer than this service; the raw value is kept beside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as Bedrock counted them; None where it did not say."""
+
+    prompt_token_count: int | None = None
+    generation_token_count: int | None = None
+
+    @property
+    def total_token_count(self) -> int | None:
+        """Both together, None unless both are known."""
+        if self.prompt_token_count is None or self.generation_token_count is None:
+            return None
+        return self.prompt_token_count + self.generation_token_count
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What the model answered."""
+
+    text: str
+    usage: Usage
+    stop_reason: StopReason
+    stop_reason_raw: str | None
+    """As Bedrock spelled it."""
+    latency_ms: int | None = None
+    """The model's own time as Bedrock reports it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Milliseconds."""
+
+    total: int
+    """From the request's arrival in the service layer to its answer."""
+    model: int
+    """Of that, waiting for Bedrock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """What a caller gets."""
+
+    id: str
+    model: str
+    completion: Completion
+    images: tuple[ImageReport, ...]
+    warnings: tuple[Caveat, ...]
+    latency: Latency

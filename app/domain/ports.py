@@ -1,0 +1,34 @@
+"""What the use cases need of the outside world, in our words.
+
+Every port's fake is in ``tests/support``; one contract suite runs over the fake and the
+adapter.
+"""
+
+from typing import Protocol
+
+from app.domain.generation import Completion, ModelRequest
+from app.domain.image import ImageReport, ReceivedImage
+
+
+class VisionModel(Protocol):
+    """A Llama Vision model."""
+
+    async def generate(self, request: ModelRequest) -> Completion:
+        """Answer ``request`` in one call, or raise an `app.domain.errors.UpstreamError`."""
+        ...
+
+
+class ImagePreparer(Protocol):
+    """Makes any picture right for the model."""
+
+    async def prepare(self, image: ReceivedImage) -> ImageReport:
+        """Return what was received and what was made of it, or raise an ImageError."""
+        ...
+
+
+class Readiness(Protocol):
+    """Whether the upstream could be called, found out without spending anything."""
+
+    async def check(self) -> None:
+        """Return, or raise NotReadyError, which says what is missing."""
+        ...

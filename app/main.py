@@ -1,0 +1,60 @@
+"""The application: lifespan, middleware, routers, error handlers."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from fastapi import FastAPI
+
+from app import __version__
+from app.api import docs, ops, problems
+from app.api.deps import State
+from app.api.middleware import BodyLimitMiddleware, RequestIdMiddleware
+from app.api.v1 import generate, models
+from app.services.registry import Services
+from app.settings import Settings
+
+OpenServices = Callable[[Settings], AbstractAsyncContextManager[Services]]
+
+ROUTERS = (generate.router, models.router, ops.router)
+
+_DESCRIPTION = """\
+Ask Llama 3.2 11B Vision on Amazon Bedrock about pictures.
+
+Errors are problem details (RFC 9457) with a stable `code`. Every answer carries `X-Request-Id`.
+"""
+
+_TAGS = [
+    {"name": "generate", "description": "Prompts, with a picture or without."},
+    {"name": "models", "description": "What is served."},
+    {"name": "operations", "description": "For load balancers and operators."},
+]
+
+
+def create_app(settings: Settings, open_services: OpenServices) -> FastAPI:
+    """Build the application. Nothing is opened before its lifespan starts."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[State]:
+        async with open_services(settings) as services:
+            yield {"services": services}
+
+    app = FastAPI(
+        title="Llama Vision on Bedrock",
+        version=__version__,
+        description=_DESCRIPTION,
+        openapi_tags=_TAGS,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+        separate_input_output_schemas=False,
+    )
+    for router in ROUTERS:
+        app.include_router(router)
+    docs.install(app)
+    problems.install(app)
+    # The last one added is the outermost.
+    app.add_middleware(BodyLimitMiddleware, max_bytes=settings.max_body_bytes)
+    app.add_middleware(RequestIdMiddleware)
+    return app

@@ -1,0 +1,140 @@
+"""Every knob, its unit and its reason. The only reader of the environment.
+
+AWS credentials are no settings of ours: they come from the SDK's own chain (environment,
+profile, container or instance role, or a Bedrock API key in AWS_BEARER_TOKEN_BEDROCK).
+"""
+
+import os
+from typing import Annotated, Literal, Self
+
+from dotenv import dotenv_values
+from pydantic import Field, HttpUrl, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.domain.model import MODELS, Dialect, ModelIdentity, identify
+
+PREFIX = "LLAMA_VISION_"
+
+MIB = 1024 * 1024
+
+Bytes = Annotated[int, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class SettingsError(Exception):
+    """A setting is wrong; the message has one line for each, with the variable's name."""
+
+
+class Settings(BaseSettings):
+    """One frozen set of settings; variables are the field names in capitals behind the prefix."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True
+    )
+
+    host: Annotated[str, Field(description="Address to listen on.")] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535, description="Port to listen on.")] = 8000
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Field(description="Least severe log lines to write."),
+    ] = "info"
+
+    region: Annotated[
+        str,
+        Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", description="AWS region that is called."),
+    ] = "us-west-2"
+    model_id: Annotated[
+        str,
+        Field(
+            description="Foundation-model id, inference-profile id, or the ARN of an inference "
+            "profile, an imported model or provisioned throughput."
+        ),
+    ] = "us.meta.llama3-2-11b-instruct-v1:0"
+    base_model: Annotated[
+        str | None,
+        Field(
+            description="Whose weights and limits `model_id` has, where the id does not tell "
+            f"(an ARN, a successor): {', '.join(f'`{m.key}`' for m in MODELS)}. "
+            "By default read off the id; an imported model is taken for the 11B."
+        ),
+    ] = None
+    dialect: Annotated[
+        Dialect,
+        Field(
+            description="`invoke`: InvokeModel with the native Llama body. `converse`: Converse, "
+            "for imported models and successors."
+        ),
+    ] = Dialect.INVOKE
+    endpoint_url: Annotated[
+        HttpUrl | None,
+        Field(description="Called instead of AWS's own address: the emulator, or a VPC endpoint."),
+    ] = None
+
+    connect_timeout: Annotated[Seconds, Field(description="Seconds to connect to Bedrock.")] = 5
+    read_timeout: Annotated[
+        Seconds,
+        Field(
+            description="Seconds without a byte from Bedrock before a call is given up. Longer "
+            "than the longest answer takes: a call given up is billed all the same."
+        ),
+    ] = 120
+    max_connections: Annotated[
+        int, Field(gt=0, description="Connections to Bedrock. A stream holds one throughout.")
+    ] = 64
+
+    max_body_bytes: Annotated[
+        Bytes, Field(description="Bytes of a request body; base64 takes a third more than a file.")
+    ] = 32 * MIB
+    max_image_bytes: Annotated[Bytes, Field(description="Bytes of one picture as received.")] = (
+        20 * MIB
+    )
+    max_image_pixels: Annotated[
+        int, Field(gt=0, description="Pixels of one picture as received, read from its header.")
+    ] = 100_000_000
+
+    @model_validator(mode="after")
+    def _check_model(self) -> Self:
+        if self.base_model is not None and self.base_model not in [m.key for m in MODELS]:
+            raise ValueError(f"base_model: accepted are {', '.join(m.key for m in MODELS)}")
+        try:
+            identity = self.identity
+        except ValueError as error:
+            raise ValueError(f"model_id: {error}") from error
+        if identity.region not in (None, self.region):
+            raise ValueError(f"region: is {self.region}, but model_id is in {identity.region}")
+        return self
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """The configured model."""
+        return identify(self.model_id, self.base_model)
+
+
+def load() -> Settings:
+    """Read the environment and ``.env``, or raise SettingsError."""
+    unknown = sorted(name for name in _named() if name.removeprefix(PREFIX) not in _known())
+    if unknown:
+        raise SettingsError("\n".join(f"{name}: there is no such setting" for name in unknown))
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise SettingsError("\n".join(_line(dict(e)) for e in error.errors())) from error
+
+
+def _named() -> set[str]:
+    names = {*os.environ, *dotenv_values(".env")}
+    return {name.upper() for name in names if name.upper().startswith(PREFIX)}
+
+
+def _known() -> set[str]:
+    return {name.upper() for name in Settings.model_fields}
+
+
+def _line(error: dict[str, object]) -> str:
+    location = error["loc"]
+    message = str(error["msg"])
+    if isinstance(location, tuple) and location:
+        return f"{PREFIX}{str(location[0]).upper()}: {message}"
+    # Raised by _check_model, whose messages start with the field's name.
+    name, _, rest = message.removeprefix("Value error, ").partition(": ")
+    return f"{PREFIX}{name.upper()}: {rest}"

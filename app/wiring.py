@@ -1,0 +1,83 @@
+"""The composition root: opens clients, picks adapters, builds Services."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import aioboto3
+import structlog
+
+from app.adapters.bedrock.client import Connection, CredentialsCheck, open_client
+from app.adapters.bedrock.converse import ConverseVisionModel
+from app.adapters.bedrock.invoke import InvokeVisionModel
+from app.domain.model import Dialect, ModelIdentity
+from app.domain.ports import ImagePreparer, VisionModel
+from app.services.generation import GenerationService
+from app.services.registry import ServedModel, Services
+from app.services.sources import ImageSources
+from app.settings import Settings
+
+if TYPE_CHECKING:
+    from types_aiobotocore_bedrock_runtime import BedrockRuntimeClient
+
+log = structlog.get_logger()
+
+
+@asynccontextmanager
+async def open_services(settings: Settings) -> AsyncIterator[Services]:
+    """Open what the service needs for its life, and close it afterwards."""
+    identity = settings.identity
+    _announce(identity, settings)
+    session = aioboto3.Session()
+    async with open_client(session, connection(settings)) as client:
+        yield Services(
+            model=ServedModel(identity, settings.region, settings.dialect),
+            generations=GenerationService(
+                identity=identity,
+                model=vision_model(settings.dialect, client, identity.id),
+                sources=ImageSources(settings.max_image_bytes),
+                preparer=preparer(settings),
+            ),
+            readiness=CredentialsCheck(session),
+        )
+
+
+def connection(settings: Settings) -> Connection:
+    """Return how Bedrock is reached."""
+    return Connection(
+        region=settings.region,
+        endpoint_url=str(settings.endpoint_url) if settings.endpoint_url else None,
+        connect_timeout=settings.connect_timeout,
+        read_timeout=settings.read_timeout,
+        max_connections=settings.max_connections,
+    )
+
+
+def vision_model(dialect: Dialect, client: "BedrockRuntimeClient", model_id: str) -> VisionModel:
+    """Pick the adapter for ``dialect``."""
+    match dialect:
+        case Dialect.INVOKE:
+            return InvokeVisionModel(client, model_id)
+        case Dialect.CONVERSE:
+            return ConverseVisionModel(client, model_id)
+
+
+def _announce(identity: ModelIdentity, settings: Settings) -> None:
+    log.info(
+        "model configured",
+        model=identity.id,
+        kind=identity.kind,
+        region=settings.region,
+        dialect=settings.dialect,
+    )
+    if identity.alias:
+        log.warning("model id is an alias", configured=identity.alias, model=identity.id)
+    if identity.region is None and settings.region not in identity.base.regions:
+        log.warning(
+            "model is not offered in this region",
+            region=settings.region,
+            offered=identity.base.regions,
+        )
+
+
+def preparer(settings: Settings) -> ImagePreparer: ...

@@ -1,0 +1,1 @@
+"""Fakes, pictures and servers that the tests share."""

@@ -1,0 +1,41 @@
+"""One fake per port; tests/contracts holds them to what the adapters do."""
+
+from dataclasses import dataclass, field
+
+from app.domain.errors import ServiceError
+from app.domain.generation import Completion, ModelRequest, StopReason, Usage
+
+
+@dataclass
+class FakeVisionModel:
+    """Answers with the words it was asked, one token a word."""
+
+    failing: ServiceError | None = None
+    requests: list[ModelRequest] = field(default_factory=list)
+
+    async def generate(self, request: ModelRequest) -> Completion:
+        self.requests.append(request)
+        if self.failing is not None:
+            raise self.failing
+        asked = request.turns[-1].text.split()
+        words = [f"[fake {len(request.turns[-1].images)} image(s)]", *asked]
+        given = words[: request.sampling.max_gen_len]
+        cut = len(given) < len(words)
+        return Completion(
+            text=" ".join(given),
+            usage=Usage(len(asked) + len(request.turns[-1].images), len(given)),
+            stop_reason=StopReason.LENGTH if cut else StopReason.STOP,
+            stop_reason_raw="length" if cut else "stop",
+            latency_ms=7,
+        )
+
+
+@dataclass
+class FakeReadiness:
+    """Ready, unless told otherwise."""
+
+    failing: ServiceError | None = None
+
+    async def check(self) -> None:
+        if self.failing is not None:
+            raise self.failing
