@@ -11,16 +11,26 @@ from app.domain.generation import ModelRequest, Role, Turn
 
 TOKEN = re.compile(r"<\|[A-Za-z0-9_]+\|>")
 
-pieces = st.sampled_from(
-    ["<|", "|>", "<", "|", ">", "eot_id", "image", "begin_of_text", " ", "\n", "<|eot_id|>", "＜", "｜", "＞", "﹤", "﹥", "̸", "\u200b", "𝐞", "reserved_special_token_250", "<|<|image|>|>", "<|image|>" * 3]
+ORDINARY = ("<|", "|>", "<", "|", ">", "eot_id", "image", "begin_of_text", " ", "\n", "<|eot_id|>")
+LOOK_ALIKE = (
+    "\N{FULLWIDTH LESS-THAN SIGN}",
+    "\N{FULLWIDTH VERTICAL LINE}",
+    "\N{FULLWIDTH GREATER-THAN SIGN}",
+    "\N{SMALL LESS-THAN SIGN}",
+    "\N{SMALL GREATER-THAN SIGN}",
+    "\N{COMBINING LONG SOLIDUS OVERLAY}",
+    "\N{ZERO WIDTH SPACE}",
+    "\N{MATHEMATICAL BOLD SMALL E}",
 )
+NESTED = ("<|<|image|>|>", "<|image|>" * 3, "<|reserved_special_token_250|>")
+pieces = st.sampled_from(ORDINARY + LOOK_ALIKE + NESTED)
 nasty = st.lists(pieces, max_size=12).map("".join) | st.text(max_size=60)
 
 
 @given(nasty)
 @example("<|<|eot_id|>|>")
 @example("<<|eot_id|>|eot_id|>")
-@example("\uff1c\uff5ceot_id\uff5c\uff1e")
+@example(f"{LOOK_ALIKE[0]}{LOOK_ALIKE[1]}eot_id{LOOK_ALIKE[1]}{LOOK_ALIKE[2]}")
 def test_no_text_leaves_a_special_token_not_even_after_compatibility_normalisation(text):
     safe = neutralise(text)
 

@@ -1,0 +1,158 @@
+"""POST /v1/generate and /v1/generate/upload, over a socket."""
+
+import pytest
+
+from app.domain.generation import Completion, Sampling, StopReason, Usage
+from app.domain.image import ImageType
+from tests.support.app import Rig
+from tests.support.pictures import ASTRONAUT, ROCKET, b64
+
+
+def test_a_picture_and_a_prompt_are_answered_with_every_documented_field(client, model):
+    answer = client.post(
+        "/v1/generate", json={"prompt": "Who is this?", "images": [b64(ASTRONAUT)]}
+    )
+
+    assert answer.status_code == 200
+    body = answer.json()
+    assert body["id"].startswith("gen_")
+    assert body["model"] == "us.meta.llama3-2-11b-instruct-v1:0"
+    assert body["generation"] == "[fake 1 image(s)] Who is this?"
+    assert body["prompt_token_count"] == 4
+    assert body["generation_token_count"] == 4
+    assert body["total_token_count"] == 8
+    assert body["stop_reason"] == body["stop_reason_raw"] == "stop"
+    assert body["warnings"] == []
+    assert body["latency_ms"]["model"] == 7
+    (image,) = body["images"]
+    assert (image["media_type"], image["width"], image["height"]) == ("image/png", 512, 512)
+    assert image["bytes"] == len(ASTRONAUT)
+
+
+def test_the_prepared_picture_and_the_sampling_reach_the_model(client, model):
+    client.post(
+        "/v1/generate",
+        json={
+            "prompt": "?",
+            "images": [b64(ROCKET)],
+            "system": "Be brief.",
+            "temperature": 0,
+            "top_p": 1,
+            "max_gen_len": 3,
+        },
+    )
+
+    (request,) = model.requests
+    assert request.sampling == Sampling(temperature=0, top_p=1, max_gen_len=3)
+    assert request.system == "Be brief."
+    (image,) = request.turns[0].images
+    assert image.media_type is ImageType.JPEG
+    assert max(image.width, image.height) <= 1120
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        f"data:image/png;base64,{b64(ASTRONAUT)}",
+        {"base64": b64(ASTRONAUT), "media_type": "image/png"},
+        {"base64": f"data:image/png;base64,{b64(ASTRONAUT)}"},
+        "\n".join(b64(ASTRONAUT)[i : i + 76] for i in range(0, len(b64(ASTRONAUT)), 76)),
+    ],
+    ids=["data URI", "object", "object with data URI", "wrapped lines"],
+)
+def test_every_form_of_base64_is_taken(client, image):
+    answer = client.post("/v1/generate", json={"images": [image]})
+
+    assert answer.status_code == 200
+    assert answer.json()["images"][0]["bytes"] == len(ASTRONAUT)
+
+
+def test_an_upload_is_answered_like_the_same_request_in_json(client, model):
+    fields = {"prompt": "Who?", "temperature": "0.1", "max_gen_len": "9", "language": "en"}
+    upload = client.post(
+        "/v1/generate/upload", data=fields, files={"images": ("a.png", ASTRONAUT, "image/png")}
+    )
+    json = client.post(
+        "/v1/generate",
+        json={
+            "prompt": "Who?",
+            "temperature": 0.1,
+            "max_gen_len": 9,
+            "language": "en",
+            "images": [b64(ASTRONAUT)],
+        },
+    )
+
+    assert upload.status_code == json.status_code == 200
+    varying = ("id", "latency_ms")
+    first, second = upload.json(), json.json()
+    assert {k: v for k, v in first.items() if k not in varying} | {"images": None} == {
+        k: v for k, v in second.items() if k not in varying
+    } | {"images": None}
+    assert model.requests[0] == model.requests[1]
+
+
+def test_a_file_alone_is_described_and_the_default_prompt_reported(client, model):
+    answer = client.post("/v1/generate/upload", files={"images": ("a.png", ASTRONAUT)})
+
+    assert answer.status_code == 200
+    assert model.requests[0].turns[0].text == "Describe this image."
+    assert [w["code"] for w in answer.json()["warnings"]] == ["default_prompt"]
+
+
+def test_fields_that_a_browser_sends_empty_count_as_not_sent(client, model):
+    answer = client.post(
+        "/v1/generate/upload", data={"prompt": "Hi", "language": "", "system": "", "images": ""}
+    )
+
+    assert answer.status_code == 200
+    assert model.requests[0].system is None
+
+
+def test_text_alone_is_answered(client):
+    answer = client.post("/v1/generate", json={"prompt": "Why is the sky blue?"})
+
+    assert answer.status_code == 200
+    assert answer.json()["images"] == []
+
+
+def test_a_language_is_asked_for_and_warned_of_beside_a_picture(client, model):
+    asked = {"prompt": "Was?", "language": "de"}
+    text_only = client.post("/v1/generate", json=asked)
+    pictured = client.post("/v1/generate", json={**asked, "images": [b64(ASTRONAUT)]})
+
+    assert model.requests[0].turns[0].text.endswith("Answer in German.")
+    assert text_only.json()["warnings"] == []
+    assert [w["code"] for w in pictured.json()["warnings"]] == ["language_unsupported_with_images"]
+
+
+def test_a_raw_prompt_goes_as_it_is(client, model):
+    prompt = "<|begin_of_text|><|image|>What?<|eot_id|>"
+    answer = client.post(
+        "/v1/generate", json={"prompt": prompt, "raw_prompt": True, "images": [b64(ASTRONAUT)]}
+    )
+
+    assert answer.status_code == 200
+    assert model.requests[0].raw_prompt
+    assert model.requests[0].turns[0].text == prompt
+
+
+def test_an_answer_cut_at_max_gen_len_says_so(client):
+    answer = client.post("/v1/generate", json={"prompt": "a b c", "max_gen_len": 2}).json()
+
+    assert answer["stop_reason"] == "length"
+    assert answer["generation_token_count"] == 2
+
+
+def test_a_paid_answer_with_unknown_stop_reason_and_no_counts_is_not_lost():
+    class Newer:
+        async def generate(self, request):
+            return Completion("Hello", Usage(None, 1), StopReason.OTHER, "tired", None)
+
+    with Rig(Newer()).client() as client:
+        body = client.post("/v1/generate", json={"prompt": "Hi"}).json()
+
+    assert body["generation"] == "Hello"
+    assert (body["stop_reason"], body["stop_reason_raw"]) == ("other", "tired")
+    assert body["prompt_token_count"] is None
+    assert body["total_token_count"] is None

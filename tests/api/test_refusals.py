@@ -1,0 +1,215 @@
+"""What is refused, with which code, and that a refusal costs nothing."""
+
+import httpx
+import pytest
+
+from app.domain import errors
+from app.settings import Settings
+from tests.support.app import Rig
+from tests.support.fakes import FakeReadiness, FakeVisionModel
+from tests.support.pictures import ASTRONAUT, DATA, b64
+
+
+def problem(answer: httpx.Response, status: int, code: str) -> dict:
+    """Assert that ``answer`` is a whole problem document, and return it."""
+    assert answer.headers["content-type"] == "application/problem+json"
+    body = answer.json()
+    assert (answer.status_code, body["code"]) == (status, code), body
+    assert body["status"] == status
+    assert body["request_id"] == answer.headers["x-request-id"]
+    assert set(body) == {
+        "type", "title", "status", "detail", "code", "retryable", "request_id", "errors",
+    }  # fmt: skip
+    assert body["detail"]
+    return body
+
+
+REFUSED = {
+    "no prompt": ({}, 422, "prompt_missing", "prompt"),
+    "blank prompt": ({"prompt": " \n"}, 422, "prompt_missing", "prompt"),
+    "temperature": ({"prompt": "x", "temperature": 1.1}, 422, "invalid_parameter", "temperature"),
+    "top_p": ({"prompt": "x", "top_p": -0.1}, 422, "invalid_parameter", "top_p"),
+    "max_gen_len 0": ({"prompt": "x", "max_gen_len": 0}, 422, "invalid_parameter", "max_gen_len"),
+    "max_gen_len": ({"prompt": "x", "max_gen_len": 2049}, 422, "invalid_parameter", "max_gen_len"),
+    "a number as text": (
+        {"prompt": "x", "temperature": "0.1"}, 422, "invalid_parameter", "temperature",
+    ),
+    "language": ({"prompt": "x", "language": "ja"}, 422, "invalid_parameter", "language"),
+    "unknown field": ({"prompt": "x", "top_k": 5}, 422, "unknown_field", "top_k"),
+    "bad base64": ({"images": ["@@@@"]}, 422, "invalid_base64", "images.0"),
+    "plain data URI": ({"images": ["data:image/png,abc"]}, 422, "invalid_base64", "images.0"),
+    "not an image": ({"images": [b64(b"hello there")]}, 422, "not_an_image", "images.0"),
+    "empty image": ({"images": [""]}, 422, "not_an_image", "images.0"),
+    "image of a wrong kind": ({"images": [5]}, 422, "invalid_parameter", "images.0"),
+    "PDF": (
+        {"images": [b64((DATA / "four-pages.pdf").read_bytes())]},
+        415, "unsupported_image_type", "PDF",
+    ),
+    "two images": ({"images": [b64(ASTRONAUT)] * 2}, 422, "too_many_images", "images"),
+    "raw prompt with system": (
+        {"prompt": "x", "raw_prompt": True, "system": "y"}, 422, "invalid_parameter", "raw_prompt",
+    ),
+    "raw prompt without its marker": (
+        {"prompt": "x", "raw_prompt": True, "images": [b64(ASTRONAUT)]},
+        422, "invalid_parameter", "<|image|>",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "status", "code", "named"), REFUSED.values(), ids=REFUSED)
+def test_what_is_wrong_is_refused_by_name_before_the_model_is_asked(
+    client, model, body, status, code, named
+):
+    answer = client.post("/v1/generate", json=body)
+
+    assert named in problem(answer, status, code)["detail"]
+    assert model.requests == []
+
+
+def test_every_field_at_fault_is_listed(client):
+    answer = client.post(
+        "/v1/generate", json={"prompt": "x", "temperature": 7, "max_gen_len": 0, "colour": 1}
+    )
+
+    listed = problem(answer, 422, "invalid_parameter")["errors"]
+    assert {e["field"]: e["code"] for e in listed} == {
+        "temperature": "invalid_parameter",
+        "max_gen_len": "invalid_parameter",
+        "colour": "unknown_field",
+    }
+
+
+def test_malformed_json_is_told_with_its_place(client):
+    answer = client.post(
+        "/v1/generate", content=b'{"prompt": ', headers={"content-type": "application/json"}
+    )
+
+    assert "character 11" in problem(answer, 400, "malformed_json")["detail"]
+
+
+@pytest.mark.parametrize("content", [b"[]", b'"x"', b"5"])
+def test_json_that_is_no_object_is_refused(client, content):
+    answer = client.post(
+        "/v1/generate", content=content, headers={"content-type": "application/json"}
+    )
+
+    problem(answer, 422, "invalid_parameter")
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "image/png", "application/xml"])
+def test_another_content_type_is_refused(client, content_type):
+    answer = client.post(
+        "/v1/generate", content=b'{"prompt": "x"}', headers={"content-type": content_type}
+    )
+
+    detail = problem(answer, 415, "unsupported_content_type")["detail"]
+    assert "application/json" in detail
+
+
+def test_json_sent_to_the_upload_endpoint_is_refused(client):
+    answer = client.post("/v1/generate/upload", json={"prompt": "x"})
+
+    assert "multipart/form-data" in problem(answer, 415, "unsupported_content_type")["detail"]
+
+
+def test_a_broken_multipart_body_is_refused(client):
+    answer = client.post(
+        "/v1/generate/upload",
+        content=b"nonsense",
+        headers={"content-type": "multipart/form-data; boundary=x"},
+    )
+
+    problem(answer, 400, "malformed_body")
+
+
+def test_an_unknown_form_field_is_refused_by_name(client):
+    answer = client.post("/v1/generate/upload", data={"prompt": "x", "colour": "red"})
+
+    assert problem(answer, 422, "unknown_field")["errors"][0]["field"] == "colour"
+
+
+def small(**limits: int) -> Rig:
+    return Rig(settings=Settings(_env_file=None, **limits))
+
+
+def test_a_body_over_the_limit_is_refused_by_its_declared_length():
+    with small(max_body_bytes=1000).client() as client:
+        answer = client.post("/v1/generate", json={"prompt": "x" * 2000})
+
+        problem(answer, 413, "body_too_large")
+
+
+@pytest.mark.parametrize(
+    ("path", "content_type"),
+    [
+        ("/v1/generate", "application/json"),
+        ("/v1/generate/upload", "multipart/form-data; boundary=x"),
+    ],
+)
+def test_a_body_over_the_limit_with_no_declared_length_is_refused_while_it_is_read(
+    path, content_type
+):
+    def chunks():
+        yield b'--x\r\nContent-Disposition: form-data; name="prompt"\r\n\r\n'
+        for _ in range(100):
+            yield b"x" * 100
+
+    with small(max_body_bytes=1000).client() as client:
+        answer = client.post(path, content=chunks(), headers={"content-type": content_type})
+
+        problem(answer, 413, "body_too_large")
+
+
+def test_a_picture_of_too_many_bytes_is_refused_with_both_sizes():
+    with small(max_image_bytes=1000).client() as client:
+        answer = client.post("/v1/generate/upload", files={"images": ("a.png", ASTRONAUT)})
+
+        detail = problem(answer, 413, "image_too_large")["detail"]
+        assert f"{len(ASTRONAUT):,}" in detail
+        assert "1,000" in detail
+
+
+def test_a_picture_of_too_many_pixels_is_refused():
+    with small(max_image_pixels=1000).client() as client:
+        answer = client.post("/v1/generate", json={"images": [b64(ASTRONAUT)]})
+
+        problem(answer, 413, "image_too_many_pixels")
+
+
+def test_paths_and_methods_that_do_not_exist_are_problems_too(client):
+    problem(client.get("/v2/generate"), 404, "not_found")
+    answer = client.get("/v1/generate")
+    assert "POST" in problem(answer, 405, "method_not_allowed")["detail"]
+    assert answer.headers["allow"] == "POST"
+
+
+UPSTREAM = [cls for cls in errors.catalogue() if issubclass(cls, errors.UpstreamError)]
+
+
+@pytest.mark.parametrize("cls", UPSTREAM, ids=lambda cls: cls.code)
+def test_every_upstream_error_keeps_its_status_and_code(cls):
+    with Rig(FakeVisionModel(cls("what happened", retry_after=3))).client() as client:
+        answer = client.post("/v1/generate", json={"prompt": "x"})
+
+    body = problem(answer, cls.status, cls.code)
+    assert body["detail"] == "what happened"
+    assert body["retryable"] is cls.retryable
+    assert answer.headers["retry-after"] == "3"
+
+
+def test_a_fault_of_our_own_is_a_problem_that_tells_nothing_of_its_cause():
+    class Broken:
+        async def generate(self, request):
+            raise RuntimeError("secret prompt")
+
+    with Rig(Broken()).client() as client:
+        answer = client.post("/v1/generate", json={"prompt": "x"})
+
+    assert "secret" not in problem(answer, 500, "internal_error")["detail"]
+
+
+def test_readiness_without_credentials_is_refused_with_what_is_missing():
+    readiness = FakeReadiness(errors.NotReadyError("no AWS credentials"))
+    with Rig(readiness=readiness).client() as client:
+        assert problem(client.get("/readyz"), 503, "not_ready")["detail"] == "no AWS credentials"
+        assert client.get("/healthz").status_code == 200

@@ -1,0 +1,113 @@
+"""What every VisionModel does: the fake, and both adapters in front of the emulator."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import aioboto3
+import pytest
+
+from app.adapters.bedrock.client import Connection, open_client
+from app.domain.errors import ModelNotFoundError, ServiceError
+from app.domain.generation import ModelRequest, Role, Sampling, StopReason, Turn
+from app.domain.image import ImageType, PreparedImage
+from app.domain.model import Dialect
+from app.domain.ports import VisionModel
+from app.wiring import vision_model
+from tests.support.fakes import FakeVisionModel
+from tests.support.pictures import ASTRONAUT, ROCKET
+
+MODEL_ID = "us.meta.llama3-2-11b-instruct-v1:0"
+PICTURE = PreparedImage(ASTRONAUT, ImageType.PNG, 512, 512, "")
+OTHER = PreparedImage(ROCKET, ImageType.JPEG, 640, 427, "")
+
+OpenModel = Callable[[str], AbstractAsyncContextManager[VisionModel]]
+
+
+@pytest.fixture(params=["fake", *Dialect])
+def open_model(request, emulator_url) -> OpenModel:
+    """Return what opens the model under test with a given model id."""
+
+    @asynccontextmanager
+    async def fake(model_id: str) -> AsyncIterator[VisionModel]:
+        failing: dict[str, ServiceError] = {"us.meta.no-such-model-v1:0": ModelNotFoundError("x")}
+        yield FakeVisionModel(failing.get(model_id))
+
+    @asynccontextmanager
+    async def adapter(model_id: str) -> AsyncIterator[VisionModel]:
+        connection = Connection("us-east-1", emulator_url)
+        async with open_client(aioboto3.Session(), connection) as client:
+            yield vision_model(Dialect(request.param), client, model_id)
+
+    return fake if request.param == "fake" else adapter
+
+
+def asked(text: str, *images: PreparedImage, max_gen_len: int = 512) -> ModelRequest:
+    return ModelRequest(
+        turns=(Turn(Role.USER, text, images),),
+        sampling=Sampling(temperature=0, max_gen_len=max_gen_len),
+    )
+
+
+async def test_a_picture_and_a_question_are_answered_and_counted(open_model):
+    async with open_model(MODEL_ID) as model:
+        completion = await model.generate(asked("What is in this picture?", PICTURE))
+
+    assert completion.text
+    assert completion.stop_reason is StopReason.STOP
+    assert completion.stop_reason_raw
+    usage = completion.usage
+    assert usage.prompt_token_count > 0
+    assert usage.generation_token_count > 0
+    assert usage.total_token_count == usage.prompt_token_count + usage.generation_token_count
+
+
+async def test_text_alone_is_answered(open_model):
+    async with open_model(MODEL_ID) as model:
+        assert (await model.generate(asked("Why is the sky blue?"))).text
+
+
+async def test_an_answer_is_cut_at_max_gen_len(open_model):
+    async with open_model(MODEL_ID) as model:
+        completion = await model.generate(asked("What is it?", PICTURE, max_gen_len=2))
+
+    assert completion.stop_reason is StopReason.LENGTH
+    assert completion.usage.generation_token_count == 2
+
+
+async def test_at_temperature_0_the_same_question_has_the_same_answer(open_model):
+    async with open_model(MODEL_ID) as model:
+        first = await model.generate(asked("What?", PICTURE))
+        second = await model.generate(asked("What?", PICTURE))
+
+    assert first.text == second.text
+    assert first.usage == second.usage
+
+
+async def test_earlier_turns_are_taken(open_model):
+    turns = (
+        Turn(Role.USER, "What is this?", (PICTURE,)),
+        Turn(Role.ASSISTANT, "A person."),
+        Turn(Role.USER, "Of what size?"),
+    )
+    async with open_model(MODEL_ID) as model:
+        assert (await model.generate(ModelRequest(turns=turns, system="Be brief."))).text
+
+
+async def test_an_id_that_bedrock_does_not_know_is_an_error_of_its_own(open_model):
+    async with open_model("us.meta.no-such-model-v1:0") as model:
+        with pytest.raises(ModelNotFoundError):
+            await model.generate(asked("Hi"))
+
+
+@pytest.mark.parametrize("dialect", list(Dialect))
+async def test_the_picture_that_was_sent_is_the_one_that_is_seen(emulator_url, dialect):
+    connection = Connection("us-east-1", emulator_url)
+    async with open_client(aioboto3.Session(), connection) as client:
+        model = vision_model(dialect, client, MODEL_ID)
+        astronaut = await model.generate(asked("What size?", PICTURE))
+        rocket = await model.generate(asked("What size?", OTHER))
+
+    assert "512x512" in astronaut.text
+    assert "640x427" in rocket.text
+
+

@@ -1,0 +1,135 @@
+"""The table from AWS's failures to ours."""
+
+import aiohttp
+import botocore.session
+import pytest
+from botocore import exceptions as aws
+
+from app.adapters.bedrock.errors import TABLE, from_client_error, translated
+from app.domain import errors
+
+OPERATIONS = ("InvokeModel", "InvokeModelWithResponseStream", "Converse", "ConverseStream")
+
+
+def modelled() -> set[str]:
+    """Every exception that botocore's service model has."""
+    model = botocore.session.get_session().get_service_model("bedrock-runtime")
+    shapes = {
+        shape.name for name in OPERATIONS for shape in model.operation_model(name).error_shapes
+    }
+    shapes |= {name for name in model.shape_names if model.shape_for(name).metadata.get("exception")}
+    assert "ThrottlingException" in shapes
+    return shapes
+
+
+def reply(code: str, message: str = "", status: int = 0, **more) -> aws.ClientError:
+    response: dict = {"Error": {"Code": code, "Message": message}, **more}
+    if status:
+        response["ResponseMetadata"] = {"HTTPStatusCode": status, "HTTPHeaders": {}}
+    return aws.ClientError(response, "InvokeModel")
+
+
+def test_every_exception_of_the_service_model_has_its_row():
+    assert modelled() - set(TABLE) == set()
+
+
+@pytest.mark.parametrize("code", sorted(TABLE))
+def test_both_spellings_of_a_code_lead_to_the_same_error(code):
+    in_reply = from_client_error(reply(code, "m", 400))
+    in_stream = from_client_error(reply(code[0].lower() + code[1:], "m"))
+    coral = from_client_error(reply(f"{code}:http://internal.amazon.com/coral/", "m", 400))
+
+    assert type(in_reply) is type(in_stream) is type(coral) is TABLE[code][0]
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "status", "expected"),
+    [
+        (
+            "ResourceNotFoundException",
+            "This model version has reached the end of its life. Please refer to …",
+            404,
+            errors.ModelEndOfLifeError,
+        ),
+        (
+            "ResourceNotFoundException",
+            "Access denied. This Model is marked by provider as Legacy and you have not been …",
+            404,
+            errors.ModelLegacyError,
+        ),
+        ("ResourceNotFoundException", "Could not resolve", 404, errors.ModelNotFoundError),
+        (
+            "ValidationException",
+            "Invocation of model ID meta.llama3-2-11b-instruct-v1:0 with on-demand throughput "
+            "isn\u2019t supported. Retry with the ID of an inference profile",
+            400,
+            errors.OnDemandUnsupportedError,
+        ),
+        (
+            "ValidationException",
+            "The provided model identifier is invalid.",
+            400,
+            errors.ModelNotFoundError,
+        ),
+        ("ValidationException", "Malformed input request", 400, errors.UpstreamValidationError),
+        ("", "", 529, errors.ModelOverloadedError),
+        ("502", "Bad Gateway", 502, errors.UpstreamUnavailableError),
+        ("504", "Gateway Timeout", 504, errors.UpstreamUnavailableError),
+        ("NewException", "", 418, errors.UpstreamError),
+    ],
+)
+def test_what_bedrock_says_decides_between_errors(code, message, status, expected):
+    assert type(from_client_error(reply(code, message, status))) is expected
+
+
+def test_each_thing_an_operator_can_mend_says_how():
+    def detail(code, message="", status=400):
+        return from_client_error(reply(code, message, status)).detail
+
+    eol = detail("ResourceNotFoundException", "reached the end of its life", 404)
+    assert "import" in eol
+    assert "successor" in eol
+    assert "LLAMA_VISION_MODEL_ID" in eol
+    assert "bedrock:InvokeModel" in detail("AccessDeniedException", status=403)
+    assert "AWS_BEARER_TOKEN_BEDROCK" in detail("ExpiredTokenException", status=403)
+    assert "us.meta" in detail("ValidationException", "on-demand throughput isn't supported")
+
+
+def test_a_models_own_refusal_is_told_from_its_failure_by_the_original_status():
+    refused = from_client_error(reply("ModelErrorException", "bad", 424, originalStatusCode=400))
+    failed = from_client_error(reply("ModelErrorException", "bad", 424, originalStatusCode=500))
+
+    assert type(refused) is errors.UpstreamValidationError
+    assert type(failed) is errors.ModelFailedError
+
+
+def test_retry_after_is_passed_on():
+    error = reply("ThrottlingException", "slow down", 429)
+    error.response["ResponseMetadata"]["HTTPHeaders"]["retry-after"] = "7"
+
+    assert from_client_error(error).retry_after == 7
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected"),
+    [
+        (aws.NoCredentialsError(), errors.UpstreamCredentialsError),
+        (aws.ReadTimeoutError(endpoint_url="x"), errors.UpstreamTimeoutError),
+        (aws.ConnectTimeoutError(endpoint_url="x"), errors.UpstreamUnreachableError),
+        (aws.EndpointConnectionError(endpoint_url="x"), errors.UpstreamUnreachableError),
+        (aws.ConnectionClosedError(endpoint_url="x"), errors.UpstreamUnreachableError),
+        (aws.ParamValidationError(report="x"), errors.UpstreamError),
+        (aws.ChecksumMismatch(checksum_type="crc", expected_checksum=1, actual_checksum=2),
+         errors.UpstreamUnreachableError),
+        (aiohttp.ClientPayloadError(), errors.UpstreamUnreachableError),
+        (aiohttp.SocketTimeoutError(), errors.UpstreamTimeoutError),
+        (ConnectionResetError(), errors.UpstreamUnreachableError),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
+)  # fmt: skip
+def test_what_the_client_itself_raises_is_translated_with_its_cause(raised, expected):
+    with pytest.raises(errors.UpstreamError) as caught, translated():
+        raise raised
+
+    assert type(caught.value) is expected
+    assert caught.value.__cause__ is raised

@@ -1,0 +1,65 @@
+"""Model ids of every kind."""
+
+import pytest
+
+from app.domain.model import LLAMA_3_2_11B, LLAMA_3_2_90B, ModelKind, identify
+
+ARN = "arn:aws:bedrock:us-west-2:123456789012:"
+
+
+@pytest.mark.parametrize(
+    ("configured", "kind", "base"),
+    [
+        ("us.meta.llama3-2-11b-instruct-v1:0", ModelKind.INFERENCE_PROFILE, LLAMA_3_2_11B),
+        ("meta.llama3-2-11b-instruct-v1:0", ModelKind.FOUNDATION_MODEL, LLAMA_3_2_11B),
+        ("meta.llama3-2-11b-instruct-v1:0:128k", ModelKind.FOUNDATION_MODEL, LLAMA_3_2_11B),
+        ("us.meta.llama3-2-90b-instruct-v1:0", ModelKind.INFERENCE_PROFILE, LLAMA_3_2_90B),
+        (
+            f"{ARN}inference-profile/us.meta.llama3-2-90b-instruct-v1:0",
+            ModelKind.INFERENCE_PROFILE,
+            LLAMA_3_2_90B,
+        ),
+        (
+            f"{ARN}application-inference-profile/abc123",
+            ModelKind.APPLICATION_INFERENCE_PROFILE,
+            LLAMA_3_2_11B,
+        ),
+        (f"{ARN}imported-model/abc123def456", ModelKind.IMPORTED_MODEL, LLAMA_3_2_11B),
+        (f"{ARN}provisioned-model/abc123", ModelKind.PROVISIONED_MODEL, LLAMA_3_2_11B),
+        (
+            "arn:aws:bedrock:us-west-2::foundation-model/meta.llama3-2-11b-instruct-v1:0",
+            ModelKind.FOUNDATION_MODEL,
+            LLAMA_3_2_11B,
+        ),
+    ],
+)
+def test_every_accepted_form_of_id_is_told_apart(configured, kind, base):
+    identity = identify(configured)
+
+    assert (identity.id, identity.kind, identity.base) == (configured, kind, base)
+    assert identity.alias is None
+
+
+def test_the_id_of_the_older_aws_page_is_an_alias():
+    identity = identify("meta.llama3-2-11b-instruct-v10")
+
+    assert identity.id == "meta.llama3-2-11b-instruct-v1:0"
+    assert identity.alias == "meta.llama3-2-11b-instruct-v10"
+
+
+def test_an_arn_tells_its_region():
+    assert identify(f"{ARN}imported-model/abc").region == "us-west-2"
+
+
+def test_the_weights_behind_an_opaque_id_can_be_said():
+    assert identify(f"{ARN}imported-model/abc", "llama3-2-90b").base is LLAMA_3_2_90B
+    assert identify("us.meta.llama4-scout-17b-instruct-v1:0", "llama3-2-11b").base is LLAMA_3_2_11B
+
+
+@pytest.mark.parametrize(
+    "configured",
+    ["", "llama", "gpt-4", f"{ARN}guardrail/abc", "us.meta.llama4-scout-17b-instruct-v1:0"],
+)
+def test_what_names_no_known_model_is_refused_with_what_would_be(configured):
+    with pytest.raises(ValueError, match=r"meta\.|accepted|whose limits"):
+        identify(configured)

@@ -1,0 +1,89 @@
+"""Settings from the environment and .env, and their row in the docs."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from app.domain.model import Dialect
+from app.settings import PREFIX, Settings, SettingsError, load
+
+DOCS = Path(__file__).parents[2] / "docs" / "settings.md"
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_environment_wins_over_the_env_file(monkeypatch):
+    Path(".env").write_text(f"{PREFIX}REGION=us-east-1\n{PREFIX}PORT=1234\nAWS_PROFILE=x\n")
+    monkeypatch.setenv(f"{PREFIX}PORT", "4321")
+    monkeypatch.setenv(f"{PREFIX}DIALECT", "converse")
+
+    settings = load()
+
+    assert (settings.region, settings.port) == ("us-east-1", 4321)
+    assert settings.dialect is Dialect.CONVERSE
+
+
+def test_settings_are_frozen():
+    with pytest.raises(ValidationError):
+        load().port = 1  # type: ignore[misc] - that is the point
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("PORT", "x", "integer"),
+        ("PORT", "70000", "65535"),
+        ("REGION", "Oregon", "match"),
+        ("DIALECT", "soap", "invoke"),
+        ("ENDPOINT_URL", "nonsense", "URL"),
+        ("READ_TIMEOUT", "0", "greater than 0"),
+        ("MODEL_ID", "gpt-4", "inference-profile id"),
+        ("BASE_MODEL", "gpt-4", "llama3-2-11b"),
+        ("POTR", "1", "no such setting"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_what_would_be_accepted(monkeypatch, name, value, said):
+    monkeypatch.setenv(PREFIX + name, value)
+
+    with pytest.raises(SettingsError, match=said) as raised:
+        load()
+
+    (line,) = str(raised.value).splitlines()
+    assert line.startswith(f"{PREFIX}{name}: ")
+
+
+def test_a_model_in_another_region_than_the_one_called_is_a_wrong_setting(monkeypatch):
+    monkeypatch.setenv(f"{PREFIX}MODEL_ID", "arn:aws:bedrock:us-east-1:1:imported-model/abc")
+
+    with pytest.raises(SettingsError, match=f"{PREFIX}REGION: is us-west-2"):
+        load()
+
+
+def test_a_wrong_setting_stops_the_start_with_one_line(monkeypatch):
+    monkeypatch.setenv(f"{PREFIX}PORT", "x")
+    monkeypatch.setenv("PYTHONPATH", str(DOCS.parents[1]))
+
+    run = subprocess.run(
+        [sys.executable, "-m", "app", "serve"], capture_output=True, text=True, timeout=60
+    )
+
+    assert run.returncode == 2
+    (line,) = run.stderr.splitlines()
+    assert line.startswith(f"{PREFIX}PORT: ")
+
+
+def test_every_setting_has_its_row_in_the_docs_with_its_default_and_description():
+    rows = dict(re.findall(rf"^\| `({PREFIX}\w+)` \| (.*) \|$", DOCS.read_text(), re.MULTILINE))
+
+    expected = {}
+    for name, field in Settings.model_fields.items():
+        default = "" if field.default is None else f"`{getattr(field.default, 'value', field.default)}`"
+        expected[PREFIX + name.upper()] = f"{default} | {field.description}"
+    assert rows == expected
