@@ -136,7 +136,7 @@ class TooManyImagesError(ImageError):
 
 
 class NotAnImageError(ImageError):
-    """The bytes are empty, no picture that can be recognised, or a damaged one."""
+    """The bytes are empty, or no picture that can be recognised."""
 
     code, status, title = "not_an_image", 422, "Not an image"
 
@@ -157,6 +157,42 @@ class ImageTooManyPixelsError(ImageError):
     """A picture has more pixels, or a longer side, than the limit. Read from its header."""
 
     code, status, title = "image_too_many_pixels", 413, "Image has too many pixels"
+
+
+class ImageDamagedError(ImageError):
+    """A recognised picture that is cut off or can't be decoded."""
+
+    code, status, title = "image_damaged", 422, "Image is damaged"
+
+
+class ImageBombError(ImageError):
+    """A picture made to exhaust a decoder: endless frames, chunks or metadata."""
+
+    code, status, title = "image_decompression_bomb", 413, "Image would unpack beyond the limits"
+
+
+class ExtremeAspectRatioError(ImageError):
+    """A picture so narrow that nothing of it is left at the size the model takes."""
+
+    code, status, title = "extreme_aspect_ratio", 422, "Extreme aspect ratio"
+
+
+class ImageOverBudgetError(ImageError):
+    """A picture can't be made small enough for the byte budget."""
+
+    code, status, title = "image_over_budget", 422, "Image over the byte budget"
+
+
+class ImageTimeoutError(ImageError):
+    """Decoding a picture took longer than the limit; its decoder was stopped."""
+
+    code, status, title = "image_prepare_timeout", 422, "Image took too long to decode"
+
+
+class ImageDecoderError(ImageError):
+    """A picture crashed its decoder or needed more memory than a decoder has."""
+
+    code, status, title = "image_decoder_failed", 422, "Image crashed its decoder"
 
 
 # --- this service is too busy -----------------------------------------------------------

@@ -90,6 +90,17 @@ class PreparedImage:
     """Of ``data``, lower-case hexadecimal."""
 
 
+class Treatment(StrEnum):
+    """What was done to a picture's bytes."""
+
+    UNCHANGED = "unchanged"
+    """It fitted in every respect and went through byte for byte."""
+    STRIPPED = "stripped"
+    """Its pixels' bytes are the received ones; metadata and trailing data are gone."""
+    ENCODED = "encoded"
+    """It was decoded and encoded again."""
+
+
 @dataclass(frozen=True, slots=True)
 class ImageReport:
     """What was received, what was made of it, and what may have been lost."""
@@ -100,4 +111,28 @@ class ImageReport:
     canvas: Canvas
     scale: float
     """Prepared size over received size along the longer side, at most 1."""
+    treatment: Treatment = Treatment.ENCODED
     warnings: tuple[Caveat, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ImageLimits:
+    """What is taken in, and what a prepared picture may be at most."""
+
+    max_bytes: int = 20 * 1024 * 1024
+    """Bytes of a received picture. Phones' 12-megapixel photos have 2 to 10 MB."""
+    max_pixels: int = 100_000_000
+    """Pixels of a received picture. Covers today's 50-megapixel phones and A3 scans."""
+    max_received_side: int = 32_768
+    """Pixels along a received picture's longer side."""
+    max_frames: int = 1_000
+    """Frames of an animation or pages of a TIFF; only the first is used."""
+    max_chunks: int = 20_000
+    """Segments, chunks or blocks that a file may be cut into. A 20 MB PNG in the
+    usual chunks of 8 KiB has 2,500."""
+    max_metadata_bytes: int = 4 * 1024 * 1024
+    """Bytes of one ICC profile or EXIF block, unpacked. The largest press profiles have 2.5 MB."""
+    max_side: int = 1_120
+    """Pixels along either side of a prepared picture; Bedrock refused 1121 for this model."""
+    byte_budget: int = 3_932_160
+    """Bytes of a prepared picture before base64: Converse's 3.75 MiB."""

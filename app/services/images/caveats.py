@@ -1,0 +1,75 @@
+"""What the caller should know about a prepared picture: the report's warnings."""
+
+from collections.abc import Iterator
+from math import ceil
+
+from app.domain.image import Caveat, ImageFacts, ImageLimits, ImageType, ReceivedImage
+from app.services.images import canvas, pixels
+
+LEGIBLE_HEIGHT = 10
+"""Pixels that a capital letter needs in the prepared picture to be read reliably."""
+LEGIBLE_SCALE = 0.75
+"""Milder shrinking is not warned about: usual text survives it."""
+ALIASES = {
+    "image/jpg": "image/jpeg",
+    "image/pjpeg": "image/jpeg",
+    "image/x-png": "image/png",
+    "image/heif": "image/heic",
+    "image/x-ms-bmp": "image/bmp",
+    "image/apng": "image/png",
+}
+UNTOLD = frozenset({"application/octet-stream", "binary/octet-stream", "image/*"})
+"""Declared types that claim nothing."""
+
+
+def observe(
+    image: ReceivedImage, facts: ImageFacts, scale: float, limits: ImageLimits
+) -> tuple[Caveat, ...]:
+    """The warnings that a picture prepared at ``scale`` deserves, in a fixed order."""
+    return (
+        *_declared(image.declared_type, facts.media_type),
+        *_animation(facts),
+        *_legibility(scale),
+        *_strip(facts, limits),
+    )
+
+
+def _declared(declared: str | None, found: ImageType) -> Iterator[Caveat]:
+    name = (declared or "").partition(";")[0].strip().lower()
+    if name and name not in UNTOLD and ALIASES.get(name, name) != found:
+        yield Caveat(
+            "declared_type_corrected",
+            f"Declared as {name[:64]}, but the bytes are {found}; the bytes were believed.",
+        )
+
+
+def _animation(facts: ImageFacts) -> Iterator[Caveat]:
+    if facts.frames > 1 and facts.media_type is ImageType.TIFF:
+        yield Caveat(
+            "first_page_only", f"The file has {facts.frames} pages; only the first was used."
+        )
+    elif facts.frames > 1:
+        yield Caveat(
+            "first_frame_only", f"The file has {facts.frames} frames; only the first was used."
+        )
+
+
+def _legibility(scale: float) -> Iterator[Caveat]:
+    if scale < LEGIBLE_SCALE:
+        least = ceil(LEGIBLE_HEIGHT / scale)
+        yield Caveat(
+            "small_text_illegible",
+            f"Scaled to {scale:.0%}: letters less than {least} pixels tall in the original "
+            f"may be illegible to the model.",
+        )
+
+
+def _strip(facts: ImageFacts, limits: ImageLimits) -> Iterator[Caveat]:
+    width, height = pixels.upright_size(facts.width, facts.height, facts.orientation)
+    wanted = max(canvas.target(width, height, max(width, height)))
+    if wanted > limits.max_side:
+        yield Caveat(
+            "extreme_aspect_ratio",
+            f"The model could take a strip like this {wanted} pixels long, Bedrock takes "
+            f"{limits.max_side}: detail is lost. Cutting it into pieces keeps it.",
+        )

@@ -1,0 +1,1 @@
+"""One module per file format: its header read, and for JPEG and PNG its metadata cut out."""

@@ -1,0 +1,69 @@
+"""EXIF's orientation, and the TIFF directories that EXIF is written in."""
+
+import struct
+from collections.abc import Mapping
+from struct import unpack_from
+from typing import NamedTuple
+
+ORIENTATION = 0x0112
+MAX_ENTRIES = 4_096
+_INTEGERS: Mapping[int, str] = {1: "B", 3: "H", 4: "I", 16: "Q"}
+"""TIFF's field types that hold one unsigned integer."""
+
+
+class Directory(NamedTuple):
+    """One TIFF directory."""
+
+    values: dict[int, int]
+    """First value of each tag that holds small integers."""
+    next: int
+    """Where the next directory begins, 0 at the end."""
+
+
+class Dialect(NamedTuple):
+    """Byte order and word size of a TIFF file."""
+
+    order: str
+    first: int
+    """Where the first directory begins."""
+    big: bool
+
+
+def dialect(data: bytes) -> Dialect:
+    """Read the TIFF header at the start of ``data``; ValueError if there is none."""
+    orders = {b"II": "<", b"MM": ">"}
+    if data[:2] not in orders:
+        raise ValueError("no TIFF byte order")
+    order = orders[data[:2]]
+    (version,) = unpack_from(order + "H", data, 2)
+    if version == 43:
+        return Dialect(order, unpack_from(order + "Q", data, 8)[0], big=True)
+    return Dialect(order, unpack_from(order + "I", data, 4)[0], big=False)
+
+
+def directory(data: bytes, form: Dialect, at: int) -> Directory:
+    """Read the directory at offset ``at``; struct.error where it reaches past the end."""
+    count_format, entry_size, word = ("Q", 20, "Q") if form.big else ("H", 12, "I")
+    (count,) = unpack_from(form.order + count_format, data, at)
+    if count > MAX_ENTRIES:
+        raise ValueError("too many directory entries")
+    at += 8 if form.big else 2
+    values: dict[int, int] = {}
+    for entry in range(at, at + count * entry_size, entry_size):
+        tag, kind = unpack_from(form.order + "HH", data, entry)
+        if kind in _INTEGERS:
+            place = entry + (12 if form.big else 8)
+            values.setdefault(tag, unpack_from(form.order + _INTEGERS[kind], data, place)[0])
+    return Directory(values, unpack_from(form.order + word, data, at + count * entry_size)[0])
+
+
+def orientation(block: bytes) -> int:
+    """The orientation, 1 to 8, that an EXIF block asks for; 1 where it can't be read."""
+    block = block.removeprefix(b"Exif\0\0")
+    try:
+        form = dialect(block)
+        value = directory(block, form, form.first).values.get(ORIENTATION, 1)
+    except (ValueError, OverflowError, IndexError, struct.error):
+        # Cameras and editors write broken EXIF often; the picture itself is still good.
+        return 1
+    return value if 1 <= value <= 8 else 1

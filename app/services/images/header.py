@@ -1,0 +1,90 @@
+"""What a picture's header says, read without a decoder, and the refusals that follow from it.
+
+The readers of the single formats are plain Python over bytes: nothing that a file holds can
+crash them or make them allocate, so they may run in the service's own process.
+"""
+
+import struct
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from app.domain.errors import (
+    ImageBombError,
+    ImageDamagedError,
+    ImageTooLargeError,
+    ImageTooManyPixelsError,
+)
+from app.domain.image import ImageFacts, ImageLimits, ImageType
+from app.services.images.formats import bmp, gif, heif, jpeg, png, tiff, webp
+from app.services.images.formats.layout import Layout
+from app.services.images.sniff import sniff
+
+READERS: Mapping[ImageType, Callable[[bytes, ImageLimits], Layout]] = MappingProxyType(
+    {
+        ImageType.JPEG: jpeg.read,
+        ImageType.PNG: png.read,
+        ImageType.WEBP: webp.read,
+        ImageType.GIF: gif.read,
+        ImageType.BMP: bmp.read,
+        ImageType.TIFF: tiff.read,
+        ImageType.HEIC: heif.read,
+        ImageType.AVIF: heif.read,
+    }
+)
+
+
+def inspect(data: bytes, limits: ImageLimits) -> tuple[ImageFacts, Layout]:
+    """The facts for the caller and the layout for the preparation, or a typed refusal.
+
+    Raises `ImageTooLargeError`, `ImageTooManyPixelsError` and `ImageBombError` over a limit,
+    `ImageDamagedError` where the header makes no sense, and what `sniff` raises.
+    """
+    if len(data) > limits.max_bytes:
+        raise ImageTooLargeError(
+            f"The picture has {len(data)} bytes; at most {limits.max_bytes} are accepted."
+        )
+    media_type = sniff(data)
+    try:
+        layout = READERS[media_type](data, limits)
+    except (struct.error, IndexError, ValueError) as error:
+        raise ImageDamagedError(
+            f"The {media_type.short_name.upper()} header is damaged or cut off."
+        ) from error
+    _check(layout, limits)
+    facts = ImageFacts(
+        media_type=media_type,
+        width=layout.width,
+        height=layout.height,
+        bytes=len(data),
+        orientation=layout.orientation,
+        frames=layout.frames,
+    )
+    return facts, layout
+
+
+def facts(data: bytes, limits: ImageLimits | None = None) -> ImageFacts:
+    """What the header says of the picture; refusals as in `inspect`."""
+    return inspect(data, limits or ImageLimits())[0]
+
+
+def _check(layout: Layout, limits: ImageLimits) -> None:
+    if layout.width < 1 or layout.height < 1:
+        raise ImageDamagedError(f"The header claims {layout.width} x {layout.height} pixels.")
+    check_pixels(layout.width, layout.height, limits)
+    if layout.frames > limits.max_frames:
+        raise ImageBombError(
+            f"The file has more than {limits.max_frames} frames or pages; send the one to look at."
+        )
+    if layout.largest_metadata > limits.max_metadata_bytes:
+        raise ImageBombError(
+            f"A metadata block of the file unpacks to more than {limits.max_metadata_bytes} bytes."
+        )
+
+
+def check_pixels(width: int, height: int, limits: ImageLimits) -> None:
+    """Raise `ImageTooManyPixelsError` over the limit of pixels or of the longer side."""
+    if width * height > limits.max_pixels or max(width, height) > limits.max_received_side:
+        raise ImageTooManyPixelsError(
+            f"The picture has {width} x {height} pixels; at most {limits.max_pixels} in all "
+            f"and {limits.max_received_side} along a side are accepted."
+        )

@@ -1,0 +1,121 @@
+"""Make one picture right for the model: the whole path, in one process, without I/O."""
+
+from hashlib import sha256
+
+import pyvips
+from PIL import UnidentifiedImageError
+
+from app.domain.errors import (
+    ExtremeAspectRatioError,
+    ImageDamagedError,
+    ImageDecoderError,
+)
+from app.domain.image import (
+    ImageFacts,
+    ImageLimits,
+    ImageReport,
+    ImageType,
+    PreparedImage,
+    ReceivedImage,
+    Treatment,
+)
+from app.services.images import canvas, pixels
+from app.services.images.caveats import observe
+from app.services.images.decode import decode, is_upright
+from app.services.images.encode import encode
+from app.services.images.formats.layout import Layout
+from app.services.images.header import check_pixels, inspect
+from app.services.images.passthrough import passable
+
+
+def prepare(image: ReceivedImage, limits: ImageLimits) -> ImageReport:
+    """One upright sRGB picture within ``limits``, and what was done to get it.
+
+    Raises a subclass of `ImageError`; whatever the bytes are, nothing else.
+    """
+    return prepare_undecoded(image, limits) or prepare_decoded(image, limits)
+
+
+def prepare_undecoded(image: ReceivedImage, limits: ImageLimits) -> ImageReport | None:
+    """The report where the picture fits as it is, None where it has to be decoded.
+
+    Reads headers in plain Python only, so it is safe in the service's own process, and it
+    raises every refusal that the header alone justifies.
+    """
+    facts, layout = inspect(image.data, limits)
+    _target(facts, limits)
+    data = passable(image.data, facts, layout, limits)
+    if data is None:
+        return None
+    treatment = Treatment.UNCHANGED if data is image.data else Treatment.STRIPPED
+    prepared = _prepared(data, facts.media_type, facts.width, facts.height)
+    return _report(image, facts, prepared, treatment, limits)
+
+
+def prepare_decoded(image: ReceivedImage, limits: ImageLimits) -> ImageReport:
+    """The report of a picture decoded, resized and encoded again.
+
+    Calls C decoders: on untrusted bytes only in a process that may die.
+    """
+    facts, layout = inspect(image.data, limits)
+    try:
+        data, media_type, rendered = encode(
+            _render(image.data, facts, layout, limits), limits.byte_budget
+        )
+    except (pyvips.Error, UnidentifiedImageError, OSError, ValueError, EOFError, SyntaxError) as e:
+        kind = facts.media_type.short_name.upper()
+        raise ImageDamagedError(f"The {kind} is damaged or cut off: it can't be decoded.") from e
+    except MemoryError as error:
+        raise ImageDecoderError("Decoding the picture takes more memory than it may.") from error
+    prepared = _prepared(data, media_type, rendered.width, rendered.height)
+    return _report(image, facts, prepared, Treatment.ENCODED, limits)
+
+
+def _render(data: bytes, facts: ImageFacts, layout: Layout, limits: ImageLimits) -> pyvips.Image:
+    stored = _target(facts, limits)
+    image = decode(data, facts, stored)
+    orientation = 1 if is_upright(facts.media_type) else facts.orientation
+    if facts.media_type is not ImageType.JPEG:
+        # A decoder may see another size than the header reader did: it has the last word.
+        check_pixels(image.width, image.height, limits)
+        stored = canvas.target(image.width, image.height, limits.max_side)
+    if min(stored) < 1:
+        raise _too_narrow(facts)
+    return pixels.render(image, stored, orientation, convert=layout.icc)
+
+
+def _target(facts: ImageFacts, limits: ImageLimits) -> tuple[int, int]:
+    size = canvas.target(facts.width, facts.height, limits.max_side)
+    if min(size) < 1:
+        raise _too_narrow(facts)
+    return size
+
+
+def _too_narrow(facts: ImageFacts) -> ExtremeAspectRatioError:
+    return ExtremeAspectRatioError(
+        f"The picture has {facts.width} x {facts.height} pixels; scaled down for the model its "
+        "shorter side would vanish. Cut it into pieces."
+    )
+
+
+def _prepared(data: bytes, media_type: ImageType, width: int, height: int) -> PreparedImage:
+    return PreparedImage(data, media_type, width, height, sha256(data).hexdigest())
+
+
+def _report(
+    image: ReceivedImage,
+    facts: ImageFacts,
+    prepared: PreparedImage,
+    treatment: Treatment,
+    limits: ImageLimits,
+) -> ImageReport:
+    scale = min(1.0, max(prepared.width, prepared.height) / max(facts.width, facts.height))
+    return ImageReport(
+        received=facts,
+        declared_type=image.declared_type,
+        prepared=prepared,
+        canvas=canvas.choose(prepared.width, prepared.height),
+        scale=scale,
+        treatment=treatment,
+        warnings=observe(image, facts, scale, limits),
+    )
