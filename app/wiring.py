@@ -1,7 +1,9 @@
 """The composition root: opens clients, picks adapters, builds Services."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import aioboto3
@@ -10,9 +12,11 @@ import structlog
 from app.adapters.bedrock.client import Connection, CredentialsCheck, open_client
 from app.adapters.bedrock.converse import ConverseVisionModel
 from app.adapters.bedrock.invoke import InvokeVisionModel
+from app.domain.image import ImageLimits, ImageReport, ReceivedImage
 from app.domain.model import Dialect, ModelIdentity
 from app.domain.ports import ImagePreparer, VisionModel
 from app.services.generation import GenerationService
+from app.services.images.prepare import prepare
 from app.services.registry import ServedModel, Services
 from app.services.sources import ImageSources
 from app.settings import Settings
@@ -29,14 +33,17 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     identity = settings.identity
     _announce(identity, settings)
     session = aioboto3.Session()
-    async with open_client(session, connection(settings)) as client:
+    async with (
+        open_client(session, connection(settings)) as client,
+        open_preparer(settings) as preparer,
+    ):
         yield Services(
             model=ServedModel(identity, settings.region, settings.dialect),
             generations=GenerationService(
                 identity=identity,
                 model=vision_model(settings.dialect, client, identity.id),
                 sources=ImageSources(settings.max_image_bytes),
-                preparer=preparer(settings),
+                preparer=preparer,
             ),
             readiness=CredentialsCheck(session),
         )
@@ -80,4 +87,20 @@ def _announce(identity: ModelIdentity, settings: Settings) -> None:
         )
 
 
-def preparer(settings: Settings) -> ImagePreparer: ...
+@asynccontextmanager
+async def open_preparer(settings: Settings) -> AsyncIterator[ImagePreparer]:
+    """Open what makes pictures right for the model."""
+    yield ThreadPreparer(
+        ImageLimits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadPreparer:
+    """Placeholder until the worker processes are merged."""
+
+    limits: ImageLimits
+
+    async def prepare(self, image: ReceivedImage) -> ImageReport:
+        """Prepare in a thread."""
+        return await asyncio.to_thread(prepare, image, self.limits)

@@ -1,7 +1,6 @@
 """What every test runs under: no credentials of anyone's, no settings of the machine's."""
 
 import os
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings as hypothesis_settings
@@ -13,7 +12,7 @@ hypothesis_settings.load_profile("suite")
 
 
 @pytest.fixture(autouse=True)
-def _environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take away what the machine has set; give credentials that open nothing."""
     for name in list(os.environ):
         if name.startswith(("AWS_", PREFIX)):
@@ -24,4 +23,3 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     # So that the developer's own profile is not read.
     monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
-    return

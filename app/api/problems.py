@@ -172,8 +172,11 @@ def _field_error(error: Mapping[str, Any]) -> FieldError:
             return FieldError("body", errors.MalformedJsonError.code, message)
         case "extra_forbidden":
             return FieldError(location, errors.UnknownFieldError.code, "there is no such field")
+        # The body's bytes, not parsed: its Content-Type was not JSON.
+        case "model_attributes_type" if isinstance(error["input"], bytes):
+            message = "is not declared as JSON; send Content-Type: application/json"
+            return FieldError("body", errors.UnsupportedContentTypeError.code, message)
         case "model_attributes_type" if location == "body":
-            message = "send a JSON object with Content-Type: application/json"
-            return FieldError(location, errors.UnsupportedContentTypeError.code, message)
+            return FieldError("body", errors.InvalidParameterError.code, "send a JSON object")
         case _:
             return FieldError(location, errors.InvalidParameterError.code, str(error["msg"]))

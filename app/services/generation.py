@@ -23,7 +23,7 @@ from app.domain.generation import (
 from app.domain.image import Caveat, ImageReport, PreparedImage
 from app.domain.model import Language, ModelIdentity
 from app.domain.ports import ImagePreparer, VisionModel
-from app.services.sources import ImageSources
+from app.services.sources import ImageSources, located
 
 DEFAULT_PROMPT = "Describe this image."
 _IMAGE_MARKER = "<|image|>"
@@ -72,13 +72,14 @@ class GenerationService:
         prepared: list[Turn[PreparedImage]] = []
         reports: list[ImageReport] = []
         for turn in turns:
-            made = [
-                await self.preparer.prepare(await self.sources.fetch(image))
-                for image in turn.images
-            ]
+            made = [await self._prepare_one(image) for image in turn.images]
             reports += made
             prepared.append(Turn(turn.role, turn.text, tuple(report.prepared for report in made)))
         return tuple(prepared), tuple(reports)
+
+    async def _prepare_one(self, image: ImageInput) -> ImageReport:
+        with located(image.name):
+            return await self.preparer.prepare(await self.sources.fetch(image))
 
 
 def check(request: GenerationRequest, identity: ModelIdentity) -> None:

@@ -46,7 +46,7 @@ def test_the_prepared_picture_and_the_sampling_reach_the_model(client, model):
     assert request.sampling == Sampling(temperature=0, top_p=1, max_gen_len=3)
     assert request.system == "Be brief."
     (image,) = request.turns[0].images
-    assert image.media_type is ImageType.JPEG
+    assert image.media_type in (ImageType.JPEG, ImageType.PNG)
     assert max(image.width, image.height) <= 1120
 
 
@@ -102,7 +102,9 @@ def test_a_file_alone_is_described_and_the_default_prompt_reported(client, model
 
 def test_fields_that_a_browser_sends_empty_count_as_not_sent(client, model):
     answer = client.post(
-        "/v1/generate/upload", data={"prompt": "Hi", "language": "", "system": "", "images": ""}
+        "/v1/generate/upload",
+        data={"prompt": "Hi", "language": "", "system": ""},
+        files={"images": ("", b"")},
     )
 
     assert answer.status_code == 200

@@ -1,5 +1,7 @@
 """What is refused, with which code, and that a refusal costs nothing."""
 
+from typing import Any
+
 import httpx
 import pytest
 
@@ -10,10 +12,10 @@ from tests.support.fakes import FakeReadiness, FakeVisionModel
 from tests.support.pictures import ASTRONAUT, DATA, b64
 
 
-def problem(answer: httpx.Response, status: int, code: str) -> dict:
+def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
     """Assert that ``answer`` is a whole problem document, and return it."""
     assert answer.headers["content-type"] == "application/problem+json"
-    body = answer.json()
+    body: dict[str, Any] = answer.json()
     assert (answer.status_code, body["code"]) == (status, code), body
     assert body["status"] == status
     assert body["request_id"] == answer.headers["x-request-id"]
@@ -123,12 +125,16 @@ def test_a_broken_multipart_body_is_refused(client):
 
 
 def test_an_unknown_form_field_is_refused_by_name(client):
-    answer = client.post("/v1/generate/upload", data={"prompt": "x", "colour": "red"})
+    answer = client.post(
+        "/v1/generate/upload",
+        data={"prompt": "x", "colour": "red"},
+        files={"images": ("a.png", ASTRONAUT)},
+    )
 
     assert problem(answer, 422, "unknown_field")["errors"][0]["field"] == "colour"
 
 
-def small(**limits: int) -> Rig:
+def small(**limits: Any) -> Rig:
     return Rig(settings=Settings(_env_file=None, **limits))
 
 

@@ -84,7 +84,7 @@ async def test_at_temperature_0_the_same_question_has_the_same_answer(open_model
 
 
 async def test_earlier_turns_are_taken(open_model):
-    turns = (
+    turns: tuple[Turn[PreparedImage], ...] = (
         Turn(Role.USER, "What is this?", (PICTURE,)),
         Turn(Role.ASSISTANT, "A person."),
         Turn(Role.USER, "Of what size?"),
@@ -109,5 +109,3 @@ async def test_the_picture_that_was_sent_is_the_one_that_is_seen(emulator_url, d
 
     assert "512x512" in astronaut.text
     assert "640x427" in rocket.text
-
-

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from app.adapters.bedrock.llama import neutralise, render
 from app.domain.generation import ModelRequest, Role, Turn
+from app.domain.image import PreparedImage
 
 TOKEN = re.compile(r"<\|[A-Za-z0-9_]+\|>")
 
@@ -48,7 +49,11 @@ def test_neutralising_is_a_fixed_point_and_only_adds_spaces(text):
 
 @given(system=nasty, user=nasty, assistant=nasty)
 def test_a_rendered_prompt_holds_the_templates_own_tokens_and_no_others(system, user, assistant):
-    turns = (Turn(Role.USER, user), Turn(Role.ASSISTANT, assistant), Turn(Role.USER, user))
+    turns: tuple[Turn[PreparedImage], ...] = (
+        Turn(Role.USER, user),
+        Turn(Role.ASSISTANT, assistant),
+        Turn(Role.USER, user),
+    )
 
     prompt = render(ModelRequest(turns=turns, system=system))
 

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import aiohttp
 from botocore import exceptions as aws
+from botocore.eventstream import ParserError
 from botocore.parsers import ResponseParserError
 
 from app.domain import errors
@@ -134,7 +135,13 @@ def translated() -> Iterator[None]:
         ) from error
     except (aws.ParamValidationError, ResponseParserError) as error:
         raise errors.UpstreamError("The AWS SDK can't read or write this call.") from error
-    except (aws.BotoCoreError, aiohttp.ClientError, TimeoutError, OSError) as error:
+    except (
+        aws.BotoCoreError,
+        ParserError,
+        aiohttp.ClientError,
+        TimeoutError,
+        OSError,
+    ) as error:
         raise errors.UpstreamUnreachableError(
             "The connection to Amazon Bedrock could not be made or broke."
         ) from error

@@ -1,9 +1,12 @@
 """The table from AWS's failures to ours."""
 
+from typing import Any
+
 import aiohttp
 import botocore.session
 import pytest
 from botocore import exceptions as aws
+from botocore.eventstream import ChecksumMismatch
 
 from app.adapters.bedrock.errors import TABLE, from_client_error, translated
 from app.domain import errors
@@ -17,13 +20,15 @@ def modelled() -> set[str]:
     shapes = {
         shape.name for name in OPERATIONS for shape in model.operation_model(name).error_shapes
     }
-    shapes |= {name for name in model.shape_names if model.shape_for(name).metadata.get("exception")}
+    shapes |= {
+        name for name in model.shape_names if model.shape_for(name).metadata.get("exception")
+    }
     assert "ThrottlingException" in shapes
     return shapes
 
 
 def reply(code: str, message: str = "", status: int = 0, **more) -> aws.ClientError:
-    response: dict = {"Error": {"Code": code, "Message": message}, **more}
+    response: Any = {"Error": {"Code": code, "Message": message}, **more}
     if status:
         response["ResponseMetadata"] = {"HTTPStatusCode": status, "HTTPHeaders": {}}
     return aws.ClientError(response, "InvokeModel")
@@ -119,7 +124,7 @@ def test_retry_after_is_passed_on():
         (aws.EndpointConnectionError(endpoint_url="x"), errors.UpstreamUnreachableError),
         (aws.ConnectionClosedError(endpoint_url="x"), errors.UpstreamUnreachableError),
         (aws.ParamValidationError(report="x"), errors.UpstreamError),
-        (aws.ChecksumMismatch(checksum_type="crc", expected_checksum=1, actual_checksum=2),
+        (ChecksumMismatch(1, 2),
          errors.UpstreamUnreachableError),
         (aiohttp.ClientPayloadError(), errors.UpstreamUnreachableError),
         (aiohttp.SocketTimeoutError(), errors.UpstreamTimeoutError),

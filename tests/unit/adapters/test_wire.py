@@ -44,7 +44,11 @@ def test_a_raw_prompt_is_sent_exactly_as_written():
 
 
 def test_a_conversation_renders_turn_by_turn():
-    turns = (Turn(Role.USER, "Hi"), Turn(Role.ASSISTANT, "Hello."), Turn(Role.USER, "Bye"))
+    turns: tuple[Turn[PreparedImage], ...] = (
+        Turn(Role.USER, "Hi"),
+        Turn(Role.ASSISTANT, "Hello."),
+        Turn(Role.USER, "Bye"),
+    )
 
     prompt = json.loads(invoke_wire.to_invoke(ModelRequest(turns=turns)))["prompt"]
 
@@ -68,7 +72,11 @@ def test_a_conversation_renders_turn_by_turn():
             StopReason.GUARDRAIL,
             "stop",
         ),
-        ({"stop_reason": "stop", "amazon-bedrock-guardrailAction": "NONE"}, StopReason.STOP, "stop"),
+        (
+            {"stop_reason": "stop", "amazon-bedrock-guardrailAction": "NONE"},
+            StopReason.STOP,
+            "stop",
+        ),
     ],
 )
 def test_native_stop_reasons_are_mapped_and_unknown_ones_kept(answer, reason, raw):
