@@ -82,6 +82,18 @@ class Settings(BaseSettings):
         int, Field(gt=0, description="Connections to Bedrock. A stream holds one throughout.")
     ] = 64
 
+    request_timeout: Annotated[
+        Seconds,
+        Field(
+            description="Seconds from a request's arrival to its whole answer, waiting and all "
+            "attempts included. A caller can ask for fewer with `X-Request-Timeout`."
+        ),
+    ] = 300
+    heartbeat: Annotated[
+        Seconds,
+        Field(description="Seconds of silence in a stream before a comment keeps it open."),
+    ] = 15
+
     max_body_bytes: Annotated[
         Bytes, Field(description="Bytes of a request body; base64 takes a third more than a file.")
     ] = 32 * MIB

@@ -2,8 +2,25 @@
 
 import logging
 import sys
+import traceback
 
 import structlog
+
+
+def frames_only(_: object, __: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
+    """Log an exception's type and where it was raised; its message may quote a prompt."""
+    error = event.pop("exc_info", None)
+    if error is True:
+        error = sys.exc_info()[1]
+    if isinstance(error, tuple):
+        error = error[1]
+    if isinstance(error, BaseException):
+        event["exception"] = type(error).__qualname__
+        event["frames"] = [
+            f"{frame.filename}:{frame.lineno} {frame.name}"
+            for frame in traceback.extract_tb(error.__traceback__)
+        ]
+    return event
 
 
 def configure(level: str) -> None:
@@ -12,7 +29,7 @@ def configure(level: str) -> None:
     Only names, numbers and codes are logged; prompts, pictures and keys never are.
     """
     renderer: structlog.types.Processor = (
-        structlog.dev.ConsoleRenderer()
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
         if sys.stdout.isatty()
         else structlog.processors.JSONRenderer()
     )
@@ -33,7 +50,7 @@ def configure(level: str) -> None:
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
+                frames_only,
                 renderer,
             ],
         )

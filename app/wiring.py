@@ -17,7 +17,7 @@ from app.domain.model import Dialect, ModelIdentity
 from app.domain.ports import ImagePreparer, VisionModel
 from app.services.generation import GenerationService
 from app.services.images.prepare import prepare
-from app.services.registry import ServedModel, Services
+from app.services.registry import ServedModel, Services, Timing
 from app.services.sources import ImageSources
 from app.settings import Settings
 
@@ -46,7 +46,13 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 preparer=preparer,
             ),
             readiness=CredentialsCheck(session),
+            timing=timing(settings),
         )
+
+
+def timing(settings: Settings) -> Timing:
+    """Return how long things may take."""
+    return Timing(request=settings.request_timeout, heartbeat=settings.heartbeat)
 
 
 def connection(settings: Settings) -> Connection:

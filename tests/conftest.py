@@ -5,7 +5,10 @@ import os
 import pytest
 from hypothesis import settings as hypothesis_settings
 
+from app import telemetry
 from app.settings import PREFIX
+
+telemetry.configure("warning")
 
 hypothesis_settings.register_profile("suite", deadline=None, print_blob=True)
 hypothesis_settings.load_profile("suite")

@@ -1,8 +1,12 @@
-"""What route functions ask for in their signatures."""
+"""What route functions ask for in their signatures.
 
+All are coroutines: FastAPI runs plain functions in a thread each.
+"""
+
+import asyncio
 from typing import Annotated, TypedDict
 
-from fastapi import Depends, Request
+from fastapi import Depends, Header, Request
 
 from app.domain.ports import Readiness
 from app.services.generation import GenerationService
@@ -15,7 +19,7 @@ class State(TypedDict):
     services: Services
 
 
-def services(request: Request) -> Services:
+async def services(request: Request) -> Services:
     """Return the use cases opened in the lifespan."""
     found: Services = request.state.services
     return found
@@ -24,18 +28,36 @@ def services(request: Request) -> Services:
 AllServices = Annotated[Services, Depends(services)]
 
 
-def _generations(found: AllServices) -> GenerationService:
+async def _generations(found: AllServices) -> GenerationService:
     return found.generations
 
 
-def _readiness(found: AllServices) -> Readiness:
+async def _readiness(found: AllServices) -> Readiness:
     return found.readiness
 
 
-def _model(found: AllServices) -> ServedModel:
+async def _model(found: AllServices) -> ServedModel:
     return found.model
+
+
+async def _deadline(
+    found: AllServices,
+    seconds: Annotated[
+        float | None,
+        Header(
+            alias="X-Request-Timeout",
+            gt=0,
+            description="Seconds until the whole answer must be there. Can only shorten the "
+            "service's own deadline.",
+        ),
+    ] = None,
+) -> float:
+    allowed = found.timing.request
+    return asyncio.get_running_loop().time() + min(allowed, seconds or allowed)
 
 
 Generations = Annotated[GenerationService, Depends(_generations)]
 ReadinessCheck = Annotated[Readiness, Depends(_readiness)]
+Deadline = Annotated[float, Depends(_deadline)]
+"""In the event loop's time; see `app.services.deadline`."""
 Model = Annotated[ServedModel, Depends(_model)]

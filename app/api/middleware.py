@@ -1,5 +1,6 @@
 """Pure ASGI middleware: the request's id and log line, and the bound on its body."""
 
+import asyncio
 import re
 import time
 import uuid
@@ -66,6 +67,54 @@ class RequestIdMiddleware:
                 code=state.get("problem"),
                 duration_ms=round((time.monotonic() - started) * 1000, 1),
             )
+
+
+@dataclass(frozen=True, slots=True)
+class DisconnectMiddleware:
+    """Cancels the work on a request whose client has left.
+
+    Neither Starlette nor uvicorn does, and an upstream call that goes on is billed. The
+    client can only be watched when its body has been read, so from then on.
+    """
+
+    app: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request = asyncio.current_task()
+        assert request is not None
+        gone = asyncio.Event()
+        watch: asyncio.Task[None] | None = None
+
+        async def watching() -> None:
+            # There is no message but the disconnect left.
+            await receive()
+            gone.set()
+            request.cancel()
+
+        async def watched_receive() -> Message:
+            nonlocal watch
+            if watch is not None:
+                await gone.wait()
+                return {"type": "http.disconnect"}
+            message = await receive()
+            if message["type"] == "http.request" and not message.get("more_body"):
+                watch = asyncio.create_task(watching())
+            return message
+
+        try:
+            await self.app(scope, watched_receive, send)
+        except asyncio.CancelledError:
+            if not gone.is_set():
+                raise
+            request.uncancel()
+            scope["state"]["problem"] = "client_gone"
+        finally:
+            if watch is not None:
+                watch.cancel()
 
 
 @dataclass(frozen=True, slots=True)

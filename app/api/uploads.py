@@ -14,7 +14,7 @@ from app.domain.image import ReceivedImage
 File = Annotated[UploadFile, WithJsonSchema({"type": "string", "format": "binary"})]
 
 
-def multipart_only(request: Request) -> None:
+async def multipart_only(request: Request) -> None:
     """Refuse bodies of another type, which would otherwise read as an empty form."""
     given = request.headers.get("content-type", "none")
     if not given.lower().startswith("multipart/form-data"):
@@ -36,10 +36,10 @@ class GenerateForm(GenerationOptions):
         """Take a field that a browser sent empty for one that was not sent."""
         return {name: value for name, value in values.items() if value not in ("", [""])}
 
-    async def to_request(self) -> GenerationRequest:
-        """Return the domain's request."""
+    async def to_request(self, deadline: float) -> GenerationRequest:
+        """Return the domain's request, to be answered by ``deadline`` (loop time)."""
         images = [
             ReceivedImage(await file.read(), file.content_type, f"images.{i}")
             for i, file in enumerate(self.images)
         ]
-        return self.request(tuple(images))
+        return self.request(tuple(images), deadline)

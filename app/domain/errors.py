@@ -210,6 +210,12 @@ class NotReadyError(CapacityError):
     code, status, title = "not_ready", 503, "Not ready"
 
 
+class DeadlineExceededError(CapacityError):
+    """The request's deadline passed before its answer was ready."""
+
+    code, status, title = "deadline_exceeded", 504, "Deadline exceeded"
+
+
 class InternalError(ServiceError):
     """A fault of this service; the log has its trace under the request's id."""
 

@@ -1,9 +1,11 @@
 """What is asked of the model, and what it answers."""
 
+import math
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Generic, TypeVar
 
+from app.domain.errors import ServiceError
 from app.domain.image import Base64Image, Caveat, ImageReport, PreparedImage, ReceivedImage
 from app.domain.model import Language
 
@@ -52,6 +54,8 @@ class GenerationRequest:
     language: Language | None = None
     raw_prompt: bool = False
     """The single turn's text is a finished Llama prompt, sent exactly as written."""
+    deadline: float = math.inf
+    """When the answer is worth nothing any more, in the event loop's time (seconds)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,7 @@ class ModelRequest:
     system: str | None = None
     sampling: Sampling = field(default_factory=Sampling)
     raw_prompt: bool = False
+    deadline: float = math.inf
 
 
 class StopReason(StrEnum):
@@ -103,6 +108,28 @@ class Completion:
 
 
 @dataclass(frozen=True, slots=True)
+class Delta:
+    """A piece of a streamed answer: whole characters, never half of one."""
+
+    text: str
+    usage: Usage = field(default_factory=Usage)
+    """Tokens so far, where the upstream says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The end of a streamed answer; nothing comes after it."""
+
+    usage: Usage
+    stop_reason: StopReason
+    stop_reason_raw: str | None
+    latency_ms: int | None = None
+
+
+StreamPart = Delta | Finish
+
+
+@dataclass(frozen=True, slots=True)
 class Latency:
     """Milliseconds."""
 
@@ -110,6 +137,8 @@ class Latency:
     """From the request's arrival in the service layer to its answer."""
     model: int
     """Of that, waiting for Bedrock."""
+    first_token: int | None = None
+    """From the request's arrival to the first text, where the answer was streamed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,3 +151,32 @@ class Generation:
     images: tuple[ImageReport, ...]
     warnings: tuple[Caveat, ...]
     latency: Latency
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The first event of a stream: the model has begun to answer."""
+
+    id: str
+    model: str
+    images: tuple[ImageReport, ...]
+    warnings: tuple[Caveat, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The terminal event of a stream that succeeded."""
+
+    generation: Generation
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The terminal event of a stream that failed, with what had been paid for by then."""
+
+    error: ServiceError
+    text: str
+    usage: Usage
+
+
+GenerationEvent = Started | Delta | Done | Failed

@@ -4,9 +4,11 @@ Every port's fake is in ``tests/support``; one contract suite runs over the fake
 adapter.
 """
 
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from app.domain.generation import Completion, ModelRequest
+from app.domain.generation import Completion, ModelRequest, StreamPart
 from app.domain.image import ImageReport, ReceivedImage
 
 
@@ -15,6 +17,18 @@ class VisionModel(Protocol):
 
     async def generate(self, request: ModelRequest) -> Completion:
         """Answer ``request`` in one call, or raise an `app.domain.errors.UpstreamError`."""
+        ...
+
+    def stream(
+        self, request: ModelRequest
+    ) -> AbstractAsyncContextManager[AsyncIterator[StreamPart]]:
+        """Answer ``request`` piece by piece.
+
+        Entering awaits the upstream's first event, so a refusal is raised there and not in
+        the middle. Iterating yields `Delta`s and exactly one `Finish`, the last; if the
+        upstream ends without one it raises StreamTruncatedError, and UpstreamError for every
+        other failure. Leaving closes the upstream, wherever the stream stands.
+        """
         ...
 
 

@@ -1,32 +1,40 @@
 """The spine: check, prepare, ask once."""
 
-import time
+import asyncio
 import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 
-from app.domain.errors import (
-    FieldError,
-    InvalidParameterError,
-    PromptMissingError,
-    TooManyImagesError,
-)
+import structlog
+
+from app.domain.errors import InternalError, ServiceError
 from app.domain.generation import (
+    Completion,
+    Delta,
+    Done,
+    Failed,
+    Finish,
     Generation,
+    GenerationEvent,
     GenerationRequest,
     ImageInput,
     Latency,
     ModelRequest,
-    Role,
+    Started,
+    StreamPart,
     Turn,
+    Usage,
 )
 from app.domain.image import Caveat, ImageReport, PreparedImage
-from app.domain.model import Language, ModelIdentity
+from app.domain.model import ModelIdentity
 from app.domain.ports import ImagePreparer, VisionModel
+from app.services.checking import check
+from app.services.deadline import before
+from app.services.prompting import caveats, in_language, with_prompt
 from app.services.sources import ImageSources, located
 
-DEFAULT_PROMPT = "Describe this image."
-_IMAGE_MARKER = "<|image|>"
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,112 +48,133 @@ class GenerationService:
 
     async def generate(self, request: GenerationRequest) -> Generation:
         """Answer ``request``, or raise one of `app.domain.errors`."""
-        started = time.monotonic()
+        call = _Call(self.identity.id)
+        async with before(request.deadline):
+            prepared = await self._prepare(request, call)
+            call.asked = _now()
+            completion = await self.model.generate(prepared)
+        return call.generation(completion)
+
+    @asynccontextmanager
+    async def stream(
+        self, request: GenerationRequest
+    ) -> AsyncIterator[AsyncIterator[GenerationEvent]]:
+        """Answer ``request`` piece by piece.
+
+        Entering raises whatever refuses the request, here or upstream, up to the model's
+        first event. Iterating yields `Started`, `Delta`s, and exactly one of `Done` and
+        `Failed`, and raises nothing. Leaving closes the upstream.
+        """
+        call = _Call(self.identity.id)
+        async with before(request.deadline):
+            prepared = await self._prepare(request, call)
+            call.asked = _now()
+            stream = self.model.stream(prepared)
+            parts = await stream.__aenter__()
+        try:
+            yield _events(parts, call, request.deadline)
+        finally:
+            await stream.__aexit__(None, None, None)
+
+    async def _prepare(self, request: GenerationRequest, call: "_Call") -> ModelRequest:
         # Before a byte is decoded: a refusal must cost nothing.
         check(request, self.identity)
-        turns, reports = await self._prepare(request.turns)
-        asked = time.monotonic()
-        completion = await self.model.generate(
-            ModelRequest(
-                turns=in_language(with_prompt(turns), request.language),
-                system=request.system,
-                sampling=request.sampling,
-                raw_prompt=request.raw_prompt,
-            )
-        )
-        answered = time.monotonic()
-        return Generation(
-            id=f"gen_{uuid.uuid4().hex}",
-            model=self.identity.id,
-            completion=completion,
-            images=reports,
-            warnings=tuple(warnings(request, self.identity)),
-            latency=Latency(
-                total=round((answered - started) * 1000),
-                model=completion.latency_ms or round((answered - asked) * 1000),
-            ),
+        call.caveats = tuple(caveats(request, self.identity))
+        turns = [await self._prepare_turn(turn, call) for turn in request.turns]
+        return ModelRequest(
+            turns=in_language(with_prompt(tuple(turns)), request.language),
+            system=request.system,
+            sampling=request.sampling,
+            raw_prompt=request.raw_prompt,
+            deadline=request.deadline,
         )
 
-    async def _prepare(
-        self, turns: tuple[Turn[ImageInput], ...]
-    ) -> tuple[tuple[Turn[PreparedImage], ...], tuple[ImageReport, ...]]:
-        prepared: list[Turn[PreparedImage]] = []
-        reports: list[ImageReport] = []
-        for turn in turns:
-            made = [await self._prepare_one(image) for image in turn.images]
-            reports += made
-            prepared.append(Turn(turn.role, turn.text, tuple(report.prepared for report in made)))
-        return tuple(prepared), tuple(reports)
+    async def _prepare_turn(self, turn: Turn[ImageInput], call: "_Call") -> Turn[PreparedImage]:
+        reports = [await self._prepare_image(image) for image in turn.images]
+        call.images += reports
+        return Turn(turn.role, turn.text, tuple(report.prepared for report in reports))
 
-    async def _prepare_one(self, image: ImageInput) -> ImageReport:
+    async def _prepare_image(self, image: ImageInput) -> ImageReport:
         with located(image.name):
             return await self.preparer.prepare(await self.sources.fetch(image))
 
 
-def check(request: GenerationRequest, identity: ModelIdentity) -> None:
-    """Refuse what can't be answered, from the request's outline alone."""
-    images = [image for turn in request.turns for image in turn.images]
-    last = request.turns[-1]
-    if not last.text.strip() and not last.images:
-        raise PromptMissingError("prompt: give a prompt, an image, or both")
-    if len(images) > identity.base.max_images:
-        raise TooManyImagesError(
-            f"images: {len(images)} were given, but the model takes "
-            f"{identity.base.max_images} in one request",
-            errors=tuple(
-                FieldError(image.name, TooManyImagesError.code, "one too many")
-                for image in images[identity.base.max_images :]
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+@dataclass(slots=True)
+class _Call:
+    """What is learnt on the way to one answer."""
+
+    model: str
+    id: str = field(default_factory=lambda: f"gen_{uuid.uuid4().hex}")
+    started: float = field(default_factory=_now)
+    asked: float = 0
+    images: list[ImageReport] = field(default_factory=list)
+    caveats: tuple[Caveat, ...] = ()
+    texts: list[str] = field(default_factory=list)
+    usage: Usage = field(default_factory=Usage)
+    first_token_ms: int | None = None
+
+    def note(self, delta: Delta) -> None:
+        """Keep a streamed piece."""
+        if self.first_token_ms is None:
+            self.first_token_ms = _milliseconds(_now() - self.started)
+        self.texts.append(delta.text)
+        self.usage = delta.usage
+
+    def begun(self) -> Started:
+        return Started(self.id, self.model, tuple(self.images), self.caveats)
+
+    def finished(self, finish: Finish) -> Generation:
+        return self.generation(
+            Completion(
+                "".join(self.texts),
+                finish.usage,
+                finish.stop_reason,
+                finish.stop_reason_raw,
+                finish.latency_ms,
+            )
+        )
+
+    def generation(self, completion: Completion) -> Generation:
+        answered = _now()
+        model = completion.latency_ms
+        return Generation(
+            id=self.id,
+            model=self.model,
+            completion=completion,
+            images=tuple(self.images),
+            warnings=self.caveats,
+            latency=Latency(
+                total=_milliseconds(answered - self.started),
+                model=_milliseconds(answered - self.asked) if model is None else model,
+                first_token=self.first_token_ms,
             ),
         )
-    if request.raw_prompt:
-        _check_raw(request, len(images))
 
 
-def _check_raw(request: GenerationRequest, images: int) -> None:
-    if request.system or request.language:
-        raise InvalidParameterError(
-            "raw_prompt: is sent exactly as written, so system and language must be part of it"
-        )
-    if (markers := request.turns[0].text.count(_IMAGE_MARKER)) != images:
-        raise InvalidParameterError(
-            f"prompt: has {markers} {_IMAGE_MARKER} for {images} image(s); a raw prompt needs one "
-            "for each"
-        )
+def _milliseconds(seconds: float) -> int:
+    return round(seconds * 1000)
 
 
-def with_prompt(turns: tuple[Turn[PreparedImage], ...]) -> tuple[Turn[PreparedImage], ...]:
-    """Ask for a description where the last turn is a picture without words."""
-    last = turns[-1]
-    if last.text.strip():
-        return turns
-    return (*turns[:-1], replace(last, text=DEFAULT_PROMPT))
-
-
-def in_language(
-    turns: tuple[Turn[PreparedImage], ...], language: Language | None
-) -> tuple[Turn[PreparedImage], ...]:
-    """Ask for the answer in ``language``, in the last turn.
-
-    Not in a system turn: Meta's own template has none beside a picture.
-    """
-    if language is None:
-        return turns
-    last = turns[-1]
-    text = f"{last.text}\n\nAnswer in {language.label}."
-    return (*turns[:-1], replace(last, text=text))
-
-
-def warnings(request: GenerationRequest, identity: ModelIdentity) -> Iterator[Caveat]:
-    """What the caller should know although the request is answered."""
-    pictured = any(turn.images for turn in request.turns)
-    language = request.language
-    if pictured and language and language not in identity.base.image_languages:
-        supported = ", ".join(known.label for known in identity.base.image_languages)
-        yield Caveat(
-            "language_unsupported_with_images",
-            f"Meta supports {supported} only where an image is involved; the answer in "
-            f"{language.label} may be worse",
-        )
-    last = request.turns[-1]
-    if last.role is Role.USER and not last.text.strip():
-        yield Caveat("default_prompt", f"no prompt was given; asked was: {DEFAULT_PROMPT}")
+async def _events(
+    parts: AsyncIterator[StreamPart], call: _Call, deadline: float
+) -> AsyncIterator[GenerationEvent]:
+    yield call.begun()
+    try:
+        while True:
+            async with before(deadline):
+                part = await anext(parts)
+            if isinstance(part, Finish):
+                yield Done(call.finished(part))
+                return
+            call.note(part)
+            yield part
+    except ServiceError as error:
+        yield Failed(error, "".join(call.texts), call.usage)
+    except Exception:
+        log.exception("stream failed")
+        fault = InternalError("A fault of this service ended the stream.")
+        yield Failed(fault, "".join(call.texts), call.usage)

@@ -17,9 +17,20 @@ class ServedModel:
 
 
 @dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds."""
+
+    request: float
+    """From a request's arrival to its whole answer, at most."""
+    heartbeat: float
+    """Of silence in a stream before a comment is sent."""
+
+
+@dataclass(frozen=True, slots=True)
 class Services:
     """Every use case, built once in `app.wiring`."""
 
     model: ServedModel
     generations: GenerationService
     readiness: Readiness
+    timing: Timing

@@ -204,7 +204,7 @@ def test_every_upstream_error_keeps_its_status_and_code(cls):
 
 
 def test_a_fault_of_our_own_is_a_problem_that_tells_nothing_of_its_cause():
-    class Broken:
+    class Broken(FakeVisionModel):
         async def generate(self, request):
             raise RuntimeError("secret prompt")
 

@@ -8,7 +8,7 @@ import pytest
 
 from app.adapters.bedrock.client import Connection, open_client
 from app.domain.errors import ModelNotFoundError, ServiceError
-from app.domain.generation import ModelRequest, Role, Sampling, StopReason, Turn
+from app.domain.generation import Delta, Finish, ModelRequest, Role, Sampling, StopReason, Turn
 from app.domain.image import ImageType, PreparedImage
 from app.domain.model import Dialect
 from app.domain.ports import VisionModel
@@ -59,6 +59,29 @@ async def test_a_picture_and_a_question_are_answered_and_counted(open_model):
     assert usage.prompt_token_count > 0
     assert usage.generation_token_count > 0
     assert usage.total_token_count == usage.prompt_token_count + usage.generation_token_count
+
+
+async def test_a_stream_says_what_one_answer_says_and_ends_with_exactly_one_finish(open_model):
+    request = asked("What is in this picture?", PICTURE)
+    async with open_model(MODEL_ID) as model:
+        whole = await model.generate(request)
+        async with model.stream(request) as stream:
+            parts = [part async for part in stream]
+
+    *deltas, finish = parts
+    assert all(isinstance(part, Delta) for part in deltas)
+    assert isinstance(finish, Finish)
+    assert "".join(delta.text for delta in deltas) == whole.text
+    assert len(deltas) > 1
+    assert finish.usage == whole.usage
+    assert finish.stop_reason is whole.stop_reason
+    assert finish.stop_reason_raw == whole.stop_reason_raw
+
+
+async def test_a_stream_that_is_refused_is_refused_on_entering(open_model):
+    async with open_model("us.meta.no-such-model-v1:0") as model:
+        with pytest.raises(ModelNotFoundError):
+            await model.stream(asked("Hi")).__aenter__()
 
 
 async def test_text_alone_is_answered(open_model):

@@ -13,7 +13,7 @@ from app.services.generation import GenerationService
 from app.services.registry import ServedModel, Services
 from app.services.sources import ImageSources
 from app.settings import Settings
-from app.wiring import open_preparer
+from app.wiring import open_preparer, timing
 from tests.support.fakes import FakeReadiness, FakeVisionModel
 from tests.support.server import serving
 
@@ -38,6 +38,7 @@ class Rig:
                     settings.identity, self.model, ImageSources(settings.max_image_bytes), preparer
                 ),
                 readiness=self.readiness,
+                timing=timing(settings),
             )
 
     @contextmanager

@@ -1,9 +1,20 @@
 """One fake per port; tests/contracts holds them to what the adapters do."""
 
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from app.domain.errors import ServiceError
-from app.domain.generation import Completion, ModelRequest, StopReason, Usage
+from app.domain.generation import (
+    Completion,
+    Delta,
+    Finish,
+    ModelRequest,
+    StopReason,
+    StreamPart,
+    Usage,
+)
 
 
 @dataclass
@@ -12,6 +23,17 @@ class FakeVisionModel:
 
     failing: ServiceError | None = None
     requests: list[ModelRequest] = field(default_factory=list)
+
+    @asynccontextmanager
+    async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamPart]]:
+        whole = await self.generate(request)
+
+        async def parts() -> AsyncIterator[StreamPart]:
+            for word in re.findall(r"\S+\s*", whole.text):
+                yield Delta(word)
+            yield Finish(whole.usage, whole.stop_reason, whole.stop_reason_raw, whole.latency_ms)
+
+        yield parts()
 
     async def generate(self, request: ModelRequest) -> Completion:
         self.requests.append(request)

@@ -1,10 +1,13 @@
 """Converse behind the VisionModel port."""
 
+from collections.abc import AsyncIterable, AsyncIterator
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from app.adapters.bedrock import converse_wire, errors
-from app.domain.generation import Completion, ModelRequest
+from app.adapters.bedrock.streaming import check_finished, primed
+from app.domain.generation import Completion, ModelRequest, StreamPart
 
 if TYPE_CHECKING:
     from types_aiobotocore_bedrock_runtime import BedrockRuntimeClient
@@ -23,3 +26,23 @@ class ConverseVisionModel:
         with errors.translated():
             reply = await self.client.converse(modelId=self.model_id, **parameters)
         return converse_wire.from_converse(reply)
+
+    @asynccontextmanager
+    async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamPart]]:
+        """Answer ``request`` piece by piece; see `app.domain.ports.VisionModel`."""
+        parameters = converse_wire.to_converse(request)
+        with errors.translated():
+            reply = await self.client.converse_stream(modelId=self.model_id, **parameters)
+        with closing(reply["stream"]) as events:
+            yield await primed(_parts(events))
+
+
+async def _parts(events: AsyncIterable[Any]) -> AsyncIterator[StreamPart]:
+    decoder = converse_wire.StreamDecoder()
+    with errors.translated():
+        async for event in events:
+            for part in decoder.feed(event):
+                yield part
+    for part in decoder.end():
+        yield part
+    check_finished(finished=decoder.finished)

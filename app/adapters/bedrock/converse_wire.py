@@ -4,12 +4,22 @@ Bedrock renders the model's template itself, so texts go as they are but for spe
 which are neutralised here too: that Bedrock escapes them is not documented.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from app.adapters.bedrock import llama
 from app.domain.errors import InvalidParameterError, UpstreamAnswerError
-from app.domain.generation import Completion, ModelRequest, StopReason, Turn, Usage
+from app.domain.generation import (
+    Completion,
+    Delta,
+    Finish,
+    ModelRequest,
+    StopReason,
+    StreamPart,
+    Turn,
+    Usage,
+)
 from app.domain.image import PreparedImage
 
 if TYPE_CHECKING:
@@ -74,6 +84,43 @@ def from_converse(answer: Mapping[str, Any]) -> Completion:
         stop_reason_raw=raw,
         latency_ms=(answer.get("metrics") or {}).get("latencyMs"),
     )
+
+
+@dataclass(slots=True)
+class StreamDecoder:
+    """Reads the events of a ConverseStream in their order.
+
+    ``metadata`` with the counts comes after ``messageStop``; a stream that ends between the
+    two has ended well, but for its counts.
+    """
+
+    finished: bool = False
+    _stop: str | None = None
+
+    def feed(self, event: Mapping[str, Any]) -> Iterator[StreamPart]:
+        """Yield what one event says; unknown events say nothing."""
+        match event:
+            case {"contentBlockDelta": {"delta": {"text": str(text)}}} if text:
+                yield Delta(text)
+            case {"messageStop": {"stopReason": str(reason)}}:
+                self._stop = reason
+            case {"metadata": metadata} if self._stop is not None:
+                self.finished = True
+                yield self._finish(metadata)
+
+    def end(self) -> Iterator[StreamPart]:
+        """Yield what is still owed when the upstream has ended."""
+        if self._stop is not None and not self.finished:
+            self.finished = True
+            yield self._finish({})
+
+    def _finish(self, metadata: Mapping[str, Any]) -> Finish:
+        return Finish(
+            usage(metadata.get("usage") or {}),
+            stop_reason(self._stop),
+            self._stop,
+            (metadata.get("metrics") or {}).get("latencyMs"),
+        )
 
 
 def stop_reason(raw: str | None) -> StopReason:

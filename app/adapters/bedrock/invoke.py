@@ -1,11 +1,14 @@
 """InvokeModel behind the VisionModel port."""
 
 import asyncio
+from collections.abc import AsyncIterable, AsyncIterator
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from app.adapters.bedrock import errors, invoke_wire
-from app.domain.generation import Completion, ModelRequest
+from app.adapters.bedrock.streaming import check_finished, primed
+from app.domain.generation import Completion, ModelRequest, StreamPart
 
 if TYPE_CHECKING:
     from types_aiobotocore_bedrock_runtime import BedrockRuntimeClient
@@ -27,3 +30,23 @@ class InvokeVisionModel:
             )
             answer = await reply["body"].read()
         return invoke_wire.from_invoke(answer, reply["ResponseMetadata"]["HTTPHeaders"])
+
+    @asynccontextmanager
+    async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamPart]]:
+        """Answer ``request`` piece by piece; see `app.domain.ports.VisionModel`."""
+        body = await asyncio.to_thread(invoke_wire.to_invoke, request)
+        with errors.translated():
+            reply = await self.client.invoke_model_with_response_stream(
+                modelId=self.model_id, body=body, contentType="application/json"
+            )
+        with closing(reply["body"]) as events:
+            yield await primed(_parts(events))
+
+
+async def _parts(events: AsyncIterable[Any]) -> AsyncIterator[StreamPart]:
+    decoder = invoke_wire.StreamDecoder()
+    with errors.translated():
+        async for event in events:
+            for part in decoder.feed(event.get("chunk", {}).get("bytes", b"{}")):
+                yield part
+    check_finished(finished=decoder.finished)

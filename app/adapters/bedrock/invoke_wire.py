@@ -4,7 +4,9 @@ Request: ``prompt``, ``images`` (plain base64), ``temperature``, ``top_p``, ``ma
 Answer: ``generation``, ``prompt_token_count``, ``generation_token_count``, ``stop_reason``.
 """
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -12,7 +14,15 @@ import pybase64
 
 from app.adapters.bedrock import llama
 from app.domain.errors import UpstreamAnswerError
-from app.domain.generation import Completion, ModelRequest, StopReason, Usage
+from app.domain.generation import (
+    Completion,
+    Delta,
+    Finish,
+    ModelRequest,
+    StopReason,
+    StreamPart,
+    Usage,
+)
 
 _STOP_REASONS = {"stop": StopReason.STOP, "length": StopReason.LENGTH}
 
@@ -54,6 +64,60 @@ def from_invoke(body: bytes, headers: Mapping[str, str]) -> Completion:
     )
 
 
+@dataclass(slots=True)
+class StreamDecoder:
+    """Reads the chunks of an InvokeModel stream in their order.
+
+    The first carries the prompt's count, later ones null; the generation's count is
+    cumulative; the last has ``stop_reason`` and may still carry text.
+    """
+
+    usage: Usage = field(default_factory=Usage)
+    finished: bool = False
+    _held: str = ""
+
+    def feed(self, chunk: bytes) -> Iterator[StreamPart]:
+        """Yield what one chunk says, or raise UpstreamAnswerError."""
+        try:
+            # The standard library's parser takes half a surrogate pair, which is how a chunk
+            # border within a character looks.
+            answer = json.loads(chunk)
+            text = self._whole(str(answer.get("generation") or ""))
+        except (ValueError, AttributeError) as error:
+            raise UpstreamAnswerError("a chunk of Bedrock's stream is not JSON") from error
+        self.usage = self._count(answer)
+        if text:
+            yield Delta(text, self.usage)
+        if answer.get("stop_reason") is not None:
+            self.finished = True
+            metrics = answer.get("amazon-bedrock-invocationMetrics") or {}
+            yield Finish(
+                self.usage,
+                stop_reason(answer),
+                _text(answer.get("stop_reason")),
+                _number(metrics.get("invocationLatency")),
+            )
+
+    def _whole(self, text: str) -> str:
+        text, self._held = self._held + text, ""
+        if text and "\ud800" <= text[-1] <= "\udbff":
+            text, self._held = text[:-1], text[-1]
+        # Joins surrogate pairs; one that stays alone becomes U+FFFD.
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+    def _count(self, answer: Mapping[str, Any]) -> Usage:
+        metrics = answer.get("amazon-bedrock-invocationMetrics") or {}
+        prompt = _number(answer.get("prompt_token_count")), _number(metrics.get("inputTokenCount"))
+        given = (
+            _number(answer.get("generation_token_count")),
+            _number(metrics.get("outputTokenCount")),
+        )
+        return Usage(
+            _first(*prompt, self.usage.prompt_token_count),
+            _first(*given, self.usage.generation_token_count),
+        )
+
+
 def stop_reason(answer: Mapping[str, Any]) -> StopReason:
     """Map an answer's ``stop_reason`` and guardrail action; unknown ones become OTHER."""
     if answer.get("amazon-bedrock-guardrailAction") == "INTERVENED":
@@ -66,6 +130,10 @@ def _count(
 ) -> int | None:
     found = _number(answer.get(field))
     return found if found is not None else _number(headers.get(f"x-amzn-bedrock-{header}"))
+
+
+def _first(*values: int | None) -> int | None:
+    return next((value for value in values if value is not None), None)
 
 
 def _number(value: object) -> int | None:

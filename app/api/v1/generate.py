@@ -2,13 +2,14 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Depends, Form
+from fastapi import APIRouter, Body, Depends, Form, Response
 
 from app.api import problems
-from app.api.deps import Generations
+from app.api.deps import Deadline
 from app.api.examples import GENERATE
 from app.api.uploads import GenerateForm, multipart_only
 from app.api.v1.schemas import GenerateIn, GenerationOut
+from app.api.v1.streaming import STREAM_RESPONSE, Answers
 from app.domain import errors
 
 router = APIRouter(prefix="/v1", tags=["generate"])
@@ -24,6 +25,9 @@ GENERATION_ERRORS = (
     errors.UnsupportedImageTypeError,
     errors.ImageTooLargeError,
     errors.ImageTooManyPixelsError,
+    errors.ImageDamagedError,
+    errors.ImageDecoderError,
+    errors.ExtremeAspectRatioError,
     errors.UpstreamValidationError,
     errors.ModelThrottledError,
     errors.UpstreamQuotaError,
@@ -36,11 +40,13 @@ GENERATION_ERRORS = (
     errors.UpstreamAccessDeniedError,
     errors.UpstreamCredentialsError,
     errors.ModelFailedError,
+    errors.StreamTruncatedError,
     errors.UpstreamUnreachableError,
     errors.UpstreamAnswerError,
     errors.ModelLoadingError,
     errors.ModelOverloadedError,
     errors.UpstreamUnavailableError,
+    errors.DeadlineExceededError,
     errors.ModelTimeoutError,
     errors.UpstreamTimeoutError,
 )
@@ -53,14 +59,16 @@ GENERATION_ERRORS = (
     description="Sends a prompt, with a picture or without, to the model and returns its answer "
     "with token counts and the reason it stopped.",
     response_description="The model's answer.",
-    responses=problems.responses(
-        errors.MalformedJsonError, errors.InvalidBase64Error, *GENERATION_ERRORS
-    ),
+    response_model=GenerationOut,
+    responses=STREAM_RESPONSE
+    | problems.responses(errors.MalformedJsonError, errors.InvalidBase64Error, *GENERATION_ERRORS),
 )
 async def generate(
-    generations: Generations, body: Annotated[GenerateIn, Body(openapi_examples=GENERATE)]
-) -> GenerationOut:
-    return GenerationOut.of(await generations.generate(body.to_request()))
+    answers: Answers,
+    deadline: Deadline,
+    body: Annotated[GenerateIn, Body(openapi_examples=GENERATE)],
+) -> Response:
+    return await answers.answer(body.to_request(deadline), stream=body.stream)
 
 
 @router.post(
@@ -70,10 +78,12 @@ async def generate(
     description="The same as `/v1/generate`, with pictures as files of a multipart form.",
     response_description="The model's answer.",
     dependencies=[Depends(multipart_only)],
-    responses=problems.responses(errors.MalformedBodyError, *GENERATION_ERRORS),
+    response_model=GenerationOut,
+    responses=STREAM_RESPONSE | problems.responses(errors.MalformedBodyError, *GENERATION_ERRORS),
 )
 async def generate_upload(
-    generations: Generations,
+    answers: Answers,
+    deadline: Deadline,
     form: Annotated[GenerateForm, Form(media_type="multipart/form-data")],
-) -> GenerationOut:
-    return GenerationOut.of(await generations.generate(await form.to_request()))
+) -> Response:
+    return await answers.answer(await form.to_request(deadline), stream=form.stream)

@@ -1,6 +1,6 @@
 """Bodies and answers of the service's own dialect."""
 
-from typing import Annotated
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
@@ -77,6 +77,9 @@ class GenerationOptions(BaseModel):
             "are answered with a warning.",
         ),
     ] = None
+    stream: Annotated[
+        bool, Field(description="Answer with server-sent events, piece by piece.")
+    ] = False
     raw_prompt: Annotated[
         bool,
         Field(
@@ -85,7 +88,7 @@ class GenerationOptions(BaseModel):
         ),
     ] = False
 
-    def request(self, images: tuple[ImageInput, ...]) -> GenerationRequest:
+    def request(self, images: tuple[ImageInput, ...], deadline: float) -> GenerationRequest:
         """Return the domain's request."""
         return GenerationRequest(
             turns=(Turn(Role.USER, self.prompt, images),),
@@ -93,6 +96,7 @@ class GenerationOptions(BaseModel):
             sampling=Sampling(self.temperature, self.top_p, self.max_gen_len),
             language=self.language,
             raw_prompt=self.raw_prompt,
+            deadline=deadline,
         )
 
 
@@ -105,11 +109,10 @@ class GenerateIn(GenerationOptions):
         list[ImageIn], Field(description="Pictures, each as base64 text or a data URI.")
     ] = []
 
-    def to_request(self) -> GenerationRequest:
-        """Return the domain's request."""
-        return self.request(
-            tuple(_image(image, f"images.{i}") for i, image in enumerate(self.images))
-        )
+    def to_request(self, deadline: float) -> GenerationRequest:
+        """Return the domain's request, to be answered by ``deadline`` (loop time)."""
+        images = tuple(_image(image, f"images.{i}") for i, image in enumerate(self.images))
+        return self.request(images, deadline)
 
 
 def _image(image: str | ImageBase64, name: str) -> Base64Image:
@@ -159,12 +162,19 @@ class LatencyOut(BaseModel):
     model: Annotated[int, Field(description="Of that, the model's, ms.")]
 
 
-class GenerationOut(BaseModel):
-    """A normalised answer."""
+class StreamLatencyOut(LatencyOut):
+    """Milliseconds."""
+
+    first_token: Annotated[
+        int | None, Field(description="From the request's arrival to the first text, ms.")
+    ]
+
+
+class GenerationFacts(BaseModel):
+    """All of an answer but its text."""
 
     id: Annotated[str, Field(description="Of this answer.")]
     model: Annotated[str, Field(description="The model id that was called.")]
-    generation: Annotated[str, Field(description="The generated text.")]
     prompt_token_count: Annotated[
         int | None, Field(description="Tokens in; null where Bedrock did not say.")
     ]
@@ -182,22 +192,45 @@ class GenerationOut(BaseModel):
     stop_reason_raw: Annotated[str | None, Field(description="As Bedrock spelled it.")]
     images: Annotated[list[ImageOut], Field(description="The pictures, in order.")]
     warnings: list[WarningOut]
+
+    @staticmethod
+    def facts(generation: Generation) -> dict[str, Any]:
+        """Return these fields of ``generation``."""
+        completion, usage = generation.completion, generation.completion.usage
+        return {
+            "id": generation.id,
+            "model": generation.model,
+            "prompt_token_count": usage.prompt_token_count,
+            "generation_token_count": usage.generation_token_count,
+            "total_token_count": usage.total_token_count,
+            "stop_reason": completion.stop_reason,
+            "stop_reason_raw": completion.stop_reason_raw,
+            "images": [ImageOut.of(report) for report in generation.images],
+            "warnings": [WarningOut.of(warning) for warning in generation.warnings],
+        }
+
+
+class GenerationOut(GenerationFacts):
+    """A normalised answer."""
+
+    generation: Annotated[str, Field(description="The generated text.")]
     latency_ms: LatencyOut
 
     @classmethod
-    def of(cls, generation: Generation) -> "GenerationOut":
+    def of(cls, generation: Generation) -> Self:
         """Render ``generation``."""
-        completion, usage = generation.completion, generation.completion.usage
-        return cls(
-            id=generation.id,
-            model=generation.model,
-            generation=completion.text,
-            prompt_token_count=usage.prompt_token_count,
-            generation_token_count=usage.generation_token_count,
-            total_token_count=usage.total_token_count,
-            stop_reason=completion.stop_reason,
-            stop_reason_raw=completion.stop_reason_raw,
-            images=[ImageOut.of(report) for report in generation.images],
-            warnings=[WarningOut.of(warning) for warning in generation.warnings],
-            latency_ms=LatencyOut(total=generation.latency.total, model=generation.latency.model),
-        )
+        latency = LatencyOut.model_validate(generation.latency, from_attributes=True)
+        text = generation.completion.text
+        return cls(generation=text, latency_ms=latency, **cls.facts(generation))
+
+
+class DoneEvent(GenerationFacts):
+    """`event: done`: the terminal event of a stream that succeeded. All but the text."""
+
+    latency_ms: StreamLatencyOut
+
+    @classmethod
+    def of(cls, generation: Generation) -> Self:
+        """Render ``generation``."""
+        latency = StreamLatencyOut.model_validate(generation.latency, from_attributes=True)
+        return cls(latency_ms=latency, **cls.facts(generation))

@@ -1,0 +1,129 @@
+"""The events of a streamed generation: ``start``, ``delta``, then one ``done`` or ``error``."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import orjson
+from fastapi import Depends, Request, Response
+from pydantic import BaseModel, Field
+
+from app.api import problems, sse
+from app.api.deps import AllServices
+from app.api.sse import EventStream
+from app.api.v1.schemas import (
+    DoneEvent,
+    GenerationOut,
+    ImageOut,
+    WarningOut,
+)
+from app.domain.generation import Delta, Done, Failed, GenerationEvent, GenerationRequest, Started
+from app.services.generation import GenerationService
+
+
+class StartEvent(BaseModel):
+    """`event: start`: the model has begun to answer."""
+
+    id: str
+    model: str
+    images: list[ImageOut]
+    warnings: list[WarningOut]
+
+
+class DeltaEvent(BaseModel):
+    """`event: delta`: a piece of the text."""
+
+    text: str
+
+
+class ErrorEvent(problems.Problem):
+    """`event: error`: the terminal event of a stream that failed."""
+
+    generation: Annotated[str, Field(description="The text so far.")]
+    prompt_token_count: Annotated[int | None, Field(description="Tokens in, where known.")]
+    generation_token_count: Annotated[
+        int | None, Field(description="Tokens out so far, where known.")
+    ]
+
+
+STREAM_RESPONSE: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The model's answer; with `stream: true` as server-sent events, in this "
+        "order: one `start` (StartEvent), any number of `delta` (DeltaEvent), then exactly one of "
+        "`done` (DoneEvent) and `error` (ErrorEvent). Comments keep the connection open.",
+        "content": {
+            "text/event-stream": {
+                "schema": {"type": "string"},
+                "example": 'event: start\ndata: {"id": "gen_1", …}\n\n'
+                'event: delta\ndata: {"text": "A cat"}\n\n'
+                'event: done\ndata: {"id": "gen_1", "stop_reason": "stop", …}\n\n',
+            }
+        },
+    }
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """Answers in the form that the caller asked for."""
+
+    generations: GenerationService
+    request_id: str
+    stack: AsyncExitStack
+    """Left when the response has been sent."""
+    heartbeat: float
+    """Seconds."""
+
+    async def answer(self, request: GenerationRequest, *, stream: bool) -> Response:
+        """Answer in one piece or as a stream."""
+        if not stream:
+            whole = GenerationOut.of(await self.generations.generate(request))
+            return Response(whole.model_dump_json(), media_type="application/json")
+        events = await self.stack.enter_async_context(self.generations.stream(request))
+        return EventStream(encode(events, self.request_id), self.heartbeat)
+
+
+async def _answering(request: Request, services: AllServices) -> AsyncIterator[Answering]:
+    async with AsyncExitStack() as stack:
+        request_id: str = request.state.request_id
+        yield Answering(services.generations, request_id, stack, services.timing.heartbeat)
+
+
+Answers = Annotated[Answering, Depends(_answering)]
+
+
+async def encode(events: AsyncIterator[GenerationEvent], request_id: str) -> AsyncGenerator[bytes]:
+    """Encode each event."""
+    async for happened in events:
+        match happened:
+            case Delta(text):
+                yield sse.event("delta", b'{"text":%b}' % orjson.dumps(text))
+            case Started():
+                yield sse.event("start", _dump(_start(happened)))
+            case Done(generation):
+                yield sse.event("done", _dump(DoneEvent.of(generation)))
+            case Failed():
+                yield sse.event("error", _dump(_error(happened, request_id)))
+
+
+def _start(started: Started) -> StartEvent:
+    return StartEvent(
+        id=started.id,
+        model=started.model,
+        images=[ImageOut.of(report) for report in started.images],
+        warnings=[WarningOut.of(caveat) for caveat in started.warnings],
+    )
+
+
+def _error(failed: Failed, request_id: str) -> ErrorEvent:
+    return ErrorEvent(
+        **problems.of(failed.error, request_id).model_dump(),
+        generation=failed.text,
+        prompt_token_count=failed.usage.prompt_token_count,
+        generation_token_count=failed.usage.generation_token_count,
+    )
+
+
+def _dump(event: BaseModel) -> bytes:
+    return event.model_dump_json().encode()

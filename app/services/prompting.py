@@ -1,0 +1,46 @@
+"""What the service adds to a caller's words, and what it warns of."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from app.domain.generation import GenerationRequest, Turn
+from app.domain.image import Caveat, PreparedImage
+from app.domain.model import Language, ModelIdentity
+
+DEFAULT_PROMPT = "Describe this image."
+
+Turns = tuple[Turn[PreparedImage], ...]
+
+
+def with_prompt(turns: Turns) -> Turns:
+    """Ask for a description where the last turn is a picture without words."""
+    last = turns[-1]
+    if last.text.strip():
+        return turns
+    return (*turns[:-1], replace(last, text=DEFAULT_PROMPT))
+
+
+def in_language(turns: Turns, language: Language | None) -> Turns:
+    """Ask for the answer in ``language``, in the last turn.
+
+    Not in a system turn: Meta's own template has none beside a picture.
+    """
+    if language is None:
+        return turns
+    last = turns[-1]
+    return (*turns[:-1], replace(last, text=f"{last.text}\n\nAnswer in {language.label}."))
+
+
+def caveats(request: GenerationRequest, identity: ModelIdentity) -> Iterator[Caveat]:
+    """Yield what the caller should know although the request is answered."""
+    pictured = any(turn.images for turn in request.turns)
+    language = request.language
+    if pictured and language and language not in identity.base.image_languages:
+        supported = ", ".join(known.label for known in identity.base.image_languages)
+        yield Caveat(
+            "language_unsupported_with_images",
+            f"Meta supports only {supported} where an image is involved; the answer in "
+            f"{language.label} may be worse",
+        )
+    if not request.turns[-1].text.strip():
+        yield Caveat("default_prompt", f"no prompt was given; asked was: {DEFAULT_PROMPT}")

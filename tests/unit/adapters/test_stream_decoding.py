@@ -1,0 +1,102 @@
+"""Chunks and events of both dialects' streams."""
+
+import json
+from typing import Any
+
+import pytest
+
+from app.adapters.bedrock import converse_wire, invoke_wire
+from app.domain.errors import UpstreamAnswerError
+from app.domain.generation import Delta, Finish, StopReason, Usage
+
+
+def chunk(**fields) -> bytes:
+    return json.dumps(fields).encode()
+
+
+def native(*chunks: bytes) -> tuple[invoke_wire.StreamDecoder, list[Any]]:
+    decoder = invoke_wire.StreamDecoder()
+    return decoder, [part for data in chunks for part in decoder.feed(data)]
+
+
+def test_native_counts_come_from_the_first_and_the_last_chunk_and_the_last_text_is_kept():
+    decoder, parts = native(
+        chunk(generation="A", prompt_token_count=9, generation_token_count=1, stop_reason=None),
+        chunk(generation=" cat", prompt_token_count=None, generation_token_count=2),
+        chunk(
+            generation=".",
+            generation_token_count=3,
+            stop_reason="length",
+            **{"amazon-bedrock-invocationMetrics": {"invocationLatency": 12, "inputTokenCount": 9}},
+        ),
+    )
+
+    assert parts == [
+        Delta("A", Usage(9, 1)),
+        Delta(" cat", Usage(9, 2)),
+        Delta(".", Usage(9, 3)),
+        Finish(Usage(9, 3), StopReason.LENGTH, "length", 12),
+    ]
+    assert decoder.finished
+
+
+def test_a_character_cut_by_a_chunk_border_arrives_whole():
+    cat = json.dumps("\N{CAT FACE}")  # two escapes, a surrogate pair
+    _, parts = native(
+        b'{"generation": "a%b"}' % cat[1:7].encode(), b'{"generation": "%bb"}' % cat[7:13].encode()
+    )
+
+    assert [part.text for part in parts] == ["a", "\N{CAT FACE}b"]
+
+
+def test_half_a_character_that_never_becomes_whole_is_replaced():
+    _, parts = native(b'{"generation": "a\\udc31b"}')
+
+    assert parts[0].text == "a\N{REPLACEMENT CHARACTER}b"
+
+
+@pytest.mark.parametrize("data", [b"<", b"[]", b'"x"'])
+def test_a_chunk_that_is_no_object_is_an_error(data):
+    with pytest.raises(UpstreamAnswerError):
+        native(data)
+
+
+def converse(*events: dict[str, Any]) -> tuple[converse_wire.StreamDecoder, list[Any]]:
+    decoder = converse_wire.StreamDecoder()
+    parts = [part for event in events for part in decoder.feed(event)]
+    return decoder, [*parts, *decoder.end()]
+
+
+START = {"messageStart": {"role": "assistant"}}
+TEXT = {"contentBlockDelta": {"contentBlockIndex": 0, "delta": {"text": "Hi"}}}
+STOP = {"messageStop": {"stopReason": "max_tokens"}}
+METADATA = {
+    "metadata": {"usage": {"inputTokens": 4, "outputTokens": 1}, "metrics": {"latencyMs": 5}}
+}
+
+
+def test_converse_counts_come_after_the_stop():
+    decoder, parts = converse(START, TEXT, {"contentBlockStop": {}}, STOP, METADATA)
+
+    assert parts == [Delta("Hi"), Finish(Usage(4, 1), StopReason.LENGTH, "max_tokens", 5)]
+    assert decoder.finished
+
+
+def test_a_converse_stream_that_lost_its_metadata_has_ended_well_all_the_same():
+    decoder, parts = converse(START, TEXT, STOP)
+
+    assert parts[-1] == Finish(Usage(), StopReason.LENGTH, "max_tokens")
+    assert decoder.finished
+
+
+def test_a_converse_stream_without_its_stop_has_not_finished():
+    decoder, parts = converse(START, TEXT)
+
+    assert parts == [Delta("Hi")]
+    assert not decoder.finished
+
+
+def test_events_of_the_future_are_passed_over():
+    _, parts = converse({"SDK_UNKNOWN_MEMBER": {"name": "x"}}, TEXT, STOP, METADATA)
+
+    assert len(parts) == 2
