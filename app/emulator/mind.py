@@ -56,12 +56,15 @@ class Mind:
         """Run CPU-bound work in one of the bounded threads."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
-    async def answer(self, ask: Ask) -> Answer:
-        """Return the generation for ``ask``, cut to its limits."""
-        text = self._config.fixed_answer
-        if text is None:
-            sights = [await self._seen(picture) for picture in ask.pictures]
-            text = answering.plain(ask, sights, self._config.seed)
+    async def text(self, ask: Ask) -> str:
+        """Return all that there is to say to ``ask``."""
+        if self._config.fixed_answer is not None:
+            return self._config.fixed_answer
+        sights = [await self._seen(picture) for picture in ask.pictures]
+        return answering.plain(ask, sights, self._config.seed)
+
+    def spoken(self, ask: Ask, text: str) -> Answer:
+        """Return ``text`` as the generation for ``ask``, cut to its limits."""
         pieces, stop = cut(self._vocabulary.pieces(text), ask.sampling)
         return Answer(pieces, self._vocabulary.count(ask.prompt), stop)
 
