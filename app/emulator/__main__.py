@@ -9,7 +9,7 @@ from typing import Any
 import uvicorn
 
 from app.emulator.app import create_emulator
-from app.emulator.config import EmulatorConfig
+from app.emulator.config import EmulatorConfig, default_guardrails
 from app.emulator.faults import understood
 
 _PREFIX = "EMULATOR_"
@@ -76,7 +76,6 @@ def config_of(given: argparse.Namespace) -> EmulatorConfig:
     """
     for fault in given.fault or ():
         understood(fault)
-    more = {"guardrails": _guardrails(given.guardrail)} if given.guardrail else {}
     return EmulatorConfig(
         auth=given.auth,
         access_keys=_pairs(given.access_key, ":", "--access-key"),
@@ -94,7 +93,7 @@ def config_of(given: argparse.Namespace) -> EmulatorConfig:
         recorded_requests=given.recorded_requests,
         workers=given.workers,
         read_words=given.read_words,
-        **more,
+        guardrails=_guardrails(given.guardrail) if given.guardrail else default_guardrails(),
     )
 
 
