@@ -42,7 +42,11 @@ class Emulator:
         self._gate = auth.gate(config)
         self._control = ControlPlane(config, today)
         self._inference = Inference(config, self._mind, self._rehearsal)
-        self._admin = Admin(self._rehearsal, self._journal, {"vocabulary": words.name})
+        self._admin = Admin(
+            self._rehearsal,
+            self._journal,
+            {"vocabulary": words.name, "reads_words": self._mind.reads},
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
