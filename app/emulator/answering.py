@@ -1,33 +1,81 @@
-"""What the emulator says in plain words."""
+"""What the emulator says: in words, or in JSON where the prompt carries a schema."""
 
+from dataclasses import dataclass
 from hashlib import sha256
 from random import Random
 
+import orjson
+
+from app.emulator import describing, lookup, schema_answer
 from app.emulator.conversation import Ask
+from app.emulator.knowledge import Seen
+from app.emulator.question import Question
+from app.emulator.reading import Box, Reading
 from app.emulator.sight import Sight
 
 MARK = "[emulator]"
 _OPENINGS = ("I see", "The picture shows", "This is", "Here is")
+_ECHOED = 300
 
 
-def described(sight: Sight) -> str:
-    """Return a sentence or two that tell one picture from another."""
-    colours = ", ".join(f"{name} {share}%" for name, share in sight.colours[:3])
-    side = (
-        "evenly lit"
-        if sight.brightest_side == "none"
-        else f"lightest at the {sight.brightest_side}"
-    )
-    return (
-        f"a {sight.orientation} {sight.format} picture of {sight.width}x{sight.height} pixels,"
-        f" {sight.light} (brightness {sight.brightness} of 255, contrast {sight.contrast}),"
-        f" {sight.focus} (sharpness {sight.sharpness}), {side}. Its colours: {colours}."
-        f" Fingerprint {sight.fingerprint}."
-    )
+@dataclass(frozen=True, slots=True)
+class Perception:
+    """All that is known of the one picture of an ask."""
+
+    sight: Sight | None = None
+    reading: Reading | None = None
+    """None where nothing could read, or nobody asked."""
 
 
-def opening(ask: Ask, seed: int) -> str:
-    """Return how an answer begins: one way at temperature 0, else as the seed has it."""
+def answer(ask: Ask, question: Question, perceived: Perception, seed: int) -> str:
+    """Return what there is to say."""
+    if question.schema is not None:
+        seen = Seen(question, perceived.sight, perceived.reading or Reading())
+        return orjson.dumps(schema_answer.filled(question.schema, seen)).decode()
+    return f"{MARK} {_in_words(ask, question, perceived, seed)}"
+
+
+def _in_words(ask: Ask, question: Question, perceived: Perception, seed: int) -> str:
+    if perceived.sight is None:
+        return f"No picture came with this. {_echoed(question)}"
+    if perceived.reading is not None:
+        found = _from_words(question, perceived.reading)
+        if found:
+            return found
+    elif question.wants_text or question.wants_place:
+        return (
+            "I can't read words: the OCR engine is not installed or is switched off."
+            f" I see {describing.told(perceived.sight)}"
+        )
+    return f"{_opening(ask, seed)} {describing.told(perceived.sight)} {_echoed(question)}"
+
+
+def _from_words(question: Question, reading: Reading) -> str:
+    if question.wants_place:
+        return _placed(question, reading)
+    answering = lookup.answering(reading, question.text)
+    if answering is not None and not question.wants_text:
+        return f'{answering.value} (the picture says "{answering.line.text}").'
+    if question.wants_text:
+        return f"The words in the picture:\n{reading.text}" if reading.lines else "I see no words."
+    return ""
+
+
+def _placed(question: Question, reading: Reading) -> str:
+    phrases = question.sought or question.words_in(reading.words())
+    told = [f'"{phrase}": {_boxes(reading.places(phrase))}' for phrase in phrases]
+    if not told:
+        return "I find nothing of that in the picture's words."
+    return f"Boxes as [left, top, right, bottom], 0 to 1. {'; '.join(told)}."
+
+
+def _boxes(boxes: list[Box]) -> str:
+    if not boxes:
+        return "not found"
+    return ", ".join(f"[{', '.join(f'{side:.4f}' for side in box)}]" for box in boxes)
+
+
+def _opening(ask: Ask, seed: int) -> str:
     if ask.sampling.temperature == 0:
         return _OPENINGS[0]
     pictures = "".join(picture.sha256 for picture in ask.pictures)
@@ -35,10 +83,5 @@ def opening(ask: Ask, seed: int) -> str:
     return Random(sha256(key.encode()).digest()).choice(_OPENINGS)  # noqa: S311 - no secret
 
 
-def plain(ask: Ask, sights: list[Sight], seed: int) -> str:
-    """Return an answer in words."""
-    asked = f'You asked: "{" ".join(ask.question.split())[:300]}".'
-    if not sights:
-        return f"{MARK} No picture came with this. {asked}"
-    start = opening(ask, seed)
-    return f"{MARK} {start} {described(sights[0])} {asked}"
+def _echoed(question: Question) -> str:
+    return f'You asked: "{" ".join(question.text.split())[:_ECHOED]}".'

@@ -1,17 +1,31 @@
 """The emulator as an ASGI application: one port for the runtime, the control plane and itself."""
 
 import logging
-from urllib.parse import unquote_to_bytes
+from typing import Any
+from urllib.parse import unquote
 
 import orjson
 
-from app.emulator import catalogue, vocabulary
-from app.emulator.catalogue import Route
+from app.emulator import admin, auth, catalogue, guardrail, journal, vocabulary
+from app.emulator.admin import Admin
+from app.emulator.clock import today
 from app.emulator.config import EmulatorConfig
-from app.emulator.errors import UNKNOWN_OPERATION, AwsError
-from app.emulator.exchange import ClientLeftError, Exchange, Receive, Request, Scope, Send
-from app.emulator.inference import OPERATIONS, Inference, request_id
+from app.emulator.control import ControlPlane
+from app.emulator.errors import UNKNOWN_OPERATION, AwsError, ErrorKind
+from app.emulator.exchange import (
+    ClientLeftError,
+    Exchange,
+    HungUpError,
+    Receive,
+    Request,
+    Scope,
+    Send,
+)
+from app.emulator.inference import OPERATIONS, Inference
+from app.emulator.journal import Entry, Journal
 from app.emulator.mind import Mind
+from app.emulator.rehearsal import Rehearsal
+from app.emulator.replies import JSON, request_id
 
 _log = logging.getLogger(__name__)
 
@@ -20,10 +34,19 @@ class Emulator:
     """A stand-in for Amazon Bedrock. Made by `create_emulator`; holds all of its state."""
 
     def __init__(self, config: EmulatorConfig) -> None:
+        words = vocabulary.load()
         self._config = config
-        self._vocabulary = vocabulary.load()
-        self._mind = Mind(config, self._vocabulary)
-        self._inference = Inference(config, self._mind)
+        self._mind = Mind(config, words)
+        self._rehearsal = Rehearsal(config.faults)
+        self._journal = Journal(config.recorded_requests)
+        self._gate = auth.gate(config)
+        self._control = ControlPlane(config, today)
+        self._inference = Inference(config, self._mind, self._rehearsal)
+        self._admin = Admin(
+            self._rehearsal,
+            self._journal,
+            {"vocabulary": words.name, "reads_words": self._mind.reads},
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
@@ -41,29 +64,75 @@ class Emulator:
 
     async def _serve(self, exchange: Exchange) -> None:
         try:
-            await self._route(exchange, await exchange.request())
+            request = await exchange.request()
         except AwsError as error:
-            await exchange.reply(error.kind.status, [*error.headers, request_id()], error.body)
+            await _refuse(exchange, error)
         except ClientLeftError:
-            _log.debug("the caller left")
-
-    async def _route(self, exchange: Exchange, request: Request) -> None:
-        parts = request.path.split(b"/")
-        if request.path == b"/_emulator/health":
-            body = orjson.dumps({"status": "ok", "vocabulary": self._vocabulary.name})
-            await exchange.reply(200, [(b"content-type", b"application/json")], body)
-        elif len(parts) == 4 and parts[1] == b"model" and parts[3].decode() in OPERATIONS:
-            await self._infer(exchange, request, parts[2], parts[3])
+            _log.debug("a caller left before its request was whole")
         else:
-            raise AwsError(UNKNOWN_OPERATION)
+            await self._handle(exchange, request)
 
-    async def _infer(
-        self, exchange: Exchange, request: Request, model: bytes, operation: bytes
+    async def _handle(self, exchange: Exchange, request: Request) -> None:
+        if request.path.startswith(admin.PREFIX):
+            status, body = self._admin.answer(request)
+            await exchange.reply(status, [JSON], orjson.dumps(body))
+            return
+        entry = self._journal.open(request)
+        try:
+            await self._route(exchange, request, entry)
+            entry.outcome = journal.ANSWERED if entry.status == 200 else journal.REFUSED
+        except AwsError as error:
+            entry.status, entry.outcome = error.kind.status, journal.REFUSED
+            await _refuse(exchange, error)
+        except ClientLeftError:
+            entry.outcome = journal.CLIENT_LEFT
+        except HungUpError:
+            entry.outcome = journal.HUNG_UP
+            # Until the server has noticed it too; returning earlier would be an error to it.
+            await exchange.left()
+
+    async def _route(self, exchange: Exchange, request: Request, entry: Entry) -> None:
+        self._gate.admit(request)
+        parts = [part.decode("latin-1") for part in request.path.split(b"/")[1:]]
+        match request.method, parts:
+            case "POST", ["model", model, name] if name in OPERATIONS:
+                operation = OPERATIONS[name]
+                entry.operation = operation.name
+                target = catalogue.resolve(unquote(model))
+                entry.model_id = target.name
+                await self._inference.serve(exchange, operation, target, request, entry)
+            case "POST", ["guardrail", identifier, "version", version, "apply"]:
+                entry.operation = "ApplyGuardrail"
+                self._refuse_if_planned(entry.operation)
+                found = guardrail.found(self._config.guardrails, unquote(identifier), version)
+                await self._reply(exchange, entry, guardrail.apply(found, request.body))
+            case "GET", [*rest]:
+                await self._answer_control(exchange, request, rest, entry)
+            case _:
+                raise AwsError(UNKNOWN_OPERATION)
+
+    async def _answer_control(
+        self, exchange: Exchange, request: Request, parts: list[str], entry: Entry
     ) -> None:
-        target = catalogue.resolve(unquote_to_bytes(model).decode(errors="replace"))
-        if target.route is Route.FOUNDATION and not self._config.allow_bare_model_id:
-            raise catalogue.on_demand_refused(target)
-        await self._inference.serve(exchange, OPERATIONS[operation.decode()], request)
+        answer = self._control.answer(parts, request.query)
+        if answer is None:
+            raise AwsError(UNKNOWN_OPERATION)
+        entry.operation, body = answer
+        self._refuse_if_planned(entry.operation)
+        await self._reply(exchange, entry, body)
+
+    def _refuse_if_planned(self, operation: str) -> None:
+        refusal = self._rehearsal.plan("", operation).refusal
+        if isinstance(refusal, ErrorKind):
+            raise AwsError(refusal)
+
+    async def _reply(self, exchange: Exchange, entry: Entry, body: dict[str, Any]) -> None:
+        entry.status = 200
+        await exchange.reply(200, [JSON, request_id()], orjson.dumps(body))
+
+
+async def _refuse(exchange: Exchange, error: AwsError) -> None:
+    await exchange.reply(error.kind.status, [*error.headers, request_id()], error.body)
 
 
 def create_emulator(config: EmulatorConfig | None = None) -> Emulator:

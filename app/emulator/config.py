@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from types import MappingProxyType
 from typing import Literal
 
 
-def _nothing() -> Mapping[str, str]:
-    return MappingProxyType({})
+def default_guardrails() -> Mapping[str, tuple[str, ...]]:
+    """Return the one guardrail that exists when none is configured."""
+    return {"emulator": ("blockme",)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class EmulatorConfig:
 
     auth: Literal["any", "verify"] = "any"
     """``any`` lets every caller in; ``verify`` checks signatures and API keys."""
-    access_keys: Mapping[str, str] = field(default_factory=_nothing, repr=False)
+    access_keys: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Access key id to secret access key, for ``verify``."""
     api_keys: frozenset[str] = field(default=frozenset(), repr=False)
     """Bedrock API keys accepted as bearer tokens, for ``verify``."""
@@ -32,6 +32,8 @@ class EmulatorConfig:
     """Foundation-model id to the day from which it answers as retired."""
     faults: tuple[str, ...] = ()
     """Faults of every call, in the spelling of `app.emulator.faults`."""
+    guardrails: Mapping[str, tuple[str, ...]] = field(default_factory=default_guardrails)
+    """Guardrail identifier to the words that it blocks."""
     seed: int = 0
     """Varies the wording of answers whose temperature is above 0."""
     record_prompts: bool = False

@@ -1,6 +1,7 @@
 """What a caller asks, whichever operation carried it, and what the emulator answers."""
 
 from dataclasses import dataclass
+from typing import Any
 
 MAX_GENERATION = 2048
 DEFAULT_GENERATION = 512
@@ -73,6 +74,15 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
+class GuardOutcome:
+    """What a guardrail did to a call."""
+
+    intervened: bool
+    trace: dict[str, Any] | None = None
+    """Its assessments of question and answer, if the caller wants to see them."""
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """One generation, cut where the caller's limit cut it."""
 
@@ -81,6 +91,8 @@ class Answer:
     prompt_tokens: int
     stop: str
     """``stop``, ``length``, ``stop_sequence`` or ``guardrail``."""
+    guard: GuardOutcome | None = None
+    """None when the call named no guardrail."""
 
     @property
     def text(self) -> str:

@@ -227,6 +227,18 @@ def rendered(answer: Answer, latency_ms: int) -> dict[str, Any]:
         "stopReason": stop_reason(answer),
         "usage": usage(answer),
         "metrics": {"latencyMs": latency_ms},
+        **trace(answer),
+    }
+
+
+def trace(answer: Answer) -> dict[str, Any]:
+    """Return the member that holds a guardrail's assessments, if they were asked for."""
+    found = answer.guard.trace if answer.guard else None
+    if found is None:
+        return {}
+    outputs = {key: [value] for key, value in found.get("outputs", {}).items()}
+    return {
+        "trace": {"guardrail": {"inputAssessment": found["input"], "outputAssessments": outputs}}
     }
 
 

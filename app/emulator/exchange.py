@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from app.emulator.errors import invalid
+from app.emulator.errors import AwsError, invalid
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -19,6 +19,10 @@ _T = TypeVar("_T")
 
 class ClientLeftError(Exception):
     """The caller closed the connection before the answer was complete."""
+
+
+class HungUpError(Exception):
+    """The emulator cut the connection because a fault wanted it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,7 @@ class Exchange:
         Raises `ClientLeftError` then. Call it only when the body has been read.
         """
         working = asyncio.ensure_future(work)
-        leaving = asyncio.ensure_future(self._left())
+        leaving = asyncio.ensure_future(self.left())
         try:
             await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
             if not working.done():
@@ -108,7 +112,8 @@ class Exchange:
         finally:
             await _cancelled(working, leaving)
 
-    async def _left(self) -> None:
+    async def left(self) -> None:
+        """Return when the connection is closed. The request's body must have been read."""
         while (await self.receive())["type"] != "http.disconnect":
             pass
 
@@ -127,7 +132,7 @@ def _limited(body: bytes) -> bytes:
     return body
 
 
-def too_large() -> Exception:
+def too_large() -> AwsError:
     """Return the 400 for a body over the service's limit."""
     return invalid(
         f"1 validation error detected: Value at 'body' failed to satisfy constraint: Member must"

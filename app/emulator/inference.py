@@ -1,23 +1,28 @@
-"""The four operations that ask the model, from a request's body to the reply's last byte."""
+"""The four operations that ask the model, from a request's body to an answer to deliver."""
 
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
-from uuid import uuid4
 
 import orjson
 
-from app.emulator import converse, eventstream, native
+from app.emulator import converse, guardrail, native, streams
+from app.emulator.catalogue import Route, Target, on_demand_refused
+from app.emulator.clock import today
 from app.emulator.config import EmulatorConfig
-from app.emulator.conversation import Answer, Ask
-from app.emulator.exchange import Exchange, Headers, Request
+from app.emulator.conversation import Answer, Ask, Guarded, GuardOutcome
+from app.emulator.delivery import Delivery
+from app.emulator.errors import RETIRED, AwsError, ErrorKind, invalid
+from app.emulator.exchange import Exchange, Request
+from app.emulator.faults import GatewayReply
+from app.emulator.guardrail import Guardrail
+from app.emulator.journal import Entry, understood
 from app.emulator.mind import Mind
+from app.emulator.rehearsal import Plan, Rehearsal
+from app.emulator.replies import JSON, metrics, ms_since, request_id
 
 # Parsed on the event loop only while that takes less than handing it to a thread.
 _PARSED_INLINE = 65_536
-_JSON = (b"content-type", b"application/json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,94 +44,143 @@ OPERATIONS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
 class Inference:
     """Answers inference requests with a `Mind`."""
 
-    def __init__(self, config: EmulatorConfig, mind: Mind) -> None:
-        self._mind = mind
-        self._decode = config.fixed_answer is None
+    config: EmulatorConfig
+    mind: Mind
+    rehearsal: Rehearsal
 
-    async def ask(self, operation: Operation, request: Request) -> Ask:
-        """Return what a body asks, or raise the 400 that it earns."""
-        parse = partial(
-            converse.parse if operation.converse else partial(native.parse, guarded=None),
-            request.body,
-            decode=self._decode,
+    async def serve(
+        self, exchange: Exchange, operation: Operation, target: Target, request: Request, log: Entry
+    ) -> None:
+        """Answer one request, or raise what it earns."""
+        started = time.perf_counter()
+        plan = self._plan(operation, target)
+        self._check_life(target)
+        guarded = None if operation.converse else _guard_headers(request)
+        ask = await self._ask(operation, request, guarded)
+        log.ask = understood(ask, prompt=self.config.record_prompts)
+        if isinstance(plan.refusal, ErrorKind):
+            raise AwsError(plan.refusal)
+        if plan.refusal is not None:
+            log.status = plan.refusal.status
+            await _as_gateway(exchange, plan.refusal)
+            return
+        work = self._answer(Delivery(exchange, plan), operation, ask, started)
+        log.status = 200
+        if self._waits(plan, operation, ask):
+            await exchange.unless_client_leaves(work)
+        else:
+            await work
+
+    def _plan(self, operation: Operation, target: Target) -> Plan:
+        try:
+            return self.rehearsal.plan(target.name, operation.name, target.faults)
+        except ValueError as error:
+            raise invalid(
+                f"The provided model identifier is invalid. [emulator: {error}]"
+            ) from None
+
+    def _check_life(self, target: Target) -> None:
+        if target.route is Route.FOUNDATION and not self.config.allow_bare_model_id:
+            raise on_demand_refused(target)
+        end = self.config.end_of_life.get(target.model.id)
+        if target.route in (Route.FOUNDATION, Route.PROFILE) and end and today() >= end:
+            raise AwsError(RETIRED)
+
+    def _waits(self, plan: Plan, operation: Operation, ask: Ask) -> bool:
+        """Whether the caller could leave before the answer is out."""
+        return bool(operation.streams or not plan.immediate or ask.pictures)
+
+    async def _ask(self, operation: Operation, request: Request, guarded: Guarded | None) -> Ask:
+        decode = self.config.fixed_answer is None
+        parse = (
+            partial(converse.parse, request.body, decode=decode)
+            if operation.converse
+            else partial(native.parse, request.body, guarded, decode=decode)
         )
         if len(request.body) <= _PARSED_INLINE:
             return parse()
-        return await self._mind.in_thread(parse)
+        return await self.mind.in_thread(parse)
 
-    async def serve(self, exchange: Exchange, operation: Operation, request: Request) -> None:
-        """Answer one request."""
-        started = time.perf_counter()
-        ask = await self.ask(operation, request)
-        answer = await self._mind.answer(ask)
+    async def _answer(
+        self, delivery: Delivery, operation: Operation, ask: Ask, started: float
+    ) -> None:
+        answer = await self._guarded(ask) if ask.guarded else await self._free(ask)
         if operation.streams:
-            await self._stream(exchange, operation, answer, started)
-        else:
-            await self._whole(exchange, operation, answer, started)
-
-    async def _whole(
-        self, exchange: Exchange, operation: Operation, answer: Answer, started: float
-    ) -> None:
-        latency = _ms_since(started)
+            frames = streams.converse if operation.converse else streams.native
+            headers = streams.headers(native=not operation.converse)
+            await delivery.stream(headers, frames(answer, started))
+            return
+        latency = ms_since(started)
         body = converse.rendered(answer, latency) if operation.converse else native.rendered(answer)
-        headers = [_JSON, request_id(), *_metrics(answer, latency)]
-        await exchange.reply(200, headers, orjson.dumps(body))
+        headers = [JSON, request_id(), *metrics(answer, latency)]
+        await delivery.whole(headers, orjson.dumps(body), len(answer.pieces))
 
-    async def _stream(
-        self, exchange: Exchange, operation: Operation, answer: Answer, started: float
-    ) -> None:
-        headers: Headers = [(b"content-type", eventstream.CONTENT_TYPE), request_id()]
-        if not operation.converse:
-            headers.append((b"x-amzn-bedrock-content-type", b"application/json"))
-        await exchange.start(200, headers)
-        frames = converse_frames if operation.converse else native_frames
-        for frame in frames(answer, started):
-            await exchange.part(frame)
-        await exchange.end()
+    async def _free(self, ask: Ask) -> Answer:
+        return self.mind.spoken(ask, await self.mind.text(ask))
 
+    async def _guarded(self, ask: Ask) -> Answer:
+        assert ask.guarded is not None
+        guard = guardrail.found(self.config.guardrails, ask.guarded.identifier, ask.guarded.version)
+        question = guard.judge("\n".join(turn.text for turn in ask.turns))
+        if question.blocked:
+            return _intervened(self.mind.spoken(ask, guardrail.BLOCKED), guard, ask, question)
+        return await self._judged(guard, ask, question)
 
-def native_frames(answer: Answer, started: float) -> Iterator[bytes]:
-    """Yield the frames of an InvokeModel stream; the last carries text, reason and metrics."""
-    first = _ms_since(started)
-    last = max(len(answer.pieces) - 1, 0)
-    for index in range(last + 1):
-        body = native.chunk(answer, index)
-        if index == last:
-            body["amazon-bedrock-invocationMetrics"] = {
-                "inputTokenCount": answer.prompt_tokens,
-                "outputTokenCount": len(answer.pieces),
-                "invocationLatency": _ms_since(started),
-                "firstByteLatency": first,
-            }
-        yield eventstream.chunk(body)
+    async def _judged(self, guard: Guardrail, ask: Ask, question: guardrail.Verdict) -> Answer:
+        verdict = guard.judge((await self._free(ask)).text)
+        answer = self.mind.spoken(ask, verdict.text)
+        if verdict.intervened:
+            return _intervened(answer, guard, ask, question, verdict)
+        outcome = GuardOutcome(intervened=False, trace=_trace(guard, ask, question, verdict))
+        return replace(answer, guard=outcome)
 
 
-def converse_frames(answer: Answer, started: float) -> Iterator[bytes]:
-    """Yield the frames of a Converse stream; usage and metrics come after the stop."""
-    for name, payload in converse.events(answer):
-        yield eventstream.event(name, payload)
-    metadata: dict[str, Any] = {
-        "usage": converse.usage(answer),
-        "metrics": {"latencyMs": _ms_since(started)},
+def _intervened(
+    answer: Answer,
+    guard: Guardrail,
+    ask: Ask,
+    question: guardrail.Verdict,
+    verdict: guardrail.Verdict | None = None,
+) -> Answer:
+    outcome = GuardOutcome(intervened=True, trace=_trace(guard, ask, question, verdict))
+    return replace(answer, stop="guardrail", guard=outcome)
+
+
+def _trace(
+    guard: Guardrail,
+    ask: Ask,
+    question: guardrail.Verdict,
+    verdict: guardrail.Verdict | None,
+) -> dict[str, object] | None:
+    if ask.guarded is None or not ask.guarded.trace:
+        return None
+    asked = sum(len(turn.text) for turn in ask.turns)
+    trace: dict[str, object] = {
+        "input": {guard.identifier: guardrail.assessment(question, asked, ask.picture_count)}
     }
-    yield eventstream.event("metadata", metadata)
+    if verdict is not None:
+        said = guardrail.assessment(verdict, len(verdict.text))
+        trace["outputs"] = {guard.identifier: said}
+    return trace
 
 
-def request_id() -> tuple[bytes, bytes]:
-    """Return a new request id header."""
-    return (b"x-amzn-requestid", str(uuid4()).encode())
+def _guard_headers(request: Request) -> Guarded | None:
+    identifier = request.headers.get(b"x-amzn-bedrock-guardrailidentifier", b"").decode()
+    version = request.headers.get(b"x-amzn-bedrock-guardrailversion", b"").decode()
+    if bool(identifier) != bool(version):
+        raise invalid("guardrailIdentifier and guardrailVersion must be given together.")
+    if not identifier:
+        return None
+    trace = request.headers.get(b"x-amzn-bedrock-trace", b"DISABLED")
+    return Guarded(identifier, version, trace != b"DISABLED")
 
 
-def _metrics(answer: Answer, latency: int) -> Headers:
-    return [
-        (b"x-amzn-bedrock-invocation-latency", str(latency).encode()),
-        (b"x-amzn-bedrock-input-token-count", str(answer.prompt_tokens).encode()),
-        (b"x-amzn-bedrock-output-token-count", str(len(answer.pieces)).encode()),
-    ]
-
-
-def _ms_since(started: float) -> int:
-    return round((time.perf_counter() - started) * 1000)
+async def _as_gateway(exchange: Exchange, reply: GatewayReply) -> None:
+    headers = [(b"content-type", reply.content_type.encode())]
+    if reply.retry_after is not None:
+        headers.append((b"retry-after", str(reply.retry_after).encode()))
+    await exchange.reply(reply.status, headers, reply.body.encode())

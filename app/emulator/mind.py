@@ -6,13 +6,15 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeVar
+from typing import TypeVar, cast
 
-from app.emulator import answering, sight
+from app.emulator import answering, ocr
+from app.emulator.answering import Perception
 from app.emulator.config import EmulatorConfig
 from app.emulator.conversation import Answer, Ask, Picture, Sampling
 from app.emulator.errors import AwsError, invalid
-from app.emulator.sight import Sight
+from app.emulator.question import Question, understood
+from app.emulator.sight import look
 from app.emulator.vocabulary import Vocabulary
 
 _REMEMBERED = 256
@@ -45,8 +47,14 @@ class Mind:
     def __init__(self, config: EmulatorConfig, vocabulary: Vocabulary) -> None:
         self._config = config
         self._vocabulary = vocabulary
-        self._sights = Remembered()
+        self._memory = Remembered()
+        self._reader = ocr.reader(wanted=config.read_words)
         self._threads = ThreadPoolExecutor(config.workers, thread_name_prefix="emulator")
+
+    @property
+    def reads(self) -> bool:
+        """Whether it can read words in pictures."""
+        return self._reader.able
 
     def close(self) -> None:
         """Let the threads go."""
@@ -56,25 +64,39 @@ class Mind:
         """Run CPU-bound work in one of the bounded threads."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
-    async def answer(self, ask: Ask) -> Answer:
-        """Return the generation for ``ask``, cut to its limits."""
-        text = self._config.fixed_answer
-        if text is None:
-            sights = [await self._seen(picture) for picture in ask.pictures]
-            text = answering.plain(ask, sights, self._config.seed)
+    async def text(self, ask: Ask) -> str:
+        """Return all that there is to say to ``ask``."""
+        if self._config.fixed_answer is not None:
+            return self._config.fixed_answer
+        question = understood(ask)
+        perceived = await self._perceived(ask.pictures, question)
+        return answering.answer(ask, question, perceived, self._config.seed)
+
+    async def _perceived(self, pictures: tuple[Picture, ...], question: Question) -> Perception:
+        if not pictures:
+            return Perception()
+        sight = await self._once(f"sight {pictures[0].sha256}", partial(look, pictures[0]))
+        if not (self._reader.able and question.needs_reading):
+            return Perception(sight)
+        read = partial(self._reader.read, pictures[0])
+        return Perception(sight, await self._once(f"words {pictures[0].sha256}", read))
+
+    def spoken(self, ask: Ask, text: str) -> Answer:
+        """Return ``text`` as the generation for ``ask``, cut to its limits."""
         pieces, stop = cut(self._vocabulary.pieces(text), ask.sampling)
         return Answer(pieces, self._vocabulary.count(ask.prompt), stop)
 
-    async def _seen(self, picture: Picture) -> Sight:
-        remembered = self._sights.get(picture.sha256)
-        if isinstance(remembered, Sight):
-            return remembered
+    async def _once(self, key: str, work: Callable[[], _T]) -> _T:
+        """Return what ``work`` made of a picture, from memory if it was done before."""
+        remembered = self._memory.get(key)
+        if remembered is not None:
+            return cast("_T", remembered)
         try:
-            seen = await self.in_thread(partial(sight.look, picture))
+            made = await self.in_thread(work)
         except (OSError, SyntaxError, ValueError):
             raise _undecodable() from None
-        self._sights.put(picture.sha256, seen)
-        return seen
+        self._memory.put(key, made)
+        return made
 
 
 def _undecodable() -> AwsError:

@@ -140,12 +140,25 @@ def rendered(answer: Answer) -> dict[str, Any]:
         "prompt_token_count": answer.prompt_tokens,
         "generation_token_count": len(answer.pieces),
         "stop_reason": stop_reason(answer),
+        **guarded(answer),
     }
 
 
 def stop_reason(answer: Answer) -> str:
     """Return Llama's word for why a generation ended."""
     return "length" if answer.stop == "length" else "stop"
+
+
+def guarded(answer: Answer) -> dict[str, Any]:
+    """Return the members that a guardrail adds, none without one."""
+    if answer.guard is None:
+        return {}
+    action = "INTERVENED" if answer.guard.intervened else "NONE"
+    trace = answer.guard.trace
+    return {
+        "amazon-bedrock-guardrailAction": action,
+        **({"amazon-bedrock-trace": {"guardrail": trace}} if trace else {}),
+    }
 
 
 def chunk(answer: Answer, index: int) -> dict[str, Any]:
@@ -156,4 +169,5 @@ def chunk(answer: Answer, index: int) -> dict[str, Any]:
         "prompt_token_count": answer.prompt_tokens if index == 0 else None,
         "generation_token_count": min(index + 1, len(answer.pieces)),
         "stop_reason": stop_reason(answer) if last else None,
+        **(guarded(answer) if last else {}),
     }

@@ -73,7 +73,7 @@ def look(picture: Picture) -> Sight:
     Raises `OSError` for a picture whose header is fine and whose pixels are not.
     """
     with Image.open(io.BytesIO(picture.data)) as opened:
-        image = _opaque(opened)
+        image = opaque(opened)
     grey = image.convert("L")
     luma = ImageStat.Stat(grey)
     edges = ImageStat.Stat(grey.filter(ImageFilter.FIND_EDGES))
@@ -90,8 +90,8 @@ def look(picture: Picture) -> Sight:
     )
 
 
-def _opaque(image: Image.Image) -> Image.Image:
-    # White behind what is transparent, as most viewers show it.
+def opaque(image: Image.Image) -> Image.Image:
+    """Return the picture in RGB, on white where it was transparent."""
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         layer = image.convert("RGBA")
         backed = Image.new("RGBA", layer.size, "white")

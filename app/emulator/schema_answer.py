@@ -1,0 +1,283 @@
+"""A JSON value that is valid under a schema, filled from what was seen in a picture.
+
+A property takes the value that stands beside its name in the picture, or what is known under
+that name: the text, its lines, a box, a description, a colour. What was not seen is empty: null,
+``""``, ``[]``, or the least value that the schema allows.
+"""
+
+import math
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from app.emulator import knowledge
+from app.emulator.knowledge import Seen
+from app.emulator.lookup import number
+
+Schema = dict[str, Any]
+_DEPTH = 12
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where in the answer a value belongs."""
+
+    root: Schema
+    seen: Seen
+    name: str = ""
+    """The property's name with its title and description."""
+    depth: int = 0
+
+    def within(self, key: str, schema: Schema) -> "_Place":
+        told = " ".join(str(schema.get(k, "")) for k in ("title", "description"))
+        return replace(self, name=f"{key}\n{told}", depth=self.depth + 1)
+
+
+def filled(schema: Schema, seen: Seen) -> Any:  # noqa: ANN401 - any JSON value
+    """Return a value under ``schema`` that tells what was ``seen``."""
+    return _value(schema, _Place(schema, seen))
+
+
+def _value(schema: Any, place: _Place) -> Any:  # noqa: ANN401 - any JSON value
+    if not isinstance(schema, dict):
+        return None
+    schema = _resolved(schema, place)
+    if "const" in schema:
+        return schema["const"]
+    if "enum" in schema:
+        return _chosen(schema["enum"], place)
+    for key in ("anyOf", "oneOf"):
+        if schema.get(key):
+            return _first_told(schema[key], place)
+    return _typed(schema, place)
+
+
+def _resolved(schema: Schema, place: _Place) -> Schema:
+    """Follow references and fold ``allOf`` into one schema."""
+    for _ in range(_DEPTH):
+        if "$ref" in schema:
+            rest = {k: v for k, v in schema.items() if k != "$ref"}
+            schema = {**_referred(schema["$ref"], place.root), **rest}
+        elif "allOf" in schema:
+            schema = _folded(schema)
+        else:
+            break
+    return schema
+
+
+def _referred(reference: str, root: Schema) -> Schema:
+    found: Any = root
+    for part in reference.removeprefix("#").split("/"):
+        if part:
+            found = found.get(part.replace("~1", "/").replace("~0", "~"), {})
+    return found if isinstance(found, dict) else {}
+
+
+def _folded(schema: Schema) -> Schema:
+    parts = [{k: v for k, v in schema.items() if k != "allOf"}, *schema["allOf"]]
+    folded: Schema = {}
+    for part in parts:
+        properties = {**folded.get("properties", {}), **part.get("properties", {})}
+        required = [*folded.get("required", []), *part.get("required", [])]
+        folded = {**folded, **part}
+        if properties:
+            folded["properties"] = properties
+        if required:
+            folded["required"] = required
+    return folded
+
+
+def _chosen(options: list[Any], place: _Place) -> Any:  # noqa: ANN401 - any JSON value
+    for option in options:
+        if isinstance(option, str) and option and place.seen.says(option, place.name):
+            return option
+    for empty in (None, "", "none", "unknown", "other", "not_found"):
+        if empty in options:
+            return empty
+    return options[0]
+
+
+def _first_told(options: list[Any], place: _Place) -> Any:  # noqa: ANN401 - any JSON value
+    parts = [_resolved(option, place) for option in options]
+    nullable = {"type": "null"} in parts
+    values = [_value(_or_null(part) if nullable else part, place) for part in parts]
+    told = [value for value in values if value not in (None, "", [], {})]
+    if told:
+        return told[0]
+    return None if nullable else values[0]
+
+
+def _or_null(schema: Schema) -> Schema:
+    """Return the schema with null allowed besides."""
+    if "enum" in schema:
+        return {**schema, "enum": [*schema["enum"], None]}
+    kind = schema.get("type") or _implied(schema)
+    return {**schema, "type": [*(kind if isinstance(kind, list) else [kind]), "null"]}
+
+
+def _typed(schema: Schema, place: _Place) -> Any:  # noqa: ANN401 - any JSON value
+    kind = schema.get("type") or _implied(schema)
+    kinds = kind if isinstance(kind, list) else [kind]
+    makers: dict[str, Callable[[Schema, _Place], Any]] = {
+        "object": _object,
+        "array": _array,
+        "string": _string,
+        "number": _number,
+        "integer": _number,
+        "boolean": _boolean,
+    }
+    nullable = "null" in kinds
+    for name in kinds:
+        if name in makers:
+            part = {**schema, "type": name}
+            if nullable and not _is_told(part, place):
+                return None
+            return makers[name](part, replace(place, depth=place.depth + 1))
+    return None
+
+
+def _is_told(schema: Schema, place: _Place) -> bool:
+    """Whether the picture tells a value, so that null would be less than is known."""
+    match schema["type"]:
+        case "boolean":
+            return place.seen.truth(place.name) is not None
+        case "number" | "integer":
+            found = _seen_number(place)
+            return found is not None and _allowed(found, schema)
+        case "string":
+            return bool(_string({**schema, "minLength": 0}, place))
+        case "array":
+            items = schema.get("items")
+            item = _resolved(items, place) if isinstance(items, dict) else {}
+            return any(True for _ in _items(item, schema, place))
+    return _holds_anything(_object(schema, place))
+
+
+def _holds_anything(value: Any) -> bool:  # noqa: ANN401 - any JSON value
+    if isinstance(value, dict):
+        return any(map(_holds_anything, value.values()))
+    if isinstance(value, list):
+        return any(map(_holds_anything, value))
+    return bool(value)
+
+
+def _implied(schema: Schema) -> str:
+    if "properties" in schema:
+        return "object"
+    return "array" if "items" in schema or "prefixItems" in schema else "string"
+
+
+def _object(schema: Schema, place: _Place) -> dict[str, Any]:
+    properties, required = schema.get("properties", {}), schema.get("required", [])
+    if place.depth > _DEPTH:
+        properties = {key: value for key, value in properties.items() if key in required}
+    sides = knowledge.sides(list(properties))
+    box = place.seen.box_for(place.name) if sides else None
+    made: dict[str, Any] = {}
+    for key, part in properties.items():
+        inner = place.within(key, part if isinstance(part, dict) else {})
+        if box is not None and key in sides:
+            made[key] = sides[key](box)
+        else:
+            made[key] = _value(part, inner)
+    for key in required:
+        made.setdefault(key, None)
+    return made
+
+
+def _array(schema: Schema, place: _Place) -> list[Any]:
+    items = schema.get("items")
+    least, most = schema.get("minItems", 0), schema.get("maxItems", math.inf)
+    if schema.get("prefixItems"):
+        return [_value(part, place) for part in schema["prefixItems"]]
+    if not isinstance(items, dict) or place.depth > _DEPTH:
+        return [None] * least
+    item = _resolved(items, place)
+    values = list(_items(item, schema, place))
+    if schema.get("uniqueItems"):
+        values = [v for i, v in enumerate(values) if v not in values[:i]]
+    while len(values) < least:
+        values.append(_value(item, replace(place, seen=place.seen.nothing())))
+    return values[: int(most)] if most != math.inf else values
+
+
+def _items(item: Schema, schema: Schema, place: _Place) -> Iterator[Any]:
+    kinds = item.get("type") or _implied(item)
+    if _is_box(item, schema, place.name):
+        box = place.seen.box_for(place.name)
+        yield from box or ()
+    elif kinds == "string" and "enum" not in item:
+        for text in place.seen.texts_for(place.name):
+            yield _fitted(text, item)
+    elif kinds == "array":
+        for row in place.seen.rows_for(place.name):
+            yield [_fitted(cell, item.get("items", {})) for cell in row]
+    elif kinds == "object":
+        for seen in place.seen.each(place.name, list(item.get("properties", {}))):
+            yield _value(item, replace(place, seen=seen))
+
+
+def _is_box(item: Schema, schema: Schema, name: str) -> bool:
+    four = schema.get("minItems") == 4 == schema.get("maxItems") or knowledge.names_box(name)
+    return four and item.get("type") in ("number", "integer")
+
+
+def _string(schema: Schema, place: _Place) -> str:
+    found = place.seen.text_for(place.name)
+    if schema.get("format") == "date":
+        found = knowledge.iso_date(found)
+    return _fitted(found, schema)
+
+
+def _fitted(text: str, schema: Schema) -> str:
+    """Return the text within the schema's lengths and pattern, empty if it can't be."""
+    least, most = schema.get("minLength", 0), schema.get("maxLength", math.inf)
+    if len(text) > most:
+        text = text[: int(most)]
+    pattern = schema.get("pattern")
+    if pattern and not re.search(pattern, text):
+        text = knowledge.matching(pattern)
+    return text if len(text) >= least else text.ljust(least, "-")
+
+
+def _seen_number(place: _Place) -> float | None:
+    known = place.seen.number_for(place.name)
+    return known if known is not None else number(place.seen.text_for(place.name))
+
+
+def _allowed(value: float, schema: Schema) -> bool:
+    low: float = schema.get("minimum", schema.get("exclusiveMinimum", -math.inf))
+    high: float = schema.get("maximum", schema.get("exclusiveMaximum", math.inf))
+    return low <= value <= high
+
+
+def _number(schema: Schema, place: _Place) -> float | int:
+    found = _seen_number(place)
+    if found is None or not _allowed(found, schema):
+        found = _least(schema)
+    step = schema.get("multipleOf")
+    found = round(found / step) * step if step else found
+    found = _inside(found, schema)
+    return math.ceil(found) if schema["type"] == "integer" else found
+
+
+def _least(schema: Schema) -> float:
+    """Return 0, or the bound that is nearest to it."""
+    if _allowed(0.0, schema):
+        return 0.0
+    bounds = ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum")
+    return min((float(schema[key]) for key in bounds if key in schema), key=abs)
+
+
+def _inside(value: float, schema: Schema) -> float:
+    """Move a value off an excluded bound."""
+    low, high = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
+    step = schema.get("multipleOf") or (1 if schema["type"] == "integer" else 0.001)
+    if low is not None and value <= low:
+        return float(low) + step
+    return float(high) - step if high is not None and value >= high else value
+
+
+def _boolean(_: Schema, place: _Place) -> bool:
+    return bool(place.seen.truth(place.name))
