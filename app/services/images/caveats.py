@@ -1,10 +1,13 @@
 """What the caller should know about a prepared picture: the report's warnings."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from math import ceil
 
-from app.domain.image import Caveat, ImageFacts, ImageLimits, ImageType, ReceivedImage
+from app.domain.image import Caveat, ImageFacts, ImageLimits, ImageReport, ImageType, ReceivedImage
 from app.services.images import canvas, pixels
+
+DECLARED_TYPE_CORRECTED = "declared_type_corrected"
 
 LEGIBLE_HEIGHT = 10
 """Pixels that a capital letter needs in the prepared picture to be read reliably."""
@@ -29,16 +32,25 @@ def observe(
     return (
         *_declared(image.declared_type, facts.media_type),
         *_animation(facts),
-        *_legibility(scale),
+        *legibility(scale),
         *_strip(facts, limits),
     )
+
+
+def redeclared(report: ImageReport, declared: str | None) -> ImageReport:
+    """``report`` as it reads when the same bytes came with another declared type."""
+    if report.declared_type == declared:
+        return report
+    others = (w for w in report.warnings if w.code != DECLARED_TYPE_CORRECTED)
+    found = report.received.media_type
+    return replace(report, declared_type=declared, warnings=(*_declared(declared, found), *others))
 
 
 def _declared(declared: str | None, found: ImageType) -> Iterator[Caveat]:
     name = (declared or "").partition(";")[0].strip().lower()
     if name and name not in UNTOLD and ALIASES.get(name, name) != found:
         yield Caveat(
-            "declared_type_corrected",
+            DECLARED_TYPE_CORRECTED,
             f"Declared as {name[:64]}, but the bytes are {found}; the bytes were believed.",
         )
 
@@ -54,7 +66,8 @@ def _animation(facts: ImageFacts) -> Iterator[Caveat]:
         )
 
 
-def _legibility(scale: float) -> Iterator[Caveat]:
+def legibility(scale: float) -> Iterator[Caveat]:
+    """The warning that a picture shown at ``scale`` deserves, if any."""
     if scale < LEGIBLE_SCALE:
         least = ceil(LEGIBLE_HEIGHT / scale)
         yield Caveat(
