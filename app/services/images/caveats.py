@@ -11,6 +11,8 @@ DECLARED_TYPE_CORRECTED = "declared_type_corrected"
 
 LEGIBLE_HEIGHT = 10
 """Pixels that a capital letter needs in the prepared picture to be read reliably."""
+STRIP_LOSS = 1.25
+"""How many times longer the model could take a strip before the loss is worth telling."""
 LEGIBLE_SCALE = 0.75
 """Milder shrinking is not warned about: usual text survives it."""
 ALIASES = {
@@ -80,7 +82,7 @@ def legibility(scale: float) -> Iterator[Caveat]:
 def _strip(facts: ImageFacts, limits: ImageLimits) -> Iterator[Caveat]:
     width, height = pixels.upright_size(facts.width, facts.height, facts.orientation)
     wanted = max(canvas.target(width, height, max(width, height)))
-    if wanted > limits.max_side:
+    if wanted > STRIP_LOSS * limits.max_side:
         yield Caveat(
             "extreme_aspect_ratio",
             f"The model could take a strip like this {wanted} pixels long, Bedrock takes "
