@@ -80,7 +80,12 @@ def with_gps() -> bytes:
     exif.get_ifd(0x8825)[1] = "N"
     exif[0x010F] = "SECRET-CAMERA"
     return encoded(
-        photo(), "JPEG", quality=90, exif=exif, xmp=b"<x:xmpmeta>SECRET</x:xmpmeta>", comment="SECRET"
+        photo(),
+        "JPEG",
+        quality=90,
+        exif=exif,
+        xmp=b"<x:xmpmeta>SECRET</x:xmpmeta>",
+        comment="SECRET",
     )
 
 
@@ -187,7 +192,9 @@ HOSTILE: tuple[Hostile, ...] = (
     Hostile("png_header_only", lambda: png()[:20], "image_damaged"),
     Hostile("png_half", lambda: gnawed(encoded(photo())), "image_damaged"),
     Hostile("png_no_columns", lambda: png(width=0), "image_damaged"),
-    Hostile("png_huge", lambda: png(width=60_000, height=60_000, rows=b""), "image_too_many_pixels"),
+    Hostile(
+        "png_huge", lambda: png(width=60_000, height=60_000, rows=b""), "image_too_many_pixels"
+    ),
     Hostile("png_long", lambda: png(width=40_000, height=1, rows=b""), "image_too_many_pixels"),
     Hostile("png_chunks", lambda: png(*[chunk(b"tIME", b"")] * 20_001), "image_decompression_bomb"),
     Hostile("png_icc", lambda: png(icc_bomb()), "image_decompression_bomb"),

@@ -9,7 +9,9 @@ from app.domain.image import ImageLimits, ImageReport, PreparedImage
 
 MODES = frozenset({"1", "L", "P", "RGB"})
 """Eight bits a sample or fewer, no transparency, grey or RGB."""
-HARMLESS = frozenset({"jfif", "jfif_version", "jfif_unit", "jfif_density", "dpi", "progressive", "progression"})
+HARMLESS = frozenset(
+    {"jfif", "jfif_version", "jfif_unit", "jfif_density", "dpi", "progressive", "progression"}
+)
 """What Pillow tells of every file; all else is metadata."""
 ENDINGS = {"image/jpeg": b"\xff\xd9", "image/png": b"IEND\xae\x42\x60\x82"}
 
@@ -21,7 +23,7 @@ def judge_picture(prepared: PreparedImage, limits: ImageLimits) -> Image.Image:
         picture.load()
     assert Image.MIME[picture.format or ""] == prepared.media_type
     assert picture.size == (prepared.width, prepared.height)
-    assert 1 <= min(picture.size)
+    assert min(picture.size) >= 1
     assert max(picture.size) <= limits.max_side
     assert len(data) <= limits.byte_budget
     assert getattr(picture, "n_frames", 1) == 1

@@ -77,10 +77,17 @@ def contact_sheet(pictures: Sequence[PreparedImage], limits: ImageLimits) -> Con
 
 
 def arrange(sizes: Sequence[tuple[int, int]], side: int) -> Grid:
-    """The grid on a square of ``side`` pixels that shrinks the worst-off picture least."""
+    """The grid on a square of ``side`` pixels that shrinks the worst-off picture least.
+
+    Of equal ones the one with the fewest empty cells, then the one nearest to a square.
+    """
     return max(
         _grids(len(sizes), side),
-        key=lambda grid: (min(_scale(*size, grid) for size in sizes), -grid.columns * grid.rows),
+        key=lambda grid: (
+            min(_scale(*size, grid) for size in sizes),
+            -grid.columns * grid.rows,
+            -abs(grid.columns - grid.rows),
+        ),
     )
 
 

@@ -29,7 +29,9 @@ def test_the_canvas_is_the_one_that_llamas_own_processor_chooses(size, canvas):
     [((1920, 1080), (1120, 630)), ((3000, 400), (2240, 298)), ((1, 5000), (0, 2240))],
 )
 def test_a_picture_is_fitted_to_its_canvas_as_llamas_own_processor_does(size, fitted):
-    assert fit(*size, choose(*size)) == fitted
+    width, height = size
+
+    assert fit(width, height, choose(width, height)) == fitted
 
 
 def test_there_are_eight_canvases_of_at_most_four_tiles():
@@ -51,7 +53,9 @@ def test_there_are_eight_canvases_of_at_most_four_tiles():
     ],
 )
 def test_the_target_is_the_canvas_size_capped_and_never_enlarged(size, expected):
-    assert target(*size, 1120) == expected
+    width, height = size
+
+    assert target(width, height, 1120) == expected
 
 
 def test_without_the_cap_a_strip_keeps_the_length_that_its_canvas_allows():

@@ -52,10 +52,11 @@ def test_a_file_of_exactly_the_allowed_frames_passes():
     assert facts(tiff_of_pages(1000)).frames == 1000
 
 
-@pytest.mark.parametrize("kind", KINDS)
+# Not GIF: its header is over before this begins to cut.
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "GIF"])
 def test_a_header_cut_off_anywhere_is_refused_as_damaged_or_still_read(kind):
     data = encoded(photo(20, 20), kind)
-    outcomes = set()
+    outcomes: set[ImageType | None] = set()
     for end in range(12, 200):
         try:
             outcomes.add(facts(data[:end]).media_type)

@@ -38,7 +38,12 @@ def close(pixel, colour, tolerance=12):
 def quarters(report: ImageReport):
     picture = judge(report, LIMITS).convert("RGB")
     w, h = picture.size
-    places = [(w // 4, h // 4), (3 * w // 4, h // 4), (w // 4, 3 * h // 4), (3 * w // 4, 3 * h // 4)]
+    places = [
+        (w // 4, h // 4),
+        (3 * w // 4, h // 4),
+        (w // 4, 3 * h // 4),
+        (3 * w // 4, 3 * h // 4),
+    ]
     return picture.size, [picture.getpixel(place) for place in places]
 
 
@@ -61,7 +66,7 @@ def quarters(report: ImageReport):
         ("AVIF", {"quality": 95}),
     ],
 )
-@pytest.mark.parametrize("size", [(320, 200), (2240, 1400)])
+@pytest.mark.parametrize("size", [(320, 200), (1280, 800)])
 def test_each_accepted_type_comes_out_as_the_same_picture_within_the_contract(kind, options, size):
     shape, pixels = quarters(made(encoded(corners(*size), kind, **options)))
 
@@ -130,7 +135,8 @@ def test_sixteen_bits_are_scaled_and_not_clipped(kind, size):
 
     picture = judge(made(encoded(ramp, kind)), LIMITS).convert("L")
 
-    middle = [picture.getpixel((picture.width * n // 8, picture.height // 2)) for n in range(1, 8)]
+    row = picture.crop((0, picture.height // 2, picture.width, picture.height // 2 + 1)).tobytes()
+    middle = [row[picture.width * n // 8] for n in range(1, 8)]
     assert all(abs(found - 255 * n // 8) <= 3 for n, found in enumerate(middle, 1))
 
 
@@ -185,7 +191,12 @@ def test_grey_and_palette_pictures_are_kept_as_they_are(mode):
 
 @pytest.mark.parametrize(
     ("kind", "options"),
-    [("JPEG", {}), ("JPEG", {"progressive": True}), ("JPEG", {"restart_marker_rows": 1}), ("PNG", {})],
+    [
+        ("JPEG", {}),
+        ("JPEG", {"progressive": True}),
+        ("JPEG", {"restart_marker_rows": 1}),
+        ("PNG", {}),
+    ],
 )
 def test_a_picture_that_fits_in_every_respect_goes_through_byte_for_byte(kind, options):
     data = encoded(photo(1120, 746), kind, **options)
@@ -291,9 +302,9 @@ def test_text_that_is_too_large_as_png_becomes_jpeg():
 def test_scaled_text_keeps_its_contrast():
     picture = judge(made(encoded(page(2480, 3508, 44))), LIMITS).convert("L")
 
-    darkest, lightest = picture.getextrema()
-    assert darkest < 30
-    assert lightest == 255
+    pixels = picture.tobytes()
+    assert min(pixels) < 30
+    assert max(pixels) == 255
     assert ImageStat.Stat(picture).stddev[0] > 60
 
 
@@ -304,7 +315,9 @@ def codes(report: ImageReport) -> list[str]:
     return [warning.code for warning in report.warnings]
 
 
-@pytest.mark.parametrize("declared", [None, "image/jpeg", "image/jpg", "IMAGE/JPEG; q=1", "application/octet-stream"])
+@pytest.mark.parametrize(
+    "declared", [None, "image/jpeg", "image/jpg", "IMAGE/JPEG; q=1", "application/octet-stream"]
+)
 def test_a_declared_type_that_is_right_or_silent_is_not_warned_about(declared):
     assert codes(made(encoded(photo(60, 40), "JPEG"), declared)) == []
 
@@ -316,7 +329,9 @@ def test_a_wrong_declared_type_is_corrected_and_told():
     assert codes(report) == ["declared_type_corrected"]
 
 
-@pytest.mark.parametrize(("kind", "code"), [("GIF", "first_frame_only"), ("TIFF", "first_page_only")])
+@pytest.mark.parametrize(
+    ("kind", "code"), [("GIF", "first_frame_only"), ("TIFF", "first_page_only")]
+)
 def test_only_the_first_of_several_frames_is_used_and_that_is_told(kind, code):
     data = encoded(corners(), kind, save_all=True, append_images=[corners().rotate(180)])
 
@@ -335,7 +350,10 @@ def test_scaling_that_endangers_small_text_is_told_with_the_height_that_survives
 
 
 def test_a_long_strip_is_told_to_lose_detail():
-    assert codes(made(encoded(page(3000, 400, 30)))) == ["small_text_illegible", "extreme_aspect_ratio"]
+    assert codes(made(encoded(page(3000, 400, 30)))) == [
+        "small_text_illegible",
+        "extreme_aspect_ratio",
+    ]
 
 
 def test_the_report_says_what_came_and_what_was_made():
@@ -363,6 +381,6 @@ def test_a_hostile_file_is_refused_with_its_own_code(hostile: Hostile):
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "TIFF", "AVIF", "HEIF"])
 def test_half_a_large_picture_is_refused_as_damaged(kind):
     with pytest.raises(ImageError) as caught:
-        made(gnawed(encoded(photo(1400, 900), kind)))
+        made(gnawed(encoded(photo(800, 500), kind)))
 
     assert caught.value.code == "image_damaged"
