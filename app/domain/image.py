@@ -134,5 +134,7 @@ class ImageLimits:
     """Bytes of one ICC profile or EXIF block, unpacked. The largest press profiles have 2.5 MB."""
     max_side: int = 1_120
     """Pixels along either side of a prepared picture; Bedrock refused 1121 for this model."""
+    max_sheet_images: int = 16
+    """Pictures on one contact sheet; each gets 280 x 280 pixels then."""
     byte_budget: int = 3_932_160
     """Bytes of a prepared picture before base64: Converse's 3.75 MiB."""

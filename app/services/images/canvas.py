@@ -46,13 +46,14 @@ def target(width: int, height: int, max_side: int) -> tuple[int, int]:
     A side is 0 where the picture is so narrow that nothing would be left of it.
     """
     canvas = choose(width, height)
-    shrinks = _scale(width, height, canvas) < 1
-    fitted = fit(width, height, canvas) if shrinks else (width, height)
-    longer = max(width, height)
-    if max(fitted) <= max_side:
-        return fitted
-    # Integers only: floor(height * (side / width)) in floats loses a row now and then.
-    return width * max_side // longer, height * max_side // longer
+    most_across = min(canvas.columns * TILE, max_side)
+    most_down = min(canvas.rows * TILE, max_side)
+    if width <= most_across and height <= most_down:
+        return width, height
+    # Integers only, unlike `fit`: in floats 2200 x 1100 comes out one row short.
+    if most_across * height <= most_down * width:
+        return most_across, height * most_across // width
+    return width * most_down // height, most_down
 
 
 def _scale(width: int, height: int, canvas: Canvas) -> float:

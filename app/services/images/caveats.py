@@ -1,13 +1,18 @@
 """What the caller should know about a prepared picture: the report's warnings."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from math import ceil
 
-from app.domain.image import Caveat, ImageFacts, ImageLimits, ImageType, ReceivedImage
+from app.domain.image import Caveat, ImageFacts, ImageLimits, ImageReport, ImageType, ReceivedImage
 from app.services.images import canvas, pixels
+
+DECLARED_TYPE_CORRECTED = "declared_type_corrected"
 
 LEGIBLE_HEIGHT = 10
 """Pixels that a capital letter needs in the prepared picture to be read reliably."""
+STRIP_LOSS = 1.25
+"""How many times longer the model could take a strip before the loss is worth telling."""
 LEGIBLE_SCALE = 0.75
 """Milder shrinking is not warned about: usual text survives it."""
 ALIASES = {
@@ -29,16 +34,25 @@ def observe(
     return (
         *_declared(image.declared_type, facts.media_type),
         *_animation(facts),
-        *_legibility(scale),
+        *legibility(scale),
         *_strip(facts, limits),
     )
+
+
+def redeclared(report: ImageReport, declared: str | None) -> ImageReport:
+    """``report`` as it reads when the same bytes came with another declared type."""
+    if report.declared_type == declared:
+        return report
+    others = (w for w in report.warnings if w.code != DECLARED_TYPE_CORRECTED)
+    found = report.received.media_type
+    return replace(report, declared_type=declared, warnings=(*_declared(declared, found), *others))
 
 
 def _declared(declared: str | None, found: ImageType) -> Iterator[Caveat]:
     name = (declared or "").partition(";")[0].strip().lower()
     if name and name not in UNTOLD and ALIASES.get(name, name) != found:
         yield Caveat(
-            "declared_type_corrected",
+            DECLARED_TYPE_CORRECTED,
             f"Declared as {name[:64]}, but the bytes are {found}; the bytes were believed.",
         )
 
@@ -54,7 +68,8 @@ def _animation(facts: ImageFacts) -> Iterator[Caveat]:
         )
 
 
-def _legibility(scale: float) -> Iterator[Caveat]:
+def legibility(scale: float) -> Iterator[Caveat]:
+    """The warning that a picture shown at ``scale`` deserves, if any."""
     if scale < LEGIBLE_SCALE:
         least = ceil(LEGIBLE_HEIGHT / scale)
         yield Caveat(
@@ -67,7 +82,7 @@ def _legibility(scale: float) -> Iterator[Caveat]:
 def _strip(facts: ImageFacts, limits: ImageLimits) -> Iterator[Caveat]:
     width, height = pixels.upright_size(facts.width, facts.height, facts.orientation)
     wanted = max(canvas.target(width, height, max(width, height)))
-    if wanted > limits.max_side:
+    if wanted > STRIP_LOSS * limits.max_side:
         yield Caveat(
             "extreme_aspect_ratio",
             f"The model could take a strip like this {wanted} pixels long, Bedrock takes "

@@ -12,6 +12,7 @@ import pillow_heif
 import pyvips
 from PIL import Image, ImageOps
 
+from app.domain.errors import ImageDamagedError
 from app.domain.image import ImageFacts, ImageType
 from app.services.images.formats import png
 
@@ -33,9 +34,20 @@ def decode(data: bytes, facts: ImageFacts, target: tuple[int, int]) -> pyvips.Im
     As stored, or upright (see `is_upright`). ``target`` is the size in pixels, stored side up,
     that the caller will resize to.
     """
-    if facts.media_type is ImageType.JPEG:
-        return _jpeg(data, facts, target)
-    return LOADERS[facts.media_type](data)
+    try:
+        if facts.media_type is ImageType.JPEG:
+            return _jpeg(data, facts, target)
+        return LOADERS[facts.media_type](data)
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise damaged(facts) from error
+
+
+def damaged(facts: ImageFacts) -> ImageDamagedError:
+    """The refusal of a picture whose header was right but whose pixels can't be had."""
+    kind = facts.media_type.short_name.upper()
+    return ImageDamagedError(f"The {kind} is damaged or cut off: it can't be decoded.")
 
 
 def is_upright(media_type: ImageType) -> bool:

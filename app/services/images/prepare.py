@@ -3,11 +3,9 @@
 from hashlib import sha256
 
 import pyvips
-from PIL import UnidentifiedImageError
 
 from app.domain.errors import (
     ExtremeAspectRatioError,
-    ImageDamagedError,
     ImageDecoderError,
 )
 from app.domain.image import (
@@ -21,7 +19,7 @@ from app.domain.image import (
 )
 from app.services.images import canvas, pixels
 from app.services.images.caveats import observe
-from app.services.images.decode import decode, is_upright
+from app.services.images.decode import damaged, decode, is_upright
 from app.services.images.encode import encode
 from app.services.images.formats.layout import Layout
 from app.services.images.header import check_pixels, inspect
@@ -62,9 +60,9 @@ def prepare_decoded(image: ReceivedImage, limits: ImageLimits) -> ImageReport:
         data, media_type, rendered = encode(
             _render(image.data, facts, layout, limits), limits.byte_budget
         )
-    except (pyvips.Error, UnidentifiedImageError, OSError, ValueError, EOFError, SyntaxError) as e:
-        kind = facts.media_type.short_name.upper()
-        raise ImageDamagedError(f"The {kind} is damaged or cut off: it can't be decoded.") from e
+    except pyvips.Error as error:
+        # Most loaders read a picture's rows only when they are asked for.
+        raise damaged(facts) from error
     except MemoryError as error:
         raise ImageDecoderError("Decoding the picture takes more memory than it may.") from error
     prepared = _prepared(data, media_type, rendered.width, rendered.height)

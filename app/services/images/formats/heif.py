@@ -32,9 +32,10 @@ def _boxes(data: bytes, start: int, end: int, counter: ChunkCounter) -> Iterator
             (size,) = unpack_from(">Q", data, at + 8)
             head = 16
         stop = at + size if size else end
-        if stop < at + head:
-            raise ValueError("a box is smaller than its header")
-        yield Box(name, at + head, min(stop, end))
+        if not at + head <= stop <= end:
+            # Decoders fill in what is missing of a file cut off; the caller should know instead.
+            raise ValueError("a box is smaller than its header or reaches past its end")
+        yield Box(name, at + head, stop)
         at = stop
 
 
@@ -59,7 +60,7 @@ def read(data: bytes, limits: ImageLimits) -> Layout:
     primary_size = [unpack_from(">II", data, box.start + 4) for box in own if box.name == b"ispe"]
     if not primary_size:
         raise ImageDamagedError("The file's primary picture has no size.")
-    width, height = primary_size[0]
+    width, height = _cropped(data, own, *primary_size[0])
     if max(w * h for w, h in sizes) > max(width * height, limits.max_pixels):
         width, height = max(sizes, key=lambda size: size[0] * size[1])
     return Layout(
@@ -104,6 +105,15 @@ def _associations(data: bytes, box: Box, item: int, counter: ChunkCounter) -> li
                 for n in range(0, len(found), step)
             ]
     return []
+
+
+def _cropped(data: bytes, own: list[Box], width: int, height: int) -> tuple[int, int]:
+    """The size that a ``clap`` box leaves of a picture stored in whole coding blocks."""
+    for box in own:
+        if box.name == b"clap":
+            across, across_by, down, down_by = unpack_from(">4I", data, box.start)
+            return min(width, across // max(across_by, 1)), min(height, down // max(down_by, 1))
+    return width, height
 
 
 def _orientation(data: bytes, own: list[Box]) -> int:

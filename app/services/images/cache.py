@@ -1,0 +1,95 @@
+"""Prepare the same picture once: reports kept by content digest, bounded in bytes."""
+
+import asyncio
+from collections import OrderedDict
+from dataclasses import dataclass
+from hashlib import sha256
+
+from app.domain.image import ImageReport, ReceivedImage
+from app.domain.ports import ImagePreparer
+from app.services.images.caveats import redeclared
+
+ENTRY_OVERHEAD = 2_048
+"""Bytes that a report takes beside its picture, roughly; so that tiny pictures count too."""
+INLINE_BYTES = 256 * 1024
+"""Digests of less are taken at once; a thread would cost more than it saves."""
+
+
+@dataclass(slots=True)
+class Flight:
+    """A picture being prepared, and how many callers wait for it."""
+
+    task: asyncio.Task[ImageReport]
+    waiting: int = 0
+
+
+class CachedPreparer:
+    """An `ImagePreparer` that remembers what another one made, least recently used forgotten first.
+
+    A picture asked for while it is being prepared is waited for, not prepared again. Refusals
+    are not remembered: the header gives most of them at once.
+    """
+
+    def __init__(self, inner: ImagePreparer, max_bytes: int) -> None:
+        """``max_bytes`` bounds the prepared pictures kept, overhead included."""
+        self._inner = inner
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._reports: OrderedDict[bytes, ImageReport] = OrderedDict()
+        self._flights: dict[tuple[bytes, str], Flight] = {}
+
+    @property
+    def bytes_held(self) -> int:
+        """Bytes of the reports kept at the moment, overhead included."""
+        return self._bytes
+
+    async def prepare(self, image: ReceivedImage) -> ImageReport:
+        """Return the report, kept or new, or raise an ImageError."""
+        digest = await _digest(image.data)
+        report = self._reports.get(digest)
+        if report is None:
+            report = await self._shared(digest, image)
+        else:
+            self._reports.move_to_end(digest)
+        return redeclared(report, image.declared_type)
+
+    async def _shared(self, digest: bytes, image: ReceivedImage) -> ImageReport:
+        # By name too, because an error names the picture that it is about.
+        key = digest, image.name
+        if key not in self._flights:
+            self._flights[key] = Flight(asyncio.create_task(self._make(digest, image)))
+        flight = self._flights[key]
+        flight.waiting += 1
+        try:
+            # Shielded: one caller who leaves must not take the picture from the others.
+            return await asyncio.shield(flight.task)
+        finally:
+            flight.waiting -= 1
+            if not flight.waiting:
+                del self._flights[key]
+                flight.task.cancel()
+
+    async def _make(self, digest: bytes, image: ReceivedImage) -> ImageReport:
+        report = await self._inner.prepare(image)
+        self._keep(digest, report)
+        return report
+
+    def _keep(self, digest: bytes, report: ImageReport) -> None:
+        size = _size(report)
+        if size > self._max_bytes or digest in self._reports:
+            return
+        self._reports[digest] = report
+        self._bytes += size
+        while self._bytes > self._max_bytes:
+            _, oldest = self._reports.popitem(last=False)
+            self._bytes -= _size(oldest)
+
+
+def _size(report: ImageReport) -> int:
+    return len(report.prepared.data) + ENTRY_OVERHEAD
+
+
+async def _digest(data: bytes) -> bytes:
+    if len(data) <= INLINE_BYTES:
+        return sha256(data).digest()
+    return await asyncio.to_thread(lambda: sha256(data).digest())

@@ -1,0 +1,19 @@
+"""Say which picture of a request an error is about."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from app.domain.errors import FieldError, ImageError
+from app.domain.image import ReceivedImage
+
+
+@contextmanager
+def named(image: ReceivedImage) -> Iterator[None]:
+    """Put the picture's place in the request before the detail of an ImageError raised within."""
+    try:
+        yield
+    except ImageError as error:
+        if not error.errors:
+            error.errors = (FieldError(image.name, error.code, error.detail),)
+            error.detail = f"{image.name}: {error.detail}"
+        raise

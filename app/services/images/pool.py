@@ -1,0 +1,158 @@
+"""Decode pictures in processes of their own, which may hang, crash or starve without harm."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from types import TracebackType
+from typing import Self, TypeVar
+
+from pebble import ProcessExpired, ProcessFuture, ProcessPool
+
+from app.domain.errors import ImageDecoderError, ImageTimeoutError
+from app.domain.image import ImageLimits, ImageReport, PreparedImage, ReceivedImage
+from app.services.images import worker
+from app.services.images.naming import named
+from app.services.images.prepare import prepare_decoded, prepare_undecoded
+from app.services.images.sheet import ContactSheet, contact_sheet
+
+T = TypeVar("T")
+
+WORKERS = 2
+TIMEOUT = 6.0
+"""Seconds for one picture. The slowest honest one measured, a 100-megapixel progressive JPEG,
+takes a third of it."""
+MEMORY = 1024 * 1024 * 1024
+"""Bytes of address space of one worker; it holds a 100-megapixel progressive JPEG."""
+GRACE = 2.0
+"""Seconds more until the pool itself is taken to be stuck, not the picture slow."""
+
+
+class PooledPreparer:
+    """Prepares pictures in a few worker processes; an `ImagePreparer`.
+
+    Pictures that need no decoding never reach a worker. At most ``workers`` pictures are with
+    the workers at a time, the others wait here, holding nothing but their own bytes. Cancelling
+    the caller stops the work.
+    """
+
+    def __init__(
+        self,
+        limits: ImageLimits,
+        *,
+        workers: int = WORKERS,
+        timeout: float = TIMEOUT,
+        memory: int = MEMORY,
+        run: Callable[[ReceivedImage, ImageLimits], ImageReport] = prepare_decoded,
+    ) -> None:
+        """``timeout`` in seconds per picture, ``memory`` in bytes of address space per worker.
+
+        ``run`` is what a worker does with a picture; it must be a module's own function.
+        """
+        self._limits = limits
+        self._workers = workers
+        self._timeout = timeout
+        self._memory = memory
+        self._run = run
+        self._turn = asyncio.Semaphore(workers)
+        self._healing = asyncio.Lock()
+        self._pool: ProcessPool | None = None
+
+    async def __aenter__(self) -> Self:
+        """Start the workers and wait until each has its decoders loaded."""
+        self._pool = await asyncio.to_thread(self._start)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop the workers, whatever they are doing."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            await asyncio.to_thread(_stop, pool)
+
+    async def prepare(self, image: ReceivedImage) -> ImageReport:
+        """Return what was received and what was made of it, or raise an ImageError."""
+        with named(image):
+            # In a thread for the digest and the inflating of large pictures that fit.
+            report = await asyncio.to_thread(prepare_undecoded, image, self._limits)
+            if report is None:
+                report = await self._work(self._run, image, self._limits)
+            return report
+
+    async def contact_sheet(self, pictures: Sequence[PreparedImage]) -> ContactSheet:
+        """Lay prepared pictures out on one sheet, in a worker: it has to decode them again."""
+        return await self._work(contact_sheet, tuple(pictures), self._limits)
+
+    async def _work(self, function: Callable[..., T], *arguments: object) -> T:
+        async with self._turn:
+            try:
+                return await self._ask(function, arguments)
+            except BrokenProcessPool:
+                # Pebble gives its pool up when a worker dies between two pictures.
+                await self._heal()
+            try:
+                return await self._ask(function, arguments)
+            except BrokenProcessPool as error:
+                raise ImageDecoderError("The picture crashed its decoder.") from error
+
+    async def _ask(self, function: Callable[..., T], arguments: tuple[object, ...]) -> T:
+        try:
+            async with asyncio.timeout(self._timeout + GRACE):
+                return await asyncio.wrap_future(self._schedule(function, arguments))
+        except TimeoutError as error:
+            raise ImageTimeoutError(
+                f"Decoding the picture took more than {self._timeout:g} seconds and was stopped."
+            ) from error
+        except (ProcessExpired, MemoryError) as error:
+            raise ImageDecoderError(
+                "The picture crashed its decoder, or made it use up its memory."
+            ) from error
+
+    def _schedule(
+        self, function: Callable[..., T], arguments: tuple[object, ...]
+    ) -> ProcessFuture[T]:
+        if self._pool is None:
+            raise RuntimeError("the preparer is not open")
+        if not self._pool.active:
+            raise BrokenProcessPool("the pool has stopped")
+        return self._pool.schedule(function, arguments, timeout=self._timeout)
+
+    async def _heal(self) -> None:
+        async with self._healing:
+            if self._pool is None or self._pool.active:
+                return
+            broken, self._pool = self._pool, await asyncio.to_thread(self._start)
+            await asyncio.to_thread(_stop, broken)
+
+    def _start(self) -> ProcessPool:
+        # Spawned and not forked: a fork of a process with threads can deadlock in the child,
+        # and a fresh one starts in a tenth of a second.
+        pool = ProcessPool(
+            max_workers=self._workers,
+            initializer=_set_up,
+            initargs=(self._memory,),
+            context=get_context("spawn"),
+        )
+        for ready in [pool.schedule(_ready) for _ in range(self._workers)]:
+            ready.result()
+        return pool
+
+
+def _stop(pool: ProcessPool) -> None:
+    pool.stop()  # type: ignore[no-untyped-call]  # pebble annotates only a part
+    pool.join()
+
+
+def _set_up(memory: int) -> None:
+    # Pebble's own handler is Python code, which never runs while a decoder hangs in C.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    worker.set_up(memory)
+
+
+def _ready() -> None:
+    """Answer, so that the starter knows a worker's imports are done."""

@@ -1,0 +1,28 @@
+"""Decoders that fail in the ways that real ones do; run in a worker in place of the real one."""
+
+import ctypes
+import os
+import signal
+
+from app.domain.image import ImageLimits, ImageReport, ReceivedImage
+from app.services.images.prepare import prepare_decoded
+
+HANG, CRASH, KILL, DEVOUR, LEAVE = b"hang", b"crash", b"kill", b"devour", b"leave"
+
+
+def moody(image: ReceivedImage, limits: ImageLimits) -> ImageReport:
+    """Do what the picture's last bytes ask for; prepare it where they ask for nothing."""
+    if image.data.endswith(HANG):
+        # In C, where no signal handler written in Python ever runs.
+        if image.data.endswith(b"deaf" + HANG):
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        ctypes.CDLL(None).pause()
+    if image.data.endswith(CRASH):
+        ctypes.string_at(0)
+    if image.data.endswith(KILL):
+        os.kill(os.getpid(), signal.SIGKILL)
+    if image.data.endswith(LEAVE):
+        os._exit(0)
+    if image.data.endswith(DEVOUR):
+        assert bytearray(4 << 30)
+    return prepare_decoded(image, limits)

@@ -1,0 +1,144 @@
+import asyncio
+from dataclasses import dataclass, field
+
+import pytest
+
+from app.domain.errors import ImageDamagedError
+from app.domain.image import ImageLimits, ImageReport, ReceivedImage
+from app.services.images.cache import ENTRY_OVERHEAD, CachedPreparer
+from app.services.images.prepare import prepare
+from tests.support.images import encoded, photo
+
+LIMITS = ImageLimits()
+SIZES = [(60, 40), (61, 40), (62, 40)]
+PICTURES = [ReceivedImage(encoded(photo(*size)), "image/png") for size in SIZES]
+
+
+@dataclass
+class Counting:
+    """Prepares at once or when told to, and counts."""
+
+    gate: asyncio.Event | None = None
+    asked: list[str] = field(default_factory=list)
+    cancelled: int = 0
+
+    async def prepare(self, image: ReceivedImage) -> ImageReport:
+        self.asked.append(image.name)
+        try:
+            if self.gate:
+                await self.gate.wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        return prepare(image, LIMITS)
+
+
+async def started(count: int, *coroutines):
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
+    for _ in range(count):
+        await asyncio.sleep(0)
+    return tasks
+
+
+async def test_the_same_picture_asked_about_twice_is_prepared_once():
+    inner = Counting()
+    cache = CachedPreparer(inner, 1 << 20)
+
+    first = await cache.prepare(PICTURES[0])
+    copy = bytes(bytearray(PICTURES[0].data))
+    second = await cache.prepare(ReceivedImage(copy, "image/png", "b"))
+
+    assert first == second
+    assert len(inner.asked) == 1
+
+
+async def test_a_kept_report_reads_as_if_made_for_the_type_declared_this_time():
+    cache = CachedPreparer(Counting(), 1 << 20)
+    data = PICTURES[0].data
+    await cache.prepare(PICTURES[0])
+
+    wrong = await cache.prepare(ReceivedImage(data, "image/gif"))
+    silent = await cache.prepare(ReceivedImage(data))
+
+    assert wrong == prepare(ReceivedImage(data, "image/gif"), LIMITS)
+    assert [warning.code for warning in wrong.warnings] == ["declared_type_corrected"]
+    assert silent == prepare(ReceivedImage(data), LIMITS)
+
+
+async def test_the_kept_pictures_never_exceed_the_bound_and_the_least_recently_used_goes_first():
+    inner = Counting()
+    cost = [len(picture.data) + ENTRY_OVERHEAD for picture in PICTURES]
+    bound = cost[0] + max(cost[1:])
+    cache = CachedPreparer(inner, bound)
+
+    for index in (0, 1, 0, 2):
+        await cache.prepare(PICTURES[index])
+        assert cache.bytes_held <= bound
+    await cache.prepare(PICTURES[0])
+    assert len(inner.asked) == 3
+    await cache.prepare(PICTURES[1])
+    assert len(inner.asked) == 4
+
+
+async def test_a_picture_larger_than_the_whole_cache_is_prepared_and_not_kept():
+    cache = CachedPreparer(Counting(), 100)
+
+    assert (await cache.prepare(PICTURES[0])).prepared.width == 60
+    assert cache.bytes_held == 0
+
+
+async def test_a_picture_asked_about_while_it_is_prepared_is_waited_for():
+    inner = Counting(asyncio.Event())
+    cache = CachedPreparer(inner, 1 << 20)
+    tasks = await started(3, *(cache.prepare(PICTURES[0]) for _ in range(5)))
+    assert inner.gate is not None
+    inner.gate.set()
+
+    reports = await asyncio.gather(*tasks)
+
+    assert len(inner.asked) == 1
+    assert all(report == reports[0] for report in reports)
+
+
+async def test_one_caller_who_leaves_does_not_take_the_picture_from_the_others():
+    inner = Counting(asyncio.Event())
+    cache = CachedPreparer(inner, 1 << 20)
+    leaver, stayer = await started(3, *(cache.prepare(PICTURES[0]) for _ in range(2)))
+    leaver.cancel()
+    await asyncio.sleep(0)
+    assert inner.gate is not None
+    inner.gate.set()
+
+    assert (await stayer).prepared.width == 60
+    assert inner.cancelled == 0
+
+
+async def test_the_work_stops_when_the_last_caller_has_left_and_starts_anew_for_the_next():
+    inner = Counting(asyncio.Event())
+    cache = CachedPreparer(inner, 1 << 20)
+    (leaver,) = await started(3, cache.prepare(PICTURES[0]))
+    leaver.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaver
+    (comer,) = await started(3, cache.prepare(PICTURES[0]))
+    assert inner.gate is not None
+    inner.gate.set()
+
+    assert (await comer).prepared.width == 60
+    assert (inner.cancelled, len(inner.asked)) == (1, 2)
+
+
+async def test_a_refusal_is_not_kept_and_reaches_everyone_who_waits():
+    inner = Counting()
+    cache = CachedPreparer(inner, 1 << 20)
+    broken = ReceivedImage(PICTURES[0].data[:60])
+
+    outcomes = await asyncio.gather(
+        *(cache.prepare(broken) for _ in range(3)), return_exceptions=True
+    )
+    with pytest.raises(ImageDamagedError):
+        await cache.prepare(broken)
+
+    assert [type(outcome) for outcome in outcomes] == [ImageDamagedError] * 3
+    assert len(inner.asked) == 2
+    assert cache.bytes_held == 0

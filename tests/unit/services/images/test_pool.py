@@ -1,0 +1,152 @@
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from app.domain.errors import ImageDamagedError, ImageDecoderError, ImageTimeoutError
+from app.domain.image import ImageLimits, ReceivedImage, Treatment
+from app.services.images.pool import PooledPreparer
+from tests.support.decoders import CRASH, DEVOUR, HANG, KILL, moody
+from tests.support.images import encoded, gnawed, photo, sample
+from tests.support.judge import judge, judge_picture
+
+LIMITS = ImageLimits()
+PICTURE = encoded(photo(300, 200), "WEBP")
+
+
+@pytest_asyncio.fixture
+async def preparer() -> AsyncIterator[PooledPreparer]:
+    """Two workers that do what a picture's last bytes ask for, one second at most."""
+    async with PooledPreparer(LIMITS, workers=2, timeout=1, run=moody) as opened:
+        yield opened
+
+
+def workers(preparer: PooledPreparer) -> set[int]:
+    assert preparer._pool is not None
+    return set(preparer._pool._pool_manager.worker_manager.workers)
+
+
+def running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+async def test_a_picture_is_prepared_in_a_worker(preparer):
+    report = await preparer.prepare(ReceivedImage(PICTURE))
+
+    judge(report, LIMITS)
+    assert report.treatment is Treatment.ENCODED
+
+
+async def test_a_picture_that_fits_needs_no_worker():
+    data = encoded(photo(300, 200))
+    # Never opened, so it has none.
+    report = await PooledPreparer(LIMITS).prepare(ReceivedImage(data))
+
+    assert report.prepared.data == data
+
+
+async def test_a_refusal_made_in_a_worker_arrives_as_itself_and_names_the_picture(preparer):
+    image = ReceivedImage(gnawed(encoded(photo(), "WEBP")), name="images.3")
+
+    with pytest.raises(ImageDamagedError) as caught:
+        await preparer.prepare(image)
+
+    assert caught.value.detail.startswith("images.3: ")
+    assert [(e.field, e.code) for e in caught.value.errors] == [("images.3", "image_damaged")]
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        (HANG, ImageTimeoutError),
+        (b"deaf" + HANG, ImageTimeoutError),
+        (CRASH, ImageDecoderError),
+        (KILL, ImageDecoderError),
+        (DEVOUR, ImageDecoderError),
+    ],
+)
+async def test_a_picture_that_breaks_its_decoder_costs_only_itself(preparer, fault, error):
+    poisoned = asyncio.create_task(preparer.prepare(ReceivedImage(PICTURE + fault)))
+    # Let it reach its worker first.
+    await asyncio.sleep(0.05)
+    innocents = [preparer.prepare(ReceivedImage(PICTURE)) for _ in range(8)]
+
+    reports = await asyncio.gather(*innocents)
+    with pytest.raises(error):
+        await poisoned
+
+    assert len({report.prepared.sha256 for report in reports}) == 1
+    assert (await preparer.prepare(ReceivedImage(PICTURE))).prepared == reports[0].prepared
+
+
+async def test_many_poisoned_pictures_in_a_row_leave_a_working_pool(preparer):
+    faults = [HANG, CRASH, KILL, DEVOUR] * 2
+    poisoned = [preparer.prepare(ReceivedImage(PICTURE + fault)) for fault in faults]
+
+    outcomes = await asyncio.gather(*poisoned, return_exceptions=True)
+
+    assert all(isinstance(o, ImageTimeoutError | ImageDecoderError) for o in outcomes), outcomes
+    judge(await preparer.prepare(ReceivedImage(PICTURE)), LIMITS)
+
+
+async def test_a_worker_killed_between_two_pictures_is_replaced(preparer):
+    for pid in workers(preparer):
+        os.kill(pid, signal.SIGKILL)
+    # Until Pebble has noticed; it looks ten times a second.
+    await asyncio.sleep(0.3)
+
+    judge(await preparer.prepare(ReceivedImage(PICTURE)), LIMITS)
+
+
+async def test_a_caller_who_leaves_stops_the_work(preparer):
+    before = workers(preparer)
+    leaving = [
+        asyncio.create_task(preparer.prepare(ReceivedImage(PICTURE + HANG))) for _ in range(2)
+    ]
+    await asyncio.sleep(0.2)
+    for task in leaving:
+        task.cancel()
+    await asyncio.gather(*leaving, return_exceptions=True)
+
+    judge(await preparer.prepare(ReceivedImage(PICTURE)), LIMITS)
+    assert all(task.cancelled() for task in leaving)
+    assert not before & workers(preparer)
+
+
+async def test_no_worker_outlives_the_preparer():
+    async with PooledPreparer(LIMITS, workers=1) as preparer:
+        (pid,) = workers(preparer)
+        await preparer.prepare(ReceivedImage(PICTURE))
+        assert running(pid)
+
+    assert not running(pid)
+
+
+async def test_the_real_decoders_work_under_the_memory_limit(preparer):
+    async with PooledPreparer(LIMITS, workers=1) as real:
+        for data in (sample("arrow.heic"), encoded(photo(4000, 3000), "JPEG")):
+            judge(await real.prepare(ReceivedImage(data)), LIMITS)
+
+
+async def test_a_worker_without_memory_for_a_picture_refuses_it():
+    limit = 500 * 1024 * 1024
+    async with PooledPreparer(LIMITS, workers=1, memory=limit) as small:
+        with pytest.raises((ImageDecoderError, ImageDamagedError)):
+            await small.prepare(ReceivedImage(encoded(photo(9_000, 9_000), "BMP")[: 20 << 20]))
+        judge(await small.prepare(ReceivedImage(PICTURE)), LIMITS)
+
+
+async def test_prepared_pictures_are_laid_out_in_a_worker(preparer):
+    reports = [await preparer.prepare(ReceivedImage(PICTURE)) for _ in range(3)]
+
+    sheet = await preparer.contact_sheet([report.prepared for report in reports])
+
+    judge_picture(sheet.prepared, LIMITS)
+    assert len(sheet.scales) == 3

@@ -1,0 +1,74 @@
+import pytest
+
+from app.domain.errors import NotAnImageError, UnsupportedImageTypeError
+from app.domain.image import ImageType
+from app.services.images.sniff import FOREIGN, sniff
+from tests.support.images import encoded, photo, sample
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("JPEG", ImageType.JPEG),
+        ("PNG", ImageType.PNG),
+        ("WEBP", ImageType.WEBP),
+        ("GIF", ImageType.GIF),
+        ("BMP", ImageType.BMP),
+        ("TIFF", ImageType.TIFF),
+        ("HEIF", ImageType.HEIC),
+        ("AVIF", ImageType.AVIF),
+    ],
+)
+def test_each_accepted_type_is_known_by_its_bytes(kind, expected):
+    assert sniff(encoded(photo(60, 40), kind)) is expected
+
+
+def test_a_phones_heic_is_known_by_its_bytes():
+    assert sniff(sample("arrow.heic")) is ImageType.HEIC
+
+
+@pytest.mark.parametrize(("offset", "magic", "name"), FOREIGN)
+def test_a_recognised_file_that_is_no_accepted_picture_is_refused_by_name(offset, magic, name):
+    with pytest.raises(UnsupportedImageTypeError, match=name):
+        sniff(bytes(offset) + magic + bytes(300))
+
+
+@pytest.mark.parametrize(
+    ("brands", "expected"),
+    [
+        (b"mif1\0\0\0\0mif1heic", ImageType.HEIC),
+        (b"mif1\0\0\0\0mif1avif", ImageType.AVIF),
+        (b"avif\0\0\0\0mif1heic", ImageType.AVIF),
+        (b"msf1\0\0\0\0hevcmsf1", ImageType.HEIC),
+    ],
+)
+def test_the_codecs_own_brand_tells_heic_from_avif(brands, expected):
+    box = (8 + len(brands)).to_bytes(4, "big") + b"ftyp" + brands
+
+    assert sniff(box) is expected
+
+
+@pytest.mark.parametrize("brand", [b"isom", b"mp42", b"qt  ", b"M4V "])
+def test_a_video_in_the_same_container_as_heic_is_refused_as_a_video(brand):
+    with pytest.raises(UnsupportedImageTypeError, match="video"):
+        sniff(b"\0\0\0\x14ftyp" + brand + bytes(4) + brand)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        (b"<svg/>", "SVG"),
+        (b"\xef\xbb\xbf\n<?xml version='1.0'?><!-- x --><svg/>", "SVG"),
+        (b"<!DOCTYPE HTML><body>", "HTML"),
+        (b"<?xml version='1.0'?><note/>", "XML"),
+    ],
+)
+def test_markup_is_told_apart(text, name):
+    with pytest.raises(UnsupportedImageTypeError, match=name):
+        sniff(text)
+
+
+@pytest.mark.parametrize("data", [b"", b"hello", bytes(500), b"\xff\xd8", b"RIFF1234WEB"])
+def test_what_is_no_known_file_at_all_is_not_an_image(data):
+    with pytest.raises(NotAnImageError):
+        sniff(data)
