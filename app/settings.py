@@ -104,6 +104,18 @@ class Settings(BaseSettings):
         int, Field(gt=0, description="Pixels of one picture as received, read from its header.")
     ] = 100_000_000
 
+    image_workers: Annotated[
+        int, Field(gt=0, description="Processes that decode pictures, each up to 1 GiB.")
+    ] = 2
+    image_cache_bytes: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="Bytes of prepared pictures kept, so that one asked about twice is "
+            "prepared once. 0 keeps none.",
+        ),
+    ] = 64 * MIB
+
     @model_validator(mode="after")
     def _check_model(self) -> Self:
         if self.base_model is not None and self.base_model not in [m.key for m in MODELS]:

@@ -1,9 +1,7 @@
 """The composition root: opens clients, picks adapters, builds Services."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import aioboto3
@@ -12,11 +10,12 @@ import structlog
 from app.adapters.bedrock.client import Connection, CredentialsCheck, open_client
 from app.adapters.bedrock.converse import ConverseVisionModel
 from app.adapters.bedrock.invoke import InvokeVisionModel
-from app.domain.image import ImageLimits, ImageReport, ReceivedImage
+from app.domain.image import ImageLimits
 from app.domain.model import Dialect, ModelIdentity
 from app.domain.ports import ImagePreparer, VisionModel
 from app.services.generation import GenerationService
-from app.services.images.prepare import prepare
+from app.services.images.cache import CachedPreparer
+from app.services.images.pool import PooledPreparer
 from app.services.registry import ServedModel, Services, Timing
 from app.services.sources import ImageSources
 from app.settings import Settings
@@ -95,18 +94,20 @@ def _announce(identity: ModelIdentity, settings: Settings) -> None:
 
 @asynccontextmanager
 async def open_preparer(settings: Settings) -> AsyncIterator[ImagePreparer]:
-    """Open what makes pictures right for the model."""
-    yield ThreadPreparer(
-        ImageLimits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)
+    """Start the processes that make pictures right for the model."""
+    limits = image_limits(settings)
+    async with PooledPreparer(limits, workers=settings.image_workers) as pool:
+        yield (
+            CachedPreparer(pool, settings.image_cache_bytes) if settings.image_cache_bytes else pool
+        )
+
+
+def image_limits(settings: Settings) -> ImageLimits:
+    """Return what pictures are taken and what they are made into."""
+    base = settings.identity.base
+    return ImageLimits(
+        max_bytes=settings.max_image_bytes,
+        max_pixels=settings.max_image_pixels,
+        max_side=base.max_image_side,
+        byte_budget=base.max_image_bytes,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class ThreadPreparer:
-    """Placeholder until the worker processes are merged."""
-
-    limits: ImageLimits
-
-    async def prepare(self, image: ReceivedImage) -> ImageReport:
-        """Prepare in a thread."""
-        return await asyncio.to_thread(prepare, image, self.limits)

@@ -32,7 +32,7 @@ from app.domain.ports import ImagePreparer, VisionModel
 from app.services.checking import check
 from app.services.deadline import before
 from app.services.prompting import caveats, in_language, with_prompt
-from app.services.sources import ImageSources, located
+from app.services.sources import ImageSources
 
 log = structlog.get_logger()
 
@@ -95,8 +95,7 @@ class GenerationService:
         return Turn(turn.role, turn.text, tuple(report.prepared for report in reports))
 
     async def _prepare_image(self, image: ImageInput) -> ImageReport:
-        with located(image.name):
-            return await self.preparer.prepare(await self.sources.fetch(image))
+        return await self.preparer.prepare(await self.sources.fetch(image))
 
 
 def _now() -> float:

@@ -2,15 +2,14 @@
 
 import asyncio
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pybase64
 
-from app.domain.errors import FieldError, ImageError, ImageTooLargeError, InvalidBase64Error
+from app.domain.errors import ImageTooLargeError, InvalidBase64Error
 from app.domain.generation import ImageInput
 from app.domain.image import Base64Image, ReceivedImage
+from app.services.images.naming import named
 
 _DATA_URI = re.compile(r"data:(?P<type>[^;,]*)(?P<parameters>[^,]*),", re.IGNORECASE)
 
@@ -27,14 +26,15 @@ class ImageSources:
 
     async def fetch(self, image: ImageInput) -> ReceivedImage:
         """Return the picture's bytes, or raise InvalidBase64Error or ImageTooLargeError."""
-        match image:
-            case Base64Image():
-                received = await self._decode(image)
-            case ReceivedImage():
-                received = image
-        if len(received.data) > self.max_bytes:
-            raise self._too_large(len(received.data))
-        return received
+        with named(image):
+            match image:
+                case Base64Image():
+                    received = await self._decode(image)
+                case ReceivedImage():
+                    received = image
+            if len(received.data) > self.max_bytes:
+                raise self._too_large(len(received.data))
+            return received
 
     async def _decode(self, image: Base64Image) -> ReceivedImage:
         # Refused by its length before it is decoded.
@@ -46,16 +46,6 @@ class ImageSources:
 
     def _too_large(self, size: int) -> ImageTooLargeError:
         return ImageTooLargeError(f"has {size:,} bytes; accepted are at most {self.max_bytes:,}")
-
-
-@contextmanager
-def located(name: str) -> Iterator[None]:
-    """Name the picture at fault in whatever ImageError is raised within."""
-    try:
-        yield
-    except ImageError as error:
-        field = FieldError(name, error.code, error.detail)
-        raise type(error)(f"{name}: {error.detail}", errors=(field,)) from error
 
 
 def decode(image: Base64Image) -> ReceivedImage:

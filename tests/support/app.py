@@ -13,8 +13,8 @@ from app.services.generation import GenerationService
 from app.services.registry import ServedModel, Services
 from app.services.sources import ImageSources
 from app.settings import Settings
-from app.wiring import open_preparer, timing
-from tests.support.fakes import FakeReadiness, FakeVisionModel
+from app.wiring import image_limits, timing
+from tests.support.fakes import FakeReadiness, FakeVisionModel, InlinePreparer
 from tests.support.server import serving
 
 
@@ -31,15 +31,17 @@ class Rig:
 
     @asynccontextmanager
     async def _open(self, settings: Settings) -> AsyncIterator[Services]:
-        async with open_preparer(settings) as preparer:
-            yield Services(
-                model=ServedModel(settings.identity, settings.region, settings.dialect),
-                generations=GenerationService(
-                    settings.identity, self.model, ImageSources(settings.max_image_bytes), preparer
-                ),
-                readiness=self.readiness,
-                timing=timing(settings),
-            )
+        yield Services(
+            model=ServedModel(settings.identity, settings.region, settings.dialect),
+            generations=GenerationService(
+                settings.identity,
+                self.model,
+                ImageSources(settings.max_image_bytes),
+                InlinePreparer(image_limits(settings)),
+            ),
+            readiness=self.readiness,
+            timing=timing(settings),
+        )
 
     @contextmanager
     def client(self) -> Iterator[httpx.Client]:

@@ -1,5 +1,6 @@
 """One fake per port; tests/contracts holds them to what the adapters do."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +16,9 @@ from app.domain.generation import (
     StreamPart,
     Usage,
 )
+from app.domain.image import ImageLimits, ImageReport, ReceivedImage
+from app.services.images.naming import named
+from app.services.images.prepare import prepare
 
 
 @dataclass
@@ -50,6 +54,17 @@ class FakeVisionModel:
             stop_reason_raw="length" if cut else "stop",
             latency_ms=7,
         )
+
+
+@dataclass(frozen=True)
+class InlinePreparer:
+    """The real preparation, in a thread: an application without worker processes to start."""
+
+    limits: ImageLimits
+
+    async def prepare(self, image: ReceivedImage) -> ImageReport:
+        with named(image):
+            return await asyncio.to_thread(prepare, image, self.limits)
 
 
 @dataclass

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from app.domain.errors import FieldError, ImageError
-from app.domain.image import ReceivedImage
+from app.domain.image import Base64Image, ReceivedImage
 
 
 @contextmanager
-def named(image: ReceivedImage) -> Iterator[None]:
+def named(image: ReceivedImage | Base64Image) -> Iterator[None]:
     """Put the picture's place in the request before the detail of an ImageError raised within."""
     try:
         yield
