@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from fastapi import FastAPI
 
 from app import __version__
-from app.api import docs, ops, problems
+from app.api import docs, openapi, ops, problems
 from app.api.deps import State
 from app.api.middleware import BodyLimitMiddleware, DisconnectMiddleware, RequestIdMiddleware
 from app.api.v1 import generate, models
@@ -54,6 +54,7 @@ def create_app(settings: Settings, open_services: OpenServices) -> FastAPI:
         app.include_router(router)
     docs.install(app)
     problems.install(app)
+    openapi.install(app)
     # The last one added is the outermost.
     app.add_middleware(DisconnectMiddleware)
     app.add_middleware(BodyLimitMiddleware, max_bytes=settings.max_body_bytes)

@@ -54,7 +54,11 @@ STREAM_RESPONSE: dict[int | str, dict[str, Any]] = {
         "`done` (DoneEvent) and `error` (ErrorEvent). Comments keep the connection open.",
         "content": {
             "text/event-stream": {
-                "schema": {"type": "string"},
+                "schema": {
+                    "type": "string",
+                    "description": "Server-sent events; each one's data is the JSON of the schema "
+                    "that is named after it.",
+                },
                 "example": 'event: start\ndata: {"id": "gen_1", …}\n\n'
                 'event: delta\ndata: {"text": "A cat"}\n\n'
                 'event: done\ndata: {"id": "gen_1", "stop_reason": "stop", …}\n\n',
