@@ -247,9 +247,9 @@ def _seen_number(place: _Place) -> float | None:
 
 
 def _allowed(value: float, schema: Schema) -> bool:
-    low: float = schema.get("minimum", schema.get("exclusiveMinimum", -math.inf))
-    high: float = schema.get("maximum", schema.get("exclusiveMaximum", math.inf))
-    return low <= value <= high
+    low: Any = schema.get("minimum", schema.get("exclusiveMinimum", -math.inf))
+    high: Any = schema.get("maximum", schema.get("exclusiveMaximum", math.inf))
+    return bool(low <= value <= high)
 
 
 def _number(schema: Schema, place: _Place) -> float | int:
