@@ -1,10 +1,13 @@
 """What runs inside a decoder's process."""
 
 import logging
+import os
 import resource
 
 import pyvips
 from PIL import Image
+
+NICENESS = 10
 
 
 def set_up(memory: int) -> None:
@@ -15,6 +18,8 @@ def set_up(memory: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     # A crash is expected here; a core file of someone's picture is not.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # The event loop comes first where cores are few.
+    os.nice(NICENESS)
     pyvips.vips_lib.vips_concurrency_set(1)
     pyvips.cache_set_max(0)
     # Loaders that libvips itself calls unsafe on untrusted bytes, even if reached by mistake.
