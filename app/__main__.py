@@ -5,10 +5,10 @@ import asyncio
 import sys
 
 import orjson
-import uvicorn
 
 from app import dev, telemetry, wiring
 from app.main import create_app
+from app.serving import Server
 from app.settings import Settings, SettingsError, load
 
 
@@ -31,17 +31,9 @@ def serve() -> int:
     """Serve until SIGTERM or SIGINT."""
     settings = load()
     telemetry.configure(settings.log_level)
-    uvicorn.run(
-        create_app(settings, wiring.open_services),
-        host=settings.host,
-        port=settings.port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        loop="uvloop",
-        http="httptools",
-    )
-    return 0
+    server = Server(create_app(settings, wiring.open_services), settings)
+    server.run()
+    return 0 if server.started else 1
 
 
 def dev_server() -> int:

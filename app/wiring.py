@@ -1,7 +1,7 @@
 """The composition root: opens clients, picks adapters, builds Services."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 import aioboto3
@@ -10,14 +10,23 @@ import structlog
 from app.adapters.bedrock.client import Connection, CredentialsCheck, open_client
 from app.adapters.bedrock.converse import ConverseVisionModel
 from app.adapters.bedrock.invoke import InvokeVisionModel
+from app.domain.generation import Target
 from app.domain.image import ImageLimits
 from app.domain.model import Dialect, ModelIdentity
 from app.domain.ports import ImagePreparer, VisionModel
+from app.services.deadline import Drain
 from app.services.generation import GenerationService
+from app.services.idempotency import IdempotentAnswers
 from app.services.images.cache import CachedPreparer
 from app.services.images.pool import PooledPreparer
+from app.services.readiness import AllReady
 from app.services.registry import ServedModel, Services, Timing
 from app.services.sources import ImageSources
+from app.services.wrappers.breaking import Breaker, BreakingModel
+from app.services.wrappers.failover import FailoverModel
+from app.services.wrappers.labelled import LabelledModel
+from app.services.wrappers.limited import FairSlots, LimitedModel
+from app.services.wrappers.retried import RetriedModel, RetryBudget
 from app.settings import Settings
 
 if TYPE_CHECKING:
@@ -32,37 +41,73 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     identity = settings.identity
     _announce(identity, settings)
     session = aioboto3.Session()
+    drain = Drain()
     async with (
-        open_client(session, connection(settings)) as client,
+        open_model(session, settings) as model,
         open_preparer(settings) as preparer,
     ):
         yield Services(
-            model=ServedModel(identity, settings.region, settings.dialect),
+            model=ServedModel(identity, settings.targets),
             generations=GenerationService(
                 identity=identity,
-                model=vision_model(settings.dialect, client, identity.id),
+                model=model,
                 sources=ImageSources(settings.max_image_bytes),
                 preparer=preparer,
+                drain=drain,
+                answers=IdempotentAnswers(),
             ),
-            readiness=CredentialsCheck(session),
+            readiness=AllReady((drain, CredentialsCheck(session))),
             timing=timing(settings),
+            drain=drain,
         )
+
+
+@asynccontextmanager
+async def open_model(session: aioboto3.Session, settings: Settings) -> AsyncIterator[VisionModel]:
+    """Open one client for each region, and stack what a call goes through."""
+    async with AsyncExitStack() as stack:
+        clients = {
+            region: await stack.enter_async_context(
+                open_client(session, connection(settings, region))
+            )
+            for region in {target.region for target in settings.targets}
+        }
+        yield RetriedModel(
+            FailoverModel(
+                [
+                    (target, guarded(target, clients[target.region], settings))
+                    for target in settings.targets
+                ]
+            ),
+            RetryBudget(),
+        )
+
+
+def guarded(target: Target, client: "BedrockRuntimeClient", settings: Settings) -> VisionModel:
+    """Stack what stands before one target. Read from the inside out."""
+    return LimitedModel(
+        BreakingModel(
+            LabelledModel(vision_model(target.dialect, client, target.model_id), target),
+            Breaker(settings.breaker_threshold, settings.breaker_reset),
+        ),
+        FairSlots(settings.max_concurrency, settings.max_waiting, settings.max_wait),
+    )
+
+
+def connection(settings: Settings, region: str) -> Connection:
+    """Return how Bedrock is reached in ``region``."""
+    return Connection(
+        region=region,
+        endpoint_url=str(settings.endpoint_url) if settings.endpoint_url else None,
+        connect_timeout=settings.connect_timeout,
+        read_timeout=settings.read_timeout,
+        max_connections=settings.max_concurrency * len(settings.targets),
+    )
 
 
 def timing(settings: Settings) -> Timing:
     """Return how long things may take."""
     return Timing(request=settings.request_timeout, heartbeat=settings.heartbeat)
-
-
-def connection(settings: Settings) -> Connection:
-    """Return how Bedrock is reached."""
-    return Connection(
-        region=settings.region,
-        endpoint_url=str(settings.endpoint_url) if settings.endpoint_url else None,
-        connect_timeout=settings.connect_timeout,
-        read_timeout=settings.read_timeout,
-        max_connections=settings.max_connections,
-    )
 
 
 def vision_model(dialect: Dialect, client: "BedrockRuntimeClient", model_id: str) -> VisionModel:

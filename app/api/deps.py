@@ -8,6 +8,7 @@ from typing import Annotated, TypedDict
 
 from fastapi import Depends, Header, Request
 
+from app.domain.generation import Terms
 from app.domain.ports import Readiness
 from app.services.generation import GenerationService
 from app.services.registry import ServedModel, Services
@@ -40,7 +41,8 @@ async def _model(found: AllServices) -> ServedModel:
     return found.model
 
 
-async def _deadline(
+async def _terms(
+    request: Request,
     found: AllServices,
     seconds: Annotated[
         float | None,
@@ -51,13 +53,35 @@ async def _deadline(
             "service's own deadline.",
         ),
     ] = None,
-) -> float:
+    second_bill: Annotated[
+        bool,
+        Header(
+            alias="X-Allow-Second-Bill",
+            description="Try again also where the first call may have been billed: after a read "
+            "timeout or a broken connection.",
+        ),
+    ] = False,
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            alias="Idempotency-Key",
+            min_length=1,
+            max_length=255,
+            description="Requests with the same key and body share one call of the model and its "
+            "answer, for ten minutes. A stream then carries its text in one piece.",
+        ),
+    ] = None,
+) -> Terms:
     allowed = found.timing.request
-    return asyncio.get_running_loop().time() + min(allowed, seconds or allowed)
+    return Terms(
+        caller=request.client.host if request.client else "",
+        deadline=asyncio.get_running_loop().time() + min(allowed, seconds or allowed),
+        second_bill=second_bill,
+        idempotency_key=idempotency_key,
+    )
 
 
 Generations = Annotated[GenerationService, Depends(_generations)]
 ReadinessCheck = Annotated[Readiness, Depends(_readiness)]
-Deadline = Annotated[float, Depends(_deadline)]
-"""In the event loop's time; see `app.services.deadline`."""
+AskingTerms = Annotated[Terms, Depends(_terms)]
 Model = Annotated[ServedModel, Depends(_model)]

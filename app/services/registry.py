@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 
-from app.domain.model import Dialect, ModelIdentity
+from app.domain.generation import Target
+from app.domain.model import ModelIdentity
 from app.domain.ports import Readiness
+from app.services.deadline import Drain
 from app.services.generation import GenerationService
 
 
@@ -12,8 +14,8 @@ class ServedModel:
     """The configured model and how it is reached."""
 
     identity: ModelIdentity
-    region: str
-    dialect: Dialect
+    targets: tuple[Target, ...]
+    """In the order in which they are asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +36,4 @@ class Services:
     generations: GenerationService
     readiness: Readiness
     timing: Timing
+    drain: Drain

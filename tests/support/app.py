@@ -9,7 +9,10 @@ import httpx
 
 from app.domain.ports import Readiness, VisionModel
 from app.main import create_app
+from app.services.deadline import Drain
 from app.services.generation import GenerationService
+from app.services.idempotency import IdempotentAnswers
+from app.services.readiness import AllReady
 from app.services.registry import ServedModel, Services
 from app.services.sources import ImageSources
 from app.settings import Settings
@@ -31,16 +34,20 @@ class Rig:
 
     @asynccontextmanager
     async def _open(self, settings: Settings) -> AsyncIterator[Services]:
+        drain = Drain()
         yield Services(
-            model=ServedModel(settings.identity, settings.region, settings.dialect),
+            model=ServedModel(settings.identity, settings.targets),
             generations=GenerationService(
                 settings.identity,
                 self.model,
                 ImageSources(settings.max_image_bytes),
                 InlinePreparer(image_limits(settings)),
+                drain,
+                IdempotentAnswers(),
             ),
-            readiness=self.readiness,
+            readiness=AllReady((drain, self.readiness)),
             timing=timing(settings),
+            drain=drain,
         )
 
     @contextmanager

@@ -55,9 +55,13 @@ STREAM_RESPONSE: dict[int | str, dict[str, Any]] = {
         "content": {
             "text/event-stream": {
                 "schema": {
-                    "type": "string",
-                    "description": "Server-sent events; each one's data is the JSON of the schema "
-                    "that is named after it.",
+                    "type": "object",
+                    "description": "One event; its data is the JSON of the schema named after it.",
+                    "properties": {
+                        "event": {"enum": ["start", "delta", "done", "error"]},
+                        "data": {"type": "string", "contentMediaType": "application/json"},
+                    },
+                    "required": ["event", "data"],
                 },
                 "example": 'event: start\ndata: {"id": "gen_1", …}\n\n'
                 'event: delta\ndata: {"text": "A cat"}\n\n'
