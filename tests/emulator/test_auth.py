@@ -31,8 +31,7 @@ def refused(client: Any) -> dict[str, Any]:
     with pytest.raises(ClientError) as caught:
         client.invoke_model(modelId=MODEL, body=body())
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
-    error = cast("dict[str, Any]", caught.value.response["Error"])
-    return error
+    return cast("dict[str, Any]", caught.value.response["Error"])
 
 
 def test_a_right_signature_is_let_in_on_every_operation(guarded: Served) -> None:
