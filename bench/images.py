@@ -168,7 +168,7 @@ def ten_megabytes() -> bytes:
 
 
 def make_ten_megabytes() -> bytes:
-    picture = photo(4032, 3024, 0.3)
+    picture = photo(4032, 3024, 0.24)
     sizes = (encoded(picture, "JPEG", quality=q, subsampling=0) for q in range(80, 101))
     return next((data for data in sizes if len(data) >= 10_000_000), b"")
 
