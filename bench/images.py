@@ -16,7 +16,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import pillow_heif
 import pyvips
 from PIL import Image
@@ -25,6 +24,7 @@ from app.domain.image import ImageLimits, ReceivedImage
 from app.services.images.pool import PooledPreparer
 from app.services.images.prepare import prepare
 from tests.support.images import encoded, page, sample
+from tests.support.similarity import similarity
 
 LIMITS = ImageLimits()
 QUALITY = 90
@@ -110,24 +110,6 @@ def best(case: Case, ways: list[Callable[[Case], bytes]]) -> list[tuple[float, b
             elapsed = (time.perf_counter() - started) * 1000
             results[index] = min(results[index], (elapsed, data))
     return results
-
-
-def similarity(one: bytes, other: bytes) -> float:
-    """Mean structural similarity of two pictures in grey, over blocks of 8 by 8."""
-    a, b = (blocks(data) for data in (one, other))
-    mean_a, mean_b = a.mean(-1), b.mean(-1)
-    covariance = (a * b).mean(-1) - mean_a * mean_b
-    likeness = (2 * mean_a * mean_b + 6.5025) * (2 * covariance + 58.5225)
-    spread = (mean_a**2 + mean_b**2 + 6.5025) * (a.var(-1) + b.var(-1) + 58.5225)
-    return float((likeness / spread).mean())
-
-
-def blocks(data: bytes) -> np.ndarray:
-    with Image.open(BytesIO(data)) as picture:
-        grey = np.asarray(picture.convert("L"), dtype=np.float64)
-    height, width = (side // 8 * 8 for side in grey.shape)
-    grid = grey[:height, :width].reshape(height // 8, 8, width // 8, 8)
-    return grid.transpose(0, 2, 1, 3).reshape(-1, 64)
 
 
 def speed() -> None:
