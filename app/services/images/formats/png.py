@@ -105,9 +105,8 @@ def stripped(data: bytes, limits: ImageLimits) -> bytes | None:
 def _rows_whole(data: bytes, kept: list[Chunk]) -> bool:
     """Whether the packed rows unpack to what the header announces, each with a known filter."""
     width, height, depth, colour = unpack_from(">IIBB", data, 16)
-    if kept[1].name == b"PLTE" and (colour == GREY or (kept[1].end - kept[1].start - 12) % 3):
-        return False
-    if (colour == PALETTE) != (kept[1].name == b"PLTE") and colour == PALETTE:
+    palette = kept[1].body(data) if kept[1].name == b"PLTE" else b""
+    if len(palette) % 3 or (bool(palette) != (colour == PALETTE) and colour != TRUECOLOUR):
         return False
     stride = 1 + (width * CHANNELS[colour] * depth + 7) // 8
     packed = b"".join(chunk.body(data) for chunk in kept if chunk.name == b"IDAT")
