@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import aioboto3
 import httpx
 
 from app.domain.ports import Readiness, VisionModel
@@ -16,7 +17,7 @@ from app.services.readiness import AllReady
 from app.services.registry import ServedModel, Services
 from app.services.sources import ImageSources
 from app.settings import Settings
-from app.wiring import image_limits, timing
+from app.wiring import image_limits, open_model, timing
 from tests.support.fakes import FakeReadiness, FakeVisionModel, InlinePreparer
 from tests.support.server import serving
 
@@ -25,7 +26,8 @@ from tests.support.server import serving
 class Rig:
     """An application whose upstream is a fake."""
 
-    model: VisionModel = field(default_factory=FakeVisionModel)
+    model: VisionModel | None = field(default_factory=FakeVisionModel)
+    """The upstream; None for what the settings say."""
     readiness: Readiness = field(default_factory=FakeReadiness)
     settings: Settings = field(default_factory=lambda: Settings(_env_file=None))
 
@@ -34,12 +36,19 @@ class Rig:
 
     @asynccontextmanager
     async def _open(self, settings: Settings) -> AsyncIterator[Services]:
+        if self.model is not None:
+            yield self._services(settings, self.model)
+            return
+        async with open_model(aioboto3.Session(), settings) as model:
+            yield self._services(settings, model)
+
+    def _services(self, settings: Settings, model: VisionModel) -> Services:
         drain = Drain()
-        yield Services(
+        return Services(
             model=ServedModel(settings.identity, settings.targets),
             generations=GenerationService(
                 settings.identity,
-                self.model,
+                model,
                 ImageSources(settings.max_image_bytes),
                 InlinePreparer(image_limits(settings)),
                 drain,
