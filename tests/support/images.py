@@ -139,6 +139,18 @@ def tiff_of_pages(count: int) -> bytes:
     return b"II*\0" + struct.pack("<I", 8) + b"".join([*pages, page + bytes(4)])
 
 
+def tiff_of_overlapping_pages() -> bytes:
+    """A TIFF of 900 pages of 65,535 entries each, all in the same bytes."""
+    size = 65_535 * 12 + 2
+    places = [64 + 12 * n for n in range(900)]
+    data = bytearray(places[-1] + size + 4)
+    data[:8] = b"II*\0" + struct.pack("<I", places[0])
+    for place, following in zip(places, [*places[1:], 0], strict=True):
+        data[place : place + 2] = b"\xff\xff"
+        data[place + size : place + size + 4] = struct.pack("<I", following)
+    return bytes(data)
+
+
 def jpeg_of(precision: int = 8, width: int = 8, height: int = 8, marker: int = 0xC0) -> bytes:
     """The beginning of a JPEG with this frame header."""
     frame = struct.pack(">BHHB", precision, height, width, 1) + b"\1\x11\0"
@@ -207,6 +219,7 @@ HOSTILE: tuple[Hostile, ...] = (
     Hostile("webp_empty", lambda: riff(), "image_damaged"),
     Hostile("tiff_circle", tiff_in_circles, "image_damaged"),
     Hostile("tiff_pages", lambda: tiff_of_pages(1_001), "image_decompression_bomb"),
+    Hostile("tiff_overlaps", tiff_of_overlapping_pages, "image_damaged"),
     Hostile("tiff_half", lambda: gnawed(encoded(photo(), "TIFF")), "image_damaged"),
     Hostile("bmp_huge", lambda: bmp_of(30_000, -30_000), "image_too_many_pixels"),
     Hostile("bmp_no_rows", lambda: bmp_of(100, 100), "image_damaged"),

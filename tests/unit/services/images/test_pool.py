@@ -5,11 +5,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
+import pyvips
 
 from app.domain.errors import ImageDamagedError, ImageDecoderError, ImageTimeoutError
 from app.domain.image import ImageLimits, ReceivedImage, Treatment
+from app.services.images.header import inspect
 from app.services.images.pool import PooledPreparer
-from tests.support.decoders import CRASH, DEVOUR, HANG, KILL, moody
+from tests.support.decoders import CRASH, DEVOUR, HANG, KILL, draw, moody
 from tests.support.images import encoded, gnawed, photo, sample
 from tests.support.judge import judge, judge_picture
 
@@ -150,3 +152,12 @@ async def test_prepared_pictures_are_laid_out_in_a_worker(preparer):
 
     judge_picture(sheet.prepared, LIMITS)
     assert len(sheet.scales) == 3
+
+
+async def test_a_loader_that_libvips_does_not_trust_is_blocked_in_a_worker():
+    async with PooledPreparer(LIMITS, workers=1, run=draw) as preparer:
+        with pytest.raises(pyvips.Error):
+            await preparer.prepare(ReceivedImage(PICTURE))
+    # Not because it is missing: here, where nothing is blocked, the very same call works.
+    inspection = inspect(PICTURE, LIMITS)
+    assert draw(ReceivedImage(PICTURE), inspection, LIMITS).prepared.width == 300
