@@ -3,6 +3,7 @@
 import struct
 import zlib
 from collections.abc import Callable
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
@@ -19,8 +20,9 @@ def sample(name: str) -> bytes:
     return (DATA / name).read_bytes()
 
 
+@cache
 def photo(width: int = 600, height: int = 400) -> Image.Image:
-    """A photograph at any size."""
+    """A photograph at any size; drawn once, so not to be changed."""
     with Image.open(DATA / "coffee.png") as picture:
         return picture.convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
 
@@ -35,8 +37,9 @@ def corners(width: int = 320, height: int = 200) -> Image.Image:
     return picture
 
 
+@cache
 def page(width: int = 1240, height: int = 1754, size: int = 22) -> Image.Image:
-    """A page of black text on white, letters ``size`` pixels high."""
+    """A page of text, letters ``size`` pixels high; drawn once, so not to be changed."""
     picture = Image.new("RGB", (width, height), "white")
     draw, font = ImageDraw.Draw(picture), ImageFont.load_default(size)
     for y in range(size, height - size, int(size * 1.6)):

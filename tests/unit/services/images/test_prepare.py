@@ -169,6 +169,20 @@ def test_a_foreign_colour_profile_is_converted_to_srgb():
         assert max(range(3), key=pixels[0].__getitem__) == 2, kind
 
 
+@pytest.mark.parametrize("size", [(320, 200), (1400, 900)])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_a_broken_colour_profile_is_ignored(mode, size):
+    whole = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for broken in (b"garbage" * 30, whole[:128] + bytes(300), whole.replace(b"RGB ", b"CMYK")):
+        data = encoded(corners(*size).convert(mode), "JPEG", icc_profile=broken)
+
+        report = made(data)
+
+        shape, pixels = quarters(report)
+        assert shape[0] == min(size[0], 1120)
+        assert mode != "RGB" or close(pixels[0], RED)
+
+
 def test_an_srgb_profile_is_dropped_without_decoding():
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     for kind in ("JPEG", "PNG"):
