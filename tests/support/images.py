@@ -172,6 +172,12 @@ def heic_of(width: int, height: int) -> bytes:
     return data.replace(struct.pack(">II", 64, 64), struct.pack(">II", width, height))
 
 
+def heic_of_tiles(width: int, height: int) -> bytes:
+    """A phone's HEIC of many tiles, which claim this size each; the whole claims its true one."""
+    tile = struct.pack(">4sIII", b"ispe", 0, 512, 512)
+    return sample("arrow.heic").replace(tile, struct.pack(">4sIII", b"ispe", 0, width, height))
+
+
 def gnawed(data: bytes) -> bytes:
     """The first half of a file."""
     return data[: len(data) // 2]
@@ -227,6 +233,7 @@ HOSTILE: tuple[Hostile, ...] = (
     Hostile("bmp_huge", lambda: bmp_of(30_000, -30_000), "image_too_many_pixels"),
     Hostile("bmp_no_rows", lambda: bmp_of(100, 100), "image_damaged"),
     Hostile("heic_huge", lambda: heic_of(50_000, 50_000), "image_too_many_pixels"),
+    Hostile("heic_tiles", lambda: heic_of_tiles(50_000, 50_000), "image_too_many_pixels"),
     Hostile("heic_half", lambda: gnawed(sample("arrow.heic")), "image_damaged"),
     Hostile("avif_half", lambda: gnawed(encoded(photo(), "AVIF")), "image_damaged"),
     Hostile("hair", lambda: encoded(Image.new("L", (1, 5_000))), "extreme_aspect_ratio"),
