@@ -6,10 +6,18 @@ from enum import StrEnum
 from typing import Generic, TypeVar
 
 from app.domain.errors import ServiceError
-from app.domain.image import Base64Image, Caveat, ImageReport, PreparedImage, ReceivedImage
+from app.domain.image import (
+    Base64Image,
+    Caveat,
+    ImageReport,
+    PreparedImage,
+    ReceivedImage,
+    S3Image,
+    UrlImage,
+)
 from app.domain.model import Dialect, Language
 
-ImageInput = ReceivedImage | Base64Image
+ImageInput = ReceivedImage | Base64Image | UrlImage | S3Image
 """A picture as a caller may give it."""
 
 ImageT = TypeVar("ImageT")

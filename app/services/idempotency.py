@@ -8,7 +8,7 @@ from hashlib import sha256
 
 from app.domain.errors import IdempotencyConflictError
 from app.domain.generation import Generation, GenerationRequest, ImageInput
-from app.domain.image import Base64Image, ImageReport
+from app.domain.image import Base64Image, ImageReport, ReceivedImage, S3Image, UrlImage
 
 Key = tuple[str, str]
 """Caller and Idempotency-Key: callers don't see each other's answers."""
@@ -112,6 +112,9 @@ def _content(image: ImageInput) -> bytes:
     match image:
         case Base64Image():
             content = image.text.encode("utf-8", "replace")
-        case _:
+        case ReceivedImage():
             content = image.data
+        case UrlImage() | S3Image():
+            # By its name: what it names is not fetched yet.
+            return sha256(repr(replace(image, name="")).encode("utf-8", "replace")).digest()
     return sha256(content).digest() + repr(image.declared_type).encode()

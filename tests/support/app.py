@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import aioboto3
 import httpx
 
 from app.domain.ports import Readiness, VisionModel
@@ -16,7 +17,7 @@ from app.services.readiness import AllReady
 from app.services.registry import ServedModel, Services
 from app.services.sources import ImageSources
 from app.settings import Settings
-from app.wiring import image_limits, timing
+from app.wiring import image_limits, open_sources, timing
 from tests.support.fakes import FakeReadiness, FakeVisionModel, InlinePreparer
 from tests.support.server import serving
 
@@ -29,26 +30,30 @@ class Rig:
     readiness: Readiness = field(default_factory=FakeReadiness)
     settings: Settings = field(default_factory=lambda: Settings(_env_file=None))
 
+    sources: ImageSources | None = None
+    """Instead of those that the settings give."""
+
     def app(self) -> Any:
         return create_app(self.settings, self._open)
 
     @asynccontextmanager
     async def _open(self, settings: Settings) -> AsyncIterator[Services]:
         drain = Drain()
-        yield Services(
-            model=ServedModel(settings.identity, settings.targets),
-            generations=GenerationService(
-                settings.identity,
-                self.model,
-                ImageSources(settings.max_image_bytes),
-                InlinePreparer(image_limits(settings)),
-                drain,
-                IdempotentAnswers(),
-            ),
-            readiness=AllReady((drain, self.readiness)),
-            timing=timing(settings),
-            drain=drain,
-        )
+        async with open_sources(aioboto3.Session(), settings) as sources:
+            yield Services(
+                model=ServedModel(settings.identity, settings.targets),
+                generations=GenerationService(
+                    settings.identity,
+                    self.model,
+                    self.sources or sources,
+                    InlinePreparer(image_limits(settings)),
+                    drain,
+                    IdempotentAnswers(),
+                ),
+                readiness=AllReady((drain, self.readiness)),
+                timing=timing(settings),
+                drain=drain,
+            )
 
     @contextmanager
     def client(self) -> Iterator[httpx.Client]:
