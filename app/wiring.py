@@ -24,6 +24,7 @@ from app.services.generation import GenerationService
 from app.services.idempotency import IdempotentAnswers
 from app.services.images.cache import CachedPreparer
 from app.services.images.pool import PooledPreparer
+from app.services.preparation import PreparationService
 from app.services.readiness import AllReady
 from app.services.registry import ServedModel, Services, Timing
 from app.services.sources import ImageSources
@@ -62,6 +63,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 drain=drain,
                 answers=IdempotentAnswers(),
             ),
+            preparations=PreparationService(sources, preparer),
             readiness=AllReady((drain, CredentialsCheck(session))),
             timing=timing(settings),
             drain=drain,

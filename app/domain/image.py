@@ -106,6 +106,13 @@ class PreparedImage:
     height: int
     sha256: str
     """Of ``data``, lower-case hexadecimal."""
+    size: int = 0
+    """Bytes of ``data``; kept where a copy drops them."""
+
+    def __post_init__(self) -> None:
+        """Take the size off the data."""
+        if self.data:
+            object.__setattr__(self, "size", len(self.data))
 
 
 class Treatment(StrEnum):

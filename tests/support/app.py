@@ -13,6 +13,7 @@ from app.main import create_app
 from app.services.deadline import Drain
 from app.services.generation import GenerationService
 from app.services.idempotency import IdempotentAnswers
+from app.services.preparation import PreparationService
 from app.services.readiness import AllReady
 from app.services.registry import ServedModel, Services
 from app.services.sources import ImageSources
@@ -39,17 +40,20 @@ class Rig:
     @asynccontextmanager
     async def _open(self, settings: Settings) -> AsyncIterator[Services]:
         drain = Drain()
-        async with open_sources(aioboto3.Session(), settings) as sources:
+        async with open_sources(aioboto3.Session(), settings) as opened:
+            sources = self.sources or opened
+            preparer = InlinePreparer(image_limits(settings))
             yield Services(
                 model=ServedModel(settings.identity, settings.targets),
                 generations=GenerationService(
                     settings.identity,
                     self.model,
-                    self.sources or sources,
-                    InlinePreparer(image_limits(settings)),
+                    sources,
+                    preparer,
                     drain,
                     IdempotentAnswers(),
                 ),
+                preparations=PreparationService(sources, preparer),
                 readiness=AllReady((drain, self.readiness)),
                 timing=timing(settings),
                 drain=drain,

@@ -29,6 +29,19 @@ JSON_IMAGE_ERRORS = (
     errors.ImageSourceTimeoutError,
 )
 
+IMAGE_ERRORS = (
+    errors.NotAnImageError,
+    errors.UnsupportedImageTypeError,
+    errors.ImageTooLargeError,
+    errors.ImageTooManyPixelsError,
+    errors.ImageBombError,
+    errors.ImageDamagedError,
+    errors.ImageDecoderError,
+    errors.ImageTimeoutError,
+    errors.ImageOverBudgetError,
+    errors.ExtremeAspectRatioError,
+)
+
 GENERATION_ERRORS = (
     errors.UnsupportedContentTypeError,
     errors.BodyTooLargeError,
@@ -37,13 +50,7 @@ GENERATION_ERRORS = (
     errors.PromptMissingError,
     errors.IdempotencyConflictError,
     errors.TooManyImagesError,
-    errors.NotAnImageError,
-    errors.UnsupportedImageTypeError,
-    errors.ImageTooLargeError,
-    errors.ImageTooManyPixelsError,
-    errors.ImageDamagedError,
-    errors.ImageDecoderError,
-    errors.ExtremeAspectRatioError,
+    *IMAGE_ERRORS,
     errors.UpstreamValidationError,
     errors.ModelThrottledError,
     errors.UpstreamQuotaError,

@@ -1,5 +1,6 @@
 """Bodies and answers of the service's own dialect."""
 
+from dataclasses import asdict
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
@@ -14,7 +15,7 @@ from app.domain.generation import (
     Terms,
     Turn,
 )
-from app.domain.image import Base64Image, Caveat, ImageReport, S3Image, UrlImage
+from app.domain.image import Base64Image, Caveat, ImageReport, S3Image, Treatment, UrlImage
 from app.domain.model import Dialect, Language
 
 
@@ -153,11 +154,11 @@ class GenerateIn(GenerationOptions):
 
     def to_request(self, terms: Terms) -> GenerationRequest:
         """Return the domain's request."""
-        images = tuple(image_input(image, f"images.{i}") for i, image in enumerate(self.images))
+        images = tuple(received(image, f"images.{i}") for i, image in enumerate(self.images))
         return self.request(images, terms)
 
 
-def image_input(image: str | ImageBase64 | ImageUrl | ImageS3, name: str) -> ImageInput:
+def received(image: str | ImageBase64 | ImageUrl | ImageS3, name: str) -> ImageInput:
     """Return the domain's form of ``image``, which stands at ``name`` in the request."""
     match image:
         case str():
@@ -183,23 +184,82 @@ class WarningOut(BaseModel):
         return cls(code=warning.code, message=warning.message)
 
 
+class ReceivedOut(BaseModel):
+    """A picture as it came."""
+
+    declared_type: Annotated[
+        str | None, Field(description="What it was said to be; null where nothing was said.")
+    ]
+    media_type: Annotated[str, Field(description="As found in the bytes.")]
+    width: Annotated[int, Field(description="Pixels as stored, before it is turned upright.")]
+    height: Annotated[int, Field(description="Pixels as stored.")]
+    bytes: Annotated[int, Field(description="Bytes.")]
+    orientation: Annotated[int, Field(description="EXIF orientation, 1 to 8; 1 is upright.")]
+    frames: Annotated[int, Field(description="Frames or pages; the model sees the first.")]
+
+
+class PreparedOut(BaseModel):
+    """A picture as the model is sent it."""
+
+    media_type: str
+    width: Annotated[int, Field(description="Pixels.")]
+    height: Annotated[int, Field(description="Pixels.")]
+    bytes: Annotated[int, Field(description="Bytes, before base64.")]
+    sha256: Annotated[str, Field(description="Of these bytes, hexadecimal.")]
+
+
+class CanvasOut(BaseModel):
+    """The grid of 560-pixel tiles that Llama lays the picture on."""
+
+    columns: int
+    rows: int
+    tiles: Annotated[int, Field(description="1 to 4.")]
+
+
 class ImageOut(BaseModel):
-    """One picture as it was received."""
+    """One picture: what was received, what was made of it, what may have been lost."""
 
     media_type: Annotated[str, Field(description="As found in the bytes.")]
     width: Annotated[int, Field(description="Pixels.")]
     height: Annotated[int, Field(description="Pixels.")]
     bytes: Annotated[int, Field(description="Bytes.")]
+    received: ReceivedOut
+    prepared: PreparedOut
+    canvas: CanvasOut
+    scale: Annotated[
+        float, Field(description="Prepared size over received size, longer side, at most 1.")
+    ]
+    treatment: Annotated[
+        Treatment,
+        Field(
+            description="`unchanged`: sent byte for byte. `stripped`: without metadata and "
+            "trailing data. `encoded`: decoded and encoded again."
+        ),
+    ]
+    warnings: list[WarningOut]
 
     @classmethod
     def of(cls, report: ImageReport) -> "ImageOut":
         """Render ``report``."""
-        received = report.received
+        facts = asdict(report.received)
+        prepared = report.prepared
         return cls(
-            media_type=received.media_type,
-            width=received.width,
-            height=received.height,
-            bytes=received.bytes,
+            media_type=facts["media_type"],
+            width=facts["width"],
+            height=facts["height"],
+            bytes=facts["bytes"],
+            received=ReceivedOut(declared_type=report.declared_type, **facts),
+            prepared=PreparedOut(
+                media_type=prepared.media_type,
+                width=prepared.width,
+                height=prepared.height,
+                bytes=prepared.size,
+                sha256=prepared.sha256,
+            ),
+            canvas=CanvasOut.model_validate(report.canvas, from_attributes=True),
+            scale=report.scale,
+            treatment=report.treatment,
+            warnings=[WarningOut.of(warning) for warning in report.warnings],
         )
 
 
