@@ -50,9 +50,10 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     drain = Drain()
     async with (
         open_model(session, settings) as model,
-        open_preparer(settings) as preparer,
+        PooledPreparer(image_limits(settings), workers=settings.image_workers) as pool,
         open_sources(session, settings) as sources,
     ):
+        preparer = remembering(pool, settings)
         yield Services(
             model=ServedModel(identity, settings.targets),
             generations=GenerationService(
@@ -62,6 +63,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 preparer=preparer,
                 drain=drain,
                 answers=IdempotentAnswers(),
+                sheets=pool,
             ),
             preparations=PreparationService(sources, preparer),
             readiness=AllReady((drain, CredentialsCheck(session))),
@@ -189,14 +191,11 @@ async def _objects(
     )
 
 
-@asynccontextmanager
-async def open_preparer(settings: Settings) -> AsyncIterator[ImagePreparer]:
-    """Start the processes that make pictures right for the model."""
-    limits = image_limits(settings)
-    async with PooledPreparer(limits, workers=settings.image_workers) as pool:
-        yield (
-            CachedPreparer(pool, settings.image_cache_bytes) if settings.image_cache_bytes else pool
-        )
+def remembering(preparer: ImagePreparer, settings: Settings) -> ImagePreparer:
+    """Put the cache before ``preparer``, where there is to be one."""
+    if not settings.image_cache_bytes:
+        return preparer
+    return CachedPreparer(preparer, settings.image_cache_bytes)
 
 
 def image_limits(settings: Settings) -> ImageLimits:

@@ -89,7 +89,14 @@ class IdempotentAnswers:
 
 def slim(generation: Generation) -> Generation:
     """Return ``generation`` without its pictures' bytes, which no answer shows."""
-    return replace(generation, images=tuple(map(_slim_report, generation.images)))
+    return replace(
+        generation,
+        images=tuple(map(_slim_report, generation.images)),
+        parts=tuple(
+            replace(part, generation=part.generation and slim(part.generation))
+            for part in generation.parts
+        ),
+    )
 
 
 def _slim_report(report: ImageReport) -> ImageReport:
@@ -103,7 +110,13 @@ def fingerprint(request: GenerationRequest) -> bytes:
         digest.update(repr((turn.role, turn.text, len(turn.images))).encode("utf-8", "replace"))
         for image in turn.images:
             digest.update(_content(image))
-    outline = (request.system, request.sampling, request.language, request.raw_prompt)
+    outline = (
+        request.system,
+        request.sampling,
+        request.language,
+        request.raw_prompt,
+        request.strategy,
+    )
     digest.update(repr(outline).encode("utf-8", "replace"))
     return digest.digest()
 

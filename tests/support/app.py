@@ -52,6 +52,7 @@ class Rig:
                     preparer,
                     drain,
                     IdempotentAnswers(),
+                    preparer,
                 ),
                 preparations=PreparationService(sources, preparer),
                 readiness=AllReady((drain, self.readiness)),

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -16,9 +16,17 @@ from app.domain.generation import (
     StreamPart,
     Usage,
 )
-from app.domain.image import ImageLimits, ImageReport, ReceivedImage, S3Image, UrlImage
+from app.domain.image import (
+    ImageLimits,
+    ImageReport,
+    PreparedImage,
+    ReceivedImage,
+    S3Image,
+    UrlImage,
+)
 from app.services.images.naming import named
 from app.services.images.prepare import prepare
+from app.services.images.sheet import ContactSheet, contact_sheet
 
 
 @dataclass
@@ -65,6 +73,9 @@ class InlinePreparer:
     async def prepare(self, image: ReceivedImage) -> ImageReport:
         with named(image):
             return await asyncio.to_thread(prepare, image, self.limits)
+
+    async def contact_sheet(self, pictures: Sequence[PreparedImage]) -> ContactSheet:
+        return await asyncio.to_thread(contact_sheet, pictures, self.limits)
 
 
 @dataclass

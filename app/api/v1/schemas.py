@@ -5,10 +5,13 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
+from app.api.problems import Fault, fault
 from app.domain.generation import (
     Generation,
     GenerationRequest,
     ImageInput,
+    ImageStrategy,
+    Part,
     Role,
     Sampling,
     StopReason,
@@ -17,6 +20,7 @@ from app.domain.generation import (
 )
 from app.domain.image import Base64Image, Caveat, ImageReport, S3Image, Treatment, UrlImage
 from app.domain.model import Dialect, Language
+from app.services.checking import MAX_SEVERAL
 
 
 class ImageBase64(BaseModel):
@@ -130,6 +134,18 @@ class GenerationOptions(BaseModel):
         ),
     ] = False
 
+    image_strategy: Annotated[
+        ImageStrategy,
+        Field(
+            strict=False,
+            description="What to do with several images, of which the model takes one at a time. "
+            "`single`: refuse them. `contact_sheet`: lay them out on one, labelled 1 to n, and "
+            "tell the model. `each`: ask about each in a call of its own; `generations` has "
+            "the answers, the counts are summed, and a stream carries the text in one piece. "
+            f"At most {MAX_SEVERAL} images.",
+        ),
+    ] = ImageStrategy.SINGLE
+
     def request(self, images: tuple[ImageInput, ...], terms: Terms) -> GenerationRequest:
         """Return the domain's request."""
         return GenerationRequest(
@@ -138,6 +154,7 @@ class GenerationOptions(BaseModel):
             sampling=Sampling(self.temperature, self.top_p, self.max_gen_len),
             language=self.language,
             raw_prompt=self.raw_prompt,
+            strategy=self.image_strategy,
             terms=terms,
         )
 
@@ -286,6 +303,37 @@ class TargetOut(BaseModel):
     dialect: Annotated[Dialect, Field(description="The Bedrock operation.")]
 
 
+class PartOut(BaseModel):
+    """What came of one image of several: an answer or an error."""
+
+    image: Annotated[str, Field(description="Its place in the request: `images.0`.")]
+    id: str | None = None
+    generation: Annotated[str | None, Field(description="The text; null on error.")] = None
+    prompt_token_count: int | None = None
+    generation_token_count: int | None = None
+    total_token_count: int | None = None
+    stop_reason: StopReason | None = None
+    stop_reason_raw: str | None = None
+    error: Annotated[Fault | None, Field(description="Why there is no answer.")] = None
+
+    @classmethod
+    def of(cls, part: Part) -> Self:
+        """Render ``part``."""
+        if part.generation is None:
+            return cls(image=part.name, error=part.error and fault(part.error))
+        completion, usage = part.generation.completion, part.generation.completion.usage
+        return cls(
+            image=part.name,
+            id=part.generation.id,
+            generation=completion.text,
+            prompt_token_count=usage.prompt_token_count,
+            generation_token_count=usage.generation_token_count,
+            total_token_count=usage.total_token_count,
+            stop_reason=completion.stop_reason,
+            stop_reason_raw=completion.stop_reason_raw,
+        )
+
+
 class GenerationFacts(BaseModel):
     """All of an answer but its text."""
 
@@ -311,6 +359,10 @@ class GenerationFacts(BaseModel):
     target: Annotated[
         TargetOut | None, Field(description="Which of the configured targets answered.")
     ]
+    generations: Annotated[
+        list[PartOut],
+        Field(description="With image_strategy `each` and several images: one by one, in order."),
+    ] = []
 
     @staticmethod
     def facts(generation: Generation) -> dict[str, Any]:
@@ -328,6 +380,7 @@ class GenerationFacts(BaseModel):
             "warnings": [WarningOut.of(warning) for warning in generation.warnings],
             "target": completion.target
             and TargetOut.model_validate(completion.target, from_attributes=True),
+            "generations": [PartOut.of(part) for part in generation.parts],
         }
 
 
