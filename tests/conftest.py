@@ -1,6 +1,7 @@
 """What every test runs under: no credentials of anyone's, no settings of the machine's."""
 
 import os
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings as hypothesis_settings
@@ -26,3 +27,13 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
     # So that the developer's own profile is not read.
     monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+
+
+@pytest.fixture(scope="session")
+def s3_url() -> Iterator[str]:
+    """An S3 server, empty; each test file makes buckets of its own."""
+    # Here, because it takes a second that most runs need not spend.
+    from tests.support.s3 import s3_server
+
+    with s3_server() as url:
+        yield url

@@ -11,6 +11,7 @@ from fastapi import Depends, Header, Request
 from app.domain.generation import Terms
 from app.domain.ports import Readiness
 from app.services.generation import GenerationService
+from app.services.preparation import PreparationService
 from app.services.registry import ServedModel, Services
 
 
@@ -31,6 +32,10 @@ AllServices = Annotated[Services, Depends(services)]
 
 async def _generations(found: AllServices) -> GenerationService:
     return found.generations
+
+
+async def _preparations(found: AllServices) -> PreparationService:
+    return found.preparations
 
 
 async def _readiness(found: AllServices) -> Readiness:
@@ -82,6 +87,7 @@ async def _terms(
 
 
 Generations = Annotated[GenerationService, Depends(_generations)]
+Preparations = Annotated[PreparationService, Depends(_preparations)]
 ReadinessCheck = Annotated[Readiness, Depends(_readiness)]
 AskingTerms = Annotated[Terms, Depends(_terms)]
 Model = Annotated[ServedModel, Depends(_model)]

@@ -7,6 +7,7 @@ from app.domain.model import ModelIdentity
 from app.domain.ports import Readiness
 from app.services.deadline import Drain
 from app.services.generation import GenerationService
+from app.services.preparation import PreparationService
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Services:
 
     model: ServedModel
     generations: GenerationService
+    preparations: PreparationService
     readiness: Readiness
     timing: Timing
     drain: Drain

@@ -1,7 +1,7 @@
 """The application on fakes, with the real preparation of pictures."""
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,11 +13,12 @@ from app.main import create_app
 from app.services.deadline import Drain
 from app.services.generation import GenerationService
 from app.services.idempotency import IdempotentAnswers
+from app.services.preparation import PreparationService
 from app.services.readiness import AllReady
 from app.services.registry import ServedModel, Services
 from app.services.sources import ImageSources
 from app.settings import Settings
-from app.wiring import image_limits, open_model, timing
+from app.wiring import image_limits, open_model, open_sources, timing
 from tests.support.fakes import FakeReadiness, FakeVisionModel, InlinePreparer
 from tests.support.server import serving
 
@@ -31,29 +32,30 @@ class Rig:
     readiness: Readiness = field(default_factory=FakeReadiness)
     settings: Settings = field(default_factory=lambda: Settings(_env_file=None))
 
+    sources: ImageSources | None = None
+    """Instead of those that the settings give."""
+
     def app(self) -> Any:
         return create_app(self.settings, self._open)
 
     @asynccontextmanager
     async def _open(self, settings: Settings) -> AsyncIterator[Services]:
-        if self.model is not None:
-            yield self._services(settings, self.model)
-            return
-        async with open_model(aioboto3.Session(), settings) as model:
-            yield self._services(settings, model)
+        session = aioboto3.Session()
+        async with (
+            open_sources(session, settings) as sources,
+            nullcontext(self.model) if self.model else open_model(session, settings) as model,
+        ):
+            yield self._services(settings, self.sources or sources, model)
 
-    def _services(self, settings: Settings, model: VisionModel) -> Services:
+    def _services(self, settings: Settings, sources: ImageSources, model: VisionModel) -> Services:
         drain = Drain()
+        preparer = InlinePreparer(image_limits(settings))
         return Services(
             model=ServedModel(settings.identity, settings.targets),
             generations=GenerationService(
-                settings.identity,
-                model,
-                ImageSources(settings.max_image_bytes),
-                InlinePreparer(image_limits(settings)),
-                drain,
-                IdempotentAnswers(),
+                settings.identity, model, sources, preparer, drain, IdempotentAnswers(), preparer
             ),
+            preparations=PreparationService(sources, preparer),
             readiness=AllReady((drain, self.readiness)),
             timing=timing(settings),
             drain=drain,
