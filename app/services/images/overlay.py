@@ -55,7 +55,9 @@ def png(marks: Sequence[Marked], size: Size) -> str:
     font = ImageFont.load_default(letters(line))
     for i, mark in enumerate(marks):
         left, top, right, bottom = mark.box.pixels(drawn)
-        pen.rectangle((left, top, max(left, right - 1), max(top, bottom - 1)), None, _colour(i), line)
+        pen.rectangle(
+            (left, top, max(left, right - 1), max(top, bottom - 1)), None, _colour(i), line
+        )
         above = top - letters(line) - 2 * line
         place = (left + line, above if above >= 0 else top + line)
         pen.text(place, _label(mark), _colour(i), font, stroke_width=line, stroke_fill="white")
