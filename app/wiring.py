@@ -28,6 +28,7 @@ from app.services.preparation import PreparationService
 from app.services.readiness import AllReady
 from app.services.registry import ServedModel, Services, Timing
 from app.services.sources import ImageSources
+from app.services.tasking import TaskService
 from app.services.wrappers.breaking import Breaker, BreakingModel
 from app.services.wrappers.failover import FailoverModel
 from app.services.wrappers.labelled import LabelledModel
@@ -54,17 +55,19 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         open_sources(session, settings) as sources,
     ):
         preparer = remembering(pool, settings)
+        generations = GenerationService(
+            identity=identity,
+            model=model,
+            sources=sources,
+            preparer=preparer,
+            drain=drain,
+            answers=IdempotentAnswers(),
+            sheets=pool,
+        )
         yield Services(
             model=ServedModel(identity, settings.targets),
-            generations=GenerationService(
-                identity=identity,
-                model=model,
-                sources=sources,
-                preparer=preparer,
-                drain=drain,
-                answers=IdempotentAnswers(),
-                sheets=pool,
-            ),
+            generations=generations,
+            tasks=TaskService(generations),
             preparations=PreparationService(sources, preparer),
             readiness=AllReady((drain, CredentialsCheck(session))),
             timing=timing(settings),

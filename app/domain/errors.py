@@ -135,6 +135,12 @@ class TooManyImagesError(ImageError):
     code, status, title = "too_many_images", 422, "Too many images"
 
 
+class ImagesMissingError(ImageError):
+    """Fewer pictures than the task needs."""
+
+    code, status, title = "images_missing", 422, "Images missing"
+
+
 class NotAnImageError(ImageError):
     """The bytes are empty, or no picture that can be recognised."""
 

@@ -17,6 +17,7 @@ from app.services.preparation import PreparationService
 from app.services.readiness import AllReady
 from app.services.registry import ServedModel, Services
 from app.services.sources import ImageSources
+from app.services.tasking import TaskService
 from app.settings import Settings
 from app.wiring import image_limits, open_model, open_sources, timing
 from tests.support.fakes import FakeReadiness, FakeVisionModel, InlinePreparer
@@ -50,11 +51,13 @@ class Rig:
     def _services(self, settings: Settings, sources: ImageSources, model: VisionModel) -> Services:
         drain = Drain()
         preparer = InlinePreparer(image_limits(settings))
+        generations = GenerationService(
+            settings.identity, model, sources, preparer, drain, IdempotentAnswers(), preparer
+        )
         return Services(
             model=ServedModel(settings.identity, settings.targets),
-            generations=GenerationService(
-                settings.identity, model, sources, preparer, drain, IdempotentAnswers(), preparer
-            ),
+            generations=generations,
+            tasks=TaskService(generations),
             preparations=PreparationService(sources, preparer),
             readiness=AllReady((drain, self.readiness)),
             timing=timing(settings),

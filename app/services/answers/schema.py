@@ -7,10 +7,11 @@ MAX_NODES = 400
 """Schemas within the schema, references resolved: more would not fit a prompt for an 11B model."""
 MAX_DEPTH = 8
 KEYWORDS = frozenset(
-    "type properties required items prefixItems enum const anyOf oneOf allOf additionalProperties "
-    "title description examples default format pattern minLength maxLength minimum maximum "
-    "exclusiveMinimum exclusiveMaximum multipleOf minItems maxItems uniqueItems "
-    "minProperties maxProperties".split()
+    {"type", "title", "description", "examples", "default", "enum", "const"}
+    | {"properties", "required", "additionalProperties", "minProperties", "maxProperties"}
+    | {"items", "prefixItems", "minItems", "maxItems", "uniqueItems", "anyOf", "oneOf", "allOf"}
+    | {"format", "pattern", "minLength", "maxLength"}
+    | {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}
 )
 _OUTER = frozenset({"$schema", "$id", "$comment", "$defs", "definitions"})
 _LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
@@ -49,7 +50,7 @@ class _Resolver:
             raise SchemaError("has a part that is no object; each part has to be a schema")
         if "$ref" in part:
             return self._referred(part, depth, within)
-        return {key: value for key, value in self._members(part, depth, within)}
+        return dict(self._members(part, depth, within))
 
     def _members(
         self, part: Schema, depth: int, within: tuple[str, ...]
@@ -72,7 +73,9 @@ class _Resolver:
 
     def _referred(self, part: Schema, depth: int, within: tuple[str, ...]) -> Schema:
         reference = part["$ref"]
-        if not isinstance(reference, str) or not reference.startswith(("#/$defs/", "#/definitions/")):
+        if not isinstance(reference, str) or not reference.startswith(
+            ("#/$defs/", "#/definitions/")
+        ):
             raise SchemaError("refers outside itself; accepted are references to #/$defs/…")
         if reference in within:
             raise SchemaError(f"refers to itself by {reference[:80]}; it has to end somewhere")

@@ -49,7 +49,8 @@ class CaptionResult(Result):
 
     caption: Annotated[str, Field(description="In the style asked for.")]
     alt_text: Annotated[
-        str, Field(max_length=MAX_ALT, description="For an `alt` attribute; at most 125 characters.")
+        str,
+        Field(max_length=MAX_ALT, description="For an `alt` attribute; at most 125 characters."),
     ]
     tags: Annotated[list[str], Field(description="Keywords, each once.")]
 

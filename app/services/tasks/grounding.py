@@ -17,7 +17,7 @@ from app.services.tasks.spec import (
     Question,
     Result,
     Task,
-    Unanswered,
+    UnansweredError,
     only,
 )
 
@@ -32,7 +32,7 @@ class GroundingParameters(Parameters):
     phrases: Annotated[
         list[Phrase],
         Field(max_length=20, description="Things or words to locate; none means everything."),
-    ] = []
+    ] = []  # noqa: RUF012 - Pydantic copies it
     overlay: Overlay = "none"
 
 
@@ -82,7 +82,7 @@ def conclude(
     """Return the boxes on the original."""
     answer, view = only(findings), findings[0].view
     if view is None:
-        raise Unanswered(("there is no picture to place a box on",))
+        raise UnansweredError(("there is no picture to place a box on",))
     places = [(found.label, placed(found.box, view)) for found in answer.objects]
     labels = {label.casefold() for label, _ in places}
     return GroundingResult(

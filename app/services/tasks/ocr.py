@@ -19,7 +19,7 @@ from app.services.tasks.spec import (
     Question,
     Result,
     Task,
-    Unanswered,
+    UnansweredError,
 )
 from app.services.tasks.strips import joined
 
@@ -133,13 +133,15 @@ def conclude(_: OcrParameters, findings: Sequence[Finding[Answer]]) -> OcrResult
     for finding in findings:
         by_page.setdefault(finding.page, []).append(finding)
     if all(finding.answer is None for finding in findings):
-        raise Unanswered((findings[0].fault or "there is no answer",))
+        raise UnansweredError((findings[0].fault or "there is no answer",))
     pages = [_page(page, found) for page, found in by_page.items()]
     return OcrResult(
         text="\n\n".join(page.text for page in pages if page.text),
         lines=[line for page, found in by_page.items() for line in _lines(page, found)],
         tables=[
-            TableOut(page=page, rows=rows) for page, found in by_page.items() if (rows := _rows(found))
+            TableOut(page=page, rows=rows)
+            for page, found in by_page.items()
+            if (rows := _rows(found))
         ],
         pages=pages,
     )

@@ -31,7 +31,9 @@ class Prompt:
 @cache
 def prompt(name: str) -> Prompt:
     """Return the prompt in ``prompts/<name>.txt``."""
-    first, _, text = files(__package__).joinpath("prompts", f"{name}.txt").read_text().partition("\n")
+    first, _, text = (
+        files(__package__).joinpath("prompts", f"{name}.txt").read_text().partition("\n")
+    )
     return Prompt(name, int(first.removeprefix("version ")), text.strip())
 
 

@@ -79,7 +79,7 @@ class Finding(Generic[AnswerT]):
     """Number of the page, or position of the picture, from 1."""
 
 
-class Unanswered(AnswerError):
+class UnansweredError(AnswerError):
     """Findings from which no result can be made."""
 
 
@@ -114,7 +114,7 @@ class Task(Generic[ParametersT, AnswerT]):
     questions: Callable[[ParametersT, int], Sequence[Question[AnswerT]]]
     """What to ask, given the parameters and the number of pictures or pages."""
     conclude: Callable[[ParametersT, Sequence[Finding[AnswerT]]], Result]
-    """The result from the findings, one per question and in their order, or Unanswered."""
+    """The result from the findings, one per question and in their order, or UnansweredError."""
     example: Example
     images: Images = field(default_factory=Images)
     sampling: Sampling = field(default_factory=lambda: Sampling(temperature=0.0, max_gen_len=1024))
@@ -125,8 +125,8 @@ class Task(Generic[ParametersT, AnswerT]):
 
 
 def only(findings: Sequence[Finding[AnswerT]]) -> AnswerT:
-    """Return the answer to a task's one question, or raise Unanswered."""
+    """Return the answer to a task's one question, or raise UnansweredError."""
     (finding,) = findings
     if finding.answer is None:
-        raise Unanswered((finding.fault or "there is no answer",))
+        raise UnansweredError((finding.fault or "there is no answer",))
     return finding.answer

@@ -12,9 +12,7 @@ LONGEST_OVERLAP = 40
 """Lines; two strips share a tenth of a page."""
 
 
-def joined(
-    strips: Sequence[Sequence[ItemT]], key: Callable[[ItemT], str] = str
-) -> list[ItemT]:
+def joined(strips: Sequence[Sequence[ItemT]], key: Callable[[ItemT], str] = str) -> list[ItemT]:
     """Return the lines of all ``strips``, those at the end of one and the start of the next once.
 
     ``key`` gives a line's text. The longest overlap counts. A line cut in half at a strip's edge

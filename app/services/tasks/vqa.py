@@ -17,9 +17,7 @@ Confidence = Literal["high", "medium", "low"]
 class VqaParameters(Parameters):
     """What is asked."""
 
-    question: Annotated[
-        str, Field(min_length=1, max_length=2000, description="What to find out.")
-    ]
+    question: Annotated[str, Field(min_length=1, max_length=2000, description="What to find out.")]
 
 
 class VqaAnswer(BaseModel):

@@ -1,0 +1,309 @@
+"""Running a task: its questions, each repaired at most once, and what follows from the answers."""
+
+import asyncio
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.domain.errors import (
+    FieldError,
+    ImagesMissingError,
+    InvalidParameterError,
+    ServiceError,
+    TooManyImagesError,
+)
+from app.domain.generation import (
+    Completion,
+    Generation,
+    GenerationRequest,
+    ImageInput,
+    Latency,
+    Role,
+    Sampling,
+    StopReason,
+    Turn,
+    Usage,
+)
+from app.domain.image import Caveat, ImageReport
+from app.domain.model import Language
+from app.services.answers.form import AnswerError, read
+from app.services.generation import GenerationService
+from app.services.geometry import View
+from app.services.tasks.prompt import SYSTEM, correction, prompt
+from app.services.tasks.spec import (
+    Finding,
+    Parameters,
+    Question,
+    Result,
+    Task,
+    TaskParameterError,
+    UnansweredError,
+)
+
+CONCURRENCY = 4
+"""Calls of one task that run at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRequest:
+    """What a caller asks for."""
+
+    task: Task[Any, Any]
+    parameters: Parameters
+    images: tuple[ImageInput, ...]
+    sampling: Sampling
+    language: Language | None
+    deadline: float
+    """In the event loop's time (seconds)."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskAnswer:
+    """What a caller gets."""
+
+    task: str
+    prompt_version: str
+    result: Result | None
+    """None where the model's answer could not be made valid."""
+    faults: tuple[str, ...]
+    """Why ``result`` is None."""
+    repaired: bool
+    """Whether an answer was asked for again."""
+    calls: int
+    """Calls of the model, all of them paid for."""
+    generation: Generation
+    """Raw texts, token counts and latencies of all calls together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One question of several has been dealt with."""
+
+    done: int
+    total: int
+    page: int
+    fault: str | None
+
+
+Notify = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """One picture as the model will be shown it."""
+
+    image: ImageInput
+    page: int
+    """From 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskService:
+    """Runs tasks."""
+
+    generations: GenerationService
+    concurrency: int = CONCURRENCY
+
+    async def run(self, request: TaskRequest, notify: Notify = lambda _: None) -> TaskAnswer:
+        """Return the task's answer, or raise one of `app.domain.errors`.
+
+        A question that failed is told in the result as long as another one was answered.
+        """
+        _check(request)
+        run = _Run(request, self.generations, asyncio.Semaphore(self.concurrency), notify)
+        shots = [Shot(image, i) for i, image in enumerate(request.images, 1)]
+        questions = _questions(request, len(shots))
+        findings = await run.ask_all(questions, shots)
+        result, faults = await run.conclude(findings)
+        return run.answer(result, faults)
+
+
+def _check(request: TaskRequest) -> None:
+    accepted = request.task.images
+    if len(request.images) < accepted.least:
+        raise ImagesMissingError(
+            f"images: {request.task.name} takes at least {accepted.least}; "
+            f"{len(request.images)} were given"
+        )
+    if len(request.images) > accepted.most:
+        raise TooManyImagesError(
+            f"images: {request.task.name} takes at most {accepted.most}; "
+            f"{len(request.images)} were given"
+        )
+
+
+def _questions(request: TaskRequest, shots: int) -> Sequence[Question[Any]]:
+    try:
+        return request.task.questions(request.parameters, shots)
+    except TaskParameterError as error:
+        raise InvalidParameterError(
+            f"{error.parameter}: {error.message}",
+            errors=(FieldError(error.parameter, InvalidParameterError.code, error.message),),
+        ) from error
+
+
+@dataclass(slots=True)
+class _Run:
+    """What is learnt on the way to one answer."""
+
+    request: TaskRequest
+    generations: GenerationService
+    turn: asyncio.Semaphore
+    notify: Notify
+    asked: list[Generation] = field(default_factory=list)
+    images: dict[int, ImageReport] = field(default_factory=dict)
+    """By position, each once however often it was shown."""
+    repairs: int = 0
+    warnings: dict[str, Caveat] = field(default_factory=dict)
+    failures: list[ServiceError] = field(default_factory=list)
+    started: float = field(default_factory=lambda: asyncio.get_running_loop().time())
+
+    async def ask_all(
+        self, questions: Sequence[Question[Any]], shots: Sequence[Shot]
+    ) -> list[Finding[Any]]:
+        """Ask all ``questions``, a few at a time, and the follow-up; keep their order."""
+        done = 0
+
+        async def ask(question: Question[Any]) -> Finding[Any]:
+            nonlocal done
+            shot = None if question.image is None else shots[question.image]
+            async with self.turn:
+                finding = await self._ask(question, shot)
+            done += 1
+            self.notify(Progress(done, len(questions), finding.page, finding.fault))
+            return finding
+
+        async with asyncio.TaskGroup() as group:
+            asking = [group.create_task(ask(question)) for question in questions]
+        findings = [task.result() for task in asking]
+        if self.failures and len(self.failures) == len(findings):
+            raise self.failures[0]
+        follow_up = self.request.task.follow_up
+        last = follow_up(self.request.parameters, findings) if follow_up else None
+        return findings if last is None else [*findings, await self._ask(last, None)]
+
+    async def _ask(self, question: Question[Any], shot: Shot | None) -> Finding[Any]:
+        page = shot.page if shot else 1
+        turn = Turn(Role.USER, question.text, (shot.image,) if shot else ())
+        try:
+            generation = await self._generate(turn)
+        except ServiceError as error:
+            self.failures.append(error)
+            return Finding(None, f"{error.code}: {error.detail}", page=page)
+        report = generation.images[0] if generation.images else None
+        if question.image is not None and report is not None:
+            self.images.setdefault(question.image, report)
+        answer, fault = await self._read(question, turn, generation)
+        return Finding(answer, fault, report, View.whole(report) if report else None, page)
+
+    async def _read(
+        self, question: Question[Any], turn: Turn[ImageInput], generation: Generation
+    ) -> tuple[Any, str | None]:
+        """Return the answer and None, or None and what is wrong with it."""
+        text, stop = generation.completion.text, generation.completion.stop_reason
+        try:
+            answer = await asyncio.to_thread(read, text, question.form)
+        except AnswerError as error:
+            # What was cut off would be cut off again, and a guardrail would step in again.
+            if stop in (StopReason.LENGTH, StopReason.GUARDRAIL):
+                return None, f"{error} (the answer ended by {stop})"
+            return await self._repair(question, turn, text, error)
+        if stop is StopReason.LENGTH:
+            self._warn(
+                "answer_cut_off",
+                "The answer was cut off at max_gen_len; given is what was complete by then.",
+            )
+        return answer, None
+
+    async def _repair(
+        self, question: Question[Any], turn: Turn[ImageInput], text: str, error: AnswerError
+    ) -> tuple[Any, str | None]:
+        self.repairs += 1
+        asked = Turn[ImageInput](Role.USER, correction(error, question.form.schema))
+        try:
+            again = await self._generate(turn, Turn(Role.ASSISTANT, text), asked)
+            return await asyncio.to_thread(read, again.completion.text, question.form), None
+        except AnswerError as still:
+            return None, f"{still} (also after a repair)"
+        except ServiceError as failure:
+            # The first answer was paid for: it must not be lost for the second one's failure.
+            return None, f"{error} (the repair failed: {failure.code})"
+
+    async def _generate(self, *turns: Turn[ImageInput]) -> Generation:
+        generation = await self.generations.generate(
+            GenerationRequest(
+                turns=turns,
+                system=prompt(SYSTEM).text,
+                sampling=self.request.sampling,
+                language=self.request.language,
+                deadline=self.request.deadline,
+            )
+        )
+        self.asked.append(generation)
+        for caveat in generation.warnings:
+            self._warn(caveat.code, caveat.message)
+        return generation
+
+    def _warn(self, code: str, message: str) -> None:
+        self.warnings.setdefault(code, Caveat(code, message))
+
+    async def conclude(
+        self, findings: Sequence[Finding[Any]]
+    ) -> tuple[Result | None, tuple[str, ...]]:
+        """Return the result, or why there is none."""
+        try:
+            # In a thread: a task may draw a layer.
+            conclude = self.request.task.conclude
+            return await asyncio.to_thread(conclude, self.request.parameters, findings), ()
+        except UnansweredError as error:
+            return None, error.faults
+
+    def answer(self, result: Result | None, faults: tuple[str, ...]) -> TaskAnswer:
+        """Put everything together."""
+        task = self.request.task
+        own, system = prompt(task.name), prompt(SYSTEM)
+        return TaskAnswer(
+            task=task.name,
+            prompt_version=f"{own.name}-{own.version}+{system.name}-{system.version}",
+            result=result,
+            faults=faults,
+            repaired=self.repairs > 0,
+            calls=len(self.asked),
+            generation=self._together(),
+        )
+
+    def _together(self) -> Generation:
+        completions = [generation.completion for generation in self.asked]
+        cut = next(
+            (c for c in completions if c.stop_reason is not StopReason.STOP), completions[-1]
+        )
+        elapsed = asyncio.get_running_loop().time() - self.started
+        return Generation(
+            id=f"task_{uuid.uuid4().hex}",
+            model=self.asked[0].model,
+            completion=Completion(
+                text="\n\n".join(completion.text for completion in completions),
+                usage=summed([completion.usage for completion in completions]),
+                stop_reason=cut.stop_reason,
+                stop_reason_raw=cut.stop_reason_raw,
+            ),
+            images=tuple(self.images[position] for position in sorted(self.images)),
+            warnings=tuple(self.warnings.values()),
+            latency=Latency(
+                total=round(elapsed * 1000), model=sum(g.latency.model for g in self.asked)
+            ),
+        )
+
+
+def summed(usages: Sequence[Usage]) -> Usage:
+    """Return the tokens of all calls; None where one of them is not known."""
+
+    def total(counts: Sequence[int | None]) -> int | None:
+        known = [count for count in counts if count is not None]
+        return sum(known) if len(known) == len(counts) else None
+
+    return Usage(
+        total([usage.prompt_token_count for usage in usages]),
+        total([usage.generation_token_count for usage in usages]),
+    )
