@@ -220,7 +220,7 @@ class _Run:
         self, question: Question[Any], turn: Turn[ImageInput], text: str, error: AnswerError
     ) -> tuple[Any, str | None]:
         self.repairs += 1
-        asked = Turn[ImageInput](Role.USER, correction(error, question.form.schema))
+        asked: Turn[ImageInput] = Turn(Role.USER, correction(error, question.form.schema))
         try:
             again = await self._generate(turn, Turn(Role.ASSISTANT, text), asked)
             return await asyncio.to_thread(read, again.completion.text, question.form), None
