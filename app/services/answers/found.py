@@ -55,12 +55,17 @@ def _repaired(text: str) -> Iterator[dict[str, object]]:
 
 
 def _ends(text: str, start: int) -> Iterator[int]:
-    """Yield where to take the text to end: as it is, or before the piece that was cut off."""
+    """Yield where to take the text to end: at its last complete object, as it is, or earlier.
+
+    The last entry of a list may be cut off in the middle of a word and look complete once it is
+    repaired, so what ends before it goes first.
+    """
+    brace, comma = text.rfind("}", start) + 1, text.rfind(",", start)
+    if start < brace < len(text):
+        yield brace
     yield len(text)
-    for mark, kept in (("}", 1), (",", 0)):
-        place = text.rfind(mark, start)
-        if start < place < len(text) - kept:
-            yield place + kept
+    if start < comma:
+        yield comma
 
 
 def _mended(text: str) -> Iterator[dict[str, object]]:

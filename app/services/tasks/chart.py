@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, FiniteFloat
 
 from app.domain.generation import Sampling
 from app.services.answers.fence import fenced
@@ -30,7 +30,7 @@ class Point(BaseModel):
 
     series: Annotated[Nullable[Text], Field(description="as in the legend")] = None
     x: Annotated[Text, Field(description="category or place on the x axis")]
-    y: Annotated[Nullable[float], Field(allow_inf_nan=False)] = None
+    y: Nullable[FiniteFloat] = None
 
 
 class ChartAnswer(BaseModel):
