@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from app.domain.errors import (
@@ -22,6 +22,7 @@ from app.domain.generation import (
     Role,
     Sampling,
     StopReason,
+    Terms,
     Turn,
     Usage,
 )
@@ -54,8 +55,7 @@ class TaskRequest:
     images: tuple[ImageInput, ...]
     sampling: Sampling
     language: Language | None
-    deadline: float
-    """In the event loop's time (seconds)."""
+    terms: Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +143,13 @@ def _questions(request: TaskRequest, shots: int) -> Sequence[Question[Any]]:
         ) from error
 
 
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    question: Question[Any]
+    position: int
+    turn: Turn[ImageInput]
+
+
 @dataclass(slots=True)
 class _Run:
     """What is learnt on the way to one answer."""
@@ -165,50 +172,50 @@ class _Run:
         """Ask all ``questions``, a few at a time, and the follow-up; keep their order."""
         done = 0
 
-        async def ask(question: Question[Any]) -> Finding[Any]:
+        async def ask(position: int, question: Question[Any]) -> Finding[Any]:
             nonlocal done
             shot = None if question.image is None else shots[question.image]
             async with self.turn:
-                finding = await self._ask(question, shot)
+                finding = await self._ask(question, position, shot)
             done += 1
             self.notify(Progress(done, len(questions), finding.page, finding.fault))
             return finding
 
         async with asyncio.TaskGroup() as group:
-            asking = [group.create_task(ask(question)) for question in questions]
+            asking = [group.create_task(ask(i, question)) for i, question in enumerate(questions)]
         findings = [task.result() for task in asking]
         if self.failures and len(self.failures) == len(findings):
             raise self.failures[0]
         follow_up = self.request.task.follow_up
         last = follow_up(self.request.parameters, findings) if follow_up else None
-        return findings if last is None else [*findings, await self._ask(last, None)]
+        return findings if last is None else [*findings, await self._ask(last, len(findings), None)]
 
-    async def _ask(self, question: Question[Any], shot: Shot | None) -> Finding[Any]:
+    async def _ask(self, question: Question[Any], position: int, shot: Shot | None) -> Finding[Any]:
+        asking = _Asking(
+            question, position, Turn(Role.USER, question.text, (shot.image,) if shot else ())
+        )
         page = shot.page if shot else 1
-        turn = Turn(Role.USER, question.text, (shot.image,) if shot else ())
         try:
-            generation = await self._generate(turn)
+            generation = await self._generate(asking.turn, key=f"{position}")
         except ServiceError as error:
             self.failures.append(error)
             return Finding(None, f"{error.code}: {error.detail}", page=page)
         report = generation.images[0] if generation.images else None
         if question.image is not None and report is not None:
             self.images.setdefault(question.image, report)
-        answer, fault = await self._read(question, turn, generation)
+        answer, fault = await self._read(asking, generation)
         return Finding(answer, fault, report, View.whole(report) if report else None, page)
 
-    async def _read(
-        self, question: Question[Any], turn: Turn[ImageInput], generation: Generation
-    ) -> tuple[Any, str | None]:
+    async def _read(self, asking: _Asking, generation: Generation) -> tuple[Any, str | None]:
         """Return the answer and None, or None and what is wrong with it."""
         text, stop = generation.completion.text, generation.completion.stop_reason
         try:
-            answer = await asyncio.to_thread(read, text, question.form)
+            answer = await asyncio.to_thread(read, text, asking.question.form)
         except AnswerError as error:
             # What was cut off would be cut off again, and a guardrail would step in again.
             if stop in (StopReason.LENGTH, StopReason.GUARDRAIL):
                 return None, f"{error} (the answer ended by {stop})"
-            return await self._repair(question, turn, text, error)
+            return await self._repair(asking, text, error)
         if stop is StopReason.LENGTH:
             self._warn(
                 "answer_cut_off",
@@ -217,33 +224,41 @@ class _Run:
         return answer, None
 
     async def _repair(
-        self, question: Question[Any], turn: Turn[ImageInput], text: str, error: AnswerError
+        self, asking: _Asking, text: str, error: AnswerError
     ) -> tuple[Any, str | None]:
         self.repairs += 1
-        asked: Turn[ImageInput] = Turn(Role.USER, correction(error, question.form.schema))
+        form = asking.question.form
+        said: Turn[ImageInput] = Turn(Role.ASSISTANT, text)
+        asked: Turn[ImageInput] = Turn(Role.USER, correction(error, form.schema))
         try:
-            again = await self._generate(turn, Turn(Role.ASSISTANT, text), asked)
-            return await asyncio.to_thread(read, again.completion.text, question.form), None
+            again = await self._generate(asking.turn, said, asked, key=f"{asking.position} again")
+            return await asyncio.to_thread(read, again.completion.text, form), None
         except AnswerError as still:
             return None, f"{still} (also after a repair)"
         except ServiceError as failure:
             # The first answer was paid for: it must not be lost for the second one's failure.
             return None, f"{error} (the repair failed: {failure.code})"
 
-    async def _generate(self, *turns: Turn[ImageInput]) -> Generation:
+    async def _generate(self, *turns: Turn[ImageInput], key: str) -> Generation:
         generation = await self.generations.generate(
             GenerationRequest(
                 turns=turns,
                 system=prompt(SYSTEM).text,
                 sampling=self.request.sampling,
                 language=self.request.language,
-                deadline=self.request.deadline,
+                terms=self._terms(key),
             )
         )
         self.asked.append(generation)
         for caveat in generation.warnings:
             self._warn(caveat.code, caveat.message)
         return generation
+
+    def _terms(self, call: str) -> Terms:
+        """Return the caller's terms; each call under an idempotency key of its own."""
+        key = self.request.terms.idempotency_key
+        own = None if key is None else f"{key} {self.request.task.name} {call}"
+        return replace(self.request.terms, idempotency_key=own)
 
     def _warn(self, code: str, message: str) -> None:
         self.warnings.setdefault(code, Caveat(code, message))

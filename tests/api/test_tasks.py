@@ -1,6 +1,7 @@
 """POST /v1/tasks/…, over a socket, in front of a model that answers as a test wrote."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -169,6 +170,16 @@ def test_pictures_are_described_one_by_one_and_then_compared(client, model):
     assert [image["width"] for image in body["images"]] == [640, 512]
 
 
+def test_the_same_idempotency_key_shares_every_call_of_a_task(client, model):
+    model.answers = ["It is a cat.", ANSWER]
+    headers = {"Idempotency-Key": "k1"}
+    first = client.post("/v1/tasks/vqa", json=ASKED, headers=headers).json()
+    second = client.post("/v1/tasks/vqa", json=ASKED, headers=headers).json()
+
+    assert first["result"] == second["result"] == json.loads(ANSWER)
+    assert len(model.requests) == first["calls"] == 2
+
+
 REFUSED = {
     "no question": ("vqa", {"question": None}, 422, "invalid_parameter", "question"),
     "an empty question": ("vqa", {"question": ""}, 422, "invalid_parameter", "question"),
@@ -223,7 +234,7 @@ def test_every_task_has_its_own_path_parameters_and_result_in_openapi(client):
     document = client.get("/openapi.json").json()
     schemas = document["components"]["schemas"]
 
-    def described(reference: str) -> dict:
+    def described(reference: str) -> Any:
         return schemas[reference.rpartition("/")[2]]
 
     for task in TASKS:

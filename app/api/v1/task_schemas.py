@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
 from app.api.uploads import File
 from app.api.v1.schemas import GenerationFacts, ImageIn, LatencyOut, received
-from app.domain.generation import ImageInput, Sampling
+from app.domain.generation import ImageInput, Sampling, Terms
 from app.domain.image import ReceivedImage
 from app.domain.model import Language
 from app.services.tasking import TaskAnswer, TaskRequest
@@ -48,11 +48,11 @@ class TaskOptions(BaseModel):
         )
 
     def request(
-        self, task: Task[Any, Any], images: tuple[ImageInput, ...], deadline: float
+        self, task: Task[Any, Any], images: tuple[ImageInput, ...], terms: Terms
     ) -> TaskRequest:
         """Return the use case's request."""
         assert isinstance(self, Parameters)
-        return TaskRequest(task, self, images, self.sampling(task), self.language, deadline)
+        return TaskRequest(task, self, images, self.sampling(task), self.language, terms)
 
 
 class TaskIn(TaskOptions):
@@ -64,10 +64,10 @@ class TaskIn(TaskOptions):
         list[ImageIn], Field(description="Pictures, each as base64 text or a data URI.")
     ] = []
 
-    async def to_request(self, task: Task[Any, Any], deadline: float) -> TaskRequest:
+    async def to_request(self, task: Task[Any, Any], terms: Terms) -> TaskRequest:
         """Return the use case's request."""
         images = tuple(received(image, f"images.{i}") for i, image in enumerate(self.images))
-        return self.request(task, images, deadline)
+        return self.request(task, images, terms)
 
 
 class TaskForm(TaskOptions):
@@ -83,13 +83,13 @@ class TaskForm(TaskOptions):
         """Take a field that a browser sent empty for one that was not sent."""
         return {name: value for name, value in values.items() if value not in ("", [""])}
 
-    async def to_request(self, task: Task[Any, Any], deadline: float) -> TaskRequest:
+    async def to_request(self, task: Task[Any, Any], terms: Terms) -> TaskRequest:
         """Return the use case's request."""
         images = [
             ReceivedImage(await file.read(), file.content_type, f"images.{i}")
             for i, file in enumerate(self.images)
         ]
-        return self.request(task, tuple(images), deadline)
+        return self.request(task, tuple(images), terms)
 
 
 class TaskOut(GenerationFacts, Generic[ResultT]):

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Body, Depends, Form
 from pydantic import BaseModel, Field
 
 from app.api import problems
-from app.api.deps import Deadline, Tasking
+from app.api.deps import AskingTerms, Tasking
 from app.api.examples import PICTURE
 from app.api.uploads import multipart_only
 from app.api.v1.generate import GENERATION_ERRORS
@@ -85,10 +85,10 @@ def json_endpoint(task: Task[Any, Any], answer_type: type[TaskOut[Result]]) -> E
 
     async def run(
         tasks: Tasking,
-        deadline: Deadline,
+        terms: AskingTerms,
         body: Annotated[TaskIn, Body(openapi_examples=examples)],
     ) -> TaskOut[Result]:
-        return answer_type.of(await tasks.run(await body.to_request(task, deadline)))
+        return answer_type.of(await tasks.run(await body.to_request(task, terms)))
 
     # The spec's own type, which FastAPI reads: written above is what mypy can know of it.
     run.__annotations__["body"] = Annotated[body_type, Body(openapi_examples=examples)]
@@ -101,10 +101,10 @@ def form_endpoint(task: Task[Any, Any], answer_type: type[TaskOut[Result]]) -> E
 
     async def run(
         tasks: Tasking,
-        deadline: Deadline,
+        terms: AskingTerms,
         form: Annotated[TaskForm, Form(media_type="multipart/form-data")],
     ) -> TaskOut[Result]:
-        return answer_type.of(await tasks.run(await form.to_request(task, deadline)))
+        return answer_type.of(await tasks.run(await form.to_request(task, terms)))
 
     run.__annotations__["form"] = Annotated[form_type, Form(media_type="multipart/form-data")]
     return run

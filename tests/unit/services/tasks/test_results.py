@@ -41,6 +41,7 @@ def test_mermaid_holds_no_syntax_of_the_pictures():
     )
     text = diagram.conclude(diagram.DiagramParameters(), [Finding(answer)]).mermaid
 
+    assert text is not None
     assert text.splitlines() == [
         "flowchart TD",
         '    n1["end#quot;] --#gt; x; click n1 #quot;javascript:1#quot;"]',
@@ -63,7 +64,9 @@ def test_the_most_severe_defect_comes_first_and_the_notice_is_there():
     assert "No substitute" in result.notice
 
 
-def page(number: int, relevance: float, answer: str | None = "x") -> Finding:
+def page(
+    number: int, relevance: float, answer: str | None = "x"
+) -> Finding[document_qa.PageAnswer]:
     return Finding(
         document_qa.PageAnswer(found=answer is not None, answer=answer, relevance=relevance),
         page=number,
@@ -114,8 +117,8 @@ def test_words_read_in_one_picture_only_are_found_without_the_model():
 
 
 def test_pictures_are_not_compared_when_one_could_not_be_described():
-    described = Finding(compare.Description(description="a", text=""))
-    findings = [described, Finding(None, "broken")]
+    described: Finding[compare.Answer] = Finding(compare.Description(description="a", text=""))
+    findings: list[Finding[compare.Answer]] = [described, Finding(None, "broken")]
 
     assert compare.follow_up(compare.CompareParameters(), findings) is None
     with pytest.raises(UnansweredError, match="broken"):
