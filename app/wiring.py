@@ -20,6 +20,7 @@ from app.domain.image import ImageLimits, S3Image, UrlImage
 from app.domain.model import Dialect, ModelIdentity
 from app.domain.ports import ImagePreparer, ImageSource, VisionModel
 from app.services.deadline import Drain
+from app.services.documents.shots import Documents
 from app.services.generation import GenerationService
 from app.services.idempotency import IdempotentAnswers
 from app.services.images.cache import CachedPreparer
@@ -67,7 +68,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         yield Services(
             model=ServedModel(identity, settings.targets),
             generations=generations,
-            tasks=TaskService(generations),
+            tasks=TaskService(generations, Documents(sources, pool, image_limits(settings))),
             preparations=PreparationService(sources, preparer),
             readiness=AllReady((drain, CredentialsCheck(session))),
             timing=timing(settings),

@@ -189,6 +189,18 @@ class ImageOverBudgetError(ImageError):
     code, status, title = "image_over_budget", 422, "Image over the byte budget"
 
 
+class DocumentLockedError(ImageError):
+    """A document needs a password to be opened."""
+
+    code, status, title = "document_locked", 422, "Document needs a password"
+
+
+class TooManyPagesError(ImageError):
+    """More pages than one request may ask about."""
+
+    code, status, title = "too_many_pages", 422, "Too many pages"
+
+
 class ImageTimeoutError(ImageError):
     """Decoding a picture took longer than the limit; its decoder was stopped."""
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -29,10 +30,13 @@ from app.domain.generation import (
 from app.domain.image import Caveat, ImageReport
 from app.domain.model import Language
 from app.services.answers.form import AnswerError, read
+from app.services.documents.page import PageRangeError
+from app.services.documents.shots import Documents, Shot, shot_of
 from app.services.generation import GenerationService
 from app.services.geometry import View
 from app.services.tasks.prompt import SYSTEM, correction, prompt
 from app.services.tasks.spec import (
+    DocumentParameters,
     Finding,
     Parameters,
     Question,
@@ -90,19 +94,11 @@ Notify = Callable[[Progress], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Shot:
-    """One picture as the model will be shown it."""
-
-    image: ImageInput
-    page: int
-    """From 1."""
-
-
-@dataclass(frozen=True, slots=True)
 class TaskService:
     """Runs tasks."""
 
     generations: GenerationService
+    documents: Documents
     concurrency: int = CONCURRENCY
 
     async def run(self, request: TaskRequest, notify: Notify = lambda _: None) -> TaskAnswer:
@@ -112,11 +108,19 @@ class TaskService:
         """
         _check(request)
         run = _Run(request, self.generations, asyncio.Semaphore(self.concurrency), notify)
-        shots = [Shot(image, i) for i, image in enumerate(request.images, 1)]
-        questions = _questions(request, len(shots))
+        with _parameters():
+            shots = await self._shots(request)
+            questions = request.task.questions(request.parameters, len(shots))
         findings = await run.ask_all(questions, shots)
         result, faults = await run.conclude(findings)
         return run.answer(result, faults)
+
+    async def _shots(self, request: TaskRequest) -> list[Shot]:
+        match request.parameters:
+            case DocumentParameters(pages=pages, detail=detail):
+                return await self.documents.shots(request.images, pages, detail)
+            case _:
+                return [shot_of(image, page) for page, image in enumerate(request.images, 1)]
 
 
 def _check(request: TaskRequest) -> None:
@@ -133,13 +137,15 @@ def _check(request: TaskRequest) -> None:
         )
 
 
-def _questions(request: TaskRequest, shots: int) -> Sequence[Question[Any]]:
+@contextmanager
+def _parameters() -> Iterator[None]:
+    """Name the parameter at fault."""
     try:
-        return request.task.questions(request.parameters, shots)
-    except TaskParameterError as error:
+        yield
+    except (TaskParameterError, PageRangeError) as error:
+        name = error.parameter if isinstance(error, TaskParameterError) else "pages"
         raise InvalidParameterError(
-            f"{error.parameter}: {error.message}",
-            errors=(FieldError(error.parameter, InvalidParameterError.code, error.message),),
+            f"{name}: {error}", errors=(FieldError(name, InvalidParameterError.code, str(error)),)
         ) from error
 
 
@@ -191,11 +197,10 @@ class _Run:
         return findings if last is None else [*findings, await self._ask(last, len(findings), None)]
 
     async def _ask(self, question: Question[Any], position: int, shot: Shot | None) -> Finding[Any]:
-        asking = _Asking(
-            question, position, Turn(Role.USER, question.text, (shot.image,) if shot else ())
-        )
         page = shot.page if shot else 1
         try:
+            images = (await shot.load(),) if shot else ()
+            asking = _Asking(question, position, Turn(Role.USER, question.text, images))
             generation = await self._generate(asking.turn, key=f"{position}")
         except ServiceError as error:
             self.failures.append(error)
@@ -204,7 +209,8 @@ class _Run:
         if question.image is not None and report is not None:
             self.images.setdefault(question.image, report)
         answer, fault = await self._read(asking, generation)
-        return Finding(answer, fault, report, View.whole(report) if report else None, page)
+        view = shot.view if shot and shot.view else View.whole(report) if report else None
+        return Finding(answer, fault, report, view, page)
 
     async def _read(self, asking: _Asking, generation: Generation) -> tuple[Any, str | None]:
         """Return the answer and None, or None and what is wrong with it."""
