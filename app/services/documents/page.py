@@ -62,7 +62,7 @@ def cuts(page: int, size: Size, detail: Detail) -> Iterator[Cut]:
     """Yield what to show of ``page`` (from 0): the whole, or strips from top to bottom."""
     height = WIDTH * size.height / size.width
     if detail == "auto" or height <= STRIP:
-        yield Cut(page, max(1, round(WIDTH * min(1.0, size.width / size.height))), Band(0, 1))
+        yield Cut(page, max(1, int(WIDTH * min(1.0, size.width / size.height))), Band(0, 1))
         return
     count = ceil((height - OVERLAP) / (STRIP - OVERLAP))
     share = STRIP / height

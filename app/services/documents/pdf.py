@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from math import ceil
 
 import pypdfium2
 import pyvips
@@ -53,7 +52,7 @@ def _size(document: pypdfium2.PdfDocument, page: int) -> Size:
             f"Page {page + 1} is {width:g} x {height:g} points; one side may be at most "
             f"{MOST_ELONGATED} times the other."
         )
-    return Size(ceil(width), ceil(height))
+    return Size(round(width), round(height))
 
 
 @contextmanager

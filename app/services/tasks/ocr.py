@@ -1,7 +1,7 @@
 """OCR: the text in pictures and on pages, in the layout asked for."""
 
-from collections.abc import Iterator, Sequence
-from typing import Annotated, Literal
+from collections.abc import Callable, Iterator, Sequence
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, Field
 
@@ -21,8 +21,9 @@ from app.services.tasks.spec import (
     Task,
     UnansweredError,
 )
-from app.services.tasks.strips import joined
+from app.services.tasks.strips import Strip, joined
 
+ItemT = TypeVar("ItemT")
 Layout = Literal["plain", "lines", "markdown", "table"]
 
 
@@ -148,13 +149,39 @@ def conclude(_: OcrParameters, findings: Sequence[Finding[Answer]]) -> OcrResult
 
 
 def _page(page: int, found: Sequence[Finding[Answer]]) -> PageOut:
-    faults = [finding.fault for finding in found if finding.answer is None]
-    texts = [_text(finding.answer) for finding in found if finding.answer is not None]
+    read = [finding for finding in found if finding.answer is not None]
+    faults = [finding.fault or "there is no answer" for finding in found if finding.answer is None]
     return PageOut(
         page=page,
-        text="\n".join(joined([text.splitlines() for text in texts])) if texts else None,
-        error="; ".join(fault or "there is no answer" for fault in faults) or None,
+        text="\n".join(joined(_strips(read, _text_lines))) if read else None,
+        error="; ".join(faults) or None,
     )
+
+
+def _strips(
+    found: Sequence[Finding[Answer]], lines: Callable[[Finding[Answer]], Sequence[ItemT]]
+) -> list[Strip[ItemT]]:
+    """Return what each strip of a page gives, with how much of it the one before shows too."""
+    bottoms = [0.0, *(_span(finding)[1] for finding in found)]
+    return [
+        Strip(lines(finding), _shared(bottom, *_span(finding)))
+        for bottom, finding in zip(bottoms, found, strict=False)
+    ]
+
+
+def _span(finding: Finding[Answer]) -> tuple[float, float]:
+    if finding.view is None:
+        return 0.0, 0.0
+    _, top, _, height = finding.view.region
+    return top, top + height
+
+
+def _shared(before: float, top: float, bottom: float) -> float:
+    return max(0.0, before - top) / (bottom - top) if bottom > top else 0.0
+
+
+def _text_lines(finding: Finding[Answer]) -> list[str]:
+    return _text(finding.answer).splitlines() if finding.answer else []
 
 
 def _text(answer: Answer) -> str:
@@ -170,7 +197,7 @@ def _text(answer: Answer) -> str:
 
 
 def _lines(page: int, found: Sequence[Finding[Answer]]) -> list[LineOut]:
-    strips = [list(_strip(page, finding)) for finding in found]
+    strips = _strips(found, lambda finding: list(_strip(page, finding)))
     return joined(strips, key=lambda line: line.text)
 
 
@@ -186,8 +213,12 @@ def _strip(page: int, finding: Finding[Answer]) -> Iterator[LineOut]:
 
 
 def _rows(found: Sequence[Finding[Answer]]) -> list[list[str]]:
-    strips = [finding.answer.rows for finding in found if isinstance(finding.answer, Rows)]
-    return joined(strips, key="\t".join)
+    tables = [finding for finding in found if isinstance(finding.answer, Rows)]
+    return joined(_strips(tables, _table_rows), key="\t".join)
+
+
+def _table_rows(finding: Finding[Answer]) -> list[list[str]]:
+    return finding.answer.rows if isinstance(finding.answer, Rows) else []
 
 
 OCR = Task(
