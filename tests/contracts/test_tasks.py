@@ -17,6 +17,7 @@ from app.domain.generation import ModelRequest
 from app.domain.ports import VisionModel
 from app.main import create_app
 from app.settings import Settings
+from tests.support.documents import FOUR_PAGES, tiff
 from tests.support.drawn import encoded, lettered, place, words
 from tests.support.pictures import b64
 from tests.support.server import serving
@@ -187,6 +188,20 @@ def test_a_documents_page_is_found(service):
     found = run(service, "document-qa", RECEIPT, OTHER, FRUIT, question="How many pears?")
 
     assert (found["answer"], found["page"], found["quote"]) == ("7", 3, "pears: 7")
+
+
+def test_a_pdf_is_read_in_worker_processes(service):
+    read = run(service, "ocr", FOUR_PAGES, pages="4")
+
+    assert [page["page"] for page in read["pages"]] == [4]
+    assert "in of the original language. There is no need" in read["text"]
+
+
+def test_the_page_of_a_tiff_that_answers_is_found(service):
+    document = tiff([lettered("Corner Shop", "Total: 42.10"), lettered("Garden", "pears: 7")])
+    found = run(service, "document-qa", document, question="How many pears?")
+
+    assert (found["answer"], found["page"]) == ("7", 2)
 
 
 def test_the_picture_with_the_word_ranks_first(service):
