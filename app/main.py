@@ -9,13 +9,13 @@ from app import __version__
 from app.api import docs, openapi, ops, problems
 from app.api.deps import State
 from app.api.middleware import BodyLimitMiddleware, DisconnectMiddleware, RequestIdMiddleware
-from app.api.v1 import generate, models, prepare
+from app.api.v1 import generate, models, prepare, tasks
 from app.services.registry import Services
 from app.settings import Settings
 
 OpenServices = Callable[[Settings], AbstractAsyncContextManager[Services]]
 
-ROUTERS = (generate.router, prepare.router, models.router, ops.router)
+ROUTERS = (generate.router, tasks.router, prepare.router, models.router, ops.router)
 
 _DESCRIPTION = """\
 Ask Llama 3.2 11B Vision on Amazon Bedrock about pictures.
@@ -25,6 +25,7 @@ Errors are problem details (RFC 9457) with a stable `code`. Every answer carries
 
 _TAGS = [
     {"name": "generate", "description": "Prompts, with a picture or without."},
+    {"name": "tasks", "description": "Typed answers for what is often asked of pictures."},
     {"name": "images", "description": "What becomes of a picture on its way to the model."},
     {"name": "models", "description": "What is served."},
     {"name": "operations", "description": "For load balancers and operators."},

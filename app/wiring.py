@@ -20,6 +20,7 @@ from app.domain.image import ImageLimits, S3Image, UrlImage
 from app.domain.model import Dialect, ModelIdentity
 from app.domain.ports import ImagePreparer, ImageSource, VisionModel
 from app.services.deadline import Drain
+from app.services.documents.shots import Documents
 from app.services.generation import GenerationService
 from app.services.idempotency import IdempotentAnswers
 from app.services.images.cache import CachedPreparer
@@ -28,6 +29,7 @@ from app.services.preparation import PreparationService
 from app.services.readiness import AllReady
 from app.services.registry import ServedModel, Services, Timing
 from app.services.sources import ImageSources
+from app.services.tasking import TaskService
 from app.services.wrappers.breaking import Breaker, BreakingModel
 from app.services.wrappers.failover import FailoverModel
 from app.services.wrappers.labelled import LabelledModel
@@ -54,17 +56,19 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         open_sources(session, settings) as sources,
     ):
         preparer = remembering(pool, settings)
+        generations = GenerationService(
+            identity=identity,
+            model=model,
+            sources=sources,
+            preparer=preparer,
+            drain=drain,
+            answers=IdempotentAnswers(),
+            sheets=pool,
+        )
         yield Services(
             model=ServedModel(identity, settings.targets),
-            generations=GenerationService(
-                identity=identity,
-                model=model,
-                sources=sources,
-                preparer=preparer,
-                drain=drain,
-                answers=IdempotentAnswers(),
-                sheets=pool,
-            ),
+            generations=generations,
+            tasks=TaskService(generations, Documents(sources, pool, image_limits(settings))),
             preparations=PreparationService(sources, preparer),
             readiness=AllReady((drain, CredentialsCheck(session))),
             timing=timing(settings),

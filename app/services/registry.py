@@ -8,6 +8,7 @@ from app.domain.ports import Readiness
 from app.services.deadline import Drain
 from app.services.generation import GenerationService
 from app.services.preparation import PreparationService
+from app.services.tasking import TaskService
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class Services:
     model: ServedModel
     generations: GenerationService
     preparations: PreparationService
+    tasks: TaskService
     readiness: Readiness
     timing: Timing
     drain: Drain

@@ -11,12 +11,14 @@ import httpx
 from app.domain.ports import Readiness, VisionModel
 from app.main import create_app
 from app.services.deadline import Drain
+from app.services.documents.shots import Documents
 from app.services.generation import GenerationService
 from app.services.idempotency import IdempotentAnswers
 from app.services.preparation import PreparationService
 from app.services.readiness import AllReady
 from app.services.registry import ServedModel, Services
 from app.services.sources import ImageSources
+from app.services.tasking import TaskService
 from app.settings import Settings
 from app.wiring import image_limits, open_model, open_sources, timing
 from tests.support.fakes import FakeReadiness, FakeVisionModel, InlinePreparer
@@ -49,12 +51,15 @@ class Rig:
 
     def _services(self, settings: Settings, sources: ImageSources, model: VisionModel) -> Services:
         drain = Drain()
-        preparer = InlinePreparer(image_limits(settings))
+        limits = image_limits(settings)
+        preparer = InlinePreparer(limits)
+        generations = GenerationService(
+            settings.identity, model, sources, preparer, drain, IdempotentAnswers(), preparer
+        )
         return Services(
             model=ServedModel(settings.identity, settings.targets),
-            generations=GenerationService(
-                settings.identity, model, sources, preparer, drain, IdempotentAnswers(), preparer
-            ),
+            generations=generations,
+            tasks=TaskService(generations, Documents(sources, preparer, limits)),
             preparations=PreparationService(sources, preparer),
             readiness=AllReady((drain, self.readiness)),
             timing=timing(settings),

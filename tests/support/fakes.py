@@ -2,9 +2,10 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from app.domain.errors import ImageSourceNotFoundError, ImageTooLargeError, ServiceError
 from app.domain.generation import (
@@ -27,6 +28,8 @@ from app.domain.image import (
 from app.services.images.naming import named
 from app.services.images.prepare import prepare
 from app.services.images.sheet import ContactSheet, contact_sheet
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -73,6 +76,10 @@ class InlinePreparer:
     async def prepare(self, image: ReceivedImage) -> ImageReport:
         with named(image):
             return await asyncio.to_thread(prepare, image, self.limits)
+
+    async def work(self, function: Callable[..., T], *arguments: object) -> T:
+        # Not in threads: PDFium is not made for several at a time.
+        return function(*arguments)
 
     async def contact_sheet(self, pictures: Sequence[PreparedImage]) -> ContactSheet:
         return await asyncio.to_thread(contact_sheet, pictures, self.limits)
