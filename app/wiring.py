@@ -19,6 +19,7 @@ from app.domain.generation import Target
 from app.domain.image import ImageLimits, S3Image, UrlImage
 from app.domain.model import Dialect, ModelIdentity
 from app.domain.ports import ImagePreparer, ImageSource, VisionModel
+from app.services.admission import AdmittedPreparer, Budget
 from app.services.deadline import Drain
 from app.services.generation import GenerationService
 from app.services.idempotency import IdempotentAnswers
@@ -48,12 +49,13 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     _announce(identity, settings)
     session = aioboto3.Session()
     drain = Drain()
+    room = bytes_in_flight(settings)
     async with (
         open_model(session, settings) as model,
         PooledPreparer(image_limits(settings), workers=settings.image_workers) as pool,
-        open_sources(session, settings) as sources,
+        open_sources(session, settings, room) as sources,
     ):
-        preparer = remembering(pool, settings)
+        preparer = remembering(admitting(pool, settings), settings)
         yield Services(
             model=ServedModel(identity, settings.targets),
             generations=GenerationService(
@@ -69,6 +71,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             readiness=AllReady((drain, CredentialsCheck(session))),
             timing=timing(settings),
             drain=drain,
+            room=room,
         )
 
 
@@ -149,7 +152,7 @@ def _announce(identity: ModelIdentity, settings: Settings) -> None:
 
 @asynccontextmanager
 async def open_sources(
-    session: aioboto3.Session, settings: Settings
+    session: aioboto3.Session, settings: Settings, room: Budget
 ) -> AsyncIterator[ImageSources]:
     """Open what fetches pictures that a request only names."""
     async with AsyncExitStack() as stack:
@@ -157,6 +160,7 @@ async def open_sources(
             settings.max_image_bytes,
             urls=await _urls(stack, settings),
             objects=await _objects(stack, session, settings),
+            room=room,
         )
 
 
@@ -189,6 +193,17 @@ async def _objects(
         timeout=settings.image_source_timeout,
         owner=settings.image_s3_owner,
     )
+
+
+def bytes_in_flight(settings: Settings) -> Budget:
+    """Return the room for bodies and fetched pictures."""
+    return Budget("bytes", settings.max_bytes_in_flight, settings.admission_timeout)
+
+
+def admitting(preparer: ImagePreparer, settings: Settings) -> ImagePreparer:
+    """Bound the pixels that ``preparer`` works on at a time."""
+    pixels = Budget("pixels", settings.max_pixels_in_flight, settings.admission_timeout)
+    return AdmittedPreparer(preparer, image_limits(settings), pixels)
 
 
 def remembering(preparer: ImagePreparer, settings: Settings) -> ImagePreparer:

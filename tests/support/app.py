@@ -10,6 +10,7 @@ import httpx
 
 from app.domain.ports import Readiness, VisionModel
 from app.main import create_app
+from app.services.admission import Budget
 from app.services.deadline import Drain
 from app.services.generation import GenerationService
 from app.services.idempotency import IdempotentAnswers
@@ -18,7 +19,7 @@ from app.services.readiness import AllReady
 from app.services.registry import ServedModel, Services
 from app.services.sources import ImageSources
 from app.settings import Settings
-from app.wiring import image_limits, open_sources, timing
+from app.wiring import bytes_in_flight, image_limits, open_sources, timing
 from tests.support.fakes import FakeReadiness, FakeVisionModel, InlinePreparer
 from tests.support.server import serving
 
@@ -34,13 +35,17 @@ class Rig:
     sources: ImageSources | None = None
     """Instead of those that the settings give."""
 
+    room: Budget = field(init=False)
+    """Bytes in flight, of the application opened last."""
+
     def app(self) -> Any:
         return create_app(self.settings, self._open)
 
     @asynccontextmanager
     async def _open(self, settings: Settings) -> AsyncIterator[Services]:
         drain = Drain()
-        async with open_sources(aioboto3.Session(), settings) as opened:
+        self.room = bytes_in_flight(settings)
+        async with open_sources(aioboto3.Session(), settings, self.room) as opened:
             sources = self.sources or opened
             preparer = InlinePreparer(image_limits(settings))
             yield Services(
@@ -58,6 +63,7 @@ class Rig:
                 readiness=AllReady((drain, self.readiness)),
                 timing=timing(settings),
                 drain=drain,
+                room=self.room,
             )
 
     @contextmanager
