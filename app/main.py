@@ -7,6 +7,7 @@ from fastapi import FastAPI
 
 from app import __version__
 from app.api import docs, openapi, ops, problems
+from app.api.admission import AdmissionMiddleware
 from app.api.deps import State
 from app.api.middleware import BodyLimitMiddleware, DisconnectMiddleware, RequestIdMiddleware
 from app.api.v1 import generate, models, prepare, tasks
@@ -59,6 +60,7 @@ def create_app(settings: Settings, open_services: OpenServices) -> FastAPI:
     openapi.install(app)
     # The last one added is the outermost.
     app.add_middleware(DisconnectMiddleware)
+    app.add_middleware(AdmissionMiddleware, max_bytes=settings.max_body_bytes)
     app.add_middleware(BodyLimitMiddleware, max_bytes=settings.max_body_bytes)
     app.add_middleware(RequestIdMiddleware)
     return app

@@ -19,6 +19,7 @@ from app.domain.generation import Target
 from app.domain.image import ImageLimits, S3Image, UrlImage
 from app.domain.model import Dialect, ModelIdentity
 from app.domain.ports import ImagePreparer, ImageSource, VisionModel
+from app.services.admission import AdmittedPreparer, Budget
 from app.services.deadline import Drain
 from app.services.documents.shots import Documents
 from app.services.generation import GenerationService
@@ -50,12 +51,13 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     _announce(identity, settings)
     session = aioboto3.Session()
     drain = Drain()
+    room = bytes_in_flight(settings)
     async with (
         open_model(session, settings) as model,
         PooledPreparer(image_limits(settings), workers=settings.image_workers) as pool,
-        open_sources(session, settings) as sources,
+        open_sources(session, settings, room) as sources,
     ):
-        preparer = remembering(pool, settings)
+        preparer = remembering(admitting(pool, settings), settings)
         generations = GenerationService(
             identity=identity,
             model=model,
@@ -73,6 +75,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             readiness=AllReady((drain, CredentialsCheck(session))),
             timing=timing(settings),
             drain=drain,
+            room=room,
         )
 
 
@@ -153,7 +156,7 @@ def _announce(identity: ModelIdentity, settings: Settings) -> None:
 
 @asynccontextmanager
 async def open_sources(
-    session: aioboto3.Session, settings: Settings
+    session: aioboto3.Session, settings: Settings, room: Budget
 ) -> AsyncIterator[ImageSources]:
     """Open what fetches pictures that a request only names."""
     async with AsyncExitStack() as stack:
@@ -161,6 +164,7 @@ async def open_sources(
             settings.max_image_bytes,
             urls=await _urls(stack, settings),
             objects=await _objects(stack, session, settings),
+            room=room,
         )
 
 
@@ -193,6 +197,17 @@ async def _objects(
         timeout=settings.image_source_timeout,
         owner=settings.image_s3_owner,
     )
+
+
+def bytes_in_flight(settings: Settings) -> Budget:
+    """Return the room for bodies and fetched pictures."""
+    return Budget("bytes", settings.max_bytes_in_flight, settings.admission_timeout)
+
+
+def admitting(preparer: ImagePreparer, settings: Settings) -> ImagePreparer:
+    """Bound the pixels that ``preparer`` works on at a time."""
+    pixels = Budget("pixels", settings.max_pixels_in_flight, settings.admission_timeout)
+    return AdmittedPreparer(preparer, image_limits(settings), pixels)
 
 
 def remembering(preparer: ImagePreparer, settings: Settings) -> ImagePreparer:

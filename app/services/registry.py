@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from app.domain.generation import Target
 from app.domain.model import ModelIdentity
 from app.domain.ports import Readiness
+from app.services.admission import Budget
 from app.services.deadline import Drain
 from app.services.generation import GenerationService
 from app.services.preparation import PreparationService
@@ -41,3 +42,5 @@ class Services:
     readiness: Readiness
     timing: Timing
     drain: Drain
+    room: Budget
+    """Bytes of bodies and fetched pictures in flight."""

@@ -10,6 +10,7 @@ import httpx
 
 from app.domain.ports import Readiness, VisionModel
 from app.main import create_app
+from app.services.admission import Budget
 from app.services.deadline import Drain
 from app.services.documents.shots import Documents
 from app.services.generation import GenerationService
@@ -20,7 +21,7 @@ from app.services.registry import ServedModel, Services
 from app.services.sources import ImageSources
 from app.services.tasking import TaskService
 from app.settings import Settings
-from app.wiring import image_limits, open_model, open_sources, timing
+from app.wiring import bytes_in_flight, image_limits, open_model, open_sources, timing
 from tests.support.fakes import FakeReadiness, FakeVisionModel, InlinePreparer
 from tests.support.server import serving
 
@@ -37,14 +38,18 @@ class Rig:
     sources: ImageSources | None = None
     """Instead of those that the settings give."""
 
+    room: Budget = field(init=False)
+    """Bytes in flight, of the application opened last."""
+
     def app(self) -> Any:
         return create_app(self.settings, self._open)
 
     @asynccontextmanager
     async def _open(self, settings: Settings) -> AsyncIterator[Services]:
         session = aioboto3.Session()
+        self.room = bytes_in_flight(settings)
         async with (
-            open_sources(session, settings) as sources,
+            open_sources(session, settings, self.room) as sources,
             nullcontext(self.model) if self.model else open_model(session, settings) as model,
         ):
             yield self._services(settings, self.sources or sources, model)
@@ -64,6 +69,7 @@ class Rig:
             readiness=AllReady((drain, self.readiness)),
             timing=timing(settings),
             drain=drain,
+            room=self.room,
         )
 
     @contextmanager

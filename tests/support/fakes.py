@@ -25,6 +25,7 @@ from app.domain.image import (
     S3Image,
     UrlImage,
 )
+from app.services.admission import Budget
 from app.services.images.naming import named
 from app.services.images.prepare import prepare
 from app.services.images.sheet import ContactSheet, contact_sheet
@@ -83,6 +84,11 @@ class InlinePreparer:
 
     async def contact_sheet(self, pictures: Sequence[PreparedImage]) -> ContactSheet:
         return await asyncio.to_thread(contact_sheet, pictures, self.limits)
+
+
+def plenty() -> Budget:
+    """Return room that is never short."""
+    return Budget("bytes", 2**40, 1)
 
 
 @dataclass
