@@ -184,7 +184,8 @@ class _Run:
             async with self.turn:
                 finding = await self._ask(question, position, shot)
             done += 1
-            self.notify(Progress(done, len(questions), finding.page, finding.fault))
+            if len(questions) > 1:
+                self.notify(Progress(done, len(questions), finding.page, finding.fault))
             return finding
 
         async with asyncio.TaskGroup() as group:
