@@ -1,4 +1,4 @@
-"""The command line: ``python -m app serve | dev | openapi``."""
+"""The command line: ``python -m app serve | dev | openapi | tasks``."""
 
 import argparse
 import asyncio
@@ -7,6 +7,7 @@ import sys
 import orjson
 
 from app import dev, telemetry, wiring
+from app.api.v1 import task_docs
 from app.main import create_app
 from app.serving import Server
 from app.settings import Settings, SettingsError, load
@@ -19,9 +20,10 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("serve", help="serve HTTP in front of Amazon Bedrock")
     commands.add_parser("dev", help="serve in front of the emulator, and ask a first question")
     commands.add_parser("openapi", help="print the OpenAPI document")
+    commands.add_parser("tasks", help="print docs/tasks.md")
     command = parser.parse_args(arguments).command
     try:
-        return {"serve": serve, "dev": dev_server, "openapi": openapi}[command]()
+        return COMMANDS[command]()
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 2
@@ -46,6 +48,15 @@ def openapi() -> int:
     document = create_app(Settings.model_construct(), wiring.open_services).openapi()
     sys.stdout.write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode() + "\n")
     return 0
+
+
+def tasks() -> int:
+    """Print the documentation of the vision tasks."""
+    sys.stdout.write(task_docs.document() + "\n")
+    return 0
+
+
+COMMANDS = {"serve": serve, "dev": dev_server, "openapi": openapi, "tasks": tasks}
 
 
 if __name__ == "__main__":

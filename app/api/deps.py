@@ -13,7 +13,6 @@ from app.domain.ports import Readiness
 from app.services.generation import GenerationService
 from app.services.preparation import PreparationService
 from app.services.registry import ServedModel, Services
-from app.services.tasking import TaskService
 
 
 class State(TypedDict):
@@ -37,10 +36,6 @@ async def _generations(found: AllServices) -> GenerationService:
 
 async def _preparations(found: AllServices) -> PreparationService:
     return found.preparations
-
-
-async def _tasks(found: AllServices) -> TaskService:
-    return found.tasks
 
 
 async def _readiness(found: AllServices) -> Readiness:
@@ -93,7 +88,6 @@ async def _terms(
 
 Generations = Annotated[GenerationService, Depends(_generations)]
 Preparations = Annotated[PreparationService, Depends(_preparations)]
-Tasking = Annotated[TaskService, Depends(_tasks)]
 ReadinessCheck = Annotated[Readiness, Depends(_readiness)]
 AskingTerms = Annotated[Terms, Depends(_terms)]
 Model = Annotated[ServedModel, Depends(_model)]
