@@ -1,4 +1,4 @@
-"""The command line: ``python -m app serve | dev | openapi``."""
+"""The command line: ``python -m app serve | dev | openapi | keys``."""
 
 import argparse
 import asyncio
@@ -7,7 +7,7 @@ import sys
 import orjson
 import uvicorn
 
-from app import dev, telemetry, wiring
+from app import dev, keys, telemetry, wiring
 from app.main import create_app
 from app.settings import Settings, SettingsError, load
 
@@ -19,9 +19,12 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("serve", help="serve HTTP in front of Amazon Bedrock")
     commands.add_parser("dev", help="serve in front of the emulator, and ask a first question")
     commands.add_parser("openapi", help="print the OpenAPI document")
-    command = parser.parse_args(arguments).command
+    keys.add_arguments(commands.add_parser("keys", help="create, list or revoke API keys"))
+    given = parser.parse_args(arguments)
+    if given.command == "keys":
+        return keys.run(given)
     try:
-        return {"serve": serve, "dev": dev_server, "openapi": openapi}[command]()
+        return {"serve": serve, "dev": dev_server, "openapi": openapi}[given.command]()
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 2

@@ -4,10 +4,17 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 from app import __version__
-from app.api import docs, ops, problems
+from app.api import access, docs, openapi, ops, problems
+from app.api.access import AccessMiddleware
 from app.api.deps import State
+from app.api.headers import (
+    CORS_ANSWER_HEADERS,
+    CORS_REQUEST_HEADERS,
+    SecurityHeadersMiddleware,
+)
 from app.api.middleware import BodyLimitMiddleware, DisconnectMiddleware, RequestIdMiddleware
 from app.api.v1 import generate, models
 from app.services.registry import Services
@@ -54,8 +61,23 @@ def create_app(settings: Settings, open_services: OpenServices) -> FastAPI:
         app.include_router(router)
     docs.install(app)
     problems.install(app)
+    rules = access.rules(
+        public_docs=settings.public_docs or not settings.authenticates,
+        public_readiness=settings.public_readiness,
+    )
+    openapi.install(app, rules)
     # The last one added is the outermost.
     app.add_middleware(DisconnectMiddleware)
     app.add_middleware(BodyLimitMiddleware, max_bytes=settings.max_body_bytes)
+    app.add_middleware(AccessMiddleware, rules=rules)
+    if settings.allowed_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.allowed_origins,
+            allow_methods=("GET", "POST", "DELETE"),
+            allow_headers=CORS_REQUEST_HEADERS,
+            expose_headers=CORS_ANSWER_HEADERS,
+        )
+    app.add_middleware(SecurityHeadersMiddleware)
     app.add_middleware(RequestIdMiddleware)
     return app

@@ -5,12 +5,16 @@ profile, container or instance role, or a Bedrock API key in AWS_BEARER_TOKEN_BE
 """
 
 import os
+import re
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from dotenv import dotenv_values
-from pydantic import Field, HttpUrl, ValidationError, model_validator
+from pydantic import Field, HttpUrl, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.domain import key
 from app.domain.model import MODELS, Dialect, ModelIdentity, identify
 
 PREFIX = "LLAMA_VISION_"
@@ -34,6 +38,7 @@ class Settings(BaseSettings):
 
     host: Annotated[str, Field(description="Address to listen on.")] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="Port to listen on.")] = 8000
+    workers: Annotated[int, Field(gt=0, description="Processes that serve.")] = 1
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         Field(description="Least severe log lines to write."),
@@ -115,6 +120,72 @@ class Settings(BaseSettings):
             "prepared once. 0 keeps none.",
         ),
     ] = 64 * MIB
+    auth: Annotated[
+        Literal["required", "disabled"],
+        Field(
+            description="`required`: where neither keys nor an OIDC issuer are configured, the "
+            "service listens on loopback only. `disabled`: it listens anywhere and lets everyone "
+            "in; for a trusted network, or behind a gateway that checks callers."
+        ),
+    ] = "required"
+    keys_file: Annotated[
+        Path | None,
+        Field(description="JSON file of API keys; see docs/access.md. Read again as it changes."),
+    ] = None
+    keys_reload: Annotated[
+        Seconds, Field(description="Seconds between two looks at whether the key file changed.")
+    ] = 2
+    keys: Annotated[
+        SecretStr | None,
+        Field(description="API keys as the text of such a file, where there is no file."),
+    ] = None
+    public_docs: Annotated[
+        bool, Field(description="Show `/docs` and `/openapi.json` to anyone.")
+    ] = False
+    public_readiness: Annotated[
+        bool, Field(description="Answer `/readyz` to anyone. `/healthz` always is.")
+    ] = True
+    cors_origins: Annotated[
+        str | None,
+        Field(
+            description="Origins, separated by commas, whose pages may call from a browser: "
+            "`https://app.example.com`. None by default, and `*` is not taken."
+        ),
+    ] = None
+
+    @model_validator(mode="after")
+    def _check_access(self) -> Self:
+        if self.keys_file is not None and self.keys is not None:
+            raise ValueError("keys: is set beside keys_file; give one of them")
+        if self.keys is not None:
+            try:
+                key.parse(self.keys.get_secret_value())
+            except ValueError as error:
+                raise ValueError(f"keys: {error}") from error
+        if not (self.authenticates or self.auth == "disabled" or is_loopback(self.host)):
+            raise ValueError(
+                f"host: is {self.host}, but no API keys and no OIDC issuer are configured. "
+                f"Set {PREFIX}KEYS_FILE (python -m app keys create makes a key), or say "
+                f"{PREFIX}AUTH=disabled to let everyone in"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_origins(self) -> Self:
+        for origin in self.allowed_origins:
+            if not re.fullmatch(r"https?://[^/*?#]+", origin):
+                raise ValueError(f"cors_origins: {origin!r} is not an origin such as https://a.org")
+        return self
+
+    @property
+    def authenticates(self) -> bool:
+        """Whether callers are told apart."""
+        return self.auth == "required" and (self.keys_file is not None or self.keys is not None)
+
+    @property
+    def allowed_origins(self) -> tuple[str, ...]:
+        """Origins for CORS."""
+        return tuple(o for o in (self.cors_origins or "").replace(" ", "").split(",") if o)
 
     @model_validator(mode="after")
     def _check_model(self) -> Self:
@@ -145,6 +216,16 @@ def load() -> Settings:
         raise SettingsError("\n".join(_line(dict(e)) for e in error.errors())) from error
 
 
+def is_loopback(host: str) -> bool:
+    """Tell whether ``host`` is reached from this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def _named() -> set[str]:
     names = {*os.environ, *dotenv_values(".env")}
     return {name.upper() for name in names if name.upper().startswith(PREFIX)}
@@ -159,6 +240,6 @@ def _line(error: dict[str, object]) -> str:
     message = str(error["msg"])
     if isinstance(location, tuple) and location:
         return f"{PREFIX}{str(location[0]).upper()}: {message}"
-    # Raised by _check_model, whose messages start with the field's name.
+    # Raised by a validator of the whole, whose messages start with the field's name.
     name, _, rest = message.removeprefix("Value error, ").partition(": ")
     return f"{PREFIX}{name.upper()}: {rest}"

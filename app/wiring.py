@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 import aioboto3
 import structlog
 
+from app.adapters.access.key_file import open_key_file
 from app.adapters.bedrock.client import Connection, CredentialsCheck, open_client
 from app.adapters.bedrock.converse import ConverseVisionModel
 from app.adapters.bedrock.invoke import InvokeVisionModel
+from app.domain import key
 from app.domain.image import ImageLimits
 from app.domain.model import Dialect, ModelIdentity
-from app.domain.ports import ImagePreparer, VisionModel
+from app.domain.ports import Authenticator, ImagePreparer, VisionModel
+from app.services.access.authentication import FixedKeyring, KeyAuthenticator, OpenAccess
 from app.services.generation import GenerationService
 from app.services.images.cache import CachedPreparer
 from app.services.images.pool import PooledPreparer
@@ -35,6 +38,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     async with (
         open_client(session, connection(settings)) as client,
         open_preparer(settings) as preparer,
+        open_authenticator(settings) as authenticator,
     ):
         yield Services(
             model=ServedModel(identity, settings.region, settings.dialect),
@@ -46,12 +50,27 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             ),
             readiness=CredentialsCheck(session),
             timing=timing(settings),
+            authenticator=authenticator,
         )
 
 
 def timing(settings: Settings) -> Timing:
     """Return how long things may take."""
     return Timing(request=settings.request_timeout, heartbeat=settings.heartbeat)
+
+
+@asynccontextmanager
+async def open_authenticator(settings: Settings) -> AsyncIterator[Authenticator]:
+    """Open what tells callers apart."""
+    if not settings.authenticates:
+        yield OpenAccess()
+    elif settings.keys_file is not None:
+        async with open_key_file(settings.keys_file, settings.keys_reload) as keyring:
+            yield KeyAuthenticator(keyring)
+    else:
+        assert settings.keys is not None
+        records = key.parse(settings.keys.get_secret_value())
+        yield KeyAuthenticator(FixedKeyring({record.id: record for record in records}))
 
 
 def connection(settings: Settings) -> Connection:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from app.domain.access import Caller
 from app.domain.generation import Completion, ModelRequest, StreamPart
 from app.domain.image import ImageReport, ReceivedImage
 
@@ -45,4 +46,15 @@ class Readiness(Protocol):
 
     async def check(self) -> None:
         """Return, or raise NotReadyError, which says what is missing."""
+        ...
+
+
+class Authenticator(Protocol):
+    """Tells who a caller is."""
+
+    async def authenticate(self, credential: str | None) -> Caller:
+        """Return whoever ``credential`` belongs to, or raise an AccessError.
+
+        ``credential`` is a key or token as it was sent, None where none was.
+        """
         ...

@@ -1,9 +1,10 @@
 """The use cases that the API may call."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from app.domain.model import Dialect, ModelIdentity
-from app.domain.ports import Readiness
+from app.domain.ports import Authenticator, Readiness
+from app.services.access.authentication import OpenAccess
 from app.services.generation import GenerationService
 
 
@@ -34,3 +35,4 @@ class Services:
     generations: GenerationService
     readiness: Readiness
     timing: Timing
+    authenticator: Authenticator = field(default_factory=OpenAccess)

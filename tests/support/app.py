@@ -13,7 +13,7 @@ from app.services.generation import GenerationService
 from app.services.registry import ServedModel, Services
 from app.services.sources import ImageSources
 from app.settings import Settings
-from app.wiring import image_limits, timing
+from app.wiring import image_limits, open_authenticator, timing
 from tests.support.fakes import FakeReadiness, FakeVisionModel, InlinePreparer
 from tests.support.server import serving
 
@@ -25,23 +25,27 @@ class Rig:
     model: VisionModel = field(default_factory=FakeVisionModel)
     readiness: Readiness = field(default_factory=FakeReadiness)
     settings: Settings = field(default_factory=lambda: Settings(_env_file=None))
+    more: dict[str, Any] = field(default_factory=dict)
+    """Further fields of Services."""
 
     def app(self) -> Any:
         return create_app(self.settings, self._open)
 
     @asynccontextmanager
     async def _open(self, settings: Settings) -> AsyncIterator[Services]:
-        yield Services(
-            model=ServedModel(settings.identity, settings.region, settings.dialect),
-            generations=GenerationService(
-                settings.identity,
-                self.model,
-                ImageSources(settings.max_image_bytes),
-                InlinePreparer(image_limits(settings)),
-            ),
-            readiness=self.readiness,
-            timing=timing(settings),
-        )
+        async with open_authenticator(settings) as authenticator:
+            yield Services(
+                model=ServedModel(settings.identity, settings.region, settings.dialect),
+                generations=GenerationService(
+                    settings.identity,
+                    self.model,
+                    ImageSources(settings.max_image_bytes),
+                    InlinePreparer(image_limits(settings)),
+                ),
+                readiness=self.readiness,
+                timing=timing(settings),
+                **{"authenticator": authenticator, **self.more},
+            )
 
     @contextmanager
     def client(self) -> Iterator[httpx.Client]:
