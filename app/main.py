@@ -16,13 +16,13 @@ from app.api.headers import (
     SecurityHeadersMiddleware,
 )
 from app.api.middleware import BodyLimitMiddleware, DisconnectMiddleware, RequestIdMiddleware
-from app.api.v1 import generate, models
+from app.api.v1 import estimate, generate, models, usage
 from app.services.registry import Services
 from app.settings import Settings
 
 OpenServices = Callable[[Settings], AbstractAsyncContextManager[Services]]
 
-ROUTERS = (generate.router, models.router, ops.router)
+ROUTERS = (generate.router, estimate.router, models.router, usage.router, ops.router)
 
 _DESCRIPTION = """\
 Ask Llama 3.2 11B Vision on Amazon Bedrock about pictures.

@@ -153,6 +153,35 @@ class Settings(BaseSettings):
         ),
     ] = None
 
+    prices_file: Annotated[
+        Path | None,
+        Field(description="JSON file in place of the service's own price table; docs/metrics.md."),
+    ] = None
+    usage_store: Annotated[
+        Literal["sqlite", "redis", "memory"],
+        Field(description="Where `/v1/usage` is kept. `redis`: for several replicas together."),
+    ] = "sqlite"
+    usage_file: Annotated[
+        Path, Field(description="SQLite file for usage; the workers of one machine share it.")
+    ] = Path("usage.sqlite3")
+    redis_url: Annotated[
+        SecretStr | None,
+        Field(description="Redis, where a setting names it: `redis://:password@host:6379/0`."),
+    ] = None
+    emf_namespace: Annotated[
+        str | None,
+        Field(
+            description="CloudWatch namespace: writes a line in embedded metric format for each "
+            "request that calls the model."
+        ),
+    ] = None
+
+    @model_validator(mode="after")
+    def _check_redis(self) -> Self:
+        if self.usage_store == "redis" and self.redis_url is None:
+            raise ValueError("redis_url: is missing, but usage_store is redis")
+        return self
+
     @model_validator(mode="after")
     def _check_access(self) -> Self:
         if self.keys_file is not None and self.keys is not None:

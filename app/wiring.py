@@ -7,20 +7,22 @@ from typing import TYPE_CHECKING
 import aioboto3
 import structlog
 
-from app.adapters.access.key_file import open_key_file
+from app.adapters.bedrock import tokens
 from app.adapters.bedrock.client import Connection, CredentialsCheck, open_client
 from app.adapters.bedrock.converse import ConverseVisionModel
 from app.adapters.bedrock.invoke import InvokeVisionModel
-from app.domain import key
 from app.domain.image import ImageLimits
 from app.domain.model import Dialect, ModelIdentity
-from app.domain.ports import Authenticator, ImagePreparer, VisionModel
-from app.services.access.authentication import FixedKeyring, KeyAuthenticator, OpenAccess
+from app.domain.ports import ImagePreparer, VisionModel
+from app.operations import open_operations
+from app.services import pricing
+from app.services.estimate import EstimateService
 from app.services.generation import GenerationService
 from app.services.images.cache import CachedPreparer
 from app.services.images.pool import PooledPreparer
 from app.services.registry import ServedModel, Services, Timing
 from app.services.sources import ImageSources
+from app.services.wrappers.metered import MeteredPreparer, MeteredVisionModel
 from app.settings import Settings
 
 if TYPE_CHECKING:
@@ -38,39 +40,30 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     async with (
         open_client(session, connection(settings)) as client,
         open_preparer(settings) as preparer,
-        open_authenticator(settings) as authenticator,
+        open_operations(settings) as operations,
     ):
+        price = pricing.load(settings.prices_file).price(identity)
+        sources = ImageSources(settings.max_image_bytes)
+        metered = MeteredPreparer(preparer)
+        bedrock = vision_model(settings.dialect, client, identity.id)
         yield Services(
             model=ServedModel(identity, settings.region, settings.dialect),
             generations=GenerationService(
                 identity=identity,
-                model=vision_model(settings.dialect, client, identity.id),
-                sources=ImageSources(settings.max_image_bytes),
-                preparer=preparer,
+                model=MeteredVisionModel(bedrock, identity.id, settings.region, price),
+                sources=sources,
+                preparer=metered,
             ),
             readiness=CredentialsCheck(session),
             timing=timing(settings),
-            authenticator=authenticator,
+            estimates=EstimateService(identity, sources, metered, tokens.counter(), price),
+            operations=operations,
         )
 
 
 def timing(settings: Settings) -> Timing:
     """Return how long things may take."""
     return Timing(request=settings.request_timeout, heartbeat=settings.heartbeat)
-
-
-@asynccontextmanager
-async def open_authenticator(settings: Settings) -> AsyncIterator[Authenticator]:
-    """Open what tells callers apart."""
-    if not settings.authenticates:
-        yield OpenAccess()
-    elif settings.keys_file is not None:
-        async with open_key_file(settings.keys_file, settings.keys_reload) as keyring:
-            yield KeyAuthenticator(keyring)
-    else:
-        assert settings.keys is not None
-        records = key.parse(settings.keys.get_secret_value())
-        yield KeyAuthenticator(FixedKeyring({record.id: record for record in records}))
 
 
 def connection(settings: Settings) -> Connection:

@@ -98,7 +98,9 @@ class AccessMiddleware:
             return
         services: Services = scope["state"]["services"]
         try:
-            caller = await services.authenticator.authenticate(credential(Headers(scope=scope)))
+            caller = await services.operations.authenticator.authenticate(
+                credential(Headers(scope=scope))
+            )
             scope["state"]["caller"] = caller
             check_scope(caller, rule)
         except ServiceError as error:

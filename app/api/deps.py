@@ -9,8 +9,11 @@ from typing import Annotated, TypedDict
 from fastapi import Depends, Header, Request
 
 from app.domain.ports import Readiness
+from app.services.estimate import EstimateService
 from app.services.generation import GenerationService
 from app.services.registry import ServedModel, Services
+from app.services.usage import UsageLedger
+from app.telemetry.metrics import Metrics
 
 
 class State(TypedDict):
@@ -40,6 +43,18 @@ async def _model(found: AllServices) -> ServedModel:
     return found.model
 
 
+async def _estimates(found: AllServices) -> EstimateService:
+    return found.estimates
+
+
+async def _ledger(found: AllServices) -> UsageLedger:
+    return found.operations.usage
+
+
+async def _metrics(found: AllServices) -> Metrics:
+    return found.operations.metrics
+
+
 async def _deadline(
     found: AllServices,
     seconds: Annotated[
@@ -60,4 +75,7 @@ Generations = Annotated[GenerationService, Depends(_generations)]
 ReadinessCheck = Annotated[Readiness, Depends(_readiness)]
 Deadline = Annotated[float, Depends(_deadline)]
 """In the event loop's time; see `app.services.deadline`."""
+Estimates = Annotated[EstimateService, Depends(_estimates)]
+Ledger = Annotated[UsageLedger, Depends(_ledger)]
+AllMetrics = Annotated[Metrics, Depends(_metrics)]
 Model = Annotated[ServedModel, Depends(_model)]

@@ -266,6 +266,12 @@ class LimiterUnavailableError(CapacityError):
     code, status, title = "limiter_unavailable", 503, "Rate limiter unavailable"
 
 
+class UsageStoreError(CapacityError):
+    """The usage store can't be reached; answers are given all the same."""
+
+    code, status, title = "usage_store_unavailable", 503, "Usage store unavailable"
+
+
 class InternalError(ServiceError):
     """A fault of this service; the log has its trace under the request's id."""
 

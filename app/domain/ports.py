@@ -4,13 +4,15 @@ Every port's fake is in ``tests/support``; one contract suite runs over the fake
 adapter.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from app.domain.access import Caller
 from app.domain.generation import Completion, ModelRequest, StreamPart
 from app.domain.image import ImageReport, ReceivedImage
+from app.domain.token import TokenCount
+from app.domain.usage import UsageQuery, UsageRow
 
 
 class VisionModel(Protocol):
@@ -57,4 +59,24 @@ class Authenticator(Protocol):
 
         ``credential`` is a key or token as it was sent, None where none was.
         """
+        ...
+
+
+class UsageStore(Protocol):
+    """Keeps usage by day, model, caller and task, for every replica together."""
+
+    async def add(self, rows: Iterable[UsageRow]) -> None:
+        """Add to what is kept, all rows or none, or raise UsageStoreError."""
+        ...
+
+    async def read(self, query: UsageQuery) -> tuple[UsageRow, ...]:
+        """Return the rows asked for, oldest first, or raise UsageStoreError."""
+        ...
+
+
+class TokenCounter(Protocol):
+    """Counts a prompt's tokens without asking the model."""
+
+    async def count(self, request: ModelRequest) -> TokenCount:
+        """Return the tokens of the whole prompt, template and pictures included."""
         ...

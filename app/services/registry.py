@@ -1,11 +1,14 @@
 """The use cases that the API may call."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from app.domain.model import Dialect, ModelIdentity
 from app.domain.ports import Authenticator, Readiness
-from app.services.access.authentication import OpenAccess
+from app.services.estimate import EstimateService
 from app.services.generation import GenerationService
+from app.services.usage import UsageLedger
+from app.telemetry import Sink
+from app.telemetry.metrics import Metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,17 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True)
+class Operations:
+    """What is about callers and operators rather than answers."""
+
+    authenticator: Authenticator
+    usage: UsageLedger
+    metrics: Metrics
+    sinks: tuple[Sink, ...]
+    """Where each finished request's record goes."""
+
+
+@dataclass(frozen=True, slots=True)
 class Services:
     """Every use case, built once in `app.wiring`."""
 
@@ -35,4 +49,5 @@ class Services:
     generations: GenerationService
     readiness: Readiness
     timing: Timing
-    authenticator: Authenticator = field(default_factory=OpenAccess)
+    estimates: EstimateService
+    operations: Operations

@@ -2,18 +2,23 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx
 
+from app.adapters.bedrock import tokens
 from app.domain.ports import Readiness, VisionModel
 from app.main import create_app
+from app.operations import open_operations
+from app.services import pricing
+from app.services.estimate import EstimateService
 from app.services.generation import GenerationService
 from app.services.registry import ServedModel, Services
 from app.services.sources import ImageSources
+from app.services.wrappers.metered import MeteredPreparer, MeteredVisionModel
 from app.settings import Settings
-from app.wiring import image_limits, open_authenticator, timing
+from app.wiring import image_limits, timing
 from tests.support.fakes import FakeReadiness, FakeVisionModel, InlinePreparer
 from tests.support.server import serving
 
@@ -26,25 +31,29 @@ class Rig:
     readiness: Readiness = field(default_factory=FakeReadiness)
     settings: Settings = field(default_factory=lambda: Settings(_env_file=None))
     more: dict[str, Any] = field(default_factory=dict)
-    """Further fields of Services."""
+    """Fields of Operations that are to be other ones."""
 
     def app(self) -> Any:
         return create_app(self.settings, self._open)
 
     @asynccontextmanager
     async def _open(self, settings: Settings) -> AsyncIterator[Services]:
-        async with open_authenticator(settings) as authenticator:
+        identity, sources = settings.identity, ImageSources(settings.max_image_bytes)
+        price = pricing.load(settings.prices_file).price(identity)
+        preparer = MeteredPreparer(InlinePreparer(image_limits(settings)))
+        async with open_operations(settings) as operations:
             yield Services(
                 model=ServedModel(settings.identity, settings.region, settings.dialect),
                 generations=GenerationService(
-                    settings.identity,
-                    self.model,
-                    ImageSources(settings.max_image_bytes),
-                    InlinePreparer(image_limits(settings)),
+                    identity,
+                    MeteredVisionModel(self.model, identity.id, settings.region, price),
+                    sources,
+                    preparer,
                 ),
                 readiness=self.readiness,
                 timing=timing(settings),
-                **{"authenticator": authenticator, **self.more},
+                estimates=EstimateService(identity, sources, preparer, tokens.counter(), price),
+                operations=replace(operations, **self.more),
             )
 
     @contextmanager
