@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from app.adapters.access import key_file
-from app.domain import key
+from app.domain import key, limit
 from app.domain.access import Scope
 from app.settings import PREFIX
 
@@ -59,6 +59,7 @@ def run(given: argparse.Namespace) -> int:
 
 
 def _create(given: argparse.Namespace) -> int:
+    limit.parse(given.limits)
     text, record = key.issue(given.name, given.scope or DEFAULT_SCOPES, given.limits)
     if given.file is None:
         sys.stderr.write(f"No file was given; for {PREFIX}KEYS:\n{key.render([record])}")

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import structlog
 
 from app.adapters.access.key_file import open_key_file
+from app.adapters.stores.rate_limiter import open_limiter
 from app.adapters.stores.usage_memory import MemoryUsage
 from app.adapters.stores.usage_redis import RedisUsage, open_redis
 from app.adapters.stores.usage_sqlite import open_sqlite_usage
@@ -15,6 +16,7 @@ from app.domain import key
 from app.domain.errors import UsageStoreError
 from app.domain.ports import Authenticator, UsageStore
 from app.services.access.authentication import FixedKeyring, KeyAuthenticator, OpenAccess
+from app.services.access.limits import Limits
 from app.services.registry import Operations
 from app.services.usage import open_ledger
 from app.settings import Settings
@@ -32,13 +34,14 @@ async def open_operations(settings: Settings) -> AsyncIterator[Operations]:
     metrics = Metrics()
     async with AsyncExitStack() as stack:
         authenticator = await stack.enter_async_context(open_authenticator(settings))
+        limits = await stack.enter_async_context(open_limits(settings, metrics))
         store = await stack.enter_async_context(open_usage_store(settings))
         usage = await stack.enter_async_context(open_ledger(store, metrics))
         await stack.enter_async_context(_running(metrics))
         sinks: tuple[Sink, ...] = (log_request, metrics, usage)
         if settings.emf_namespace:
             sinks = (*sinks, EmbeddedMetrics(settings.emf_namespace))
-        yield Operations(authenticator, usage, metrics, sinks)
+        yield Operations(authenticator, limits, usage, metrics, sinks)
 
 
 @asynccontextmanager
@@ -53,6 +56,16 @@ async def open_authenticator(settings: Settings) -> AsyncIterator[Authenticator]
         assert settings.keys is not None
         records = key.parse(settings.keys.get_secret_value())
         yield KeyAuthenticator(FixedKeyring({record.id: record for record in records}))
+
+
+@asynccontextmanager
+async def open_limits(settings: Settings, metrics: Metrics) -> AsyncIterator[Limits]:
+    """Open what counts callers' quotas."""
+    shared = settings.redis_url if settings.limits_store == "redis" else None
+    if settings.limits and not shared and settings.workers > 1:
+        log.warning("each worker counts limits on its own", workers=settings.workers)
+    async with open_limiter(shared.get_secret_value() if shared else None) as limiter:
+        yield Limits(limiter, settings.limits, metrics, settings.limits_failure == "open")
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ from dotenv import dotenv_values
 from pydantic import Field, HttpUrl, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from app.domain import key
+from app.domain import key, limit
 from app.domain.model import MODELS, Dialect, ModelIdentity, identify
 
 PREFIX = "LLAMA_VISION_"
@@ -153,6 +153,21 @@ class Settings(BaseSettings):
         ),
     ] = None
 
+    limits: Annotated[
+        dict[str, str],
+        Field(
+            description="What each caller may use, as JSON; see docs/access.md. A key's own limits "
+            "take their place.",
+        ),
+    ] = {}
+    limits_store: Annotated[
+        Literal["memory", "redis"],
+        Field(description="`memory`: each worker counts alone. `redis`: all replicas together."),
+    ] = "memory"
+    limits_failure: Annotated[
+        Literal["open", "closed"],
+        Field(description="Whether calls pass or are refused while Redis is away."),
+    ] = "open"
     prices_file: Annotated[
         Path | None,
         Field(description="JSON file in place of the service's own price table; docs/metrics.md."),
@@ -178,8 +193,18 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _check_redis(self) -> Self:
-        if self.usage_store == "redis" and self.redis_url is None:
-            raise ValueError("redis_url: is missing, but usage_store is redis")
+        stores = {"usage_store": self.usage_store, "limits_store": self.limits_store}
+        for name, store in stores.items():
+            if store == "redis" and self.redis_url is None:
+                raise ValueError(f"redis_url: is missing, but {name} is redis")
+        return self
+
+    @model_validator(mode="after")
+    def _check_limits(self) -> Self:
+        try:
+            limit.parse(self.limits)
+        except ValueError as error:
+            raise ValueError(f"limits: {error}") from error
         return self
 
     @model_validator(mode="after")

@@ -22,6 +22,7 @@ from app.services.images.cache import CachedPreparer
 from app.services.images.pool import PooledPreparer
 from app.services.registry import ServedModel, Services, Timing
 from app.services.sources import ImageSources
+from app.services.wrappers.limited import LimitedVisionModel
 from app.services.wrappers.metered import MeteredPreparer, MeteredVisionModel
 from app.settings import Settings
 
@@ -45,18 +46,21 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         price = pricing.load(settings.prices_file).price(identity)
         sources = ImageSources(settings.max_image_bytes)
         metered = MeteredPreparer(preparer)
+        counter = tokens.counter()
         bedrock = vision_model(settings.dialect, client, identity.id)
+        model = MeteredVisionModel(bedrock, identity.id, settings.region, price)
+        limited = LimitedVisionModel(model, operations.limits, counter, price)
         yield Services(
             model=ServedModel(identity, settings.region, settings.dialect),
             generations=GenerationService(
                 identity=identity,
-                model=MeteredVisionModel(bedrock, identity.id, settings.region, price),
+                model=limited,
                 sources=sources,
                 preparer=metered,
             ),
             readiness=CredentialsCheck(session),
             timing=timing(settings),
-            estimates=EstimateService(identity, sources, metered, tokens.counter(), price),
+            estimates=EstimateService(identity, sources, metered, counter, price),
             operations=operations,
         )
 

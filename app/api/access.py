@@ -11,8 +11,8 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as AsgiScope
 
-from app.api import problems
-from app.domain.access import Call, Caller, Scope, enter_call
+from app.api import problems, rate_limit
+from app.domain.access import Call, Caller, Resource, Scope, enter_call
 from app.domain.errors import ScopeMissingError, ServiceError
 from app.services.registry import Services
 
@@ -103,8 +103,10 @@ class AccessMiddleware:
             )
             scope["state"]["caller"] = caller
             check_scope(caller, rule)
+            call = Call(caller, rule.scope)
+            standings = await services.operations.limits.take(call, Resource.REQUESTS, 1)
         except ServiceError as error:
             await problems.refuse(error, scope, receive, send)
             return
-        enter_call(Call(caller, rule.scope))
-        await self.app(scope, receive, send)
+        enter_call(call)
+        await self.app(scope, receive, rate_limit.announcing(send, standings))

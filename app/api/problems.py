@@ -12,8 +12,9 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
+from app.api import rate_limit
 from app.domain import errors
-from app.domain.errors import AccessError, FieldError, ServiceError
+from app.domain.errors import AccessError, FieldError, RateLimitedError, ServiceError
 
 MEDIA_TYPE = "application/problem+json"
 # As RFC 6750 has it for bearer tokens.
@@ -61,6 +62,8 @@ def response(error: ServiceError, request_id: str) -> Response:
     headers = {}
     if error.retry_after is not None:
         headers["Retry-After"] = str(max(1, ceil(error.retry_after)))
+    if isinstance(error, RateLimitedError):
+        headers |= rate_limit.headers(error.standings)
     if isinstance(error, AccessError) and error.status in CHALLENGES:
         headers["WWW-Authenticate"] = CHALLENGES[error.status]
     return Response(

@@ -15,7 +15,10 @@ is up to `app.api`.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from app.domain.limit import Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +161,18 @@ class RateLimitedError(AccessError):
     """The caller used up one of its limits, which the detail names."""
 
     code, status, title, retryable = "rate_limited", 429, "Rate limited", True
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        errors: tuple[FieldError, ...] = (),
+        retry_after: float | None = None,
+        standings: "tuple[Standing, ...]" = (),
+    ) -> None:
+        super().__init__(detail, errors=errors, retry_after=retry_after)
+        self.standings = standings
+        """The quota that was used up."""
 
 
 # --- a picture is at fault --------------------------------------------------------------

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
+from app.domain import limit
 from app.domain.access import Caller, Scope
 
 _KEY = re.compile(r"lvk_(?P<id>[0-9a-f]{12})_(?P<secret>[A-Za-z0-9_-]{43})")
@@ -109,6 +110,10 @@ def _record(position: int, entry: Any) -> KeyRecord:  # noqa: ANN401 - whatever 
         raise ValueError(f"entry {position}: hash is not sha256$<salt>$<digest>")
     if not isinstance(record.limits, dict):
         raise ValueError(f"entry {position}: limits is not an object")
+    try:
+        limit.parse(record.limits)
+    except ValueError as error:
+        raise ValueError(f"entry {position}: limits.{error}") from error
     return record
 
 

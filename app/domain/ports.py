@@ -11,6 +11,7 @@ from typing import Protocol
 from app.domain.access import Caller
 from app.domain.generation import Completion, ModelRequest, StreamPart
 from app.domain.image import ImageReport, ReceivedImage
+from app.domain.limit import Quota, Standing
 from app.domain.token import TokenCount
 from app.domain.usage import UsageQuery, UsageRow
 
@@ -79,4 +80,21 @@ class TokenCounter(Protocol):
 
     async def count(self, request: ModelRequest) -> TokenCount:
         """Return the tokens of the whole prompt, template and pictures included."""
+        ...
+
+
+class RateLimiter(Protocol):
+    """Counts what callers use of their quotas, for every replica together or for one process."""
+
+    async def take(
+        self, holder: str, quotas: tuple[Quota, ...], amount: int
+    ) -> tuple[Standing, ...]:
+        """Take ``amount`` of every quota and return what is left, or take of none.
+
+        Raises RateLimitedError, which names the quota, or LimiterUnavailableError.
+        """
+        ...
+
+    async def settle(self, holder: str, quotas: tuple[Quota, ...], difference: int) -> None:
+        """Count ``difference`` more, or less where negative, or raise LimiterUnavailableError."""
         ...

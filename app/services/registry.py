@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from app.domain.model import Dialect, ModelIdentity
 from app.domain.ports import Authenticator, Readiness
+from app.services.access.limits import Limits
 from app.services.estimate import EstimateService
 from app.services.generation import GenerationService
 from app.services.usage import UsageLedger
@@ -35,6 +36,7 @@ class Operations:
     """What is about callers and operators rather than answers."""
 
     authenticator: Authenticator
+    limits: Limits
     usage: UsageLedger
     metrics: Metrics
     sinks: tuple[Sink, ...]

@@ -16,6 +16,7 @@ from app.services.estimate import EstimateService
 from app.services.generation import GenerationService
 from app.services.registry import ServedModel, Services
 from app.services.sources import ImageSources
+from app.services.wrappers.limited import LimitedVisionModel
 from app.services.wrappers.metered import MeteredPreparer, MeteredVisionModel
 from app.settings import Settings
 from app.wiring import image_limits, timing
@@ -41,18 +42,20 @@ class Rig:
         identity, sources = settings.identity, ImageSources(settings.max_image_bytes)
         price = pricing.load(settings.prices_file).price(identity)
         preparer = MeteredPreparer(InlinePreparer(image_limits(settings)))
+        model = MeteredVisionModel(self.model, identity.id, settings.region, price)
+        counter = tokens.counter()
         async with open_operations(settings) as operations:
             yield Services(
                 model=ServedModel(settings.identity, settings.region, settings.dialect),
                 generations=GenerationService(
                     identity,
-                    MeteredVisionModel(self.model, identity.id, settings.region, price),
+                    LimitedVisionModel(model, operations.limits, counter, price),
                     sources,
                     preparer,
                 ),
                 readiness=self.readiness,
                 timing=timing(settings),
-                estimates=EstimateService(identity, sources, preparer, tokens.counter(), price),
+                estimates=EstimateService(identity, sources, preparer, counter, price),
                 operations=replace(operations, **self.more),
             )
 
