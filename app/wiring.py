@@ -22,8 +22,8 @@ from app.services.images.cache import CachedPreparer
 from app.services.images.pool import PooledPreparer
 from app.services.registry import ServedModel, Services, Timing
 from app.services.sources import ImageSources
-from app.services.wrappers.limited import LimitedVisionModel
 from app.services.wrappers.metered import MeteredPreparer, MeteredVisionModel
+from app.services.wrappers.rationed import RationedModel
 from app.settings import Settings
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         counter = tokens.counter()
         bedrock = vision_model(settings.dialect, client, identity.id)
         model = MeteredVisionModel(bedrock, identity.id, settings.region, price)
-        limited = LimitedVisionModel(model, operations.limits, counter, price)
+        limited = RationedModel(model, operations.limits, counter, price)
         yield Services(
             model=ServedModel(identity, settings.region, settings.dialect),
             generations=GenerationService(

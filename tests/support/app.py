@@ -16,8 +16,8 @@ from app.services.estimate import EstimateService
 from app.services.generation import GenerationService
 from app.services.registry import ServedModel, Services
 from app.services.sources import ImageSources
-from app.services.wrappers.limited import LimitedVisionModel
 from app.services.wrappers.metered import MeteredPreparer, MeteredVisionModel
+from app.services.wrappers.rationed import RationedModel
 from app.settings import Settings
 from app.wiring import image_limits, timing
 from tests.support.fakes import FakeReadiness, FakeVisionModel, InlinePreparer
@@ -49,7 +49,7 @@ class Rig:
                 model=ServedModel(settings.identity, settings.region, settings.dialect),
                 generations=GenerationService(
                     identity,
-                    LimitedVisionModel(model, operations.limits, counter, price),
+                    RationedModel(model, operations.limits, counter, price),
                     sources,
                     preparer,
                 ),

@@ -61,7 +61,7 @@ class Reservation:
 
 
 @dataclass(frozen=True, slots=True)
-class LimitedVisionModel:
+class RationedModel:
     """Refuses with RateLimitedError what is over the caller's quotas. Stands above retries."""
 
     inner: VisionModel
