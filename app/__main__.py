@@ -2,20 +2,14 @@
 
 import argparse
 import asyncio
-import os
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import orjson
-import uvicorn
-from fastapi import FastAPI
 
-from app import dev, keys, telemetry, wiring
+from app import dev, keys, telemetry, wiring, workers
 from app.main import create_app
+from app.serving import Server
 from app.settings import Settings, SettingsError, load
-from app.telemetry.metrics import MULTIPROCESS
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -40,43 +34,11 @@ def serve() -> int:
     """Serve until SIGTERM or SIGINT."""
     settings = load()
     telemetry.configure(settings.log_level)
-    with metrics_folder(settings.workers):
-        _serve(settings)
-    return 0
-
-
-def _serve(settings: Settings) -> None:
-    uvicorn.run(
-        "app.__main__:application",
-        factory=True,
-        workers=settings.workers,
-        host=settings.host,
-        port=settings.port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        loop="uvloop",
-        http="httptools",
-    )
-
-
-def application() -> FastAPI:
-    """Return the application as a worker process serves it."""
-    settings = load()
-    telemetry.configure(settings.log_level)
-    return create_app(settings, wiring.open_services)
-
-
-@contextmanager
-def metrics_folder(workers: int) -> Iterator[None]:
-    """Give several workers a folder to put their numbers together in; see app.telemetry."""
-    # Prometheus's client reads the variable itself, when it is imported: in the workers.
-    if workers == 1 or os.environ.get(MULTIPROCESS):
-        yield
-        return
-    with tempfile.TemporaryDirectory(prefix="llama-vision-metrics-") as folder:
-        os.environ[MULTIPROCESS] = folder
-        yield
+    if settings.workers > 1:
+        return workers.run(settings)
+    server = Server(create_app(settings, wiring.open_services), settings)
+    server.run()
+    return 0 if server.started else 1
 
 
 def dev_server() -> int:

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from app import __version__
-from app.api import access, docs, ops, problems, security
+from app.api import access, docs, openapi, ops, problems, security
 from app.api.access import AccessMiddleware
 from app.api.deps import State
 from app.api.headers import (
@@ -65,6 +65,7 @@ def create_app(settings: Settings, open_services: OpenServices) -> FastAPI:
         public_docs=settings.public_docs or not settings.authenticates,
         public_readiness=settings.public_readiness,
     )
+    openapi.install(app)
     security.install(app, rules)
     # The last one added is the outermost.
     app.add_middleware(DisconnectMiddleware)

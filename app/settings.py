@@ -11,11 +11,20 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from dotenv import dotenv_values
-from pydantic import Field, HttpUrl, SecretStr, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    HttpUrl,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.domain import key, limit
-from app.domain.model import MODELS, Dialect, ModelIdentity, identify
+from app.domain.generation import Target
+from app.domain.model import ALIASES, MODELS, Dialect, ModelIdentity, identify
 
 PREFIX = "LLAMA_VISION_"
 
@@ -23,6 +32,16 @@ MIB = 1024 * 1024
 
 Bytes = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0)]
+
+
+class Fallback(BaseModel):
+    """A further target."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+    region: str | None = None
+    model_id: str | None = None
+    dialect: Dialect | None = None
 
 
 class SettingsError(Exception):
@@ -83,9 +102,28 @@ class Settings(BaseSettings):
             "than the longest answer takes: a call given up is billed all the same."
         ),
     ] = 120
-    max_connections: Annotated[
-        int, Field(gt=0, description="Connections to Bedrock. A stream holds one throughout.")
+    fallbacks: Annotated[
+        tuple[Fallback, ...],
+        Field(
+            description="Further targets, tried in order when the first is throttled, ended or "
+            'failing. JSON: `[{"region": "us-east-1", "model_id": "…", "dialect": "converse"}]`. '
+            "What a fallback leaves out it has from the first."
+        ),
+    ] = ()
+    max_concurrency: Annotated[
+        int,
+        Field(gt=0, description="Calls to one target at a time. A stream is one throughout."),
     ] = 64
+    max_waiting: Annotated[
+        int, Field(ge=0, description="Requests in line for a target; callers take turns.")
+    ] = 256
+    max_wait: Annotated[Seconds, Field(description="Seconds in line for a target, at most.")] = 10
+    breaker_threshold: Annotated[
+        int, Field(gt=0, description="Failures in a row after which a target is left alone.")
+    ] = 5
+    breaker_reset: Annotated[
+        Seconds, Field(description="Seconds that a failing target is left alone.")
+    ] = 15
 
     request_timeout: Annotated[
         Seconds,
@@ -94,6 +132,21 @@ class Settings(BaseSettings):
             "attempts included. A caller can ask for fewer with `X-Request-Timeout`."
         ),
     ] = 300
+    shutdown_delay: Annotated[
+        float,
+        Field(
+            ge=0,
+            description="Seconds from SIGTERM, when readiness fails, to when no new connection is "
+            "taken: the time a load balancer needs to notice.",
+        ),
+    ] = 0
+    shutdown_grace: Annotated[
+        Seconds,
+        Field(
+            description="Seconds that running requests are given to finish after that. Streams "
+            "still open then get their terminal `error`."
+        ),
+    ] = 30
     heartbeat: Annotated[
         Seconds,
         Field(description="Seconds of silence in a stream before a comment keeps it open."),
@@ -251,12 +304,36 @@ class Settings(BaseSettings):
             raise ValueError(f"model_id: {error}") from error
         if identity.region not in (None, self.region):
             raise ValueError(f"region: is {self.region}, but model_id is in {identity.region}")
+        self._check_fallbacks()
         return self
+
+    def _check_fallbacks(self) -> None:
+        for target in self.targets[1:]:
+            try:
+                region = identify(target.model_id, self.base_model).region
+            except ValueError as error:
+                raise ValueError(f"fallbacks: {error}") from error
+            if region not in (None, target.region):
+                raise ValueError(f"fallbacks: {target.model_id} is not in {target.region}")
 
     @property
     def identity(self) -> ModelIdentity:
         """The configured model."""
         return identify(self.model_id, self.base_model)
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """The configured target and its fallbacks, in order."""
+        first = Target(self.region, self.identity.id, self.dialect)
+        return (first, *(self._target(fallback) for fallback in self.fallbacks))
+
+    def _target(self, fallback: Fallback) -> Target:
+        configured = fallback.model_id or self.model_id
+        return Target(
+            fallback.region or self.region,
+            ALIASES.get(configured, configured),
+            fallback.dialect or self.dialect,
+        )
 
 
 def load() -> Settings:

@@ -8,6 +8,8 @@ from typing import Annotated, TypedDict
 
 from fastapi import Depends, Header, Request
 
+from app.domain.access import ANONYMOUS, current_call
+from app.domain.generation import Terms
 from app.domain.ports import Readiness
 from app.services.estimate import EstimateService
 from app.services.generation import GenerationService
@@ -55,7 +57,8 @@ async def _metrics(found: AllServices) -> Metrics:
     return found.operations.metrics
 
 
-async def _deadline(
+async def _terms(
+    request: Request,
     found: AllServices,
     seconds: Annotated[
         float | None,
@@ -66,16 +69,41 @@ async def _deadline(
             "service's own deadline.",
         ),
     ] = None,
-) -> float:
+    second_bill: Annotated[
+        bool,
+        Header(
+            alias="X-Allow-Second-Bill",
+            description="Try again also where the first call may have been billed: after a read "
+            "timeout or a broken connection.",
+        ),
+    ] = False,
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            alias="Idempotency-Key",
+            min_length=1,
+            max_length=255,
+            description="Requests with the same key and body share one call of the model and its "
+            "answer, for ten minutes. A stream then carries its text in one piece.",
+        ),
+    ] = None,
+) -> Terms:
     allowed = found.timing.request
-    return asyncio.get_running_loop().time() + min(allowed, seconds or allowed)
+    caller = current_call().caller
+    # Where callers are not told apart, their addresses are.
+    address = request.client.host if request.client else ""
+    return Terms(
+        caller=address if caller is ANONYMOUS else caller.id,
+        deadline=asyncio.get_running_loop().time() + min(allowed, seconds or allowed),
+        second_bill=second_bill,
+        idempotency_key=idempotency_key,
+    )
 
 
 Generations = Annotated[GenerationService, Depends(_generations)]
 ReadinessCheck = Annotated[Readiness, Depends(_readiness)]
-Deadline = Annotated[float, Depends(_deadline)]
-"""In the event loop's time; see `app.services.deadline`."""
 Estimates = Annotated[EstimateService, Depends(_estimates)]
 Ledger = Annotated[UsageLedger, Depends(_ledger)]
 AllMetrics = Annotated[Metrics, Depends(_metrics)]
+AskingTerms = Annotated[Terms, Depends(_terms)]
 Model = Annotated[ServedModel, Depends(_model)]

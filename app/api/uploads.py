@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field, WithJsonSchema, model_validator
 
 from app.api.v1.schemas import GenerationOptions
 from app.domain.errors import UnsupportedContentTypeError
-from app.domain.generation import GenerationRequest
+from app.domain.generation import GenerationRequest, Terms
 from app.domain.image import ReceivedImage
 
 # Swagger UI offers a file chooser for this form of the schema only.
@@ -36,10 +36,10 @@ class GenerateForm(GenerationOptions):
         """Take a field that a browser sent empty for one that was not sent."""
         return {name: value for name, value in values.items() if value not in ("", [""])}
 
-    async def to_request(self, deadline: float) -> GenerationRequest:
-        """Return the domain's request, to be answered by ``deadline`` (loop time)."""
+    async def to_request(self, terms: Terms) -> GenerationRequest:
+        """Return the domain's request."""
         images = [
             ReceivedImage(await file.read(), file.content_type, f"images.{i}")
             for i, file in enumerate(self.images)
         ]
-        return self.request(tuple(images), deadline)
+        return self.request(tuple(images), terms)

@@ -257,6 +257,24 @@ class CapacityError(ServiceError):
     retryable = True
 
 
+class OverloadedError(CapacityError):
+    """Too many requests are waiting for the model, or this one waited too long for its turn."""
+
+    code, status, title = "service_overloaded", 503, "Service overloaded"
+
+
+class ShuttingDownError(CapacityError):
+    """The service is being stopped and could not finish the answer in its grace time."""
+
+    code, status, title = "shutting_down", 503, "Service is shutting down"
+
+
+class IdempotencyConflictError(RequestError):
+    """The Idempotency-Key was used for another request."""
+
+    code, status, title = "idempotency_conflict", 422, "Idempotency-Key used for another request"
+
+
 class NotReadyError(CapacityError):
     """The service can't serve requests yet, or no longer."""
 
@@ -387,9 +405,21 @@ class UpstreamUnavailableError(UpstreamError):
 
 
 class UpstreamUnreachableError(UpstreamError):
-    """No connection to Bedrock could be made, or it broke before an answer began."""
+    """No connection to Bedrock could be made; nothing was sent."""
 
     code, status, title, retryable = "upstream_unreachable", 502, "Upstream unreachable", True
+
+
+class UpstreamDisconnectedError(UpstreamError):
+    """The connection to Bedrock broke after the call was sent. It may have been billed."""
+
+    code, status, title, retryable = "upstream_disconnected", 502, "Upstream disconnected", True
+
+
+class CircuitOpenError(UpstreamError):
+    """The target failed repeatedly and is left alone for a while."""
+
+    code, status, title, retryable = "upstream_circuit_open", 503, "Upstream left alone", True
 
 
 class UpstreamTimeoutError(UpstreamError):

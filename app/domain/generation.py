@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 from app.domain.cost import Cost
 from app.domain.errors import ServiceError
 from app.domain.image import Base64Image, Caveat, ImageReport, PreparedImage, ReceivedImage
-from app.domain.model import Language
+from app.domain.model import Dialect, Language
 
 ImageInput = ReceivedImage | Base64Image
 """A picture as a caller may give it."""
@@ -45,6 +45,20 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
+class Terms:
+    """On whose behalf and on what terms a request is answered."""
+
+    caller: str = ""
+    """Who asks; nobody's burst may starve the others."""
+    deadline: float = math.inf
+    """When the answer is worth nothing any more, in the event loop's time (seconds)."""
+    second_bill: bool = False
+    """A call that may have been billed already may be made again."""
+    idempotency_key: str | None = None
+    """Requests of one caller with the same key and content share one answer."""
+
+
+@dataclass(frozen=True, slots=True)
 class GenerationRequest:
     """What a caller asks for."""
 
@@ -55,8 +69,7 @@ class GenerationRequest:
     language: Language | None = None
     raw_prompt: bool = False
     """The single turn's text is a finished Llama prompt, sent exactly as written."""
-    deadline: float = math.inf
-    """When the answer is worth nothing any more, in the event loop's time (seconds)."""
+    terms: Terms = field(default_factory=Terms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +80,19 @@ class ModelRequest:
     system: str | None = None
     sampling: Sampling = field(default_factory=Sampling)
     raw_prompt: bool = False
-    deadline: float = math.inf
+    terms: Terms = field(default_factory=Terms)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One way to reach the model."""
+
+    region: str
+    model_id: str
+    dialect: Dialect
+
+    def __str__(self) -> str:
+        return f"{self.region}/{self.model_id}/{self.dialect}"
 
 
 class StopReason(StrEnum):
@@ -108,6 +133,8 @@ class Completion:
     """As Bedrock spelled it."""
     latency_ms: int | None = None
     """The model's own time as Bedrock reports it."""
+    target: Target | None = None
+    """Which of the configured targets answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +154,7 @@ class Finish:
     stop_reason: StopReason
     stop_reason_raw: str | None
     latency_ms: int | None = None
+    target: Target | None = None
 
 
 StreamPart = Delta | Finish

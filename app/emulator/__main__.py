@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -38,35 +38,49 @@ _SWITCHES = (
 _FALSE = ("", "0", "false", "no", "off")
 
 
-def parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
-    """Return the parser; a flag's default is its ``EMULATOR_...`` variable, if set."""
+def parser() -> argparse.ArgumentParser:
+    """Return the parser; a flag that was not given is None."""
     made = argparse.ArgumentParser(
         prog="python -m app.emulator",
         description="A stand-in for Amazon Bedrock that serves Llama 3.2 Vision on its wire.",
         epilog="Each flag has an environment variable: --fixed-answer is EMULATOR_FIXED_ANSWER.",
     )
     for flag, meaning, more in _FLAGS:
-        made.add_argument(f"--{flag}", help=meaning, **more)
-    for flag, meaning, default in _SWITCHES:
-        made.add_argument(
-            f"--{flag}", help=meaning, default=default, action=argparse.BooleanOptionalAction
-        )
-    made.set_defaults(**dict(_environment(environment)))
+        made.add_argument(f"--{flag}", help=meaning, **{**more, "default": None})
+    for flag, meaning, _ in _SWITCHES:
+        made.add_argument(f"--{flag}", help=meaning, action=argparse.BooleanOptionalAction)
     return made
 
 
-def _environment(environment: Mapping[str, str]) -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
+def parsed(arguments: Sequence[str] | None, environment: Mapping[str, str]) -> argparse.Namespace:
+    """Return the value of every flag: as given, else from its variable, else its default."""
+    made = parser()
+    # The variables are read as flags of their own, so that they are checked alike.
+    variables = made.parse_args(list(_as_flags(environment)))
+    given = made.parse_args(arguments)
+    defaults = {flag: more.get("default") for flag, _, more in _FLAGS}
+    defaults.update({flag: default for flag, _, default in _SWITCHES})
+    for flag, default in defaults.items():
+        name = flag.replace("-", "_")
+        values = (getattr(given, name), getattr(variables, name), default)
+        setattr(given, name, next((value for value in values if value is not None), None))
+    return given
+
+
+def _as_flags(environment: Mapping[str, str]) -> Iterator[str]:
     for flag, _, more in _FLAGS:
-        value = environment.get(_PREFIX + flag.upper().replace("-", "_"))
+        value = environment.get(_variable(flag))
         if value is not None:
-            repeated = more.get("action") == "append"
-            found.append((flag.replace("-", "_"), value.split() if repeated else value))
+            for part in value.split() if more.get("action") == "append" else [value]:
+                yield f"--{flag}={part}"
     for flag, _, _ in _SWITCHES:
-        value = environment.get(_PREFIX + flag.upper().replace("-", "_"))
+        value = environment.get(_variable(flag))
         if value is not None:
-            found.append((flag.replace("-", "_"), value.lower() not in _FALSE))
-    return found
+            yield f"--no-{flag}" if value.lower() in _FALSE else f"--{flag}"
+
+
+def _variable(flag: str) -> str:
+    return _PREFIX + flag.upper().replace("-", "_")
 
 
 def config_of(given: argparse.Namespace) -> EmulatorConfig:
@@ -84,7 +98,7 @@ def config_of(given: argparse.Namespace) -> EmulatorConfig:
         fixed_answer=given.fixed_answer,
         allow_bare_model_id=given.allow_bare_model_id,
         end_of_life={
-            model: date.fromisoformat(day)
+            model: _day(day)
             for model, day in _pairs(given.end_of_life, "=", "--end-of-life").items()
         },
         faults=tuple(given.fault or ()),
@@ -98,10 +112,17 @@ def config_of(given: argparse.Namespace) -> EmulatorConfig:
 
 
 def _pairs(values: Sequence[str] | None, separator: str, flag: str) -> dict[str, str]:
-    split = [value.rpartition(separator) for value in values or ()]
-    if not all(name for name, _, _ in split):
+    split = [value.partition(separator) for value in values or ()]
+    if not all(name and found for name, found, _ in split):
         raise ValueError(f"{flag} wants two parts with {separator!r} between them")
     return {name: value for name, _, value in split}
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"--end-of-life wants a date as YYYY-MM-DD, not {text!r}") from None
 
 
 def _guardrails(values: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -111,12 +132,11 @@ def _guardrails(values: Sequence[str]) -> dict[str, tuple[str, ...]]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Serve until told to stop."""
-    made = parser(os.environ)
-    given = made.parse_args(arguments)
+    given = parsed(arguments, os.environ)
     try:
         config = config_of(given)
     except ValueError as error:
-        made.error(str(error))
+        parser().error(str(error))
     uvicorn.run(
         create_emulator(config),
         host=given.host,

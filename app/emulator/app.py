@@ -1,6 +1,7 @@
 """The emulator as an ASGI application: one port for the runtime, the control plane and itself."""
 
 import logging
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
@@ -92,7 +93,8 @@ class Emulator:
             await exchange.left()
 
     async def _route(self, exchange: Exchange, request: Request, entry: Entry) -> None:
-        self._gate.admit(request)
+        admit = partial(self._gate.admit, request)
+        await self._mind.in_thread(admit, size=len(request.body))
         parts = [part.decode("latin-1") for part in request.path.split(b"/")[1:]]
         match request.method, parts:
             case "POST", ["model", model, name] if name in OPERATIONS:
@@ -105,7 +107,9 @@ class Emulator:
                 entry.operation = "ApplyGuardrail"
                 self._refuse_if_planned(entry.operation)
                 found = guardrail.found(self._config.guardrails, unquote(identifier), version)
-                await self._reply(exchange, entry, guardrail.apply(found, request.body))
+                judge = partial(guardrail.apply, found, request.body)
+                body = await self._mind.in_thread(judge, size=len(request.body))
+                await self._reply(exchange, entry, body)
             case "GET", [*rest]:
                 await self._answer_control(exchange, request, rest, entry)
             case _:

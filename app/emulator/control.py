@@ -85,8 +85,8 @@ class ControlPlane:
     def _profile(self, model: FoundationModel) -> dict[str, Any]:
         region, account = self.config.region, self.config.account
         return {
-            "inferenceProfileName": f"US Meta {model.name}",
-            "description": f"Routes requests to {model.name} in {', '.join(model.regions)}.",
+            "inferenceProfileName": f"US Meta {model.name.replace('.', ' ')}",
+            "description": f"Routes requests to {model.name} in {' '.join(model.regions)}.",
             "createdAt": _instant(_RELEASED),
             "updatedAt": _instant(_RELEASED),
             "inferenceProfileArn": (

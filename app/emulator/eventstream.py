@@ -16,6 +16,7 @@ from app.emulator.errors import AwsError
 CONTENT_TYPE = b"application/vnd.amazon.eventstream"
 _STRING = 7
 _FRAME_OVERHEAD = 16
+_PADDING = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
 
 def _header(name: str, value: str) -> bytes:
@@ -65,13 +66,19 @@ _EVENT_HEADERS = {
 
 def event(event_type: str, payload: dict[str, Any]) -> bytes:
     """Return the frame of one event of a Converse stream."""
-    return frame(_EVENT_HEADERS[event_type], orjson.dumps(payload))
+    return frame(_EVENT_HEADERS[event_type], orjson.dumps({**payload, "p": _padding(payload)}))
 
 
 def chunk(body: dict[str, Any]) -> bytes:
     """Return the frame of one chunk of an InvokeModel stream: the body in base64, in JSON."""
     encoded = b2a_base64(orjson.dumps(body), newline=False)
-    return frame(_EVENT_HEADERS["chunk"], b'{"bytes":"' + encoded + b'"}')
+    payload = b'{"bytes":"' + encoded + b'","p":"' + _padding(body).encode() + b'"}'
+    return frame(_EVENT_HEADERS["chunk"], payload)
+
+
+def _padding(payload: dict[str, Any]) -> str:
+    # Bedrock pads its events, so that their length does not betray the text; clients skip it.
+    return _PADDING[: 1 + len(str(payload)) % len(_PADDING)]
 
 
 def exception(error: AwsError) -> bytes:

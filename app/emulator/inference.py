@@ -21,9 +21,6 @@ from app.emulator.mind import Mind
 from app.emulator.rehearsal import Plan, Rehearsal
 from app.emulator.replies import JSON, metrics, ms_since, request_id
 
-# Parsed on the event loop only while that takes less than handing it to a thread.
-_PARSED_INLINE = 65_536
-
 
 @dataclass(frozen=True, slots=True)
 class Operation:
@@ -61,7 +58,8 @@ class Inference:
         self._check_life(target)
         guarded = None if operation.converse else _guard_headers(request)
         ask = await self._ask(operation, request, guarded)
-        log.ask = understood(ask, prompt=self.config.record_prompts)
+        keep = partial(understood, ask, prompt=self.config.record_prompts)
+        log.ask = await self.mind.in_thread(keep, size=len(ask.prompt))
         if isinstance(plan.refusal, ErrorKind):
             raise AwsError(plan.refusal)
         if plan.refusal is not None:
@@ -101,9 +99,7 @@ class Inference:
             if operation.converse
             else partial(native.parse, request.body, guarded, decode=decode)
         )
-        if len(request.body) <= _PARSED_INLINE:
-            return parse()
-        return await self.mind.in_thread(parse)
+        return await self.mind.in_thread(parse, size=len(request.body))
 
     async def _answer(
         self, delivery: Delivery, operation: Operation, ask: Ask, started: float
@@ -116,23 +112,25 @@ class Inference:
             return
         latency = ms_since(started)
         body = converse.rendered(answer, latency) if operation.converse else native.rendered(answer)
-        headers = [JSON, request_id(), *metrics(answer, latency)]
+        headers = [JSON, request_id()]
+        if not operation.converse:
+            headers += metrics(answer, latency)
         await delivery.whole(headers, orjson.dumps(body), len(answer.pieces))
 
     async def _free(self, ask: Ask) -> Answer:
-        return self.mind.spoken(ask, await self.mind.text(ask))
+        return await self.mind.spoken(ask, await self.mind.text(ask))
 
     async def _guarded(self, ask: Ask) -> Answer:
         assert ask.guarded is not None
         guard = guardrail.found(self.config.guardrails, ask.guarded.identifier, ask.guarded.version)
         question = guard.judge("\n".join(turn.text for turn in ask.turns))
         if question.blocked:
-            return _intervened(self.mind.spoken(ask, guardrail.BLOCKED), guard, ask, question)
+            return _intervened(await self.mind.spoken(ask, guardrail.BLOCKED), guard, ask, question)
         return await self._judged(guard, ask, question)
 
     async def _judged(self, guard: Guardrail, ask: Ask, question: guardrail.Verdict) -> Answer:
         verdict = guard.judge((await self._free(ask)).text)
-        answer = self.mind.spoken(ask, verdict.text)
+        answer = await self.mind.spoken(ask, verdict.text)
         if verdict.intervened:
             return _intervened(answer, guard, ask, question, verdict)
         outcome = GuardOutcome(intervened=False, trace=_trace(guard, ask, question, verdict))

@@ -15,7 +15,18 @@ _DATE = re.compile(r"\b(\d{4})-(\d{2})-(\d{2})\b|\b(\d{1,2})[./](\d{1,2})[./](\d
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _ALL_TEXT = {"text", "transcription", "transcript", "markdown", "content", "ocr", "generation"}
 _LINES = {"lines", "words", "texts", "paragraphs", "readings"}
-_TOLD = {"description", "caption", "summary", "alt", "scene", "shows", "insight", "explanation"}
+_TOLD = {
+    "description",
+    "caption",
+    "summary",
+    "alt",
+    "scene",
+    "shows",
+    "insight",
+    "explanation",
+    "reason",
+    "why",
+}
 _NAMED = {"title", "heading", "headline", "vendor", "merchant", "store", "seller", "company"}
 _QUOTE = {"quote", "evidence", "excerpt", "source"}
 _TAGS = {"tags", "keywords", "labels", "objects"}
@@ -27,6 +38,7 @@ _SUMMED = {"total", "subtotal", "sum", "tax", "vat", "change", "cash", "balance"
 _SHARE = {"score", "relevance", "confidence", "probability", "similarity"}
 _FOUND = {"found", "present", "relevant", "match", "matches", "contains", "visible", "exists"}
 _BOX = {"box", "bbox", "boxes", "bounding", "region", "rectangle", "coordinates", "location"}
+_SURE = 0.5
 _YES, _NO = {"yes", "true", "y", "ja", "oui", "si"}, {"no", "false", "n", "nein", "non"}
 _Side = Callable[[Box], float]
 
@@ -48,6 +60,8 @@ class Seen:
     def says(self, option: str, name: str) -> bool:
         """Whether a word of a fixed choice is in the picture or describes it."""
         wanted = " ".join(tokens(option))
+        if set(tokens(_key(name))) & _SHARE and wanted in ("low", "medium", "high"):
+            return wanted == ("high" if self.relevance >= _SURE else "low")
         beside = self._beside(name)
         told = [beside.value if beside else "", self.reading.text, *describing.words(self.sight)]
         return any(f" {wanted} " in f" {' '.join(tokens(text))} " for text in told)

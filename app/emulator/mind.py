@@ -18,6 +18,8 @@ from app.emulator.sight import look
 from app.emulator.vocabulary import Vocabulary
 
 _REMEMBERED = 256
+# Characters or bytes that are handled on the event loop faster than handed to a thread.
+_LARGE = 65_536
 _T = TypeVar("_T")
 
 
@@ -50,6 +52,8 @@ class Mind:
         self._memory = Remembered()
         self._reader = ocr.reader(wanted=config.read_words)
         self._threads = ThreadPoolExecutor(config.workers, thread_name_prefix="emulator")
+        # Reading takes so long that it must not keep others from being looked at.
+        self._reading_thread = ThreadPoolExecutor(1, thread_name_prefix="emulator-reading")
 
     @property
     def reads(self) -> bool:
@@ -59,40 +63,49 @@ class Mind:
     def close(self) -> None:
         """Let the threads go."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+        self._reading_thread.shutdown(wait=False, cancel_futures=True)
 
-    async def in_thread(self, work: Callable[[], _T]) -> _T:
-        """Run CPU-bound work in one of the bounded threads."""
+    async def in_thread(self, work: Callable[[], _T], *, size: int = _LARGE) -> _T:
+        """Run CPU-bound work in one of the bounded threads; at once, if its input is small."""
+        if size < _LARGE:
+            return work()
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     async def text(self, ask: Ask) -> str:
         """Return all that there is to say to ``ask``."""
         if self._config.fixed_answer is not None:
             return self._config.fixed_answer
-        question = understood(ask)
+        size = len(ask.prompt)
+        question = await self.in_thread(partial(understood, ask), size=size)
         perceived = await self._perceived(ask.pictures, question)
-        return answering.answer(ask, question, perceived, self._config.seed)
+        work = partial(answering.answer, ask, question, perceived, self._config.seed)
+        return await self.in_thread(work, size=size)
 
     async def _perceived(self, pictures: tuple[Picture, ...], question: Question) -> Perception:
         if not pictures:
             return Perception()
-        sight = await self._once(f"sight {pictures[0].sha256}", partial(look, pictures[0]))
+        look_at = partial(look, pictures[0])
+        sight = await self._once(f"sight {pictures[0].sha256}", look_at, self._threads)
         if not (self._reader.able and question.needs_reading):
             return Perception(sight)
         read = partial(self._reader.read, pictures[0])
-        return Perception(sight, await self._once(f"words {pictures[0].sha256}", read))
+        return Perception(
+            sight, await self._once(f"words {pictures[0].sha256}", read, self._reading_thread)
+        )
 
-    def spoken(self, ask: Ask, text: str) -> Answer:
+    async def spoken(self, ask: Ask, text: str) -> Answer:
         """Return ``text`` as the generation for ``ask``, cut to its limits."""
         pieces, stop = cut(self._vocabulary.pieces(text), ask.sampling)
-        return Answer(pieces, self._vocabulary.count(ask.prompt), stop)
+        counted = partial(self._vocabulary.count, ask.prompt)
+        return Answer(pieces, await self.in_thread(counted, size=len(ask.prompt)), stop)
 
-    async def _once(self, key: str, work: Callable[[], _T]) -> _T:
+    async def _once(self, key: str, work: Callable[[], _T], threads: ThreadPoolExecutor) -> _T:
         """Return what ``work`` made of a picture, from memory if it was done before."""
         remembered = self._memory.get(key)
         if remembered is not None:
             return cast("_T", remembered)
         try:
-            made = await self.in_thread(work)
+            made = await asyncio.get_running_loop().run_in_executor(threads, work)
         except (OSError, SyntaxError, ValueError):
             raise _undecodable() from None
         self._memory.put(key, made)

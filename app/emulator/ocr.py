@@ -4,7 +4,6 @@ import io
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from threading import Lock
 from typing import Any, Protocol
 
 from PIL import Image
@@ -41,14 +40,15 @@ class NoReader:
 
 
 class RapidReader:
-    """Reads with rapidocr on onnxruntime: Latin, Greek, Chinese and Japanese script."""
+    """Reads with rapidocr on onnxruntime: Latin, Greek, Chinese and Japanese script.
+
+    The engine keeps state while it reads: call it from one thread at a time.
+    """
 
     able = True
 
     def __init__(self, models: Path) -> None:
         self._models = models
-        # The engine keeps state while it reads, so pictures take turns.
-        self._turn = Lock()
         self._engine: Any = None
 
     def read(self, picture: Picture) -> Reading:
@@ -57,8 +57,7 @@ class RapidReader:
 
         with Image.open(io.BytesIO(picture.data)) as opened:
             image = opaque(opened)
-        with self._turn:
-            found = self._loaded()(np.asarray(image)[:, :, ::-1])
+        found = self._loaded()(np.asarray(image)[:, :, ::-1])
         if found.txts is None:
             return Reading()
         return assembled(

@@ -36,6 +36,8 @@ _VISUAL = frozenset(
     )
 )
 _TYPES = ("object", "array", "string", "number", "integer", "boolean", "null")
+# Characters of a prompt, from its end, in which anything is looked for.
+_CONSIDERED = 50_000
 _decoder = JSONDecoder()
 
 
@@ -96,9 +98,9 @@ def _quote(match: re.Match[str]) -> str:
 
 def understood(ask: Ask) -> Question:
     """Return what an ask wants."""
-    schemas = list(_schemas(ask.system)) + list(_schemas(ask.question))
+    text = ask.question[-_CONSIDERED:]
+    schemas = [*_schemas(ask.system[-_CONSIDERED:]), *_schemas(text)]
     largest = max(schemas, key=lambda found: len(found[0]), default=("", None))
-    text = ask.question
     for source, _ in schemas:
         text = text.replace(source, " ")
     return Question(" ".join(text.split(" ")).strip(), largest[1])

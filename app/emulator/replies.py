@@ -15,7 +15,7 @@ def request_id() -> tuple[bytes, bytes]:
 
 
 def metrics(answer: Answer, latency_ms: int) -> Headers:
-    """Return the token counts and the latency, as InvokeModel and Converse send them."""
+    """Return the token counts and the latency, as InvokeModel sends them."""
     return [
         (b"x-amzn-bedrock-invocation-latency", str(latency_ms).encode()),
         (b"x-amzn-bedrock-input-token-count", str(answer.prompt_tokens).encode()),

@@ -247,9 +247,9 @@ def _seen_number(place: _Place) -> float | None:
 
 
 def _allowed(value: float, schema: Schema) -> bool:
-    low: float = schema.get("minimum", schema.get("exclusiveMinimum", -math.inf))
-    high: float = schema.get("maximum", schema.get("exclusiveMaximum", math.inf))
-    return low <= value <= high
+    low: Any = schema.get("minimum", schema.get("exclusiveMinimum", -math.inf))
+    high: Any = schema.get("maximum", schema.get("exclusiveMaximum", math.inf))
+    return bool(low <= value <= high)
 
 
 def _number(schema: Schema, place: _Place) -> float | int:
@@ -257,7 +257,9 @@ def _number(schema: Schema, place: _Place) -> float | int:
     if found is None or not _allowed(found, schema):
         found = _least(schema)
     step = schema.get("multipleOf")
-    found = round(found / step) * step if step else found
+    if step:
+        whole = round(found / step) * step
+        found = whole if _allowed(whole, schema) else math.ceil(found / step) * step
     found = _inside(found, schema)
     return math.ceil(found) if schema["type"] == "integer" else found
 

@@ -76,7 +76,6 @@ def look(picture: Picture) -> Sight:
         image = opaque(opened)
     grey = image.convert("L")
     luma = ImageStat.Stat(grey)
-    edges = ImageStat.Stat(grey.filter(ImageFilter.FIND_EDGES))
     return Sight(
         width=picture.width,
         height=picture.height,
@@ -84,7 +83,7 @@ def look(picture: Picture) -> Sight:
         colours=_colours(image),
         brightness=round(luma.mean[0]),
         contrast=round(luma.stddev[0]),
-        sharpness=round(edges.stddev[0]),
+        sharpness=_sharpness(grey),
         brightest_side=_brightest_side(grey),
         fingerprint=_fingerprint(grey),
     )
@@ -110,6 +109,15 @@ def _colours(image: Image.Image) -> tuple[tuple[str, int], ...]:
     total = _SAMPLE * _SAMPLE
     shares = [(name, round(100 * n / total)) for name, n in zip(_PALETTE, counts, strict=True)]
     return tuple(sorted((s for s in shares if s[1] > 0), key=lambda s: (-s[1], s[0])))
+
+
+def _sharpness(grey: Image.Image) -> int:
+    if min(grey.size) < 3:
+        return 0
+    # The filter leaves the outermost pixels as they were, which would look like an edge.
+    inside = (1, 1, grey.width - 1, grey.height - 1)
+    edges = grey.filter(ImageFilter.FIND_EDGES).crop(inside)
+    return round(ImageStat.Stat(edges).stddev[0])
 
 
 def _brightest_side(grey: Image.Image) -> str:

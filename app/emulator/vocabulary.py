@@ -7,6 +7,7 @@ the count is an estimate: a piece of at most four letters or three digits, or on
 import base64
 import re
 from codecs import getincrementaldecoder
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -110,10 +111,15 @@ def _ranks(path: Path) -> dict[bytes, int]:
 
 
 def load() -> Vocabulary:
-    """Return the best vocabulary installed. Takes about half a second; call it once."""
+    """Return the best vocabulary installed. The first time takes about half a second."""
     path = _ranks_file()
     if path is None or find_spec("tiktoken") is None:
         return EstimatedVocabulary()
+    return _llama3(path)
+
+
+@cache
+def _llama3(path: Path) -> Llama3Vocabulary:
     import tiktoken
 
     ranks = _ranks(path)

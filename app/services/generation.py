@@ -30,7 +30,8 @@ from app.domain.image import Caveat, ImageReport, PreparedImage
 from app.domain.model import ModelIdentity
 from app.domain.ports import ImagePreparer, VisionModel
 from app.services.checking import check
-from app.services.deadline import before
+from app.services.deadline import Drain
+from app.services.idempotency import IdempotentAnswers
 from app.services.prompting import caveats, in_language, with_prompt
 from app.services.sources import ImageSources
 
@@ -45,11 +46,19 @@ class GenerationService:
     model: VisionModel
     sources: ImageSources
     preparer: ImagePreparer
+    drain: Drain
+    answers: IdempotentAnswers
 
     async def generate(self, request: GenerationRequest) -> Generation:
         """Answer ``request``, or raise one of `app.domain.errors`."""
+        key = request.terms.idempotency_key
+        if key is not None:
+            return await self.answers.share(request, key, self._generate)
+        return await self._generate(request)
+
+    async def _generate(self, request: GenerationRequest) -> Generation:
         call = _Call(self.identity.id)
-        async with before(request.deadline):
+        async with self.drain.before(request.terms.deadline):
             prepared = await self._prepare(request, call)
             call.asked = _now()
             completion = await self.model.generate(prepared)
@@ -65,16 +74,38 @@ class GenerationService:
         first event. Iterating yields `Started`, `Delta`s, and exactly one of `Done` and
         `Failed`, and raises nothing. Leaving closes the upstream.
         """
+        if request.terms.idempotency_key is not None:
+            # Shared whole: the second asker could not have the first one's pieces.
+            yield _whole(await self.generate(request))
+            return
         call = _Call(self.identity.id)
-        async with before(request.deadline):
+        async with self.drain.before(request.terms.deadline):
             prepared = await self._prepare(request, call)
             call.asked = _now()
             stream = self.model.stream(prepared)
             parts = await stream.__aenter__()
         try:
-            yield _events(parts, call, request.deadline)
+            yield self._events(parts, call, request.terms.deadline)
         finally:
+            if not call.ended:
+                log.info("stream abandoned", generation_id=call.id, **call.so_far())
             await stream.__aexit__(None, None, None)
+
+    async def _events(
+        self, parts: AsyncIterator[StreamPart], call: "_Call", deadline: float
+    ) -> AsyncIterator[GenerationEvent]:
+        yield call.begun()
+        try:
+            while not call.ended:
+                async with self.drain.before(deadline):
+                    part = await anext(parts)
+                yield call.event(part)
+        except ServiceError as error:
+            yield call.failed(error)
+        except Exception:
+            # A stream has to end with a terminal event, whatever happens.
+            log.exception("stream failed", generation_id=call.id)
+            yield call.failed(InternalError("A fault of this service ended the stream."))
 
     async def _prepare(self, request: GenerationRequest, call: "_Call") -> ModelRequest:
         # Before a byte is decoded: a refusal must cost nothing.
@@ -86,7 +117,7 @@ class GenerationService:
             system=request.system,
             sampling=request.sampling,
             raw_prompt=request.raw_prompt,
-            deadline=request.deadline,
+            terms=request.terms,
         )
 
     async def _prepare_turn(self, turn: Turn[ImageInput], call: "_Call") -> Turn[PreparedImage]:
@@ -115,34 +146,50 @@ class _Call:
     texts: list[str] = field(default_factory=list)
     usage: Usage = field(default_factory=Usage)
     first_token_ms: int | None = None
-
-    def note(self, delta: Delta) -> None:
-        """Keep a streamed piece."""
-        if self.first_token_ms is None:
-            self.first_token_ms = _milliseconds(_now() - self.started)
-        self.texts.append(delta.text)
-        self.usage = delta.usage
+    ended: bool = False
 
     def begun(self) -> Started:
         return Started(self.id, self.model, tuple(self.images), self.caveats)
 
-    def finished(self, finish: Finish) -> Generation:
-        return self.generation(
-            Completion(
-                "".join(self.texts),
-                finish.usage,
-                finish.stop_reason,
-                finish.stop_reason_raw,
-                finish.latency_ms,
-            )
+    def event(self, part: StreamPart) -> Delta | Done:
+        if isinstance(part, Finish):
+            return self._done(part)
+        if self.first_token_ms is None:
+            self.first_token_ms = _milliseconds(_now() - self.started)
+        self.texts.append(part.text)
+        self.usage = part.usage
+        return part
+
+    def failed(self, error: ServiceError) -> Failed:
+        self.ended = True
+        return Failed(error, "".join(self.texts), self.usage)
+
+    def so_far(self) -> dict[str, int | None]:
+        """Return what an abandoned stream came to: numbers only."""
+        return {
+            "characters": sum(map(len, self.texts)),
+            "prompt_token_count": self.usage.prompt_token_count,
+            "generation_token_count": self.usage.generation_token_count,
+        }
+
+    def _done(self, finish: Finish) -> Done:
+        self.ended = True
+        completion = Completion(
+            "".join(self.texts),
+            finish.usage,
+            finish.stop_reason,
+            finish.stop_reason_raw,
+            finish.latency_ms,
+            finish.target,
         )
+        return Done(self.generation(completion))
 
     def generation(self, completion: Completion) -> Generation:
         answered = _now()
         model = completion.latency_ms
         return Generation(
             id=self.id,
-            model=self.model,
+            model=completion.target.model_id if completion.target else self.model,
             completion=completion,
             images=tuple(self.images),
             warnings=self.caveats,
@@ -158,22 +205,8 @@ def _milliseconds(seconds: float) -> int:
     return round(seconds * 1000)
 
 
-async def _events(
-    parts: AsyncIterator[StreamPart], call: _Call, deadline: float
-) -> AsyncIterator[GenerationEvent]:
-    yield call.begun()
-    try:
-        while True:
-            async with before(deadline):
-                part = await anext(parts)
-            if isinstance(part, Finish):
-                yield Done(call.finished(part))
-                return
-            call.note(part)
-            yield part
-    except ServiceError as error:
-        yield Failed(error, "".join(call.texts), call.usage)
-    except Exception:
-        log.exception("stream failed")
-        fault = InternalError("A fault of this service ended the stream.")
-        yield Failed(fault, "".join(call.texts), call.usage)
+async def _whole(generation: Generation) -> AsyncIterator[GenerationEvent]:
+    """Yield the events of an answer that is there already."""
+    yield Started(generation.id, generation.model, generation.images, generation.warnings)
+    yield Delta(generation.completion.text, generation.completion.usage)
+    yield Done(generation)

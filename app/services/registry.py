@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
-from app.domain.model import Dialect, ModelIdentity
+from app.domain.generation import Target
+from app.domain.model import ModelIdentity
 from app.domain.ports import Authenticator, Readiness
 from app.services.access.limits import Limits
+from app.services.deadline import Drain
 from app.services.estimate import EstimateService
 from app.services.generation import GenerationService
 from app.services.usage import UsageLedger
@@ -17,8 +19,8 @@ class ServedModel:
     """The configured model and how it is reached."""
 
     identity: ModelIdentity
-    region: str
-    dialect: Dialect
+    targets: tuple[Target, ...]
+    """In the order in which they are asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +55,4 @@ class Services:
     timing: Timing
     estimates: EstimateService
     operations: Operations
+    drain: Drain

@@ -5,6 +5,7 @@ import io
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import structlog
@@ -61,7 +62,7 @@ def picture() -> bytes:
     return buffer.getvalue()
 
 
-def calls(text: str) -> Iterator[dict[str, object]]:
+def calls(text: str) -> Iterator[dict[str, Any]]:
     """Yield requests to every endpoint, good and bad, with everything marked."""
     data = picture()
     encoded = base64.b64encode(data).decode()

@@ -12,8 +12,11 @@ from app.domain.ports import Readiness, VisionModel
 from app.main import create_app
 from app.operations import open_operations
 from app.services import pricing
+from app.services.deadline import Drain
 from app.services.estimate import EstimateService
 from app.services.generation import GenerationService
+from app.services.idempotency import IdempotentAnswers
+from app.services.readiness import AllReady
 from app.services.registry import ServedModel, Services
 from app.services.sources import ImageSources
 from app.services.wrappers.metered import MeteredPreparer, MeteredVisionModel
@@ -39,22 +42,26 @@ class Rig:
 
     @asynccontextmanager
     async def _open(self, settings: Settings) -> AsyncIterator[Services]:
-        identity, sources = settings.identity, ImageSources(settings.max_image_bytes)
+        drain, identity = Drain(), settings.identity
+        target = settings.targets[0]
         price = pricing.load(settings.prices_file).price(identity)
+        sources, counter = ImageSources(settings.max_image_bytes), tokens.counter()
         preparer = MeteredPreparer(InlinePreparer(image_limits(settings)))
-        model = MeteredVisionModel(self.model, identity.id, settings.region, price)
-        counter = tokens.counter()
+        model = MeteredVisionModel(self.model, target.model_id, target.region, price)
         async with open_operations(settings) as operations:
             yield Services(
-                model=ServedModel(settings.identity, settings.region, settings.dialect),
+                model=ServedModel(identity, settings.targets),
                 generations=GenerationService(
                     identity,
                     RationedModel(model, operations.limits, counter, price),
                     sources,
                     preparer,
+                    drain,
+                    IdempotentAnswers(),
                 ),
-                readiness=self.readiness,
+                readiness=AllReady((drain, self.readiness)),
                 timing=timing(settings),
+                drain=drain,
                 estimates=EstimateService(identity, sources, preparer, counter, price),
                 operations=replace(operations, **self.more),
             )

@@ -5,12 +5,13 @@ import os
 import signal
 
 from app.domain.image import ImageLimits, ImageReport, ReceivedImage
+from app.services.images.header import Inspection
 from app.services.images.prepare import prepare_decoded
 
 HANG, CRASH, KILL, DEVOUR, LEAVE = b"hang", b"crash", b"kill", b"devour", b"leave"
 
 
-def moody(image: ReceivedImage, limits: ImageLimits) -> ImageReport:
+def moody(image: ReceivedImage, inspection: Inspection, limits: ImageLimits) -> ImageReport:
     """Do what the picture's last bytes ask for; prepare it where they ask for nothing."""
     if image.data.endswith(HANG):
         # In C, where no signal handler written in Python ever runs.
@@ -25,4 +26,4 @@ def moody(image: ReceivedImage, limits: ImageLimits) -> ImageReport:
         os._exit(0)
     if image.data.endswith(DEVOUR):
         assert bytearray(4 << 30)
-    return prepare_decoded(image, limits)
+    return prepare_decoded(image, inspection, limits)

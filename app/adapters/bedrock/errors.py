@@ -4,6 +4,7 @@ AWS spells an error two ways: ``ThrottlingException`` in replies, ``throttlingEx
 event-stream frames. Both arrive as ClientError and are looked up the same way.
 """
 
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
@@ -136,15 +137,21 @@ def translated() -> Iterator[None]:
     except (aws.ParamValidationError, ResponseParserError) as error:
         raise errors.UpstreamError("The AWS SDK can't read or write this call.") from error
     except (
-        aws.BotoCoreError,
-        ParserError,
-        aiohttp.ClientError,
-        TimeoutError,
-        OSError,
-    ) as error:
-        raise errors.UpstreamUnreachableError(
-            "The connection to Amazon Bedrock could not be made or broke."
-        ) from error
+        aws.BotoCoreError, ParserError, aiohttp.ClientError, TimeoutError, OSError
+    ) as error:  # fmt: skip
+        raise _connection_error(error) from error
+
+
+def _connection_error(error: Exception) -> errors.UpstreamError:
+    # aiobotocore calls a reset in the middle of a call an EndpointConnectionError too; what
+    # aiohttp raised tells whether a connection was ever made.
+    cause = error.kwargs.get("error") if isinstance(error, aws.BotoCoreError) else error
+    never = (aiohttp.ClientConnectorError, aws.ConnectTimeoutError, aws.ProxyConnectionError)
+    if isinstance(error, never) or isinstance(cause, (*never, socket.gaierror)):
+        return errors.UpstreamUnreachableError("No connection to Amazon Bedrock could be made.")
+    return errors.UpstreamDisconnectedError(
+        "The connection to Amazon Bedrock broke. The call may have been billed."
+    )
 
 
 def from_client_error(error: aws.ClientError) -> errors.UpstreamError:

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Body
 from pydantic import BaseModel, Field
 
 from app.api import problems
-from app.api.deps import Deadline, Estimates
+from app.api.deps import AskingTerms, Estimates
 from app.api.examples import GENERATE
 from app.api.v1.generate import GENERATION_ERRORS
 from app.api.v1.schemas import CostOut, GenerateIn
@@ -105,7 +105,7 @@ def _range(estimate: Estimate) -> CostRange | None:
 )
 async def estimate(
     estimates: Estimates,
-    deadline: Deadline,
+    terms: AskingTerms,
     body: Annotated[GenerateIn, Body(openapi_examples=GENERATE)],
 ) -> EstimateOut:
-    return EstimateOut.of(await estimates.estimate(body.to_request(deadline)))
+    return EstimateOut.of(await estimates.estimate(body.to_request(terms)))

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Depends, Form, Response
 
 from app.api import problems
-from app.api.deps import Deadline
+from app.api.deps import AskingTerms
 from app.api.examples import GENERATE
 from app.api.uploads import GenerateForm, multipart_only
 from app.api.v1.schemas import GenerateIn, GenerationOut
@@ -20,6 +20,7 @@ GENERATION_ERRORS = (
     errors.InvalidParameterError,
     errors.UnknownFieldError,
     errors.PromptMissingError,
+    errors.IdempotencyConflictError,
     errors.TooManyImagesError,
     errors.NotAnImageError,
     errors.UnsupportedImageTypeError,
@@ -42,10 +43,14 @@ GENERATION_ERRORS = (
     errors.ModelFailedError,
     errors.StreamTruncatedError,
     errors.UpstreamUnreachableError,
+    errors.UpstreamDisconnectedError,
     errors.UpstreamAnswerError,
+    errors.CircuitOpenError,
     errors.ModelLoadingError,
     errors.ModelOverloadedError,
     errors.UpstreamUnavailableError,
+    errors.OverloadedError,
+    errors.ShuttingDownError,
     errors.DeadlineExceededError,
     errors.ModelTimeoutError,
     errors.UpstreamTimeoutError,
@@ -65,10 +70,10 @@ GENERATION_ERRORS = (
 )
 async def generate(
     answers: Answers,
-    deadline: Deadline,
+    terms: AskingTerms,
     body: Annotated[GenerateIn, Body(openapi_examples=GENERATE)],
 ) -> Response:
-    return await answers.answer(body.to_request(deadline), stream=body.stream)
+    return await answers.answer(body.to_request(terms), stream=body.stream)
 
 
 @router.post(
@@ -83,7 +88,7 @@ async def generate(
 )
 async def generate_upload(
     answers: Answers,
-    deadline: Deadline,
+    terms: AskingTerms,
     form: Annotated[GenerateForm, Form(media_type="multipart/form-data")],
 ) -> Response:
-    return await answers.answer(await form.to_request(deadline), stream=form.stream)
+    return await answers.answer(await form.to_request(terms), stream=form.stream)

@@ -55,8 +55,8 @@ class ModelOut(BaseModel):
             created=base.released,
             name=base.name,
             kind=served.identity.kind,
-            dialect=served.dialect,
-            region=served.region,
+            dialect=served.targets[0].dialect,
+            region=served.targets[0].region,
             regions=list(base.regions),
             languages=ModelLanguages(
                 text=list(base.text_languages), image=list(base.image_languages)

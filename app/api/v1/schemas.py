@@ -12,10 +12,11 @@ from app.domain.generation import (
     Role,
     Sampling,
     StopReason,
+    Terms,
     Turn,
 )
 from app.domain.image import Base64Image, Caveat, ImageReport
-from app.domain.model import Language
+from app.domain.model import Dialect, Language
 
 
 class ImageBase64(BaseModel):
@@ -89,7 +90,7 @@ class GenerationOptions(BaseModel):
         ),
     ] = False
 
-    def request(self, images: tuple[ImageInput, ...], deadline: float) -> GenerationRequest:
+    def request(self, images: tuple[ImageInput, ...], terms: Terms) -> GenerationRequest:
         """Return the domain's request."""
         return GenerationRequest(
             turns=(Turn(Role.USER, self.prompt, images),),
@@ -97,7 +98,7 @@ class GenerationOptions(BaseModel):
             sampling=Sampling(self.temperature, self.top_p, self.max_gen_len),
             language=self.language,
             raw_prompt=self.raw_prompt,
-            deadline=deadline,
+            terms=terms,
         )
 
 
@@ -110,10 +111,10 @@ class GenerateIn(GenerationOptions):
         list[ImageIn], Field(description="Pictures, each as base64 text or a data URI.")
     ] = []
 
-    def to_request(self, deadline: float) -> GenerationRequest:
-        """Return the domain's request, to be answered by ``deadline`` (loop time)."""
+    def to_request(self, terms: Terms) -> GenerationRequest:
+        """Return the domain's request."""
         images = tuple(_image(image, f"images.{i}") for i, image in enumerate(self.images))
-        return self.request(images, deadline)
+        return self.request(images, terms)
 
 
 def _image(image: str | ImageBase64, name: str) -> Base64Image:
@@ -184,6 +185,14 @@ class StreamLatencyOut(LatencyOut):
     ]
 
 
+class TargetOut(BaseModel):
+    """One way to reach the model."""
+
+    region: Annotated[str, Field(description="AWS region.")]
+    model_id: Annotated[str, Field(description="As sent to Bedrock.")]
+    dialect: Annotated[Dialect, Field(description="The Bedrock operation.")]
+
+
 class GenerationFacts(BaseModel):
     """All of an answer but its text."""
 
@@ -209,6 +218,9 @@ class GenerationFacts(BaseModel):
     stop_reason_raw: Annotated[str | None, Field(description="As Bedrock spelled it.")]
     images: Annotated[list[ImageOut], Field(description="The pictures, in order.")]
     warnings: list[WarningOut]
+    target: Annotated[
+        TargetOut | None, Field(description="Which of the configured targets answered.")
+    ]
 
     @staticmethod
     def facts(generation: Generation) -> dict[str, Any]:
@@ -225,6 +237,8 @@ class GenerationFacts(BaseModel):
             "stop_reason_raw": completion.stop_reason_raw,
             "images": [ImageOut.of(report) for report in generation.images],
             "warnings": [WarningOut.of(warning) for warning in generation.warnings],
+            "target": completion.target
+            and TargetOut.model_validate(completion.target, from_attributes=True),
         }
 
 

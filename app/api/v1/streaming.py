@@ -54,7 +54,15 @@ STREAM_RESPONSE: dict[int | str, dict[str, Any]] = {
         "`done` (DoneEvent) and `error` (ErrorEvent). Comments keep the connection open.",
         "content": {
             "text/event-stream": {
-                "schema": {"type": "string"},
+                "schema": {
+                    "type": "object",
+                    "description": "One event; its data is the JSON of the schema named after it.",
+                    "properties": {
+                        "event": {"enum": ["start", "delta", "done", "error"]},
+                        "data": {"type": "string", "contentMediaType": "application/json"},
+                    },
+                    "required": ["event", "data"],
+                },
                 "example": 'event: start\ndata: {"id": "gen_1", …}\n\n'
                 'event: delta\ndata: {"text": "A cat"}\n\n'
                 'event: done\ndata: {"id": "gen_1", "stop_reason": "stop", …}\n\n',

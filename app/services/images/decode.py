@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 
 from app.domain.errors import ImageDamagedError
 from app.domain.image import ImageFacts, ImageType
-from app.services.images.formats import png
+from app.services.images.formats import png, webp
 
 LEAST_SHRINK_LEFT = 1.5
 """How much shrinking stays for the resize after a JPEG was shrunk by its own transform.
@@ -24,6 +24,8 @@ structural similarity to a full decode stays above 0.98.
 """
 
 
+SHRUNK_WHILE_DECODED = frozenset({ImageType.JPEG, ImageType.WEBP})
+"""Types whose decoders give a smaller picture for less work."""
 STREAMED = {"access": "sequential", "fail_on": "error"}
 """Rows are decoded once, top to bottom, and damage is an error and not grey rows."""
 
@@ -37,6 +39,8 @@ def decode(data: bytes, facts: ImageFacts, target: tuple[int, int]) -> pyvips.Im
     try:
         if facts.media_type is ImageType.JPEG:
             return _jpeg(data, facts, target)
+        if facts.media_type is ImageType.WEBP:
+            return _webp(data, facts, target)
         return LOADERS[facts.media_type](data)
     except MemoryError:
         raise
@@ -66,8 +70,12 @@ def _png(data: bytes) -> pyvips.Image:
     return pyvips.Image.pngload_buffer(png.essential(data, profile=True), **STREAMED)
 
 
-def _webp(data: bytes) -> pyvips.Image:
-    return pyvips.Image.webpload_buffer(data, page=0, **STREAMED)
+def _webp(data: bytes, facts: ImageFacts, target: tuple[int, int]) -> pyvips.Image:
+    scale = min(1.0, max(target[0] / facts.width, target[1] / facts.height))
+    # The decoder's own scaling blurs a little, as libvips' thumbnail does: right for photographs
+    # only, whereas lossless files are drawings and pages.
+    options = {"scale": scale} if webp.is_lossy(data) else {}
+    return pyvips.Image.webpload_buffer(data, page=0, **options, **STREAMED)
 
 
 def _gif(data: bytes) -> pyvips.Image:
@@ -111,7 +119,6 @@ def from_pillow(picture: Image.Image) -> pyvips.Image:
 LOADERS: Mapping[ImageType, Callable[[bytes], pyvips.Image]] = MappingProxyType(
     {
         ImageType.PNG: _png,
-        ImageType.WEBP: _webp,
         ImageType.GIF: _gif,
         ImageType.TIFF: _tiff,
         ImageType.BMP: _bmp,

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pyvips
+from PIL import Image, ImageChops
 
 from app.domain.errors import ImageOverBudgetError
 from app.domain.image import ImageType
@@ -25,10 +26,10 @@ DIFFERENCES = ((0, 3), (3, 17), (33, 256))
 shading and grain; the edges of letters and lines."""
 FLAT_SHARE = 0.9
 """From here on a picture counts as drawn although its few edges are soft."""
-SAMPLED_ROWS = 4
-"""Every fourth row is looked at."""
-PNG_EFFORT = 6
-"""zlib's level: 9 takes three times as long for two per cent."""
+SAMPLED_ROWS = 16
+"""Every sixteenth row is looked at: enough for a share, and half a millisecond."""
+PNG_EFFORT = 4
+"""zlib's level: 6 takes half as long again for two per cent."""
 
 
 def encode(image: pyvips.Image, byte_budget: int) -> tuple[bytes, ImageType, pyvips.Image]:
@@ -69,17 +70,14 @@ def is_drawn(image: pyvips.Image) -> bool:
     if image.width < 2:
         return True
     rows = image.subsample(1, min(SAMPLED_ROWS, image.height))
-    left = rows.crop(0, 0, image.width - 1, rows.height)
-    right = rows.crop(1, 0, image.width - 1, rows.height)
-    counts = _histogram((left - right).abs().cast("uchar"))
+    mode = "RGB" if rows.bands == 3 else "L"
+    sample = Image.frombytes(mode, (rows.width, rows.height), bytes(rows.write_to_memory()))
+    left = sample.crop((0, 0, sample.width - 1, sample.height))
+    right = sample.crop((1, 0, sample.width, sample.height))
+    histogram = ImageChops.difference(left, right).histogram()
+    counts = [sum(histogram[value::256]) for value in range(256)]
     flat, faint, steep = (sum(counts[first:last]) for first, last in DIFFERENCES)
     return steep >= faint or flat >= FLAT_SHARE * sum(counts)
-
-
-def _histogram(image: pyvips.Image) -> list[int]:
-    """How often each value from 0 to 255 occurs, over all bands."""
-    bands = memoryview(image.hist_find().write_to_memory()).cast("B").cast("I").tolist()
-    return [sum(bands[value : value + image.bands]) for value in range(0, len(bands), image.bands)]
 
 
 def to_png(image: pyvips.Image) -> bytes:
@@ -88,5 +86,5 @@ def to_png(image: pyvips.Image) -> bytes:
 
 
 def to_jpeg(image: pyvips.Image, quality: int = PHOTO_QUALITY) -> bytes:
-    """The picture as baseline JPEG, without metadata."""
-    return bytes(image.jpegsave_buffer(Q=quality, keep="none"))
+    """The picture as baseline JPEG, colour at half resolution as cameras do, without metadata."""
+    return bytes(image.jpegsave_buffer(Q=quality, subsample_mode="on", keep="none"))

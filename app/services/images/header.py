@@ -7,6 +7,7 @@ crash them or make them allocate, so they may run in the service's own process.
 import struct
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import NamedTuple
 
 from app.domain.errors import (
     ImageBombError,
@@ -33,8 +34,17 @@ READERS: Mapping[ImageType, Callable[[bytes, ImageLimits], Layout]] = MappingPro
 )
 
 
-def inspect(data: bytes, limits: ImageLimits) -> tuple[ImageFacts, Layout]:
-    """The facts for the caller and the layout for the preparation, or a typed refusal.
+class Inspection(NamedTuple):
+    """A picture's header, read and found within the limits."""
+
+    facts: ImageFacts
+    """For the caller."""
+    layout: Layout
+    """For the preparation."""
+
+
+def inspect(data: bytes, limits: ImageLimits) -> Inspection:
+    """Read the header, or raise a typed refusal.
 
     Raises `ImageTooLargeError`, `ImageTooManyPixelsError` and `ImageBombError` over a limit,
     `ImageDamagedError` where the header makes no sense, and what `sniff` raises.
@@ -59,12 +69,12 @@ def inspect(data: bytes, limits: ImageLimits) -> tuple[ImageFacts, Layout]:
         orientation=layout.orientation,
         frames=layout.frames,
     )
-    return facts, layout
+    return Inspection(facts, layout)
 
 
 def facts(data: bytes, limits: ImageLimits | None = None) -> ImageFacts:
     """What the header says of the picture; refusals as in `inspect`."""
-    return inspect(data, limits or ImageLimits())[0]
+    return inspect(data, limits or ImageLimits()).facts
 
 
 def _check(layout: Layout, limits: ImageLimits) -> None:

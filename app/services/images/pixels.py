@@ -2,6 +2,8 @@
 
 import pyvips
 
+from app.services.images.formats import icc
+
 WHITE = 255
 
 
@@ -10,31 +12,38 @@ def upright_size(width: int, height: int, orientation: int) -> tuple[int, int]:
     return (height, width) if orientation >= 5 else (width, height)
 
 
-def render(
-    image: pyvips.Image, size: tuple[int, int], orientation: int, *, convert: bool
-) -> pyvips.Image:
+def render(image: pyvips.Image, size: tuple[int, int], orientation: int) -> pyvips.Image:
     """``image`` at ``size`` (stored side up), then upright, 8-bit grey or sRGB, on white.
 
-    ``convert`` asks for the attached colour profile to be applied. The result is in memory.
+    An attached colour profile is applied unless it is sRGB's own. The result is in memory.
     """
-    shrinks = size != (image.width, image.height)
-    if shrinks:
-        image = _resize(image, size, convert=convert)
-    return _turn(_eight_bit(image, convert=convert and not shrinks).copy_memory(), orientation)
+    if size == (image.width, image.height):
+        image = _convert(image)
+    else:
+        options = {"output_profile": "srgb"} if _foreign(image) else {}
+        image = image.thumbnail_image(
+            size[0], height=size[1], size="force", no_rotate=True, **options
+        )
+    return _turn(_eight_bit(image).copy_memory(), orientation)
 
 
-def _resize(image: pyvips.Image, size: tuple[int, int], *, convert: bool) -> pyvips.Image:
-    width, height = size
-    options = {"output_profile": "srgb"} if convert else {}
-    return image.thumbnail_image(width, height=height, size="force", no_rotate=True, **options)
+def _foreign(image: pyvips.Image) -> bool:
+    """Whether the picture's colours are not sRGB's: by its profile, or because it is for print."""
+    if image.get_typeof("icc-profile-data"):
+        return not icc.is_srgb(image.get("icc-profile-data"))
+    return bool(image.interpretation == "cmyk")
 
 
-def _eight_bit(image: pyvips.Image, *, convert: bool) -> pyvips.Image:
-    if image.interpretation == "cmyk" or (convert and image.get_typeof("icc-profile-data")):
-        image = image.icc_transform("srgb", embedded=True, input_profile=image.interpretation)
-    space = "b-w" if image.interpretation in {"b-w", "grey16"} else "srgb"
+def _convert(image: pyvips.Image) -> pyvips.Image:
+    if not _foreign(image):
+        return image
+    # Where a print picture brings no profile, libvips' own stands in.
+    return image.icc_transform("srgb", embedded=True, input_profile="cmyk")
+
+
+def _eight_bit(image: pyvips.Image) -> pyvips.Image:
     # Scales 16 bits down to 8; a plain cast would clip.
-    image = image.colourspace(space)
+    image = image.colourspace("b-w" if image.interpretation in {"b-w", "grey16"} else "srgb")
     if image.hasalpha():
         image = image.flatten(background=WHITE)
     return image.cast("uchar")

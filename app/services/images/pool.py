@@ -13,6 +13,7 @@ from pebble import ProcessExpired, ProcessFuture, ProcessPool
 from app.domain.errors import ImageDecoderError, ImageTimeoutError
 from app.domain.image import ImageLimits, ImageReport, PreparedImage, ReceivedImage
 from app.services.images import worker
+from app.services.images.header import Inspection, inspect
 from app.services.images.naming import named
 from app.services.images.prepare import prepare_decoded, prepare_undecoded
 from app.services.images.sheet import ContactSheet, contact_sheet
@@ -44,7 +45,7 @@ class PooledPreparer:
         workers: int = WORKERS,
         timeout: float = TIMEOUT,
         memory: int = MEMORY,
-        run: Callable[[ReceivedImage, ImageLimits], ImageReport] = prepare_decoded,
+        run: Callable[[ReceivedImage, Inspection, ImageLimits], ImageReport] = prepare_decoded,
     ) -> None:
         """``timeout`` in seconds per picture, ``memory`` in bytes of address space per worker.
 
@@ -79,9 +80,9 @@ class PooledPreparer:
         """Return what was received and what was made of it, or raise an ImageError."""
         with named(image):
             # In a thread for the digest and the inflating of large pictures that fit.
-            report = await asyncio.to_thread(prepare_undecoded, image, self._limits)
+            inspection, report = await asyncio.to_thread(_look, image, self._limits)
             if report is None:
-                report = await self._work(self._run, image, self._limits)
+                report = await self._work(self._run, image, inspection, self._limits)
             return report
 
     async def contact_sheet(self, pictures: Sequence[PreparedImage]) -> ContactSheet:
@@ -141,6 +142,11 @@ class PooledPreparer:
         for ready in [pool.schedule(_ready) for _ in range(self._workers)]:
             ready.result()
         return pool
+
+
+def _look(image: ReceivedImage, limits: ImageLimits) -> tuple[Inspection, ImageReport | None]:
+    inspection = inspect(image.data, limits)
+    return inspection, prepare_undecoded(image, inspection, limits)
 
 
 def _stop(pool: ProcessPool) -> None:

@@ -19,10 +19,9 @@ from app.domain.image import (
 )
 from app.services.images import canvas, pixels
 from app.services.images.caveats import observe
-from app.services.images.decode import damaged, decode, is_upright
+from app.services.images.decode import SHRUNK_WHILE_DECODED, damaged, decode, is_upright
 from app.services.images.encode import encode
-from app.services.images.formats.layout import Layout
-from app.services.images.header import check_pixels, inspect
+from app.services.images.header import Inspection, check_pixels, inspect
 from app.services.images.passthrough import passable
 
 
@@ -31,18 +30,21 @@ def prepare(image: ReceivedImage, limits: ImageLimits) -> ImageReport:
 
     Raises a subclass of `ImageError`; whatever the bytes are, nothing else.
     """
-    return prepare_undecoded(image, limits) or prepare_decoded(image, limits)
+    inspection = inspect(image.data, limits)
+    report = prepare_undecoded(image, inspection, limits)
+    return report or prepare_decoded(image, inspection, limits)
 
 
-def prepare_undecoded(image: ReceivedImage, limits: ImageLimits) -> ImageReport | None:
+def prepare_undecoded(
+    image: ReceivedImage, inspection: Inspection, limits: ImageLimits
+) -> ImageReport | None:
     """The report where the picture fits as it is, None where it has to be decoded.
 
-    Reads headers in plain Python only, so it is safe in the service's own process, and it
-    raises every refusal that the header alone justifies.
+    Plain Python over bytes, so it is safe in the service's own process.
     """
-    facts, layout = inspect(image.data, limits)
+    facts = inspection.facts
     _target(facts, limits)
-    data = passable(image.data, facts, layout, limits)
+    data = passable(image.data, facts, inspection.layout, limits)
     if data is None:
         return None
     treatment = Treatment.UNCHANGED if data is image.data else Treatment.STRIPPED
@@ -50,16 +52,16 @@ def prepare_undecoded(image: ReceivedImage, limits: ImageLimits) -> ImageReport 
     return _report(image, facts, prepared, treatment, limits)
 
 
-def prepare_decoded(image: ReceivedImage, limits: ImageLimits) -> ImageReport:
+def prepare_decoded(
+    image: ReceivedImage, inspection: Inspection, limits: ImageLimits
+) -> ImageReport:
     """The report of a picture decoded, resized and encoded again.
 
     Calls C decoders: on untrusted bytes only in a process that may die.
     """
-    facts, layout = inspect(image.data, limits)
+    facts = inspection.facts
     try:
-        data, media_type, rendered = encode(
-            _render(image.data, facts, layout, limits), limits.byte_budget
-        )
+        data, media_type, rendered = encode(_render(image.data, facts, limits), limits.byte_budget)
     except pyvips.Error as error:
         # Most loaders read a picture's rows only when they are asked for.
         raise damaged(facts) from error
@@ -69,17 +71,17 @@ def prepare_decoded(image: ReceivedImage, limits: ImageLimits) -> ImageReport:
     return _report(image, facts, prepared, Treatment.ENCODED, limits)
 
 
-def _render(data: bytes, facts: ImageFacts, layout: Layout, limits: ImageLimits) -> pyvips.Image:
+def _render(data: bytes, facts: ImageFacts, limits: ImageLimits) -> pyvips.Image:
     stored = _target(facts, limits)
     image = decode(data, facts, stored)
     orientation = 1 if is_upright(facts.media_type) else facts.orientation
-    if facts.media_type is not ImageType.JPEG:
+    if facts.media_type not in SHRUNK_WHILE_DECODED:
         # A decoder may see another size than the header reader did: it has the last word.
         check_pixels(image.width, image.height, limits)
         stored = canvas.target(image.width, image.height, limits.max_side)
     if min(stored) < 1:
         raise _too_narrow(facts)
-    return pixels.render(image, stored, orientation, convert=layout.icc)
+    return pixels.render(image, stored, orientation)
 
 
 def _target(facts: ImageFacts, limits: ImageLimits) -> tuple[int, int]:

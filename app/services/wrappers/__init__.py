@@ -1,1 +1,1 @@
-"""What stands around a port without its users knowing."""
+"""Cross-cutting behaviour: each is a VisionModel around a VisionModel, stacked in `app.wiring`."""

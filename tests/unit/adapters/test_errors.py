@@ -1,5 +1,6 @@
 """The table from AWS's failures to ours."""
 
+import socket
 from typing import Any
 
 import aiohttp
@@ -121,14 +122,16 @@ def test_retry_after_is_passed_on():
         (aws.NoCredentialsError(), errors.UpstreamCredentialsError),
         (aws.ReadTimeoutError(endpoint_url="x"), errors.UpstreamTimeoutError),
         (aws.ConnectTimeoutError(endpoint_url="x"), errors.UpstreamUnreachableError),
-        (aws.EndpointConnectionError(endpoint_url="x"), errors.UpstreamUnreachableError),
-        (aws.ConnectionClosedError(endpoint_url="x"), errors.UpstreamUnreachableError),
-        (aws.ParamValidationError(report="x"), errors.UpstreamError),
-        (ChecksumMismatch(1, 2),
+        (aws.EndpointConnectionError(endpoint_url="x", error=socket.gaierror()),
          errors.UpstreamUnreachableError),
-        (aiohttp.ClientPayloadError(), errors.UpstreamUnreachableError),
+        (aws.EndpointConnectionError(endpoint_url="x", error=aiohttp.ClientOSError()),
+         errors.UpstreamDisconnectedError),
+        (aws.ConnectionClosedError(endpoint_url="x"), errors.UpstreamDisconnectedError),
+        (aws.ParamValidationError(report="x"), errors.UpstreamError),
+        (ChecksumMismatch(1, 2), errors.UpstreamDisconnectedError),
+        (aiohttp.ClientPayloadError(), errors.UpstreamDisconnectedError),
         (aiohttp.SocketTimeoutError(), errors.UpstreamTimeoutError),
-        (ConnectionResetError(), errors.UpstreamUnreachableError),
+        (ConnectionResetError(), errors.UpstreamDisconnectedError),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
 )  # fmt: skip

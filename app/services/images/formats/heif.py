@@ -68,7 +68,6 @@ def read(data: bytes, limits: ImageLimits) -> Layout:
         height,
         orientation=_orientation(data, own),
         frames=2 if any(box.name == b"moov" for box in top) else 1,
-        icc=True,
         largest_metadata=max((b.end - b.start for b in table if b.name == b"colr"), default=0),
     )
 

@@ -98,7 +98,6 @@ def _layout(
         width=width,
         height=height,
         orientation=orientation,
-        icc=foreign,
         plain=frame.marker in FRAMES and common and not foreign,
         largest_metadata=icc_bytes,
     )

@@ -16,8 +16,6 @@ class Layout:
     orientation: int = 1
     """EXIF orientation, 1 to 8."""
     frames: int = 1
-    icc: bool = False
-    """A colour profile other than sRGB is attached."""
     plain: bool = False
     """Eight bits or fewer a sample, opaque, grey or sRGB, in a form that every decoder reads."""
     largest_metadata: int = 0

@@ -61,8 +61,7 @@ def read(data: bytes, limits: ImageLimits) -> Layout:
     if data[12:16] != b"IHDR":
         raise ImageDamagedError("The PNG is damaged: it does not begin with its header.")
     width, height, depth, colour, _, _, interlaced = unpack_from(">IIBBBBB", data, 16)
-    found = {c.name: c for c in chunks(data, limits) if c.name in {b"iCCP", b"eXIf", b"acTL"}}
-    transparent = any(chunk.name == b"tRNS" for chunk in chunks(data, limits))
+    found = {chunk.name: chunk for chunk in chunks(data, limits)}
     profile = _profile(found[b"iCCP"].body(data), limits) if b"iCCP" in found else b""
     metadata = found[b"eXIf"].body(data) if b"eXIf" in found else b""
     foreign = bool(profile) and not icc.is_srgb(profile)
@@ -71,10 +70,9 @@ def read(data: bytes, limits: ImageLimits) -> Layout:
         height=height,
         orientation=exif.orientation(metadata) if metadata else 1,
         frames=unpack_from(">I", data, found[b"acTL"].start + 8)[0] if b"acTL" in found else 1,
-        icc=foreign,
         plain=colour in {GREY, TRUECOLOUR, PALETTE}
         and depth <= 8
-        and not (interlaced or transparent or foreign),
+        and not (interlaced or foreign or b"tRNS" in found),
         largest_metadata=max(len(profile), len(metadata)),
     )
 
@@ -107,9 +105,8 @@ def stripped(data: bytes, limits: ImageLimits) -> bytes | None:
 def _rows_whole(data: bytes, kept: list[Chunk]) -> bool:
     """Whether the packed rows unpack to what the header announces, each with a known filter."""
     width, height, depth, colour = unpack_from(">IIBB", data, 16)
-    if kept[1].name == b"PLTE" and (colour == GREY or (kept[1].end - kept[1].start - 12) % 3):
-        return False
-    if (colour == PALETTE) != (kept[1].name == b"PLTE") and colour == PALETTE:
+    palette = kept[1].body(data) if kept[1].name == b"PLTE" else b""
+    if len(palette) % 3 or (bool(palette) != (colour == PALETTE) and colour != TRUECOLOUR):
         return False
     stride = 1 + (width * CHANNELS[colour] * depth + 7) // 8
     packed = b"".join(chunk.body(data) for chunk in kept if chunk.name == b"IDAT")
@@ -127,5 +124,8 @@ def essential(data: bytes, *, profile: bool) -> bytes:
     ``data`` was `read` before, so its chunks are known to be within the limits.
     """
     wanted = PICTURE | {b"iCCP"} if profile else PICTURE
-    kept = [c for c in _walk(data) if c.name in wanted]
+    every = list(_walk(data))
+    kept = [c for c in every if c.name in wanted]
+    if len(kept) == len(every) and kept[-1].end == len(data):
+        return data
     return b"".join([data[:SIGNATURE], *(data[c.start : c.end] for c in kept)])

@@ -9,7 +9,7 @@ WIDTH, HEIGHT = 256, 257
 
 
 def read(data: bytes, limits: ImageLimits) -> Layout:
-    """The layout of the first page. Colour profiles are left to the decoder to find."""
+    """The layout of the first page."""
     form = exif.dialect(data)
     page = exif.directory(data, form, form.first)
     if WIDTH not in page.values or HEIGHT not in page.values:
@@ -20,7 +20,6 @@ def read(data: bytes, limits: ImageLimits) -> Layout:
         page.values[HEIGHT],
         orientation=orientation if 1 <= orientation <= 8 else 1,
         frames=_pages(data, form, limits),
-        icc=True,
     )
 
 

@@ -5,15 +5,14 @@ from struct import unpack_from
 
 from app.domain.errors import ImageDamagedError
 from app.domain.image import ImageLimits
-from app.services.images.formats import exif, icc
+from app.services.images.formats import exif
 from app.services.images.formats.layout import ChunkCounter, Layout
 
 
-def _chunks(data: bytes, limits: ImageLimits) -> Iterator[tuple[bytes, int, int]]:
+def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
     """Name, start and size of each chunk's body."""
-    counter, at = ChunkCounter(limits), 12
+    at = 12
     while at + 8 <= len(data):
-        counter.step()
         name, size = unpack_from("<4sI", data, at)
         yield name, at + 8, size
         at += 8 + size + (size & 1)
@@ -22,8 +21,10 @@ def _chunks(data: bytes, limits: ImageLimits) -> Iterator[tuple[bytes, int, int]
 def read(data: bytes, limits: ImageLimits) -> Layout:
     """The layout of a still or animated WebP."""
     size: tuple[int, int] | None = None
-    frames, orientation, metadata, foreign = 0, 1, 0, False
-    for name, at, length in _chunks(data, limits):
+    frames, orientation, metadata = 0, 1, 0
+    counter = ChunkCounter(limits)
+    for name, at, length in _chunks(data):
+        counter.step()
         if size is None:
             size = _size(data, name, at)
         if name == b"ANMF":
@@ -32,7 +33,6 @@ def read(data: bytes, limits: ImageLimits) -> Layout:
             orientation = exif.orientation(data[at : at + length])
             metadata = max(metadata, length)
         elif name == b"ICCP":
-            foreign = not icc.is_srgb(data[at : at + length])
             metadata = max(metadata, length)
     if size is None:
         raise ImageDamagedError("The WebP is damaged or cut off before its picture begins.")
@@ -40,9 +40,13 @@ def read(data: bytes, limits: ImageLimits) -> Layout:
         *size,
         orientation=orientation,
         frames=max(frames, 1),
-        icc=foreign,
         largest_metadata=metadata,
     )
+
+
+def is_lossy(data: bytes) -> bool:
+    """Whether a still picture, `read` before, is packed the lossy way, as photographs are."""
+    return any(name == b"VP8 " for name, _, _ in _chunks(data))
 
 
 def _size(data: bytes, name: bytes, at: int) -> tuple[int, int] | None:

@@ -23,6 +23,7 @@ from tests.support.images import (
     with_gps,
 )
 from tests.support.judge import judge
+from tests.support.similarity import similarity
 
 LIMITS = ImageLimits()
 
@@ -306,6 +307,27 @@ def test_scaled_text_keeps_its_contrast():
     assert min(pixels) < 30
     assert max(pixels) == 255
     assert ImageStat.Stat(picture).stddev[0] > 60
+
+
+def test_shrinking_while_decoding_looks_like_a_full_decode():
+    large = photo(4032, 3024)
+    naive = encoded(large.resize((1120, 840), Image.Resampling.LANCZOS), "JPEG", quality=90)
+
+    report = made(encoded(large, "JPEG", quality=92))
+
+    assert similarity(naive, report.prepared.data) >= 0.98
+
+
+def test_scaled_png_text_is_not_damaged():
+    large = page(2480, 3508, 44)
+    naive = encoded(large.resize((791, 1120), Image.Resampling.LANCZOS))
+    # As far as reducing by whole factors first, the cheap way, falls short.
+    cheap = encoded(large.resize((791, 1120), Image.Resampling.BILINEAR, reducing_gap=1.0))
+
+    prepared = made(encoded(large)).prepared.data
+
+    assert similarity(naive, prepared) >= 0.99
+    assert similarity(naive, cheap) < 0.99
 
 
 # --- what the caller is told ------------------------------------------------------------

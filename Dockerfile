@@ -1,0 +1,39 @@
+# One image, two targets: `service` (the default) and `emulator`, which adds an OCR engine and the
+# Llama 3 vocabulary.
+FROM python:3.13-slim AS base
+ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+WORKDIR /srv
+
+# Wheels only: nothing is compiled, so no build tools reach any stage.
+FROM base AS service-packages
+COPY requirements/service.txt requirements/
+RUN python -m venv /opt/venv \
+ && /opt/venv/bin/pip install --no-cache-dir --no-deps --require-hashes --only-binary :all: -r requirements/service.txt
+
+FROM service-packages AS emulator-packages
+COPY requirements/emulator.txt requirements/
+RUN /opt/venv/bin/pip install --no-cache-dir --no-deps --require-hashes --only-binary :all: -r requirements/emulator.txt
+
+FROM base AS runtime
+RUN useradd --system --uid 10001 --no-create-home app
+ENV PATH=/opt/venv/bin:$PATH
+COPY app app
+USER 10001
+
+FROM runtime AS emulator
+COPY --from=emulator-packages /opt/venv /opt/venv
+ENV EMULATOR_HOST=0.0.0.0
+EXPOSE 9100
+HEALTHCHECK --interval=5s --timeout=3s --start-period=20s --retries=5 \
+  CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:9100/_emulator/health', timeout=2)"]
+CMD ["python", "-m", "app.emulator"]
+
+FROM runtime AS service
+COPY --from=service-packages /opt/venv /opt/venv
+ENV LLAMA_VISION_HOST=0.0.0.0
+EXPOSE 8000
+# Exec form: the process itself gets SIGTERM and finishes what it is doing.
+HEALTHCHECK --interval=5s --timeout=3s --start-period=20s --retries=5 \
+  CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/healthz', timeout=2)"]
+STOPSIGNAL SIGTERM
+CMD ["python", "-m", "app", "serve"]

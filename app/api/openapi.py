@@ -1,0 +1,33 @@
+"""What FastAPI does not write into the OpenAPI document by itself."""
+
+from functools import cache
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from app.api.problems import Problem
+from app.api.v1.schemas import DoneEvent
+from app.api.v1.streaming import DeltaEvent, ErrorEvent, StartEvent
+
+# Named in responses of another media type than JSON, which FastAPI has no models for.
+NAMED: tuple[type[BaseModel], ...] = (Problem, StartEvent, DeltaEvent, DoneEvent, ErrorEvent)
+
+
+def install(app: FastAPI) -> None:
+    """Have ``app`` describe the schemas in NAMED too."""
+    original = app.openapi
+
+    @cache
+    def openapi() -> dict[str, Any]:
+        document = original()
+        _, named = models_json_schema(
+            [(model, "serialization") for model in NAMED],
+            ref_template="#/components/schemas/{model}",
+        )
+        schemas = document["components"]["schemas"]
+        document["components"]["schemas"] = dict(sorted({**named["$defs"], **schemas}.items()))
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign] # FastAPI's documented way to extend it

@@ -1,0 +1,114 @@
+"""A circuit breaker: a target that keeps failing is left alone for a while."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from app.domain import errors
+from app.domain.errors import CircuitOpenError, UpstreamError
+from app.domain.generation import Completion, ModelRequest, StreamPart
+from app.domain.ports import VisionModel
+
+# What says nothing of the target's health: the request's fault, the quota's, a start in progress.
+_HEALTHY = (
+    errors.UpstreamValidationError,
+    errors.ModelThrottledError,
+    errors.UpstreamQuotaError,
+    errors.ModelLoadingError,
+)
+
+
+class BreakerState(StrEnum):
+    """Whether calls go through."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+    """One call is let through to see."""
+
+
+@dataclass(slots=True)
+class Breaker:
+    """Opens after failures in a row; after a while one call decides whether it closes."""
+
+    threshold: int = 5
+    """Failures in a row."""
+    reset: float = 15
+    """Seconds that it stays open."""
+    state: BreakerState = BreakerState.CLOSED
+    _failures: int = 0
+    _opened: float = field(default=0)
+
+    def enter(self) -> None:
+        """Let a call through, or raise CircuitOpenError."""
+        left = self._opened + self.reset - _now()
+        if self.state is BreakerState.CLOSED:
+            return
+        if self.state is BreakerState.OPEN and left <= 0:
+            self.state = BreakerState.HALF_OPEN
+            return
+        raise CircuitOpenError(
+            "The model failed repeatedly and is left alone for a while.",
+            retry_after=max(left, 1),
+        )
+
+    def succeeded(self) -> None:
+        """Count an answer."""
+        self.state, self._failures = BreakerState.CLOSED, 0
+
+    def failed(self) -> None:
+        """Count a failure."""
+        self._failures += 1
+        if self.state is BreakerState.HALF_OPEN or self._failures >= self.threshold:
+            self.state, self._opened = BreakerState.OPEN, _now()
+
+    def abandoned(self) -> None:
+        """Forget a call that was cancelled: it decided nothing."""
+        if self.state is BreakerState.HALF_OPEN:
+            self.state = BreakerState.OPEN
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+@dataclass(frozen=True, slots=True)
+class BreakingModel:
+    """Passes calls on while the breaker lets them."""
+
+    inner: VisionModel
+    breaker: Breaker
+
+    async def generate(self, request: ModelRequest) -> Completion:
+        """Answer ``request``, or raise CircuitOpenError at once."""
+        async with self._watched():
+            return await self.inner.generate(request)
+
+    @asynccontextmanager
+    async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamPart]]:
+        """Stream; what counts is whether it begins."""
+        stream = self.inner.stream(request)
+        async with self._watched():
+            parts = await stream.__aenter__()
+        try:
+            yield parts
+        finally:
+            await stream.__aexit__(None, None, None)
+
+    @asynccontextmanager
+    async def _watched(self) -> AsyncIterator[None]:
+        self.breaker.enter()
+        try:
+            yield
+        except _HEALTHY:
+            self.breaker.succeeded()
+            raise
+        except UpstreamError:
+            self.breaker.failed()
+            raise
+        except BaseException:
+            self.breaker.abandoned()
+            raise
+        self.breaker.succeeded()

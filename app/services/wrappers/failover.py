@@ -1,0 +1,65 @@
+"""An ordered list of targets: when one is throttled, ended or failing, the next is tried."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import structlog
+
+from app.domain import errors
+from app.domain.errors import OverloadedError, ServiceError, UpstreamError
+from app.domain.generation import Completion, ModelRequest, StreamPart, Target
+from app.domain.ports import VisionModel
+
+T = TypeVar("T")
+
+log = structlog.get_logger()
+
+# The caller's fault, which every target would find.
+_REQUESTS_FAULT = (errors.UpstreamValidationError,)
+# May have been billed: made again only for callers who allow it.
+_BILLED = (
+    errors.UpstreamTimeoutError,
+    errors.UpstreamDisconnectedError,
+    errors.ModelTimeoutError,
+    errors.UpstreamAnswerError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FailoverModel:
+    """Asks the first target that can answer."""
+
+    targets: Sequence[tuple[Target, VisionModel]]
+
+    async def generate(self, request: ModelRequest) -> Completion:
+        """Answer ``request``, or raise the first target's error."""
+        return await self._first(request, lambda model: model.generate(request))
+
+    @asynccontextmanager
+    async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamPart]]:
+        """Stream from the first target that begins to answer."""
+        async with AsyncExitStack() as stack:
+            yield await self._first(
+                request, lambda model: stack.enter_async_context(model.stream(request))
+            )
+
+    async def _first(self, request: ModelRequest, ask: Callable[[VisionModel], Awaitable[T]]) -> T:
+        raised: list[ServiceError] = []
+        for target, model in self.targets:
+            try:
+                return await ask(model)
+            except (UpstreamError, OverloadedError) as error:
+                if not _elsewhere(error, second_bill=request.terms.second_bill):
+                    raise
+                raised.append(error)
+                log.warning("target failed", target=str(target), code=error.code)
+        # One that may pass says more than one that will not: it is what a retry goes by.
+        raise next((error for error in raised if error.retryable), raised[0])
+
+
+def _elsewhere(error: ServiceError, *, second_bill: bool) -> bool:
+    if isinstance(error, _REQUESTS_FAULT):
+        return False
+    return second_bill or not isinstance(error, _BILLED)

@@ -1,0 +1,96 @@
+"""Emulators on real sockets, and AWS's clients pointed at them."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+import httpx
+import uvicorn
+from botocore.config import Config
+
+from app.emulator.app import create_emulator
+from app.emulator.config import EmulatorConfig
+from tests.emulator.shapes import violations
+
+OPENED: list[Any] = []
+"""Clients to close when a test is over."""
+KEYS = {"aws_access_key_id": "AKIDEXAMPLE", "aws_secret_access_key": "wJalrXUtnFEMI"}
+
+
+@dataclass(frozen=True)
+class Served:
+    """An emulator that listens."""
+
+    url: str
+
+    def client(self, service: str = "bedrock-runtime", **more: Any) -> Any:
+        """Return boto3's client, which checks every JSON body against the service's model."""
+        config = Config(retries={"total_max_attempts": 1}, read_timeout=20).merge(
+            more.pop("config", Config())
+        )
+        arguments = {"region_name": "us-east-1", **KEYS, **more}
+        made = boto3.client(service, endpoint_url=self.url, config=config, **arguments)
+        made.meta.events.register(f"before-parse.{service}", _conforms)
+        OPENED.append(made)
+        return made
+
+    def admin(self, method: str, path: str, **more: Any) -> Any:
+        """Return the JSON of an admin endpoint."""
+        reply = httpx.request(method, f"{self.url}/_emulator/{path}", **more)
+        reply.raise_for_status()
+        return reply.json()
+
+    def record(self, model_id: str) -> dict[str, Any]:
+        """Return what the emulator received for a model id."""
+        found: dict[str, Any] = self.admin("GET", "requests", params={"model_id": model_id})
+        return found
+
+    def until(self, model_id: str, outcome: str, seconds: float = 10) -> dict[str, Any]:
+        """Return the record as soon as a request of the model id has ended so."""
+        end = time.monotonic() + seconds
+        record = self.record(model_id)
+        while not record[outcome] and time.monotonic() < end:
+            time.sleep(0.02)
+            record = self.record(model_id)
+        return record
+
+
+def _conforms(operation_model: Any, response_dict: dict[str, Any], **_: Any) -> None:
+    shape = operation_model.output_shape
+    payload = shape.serialization.get("payload")
+    if response_dict["status_code"] != 200 or payload or operation_model.has_event_stream_output:
+        return
+    found = violations(shape, json.loads(response_dict["body"]))
+    assert not found, found
+
+
+@contextmanager
+def serving(config: EmulatorConfig | None = None) -> Iterator[Served]:
+    """Serve an emulator from a thread, on a port of its own."""
+    settings = uvicorn.Config(
+        create_emulator(config),
+        port=0,
+        log_config=None,
+        loop="uvloop",
+        http="httptools",
+        lifespan="on",
+        proxy_headers=False,
+        timeout_graceful_shutdown=1,
+    )
+    server = uvicorn.Server(settings)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive(), "the emulator did not start"
+        time.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield Served(f"http://127.0.0.1:{port}")
+    finally:
+        server.should_exit = True
+        thread.join(10)

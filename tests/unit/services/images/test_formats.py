@@ -1,0 +1,213 @@
+import struct
+from io import BytesIO
+
+import pytest
+from PIL import Image, ImageCms
+
+from app.domain.errors import ImageBombError
+from app.domain.image import ImageLimits
+from app.services.images.formats import exif, heif, icc, jpeg, png
+from tests.support.images import chunk, corners, encoded, page, photo, with_gps
+from tests.support.images import png as grey
+
+LIMITS = ImageLimits()
+BASELINE = encoded(photo(80, 60), "JPEG")
+PROGRESSIVE = encoded(photo(80, 60), "JPEG", progressive=True)
+DQT, DHT, SOF, SOS, DRI = 0xDB, 0xC4, 0xC0, 0xDA, 0xDD
+
+
+def segment(data: bytes, marker: int, nth: int = 0) -> tuple[int, int]:
+    """Where the payload of the nth segment with this marker begins and ends."""
+    at, seen = 2, 0
+    while True:
+        size = int.from_bytes(data[at + 2 : at + 4], "big")
+        if data[at + 1] == marker:
+            if seen == nth:
+                return at + 4, at + 2 + size
+            seen += 1
+        at += 2 + size
+
+
+def without(data: bytes, marker: int) -> bytes:
+    start, end = segment(data, marker)
+    return data[: start - 4] + data[end:]
+
+
+def changed(data: bytes, marker: int, offset: int, value: int) -> bytes:
+    start, _ = segment(data, marker)
+    return data[: start + offset] + bytes([value]) + data[start + offset + 1 :]
+
+
+# --- JPEG -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("data", [BASELINE, PROGRESSIVE])
+def test_a_whole_jpeg_without_metadata_is_returned_as_the_same_object(data):
+    assert jpeg.stripped(data, LIMITS) is data
+
+
+@pytest.mark.parametrize(
+    ("fault", "data"),
+    [
+        ("no quantisation table", without(BASELINE, DQT)),
+        ("no Huffman table", without(BASELINE, DHT)),
+        ("no frame", without(BASELINE, SOF)),
+        ("no end", BASELINE[:-2]),
+        ("half a scan", BASELINE[: len(BASELINE) // 2]),
+        ("quantisation slot", changed(BASELINE, DQT, 0, 0x04)),
+        ("quantisation precision", changed(BASELINE, DQT, 0, 0x20)),
+        ("Huffman class", changed(BASELINE, DHT, 0, 0x20)),
+        ("Huffman counts", changed(BASELINE, DHT, 1, 0xFF)),
+        ("Huffman symbol", changed(BASELINE, DHT, 17, 0x40)),
+        ("sampling of nothing", changed(BASELINE, SOF, 7, 0x00)),
+        ("component without table", changed(BASELINE, SOF, 8, 3)),
+        ("component count", changed(BASELINE, SOF, 5, 2)),
+        ("component twice", changed(BASELINE, SOF, 9, 1)),
+        ("scan of a stranger", changed(BASELINE, SOS, 1, 9)),
+        ("scan of none", changed(BASELINE, SOS, 0, 0)),
+        ("scan's table missing", changed(BASELINE, SOS, 2, 0x33)),
+    ],
+)
+def test_a_jpeg_that_lacks_what_a_decoder_needs_is_not_proven_whole(fault, data):
+    assert jpeg.stripped(data, LIMITS) is None, fault
+
+
+@pytest.mark.parametrize(
+    ("fault", "offset", "value"),
+    [("first coefficients with others", 8, 5), ("shift out of range", 9, 0x0E)],
+)
+def test_a_progressive_jpeg_with_an_impossible_scan_is_not_proven_whole(fault, offset, value):
+    assert jpeg.stripped(changed(PROGRESSIVE, SOS, offset, value), LIMITS) is None, fault
+
+
+def test_a_jpeg_cut_into_endless_segments_is_refused():
+    comment = b"\xff\xfe\0\2"
+
+    with pytest.raises(ImageBombError):
+        jpeg.read(BASELINE[:2] + comment * 20_001 + BASELINE[2:], LIMITS)
+
+
+def test_all_that_is_cut_from_a_jpeg_is_what_decoders_ignore():
+    data = with_gps()
+    result = jpeg.stripped(data, LIMITS)
+
+    assert result is not None
+    assert len(result) < len(data)
+    with Image.open(BytesIO(data)) as before, Image.open(BytesIO(result)) as after:
+        assert before.tobytes() == after.tobytes()
+        assert set(after.info) <= {"jfif", "jfif_version", "jfif_unit", "jfif_density", "dpi"}
+
+
+def test_an_adobe_rgb_jpeg_keeps_its_colours_by_being_decoded():
+    # Three components that are RGB and not YCbCr: only Adobe's mark tells.
+    data = encoded(corners(), "JPEG", keep_rgb=True)
+
+    assert not jpeg.read(data, LIMITS).plain
+
+
+# --- PNG --------------------------------------------------------------------------------
+
+
+def test_a_whole_png_without_metadata_is_returned_as_the_same_object():
+    data = encoded(photo(80, 60))
+
+    assert png.stripped(data, LIMITS) is data
+
+
+@pytest.mark.parametrize(
+    ("fault", "data"),
+    [
+        ("too few rows", grey(rows=bytes(9 * 7))),
+        ("too many rows", grey(rows=bytes(9 * 9))),
+        ("unknown filter", grey(rows=b"\5" + bytes(9 * 8 - 1))),
+        ("not packed", grey(chunk(b"IDAT", b"plain"))),
+        ("checksum", grey()[:29] + b"\0\0\0\0" + grey()[33:]),
+        ("no end", grey()[:-12]),
+        ("grey with a palette", grey(chunk(b"PLTE", b"abc"))),
+        ("header twice", grey(chunk(b"IHDR", bytes(13)))),
+        (
+            "palette of no palette picture",
+            encoded(page(40, 30, 9).convert("P")).replace(b"PLTE", b"pLTE"),
+        ),
+    ],
+)
+def test_a_png_that_does_not_hold_what_it_announces_is_not_proven_whole(fault, data):
+    assert png.stripped(data, LIMITS) is None, fault
+
+
+def test_a_pngs_transparency_interlacing_or_depth_keep_it_from_passing():
+    for picture in (corners().convert("RGBA"), corners().convert("LA"), Image.new("I;16", (9, 9))):
+        assert not png.read(encoded(picture), LIMITS).plain
+    assert not png.read(encoded(corners(), transparency=(1, 2, 3)), LIMITS).plain
+
+
+def test_text_chunks_are_never_shown_to_the_decoder():
+    data = grey(chunk(b"zTXt", b"bomb\0\0" + bytes(50)), chunk(b"iCCP", b"x"))
+
+    assert png.essential(data, profile=True) == grey(chunk(b"iCCP", b"x"))
+    assert png.essential(data, profile=False) == grey()
+
+
+# --- colour profiles and EXIF -----------------------------------------------------------
+
+
+def test_an_srgb_profile_is_known_by_its_description():
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+    assert icc.is_srgb(profile)
+    assert not icc.is_srgb(profile.replace("sRGB".encode("utf-16-be"), "P3__".encode("utf-16-be")))
+    assert not icc.is_srgb(ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes())
+
+
+@pytest.mark.parametrize("end", [0, 40, 130, 140, 200])
+def test_a_profile_cut_off_is_not_taken_for_srgb(end):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+    assert not icc.is_srgb(profile[:end])
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        b"",
+        b"Exif\0\0",
+        b"II*\0",
+        b"MM\0*\0\0\0\x08",
+        b"II*\0" + struct.pack("<IH", 8, 65_535),
+        b"II*\0" + struct.pack("<IHHHIII", 8, 1, 0x0112, 3, 1, 9, 0),
+        b"II*\0" + struct.pack("<IHHHIII", 8, 1, 0x0112, 3, 1, 0, 0),
+        b"II*\0" + struct.pack("<I", 0xFFFF_FFFF),
+    ],
+)
+def test_broken_exif_reads_as_upright(block):
+    assert exif.orientation(block) == 1
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_is_read_in_either_byte_order(order, orientation):
+    mark = b"II*\0" if order == "<" else b"MM\0*"
+    block = mark + struct.pack(order + "IHHHIHHI", 8, 1, 0x0112, 3, 1, orientation, 0, 0)
+
+    assert exif.orientation(b"Exif\0\0" + block) == orientation
+
+
+@pytest.mark.parametrize(
+    ("boxes", "orientation"),
+    [
+        ([], 1),
+        ([(b"irot", 1)], 8),
+        ([(b"irot", 2)], 3),
+        ([(b"irot", 3)], 6),
+        ([(b"imir", 0)], 4),
+        ([(b"imir", 1)], 2),
+        ([(b"irot", 3), (b"imir", 1)], 5),
+        ([(b"irot", 1), (b"imir", 1)], 7),
+        ([(b"irot", 2), (b"imir", 1)], 4),
+    ],
+)
+def test_heics_turns_and_mirrors_are_told_as_the_exif_orientation_they_equal(boxes, orientation):
+    data = bytes(value for _, value in boxes)
+    own = [heif.Box(name, at, at + 1) for at, (name, _) in enumerate(boxes)]
+
+    assert heif._orientation(data, own) == orientation

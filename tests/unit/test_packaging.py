@@ -1,0 +1,101 @@
+"""Dockerfile, compose, Makefile, README and CI agree with the code and with each other."""
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from app import dev
+from app.settings import PREFIX, Settings
+
+ROOT = Path(__file__).parents[2]
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+MAKEFILE = (ROOT / "Makefile").read_text()
+README = (ROOT / "README.md").read_text()
+WORKFLOW: dict[str, Any] = yaml.safe_load((ROOT / ".github/workflows/check.yml").read_text())
+PORT = Settings.model_fields["port"].default
+
+
+def stage(name: str) -> str:
+    """Return the Dockerfile's lines of one stage."""
+    flags = re.MULTILINE | re.DOTALL
+    match = re.search(rf"^FROM \S+ AS {name}\n(.*?)(?=^FROM |\Z)", DOCKERFILE, flags)
+    assert match, f"no stage {name}"
+    return match[1]
+
+
+def test_the_dockerfile_passes_its_linter():
+    run = subprocess.run(
+        ["hadolint", str(ROOT / "Dockerfile")], capture_output=True, text=True, timeout=60
+    )
+
+    assert run.returncode == 0, run.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "port", "path"),
+    [("service", PORT, "/healthz"), ("emulator", dev.EMULATOR_PORT, "/_emulator/health")],
+)
+def test_each_image_exposes_and_checks_the_port_that_its_command_listens_on(name, port, path):
+    lines = stage(name)
+
+    assert f"EXPOSE {port}\n" in lines
+    assert f"http://127.0.0.1:{port}{path}" in lines
+    assert lines.rstrip().splitlines()[-1].startswith("CMD [")
+
+
+def test_the_images_run_as_no_one_in_particular_and_hold_no_build_tools():
+    assert "USER 10001" in stage("runtime")
+    assert not re.search(r"apt-get|gcc|build-essential", DOCKERFILE)
+
+
+def test_compose_builds_stages_that_exist_and_points_the_service_at_the_emulator():
+    services = COMPOSE["services"]
+
+    for service in services.values():
+        assert stage(service["build"]["target"])
+    environment = services["service"]["environment"]
+    assert environment[f"{PREFIX}ENDPOINT_URL"] == f"http://emulator:{dev.EMULATOR_PORT}"
+    assert services["service"]["ports"] == [f"127.0.0.1:{PORT}:{PORT}"]
+    settings = {name for name in environment if name.startswith(PREFIX)}
+    assert settings <= {PREFIX + name.upper() for name in Settings.model_fields}
+
+
+def test_every_make_target_that_a_text_names_exists():
+    targets = set(re.findall(r"^([a-z]+):", MAKEFILE, re.MULTILINE))
+    texts = [README, (ROOT / "CONTRIBUTING.md").read_text(), (ROOT / ".ci/run").read_text()]
+
+    named = {name for text in texts for name in re.findall(r"\bmake ([a-z]+)(?![\w-])", text)}
+    assert {"run", "test", "check"} <= named <= targets
+
+
+def test_the_readmes_curl_asks_the_port_that_is_served():
+    assert set(re.findall(r"localhost:(\d+)", README)) == {str(PORT)}
+
+
+def test_python_versions_agree():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    matrix = WORKFLOW["jobs"]["check"]["strategy"]["matrix"]["python"]
+
+    assert project["project"]["requires-python"] == f">={matrix[0]}"
+    image = re.search(r"^FROM python:(\d+\.\d+)-slim", DOCKERFILE, re.MULTILINE)
+    assert image
+    assert image[1] == matrix[-1]
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "requirements").glob("*.txt")), ids=lambda p: p.name
+)
+def test_requirements_are_pinned_with_hashes_and_name_no_address(path):
+    text = path.read_text()
+
+    assert "://" not in text
+    assert "--index-url" not in text
+    for entry in re.split(r"\n(?=\S)", text.strip()):
+        assert re.match(r"[\w.-]+(\[[\w,-]+\])?==[^ ]+", entry), entry
+        assert "--hash=sha256:" in entry, entry
