@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import structlog
 
 from app.adapters.access.key_file import open_key_file
+from app.adapters.access.tokens import Issuer, open_tokens
 from app.adapters.stores.rate_limiter import open_limiter
 from app.adapters.stores.usage_memory import MemoryUsage
 from app.adapters.stores.usage_redis import RedisUsage, open_redis
@@ -15,7 +16,13 @@ from app.adapters.stores.usage_sqlite import open_sqlite_usage
 from app.domain import key
 from app.domain.errors import UsageStoreError
 from app.domain.ports import Authenticator, UsageStore
-from app.services.access.authentication import FixedKeyring, KeyAuthenticator, OpenAccess
+from app.services.access.authentication import (
+    FixedKeyring,
+    KeyAuthenticator,
+    Keyring,
+    KeysOrTokens,
+    OpenAccess,
+)
 from app.services.access.limits import Limits
 from app.services.registry import Operations
 from app.services.usage import open_ledger
@@ -49,13 +56,32 @@ async def open_authenticator(settings: Settings) -> AsyncIterator[Authenticator]
     """Open what tells callers apart."""
     if not settings.authenticates:
         yield OpenAccess()
-    elif settings.keys_file is not None:
+        return
+    async with open_keyring(settings) as keyring:
+        keys = KeyAuthenticator(keyring)
+        if settings.oidc_issuer is None or settings.oidc_audience is None:
+            yield keys
+            return
+        issuer = Issuer(
+            settings.oidc_issuer,
+            settings.oidc_audience,
+            settings.oidc_jwks_url,
+            settings.oidc_scope_claim,
+            settings.oidc_scope_names,
+        )
+        async with open_tokens(issuer) as tokens:
+            yield KeysOrTokens(keys, tokens)
+
+
+@asynccontextmanager
+async def open_keyring(settings: Settings) -> AsyncIterator[Keyring]:
+    """Open the API keys, none where none are configured."""
+    if settings.keys_file is not None:
         async with open_key_file(settings.keys_file, settings.keys_reload) as keyring:
-            yield KeyAuthenticator(keyring)
-    else:
-        assert settings.keys is not None
-        records = key.parse(settings.keys.get_secret_value())
-        yield KeyAuthenticator(FixedKeyring({record.id: record for record in records}))
+            yield keyring
+        return
+    records = key.parse(settings.keys.get_secret_value()) if settings.keys else ()
+    yield FixedKeyring({record.id: record for record in records})
 
 
 @asynccontextmanager

@@ -192,6 +192,33 @@ class Settings(BaseSettings):
         SecretStr | None,
         Field(description="API keys as the text of such a file, where there is no file."),
     ] = None
+    oidc_issuer: Annotated[
+        str | None,
+        Field(
+            pattern=r"^https?://",
+            description="Issuer whose JSON Web Tokens are taken, exactly as in their `iss`.",
+        ),
+    ] = None
+    oidc_audience: Annotated[
+        str | None, Field(description="What their `aud` must hold. Required with an issuer.")
+    ] = None
+    oidc_jwks_url: Annotated[
+        str | None,
+        Field(
+            pattern=r"^https?://",
+            description="Where the issuer's keys are; by default its OpenID configuration tells.",
+        ),
+    ] = None
+    oidc_scope_claim: Annotated[
+        str, Field(description="Claim that holds scopes, as a list or separated by spaces.")
+    ] = "scope"
+    oidc_scope_names: Annotated[
+        dict[str, str],
+        Field(
+            description='The claim\'s values to scopes, as JSON: `{"llm-users": "generate '
+            "tasks\"}`. By default the values are the scopes' own names."
+        ),
+    ] = {}
     public_docs: Annotated[
         bool, Field(description="Show `/docs` and `/openapi.json` to anyone.")
     ] = False
@@ -269,6 +296,8 @@ class Settings(BaseSettings):
                 key.parse(self.keys.get_secret_value())
             except ValueError as error:
                 raise ValueError(f"keys: {error}") from error
+        if self.oidc_issuer is not None and self.oidc_audience is None:
+            raise ValueError("oidc_audience: is missing, but oidc_issuer is set")
         if not (self.authenticates or self.auth == "disabled" or is_loopback(self.host)):
             raise ValueError(
                 f"host: is {self.host}, but no API keys and no OIDC issuer are configured. "
@@ -287,7 +316,8 @@ class Settings(BaseSettings):
     @property
     def authenticates(self) -> bool:
         """Whether callers are told apart."""
-        return self.auth == "required" and (self.keys_file is not None or self.keys is not None)
+        ways = (self.keys_file, self.keys, self.oidc_issuer)
+        return self.auth == "required" and any(way is not None for way in ways)
 
     @property
     def allowed_origins(self) -> tuple[str, ...]:
