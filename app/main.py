@@ -16,13 +16,20 @@ from app.api.headers import (
     SecurityHeadersMiddleware,
 )
 from app.api.middleware import BodyLimitMiddleware, DisconnectMiddleware, RequestIdMiddleware
-from app.api.v1 import estimate, generate, models, usage
+from app.api.v1 import estimate, generate, models, prepare, usage
 from app.services.registry import Services
 from app.settings import Settings
 
 OpenServices = Callable[[Settings], AbstractAsyncContextManager[Services]]
 
-ROUTERS = (generate.router, estimate.router, models.router, usage.router, ops.router)
+ROUTERS = (
+    generate.router,
+    estimate.router,
+    prepare.router,
+    models.router,
+    usage.router,
+    ops.router,
+)
 
 _DESCRIPTION = """\
 Ask Llama 3.2 11B Vision on Amazon Bedrock about pictures.
@@ -32,6 +39,7 @@ Errors are problem details (RFC 9457) with a stable `code`. Every answer carries
 
 _TAGS = [
     {"name": "generate", "description": "Prompts, with a picture or without."},
+    {"name": "images", "description": "What becomes of a picture on its way to the model."},
     {"name": "models", "description": "What is served."},
     {"name": "operations", "description": "For load balancers and operators."},
 ]

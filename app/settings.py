@@ -13,6 +13,7 @@ from typing import Annotated, Literal, Self
 from dotenv import dotenv_values
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     HttpUrl,
@@ -20,7 +21,7 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.domain import key, limit
 from app.domain.generation import Target
@@ -42,6 +43,14 @@ class Fallback(BaseModel):
     region: str | None = None
     model_id: str | None = None
     dialect: Dialect | None = None
+
+
+def _split(value: object) -> object:
+    return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
+
+
+Name = Annotated[str, Field(min_length=1)]
+Names = Annotated[tuple[Name, ...], NoDecode, BeforeValidator(_split)]
 
 
 class SettingsError(Exception):
@@ -323,6 +332,46 @@ class Settings(BaseSettings):
     def allowed_origins(self) -> tuple[str, ...]:
         """Origins for CORS."""
         return tuple(o for o in (self.cors_origins or "").replace(" ", "").split(",") if o)
+
+    image_url_hosts: Annotated[
+        Names | None,
+        Field(
+            description="Hosts that pictures may be fetched from by URL, separated by commas: "
+            "`host`, `host:port`, or `*.domain` for subdomains. Unset: no URLs."
+        ),
+    ] = None
+    image_url_allow_http: Annotated[
+        bool, Field(description="Whether URLs may be `http` beside `https`.")
+    ] = False
+    image_s3_buckets: Annotated[
+        Names | None,
+        Field(
+            description="Buckets that pictures may be read from, separated by commas: `bucket`, "
+            "or `bucket/prefix` for the keys that start so. Unset: no S3."
+        ),
+    ] = None
+    image_s3_region: Annotated[
+        str | None,
+        Field(
+            pattern=r"^[a-z]{2}(-[a-z]+)+-\d$",
+            description="Region of those buckets. Unset: the region that is called.",
+        ),
+    ] = None
+    image_s3_owner: Annotated[
+        str | None,
+        Field(
+            pattern=r"^\d{12}$",
+            description="AWS account that must own the buckets, 12 digits. Unset: anyone.",
+        ),
+    ] = None
+    image_s3_endpoint_url: Annotated[
+        HttpUrl | None,
+        Field(description="Called instead of S3's own address: a VPC endpoint, or another store."),
+    ] = None
+    image_source_timeout: Annotated[
+        Seconds,
+        Field(description="Seconds to fetch one picture by URL or from S3, redirects included."),
+    ] = 10
 
     @model_validator(mode="after")
     def _check_model(self) -> Self:

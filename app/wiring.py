@@ -11,10 +11,15 @@ from app.adapters.bedrock import tokens
 from app.adapters.bedrock.client import Connection, CredentialsCheck, open_client
 from app.adapters.bedrock.converse import ConverseVisionModel
 from app.adapters.bedrock.invoke import InvokeVisionModel
+from app.adapters.sources import http, s3
+from app.adapters.sources.http import HttpImageSource
+from app.adapters.sources.off import DisabledSource
+from app.adapters.sources.rules import UrlRules
+from app.adapters.sources.s3 import S3ImageSource
 from app.domain.generation import Target
-from app.domain.image import ImageLimits
+from app.domain.image import ImageLimits, S3Image, UrlImage
 from app.domain.model import Dialect, ModelIdentity, identify
-from app.domain.ports import ImagePreparer, VisionModel
+from app.domain.ports import ImagePreparer, ImageSource, VisionModel
 from app.operations import open_operations
 from app.services import pricing
 from app.services.deadline import Drain
@@ -23,6 +28,7 @@ from app.services.generation import GenerationService
 from app.services.idempotency import IdempotentAnswers
 from app.services.images.cache import CachedPreparer
 from app.services.images.pool import PooledPreparer
+from app.services.preparation import PreparationService
 from app.services.pricing import PriceTable
 from app.services.readiness import AllReady
 from app.services.registry import ServedModel, Services, Timing
@@ -34,7 +40,7 @@ from app.services.wrappers.limited import FairSlots, LimitedModel
 from app.services.wrappers.metered import MeteredPreparer, MeteredVisionModel
 from app.services.wrappers.rationed import RationedModel
 from app.services.wrappers.retried import RetriedModel, RetryBudget
-from app.settings import Settings
+from app.settings import PREFIX, Settings
 
 if TYPE_CHECKING:
     from types_aiobotocore_bedrock_runtime import BedrockRuntimeClient
@@ -52,26 +58,28 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     async with (
         open_operations(settings) as operations,
         open_model(session, settings) as model,
-        open_preparer(settings) as preparer,
+        PooledPreparer(image_limits(settings), workers=settings.image_workers) as pool,
+        open_sources(session, settings) as sources,
     ):
         price = pricing.load(settings.prices_file).price(identity)
         counter = tokens.counter()
-        sources = ImageSources(settings.max_image_bytes)
-        metered = MeteredPreparer(preparer)
+        preparer = MeteredPreparer(remembering(pool, settings))
         yield Services(
             model=ServedModel(identity, settings.targets),
             generations=GenerationService(
                 identity=identity,
                 model=RationedModel(model, operations.limits, counter, price),
                 sources=sources,
-                preparer=metered,
+                preparer=preparer,
                 drain=drain,
                 answers=IdempotentAnswers(),
+                sheets=pool,
             ),
+            preparations=PreparationService(sources, preparer),
             readiness=AllReady((drain, CredentialsCheck(session))),
             timing=timing(settings),
             drain=drain,
-            estimates=EstimateService(identity, sources, metered, counter, price),
+            estimates=EstimateService(identity, sources, preparer, counter, price),
             operations=operations,
         )
 
@@ -158,13 +166,54 @@ def _announce(identity: ModelIdentity, settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def open_preparer(settings: Settings) -> AsyncIterator[ImagePreparer]:
-    """Start the processes that make pictures right for the model."""
-    limits = image_limits(settings)
-    async with PooledPreparer(limits, workers=settings.image_workers) as pool:
-        yield (
-            CachedPreparer(pool, settings.image_cache_bytes) if settings.image_cache_bytes else pool
+async def open_sources(
+    session: aioboto3.Session, settings: Settings
+) -> AsyncIterator[ImageSources]:
+    """Open what fetches pictures that a request only names."""
+    async with AsyncExitStack() as stack:
+        yield ImageSources(
+            settings.max_image_bytes,
+            urls=await _urls(stack, settings),
+            objects=await _objects(stack, session, settings),
         )
+
+
+async def _urls(stack: AsyncExitStack, settings: Settings) -> ImageSource[UrlImage]:
+    if settings.image_url_hosts is None:
+        return DisabledSource("pictures by URL", f"{PREFIX}IMAGE_URL_HOSTS")
+    return HttpImageSource(
+        transport=await stack.enter_async_context(http.open_transport()),
+        rules=UrlRules(settings.image_url_hosts, settings.image_url_allow_http),
+        max_bytes=settings.max_image_bytes,
+        timeout=settings.image_source_timeout,
+    )
+
+
+async def _objects(
+    stack: AsyncExitStack, session: aioboto3.Session, settings: Settings
+) -> ImageSource[S3Image]:
+    if settings.image_s3_buckets is None:
+        return DisabledSource("pictures from S3", f"{PREFIX}IMAGE_S3_BUCKETS")
+    endpoint = settings.image_s3_endpoint_url
+    connection = s3.Connection(
+        settings.image_s3_region or settings.region,
+        str(endpoint) if endpoint else None,
+        settings.image_source_timeout,
+    )
+    return S3ImageSource(
+        client=await stack.enter_async_context(s3.open_client(session, connection)),
+        buckets=settings.image_s3_buckets,
+        max_bytes=settings.max_image_bytes,
+        timeout=settings.image_source_timeout,
+        owner=settings.image_s3_owner,
+    )
+
+
+def remembering(preparer: ImagePreparer, settings: Settings) -> ImagePreparer:
+    """Put the cache before ``preparer``, where there is to be one."""
+    if not settings.image_cache_bytes:
+        return preparer
+    return CachedPreparer(preparer, settings.image_cache_bytes)
 
 
 def image_limits(settings: Settings) -> ImageLimits:

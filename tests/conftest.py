@@ -37,3 +37,13 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Return the address of a Redis of this test process's own."""
     with redis_server(tmp_path_factory.mktemp("redis")) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def s3_url() -> Iterator[str]:
+    """An S3 server, empty; each test file makes buckets of its own."""
+    # Here, because it takes a second that most runs need not spend.
+    from tests.support.s3 import s3_server
+
+    with s3_server() as url:
+        yield url

@@ -13,6 +13,7 @@ from app.domain.generation import Terms
 from app.domain.ports import Readiness
 from app.services.estimate import EstimateService
 from app.services.generation import GenerationService
+from app.services.preparation import PreparationService
 from app.services.registry import ServedModel, Services
 from app.services.usage import UsageLedger
 from app.telemetry.metrics import Metrics
@@ -35,6 +36,10 @@ AllServices = Annotated[Services, Depends(services)]
 
 async def _generations(found: AllServices) -> GenerationService:
     return found.generations
+
+
+async def _preparations(found: AllServices) -> PreparationService:
+    return found.preparations
 
 
 async def _readiness(found: AllServices) -> Readiness:
@@ -101,6 +106,7 @@ async def _terms(
 
 
 Generations = Annotated[GenerationService, Depends(_generations)]
+Preparations = Annotated[PreparationService, Depends(_preparations)]
 ReadinessCheck = Annotated[Readiness, Depends(_readiness)]
 Estimates = Annotated[EstimateService, Depends(_estimates)]
 Ledger = Annotated[UsageLedger, Depends(_ledger)]

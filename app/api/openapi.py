@@ -8,11 +8,19 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from app.api.problems import Problem
+from app.api.v1.picture_body import PrepareIn
 from app.api.v1.schemas import DoneEvent
 from app.api.v1.streaming import DeltaEvent, ErrorEvent, StartEvent
 
 # Named in responses of another media type than JSON, which FastAPI has no models for.
-NAMED: tuple[type[BaseModel], ...] = (Problem, StartEvent, DeltaEvent, DoneEvent, ErrorEvent)
+NAMED: tuple[type[BaseModel], ...] = (
+    Problem,
+    StartEvent,
+    DeltaEvent,
+    DoneEvent,
+    ErrorEvent,
+    PrepareIn,
+)
 
 
 def install(app: FastAPI) -> None:

@@ -30,8 +30,8 @@ class FieldProblem(BaseModel):
     message: str = Field(description="What was wrong and what would be accepted.")
 
 
-class Problem(BaseModel):
-    """Problem details as in RFC 9457, with a stable `code`."""
+class Fault(BaseModel):
+    """What went wrong, with a stable `code`."""
 
     type: str = Field(description="The code as a URI; docs/errors.md explains it.")
     title: str = Field(description="The same for every occurrence of the code.")
@@ -39,20 +39,29 @@ class Problem(BaseModel):
     detail: str = Field(description="What was wrong this time, and what would be accepted.")
     code: str = Field(description="Stable; see docs/errors.md.")
     retryable: bool = Field(description="Whether the same call may succeed later.")
-    request_id: str = Field(description="As in the `X-Request-Id` header.")
     errors: list[FieldProblem] = Field(description="Field by field, where fields are at fault.")
+
+
+class Problem(Fault):
+    """Problem details as in RFC 9457, with a stable `code`."""
+
+    request_id: str = Field(description="As in the `X-Request-Id` header.")
 
 
 def of(error: ServiceError, request_id: str) -> Problem:
     """Describe ``error``."""
-    return Problem(
+    return Problem(request_id=request_id, **fault(error).model_dump())
+
+
+def fault(error: ServiceError) -> Fault:
+    """Describe ``error``, which is a part of an answer."""
+    return Fault(
         type=f"{TYPE}{error.code}",
         title=error.title,
         status=error.status,
         detail=error.detail,
         code=error.code,
         retryable=error.retryable,
-        request_id=request_id,
         errors=[FieldProblem(field=e.field, code=e.code, message=e.message) for e in error.errors],
     )
 

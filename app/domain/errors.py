@@ -248,6 +248,65 @@ class ImageDecoderError(ImageError):
     code, status, title = "image_decoder_failed", 422, "Image crashed its decoder"
 
 
+# --- a picture that is only named can't be fetched --------------------------------------
+
+
+class ImageSourceDisabledError(ImageError):
+    """Pictures from this kind of source are switched off."""
+
+    code, status, title = "image_source_disabled", 422, "Image source switched off"
+
+
+class ImageUrlNotAllowedError(ImageError):
+    """A URL, or one it redirects to, whose scheme or host is not on the operator's list."""
+
+    code, status, title = "image_url_not_allowed", 422, "Image URL not allowed"
+
+
+class ImageAddressForbiddenError(ImageError):
+    """A URL's host has an address that is private, local or otherwise not public."""
+
+    code, status, title = "image_url_forbidden_address", 422, "Image URL leads to a private address"
+
+
+class ImageTooManyRedirectsError(ImageError):
+    """A URL redirects more often than is followed."""
+
+    code, status, title = "image_url_too_many_redirects", 422, "Image URL redirects too often"
+
+
+class ImageS3NotAllowedError(ImageError):
+    """An S3 bucket or key that is not on the operator's list."""
+
+    code, status, title = "image_s3_not_allowed", 422, "S3 bucket not allowed"
+
+
+class ImageSourceNotFoundError(ImageError):
+    """There is nothing under the picture's URL or S3 key."""
+
+    code, status, title = "image_source_not_found", 422, "Image not found at its source"
+
+
+class ImageSourceDeniedError(ImageError):
+    """The picture's source doesn't let this service read it."""
+
+    code, status, title = "image_source_access_denied", 422, "Image source denied access"
+
+
+class ImageSourceUnavailableError(ImageError):
+    """The picture's source can't be reached, failed, or broke off."""
+
+    code, status, title = "image_source_unavailable", 502, "Image source unavailable"
+    retryable = True
+
+
+class ImageSourceTimeoutError(ImageError):
+    """The picture's source took longer than this service waits."""
+
+    code, status, title = "image_source_timeout", 504, "Image source timed out"
+    retryable = True
+
+
 # --- this service is too busy -----------------------------------------------------------
 
 

@@ -7,10 +7,18 @@ from typing import Generic, TypeVar
 
 from app.domain.cost import Cost
 from app.domain.errors import ServiceError
-from app.domain.image import Base64Image, Caveat, ImageReport, PreparedImage, ReceivedImage
+from app.domain.image import (
+    Base64Image,
+    Caveat,
+    ImageReport,
+    PreparedImage,
+    ReceivedImage,
+    S3Image,
+    UrlImage,
+)
 from app.domain.model import Dialect, Language
 
-ImageInput = ReceivedImage | Base64Image
+ImageInput = ReceivedImage | Base64Image | UrlImage | S3Image
 """A picture as a caller may give it."""
 
 ImageT = TypeVar("ImageT")
@@ -58,6 +66,17 @@ class Terms:
     """Requests of one caller with the same key and content share one answer."""
 
 
+class ImageStrategy(StrEnum):
+    """What is done with several pictures, of which the model takes one at a time."""
+
+    SINGLE = "single"
+    """Nothing: more than one is refused."""
+    CONTACT_SHEET = "contact_sheet"
+    """They are laid out on one picture, each under its number."""
+    EACH = "each"
+    """The same is asked about each of them, in a call of its own."""
+
+
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
     """What a caller asks for."""
@@ -70,6 +89,7 @@ class GenerationRequest:
     raw_prompt: bool = False
     """The single turn's text is a finished Llama prompt, sent exactly as written."""
     terms: Terms = field(default_factory=Terms)
+    strategy: ImageStrategy = ImageStrategy.SINGLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +202,18 @@ class Generation:
     images: tuple[ImageReport, ...]
     warnings: tuple[Caveat, ...]
     latency: Latency
+    parts: "tuple[Part, ...]" = ()
+    """The answers that this one sums up, picture by picture, where it took a call for each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What came of one picture of several: an answer or an error."""
+
+    name: str
+    """Where the picture stood in the request."""
+    generation: Generation | None = None
+    error: ServiceError | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,24 @@ class Base64Image:
 
 
 @dataclass(frozen=True, slots=True)
+class UrlImage:
+    """A picture by its address, not yet fetched."""
+
+    url: str
+    name: str = "images.0"
+
+
+@dataclass(frozen=True, slots=True)
+class S3Image:
+    """A picture as an object in Amazon S3, not yet fetched."""
+
+    bucket: str
+    key: str
+    version_id: str | None = None
+    name: str = "images.0"
+
+
+@dataclass(frozen=True, slots=True)
 class Canvas:
     """The grid of 560-pixel tiles that Llama's image processor lays the picture on."""
 
@@ -88,6 +106,13 @@ class PreparedImage:
     height: int
     sha256: str
     """Of ``data``, lower-case hexadecimal."""
+    size: int = 0
+    """Bytes of ``data``; kept where a copy drops them."""
+
+    def __post_init__(self) -> None:
+        """Take the size off the data."""
+        if self.data:
+            object.__setattr__(self, "size", len(self.data))
 
 
 class Treatment(StrEnum):

@@ -6,7 +6,7 @@ adapter.
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from app.domain.access import Caller
 from app.domain.generation import Completion, ModelRequest, StreamPart
@@ -41,6 +41,17 @@ class ImagePreparer(Protocol):
 
     async def prepare(self, image: ReceivedImage) -> ImageReport:
         """Return what was received and what was made of it, or raise an ImageError."""
+        ...
+
+
+RemoteT_contra = TypeVar("RemoteT_contra", contravariant=True)
+
+
+class ImageSource(Protocol[RemoteT_contra]):
+    """Where pictures of one kind of name are fetched from: `UrlImage` or `S3Image`."""
+
+    async def fetch(self, image: RemoteT_contra) -> ReceivedImage:
+        """Return the bytes within the source's bounds of size and time, or raise an ImageError."""
         ...
 
 

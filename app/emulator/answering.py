@@ -1,8 +1,10 @@
 """What the emulator says: in words, or in JSON where the prompt carries a schema."""
 
+import re
 from dataclasses import dataclass
 from hashlib import sha256
 from random import Random
+from typing import Any
 
 import orjson
 
@@ -31,8 +33,16 @@ def answer(ask: Ask, question: Question, perceived: Perception, seed: int) -> st
     """Return what there is to say."""
     if question.schema is not None:
         seen = Seen(question, perceived.sight, perceived.reading or Reading())
-        return orjson.dumps(schema_answer.filled(question.schema, seen)).decode()
+        return _under_schema(question.schema, seen)
     return f"{MARK} {_in_words(ask, question, perceived, seed)}"
+
+
+def _under_schema(schema: dict[str, Any], seen: Seen) -> str:
+    try:
+        return orjson.dumps(schema_answer.filled(schema, seen)).decode()
+    except (TypeError, ValueError, AttributeError, KeyError, IndexError, re.error) as error:
+        # It looked like a schema and is none: a bad reference, a pattern that is no pattern.
+        return f"{MARK} I can't follow the JSON Schema in the prompt: {error!r}"
 
 
 def _in_words(ask: Ask, question: Question, perceived: Perception, seed: int) -> str:

@@ -91,6 +91,9 @@ class Emulator:
             entry.outcome = journal.HUNG_UP
             # Until the server has noticed it too; returning earlier would be an error to it.
             await exchange.left()
+        except Exception:
+            entry.outcome = journal.FAILED
+            raise
 
     async def _route(self, exchange: Exchange, request: Request, entry: Entry) -> None:
         admit = partial(self._gate.admit, request)

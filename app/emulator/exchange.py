@@ -58,20 +58,18 @@ class Exchange:
         )
 
     async def _body(self) -> bytes:
-        message = await self._next()
-        if not message.get("more_body"):
-            return _limited(message.get("body", b""))
-        parts, size = [message["body"]], len(message["body"])
-        while message.get("more_body"):
+        parts, size, more = [], 0, True
+        while more:
             message = await self._next()
-            size += len(message.get("body", b""))
+            part, more = message.get("body", b""), message.get("more_body", False)
+            size += len(part)
             # Read on to the end, so that the caller gets the refusal and not a reset,
             # but keep nothing that will not be used.
             if size <= MAX_BODY:
-                parts.append(message.get("body", b""))
+                parts.append(part)
         if size > MAX_BODY:
             raise too_large()
-        return b"".join(parts)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def _next(self) -> Message:
         message = await self.receive()
@@ -124,12 +122,6 @@ class Exchange:
         """
         cycle: Any = getattr(self.send, "__self__", None)
         cycle.transport.abort()
-
-
-def _limited(body: bytes) -> bytes:
-    if len(body) > MAX_BODY:
-        raise too_large()
-    return body
 
 
 def too_large() -> AwsError:

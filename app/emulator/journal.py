@@ -12,7 +12,7 @@ from app.emulator.exchange import Headers, Request
 
 _SECRET = frozenset({b"authorization", b"x-amz-security-token", b"cookie", b"proxy-authorization"})
 RUNNING, ANSWERED, REFUSED = "running", "answered", "refused"
-CLIENT_LEFT, HUNG_UP = "client_left", "hung_up"
+CLIENT_LEFT, HUNG_UP, FAILED = "client_left", "hung_up", "failed"
 
 
 @dataclass(slots=True)
@@ -116,5 +116,6 @@ def summary(entries: list[Entry]) -> dict[str, Any]:
         REFUSED: outcomes.count(REFUSED),
         CLIENT_LEFT: outcomes.count(CLIENT_LEFT),
         HUNG_UP: outcomes.count(HUNG_UP),
+        FAILED: outcomes.count(FAILED),
         "requests": [entry.rendered() for entry in entries],
     }

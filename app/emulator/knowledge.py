@@ -120,6 +120,8 @@ class Seen:
 
     def texts_for(self, name: str) -> list[str]:
         """Return the texts that a list of this name should hold."""
+        if self.only is not None:
+            return []
         key = set(tokens(_key(name)))
         if key & (_LINES | _ALL_TEXT):
             return [line.text for line in self.reading.lines]
@@ -178,6 +180,8 @@ class Seen:
 
     def each(self, name: str, keys: list[str]) -> Iterator["Seen"]:
         """Yield what each entry of a list of objects with these properties is about."""
+        if self.only is not None:
+            return  # An entry has no entries of its own: a line holds no other lines.
         named = {token for key in keys for token in tokens(key)}
         boxed = bool(named & _BOX) or bool(sides(keys))
         if boxed and self.question.sought:
@@ -242,9 +246,3 @@ def iso_date(text: str) -> str:
         return ""
     year, month, day = match.group(1, 2, 3) if match[1] else match.group(6, 5, 4)
     return f"{year}-{int(month):02}-{int(day):02}"
-
-
-def matching(pattern: str) -> str:
-    """Return a plain string that a pattern allows, empty if none of a few does."""
-    candidates = ("", "0", "00", "000", "a", "A", "AA", "AAA", "n/a", "1970-01-01", "00:00", "0.00")
-    return next((text for text in candidates if re.search(pattern, text)), "")

@@ -6,16 +6,15 @@ that name: the text, its lines, a box, a description, a colour. What was not see
 """
 
 import math
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from app.emulator import knowledge
+from app.emulator import json_schema, knowledge
+from app.emulator.json_schema import Schema
 from app.emulator.knowledge import Seen
 from app.emulator.lookup import number
 
-Schema = dict[str, Any]
 _DEPTH = 12
 
 
@@ -42,7 +41,7 @@ def filled(schema: Schema, seen: Seen) -> Any:  # noqa: ANN401 - any JSON value
 def _value(schema: Any, place: _Place) -> Any:  # noqa: ANN401 - any JSON value
     if not isinstance(schema, dict):
         return None
-    schema = _resolved(schema, place)
+    schema = json_schema.resolved(schema, place.root)
     if "const" in schema:
         return schema["const"]
     if "enum" in schema:
@@ -51,41 +50,6 @@ def _value(schema: Any, place: _Place) -> Any:  # noqa: ANN401 - any JSON value
         if schema.get(key):
             return _first_told(schema[key], place)
     return _typed(schema, place)
-
-
-def _resolved(schema: Schema, place: _Place) -> Schema:
-    """Follow references and fold ``allOf`` into one schema."""
-    for _ in range(_DEPTH):
-        if "$ref" in schema:
-            rest = {k: v for k, v in schema.items() if k != "$ref"}
-            schema = {**_referred(schema["$ref"], place.root), **rest}
-        elif "allOf" in schema:
-            schema = _folded(schema)
-        else:
-            break
-    return schema
-
-
-def _referred(reference: str, root: Schema) -> Schema:
-    found: Any = root
-    for part in reference.removeprefix("#").split("/"):
-        if part:
-            found = found.get(part.replace("~1", "/").replace("~0", "~"), {})
-    return found if isinstance(found, dict) else {}
-
-
-def _folded(schema: Schema) -> Schema:
-    parts = [{k: v for k, v in schema.items() if k != "allOf"}, *schema["allOf"]]
-    folded: Schema = {}
-    for part in parts:
-        properties = {**folded.get("properties", {}), **part.get("properties", {})}
-        required = [*folded.get("required", []), *part.get("required", [])]
-        folded = {**folded, **part}
-        if properties:
-            folded["properties"] = properties
-        if required:
-            folded["required"] = required
-    return folded
 
 
 def _chosen(options: list[Any], place: _Place) -> Any:  # noqa: ANN401 - any JSON value
@@ -99,25 +63,17 @@ def _chosen(options: list[Any], place: _Place) -> Any:  # noqa: ANN401 - any JSO
 
 
 def _first_told(options: list[Any], place: _Place) -> Any:  # noqa: ANN401 - any JSON value
-    parts = [_resolved(option, place) for option in options]
+    parts = [json_schema.resolved(option, place.root) for option in options]
     nullable = {"type": "null"} in parts
-    values = [_value(_or_null(part) if nullable else part, place) for part in parts]
+    values = [_value(json_schema.or_null(part) if nullable else part, place) for part in parts]
     told = [value for value in values if value not in (None, "", [], {})]
     if told:
         return told[0]
     return None if nullable else values[0]
 
 
-def _or_null(schema: Schema) -> Schema:
-    """Return the schema with null allowed besides."""
-    if "enum" in schema:
-        return {**schema, "enum": [*schema["enum"], None]}
-    kind = schema.get("type") or _implied(schema)
-    return {**schema, "type": [*(kind if isinstance(kind, list) else [kind]), "null"]}
-
-
 def _typed(schema: Schema, place: _Place) -> Any:  # noqa: ANN401 - any JSON value
-    kind = schema.get("type") or _implied(schema)
+    kind = schema.get("type") or json_schema.implied(schema)
     kinds = kind if isinstance(kind, list) else [kind]
     makers: dict[str, Callable[[Schema, _Place], Any]] = {
         "object": _object,
@@ -144,12 +100,12 @@ def _is_told(schema: Schema, place: _Place) -> bool:
             return place.seen.truth(place.name) is not None
         case "number" | "integer":
             found = _seen_number(place)
-            return found is not None and _allowed(found, schema)
+            return found is not None and json_schema.allowed(found, schema)
         case "string":
             return bool(_string({**schema, "minLength": 0}, place))
         case "array":
             items = schema.get("items")
-            item = _resolved(items, place) if isinstance(items, dict) else {}
+            item = json_schema.resolved(items, place.root) if isinstance(items, dict) else {}
             return any(True for _ in _items(item, schema, place))
     return _holds_anything(_object(schema, place))
 
@@ -160,12 +116,6 @@ def _holds_anything(value: Any) -> bool:  # noqa: ANN401 - any JSON value
     if isinstance(value, list):
         return any(map(_holds_anything, value))
     return bool(value)
-
-
-def _implied(schema: Schema) -> str:
-    if "properties" in schema:
-        return "object"
-    return "array" if "items" in schema or "prefixItems" in schema else "string"
 
 
 def _object(schema: Schema, place: _Place) -> dict[str, Any]:
@@ -193,7 +143,7 @@ def _array(schema: Schema, place: _Place) -> list[Any]:
         return [_value(part, place) for part in schema["prefixItems"]]
     if not isinstance(items, dict) or place.depth > _DEPTH:
         return [None] * least
-    item = _resolved(items, place)
+    item = json_schema.resolved(items, place.root)
     values = list(_items(item, schema, place))
     if schema.get("uniqueItems"):
         values = [v for i, v in enumerate(values) if v not in values[:i]]
@@ -203,16 +153,16 @@ def _array(schema: Schema, place: _Place) -> list[Any]:
 
 
 def _items(item: Schema, schema: Schema, place: _Place) -> Iterator[Any]:
-    kinds = item.get("type") or _implied(item)
+    kinds = item.get("type") or json_schema.implied(item)
     if _is_box(item, schema, place.name):
         box = place.seen.box_for(place.name)
         yield from box or ()
     elif kinds == "string" and "enum" not in item:
         for text in place.seen.texts_for(place.name):
-            yield _fitted(text, item)
+            yield json_schema.fitting_text(text, item)
     elif kinds == "array":
         for row in place.seen.rows_for(place.name):
-            yield [_fitted(cell, item.get("items", {})) for cell in row]
+            yield [json_schema.fitting_text(cell, item.get("items", {})) for cell in row]
     elif kinds == "object":
         for seen in place.seen.each(place.name, list(item.get("properties", {}))):
             yield _value(item, replace(place, seen=seen))
@@ -227,18 +177,7 @@ def _string(schema: Schema, place: _Place) -> str:
     found = place.seen.text_for(place.name)
     if schema.get("format") == "date":
         found = knowledge.iso_date(found)
-    return _fitted(found, schema)
-
-
-def _fitted(text: str, schema: Schema) -> str:
-    """Return the text within the schema's lengths and pattern, empty if it can't be."""
-    least, most = schema.get("minLength", 0), schema.get("maxLength", math.inf)
-    if len(text) > most:
-        text = text[: int(most)]
-    pattern = schema.get("pattern")
-    if pattern and not re.search(pattern, text):
-        text = knowledge.matching(pattern)
-    return text if len(text) >= least else text.ljust(least, "-")
+    return json_schema.fitting_text(found, schema)
 
 
 def _seen_number(place: _Place) -> float | None:
@@ -246,39 +185,8 @@ def _seen_number(place: _Place) -> float | None:
     return known if known is not None else number(place.seen.text_for(place.name))
 
 
-def _allowed(value: float, schema: Schema) -> bool:
-    low: Any = schema.get("minimum", schema.get("exclusiveMinimum", -math.inf))
-    high: Any = schema.get("maximum", schema.get("exclusiveMaximum", math.inf))
-    return bool(low <= value <= high)
-
-
 def _number(schema: Schema, place: _Place) -> float | int:
-    found = _seen_number(place)
-    if found is None or not _allowed(found, schema):
-        found = _least(schema)
-    step = schema.get("multipleOf")
-    if step:
-        whole = round(found / step) * step
-        found = whole if _allowed(whole, schema) else math.ceil(found / step) * step
-    found = _inside(found, schema)
-    return math.ceil(found) if schema["type"] == "integer" else found
-
-
-def _least(schema: Schema) -> float:
-    """Return 0, or the bound that is nearest to it."""
-    if _allowed(0.0, schema):
-        return 0.0
-    bounds = ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum")
-    return min((float(schema[key]) for key in bounds if key in schema), key=abs)
-
-
-def _inside(value: float, schema: Schema) -> float:
-    """Move a value off an excluded bound."""
-    low, high = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
-    step = schema.get("multipleOf") or (1 if schema["type"] == "integer" else 0.001)
-    if low is not None and value <= low:
-        return float(low) + step
-    return float(high) - step if high is not None and value >= high else value
+    return json_schema.fitting_number(_seen_number(place), schema)
 
 
 def _boolean(_: Schema, place: _Place) -> bool:

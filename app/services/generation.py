@@ -33,6 +33,7 @@ from app.services.checking import check
 from app.services.deadline import Drain
 from app.services.idempotency import IdempotentAnswers
 from app.services.prompting import caveats, in_language, with_prompt
+from app.services.several import SheetMaker, asks_each, each, laid_out, sheet_caveats
 from app.services.sources import ImageSources
 
 log = structlog.get_logger()
@@ -48,12 +49,20 @@ class GenerationService:
     preparer: ImagePreparer
     drain: Drain
     answers: IdempotentAnswers
+    sheets: SheetMaker
 
     async def generate(self, request: GenerationRequest) -> Generation:
         """Answer ``request``, or raise one of `app.domain.errors`."""
         key = request.terms.idempotency_key
         if key is not None:
-            return await self.answers.share(request, key, self._generate)
+            return await self.answers.share(request, key, self._answer)
+        return await self._answer(request)
+
+    async def _answer(self, request: GenerationRequest) -> Generation:
+        # All of it, before the first of several calls is paid for.
+        check(request, self.identity)
+        if asks_each(request):
+            return await each(request, self._generate)
         return await self._generate(request)
 
     async def _generate(self, request: GenerationRequest) -> Generation:
@@ -74,8 +83,9 @@ class GenerationService:
         first event. Iterating yields `Started`, `Delta`s, and exactly one of `Done` and
         `Failed`, and raises nothing. Leaving closes the upstream.
         """
-        if request.terms.idempotency_key is not None:
-            # Shared whole: the second asker could not have the first one's pieces.
+        if request.terms.idempotency_key is not None or asks_each(request):
+            # Shared whole: the second asker could not have the first one's pieces. And several
+            # answers at once are no one stream.
             yield _whole(await self.generate(request))
             return
         call = _Call(self.identity.id)
@@ -123,7 +133,12 @@ class GenerationService:
     async def _prepare_turn(self, turn: Turn[ImageInput], call: "_Call") -> Turn[PreparedImage]:
         reports = [await self._prepare_image(image) for image in turn.images]
         call.images += reports
-        return Turn(turn.role, turn.text, tuple(report.prepared for report in reports))
+        pictures = tuple(report.prepared for report in reports)
+        if len(pictures) < 2:
+            return Turn(turn.role, turn.text, pictures)
+        sheet = await self.sheets.contact_sheet(pictures)
+        call.caveats += sheet_caveats(sheet, len(pictures))
+        return laid_out(turn.text, sheet, len(pictures))
 
     async def _prepare_image(self, image: ImageInput) -> ImageReport:
         return await self.preparer.prepare(await self.sources.fetch(image))

@@ -8,7 +8,7 @@ from hashlib import sha256
 
 from app.domain.errors import IdempotencyConflictError
 from app.domain.generation import Generation, GenerationRequest, ImageInput
-from app.domain.image import Base64Image, ImageReport
+from app.domain.image import Base64Image, ImageReport, ReceivedImage, S3Image, UrlImage
 
 Key = tuple[str, str]
 """Caller and Idempotency-Key: callers don't see each other's answers."""
@@ -89,7 +89,14 @@ class IdempotentAnswers:
 
 def slim(generation: Generation) -> Generation:
     """Return ``generation`` without its pictures' bytes, which no answer shows."""
-    return replace(generation, images=tuple(map(_slim_report, generation.images)))
+    return replace(
+        generation,
+        images=tuple(map(_slim_report, generation.images)),
+        parts=tuple(
+            replace(part, generation=part.generation and slim(part.generation))
+            for part in generation.parts
+        ),
+    )
 
 
 def _slim_report(report: ImageReport) -> ImageReport:
@@ -103,7 +110,13 @@ def fingerprint(request: GenerationRequest) -> bytes:
         digest.update(repr((turn.role, turn.text, len(turn.images))).encode("utf-8", "replace"))
         for image in turn.images:
             digest.update(_content(image))
-    outline = (request.system, request.sampling, request.language, request.raw_prompt)
+    outline = (
+        request.system,
+        request.sampling,
+        request.language,
+        request.raw_prompt,
+        request.strategy,
+    )
     digest.update(repr(outline).encode("utf-8", "replace"))
     return digest.digest()
 
@@ -112,6 +125,9 @@ def _content(image: ImageInput) -> bytes:
     match image:
         case Base64Image():
             content = image.text.encode("utf-8", "replace")
-        case _:
+        case ReceivedImage():
             content = image.data
+        case UrlImage() | S3Image():
+            # By its name: what it names is not fetched yet.
+            return sha256(repr(replace(image, name="")).encode("utf-8", "replace")).digest()
     return sha256(content).digest() + repr(image.declared_type).encode()

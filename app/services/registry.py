@@ -9,6 +9,7 @@ from app.services.access.limits import Limits
 from app.services.deadline import Drain
 from app.services.estimate import EstimateService
 from app.services.generation import GenerationService
+from app.services.preparation import PreparationService
 from app.services.usage import UsageLedger
 from app.telemetry import Sink
 from app.telemetry.metrics import Metrics
@@ -51,6 +52,7 @@ class Services:
 
     model: ServedModel
     generations: GenerationService
+    preparations: PreparationService
     readiness: Readiness
     timing: Timing
     estimates: EstimateService

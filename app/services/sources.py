@@ -1,4 +1,4 @@
-"""Where a picture's bytes come from: in the request as they are, or as base64 text."""
+"""Where a picture's bytes come from: in the request, as base64 text, or from elsewhere by name."""
 
 import asyncio
 import re
@@ -8,7 +8,8 @@ import pybase64
 
 from app.domain.errors import ImageTooLargeError, InvalidBase64Error
 from app.domain.generation import ImageInput
-from app.domain.image import Base64Image, ReceivedImage
+from app.domain.image import Base64Image, ReceivedImage, S3Image, UrlImage
+from app.domain.ports import ImageSource
 from app.services.images.naming import named
 
 _DATA_URI = re.compile(r"data:(?P<type>[^;,]*)(?P<parameters>[^,]*),", re.IGNORECASE)
@@ -23,11 +24,17 @@ class ImageSources:
 
     max_bytes: int
     """Of one picture."""
+    urls: ImageSource[UrlImage]
+    objects: ImageSource[S3Image]
 
     async def fetch(self, image: ImageInput) -> ReceivedImage:
-        """Return the picture's bytes, or raise InvalidBase64Error or ImageTooLargeError."""
+        """Return the picture's bytes, or raise InvalidBase64Error or an ImageError."""
         with named(image):
             match image:
+                case UrlImage():
+                    received = await self.urls.fetch(image)
+                case S3Image():
+                    received = await self.objects.fetch(image)
                 case Base64Image():
                     received = await self._decode(image)
                 case ReceivedImage():

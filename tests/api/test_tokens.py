@@ -104,9 +104,8 @@ def test_a_good_token_is_taken(client, provider, key, alg):
         ({"aud": "another-service"}, "credentials_invalid"),
         ({"aud": None}, "credentials_invalid"),
         ({"sub": None}, "credentials_invalid"),
-        ({"nbf": int(time.time()) + 3600}, "credentials_invalid"),
+        ({"nbf": 9_999_999_999}, "credentials_invalid"),
     ],
-    ids=str,
 )
 def test_a_token_with_a_wrong_or_missing_claim_is_refused(client, provider, changes, code):
     problem(ask(client, token(provider, **changes)), 401, code)

@@ -126,6 +126,20 @@ def test_a_header_that_is_no_signature_is_incomplete(guarded: Served) -> None:
     assert refused(client)["Code"] == "IncompleteSignatureException"
 
 
+@pytest.mark.parametrize("header", ["host", "x-amz-date"])
+def test_host_and_date_must_be_signed(guarded: Served, header: str) -> None:
+    client = guarded.client()
+
+    def unsign(request: Any, **_: Any) -> None:
+        signed = request.headers["Authorization"].decode()
+        request.headers["Authorization"] = signed.replace(f"{header};", "").replace(
+            f";{header}", ""
+        )
+
+    client.meta.events.register("before-send.bedrock-runtime", unsign)
+    assert "must be a 'SignedHeader'" in refused(client)["Message"]
+
+
 def test_an_api_key_is_let_in(guarded: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", API_KEY)
     assert guarded.client().converse(modelId=MODEL, messages=messages())["usage"]

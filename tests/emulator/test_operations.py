@@ -84,6 +84,14 @@ def test_converse_answers_in_its_own_words(runtime: Any) -> None:
     assert usage["totalTokens"] == usage["inputTokens"] + usage["outputTokens"]
 
 
+def test_converse_has_its_counts_in_the_body_only(runtime: Any) -> None:
+    headers = runtime.converse(modelId=MODEL, messages=messages())["ResponseMetadata"][
+        "HTTPHeaders"
+    ]
+    assert headers["x-amzn-requestid"]
+    assert [name for name in headers if name.startswith("x-amzn-bedrock")] == []
+
+
 def test_converse_counts_what_the_template_costs(runtime: Any) -> None:
     text = "Describe this image in two sentences"
     reply = runtime.converse(modelId=MODEL, messages=messages(text, plain()))

@@ -3,8 +3,12 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from jsonschema_rs import Draft202012Validator
 
+from app.emulator.answering import Perception, answer
+from app.emulator.conversation import Ask, Sampling
 from app.emulator.knowledge import Seen, iso_date
 from app.emulator.lookup import number
 from app.emulator.question import Question
@@ -25,6 +29,8 @@ def row(text: str, y: float) -> tuple[tuple[Word, ...], float]:
 READING = assembled([row("Invoice 77", 0.1), row("Total: 1,234.50", 0.2), row("Paid: yes", 0.3)])
 EMPTY = Seen(Question("Extract it", None), None, Reading())
 FULL = Seen(Question("Extract it", None), SIGHT, READING)
+
+SEEN = Perception(SIGHT, READING)
 
 SCHEMAS: list[dict[str, Any]] = [
     {"type": "string"},
@@ -115,6 +121,80 @@ def test_the_answer_is_valid_under_the_schema(schema: dict[str, Any], seen: Seen
     Draft202012Validator(schema).validate(filled(schema, seen))
 
 
+NAMES = st.sampled_from(["text", "lines", "total", "box", "items", "name", "score", "tags", "x"])
+NUMBERS = st.fixed_dictionaries(
+    {"type": st.sampled_from(["number", "integer"])},
+    optional={
+        "minimum": st.integers(-50, 10),
+        "maximum": st.integers(20, 90),
+        "multipleOf": st.integers(1, 9),
+    },
+)
+TEXTS = st.fixed_dictionaries(
+    {"type": st.just("string")},
+    optional={"minLength": st.integers(0, 5), "maxLength": st.integers(5, 9)},
+)
+LEAVES = st.one_of(
+    NUMBERS,
+    TEXTS,
+    st.just({"type": "boolean"}),
+    st.just({"enum": ["yes", "no"]}),
+    st.just({"type": ["string", "null"]}),
+)
+
+
+def _nested(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    lists = st.fixed_dictionaries(
+        {"type": st.just("array"), "items": inner},
+        optional={"minItems": st.integers(0, 2), "maxItems": st.integers(2, 4)},
+    )
+    objects = st.dictionaries(NAMES, inner, max_size=4).map(
+        lambda properties: {
+            "type": "object",
+            "properties": properties,
+            "required": sorted(properties)[::2],
+            "additionalProperties": False,
+        }
+    )
+    return st.one_of(lists, objects, inner.map(lambda s: {"anyOf": [s, {"type": "null"}]}))
+
+
+@given(schema=st.recursive(LEAVES, _nested, max_leaves=8))
+def test_any_schema_of_the_usual_parts_is_satisfied(schema: dict[str, Any]) -> None:
+    validator = Draft202012Validator(schema)
+    validator.validate(filled(schema, FULL))
+    validator.validate(filled(schema, EMPTY))
+
+
+def test_a_schema_of_itself_ends() -> None:
+    many = assembled([row(f"Line {n}: value", n / 20) for n in range(60)])
+    schema: dict[str, Any] = {
+        "type": "object",
+        "properties": {
+            "name": {"type": "string"},
+            "children": {"type": "array", "items": {"$ref": "#"}},
+        },
+    }
+    found = filled(schema, Seen(Question("Extract it", None), SIGHT, many))
+    assert len(found["children"]) == 60
+    assert found["children"][0]["children"] == []
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"type": "object", "properties": []},
+        {"type": "string", "pattern": "("},
+        {"enum": []},
+        {"type": "array", "items": {"type": "string"}, "minItems": "two"},
+    ],
+)
+def test_what_only_looks_like_a_schema_is_told_in_words(broken: dict[str, Any]) -> None:
+    ask = Ask("", (), Sampling())
+    told = answer(ask, Question("", {"type": "object", "properties": {"a": broken}}), SEEN, seed=0)
+    assert told.startswith("[emulator] I can't follow the JSON Schema in the prompt")
+
+
 def test_empty_is_null_then_nothing_then_the_least_that_is_allowed() -> None:
     schema = {
         "type": "object",
@@ -149,8 +229,8 @@ def test_empty_is_null_then_nothing_then_the_least_that_is_allowed() -> None:
 def test_a_property_takes_what_stands_under_its_name(
     name: str, schema: dict[str, Any], value: object
 ) -> None:
-    answer = filled({"type": "object", "properties": {name: schema}}, FULL)[name]
-    assert (answer[:3] if isinstance(answer, list) else answer) == value
+    found = filled({"type": "object", "properties": {name: schema}}, FULL)[name]
+    assert (found[:3] if isinstance(found, list) else found) == value
 
 
 @pytest.mark.parametrize(
@@ -165,8 +245,8 @@ def test_a_property_takes_what_stands_under_its_name(
 def test_the_sides_of_a_box_may_have_any_usual_names(keys: tuple[str, ...]) -> None:
     box = {"type": "object", "properties": {key: {"type": "number"} for key in keys}}
     schema = {"type": "object", "properties": {"total_box": box}}
-    answer = filled(schema, FULL)["total_box"]
-    assert [answer[key] for key in keys] == pytest.approx([0.1, 0.2, 0.48, 0.24])
+    found = filled(schema, FULL)["total_box"]
+    assert [found[key] for key in keys] == pytest.approx([0.1, 0.2, 0.48, 0.24])
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,16 @@
 """The application on fakes, with the real preparation of pictures."""
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import aioboto3
 import httpx
 
 from app.adapters.bedrock import tokens
@@ -16,13 +22,14 @@ from app.services.deadline import Drain
 from app.services.estimate import EstimateService
 from app.services.generation import GenerationService
 from app.services.idempotency import IdempotentAnswers
+from app.services.preparation import PreparationService
 from app.services.readiness import AllReady
-from app.services.registry import ServedModel, Services
+from app.services.registry import Operations, ServedModel, Services
 from app.services.sources import ImageSources
 from app.services.wrappers.metered import MeteredPreparer, MeteredVisionModel
 from app.services.wrappers.rationed import RationedModel
 from app.settings import Settings
-from app.wiring import image_limits, timing
+from app.wiring import image_limits, open_model, open_sources, timing
 from tests.support.fakes import FakeReadiness, FakeVisionModel, InlinePreparer
 from tests.support.server import serving
 
@@ -31,40 +38,56 @@ from tests.support.server import serving
 class Rig:
     """An application whose upstream is a fake."""
 
-    model: VisionModel = field(default_factory=FakeVisionModel)
+    model: VisionModel | None = field(default_factory=FakeVisionModel)
+    """The upstream; None for what the settings say."""
     readiness: Readiness = field(default_factory=FakeReadiness)
     settings: Settings = field(default_factory=lambda: Settings(_env_file=None))
+
     more: dict[str, Any] = field(default_factory=dict)
     """Fields of Operations that are to be other ones."""
+    sources: ImageSources | None = None
+    """Instead of those that the settings give."""
 
     def app(self) -> Any:
         return create_app(self.settings, self._open)
 
     @asynccontextmanager
     async def _open(self, settings: Settings) -> AsyncIterator[Services]:
-        drain, identity = Drain(), settings.identity
+        session = aioboto3.Session()
+        async with (
+            open_operations(settings) as operations,
+            open_sources(session, settings) as sources,
+            self._metered(settings) if self.model else open_model(session, settings) as model,
+        ):
+            operations = replace(operations, **self.more)
+            yield self._services(settings, self.sources or sources, model, operations)
+
+    def _metered(self, settings: Settings) -> AbstractAsyncContextManager[VisionModel]:
+        assert self.model is not None
+        price = pricing.load(settings.prices_file).price(settings.identity)
         target = settings.targets[0]
+        return nullcontext(MeteredVisionModel(self.model, target.model_id, target.region, price))
+
+    def _services(
+        self, settings: Settings, sources: ImageSources, model: VisionModel, operations: Operations
+    ) -> Services:
+        drain, identity, counter = Drain(), settings.identity, tokens.counter()
+        inline = InlinePreparer(image_limits(settings))
+        preparer = MeteredPreparer(inline)
         price = pricing.load(settings.prices_file).price(identity)
-        sources, counter = ImageSources(settings.max_image_bytes), tokens.counter()
-        preparer = MeteredPreparer(InlinePreparer(image_limits(settings)))
-        model = MeteredVisionModel(self.model, target.model_id, target.region, price)
-        async with open_operations(settings) as operations:
-            yield Services(
-                model=ServedModel(identity, settings.targets),
-                generations=GenerationService(
-                    identity,
-                    RationedModel(model, operations.limits, counter, price),
-                    sources,
-                    preparer,
-                    drain,
-                    IdempotentAnswers(),
-                ),
-                readiness=AllReady((drain, self.readiness)),
-                timing=timing(settings),
-                drain=drain,
-                estimates=EstimateService(identity, sources, preparer, counter, price),
-                operations=replace(operations, **self.more),
-            )
+        rationed = RationedModel(model, operations.limits, counter, price)
+        return Services(
+            model=ServedModel(identity, settings.targets),
+            generations=GenerationService(
+                identity, rationed, sources, preparer, drain, IdempotentAnswers(), inline
+            ),
+            preparations=PreparationService(sources, preparer),
+            readiness=AllReady((drain, self.readiness)),
+            timing=timing(settings),
+            drain=drain,
+            estimates=EstimateService(identity, sources, preparer, counter, price),
+            operations=operations,
+        )
 
     @contextmanager
     def client(self) -> Iterator[httpx.Client]:

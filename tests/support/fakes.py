@@ -2,11 +2,11 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from app.domain.errors import ServiceError
+from app.domain.errors import ImageSourceNotFoundError, ImageTooLargeError, ServiceError
 from app.domain.generation import (
     Completion,
     Delta,
@@ -16,9 +16,17 @@ from app.domain.generation import (
     StreamPart,
     Usage,
 )
-from app.domain.image import ImageLimits, ImageReport, ReceivedImage
+from app.domain.image import (
+    ImageLimits,
+    ImageReport,
+    PreparedImage,
+    ReceivedImage,
+    S3Image,
+    UrlImage,
+)
 from app.services.images.naming import named
 from app.services.images.prepare import prepare
+from app.services.images.sheet import ContactSheet, contact_sheet
 
 
 @dataclass
@@ -65,6 +73,26 @@ class InlinePreparer:
     async def prepare(self, image: ReceivedImage) -> ImageReport:
         with named(image):
             return await asyncio.to_thread(prepare, image, self.limits)
+
+    async def contact_sheet(self, pictures: Sequence[PreparedImage]) -> ContactSheet:
+        return await asyncio.to_thread(contact_sheet, pictures, self.limits)
+
+
+@dataclass
+class FakeImageSource:
+    """Has the pictures that it was given, by URL or by S3 key."""
+
+    pictures: dict[str, bytes] = field(default_factory=dict)
+    declared_type: str | None = None
+    max_bytes: int = 20 * 1024 * 1024
+
+    async def fetch(self, image: UrlImage | S3Image) -> ReceivedImage:
+        where = image.url if isinstance(image, UrlImage) else image.key
+        if where not in self.pictures:
+            raise ImageSourceNotFoundError("not there")
+        if len(self.pictures[where]) > self.max_bytes:
+            raise ImageTooLargeError("too large")
+        return ReceivedImage(self.pictures[where], self.declared_type, image.name)
 
 
 @dataclass

@@ -3,6 +3,7 @@
 import struct
 import zlib
 from collections.abc import Callable
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
@@ -19,8 +20,9 @@ def sample(name: str) -> bytes:
     return (DATA / name).read_bytes()
 
 
+@cache
 def photo(width: int = 600, height: int = 400) -> Image.Image:
-    """A photograph at any size."""
+    """A photograph at any size; drawn once, so not to be changed."""
     with Image.open(DATA / "coffee.png") as picture:
         return picture.convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
 
@@ -35,8 +37,9 @@ def corners(width: int = 320, height: int = 200) -> Image.Image:
     return picture
 
 
+@cache
 def page(width: int = 1240, height: int = 1754, size: int = 22) -> Image.Image:
-    """A page of black text on white, letters ``size`` pixels high."""
+    """A page of text, letters ``size`` pixels high; drawn once, so not to be changed."""
     picture = Image.new("RGB", (width, height), "white")
     draw, font = ImageDraw.Draw(picture), ImageFont.load_default(size)
     for y in range(size, height - size, int(size * 1.6)):
@@ -139,6 +142,18 @@ def tiff_of_pages(count: int) -> bytes:
     return b"II*\0" + struct.pack("<I", 8) + b"".join([*pages, page + bytes(4)])
 
 
+def tiff_of_overlapping_pages() -> bytes:
+    """A TIFF of 900 pages of 65,535 entries each, all in the same bytes."""
+    size = 65_535 * 12 + 2
+    places = [64 + 12 * n for n in range(900)]
+    data = bytearray(places[-1] + size + 4)
+    data[:8] = b"II*\0" + struct.pack("<I", places[0])
+    for place, following in zip(places, [*places[1:], 0], strict=True):
+        data[place : place + 2] = b"\xff\xff"
+        data[place + size : place + size + 4] = struct.pack("<I", following)
+    return bytes(data)
+
+
 def jpeg_of(precision: int = 8, width: int = 8, height: int = 8, marker: int = 0xC0) -> bytes:
     """The beginning of a JPEG with this frame header."""
     frame = struct.pack(">BHHB", precision, height, width, 1) + b"\1\x11\0"
@@ -155,6 +170,12 @@ def heic_of(width: int, height: int) -> bytes:
     """A real HEIC whose picture claims this size."""
     data = encoded(corners(64, 64), "HEIF")
     return data.replace(struct.pack(">II", 64, 64), struct.pack(">II", width, height))
+
+
+def heic_of_tiles(width: int, height: int) -> bytes:
+    """A phone's HEIC of many tiles, which claim this size each; the whole claims its true one."""
+    tile = struct.pack(">4sIII", b"ispe", 0, 512, 512)
+    return sample("arrow.heic").replace(tile, struct.pack(">4sIII", b"ispe", 0, width, height))
 
 
 def gnawed(data: bytes) -> bytes:
@@ -207,10 +228,12 @@ HOSTILE: tuple[Hostile, ...] = (
     Hostile("webp_empty", lambda: riff(), "image_damaged"),
     Hostile("tiff_circle", tiff_in_circles, "image_damaged"),
     Hostile("tiff_pages", lambda: tiff_of_pages(1_001), "image_decompression_bomb"),
+    Hostile("tiff_overlaps", tiff_of_overlapping_pages, "image_damaged"),
     Hostile("tiff_half", lambda: gnawed(encoded(photo(), "TIFF")), "image_damaged"),
     Hostile("bmp_huge", lambda: bmp_of(30_000, -30_000), "image_too_many_pixels"),
     Hostile("bmp_no_rows", lambda: bmp_of(100, 100), "image_damaged"),
     Hostile("heic_huge", lambda: heic_of(50_000, 50_000), "image_too_many_pixels"),
+    Hostile("heic_tiles", lambda: heic_of_tiles(50_000, 50_000), "image_too_many_pixels"),
     Hostile("heic_half", lambda: gnawed(sample("arrow.heic")), "image_damaged"),
     Hostile("avif_half", lambda: gnawed(encoded(photo(), "AVIF")), "image_damaged"),
     Hostile("hair", lambda: encoded(Image.new("L", (1, 5_000))), "extreme_aspect_ratio"),

@@ -28,7 +28,9 @@ class InvokeVisionModel:
             reply = await self.client.invoke_model(
                 modelId=self.model_id, body=body, contentType="application/json"
             )
-            answer = await reply["body"].read()
+            # Left by cancellation too, which would else leave the connection open.
+            async with reply["body"] as body_stream:
+                answer = await body_stream.read()
         return invoke_wire.from_invoke(answer, reply["ResponseMetadata"]["HTTPHeaders"])
 
     @asynccontextmanager

@@ -14,6 +14,34 @@ from app.domain import errors
 
 router = APIRouter(prefix="/v1", tags=["generate"])
 
+# Only JSON can name a picture that is elsewhere.
+JSON_IMAGE_ERRORS = (
+    errors.MalformedJsonError,
+    errors.InvalidBase64Error,
+    errors.ImageSourceDisabledError,
+    errors.ImageUrlNotAllowedError,
+    errors.ImageAddressForbiddenError,
+    errors.ImageTooManyRedirectsError,
+    errors.ImageS3NotAllowedError,
+    errors.ImageSourceNotFoundError,
+    errors.ImageSourceDeniedError,
+    errors.ImageSourceUnavailableError,
+    errors.ImageSourceTimeoutError,
+)
+
+IMAGE_ERRORS = (
+    errors.NotAnImageError,
+    errors.UnsupportedImageTypeError,
+    errors.ImageTooLargeError,
+    errors.ImageTooManyPixelsError,
+    errors.ImageBombError,
+    errors.ImageDamagedError,
+    errors.ImageDecoderError,
+    errors.ImageTimeoutError,
+    errors.ImageOverBudgetError,
+    errors.ExtremeAspectRatioError,
+)
+
 GENERATION_ERRORS = (
     errors.UnsupportedContentTypeError,
     errors.BodyTooLargeError,
@@ -22,13 +50,7 @@ GENERATION_ERRORS = (
     errors.PromptMissingError,
     errors.IdempotencyConflictError,
     errors.TooManyImagesError,
-    errors.NotAnImageError,
-    errors.UnsupportedImageTypeError,
-    errors.ImageTooLargeError,
-    errors.ImageTooManyPixelsError,
-    errors.ImageDamagedError,
-    errors.ImageDecoderError,
-    errors.ExtremeAspectRatioError,
+    *IMAGE_ERRORS,
     errors.UpstreamValidationError,
     errors.ModelThrottledError,
     errors.UpstreamQuotaError,
@@ -65,8 +87,7 @@ GENERATION_ERRORS = (
     "with token counts and the reason it stopped.",
     response_description="The model's answer.",
     response_model=GenerationOut,
-    responses=STREAM_RESPONSE
-    | problems.responses(errors.MalformedJsonError, errors.InvalidBase64Error, *GENERATION_ERRORS),
+    responses=STREAM_RESPONSE | problems.responses(*JSON_IMAGE_ERRORS, *GENERATION_ERRORS),
 )
 async def generate(
     answers: Answers,

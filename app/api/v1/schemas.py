@@ -1,22 +1,27 @@
 """Bodies and answers of the service's own dialect."""
 
+from dataclasses import asdict
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
+from app.api.problems import Fault, fault
 from app.domain.cost import Cost
 from app.domain.generation import (
     Generation,
     GenerationRequest,
     ImageInput,
+    ImageStrategy,
+    Part,
     Role,
     Sampling,
     StopReason,
     Terms,
     Turn,
 )
-from app.domain.image import Base64Image, Caveat, ImageReport
+from app.domain.image import Base64Image, Caveat, ImageReport, S3Image, Treatment, UrlImage
 from app.domain.model import Dialect, Language
+from app.services.checking import MAX_SEVERAL
 
 
 class ImageBase64(BaseModel):
@@ -31,13 +36,53 @@ class ImageBase64(BaseModel):
     ] = None
 
 
+class ImageUrl(BaseModel):
+    """A picture by its address, fetched by this service."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    url: Annotated[
+        str,
+        Field(
+            max_length=8192,
+            description="An `https` URL on a host that the operator allows.",
+            examples=["https://images.example.com/cat.jpg"],
+        ),
+    ]
+
+
+class ImageS3(BaseModel):
+    """A picture in Amazon S3, read with this service's own AWS identity."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    s3_uri: Annotated[
+        str,
+        Field(
+            pattern=r"^s3://[A-Za-z0-9._-]{3,63}/.+$",
+            max_length=1100,
+            description="`s3://bucket/key`, in a bucket that the operator allows. The key as it "
+            "is, not percent-encoded.",
+        ),
+    ]
+    version_id: Annotated[
+        str | None,
+        Field(min_length=1, max_length=1024, description="Of the object; by default the latest."),
+    ] = None
+
+
 def _image_form(value: object) -> str:
-    return "text" if isinstance(value, str) else "base64"
+    if isinstance(value, str):
+        return "text"
+    fields = value if isinstance(value, dict) else getattr(value, "__dict__", {})
+    return next((form for form in ("url", "s3_uri") if form in fields), "base64")
 
 
 ImageIn = Annotated[
     Annotated[str, Tag("text"), Field(title="Base64 or data URI")]
-    | Annotated[ImageBase64, Tag("base64")],
+    | Annotated[ImageBase64, Tag("base64")]
+    | Annotated[ImageUrl, Tag("url")]
+    | Annotated[ImageS3, Tag("s3_uri")],
     Discriminator(_image_form),
 ]
 
@@ -90,6 +135,18 @@ class GenerationOptions(BaseModel):
         ),
     ] = False
 
+    image_strategy: Annotated[
+        ImageStrategy,
+        Field(
+            strict=False,
+            description="What to do with several images, of which the model takes one at a time. "
+            "`single`: refuse them. `contact_sheet`: lay them out on one, labelled 1 to n, and "
+            "tell the model. `each`: ask about each in a call of its own; `generations` has "
+            "the answers, the counts are summed, and a stream carries the text in one piece. "
+            f"At most {MAX_SEVERAL} images.",
+        ),
+    ] = ImageStrategy.SINGLE
+
     def request(self, images: tuple[ImageInput, ...], terms: Terms) -> GenerationRequest:
         """Return the domain's request."""
         return GenerationRequest(
@@ -98,6 +155,7 @@ class GenerationOptions(BaseModel):
             sampling=Sampling(self.temperature, self.top_p, self.max_gen_len),
             language=self.language,
             raw_prompt=self.raw_prompt,
+            strategy=self.image_strategy,
             terms=terms,
         )
 
@@ -108,21 +166,28 @@ class GenerateIn(GenerationOptions):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     images: Annotated[
-        list[ImageIn], Field(description="Pictures, each as base64 text or a data URI.")
+        list[ImageIn],
+        Field(description="Pictures, each as base64 text, a data URI, a URL, or an S3 object."),
     ] = []
 
     def to_request(self, terms: Terms) -> GenerationRequest:
         """Return the domain's request."""
-        images = tuple(_image(image, f"images.{i}") for i, image in enumerate(self.images))
+        images = tuple(received(image, f"images.{i}") for i, image in enumerate(self.images))
         return self.request(images, terms)
 
 
-def _image(image: str | ImageBase64, name: str) -> Base64Image:
+def received(image: str | ImageBase64 | ImageUrl | ImageS3, name: str) -> ImageInput:
+    """Return the domain's form of ``image``, which stands at ``name`` in the request."""
     match image:
         case str():
             return Base64Image(image, None, name)
         case ImageBase64():
             return Base64Image(image.base64, image.media_type, name)
+        case ImageUrl():
+            return UrlImage(image.url, name)
+        case ImageS3():
+            bucket, _, key = image.s3_uri.removeprefix("s3://").partition("/")
+            return S3Image(bucket, key, image.version_id, name)
 
 
 class WarningOut(BaseModel):
@@ -137,23 +202,82 @@ class WarningOut(BaseModel):
         return cls(code=warning.code, message=warning.message)
 
 
+class ReceivedOut(BaseModel):
+    """A picture as it came."""
+
+    declared_type: Annotated[
+        str | None, Field(description="What it was said to be; null where nothing was said.")
+    ]
+    media_type: Annotated[str, Field(description="As found in the bytes.")]
+    width: Annotated[int, Field(description="Pixels as stored, before it is turned upright.")]
+    height: Annotated[int, Field(description="Pixels as stored.")]
+    bytes: Annotated[int, Field(description="Bytes.")]
+    orientation: Annotated[int, Field(description="EXIF orientation, 1 to 8; 1 is upright.")]
+    frames: Annotated[int, Field(description="Frames or pages; the model sees the first.")]
+
+
+class PreparedOut(BaseModel):
+    """A picture as the model is sent it."""
+
+    media_type: str
+    width: Annotated[int, Field(description="Pixels.")]
+    height: Annotated[int, Field(description="Pixels.")]
+    bytes: Annotated[int, Field(description="Bytes, before base64.")]
+    sha256: Annotated[str, Field(description="Of these bytes, hexadecimal.")]
+
+
+class CanvasOut(BaseModel):
+    """The grid of 560-pixel tiles that Llama lays the picture on."""
+
+    columns: int
+    rows: int
+    tiles: Annotated[int, Field(description="1 to 4.")]
+
+
 class ImageOut(BaseModel):
-    """One picture as it was received."""
+    """One picture: what was received, what was made of it, what may have been lost."""
 
     media_type: Annotated[str, Field(description="As found in the bytes.")]
     width: Annotated[int, Field(description="Pixels.")]
     height: Annotated[int, Field(description="Pixels.")]
     bytes: Annotated[int, Field(description="Bytes.")]
+    received: ReceivedOut
+    prepared: PreparedOut
+    canvas: CanvasOut
+    scale: Annotated[
+        float, Field(description="Prepared size over received size, longer side, at most 1.")
+    ]
+    treatment: Annotated[
+        Treatment,
+        Field(
+            description="`unchanged`: sent byte for byte. `stripped`: without metadata and "
+            "trailing data. `encoded`: decoded and encoded again."
+        ),
+    ]
+    warnings: list[WarningOut]
 
     @classmethod
     def of(cls, report: ImageReport) -> "ImageOut":
         """Render ``report``."""
-        received = report.received
+        facts = asdict(report.received)
+        prepared = report.prepared
         return cls(
-            media_type=received.media_type,
-            width=received.width,
-            height=received.height,
-            bytes=received.bytes,
+            media_type=facts["media_type"],
+            width=facts["width"],
+            height=facts["height"],
+            bytes=facts["bytes"],
+            received=ReceivedOut(declared_type=report.declared_type, **facts),
+            prepared=PreparedOut(
+                media_type=prepared.media_type,
+                width=prepared.width,
+                height=prepared.height,
+                bytes=prepared.size,
+                sha256=prepared.sha256,
+            ),
+            canvas=CanvasOut.model_validate(report.canvas, from_attributes=True),
+            scale=report.scale,
+            treatment=report.treatment,
+            warnings=[WarningOut.of(warning) for warning in report.warnings],
         )
 
 
@@ -193,6 +317,37 @@ class TargetOut(BaseModel):
     dialect: Annotated[Dialect, Field(description="The Bedrock operation.")]
 
 
+class PartOut(BaseModel):
+    """What came of one image of several: an answer or an error."""
+
+    image: Annotated[str, Field(description="Its place in the request: `images.0`.")]
+    id: str | None = None
+    generation: Annotated[str | None, Field(description="The text; null on error.")] = None
+    prompt_token_count: int | None = None
+    generation_token_count: int | None = None
+    total_token_count: int | None = None
+    stop_reason: StopReason | None = None
+    stop_reason_raw: str | None = None
+    error: Annotated[Fault | None, Field(description="Why there is no answer.")] = None
+
+    @classmethod
+    def of(cls, part: Part) -> Self:
+        """Render ``part``."""
+        if part.generation is None:
+            return cls(image=part.name, error=part.error and fault(part.error))
+        completion, usage = part.generation.completion, part.generation.completion.usage
+        return cls(
+            image=part.name,
+            id=part.generation.id,
+            generation=completion.text,
+            prompt_token_count=usage.prompt_token_count,
+            generation_token_count=usage.generation_token_count,
+            total_token_count=usage.total_token_count,
+            stop_reason=completion.stop_reason,
+            stop_reason_raw=completion.stop_reason_raw,
+        )
+
+
 class GenerationFacts(BaseModel):
     """All of an answer but its text."""
 
@@ -221,6 +376,10 @@ class GenerationFacts(BaseModel):
     target: Annotated[
         TargetOut | None, Field(description="Which of the configured targets answered.")
     ]
+    generations: Annotated[
+        list[PartOut],
+        Field(description="With image_strategy `each` and several images: one by one, in order."),
+    ] = []
 
     @staticmethod
     def facts(generation: Generation) -> dict[str, Any]:
@@ -239,6 +398,7 @@ class GenerationFacts(BaseModel):
             "warnings": [WarningOut.of(warning) for warning in generation.warnings],
             "target": completion.target
             and TargetOut.model_validate(completion.target, from_attributes=True),
+            "generations": [PartOut.of(part) for part in generation.parts],
         }
 
 

@@ -8,6 +8,17 @@ from app.domain.image import Caveat, ImageFacts, ImageLimits, ImageReport, Image
 from app.services.images import canvas, pixels
 
 DECLARED_TYPE_CORRECTED = "declared_type_corrected"
+FIRST_FRAME_ONLY = "first_frame_only"
+FIRST_PAGE_ONLY = "first_page_only"
+SMALL_TEXT_ILLEGIBLE = "small_text_illegible"
+EXTREME_ASPECT_RATIO = "extreme_aspect_ratio"
+CODES = (
+    DECLARED_TYPE_CORRECTED,
+    FIRST_FRAME_ONLY,
+    FIRST_PAGE_ONLY,
+    SMALL_TEXT_ILLEGIBLE,
+    EXTREME_ASPECT_RATIO,
+)
 
 LEGIBLE_HEIGHT = 10
 """Pixels that a capital letter needs in the prepared picture to be read reliably."""
@@ -60,11 +71,11 @@ def _declared(declared: str | None, found: ImageType) -> Iterator[Caveat]:
 def _animation(facts: ImageFacts) -> Iterator[Caveat]:
     if facts.frames > 1 and facts.media_type is ImageType.TIFF:
         yield Caveat(
-            "first_page_only", f"The file has {facts.frames} pages; only the first was used."
+            FIRST_PAGE_ONLY, f"The file has {facts.frames} pages; only the first was used."
         )
     elif facts.frames > 1:
         yield Caveat(
-            "first_frame_only", f"The file has {facts.frames} frames; only the first was used."
+            FIRST_FRAME_ONLY, f"The file has {facts.frames} frames; only the first was used."
         )
 
 
@@ -73,7 +84,7 @@ def legibility(scale: float) -> Iterator[Caveat]:
     if scale < LEGIBLE_SCALE:
         least = ceil(LEGIBLE_HEIGHT / scale)
         yield Caveat(
-            "small_text_illegible",
+            SMALL_TEXT_ILLEGIBLE,
             f"Scaled to {scale:.0%}: letters less than {least} pixels tall in the original "
             f"may be illegible to the model.",
         )
@@ -84,7 +95,7 @@ def _strip(facts: ImageFacts, limits: ImageLimits) -> Iterator[Caveat]:
     wanted = max(canvas.target(width, height, max(width, height)))
     if wanted > STRIP_LOSS * limits.max_side:
         yield Caveat(
-            "extreme_aspect_ratio",
+            EXTREME_ASPECT_RATIO,
             f"The model could take a strip like this {wanted} pixels long, Bedrock takes "
             f"{limits.max_side}: detail is lost. Cutting it into pieces keeps it.",
         )

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from app.domain.errors import FieldError, ImageError
-from app.domain.image import Base64Image, ReceivedImage
+from app.domain.generation import ImageInput
 
 
 @contextmanager
-def named(image: ReceivedImage | Base64Image) -> Iterator[None]:
+def named(image: ImageInput) -> Iterator[None]:
     """Put the picture's place in the request before the detail of an ImageError raised within."""
     try:
         yield

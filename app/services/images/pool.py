@@ -22,8 +22,7 @@ T = TypeVar("T")
 
 WORKERS = 2
 TIMEOUT = 6.0
-"""Seconds for one picture. The slowest honest one measured, a 100-megapixel progressive JPEG,
-takes a third of it."""
+"""Seconds for one picture. The slowest honest one measured, a 48-megapixel HEIC, takes one."""
 MEMORY = 1024 * 1024 * 1024
 """Bytes of address space of one worker; it holds a 100-megapixel progressive JPEG."""
 GRACE = 2.0
@@ -61,7 +60,7 @@ class PooledPreparer:
         self._pool: ProcessPool | None = None
 
     async def __aenter__(self) -> Self:
-        """Start the workers and wait until each has its decoders loaded."""
+        """Start the workers and wait until they answer."""
         self._pool = await asyncio.to_thread(self._start)
         return self
 
@@ -161,4 +160,4 @@ def _set_up(memory: int) -> None:
 
 
 def _ready() -> None:
-    """Answer, so that the starter knows a worker's imports are done."""
+    """Answer, so that the starter knows that imports are done."""

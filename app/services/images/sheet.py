@@ -1,9 +1,10 @@
 """Lay several pictures out on one, labelled 1 to n, for a model that takes only one."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from io import BytesIO
+from itertools import accumulate
 from math import ceil
 from typing import NamedTuple
 
@@ -108,18 +109,22 @@ def _scale(width: int, height: int, grid: Grid) -> float:
 
 def _draw(pictures: Sequence[PreparedImage], grid: Grid) -> Image.Image:
     sizes = [_cell_size(picture, grid) for picture in pictures]
-    # No wider than the pictures on it: white margins would only cost the model pixels.
-    width = max(max(w for w, _ in sizes), LABEL_HEIGHT)
-    height = max(h for _, h in sizes)
-    step_x, step_y = width + GAP, height + LABEL_HEIGHT + GAP
-    sheet = Image.new("RGB", (grid.columns * step_x + GAP, grid.rows * step_y + GAP), BACKGROUND)
+    # Columns and rows as narrow as their pictures: white margins only cost the model pixels.
+    across = _edges(max(w for w, _ in sizes[at :: grid.columns]) for at in range(grid.columns))
+    starts = range(0, len(sizes), grid.columns)
+    down = _edges(max(h for _, h in sizes[at : at + grid.columns]) + LABEL_HEIGHT for at in starts)
+    sheet = Image.new("RGB", (across[-1], down[-1]), BACKGROUND)
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(FONT_SIZE)
     for index, (picture, size) in enumerate(zip(pictures, sizes, strict=True)):
-        x = GAP + index % grid.columns * step_x
-        y = GAP + index // grid.columns * step_y
+        x, y = across[index % grid.columns], down[index // grid.columns]
         pen.text((x, y), str(index + 1), fill=INK, font=font)
         sheet.paste(_open(picture, size), (x, y + LABEL_HEIGHT))
     return sheet
+
+
+def _edges(lengths: Iterable[int]) -> list[int]:
+    """Where each column or row begins, and the end of all, with gaps around them."""
+    return list(accumulate((max(length, LABEL_HEIGHT) + GAP for length in lengths), initial=GAP))
 
 
 def _cell_size(picture: PreparedImage, grid: Grid) -> tuple[int, int]:

@@ -7,9 +7,14 @@ import pytest
 from app.domain.errors import ImageTooLargeError, InvalidBase64Error
 from app.domain.image import Base64Image, ReceivedImage
 from app.services.sources import ImageSources, decode
+from tests.support.fakes import FakeImageSource
 
 DATA = bytes(range(256)) * 3
 TEXT = base64.b64encode(DATA).decode()
+
+
+def sources(max_bytes: int) -> ImageSources:
+    return ImageSources(max_bytes, urls=FakeImageSource(), objects=FakeImageSource())
 
 
 @pytest.mark.parametrize(
@@ -36,12 +41,12 @@ def test_what_is_no_base64_is_refused_with_its_place(text):
 
 async def test_too_much_base64_is_refused_by_its_length_alone():
     with pytest.raises(ImageTooLargeError):
-        await ImageSources(100).fetch(Base64Image("@" * 4000))
+        await sources(100).fetch(Base64Image("@" * 4000))
 
 
 async def test_large_text_is_decoded_all_the_same_in_a_thread():
     big = bytes(1024 * 1024)
 
-    received = await ImageSources(2**21).fetch(Base64Image(base64.b64encode(big).decode()))
+    received = await sources(2**21).fetch(Base64Image(base64.b64encode(big).decode()))
 
     assert received.data == big

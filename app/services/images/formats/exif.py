@@ -6,18 +6,10 @@ from struct import unpack_from
 from typing import NamedTuple
 
 ORIENTATION = 0x0112
-MAX_ENTRIES = 4_096
+MAX_ENTRIES = 1_024
+"""Cameras write fewer than a hundred."""
 _INTEGERS: Mapping[int, str] = {1: "B", 3: "H", 4: "I", 16: "Q"}
 """TIFF's field types that hold one unsigned integer."""
-
-
-class Directory(NamedTuple):
-    """One TIFF directory."""
-
-    values: dict[int, int]
-    """First value of each tag that holds small integers."""
-    next: int
-    """Where the next directory begins, 0 at the end."""
 
 
 class Dialect(NamedTuple):
@@ -41,20 +33,35 @@ def dialect(data: bytes) -> Dialect:
     return Dialect(order, unpack_from(order + "I", data, 4)[0], big=False)
 
 
-def directory(data: bytes, form: Dialect, at: int) -> Directory:
-    """Read the directory at offset ``at``; struct.error where it reaches past the end."""
-    count_format, entry_size, word = ("Q", 20, "Q") if form.big else ("H", 12, "I")
-    (count,) = unpack_from(form.order + count_format, data, at)
+def directory(data: bytes, form: Dialect, at: int) -> dict[int, int]:
+    """The first value of each tag that holds integers, in the directory at offset ``at``.
+
+    Raises struct.error where it reaches past the end, ValueError where it is absurdly long.
+    """
+    first, count, entry_size = _entries(data, form, at)
     if count > MAX_ENTRIES:
         raise ValueError("too many directory entries")
-    at += 8 if form.big else 2
     values: dict[int, int] = {}
-    for entry in range(at, at + count * entry_size, entry_size):
+    for entry in range(first, first + count * entry_size, entry_size):
         tag, kind = unpack_from(form.order + "HH", data, entry)
         if kind in _INTEGERS:
             place = entry + (12 if form.big else 8)
             values.setdefault(tag, unpack_from(form.order + _INTEGERS[kind], data, place)[0])
-    return Directory(values, unpack_from(form.order + word, data, at + count * entry_size)[0])
+    return values
+
+
+def following(data: bytes, form: Dialect, at: int) -> int:
+    """Where the directory after the one at ``at`` begins, 0 at the end; entries are not read."""
+    first, count, entry_size = _entries(data, form, at)
+    word = "Q" if form.big else "I"
+    return int(unpack_from(form.order + word, data, first + count * entry_size)[0])
+
+
+def _entries(data: bytes, form: Dialect, at: int) -> tuple[int, int, int]:
+    """Where a directory's first entry is, how many there are, and the bytes of each."""
+    if form.big:
+        return at + 8, unpack_from(form.order + "Q", data, at)[0], 20
+    return at + 2, unpack_from(form.order + "H", data, at)[0], 12
 
 
 def orientation(block: bytes) -> int:
@@ -62,7 +69,7 @@ def orientation(block: bytes) -> int:
     block = block.removeprefix(b"Exif\0\0")
     try:
         form = dialect(block)
-        value = directory(block, form, form.first).values.get(ORIENTATION, 1)
+        value = directory(block, form, form.first).get(ORIENTATION, 1)
     except (ValueError, OverflowError, IndexError, struct.error):
         # Cameras and editors write broken EXIF often; the picture itself is still good.
         return 1

@@ -67,9 +67,18 @@ def read(data: bytes, limits: ImageLimits) -> Layout:
         width,
         height,
         orientation=_orientation(data, own),
-        frames=2 if any(box.name == b"moov" for box in top) else 1,
+        frames=_frames(data, top, counter),
         largest_metadata=max((b.end - b.start for b in table if b.name == b"colr"), default=0),
     )
+
+
+def _frames(data: bytes, boxes: list[Box], counter: ChunkCounter) -> int:
+    """How many frames the file's first track has; 1 where there is none."""
+    for name in (b"moov", b"trak", b"mdia", b"minf", b"stbl"):
+        inside = [box for box in boxes if box.name == name][:1]
+        boxes = [part for box in inside for part in _boxes(data, box.start, box.end, counter)]
+    sizes = [box for box in boxes if box.name == b"stsz"]
+    return max(1, unpack_from(">I", data, sizes[0].start + 8)[0]) if sizes else 1
 
 
 def _first(boxes: list[Box], name: bytes) -> Box:

@@ -63,12 +63,12 @@ def _marker(data: bytes, at: int) -> tuple[int, int] | None:
 def read(data: bytes, limits: ImageLimits) -> Layout:
     """The layout of the first picture in the file."""
     frame: Segment | None = None
-    orientation, adobe, profile, metadata = 1, None, [], 0
+    orientation, adobe, profile, metadata = 0, None, [], 0
     for segment in segments(data, ChunkCounter(limits)):
         payload = segment.payload
-        if segment.marker in FRAMES | OTHER_FRAMES:
+        if segment.marker in FRAMES or segment.marker in OTHER_FRAMES:
             frame = segment
-        elif segment.marker == EXIF and payload.startswith(b"Exif\0\0"):
+        elif segment.marker == EXIF and payload.startswith(b"Exif\0\0") and not orientation:
             orientation = exif.orientation(payload)
         elif segment.marker == ICC and payload.startswith(ICC_HEADER):
             profile.append(payload[14:])
@@ -80,7 +80,7 @@ def read(data: bytes, limits: ImageLimits) -> Layout:
     if frame is None:
         raise ImageDamagedError("The JPEG is damaged or cut off before its picture begins.")
     foreign_profile = bool(profile) and not icc.is_srgb(b"".join(profile))
-    return _layout(frame, adobe, orientation, icc_bytes=metadata, foreign=foreign_profile)
+    return _layout(frame, adobe, orientation or 1, icc_bytes=metadata, foreign=foreign_profile)
 
 
 def _layout(

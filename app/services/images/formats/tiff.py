@@ -12,12 +12,12 @@ def read(data: bytes, limits: ImageLimits) -> Layout:
     """The layout of the first page."""
     form = exif.dialect(data)
     page = exif.directory(data, form, form.first)
-    if WIDTH not in page.values or HEIGHT not in page.values:
+    if WIDTH not in page or HEIGHT not in page:
         raise ImageDamagedError("The TIFF's first page has no size.")
-    orientation = page.values.get(exif.ORIENTATION, 1)
+    orientation = page.get(exif.ORIENTATION, 1)
     return Layout(
-        page.values[WIDTH],
-        page.values[HEIGHT],
+        page[WIDTH],
+        page[HEIGHT],
         orientation=orientation if 1 <= orientation <= 8 else 1,
         frames=_pages(data, form, limits),
     )
@@ -29,5 +29,5 @@ def _pages(data: bytes, form: exif.Dialect, limits: ImageLimits) -> int:
     at = form.first
     while at and at not in seen and len(seen) <= limits.max_frames:
         seen.add(at)
-        at = exif.directory(data, form, at).next
+        at = exif.following(data, form, at)
     return len(seen)

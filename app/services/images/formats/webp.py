@@ -21,7 +21,7 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
 def read(data: bytes, limits: ImageLimits) -> Layout:
     """The layout of a still or animated WebP."""
     size: tuple[int, int] | None = None
-    frames, orientation, metadata = 0, 1, 0
+    frames, orientation, metadata = 0, 0, 0
     counter = ChunkCounter(limits)
     for name, at, length in _chunks(data):
         counter.step()
@@ -30,7 +30,7 @@ def read(data: bytes, limits: ImageLimits) -> Layout:
         if name == b"ANMF":
             frames += 1
         elif name == b"EXIF":
-            orientation = exif.orientation(data[at : at + length])
+            orientation = orientation or exif.orientation(data[at : at + length])
             metadata = max(metadata, length)
         elif name == b"ICCP":
             metadata = max(metadata, length)
@@ -38,7 +38,7 @@ def read(data: bytes, limits: ImageLimits) -> Layout:
         raise ImageDamagedError("The WebP is damaged or cut off before its picture begins.")
     return Layout(
         *size,
-        orientation=orientation,
+        orientation=orientation or 1,
         frames=max(frames, 1),
         largest_metadata=metadata,
     )

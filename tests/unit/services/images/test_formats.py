@@ -98,6 +98,18 @@ def test_all_that_is_cut_from_a_jpeg_is_what_decoders_ignore():
         assert set(after.info) <= {"jfif", "jfif_version", "jfif_unit", "jfif_density", "dpi"}
 
 
+def test_thumbnails_inside_a_jpegs_own_marks_are_cut_out():
+    start, end = segment(BASELINE, 0xE0)
+    pixel = b"\1\1\xaa\xbb\xcc"
+    mark = b"\xff\xe0" + struct.pack(">H", 2 + 12 + len(pixel)) + BASELINE[start : start + 12]
+    extension = b"\xff\xe0\0\x0dJFXX\0\x13" + pixel
+    data = BASELINE[:2] + mark + pixel + extension + BASELINE[end:]
+
+    result = jpeg.stripped(data, LIMITS)
+
+    assert result == BASELINE[:2] + BASELINE[end:]
+
+
 def test_an_adobe_rgb_jpeg_keeps_its_colours_by_being_decoded():
     # Three components that are RGB and not YCbCr: only Adobe's mark tells.
     data = encoded(corners(), "JPEG", keep_rgb=True)

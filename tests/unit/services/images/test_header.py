@@ -39,7 +39,7 @@ def test_a_phones_turned_heic_is_told_as_stored_and_with_the_orientation_it_asks
     assert (found.width, found.height, found.orientation) == (4032, 3024, 6)
 
 
-@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF", "AVIF"])
 def test_frames_and_pages_are_counted(kind):
     frames = [corners(40, 30).rotate(90 * n) for n in range(3)]
     data = encoded(frames[0], kind, save_all=True, append_images=frames[1:])

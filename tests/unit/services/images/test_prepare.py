@@ -2,9 +2,12 @@ from io import BytesIO
 
 import pytest
 from PIL import Image, ImageCms, ImageStat
+from PIL.PngImagePlugin import PngInfo
 
 from app.domain.errors import ImageError, ImageOverBudgetError
 from app.domain.image import ImageLimits, ImageReport, ImageType, ReceivedImage, Treatment
+from app.services.images.decode import decode
+from app.services.images.header import inspect
 from app.services.images.prepare import prepare
 from tests.support.images import (
     BLUE,
@@ -34,6 +37,12 @@ def made(data: bytes, declared: str | None = None, limits: ImageLimits = LIMITS)
 
 def close(pixel, colour, tolerance=12):
     return all(abs(a - b) <= tolerance for a, b in zip(pixel, colour, strict=True))
+
+
+def text_chunk(text: str) -> PngInfo:
+    info = PngInfo()
+    info.add_text("Comment", text)
+    return info
 
 
 def quarters(report: ImageReport):
@@ -169,6 +178,20 @@ def test_a_foreign_colour_profile_is_converted_to_srgb():
         assert max(range(3), key=pixels[0].__getitem__) == 2, kind
 
 
+@pytest.mark.parametrize("size", [(320, 200), (1400, 900)])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_a_broken_colour_profile_is_ignored(mode, size):
+    whole = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for broken in (b"garbage" * 30, whole[:128] + bytes(300), whole.replace(b"RGB ", b"CMYK")):
+        data = encoded(corners(*size).convert(mode), "JPEG", icc_profile=broken)
+
+        report = made(data)
+
+        shape, pixels = quarters(report)
+        assert shape[0] == min(size[0], 1120)
+        assert mode != "RGB" or close(pixels[0], RED)
+
+
 def test_an_srgb_profile_is_dropped_without_decoding():
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     for kind in ("JPEG", "PNG"):
@@ -274,6 +297,26 @@ def test_the_byte_budget_is_kept_by_lowering_quality_first_and_size_last(budget)
 
     judge(report, limits)
     assert (report.prepared.width == 1120) == (budget > 20_000)
+
+
+def test_a_picture_that_fits_but_for_the_budget_is_encoded_anew():
+    data = encoded(photo(1000, 700), "JPEG", quality=98)
+    limits = ImageLimits(byte_budget=len(data) - 1)
+
+    report = made(data, limits=limits)
+
+    judge(report, limits)
+    assert report.treatment is Treatment.ENCODED
+
+
+def test_the_png_decoder_is_shown_no_text():
+    data = encoded(photo(1200, 800), pnginfo=text_chunk("SECRET"))
+    facts = inspect(data, LIMITS).facts
+
+    fields = decode(data, facts, (1120, 746)).get_fields()
+
+    assert b"SECRET" in data
+    assert not [field for field in fields if field.startswith("png-comment")]
 
 
 def test_a_budget_that_cant_be_kept_is_refused_naming_both_sizes():

@@ -1,0 +1,22 @@
+"""A source that is switched off."""
+
+from dataclasses import dataclass
+
+from app.domain.errors import ImageSourceDisabledError
+from app.domain.image import ReceivedImage, S3Image, UrlImage
+
+
+@dataclass(frozen=True, slots=True)
+class DisabledSource:
+    """Refuses every picture and says how to switch the source on."""
+
+    what: str
+    """What is off: ``pictures by URL``."""
+    setting: str
+    """The environment variable that switches it on."""
+
+    async def fetch(self, image: UrlImage | S3Image) -> ReceivedImage:  # noqa: ARG002 - the port's
+        """Raise ImageSourceDisabledError."""
+        raise ImageSourceDisabledError(
+            f"{self.what} are switched off here; the operator can allow them with {self.setting}"
+        )

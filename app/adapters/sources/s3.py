@@ -1,0 +1,127 @@
+"""Pictures from Amazon S3: allowed buckets, sizes asked before reading."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypedDict
+
+import aioboto3
+from aiobotocore.config import AioConfig
+
+from app.adapters.sources import errors
+from app.domain.errors import ImageS3NotAllowedError, ImageTooLargeError
+from app.domain.image import ReceivedImage, S3Image
+
+if TYPE_CHECKING:
+    from types_aiobotocore_s3 import S3Client
+
+CHUNK_BYTES = 64 * 1024
+MAX_CONNECTIONS = 32
+
+_UNTYPED = ("binary/octet-stream", "application/octet-stream")
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """How S3 is reached."""
+
+    region: str
+    endpoint_url: str | None = None
+    timeout: float = 10
+    """Seconds to connect, and without a byte."""
+
+
+@asynccontextmanager
+async def open_client(
+    session: aioboto3.Session, connection: Connection
+) -> AsyncIterator["S3Client"]:
+    """Open an S3 client."""
+    config = AioConfig(
+        connect_timeout=connection.timeout,
+        read_timeout=connection.timeout,
+        max_pool_connections=MAX_CONNECTIONS,
+        # Reading costs nothing twice; one more attempt is all the time there is.
+        retries={"total_max_attempts": 2, "mode": "standard"},
+    )
+    async with session.client(
+        "s3",
+        region_name=connection.region,
+        endpoint_url=connection.endpoint_url,
+        config=config,
+    ) as client:
+        yield client
+
+
+class ObjectName(TypedDict, total=False):
+    """Which object, in S3's own words."""
+
+    Bucket: str
+    Key: str
+    VersionId: str
+    ExpectedBucketOwner: str
+
+
+@dataclass(frozen=True, slots=True)
+class S3ImageSource:
+    """Fetches objects of allowed buckets with the service's own AWS identity."""
+
+    client: "S3Client"
+    buckets: tuple[str, ...]
+    """``bucket``, or ``bucket/prefix`` for the keys that start with the prefix."""
+    max_bytes: int
+    timeout: float
+    """Seconds for asking and reading together."""
+    owner: str | None = None
+    """The account that must own the bucket, 12 digits."""
+
+    async def fetch(self, image: S3Image) -> ReceivedImage:
+        """Return the object's bytes and declared type, or raise an ImageError."""
+        self._check(image)
+        with errors.from_s3():
+            async with asyncio.timeout(self.timeout):
+                return await self._read(image)
+
+    def _check(self, image: S3Image) -> None:
+        for entry in self.buckets:
+            bucket, _, prefix = entry.partition("/")
+            if image.bucket == bucket and image.key.startswith(prefix):
+                return
+        raise ImageS3NotAllowedError(
+            f"the bucket {image.bucket}, or this key in it, is not among those that this service "
+            "may read pictures from"
+        )
+
+    async def _read(self, image: S3Image) -> ReceivedImage:
+        name = self._name(image)
+        head = await self.client.head_object(**name)
+        self._check_size(head["ContentLength"])
+        # The very object whose size was told, even if another takes its place meanwhile.
+        reply = await self.client.get_object(**name, IfMatch=head["ETag"])
+        data = bytearray()
+        body = reply["Body"]
+        async with body:  # what this yields checks no length
+            async for chunk in body.iter_chunks(CHUNK_BYTES):
+                data += chunk
+                self._check_size(len(data))
+        return ReceivedImage(bytes(data), declared_type(head.get("ContentType")), image.name)
+
+    def _name(self, image: S3Image) -> ObjectName:
+        name = ObjectName(Bucket=image.bucket, Key=image.key)
+        if image.version_id is not None:
+            name["VersionId"] = image.version_id
+        if self.owner is not None:
+            name["ExpectedBucketOwner"] = self.owner
+        return name
+
+    def _check_size(self, size: int) -> None:
+        if size > self.max_bytes:
+            raise ImageTooLargeError(
+                f"has {size:,} bytes or more; accepted are at most {self.max_bytes:,}"
+            )
+
+
+def declared_type(content_type: str | None) -> str | None:
+    """Return the object's media type, None where it is what S3 writes by default."""
+    declared = (content_type or "").partition(";")[0].strip().lower()
+    return None if declared in ("", *_UNTYPED) else declared

@@ -1,0 +1,20 @@
+"""Pictures made ready as they would be for the model, without asking it."""
+
+from dataclasses import dataclass
+
+from app.domain.generation import ImageInput
+from app.domain.image import ImageReport
+from app.domain.ports import ImagePreparer
+from app.services.sources import ImageSources
+
+
+@dataclass(frozen=True, slots=True)
+class PreparationService:
+    """The dry run."""
+
+    sources: ImageSources
+    preparer: ImagePreparer
+
+    async def prepare(self, image: ImageInput) -> ImageReport:
+        """Return what would be sent and what was done to get it, or raise an ImageError."""
+        return await self.preparer.prepare(await self.sources.fetch(image))

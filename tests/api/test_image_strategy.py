@@ -1,0 +1,215 @@
+"""Several images in one request: refused, on one sheet, or a call for each."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from app.domain.errors import ModelThrottledError
+from app.domain.generation import Completion, ModelRequest
+from tests.api.test_refusals import problem
+from tests.support.app import Rig
+from tests.support.fakes import FakeVisionModel
+from tests.support.pictures import ASTRONAUT, ROCKET, b64
+
+THREE = [b64(ASTRONAUT), b64(ROCKET), b64(ASTRONAUT)]
+
+
+class Flaky(FakeVisionModel):
+    """Fails on the calls whose numbers it was given, and notes how many run at a time."""
+
+    def __init__(self, *failing_calls: int, until_running: int = 0) -> None:
+        super().__init__()
+        self.until_running = until_running
+        self.enough = asyncio.Event()
+        self.failing_calls = failing_calls
+        self.calls = self.running = self.most_running = 0
+
+    async def generate(self, request: ModelRequest) -> Completion:
+        number, self.calls = self.calls, self.calls + 1
+        self.running += 1
+        self.most_running = max(self.most_running, self.running)
+        if self.running >= self.until_running:
+            self.enough.set()
+        await self.enough.wait()
+        # One too many would start now.
+        await asyncio.sleep(0)
+        self.running -= 1
+        if number in self.failing_calls:
+            raise ModelThrottledError("busy", retry_after=3)
+        return await super().generate(request)
+
+
+def events(text: str) -> list[tuple[str, Any]]:
+    """Read server-sent events: name and data."""
+    found = []
+    for block in text.split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.splitlines() if line[:1] != ":")
+        if fields:
+            found.append((fields["event"], json.loads(fields["data"])))
+    return found
+
+
+def ask(client: Any, strategy: str, images: list[Any] = THREE, **more: Any) -> Any:
+    body = {"prompt": "What is it?", "images": images, "image_strategy": strategy, **more}
+    return client.post("/v1/generate", json=body)
+
+
+def test_several_images_are_refused_by_default_and_told_of_the_strategies(client, model):
+    answer = client.post("/v1/generate", json={"prompt": "x", "images": THREE})
+
+    body = problem(answer, 422, "too_many_images")
+    assert "contact_sheet" in body["detail"]
+    assert [e["field"] for e in body["errors"]] == ["images.1", "images.2"]
+    assert model.requests == []
+
+
+def test_a_contact_sheet_goes_to_the_model_as_one_picture_that_it_is_told_about(client, model):
+    answer = ask(client, "contact_sheet")
+
+    assert answer.status_code == 200
+    (request,) = model.requests
+    (turn,) = request.turns
+    (sheet,) = turn.images
+    assert max(sheet.width, sheet.height) <= 1120
+    assert "3 separate pictures" in turn.text
+    assert turn.text.endswith("What is it?")
+    body = answer.json()
+    assert [image["bytes"] for image in body["images"]] == [
+        len(ASTRONAUT),
+        len(ROCKET),
+        len(ASTRONAUT),
+    ]
+    assert "contact_sheet" in [w["code"] for w in body["warnings"]]
+    assert body["generations"] == []
+
+
+def test_a_contact_sheet_without_a_prompt_is_described(client, model):
+    assert ask(client, "contact_sheet", prompt="").status_code == 200
+    assert model.requests[0].turns[0].text.endswith("Describe this image.")
+
+
+@pytest.mark.parametrize("strategy", ["contact_sheet", "each"])
+def test_one_image_is_answered_as_ever(client, model, strategy):
+    answer = ask(client, strategy, [b64(ASTRONAUT)])
+
+    assert answer.json()["generation"] == "[fake 1 image(s)] What is it?"
+    assert answer.json()["generations"] == []
+    assert [w["code"] for w in answer.json()["warnings"]] == []
+    assert len(model.requests) == 1
+
+
+def test_each_image_is_asked_about_and_the_counts_are_summed(client, model):
+    body = ask(client, "each").json()
+
+    assert len(model.requests) == 3
+    assert all(len(request.turns[0].images) == 1 for request in model.requests)
+    parts = body["generations"]
+    assert [part["image"] for part in parts] == ["images.0", "images.1", "images.2"]
+    assert all(part["generation"] == "[fake 1 image(s)] What is it?" for part in parts)
+    assert all(part["error"] is None for part in parts)
+    for count in ("prompt_token_count", "generation_token_count", "total_token_count"):
+        assert body[count] == sum(part[count] for part in parts) > 0
+    assert body["stop_reason"] == "stop"
+    assert [image["bytes"] for image in body["images"]] == [
+        len(ASTRONAUT),
+        len(ROCKET),
+        len(ASTRONAUT),
+    ]
+    assert "Image 2: [fake" in body["generation"]
+
+
+def test_a_failure_is_told_beside_the_answers_that_are_paid_for():
+    with Rig(Flaky(1)).client() as client:
+        answer = ask(client, "each")
+
+    assert answer.status_code == 200
+    body = answer.json()
+    (failed,) = [part for part in body["generations"] if part["error"]]
+    answered = [part for part in body["generations"] if not part["error"]]
+    assert failed["generation"] is None
+    assert failed["error"]["code"] == "model_throttled"
+    assert failed["error"]["retryable"] is True
+    assert len(answered) == 2
+    assert body["total_token_count"] == sum(part["total_token_count"] for part in answered)
+    (warning,) = body["warnings"]
+    assert warning["code"] == "partial_failure"
+    assert failed["image"] in warning["message"]
+
+
+def test_an_image_that_is_none_costs_the_others_nothing(client, model):
+    body = ask(client, "each", [b64(ASTRONAUT), b64(b"no image"), b64(ROCKET)]).json()
+
+    assert [(part["error"] or {}).get("code") for part in body["generations"]] == [
+        None,
+        "not_an_image",
+        None,
+    ]
+    assert len(model.requests) == 2
+
+
+def test_where_every_image_fails_the_first_failure_is_the_answer():
+    with Rig(Flaky(0, 1, 2)).client() as client:
+        answer = ask(client, "each")
+
+    problem(answer, 429, "model_throttled")
+    assert answer.headers["retry-after"] == "3"
+
+
+def test_only_a_few_calls_of_one_request_run_at_a_time():
+    model = Flaky(until_running=4)
+    with Rig(model).client() as client:
+        assert ask(client, "each", [b64(ASTRONAUT)] * 10).status_code == 200
+
+    assert model.calls == 10
+    assert model.most_running == 4
+
+
+@pytest.mark.parametrize("strategy", ["contact_sheet", "each"])
+def test_more_than_sixteen_images_are_refused_before_any_is_decoded(client, model, strategy):
+    answer = ask(client, strategy, ["@"] * 17)
+
+    assert problem(answer, 422, "too_many_images")["errors"][0]["field"] == "images.16"
+    assert model.requests == []
+
+
+def test_a_strategy_that_is_none_is_refused(client):
+    problem(ask(client, "collage"), 422, "invalid_parameter")
+
+
+def test_each_is_streamed_in_one_piece_with_all_of_its_answers(client):
+    answer = ask(client, "each", stream=True)
+
+    names = [name for name, _ in events(answer.text)]
+    assert names == ["start", "delta", "done"]
+    _, done = events(answer.text)[-1]
+    assert len(done["generations"]) == 3
+
+
+def test_a_contact_sheet_is_streamed_like_any_picture(client, model):
+    answer = ask(client, "contact_sheet", stream=True)
+
+    names = [name for name, _ in events(answer.text)]
+    assert names[0] == "start"
+    assert names[-1] == "done"
+    assert len(model.requests[0].turns[0].images) == 1
+
+
+def test_an_upload_takes_several_files(client, model):
+    answer = client.post(
+        "/v1/generate/upload",
+        data={"prompt": "?", "image_strategy": "each"},
+        files=[("images", ("a.png", ASTRONAUT)), ("images", ("b.jpg", ROCKET))],
+    )
+
+    assert len(answer.json()["generations"]) == 2
+    assert len(model.requests) == 2
+
+
+def test_a_raw_prompt_asks_each_image_with_its_one_marker(client, model):
+    prompt = "<|begin_of_text|><|image|>What?<|eot_id|>"
+
+    assert ask(client, "each", prompt=prompt, raw_prompt=True).status_code == 200
+    assert len(model.requests) == 3
+    problem(ask(client, "contact_sheet", prompt=prompt, raw_prompt=True), 422, "invalid_parameter")

@@ -1,0 +1,155 @@
+"""POST /v1/images/prepare: the dry run."""
+
+import hashlib
+import json
+
+import pytest
+
+from app.services.sources import ImageSources
+from tests.api.test_refusals import problem, small
+from tests.support.app import Rig
+from tests.support.fakes import FakeImageSource
+from tests.support.pictures import ASTRONAUT, DATA, ROCKET, b64
+
+PATH = "/v1/images/prepare"
+SIDEWAYS = (DATA / "exif-Landscape_6.jpg").read_bytes()
+
+
+def test_the_report_tells_what_came_and_what_was_made_of_it(client, model):
+    answer = client.post(PATH, json={"image": {"base64": b64(SIDEWAYS), "media_type": "image/png"}})
+
+    assert answer.status_code == 200
+    report = answer.json()
+    assert report["received"] == {
+        "declared_type": "image/png",
+        "media_type": "image/jpeg",
+        "width": report["width"],
+        "height": report["height"],
+        "bytes": len(SIDEWAYS),
+        "orientation": 6,
+        "frames": 1,
+    }
+    prepared = report["prepared"]
+    assert (prepared["width"] > prepared["height"]) is (report["width"] < report["height"])
+    assert max(prepared["width"], prepared["height"]) <= 1120
+    assert report["canvas"]["tiles"] == report["canvas"]["columns"] * report["canvas"]["rows"]
+    assert 0 < report["scale"] <= 1
+    assert report["treatment"] == "encoded"
+    assert "declared_type_corrected" in [w["code"] for w in report["warnings"]]
+    assert model.requests == []
+
+
+def test_the_prepared_picture_itself_is_given_on_request(client, model):
+    answer = client.post(PATH, json={"image": b64(ROCKET)}, headers={"accept": "image/*"})
+
+    report = json.loads(answer.headers["x-image-report"])
+    assert answer.headers["content-type"] == report["prepared"]["media_type"]
+    assert len(answer.content) == report["prepared"]["bytes"]
+    assert hashlib.sha256(answer.content).hexdigest() == report["prepared"]["sha256"]
+    assert model.requests == []
+
+
+@pytest.mark.parametrize(
+    ("accept", "media_type"),
+    [
+        ("*/*", "application/json"),
+        ("application/json", "application/json"),
+        ("application/json, image/*", "application/json"),
+        ("image/*;q=0.9, application/json;q=0.1", "image/png"),
+        ("text/html, IMAGE/PNG", "image/png"),
+        ("", "application/json"),
+    ],
+)
+def test_what_accept_names_first_is_given(client, accept, media_type):
+    answer = client.post(PATH, json={"image": b64(ASTRONAUT)}, headers={"accept": accept})
+
+    assert answer.headers["content-type"] == media_type
+
+
+def test_a_file_is_reported_like_the_same_picture_in_json(client):
+    json_answer = client.post(
+        PATH, json={"image": {"base64": b64(ASTRONAUT), "media_type": "image/png"}}
+    )
+    upload = client.post(PATH, files={"image": ("a.png", ASTRONAUT, "image/png")})
+
+    assert upload.status_code == json_answer.status_code == 200
+    assert upload.json() == json_answer.json()
+
+
+def test_a_picture_that_is_only_named_is_fetched():
+    known = FakeImageSource({"https://x.example/a": ASTRONAUT})
+    with Rig(sources=ImageSources(2**20, urls=known, objects=known)).client() as client:
+        answer = client.post(PATH, json={"image": {"url": "https://x.example/a"}})
+
+    assert answer.json()["received"]["bytes"] == len(ASTRONAUT)
+
+
+def test_an_answer_about_a_picture_carries_the_same_report(client):
+    dry = client.post(PATH, json={"image": b64(ROCKET)}).json()
+    wet = client.post("/v1/generate", json={"images": [b64(ROCKET)]}).json()["images"]
+
+    assert wet == [dry]
+
+
+def test_a_shared_answer_keeps_the_report_although_it_drops_the_bytes(client):
+    answer = client.post(
+        "/v1/generate", json={"images": [b64(ROCKET)]}, headers={"idempotency-key": "1"}
+    )
+
+    assert answer.json()["images"][0]["prepared"]["bytes"] > 0
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code", "named"),
+    [
+        ({}, 422, "invalid_parameter", "image"),
+        ([], 422, "invalid_parameter", "body"),
+        ({"image": b64(ASTRONAUT), "prompt": "x"}, 422, "unknown_field", "prompt"),
+        ({"image": b64(b"hello there")}, 422, "not_an_image", "image"),
+        ({"image": "@"}, 422, "invalid_base64", "image"),
+        ({"image": {"url": "https://x.example/"}}, 422, "image_source_disabled", "image"),
+    ],
+)
+def test_a_body_that_is_no_picture_is_refused_by_name(client, body, status, code, named):
+    assert named in problem(client.post(PATH, json=body), status, code)["detail"]
+
+
+@pytest.mark.parametrize("content", [b'{"image": ', b"\xff\xfe", b"[" * 100_000])
+def test_what_is_no_json_is_refused(client, content):
+    answer = client.post(PATH, content=content, headers={"content-type": "application/json"})
+
+    problem(answer, 400, "malformed_json")
+
+
+@pytest.mark.parametrize("content_type", ["image/png", "text/plain", ""])
+def test_another_content_type_is_refused(client, content_type):
+    answer = client.post(PATH, content=ASTRONAUT, headers={"content-type": content_type})
+
+    detail = problem(answer, 415, "unsupported_content_type")["detail"]
+    assert "multipart/form-data" in detail
+
+
+def test_a_form_with_another_field_or_two_files_is_refused(client):
+    another = client.post(PATH, files={"picture": ("a.png", ASTRONAUT)})
+    with_text = client.post(PATH, data={"image": "text"}, files={"x": ("", b"")})
+    broken = client.post(
+        PATH, content=b"nonsense", headers={"content-type": "multipart/form-data; boundary=x"}
+    )
+
+    assert {e["field"] for e in problem(another, 422, "invalid_parameter")["errors"]} == {
+        "image",
+        "picture",
+    }
+    problem(with_text, 422, "invalid_parameter")
+    problem(broken, 400, "malformed_body")
+
+
+def test_a_body_over_the_limit_with_no_declared_length_is_refused_while_it_is_read():
+    def chunks():
+        for _ in range(100):
+            yield b" " * 100
+
+    with small(max_body_bytes=1000).client() as client:
+        answer = client.post(PATH, content=chunks(), headers={"content-type": "application/json"})
+
+    problem(answer, 413, "body_too_large")

@@ -1,0 +1,101 @@
+"""Pictures that a JSON request only names, and why they are refused."""
+
+import pytest
+
+from app.services.sources import ImageSources
+from app.settings import Settings
+from tests.api.test_refusals import problem
+from tests.support.app import Rig
+from tests.support.fakes import FakeImageSource, FakeVisionModel
+from tests.support.pictures import ASTRONAUT
+from tests.support.s3 import REGION, make_bucket, s3_client
+
+URL = "https://images.example.com/cat.png"
+
+
+@pytest.mark.parametrize(
+    ("image", "setting"),
+    [
+        ({"url": URL}, "LLAMA_VISION_IMAGE_URL_HOSTS"),
+        ({"s3_uri": "s3://pictures/cat.png"}, "LLAMA_VISION_IMAGE_S3_BUCKETS"),
+    ],
+)
+def test_a_source_that_is_off_is_refused_with_the_setting_that_switches_it_on(
+    client, model, image, setting
+):
+    answer = client.post("/v1/generate", json={"images": [image]})
+
+    body = problem(answer, 422, "image_source_disabled")
+    assert setting in body["detail"]
+    assert body["errors"][0]["field"] == "images.0"
+    assert model.requests == []
+
+
+@pytest.mark.parametrize("image", [{"url": URL}, {"s3_uri": "s3://pictures/a/b c.png"}])
+def test_a_picture_that_is_only_named_is_answered_like_one_that_was_sent(image):
+    known = FakeImageSource({URL: ASTRONAUT, "a/b c.png": ASTRONAUT})
+    model = FakeVisionModel()
+    with Rig(model, sources=ImageSources(2**20, urls=known, objects=known)).client() as client:
+        answer = client.post("/v1/generate", json={"prompt": "Who?", "images": [image]})
+
+    assert answer.status_code == 200
+    assert answer.json()["images"][0]["bytes"] == len(ASTRONAUT)
+    assert len(model.requests[0].turns[0].images) == 1
+
+
+@pytest.mark.parametrize(
+    ("image", "field"),
+    [
+        ({"url": 5}, "images.0.url.url"),
+        ({"url": "x" * 9000}, "images.0.url.url"),
+        ({"url": URL, "media_type": "image/png"}, "images.0.url.media_type"),
+        ({"s3_uri": "pictures/cat.png"}, "images.0.s3_uri.s3_uri"),
+        ({"s3_uri": "s3://pictures"}, "images.0.s3_uri.s3_uri"),
+        ({"s3_uri": "s3://pictures/"}, "images.0.s3_uri.s3_uri"),
+        ({"s3_uri": "s3://pictures/x", "version_id": ""}, "images.0.s3_uri.version_id"),
+        ({}, "images.0.base64.base64"),
+    ],
+)
+def test_an_image_of_a_wrong_form_is_refused_by_field(client, image, field):
+    answer = client.post("/v1/generate", json={"images": [image]})
+
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"] == field
+
+
+def test_a_host_that_is_not_listed_is_refused():
+    settings = Settings(_env_file=None, image_url_hosts="images.example.com, *.cdn.example.net")
+    with Rig(settings=settings).client() as client:
+        answer = client.post("/v1/generate", json={"images": [{"url": "https://evil.example/x"}]})
+
+    assert "evil.example" in problem(answer, 422, "image_url_not_allowed")["detail"]
+
+
+def test_a_listed_host_that_leads_inside_is_refused():
+    settings = Settings(_env_file=None, image_url_hosts="localhost:1", image_url_allow_http=True)
+    with Rig(settings=settings).client() as client:
+        answer = client.post("/v1/generate", json={"images": [{"url": "http://localhost:1/x"}]})
+
+    problem(answer, 422, "image_url_forbidden_address")
+
+
+def test_an_object_of_an_allowed_bucket_is_answered(s3_url):
+    bucket = s3_client(s3_url)
+    make_bucket(bucket, "api")
+    bucket.put_object(Bucket="api", Key="in/astronaut.png", Body=ASTRONAUT)
+    settings = Settings(
+        _env_file=None,
+        image_s3_buckets="api/in/",
+        image_s3_region=REGION,
+        image_s3_endpoint_url=s3_url,
+    )
+    with Rig(settings=settings).client() as client:
+        found = client.post(
+            "/v1/generate", json={"images": [{"s3_uri": "s3://api/in/astronaut.png"}]}
+        )
+        missing = client.post("/v1/generate", json={"images": [{"s3_uri": "s3://api/in/moon.png"}]})
+        outside = client.post("/v1/generate", json={"images": [{"s3_uri": "s3://api/x.png"}]})
+
+    assert found.json()["images"][0]["bytes"] == len(ASTRONAUT)
+    problem(missing, 422, "image_source_not_found")
+    problem(outside, 422, "image_s3_not_allowed")

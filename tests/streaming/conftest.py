@@ -1,0 +1,88 @@
+"""The service and the emulator, each on a socket; faults are chosen by model id."""
+
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+
+from app.domain.model import Dialect
+from app.emulator.app import create_emulator
+from app.emulator.config import EmulatorConfig
+from app.settings import Settings
+from tests.support.app import Rig
+from tests.support.server import serving
+
+
+@pytest.fixture(scope="session")
+def emulator_url() -> Iterator[str]:
+    with serving(create_emulator(EmulatorConfig())) as url:
+        yield url
+
+
+@dataclass
+class Service:
+    """A running service, and what the emulator saw of it."""
+
+    http: httpx.Client
+    url: str
+    emulator_url: str
+    model_id: str
+
+    def ask(self, prompt: str = "Why?", headers: Any = None, **body: Any) -> httpx.Response:
+        return self.http.post("/v1/generate", json={"prompt": prompt, **body}, headers=headers)
+
+    @contextmanager
+    def stream(self, prompt: str = "Why?", headers: Any = None) -> Iterator[httpx.Response]:
+        body = {"prompt": prompt, "stream": True}
+        with self.http.stream("POST", "/v1/generate", json=body, headers=headers) as answer:
+            yield answer
+
+    def seen(self, model_id: str | None = None) -> list[dict[str, Any]]:
+        """Return what the emulator received for ``model_id``."""
+        # The emulator files a call under its model id, without the fault behind it.
+        asked = {"model_id": (model_id or self.model_id).partition(".")[0]}
+        found: list[dict[str, Any]] = httpx.get(
+            f"{self.emulator_url}/_emulator/requests", params=asked
+        ).json()["requests"]
+        return found
+
+    def outcome_within(self, seconds: float) -> str:
+        """Wait until the only call has ended and return how."""
+        until = time.monotonic() + seconds
+        while True:
+            (call,) = self.seen()
+            if call["outcome"] != "running" or time.monotonic() > until:
+                return str(call["outcome"])
+            time.sleep(0.02)
+
+
+def model_arn(fault: str = "") -> str:
+    """Return a model id that no other test uses, with ``fault`` behind it."""
+    name = f"{uuid.uuid4().hex[:12]}{'.' if fault else ''}{fault}"
+    return f"arn:aws:bedrock:us-west-2:123456789012:imported-model/{name}"
+
+
+@contextmanager
+def running(
+    emulator_url: str, fault: str = "", dialect: Dialect = Dialect.INVOKE, **options: Any
+) -> Iterator[Service]:
+    """Run a service whose model has ``fault``."""
+    model_id = model_arn(fault)
+    settings = Settings(
+        _env_file=None, endpoint_url=emulator_url, model_id=model_id, dialect=dialect, **options
+    )
+    with (
+        serving(Rig(model=None, settings=settings).app()) as url,
+        httpx.Client(base_url=url, timeout=30) as http,
+    ):
+        yield Service(http, url, emulator_url, model_id)
+
+
+@pytest.fixture(params=list(Dialect))
+def dialect(request: pytest.FixtureRequest) -> Dialect:
+    return Dialect(request.param)

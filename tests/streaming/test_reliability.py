@@ -1,0 +1,179 @@
+"""Retries, targets, breakers, limits, idempotency: docs/reliability.md."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from app.domain.model import Dialect
+from app.settings import Fallback
+from tests.streaming.conftest import model_arn, running
+from tests.support import sse
+
+# fault -> calls that the emulator gets, without and with leave for a second bill
+CALLS = {
+    "throttle": (4, 4),
+    "overloaded": (4, 4),
+    "unavailable": (4, 4),
+    "bad-gateway": (4, 4),
+    "model-error": (2, 2),
+    "timeout": (1, 2),
+    "drop": (1, 2),
+    "stall": (1, 2),
+    "retired": (1, 1),
+    "denied": (1, 1),
+    "validation": (1, 1),
+    "quota": (1, 1),
+}
+FAST: Any = {"breaker_threshold": 100, "read_timeout": 0.5}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("second_bill", [False, True])
+@pytest.mark.parametrize("fault", CALLS)
+def test_each_error_is_retried_as_often_as_the_table_says(emulator_url, fault, second_bill, stream):
+    with running(emulator_url, fault, **FAST) as service:
+        headers = {"x-allow-second-bill": str(second_bill).lower()}
+        answer = service.ask(stream=stream, headers=headers)
+
+        assert answer.status_code >= 400
+        assert len(service.seen()) == CALLS[fault][second_bill]
+
+
+def test_what_passes_is_answered_after_all(emulator_url, dialect):
+    with running(emulator_url, "throttle-first-2", dialect) as service:
+        assert service.ask().status_code == 200
+        assert [call["status"] for call in service.seen()] == [429, 429, 200]
+
+
+def test_a_model_that_is_being_loaded_is_waited_for_up_to_the_deadline(emulator_url):
+    with running(emulator_url, "loading-4") as service:
+        assert service.ask().status_code == 200
+        assert len(service.seen()) == 5
+
+    with running(emulator_url, "loading") as service:
+        answer = service.ask(headers={"x-request-timeout": "1"})
+        assert answer.json()["code"] == "deadline_exceeded"
+        assert len(service.seen()) > 1
+
+
+def test_retry_after_is_honoured(emulator_url):
+    with running(emulator_url, "overloaded-first-1") as service:
+        # The emulator says one second; there is not that much left.
+        answer = service.ask(headers={"x-request-timeout": "0.7"})
+
+        assert answer.json()["code"] == "model_overloaded"
+        assert answer.headers["retry-after"] == "1"
+        assert len(service.seen()) == 1
+
+
+def test_a_read_timeout_is_told_as_such(emulator_url, dialect):
+    with running(emulator_url, "stall", dialect, **FAST) as service:
+        answer = service.ask()
+
+    assert (answer.status_code, answer.json()["code"]) == (504, "upstream_timeout")
+
+
+@pytest.mark.parametrize("fault", ["throttle", "retired", "unavailable", "denied", "overloaded"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_next_target_answers_where_the_first_can_not(emulator_url, fault, stream):
+    spare = model_arn()
+    fallbacks = (Fallback(model_id=spare, dialect=Dialect.CONVERSE),)
+    with running(emulator_url, fault, fallbacks=fallbacks) as service:
+        if stream:
+            with service.stream() as response:
+                answer = sse.read(response).last()
+        else:
+            answer = service.ask().json()
+
+        assert answer["target"] == {
+            "region": "us-west-2",
+            "model_id": spare,
+            "dialect": "converse",
+        }
+        assert answer["model"] == spare
+        assert len(service.seen()) == 1
+        assert len(service.seen(spare)) == 1
+
+
+@pytest.mark.parametrize("fault", ["validation", "drop"])
+def test_no_other_target_is_asked_after_a_bad_request_or_a_possible_bill(emulator_url, fault):
+    spare = model_arn()
+    with running(emulator_url, fault, fallbacks=(Fallback(model_id=spare),)) as service:
+        assert service.ask().status_code >= 400
+        assert service.seen(spare) == []
+
+
+def test_a_target_that_keeps_failing_is_left_alone_for_a_while(emulator_url):
+    with running(emulator_url, "denied-first-2", breaker_threshold=2, breaker_reset=0.3) as service:
+        assert [service.ask().json()["code"] for _ in range(2)] == ["upstream_access_denied"] * 2
+        refused = service.ask()
+        assert (refused.status_code, refused.json()["code"]) == (503, "upstream_circuit_open")
+        assert "retry-after" in refused.headers
+        assert len(service.seen()) == 2
+
+        threading.Event().wait(0.35)
+        assert service.ask().status_code == 200
+        assert service.ask().status_code == 200
+
+
+def test_over_the_limit_a_request_waits_its_turn_and_beyond_that_is_refused(emulator_url):
+    with (
+        running(
+            emulator_url, "first-token-300ms", max_concurrency=1, max_waiting=1, max_wait=5
+        ) as service,
+        ThreadPoolExecutor(4) as pool,
+    ):
+        answers = list(pool.map(lambda _: service.ask(), range(4)))
+
+    statuses = sorted(answer.status_code for answer in answers)
+    assert statuses == [200, 200, 503, 503]
+    for answer in answers:
+        if answer.status_code == 503:
+            assert answer.json()["code"] == "service_overloaded"
+            assert int(answer.headers["retry-after"]) >= 1
+
+
+def test_requests_with_one_idempotency_key_share_one_call(emulator_url):
+    headers = {"idempotency-key": "k1"}
+    with (
+        running(emulator_url, "first-token-200ms") as service,
+        ThreadPoolExecutor(3) as pool,
+    ):
+        answers = list(pool.map(lambda _: service.ask(headers=headers).json(), range(3)))
+        later = service.ask(headers=headers).json()
+        with service.stream(headers=headers) as response:
+            streamed = sse.read(response)
+
+        assert {answer["id"] for answer in [*answers, later]} == {later["id"]}
+        streamed.assert_well_formed()
+        assert streamed.last()["id"] == later["id"]
+        assert len(service.seen()) == 1
+
+        other = service.ask("Something else?", headers=headers)
+        assert (other.status_code, other.json()["code"]) == (422, "idempotency_conflict")
+        assert len(service.seen()) == 1
+
+
+def test_a_failure_is_not_kept_under_its_idempotency_key(emulator_url):
+    headers = {"idempotency-key": "k1"}
+    with running(emulator_url, "denied-first-1") as service:
+        assert service.ask(headers=headers).status_code == 502
+        assert service.ask(headers=headers).status_code == 200
+
+
+def test_the_table_in_the_docs_is_the_table_in_the_code():
+    import re
+    from pathlib import Path
+
+    from app.services.wrappers.retried import RULES
+
+    text = (Path(__file__).parents[2] / "docs" / "reliability.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| (\S+) \| (yes|no) \|", text, re.MULTILINE)
+    expected = {
+        (error.code, "∞" if rule.attempts == float("inf") else str(rule.attempts),
+         "yes" if rule.billed else "no")
+        for error, rule in RULES.items()
+    }  # fmt: skip
+    assert set(rows) == expected

@@ -1,0 +1,215 @@
+"""The streaming contract, sentence by sentence: docs/streaming.md."""
+
+import json
+import socket
+import time
+from contextlib import suppress
+
+import pytest
+
+from tests.streaming.conftest import running
+from tests.support import sse
+from tests.support.pictures import ASTRONAUT
+
+# fault -> status and code, before the first event
+REFUSED = {
+    "throttle": (429, "model_throttled", True),
+    "unavailable": (503, "upstream_unavailable", True),
+    "internal": (503, "upstream_unavailable", True),
+    "timeout": (504, "model_timeout", True),
+    "model-error": (502, "model_failed", True),
+    "stream-error": (502, "model_failed", True),
+    "quota": (429, "upstream_quota_exceeded", False),
+    "validation": (400, "upstream_validation", False),
+    "denied": (502, "upstream_access_denied", False),
+    "not-found": (502, "model_not_found", False),
+    "retired": (502, "model_end_of_life", False),
+    "legacy": (502, "model_legacy", False),
+    "bad-key": (502, "upstream_credentials", False),
+    "overloaded": (503, "model_overloaded", True),
+    "bad-gateway": (503, "upstream_unavailable", True),
+    "gateway-timeout": (503, "upstream_unavailable", True),
+    "drop": (502, "upstream_disconnected", True),
+    "cut-after-0": (502, "stream_truncated", True),
+    "frame-throttle-after-0": (429, "model_throttled", True),
+    "frame-validation-after-0": (400, "upstream_validation", False),
+}
+
+# fault -> status and code of the terminal error, after three pieces of text
+BROKEN = {
+    "frame-throttle-after-3": (429, "model_throttled", True),
+    "frame-unavailable-after-3": (503, "upstream_unavailable", True),
+    "frame-internal-after-3": (503, "upstream_unavailable", True),
+    "frame-stream-error-after-3": (502, "model_failed", True),
+    "frame-validation-after-3": (400, "upstream_validation", False),
+    "cut-after-3": (502, "stream_truncated", True),
+    "drop-after-3": (502, "upstream_disconnected", True),
+    "bad-crc-after-3": (502, "upstream_disconnected", True),
+}
+
+
+def test_a_stream_is_a_start_deltas_and_one_done_that_say_what_one_answer_says(
+    emulator_url, dialect
+):
+    with running(emulator_url, "", dialect) as service:
+        whole = service.ask("What? \N{CAT FACE}").json()
+        with service.stream("What? \N{CAT FACE}") as answer:
+            events = sse.read(answer)
+
+    events.assert_well_formed()
+    assert events.names[-1] == "done"
+    assert len(events.named) > 5
+    assert events.text == whole["generation"]
+    done = events.last()
+    latency = done.pop("latency_ms")
+    assert latency["first_token"] <= latency["total"]
+    first = events.named[0][1]
+    assert set(first) == {"id", "model", "images", "warnings"}
+    assert first["id"] == done["id"]
+    varying = ("id", "generation", "latency_ms")
+    assert {k: v for k, v in whole.items() if k not in varying} == {
+        k: v for k, v in done.items() if k not in varying
+    }
+
+
+def test_an_upload_is_streamed_too(emulator_url, dialect):
+    with (
+        running(emulator_url, "", dialect) as service,
+        service.http.stream(
+            "POST",
+            "/v1/generate/upload",
+            data={"stream": "true"},
+            files={"images": ("a.png", ASTRONAUT)},
+        ) as answer,
+    ):
+        events = sse.read(answer)
+
+    events.assert_well_formed()
+    assert events.named[0][1]["images"][0]["width"] == 512
+    assert "512x512" in events.text
+
+
+def test_proxies_are_told_not_to_buffer(emulator_url):
+    with running(emulator_url) as service, service.stream() as answer:
+        assert answer.headers["x-accel-buffering"] == "no"
+        assert answer.headers["cache-control"] == "no-cache"
+
+
+def test_events_arrive_as_they_are_made(emulator_url):
+    with running(emulator_url, "token-40ms") as service, service.stream() as answer:
+        arrived = [time.monotonic() for _ in sse.each(answer)]
+
+    # Made over more than a quarter of a second: a buffered whole would arrive at once.
+    assert arrived[-1] - arrived[0] > 0.25
+
+
+@pytest.mark.parametrize("fault", REFUSED)
+def test_a_refusal_before_the_first_event_keeps_its_own_status(emulator_url, dialect, fault):
+    status, code, retryable = REFUSED[fault]
+    # A breaker that opens would answer in the fault's place.
+    with (
+        running(emulator_url, fault, dialect, breaker_threshold=100) as service,
+        service.stream() as answer,
+    ):
+        answer.read()
+        assert answer.headers["content-type"] == "application/problem+json"
+        body = answer.json()
+
+    assert (answer.status_code, body["code"], body["retryable"]) == (status, code, retryable)
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+def test_a_failure_in_the_middle_is_the_one_terminal_event_with_its_true_status(
+    emulator_url, dialect, fault
+):
+    status, code, retryable = BROKEN[fault]
+    with running(emulator_url, fault, dialect) as service, service.stream() as answer:
+        assert answer.status_code == 200
+        events = sse.read(answer)
+
+        events.assert_well_formed()
+        error = events.last()
+        assert (error["status"], error["code"], error["retryable"]) == (status, code, retryable)
+        assert error["generation"] == events.text
+        assert events.text
+        assert error["request_id"] == answer.headers["x-request-id"]
+        # Never retried after the first event.
+        assert len(service.seen()) == 1
+
+
+def test_tokens_so_far_are_told_where_they_are_known(emulator_url):
+    with running(emulator_url, "cut-after-3") as service, service.stream() as answer:
+        error = sse.read(answer).last()
+
+    assert error["generation_token_count"] >= 3
+    assert error["prompt_token_count"] > 0
+
+
+def test_comments_keep_a_silent_stream_open(emulator_url):
+    with (
+        running(emulator_url, "token-400ms", heartbeat=0.1) as service,
+        service.http.stream(
+            "POST", "/v1/generate", json={"prompt": "x", "stream": True, "max_gen_len": 4}
+        ) as answer,
+    ):
+        events = sse.Events()
+        events.named = list(sse.each(answer, events))
+
+    events.assert_well_formed()
+    assert events.comments >= 3
+
+
+def test_the_deadline_ends_a_stream_with_its_terminal_error(emulator_url, dialect):
+    headers = {"x-request-timeout": "0.5"}
+    with (
+        running(emulator_url, "stall-after-3", dialect) as service,
+        service.stream(headers=headers) as answer,
+    ):
+        events = sse.read(answer)
+
+        events.assert_well_formed()
+        assert events.last()["code"] == "deadline_exceeded"
+        assert service.outcome_within(1) == "client_left"
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_the_deadline_before_the_first_event_is_a_504(emulator_url, dialect, stream):
+    with running(emulator_url, "stall", dialect) as service:
+        answer = service.ask(stream=stream, headers={"x-request-timeout": "0.4"})
+
+        assert (answer.status_code, answer.json()["code"]) == (504, "deadline_exceeded")
+        assert service.outcome_within(1) == "client_left"
+
+
+LEAVING = {
+    "before the first token": ("first-token-60000ms", True),
+    "in the middle of the stream": ("stall-after-3", True),
+    "before a whole answer": ("first-token-60000ms", False),
+}
+
+
+@pytest.mark.parametrize(("fault", "stream"), LEAVING.values(), ids=LEAVING)
+def test_when_the_client_leaves_the_upstream_call_ends_and_its_slot_is_free(
+    emulator_url, dialect, fault, stream
+):
+    with running(emulator_url, fault, dialect, max_concurrency=1, max_wait=0.1) as service:
+        leave_after_half_a_second(service.url, stream=stream)
+
+        assert service.outcome_within(1) == "client_left"
+        # The one slot is free: the next call gets as far as the model.
+        again = service.ask(headers={"x-request-timeout": "0.3"})
+        assert again.json()["code"] in ("deadline_exceeded", "upstream_disconnected")
+
+
+def leave_after_half_a_second(url: str, *, stream: bool) -> None:
+    host, port = url.removeprefix("http://").split(":")
+    body = json.dumps({"prompt": "Why?", "stream": stream}).encode()
+    head = (
+        f"POST /v1/generate HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    with socket.create_connection((host, int(port)), timeout=0.5) as connection:
+        connection.sendall(head.encode() + body)
+        with suppress(TimeoutError):
+            while connection.recv(65536):
+                pass

@@ -1,0 +1,39 @@
+"""A real S3 server on the loopback, and what the tests put there."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import boto3
+from moto.server import ThreadedMotoServer
+
+REGION = "us-west-2"
+
+
+@contextmanager
+def s3_server() -> Iterator[str]:
+    """Serve S3 on a free port and yield its URL."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        yield f"http://{host}:{port}"
+    finally:
+        server.stop()
+
+
+def s3_client(url: str) -> Any:
+    """Return a synchronous client for setting the scene."""
+    return boto3.client(
+        "s3",
+        endpoint_url=url,
+        region_name=REGION,
+        aws_access_key_id="emulator",
+        aws_secret_access_key="emulator",
+    )
+
+
+def make_bucket(client: Any, bucket: str) -> None:
+    """Make ``bucket``, which keeps its objects' versions."""
+    client.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+    client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})

@@ -1,0 +1,59 @@
+"""Reads a stream of server-sent events, strictly."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+
+@dataclass
+class Events:
+    """What one stream said."""
+
+    named: list[tuple[str, Any]] = field(default_factory=list)
+    comments: int = 0
+
+    @property
+    def names(self) -> list[str]:
+        return [name for name, _ in self.named]
+
+    @property
+    def text(self) -> str:
+        return "".join(data["text"] for name, data in self.named if name == "delta")
+
+    def last(self) -> Any:
+        return self.named[-1][1]
+
+    def assert_well_formed(self) -> None:
+        """One start, deltas, one terminal event, nothing after it."""
+        assert self.names[0] == "start"
+        assert self.names[-1] in ("done", "error")
+        assert set(self.names[1:-1]) <= {"delta"}
+
+
+def read(answer: httpx.Response) -> Events:
+    """Read ``answer`` to its end."""
+    events = Events()
+    for name, data in each(answer, events):
+        events.named.append((name, data))
+    return events
+
+
+def each(answer: httpx.Response, events: Events | None = None) -> Iterator[tuple[str, Any]]:
+    """Yield events as they arrive."""
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    name = ""
+    for line in answer.iter_lines():
+        match line.partition(": "):
+            case ("", _, comment):
+                assert not line or comment, line
+                if comment and events is not None:
+                    events.comments += 1
+            case ("event", _, value):
+                name = value
+            case ("data", _, value):
+                yield name, json.loads(value)
+            case _:
+                raise AssertionError(f"not a line of an event stream: {line!r}")
