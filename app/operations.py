@@ -31,6 +31,7 @@ from app.telemetry.emf import EmbeddedMetrics
 from app.telemetry.logs import log_request
 from app.telemetry.metrics import Metrics
 from app.telemetry.record import Sink
+from app.telemetry.tracing import NO_TRACER, open_tracer
 
 log = structlog.get_logger()
 
@@ -45,10 +46,11 @@ async def open_operations(settings: Settings) -> AsyncIterator[Operations]:
         store = await stack.enter_async_context(open_usage_store(settings))
         usage = await stack.enter_async_context(open_ledger(store, metrics))
         await stack.enter_async_context(_running(metrics))
+        tracer = await stack.enter_async_context(open_tracer()) if settings.traces else NO_TRACER
         sinks: tuple[Sink, ...] = (log_request, metrics, usage)
         if settings.emf_namespace:
             sinks = (*sinks, EmbeddedMetrics(settings.emf_namespace))
-        yield Operations(authenticator, limits, usage, metrics, sinks)
+        yield Operations(authenticator, limits, usage, metrics, tracer, sinks)
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ profile, container or instance role, or a Bedrock API key in AWS_BEARER_TOKEN_BE
 
 import os
 import re
+from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -272,6 +273,13 @@ class Settings(BaseSettings):
         SecretStr | None,
         Field(description="Redis, where a setting names it: `redis://:password@host:6379/0`."),
     ] = None
+    traces: Annotated[
+        bool,
+        Field(
+            description="Send traces by OTLP over HTTP, as OpenTelemetry's own `OTEL_*` variables "
+            "say. Needs the extra `otel`."
+        ),
+    ] = False
     emf_namespace: Annotated[
         str | None,
         Field(
@@ -286,6 +294,14 @@ class Settings(BaseSettings):
         for name, store in stores.items():
             if store == "redis" and self.redis_url is None:
                 raise ValueError(f"redis_url: is missing, but {name} is redis")
+        return self
+
+    @model_validator(mode="after")
+    def _check_traces(self) -> Self:
+        if self.traces and find_spec("opentelemetry.exporter") is None:
+            raise ValueError(
+                "traces: needs opentelemetry-exporter-otlp-proto-http, which is not installed"
+            )
         return self
 
     @model_validator(mode="after")

@@ -15,6 +15,7 @@ from app.domain.access import Caller
 from app.domain.errors import BodyTooLargeError, InternalError
 from app.services.registry import Operations
 from app.telemetry import RequestRecord, recording
+from app.telemetry.tracing import request_span
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
@@ -50,7 +51,10 @@ class RequestIdMiddleware:
             await send(message)
 
         operations.metrics.move("http_server_active_requests", 1)
-        with recording(record):
+        with (
+            recording(record),
+            request_span(operations.tracer, Headers(scope=scope), record),
+        ):
             try:
                 await self._answered(scope, receive, send_with_id, record)
             finally:

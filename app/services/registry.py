@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from opentelemetry.trace import Tracer
+
 from app.domain.generation import Target
 from app.domain.model import ModelIdentity
 from app.domain.ports import Authenticator, Readiness
@@ -42,6 +44,7 @@ class Operations:
     limits: Limits
     usage: UsageLedger
     metrics: Metrics
+    tracer: Tracer
     sinks: tuple[Sink, ...]
     """Where each finished request's record goes."""
 

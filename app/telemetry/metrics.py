@@ -184,7 +184,7 @@ HISTOGRAMS: dict[str, tuple[str, tuple[str, ...], tuple[float, ...]]] = {
         _SECONDS,
     ),
     "llama_vision_stage_duration_seconds": (
-        "Time of a request by stage: `prepare` its pictures, `model` to answer.",
+        "Time of a request by stage: `prepare` its pictures, `wait` in line, `model` to answer.",
         ("stage",),
         _SECONDS,
     ),

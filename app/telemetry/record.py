@@ -7,6 +7,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from opentelemetry.trace import NoOpTracer, Span, Status, StatusCode, Tracer
+
 
 @dataclass(slots=True)
 class RequestRecord:
@@ -47,6 +49,7 @@ class RequestRecord:
     cost_usd: float | None = None
     """At the listed price; None where nothing was generated or the price is unknown."""
     started: float = field(default_factory=time.perf_counter)
+    tracer: Tracer = field(default_factory=NoOpTracer)
 
     def elapsed_ms(self) -> float:
         """Return the milliseconds since the request arrived."""
@@ -57,7 +60,7 @@ class RequestRecord:
         return {name: getattr(self, name) for name in LOGGED}
 
 
-LOGGED = tuple(f.name for f in fields(RequestRecord) if f.name != "started")
+LOGGED = tuple(f.name for f in fields(RequestRecord) if f.name not in ("started", "tracer"))
 
 Sink = Callable[[RequestRecord], None]
 """Renders a finished record somewhere. Must neither block nor raise."""
@@ -81,12 +84,20 @@ def recording(record: RequestRecord) -> Iterator[RequestRecord]:
 
 
 @contextmanager
-def stage(name: str) -> Iterator[None]:
-    """Add the time that the block takes to the current record, under ``name``."""
-    stages = current().stages_ms
+def stage(name: str) -> Iterator[Span]:
+    """Add the time that the block takes to the current record, and make it a span."""
+    record = current()
+    stages = record.stages_ms
+    # Not made the current span: a stream's block ends in another context than it began.
+    span = record.tracer.start_span(name)
     started = time.perf_counter()
     try:
-        yield
+        yield span
+    except BaseException as error:
+        # The type only: the message may quote a prompt.
+        span.set_status(Status(StatusCode.ERROR, type(error).__name__))
+        raise
     finally:
+        span.end()
         taken = (time.perf_counter() - started) * 1000
         stages[name] = round(stages.get(name, 0) + taken, 1)
