@@ -1,4 +1,4 @@
-"""The command line: ``python -m app serve | dev | openapi | tasks``."""
+"""The command line: ``python -m app serve | dev | openapi | tasks | keys``."""
 
 import argparse
 import asyncio
@@ -6,7 +6,7 @@ import sys
 
 import orjson
 
-from app import dev, telemetry, wiring
+from app import dev, keys, telemetry, wiring, workers
 from app.api.v1 import task_docs
 from app.main import create_app
 from app.serving import Server
@@ -21,9 +21,12 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("dev", help="serve in front of the emulator, and ask a first question")
     commands.add_parser("openapi", help="print the OpenAPI document")
     commands.add_parser("tasks", help="print docs/tasks.md")
-    command = parser.parse_args(arguments).command
+    keys.add_arguments(commands.add_parser("keys", help="create, list or revoke API keys"))
+    given = parser.parse_args(arguments)
+    if given.command == "keys":
+        return keys.run(given)
     try:
-        return COMMANDS[command]()
+        return COMMANDS[given.command]()
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 2
@@ -33,6 +36,8 @@ def serve() -> int:
     """Serve until SIGTERM or SIGINT."""
     settings = load()
     telemetry.configure(settings.log_level)
+    if settings.workers > 1:
+        return workers.run(settings)
     server = Server(create_app(settings, wiring.open_services), settings)
     server.run()
     return 0 if server.started else 1

@@ -4,19 +4,34 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 from app import __version__
-from app.api import docs, openapi, ops, problems
+from app.api import access, docs, openapi, ops, problems, security
+from app.api.access import AccessMiddleware
 from app.api.admission import AdmissionMiddleware
 from app.api.deps import State
+from app.api.headers import (
+    CORS_ANSWER_HEADERS,
+    CORS_REQUEST_HEADERS,
+    SecurityHeadersMiddleware,
+)
 from app.api.middleware import BodyLimitMiddleware, DisconnectMiddleware, RequestIdMiddleware
-from app.api.v1 import generate, models, prepare, tasks
+from app.api.v1 import estimate, generate, models, prepare, tasks, usage
 from app.services.registry import Services
 from app.settings import Settings
 
 OpenServices = Callable[[Settings], AbstractAsyncContextManager[Services]]
 
-ROUTERS = (generate.router, tasks.router, prepare.router, models.router, ops.router)
+ROUTERS = (
+    generate.router,
+    tasks.router,
+    estimate.router,
+    prepare.router,
+    models.router,
+    usage.router,
+    ops.router,
+)
 
 _DESCRIPTION = """\
 Ask Llama 3.2 11B Vision on Amazon Bedrock about pictures.
@@ -57,7 +72,12 @@ def create_app(settings: Settings, open_services: OpenServices) -> FastAPI:
         app.include_router(router)
     docs.install(app)
     problems.install(app)
+    rules = access.rules(
+        public_docs=settings.public_docs or not settings.authenticates,
+        public_readiness=settings.public_readiness,
+    )
     openapi.install(app)
+    security.install(app, rules)
     # The last one added is the outermost.
     app.add_middleware(DisconnectMiddleware)
     app.add_middleware(
@@ -66,5 +86,15 @@ def create_app(settings: Settings, open_services: OpenServices) -> FastAPI:
         patience=settings.body_timeout,
     )
     app.add_middleware(BodyLimitMiddleware, max_bytes=settings.max_body_bytes)
+    app.add_middleware(AccessMiddleware, rules=rules)
+    if settings.allowed_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.allowed_origins,
+            allow_methods=("GET", "POST", "DELETE"),
+            allow_headers=CORS_REQUEST_HEADERS,
+            expose_headers=CORS_ANSWER_HEADERS,
+        )
+    app.add_middleware(SecurityHeadersMiddleware)
     app.add_middleware(RequestIdMiddleware)
     return app

@@ -5,6 +5,10 @@ profile, container or instance role, or a Bedrock API key in AWS_BEARER_TOKEN_BE
 """
 
 import os
+import re
+from importlib.util import find_spec
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from dotenv import dotenv_values
@@ -14,11 +18,13 @@ from pydantic import (
     ConfigDict,
     Field,
     HttpUrl,
+    SecretStr,
     ValidationError,
     model_validator,
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from app.domain import key, limit
 from app.domain.generation import Target
 from app.domain.model import ALIASES, MODELS, Dialect, ModelIdentity, identify
 
@@ -61,6 +67,7 @@ class Settings(BaseSettings):
 
     host: Annotated[str, Field(description="Address to listen on.")] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="Port to listen on.")] = 8000
+    workers: Annotated[int, Field(gt=0, description="Processes that serve.")] = 1
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         Field(description="Least severe log lines to write."),
@@ -199,6 +206,171 @@ class Settings(BaseSettings):
             "prepared once. 0 keeps none.",
         ),
     ] = 64 * MIB
+    auth: Annotated[
+        Literal["required", "disabled"],
+        Field(
+            description="`required`: where neither keys nor an OIDC issuer are configured, the "
+            "service listens on loopback only. `disabled`: it listens anywhere and lets everyone "
+            "in; for a trusted network, or behind a gateway that checks callers."
+        ),
+    ] = "required"
+    keys_file: Annotated[
+        Path | None,
+        Field(description="JSON file of API keys; see docs/access.md. Read again as it changes."),
+    ] = None
+    keys_reload: Annotated[
+        Seconds, Field(description="Seconds between two looks at whether the key file changed.")
+    ] = 2
+    keys: Annotated[
+        SecretStr | None,
+        Field(description="API keys as the text of such a file, where there is no file."),
+    ] = None
+    oidc_issuer: Annotated[
+        str | None,
+        Field(
+            pattern=r"^https?://",
+            description="Issuer whose JSON Web Tokens are taken, exactly as in their `iss`.",
+        ),
+    ] = None
+    oidc_audience: Annotated[
+        str | None, Field(description="What their `aud` must hold. Required with an issuer.")
+    ] = None
+    oidc_jwks_url: Annotated[
+        str | None,
+        Field(
+            pattern=r"^https?://",
+            description="Where the issuer's keys are; by default its OpenID configuration tells.",
+        ),
+    ] = None
+    oidc_scope_claim: Annotated[
+        str, Field(description="Claim that holds scopes, as a list or separated by spaces.")
+    ] = "scope"
+    oidc_scope_names: Annotated[
+        dict[str, str],
+        Field(
+            description='The claim\'s values to scopes, as JSON: `{"llm-users": "generate '
+            "tasks\"}`. By default the values are the scopes' own names."
+        ),
+    ] = {}
+    public_docs: Annotated[
+        bool, Field(description="Show `/docs` and `/openapi.json` to anyone.")
+    ] = False
+    public_readiness: Annotated[
+        bool, Field(description="Answer `/readyz` to anyone. `/healthz` always is.")
+    ] = True
+    cors_origins: Annotated[
+        str | None,
+        Field(
+            description="Origins, separated by commas, whose pages may call from a browser: "
+            "`https://app.example.com`. None by default, and `*` is not taken."
+        ),
+    ] = None
+
+    limits: Annotated[
+        dict[str, str],
+        Field(
+            description="What each caller may use, as JSON; see docs/access.md. A key's own limits "
+            "take their place.",
+        ),
+    ] = {}
+    limits_store: Annotated[
+        Literal["memory", "redis"],
+        Field(description="`memory`: each worker counts alone. `redis`: all replicas together."),
+    ] = "memory"
+    limits_failure: Annotated[
+        Literal["open", "closed"],
+        Field(description="Whether calls pass or are refused while Redis is away."),
+    ] = "open"
+    prices_file: Annotated[
+        Path | None,
+        Field(description="JSON file in place of the service's own price table; docs/metrics.md."),
+    ] = None
+    usage_store: Annotated[
+        Literal["sqlite", "redis", "memory"],
+        Field(description="Where `/v1/usage` is kept. `redis`: for several replicas together."),
+    ] = "sqlite"
+    usage_file: Annotated[
+        Path, Field(description="SQLite file for usage; the workers of one machine share it.")
+    ] = Path("usage.sqlite3")
+    redis_url: Annotated[
+        SecretStr | None,
+        Field(description="Redis, where a setting names it: `redis://:password@host:6379/0`."),
+    ] = None
+    traces: Annotated[
+        bool,
+        Field(
+            description="Send traces by OTLP over HTTP, as OpenTelemetry's own `OTEL_*` variables "
+            "say. Needs the extra `otel`."
+        ),
+    ] = False
+    emf_namespace: Annotated[
+        str | None,
+        Field(
+            description="CloudWatch namespace: writes a line in embedded metric format for each "
+            "request that calls the model."
+        ),
+    ] = None
+
+    @model_validator(mode="after")
+    def _check_redis(self) -> Self:
+        stores = {"usage_store": self.usage_store, "limits_store": self.limits_store}
+        for name, store in stores.items():
+            if store == "redis" and self.redis_url is None:
+                raise ValueError(f"redis_url: is missing, but {name} is redis")
+        return self
+
+    @model_validator(mode="after")
+    def _check_traces(self) -> Self:
+        if self.traces and find_spec("opentelemetry.exporter") is None:
+            raise ValueError(
+                "traces: needs opentelemetry-exporter-otlp-proto-http, which is not installed"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_limits(self) -> Self:
+        try:
+            limit.parse(self.limits)
+        except ValueError as error:
+            raise ValueError(f"limits: {error}") from error
+        return self
+
+    @model_validator(mode="after")
+    def _check_access(self) -> Self:
+        if self.keys_file is not None and self.keys is not None:
+            raise ValueError("keys: is set beside keys_file; give one of them")
+        if self.keys is not None:
+            try:
+                key.parse(self.keys.get_secret_value())
+            except ValueError as error:
+                raise ValueError(f"keys: {error}") from error
+        if self.oidc_issuer is not None and self.oidc_audience is None:
+            raise ValueError("oidc_audience: is missing, but oidc_issuer is set")
+        if not (self.authenticates or self.auth == "disabled" or is_loopback(self.host)):
+            raise ValueError(
+                f"host: is {self.host}, but no API keys and no OIDC issuer are configured. "
+                f"Set {PREFIX}KEYS_FILE (python -m app keys create makes a key), or say "
+                f"{PREFIX}AUTH=disabled to let everyone in"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_origins(self) -> Self:
+        for origin in self.allowed_origins:
+            if not re.fullmatch(r"https?://[^/*?#]+", origin):
+                raise ValueError(f"cors_origins: {origin!r} is not an origin such as https://a.org")
+        return self
+
+    @property
+    def authenticates(self) -> bool:
+        """Whether callers are told apart."""
+        ways = (self.keys_file, self.keys, self.oidc_issuer)
+        return self.auth == "required" and any(way is not None for way in ways)
+
+    @property
+    def allowed_origins(self) -> tuple[str, ...]:
+        """Origins for CORS."""
+        return tuple(o for o in (self.cors_origins or "").replace(" ", "").split(",") if o)
 
     image_url_hosts: Annotated[
         Names | None,
@@ -303,6 +475,16 @@ def load() -> Settings:
         raise SettingsError("\n".join(_line(dict(e)) for e in error.errors())) from error
 
 
+def is_loopback(host: str) -> bool:
+    """Tell whether ``host`` is reached from this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def _named() -> set[str]:
     names = {*os.environ, *dotenv_values(".env")}
     return {name.upper() for name in names if name.upper().startswith(PREFIX)}
@@ -317,6 +499,6 @@ def _line(error: dict[str, object]) -> str:
     message = str(error["msg"])
     if isinstance(location, tuple) and location:
         return f"{PREFIX}{str(location[0]).upper()}: {message}"
-    # Raised by _check_model, whose messages start with the field's name.
+    # Raised by a validator of the whole, whose messages start with the field's name.
     name, _, rest = message.removeprefix("Value error, ").partition(": ")
     return f"{PREFIX}{name.upper()}: {rest}"

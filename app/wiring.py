@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import aioboto3
 import structlog
 
+from app.adapters.bedrock import tokens
 from app.adapters.bedrock.client import Connection, CredentialsCheck, open_client
 from app.adapters.bedrock.converse import ConverseVisionModel
 from app.adapters.bedrock.invoke import InvokeVisionModel
@@ -17,16 +18,20 @@ from app.adapters.sources.rules import UrlRules
 from app.adapters.sources.s3 import S3ImageSource
 from app.domain.generation import Target
 from app.domain.image import ImageLimits, S3Image, UrlImage
-from app.domain.model import Dialect, ModelIdentity
+from app.domain.model import Dialect, ModelIdentity, identify
 from app.domain.ports import ImagePreparer, ImageSource, VisionModel
+from app.operations import open_operations
+from app.services import pricing
 from app.services.admission import AdmittedPreparer, Budget
 from app.services.deadline import Drain
 from app.services.documents.shots import Documents
+from app.services.estimate import EstimateService
 from app.services.generation import GenerationService
 from app.services.idempotency import IdempotentAnswers
 from app.services.images.cache import CachedPreparer
 from app.services.images.pool import PooledPreparer
 from app.services.preparation import PreparationService
+from app.services.pricing import PriceTable
 from app.services.readiness import AllReady
 from app.services.registry import ServedModel, Services, Timing
 from app.services.sources import ImageSources
@@ -35,6 +40,8 @@ from app.services.wrappers.breaking import Breaker, BreakingModel
 from app.services.wrappers.failover import FailoverModel
 from app.services.wrappers.labelled import LabelledModel
 from app.services.wrappers.limited import FairSlots, LimitedModel
+from app.services.wrappers.metered import MeteredPreparer, MeteredVisionModel
+from app.services.wrappers.rationed import RationedModel
 from app.services.wrappers.retried import RetriedModel, RetryBudget
 from app.settings import PREFIX, Settings
 
@@ -53,14 +60,17 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     drain = Drain()
     room = bytes_in_flight(settings)
     async with (
+        open_operations(settings) as operations,
         open_model(session, settings) as model,
         PooledPreparer(image_limits(settings), workers=settings.image_workers) as pool,
         open_sources(session, settings, room) as sources,
     ):
-        preparer = remembering(admitting(pool, settings), settings)
+        price = pricing.load(settings.prices_file).price(identity)
+        counter = tokens.counter()
+        preparer = MeteredPreparer(remembering(admitting(pool, settings), settings))
         generations = GenerationService(
             identity=identity,
-            model=model,
+            model=RationedModel(model, operations.limits, counter, price),
             sources=sources,
             preparer=preparer,
             drain=drain,
@@ -76,12 +86,15 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             timing=timing(settings),
             drain=drain,
             room=room,
+            estimates=EstimateService(identity, sources, preparer, counter, price),
+            operations=operations,
         )
 
 
 @asynccontextmanager
 async def open_model(session: aioboto3.Session, settings: Settings) -> AsyncIterator[VisionModel]:
     """Open one client for each region, and stack what a call goes through."""
+    prices = pricing.load(settings.prices_file)
     async with AsyncExitStack() as stack:
         clients = {
             region: await stack.enter_async_context(
@@ -92,7 +105,7 @@ async def open_model(session: aioboto3.Session, settings: Settings) -> AsyncIter
         yield RetriedModel(
             FailoverModel(
                 [
-                    (target, guarded(target, clients[target.region], settings))
+                    (target, guarded(target, clients[target.region], settings, prices))
                     for target in settings.targets
                 ]
             ),
@@ -100,11 +113,16 @@ async def open_model(session: aioboto3.Session, settings: Settings) -> AsyncIter
         )
 
 
-def guarded(target: Target, client: "BedrockRuntimeClient", settings: Settings) -> VisionModel:
+def guarded(
+    target: Target, client: "BedrockRuntimeClient", settings: Settings, prices: PriceTable
+) -> VisionModel:
     """Stack what stands before one target. Read from the inside out."""
+    bedrock = vision_model(target.dialect, client, target.model_id)
+    price = prices.price(identify(target.model_id, settings.identity.base.key))
+    metered = MeteredVisionModel(bedrock, target.model_id, target.region, price)
     return LimitedModel(
         BreakingModel(
-            LabelledModel(vision_model(target.dialect, client, target.model_id), target),
+            LabelledModel(metered, target),
             Breaker(settings.breaker_threshold, settings.breaker_reset),
         ),
         FairSlots(settings.max_concurrency, settings.max_waiting, settings.max_wait),

@@ -8,6 +8,7 @@ from hypothesis import settings as hypothesis_settings
 
 from app import telemetry
 from app.settings import PREFIX
+from tests.support.redis import redis_server
 
 telemetry.configure("warning")
 
@@ -27,6 +28,15 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
     # So that the developer's own profile is not read.
     monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    # So that no test leaves a file behind.
+    monkeypatch.setenv(f"{PREFIX}USAGE_STORE", "memory")
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the address of a Redis of this test process's own."""
+    with redis_server(tmp_path_factory.mktemp("redis")) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

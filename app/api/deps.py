@@ -8,11 +8,15 @@ from typing import Annotated, TypedDict
 
 from fastapi import Depends, Header, Request
 
+from app.domain.access import ANONYMOUS, current_call
 from app.domain.generation import Terms
 from app.domain.ports import Readiness
+from app.services.estimate import EstimateService
 from app.services.generation import GenerationService
 from app.services.preparation import PreparationService
 from app.services.registry import ServedModel, Services
+from app.services.usage import UsageLedger
+from app.telemetry.metrics import Metrics
 
 
 class State(TypedDict):
@@ -44,6 +48,18 @@ async def _readiness(found: AllServices) -> Readiness:
 
 async def _model(found: AllServices) -> ServedModel:
     return found.model
+
+
+async def _estimates(found: AllServices) -> EstimateService:
+    return found.estimates
+
+
+async def _ledger(found: AllServices) -> UsageLedger:
+    return found.operations.usage
+
+
+async def _metrics(found: AllServices) -> Metrics:
+    return found.operations.metrics
 
 
 async def _terms(
@@ -78,8 +94,11 @@ async def _terms(
     ] = None,
 ) -> Terms:
     allowed = found.timing.request
+    caller = current_call().caller
+    # Where callers are not told apart, their addresses are.
+    address = request.client.host if request.client else ""
     return Terms(
-        caller=request.client.host if request.client else "",
+        caller=address if caller is ANONYMOUS else caller.id,
         deadline=asyncio.get_running_loop().time() + min(allowed, seconds or allowed),
         second_bill=second_bill,
         idempotency_key=idempotency_key,
@@ -89,5 +108,8 @@ async def _terms(
 Generations = Annotated[GenerationService, Depends(_generations)]
 Preparations = Annotated[PreparationService, Depends(_preparations)]
 ReadinessCheck = Annotated[Readiness, Depends(_readiness)]
+Estimates = Annotated[EstimateService, Depends(_estimates)]
+Ledger = Annotated[UsageLedger, Depends(_ledger)]
+AllMetrics = Annotated[Metrics, Depends(_metrics)]
 AskingTerms = Annotated[Terms, Depends(_terms)]
 Model = Annotated[ServedModel, Depends(_model)]

@@ -1,8 +1,7 @@
-"""Pure ASGI middleware: the request's id and log line, and the bound on its body."""
+"""Pure ASGI middleware: the request's id and record, and the bound on its body."""
 
 import asyncio
 import re
-import time
 import uuid
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,11 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api import problems
+from app.domain.access import Caller
 from app.domain.errors import BodyTooLargeError, InternalError
+from app.services.registry import Operations
+from app.telemetry import RequestRecord, recording
+from app.telemetry.tracing import request_span
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
@@ -33,7 +36,7 @@ def declared_length(scope: Scope) -> int:
 
 @dataclass(frozen=True, slots=True)
 class RequestIdMiddleware:
-    """Gives each request its id, answers what nothing else caught, writes one log line."""
+    """Gives each request its id and record, and answers what nothing else caught."""
 
     app: ASGIApp
 
@@ -43,36 +46,49 @@ class RequestIdMiddleware:
             await self.app(scope, receive, send)
             return
         state: dict[str, Any] = scope.setdefault("state", {})
+        operations: Operations = state["services"].operations
         state["request_id"] = request_id(Headers(scope=scope))
-        status = 0
+        record = RequestRecord(request_id=state["request_id"], method=scope["method"])
 
         async def send_with_id(message: Message) -> None:
-            nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
-                MutableHeaders(scope=message)["X-Request-Id"] = state["request_id"]
+                record.status = message["status"]
+                MutableHeaders(scope=message)["X-Request-Id"] = record.request_id
             await send(message)
 
-        started = time.monotonic()
+        operations.metrics.move("http_server_active_requests", 1)
+        with (
+            recording(record),
+            request_span(operations.tracer, Headers(scope=scope), record),
+        ):
+            try:
+                await self._answered(scope, receive, send_with_id, record)
+            finally:
+                operations.metrics.move("http_server_active_requests", -1)
+                _finish(record, scope)
+                for sink in operations.sinks:
+                    sink(record)
+
+    async def _answered(
+        self, scope: Scope, receive: Receive, send: Send, record: RequestRecord
+    ) -> None:
         try:
-            await self.app(scope, receive, send_with_id)
+            await self.app(scope, receive, send)
         except Exception:
-            log.exception("request failed", request_id=state["request_id"])
-            state["problem"] = InternalError.code
-            if status:
+            log.exception("request failed", request_id=record.request_id)
+            scope["state"]["problem"] = InternalError.code
+            if record.status:
                 raise
             error = InternalError("a fault of this service; its log has more under the request id")
-            await problems.response(error, state["request_id"])(scope, receive, send_with_id)
-        finally:
-            log.info(
-                "request",
-                request_id=state["request_id"],
-                method=scope["method"],
-                route=getattr(scope.get("route"), "path", None),
-                status=status,
-                code=state.get("problem"),
-                duration_ms=round((time.monotonic() - started) * 1000, 1),
-            )
+            await problems.response(error, record.request_id)(scope, receive, send)
+
+
+def _finish(record: RequestRecord, scope: Scope) -> None:
+    caller: Caller | None = scope["state"].get("caller")
+    record.route = getattr(scope.get("route"), "path", None)
+    record.code = scope["state"].get("problem")
+    record.caller = caller.id if caller else None
+    record.duration_ms = record.elapsed_ms()
 
 
 @dataclass(frozen=True, slots=True)

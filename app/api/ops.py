@@ -1,12 +1,14 @@
-"""Health and readiness."""
+"""Health, readiness, metrics."""
 
+import asyncio
 from typing import Annotated, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from pydantic import BaseModel, Field
 
 from app.api import problems
-from app.api.deps import Model, ReadinessCheck
+from app.api.deps import AllMetrics, Model, ReadinessCheck
 from app.domain import errors
 
 router = APIRouter(tags=["operations"])
@@ -48,3 +50,21 @@ async def healthz() -> Health:
 async def readyz(readiness: ReadinessCheck, model: Model) -> Ready:
     await readiness.check()
     return Ready(model=model.identity.id)
+
+
+@router.get(
+    "/metrics",
+    operation_id="metrics",
+    summary="Show Prometheus metrics",
+    description="Of all worker processes together; docs/metrics.md explains each.",
+    response_description="Metrics in Prometheus's text format.",
+    response_class=Response,
+    responses={
+        200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
+        **problems.responses(errors.InternalError),
+    },
+)
+async def metrics(found: AllMetrics) -> Response:
+    # With several workers it reads their files.
+    text = await asyncio.to_thread(found.render)
+    return Response(text, headers={"content-type": CONTENT_TYPE_PLAIN_0_0_4})

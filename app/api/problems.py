@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
+from math import ceil
 from typing import Any
 
 import orjson
@@ -9,11 +10,15 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
 
+from app.api import rate_limit
 from app.domain import errors
-from app.domain.errors import FieldError, ServiceError
+from app.domain.errors import AccessError, FieldError, RateLimitedError, ServiceError
 
 MEDIA_TYPE = "application/problem+json"
+# As RFC 6750 has it for bearer tokens.
+CHALLENGES = {401: 'Bearer realm="llama-vision"', 403: 'Bearer error="insufficient_scope"'}
 TYPE = "urn:llama-vision:error:"
 
 
@@ -65,13 +70,24 @@ def response(error: ServiceError, request_id: str) -> Response:
     """Render ``error``."""
     headers = {}
     if error.retry_after is not None:
-        headers["Retry-After"] = str(max(1, round(error.retry_after)))
+        headers["Retry-After"] = str(max(1, ceil(error.retry_after)))
+    if isinstance(error, RateLimitedError):
+        headers |= rate_limit.headers(error.standings)
+    if isinstance(error, AccessError) and error.status in CHALLENGES:
+        headers["WWW-Authenticate"] = CHALLENGES[error.status]
     return Response(
         orjson.dumps(of(error, request_id).model_dump()),
         status_code=error.status,
         media_type=MEDIA_TYPE,
         headers=headers,
     )
+
+
+async def refuse(error: ServiceError, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a request with ``error`` before it reaches a route."""
+    state = scope["state"]
+    state["problem"] = error.code
+    await response(error, state["request_id"])(scope, receive, send)
 
 
 def responses(*declared: type[ServiceError]) -> dict[int | str, dict[str, Any]]:

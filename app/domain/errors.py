@@ -4,6 +4,7 @@
 
     ServiceError
     ├── RequestError          the caller can mend it; nothing was spent
+    │   ├── AccessError       the caller is not let in, or not this far
     │   └── ImageError        a picture is at fault
     ├── CapacityError         this service is too busy; the same call may work later
     └── UpstreamError         Amazon Bedrock refused or failed
@@ -14,7 +15,10 @@ is up to `app.api`.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from app.domain.limit import Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +130,55 @@ class InvalidBase64Error(RequestError):
     """An image's text is not base64, or not a base64 data URI."""
 
     code, status, title = "invalid_base64", 422, "Invalid base64"
+
+
+# --- the caller is not let in ------------------------------------------------------------
+
+
+class AccessError(RequestError):
+    """The caller is not let in, or not this far."""
+
+
+class CredentialsMissingError(AccessError):
+    """Neither an API key nor a token was sent."""
+
+    code, status, title = "credentials_missing", 401, "Credentials missing"
+
+
+class CredentialsInvalidError(AccessError):
+    """The key or token is unknown, revoked, or not for this service."""
+
+    code, status, title = "credentials_invalid", 401, "Credentials invalid"
+
+
+class CredentialsExpiredError(AccessError):
+    """The token was good once."""
+
+    code, status, title = "credentials_expired", 401, "Credentials expired"
+
+
+class ScopeMissingError(AccessError):
+    """The key or token is good, but not for this endpoint."""
+
+    code, status, title = "scope_missing", 403, "Scope missing"
+
+
+class RateLimitedError(AccessError):
+    """The caller used up one of its limits, which the detail names."""
+
+    code, status, title, retryable = "rate_limited", 429, "Rate limited", True
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        errors: tuple[FieldError, ...] = (),
+        retry_after: float | None = None,
+        standings: "tuple[Standing, ...]" = (),
+    ) -> None:
+        super().__init__(detail, errors=errors, retry_after=retry_after)
+        self.standings = standings
+        """The quota that was used up."""
 
 
 # --- a picture is at fault --------------------------------------------------------------
@@ -315,6 +368,24 @@ class DeadlineExceededError(CapacityError):
     """The request's deadline passed before its answer was ready."""
 
     code, status, title = "deadline_exceeded", 504, "Deadline exceeded"
+
+
+class IdentityProviderError(CapacityError):
+    """Tokens can't be checked: their issuer's keys can't be had."""
+
+    code, status, title = "identity_provider_unavailable", 503, "Identity provider unavailable"
+
+
+class LimiterUnavailableError(CapacityError):
+    """Limits can't be counted, and the service is set to refuse calls then."""
+
+    code, status, title = "limiter_unavailable", 503, "Rate limiter unavailable"
+
+
+class UsageStoreError(CapacityError):
+    """The usage store can't be reached; answers are given all the same."""
+
+    code, status, title = "usage_store_unavailable", 503, "Usage store unavailable"
 
 
 class InternalError(ServiceError):

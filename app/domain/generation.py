@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Generic, TypeVar
 
+from app.domain.cost import Cost
 from app.domain.errors import ServiceError
 from app.domain.image import (
     Base64Image,
@@ -130,6 +131,8 @@ class Usage:
 
     prompt_token_count: int | None = None
     generation_token_count: int | None = None
+    cost: Cost | None = None
+    """At the listed price; None where that or a count is unknown."""
 
     @property
     def total_token_count(self) -> int | None:

@@ -4,12 +4,16 @@ Every port's fake is in ``tests/support``; one contract suite runs over the fake
 adapter.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeVar
 
+from app.domain.access import Caller
 from app.domain.generation import Completion, ModelRequest, StreamPart
 from app.domain.image import ImageReport, ReceivedImage
+from app.domain.limit import Quota, Standing
+from app.domain.token import TokenCount
+from app.domain.usage import UsageQuery, UsageRow
 
 
 class VisionModel(Protocol):
@@ -56,4 +60,52 @@ class Readiness(Protocol):
 
     async def check(self) -> None:
         """Return, or raise NotReadyError, which says what is missing."""
+        ...
+
+
+class Authenticator(Protocol):
+    """Tells who a caller is."""
+
+    async def authenticate(self, credential: str | None) -> Caller:
+        """Return whoever ``credential`` belongs to, or raise an AccessError.
+
+        ``credential`` is a key or token as it was sent, None where none was.
+        """
+        ...
+
+
+class UsageStore(Protocol):
+    """Keeps usage by day, model, caller and task, for every replica together."""
+
+    async def add(self, rows: Iterable[UsageRow]) -> None:
+        """Add to what is kept, all rows or none, or raise UsageStoreError."""
+        ...
+
+    async def read(self, query: UsageQuery) -> tuple[UsageRow, ...]:
+        """Return the rows asked for, oldest first, or raise UsageStoreError."""
+        ...
+
+
+class TokenCounter(Protocol):
+    """Counts a prompt's tokens without asking the model."""
+
+    async def count(self, request: ModelRequest) -> TokenCount:
+        """Return the tokens of the whole prompt, template and pictures included."""
+        ...
+
+
+class RateLimiter(Protocol):
+    """Counts what callers use of their quotas, for every replica together or for one process."""
+
+    async def take(
+        self, holder: str, quotas: tuple[Quota, ...], amount: int
+    ) -> tuple[Standing, ...]:
+        """Take ``amount`` of every quota and return what is left, or take of none.
+
+        Raises RateLimitedError, which names the quota, or LimiterUnavailableError.
+        """
+        ...
+
+    async def settle(self, holder: str, quotas: tuple[Quota, ...], difference: int) -> None:
+        """Count ``difference`` more, or less where negative, or raise LimiterUnavailableError."""
         ...

@@ -2,14 +2,21 @@
 
 from dataclasses import dataclass
 
+from opentelemetry.trace import Tracer
+
 from app.domain.generation import Target
 from app.domain.model import ModelIdentity
-from app.domain.ports import Readiness
+from app.domain.ports import Authenticator, Readiness
+from app.services.access.limits import Limits
 from app.services.admission import Budget
 from app.services.deadline import Drain
+from app.services.estimate import EstimateService
 from app.services.generation import GenerationService
 from app.services.preparation import PreparationService
 from app.services.tasking import TaskService
+from app.services.usage import UsageLedger
+from app.telemetry import Sink
+from app.telemetry.metrics import Metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +39,19 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True)
+class Operations:
+    """What is about callers and operators rather than answers."""
+
+    authenticator: Authenticator
+    limits: Limits
+    usage: UsageLedger
+    metrics: Metrics
+    tracer: Tracer
+    sinks: tuple[Sink, ...]
+    """Where each finished request's record goes."""
+
+
+@dataclass(frozen=True, slots=True)
 class Services:
     """Every use case, built once in `app.wiring`."""
 
@@ -41,6 +61,8 @@ class Services:
     tasks: TaskService
     readiness: Readiness
     timing: Timing
+    estimates: EstimateService
+    operations: Operations
     drain: Drain
     room: Budget
     """Bytes of bodies and fetched pictures in flight."""

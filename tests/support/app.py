@@ -1,25 +1,36 @@
 """The application on fakes, with the real preparation of pictures."""
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from contextlib import (
+    AbstractAsyncContextManager,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import aioboto3
 import httpx
 
+from app.adapters.bedrock import tokens
 from app.domain.ports import Readiness, VisionModel
 from app.main import create_app
+from app.operations import open_operations
+from app.services import pricing
 from app.services.admission import Budget
 from app.services.deadline import Drain
 from app.services.documents.shots import Documents
+from app.services.estimate import EstimateService
 from app.services.generation import GenerationService
 from app.services.idempotency import IdempotentAnswers
 from app.services.preparation import PreparationService
 from app.services.readiness import AllReady
-from app.services.registry import ServedModel, Services
+from app.services.registry import Operations, ServedModel, Services
 from app.services.sources import ImageSources
 from app.services.tasking import TaskService
+from app.services.wrappers.metered import MeteredPreparer, MeteredVisionModel
+from app.services.wrappers.rationed import RationedModel
 from app.settings import Settings
 from app.wiring import bytes_in_flight, image_limits, open_model, open_sources, timing
 from tests.support.fakes import FakeReadiness, FakeVisionModel, InlinePreparer
@@ -35,6 +46,8 @@ class Rig:
     readiness: Readiness = field(default_factory=FakeReadiness)
     settings: Settings = field(default_factory=lambda: Settings(_env_file=None))
 
+    more: dict[str, Any] = field(default_factory=dict)
+    """Fields of Operations that are to be other ones."""
     sources: ImageSources | None = None
     """Instead of those that the settings give."""
 
@@ -49,27 +62,42 @@ class Rig:
         session = aioboto3.Session()
         self.room = bytes_in_flight(settings)
         async with (
+            open_operations(settings) as operations,
             open_sources(session, settings, self.room) as sources,
-            nullcontext(self.model) if self.model else open_model(session, settings) as model,
+            self._metered(settings) if self.model else open_model(session, settings) as model,
         ):
-            yield self._services(settings, self.sources or sources, model)
+            operations = replace(operations, **self.more)
+            yield self._services(settings, self.sources or sources, model, operations)
 
-    def _services(self, settings: Settings, sources: ImageSources, model: VisionModel) -> Services:
-        drain = Drain()
+    def _metered(self, settings: Settings) -> AbstractAsyncContextManager[VisionModel]:
+        assert self.model is not None
+        price = pricing.load(settings.prices_file).price(settings.identity)
+        target = settings.targets[0]
+        return nullcontext(MeteredVisionModel(self.model, target.model_id, target.region, price))
+
+    def _services(
+        self, settings: Settings, sources: ImageSources, model: VisionModel, operations: Operations
+    ) -> Services:
+        drain, identity, counter = Drain(), settings.identity, tokens.counter()
         limits = image_limits(settings)
-        preparer = InlinePreparer(limits)
+        inline = InlinePreparer(limits)
+        preparer = MeteredPreparer(inline)
+        price = pricing.load(settings.prices_file).price(identity)
+        rationed = RationedModel(model, operations.limits, counter, price)
         generations = GenerationService(
-            settings.identity, model, sources, preparer, drain, IdempotentAnswers(), preparer
+            identity, rationed, sources, preparer, drain, IdempotentAnswers(), inline
         )
         return Services(
-            model=ServedModel(settings.identity, settings.targets),
+            model=ServedModel(identity, settings.targets),
             generations=generations,
-            tasks=TaskService(generations, Documents(sources, preparer, limits)),
+            tasks=TaskService(generations, Documents(sources, inline, limits)),
             preparations=PreparationService(sources, preparer),
             readiness=AllReady((drain, self.readiness)),
             timing=timing(settings),
             drain=drain,
             room=self.room,
+            estimates=EstimateService(identity, sources, preparer, counter, price),
+            operations=operations,
         )
 
     @contextmanager

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from app.api.problems import Fault, fault
+from app.domain.cost import Cost
 from app.domain.generation import (
     Generation,
     GenerationRequest,
@@ -280,6 +281,19 @@ class ImageOut(BaseModel):
         )
 
 
+class CostOut(BaseModel):
+    """US dollars at the listed price."""
+
+    input: Annotated[float, Field(description="Of the tokens in.")]
+    output: Annotated[float, Field(description="Of the tokens out.")]
+    total: Annotated[float, Field(description="Both together.")]
+
+    @classmethod
+    def of(cls, cost: Cost | None) -> "CostOut | None":
+        """Render ``cost``."""
+        return None if cost is None else cls.model_validate(cost, from_attributes=True)
+
+
 class LatencyOut(BaseModel):
     """Milliseconds."""
 
@@ -346,6 +360,9 @@ class GenerationFacts(BaseModel):
         int | None, Field(description="Tokens out; null where Bedrock did not say.")
     ]
     total_token_count: Annotated[int | None, Field(description="Both together.")]
+    cost_usd: Annotated[
+        CostOut | None, Field(description="null where the price or a count is unknown.")
+    ]
     stop_reason: Annotated[
         StopReason,
         Field(
@@ -374,6 +391,7 @@ class GenerationFacts(BaseModel):
             "prompt_token_count": usage.prompt_token_count,
             "generation_token_count": usage.generation_token_count,
             "total_token_count": usage.total_token_count,
+            "cost_usd": CostOut.of(usage.cost),
             "stop_reason": completion.stop_reason,
             "stop_reason_raw": completion.stop_reason_raw,
             "images": [ImageOut.of(report) for report in generation.images],

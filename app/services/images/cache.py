@@ -8,6 +8,7 @@ from hashlib import sha256
 from app.domain.image import ImageReport, ReceivedImage
 from app.domain.ports import ImagePreparer
 from app.services.images.caveats import redeclared
+from app.telemetry import current
 
 ENTRY_OVERHEAD = 2_048
 """Bytes that a report takes beside its picture, roughly; so that tiny pictures count too."""
@@ -51,6 +52,7 @@ class CachedPreparer:
             report = await self._shared(digest, image)
         else:
             self._reports.move_to_end(digest)
+            current().images_cached += 1
         return redeclared(report, image.declared_type)
 
     async def _shared(self, digest: bytes, image: ReceivedImage) -> ImageReport:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from app.domain.errors import OverloadedError
 from app.domain.generation import Completion, ModelRequest, StreamPart
 from app.domain.ports import VisionModel
+from app.telemetry import stage
 
 
 @dataclass(slots=True)
@@ -40,7 +41,8 @@ class FairSlots:
         if self._taken < self.capacity and not self._lines:
             self._taken += 1
         else:
-            await self._wait(caller)
+            with stage("wait"):
+                await self._wait(caller)
         try:
             yield
         finally:

@@ -6,6 +6,8 @@ import traceback
 
 import structlog
 
+from app.telemetry.record import RequestRecord
+
 
 def frames_only(_: object, __: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
     """Log an exception's type and where it was raised; its message may quote a prompt."""
@@ -59,5 +61,10 @@ def configure(level: str) -> None:
     # These log request bodies and headers below WARNING.
     for chatty in ("botocore", "aiobotocore", "aioboto3", "httpx", "httpcore", "asyncio", "PIL"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))
-    # One line per request is written by app.api.middleware, with the request's id.
+    # One line per request is written by `log_request`, with the request's id.
     logging.getLogger("uvicorn.access").disabled = True
+
+
+def log_request(record: RequestRecord) -> None:
+    """Write the canonical line of one request."""
+    structlog.get_logger().info("request", **record.fields())

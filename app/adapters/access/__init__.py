@@ -1,0 +1,1 @@
+"""Where keys are kept, and whose tokens are trusted."""

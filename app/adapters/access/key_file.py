@@ -1,0 +1,91 @@
+"""API keys in a JSON file, which may change while the service runs."""
+
+import asyncio
+import contextlib
+import os
+import tempfile
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+import structlog
+
+from app.domain import key
+from app.domain.key import KeyRecord
+
+log = structlog.get_logger()
+
+
+def read(path: Path) -> tuple[KeyRecord, ...]:
+    """Return the records in ``path``; none where there is no such file. Raises ValueError."""
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        return ()
+    try:
+        return key.parse(text)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def write(path: Path, records: Iterable[KeyRecord]) -> None:
+    """Put ``records`` into ``path`` at one stroke, readable by its owner alone."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(key.render(records))
+    Path(name).replace(path)
+
+
+@dataclass(slots=True)
+class KeyFile:
+    """The keys in a file, read again whenever it changes."""
+
+    path: Path
+    interval: float
+    """Seconds between two looks at the file."""
+    keys: Mapping[str, KeyRecord] = field(default_factory=dict)
+    _seen: tuple[int, int] | None = None
+
+    async def reload(self) -> None:
+        """Read the file if it is another than before; keep the keys if it can't be read."""
+        try:
+            seen = await asyncio.to_thread(self._stat)
+            if seen == self._seen:
+                return
+            records = await asyncio.to_thread(read, self.path)
+        except (OSError, ValueError) as error:
+            log.error("keys not reloaded", path=str(self.path), reason=str(error))
+            return
+        self._seen = seen
+        self.keys = MappingProxyType({record.id: record for record in records})
+        log.info("keys loaded", path=str(self.path), keys=len(records))
+
+    def _stat(self) -> tuple[int, int] | None:
+        with contextlib.suppress(FileNotFoundError):
+            found = self.path.stat()
+            return found.st_mtime_ns, found.st_ino
+        return None
+
+    async def watch(self) -> None:
+        """Reload for ever."""
+        while True:
+            await asyncio.sleep(self.interval)
+            await self.reload()
+
+
+@asynccontextmanager
+async def open_key_file(path: Path, interval: float) -> AsyncIterator[KeyFile]:
+    """Open the keys in ``path`` and keep them as the file is. Raises ValueError."""
+    # The first time a bad file stops the start; later ones leave the keys as they were.
+    await asyncio.to_thread(read, path)
+    keyring = KeyFile(path, interval)
+    await keyring.reload()
+    watching = asyncio.create_task(keyring.watch())
+    try:
+        yield keyring
+    finally:
+        watching.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watching

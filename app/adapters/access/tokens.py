@@ -1,0 +1,154 @@
+"""JSON Web Tokens of one OIDC issuer, checked by joserfc against the issuer's published keys."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import structlog
+from joserfc import errors as jose
+from joserfc import jwt
+from joserfc.jwk import KeySet
+from joserfc.jws import extract_compact
+
+from app.domain.access import Caller, Scope
+from app.domain.errors import (
+    CredentialsExpiredError,
+    CredentialsInvalidError,
+    CredentialsMissingError,
+    IdentityProviderError,
+)
+
+ALGORITHMS = ("RS256", "PS256", "ES256")
+"""Signatures with a public key only: a published key must never do as a shared secret."""
+KEY_TYPES = ("RSA", "EC")
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """Whose tokens are taken, and what in them."""
+
+    url: str
+    audience: str
+    jwks_url: str | None = None
+    """By default found through the issuer's OpenID configuration."""
+    scope_claim: str = "scope"
+    scope_names: Mapping[str, str] = field(default_factory=dict)
+    """The claim's values to our scopes, separated by spaces. By default our scopes' own names."""
+    leeway: int = 30
+    """Seconds that clocks may differ by."""
+
+
+@dataclass(slots=True)
+class IssuerKeys:
+    """The issuer's keys, fetched when first needed and again when they are old or one is new."""
+
+    client: httpx.AsyncClient
+    issuer: Issuer
+    max_age: float = 3_600
+    """Seconds; a key that the issuer withdrew is refused after that."""
+    min_age: float = 10
+    """Seconds; so that made-up key ids can't have the keys fetched all the time."""
+    _keys: KeySet = field(default_factory=lambda: KeySet([]))
+    _fetched: float = float("-inf")
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def holding(self, key_id: str) -> KeySet:
+        """Return the keys, fetched anew where ``key_id`` is not among them.
+
+        Raises IdentityProviderError where there are none.
+        """
+        if self._stale(key_id):
+            async with self._turn:
+                if self._stale(key_id):
+                    await self._fetch()
+                    self._fetched = time.monotonic()
+        if not self._keys:
+            raise IdentityProviderError("the token issuer's keys can't be had")
+        return self._keys
+
+    def _stale(self, key_id: str) -> bool:
+        age = time.monotonic() - self._fetched
+        known = any(key.kid == key_id for key in self._keys)
+        return age > (self.max_age if known else self.min_age)
+
+    async def _fetch(self) -> None:
+        try:
+            found = await self._get(self.issuer.jwks_url or await self._discovered())
+            keys = [key for key in found["keys"] if key.get("kty") in KEY_TYPES]
+            self._keys = KeySet.import_key_set({"keys": keys})
+        except (httpx.HTTPError, jose.JoseError, ValueError, KeyError, TypeError) as error:
+            # Keys in hand are good until the issuer can be asked again.
+            log.warning("issuer's keys not fetched", reason=type(error).__name__)
+
+    async def _discovered(self) -> str:
+        configuration = await self._get(
+            f"{self.issuer.url.rstrip('/')}/.well-known/openid-configuration"
+        )
+        if configuration["issuer"] != self.issuer.url:
+            raise ValueError("the configuration is another issuer's")
+        return str(configuration["jwks_uri"])
+
+    async def _get(self, url: str) -> Any:  # noqa: ANN401 - whatever JSON the issuer sends
+        answer = await self.client.get(url)
+        answer.raise_for_status()
+        return answer.json()
+
+
+@dataclass(frozen=True, slots=True)
+class TokenAuthenticator:
+    """Knows callers by their tokens' subjects."""
+
+    issuer: Issuer
+    keys: IssuerKeys
+
+    async def authenticate(self, credential: str | None) -> Caller:
+        """Return the token's subject, or raise an AccessError or IdentityProviderError."""
+        if not credential:
+            raise CredentialsMissingError("no token was sent; send Authorization: Bearer <token>")
+        keys = await self.keys.holding(_key_id(credential))
+        try:
+            claims = jwt.decode(credential, keys, algorithms=ALGORITHMS).claims
+            self._required().validate(claims)
+        except jose.ExpiredTokenError as error:
+            raise CredentialsExpiredError("the token is past its time") from error
+        except (jose.JoseError, ValueError, TypeError) as error:
+            reason = getattr(error, "error", "malformed")
+            raise CredentialsInvalidError(f"the token is not accepted: {reason}") from error
+        return Caller(f"sub:{claims['sub']}"[:128], self._scopes(claims))
+
+    def _required(self) -> jwt.JWTClaimsRegistry:
+        return jwt.JWTClaimsRegistry(
+            leeway=self.issuer.leeway,
+            iss={"essential": True, "value": self.issuer.url},
+            aud={"essential": True, "value": self.issuer.audience},
+            exp={"essential": True},
+            sub={"essential": True},
+        )
+
+    def _scopes(self, claims: Mapping[str, Any]) -> frozenset[Scope]:
+        given = claims.get(self.issuer.scope_claim) or ()
+        values = given.split() if isinstance(given, str) else [str(value) for value in given]
+        names = self.issuer.scope_names
+        mapped = {name for value in values for name in names.get(value, "").split()}
+        return frozenset(scope for scope in Scope if scope in (mapped if names else values))
+
+
+def _key_id(token: str) -> str:
+    try:
+        # Nothing vouches for the header yet; it only says which key to look for.
+        return str(extract_compact(token.encode()).headers().get("kid", ""))
+    except (jose.JoseError, ValueError) as error:
+        raise CredentialsInvalidError("the token is not accepted: malformed") from error
+
+
+@asynccontextmanager
+async def open_tokens(issuer: Issuer) -> AsyncIterator[TokenAuthenticator]:
+    """Open what checks the issuer's tokens. Nothing is fetched before the first."""
+    async with httpx.AsyncClient(timeout=5, follow_redirects=False) as client:
+        yield TokenAuthenticator(issuer, IssuerKeys(client, issuer))

@@ -1,0 +1,27 @@
+"""Usage of this process only, forgotten with it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from app.domain.usage import UsageCounts, UsageKey, UsageQuery, UsageRow
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryUsage:
+    """For where nothing may be written, and for tests."""
+
+    kept: dict[UsageKey, UsageCounts] = field(default_factory=dict)
+
+    async def add(self, rows: Iterable[UsageRow]) -> None:
+        """Add ``rows``."""
+        for row in rows:
+            self.kept[row.key] = self.kept.get(row.key, UsageCounts()) + row.counts
+
+    async def read(self, query: UsageQuery) -> tuple[UsageRow, ...]:
+        """Return the rows asked for."""
+        found = (
+            UsageRow(key, counts)
+            for key, counts in self.kept.items()
+            if query.first <= key.day <= query.last and query.caller in (None, key.caller)
+        )
+        return tuple(sorted(found, key=lambda r: (r.key.day, r.key.model, r.key.caller)))

@@ -1,0 +1,92 @@
+"""Usage in Redis, for several replicas: one hash for each day, model, caller and task."""
+
+import json
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from app.domain.errors import UsageStoreError
+from app.domain.usage import UsageCounts, UsageKey, UsageQuery, UsageRow
+
+PREFIX = "llama-vision:usage:"
+_KEPT = timedelta(days=400)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        # The type only: a message may quote the address with its password.
+        raise UsageStoreError(f"Redis can't be used: {type(error).__name__}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class RedisUsage:
+    """Adds and reads in one round trip each; a day's rows are listed in a set of their names."""
+
+    client: "Redis"
+
+    async def add(self, rows: Iterable[UsageRow]) -> None:
+        """Add ``rows`` in one transaction, or raise UsageStoreError."""
+        with _translated():
+            async with self.client.pipeline(transaction=True) as pipe:
+                for row in rows:
+                    day, name = _day(row.key.day), _name(row.key)
+                    pipe.sadd(day, name)
+                    pipe.expire(day, _KEPT)
+                    for count in UsageCounts.__slots__:
+                        pipe.hincrbyfloat(f"{day}:{name}", count, getattr(row.counts, count))
+                    pipe.expire(f"{day}:{name}", _KEPT)
+                await pipe.execute()
+
+    async def read(self, query: UsageQuery) -> tuple[UsageRow, ...]:
+        """Return the rows asked for, or raise UsageStoreError."""
+        days = [query.first + timedelta(days=i) for i in range((query.last - query.first).days + 1)]
+        with _translated():
+            async with self.client.pipeline(transaction=False) as pipe:
+                for day in days:
+                    pipe.smembers(_day(day))
+                names = dict(zip(days, await pipe.execute(), strict=True))
+            keys = sorted(
+                (_key(day, name) for day, found in names.items() for name in found),
+                key=lambda key: (key.day, key.model, key.caller, key.task),
+            )
+            wanted = [key for key in keys if query.caller in (None, key.caller)]
+            async with self.client.pipeline(transaction=False) as pipe:
+                for key in wanted:
+                    pipe.hgetall(f"{_day(key.day)}:{_name(key)}")
+                counts = await pipe.execute()
+        return tuple(UsageRow(key, _counts(c)) for key, c in zip(wanted, counts, strict=True))
+
+
+def _day(day: date) -> str:
+    return f"{PREFIX}{day.isoformat()}"
+
+
+def _name(key: UsageKey) -> str:
+    return json.dumps([key.model, key.caller, key.task])
+
+
+def _key(day: date, name: str) -> UsageKey:
+    model, caller, task = json.loads(name)
+    return UsageKey(day, model, caller, task)
+
+
+def _counts(found: dict[str, str]) -> UsageCounts:
+    cost = float(found.pop("cost_usd", 0))
+    return UsageCounts(**{name: round(float(n)) for name, n in found.items()}, cost_usd=cost)
+
+
+@asynccontextmanager
+async def open_redis(url: str) -> AsyncIterator["Redis"]:
+    """Open a client of Redis that gives up soon; nothing is sent before it is used."""
+    client = Redis.from_url(url, decode_responses=True, socket_timeout=2, socket_connect_timeout=2)
+    try:
+        yield client
+    finally:
+        await client.aclose()

@@ -1,0 +1,112 @@
+"""Which paths need which scope, and the ASGI middleware that sees to it.
+
+A table rather than a dependency of each route: callers are refused before a byte of their body
+is read, and a route that nobody thought of is closed.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Send
+from starlette.types import Scope as AsgiScope
+
+from app.api import problems, rate_limit
+from app.domain.access import Call, Caller, Resource, Scope, enter_call
+from app.domain.errors import ScopeMissingError, ServiceError
+from app.services.registry import Services
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What it takes to use a path and all below it."""
+
+    prefix: str
+    scope: Scope | None = None
+    """None: any caller that is known."""
+    public: bool = False
+    """Anyone at all."""
+
+    def covers(self, path: str) -> bool:
+        """Tell whether ``path`` is the prefix or below it; the root covers itself only."""
+        below = self.prefix != "/" and path.startswith(self.prefix + "/")
+        return path == self.prefix or below
+
+
+RULES = (
+    Rule("/healthz", public=True),
+    Rule("/metrics", Scope.METRICS),
+    Rule("/v1/generate", Scope.GENERATE),
+    Rule("/v1/chat", Scope.GENERATE),
+    Rule("/v1/estimate", Scope.GENERATE),
+    Rule("/v1/tasks", Scope.TASKS),
+    Rule("/v1/images", Scope.IMAGES),
+    Rule("/v1/models"),
+    # A caller without the admin scope sees its own.
+    Rule("/v1/usage"),
+    Rule("/model", Scope.GENERATE),
+)
+DOCS = ("/", "/docs", "/openapi.json")
+READINESS = ("/readyz",)
+CLOSED = Rule("(no other)")
+"""For what no rule covers: nobody unknown learns what exists."""
+
+
+def rules(*, public_docs: bool, public_readiness: bool) -> tuple[Rule, ...]:
+    """Return every rule under these settings."""
+    docs = tuple(Rule(path, public=public_docs) for path in DOCS)
+    readiness = tuple(Rule(path, public=public_readiness) for path in READINESS)
+    return (*RULES, *docs, *readiness)
+
+
+def rule_for(path: str, among: Iterable[Rule]) -> Rule:
+    """Return the narrowest rule that covers ``path``."""
+    covering = (rule for rule in among if rule.covers(path))
+    return max(covering, key=lambda rule: len(rule.prefix), default=CLOSED)
+
+
+def credential(headers: Headers) -> str | None:
+    """Return the key or token that came in ``Authorization: Bearer`` or ``X-API-Key``."""
+    kind, _, value = headers.get("authorization", "").partition(" ")
+    if kind.lower() == "bearer" and value.strip():
+        return value.strip()
+    return headers.get("x-api-key")
+
+
+def check_scope(caller: Caller, rule: Rule) -> None:
+    """Return, or raise ScopeMissingError."""
+    if rule.scope is not None and rule.scope not in caller.scopes:
+        given = ", ".join(sorted(caller.scopes)) or "none"
+        raise ScopeMissingError(f"this needs the scope {rule.scope}; {caller.id} has: {given}")
+
+
+@dataclass(frozen=True, slots=True)
+class AccessMiddleware:
+    """Lets in whoever a path's rule lets in."""
+
+    app: ASGIApp
+    rules: tuple[Rule, ...]
+
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        rule = rule_for(scope["path"].removeprefix(scope.get("root_path", "")), self.rules)
+        if rule.public:
+            await self.app(scope, receive, send)
+            return
+        services: Services = scope["state"]["services"]
+        try:
+            caller = await services.operations.authenticator.authenticate(
+                credential(Headers(scope=scope))
+            )
+            scope["state"]["caller"] = caller
+            check_scope(caller, rule)
+            call = Call(caller, rule.scope)
+            standings = await services.operations.limits.take(call, Resource.REQUESTS, 1)
+        except ServiceError as error:
+            await problems.refuse(error, scope, receive, send)
+            return
+        enter_call(call)
+        await self.app(scope, receive, rate_limit.announcing(send, standings))

@@ -1,0 +1,40 @@
+"""What is left of a caller's quotas, in the headers of the IETF's draft.
+
+draft-ietf-httpapi-ratelimit-headers: ``RateLimit-Policy`` names quota and window, ``RateLimit``
+what remains and when it is whole again.
+"""
+
+from math import ceil
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import Message, Send
+
+from app.domain.limit import Standing
+
+
+def headers(standings: tuple[Standing, ...]) -> dict[str, str]:
+    """Return both headers, none where there are no quotas."""
+    if not standings:
+        return {}
+    policies = [f'"{_name(s)}";q={s.quota.amount};w={s.quota.window}' for s in standings]
+    left = [f'"{_name(s)}";r={s.remaining};t={ceil(s.reset)}' for s in standings]
+    return {"RateLimit-Policy": ", ".join(policies), "RateLimit": ", ".join(left)}
+
+
+def announcing(send: Send, standings: tuple[Standing, ...]) -> Send:
+    """Return a ``send`` that adds the headers, unless a refusal has its own."""
+    if not standings:
+        return send
+
+    async def announce(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            found = MutableHeaders(scope=message)
+            for name, value in headers(standings).items():
+                found.setdefault(name, value)
+        await send(message)
+
+    return announce
+
+
+def _name(standing: Standing) -> str:
+    return f"{standing.quota.name}/{standing.quota.window}s"

@@ -1,0 +1,72 @@
+"""What the OpenAPI document says of access: which credentials, which scope, which refusals."""
+
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import FastAPI
+
+from app.api import problems
+from app.api.access import Rule, rule_for
+from app.domain import errors
+
+SCHEMES = {
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "An API key, or a JSON Web Token of the configured issuer.",
+    },
+    "apiKey": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-API-Key",
+        "description": "An API key.",
+    },
+}
+REFUSALS = (
+    errors.CredentialsMissingError,
+    errors.CredentialsInvalidError,
+    errors.CredentialsExpiredError,
+    errors.ScopeMissingError,
+    errors.RateLimitedError,
+    errors.IdentityProviderError,
+    errors.LimiterUnavailableError,
+)
+
+
+def install(app: FastAPI, rules: tuple[Rule, ...]) -> None:
+    """Have ``app``'s document tell what ``rules`` ask."""
+    generate: Callable[[], dict[str, Any]] = app.openapi
+
+    def document() -> dict[str, Any]:
+        first = app.openapi_schema is None
+        found = generate()
+        if first:
+            _describe(found, rules)
+        return found
+
+    # FastAPI documents this as its way to extend the document.
+    app.openapi = document  # type: ignore[method-assign]
+
+
+def _describe(document: dict[str, Any], rules: tuple[Rule, ...]) -> None:
+    document.setdefault("components", {})["securitySchemes"] = SCHEMES
+    for path, operations in document["paths"].items():
+        rule = rule_for(path, rules)
+        if not rule.public:
+            for operation in operations.values():
+                _guard(operation, rule)
+
+
+def _guard(operation: dict[str, Any], rule: Rule) -> None:
+    operation["security"] = [{scheme: []} for scheme in SCHEMES]
+    needs = f"Needs the scope `{rule.scope}`." if rule.scope else "Any known caller."
+    operation["description"] = f"{operation.get('description', '')}\n\n{needs}".strip()
+    for status, refusal in problems.responses(*REFUSALS).items():
+        known = operation["responses"].setdefault(str(status), refusal)
+        if known is not refusal:
+            known["description"] += f"; {refusal['description']}"
+            content = known["content"][problems.MEDIA_TYPE]
+            content.setdefault("examples", {}).update(
+                refusal["content"][problems.MEDIA_TYPE]["examples"]
+            )
+    operation["responses"] = dict(sorted(operation["responses"].items()))

@@ -1,0 +1,100 @@
+"""GET /v1/usage."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+
+from app.api import problems
+from app.api.deps import Ledger
+from app.domain import errors
+from app.domain.access import Scope, current_call
+from app.domain.usage import UsageQuery, UsageRow
+
+router = APIRouter(prefix="/v1", tags=["operations"])
+
+MAX_DAYS = 400
+
+
+class UsageOut(BaseModel):
+    """What one caller used of one model for one task on one day."""
+
+    day: Annotated[date, Field(description="UTC.")]
+    model: str
+    key: Annotated[str, Field(description="An API key's id or a token's subject.")]
+    task: str
+    requests: int
+    prompt_tokens: int
+    generation_tokens: int
+    images: int
+    tiles: int
+    cost_usd: Annotated[float, Field(description="At the listed price.")]
+    unpriced: Annotated[
+        int, Field(description="Requests whose price is unknown; not in `cost_usd`.")
+    ]
+
+    @classmethod
+    def of(cls, row: UsageRow) -> "UsageOut":
+        """Render ``row``."""
+        key, counts = row.key, row.counts
+        return cls(
+            day=key.day,
+            model=key.model,
+            key=key.caller,
+            task=key.task,
+            requests=counts.requests,
+            prompt_tokens=counts.prompt_tokens,
+            generation_tokens=counts.generation_tokens,
+            images=counts.images,
+            tiles=counts.tiles,
+            cost_usd=round(counts.cost_usd, 9),
+            unpriced=counts.unpriced,
+        )
+
+
+class UsageList(BaseModel):
+    """Usage by day, model, key and task."""
+
+    data: list[UsageOut]
+
+
+class Period(BaseModel):
+    """Which days."""
+
+    first: Annotated[date | None, Field(description="UTC; by default 30 days ago.")] = None
+    last: Annotated[date | None, Field(description="UTC; by default today.")] = None
+    key: Annotated[str | None, Field(description="Only this key's. Needs `admin`.")] = None
+
+    def query(self) -> UsageQuery:
+        """Return the query that the caller may make, or raise a RequestError."""
+        last = self.last or datetime.now(UTC).date()
+        first = self.first or last - timedelta(days=30)
+        if not 0 <= (last - first).days < MAX_DAYS:
+            raise errors.InvalidParameterError(f"first, last: 1 to {MAX_DAYS} days, in order")
+        return UsageQuery(first, last, visible(self.key))
+
+
+def visible(wanted: str | None) -> str | None:
+    """Return whose usage the caller gets to see: its own, or with ``admin`` whose it wants."""
+    caller = current_call().caller
+    if Scope.ADMIN in caller.scopes:
+        return wanted
+    if wanted not in (None, caller.id):
+        raise errors.ScopeMissingError("another key's usage needs the scope admin")
+    return caller.id
+
+
+@router.get(
+    "/usage",
+    operation_id="usage",
+    summary="Tell who used how much",
+    description="Requests, tokens, images, tiles and cost by day, model, key and task. With the "
+    "scope `admin` of every key, else of the caller's own.",
+    response_description="Usage, oldest first.",
+    responses=problems.responses(
+        errors.InvalidParameterError, errors.InternalError, errors.UsageStoreError
+    ),
+)
+async def usage(ledger: Ledger, period: Annotated[Period, Query()]) -> UsageList:
+    return UsageList(data=[UsageOut.of(row) for row in await ledger.rows(period.query())])

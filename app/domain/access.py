@@ -1,0 +1,69 @@
+"""Who calls, and what they may do."""
+
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Scope(StrEnum):
+    """A part of the service that a caller may be let into."""
+
+    GENERATE = "generate"
+    """Prompts and chat, also in the other dialects, and estimates."""
+    TASKS = "tasks"
+    """Ready-made tasks on pictures."""
+    IMAGES = "images"
+    """Preparing and inspecting pictures without the model."""
+    ADMIN = "admin"
+    """Every caller's usage."""
+    METRICS = "metrics"
+    """Prometheus metrics."""
+
+
+class Resource(StrEnum):
+    """What a limit counts."""
+
+    REQUESTS = "requests"
+    TOKENS = "tokens"
+    """Of prompt and answer together; max_gen_len is reserved up front and settled after."""
+    TILES = "tiles"
+    """560-pixel tiles that the vision encoder works through, 1 to 4 a picture."""
+    SPEND = "spend"
+    """US dollars, at the listed price."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whoever a request comes from."""
+
+    id: str
+    """Stable, and safe to log: a key's id or a token's subject."""
+    scopes: frozenset[Scope]
+    name: str = ""
+    limits: Mapping[str, str] = field(default_factory=dict)
+    """By resource, or by ``scope:resource``; in place of the service's own for that name."""
+
+
+ANONYMOUS = Caller("anonymous", frozenset(Scope))
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One caller's use of one scope."""
+
+    caller: Caller
+    scope: Scope | None = None
+
+
+_CALL: ContextVar[Call] = ContextVar("call", default=Call(ANONYMOUS))  # noqa: B039 - frozen
+
+
+def current_call() -> Call:
+    """Return the call that the running task serves; an anonymous one outside requests."""
+    return _CALL.get()
+
+
+def enter_call(call: Call) -> None:
+    """Make ``call`` the one that the running task, and what it starts, serves."""
+    _CALL.set(call)

@@ -1,0 +1,125 @@
+"""API keys: what is kept of them, and how one is checked.
+
+A key is ``lvk_<id>_<secret>``. Its secret has 256 random bits, so one salted SHA-256 is as
+strong as a slow password hash, and costs microseconds on each request.
+"""
+
+import hmac
+import json
+import re
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any
+
+from app.domain import limit
+from app.domain.access import Caller, Scope
+
+_KEY = re.compile(r"lvk_(?P<id>[0-9a-f]{12})_(?P<secret>[A-Za-z0-9_-]{43})")
+_HASH = re.compile(r"sha256\$(?P<salt>[0-9a-f]{32})\$(?P<digest>[0-9a-f]{64})")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRecord:
+    """What is kept of a key. The key itself can't be told from it."""
+
+    id: str
+    hash: str
+    """``sha256$<salt>$<digest of salt and secret>``, hexadecimal."""
+    name: str
+    scopes: tuple[Scope, ...]
+    limits: Mapping[str, str] = field(default_factory=dict)
+    created: str = ""
+    """RFC 3339, UTC."""
+    revoked: str | None = None
+    """RFC 3339, UTC; a revoked key's record stays, so that its id is never given again."""
+
+    @property
+    def caller(self) -> Caller:
+        """Whoever holds the key."""
+        return Caller(self.id, frozenset(self.scopes), self.name, self.limits)
+
+    def matches(self, secret: str) -> bool:
+        """Tell whether ``secret`` is this key's, in a time that does not depend on it."""
+        match = _HASH.fullmatch(self.hash)
+        return match is not None and hmac.compare_digest(
+            _digest(match["salt"], secret), match["digest"]
+        )
+
+
+NO_KEY = KeyRecord("", f"sha256${'0' * 32}${'0' * 64}", "", ())
+"""Compared against where no key has the given id, so that the time does not tell."""
+
+
+def issue(
+    name: str, scopes: Iterable[Scope], limits: Mapping[str, str] | None = None
+) -> tuple[str, KeyRecord]:
+    """Make a new key and return it with its record."""
+    key_id, secret, salt = secrets.token_hex(6), secrets.token_urlsafe(32), secrets.token_hex(16)
+    record = KeyRecord(
+        id=key_id,
+        hash=f"sha256${salt}${_digest(salt, secret)}",
+        name=name,
+        scopes=tuple(scopes),
+        limits=limits or {},
+        created=_now(),
+    )
+    return f"lvk_{key_id}_{secret}", record
+
+
+def revoke(record: KeyRecord) -> KeyRecord:
+    """Return ``record`` as one that opens nothing any more."""
+    return replace(record, revoked=record.revoked or _now())
+
+
+def split(key: str) -> tuple[str, str] | None:
+    """Return a key's id and secret, None where ``key`` has not the form of one."""
+    match = _KEY.fullmatch(key)
+    return (match["id"], match["secret"]) if match else None
+
+
+def parse(text: str) -> tuple[KeyRecord, ...]:
+    """Read a JSON list of records, or raise ValueError that names the entry at fault."""
+    try:
+        entries = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"is not JSON: {error}") from error
+    if not isinstance(entries, list):
+        raise ValueError("is not a JSON list of keys")
+    records = tuple(_record(i, entry) for i, entry in enumerate(entries))
+    if len({record.id for record in records}) < len(records):
+        raise ValueError("has an id twice")
+    return records
+
+
+def render(records: Iterable[KeyRecord]) -> str:
+    """Write ``records`` as `parse` reads them."""
+    return json.dumps([asdict(record) for record in records], indent=2) + "\n"
+
+
+def _record(position: int, entry: Any) -> KeyRecord:  # noqa: ANN401 - whatever the JSON holds
+    try:
+        record = KeyRecord(
+            **{**entry, "scopes": tuple(Scope(scope) for scope in entry["scopes"])},
+        )
+    except (TypeError, KeyError, ValueError) as error:
+        raise ValueError(f"entry {position}: {error}") from error
+    if not _HASH.fullmatch(record.hash):
+        raise ValueError(f"entry {position}: hash is not sha256$<salt>$<digest>")
+    if not isinstance(record.limits, dict):
+        raise ValueError(f"entry {position}: limits is not an object")
+    try:
+        limit.parse(record.limits)
+    except ValueError as error:
+        raise ValueError(f"entry {position}: limits.{error}") from error
+    return record
+
+
+def _digest(salt: str, secret: str) -> str:
+    return sha256(bytes.fromhex(salt) + secret.encode()).hexdigest()
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,72 @@
+"""How much of something a caller may use in a while."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from app.domain.access import Resource, Scope
+
+MICRO = 1_000_000
+"""Spend is counted in millionths of a dollar, so that every amount is a whole number."""
+
+_SECONDS = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400}
+_RATE = re.compile(
+    r"\s*(?P<amount>\d+(\.\d+)?)\s*/\s*(?P<many>\d+)?\s*(?P<unit>second|minute|hour|day)s?\s*"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """An amount for a window of time."""
+
+    name: str
+    """As configured: ``requests``, or ``tasks:requests`` for one scope alone."""
+    resource: Resource
+    scope: Scope | None
+    amount: int
+    """In the resource's unit; spend in millionths of a dollar."""
+    window: int
+    """Seconds."""
+
+    def __str__(self) -> str:
+        amount = self.amount / MICRO if self.resource is Resource.SPEND else self.amount
+        return f"{self.name}: {amount:g} per {self.window} s"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a caller has left of a quota."""
+
+    quota: Quota
+    remaining: int
+    reset: float
+    """Seconds until the window ends."""
+
+
+def parse(limits: Mapping[str, str]) -> tuple[Quota, ...]:
+    """Read ``{"requests": "10/second; 300/minute", "tasks:spend": "0.5/day"}``.
+
+    Raises ValueError that names the entry at fault.
+    """
+    return tuple(
+        _quota(name, rate) for name, rates in limits.items() for rate in str(rates).split(";")
+    )
+
+
+def _quota(name: str, rate: str) -> Quota:
+    scope, _, resource = name.rpartition(":")
+    match = _RATE.fullmatch(rate)
+    try:
+        found = Resource(resource), Scope(scope) if scope else None
+    except ValueError as error:
+        raise ValueError(
+            f"{name}: is not one of {', '.join(Resource)}, alone or behind a scope and a colon"
+        ) from error
+    if match is None:
+        raise ValueError(f"{name}: {rate.strip()!r} is not a rate such as 10/second or 5/2 hours")
+    amount = Decimal(match["amount"]) * (MICRO if found[0] is Resource.SPEND else 1)
+    if amount != int(amount):
+        raise ValueError(f"{name}: {rate.strip()!r} is not a whole number")
+    window = int(match["many"] or 1) * _SECONDS[match["unit"]]
+    return Quota(name, *found, int(amount), window)

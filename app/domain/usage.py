@@ -1,0 +1,52 @@
+"""Who used how much."""
+
+from dataclasses import dataclass
+from datetime import date
+
+
+@dataclass(frozen=True, slots=True)
+class UsageKey:
+    """What usage is told apart by."""
+
+    day: date
+    """UTC."""
+    model: str
+    caller: str
+    task: str
+
+
+@dataclass(frozen=True, slots=True)
+class UsageCounts:
+    """What is added up."""
+
+    requests: int = 0
+    prompt_tokens: int = 0
+    generation_tokens: int = 0
+    images: int = 0
+    tiles: int = 0
+    cost_usd: float = 0
+    unpriced: int = 0
+    """Requests that used tokens of an unknown price; their cost is not in ``cost_usd``."""
+
+    def __add__(self, other: "UsageCounts") -> "UsageCounts":
+        return UsageCounts(
+            *(getattr(self, name) + getattr(other, name) for name in UsageCounts.__slots__)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRow:
+    """What one caller used of one model for one task on one day."""
+
+    key: UsageKey
+    counts: UsageCounts
+
+
+@dataclass(frozen=True, slots=True)
+class UsageQuery:
+    """Which rows are wanted."""
+
+    first: date
+    last: date
+    caller: str | None = None
+    """None: everyone's."""

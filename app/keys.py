@@ -1,0 +1,96 @@
+"""``python -m app keys``: make, list and revoke API keys."""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+from app.adapters.access import key_file
+from app.domain import key, limit
+from app.domain.access import Scope
+from app.settings import PREFIX
+
+DEFAULT_SCOPES = (Scope.GENERATE, Scope.TASKS, Scope.IMAGES)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what the commands take."""
+    parser.add_argument(
+        "--file",
+        type=Path,
+        default=os.environ.get(f"{PREFIX}KEYS_FILE"),
+        help=f"the key file; by default {PREFIX}KEYS_FILE",
+    )
+    actions = parser.add_subparsers(dest="action", required=True)
+    create = actions.add_parser("create", help="make a key and print it, this once")
+    create.add_argument("name", help="who it is for")
+    create.add_argument(
+        "--scope",
+        action="append",
+        type=Scope,
+        choices=list(Scope),
+        help=f"may be repeated; by default {', '.join(DEFAULT_SCOPES)}",
+    )
+    create.add_argument(
+        "--limits",
+        type=json.loads,
+        default={},
+        metavar="JSON",
+        help="""for example '{"requests": "10/second; 300/minute", "spend": "5/day"}'""",
+    )
+    actions.add_parser("list", help="list the keys")
+    actions.add_parser("revoke", help="shut a key out").add_argument("id", help="as listed")
+
+
+def run(given: argparse.Namespace) -> int:
+    """Run one of the commands and return its exit status."""
+    try:
+        match given.action:
+            case "create":
+                return _create(given)
+            case "list":
+                return _list(_required(given.file))
+            case _:
+                return _revoke(_required(given.file), given.id)
+    except (OSError, ValueError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+
+
+def _create(given: argparse.Namespace) -> int:
+    limit.parse(given.limits)
+    text, record = key.issue(given.name, given.scope or DEFAULT_SCOPES, given.limits)
+    if given.file is None:
+        sys.stderr.write(f"No file was given; for {PREFIX}KEYS:\n{key.render([record])}")
+    else:
+        path = Path(given.file)
+        key_file.write(path, (*key_file.read(path), record))
+        sys.stderr.write(f"Key {record.id} is in {path}. It is shown this once:\n")
+    sys.stdout.write(f"{text}\n")
+    return 0
+
+
+def _list(path: Path) -> int:
+    for record in key_file.read(path):
+        state = f"revoked {record.revoked}" if record.revoked else "valid"
+        scopes = ",".join(record.scopes)
+        limits = json.dumps(dict(record.limits))
+        columns = (record.id, state, record.created, scopes, limits, record.name)
+        sys.stdout.write("\t".join(columns) + "\n")
+    return 0
+
+
+def _revoke(path: Path, key_id: str) -> int:
+    records = key_file.read(path)
+    if key_id not in {record.id for record in records}:
+        raise ValueError(f"{path}: there is no key {key_id}")
+    changed = (key.revoke(record) if record.id == key_id else record for record in records)
+    key_file.write(path, changed)
+    return 0
+
+
+def _required(path: str | Path | None) -> Path:
+    if path is None:
+        raise ValueError(f"say which file: --file, or {PREFIX}KEYS_FILE")
+    return Path(path)

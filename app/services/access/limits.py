@@ -1,0 +1,62 @@
+"""Whose quotas a call draws on, and what happens when they can't be counted."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import structlog
+
+from app.domain import limit
+from app.domain.access import Call, Resource
+from app.domain.errors import LimiterUnavailableError
+from app.domain.limit import Quota, Standing
+from app.domain.ports import RateLimiter
+from app.telemetry.metrics import Metrics
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The service's own quotas, in whose place a caller may have others."""
+
+    limiter: RateLimiter
+    defaults: Mapping[str, str]
+    metrics: Metrics
+    fail_open: bool = True
+    """Whether calls pass while they can't be counted."""
+
+    def quotas(self, call: Call, resource: Resource) -> tuple[Quota, ...]:
+        """Return what ``call`` draws on when it uses ``resource``."""
+        configured = limit.parse({**self.defaults, **call.caller.limits})
+        return tuple(
+            quota
+            for quota in configured
+            if quota.resource is resource and quota.scope in (None, call.scope)
+        )
+
+    async def take(self, call: Call, resource: Resource, amount: int) -> tuple[Standing, ...]:
+        """Take ``amount`` of every quota, or raise RateLimited- or LimiterUnavailableError."""
+        quotas = self.quotas(call, resource)
+        if not quotas or not amount:
+            return ()
+        try:
+            return await self.limiter.take(call.caller.id, quotas, amount)
+        except LimiterUnavailableError as error:
+            self._failed(error)
+            if not self.fail_open:
+                raise
+            return ()
+
+    async def settle(self, call: Call, resource: Resource, difference: int) -> None:
+        """Correct what was taken by ``difference``; a failure is only counted."""
+        quotas = self.quotas(call, resource)
+        if not quotas or not difference:
+            return
+        try:
+            await self.limiter.settle(call.caller.id, quotas, difference)
+        except LimiterUnavailableError as error:
+            self._failed(error)
+
+    def _failed(self, error: LimiterUnavailableError) -> None:
+        self.metrics.count("llama_vision_limiter_failures_total")
+        log.warning("limits not counted", code=error.code, reason=error.detail)

@@ -1,0 +1,103 @@
+"""Counts usage off the request's path, and reports it."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import structlog
+
+from app.domain.errors import ServiceError
+from app.domain.ports import UsageStore
+from app.domain.usage import UsageCounts, UsageKey, UsageQuery, UsageRow
+from app.telemetry import RequestRecord
+from app.telemetry.metrics import Metrics
+
+FLUSH_SECONDS = 0.5
+"""Between two writes: what a killed process loses at most, and half of what is promised."""
+MAX_PENDING = 10_000
+"""Rows held while the store is away; usage of further keys is then counted as unattributed."""
+OVERFLOW = "(others)"
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class UsageLedger:
+    """Adds up in memory, and moves it to the store twice a second."""
+
+    store: UsageStore
+    metrics: Metrics
+    _pending: dict[UsageKey, UsageCounts] = field(default_factory=dict)
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def __call__(self, record: RequestRecord) -> None:
+        """Count a finished request that called the model. Neither blocks nor fails."""
+        if record.attempts == 0 or record.model is None:
+            return
+        caller = record.caller or "anonymous"
+        key = UsageKey(datetime.now(UTC).date(), record.model, caller, record.task or "generate")
+        if key not in self._pending and len(self._pending) >= MAX_PENDING:
+            key = UsageKey(key.day, OVERFLOW, OVERFLOW, OVERFLOW)
+        self._pending[key] = self._pending.get(key, UsageCounts()) + counts(record)
+
+    async def flush(self) -> None:
+        """Move what was counted to the store, or keep it and raise UsageStoreError."""
+        async with self._turn:
+            taken, self._pending = self._pending, {}
+            if not taken:
+                return
+            try:
+                await self.store.add([UsageRow(key, found) for key, found in taken.items()])
+            except BaseException:
+                for key, found in taken.items():
+                    self._pending[key] = self._pending.get(key, UsageCounts()) + found
+                raise
+
+    async def run(self) -> None:
+        """Flush for ever."""
+        while True:
+            await asyncio.sleep(FLUSH_SECONDS)
+            await self._try_flush()
+
+    async def rows(self, query: UsageQuery) -> tuple[UsageRow, ...]:
+        """Return the rows asked for, this process's last ones among them."""
+        await self.flush()
+        return await self.store.read(query)
+
+    async def _try_flush(self) -> None:
+        try:
+            await self.flush()
+        except ServiceError as error:
+            self.metrics.count("llama_vision_usage_write_failures_total")
+            log.warning("usage not written", code=error.code, reason=error.detail)
+
+
+def counts(record: RequestRecord) -> UsageCounts:
+    """Return what one request adds."""
+    used = record.prompt_tokens + record.generation_tokens > 0
+    return UsageCounts(
+        requests=1,
+        prompt_tokens=record.prompt_tokens,
+        generation_tokens=record.generation_tokens,
+        images=record.images,
+        tiles=record.tiles,
+        cost_usd=record.cost_usd or 0,
+        unpriced=1 if used and record.cost_usd is None else 0,
+    )
+
+
+@asynccontextmanager
+async def open_ledger(store: UsageStore, metrics: Metrics) -> AsyncIterator[UsageLedger]:
+    """Count from now on, and write what is left at the end."""
+    ledger = UsageLedger(store, metrics)
+    running = asyncio.create_task(ledger.run())
+    try:
+        yield ledger
+    finally:
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
+        await ledger._try_flush()  # noqa: SLF001 - its own module

@@ -1,0 +1,124 @@
+"""Writes down what a model and a preparer did, and prices it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+
+from opentelemetry.trace import Span
+
+from app.domain.cost import Price
+from app.domain.errors import ServiceError
+from app.domain.generation import (
+    Completion,
+    Finish,
+    ModelRequest,
+    StopReason,
+    StreamPart,
+    Usage,
+)
+from app.domain.image import ImageReport, ReceivedImage
+from app.domain.ports import ImagePreparer, VisionModel
+from app.services.pricing import cost
+from app.telemetry import current, stage
+
+
+@dataclass(frozen=True, slots=True)
+class MeteredVisionModel:
+    """Counts each call, its tokens and its cost. Stands next to the adapter, below retries."""
+
+    inner: VisionModel
+    model: str
+    target: str
+    price: Price | None
+
+    async def generate(self, request: ModelRequest) -> Completion:
+        """Answer as ``inner`` does, with the cost."""
+        self._begin()
+        with stage("model") as span:
+            span.set_attributes(self._asked(request))
+            completion = await self.inner.generate(request)
+            completion = replace(completion, usage=self._priced(completion.usage))
+            _note(span, completion.usage, completion.stop_reason)
+        return completion
+
+    @asynccontextmanager
+    async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamPart]]:
+        """Answer as ``inner`` does, with the cost in the last part."""
+        self._begin()
+        with stage("model") as span:
+            span.set_attributes(self._asked(request))
+            async with self.inner.stream(request) as parts:
+                current().stream = "abandoned"
+                yield self._parts(parts, span)
+
+    async def _parts(
+        self, parts: AsyncIterator[StreamPart], span: Span
+    ) -> AsyncIterator[StreamPart]:
+        record = current()
+        usage = Usage()
+        try:
+            async for part in parts:
+                usage = self._priced(part.usage)
+                if isinstance(part, Finish):
+                    record.stream = "completed"
+                    _note(span, usage, part.stop_reason)
+                elif record.first_token_ms is None:
+                    record.first_token_ms = record.elapsed_ms()
+                yield replace(part, usage=usage)
+        except ServiceError:
+            record.stream = "failed"
+            raise
+        finally:
+            if record.stream != "completed":
+                _note(span, usage)
+
+    def _asked(self, request: ModelRequest) -> dict[str, str | int | float]:
+        sampling = request.sampling
+        return {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.provider.name": "aws.bedrock",
+            "gen_ai.request.model": self.model,
+            "gen_ai.request.max_tokens": sampling.max_gen_len,
+            "gen_ai.request.temperature": sampling.temperature,
+            "gen_ai.request.top_p": sampling.top_p,
+            "cloud.region": self.target,
+        }
+
+    def _begin(self) -> None:
+        record = current()
+        record.attempts += 1
+        record.model, record.target = self.model, self.target
+
+    def _priced(self, usage: Usage) -> Usage:
+        return replace(usage, cost=cost(self.price, usage))
+
+
+def _note(span: Span, usage: Usage, stop_reason: StopReason | None = None) -> None:
+    record = current()
+    span.set_attribute("gen_ai.usage.input_tokens", usage.prompt_token_count or 0)
+    span.set_attribute("gen_ai.usage.output_tokens", usage.generation_token_count or 0)
+    record.prompt_tokens += usage.prompt_token_count or 0
+    record.generation_tokens += usage.generation_token_count or 0
+    if stop_reason is not None:
+        record.stop_reason = stop_reason.value
+        span.set_attribute("gen_ai.response.finish_reasons", [stop_reason.value])
+    if usage.cost is not None:
+        record.cost_usd = (record.cost_usd or 0) + usage.cost.total
+
+
+@dataclass(frozen=True, slots=True)
+class MeteredPreparer:
+    """Counts pictures, their bytes and their tiles."""
+
+    inner: ImagePreparer
+
+    async def prepare(self, image: ReceivedImage) -> ImageReport:
+        """Prepare as ``inner`` does."""
+        record = current()
+        record.images += 1
+        record.image_bytes_in += len(image.data)
+        with stage("prepare"):
+            report = await self.inner.prepare(image)
+        record.image_bytes_out += len(report.prepared.data)
+        record.tiles += report.canvas.tiles
+        return report

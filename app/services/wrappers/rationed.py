@@ -1,0 +1,131 @@
+"""Draws on the caller's quotas for tokens, tiles and spend before the model is asked.
+
+As Bedrock does it: the prompt's tokens and max_gen_len are reserved, and what was not used is
+given back.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from math import ceil
+
+from app.domain.access import Call, Resource, current_call
+from app.domain.cost import Price
+from app.domain.generation import Completion, Finish, ModelRequest, StreamPart, Usage
+from app.domain.limit import MICRO
+from app.domain.ports import TokenCounter, VisionModel
+from app.services import pricing
+from app.services.access.limits import Limits
+from app.services.images import canvas
+
+NOTHING = Usage(0, 0)
+
+
+@dataclass(slots=True)
+class Reservation:
+    """What one call took."""
+
+    call: Call
+    limits: Limits
+    taken: dict[Resource, int] = field(default_factory=dict)
+    used: Usage = field(default_factory=Usage)
+
+    async def take(self, resource: Resource, amount: int) -> None:
+        """Take ``amount``, or give everything back and raise RateLimitedError."""
+        try:
+            await self.limits.take(self.call, resource, amount)
+        except BaseException:
+            await self.give_back()
+            raise
+        self.taken[resource] = amount
+
+    async def give_back(self) -> None:
+        """Undo every take: the model did nothing."""
+        await self._correct(dict.fromkeys(self.taken, 0))
+
+    async def settle(self, price: Price | None) -> None:
+        """Correct what was taken to what was used, so far as Bedrock told."""
+        if self.used == NOTHING:
+            await self.give_back()
+            return
+        total, cost = self.used.total_token_count, pricing.cost(price, self.used)
+        if total is not None:
+            await self._correct({Resource.TOKENS: total})
+        if cost is not None:
+            await self._correct({Resource.SPEND: ceil(cost.total * MICRO)})
+
+    async def _correct(self, used: dict[Resource, int]) -> None:
+        for resource in used.keys() & self.taken.keys():
+            taken, self.taken[resource] = self.taken[resource], used[resource]
+            await self.limits.settle(self.call, resource, used[resource] - taken)
+
+
+@dataclass(frozen=True, slots=True)
+class RationedModel:
+    """Refuses with RateLimitedError what is over the caller's quotas. Stands above retries."""
+
+    inner: VisionModel
+    limits: Limits
+    counter: TokenCounter
+    price: Price | None
+
+    async def generate(self, request: ModelRequest) -> Completion:
+        """Answer as ``inner`` does."""
+        reservation = await self._reserve(request)
+        try:
+            completion = await self.inner.generate(request)
+        except BaseException:
+            await reservation.give_back()
+            raise
+        reservation.used = completion.usage
+        await reservation.settle(self.price)
+        return completion
+
+    @asynccontextmanager
+    async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamPart]]:
+        """Answer as ``inner`` does."""
+        reservation = await self._reserve(request)
+        # Until it has begun nothing is billed; then, how much is known only where Bedrock tells.
+        reservation.used = NOTHING
+        try:
+            async with self.inner.stream(request) as parts:
+                reservation.used = Usage()
+                yield self._watched(parts, reservation)
+        finally:
+            await reservation.settle(self.price)
+
+    async def _watched(
+        self, parts: AsyncIterator[StreamPart], reservation: Reservation
+    ) -> AsyncIterator[StreamPart]:
+        async for part in parts:
+            reservation.used = _merged(reservation.used, part)
+            if isinstance(part, Finish):
+                # Before the caller has its answer, and may come with the next request.
+                await reservation.settle(self.price)
+            yield part
+
+    async def _reserve(self, request: ModelRequest) -> Reservation:
+        call = current_call()
+        reservation = Reservation(call, self.limits)
+        images = [image for turn in request.turns for image in turn.images]
+        tiles = sum(canvas.choose(image.width, image.height).tiles for image in images)
+        await reservation.take(Resource.TILES, tiles)
+        if any(self.limits.quotas(call, r) for r in (Resource.TOKENS, Resource.SPEND)):
+            prompt = (await self.counter.count(request)).tokens
+            longest = request.sampling.max_gen_len
+            await reservation.take(Resource.TOKENS, prompt + longest)
+            if self.price is not None:
+                most = self.price.of(prompt, longest).total
+                await reservation.take(Resource.SPEND, ceil(most * MICRO))
+        return reservation
+
+
+def _merged(seen: Usage, part: StreamPart) -> Usage:
+    if isinstance(part, Finish):
+        return part.usage
+    usage = part.usage
+    return replace(
+        seen,
+        prompt_token_count=usage.prompt_token_count or seen.prompt_token_count,
+        generation_token_count=usage.generation_token_count or seen.generation_token_count,
+    )

@@ -1,0 +1,214 @@
+"""Prometheus metrics, all made from finished records but for a few gauges and counters.
+
+Names and labels follow OpenTelemetry's conventions for HTTP and GenAI where they have one.
+Every label has few values: routes' templates, codes of the catalogue, configured model ids.
+"""
+
+import asyncio
+import os
+from dataclasses import dataclass, field
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    multiprocess,
+)
+
+from app.telemetry.record import RequestRecord
+
+MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
+"""The library's own variable: a directory that all workers write their numbers to."""
+
+METHODS = frozenset({"GET", "POST", "DELETE", "PUT", "PATCH", "HEAD", "OPTIONS"})
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+# As OpenTelemetry's GenAI conventions advise for token counts.
+_TOKENS = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 131072)
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """Every instrument of one process, in a registry of its own."""
+
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    counters: dict[str, Counter] = field(default_factory=dict)
+    histograms: dict[str, Histogram] = field(default_factory=dict)
+    gauges: dict[str, Gauge] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, (text, labels) in COUNTERS.items():
+            self.counters[name] = Counter(name, text, labels, registry=self.registry)
+        for name, (text, labels, buckets) in HISTOGRAMS.items():
+            self.histograms[name] = Histogram(
+                name, text, labels, buckets=buckets, registry=self.registry
+            )
+        for name, text in GAUGES.items():
+            self.gauges[name] = Gauge(
+                name, text, registry=self.registry, multiprocess_mode="livesum"
+            )
+
+    def count(self, name: str, amount: float = 1, **labels: str) -> None:
+        """Add to the counter ``name``."""
+        if amount:
+            counter = self.counters[name]
+            (counter.labels(**labels) if labels else counter).inc(amount)
+
+    def observe(self, name: str, value: float, **labels: str) -> None:
+        """Add an observation to the histogram ``name``."""
+        histogram = self.histograms[name]
+        (histogram.labels(**labels) if labels else histogram).observe(value)
+
+    def move(self, name: str, by: int) -> None:
+        """Raise or lower the gauge ``name``."""
+        self.gauges[name].inc(by)
+
+    def __call__(self, record: RequestRecord) -> None:
+        """Count a finished request."""
+        _request(self, record)
+        if record.attempts:
+            _model(self, record)
+        if record.images:
+            _images(self, record)
+
+    def render(self) -> bytes:
+        """Return the text that Prometheus reads, of all workers together. Reads files."""
+        if not os.environ.get(MULTIPROCESS):
+            return generate_latest(self.registry)
+        registry = CollectorRegistry()
+        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)
+
+    async def watch_loop(self, interval: float = 0.5) -> None:
+        """Measure for ever how late the event loop wakes this coroutine."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + interval
+            await asyncio.sleep(interval)
+            self.observe("llama_vision_event_loop_lag_seconds", max(0.0, loop.time() - due))
+
+
+def _request(metrics: Metrics, record: RequestRecord) -> None:
+    method = record.method if record.method in METHODS else "_OTHER"
+    metrics.observe(
+        "http_server_request_duration_seconds",
+        record.duration_ms / 1000,
+        http_request_method=method,
+        http_route=record.route or "(none)",
+        http_response_status_code=str(record.status),
+    )
+    for name, milliseconds in record.stages_ms.items():
+        metrics.observe("llama_vision_stage_duration_seconds", milliseconds / 1000, stage=name)
+    if record.code is not None:
+        metrics.count("llama_vision_refusals_total", code=record.code)
+
+
+def _model(metrics: Metrics, record: RequestRecord) -> None:
+    model = record.model or "(none)"
+    metrics.observe(
+        "gen_ai_client_operation_duration_seconds",
+        record.stages_ms.get("model", 0) / 1000,
+        gen_ai_request_model=model,
+        error_type=record.code or "",
+    )
+    tokens = {"input": record.prompt_tokens, "output": record.generation_tokens}
+    for kind, amount in tokens.items():
+        if amount:
+            metrics.observe(
+                "gen_ai_client_token_usage",
+                amount,
+                gen_ai_request_model=model,
+                gen_ai_token_type=kind,
+            )
+    if record.first_token_ms is not None:
+        metrics.observe(
+            "gen_ai_server_time_to_first_token_seconds",
+            record.first_token_ms / 1000,
+            gen_ai_request_model=model,
+        )
+    if record.stream is not None:
+        metrics.count("llama_vision_streams_total", outcome=record.stream)
+    metrics.count("llama_vision_cost_usd_total", record.cost_usd or 0, gen_ai_request_model=model)
+    if record.cost_usd is None and any(tokens.values()):
+        metrics.count("llama_vision_unpriced_answers_total", gen_ai_request_model=model)
+    metrics.count("llama_vision_model_attempts_total", record.attempts, gen_ai_request_model=model)
+    metrics.count(
+        "llama_vision_model_retries_total", record.attempts - 1, gen_ai_request_model=model
+    )
+
+
+def _images(metrics: Metrics, record: RequestRecord) -> None:
+    metrics.count("llama_vision_images_total", record.images)
+    metrics.count("llama_vision_image_cache_hits_total", record.images_cached)
+    metrics.count("llama_vision_image_bytes_total", record.image_bytes_in, direction="in")
+    metrics.count("llama_vision_image_bytes_total", record.image_bytes_out, direction="out")
+    metrics.count("llama_vision_image_tiles_total", record.tiles)
+
+
+_MODEL = "gen_ai_request_model"
+
+COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "llama_vision_refusals_total": (
+        "Requests answered with an error, by its code; damaged pictures count here too.",
+        ("code",),
+    ),
+    "llama_vision_cost_usd_total": ("US dollars spent, at the listed price.", (_MODEL,)),
+    "llama_vision_unpriced_answers_total": ("Answers whose price is unknown.", (_MODEL,)),
+    "llama_vision_model_attempts_total": ("Calls of the model, retries included.", (_MODEL,)),
+    "llama_vision_model_retries_total": ("Further calls for one request.", (_MODEL,)),
+    "llama_vision_streams_total": (
+        "Streams that began: `completed`, `failed`, or `abandoned` by the client.",
+        ("outcome",),
+    ),
+    "llama_vision_images_total": ("Pictures taken in.", ()),
+    "llama_vision_image_cache_hits_total": ("Pictures that had been prepared before.", ()),
+    "llama_vision_image_bytes_total": (
+        "Bytes of pictures, received (`in`) and prepared (`out`).",
+        ("direction",),
+    ),
+    "llama_vision_image_tiles_total": ("560-pixel tiles for the vision encoder.", ()),
+    "llama_vision_limiter_failures_total": (
+        "Calls that were let through or refused because limits could not be counted.",
+        (),
+    ),
+    "llama_vision_usage_write_failures_total": (
+        "Writes of usage that failed; the numbers are kept for the next.",
+        (),
+    ),
+}
+HISTOGRAMS: dict[str, tuple[str, tuple[str, ...], tuple[float, ...]]] = {
+    "http_server_request_duration_seconds": (
+        "From a request's arrival to the end of its answer; status 0 where the client left.",
+        ("http_request_method", "http_route", "http_response_status_code"),
+        _SECONDS,
+    ),
+    "llama_vision_stage_duration_seconds": (
+        "Time of a request by stage: `prepare` its pictures, `wait` in line, `model` to answer.",
+        ("stage",),
+        _SECONDS,
+    ),
+    "gen_ai_client_operation_duration_seconds": (
+        "Time that calls of the model took for one request; `error_type` is the error's code.",
+        (_MODEL, "error_type"),
+        _SECONDS,
+    ),
+    "gen_ai_client_token_usage": (
+        "Tokens of one request, `input` or `output`.",
+        (_MODEL, "gen_ai_token_type"),
+        _TOKENS,
+    ),
+    "gen_ai_server_time_to_first_token_seconds": (
+        "From a streamed request's arrival to its first text.",
+        (_MODEL,),
+        _SECONDS,
+    ),
+    "llama_vision_event_loop_lag_seconds": (
+        "How late the event loop woke a timer; above 0.1 something blocks it.",
+        (),
+        (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5),
+    ),
+}
+GAUGES: dict[str, str] = {
+    "http_server_active_requests": "Requests in flight.",
+}

@@ -1,0 +1,65 @@
+"""Spans of one request, in the words of OpenTelemetry's HTTP and GenAI conventions.
+
+Without an exporter every span is the library's own no-op.
+"""
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+
+from opentelemetry import trace
+from opentelemetry.trace import SpanKind, Status, StatusCode, Tracer
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from app.telemetry.record import RequestRecord
+
+SERVICE = "llama-vision"
+NO_TRACER: Tracer = trace.NoOpTracer()
+
+_W3C = TraceContextTextMapPropagator()
+
+
+@contextmanager
+def request_span(
+    tracer: Tracer, headers: Mapping[str, str], record: RequestRecord
+) -> Iterator[None]:
+    """Open the request's span, a child of the caller's if it sent ``traceparent``."""
+    span = tracer.start_span(record.method, context=_W3C.extract(headers), kind=SpanKind.SERVER)
+    record.tracer = tracer
+    # No exception is recorded: its message may quote a prompt.
+    with trace.use_span(
+        span, end_on_exit=True, record_exception=False, set_status_on_exception=False
+    ):
+        try:
+            yield
+        finally:
+            span.update_name(f"{record.method} {record.route or ''}".strip())
+            span.set_attributes(dict(_attributes(record)))
+            if record.status >= 500 or record.stream == "failed":
+                span.set_status(Status(StatusCode.ERROR, record.code))
+
+
+def _attributes(record: RequestRecord) -> Iterator[tuple[str, str | int | float]]:
+    found = {
+        "http.request.method": record.method,
+        "http.route": record.route,
+        "http.response.status_code": record.status,
+        "error.type": record.code,
+        "llama_vision.request_id": record.request_id,
+        "llama_vision.caller": record.caller,
+        "llama_vision.images": record.images,
+        "llama_vision.image_tiles": record.tiles,
+        "llama_vision.cost_usd": record.cost_usd,
+    }
+    for name, value in found.items():
+        if value is not None:
+            yield name, value
+
+
+@asynccontextmanager
+async def open_tracer() -> AsyncIterator[Tracer]:
+    """Open what sends spans by OTLP over HTTP, as the standard ``OTEL_*`` variables say."""
+    # An extra: whoever does not trace need not install it.
+    from app.telemetry.otlp import open_provider
+
+    async with open_provider(SERVICE) as provider:
+        yield provider.get_tracer(SERVICE)

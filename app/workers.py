@@ -1,0 +1,57 @@
+"""Several processes that serve from one socket. Each drains as a single one does."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from uvicorn.supervisors import multiprocess
+
+from app import telemetry, wiring
+from app.main import create_app
+from app.serving import Server
+from app.settings import Settings, load
+from app.telemetry.metrics import MULTIPROCESS
+
+
+class Worker(multiprocess.Process):
+    """A process that runs our server in place of uvicorn's own."""
+
+    @property
+    def server(self) -> uvicorn.Server:
+        """The server, made in the worker at the first use."""
+        if self._server is None:
+            settings = load()
+            telemetry.configure(settings.log_level)
+            self._server = Server(create_app(settings, wiring.open_services), settings)
+        return self._server
+
+
+def run(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT."""
+    # The supervisor reads the number of workers and the address; the rest is each worker's.
+    config = uvicorn.Config(
+        "app.main:create_app",
+        host=settings.host,
+        port=settings.port,
+        workers=settings.workers,
+        log_config=None,
+    )
+    # The supervisor has no other way to be told which server its processes run.
+    multiprocess.Process = Worker  # type: ignore[misc]
+    with metrics_folder():
+        multiprocess.Multiprocess(config, sockets=[config.bind_socket()]).run()
+    return 0
+
+
+@contextmanager
+def metrics_folder() -> Iterator[None]:
+    """Give the workers a folder to put their numbers together in."""
+    # Prometheus's client reads the variable itself, when it is imported: in the workers.
+    if os.environ.get(MULTIPROCESS):
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="llama-vision-metrics-") as folder:
+        os.environ[MULTIPROCESS] = folder
+        yield

@@ -1,0 +1,299 @@
+"""Who is let in, how far, and that a refusal reads nothing of the body."""
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from app.adapters.access import key_file
+from app.api.access import CLOSED, rule_for, rules
+from app.domain import key
+from app.domain.access import Scope
+from app.main import create_app
+from app.settings import PREFIX, Settings, SettingsError, load
+from app.wiring import open_services
+from tests.api.test_refusals import problem
+from tests.support.access import RELOAD, add_key, bearer, guarded
+from tests.support.app import Rig
+
+ASKED = {"prompt": "Hi"}
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Path:
+    return tmp_path / "keys.json"
+
+
+def eventually(call, status: int) -> httpx.Response:
+    """Repeat ``call`` until it is answered with ``status``, for at most ten seconds."""
+    for _ in range(round(10 / RELOAD)):
+        answer: httpx.Response = call()
+        if answer.status_code == status:
+            return answer
+        time.sleep(RELOAD)
+    raise AssertionError(f"still {answer.status_code}")
+
+
+@pytest.mark.parametrize("header", ["Authorization", "X-API-Key"])
+def test_a_key_is_taken_in_either_header(keys, header):
+    text = add_key(keys, Scope.GENERATE)
+    value = f"Bearer {text}" if header == "Authorization" else text
+
+    with guarded(keys).client() as client:
+        answer = client.post("/v1/generate", json=ASKED, headers={header: value})
+
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("headers", "code"),
+    [
+        ({}, "credentials_missing"),
+        ({"authorization": ""}, "credentials_missing"),
+        ({"authorization": "Basic YTpi"}, "credentials_missing"),
+        ({"authorization": "Bearer nonsense"}, "credentials_invalid"),
+        ({"x-api-key": f"lvk_{'0' * 12}_{'x' * 43}"}, "credentials_invalid"),
+        ({"x-api-key": "\xff".encode()}, "credentials_invalid"),
+    ],
+)
+def test_without_a_good_key_the_answer_is_401_with_a_challenge(keys, headers, code):
+    add_key(keys)
+
+    with guarded(keys).client() as client:
+        answer = client.post("/v1/generate", json=ASKED, headers=headers)
+
+    problem(answer, 401, code)
+    assert answer.headers["www-authenticate"].startswith("Bearer")
+
+
+def test_the_right_id_with_another_secret_is_refused(keys):
+    text = add_key(keys)
+    wrong = text[:-1] + ("a" if text[-1] != "a" else "b")
+
+    with guarded(keys).client() as client:
+        problem(
+            client.post("/v1/generate", json=ASKED, headers=bearer(wrong)),
+            401,
+            "credentials_invalid",
+        )
+
+
+def test_a_key_without_the_scope_is_refused_by_name(keys):
+    text = add_key(keys, Scope.TASKS)
+
+    with guarded(keys).client() as client:
+        answer = client.post("/v1/generate", json=ASKED, headers=bearer(text))
+
+    assert "scope generate" in problem(answer, 403, "scope_missing")["detail"]
+
+
+def test_a_key_made_or_revoked_while_the_service_runs_counts_at_once(keys):
+    with guarded(keys).client() as client:
+
+        def ask() -> httpx.Response:
+            return client.post("/v1/generate", json=ASKED, headers=bearer(text))
+
+        text = add_key(keys)
+        eventually(ask, 200)
+        key_file.write(keys, [key.revoke(record) for record in key_file.read(keys)])
+        answer = eventually(ask, 401)
+
+    assert "revoked" in problem(answer, 401, "credentials_invalid")["detail"]
+
+
+def test_a_key_file_that_is_spoilt_while_the_service_runs_changes_nothing(keys):
+    text = add_key(keys)
+    with guarded(keys).client() as client:
+        keys.write_text("spoilt")
+        time.sleep(5 * RELOAD)
+
+        assert client.post("/v1/generate", json=ASKED, headers=bearer(text)).status_code == 200
+
+
+def test_keys_can_come_from_the_environment(monkeypatch):
+    text, record = key.issue("env", [Scope.GENERATE])
+    monkeypatch.setenv(f"{PREFIX}KEYS", key.render([record]))
+
+    with Rig(settings=Settings(_env_file=None)).client() as client:
+        assert client.post("/v1/generate", json=ASKED).status_code == 401
+        assert client.post("/v1/generate", json=ASKED, headers=bearer(text)).status_code == 200
+
+
+def test_a_refusal_does_not_wait_for_the_body(keys):
+    with guarded(keys).client() as client:
+        where = urlsplit(str(client.base_url))
+        with socket.create_connection((where.hostname, where.port), timeout=10) as raw:
+            # A megabyte is announced and none of it sent.
+            raw.sendall(
+                b"POST /v1/generate HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+                b"content-length: 1000000\r\n\r\n"
+            )
+            assert raw.recv(1000).startswith(b"HTTP/1.1 401 ")
+
+
+def test_health_is_open_and_readiness_and_docs_are_by_setting(keys):
+    with guarded(keys).client() as client:
+        assert client.get("/healthz").status_code == 200
+        assert client.get("/readyz").status_code == 200
+        assert client.get("/docs").status_code == 401
+        assert client.get("/openapi.json").status_code == 401
+    with guarded(keys, public_docs=True, public_readiness=False).client() as client:
+        assert client.get("/readyz").status_code == 401
+        assert client.get("/docs").status_code == 200
+        assert client.get("/openapi.json").status_code == 200
+
+
+def test_what_does_not_exist_is_not_told_from_what_does_to_an_unknown_caller(keys):
+    with guarded(keys).client() as client:
+        problem(client.get("/v1/nothing"), 401, "credentials_missing")
+        problem(client.get("/v1/models"), 401, "credentials_missing")
+
+
+def all_rules():
+    return rules(public_docs=True, public_readiness=True)
+
+
+def test_every_route_has_a_rule_of_its_own():
+    app = create_app(Settings(_env_file=None), open_services)
+    paths = [*app.openapi()["paths"], "/", "/docs", "/docs/files/x.js", "/openapi.json"]
+
+    assert [path for path in paths if rule_for(path, all_rules()) is CLOSED] == []
+
+
+@pytest.mark.parametrize("path", ["/v1/generateX", "/healthzz", "//healthz", "/v1", "/docsx", ""])
+def test_a_path_that_only_begins_like_an_open_one_is_closed(path):
+    assert rule_for(path, all_rules()) is CLOSED
+
+
+def test_the_openapi_document_tells_credentials_scope_and_refusals():
+    document = create_app(Settings(_env_file=None), open_services).openapi()
+    operation = document["paths"]["/v1/generate"]["post"]
+
+    assert operation["security"] == [{"bearer": []}, {"apiKey": []}]
+    assert "scope `generate`" in operation["description"]
+    assert "scope_missing" in operation["responses"]["403"]["description"]
+    throttled = operation["responses"]["429"]
+    assert "rate_limited" in throttled["description"]
+    assert "model_throttled" in throttled["description"]
+    assert "security" not in document["paths"]["/healthz"]["get"]
+
+
+def test_without_keys_another_address_than_loopback_is_refused_with_what_to_do(
+    monkeypatch, tmp_path
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(f"{PREFIX}HOST", "0.0.0.0")
+
+    with pytest.raises(SettingsError, match=f"^{PREFIX}HOST: .*{PREFIX}AUTH=disabled"):
+        load()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.9.9.9"])
+def test_without_keys_loopback_is_served(host):
+    assert not Settings(_env_file=None, host=host).authenticates
+
+
+def test_another_address_is_served_with_keys_or_with_a_word(keys):
+    assert Settings(_env_file=None, host="0.0.0.0", keys_file=keys).authenticates
+    assert not Settings(_env_file=None, host="::", auth="disabled").authenticates
+
+
+def test_keys_that_are_given_but_disabled_are_not_asked_for(keys):
+    with Rig(settings=Settings(_env_file=None, keys_file=keys, auth="disabled")).client() as client:
+        assert client.post("/v1/generate", json=ASKED).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"keys": "[]", "keys_file": "x"}, "keys: is set beside"),
+        ({"keys": '[{"id": 1}]'}, "keys: entry 0"),
+        ({"cors_origins": "*"}, "cors_origins: '\\*'"),
+        ({"cors_origins": "https://a.org, a.org"}, "cors_origins: 'a.org'"),
+        ({"cors_origins": "https://a.org/"}, "cors_origins"),
+    ],
+)
+def test_contradictory_or_careless_access_settings_are_refused(settings, said):
+    with pytest.raises(ValueError, match=said):
+        Settings(_env_file=None, **settings)
+
+
+def command(*arguments: str, file: Path | None) -> subprocess.CompletedProcess[str]:
+    environment = {"PYTHONPATH": str(ROOT), "PATH": ""}
+    if file is not None:
+        environment[f"{PREFIX}KEYS_FILE"] = str(file)
+    return subprocess.run(
+        [sys.executable, "-m", "app", "keys", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=environment,
+    )
+
+
+def test_the_command_line_makes_lists_and_revokes_keys_and_shows_a_key_once(keys):
+    made = command("create", "Ann", "--scope", "tasks", "--limits", '{"requests": "1/day"}',
+                   file=keys)  # fmt: skip
+    text = made.stdout.strip()
+    parts = key.split(text)
+    assert parts is not None, made.stderr
+    assert text not in keys.read_text()
+    assert keys.stat().st_mode & 0o077 == 0
+
+    listed = command("list", file=keys).stdout
+    assert parts[0] in listed
+    assert parts[1] not in listed
+    for told in ("valid", "tasks", "1/day", "Ann"):
+        assert told in listed
+
+    assert command("revoke", parts[0], file=keys).returncode == 0
+    (record,) = key_file.read(keys)
+    assert record.revoked
+    assert "revoked" in command("list", file=keys).stdout
+    assert command("revoke", "nobody", file=keys).returncode == 2
+
+
+def test_without_a_file_the_record_is_printed_for_the_environment():
+    made = command("create", "Ann", file=None)
+
+    assert key.split(made.stdout.strip())
+    (record,) = key.parse(made.stderr[made.stderr.index("[") :])
+    assert record.scopes == (Scope.GENERATE, Scope.TASKS, Scope.IMAGES)
+    assert json.dumps(record.id)
+
+
+def test_a_browser_page_of_a_named_origin_may_call_and_another_may_not(keys):
+    text = add_key(keys)
+    with guarded(keys, cors_origins="https://a.org").client() as client:
+        preflight = {"access-control-request-method": "POST",
+                     "access-control-request-headers": "authorization,content-type"}  # fmt: skip
+        allowed = client.options("/v1/generate", headers={"origin": "https://a.org", **preflight})
+        refused = client.options("/v1/generate", headers={"origin": "https://b.org", **preflight})
+        called = client.post(
+            "/v1/generate", json=ASKED, headers={"origin": "https://a.org", **bearer(text)}
+        )
+
+    assert allowed.status_code == 200
+    assert allowed.headers["access-control-allow-origin"] == "https://a.org"
+    assert "access-control-allow-credentials" not in allowed.headers
+    assert refused.status_code == 400
+    assert "access-control-allow-origin" not in refused.headers
+    assert called.headers["access-control-allow-origin"] == "https://a.org"
+    assert "X-Request-Id" in called.headers["access-control-expose-headers"]
+
+
+def test_every_answer_carries_the_security_headers(client):
+    for answer in (client.get("/healthz"), client.get("/nothing"), client.get("/docs")):
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["x-frame-options"] == "DENY"
+        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert answer.headers["cache-control"]
+        assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+    assert "script-src 'self'" in client.get("/docs").headers["content-security-policy"]

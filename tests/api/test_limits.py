@@ -1,0 +1,164 @@
+"""What callers may use: requests, tokens, tiles, spend."""
+
+import pytest
+
+from app.domain.access import Scope
+from app.domain.errors import ModelThrottledError
+from app.settings import Settings
+from tests.api.test_refusals import problem
+from tests.support.access import add_key, bearer, guarded
+from tests.support.app import Rig
+from tests.support.fakes import FakeVisionModel
+from tests.support.pictures import ASTRONAUT, b64
+
+ASKED = {"prompt": "one two", "max_gen_len": 10}
+
+
+def limited(model: FakeVisionModel | None = None, **limits: str) -> Rig:
+    settings = Settings(_env_file=None, limits={k.replace("__", ":"): v for k, v in limits.items()})
+    return Rig(model or FakeVisionModel(), settings=settings)
+
+
+def test_answers_tell_what_is_left_and_a_refusal_when_to_come_again():
+    with limited(requests="2/hour; 5/day").client() as client:
+        first = client.post("/v1/generate", json=ASKED)
+        client.post("/v1/generate", json=ASKED)
+        third = client.post("/v1/generate", json=ASKED)
+
+    assert (
+        first.headers["ratelimit-policy"]
+        == '"requests/3600s";q=2;w=3600, "requests/86400s";q=5;w=86400'
+    )
+    assert first.headers["ratelimit"].startswith('"requests/3600s";r=1;t=')
+    assert "requests: 2 per 3600 s" in problem(third, 429, "rate_limited")["detail"]
+    assert third.json()["retryable"] is True
+    assert 3500 < int(third.headers["retry-after"]) <= 3600
+    assert third.headers["ratelimit"].startswith('"requests/3600s";r=0;t=')
+
+
+def test_health_is_not_counted():
+    with limited(requests="1/hour").client() as client:
+        assert {client.get("/healthz").status_code for _ in range(5)} == {200}
+
+
+def test_a_keys_own_limits_take_the_place_of_the_services(tmp_path):
+    keys = tmp_path / "keys.json"
+    slow = add_key(keys, Scope.GENERATE, limits={"requests": "1/hour"})
+    usual = add_key(keys, Scope.GENERATE)
+    with guarded(keys, limits={"requests": "3/hour"}).client() as client:
+
+        def ask(text: str) -> int:
+            return client.post("/v1/generate", json=ASKED, headers=bearer(text)).status_code
+
+        assert [ask(slow) for _ in range(2)] == [200, 429]
+        assert [ask(usual) for _ in range(4)] == [200, 200, 200, 429]
+
+
+def test_a_limit_of_one_scope_leaves_the_others_alone():
+    with limited(generate__requests="1/hour").client() as client:
+        assert client.post("/v1/generate", json=ASKED).status_code == 200
+        assert client.post("/v1/generate", json=ASKED).status_code == 429
+        assert client.get("/v1/models").status_code == 200
+
+
+def test_max_gen_len_is_reserved_and_what_was_not_used_is_given_back():
+    # The prompt has 13 tokens with its template; the fake counts 2 and answers 5.
+    with limited(tokens="100/hour").client() as client:
+        asked = {**ASKED, "max_gen_len": 80}
+        for _ in range(2):
+            assert client.post("/v1/generate", json=asked).status_code == 200
+        too_long = client.post("/v1/generate", json={**ASKED, "max_gen_len": 100})
+
+    assert "this request alone" in problem(too_long, 429, "rate_limited")["detail"]
+    assert "retry-after" not in too_long.headers
+
+
+def test_a_stream_settles_what_it_used():
+    with limited(tokens="100/hour").client() as client:
+        asked = {**ASKED, "max_gen_len": 80, "stream": True}
+        statuses = [client.post("/v1/generate", json=asked).status_code for _ in range(2)]
+
+    assert statuses == [200, 200]
+
+
+def test_a_call_that_failed_gives_everything_back():
+    model = FakeVisionModel(ModelThrottledError("later"))
+    with limited(model, tokens="100/hour", tiles="1/hour", spend="0.00002/hour").client() as client:
+        asked = {**ASKED, "max_gen_len": 80, "images": [b64(ASTRONAUT)]}
+        codes = [client.post("/v1/generate", json=asked).json()["code"] for _ in range(3)]
+        streamed = client.post("/v1/generate", json={**asked, "stream": True}).json()["code"]
+        model.failing = None
+        assert client.post("/v1/generate", json=asked).status_code == 200
+
+    assert {*codes, streamed} == {"model_throttled"}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_spend_is_limited_and_the_limit_named_before_the_model_is_asked(stream):
+    model = FakeVisionModel()
+    with limited(model, spend="0.00001/day").client() as client:
+        asked = {**ASKED, "max_gen_len": 100, "stream": stream}
+        answer = client.post("/v1/generate", json=asked)
+
+    assert "spend: 1e-05 per 86400 s" in problem(answer, 429, "rate_limited")["detail"]
+    assert model.requests == []
+
+
+def test_tiles_are_limited():
+    with limited(tiles="1/hour").client() as client:
+        asked = {**ASKED, "images": [b64(ASTRONAUT)]}
+        assert client.post("/v1/generate", json=asked).status_code == 200
+        answer = client.post("/v1/generate", json=asked)
+        assert client.post("/v1/generate", json=ASKED).status_code == 200
+
+    assert "tiles" in problem(answer, 429, "rate_limited")["detail"]
+
+
+def test_two_replicas_count_together_in_redis(redis_url, tmp_path):
+    text = add_key(tmp_path / "keys.json", Scope.GENERATE)
+
+    def replica() -> Rig:
+        return guarded(
+            tmp_path / "keys.json", limits={"requests": "3/hour"}, limits_store="redis",
+            usage_store="redis", redis_url=redis_url,
+        )  # fmt: skip
+
+    with replica().client() as first, replica().client() as second:
+        statuses = [
+            client.post("/v1/generate", json=ASKED, headers=bearer(text)).status_code
+            for client in (first, second, first, second)
+        ]
+        # Each replica tells what both counted.
+        rows = second.get("/v1/usage", headers=bearer(text)).status_code
+
+    assert statuses == [200, 200, 200, 429]
+    assert rows == 429
+
+
+@pytest.mark.parametrize(("failure", "status"), [("open", 200), ("closed", 503)])
+def test_while_redis_is_away_calls_pass_or_not_by_setting_and_are_counted(failure, status):
+    settings = Settings(
+        _env_file=None,
+        limits={"generate:requests": "3/hour"},
+        limits_store="redis",
+        limits_failure=failure,
+        redis_url="redis://127.0.0.1:1/0",
+    )
+    with Rig(settings=settings).client() as client:
+        assert client.post("/v1/generate", json=ASKED).status_code == status
+        metrics = client.get("/metrics").text
+
+    assert "llama_vision_limiter_failures_total 1.0" in metrics
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"limits": {"wishes": "1/day"}}, "limits: wishes"),
+        ({"limits_store": "redis"}, "redis_url: is missing, but limits_store"),
+        ({"usage_store": "redis"}, "redis_url: is missing, but usage_store"),
+    ],
+)
+def test_limits_that_can_not_be_kept_stop_the_start(settings, said):
+    with pytest.raises(ValueError, match=said):
+        Settings(_env_file=None, **settings)

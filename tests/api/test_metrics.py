@@ -1,0 +1,146 @@
+"""What /metrics, the canonical line and EMF tell, and that docs/metrics.md explains all of it."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from app.domain.access import Scope
+from app.domain.errors import ModelThrottledError
+from app.telemetry import RequestRecord
+from app.telemetry.emf import UNITS, EmbeddedMetrics
+from app.telemetry.metrics import COUNTERS, GAUGES, HISTOGRAMS
+from app.telemetry.record import LOGGED
+from tests.support.access import add_key, bearer, guarded
+from tests.support.app import Rig
+from tests.support.fakes import FakeVisionModel
+from tests.support.pictures import ASTRONAUT, b64
+
+DOCS = Path(__file__).parents[2] / "docs" / "metrics.md"
+MODEL = "us.meta.llama3-2-11b-instruct-v1:0"
+ASKED = {"prompt": "one two", "images": [b64(ASTRONAUT)]}
+
+
+def samples(text: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def value(text: str, name: str, **labels: str) -> float:
+    return samples(text)[name, frozenset(labels.items())]
+
+
+def test_a_request_shows_in_every_metric_that_is_about_it(client):
+    client.post("/v1/generate", json=ASKED)
+    client.post("/v1/generate", json={**ASKED, "stream": True})
+    client.post("/v1/generate", json={"prompt": ""})
+    text = client.get("/metrics").text
+
+    route = {"http_request_method": "POST", "http_route": "/v1/generate"}
+    count = "http_server_request_duration_seconds_count"
+    assert value(text, count, **route, http_response_status_code="200") == 2
+    assert value(text, count, **route, http_response_status_code="422") == 1
+    assert value(text, "llama_vision_refusals_total", code="prompt_missing") == 1
+    assert value(text, "llama_vision_streams_total", outcome="completed") == 1
+    assert value(text, "llama_vision_model_attempts_total", gen_ai_request_model=MODEL) == 2
+    assert value(text, "llama_vision_images_total") == 2
+    assert value(text, "llama_vision_image_tiles_total") == 2
+    assert value(text, "llama_vision_image_bytes_total", direction="in") == 2 * len(ASTRONAUT)
+    assert value(text, "llama_vision_stage_duration_seconds_count", stage="prepare") == 2
+    tokens = {"gen_ai_request_model": MODEL, "gen_ai_token_type": "input"}
+    assert value(text, "gen_ai_client_token_usage_sum", **tokens) == 6
+    assert value(text, "llama_vision_cost_usd_total", gen_ai_request_model=MODEL) > 0
+    first = "gen_ai_server_time_to_first_token_seconds_count"
+    assert value(text, first, gen_ai_request_model=MODEL) == 1
+    assert value(text, "http_server_active_requests") == 1  # the scrape itself
+
+
+def test_a_path_or_method_that_does_not_exist_makes_no_label_of_its_own(client):
+    client.get("/v1/secret-path-of-mine")
+    client.request("BREW", "/v1/generate")
+    text = client.get("/metrics").text
+
+    assert "secret-path" not in text
+    assert "BREW" not in text
+    assert 'http_route="(none)"' in text
+
+
+def test_metrics_need_their_scope(tmp_path):
+    keys = tmp_path / "keys.json"
+    scraper, other = add_key(keys, Scope.METRICS), add_key(keys, Scope.GENERATE)
+    with guarded(keys).client() as client:
+        assert client.get("/metrics", headers=bearer(scraper)).status_code == 200
+        assert client.get("/metrics", headers=bearer(other)).status_code == 403
+        assert client.get("/metrics").status_code == 401
+
+
+def test_each_request_has_one_record_with_what_happened(tmp_path):
+    records: list[RequestRecord] = []
+    keys = tmp_path / "keys.json"
+    text = add_key(keys, Scope.GENERATE)
+    with guarded(keys, more={"sinks": (records.append,)}).client() as client:
+        client.post("/v1/generate", json=ASKED, headers={**bearer(text), "x-request-id": "r-1"})
+        client.post("/v1/generate", json=ASKED)
+
+    answered, refused = records
+    assert (answered.request_id, answered.method, answered.route) == ("r-1", "POST", "/v1/generate")
+    assert (answered.status, answered.code, answered.caller) == (200, None, text.split("_")[1])
+    assert (answered.model, answered.target, answered.attempts) == (MODEL, "us-west-2", 1)
+    assert (answered.images, answered.tiles) == (1, 1)
+    assert answered.image_bytes_in == len(ASTRONAUT)
+    assert (answered.prompt_tokens, answered.stop_reason) == (3, "stop")
+    assert {"prepare", "model"} <= answered.stages_ms.keys()
+    assert answered.duration_ms > 0
+    assert (refused.status, refused.code, refused.caller) == (401, "credentials_missing", None)
+
+
+def test_a_failure_after_a_picture_was_prepared_is_recorded_with_its_code():
+    records: list[RequestRecord] = []
+    model = FakeVisionModel(ModelThrottledError("later"))
+    with Rig(model, more={"sinks": (records.append,)}).client() as client:
+        client.post("/v1/generate", json=ASKED)
+
+    (record,) = records
+    assert (record.status, record.code, record.attempts) == (429, "model_throttled", 1)
+    assert (record.images, record.cost_usd) == (1, None)
+
+
+def test_an_emf_line_holds_what_cloudwatch_asks_of_it():
+    lines: list[str] = []
+    record = RequestRecord(model="m", attempts=1, status=200, duration_ms=5, caller="ann")
+    EmbeddedMetrics("Ns", write=lines.append)(record)
+    EmbeddedMetrics("Ns", write=lines.append)(RequestRecord())
+
+    (line,) = lines
+    found = json.loads(line)
+    (directive,) = found["_aws"]["CloudWatchMetrics"]
+    assert directive["Namespace"] == "Ns"
+    assert isinstance(found["_aws"]["Timestamp"], int)
+    for metric in directive["Metrics"]:
+        assert isinstance(found[metric["Name"]], int | float)
+        assert metric["Unit"] == UNITS[metric["Name"]]
+    for dimension in {name for names in directive["Dimensions"] for name in names}:
+        assert isinstance(found[dimension], str)
+    assert len(directive["Metrics"]) <= 100
+    assert "Caller" not in {name for names in directive["Dimensions"] for name in names}
+
+
+@pytest.mark.parametrize(
+    ("section", "names"),
+    [
+        ("Metrics", {*COUNTERS, *HISTOGRAMS, *GAUGES}),
+        ("Log fields", set(LOGGED)),
+        ("CloudWatch", set(UNITS)),
+    ],
+)
+def test_every_metric_and_field_is_explained_in_the_docs_and_nothing_else(section, names):
+    (text,) = re.findall(
+        rf"^## {section}\n(.*?)(?=^## |\Z)", DOCS.read_text(), re.MULTILINE | re.DOTALL
+    )
+
+    assert set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)) == names

@@ -1,0 +1,99 @@
+"""The service as an operator runs it: real processes, several workers, killed ones."""
+
+import contextlib
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.emulator.app import create_emulator
+from app.emulator.config import EmulatorConfig
+from app.settings import PREFIX
+from tests.api.test_metrics import value
+from tests.support.server import serving
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def emulator_url() -> Iterator[str]:
+    with serving(create_emulator(EmulatorConfig())) as url:
+        yield url
+
+
+@contextmanager
+def service(folder: Path, emulator_url: str, **settings: str) -> Iterator[tuple[httpx.Client, int]]:
+    """Run ``python -m app serve`` and yield a client of it and its process id."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    named = {"port": str(port), "endpoint_url": emulator_url, "image_workers": "1", **settings}
+    environment = {**os.environ, **{PREFIX + name.upper(): text for name, text in named.items()}}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "app", "serve"],
+        env={**environment, "PYTHONPATH": str(ROOT)},
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+            _ready(client, process)
+            yield client, process.pid
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(timeout=30)
+
+
+def _ready(client: httpx.Client, process: "subprocess.Popen[bytes]") -> None:
+    for _ in range(600):
+        assert process.poll() is None, "the service ended at once"
+        with contextlib.suppress(httpx.TransportError):
+            if client.get("/healthz").is_success:
+                return
+        time.sleep(0.1)
+    raise AssertionError("the service does not answer")
+
+
+def test_metrics_of_several_workers_are_added_up(tmp_path, emulator_url):
+    with service(tmp_path, emulator_url, workers="2", usage_store="memory") as (client, _):
+        for _ in range(30):
+            # A connection each, so that both workers get some.
+            httpx.get(f"{client.base_url}/v1/models").raise_for_status()
+        seen = {
+            value(
+                httpx.get(f"{client.base_url}/metrics").text,
+                "http_server_request_duration_seconds_count",
+                http_request_method="GET",
+                http_route="/v1/models",
+                http_response_status_code="200",
+            )
+            for _ in range(6)
+        }
+
+    assert seen == {30}
+
+
+def test_usage_survives_a_killed_process_but_for_its_last_second(tmp_path, emulator_url):
+    path = tmp_path / "usage.sqlite3"
+    settings = {"usage_store": "sqlite", "usage_file": str(path)}
+    with service(tmp_path, emulator_url, **settings) as (client, pid):
+        for _ in range(3):
+            client.post("/v1/generate", json={"prompt": "Hi"}).raise_for_status()
+        time.sleep(1)
+        os.killpg(pid, signal.SIGKILL)
+
+    with contextlib.closing(sqlite3.connect(path)) as kept:
+        ((requests, tokens),) = kept.execute("SELECT requests, prompt_tokens FROM usage")
+    assert requests == 3
+    assert tokens > 0

@@ -1,0 +1,252 @@
+"""Tokens of an OIDC issuer that runs on a socket of its own, and forged ones."""
+
+import base64
+import hmac
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from joserfc import jwt
+from joserfc.jwk import ECKey, OctKey, RSAKey
+
+from app.adapters.access.tokens import ALGORITHMS, Issuer, IssuerKeys, TokenAuthenticator
+from app.domain.access import Scope
+from app.domain.errors import CredentialsInvalidError, IdentityProviderError
+from app.settings import Settings
+from tests.api.test_refusals import problem
+from tests.support.access import add_key, bearer
+from tests.support.app import Rig
+from tests.support.server import serving
+
+RSA = RSAKey.generate_key(2048, {"kid": "one"})
+ROTATED = RSAKey.generate_key(2048, {"kid": "two"})
+EC = ECKey.generate_key("P-256", {"kid": "ec"})
+AUDIENCE = "llama-vision"
+ASKED = {"prompt": "Hi"}
+
+
+@dataclass
+class Provider:
+    """What an identity provider publishes, and how often it was asked."""
+
+    url: str = ""
+    keys: list[Any] = field(default_factory=lambda: [RSA, EC])
+    asked: int = 0
+    broken: bool = False
+
+    def app(self) -> FastAPI:
+        app = FastAPI()
+
+        @app.get("/.well-known/openid-configuration")
+        async def configuration() -> dict[str, str]:
+            return {"issuer": self.url, "jwks_uri": f"{self.url}/keys"}
+
+        @app.get("/keys")
+        async def keys() -> dict[str, Any]:
+            self.asked += 1
+            if self.broken:
+                return {}
+            return {"keys": [key.as_dict(private=False) for key in self.keys]}
+
+        return app
+
+
+@pytest.fixture
+def provider() -> Iterator[Provider]:
+    found = Provider()
+    with serving(found.app()) as url:
+        found.url = url
+        yield found
+
+
+@pytest.fixture
+def client(provider) -> Iterator[httpx.Client]:
+    settings = Settings(_env_file=None, oidc_issuer=provider.url, oidc_audience=AUDIENCE)
+    with Rig(settings=settings).client() as opened:
+        yield opened
+
+
+def token(provider: Provider, key: Any = RSA, alg: str = "RS256", **changes: Any) -> str:
+    claims = {
+        "iss": provider.url,
+        "aud": AUDIENCE,
+        "sub": "ann",
+        "exp": int(time.time()) + 300,
+        "scope": "generate openid",
+        **changes,
+    }
+    present = {name: value for name, value in claims.items() if value is not None}
+    header = {"alg": alg, "kid": key.kid}
+    return jwt.encode(header, present, key, algorithms=[alg])
+
+
+def ask(client: httpx.Client, text: str) -> httpx.Response:
+    return client.post("/v1/generate", json=ASKED, headers=bearer(text))
+
+
+@pytest.mark.parametrize(("key", "alg"), [(RSA, "RS256"), (RSA, "PS256"), (EC, "ES256")])
+def test_a_good_token_is_taken(client, provider, key, alg):
+    assert ask(client, token(provider, key, alg)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"exp": 1}, "credentials_expired"),
+        ({"exp": None}, "credentials_invalid"),
+        ({"iss": "https://evil.example"}, "credentials_invalid"),
+        ({"iss": None}, "credentials_invalid"),
+        ({"aud": "another-service"}, "credentials_invalid"),
+        ({"aud": None}, "credentials_invalid"),
+        ({"sub": None}, "credentials_invalid"),
+        ({"nbf": 9_999_999_999}, "credentials_invalid"),
+    ],
+)
+def test_a_token_with_a_wrong_or_missing_claim_is_refused(client, provider, changes, code):
+    problem(ask(client, token(provider, **changes)), 401, code)
+
+
+def part(value: dict[str, Any]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+
+
+def test_an_unsigned_token_is_refused(client, provider):
+    _, claims, _ = token(provider).split(".")
+    for alg in ("none", "None", "nOnE"):
+        problem(
+            ask(client, f"{part({'alg': alg, 'kid': 'one'})}.{claims}."), 401, "credentials_invalid"
+        )
+
+
+def test_a_published_key_used_as_a_shared_secret_is_refused(client, provider):
+    _, claims, _ = token(provider).split(".")
+    signed = f"{part({'alg': 'HS256', 'kid': 'one'})}.{claims}"
+    for secret in (RSA.as_pem(private=False), json.dumps(RSA.as_dict(private=False)).encode()):
+        digest = hmac.digest(secret, signed.encode(), "sha256")
+        forged = f"{signed}.{base64.urlsafe_b64encode(digest).decode().rstrip('=')}"
+        problem(ask(client, forged), 401, "credentials_invalid")
+
+
+def test_a_shared_secret_that_an_issuer_publishes_is_not_taken(provider, client):
+    secret = OctKey.generate_key(256, {"kid": "oct"})
+    provider.keys.append(secret)
+
+    problem(ask(client, token(provider, secret, "HS256")), 401, "credentials_invalid")
+    assert all(not alg.startswith("HS") for alg in ALGORITHMS)
+
+
+def test_another_signer_under_a_known_key_id_is_refused(client, provider):
+    impostor = RSAKey.generate_key(2048, {"kid": "one"})
+
+    problem(ask(client, token(provider, impostor)), 401, "credentials_invalid")
+
+
+@pytest.mark.parametrize("text", ["a.b.c", "..", "e30.e30.e30", "a.b", f"{'x' * 9000}.y.z"])
+def test_what_is_no_token_is_refused(client, text):
+    problem(ask(client, text), 401, "credentials_invalid")
+
+
+def test_a_token_without_the_scope_is_refused(client, provider):
+    for scope in ("openid", "", None, ["tasks"]):
+        problem(ask(client, token(provider, scope=scope)), 403, "scope_missing")
+    assert ask(client, token(provider, scope=["generate"])).status_code == 200
+
+
+def test_a_claims_values_are_mapped_to_scopes(provider):
+    settings = Settings(
+        _env_file=None,
+        oidc_issuer=provider.url,
+        oidc_audience=AUDIENCE,
+        oidc_jwks_url=f"{provider.url}/keys",
+        oidc_scope_claim="groups",
+        oidc_scope_names={"llm-users": "generate tasks"},
+    )
+    with Rig(settings=settings).client() as client:
+        assert ask(client, token(provider, groups=["llm-users"])).status_code == 200
+        # Once there are names, others mean nothing.
+        assert ask(client, token(provider, groups=["generate"])).status_code == 403
+
+
+def test_keys_and_tokens_may_be_used_beside_each_other(provider, tmp_path):
+    text = add_key(tmp_path / "keys.json", Scope.GENERATE)
+    settings = Settings(
+        _env_file=None,
+        oidc_issuer=provider.url,
+        oidc_audience=AUDIENCE,
+        keys_file=tmp_path / "keys.json",
+    )
+    with Rig(settings=settings).client() as client:
+        assert ask(client, text).status_code == 200
+        assert ask(client, token(provider)).status_code == 200
+        problem(client.post("/v1/generate", json=ASKED), 401, "credentials_missing")
+
+
+def test_an_issuer_that_is_away_is_our_fault_and_not_the_callers(provider, client):
+    provider.broken = True
+
+    problem(ask(client, token(provider)), 503, "identity_provider_unavailable")
+
+
+async def authenticator(provider: Provider, client: httpx.AsyncClient, **ages: Any) -> Any:
+    issuer = Issuer(provider.url, AUDIENCE)
+    return TokenAuthenticator(issuer, IssuerKeys(client, issuer, **ages))
+
+
+async def test_a_new_key_is_fetched_when_a_token_names_it(provider):
+    async with httpx.AsyncClient() as http:
+        tokens = await authenticator(provider, http, min_age=0)
+        await tokens.authenticate(token(provider))
+        provider.keys = [ROTATED]
+        await tokens.authenticate(token(provider, ROTATED))
+
+        assert provider.asked == 2
+        with pytest.raises(CredentialsInvalidError):
+            await tokens.authenticate(token(provider))
+
+
+async def test_a_withdrawn_key_is_refused_once_the_keys_are_old(provider):
+    async with httpx.AsyncClient() as http:
+        tokens = await authenticator(provider, http, max_age=0)
+        await tokens.authenticate(token(provider))
+        provider.keys = [ROTATED]
+
+        with pytest.raises(CredentialsInvalidError):
+            await tokens.authenticate(token(provider))
+
+
+async def test_made_up_key_ids_do_not_have_the_keys_fetched_each_time(provider):
+    async with httpx.AsyncClient() as http:
+        tokens = await authenticator(provider, http)
+        for name in "abcdef":
+            made_up = RSAKey.generate_key(2048, {"kid": name})
+            with pytest.raises(CredentialsInvalidError):
+                await tokens.authenticate(token(provider, made_up))
+
+    assert provider.asked == 1
+
+
+async def test_keys_in_hand_count_while_the_issuer_is_away(provider):
+    async with httpx.AsyncClient() as http:
+        tokens = await authenticator(provider, http, max_age=0)
+        await tokens.authenticate(token(provider))
+        provider.broken = True
+        caller = await tokens.authenticate(token(provider))
+
+    assert caller.id == "sub:ann"
+
+
+async def test_a_configuration_of_another_issuer_is_not_believed(provider):
+    async with httpx.AsyncClient() as http:
+        issuer = Issuer(provider.url + "/", AUDIENCE)
+        with pytest.raises(IdentityProviderError):
+            await TokenAuthenticator(issuer, IssuerKeys(http, issuer)).authenticate(token(provider))
+
+
+def test_an_issuer_without_an_audience_stops_the_start():
+    with pytest.raises(ValueError, match="oidc_audience: is missing"):
+        Settings(_env_file=None, oidc_issuer="https://a.org")

@@ -1,0 +1,149 @@
+"""Cost, usage, estimates."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from app.domain.access import Scope
+from app.domain.errors import UsageStoreError
+from app.domain.generation import Completion, StopReason, Usage
+from app.services.usage import UsageLedger
+from app.settings import Settings
+from app.telemetry.metrics import Metrics
+from tests.api.test_refusals import problem
+from tests.support.access import add_key, bearer, guarded
+from tests.support.app import Rig
+from tests.support.fakes import FakeVisionModel
+from tests.support.pictures import ASTRONAUT, b64
+
+ASKED = {"prompt": "one two three"}
+PRICE = 0.16 / 1e6
+
+
+def test_an_answer_tells_its_cost(client):
+    body = client.post("/v1/generate", json=ASKED).json()
+
+    assert body["cost_usd"]["input"] == pytest.approx(body["prompt_token_count"] * PRICE)
+    assert body["cost_usd"]["output"] == pytest.approx(body["generation_token_count"] * PRICE)
+    assert body["cost_usd"]["total"] == pytest.approx(body["total_token_count"] * PRICE)
+
+
+def test_a_streamed_answer_tells_its_cost_at_its_end(client):
+    stream = client.post("/v1/generate", json={**ASKED, "stream": True}).text
+
+    assert '"cost_usd":{"input":' in stream.replace(" ", "").split("event:done")[1]
+
+
+@pytest.mark.parametrize(
+    ("settings", "usage"),
+    [
+        ({"model_id": "us.meta.llama3-2-90b-instruct-v1:0"}, Usage(3, 3)),
+        ({}, Usage(None, 3)),
+    ],
+    ids=["no price", "no count"],
+)
+def test_an_unknown_cost_is_null(settings, usage):
+    class Counted(FakeVisionModel):
+        async def generate(self, request):
+            return Completion("x", usage, StopReason.STOP, "stop")
+
+    with Rig(Counted(), settings=Settings(_env_file=None, **settings)).client() as client:
+        assert client.post("/v1/generate", json=ASKED).json()["cost_usd"] is None
+
+
+def test_usage_is_told_by_day_model_key_and_task(tmp_path):
+    keys = tmp_path / "keys.json"
+    ann, bob = add_key(keys, Scope.GENERATE), add_key(keys, Scope.GENERATE)
+    admin = add_key(keys, Scope.ADMIN)
+    with guarded(keys).client() as client:
+        body = {**ASKED, "images": [b64(ASTRONAUT)]}
+        answers = [
+            client.post("/v1/generate", json=body, headers=bearer(ann)).json() for _ in range(2)
+        ]
+        client.post("/v1/generate", json={**ASKED, "stream": True}, headers=bearer(bob))
+        own = client.get("/v1/usage", headers=bearer(ann)).json()["data"]
+        everyone = client.get("/v1/usage", headers=bearer(admin)).json()["data"]
+
+    (row,) = own
+    assert row["key"] == ann.split("_")[1]
+    assert row["day"] == datetime.now(UTC).date().isoformat()
+    assert row["model"] == "us.meta.llama3-2-11b-instruct-v1:0"
+    assert row["requests"] == row["images"] == 2
+    assert row["tiles"] == 2
+    assert row["prompt_tokens"] == sum(a["prompt_token_count"] for a in answers)
+    assert row["cost_usd"] == pytest.approx(sum(a["cost_usd"]["total"] for a in answers))
+    assert {r["key"] for r in everyone} == {ann.split("_")[1], bob.split("_")[1]}
+
+
+def test_anothers_usage_needs_the_admin_scope(tmp_path):
+    keys = tmp_path / "keys.json"
+    ann, admin = add_key(keys, Scope.GENERATE), add_key(keys, Scope.ADMIN)
+    with guarded(keys).client() as client:
+        asked = "/v1/usage?key=someone"
+        problem(client.get(asked, headers=bearer(ann)), 403, "scope_missing")
+        assert client.get(asked, headers=bearer(admin)).json() == {"data": []}
+
+
+@pytest.mark.parametrize(
+    "period",
+    [
+        {"first": "2026-01-02", "last": "2026-01-01"},
+        {"first": "2020-01-01", "last": "2026-01-01"},
+        {"first": "yesterday"},
+    ],
+)
+def test_a_period_that_makes_no_sense_is_refused(client, period):
+    problem(client.get("/v1/usage", params=period), 422, "invalid_parameter")
+
+
+def test_a_refused_request_counts_no_usage(client):
+    client.post("/v1/generate", json={"prompt": ""})
+
+    assert client.get("/v1/usage").json() == {"data": []}
+
+
+class Away:
+    """A store that can't be reached."""
+
+    async def add(self, rows):
+        raise UsageStoreError("away")
+
+    async def read(self, query):
+        raise UsageStoreError("away")
+
+
+def test_a_store_that_is_away_fails_no_answer_and_loses_no_count():
+    ledger = UsageLedger(Away(), Metrics())
+    rig = Rig(more={"usage": ledger, "sinks": (ledger,)})
+    with rig.client() as client:
+        assert client.post("/v1/generate", json=ASKED).status_code == 200
+        problem(client.get("/v1/usage"), 503, "usage_store_unavailable")
+
+    ((counts),) = ledger._pending.values()
+    assert counts.requests == 1
+
+
+def test_an_estimate_tells_exactly_what_the_prompt_will_take_and_asks_no_model(client, model):
+    asked = {"prompt": "Describe this image in two sentences", "images": [b64(ASTRONAUT)]}
+    body = client.post("/v1/estimate", json={**asked, "max_gen_len": 100}).json()
+
+    assert model.requests == []
+    assert body["prompt_tokens"] == 17
+    assert body["method"] == "exact"
+    assert body["image_tokens"] == 1
+    assert body["tiles"] == body["images"][0]["tiles"] == 1
+    assert body["fits"] is True
+    assert body["cost_usd"]["least"]["total"] == pytest.approx(17 * PRICE)
+    assert body["cost_usd"]["most"]["total"] == pytest.approx(117 * PRICE)
+
+
+def test_an_estimate_tells_that_a_prompt_does_not_fit(client):
+    body = client.post("/v1/estimate", json={"prompt": "word " * 140_000}).json()
+
+    assert body["fits"] is False
+    assert body["prompt_tokens"] > body["context_window"] == 128_000
+
+
+def test_an_estimate_refuses_what_would_be_refused(client):
+    problem(client.post("/v1/estimate", json={}), 422, "prompt_missing")
+    problem(client.post("/v1/estimate", json={"images": ["AAAA"]}), 422, "not_an_image")

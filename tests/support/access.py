@@ -1,0 +1,33 @@
+"""Keys for tests, and a Rig that asks for them."""
+
+from pathlib import Path
+from typing import Any
+
+from app.adapters.access import key_file
+from app.domain import key
+from app.domain.access import Scope
+from app.settings import Settings
+from tests.support.app import Rig
+
+RELOAD = 0.02
+"""Seconds between two looks at the key file in tests."""
+
+
+def add_key(path: Path, *scopes: Scope, limits: dict[str, str] | None = None) -> str:
+    """Put a new key into ``path`` and return it."""
+    text, record = key.issue("test", scopes or tuple(Scope), limits)
+    key_file.write(path, (*key_file.read(path), record))
+    return text
+
+
+def guarded(path: Path, *, more: dict[str, Any] | None = None, **settings: Any) -> Rig:
+    """Return a rig that lets in the keys in ``path`` only."""
+    return Rig(
+        settings=Settings(_env_file=None, keys_file=path, keys_reload=RELOAD, **settings),
+        more=more or {},
+    )
+
+
+def bearer(text: str) -> dict[str, str]:
+    """Return the header that carries a key or token."""
+    return {"authorization": f"Bearer {text}"}

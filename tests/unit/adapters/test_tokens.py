@@ -1,0 +1,38 @@
+"""Tokens of a whole prompt."""
+
+import pytest
+
+from app.adapters.bedrock.tokens import ByteBound, LlamaTokenCounter, counter
+from app.domain.generation import ModelRequest, Role, Turn
+from app.domain.image import ImageType, PreparedImage
+from app.domain.token import CountMethod
+
+PICTURE = PreparedImage(b"", ImageType.PNG, 8, 8, "")
+
+
+def asked(text: str, *images: PreparedImage) -> ModelRequest:
+    return ModelRequest(turns=(Turn(Role.USER, text, images),))
+
+
+async def test_the_template_with_a_picture_has_the_tokens_that_meta_counts():
+    # begin, header of 3, two line breaks, picture, 6 words, end, header of 3, two line breaks.
+    count = await counter().count(asked("Describe this image in two sentences", PICTURE))
+
+    assert (count.tokens, count.method) == (17, CountMethod.EXACT)
+
+
+async def test_a_long_text_without_a_break_is_counted():
+    count = await LlamaTokenCounter().count(asked("x" * 200_000))
+
+    assert 1_000 < count.tokens < 200_000
+
+
+@pytest.mark.parametrize(
+    "text", ["Hello, world!", "日本語のテキスト", "\U0001f9d1‍\U0001f680" * 9, "<|eot_id|>"]
+)
+async def test_the_bound_is_never_below_the_exact_count(text):
+    bound = await ByteBound().count(asked(text, PICTURE))
+    exact = await LlamaTokenCounter().count(asked(text, PICTURE))
+
+    assert bound.method is CountMethod.BOUND
+    assert exact.tokens <= bound.tokens

@@ -1,0 +1,72 @@
+"""API keys as values."""
+
+import json
+
+import pytest
+
+from app.domain import key
+from app.domain.access import Scope
+
+
+def test_a_key_matches_its_record_and_no_other():
+    text, record = key.issue("a", [Scope.GENERATE])
+    other, _ = key.issue("b", [Scope.GENERATE])
+    parts, others = key.split(text), key.split(other)
+
+    assert parts is not None
+    assert others is not None
+    assert parts[0] == record.id
+    assert record.matches(parts[1])
+    assert not record.matches(others[1])
+    assert not record.matches("")
+
+
+def test_a_record_holds_nothing_of_the_secret_and_a_salt_of_its_own():
+    text, record = key.issue("a", [Scope.GENERATE])
+    parts = key.split(text)
+
+    assert parts is not None
+    assert parts[1] not in key.render([record])
+    assert record.hash.split("$")[1] != key.issue("a", [])[1].hash.split("$")[1]
+
+
+def test_where_no_key_has_the_id_the_comparison_fails_too():
+    assert not key.NO_KEY.matches("")
+    assert not key.NO_KEY.matches("x" * 43)
+
+
+@pytest.mark.parametrize("text", ["", "lvk_", "lvk_0123456789ab_short", "sk-abc", "a.b.c"])
+def test_what_has_not_the_form_of_a_key_is_none(text):
+    assert key.split(text) is None
+
+
+def test_records_survive_writing_and_reading():
+    records = tuple(
+        key.issue(name, [Scope.ADMIN, Scope.TASKS], {"requests": "1/second"})[1] for name in "ab"
+    )
+
+    assert key.parse(key.render(records)) == records
+
+
+def entry(**changes: object) -> str:
+    (record,) = json.loads(key.render([key.issue("a", [Scope.TASKS])[1]]))
+    return json.dumps([{**record, **changes}])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "not JSON"),
+        ("{}", "not a JSON list"),
+        ("[1]", "entry 0"),
+        ('[{"id": "x"}]', "entry 0"),
+        (entry(hash="plain"), "entry 0: hash"),
+        (entry(scopes=["root"]), "entry 0: 'root'"),
+        (entry(limits=[]), "entry 0: limits"),
+        (entry(surprise=1), "entry 0"),
+        (f"{entry()[:-1]}, {entry(id='twice')[1:-1]}, {entry(id='twice')[1:]}", "twice"),
+    ],
+)
+def test_a_bad_list_is_refused_with_the_entry_at_fault(text, said):
+    with pytest.raises(ValueError, match=said):
+        key.parse(text)
