@@ -8,7 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.datastructures import UploadFile
 
-from app.api.v1.schemas import ImageIn, received
+from app.api.v1.image_forms import ImageIn, received
 from app.domain.errors import UnsupportedContentTypeError
 from app.domain.generation import ImageInput
 from app.domain.image import ReceivedImage

@@ -3,9 +3,10 @@
 from dataclasses import asdict
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.problems import Fault, fault
+from app.api.v1.image_forms import ImageIn, received
 from app.domain.cost import Cost
 from app.domain.generation import (
     Generation,
@@ -19,72 +20,9 @@ from app.domain.generation import (
     Terms,
     Turn,
 )
-from app.domain.image import Base64Image, Caveat, ImageReport, S3Image, Treatment, UrlImage
+from app.domain.image import Caveat, ImageReport, Treatment
 from app.domain.model import Dialect, Language
 from app.services.checking import MAX_SEVERAL
-
-
-class ImageBase64(BaseModel):
-    """A picture as base64 text."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    base64: Annotated[str, Field(description="Standard base64 with padding, or a data URI.")]
-    media_type: Annotated[
-        str | None,
-        Field(description="Declared type; what counts is the type found in the bytes."),
-    ] = None
-
-
-class ImageUrl(BaseModel):
-    """A picture by its address, fetched by this service."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    url: Annotated[
-        str,
-        Field(
-            max_length=8192,
-            description="An `https` URL on a host that the operator allows.",
-            examples=["https://images.example.com/cat.jpg"],
-        ),
-    ]
-
-
-class ImageS3(BaseModel):
-    """A picture in Amazon S3, read with this service's own AWS identity."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    s3_uri: Annotated[
-        str,
-        Field(
-            pattern=r"^s3://[A-Za-z0-9._-]{3,63}/.+$",
-            max_length=1100,
-            description="`s3://bucket/key`, in a bucket that the operator allows. The key as it "
-            "is, not percent-encoded.",
-        ),
-    ]
-    version_id: Annotated[
-        str | None,
-        Field(min_length=1, max_length=1024, description="Of the object; by default the latest."),
-    ] = None
-
-
-def _image_form(value: object) -> str:
-    if isinstance(value, str):
-        return "text"
-    fields = value if isinstance(value, dict) else getattr(value, "__dict__", {})
-    return next((form for form in ("url", "s3_uri") if form in fields), "base64")
-
-
-ImageIn = Annotated[
-    Annotated[str, Tag("text"), Field(title="Base64 or data URI")]
-    | Annotated[ImageBase64, Tag("base64")]
-    | Annotated[ImageUrl, Tag("url")]
-    | Annotated[ImageS3, Tag("s3_uri")],
-    Discriminator(_image_form),
-]
 
 
 class GenerationOptions(BaseModel):
@@ -174,20 +112,6 @@ class GenerateIn(GenerationOptions):
         """Return the domain's request."""
         images = tuple(received(image, f"images.{i}") for i, image in enumerate(self.images))
         return self.request(images, terms)
-
-
-def received(image: str | ImageBase64 | ImageUrl | ImageS3, name: str) -> ImageInput:
-    """Return the domain's form of ``image``, which stands at ``name`` in the request."""
-    match image:
-        case str():
-            return Base64Image(image, None, name)
-        case ImageBase64():
-            return Base64Image(image.base64, image.media_type, name)
-        case ImageUrl():
-            return UrlImage(image.url, name)
-        case ImageS3():
-            bucket, _, key = image.s3_uri.removeprefix("s3://").partition("/")
-            return S3Image(bucket, key, image.version_id, name)
 
 
 class WarningOut(BaseModel):

@@ -5,7 +5,8 @@ from typing import Annotated, Any, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
 from app.api.uploads import File
-from app.api.v1.schemas import GenerationFacts, ImageIn, LatencyOut, received
+from app.api.v1.image_forms import ImageIn, received
+from app.api.v1.schemas import GenerationFacts, LatencyOut
 from app.domain.generation import ImageInput, Sampling, Terms
 from app.domain.image import ReceivedImage
 from app.domain.model import Language
