@@ -9,6 +9,7 @@ from starlette.middleware.cors import CORSMiddleware
 from app import __version__
 from app.api import access, docs, openapi, ops, problems, security
 from app.api.access import AccessMiddleware
+from app.api.admission import AdmissionMiddleware
 from app.api.deps import State
 from app.api.headers import (
     CORS_ANSWER_HEADERS,
@@ -16,7 +17,7 @@ from app.api.headers import (
     SecurityHeadersMiddleware,
 )
 from app.api.middleware import BodyLimitMiddleware, DisconnectMiddleware, RequestIdMiddleware
-from app.api.v1 import estimate, generate, models, prepare, usage
+from app.api.v1 import estimate, generate, models, prepare, tasks, usage
 from app.services.registry import Services
 from app.settings import Settings
 
@@ -24,6 +25,7 @@ OpenServices = Callable[[Settings], AbstractAsyncContextManager[Services]]
 
 ROUTERS = (
     generate.router,
+    tasks.router,
     estimate.router,
     prepare.router,
     models.router,
@@ -39,6 +41,7 @@ Errors are problem details (RFC 9457) with a stable `code`. Every answer carries
 
 _TAGS = [
     {"name": "generate", "description": "Prompts, with a picture or without."},
+    {"name": "tasks", "description": "Typed answers for what is often asked of pictures."},
     {"name": "images", "description": "What becomes of a picture on its way to the model."},
     {"name": "models", "description": "What is served."},
     {"name": "operations", "description": "For load balancers and operators."},
@@ -77,6 +80,7 @@ def create_app(settings: Settings, open_services: OpenServices) -> FastAPI:
     security.install(app, rules)
     # The last one added is the outermost.
     app.add_middleware(DisconnectMiddleware)
+    app.add_middleware(AdmissionMiddleware, max_bytes=settings.max_body_bytes)
     app.add_middleware(BodyLimitMiddleware, max_bytes=settings.max_body_bytes)
     app.add_middleware(AccessMiddleware, rules=rules)
     if settings.allowed_origins:

@@ -172,6 +172,22 @@ class Settings(BaseSettings):
         int, Field(gt=0, description="Pixels of one picture as received, read from its header.")
     ] = 100_000_000
 
+    max_bytes_in_flight: Annotated[
+        Bytes,
+        Field(
+            description="Bytes of request bodies and fetched pictures in memory at a time, all "
+            "requests together. JSON takes nearly three times its body's bytes."
+        ),
+    ] = 192 * MIB
+    max_pixels_in_flight: Annotated[
+        int,
+        Field(gt=0, description="Pixels of pictures being prepared at a time, all together."),
+    ] = 200_000_000
+    admission_timeout: Annotated[
+        Seconds,
+        Field(description="Seconds that a request waits for room for its bytes or pixels."),
+    ] = 10
+
     image_workers: Annotated[
         int, Field(gt=0, description="Processes that decode pictures, each up to 1 GiB.")
     ] = 2
@@ -400,7 +416,17 @@ class Settings(BaseSettings):
         if identity.region not in (None, self.region):
             raise ValueError(f"region: is {self.region}, but model_id is in {identity.region}")
         self._check_fallbacks()
+        self._check_room()
         return self
+
+    def _check_room(self) -> None:
+        for room, one in (
+            ("max_bytes_in_flight", "max_body_bytes"),
+            ("max_bytes_in_flight", "max_image_bytes"),
+            ("max_pixels_in_flight", "max_image_pixels"),
+        ):
+            if getattr(self, room) < getattr(self, one):
+                raise ValueError(f"{room}: is less than {one}, so that one request could not go")
 
     def _check_fallbacks(self) -> None:
         for target in self.targets[1:]:

@@ -22,7 +22,9 @@ from app.domain.model import Dialect, ModelIdentity, identify
 from app.domain.ports import ImagePreparer, ImageSource, VisionModel
 from app.operations import open_operations
 from app.services import pricing
+from app.services.admission import AdmittedPreparer, Budget
 from app.services.deadline import Drain
+from app.services.documents.shots import Documents
 from app.services.estimate import EstimateService
 from app.services.generation import GenerationService
 from app.services.idempotency import IdempotentAnswers
@@ -33,6 +35,7 @@ from app.services.pricing import PriceTable
 from app.services.readiness import AllReady
 from app.services.registry import ServedModel, Services, Timing
 from app.services.sources import ImageSources
+from app.services.tasking import TaskService
 from app.services.wrappers.breaking import Breaker, BreakingModel
 from app.services.wrappers.failover import FailoverModel
 from app.services.wrappers.labelled import LabelledModel
@@ -55,32 +58,36 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     _announce(identity, settings)
     session = aioboto3.Session()
     drain = Drain()
+    room = bytes_in_flight(settings)
     async with (
         open_operations(settings) as operations,
         open_model(session, settings) as model,
         PooledPreparer(image_limits(settings), workers=settings.image_workers) as pool,
-        open_sources(session, settings) as sources,
+        open_sources(session, settings, room) as sources,
     ):
         price = pricing.load(settings.prices_file).price(identity)
         counter = tokens.counter()
-        preparer = MeteredPreparer(remembering(pool, settings))
+        preparer = MeteredPreparer(remembering(admitting(pool, settings), settings))
+        generations = GenerationService(
+            identity=identity,
+            model=RationedModel(model, operations.limits, counter, price),
+            sources=sources,
+            preparer=preparer,
+            drain=drain,
+            answers=IdempotentAnswers(),
+            sheets=pool,
+        )
         yield Services(
             model=ServedModel(identity, settings.targets),
-            generations=GenerationService(
-                identity=identity,
-                model=RationedModel(model, operations.limits, counter, price),
-                sources=sources,
-                preparer=preparer,
-                drain=drain,
-                answers=IdempotentAnswers(),
-                sheets=pool,
-            ),
+            generations=generations,
+            tasks=TaskService(generations, Documents(sources, pool, image_limits(settings))),
             preparations=PreparationService(sources, preparer),
             readiness=AllReady((drain, CredentialsCheck(session))),
             timing=timing(settings),
             drain=drain,
             estimates=EstimateService(identity, sources, preparer, counter, price),
             operations=operations,
+            room=room,
         )
 
 
@@ -167,7 +174,7 @@ def _announce(identity: ModelIdentity, settings: Settings) -> None:
 
 @asynccontextmanager
 async def open_sources(
-    session: aioboto3.Session, settings: Settings
+    session: aioboto3.Session, settings: Settings, room: Budget
 ) -> AsyncIterator[ImageSources]:
     """Open what fetches pictures that a request only names."""
     async with AsyncExitStack() as stack:
@@ -175,6 +182,7 @@ async def open_sources(
             settings.max_image_bytes,
             urls=await _urls(stack, settings),
             objects=await _objects(stack, session, settings),
+            room=room,
         )
 
 
@@ -207,6 +215,17 @@ async def _objects(
         timeout=settings.image_source_timeout,
         owner=settings.image_s3_owner,
     )
+
+
+def bytes_in_flight(settings: Settings) -> Budget:
+    """Return the room for bodies and fetched pictures."""
+    return Budget("bytes", settings.max_bytes_in_flight, settings.admission_timeout)
+
+
+def admitting(preparer: ImagePreparer, settings: Settings) -> ImagePreparer:
+    """Bound the pixels that ``preparer`` works on at a time."""
+    pixels = Budget("pixels", settings.max_pixels_in_flight, settings.admission_timeout)
+    return AdmittedPreparer(preparer, image_limits(settings), pixels)
 
 
 def remembering(preparer: ImagePreparer, settings: Settings) -> ImagePreparer:

@@ -28,6 +28,12 @@ def request_id(headers: Headers) -> str:
     return given if _SANE_ID.fullmatch(given) else f"req_{uuid.uuid4().hex}"
 
 
+def declared_length(scope: Scope) -> int:
+    """Return the Content-Length, 0 where there is none."""
+    length = Headers(scope=scope).get("content-length", "0")
+    return int(length) if length.isdecimal() else 0
+
+
 @dataclass(frozen=True, slots=True)
 class RequestIdMiddleware:
     """Gives each request its id and record, and answers what nothing else caught."""
@@ -148,7 +154,7 @@ class BodyLimitMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        if self._declared(scope) > self.max_bytes:
+        if declared_length(scope) > self.max_bytes:
             scope["state"]["problem"] = BodyTooLargeError.code
             refusal = problems.response(self._error(), scope["state"]["request_id"])
             await refusal(scope, receive, send)
@@ -164,10 +170,6 @@ class BodyLimitMiddleware:
             return message
 
         await self.app(scope, receive_within_limit, send)
-
-    def _declared(self, scope: Scope) -> int:
-        length = Headers(scope=scope).get("content-length", "0")
-        return int(length) if length.isdecimal() else 0
 
     def _error(self) -> BodyTooLargeError:
         return BodyTooLargeError(f"the body has more than {self.max_bytes:,} bytes")

@@ -188,6 +188,12 @@ class TooManyImagesError(ImageError):
     code, status, title = "too_many_images", 422, "Too many images"
 
 
+class ImagesMissingError(ImageError):
+    """Fewer pictures than the task needs."""
+
+    code, status, title = "images_missing", 422, "Images missing"
+
+
 class NotAnImageError(ImageError):
     """The bytes are empty, or no picture that can be recognised."""
 
@@ -234,6 +240,18 @@ class ImageOverBudgetError(ImageError):
     """A picture can't be made small enough for the byte budget."""
 
     code, status, title = "image_over_budget", 422, "Image over the byte budget"
+
+
+class DocumentLockedError(ImageError):
+    """A document needs a password to be opened."""
+
+    code, status, title = "document_locked", 422, "Document needs a password"
+
+
+class TooManyPagesError(ImageError):
+    """More pages than one request may ask about."""
+
+    code, status, title = "too_many_pages", 422, "Too many pages"
 
 
 class ImageTimeoutError(ImageError):

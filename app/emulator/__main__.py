@@ -13,6 +13,15 @@ from app.emulator.config import EmulatorConfig, default_guardrails
 from app.emulator.faults import understood
 
 _PREFIX = "EMULATOR_"
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return number
+
+
 # Flag, what it means, and more of `add_argument`. A flag that may be repeated takes its values
 # separated by spaces from the environment.
 _FLAGS: tuple[tuple[str, str, dict[str, Any]], ...] = (
@@ -27,8 +36,8 @@ _FLAGS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("fault", "a fault on every call; see docs/emulator.md", {"action": "append"}),
     ("guardrail", "ID=WORD,WORD: a guardrail that blocks words", {"action": "append"}),
     ("seed", "varies the wording above temperature 0", {"default": 0, "type": int}),
-    ("recorded-requests", "how many are remembered", {"default": 1000, "type": int}),
-    ("workers", "threads that decode and read pictures", {"default": 2, "type": int}),
+    ("recorded-requests", "how many are remembered", {"default": 1000, "type": _positive}),
+    ("workers", "threads that decode and read pictures", {"default": 2, "type": _positive}),
 )
 _SWITCHES = (
     ("allow-bare-model-id", "serve foundation-model ids without a profile", False),

@@ -40,7 +40,15 @@ def answer(ask: Ask, question: Question, perceived: Perception, seed: int) -> st
 def _under_schema(schema: dict[str, Any], seen: Seen) -> str:
     try:
         return orjson.dumps(schema_answer.filled(schema, seen)).decode()
-    except (TypeError, ValueError, AttributeError, KeyError, IndexError, re.error) as error:
+    except (
+        TypeError,
+        ValueError,
+        AttributeError,
+        KeyError,
+        IndexError,
+        RecursionError,
+        re.error,
+    ) as error:
         # It looked like a schema and is none: a bad reference, a pattern that is no pattern.
         return f"{MARK} I can't follow the JSON Schema in the prompt: {error!r}"
 

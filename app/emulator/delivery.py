@@ -1,7 +1,7 @@
 """How an answer leaves: at its pace, and broken where a rehearsal wants it broken."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from app.emulator import eventstream
@@ -17,7 +17,8 @@ _HANDFUL = 7  # Bytes of a slow drip: fewer than any frame's prelude and checksu
 class Frame:
     """One frame of a stream, and what a break needs to know of it."""
 
-    data: bytes
+    make: Callable[[], bytes]
+    """Encodes it; called when it is due, so that the times in it are true."""
     text: bool = False
     """Whether it carries a piece of the answer."""
     final: bool = False
@@ -64,19 +65,20 @@ class Delivery:
         delay = self.plan.delay
         if frame.text:
             await _pause(delay.token_ms if texts else delay.first_ms)
+        data = frame.make()
         if not delay.drip_ms:
-            await self.exchange.part(frame.data)
+            await self.exchange.part(data)
             # Lets other calls on between two frames; nothing above may have waited.
             await asyncio.sleep(0)
             return
-        for start in range(0, len(frame.data), _HANDFUL):
-            await self.exchange.part(frame.data[start : start + _HANDFUL])
+        for start in range(0, len(data), _HANDFUL):
+            await self.exchange.part(data[start : start + _HANDFUL])
             await _pause(delay.drip_ms)
 
     async def _carries_on(self, broken: Break, frame: Frame) -> bool:
         """Break the stream here, and say whether it goes on after."""
         if broken.how == "bad-crc":
-            await self.exchange.part(eventstream.with_wrong_checksum(frame.data))
+            await self.exchange.part(eventstream.with_wrong_checksum(frame.make()))
             return True
         if broken.kind is not None:
             await self.exchange.part(eventstream.exception(AwsError(broken.kind)))

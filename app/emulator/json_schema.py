@@ -52,6 +52,18 @@ def or_null(schema: Schema) -> Schema:
     return {**schema, "type": [*(kind if isinstance(kind, list) else [kind]), "null"]}
 
 
+def alternative(schema: Schema, root: Schema) -> Schema:
+    """Return the first alternative of a schema that is more than null; itself without any."""
+    schema = resolved(schema, root)
+    kind = schema.get("type")
+    if isinstance(kind, list):
+        return {**schema, "type": next((name for name in kind if name != "null"), "null")}
+    options = schema.get("anyOf") or schema.get("oneOf") or ()
+    parts = (resolved(option, root) for option in options)
+    found = next((part for part in parts if part.get("type") != "null"), None)
+    return schema if found is None else alternative(found, root)
+
+
 def implied(schema: Schema) -> str:
     """Return the type of a schema that names none."""
     if "properties" in schema:

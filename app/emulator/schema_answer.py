@@ -153,19 +153,30 @@ def _array(schema: Schema, place: _Place) -> list[Any]:
 
 
 def _items(item: Schema, schema: Schema, place: _Place) -> Iterator[Any]:
-    kinds = item.get("type") or json_schema.implied(item)
+    item = json_schema.alternative(item, place.root)
+    kind = item.get("type") or json_schema.implied(item)
     if _is_box(item, schema, place.name):
-        box = place.seen.box_for(place.name)
-        yield from box or ()
-    elif kinds == "string" and "enum" not in item:
+        for side in place.seen.box_for(place.name) or ():
+            yield json_schema.fitting_number(side, item)
+    elif kind == "string" and "enum" not in item:
         for text in place.seen.texts_for(place.name):
             yield json_schema.fitting_text(text, item)
-    elif kinds == "array":
+    elif kind == "array":
         for row in place.seen.rows_for(place.name):
-            yield [json_schema.fitting_text(cell, item.get("items", {})) for cell in row]
-    elif kinds == "object":
+            yield _row(row, item, place)
+    elif kind == "object":
         for seen in place.seen.each(place.name, list(item.get("properties", {}))):
             yield _value(item, replace(place, seen=seen))
+
+
+def _row(row: list[str], schema: Schema, place: _Place) -> list[Any]:
+    """Return a table's row, empty cells where the schema wants something else than text."""
+    cell = json_schema.alternative(schema.get("items", {}), place.root)
+    if cell.get("type", "string") != "string" or "enum" in cell:
+        return _array(schema, replace(place, name="", seen=place.seen.nothing()))
+    values = [json_schema.fitting_text(text, cell) for text in row]
+    values += [json_schema.fitting_text("", cell)] * (schema.get("minItems", 0) - len(values))
+    return values[: schema.get("maxItems", len(values))]
 
 
 def _is_box(item: Schema, schema: Schema, name: str) -> bool:

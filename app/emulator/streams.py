@@ -1,6 +1,7 @@
 """The frames of the two streaming operations, made one by one."""
 
 from collections.abc import Iterator
+from functools import partial
 
 from app.emulator import converse as converse_body
 from app.emulator import eventstream
@@ -19,32 +20,40 @@ def headers(*, native: bool) -> Headers:
 
 def native(answer: Answer, started: float) -> Iterator[Frame]:
     """Yield the frames of an InvokeModel stream; the last carries text, reason and metrics."""
-    first = None
     last = max(len(answer.pieces) - 1, 0)
-    for index in range(last + 1):
+    times: list[int] = []
+
+    def chunk(index: int) -> bytes:
         body = native_body.chunk(answer, index)
-        first = ms_since(started) if first is None else first
+        times.append(ms_since(started))
         if index == last:
             body["amazon-bedrock-invocationMetrics"] = {
                 "inputTokenCount": answer.prompt_tokens,
                 "outputTokenCount": len(answer.pieces),
-                "invocationLatency": ms_since(started),
-                "firstByteLatency": first,
+                "invocationLatency": times[-1],
+                "firstByteLatency": times[0],
             }
-        yield Frame(eventstream.chunk(body), text=True, final=index == last)
+        return eventstream.chunk(body)
+
+    for index in range(last + 1):
+        yield Frame(partial(chunk, index), text=True, final=index == last)
 
 
 def converse(answer: Answer, started: float) -> Iterator[Frame]:
     """Yield the frames of a Converse stream; usage and metrics come after the stop."""
     for name, payload in converse_body.events(answer):
         yield Frame(
-            eventstream.event(name, payload),
+            partial(eventstream.event, name, payload),
             text=name == "contentBlockDelta",
             final=name == "messageStop",
         )
-    metadata = {
-        "usage": converse_body.usage(answer),
-        "metrics": {"latencyMs": ms_since(started)},
-        **converse_body.trace(answer),
-    }
-    yield Frame(eventstream.event("metadata", metadata))
+
+    def metadata() -> bytes:
+        payload = {
+            "usage": converse_body.usage(answer),
+            "metrics": {"latencyMs": ms_since(started)},
+            **converse_body.trace(answer),
+        }
+        return eventstream.event("metadata", payload)
+
+    yield Frame(metadata)

@@ -141,7 +141,8 @@ class GenerationService:
         return laid_out(turn.text, sheet, len(pictures))
 
     async def _prepare_image(self, image: ImageInput) -> ImageReport:
-        return await self.preparer.prepare(await self.sources.fetch(image))
+        async with self.sources.fetched(image) as received:
+            return await self.preparer.prepare(received)
 
 
 def _now() -> float:

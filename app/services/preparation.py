@@ -17,4 +17,5 @@ class PreparationService:
 
     async def prepare(self, image: ImageInput) -> ImageReport:
         """Return what would be sent and what was done to get it, or raise an ImageError."""
-        return await self.preparer.prepare(await self.sources.fetch(image))
+        async with self.sources.fetched(image) as received:
+            return await self.preparer.prepare(received)

@@ -8,10 +8,12 @@ from app.domain.generation import Target
 from app.domain.model import ModelIdentity
 from app.domain.ports import Authenticator, Readiness
 from app.services.access.limits import Limits
+from app.services.admission import Budget
 from app.services.deadline import Drain
 from app.services.estimate import EstimateService
 from app.services.generation import GenerationService
 from app.services.preparation import PreparationService
+from app.services.tasking import TaskService
 from app.services.usage import UsageLedger
 from app.telemetry import Sink
 from app.telemetry.metrics import Metrics
@@ -56,8 +58,11 @@ class Services:
     model: ServedModel
     generations: GenerationService
     preparations: PreparationService
+    tasks: TaskService
     readiness: Readiness
     timing: Timing
     estimates: EstimateService
     operations: Operations
     drain: Drain
+    room: Budget
+    """Bytes of bodies and fetched pictures in flight."""

@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import pybase64
@@ -10,6 +12,7 @@ from app.domain.errors import ImageTooLargeError, InvalidBase64Error
 from app.domain.generation import ImageInput
 from app.domain.image import Base64Image, ReceivedImage, S3Image, UrlImage
 from app.domain.ports import ImageSource
+from app.services.admission import Budget
 from app.services.images.naming import named
 
 _DATA_URI = re.compile(r"data:(?P<type>[^;,]*)(?P<parameters>[^,]*),", re.IGNORECASE)
@@ -26,6 +29,21 @@ class ImageSources:
     """Of one picture."""
     urls: ImageSource[UrlImage]
     objects: ImageSource[S3Image]
+    room: Budget
+    """Bytes in flight, shared with the bodies of requests."""
+
+    @asynccontextmanager
+    async def fetched(self, image: ImageInput) -> AsyncIterator[ReceivedImage]:
+        """Yield the picture, holding room for its bytes where the request did not bring them.
+
+        Raises what `fetch` raises, and OverloadedError.
+        """
+        remote = isinstance(image, UrlImage | S3Image)
+        # As large as it may be, until its size is known.
+        async with self.room.reserve(self.max_bytes if remote else 0) as held:
+            received = await self.fetch(image)
+            held.shrink_to(len(received.data))
+            yield received
 
     async def fetch(self, image: ImageInput) -> ReceivedImage:
         """Return the picture's bytes, or raise InvalidBase64Error or an ImageError."""

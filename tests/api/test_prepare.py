@@ -8,7 +8,7 @@ import pytest
 from app.services.sources import ImageSources
 from tests.api.test_refusals import problem, small
 from tests.support.app import Rig
-from tests.support.fakes import FakeImageSource
+from tests.support.fakes import FakeImageSource, plenty
 from tests.support.pictures import ASTRONAUT, DATA, ROCKET, b64
 
 PATH = "/v1/images/prepare"
@@ -78,7 +78,9 @@ def test_a_file_is_reported_like_the_same_picture_in_json(client):
 
 def test_a_picture_that_is_only_named_is_fetched():
     known = FakeImageSource({"https://x.example/a": ASTRONAUT})
-    with Rig(sources=ImageSources(2**20, urls=known, objects=known)).client() as client:
+    with Rig(
+        sources=ImageSources(2**20, urls=known, objects=known, room=plenty())
+    ).client() as client:
         answer = client.post(PATH, json={"image": {"url": "https://x.example/a"}})
 
     assert answer.json()["received"]["bytes"] == len(ASTRONAUT)

@@ -6,7 +6,7 @@ from app.services.sources import ImageSources
 from app.settings import Settings
 from tests.api.test_refusals import problem
 from tests.support.app import Rig
-from tests.support.fakes import FakeImageSource, FakeVisionModel
+from tests.support.fakes import FakeImageSource, FakeVisionModel, plenty
 from tests.support.pictures import ASTRONAUT
 from tests.support.s3 import REGION, make_bucket, s3_client
 
@@ -35,7 +35,9 @@ def test_a_source_that_is_off_is_refused_with_the_setting_that_switches_it_on(
 def test_a_picture_that_is_only_named_is_answered_like_one_that_was_sent(image):
     known = FakeImageSource({URL: ASTRONAUT, "a/b c.png": ASTRONAUT})
     model = FakeVisionModel()
-    with Rig(model, sources=ImageSources(2**20, urls=known, objects=known)).client() as client:
+    with Rig(
+        model, sources=ImageSources(2**20, urls=known, objects=known, room=plenty())
+    ).client() as client:
         answer = client.post("/v1/generate", json={"prompt": "Who?", "images": [image]})
 
     assert answer.status_code == 200

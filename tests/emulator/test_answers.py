@@ -7,6 +7,11 @@ import pytest
 from PIL import Image
 
 from app.emulator.config import EmulatorConfig
+from app.emulator.conversation import Ask, Picture, Sampling
+from app.emulator.mind import Mind, Remembered
+from app.emulator.picture import checked
+from app.emulator.sight import Sight, look
+from app.emulator.vocabulary import EstimatedVocabulary
 from tests.emulator.asking import MODEL, body, encoded, invoked, messages, plain, sample, small
 from tests.emulator.serving import serving
 
@@ -172,3 +177,29 @@ def test_a_fixed_answer_is_given_to_all_without_decoding_a_picture() -> None:
 
 def test_a_long_body_is_answered_like_a_short_one(runtime: Any) -> None:
     assert runtime.invoke_model(modelId=MODEL, body=body("word " * 20_000))["body"].read()
+
+
+async def test_a_picture_seen_twice_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[str] = []
+
+    def counted(picture: Picture) -> Sight:
+        decoded.append(picture.sha256)
+        return look(picture)
+
+    monkeypatch.setattr("app.emulator.mind.look", counted)
+    thinking = Mind(EmulatorConfig(read_words=False), EstimatedVocabulary())
+    pictures = [checked(plain(colour=colour), "images.0") for colour in ("red", "blue", "red")]
+    try:
+        for picture in pictures:
+            await thinking.text(Ask("", (), Sampling(), (picture,)))
+    finally:
+        thinking.close()
+    assert decoded == [picture.sha256 for picture in pictures[:2]]
+
+
+def test_only_the_latest_results_are_remembered() -> None:
+    memory = Remembered(size=2)
+    for key in "abc":
+        memory.put(key, key)
+        memory.get("a")
+    assert [memory.get(key) for key in "abc"] == ["a", None, "c"]

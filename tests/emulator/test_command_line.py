@@ -76,6 +76,7 @@ def test_a_flag_wins_over_its_variable() -> None:
         ("--access-key", "AKID"),
         ("--auth", "maybe"),
         ("--port", "many"),
+        ("--workers", "0"),
     ],
 )
 def test_a_wrong_flag_stops_the_start_and_is_named(

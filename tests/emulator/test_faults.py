@@ -1,6 +1,7 @@
 """Every fault, chosen by model id or by the admin endpoint, as AWS's clients see it."""
 
 import json
+import logging
 import time
 from contextlib import closing
 from typing import Any, cast
@@ -217,12 +218,18 @@ def test_a_wrong_checksum_is_noticed_by_botocore(runtime: Any) -> None:
 
 @pytest.mark.parametrize(("name", "arguments"), OPERATIONS)
 def test_a_dropped_socket_gives_no_reply_at_all(
-    emulator: Served, runtime: Any, name: str, arguments: dict[str, Any]
+    emulator: Served,
+    runtime: Any,
+    name: str,
+    arguments: dict[str, Any],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     model_id = imported()
     with pytest.raises(ConnectionClosedError):
         getattr(runtime, name)(modelId=f"{model_id}.drop", **arguments)
     assert emulator.until(model_id, "hung_up")["hung_up"] == 1
+    # The server knows that the connection is gone, and does not complain of a missing reply.
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
 def test_a_socket_dropped_in_a_stream_breaks_it(runtime: Any) -> None:
@@ -281,6 +288,14 @@ def test_tokens_come_at_the_pace_that_was_asked_for(runtime: Any) -> None:
     # Lower bounds only: a busy machine may be slower, never faster.
     assert time.monotonic() - started >= 0.15 + 4 * 0.03
     assert metadata["metrics"]["latencyMs"] >= 150 + 4 * 30
+
+
+def test_a_streams_metrics_tell_its_pace(runtime: Any) -> None:
+    model_id = f"{imported()}.first-token-120ms.token-20ms"
+    last = chunks(runtime, model_id, max_gen_len=5)[-1]
+    metrics = last["amazon-bedrock-invocationMetrics"]
+    assert metrics["firstByteLatency"] >= 120
+    assert metrics["invocationLatency"] >= metrics["firstByteLatency"] + 4 * 20
 
 
 def test_a_whole_answer_takes_the_time_of_its_tokens(runtime: Any) -> None:

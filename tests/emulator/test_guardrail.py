@@ -129,6 +129,7 @@ def test_converse_says_that_a_guardrail_intervened(runtime: Any) -> None:
     assert reply["output"]["message"]["content"] == [{"text": BLOCKED}]
     trace = reply["trace"]["guardrail"]
     assert trace["inputAssessment"]["emulator"]["wordPolicy"]["customWords"]
+    assert trace["outputAssessments"] == {}  # the model was not asked
     free = runtime.converse(modelId=MODEL, messages=messages("Hi"), guardrailConfig=config)
     assert free["stopReason"] == "end_turn"
     assert free["trace"]["guardrail"]["outputAssessments"]["emulator"]

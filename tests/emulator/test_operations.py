@@ -8,7 +8,7 @@ import botocore.session
 import pytest
 from botocore.config import Config
 
-from tests.emulator.asking import MODEL, body, chunks, imported, messages, plain, sample
+from tests.emulator.asking import BARE, MODEL, body, chunks, imported, messages, plain, sample
 from tests.emulator.serving import KEYS, OPENED, Served
 from tests.emulator.shapes import violations
 
@@ -161,6 +161,28 @@ def test_every_name_of_a_model_is_served(runtime: Any, model_id: str) -> None:
     reply = runtime.invoke_model(modelId=model_id, body=body())
     assert json.loads(reply["body"].read())["stop_reason"] == "stop"
     assert runtime.converse(modelId=model_id, messages=messages())["stopReason"] == "end_turn"
+
+
+async def test_aioboto3_gets_the_control_plane_and_guardrails(emulator: Served) -> None:
+    session = aioboto3.Session(region_name="us-east-1", **KEYS)
+    async with session.client("bedrock", endpoint_url=emulator.url) as control:
+        listed = await control.list_foundation_models()
+        model = await control.get_foundation_model(modelIdentifier=BARE)
+        profiles = await control.list_inference_profiles()
+        profile = await control.get_inference_profile(inferenceProfileIdentifier=MODEL)
+    async with session.client("bedrock-runtime", endpoint_url=emulator.url) as client:
+        judged = await client.apply_guardrail(
+            guardrailIdentifier="emulator",
+            guardrailVersion="DRAFT",
+            source="OUTPUT",
+            content=[{"text": {"text": "blockme"}}],
+        )
+    assert model["modelDetails"] in listed["modelSummaries"]
+    assert (
+        profile["inferenceProfileArn"]
+        == (profiles["inferenceProfileSummaries"][0]["inferenceProfileArn"])
+    )
+    assert judged["action"] == "GUARDRAIL_INTERVENED"
 
 
 async def test_aioboto3_gets_all_four_operations(emulator: Served) -> None:

@@ -13,7 +13,7 @@ from app.emulator.ocr import NoReader, RapidReader, reader
 from tests.emulator.asking import MODEL, encoded, invoked, messages, written
 from tests.emulator.serving import serving
 
-# One worker loads the engine: it takes half a gigabyte.
+# One worker loads the engine: it takes a quarter of a gigabyte.
 pytestmark = pytest.mark.xdist_group("ocr")
 
 LINES = ("ACME STORE", "Date: 2026-11-20", "Coffee 3.50", "Croissant 2.80", "Total: 42.10")

@@ -18,7 +18,9 @@ from app.domain.ports import Readiness, VisionModel
 from app.main import create_app
 from app.operations import open_operations
 from app.services import pricing
+from app.services.admission import Budget
 from app.services.deadline import Drain
+from app.services.documents.shots import Documents
 from app.services.estimate import EstimateService
 from app.services.generation import GenerationService
 from app.services.idempotency import IdempotentAnswers
@@ -26,10 +28,11 @@ from app.services.preparation import PreparationService
 from app.services.readiness import AllReady
 from app.services.registry import Operations, ServedModel, Services
 from app.services.sources import ImageSources
+from app.services.tasking import TaskService
 from app.services.wrappers.metered import MeteredPreparer, MeteredVisionModel
 from app.services.wrappers.rationed import RationedModel
 from app.settings import Settings
-from app.wiring import image_limits, open_model, open_sources, timing
+from app.wiring import bytes_in_flight, image_limits, open_model, open_sources, timing
 from tests.support.fakes import FakeReadiness, FakeVisionModel, InlinePreparer
 from tests.support.server import serving
 
@@ -48,15 +51,19 @@ class Rig:
     sources: ImageSources | None = None
     """Instead of those that the settings give."""
 
+    room: Budget = field(init=False)
+    """Bytes in flight, of the application opened last."""
+
     def app(self) -> Any:
         return create_app(self.settings, self._open)
 
     @asynccontextmanager
     async def _open(self, settings: Settings) -> AsyncIterator[Services]:
         session = aioboto3.Session()
+        self.room = bytes_in_flight(settings)
         async with (
             open_operations(settings) as operations,
-            open_sources(session, settings) as sources,
+            open_sources(session, settings, self.room) as sources,
             self._metered(settings) if self.model else open_model(session, settings) as model,
         ):
             operations = replace(operations, **self.more)
@@ -72,21 +79,25 @@ class Rig:
         self, settings: Settings, sources: ImageSources, model: VisionModel, operations: Operations
     ) -> Services:
         drain, identity, counter = Drain(), settings.identity, tokens.counter()
-        inline = InlinePreparer(image_limits(settings))
+        limits = image_limits(settings)
+        inline = InlinePreparer(limits)
         preparer = MeteredPreparer(inline)
         price = pricing.load(settings.prices_file).price(identity)
         rationed = RationedModel(model, operations.limits, counter, price)
+        generations = GenerationService(
+            identity, rationed, sources, preparer, drain, IdempotentAnswers(), inline
+        )
         return Services(
             model=ServedModel(identity, settings.targets),
-            generations=GenerationService(
-                identity, rationed, sources, preparer, drain, IdempotentAnswers(), inline
-            ),
+            generations=generations,
+            tasks=TaskService(generations, Documents(sources, inline, limits)),
             preparations=PreparationService(sources, preparer),
             readiness=AllReady((drain, self.readiness)),
             timing=timing(settings),
             drain=drain,
             estimates=EstimateService(identity, sources, preparer, counter, price),
             operations=operations,
+            room=self.room,
         )
 
     @contextmanager

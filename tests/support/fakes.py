@@ -2,9 +2,10 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from app.domain.errors import ImageSourceNotFoundError, ImageTooLargeError, ServiceError
 from app.domain.generation import (
@@ -24,9 +25,12 @@ from app.domain.image import (
     S3Image,
     UrlImage,
 )
+from app.services.admission import Budget
 from app.services.images.naming import named
 from app.services.images.prepare import prepare
 from app.services.images.sheet import ContactSheet, contact_sheet
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -74,8 +78,17 @@ class InlinePreparer:
         with named(image):
             return await asyncio.to_thread(prepare, image, self.limits)
 
+    async def work(self, function: Callable[..., T], *arguments: object) -> T:
+        # Not in threads: PDFium is not made for several at a time.
+        return function(*arguments)
+
     async def contact_sheet(self, pictures: Sequence[PreparedImage]) -> ContactSheet:
         return await asyncio.to_thread(contact_sheet, pictures, self.limits)
+
+
+def plenty() -> Budget:
+    """Return room that is never short."""
+    return Budget("bytes", 2**40, 1)
 
 
 @dataclass

@@ -30,6 +30,12 @@ def test_the_environment_wins_over_the_env_file(monkeypatch):
     assert settings.dialect is Dialect.CONVERSE
 
 
+def test_names_are_read_from_a_list_with_commas(monkeypatch):
+    monkeypatch.setenv(f"{PREFIX}IMAGE_URL_HOSTS", "a.example, *.b.example:8443")
+
+    assert load().image_url_hosts == ("a.example", "*.b.example:8443")
+
+
 def test_settings_are_frozen():
     with pytest.raises(ValidationError, match="frozen"):
         load().__setattr__("port", 1)
@@ -46,6 +52,10 @@ def test_settings_are_frozen():
         ("READ_TIMEOUT", "0", "greater than 0"),
         ("MODEL_ID", "gpt-4", "inference-profile id"),
         ("BASE_MODEL", "gpt-4", "llama3-2-11b"),
+        ("IMAGE_URL_HOSTS", "a.example,,b.example", "at least 1 character"),
+        ("IMAGE_S3_OWNER", "1234", "match"),
+        ("MAX_BYTES_IN_FLIGHT", "1000", "less than max_body_bytes"),
+        ("MAX_PIXELS_IN_FLIGHT", "1000", "less than max_image_pixels"),
         ("POTR", "1", "no such setting"),
     ],
 )

@@ -52,6 +52,7 @@ PREPARED_RESPONSE: dict[int | str, dict[str, Any]] = {
         errors.UnknownFieldError,
         *IMAGE_ERRORS,
         errors.InternalError,
+        errors.OverloadedError,
     ),
     openapi_extra={"requestBody": REQUEST_BODY},
 )

@@ -81,14 +81,18 @@ class PooledPreparer:
             # In a thread for the digest and the inflating of large pictures that fit.
             inspection, report = await asyncio.to_thread(_look, image, self._limits)
             if report is None:
-                report = await self._work(self._run, image, inspection, self._limits)
+                report = await self.work(self._run, image, inspection, self._limits)
             return report
 
     async def contact_sheet(self, pictures: Sequence[PreparedImage]) -> ContactSheet:
         """Lay prepared pictures out on one sheet, in a worker: it has to decode them again."""
-        return await self._work(contact_sheet, tuple(pictures), self._limits)
+        return await self.work(contact_sheet, tuple(pictures), self._limits)
 
-    async def _work(self, function: Callable[..., T], *arguments: object) -> T:
+    async def work(self, function: Callable[..., T], *arguments: object) -> T:
+        """Return what ``function``, a module's own, makes of ``arguments`` in a worker.
+
+        Raises what it raises, and an ImageError where the worker dies or takes too long.
+        """
         async with self._turn:
             try:
                 return await self._ask(function, arguments)

@@ -7,14 +7,14 @@ import pytest
 from app.domain.errors import ImageTooLargeError, InvalidBase64Error
 from app.domain.image import Base64Image, ReceivedImage
 from app.services.sources import ImageSources, decode
-from tests.support.fakes import FakeImageSource
+from tests.support.fakes import FakeImageSource, plenty
 
 DATA = bytes(range(256)) * 3
 TEXT = base64.b64encode(DATA).decode()
 
 
 def sources(max_bytes: int) -> ImageSources:
-    return ImageSources(max_bytes, urls=FakeImageSource(), objects=FakeImageSource())
+    return ImageSources(max_bytes, urls=FakeImageSource(), objects=FakeImageSource(), room=plenty())
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,13 @@
+import importlib
+import pkgutil
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from app.domain.errors import ImageError, catalogue
+from app.domain.errors import ImageError
 from app.domain.image import ImageLimits, ImageReport
+from app.services import images
 from app.services.images.caveats import CODES
 
 DOCUMENT = Path(__file__).parents[4] / "docs" / "images.md"
@@ -31,8 +34,25 @@ def test_every_warning_has_its_row_in_the_document(code):
     assert rows(code) >= 1
 
 
-@pytest.mark.parametrize(
-    "code", [error.code for error in catalogue() if issubclass(error, ImageError)]
-)
+def raised() -> list[str]:
+    """The codes of the errors that the package's modules know."""
+    modules = [
+        importlib.import_module(found.name)
+        for found in pkgutil.walk_packages(images.__path__, f"{images.__name__}.")
+    ]
+    errors = {
+        value
+        for module in modules
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, ImageError)
+    }
+    return sorted(error.code for error in errors - {ImageError})
+
+
+@pytest.mark.parametrize("code", raised())
 def test_every_refusal_of_a_picture_has_its_row_in_the_document(code):
     assert rows(code) >= 1
+
+
+def test_the_refusals_are_found_in_the_modules():
+    assert {"image_damaged", "image_decoder_failed", "too_many_images"} <= set(raised())

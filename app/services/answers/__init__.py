@@ -1,0 +1,1 @@
+"""Typed answers from a model that has no JSON mode."""

@@ -1,0 +1,79 @@
+"""Finding the JSON in what a model wrote around it."""
+
+import re
+from collections.abc import Iterator
+from json import JSONDecodeError, JSONDecoder
+
+import json_repair
+
+LONGEST = 65_536
+"""Characters looked at; 2,048 tokens never come near."""
+STARTS = 6
+"""Opening braces from which a repair is tried: prose may hold a few before the object."""
+
+_FENCE = re.compile(r"```(?:json|JSON)?[ \t]*\n?(?P<body>.*?)(?:```|\Z)", re.DOTALL)
+_decoder = JSONDecoder()
+
+
+def objects(text: str) -> Iterator[dict[str, object]]:
+    """Yield the JSON objects that ``text`` may mean, the likeliest first.
+
+    Found in fences, then in the whole text; strictly read, then repaired (trailing commas, single
+    quotes, an end cut off). Several may come of one text: whoever asks takes the first that is
+    valid, because an object may be complete and still be a part of one that was cut off.
+    """
+    text = text[:LONGEST]
+    fenced = [match["body"] for match in _FENCE.finditer(text)]
+    for part in (*fenced, text):
+        yield from _strict(part)
+    for part in (*fenced, text):
+        yield from _repaired(part)
+
+
+def _strict(text: str) -> Iterator[dict[str, object]]:
+    """Yield the outermost objects that are JSON as they stand."""
+    start = text.find("{")
+    while start >= 0:
+        try:
+            found, end = _decoder.raw_decode(text, start)
+        except (JSONDecodeError, RecursionError):
+            # What follows may be a part of this broken one: the repair goes first.
+            return
+        if isinstance(found, dict):
+            yield found
+        start = text.find("{", end)
+
+
+def _repaired(text: str) -> Iterator[dict[str, object]]:
+    start = text.find("{")
+    for _ in range(STARTS):
+        if start < 0:
+            return
+        for end in _ends(text, start):
+            yield from _mended(text[start:end])
+        start = text.find("{", start + 1)
+
+
+def _ends(text: str, start: int) -> Iterator[int]:
+    """Yield where to take the text to end: at its last complete object, as it is, or earlier.
+
+    The last entry of a list may be cut off in the middle of a word and look complete once it is
+    repaired, so what ends before it goes first.
+    """
+    brace, comma = text.rfind("}", start) + 1, text.rfind(",", start)
+    if start < brace < len(text):
+        yield brace
+    yield len(text)
+    if start < comma:
+        yield comma
+
+
+def _mended(text: str) -> Iterator[dict[str, object]]:
+    try:
+        found = json_repair.loads(text, skip_json_loads=True)
+    except (ValueError, RecursionError):
+        return
+    # The library returns a list where it takes the text for several values.
+    for value in found if isinstance(found, list) else [found]:
+        if isinstance(value, dict) and value:
+            yield value

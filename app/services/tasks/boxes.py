@@ -1,0 +1,78 @@
+"""Boxes as the model writes them and as a result gives them."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, Field
+
+from app.services.geometry import Box, Size, View
+from app.services.images import overlay
+
+Overlay = Annotated[
+    Literal["none", "svg", "png"],
+    Field(
+        description="A transparent layer with the boxes drawn on it, to lay over the original: "
+        "`svg` as text, `png` as a data URI."
+    ),
+]
+
+
+def _sided(sides: list[float]) -> list[float]:
+    left, top, right, bottom = sides
+    if left >= right or top >= bottom:
+        raise ValueError("a box is [left, top, right, bottom] with left < right and top < bottom")
+    return sides
+
+
+ModelBox = Annotated[
+    list[Annotated[float, Field(ge=0, le=1)]],
+    Field(min_length=4, max_length=4, description="[left, top, right, bottom], each 0 to 1"),
+    AfterValidator(_sided),
+]
+"""As asked of the model. Percentages and pixels are refused: which one was meant is a guess."""
+
+
+class PixelBox(BaseModel):
+    """Whole pixels of the original as a viewer shows it."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+
+class BoxOut(BaseModel):
+    """A place on the original picture as a viewer shows it, EXIF orientation applied."""
+
+    left: Annotated[float, Field(ge=0, le=1, description="Share of the width, 0 to 1.")]
+    top: Annotated[float, Field(ge=0, le=1, description="Share of the height, 0 to 1.")]
+    right: Annotated[float, Field(ge=0, le=1, description="Share of the width, 0 to 1.")]
+    bottom: Annotated[float, Field(ge=0, le=1, description="Share of the height, 0 to 1.")]
+    pixels: PixelBox
+
+
+def placed(box: list[float], view: View) -> BoxOut:
+    """Return where a box on what was shown is on the original."""
+    there = view.to_original(Box(*box))
+    left, top, right, bottom = there.pixels(view.original)
+    return BoxOut(
+        left=there.left,
+        top=there.top,
+        right=there.right,
+        bottom=there.bottom,
+        pixels=PixelBox(left=left, top=top, right=right, bottom=bottom),
+    )
+
+
+def drawn(kind: Overlay, places: list[tuple[str, BoxOut]], size: Size) -> str | None:
+    """Return the layer, None where none is wanted."""
+    marks = [
+        overlay.Marked(label, Box(box.left, box.top, box.right, box.bottom))
+        for label, box in places
+    ]
+    match kind:
+        case "svg":
+            return overlay.svg(marks, size)
+        case "png":
+            return overlay.png(marks, size)
+        case _:
+            return None

@@ -1,0 +1,89 @@
+"""Caption: what a picture shows, in the words a use needs."""
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field
+
+from app.domain.generation import Sampling
+from app.services.answers.form import Model
+from app.services.answers.lenient import Listed, Text
+from app.services.tasks.prompt import prompt, with_schema
+from app.services.tasks.spec import Example, Finding, Parameters, Question, Result, Task, only
+
+MAX_ALT = 125
+"""Characters; screen readers commonly break longer ones up."""
+
+Style = Literal["short", "detailed", "alt_text", "social", "product", "property_listing"]
+STYLES: dict[Style, str] = {
+    "short": "a caption of one short sentence.",
+    "detailed": "a caption of three to five sentences: subject, setting, colours, details.",
+    "alt_text": "a text for people who can not see it: what matters, no opening like image of.",
+    "social": "a lively caption of one or two sentences for a social network.",
+    "product": "a product description of two or three sentences: kind, material, colour, state.",
+    "property_listing": "a property listing of two to four sentences: rooms, light, features.",
+}
+
+
+class CaptionParameters(Parameters):
+    """What the caption is for."""
+
+    style: Annotated[Style, Field(description="What the caption is for.")] = "short"
+
+
+class CaptionAnswer(BaseModel):
+    """Asked of the model."""
+
+    caption: Annotated[Text, Field(min_length=1)]
+    alt: Annotated[
+        Text,
+        Field(min_length=1, max_length=MAX_ALT, description="at most 125 characters, one phrase"),
+    ]
+    tags: Annotated[
+        Listed[Text], Field(max_length=20, description="three to eight single words, lower case")
+    ]
+
+
+class CaptionResult(Result):
+    """A description of the picture."""
+
+    caption: Annotated[str, Field(description="In the style asked for.")]
+    alt_text: Annotated[
+        str,
+        Field(max_length=MAX_ALT, description="For an `alt` attribute; at most 125 characters."),
+    ]
+    tags: Annotated[list[str], Field(description="Keywords, each once.")]
+
+
+def questions(parameters: CaptionParameters, _: int) -> Sequence[Question[CaptionAnswer]]:
+    """Ask once."""
+    form = Model(CaptionAnswer)
+    text = prompt("caption").filled(style=STYLES[parameters.style])
+    return (Question(with_schema(text, form.schema), form),)
+
+
+def conclude(_: CaptionParameters, findings: Sequence[Finding[CaptionAnswer]]) -> CaptionResult:
+    """Return the answer, each tag once."""
+    answer = only(findings)
+    tags = dict.fromkeys(tag.strip().lower() for tag in answer.tags if tag.strip())
+    return CaptionResult(caption=answer.caption, alt_text=answer.alt, tags=list(tags))
+
+
+CAPTION = Task(
+    name="caption",
+    summary="Describe a picture",
+    description="A caption in a chosen style, an alternative text for screen readers, and tags.",
+    parameters=CaptionParameters,
+    result=CaptionResult,
+    questions=questions,
+    conclude=conclude,
+    sampling=Sampling(temperature=0.4, max_gen_len=512),
+    example=Example(
+        parameters={"style": "alt_text"},
+        result={
+            "caption": "A tabby cat looks past the camera.",
+            "alt_text": "Tabby cat with green eyes, close up",
+            "tags": ["cat", "tabby", "pet"],
+        },
+    ),
+)

@@ -1,0 +1,153 @@
+"""Compare: what pictures share and where they differ."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from app.services.answers.fence import fenced
+from app.services.answers.form import Model
+from app.services.answers.lenient import Listed, Text
+from app.services.tasks.prompt import prompt, with_schema
+from app.services.tasks.spec import (
+    Example,
+    Finding,
+    Images,
+    Parameters,
+    Question,
+    Result,
+    Task,
+    UnansweredError,
+)
+
+MAX_IMAGES = 8
+
+
+class CompareParameters(Parameters):
+    """What to look at."""
+
+    focus: Annotated[
+        str | None, Field(max_length=500, description="What the comparison is about.")
+    ] = None
+
+
+class Description(BaseModel):
+    """Asked of the model, of every picture."""
+
+    description: Annotated[Text, Field(min_length=1, description="three to six sentences")]
+    text: Annotated[Text, Field(description="all words in the picture, empty if none")]
+
+
+class Comparison(BaseModel):
+    """Asked of the model once, about the descriptions."""
+
+    differences: Annotated[Listed[Text], Field(max_length=20)]
+    similarities: Annotated[Listed[Text], Field(max_length=20)]
+
+
+class PictureOut(BaseModel):
+    """One of the pictures."""
+
+    index: Annotated[int, Field(description="Among the images, from 0.")]
+    description: str
+    words_only_here: Annotated[
+        list[str], Field(description="Lines of text read in this picture and in no other.")
+    ]
+
+
+class CompareResult(Result):
+    """The comparison."""
+
+    differences: list[str]
+    similarities: list[str]
+    images: list[PictureOut]
+
+
+Answer = Description | Comparison
+
+
+def questions(parameters: CompareParameters, shots: int) -> Sequence[Question[Answer]]:
+    """Ask for a description of every picture: the model takes only one at a time."""
+    form: Model[Answer] = Model(Description)
+    text = with_schema(prompt("compare").filled(focus=_focus(parameters)), form.schema)
+    return [Question(text, form, shot) for shot in range(shots)]
+
+
+def follow_up(
+    parameters: CompareParameters, findings: Sequence[Finding[Answer]]
+) -> Question[Answer] | None:
+    """Ask for the comparison of the descriptions, None where one of them is missing."""
+    described = [f.answer for f in findings if isinstance(f.answer, Description)]
+    if len(described) < len(findings):
+        return None
+    form: Model[Answer] = Model(Comparison)
+    text = prompt("compare-texts").filled(
+        count=str(len(described)),
+        focus=_focus(parameters),
+        descriptions="\n".join(
+            fenced(f"picture{number}", f"{found.description}\nWords: {found.text}")
+            for number, found in enumerate(described, 1)
+        ),
+    )
+    return Question(with_schema(text, form.schema), form, None)
+
+
+def _focus(parameters: CompareParameters) -> str:
+    return f" Look above all at: {fenced('focus', parameters.focus)}" if parameters.focus else ""
+
+
+def conclude(_: CompareParameters, findings: Sequence[Finding[Answer]]) -> CompareResult:
+    """Return the comparison."""
+    faults = tuple(finding.fault for finding in findings if finding.fault)
+    described = [f.answer for f in findings if isinstance(f.answer, Description)]
+    compared = findings[-1].answer
+    if faults or not isinstance(compared, Comparison):
+        raise UnansweredError(faults or ("there is no comparison",))
+    return CompareResult(
+        differences=compared.differences,
+        similarities=compared.similarities,
+        images=[
+            PictureOut(
+                index=index, description=found.description, words_only_here=_own(index, described)
+            )
+            for index, found in enumerate(described)
+        ],
+    )
+
+
+def _own(index: int, described: Sequence[Description]) -> list[str]:
+    elsewhere = {
+        line for i, other in enumerate(described) if i != index for line in _folded(other.text)
+    }
+    return [text for line, text in _folded(described[index].text).items() if line not in elsewhere]
+
+
+def _folded(text: str) -> dict[str, str]:
+    lines = (" ".join(line.split()) for line in text.splitlines())
+    return {line.casefold(): line for line in lines if line}
+
+
+COMPARE = Task(
+    name="compare",
+    summary="Compare pictures",
+    description=f"Differences and similarities of 2 to {MAX_IMAGES} images. The model takes one "
+    "picture at a time: each is described, then the descriptions are compared. Very small "
+    "differences can be missed.",
+    parameters=CompareParameters,
+    result=CompareResult,
+    questions=questions,
+    conclude=conclude,
+    follow_up=follow_up,
+    images=Images(least=2, most=MAX_IMAGES),
+    example=Example(
+        parameters={"focus": "the animal"},
+        result={
+            "differences": [],
+            "similarities": ["Both show the same cat."],
+            "images": [
+                {"index": 0, "description": "A tabby cat.", "words_only_here": []},
+                {"index": 1, "description": "A tabby cat.", "words_only_here": []},
+            ],
+        },
+    ),
+)

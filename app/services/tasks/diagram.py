@@ -1,0 +1,160 @@
+"""Diagram: nodes and edges, and Mermaid text to draw it again."""
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from app.domain.generation import Sampling
+from app.services.answers.fence import fenced
+from app.services.answers.form import Model
+from app.services.answers.lenient import Listed, Nullable, Text, Word
+from app.services.tasks.prompt import prompt, with_schema
+from app.services.tasks.spec import Example, Finding, Parameters, Question, Result, Task, only
+
+MAX_NODES = 100
+MAX_EDGES = 200
+
+Kind = Literal[
+    "flowchart", "sequence", "class", "entity_relationship", "network", "architecture",
+    "organisation", "tree", "mind_map", "timeline", "other",
+]  # fmt: skip
+
+
+class DiagramParameters(Parameters):
+    """What to find out beside the structure."""
+
+    question: Annotated[
+        str | None, Field(max_length=2000, description="Answered by `explanation`, if given.")
+    ] = None
+
+
+class Node(BaseModel):
+    """A box or symbol."""
+
+    name: Annotated[Text, Field(min_length=1, max_length=200, description="the words in it")]
+
+
+class Edge(BaseModel):
+    """A line or arrow."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    source: Annotated[Text, Field(alias="from", description="name of a node")]
+    target: Annotated[Text, Field(alias="to", description="name of a node")]
+    words: Annotated[Nullable[Text], Field(description="written beside the line")] = None
+
+
+class DiagramAnswer(BaseModel):
+    """Asked of the model."""
+
+    kind: Word[Kind]
+    nodes: Annotated[Listed[Node], Field(max_length=MAX_NODES)]
+    edges: Annotated[Listed[Edge], Field(max_length=MAX_EDGES)]
+    explanation: Annotated[Text, Field(min_length=1, description="one to three sentences")]
+
+    @model_validator(mode="after")
+    def _edges_end_at_nodes(self) -> Self:
+        known = {node.name for node in self.nodes}
+        if len(known) < len(self.nodes):
+            raise ValueError("two nodes have one name; add a number to it")
+        loose = {end for edge in self.edges for end in (edge.source, edge.target)} - known
+        if loose:
+            raise ValueError(f"edges name nodes that are not there: {', '.join(sorted(loose))}")
+        return self
+
+
+class NodeOut(BaseModel):
+    """A box or symbol."""
+
+    id: str
+    label: str
+
+
+class EdgeOut(BaseModel):
+    """A line or arrow between two nodes."""
+
+    source: str
+    target: str
+    label: str | None
+
+
+class DiagramResult(Result):
+    """A diagram's structure."""
+
+    kind: Kind
+    nodes: list[NodeOut]
+    edges: Annotated[list[EdgeOut], Field(description="Both ends are ids of nodes.")]
+    explanation: Annotated[str, Field(description="The answer, if a question was given.")]
+    mermaid: Annotated[
+        str | None, Field(description="A Mermaid flowchart; null where nothing is connected.")
+    ]
+
+
+def questions(parameters: DiagramParameters, _: int) -> Sequence[Question[DiagramAnswer]]:
+    """Ask once."""
+    form = Model(DiagramAnswer)
+    asked = parameters.question
+    text = prompt("diagram").filled(
+        question=f" The explanation answers this: {fenced('question', asked)}" if asked else ""
+    )
+    return (Question(with_schema(text, form.schema), form),)
+
+
+def conclude(_: DiagramParameters, findings: Sequence[Finding[DiagramAnswer]]) -> DiagramResult:
+    """Return the structure."""
+    answer = only(findings)
+    ids = {node.name: f"n{number}" for number, node in enumerate(answer.nodes, 1)}
+    nodes = [NodeOut(id=ids[node.name], label=node.name) for node in answer.nodes]
+    edges = [
+        EdgeOut(source=ids[edge.source], target=ids[edge.target], label=edge.words)
+        for edge in answer.edges
+    ]
+    return DiagramResult(
+        kind=answer.kind,
+        nodes=nodes,
+        edges=edges,
+        explanation=answer.explanation,
+        mermaid=mermaid(nodes, edges) if edges else None,
+    )
+
+
+def mermaid(nodes: Sequence[NodeOut], edges: Sequence[EdgeOut]) -> str:
+    """Return a flowchart. Ids are our own, so that no word of the picture is taken for syntax."""
+    return "\n".join(("flowchart TD", *_lines(nodes, edges)))
+
+
+def _lines(nodes: Sequence[NodeOut], edges: Sequence[EdgeOut]) -> Iterator[str]:
+    for node in nodes:
+        yield f"    {node.id}[{_quoted(node.label)}]"
+    for edge in edges:
+        label = f"|{_quoted(edge.label)}|" if edge.label else ""
+        yield f"    {edge.source} -->{label} {edge.target}"
+
+
+def _quoted(text: str) -> str:
+    # Mermaid's own entity codes; a label is HTML to it.
+    escaped = text.replace("#", "#35;").replace('"', "#quot;").replace("<", "#lt;")
+    return '"' + " ".join(escaped.replace(">", "#gt;").split()) + '"'
+
+
+DIAGRAM = Task(
+    name="diagram",
+    summary="Read the structure of a diagram",
+    description="Nodes, edges and an explanation, with Mermaid text where things are connected.",
+    parameters=DiagramParameters,
+    result=DiagramResult,
+    questions=questions,
+    conclude=conclude,
+    sampling=Sampling(temperature=0.0, max_gen_len=2048),
+    example=Example(
+        parameters={},
+        result={
+            "kind": "flowchart",
+            "nodes": [{"id": "n1", "label": "Start"}, {"id": "n2", "label": "Stop"}],
+            "edges": [{"source": "n1", "target": "n2", "label": None}],
+            "explanation": "It starts and stops.",
+            "mermaid": 'flowchart TD\n    n1["Start"]\n    n2["Stop"]\n    n1 --> n2',
+        },
+    ),
+)

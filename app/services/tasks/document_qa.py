@@ -1,0 +1,128 @@
+"""Document question answering: which page answers, and with which words."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from app.services.answers.fence import fenced
+from app.services.answers.form import Model
+from app.services.answers.lenient import Nullable, Share, Text
+from app.services.tasks.prompt import prompt, with_schema
+from app.services.tasks.spec import (
+    DocumentParameters,
+    Example,
+    Finding,
+    Images,
+    Question,
+    Result,
+    Task,
+    UnansweredError,
+)
+
+
+class DocumentQaParameters(DocumentParameters):
+    """What is asked."""
+
+    question: Annotated[str, Field(min_length=1, max_length=2000, description="What to find out.")]
+
+
+class PageAnswer(BaseModel):
+    """Asked of the model, of every page."""
+
+    found: bool
+    answer: Nullable[Text] = None
+    quote: Annotated[Nullable[Text], Field(description="the words on the page that say so")] = None
+    relevance: Share
+
+    @property
+    def usable(self) -> bool:
+        """Whether the page answers the question."""
+        return self.found and self.answer is not None
+
+
+class PageFinding(BaseModel):
+    """What one page says."""
+
+    page: int
+    answer: str | None
+    quote: str | None
+    relevance: Annotated[float | None, Field(ge=0, le=1)]
+    error: Annotated[str | None, Field(description="Why the page could not be asked, else null.")]
+
+
+class DocumentQaResult(Result):
+    """The answer and where it stands."""
+
+    answer: Annotated[str | None, Field(description="Null where no page answers.")]
+    page: Annotated[int | None, Field(description="From 1; of several pictures, their position.")]
+    quote: Annotated[str | None, Field(description="As on the page; not verified.")]
+    pages: Annotated[list[PageFinding], Field(description="What each page says.")]
+
+
+def questions(parameters: DocumentQaParameters, shots: int) -> Sequence[Question[PageAnswer]]:
+    """Ask every page, or every strip of it."""
+    form = Model(PageAnswer)
+    filled = prompt("document-qa").filled(question=fenced("question", parameters.question))
+    text = with_schema(filled, form.schema)
+    return [Question(text, form, shot) for shot in range(shots)]
+
+
+def conclude(_: DocumentQaParameters, findings: Sequence[Finding[PageAnswer]]) -> DocumentQaResult:
+    """Return the most relevant page's answer; of pages equally relevant, the first one's."""
+    if all(finding.answer is None for finding in findings):
+        raise UnansweredError((findings[0].fault or "there is no answer",))
+    pages = [_page(number, findings) for number in dict.fromkeys(f.page for f in findings)]
+    answered = [page for page in pages if page.answer is not None]
+    best = max(answered, key=lambda page: page.relevance or 0, default=None)
+    return DocumentQaResult(
+        answer=best.answer if best else None,
+        page=best.page if best else None,
+        quote=best.quote if best else None,
+        pages=pages,
+    )
+
+
+def _page(number: int, findings: Sequence[Finding[PageAnswer]]) -> PageFinding:
+    own = [finding for finding in findings if finding.page == number]
+    answers = [finding.answer for finding in own if finding.answer is not None]
+    faults = [finding.fault for finding in own if finding.fault]
+    best = max(answers, key=lambda answer: (answer.usable, answer.relevance), default=None)
+    usable = best if best and best.usable else None
+    return PageFinding(
+        page=number,
+        answer=usable.answer if usable else None,
+        quote=usable.quote if usable else None,
+        relevance=best.relevance if best else None,
+        error="; ".join(faults) or None,
+    )
+
+
+DOCUMENT_QA = Task(
+    name="document-qa",
+    summary="Answer a question from a document",
+    description="Asks every page and gives the best answer with its page and quote. Takes a PDF, a "
+    "multi-page TIFF or several pictures; one call for each page.",
+    parameters=DocumentQaParameters,
+    result=DocumentQaResult,
+    questions=questions,
+    conclude=conclude,
+    images=Images(most=20, documents=True),
+    example=Example(
+        parameters={"question": "What is the total?"},
+        result={
+            "answer": "42.10",
+            "page": 1,
+            "quote": "Total: 42.10",
+            "pages": [
+                {
+                    "page": 1,
+                    "answer": "42.10",
+                    "quote": "Total: 42.10",
+                    "relevance": 1.0,
+                    "error": None,
+                }
+            ],
+        },
+    ),
+)

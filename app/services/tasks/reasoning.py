@@ -1,0 +1,70 @@
+"""Reasoning: a question that takes steps from what is seen to the answer."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from app.domain.generation import Sampling
+from app.services.answers.fence import fenced
+from app.services.answers.form import Model
+from app.services.answers.lenient import Listed, Text
+from app.services.tasks.prompt import prompt, with_schema
+from app.services.tasks.spec import Example, Finding, Parameters, Question, Result, Task, only
+
+MAX_STEPS = 12
+
+
+class ReasoningParameters(Parameters):
+    """What is asked."""
+
+    question: Annotated[str, Field(min_length=1, max_length=2000, description="What to work out.")]
+
+
+class ReasoningAnswer(BaseModel):
+    """Asked of the model."""
+
+    # First, so that they are written before the answer: written after it they would only excuse it.
+    steps: Annotated[Listed[Text], Field(max_length=MAX_STEPS)]
+    answer: Annotated[Text, Field(min_length=1)]
+
+
+class ReasoningResult(Result):
+    """The way and where it leads."""
+
+    steps: Annotated[list[str], Field(description="In order; what is seen, then what follows.")]
+    answer: str
+
+
+def questions(parameters: ReasoningParameters, _: int) -> Sequence[Question[ReasoningAnswer]]:
+    """Ask once."""
+    form = Model(ReasoningAnswer)
+    text = prompt("reasoning").filled(question=fenced("question", parameters.question))
+    return (Question(with_schema(text, form.schema), form),)
+
+
+def conclude(
+    _: ReasoningParameters, findings: Sequence[Finding[ReasoningAnswer]]
+) -> ReasoningResult:
+    """Return the answer."""
+    return ReasoningResult(**only(findings).model_dump())
+
+
+REASONING = Task(
+    name="reasoning",
+    summary="Work out an answer from a picture in steps",
+    description="For questions that take counting, comparing or common sense: the steps, then the "
+    "answer. The steps are the model's account; check them where it matters.",
+    parameters=ReasoningParameters,
+    result=ReasoningResult,
+    questions=questions,
+    conclude=conclude,
+    sampling=Sampling(temperature=0.2, max_gen_len=1024),
+    example=Example(
+        parameters={"question": "Is the animal looking at the camera?"},
+        result={
+            "steps": ["A cat's face is seen from the front.", "Its eyes point past the viewer."],
+            "answer": "No",
+        },
+    ),
+)

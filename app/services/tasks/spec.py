@@ -1,0 +1,132 @@
+"""What a task is: data, a prompt, and pure functions."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.domain.generation import Sampling
+from app.domain.image import ImageReport
+from app.services.answers.form import AnswerError, Form
+from app.services.geometry import View
+
+
+class Parameters(BaseModel):
+    """What a task takes beside its pictures."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+
+class DocumentParameters(Parameters):
+    """What a task that takes documents takes beside."""
+
+    pages: Annotated[
+        str | None,
+        Field(
+            max_length=100,
+            pattern=r"^\s*\d+\s*(-\s*\d*\s*)?(,\s*\d+\s*(-\s*\d*\s*)?)*$",
+            description="Pages of a PDF or TIFF, from 1: `1-3,5` or `2-`. By default all, up to "
+            "the limit.",
+        ),
+    ] = None
+    detail: Annotated[
+        Literal["auto", "high"],
+        Field(description="`high` reads each page in overlapping strips: one call for each."),
+    ] = "auto"
+
+
+class Result(BaseModel):
+    """What a task gives."""
+
+
+class TaskParameterError(ValueError):
+    """A parameter can't be used; Pydantic alone could not tell."""
+
+    def __init__(self, parameter: str, message: str) -> None:
+        super().__init__(message)
+        self.parameter = parameter
+        self.message = message
+
+
+ParametersT = TypeVar("ParametersT", bound=Parameters)
+AnswerT = TypeVar("AnswerT")
+
+
+@dataclass(frozen=True, slots=True)
+class Question(Generic[AnswerT]):
+    """One call: what is asked, of which picture, and the form of the answer."""
+
+    text: str
+    form: Form[AnswerT]
+    image: int | None = 0
+    """Position among the pictures or pages; None asks about text alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding(Generic[AnswerT]):
+    """What came of one question."""
+
+    answer: AnswerT | None
+    """None where the answer could not be read, or the call failed."""
+    fault: str | None = None
+    """Why ``answer`` is None."""
+    image: ImageReport | None = None
+    """The picture as it was received and prepared; None where it could not be."""
+    view: View | None = None
+    """Which part of the original or the page was shown."""
+    page: int = 1
+    """Number of the page, or position of the picture, from 1."""
+
+
+class UnansweredError(AnswerError):
+    """Findings from which no result can be made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """How many pictures a task takes."""
+
+    least: int = 1
+    most: int = 1
+    documents: bool = False
+    """Whether PDFs and multi-page TIFFs are taken apart into pages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A request and a result that belong together, for the documentation."""
+
+    parameters: Mapping[str, Any]
+    result: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Task(Generic[ParametersT, AnswerT]):
+    """One use of the model, as an endpoint of its own."""
+
+    name: str
+    """As in its path."""
+    summary: str
+    description: str
+    parameters: type[ParametersT]
+    result: type[Result]
+    questions: Callable[[ParametersT, int], Sequence[Question[AnswerT]]]
+    """What to ask, given the parameters and the number of pictures or pages."""
+    conclude: Callable[[ParametersT, Sequence[Finding[AnswerT]]], Result]
+    """The result from the findings, one per question and in their order, or UnansweredError."""
+    example: Example
+    images: Images = field(default_factory=Images)
+    sampling: Sampling = field(default_factory=lambda: Sampling(temperature=0.0, max_gen_len=1024))
+    follow_up: Callable[[ParametersT, Sequence[Finding[AnswerT]]], Question[Any] | None] | None = (
+        None
+    )
+    """A last question, about text alone, put after the others; its finding comes last."""
+
+
+def only(findings: Sequence[Finding[AnswerT]]) -> AnswerT:
+    """Return the answer to a task's one question, or raise UnansweredError."""
+    (finding,) = findings
+    if finding.answer is None:
+        raise UnansweredError((finding.fault or "there is no answer",))
+    return finding.answer

@@ -1,0 +1,145 @@
+"""Bytes in flight are bounded: requests wait, or are told to come again."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+
+from app.api.admission import AdmissionMiddleware
+from app.domain.generation import Completion, ModelRequest
+from app.services.admission import Budget
+from app.settings import Settings
+from tests.api.test_refusals import problem
+from tests.support.app import Rig
+from tests.support.fakes import FakeVisionModel
+
+BODY = 60_000
+ROOM = 100_000
+
+
+class Gated(FakeVisionModel):
+    """Answers no one before it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.go = threading.Event(), threading.Event()
+
+    async def generate(self, request: ModelRequest) -> Completion:
+        self.asked.set()
+        await anyio.to_thread.run_sync(self.go.wait, abandon_on_cancel=True)
+        return await super().generate(request)
+
+
+def rig(model: FakeVisionModel, patience: float) -> Rig:
+    return Rig(
+        model,
+        settings=Settings(
+            _env_file=None,
+            max_bytes_in_flight=ROOM,
+            max_body_bytes=ROOM,
+            max_image_bytes=ROOM,
+            admission_timeout=patience,
+        ),
+    )
+
+
+def ask(client: httpx.Client) -> httpx.Response:
+    return client.post("/v1/generate", json={"prompt": "x" * BODY})
+
+
+def ask_in_pieces(client: httpx.Client) -> httpx.Response:
+    def pieces():
+        yield b'{"prompt": "'
+        for _ in range(BODY // 1000):
+            yield b"x" * 1000
+        yield b'"}'
+
+    return client.post(
+        "/v1/generate", content=pieces(), headers={"content-type": "application/json"}
+    )
+
+
+@pytest.mark.parametrize("second", [ask, ask_in_pieces])
+def test_over_the_bound_a_request_is_told_to_come_again(second):
+    model = Gated()
+    rigged = rig(model, patience=0.2)
+    with rigged.client() as client, ThreadPoolExecutor(1) as pool:
+        first = pool.submit(ask, client)
+        assert model.asked.wait(30)
+        refused = second(client)
+        small = client.get("/healthz")
+        model.go.set()
+        answered = first.result(30)
+
+    assert problem(refused, 503, "service_overloaded")["retryable"] is True
+    assert int(refused.headers["retry-after"]) >= 1
+    assert small.status_code == 200
+    assert answered.status_code == 200
+    assert len(model.requests) == 1
+    assert rigged.room.in_use == 0
+
+
+def test_requests_wait_for_room_and_are_all_answered_within_the_bound():
+    model = Gated()
+    rigged = rig(model, patience=60)
+    with rigged.client() as client, ThreadPoolExecutor(6) as pool:
+        waiting = [pool.submit(each, client) for each in [ask, ask_in_pieces] * 3]
+        assert model.asked.wait(30)
+        model.go.set()
+        statuses = [answer.result(60).status_code for answer in waiting]
+
+    assert statuses == [200] * 6
+    assert BODY < rigged.room.peak <= ROOM
+    assert rigged.room.in_use == 0
+
+
+async def test_a_body_is_not_read_before_there_is_room_for_it():
+    room, reads = Budget("bytes", 10, 0.01), []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+
+    async def receive() -> dict[str, Any]:
+        reads.append(room.in_use)
+        return {"type": "http.request", "body": b"0123456789"}
+
+    sent = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    class Opened:
+        def __init__(self) -> None:
+            self.room = room
+
+    scope = {
+        "type": "http",
+        "headers": [(b"content-length", b"10")],
+        "state": {"services": Opened(), "request_id": "req_1"},
+    }
+    middleware = AdmissionMiddleware(app, 100)
+    async with room.reserve(1):
+        await middleware(scope, receive, send)
+        assert reads == []
+        assert sent[0]["status"] == 503
+    await middleware(scope, receive, send)
+
+    assert reads == [10]
+    assert room.in_use == 0
+
+
+def test_a_body_of_undeclared_length_counts_as_what_it_is_once_it_is_read():
+    model = Gated()
+    rigged = rig(model, patience=60)
+    with rigged.client() as client, ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(ask_in_pieces, client)
+        assert model.asked.wait(30)
+        held = rigged.room.in_use
+        model.go.set()
+        assert waiting.result(30).status_code == 200
+
+    assert rigged.room.peak == ROOM
+    assert held == BODY + len('{"prompt": ""}')

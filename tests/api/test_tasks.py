@@ -1,0 +1,261 @@
+"""POST /v1/tasks/…, over a socket, in front of a model that answers as a test wrote."""
+
+import json
+from typing import Any
+
+import pytest
+
+from app.domain.errors import ModelThrottledError
+from app.domain.generation import Sampling, StopReason
+from app.services.tasks import TASKS
+from tests.support.pictures import ASTRONAUT, ROCKET, b64
+from tests.support.scripted import ScriptedVisionModel, completion
+
+ANSWER = '{"answer": "A cat", "confidence": "high", "evidence": "whiskers"}'
+ASKED = {"question": "What is it?", "images": [b64(ASTRONAUT)]}
+
+
+@pytest.fixture
+def model() -> ScriptedVisionModel:
+    return ScriptedVisionModel(answers=[ANSWER])
+
+
+def test_a_task_answers_with_every_documented_field(client, model):
+    answer = client.post("/v1/tasks/vqa", json=ASKED)
+
+    assert answer.status_code == 200
+    body = answer.json()
+    assert body["id"].startswith("task_")
+    assert body["task"] == "vqa"
+    assert body["prompt_version"] == "vqa-1+system-1"
+    assert body["model"] == "us.meta.llama3-2-11b-instruct-v1:0"
+    assert body["valid"] is True
+    assert body["result"] == {"answer": "A cat", "confidence": "high", "evidence": "whiskers"}
+    assert body["faults"] == []
+    assert body["generation"] == ANSWER
+    assert (body["repaired"], body["calls"]) == (False, 1)
+    assert (body["prompt_token_count"], body["generation_token_count"]) == (100, 10)
+    assert body["stop_reason"] == "stop"
+    assert [(i["width"], i["height"]) for i in body["images"]] == [(512, 512)]
+    assert body["warnings"] == []
+    assert body["latency_ms"]["model"] == 7
+
+
+def test_an_upload_is_answered_the_same_way(client, model):
+    answer = client.post(
+        "/v1/tasks/vqa/upload",
+        data={"question": "What is it?", "max_gen_len": "99"},
+        files={"images": ("a.png", ASTRONAUT, "image/png")},
+    )
+
+    assert answer.json()["result"]["answer"] == "A cat"
+    assert model.requests[0].sampling.max_gen_len == 99
+
+
+def test_a_schema_comes_through_a_form_as_text(client, model):
+    model.answers = ['{"total": 3}']
+    answer = client.post(
+        "/v1/tasks/extract/upload",
+        data={"schema": json.dumps({"type": "object", "properties": {"total": {}}})},
+        files={"images": ("a.png", ASTRONAUT, "image/png")},
+    )
+
+    assert answer.json()["result"] == {"fields": {"total": 3}, "not_found": []}
+
+
+def test_a_task_samples_its_own_way_unless_told_otherwise(client, model):
+    client.post("/v1/tasks/vqa", json=ASKED)
+    client.post("/v1/tasks/vqa", json={**ASKED, "temperature": 1, "top_p": 0.5})
+
+    assert [request.sampling for request in model.requests] == [
+        Sampling(0.0, 0.9, 1024),
+        Sampling(1, 0.5, 1024),
+    ]
+
+
+def test_an_answer_that_is_not_valid_is_asked_for_once_more_with_its_fault(client, model):
+    model.answers = ['{"answer": "A cat", "confidence": "very"}', ANSWER]
+    body = client.post("/v1/tasks/vqa", json=ASKED).json()
+
+    assert (body["valid"], body["repaired"], body["calls"]) == (True, True, 2)
+    assert (body["prompt_token_count"], body["generation_token_count"]) == (200, 20)
+    assert len(body["images"]) == 1
+    user, assistant, correction = model.requests[1].turns
+    assert len(user.images) == 1
+    assert assistant.text == '{"answer": "A cat", "confidence": "very"}'
+    assert "confidence: Input should be" in correction.text
+
+
+def test_an_answer_that_stays_invalid_is_not_lost(client, model):
+    model.answers = ["It is a cat.", "Really, a cat."]
+    answer = client.post("/v1/tasks/vqa", json=ASKED)
+    body = answer.json()
+
+    assert answer.status_code == 200
+    assert (body["valid"], body["result"]) == (False, None)
+    assert body["generation"] == "It is a cat.\n\nReally, a cat."
+    assert "no JSON object" in body["faults"][0]
+    assert body["calls"] == len(model.requests) == 2
+
+
+def test_a_repair_that_fails_upstream_does_not_lose_the_first_answer(client, model):
+    model.answers = ["It is a cat.", ModelThrottledError("later")]
+    answer = client.post("/v1/tasks/vqa", json=ASKED)
+
+    assert answer.status_code == 200
+    assert answer.json()["generation"] == "It is a cat."
+    assert "model_throttled" in answer.json()["faults"][0]
+
+
+def test_an_answer_cut_off_is_not_paid_for_twice(client, model):
+    model.answers = [completion('{"answer": "A c', StopReason.LENGTH)]
+    body = client.post("/v1/tasks/vqa", json=ASKED).json()
+
+    assert (body["valid"], body["calls"], body["stop_reason"]) == (False, 1, "length")
+    assert "ended by length" in body["faults"][0]
+
+
+def test_what_was_complete_before_the_cut_is_given_with_a_warning(client, model):
+    cut = '{"lines": [{"text": "one", "box": null}, {"text": "two", "bo'
+    model.answers = [completion(cut, StopReason.LENGTH)]
+    body = client.post("/v1/tasks/ocr", json={"layout": "lines", "images": [b64(ASTRONAUT)]}).json()
+
+    assert body["result"]["text"] == "one"
+    assert [warning["code"] for warning in body["warnings"]] == ["answer_cut_off"]
+
+
+def test_a_refusal_upstream_is_an_error_of_the_request(client, model):
+    model.answers = [ModelThrottledError("later")]
+
+    assert client.post("/v1/tasks/vqa", json=ASKED).status_code == 429
+
+
+def test_a_page_that_fails_is_told_beside_those_that_were_read(client, model):
+    model.answering = lambda request: (
+        ModelThrottledError("later")
+        if request.turns[0].images[0].width == 512
+        else '{"text": "HELLO"}'
+    )
+    images = [b64(ROCKET), b64(ASTRONAUT), b64(ROCKET)]
+    body = client.post("/v1/tasks/ocr", json={"images": images}).json()
+
+    assert body["valid"] is True
+    assert [page["text"] for page in body["result"]["pages"]] == ["HELLO", None, "HELLO"]
+    assert "model_throttled" in body["result"]["pages"][1]["error"]
+    assert body["calls"] == 2
+
+
+def test_candidates_are_judged_one_call_each_and_ranked(client, model):
+    model.answering = lambda request: json.dumps(
+        {"reason": "r", "score": 0.9 if request.turns[0].images[0].width == 512 else 0.1}
+    )
+    body = client.post(
+        "/v1/tasks/retrieval", json={"query": "space", "images": [b64(ROCKET), b64(ASTRONAUT)]}
+    ).json()
+
+    assert [ranked["index"] for ranked in body["result"]["ranking"]] == [1, 0]
+    assert (body["calls"], body["total_token_count"]) == (2, 220)
+
+
+def test_pictures_are_described_one_by_one_and_then_compared(client, model):
+    model.answering = lambda request: (
+        '{"description": "d", "text": ""}'
+        if request.turns[0].images
+        else '{"differences": ["the suit"], "similarities": []}'
+    )
+    body = client.post("/v1/tasks/compare", json={"images": [b64(ROCKET), b64(ASTRONAUT)]}).json()
+
+    assert body["result"]["differences"] == ["the suit"]
+    assert [len(request.turns[0].images) for request in model.requests] == [1, 1, 0]
+    assert [image["width"] for image in body["images"]] == [640, 512]
+
+
+def test_the_same_idempotency_key_shares_every_call_of_a_task(client, model):
+    model.answers = ["It is a cat.", ANSWER]
+    headers = {"Idempotency-Key": "k1"}
+    first = client.post("/v1/tasks/vqa", json=ASKED, headers=headers).json()
+    second = client.post("/v1/tasks/vqa", json=ASKED, headers=headers).json()
+
+    assert first["result"] == second["result"] == json.loads(ANSWER)
+    assert len(model.requests) == first["calls"] == 2
+
+
+REFUSED = {
+    "no question": ("vqa", {"question": None}, 422, "invalid_parameter", "question"),
+    "an empty question": ("vqa", {"question": ""}, 422, "invalid_parameter", "question"),
+    "no image": ("vqa", {"images": []}, 422, "images_missing", None),
+    "two images": ("vqa", {"images": [b64(ROCKET)] * 2}, 422, "too_many_images", None),
+    "one image to compare": ("compare", {"question": ...}, 422, "images_missing", None),
+    "an unknown field": ("vqa", {"colour": "red"}, 422, "unknown_field", "colour"),
+    "an unknown style": (
+        "caption",
+        {"question": ..., "style": "rude"},
+        422,
+        "invalid_parameter",
+        "style",
+    ),
+    "both query and texts": (
+        "retrieval",
+        {"question": ..., "query": "a", "texts": ["b"]},
+        422,
+        "invalid_parameter",
+        "query",
+    ),
+    "a schema that fetches": (
+        "extract",
+        {"question": ..., "schema": {"$ref": "https://example.org"}},
+        422,
+        "invalid_parameter",
+        "schema",
+    ),
+    "a broken range of pages": (
+        "document-qa",
+        {"pages": "1;2"},
+        422,
+        "invalid_parameter",
+        "pages",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("task", "change", "status", "code", "field"), REFUSED.values(), ids=REFUSED
+)
+def test_before_anything_is_spent_a_task_refuses(client, model, task, change, status, code, field):
+    body = {name: value for name, value in {**ASKED, **change}.items() if value is not ...}
+    answer = client.post(f"/v1/tasks/{task}", json=body)
+
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert field is None or answer.json()["errors"][0]["field"] == field
+    assert model.requests == []
+
+
+def test_every_task_has_its_own_path_parameters_and_result_in_openapi(client):
+    document = client.get("/openapi.json").json()
+    schemas = document["components"]["schemas"]
+
+    def described(reference: str) -> Any:
+        return schemas[reference.rpartition("/")[2]]
+
+    for task in TASKS:
+        operation = document["paths"][f"/v1/tasks/{task.name}"]["post"]
+        content = operation["requestBody"]["content"]["application/json"]
+        taken = described(content["schema"]["$ref"])["properties"]
+        given = operation["responses"]["200"]["content"]["application/json"]["schema"]
+        (result, _) = described(given["$ref"])["properties"]["result"]["anyOf"]
+        own = task.parameters.model_json_schema()["properties"]
+
+        assert set(own) | {"images", "language", "max_gen_len"} <= set(taken)
+        assert set(described(result["$ref"])["properties"]) == set(task.result.model_fields)
+        assert content["examples"][task.name]["value"]["images"]
+        assert f"/v1/tasks/{task.name}/upload" in document["paths"]
+
+
+def test_the_list_of_tasks_tells_how_to_ask_each(client):
+    tasks = client.get("/v1/tasks").json()["tasks"]
+
+    assert [task["name"] for task in tasks] == [task.name for task in TASKS]
+    for task in tasks:
+        assert task["description"]
+        assert set(task["example"]["request"]) - {"images"} <= set(task["parameters"]["properties"])
+        assert set(task["example"]["result"]) == set(task["result"]["properties"])

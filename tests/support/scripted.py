@@ -1,0 +1,37 @@
+"""A model that answers what a test wrote for it, and keeps what it was asked."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from app.domain.errors import ServiceError
+from app.domain.generation import Completion, ModelRequest, StopReason, Usage
+from tests.support.fakes import FakeVisionModel
+
+Answer = str | ServiceError | Completion
+
+
+@dataclass
+class ScriptedVisionModel(FakeVisionModel):
+    """Gives its answers in turn, the last one again and again; or asks ``answering``."""
+
+    answers: list[Answer] = field(default_factory=list)
+    answering: Callable[[ModelRequest], Answer] | None = None
+
+    async def generate(self, request: ModelRequest) -> Completion:
+        self.requests.append(request)
+        answer = self.answering(request) if self.answering else self._next()
+        match answer:
+            case str():
+                return completion(answer)
+            case Completion():
+                return answer
+            case ServiceError():
+                raise answer
+
+    def _next(self) -> Answer:
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+
+def completion(text: str, stop: StopReason = StopReason.STOP) -> Completion:
+    """Return ``text`` as an answer of 10 tokens to a prompt of 100."""
+    return Completion(text, Usage(100, 10), stop, stop.value, latency_ms=7)
