@@ -8,7 +8,7 @@ UV_COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve emulator test check format lint types contracts openapi lock clean
+.PHONY: help run serve emulator test check format lint types contracts openapi tasks lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -53,6 +53,9 @@ contracts: $(VENV)/dev.stamp
 
 openapi: $(VENV)/dev.stamp  ## export openapi/openapi.json
 	$(BIN)/python -m app openapi > openapi/openapi.json
+
+tasks: $(VENV)/dev.stamp  ## write docs/tasks.md
+	$(BIN)/python -m app tasks > docs/tasks.md
 
 lock: $(VENV)/dev.stamp  ## recompile the requirement files from pyproject.toml
 	$(UV_COMPILE) --all-extras --group dev -o requirements/dev.txt

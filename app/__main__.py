@@ -1,4 +1,4 @@
-"""The command line: ``python -m app serve | dev | openapi | keys``."""
+"""The command line: ``python -m app serve | dev | openapi | tasks | keys``."""
 
 import argparse
 import asyncio
@@ -7,6 +7,7 @@ import sys
 import orjson
 
 from app import dev, keys, telemetry, wiring, workers
+from app.api.v1 import task_docs
 from app.main import create_app
 from app.serving import Server
 from app.settings import Settings, SettingsError, load
@@ -19,12 +20,13 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("serve", help="serve HTTP in front of Amazon Bedrock")
     commands.add_parser("dev", help="serve in front of the emulator, and ask a first question")
     commands.add_parser("openapi", help="print the OpenAPI document")
+    commands.add_parser("tasks", help="print docs/tasks.md")
     keys.add_arguments(commands.add_parser("keys", help="create, list or revoke API keys"))
     given = parser.parse_args(arguments)
     if given.command == "keys":
         return keys.run(given)
     try:
-        return {"serve": serve, "dev": dev_server, "openapi": openapi}[given.command]()
+        return COMMANDS[given.command]()
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 2
@@ -51,6 +53,15 @@ def openapi() -> int:
     document = create_app(Settings.model_construct(), wiring.open_services).openapi()
     sys.stdout.write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode() + "\n")
     return 0
+
+
+def tasks() -> int:
+    """Print the documentation of the vision tasks."""
+    sys.stdout.write(task_docs.document() + "\n")
+    return 0
+
+
+COMMANDS = {"serve": serve, "dev": dev_server, "openapi": openapi, "tasks": tasks}
 
 
 if __name__ == "__main__":

@@ -80,7 +80,11 @@ def create_app(settings: Settings, open_services: OpenServices) -> FastAPI:
     security.install(app, rules)
     # The last one added is the outermost.
     app.add_middleware(DisconnectMiddleware)
-    app.add_middleware(AdmissionMiddleware, max_bytes=settings.max_body_bytes)
+    app.add_middleware(
+        AdmissionMiddleware,
+        max_bytes=settings.max_body_bytes,
+        patience=settings.body_timeout,
+    )
     app.add_middleware(BodyLimitMiddleware, max_bytes=settings.max_body_bytes)
     app.add_middleware(AccessMiddleware, rules=rules)
     if settings.allowed_origins:

@@ -187,6 +187,13 @@ class Settings(BaseSettings):
         Seconds,
         Field(description="Seconds that a request waits for room for its bytes or pixels."),
     ] = 10
+    body_timeout: Annotated[
+        Seconds,
+        Field(
+            description="Seconds for a request's body to arrive, from when it is let in. A slow "
+            "sender keeps others' room."
+        ),
+    ] = 60
 
     image_workers: Annotated[
         int, Field(gt=0, description="Processes that decode pictures, each up to 1 GiB.")

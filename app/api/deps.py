@@ -15,7 +15,6 @@ from app.services.estimate import EstimateService
 from app.services.generation import GenerationService
 from app.services.preparation import PreparationService
 from app.services.registry import ServedModel, Services
-from app.services.tasking import TaskService
 from app.services.usage import UsageLedger
 from app.telemetry.metrics import Metrics
 
@@ -41,10 +40,6 @@ async def _generations(found: AllServices) -> GenerationService:
 
 async def _preparations(found: AllServices) -> PreparationService:
     return found.preparations
-
-
-async def _tasks(found: AllServices) -> TaskService:
-    return found.tasks
 
 
 async def _readiness(found: AllServices) -> Readiness:
@@ -112,7 +107,6 @@ async def _terms(
 
 Generations = Annotated[GenerationService, Depends(_generations)]
 Preparations = Annotated[PreparationService, Depends(_preparations)]
-Tasking = Annotated[TaskService, Depends(_tasks)]
 ReadinessCheck = Annotated[Readiness, Depends(_readiness)]
 Estimates = Annotated[EstimateService, Depends(_estimates)]
 Ledger = Annotated[UsageLedger, Depends(_ledger)]

@@ -11,6 +11,7 @@ from app.api.problems import Problem
 from app.api.v1.picture_body import PrepareIn
 from app.api.v1.schemas import DoneEvent
 from app.api.v1.streaming import DeltaEvent, ErrorEvent, StartEvent
+from app.api.v1.task_streaming import ProgressEvent
 
 # Named in responses of another media type than JSON, which FastAPI has no models for.
 NAMED: tuple[type[BaseModel], ...] = (
@@ -19,6 +20,7 @@ NAMED: tuple[type[BaseModel], ...] = (
     DeltaEvent,
     DoneEvent,
     ErrorEvent,
+    ProgressEvent,
     PrepareIn,
 )
 

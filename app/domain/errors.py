@@ -90,6 +90,12 @@ class BodyTooLargeError(RequestError):
     code, status, title = "body_too_large", 413, "Request body too large"
 
 
+class BodyTimeoutError(RequestError):
+    """The request's body did not arrive within the limit."""
+
+    code, status, title, retryable = "body_timeout", 408, "Request body took too long", True
+
+
 class MalformedJsonError(RequestError):
     """The body is not JSON."""
 

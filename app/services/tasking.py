@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from app.domain.generation import (
     Generation,
     GenerationRequest,
     ImageInput,
+    ImageStrategy,
     Latency,
     Role,
     Sampling,
@@ -111,17 +112,21 @@ class TaskService:
         current().task = request.task.name
         _check(request)
         run = _Run(request, self.generations, asyncio.Semaphore(self.concurrency), notify)
-        with _parameters():
-            shots = await self._shots(request)
-            questions = request.task.questions(request.parameters, len(shots))
-        findings = await run.ask_all(questions, shots)
+        async with AsyncExitStack() as held:
+            with _parameters():
+                shots = await self._shots(request, held)
+                questions = request.task.questions(request.parameters, len(shots))
+            findings = await run.ask_all(questions, shots)
         result, faults = await run.conclude(findings)
         return run.answer(result, faults)
 
-    async def _shots(self, request: TaskRequest) -> list[Shot]:
+    async def _shots(self, request: TaskRequest, held: AsyncExitStack) -> list[Shot]:
         match request.parameters:
             case DocumentParameters(pages=pages, detail=detail):
-                return await self.documents.shots(request.images, pages, detail)
+                async with self.generations.drain.before(request.terms.deadline):
+                    return await held.enter_async_context(
+                        self.documents.shots(request.images, pages, detail)
+                    )
             case _:
                 return [shot_of(image, page) for page, image in enumerate(request.images, 1)]
 
@@ -183,11 +188,12 @@ class _Run:
 
         async def ask(position: int, question: Question[Any]) -> Finding[Any]:
             nonlocal done
-            shot = None if question.image is None else shots[question.image]
             async with self.turn:
-                finding = await self._ask(question, position, shot)
+                shown = [shots[image] for image in question.images]
+                finding = await self._ask(question, position, shown)
             done += 1
-            self.notify(Progress(done, len(questions), finding.page, finding.fault))
+            if len(questions) > 1:
+                self.notify(Progress(done, len(questions), finding.page, finding.fault))
             return finding
 
         async with asyncio.TaskGroup() as group:
@@ -197,23 +203,26 @@ class _Run:
             raise self.failures[0]
         follow_up = self.request.task.follow_up
         last = follow_up(self.request.parameters, findings) if follow_up else None
-        return findings if last is None else [*findings, await self._ask(last, len(findings), None)]
+        return findings if last is None else [*findings, await self._ask(last, len(findings), ())]
 
-    async def _ask(self, question: Question[Any], position: int, shot: Shot | None) -> Finding[Any]:
-        page = shot.page if shot else 1
+    async def _ask(
+        self, question: Question[Any], position: int, shots: Sequence[Shot]
+    ) -> Finding[Any]:
+        page = shots[0].page if shots else 1
         try:
-            images = (await shot.load(),) if shot else ()
-            asking = _Asking(question, position, Turn(Role.USER, question.text, images))
-            generation = await self._generate(asking.turn, key=f"{position}")
+            turn = Turn(Role.USER, question.text, await self._load(shots))
+            asking = _Asking(question, position, turn)
+            generation = await self._generate(turn, key=f"{position}")
         except ServiceError as error:
             self.failures.append(error)
             return Finding(None, f"{error.code}: {error.detail}", page=page)
-        report = generation.images[0] if generation.images else None
-        if question.image is not None and report is not None:
-            self.images.setdefault(question.image, report)
+        self.images.update(zip(question.images, generation.images, strict=True))
         answer, fault = await self._read(asking, generation)
-        view = shot.view if shot and shot.view else View.whole(report) if report else None
-        return Finding(answer, fault, report, view, page)
+        return Finding(answer, fault, _view(shots, generation.images), page)
+
+    async def _load(self, shots: Sequence[Shot]) -> tuple[ImageInput, ...]:
+        async with self.generations.drain.before(self.request.terms.deadline):
+            return tuple([await shot.load() for shot in shots])
 
     async def _read(self, asking: _Asking, generation: Generation) -> tuple[Any, str | None]:
         """Return the answer and None, or None and what is wrong with it."""
@@ -254,6 +263,7 @@ class _Run:
                 turns=turns,
                 system=prompt(SYSTEM).text,
                 sampling=self.request.sampling,
+                strategy=_strategy(turns[0]),
                 language=self.request.language,
                 terms=self._terms(key),
             )
@@ -318,6 +328,17 @@ class _Run:
                 total=round(elapsed * 1000), model=sum(g.latency.model for g in self.asked)
             ),
         )
+
+
+def _view(shots: Sequence[Shot], reports: Sequence[ImageReport]) -> View | None:
+    """Return what was shown; None where that was nothing or a sheet of several."""
+    if len(shots) != 1 or len(reports) != 1:
+        return None
+    return shots[0].view or View.whole(reports[0])
+
+
+def _strategy(turn: Turn[ImageInput]) -> ImageStrategy:
+    return ImageStrategy.CONTACT_SHEET if len(turn.images) > 1 else ImageStrategy.SINGLE
 
 
 def summed(usages: Sequence[Usage]) -> Usage:

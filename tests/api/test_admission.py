@@ -1,8 +1,10 @@
 """Bytes in flight are bounded: requests wait, or are told to come again."""
 
+import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import urlsplit
 
 import anyio
 import httpx
@@ -120,7 +122,7 @@ async def test_a_body_is_not_read_before_there_is_room_for_it():
         "headers": [(b"content-length", b"10")],
         "state": {"services": Opened(), "request_id": "req_1"},
     }
-    middleware = AdmissionMiddleware(app, 100)
+    middleware = AdmissionMiddleware(app, 100, 60)
     async with room.reserve(1):
         await middleware(scope, receive, send)
         assert reads == []
@@ -143,3 +145,23 @@ def test_a_body_of_undeclared_length_counts_as_what_it_is_once_it_is_read():
 
     assert rigged.room.peak == ROOM
     assert held == BODY + len('{"prompt": ""}')
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: 60000", "Transfer-Encoding: chunked"])
+def test_a_body_that_never_arrives_gives_its_room_back(framing):
+    rigged = Rig(settings=Settings(_env_file=None, body_timeout=0.2))
+    with rigged.client() as client:
+        address = urlsplit(str(client.base_url))
+        assert address.hostname is not None
+        with socket.create_connection((address.hostname, address.port or 0), timeout=30) as half:
+            half.sendall(
+                f"POST /v1/generate HTTP/1.1\r\nHost: x\r\n{framing}\r\n"
+                "Content-Type: application/json\r\n\r\n".encode()
+            )
+            # To the end: what is left of the body would be taken for another request.
+            answer = half.makefile("rb").read()
+
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"body_timeout" in answer
+    assert rigged.room.peak >= 60000
+    assert rigged.room.in_use == 0

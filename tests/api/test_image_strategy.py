@@ -1,6 +1,5 @@
 """Several images in one request: refused, on one sheet, or a call for each."""
 
-import asyncio
 import json
 from typing import Any
 
@@ -17,25 +16,15 @@ THREE = [b64(ASTRONAUT), b64(ROCKET), b64(ASTRONAUT)]
 
 
 class Flaky(FakeVisionModel):
-    """Fails on the calls whose numbers it was given, and notes how many run at a time."""
+    """Fails on the calls whose numbers it was given."""
 
-    def __init__(self, *failing_calls: int, until_running: int = 0) -> None:
+    def __init__(self, *failing_calls: int) -> None:
         super().__init__()
-        self.until_running = until_running
-        self.enough = asyncio.Event()
         self.failing_calls = failing_calls
-        self.calls = self.running = self.most_running = 0
+        self.calls = 0
 
     async def generate(self, request: ModelRequest) -> Completion:
         number, self.calls = self.calls, self.calls + 1
-        self.running += 1
-        self.most_running = max(self.most_running, self.running)
-        if self.running >= self.until_running:
-            self.enough.set()
-        await self.enough.wait()
-        # One too many would start now.
-        await asyncio.sleep(0)
-        self.running -= 1
         if number in self.failing_calls:
             raise ModelThrottledError("busy", retry_after=3)
         return await super().generate(request)
@@ -155,15 +144,6 @@ def test_where_every_image_fails_the_first_failure_is_the_answer():
 
     problem(answer, 429, "model_throttled")
     assert answer.headers["retry-after"] == "3"
-
-
-def test_only_a_few_calls_of_one_request_run_at_a_time():
-    model = Flaky(until_running=4)
-    with Rig(model).client() as client:
-        assert ask(client, "each", [b64(ASTRONAUT)] * 10).status_code == 200
-
-    assert model.calls == 10
-    assert model.most_running == 4
 
 
 @pytest.mark.parametrize("strategy", ["contact_sheet", "each"])

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.app import Rig
+from tests.support.commands import beside_python
 from tests.support.pictures import ASTRONAUT
 from tests.support.server import serving
 
@@ -32,7 +33,7 @@ OPTIONS = (
 def test_no_generated_request_meets_a_server_error_or_an_undocumented_answer():
     with serving(Rig().app()) as url:
         run = subprocess.run(
-            ["schemathesis", "run", str(EXPORTED), "--url", url, *OPTIONS],
+            [beside_python("schemathesis"), "run", str(EXPORTED), "--url", url, *OPTIONS],
             capture_output=True,
             text=True,
             timeout=280,

@@ -180,6 +180,21 @@ def test_the_same_idempotency_key_shares_every_call_of_a_task(client, model):
     assert len(model.requests) == first["calls"] == 2
 
 
+def test_pictures_are_compared_side_by_side_in_one_call_on_request(client, model):
+    model.answers = ['{"differences": ["the suit"], "similarities": ["space"]}']
+    body = client.post(
+        "/v1/tasks/compare",
+        json={"images": [b64(ROCKET), b64(ASTRONAUT)], "image_strategy": "contact_sheet"},
+    ).json()
+
+    assert (body["result"]["differences"], body["result"]["images"]) == (["the suit"], [])
+    (request,) = model.requests
+    assert "contact sheet of 2" in request.turns[0].text
+    assert len(request.turns[0].images) == body["calls"] == 1
+    assert [image["width"] for image in body["images"]] == [640, 512]
+    assert "contact_sheet" in [warning["code"] for warning in body["warnings"]]
+
+
 REFUSED = {
     "no question": ("vqa", {"question": None}, 422, "invalid_parameter", "question"),
     "an empty question": ("vqa", {"question": ""}, 422, "invalid_parameter", "question"),

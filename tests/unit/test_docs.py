@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+from app.api.v1 import task_docs
 from app.domain import errors
 from app.main import create_app
 from app.settings import Settings
@@ -22,6 +23,10 @@ def test_every_error_code_has_its_row_with_status_and_meaning():
         for cls in errors.catalogue()
     }
     assert rows == expected
+
+
+def test_the_page_about_tasks_is_what_their_specs_say():
+    assert (ROOT / "docs/tasks.md").read_text() == task_docs.document() + "\n", "run `make tasks`"
 
 
 def test_error_codes_are_unique_and_each_has_all_it_needs():

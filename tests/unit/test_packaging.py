@@ -11,6 +11,7 @@ import yaml
 
 from app import dev
 from app.settings import PREFIX, Settings
+from tests.support.commands import beside_python
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
@@ -31,7 +32,10 @@ def stage(name: str) -> str:
 
 def test_the_dockerfile_passes_its_linter():
     run = subprocess.run(
-        ["hadolint", str(ROOT / "Dockerfile")], capture_output=True, text=True, timeout=60
+        [beside_python("hadolint"), str(ROOT / "Dockerfile")],
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
 
     assert run.returncode == 0, run.stdout

@@ -44,6 +44,7 @@ IMAGE_ERRORS = (
 
 GENERATION_ERRORS = (
     errors.UnsupportedContentTypeError,
+    errors.BodyTimeoutError,
     errors.BodyTooLargeError,
     errors.InvalidParameterError,
     errors.UnknownFieldError,

@@ -47,6 +47,7 @@ PREPARED_RESPONSE: dict[int | str, dict[str, Any]] = {
         *JSON_IMAGE_ERRORS,
         errors.MalformedBodyError,
         errors.UnsupportedContentTypeError,
+        errors.BodyTimeoutError,
         errors.BodyTooLargeError,
         errors.InvalidParameterError,
         errors.UnknownFieldError,

@@ -37,6 +37,11 @@ class TaskOptions(BaseModel):
         ),
     ] = None
 
+    stream: Annotated[
+        bool,
+        Field(description="Answer with server-sent events: progress, then the result."),
+    ] = False
+
     def sampling(self, task: Task[Any, Any]) -> Sampling:
         """Return the caller's sampling over the task's."""
         own, given = task.sampling, (self.temperature, self.top_p, self.max_gen_len)
@@ -61,7 +66,8 @@ class TaskIn(TaskOptions):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     images: Annotated[
-        list[ImageIn], Field(description="Pictures, each as base64 text or a data URI.")
+        list[ImageIn],
+        Field(description="Pictures, each as base64 text, a data URI, a URL, or an S3 object."),
     ] = []
 
     async def to_request(self, task: Task[Any, Any], terms: Terms) -> TaskRequest:

@@ -3,22 +3,23 @@
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Depends, Form
+from fastapi import APIRouter, Body, Depends, Form, Response
 from pydantic import BaseModel, Field
 
 from app.api import problems
-from app.api.deps import AskingTerms, Tasking
+from app.api.deps import AskingTerms
 from app.api.examples import PICTURE
 from app.api.uploads import multipart_only
 from app.api.v1.generate import GENERATION_ERRORS
 from app.api.v1.task_schemas import TaskForm, TaskIn, TaskOut, answer_of, body_of, camel, form_of
+from app.api.v1.task_streaming import STREAM, TaskAnswers
 from app.domain import errors
 from app.services.tasks import TASKS
 from app.services.tasks.spec import Result, Task
 
 router = APIRouter(prefix="/v1", tags=["tasks"])
 
-Endpoint = Callable[..., Awaitable[TaskOut[Result]]]
+Endpoint = Callable[..., Awaitable[Response]]
 
 
 class TaskSummary(BaseModel):
@@ -84,11 +85,12 @@ def json_endpoint(task: Task[Any, Any], answer_type: type[TaskOut[Result]]) -> E
     examples: Any = {task.name: {"summary": task.summary, "value": example(task)}}
 
     async def run(
-        tasks: Tasking,
+        answers: TaskAnswers,
         terms: AskingTerms,
         body: Annotated[TaskIn, Body(openapi_examples=examples)],
-    ) -> TaskOut[Result]:
-        return answer_type.of(await tasks.run(await body.to_request(task, terms)))
+    ) -> Response:
+        request = await body.to_request(task, terms)
+        return await answers.answer(request, answer_type, stream=body.stream)
 
     # The spec's own type, which FastAPI reads: written above is what mypy can know of it.
     run.__annotations__["body"] = Annotated[body_type, Body(openapi_examples=examples)]
@@ -100,17 +102,34 @@ def form_endpoint(task: Task[Any, Any], answer_type: type[TaskOut[Result]]) -> E
     form_type = form_of(task)
 
     async def run(
-        tasks: Tasking,
+        answers: TaskAnswers,
         terms: AskingTerms,
         form: Annotated[TaskForm, Form(media_type="multipart/form-data")],
-    ) -> TaskOut[Result]:
-        return answer_type.of(await tasks.run(await form.to_request(task, terms)))
+    ) -> Response:
+        request = await form.to_request(task, terms)
+        return await answers.answer(request, answer_type, stream=form.stream)
 
     run.__annotations__["form"] = Annotated[form_type, Form(media_type="multipart/form-data")]
     return run
 
 
-TASK_ERRORS = (errors.ImagesMissingError, *GENERATION_ERRORS)
+TASK_ERRORS = (
+    errors.ImagesMissingError,
+    errors.DocumentLockedError,
+    errors.TooManyPagesError,
+    *GENERATION_ERRORS,
+)
+
+
+def _responses(*declared: type[errors.ServiceError]) -> dict[int | str, dict[str, Any]]:
+    """Return what may be answered, errors without the examples that /v1/generate has of them.
+
+    With them the document would be three times as long: there are two paths for each task.
+    """
+    refusals = problems.responses(*declared)
+    for refusal in refusals.values():
+        del refusal["content"][problems.MEDIA_TYPE]["examples"]
+    return STREAM | refusals
 
 
 def _add(task: Task[Any, Any]) -> None:
@@ -124,9 +143,7 @@ def _add(task: Task[Any, Any]) -> None:
         summary=task.summary,
         description=task.description,
         response_description="The typed answer.",
-        responses=problems.responses(
-            errors.MalformedJsonError, errors.InvalidBase64Error, *TASK_ERRORS
-        ),
+        responses=_responses(errors.MalformedJsonError, errors.InvalidBase64Error, *TASK_ERRORS),
     )
     router.add_api_route(
         f"/tasks/{task.name}/upload",
@@ -138,7 +155,7 @@ def _add(task: Task[Any, Any]) -> None:
         description=f"The same as `/v1/tasks/{task.name}`, with files of a multipart form.",
         response_description="The typed answer.",
         dependencies=[Depends(multipart_only)],
-        responses=problems.responses(errors.MalformedBodyError, *TASK_ERRORS),
+        responses=_responses(errors.MalformedBodyError, *TASK_ERRORS),
     )
 
 

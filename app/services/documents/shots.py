@@ -1,6 +1,7 @@
 """From what a caller sent to the pictures that the model is shown, one after the other."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeVar
@@ -54,19 +55,29 @@ class Documents:
     most_pages: int = MOST_PAGES
     most_shots: int = MOST_SHOTS
 
+    @asynccontextmanager
     async def shots(
         self, images: Sequence[ImageInput], pages: str | None, detail: Detail
-    ) -> list[Shot]:
-        """Return what to show of ``images``, in order; pages count on from one to the next.
+    ) -> AsyncIterator[list[Shot]]:
+        """Yield what to show of ``images``, in order; pages count on from one to the next.
 
-        Raises PageRangeError, TooManyPagesError, or what refuses one of the files.
+        Holds the files until it is left. Entering raises PageRangeError, TooManyPagesError, or
+        what refuses one of the files.
         """
+        async with AsyncExitStack() as held:
+            fetched = [
+                await held.enter_async_context(self.sources.fetched(image)) for image in images
+            ]
+            yield await self._all(fetched, pages, detail)
+
+    async def _all(
+        self, images: Sequence[ReceivedImage], pages: str | None, detail: Detail
+    ) -> list[Shot]:
         shots: list[Shot] = []
         before = 0
         for image in images:
-            received = await self.sources.fetch(image)
-            with named(received):
-                count, found = await self._shots(received, pages, detail, before)
+            with named(image):
+                count, found = await self._shots(image, pages, detail, before)
             before += count
             shots += found
         if len(shots) > self.most_shots:

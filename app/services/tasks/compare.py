@@ -1,7 +1,7 @@
 """Compare: what pictures share and where they differ."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
@@ -29,6 +29,14 @@ class CompareParameters(Parameters):
     focus: Annotated[
         str | None, Field(max_length=500, description="What the comparison is about.")
     ] = None
+    image_strategy: Annotated[
+        Literal["each", "contact_sheet"],
+        Field(
+            description="`each`: every picture is described in a call of its own and the "
+            "descriptions are compared; keeps detail. `contact_sheet`: one call shows them side "
+            "by side; keeps what words would lose, at a smaller size."
+        ),
+    ] = "each"
 
 
 class Description(BaseModel):
@@ -60,17 +68,27 @@ class CompareResult(Result):
 
     differences: list[str]
     similarities: list[str]
-    images: list[PictureOut]
+    images: Annotated[
+        list[PictureOut], Field(description="Empty where they were shown on a contact sheet.")
+    ]
 
 
 Answer = Description | Comparison
 
 
 def questions(parameters: CompareParameters, shots: int) -> Sequence[Question[Answer]]:
-    """Ask for a description of every picture: the model takes only one at a time."""
+    """Ask for a description of every picture, or for the comparison of all on a sheet."""
+    if parameters.image_strategy == "contact_sheet":
+        return (_side_by_side(parameters, shots),)
     form: Model[Answer] = Model(Description)
     text = with_schema(prompt("compare").filled(focus=_focus(parameters)), form.schema)
-    return [Question(text, form, shot) for shot in range(shots)]
+    return [Question(text, form, (shot,)) for shot in range(shots)]
+
+
+def _side_by_side(parameters: CompareParameters, shots: int) -> Question[Answer]:
+    form: Model[Answer] = Model(Comparison)
+    text = prompt("compare-sheet").filled(focus=_focus(parameters))
+    return Question(with_schema(text, form.schema), form, tuple(range(shots)))
 
 
 def follow_up(
@@ -78,7 +96,7 @@ def follow_up(
 ) -> Question[Answer] | None:
     """Ask for the comparison of the descriptions, None where one of them is missing."""
     described = [f.answer for f in findings if isinstance(f.answer, Description)]
-    if len(described) < len(findings):
+    if parameters.image_strategy == "contact_sheet" or len(described) < len(findings):
         return None
     form: Model[Answer] = Model(Comparison)
     text = prompt("compare-texts").filled(
@@ -89,7 +107,7 @@ def follow_up(
             for number, found in enumerate(described, 1)
         ),
     )
-    return Question(with_schema(text, form.schema), form, None)
+    return Question(with_schema(text, form.schema), form, ())
 
 
 def _focus(parameters: CompareParameters) -> str:
@@ -131,7 +149,7 @@ COMPARE = Task(
     name="compare",
     summary="Compare pictures",
     description=f"Differences and similarities of 2 to {MAX_IMAGES} images. The model takes one "
-    "picture at a time: each is described, then the descriptions are compared. Very small "
+    "picture at a time: they are described one by one, or shown on a contact sheet. Very small "
     "differences can be missed.",
     parameters=CompareParameters,
     result=CompareResult,

@@ -65,7 +65,7 @@ def questions(parameters: DocumentQaParameters, shots: int) -> Sequence[Question
     form = Model(PageAnswer)
     filled = prompt("document-qa").filled(question=fenced("question", parameters.question))
     text = with_schema(filled, form.schema)
-    return [Question(text, form, shot) for shot in range(shots)]
+    return [Question(text, form, (shot,)) for shot in range(shots)]
 
 
 def conclude(_: DocumentQaParameters, findings: Sequence[Finding[PageAnswer]]) -> DocumentQaResult:

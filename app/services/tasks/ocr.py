@@ -125,7 +125,7 @@ def questions(parameters: OcrParameters, shots: int) -> Sequence[Question[Answer
     form: Model[Answer] = Model(model)
     hint = f"\nThe text is in: {fenced('hint', parameters.hint)}" if parameters.hint else ""
     text = with_schema(prompt("ocr").filled(layout=layout, hint=hint), form.schema)
-    return [Question(text, form, shot) for shot in range(shots)]
+    return [Question(text, form, (shot,)) for shot in range(shots)]
 
 
 def conclude(_: OcrParameters, findings: Sequence[Finding[Answer]]) -> OcrResult:

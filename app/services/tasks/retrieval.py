@@ -81,7 +81,7 @@ def questions(parameters: RetrievalParameters, shots: int) -> Sequence[Question[
 def _question(text: str, image: int) -> Question[FitAnswer]:
     form = Model(FitAnswer)
     filled = prompt("retrieval").filled(text=fenced("text", text))
-    return Question(with_schema(filled, form.schema), form, image)
+    return Question(with_schema(filled, form.schema), form, (image,))
 
 
 def conclude(

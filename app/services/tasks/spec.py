@@ -7,7 +7,6 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.domain.generation import Sampling
-from app.domain.image import ImageReport
 from app.services.answers.form import AnswerError, Form
 from app.services.geometry import View
 
@@ -59,8 +58,9 @@ class Question(Generic[AnswerT]):
 
     text: str
     form: Form[AnswerT]
-    image: int | None = 0
-    """Position among the pictures or pages; None asks about text alone."""
+    images: tuple[int, ...] = (0,)
+    """Positions among the pictures or pages. Several are shown on a contact sheet; none asks
+    about text alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +71,8 @@ class Finding(Generic[AnswerT]):
     """None where the answer could not be read, or the call failed."""
     fault: str | None = None
     """Why ``answer`` is None."""
-    image: ImageReport | None = None
-    """The picture as it was received and prepared; None where it could not be."""
     view: View | None = None
-    """Which part of the original or the page was shown."""
+    """Which part of the original or the page was shown; None where it was not, or several."""
     page: int = 1
     """Number of the page, or position of the picture, from 1."""
 

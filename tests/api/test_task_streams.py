@@ -1,0 +1,121 @@
+"""A task as server-sent events, over a socket."""
+
+import asyncio
+import json
+import time
+from typing import Any
+
+import httpx
+import pytest
+
+from app.domain.errors import ModelThrottledError
+from app.domain.generation import ModelRequest
+from tests.support.app import Rig
+from tests.support.documents import FOUR_PAGES
+from tests.support.pictures import ASTRONAUT, b64
+from tests.support.scripted import ScriptedVisionModel
+
+
+@pytest.fixture
+def model() -> ScriptedVisionModel:
+    return ScriptedVisionModel(answers=['{"text": "HELLO"}'])
+
+
+def events(answer: httpx.Response) -> list[tuple[str, dict[str, Any]]]:
+    found = []
+    for block in answer.text.split("\n\n"):
+        lines = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
+        if lines:
+            found.append((lines["event"], json.loads(lines["data"])))
+    return found
+
+
+def test_each_page_is_told_and_the_result_comes_last(client):
+    answer = client.post("/v1/tasks/ocr", json={"images": [b64(FOUR_PAGES)], "stream": True})
+
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    *progress, (last, result) = events(answer)
+    assert [name for name, _ in progress] == ["progress"] * 4
+    assert [told["done"] for _, told in progress] == [1, 2, 3, 4]
+    assert {told["page"] for _, told in progress} == {1, 2, 3, 4}
+    assert {told["total"] for _, told in progress} == {4}
+    assert last == "result"
+    assert (result["valid"], result["calls"]) == (True, 4)
+
+
+def test_the_streamed_result_is_the_one_that_is_answered_whole(client):
+    body = {"images": [b64(ASTRONAUT)]}
+    whole = client.post("/v1/tasks/ocr", json=body).json()
+    ((name, streamed),) = events(client.post("/v1/tasks/ocr", json={**body, "stream": True}))
+
+    assert name == "result"
+    for changing in ("id", "latency_ms"):
+        del whole[changing], streamed[changing]
+    assert streamed == whole
+
+
+def test_a_refusal_before_the_first_event_keeps_its_status(client, model):
+    model.answers = [ModelThrottledError("later")]
+    answer = client.post("/v1/tasks/ocr", json={"images": [b64(ASTRONAUT)], "stream": True})
+
+    assert answer.status_code == 429
+    assert answer.json()["code"] == "model_throttled"
+
+
+def test_a_failed_page_is_told_as_it_happens(client, model):
+    model.answers = [ModelThrottledError("later"), '{"text": "HELLO"}']
+    answer = client.post(
+        "/v1/tasks/ocr", json={"images": [b64(FOUR_PAGES)], "pages": "1-2", "stream": True}
+    )
+    *progress, (last, _) = events(answer)
+
+    assert sorted("model_throttled" in (told["fault"] or "") for _, told in progress) == [
+        False,
+        True,
+    ]
+    assert last == "result"
+
+
+def test_when_every_page_fails_the_stream_ends_with_the_error(client, model):
+    model.answers = [ModelThrottledError("later")]
+    answer = client.post(
+        "/v1/tasks/ocr", json={"images": [b64(FOUR_PAGES)], "pages": "1-2", "stream": True}
+    )
+
+    assert [name for name, _ in events(answer)] == ["progress", "progress", "error"]
+    assert events(answer)[-1][1]["code"] == "model_throttled"
+
+
+class WaitingModel(ScriptedVisionModel):
+    """Answers the first call; holds the others until they are cancelled."""
+
+    cancelled = 0
+
+    async def generate(self, request: ModelRequest) -> Any:
+        if not self.requests:
+            return await super().generate(request)
+        self.requests.append(request)
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+
+
+def test_who_leaves_stops_the_calls_that_are_under_way():
+    model = WaitingModel(answers=['{"text": "HELLO"}'])
+    with Rig(model).client() as client:
+        body = {"images": [b64(FOUR_PAGES)], "stream": True}
+        with client.stream("POST", "/v1/tasks/ocr", json=body) as answer:
+            first = next(answer.iter_lines())
+        until(lambda: model.cancelled == len(model.requests) - 1 > 0)
+
+    assert first == "event: progress"
+
+
+def until(reached: Any) -> None:
+    """Wait for what happens in the server's own thread."""
+    deadline = time.monotonic() + 20
+    while not reached():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.01)
