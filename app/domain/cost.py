@@ -1,5 +1,6 @@
 """What an answer costs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -14,6 +15,14 @@ class Cost:
     def total(self) -> float:
         """Both together."""
         return self.input + self.output
+
+
+def added(costs: Sequence[Cost | None]) -> Cost | None:
+    """Return the cost of all together; None where one is not known, or there are none."""
+    known = [cost for cost in costs if cost is not None]
+    if not known or len(known) < len(costs):
+        return None
+    return Cost(sum(cost.input for cost in known), sum(cost.output for cost in known))
 
 
 @dataclass(frozen=True, slots=True)

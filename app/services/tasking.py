@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from app.domain.cost import added
 from app.domain.errors import (
     FieldError,
     ImagesMissingError,
@@ -46,6 +47,7 @@ from app.services.tasks.spec import (
     TaskParameterError,
     UnansweredError,
 )
+from app.telemetry import current
 
 CONCURRENCY = 4
 """Calls of one task that run at a time."""
@@ -107,6 +109,7 @@ class TaskService:
 
         A question that failed is told in the result as long as another one was answered.
         """
+        current().task = request.task.name
         _check(request)
         run = _Run(request, self.generations, asyncio.Semaphore(self.concurrency), notify)
         async with AsyncExitStack() as held:
@@ -339,7 +342,7 @@ def _strategy(turn: Turn[ImageInput]) -> ImageStrategy:
 
 
 def summed(usages: Sequence[Usage]) -> Usage:
-    """Return the tokens of all calls; None where one of them is not known."""
+    """Return the tokens and the cost of all calls; None where one of them is not known."""
 
     def total(counts: Sequence[int | None]) -> int | None:
         known = [count for count in counts if count is not None]
@@ -348,4 +351,5 @@ def summed(usages: Sequence[Usage]) -> Usage:
     return Usage(
         total([usage.prompt_token_count for usage in usages]),
         total([usage.generation_token_count for usage in usages]),
+        added([usage.cost for usage in usages]),
     )

@@ -147,3 +147,12 @@ def test_an_estimate_tells_that_a_prompt_does_not_fit(client):
 def test_an_estimate_refuses_what_would_be_refused(client):
     problem(client.post("/v1/estimate", json={}), 422, "prompt_missing")
     problem(client.post("/v1/estimate", json={"images": ["AAAA"]}), 422, "not_an_image")
+
+
+def test_a_tasks_usage_is_told_by_its_name_and_its_answer_tells_the_cost_of_all_its_calls(client):
+    body = client.post("/v1/tasks/caption", json={"images": [b64(ASTRONAUT)]}).json()
+    (row,) = client.get("/v1/usage").json()["data"]
+
+    assert row["task"] == "caption"
+    assert row["cost_usd"] == pytest.approx(body["cost_usd"]["total"])
+    assert body["cost_usd"]["total"] > 0
