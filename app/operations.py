@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import structlog
@@ -24,6 +24,7 @@ from app.services.access.authentication import (
     OpenAccess,
 )
 from app.services.access.limits import Limits
+from app.services.gate import Gate, show
 from app.services.registry import Operations
 from app.services.usage import open_ledger
 from app.settings import Settings
@@ -37,7 +38,9 @@ log = structlog.get_logger()
 
 
 @asynccontextmanager
-async def open_operations(settings: Settings) -> AsyncIterator[Operations]:
+async def open_operations(
+    settings: Settings, gates: Sequence[Gate] = ()
+) -> AsyncIterator[Operations]:
     """Open what tells callers apart, counts what they use, and shows it."""
     metrics = Metrics()
     async with AsyncExitStack() as stack:
@@ -45,7 +48,7 @@ async def open_operations(settings: Settings) -> AsyncIterator[Operations]:
         limits = await stack.enter_async_context(open_limits(settings, metrics))
         store = await stack.enter_async_context(open_usage_store(settings))
         usage = await stack.enter_async_context(open_ledger(store, metrics))
-        await stack.enter_async_context(_running(metrics))
+        await stack.enter_async_context(_running(metrics, gates))
         tracer = await stack.enter_async_context(open_tracer()) if settings.traces else NO_TRACER
         sinks: tuple[Sink, ...] = (log_request, metrics, usage)
         if settings.emf_namespace:
@@ -117,8 +120,8 @@ async def open_usage_store(settings: Settings) -> AsyncIterator[UsageStore]:
 
 
 @asynccontextmanager
-async def _running(metrics: Metrics) -> AsyncIterator[None]:
-    watching = asyncio.create_task(metrics.watch_loop())
+async def _running(metrics: Metrics, gates: Sequence[Gate]) -> AsyncIterator[None]:
+    watching = asyncio.create_task(metrics.watch_loop(lambda: show(gates, metrics)))
     try:
         yield
     finally:

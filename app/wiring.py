@@ -1,6 +1,6 @@
 """The composition root: opens clients, picks adapters, builds Services."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,6 @@ from app.adapters.sources.http import HttpImageSource
 from app.adapters.sources.off import DisabledSource
 from app.adapters.sources.rules import UrlRules
 from app.adapters.sources.s3 import S3ImageSource
-from app.domain.generation import Target
 from app.domain.image import ImageLimits, S3Image, UrlImage
 from app.domain.model import Dialect, ModelIdentity, identify
 from app.domain.ports import ImagePreparer, ImageSource, VisionModel
@@ -26,6 +25,7 @@ from app.services.admission import AdmittedPreparer, Budget
 from app.services.deadline import Drain
 from app.services.documents.shots import Documents
 from app.services.estimate import EstimateService
+from app.services.gate import Gate
 from app.services.generation import GenerationService
 from app.services.idempotency import IdempotentAnswers
 from app.services.images.cache import CachedPreparer
@@ -58,10 +58,11 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     _announce(identity, settings)
     session = aioboto3.Session()
     drain = Drain()
+    gates = open_gates(settings)
     room = bytes_in_flight(settings)
     async with (
-        open_operations(settings) as operations,
-        open_model(session, settings) as model,
+        open_operations(settings, gates) as operations,
+        open_model(session, settings, gates) as model,
         PooledPreparer(image_limits(settings), workers=settings.image_workers) as pool,
         open_sources(session, settings, room) as sources,
     ):
@@ -79,6 +80,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         )
         yield Services(
             model=ServedModel(identity, settings.targets),
+            gates=gates,
             generations=generations,
             tasks=TaskService(generations, Documents(sources, pool, image_limits(settings))),
             preparations=PreparationService(sources, preparer),
@@ -92,7 +94,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
 
 
 @asynccontextmanager
-async def open_model(session: aioboto3.Session, settings: Settings) -> AsyncIterator[VisionModel]:
+async def open_model(
+    session: aioboto3.Session, settings: Settings, gates: Sequence[Gate]
+) -> AsyncIterator[VisionModel]:
     """Open one client for each region, and stack what a call goes through."""
     prices = pricing.load(settings.prices_file)
     async with AsyncExitStack() as stack:
@@ -105,27 +109,37 @@ async def open_model(session: aioboto3.Session, settings: Settings) -> AsyncIter
         yield RetriedModel(
             FailoverModel(
                 [
-                    (target, guarded(target, clients[target.region], settings, prices))
-                    for target in settings.targets
+                    (gate.target, guarded(gate, clients[gate.target.region], settings, prices))
+                    for gate in gates
                 ]
             ),
             RetryBudget(),
         )
 
 
+def open_gates(settings: Settings) -> tuple[Gate, ...]:
+    """Return a gate for each target, in order."""
+    return tuple(
+        Gate(
+            target,
+            Breaker(settings.breaker_threshold, settings.breaker_reset),
+            FairSlots(settings.max_concurrency, settings.max_waiting, settings.max_wait),
+        )
+        for target in settings.targets
+    )
+
+
 def guarded(
-    target: Target, client: "BedrockRuntimeClient", settings: Settings, prices: PriceTable
+    gate: Gate, client: "BedrockRuntimeClient", settings: Settings, prices: PriceTable
 ) -> VisionModel:
     """Stack what stands before one target. Read from the inside out."""
+    target = gate.target
     bedrock = vision_model(target.dialect, client, target.model_id)
     price = prices.price(identify(target.model_id, settings.identity.base.key))
     metered = MeteredVisionModel(bedrock, target.model_id, target.region, price)
     return LimitedModel(
-        BreakingModel(
-            LabelledModel(metered, target),
-            Breaker(settings.breaker_threshold, settings.breaker_reset),
-        ),
-        FairSlots(settings.max_concurrency, settings.max_waiting, settings.max_wait),
+        BreakingModel(LabelledModel(metered, target), gate.breaker),
+        gate.slots,
     )
 
 

@@ -8,8 +8,10 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from pydantic import BaseModel, Field
 
 from app.api import problems
-from app.api.deps import AllMetrics, Model, ReadinessCheck
+from app.api.deps import AllMetrics, AllServices, ReadinessCheck
 from app.domain import errors
+from app.services.gate import Gate
+from app.services.wrappers.breaking import BreakerState
 
 router = APIRouter(tags=["operations"])
 
@@ -20,11 +22,34 @@ class Health(BaseModel):
     status: Literal["ok"] = "ok"
 
 
+class TargetState(BaseModel):
+    """How one way to the model is doing, seen from this process."""
+
+    target: Annotated[str, Field(description="Region, model id and dialect.")]
+    breaker: Annotated[
+        BreakerState, Field(description="`open`: it keeps failing and is left alone.")
+    ]
+    active: Annotated[int, Field(description="Calls under way.")]
+    waiting: Annotated[int, Field(description="Requests in line.")]
+
+    @classmethod
+    def of(cls, gate: Gate) -> "TargetState":
+        """Render ``gate``."""
+        slots = gate.slots
+        return cls(
+            target=str(gate.target),
+            breaker=gate.breaker.state,
+            active=slots.taken,
+            waiting=slots.waiting,
+        )
+
+
 class Ready(BaseModel):
     """The service can be sent requests."""
 
     status: Literal["ready"] = "ready"
     model: Annotated[str, Field(description="The configured model id.")]
+    targets: Annotated[list[TargetState], Field(description="The ways to the model, in order.")]
 
 
 @router.get(
@@ -47,9 +72,11 @@ async def healthz() -> Health:
     response_description="Ready.",
     responses=problems.responses(errors.InternalError, errors.NotReadyError),
 )
-async def readyz(readiness: ReadinessCheck, model: Model) -> Ready:
+async def readyz(readiness: ReadinessCheck, found: AllServices) -> Ready:
     await readiness.check()
-    return Ready(model=model.identity.id)
+    return Ready(
+        model=found.model.identity.id, targets=[TargetState.of(gate) for gate in found.gates]
+    )
 
 
 @router.get(

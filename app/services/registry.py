@@ -11,6 +11,7 @@ from app.services.access.limits import Limits
 from app.services.admission import Budget
 from app.services.deadline import Drain
 from app.services.estimate import EstimateService
+from app.services.gate import Gate
 from app.services.generation import GenerationService
 from app.services.preparation import PreparationService
 from app.services.tasking import TaskService
@@ -56,6 +57,8 @@ class Services:
     """Every use case, built once in `app.wiring`."""
 
     model: ServedModel
+    gates: tuple[Gate, ...]
+    """Of each target, in the order in which they are asked."""
     generations: GenerationService
     preparations: PreparationService
     tasks: TaskService

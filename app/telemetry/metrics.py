@@ -6,6 +6,7 @@ Every label has few values: routes' templates, codes of the catalogue, configure
 
 import asyncio
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from prometheus_client import (
@@ -44,9 +45,9 @@ class Metrics:
             self.histograms[name] = Histogram(
                 name, text, labels, buckets=buckets, registry=self.registry
             )
-        for name, text in GAUGES.items():
+        for name, (text, labels) in GAUGES.items():
             self.gauges[name] = Gauge(
-                name, text, registry=self.registry, multiprocess_mode="livesum"
+                name, text, labels, registry=self.registry, multiprocess_mode="livesum"
             )
 
     def count(self, name: str, amount: float = 1, **labels: str) -> None:
@@ -64,6 +65,10 @@ class Metrics:
         """Raise or lower the gauge ``name``."""
         self.gauges[name].inc(by)
 
+    def set(self, name: str, value: float, **labels: str) -> None:
+        """Set the gauge ``name``."""
+        self.gauges[name].labels(**labels).set(value)
+
     def __call__(self, record: RequestRecord) -> None:
         """Count a finished request."""
         _request(self, record)
@@ -80,13 +85,14 @@ class Metrics:
         multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         return generate_latest(registry)
 
-    async def watch_loop(self, interval: float = 0.5) -> None:
-        """Measure for ever how late the event loop wakes this coroutine."""
+    async def watch_loop(self, sample: Callable[[], None], interval: float = 0.5) -> None:
+        """Measure for ever how late the event loop wakes this coroutine; ``sample`` gauges."""
         loop = asyncio.get_running_loop()
         while True:
             due = loop.time() + interval
             await asyncio.sleep(interval)
             self.observe("llama_vision_event_loop_lag_seconds", max(0.0, loop.time() - due))
+            sample()
 
 
 def _request(metrics: Metrics, record: RequestRecord) -> None:
@@ -209,6 +215,12 @@ HISTOGRAMS: dict[str, tuple[str, tuple[str, ...], tuple[float, ...]]] = {
         (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5),
     ),
 }
-GAUGES: dict[str, str] = {
-    "http_server_active_requests": "Requests in flight.",
+GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "http_server_active_requests": ("Requests in flight.", ()),
+    "llama_vision_target_breaker_open": (
+        "1 where a target keeps failing and is left alone; with several workers, in how many.",
+        ("target",),
+    ),
+    "llama_vision_target_active_calls": ("Calls under way to a target.", ("target",)),
+    "llama_vision_target_waiting_requests": ("Requests in line for a target.", ("target",)),
 }

@@ -26,6 +26,14 @@ def test_health_and_readiness_answer(client):
     assert client.get("/readyz").json() == {
         "status": "ready",
         "model": "us.meta.llama3-2-11b-instruct-v1:0",
+        "targets": [
+            {
+                "target": "us-west-2/us.meta.llama3-2-11b-instruct-v1:0/invoke",
+                "breaker": "closed",
+                "active": 0,
+                "waiting": 0,
+            }
+        ],
     }
 
 

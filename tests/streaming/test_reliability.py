@@ -112,6 +112,8 @@ def test_a_target_that_keeps_failing_is_left_alone_for_a_while(emulator_url):
         assert (refused.status_code, refused.json()["code"]) == (503, "upstream_circuit_open")
         assert "retry-after" in refused.headers
         assert len(service.seen()) == 2
+        (target,) = service.http.get("/readyz").json()["targets"]
+        assert target["breaker"] == "open"
 
         threading.Event().wait(0.35)
         assert service.ask().status_code == 200

@@ -32,7 +32,7 @@ from app.services.tasking import TaskService
 from app.services.wrappers.metered import MeteredPreparer, MeteredVisionModel
 from app.services.wrappers.rationed import RationedModel
 from app.settings import Settings
-from app.wiring import bytes_in_flight, image_limits, open_model, open_sources, timing
+from app.wiring import bytes_in_flight, image_limits, open_gates, open_model, open_sources, timing
 from tests.support.fakes import FakeReadiness, FakeVisionModel, InlinePreparer
 from tests.support.server import serving
 
@@ -61,10 +61,13 @@ class Rig:
     async def _open(self, settings: Settings) -> AsyncIterator[Services]:
         session = aioboto3.Session()
         self.room = bytes_in_flight(settings)
+        self.gates = open_gates(settings)
         async with (
-            open_operations(settings) as operations,
+            open_operations(settings, self.gates) as operations,
             open_sources(session, settings, self.room) as sources,
-            self._metered(settings) if self.model else open_model(session, settings) as model,
+            self._metered(settings)
+            if self.model
+            else open_model(session, settings, self.gates) as model,
         ):
             operations = replace(operations, **self.more)
             yield self._services(settings, self.sources or sources, model, operations)
@@ -89,6 +92,7 @@ class Rig:
         )
         return Services(
             model=ServedModel(identity, settings.targets),
+            gates=self.gates,
             generations=generations,
             tasks=TaskService(generations, Documents(sources, inline, limits)),
             preparations=PreparationService(sources, preparer),
