@@ -18,7 +18,7 @@ RULES = yaml.safe_load((ROOT / "deploy/prometheus/alerts.yml").read_text())["gro
 
 EXPOSED: dict[str, tuple[str, ...]] = {
     **{name: labels for name, (_, labels) in COUNTERS.items()},
-    **dict.fromkeys(GAUGES, ()),
+    **{name: labels for name, (_, labels) in GAUGES.items()},
     **{
         f"{name}_{suffix}": (*labels, *(("le",) if suffix == "bucket" else ()))
         for name, (_, labels, _) in HISTOGRAMS.items()
