@@ -6,6 +6,7 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
+from app.api.protocol import BoundedProtocol
 from app.services.registry import Services
 from app.settings import Settings
 
@@ -28,7 +29,7 @@ class Server(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 loop="uvloop",
-                http="httptools",
+                http=BoundedProtocol,
                 # Past the grace time the streams have ended themselves; this is for the rest.
                 timeout_graceful_shutdown=round(settings.shutdown_grace) + 5,
             )

@@ -1,0 +1,68 @@
+"""uvicorn's HTTP protocol with bounds on a request's head, which it has none of.
+
+Bodies are bounded by `app.api.admission`.
+"""
+
+import asyncio
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """Closes a connection whose request line and headers are too long or come too slowly."""
+
+    max_head_bytes = 64 * 1024
+    """Ten times what browsers and SDKs send."""
+    head_seconds = 10.0
+    """From the connection, or a further request's first byte, to the end of the headers."""
+
+    _head_bytes = 0
+    """Of a head that is not complete."""
+    _header_bytes = 0
+    _overdue: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Expect the first head."""
+        super().connection_made(transport)
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Expect nothing more."""
+        self._head_is_here()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Count what has come of an unfinished head."""
+        super().data_received(data)
+        if self._overdue is not None:
+            self._head_bytes += len(data)
+            if self._head_bytes > self.max_head_bytes:
+                self.transport.close()
+
+    def on_message_begin(self) -> None:
+        """Expect a head."""
+        super().on_message_begin()
+        self._header_bytes = 0
+        self._expect_head()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Count a header; the parser answers 400 to what is raised here."""
+        super().on_header(name, value)
+        self._header_bytes += len(name) + len(value)
+        if self._header_bytes > self.max_head_bytes:
+            raise ValueError("the request's headers are too long")
+
+    def on_headers_complete(self) -> None:
+        """Take the head for complete."""
+        self._head_is_here()
+        super().on_headers_complete()
+
+    def _expect_head(self) -> None:
+        if self._overdue is None:
+            self._overdue = self.loop.call_later(self.head_seconds, self.transport.close)
+
+    def _head_is_here(self) -> None:
+        self._head_bytes = 0
+        if self._overdue is not None:
+            self._overdue.cancel()
+            self._overdue = None

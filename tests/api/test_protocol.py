@@ -1,0 +1,97 @@
+"""Heads that are too long, too slow, or made to smuggle a second request in."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import pytest
+
+from app.api.protocol import BoundedProtocol
+from tests.support.app import Rig
+from tests.support.server import serving
+
+
+class Impatient(BoundedProtocol):
+    head_seconds = 0.3
+
+
+@contextmanager
+def connected(protocol: type[BoundedProtocol] = BoundedProtocol) -> Iterator[socket.socket]:
+    with serving(Rig().app(), http=protocol) as url:
+        where = urlsplit(url)
+        with socket.create_connection((where.hostname, where.port), timeout=20) as raw:
+            yield raw
+
+
+def received(raw: socket.socket) -> bytes:
+    """Return all that comes until the other side closes."""
+    found = b""
+    try:
+        while piece := raw.recv(65536):
+            found += piece
+    except ConnectionResetError:
+        pass
+    return found
+
+
+def test_headers_of_a_usual_length_are_answered():
+    with connected() as raw:
+        padding = b"a" * 30_000
+        raw.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx: " + padding)
+        raw.sendall(b"\r\n\r\n")
+
+        assert received(raw).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /healthz HTTP/1.1\r\nhost: x\r\nx: " + b"a" * 400_000,
+        b"GET /healthz HTTP/1.1\r\nhost: x\r\n" + b"x: aaaaaaaaaaaaaaaa\r\n" * 20_000 + b"\r\n",
+        b"GET /" + b"a" * 400_000,
+    ],
+    ids=["one long header", "many headers", "long path"],
+)
+def test_a_head_without_end_is_cut_off(head):
+    with connected() as raw:
+        try:
+            raw.sendall(head)
+        except (BrokenPipeError, ConnectionResetError):
+            return
+
+        assert b"HTTP/1.1 200" not in received(raw)
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET /healthz HTTP/1.1\r\nhost: x\r\n"])
+def test_a_head_that_does_not_come_is_not_waited_for(begun):
+    with connected(Impatient) as raw:
+        raw.sendall(begun)
+
+        assert received(raw) == b""
+
+
+def test_a_second_request_has_its_own_time():
+    with connected(Impatient) as raw:
+        raw.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert raw.recv(65536).startswith(b"HTTP/1.1 200 ")
+        raw.sendall(b"GET /healthz HTTP/1.1\r\nhost")
+
+        assert b"HTTP/1.1" not in received(raw)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"content-length: 5\r\ncontent-length: 6\r\n\r\n12345",
+        b"content-length : 5\r\n\r\n12345",
+        b"content-length: +5\r\n\r\n12345",
+        b"transfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+    ],
+)
+def test_a_request_whose_end_is_ambiguous_is_refused(request_):
+    with connected() as raw:
+        raw.sendall(b"POST /v1/generate HTTP/1.1\r\nhost: x\r\nconnection: close\r\n" + request_)
+
+        assert received(raw).startswith(b"HTTP/1.1 400 ")
