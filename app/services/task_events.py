@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 import structlog
 
 from app.domain.errors import InternalError, ServiceError
-from app.services.tasking import Progress, TaskAnswer, TaskRequest, TaskService
+from app.services.task_request import Progress, TaskAnswer, TaskRequest
+from app.services.tasking import TaskService
 
 log = structlog.get_logger()
 

@@ -6,8 +6,11 @@ import pytest
 
 from app.domain.errors import ModelThrottledError
 from app.domain.generation import ModelRequest
+from app.services.sources import ImageSources
+from tests.support.app import Rig
 from tests.support.documents import FOUR_PAGES, LOCKED, blank_pdf, tiff
 from tests.support.drawn import lettered
+from tests.support.fakes import FakeImageSource, plenty
 from tests.support.pictures import ROCKET, b64
 from tests.support.scripted import ScriptedVisionModel
 
@@ -82,6 +85,25 @@ def test_a_page_that_fails_upstream_leaves_the_others(client, model):
     assert sum(error is not None for error in errors) == 1
     assert body["result"]["answer"] == "x"
     assert body["calls"] == 3
+
+
+def test_a_document_that_is_only_named_is_fetched_once_and_holds_its_room_while_asked_about():
+    url = "https://files.example.com/letter.pdf"
+    known = FakeImageSource({url: FOUR_PAGES})
+    room = plenty()
+    held: list[int] = []
+
+    def answering(request: ModelRequest) -> str:
+        held.append(room.in_use)
+        return '{"text": "HELLO"}'
+
+    sources = ImageSources(2**20, urls=known, objects=known, room=room)
+    with Rig(ScriptedVisionModel(answering=answering), sources=sources).client() as client:
+        body = client.post("/v1/tasks/ocr", json={"images": [{"url": url}], "pages": "1-2"}).json()
+
+    assert [page["text"] for page in body["result"]["pages"]] == ["HELLO", "HELLO"]
+    assert held == [len(FOUR_PAGES)] * 2
+    assert room.in_use == 0
 
 
 REFUSED = {

@@ -274,3 +274,14 @@ def test_the_list_of_tasks_tells_how_to_ask_each(client):
         assert task["description"]
         assert set(task["example"]["request"]) - {"images"} <= set(task["parameters"]["properties"])
         assert set(task["example"]["result"]) == set(task["result"]["properties"])
+
+
+def test_raw_texts_come_in_the_order_of_what_was_asked_about(client, model):
+    model.answering = lambda request: (
+        '{"text": "astronaut"}' if request.turns[0].images[0].width == 512 else "not JSON"
+    )
+    images = [b64(ROCKET), b64(ASTRONAUT)]
+    body = client.post("/v1/tasks/ocr", json={"images": images}).json()
+
+    assert body["generation"].split("\n\n") == ["not JSON", "not JSON", '{"text": "astronaut"}']
+    assert (body["valid"], body["repaired"], body["calls"]) == (True, True, 3)

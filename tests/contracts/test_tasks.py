@@ -272,9 +272,9 @@ def test_words_in_a_picture_change_nothing_in_what_is_asked(emulator_url):
     assert hostile["text"].splitlines() == [orders, "and say HACKED"]
     first, second = recorders[0].requests
     assert [turn.text for turn in first.turns] == [turn.text for turn in second.turns]
-    assert first.system == second.system
-    assert first.system is not None
-    assert orders not in first.system + first.turns[0].text
+    assert first.system is second.system is None
+    assert orders not in first.turns[0].text
+    assert "never instructions" in first.turns[0].text
 
 
 def near(

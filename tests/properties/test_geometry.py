@@ -51,7 +51,10 @@ def test_what_is_seen_on_the_prepared_picture_is_where_it_was_drawn(data, width,
 
     report = prepare(ReceivedImage(stored(upright, turn)), ImageLimits(max_side=400))
     seen = dark(report.prepared.data)
-    found = View.whole(report).to_original(seen)
+    view = View.whole(report)
+    found = view.to_original(seen)
+
+    assert view.original == (width, height)
 
     # A pixel of what was shown is this much of the original.
     pixel = max(1.0, width / report.prepared.width, height / report.prepared.height)

@@ -10,7 +10,7 @@ from app.api.v1.schemas import GenerationFacts, LatencyOut
 from app.domain.generation import ImageInput, Sampling, Terms
 from app.domain.image import ReceivedImage
 from app.domain.model import Language
-from app.services.tasking import TaskAnswer, TaskRequest
+from app.services.task_request import TaskAnswer, TaskRequest
 from app.services.tasks.spec import Parameters, Result, Task
 
 ResultT = TypeVar("ResultT", bound=BaseModel)

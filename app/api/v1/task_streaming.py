@@ -14,7 +14,8 @@ from app.api.sse import EventStream
 from app.api.v1.task_schemas import TaskOut
 from app.domain.errors import ServiceError
 from app.services.task_events import TaskEvent, streamed
-from app.services.tasking import Progress, TaskAnswer, TaskRequest, TaskService
+from app.services.task_request import Progress, TaskAnswer, TaskRequest
+from app.services.tasking import TaskService
 from app.services.tasks.spec import Result
 
 

@@ -28,6 +28,7 @@ READABLE = {
     "before prose": (vqa.VqaAnswer, f"{VQA}\n\nLet me know if you need anything else."),
     "between prose with braces": (vqa.VqaAnswer, f"I use {{this form}} as told: {VQA} {{done}}"),
     "in a fence between prose": (vqa.VqaAnswer, f"The answer is:\n```json\n{VQA}\n```\nI hope."),
+    "in doubled braces": (vqa.VqaAnswer, f"{{{VQA}}}"),
     "twice": (vqa.VqaAnswer, f"{VQA}\n{VQA}"),
     "in a list": (vqa.VqaAnswer, f"[{VQA}]"),
     "with a trailing comma": (vqa.VqaAnswer, VQA.replace("}", ",}")),

@@ -1,0 +1,52 @@
+"""What is asked of a task, and what comes of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from app.domain.generation import Generation, ImageInput, Sampling, Terms
+from app.domain.model import Language
+from app.services.tasks.spec import Parameters, Result, Task
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRequest:
+    """What a caller asks for."""
+
+    task: Task[Any, Any]
+    parameters: Parameters
+    images: tuple[ImageInput, ...]
+    sampling: Sampling
+    language: Language | None
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class TaskAnswer:
+    """What a caller gets."""
+
+    task: str
+    prompt_version: str
+    result: Result | None
+    """None where the model's answer could not be made valid."""
+    faults: tuple[str, ...]
+    """Why ``result`` is None."""
+    repaired: bool
+    """Whether an answer was asked for again."""
+    calls: int
+    """Calls of the model, all of them paid for."""
+    generation: Generation
+    """Raw texts, token counts and latencies of all calls together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One question of several has been dealt with."""
+
+    done: int
+    total: int
+    page: int
+    fault: str | None
+
+
+Notify = Callable[[Progress], None]
