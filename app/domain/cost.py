@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+# Of a dollar: finer than the price of one token, coarser than binary fractions show.
+_DIGITS = 10
+
 
 @dataclass(frozen=True, slots=True)
 class Cost:
@@ -14,7 +17,7 @@ class Cost:
     @property
     def total(self) -> float:
         """Both together."""
-        return self.input + self.output
+        return round(self.input + self.output, _DIGITS)
 
 
 def added(costs: Sequence[Cost | None]) -> Cost | None:
@@ -34,4 +37,7 @@ class Price:
 
     def of(self, prompt_tokens: int, generation_tokens: int) -> Cost:
         """Return what these many tokens cost."""
-        return Cost(prompt_tokens * self.input / 1e6, generation_tokens * self.output / 1e6)
+        return Cost(
+            round(prompt_tokens * self.input / 1e6, _DIGITS),
+            round(generation_tokens * self.output / 1e6, _DIGITS),
+        )

@@ -272,11 +272,22 @@ class PartOut(BaseModel):
         )
 
 
-class GenerationFacts(BaseModel):
-    """All of an answer but its text."""
+class Identified(BaseModel):
+    """Which answer this is, and whose."""
 
     id: Annotated[str, Field(description="Of this answer.")]
     model: Annotated[str, Field(description="The model id that was called.")]
+
+
+class Worded(Identified):
+    """What was said; before the facts, as it is what people look for."""
+
+    generation: Annotated[str, Field(description="The generated text.")]
+
+
+class GenerationFacts(Identified):
+    """All of an answer but its text."""
+
     prompt_token_count: Annotated[
         int | None, Field(description="Tokens in; null where Bedrock did not say.")
     ]
@@ -326,10 +337,9 @@ class GenerationFacts(BaseModel):
         }
 
 
-class GenerationOut(GenerationFacts):
+class GenerationOut(GenerationFacts, Worded):
     """A normalised answer."""
 
-    generation: Annotated[str, Field(description="The generated text.")]
     latency_ms: LatencyOut
 
     @classmethod

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
 from app.api.uploads import File
 from app.api.v1.image_forms import ImageIn, received
-from app.api.v1.schemas import GenerationFacts, LatencyOut
+from app.api.v1.schemas import GenerationFacts, Identified, LatencyOut
 from app.domain.generation import ImageInput, Sampling, Terms
 from app.domain.image import ReceivedImage
 from app.domain.model import Language
@@ -99,8 +99,8 @@ class TaskForm(TaskOptions):
         return self.request(task, tuple(images), terms)
 
 
-class TaskOut(GenerationFacts, Generic[ResultT]):
-    """A typed answer."""
+class Typed(Identified, Generic[ResultT]):
+    """What was found; before the facts, as it is what people look for."""
 
     task: str
     prompt_version: Annotated[str, Field(description="Which prompt texts were used.")]
@@ -112,6 +112,11 @@ class TaskOut(GenerationFacts, Generic[ResultT]):
     generation: Annotated[
         str, Field(description="The model's raw text; of several calls one after another.")
     ]
+
+
+class TaskOut(GenerationFacts, Typed[ResultT], Generic[ResultT]):
+    """A typed answer."""
+
     repaired: Annotated[bool, Field(description="Whether an answer was asked for again.")]
     calls: Annotated[
         int, Field(description="Calls of the model; token counts are those of all together.")
