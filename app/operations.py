@@ -128,3 +128,4 @@ async def _running(metrics: Metrics, gates: Sequence[Gate]) -> AsyncIterator[Non
         watching.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await watching
+        metrics.close()

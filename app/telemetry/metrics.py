@@ -85,6 +85,11 @@ class Metrics:
         multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         return generate_latest(registry)
 
+    def close(self) -> None:
+        """Take this process's gauges out of what the other workers show."""
+        if os.environ.get(MULTIPROCESS):
+            multiprocess.mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]
+
     async def watch_loop(self, sample: Callable[[], None], interval: float = 0.5) -> None:
         """Measure for ever how late the event loop wakes this coroutine; ``sample`` gauges."""
         loop = asyncio.get_running_loop()
