@@ -15,7 +15,9 @@ COPY requirements/emulator.txt requirements/
 RUN /opt/venv/bin/pip install --no-cache-dir --no-deps --require-hashes --only-binary :all: -r requirements/emulator.txt
 
 FROM base AS runtime
-RUN useradd --system --uid 10001 --no-create-home app
+# The usage ledger is the one thing that the service writes.
+RUN useradd --system --uid 10001 --no-create-home app \
+ && install --directory --owner=app /var/lib/llama-vision
 ENV PATH=/opt/venv/bin:$PATH
 COPY app app
 USER 10001
@@ -30,7 +32,9 @@ CMD ["python", "-m", "app.emulator"]
 
 FROM runtime AS service
 COPY --from=service-packages /opt/venv /opt/venv
-ENV LLAMA_VISION_HOST=0.0.0.0
+# Off loopback the service starts with API keys, an OIDC issuer, or LLAMA_VISION_AUTH=disabled only.
+ENV LLAMA_VISION_HOST=0.0.0.0 LLAMA_VISION_USAGE_FILE=/var/lib/llama-vision/usage.sqlite3
+VOLUME /var/lib/llama-vision
 EXPOSE 8000
 # Exec form: the process itself gets SIGTERM and finishes what it is doing.
 HEALTHCHECK --interval=5s --timeout=3s --start-period=20s --retries=5 \
