@@ -43,6 +43,7 @@ from app.services.wrappers.limited import FairSlots, LimitedModel
 from app.services.wrappers.metered import MeteredPreparer, MeteredVisionModel
 from app.services.wrappers.rationed import RationedModel
 from app.services.wrappers.retried import RetriedModel, RetryBudget
+from app.services.wrappers.stopped import StoppedModel
 from app.settings import PREFIX, Settings
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             sheets=pool,
         )
         yield Services(
-            model=ServedModel(identity, settings.targets),
+            model=ServedModel(identity, settings.targets, settings.model_aliases),
             gates=gates,
             generations=generations,
             tasks=TaskService(generations, Documents(sources, pool, image_limits(settings))),
@@ -106,14 +107,16 @@ async def open_model(
             )
             for region in {target.region for target in settings.targets}
         }
-        yield RetriedModel(
-            FailoverModel(
-                [
-                    (gate.target, guarded(gate, clients[gate.target.region], settings, prices))
-                    for gate in gates
-                ]
-            ),
-            RetryBudget(),
+        yield StoppedModel(
+            RetriedModel(
+                FailoverModel(
+                    [
+                        (gate.target, guarded(gate, clients[gate.target.region], settings, prices))
+                        for gate in gates
+                    ]
+                ),
+                RetryBudget(),
+            )
         )
 
 

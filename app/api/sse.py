@@ -69,3 +69,8 @@ class EventStream(EventSourceResponse):
 def event(name: str, data: bytes) -> bytes:
     """Encode one event; ``data`` is JSON, so it has no line break."""
     return b"event: %b\ndata: %b\n\n" % (name.encode(), data)
+
+
+def data(payload: bytes) -> bytes:
+    """Encode one event without a name, as OpenAI's streams have them."""
+    return b"data: %b\n\n" % payload
