@@ -35,6 +35,7 @@ from app.services.pricing import PriceTable
 from app.services.readiness import AllReady
 from app.services.registry import ServedModel, Services, Timing
 from app.services.sources import ImageSources
+from app.services.structured import StructuredService
 from app.services.tasking import TaskService
 from app.services.wrappers.breaking import Breaker, BreakingModel
 from app.services.wrappers.failover import FailoverModel
@@ -84,6 +85,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             gates=gates,
             generations=generations,
             tasks=TaskService(generations, Documents(sources, pool, image_limits(settings))),
+            structured=StructuredService(generations),
             preparations=PreparationService(sources, preparer),
             readiness=AllReady((drain, CredentialsCheck(session))),
             timing=timing(settings),

@@ -15,6 +15,7 @@ from app.services.estimate import EstimateService
 from app.services.gate import Gate
 from app.services.generation import GenerationService
 from app.services.preparation import PreparationService
+from app.services.structured import StructuredService
 from app.services.tasking import TaskService
 from app.services.usage import UsageLedger
 from app.telemetry import Sink
@@ -80,6 +81,7 @@ class Services:
     generations: GenerationService
     preparations: PreparationService
     tasks: TaskService
+    structured: StructuredService
     readiness: Readiness
     timing: Timing
     estimates: EstimateService

@@ -28,6 +28,7 @@ from app.services.preparation import PreparationService
 from app.services.readiness import AllReady
 from app.services.registry import Operations, ServedModel, Services
 from app.services.sources import ImageSources
+from app.services.structured import StructuredService
 from app.services.tasking import TaskService
 from app.services.wrappers.metered import MeteredPreparer, MeteredVisionModel
 from app.services.wrappers.rationed import RationedModel
@@ -97,6 +98,7 @@ class Rig:
             gates=self.gates,
             generations=generations,
             tasks=TaskService(generations, Documents(sources, inline, limits)),
+            structured=StructuredService(generations),
             preparations=PreparationService(sources, preparer),
             readiness=AllReady((drain, self.readiness)),
             timing=timing(settings),

@@ -91,12 +91,15 @@ class ChatCompletion(BaseModel):
         )
 
 
+_WHERE_SAID = Field(exclude_if=lambda value: not value and value != "")
+
+
 class ChatDelta(BaseModel):
     """What a chunk adds to the message."""
 
-    role: Literal["assistant"] | None = None
-    content: str | None = None
-    refusal: str | None = None
+    role: Annotated[Literal["assistant"] | None, _WHERE_SAID] = None
+    content: Annotated[str | None, _WHERE_SAID] = None
+    refusal: Annotated[str | None, _WHERE_SAID] = None
 
 
 class ChatChunkChoice(BaseModel):
@@ -108,7 +111,7 @@ class ChatChunkChoice(BaseModel):
 
 
 class ChatChunk(BaseModel):
-    """A piece of a streamed answer. Absent fields say nothing."""
+    """A piece of a streamed answer."""
 
     id: str
     object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
@@ -119,7 +122,7 @@ class ChatChunk(BaseModel):
         ChatUsage | None, Field(description="In the last chunk, with `include_usage`.")
     ] = None
     warnings: Annotated[
-        list[WarningOut], Field(description="In the first chunk, of this service.")
+        list[WarningOut], _WHERE_SAID, Field(description="In the first chunk, of this service.")
     ] = []
 
     @classmethod

@@ -61,9 +61,7 @@ def response(error: ServiceError, request_id: str) -> Response:
     )
 
 
-def responses(*declared: type[ServiceError]) -> problems.Responses:
-    """Return the OpenAPI responses for ``declared``, codes of one status together."""
-    return problems.grouped(declared, status, "application/json", "ChatErrorBody", _example)
+SHAPE = problems.Shape("application/json", "ChatErrorBody", status, body)
 
 
 def _type(error: ServiceError) -> str:
@@ -75,7 +73,3 @@ def _type(error: ServiceError) -> str:
 
 def _server(error: ServiceError) -> str:
     return "server_error" if isinstance(error, InternalError) else "api_error"
-
-
-def _example(error: ServiceError, request_id: str) -> BaseModel:
-    return body(error, request_id)

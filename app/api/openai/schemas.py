@@ -4,8 +4,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field
 
-from app.domain.generation import ImageStrategy
-
 _STRICT = ConfigDict(extra="forbid", strict=True)
 
 
@@ -182,10 +180,9 @@ class ChatIn(BaseModel):
     ] = None
     user: Annotated[str | None, Field(description="Taken and not looked at.")] = None
     image_strategy: Annotated[
-        ImageStrategy,
+        Literal["single", "contact_sheet"],
         Field(
-            strict=False,
             description="Of this service, not of OpenAI: what to do with several images in one "
             "message. `single` refuses them, `contact_sheet` lays them out on one.",
         ),
-    ] = ImageStrategy.SINGLE
+    ] = "single"

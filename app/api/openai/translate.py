@@ -2,20 +2,35 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from app.api.openai import parameters
 from app.api.openai.schemas import (
     ChatAssistantMessage,
     ChatImagePart,
     ChatIn,
+    ChatJsonFormat,
+    ChatJsonSchemaFormat,
     ChatPart,
     ChatSystemMessage,
     ChatTextPart,
     ChatUserMessage,
 )
 from app.domain.conversation import alternating, with_newest_images
-from app.domain.generation import GenerationRequest, ImageInput, Role, Sampling, Terms, Turn
+from app.domain.errors import FieldError, InvalidParameterError
+from app.domain.generation import (
+    GenerationRequest,
+    ImageInput,
+    ImageStrategy,
+    Role,
+    Sampling,
+    Terms,
+    Turn,
+)
 from app.domain.image import Base64Image, Caveat, UrlImage
+from app.services.answers.exact import AnyObject, SchemaForm
+from app.services.answers.form import Form
+from app.services.answers.schema import SchemaError
 
 MAX_TOKENS = 2048
 """OpenAI's default is as much as the model can."""
@@ -28,6 +43,8 @@ class Asked:
     request: GenerationRequest
     ignored: tuple[str, ...]
     """Parameters that were given and make no difference."""
+    form: Form[Any] | None = None
+    """What the answer has to be, where it is to be JSON."""
 
 
 def translated(body: ChatIn, terms: Terms) -> Asked:
@@ -42,11 +59,11 @@ def translated(body: ChatIn, terms: Terms) -> Asked:
         system="\n\n".join(_system(body)) or None,
         sampling=_sampling(body),
         terms=terms,
-        strategy=body.image_strategy,
+        strategy=ImageStrategy(body.image_strategy),
         stop=_stop(body),
         caveats=(*caveats, *_moved(body)),
     )
-    return Asked(request, ignored)
+    return Asked(request, ignored, _form(body))
 
 
 def _sampling(body: ChatIn) -> Sampling:
@@ -105,3 +122,23 @@ def _images(message: ChatUserMessage, place: str) -> Iterator[ImageInput]:
 
 def _image(url: str, name: str) -> ImageInput:
     return Base64Image(url, None, name) if url[:5].lower() == "data:" else UrlImage(url, name)
+
+
+def _form(body: ChatIn) -> Form[Any] | None:
+    match body.response_format:
+        case ChatJsonFormat():
+            return AnyObject()
+        case ChatJsonSchemaFormat(json_schema=asked):
+            return _schema_form(asked.json_schema)
+    return None
+
+
+def _schema_form(schema: dict[str, Any]) -> SchemaForm:
+    try:
+        return SchemaForm(schema)
+    except (SchemaError, RecursionError) as error:
+        place = "response_format.json_schema.schema"
+        raise InvalidParameterError(
+            f"{place}: {error}",
+            errors=(FieldError(place, InvalidParameterError.code, str(error)),),
+        ) from error
