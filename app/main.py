@@ -10,6 +10,7 @@ from app import __version__
 from app.api import access, docs, openapi, ops, rendering, security
 from app.api.access import AccessMiddleware
 from app.api.admission import AdmissionMiddleware
+from app.api.bedrock import routes as bedrock
 from app.api.deps import State
 from app.api.headers import (
     CORS_ANSWER_HEADERS,
@@ -32,6 +33,7 @@ ROUTERS = (
     models.router,
     usage.router,
     chat.router,
+    bedrock.router,
     ops.router,
 )
 

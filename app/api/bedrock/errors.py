@@ -34,6 +34,7 @@ UNAVAILABLE = AwsError("ServiceUnavailableException", 503)
 TIMEOUT = AwsError("ModelTimeoutException", 408)
 MODEL_ERROR = AwsError("ModelErrorException", 424)
 INTERNAL = AwsError("InternalServerException", 500)
+TRUNCATED = AwsError("ModelStreamErrorException", 424)
 UNKNOWN_OPERATION = AwsError("UnknownOperationException", 404)
 
 TABLE: dict[type[ServiceError], AwsError] = {
@@ -58,7 +59,7 @@ TABLE: dict[type[ServiceError], AwsError] = {
     errors.UpstreamUnreachableError: UNAVAILABLE,
     errors.CircuitOpenError: UNAVAILABLE,
     errors.UpstreamTimeoutError: TIMEOUT,
-    errors.StreamTruncatedError: AwsError("ModelStreamErrorException", 424),
+    errors.StreamTruncatedError: TRUNCATED,
 }
 _FAMILIES: tuple[tuple[type[ServiceError], AwsError], ...] = (
     (RequestError, VALIDATION),
