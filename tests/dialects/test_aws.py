@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import aioboto3
@@ -123,7 +123,7 @@ def test_a_converse_stream_has_bedrocks_events_in_bedrocks_order(client):
 def test_invoke_takes_the_native_body_and_gives_the_native_answer(client, service):
     reply = client.invoke_model(
         modelId=service.model_id,
-        body=native(PICTURED, ASTRONAUT, temperature=0, top_p=0.9, max_gen_len=64),
+        body=native(PICTURED, ASTRONAUT, temperature=0, top_p=0.9),
     )
 
     answer = json.loads(reply["body"].read())
@@ -298,7 +298,6 @@ def test_an_unknown_model_is_not_found_and_told_what_there_is(client, service):
 # fault -> AWS's exception and its status
 FAULTS = {
     "throttle": ("ThrottlingException", 429),
-    "not-ready": ("ModelNotReadyException", 429),
     "unavailable": ("ServiceUnavailableException", 503),
     "timeout": ("ModelTimeoutException", 408),
     "model-error": ("ModelErrorException", 424),
@@ -336,12 +335,12 @@ BROKEN = {
 def test_a_failure_within_a_stream_is_an_exception_within_the_stream(emulator_url, fault):
     with running(emulator_url, fault) as service, client_of(service.url) as client:
         stream = client.converse_stream(modelId=service.model_id, messages=[user("Why?")])
-        with pytest.raises(EventStreamError) as raised:
-            list(stream["stream"])
+        with closing(stream["stream"]) as events, pytest.raises(EventStreamError) as raised:
+            list(events)
         reply = client.invoke_model_with_response_stream(
             modelId=service.model_id, body=native("Why?")
         )
-        with pytest.raises(EventStreamError):
+        with closing(reply["body"]), pytest.raises(EventStreamError):
             chunks(reply)
 
     assert raised.value.response["Error"]["Code"] == BROKEN[fault]
