@@ -17,7 +17,7 @@ from app.domain.generation import (
 )
 from app.services.answers.form import AnswerError, Form, read
 from app.services.generation import GenerationService
-from app.services.tasking import summed
+from app.services.task_run import summed
 from app.services.tasks.prompt import correction, with_schema
 
 

@@ -273,7 +273,7 @@ class Portrait(BaseModel):
 def test_a_structured_answer_is_parsed_by_the_sdk(client):
     answer = client.chat.completions.parse(
         model=ALIAS,
-        messages=[user(text("Describe it"), picture(ASTRONAUT))],  # type: ignore[list-item] # a dict of ours
+        messages=[user(text("Describe it"), picture(ASTRONAUT))],
         response_format=Portrait,
     )
 
@@ -303,10 +303,11 @@ class Babbling(FakeVisionModel):
 
 def test_an_answer_that_is_not_of_the_form_is_given_all_the_same_with_a_refusal():
     model = Babbling()
+    messages: Any = [user("Describe it")]
     with serving(Rig(model).app()) as url, client_of(url) as client:
         answer = client.chat.completions.parse(
             model=MODEL,
-            messages=[user("Describe it")],  # type: ignore[list-item] # a dict of ours
+            messages=messages,
             response_format=Portrait,
         )
 
