@@ -7,9 +7,10 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from app import __version__
-from app.api import access, docs, openapi, ops, problems, security
+from app.api import access, docs, openapi, ops, rendering, security
 from app.api.access import AccessMiddleware
 from app.api.admission import AdmissionMiddleware
+from app.api.bedrock import routes as bedrock
 from app.api.deps import State
 from app.api.headers import (
     CORS_ANSWER_HEADERS,
@@ -17,6 +18,7 @@ from app.api.headers import (
     SecurityHeadersMiddleware,
 )
 from app.api.middleware import BodyLimitMiddleware, DisconnectMiddleware, RequestIdMiddleware
+from app.api.openai import chat
 from app.api.v1 import estimate, generate, models, prepare, tasks, usage
 from app.services.registry import Services
 from app.settings import Settings
@@ -30,6 +32,8 @@ ROUTERS = (
     prepare.router,
     models.router,
     usage.router,
+    chat.router,
+    bedrock.router,
     ops.router,
 )
 
@@ -43,6 +47,7 @@ _TAGS = [
     {"name": "generate", "description": "Prompts, with a picture or without."},
     {"name": "tasks", "description": "Typed answers for what is often asked of pictures."},
     {"name": "images", "description": "What becomes of a picture on its way to the model."},
+    {"name": "openai", "description": "For programs that use an OpenAI SDK."},
     {"name": "models", "description": "What is served."},
     {"name": "operations", "description": "For load balancers and operators."},
 ]
@@ -71,7 +76,7 @@ def create_app(settings: Settings, open_services: OpenServices) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router)
     docs.install(app)
-    problems.install(app)
+    rendering.install(app)
     rules = access.rules(
         public_docs=settings.public_docs or not settings.authenticates,
         public_readiness=settings.public_readiness,

@@ -92,6 +92,13 @@ class Settings(BaseSettings):
             "By default read off the id; an imported model is taken for the 11B."
         ),
     ] = None
+    model_aliases: Annotated[
+        Names,
+        Field(
+            description="Other names that requests of the OpenAI and AWS SDKs may use for the "
+            "model, comma separated: `gpt-4o-mini,meta.llama3-2-11b-instruct-v1:0`."
+        ),
+    ] = ()
     dialect: Annotated[
         Dialect,
         Field(

@@ -35,6 +35,7 @@ from app.services.pricing import PriceTable
 from app.services.readiness import AllReady
 from app.services.registry import ServedModel, Services, Timing
 from app.services.sources import ImageSources
+from app.services.structured import StructuredService
 from app.services.tasking import TaskService
 from app.services.wrappers.breaking import Breaker, BreakingModel
 from app.services.wrappers.failover import FailoverModel
@@ -43,6 +44,7 @@ from app.services.wrappers.limited import FairSlots, LimitedModel
 from app.services.wrappers.metered import MeteredPreparer, MeteredVisionModel
 from app.services.wrappers.rationed import RationedModel
 from app.services.wrappers.retried import RetriedModel, RetryBudget
+from app.services.wrappers.stopped import StoppedModel
 from app.settings import PREFIX, Settings
 
 if TYPE_CHECKING:
@@ -79,10 +81,11 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             sheets=pool,
         )
         yield Services(
-            model=ServedModel(identity, settings.targets),
+            model=ServedModel(identity, settings.targets, settings.model_aliases),
             gates=gates,
             generations=generations,
             tasks=TaskService(generations, Documents(sources, pool, image_limits(settings))),
+            structured=StructuredService(generations),
             preparations=PreparationService(sources, preparer),
             readiness=AllReady((drain, CredentialsCheck(session))),
             timing=timing(settings),
@@ -106,14 +109,16 @@ async def open_model(
             )
             for region in {target.region for target in settings.targets}
         }
-        yield RetriedModel(
-            FailoverModel(
-                [
-                    (gate.target, guarded(gate, clients[gate.target.region], settings, prices))
-                    for gate in gates
-                ]
-            ),
-            RetryBudget(),
+        yield StoppedModel(
+            RetriedModel(
+                FailoverModel(
+                    [
+                        (gate.target, guarded(gate, clients[gate.target.region], settings, prices))
+                        for gate in gates
+                    ]
+                ),
+                RetryBudget(),
+            )
         )
 
 

@@ -11,7 +11,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as AsgiScope
 
-from app.api import problems, rate_limit
+from app.api import rate_limit, rendering
 from app.domain.access import Call, Caller, Resource, Scope, enter_call
 from app.domain.errors import ScopeMissingError, ServiceError
 from app.services.registry import Services
@@ -106,7 +106,7 @@ class AccessMiddleware:
             call = Call(caller, rule.scope)
             standings = await services.operations.limits.take(call, Resource.REQUESTS, 1)
         except ServiceError as error:
-            await problems.refuse(error, scope, receive, send)
+            await rendering.refuse(error, scope, receive, send)
             return
         enter_call(call)
         await self.app(scope, receive, rate_limit.announcing(send, standings))

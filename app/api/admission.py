@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api import problems
+from app.api import problems, rendering
 from app.api.middleware import declared_length
 from app.domain.errors import BodyTimeoutError, OverloadedError
 from app.services.admission import Reservation
@@ -35,9 +35,7 @@ class AdmissionMiddleware:
                 share = services.room.reserve(self._expected(scope))
                 held = await stack.enter_async_context(share)
             except OverloadedError as error:
-                scope["state"]["problem"] = error.code
-                refusal = problems.response(error, scope["state"]["request_id"])
-                await refusal(scope, receive, send)
+                await rendering.refuse(error, scope, receive, send)
                 return
             await self.app(scope, reading(receive, held, self.patience), send)
 

@@ -36,3 +36,24 @@ GENERATE: dict[str, Example] = {
         "value": {"prompt": "Why is the sky blue?", "max_gen_len": 64, "language": "de"},
     },
 }
+
+CHAT: dict[str, Example] = {
+    "picture": {
+        "summary": "A question about a picture",
+        "value": {
+            "model": "us.meta.llama3-2-11b-instruct-v1:0",
+            "messages": [
+                {
+                    "role": "user",
+                    "content": [
+                        {"type": "text", "text": "What is in this picture?"},
+                        {
+                            "type": "image_url",
+                            "image_url": {"url": f"data:image/jpeg;base64,{PICTURE}"},
+                        },
+                    ],
+                }
+            ],
+        },
+    },
+}

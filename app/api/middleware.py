@@ -10,7 +10,7 @@ import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api import problems
+from app.api import problems, rendering
 from app.domain.access import Caller
 from app.domain.errors import BodyTooLargeError, InternalError
 from app.services.registry import Operations
@@ -80,7 +80,7 @@ class RequestIdMiddleware:
             if record.status:
                 raise
             error = InternalError("a fault of this service; its log has more under the request id")
-            await problems.response(error, record.request_id)(scope, receive, send)
+            await rendering.refuse(error, scope, receive, send)
 
 
 def _finish(record: RequestRecord, scope: Scope) -> None:
@@ -155,9 +155,7 @@ class BodyLimitMiddleware:
             await self.app(scope, receive, send)
             return
         if declared_length(scope) > self.max_bytes:
-            scope["state"]["problem"] = BodyTooLargeError.code
-            refusal = problems.response(self._error(), scope["state"]["request_id"])
-            await refusal(scope, receive, send)
+            await rendering.refuse(self._error(), scope, receive, send)
             return
         read = 0
 

@@ -7,6 +7,8 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from app.api.openai.answer import ChatChunk
+from app.api.openai.errors import ChatErrorBody
 from app.api.problems import Problem
 from app.api.v1.picture_body import PrepareIn
 from app.api.v1.schemas import DoneEvent
@@ -22,6 +24,8 @@ NAMED: tuple[type[BaseModel], ...] = (
     ErrorEvent,
     ProgressEvent,
     PrepareIn,
+    ChatChunk,
+    ChatErrorBody,
 )
 
 

@@ -1,16 +1,15 @@
 """Errors as RFC 9457 problem details (``application/problem+json``)."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 from math import ceil
 from typing import Any
 
 import orjson
-from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
+from fastapi import Request, Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
-from starlette.types import Receive, Scope, Send
 
 from app.api import rate_limit
 from app.domain import errors
@@ -20,6 +19,8 @@ MEDIA_TYPE = "application/problem+json"
 # As RFC 6750 has it for bearer tokens.
 CHALLENGES = {401: 'Bearer realm="llama-vision"', 403: 'Bearer error="insufficient_scope"'}
 TYPE = "urn:llama-vision:error:"
+
+Responses = dict[int | str, dict[str, Any]]
 
 
 class FieldProblem(BaseModel):
@@ -66,45 +67,65 @@ def fault(error: ServiceError) -> Fault:
     )
 
 
+def headers(error: ServiceError) -> dict[str, str]:
+    """Return the headers that ``error`` is answered with, in every dialect."""
+    found = {}
+    if error.retry_after is not None:
+        found["Retry-After"] = str(max(1, ceil(error.retry_after)))
+    if isinstance(error, RateLimitedError):
+        found |= rate_limit.headers(error.standings)
+    if isinstance(error, AccessError) and error.status in CHALLENGES:
+        found["WWW-Authenticate"] = CHALLENGES[error.status]
+    return found
+
+
 def response(error: ServiceError, request_id: str) -> Response:
     """Render ``error``."""
-    headers = {}
-    if error.retry_after is not None:
-        headers["Retry-After"] = str(max(1, ceil(error.retry_after)))
-    if isinstance(error, RateLimitedError):
-        headers |= rate_limit.headers(error.standings)
-    if isinstance(error, AccessError) and error.status in CHALLENGES:
-        headers["WWW-Authenticate"] = CHALLENGES[error.status]
     return Response(
         orjson.dumps(of(error, request_id).model_dump()),
         status_code=error.status,
         media_type=MEDIA_TYPE,
-        headers=headers,
+        headers=headers(error),
     )
 
 
-async def refuse(error: ServiceError, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer a request with ``error`` before it reaches a route."""
-    state = scope["state"]
-    state["problem"] = error.code
-    await response(error, state["request_id"])(scope, receive, send)
-
-
-def responses(*declared: type[ServiceError]) -> dict[int | str, dict[str, Any]]:
+def responses(*declared: type[ServiceError]) -> Responses:
     """Return the OpenAPI responses for ``declared``, codes of one status together."""
+    return documented(declared, SHAPE)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How one dialect renders errors, for the OpenAPI document."""
+
+    media_type: str
+    schema: str
+    status: Callable[[ServiceError | type[ServiceError]], int]
+    example: Callable[[ServiceError, str], BaseModel]
+
+
+SHAPE = Shape(MEDIA_TYPE, "Problem", lambda error: error.status, of)
+
+
+def documented(declared: Sequence[type[ServiceError]], shape: Shape) -> Responses:
+    """Return the OpenAPI responses for ``declared`` in ``shape``."""
     by_status: dict[int, list[type[ServiceError]]] = {}
     for error in declared:
-        by_status.setdefault(error.status, []).append(error)
-    return {status: _response(found) for status, found in sorted(by_status.items())}
+        by_status.setdefault(shape.status(error), []).append(error)
+    return {status: _response(found, shape) for status, found in sorted(by_status.items())}
 
 
-def _response(found: Sequence[type[ServiceError]]) -> dict[str, Any]:
+def _response(found: Sequence[type[ServiceError]], shape: Shape) -> dict[str, Any]:
+    def example(error: type[ServiceError]) -> dict[str, Any]:
+        described = shape.example(error(_first_line(error)), "req_0123456789abcdef")
+        return {"value": described.model_dump()}
+
     return {
         "description": "; ".join(f"`{error.code}`: {_first_line(error)}" for error in found),
         "content": {
-            MEDIA_TYPE: {
-                "schema": {"$ref": "#/components/schemas/Problem"},
-                "examples": {error.code: {"value": _example(error)} for error in found},
+            shape.media_type: {
+                "schema": {"$ref": f"#/components/schemas/{shape.schema}"},
+                "examples": {error.code: example(error) for error in found},
             }
         },
     }
@@ -112,33 +133,6 @@ def _response(found: Sequence[type[ServiceError]]) -> dict[str, Any]:
 
 def _first_line(error: type[ServiceError]) -> str:
     return (error.__doc__ or error.title).strip().splitlines()[0]
-
-
-def _example(error: type[ServiceError]) -> dict[str, Any]:
-    return of(error(_first_line(error)), "req_0123456789abcdef").model_dump()
-
-
-def install(app: FastAPI) -> None:
-    """Have every error of ``app`` rendered as a problem."""
-
-    async def on_service_error(request: Request, error: Exception) -> Response:
-        assert isinstance(error, ServiceError)
-        request.state.problem = error.code
-        return response(error, request.state.request_id)
-
-    async def on_validation_error(request: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError)
-        return await on_service_error(request, from_validation(error.errors()))
-
-    async def on_http_error(request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
-        rendered = await on_service_error(request, from_http(error, request))
-        rendered.headers.update(error.headers or {})
-        return rendered
-
-    app.add_exception_handler(ServiceError, on_service_error)
-    app.add_exception_handler(RequestValidationError, on_validation_error)
-    app.add_exception_handler(HTTPException, on_http_error)
 
 
 class RaisedWhileReading(HTTPException):

@@ -5,8 +5,9 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from app.api import problems
+from app.api import problems, rendering
 from app.api.access import Rule, rule_for
+from app.api.problems import Shape
 from app.domain import errors
 
 SCHEMES = {
@@ -54,19 +55,19 @@ def _describe(document: dict[str, Any], rules: tuple[Rule, ...]) -> None:
         rule = rule_for(path, rules)
         if not rule.public:
             for operation in operations.values():
-                _guard(operation, rule)
+                _guard(operation, rule, rendering.shape(path))
 
 
-def _guard(operation: dict[str, Any], rule: Rule) -> None:
+def _guard(operation: dict[str, Any], rule: Rule, shape: Shape) -> None:
     operation["security"] = [{scheme: []} for scheme in SCHEMES]
     needs = f"Needs the scope `{rule.scope}`." if rule.scope else "Any known caller."
     operation["description"] = f"{operation.get('description', '')}\n\n{needs}".strip()
-    for status, refusal in problems.responses(*REFUSALS).items():
+    for status, refusal in problems.documented(REFUSALS, shape).items():
         known = operation["responses"].setdefault(str(status), refusal)
         if known is not refusal:
             known["description"] += f"; {refusal['description']}"
-            content = known["content"][problems.MEDIA_TYPE]
+            content = known["content"][shape.media_type]
             content.setdefault("examples", {}).update(
-                refusal["content"][problems.MEDIA_TYPE]["examples"]
+                refusal["content"][shape.media_type]["examples"]
             )
     operation["responses"] = dict(sorted(operation["responses"].items()))

@@ -7,32 +7,37 @@ first event has been awaited before the response exists, so the route returns it
 import asyncio
 from collections.abc import AsyncGenerator
 
-from fastapi.sse import EventSourceResponse, format_sse_event
+from fastapi.sse import format_sse_event
 from starlette.types import Message, Receive, Scope, Send
+
+from app.api.streamed import Streamed
 
 HEARTBEAT = format_sse_event(comment="keep-alive")
 
 
-class EventStream(EventSourceResponse):
+class EventStream(Streamed):
     """Sends events as they are made, and a comment whenever nothing was sent for a while."""
 
     def __init__(self, events: AsyncGenerator[bytes], heartbeat: float) -> None:
         super().__init__(
             events,
+            "text/event-stream",
             # Proxies are told not to buffer: the second is nginx's.
-            headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
+            {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
         )
-        self.events = events
         self.heartbeat = heartbeat
         """Seconds."""
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
-        """Stream; close the events whatever happens. Who leaves is noticed by the middleware."""
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send all events."""
         loop = asyncio.get_running_loop()
         last = loop.time()
 
         async def sending(message: Message) -> None:
             nonlocal last
+            if not message.get("more_body", True):
+                # Nothing may come after the end.
+                beating.cancel()
             await send(message)
             last = loop.time()
 
@@ -46,26 +51,18 @@ class EventStream(EventSourceResponse):
                     silent = 0
                 await asyncio.sleep(self.heartbeat - silent)
 
-        await self._start(sending)
         beating = asyncio.create_task(beat())
         try:
-            async for event in self.events:
-                await sending({"type": "http.response.body", "body": event, "more_body": True})
+            await super().__call__(scope, receive, sending)
         finally:
             beating.cancel()
-            await self.events.aclose()
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-    async def _start(self, send: Send) -> None:
-        await send(
-            {
-                "type": "http.response.start",
-                "status": self.status_code,
-                "headers": self.raw_headers,
-            }
-        )
 
 
 def event(name: str, data: bytes) -> bytes:
     """Encode one event; ``data`` is JSON, so it has no line break."""
     return b"event: %b\ndata: %b\n\n" % (name.encode(), data)
+
+
+def data(payload: bytes) -> bytes:
+    """Encode one event without a name, as OpenAI's streams have them."""
+    return b"data: %b\n\n" % payload

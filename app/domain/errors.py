@@ -120,6 +120,18 @@ class UnknownFieldError(RequestError):
     code, status, title = "unknown_field", 422, "Unknown field"
 
 
+class UnsupportedParameterError(RequestError):
+    """A field of a foreign dialect that the model can't honour and that would change the answer."""
+
+    code, status, title = "unsupported_parameter", 422, "Unsupported parameter"
+
+
+class UnknownModelError(RequestError):
+    """The request names a model that is not served here."""
+
+    code, status, title = "unknown_model", 404, "Unknown model"
+
+
 class PromptMissingError(RequestError):
     """Neither a prompt nor an image was given."""
 

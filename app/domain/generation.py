@@ -90,6 +90,10 @@ class GenerationRequest:
     """The single turn's text is a finished Llama prompt, sent exactly as written."""
     terms: Terms = field(default_factory=Terms)
     strategy: ImageStrategy = ImageStrategy.SINGLE
+    stop: tuple[str, ...] = ()
+    """The answer ends before the first of these texts."""
+    caveats: tuple[Caveat, ...] = ()
+    """What was noticed when the request was read; part of the answer's warnings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +105,7 @@ class ModelRequest:
     sampling: Sampling = field(default_factory=Sampling)
     raw_prompt: bool = False
     terms: Terms = field(default_factory=Terms)
+    stop: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +160,8 @@ class Completion:
     """The model's own time as Bedrock reports it."""
     target: Target | None = None
     """Which of the configured targets answered."""
+    stop_sequence: str | None = None
+    """The caller's stop text that ended it, where one did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +182,7 @@ class Finish:
     stop_reason_raw: str | None
     latency_ms: int | None = None
     target: Target | None = None
+    stop_sequence: str | None = None
 
 
 StreamPart = Delta | Finish

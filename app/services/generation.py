@@ -120,7 +120,7 @@ class GenerationService:
     async def _prepare(self, request: GenerationRequest, call: "_Call") -> ModelRequest:
         # Before a byte is decoded: a refusal must cost nothing.
         check(request, self.identity)
-        call.caveats = tuple(caveats(request, self.identity))
+        call.caveats = (*request.caveats, *caveats(request, self.identity))
         turns = [await self._prepare_turn(turn, call) for turn in request.turns]
         return ModelRequest(
             turns=in_language(with_prompt(tuple(turns)), request.language),
@@ -128,6 +128,7 @@ class GenerationService:
             sampling=request.sampling,
             raw_prompt=request.raw_prompt,
             terms=request.terms,
+            stop=request.stop,
         )
 
     async def _prepare_turn(self, turn: Turn[ImageInput], call: "_Call") -> Turn[PreparedImage]:
@@ -197,6 +198,7 @@ class _Call:
             finish.stop_reason_raw,
             finish.latency_ms,
             finish.target,
+            finish.stop_sequence,
         )
         return Done(self.generation(completion))
 

@@ -116,6 +116,7 @@ def fingerprint(request: GenerationRequest) -> bytes:
         request.language,
         request.raw_prompt,
         request.strategy,
+        request.stop,
     )
     digest.update(repr(outline).encode("utf-8", "replace"))
     return digest.digest()

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from opentelemetry.trace import Tracer
 
+from app.domain.errors import FieldError, UnknownModelError
 from app.domain.generation import Target
 from app.domain.model import ModelIdentity
 from app.domain.ports import Authenticator, Readiness
@@ -14,6 +15,7 @@ from app.services.estimate import EstimateService
 from app.services.gate import Gate
 from app.services.generation import GenerationService
 from app.services.preparation import PreparationService
+from app.services.structured import StructuredService
 from app.services.tasking import TaskService
 from app.services.usage import UsageLedger
 from app.telemetry import Sink
@@ -27,6 +29,23 @@ class ServedModel:
     identity: ModelIdentity
     targets: tuple[Target, ...]
     """In the order in which they are asked."""
+    aliases: tuple[str, ...] = ()
+    """Other names that requests may use for it."""
+
+    def check_named(self, name: str) -> None:
+        """Return where ``name`` is this model's, or raise UnknownModelError."""
+        accepted = (self.identity.id, *self.names)
+        if name not in accepted:
+            raise UnknownModelError(
+                f"model: {name[:200]!r} is not served here; accepted: {', '.join(accepted)}",
+                errors=(FieldError("model", UnknownModelError.code, "is not served here"),),
+            )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What it may be called beside its id."""
+        configured = () if self.identity.alias is None else (self.identity.alias,)
+        return (*configured, *self.aliases)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +81,7 @@ class Services:
     generations: GenerationService
     preparations: PreparationService
     tasks: TaskService
+    structured: StructuredService
     readiness: Readiness
     timing: Timing
     estimates: EstimateService

@@ -28,9 +28,11 @@ from app.services.preparation import PreparationService
 from app.services.readiness import AllReady
 from app.services.registry import Operations, ServedModel, Services
 from app.services.sources import ImageSources
+from app.services.structured import StructuredService
 from app.services.tasking import TaskService
 from app.services.wrappers.metered import MeteredPreparer, MeteredVisionModel
 from app.services.wrappers.rationed import RationedModel
+from app.services.wrappers.stopped import StoppedModel
 from app.settings import Settings
 from app.wiring import bytes_in_flight, image_limits, open_gates, open_model, open_sources, timing
 from tests.support.fakes import FakeReadiness, FakeVisionModel, InlinePreparer
@@ -76,7 +78,8 @@ class Rig:
         assert self.model is not None
         price = pricing.load(settings.prices_file).price(settings.identity)
         target = settings.targets[0]
-        return nullcontext(MeteredVisionModel(self.model, target.model_id, target.region, price))
+        metered = MeteredVisionModel(self.model, target.model_id, target.region, price)
+        return nullcontext(StoppedModel(metered))
 
     def _services(
         self, settings: Settings, sources: ImageSources, model: VisionModel, operations: Operations
@@ -91,10 +94,11 @@ class Rig:
             identity, rationed, sources, preparer, drain, IdempotentAnswers(), inline
         )
         return Services(
-            model=ServedModel(identity, settings.targets),
+            model=ServedModel(identity, settings.targets, settings.model_aliases),
             gates=self.gates,
             generations=generations,
             tasks=TaskService(generations, Documents(sources, inline, limits)),
+            structured=StructuredService(generations),
             preparations=PreparationService(sources, preparer),
             readiness=AllReady((drain, self.readiness)),
             timing=timing(settings),

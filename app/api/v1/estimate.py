@@ -6,9 +6,9 @@ from fastapi import APIRouter, Body
 from pydantic import BaseModel, Field
 
 from app.api import problems
+from app.api.declared import GENERATION_ERRORS
 from app.api.deps import AskingTerms, Estimates
 from app.api.examples import GENERATE
-from app.api.v1.generate import GENERATION_ERRORS
 from app.api.v1.schemas import CostOut, GenerateIn
 from app.domain import errors
 from app.domain.token import CountMethod

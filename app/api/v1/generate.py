@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Depends, Form, Response
 
 from app.api import problems
+from app.api.declared import GENERATION_ERRORS, JSON_IMAGE_ERRORS
 from app.api.deps import AskingTerms
 from app.api.examples import GENERATE
 from app.api.uploads import GenerateForm, multipart_only
@@ -13,71 +14,6 @@ from app.api.v1.streaming import STREAM_RESPONSE, Answers
 from app.domain import errors
 
 router = APIRouter(prefix="/v1", tags=["generate"])
-
-# Only JSON can name a picture that is elsewhere.
-JSON_IMAGE_ERRORS = (
-    errors.MalformedJsonError,
-    errors.InvalidBase64Error,
-    errors.ImageSourceDisabledError,
-    errors.ImageUrlNotAllowedError,
-    errors.ImageAddressForbiddenError,
-    errors.ImageTooManyRedirectsError,
-    errors.ImageS3NotAllowedError,
-    errors.ImageSourceNotFoundError,
-    errors.ImageSourceDeniedError,
-    errors.ImageSourceUnavailableError,
-    errors.ImageSourceTimeoutError,
-)
-
-IMAGE_ERRORS = (
-    errors.NotAnImageError,
-    errors.UnsupportedImageTypeError,
-    errors.ImageTooLargeError,
-    errors.ImageTooManyPixelsError,
-    errors.ImageBombError,
-    errors.ImageDamagedError,
-    errors.ImageDecoderError,
-    errors.ImageTimeoutError,
-    errors.ImageOverBudgetError,
-    errors.ExtremeAspectRatioError,
-)
-
-GENERATION_ERRORS = (
-    errors.UnsupportedContentTypeError,
-    errors.BodyTimeoutError,
-    errors.BodyTooLargeError,
-    errors.InvalidParameterError,
-    errors.UnknownFieldError,
-    errors.PromptMissingError,
-    errors.IdempotencyConflictError,
-    errors.TooManyImagesError,
-    *IMAGE_ERRORS,
-    errors.UpstreamValidationError,
-    errors.ModelThrottledError,
-    errors.UpstreamQuotaError,
-    errors.InternalError,
-    errors.UpstreamError,
-    errors.ModelEndOfLifeError,
-    errors.ModelLegacyError,
-    errors.ModelNotFoundError,
-    errors.OnDemandUnsupportedError,
-    errors.UpstreamAccessDeniedError,
-    errors.UpstreamCredentialsError,
-    errors.ModelFailedError,
-    errors.StreamTruncatedError,
-    errors.UpstreamUnreachableError,
-    errors.UpstreamDisconnectedError,
-    errors.UpstreamAnswerError,
-    errors.CircuitOpenError,
-    errors.ModelLoadingError,
-    errors.ModelOverloadedError,
-    errors.UpstreamUnavailableError,
-    errors.OverloadedError,
-    errors.ShuttingDownError,
-    errors.DeadlineExceededError,
-    errors.ModelTimeoutError,
-    errors.UpstreamTimeoutError,
-)
 
 
 @router.post(

@@ -35,6 +35,9 @@ class ModelOut(BaseModel):
     """A model that this service serves."""
 
     id: Annotated[str, Field(description="As sent to Bedrock.")]
+    aliases: Annotated[
+        list[str], Field(description="Other names that requests of foreign dialects may use.")
+    ]
     object: Literal["model"] = "model"
     created: Annotated[int, Field(description="Release of the weights, Unix seconds.")]
     owned_by: Literal["meta"] = "meta"
@@ -52,6 +55,7 @@ class ModelOut(BaseModel):
         base = served.identity.base
         return cls(
             id=served.identity.id,
+            aliases=list(served.names),
             created=base.released,
             name=base.name,
             kind=served.identity.kind,

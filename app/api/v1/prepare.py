@@ -5,8 +5,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Response
 
 from app.api import problems
+from app.api.declared import IMAGE_ERRORS, JSON_IMAGE_ERRORS
 from app.api.deps import Preparations
-from app.api.v1.generate import IMAGE_ERRORS, JSON_IMAGE_ERRORS
 from app.api.v1.picture_body import REQUEST_BODY, Picture
 from app.api.v1.schemas import ImageOut
 from app.domain import errors

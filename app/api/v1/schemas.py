@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.problems import Fault, fault
 from app.api.v1.image_forms import ImageIn, received
+from app.api.warning import WarningOut
 from app.domain.cost import Cost
 from app.domain.generation import (
     Generation,
@@ -20,7 +21,7 @@ from app.domain.generation import (
     Terms,
     Turn,
 )
-from app.domain.image import Caveat, ImageReport, Treatment
+from app.domain.image import ImageReport, Treatment
 from app.domain.model import Dialect, Language
 from app.services.checking import MAX_SEVERAL
 
@@ -112,18 +113,6 @@ class GenerateIn(GenerationOptions):
         """Return the domain's request."""
         images = tuple(received(image, f"images.{i}") for i, image in enumerate(self.images))
         return self.request(images, terms)
-
-
-class WarningOut(BaseModel):
-    """Something worth knowing about an answer that was given all the same."""
-
-    code: str
-    message: str
-
-    @classmethod
-    def of(cls, warning: Caveat) -> "WarningOut":
-        """Render ``warning``."""
-        return cls(code=warning.code, message=warning.message)
 
 
 class ReceivedOut(BaseModel):

@@ -16,8 +16,8 @@ from app.api.v1.schemas import (
     DoneEvent,
     GenerationOut,
     ImageOut,
-    WarningOut,
 )
+from app.api.warning import WarningOut
 from app.domain.generation import Delta, Done, Failed, GenerationEvent, GenerationRequest, Started
 from app.services.generation import GenerationService
 

@@ -8,10 +8,10 @@ from fastapi import APIRouter, Body, Depends, Form, Response
 from pydantic import BaseModel, Field
 
 from app.api import problems
+from app.api.declared import GENERATION_ERRORS
 from app.api.deps import AskingTerms
 from app.api.examples import PICTURE
 from app.api.uploads import multipart_only
-from app.api.v1.generate import GENERATION_ERRORS
 from app.api.v1.task_schemas import TaskForm, TaskIn, TaskOut, answer_of, body_of, camel, form_of
 from app.api.v1.task_streaming import STREAM, TaskAnswers
 from app.domain import errors

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 import jsonschema_rs
@@ -39,30 +40,33 @@ class CallerForm:
 
     @cached_property
     def _validator(self) -> jsonschema_rs.Validator:
-        try:
-            return jsonschema_rs.Draft202012Validator(
-                self.schema, pattern_options=_PATTERNS, offline=True
-            )
-        except ValueError as error:
-            reason = str(error).splitlines()[0][:200]
-            raise SchemaError(f"is not a JSON Schema of draft 2020-12: {reason}") from error
+        return validator(self.schema)
 
     def check(self, value: dict[str, object]) -> Filled:
         """Return ``value`` completed with nulls, or raise AnswerError."""
         if not set(value) & set(self.schema["properties"]):
             raise AnswerError(("the object has none of the properties asked for",))
         completed = conformed(value, self.schema)
-        faults = tuple(self._faults(completed))
+        faults = tuple(faults_of(self._validator, completed))
         if faults:
             raise AnswerError(faults)
         return Filled(completed, tuple(missing(completed, self.schema)))
 
-    def _faults(self, value: object) -> Iterator[str]:
-        for number, fault in enumerate(self._validator.iter_errors(value)):
-            if number == SHOWN:
-                return
-            place = ".".join(map(str, fault.instance_path)) or "the object"
-            yield f"{place}: {fault.message[:200]}"
+
+def validator(schema: Schema) -> jsonschema_rs.Validator:
+    """Return what holds answers against ``schema``, or raise SchemaError."""
+    try:
+        return jsonschema_rs.Draft202012Validator(schema, pattern_options=_PATTERNS, offline=True)
+    except ValueError as error:
+        reason = str(error).splitlines()[0][:200]
+        raise SchemaError(f"is not a JSON Schema of draft 2020-12: {reason}") from error
+
+
+def faults_of(validator: jsonschema_rs.Validator, value: object) -> Iterator[str]:
+    """Yield what is wrong with ``value``, a line each, as many as the model is told."""
+    for fault in islice(validator.iter_errors(value), SHOWN):
+        place = ".".join(map(str, fault.instance_path)) or "the object"
+        yield f"{place}: {fault.message[:200]}"
 
 
 def conformed(value: Any, schema: Schema) -> Any:  # noqa: ANN401 - any JSON value

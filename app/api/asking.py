@@ -1,0 +1,42 @@
+"""What a route of a foreign dialect asks with."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from app.api.deps import AllServices
+from app.domain.generation import Generation, GenerationEvent, GenerationRequest, Started
+from app.services.registry import Services
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """The use cases, and what has to be left when the response has been sent."""
+
+    services: Services
+    request_id: str
+    stack: AsyncExitStack
+
+    async def whole(self, request: GenerationRequest) -> Generation:
+        """Answer in one piece."""
+        return await self.services.generations.generate(request)
+
+    async def pieces(
+        self, request: GenerationRequest
+    ) -> tuple[Started, AsyncIterator[GenerationEvent]]:
+        """Answer as a stream: its first event, and those that follow."""
+        events = await self.stack.enter_async_context(self.services.generations.stream(request))
+        started = await anext(events)
+        assert isinstance(started, Started)
+        return started, events
+
+
+async def _asking(request: Request, services: AllServices) -> AsyncIterator[Asking]:
+    async with AsyncExitStack() as stack:
+        yield Asking(services, request.state.request_id, stack)
+
+
+Asks = Annotated[Asking, Depends(_asking)]

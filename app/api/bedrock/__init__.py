@@ -1,0 +1,1 @@
+"""Amazon Bedrock's own wire, for programs that use an AWS SDK."""

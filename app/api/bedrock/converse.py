@@ -1,0 +1,163 @@
+"""Converse's bodies. Pure."""
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from app.api.foreign import Foreign
+from app.domain.conversation import alternating, with_newest_images
+from app.domain.generation import GenerationRequest, ImageInput, Role, Sampling, Terms, Turn
+from app.domain.image import Base64Image, S3Image
+
+MAX_TOKENS = 2048
+"""Converse's default is as much as the model can."""
+
+REQUEST = Foreign(
+    harmless=frozenset({"requestMetadata"}),
+    neutral={
+        "additionalModelRequestFields": ({},),
+        "additionalModelResponseFieldPaths": ([],),
+        "guardrailConfig": (),
+        "outputConfig": (),
+        "performanceConfig": ({}, {"latency": "standard"}),
+        "promptVariables": ({},),
+        "serviceTier": ({"type": "default"},),
+        "toolConfig": (),
+    },
+)
+
+_STRICT = ConfigDict(extra="forbid", strict=True)
+
+
+class S3Location(BaseModel):
+    """A picture in a bucket that the operator allows."""
+
+    model_config = _STRICT
+
+    uri: Annotated[str, Field(pattern=r"^s3://[A-Za-z0-9._-]{3,63}/.+$", max_length=1100)]
+    bucketOwner: str | None = None  # noqa: N815 - AWS's name
+
+
+class ConverseSource(BaseModel):
+    """Where a picture's bytes are."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    data: Annotated[str | None, Field(alias="bytes")] = None
+    s3Location: S3Location | None = None  # noqa: N815 - AWS's name
+
+    @model_validator(mode="after")
+    def _one(self) -> "ConverseSource":
+        if (self.data is None) == (self.s3Location is None):
+            raise ValueError("give either bytes or s3Location")
+        return self
+
+
+class ConverseImage(BaseModel):
+    """A picture. Its declared format counts for nothing: its bytes tell."""
+
+    model_config = _STRICT
+
+    format: Literal["png", "jpeg", "gif", "webp"]
+    source: ConverseSource
+
+
+class ConverseBlock(BaseModel):
+    """One of a message's blocks: text or a picture; the model takes no others."""
+
+    model_config = _STRICT
+
+    text: str | None = None
+    image: ConverseImage | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> "ConverseBlock":
+        if (self.text is None) == (self.image is None):
+            raise ValueError("give either text or image")
+        return self
+
+
+class ConverseMessage(BaseModel):
+    """One turn."""
+
+    model_config = _STRICT
+
+    role: Literal["user", "assistant"]
+    content: list[ConverseBlock]
+
+    @model_validator(mode="after")
+    def _only_users_show(self) -> "ConverseMessage":
+        if self.role == "assistant" and any(block.image for block in self.content):
+            raise ValueError("only the user's messages may hold images")
+        return self
+
+
+class ConverseSystem(BaseModel):
+    """Instructions that stand above the conversation."""
+
+    model_config = _STRICT
+
+    text: str
+
+
+class InferenceConfig(BaseModel):
+    """How the answer is sampled, and where it ends."""
+
+    model_config = _STRICT
+
+    maxTokens: Annotated[int | None, Field(ge=1, le=2048)] = None  # noqa: N815 - AWS's name
+    temperature: Annotated[float | None, Field(ge=0, le=1)] = None
+    topP: Annotated[float | None, Field(ge=0, le=1)] = None  # noqa: N815 - AWS's name
+    stopSequences: Annotated[  # noqa: N815 - AWS's name
+        list[Annotated[str, Field(min_length=1, max_length=256)]] | None, Field(max_length=64)
+    ] = None
+
+
+class ConverseIn(BaseModel):
+    """A conversation to be continued."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    messages: Annotated[list[ConverseMessage], Field(min_length=1)]
+    system: list[ConverseSystem] | None = None
+    inferenceConfig: InferenceConfig = InferenceConfig()  # noqa: N815 - AWS's name
+
+    def ignored(self) -> tuple[str, ...]:
+        """Return the parameters that make no difference, or raise for those that would."""
+        return REQUEST.ignored(self.model_extra or {})
+
+    def to_request(self, terms: Terms) -> GenerationRequest:
+        """Return the domain's request."""
+        turns, caveats = with_newest_images(alternating(self._turns()))
+        config, default = self.inferenceConfig, Sampling()
+        return GenerationRequest(
+            turns=turns,
+            system="\n\n".join(block.text for block in self.system or ()) or None,
+            sampling=Sampling(
+                default.temperature if config.temperature is None else config.temperature,
+                default.top_p if config.topP is None else config.topP,
+                config.maxTokens or MAX_TOKENS,
+            ),
+            stop=tuple(config.stopSequences or ()),
+            caveats=caveats,
+            terms=terms,
+        )
+
+    def _turns(self) -> Iterator[Turn[ImageInput]]:
+        for i, message in enumerate(self.messages):
+            text = "\n".join(block.text for block in message.content if block.text is not None)
+            images = tuple(
+                _image(block.image, f"messages.{i}.content.{j}.image")
+                for j, block in enumerate(message.content)
+                if block.image is not None
+            )
+            yield Turn(Role(message.role), text, images)
+
+
+def _image(image: ConverseImage, name: str) -> ImageInput:
+    location = image.source.s3Location
+    if location is not None:
+        bucket, _, key = location.uri.removeprefix("s3://").partition("/")
+        return S3Image(bucket, key, None, name)
+    return Base64Image(image.source.data or "", f"image/{image.format}", name)

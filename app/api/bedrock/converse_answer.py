@@ -1,0 +1,73 @@
+"""Converse's answers. Pure."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any
+
+from app.api.bedrock.eventstream import event, exception
+from app.domain.generation import (
+    Completion,
+    Delta,
+    Done,
+    Failed,
+    Generation,
+    GenerationEvent,
+    StopReason,
+    Usage,
+)
+
+_STOP_REASONS = {
+    StopReason.LENGTH: "max_tokens",
+    StopReason.GUARDRAIL: "guardrail_intervened",
+}
+
+
+def answer(generation: Generation) -> dict[str, Any]:
+    """Return the body of an answer in one piece."""
+    message = {"role": "assistant", "content": [{"text": generation.completion.text}]}
+    return {
+        "output": {"message": message},
+        "stopReason": stop_reason(generation.completion),
+        **_facts(generation),
+    }
+
+
+async def encode(events: AsyncIterator[GenerationEvent]) -> AsyncGenerator[bytes]:
+    """Encode what follows a stream's first event."""
+    yield event("messageStart", {"role": "assistant"})
+    async for happened in events:
+        match happened:
+            case Delta(text):
+                yield event("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": text}})
+            case Done(generation):
+                reason = stop_reason(generation.completion)
+                yield event("contentBlockStop", {"contentBlockIndex": 0})
+                yield event("messageStop", {"stopReason": reason})
+                yield event("metadata", _facts(generation))
+            case Failed(error):
+                yield exception(error)
+
+
+def stop_reason(completion: Completion) -> str:
+    """Return Converse's word; Bedrock's own where it is newer than this service."""
+    if completion.stop_sequence is not None:
+        return "stop_sequence"
+    if completion.stop_reason is StopReason.OTHER and completion.stop_reason_raw:
+        return completion.stop_reason_raw
+    return _STOP_REASONS.get(completion.stop_reason, "end_turn")
+
+
+def _facts(generation: Generation) -> dict[str, Any]:
+    return {
+        "usage": _usage(generation.completion.usage),
+        "metrics": {"latencyMs": generation.latency.total},
+    }
+
+
+def _usage(usage: Usage) -> dict[str, int]:
+    """Return the counts that are known: an absent one is unknown, not 0."""
+    counts = {
+        "inputTokens": usage.prompt_token_count,
+        "outputTokens": usage.generation_token_count,
+        "totalTokens": usage.total_token_count,
+    }
+    return {name: count for name, count in counts.items() if count is not None}

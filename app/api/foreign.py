@@ -1,0 +1,60 @@
+"""What a foreign dialect's clients may send beyond what this service can do."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.domain.errors import (
+    FieldError,
+    RequestError,
+    UnknownFieldError,
+    UnsupportedParameterError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """Parameters of one dialect that are read for nothing but to judge whether they matter."""
+
+    harmless: frozenset[str]
+    """Whatever they say, the answer is the same to the caller."""
+    neutral: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
+    """Others, with the values (beside null) that ask for nothing."""
+
+    def ignored(self, given: Mapping[str, Any], place: str = "") -> tuple[str, ...]:
+        """Return the harmless ones that were given, or raise for those that would matter.
+
+        Raises UnsupportedParameterError, or UnknownFieldError for what the dialect has not.
+        """
+        said = {name: value for name, value in given.items() if value is not None}
+        refused = [name for name in said if self._matters(name, said[name])]
+        if refused:
+            raise _refusal(place, refused, self._class(refused))
+        return tuple(f"{place}{name}" for name in said)
+
+    def _matters(self, name: str, value: object) -> bool:
+        if name in self.harmless:
+            return False
+        # By type too: False is no 0.
+        return not any(
+            value == neutral and type(value) is type(neutral)
+            for neutral in self.neutral.get(name, ())
+        )
+
+    def _class(self, refused: list[str]) -> type[RequestError]:
+        known = all(name in self.neutral for name in refused)
+        return UnsupportedParameterError if known else UnknownFieldError
+
+
+_REASONS: dict[type[RequestError], str] = {
+    UnsupportedParameterError: "is not supported by the model, and leaving it out would change "
+    "the answer",
+    UnknownFieldError: "there is no such parameter",
+}
+
+
+def _refusal(place: str, names: list[str], cls: type[RequestError]) -> RequestError:
+    return cls(
+        "; ".join(f"{place}{name}: {_REASONS[cls]}" for name in names),
+        errors=tuple(FieldError(f"{place}{name}", cls.code, _REASONS[cls]) for name in names),
+    )

@@ -1,0 +1,1 @@
+"""OpenAI's chat completions, for programs that use an OpenAI SDK."""

@@ -1,0 +1,138 @@
+"""Answers of POST /v1/chat/completions: in one piece, and as the chunks of a stream."""
+
+import time
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field
+
+from app.api import warning
+from app.api.warning import WarningOut
+from app.domain.generation import Generation, Started, StopReason, Usage
+
+FinishReason = Literal["stop", "length", "content_filter"]
+
+FINISH_REASONS: dict[StopReason, FinishReason] = {
+    StopReason.STOP: "stop",
+    StopReason.LENGTH: "length",
+    StopReason.GUARDRAIL: "content_filter",
+    StopReason.OTHER: "stop",
+}
+
+
+class ChatUsage(BaseModel):
+    """Tokens as Bedrock counted them. A picture is about one."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+    @classmethod
+    def of(cls, usage: Usage) -> "ChatUsage | None":
+        """Render ``usage``, None where a count is unknown: OpenAI's form has no other way."""
+        prompt, completion = usage.prompt_token_count, usage.generation_token_count
+        if prompt is None or completion is None:
+            return None
+        return cls(
+            prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion
+        )
+
+
+class ChatAnswerMessage(BaseModel):
+    """What the model answers."""
+
+    role: Literal["assistant"] = "assistant"
+    content: str
+    refusal: Annotated[
+        str | None,
+        Field(description="Why `content` is not of the `response_format` that was asked for."),
+    ] = None
+
+
+class ChatChoice(BaseModel):
+    """The one answer."""
+
+    index: int = 0
+    message: ChatAnswerMessage
+    finish_reason: FinishReason
+    stop_reason: Annotated[
+        str | None, Field(description="The stop text that ended it, or Bedrock's own word for why.")
+    ] = None
+    logprobs: None = None
+
+
+class ChatCompletion(BaseModel):
+    """A conversation's next message."""
+
+    id: str
+    object: Literal["chat.completion"] = "chat.completion"
+    created: Annotated[int, Field(description="Unix seconds.")]
+    model: Annotated[str, Field(description="The model id that was called.")]
+    choices: list[ChatChoice]
+    usage: Annotated[ChatUsage | None, Field(description="Null where Bedrock did not say.")]
+    warnings: Annotated[list[WarningOut], Field(description="Of this service, not of OpenAI.")]
+
+    @classmethod
+    def of(cls, generation: Generation, refusal: str | None = None) -> "ChatCompletion":
+        """Render ``generation``."""
+        completion = generation.completion
+        choice = ChatChoice(
+            message=ChatAnswerMessage(content=completion.text, refusal=refusal),
+            finish_reason=FINISH_REASONS[completion.stop_reason],
+            stop_reason=completion.stop_sequence or completion.stop_reason_raw,
+        )
+        warnings = warning.together(generation.warnings, generation.images)
+        return cls(
+            id=generation.id,
+            created=int(time.time()),
+            model=generation.model,
+            choices=[choice],
+            usage=ChatUsage.of(completion.usage),
+            warnings=[WarningOut.of(caveat) for caveat in warnings],
+        )
+
+
+_WHERE_SAID = Field(exclude_if=lambda value: not value and value != "")
+
+
+class ChatDelta(BaseModel):
+    """What a chunk adds to the message."""
+
+    role: Annotated[Literal["assistant"] | None, _WHERE_SAID] = None
+    content: Annotated[str | None, _WHERE_SAID] = None
+    refusal: Annotated[str | None, _WHERE_SAID] = None
+
+
+class ChatChunkChoice(BaseModel):
+    """What a chunk adds to the one answer."""
+
+    index: int = 0
+    delta: ChatDelta
+    finish_reason: FinishReason | None = None
+
+
+class ChatChunk(BaseModel):
+    """A piece of a streamed answer."""
+
+    id: str
+    object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
+    created: Annotated[int, Field(description="Unix seconds.")]
+    model: str
+    choices: list[ChatChunkChoice]
+    usage: Annotated[
+        ChatUsage | None, Field(description="In the last chunk, with `include_usage`.")
+    ] = None
+    warnings: Annotated[
+        list[WarningOut], _WHERE_SAID, Field(description="In the first chunk, of this service.")
+    ] = []
+
+    @classmethod
+    def first(cls, started: Started) -> "ChatChunk":
+        """Begin the message."""
+        warnings = warning.together(started.warnings, started.images)
+        return cls(
+            id=started.id,
+            created=int(time.time()),
+            model=started.model,
+            choices=[ChatChunkChoice(delta=ChatDelta(role="assistant", content=""))],
+            warnings=[WarningOut.of(caveat) for caveat in warnings],
+        )

@@ -1,0 +1,75 @@
+"""Errors in OpenAI's shape: ``{"error": {"message", "type", "param", "code"}}``."""
+
+from typing import Annotated
+
+from fastapi import Response
+from pydantic import BaseModel, Field
+
+from app.api import problems
+from app.domain.errors import InternalError, RequestError, ServiceError
+
+_TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    429: "rate_limit_error",
+}
+
+
+class ChatError(BaseModel):
+    """What was wrong."""
+
+    message: Annotated[str, Field(description="What was wrong, and what would be accepted.")]
+    type: Annotated[str, Field(description="OpenAI's class of the error.")]
+    param: Annotated[str | None, Field(description="The field at fault: `messages.0.content`.")]
+    code: Annotated[str, Field(description="This service's own; see docs/errors.md.")]
+    request_id: Annotated[str, Field(description="As in the `X-Request-Id` header.")]
+
+
+class ChatErrorBody(BaseModel):
+    """An error in OpenAI's shape."""
+
+    error: ChatError
+
+
+def status(error: ServiceError | type[ServiceError]) -> int:
+    """Return the HTTP status that OpenAI's SDK knows for such an error: 400 for bad requests."""
+    return 400 if error.status in (415, 422) else error.status
+
+
+def body(error: ServiceError, request_id: str) -> ChatErrorBody:
+    """Describe ``error``."""
+    return ChatErrorBody(
+        error=ChatError(
+            message=error.detail,
+            type=_type(error),
+            param=error.errors[0].field if error.errors else None,
+            code=error.code,
+            request_id=request_id,
+        )
+    )
+
+
+def response(error: ServiceError, request_id: str) -> Response:
+    """Render ``error``."""
+    return Response(
+        body(error, request_id).model_dump_json(),
+        status_code=status(error),
+        media_type="application/json",
+        # OpenAI's SDKs retry by status alone, unless this tells them what is worth it.
+        headers={**problems.headers(error), "X-Should-Retry": str(error.retryable).lower()},
+    )
+
+
+SHAPE = problems.Shape("application/json", "ChatErrorBody", status, body)
+
+
+def _type(error: ServiceError) -> str:
+    if error.status in _TYPES:
+        return _TYPES[error.status]
+    caused = isinstance(error, RequestError) or (error.status < 500)
+    return "invalid_request_error" if caused else _server(error)
+
+
+def _server(error: ServiceError) -> str:
+    return "server_error" if isinstance(error, InternalError) else "api_error"

@@ -1,0 +1,188 @@
+"""Bodies of POST /v1/chat/completions. What OpenAI has and this model has not is in `foreign`."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field
+
+_STRICT = ConfigDict(extra="forbid", strict=True)
+
+
+class ChatTextPart(BaseModel):
+    """A piece of text."""
+
+    model_config = _STRICT
+
+    type: Literal["text"]
+    text: str
+
+
+class ChatImageUrl(BaseModel):
+    """A picture as a data URI, or by its address where the operator allows its host."""
+
+    model_config = _STRICT
+
+    url: str
+    detail: Annotated[
+        Literal["auto", "low", "high"] | None,
+        Field(description="Ignored: a picture is always prepared for the model's own resolution."),
+    ] = None
+
+
+class ChatImagePart(BaseModel):
+    """A picture."""
+
+    model_config = _STRICT
+
+    type: Literal["image_url"]
+    image_url: ChatImageUrl
+
+
+ChatPart = Annotated[ChatTextPart | ChatImagePart, Discriminator("type")]
+
+
+class ChatSystemMessage(BaseModel):
+    """Instructions that stand above the conversation."""
+
+    model_config = _STRICT
+
+    role: Literal["system", "developer"]
+    content: str | list[ChatTextPart]
+    name: str | None = None
+
+
+class ChatUserMessage(BaseModel):
+    """What the user says and shows."""
+
+    model_config = _STRICT
+
+    role: Literal["user"]
+    content: str | list[ChatPart]
+    name: str | None = None
+
+
+class ChatAssistantMessage(BaseModel):
+    """What the model answered earlier; may be sent back as it came."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    role: Literal["assistant"]
+    content: str | list[ChatTextPart] | None = None
+
+
+ChatMessage = Annotated[
+    ChatSystemMessage | ChatUserMessage | ChatAssistantMessage, Discriminator("role")
+]
+
+
+class ChatStreamOptions(BaseModel):
+    """How a stream is sent."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    include_usage: Annotated[
+        bool, Field(description="Send a last chunk with `usage` and without choices.")
+    ] = False
+
+
+class ChatTextFormat(BaseModel):
+    """Text, as the model writes it."""
+
+    model_config = _STRICT
+
+    type: Literal["text"]
+
+
+class ChatJsonFormat(BaseModel):
+    """One JSON object."""
+
+    model_config = _STRICT
+
+    type: Literal["json_object"]
+
+
+class ChatJsonSchema(BaseModel):
+    """The schema of a JSON object."""
+
+    model_config = _STRICT
+
+    name: str
+    description: str | None = None
+    json_schema: Annotated[
+        dict[str, Any],
+        Field(
+            alias="schema",
+            description="JSON Schema (draft 2020-12) of an object with properties. References to "
+            "its own `$defs` are resolved, others refused.",
+        ),
+    ]
+    strict: Annotated[
+        bool | None, Field(description="Ignored: answers are always held against the schema.")
+    ] = None
+
+
+class ChatJsonSchemaFormat(BaseModel):
+    """A JSON object under a schema."""
+
+    model_config = _STRICT
+
+    type: Literal["json_schema"]
+    json_schema: ChatJsonSchema
+
+
+ChatFormat = Annotated[
+    ChatTextFormat | ChatJsonFormat | ChatJsonSchemaFormat, Discriminator("type")
+]
+
+StopText = Annotated[str, Field(min_length=1, max_length=256)]
+Tokens = Annotated[int, Field(ge=1, le=2048)]
+
+
+class ChatIn(BaseModel):
+    """A conversation to be continued."""
+
+    # Parameters of OpenAI that this model has not are judged in `translate`, by their names.
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    model: Annotated[str, Field(description="The configured model's id, or an alias of it.")]
+    messages: Annotated[
+        list[ChatMessage],
+        Field(
+            min_length=1,
+            description="The user speaks first and last. Of pictures in several messages the model "
+            "sees those of the newest, which a warning says.",
+        ),
+    ]
+    max_tokens: Annotated[
+        Tokens | None, Field(description="Most tokens to generate, by default 2048.")
+    ] = None
+    max_completion_tokens: Annotated[
+        Tokens | None, Field(description="The newer name of max_tokens; wins over it.")
+    ] = None
+    temperature: Annotated[
+        float | None, Field(ge=0, le=1, description="0 to 1, by default 0.5.")
+    ] = None
+    top_p: Annotated[float | None, Field(ge=0, le=1, description="0 to 1, by default 0.9.")] = None
+    stop: Annotated[
+        StopText | Annotated[list[StopText], Field(max_length=64)] | None,
+        Field(description="The answer ends before the first of these. Applied by this service."),
+    ] = None
+    n: Annotated[Literal[1] | None, Field(description="One answer.")] = None
+    stream: Annotated[
+        bool | None, Field(description="Answer with server-sent events, piece by piece.")
+    ] = None
+    stream_options: ChatStreamOptions | None = None
+    response_format: Annotated[
+        ChatFormat | None,
+        Field(
+            description="`json_object` and `json_schema` are asked for in the prompt, checked, and "
+            "asked again once; `refusal` says where the answer still is not of the form."
+        ),
+    ] = None
+    user: Annotated[str | None, Field(description="Taken and not looked at.")] = None
+    image_strategy: Annotated[
+        Literal["single", "contact_sheet"],
+        Field(
+            description="Of this service, not of OpenAI: what to do with several images in one "
+            "message. `single` refuses them, `contact_sheet` lays them out on one.",
+        ),
+    ] = "single"

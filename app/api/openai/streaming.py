@@ -1,0 +1,77 @@
+"""A streamed answer as OpenAI sends it: chunks, then ``[DONE]``, or an error and no ``[DONE]``."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import dataclass
+
+from app.api import sse
+from app.api.openai import errors
+from app.api.openai.answer import (
+    FINISH_REASONS,
+    ChatChunk,
+    ChatChunkChoice,
+    ChatDelta,
+    ChatUsage,
+    FinishReason,
+)
+from app.domain.generation import Delta, Done, Failed, Generation, GenerationEvent, Started
+from app.services.structured import Structured
+
+DONE = sse.data(b"[DONE]")
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkEncoder:
+    """Encodes the events of one stream."""
+
+    first: ChatChunk
+    include_usage: bool
+    request_id: str
+
+    async def encode(self, events: AsyncIterator[GenerationEvent]) -> AsyncGenerator[bytes]:
+        """Encode what follows the first event."""
+        yield self._sent(self.first)
+        async for happened in events:
+            match happened:
+                case Delta(text):
+                    yield self._piece(ChatDelta(content=text))
+                case Done(generation):
+                    yield self._end(generation)
+                case Failed(error):
+                    body = errors.body(error, self.request_id)
+                    yield sse.data(body.model_dump_json().encode())
+
+    async def whole(self, structured: Structured) -> AsyncGenerator[bytes]:
+        """Encode an answer that had to be there before it could be checked."""
+        yield self._sent(self.first)
+        text = structured.generation.completion.text
+        yield self._piece(ChatDelta(content=text))
+        if structured.refusal is not None:
+            yield self._piece(ChatDelta(refusal=structured.refusal))
+        yield self._end(structured.generation)
+
+    def _end(self, generation: Generation) -> bytes:
+        finish = FINISH_REASONS[generation.completion.stop_reason]
+        last = self._piece(ChatDelta(), finish)
+        if self.include_usage:
+            usage = ChatUsage.of(generation.completion.usage)
+            last += self._sent(self._chunk().model_copy(update={"usage": usage}))
+        return last + DONE
+
+    def _piece(self, delta: ChatDelta, finish: FinishReason | None = None) -> bytes:
+        return self._sent(self._chunk(ChatChunkChoice(delta=delta, finish_reason=finish)))
+
+    def _chunk(self, *choices: ChatChunkChoice) -> ChatChunk:
+        first = self.first
+        return ChatChunk(
+            id=first.id, created=first.created, model=first.model, choices=list(choices)
+        )
+
+    def _sent(self, chunk: ChatChunk) -> bytes:
+        # Null in all but the last where it was asked for, absent where it was not.
+        left_out = None if self.include_usage else {"usage"}
+        return sse.data(chunk.model_dump_json(exclude=left_out).encode())
+
+
+def begun(generation: Generation) -> Started:
+    """Return the event that an answer which is there already would have begun with."""
+    return Started(generation.id, generation.model, generation.images, generation.warnings)

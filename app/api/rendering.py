@@ -1,0 +1,64 @@
+"""Which shape an error takes: its dialect's own, by the path that was asked."""
+
+from collections.abc import Callable
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
+
+from app.api import problems
+from app.api.bedrock import errors as bedrock
+from app.api.openai import errors as openai
+from app.api.problems import Shape
+from app.domain.errors import ServiceError
+
+OPENAI = "/v1/chat/"
+
+Render = Callable[[ServiceError, str], Response]
+
+DIALECTS: tuple[tuple[str, Render], ...] = (
+    (OPENAI, openai.response),
+    ("/model/", bedrock.response),
+)
+"""Every other path has problem details."""
+
+
+def shape(path: str) -> Shape:
+    """Return how the OpenAPI document tells errors of ``path``."""
+    return openai.SHAPE if path.startswith(OPENAI) else problems.SHAPE
+
+
+def response(error: ServiceError, scope: Scope) -> Response:
+    """Render ``error`` for the request in ``scope``, and note its code for the log."""
+    scope["state"]["problem"] = error.code
+    path = scope["path"].removeprefix(scope.get("root_path", ""))
+    render = next((r for prefix, r in DIALECTS if path.startswith(prefix)), problems.response)
+    return render(error, scope["state"]["request_id"])
+
+
+async def refuse(error: ServiceError, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a request with ``error`` before it reaches a route."""
+    await response(error, scope)(scope, receive, send)
+
+
+def install(app: FastAPI) -> None:
+    """Have every error of ``app`` rendered."""
+
+    async def on_service_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, ServiceError)
+        return response(error, request.scope)
+
+    async def on_validation_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        return response(problems.from_validation(error.errors()), request.scope)
+
+    async def on_http_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        rendered = response(problems.from_http(error, request), request.scope)
+        rendered.headers.update(error.headers or {})
+        return rendered
+
+    app.add_exception_handler(ServiceError, on_service_error)
+    app.add_exception_handler(RequestValidationError, on_validation_error)
+    app.add_exception_handler(HTTPException, on_http_error)

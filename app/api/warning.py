@@ -1,0 +1,36 @@
+"""Warnings, as every dialect renders them."""
+
+from collections.abc import Iterable
+
+from pydantic import BaseModel
+
+from app.domain.image import Caveat, ImageReport
+
+WARNINGS_HEADER = "X-Warnings"
+IGNORED_HEADER = "X-Ignored-Parameters"
+
+
+class WarningOut(BaseModel):
+    """Something worth knowing about an answer that was given all the same."""
+
+    code: str
+    message: str
+
+    @classmethod
+    def of(cls, warning: Caveat) -> "WarningOut":
+        """Render ``warning``."""
+        return cls(code=warning.code, message=warning.message)
+
+
+def together(warnings: Iterable[Caveat], images: Iterable[ImageReport]) -> list[Caveat]:
+    """Return an answer's own warnings and those of its pictures, for answers without a report."""
+    return [*warnings, *(caveat for report in images for caveat in report.warnings)]
+
+
+def headers(warnings: Iterable[Caveat], ignored: Iterable[str]) -> dict[str, str]:
+    """Return what a foreign dialect's answer says in its headers: codes, and parameters ignored."""
+    said = {
+        WARNINGS_HEADER: ", ".join(dict.fromkeys(caveat.code for caveat in warnings)),
+        IGNORED_HEADER: ", ".join(ignored),
+    }
+    return {name: value for name, value in said.items() if value}

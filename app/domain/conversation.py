@@ -1,0 +1,62 @@
+"""What becomes of a conversation as a foreign client sends it, before the model sees it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import groupby
+
+from app.domain.errors import FieldError, InvalidParameterError
+from app.domain.generation import ImageInput, Role, Turn
+from app.domain.image import Caveat
+
+Turns = tuple[Turn[ImageInput], ...]
+
+OMITTED = "[an earlier image]"
+"""Stands for a picture that is not shown again, where its turn had no words."""
+
+
+def alternating(turns: Iterable[Turn[ImageInput]]) -> Turns:
+    """Join neighbouring turns of one speaker, or raise InvalidParameterError.
+
+    The model's template has the user speak first and last.
+    """
+    joined = tuple(_joined(list(group)) for _, group in groupby(turns, key=lambda turn: turn.role))
+    if not joined or joined[0].role is not Role.USER or joined[-1].role is not Role.USER:
+        message = "the first and the last turn have to be the user's"
+        raise InvalidParameterError(
+            f"messages: {message}",
+            errors=(FieldError("messages", InvalidParameterError.code, message),),
+        )
+    return joined
+
+
+def _joined(turns: Sequence[Turn[ImageInput]]) -> Turn[ImageInput]:
+    return Turn(
+        turns[0].role,
+        "\n\n".join(turn.text for turn in turns if turn.text),
+        tuple(image for turn in turns for image in turn.images),
+    )
+
+
+def with_newest_images(turns: Turns) -> tuple[Turns, tuple[Caveat, ...]]:
+    """Leave out the pictures of all turns but the last that has any, and say so.
+
+    The model takes one picture in a request, and a client sends the whole conversation each
+    time. Several in the newest of these turns are left to the request's image strategy.
+    """
+    pictured = [position for position, turn in enumerate(turns) if turn.images]
+    if len(pictured) < 2:
+        return turns, ()
+    left_out = sum(len(turns[position].images) for position in pictured[:-1])
+    kept = tuple(
+        turn if position == pictured[-1] else _without_images(turn)
+        for position, turn in enumerate(turns)
+    )
+    message = (
+        f"the model sees one image in a request: {left_out} of earlier turns left out, the "
+        "newest shown"
+    )
+    return kept, (Caveat("earlier_images_left_out", message),)
+
+
+def _without_images(turn: Turn[ImageInput]) -> Turn[ImageInput]:
+    return replace(turn, text=turn.text or (OMITTED if turn.images else ""), images=())

@@ -1,0 +1,376 @@
+"""boto3 and aioboto3 against the service: docs/aws-sdk.md."""
+
+import json
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+
+import aioboto3
+import boto3
+import httpx
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError, EventStreamError
+
+from app.domain.model import Dialect
+from app.settings import Settings
+from tests.dialects.conftest import ALIAS
+from tests.streaming.conftest import Service, running
+from tests.support.app import Rig
+from tests.support.fakes import FakeVisionModel
+from tests.support.pictures import ASTRONAUT, ROCKET, b64
+from tests.support.server import serving
+
+MODEL = "us.meta.llama3-2-11b-instruct-v1:0"
+PICTURED = (
+    "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\n<|image|>How large is this?"
+    "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"
+)
+ONCE = Config(retries={"total_max_attempts": 1})
+
+
+@pytest.fixture(autouse=True)
+def _bearer(monkeypatch):
+    # As docs/aws-sdk.md has it: the service's own key, instead of AWS's.
+    monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", "key")
+
+
+@contextmanager
+def client_of(url: str) -> Iterator[Any]:
+    client = boto3.client("bedrock-runtime", endpoint_url=url, region_name="us-west-2", config=ONCE)
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+@pytest.fixture
+def client(service: Service) -> Iterator[Any]:
+    with client_of(service.url) as client:
+        yield client
+
+
+@pytest.fixture
+def model() -> FakeVisionModel:
+    return FakeVisionModel()
+
+
+@pytest.fixture
+def fake(model: FakeVisionModel) -> Iterator[Any]:
+    """A client of a service whose model repeats the words it was asked."""
+    with serving(Rig(model).app()) as url, client_of(url) as client:
+        yield client
+
+
+def user(*content: Any) -> dict[str, Any]:
+    return {"role": "user", "content": [{"text": c} if isinstance(c, str) else c for c in content]}
+
+
+def picture(data: bytes, form: str = "png") -> dict[str, Any]:
+    return {"image": {"format": form, "source": {"bytes": data}}}
+
+
+def native(prompt: str = PICTURED, *images: bytes, **more: Any) -> str:
+    body = {"prompt": prompt, **more}
+    return json.dumps(body | ({"images": [b64(image) for image in images]} if images else {}))
+
+
+def chunks(reply: Any) -> list[dict[str, Any]]:
+    return [json.loads(event["chunk"]["bytes"]) for event in reply["body"]]
+
+
+def test_converse_answers_a_question_about_a_picture(client, service):
+    answer = client.converse(
+        # An ARN: its slash and colons travel percent-encoded.
+        modelId=service.model_id,
+        messages=[user("How large is this?", picture(ASTRONAUT))],
+        system=[{"text": "Be brief."}],
+        inferenceConfig={"maxTokens": 99, "temperature": 0.0, "topP": 0.5},
+    )
+
+    message = answer["output"]["message"]
+    assert message["role"] == "assistant"
+    assert "512x512" in message["content"][0]["text"]
+    assert answer["stopReason"] == "end_turn"
+    usage = answer["usage"]
+    assert usage["totalTokens"] == usage["inputTokens"] + usage["outputTokens"]
+    headers = answer["ResponseMetadata"]["HTTPHeaders"]
+    assert headers["x-amzn-bedrock-input-token-count"] == str(usage["inputTokens"])
+    assert answer["ResponseMetadata"]["RequestId"] == headers["x-request-id"]
+
+
+def test_a_converse_stream_has_bedrocks_events_in_bedrocks_order(client):
+    asked = {"modelId": ALIAS, "messages": [user("Why?")]}
+    whole = client.converse(**asked)
+    events = list(client.converse_stream(**asked)["stream"])
+
+    names = [name for event in events for name in event]
+    deltas = names.count("contentBlockDelta")
+    assert deltas > 3
+    assert names == [
+        "messageStart",
+        *["contentBlockDelta"] * deltas,
+        "contentBlockStop",
+        "messageStop",
+        "metadata",
+    ]
+    said = [e["contentBlockDelta"]["delta"]["text"] for e in events if "contentBlockDelta" in e]
+    assert "".join(said) == whole["output"]["message"]["content"][0]["text"]
+    assert events[-2]["messageStop"] == {"stopReason": "end_turn"}
+    assert events[-1]["metadata"]["usage"] == whole["usage"]
+
+
+def test_invoke_takes_the_native_body_and_gives_the_native_answer(client, service):
+    reply = client.invoke_model(
+        modelId=service.model_id,
+        body=native(PICTURED, ASTRONAUT, temperature=0, top_p=0.9),
+    )
+
+    answer = json.loads(reply["body"].read())
+    assert set(answer) == {
+        "generation",
+        "prompt_token_count",
+        "generation_token_count",
+        "stop_reason",
+    }
+    assert "512x512" in answer["generation"]
+    assert answer["stop_reason"] == "stop"
+    headers = reply["ResponseMetadata"]["HTTPHeaders"]
+    assert headers["x-amzn-bedrock-input-token-count"] == str(answer["prompt_token_count"])
+    assert headers["x-amzn-bedrock-output-token-count"] == str(answer["generation_token_count"])
+    assert reply["contentType"] == "application/json"
+
+
+def test_an_invoke_stream_has_the_same_words_counts_and_metrics(client):
+    asked = {"modelId": ALIAS, "body": native(PICTURED, ASTRONAUT)}
+    whole = json.loads(client.invoke_model(**asked)["body"].read())
+    reply = client.invoke_model_with_response_stream(**asked)
+    *pieces, last = chunks(reply)
+
+    assert reply["contentType"] == "application/json"
+    assert "".join(piece["generation"] for piece in pieces) == whole["generation"]
+    assert pieces[0]["prompt_token_count"] == whole["prompt_token_count"]
+    assert {piece["prompt_token_count"] for piece in pieces[1:]} == {None}
+    assert {piece["stop_reason"] for piece in pieces} == {None}
+    assert last["stop_reason"] == "stop"
+    metrics = last["amazon-bedrock-invocationMetrics"]
+    assert metrics["outputTokenCount"] == whole["generation_token_count"]
+    assert metrics["firstByteLatency"] <= metrics["invocationLatency"]
+
+
+async def test_the_asynchronous_client_does_all_four(service):
+    message = [user("Why?")]
+    async with aioboto3.Session().client(
+        "bedrock-runtime", endpoint_url=service.url, region_name="us-west-2"
+    ) as client:
+        converse = await client.converse(modelId=ALIAS, messages=message)
+        stream = await client.converse_stream(modelId=ALIAS, messages=message)
+        events = [event async for event in stream["stream"]]
+        invoked = await client.invoke_model(modelId=ALIAS, body=native("Why?"))
+        async with invoked["body"] as body:
+            answer = json.loads(await body.read())
+        reply = await client.invoke_model_with_response_stream(modelId=ALIAS, body=native("Why?"))
+        pieces = [json.loads(event["chunk"]["bytes"]) async for event in reply["body"]]
+
+    assert converse["output"]["message"]["content"][0]["text"]
+    assert "metadata" in events[-1]
+    assert "".join(piece["generation"] for piece in pieces) == answer["generation"] != ""
+
+
+@pytest.mark.parametrize("dialect", list(Dialect))
+def test_a_native_prompt_goes_as_written_which_needs_the_native_operation(emulator_url, dialect):
+    with running(emulator_url, "", dialect) as service, client_of(service.url) as client:
+        asked = {"modelId": service.model_id, "body": native("Why?")}
+        if dialect is Dialect.INVOKE:
+            assert json.loads(client.invoke_model(**asked)["body"].read())["generation"]
+            return
+        with pytest.raises(client.exceptions.ValidationException, match="invoke dialect"):
+            client.invoke_model(**asked)
+
+
+def test_a_declared_format_that_the_bytes_deny_does_no_harm(fake, model):
+    fake.converse(modelId=MODEL, messages=[user(picture(ASTRONAUT, "jpeg"))])
+
+    (request,) = model.requests
+    assert request.turns[0].images[0].media_type == "image/png"
+
+
+def test_of_pictures_in_several_messages_the_newest_is_seen_and_that_is_said(fake, model):
+    answer = fake.converse(
+        modelId=MODEL,
+        messages=[
+            user(picture(ROCKET, "jpeg")),
+            {"role": "assistant", "content": [{"text": "A rocket."}]},
+            user("And this?", picture(ASTRONAUT)),
+        ],
+    )
+
+    (request,) = model.requests
+    assert [len(turn.images) for turn in request.turns] == [0, 0, 1]
+    warned = answer["ResponseMetadata"]["HTTPHeaders"]["x-warnings"]
+    assert "earlier_images_left_out" in warned
+
+
+def test_stop_sequences_end_answers_and_streams(fake):
+    asked = {
+        "modelId": MODEL,
+        "messages": [user("one two three four")],
+        "inferenceConfig": {"stopSequences": ["three"]},
+    }
+    whole = fake.converse(**asked)
+    events = list(fake.converse_stream(**asked)["stream"])
+
+    assert whole["stopReason"] == "stop_sequence"
+    assert whole["output"]["message"]["content"][0]["text"].endswith("one two ")
+    assert {"messageStop": {"stopReason": "stop_sequence"}} in events
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (
+            {"toolConfig": {"tools": [{"toolSpec": {"name": "f", "inputSchema": {"json": {}}}}]}},
+            "toolConfig",
+        ),
+        (
+            {"guardrailConfig": {"guardrailIdentifier": "abc", "guardrailVersion": "1"}},
+            "guardrailConfig",
+        ),
+        ({"additionalModelRequestFields": {"top_k": 5}}, "additionalModelRequestFields"),
+        ({"inferenceConfig": {"maxTokens": 9999}}, "inferenceConfig.maxTokens"),
+        (
+            {"messages": [{"role": "assistant", "content": [{"text": "Hm"}]}]},
+            "first and the last",
+        ),
+        (
+            {"messages": [user({"document": {"name": "a", "source": {"text": "b"}}})]},
+            "messages.0.content.0",
+        ),
+    ],
+)
+def test_what_would_change_the_answer_is_a_validation_exception(fake, model, options, named):
+    with pytest.raises(fake.exceptions.ValidationException, match=named):
+        fake.converse(**{"modelId": MODEL, "messages": [user("Why?")], **options})
+
+    assert model.requests == []
+
+
+def test_what_makes_no_difference_is_taken_and_listed(fake):
+    answer = fake.converse(modelId=MODEL, messages=[user("Why?")], requestMetadata={"team": "a"})
+
+    headers = answer["ResponseMetadata"]["HTTPHeaders"]
+    assert headers["x-ignored-parameters"] == "requestMetadata"
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (native("<|image|><|image|>", ASTRONAUT), "<|image|>"),
+        (native("Why?", max_gen_len=4096), "max_gen_len"),
+        (native("Why?", top_k=1), "top_k"),
+        ("{", "JSON"),
+    ],
+)
+def test_a_native_body_at_fault_is_a_validation_exception(fake, model, body, said):
+    with pytest.raises(fake.exceptions.ValidationException) as refused:
+        fake.invoke_model(modelId=MODEL, body=body)
+
+    assert said in refused.value.response["Error"]["Message"]
+    assert model.requests == []
+
+
+def test_a_guardrail_of_the_caller_is_refused_and_not_left_out(fake, model):
+    with pytest.raises(fake.exceptions.ValidationException, match="guardrail"):
+        fake.invoke_model(
+            modelId=MODEL, body=native("Why?"), guardrailIdentifier="abc", guardrailVersion="1"
+        )
+
+    assert model.requests == []
+
+
+def test_an_unknown_model_is_not_found_and_told_what_there_is(client, service):
+    with pytest.raises(client.exceptions.ResourceNotFoundException, match=ALIAS):
+        client.converse(modelId="amazon.nova-lite-v1:0", messages=[user("Why?")])
+
+    assert service.seen() == []
+
+
+# fault -> AWS's exception and its status
+FAULTS = {
+    "throttle": ("ThrottlingException", 429),
+    "unavailable": ("ServiceUnavailableException", 503),
+    "timeout": ("ModelTimeoutException", 408),
+    "model-error": ("ModelErrorException", 424),
+    "quota": ("ServiceQuotaExceededException", 400),
+    "validation": ("ValidationException", 400),
+    "denied": ("AccessDeniedException", 403),
+    "retired": ("ResourceNotFoundException", 404),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_failure_upstream_is_the_exception_that_bedrock_would_raise(emulator_url, fault):
+    name, status = FAULTS[fault]
+    with (
+        running(emulator_url, fault, request_timeout=3) as service,
+        client_of(service.url) as client,
+    ):
+        for call in (client.converse, client.converse_stream):
+            with pytest.raises(ClientError) as raised:
+                call(modelId=service.model_id, messages=[user("Why?")])
+            assert raised.value.response["Error"]["Code"] == name
+            assert raised.value.response["ResponseMetadata"]["HTTPStatusCode"] == status
+
+
+BROKEN = {
+    "frame-throttle-after-3": "throttlingException",
+    "frame-unavailable-after-3": "serviceUnavailableException",
+    "frame-validation-after-3": "validationException",
+    "cut-after-3": "modelStreamErrorException",
+    "drop-after-3": "modelStreamErrorException",
+}
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+def test_a_failure_within_a_stream_is_an_exception_within_the_stream(emulator_url, fault):
+    with running(emulator_url, fault) as service, client_of(service.url) as client:
+        stream = client.converse_stream(modelId=service.model_id, messages=[user("Why?")])
+        with closing(stream["stream"]) as events, pytest.raises(EventStreamError) as raised:
+            list(events)
+        reply = client.invoke_model_with_response_stream(
+            modelId=service.model_id, body=native("Why?")
+        )
+        with closing(reply["body"]), pytest.raises(EventStreamError):
+            chunks(reply)
+
+    assert raised.value.response["Error"]["Code"] == BROKEN[fault]
+    assert raised.value.response["Error"]["Message"]
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "status", "kind"),
+    [
+        ("/model/x/nothing", b"{}", 404, "UnknownOperationException"),
+        (f"/model/{MODEL}/converse", b"x" * 2_000, 413, "RequestEntityTooLargeException"),
+        (f"/model/{MODEL}/converse", b"[]", 400, "ValidationException"),
+    ],
+)
+def test_refusals_before_the_route_are_in_awss_shape_too(path, content, status, kind):
+    with Rig(settings=Settings(_env_file=None, max_body_bytes=1_000)).client() as http:
+        answer = http.post(path, content=content)
+
+    assert (answer.status_code, answer.headers["x-amzn-errortype"]) == (status, kind)
+    assert answer.headers["x-amzn-requestid"] == answer.headers["x-request-id"]
+    assert answer.json()["message"]
+
+
+def test_the_client_sends_the_services_key_as_a_bearer_token(service):
+    seen: list[httpx.Headers] = []
+    with client_of(service.url) as client:
+        client.meta.events.register(
+            "before-send.bedrock-runtime.Converse",
+            lambda request, **_: seen.append(httpx.Headers(dict(request.headers))),
+        )
+        client.converse(modelId=ALIAS, messages=[user("Why?")])
+
+    assert seen[0]["authorization"].removeprefix("b'").rstrip("'") == "Bearer key"

@@ -1,0 +1,433 @@
+"""The official openai package against the service: docs/openai.md."""
+
+import base64
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import httpx
+import openai
+import pytest
+from openai import AsyncOpenAI, OpenAI
+from pydantic import BaseModel
+
+from app.domain.generation import Completion, StopReason, Usage
+from app.settings import Settings
+from tests.dialects.conftest import ALIAS
+from tests.streaming.conftest import Service, running
+from tests.support.app import Rig
+from tests.support.fakes import FakeVisionModel
+from tests.support.pictures import ASTRONAUT, ROCKET, b64
+from tests.support.server import serving
+
+MODEL = "us.meta.llama3-2-11b-instruct-v1:0"
+
+
+@contextmanager
+def client_of(url: str, **options: Any) -> Iterator[OpenAI]:
+    with OpenAI(base_url=f"{url}/v1", api_key="key", **options) as client:
+        yield client
+
+
+@pytest.fixture
+def client(service: Service) -> Iterator[OpenAI]:
+    with client_of(service.url) as client:
+        yield client
+
+
+@pytest.fixture
+def model() -> FakeVisionModel:
+    return FakeVisionModel()
+
+
+@pytest.fixture
+def fake(model: FakeVisionModel) -> Iterator[OpenAI]:
+    """A client of a service whose model repeats the words it was asked."""
+    with serving(Rig(model).app()) as url, client_of(url, max_retries=0) as client:
+        yield client
+
+
+def user(*content: Any) -> dict[str, Any]:
+    return {"role": "user", "content": content[0] if isinstance(content[0], str) else content}
+
+
+def text(words: str) -> dict[str, Any]:
+    return {"type": "text", "text": words}
+
+
+def picture(data: bytes, media_type: str = "image/png") -> dict[str, Any]:
+    url = f"data:{media_type};base64,{b64(data)}"
+    return {"type": "image_url", "image_url": {"url": url, "detail": "high"}}
+
+
+def ask(client: OpenAI, *messages: Any, **options: Any) -> Any:
+    model = options.pop("model", MODEL)
+    return client.chat.completions.create(model=model, messages=list(messages), **options)
+
+
+def test_a_question_about_a_picture_is_answered(client):
+    answer = ask(
+        client, user(text("How large is this?"), picture(ASTRONAUT)), model=ALIAS, max_tokens=99
+    )
+
+    (choice,) = answer.choices
+    assert "512x512" in choice.message.content
+    assert choice.message.role == "assistant"
+    assert choice.finish_reason == "stop"
+    assert answer.object == "chat.completion"
+    usage = answer.usage
+    assert usage.prompt_tokens > 0
+    assert usage.total_tokens == usage.prompt_tokens + usage.completion_tokens
+    assert answer.warnings == []
+
+
+def test_a_streamed_answer_has_the_same_words_and_its_usage_last(client, service):
+    question = user(text("How large is this?"), picture(ASTRONAUT))
+    whole = ask(client, question, model=service.model_id)
+
+    stream = ask(
+        client,
+        question,
+        model=service.model_id,
+        stream=True,
+        stream_options={"include_usage": True},
+    )
+    *chunks, last = list(stream)
+
+    assert "".join(c.choices[0].delta.content or "" for c in chunks) == (
+        whole.choices[0].message.content
+    )
+    assert chunks[0].choices[0].delta.role == "assistant"
+    assert [c.choices[0].finish_reason for c in chunks] == [None] * (len(chunks) - 1) + ["stop"]
+    assert len({c.id for c in (*chunks, last)}) == 1
+    assert (last.choices, last.usage) == ([], whole.usage)
+    assert all(c.usage is None for c in chunks)
+
+
+async def test_the_asynchronous_client_asks_and_streams(service):
+    async with AsyncOpenAI(base_url=f"{service.url}/v1", api_key="key") as client:
+        asked: Any = {"model": ALIAS, "messages": [user("Why?")]}
+        whole = await client.chat.completions.create(**asked)
+        stream: Any = await client.chat.completions.create(**asked, stream=True)
+        pieces = [chunk.choices[0].delta.content or "" async for chunk in stream]
+
+    assert len(pieces) > 3
+    assert "".join(pieces) == whole.choices[0].message.content
+
+
+def test_a_stream_ends_with_done_and_has_no_usage_unless_asked(service):
+    with httpx.stream(
+        "POST",
+        f"{service.url}/v1/chat/completions",
+        json={"model": ALIAS, "messages": [user("Why?")], "stream": True},
+    ) as answer:
+        lines = [line for line in answer.iter_lines() if line]
+
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert lines[-1] == "data: [DONE]"
+    assert all("usage" not in json.loads(line.removeprefix("data: ")) for line in lines[:-1])
+
+
+def test_a_conversation_reaches_the_model_turn_by_turn(fake, model):
+    ask(
+        fake,
+        {"role": "system", "content": "Be brief."},
+        user("One"),
+        {"role": "assistant", "content": "Two", "refusal": None, "tool_calls": []},
+        user("Three"),
+        user(text("Four"), text("Five")),
+        temperature=0.1,
+        top_p=0.2,
+        max_tokens=7,
+        max_completion_tokens=8,
+    )
+
+    (request,) = model.requests
+    assert request.system == "Be brief."
+    assert [(turn.role, turn.text) for turn in request.turns] == [
+        ("user", "One"),
+        ("assistant", "Two"),
+        ("user", "Three\n\nFour\nFive"),
+    ]
+    sampling = request.sampling
+    assert (sampling.temperature, sampling.top_p, sampling.max_gen_len) == (0.1, 0.2, 8)
+
+
+def test_of_pictures_in_several_messages_the_newest_is_seen_and_that_is_said(fake, model):
+    raw = fake.chat.completions.with_raw_response.create(
+        model=MODEL,
+        messages=[
+            user(picture(ROCKET, "image/jpeg")),
+            {"role": "assistant", "content": "A rocket."},
+            user(text("And this?"), picture(ASTRONAUT)),
+        ],
+    )
+
+    (request,) = model.requests
+    assert [len(turn.images) for turn in request.turns] == [0, 0, 1]
+    assert request.turns[0].text == "[an earlier image]"
+    assert request.turns[2].images[0].width == 512
+    assert "earlier_images_left_out" in raw.headers["x-warnings"]
+    assert "earlier_images_left_out" in [warning["code"] for warning in raw.parse().warnings]
+
+
+def test_a_picture_of_an_earlier_message_is_still_seen_when_the_last_has_none(fake, model):
+    ask(fake, user(picture(ASTRONAUT)), {"role": "assistant", "content": "A."}, user("Sure?"))
+
+    (request,) = model.requests
+    assert [len(turn.images) for turn in request.turns] == [1, 0, 0]
+
+
+def test_several_pictures_in_one_message_are_refused_or_laid_out_on_one(fake, model):
+    message = user(text("Compare"), picture(ASTRONAUT), picture(ASTRONAUT))
+    with pytest.raises(openai.BadRequestError, match="image_strategy") as refused:
+        ask(fake, message)
+    answer = ask(fake, message, extra_body={"image_strategy": "contact_sheet"})
+
+    assert refused.value.param == "messages.0.content.2.image_url.url"
+    assert len(model.requests[0].turns[0].images) == 1
+    assert "contact" in str(answer.warnings)
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools"),
+        ({"logprobs": True}, "logprobs"),
+        ({"n": 2}, "n"),
+        ({"frequency_penalty": 0.5}, "frequency_penalty"),
+        ({"logit_bias": {"1": 5}}, "logit_bias"),
+        ({"temperature": 1.5}, "temperature"),
+        ({"max_tokens": 2049}, "max_tokens"),
+        ({"extra_body": {"top_k": 5}}, "top_k"),
+    ],
+)
+def test_what_would_change_the_answer_is_refused_by_name(fake, model, options, named):
+    with pytest.raises(openai.BadRequestError) as refused:
+        ask(fake, user("Why?"), **options)
+
+    assert refused.value.param == named
+    assert refused.value.type == "invalid_request_error"
+    assert model.requests == []
+
+
+def test_what_makes_no_difference_is_taken_and_listed(fake):
+    raw = fake.chat.completions.with_raw_response.create(
+        model=MODEL,
+        messages=[user("Why?")],
+        seed=7,
+        presence_penalty=0,
+        tool_choice="none",
+        user="someone",
+        n=1,
+    )
+
+    listed = set(raw.headers["x-ignored-parameters"].split(", "))
+    assert listed == {"seed", "presence_penalty", "tool_choice"}
+
+
+def test_a_conversation_that_the_assistant_ends_is_refused(fake):
+    with pytest.raises(openai.BadRequestError, match="first and the last"):
+        ask(fake, user("Why?"), {"role": "assistant", "content": "Because"})
+
+
+def test_an_answer_ends_before_a_stop_text(fake):
+    answer = ask(fake, user("one two three four"), stop=["zero", "three"])
+
+    (choice,) = answer.choices
+    assert choice.message.content == "[fake 0 image(s)] one two "
+    assert (choice.finish_reason, choice.stop_reason) == ("stop", "three")
+
+
+def test_a_stream_ends_before_a_stop_text_that_is_cut_by_a_chunk(fake):
+    chunks = list(ask(fake, user("one two three four"), stop="two thr", stream=True))
+
+    said = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+    assert said == "[fake 0 image(s)] one "
+    assert chunks[-1].choices[0].finish_reason == "stop"
+
+
+def test_a_stop_text_in_a_stream_ends_the_call_upstream(emulator_url):
+    with running(emulator_url, "token-40ms") as service, client_of(service.url) as client:
+        list(ask(client, user("Why?"), model=service.model_id, stop=" ", stream=True))
+
+        assert service.outcome_within(5) == "client_left"
+
+
+def test_an_answer_cut_at_max_tokens_says_length(fake):
+    answer = ask(fake, user("one two three"), max_tokens=2)
+
+    assert answer.choices[0].finish_reason == "length"
+
+
+class Portrait(BaseModel):
+    """A schema whose fields a model can't leave out."""
+
+    subject: str
+    width: int
+    kind: Literal["photo", "drawing"]
+    note: str | None = None
+
+
+def test_a_structured_answer_is_parsed_by_the_sdk(client):
+    answer = client.chat.completions.parse(
+        model=ALIAS,
+        messages=[user(text("Describe it"), picture(ASTRONAUT))],
+        response_format=Portrait,
+    )
+
+    (choice,) = answer.choices
+    assert choice.message.refusal is None
+    assert isinstance(choice.message.parsed, Portrait)
+    assert choice.message.parsed.kind in ("photo", "drawing")
+
+
+def test_a_json_object_comes_as_json_also_in_a_stream(client):
+    options: dict[str, Any] = {"response_format": {"type": "json_object"}}
+    whole = ask(client, user("Answer as JSON"), model=ALIAS, **options)
+    chunks = list(ask(client, user("Answer as JSON"), model=ALIAS, stream=True, **options))
+
+    streamed = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+    assert isinstance(json.loads(whole.choices[0].message.content), dict)
+    assert isinstance(json.loads(streamed), dict)
+
+
+class Babbling(FakeVisionModel):
+    """Never answers in a form."""
+
+    async def generate(self, request: Any) -> Completion:
+        self.requests.append(request)
+        return Completion("No.", Usage(10, 1), StopReason.STOP, "stop")
+
+
+def test_an_answer_that_is_not_of_the_form_is_given_all_the_same_with_a_refusal():
+    model = Babbling()
+    messages: Any = [user("Describe it")]
+    with serving(Rig(model).app()) as url, client_of(url) as client:
+        answer = client.chat.completions.parse(
+            model=MODEL,
+            messages=messages,
+            response_format=Portrait,
+        )
+
+    (choice,) = answer.choices
+    assert choice.message.parsed is None
+    assert "no JSON object" in str(choice.message.refusal)
+    assert choice.message.content == "No."
+    assert len(model.requests) == 2
+    assert answer.usage is not None
+    assert answer.usage.prompt_tokens == 20
+
+
+def test_a_schema_that_cannot_be_used_is_refused_before_the_model_is_asked(fake, model):
+    schema = {"type": "object", "properties": {"a": {"$ref": "https://example.com/a"}}}
+    form = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    with pytest.raises(openai.BadRequestError) as refused:
+        ask(fake, user("Why?"), response_format=form)
+
+    assert refused.value.param == "response_format.json_schema.schema"
+    assert model.requests == []
+
+
+FAULTS = {
+    "throttle": (openai.RateLimitError, 429, "rate_limit_error"),
+    "validation": (openai.BadRequestError, 400, "invalid_request_error"),
+    "unavailable": (openai.InternalServerError, 503, "api_error"),
+    "retired": (openai.InternalServerError, 502, "api_error"),
+    "timeout": (openai.InternalServerError, 504, "api_error"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_failure_upstream_is_the_sdks_own_exception(emulator_url, fault, stream):
+    cls, status, kind = FAULTS[fault]
+    with (
+        running(emulator_url, fault, request_timeout=3) as service,
+        client_of(service.url, max_retries=0) as client,
+        pytest.raises(cls) as raised,
+    ):
+        ask(client, user("Why?"), model=service.model_id, stream=stream)
+
+    error: Any = raised.value
+    assert (error.status_code, error.type) == (status, kind)
+    assert error.response.headers["x-should-retry"] in ("true", "false")
+    assert error.body["request_id"] == error.response.headers["x-request-id"]
+
+
+def test_the_sdk_does_not_retry_what_is_not_worth_it(emulator_url):
+    with (
+        running(emulator_url, "retired") as service,
+        client_of(service.url, max_retries=2) as client,
+    ):
+        with pytest.raises(openai.InternalServerError):
+            ask(client, user("Why?"), model=service.model_id)
+
+        assert len(service.seen()) == 1
+
+
+def test_a_failure_within_a_stream_is_an_error_without_done(emulator_url):
+    with (
+        running(emulator_url, "frame-throttle-after-3") as service,
+        client_of(service.url) as client,
+    ):
+        pieces: list[str] = []
+        with pytest.raises(openai.APIError) as raised:
+            pieces.extend(
+                chunk.choices[0].delta.content
+                for chunk in ask(client, user("Why?"), model=service.model_id, stream=True)
+            )
+        body = {"model": service.model_id, "messages": [user("Why?")], "stream": True}
+        raw = service.http.post("/v1/chat/completions", json=body).text
+
+    assert raised.value.code == "model_throttled"
+    assert "[DONE]" not in raw
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (b"{", 400, "malformed_json"),
+        (b'{"model": "x"}', 400, "invalid_parameter"),
+        (b"x" * 2_000, 413, "body_too_large"),
+    ],
+)
+def test_refusals_before_the_route_are_in_openais_shape_too(body, status, code):
+    rig = Rig(settings=Settings(_env_file=None, max_body_bytes=1_000))
+    with rig.client() as http:
+        answer = http.post(
+            "/v1/chat/completions", content=body, headers={"Content-Type": "application/json"}
+        )
+        nowhere = http.post("/v1/chat/nowhere").json()
+
+    assert answer.status_code == status
+    error = answer.json()["error"]
+    assert error["code"] == code
+    assert error["request_id"] == answer.headers["x-request-id"]
+    assert nowhere["error"]["code"] == "not_found"
+
+
+def test_an_unknown_model_is_not_found_and_told_what_there_is(client, service):
+    with pytest.raises(openai.NotFoundError, match=ALIAS) as refused:
+        ask(client, user("Why?"), model="gpt-5")
+
+    assert refused.value.code == "unknown_model"
+    assert service.seen() == []
+
+
+def test_models_are_listed(client, service):
+    (model,) = client.models.list().data
+
+    assert model.id == service.model_id
+    assert model.object == "model"
+    assert ALIAS in model.model_extra["aliases"]
+
+
+def test_a_data_uri_that_is_no_picture_is_named(fake):
+    url = "data:image/png;base64," + base64.b64encode(b"no picture").decode()
+    part = {"type": "image_url", "image_url": {"url": url}}
+    with pytest.raises(openai.BadRequestError) as refused:
+        ask(fake, user(part))
+
+    assert refused.value.code == "not_an_image"
