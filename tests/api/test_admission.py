@@ -119,6 +119,7 @@ async def test_a_body_is_not_read_before_there_is_room_for_it():
 
     scope = {
         "type": "http",
+        "path": "/v1/generate",
         "headers": [(b"content-length", b"10")],
         "state": {"services": Opened(), "request_id": "req_1"},
     }
