@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from app import __version__
 from app.api import docs, openapi, ops, problems
 from app.api.deps import State
+from app.api.draining import DrainingMiddleware
 from app.api.middleware import BodyLimitMiddleware, DisconnectMiddleware, RequestIdMiddleware
 from app.api.v1 import generate, models
 from app.services.registry import Services
@@ -57,6 +58,7 @@ def create_app(settings: Settings, open_services: OpenServices) -> FastAPI:
     openapi.install(app)
     # The last one added is the outermost.
     app.add_middleware(DisconnectMiddleware)
+    app.add_middleware(DrainingMiddleware)
     app.add_middleware(BodyLimitMiddleware, max_bytes=settings.max_body_bytes)
     app.add_middleware(RequestIdMiddleware)
     return app
