@@ -8,9 +8,11 @@ from fastapi import FastAPI
 from app import __version__
 from app.api import docs, openapi, ops, problems
 from app.api.deps import State
+from app.api.doorway import DoorMiddleware
 from app.api.draining import DrainingMiddleware
 from app.api.middleware import BodyLimitMiddleware, DisconnectMiddleware, RequestIdMiddleware
 from app.api.v1 import generate, models
+from app.services.door import Door
 from app.services.registry import Services
 from app.settings import Settings
 
@@ -60,5 +62,6 @@ def create_app(settings: Settings, open_services: OpenServices) -> FastAPI:
     app.add_middleware(DisconnectMiddleware)
     app.add_middleware(DrainingMiddleware)
     app.add_middleware(BodyLimitMiddleware, max_bytes=settings.max_body_bytes)
+    app.add_middleware(DoorMiddleware, door=Door(settings.max_in_progress, settings.max_wait / 2))
     app.add_middleware(RequestIdMiddleware)
     return app
