@@ -12,6 +12,8 @@ from app.api.access import AccessMiddleware
 from app.api.admission import AdmissionMiddleware
 from app.api.bedrock import routes as bedrock
 from app.api.deps import State
+from app.api.doorway import DoorMiddleware
+from app.api.draining import DrainingMiddleware
 from app.api.headers import (
     CORS_ANSWER_HEADERS,
     CORS_REQUEST_HEADERS,
@@ -20,6 +22,7 @@ from app.api.headers import (
 from app.api.middleware import BodyLimitMiddleware, DisconnectMiddleware, RequestIdMiddleware
 from app.api.openai import chat
 from app.api.v1 import estimate, generate, models, prepare, tasks, usage
+from app.services.door import Door
 from app.services.registry import Services
 from app.settings import Settings
 
@@ -85,6 +88,7 @@ def create_app(settings: Settings, open_services: OpenServices) -> FastAPI:
     security.install(app, rules)
     # The last one added is the outermost.
     app.add_middleware(DisconnectMiddleware)
+    app.add_middleware(DrainingMiddleware)
     app.add_middleware(
         AdmissionMiddleware,
         max_bytes=settings.max_body_bytes,
@@ -92,6 +96,7 @@ def create_app(settings: Settings, open_services: OpenServices) -> FastAPI:
     )
     app.add_middleware(BodyLimitMiddleware, max_bytes=settings.max_body_bytes)
     app.add_middleware(AccessMiddleware, rules=rules)
+    app.add_middleware(DoorMiddleware, door=Door(settings.max_in_progress, settings.max_wait / 2))
     if settings.allowed_origins:
         app.add_middleware(
             CORSMiddleware,

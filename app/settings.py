@@ -130,7 +130,7 @@ class Settings(BaseSettings):
     max_concurrency: Annotated[
         int,
         Field(gt=0, description="Calls to one target at a time. A stream is one throughout."),
-    ] = 64
+    ] = 1000
     max_waiting: Annotated[
         int, Field(ge=0, description="Requests in line for a target; callers take turns.")
     ] = 256
@@ -461,6 +461,11 @@ class Settings(BaseSettings):
         """The configured target and its fallbacks, in order."""
         first = Target(self.region, self.identity.id, self.dialect)
         return (first, *(self._target(fallback) for fallback in self.fallbacks))
+
+    @property
+    def max_in_progress(self) -> int:
+        """Requests in progress, at most: those that the targets take, and those in line."""
+        return (self.max_concurrency + self.max_waiting) * len(self.targets)
 
     def _target(self, fallback: Fallback) -> Target:
         configured = fallback.model_id or self.model_id
