@@ -7,15 +7,16 @@ from typing import Any
 
 import aioboto3
 import boto3
-import httpx
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, EventStreamError
 
+from app.domain.access import Scope
 from app.domain.model import Dialect
 from app.settings import Settings
 from tests.dialects.conftest import ALIAS
 from tests.streaming.conftest import Service, running
+from tests.support.access import add_key, guarded
 from tests.support.app import Rig
 from tests.support.fakes import FakeVisionModel
 from tests.support.pictures import ASTRONAUT, ROCKET, b64
@@ -364,13 +365,18 @@ def test_refusals_before_the_route_are_in_awss_shape_too(path, content, status, 
     assert answer.json()["message"]
 
 
-def test_the_client_sends_the_services_key_as_a_bearer_token(service):
-    seen: list[httpx.Headers] = []
-    with client_of(service.url) as client:
-        client.meta.events.register(
-            "before-send.bedrock-runtime.Converse",
-            lambda request, **_: seen.append(httpx.Headers(dict(request.headers))),
-        )
-        client.converse(modelId=ALIAS, messages=[user("Why?")])
+def test_keys_of_the_service_are_the_sdks_bearer_tokens(tmp_path, monkeypatch):
+    keys = tmp_path / "keys.json"
+    good, narrow = add_key(keys, Scope.GENERATE), add_key(keys, Scope.METRICS)
+    with serving(guarded(keys).app()) as url:
 
-    assert seen[0]["authorization"].removeprefix("b'").rstrip("'") == "Bearer key"
+        def asked(key: str) -> Any:
+            monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", key)
+            with client_of(url) as client:
+                return client.converse(modelId=MODEL, messages=[user("Why?")])
+
+        assert asked(good)["stopReason"] == "end_turn"
+        with pytest.raises(ClientError, match="UnrecognizedClientException"):
+            asked("wrong")
+        with pytest.raises(ClientError, match="AccessDeniedException"):
+            asked(narrow)

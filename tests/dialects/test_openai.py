@@ -12,10 +12,12 @@ import pytest
 from openai import AsyncOpenAI, OpenAI
 from pydantic import BaseModel
 
+from app.domain.access import Scope
 from app.domain.generation import Completion, StopReason, Usage
 from app.settings import Settings
 from tests.dialects.conftest import ALIAS
 from tests.streaming.conftest import Service, running
+from tests.support.access import add_key, guarded
 from tests.support.app import Rig
 from tests.support.fakes import FakeVisionModel
 from tests.support.pictures import ASTRONAUT, ROCKET, b64
@@ -431,3 +433,22 @@ def test_a_data_uri_that_is_no_picture_is_named(fake):
         ask(fake, user(part))
 
     assert refused.value.code == "not_an_image"
+
+
+def test_keys_of_the_service_are_the_sdks_api_keys(tmp_path):
+    keys = tmp_path / "keys.json"
+    good, narrow = add_key(keys, Scope.GENERATE), add_key(keys, Scope.METRICS)
+    with serving(guarded(keys).app()) as url:
+
+        def asked(key: str) -> Any:
+            with OpenAI(base_url=f"{url}/v1", api_key=key) as client:
+                return ask(client, user("Why?"))
+
+        assert asked(good).choices
+        with pytest.raises(openai.AuthenticationError) as refused:
+            asked("wrong")
+        with pytest.raises(openai.PermissionDeniedError):
+            asked(narrow)
+
+    assert refused.value.type == "authentication_error"
+    assert refused.value.code == "credentials_invalid"

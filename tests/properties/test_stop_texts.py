@@ -1,0 +1,35 @@
+"""An answer cut in pieces anywhere ends where the same answer in one piece ends."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.services.stopping import StopFinder
+
+# Few letters, so that stop texts are met, and begun, often.
+words = st.text("ab\N{CAT FACE}", max_size=12)
+stops = st.lists(st.text("ab\N{CAT FACE}", min_size=1, max_size=4), min_size=1, max_size=3)
+
+
+def said(pieces: list[str], finder: StopFinder) -> str:
+    return "".join(finder.feed(piece) for piece in pieces) + finder.end()
+
+
+@given(st.lists(words, max_size=8), stops)
+def test_pieces_end_where_the_whole_ends(pieces, stops):
+    whole = "".join(pieces)
+    ends = [whole.find(stop) for stop in stops if stop in whole]
+    finder = StopFinder(tuple(stops))
+
+    assert said(pieces, finder) == whole[: min(ends, default=len(whole))]
+    assert (finder.found is not None) == bool(ends)
+
+
+@given(st.lists(words, max_size=8), stops)
+def test_nothing_is_held_back_that_could_not_begin_a_stop_text(pieces, stops):
+    finder, given_out, fed = StopFinder(tuple(stops)), "", ""
+    for piece in pieces:
+        given_out += finder.feed(piece)
+        fed += piece
+        held = fed[len(given_out) :]
+        if finder.found is None:
+            assert not held or any(stop.startswith(held) for stop in stops)

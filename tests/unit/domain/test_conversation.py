@@ -1,0 +1,51 @@
+"""What becomes of a foreign client's conversation."""
+
+import pytest
+
+from app.domain.conversation import OMITTED, Turns, alternating, with_newest_images
+from app.domain.errors import InvalidParameterError
+from app.domain.generation import ImageInput, Role, Turn
+from app.domain.image import Base64Image
+
+
+def user(text: str, *images: str) -> Turn[ImageInput]:
+    return Turn(Role.USER, text, tuple(Base64Image(image) for image in images))
+
+
+def assistant(text: str) -> Turn[ImageInput]:
+    return Turn(Role.ASSISTANT, text)
+
+
+def shown(turns: Turns) -> list[list[str]]:
+    return [[i.text for i in turn.images if isinstance(i, Base64Image)] for turn in turns]
+
+
+def test_neighbouring_turns_of_one_speaker_become_one_with_all_their_pictures():
+    turns = alternating([user("a", "1"), user("", "2"), user("b"), assistant("c"), user("d")])
+
+    assert [turn.text for turn in turns] == ["a\n\nb", "c", "d"]
+    assert shown(turns) == [["1", "2"], [], []]
+
+
+@pytest.mark.parametrize(
+    "turns", [[], [assistant("a")], [user("a"), assistant("b")], [assistant("a"), user("b")]]
+)
+def test_a_conversation_that_the_user_does_not_begin_and_end_is_refused(turns):
+    with pytest.raises(InvalidParameterError):
+        alternating(turns)
+
+
+def test_the_newest_turn_with_pictures_keeps_them_and_earlier_ones_keep_their_words():
+    turns, caveats = with_newest_images(
+        (user("", "1"), assistant("x"), user("b", "2", "3"), assistant("y"), user("c"))
+    )
+
+    assert shown(turns) == [[], [], ["2", "3"], [], []]
+    assert [turn.text for turn in turns] == [OMITTED, "x", "b", "y", "c"]
+    assert [caveat.code for caveat in caveats] == ["earlier_images_left_out"]
+
+
+def test_pictures_of_one_turn_only_are_left_alone():
+    turns = (user("a", "1", "2"), assistant("x"), user("b"))
+
+    assert with_newest_images(turns) == (turns, ())
