@@ -8,7 +8,7 @@ UV_COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve emulator test check format lint types contracts openapi tasks lock clean
+.PHONY: help run serve emulator test check format lint types contracts openapi tasks lock clients clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -61,6 +61,11 @@ lock: $(VENV)/dev.stamp  ## recompile the requirement files from pyproject.toml
 	$(UV_COMPILE) --all-extras --group dev -o requirements/dev.txt
 	$(UV_COMPILE) --extra emulator -c requirements/dev.txt -o requirements/emulator.txt
 	$(UV_COMPILE) -c requirements/dev.txt -o requirements/service.txt
+
+clients: $(VENV)/dev.stamp  ## generate TypeScript types and a Python client from openapi/, check both (needs npm)
+	npm ci --prefix tests/clients
+	npm run --prefix tests/clients check
+	$(BIN)/python -m pytest tests/clients
 
 clean:  ## remove what the targets made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
