@@ -2,10 +2,12 @@
 
 import json
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from openapi_spec_validator import validate
 
 from tests.support.app import Rig
 from tests.support.commands import beside_python
@@ -82,3 +84,55 @@ def test_every_field_of_a_request_is_described():
     for name in ("GenerateIn", "GenerateForm"):
         for field, schema in DOCUMENT["components"]["schemas"][name]["properties"].items():
             assert schema.get("description"), f"{name}.{field}"
+
+
+def test_the_document_is_valid_openapi():
+    assert DOCUMENT["openapi"].startswith("3.1.")
+    validate(DOCUMENT)
+
+
+def parts(value: Any) -> Iterator[dict[str, Any]]:
+    """Yield every object within ``value``."""
+    if isinstance(value, dict):
+        yield value
+        for part in value.values():
+            yield from parts(part)
+    if isinstance(value, list):
+        for part in value:
+            yield from parts(part)
+
+
+def test_operation_ids_are_unique():
+    found = [o["operationId"] for path in DOCUMENT["paths"].values() for o in path.values()]
+
+    assert len(set(found)) == len(found)
+
+
+def test_answers_and_bodies_in_json_are_named_schemas():
+    for part in parts(DOCUMENT["paths"]):
+        for media_type in ("application/json", "application/problem+json"):
+            if media_type in part:
+                assert list(part[media_type]["schema"]) == ["$ref"], part[media_type]["schema"]
+
+
+def test_no_object_is_described_twice_without_a_name():
+    anonymous = [
+        json.dumps(schema["properties"], sort_keys=True)
+        for name, named in DOCUMENT["components"]["schemas"].items()
+        for schema in parts(named)
+        if schema is not named and schema.get("type") == "object" and "properties" in schema
+    ]
+
+    assert len(set(anonymous)) == len(anonymous)
+
+
+def test_a_choice_between_objects_can_be_told_by_a_tag_or_by_what_they_must_have():
+    schemas = DOCUMENT["components"]["schemas"]
+    for name, named in schemas.items():
+        for schema in parts(named):
+            choices = [part for part in schema.get("oneOf", ()) if "$ref" in part]
+            if "discriminator" in schema or len(choices) < 2:
+                continue
+            chosen = [schemas[choice["$ref"].rpartition("/")[2]] for choice in choices]
+            assert all(choice["additionalProperties"] is False for choice in chosen), name
+            assert len({tuple(choice["required"]) for choice in chosen}) == len(chosen), name

@@ -1,5 +1,7 @@
 """Frames of AWS's event stream, judged by botocore's own decoder; errors by its service model."""
 
+from typing import Any
+
 import botocore.session
 import pytest
 from botocore.eventstream import EventStreamBuffer
@@ -8,7 +10,7 @@ from app.api.bedrock import errors as aws
 from app.api.bedrock import eventstream
 from app.domain import errors
 
-MODEL = botocore.session.get_session().get_service_model("bedrock-runtime")
+MODEL: Any = botocore.session.get_session().get_service_model("bedrock-runtime")
 
 # AWS's own, of every service, before an operation is reached.
 COMMON = {
@@ -20,7 +22,7 @@ COMMON = {
 }
 
 
-def decoded(frames: bytes) -> list[tuple[dict[str, str], bytes]]:
+def decoded(frames: bytes) -> list[tuple[Any, bytes]]:
     buffer = EventStreamBuffer()
     # Byte by byte: no frame may lean on the next.
     found = []

@@ -1,0 +1,46 @@
+"""docs/openai.md and docs/aws-sdk.md, held to the tables that decide."""
+
+import re
+from pathlib import Path
+
+from app.api.bedrock import converse
+from app.api.bedrock import errors as aws
+from app.api.openai import parameters
+from app.domain import errors
+
+DOCS = Path(__file__).parents[2] / "docs"
+OPENAI = (DOCS / "openai.md").read_text()
+AWS = (DOCS / "aws-sdk.md").read_text()
+
+
+def named(text: str) -> set[str]:
+    return set(re.findall(r"`([\w.]+)`", text))
+
+
+def test_every_parameter_of_openai_that_is_judged_is_named():
+    known = named(OPENAI)
+
+    assert parameters.REQUEST.harmless <= known
+    assert set(parameters.REQUEST.neutral) <= known
+
+
+def test_every_parameter_of_converse_that_is_judged_is_named():
+    assert converse.REQUEST.harmless | set(converse.REQUEST.neutral) <= named(AWS)
+
+
+def test_every_row_of_awss_exceptions_is_what_the_code_answers():
+    row = r"^\| (\w+Exception(?:, \w+Exception)*) \| (\d+) \| (.*) \|$"
+    rows = re.findall(row, AWS, re.MULTILINE)
+    by_code = {cls.code: cls for cls in errors.catalogue()}
+
+    assert rows
+    for names, status, codes in rows:
+        for code in named(codes):
+            found = aws.of(by_code[code]("detail"))
+            assert found.type in names.split(", "), code
+            assert found.status == int(status), code
+
+
+def test_every_exception_that_can_be_answered_has_its_row():
+    for cls in errors.catalogue():
+        assert f" {aws.of(cls('detail')).type}" in AWS, cls.code
