@@ -14,7 +14,14 @@ CORS_REQUEST_HEADERS = (
     "X-API-Key",
     "X-Request-Id",
 )
-CORS_ANSWER_HEADERS = ("RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-Id")
+CORS_ANSWER_HEADERS = (
+    "RateLimit",
+    "RateLimit-Policy",
+    "Retry-After",
+    "X-Ignored-Parameters",
+    "X-Request-Id",
+    "X-Warnings",
+)
 
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",

@@ -16,7 +16,7 @@ from app.domain.access import Scope
 from app.domain.generation import Completion, StopReason, Usage
 from app.settings import Settings
 from tests.dialects.conftest import ALIAS
-from tests.streaming.conftest import Service, running
+from tests.streaming.conftest import Service, model_arn, running
 from tests.support.access import add_key, guarded
 from tests.support.app import Rig
 from tests.support.fakes import FakeVisionModel
@@ -452,3 +452,16 @@ def test_keys_of_the_service_are_the_sdks_api_keys(tmp_path):
 
     assert refused.value.type == "authentication_error"
     assert refused.value.code == "credentials_invalid"
+
+
+def test_a_stream_that_a_stop_text_ended_is_recorded_as_completed_with_its_tokens(emulator_url):
+    records: list[Any] = []
+    settings = Settings(_env_file=None, endpoint_url=emulator_url, model_id=model_arn())
+    rig = Rig(model=None, settings=settings, more={"sinks": (records.append,)})
+    with serving(rig.app()) as url, client_of(url) as client:
+        list(ask(client, user("Why?"), model=settings.model_id, stop=" ", stream=True))
+
+    (record,) = records
+    assert (record.stream, record.stop_reason) == ("completed", "stop")
+    assert record.prompt_tokens > 0
+    assert record.generation_tokens > 0

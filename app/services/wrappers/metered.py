@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from opentelemetry.trace import Span
 
@@ -49,28 +49,30 @@ class MeteredVisionModel:
             span.set_attributes(self._asked(request))
             async with self.inner.stream(request) as parts:
                 current().stream = "abandoned"
-                yield self._parts(parts, span)
+                seen = _Seen()
+                try:
+                    yield self._parts(parts, span, seen)
+                finally:
+                    # Here and not in the generator, which one who leaves early never closes.
+                    if not seen.finished:
+                        _note(span, seen.usage)
 
     async def _parts(
-        self, parts: AsyncIterator[StreamPart], span: Span
+        self, parts: AsyncIterator[StreamPart], span: Span, seen: "_Seen"
     ) -> AsyncIterator[StreamPart]:
         record = current()
-        usage = Usage()
         try:
             async for part in parts:
-                usage = self._priced(part.usage)
+                seen.usage = self._priced(part.usage)
                 if isinstance(part, Finish):
-                    record.stream = "completed"
-                    _note(span, usage, part.stop_reason)
+                    record.stream, seen.finished = "completed", True
+                    _note(span, seen.usage, part.stop_reason)
                 elif record.first_token_ms is None:
                     record.first_token_ms = record.elapsed_ms()
-                yield replace(part, usage=usage)
+                yield replace(part, usage=seen.usage)
         except ServiceError:
             record.stream = "failed"
             raise
-        finally:
-            if record.stream != "completed":
-                _note(span, usage)
 
     def _asked(self, request: ModelRequest) -> dict[str, str | int | float]:
         sampling = request.sampling
@@ -91,6 +93,14 @@ class MeteredVisionModel:
 
     def _priced(self, usage: Usage) -> Usage:
         return replace(usage, cost=cost(self.price, usage))
+
+
+@dataclass(slots=True)
+class _Seen:
+    """How far a stream came."""
+
+    usage: Usage = field(default_factory=Usage)
+    finished: bool = False
 
 
 def _note(span: Span, usage: Usage, stop_reason: StopReason | None = None) -> None:

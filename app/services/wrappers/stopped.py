@@ -15,6 +15,7 @@ from app.domain.generation import (
 )
 from app.domain.ports import VisionModel
 from app.services.stopping import StopFinder
+from app.telemetry import current
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,5 +60,8 @@ async def _until(parts: AsyncIterator[StreamPart], finder: StopFinder) -> AsyncI
         if text := finder.feed(part.text):
             yield Delta(text, usage)
         if finder.found is not None:
+            # Not abandoned, as it looks from below: the caller has the whole of it.
+            record = current()
+            record.stream, record.stop_reason = "completed", StopReason.STOP.value
             yield Finish(usage, StopReason.STOP, None, stop_sequence=finder.found)
             return
