@@ -12,6 +12,7 @@ from app.api.access import AccessMiddleware
 from app.api.admission import AdmissionMiddleware
 from app.api.bedrock import routes as bedrock
 from app.api.deps import State
+from app.api.draining import DrainingMiddleware
 from app.api.headers import (
     CORS_ANSWER_HEADERS,
     CORS_REQUEST_HEADERS,
@@ -101,5 +102,6 @@ def create_app(settings: Settings, open_services: OpenServices) -> FastAPI:
             expose_headers=CORS_ANSWER_HEADERS,
         )
     app.add_middleware(SecurityHeadersMiddleware)
+    app.add_middleware(DrainingMiddleware)
     app.add_middleware(RequestIdMiddleware)
     return app

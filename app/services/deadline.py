@@ -26,7 +26,9 @@ class Drain:
         self.closed = True
         now = asyncio.get_running_loop().time()
         for wait in self._waits:
-            wait.reschedule(now)
+            # One whose deadline passed in this very moment can't be moved any more.
+            if not wait.expired():
+                wait.reschedule(now)
 
     async def check(self) -> None:
         """Return, or raise NotReadyError; a `app.domain.ports.Readiness`."""
