@@ -12,6 +12,7 @@ from app.api.access import AccessMiddleware
 from app.api.admission import AdmissionMiddleware
 from app.api.bedrock import routes as bedrock
 from app.api.deps import State
+from app.api.doorway import DoorMiddleware
 from app.api.draining import DrainingMiddleware
 from app.api.headers import (
     CORS_ANSWER_HEADERS,
@@ -21,6 +22,7 @@ from app.api.headers import (
 from app.api.middleware import BodyLimitMiddleware, DisconnectMiddleware, RequestIdMiddleware
 from app.api.openai import chat
 from app.api.v1 import estimate, generate, models, prepare, tasks, usage
+from app.services.door import Door
 from app.services.registry import Services
 from app.settings import Settings
 
@@ -92,6 +94,7 @@ def create_app(settings: Settings, open_services: OpenServices) -> FastAPI:
         patience=settings.body_timeout,
     )
     app.add_middleware(BodyLimitMiddleware, max_bytes=settings.max_body_bytes)
+    app.add_middleware(DoorMiddleware, door=Door(settings.max_in_progress, settings.max_wait / 2))
     app.add_middleware(AccessMiddleware, rules=rules)
     if settings.allowed_origins:
         app.add_middleware(

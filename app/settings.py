@@ -462,6 +462,11 @@ class Settings(BaseSettings):
         first = Target(self.region, self.identity.id, self.dialect)
         return (first, *(self._target(fallback) for fallback in self.fallbacks))
 
+    @property
+    def max_in_progress(self) -> int:
+        """Requests in progress, at most: those that the targets take, and those in line."""
+        return (self.max_concurrency + self.max_waiting) * len(self.targets)
+
     def _target(self, fallback: Fallback) -> Target:
         configured = fallback.model_id or self.model_id
         return Target(

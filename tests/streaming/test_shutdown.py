@@ -1,4 +1,4 @@
-"""Going down without losing a request, as docs/reliability.md says: real processes, real signals."""
+"""Going down without losing a request: docs/reliability.md, with real processes and signals."""
 
 import signal
 import threading

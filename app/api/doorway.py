@@ -1,0 +1,37 @@
+"""Pure ASGI middleware: requests beyond what can be served are refused before they are read."""
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.api import problems
+from app.domain.errors import OverloadedError
+from app.services.door import Door
+
+# Health, documents, lists: cheap, and needed most when the rest is refused.
+_FREE = ("GET", "HEAD", "OPTIONS")
+
+
+@dataclass(frozen=True, slots=True)
+class DoorMiddleware:
+    """Counts requests in progress, and refuses with 503 and Retry-After when they are too many."""
+
+    app: ASGIApp
+    door: Door
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http" or scope["method"] in _FREE:
+            await self.app(scope, receive, send)
+            return
+        client = scope.get("client")
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(self.door.passing(client[0] if client else ""))
+            except OverloadedError as error:
+                scope["state"]["problem"] = error.code
+                refusal = problems.response(error, scope["state"]["request_id"])
+                await refusal(scope, receive, send)
+                return
+            await self.app(scope, receive, send)
