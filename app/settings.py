@@ -130,7 +130,7 @@ class Settings(BaseSettings):
     max_concurrency: Annotated[
         int,
         Field(gt=0, description="Calls to one target at a time. A stream is one throughout."),
-    ] = 64
+    ] = 1000
     max_waiting: Annotated[
         int, Field(ge=0, description="Requests in line for a target; callers take turns.")
     ] = 256

@@ -1,6 +1,6 @@
 """Pure ASGI middleware: requests beyond what can be served are refused before they are read."""
 
-from contextlib import ExitStack
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -26,9 +26,9 @@ class DoorMiddleware:
             await self.app(scope, receive, send)
             return
         client = scope.get("client")
-        with ExitStack() as stack:
+        async with AsyncExitStack() as stack:
             try:
-                stack.enter_context(self.door.passing(client[0] if client else ""))
+                await stack.enter_async_context(self.door.passing(client[0] if client else ""))
             except OverloadedError as error:
                 scope["state"]["problem"] = error.code
                 refusal = problems.response(error, scope["state"]["request_id"])
