@@ -54,6 +54,8 @@ class IdempotentAnswers:
             shared.waiting -= 1
             if not shared.waiting and not shared.task.done():
                 shared.task.cancel()
+                # At once: who comes while it winds up must not be cancelled with it.
+                self._forget((request.terms.caller, key), shared)
 
     def _find(self, key: Key, digest: bytes) -> _Shared | None:
         shared = self._shared.get(key)
@@ -71,11 +73,15 @@ class IdempotentAnswers:
         shared = self._shared[key] = _Shared(digest, asyncio.create_task(run()), expires)
 
         def ended(task: asyncio.Task[Generation]) -> None:
-            if (task.cancelled() or task.exception()) and self._shared.get(key) is shared:
-                del self._shared[key]
+            if task.cancelled() or task.exception():
+                self._forget(key, shared)
 
         shared.task.add_done_callback(ended)
         return shared
+
+    def _forget(self, key: Key, shared: _Shared) -> None:
+        if self._shared.get(key) is shared:
+            del self._shared[key]
 
     def _forget_expired(self) -> None:
         now = asyncio.get_running_loop().time()

@@ -41,14 +41,17 @@ class Breaker:
     _failures: int = 0
     _opened: float = field(default=0)
 
-    def enter(self) -> None:
-        """Let a call through, or raise CircuitOpenError."""
+    def enter(self) -> bool:
+        """Let a call through, and return whether it is the one that decides.
+
+        Raises CircuitOpenError.
+        """
         left = self._opened + self.reset - _now()
         if self.state is BreakerState.CLOSED:
-            return
+            return False
         if self.state is BreakerState.OPEN and left <= 0:
             self.state = BreakerState.HALF_OPEN
-            return
+            return True
         raise CircuitOpenError(
             "The model failed repeatedly and is left alone for a while.",
             retry_after=max(left, 1),
@@ -64,9 +67,9 @@ class Breaker:
         if self.state is BreakerState.HALF_OPEN or self._failures >= self.threshold:
             self.state, self._opened = BreakerState.OPEN, _now()
 
-    def abandoned(self) -> None:
-        """Forget a call that was cancelled: it decided nothing."""
-        if self.state is BreakerState.HALF_OPEN:
+    def abandoned(self, *, deciding: bool) -> None:
+        """Forget a call that was cancelled; if it was to decide, the next one will."""
+        if deciding and self.state is BreakerState.HALF_OPEN:
             self.state = BreakerState.OPEN
 
 
@@ -99,7 +102,7 @@ class BreakingModel:
 
     @asynccontextmanager
     async def _watched(self) -> AsyncIterator[None]:
-        self.breaker.enter()
+        deciding = self.breaker.enter()
         try:
             yield
         except _HEALTHY:
@@ -109,6 +112,6 @@ class BreakingModel:
             self.breaker.failed()
             raise
         except BaseException:
-            self.breaker.abandoned()
+            self.breaker.abandoned(deciding=deciding)
             raise
         self.breaker.succeeded()
