@@ -1,0 +1,113 @@
+"""A browser reads streams as they are made, and uses the documentation: headless Chromium."""
+
+from urllib.parse import urlsplit
+
+import pytest
+
+from app.settings import Settings
+from tests.streaming.conftest import model_arn
+from tests.support.app import Rig
+from tests.support.browser import visited
+
+# One Chromium at a time: each is several processes.
+pytestmark = pytest.mark.xdist_group("chromium")
+
+READ_STREAM = """
+  const answer = await fetch("/v1/generate", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ prompt: "Why is the sky blue?", stream: true }),
+  });
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  const events = [];
+  for (let text = ""; ; ) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    text += value;
+    const whole = text.split("\\n\\n");
+    text = whole.pop();
+    for (const event of whole) {
+      const [name, data] = event.split("\\n");
+      events.push({ name: name.slice(7), data: JSON.parse(data.slice(6)), at: performance.now() });
+    }
+  }
+  return { status: answer.status, events };
+"""
+
+# Opens the documentation in a frame, and waits in it for what a reader would wait for.
+DOCS = """
+  const frame = document.createElement("iframe");
+  frame.width = frame.height = 2000;
+  frame.src = "/docs";
+  document.body.append(frame);
+  const until = async (find) => {
+    for (let tries = 0; tries < 400; tries++) {
+      const found = frame.contentDocument && find(frame.contentDocument);
+      if (found) return found;
+      await new Promise((next) => setTimeout(next, 50));
+    }
+    throw new Error("never came: " + find);
+  };
+  const operation = async (id) => {
+    const block = await until((page) => page.querySelector(`.opblock[id$="-${id}"]`));
+    block.querySelector(".opblock-summary-control").click();
+    await until(() => block.querySelector(".execute"));
+    return block;
+  };
+"""
+
+EXECUTE = (
+    DOCS
+    + """
+  const block = await operation("generate");
+  block.querySelector(".execute").click();
+  const status = await until(() =>
+    block.querySelector(".live-responses-table .response .response-col_status"));
+  const body = await until(() =>
+    block.querySelector(".live-responses-table .response-col_description code"));
+  const loaded = frame.contentWindow.performance.getEntriesByType("resource");
+  return { status: status.innerText, body: body.innerText, loaded: loaded.map((e) => e.name) };
+"""
+)
+
+CHOOSE_FILE = (
+    DOCS
+    + """
+  const block = await operation("generateUpload");
+  const add = await until(() => [...block.querySelectorAll("button")].find(
+    (button) => button.innerText.includes("Add")) || block.querySelector("input[type=file]"));
+  if (add.tagName === "BUTTON") add.click();
+  const chooser = await until(() => block.querySelector("input[type=file]"));
+  return { type: chooser.type, shown: chooser.getClientRects().length > 0 };
+"""
+)
+
+
+def test_a_browser_reads_events_as_they_are_made(emulator_url):
+    settings = Settings(_env_file=None, endpoint_url=emulator_url, model_id=model_arn("token-40ms"))
+    seen = visited(Rig(model=None, settings=settings).app(), READ_STREAM)
+
+    assert seen["status"] == 200
+    names = [event["name"] for event in seen["events"]]
+    assert (names[0], names[-1]) == ("start", "done")
+    assert set(names[1:-1]) == {"delta"}
+    assert len(names) > 5
+    # Made over more than a quarter of a second: a buffered whole would arrive at once.
+    arrived = [event["at"] for event in seen["events"]]
+    assert arrived[-1] - arrived[0] > 250
+    assert len({round(at / 20) for at in arrived}) > 3
+
+
+def test_the_documentation_works_offline_and_its_execute_button_gets_an_answer():
+    seen = visited(Rig().app(), EXECUTE)
+
+    assert seen["status"].split()[0] == "200"
+    assert '"generation"' in seen["body"]
+    assert {urlsplit(name).hostname for name in seen["loaded"]} == {"127.0.0.1"}
+    assert any("swagger-ui-bundle.js" in name for name in seen["loaded"])
+
+
+def test_the_upload_form_offers_a_file_chooser():
+    seen = visited(Rig().app(), CHOOSE_FILE)
+
+    assert seen == {"type": "file", "shown": True}

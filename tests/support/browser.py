@@ -1,0 +1,73 @@
+"""Chromium without a window, on a page that posts back what it saw."""
+
+import json
+import queue
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import HTMLResponse
+
+from tests.support.server import serving
+
+CHROMIUM = "/usr/bin/chromium"
+OPTIONS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    # A page that reaches for another host fails, and the test with it.
+    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
+    "--no-proxy-server",
+)
+SECONDS = 60
+PAGE = """<!doctype html><title>test</title><script type="module">
+async function seen() {{ {script} }}
+const report = await seen().catch((error) => ({{ error: String(error) }}));
+await fetch("/test/report", {{ method: "POST", body: JSON.stringify(report) }});
+</script>"""
+
+
+def visited(app: FastAPI, script: str) -> Any:
+    """Serve ``app`` with a page that runs ``script``, visit it, and return what that returned."""
+    reports: queue.Queue[Any] = queue.Queue()
+
+    async def page() -> HTMLResponse:
+        return HTMLResponse(PAGE.format(script=script))
+
+    async def report(request: Request) -> None:
+        reports.put(json.loads(await request.body()))
+
+    app.add_api_route("/test/page", page)
+    app.add_api_route("/test/report", report, methods=["POST"])
+    with serving(app) as url, _chromium(f"{url}/test/page"):
+        found = reports.get(timeout=SECONDS)
+    assert "error" not in found, found
+    return found
+
+
+@contextmanager
+def _chromium(url: str) -> Iterator[None]:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        process = subprocess.Popen(
+            [CHROMIUM, *OPTIONS, f"--user-data-dir={profile}", "--remote-debugging-port=0", url],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            yield
+        finally:
+            process.terminate()
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
