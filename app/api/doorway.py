@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.api import problems
+from app.api import rendering
+from app.domain.access import ANONYMOUS
 from app.domain.errors import OverloadedError
 from app.services.door import Door
 
@@ -25,13 +26,20 @@ class DoorMiddleware:
         if scope["type"] != "http" or scope["method"] in _FREE:
             await self.app(scope, receive, send)
             return
-        client = scope.get("client")
         async with AsyncExitStack() as stack:
             try:
-                await stack.enter_async_context(self.door.passing(client[0] if client else ""))
+                await stack.enter_async_context(self.door.passing(_caller(scope)))
             except OverloadedError as error:
-                scope["state"]["problem"] = error.code
-                refusal = problems.response(error, scope["state"]["request_id"])
-                await refusal(scope, receive, send)
+                await rendering.refuse(error, scope, receive, send)
                 return
             await self.app(scope, receive, send)
+
+
+def _caller(scope: Scope) -> str:
+    """Return whose share the request counts against."""
+    caller = scope["state"].get("caller")
+    # Where callers are not told apart, their addresses are.
+    if caller is not None and caller is not ANONYMOUS:
+        return str(caller.id)
+    client = scope.get("client")
+    return str(client[0]) if client else ""
