@@ -94,8 +94,8 @@ def create_app(settings: Settings, open_services: OpenServices) -> FastAPI:
         patience=settings.body_timeout,
     )
     app.add_middleware(BodyLimitMiddleware, max_bytes=settings.max_body_bytes)
-    app.add_middleware(DoorMiddleware, door=Door(settings.max_in_progress, settings.max_wait / 2))
     app.add_middleware(AccessMiddleware, rules=rules)
+    app.add_middleware(DoorMiddleware, door=Door(settings.max_in_progress, settings.max_wait / 2))
     if settings.allowed_origins:
         app.add_middleware(
             CORSMiddleware,
