@@ -106,5 +106,6 @@ def create_app(settings: Settings, open_services: OpenServices) -> FastAPI:
             expose_headers=CORS_ANSWER_HEADERS,
         )
     app.add_middleware(SecurityHeadersMiddleware)
+    app.add_middleware(DrainingMiddleware)
     app.add_middleware(RequestIdMiddleware)
     return app

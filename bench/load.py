@@ -88,7 +88,7 @@ class Caller:
         loop = asyncio.get_running_loop()
         sent = loop.time()
         try:
-            connection = self.idle.pop() if self.idle else await self._connect()
+            connection = self._kept() or await self._connect()
         except OSError:
             return Reply(sent, loop.time() - sent, BROKEN, False)
         connection.reply = loop.create_future()
@@ -97,6 +97,14 @@ class Caller:
         if not connection.transport.is_closing():
             self.idle.append(connection)
         return Reply(sent, loop.time() - sent, status, retry_after)
+
+    def _kept(self) -> _Connection | None:
+        """Return a connection that the service has not closed in the meantime."""
+        while self.idle:
+            connection = self.idle.pop()
+            if not connection.transport.is_closing():
+                return connection
+        return None
 
     async def _connect(self) -> _Connection:
         address = urlsplit(self.url)
