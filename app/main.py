@@ -88,7 +88,6 @@ def create_app(settings: Settings, open_services: OpenServices) -> FastAPI:
     security.install(app, rules)
     # The last one added is the outermost.
     app.add_middleware(DisconnectMiddleware)
-    app.add_middleware(DrainingMiddleware)
     app.add_middleware(
         AdmissionMiddleware,
         max_bytes=settings.max_body_bytes,
