@@ -46,10 +46,10 @@ async def measure(rig: Rig, given: argparse.Namespace) -> dict[str, Any]:
         loaded = await caller.offer(ASK, given.times * capacity, given.seconds)
         cpu = rig.cpu_seconds() - cpu
         watching.cancel()
-        over = asyncio.get_running_loop().time()
         after = await caller.offer(ASK, PROBES, 6)
         normal = 1.5 * max(reply.seconds for reply in calm)
-        slow = [reply.ended - over for reply in after if reply.seconds > normal]
+        over = max(reply.sent for reply in loaded)
+        slow = [r.ended - over for r in (*loaded, *after) if r.status == 200 and r.seconds > normal]
         lasted = max(r.ended for r in loaded) - min(r.sent for r in loaded)
     ok = [reply for reply in loaded if reply.status == 200]
     refused = [reply for reply in loaded if reply.status == 503]
