@@ -12,7 +12,9 @@ CORS_REQUEST_HEADERS = (
     "Traceparent",
     "Tracestate",
     "X-API-Key",
+    "X-Allow-Second-Bill",
     "X-Request-Id",
+    "X-Request-Timeout",
 )
 CORS_ANSWER_HEADERS = (
     "RateLimit",

@@ -4,9 +4,12 @@ import logging
 import sys
 import traceback
 
+import orjson
 import structlog
 
 from app.telemetry.record import RequestRecord
+
+log = structlog.get_logger()
 
 
 def frames_only(_: object, __: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
@@ -33,17 +36,19 @@ def configure(level: str) -> None:
     renderer: structlog.types.Processor = (
         structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
         if sys.stdout.isatty()
-        else structlog.processors.JSONRenderer()
+        else structlog.processors.JSONRenderer(serializer=_json)
     )
     shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    # Straight to the output: the way through the standard library's loggers costs as much again,
+    # and under overload every refusal is a line.
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
+        processors=[*shared, frames_only, renderer],
+        logger_factory=structlog.WriteLoggerFactory(sys.stdout),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stdout)
@@ -65,6 +70,10 @@ def configure(level: str) -> None:
     logging.getLogger("uvicorn.access").disabled = True
 
 
+def _json(value: object, **_: object) -> str:
+    return orjson.dumps(value, default=str).decode()
+
+
 def log_request(record: RequestRecord) -> None:
     """Write the canonical line of one request."""
-    structlog.get_logger().info("request", **record.fields())
+    log.info("request", **record.fields())
