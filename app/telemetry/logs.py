@@ -47,9 +47,10 @@ def configure(level: str) -> None:
     # and under overload every refusal is a line.
     structlog.configure(
         processors=[*shared, frames_only, renderer],
-        logger_factory=structlog.WriteLoggerFactory(sys.stdout),
+        logger_factory=structlog.WriteLoggerFactory(),
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        cache_logger_on_first_use=True,
+        # Not cached: a logger that was used before would keep the level and output of that time.
+        cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(

@@ -125,7 +125,7 @@ def test_nothing_marked_comes_out_but_in_the_answer(tmp_path, capfd, model):
 
     assert {422, 404, 405} <= set(statuses)
     logged = capfd.readouterr()
-    assert logged.out.count('"event": "request"') == len(statuses) + 4
+    assert logged.out.count('"event":"request"') == len(statuses) + 4
     encoded = base64.b64encode(picture()).decode()
     stored = b"".join(path.read_bytes() for path in tmp_path.iterdir()).decode("latin-1")
     everything = "\n".join((logged.out, logged.err, metrics, usage, stored))
