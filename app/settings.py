@@ -185,7 +185,7 @@ class Settings(BaseSettings):
             description="Bytes of request bodies and fetched pictures in memory at a time, all "
             "requests together. JSON takes nearly three times its body's bytes."
         ),
-    ] = 192 * MIB
+    ] = 96 * MIB
     max_pixels_in_flight: Annotated[
         int,
         Field(gt=0, description="Pixels of pictures being prepared at a time, all together."),
