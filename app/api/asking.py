@@ -1,4 +1,4 @@
-"""What a route of a foreign dialect asks with."""
+"""What a route asks with."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack

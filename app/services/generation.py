@@ -59,7 +59,7 @@ class GenerationService:
         return await self._answer(request)
 
     async def _answer(self, request: GenerationRequest) -> Generation:
-        # All of it, before the first of several calls is paid for.
+        # All of it, before a byte is decoded and before the first of several calls is paid for.
         check(request, self.identity)
         if asks_each(request):
             return await each(request, self._generate)
@@ -88,6 +88,8 @@ class GenerationService:
             # answers at once are no one stream.
             yield _whole(await self.generate(request))
             return
+        # Before a byte is decoded: a refusal must cost nothing.
+        check(request, self.identity)
         call = _Call(self.identity.id)
         async with self.drain.before(request.terms.deadline):
             prepared = await self._prepare(request, call)
@@ -118,8 +120,6 @@ class GenerationService:
             yield call.failed(InternalError("A fault of this service ended the stream."))
 
     async def _prepare(self, request: GenerationRequest, call: "_Call") -> ModelRequest:
-        # Before a byte is decoded: a refusal must cost nothing.
-        check(request, self.identity)
         call.caveats = (*request.caveats, *caveats(request, self.identity))
         turns = [await self._prepare_turn(turn, call) for turn in request.turns]
         return ModelRequest(

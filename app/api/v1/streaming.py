@@ -1,16 +1,15 @@
 """The events of a streamed generation: ``start``, ``delta``, then one ``done`` or ``error``."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import orjson
-from fastapi import Depends, Request, Response
+from fastapi import Depends, Response
 from pydantic import BaseModel, Field
 
 from app.api import problems, sse
-from app.api.deps import AllServices
+from app.api.asking import Asking, Asks
 from app.api.sse import EventStream
 from app.api.v1.schemas import (
     DoneEvent,
@@ -19,7 +18,6 @@ from app.api.v1.schemas import (
 )
 from app.api.warning import WarningOut
 from app.domain.generation import Delta, Done, Failed, GenerationEvent, GenerationRequest, Started
-from app.services.generation import GenerationService
 
 
 class StartEvent(BaseModel):
@@ -76,26 +74,20 @@ STREAM_RESPONSE: dict[int | str, dict[str, Any]] = {
 class Answering:
     """Answers in the form that the caller asked for."""
 
-    generations: GenerationService
-    request_id: str
-    stack: AsyncExitStack
-    """Left when the response has been sent."""
-    heartbeat: float
-    """Seconds."""
+    asking: Asking
 
     async def answer(self, request: GenerationRequest, *, stream: bool) -> Response:
         """Answer in one piece or as a stream."""
         if not stream:
-            whole = GenerationOut.of(await self.generations.generate(request))
+            whole = GenerationOut.of(await self.asking.whole(request))
             return Response(whole.model_dump_json(), media_type="application/json")
-        events = await self.stack.enter_async_context(self.generations.stream(request))
-        return EventStream(encode(events, self.request_id), self.heartbeat)
+        services, stack = self.asking.services, self.asking.stack
+        events = await stack.enter_async_context(services.generations.stream(request))
+        return EventStream(encode(events, self.asking.request_id), services.timing.heartbeat)
 
 
-async def _answering(request: Request, services: AllServices) -> AsyncIterator[Answering]:
-    async with AsyncExitStack() as stack:
-        request_id: str = request.state.request_id
-        yield Answering(services.generations, request_id, stack, services.timing.heartbeat)
+async def _answering(asking: Asks) -> Answering:
+    return Answering(asking)
 
 
 Answers = Annotated[Answering, Depends(_answering)]

@@ -1,21 +1,19 @@
 """The events of a streamed task: any number of ``progress``, then one ``result`` or ``error``."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import Depends, Request, Response
+from fastapi import Depends, Response
 from pydantic import BaseModel, Field
 
 from app.api import problems, sse
-from app.api.deps import AllServices
+from app.api.asking import Asking, Asks
 from app.api.sse import EventStream
 from app.api.v1.task_schemas import TaskOut
 from app.domain.errors import ServiceError
 from app.services.task_events import TaskEvent, streamed
 from app.services.task_request import Progress, TaskAnswer, TaskRequest
-from app.services.tasking import TaskService
 from app.services.tasks.spec import Result
 
 
@@ -56,28 +54,22 @@ STREAM: dict[int | str, dict[str, Any]] = {
 class TaskAnswering:
     """Answers in the form that the caller asked for."""
 
-    tasks: TaskService
-    request_id: str
-    stack: AsyncExitStack
-    """Left when the response has been sent."""
-    heartbeat: float
-    """Seconds."""
+    asking: Asking
 
     async def answer(
         self, request: TaskRequest, form: type[TaskOut[Result]], *, stream: bool
     ) -> Response:
         """Answer in one piece or as a stream."""
+        services, stack = self.asking.services, self.asking.stack
         if not stream:
-            whole = form.of(await self.tasks.run(request))
+            whole = form.of(await services.tasks.run(request))
             return Response(whole.model_dump_json(), media_type="application/json")
-        events = await self.stack.enter_async_context(streamed(self.tasks, request))
-        return EventStream(encode(events, form, self.request_id), self.heartbeat)
+        events = await stack.enter_async_context(streamed(services.tasks, request))
+        return EventStream(encode(events, form, self.asking.request_id), services.timing.heartbeat)
 
 
-async def _answering(request: Request, services: AllServices) -> AsyncIterator[TaskAnswering]:
-    async with AsyncExitStack() as stack:
-        request_id: str = request.state.request_id
-        yield TaskAnswering(services.tasks, request_id, stack, services.timing.heartbeat)
+async def _answering(asking: Asks) -> TaskAnswering:
+    return TaskAnswering(asking)
 
 
 TaskAnswers = Annotated[TaskAnswering, Depends(_answering)]
