@@ -2,15 +2,15 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING
 
 import aioboto3
 import structlog
 
 from app.adapters.bedrock import tokens
-from app.adapters.bedrock.client import Connection, CredentialsCheck, open_client
+from app.adapters.bedrock.client import Connection, CredentialsCheck
 from app.adapters.bedrock.converse import ConverseVisionModel
 from app.adapters.bedrock.invoke import InvokeVisionModel
+from app.adapters.bedrock.runtime import Runtime, open_runtime
 from app.adapters.sources import http, s3
 from app.adapters.sources.http import HttpImageSource
 from app.adapters.sources.off import DisabledSource
@@ -46,9 +46,6 @@ from app.services.wrappers.rationed import RationedModel
 from app.services.wrappers.retried import RetriedModel, RetryBudget
 from app.services.wrappers.stopped import StoppedModel
 from app.settings import PREFIX, Settings
-
-if TYPE_CHECKING:
-    from types_aiobotocore_bedrock_runtime import BedrockRuntimeClient
 
 log = structlog.get_logger()
 
@@ -100,12 +97,12 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
 async def open_model(
     session: aioboto3.Session, settings: Settings, gates: Sequence[Gate]
 ) -> AsyncIterator[VisionModel]:
-    """Open one client for each region, and stack what a call goes through."""
+    """Open one runtime for each region, and stack what a call goes through."""
     prices = pricing.load(settings.prices_file)
     async with AsyncExitStack() as stack:
-        clients = {
+        runtimes = {
             region: await stack.enter_async_context(
-                open_client(session, connection(settings, region))
+                open_runtime(session, connection(settings, region))
             )
             for region in {target.region for target in settings.targets}
         }
@@ -113,7 +110,7 @@ async def open_model(
             RetriedModel(
                 FailoverModel(
                     [
-                        (gate.target, guarded(gate, clients[gate.target.region], settings, prices))
+                        (gate.target, guarded(gate, runtimes[gate.target.region], settings, prices))
                         for gate in gates
                     ]
                 ),
@@ -134,12 +131,10 @@ def open_gates(settings: Settings) -> tuple[Gate, ...]:
     )
 
 
-def guarded(
-    gate: Gate, client: "BedrockRuntimeClient", settings: Settings, prices: PriceTable
-) -> VisionModel:
+def guarded(gate: Gate, runtime: Runtime, settings: Settings, prices: PriceTable) -> VisionModel:
     """Stack what stands before one target. Read from the inside out."""
     target = gate.target
-    bedrock = vision_model(target.dialect, client, target.model_id)
+    bedrock = vision_model(target.dialect, runtime, target.model_id)
     price = prices.price(identify(target.model_id, settings.identity.base.key))
     metered = MeteredVisionModel(bedrock, target.model_id, target.region, price)
     return LimitedModel(
@@ -164,13 +159,13 @@ def timing(settings: Settings) -> Timing:
     return Timing(request=settings.request_timeout, heartbeat=settings.heartbeat)
 
 
-def vision_model(dialect: Dialect, client: "BedrockRuntimeClient", model_id: str) -> VisionModel:
+def vision_model(dialect: Dialect, runtime: Runtime, model_id: str) -> VisionModel:
     """Pick the adapter for ``dialect``."""
     match dialect:
         case Dialect.INVOKE:
-            return InvokeVisionModel(client, model_id)
+            return InvokeVisionModel(runtime, model_id)
         case Dialect.CONVERSE:
-            return ConverseVisionModel(client, model_id)
+            return ConverseVisionModel(runtime.sdk, model_id)
 
 
 def _announce(identity: ModelIdentity, settings: Settings) -> None:

@@ -6,7 +6,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import aioboto3
 import pytest
 
-from app.adapters.bedrock.client import Connection, open_client
+from app.adapters.bedrock.client import Connection
+from app.adapters.bedrock.runtime import open_runtime
 from app.domain.errors import ModelNotFoundError, ServiceError
 from app.domain.generation import Delta, Finish, ModelRequest, Role, Sampling, StopReason, Turn
 from app.domain.image import ImageType, PreparedImage
@@ -35,8 +36,8 @@ def open_model(request, emulator_url) -> OpenModel:
     @asynccontextmanager
     async def adapter(model_id: str) -> AsyncIterator[VisionModel]:
         connection = Connection("us-east-1", emulator_url)
-        async with open_client(aioboto3.Session(), connection) as client:
-            yield vision_model(Dialect(request.param), client, model_id)
+        async with open_runtime(aioboto3.Session(), connection) as runtime:
+            yield vision_model(Dialect(request.param), runtime, model_id)
 
     return fake if request.param == "fake" else adapter
 
@@ -125,8 +126,8 @@ async def test_an_id_that_bedrock_does_not_know_is_an_error_of_its_own(open_mode
 @pytest.mark.parametrize("dialect", list(Dialect))
 async def test_the_picture_that_was_sent_is_the_one_that_is_seen(emulator_url, dialect):
     connection = Connection("us-east-1", emulator_url)
-    async with open_client(aioboto3.Session(), connection) as client:
-        model = vision_model(dialect, client, MODEL_ID)
+    async with open_runtime(aioboto3.Session(), connection) as runtime:
+        model = vision_model(dialect, runtime, MODEL_ID)
         astronaut = await model.generate(asked("What size?", PICTURE))
         rocket = await model.generate(asked("What size?", OTHER))
 

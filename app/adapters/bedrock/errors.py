@@ -146,7 +146,13 @@ def _connection_error(error: Exception) -> errors.UpstreamError:
     # aiobotocore calls a reset in the middle of a call an EndpointConnectionError too; what
     # aiohttp raised tells whether a connection was ever made.
     cause = error.kwargs.get("error") if isinstance(error, aws.BotoCoreError) else error
-    never = (aiohttp.ClientConnectorError, aws.ConnectTimeoutError, aws.ProxyConnectionError)
+    never = (
+        aiohttp.ClientConnectorError,
+        aiohttp.ConnectionTimeoutError,
+        aiohttp.ClientHttpProxyError,
+        aws.ConnectTimeoutError,
+        aws.ProxyConnectionError,
+    )
     if isinstance(error, never) or isinstance(cause, (*never, socket.gaierror)):
         return errors.UpstreamUnreachableError("No connection to Amazon Bedrock could be made.")
     return errors.UpstreamDisconnectedError(

@@ -1,54 +1,54 @@
 """InvokeModel behind the VisionModel port."""
 
-import asyncio
-from collections.abc import AsyncIterable, AsyncIterator
-from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
 
 from app.adapters.bedrock import errors, invoke_wire
+from app.adapters.bedrock.frames import Frame
+from app.adapters.bedrock.runtime import Operation, Runtime
 from app.adapters.bedrock.streaming import check_finished, primed
 from app.domain.generation import Completion, ModelRequest, StreamPart
 
-if TYPE_CHECKING:
-    from types_aiobotocore_bedrock_runtime import BedrockRuntimeClient
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class InvokeVisionModel:
     """The native Llama body through InvokeModel."""
 
-    client: "BedrockRuntimeClient"
+    runtime: Runtime
     model_id: str
+    _whole: Operation = field(init=False)
+    _pieces: Operation = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._whole = self.runtime.operation(self.model_id, "invoke")
+        self._pieces = self.runtime.operation(self.model_id, "invoke-with-response-stream")
 
     async def generate(self, request: ModelRequest) -> Completion:
         """Answer ``request`` in one call, or raise an UpstreamError."""
-        body = await asyncio.to_thread(invoke_wire.to_invoke, request)
+        body = partial(invoke_wire.to_invoke, request)
         with errors.translated():
-            reply = await self.client.invoke_model(
-                modelId=self.model_id, body=body, contentType="application/json"
-            )
-            # Left by cancellation too, which would else leave the connection open.
-            async with reply["body"] as body_stream:
-                answer = await body_stream.read()
-        return invoke_wire.from_invoke(answer, reply["ResponseMetadata"]["HTTPHeaders"])
+            answer, headers = await self.runtime.call(self._whole, body, invoke_wire.size(request))
+        return invoke_wire.from_invoke(answer, headers)
 
     @asynccontextmanager
     async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamPart]]:
         """Answer ``request`` piece by piece; see `app.domain.ports.VisionModel`."""
-        body = await asyncio.to_thread(invoke_wire.to_invoke, request)
+        body = partial(invoke_wire.to_invoke, request)
+        stream = self.runtime.stream(self._pieces, body, invoke_wire.size(request))
         with errors.translated():
-            reply = await self.client.invoke_model_with_response_stream(
-                modelId=self.model_id, body=body, contentType="application/json"
-            )
-        with closing(reply["body"]) as events:
-            yield await primed(_parts(events))
+            frames = await stream.__aenter__()
+        try:
+            yield await primed(_parts(frames))
+        finally:
+            await stream.__aexit__(None, None, None)
 
 
-async def _parts(events: AsyncIterable[Any]) -> AsyncIterator[StreamPart]:
+async def _parts(frames: AsyncIterator[Frame]) -> AsyncIterator[StreamPart]:
     decoder = invoke_wire.StreamDecoder()
     with errors.translated():
-        async for event in events:
-            for part in decoder.feed(event.get("chunk", {}).get("bytes", b"{}")):
+        async for frame in frames:
+            for part in decoder.feed(invoke_wire.chunk(frame.payload)):
                 yield part
     check_finished(finished=decoder.finished)

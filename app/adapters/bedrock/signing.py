@@ -1,0 +1,130 @@
+"""How a call shows who makes it: SigV4 with AWS credentials, or a Bedrock API key.
+
+The AWS SDK's own signer derives the day's key and sorts every header anew for each call, which
+costs more than the rest of a small call. Here the key is kept for its day and the signed headers
+are always the same few; a property test holds the signatures to the SDK's.
+
+Source: AWS, "Create a signed AWS API request" (Signature Version 4).
+"""
+
+import hashlib
+import hmac
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from os import environ
+from typing import Protocol
+from urllib.parse import quote
+
+import aioboto3
+from botocore.credentials import ReadOnlyCredentials
+from botocore.exceptions import NoCredentialsError
+
+SERVICE = "bedrock"
+_ALGORITHM = "AWS4-HMAC-SHA256"
+
+
+class Signer(Protocol):
+    """Signs calls; may be used from any thread."""
+
+    def sign(self, path: str, body: bytes) -> dict[str, str]:
+        """Return the headers that a POST of ``body`` to ``path`` (percent-encoded) needs."""
+        ...
+
+
+class Identity(Protocol):
+    """Whoever calls Bedrock."""
+
+    async def signer(self) -> Signer:
+        """Return what signs now, with credentials that have not expired."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A Bedrock API key: identity and signer in one, as it signs nothing."""
+
+    key: str = field(repr=False)
+
+    async def signer(self) -> Signer:
+        """Return itself."""
+        return self
+
+    def sign(self, path: str, body: bytes) -> dict[str, str]:  # noqa: ARG002 - the port's signature
+        """Return the key."""
+        return {"Authorization": f"Bearer {self.key}"}
+
+
+@dataclass(slots=True)
+class AwsIdentity:
+    """What AWS's chain yields, refreshed by the SDK."""
+
+    session: aioboto3.Session
+    region: str
+    host: str
+    _credentials: ReadOnlyCredentials | None = field(default=None, repr=False)
+    _signer: "SigV4 | None" = None
+
+    async def signer(self) -> Signer:
+        """Return a signer, or raise one of botocore's errors about credentials."""
+        found = await self.session.get_credentials()
+        if found is None:
+            raise NoCredentialsError
+        credentials = await found.get_frozen_credentials()
+        if self._signer is None or credentials != self._credentials:
+            self._signer = SigV4(credentials, self.region, self.host)
+            self._credentials = credentials
+        return self._signer
+
+
+@dataclass(slots=True)
+class SigV4:
+    """Signs with one set of credentials."""
+
+    credentials: ReadOnlyCredentials = field(repr=False)
+    region: str
+    host: str
+    """As in the Host header."""
+    _day_key: tuple[str, bytes] = field(default=("", b""), repr=False)
+
+    def sign(self, path: str, body: bytes) -> dict[str, str]:
+        """Return the headers that a POST of ``body`` to ``path`` needs. Hashes the body."""
+        return self.sign_at(datetime.now(UTC), path, body)
+
+    def sign_at(self, now: datetime, path: str, body: bytes) -> dict[str, str]:
+        """Sign as of ``now``."""
+        moment = now.strftime("%Y%m%dT%H%M%SZ")
+        day = moment[:8]
+        token = self.credentials.token
+        headers = {"host": self.host, "x-amz-date": moment}
+        if token:
+            headers["x-amz-security-token"] = token
+        names = ";".join(headers)
+        lines = "".join(f"{name}:{value}\n" for name, value in headers.items())
+        digest = hashlib.sha256(body).hexdigest()
+        # Of every service but S3 the path is encoded once more.
+        request = f"POST\n{quote(path, safe='/~')}\n\n{lines}\n{names}\n{digest}"
+        scope = f"{day}/{self.region}/{SERVICE}/aws4_request"
+        hashed = hashlib.sha256(request.encode()).hexdigest()
+        text = f"{_ALGORITHM}\n{moment}\n{scope}\n{hashed}"
+        signature = hmac.digest(self._key(day), text.encode(), "sha256").hex()
+        headers["Authorization"] = (
+            f"{_ALGORITHM} Credential={self.credentials.access_key}/{scope}, "
+            f"SignedHeaders={names}, Signature={signature}"
+        )
+        return headers
+
+    def _key(self, day: str) -> bytes:
+        known, key = self._day_key
+        if known == day:
+            return key
+        key = f"AWS4{self.credentials.secret_key}".encode()
+        for part in (day, self.region, SERVICE, "aws4_request"):
+            key = hmac.digest(key, part.encode(), "sha256")
+        self._day_key = (day, key)
+        return key
+
+
+def identity(session: aioboto3.Session, region: str, host: str) -> Identity:
+    """Return who calls, by the SDK's own rule: a Bedrock API key wins over all credentials."""
+    key = environ.get("AWS_BEARER_TOKEN_BEDROCK")
+    return ApiKey(key) if key else AwsIdentity(session, region, host)
