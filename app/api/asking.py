@@ -3,11 +3,10 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Self
 
-from fastapi import Depends, Request
+from fastapi import Request
 
-from app.api.deps import AllServices
 from app.domain.generation import Generation, GenerationEvent, GenerationRequest, Started
 from app.services.registry import Services
 
@@ -19,6 +18,12 @@ class Asking:
     services: Services
     request_id: str
     stack: AsyncExitStack
+
+    @classmethod
+    def of(cls, request: Request) -> Self:
+        """Return what ``request`` is answered with."""
+        state = request.scope["state"]
+        return cls(state["services"], state["request_id"], state["stack"])
 
     async def whole(self, request: GenerationRequest) -> Generation:
         """Answer in one piece."""
@@ -32,11 +37,3 @@ class Asking:
         started = await anext(events)
         assert isinstance(started, Started)
         return started, events
-
-
-async def _asking(request: Request, services: AllServices) -> AsyncIterator[Asking]:
-    async with AsyncExitStack() as stack:
-        yield Asking(services, request.state.request_id, stack)
-
-
-Asks = Annotated[Asking, Depends(_asking)]

@@ -64,7 +64,6 @@ async def _metrics(found: AllServices) -> Metrics:
 
 async def _terms(
     request: Request,
-    found: AllServices,
     seconds: Annotated[
         float | None,
         Header(
@@ -93,6 +92,7 @@ async def _terms(
         ),
     ] = None,
 ) -> Terms:
+    found: Services = request.scope["state"]["services"]
     allowed = found.timing.request
     caller = current_call().caller
     # Where callers are not told apart, their addresses are.

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import uuid
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -128,7 +129,9 @@ class DisconnectMiddleware:
             return message
 
         try:
-            await self.app(scope, watched_receive, send)
+            # What has to be left when the response has been sent.
+            async with AsyncExitStack() as scope["state"]["stack"]:
+                await self.app(scope, watched_receive, send)
         except asyncio.CancelledError:
             if not gone.is_set():
                 raise

@@ -26,6 +26,8 @@ _SPLIT = (
 _SPECIAL = ("begin_of_text", "start_header_id", "end_header_id", "eot_id", "image")
 # tiktoken's splitter overflows its stack on longer texts without a break.
 _ENCODED_AT_ONCE = 25_000
+_INLINE = 2_000
+"""Characters up to which a thread costs more than the counting."""
 _loading = Lock()
 
 
@@ -46,7 +48,13 @@ class LlamaTokenCounter:
 
     async def count(self, request: ModelRequest) -> TokenCount:
         """Return the prompt's tokens."""
-        return TokenCount(await asyncio.to_thread(self._count, request), CountMethod.EXACT)
+        short = sum(len(turn.text) for turn in request.turns) < _INLINE and self._loaded
+        count = self._count(request) if short else await asyncio.to_thread(self._count, request)
+        return TokenCount(count, CountMethod.EXACT)
+
+    @property
+    def _loaded(self) -> bool:
+        return _encoding.cache_info().currsize > 0
 
     def _count(self, request: ModelRequest) -> int:
         with _loading:  # so that two first requests don't both load it

@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 
 from limits import RateLimitItem, RateLimitItemPerSecond
 from limits.aio.storage import MemoryStorage, RedisStorage
@@ -71,6 +72,7 @@ class WindowedLimiter:
         )
 
 
+@lru_cache(maxsize=4096)
 def _item(quota: Quota) -> RateLimitItem:
     return RateLimitItemPerSecond(quota.amount, quota.window, namespace="llama-vision")
 

@@ -15,7 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 
 from app.api import warning
-from app.api.asking import Asking, Asks
+from app.api.asking import Asking
 from app.api.bedrock import converse_answer, native
 from app.api.bedrock.converse import ConverseIn
 from app.api.bedrock.errors import REQUEST_ID_HEADER
@@ -98,8 +98,8 @@ def _parsed(schema: type[BodyT], raw: bytes) -> BodyT:
         raise RequestValidationError(found) from error
 
 
-async def _operation(request: Request, asks: Asks, model_id: str) -> Operation:
-    return Operation(request, asks, model_id)
+async def _operation(request: Request, model_id: str) -> Operation:
+    return Operation(request, Asking.of(request), model_id)
 
 
 Called = Annotated[Operation, Depends(_operation)]

@@ -4,13 +4,14 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Depends, Response
+from fastapi import APIRouter, Body, Depends, Request, Response
 
 from app.api import problems, warning
-from app.api.asking import Asks
+from app.api.asking import Asking
 from app.api.declared import GENERATION_ERRORS, JSON_IMAGE_ERRORS
 from app.api.deps import AskingTerms
 from app.api.examples import CHAT
+from app.api.json_route import JsonRoute
 from app.api.openai import errors as openai
 from app.api.openai.answer import ChatChunk, ChatCompletion
 from app.api.openai.schemas import ChatIn
@@ -21,7 +22,7 @@ from app.domain import errors
 from app.domain.generation import Started
 from app.services.structured import Structured
 
-router = APIRouter(prefix="/v1/chat", tags=["openai"])
+router = APIRouter(prefix="/v1/chat", tags=["openai"], route_class=JsonRoute)
 
 STREAM_RESPONSE: dict[int | str, dict[str, Any]] = {
     200: {
@@ -58,7 +59,7 @@ CHAT_ERRORS = (
 class ChatAnswering:
     """Answers in the form that the caller asked for."""
 
-    asks: Asks
+    asks: Asking
 
     async def answer(self, body: ChatIn, asked: Asked) -> Response:
         """Answer in one piece or as a stream."""
@@ -99,8 +100,8 @@ def _whole(asked: Asked, structured: Structured) -> Response:
     )
 
 
-async def _answering(asks: Asks) -> ChatAnswering:
-    return ChatAnswering(asks)
+async def _answering(request: Request) -> ChatAnswering:
+    return ChatAnswering(Asking.of(request))
 
 
 @router.post(

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import orjson
-from fastapi import Depends, Response
+from fastapi import Depends, Request, Response
 from pydantic import BaseModel, Field
 
 from app.api import problems, sse
-from app.api.asking import Asking, Asks
+from app.api.asking import Asking
 from app.api.sse import EventStream
 from app.api.v1.schemas import (
     DoneEvent,
@@ -86,8 +86,8 @@ class Answering:
         return EventStream(encode(events, self.asking.request_id), services.timing.heartbeat)
 
 
-async def _answering(asking: Asks) -> Answering:
-    return Answering(asking)
+async def _answering(request: Request) -> Answering:
+    return Answering(Asking.of(request))
 
 
 Answers = Annotated[Answering, Depends(_answering)]

@@ -4,11 +4,11 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import Depends, Response
+from fastapi import Depends, Request, Response
 from pydantic import BaseModel, Field
 
 from app.api import problems, sse
-from app.api.asking import Asking, Asks
+from app.api.asking import Asking
 from app.api.sse import EventStream
 from app.api.v1.task_schemas import TaskOut
 from app.domain.errors import ServiceError
@@ -68,8 +68,8 @@ class TaskAnswering:
         return EventStream(encode(events, form, self.asking.request_id), services.timing.heartbeat)
 
 
-async def _answering(asking: Asks) -> TaskAnswering:
-    return TaskAnswering(asking)
+async def _answering(request: Request) -> TaskAnswering:
+    return TaskAnswering(Asking.of(request))
 
 
 TaskAnswers = Annotated[TaskAnswering, Depends(_answering)]

@@ -11,6 +11,7 @@ from app.api import problems
 from app.api.declared import GENERATION_ERRORS
 from app.api.deps import AskingTerms
 from app.api.examples import PICTURE
+from app.api.json_route import JsonRoute
 from app.api.uploads import multipart_only
 from app.api.v1.task_schemas import TaskForm, TaskIn, TaskOut, answer_of, body_of, camel, form_of
 from app.api.v1.task_streaming import STREAM, TaskAnswers
@@ -18,7 +19,7 @@ from app.domain import errors
 from app.services.tasks import TASKS
 from app.services.tasks.spec import Result, Task
 
-router = APIRouter(prefix="/v1", tags=["tasks"])
+router = APIRouter(prefix="/v1", tags=["tasks"], route_class=JsonRoute)
 
 Endpoint = Callable[..., Awaitable[Response]]
 

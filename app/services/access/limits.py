@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import structlog
 
 from app.domain import limit
-from app.domain.access import Call, Resource
+from app.domain.access import Call, Resource, Scope
 from app.domain.errors import LimiterUnavailableError
 from app.domain.limit import Quota, Standing
 from app.domain.ports import RateLimiter
@@ -27,12 +28,8 @@ class Limits:
 
     def quotas(self, call: Call, resource: Resource) -> tuple[Quota, ...]:
         """Return what ``call`` draws on when it uses ``resource``."""
-        configured = limit.parse({**self.defaults, **call.caller.limits})
-        return tuple(
-            quota
-            for quota in configured
-            if quota.resource is resource and quota.scope in (None, call.scope)
-        )
+        configured = tuple({**self.defaults, **call.caller.limits}.items())
+        return _quotas(configured, resource, call.scope)
 
     async def take(self, call: Call, resource: Resource, amount: int) -> tuple[Standing, ...]:
         """Take ``amount`` of every quota, or raise RateLimited- or LimiterUnavailableError."""
@@ -60,3 +57,14 @@ class Limits:
     def _failed(self, error: LimiterUnavailableError) -> None:
         self.metrics.count("llama_vision_limiter_failures_total")
         log.warning("limits not counted", code=error.code, reason=error.detail)
+
+
+@lru_cache(maxsize=4096)  # asked several times a request, and few callers have limits of their own
+def _quotas(
+    configured: tuple[tuple[str, str], ...], resource: Resource, scope: Scope | None
+) -> tuple[Quota, ...]:
+    return tuple(
+        quota
+        for quota in limit.parse(dict(configured))
+        if quota.resource is resource and quota.scope in (None, scope)
+    )

@@ -91,7 +91,16 @@ class RetriedModel:
             )
 
     async def _attempting(self, terms: Terms, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Make the first attempt; only where it fails is there a schedule to keep."""
         self.budget.earn()
+        try:
+            return await attempt()
+        except UpstreamError as error:
+            return await self._again(terms, attempt, error)
+
+    async def _again(
+        self, terms: Terms, attempt: Callable[[], Awaitable[T]], first: UpstreamError
+    ) -> T:
         made = 0
 
         def worth_another(error: Exception) -> bool | float:
@@ -107,6 +116,8 @@ class RetriedModel:
         ):
             made += 1
             with context:
+                if made == 1:
+                    raise first
                 return await attempt()
         raise AssertionError("stamina ended without an outcome")
 
