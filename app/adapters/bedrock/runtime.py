@@ -9,7 +9,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from os import environ
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ import aiohttp
 import orjson
 from botocore.exceptions import ClientError
 from botocore.httpsession import get_cert_path
+from botocore.utils import get_environ_proxies
 from multidict import CIMultiDictProxy
 from yarl import URL
 
@@ -154,18 +155,22 @@ def _message(said: dict[str, Any]) -> str:
 @asynccontextmanager
 async def open_runtime(session: aioboto3.Session, connection: Connection) -> AsyncIterator[Runtime]:
     """Open both ways to Bedrock in one region."""
-    async with open_client(session, connection) as sdk, open_http(connection) as http:
+    async with AsyncExitStack() as stack:
+        sdk = await stack.enter_async_context(open_client(session, connection))
         endpoint = sdk.meta.endpoint_url.rstrip("/")
+        http = await stack.enter_async_context(open_http(connection, endpoint))
         authority = URL(endpoint).host_port_subcomponent or ""
         yield Runtime(sdk, endpoint, identity(session, connection.region, authority), http)
 
 
 @asynccontextmanager
-async def open_http(connection: Connection) -> AsyncIterator[aiohttp.ClientSession]:
+async def open_http(connection: Connection, endpoint: str) -> AsyncIterator[aiohttp.ClientSession]:
     """Open a pool of connections with the SDK's certificates, proxies and timeouts."""
     trusted = ssl.create_default_context(
         cafile=environ.get("AWS_CA_BUNDLE") or get_cert_path(verify=True)
     )
+    # Looked up once: aiohttp would do so in a thread for each call.
+    proxies = get_environ_proxies(endpoint)
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(
             limit=connection.max_connections,
@@ -178,7 +183,7 @@ async def open_http(connection: Connection) -> AsyncIterator[aiohttp.ClientSessi
         ),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
-        trust_env=True,
+        proxy=proxies.get(URL(endpoint).scheme),
     ) as http:
         yield http
 
