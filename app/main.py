@@ -8,18 +8,13 @@ from starlette.middleware.cors import CORSMiddleware
 
 from app import __version__
 from app.api import access, docs, openapi, ops, rendering, security
-from app.api.access import AccessMiddleware
-from app.api.admission import AdmissionMiddleware
+from app.api.access import Gatekeeper
 from app.api.bedrock import routes as bedrock
 from app.api.deps import State
-from app.api.doorway import DoorMiddleware
-from app.api.draining import DrainingMiddleware
-from app.api.headers import (
-    CORS_ANSWER_HEADERS,
-    CORS_REQUEST_HEADERS,
-    SecurityHeadersMiddleware,
-)
-from app.api.middleware import BodyLimitMiddleware, DisconnectMiddleware, RequestIdMiddleware
+from app.api.entrance import EntranceMiddleware
+from app.api.envelope import EnvelopeMiddleware
+from app.api.express import ExpressMiddleware
+from app.api.headers import CORS_ANSWER_HEADERS, CORS_REQUEST_HEADERS
 from app.api.openai import chat
 from app.api.v1 import estimate, generate, models, prepare, tasks, usage
 from app.services.door import Door
@@ -87,15 +82,14 @@ def create_app(settings: Settings, open_services: OpenServices) -> FastAPI:
     openapi.install(app)
     security.install(app, rules)
     # The last one added is the outermost.
-    app.add_middleware(DisconnectMiddleware)
+    app.add_middleware(ExpressMiddleware, routers=ROUTERS)
     app.add_middleware(
-        AdmissionMiddleware,
+        EntranceMiddleware,
+        door=Door(settings.max_in_progress, settings.max_wait / 2),
+        gatekeeper=Gatekeeper(rules),
         max_bytes=settings.max_body_bytes,
         patience=settings.body_timeout,
     )
-    app.add_middleware(BodyLimitMiddleware, max_bytes=settings.max_body_bytes)
-    app.add_middleware(AccessMiddleware, rules=rules)
-    app.add_middleware(DoorMiddleware, door=Door(settings.max_in_progress, settings.max_wait / 2))
     if settings.allowed_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -104,7 +98,5 @@ def create_app(settings: Settings, open_services: OpenServices) -> FastAPI:
             allow_headers=CORS_REQUEST_HEADERS,
             expose_headers=CORS_ANSWER_HEADERS,
         )
-    app.add_middleware(SecurityHeadersMiddleware)
-    app.add_middleware(DrainingMiddleware)
-    app.add_middleware(RequestIdMiddleware)
+    app.add_middleware(EnvelopeMiddleware)
     return app

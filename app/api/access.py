@@ -1,20 +1,22 @@
-"""Which paths need which scope, and the ASGI middleware that sees to it.
+"""Which paths need which scope, and who sees to it.
 
 A table rather than a dependency of each route: callers are refused before a byte of their body
 is read, and a route that nobody thought of is closed.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache, partial
 
-from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as AsgiScope
 
-from app.api import rate_limit, rendering
 from app.domain.access import Call, Caller, Resource, Scope, enter_call
-from app.domain.errors import ScopeMissingError, ServiceError
-from app.services.registry import Services
+from app.domain.errors import ScopeMissingError
+from app.domain.limit import Standing
+from app.services.registry import Operations
+
+Headers = Mapping[bytes, bytes]
+"""A request's, by lower-case name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +69,11 @@ def rule_for(path: str, among: Iterable[Rule]) -> Rule:
 
 def credential(headers: Headers) -> str | None:
     """Return the key or token that came in ``Authorization: Bearer`` or ``X-API-Key``."""
-    kind, _, value = headers.get("authorization", "").partition(" ")
-    if kind.lower() == "bearer" and value.strip():
-        return value.strip()
-    return headers.get("x-api-key")
+    kind, _, value = headers.get(b"authorization", b"").partition(b" ")
+    if kind.lower() == b"bearer" and value.strip():
+        return value.strip().decode("latin-1")
+    key = headers.get(b"x-api-key")
+    return None if key is None else key.decode("latin-1")
 
 
 def check_scope(caller: Caller, rule: Rule) -> None:
@@ -80,33 +83,22 @@ def check_scope(caller: Caller, rule: Rule) -> None:
         raise ScopeMissingError(f"this needs the scope {rule.scope}; {caller.id} has: {given}")
 
 
-@dataclass(frozen=True, slots=True)
-class AccessMiddleware:
+class Gatekeeper:
     """Lets in whoever a path's rule lets in."""
 
-    app: ASGIApp
-    rules: tuple[Rule, ...]
+    def __init__(self, rules: tuple[Rule, ...]) -> None:
+        self._rule = lru_cache(maxsize=1024)(partial(rule_for, among=rules))
 
-    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
-        """Handle one request."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        rule = rule_for(scope["path"].removeprefix(scope.get("root_path", "")), self.rules)
+    async def admit(self, scope: AsgiScope, operations: Operations) -> tuple[Standing, ...]:
+        """Note who calls, and return what is left of their requests; or raise a ServiceError."""
+        rule = self._rule(scope["path"].removeprefix(scope.get("root_path", "")))
         if rule.public:
-            await self.app(scope, receive, send)
-            return
-        services: Services = scope["state"]["services"]
-        try:
-            caller = await services.operations.authenticator.authenticate(
-                credential(Headers(scope=scope))
-            )
-            scope["state"]["caller"] = caller
-            check_scope(caller, rule)
-            call = Call(caller, rule.scope)
-            standings = await services.operations.limits.take(call, Resource.REQUESTS, 1)
-        except ServiceError as error:
-            await rendering.refuse(error, scope, receive, send)
-            return
+            return ()
+        state = scope["state"]
+        caller = await operations.authenticator.authenticate(credential(state["headers"]))
+        state["caller"] = caller
+        check_scope(caller, rule)
+        call = Call(caller, rule.scope)
+        standings = await operations.limits.take(call, Resource.REQUESTS, 1)
         enter_call(call)
-        await self.app(scope, receive, rate_limit.announcing(send, standings))
+        return standings

@@ -1,9 +1,6 @@
 """Headers that every answer carries for the browser's sake, and those that CORS lets through."""
 
-from dataclasses import dataclass
-
-from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from collections.abc import Iterable
 
 CORS_REQUEST_HEADERS = (
     "Authorization",
@@ -40,25 +37,21 @@ _DOCS_POLICY = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class SecurityHeadersMiddleware:
-    """Adds `SECURITY_HEADERS` where the answer has none of its own."""
+_POLICY = b"content-security-policy"
+_SECURITY = tuple(
+    (name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()
+)
 
-    app: ASGIApp
+Pairs = Iterable[tuple[bytes, bytes]]
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
 
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                if headers.get("content-type", "").startswith("text/html"):
-                    headers.setdefault("Content-Security-Policy", _DOCS_POLICY)
-                for name, value in SECURITY_HEADERS.items():
-                    headers.setdefault(name, value)
-            await send(message)
-
-        await self.app(scope, receive, send_with_headers)
+def completed(given: Pairs, own: Pairs) -> list[tuple[bytes, bytes]]:
+    """Return an answer's headers with ``own`` and `SECURITY_HEADERS` where it has none such."""
+    found = list(given)
+    names = dict(found)
+    found += [pair for pair in own if pair[0] not in names]
+    if names.get(b"content-type", b"").startswith(b"text/html"):
+        names[_POLICY] = b""
+        found.append((_POLICY, _DOCS_POLICY.encode()))
+    found += [pair for pair in _SECURITY if pair[0] not in names]
+    return found

@@ -1,11 +1,14 @@
 """uvicorn's HTTP protocol with bounds on a request's head, which it has none of.
 
-Bodies are bounded by `app.api.admission`.
+Bodies are bounded by `app.api.entrance`.
 """
 
 import asyncio
+from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from app.api.link import STATE, Link
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -24,12 +27,14 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Expect the first head."""
         super().connection_made(transport)
+        self._link = Link()
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Expect nothing more."""
+        """Expect nothing more, and have the running request end."""
         self._head_is_here()
         super().connection_lost(exc)
+        self._link.lose()
 
     def data_received(self, data: bytes) -> None:
         """Count what has come of an unfinished head."""
@@ -42,6 +47,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Expect a head."""
         super().on_message_begin()
+        self.scope["state"][STATE] = self._link
         self._header_bytes = 0
         self._expect_head()
 
@@ -56,6 +62,23 @@ class BoundedProtocol(HttpToolsProtocol):
         """Take the head for complete."""
         self._head_is_here()
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Keep a part of the body.
+
+        uvicorn reads no further than 64 KiB ahead of the application, and copies all that is there
+        for each part that comes. Where there is room for the whole body it need not wait, and
+        it is added to in place.
+        """
+        cycle: Any = self.cycle
+        if not self._link.admitted or cycle.response_complete:
+            super().on_body(body)
+            return
+        if isinstance(cycle.body, bytearray):
+            cycle.body += body
+        else:
+            cycle.body = bytearray(cycle.body) + body if cycle.body else body
+        cycle.message_event.set()
 
     def _expect_head(self) -> None:
         if self._overdue is None:

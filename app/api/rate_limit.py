@@ -6,9 +6,6 @@ what remains and when it is whole again.
 
 from math import ceil
 
-from starlette.datastructures import MutableHeaders
-from starlette.types import Message, Send
-
 from app.domain.limit import Standing
 
 
@@ -19,21 +16,6 @@ def headers(standings: tuple[Standing, ...]) -> dict[str, str]:
     policies = [f'"{_name(s)}";q={s.quota.amount};w={s.quota.window}' for s in standings]
     left = [f'"{_name(s)}";r={s.remaining};t={ceil(s.reset)}' for s in standings]
     return {"RateLimit-Policy": ", ".join(policies), "RateLimit": ", ".join(left)}
-
-
-def announcing(send: Send, standings: tuple[Standing, ...]) -> Send:
-    """Return a ``send`` that adds the headers, unless a refusal has its own."""
-    if not standings:
-        return send
-
-    async def announce(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            found = MutableHeaders(scope=message)
-            for name, value in headers(standings).items():
-                found.setdefault(name, value)
-        await send(message)
-
-    return announce
 
 
 def _name(standing: Standing) -> str:

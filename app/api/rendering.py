@@ -42,23 +42,29 @@ async def refuse(error: ServiceError, scope: Scope, receive: Receive, send: Send
     await response(error, scope)(scope, receive, send)
 
 
+EXPECTED = (ServiceError, RequestValidationError, HTTPException)
+"""What is raised to be rendered."""
+
+
+def of(error: Exception, request: Request) -> Response:
+    """Render one of `EXPECTED`."""
+    match error:
+        case ServiceError():
+            return response(error, request.scope)
+        case RequestValidationError():
+            return response(problems.from_validation(error.errors()), request.scope)
+        case HTTPException():
+            rendered = response(problems.from_http(error, request), request.scope)
+            rendered.headers.update(error.headers or {})
+            return rendered
+    raise error
+
+
 def install(app: FastAPI) -> None:
     """Have every error of ``app`` rendered."""
 
-    async def on_service_error(request: Request, error: Exception) -> Response:
-        assert isinstance(error, ServiceError)
-        return response(error, request.scope)
+    async def on_error(request: Request, error: Exception) -> Response:
+        return of(error, request)
 
-    async def on_validation_error(request: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError)
-        return response(problems.from_validation(error.errors()), request.scope)
-
-    async def on_http_error(request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
-        rendered = response(problems.from_http(error, request), request.scope)
-        rendered.headers.update(error.headers or {})
-        return rendered
-
-    app.add_exception_handler(ServiceError, on_service_error)
-    app.add_exception_handler(RequestValidationError, on_validation_error)
-    app.add_exception_handler(HTTPException, on_http_error)
+    for expected in EXPECTED:
+        app.add_exception_handler(expected, on_error)

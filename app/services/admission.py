@@ -26,6 +26,11 @@ class Reservation:
             self.budget.give(self.amount - amount)
             self.amount = amount
 
+    def release(self) -> None:
+        """Give all of it back."""
+        self.budget.give(self.amount)
+        self.amount = 0
+
 
 @dataclass(slots=True)
 class Budget:
@@ -41,18 +46,23 @@ class Budget:
     """The most that was ever in use."""
     _waiting: deque[tuple[int, "asyncio.Future[None]"]] = field(default_factory=deque)
 
-    @asynccontextmanager
-    async def reserve(self, amount: int) -> AsyncIterator[Reservation]:
-        """Hold ``amount`` for the block, or raise OverloadedError.
+    async def hold(self, amount: int) -> Reservation:
+        """Return ``amount`` held until it is released, or raise OverloadedError.
 
         More than the whole budget counts as all of it: such a one goes alone.
         """
         held = Reservation(self, min(amount, self.limit))
         await self.take(held.amount)
+        return held
+
+    @asynccontextmanager
+    async def reserve(self, amount: int) -> AsyncIterator[Reservation]:
+        """Hold ``amount`` for the block, as `hold` does."""
+        held = await self.hold(amount)
         try:
             yield held
         finally:
-            self.give(held.amount)
+            held.release()
 
     async def take(self, amount: int) -> None:
         """Wait for ``amount``, or raise OverloadedError after `patience`."""

@@ -2,8 +2,6 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from app.domain.errors import OverloadedError
@@ -44,9 +42,8 @@ class Door:
         """Requests inside and in line."""
         return self._total
 
-    @asynccontextmanager
-    async def passing(self, caller: str) -> AsyncIterator[None]:
-        """Be inside for the block, or raise OverloadedError at once."""
+    async def enter(self, caller: str) -> None:
+        """Go in when it is the request's turn, or raise OverloadedError at once."""
         if not self._admits(caller):
             raise OverloadedError(
                 "This service has as many requests in progress as it can serve.",
@@ -56,9 +53,9 @@ class Door:
         self._total += 1
         try:
             await self._turn(caller)
-            yield
-        finally:
-            self._leave(caller)
+        except BaseException:
+            self.leave(caller)
+            raise
 
     def _admits(self, caller: str) -> bool:
         if self._total < self.capacity and self._waiting * self._pace < self.patience:
@@ -68,7 +65,8 @@ class Door:
         share = max(1, min(self.capacity, self._total) // callers)
         return self._callers.get(caller, 0) < share and self._total < 2 * self.capacity
 
-    def _leave(self, caller: str) -> None:
+    def leave(self, caller: str) -> None:
+        """Go out."""
         self._total -= 1
         self._callers[caller] -= 1
         if not self._callers[caller]:

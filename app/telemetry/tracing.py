@@ -16,14 +16,23 @@ SERVICE = "llama-vision"
 NO_TRACER: Tracer = trace.NoOpTracer()
 
 _W3C = TraceContextTextMapPropagator()
+_CARRIED = ("traceparent", "tracestate")
 
 
 @contextmanager
 def request_span(
-    tracer: Tracer, headers: Mapping[str, str], record: RequestRecord
+    tracer: Tracer, headers: Mapping[bytes, bytes], record: RequestRecord
 ) -> Iterator[None]:
     """Open the request's span, a child of the caller's if it sent ``traceparent``."""
-    span = tracer.start_span(record.method, context=_W3C.extract(headers), kind=SpanKind.SERVER)
+    if tracer is NO_TRACER:
+        yield
+        return
+    carrier = {
+        name: headers[name.encode()].decode("latin-1")
+        for name in _CARRIED
+        if name.encode() in headers
+    }
+    span = tracer.start_span(record.method, context=_W3C.extract(carrier), kind=SpanKind.SERVER)
     record.tracer = tracer
     # No exception is recorded: its message may quote a prompt.
     with trace.use_span(

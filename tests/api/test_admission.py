@@ -10,9 +10,11 @@ import anyio
 import httpx
 import pytest
 
-from app.api.admission import AdmissionMiddleware
+from app.api.access import Gatekeeper, Rule
+from app.api.entrance import EntranceMiddleware
 from app.domain.generation import Completion, ModelRequest
 from app.services.admission import Budget
+from app.services.door import Door
 from app.settings import Settings
 from tests.api.test_refusals import problem
 from tests.support.app import Rig
@@ -115,20 +117,25 @@ async def test_a_body_is_not_read_before_there_is_room_for_it():
 
     class Opened:
         def __init__(self) -> None:
-            self.room = room
+            self.room, self.operations = room, None
 
-    scope = {
-        "type": "http",
-        "path": "/v1/generate",
-        "headers": [(b"content-length", b"10")],
-        "state": {"services": Opened(), "request_id": "req_1"},
-    }
-    middleware = AdmissionMiddleware(app, 100, 60)
+    def scope() -> dict[str, Any]:
+        headers = [(b"content-length", b"10")]
+        return {
+            "type": "http",
+            "method": "POST",
+            "path": "/open",
+            "headers": headers,
+            "state": {"services": Opened(), "request_id": "req_1", "headers": dict(headers)},
+        }
+
+    anyone = Gatekeeper((Rule("/open", public=True),))
+    middleware = EntranceMiddleware(app, Door(10, 1), anyone, 100, 60)
     async with room.reserve(1):
-        await middleware(scope, receive, send)
+        await middleware(scope(), receive, send)
         assert reads == []
         assert sent[0]["status"] == 503
-    await middleware(scope, receive, send)
+    await middleware(scope(), receive, send)
 
     assert reads == [10]
     assert room.in_use == 0

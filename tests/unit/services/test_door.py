@@ -23,9 +23,12 @@ class Crowd:
         return asyncio.create_task(self._stay(name, caller or name))
 
     async def _stay(self, name: str, caller: str) -> None:
-        async with self.door.passing(caller):
+        await self.door.enter(caller)
+        try:
             self.inside.append(name)
             await self.leaving.wait()
+        finally:
+            self.door.leave(caller)
 
 
 async def turns(count: int) -> None:

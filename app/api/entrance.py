@@ -1,0 +1,107 @@
+"""Pure ASGI middleware: what a request passes before it reaches a route.
+
+In this order, so that a refusal costs least: the door, who calls and whether they may, the body's
+declared length, room for it. Only then is a byte of the body read.
+"""
+
+import asyncio
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.api import rendering
+from app.api.access import Gatekeeper, Headers, credential
+from app.api.incoming import Incoming, too_large
+from app.api.link import STATE, Link
+from app.domain.errors import OverloadedError, ServiceError
+from app.services.admission import Reservation
+from app.services.door import Door
+from app.services.registry import Services
+
+# Health, documents, lists: cheap, and needed most when the rest is refused.
+_FREE = ("GET", "HEAD", "OPTIONS")
+
+
+@dataclass(frozen=True, slots=True)
+class EntranceMiddleware:
+    """Lets requests in one by one, and watches that their clients stay."""
+
+    app: ASGIApp
+    door: Door
+    gatekeeper: Gatekeeper
+    max_bytes: int
+    """Of a body; what one is taken for that doesn't declare its length, until it is read."""
+    patience: float
+    """Seconds for a body to arrive."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        if scope["method"] in _FREE:
+            await self._inside(scope, receive, send)
+            return
+        caller = _share(scope)
+        try:
+            await self.door.enter(caller)
+        except OverloadedError as error:
+            await rendering.refuse(error, scope, receive, send)
+            return
+        try:
+            await self._inside(scope, receive, send)
+        finally:
+            self.door.leave(caller)
+
+    async def _inside(self, scope: Scope, receive: Receive, send: Send) -> None:
+        state = scope["state"]
+        services: Services = state["services"]
+        try:
+            state["standings"] = await self.gatekeeper.admit(scope, services.operations)
+            held = await services.room.hold(self._expected(state["headers"]))
+        except ServiceError as error:
+            await rendering.refuse(error, scope, receive, send)
+            return
+        try:
+            await self._watched(scope, receive, send, held)
+        finally:
+            held.release()
+
+    def _expected(self, headers: Headers) -> int:
+        """Return the bytes to make room for, or raise BodyTooLargeError."""
+        if b"transfer-encoding" in headers:
+            # Not as it comes: bodies half read would wait for one another's room.
+            return self.max_bytes
+        length = headers.get(b"content-length", b"0")
+        declared = int(length) if length.isdigit() else 0
+        if declared > self.max_bytes:
+            raise too_large(self.max_bytes)
+        return declared
+
+    async def _watched(self, scope: Scope, receive: Receive, send: Send, held: Reservation) -> None:
+        request = asyncio.current_task()
+        assert request is not None
+        link: Link | None = scope["state"].get(STATE)
+        if link is not None:
+            link.admitted = True
+        deadline = asyncio.get_running_loop().time() + self.patience
+        incoming = Incoming(receive, held, self.max_bytes, deadline, self.patience, request, link)
+        try:
+            # What has to be left when the response has been sent.
+            async with AsyncExitStack() as scope["state"]["stack"]:
+                await self.app(scope, incoming, send)
+        except asyncio.CancelledError:
+            if not incoming.left:
+                raise
+            request.uncancel()
+            scope["state"]["problem"] = "client_gone"
+        finally:
+            incoming.close()
+
+
+def _share(scope: Scope) -> str:
+    """Return whose share the request counts against, by what they say: a look-up costs more."""
+    said = credential(scope["state"]["headers"])
+    client = scope.get("client")
+    return said or (str(client[0]) if client else "")

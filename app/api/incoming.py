@@ -1,0 +1,92 @@
+"""A request's body on its way in, and the client who may leave after it."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from starlette.types import Message, Receive
+
+from app.api import problems
+from app.api.link import Link
+from app.domain.errors import BodyTimeoutError, BodyTooLargeError
+from app.services.admission import Reservation
+
+
+def too_large(max_bytes: int) -> BodyTooLargeError:
+    """Return the refusal of a body over ``max_bytes``."""
+    return BodyTooLargeError(f"the body has more than {max_bytes:,} bytes")
+
+
+@dataclass(slots=True)
+class Incoming:
+    """An ASGI ``receive`` that bounds the body in size and time, and gives back spare room.
+
+    When the body is there it watches the client, and cancels the request when the client
+    leaves: neither Starlette nor uvicorn does, and an upstream call that goes on is billed.
+    """
+
+    receive: Receive
+    held: Reservation
+    max_bytes: int
+    deadline: float
+    """Loop time by which the body must be complete: one that never is would keep its room."""
+    patience: float
+    """The same in seconds from the start, for the refusal."""
+    request: "asyncio.Task[object]"
+    link: Link | None
+    left: bool = False
+    """Whether the client has left, and the request was cancelled for that."""
+    _read: int = 0
+    _complete: bool = False
+    _gone: asyncio.Event = field(default_factory=asyncio.Event)
+    _watching: "asyncio.Task[None] | None" = None
+
+    async def __call__(self) -> Message:
+        """Return the next message."""
+        if self._complete:
+            # There is none but the disconnect left.
+            await self._gone.wait()
+            return {"type": "http.disconnect"}
+        message = await self._in_time()
+        if message["type"] == "http.request":
+            self._count(message)
+        return message
+
+    async def _in_time(self) -> Message:
+        try:
+            async with asyncio.timeout_at(self.deadline):
+                return await self.receive()
+        except TimeoutError as error:
+            late = BodyTimeoutError(f"the body did not arrive within {self.patience:g} seconds")
+            raise problems.RaisedWhileReading(late) from error
+
+    def _count(self, message: Message) -> None:
+        body = message.get("body", b"")
+        if isinstance(body, bytearray):  # as `app.api.protocol` collects it
+            message["body"] = body = bytes(body)
+        self._read += len(body)
+        if self._read > self.max_bytes:
+            raise problems.RaisedWhileReading(too_large(self.max_bytes))
+        if message.get("more_body"):
+            return
+        self._complete = True
+        self.held.shrink_to(self._read)
+        if self.link is not None:
+            self.link.watch(self._leave)
+        else:
+            self._watching = asyncio.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        await self.receive()
+        self._leave()
+
+    def _leave(self) -> None:
+        self.left = True
+        self._gone.set()
+        self.request.cancel()
+
+    def close(self) -> None:
+        """Watch no longer."""
+        if self.link is not None:
+            self.link.end()
+        if self._watching is not None:
+            self._watching.cancel()

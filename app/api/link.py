@@ -1,0 +1,34 @@
+"""A client's connection, as the middleware sees it. Any server but ours has none to offer."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+STATE = "link"
+"""Where the protocol puts it in a scope's ``state``."""
+
+
+@dataclass(slots=True)
+class Link:
+    """What ASGI has no message for."""
+
+    lost: bool = False
+    admitted: bool = False
+    """There is room for the running request's whole body: it need not wait for its reader."""
+    on_lost: Callable[[], None] | None = None
+    """Called once when the client is gone. A connection serves one request at a time."""
+
+    def lose(self) -> None:
+        """Tell that the client is gone."""
+        self.lost = True
+        if self.on_lost is not None:
+            self.on_lost()
+
+    def watch(self, on_lost: Callable[[], None]) -> None:
+        """Call ``on_lost`` when the client is gone, or now if it is."""
+        self.on_lost = on_lost
+        if self.lost:
+            on_lost()
+
+    def end(self) -> None:
+        """Forget the request that has been answered."""
+        self.on_lost, self.admitted = None, False
