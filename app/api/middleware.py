@@ -87,7 +87,8 @@ class RequestIdMiddleware:
 def _finish(record: RequestRecord, scope: Scope) -> None:
     caller: Caller | None = scope["state"].get("caller")
     record.route = getattr(scope.get("route"), "path", None)
-    record.code = scope["state"].get("problem")
+    # A stream's own error came after its status.
+    record.code = scope["state"].get("problem", record.code)
     record.caller = caller.id if caller else None
     record.duration_ms = record.elapsed_ms()
 

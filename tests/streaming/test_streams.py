@@ -8,6 +8,7 @@ from contextlib import suppress
 import pytest
 
 from app.domain.model import Dialect
+from tests.api.test_metrics import value
 from tests.streaming.conftest import running
 from tests.support import sse
 from tests.support.pictures import ASTRONAUT
@@ -168,6 +169,24 @@ def test_the_cost_of_a_failed_stream_is_null_where_the_price_or_a_count_is_unkno
     counted = dialect is Dialect.INVOKE
     assert (error["generation_token_count"] is not None) == counted
     assert error["cost_usd"] is None
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        ("frame-throttle-after-3", "model_throttled"),
+        ("token-5000ms", "deadline_exceeded"),
+    ],
+)
+def test_a_failed_stream_is_counted_as_failed_and_by_its_code(emulator_url, fault, code):
+    with running(emulator_url, fault) as service:
+        with service.stream(headers={"x-request-timeout": "1"}) as answer:
+            assert sse.read(answer).last()["code"] == code
+        metrics = service.http.get("/metrics").text
+
+    assert value(metrics, "llama_vision_refusals_total", code=code) == 1
+    assert value(metrics, "llama_vision_streams_total", outcome="failed") == 1
+    assert 'outcome="abandoned"' not in metrics
 
 
 def test_comments_keep_a_silent_stream_open(emulator_url):
