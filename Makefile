@@ -59,8 +59,8 @@ tasks: $(VENV)/dev.stamp  ## write docs/tasks.md
 
 lock: $(VENV)/dev.stamp  ## recompile the requirement files from pyproject.toml
 	$(UV_COMPILE) --all-extras --group dev -o requirements/dev.txt
-	$(UV_COMPILE) --extra emulator -c requirements/dev.txt -o requirements/emulator.txt
-	$(UV_COMPILE) -c requirements/dev.txt -o requirements/service.txt
+	$(UV_COMPILE) --extra emulator --extra otel -c requirements/dev.txt -o requirements/emulator.txt
+	$(UV_COMPILE) --extra otel -c requirements/dev.txt -o requirements/service.txt
 
 clients: $(VENV)/dev.stamp  ## generate TypeScript types and a Python client from openapi/, check both (needs npm)
 	npm ci --prefix tests/clients

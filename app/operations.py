@@ -32,7 +32,7 @@ from app.telemetry.emf import EmbeddedMetrics
 from app.telemetry.logs import log_request
 from app.telemetry.metrics import Metrics
 from app.telemetry.record import Sink
-from app.telemetry.tracing import NO_TRACER, open_tracer
+from app.telemetry.tracing import NO_TRACER, SERVICE, open_tracer
 
 log = structlog.get_logger()
 
@@ -50,6 +50,8 @@ async def open_operations(
         usage = await stack.enter_async_context(open_ledger(store, metrics))
         await stack.enter_async_context(_running(metrics, gates))
         tracer = await stack.enter_async_context(open_tracer()) if settings.traces else NO_TRACER
+        if settings.otlp_metrics:
+            await stack.enter_async_context(_sending(metrics))
         sinks: tuple[Sink, ...] = (log_request, metrics, usage)
         if settings.emf_namespace:
             sinks = (*sinks, EmbeddedMetrics(settings.emf_namespace))
@@ -129,3 +131,12 @@ async def _running(metrics: Metrics, gates: Sequence[Gate]) -> AsyncIterator[Non
         with contextlib.suppress(asyncio.CancelledError):
             await watching
         metrics.close()
+
+
+@asynccontextmanager
+async def _sending(metrics: Metrics) -> AsyncIterator[None]:
+    # An extra: whoever sends nothing need not install it.
+    from app.telemetry.otlp import open_metrics
+
+    async with open_metrics(SERVICE, metrics.registry):
+        yield

@@ -310,6 +310,13 @@ class Settings(BaseSettings):
             "say. Needs the extra `otel`."
         ),
     ] = False
+    otlp_metrics: Annotated[
+        bool,
+        Field(
+            description="Send what `/metrics` shows by OTLP over HTTP too, as OpenTelemetry's own "
+            "`OTEL_*` variables say. Needs the extra `otel`."
+        ),
+    ] = False
     emf_namespace: Annotated[
         str | None,
         Field(
@@ -327,11 +334,12 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
-    def _check_traces(self) -> Self:
-        if self.traces and find_spec("opentelemetry.exporter") is None:
-            raise ValueError(
-                "traces: needs opentelemetry-exporter-otlp-proto-http, which is not installed"
-            )
+    def _check_exporter(self) -> Self:
+        for name in ("traces", "otlp_metrics"):
+            if getattr(self, name) and find_spec("opentelemetry.exporter") is None:
+                raise ValueError(
+                    f"{name}: needs opentelemetry-exporter-otlp-proto-http, which is not installed"
+                )
         return self
 
     @model_validator(mode="after")

@@ -20,7 +20,7 @@ hypothesis_settings.load_profile("suite")
 def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take away what the machine has set; give credentials that open nothing."""
     for name in list(os.environ):
-        if name.startswith(("AWS_", PREFIX)):
+        if name.startswith(("AWS_", "OTEL_", PREFIX)):
             monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "emulator")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "emulator")

@@ -96,6 +96,6 @@ def _finish(record: RequestRecord, scope: Scope) -> None:
     state = scope["state"]
     caller: Caller | None = state.get("caller")
     record.route = getattr(scope.get("route"), "path", None)
-    record.code = state.get("problem")
+    record.code = state.get("problem", record.code)
     record.caller = caller.id if caller else None
     record.duration_ms = record.elapsed_ms()

@@ -35,6 +35,7 @@ from app.services.idempotency import IdempotentAnswers
 from app.services.prompting import caveats, in_language, with_prompt
 from app.services.several import SheetMaker, asks_each, each, laid_out, sheet_caveats
 from app.services.sources import ImageSources
+from app.telemetry import current
 
 log = structlog.get_logger()
 
@@ -113,11 +114,11 @@ class GenerationService:
                     part = await anext(parts)
                 yield call.event(part)
         except ServiceError as error:
-            yield call.failed(error)
+            yield _failed(call, error)
         except Exception:
             # A stream has to end with a terminal event, whatever happens.
             log.exception("stream failed", generation_id=call.id)
-            yield call.failed(InternalError("A fault of this service ended the stream."))
+            yield _failed(call, InternalError("A fault of this service ended the stream."))
 
     async def _prepare(self, request: GenerationRequest, call: "_Call") -> ModelRequest:
         call.caveats = (*request.caveats, *caveats(request, self.identity))
@@ -217,6 +218,13 @@ class _Call:
                 first_token=self.first_token_ms,
             ),
         )
+
+
+def _failed(call: _Call, error: ServiceError) -> Failed:
+    # Here, where the deadline and a shutdown end streams too. The HTTP status was 200 long ago.
+    record = current()
+    record.stream, record.code = "failed", error.code
+    return call.failed(error)
 
 
 def _milliseconds(seconds: float) -> int:

@@ -10,6 +10,7 @@ import structlog
 from app.domain.errors import InternalError, ServiceError
 from app.services.task_request import Progress, TaskAnswer, TaskRequest
 from app.services.tasking import TaskService
+from app.telemetry import current
 
 log = structlog.get_logger()
 
@@ -44,11 +45,17 @@ async def _run(tasks: TaskService, request: TaskRequest, queue: "asyncio.Queue[T
     try:
         queue.put_nowait(await tasks.run(request, queue.put_nowait))
     except ServiceError as error:
-        queue.put_nowait(error)
+        queue.put_nowait(_noted(error))
     except Exception:
         # A stream has to end with a terminal event, whatever happens.
         log.exception("task failed", task=request.task.name)
-        queue.put_nowait(InternalError("A fault of this service ended the task."))
+        queue.put_nowait(_noted(InternalError("A fault of this service ended the task.")))
+
+
+def _noted(error: ServiceError) -> ServiceError:
+    # Once an event has been sent, no status tells of it any more.
+    current().code = error.code
+    return error
 
 
 async def _events(first: TaskEvent, queue: "asyncio.Queue[TaskEvent]") -> AsyncIterator[TaskEvent]:

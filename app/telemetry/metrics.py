@@ -161,7 +161,8 @@ _MODEL = "gen_ai_request_model"
 
 COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "llama_vision_refusals_total": (
-        "Requests answered with an error, by its code; damaged pictures count here too.",
+        "Requests answered with an error, by its code; damaged pictures and streams that failed "
+        "count here too.",
         ("code",),
     ),
     "llama_vision_cost_usd_total": ("US dollars spent, at the listed price.", (_MODEL,)),

@@ -1,23 +1,126 @@
-"""OpenTelemetry's exporter. Imported only where traces are sent."""
+"""OpenTelemetry's exporters. Imported only where traces or metrics are sent."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import os
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from threading import Event, Thread
 
+import structlog
+from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.environment_variables import OTEL_METRIC_EXPORT_INTERVAL, OTEL_SDK_DISABLED
+from opentelemetry.sdk.metrics.export import MetricsData, ResourceMetrics, ScopeMetrics
 from opentelemetry.sdk.resources import SERVICE_NAME, OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from prometheus_client import CollectorRegistry
+
+from app.telemetry import bridge
+
+log = structlog.get_logger()
+
+FLUSH_SECONDS = 2.0
+"""What sending the rest may take at the end: a collector that is away must not hold us up."""
+_INTERVAL_MS = 60_000.0
 
 
 @asynccontextmanager
 async def open_provider(service: str) -> AsyncIterator[TracerProvider]:
     """Open a provider that sends in batches from a thread, and send the rest at the end."""
-    # What OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES say wins.
-    resource = Resource({SERVICE_NAME: service}).merge(OTELResourceDetector().detect())
-    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+    provider = TracerProvider(resource=_resource(service), shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     try:
         yield provider
     finally:
-        await asyncio.to_thread(provider.shutdown)
+        await _finish(_started("traces", provider.shutdown))
+
+
+@asynccontextmanager
+async def open_metrics(service: str, registry: CollectorRegistry) -> AsyncIterator[None]:
+    """Send what ``registry`` has, at intervals from a thread, and once more at the end.
+
+    It is this process's own numbers; each of several workers sends its own, told apart by
+    ``service.instance.id``.
+    """
+    if os.environ.get(OTEL_SDK_DISABLED, "").strip().lower() == "true":
+        yield
+        return
+    exporter = OTLPMetricExporter()
+    snapshot = _Snapshot(registry, _resource(service), InstrumentationScope(service))
+    periodic = _Periodic(lambda: exporter.export(snapshot()), _interval())
+    thread = _started("metrics", periodic.run)
+    try:
+        yield
+    finally:
+        periodic.stopping.set()
+        await _finish(thread)
+        # Ends what is still trying.
+        exporter.shutdown()
+
+
+def _resource(service: str) -> Resource:
+    # A second time, so that what OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES say wins.
+    return Resource.create({SERVICE_NAME: service}).merge(OTELResourceDetector().detect())
+
+
+def _started(name: str, run: Callable[[], object]) -> Thread:
+    # A daemon: a pool's thread would be waited for at exit.
+    thread = Thread(name=name, target=run, daemon=True)
+    thread.start()
+    return thread
+
+
+async def _finish(thread: Thread) -> None:
+    await asyncio.to_thread(thread.join, FLUSH_SECONDS)
+    if thread.is_alive():
+        log.warning("collector does not answer", unsent=thread.name)
+
+
+def _interval() -> float:
+    text = os.environ.get(OTEL_METRIC_EXPORT_INTERVAL, "")
+    milliseconds = float(text) if text.isdecimal() else 0
+    if text and not milliseconds:
+        log.warning("not a number of milliseconds", variable=OTEL_METRIC_EXPORT_INTERVAL)
+    return (milliseconds or _INTERVAL_MS) / 1000
+
+
+@dataclass(frozen=True, slots=True)
+class _Snapshot:
+    """Makes what is sent."""
+
+    registry: CollectorRegistry
+    resource: Resource
+    scope: InstrumentationScope
+    since: int = field(default_factory=time.time_ns)
+
+    def __call__(self) -> MetricsData:
+        found = bridge.metrics(self.registry.collect(), self.since, time.time_ns())
+        scoped = ScopeMetrics(self.scope, found, "")
+        return MetricsData([ResourceMetrics(self.resource, [scoped], "")])
+
+
+@dataclass(frozen=True, slots=True)
+class _Periodic:
+    """Calls ``send`` at intervals, and once when it is to stop."""
+
+    send: Callable[[], object]
+    interval: float
+    """Seconds."""
+    stopping: Event = field(default_factory=Event)
+
+    def run(self) -> None:
+        """Go on until ``stopping`` is set."""
+        while not self.stopping.wait(self.interval):
+            self._send()
+        self._send()
+
+    def _send(self) -> None:
+        try:
+            self.send()
+        except Exception:
+            # The next time may go well; the library itself logs a collector that is away.
+            log.exception("metrics not sent")

@@ -4,6 +4,7 @@ import httpx
 import pytest
 
 from tests.support.app import Rig
+from tests.support.collector import Collector, collecting
 from tests.support.fakes import FakeVisionModel
 
 
@@ -16,3 +17,11 @@ def model() -> FakeVisionModel:
 def client(model: FakeVisionModel) -> Iterator[httpx.Client]:
     with Rig(model).client() as client:
         yield client
+
+
+@pytest.fixture
+def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
+    """An OTLP collector that OpenTelemetry's variables name."""
+    with collecting() as collector:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+        yield collector

@@ -41,6 +41,14 @@ def test_health_is_not_counted():
         assert {client.get("/healthz").status_code for _ in range(5)} == {200}
 
 
+def test_a_scrape_is_counted_only_by_a_limit_of_its_own():
+    with limited(requests="1/hour").client() as client:
+        assert {client.get("/metrics").status_code for _ in range(5)} == {200}
+        assert client.post("/v1/generate", json=ASKED).status_code == 200
+    with limited(metrics__requests="1/hour").client() as client:
+        assert [client.get("/metrics").status_code for _ in range(2)] == [200, 429]
+
+
 def test_a_keys_own_limits_take_the_place_of_the_services(tmp_path):
     keys = tmp_path / "keys.json"
     slow = add_key(keys, Scope.GENERATE, limits={"requests": "1/hour"})
@@ -139,7 +147,7 @@ def test_two_replicas_count_together_in_redis(redis_url, tmp_path):
 def test_while_redis_is_away_calls_pass_or_not_by_setting_and_are_counted(failure, status):
     settings = Settings(
         _env_file=None,
-        limits={"generate:requests": "3/hour"},
+        limits={"requests": "3/hour"},
         limits_store="redis",
         limits_failure=failure,
         redis_url="redis://127.0.0.1:1/0",

@@ -10,6 +10,7 @@ import pytest
 
 from app.domain.errors import ModelThrottledError
 from app.domain.generation import ModelRequest
+from tests.api.test_metrics import value
 from tests.support.app import Rig
 from tests.support.documents import FOUR_PAGES
 from tests.support.pictures import ASTRONAUT, b64
@@ -84,6 +85,8 @@ def test_when_every_page_fails_the_stream_ends_with_the_error(client, model):
 
     assert [name for name, _ in events(answer)] == ["progress", "progress", "error"]
     assert events(answer)[-1][1]["code"] == "model_throttled"
+    metrics = client.get("/metrics").text
+    assert value(metrics, "llama_vision_refusals_total", code="model_throttled") == 1
 
 
 class WaitingModel(ScriptedVisionModel):

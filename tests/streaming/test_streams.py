@@ -7,6 +7,8 @@ from contextlib import suppress
 
 import pytest
 
+from app.domain.model import Dialect
+from tests.api.test_metrics import value
 from tests.streaming.conftest import running
 from tests.support import sse
 from tests.support.pictures import ASTRONAUT
@@ -137,12 +139,54 @@ def test_a_failure_in_the_middle_is_the_one_terminal_event_with_its_true_status(
         assert len(service.seen()) == 1
 
 
-def test_tokens_so_far_are_told_where_they_are_known(emulator_url):
-    with running(emulator_url, "cut-after-3") as service, service.stream() as answer:
+def test_tokens_so_far_and_their_cost_are_told_where_they_are_known(emulator_url, tmp_path):
+    row = {"model": "llama3-2-11b", "kinds": ["imported-model"]}
+    prices = {"input_usd_per_million": 1000, "output_usd_per_million": 2000}
+    table = tmp_path / "prices.json"
+    table.write_text(
+        json.dumps({"as_of": "2026-01-01", "source": "here", "prices": [row | prices]})
+    )
+    with (
+        running(emulator_url, "cut-after-3", prices_file=table) as service,
+        service.stream() as answer,
+    ):
         error = sse.read(answer).last()
 
-    assert error["generation_token_count"] >= 3
-    assert error["prompt_token_count"] > 0
+    prompt, generation = error["prompt_token_count"], error["generation_token_count"]
+    assert generation >= 3
+    assert prompt > 0
+    cost = error["cost_usd"]
+    assert (cost["input"], cost["output"]) == pytest.approx((prompt / 1000, generation / 500))
+    assert cost["total"] == pytest.approx(cost["input"] + cost["output"])
+
+
+def test_the_cost_of_a_failed_stream_is_null_where_the_price_or_a_count_is_unknown(
+    emulator_url, dialect
+):
+    with running(emulator_url, "cut-after-3", dialect) as service, service.stream() as answer:
+        error = sse.read(answer).last()
+
+    counted = dialect is Dialect.INVOKE
+    assert (error["generation_token_count"] is not None) == counted
+    assert error["cost_usd"] is None
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        ("frame-throttle-after-3", "model_throttled"),
+        ("token-5000ms", "deadline_exceeded"),
+    ],
+)
+def test_a_failed_stream_is_counted_as_failed_and_by_its_code(emulator_url, fault, code):
+    with running(emulator_url, fault) as service:
+        with service.stream(headers={"x-request-timeout": "1"}) as answer:
+            assert sse.read(answer).last()["code"] == code
+        metrics = service.http.get("/metrics").text
+
+    assert value(metrics, "llama_vision_refusals_total", code=code) == 1
+    assert value(metrics, "llama_vision_streams_total", outcome="failed") == 1
+    assert 'outcome="abandoned"' not in metrics
 
 
 def test_comments_keep_a_silent_stream_open(emulator_url):

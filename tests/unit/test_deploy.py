@@ -2,6 +2,7 @@
 
 import json
 import re
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -116,3 +117,15 @@ def test_the_dashboard_is_one_that_grafana_takes():
     ]
     assert len(set(cells)) == len(cells)
     assert max(x for x, _ in cells) < 24
+
+
+def test_the_runbook_says_of_every_server_error_where_to_look():
+    text = (ROOT / "docs/operations.md").read_text()
+    (section,) = re.findall(r"\n## LlamaVisionFailing\n(.*?)\n## ", text, re.DOTALL)
+    rows = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
+    listed = [name.strip("`") for row in rows for name in row.split(", ")]
+
+    codes = {error.code for error in errors.catalogue() if error.status >= 500}
+    assert codes
+    for code in codes:
+        assert any(fnmatchcase(code, name) for name in listed), code

@@ -103,3 +103,16 @@ def test_requirements_are_pinned_with_hashes_and_name_no_address(path):
     for entry in re.split(r"\n(?=\S)", text.strip()):
         assert re.match(r"[\w.-]+(\[[\w,-]+\])?==[^ ]+", entry), entry
         assert "--hash=sha256:" in entry, entry
+
+
+@pytest.mark.parametrize("name", ["service", "emulator", "dev"])
+def test_what_traces_and_metrics_need_is_in_the_requirement_files(name):
+    extra = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]["otel"]
+    installed = re.findall(
+        r"^([\w.-]+)==", (ROOT / f"requirements/{name}.txt").read_text(), re.MULTILINE
+    )
+
+    assert extra
+    assert {re.split(r"[>=]", needed)[0] for needed in extra} <= {*installed}

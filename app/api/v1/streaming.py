@@ -11,11 +11,7 @@ from pydantic import BaseModel, Field
 from app.api import problems, sse
 from app.api.asking import Asking
 from app.api.sse import EventStream
-from app.api.v1.schemas import (
-    DoneEvent,
-    GenerationOut,
-    ImageOut,
-)
+from app.api.v1.schemas import CostOut, DoneEvent, GenerationOut, ImageOut
 from app.api.warning import WarningOut
 from app.domain.generation import Delta, Done, Failed, GenerationEvent, GenerationRequest, Started
 
@@ -42,6 +38,10 @@ class ErrorEvent(problems.Problem):
     prompt_token_count: Annotated[int | None, Field(description="Tokens in, where known.")]
     generation_token_count: Annotated[
         int | None, Field(description="Tokens out so far, where known.")
+    ]
+    cost_usd: Annotated[
+        CostOut | None,
+        Field(description="Of these tokens; null where the price or a count is unknown."),
     ]
 
 
@@ -122,6 +122,7 @@ def _error(failed: Failed, request_id: str) -> ErrorEvent:
         generation=failed.text,
         prompt_token_count=failed.usage.prompt_token_count,
         generation_token_count=failed.usage.generation_token_count,
+        cost_usd=CostOut.of(failed.usage.cost),
     )
 
 

@@ -66,5 +66,13 @@ def _quotas(
     return tuple(
         quota
         for quota in limit.parse(dict(configured))
-        if quota.resource is resource and quota.scope in (None, scope)
+        if quota.resource is resource and _covers(quota, scope)
     )
+
+
+def _covers(quota: Quota, scope: Scope | None) -> bool:
+    # A scrape draws only on what is named for it: it must not fail because callers used up what
+    # there is, and least of all while the limiter is away.
+    if quota.scope is None:
+        return scope is not Scope.METRICS
+    return quota.scope is scope
