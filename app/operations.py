@@ -29,10 +29,10 @@ from app.services.registry import Operations
 from app.services.usage import open_ledger
 from app.settings import Settings
 from app.telemetry.emf import EmbeddedMetrics
-from app.telemetry.logs import log_request
+from app.telemetry.logs import request_log
 from app.telemetry.metrics import Metrics
-from app.telemetry.record import Sink
-from app.telemetry.tracing import NO_TRACER, SERVICE, open_tracer
+from app.telemetry.record import NO_TRACER, Sink
+from app.telemetry.tracing import SERVICE, open_tracer
 
 log = structlog.get_logger()
 
@@ -52,7 +52,7 @@ async def open_operations(
         tracer = await stack.enter_async_context(open_tracer()) if settings.traces else NO_TRACER
         if settings.otlp_metrics:
             await stack.enter_async_context(_sending(metrics))
-        sinks: tuple[Sink, ...] = (log_request, metrics, usage)
+        sinks: tuple[Sink, ...] = (request_log(), metrics, usage)
         if settings.emf_namespace:
             sinks = (*sinks, EmbeddedMetrics(settings.emf_namespace))
         yield Operations(authenticator, limits, usage, metrics, tracer, sinks)

@@ -42,13 +42,13 @@ class Plan:
     """The name of that parameter."""
     model: type[BaseModel]
     dependencies: tuple[tuple[str, Called], ...]
-    headers: tuple[bytes, ...]
+    headers: frozenset[bytes]
     """Those that FastAPI has to read, in lower case."""
 
     def suits(self, headers: Mapping[bytes, bytes]) -> bool:
         """Tell whether a request with ``headers`` may go the short way."""
         kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-        return kind == b"application/json" and not any(name in headers for name in self.headers)
+        return kind == b"application/json" and self.headers.isdisjoint(headers)
 
     async def parsed(self, raw: bytes) -> BaseModel | None:
         """Return the body, None where FastAPI is to say what is wrong with it."""
@@ -138,7 +138,7 @@ def _plan_of(route: APIRoute) -> Plan | None:
         for found in dependant.dependencies
         if found.name is not None and found.call is not None
     )
-    headers = tuple(
+    headers = frozenset(
         parameter.alias.lower().encode()
         for found in dependant.dependencies
         for parameter in found.header_params

@@ -30,7 +30,13 @@ class UsageCounts:
 
     def __add__(self, other: "UsageCounts") -> "UsageCounts":
         return UsageCounts(
-            *(getattr(self, name) + getattr(other, name) for name in UsageCounts.__slots__)
+            self.requests + other.requests,
+            self.prompt_tokens + other.prompt_tokens,
+            self.generation_tokens + other.generation_tokens,
+            self.images + other.images,
+            self.tiles + other.tiles,
+            self.cost_usd + other.cost_usd,
+            self.unpriced + other.unpriced,
         )
 
 

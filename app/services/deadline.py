@@ -2,9 +2,8 @@
 
 import asyncio
 import math
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from types import TracebackType
 
 from app.domain.errors import DeadlineExceededError, NotReadyError, ShuttingDownError
 
@@ -35,25 +34,48 @@ class Drain:
         if self.draining:
             raise NotReadyError("The service is shutting down.")
 
-    def _over(self) -> bool:
-        return self.closed
+    def before(self, deadline: float) -> "_Wait":
+        """Raise DeadlineExceededError where the block isn't through at ``deadline`` (loop time).
 
-    @asynccontextmanager
-    async def before(self, deadline: float) -> AsyncIterator[None]:
-        """Raise DeadlineExceededError where the block isn't through at ``deadline`` (loop time)."""
-        if self._over():
+        Or ShuttingDownError, where the service is.
+        """
+        return _Wait(self, deadline)
+
+    def watch(self, wait: asyncio.Timeout) -> None:
+        """Have `close` end ``wait``."""
+        self._waits.add(wait)
+
+    def forget(self, wait: asyncio.Timeout) -> None:
+        """Leave ``wait`` alone."""
+        self._waits.discard(wait)
+
+
+class _Wait:
+    """A block that is ended by its deadline or by a drain."""
+
+    __slots__ = ("_drain", "_timeout")
+
+    def __init__(self, drain: Drain, deadline: float) -> None:
+        self._drain = drain
+        self._timeout = asyncio.timeout_at(None if math.isinf(deadline) else deadline)
+
+    async def __aenter__(self) -> None:
+        if self._drain.closed:
             raise _shutting_down()
+        await self._timeout.__aenter__()
+        self._drain.watch(self._timeout)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._drain.forget(self._timeout)
         try:
-            async with asyncio.timeout_at(None if math.isinf(deadline) else deadline) as wait:
-                self._waits.add(wait)
-                try:
-                    yield
-                finally:
-                    self._waits.discard(wait)
-        except TimeoutError as error:
-            if not wait.expired():
-                raise
-            raise (_shutting_down() if self._over() else _too_late()) from error
+            await self._timeout.__aexit__(kind, error, traceback)
+        except TimeoutError as late:
+            raise (_shutting_down() if self._drain.closed else _too_late()) from late
 
 
 def _shutting_down() -> ShuttingDownError:

@@ -1,7 +1,7 @@
 """The spine: check, prepare, ask once."""
 
 import asyncio
-import uuid
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -156,7 +156,7 @@ class _Call:
     """What is learnt on the way to one answer."""
 
     model: str
-    id: str = field(default_factory=lambda: f"gen_{uuid.uuid4().hex}")
+    id: str = field(default_factory=lambda: f"gen_{secrets.token_hex(16)}")
     started: float = field(default_factory=_now)
     asked: float = 0
     images: list[ImageReport] = field(default_factory=list)

@@ -7,9 +7,7 @@ import traceback
 import orjson
 import structlog
 
-from app.telemetry.record import RequestRecord
-
-log = structlog.get_logger()
+from app.telemetry.record import RequestRecord, Sink
 
 
 def frames_only(_: object, __: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
@@ -67,7 +65,7 @@ def configure(level: str) -> None:
     # These log request bodies and headers below WARNING.
     for chatty in ("botocore", "aiobotocore", "aioboto3", "httpx", "httpcore", "asyncio", "PIL"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))
-    # One line per request is written by `log_request`, with the request's id.
+    # One line per request is written by `request_log`, with the request's id.
     logging.getLogger("uvicorn.access").disabled = True
 
 
@@ -75,6 +73,11 @@ def _json(value: object, **_: object) -> str:
     return orjson.dumps(value, default=str).decode()
 
 
-def log_request(record: RequestRecord) -> None:
-    """Write the canonical line of one request."""
-    log.info("request", **record.fields())
+def request_log() -> Sink:
+    """Return what writes the canonical line of each request, with the settings of now."""
+    bound = structlog.get_logger().bind()
+
+    def write(record: RequestRecord) -> None:
+        bound.info("request", **record.fields())
+
+    return write

@@ -8,6 +8,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar, cast
 
 from prometheus_client import (
     CollectorRegistry,
@@ -29,6 +30,9 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120
 _TOKENS = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 131072)
 
 
+InstrumentT = TypeVar("InstrumentT", Counter, Histogram)
+
+
 @dataclass(frozen=True, slots=True)
 class Metrics:
     """Every instrument of one process, in a registry of its own."""
@@ -37,6 +41,8 @@ class Metrics:
     counters: dict[str, Counter] = field(default_factory=dict)
     histograms: dict[str, Histogram] = field(default_factory=dict)
     gauges: dict[str, Gauge] = field(default_factory=dict)
+    _children: dict[tuple[str, ...], Counter | Histogram] = field(default_factory=dict)
+    """By name and label values; labels have few."""
 
     def __post_init__(self) -> None:
         for name, (text, labels) in COUNTERS.items():
@@ -53,13 +59,11 @@ class Metrics:
     def count(self, name: str, amount: float = 1, **labels: str) -> None:
         """Add to the counter ``name``."""
         if amount:
-            counter = self.counters[name]
-            (counter.labels(**labels) if labels else counter).inc(amount)
+            self._child(self.counters[name], name, labels).inc(amount)
 
     def observe(self, name: str, value: float, **labels: str) -> None:
         """Add an observation to the histogram ``name``."""
-        histogram = self.histograms[name]
-        (histogram.labels(**labels) if labels else histogram).observe(value)
+        self._child(self.histograms[name], name, labels).observe(value)
 
     def move(self, name: str, by: int) -> None:
         """Raise or lower the gauge ``name``."""
@@ -68,6 +72,14 @@ class Metrics:
     def set(self, name: str, value: float, **labels: str) -> None:
         """Set the gauge ``name``."""
         self.gauges[name].labels(**labels).set(value)
+
+    def _child(self, instrument: InstrumentT, name: str, labels: dict[str, str]) -> InstrumentT:
+        """Return the instrument for these labels: the library takes ten times as long."""
+        key = (name, *labels.values())
+        child = self._children.get(key)
+        if child is None:
+            child = self._children[key] = instrument.labels(**labels) if labels else instrument
+        return cast("InstrumentT", child)
 
     def __call__(self, record: RequestRecord) -> None:
         """Count a finished request."""

@@ -5,9 +5,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import Any
 
 from opentelemetry.trace import NoOpTracer, Span, Status, StatusCode, Tracer
+
+NO_TRACER: Tracer = NoOpTracer()
 
 
 @dataclass(slots=True)
@@ -49,7 +52,7 @@ class RequestRecord:
     cost_usd: float | None = None
     """At the listed price; None where nothing was generated or the price is unknown."""
     started: float = field(default_factory=time.perf_counter)
-    tracer: Tracer = field(default_factory=NoOpTracer)
+    tracer: Tracer = NO_TRACER
 
     def elapsed_ms(self) -> float:
         """Return the milliseconds since the request arrived."""
@@ -57,10 +60,11 @@ class RequestRecord:
 
     def fields(self) -> dict[str, Any]:
         """Return what the log line has, by name."""
-        return {name: getattr(self, name) for name in LOGGED}
+        return dict(zip(LOGGED, _values(self), strict=True))
 
 
 LOGGED = tuple(f.name for f in fields(RequestRecord) if f.name not in ("started", "tracer"))
+_values = attrgetter(*LOGGED)
 
 Sink = Callable[[RequestRecord], None]
 """Renders a finished record somewhere. Must neither block nor raise."""
@@ -83,21 +87,28 @@ def recording(record: RequestRecord) -> Iterator[RequestRecord]:
         _RECORD.reset(token)
 
 
-@contextmanager
-def stage(name: str) -> Iterator[Span]:
-    """Add the time that the block takes to the current record, and make it a span."""
-    record = current()
-    stages = record.stages_ms
-    # Not made the current span: a stream's block ends in another context than it began.
-    span = record.tracer.start_span(name)
-    started = time.perf_counter()
-    try:
-        yield span
-    except BaseException as error:
-        # The type only: the message may quote a prompt.
-        span.set_status(Status(StatusCode.ERROR, type(error).__name__))
-        raise
-    finally:
-        span.end()
-        taken = (time.perf_counter() - started) * 1000
-        stages[name] = round(stages.get(name, 0) + taken, 1)
+class stage:  # noqa: N801 - reads as a function
+    """Adds the time that the block takes to the current record, and makes it a span."""
+
+    __slots__ = ("_name", "_record", "_span", "_started")
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __enter__(self) -> Span:
+        """Begin."""
+        self._record = current()
+        # Not made the current span: a stream's block ends in another context than it began.
+        self._span = self._record.tracer.start_span(self._name)
+        self._started = time.perf_counter()
+        return self._span
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """End."""
+        if kind is not None:
+            # The type only: the message may quote a prompt.
+            self._span.set_status(Status(StatusCode.ERROR, kind.__name__))
+        self._span.end()
+        taken = (time.perf_counter() - self._started) * 1000
+        stages = self._record.stages_ms
+        stages[self._name] = round(stages.get(self._name, 0) + taken, 1)

@@ -10,10 +10,9 @@ from opentelemetry import trace
 from opentelemetry.trace import SpanKind, Status, StatusCode, Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from app.telemetry.record import RequestRecord
+from app.telemetry.record import NO_TRACER, RequestRecord
 
 SERVICE = "llama-vision"
-NO_TRACER: Tracer = trace.NoOpTracer()
 
 _W3C = TraceContextTextMapPropagator()
 _CARRIED = ("traceparent", "tracestate")

@@ -33,8 +33,8 @@ class Limits:
 
     async def take(self, call: Call, resource: Resource, amount: int) -> tuple[Standing, ...]:
         """Take ``amount`` of every quota, or raise RateLimited- or LimiterUnavailableError."""
-        quotas = self.quotas(call, resource)
-        if not quotas or not amount:
+        quotas = self.quotas(call, resource) if amount else ()
+        if not quotas:
             return ()
         try:
             return await self.limiter.take(call.caller.id, quotas, amount)
@@ -46,8 +46,8 @@ class Limits:
 
     async def settle(self, call: Call, resource: Resource, difference: int) -> None:
         """Correct what was taken by ``difference``; a failure is only counted."""
-        quotas = self.quotas(call, resource)
-        if not quotas or not difference:
+        quotas = self.quotas(call, resource) if difference else ()
+        if not quotas:
             return
         try:
             await self.limiter.settle(call.caller.id, quotas, difference)

@@ -86,32 +86,35 @@ class BreakingModel:
 
     async def generate(self, request: ModelRequest) -> Completion:
         """Answer ``request``, or raise CircuitOpenError at once."""
-        async with self._watched():
-            return await self.inner.generate(request)
+        deciding = self.breaker.enter()
+        try:
+            completion = await self.inner.generate(request)
+        except BaseException as error:
+            self._judge(error, deciding=deciding)
+            raise
+        self.breaker.succeeded()
+        return completion
 
     @asynccontextmanager
     async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamPart]]:
         """Stream; what counts is whether it begins."""
         stream = self.inner.stream(request)
-        async with self._watched():
+        deciding = self.breaker.enter()
+        try:
             parts = await stream.__aenter__()
+        except BaseException as error:
+            self._judge(error, deciding=deciding)
+            raise
+        self.breaker.succeeded()
         try:
             yield parts
         finally:
             await stream.__aexit__(None, None, None)
 
-    @asynccontextmanager
-    async def _watched(self) -> AsyncIterator[None]:
-        deciding = self.breaker.enter()
-        try:
-            yield
-        except _HEALTHY:
+    def _judge(self, error: BaseException, *, deciding: bool) -> None:
+        if isinstance(error, _HEALTHY):
             self.breaker.succeeded()
-            raise
-        except UpstreamError:
+        elif isinstance(error, UpstreamError):
             self.breaker.failed()
-            raise
-        except BaseException:
+        else:
             self.breaker.abandoned(deciding=deciding)
-            raise
-        self.breaker.succeeded()

@@ -35,18 +35,13 @@ class FairSlots:
         """Waiters in line."""
         return sum(map(len, self._lines.values()))
 
-    @asynccontextmanager
-    async def slot(self, caller: str) -> AsyncIterator[None]:
-        """Hold a slot, or raise OverloadedError where the line is full or doesn't move."""
+    async def take(self, caller: str) -> None:
+        """Take a slot, or raise OverloadedError where the line is full or doesn't move."""
         if self._taken < self.capacity and not self._lines:
             self._taken += 1
         else:
             with stage("wait"):
                 await self._wait(caller)
-        try:
-            yield
-        finally:
-            self._release()
 
     async def _wait(self, caller: str) -> None:
         if self.waiting >= self.max_waiting:
@@ -74,7 +69,7 @@ class FairSlots:
     def _leave(self, caller: str, turn: asyncio.Future[None]) -> None:
         if turn.done() and not turn.cancelled() and turn.exception() is None:
             # The slot was handed over in the same moment.
-            self._release()
+            self.release()
             return
         line = self._lines.get(caller)
         if line is not None and turn in line:
@@ -82,7 +77,7 @@ class FairSlots:
             if not line:
                 del self._lines[caller]
 
-    def _release(self) -> None:
+    def release(self) -> None:
         """Hand the slot to the next caller in turn, or give it back."""
         while self._lines:
             caller = next(iter(self._lines))
@@ -110,14 +105,18 @@ class LimitedModel:
 
     async def generate(self, request: ModelRequest) -> Completion:
         """Answer ``request``, or raise OverloadedError."""
-        async with self.slots.slot(request.terms.caller):
+        await self.slots.take(request.terms.caller)
+        try:
             return await self.inner.generate(request)
+        finally:
+            self.slots.release()
 
     @asynccontextmanager
     async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamPart]]:
         """Stream, or raise OverloadedError."""
-        async with (
-            self.slots.slot(request.terms.caller),
-            self.inner.stream(request) as parts,
-        ):
-            yield parts
+        await self.slots.take(request.terms.caller)
+        try:
+            async with self.inner.stream(request) as parts:
+                yield parts
+        finally:
+            self.slots.release()

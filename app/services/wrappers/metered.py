@@ -35,7 +35,7 @@ class MeteredVisionModel:
         """Answer as ``inner`` does, with the cost."""
         self._begin()
         with stage("model") as span:
-            span.set_attributes(self._asked(request))
+            self._describe(span, request)
             completion = await self.inner.generate(request)
             completion = replace(completion, usage=self._priced(completion.usage))
             _note(span, completion.usage, completion.stop_reason)
@@ -46,7 +46,7 @@ class MeteredVisionModel:
         """Answer as ``inner`` does, with the cost in the last part."""
         self._begin()
         with stage("model") as span:
-            span.set_attributes(self._asked(request))
+            self._describe(span, request)
             async with self.inner.stream(request) as parts:
                 current().stream = "abandoned"
                 seen = _Seen()
@@ -74,17 +74,21 @@ class MeteredVisionModel:
             record.stream = "failed"
             raise
 
-    def _asked(self, request: ModelRequest) -> dict[str, str | int | float]:
+    def _describe(self, span: Span, request: ModelRequest) -> None:
+        if not span.is_recording():
+            return
         sampling = request.sampling
-        return {
-            "gen_ai.operation.name": "chat",
-            "gen_ai.provider.name": "aws.bedrock",
-            "gen_ai.request.model": self.model,
-            "gen_ai.request.max_tokens": sampling.max_gen_len,
-            "gen_ai.request.temperature": sampling.temperature,
-            "gen_ai.request.top_p": sampling.top_p,
-            "cloud.region": self.target,
-        }
+        span.set_attributes(
+            {
+                "gen_ai.operation.name": "chat",
+                "gen_ai.provider.name": "aws.bedrock",
+                "gen_ai.request.model": self.model,
+                "gen_ai.request.max_tokens": sampling.max_gen_len,
+                "gen_ai.request.temperature": sampling.temperature,
+                "gen_ai.request.top_p": sampling.top_p,
+                "cloud.region": self.target,
+            }
+        )
 
     def _begin(self) -> None:
         record = current()

@@ -30,9 +30,12 @@ class Crowd:
         await settled()
 
     async def _hold(self, name: str, caller: str) -> None:
-        async with self.slots.slot(caller):
+        await self.slots.take(caller)
+        try:
             self.served.append(name)
             await self.leaving[name].wait()
+        finally:
+            self.slots.release()
 
 
 async def settled() -> None:
