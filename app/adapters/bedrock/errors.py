@@ -14,6 +14,7 @@ from botocore import exceptions as aws
 from botocore.eventstream import ParserError
 from botocore.parsers import ResponseParserError
 
+from app.adapters.bedrock.http1 import NoConnectionError
 from app.domain import errors
 
 _END_OF_LIFE = (
@@ -147,6 +148,7 @@ def _connection_error(error: Exception) -> errors.UpstreamError:
     # aiohttp raised tells whether a connection was ever made.
     cause = error.kwargs.get("error") if isinstance(error, aws.BotoCoreError) else error
     never = (
+        NoConnectionError,
         aiohttp.ClientConnectorError,
         aiohttp.ConnectionTimeoutError,
         aiohttp.ClientHttpProxyError,

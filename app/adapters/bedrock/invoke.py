@@ -7,7 +7,7 @@ from functools import partial
 
 from app.adapters.bedrock import errors, invoke_wire
 from app.adapters.bedrock.frames import Frame
-from app.adapters.bedrock.runtime import Operation, Runtime
+from app.adapters.bedrock.runtime import Runtime
 from app.adapters.bedrock.streaming import check_finished, primed
 from app.domain.generation import Completion, ModelRequest, StreamPart
 
@@ -18,12 +18,12 @@ class InvokeVisionModel:
 
     runtime: Runtime
     model_id: str
-    _whole: Operation = field(init=False)
-    _pieces: Operation = field(init=False)
+    _whole: str = field(init=False)
+    _pieces: str = field(init=False)
 
     def __post_init__(self) -> None:
-        self._whole = self.runtime.operation(self.model_id, "invoke")
-        self._pieces = self.runtime.operation(self.model_id, "invoke-with-response-stream")
+        self._whole = self.runtime.path(self.model_id, "invoke")
+        self._pieces = self.runtime.path(self.model_id, "invoke-with-response-stream")
 
     async def generate(self, request: ModelRequest) -> Completion:
         """Answer ``request`` in one call, or raise an UpstreamError."""

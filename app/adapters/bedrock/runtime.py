@@ -1,32 +1,31 @@
 """One region's bedrock-runtime: the AWS SDK's client, and a leaner way for what is called most.
 
 The SDK keeps session, credentials, endpoint and every other operation. InvokeModel and its
-streaming twin go straight over aiohttp: the SDK's own way costs several times the CPU (measured
+streaming twin go over connections of our own: the SDK's way costs several times the CPU (measured
 by `bench.wire`), and a small call is little else. Both raise botocore's errors.
 """
 
 import asyncio
-import socket
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from os import environ
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import aioboto3
-import aiohttp
 import orjson
 from botocore.exceptions import ClientError
 from botocore.httpsession import get_cert_path
 from botocore.utils import get_environ_proxies
-from multidict import CIMultiDictProxy
 from yarl import URL
 
 from app import __version__
 from app.adapters.bedrock.client import Connection, open_client
 from app.adapters.bedrock.frames import Frame, FrameDecoder
+from app.adapters.bedrock.pool import Answer, Pool, Sender
+from app.adapters.bedrock.proxied import open_proxied
 from app.adapters.bedrock.signing import Identity, Signer, identity
 
 if TYPE_CHECKING:
@@ -35,22 +34,11 @@ if TYPE_CHECKING:
 INLINE = 2**20
 """Bytes of a body up to which it is built and hashed on the event loop: less than 1 ms. A thread
 would cost as much again."""
-# As the SDK has it: AWS's own servers close what is idle for longer than 20 s.
-_KEEP_ALIVE = 12
 _HEADERS = {
     "Content-Type": "application/json",
     "Accept-Encoding": "identity",
     "User-Agent": f"llama-vision/{__version__}",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """InvokeModel or InvokeModelWithResponseStream on one model."""
-
-    path: str
-    """Percent-encoded."""
-    url: URL
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,22 +48,23 @@ class Runtime:
     sdk: "BedrockRuntimeClient"
     endpoint: str
     identity: Identity
-    http: aiohttp.ClientSession
+    http: Sender
+    headers: Mapping[str, str]
+    """Of every call, besides those that are signed."""
 
-    def operation(self, model_id: str, name: str) -> Operation:
+    def path(self, model_id: str, name: str) -> str:
         """Return where ``name`` (``invoke``, ``invoke-with-response-stream``) is called."""
-        path = f"/model/{quote(model_id, safe='-._~')}/{name}"
-        return Operation(path, URL(self.endpoint + path, encoded=True))
+        return f"{urlsplit(self.endpoint).path}/model/{quote(model_id, safe='-._~')}/{name}"
 
     async def call(
-        self, operation: Operation, body: Callable[[], bytes], size: int
-    ) -> tuple[bytes, CIMultiDictProxy[str]]:
+        self, path: str, body: Callable[[], bytes], size: int
+    ) -> tuple[bytes, Mapping[str, str]]:
         """Return an answer's body and headers, or raise what the SDK would.
 
         ``body`` makes the request's, of about ``size`` bytes.
         """
         # Left by cancellation too, which would else leave the connection open.
-        async with await self._post(operation, body, size) as response:
+        async with await self._post(path, body, size) as response:
             content = await response.read()
             if response.status != 200:
                 raise _refusal(response, content)
@@ -83,42 +72,41 @@ class Runtime:
 
     @asynccontextmanager
     async def stream(
-        self, operation: Operation, body: Callable[[], bytes], size: int
+        self, path: str, body: Callable[[], bytes], size: int
     ) -> AsyncIterator[AsyncIterator[Frame]]:
         """Yield an answer's event-stream frames. Leaving closes the connection, unless all came."""
-        async with await self._post(operation, body, size) as response:
+        async with await self._post(path, body, size) as response:
             if response.status != 200:
                 raise _refusal(response, await response.read())
             yield _frames(response)
 
     async def _post(
-        self, operation: Operation, body: Callable[[], bytes], size: int
-    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        self, path: str, body: Callable[[], bytes], size: int
+    ) -> AbstractAsyncContextManager[Answer]:
         signer = await self.identity.signer()
         if size < INLINE:
-            headers, content = _signed(signer, operation, body)
+            headers, content = self._signed(signer, path, body)
         else:
-            headers, content = await asyncio.to_thread(_signed, signer, operation, body)
-        return self.http.post(operation.url, data=content, headers=headers)
+            headers, content = await asyncio.to_thread(self._signed, signer, path, body)
+        return self.http.post(path, headers, content)
+
+    def _signed(
+        self, signer: Signer, path: str, body: Callable[[], bytes]
+    ) -> tuple[dict[str, str], bytes]:
+        content = body()
+        return {**self.headers, **signer.sign(path, content)}, content
 
 
-def _signed(
-    signer: Signer, operation: Operation, body: Callable[[], bytes]
-) -> tuple[dict[str, str], bytes]:
-    content = body()
-    return signer.sign(operation.path, content) | _HEADERS, content
-
-
-async def _frames(response: aiohttp.ClientResponse) -> AsyncIterator[Frame]:
+async def _frames(response: Answer) -> AsyncIterator[Frame]:
     decoder = FrameDecoder()
-    while received := await response.content.readany():
+    while received := await response.readany():
         for frame in decoder.feed(received):
             if frame.headers.get(":message-type", "event") != "event":
                 raise _exception(frame)
             yield frame
 
 
-def _refusal(response: aiohttp.ClientResponse, content: bytes) -> ClientError:
+def _refusal(response: Answer, content: bytes) -> ClientError:
     said = _json(content)
     code = response.headers.get("x-amzn-errortype") or said.get("__type") or said.get("code") or ""
     answer: Any = {
@@ -126,7 +114,7 @@ def _refusal(response: aiohttp.ClientResponse, content: bytes) -> ClientError:
         "Error": {"Code": str(code), "Message": _message(said)},
         "ResponseMetadata": {
             "HTTPStatusCode": response.status,
-            "HTTPHeaders": {name.lower(): value for name, value in response.headers.items()},
+            "HTTPHeaders": dict(response.headers),
         },
     }
     return ClientError(answer, "InvokeModel")
@@ -158,39 +146,25 @@ async def open_runtime(session: aioboto3.Session, connection: Connection) -> Asy
     async with AsyncExitStack() as stack:
         sdk = await stack.enter_async_context(open_client(session, connection))
         endpoint = sdk.meta.endpoint_url.rstrip("/")
-        http = await stack.enter_async_context(open_http(connection, endpoint))
-        authority = URL(endpoint).host_port_subcomponent or ""
-        yield Runtime(sdk, endpoint, identity(session, connection.region, authority), http)
+        host = URL(endpoint).host_port_subcomponent or ""
+        http = await stack.enter_async_context(open_sender(connection, endpoint))
+        caller = identity(session, connection.region, host)
+        yield Runtime(sdk, endpoint, caller, http, {"Host": host, **_HEADERS})
 
 
 @asynccontextmanager
-async def open_http(connection: Connection, endpoint: str) -> AsyncIterator[aiohttp.ClientSession]:
+async def open_sender(connection: Connection, endpoint: str) -> AsyncIterator[Sender]:
     """Open a pool of connections with the SDK's certificates, proxies and timeouts."""
     trusted = ssl.create_default_context(
         cafile=environ.get("AWS_CA_BUNDLE") or get_cert_path(verify=True)
     )
-    # Looked up once: aiohttp would do so in a thread for each call.
-    proxies = get_environ_proxies(endpoint)
-    async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(
-            limit=connection.max_connections,
-            ssl=trusted,
-            keepalive_timeout=_KEEP_ALIVE,
-            socket_factory=_socket,
-        ),
-        timeout=aiohttp.ClientTimeout(
-            sock_connect=connection.connect_timeout, sock_read=connection.read_timeout
-        ),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-        proxy=proxies.get(URL(endpoint).scheme),
-    ) as http:
-        yield http
-
-
-def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
-    family, kind, protocol, _, _ = address
-    opened = socket.socket(family, kind, protocol)
-    # NAT gateways and VPC endpoints cut a connection that is silent for 350 s.
-    opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    return opened
+    proxy = get_environ_proxies(endpoint).get(urlsplit(endpoint).scheme)
+    if proxy:
+        async with open_proxied(connection, endpoint, trusted, proxy) as sender:
+            yield sender
+        return
+    pool = Pool(endpoint, connection, trusted)
+    try:
+        yield pool
+    finally:
+        await pool.close()

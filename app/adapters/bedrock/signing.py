@@ -27,7 +27,7 @@ class Signer(Protocol):
     """Signs calls; may be used from any thread."""
 
     def sign(self, path: str, body: bytes) -> dict[str, str]:
-        """Return the headers that a POST of ``body`` to ``path`` (percent-encoded) needs."""
+        """Return what a POST of ``body`` to ``path`` (percent-encoded) needs besides Host."""
         ...
 
 
@@ -87,7 +87,7 @@ class SigV4:
     _day_key: tuple[str, bytes] = field(default=("", b""), repr=False)
 
     def sign(self, path: str, body: bytes) -> dict[str, str]:
-        """Return the headers that a POST of ``body`` to ``path`` needs. Hashes the body."""
+        """Sign as of now. Hashes the body."""
         return self.sign_at(datetime.now(UTC), path, body)
 
     def sign_at(self, now: datetime, path: str, body: bytes) -> dict[str, str]:
@@ -95,14 +95,15 @@ class SigV4:
         moment = now.strftime("%Y%m%dT%H%M%SZ")
         day = moment[:8]
         token = self.credentials.token
-        headers = {"host": self.host, "x-amz-date": moment}
+        headers = {"x-amz-date": moment}
         if token:
             headers["x-amz-security-token"] = token
-        names = ";".join(headers)
-        lines = "".join(f"{name}:{value}\n" for name, value in headers.items())
+        names = ";".join(("host", *headers))
+        signed = "".join(f"{name}:{value}\n" for name, value in headers.items())
         digest = hashlib.sha256(body).hexdigest()
         # Of every service but S3 the path is encoded once more.
-        request = f"POST\n{quote(path, safe='/~')}\n\n{lines}\n{names}\n{digest}"
+        twice = quote(path, safe="/~")
+        request = f"POST\n{twice}\n\nhost:{self.host}\n{signed}\n{names}\n{digest}"
         scope = f"{day}/{self.region}/{SERVICE}/aws4_request"
         hashed = hashlib.sha256(request.encode()).hexdigest()
         text = f"{_ALGORITHM}\n{moment}\n{scope}\n{hashed}"

@@ -1,0 +1,231 @@
+"""One HTTP/1.1 connection: a POST at a time, and its answer as it arrives.
+
+aiohttp does the same at several times the CPU, most of it spent on what a call of Bedrock never
+needs. The parser is the one that the service listens with.
+"""
+
+import asyncio
+import socket
+from typing import cast
+
+from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+_JOINED = 2**16
+"""Bytes of a body up to which copying it behind its head is cheaper than a second write."""
+_UNREAD = 2**18
+"""Bytes of an answer that may lie unread before no more is taken from the socket."""
+_MAX_HEAD = 2**16
+
+
+class NoConnectionError(ConnectionError):
+    """No connection could be made, so nothing was sent."""
+
+
+class Http1(asyncio.Protocol):
+    """A connection. Its errors are botocore's ConnectionClosedError and ReadTimeoutError."""
+
+    __slots__ = (
+        "_active",
+        "_chunks",
+        "_error",
+        "_head_size",
+        "_keep",
+        "_parser",
+        "_paused",
+        "_read_timeout",
+        "_timer",
+        "_to_the_end",
+        "_transport",
+        "_unread",
+        "_unsent",
+        "_url",
+        "_waiter",
+        "complete",
+        "headers",
+        "status",
+    )
+
+    def __init__(self, url: str, read_timeout: float) -> None:
+        self._url = url
+        """For errors."""
+        self._read_timeout = read_timeout
+        """Seconds without a byte."""
+        self._timer: asyncio.TimerHandle | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._error: Exception | None = None
+        self._keep = True
+        self._paused = False
+        self._parser = HttpResponseParser(self)
+        self.complete = True
+
+    # The caller's side.
+
+    def send(self, head: bytes, body: bytes) -> None:
+        """Begin an exchange; the last one must be complete."""
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self.complete = self._to_the_end = False
+        self._chunks: list[bytes] = []
+        self._unread = self._head_size = self._unsent = 0
+        if len(body) <= _JOINED:
+            self._transport.write(head + body)
+        else:
+            self._transport.write(head)
+            self._transport.write(body)
+        loop = asyncio.get_running_loop()
+        self._active = loop.time()
+        if self._timer is None:
+            self._timer = loop.call_at(self._active + self._read_timeout, self._look)
+
+    async def begun(self) -> None:
+        """Wait for the answer's status and headers."""
+        while not self.status:
+            await self._wait()
+
+    async def read(self) -> bytes:
+        """Return all of the answer's body that was not read yet."""
+        pieces = []
+        while piece := await self.readany():
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    async def readany(self) -> bytes:
+        """Return what has arrived since the last call, waiting if nothing has; empty at the end."""
+        while not self._chunks and not self.complete:
+            await self._wait()
+        return self._take()
+
+    @property
+    def reusable(self) -> bool:
+        """Whether another exchange may begin."""
+        closing = self._transport.is_closing()
+        return self.complete and self._keep and not self._paused and not closing
+
+    def close(self) -> None:
+        """Close at once; what was not sent yet is not sent any more."""
+        self._transport.abort()
+
+    def _take(self) -> bytes:
+        taken = b"".join(self._chunks)
+        self._chunks = []
+        self._unread = 0
+        if self._paused:
+            self._paused = False
+            self._active = asyncio.get_running_loop().time()
+            self._transport.resume_reading()
+        return taken
+
+    async def _wait(self) -> None:
+        if self._error is not None:
+            raise self._error
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    # asyncio's side.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the connection known to what stands between."""
+        self._transport = cast("asyncio.Transport", transport)
+        # NAT gateways and VPC endpoints cut a connection that is silent for 350 s.
+        opened: socket.socket = transport.get_extra_info("socket")
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse."""
+        if self.complete:
+            # Nothing was asked.
+            self._keep = False
+            self._transport.abort()
+            return
+        self._active = asyncio.get_running_loop().time()
+        try:
+            self._parser.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade) as error:
+            self._fail(ConnectionClosedError(endpoint_url=self._url, error=error))
+        if self._unread > _UNREAD:
+            self._pause()
+
+    def _pause(self) -> None:
+        if not (self.complete or self._paused):
+            self._paused = True
+            self._transport.pause_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell who waits."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if not self.complete:
+            if self._to_the_end and exc is None:
+                self.on_message_complete()
+            else:
+                self._fail(ConnectionClosedError(endpoint_url=self._url, error=exc))
+        # It and this hold each other.
+        del self._parser
+
+    def _look(self) -> None:
+        """Fail if nothing has moved for too long; else look again when that could be."""
+        self._timer = None
+        if self.complete:
+            return
+        loop = asyncio.get_running_loop()
+        unsent = self._transport.get_write_buffer_size()
+        # A reader that takes its time is not the upstream's silence.
+        if unsent != self._unsent or self._paused:
+            self._unsent, self._active = unsent, loop.time()
+        due = self._active + self._read_timeout
+        if due <= loop.time():
+            self._fail(ReadTimeoutError(endpoint_url=self._url))
+        else:
+            self._timer = loop.call_at(due, self._look)
+
+    def _fail(self, error: Exception) -> None:
+        if self._error is None:
+            self._error = error
+        self._keep = False
+        self._transport.abort()
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    # The parser's side.
+
+    def on_message_begin(self) -> None:
+        """Refuse a second answer."""
+        if self.complete:
+            raise ValueError("more than was asked for")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header."""
+        self._head_size += len(name) + len(value)
+        if self._head_size > _MAX_HEAD:
+            raise ValueError("the answer's head is too long")
+        self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        """Begin the answer, unless it is only said to be on its way."""
+        status = self._parser.get_status_code()
+        if status < 200:
+            self.headers.clear()
+            return
+        self.status = status
+        self._to_the_end = not self.headers.keys() & {"content-length", "transfer-encoding"}
+        self._wake()
+
+    def on_body(self, data: bytes) -> None:
+        """Keep a piece of the body."""
+        self._chunks.append(data)
+        self._unread += len(data)
+        self._wake()
+
+    def on_message_complete(self) -> None:
+        """End the answer."""
+        if self.status:
+            self.complete = True
+            self._keep = self._keep and self._parser.should_keep_alive()
+            self._wake()
