@@ -19,6 +19,7 @@ from app.services.images.formats.jpeg_proof import (
 )
 from app.services.images.formats.layout import ChunkCounter, Layout
 
+MAGIC = b"\xff\xd8\xff"
 JFIF, EXIF, ICC, ADOBE = 0xE0, 0xE1, 0xE2, 0xEE
 ICC_HEADER = b"ICC_PROFILE\0"
 
