@@ -29,6 +29,7 @@ from app.services.gate import Gate
 from app.services.generation import GenerationService
 from app.services.idempotency import IdempotentAnswers
 from app.services.images.cache import CachedPreparer
+from app.services.images.passing import PassingPreparer
 from app.services.images.pool import PooledPreparer
 from app.services.preparation import PreparationService
 from app.services.pricing import PriceTable
@@ -67,7 +68,11 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     ):
         price = pricing.load(settings.prices_file).price(identity)
         counter = tokens.counter()
-        preparer = MeteredPreparer(remembering(admitting(pool, settings), settings))
+        preparer = MeteredPreparer(
+            PassingPreparer(
+                remembering(admitting(pool, settings), settings), image_limits(settings)
+            )
+        )
         generations = GenerationService(
             identity=identity,
             model=RationedModel(model, operations.limits, counter, price),

@@ -1,6 +1,5 @@
 """Bodies and answers of the service's own dialect."""
 
-from dataclasses import asdict
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -172,14 +171,21 @@ class ImageOut(BaseModel):
     @classmethod
     def of(cls, report: ImageReport) -> "ImageOut":
         """Render ``report``."""
-        facts = asdict(report.received)
-        prepared = report.prepared
+        facts, prepared, canvas = report.received, report.prepared, report.canvas
         return cls(
-            media_type=facts["media_type"],
-            width=facts["width"],
-            height=facts["height"],
-            bytes=facts["bytes"],
-            received=ReceivedOut(declared_type=report.declared_type, **facts),
+            media_type=facts.media_type,
+            width=facts.width,
+            height=facts.height,
+            bytes=facts.bytes,
+            received=ReceivedOut(
+                declared_type=report.declared_type,
+                media_type=facts.media_type,
+                width=facts.width,
+                height=facts.height,
+                bytes=facts.bytes,
+                orientation=facts.orientation,
+                frames=facts.frames,
+            ),
             prepared=PreparedOut(
                 media_type=prepared.media_type,
                 width=prepared.width,
@@ -187,7 +193,7 @@ class ImageOut(BaseModel):
                 bytes=prepared.size,
                 sha256=prepared.sha256,
             ),
-            canvas=CanvasOut.model_validate(report.canvas, from_attributes=True),
+            canvas=CanvasOut(columns=canvas.columns, rows=canvas.rows, tiles=canvas.tiles),
             scale=report.scale,
             treatment=report.treatment,
             warnings=[WarningOut.of(warning) for warning in report.warnings],

@@ -4,6 +4,7 @@ The rules are those of Meta's own image processor (``get_optimal_tiled_canvas`` 
 ``get_image_size_fit_to_canvas`` in its published source): 560-pixel tiles, four at most.
 """
 
+from functools import lru_cache
 from math import floor
 
 from app.domain.image import Canvas
@@ -18,6 +19,7 @@ CANVASES = tuple(
 )
 
 
+@lru_cache(maxsize=1024)  # asked several times a picture, and cameras have few sizes
 def choose(width: int, height: int) -> Canvas:
     """The canvas that Llama lays a picture of this size (pixels) on.
 

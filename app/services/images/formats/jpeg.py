@@ -1,7 +1,7 @@
 """JPEG: the header read, and everything cut out that is not the picture."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from struct import unpack_from
 
 from app.domain.errors import ImageDamagedError, UnsupportedImageTypeError
@@ -19,15 +19,21 @@ from app.services.images.formats.jpeg_proof import (
 )
 from app.services.images.formats.layout import ChunkCounter, Layout
 
+MAGIC = b"\xff\xd8\xff"
 JFIF, EXIF, ICC, ADOBE = 0xE0, 0xE1, 0xE2, 0xEE
 ICC_HEADER = b"ICC_PROFILE\0"
 
-_AFTER_SCAN = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")
+SCAN = 0x100
+"""In place of a marker, and no byte: the entropy-coded data after an SOS."""
+# Begins with one literal byte, which is looked for at memory speed; a repetition there would cost
+# twenty times as much, and the square of its length where a file is full of 0xFF.
+_AFTER_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 """The next marker in entropy-coded data: not a stuffed 0xFF, not a restart."""
+_FILL = re.compile(rb"\xff*")
 
 
 def segments(data: bytes, counter: ChunkCounter) -> Iterator[Segment]:
-    """Every segment of the first picture in the file, scans included, ending with EOI.
+    """Every segment of the first picture in the file, and every `SCAN`, ending with EOI.
 
     Ends early, without EOI, where the file is cut off.
     """
@@ -45,16 +51,18 @@ def segments(data: bytes, counter: ChunkCounter) -> Iterator[Segment]:
             return
         at = end
         if marker == SOS:
-            scan_end = _AFTER_SCAN.search(data, end)
-            if scan_end is None:
+            after = _AFTER_SCAN.search(data, end)
+            if after is None:
                 return
-            at = scan_end.start()
+            at = after.start()
+            yield Segment(SCAN, end, at, b"")
 
 
 def _marker(data: bytes, at: int) -> tuple[int, int] | None:
     """The marker at or after ``at``, fill bytes skipped; None at the end or where there is none."""
-    while data[at : at + 2] == b"\xff\xff":
-        at += 1
+    fill = _FILL.match(data, at)
+    # The last 0xFF of a run is the marker's own.
+    at = max(at, fill.end() - 1) if fill else at
     if len(data) < at + 4 and data[at : at + 2] != b"\xff\xd9":
         return None
     return (at, data[at + 1]) if data[at] == 0xFF else None
@@ -109,20 +117,22 @@ def stripped(data: bytes, limits: ImageLimits) -> bytes | None:
     The same object where there is nothing to cut. None where the file can't be proven whole
     and well-formed without decoding it.
     """
-    kept: list[bytes] = [data[:2]]
+    kept = [(0, 2)]
     proof = Proof()
     for segment in segments(data, ChunkCounter(limits)):
-        if not proof.add(segment):
+        if segment.marker != SCAN and not proof.add(segment):
             return None
-        if _is_picture(segment):
-            kept.append(data[segment.start : segment.end])
-        if segment.marker == SOS:
-            scan_end = _AFTER_SCAN.search(data, segment.end)
-            kept.append(data[segment.end : scan_end.start() if scan_end else None])
-    result = b"".join(kept)
-    if not proof.whole:
-        return None
-    return data if len(result) == len(data) else result
+        if segment.marker == SCAN or _is_picture(segment):
+            kept.append((segment.start, segment.end))
+    return _cut(data, kept) if proof.whole else None
+
+
+def _cut(data: bytes, kept: Sequence[tuple[int, int]]) -> bytes:
+    """The ``kept`` spans of ``data``, in order; itself where they are all of it."""
+    if sum(end - start for start, end in kept) == len(data):
+        return data
+    whole = memoryview(data)
+    return b"".join([whole[start:end] for start, end in kept])
 
 
 def _is_picture(segment: Segment) -> bool:

@@ -12,6 +12,8 @@ SOS, EOI = 0xDA, 0xD9
 STANDALONE = frozenset({0x01, *range(0xD0, 0xD8)})
 """Markers without a payload, beside EOI."""
 HUFFMAN_SLOTS = frozenset({0x00, 0x01, 0x02, 0x03, 0x10, 0x11, 0x12, 0x13})
+MOST_HUFFMAN = len(HUFFMAN_SLOTS) * (17 + 256)
+"""Bytes of a segment that fills every slot once; checking more would only cost time."""
 
 
 class Segment(NamedTuple):
@@ -70,6 +72,8 @@ class Proof:
 
     def _entropy(self, payload: bytes) -> bool:
         at = 0
+        if len(payload) > MOST_HUFFMAN:
+            return False
         while at + 17 <= len(payload):
             counts = payload[at + 1 : at + 17]
             # A code of each length must still be free, or the tree overflows.

@@ -15,6 +15,8 @@ BASELINE = encoded(photo(80, 60), "JPEG")
 PROGRESSIVE = encoded(photo(80, 60), "JPEG", progressive=True)
 DQT, DHT, SOF, SOS, DRI = 0xDB, 0xC4, 0xC0, 0xDA, 0xDD
 
+EMPTY_TABLES = b"\xff\xc4\x42\x6a" + bytes(17) * 1000
+
 
 def segment(data: bytes, marker: int, nth: int = 0) -> tuple[int, int]:
     """Where the payload of the nth segment with this marker begins and ends."""
@@ -59,6 +61,7 @@ def test_a_whole_jpeg_without_metadata_is_returned_as_the_same_object(data):
         ("Huffman class", changed(BASELINE, DHT, 0, 0x20)),
         ("Huffman counts", changed(BASELINE, DHT, 1, 0xFF)),
         ("Huffman symbol", changed(BASELINE, DHT, 17, 0x40)),
+        ("Huffman tables without end", BASELINE[:2] + EMPTY_TABLES + BASELINE[2:]),
         ("sampling of nothing", changed(BASELINE, SOF, 7, 0x00)),
         ("component without table", changed(BASELINE, SOF, 8, 3)),
         ("component count", changed(BASELINE, SOF, 5, 2)),
@@ -85,6 +88,22 @@ def test_a_jpeg_cut_into_endless_segments_is_refused():
 
     with pytest.raises(ImageBombError):
         jpeg.read(BASELINE[:2] + comment * 20_001 + BASELINE[2:], LIMITS)
+
+
+@pytest.mark.parametrize("last", [b"\0", b"\xd0", b"\xfe", b"\xd9"])
+def test_a_jpeg_full_of_fill_bytes_is_read_once_from_end_to_end(last):
+    # Read more than once each, they would take hours.
+    fill = b"\xff" * 2_000_000 + last
+    _, scan = segment(BASELINE, SOS)
+
+    assert jpeg.read(BASELINE[:2] + b"\xff" * 2_000_000 + BASELINE[2:], LIMITS).width == 80
+    assert (jpeg.stripped(BASELINE[:scan] + fill, LIMITS) is not None) == (last == b"\xd9")
+
+
+def test_a_stuffed_byte_between_segments_is_not_taken_for_a_picture():
+    stuffed = b"\xff\0\0\5abc"
+
+    assert jpeg.stripped(BASELINE[:2] + stuffed + BASELINE[2:], LIMITS) == BASELINE
 
 
 def test_all_that_is_cut_from_a_jpeg_is_what_decoders_ignore():
