@@ -1,0 +1,156 @@
+"""The short way past FastAPI's routing answers exactly as FastAPI's own way does."""
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from app.api.express import plans
+from app.main import ROUTERS
+from tests.support.app import Rig
+from tests.support.fakes import FakeVisionModel
+from tests.support.pictures import ROCKET, b64
+
+# Read by FastAPI only, so a request that has it goes the long way; its value is the default.
+LONG = {"X-Allow-Second-Bill": "false"}
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.fixture(scope="module")
+def asked():
+    model = FakeVisionModel()
+    with Rig(model).client() as client:
+        yield client, model
+
+
+def outcome(answer: httpx.Response) -> Any:
+    """What a caller sees, but for ids and times."""
+    body = answer.json()
+    for name in ("id", "latency_ms"):
+        body.pop(name, None)
+    return answer.status_code, answer.headers["content-type"], body
+
+
+def both_ways(
+    client: httpx.Client, content: bytes, headers: dict[str, str] = JSON, path: str = "/v1/generate"
+) -> Any:
+    headers = headers | {"X-Request-Id": "the-same"}
+    short = client.post(path, content=content, headers=headers)
+    long = client.post(path, content=content, headers=headers | LONG)
+    assert outcome(short) == outcome(long)
+    return short
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"prompt": "Hi"},
+        {"prompt": "Grüße, 世界", "system": "Be brief.", "temperature": 0, "top_p": 1},
+        {"prompt": "What?", "images": [b64(ROCKET)]},
+        {"prompt": "What?", "images": [{"base64": b64(ROCKET), "media_type": "image/png"}]},
+        {"prompt": "Bonjour", "language": "fr", "image_strategy": "single"},
+        {},
+        {"prompt": 1},
+        {"prompt": "x", "temperature": "0.5"},
+        {"prompt": "x", "temperature": 2},
+        {"prompt": "x", "max_gen_len": 1.5},
+        {"prompt": "x", "max_gen_len": 64.0},
+        {"prompt": "x", "max_gen_len": True},
+        {"prompt": "x", "stream": "yes"},
+        {"prompt": "x", "no_such_field": 1},
+        {"prompt": "x", "images": "not a list"},
+        {"prompt": "x", "images": [{"url": 1}, {"base64": "!"}]},
+        {"prompt": "x", "language": "xx"},
+        [],
+        "text",
+        None,
+    ],
+)
+def test_a_body_has_the_same_answer_or_refusal_both_ways(asked, body):
+    both_ways(asked[0], json.dumps(body).encode())
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b'{"prompt": "x",}',
+        b'{"prompt": "a", "prompt": "b"}',
+        b'{"prompt": "x", "temperature": NaN}',
+        b'{"prompt": "x", "temperature": 1e400}',
+        b'{"prompt": "half a pair \\ud83d"}',
+        b'\xef\xbb\xbf{"prompt": "x"}',
+        b'{"prompt": "\xff"}',
+        '{"prompt": "x"}'.encode("utf-16"),
+        b'{"prompt": "\\u0000"}',
+        b"[" * 500,
+    ],
+)
+def test_strange_json_has_the_same_answer_or_refusal_both_ways(asked, content):
+    both_ways(asked[0], content)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content-Type": "application/json; charset=utf-8"},
+        {"Content-Type": "APPLICATION/JSON"},
+        {"Content-Type": "application/problem+json"},
+        {"Content-Type": "text/plain"},
+        {"Content-Type": "application/jsonp"},
+        {},
+    ],
+)
+def test_a_declared_type_has_the_same_answer_or_refusal_both_ways(asked, headers):
+    both_ways(asked[0], b'{"prompt": "x"}', headers)
+
+
+@pytest.mark.parametrize("path", sorted(plans(ROUTERS)))
+def test_every_route_that_has_a_short_way_refuses_the_same_both_ways(asked, path):
+    refused = both_ways(asked[0], b'{"no_such_field": 1}', path=path)
+
+    assert refused.status_code in (400, 422)
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    st.dictionaries(
+        st.sampled_from(["prompt", "system", "temperature", "max_gen_len", "stop", "raw_prompt"]),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+            lambda inner: st.lists(inner, max_size=2),
+            max_leaves=3,
+        ),
+    )
+)
+def test_any_options_have_the_same_answer_or_refusal_both_ways(asked, options):
+    both_ways(asked[0], json.dumps(options).encode("utf-8", "surrogatepass"))
+
+
+def test_plain_requests_do_go_the_short_way(asked, monkeypatch):
+    client, model = asked
+    model.requests.clear()
+    monkeypatch.setattr("fastapi.routing.solve_dependencies", None)  # which FastAPI's way needs
+
+    assert client.post("/v1/generate", json={"prompt": "x"}).status_code == 200
+    assert client.post("/v1/generate", json={"prompt": "x"}, headers=LONG).status_code == 500
+    assert len(model.requests) == 1
+
+
+def test_a_body_in_pieces_goes_the_short_way_too(asked):
+    client, model = asked
+    model.requests.clear()
+
+    def pieces():
+        yield b'{"prompt": "'
+        yield from (b"x" * 50_000 for _ in range(5))
+        yield b'"}'
+
+    assert client.post("/v1/generate", content=pieces(), headers=JSON).status_code == 200
+    assert model.requests[0].turns[0].text == "x" * 250_000

@@ -1,0 +1,106 @@
+"""A request's body on its way in, where the server has no word of the connection."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from app.api.incoming import Incoming
+from app.api.link import Link
+from app.api.problems import RaisedWhileReading
+from app.services.admission import Budget, Reservation
+
+BODY = {"type": "http.request", "body": b"0123456789", "more_body": False}
+
+
+async def incoming(receive: Any, link: Link | None = None, **options: Any) -> Incoming:
+    held = await Budget("bytes", 100, 1).hold(50)
+    task: Any = asyncio.current_task()
+    loop = asyncio.get_running_loop()
+    return Incoming(
+        receive,
+        held,
+        options.get("max_bytes", 100),
+        loop.time() + options.get("patience", 60),
+        60,
+        task,
+        link,
+    )
+
+
+async def test_a_client_that_leaves_after_its_body_has_its_request_cancelled():
+    leave = asyncio.Event()
+    messages = [BODY]
+
+    async def receive() -> dict[str, Any]:
+        if messages:
+            return messages.pop()
+        await leave.wait()
+        return {"type": "http.disconnect"}
+
+    found = await incoming(receive)
+    assert await found() == BODY
+    leave.set()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.sleep(30)
+
+    assert found.left
+    assert await found() == {"type": "http.disconnect"}
+    found.close()
+    asyncio.current_task().uncancel()  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_a_link_that_is_lost_cancels_the_request_once_its_body_is_here(when):
+    link = Link()
+
+    async def receive() -> dict[str, Any]:
+        if when == "before":
+            link.lose()
+        return BODY
+
+    found = await incoming(receive, link)
+    await found()
+    if when == "after":
+        link.lose()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.sleep(30)
+
+    assert found.left
+    asyncio.current_task().uncancel()  # type: ignore[union-attr]
+
+
+async def test_a_link_lost_after_the_answer_cancels_nothing():
+    link = Link()
+
+    async def receive() -> dict[str, Any]:
+        return BODY
+
+    found = await incoming(receive, link)
+    await found()
+    found.close()
+    link.lose()
+    await asyncio.sleep(0)
+
+    assert not found.left
+
+
+async def test_room_that_the_body_does_not_need_is_given_back():
+    async def receive() -> dict[str, Any]:
+        return BODY
+
+    found = await incoming(receive, Link())
+    await found()
+
+    assert isinstance(found.held, Reservation)
+    assert found.held.amount == len(BODY["body"])  # type: ignore[arg-type]
+
+
+async def test_a_body_over_the_limit_is_refused_while_it_is_read():
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"x" * 8, "more_body": True}
+
+    found = await incoming(receive, Link(), max_bytes=10)
+    await found()
+    with pytest.raises(RaisedWhileReading, match="more than 10 bytes"):
+        await found()
