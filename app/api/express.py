@@ -22,15 +22,12 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api import rendering
+from app.api.json_route import JsonRoute
 
 INLINE = 2**20
 """Bytes of a body up to which it is read on the event loop, in about 0.2 ms."""
 
 Called = Callable[..., Coroutine[Any, Any, Any]]
-
-
-class JsonRoute(APIRoute):
-    """A route that may be reached the short way: it needs nothing but a JSON body and headers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """A browser reads streams as they are made, and uses the documentation: headless Chromium."""
 
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -7,15 +8,15 @@ import pytest
 from app.settings import Settings
 from tests.streaming.conftest import model_arn
 from tests.support.app import Rig
-from tests.support.browser import visited
+from tests.support.browser import visited, visited_from_elsewhere
 
 # One Chromium at a time: each is several processes.
 pytestmark = pytest.mark.xdist_group("chromium")
 
 READ_STREAM = """
-  const answer = await fetch("/v1/generate", {
+  const answer = await fetch("SERVICE/v1/generate", {
     method: "POST",
-    headers: { "Content-Type": "application/json" },
+    headers: { "Content-Type": "application/json", "X-Request-Timeout": "20" },
     body: JSON.stringify({ prompt: "Why is the sky blue?", stream: true }),
   });
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
@@ -31,7 +32,15 @@ READ_STREAM = """
       events.push({ name: name.slice(7), data: JSON.parse(data.slice(6)), at: performance.now() });
     }
   }
-  return { status: answer.status, events };
+  return { status: answer.status, id: answer.headers.get("X-Request-Id"), events };
+"""
+
+TRY_STREAM = """
+  return await fetch("SERVICE/v1/generate", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ prompt: "Why?", stream: true }),
+  }).then(() => "read", (error) => error.name);
 """
 
 # Opens the documentation (it refuses to be framed), and waits for what a reader would wait for.
@@ -80,10 +89,12 @@ CHOOSE_FILE = (
 )
 
 
-def test_a_browser_reads_events_as_they_are_made(emulator_url):
-    settings = Settings(_env_file=None, endpoint_url=emulator_url, model_id=model_arn("token-40ms"))
-    seen = visited(Rig(model=None, settings=settings).app(), READ_STREAM)
+def streaming(emulator_url: str, **options: Any) -> Settings:
+    model_id = model_arn("token-40ms")
+    return Settings(_env_file=None, endpoint_url=emulator_url, model_id=model_id, **options)
 
+
+def check_made_one_by_one(seen: Any) -> None:
     assert seen["status"] == 200
     names = [event["name"] for event in seen["events"]]
     assert (names[0], names[-1]) == ("start", "done")
@@ -93,6 +104,32 @@ def test_a_browser_reads_events_as_they_are_made(emulator_url):
     arrived = [event["at"] for event in seen["events"]]
     assert arrived[-1] - arrived[0] > 250
     assert len({round(at / 20) for at in arrived}) > 3
+
+
+def test_a_browser_reads_events_as_they_are_made(emulator_url):
+    settings = streaming(emulator_url)
+
+    check_made_one_by_one(
+        visited(Rig(model=None, settings=settings).app(), READ_STREAM.replace("SERVICE", ""))
+    )
+
+
+def test_a_page_of_an_allowed_origin_reads_events_as_they_are_made(emulator_url):
+    def service(origin: str) -> Any:
+        return Rig(model=None, settings=streaming(emulator_url, cors_origins=origin)).app()
+
+    seen = visited_from_elsewhere(service, READ_STREAM)
+
+    check_made_one_by_one(seen)
+    assert seen["id"].startswith("req_")
+
+
+def test_a_page_of_another_origin_is_kept_from_reading_by_its_browser(emulator_url):
+    def service(_: str) -> Any:
+        allowed = "https://app.example.com"
+        return Rig(model=None, settings=streaming(emulator_url, cors_origins=allowed)).app()
+
+    assert visited_from_elsewhere(service, TRY_STREAM) == "TypeError"
 
 
 def test_the_documentation_works_offline_and_its_execute_button_gets_an_answer():

@@ -4,7 +4,7 @@ import json
 import queue
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -39,17 +39,40 @@ await fetch("/test/report", {{ method: "POST", body: JSON.stringify(report) }});
 
 def visited(app: FastAPI, script: str) -> Any:
     """Serve ``app`` with a page that runs ``script``, visit it, and return what that returned."""
+    reports = _with_page(app, lambda: script)
+    with serving(app) as url:
+        return _report(url, reports)
+
+
+def visited_from_elsewhere(make_app: Callable[[str], FastAPI], script: str) -> Any:
+    """Visit a page of another origin, for which ``make_app`` makes the service.
+
+    In ``script`` the service's address is ``SERVICE``.
+    """
+    page = FastAPI()
+    address: list[str] = []
+    reports = _with_page(page, lambda: script.replace("SERVICE", address[0]))
+    with serving(page) as origin, serving(make_app(origin)) as service:
+        address.append(service)
+        return _report(origin, reports)
+
+
+def _with_page(app: FastAPI, script: Callable[[], str]) -> "queue.Queue[Any]":
     reports: queue.Queue[Any] = queue.Queue()
 
     async def page() -> HTMLResponse:
-        return HTMLResponse(PAGE.format(script=script))
+        return HTMLResponse(PAGE.format(script=script()))
 
     async def report(request: Request) -> None:
         reports.put(json.loads(await request.body()))
 
     app.add_api_route("/test/page", page)
     app.add_api_route("/test/report", report, methods=["POST"])
-    with serving(app) as url, _chromium(f"{url}/test/page"):
+    return reports
+
+
+def _report(url: str, reports: "queue.Queue[Any]") -> Any:
+    with _chromium(f"{url}/test/page"):
         found = reports.get(timeout=SECONDS)
     assert "error" not in found, found
     return found

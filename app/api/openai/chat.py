@@ -11,7 +11,7 @@ from app.api.asking import Asking
 from app.api.declared import GENERATION_ERRORS, JSON_IMAGE_ERRORS
 from app.api.deps import AskingTerms
 from app.api.examples import CHAT
-from app.api.express import JsonRoute
+from app.api.json_route import JsonRoute
 from app.api.openai import errors as openai
 from app.api.openai.answer import ChatChunk, ChatCompletion
 from app.api.openai.schemas import ChatIn

@@ -8,7 +8,7 @@ from app.api import problems
 from app.api.declared import GENERATION_ERRORS, JSON_IMAGE_ERRORS
 from app.api.deps import AskingTerms
 from app.api.examples import GENERATE
-from app.api.express import JsonRoute
+from app.api.json_route import JsonRoute
 from app.api.uploads import GenerateForm, multipart_only
 from app.api.v1.schemas import GenerateIn, GenerationOut
 from app.api.v1.streaming import STREAM_RESPONSE, Answers

@@ -11,7 +11,7 @@ from app.api import problems
 from app.api.declared import GENERATION_ERRORS
 from app.api.deps import AskingTerms
 from app.api.examples import PICTURE
-from app.api.express import JsonRoute
+from app.api.json_route import JsonRoute
 from app.api.uploads import multipart_only
 from app.api.v1.task_schemas import TaskForm, TaskIn, TaskOut, answer_of, body_of, camel, form_of
 from app.api.v1.task_streaming import STREAM, TaskAnswers
