@@ -2,9 +2,10 @@
 
     python -m bench.upstream REPLIES
 
-``REPLIES`` is a folder written by `bench.recorded`, a file for each operation. A request is read by its Content-Length and its
-body counted, not looked at; the reply is chosen by the path alone. ``GET /bench`` tells the
-counts, and ``GET /bench/body`` the last body, of requests that came after ``GET /bench/keep``.
+``REPLIES`` is a folder written by `bench.recorded`, a file for each operation. A request is read by
+its Content-Length and its body counted, not looked at; the reply is chosen by the path alone.
+``GET /bench`` tells the counts. After ``GET /bench/keep`` bodies are kept, until
+``GET /bench/body`` gives the last one and ``GET /bench/operation`` what it was sent to.
 """
 
 import asyncio
@@ -32,6 +33,8 @@ class Upstream:
     body_bytes: int = 0
     keeping: bool = False
     kept: bytes = b""
+    operation: bytes = b""
+    """What the kept body was sent to."""
     buffer: bytearray = field(default_factory=lambda: bytearray(256 * 1024))
     """Shared by all connections: each reads it before another gets its turn."""
 
@@ -50,6 +53,8 @@ class Upstream:
         if target == b"/bench/body":
             self.keeping = False
             return _ok(self.kept)
+        if target == b"/bench/operation":
+            return _ok(self.operation)
         return _UNKNOWN
 
 
@@ -109,8 +114,9 @@ class Connection(asyncio.BufferedProtocol):
 
     def _answer_if_whole(self) -> None:
         if self.missing == 0:
-            if self.upstream.keeping:
-                self.upstream.kept = b"".join(self.body) or self.upstream.kept
+            if self.upstream.keeping and any(self.body):
+                self.upstream.kept = b"".join(self.body)
+                self.upstream.operation = self.target.rpartition(b"/")[2]
             self.transport.write(self.upstream.reply(self.target))
 
 

@@ -9,7 +9,7 @@ from bench.photos import Picture
 
 PROMPT = (
     "Describe the sea on a calm morning to someone who has never left a dry country: its colour, "
-    "its sound, how it moves and what it smells of. Answer in two sentences, in plain words, please."
+    "its sound, how it moves and what it smells of. Answer in two sentences, in plain words."
 )
 """Near 200 bytes."""
 
