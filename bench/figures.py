@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from statistics import median
 
 from bench import lag
-from bench.measuring import Run
+from bench.run import DIRECT, Run
 
-DIRECT = "direct"
 BUSY = 0.9
 """Share of their core from which caller and upstream may have been the limit."""
 

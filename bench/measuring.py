@@ -5,8 +5,8 @@ import json
 import time
 import urllib.request
 from collections import Counter
+from contextlib import closing
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import uvloop
 
@@ -16,45 +16,14 @@ from bench.photos import Picture
 from bench.pressing import Crowd, Tally
 from bench.process import Peak, Use
 from bench.report import quantile
+from bench.run import Run
+from bench.standing import Standing
 from bench.workloads import Workload
 
 WARM_UP = 0.5
 """Seconds before each run, on the same connections."""
 IDLE_SHARE = 0.05
 """Of a core, under which a gateway counts as idle."""
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """The figures of one run. Times in ms, memory in MiB, of answered requests."""
-
-    round: int
-    workload: str
-    gateway: str
-    seconds: float
-    answered: int
-    failed: int
-    outcomes: dict[str, int]
-    per_second: float
-    p50: float | None
-    p90: float | None
-    p99: float | None
-    first_p50: float | None
-    """To the first piece of the text."""
-    cpu_ms: float | None
-    """Of the process that serves, for each answer."""
-    workers_cpu_ms: float | None
-    """Of the processes that it started."""
-    peak_mib: float
-    workers_peak_mib: float
-    lag_buckets: dict[str, int]
-    """Observations of the event loop's lag by the upper bound of their bucket, seconds."""
-    upstream_requests: int
-    upstream_bytes: float | None
-    """Of the body sent upstream, for each answer."""
-    load_share: float
-    """Of a core, that the caller used."""
-    upstream_share: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,50 +45,44 @@ class Snapshot:
     lag: lag.Buckets
 
 
-@dataclass(frozen=True, slots=True)
-class Stand:
-    """What all runs share."""
+def measure(
+    stand: Standing,
+    gateway: Gateway,
+    workload: Workload,
+    picture: Picture | None,
+    *,
+    number: int,
+    seconds: float,
+) -> Run:
+    """Ask ``gateway`` for so long, once it is idle, and return the figures of round ``number``."""
+    settle(gateway.pid)
+    before, after, peak, tally = uvloop.run(_asked(stand, gateway, workload, picture, seconds))
+    return _run(number, workload, gateway, tally, before, after, peak)
 
-    upstream_url: str
-    upstream_pid: int
-    seconds: float
 
-    def measure(
-        self, gateway: Gateway, workload: Workload, picture: Picture | None, number: int
-    ) -> Run:
-        """Ask ``gateway`` for a while, once it is idle, and return the figures."""
-        settle(gateway.pid)
-        before, after, peak, tally = uvloop.run(self._asked(gateway, workload, picture))
-        return _run(number, workload, gateway, tally, before, after, peak)
+async def _asked(
+    stand: Standing, gateway: Gateway, workload: Workload, picture: Picture | None, seconds: float
+) -> tuple[Snapshot, Snapshot, Peak, Tally]:
+    requests = gateway.dialect.requests(workload, picture)
+    expectation = gateway.dialect.expectation(workload)
+    with closing(Crowd(gateway.url, workload.in_flight, expectation)) as crowd:
+        await crowd.press(requests, WARM_UP)
+        process.forget_peaks(gateway.pid)
+        before = await asyncio.to_thread(_snapshot, stand, gateway)
+        tally = await crowd.press(requests, seconds)
+        peak = process.peak(gateway.pid)
+        return before, await asyncio.to_thread(_snapshot, stand, gateway), peak, tally
 
-    async def _asked(
-        self, gateway: Gateway, workload: Workload, picture: Picture | None
-    ) -> tuple[Snapshot, Snapshot, Peak, Tally]:
-        address = urlsplit(gateway.url)
-        assert address.hostname is not None
-        assert address.port is not None
-        expectation = gateway.dialect.expectation(workload)
-        crowd = Crowd(address.hostname, address.port, workload.in_flight, expectation)
-        requests = gateway.dialect.requests(workload, picture)
-        try:
-            await crowd.press(requests, WARM_UP)
-            process.forget_peaks(gateway.pid)
-            before = await asyncio.to_thread(self._snapshot, gateway)
-            tally = await crowd.press(requests, self.seconds)
-            peak = process.peak(gateway.pid)
-            return before, await asyncio.to_thread(self._snapshot, gateway), peak, tally
-        finally:
-            crowd.close()
 
-    def _snapshot(self, gateway: Gateway) -> Snapshot:
-        key = gateway.metrics_key
-        return Snapshot(
-            lag=lag.read(gateway.url, key) if key else Counter(),
-            use=process.use(gateway.pid),
-            upstream=counts(self.upstream_url),
-            upstream_cpu=process.cpu_seconds(self.upstream_pid),
-            load_cpu=time.process_time(),
-        )
+def _snapshot(stand: Standing, gateway: Gateway) -> Snapshot:
+    key = gateway.metrics_key
+    return Snapshot(
+        lag=lag.read(gateway.url, key) if key else Counter(),
+        use=process.use(gateway.pid),
+        upstream=counts(stand.upstream_url),
+        upstream_cpu=process.cpu_seconds(stand.upstream_pid),
+        load_cpu=time.process_time(),
+    )
 
 
 def counts(url: str) -> Counts:

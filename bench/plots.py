@@ -5,7 +5,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from bench.figures import DIRECT, Figures, Table
+from bench.figures import Figures, Table
+from bench.run import DIRECT
 from bench.tables import Verdicts
 from bench.verdict import TAKEN
 from bench.workloads import WORKLOADS, Workload

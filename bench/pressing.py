@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import cast
+from urllib.parse import urlsplit
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding: *chunked", re.IGNORECASE)
@@ -135,8 +136,7 @@ def _expected(received: bytearray) -> int:
 class Crowd:
     """So many callers of one address."""
 
-    host: str
-    port: int
+    url: str
     size: int
     expectation: Expectation
     callers: list[Caller] = field(default_factory=list)
@@ -148,17 +148,20 @@ class Crowd:
         futures = [caller.begin(requests, began + seconds) for caller in self.callers]
         done, pending = await asyncio.wait(futures, timeout=seconds + PATIENCE)
         whole = _together([future.result() for future in done])
-        whole.outcomes["unanswered"] += len(pending)
+        if pending:
+            whole.outcomes["unanswered"] = len(pending)
         whole.elapsed = time.perf_counter() - began
         return whole
 
     async def _connect(self) -> None:
         """Replace connections that were closed."""
         self.callers = [c for c in self.callers if not c.transport.is_closing()]
-        loop = asyncio.get_running_loop()
+        loop, address = asyncio.get_running_loop(), urlsplit(self.url)
+        assert address.hostname is not None
+        assert address.port is not None
         while len(self.callers) < self.size:
             _, caller = await loop.create_connection(
-                lambda: Caller(self.expectation), self.host, self.port
+                lambda: Caller(self.expectation), address.hostname, address.port
             )
             self.callers.append(caller)
 

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from bench import figures, tables, targets
 from bench.figures import Table
-from bench.measuring import Run
+from bench.run import Run
 from bench.targets import Target
 
 FILE = Path(__file__).parent / "results" / "peers.json"

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from bench.figures import DIRECT, Figures, Table
+from bench.figures import Figures, Table
 from bench.recorded import CHUNKS
+from bench.run import DIRECT
 from bench.targets import NAIVE, Target
 from bench.verdict import TAKEN
 from bench.workloads import WORKLOADS, Shape, Workload

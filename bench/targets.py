@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import ge, lt
 
-from bench.figures import DIRECT, Figures, Table, lag_p99_ms
-from bench.measuring import Run
+from bench.figures import Figures, Table, lag_p99_ms
+from bench.run import DIRECT, Run
 
 OURS, NAIVE, LITELLM = "ours", "naive", "LiteLLM"
 TENSORZERO_STREAMS = 266

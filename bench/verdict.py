@@ -7,7 +7,7 @@ emulator that decodes pictures and keeps the model's rules.
 import asyncio
 import json
 import urllib.request
-from urllib.parse import urlsplit
+from contextlib import closing
 
 from bench import recorded
 from bench.gateways import Gateway
@@ -35,15 +35,9 @@ def verdict(
 
 
 async def _ask_once(gateway: Gateway, workload: Workload, picture: Picture | None) -> None:
-    address = urlsplit(gateway.url)
-    assert address.hostname is not None
-    assert address.port is not None
     expectation = gateway.dialect.expectation(workload)
-    crowd = Crowd(address.hostname, address.port, 1, expectation)
-    try:
+    with closing(Crowd(gateway.url, 1, expectation)) as crowd:
         await crowd.press(gateway.dialect.requests(workload, picture), 0)
-    finally:
-        crowd.close()
 
 
 def _get(url: str) -> bytes:
