@@ -82,7 +82,11 @@ async def soak(gateway: Gateway, seconds: float) -> dict[str, Any]:
 
 
 def _course(mib: Sequence[float]) -> dict[str, float]:
-    return {"first": round(mib[0], 1), "half-time": round(mib[len(mib) // 2], 1), "last": round(mib[-1], 1)}
+    return {
+        "first": round(mib[0], 1),
+        "half-time": round(mib[len(mib) // 2], 1),
+        "last": round(mib[-1], 1),
+    }
 
 
 def main() -> None:
