@@ -24,7 +24,7 @@ LITELLM_CONFIG = Path(__file__).parent / "litellm" / "config.yaml"
 LITELLM_KEY = "sk-bench"
 START_SECONDS = 120
 _CREDENTIALS = {"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench"}
-_LIMITS = {"requests": "1000000000/hour", "tokens": "1000000000000/hour", "spend": "1000000/hour"}
+LIMITS = {"requests": "1000000000/hour", "tokens": "1000000000000/hour", "spend": "1000000/hour"}
 """Counted for every request, never reached."""
 
 
@@ -60,7 +60,7 @@ def ours(upstream: str) -> Iterator[Gateway]:
             f"{PREFIX}ENDPOINT_URL": upstream,
             f"{PREFIX}KEYS_FILE": str(keys),
             f"{PREFIX}USAGE_FILE": str(usage),
-            f"{PREFIX}LIMITS": json.dumps(_LIMITS),
+            f"{PREFIX}LIMITS": json.dumps(LIMITS),
             **_CREDENTIALS,
         }
         with running("app", "serve", environment=environment) as service:
