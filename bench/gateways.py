@@ -23,6 +23,7 @@ from tests.support.process import ROOT, running
 LITELLM_CONFIG = Path(__file__).parent / "litellm" / "config.yaml"
 LITELLM_KEY = "sk-bench"
 START_SECONDS = 120
+_LITELLM_OPTIONS = ("--config", str(LITELLM_CONFIG), "--host", "127.0.0.1", "--num_workers", "1")
 _CREDENTIALS = {"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench"}
 LIMITS = {"requests": "1000000000/hour", "tokens": "1000000000000/hour", "spend": "1000000/hour"}
 """Counted for every request, never reached."""
@@ -96,7 +97,7 @@ def litellm(upstream: str) -> Iterator[Gateway]:
     }
     with TemporaryDirectory() as folder, Path(folder, "log").open("wb") as log:
         started = subprocess.Popen(
-            [command, "--config", str(LITELLM_CONFIG), "--host", "127.0.0.1", "--port", str(port)],
+            [command, *_LITELLM_OPTIONS, "--port", str(port)],
             env=environment,
             cwd=folder,
             stdout=log,

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from bench.figures import Figures, Table
 from bench.recorded import CHUNKS
 from bench.run import DIRECT
-from bench.targets import NAIVE, Target
+from bench.targets import NAIVE, Relation, Target
 from bench.verdict import TAKEN
 from bench.workloads import WORKLOADS, Shape, Workload
 
@@ -36,9 +36,8 @@ def targets(found: Sequence[Target]) -> str:
 
 
 def _wanted(target: Target) -> str:
-    if target.at_least is not None:
-        return f"{target.at_least:,g} or more"
-    return f"under {target.under:,g}"
+    bound, relation = f"{target.bound:,g}", target.relation
+    return f"under {bound}" if relation is Relation.UNDER else f"{bound} {relation.value}"
 
 
 def _workload(

@@ -1,7 +1,7 @@
 import pytest
 
 from bench import figures, publish, tables
-from bench.targets import Target
+from bench.targets import Relation, Target
 from tests.bench.runs import run
 
 
@@ -46,12 +46,16 @@ def test_what_the_model_would_refuse_is_marked_and_told():
 
 
 def test_targets_say_met_not_met_or_not_measured():
-    found = [Target("a", 5, None, 5.0), Target("b", None, 5, 5.0), Target("c", 5, None, None)]
+    found = [
+        Target("a", Relation.AT_LEAST, 5, 5.0),
+        Target("b", Relation.UNDER, 5, 5.0),
+        Target("c", Relation.AT_MOST, 5, None),
+    ]
 
     assert [row[1:] for row in rows(tables.targets(found))[2:]] == [
         ["5 or more", "5", "met"],
         ["under 5", "5", "**not met**"],
-        ["5 or more", "-", "not measured"],
+        ["5 or less", "-", "not measured"],
     ]
 
 

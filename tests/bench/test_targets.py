@@ -20,6 +20,13 @@ def test_a_delay_is_met_below_its_bound(added, met):
     assert found(runs, "text, 1 in flight, added p50, ms").met is met
 
 
+@pytest.mark.parametrize(("bucket", "met"), [("0.01", True), ("0.025", False)])
+def test_a_stall_is_met_up_to_the_bucket_that_ends_at_its_bound(bucket, met):
+    runs = [run(lag_buckets={bucket: 5}), run("naive", lag_buckets={"1": 5})]
+
+    assert found(runs, "event loop's stall, p99 of all runs, ms").met is met
+
+
 def test_ratios_are_of_the_same_workload():
     runs = [
         run("ours", per_second=1000.0),
@@ -43,7 +50,7 @@ def test_fewer_bytes_are_counted_against_what_the_caller_sent():
         run("ours", "photo-4", upstream_bytes=300_000.0),
     ]
 
-    assert found(runs, "12-megapixel photo, times fewer bytes upstream").measured == 10
+    assert found(runs, "12 MP photo, times fewer bytes upstream").measured == 10
 
 
 def test_what_was_not_measured_is_neither_met_nor_missed():
