@@ -39,7 +39,7 @@ def main() -> None:
     results = Results(
         at=began.strftime("%Y-%m-%d %H:%M UTC"),
         command=" ".join(["python -m bench", *sys.argv[1:]]),
-        machine=machine.description(),
+        machine={**machine.description(), "LiteLLM": gateways.litellm_version()},
         runs=runs,
         verdicts=verdicts,
         skipped=stand.skipped,
@@ -112,8 +112,8 @@ def apart(name: str, *options: str) -> dict[str, Any]:
     progress(f"running bench.{name}")
     command = [sys.executable, "-m", f"bench.{name}", *options]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    found: dict[str, Any] = json.loads((report.RESULTS / f"{name}.json").read_text())
-    return found
+    found = json.loads((report.RESULTS / f"{name}.json").read_text())
+    return {key: value for key, value in found.items() if key != "at"}
 
 
 if __name__ == "__main__":

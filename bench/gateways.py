@@ -54,8 +54,7 @@ def ours(upstream: str) -> Iterator[Gateway]:
     """This service as in production: keys, limits, JSON logs to a file, metrics, usage."""
     with TemporaryDirectory() as folder:
         keys, usage = Path(folder, "keys.json"), Path(folder, "usage.sqlite3")
-        key = _key(keys, "caller", "generate")
-        metrics_key = _key(keys, "metrics", "metrics")
+        key = _key(keys)
         environment = {
             f"{PREFIX}PORT": "0",
             f"{PREFIX}ENDPOINT_URL": upstream,
@@ -66,14 +65,14 @@ def ours(upstream: str) -> Iterator[Gateway]:
         }
         with running("app", "serve", environment=environment) as service:
             dialect = dialects.ours(key)
-            yield Gateway("ours", service.url, dialect, service.process.pid, metrics_key)
+            yield Gateway("ours", service.url, dialect, service.process.pid, metrics_key=key)
 
 
-def _key(file: Path, name: str, scope: str) -> str:
-    command = [sys.executable, "-m", "app", "keys", "--file", str(file), "create", name]
-    made = subprocess.run(
-        [*command, "--scope", scope], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+def _key(file: Path) -> str:
+    """Make a key for the model and for metrics."""
+    command = [sys.executable, "-m", "app", "keys", "--file", str(file), "create", "bench"]
+    scopes = ["--scope", "generate", "--scope", "metrics"]
+    made = subprocess.run([*command, *scopes], cwd=ROOT, capture_output=True, text=True, check=True)
     return made.stdout.strip()
 
 
@@ -116,9 +115,18 @@ def litellm(upstream: str) -> Iterator[Gateway]:
                 started.wait()
 
 
+def litellm_version() -> str:
+    """Return the version that is installed, or that none is."""
+    found = _litellm_folder().glob("lib/*/site-packages/litellm-*.dist-info")
+    return next((each.name.split("-")[1].removesuffix(".dist") for each in found), "not installed")
+
+
+def _litellm_folder() -> Path:
+    return Path(os.environ.get("LITELLM_VENV", f"{sys.prefix}-litellm"))
+
+
 def _litellm() -> str:
-    folder = os.environ.get("LITELLM_VENV", f"{sys.prefix}-litellm")
-    command = shutil.which("litellm", path=f"{folder}/bin")
+    command = shutil.which("litellm", path=_litellm_folder() / "bin")
     if command is None:
         raise UnavailableError("it is not installed")
     return command

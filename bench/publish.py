@@ -5,6 +5,12 @@ from pathlib import Path
 from bench import plots
 from bench.results import Results
 
+PLOTS = {
+    "benchmark-throughput.png": "Requests a second",
+    "benchmark-latency.png": "What is added to one request",
+    "benchmark-memory.png": "Memory",
+}
+"""Files by what they show."""
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE = DOCS / "benchmark.md"
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
@@ -13,14 +19,16 @@ BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 def draw(results: Results, folder: Path) -> None:
     """Draw the plots into ``folder``."""
     table = results.table
-    plots.throughput(table, results.verdicts, folder / "benchmark-throughput.png")
-    plots.latency(table, folder / "benchmark-latency.png")
-    plots.memory(table, folder / "benchmark-memory.png")
+    throughput, latency, memory = (folder / name for name in PLOTS)
+    plots.throughput(table, results.verdicts, throughput)
+    plots.latency(table, latency)
+    plots.memory(table, memory)
 
 
 def publish(results: Results) -> None:
     """Write the page's generated part, its plots and the raw results."""
-    PAGE.write_text(filled(PAGE.read_text(), results.markdown()))
+    shown = "\n".join(f"![{title}](images/{name})" for name, title in PLOTS.items())
+    PAGE.write_text(filled(PAGE.read_text(), f"{shown}\n\n{results.markdown()}"))
     draw(results, DOCS / "images")
     results.write(DOCS / "benchmark.json")
 
