@@ -19,6 +19,13 @@ PROMPT = (
     "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\n"
     "Describe the sea.<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"
 )
+SIGNED = {
+    "Accept": "application/json",
+    "Authorization": "AWS4-HMAC-SHA256 Credential=a/20261123/us-east-1/bedrock/aws4_request,"
+    f" SignedHeaders=host;x-amz-date, Signature={'0' * 64}",
+    "X-Amz-Date": "20261123T000000Z",
+}
+"""Headers of a call that the emulator answers, as it does not verify signatures by default."""
 _NATIVE = {"prompt": PROMPT, "max_gen_len": 256, "temperature": 0}
 _CONVERSE = {
     "messages": [{"role": "user", "content": [{"text": "Describe the sea."}]}],
@@ -53,10 +60,9 @@ def ask(url: str, operation: str, body: bytes) -> bytes:
     address = urlsplit(url)
     head = (
         f"POST /model/{MODEL.replace(':', '%3A')}/{operation} HTTP/1.1\r\nHost: bench\r\n"
-        "Content-Type: application/json\r\nAccept: application/json\r\n"
-        "Authorization: AWS4-HMAC-SHA256 Credential=a/20261123/us-east-1/bedrock/aws4_request,"
-        f" SignedHeaders=host;x-amz-date, Signature={'0' * 64}\r\n"
-        f"X-Amz-Date: 20261123T000000Z\r\nContent-Length: {len(body)}\r\n\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        + "".join(f"{name}: {value}\r\n" for name, value in SIGNED.items())
+        + "\r\n"
     )
     with socket.create_connection((address.hostname, address.port), timeout=30) as connection:
         connection.sendall(head.encode() + body)
