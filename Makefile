@@ -84,4 +84,4 @@ clients: $(VENV)/dev.stamp  ## generate TypeScript types and a Python client fro
 	$(BIN)/python -m pytest tests/clients
 
 clean:  ## remove what the targets made
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(LITELLM) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
