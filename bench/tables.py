@@ -47,11 +47,11 @@ def _workload(
     naive = table.get((workload.name, NAIVE))
     streamed = workload.shape is Shape.STREAM
     heading = ["gateway", "requests/s", "x naive", "p50 ms", "p90", "p99", "added p50"]
-    heading += ["first ms", "added a chunk, µs"] if streamed else []
+    heading += ["first ms"] if streamed else []
+    heading += ["added a chunk, µs"] if streamed and workload.in_flight == 1 else []
     heading += ["CPU ms", "memory MiB", "stall p99 ms", "bytes upstream", "errors"]
     rows = [
-        _row(figures, naive, verdicts.get(figures.gateway, TAKEN), streamed=streamed)
-        for figures in found
+        _row(workload, figures, naive, verdicts.get(figures.gateway, TAKEN)) for figures in found
     ]
     if not workload.only:
         rows += [
@@ -67,7 +67,8 @@ def _workload(
     return "\n\n".join([title, markdown(heading, rows), *notes])
 
 
-def _row(figures: Figures, naive: Figures | None, said: str, *, streamed: bool) -> list[str]:
+def _row(workload: Workload, figures: Figures, naive: Figures | None, said: str) -> list[str]:
+    streamed, alone = workload.shape is Shape.STREAM, workload.in_flight == 1
     direct = figures.gateway == DIRECT
     ratio = figures.per_second / naive.per_second if naive and naive.per_second else None
     marks = ("†" if figures.limited else "") + (REFUSED if said != TAKEN and not direct else "")
@@ -81,7 +82,8 @@ def _row(figures: Figures, naive: Figures | None, said: str, *, streamed: bool) 
         number(figures.p90),
         number(figures.p99),
         number(added),
-        *([number(figures.first_p50), number(per_chunk)] if streamed else []),
+        *([number(figures.first_p50)] if streamed else []),
+        *([number(per_chunk)] if streamed and alone else []),
         both(figures.cpu_ms, figures.workers_cpu_ms),
         both(figures.peak_mib, figures.workers_peak_mib),
         UNKNOWN if figures.lag_p99_ms is None else f"≤ {figures.lag_p99_ms:g}",

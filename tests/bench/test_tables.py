@@ -32,6 +32,22 @@ def test_a_table_has_a_row_for_each_gateway_and_for_each_that_was_skipped():
     assert table[3][1:3] == ["1,000", "2"]
 
 
+def test_what_a_stream_adds_is_told_for_each_chunk_where_streams_do_not_wait():
+    runs = [
+        run(gateway, workload, p50=p50)
+        for workload in ("stream-16", "stream-1")
+        for gateway, p50 in (("direct", 1.0), ("ours", 5.0))
+    ]
+
+    text = tables.tables(figures.table(runs), {}, {})
+
+    waiting, alone = text.split("\n### ")
+    assert "added a chunk" not in waiting
+    table = [row for row in rows(alone) if len(row) > 2]
+    place = table[0].index("added a chunk, µs")
+    assert table[3][place] == "40"  # 4 ms over 100 chunks
+
+
 def test_what_the_model_would_refuse_is_marked_and_told():
     runs = [run("ours", "photo-4"), run("naive", "photo-4", per_second=500.0)]
 
