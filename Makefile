@@ -3,12 +3,15 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes
+LITELLM ?= $(VENV)-litellm
+LITELLM_VERSION := 1.102.4
+PIP := python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes
+PIP_INSTALL := $(BIN)/$(PIP)
 UV_COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve emulator test check format lint types contracts openapi tasks lock clients clean
+.PHONY: help run serve emulator test bench check format lint types contracts openapi tasks lock clients clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -23,6 +26,11 @@ $(VENV)/dev.stamp: requirements/dev.txt
 	$(PIP_INSTALL) -r requirements/dev.txt
 	@touch $@ $(VENV)/demo.stamp
 
+$(VENV)/bench.stamp: requirements/bench.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP_INSTALL) -r requirements/bench.txt
+	@touch $@ $(VENV)/demo.stamp
+
 run: $(VENV)/demo.stamp  ## emulator and service; asks one question about a picture, then serves
 	$(BIN)/python -m app dev
 
@@ -34,6 +42,12 @@ emulator: $(VENV)/demo.stamp  ## the emulator alone
 
 test: $(VENV)/dev.stamp  ## the whole test suite
 	$(BIN)/python -m pytest -n auto --dist loadgroup
+
+bench: $(VENV)/bench.stamp  ## the service beside its peers, in about ten minutes; see bench/README.md
+	@# A virtual environment of its own: LiteLLM wants other versions. Without it the table says so.
+	@test -x $(LITELLM)/bin/litellm || { $(PYTHON) -m venv $(LITELLM) \
+		&& $(LITELLM)/bin/$(PIP) -r bench/litellm/requirements.txt; } || true
+	LITELLM_VENV=$(LITELLM) $(BIN)/python -m bench $(BENCH)
 
 check: $(VENV)/dev.stamp lint types contracts test  ## all that CI runs: format, lint, types, import contract, tests
 
@@ -61,6 +75,8 @@ lock: $(VENV)/dev.stamp  ## recompile the requirement files from pyproject.toml
 	$(UV_COMPILE) --all-extras --group dev -o requirements/dev.txt
 	$(UV_COMPILE) --extra emulator --extra otel -c requirements/dev.txt -o requirements/emulator.txt
 	$(UV_COMPILE) --extra otel -c requirements/dev.txt -o requirements/service.txt
+	$(UV_COMPILE) --extra emulator --extra otel --group bench -c requirements/dev.txt -o requirements/bench.txt
+	echo "litellm[proxy]==$(LITELLM_VERSION)" | $(subst pyproject.toml,-,$(UV_COMPILE)) -o bench/litellm/requirements.txt
 
 clients: $(VENV)/dev.stamp  ## generate TypeScript types and a Python client from openapi/, check both (needs npm)
 	npm ci --prefix tests/clients
@@ -68,4 +84,4 @@ clients: $(VENV)/dev.stamp  ## generate TypeScript types and a Python client fro
 	$(BIN)/python -m pytest tests/clients
 
 clean:  ## remove what the targets made
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(LITELLM) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,120 +1,61 @@
-"""How many text InvokeModel calls a second the emulator answers on one core.
+"""How many calls a second the emulator answers on one core, texts, pictures and streams.
 
-    python -m bench.emulator [--seconds 5] [--connections 16]
+    python -m bench.emulator [--seconds 5]
 
-The emulator runs with a fixed answer as a process bound to one core; this process, on another
-where there is one, keeps connections open and sends one request after another on each.
+The emulator runs with a fixed answer, which decodes no picture, bound to one core; this process
+asks on another where there is one, `--together` on the same.
 """
 
 import argparse
-import json
 import os
-import re
-import selectors
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from contextlib import ExitStack, closing
+from dataclasses import replace
 
-MODEL = "us.meta.llama3-2-11b-instruct-v1%3A0"
-PROMPT = (
-    "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\n"
-    "Describe the sea in two sentences.<|eot_id|>"
-    "<|start_header_id|>assistant<|end_header_id|>\n\n"
-)
-ANSWER = "The sea is wide and blue. It moves all day and rests at night."
+import uvloop
+
+from bench import dialects, process, recorded
+from bench.photos import Picture
+from bench.pressing import Crowd, Tally
+from bench.workloads import PICTURES, WORKLOADS, Shape, Workload
+from tests.support.process import running
+
+ASKED = ("text-64", "500kb-64", "stream-16")
+SIGNED = replace(dialects.direct(), headers=recorded.SIGNED)
 
 
-@contextmanager
-def emulator(core: int) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    command = [sys.executable, "-m", "app.emulator", "--port", "0", "--fixed-answer", ANSWER]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        os.sched_setaffinity(process.pid, {core})
-        try:
-            assert process.stderr is not None
-            lines = iter(process.stderr.readline, "")
-            found = next(filter(None, (re.search(r"127\.0\.0\.1:(\d+)", line) for line in lines)))
-            yield process, int(found[1])
-        finally:
-            process.terminate()
-            process.communicate(timeout=10)
+async def press(url: str, workload: Workload, picture: Picture | None, seconds: float) -> Tally:
+    expectation = SIGNED.expectation(workload)
+    with closing(Crowd(url, workload.in_flight, expectation)) as crowd:
+        requests = SIGNED.requests(workload, picture)
+        await crowd.press(requests, 0.5)
+        return await crowd.press(requests, seconds)
 
 
-def request() -> bytes:
-    body = json.dumps({"prompt": PROMPT, "max_gen_len": 64, "temperature": 0}).encode()
-    head = (
-        f"POST /model/{MODEL}/invoke HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-        "Content-Type: application/json\r\nAccept: application/json\r\n"
-        "Authorization: AWS4-HMAC-SHA256 Credential=a/20261123/us-east-1/bedrock/aws4_request,"
-        f" SignedHeaders=host;x-amz-date, Signature={'0' * 64}\r\n"
-        f"X-Amz-Date: 20261123T000000Z\r\nContent-Length: {len(body)}\r\n\r\n"
+def measure(workload: Workload, core: int, seconds: float) -> None:
+    picture = PICTURES[workload.picture]() if workload.picture else None
+    answer = recorded.LONG_ANSWER if workload.shape is Shape.STREAM else recorded.ANSWER
+    with ExitStack() as stack:
+        with process.on_core(core):
+            command = ("app.emulator", "--port", "0", "--fixed-answer", answer)
+            emulator = stack.enter_context(running(*command))
+        tally = uvloop.run(press(emulator.url, workload, picture, seconds))
+    if tally.failed:
+        raise SystemExit(f"{workload.title}: {dict(tally.outcomes)}")
+    print(
+        f"{workload.title}, {workload.in_flight} in flight: {tally.answered / tally.elapsed:,.0f}/s"
     )
-    return head.encode() + body
-
-
-@dataclass(slots=True)
-class Connection:
-    """One caller that waits for each answer before it asks again."""
-
-    socket: socket.socket
-    received: bytes = b""
-
-    def answered(self) -> bool:
-        """Read what came, and say whether a whole answer is there."""
-        self.received += self.socket.recv(65_536)
-        head, _, rest = self.received.partition(b"\r\n\r\n")
-        length = re.search(rb"content-length: (\d+)", head)
-        if length is None or len(rest) < int(length[1]):
-            return False
-        if not head.startswith(b"HTTP/1.1 200") or b'"stop_reason":"stop"' not in rest:
-            raise SystemExit(f"not an answer: {self.received!r}")
-        self.received = b""
-        return True
-
-
-def load(port: int, connections: int, seconds: float) -> float:
-    """Return answers a second."""
-    sent, selector, done = request(), selectors.DefaultSelector(), 0
-    for _ in range(connections):
-        connected = Connection(socket.create_connection(("127.0.0.1", port)))
-        selector.register(connected.socket, selectors.EVENT_READ, connected)
-        connected.socket.sendall(sent)
-    started = time.perf_counter()
-    while time.perf_counter() - started < seconds:
-        for key, _ in selector.select(1):
-            if key.data.answered():
-                done += 1
-                key.data.socket.sendall(sent)
-    elapsed = time.perf_counter() - started
-    for key in list(selector.get_map().values()):
-        key.data.socket.close()
-    return done / elapsed
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--seconds", type=float, default=5)
-    options.add_argument("--connections", type=int, default=16)
+    options.add_argument("--together", action="store_true", help="ask from the emulator's core")
     given = options.parse_args()
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cores[-1]})
-    with emulator(cores[0]) as (process, port):
-        load(port, given.connections, 1)  # warm up
-        before = cpu(process.pid)
-        rate = load(port, given.connections, given.seconds)
-        busy = cpu(process.pid) - before
-    print(f"{rate:,.0f} InvokeModel/s, {given.connections} connections, {given.seconds:g} s")
-    print(f"the emulator's core was busy {busy / given.seconds:.0%} of the time")
-
-
-def cpu(pid: int) -> float:
-    """Return the seconds of CPU that a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    for workload in WORKLOADS:
+        if workload.name in ASKED:
+            measure(workload, cores[-1 if given.together else 0], given.seconds)
 
 
 if __name__ == "__main__":

@@ -108,6 +108,8 @@ class Caller:
 
     async def _connect(self) -> _Connection:
         address = urlsplit(self.url)
+        assert address.hostname is not None
+        assert address.port is not None
         _, connection = await asyncio.get_running_loop().create_connection(
             _Connection, address.hostname, address.port
         )

@@ -2,15 +2,13 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from app.settings import PREFIX
+from bench import process
+from bench.recorded import ANSWER
 from tests.support.process import running
-
-ANSWER = "The sea is wide and blue. It moves all day and rests at night."
-PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True)
@@ -22,11 +20,10 @@ class Rig:
 
     def memory_mib(self) -> float:
         """Return the resident memory of the process that serves, in MiB."""
-        return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * PAGE / 2**20
+        return process.resident_mib(self.pid)
 
     def cpu_seconds(self) -> float:
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return process.cpu_seconds(self.pid)
 
 
 @contextmanager
@@ -34,21 +31,12 @@ def rig(fault: str, **options: str) -> Iterator[Rig]:
     """Run both, with default settings but ``options``; this process shares the emulator's core."""
     cores = sorted(os.sched_getaffinity(0))
     given = ("--port", "0", "--fixed-answer", ANSWER, "--recorded-requests", "1", "--fault", fault)
-    with running("app.emulator", *given) as emulator:
-        os.sched_setaffinity(emulator.process.pid, {cores[-1]})
-        environment = {
-            "ENDPOINT_URL": emulator.url,
-            "PORT": "0",
-            **options,
-        }
-        with running("app", "serve", environment=_prefixed(environment)) as service:
-            for task in Path(f"/proc/{service.process.pid}/task").iterdir():
-                os.sched_setaffinity(int(task.name), {cores[0]})
-            os.sched_setaffinity(0, {cores[-1]})
-            try:
-                yield Rig(service.url, service.process.pid)
-            finally:
-                os.sched_setaffinity(0, set(cores))
+    with process.on_core(cores[-1]), running("app.emulator", *given) as emulator, ExitStack() as on:
+        environment = {"ENDPOINT_URL": emulator.url, "PORT": "0", **options}
+        with process.on_core(cores[0]):
+            serving = running("app", "serve", environment=_prefixed(environment))
+            service = on.enter_context(serving)
+        yield Rig(service.url, service.process.pid)
 
 
 def _prefixed(options: dict[str, str]) -> dict[str, str]:

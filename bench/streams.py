@@ -18,7 +18,8 @@ import uvloop
 
 from bench import report
 from bench.load import post
-from bench.rig import ANSWER, Rig, rig
+from bench.recorded import ANSWER
+from bench.rig import Rig, rig
 
 ASK = post("/v1/generate", {"prompt": "Describe the sea in two sentences.", "stream": True})
 

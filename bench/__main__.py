@@ -1,0 +1,120 @@
+"""The service beside its peers: ``python -m bench``; bench/README.md tells how to read it."""
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+from bench import gateways, machine, publish, report
+from bench.gateways import Gateway
+from bench.measuring import measure
+from bench.photos import Picture
+from bench.results import FILE, Results
+from bench.run import Run
+from bench.standing import Standing, progress, standing
+from bench.verdict import verdict
+from bench.workloads import PICTURES, WORKLOADS, Workload
+from tests.support.process import running
+
+OURS_ALONE = {
+    "1,000 streams at once, ours": ("streams", "--token-ms", "400", "--ramp", "4"),
+    "Four times the load that ours can serve": (
+        *("overload", "--seconds", "10", "--capacity-seconds", "3"),
+    ),
+}
+"""Short runs of the benchmarks that have commands of their own, by title."""
+
+
+def main() -> None:
+    given = parsed()
+    began = datetime.now(UTC)
+    workloads = tuple(each for each in WORKLOADS if wanted(each, given.only))
+    with standing(given.gateways) as stand:
+        verdicts = judged(stand, workloads)
+        runs = list(rounds(stand, workloads, given.rounds, given.seconds))
+    results = Results(
+        at=began.strftime("%Y-%m-%d %H:%M UTC"),
+        command=" ".join(["python -m bench", *sys.argv[1:]]),
+        machine={**machine.description(), "LiteLLM": gateways.litellm_version()},
+        runs=runs,
+        verdicts=verdicts,
+        skipped=stand.skipped,
+        ours_alone={} if given.only else {t: apart(*c) for t, c in OURS_ALONE.items()},
+    )
+    results.write()
+    print(f"\n{results.markdown()}\nwritten to {FILE}")
+    publish.draw(results, FILE.parent)
+    if given.publish:
+        publish.publish(results)
+
+
+def parsed() -> argparse.Namespace:
+    options = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--seconds", type=float, default=2.5, help="of each run")
+    options.add_argument(
+        "--only", nargs="+", default=[], help="workloads whose names begin so: text 500kb-1 stream"
+    )
+    options.add_argument(
+        "--gateways", nargs="*", default=list(gateways.STARTERS), choices=gateways.STARTERS
+    )
+    options.add_argument("--publish", action="store_true", help="write docs/benchmark.md too")
+    return options.parse_args()
+
+
+def wanted(workload: Workload, only: Sequence[str]) -> bool:
+    return not only or workload.name.startswith(tuple(only))
+
+
+def judged(stand: Standing, workloads: Sequence[Workload]) -> dict[str, dict[str, str]]:
+    """Show an emulator that looks at pictures what each gateway sends; by workload and gateway."""
+    with running("app.emulator", "--port", "0", "--no-read-words") as emulator:
+        return {
+            workload.name: {
+                peer.name: verdict(peer, workload, picture, stand.upstream_url, emulator.url)
+                for peer in asked(stand, workload)
+            }
+            for workload, picture in illustrated(workloads)
+        }
+
+
+def rounds(
+    stand: Standing, workloads: Sequence[Workload], number: int, seconds: float
+) -> Iterator[Run]:
+    """Run every workload on every gateway in turn, and all that again."""
+    for each in range(1, number + 1):
+        for workload, picture in illustrated(workloads):
+            for peer in asked(stand, workload):
+                run = measure(stand, peer, workload, picture, number=each, seconds=seconds)
+                progress(f"{each}  {run.workload:14} {run.gateway:8} {run.per_second:10,.1f}/s")
+                yield run
+
+
+def asked(stand: Standing, workload: Workload) -> Iterator[Gateway]:
+    return (each for each in stand.gateways if not workload.only or each.name in workload.only)
+
+
+def illustrated(workloads: Sequence[Workload]) -> Iterator[tuple[Workload, Picture | None]]:
+    return ((each, drawn(each.picture) if each.picture else None) for each in workloads)
+
+
+@cache
+def drawn(name: str) -> Picture:
+    return PICTURES[name]()
+
+
+def apart(name: str, *options: str) -> dict[str, Any]:
+    """Run another benchmark of this folder, and return what it found."""
+    progress(f"running bench.{name}")
+    command = [sys.executable, "-m", f"bench.{name}", *options]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    found = json.loads((report.RESULTS / f"{name}.json").read_text())
+    return {key: value for key, value in found.items() if key != "at"}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,164 @@
+"""The gateways side by side: each started on its core, in front of the same upstream."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from urllib.error import URLError
+
+from app.settings import PREFIX
+from bench import dialects, process
+from bench.dialects import Dialect
+from tests.support.process import ROOT, running
+
+LITELLM_CONFIG = Path(__file__).parent / "litellm" / "config.yaml"
+LITELLM_KEY = "sk-bench"
+START_SECONDS = 120
+_LITELLM_OPTIONS = ("--config", str(LITELLM_CONFIG), "--host", "127.0.0.1", "--num_workers", "1")
+_CREDENTIALS = {"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench"}
+LIMITS = {"requests": "1000000000/hour", "tokens": "1000000000000/hour", "spend": "1000000/hour"}
+"""Counted for every request, never reached."""
+
+
+class UnavailableError(Exception):
+    """A gateway that can't be had here, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """A running gateway."""
+
+    name: str
+    url: str
+    dialect: Dialect
+    pid: int
+    metrics_key: str | None = None
+    """Opens its ``/metrics``, where it has the event loop's lag."""
+
+
+Starter = Callable[[str], AbstractContextManager[Gateway]]
+"""Starts a gateway in front of the upstream at an address."""
+
+
+@contextmanager
+def ours(upstream: str) -> Iterator[Gateway]:
+    """This service as in production: keys, limits, JSON logs to a file, metrics, usage."""
+    with TemporaryDirectory() as folder:
+        keys, usage = Path(folder, "keys.json"), Path(folder, "usage.sqlite3")
+        key = _key(keys)
+        environment = {
+            f"{PREFIX}PORT": "0",
+            f"{PREFIX}ENDPOINT_URL": upstream,
+            f"{PREFIX}KEYS_FILE": str(keys),
+            f"{PREFIX}USAGE_FILE": str(usage),
+            f"{PREFIX}LIMITS": json.dumps(LIMITS),
+            **_CREDENTIALS,
+        }
+        with running("app", "serve", environment=environment) as service:
+            dialect = dialects.ours(key)
+            yield Gateway("ours", service.url, dialect, service.process.pid, metrics_key=key)
+
+
+def _key(file: Path) -> str:
+    """Make a key for the model and for metrics."""
+    command = [sys.executable, "-m", "app", "keys", "--file", str(file), "create", "bench"]
+    scopes = ["--scope", "generate", "--scope", "metrics"]
+    made = subprocess.run([*command, *scopes], cwd=ROOT, capture_output=True, text=True, check=True)
+    return made.stdout.strip()
+
+
+@contextmanager
+def naive(upstream: str) -> Iterator[Gateway]:
+    """`bench.naive`."""
+    with running("bench.naive", environment={"NAIVE_ENDPOINT_URL": upstream, **_CREDENTIALS}) as it:
+        yield Gateway("naive", it.url, dialects.naive(), it.process.pid)
+
+
+@contextmanager
+def litellm(upstream: str) -> Iterator[Gateway]:
+    """LiteLLM's proxy, of the virtual environment that `make bench` made for it."""
+    command = _litellm()
+    port = _free_port()
+    environment = {
+        **os.environ,
+        "BENCH_UPSTREAM": upstream,
+        # Its price list is in the package; without this it asks the internet for a newer one.
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    }
+    with TemporaryDirectory() as folder, Path(folder, "log").open("wb") as log:
+        started = subprocess.Popen(
+            [command, *_LITELLM_OPTIONS, "--port", str(port)],
+            env=environment,
+            cwd=folder,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            url = f"http://127.0.0.1:{port}"
+            _wait(started, f"{url}/health/liveliness", Path(folder, "log"))
+            yield Gateway("LiteLLM", url, dialects.litellm(LITELLM_KEY), started.pid)
+        finally:
+            started.terminate()
+            try:
+                started.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                started.kill()
+                started.wait()
+
+
+def litellm_version() -> str:
+    """Return the version that is installed, or that none is."""
+    found = _litellm_folder().glob("lib/*/site-packages/litellm-*.dist-info")
+    return next((each.name.split("-")[1].removesuffix(".dist") for each in found), "not installed")
+
+
+def _litellm_folder() -> Path:
+    return Path(os.environ.get("LITELLM_VENV", f"{sys.prefix}-litellm"))
+
+
+def _litellm() -> str:
+    command = shutil.which("litellm", path=_litellm_folder() / "bin")
+    if command is None:
+        raise UnavailableError("it is not installed")
+    return command
+
+
+def _wait(started: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
+    until = time.monotonic() + START_SECONDS
+    while time.monotonic() < until and started.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as reply:
+                if reply.status == 200:
+                    return
+        except (URLError, OSError):
+            time.sleep(0.2)
+    raise UnavailableError(f"it did not start: {log.read_text()[-500:]}")
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
+STARTERS: dict[str, Starter] = {"ours": ours, "naive": naive, "LiteLLM": litellm}
+
+
+@contextmanager
+def started(name: str, upstream: str, core: int) -> Iterator[Gateway]:
+    """Run a gateway with all its processes on ``core``.
+
+    Raises `UnavailableError` where it can't be had.
+    """
+    with ExitStack() as stack:
+        with process.on_core(core):
+            gateway = stack.enter_context(STARTERS[name](upstream))
+        yield gateway

@@ -1,0 +1,94 @@
+"""What processes use, as Linux tells, and the cores they are kept on."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+_TICK = os.sysconf("SC_CLK_TCK")
+_PPID, _UTIME, _STIME = 1, 11, 12
+"""Places in /proc/PID/stat, counted from after the name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """CPU seconds used so far."""
+
+    main: float
+    workers: float
+    """Of the processes that it started, and theirs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peak:
+    """Most resident memory since `forget_peaks`, MiB."""
+
+    main: float
+    workers: float
+    """The sum; pages that processes share count in each."""
+
+
+@contextmanager
+def on_core(core: int) -> Iterator[None]:
+    """Keep this process, and what it starts meanwhile, on one core."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def workers(pid: int) -> list[int]:
+    """Return the processes that ``pid`` started and that they started."""
+    children = [each for each, fields in _processes() if int(fields[_PPID]) == pid]
+    return [*children, *(each for child in children for each in workers(child))]
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU seconds that ``pid`` has used, all its threads together."""
+    fields = _fields(Path("/proc", str(pid)))
+    return (int(fields[_UTIME]) + int(fields[_STIME])) / _TICK
+
+
+def use(pid: int) -> Use:
+    """Return what ``pid`` and its workers have used."""
+    return Use(cpu_seconds(pid), sum(map(cpu_seconds, workers(pid))))
+
+
+def forget_peaks(pid: int) -> None:
+    """Begin anew to look for the most memory of ``pid`` and its workers."""
+    for each in (pid, *workers(pid)):
+        Path(f"/proc/{each}/clear_refs").write_text("5")
+
+
+def peak(pid: int) -> Peak:
+    """Return the most memory of ``pid`` and its workers."""
+    return Peak(_high_water(pid), sum(map(_high_water, workers(pid))))
+
+
+def resident_mib(pid: int) -> float:
+    """Return the resident memory of ``pid`` at the moment, MiB."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def _high_water(pid: int) -> float:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    # A process that has just ended has no memory left.
+    found = [line for line in lines if line.startswith("VmHWM")]
+    return int(found[0].split()[1]) / 1024 if found else 0
+
+
+def _processes() -> Iterator[tuple[int, list[str]]]:
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                yield int(entry.name), _fields(entry)
+            except OSError:
+                continue  # It ended while we looked.
+
+
+def _fields(entry: Path) -> list[str]:
+    return (entry / "stat").read_text().rpartition(")")[2].split()

@@ -1,0 +1,39 @@
+"""What one run of one gateway on one workload found."""
+
+from dataclasses import dataclass
+
+DIRECT = "direct"
+"""The name of the upstream itself, asked without a gateway."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The figures of one run. Times in ms, memory in MiB, of answered requests."""
+
+    round: int
+    workload: str
+    gateway: str
+    seconds: float
+    answered: int
+    failed: int
+    outcomes: dict[str, int]
+    per_second: float
+    p50: float | None
+    p90: float | None
+    p99: float | None
+    first_p50: float | None
+    """To the first piece of the text."""
+    cpu_ms: float | None
+    """Of the process that serves, for each answer."""
+    workers_cpu_ms: float | None
+    """Of the processes that it started."""
+    peak_mib: float
+    workers_peak_mib: float
+    lag_buckets: dict[str, int]
+    """Observations of the event loop's lag by the upper bound of their bucket, seconds."""
+    upstream_requests: int
+    upstream_bytes: float | None
+    """Of the body sent upstream, for each answer."""
+    load_share: float
+    """Of a core, that the caller used."""
+    upstream_share: float

@@ -1,0 +1,51 @@
+"""All that a comparison needs, started: the upstream, and gateways in front of it."""
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from bench import dialects, gateways, process, recorded
+from bench.gateways import Gateway, UnavailableError
+from bench.run import DIRECT
+from tests.support.process import running
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What runs."""
+
+    upstream_url: str
+    upstream_pid: int
+    gateways: list[Gateway] = field(default_factory=list)
+    """The first is the upstream itself."""
+    skipped: dict[str, str] = field(default_factory=dict)
+    """Gateways that can't be had, and why."""
+
+
+@contextmanager
+def standing(names: Sequence[str]) -> Iterator[Standing]:
+    """Run gateways on the first core, the upstream and this process on the last."""
+    cores = sorted(os.sched_getaffinity(0))
+    with process.on_core(cores[-1]), ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory()))
+        recorded.write(folder)
+        upstream = stack.enter_context(running("bench.upstream", str(folder)))
+        url, pid = upstream.url, upstream.process.pid
+        started = Standing(url, pid, [Gateway(DIRECT, url, dialects.direct(), pid)])
+        for name in names:
+            progress(f"starting {name}")
+            try:
+                gateway = stack.enter_context(gateways.started(name, url, cores[0]))
+                started.gateways.append(gateway)
+            except UnavailableError as error:
+                started.skipped[name] = str(error)
+        yield started
+
+
+def progress(line: str) -> None:
+    """Tell whoever waits what is going on."""
+    sys.stderr.write(f"{line}\n")

@@ -1,0 +1,31 @@
+"""The work done for one request, counted: Python functions called, which no clock can blur.
+
+More work than planned turns this red before anyone measures it.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+BUDGET = {"text": 603, "picture": 978, "stream": 6524}
+"""Calls for one request, as ``python -m bench.calls`` prints them; ``--top 30`` says which ones.
+
+Write its numbers here when the path of a request became shorter, or longer for a good reason.
+"""
+MORE, LESS = 1.10, 0.75
+"""Python's and the libraries' versions differ by a few per cent; a budget much wider than the work
+would hold nothing."""
+
+
+def test_a_request_takes_as_many_python_calls_as_budgeted():
+    run = subprocess.run(
+        [sys.executable, "-m", "bench.calls"], cwd=ROOT, capture_output=True, text=True, timeout=100
+    )
+    assert run.returncode == 0, run.stderr
+
+    counted = json.loads(run.stdout)
+    ratios = {kind: round(counted[kind] / budget, 2) for kind, budget in BUDGET.items()}
+    assert all(LESS <= ratio <= MORE for ratio in ratios.values()), (counted, ratios)

@@ -1,0 +1,32 @@
+import math
+
+import pytest
+from prometheus_client import generate_latest
+
+from app.telemetry.metrics import Metrics
+from bench import lag
+
+
+def test_buckets_are_read_off_the_services_own_page_each_by_itself():
+    metrics = Metrics()
+    for seconds in (0.004, 0.004, 0.02, 500):
+        metrics.observe(lag.NAME, seconds)
+
+    found = lag.parsed(generate_latest(metrics.registry).decode())
+
+    assert {bound: count for bound, count in found.items() if count} == {
+        0.005: 2,
+        0.025: 1,
+        math.inf: 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("share", "bound"), [(0.5, 0.01), (0.75, 0.01), (0.76, 0.1), (1, 0.1), (0.01, 0.01)]
+)
+def test_the_quantile_is_the_first_bound_that_so_many_keep(share, bound):
+    assert lag.quantile({0.005: 0, 0.01: 3, 0.1: 1}, share) == bound
+
+
+def test_there_is_no_quantile_of_nothing():
+    assert lag.quantile({0.005: 0}, 0.99) is None

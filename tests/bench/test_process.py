@@ -1,0 +1,75 @@
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import pytest
+
+from bench import process
+
+GRANDCHILD = "import sys; print(flush=True); sys.stdin.read()"
+CHILD = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {GRANDCHILD!r}])"
+
+
+@contextmanager
+def family():
+    """A process that waits for another; yields its pid."""
+    with subprocess.Popen(
+        [sys.executable, "-c", CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        yield child.pid
+        child.communicate()
+
+
+def test_workers_are_children_and_theirs():
+    with family() as pid:
+        found = process.workers(pid)
+
+        assert len(found) == 1
+        assert {pid, *found} <= set(process.workers(os.getpid()))
+
+
+def test_cpu_seconds_grow_with_work():
+    before = process.cpu_seconds(os.getpid())
+    while process.cpu_seconds(os.getpid()) < before + 0.05:
+        sum(range(10_000))
+
+    assert process.use(os.getpid()).main >= before + 0.05
+
+
+def test_the_most_memory_is_that_since_it_was_forgotten():
+    held = bytearray(b"x" * 64 * 2**20)
+    with_it = process.peak(os.getpid()).main
+    del held
+    process.forget_peaks(os.getpid())
+
+    assert process.peak(os.getpid()).main < with_it - 50
+    assert process.peak(os.getpid()).main >= process.resident_mib(os.getpid()) * 0.9
+
+
+def test_what_is_started_on_a_core_stays_there_and_its_starter_does_not():
+    before = os.sched_getaffinity(0)
+    with process.on_core(min(before)):
+        run = [sys.executable, "-c", "import os; print(os.sched_getaffinity(0))"]
+        printed = subprocess.run(run, capture_output=True, text=True, check=True).stdout
+
+    assert printed.strip() == str({min(before)})
+    assert os.sched_getaffinity(0) == before
+
+
+def test_memory_of_a_family_counts_every_process():
+    with family() as pid:
+        found = process.peak(pid)
+
+    assert found.main > 3
+    assert found.workers > 3
+
+
+def test_a_process_that_is_gone_can_not_be_measured():
+    with family() as pid:
+        pass
+
+    with pytest.raises(OSError, match=str(pid)):
+        process.use(pid)

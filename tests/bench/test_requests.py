@@ -1,0 +1,87 @@
+"""What is sent to each gateway is what it takes, each picture a new one."""
+
+import base64
+import json
+from io import BytesIO
+from itertools import islice
+
+import pytest
+from PIL import Image
+
+from app.domain.image import ImageLimits, ReceivedImage, Treatment
+from app.services.images.prepare import prepare
+from bench import dialects
+from bench.photos import Picture
+from bench.workloads import PICTURES, PROMPT, WORKLOADS, Shape, Workload
+from tests.support.images import corners, encoded
+
+DIALECTS = {
+    "direct": dialects.direct(),
+    "ours": dialects.ours("key"),
+    "naive": dialects.naive(),
+    "LiteLLM": dialects.litellm("key"),
+}
+PICTURE = Picture(encoded(corners(), "JPEG"))
+
+
+def sent(dialect, workload, picture, number=1):
+    """Heads and bodies of the first requests."""
+    first = islice(dialect.requests(workload, picture), number)
+    return [b"".join(request).split(b"\r\n\r\n", 1) for request in first]
+
+
+def strings(value):
+    if isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from strings(each)
+    elif isinstance(value, str):
+        yield value
+
+
+@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)
+@pytest.mark.parametrize("workload", WORKLOADS, ids=lambda each: each.name)
+def test_the_announced_length_is_that_of_the_body(dialect, workload):
+    (head, body), *_ = sent(dialect, workload, PICTURE if workload.picture else None)
+
+    assert f"Content-Length: {len(body)}".encode() in head.split(b"\r\n")
+
+
+@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)
+def test_a_body_holds_the_prompt_and_the_whole_picture(dialect):
+    ((_, body),) = sent(dialect, Workload("", "", 1, picture="100 KB"), PICTURE)
+
+    found = list(strings(json.loads(body)))
+    assert any(PROMPT in text for text in found)
+    picture = base64.b64decode(max(found, key=len).rpartition(",")[2], validate=True)
+    assert len(picture) == len(PICTURE.data)
+    assert opened(picture) == opened(PICTURE.data)
+
+
+@pytest.mark.parametrize("shape", [Shape.JSON, Shape.FORM])
+def test_no_picture_is_sent_twice(shape):
+    workload = Workload("", "", 1, shape, "100 KB")
+
+    bodies = {body for _, body in sent(DIALECTS["ours"], workload, PICTURE, 1000)}
+
+    assert len(bodies) == 1000
+
+
+def test_a_numbered_picture_decodes_alike_and_passes_unchanged():
+    pictures = [PICTURE.start(number) + PICTURE.data[21:] for number in (0, 70_000)]
+
+    assert pictures[0] != pictures[1]
+    assert opened(pictures[0]) == opened(pictures[1])
+    report = prepare(ReceivedImage(pictures[1]), ImageLimits())
+    assert report.treatment is Treatment.UNCHANGED
+
+
+@pytest.mark.parametrize(("name", "size"), [("100 KB", 100_000), ("500 KB", 473_000)])
+def test_pictures_that_fit_are_sent_on_as_they_are(name, size):
+    picture = PICTURES[name]()
+
+    assert abs(len(picture.data) - size) < 0.1 * size
+    assert prepare(ReceivedImage(picture.data), ImageLimits()).treatment is Treatment.UNCHANGED
+
+
+def opened(data):
+    return Image.open(BytesIO(data)).tobytes()

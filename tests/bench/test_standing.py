@@ -1,0 +1,51 @@
+"""The real gateways in front of the stand-in, which looks at nothing: so the emulator does."""
+
+from functools import partial
+
+from bench.measuring import measure
+from bench.photos import Picture
+from bench.standing import standing
+from bench.verdict import TAKEN, verdict
+from bench.workloads import Shape, Workload
+from tests.support.images import encoded, photo
+from tests.support.process import running
+
+FITTING = Picture(encoded(photo(), "JPEG"))
+LARGE = Picture(encoded(photo(1600, 1200), "JPEG"))
+TEXT = Workload("text", "", 1)
+STREAM = Workload("stream", "", 1, Shape.STREAM)
+PICTURE = Workload("picture", "", 1, picture="100 KB")
+FORM = Workload("form", "", 1, Shape.FORM, "100 KB")
+
+
+def test_the_model_takes_what_is_sent_but_large_pictures_of_us_only():
+    with (
+        standing(["ours", "naive"]) as stand,
+        running("app.emulator", "--port", "0", "--no-read-words") as emulator,
+    ):
+        direct, ours, naive = stand.gateways
+        said = partial(verdict, upstream=stand.upstream_url, emulator=emulator.url)
+
+        for gateway in (direct, ours, naive):
+            assert said(gateway, TEXT, None) == TAKEN
+            assert said(gateway, STREAM, None) == TAKEN
+            assert said(gateway, PICTURE, FITTING) == TAKEN
+        assert said(ours, PICTURE, LARGE) == TAKEN
+        assert said(ours, FORM, LARGE) == TAKEN
+        assert "1600x1200" in said(naive, PICTURE, LARGE)
+
+
+def test_a_run_counts_every_answer_and_what_it_took():
+    with standing(["naive"]) as stand:
+        runs = [
+            measure(stand, gateway, workload, None, number=1, seconds=0)
+            for gateway in stand.gateways
+            for workload in (TEXT, STREAM)
+        ]
+
+    assert [run.gateway for run in runs] == ["direct", "direct", "naive", "naive"]
+    for run in runs:
+        assert (run.answered, run.failed, run.upstream_requests) == (1, 0, 1)
+        assert run.upstream_bytes
+        assert run.p50
+        assert run.peak_mib > 10

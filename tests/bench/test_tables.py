@@ -1,0 +1,93 @@
+import pytest
+
+from bench import figures, publish, tables
+from bench.targets import Relation, Target
+from tests.bench.runs import run
+
+
+def rows(text):
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "-"), (0, "0"), (0.12345, "0.123"), (12.345, "12.3"), (1234.5, "1,234"), (7.0, "7")],
+)
+def test_numbers_have_three_digits_or_all_of_a_whole_number(value, text):
+    assert tables.number(value) == text
+
+
+def test_a_table_has_a_row_for_each_gateway_and_for_each_that_was_skipped():
+    runs = [run("direct"), run("ours", per_second=1000.0), run("naive", per_second=500.0)]
+
+    text = tables.tables(figures.table(runs), {}, {"LiteLLM": "it is not installed"})
+
+    table = [row for row in rows(text) if len(row) > 2]
+    assert [row[0] for row in table[2:]] == [
+        "direct",
+        "ours",
+        "naive",
+        "LiteLLM: it is not installed",
+    ]
+    assert table[3][1:3] == ["1,000", "2"]
+
+
+def test_what_a_stream_adds_is_told_for_each_chunk_where_streams_do_not_wait():
+    runs = [
+        run(gateway, workload, p50=p50)
+        for workload in ("stream-16", "stream-1")
+        for gateway, p50 in (("direct", 1.0), ("ours", 5.0))
+    ]
+
+    text = tables.tables(figures.table(runs), {}, {})
+
+    waiting, alone = text.split("\n### ")
+    assert "added a chunk" not in waiting
+    table = [row for row in rows(alone) if len(row) > 2]
+    place = table[0].index("added a chunk, µs")
+    assert table[3][place] == "40"  # 4 ms over 100 chunks
+
+
+def test_what_the_model_would_refuse_is_marked_and_told():
+    runs = [run("ours", "photo-4"), run("naive", "photo-4", per_second=500.0)]
+
+    text = tables.tables(
+        figures.table(runs), {"photo-4": {"ours": "taken", "naive": "too large"}}, {}
+    )
+
+    table = {row[0]: row[1] for row in rows(text) if len(row) > 2}
+    assert table["ours"] == "500"
+    assert table["naive"] == "500‡"
+    assert "‡ The model refuses what naive sends: too large" in text
+
+
+def test_targets_say_met_not_met_or_not_measured():
+    found = [
+        Target("a", Relation.AT_LEAST, 5, 5.0),
+        Target("b", Relation.UNDER, 5, 5.0),
+        Target("c", Relation.AT_MOST, 5, None),
+    ]
+
+    assert [row[1:] for row in rows(tables.targets(found))[2:]] == [
+        ["5 or more", "5", "met"],
+        ["under 5", "5", "**not met**"],
+        ["5 or less", "-", "not measured"],
+    ]
+
+
+def test_publishing_replaces_what_stands_between_the_marks_and_nothing_else():
+    page = f"before\n{publish.BEGIN}\nold\n{publish.END}\nafter\n"
+
+    once = publish.filled(page, "new")
+
+    assert once == f"before\n{publish.BEGIN}\nnew\n{publish.END}\nafter\n"
+    assert publish.filled(once, "new") == once
+
+
+def test_a_page_without_marks_is_not_touched():
+    with pytest.raises(ValueError, match="figures: begin"):
+        publish.filled("text", "new")
+
+
+def test_the_page_in_docs_has_the_marks():
+    assert publish.filled(publish.PAGE.read_text(), "x")

@@ -1,0 +1,57 @@
+import pytest
+
+from bench import figures, targets
+from tests.bench.runs import run
+
+
+def found(runs, title):
+    return next(t for t in targets.targets(figures.table(runs), runs) if t.title == title)
+
+
+@pytest.mark.parametrize(("rate", "met"), [(1499.9, False), (1500.0, True)])
+def test_a_rate_is_met_from_its_bound_up(rate, met):
+    assert found([run(per_second=rate)], "text, requests/s").met is met
+
+
+@pytest.mark.parametrize(("added", "met"), [(0.99, True), (1.0, False)])
+def test_a_delay_is_met_below_its_bound(added, met):
+    runs = [run("direct", "text-1", p50=0.0), run("ours", "text-1", p50=added)]
+
+    assert found(runs, "text, 1 in flight, added p50, ms").met is met
+
+
+@pytest.mark.parametrize(("bucket", "met"), [("0.01", True), ("0.025", False)])
+def test_a_stall_is_met_up_to_the_bucket_that_ends_at_its_bound(bucket, met):
+    runs = [run(lag_buckets={bucket: 5}), run("naive", lag_buckets={"1": 5})]
+
+    assert found(runs, "event loop's stall, p99 of all runs, ms").met is met
+
+
+def test_ratios_are_of_the_same_workload():
+    runs = [
+        run("ours", per_second=1000.0),
+        run("naive", per_second=400.0),
+        run("naive", "500kb-64", per_second=1.0),
+    ]
+
+    assert found(runs, "text, times naive").measured == 2.5
+
+
+def test_memory_counts_the_workers():
+    runs = [run("ours", "500kb-64", peak_mib=200.0, workers_peak_mib=160.0)]
+
+    target = found(runs, "memory, 64 x 500 KB in flight, workers included, MiB")
+    assert (target.measured, target.met) == (360.0, False)
+
+
+def test_fewer_bytes_are_counted_against_what_the_caller_sent():
+    runs = [
+        run("direct", "photo-4", upstream_bytes=3_000_000.0),
+        run("ours", "photo-4", upstream_bytes=300_000.0),
+    ]
+
+    assert found(runs, "12 MP photo, times fewer bytes upstream").measured == 10
+
+
+def test_what_was_not_measured_is_neither_met_nor_missed():
+    assert all(target.met is None for target in targets.targets({}, []))
