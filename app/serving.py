@@ -3,14 +3,22 @@
 import asyncio
 import gc
 import socket
+import sys
 from types import FrameType
 
+import structlog
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.config import STARTUP_FAILURE
 
 from app.api.protocol import BoundedProtocol
 from app.services.registry import Services
 from app.settings import Settings
+
+LISTENERS = 32
+"""On the same socket."""
+
+log = structlog.get_logger()
 
 
 class Server(uvicorn.Server):
@@ -30,9 +38,7 @@ class Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                # uvloop takes one new connection per turn of its loop: under load, with turns of
-                # 50 ms, callers waited for seconds to be refused. It made answers no cheaper.
-                loop="asyncio",
+                loop="uvloop",
                 http=BoundedProtocol,
                 # Past the grace time the streams have ended themselves; this is for the rest.
                 timeout_graceful_shutdown=round(settings.shutdown_grace) + 5,
@@ -41,13 +47,31 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, and keep the garbage collector's stops short."""
-        await super().startup(sockets)
+        bound = sockets or [self._bound()]
+        # uvloop takes one new connection per listener with each turn of the loop: under load, with
+        # turns of 50 ms, callers waited for seconds to be refused.
+        await super().startup([listener.dup() for listener in bound for _ in range(LISTENERS)])
+        if sockets is None:
+            self._log_started_message(bound)
+            bound[0].close()
         # What is there now stays: AWS's service descriptions alone are hundreds of thousands of
         # objects. With Python's own thresholds a thousand requests in progress were looked
         # through more than once a second, which stopped everyone for 100 to 500 ms each time.
         gc.collect()
         gc.freeze()
         gc.set_threshold(5_000, 5, 1_000)
+
+    def _bound(self) -> socket.socket:
+        host, port = self.settings.host, self.settings.port
+        bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            bound.bind((host, port))
+        except OSError as error:
+            log.error("can't listen", host=host, port=port, reason=error.strerror)
+            bound.close()
+            sys.exit(STARTUP_FAILURE)
+        return bound
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to drain; a second signal ends at once."""
