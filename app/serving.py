@@ -11,6 +11,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.config import STARTUP_FAILURE
 
+from app import allocator
 from app.api.protocol import BoundedProtocol
 from app.services.registry import Services
 from app.settings import Settings
@@ -46,7 +47,9 @@ class Server(uvicorn.Server):
         )
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, and keep the garbage collector's stops short."""
+        """Start, with memory kept at hand and the garbage collector's stops short."""
+        # Before there are threads, each of which would take a heap of its own.
+        allocator.keep_blocks()
         bound = sockets or [self._bound()]
         # uvloop takes one new connection per listener with each turn of the loop: under load, with
         # turns of 50 ms, callers waited for seconds to be refused.

@@ -1,6 +1,5 @@
 """What runs inside a decoder's process."""
 
-import ctypes
 import logging
 import os
 import resource
@@ -8,11 +7,9 @@ import resource
 import pyvips
 from PIL import Image
 
+from app import allocator
+
 NICENESS = 10
-M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8
-"""glibc's names for `mallopt`, from its malloc.h."""
-LARGE = 1024 * 1024
-"""Bytes from which on a block goes back to the system as soon as it is freed."""
 
 
 def set_up(memory: int) -> None:
@@ -23,7 +20,7 @@ def set_up(memory: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     # A crash is expected here; a core file of someone's picture is not.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    _return_memory()
+    allocator.return_blocks()
     # The event loop comes first where cores are few.
     os.nice(NICENESS)
     pyvips.vips_lib.vips_concurrency_set(1)
@@ -34,11 +31,3 @@ def set_up(memory: int) -> None:
     Image.MAX_IMAGE_PIXELS = None
     # Its warnings are about damaged pictures; those are told to the caller, not to the log.
     logging.getLogger("pyvips").addHandler(logging.NullHandler())
-
-
-def _return_memory() -> None:
-    """Keep glibc from holding on to a picture's memory: a quarter of a worker's peak."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(M_MMAP_THRESHOLD, LARGE)
-        mallopt(M_ARENA_MAX, 2)
