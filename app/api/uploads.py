@@ -1,10 +1,17 @@
 """Multipart bodies: generation options as form fields, pictures as files."""
 
+import sys
+from collections.abc import Callable, Coroutine
+from contextlib import aclosing
 from typing import Annotated, Any
 
-from fastapi import Request, UploadFile
+from fastapi import Request, Response, UploadFile
 from pydantic import ConfigDict, Field, WithJsonSchema, model_validator
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException, MultiPartParser
 
+from app.api.json_route import JsonRoute
 from app.api.v1.schemas import GenerationOptions
 from app.domain.errors import UnsupportedContentTypeError
 from app.domain.generation import GenerationRequest, Terms
@@ -14,13 +21,53 @@ from app.domain.image import ReceivedImage
 File = Annotated[UploadFile, WithJsonSchema({"type": "string", "format": "binary"})]
 
 
+class MemoryParser(MultiPartParser):
+    """Keeps files in memory, which is reserved for every body, and not on disk from 1 MB on.
+
+    Writing a 4 MB file there and reading it again costs three times the parsing.
+    """
+
+    spool_max_size = sys.maxsize
+
+
+class UploadRequest(Request):
+    """A request whose form is read by `MemoryParser`."""
+
+    # What `Request.form` calls, which has no public place for another parser.
+    async def _get_form(self, **limits: Any) -> FormData:  # noqa: ANN401 - Starlette's, passed on
+        if self._form is None and _is_multipart(self):
+            try:
+                async with aclosing(self.stream()) as stream:
+                    self._form = await MemoryParser(self.headers, stream, **limits).parse()
+            except MultiPartException as error:
+                raise HTTPException(400, error.message) from error
+        return await super()._get_form(**limits)
+
+
+class UploadRoute(JsonRoute):
+    """A route whose body, where it is a form, is an `UploadRequest`'s."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return what answers a request."""
+        usual = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            return await usual(UploadRequest(request.scope, request.receive))
+
+        return handle
+
+
 async def multipart_only(request: Request) -> None:
     """Refuse bodies of another type, which would otherwise read as an empty form."""
-    given = request.headers.get("content-type", "none")
-    if not given.lower().startswith("multipart/form-data"):
+    if not _is_multipart(request):
+        given = request.headers.get("content-type", "none")
         raise UnsupportedContentTypeError(
             f"Content-Type is {given}; accepted here is multipart/form-data"
         )
+
+
+def _is_multipart(request: Request) -> bool:
+    return request.headers.get("content-type", "").lower().startswith("multipart/form-data")
 
 
 class GenerateForm(GenerationOptions):

@@ -1,5 +1,6 @@
 """POST /v1/generate and /v1/generate/upload, over a socket."""
 
+import tempfile
 from dataclasses import replace
 
 import pytest
@@ -94,6 +95,19 @@ def test_an_upload_is_answered_like_the_same_request_in_json(client, model):
     } | {"images": None}
     first_asked, second_asked = (replace(request, terms=Terms()) for request in model.requests)
     assert first_asked == second_asked
+
+
+@pytest.mark.parametrize(
+    ("path", "field"), [("/v1/generate/upload", "images"), ("/v1/images/prepare", "image")]
+)
+def test_a_large_file_is_never_written_to_disk(client, monkeypatch, path, field):
+    # Where Python would put it from the first megabyte on.
+    monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
+    padded = ASTRONAUT + bytes(3_000_000)
+
+    answer = client.post(path, files={field: ("a.png", padded)})
+
+    assert answer.status_code == 200
 
 
 def test_a_file_alone_is_described_and_the_default_prompt_reported(client, model):

@@ -8,13 +8,12 @@ from app.api import problems
 from app.api.declared import GENERATION_ERRORS, JSON_IMAGE_ERRORS
 from app.api.deps import AskingTerms
 from app.api.examples import GENERATE
-from app.api.json_route import JsonRoute
-from app.api.uploads import GenerateForm, multipart_only
+from app.api.uploads import GenerateForm, UploadRoute, multipart_only
 from app.api.v1.schemas import GenerateIn, GenerationOut
 from app.api.v1.streaming import STREAM_RESPONSE, Answers
 from app.domain import errors
 
-router = APIRouter(prefix="/v1", tags=["generate"], route_class=JsonRoute)
+router = APIRouter(prefix="/v1", tags=["generate"], route_class=UploadRoute)
 
 
 @router.post(

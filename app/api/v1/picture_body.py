@@ -8,6 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.datastructures import UploadFile
 
+from app.api.uploads import UploadRequest
 from app.api.v1.image_forms import ImageIn, received
 from app.domain.errors import UnsupportedContentTypeError
 from app.domain.generation import ImageInput
@@ -63,7 +64,8 @@ async def _picture(request: Request) -> ImageInput:
         case "application/json":
             return received(_validated(PrepareIn, await _json(request)).image, _NAME)
         case "multipart/form-data":
-            async with request.form(max_files=2, max_fields=2) as form:
+            upload = UploadRequest(request.scope, request.receive)
+            async with upload.form(max_files=2, max_fields=2) as form:
                 file = _validated(PictureForm, dict(form)).image
                 return ReceivedImage(await file.read(), file.content_type, _NAME)
     raise UnsupportedContentTypeError(

@@ -11,15 +11,14 @@ from app.api import problems
 from app.api.declared import GENERATION_ERRORS
 from app.api.deps import AskingTerms
 from app.api.examples import PICTURE
-from app.api.json_route import JsonRoute
-from app.api.uploads import multipart_only
+from app.api.uploads import UploadRoute, multipart_only
 from app.api.v1.task_schemas import TaskForm, TaskIn, TaskOut, answer_of, body_of, camel, form_of
 from app.api.v1.task_streaming import STREAM, TaskAnswers
 from app.domain import errors
 from app.services.tasks import TASKS
 from app.services.tasks.spec import Result, Task
 
-router = APIRouter(prefix="/v1", tags=["tasks"], route_class=JsonRoute)
+router = APIRouter(prefix="/v1", tags=["tasks"], route_class=UploadRoute)
 
 Endpoint = Callable[..., Awaitable[Response]]
 
