@@ -13,7 +13,7 @@ from app.adapters.bedrock.client import Connection
 from app.adapters.bedrock.runtime import open_runtime
 from app.adapters.bedrock.signing import AwsIdentity, Signer
 from app.domain.errors import UpstreamAccessDeniedError, UpstreamCredentialsError
-from app.domain.generation import ModelRequest, Role, Turn
+from app.domain.generation import Delta, ModelRequest, Role, Turn
 from app.domain.model import Dialect
 from app.domain.ports import VisionModel
 from app.emulator.app import create_emulator
@@ -49,7 +49,8 @@ async def both(asked: VisionModel) -> tuple[str, str]:
     """Return the answer in one piece and as a stream."""
     whole = await asked.generate(ASKED)
     async with asked.stream(ASKED) as parts:
-        return whole.text, "".join([getattr(part, "text", "") async for part in parts])
+        pieces = [part async for arrived in parts for part in arrived]
+    return whole.text, "".join(part.text for part in pieces if isinstance(part, Delta))
 
 
 def session(secret: str = KEYS[1], token: str | None = None) -> aioboto3.Session:
