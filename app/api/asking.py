@@ -7,7 +7,7 @@ from typing import Self
 
 from fastapi import Request
 
-from app.domain.generation import Generation, GenerationEvent, GenerationRequest, Started
+from app.domain.generation import Generation, GenerationEvents, GenerationRequest, Started
 from app.services.registry import Services
 
 
@@ -31,9 +31,9 @@ class Asking:
 
     async def pieces(
         self, request: GenerationRequest
-    ) -> tuple[Started, AsyncIterator[GenerationEvent]]:
+    ) -> tuple[Started, AsyncIterator[GenerationEvents]]:
         """Answer as a stream: its first event, and those that follow."""
         events = await self.stack.enter_async_context(self.services.generations.stream(request))
-        started = await anext(events)
+        (started,) = await anext(events)
         assert isinstance(started, Started)
         return started, events

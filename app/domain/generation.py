@@ -186,6 +186,8 @@ class Finish:
 
 
 StreamPart = Delta | Finish
+StreamParts = tuple[StreamPart, ...]
+"""Parts that arrived together, one at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,3 +253,5 @@ class Failed:
 
 
 GenerationEvent = Started | Delta | Done | Failed
+GenerationEvents = tuple[GenerationEvent, ...]
+"""Events that are ready together, one at least."""

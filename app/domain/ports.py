@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeVar
 
 from app.domain.access import Caller
-from app.domain.generation import Completion, ModelRequest, StreamPart
+from app.domain.generation import Completion, ModelRequest, StreamParts
 from app.domain.image import ImageReport, ReceivedImage
 from app.domain.limit import Quota, Standing
 from app.domain.token import TokenCount
@@ -25,13 +25,14 @@ class VisionModel(Protocol):
 
     def stream(
         self, request: ModelRequest
-    ) -> AbstractAsyncContextManager[AsyncIterator[StreamPart]]:
+    ) -> AbstractAsyncContextManager[AsyncIterator[StreamParts]]:
         """Answer ``request`` piece by piece.
 
         Entering awaits the upstream's first event, so a refusal is raised there and not in
-        the middle. Iterating yields `Delta`s and exactly one `Finish`, the last; if the
-        upstream ends without one it raises StreamTruncatedError, and UpstreamError for every
-        other failure. Leaving closes the upstream, wherever the stream stands.
+        the middle. Iterating yields `Delta`s and exactly one `Finish`, the last: each time those
+        that arrived together, as handing on many costs no more than handing on one. If the
+        upstream ends without a `Finish` it raises StreamTruncatedError, and UpstreamError for
+        every other failure. Leaving closes the upstream, wherever the stream stands.
         """
         ...
 

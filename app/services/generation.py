@@ -16,13 +16,14 @@ from app.domain.generation import (
     Failed,
     Finish,
     Generation,
-    GenerationEvent,
+    GenerationEvents,
     GenerationRequest,
     ImageInput,
     Latency,
     ModelRequest,
     Started,
     StreamPart,
+    StreamParts,
     Turn,
     Usage,
 )
@@ -77,12 +78,13 @@ class GenerationService:
     @asynccontextmanager
     async def stream(
         self, request: GenerationRequest
-    ) -> AsyncIterator[AsyncIterator[GenerationEvent]]:
+    ) -> AsyncIterator[AsyncIterator[GenerationEvents]]:
         """Answer ``request`` piece by piece.
 
         Entering raises whatever refuses the request, here or upstream, up to the model's
-        first event. Iterating yields `Started`, `Delta`s, and exactly one of `Done` and
-        `Failed`, and raises nothing. Leaving closes the upstream.
+        first event. Iterating yields `Started` alone, then `Delta`s, and exactly one of `Done`
+        and `Failed`, each time those that are ready together, and raises nothing.
+        Leaving closes the upstream.
         """
         if request.terms.idempotency_key is not None or asks_each(request):
             # Shared whole: the second asker could not have the first one's pieces. And several
@@ -105,20 +107,20 @@ class GenerationService:
             await stream.__aexit__(None, None, None)
 
     async def _events(
-        self, parts: AsyncIterator[StreamPart], call: "_Call", deadline: float
-    ) -> AsyncIterator[GenerationEvent]:
-        yield call.begun()
+        self, parts: AsyncIterator[StreamParts], call: "_Call", deadline: float
+    ) -> AsyncIterator[GenerationEvents]:
+        yield (call.begun(),)
         try:
             while not call.ended:
                 async with self.drain.before(deadline):
-                    part = await anext(parts)
-                yield call.event(part)
+                    arrived = await anext(parts)
+                yield tuple(map(call.event, arrived))
         except ServiceError as error:
-            yield _failed(call, error)
+            yield (_failed(call, error),)
         except Exception:
             # A stream has to end with a terminal event, whatever happens.
             log.exception("stream failed", generation_id=call.id)
-            yield _failed(call, InternalError("A fault of this service ended the stream."))
+            yield (_failed(call, InternalError("A fault of this service ended the stream.")),)
 
     async def _prepare(self, request: GenerationRequest, call: "_Call") -> ModelRequest:
         call.caveats = (*request.caveats, *caveats(request, self.identity))
@@ -231,8 +233,7 @@ def _milliseconds(seconds: float) -> int:
     return round(seconds * 1000)
 
 
-async def _whole(generation: Generation) -> AsyncIterator[GenerationEvent]:
+async def _whole(generation: Generation) -> AsyncIterator[GenerationEvents]:
     """Yield the events of an answer that is there already."""
-    yield Started(generation.id, generation.model, generation.images, generation.warnings)
-    yield Delta(generation.completion.text, generation.completion.usage)
-    yield Done(generation)
+    yield (Started(generation.id, generation.model, generation.images, generation.warnings),)
+    yield Delta(generation.completion.text, generation.completion.usage), Done(generation)

@@ -67,7 +67,7 @@ async def test_a_stream_says_what_one_answer_says_and_ends_with_exactly_one_fini
     async with open_model(MODEL_ID) as model:
         whole = await model.generate(request)
         async with model.stream(request) as stream:
-            parts = [part async for part in stream]
+            parts = [part async for arrived in stream for part in arrived]
 
     *deltas, finish = parts
     assert all(isinstance(part, Delta) for part in deltas)

@@ -14,7 +14,7 @@ from app.domain.generation import (
     Finish,
     ModelRequest,
     StopReason,
-    StreamPart,
+    StreamParts,
     Usage,
 )
 from app.domain.image import (
@@ -41,13 +41,13 @@ class FakeVisionModel:
     requests: list[ModelRequest] = field(default_factory=list)
 
     @asynccontextmanager
-    async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamPart]]:
+    async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:
         whole = await self.generate(request)
 
-        async def parts() -> AsyncIterator[StreamPart]:
+        async def parts() -> AsyncIterator[StreamParts]:
             for word in re.findall(r"\S+\s*", whole.text):
-                yield Delta(word)
-            yield Finish(whole.usage, whole.stop_reason, whole.stop_reason_raw, whole.latency_ms)
+                yield (Delta(word),)
+            yield (Finish(whole.usage, whole.stop_reason, whole.stop_reason_raw, whole.latency_ms),)
 
         yield parts()
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.adapters.bedrock import converse_wire, errors
 from app.adapters.bedrock.streaming import check_finished, primed
-from app.domain.generation import Completion, ModelRequest, StreamPart
+from app.domain.generation import Completion, ModelRequest, StreamParts
 
 if TYPE_CHECKING:
     from types_aiobotocore_bedrock_runtime import BedrockRuntimeClient
@@ -28,7 +28,7 @@ class ConverseVisionModel:
         return converse_wire.from_converse(reply)
 
     @asynccontextmanager
-    async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamPart]]:
+    async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:
         """Answer ``request`` piece by piece; see `app.domain.ports.VisionModel`."""
         parameters = converse_wire.to_converse(request)
         with errors.translated():
@@ -37,12 +37,12 @@ class ConverseVisionModel:
             yield await primed(_parts(events))
 
 
-async def _parts(events: AsyncIterable[Any]) -> AsyncIterator[StreamPart]:
+async def _parts(events: AsyncIterable[Any]) -> AsyncIterator[StreamParts]:
     decoder = converse_wire.StreamDecoder()
     with errors.translated():
         async for event in events:
-            for part in decoder.feed(event):
-                yield part
-    for part in decoder.end():
-        yield part
+            if parts := tuple(decoder.feed(event)):
+                yield parts
+    if parts := tuple(decoder.end()):
+        yield parts
     check_finished(finished=decoder.finished)

@@ -1,15 +1,19 @@
 """InvokeModel behind the VisionModel port."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
+
+from botocore.eventstream import ParserError
+from botocore.exceptions import ClientError
 
 from app.adapters.bedrock import errors, invoke_wire
 from app.adapters.bedrock.frames import Frame
 from app.adapters.bedrock.runtime import Runtime
 from app.adapters.bedrock.streaming import check_finished, primed
-from app.domain.generation import Completion, ModelRequest, StreamPart
+from app.domain.errors import UpstreamAnswerError
+from app.domain.generation import Completion, ModelRequest, StreamPart, StreamParts
 
 
 @dataclass(slots=True)
@@ -33,7 +37,7 @@ class InvokeVisionModel:
         return invoke_wire.from_invoke(answer, headers)
 
     @asynccontextmanager
-    async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamPart]]:
+    async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:
         """Answer ``request`` piece by piece; see `app.domain.ports.VisionModel`."""
         body = partial(invoke_wire.to_invoke, request)
         stream = self.runtime.stream(self._pieces, body, invoke_wire.size(request))
@@ -45,10 +49,20 @@ class InvokeVisionModel:
             await stream.__aexit__(None, None, None)
 
 
-async def _parts(frames: AsyncIterator[Frame]) -> AsyncIterator[StreamPart]:
+async def _parts(arriving: AsyncIterator[Iterable[Frame]]) -> AsyncIterator[StreamParts]:
     decoder = invoke_wire.StreamDecoder()
     with errors.translated():
-        async for frame in frames:
-            for part in decoder.feed(invoke_wire.chunk(frame.payload)):
-                yield part
+        async for frames in arriving:
+            parts: list[StreamPart] = []
+            failure: Exception | None = None
+            try:
+                for frame in frames:
+                    parts += decoder.feed(invoke_wire.chunk(frame.payload))
+            except (ClientError, ParserError, UpstreamAnswerError) as error:
+                failure = error
+            # What came before a failure is told before it.
+            if parts:
+                yield tuple(parts)
+            if failure is not None:
+                raise failure
     check_finished(finished=decoder.finished)

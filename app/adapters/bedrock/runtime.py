@@ -7,7 +7,7 @@ by `bench.wire`), and a small call is little else. Both raise botocore's errors.
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from os import environ
@@ -73,12 +73,15 @@ class Runtime:
     @asynccontextmanager
     async def stream(
         self, path: str, body: Callable[[], bytes], size: int
-    ) -> AsyncIterator[AsyncIterator[Frame]]:
-        """Yield an answer's event-stream frames. Leaving closes the connection, unless all came."""
+    ) -> AsyncIterator[AsyncIterator[Iterator[Frame]]]:
+        """Yield an answer's event-stream frames as they arrive together.
+
+        Leaving closes the connection, unless all came.
+        """
         async with await self._post(path, body, size) as response:
             if response.status != 200:
                 raise _refusal(response, await response.read())
-            yield _frames(response)
+            yield _arriving(response)
 
     async def _post(
         self, path: str, body: Callable[[], bytes], size: int
@@ -97,13 +100,16 @@ class Runtime:
         return {**self.headers, **signer.sign(path, content)}, content
 
 
-async def _frames(response: Answer) -> AsyncIterator[Frame]:
+async def _arriving(response: Answer) -> AsyncIterator[Iterator[Frame]]:
     decoder = FrameDecoder()
     while received := await response.readany():
-        for frame in decoder.feed(received):
-            if frame.headers.get(":message-type", "event") != "event":
-                raise _exception(frame)
-            yield frame
+        yield map(_event, decoder.feed(received))
+
+
+def _event(frame: Frame) -> Frame:
+    if frame.headers.get(":message-type", "event") != "event":
+        raise _exception(frame)
+    return frame
 
 
 def _refusal(response: Answer, content: bytes) -> ClientError:

@@ -3,14 +3,14 @@
 from collections.abc import AsyncIterator
 
 from app.domain.errors import StreamTruncatedError
-from app.domain.generation import StreamPart
+from app.domain.generation import StreamParts
 
 
-async def primed(parts: AsyncIterator[StreamPart]) -> AsyncIterator[StreamPart]:
-    """Await the first part, so that a refusal is raised here, and return all of them."""
+async def primed(parts: AsyncIterator[StreamParts]) -> AsyncIterator[StreamParts]:
+    """Await the first parts, so that a refusal is raised here, and return all of them."""
     first = await anext(parts)
 
-    async def all_of_them() -> AsyncIterator[StreamPart]:
+    async def all_of_them() -> AsyncIterator[StreamParts]:
         yield first
         async for part in parts:
             yield part

@@ -11,6 +11,8 @@ from app.domain.generation import (
     Failed,
     Generation,
     GenerationEvent,
+    GenerationEvents,
+    Started,
     StopReason,
     Usage,
 )
@@ -31,20 +33,28 @@ def answer(generation: Generation) -> dict[str, Any]:
     }
 
 
-async def encode(events: AsyncIterator[GenerationEvent]) -> AsyncGenerator[bytes]:
+async def encode(events: AsyncIterator[GenerationEvents]) -> AsyncGenerator[bytes]:
     """Encode what follows a stream's first event."""
     yield event("messageStart", {"role": "assistant"})
-    async for happened in events:
-        match happened:
-            case Delta(text):
-                yield event("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": text}})
-            case Done(generation):
-                reason = stop_reason(generation.completion)
-                yield event("contentBlockStop", {"contentBlockIndex": 0})
-                yield event("messageStop", {"stopReason": reason})
-                yield event("metadata", _facts(generation))
-            case Failed(error):
-                yield exception(error)
+    async for ready in events:
+        yield b"".join(map(_encoded, ready))
+
+
+def _encoded(happened: GenerationEvent) -> bytes:
+    match happened:
+        case Delta(text):
+            return event("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": text}})
+        case Done(generation):
+            reason = stop_reason(generation.completion)
+            return (
+                event("contentBlockStop", {"contentBlockIndex": 0})
+                + event("messageStop", {"stopReason": reason})
+                + event("metadata", _facts(generation))
+            )
+        case Failed(error):
+            return exception(error)
+        case Started():
+            return b""
 
 
 def stop_reason(completion: Completion) -> str:

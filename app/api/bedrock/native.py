@@ -12,7 +12,7 @@ from app.domain.generation import (
     Done,
     Failed,
     Generation,
-    GenerationEvent,
+    GenerationEvents,
     GenerationRequest,
     Role,
     Sampling,
@@ -78,18 +78,21 @@ def headers(generation: Generation) -> dict[str, str]:
     return {f"X-Amzn-Bedrock-{k}": str(v) for k, v in said.items() if v is not None}
 
 
-async def encode(events: AsyncIterator[GenerationEvent]) -> AsyncGenerator[bytes]:
+async def encode(events: AsyncIterator[GenerationEvents]) -> AsyncGenerator[bytes]:
     """Encode what follows a stream's first event."""
     first = True
-    async for happened in events:
-        match happened:
-            case Delta(text, usage):
-                yield eventstream.chunk(_chunk(text, usage, first=first))
-                first = False
-            case Done(generation):
-                yield eventstream.chunk(_last(generation, first=first))
-            case Failed(error):
-                yield eventstream.exception(error)
+    async for ready in events:
+        frames = []
+        for happened in ready:
+            match happened:
+                case Delta(text, usage):
+                    frames.append(eventstream.chunk(_chunk(text, usage, first=first)))
+                    first = False
+                case Done(generation):
+                    frames.append(eventstream.chunk(_last(generation, first=first)))
+                case Failed(error):
+                    frames.append(eventstream.exception(error))
+        yield b"".join(frames)
 
 
 def _chunk(text: str, usage: Usage, *, first: bool) -> dict[str, Any]:

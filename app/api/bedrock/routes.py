@@ -24,13 +24,13 @@ from app.api.bedrock.native import InvokeIn
 from app.api.deps import AskingTerms
 from app.api.streamed import Streamed
 from app.domain.errors import FieldError, UnsupportedParameterError
-from app.domain.generation import Generation, GenerationEvent, GenerationRequest
+from app.domain.generation import Generation, GenerationEvents, GenerationRequest
 from app.domain.image import Caveat
 
 router = APIRouter(prefix="/model", include_in_schema=False)
 
 BodyT = TypeVar("BodyT", bound=BaseModel)
-Encoder = Callable[[AsyncIterator[GenerationEvent]], AsyncGenerator[bytes]]
+Encoder = Callable[[AsyncIterator[GenerationEvents]], AsyncGenerator[bytes]]
 
 _INLINE_BYTES = 64 * 1024
 _GUARDRAIL_HEADERS = ("x-amzn-bedrock-guardrailidentifier", "x-amzn-bedrock-guardrailversion")

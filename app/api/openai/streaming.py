@@ -13,7 +13,15 @@ from app.api.openai.answer import (
     ChatUsage,
     FinishReason,
 )
-from app.domain.generation import Delta, Done, Failed, Generation, GenerationEvent, Started
+from app.domain.generation import (
+    Delta,
+    Done,
+    Failed,
+    Generation,
+    GenerationEvent,
+    GenerationEvents,
+    Started,
+)
 from app.services.structured import Structured
 
 DONE = sse.data(b"[DONE]")
@@ -27,18 +35,11 @@ class ChunkEncoder:
     include_usage: bool
     request_id: str
 
-    async def encode(self, events: AsyncIterator[GenerationEvent]) -> AsyncGenerator[bytes]:
+    async def encode(self, events: AsyncIterator[GenerationEvents]) -> AsyncGenerator[bytes]:
         """Encode what follows the first event."""
         yield self._sent(self.first)
-        async for happened in events:
-            match happened:
-                case Delta(text):
-                    yield self._piece(ChatDelta(content=text))
-                case Done(generation):
-                    yield self._end(generation)
-                case Failed(error):
-                    body = errors.body(error, self.request_id)
-                    yield sse.data(body.model_dump_json().encode())
+        async for ready in events:
+            yield b"".join(map(self._encoded, ready))
 
     async def whole(self, structured: Structured) -> AsyncGenerator[bytes]:
         """Encode an answer that had to be there before it could be checked."""
@@ -48,6 +49,18 @@ class ChunkEncoder:
         if structured.refusal is not None:
             yield self._piece(ChatDelta(refusal=structured.refusal))
         yield self._end(structured.generation)
+
+    def _encoded(self, happened: GenerationEvent) -> bytes:
+        match happened:
+            case Delta(text):
+                return self._piece(ChatDelta(content=text))
+            case Done(generation):
+                return self._end(generation)
+            case Failed(error):
+                body = errors.body(error, self.request_id)
+                return sse.data(body.model_dump_json().encode())
+            case Started():
+                return b""
 
     def _end(self, generation: Generation) -> bytes:
         finish = FINISH_REASONS[generation.completion.stop_reason]

@@ -13,7 +13,15 @@ from app.api.asking import Asking
 from app.api.sse import EventStream
 from app.api.v1.schemas import CostOut, DoneEvent, GenerationOut, ImageOut
 from app.api.warning import WarningOut
-from app.domain.generation import Delta, Done, Failed, GenerationEvent, GenerationRequest, Started
+from app.domain.generation import (
+    Delta,
+    Done,
+    Failed,
+    GenerationEvent,
+    GenerationEvents,
+    GenerationRequest,
+    Started,
+)
 
 
 class StartEvent(BaseModel):
@@ -93,18 +101,22 @@ async def _answering(request: Request) -> Answering:
 Answers = Annotated[Answering, Depends(_answering)]
 
 
-async def encode(events: AsyncIterator[GenerationEvent], request_id: str) -> AsyncGenerator[bytes]:
-    """Encode each event."""
-    async for happened in events:
-        match happened:
-            case Delta(text):
-                yield sse.event("delta", b'{"text":%b}' % orjson.dumps(text))
-            case Started():
-                yield sse.event("start", _dump(_start(happened)))
-            case Done(generation):
-                yield sse.event("done", _dump(DoneEvent.of(generation)))
-            case Failed():
-                yield sse.event("error", _dump(_error(happened, request_id)))
+async def encode(events: AsyncIterator[GenerationEvents], request_id: str) -> AsyncGenerator[bytes]:
+    """Encode events; those that are ready together are sent together."""
+    async for ready in events:
+        yield b"".join([_encoded(happened, request_id) for happened in ready])
+
+
+def _encoded(happened: GenerationEvent, request_id: str) -> bytes:
+    match happened:
+        case Delta(text):
+            return sse.event("delta", b'{"text":%b}' % orjson.dumps(text))
+        case Started():
+            return sse.event("start", _dump(_start(happened)))
+        case Done(generation):
+            return sse.event("done", _dump(DoneEvent.of(generation)))
+        case Failed():
+            return sse.event("error", _dump(_error(happened, request_id)))
 
 
 def _start(started: Started) -> StartEvent:

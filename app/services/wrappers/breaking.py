@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from app.domain import errors
 from app.domain.errors import CircuitOpenError, UpstreamError
-from app.domain.generation import Completion, ModelRequest, StreamPart
+from app.domain.generation import Completion, ModelRequest, StreamParts
 from app.domain.ports import VisionModel
 
 # What says nothing of the target's health: the request's fault, the quota's, a start in progress.
@@ -96,7 +96,7 @@ class BreakingModel:
         return completion
 
     @asynccontextmanager
-    async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamPart]]:
+    async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:
         """Stream; what counts is whether it begins."""
         stream = self.inner.stream(request)
         deciding = self.breaker.enter()

@@ -9,7 +9,7 @@ import structlog
 
 from app.domain import errors
 from app.domain.errors import OverloadedError, ServiceError, UpstreamError
-from app.domain.generation import Completion, ModelRequest, StreamPart, Target
+from app.domain.generation import Completion, ModelRequest, StreamParts, Target
 from app.domain.ports import VisionModel
 
 T = TypeVar("T")
@@ -38,7 +38,7 @@ class FailoverModel:
         return await self._first(request, lambda model: model.generate(request))
 
     @asynccontextmanager
-    async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamPart]]:
+    async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:
         """Stream from the first target that begins to answer."""
         async with AsyncExitStack() as stack:
             yield await self._first(

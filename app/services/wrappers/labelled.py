@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
-from app.domain.generation import Completion, Finish, ModelRequest, StreamPart, Target
+from app.domain.generation import Completion, Finish, ModelRequest, StreamParts, Target
 from app.domain.ports import VisionModel
 
 
@@ -20,11 +20,15 @@ class LabelledModel:
         return replace(await self.inner.generate(request), target=self.target)
 
     @asynccontextmanager
-    async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamPart]]:
+    async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:
         """Stream."""
         async with self.inner.stream(request) as parts:
             yield self._labelled(parts)
 
-    async def _labelled(self, parts: AsyncIterator[StreamPart]) -> AsyncIterator[StreamPart]:
-        async for part in parts:
-            yield replace(part, target=self.target) if isinstance(part, Finish) else part
+    async def _labelled(self, parts: AsyncIterator[StreamParts]) -> AsyncIterator[StreamParts]:
+        async for arrived in parts:
+            *before, last = arrived
+            if isinstance(last, Finish):
+                yield (*before, replace(last, target=self.target))
+            else:
+                yield arrived

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from app.domain.errors import OverloadedError
-from app.domain.generation import Completion, ModelRequest, StreamPart
+from app.domain.generation import Completion, ModelRequest, StreamParts
 from app.domain.ports import VisionModel
 from app.telemetry import stage
 
@@ -112,7 +112,7 @@ class LimitedModel:
             self.slots.release()
 
     @asynccontextmanager
-    async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamPart]]:
+    async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:
         """Stream, or raise OverloadedError."""
         await self.slots.take(request.terms.caller)
         try:

@@ -14,6 +14,7 @@ from app.domain.generation import (
     ModelRequest,
     StopReason,
     StreamPart,
+    StreamParts,
     Usage,
 )
 from app.domain.image import ImageReport, ReceivedImage
@@ -42,7 +43,7 @@ class MeteredVisionModel:
         return completion
 
     @asynccontextmanager
-    async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamPart]]:
+    async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:
         """Answer as ``inner`` does, with the cost in the last part."""
         self._begin()
         with stage("model") as span:
@@ -51,25 +52,27 @@ class MeteredVisionModel:
                 current().stream = "abandoned"
                 seen = _Seen()
                 try:
-                    yield self._parts(parts, span, seen)
+                    yield self._parts(parts, span, seen, every=bool(request.stop))
                 finally:
                     # Here and not in the generator, which one who leaves early never closes.
                     if not seen.finished:
                         _note(span, seen.usage)
 
     async def _parts(
-        self, parts: AsyncIterator[StreamPart], span: Span, seen: "_Seen"
-    ) -> AsyncIterator[StreamPart]:
+        self, parts: AsyncIterator[StreamParts], span: Span, seen: "_Seen", *, every: bool
+    ) -> AsyncIterator[StreamParts]:
         record = current()
         try:
-            async for part in parts:
-                seen.usage = self._priced(part.usage)
-                if isinstance(part, Finish):
-                    record.stream, seen.finished = "completed", True
-                    _note(span, seen.usage, part.stop_reason)
-                elif record.first_token_ms is None:
+            async for *before, last in parts:
+                last = self._with_cost(last)
+                seen.usage = last.usage
+                if record.first_token_ms is None:
                     record.first_token_ms = record.elapsed_ms()
-                yield replace(part, usage=seen.usage)
+                if isinstance(last, Finish):
+                    record.stream, seen.finished = "completed", True
+                    _note(span, seen.usage, last.stop_reason)
+                # At any of them a stop text may end the answer; else only the last one is told.
+                yield (*(map(self._with_cost, before) if every else before), last)
         except ServiceError:
             record.stream = "failed"
             raise
@@ -94,6 +97,9 @@ class MeteredVisionModel:
         record = current()
         record.attempts += 1
         record.model, record.target = self.model, self.target
+
+    def _with_cost(self, part: StreamPart) -> StreamPart:
+        return replace(part, usage=self._priced(part.usage))
 
     def _priced(self, usage: Usage) -> Usage:
         return replace(usage, cost=cost(self.price, usage))

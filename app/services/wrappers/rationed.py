@@ -11,7 +11,7 @@ from math import ceil
 
 from app.domain.access import Call, Resource, current_call
 from app.domain.cost import Price
-from app.domain.generation import Completion, Finish, ModelRequest, StreamPart, Usage
+from app.domain.generation import Completion, Finish, ModelRequest, StreamPart, StreamParts, Usage
 from app.domain.limit import MICRO
 from app.domain.ports import TokenCounter, VisionModel
 from app.services import pricing
@@ -82,7 +82,7 @@ class RationedModel:
         return completion
 
     @asynccontextmanager
-    async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamPart]]:
+    async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:
         """Answer as ``inner`` does."""
         reservation = await self._reserve(request)
         # Until it has begun nothing is billed; then, how much is known only where Bedrock tells.
@@ -95,14 +95,15 @@ class RationedModel:
             await reservation.settle(self.price)
 
     async def _watched(
-        self, parts: AsyncIterator[StreamPart], reservation: Reservation
-    ) -> AsyncIterator[StreamPart]:
-        async for part in parts:
-            reservation.used = _merged(reservation.used, part)
-            if isinstance(part, Finish):
+        self, parts: AsyncIterator[StreamParts], reservation: Reservation
+    ) -> AsyncIterator[StreamParts]:
+        async for arrived in parts:
+            last = arrived[-1]
+            reservation.used = _merged(reservation.used, last)
+            if isinstance(last, Finish):
                 # Before the caller has its answer, and may come with the next request.
                 await reservation.settle(self.price)
-            yield part
+            yield arrived
 
     async def _reserve(self, request: ModelRequest) -> Reservation:
         call = current_call()

@@ -11,7 +11,7 @@ import stamina
 
 from app.domain import errors
 from app.domain.errors import UpstreamError
-from app.domain.generation import Completion, ModelRequest, StreamPart, Terms
+from app.domain.generation import Completion, ModelRequest, StreamParts, Terms
 from app.domain.ports import VisionModel
 
 T = TypeVar("T")
@@ -83,7 +83,7 @@ class RetriedModel:
         return await self._attempting(request.terms, lambda: self.inner.generate(request))
 
     @asynccontextmanager
-    async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamPart]]:
+    async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:
         """Stream; entering is what is tried again."""
         async with AsyncExitStack() as stack:
             yield await self._attempting(

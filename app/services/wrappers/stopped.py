@@ -1,6 +1,6 @@
 """Stop texts, which the model itself has none of."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
@@ -11,7 +11,7 @@ from app.domain.generation import (
     ModelRequest,
     StopReason,
     StreamPart,
-    Usage,
+    StreamParts,
 )
 from app.domain.ports import VisionModel
 from app.services.stopping import StopFinder
@@ -42,26 +42,35 @@ class StoppedModel:
         )
 
     @asynccontextmanager
-    async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamPart]]:
+    async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:
         """Stream until a stop text."""
         async with self.inner.stream(request) as parts:
             yield _until(parts, StopFinder(request.stop)) if request.stop else parts
 
 
-async def _until(parts: AsyncIterator[StreamPart], finder: StopFinder) -> AsyncIterator[StreamPart]:
-    usage = Usage()
-    async for part in parts:
-        if isinstance(part, Finish):
-            if held := finder.end():
-                yield Delta(held, part.usage)
-            yield part
-            return
-        usage = part.usage
-        if text := finder.feed(part.text):
-            yield Delta(text, usage)
+async def _until(
+    parts: AsyncIterator[StreamParts], finder: StopFinder
+) -> AsyncIterator[StreamParts]:
+    async for arrived in parts:
+        kept = [after for part in arrived for after in _after(part, finder)]
         if finder.found is not None:
             # Not abandoned, as it looks from below: the caller has the whole of it.
             record = current()
             record.stream, record.stop_reason = "completed", StopReason.STOP.value
-            yield Finish(usage, StopReason.STOP, None, stop_sequence=finder.found)
+        if kept:
+            yield tuple(kept)
+        if finder.found is not None:
             return
+
+
+def _after(part: StreamPart, finder: StopFinder) -> Iterator[StreamPart]:
+    """Yield what ``part`` becomes; nothing once a stop text was found."""
+    if finder.found is not None:
+        return
+    text = finder.end() if isinstance(part, Finish) else finder.feed(part.text)
+    if text:
+        yield Delta(text, part.usage)
+    if isinstance(part, Finish):
+        yield part
+    elif finder.found is not None:
+        yield Finish(part.usage, StopReason.STOP, None, stop_sequence=finder.found)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from app.domain import errors
-from app.domain.generation import Completion, ModelRequest, Role, StreamPart, Turn
+from app.domain.generation import Completion, ModelRequest, Role, StreamParts, Turn
 from app.services.wrappers.breaking import Breaker, BreakerState, BreakingModel
 from tests.support.fakes import FakeVisionModel
 
@@ -30,7 +30,7 @@ class SlowModel:
         return await self.inner.generate(request)
 
     @asynccontextmanager
-    async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamPart]]:
+    async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:
         await self.go.wait()
         async with self.inner.stream(request) as parts:
             yield parts

@@ -1,0 +1,137 @@
+"""Who calls Bedrock: judged by the emulator, which checks signatures and keys."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import aioboto3
+import pytest
+from aiobotocore.credentials import AioRefreshableCredentials
+
+from app.adapters.bedrock.client import Connection
+from app.adapters.bedrock.runtime import open_runtime
+from app.adapters.bedrock.signing import AwsIdentity, Signer
+from app.domain.errors import UpstreamAccessDeniedError, UpstreamCredentialsError
+from app.domain.generation import Delta, ModelRequest, Role, Turn
+from app.domain.model import Dialect
+from app.domain.ports import VisionModel
+from app.emulator.app import create_emulator
+from app.emulator.config import EmulatorConfig
+from app.wiring import vision_model
+from tests.support.server import serving
+
+MODEL_ID = "us.meta.llama3-2-11b-instruct-v1:0"
+ARN = f"arn:aws:bedrock:us-east-1:123456789012:inference-profile/{MODEL_ID}"
+KEYS = ("AKIDEXAMPLE", "wJalrXUtnFEMI")
+API_KEY = "bedrock-api-key-of-a-test"
+ASKED = ModelRequest(turns=(Turn(Role.USER, "Why is the sky blue?"),))
+
+
+@pytest.fixture(scope="module")
+def guarded_url() -> Iterator[str]:
+    config = EmulatorConfig(
+        auth="verify", access_keys=dict([KEYS]), api_keys=frozenset({API_KEY}), region="us-east-1"
+    )
+    with serving(create_emulator(config)) as url:
+        yield url
+
+
+@asynccontextmanager
+async def model(
+    url: str, session: aioboto3.Session, model_id: str = MODEL_ID
+) -> AsyncIterator[VisionModel]:
+    async with open_runtime(session, Connection("us-east-1", url)) as runtime:
+        yield vision_model(Dialect.INVOKE, runtime, model_id)
+
+
+async def both(asked: VisionModel) -> tuple[str, str]:
+    """Return the answer in one piece and as a stream."""
+    whole = await asked.generate(ASKED)
+    async with asked.stream(ASKED) as parts:
+        pieces = [part async for arrived in parts for part in arrived]
+    return whole.text, "".join(part.text for part in pieces if isinstance(part, Delta))
+
+
+def session(secret: str = KEYS[1], token: str | None = None) -> aioboto3.Session:
+    return aioboto3.Session(KEYS[0], secret, token)
+
+
+@pytest.mark.parametrize("token", [None, "a/session+token=="])
+@pytest.mark.parametrize("model_id", [MODEL_ID, ARN])
+async def test_what_we_sign_is_let_in(guarded_url, token, model_id):
+    async with model(guarded_url, session(token=token), model_id) as asked:
+        whole, streamed = await both(asked)
+
+    assert whole
+    assert streamed
+
+
+async def test_a_body_that_is_signed_in_a_thread_is_let_in(guarded_url):
+    long = ModelRequest(turns=(Turn(Role.USER, "word " * 300_000),))
+    async with model(guarded_url, session()) as asked:
+        assert (await asked.generate(long)).text
+
+
+async def test_a_bedrock_api_key_is_let_in_and_wins_over_credentials(guarded_url, monkeypatch):
+    monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", API_KEY)
+    async with model(guarded_url, session("wrong")) as asked:
+        whole, streamed = await both(asked)
+
+    assert whole
+    assert streamed
+
+
+async def test_a_wrong_secret_is_told_as_such(guarded_url):
+    async with model(guarded_url, session("wrong")) as asked:
+        with pytest.raises(UpstreamCredentialsError):
+            await asked.generate(ASKED)
+        with pytest.raises(UpstreamCredentialsError):
+            await asked.stream(ASKED).__aenter__()
+
+
+async def test_a_wrong_api_key_is_denied(guarded_url, monkeypatch):
+    monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", "another")
+    async with model(guarded_url, session()) as asked:
+        with pytest.raises(UpstreamAccessDeniedError):
+            await asked.generate(ASKED)
+
+
+async def test_no_credentials_are_told_as_such(guarded_url, monkeypatch):
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    async with model(guarded_url, aioboto3.Session()) as asked:
+        with pytest.raises(UpstreamCredentialsError):
+            await asked.generate(ASKED)
+
+
+async def test_credentials_are_refreshed_before_they_expire_and_sign_from_then_on():
+    names = iter(("first", "second", "never"))
+
+    async def issued() -> dict[str, str]:
+        expiry = datetime.now(UTC) + timedelta(hours=6)
+        return {
+            "access_key": next(names),
+            "secret_key": "secret",
+            "token": "token",
+            "expiry_time": expiry.isoformat(),
+        }
+
+    credentials: Any = AioRefreshableCredentials.create_from_metadata(
+        await issued(), refresh_using=issued, method="test"
+    )
+    session = aioboto3.Session()
+    session._session._credentials = credentials
+    identity = AwsIdentity(session, "us-east-1", "bedrock.test")
+
+    async def signing() -> Signer:
+        return await identity.signer()
+
+    first = await signing()
+    assert await signing() is first
+    credentials._expiry_time = datetime.now(UTC) + timedelta(minutes=1)
+    second = await signing()
+    assert await signing() is second
+
+    assert "Credential=first/" in first.sign("/", b"")["Authorization"]
+    assert "Credential=second/" in second.sign("/", b"")["Authorization"]

@@ -1,0 +1,483 @@
+"""What every Sender does: connections of our own, and aiohttp's where there is a proxy."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import pytest
+
+from app.adapters.bedrock import pool, runtime
+from app.adapters.bedrock.client import Connection
+from app.adapters.bedrock.errors import translated
+from app.adapters.bedrock.pool import Sender
+from app.domain.errors import (
+    UpstreamDisconnectedError,
+    UpstreamError,
+    UpstreamTimeoutError,
+    UpstreamUnreachableError,
+)
+from tests.support.authority import certify
+from tests.support.upstream import CHUNKED, LAST_CHUNK, Peer, Upstream, answer, chunk, upstream
+
+OpenSender = Callable[..., AbstractAsyncContextManager[Sender]]
+BOTH = pytest.mark.parametrize("way", ["direct", "proxied"], indirect=True)
+DIRECT = pytest.mark.parametrize("way", ["direct"], indirect=True)
+# Each waits for what will not come: long enough for a slow machine where something shall come.
+SOON, LONG = 0.3, 30.0
+
+
+@pytest.fixture
+def way(request, monkeypatch) -> OpenSender:
+    """Return what opens a sender whose calls arrive at a port of 127.0.0.1."""
+    for name in ("http_proxy", "https_proxy", "no_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+    @asynccontextmanager
+    async def opened(port: int, *, most: int = 4, patience: float = LONG) -> AsyncIterator[Sender]:
+        url = f"http://127.0.0.1:{port}"
+        if request.param == "proxied":
+            # The test's server is the proxy; what is behind it is nowhere.
+            monkeypatch.setenv("http_proxy", url)
+            url = "http://bedrock.test"
+        connection = Connection(
+            "us-east-1", connect_timeout=patience, read_timeout=patience, max_connections=most
+        )
+        async with runtime.open_sender(connection, url) as sender:
+            yield sender
+
+    return opened
+
+
+async def post(sender: Sender, body: bytes = b"{}") -> bytes:
+    with translated():
+        async with sender.post("/model/x/invoke", {"Host": "bedrock.test"}, body) as found:
+            return await found.read()
+
+
+async def echo(peer: Peer) -> None:
+    while True:
+        _, body = await peer.request()
+        await peer.say(answer(body))
+
+
+async def settled(done: Callable[[], bool]) -> None:
+    """Wait until ``done``, which the sender does by itself."""
+    async with asyncio.timeout(LONG):
+        while not done():  # noqa: ASYNC110 - what is waited for is not the test's own to announce
+            await asyncio.sleep(0.01)
+
+
+@BOTH
+async def test_status_headers_and_body_are_told(way):
+    async def script(peer: Peer) -> None:
+        head, _ = await peer.request()
+        told = head.split(b"\r\n")
+        assert told[0].endswith(b"/model/x/invoke HTTP/1.1")
+        assert b"X-Mine: yes" in told
+        await peer.say(answer(b'{"message":"no"}', "X-Amzn-ErrorType: Denied", status=403))
+
+    async with (
+        upstream(script) as served,
+        way(served.port) as sender,
+        sender.post("/model/x/invoke", {"X-Mine": "yes"}, b"{}") as found,
+    ):
+        assert found.status == 403
+        assert found.headers["x-amzn-errortype"] == "Denied"
+        assert await found.read() == b'{"message":"no"}'
+
+
+@BOTH
+async def test_a_connection_is_used_again_and_again(way):
+    async with upstream(echo) as served, way(served.port) as sender:
+        answers = [await post(sender, b'{"n":%d}' % n) for n in range(5)]
+
+    assert answers == [b'{"n":%d}' % n for n in range(5)]
+    assert len(served.peers) == 1
+
+
+@BOTH
+@pytest.mark.parametrize("size", [10, 100_000, 3_000_000])
+async def test_bodies_of_any_size_arrive_as_they_were_sent(way, size):
+    body = bytes(range(256)) * (size // 256)
+    async with upstream(echo) as served, way(served.port) as sender:
+        assert await post(sender, body) == body
+        assert await post(sender, b"small") == b"small"
+
+
+@BOTH
+async def test_calls_at_once_have_connections_of_their_own_up_to_the_bound(way):
+    waiting: list[Peer] = []
+    go = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        while True:
+            _, body = await peer.request()
+            waiting.append(peer)
+            await go.wait()
+            await peer.say(answer(body))
+
+    async with upstream(script) as served, way(served.port, most=2) as sender:
+        asked = [asyncio.create_task(post(sender, b"%d" % n)) for n in range(5)]
+        await settled(lambda: len(waiting) == 2)
+        await asyncio.sleep(0.05)
+        assert len(waiting) == 2
+        go.set()
+        assert sorted(await asyncio.gather(*asked)) == [b"%d" % n for n in range(5)]
+
+    assert len(served.peers) == 2
+
+
+@BOTH
+async def test_connection_close_is_honoured(way):
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.say(answer(b"bye", "Connection: close"))
+        # Says so, but does not: the caller must not count on it.
+        await peer.left()
+
+    async with upstream(script) as served, way(served.port) as sender:
+        assert await post(sender) == b"bye"
+        assert await post(sender) == b"bye"
+
+    assert len(served.peers) == 2
+
+
+@BOTH
+async def test_a_connection_that_the_server_has_closed_is_not_used_again(way):
+    async def script(peer: Peer) -> None:
+        _, body = await peer.request()
+        await peer.say(answer(body))
+
+    async with upstream(script) as served, way(served.port) as sender:
+        assert await post(sender, b"1") == b"1"
+        await settled(lambda: served.peers[0].writer.is_closing())
+        await asyncio.sleep(0.05)
+        assert await post(sender, b"2") == b"2"
+
+    assert len(served.peers) == 2
+
+
+@BOTH
+async def test_a_kept_connection_that_closes_as_it_is_asked_is_an_error_and_not_asked_again(way):
+    bodies: list[bytes] = []
+
+    async def script(peer: Peer) -> None:
+        bodies.append((await peer.request())[1])
+        await peer.say(answer(b"yes"))
+        bodies.append((await peer.request())[1])
+
+    async with upstream(script) as served, way(served.port) as sender:
+        assert await post(sender, b"1") == b"yes"
+        with pytest.raises(UpstreamDisconnectedError):
+            await post(sender, b"2")
+
+    assert bodies == [b"1", b"2"]
+    assert len(served.peers) == 1
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"",
+        b"HTTP/1.1 200 OK\r\nContent-Le",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort",
+        CHUNKED + chunk(b"a piece"),
+        b"220 smtp.test ESMTP\r\n",
+    ],
+    ids=["nothing", "half a head", "half a body", "no last chunk", "not HTTP"],
+)
+async def test_an_answer_that_ends_early_or_is_none_is_a_broken_connection(way, said):
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.say(said)
+
+    async with upstream(script) as served, way(served.port) as sender:
+        with pytest.raises(UpstreamDisconnectedError):
+            await post(sender)
+
+
+@BOTH
+async def test_what_is_announced_first_is_passed_over(way):
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.say(b"HTTP/1.1 100 Continue\r\nX-Early: 1\r\n\r\n")
+        await asyncio.sleep(0.01)
+        await peer.say(b"HTTP/1.1 103 Early Hints\r\n\r\n" + answer(b"yes"))
+
+    async with (
+        upstream(script) as served,
+        way(served.port) as sender,
+        sender.post("/", {}, b"") as found,
+    ):
+        assert found.status == 200
+        assert "x-early" not in found.headers
+        assert await found.read() == b"yes"
+
+
+@BOTH
+async def test_an_answer_without_a_length_ends_with_its_connection(way):
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.say(b"HTTP/1.1 200 OK\r\n\r\nto the ")
+        await asyncio.sleep(0.01)
+        await peer.say(b"end")
+
+    async with upstream(script) as served, way(served.port) as sender:
+        assert await post(sender) == b"to the end"
+        assert await post(sender) == b"to the end"
+
+    assert len(served.peers) == 2
+
+
+@BOTH
+async def test_pieces_are_told_as_they_come(way):
+    go = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.say(CHUNKED + chunk(b"first"))
+        await go.wait()
+        await peer.say(chunk(b"second") + LAST_CHUNK)
+
+    async with (
+        upstream(script) as served,
+        way(served.port) as sender,
+        sender.post("/", {}, b"") as found,
+    ):
+        assert await found.readany() == b"first"
+        go.set()
+        assert await found.readany() == b"second"
+        assert await found.readany() == b""
+
+
+@BOTH
+async def test_a_reader_that_takes_its_time_holds_the_sender_up_and_is_no_timeout(way):
+    sent = 0
+    piece = bytes(2**20)
+
+    async def script(peer: Peer) -> None:
+        nonlocal sent
+        await peer.request()
+        await peer.say(CHUNKED)
+        for _ in range(64):
+            await peer.say(chunk(piece))
+            sent += len(piece)
+        await peer.say(LAST_CHUNK)
+
+    async with (
+        upstream(script) as served,
+        way(served.port, patience=SOON) as sender,
+        sender.post("/", {}, b"") as found,
+    ):
+        received = len(await found.readany())
+        await asyncio.sleep(SOON * 2)
+        # What the two sockets hold, and little more.
+        assert sent < 32 * len(piece)
+        while some := await found.readany():
+            received += len(some)
+
+    assert received == 64 * len(piece)
+
+
+@BOTH
+@pytest.mark.parametrize("said", [b"", CHUNKED + chunk(b"a piece")], ids=["nothing", "a piece"])
+async def test_silence_is_a_timeout(way, said):
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.say(said)
+        await peer.left()
+
+    async with upstream(script) as served, way(served.port, patience=SOON) as sender:
+        with pytest.raises(UpstreamTimeoutError):
+            await post(sender)
+
+
+@BOTH
+async def test_a_slow_answer_is_no_timeout_while_something_comes(way):
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.say(CHUNKED)
+        for _ in range(8):
+            await asyncio.sleep(SOON / 4)
+            await peer.say(chunk(b"."))
+        await peer.say(LAST_CHUNK)
+
+    async with upstream(script) as served, way(served.port, patience=SOON) as sender:
+        assert await post(sender) == b"." * 8
+
+
+@BOTH
+async def test_where_no_one_listens_it_is_unreachable(way):
+    async with upstream(echo) as served:
+        pass
+    async with way(served.port) as sender:
+        with pytest.raises(UpstreamUnreachableError):
+            await post(sender)
+
+
+@BOTH
+@pytest.mark.parametrize("said", [b"", CHUNKED + chunk(b"a piece")], ids=["before", "in"])
+async def test_cancelling_closes_the_connection(way, said):
+    asked, over = asyncio.Event(), asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.say(said)
+        asked.set()
+        await peer.left()
+        over.set()
+
+    async with upstream(script) as served, way(served.port) as sender:
+        call = asyncio.create_task(post(sender))
+        async with asyncio.timeout(LONG):
+            await asked.wait()
+            await asyncio.sleep(0.02)
+            call.cancel()
+            await over.wait()
+        assert await asyncio.wait((call,)) == ({call}, set())
+        assert call.cancelled()
+
+
+@BOTH
+async def test_leaving_early_closes_the_connection(way):
+    over = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.say(CHUNKED + chunk(b"a piece"))
+        await peer.left()
+        over.set()
+
+    async with upstream(script) as served, way(served.port) as sender:
+        async with sender.post("/", {}, b"") as found:
+            assert await found.readany() == b"a piece"
+        async with asyncio.timeout(LONG):
+            await over.wait()
+
+
+@BOTH
+async def test_a_line_break_in_a_header_is_refused(way):
+    async with upstream(echo) as served, way(served.port) as sender:
+        with pytest.raises(ValueError, match="header"):
+            await sender.post("/", {"Authorization": "Bearer x\r\nEvil: 1"}, b"").__aenter__()
+
+
+@DIRECT
+async def test_what_says_more_than_it_was_asked_is_not_asked_again(way):
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.say(answer(b"yes") + answer(b"unasked"))
+        await peer.left()
+
+    async with upstream(script) as served, way(served.port) as sender:
+        assert await post(sender) == b"yes"
+        assert await post(sender) == b"yes"
+
+    assert len(served.peers) == 2
+
+
+@DIRECT
+async def test_a_connection_that_speaks_while_it_is_idle_is_not_asked_again(way):
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.say(answer(b"yes"))
+        await asyncio.sleep(0.01)
+        await peer.say(answer(b"unasked"))
+        await peer.left()
+
+    async with upstream(script) as served, way(served.port) as sender:
+        assert await post(sender) == b"yes"
+        await settled(lambda: served.peers[0].reader.at_eof())
+        assert await post(sender) == b"yes"
+
+    assert len(served.peers) == 2
+
+
+@DIRECT
+async def test_a_head_that_is_far_too_long_is_a_broken_connection(way):
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.say(answer(b"yes", *["X-More: " + "x" * 1000] * 100))
+
+    async with upstream(script) as served, way(served.port) as sender:
+        with pytest.raises(UpstreamDisconnectedError):
+            await post(sender)
+
+
+@DIRECT
+async def test_idle_connections_are_closed_after_a_while(way, monkeypatch):
+    monkeypatch.setattr(pool, "KEEP_ALIVE", 0.05)
+
+    def closed(served: Upstream) -> list[bool]:
+        return [peer.reader.at_eof() for peer in served.peers]
+
+    async with upstream(echo) as served, way(served.port) as sender:
+        await asyncio.gather(post(sender), post(sender))
+        await settled(lambda: closed(served) == [True, True])
+        await post(sender)
+        await settled(lambda: closed(served) == [True, True, True])
+
+
+@DIRECT
+async def test_what_the_server_does_not_take_is_a_timeout(way):
+    async def script(peer: Peer) -> None:
+        peer.writer.transport.pause_reading()  # type: ignore[attr-defined] # asyncio's stub
+        await asyncio.sleep(LONG)
+
+    async with upstream(script) as served, way(served.port, patience=SOON) as sender:
+        with pytest.raises(UpstreamTimeoutError):
+            await post(sender, bytes(2**26))
+
+
+async def silent(peer: Peer) -> None:
+    await peer.left()
+
+
+@pytest.fixture
+def certificate(tmp_path, monkeypatch) -> ssl.SSLContext:
+    """Return a server's side for localhost; its certificate is the one that is trusted."""
+    made = certify("localhost", tmp_path)
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(made.certificate))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(made.certificate, made.key)
+    return context
+
+
+def secure(host: str, port: int) -> AbstractAsyncContextManager[Sender]:
+    connection = Connection("us-east-1", connect_timeout=5, read_timeout=5)
+    return runtime.open_sender(connection, f"https://{host}:{port}")
+
+
+async def test_with_a_certificate_that_is_trusted_tls_is_spoken(certificate):
+    body = bytes(range(256)) * 2000
+    async with upstream(echo, certificate) as served, secure("localhost", served.port) as sender:
+        assert await post(sender, body) == body
+        assert await post(sender, b"again") == b"again"
+
+    assert len(served.peers) == 1
+
+
+async def test_a_certificate_of_another_host_is_refused(certificate):
+    async with upstream(echo, certificate) as served, secure("127.0.0.1", served.port) as sender:
+        with pytest.raises(UpstreamUnreachableError):
+            await post(sender)
+
+
+async def test_a_certificate_that_is_not_trusted_is_refused(certificate, monkeypatch):
+    monkeypatch.delenv("AWS_CA_BUNDLE")
+    async with upstream(echo, certificate) as served, secure("localhost", served.port) as sender:
+        with pytest.raises(UpstreamUnreachableError):
+            await post(sender)
+
+
+async def test_a_handshake_that_does_not_come_is_unreachable():
+    async with upstream(silent) as served:
+        connection = Connection("us-east-1", connect_timeout=SOON)
+        async with runtime.open_sender(connection, f"https://127.0.0.1:{served.port}") as sender:
+            with pytest.raises(UpstreamError) as caught:
+                await post(sender)
+
+    assert type(caught.value) is UpstreamUnreachableError
