@@ -76,13 +76,13 @@ class ExpressMiddleware:
         if plan is None:
             await self.app(scope, receive, send)
             return
-        request = Request(scope, receive)
         try:
-            raw = await request.body()
+            raw = await _read(receive)
         except (HTTPException, ClientDisconnect):
             # The same will be met again by what renders it.
             await self.app(scope, receive, send)
             return
+        request = Request(scope, receive)
         body = await plan.parsed(raw)
         if body is None:
             await self.app(scope, _again(raw, receive), send)
@@ -99,6 +99,19 @@ class ExpressMiddleware:
             return None
         plan = self.plans.get(scope["path"].removeprefix(scope.get("root_path", "")))
         return plan if plan is not None and plan.suits(scope["state"]["headers"]) else None
+
+
+async def _read(receive: Receive) -> bytes:
+    """Return the whole body; Starlette's own way is a generator over each part."""
+    parts: list[bytes] = []
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise ClientDisconnect
+        if not message.get("more_body"):
+            last: bytes = message.get("body", b"")
+            return b"".join((*parts, last)) if parts else last
+        parts.append(message["body"])
 
 
 def _again(raw: bytes, receive: Receive) -> Receive:

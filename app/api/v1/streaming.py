@@ -11,7 +11,8 @@ from pydantic import BaseModel, Field
 from app.api import problems, sse
 from app.api.asking import Asking
 from app.api.sse import EventStream
-from app.api.v1.schemas import CostOut, DoneEvent, GenerationOut, ImageOut
+from app.api.v1.dumped import generation_out
+from app.api.v1.schemas import CostOut, DoneEvent, ImageOut
 from app.api.warning import WarningOut
 from app.domain.generation import (
     Delta,
@@ -87,8 +88,8 @@ class Answering:
     async def answer(self, request: GenerationRequest, *, stream: bool) -> Response:
         """Answer in one piece or as a stream."""
         if not stream:
-            whole = GenerationOut.of(await self.asking.whole(request))
-            return Response(whole.model_dump_json(), media_type="application/json")
+            whole = generation_out(await self.asking.whole(request))
+            return Response(whole, media_type="application/json")
         services, stack = self.asking.services, self.asking.stack
         events = await stack.enter_async_context(services.generations.stream(request))
         return EventStream(encode(events, self.asking.request_id), services.timing.heartbeat)
