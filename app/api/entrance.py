@@ -5,13 +5,14 @@ declared length, room for it. Only then is a byte of the body read.
 """
 
 import asyncio
-from contextlib import AsyncExitStack
+import sys
 from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api import rendering
 from app.api.access import Gatekeeper, Headers, credential
+from app.api.asking import STACK
 from app.api.incoming import Incoming, too_large
 from app.api.link import STATE, Link
 from app.domain.errors import OverloadedError, ServiceError
@@ -88,9 +89,7 @@ class EntranceMiddleware:
         deadline = asyncio.get_running_loop().time() + self.patience
         incoming = Incoming(receive, held, self.max_bytes, deadline, self.patience, request, link)
         try:
-            # What has to be left when the response has been sent.
-            async with AsyncExitStack() as scope["state"]["stack"]:
-                await self.app(scope, incoming, send)
+            await self._run(scope, incoming, send)
         except asyncio.CancelledError:
             if not incoming.left:
                 raise
@@ -98,6 +97,18 @@ class EntranceMiddleware:
             scope["state"]["problem"] = "client_gone"
         finally:
             incoming.close()
+
+    async def _run(self, scope: Scope, incoming: Incoming, send: Send) -> None:
+        """Run the application, and leave what it entered."""
+        state = scope["state"]
+        try:
+            await self.app(scope, incoming, send)
+        except BaseException:
+            if STACK in state:
+                await state[STACK].__aexit__(*sys.exc_info())
+            raise
+        if STACK in state:
+            await state[STACK].aclose()
 
 
 def _share(scope: Scope) -> str:

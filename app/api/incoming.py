@@ -52,6 +52,8 @@ class Incoming:
         return message
 
     async def _in_time(self) -> Message:
+        if self.link is not None and self.link.whole:
+            return await self.receive()
         try:
             async with asyncio.timeout_at(self.deadline):
                 return await self.receive()

@@ -12,6 +12,8 @@ class Link:
     """What ASGI has no message for."""
 
     lost: bool = False
+    whole: bool = False
+    """The running request's body has arrived: to receive it takes no time."""
     admitted: bool = False
     """There is room for the running request's whole body: it need not wait for its reader."""
     on_lost: Callable[[], None] | None = None

@@ -22,6 +22,7 @@ class BoundedProtocol(HttpToolsProtocol):
     _head_bytes = 0
     """Of a head that is not complete."""
     _header_bytes = 0
+    _in_head = True
     _overdue: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -39,7 +40,9 @@ class BoundedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Count what has come of an unfinished head."""
         super().data_received(data)
-        if self._overdue is not None:
+        # A head mostly comes in one piece, and needs no timer.
+        if self._in_head:
+            self._expect_head()
             self._head_bytes += len(data)
             if self._head_bytes > self.max_head_bytes:
                 self.transport.close()
@@ -48,8 +51,9 @@ class BoundedProtocol(HttpToolsProtocol):
         """Expect a head."""
         super().on_message_begin()
         self.scope["state"][STATE] = self._link
+        self._link.whole = False
         self._header_bytes = 0
-        self._expect_head()
+        self._in_head = True
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Count a header; the parser answers 400 to what is raised here."""
@@ -62,6 +66,11 @@ class BoundedProtocol(HttpToolsProtocol):
         """Take the head for complete."""
         self._head_is_here()
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Take the body for complete."""
+        super().on_message_complete()
+        self._link.whole = True
 
     def on_body(self, body: bytes) -> None:
         """Keep a part of the body.
@@ -86,6 +95,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _head_is_here(self) -> None:
         self._head_bytes = 0
+        self._in_head = False
         if self._overdue is not None:
             self._overdue.cancel()
             self._overdue = None

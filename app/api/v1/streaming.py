@@ -90,8 +90,8 @@ class Answering:
         if not stream:
             whole = generation_out(await self.asking.whole(request))
             return Response(whole, media_type="application/json")
-        services, stack = self.asking.services, self.asking.stack
-        events = await stack.enter_async_context(services.generations.stream(request))
+        services = self.asking.services
+        events = await self.asking.enter(services.generations.stream(request))
         return EventStream(encode(events, self.asking.request_id), services.timing.heartbeat)
 
 

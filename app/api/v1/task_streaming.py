@@ -60,11 +60,11 @@ class TaskAnswering:
         self, request: TaskRequest, form: type[TaskOut[Result]], *, stream: bool
     ) -> Response:
         """Answer in one piece or as a stream."""
-        services, stack = self.asking.services, self.asking.stack
+        services = self.asking.services
         if not stream:
             whole = form.of(await services.tasks.run(request))
             return Response(whole.model_dump_json(), media_type="application/json")
-        events = await stack.enter_async_context(streamed(services.tasks, request))
+        events = await self.asking.enter(streamed(services.tasks, request))
         return EventStream(encode(events, form, self.asking.request_id), services.timing.heartbeat)
 
 
