@@ -5,10 +5,11 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app import __version__
 from app.api import access, docs, openapi, ops, rendering, security
-from app.api.access import Gatekeeper
+from app.api.access import Gatekeeper, Rule
 from app.api.bedrock import routes as bedrock
 from app.api.deps import State
 from app.api.entrance import EntranceMiddleware
@@ -51,7 +52,24 @@ _TAGS = [
 ]
 
 
-def create_app(settings: Settings, open_services: OpenServices) -> FastAPI:
+class Application(FastAPI):
+    """Has requests pass our own middlewares before the framework's, which catch what ours do."""
+
+    front: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request, or the lifespan."""
+        if scope["type"] == "http":
+            await self.front(scope, receive, send)
+        else:
+            await self.framework(scope, receive, send)
+
+    async def framework(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle what the front lets through."""
+        await super().__call__(scope, receive, send)
+
+
+def create_app(settings: Settings, open_services: OpenServices) -> Application:
     """Build the application. Nothing is opened before its lifespan starts."""
 
     @asynccontextmanager
@@ -59,7 +77,7 @@ def create_app(settings: Settings, open_services: OpenServices) -> FastAPI:
         async with open_services(settings) as services:
             yield {"services": services}
 
-    app = FastAPI(
+    app = Application(
         title="Llama Vision on Bedrock",
         version=__version__,
         description=_DESCRIPTION,
@@ -82,21 +100,27 @@ def create_app(settings: Settings, open_services: OpenServices) -> FastAPI:
     openapi.install(app)
     security.install(app, rules)
     # The last one added is the outermost.
-    app.add_middleware(ExpressMiddleware, routers=ROUTERS)
-    app.add_middleware(
-        EntranceMiddleware,
+    app.front = front(app.framework, settings, rules)
+    return app
+
+
+def front(framework: ASGIApp, settings: Settings, rules: tuple[Rule, ...]) -> ASGIApp:
+    """Stack what requests pass before the framework. Read from the inside out."""
+    entrance = EntranceMiddleware(
+        ExpressMiddleware(framework, ROUTERS),
         door=Door(settings.max_in_progress, settings.max_wait / 2),
         gatekeeper=Gatekeeper(rules),
         max_bytes=settings.max_body_bytes,
         patience=settings.body_timeout,
     )
-    if settings.allowed_origins:
-        app.add_middleware(
-            CORSMiddleware,
+    if not settings.allowed_origins:
+        return EnvelopeMiddleware(entrance)
+    return EnvelopeMiddleware(
+        CORSMiddleware(
+            entrance,
             allow_origins=settings.allowed_origins,
             allow_methods=("GET", "POST", "DELETE"),
             allow_headers=CORS_REQUEST_HEADERS,
             expose_headers=CORS_ANSWER_HEADERS,
         )
-    app.add_middleware(EnvelopeMiddleware)
-    return app
+    )

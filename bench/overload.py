@@ -1,9 +1,11 @@
 """Four times the load that the service can serve: what it answers, how it refuses, what is left.
 
-    python -m bench.overload [--seconds 60] [--times 4] [--upstream-ms 100]
+    python -m bench.overload [--seconds 60] [--times 4] [--upstream-ms 100] [--concurrency 64]
 
-The service runs with its default settings as a process bound to one core; the emulator, with a
-fixed answer, and the caller share another.
+What bounds a service before Bedrock is how many calls it may have under way, so that is what
+bounds it here: LLAMA_VISION_MAX_CONCURRENCY is ``--concurrency``. All else is as by default. The
+service is a process bound to one core; the emulator, with a fixed answer, and the caller share
+another.
 """
 
 import argparse
@@ -36,8 +38,8 @@ async def measure(rig: Rig, given: argparse.Namespace) -> dict[str, Any]:
     memory: list[float] = []
     health: list[Reply] = []
     with closing(Caller(rig.url)) as caller:
-        await caller.press(ASK, given.connections, 2)  # warm up
-        pressed = await caller.press(ASK, given.connections, given.capacity_seconds)
+        await caller.press(ASK, given.concurrency, 2)  # warm up
+        pressed = await caller.press(ASK, given.concurrency, given.capacity_seconds)
         capacity = answers(pressed) / given.capacity_seconds
         calm = await caller.offer(ASK, PROBES, 3)
         before = rig.memory_mib()
@@ -89,9 +91,10 @@ def main() -> None:
     options.add_argument("--times", type=float, default=4, help="of the capacity found")
     options.add_argument("--upstream-ms", type=int, default=100)
     options.add_argument("--capacity-seconds", type=float, default=5)
-    options.add_argument("--connections", type=int, default=64, help="to find the capacity with")
+    options.add_argument("--concurrency", type=int, default=64, help="calls under way at a time")
     given = options.parse_args()
-    with rig(f"first-token-{given.upstream_ms}ms") as running:
+    allowed = str(given.concurrency)
+    with rig(f"first-token-{given.upstream_ms}ms", max_concurrency=allowed) as running:
         report.write("overload", uvloop.run(measure(running, given)))
 
 

@@ -11,6 +11,7 @@ import hashlib
 import hmac
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from os import environ
 from typing import Protocol
 from urllib.parse import quote
@@ -123,6 +124,11 @@ class SigV4:
             key = hmac.digest(key, part.encode(), "sha256")
         self._day_key = (day, key)
         return key
+
+
+@lru_cache(maxsize=64)  # the same few for every call
+def _encoded(path: str) -> str:
+    return quote(path, safe="/~")
 
 
 def identity(session: aioboto3.Session, region: str, host: str) -> Identity:
