@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
@@ -52,6 +53,9 @@ _TAGS = [
 ]
 
 
+_RAISED = "raised"
+
+
 class Application(FastAPI):
     """Has requests pass our own middlewares before the framework's, which catch what ours do."""
 
@@ -65,8 +69,24 @@ class Application(FastAPI):
             await self.framework(scope, receive, send)
 
     async def framework(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle what the front lets through."""
+        """Handle what the front lets through, or raise whatever its routes raise."""
         await super().__call__(scope, receive, send)
+        if scope["type"] == "http" and (raised := scope["state"].pop(_RAISED, None)):
+            raise raised
+
+
+@dataclass(frozen=True, slots=True)
+class Rescue:
+    """Carries an exception past the framework, which would answer it in words of its own."""
+
+    app: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        try:
+            await self.app(scope, receive, send)
+        except Exception as error:  # noqa: BLE001 - raised again by `Application.framework`
+            scope["state"][_RAISED] = error
 
 
 def create_app(settings: Settings, open_services: OpenServices) -> Application:
@@ -100,6 +120,7 @@ def create_app(settings: Settings, open_services: OpenServices) -> Application:
     openapi.install(app)
     security.install(app, rules)
     # The last one added is the outermost.
+    app.add_middleware(Rescue)
     app.front = front(app.framework, settings, rules)
     return app
 

@@ -78,7 +78,7 @@ def from_converse(answer: Mapping[str, Any]) -> Completion:
         raise UpstreamAnswerError("Bedrock's answer holds no message") from error
     raw = answer.get("stopReason")
     return Completion(
-        text="".join(block.get("text", "") for block in blocks),
+        text=llama.whole("".join(block.get("text", "") for block in blocks)),
         usage=usage(answer.get("usage") or {}),
         stop_reason=stop_reason(raw),
         stop_reason_raw=raw,
@@ -101,7 +101,7 @@ class StreamDecoder:
         """Yield what one event says; unknown events say nothing."""
         match event:
             case {"contentBlockDelta": {"delta": {"text": str(text)}}} if text:
-                yield Delta(text)
+                yield Delta(llama.whole(text))
             case {"messageStop": {"stopReason": str(reason)}}:
                 self._stop = reason
             case {"metadata": metadata} if self._stop is not None:

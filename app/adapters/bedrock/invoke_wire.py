@@ -57,12 +57,12 @@ def from_invoke(body: bytes, headers: Mapping[str, str]) -> Completion:
     headers, and is None where neither has it.
     """
     try:
-        answer = orjson.loads(body)
+        answer = _loads(body)
         text = answer["generation"]
-    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise UpstreamAnswerError("Bedrock's answer is not a Llama generation") from error
     return Completion(
-        text=str(text),
+        text=llama.whole(str(text)),
         usage=Usage(
             _count(answer, "prompt_token_count", headers, "input-token-count"),
             _count(answer, "generation_token_count", headers, "output-token-count"),
@@ -120,7 +120,7 @@ class StreamDecoder:
         if text and "\ud800" <= text[-1] <= "\udbff":
             text, self._held = text[:-1], text[-1]
         # Joins surrogate pairs; one that stays alone becomes U+FFFD.
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return llama.whole(text)
 
     def _count(self, answer: Mapping[str, Any]) -> Usage:
         metrics = answer.get("amazon-bedrock-invocationMetrics") or {}

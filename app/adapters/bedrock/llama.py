@@ -18,6 +18,13 @@ _GREATER = ">\N{SMALL GREATER-THAN SIGN}\N{FULLWIDTH GREATER-THAN SIGN}"
 _TOKEN = re.compile(rf"([{_LESS}][{_BAR}])([^\s{_LESS}{_BAR}{_GREATER}]+)([{_BAR}][{_GREATER}])")
 
 
+def whole(text: str) -> str:
+    """Return ``text`` with U+FFFD for each half of a character, which no JSON or UTF-8 can hold."""
+    if text.isascii():
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def neutralise(text: str) -> str:
     """Return ``text`` with nothing in it that could be read as a special token.
 
@@ -25,7 +32,7 @@ def neutralise(text: str) -> str:
     and as nothing is removed nothing can close up into a new token. Look-alikes that
     compatibility normalisation would turn into a token are treated the same.
     """
-    text = unicodedata.normalize("NFC", text)
+    text = unicodedata.normalize("NFC", whole(text))
     while True:
         broken = _TOKEN.sub(r"\1 \2 \3", text)
         if broken == text:
@@ -36,7 +43,7 @@ def neutralise(text: str) -> str:
 def render(request: ModelRequest) -> str:
     """Return the whole prompt, one ``<|image|>`` per picture before its turn's text."""
     if request.raw_prompt:
-        return request.turns[0].text
+        return whole(request.turns[0].text)
     system = _turn("system", neutralise(request.system)) if request.system else ""
     turns = "".join(_turn(turn.role, _content(turn)) for turn in request.turns)
     return f"<|begin_of_text|>{system}{turns}{_header(Role.ASSISTANT)}"

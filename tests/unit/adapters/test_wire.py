@@ -152,3 +152,17 @@ def test_converse_stop_reasons_are_mapped_and_unknown_ones_kept(raw, reason):
 def test_a_converse_answer_without_a_message_is_an_error():
     with pytest.raises(UpstreamAnswerError):
         converse_wire.from_converse({"output": {}})
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_half_a_character_in_a_prompt_does_not_keep_it_from_being_sent(raw):
+    body = json.loads(invoke_wire.to_invoke(asked("cut \ud83d here", raw_prompt=raw)))
+
+    assert "cut \ufffd here" in body["prompt"]
+
+
+def test_half_a_character_does_not_cost_a_paid_answer():
+    native = invoke_wire.from_invoke(b'{"generation": "cut \\ud83d"}', {})
+    block = {"output": {"message": {"content": [{"text": "cut \ud83d"}]}}}
+
+    assert native.text == converse_wire.from_converse(block).text == "cut \ufffd"
