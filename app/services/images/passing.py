@@ -37,6 +37,6 @@ class PassingPreparer:
             return None
         few = replace(self.limits, max_chunks=min(INLINE_SEGMENTS, self.limits.max_chunks))
         try:
-            return prepare_undecoded(image, inspect(image.data, few), self.limits)
+            return prepare_undecoded(image, inspect(image.data, few), few)
         except ImageError:
             return None
