@@ -70,6 +70,13 @@ def _is_multipart(request: Request) -> bool:
     return request.headers.get("content-type", "").lower().startswith("multipart/form-data")
 
 
+async def uploaded(file: UploadFile, name: str) -> ReceivedImage:
+    """Return the domain's form of ``file``, which stands at ``name``, and let go of the other."""
+    data = await file.read()
+    await file.close()
+    return ReceivedImage(data, file.content_type, name)
+
+
 class GenerateForm(GenerationOptions):
     """A prompt, image files, or both."""
 
@@ -85,8 +92,5 @@ class GenerateForm(GenerationOptions):
 
     async def to_request(self, terms: Terms) -> GenerationRequest:
         """Return the domain's request."""
-        images = [
-            ReceivedImage(await file.read(), file.content_type, f"images.{i}")
-            for i, file in enumerate(self.images)
-        ]
+        images = [await uploaded(file, f"images.{i}") for i, file in enumerate(self.images)]
         return self.request(tuple(images), terms)

@@ -81,6 +81,8 @@ class Pool:
             connection = self._kept() or await self._connect()
             try:
                 connection.send(head, body)
+                # The transport has what is not sent yet; the answer is waited for without.
+                del body
                 await connection.begun()
                 yield connection
             finally:

@@ -4,11 +4,10 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
-from app.api.uploads import File
+from app.api.uploads import File, uploaded
 from app.api.v1.image_forms import ImageIn, received
 from app.api.v1.schemas import GenerationFacts, Identified, LatencyOut
 from app.domain.generation import ImageInput, Sampling, Terms
-from app.domain.image import ReceivedImage
 from app.domain.model import Language
 from app.services.task_request import TaskAnswer, TaskRequest
 from app.services.tasks.spec import Parameters, Result, Task
@@ -92,10 +91,7 @@ class TaskForm(TaskOptions):
 
     async def to_request(self, task: Task[Any, Any], terms: Terms) -> TaskRequest:
         """Return the use case's request."""
-        images = [
-            ReceivedImage(await file.read(), file.content_type, f"images.{i}")
-            for i, file in enumerate(self.images)
-        ]
+        images = [await uploaded(file, f"images.{i}") for i, file in enumerate(self.images)]
         return self.request(task, tuple(images), terms)
 
 

@@ -48,6 +48,7 @@ async def test_a_jpeg_that_fits_goes_through_as_it_would_behind(data, treatment)
         pytest.param(encoded(photo().convert("CMYK"), "JPEG"), id="other colours"),
         pytest.param(FITS + bytes(INLINE_BYTES), id="many bytes"),
         pytest.param(FITS[:2] + COMMENT * INLINE_SEGMENTS + FITS[2:], id="many segments"),
+        pytest.param(FITS[:-2] + COMMENT * INLINE_SEGMENTS + FITS[-2:], id="many at the end"),
     ],
 )
 async def test_a_picture_that_takes_work_is_left_to_the_others(data):
