@@ -8,6 +8,7 @@ from itertools import pairwise
 import aioboto3
 import pytest
 
+from app.adapters.bedrock import invoke
 from app.adapters.bedrock.client import Connection
 from app.adapters.bedrock.invoke import InvokeVisionModel
 from app.adapters.bedrock.runtime import open_runtime
@@ -19,7 +20,7 @@ from app.emulator import eventstream
 from app.emulator.errors import THROTTLING, AwsError
 from app.services.wrappers.metered import MeteredVisionModel
 from app.services.wrappers.stopped import StoppedModel
-from tests.support.upstream import CHUNKED, LAST_CHUNK, Peer, chunk, upstream
+from tests.support.upstream import CHUNKED, LAST_CHUNK, Peer, Script, Upstream, chunk, upstream
 
 ASKED = ModelRequest(turns=(Turn(Role.USER, "Why?"),))
 WORDS = ("One", " two", " three", " four")
@@ -40,22 +41,27 @@ FINAL = eventstream.chunk(
 
 
 @asynccontextmanager
+async def bedrock(script: Script) -> AsyncIterator[tuple[VisionModel, Upstream]]:
+    async with upstream(script) as served:
+        connection = Connection("us-east-1", f"http://127.0.0.1:{served.port}")
+        async with open_runtime(aioboto3.Session(), connection) as runtime:
+            yield InvokeVisionModel(runtime, "us.meta.llama3-2-11b-instruct-v1:0"), served
+
+
+@asynccontextmanager
 async def model(*bursts: bytes) -> AsyncIterator[VisionModel]:
     """Yield a model whose stream comes in ``bursts``."""
 
     async def script(peer: Peer) -> None:
-        while True:
-            await peer.request()
-            await peer.say(CHUNKED)
-            for burst in bursts:
-                await peer.say(chunk(burst))
-                await asyncio.sleep(0.002)  # so that the next one comes by itself
-            await peer.say(LAST_CHUNK)
+        await peer.request()
+        await peer.say(CHUNKED)
+        for burst in bursts:
+            await peer.say(chunk(burst))
+            await asyncio.sleep(0.002)  # so that the next one comes by itself
+        await peer.say(LAST_CHUNK)
 
-    async with upstream(script) as served:
-        connection = Connection("us-east-1", f"http://127.0.0.1:{served.port}")
-        async with open_runtime(aioboto3.Session(), connection) as runtime:
-            yield InvokeVisionModel(runtime, "us.meta.llama3-2-11b-instruct-v1:0")
+    async with bedrock(script) as (asked, _):
+        yield asked
 
 
 async def test_a_burst_is_handed_on_whole():
@@ -98,8 +104,8 @@ async def test_what_came_in_one_burst_with_a_failure_is_told_before_it(last, err
 
 async def test_a_stop_text_within_a_burst_ends_it_there_at_the_cost_until_there():
     request = ModelRequest(turns=ASKED.turns, stop=(" three",))
-    async with model(texts(*WORDS) + FINAL) as bedrock:
-        asked = StoppedModel(MeteredVisionModel(bedrock, "model", "us-east-1", PRICE))
+    async with model(texts(*WORDS) + FINAL) as inner:
+        asked = StoppedModel(MeteredVisionModel(inner, "model", "us-east-1", PRICE))
         async with asked.stream(request) as parts:
             (burst,) = [arrived async for arrived in parts]
 
@@ -110,9 +116,43 @@ async def test_a_stop_text_within_a_burst_ends_it_there_at_the_cost_until_there(
     assert finish.usage == Usage(5, 3, PRICE.of(5, 3))
 
 
+@pytest.mark.parametrize("late", [0.0, 0.05])
+async def test_a_stream_that_was_read_to_its_last_chunk_leaves_its_connection_to_the_next(late):
+    async def script(peer: Peer) -> None:
+        while True:
+            await peer.request()
+            await peer.say(CHUNKED + chunk(texts(*WORDS) + FINAL))
+            await asyncio.sleep(late)
+            await peer.say(LAST_CHUNK)
+
+    async with bedrock(script) as (asked, served):
+        for _ in range(3):
+            async with asked.stream(ASKED) as parts:
+                while not isinstance((await anext(parts))[-1], Finish):
+                    pass
+
+    assert len(served.peers) == 1
+
+
+async def test_a_stream_that_does_not_end_is_left_all_the_same(monkeypatch):
+    monkeypatch.setattr(invoke, "END", 0.05)
+    over = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.say(CHUNKED + chunk(texts(*WORDS) + FINAL))
+        await peer.left()
+        over.set()
+
+    async with bedrock(script) as (asked, _), asyncio.timeout(30):
+        async with asked.stream(ASKED) as parts:
+            assert isinstance((await anext(parts))[-1], Finish)
+        await over.wait()
+
+
 async def test_the_cost_so_far_is_told_with_the_last_of_a_burst():
-    async with model(texts(*WORDS)) as bedrock:
-        asked = MeteredVisionModel(bedrock, "model", "us-east-1", PRICE)
+    async with model(texts(*WORDS)) as inner:
+        asked = MeteredVisionModel(inner, "model", "us-east-1", PRICE)
         async with asked.stream(ASKED) as parts:
             burst = await anext(parts)
 

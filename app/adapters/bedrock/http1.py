@@ -146,6 +146,7 @@ class Http1(asyncio.Protocol):
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as error:
             self._fail(ConnectionClosedError(endpoint_url=self._url, error=error))
+        self._wake()
         if self._unread > _UNREAD:
             self._pause()
 
@@ -161,6 +162,7 @@ class Http1(asyncio.Protocol):
         if not self.complete:
             if self._to_the_end and exc is None:
                 self.on_message_complete()
+                self._wake()
             else:
                 self._fail(ConnectionClosedError(endpoint_url=self._url, error=exc))
         # It and this hold each other.
@@ -215,17 +217,14 @@ class Http1(asyncio.Protocol):
             return
         self.status = status
         self._to_the_end = not self.headers.keys() & {"content-length", "transfer-encoding"}
-        self._wake()
 
     def on_body(self, data: bytes) -> None:
         """Keep a piece of the body."""
         self._chunks.append(data)
         self._unread += len(data)
-        self._wake()
 
     def on_message_complete(self) -> None:
         """End the answer."""
         if self.status:
             self.complete = True
             self._keep = self._keep and self._parser.should_keep_alive()
-            self._wake()

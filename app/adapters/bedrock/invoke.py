@@ -1,7 +1,8 @@
 """InvokeModel behind the VisionModel port."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -12,8 +13,11 @@ from app.adapters.bedrock import errors, invoke_wire
 from app.adapters.bedrock.frames import Frame
 from app.adapters.bedrock.runtime import Runtime
 from app.adapters.bedrock.streaming import check_finished, primed
-from app.domain.errors import UpstreamAnswerError
+from app.domain.errors import UpstreamAnswerError, UpstreamError
 from app.domain.generation import Completion, ModelRequest, StreamPart, StreamParts
+
+END = 0.5
+"""Seconds in which an answer that is finished has to end."""
 
 
 @dataclass(slots=True)
@@ -43,14 +47,18 @@ class InvokeVisionModel:
         stream = self.runtime.stream(self._pieces, body, invoke_wire.size(request))
         with errors.translated():
             frames = await stream.__aenter__()
+        decoder = invoke_wire.StreamDecoder()
         try:
-            yield await primed(_parts(frames))
+            yield await primed(_parts(frames, decoder))
         finally:
+            if decoder.finished:
+                await _end(frames)
             await stream.__aexit__(None, None, None)
 
 
-async def _parts(arriving: AsyncIterator[Iterable[Frame]]) -> AsyncIterator[StreamParts]:
-    decoder = invoke_wire.StreamDecoder()
+async def _parts(
+    arriving: AsyncIterator[Iterable[Frame]], decoder: invoke_wire.StreamDecoder
+) -> AsyncIterator[StreamParts]:
     with errors.translated():
         async for frames in arriving:
             parts: list[StreamPart] = []
@@ -66,3 +74,11 @@ async def _parts(arriving: AsyncIterator[Iterable[Frame]]) -> AsyncIterator[Stre
             if failure is not None:
                 raise failure
     check_finished(finished=decoder.finished)
+
+
+async def _end(arriving: AsyncIterator[object]) -> None:
+    """Wait for the end, a moment behind the last chunk: the connection is kept only then."""
+    with suppress(UpstreamError), errors.translated():
+        async with asyncio.timeout(END):
+            async for _ in arriving:
+                pass

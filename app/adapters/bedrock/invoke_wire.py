@@ -124,14 +124,10 @@ class StreamDecoder:
 
     def _count(self, answer: Mapping[str, Any]) -> Usage:
         metrics = answer.get("amazon-bedrock-invocationMetrics") or {}
-        prompt = _number(answer.get("prompt_token_count")), _number(metrics.get("inputTokenCount"))
-        given = (
-            _number(answer.get("generation_token_count")),
-            _number(metrics.get("outputTokenCount")),
-        )
+        prompt, given = answer.get("prompt_token_count"), answer.get("generation_token_count")
         return Usage(
-            _first(*prompt, self.usage.prompt_token_count),
-            _first(*given, self.usage.generation_token_count),
+            _known(prompt, metrics.get("inputTokenCount"), self.usage.prompt_token_count),
+            _known(given, metrics.get("outputTokenCount"), self.usage.generation_token_count),
         )
 
 
@@ -158,8 +154,11 @@ def _count(
     return found if found is not None else _number(headers.get(f"x-amzn-bedrock-{header}"))
 
 
-def _first(*values: int | None) -> int | None:
-    return next((value for value in values if value is not None), None)
+def _known(told: object, measured: object, before: int | None) -> int | None:
+    for value in (told, measured):
+        if value is not None and (number := _number(value)) is not None:
+            return number
+    return before
 
 
 def _number(value: object) -> int | None:
