@@ -62,10 +62,9 @@ class Incoming:
             raise problems.RaisedWhileReading(late) from error
 
     def _count(self, message: Message) -> None:
-        body = message.get("body", b"")
-        if isinstance(body, bytearray):  # as `app.api.protocol` collects it
-            message["body"] = body = bytes(body)
-        self._read += len(body)
+        if self.link is not None and self.link.parts:
+            message["body"] = self.link.take(message["body"])
+        self._read += len(message.get("body", b""))
         if self._read > self.max_bytes:
             raise problems.RaisedWhileReading(too_large(self.max_bytes))
         if message.get("more_body"):

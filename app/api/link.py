@@ -1,7 +1,7 @@
 """A client's connection, as the middleware sees it. Any server but ours has none to offer."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 STATE = "link"
 """Where the protocol puts it in a scope's ``state``."""
@@ -16,6 +16,8 @@ class Link:
     """The running request's body has arrived: to receive it takes no time."""
     admitted: bool = False
     """There is room for the running request's whole body: it need not wait for its reader."""
+    parts: list[bytes] = field(default_factory=list)
+    """What has arrived of that body and was not received yet, behind what the server has."""
     on_lost: Callable[[], None] | None = None
     """Called once when the client is gone. A connection serves one request at a time."""
 
@@ -34,3 +36,12 @@ class Link:
     def end(self) -> None:
         """Forget the request that has been answered."""
         self.on_lost, self.admitted = None, False
+        self.parts.clear()
+
+    def take(self, before: bytes) -> bytes:
+        """Return ``before`` and all parts in one piece."""
+        if not self.parts:
+            return before
+        taken = b"".join((before, *self.parts)) if before else b"".join(self.parts)
+        self.parts.clear()
+        return taken

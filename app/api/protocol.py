@@ -10,6 +10,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.api.link import STATE, Link
 
+PARTS = 16
+"""Of a body, each at most 256 KB, between two looks at whether it has become too large."""
+
 
 class BoundedProtocol(HttpToolsProtocol):
     """Closes a connection whose request line and headers are too long or come too slowly."""
@@ -75,19 +78,17 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """Keep a part of the body.
 
-        uvicorn reads no further than 64 KiB ahead of the application, and copies all that is there
-        for each part that comes. Where there is room for the whole body it need not wait, and
-        it is added to in place.
+        uvicorn reads no further than 64 KiB ahead of the application, wakes it for each part, and
+        copies all that is there for each that comes. Where there is room for the whole body the
+        parts lie on the link, and the application is woken now and then, or when all is here.
         """
         cycle: Any = self.cycle
         if not self._link.admitted or cycle.response_complete:
             super().on_body(body)
             return
-        if isinstance(cycle.body, bytearray):
-            cycle.body += body
-        else:
-            cycle.body = bytearray(cycle.body) + body if cycle.body else body
-        cycle.message_event.set()
+        self._link.parts.append(body)
+        if len(self._link.parts) % PARTS == 0:
+            cycle.message_event.set()
 
     def _expect_head(self) -> None:
         if self._overdue is None:

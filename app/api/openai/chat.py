@@ -40,7 +40,12 @@ STREAM_RESPONSE: dict[int | str, dict[str, Any]] = {
         },
         "content": {
             "text/event-stream": {
-                "schema": {"type": "string"},
+                "schema": {
+                    "type": "object",
+                    "description": "One event; its data is the JSON of a ChatChunk, or `[DONE]`.",
+                    "properties": {"data": {"type": "string"}},
+                    "required": ["data"],
+                },
                 "example": 'data: {"object":"chat.completion.chunk", …}\n\ndata: [DONE]\n\n',
             }
         },
