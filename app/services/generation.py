@@ -1,7 +1,7 @@
 """The spine: check, prepare, ask once."""
 
-import asyncio
 import secrets
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -149,8 +149,7 @@ class GenerationService:
             return await self.preparer.prepare(received)
 
 
-def _now() -> float:
-    return asyncio.get_running_loop().time()
+_now = time.perf_counter
 
 
 @dataclass(slots=True)

@@ -47,7 +47,7 @@ def to_invoke(request: ModelRequest) -> bytes:
         return rest
     # Base64 needs no escaping: put in as it is, it is written once instead of three times.
     encoded = b'","'.join(map(pybase64.b64encode, images))
-    return b'%b,"images":["%b"]}' % (rest[:-1], encoded)
+    return b"".join((rest[:-1], b',"images":["', encoded, b'"]}'))
 
 
 def from_invoke(body: bytes, headers: Mapping[str, str]) -> Completion:

@@ -1,6 +1,6 @@
 """A circuit breaker: a target that keeps failing is left alone for a while."""
 
-import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -73,8 +73,7 @@ class Breaker:
             self.state = BreakerState.OPEN
 
 
-def _now() -> float:
-    return asyncio.get_running_loop().time()
+_now = time.monotonic
 
 
 @dataclass(frozen=True, slots=True)
