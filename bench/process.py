@@ -22,11 +22,12 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Peak:
-    """Most resident memory since `forget_peaks`, MiB."""
+    """Memory, MiB."""
 
     main: float
+    """Most resident since `forget_peaks`."""
     workers: float
-    """The sum; pages that processes share count in each."""
+    """At the moment, all together; of pages that processes share, each one's part."""
 
 
 @contextmanager
@@ -58,14 +59,13 @@ def use(pid: int) -> Use:
 
 
 def forget_peaks(pid: int) -> None:
-    """Begin anew to look for the most memory of ``pid`` and its workers."""
-    for each in (pid, *workers(pid)):
-        Path(f"/proc/{each}/clear_refs").write_text("5")
+    """Begin anew to look for the most memory of ``pid``."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
 def peak(pid: int) -> Peak:
-    """Return the most memory of ``pid`` and its workers."""
-    return Peak(_high_water(pid), sum(map(_high_water, workers(pid))))
+    """Return the most memory of ``pid``, and that of its workers now."""
+    return Peak(_high_water(pid), sum(map(_share, workers(pid))))
 
 
 def resident_mib(pid: int) -> float:
@@ -79,6 +79,14 @@ def _high_water(pid: int) -> float:
     # A process that has just ended has no memory left.
     found = [line for line in lines if line.startswith("VmHWM")]
     return int(found[0].split()[1]) / 1024 if found else 0
+
+
+def _share(pid: int) -> float:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0  # It ended while we looked.
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("Pss:"))
 
 
 def _processes() -> Iterator[tuple[int, list[str]]]:
