@@ -2,15 +2,15 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from app import __version__
 from app.api import access, docs, openapi, ops, rendering, security
 from app.api.access import Gatekeeper, Rule
+from app.api.application import Application, Rescue
 from app.api.bedrock import routes as bedrock
 from app.api.deps import State
 from app.api.entrance import EntranceMiddleware
@@ -53,42 +53,6 @@ _TAGS = [
 ]
 
 
-_RAISED = "raised"
-
-
-class Application(FastAPI):
-    """Has requests pass our own middlewares before the framework's, which catch what ours do."""
-
-    front: ASGIApp
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request, or the lifespan."""
-        if scope["type"] == "http":
-            await self.front(scope, receive, send)
-        else:
-            await self.framework(scope, receive, send)
-
-    async def framework(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle what the front lets through, or raise whatever its routes raise."""
-        await super().__call__(scope, receive, send)
-        if scope["type"] == "http" and (raised := scope["state"].pop(_RAISED, None)):
-            raise raised
-
-
-@dataclass(frozen=True, slots=True)
-class Rescue:
-    """Carries an exception past the framework, which would answer it in words of its own."""
-
-    app: ASGIApp
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request."""
-        try:
-            await self.app(scope, receive, send)
-        except Exception as error:  # noqa: BLE001 - raised again by `Application.framework`
-            scope["state"][_RAISED] = error
-
-
 def create_app(settings: Settings, open_services: OpenServices) -> Application:
     """Build the application. Nothing is opened before its lifespan starts."""
 
@@ -119,7 +83,6 @@ def create_app(settings: Settings, open_services: OpenServices) -> Application:
     )
     openapi.install(app)
     security.install(app, rules)
-    # The last one added is the outermost.
     app.add_middleware(Rescue)
     app.front = front(app.framework, settings, rules)
     return app
