@@ -83,11 +83,14 @@ class EntranceMiddleware:
     async def _watched(self, scope: Scope, receive: Receive, send: Send, held: Reservation) -> None:
         request = asyncio.current_task()
         assert request is not None
-        link: Link | None = scope["state"].get(STATE)
+        state = scope["state"]
+        link: Link | None = state.get(STATE)
         if link is not None:
             link.admitted = True
         deadline = asyncio.get_running_loop().time() + self.patience
-        incoming = Incoming(receive, held, self.max_bytes, deadline, self.patience, request, link)
+        incoming = Incoming(
+            receive, held, self.max_bytes, deadline, self.patience, request, link, state
+        )
         try:
             await self._run(scope, incoming, send)
         except asyncio.CancelledError:

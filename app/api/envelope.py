@@ -56,6 +56,8 @@ class EnvelopeMiddleware:
                 message["headers"] = headers.completed(
                     message.get("headers", ()), _own(state, draining=services.drain.draining)
                 )
+            elif not message.get("more_body"):
+                state["answered"] = True
             await send(message)
 
         operations = services.operations

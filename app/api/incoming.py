@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from typing import Any
 
 from starlette.types import Message, Receive
 
@@ -33,6 +34,8 @@ class Incoming:
     """The same in seconds from the start, for the refusal."""
     request: "asyncio.Task[object]"
     link: Link | None
+    state: dict[str, Any]
+    """The request's; ``answered`` is in it once the whole answer was sent."""
     left: bool = False
     """Whether the client has left, and the request was cancelled for that."""
     _read: int = 0
@@ -81,9 +84,10 @@ class Incoming:
         self._leave()
 
     def _leave(self) -> None:
-        self.left = True
         self._gone.set()
-        self.request.cancel()
+        if not self.state.get("answered"):
+            self.left = True
+            self.request.cancel()
 
     def close(self) -> None:
         """Watch no longer."""

@@ -51,9 +51,12 @@ class InvokeVisionModel:
         try:
             yield await primed(_parts(frames, decoder))
         finally:
-            if decoder.finished:
-                await _end(frames)
-            await stream.__aexit__(None, None, None)
+            try:
+                if decoder.finished:
+                    await _end(frames)
+            finally:
+                # Also where the wait for the end is cancelled: the connection is to be closed then.
+                await stream.__aexit__(None, None, None)
 
 
 async def _parts(

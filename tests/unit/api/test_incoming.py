@@ -25,6 +25,7 @@ async def incoming(receive: Any, link: Link | None = None, **options: Any) -> In
         60,
         task,
         link,
+        options.get("state", {}),
     )
 
 
@@ -104,3 +105,18 @@ async def test_a_body_over_the_limit_is_refused_while_it_is_read():
     await found()
     with pytest.raises(RaisedWhileReading, match="more than 10 bytes"):
         await found()
+
+
+async def test_a_client_that_leaves_with_the_whole_answer_cancels_nothing():
+    link, state = Link(), {"answered": True}
+
+    async def receive() -> dict[str, Any]:
+        return BODY
+
+    found = await incoming(receive, link, state=state)
+    await found()
+    link.lose()
+    await asyncio.sleep(0)
+
+    assert not found.left
+    assert await found() == {"type": "http.disconnect"}
