@@ -51,6 +51,10 @@ class Server(uvicorn.Server):
         # Before there are threads, each of which would take a heap of its own.
         allocator.keep_blocks()
         bound = sockets or [self._bound()]
+        for listener in bound:
+            # Python's dup makes the socket, which all workers share, wait as the original does: one
+            # that serves already would stand still in `accept`.
+            listener.setblocking(False)
         # uvloop takes one new connection per listener with each turn of the loop: under load, with
         # turns of 50 ms, callers waited for seconds to be refused.
         await super().startup([listener.dup() for listener in bound for _ in range(LISTENERS)])
