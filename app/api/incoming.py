@@ -66,7 +66,7 @@ class Incoming:
 
     def _count(self, message: Message) -> None:
         if self.link is not None and self.link.parts:
-            message["body"] = self.link.take(message["body"])
+            message["body"] = self.link.take()
         self._read += len(message.get("body", b""))
         if self._read > self.max_bytes:
             raise problems.RaisedWhileReading(too_large(self.max_bytes))

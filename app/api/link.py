@@ -1,4 +1,4 @@
-"""A client's connection, as the middleware sees it. Any server but ours has none to offer."""
+"""A request's connection, as the middleware sees it. Any server but ours has none to offer."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,17 +9,19 @@ STATE = "link"
 
 @dataclass(slots=True)
 class Link:
-    """What ASGI has no message for."""
+    """What ASGI has no message for. One for each request: a second may come down behind it."""
 
     lost: bool = False
     whole: bool = False
-    """The running request's body has arrived: to receive it takes no time."""
+    """The body has arrived: to receive it takes no time."""
     admitted: bool = False
-    """There is room for the running request's whole body: it need not wait for its reader."""
+    """There is room for the whole body: it need not wait for its reader."""
     parts: list[bytes] = field(default_factory=list)
-    """What has arrived of that body and was not received yet, behind what the server has."""
+    """What has arrived of the body and was not received yet."""
+    unread: int = 0
+    """Bytes of ``parts``."""
     on_lost: Callable[[], None] | None = None
-    """Called once when the client is gone. A connection serves one request at a time."""
+    """Called once when the client is gone."""
 
     def lose(self) -> None:
         """Tell that the client is gone."""
@@ -34,14 +36,18 @@ class Link:
             on_lost()
 
     def end(self) -> None:
-        """Forget the request that has been answered."""
-        self.on_lost, self.admitted = None, False
+        """Forget the request, which has been answered."""
+        self.on_lost = None
         self.parts.clear()
 
-    def take(self, before: bytes) -> bytes:
-        """Return ``before`` and all parts in one piece."""
-        if not self.parts:
-            return before
-        taken = b"".join((before, *self.parts)) if before else b"".join(self.parts)
+    def keep(self, part: bytes) -> None:
+        """Keep what has arrived."""
+        self.parts.append(part)
+        self.unread += len(part)
+
+    def take(self) -> bytes:
+        """Return all that has arrived, in one piece."""
+        taken = b"".join(self.parts) if len(self.parts) > 1 else self.parts[0]
         self.parts.clear()
+        self.unread = 0
         return taken

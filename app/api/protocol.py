@@ -1,11 +1,13 @@
 """uvicorn's HTTP protocol with bounds on a request's head, which it has none of.
 
-Bodies are bounded by `app.api.entrance`.
+Bodies are bounded, and taken from the request's `Link`, by `app.api.entrance`: no other
+application can be served with it.
 """
 
 import asyncio
-from typing import Any
+from collections import deque
 
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.api.link import STATE, Link
@@ -31,14 +33,15 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Expect the first head."""
         super().connection_made(transport)
-        self._link = Link()
+        self._links: deque[Link] = deque()
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Expect nothing more, and have the running request end."""
+        """Expect nothing more, and have the requests end."""
         self._head_is_here()
         super().connection_lost(exc)
-        self._link.lose()
+        for link in self._links:
+            link.lose()
 
     def data_received(self, data: bytes) -> None:
         """Count what has come of an unfinished head."""
@@ -53,8 +56,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Expect a head."""
         super().on_message_begin()
-        self.scope["state"][STATE] = self._link
-        self._link.whole = False
+        self.scope["state"][STATE] = self._link = Link()
+        self._links.append(self._link)
         self._header_bytes = 0
         self._in_head = True
 
@@ -80,15 +83,22 @@ class BoundedProtocol(HttpToolsProtocol):
 
         uvicorn reads no further than 64 KiB ahead of the application, wakes it for each part, and
         copies all that is there for each that comes. Where there is room for the whole body the
-        parts lie on the link, and the application is woken now and then, or when all is here.
+        application is woken now and then, or when all is here.
         """
-        cycle: Any = self.cycle
-        if not self._link.admitted or cycle.response_complete:
-            super().on_body(body)
+        if self.cycle.response_complete:
             return
-        self._link.parts.append(body)
-        if len(self._link.parts) % PARTS == 0:
-            cycle.message_event.set()
+        link = self._link
+        link.keep(body)
+        if not link.admitted:
+            if link.unread > HIGH_WATER_LIMIT:
+                self.flow.pause_reading()
+        elif len(link.parts) % PARTS == 0:
+            self.cycle.message_event.set()
+
+    def on_response_complete(self) -> None:
+        """Forget the request; those behind it are answered in their order."""
+        self._links.popleft()
+        super().on_response_complete()
 
     def _expect_head(self) -> None:
         if self._overdue is None:

@@ -1,6 +1,8 @@
 """Heads that are too long, too slow, or made to smuggle a second request in."""
 
+import json
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
@@ -95,3 +97,32 @@ def test_a_request_whose_end_is_ambiguous_is_refused(request_):
         raw.sendall(b"POST /v1/generate HTTP/1.1\r\nhost: x\r\nconnection: close\r\n" + request_)
 
         assert received(raw).startswith(b"HTTP/1.1 400 ")
+
+
+def asking(prompt: str, *headers: bytes) -> bytes:
+    body = json.dumps({"prompt": prompt}).encode()
+    length = b"content-length: %d" % len(body)
+    head = (b"POST /v1/generate HTTP/1.1", b"host: x", b"content-type: application/json", length)
+    return b"\r\n".join((*head, *headers, b"", body))
+
+
+def test_requests_sent_behind_one_another_keep_their_bodies_apart():
+    first, second = asking("first " * 30), asking("second", b"connection: close")
+    with connected() as raw:
+        raw.sendall(first[:-20])
+        # The first is let in before its body is whole.
+        time.sleep(0.3)
+        raw.sendall(first[-20:] + second)
+
+        answers = received(raw).split(b"HTTP/1.1 200 OK")[1:]
+    assert [b"first first" in answer for answer in answers] == [True, False]
+    assert [b"second" in answer for answer in answers] == [False, True]
+
+
+def test_a_body_larger_than_what_is_read_ahead_arrives_whole():
+    prompt = "word " * 100_000
+    with connected() as raw:
+        raw.sendall(asking(prompt, b"connection: close"))
+        answer = received(raw)
+
+    assert b"[fake 0 image(s)] word" in answer
