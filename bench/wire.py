@@ -45,13 +45,13 @@ class Sdk:
         self.client = runtime.sdk
 
     async def whole(self, request: ModelRequest) -> object:
-        body = invoke_wire.to_invoke(request)
+        body = b"".join(invoke_wire.to_invoke(request))
         reply = await self.client.invoke_model(modelId=recorded.MODEL, body=body)
         return await reply["body"].read()
 
     async def pieces(self, request: ModelRequest) -> object:
         reply = await self.client.invoke_model_with_response_stream(
-            modelId=recorded.MODEL, body=invoke_wire.to_invoke(request)
+            modelId=recorded.MODEL, body=b"".join(invoke_wire.to_invoke(request))
         )
         count = 0
         async for event in reply["body"]:

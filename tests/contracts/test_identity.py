@@ -133,5 +133,5 @@ async def test_credentials_are_refreshed_before_they_expire_and_sign_from_then_o
     second = await signing()
     assert await signing() is second
 
-    assert "Credential=first/" in first.sign("/", b"")["Authorization"]
-    assert "Credential=second/" in second.sign("/", b"")["Authorization"]
+    assert "Credential=first/" in first.sign("/", ())["Authorization"]
+    assert "Credential=second/" in second.sign("/", ())["Authorization"]

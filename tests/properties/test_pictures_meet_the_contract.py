@@ -40,7 +40,7 @@ def ask_both_ways(bedrock: Any, data: bytes) -> tuple[str, str]:
     """Prepare ``data`` and send it in both dialects; botocore raises what the emulator refuses."""
     prepared = prepare(ReceivedImage(data), ImageLimits()).prepared
     request = ModelRequest(turns=(Turn(Role.USER, "What is this?", (prepared,)),))
-    native = bedrock.invoke_model(modelId=MODEL_ID, body=invoke_wire.to_invoke(request))
+    native = bedrock.invoke_model(modelId=MODEL_ID, body=b"".join(invoke_wire.to_invoke(request)))
     messages = bedrock.converse(modelId=MODEL_ID, **converse_wire.to_converse(request))
     return (
         json.loads(native["body"].read())["generation"],

@@ -6,6 +6,7 @@ needs. The parser is the one that the service listens with.
 
 import asyncio
 import socket
+from collections.abc import Sequence
 from typing import cast
 
 from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
@@ -61,18 +62,17 @@ class Http1(asyncio.Protocol):
 
     # The caller's side.
 
-    def send(self, head: bytes, body: bytes) -> None:
+    def send(self, head: bytes, body: Sequence[bytes]) -> None:
         """Begin an exchange; the last one must be complete."""
         self.status = 0
         self.headers: dict[str, str] = {}
         self.complete = self._to_the_end = False
         self._chunks: list[bytes] = []
         self._unread = self._head_size = self._unsent = 0
-        if len(body) <= _JOINED:
-            self._transport.write(head + body)
+        if len(body) == 1 and len(body[0]) <= _JOINED:
+            self._transport.write(head + body[0])
         else:
-            self._transport.write(head)
-            self._transport.write(body)
+            self._transport.writelines((head, *body))
         loop = asyncio.get_running_loop()
         self._active = loop.time()
         if self._timer is None:

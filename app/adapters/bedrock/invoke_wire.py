@@ -33,8 +33,8 @@ def size(request: ModelRequest) -> int:
     return images * 4 // 3 + sum(len(turn.text) for turn in request.turns)
 
 
-def to_invoke(request: ModelRequest) -> bytes:
-    """Return the JSON body."""
+def to_invoke(request: ModelRequest) -> tuple[bytes, ...]:
+    """Return the JSON body, in pieces: joined, a picture would be copied once more."""
     body: dict[str, Any] = {
         "prompt": llama.render(request),
         "max_gen_len": request.sampling.max_gen_len,
@@ -44,10 +44,12 @@ def to_invoke(request: ModelRequest) -> bytes:
     rest = orjson.dumps(body)
     images = [image.data for turn in request.turns for image in turn.images]
     if not images:
-        return rest
+        return (rest,)
     # Base64 needs no escaping: put in as it is, it is written once instead of three times.
-    encoded = b'","'.join(map(pybase64.b64encode, images))
-    return b"".join((rest[:-1], b',"images":["', encoded, b'"]}'))
+    pieces = [rest[:-1] + b',"images":["']
+    for image in images:
+        pieces += (pybase64.b64encode(image), b'","')
+    return (*pieces[:-1], b'"]}')
 
 
 def from_invoke(body: bytes, headers: Mapping[str, str]) -> Completion:

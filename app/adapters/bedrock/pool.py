@@ -4,7 +4,7 @@ import asyncio
 import socket
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -46,9 +46,9 @@ class Sender(Protocol):
     """Sends to one endpoint."""
 
     def post(
-        self, path: str, headers: Mapping[str, str], body: bytes
+        self, path: str, headers: Mapping[str, str], body: Sequence[bytes]
     ) -> AbstractAsyncContextManager[Answer]:
-        """POST ``body`` and wait for the answer's head.
+        """POST ``body``, which is in pieces, and wait for the answer's head.
 
         Leaving closes the connection, unless all of the answer has come. Raises what
         `app.adapters.bedrock.errors.translated` knows.
@@ -73,10 +73,10 @@ class Pool:
 
     @asynccontextmanager
     async def post(
-        self, path: str, headers: Mapping[str, str], body: bytes
+        self, path: str, headers: Mapping[str, str], body: Sequence[bytes]
     ) -> AsyncIterator[Answer]:
         """Send; see `Sender`."""
-        head = _head(path, headers, len(body))
+        head = _head(path, headers, sum(map(len, body)))
         async with self._room:
             connection = self._kept() or await self._connect()
             try:

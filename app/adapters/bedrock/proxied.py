@@ -5,7 +5,7 @@ aiohttp's, which knows CONNECT, the proxy's credentials and TLS within TLS; it c
 """
 
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -44,11 +44,11 @@ class Proxied:
 
     @asynccontextmanager
     async def post(
-        self, path: str, headers: Mapping[str, str], body: bytes
+        self, path: str, headers: Mapping[str, str], body: Sequence[bytes]
     ) -> AsyncIterator[Answer]:
         """Send; see `Sender`."""
         url = URL(f"{self.origin}{path}", encoded=True)
-        async with self.http.post(url, data=body, headers=headers) as response:
+        async with self.http.post(url, data=b"".join(body), headers=headers) as response:
             yield _Answer(response)
 
 

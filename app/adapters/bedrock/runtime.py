@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 INLINE = 2**20
 """Bytes of a body up to which it is built and hashed on the event loop: less than 1 ms. A thread
 would cost as much again."""
+Pieces = tuple[bytes, ...]
+"""A body."""
 _HEADERS = {
     "Content-Type": "application/json",
     "Accept-Encoding": "identity",
@@ -57,7 +59,7 @@ class Runtime:
         return f"{urlsplit(self.endpoint).path}/model/{quote(model_id, safe='-._~')}/{name}"
 
     async def call(
-        self, path: str, body: Callable[[], bytes], size: int
+        self, path: str, body: Callable[[], Pieces], size: int
     ) -> tuple[bytes, Mapping[str, str]]:
         """Return an answer's body and headers, or raise what the SDK would.
 
@@ -72,7 +74,7 @@ class Runtime:
 
     @asynccontextmanager
     async def stream(
-        self, path: str, body: Callable[[], bytes], size: int
+        self, path: str, body: Callable[[], Pieces], size: int
     ) -> AsyncIterator[AsyncIterator[Iterator[Frame]]]:
         """Yield an answer's event-stream frames as they arrive together.
 
@@ -84,7 +86,7 @@ class Runtime:
             yield _arriving(response)
 
     async def _post(
-        self, path: str, body: Callable[[], bytes], size: int
+        self, path: str, body: Callable[[], Pieces], size: int
     ) -> AbstractAsyncContextManager[Answer]:
         signer = await self.identity.signer()
         if size < INLINE:
@@ -94,8 +96,8 @@ class Runtime:
         return self.http.post(path, headers, content)
 
     def _signed(
-        self, signer: Signer, path: str, body: Callable[[], bytes]
-    ) -> tuple[dict[str, str], bytes]:
+        self, signer: Signer, path: str, body: Callable[[], Pieces]
+    ) -> tuple[dict[str, str], Pieces]:
         content = body()
         return {**self.headers, **signer.sign(path, content)}, content
 

@@ -9,6 +9,7 @@ Source: AWS, "Create a signed AWS API request" (Signature Version 4).
 
 import hashlib
 import hmac
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -27,7 +28,7 @@ _ALGORITHM = "AWS4-HMAC-SHA256"
 class Signer(Protocol):
     """Signs calls; may be used from any thread."""
 
-    def sign(self, path: str, body: bytes) -> dict[str, str]:
+    def sign(self, path: str, body: Iterable[bytes]) -> dict[str, str]:
         """Return what a POST of ``body`` to ``path`` (percent-encoded) needs besides Host."""
         ...
 
@@ -50,7 +51,7 @@ class ApiKey:
         """Return itself."""
         return self
 
-    def sign(self, path: str, body: bytes) -> dict[str, str]:  # noqa: ARG002 - the port's signature
+    def sign(self, path: str, body: Iterable[bytes]) -> dict[str, str]:  # noqa: ARG002 - the port's signature
         """Return the key."""
         return {"Authorization": f"Bearer {self.key}"}
 
@@ -87,11 +88,11 @@ class SigV4:
     """As in the Host header."""
     _day_key: tuple[str, bytes] = field(default=("", b""), repr=False)
 
-    def sign(self, path: str, body: bytes) -> dict[str, str]:
+    def sign(self, path: str, body: Iterable[bytes]) -> dict[str, str]:
         """Sign as of now. Hashes the body."""
         return self.sign_at(datetime.now(UTC), path, body)
 
-    def sign_at(self, now: datetime, path: str, body: bytes) -> dict[str, str]:
+    def sign_at(self, now: datetime, path: str, body: Iterable[bytes]) -> dict[str, str]:
         """Sign as of ``now``."""
         moment = now.strftime("%Y%m%dT%H%M%SZ")
         day = moment[:8]
@@ -101,10 +102,12 @@ class SigV4:
             headers["x-amz-security-token"] = token
         names = ";".join(("host", *headers))
         signed = "".join(f"{name}:{value}\n" for name, value in headers.items())
-        digest = hashlib.sha256(body).hexdigest()
-        # Of every service but S3 the path is encoded once more.
-        twice = quote(path, safe="/~")
-        request = f"POST\n{twice}\n\nhost:{self.host}\n{signed}\n{names}\n{digest}"
+        digest = hashlib.sha256()
+        for piece in body:
+            digest.update(piece)
+        request = (
+            f"POST\n{_encoded(path)}\n\nhost:{self.host}\n{signed}\n{names}\n{digest.hexdigest()}"
+        )
         scope = f"{day}/{self.region}/{SERVICE}/aws4_request"
         hashed = hashlib.sha256(request.encode()).hexdigest()
         text = f"{_ALGORITHM}\n{moment}\n{scope}\n{hashed}"
@@ -128,6 +131,7 @@ class SigV4:
 
 @lru_cache(maxsize=64)  # the same few for every call
 def _encoded(path: str) -> str:
+    # Of every service but S3 the path is encoded once more.
     return quote(path, safe="/~")
 
 

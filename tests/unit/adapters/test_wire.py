@@ -2,6 +2,7 @@
 
 import base64
 import json
+from typing import Any
 
 import pytest
 
@@ -18,8 +19,12 @@ def asked(text: str = "Why?", *images: PreparedImage, **more) -> ModelRequest:
     return ModelRequest(turns=(Turn(Role.USER, text, images),), sampling=SAMPLING, **more)
 
 
+def native(request: ModelRequest) -> Any:
+    return json.loads(b"".join(invoke_wire.to_invoke(request)))
+
+
 def test_the_native_body_holds_the_template_plain_base64_and_the_sampling():
-    body = json.loads(invoke_wire.to_invoke(asked("Why?", PICTURE, system="Be brief.")))
+    body = native(asked("Why?", PICTURE, system="Be brief."))
 
     assert body == {
         "prompt": "<|begin_of_text|>"
@@ -34,11 +39,11 @@ def test_the_native_body_holds_the_template_plain_base64_and_the_sampling():
 
 
 def test_a_text_prompt_has_no_images_key():
-    assert "images" not in json.loads(invoke_wire.to_invoke(asked()))
+    assert "images" not in native(asked())
 
 
 def test_a_raw_prompt_is_sent_exactly_as_written():
-    body = json.loads(invoke_wire.to_invoke(asked("<|begin_of_text|> \uff1c x", raw_prompt=True)))
+    body = native(asked("<|begin_of_text|> \uff1c x", raw_prompt=True))
 
     assert body["prompt"] == "<|begin_of_text|> \uff1c x"
 
@@ -50,7 +55,7 @@ def test_a_conversation_renders_turn_by_turn():
         Turn(Role.USER, "Bye"),
     )
 
-    prompt = json.loads(invoke_wire.to_invoke(ModelRequest(turns=turns)))["prompt"]
+    prompt = native(ModelRequest(turns=turns))["prompt"]
 
     assert prompt == (
         "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|>"
@@ -156,7 +161,7 @@ def test_a_converse_answer_without_a_message_is_an_error():
 
 @pytest.mark.parametrize("raw", [False, True])
 def test_half_a_character_in_a_prompt_does_not_keep_it_from_being_sent(raw):
-    body = json.loads(invoke_wire.to_invoke(asked("cut \ud83d here", raw_prompt=raw)))
+    body = native(asked("cut \ud83d here", raw_prompt=raw))
 
     assert "cut \ufffd here" in body["prompt"]
 
