@@ -1,5 +1,6 @@
 """Prove that a JPEG's structure is whole without decoding it."""
 
+from operator import mul
 from typing import NamedTuple
 
 FRAMES = frozenset({0xC0, 0xC1, 0xC2})
@@ -14,6 +15,8 @@ STANDALONE = frozenset({0x01, *range(0xD0, 0xD8)})
 HUFFMAN_SLOTS = frozenset({0x00, 0x01, 0x02, 0x03, 0x10, 0x11, 0x12, 0x13})
 MOST_HUFFMAN = len(HUFFMAN_SLOTS) * (17 + 256)
 """Bytes of a segment that fills every slot once; checking more would only cost time."""
+_ROOM = tuple(1 << 16 - length for length in range(1, 17))
+"""What a code of each length takes of the tree."""
 
 
 class Segment(NamedTuple):
@@ -77,11 +80,11 @@ class Proof:
         while at + 17 <= len(payload):
             counts = payload[at + 1 : at + 17]
             # A code of each length must still be free, or the tree overflows.
-            space = sum(count << (16 - length) for length, count in enumerate(counts, 1))
+            space = sum(map(mul, counts, _ROOM))
             symbols = payload[at + 17 : at + 17 + sum(counts)]
             if payload[at] not in HUFFMAN_SLOTS or space > 0xFFFF or len(symbols) > 256:
                 return False
-            if payload[at] < 4 and any(symbol > 15 for symbol in symbols):
+            if payload[at] < 4 and max(symbols, default=0) > 15:
                 return False
             self._huffman.add(payload[at])
             at += 17 + sum(counts)
