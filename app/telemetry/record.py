@@ -8,9 +8,17 @@ from dataclasses import dataclass, field, fields
 from operator import attrgetter
 from typing import Any
 
-from opentelemetry.trace import NoOpTracer, Span, Status, StatusCode, Tracer
+from opentelemetry.trace import INVALID_SPAN, NoOpTracer, Span, Status, StatusCode, Tracer
 
-NO_TRACER: Tracer = NoOpTracer()
+
+class _Untraced(NoOpTracer):
+    """The library's own looks the context up for each span that is not recorded."""
+
+    def start_span(self, *_: Any, **__: Any) -> Span:  # noqa: ANN401 - the library's parameters
+        return INVALID_SPAN
+
+
+NO_TRACER: Tracer = _Untraced()
 
 
 @dataclass(slots=True)
