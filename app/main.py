@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TypedDict
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
@@ -12,12 +13,12 @@ from app.api import access, docs, openapi, ops, rendering, security
 from app.api.access import Gatekeeper, Rule
 from app.api.application import Application, Rescue
 from app.api.bedrock import routes as bedrock
-from app.api.deps import State
 from app.api.entrance import EntranceMiddleware
 from app.api.envelope import EnvelopeMiddleware
 from app.api.express import ExpressMiddleware
 from app.api.headers import CORS_ANSWER_HEADERS, CORS_REQUEST_HEADERS
 from app.api.openai import chat
+from app.api.turnstile import Turnstile
 from app.api.v1 import estimate, generate, models, prepare, tasks, usage
 from app.services.door import Door
 from app.services.registry import Services
@@ -53,13 +54,21 @@ _TAGS = [
 ]
 
 
+class State(TypedDict):
+    """What the lifespan hands to the server and to every request."""
+
+    services: Services
+    turnstile: Turnstile
+
+
 def create_app(settings: Settings, open_services: OpenServices) -> Application:
     """Build the application. Nothing is opened before its lifespan starts."""
+    door = Door(settings.max_in_progress, settings.max_wait / 2)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[State]:
         async with open_services(settings) as services:
-            yield {"services": services}
+            yield {"services": services, "turnstile": Turnstile(door, services)}
 
     app = Application(
         title="Llama Vision on Bedrock",
@@ -84,15 +93,15 @@ def create_app(settings: Settings, open_services: OpenServices) -> Application:
     openapi.install(app)
     security.install(app, rules)
     app.add_middleware(Rescue)
-    app.front = front(app.framework, settings, rules)
+    app.front = front(app.framework, door, settings, rules)
     return app
 
 
-def front(framework: ASGIApp, settings: Settings, rules: tuple[Rule, ...]) -> ASGIApp:
+def front(framework: ASGIApp, door: Door, settings: Settings, rules: tuple[Rule, ...]) -> ASGIApp:
     """Stack what requests pass before the framework. Read from the inside out."""
     entrance = EntranceMiddleware(
         ExpressMiddleware(framework, ROUTERS),
-        door=Door(settings.max_in_progress, settings.max_wait / 2),
+        door=door,
         gatekeeper=Gatekeeper(rules),
         max_bytes=settings.max_body_bytes,
         patience=settings.body_timeout,

@@ -4,7 +4,7 @@ All are coroutines: FastAPI runs plain functions in a thread each.
 """
 
 import asyncio
-from typing import Annotated, TypedDict
+from typing import Annotated
 
 from fastapi import Depends, Header, Request
 
@@ -17,12 +17,6 @@ from app.services.preparation import PreparationService
 from app.services.registry import ServedModel, Services
 from app.services.usage import UsageLedger
 from app.telemetry.metrics import Metrics
-
-
-class State(TypedDict):
-    """What the lifespan hands to every request."""
-
-    services: Services
 
 
 async def services(request: Request) -> Services:

@@ -20,8 +20,8 @@ from app.services.admission import Reservation
 from app.services.door import Door
 from app.services.registry import Services
 
-# Health, documents, lists: cheap, and needed most when the rest is refused.
-_FREE = ("GET", "HEAD", "OPTIONS")
+FREE = ("GET", "HEAD", "OPTIONS")
+"""Health, documents, lists: cheap, and needed most when the rest is refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +41,10 @@ class EntranceMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        if scope["method"] in _FREE:
+        if scope["method"] in FREE:
             await self._inside(scope, receive, send)
             return
-        caller = _share(scope)
+        caller = share(scope["state"]["headers"], scope.get("client"))
         try:
             await self.door.enter(caller)
         except OverloadedError as error:
@@ -114,8 +114,6 @@ class EntranceMiddleware:
             await state[STACK].aclose()
 
 
-def _share(scope: Scope) -> str:
-    """Return whose share the request counts against, by what they say: a look-up costs more."""
-    said = credential(scope["state"]["headers"])
-    client = scope.get("client")
-    return said or (str(client[0]) if client else "")
+def share(headers: Headers, client: tuple[str, int] | None) -> str:
+    """Return whose share a request counts against, by what they say: a look-up costs more."""
+    return credential(headers) or (client[0] if client else "")

@@ -6,14 +6,27 @@ application can be served with it.
 
 import asyncio
 from collections import deque
+from typing import Any
 
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from app.api import turnstile as turnstiles
 from app.api.link import STATE, Link
+from app.api.turnstile import Turnstile
 
 PARTS = 16
 """Of a body, each at most 256 KB, between two looks at whether it has become too large."""
+
+
+class _TurnedAway:
+    """In place of uvicorn's cycle of a request and its answer: what still comes is dropped."""
+
+    response_complete = True
+    message_event = asyncio.Event()
+
+
+_TURNED_AWAY: Any = _TurnedAway()
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -69,9 +82,30 @@ class BoundedProtocol(HttpToolsProtocol):
             raise ValueError("the request's headers are too long")
 
     def on_headers_complete(self) -> None:
-        """Take the head for complete."""
+        """Take the head for complete, and turn the request away where the door does."""
         self._head_is_here()
-        super().on_headers_complete()
+        if not self._turned_away():
+            super().on_headers_complete()
+
+    def _turned_away(self) -> bool:
+        turnstile: Turnstile | None = self.app_state.get(turnstiles.STATE)
+        before: Any = self.cycle
+        if turnstile is None or not (before is None or before.response_complete):
+            return False
+        keep = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
+        more = [*self.server_state.default_headers]
+        if not keep:
+            more.append((b"connection", b"close"))
+        method, path = self.parser.get_method().decode(), self.url.decode("latin-1")
+        answer = turnstile.refusal(method, path, self.headers, self.client, more)
+        if answer is None:
+            return False
+        self.cycle = _TURNED_AWAY
+        self.transport.write(answer)
+        if not keep:
+            self.transport.close()
+        self.on_response_complete()
+        return True
 
     def on_message_complete(self) -> None:
         """Take the body for complete."""

@@ -29,11 +29,16 @@ def shape(path: str) -> Shape:
     return openai.SHAPE if path.startswith(OPENAI) else problems.SHAPE
 
 
+def dialect(path: str) -> str:
+    """Return what paths of the same dialect as ``path`` begin with; nothing for our own."""
+    return next((prefix for prefix, _ in DIALECTS if path.startswith(prefix)), "")
+
+
 def response(error: ServiceError, scope: Scope) -> Response:
     """Render ``error`` for the request in ``scope``, and note its code for the log."""
     scope["state"]["problem"] = error.code
     path = scope["path"].removeprefix(scope.get("root_path", ""))
-    render = next((r for prefix, r in DIALECTS if path.startswith(prefix)), problems.response)
+    render = dict(DIALECTS).get(dialect(path), problems.response)
     return render(error, scope["state"]["request_id"])
 
 

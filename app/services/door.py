@@ -44,11 +44,8 @@ class Door:
 
     async def enter(self, caller: str) -> None:
         """Go in when it is the request's turn, or raise OverloadedError at once."""
-        if not self._admits(caller):
-            raise OverloadedError(
-                "This service has as many requests in progress as it can serve.",
-                retry_after=self.retry_after,
-            )
+        if not self.admits(caller):
+            raise self.refusal()
         self._callers[caller] = self._callers.get(caller, 0) + 1
         self._total += 1
         try:
@@ -57,7 +54,15 @@ class Door:
             self.leave(caller)
             raise
 
-    def _admits(self, caller: str) -> bool:
+    def refusal(self) -> OverloadedError:
+        """Return what is told to those who are turned away."""
+        return OverloadedError(
+            "This service has as many requests in progress as it can serve.",
+            retry_after=self.retry_after,
+        )
+
+    def admits(self, caller: str) -> bool:
+        """Tell whether one more request of ``caller`` would be let in."""
         if self._total < self.capacity and self._waiting * self._pace < self.patience:
             return True
         # Filled by others: whoever has less than a share of it is let in all the same.
