@@ -1,17 +1,17 @@
 """Multipart bodies: generation options as form fields, pictures as files."""
 
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
 from typing import Annotated, Any
 
 from fastapi import Request, Response, UploadFile
 from pydantic import ConfigDict, Field, WithJsonSchema, model_validator
-from starlette.datastructures import FormData
+from starlette.datastructures import FormData, Headers
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from app.api.json_route import JsonRoute
+from app.api.short_route import ShortRoute
 from app.api.v1.schemas import GenerationOptions
 from app.domain.errors import UnsupportedContentTypeError
 from app.domain.generation import GenerationRequest, Terms
@@ -30,6 +30,17 @@ class MemoryParser(MultiPartParser):
     spool_max_size = sys.maxsize
 
 
+async def read_form(raw: bytes, headers: Headers) -> FormData:
+    """Return the form that ``raw`` holds, or raise MultiPartException."""
+
+    async def whole() -> AsyncGenerator[bytes]:
+        yield raw
+        # As the framework's own streams end.
+        yield b""
+
+    return await MemoryParser(headers, whole()).parse()
+
+
 class UploadRequest(Request):
     """A request whose form is read by `MemoryParser`."""
 
@@ -44,7 +55,7 @@ class UploadRequest(Request):
         return await super()._get_form(**limits)
 
 
-class UploadRoute(JsonRoute):
+class UploadRoute(ShortRoute):
     """A route whose body, where it is a form, is an `UploadRequest`'s."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:

@@ -111,7 +111,9 @@ def test_a_declared_type_has_the_same_answer_or_refusal_both_ways(asked, headers
 
 @pytest.mark.parametrize("path", sorted(plans(ROUTERS)))
 def test_every_route_that_has_a_short_way_refuses_the_same_both_ways(asked, path):
-    refused = both_ways(asked[0], b'{"no_such_field": 1}', path=path)
+    form = path.endswith("/upload")
+    body, headers = in_form(("no_such_field", "1")) if form else (b'{"no_such_field": 1}', JSON)
+    refused = both_ways(asked[0], body, headers, path)
 
     assert refused.status_code in (400, 422)
 
@@ -131,6 +133,84 @@ def test_every_route_that_has_a_short_way_refuses_the_same_both_ways(asked, path
 )
 def test_any_options_have_the_same_answer_or_refusal_both_ways(asked, options):
     both_ways(asked[0], json.dumps(options).encode("utf-8", "surrogatepass"))
+
+
+def in_form(*parts: tuple[str, str | tuple[str, bytes, str]]) -> tuple[bytes, dict[str, str]]:
+    """Return a multipart body of ``parts``, texts or files, and what declares it."""
+    lines: list[bytes] = []
+    for name, value in parts:
+        named = f'content-disposition: form-data; name="{name}"'.encode()
+        if isinstance(value, tuple):
+            file, data, kind = value
+            named += f'; filename="{file}"\r\ncontent-type: {kind}'.encode()
+        else:
+            data = value.encode()
+        lines += [b"--edge", named, b"", data]
+    body = b"\r\n".join((*lines, b"--edge--", b""))
+    return body, {"Content-Type": "multipart/form-data; boundary=edge"}
+
+
+PHOTO = ("rocket.jpg", ROCKET, "image/jpeg")
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [("prompt", "What?"), ("images", PHOTO)],
+        [("prompt", "Grüße"), ("temperature", "0"), ("max_gen_len", "5"), ("stream", "false")],
+        [("images", PHOTO)],
+        [("images", PHOTO), ("images", PHOTO)],
+        [("images", PHOTO), ("images", PHOTO), ("image_strategy", "contact_sheet")],
+        [("prompt", "x"), ("system", ""), ("language", ""), ("images", ("", b"", "image/png"))],
+        [("prompt", "x"), ("images", "")],
+        [("prompt", "x"), ("images", "a text")],
+        [("prompt", "x"), ("images", ("", b"data", "image/png"))],
+        [("prompt", PHOTO)],
+        [("prompt", "x"), ("prompt", "y")],
+        [("prompt", "x"), ("no_such_field", "1")],
+        [("prompt", "x"), ("temperature", "2"), ("max_gen_len", "1.5")],
+        [("prompt", "x"), ("image_strategy", "none")],
+        [("prompt", "x"), ("images", ("x.txt", b"words", "text/plain"))],
+        [],
+    ],
+)
+def test_a_form_has_the_same_answer_or_refusal_both_ways(asked, parts):
+    both_ways(asked[0], *in_form(*parts), path="/v1/generate/upload")
+
+
+@pytest.mark.parametrize(
+    ("content", "declared"),
+    [
+        (b"", "multipart/form-data; boundary=edge"),
+        (b"--edge", "multipart/form-data; boundary=edge"),
+        (b"no form", "multipart/form-data; boundary=edge"),
+        (in_form(("prompt", "x"))[0][:-12], "multipart/form-data; boundary=edge"),
+        (in_form(("prompt", "x"))[0], "multipart/form-data"),
+        (in_form(("prompt", "x"))[0], "multipart/form-data; boundary=other"),
+        (in_form(("prompt", "x"))[0], "Multipart/Form-Data; boundary=edge"),
+        (in_form(("prompt", "x"))[0], "multipart/form-data; boundary=edge; charset=nonsense"),
+        (in_form(("prompt", "\ud7ff"))[0], "multipart/form-data; boundary=edge"),
+        (in_form(*[("prompt", "x")] * 1100)[0], "multipart/form-data; boundary=edge"),
+        (b"prompt=x", "application/x-www-form-urlencoded"),
+        (b'{"prompt": "x"}', "application/json"),
+    ],
+)
+def test_a_strange_form_has_the_same_answer_or_refusal_both_ways(asked, content, declared):
+    headers = {"Content-Type": declared}
+    refused = both_ways(asked[0], content, headers, "/v1/generate/upload")
+
+    assert refused.status_code < 500
+
+
+def test_an_upload_goes_the_short_way_too(asked, monkeypatch):
+    client, model = asked
+    model.requests.clear()
+    monkeypatch.setattr("fastapi.routing.solve_dependencies", None)
+    body, headers = in_form(("prompt", "What?"), ("images", PHOTO))
+
+    answer = client.post("/v1/generate/upload", content=body, headers=headers)
+    assert answer.json()["images"][0]["received"]["declared_type"] == "image/jpeg"
+    assert len(model.requests) == 1
 
 
 def test_plain_requests_do_go_the_short_way(asked, monkeypatch):

@@ -11,18 +11,18 @@ from app.api.asking import Asking
 from app.api.declared import GENERATION_ERRORS, JSON_IMAGE_ERRORS
 from app.api.deps import AskingTerms
 from app.api.examples import CHAT
-from app.api.json_route import JsonRoute
 from app.api.openai import errors as openai
 from app.api.openai.answer import ChatChunk, ChatCompletion
 from app.api.openai.schemas import ChatIn
 from app.api.openai.streaming import ChunkEncoder, begun
 from app.api.openai.translate import Asked, translated
+from app.api.short_route import ShortRoute
 from app.api.sse import EventStream
 from app.domain import errors
 from app.domain.generation import Started
 from app.services.structured import Structured
 
-router = APIRouter(prefix="/v1/chat", tags=["openai"], route_class=JsonRoute)
+router = APIRouter(prefix="/v1/chat", tags=["openai"], route_class=ShortRoute)
 
 STREAM_RESPONSE: dict[int | str, dict[str, Any]] = {
     200: {
