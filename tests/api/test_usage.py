@@ -96,6 +96,11 @@ def test_a_period_that_makes_no_sense_is_refused(client, period):
     problem(client.get("/v1/usage", params=period), 422, "invalid_parameter")
 
 
+@pytest.mark.parametrize("last", ["0001-01-01", "0001-01-30", "9999-12-31"])
+def test_a_period_at_the_calendars_end_has_no_usage(client, last):
+    assert client.get("/v1/usage", params={"last": last}).json() == {"data": []}
+
+
 def test_a_refused_request_counts_no_usage(client):
     client.post("/v1/generate", json={"prompt": ""})
 
