@@ -54,10 +54,24 @@ async def test_one_callers_usage_is_read_alone(store):
 
 
 async def test_only_the_days_asked_for_are_read_oldest_first(store):
-    days = [DAY - timedelta(days=i) for i in range(3)]
+    days = [DAY - timedelta(days=i) for i in range(-1, 3)]
     await store.add([row(day=day) for day in days])
 
-    assert await store.read(asked(days=1)) == (row(day=days[1]), row(day=days[0]))
+    assert await store.read(asked(days=1)) == (row(day=days[2]), row(day=days[1]))
+
+
+async def test_names_are_ordered_alike_whatever_language_the_store_speaks(store):
+    names = ["Zoe", "ann", "sub:a b", "sub:ab", "Émile"]
+    await store.add([row(name) for name in reversed(names)])
+
+    assert await store.read(asked()) == tuple(row(name) for name in names)
+
+
+async def test_rows_of_one_key_are_added_up_too(store):
+    much = UsageCounts(3, 2**40, 5, 0, 0, 1e-9, 2)
+    await store.add([row(), row(counts=much)])
+
+    assert await store.read(asked()) == (row(counts=ONE + much),)
 
 
 async def test_additions_at_the_same_time_lose_nothing(store):
