@@ -128,6 +128,39 @@ def test_a_store_that_is_away_fails_no_answer_and_loses_no_count():
     assert counts.requests == 1
 
 
+@pytest.mark.xdist_group("postgres")
+def test_usage_of_two_replicas_adds_up_in_postgres(postgres):
+    def replica() -> Rig:
+        return Rig(
+            settings=Settings(_env_file=None, usage_store="postgres", postgres_url=postgres.url)
+        )
+
+    with replica().client() as first, replica().client() as second:
+        answers = [
+            client.post("/v1/generate", json=ASKED).json() for client in (first, second, first)
+        ]
+        # What a replica is asked for has its own last counts.
+        first.get("/v1/usage").raise_for_status()
+        (row,) = second.get("/v1/usage").json()["data"]
+
+    assert row["requests"] == 3
+    assert row["prompt_tokens"] == sum(a["prompt_token_count"] for a in answers)
+    assert row["cost_usd"] == pytest.approx(sum(a["cost_usd"]["total"] for a in answers))
+
+
+def test_while_postgres_is_away_the_service_starts_and_answers():
+    settings = Settings(
+        _env_file=None,
+        usage_store="postgres",
+        postgres_url="postgresql://ann:hunter2@127.0.0.1:1/usage",
+    )
+    with Rig(settings=settings).client() as client:
+        assert client.post("/v1/generate", json=ASKED).status_code == 200
+        body = problem(client.get("/v1/usage"), 503, "usage_store_unavailable")
+
+    assert "hunter2" not in str(body)
+
+
 def test_an_estimate_tells_exactly_what_the_prompt_will_take_and_asks_no_model(client, model):
     asked = {"prompt": "Describe this image in two sentences", "images": [b64(ASTRONAUT)]}
     body = client.post("/v1/estimate", json={**asked, "max_gen_len": 100}).json()
