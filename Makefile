@@ -73,9 +73,9 @@ tasks: $(VENV)/dev.stamp  ## write docs/tasks.md
 
 lock: $(VENV)/dev.stamp  ## recompile the requirement files from pyproject.toml
 	$(UV_COMPILE) --all-extras --group dev -o requirements/dev.txt
-	$(UV_COMPILE) --extra emulator --extra otel -c requirements/dev.txt -o requirements/emulator.txt
-	$(UV_COMPILE) --extra otel -c requirements/dev.txt -o requirements/service.txt
-	$(UV_COMPILE) --extra emulator --extra otel --group bench -c requirements/dev.txt -o requirements/bench.txt
+	$(UV_COMPILE) --extra emulator --extra otel --extra postgres -c requirements/dev.txt -o requirements/emulator.txt
+	$(UV_COMPILE) --extra otel --extra postgres -c requirements/dev.txt -o requirements/service.txt
+	$(UV_COMPILE) --extra emulator --extra otel --extra postgres --group bench -c requirements/dev.txt -o requirements/bench.txt
 	echo "litellm[proxy]==$(LITELLM_VERSION)" | $(subst pyproject.toml,-,$(UV_COMPILE)) -o bench/litellm/requirements.txt
 
 clients: $(VENV)/dev.stamp  ## generate TypeScript types and a Python client from openapi/, check both (needs npm)

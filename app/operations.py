@@ -116,6 +116,13 @@ async def open_usage_store(settings: Settings) -> AsyncIterator[UsageStore]:
                 assert settings.redis_url is not None
                 client = open_redis(settings.redis_url.get_secret_value())
                 store = RedisUsage(await stack.enter_async_context(client))
+            case "postgres":
+                # An extra: whoever keeps usage elsewhere need not install it.
+                from app.adapters.stores.usage_postgres import open_postgres
+
+                assert settings.postgres_url is not None
+                database = open_postgres(settings.postgres_url.get_secret_value())
+                store = await stack.enter_async_context(database)
             case "memory":
                 pass
         yield store

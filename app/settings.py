@@ -293,8 +293,11 @@ class Settings(BaseSettings):
         Field(description="JSON file in place of the service's own price table; docs/metrics.md."),
     ] = None
     usage_store: Annotated[
-        Literal["sqlite", "redis", "memory"],
-        Field(description="Where `/v1/usage` is kept. `redis`: for several replicas together."),
+        Literal["sqlite", "redis", "postgres", "memory"],
+        Field(
+            description="Where `/v1/usage` is kept. `redis`, `postgres`: for several replicas "
+            "together."
+        ),
     ] = "sqlite"
     usage_file: Annotated[
         Path, Field(description="SQLite file for usage; the workers of one machine share it.")
@@ -302,6 +305,13 @@ class Settings(BaseSettings):
     redis_url: Annotated[
         SecretStr | None,
         Field(description="Redis, where a setting names it: `redis://:password@host:6379/0`."),
+    ] = None
+    postgres_url: Annotated[
+        SecretStr | None,
+        Field(
+            description="PostgreSQL, where a setting names it: "
+            "`postgresql://user:password@host:5432/db`. Needs the extra `postgres`."
+        ),
     ] = None
     traces: Annotated[
         bool,
@@ -331,6 +341,18 @@ class Settings(BaseSettings):
         for name, store in stores.items():
             if store == "redis" and self.redis_url is None:
                 raise ValueError(f"redis_url: is missing, but {name} is redis")
+        return self
+
+    @model_validator(mode="after")
+    def _check_postgres(self) -> Self:
+        if self.usage_store != "postgres":
+            return self
+        if self.postgres_url is None:
+            raise ValueError("postgres_url: is missing, but usage_store is postgres")
+        if not re.match("postgres(ql)?://", self.postgres_url.get_secret_value()):
+            raise ValueError("postgres_url: does not begin with postgresql://")
+        if find_spec("asyncpg") is None:
+            raise ValueError("usage_store: needs asyncpg, which is not installed")
         return self
 
     @model_validator(mode="after")

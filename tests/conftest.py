@@ -8,6 +8,7 @@ from hypothesis import settings as hypothesis_settings
 
 from app import telemetry
 from app.settings import PREFIX
+from tests.support.postgres import PostgresServer, postgres_server
 from tests.support.redis import redis_server
 
 telemetry.configure("warning")
@@ -20,7 +21,7 @@ hypothesis_settings.load_profile("suite")
 def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take away what the machine has set; give credentials that open nothing."""
     for name in list(os.environ):
-        if name.startswith(("AWS_", "OTEL_", PREFIX)):
+        if name.startswith(("AWS_", "OTEL_", "PG", PREFIX)):
             monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "emulator")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "emulator")
@@ -37,6 +38,24 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Return the address of a Redis of this test process's own."""
     with redis_server(tmp_path_factory.mktemp("redis")) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def _postgres() -> Iterator[PostgresServer]:
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres(_postgres: PostgresServer) -> PostgresServer:
+    """Return a PostgreSQL of this test process's own, in which there is no table.
+
+    Tests with it are in one group, so that one process starts one.
+    """
+    _postgres.query(
+        "DROP SCHEMA public CASCADE; CREATE SCHEMA public; GRANT USAGE ON SCHEMA public TO public"
+    )
+    return _postgres
 
 
 @pytest.fixture(scope="session")

@@ -135,7 +135,12 @@ def test_nothing_marked_comes_out_but_in_the_answer(tmp_path, capfd, model):
 
 
 def test_settings_keep_their_secrets_when_printed():
-    settings = Settings(_env_file=None, redis_url="redis://:hunter2@h:1/0", keys="[]")
+    settings = Settings(
+        _env_file=None,
+        redis_url="redis://:hunter2@h:1/0",
+        postgres_url="postgresql://u:hunter2@h:1/d",
+        keys="[]",
+    )
 
     assert "hunter2" not in f"{settings!r} {settings}"
 

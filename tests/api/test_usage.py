@@ -96,6 +96,11 @@ def test_a_period_that_makes_no_sense_is_refused(client, period):
     problem(client.get("/v1/usage", params=period), 422, "invalid_parameter")
 
 
+@pytest.mark.parametrize("last", ["0001-01-01", "0001-01-30", "9999-12-31"])
+def test_a_period_at_the_calendars_end_has_no_usage(client, last):
+    assert client.get("/v1/usage", params={"last": last}).json() == {"data": []}
+
+
 def test_a_refused_request_counts_no_usage(client):
     client.post("/v1/generate", json={"prompt": ""})
 
@@ -121,6 +126,39 @@ def test_a_store_that_is_away_fails_no_answer_and_loses_no_count():
 
     ((counts),) = ledger._pending.values()
     assert counts.requests == 1
+
+
+@pytest.mark.xdist_group("postgres")
+def test_usage_of_two_replicas_adds_up_in_postgres(postgres):
+    def replica() -> Rig:
+        return Rig(
+            settings=Settings(_env_file=None, usage_store="postgres", postgres_url=postgres.url)
+        )
+
+    with replica().client() as first, replica().client() as second:
+        answers = [
+            client.post("/v1/generate", json=ASKED).json() for client in (first, second, first)
+        ]
+        # What a replica is asked for has its own last counts.
+        first.get("/v1/usage").raise_for_status()
+        (row,) = second.get("/v1/usage").json()["data"]
+
+    assert row["requests"] == 3
+    assert row["prompt_tokens"] == sum(a["prompt_token_count"] for a in answers)
+    assert row["cost_usd"] == pytest.approx(sum(a["cost_usd"]["total"] for a in answers))
+
+
+def test_while_postgres_is_away_the_service_starts_and_answers():
+    settings = Settings(
+        _env_file=None,
+        usage_store="postgres",
+        postgres_url="postgresql://ann:hunter2@127.0.0.1:1/usage",
+    )
+    with Rig(settings=settings).client() as client:
+        assert client.post("/v1/generate", json=ASKED).status_code == 200
+        body = problem(client.get("/v1/usage"), 503, "usage_store_unavailable")
+
+    assert "hunter2" not in str(body)
 
 
 def test_an_estimate_tells_exactly_what_the_prompt_will_take_and_asks_no_model(client, model):

@@ -1,23 +1,30 @@
-"""What every UsageStore does: memory, a file, and a real Redis."""
+"""What every UsageStore does: memory, a file, a real Redis and a real PostgreSQL."""
 
 import asyncio
+import os
+import signal
+import socket
+import traceback
 from collections.abc import AsyncIterator
 from datetime import date, timedelta
 
 import pytest
 
 from app.adapters.stores.usage_memory import MemoryUsage
+from app.adapters.stores.usage_postgres import TABLE, open_postgres
 from app.adapters.stores.usage_redis import RedisUsage, open_redis
 from app.adapters.stores.usage_sqlite import open_sqlite_usage
 from app.domain.errors import UsageStoreError
 from app.domain.ports import UsageStore
 from app.domain.usage import UsageCounts, UsageKey, UsageQuery, UsageRow
+from tests.support.postgres import PASSWORD
 
 DAY = date(2026, 11, 23)
 ONE = UsageCounts(1, 10, 20, 1, 4, 0.25, 0)
+in_postgres = pytest.mark.xdist_group("postgres")
 
 
-@pytest.fixture(params=["memory", "sqlite", "redis"])
+@pytest.fixture(params=["memory", "sqlite", "redis", pytest.param("postgres", marks=in_postgres)])
 async def store(request, tmp_path) -> AsyncIterator[UsageStore]:
     match request.param:
         case "memory":
@@ -25,6 +32,9 @@ async def store(request, tmp_path) -> AsyncIterator[UsageStore]:
         case "sqlite":
             async with open_sqlite_usage(tmp_path / "u.sqlite3") as sqlite:
                 yield sqlite
+        case "postgres":
+            async with open_postgres(request.getfixturevalue("postgres").url) as postgres:
+                yield postgres
         case _:
             async with open_redis(request.getfixturevalue("redis_url")) as client:
                 await client.flushdb()
@@ -54,10 +64,24 @@ async def test_one_callers_usage_is_read_alone(store):
 
 
 async def test_only_the_days_asked_for_are_read_oldest_first(store):
-    days = [DAY - timedelta(days=i) for i in range(3)]
+    days = [DAY - timedelta(days=i) for i in range(-1, 3)]
     await store.add([row(day=day) for day in days])
 
-    assert await store.read(asked(days=1)) == (row(day=days[1]), row(day=days[0]))
+    assert await store.read(asked(days=1)) == (row(day=days[2]), row(day=days[1]))
+
+
+async def test_names_are_ordered_alike_whatever_language_the_store_speaks(store):
+    names = ["Zoe", "ann", "sub:a b", "sub:ab", "Émile"]
+    await store.add([row(name) for name in reversed(names)])
+
+    assert await store.read(asked()) == tuple(row(name) for name in names)
+
+
+async def test_rows_of_one_key_are_added_up_too(store):
+    much = UsageCounts(3, 2**40, 5, 0, 0, 1e-9, 2)
+    await store.add([row(), row(counts=much)])
+
+    assert await store.read(asked()) == (row(counts=ONE + much),)
 
 
 async def test_additions_at_the_same_time_lose_nothing(store):
@@ -85,3 +109,114 @@ async def test_a_store_that_is_away_is_an_error_of_ours(tmp_path):
         with pytest.raises(UsageStoreError) as raised:
             await RedisUsage(client).add([row()])
     assert "hunter2" not in raised.value.detail
+
+
+@in_postgres
+async def test_two_replicas_share_a_database_and_make_its_table_at_once(postgres):
+    async with open_postgres(postgres.url) as first, open_postgres(postgres.url) as second:
+        await asyncio.gather(*(s.add([row()]) for s in (first, second) for _ in range(10)))
+
+        ((found),) = await first.read(asked())
+    assert found.counts.requests == 20
+
+
+@in_postgres
+async def test_two_replicas_that_add_the_same_rows_do_not_wait_for_each_other(postgres):
+    rows = [row(f"caller {i}") for i in range(2000)]
+    async with open_postgres(postgres.url) as first, open_postgres(postgres.url) as second:
+        await asyncio.gather(first.read(asked()), second.read(asked()))
+        await asyncio.gather(first.add(rows), second.add(reversed(rows)))
+
+        found = await first.read(asked())
+    assert [r.counts.requests for r in found] == [2] * 2000
+
+
+@in_postgres
+async def test_rows_are_added_all_or_none(postgres):
+    async with open_postgres(postgres.url) as store:
+        with pytest.raises(UsageStoreError):
+            await store.add([row("ann"), row("bob", counts=UsageCounts(2**63))])
+
+        assert await store.read(asked()) == ()
+
+
+@in_postgres
+async def test_what_postgres_can_not_hold_keeps_no_other_row_from_being_written(postgres):
+    async with open_postgres(postgres.url) as store:
+        await store.add([row("ann"), row("a\0b"), row("a\ud800b")])
+
+        assert {r.key.caller for r in await store.read(asked())} == {"ann", "a?b"}
+        assert await store.read(asked("\0")) == ()
+
+
+@in_postgres
+async def test_who_may_create_nothing_uses_a_table_that_is_there(postgres):
+    async with open_postgres(postgres.url) as owner:
+        await owner.read(asked())
+    postgres.query(
+        f"CREATE ROLE clerk LOGIN PASSWORD '{PASSWORD}';"
+        f"GRANT SELECT, INSERT, UPDATE ON {TABLE} TO clerk"
+    )
+    async with open_postgres(postgres.url.replace("postgres:", "clerk:", 1)) as clerk:
+        await clerk.add([row()])
+
+        assert await clerk.read(asked()) == (row(),)
+    postgres.query("DROP OWNED BY clerk; DROP ROLE clerk")
+
+
+@in_postgres
+async def test_a_database_that_comes_back_is_used_again(postgres):
+    async with open_postgres(postgres.url) as store:
+        await store.add([row()])
+        postgres.stop()
+        with pytest.raises(UsageStoreError):
+            await store.add([row()])
+        postgres.start()
+        await store.add([row()])
+
+        assert await store.read(asked()) == (row(counts=ONE + ONE),)
+
+
+@in_postgres
+@pytest.mark.timeout(20)
+async def test_what_a_frozen_database_was_sent_is_not_counted_twice_when_it_is_sent_again(postgres):
+    async with open_postgres(postgres.url) as store:
+        await store.add([row()])
+        async with store.pool.acquire() as connection:
+            process = await connection.fetchval("SELECT pg_backend_pid()")
+        os.kill(process, signal.SIGSTOP)
+        try:
+            with pytest.raises(UsageStoreError, match="TimeoutError"):
+                await store.add([row()])
+        finally:
+            os.kill(process, signal.SIGCONT)
+        await store.add([row()])
+        postgres.wait_for_the_end_of(process)
+
+        assert await store.read(asked()) == (row(counts=ONE + ONE),)
+
+
+@pytest.mark.timeout(20)
+async def test_a_database_that_says_nothing_is_given_up():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://ann:hunter2@127.0.0.1:{silent.getsockname()[1]}/usage"
+        async with open_postgres(url) as store:
+            with pytest.raises(UsageStoreError, match="TimeoutError"):
+                await store.read(asked())
+
+
+@in_postgres
+@pytest.mark.parametrize("wrong", ["port", "password", "address"])
+async def test_a_database_that_can_not_be_used_is_an_error_without_its_password(postgres, wrong):
+    url = {
+        "port": "postgresql://postgres:hunter2@127.0.0.1:1/postgres",
+        "password": postgres.url.replace(PASSWORD, "hunter22"),
+        # Where a character that is not escaped makes a part of the password the port.
+        "address": "postgresql://postgres:a@b:hunter2@127.0.0.1:1/postgres",
+    }[wrong]
+    async with open_postgres(url) as store:
+        for call in (store.add([row()]), store.read(asked())):
+            with pytest.raises(UsageStoreError) as raised:
+                await call
+            said = "".join(traceback.format_exception(raised.value))
+            assert "hunter2" not in f"{said} {raised.value.detail} {store!r}"

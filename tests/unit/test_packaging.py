@@ -107,14 +107,14 @@ def test_requirements_are_pinned_with_hashes_and_name_no_address(path):
         assert "--hash=sha256:" in entry, entry
 
 
-@pytest.mark.parametrize("name", ["service", "emulator", "dev"])
-def test_what_traces_and_metrics_need_is_in_the_requirement_files(name):
-    extra = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
-        "optional-dependencies"
-    ]["otel"]
+@pytest.mark.parametrize("extra", ["otel", "postgres"])
+@pytest.mark.parametrize("name", ["service", "emulator", "dev", "bench"])
+def test_what_a_setting_turns_on_is_in_the_requirement_files(name, extra):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed = project["optional-dependencies"][extra]
     installed = re.findall(
         r"^([\w.-]+)==", (ROOT / f"requirements/{name}.txt").read_text(), re.MULTILINE
     )
 
-    assert extra
-    assert {re.split(r"[>=]", needed)[0] for needed in extra} <= {*installed}
+    assert needed
+    assert {re.split(r"[>=]", package)[0] for package in needed} <= {*installed}

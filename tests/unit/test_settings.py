@@ -69,6 +69,39 @@ def test_a_wrong_setting_is_named_with_what_would_be_accepted(monkeypatch, name,
     assert line.startswith(f"{PREFIX}{name}: ")
 
 
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [("", "is missing"), ("hunter2@db/usage", "does not begin with postgresql://")],
+)
+def test_usage_in_postgres_needs_its_address(monkeypatch, url, said):
+    monkeypatch.setenv(f"{PREFIX}USAGE_STORE", "postgres")
+    monkeypatch.setenv(f"{PREFIX}POSTGRES_URL", url)
+
+    with pytest.raises(SettingsError, match=f"^{PREFIX}POSTGRES_URL: {said}") as raised:
+        load()
+
+    assert "hunter2" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "package"),
+    [
+        ("USAGE_STORE", "postgres", "asyncpg"),
+        ("TRACES", "true", "opentelemetry-exporter-otlp-proto-http"),
+        ("OTLP_METRICS", "true", "opentelemetry-exporter-otlp-proto-http"),
+    ],
+)
+def test_a_setting_whose_package_is_not_installed_stops_the_start(
+    monkeypatch, setting, value, package
+):
+    monkeypatch.setenv(f"{PREFIX}POSTGRES_URL", "postgresql://db/usage")
+    monkeypatch.setenv(PREFIX + setting, value)
+    monkeypatch.setattr("app.settings.find_spec", lambda _: None)
+
+    with pytest.raises(SettingsError, match=f"^{PREFIX}{setting}: needs {package}, which is not"):
+        load()
+
+
 def test_a_model_in_another_region_than_the_one_called_is_a_wrong_setting(monkeypatch):
     monkeypatch.setenv(f"{PREFIX}MODEL_ID", "arn:aws:bedrock:us-east-1:1:imported-model/abc")
 

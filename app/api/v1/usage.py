@@ -1,6 +1,6 @@
 """GET /v1/usage."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -69,7 +69,7 @@ class Period(BaseModel):
     def query(self) -> UsageQuery:
         """Return the query that the caller may make, or raise a RequestError."""
         last = self.last or datetime.now(UTC).date()
-        first = self.first or last - timedelta(days=30)
+        first = self.first or date.fromordinal(max(1, last.toordinal() - 30))
         if not 0 <= (last - first).days < MAX_DAYS:
             raise errors.InvalidParameterError(f"first, last: 1 to {MAX_DAYS} days, in order")
         return UsageQuery(first, last, visible(self.key))

@@ -1,0 +1,124 @@
+"""A real PostgreSQL on a free port. Tests fail where there is none."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+PASSWORD = "hunter2"
+# It refuses to run as root.
+_USER: dict[str, Any] = (
+    {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
+)
+
+
+@dataclass
+class PostgresServer:
+    """A server that can be stopped and started again, on the same port."""
+
+    folder: Path
+    programs: Path
+    port: int
+    process: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
+
+    @property
+    def url(self) -> str:
+        """Its address, with its password."""
+        return f"postgresql://postgres:{PASSWORD}@127.0.0.1:{self.port}/postgres"
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        settings = {
+            "port": self.port, "listen_addresses": "127.0.0.1", "unix_socket_directories": "",
+            "fsync": "off", "shared_buffers": "8MB", "max_connections": 20,
+        }  # fmt: skip
+        said = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [self.programs / "postgres", "-D", self.folder / "data", *said],
+                cwd=self.folder, stdout=log, stderr=log, **_USER,
+            )  # fmt: skip
+        for _ in range(3000):
+            if self._ready(self.process):
+                return
+            time.sleep(0.01)
+        raise AssertionError("postgres does not answer")
+
+    def stop(self) -> None:
+        """Stop it; connections are cut."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGINT)
+            self.process.wait(timeout=30)
+            self.process = None
+
+    def query(self, sql: str) -> str:
+        """Return what psql says to ``sql``."""
+        run = subprocess.run(
+            [self.programs / "psql", "-qAtX", "-v", "ON_ERROR_STOP=1", "-c", sql, self.url],
+            cwd=self.folder, capture_output=True, text=True, timeout=30, check=True,
+        )  # fmt: skip
+        return run.stdout.strip()
+
+    def wait_for_the_end_of(self, connection: int) -> None:
+        """Wait until the connection with that process id is gone."""
+        for _ in range(1000):
+            if not self.query(f"SELECT 1 FROM pg_stat_activity WHERE pid = {connection}"):
+                return
+            time.sleep(0.02)
+        raise AssertionError("the connection stays")
+
+    def _ready(self, process: "subprocess.Popen[bytes]") -> bool:
+        # It takes connections before it answers them; this file is where it tells.
+        assert process.poll() is None, (self.folder / "log").read_text()
+        status = self.folder / "data" / "postmaster.pid"
+        lines = status.read_text().splitlines() if status.exists() else []
+        return lines[:1] == [str(process.pid)] and [line.strip() for line in lines[7:]] == ["ready"]
+
+
+@contextmanager
+def postgres_server() -> Iterator[PostgresServer]:
+    """Make a cluster that survives no power cut, run it, and take it away."""
+    programs = _programs()
+    # Not pytest's own folder, which no other user may enter.
+    with tempfile.TemporaryDirectory(prefix="postgres-") as name:
+        folder = Path(name)
+        (folder / "password").write_text(PASSWORD)
+        if _USER:
+            for path in (folder, folder / "password"):
+                shutil.chown(path, "postgres", "postgres")
+        # Words in an order that is not their bytes', as most servers have it.
+        subprocess.run(
+            [programs / "initdb", "-D", folder / "data", "--username=postgres", "--no-sync",
+             "--auth=scram-sha-256", f"--pwfile={folder / 'password'}",
+             "--encoding=UTF8", "--locale=C", "--locale-provider=icu", "--icu-locale=en-US"],
+            cwd=folder, stdout=subprocess.DEVNULL, timeout=60, check=True, **_USER,
+        )  # fmt: skip
+        server = PostgresServer(folder, programs, _free_port())
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
+
+
+def _programs() -> Path:
+    # Debian keeps them off the path.
+    installed = (str(path) for path in Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    found = shutil.which("initdb") or next(installed, None)
+    assert found, "there is no PostgreSQL"
+    return Path(found).resolve().parent
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    return port
