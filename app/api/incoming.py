@@ -8,7 +8,7 @@ from starlette.types import Message, Receive
 
 from app.api import problems
 from app.api.link import Link
-from app.domain.errors import BodyTimeoutError, BodyTooLargeError
+from app.domain.errors import BodyTimeoutError, BodyTooLargeError, ServiceError
 from app.services.admission import Reservation
 
 
@@ -40,11 +40,14 @@ class Incoming:
     """Whether the client has left, and the request was cancelled for that."""
     _read: int = 0
     _complete: bool = False
+    _fault: problems.RaisedWhileReading | None = None
     _gone: asyncio.Event = field(default_factory=asyncio.Event)
     _watching: "asyncio.Task[None] | None" = None
 
     async def __call__(self) -> Message:
         """Return the next message."""
+        if self._fault is not None:
+            raise self._fault
         if self._complete:
             # There is none but the disconnect left.
             await self._gone.wait()
@@ -62,14 +65,14 @@ class Incoming:
                 return await self.receive()
         except TimeoutError as error:
             late = BodyTimeoutError(f"the body did not arrive within {self.patience:g} seconds")
-            raise problems.RaisedWhileReading(late) from error
+            raise self._refused(late) from error
 
     def _count(self, message: Message) -> None:
         if self.link is not None and self.link.parts:
             message["body"] = self.link.take()
         self._read += len(message.get("body", b""))
         if self._read > self.max_bytes:
-            raise problems.RaisedWhileReading(too_large(self.max_bytes))
+            raise self._refused(too_large(self.max_bytes))
         if message.get("more_body"):
             return
         self._complete = True
@@ -78,6 +81,11 @@ class Incoming:
             self.link.watch(self._leave)
         else:
             self._watching = asyncio.create_task(self._watch())
+
+    def _refused(self, error: ServiceError) -> problems.RaisedWhileReading:
+        # Whoever reads again is told again: the server has nothing more, and would never answer.
+        self._fault = problems.RaisedWhileReading(error)
+        return self._fault
 
     async def _watch(self) -> None:
         await self.receive()

@@ -120,3 +120,18 @@ async def test_a_client_that_leaves_with_the_whole_answer_cancels_nothing():
 
     assert not found.left
     assert await found() == {"type": "http.disconnect"}
+
+
+async def test_whoever_reads_again_behind_a_body_that_was_refused_is_refused_again():
+    messages = [BODY]
+
+    async def receive() -> dict[str, Any]:
+        if messages:
+            return messages.pop()
+        raise AssertionError("the server has nothing more")
+
+    found = await incoming(receive, max_bytes=5)
+    for _ in range(2):
+        with pytest.raises(RaisedWhileReading) as raised:
+            await found()
+        assert raised.value.error.code == "body_too_large"
