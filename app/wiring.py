@@ -40,7 +40,6 @@ from app.services.structured import StructuredService
 from app.services.tasking import TaskService
 from app.services.wrappers.breaking import Breaker, BreakingModel
 from app.services.wrappers.failover import FailoverModel
-from app.services.wrappers.labelled import LabelledModel
 from app.services.wrappers.limited import FairSlots, LimitedModel
 from app.services.wrappers.metered import MeteredPreparer, MeteredVisionModel
 from app.services.wrappers.rationed import RationedModel
@@ -141,9 +140,9 @@ def guarded(gate: Gate, runtime: Runtime, settings: Settings, prices: PriceTable
     target = gate.target
     bedrock = vision_model(target.dialect, runtime, target.model_id)
     price = prices.price(identify(target.model_id, settings.identity.base.key))
-    metered = MeteredVisionModel(bedrock, target.model_id, target.region, price)
+    metered = MeteredVisionModel(bedrock, target, price)
     return LimitedModel(
-        BreakingModel(LabelledModel(metered, target), gate.breaker),
+        BreakingModel(metered, gate.breaker),
         gate.slots,
     )
 

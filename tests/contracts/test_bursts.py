@@ -14,7 +14,17 @@ from app.adapters.bedrock.invoke import InvokeVisionModel
 from app.adapters.bedrock.runtime import open_runtime
 from app.domain.cost import Price
 from app.domain.errors import ModelThrottledError, StreamTruncatedError, UpstreamDisconnectedError
-from app.domain.generation import Delta, Finish, ModelRequest, Role, StreamPart, Turn, Usage
+from app.domain.generation import (
+    Delta,
+    Finish,
+    ModelRequest,
+    Role,
+    StreamPart,
+    Target,
+    Turn,
+    Usage,
+)
+from app.domain.model import Dialect
 from app.domain.ports import VisionModel
 from app.emulator import eventstream
 from app.emulator.errors import THROTTLING, AwsError
@@ -25,6 +35,7 @@ from tests.support.upstream import CHUNKED, LAST_CHUNK, Peer, Script, Upstream, 
 ASKED = ModelRequest(turns=(Turn(Role.USER, "Why?"),))
 WORDS = ("One", " two", " three", " four")
 PRICE = Price(input=1e6, output=2e6)
+TARGET = Target("us-east-1", "model", Dialect.INVOKE)
 
 
 def texts(*words: str) -> bytes:
@@ -105,7 +116,7 @@ async def test_what_came_in_one_burst_with_a_failure_is_told_before_it(last, err
 async def test_a_stop_text_within_a_burst_ends_it_there_at_the_cost_until_there():
     request = ModelRequest(turns=ASKED.turns, stop=(" three",))
     async with model(texts(*WORDS) + FINAL) as inner:
-        asked = StoppedModel(MeteredVisionModel(inner, "model", "us-east-1", PRICE))
+        asked = StoppedModel(MeteredVisionModel(inner, TARGET, PRICE))
         async with asked.stream(request) as parts:
             (burst,) = [arrived async for arrived in parts]
 
@@ -152,7 +163,7 @@ async def test_a_stream_that_does_not_end_is_left_all_the_same(monkeypatch):
 
 async def test_the_cost_so_far_is_told_with_the_last_of_a_burst():
     async with model(texts(*WORDS)) as inner:
-        asked = MeteredVisionModel(inner, "model", "us-east-1", PRICE)
+        asked = MeteredVisionModel(inner, TARGET, PRICE)
         async with asked.stream(ASKED) as parts:
             burst = await anext(parts)
 

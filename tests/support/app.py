@@ -77,8 +77,7 @@ class Rig:
     def _metered(self, settings: Settings) -> AbstractAsyncContextManager[VisionModel]:
         assert self.model is not None
         price = pricing.load(settings.prices_file).price(settings.identity)
-        target = settings.targets[0]
-        metered = MeteredVisionModel(self.model, target.model_id, target.region, price)
+        metered = MeteredVisionModel(self.model, settings.targets[0], price)
         return nullcontext(StoppedModel(metered))
 
     def _services(

@@ -1,4 +1,4 @@
-"""Writes down what a model and a preparer did, and prices it."""
+"""Writes down what a model and a preparer did; prices answers, and says which target gave them."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,11 +10,13 @@ from app.domain.cost import Price
 from app.domain.errors import ServiceError
 from app.domain.generation import (
     Completion,
+    Delta,
     Finish,
     ModelRequest,
     StopReason,
     StreamPart,
     StreamParts,
+    Target,
     Usage,
 )
 from app.domain.image import ImageReport, ReceivedImage
@@ -28,23 +30,22 @@ class MeteredVisionModel:
     """Counts each call, its tokens and its cost. Stands next to the adapter, below retries."""
 
     inner: VisionModel
-    model: str
-    target: str
+    target: Target
     price: Price | None
 
     async def generate(self, request: ModelRequest) -> Completion:
-        """Answer as ``inner`` does, with the cost."""
+        """Answer as ``inner`` does, with the cost and the target."""
         self._begin()
         with stage("model") as span:
             self._describe(span, request)
             completion = await self.inner.generate(request)
-            completion = replace(completion, usage=self._priced(completion.usage))
-            _note(span, completion.usage, completion.stop_reason)
-        return completion
+            usage = self._priced(completion.usage)
+            _note(span, usage, completion.stop_reason)
+        return replace(completion, usage=usage, target=self.target)
 
     @asynccontextmanager
     async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:
-        """Answer as ``inner`` does, with the cost in the last part."""
+        """Answer as ``inner`` does, with the cost and the target in the last part."""
         self._begin()
         with stage("model") as span:
             self._describe(span, request)
@@ -85,24 +86,28 @@ class MeteredVisionModel:
             {
                 "gen_ai.operation.name": "chat",
                 "gen_ai.provider.name": "aws.bedrock",
-                "gen_ai.request.model": self.model,
+                "gen_ai.request.model": self.target.model_id,
                 "gen_ai.request.max_tokens": sampling.max_gen_len,
                 "gen_ai.request.temperature": sampling.temperature,
                 "gen_ai.request.top_p": sampling.top_p,
-                "cloud.region": self.target,
+                "cloud.region": self.target.region,
             }
         )
 
     def _begin(self) -> None:
         record = current()
         record.attempts += 1
-        record.model, record.target = self.model, self.target
+        record.model, record.target = self.target.model_id, self.target.region
 
     def _with_cost(self, part: StreamPart) -> StreamPart:
-        return replace(part, usage=self._priced(part.usage))
+        usage = self._priced(part.usage)
+        if isinstance(part, Finish):
+            return replace(part, usage=usage, target=self.target)
+        return Delta(part.text, usage)
 
     def _priced(self, usage: Usage) -> Usage:
-        return replace(usage, cost=cost(self.price, usage))
+        counted = usage.prompt_token_count, usage.generation_token_count
+        return Usage(*counted, cost(self.price, usage))
 
 
 @dataclass(slots=True)
