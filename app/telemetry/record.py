@@ -1,8 +1,7 @@
 """The record of one request, which everything along its way adds to."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field, fields
 from operator import attrgetter
@@ -85,14 +84,22 @@ def current() -> RequestRecord:
     return _RECORD.get() or RequestRecord()
 
 
-@contextmanager
-def recording(record: RequestRecord) -> Iterator[RequestRecord]:
-    """Make ``record`` the current one in this task and those it starts."""
-    token = _RECORD.set(record)
-    try:
-        yield record
-    finally:
-        _RECORD.reset(token)
+class recording:  # noqa: N801 - reads as a function
+    """Makes its record the current one, in this task and those it starts."""
+
+    __slots__ = ("_record", "_token")
+
+    def __init__(self, record: RequestRecord) -> None:
+        self._record = record
+
+    def __enter__(self) -> RequestRecord:
+        """Begin."""
+        self._token = _RECORD.set(self._record)
+        return self._record
+
+    def __exit__(self, *_: object) -> None:
+        """End."""
+        _RECORD.reset(self._token)
 
 
 class stage:  # noqa: N801 - reads as a function

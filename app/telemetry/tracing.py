@@ -4,7 +4,12 @@ Without an exporter every span is the library's own no-op.
 """
 
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import (
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)
 
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind, Status, StatusCode, Tracer
@@ -16,16 +21,18 @@ SERVICE = "llama-vision"
 
 _W3C = TraceContextTextMapPropagator()
 _CARRIED = ("traceparent", "tracestate")
+_UNTRACED = nullcontext()
+
+
+def request_span(
+    tracer: Tracer, headers: Mapping[bytes, bytes], record: RequestRecord
+) -> AbstractContextManager[None]:
+    """Open the request's span, a child of the caller's if it sent ``traceparent``."""
+    return _UNTRACED if tracer is NO_TRACER else _span(tracer, headers, record)
 
 
 @contextmanager
-def request_span(
-    tracer: Tracer, headers: Mapping[bytes, bytes], record: RequestRecord
-) -> Iterator[None]:
-    """Open the request's span, a child of the caller's if it sent ``traceparent``."""
-    if tracer is NO_TRACER:
-        yield
-        return
+def _span(tracer: Tracer, headers: Mapping[bytes, bytes], record: RequestRecord) -> Iterator[None]:
     carrier = {
         name: headers[name.encode()].decode("latin-1")
         for name in _CARRIED

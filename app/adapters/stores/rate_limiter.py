@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from limits import RateLimitItemPerSecond
-from limits.aio.storage import RedisStorage, Storage
+from limits.aio.storage import RedisStorage
 from redis.exceptions import RedisError
 
-from app.adapters.stores.windows import WindowStorage
+from app.adapters.stores.windows import MemoryWindows, Windows
 from app.domain.errors import LimiterUnavailableError, RateLimitedError
 from app.domain.limit import Quota, Standing
 
@@ -26,7 +26,7 @@ def _unavailable(error: Exception) -> LimiterUnavailableError:
 class WindowedLimiter:
     """Counts each holder's use of each quota from the window's first use to its end."""
 
-    storage: Storage
+    storage: Windows
 
     async def take(
         self, holder: str, quotas: tuple[Quota, ...], amount: int
@@ -84,7 +84,7 @@ def _key(holder: str, quota: Quota) -> str:
 async def open_limiter(redis_url: str | None) -> AsyncIterator[WindowedLimiter]:
     """Open a limiter for all replicas that share a Redis, or for this process alone."""
     if redis_url is None:
-        yield WindowedLimiter(WindowStorage())
+        yield WindowedLimiter(MemoryWindows())
         return
     storage = RedisStorage(
         f"async+{redis_url}",

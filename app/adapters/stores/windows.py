@@ -1,13 +1,13 @@
-"""Counters of one process for the library ``limits``.
+"""Counters in windows of time.
 
-Its own memory storage looks through every counter there is with each request, and takes a lock and
-a task for it: with a few thousand callers that is most of a request's work.
+The library ``limits`` has them in Redis. Its own memory storage looks through every counter there
+is with each request, and takes a lock and a task for it: with a few thousand callers that is most
+of a request's work.
 """
 
 import time
 from dataclasses import dataclass
-
-from limits.aio.storage import Storage
+from typing import Protocol
 
 _SWEEP_SECONDS = 60
 
@@ -21,20 +21,32 @@ class _Window:
     """Unix time."""
 
 
-class WindowStorage(Storage):
-    """Counters in a dictionary. Those whose window has ended are swept out once a minute."""
+class Windows(Protocol):
+    """Counters by key; what a limiter needs of the storages of ``limits``."""
 
-    STORAGE_SCHEME = None
+    async def incr(self, key: str, expiry: int, amount: int = 1) -> int:
+        """Add ``amount``, in a new window of ``expiry`` seconds where there is none; return all."""
+        ...
+
+    async def get(self, key: str) -> int:
+        """Return the count."""
+        ...
+
+    async def get_expiry(self, key: str) -> float:
+        """Return when the window ends, Unix time; now where there is none."""
+        ...
+
+
+class MemoryWindows:
+    """In a dictionary. Those whose window has ended are swept out once a minute."""
 
     def __init__(self) -> None:
-        super().__init__()
         self._windows: dict[str, _Window] = {}
         self._next_sweep = time.time() + _SWEEP_SECONDS
 
-    @property
-    def base_exceptions(self) -> tuple[type[Exception], ...]:
-        """Return what its operations raise: nothing."""
-        return ()
+    def __len__(self) -> int:
+        """Return how many counters there are."""
+        return len(self._windows)
 
     async def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         """Add ``amount``, in a new window of ``expiry`` seconds where there is none; return all."""
@@ -56,20 +68,6 @@ class WindowStorage(Storage):
         """Return when the window ends, Unix time; now where there is none."""
         window = self._windows.get(key)
         return time.time() if window is None else window.ends
-
-    async def check(self) -> bool:
-        """Return True."""
-        return True
-
-    async def reset(self) -> int | None:
-        """Forget all; return how many there were."""
-        count = len(self._windows)
-        self._windows.clear()
-        return count
-
-    async def clear(self, key: str) -> None:
-        """Forget one."""
-        self._windows.pop(key, None)
 
     def _sweep(self, now: float) -> None:
         self._windows = {key: window for key, window in self._windows.items() if window.ends > now}
