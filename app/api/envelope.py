@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,13 +85,14 @@ class EnvelopeMiddleware:
             await rendering.refuse(error, scope, receive, send)
 
 
-def _own(state: Mapping[str, Any], *, draining: bool) -> Iterable[tuple[bytes, bytes]]:
-    """Yield the headers that this request's answer has beside those of every answer."""
-    yield b"x-request-id", state["request_id"].encode()
+def _own(state: Mapping[str, Any], *, draining: bool) -> list[tuple[bytes, bytes]]:
+    """Return the headers that this request's answer has beside those of every answer."""
+    found = [(b"x-request-id", state["request_id"].encode())]
     for name, value in rate_limit.headers(state.get("standings", ())).items():
-        yield name.lower().encode(), value.encode()
+        found.append((name.lower().encode(), value.encode()))
     if draining:
-        yield b"connection", b"close"
+        found.append((b"connection", b"close"))
+    return found
 
 
 def _finish(record: RequestRecord, scope: Scope) -> None:

@@ -150,7 +150,8 @@ class Pool:
 
 
 def _head(path: str, headers: Mapping[str, str], size: int) -> bytes:
-    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    # A list, which one call makes; a generator is called for each line.
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
     if lines.count("\n") != len(headers):
         raise ValueError("a header has a line break in it")
     return f"POST {path} HTTP/1.1\r\n{lines}Content-Length: {size}\r\n\r\n".encode("latin-1")

@@ -74,10 +74,14 @@ class WindowedLimiter:
         )
 
 
-@lru_cache(maxsize=4096)
 def _key(holder: str, quota: Quota) -> str:
-    item = RateLimitItemPerSecond(quota.amount, quota.window, namespace="llama-vision")
-    return item.key_for(holder, quota.name)
+    return _named(holder, quota.name, quota.amount, quota.window)
+
+
+@lru_cache(maxsize=4096)  # of plain values, whose hashes are at hand
+def _named(holder: str, name: str, amount: int, window: int) -> str:
+    item = RateLimitItemPerSecond(amount, window, namespace="llama-vision")
+    return item.key_for(holder, name)
 
 
 @asynccontextmanager
