@@ -129,7 +129,7 @@ def stripped(data: bytes, limits: ImageLimits) -> bytes | None:
 
 def _cut(data: bytes, kept: Sequence[tuple[int, int]]) -> bytes:
     """The ``kept`` spans of ``data``, in order; itself where they are all of it."""
-    if sum(end - start for start, end in kept) == len(data):
+    if sum([end - start for start, end in kept]) == len(data):
         return data
     whole = memoryview(data)
     return b"".join([whole[start:end] for start, end in kept])
