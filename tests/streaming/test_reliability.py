@@ -105,6 +105,77 @@ def test_no_other_target_is_asked_after_a_bad_request_or_a_possible_bill(emulato
         assert service.seen(spare) == []
 
 
+def test_a_stream_that_breaks_before_its_text_is_not_asked_for_elsewhere(emulator_url, dialect):
+    spare = model_arn()
+    fallbacks = (Fallback(model_id=spare),)
+    with running(emulator_url, "cut-after-0", dialect, fallbacks=fallbacks) as service:
+        answer = service.ask(stream=True)
+        assert (answer.status_code, answer.json()["code"]) == (502, "stream_truncated")
+        assert service.seen(spare) == []
+
+        headers = {"x-allow-second-bill": "true"}
+        assert service.ask(stream=True, headers=headers).status_code == 200
+        assert len(service.seen(spare)) == 1
+
+
+@pytest.mark.parametrize("spare_fault", ["throttle-first-2", "loading-2", "unavailable-first-2"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_where_all_targets_fail_they_are_asked_again_in_order(
+    emulator_url, dialect, spare_fault, stream
+):
+    spare = model_arn(spare_fault)
+    fallbacks = (Fallback(model_id=spare),)
+    with running(emulator_url, "throttle", dialect, fallbacks=fallbacks) as service:
+        assert service.ask(stream=stream).status_code == 200
+        assert len(service.seen()) == len(service.seen(spare)) == 3
+
+
+@pytest.mark.parametrize("spare_fault", ["throttle-first-2", "loading-2"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_target_that_is_left_alone_takes_no_attempt_from_the_others(
+    emulator_url, dialect, spare_fault, stream
+):
+    spare = model_arn(spare_fault)
+    options: Any = {"fallbacks": (Fallback(model_id=spare),), "breaker_threshold": 1}
+    with running(emulator_url, "denied", dialect, breaker_reset=60, **options) as service:
+        assert service.ask(stream=stream).status_code == 200
+        assert len(service.seen()) == 1
+        assert len(service.seen(spare)) == 3
+        (first, second) = service.http.get("/readyz").json()["targets"]
+        assert (first["breaker"], second["breaker"]) == ("open", "closed")
+
+
+def test_a_target_whose_line_is_full_takes_no_attempt_from_the_others(emulator_url, dialect):
+    spare = model_arn("throttle-first-2")
+    options: Any = {"max_concurrency": 1, "max_waiting": 0}
+    fallbacks = (Fallback(model_id=spare),)
+    with (
+        running(
+            emulator_url, "first-token-3000ms", dialect, fallbacks=fallbacks, **options
+        ) as service,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        slow = pool.submit(service.ask)
+        while not service.seen():
+            threading.Event().wait(0.02)
+
+        assert service.ask().json()["target"]["model_id"] == spare
+        assert len(service.seen(spare)) == 3
+        assert slow.result().json()["target"]["model_id"] == service.model_id
+
+
+def test_a_target_that_asks_for_patience_does_not_keep_the_others_from_being_asked(
+    emulator_url, dialect
+):
+    spare = model_arn("throttle-first-1")
+    fallbacks = (Fallback(model_id=spare),)
+    with running(emulator_url, "overloaded", dialect, fallbacks=fallbacks) as service:
+        # Its Retry-After of a second is longer than what is left.
+        answer = service.ask(headers={"x-request-timeout": "0.9"})
+
+        assert answer.json()["target"]["model_id"] == spare
+
+
 def test_a_target_that_keeps_failing_is_left_alone_for_a_while(emulator_url):
     with running(emulator_url, "denied-first-2", breaker_threshold=2, breaker_reset=0.3) as service:
         assert [service.ask().json()["code"] for _ in range(2)] == ["upstream_access_denied"] * 2
