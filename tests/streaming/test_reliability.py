@@ -47,12 +47,20 @@ def test_what_passes_is_answered_after_all(emulator_url, dialect):
         assert [call["status"] for call in service.seen()] == [429, 429, 200]
 
 
-def test_a_model_that_is_being_loaded_is_waited_for_up_to_the_deadline(emulator_url):
-    with running(emulator_url, "loading-4") as service:
+def test_what_was_waited_for_a_loading_model_is_not_taken_from_the_next_errors_attempts(
+    emulator_url, dialect
+):
+    with running(emulator_url, "loading-3.throttle-first-4", dialect) as service:
+        assert service.ask().status_code == 200
+        assert [call["status"] for call in service.seen()] == [429] * 4 + [200]
+
+
+def test_a_model_that_is_being_loaded_is_waited_for_up_to_the_deadline(emulator_url, dialect):
+    with running(emulator_url, "loading-4", dialect) as service:
         assert service.ask().status_code == 200
         assert len(service.seen()) == 5
 
-    with running(emulator_url, "loading") as service:
+    with running(emulator_url, "loading", dialect) as service:
         answer = service.ask(headers={"x-request-timeout": "1"})
         assert answer.json()["code"] == "deadline_exceeded"
         assert len(service.seen()) > 1
