@@ -229,6 +229,7 @@ def test_requests_with_one_idempotency_key_share_one_call(emulator_url):
 
         assert {answer["id"] for answer in [*answers, later]} == {later["id"]}
         streamed.assert_well_formed()
+        assert streamed.names == ["start", "delta", "done"]
         assert streamed.last()["id"] == later["id"]
         assert len(service.seen()) == 1
 

@@ -189,9 +189,9 @@ def test_a_failed_stream_is_counted_as_failed_and_by_its_code(emulator_url, faul
     assert 'outcome="abandoned"' not in metrics
 
 
-def test_comments_keep_a_silent_stream_open(emulator_url):
+def test_comments_keep_a_silent_stream_open(emulator_url, dialect):
     with (
-        running(emulator_url, "token-400ms", heartbeat=0.1) as service,
+        running(emulator_url, "token-400ms", dialect, heartbeat=0.1) as service,
         service.http.stream(
             "POST", "/v1/generate", json={"prompt": "x", "stream": True, "max_gen_len": 4}
         ) as answer,
@@ -201,6 +201,17 @@ def test_comments_keep_a_silent_stream_open(emulator_url):
 
     events.assert_well_formed()
     assert events.comments >= 3
+
+
+def test_no_comment_comes_before_the_models_first_event(emulator_url, dialect):
+    with (
+        running(emulator_url, "first-token-600ms", dialect, heartbeat=0.1) as service,
+        service.stream() as answer,
+    ):
+        events = sse.read(answer)
+
+    events.assert_well_formed()
+    assert events.comments == 0
 
 
 def test_the_deadline_ends_a_stream_with_its_terminal_error(emulator_url, dialect):
