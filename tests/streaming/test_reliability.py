@@ -1,44 +1,114 @@
 """Retries, targets, breakers, limits, idempotency: docs/reliability.md."""
 
+import re
+import socket
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from app.domain.model import Dialect
+from app.services.wrappers.retried import RULES
 from app.settings import Fallback
 from tests.streaming.conftest import model_arn, running
 from tests.support import sse
 
-# fault -> calls that the emulator gets, without and with leave for a second bill
+# fault -> code, and the calls that the emulator gets without leave for a second bill
 CALLS = {
-    "throttle": (4, 4),
-    "overloaded": (4, 4),
-    "unavailable": (4, 4),
-    "bad-gateway": (4, 4),
-    "model-error": (2, 2),
-    "timeout": (1, 2),
-    "drop": (1, 2),
-    "stall": (1, 2),
-    "retired": (1, 1),
-    "denied": (1, 1),
-    "validation": (1, 1),
-    "quota": (1, 1),
+    "throttle": ("model_throttled", 4),
+    "overloaded": ("model_overloaded", 4),
+    "unavailable": ("upstream_unavailable", 4),
+    "internal": ("upstream_unavailable", 4),
+    "bad-gateway": ("upstream_unavailable", 4),
+    "gateway-timeout": ("upstream_unavailable", 4),
+    "model-error": ("model_failed", 2),
+    "stream-error": ("model_failed", 2),
+    "timeout": ("model_timeout", 1),
+    "drop": ("upstream_disconnected", 1),
+    "stall": ("upstream_timeout", 1),
+    "retired": ("model_end_of_life", 1),
+    "legacy": ("model_legacy", 1),
+    "not-found": ("model_not_found", 1),
+    "denied": ("upstream_access_denied", 1),
+    "bad-key": ("upstream_credentials", 1),
+    "validation": ("upstream_validation", 1),
+    "quota": ("upstream_quota_exceeded", 1),
 }
+# With leave.
+SECOND_BILL = {"timeout": 2, "drop": 2, "stall": 2, "model-error": 2, "retired": 1, "validation": 1}
 FAST: Any = {"breaker_threshold": 100, "read_timeout": 0.5}
 
 
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("second_bill", [False, True])
 @pytest.mark.parametrize("fault", CALLS)
-def test_each_error_is_retried_as_often_as_the_table_says(emulator_url, fault, second_bill, stream):
-    with running(emulator_url, fault, **FAST) as service:
-        headers = {"x-allow-second-bill": str(second_bill).lower()}
-        answer = service.ask(stream=stream, headers=headers)
+def test_each_error_is_retried_as_often_as_the_table_says(emulator_url, dialect, fault, stream):
+    with running(emulator_url, fault, dialect, **FAST) as service:
+        code = service.ask(stream=stream).json()["code"]
 
-        assert answer.status_code >= 400
-        assert len(service.seen()) == CALLS[fault][second_bill]
+        assert (code, len(service.seen())) == CALLS[fault]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("fault", SECOND_BILL)
+def test_what_may_have_been_billed_is_tried_again_with_the_callers_leave(
+    emulator_url, dialect, fault, stream
+):
+    with running(emulator_url, fault, dialect, **FAST) as service:
+        leave = {"x-allow-second-bill": "true"}
+
+        assert service.ask(stream=stream, headers=leave).status_code >= 400
+        assert len(service.seen()) == SECOND_BILL[fault]
+
+
+@dataclass
+class Door:
+    """What hangs up on whoever offers it TLS: no connection can be made."""
+
+    listening: socket.socket
+    knocks: int = 0
+
+    @property
+    def url(self) -> str:
+        return f"https://127.0.0.1:{self.listening.getsockname()[1]}"
+
+    def hang_up(self) -> None:
+        while True:
+            try:
+                caller, _ = self.listening.accept()
+            except OSError:
+                return
+            self.knocks += 1
+            caller.close()
+
+
+@pytest.fixture
+def door() -> Iterator[Door]:
+    found = Door(socket.create_server(("127.0.0.1", 0)))
+    answering = threading.Thread(target=found.hang_up)
+    answering.start()
+    yield found
+    found.listening.shutdown(socket.SHUT_RDWR)
+    answering.join()
+    found.listening.close()
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_connection_that_can_not_be_made_is_tried_three_times(door, dialect, stream):
+    with running(door.url, "", dialect, **FAST) as service:
+        answer = service.ask(stream=stream)
+
+    assert (answer.status_code, answer.json()["code"]) == (502, "upstream_unreachable")
+    assert door.knocks == 3
+
+
+def test_every_row_of_the_table_is_counted():
+    here = {code for code, _ in CALLS.values()}
+
+    assert {error.code for error in RULES} <= here | {"upstream_unreachable", "model_loading"}
 
 
 def test_what_passes_is_answered_after_all(emulator_url, dialect):
@@ -66,8 +136,8 @@ def test_a_model_that_is_being_loaded_is_waited_for_up_to_the_deadline(emulator_
         assert len(service.seen()) > 1
 
 
-def test_retry_after_is_honoured(emulator_url):
-    with running(emulator_url, "overloaded-first-1") as service:
+def test_retry_after_is_honoured(emulator_url, dialect):
+    with running(emulator_url, "overloaded-first-1", dialect) as service:
         # The emulator says one second; there is not that much left.
         answer = service.ask(headers={"x-request-timeout": "0.7"})
 
@@ -246,11 +316,6 @@ def test_a_failure_is_not_kept_under_its_idempotency_key(emulator_url):
 
 
 def test_the_table_in_the_docs_is_the_table_in_the_code():
-    import re
-    from pathlib import Path
-
-    from app.services.wrappers.retried import RULES
-
     text = (Path(__file__).parents[2] / "docs" / "reliability.md").read_text()
     rows = re.findall(r"^\| `(\w+)` \| (\S+) \| (yes|no) \|", text, re.MULTILINE)
     expected = {
