@@ -3,18 +3,24 @@
 import json
 import socket
 import time
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+import httpx
 import pytest
 
+from app.domain.generation import ModelRequest, StreamParts
 from app.domain.model import Dialect
 from app.emulator import faults
 from tests.api.test_metrics import value
 from tests.streaming.conftest import running
 from tests.streaming.outcomes import BREAKS, DEADLINE, EXCEPTIONS, GATEWAY_REPLIES
 from tests.support import sse
+from tests.support.app import Rig
+from tests.support.fakes import FakeVisionModel
 from tests.support.pictures import ASTRONAUT
+from tests.support.server import serving
 
 # A model that is being loaded is waited for up to the deadline.
 PATIENT = dict.fromkeys(("not-ready", "loading"), DEADLINE)
@@ -134,6 +140,33 @@ def test_a_failure_in_the_middle_is_the_one_terminal_event_with_its_true_status(
         assert error["request_id"] == answer.headers["x-request-id"]
         # Never retried after the first event.
         assert len(service.seen()) == 1
+
+
+class Talkative(FakeVisionModel):
+    """Goes on after its end."""
+
+    @asynccontextmanager
+    async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:
+        async with super().stream(request) as parts:
+            burst = [part async for arrived in parts for part in arrived]
+
+        async def twice() -> AsyncIterator[StreamParts]:
+            yield (*burst, *burst)
+            yield tuple(burst)
+
+        yield twice()
+
+
+def test_nothing_comes_after_the_terminal_event_whatever_the_model_says():
+    with (
+        serving(Rig(model=Talkative()).app()) as url,
+        httpx.stream("POST", f"{url}/v1/generate", json={"prompt": "x", "stream": True}) as answer,
+    ):
+        events = sse.read(answer)
+
+    events.assert_well_formed()
+    assert events.names.count("done") == 1
+    assert events.text == "[fake 0 image(s)] x"
 
 
 def test_tokens_so_far_and_their_cost_are_told_where_they_are_known(emulator_url, tmp_path):
