@@ -272,7 +272,7 @@ def test_a_target_that_keeps_failing_is_left_alone_for_a_while(emulator_url):
 def test_over_the_limit_a_request_waits_its_turn_and_beyond_that_is_refused(emulator_url):
     with (
         running(
-            emulator_url, "first-token-300ms", max_concurrency=1, max_waiting=1, max_wait=5
+            emulator_url, "first-token-1000ms", max_concurrency=1, max_waiting=1, max_wait=5
         ) as service,
         ThreadPoolExecutor(4) as pool,
     ):
