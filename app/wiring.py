@@ -169,7 +169,7 @@ def vision_model(dialect: Dialect, runtime: Runtime, model_id: str) -> VisionMod
         case Dialect.INVOKE:
             return InvokeVisionModel(runtime, model_id)
         case Dialect.CONVERSE:
-            return ConverseVisionModel(runtime.sdk, model_id)
+            return ConverseVisionModel(runtime, model_id)
 
 
 def _announce(identity: ModelIdentity, settings: Settings) -> None:

@@ -114,7 +114,7 @@ class GenerationService:
             while not call.ended:
                 async with self.drain.before(deadline):
                     arrived = await anext(parts)
-                yield tuple(map(call.event, arrived))
+                yield call.events(arrived)
         except ServiceError as error:
             yield (_failed(call, error),)
         except Exception:
@@ -170,7 +170,16 @@ class _Call:
     def begun(self) -> Started:
         return Started(self.id, self.model, tuple(self.images), self.caveats)
 
-    def event(self, part: StreamPart) -> Delta | Done:
+    def events(self, parts: StreamParts) -> GenerationEvents:
+        """Return what ``parts`` say up to the end, which nothing may come after."""
+        events: list[Delta | Done] = []
+        for part in parts:
+            events.append(self._event(part))
+            if self.ended:
+                break
+        return tuple(events)
+
+    def _event(self, part: StreamPart) -> Delta | Done:
         if isinstance(part, Finish):
             return self._done(part)
         if self.first_token_ms is None:

@@ -1,17 +1,19 @@
 """What arrives of a stream at once is handed on at once, and read as if it had come singly."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from itertools import pairwise
 
 import aioboto3
 import pytest
 
-from app.adapters.bedrock import invoke
+from app.adapters.bedrock import streaming
 from app.adapters.bedrock.client import Connection
+from app.adapters.bedrock.converse import ConverseVisionModel
 from app.adapters.bedrock.invoke import InvokeVisionModel
-from app.adapters.bedrock.runtime import open_runtime
+from app.adapters.bedrock.runtime import Runtime, open_runtime
 from app.domain.cost import Price
 from app.domain.errors import ModelThrottledError, StreamTruncatedError, UpstreamDisconnectedError
 from app.domain.generation import (
@@ -51,16 +53,50 @@ FINAL = eventstream.chunk(
 )
 
 
+def converse_texts(*words: str) -> bytes:
+    return b"".join(
+        eventstream.event("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": word}})
+        for word in words
+    )
+
+
+CONVERSE_STOP = eventstream.event("messageStop", {"stopReason": "end_turn"})
+CONVERSE_FINAL = CONVERSE_STOP + eventstream.event(
+    "metadata", {"usage": {"inputTokens": 5, "outputTokens": len(WORDS)}, "metrics": {}}
+)
+
+
+@dataclass(frozen=True)
+class Wire:
+    """How a dialect's stream is written."""
+
+    adapter: Callable[[Runtime, str], VisionModel]
+    texts: Callable[..., bytes]
+    final: bytes
+
+
+INVOKE = Wire(InvokeVisionModel, texts, FINAL)
+CONVERSE = Wire(ConverseVisionModel, converse_texts, CONVERSE_FINAL)
+
+
+@pytest.fixture(params=[INVOKE, CONVERSE], ids=["invoke", "converse"])
+def wire(request: pytest.FixtureRequest) -> Wire:
+    found: Wire = request.param
+    return found
+
+
 @asynccontextmanager
-async def bedrock(script: Script) -> AsyncIterator[tuple[VisionModel, Upstream]]:
+async def bedrock(
+    script: Script, wire: Wire = INVOKE
+) -> AsyncIterator[tuple[VisionModel, Upstream]]:
     async with upstream(script) as served:
         connection = Connection("us-east-1", f"http://127.0.0.1:{served.port}")
         async with open_runtime(aioboto3.Session(), connection) as runtime:
-            yield InvokeVisionModel(runtime, "us.meta.llama3-2-11b-instruct-v1:0"), served
+            yield wire.adapter(runtime, "us.meta.llama3-2-11b-instruct-v1:0"), served
 
 
 @asynccontextmanager
-async def model(*bursts: bytes) -> AsyncIterator[VisionModel]:
+async def model(*bursts: bytes, wire: Wire = INVOKE) -> AsyncIterator[VisionModel]:
     """Yield a model whose stream comes in ``bursts``."""
 
     async def script(peer: Peer) -> None:
@@ -71,12 +107,15 @@ async def model(*bursts: bytes) -> AsyncIterator[VisionModel]:
             await asyncio.sleep(0.002)  # so that the next one comes by itself
         await peer.say(LAST_CHUNK)
 
-    async with bedrock(script) as (asked, _):
+    async with bedrock(script, wire) as (asked, _):
         yield asked
 
 
-async def test_a_burst_is_handed_on_whole():
-    async with model(texts(*WORDS) + FINAL) as asked, asked.stream(ASKED) as parts:
+async def test_a_burst_is_handed_on_whole(wire):
+    async with (
+        model(wire.texts(*WORDS) + wire.final, wire=wire) as asked,
+        asked.stream(ASKED) as parts,
+    ):
         bursts = [arrived async for arrived in parts]
 
     (burst,) = bursts
@@ -84,12 +123,13 @@ async def test_a_burst_is_handed_on_whole():
     assert isinstance(burst[-1], Finish)
 
 
-async def test_wherever_a_burst_is_cut_the_parts_are_the_same():
-    whole = texts(*WORDS) + FINAL
-    async with model(whole) as asked, asked.stream(ASKED) as parts:
+async def test_wherever_a_burst_is_cut_the_parts_are_the_same(wire):
+    whole = wire.texts(*WORDS) + wire.final
+    async with model(whole, wire=wire) as asked, asked.stream(ASKED) as parts:
         together = [part async for arrived in parts for part in arrived]
     cuts = [0, *range(7, len(whole), 97), len(whole)]
-    async with model(*(whole[a:b] for a, b in pairwise(cuts))) as asked, asked.stream(ASKED) as s:
+    pieces = (whole[a:b] for a, b in pairwise(cuts))
+    async with model(*pieces, wire=wire) as asked, asked.stream(ASKED) as s:
         singly = [part async for arrived in s for part in arrived]
 
     assert singly == together
@@ -103,14 +143,35 @@ async def test_wherever_a_burst_is_cut_the_parts_are_the_same():
         (b"", StreamTruncatedError),
     ],
 )
-async def test_what_came_in_one_burst_with_a_failure_is_told_before_it(last, error):
+async def test_what_came_in_one_burst_with_a_failure_is_told_before_it(wire, last, error):
     told: list[StreamPart] = []
-    async with model(texts(*WORDS) + last) as asked, asked.stream(ASKED) as parts:
+    burst = wire.texts(*WORDS) + last
+    async with model(burst, wire=wire) as asked, asked.stream(ASKED) as parts:
         told += await anext(parts)
         with pytest.raises(error):
             await anext(parts)
 
     assert [part.text for part in told if isinstance(part, Delta)] == list(WORDS)
+
+
+LATE = {
+    "text": lambda wire: wire.texts(" LATE"),
+    "another end": lambda wire: wire.final,
+    "an exception": lambda wire: eventstream.exception(AwsError(THROTTLING)),
+    "a damaged frame": lambda wire: eventstream.with_wrong_checksum(wire.final),
+}
+
+
+@pytest.mark.parametrize("late", LATE.values(), ids=LATE)
+@pytest.mark.parametrize("together", [True, False])
+async def test_what_comes_behind_the_end_is_no_part_of_the_answer(wire, late, together):
+    answer, behind = wire.texts(*WORDS) + wire.final, late(wire)
+    bursts = (answer + behind,) if together else (answer, behind)
+    async with model(*bursts, wire=wire) as asked, asked.stream(ASKED) as parts:
+        *deltas, finish = [part async for arrived in parts for part in arrived]
+
+    assert [part.text for part in deltas if isinstance(part, Delta)] == list(WORDS)
+    assert isinstance(finish, Finish)
 
 
 async def test_a_stop_text_within_a_burst_ends_it_there_at_the_cost_until_there():
@@ -128,15 +189,17 @@ async def test_a_stop_text_within_a_burst_ends_it_there_at_the_cost_until_there(
 
 
 @pytest.mark.parametrize("late", [0.0, 0.05])
-async def test_a_stream_that_was_read_to_its_last_chunk_leaves_its_connection_to_the_next(late):
+async def test_a_stream_that_was_read_to_its_last_chunk_leaves_its_connection_to_the_next(
+    wire, late
+):
     async def script(peer: Peer) -> None:
         while True:
             await peer.request()
-            await peer.say(CHUNKED + chunk(texts(*WORDS) + FINAL))
+            await peer.say(CHUNKED + chunk(wire.texts(*WORDS) + wire.final))
             await asyncio.sleep(late)
             await peer.say(LAST_CHUNK)
 
-    async with bedrock(script) as (asked, served):
+    async with bedrock(script, wire) as (asked, served):
         for _ in range(3):
             async with asked.stream(ASKED) as parts:
                 while not isinstance((await anext(parts))[-1], Finish):
@@ -145,17 +208,17 @@ async def test_a_stream_that_was_read_to_its_last_chunk_leaves_its_connection_to
     assert len(served.peers) == 1
 
 
-async def test_a_stream_that_does_not_end_is_left_all_the_same(monkeypatch):
-    monkeypatch.setattr(invoke, "END", 0.05)
+async def test_a_stream_that_does_not_end_is_left_all_the_same(wire, monkeypatch):
+    monkeypatch.setattr(streaming, "END", 0.05)
     over = asyncio.Event()
 
     async def script(peer: Peer) -> None:
         await peer.request()
-        await peer.say(CHUNKED + chunk(texts(*WORDS) + FINAL))
+        await peer.say(CHUNKED + chunk(wire.texts(*WORDS) + wire.final))
         await peer.left()
         over.set()
 
-    async with bedrock(script) as (asked, _), asyncio.timeout(30):
+    async with bedrock(script, wire) as (asked, _), asyncio.timeout(30):
         async with asked.stream(ASKED) as parts:
             assert isinstance((await anext(parts))[-1], Finish)
         await over.wait()

@@ -130,6 +130,9 @@ async def test_the_picture_that_was_sent_is_the_one_that_is_seen(emulator_url, d
         model = vision_model(dialect, runtime, MODEL_ID)
         astronaut = await model.generate(asked("What size?", PICTURE))
         rocket = await model.generate(asked("What size?", OTHER))
+        async with model.stream(asked("What size?", OTHER)) as stream:
+            parts = [part async for arrived in stream for part in arrived]
 
     assert "512x512" in astronaut.text
     assert "640x427" in rocket.text
+    assert "".join(part.text for part in parts if isinstance(part, Delta)) == rocket.text

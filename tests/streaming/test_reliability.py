@@ -1,44 +1,114 @@
 """Retries, targets, breakers, limits, idempotency: docs/reliability.md."""
 
+import re
+import socket
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from app.domain.model import Dialect
+from app.services.wrappers.retried import RULES
 from app.settings import Fallback
 from tests.streaming.conftest import model_arn, running
 from tests.support import sse
 
-# fault -> calls that the emulator gets, without and with leave for a second bill
+# fault -> code, and the calls that the emulator gets without leave for a second bill
 CALLS = {
-    "throttle": (4, 4),
-    "overloaded": (4, 4),
-    "unavailable": (4, 4),
-    "bad-gateway": (4, 4),
-    "model-error": (2, 2),
-    "timeout": (1, 2),
-    "drop": (1, 2),
-    "stall": (1, 2),
-    "retired": (1, 1),
-    "denied": (1, 1),
-    "validation": (1, 1),
-    "quota": (1, 1),
+    "throttle": ("model_throttled", 4),
+    "overloaded": ("model_overloaded", 4),
+    "unavailable": ("upstream_unavailable", 4),
+    "internal": ("upstream_unavailable", 4),
+    "bad-gateway": ("upstream_unavailable", 4),
+    "gateway-timeout": ("upstream_unavailable", 4),
+    "model-error": ("model_failed", 2),
+    "stream-error": ("model_failed", 2),
+    "timeout": ("model_timeout", 1),
+    "drop": ("upstream_disconnected", 1),
+    "stall": ("upstream_timeout", 1),
+    "retired": ("model_end_of_life", 1),
+    "legacy": ("model_legacy", 1),
+    "not-found": ("model_not_found", 1),
+    "denied": ("upstream_access_denied", 1),
+    "bad-key": ("upstream_credentials", 1),
+    "validation": ("upstream_validation", 1),
+    "quota": ("upstream_quota_exceeded", 1),
 }
+# With leave.
+SECOND_BILL = {"timeout": 2, "drop": 2, "stall": 2, "model-error": 2, "retired": 1, "validation": 1}
 FAST: Any = {"breaker_threshold": 100, "read_timeout": 0.5}
 
 
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("second_bill", [False, True])
 @pytest.mark.parametrize("fault", CALLS)
-def test_each_error_is_retried_as_often_as_the_table_says(emulator_url, fault, second_bill, stream):
-    with running(emulator_url, fault, **FAST) as service:
-        headers = {"x-allow-second-bill": str(second_bill).lower()}
-        answer = service.ask(stream=stream, headers=headers)
+def test_each_error_is_retried_as_often_as_the_table_says(emulator_url, dialect, fault, stream):
+    with running(emulator_url, fault, dialect, **FAST) as service:
+        code = service.ask(stream=stream).json()["code"]
 
-        assert answer.status_code >= 400
-        assert len(service.seen()) == CALLS[fault][second_bill]
+        assert (code, len(service.seen())) == CALLS[fault]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("fault", SECOND_BILL)
+def test_what_may_have_been_billed_is_tried_again_with_the_callers_leave(
+    emulator_url, dialect, fault, stream
+):
+    with running(emulator_url, fault, dialect, **FAST) as service:
+        leave = {"x-allow-second-bill": "true"}
+
+        assert service.ask(stream=stream, headers=leave).status_code >= 400
+        assert len(service.seen()) == SECOND_BILL[fault]
+
+
+@dataclass
+class Door:
+    """What hangs up on whoever offers it TLS: no connection can be made."""
+
+    listening: socket.socket
+    knocks: int = 0
+
+    @property
+    def url(self) -> str:
+        return f"https://127.0.0.1:{self.listening.getsockname()[1]}"
+
+    def hang_up(self) -> None:
+        while True:
+            try:
+                caller, _ = self.listening.accept()
+            except OSError:
+                return
+            self.knocks += 1
+            caller.close()
+
+
+@pytest.fixture
+def door() -> Iterator[Door]:
+    found = Door(socket.create_server(("127.0.0.1", 0)))
+    answering = threading.Thread(target=found.hang_up)
+    answering.start()
+    yield found
+    found.listening.shutdown(socket.SHUT_RDWR)
+    answering.join()
+    found.listening.close()
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_connection_that_can_not_be_made_is_tried_three_times(door, dialect, stream):
+    with running(door.url, "", dialect, **FAST) as service:
+        answer = service.ask(stream=stream)
+
+    assert (answer.status_code, answer.json()["code"]) == (502, "upstream_unreachable")
+    assert door.knocks == 3
+
+
+def test_every_row_of_the_table_is_counted():
+    here = {code for code, _ in CALLS.values()}
+
+    assert {error.code for error in RULES} <= here | {"upstream_unreachable", "model_loading"}
 
 
 def test_what_passes_is_answered_after_all(emulator_url, dialect):
@@ -47,19 +117,27 @@ def test_what_passes_is_answered_after_all(emulator_url, dialect):
         assert [call["status"] for call in service.seen()] == [429, 429, 200]
 
 
-def test_a_model_that_is_being_loaded_is_waited_for_up_to_the_deadline(emulator_url):
-    with running(emulator_url, "loading-4") as service:
+def test_what_was_waited_for_a_loading_model_is_not_taken_from_the_next_errors_attempts(
+    emulator_url, dialect
+):
+    with running(emulator_url, "loading-3.throttle-first-4", dialect) as service:
+        assert service.ask().status_code == 200
+        assert [call["status"] for call in service.seen()] == [429] * 4 + [200]
+
+
+def test_a_model_that_is_being_loaded_is_waited_for_up_to_the_deadline(emulator_url, dialect):
+    with running(emulator_url, "loading-4", dialect) as service:
         assert service.ask().status_code == 200
         assert len(service.seen()) == 5
 
-    with running(emulator_url, "loading") as service:
+    with running(emulator_url, "loading", dialect) as service:
         answer = service.ask(headers={"x-request-timeout": "1"})
         assert answer.json()["code"] == "deadline_exceeded"
         assert len(service.seen()) > 1
 
 
-def test_retry_after_is_honoured(emulator_url):
-    with running(emulator_url, "overloaded-first-1") as service:
+def test_retry_after_is_honoured(emulator_url, dialect):
+    with running(emulator_url, "overloaded-first-1", dialect) as service:
         # The emulator says one second; there is not that much left.
         answer = service.ask(headers={"x-request-timeout": "0.7"})
 
@@ -105,6 +183,77 @@ def test_no_other_target_is_asked_after_a_bad_request_or_a_possible_bill(emulato
         assert service.seen(spare) == []
 
 
+def test_a_stream_that_breaks_before_its_text_is_not_asked_for_elsewhere(emulator_url, dialect):
+    spare = model_arn()
+    fallbacks = (Fallback(model_id=spare),)
+    with running(emulator_url, "cut-after-0", dialect, fallbacks=fallbacks) as service:
+        answer = service.ask(stream=True)
+        assert (answer.status_code, answer.json()["code"]) == (502, "stream_truncated")
+        assert service.seen(spare) == []
+
+        headers = {"x-allow-second-bill": "true"}
+        assert service.ask(stream=True, headers=headers).status_code == 200
+        assert len(service.seen(spare)) == 1
+
+
+@pytest.mark.parametrize("spare_fault", ["throttle-first-2", "loading-2", "unavailable-first-2"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_where_all_targets_fail_they_are_asked_again_in_order(
+    emulator_url, dialect, spare_fault, stream
+):
+    spare = model_arn(spare_fault)
+    fallbacks = (Fallback(model_id=spare),)
+    with running(emulator_url, "throttle", dialect, fallbacks=fallbacks) as service:
+        assert service.ask(stream=stream).status_code == 200
+        assert len(service.seen()) == len(service.seen(spare)) == 3
+
+
+@pytest.mark.parametrize("spare_fault", ["throttle-first-2", "loading-2"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_target_that_is_left_alone_takes_no_attempt_from_the_others(
+    emulator_url, dialect, spare_fault, stream
+):
+    spare = model_arn(spare_fault)
+    options: Any = {"fallbacks": (Fallback(model_id=spare),), "breaker_threshold": 1}
+    with running(emulator_url, "denied", dialect, breaker_reset=60, **options) as service:
+        assert service.ask(stream=stream).status_code == 200
+        assert len(service.seen()) == 1
+        assert len(service.seen(spare)) == 3
+        (first, second) = service.http.get("/readyz").json()["targets"]
+        assert (first["breaker"], second["breaker"]) == ("open", "closed")
+
+
+def test_a_target_whose_line_is_full_takes_no_attempt_from_the_others(emulator_url, dialect):
+    spare = model_arn("throttle-first-2")
+    options: Any = {"max_concurrency": 1, "max_waiting": 0}
+    fallbacks = (Fallback(model_id=spare),)
+    with (
+        running(
+            emulator_url, "first-token-3000ms", dialect, fallbacks=fallbacks, **options
+        ) as service,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        slow = pool.submit(service.ask)
+        while not service.seen():
+            threading.Event().wait(0.02)
+
+        assert service.ask().json()["target"]["model_id"] == spare
+        assert len(service.seen(spare)) == 3
+        assert slow.result().json()["target"]["model_id"] == service.model_id
+
+
+def test_a_target_that_asks_for_patience_does_not_keep_the_others_from_being_asked(
+    emulator_url, dialect
+):
+    spare = model_arn("throttle-first-1")
+    fallbacks = (Fallback(model_id=spare),)
+    with running(emulator_url, "overloaded", dialect, fallbacks=fallbacks) as service:
+        # Its Retry-After of a second is longer than what is left.
+        answer = service.ask(headers={"x-request-timeout": "0.9"})
+
+        assert answer.json()["target"]["model_id"] == spare
+
+
 def test_a_target_that_keeps_failing_is_left_alone_for_a_while(emulator_url):
     with running(emulator_url, "denied-first-2", breaker_threshold=2, breaker_reset=0.3) as service:
         assert [service.ask().json()["code"] for _ in range(2)] == ["upstream_access_denied"] * 2
@@ -123,7 +272,7 @@ def test_a_target_that_keeps_failing_is_left_alone_for_a_while(emulator_url):
 def test_over_the_limit_a_request_waits_its_turn_and_beyond_that_is_refused(emulator_url):
     with (
         running(
-            emulator_url, "first-token-300ms", max_concurrency=1, max_waiting=1, max_wait=5
+            emulator_url, "first-token-1000ms", max_concurrency=1, max_waiting=1, max_wait=5
         ) as service,
         ThreadPoolExecutor(4) as pool,
     ):
@@ -150,6 +299,7 @@ def test_requests_with_one_idempotency_key_share_one_call(emulator_url):
 
         assert {answer["id"] for answer in [*answers, later]} == {later["id"]}
         streamed.assert_well_formed()
+        assert streamed.names == ["start", "delta", "done"]
         assert streamed.last()["id"] == later["id"]
         assert len(service.seen()) == 1
 
@@ -166,11 +316,6 @@ def test_a_failure_is_not_kept_under_its_idempotency_key(emulator_url):
 
 
 def test_the_table_in_the_docs_is_the_table_in_the_code():
-    import re
-    from pathlib import Path
-
-    from app.services.wrappers.retried import RULES
-
     text = (Path(__file__).parents[2] / "docs" / "reliability.md").read_text()
     rows = re.findall(r"^\| `(\w+)` \| (\S+) \| (yes|no) \|", text, re.MULTILINE)
     expected = {

@@ -3,51 +3,51 @@
 import json
 import socket
 import time
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
 
+import httpx
 import pytest
 
+from app.domain.generation import ModelRequest, StreamParts
 from app.domain.model import Dialect
+from app.emulator import faults
 from tests.api.test_metrics import value
 from tests.streaming.conftest import running
+from tests.streaming.outcomes import BREAKS, DEADLINE, EXCEPTIONS, GATEWAY_REPLIES
 from tests.support import sse
+from tests.support.app import Rig
+from tests.support.fakes import FakeVisionModel
 from tests.support.pictures import ASTRONAUT
+from tests.support.server import serving
 
-# fault -> status and code, before the first event
+# A model that is being loaded is waited for up to the deadline.
+PATIENT = dict.fromkeys(("not-ready", "loading"), DEADLINE)
+
+# Before the first event: as a reply, and as the first frame of a stream that had its 200.
 REFUSED = {
-    "throttle": (429, "model_throttled", True),
-    "unavailable": (503, "upstream_unavailable", True),
-    "internal": (503, "upstream_unavailable", True),
-    "timeout": (504, "model_timeout", True),
-    "model-error": (502, "model_failed", True),
-    "stream-error": (502, "model_failed", True),
-    "quota": (429, "upstream_quota_exceeded", False),
-    "validation": (400, "upstream_validation", False),
-    "denied": (502, "upstream_access_denied", False),
-    "not-found": (502, "model_not_found", False),
-    "retired": (502, "model_end_of_life", False),
-    "legacy": (502, "model_legacy", False),
-    "bad-key": (502, "upstream_credentials", False),
-    "overloaded": (503, "model_overloaded", True),
-    "bad-gateway": (503, "upstream_unavailable", True),
-    "gateway-timeout": (503, "upstream_unavailable", True),
-    "drop": (502, "upstream_disconnected", True),
-    "cut-after-0": (502, "stream_truncated", True),
-    "frame-throttle-after-0": (429, "model_throttled", True),
-    "frame-validation-after-0": (400, "upstream_validation", False),
+    **EXCEPTIONS,
+    **PATIENT,
+    **GATEWAY_REPLIES,
+    **{f"frame-{name}-after-0": told for name, told in {**EXCEPTIONS, **PATIENT}.items()},
+    **{f"{name}-after-0": told for name, told in BREAKS.items()},
+    "drop": BREAKS["drop"],
+    "stall": BREAKS["stall"],
 }
 
-# fault -> status and code of the terminal error, after three pieces of text
+# After three pieces of text.
 BROKEN = {
-    "frame-throttle-after-3": (429, "model_throttled", True),
-    "frame-unavailable-after-3": (503, "upstream_unavailable", True),
-    "frame-internal-after-3": (503, "upstream_unavailable", True),
-    "frame-stream-error-after-3": (502, "model_failed", True),
-    "frame-validation-after-3": (400, "upstream_validation", False),
-    "cut-after-3": (502, "stream_truncated", True),
-    "drop-after-3": (502, "upstream_disconnected", True),
-    "bad-crc-after-3": (502, "upstream_disconnected", True),
+    **{f"frame-{name}-after-3": told for name, told in EXCEPTIONS.items()},
+    **{f"{name}-after-3": told for name, told in BREAKS.items()},
+    "cut": BREAKS["cut"],
 }
+
+
+def test_every_row_of_the_emulators_table_is_rehearsed():
+    assert set(EXCEPTIONS) == set(faults.EXCEPTIONS)
+    assert set(GATEWAY_REPLIES) == set(faults.GATEWAY_REPLIES)
+    assert set(BREAKS) == set(faults.BREAKS)
 
 
 def test_a_stream_is_a_start_deltas_and_one_done_that_say_what_one_answer_says(
@@ -107,36 +107,66 @@ def test_events_arrive_as_they_are_made(emulator_url):
 
 @pytest.mark.parametrize("fault", REFUSED)
 def test_a_refusal_before_the_first_event_keeps_its_own_status(emulator_url, dialect, fault):
-    status, code, retryable = REFUSED[fault]
     # A breaker that opens would answer in the fault's place.
+    options: Any = {"breaker_threshold": 100, "read_timeout": 0.5}
+    patience = {"x-request-timeout": "1"} if REFUSED[fault] == DEADLINE else {}
     with (
-        running(emulator_url, fault, dialect, breaker_threshold=100) as service,
-        service.stream() as answer,
+        running(emulator_url, fault, dialect, **options) as service,
+        service.stream(headers=patience) as answer,
     ):
         answer.read()
         assert answer.headers["content-type"] == "application/problem+json"
         body = answer.json()
 
-    assert (answer.status_code, body["code"], body["retryable"]) == (status, code, retryable)
+    assert (answer.status_code, body["code"], body["retryable"]) == REFUSED[fault]
 
 
 @pytest.mark.parametrize("fault", BROKEN)
 def test_a_failure_in_the_middle_is_the_one_terminal_event_with_its_true_status(
     emulator_url, dialect, fault
 ):
-    status, code, retryable = BROKEN[fault]
-    with running(emulator_url, fault, dialect) as service, service.stream() as answer:
+    with (
+        running(emulator_url, fault, dialect, read_timeout=0.5) as service,
+        service.stream() as answer,
+    ):
         assert answer.status_code == 200
         events = sse.read(answer)
 
         events.assert_well_formed()
         error = events.last()
-        assert (error["status"], error["code"], error["retryable"]) == (status, code, retryable)
+        assert (error["status"], error["code"], error["retryable"]) == BROKEN[fault]
         assert error["generation"] == events.text
         assert events.text
         assert error["request_id"] == answer.headers["x-request-id"]
         # Never retried after the first event.
         assert len(service.seen()) == 1
+
+
+class Talkative(FakeVisionModel):
+    """Goes on after its end."""
+
+    @asynccontextmanager
+    async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:
+        async with super().stream(request) as parts:
+            burst = [part async for arrived in parts for part in arrived]
+
+        async def twice() -> AsyncIterator[StreamParts]:
+            yield (*burst, *burst)
+            yield tuple(burst)
+
+        yield twice()
+
+
+def test_nothing_comes_after_the_terminal_event_whatever_the_model_says():
+    with (
+        serving(Rig(model=Talkative()).app()) as url,
+        httpx.stream("POST", f"{url}/v1/generate", json={"prompt": "x", "stream": True}) as answer,
+    ):
+        events = sse.read(answer)
+
+    events.assert_well_formed()
+    assert events.names.count("done") == 1
+    assert events.text == "[fake 0 image(s)] x"
 
 
 def test_tokens_so_far_and_their_cost_are_told_where_they_are_known(emulator_url, tmp_path):
@@ -189,9 +219,9 @@ def test_a_failed_stream_is_counted_as_failed_and_by_its_code(emulator_url, faul
     assert 'outcome="abandoned"' not in metrics
 
 
-def test_comments_keep_a_silent_stream_open(emulator_url):
+def test_comments_keep_a_silent_stream_open(emulator_url, dialect):
     with (
-        running(emulator_url, "token-400ms", heartbeat=0.1) as service,
+        running(emulator_url, "token-400ms", dialect, heartbeat=0.1) as service,
         service.http.stream(
             "POST", "/v1/generate", json={"prompt": "x", "stream": True, "max_gen_len": 4}
         ) as answer,
@@ -201,6 +231,17 @@ def test_comments_keep_a_silent_stream_open(emulator_url):
 
     events.assert_well_formed()
     assert events.comments >= 3
+
+
+def test_no_comment_comes_before_the_models_first_event(emulator_url, dialect):
+    with (
+        running(emulator_url, "first-token-600ms", dialect, heartbeat=0.1) as service,
+        service.stream() as answer,
+    ):
+        events = sse.read(answer)
+
+    events.assert_well_formed()
+    assert events.comments == 0
 
 
 def test_the_deadline_ends_a_stream_with_its_terminal_error(emulator_url, dialect):

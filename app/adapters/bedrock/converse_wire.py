@@ -5,10 +5,15 @@ which are neutralised here too: that Bedrock escapes them is not documented.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import orjson
+from pybase64 import b64encode
+
 from app.adapters.bedrock import llama
+from app.adapters.bedrock.frames import Frame
+from app.adapters.bedrock.lenient import loads, number
 from app.domain.errors import InvalidParameterError, UpstreamAnswerError
 from app.domain.generation import (
     Completion,
@@ -55,6 +60,15 @@ def to_converse(request: ModelRequest) -> dict[str, Any]:
     return parameters
 
 
+def to_body(request: ModelRequest) -> tuple[bytes, ...]:
+    """Return the operation's JSON body, as the SDK makes it of the parameters."""
+    return (orjson.dumps(to_converse(request), default=_base64),)
+
+
+def _base64(picture: bytes) -> str:
+    return b64encode(picture).decode()
+
+
 def _message(turn: Turn[PreparedImage]) -> "MessageTypeDef":
     content: list[ContentBlockTypeDef] = [
         {"image": {"format": _format(image), "source": {"bytes": image.data}}}
@@ -96,17 +110,19 @@ class StreamDecoder:
 
     finished: bool = False
     _stop: str | None = None
+    _text: llama.WholeText = field(default_factory=llama.WholeText)
 
-    def feed(self, event: Mapping[str, Any]) -> Iterator[StreamPart]:
-        """Yield what one event says; unknown events say nothing."""
-        match event:
-            case {"contentBlockDelta": {"delta": {"text": str(text)}}} if text:
-                yield Delta(llama.whole(text))
-            case {"messageStop": {"stopReason": str(reason)}}:
-                self._stop = reason
-            case {"metadata": metadata} if self._stop is not None:
+    def feed(self, frame: Frame) -> Iterator[StreamPart]:
+        """Yield what one event says, or raise UpstreamAnswerError; unknown ones say nothing."""
+        match frame.headers.get(":event-type"):
+            case "contentBlockDelta":
+                yield from self._delta(str(_at(_said(frame), "delta").get("text") or ""))
+            case "messageStop":
+                self._stop = str(_said(frame).get("stopReason") or "")
+                yield from self._delta("", last=True)
+            case "metadata" if self._stop is not None:
                 self.finished = True
-                yield self._finish(metadata)
+                yield self._finish(_said(frame))
 
     def end(self) -> Iterator[StreamPart]:
         """Yield what is still owed when the upstream has ended."""
@@ -114,13 +130,32 @@ class StreamDecoder:
             self.finished = True
             yield self._finish({})
 
+    def _delta(self, text: str, *, last: bool = False) -> Iterator[StreamPart]:
+        if whole := self._text.feed(text, last=last):
+            yield Delta(whole)
+
     def _finish(self, metadata: Mapping[str, Any]) -> Finish:
         return Finish(
-            usage(metadata.get("usage") or {}),
+            usage(_at(metadata, "usage")),
             stop_reason(self._stop),
-            self._stop,
-            (metadata.get("metrics") or {}).get("latencyMs"),
+            self._stop or None,
+            number(_at(metadata, "metrics").get("latencyMs")),
         )
+
+
+def _said(frame: Frame) -> Mapping[str, Any]:
+    try:
+        said = loads(frame.payload)
+    except ValueError as error:
+        raise UpstreamAnswerError("an event of Bedrock's stream is not JSON") from error
+    if not isinstance(said, dict):
+        raise UpstreamAnswerError("an event of Bedrock's stream is no object")
+    return said
+
+
+def _at(said: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = said.get(name)
+    return found if isinstance(found, dict) else {}
 
 
 def stop_reason(raw: str | None) -> StopReason:
@@ -130,4 +165,4 @@ def stop_reason(raw: str | None) -> StopReason:
 
 def usage(counts: Mapping[str, Any]) -> Usage:
     """Map Converse's ``usage``."""
-    return Usage(counts.get("inputTokens"), counts.get("outputTokens"))
+    return Usage(number(counts.get("inputTokens")), number(counts.get("outputTokens")))

@@ -4,9 +4,12 @@ AWS spells an error two ways: ``ThrottlingException`` in replies, ``throttlingEx
 event-stream frames. Both arrive as ClientError and are looked up the same way.
 """
 
+import math
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, cast
 
 import aiohttp
@@ -184,7 +187,8 @@ def from_client_error(error: aws.ClientError) -> errors.UpstreamError:
         return errors.ModelOverloadedError(
             "Amazon Bedrock has no capacity for the model at the moment.", retry_after=retry_after
         )
-    return errors.UpstreamError(f"Amazon Bedrock answered {code or status}.")
+    named = code or status or "an error that has no name"
+    return errors.UpstreamError(f"Amazon Bedrock answered {named}.")
 
 
 def canonical(code: str, status: int) -> str:
@@ -200,7 +204,21 @@ def _original_status(error: aws.ClientError) -> int:
 
 
 def _seconds(header: str | None) -> float | None:
+    """Read a Retry-After: seconds or a date; None for what is neither, or no time to wait for."""
+    if not header:
+        return None
     try:
-        return float(header) if header else None
+        seconds = float(header)
+    except ValueError:
+        return _until(header)
+    return seconds if math.isfinite(seconds) and seconds >= 0 else None
+
+
+def _until(date: str) -> float | None:
+    try:
+        due = parsedate_to_datetime(date)
     except ValueError:
         return None
+    # A date without a zone is in UTC, as all of HTTP's are.
+    left = due.replace(tzinfo=due.tzinfo or UTC) - datetime.now(UTC)
+    return max(left.total_seconds(), 0)

@@ -4,15 +4,16 @@ Request: ``prompt``, ``images`` (plain base64), ``temperature``, ``top_p``, ``ma
 Answer: ``generation``, ``prompt_token_count``, ``generation_token_count``, ``stop_reason``.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-import pybase64
+from pybase64 import b64decode, b64encode
 
 from app.adapters.bedrock import llama
+from app.adapters.bedrock.frames import Frame
+from app.adapters.bedrock.lenient import loads, number
 from app.domain.errors import UpstreamAnswerError
 from app.domain.generation import (
     Completion,
@@ -25,12 +26,6 @@ from app.domain.generation import (
 )
 
 _STOP_REASONS = {"stop": StopReason.STOP, "length": StopReason.LENGTH}
-
-
-def size(request: ModelRequest) -> int:
-    """Return about how many bytes the body will have."""
-    images = sum(len(image.data) for turn in request.turns for image in turn.images)
-    return images * 4 // 3 + sum(len(turn.text) for turn in request.turns)
 
 
 def to_invoke(request: ModelRequest) -> tuple[bytes, ...]:
@@ -48,7 +43,7 @@ def to_invoke(request: ModelRequest) -> tuple[bytes, ...]:
     # Base64 needs no escaping: put in as it is, it is written once instead of three times.
     pieces = [rest[:-1] + b',"images":["']
     for image in images:
-        pieces += (pybase64.b64encode(image), b'","')
+        pieces += (b64encode(image), b'","')
     return (*pieces[:-1], b'"]}')
 
 
@@ -59,7 +54,7 @@ def from_invoke(body: bytes, headers: Mapping[str, str]) -> Completion:
     headers, and is None where neither has it.
     """
     try:
-        answer = _loads(body)
+        answer = loads(body)
         text = answer["generation"]
     except (ValueError, KeyError, TypeError) as error:
         raise UpstreamAnswerError("Bedrock's answer is not a Llama generation") from error
@@ -71,16 +66,8 @@ def from_invoke(body: bytes, headers: Mapping[str, str]) -> Completion:
         ),
         stop_reason=stop_reason(answer),
         stop_reason_raw=_text(answer.get("stop_reason")),
-        latency_ms=_number(headers.get("x-amzn-bedrock-invocation-latency")),
+        latency_ms=number(headers.get("x-amzn-bedrock-invocation-latency")),
     )
-
-
-def chunk(payload: bytes) -> bytes:
-    """Return the JSON inside a ``chunk`` event's payload, or raise UpstreamAnswerError."""
-    try:
-        return pybase64.b64decode(orjson.loads(payload).get("bytes", b"e30="))
-    except (ValueError, AttributeError) as error:
-        raise UpstreamAnswerError("a chunk of Bedrock's stream is not JSON") from error
 
 
 @dataclass(slots=True)
@@ -93,36 +80,32 @@ class StreamDecoder:
 
     usage: Usage = field(default_factory=Usage)
     finished: bool = False
-    _held: str = ""
+    _text: llama.WholeText = field(default_factory=llama.WholeText)
 
-    def feed(self, chunk: bytes) -> Iterator[StreamPart]:
+    def feed(self, frame: Frame) -> Iterator[StreamPart]:
         """Yield what one chunk says, or raise UpstreamAnswerError."""
         try:
-            answer = _loads(chunk)
-            text = self._whole(str(answer.get("generation") or ""))
-        except (ValueError, AttributeError) as error:
+            answer = loads(b64decode(orjson.loads(frame.payload).get("bytes", b"e30=")))
+            last = answer.get("stop_reason") is not None
+            text = self._text.feed(str(answer.get("generation") or ""), last=last)
+        except (ValueError, AttributeError, TypeError) as error:
             raise UpstreamAnswerError("a chunk of Bedrock's stream is not JSON") from error
         self.usage = self._count(answer)
         if text:
             yield Delta(text, self.usage)
-        if answer.get("stop_reason") is not None:
+        if last:
             self.finished = True
             metrics = answer.get("amazon-bedrock-invocationMetrics") or {}
             yield Finish(
                 self.usage,
                 stop_reason(answer),
                 _text(answer.get("stop_reason")),
-                _number(metrics.get("invocationLatency")),
+                number(metrics.get("invocationLatency")),
             )
 
-    def _whole(self, text: str) -> str:
-        if not self._held and text.isascii():
-            return text
-        text, self._held = self._held + text, ""
-        if text and "\ud800" <= text[-1] <= "\udbff":
-            text, self._held = text[:-1], text[-1]
-        # Joins surrogate pairs; one that stays alone becomes U+FFFD.
-        return llama.whole(text)
+    def end(self) -> Iterator[StreamPart]:
+        """Yield nothing: a stream without its last chunk has not finished."""
+        return iter(())
 
     def _count(self, answer: Mapping[str, Any]) -> Usage:
         metrics = answer.get("amazon-bedrock-invocationMetrics") or {}
@@ -131,15 +114,6 @@ class StreamDecoder:
             _known(prompt, metrics.get("inputTokenCount"), self.usage.prompt_token_count),
             _known(given, metrics.get("outputTokenCount"), self.usage.generation_token_count),
         )
-
-
-def _loads(chunk: bytes) -> Any:  # noqa: ANN401 - JSON
-    try:
-        return orjson.loads(chunk)
-    except orjson.JSONDecodeError:
-        # The standard library's parser takes half a surrogate pair, which is how a chunk border
-        # within a character looks.
-        return json.loads(chunk)
 
 
 def stop_reason(answer: Mapping[str, Any]) -> StopReason:
@@ -152,21 +126,15 @@ def stop_reason(answer: Mapping[str, Any]) -> StopReason:
 def _count(
     answer: Mapping[str, Any], field: str, headers: Mapping[str, str], header: str
 ) -> int | None:
-    found = _number(answer.get(field))
-    return found if found is not None else _number(headers.get(f"x-amzn-bedrock-{header}"))
+    found = number(answer.get(field))
+    return found if found is not None else number(headers.get(f"x-amzn-bedrock-{header}"))
 
 
 def _known(told: object, measured: object, before: int | None) -> int | None:
     for value in (told, measured):
-        if value is not None and (number := _number(value)) is not None:
-            return number
+        if value is not None and (count := number(value)) is not None:
+            return count
     return before
-
-
-def _number(value: object) -> int | None:
-    if isinstance(value, str) and value.isdecimal():
-        return int(value)
-    return value if isinstance(value, int) else None
 
 
 def _text(value: object) -> str | None:

@@ -5,6 +5,7 @@ Source: Meta's ``llama3_2/vision_prompt_format.md``.
 
 import re
 import unicodedata
+from dataclasses import dataclass
 
 from app.domain.generation import ModelRequest, Role, Turn
 from app.domain.image import PreparedImage
@@ -23,6 +24,23 @@ def whole(text: str) -> str:
     if text.isascii():
         return text
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+@dataclass(slots=True)
+class WholeText:
+    """Joins the characters of a text that comes in pieces, wherever they were cut."""
+
+    _held: str = ""
+    """Half a character, which the next piece may make whole."""
+
+    def feed(self, text: str, *, last: bool = False) -> str:
+        """Return what is whole of ``text``; of the last piece all, with U+FFFD for halves."""
+        if not self._held and text.isascii():
+            return text
+        text, self._held = self._held + text, ""
+        if not last and "\ud800" <= text[-1:] <= "\udbff":
+            text, self._held = text[:-1], text[-1]
+        return whole(text)
 
 
 def neutralise(text: str) -> str:
@@ -47,6 +65,12 @@ def render(request: ModelRequest) -> str:
     system = _turn("system", neutralise(request.system)) if request.system else ""
     turns = "".join(_turn(turn.role, _content(turn)) for turn in request.turns)
     return f"<|begin_of_text|>{system}{turns}{_header(Role.ASSISTANT)}"
+
+
+def size(request: ModelRequest) -> int:
+    """Return about how many bytes a body with ``request`` has; its pictures are in base64."""
+    images = sum(len(image.data) for turn in request.turns for image in turn.images)
+    return images * 4 // 3 + sum(len(turn.text) for turn in request.turns)
 
 
 def _content(turn: Turn[PreparedImage]) -> str:

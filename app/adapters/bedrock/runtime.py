@@ -2,7 +2,8 @@
 
 The SDK keeps session, credentials, endpoint and every other operation. InvokeModel and its
 streaming twin go over connections of our own: the SDK's way costs several times the CPU (measured
-by `bench.wire`), and a small call is little else. Both raise botocore's errors.
+by `bench.wire`), and a small call is little else. So does ConverseStream, of whose exceptions the
+SDK loses most. Both ways raise botocore's errors.
 """
 
 import asyncio
@@ -55,7 +56,7 @@ class Runtime:
     """Of every call, besides those that are signed."""
 
     def path(self, model_id: str, name: str) -> str:
-        """Return where ``name`` (``invoke``, ``invoke-with-response-stream``) is called."""
+        """Return where ``name`` (``invoke``, ``converse-stream``, …) is called."""
         return f"{urlsplit(self.endpoint).path}/model/{quote(model_id, safe='-._~')}/{name}"
 
     async def call(
@@ -125,7 +126,7 @@ def _refusal(response: Answer, content: bytes) -> ClientError:
             "HTTPHeaders": dict(response.headers),
         },
     }
-    return ClientError(answer, "InvokeModel")
+    return ClientError(answer, "model")
 
 
 def _exception(frame: Frame) -> ClientError:
@@ -133,7 +134,7 @@ def _exception(frame: Frame) -> ClientError:
     code = headers.get(":exception-type") or headers.get(":error-code", "")
     message = headers.get(":error-message") or _message(said)
     answer: Any = {**said, "Error": {"Code": code, "Message": message}}
-    return ClientError(answer, "InvokeModelWithResponseStream")
+    return ClientError(answer, "streaming")
 
 
 def _json(content: bytes) -> Any:  # noqa: ANN401 - a ClientError's response has whatever AWS said

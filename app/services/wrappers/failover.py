@@ -11,6 +11,7 @@ from app.domain import errors
 from app.domain.errors import OverloadedError, ServiceError, UpstreamError
 from app.domain.generation import Completion, ModelRequest, StreamParts, Target
 from app.domain.ports import VisionModel
+from app.services.wrappers.retried import RULES
 
 T = TypeVar("T")
 
@@ -24,6 +25,7 @@ _BILLED = (
     errors.UpstreamDisconnectedError,
     errors.ModelTimeoutError,
     errors.UpstreamAnswerError,
+    errors.StreamTruncatedError,
 )
 
 
@@ -34,7 +36,7 @@ class FailoverModel:
     targets: Sequence[tuple[Target, VisionModel]]
 
     async def generate(self, request: ModelRequest) -> Completion:
-        """Answer ``request``, or raise the first target's error."""
+        """Answer ``request``, or raise the error that says most; see `_telling`."""
         return await self._first(request, lambda model: model.generate(request))
 
     @asynccontextmanager
@@ -55,8 +57,18 @@ class FailoverModel:
                     raise
                 raised.append(error)
                 log.warning("target failed", target=str(target), code=error.code)
-        # One that may pass says more than one that will not: it is what a retry goes by.
-        raise next((error for error in raised if error.retryable), raised[0])
+        raise _telling(raised)
+
+
+def _telling(raised: Sequence[ServiceError]) -> ServiceError:
+    """Return the error that a retry goes by; else one that may pass; else the first.
+
+    Of several, the one with the shortest wait: a target that is left alone or asks for patience
+    must not keep the others from being asked again.
+    """
+    retried = [error for error in raised if type(error) in RULES]
+    passing = [error for error in raised if error.retryable]
+    return min(retried or passing or raised[:1], key=lambda error: error.retry_after or 0)
 
 
 def _elsewhere(error: ServiceError, *, second_bill: bool) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -101,10 +102,10 @@ class RetriedModel:
     async def _again(
         self, terms: Terms, attempt: Callable[[], Awaitable[T]], first: UpstreamError
     ) -> T:
-        made = 0
+        met: Counter[Rule] = Counter()
 
         def worth_another(error: Exception) -> bool | float:
-            return self._next(error, terms, made)
+            return self._next(error, terms, met)
 
         async for context in stamina.retry_context(
             on=worth_another,
@@ -114,22 +115,25 @@ class RetriedModel:
             wait_max=self.backoff.longest,
             wait_jitter=self.backoff.jitter,
         ):
-            made += 1
             with context:
-                if made == 1:
+                if context.num == 1:
                     raise first
                 return await attempt()
         raise AssertionError("stamina ended without an outcome")
 
-    def _next(self, error: Exception, terms: Terms, made: int) -> bool | float:
+    def _next(self, error: Exception, terms: Terms, met: Counter[Rule]) -> bool | float:
         """Return whether to try again, or the seconds after which to."""
         rule = RULES.get(type(error)) if isinstance(error, UpstreamError) else None
-        if rule is None or made >= rule.attempts or (rule.billed and not terms.second_bill):
+        if rule is None or (rule.billed and not terms.second_bill):
+            return False
+        # By rule: what was waited for a model that loads is not taken from a throttle's attempts,
+        # and a second bill is one, whichever error caused the first.
+        met[rule] += 1
+        wait = self._wait(error, terms)
+        if met[rule] >= rule.attempts or wait is False:
             return False
         # An imported model that loads is one long wait, not a storm.
-        if not math.isinf(rule.attempts) and not self.budget.spend():
-            return False
-        return self._wait(error, terms)
+        return wait if math.isinf(rule.attempts) or self.budget.spend() else False
 
     def _wait(self, error: Exception, terms: Terms) -> bool | float:
         after = error.retry_after if isinstance(error, UpstreamError) else None

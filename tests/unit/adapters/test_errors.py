@@ -1,6 +1,8 @@
 """The table from AWS's failures to ours."""
 
 import socket
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import aiohttp
@@ -109,11 +111,36 @@ def test_a_models_own_refusal_is_told_from_its_failure_by_the_original_status():
     assert type(failed) is errors.ModelFailedError
 
 
-def test_retry_after_is_passed_on():
+def patience(header: str) -> float | None:
     error = reply("ThrottlingException", "slow down", 429)
-    error.response["ResponseMetadata"]["HTTPHeaders"]["retry-after"] = "7"
+    error.response["ResponseMetadata"]["HTTPHeaders"]["retry-after"] = header
+    return from_client_error(error).retry_after
 
-    assert from_client_error(error).retry_after == 7
+
+@pytest.mark.parametrize(("header", "seconds"), [("7", 7), ("0", 0), ("1.5", 1.5)])
+def test_retry_after_is_passed_on(header, seconds):
+    assert patience(header) == seconds
+
+
+def test_retry_after_may_be_a_date():
+    soon = datetime.now(UTC) + timedelta(seconds=60)
+
+    assert patience(format_datetime(soon, usegmt=True)) == pytest.approx(60, abs=2)
+    assert patience(soon.strftime("%a, %d %b %Y %H:%M:%S -0000")) == pytest.approx(60, abs=2)
+    assert patience("Wed, 21 Oct 2015 07:28:00 GMT") == 0
+
+
+@pytest.mark.parametrize("header", ["", "soon", "nan", "inf", "-inf", "1e400", "-5", "Wed, 99"])
+def test_a_retry_after_that_says_no_time_is_passed_over(header):
+    assert patience(header) is None
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "named"),
+    [("NewException", 418, "NewException"), ("", 418, "418"), ("", 0, "no name")],
+)
+def test_an_error_that_no_one_knows_is_told_by_what_there_is_of_it(code, status, named):
+    assert named in from_client_error(reply(code, "", status)).detail
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,9 @@ import base64
 import json
 from typing import Any
 
+import botocore.session
 import pytest
+from botocore.serialize import create_serializer
 
 from app.adapters.bedrock import converse_wire, invoke_wire
 from app.domain.errors import InvalidParameterError, UpstreamAnswerError
@@ -124,6 +126,17 @@ def test_the_converse_request_puts_the_picture_before_the_text():
         "system": [{"text": "Brief"}],
         "inferenceConfig": {"maxTokens": 3, "temperature": 0.1, "topP": 0.2},
     }
+
+
+def test_the_converse_body_is_what_the_sdk_makes_of_the_request():
+    request = asked("Why? \N{CAT FACE}", PICTURE, system="Brief")
+    model = botocore.session.get_session().get_service_model("bedrock-runtime")
+    parameters = {"modelId": "x", **converse_wire.to_converse(request)}
+    sdk = create_serializer("rest-json").serialize_to_request(
+        parameters, model.operation_model("ConverseStream")
+    )
+
+    assert json.loads(b"".join(converse_wire.to_body(request))) == json.loads(sdk["body"])
 
 
 def test_a_raw_prompt_can_not_go_through_converse():
