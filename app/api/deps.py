@@ -3,11 +3,11 @@
 All are coroutines: FastAPI runs plain functions in a thread each.
 """
 
-import asyncio
 from typing import Annotated
 
 from fastapi import Depends, Header, Request
 
+from app.api import deadline
 from app.domain.access import ANONYMOUS, current_call
 from app.domain.generation import Terms
 from app.domain.ports import Readiness
@@ -58,11 +58,11 @@ async def _metrics(found: AllServices) -> Metrics:
 
 async def _terms(
     request: Request,
-    seconds: Annotated[
-        float | None,
+    # Read before this, by `deadline.of`; here for the document and the refusal of what is none.
+    _seconds: Annotated[
+        deadline.Seconds | None,
         Header(
-            alias="X-Request-Timeout",
-            gt=0,
+            alias=deadline.HEADER,
             description="Seconds until the whole answer must be there. Can only shorten the "
             "service's own deadline.",
         ),
@@ -86,14 +86,12 @@ async def _terms(
         ),
     ] = None,
 ) -> Terms:
-    found: Services = request.scope["state"]["services"]
-    allowed = found.timing.request
     caller = current_call().caller
     # Where callers are not told apart, their addresses are.
     address = request.client.host if request.client else ""
     return Terms(
         caller=address if caller is ANONYMOUS else caller.id,
-        deadline=asyncio.get_running_loop().time() + min(allowed, seconds or allowed),
+        deadline=request.scope["state"][deadline.STATE],
         second_bill=second_bill,
         idempotency_key=idempotency_key,
     )
