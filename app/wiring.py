@@ -79,7 +79,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             sources=sources,
             preparer=preparer,
             drain=drain,
-            answers=IdempotentAnswers(),
+            answers=IdempotentAnswers(drain, settings.request_timeout),
             sheets=pool,
         )
         yield Services(

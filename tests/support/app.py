@@ -91,7 +91,13 @@ class Rig:
         price = pricing.load(settings.prices_file).price(identity)
         rationed = RationedModel(model, operations.limits, counter, price)
         generations = GenerationService(
-            identity, rationed, sources, preparer, drain, IdempotentAnswers(), inline
+            identity,
+            rationed,
+            sources,
+            preparer,
+            drain,
+            IdempotentAnswers(drain, settings.request_timeout),
+            inline,
         )
         return Services(
             model=ServedModel(identity, settings.targets, settings.model_aliases),
