@@ -28,6 +28,7 @@ from app.services.answers.form import AnswerError, read
 from app.services.documents.shots import Shot
 from app.services.generation import GenerationService
 from app.services.geometry import View
+from app.services.several import common
 from app.services.task_request import Notify, Progress, TaskAnswer, TaskRequest
 from app.services.tasks.prompt import SYSTEM, correction, prompt
 from app.services.tasks.spec import (
@@ -204,6 +205,7 @@ class Run:
                 usage=summed([completion.usage for completion in completions]),
                 stop_reason=cut.stop_reason,
                 stop_reason_raw=cut.stop_reason_raw,
+                target=common([completion.target for completion in completions], None),
             ),
             images=tuple(self.images[position] for position in sorted(self.images)),
             warnings=tuple(self.warnings.values()),

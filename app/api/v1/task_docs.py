@@ -28,7 +28,8 @@ that `/v1/generate` takes. Every answer has this shape:
 | `repaired`, `calls` | whether an answer was asked for again, and all calls made |
 | `prompt_token_count` and the other counts | tokens of all calls together |
 | `prompt_version` | which prompt texts were used |
-| `stop_reason`, `images`, `warnings`, `latency_ms`, `model`, `id` | as for `/v1/generate` |
+| `id`, `model`, `target`, `stop_reason` | as for `/v1/generate` |
+| `images`, `warnings`, `latency_ms` | as for `/v1/generate` |
 
 An answer that is not valid is asked for once more, with what was wrong. One that was cut off at
 `max_gen_len` is not: it would be cut off again; raise `max_gen_len` instead. Scores and boxes
