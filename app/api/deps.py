@@ -82,7 +82,8 @@ async def _terms(
             min_length=1,
             max_length=255,
             description="Requests with the same key and body share one call of the model and its "
-            "answer, for ten minutes. A stream then carries its text in one piece.",
+            "answer, a task's with all its calls, for ten minutes. A stream then carries the whole "
+            "answer in one piece. The same key with another body is refused.",
         ),
     ] = None,
 ) -> Terms:

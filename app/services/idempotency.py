@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any, TypeVar
@@ -136,12 +136,8 @@ def _slim_report(report: ImageReport) -> ImageReport:
 
 def fingerprint(request: GenerationRequest) -> bytes:
     """Digest all that decides the answer, but not the terms it is asked on."""
-    digest = sha256()
-    for turn in request.turns:
-        digest.update(repr((turn.role, turn.text, len(turn.images))).encode("utf-8", "replace"))
-        for image in turn.images:
-            digest.update(_content(image))
     outline = (
+        [(turn.role, turn.text, len(turn.images)) for turn in request.turns],
         request.system,
         request.sampling,
         request.language,
@@ -149,7 +145,14 @@ def fingerprint(request: GenerationRequest) -> bytes:
         request.strategy,
         request.stop,
     )
-    digest.update(repr(outline).encode("utf-8", "replace"))
+    return digested(outline, [image for turn in request.turns for image in turn.images])
+
+
+def digested(outline: object, images: Iterable[ImageInput]) -> bytes:
+    """Digest an ``outline``, which its ``repr`` tells all of, and what the pictures are."""
+    digest = sha256(repr(outline).encode("utf-8", "replace"))
+    for image in images:
+        digest.update(_content(image))
     return digest.digest()
 
 

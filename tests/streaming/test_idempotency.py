@@ -8,6 +8,8 @@ import pytest
 
 from tests.api.test_refusals import problem
 from tests.streaming.conftest import Service, running
+from tests.support.documents import FOUR_PAGES
+from tests.support.pictures import b64
 
 LATE = "deadline_exceeded"
 
@@ -62,3 +64,18 @@ def joined(service: Service, headers: dict[str, str]) -> httpx.Response:
     while not service.seen() and time.monotonic() < until:
         time.sleep(0.02)
     return service.ask(headers=headers)
+
+
+def test_the_last_who_leaves_a_shared_task_ends_its_calls_and_is_charged(emulator_url):
+    with running(emulator_url, "first-token-20000ms") as service:
+        with pytest.raises(httpx.ReadTimeout):
+            service.http.post(
+                "/v1/tasks/ocr",
+                json={"images": [b64(FOUR_PAGES)], "pages": "1"},
+                headers={"idempotency-key": "k"},
+                timeout=1.5,
+            )
+
+        assert service.outcome_within(1) == "client_left"
+        (row,) = service.http.get("/v1/usage").json()["data"]
+        assert (row["task"], row["requests"]) == ("ocr", 1)

@@ -41,7 +41,7 @@ tags that it can't close; no prompt can promise that a model obeys.
 
 With `stream: true` an answer comes as server-sent events: `progress` after every question that has
 been dealt with (`done`, `total`, `page`, `fault`), then exactly one of `result` (the whole answer)
-and `error` (a problem).
+and `error` (a problem). With an `Idempotency-Key` there is no `progress`.
 """
 
 
