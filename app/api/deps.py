@@ -56,17 +56,25 @@ async def _metrics(found: AllServices) -> Metrics:
     return found.operations.metrics
 
 
+# Read before this, by `deadline.of`; here for the document and the refusal of what is none.
+_Timeout = Annotated[
+    deadline.Seconds | None,
+    Header(
+        alias=deadline.HEADER,
+        description="Seconds until the whole answer must be there. Can only shorten the service's "
+        "own deadline.",
+    ),
+]
+
+
+async def _deadline(request: Request, _seconds: _Timeout = None) -> float:
+    found: float = request.scope["state"][deadline.STATE]
+    return found
+
+
 async def _terms(
     request: Request,
-    # Read before this, by `deadline.of`; here for the document and the refusal of what is none.
-    _seconds: Annotated[
-        deadline.Seconds | None,
-        Header(
-            alias=deadline.HEADER,
-            description="Seconds until the whole answer must be there. Can only shorten the "
-            "service's own deadline.",
-        ),
-    ] = None,
+    _seconds: _Timeout = None,
     second_bill: Annotated[
         bool,
         Header(
@@ -105,4 +113,6 @@ Estimates = Annotated[EstimateService, Depends(_estimates)]
 Ledger = Annotated[UsageLedger, Depends(_ledger)]
 AllMetrics = Annotated[Metrics, Depends(_metrics)]
 AskingTerms = Annotated[Terms, Depends(_terms)]
+Deadline = Annotated[float, Depends(_deadline)]
+"""In the event loop's time."""
 Model = Annotated[ServedModel, Depends(_model)]

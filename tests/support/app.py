@@ -105,12 +105,12 @@ class Rig:
             generations=generations,
             tasks=TaskService(generations, Documents(sources, inline, limits)),
             structured=StructuredService(generations),
-            preparations=PreparationService(sources, preparer),
+            preparations=PreparationService(sources, preparer, drain),
             readiness=AllReady((drain, self.readiness)),
             timing=timing(settings),
             drain=drain,
             room=self.room,
-            estimates=EstimateService(identity, sources, preparer, counter, price),
+            estimates=EstimateService(identity, sources, preparer, counter, price, drain),
             operations=operations,
         )
 
