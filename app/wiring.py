@@ -78,7 +78,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             sources=sources,
             preparer=preparer,
             drain=drain,
-            answers=IdempotentAnswers(),
+            answers=IdempotentAnswers(drain, settings.request_timeout),
             sheets=pool,
         )
         yield Services(
@@ -87,12 +87,12 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             generations=generations,
             tasks=TaskService(generations, Documents(sources, pool, image_limits(settings))),
             structured=StructuredService(generations),
-            preparations=PreparationService(sources, preparer),
+            preparations=PreparationService(sources, preparer, drain),
             readiness=AllReady((drain, CredentialsCheck(session))),
             timing=timing(settings),
             drain=drain,
             room=room,
-            estimates=EstimateService(identity, sources, preparer, counter, price),
+            estimates=EstimateService(identity, sources, preparer, counter, price, drain),
             operations=operations,
         )
 

@@ -3,11 +3,11 @@
 All are coroutines: FastAPI runs plain functions in a thread each.
 """
 
-import asyncio
 from typing import Annotated
 
 from fastapi import Depends, Header, Request
 
+from app.api import deadline
 from app.domain.access import ANONYMOUS, current_call
 from app.domain.generation import Terms
 from app.domain.ports import Readiness
@@ -56,17 +56,25 @@ async def _metrics(found: AllServices) -> Metrics:
     return found.operations.metrics
 
 
+# Read before this, by `deadline.of`; here for the document and the refusal of what is none.
+_Timeout = Annotated[
+    deadline.Seconds | None,
+    Header(
+        alias=deadline.HEADER,
+        description="Seconds until the whole answer must be there. Can only shorten the service's "
+        "own deadline.",
+    ),
+]
+
+
+async def _deadline(request: Request, _seconds: _Timeout = None) -> float:
+    found: float = request.scope["state"][deadline.STATE]
+    return found
+
+
 async def _terms(
     request: Request,
-    seconds: Annotated[
-        float | None,
-        Header(
-            alias="X-Request-Timeout",
-            gt=0,
-            description="Seconds until the whole answer must be there. Can only shorten the "
-            "service's own deadline.",
-        ),
-    ] = None,
+    _seconds: _Timeout = None,
     second_bill: Annotated[
         bool,
         Header(
@@ -82,18 +90,17 @@ async def _terms(
             min_length=1,
             max_length=255,
             description="Requests with the same key and body share one call of the model and its "
-            "answer, for ten minutes. A stream then carries its text in one piece.",
+            "answer, a task's with all its calls, for ten minutes. A stream then carries the whole "
+            "answer in one piece. The same key with another body is refused.",
         ),
     ] = None,
 ) -> Terms:
-    found: Services = request.scope["state"]["services"]
-    allowed = found.timing.request
     caller = current_call().caller
     # Where callers are not told apart, their addresses are.
     address = request.client.host if request.client else ""
     return Terms(
         caller=address if caller is ANONYMOUS else caller.id,
-        deadline=asyncio.get_running_loop().time() + min(allowed, seconds or allowed),
+        deadline=request.scope["state"][deadline.STATE],
         second_bill=second_bill,
         idempotency_key=idempotency_key,
     )
@@ -106,4 +113,6 @@ Estimates = Annotated[EstimateService, Depends(_estimates)]
 Ledger = Annotated[UsageLedger, Depends(_ledger)]
 AllMetrics = Annotated[Metrics, Depends(_metrics)]
 AskingTerms = Annotated[Terms, Depends(_terms)]
+Deadline = Annotated[float, Depends(_deadline)]
+"""In the event loop's time."""
 Model = Annotated[ServedModel, Depends(_model)]

@@ -1,7 +1,8 @@
 """Pure ASGI middleware: what a request passes before it reaches a route.
 
 In this order, so that a refusal costs least: the door, who calls and whether they may, the body's
-declared length, room for it. Only then is a byte of the body read.
+declared length, room for it. Only then is a byte of the body read. Whatever is waited for here is
+waited for within the request's deadline.
 """
 
 import asyncio
@@ -10,13 +11,14 @@ from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.api import rendering
+from app.api import deadline, rendering
 from app.api.access import Gatekeeper, Headers, credential
 from app.api.asking import STACK
 from app.api.incoming import Incoming, too_large
 from app.api.link import STATE, Link
-from app.domain.errors import OverloadedError, ServiceError
+from app.domain.errors import ServiceError
 from app.services.admission import Reservation
+from app.services.deadline import Wait
 from app.services.door import Door
 from app.services.registry import Services
 
@@ -41,26 +43,30 @@ class EntranceMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        state = scope["state"]
+        services: Services = state["services"]
+        state[deadline.STATE] = due = deadline.of(state["headers"], services.timing.request)
+        within = services.drain.before(due)
         if scope["method"] in FREE:
-            await self._inside(scope, receive, send)
+            await self._inside(scope, receive, send, within)
             return
-        caller = share(scope["state"]["headers"], scope.get("client"))
+        caller = share(state["headers"], scope.get("client"))
         try:
-            await self.door.enter(caller)
-        except OverloadedError as error:
+            await self.door.enter(caller, within)
+        except ServiceError as error:
             await rendering.refuse(error, scope, receive, send)
             return
         try:
-            await self._inside(scope, receive, send)
+            await self._inside(scope, receive, send, within)
         finally:
             self.door.leave(caller)
 
-    async def _inside(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _inside(self, scope: Scope, receive: Receive, send: Send, within: Wait) -> None:
         state = scope["state"]
         services: Services = state["services"]
         try:
             state["standings"] = await self.gatekeeper.admit(scope, services.operations)
-            held = await services.room.hold(self._expected(state["headers"]))
+            held = await services.room.hold(self._expected(state["headers"]), within)
         except ServiceError as error:
             await rendering.refuse(error, scope, receive, send)
             return
@@ -87,9 +93,17 @@ class EntranceMiddleware:
         link: Link | None = state.get(STATE)
         if link is not None:
             link.admitted = True
-        deadline = asyncio.get_running_loop().time() + self.patience
         incoming = Incoming(
-            receive, held, self.max_bytes, deadline, self.patience, request, link, state
+            receive=receive,
+            held=held,
+            max_bytes=self.max_bytes,
+            patience=self.patience,
+            until=asyncio.get_running_loop().time() + self.patience,
+            due=state[deadline.STATE],
+            drain=state["services"].drain,
+            request=request,
+            link=link,
+            state=state,
         )
         try:
             await self._run(scope, incoming, send)

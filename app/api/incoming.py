@@ -8,8 +8,14 @@ from starlette.types import Message, Receive
 
 from app.api import problems
 from app.api.link import Link
-from app.domain.errors import BodyTimeoutError, BodyTooLargeError, ServiceError
+from app.domain.errors import (
+    BodyTimeoutError,
+    BodyTooLargeError,
+    DeadlineExceededError,
+    ServiceError,
+)
 from app.services.admission import Reservation
+from app.services.deadline import Drain
 
 
 def too_large(max_bytes: int) -> BodyTooLargeError:
@@ -28,10 +34,13 @@ class Incoming:
     receive: Receive
     held: Reservation
     max_bytes: int
-    deadline: float
-    """Loop time by which the body must be complete: one that never is would keep its room."""
     patience: float
-    """The same in seconds from the start, for the refusal."""
+    """Seconds for the body to arrive, for the refusal."""
+    until: float
+    """The same in loop time: a body that is never complete would keep its room."""
+    due: float
+    """The request's deadline, in loop time."""
+    drain: Drain
     request: "asyncio.Task[object]"
     link: Link | None
     state: dict[str, Any]
@@ -61,11 +70,16 @@ class Incoming:
         if self.link is not None and self.link.whole:
             return await self.receive()
         try:
-            async with asyncio.timeout_at(self.deadline):
+            async with self.drain.before(min(self.until, self.due)):
                 return await self.receive()
-        except TimeoutError as error:
-            late = BodyTimeoutError(f"the body did not arrive within {self.patience:g} seconds")
-            raise self._refused(late) from error
+        except ServiceError as error:
+            raise self._refused(self._late(error)) from error
+
+    def _late(self, error: ServiceError) -> ServiceError:
+        """Return ``error``, or what it is where the body's own time was the shorter one."""
+        if isinstance(error, DeadlineExceededError) and self.until < self.due:
+            return BodyTimeoutError(f"the body did not arrive within {self.patience:g} seconds")
+        return error
 
     def _count(self, message: Message) -> None:
         if self.link is not None and self.link.parts:

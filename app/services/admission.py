@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 
 from app.domain.errors import OverloadedError
@@ -11,6 +11,11 @@ from app.domain.image import ImageLimits, ImageReport, ReceivedImage
 from app.domain.ports import ImagePreparer
 from app.services.images.header import inspect
 from app.services.images.naming import named
+
+Within = AbstractAsyncContextManager[None]
+"""What bounds a wait from outside, and is entered only where there is something to wait for."""
+
+_UNBOUNDED: Within = nullcontext()
 
 
 @dataclass(slots=True)
@@ -46,13 +51,14 @@ class Budget:
     """The most that was ever in use."""
     _waiting: deque[tuple[int, "asyncio.Future[None]"]] = field(default_factory=deque)
 
-    async def hold(self, amount: int) -> Reservation:
+    async def hold(self, amount: int, within: Within = _UNBOUNDED) -> Reservation:
         """Return ``amount`` held until it is released, or raise OverloadedError.
 
-        More than the whole budget counts as all of it: such a one goes alone.
+        Or whatever ``within`` raises. More than the whole budget counts as all of it: such a one
+        goes alone.
         """
         held = Reservation(self, min(amount, self.limit))
-        await self.take(held.amount)
+        await self.take(held.amount, within)
         return held
 
     @asynccontextmanager
@@ -64,37 +70,39 @@ class Budget:
         finally:
             held.release()
 
-    async def take(self, amount: int) -> None:
+    async def take(self, amount: int, within: Within = _UNBOUNDED) -> None:
         """Wait for ``amount``, or raise OverloadedError after `patience`."""
         if not amount:
             return
         if not self._waiting and self._fits(amount):
             self._grant(amount)
             return
-        await self._wait(amount)
+        await self._wait(amount, within)
 
     def give(self, amount: int) -> None:
         """Take ``amount`` back, and let in who fits now."""
         self.in_use -= amount
         self._let_in()
 
-    async def _wait(self, amount: int) -> None:
+    async def _wait(self, amount: int, within: Within) -> None:
         turn = asyncio.get_running_loop().create_future()
         entry = (amount, turn)
         self._waiting.append(entry)
         try:
-            async with asyncio.timeout(self.patience):
+            async with within, asyncio.timeout(self.patience):
                 await turn
-        except TimeoutError as error:
+        except BaseException as error:
             self._leave(entry)
-            raise OverloadedError(
-                f"This service has as many {self.what} in flight as it may, and none became free "
-                f"within {self.patience:g} seconds.",
-                retry_after=self.patience,
-            ) from error
-        except asyncio.CancelledError:
-            self._leave(entry)
+            if isinstance(error, TimeoutError):
+                raise self._overloaded() from error
             raise
+
+    def _overloaded(self) -> OverloadedError:
+        return OverloadedError(
+            f"This service has as many {self.what} in flight as it may, and none became free "
+            f"within {self.patience:g} seconds.",
+            retry_after=self.patience,
+        )
 
     def _leave(self, entry: "tuple[int, asyncio.Future[None]]") -> None:
         amount, turn = entry

@@ -34,12 +34,12 @@ class Drain:
         if self.draining:
             raise NotReadyError("The service is shutting down.")
 
-    def before(self, deadline: float) -> "_Wait":
+    def before(self, deadline: float) -> "Wait":
         """Raise DeadlineExceededError where the block isn't through at ``deadline`` (loop time).
 
         Or ShuttingDownError, where the service is.
         """
-        return _Wait(self, deadline)
+        return Wait(self, deadline)
 
     def watch(self, wait: asyncio.Timeout) -> None:
         """Have `close` end ``wait``."""
@@ -50,18 +50,22 @@ class Drain:
         self._waits.discard(wait)
 
 
-class _Wait:
-    """A block that is ended by its deadline or by a drain."""
+class Wait:
+    """A block that is ended by its deadline or by a drain.
 
-    __slots__ = ("_drain", "_timeout")
+    Until it is entered it costs nothing. Once left it may be entered again.
+    """
+
+    __slots__ = ("_deadline", "_drain", "_timeout")
 
     def __init__(self, drain: Drain, deadline: float) -> None:
         self._drain = drain
-        self._timeout = asyncio.timeout_at(None if math.isinf(deadline) else deadline)
+        self._deadline = deadline
 
     async def __aenter__(self) -> None:
         if self._drain.closed:
             raise _shutting_down()
+        self._timeout = asyncio.timeout_at(None if math.isinf(self._deadline) else self._deadline)
         await self._timeout.__aenter__()
         self._drain.watch(self._timeout)
 

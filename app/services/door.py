@@ -5,6 +5,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from app.domain.errors import OverloadedError
+from app.services.deadline import Wait
 
 _SMOOTHING = 0.02
 # One long turn of the loop, a thousand connections taken at once, is no pace.
@@ -42,14 +43,17 @@ class Door:
         """Requests inside and in line."""
         return self._total
 
-    async def enter(self, caller: str) -> None:
-        """Go in when it is the request's turn, or raise OverloadedError at once."""
+    async def enter(self, caller: str, within: Wait) -> None:
+        """Go in when it is the request's turn, or raise OverloadedError at once.
+
+        Or whatever ``within`` raises, which is entered only where others are before.
+        """
         if not self.admits(caller):
             raise self.refusal()
         self._callers[caller] = self._callers.get(caller, 0) + 1
         self._total += 1
         try:
-            await self._turn(caller)
+            await self._turn(caller, within)
         except BaseException:
             self.leave(caller)
             raise
@@ -77,16 +81,17 @@ class Door:
         if not self._callers[caller]:
             del self._callers[caller]
 
-    async def _turn(self, caller: str) -> None:
+    async def _turn(self, caller: str, within: Wait) -> None:
         loop = asyncio.get_running_loop()
         if self._next is None:
             self._last = loop.time()
             self._next = loop.call_soon(self._let_next_in)
             return
-        turn: asyncio.Future[None] = loop.create_future()
-        self._lines.setdefault(caller, deque()).append(turn)
-        self._waiting += 1
-        await turn
+        async with within:
+            turn: asyncio.Future[None] = loop.create_future()
+            self._lines.setdefault(caller, deque()).append(turn)
+            self._waiting += 1
+            await turn
 
     def _let_next_in(self) -> None:
         """Let one in, and come again with the next turn of the loop; rest when no one waits."""

@@ -9,6 +9,7 @@ from app.domain.model import ModelIdentity
 from app.domain.ports import ImagePreparer, TokenCounter
 from app.domain.token import CountMethod
 from app.services.checking import check
+from app.services.deadline import Drain
 from app.services.prompting import in_language, with_prompt
 from app.services.sources import ImageSources
 
@@ -47,15 +48,17 @@ class EstimateService:
     preparer: ImagePreparer
     counter: TokenCounter
     price: Price | None
+    drain: Drain
 
     async def estimate(self, request: GenerationRequest) -> Estimate:
         """Return what ``request`` would take, or raise what would refuse it."""
         check(request, self.identity)
-        reports = [
-            await self.preparer.prepare(await self.sources.fetch(image))
-            for turn in request.turns
-            for image in turn.images
-        ]
+        async with self.drain.before(request.terms.deadline):
+            reports = [
+                await self.preparer.prepare(await self.sources.fetch(image))
+                for turn in request.turns
+                for image in turn.images
+            ]
         count = await self.counter.count(_model_request(request, tuple(reports)))
         longest = request.sampling.max_gen_len
         return Estimate(

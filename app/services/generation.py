@@ -1,10 +1,11 @@
 """The spine: check, prepare, ask once."""
 
+import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -24,6 +25,7 @@ from app.domain.generation import (
     Started,
     StreamPart,
     StreamParts,
+    Terms,
     Turn,
     Usage,
 )
@@ -32,7 +34,7 @@ from app.domain.model import ModelIdentity
 from app.domain.ports import ImagePreparer, VisionModel
 from app.services.checking import check
 from app.services.deadline import Drain
-from app.services.idempotency import IdempotentAnswers
+from app.services.idempotency import IdempotentAnswers, fingerprint, slim
 from app.services.prompting import caveats, in_language, with_prompt
 from app.services.several import SheetMaker, asks_each, each, laid_out, sheet_caveats
 from app.services.sources import ImageSources
@@ -55,10 +57,14 @@ class GenerationService:
 
     async def generate(self, request: GenerationRequest) -> Generation:
         """Answer ``request``, or raise one of `app.domain.errors`."""
-        key = request.terms.idempotency_key
-        if key is not None:
-            return await self.answers.share(request, key, self._answer)
-        return await self._answer(request)
+        if request.terms.idempotency_key is None:
+            return await self._answer(request)
+
+        async def make(terms: Terms) -> Generation:
+            return slim(await self._answer(replace(request, terms=terms)))
+
+        digest = await asyncio.to_thread(fingerprint, request)
+        return await self.answers.share(request.terms, digest, make)
 
     async def _answer(self, request: GenerationRequest) -> Generation:
         # All of it, before a byte is decoded and before the first of several calls is paid for.

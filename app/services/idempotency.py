@@ -1,14 +1,19 @@
-"""Requests with the same Idempotency-Key share one call of the model."""
+"""Requests with the same Idempotency-Key share one answer, and what it took."""
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from typing import Any, TypeVar
 
 from app.domain.errors import IdempotencyConflictError
-from app.domain.generation import Generation, GenerationRequest, ImageInput
+from app.domain.generation import Generation, GenerationRequest, ImageInput, Terms
 from app.domain.image import Base64Image, ImageReport, ReceivedImage, S3Image, UrlImage
+from app.services.deadline import Drain
+from app.telemetry import RequestRecord, current, recording
+
+T = TypeVar("T")
 
 Key = tuple[str, str]
 """Caller and Idempotency-Key: callers don't see each other's answers."""
@@ -17,62 +22,82 @@ Key = tuple[str, str]
 @dataclass(slots=True)
 class _Shared:
     digest: bytes
-    task: asyncio.Task[Generation]
+    task: asyncio.Task[Any]
     expires: float
+    record: RequestRecord
+    """What the answer took. Not its first asker's, who may have left when it comes."""
     waiting: int = 0
+    told: bool = False
+    """Whether ``record`` is part of some request's."""
 
 
 @dataclass(slots=True)
 class IdempotentAnswers:
     """Keeps answers in memory, for a bounded time and in a bounded number."""
 
+    drain: Drain
+    longest: float
+    """Seconds that an answer may take, whatever its first asker's deadline: a later one may wait
+    for it longer."""
     seconds: float = 600
     most: int = 1000
     _shared: "OrderedDict[Key, _Shared]" = field(default_factory=OrderedDict)
 
-    async def share(
-        self,
-        request: GenerationRequest,
-        key: str,
-        generate: Callable[[GenerationRequest], Awaitable[Generation]],
-    ) -> Generation:
-        """Return the answer that ``key`` has, or make it.
+    async def share(self, terms: Terms, digest: bytes, make: Callable[[Terms], Awaitable[T]]) -> T:
+        """Return the answer that the key in ``terms`` has, or make it on the terms of all.
 
-        Raises IdempotencyConflictError where ``key`` was used for another request. A failure
-        is shared by those who wait for it and then forgotten. The call goes on while anyone
-        waits for it.
+        Raises IdempotencyConflictError where the key was used for another ``digest``, and
+        DeadlineExceededError at the end of the caller's own time. A failure is shared by those
+        who wait for it and then forgotten. The call goes on while anyone waits for it; what it
+        took is told to one of those who do.
         """
-        digest = await asyncio.to_thread(fingerprint, request)
+        assert terms.idempotency_key is not None
+        key = terms.caller, terms.idempotency_key
         self._forget_expired()
-        shared = self._find((request.terms.caller, key), digest)
-        if shared is None:
-            shared = self._begin((request.terms.caller, key), digest, generate(request))
+        shared = self._find(key, digest) or self._begin(key, digest, terms, make)
         shared.waiting += 1
         try:
-            return await asyncio.shield(shared.task)
+            async with self.drain.before(terms.deadline):
+                answer: T = await asyncio.shield(shared.task)
+                return answer
         finally:
             shared.waiting -= 1
-            if not shared.waiting and not shared.task.done():
-                shared.task.cancel()
-                # At once: who comes while it winds up must not be cancelled with it.
-                self._forget((request.terms.caller, key), shared)
+            self._left(key, shared)
+
+    def _left(self, key: Key, shared: _Shared) -> None:
+        if shared.waiting and not shared.task.done():
+            return
+        if not shared.task.done():
+            shared.task.cancel()
+            # At once: who comes while it winds up must not be cancelled with it.
+            self._forget(key, shared)
+        if not shared.told:
+            shared.told = True
+            current().add(shared.record)
 
     def _find(self, key: Key, digest: bytes) -> _Shared | None:
         shared = self._shared.get(key)
         if shared is not None and shared.digest != digest:
             raise IdempotencyConflictError(
-                "The Idempotency-Key was used for a request with another body; use a new key."
+                "The Idempotency-Key was used for another request; use a new key."
             )
         return shared
 
-    def _begin(self, key: Key, digest: bytes, answer: Awaitable[Generation]) -> _Shared:
-        async def run() -> Generation:
-            return slim(await answer)
+    def _begin(
+        self, key: Key, digest: bytes, terms: Terms, make: Callable[[Terms], Awaitable[T]]
+    ) -> _Shared:
+        now = asyncio.get_running_loop().time()
+        terms = replace(terms, idempotency_key=None, deadline=now + self.longest)
+        record = RequestRecord(tracer=current().tracer)
 
-        expires = asyncio.get_running_loop().time() + self.seconds
-        shared = self._shared[key] = _Shared(digest, asyncio.create_task(run()), expires)
+        async def run() -> T:
+            with recording(record):
+                return await make(terms)
 
-        def ended(task: asyncio.Task[Generation]) -> None:
+        task = asyncio.create_task(run())
+        shared = self._shared[key] = _Shared(digest, task, now + self.seconds, record)
+
+        def ended(task: asyncio.Task[T]) -> None:
             if task.cancelled() or task.exception():
                 self._forget(key, shared)
 
@@ -111,12 +136,8 @@ def _slim_report(report: ImageReport) -> ImageReport:
 
 def fingerprint(request: GenerationRequest) -> bytes:
     """Digest all that decides the answer, but not the terms it is asked on."""
-    digest = sha256()
-    for turn in request.turns:
-        digest.update(repr((turn.role, turn.text, len(turn.images))).encode("utf-8", "replace"))
-        for image in turn.images:
-            digest.update(_content(image))
     outline = (
+        [(turn.role, turn.text, len(turn.images)) for turn in request.turns],
         request.system,
         request.sampling,
         request.language,
@@ -124,7 +145,14 @@ def fingerprint(request: GenerationRequest) -> bytes:
         request.strategy,
         request.stop,
     )
-    digest.update(repr(outline).encode("utf-8", "replace"))
+    return digested(outline, [image for turn in request.turns for image in turn.images])
+
+
+def digested(outline: object, images: Iterable[ImageInput]) -> bytes:
+    """Digest an ``outline``, which its ``repr`` tells all of, and what the pictures are."""
+    digest = sha256(repr(outline).encode("utf-8", "replace"))
+    for image in images:
+        digest.update(_content(image))
     return digest.digest()
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from app.domain.generation import ImageInput
 from app.domain.image import ImageReport
 from app.domain.ports import ImagePreparer
+from app.services.deadline import Drain
 from app.services.sources import ImageSources
 
 
@@ -14,8 +15,12 @@ class PreparationService:
 
     sources: ImageSources
     preparer: ImagePreparer
+    drain: Drain
 
-    async def prepare(self, image: ImageInput) -> ImageReport:
-        """Return what would be sent and what was done to get it, or raise an ImageError."""
-        async with self.sources.fetched(image) as received:
+    async def prepare(self, image: ImageInput, deadline: float) -> ImageReport:
+        """Return what would be sent and what was done to get it, or raise an ImageError.
+
+        Or DeadlineExceededError at ``deadline``, in the event loop's time.
+        """
+        async with self.drain.before(deadline), self.sources.fetched(image) as received:
             return await self.preparer.prepare(received)

@@ -125,9 +125,9 @@ def summed(parts: Sequence[Part], answers: Sequence[Generation], total_ms: int) 
                 _total([a.completion.usage.prompt_token_count for a in answers]),
                 _total([a.completion.usage.generation_token_count for a in answers]),
             ),
-            stop_reason=_common([a.completion.stop_reason for a in answers], StopReason.OTHER),
-            stop_reason_raw=_common([a.completion.stop_reason_raw for a in answers], None),
-            target=_common([a.completion.target for a in answers], None),
+            stop_reason=common([a.completion.stop_reason for a in answers], StopReason.OTHER),
+            stop_reason_raw=common([a.completion.stop_reason_raw for a in answers], None),
+            target=common([a.completion.target for a in answers], None),
         ),
         images=tuple(image for answer in answers for image in answer.images),
         warnings=(
@@ -152,6 +152,6 @@ def _total(counts: Sequence[int | None]) -> int | None:
     return sum(known) if len(known) == len(counts) else None
 
 
-def _common(values: Sequence[T], otherwise: T) -> T:
+def common(values: Sequence[T], otherwise: T) -> T:
     """Return the one value that all have."""
     return values[0] if len(set(values)) == 1 else otherwise

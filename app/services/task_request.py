@@ -1,11 +1,12 @@
 """What is asked of a task, and what comes of it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from app.domain.generation import Generation, ImageInput, Sampling, Terms
 from app.domain.model import Language
+from app.services import idempotency
 from app.services.tasks.spec import Parameters, Result, Task
 
 
@@ -37,6 +38,19 @@ class TaskAnswer:
     """Calls of the model, all of them paid for."""
     generation: Generation
     """Raw texts, token counts and latencies of all calls together."""
+
+
+def fingerprint(request: TaskRequest) -> bytes:
+    """Digest all that decides the answer, but not the terms it is asked on."""
+    # The parameters may stand in a body together with pictures, and with how it is answered.
+    own = request.parameters.model_dump(include=request.task.parameters.model_fields.keys())
+    outline = (request.task.name, own, request.sampling, request.language)
+    return idempotency.digested(outline, request.images)
+
+
+def slim(answer: TaskAnswer) -> TaskAnswer:
+    """Return ``answer`` without its pictures' bytes, which it doesn't show."""
+    return replace(answer, generation=idempotency.slim(answer.generation))
 
 
 @dataclass(frozen=True, slots=True)

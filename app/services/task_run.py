@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from app.domain.cost import added
@@ -19,7 +19,6 @@ from app.domain.generation import (
     Latency,
     Role,
     StopReason,
-    Terms,
     Turn,
     Usage,
 )
@@ -28,6 +27,7 @@ from app.services.answers.form import AnswerError, read
 from app.services.documents.shots import Shot
 from app.services.generation import GenerationService
 from app.services.geometry import View
+from app.services.several import common
 from app.services.task_request import Notify, Progress, TaskAnswer, TaskRequest
 from app.services.tasks.prompt import SYSTEM, correction, prompt
 from app.services.tasks.spec import (
@@ -146,19 +146,13 @@ class Run:
                 sampling=self.request.sampling,
                 strategy=_strategy(turns[0]),
                 language=self.request.language,
-                terms=self._terms(f"{position} {len(turns)}"),
+                terms=self.request.terms,
             )
         )
         self.asked.append((position, generation))
         for caveat in generation.warnings:
             self._warn(caveat.code, caveat.message)
         return generation
-
-    def _terms(self, call: str) -> Terms:
-        """Return the caller's terms; each call under an idempotency key of its own."""
-        key = self.request.terms.idempotency_key
-        own = None if key is None else f"{key} {self.request.task.name} {call}"
-        return replace(self.request.terms, idempotency_key=own)
 
     def _warn(self, code: str, message: str) -> None:
         self.warnings.setdefault(code, Caveat(code, message))
@@ -204,6 +198,7 @@ class Run:
                 usage=summed([completion.usage for completion in completions]),
                 stop_reason=cut.stop_reason,
                 stop_reason_raw=cut.stop_reason_raw,
+                target=common([completion.target for completion in completions], None),
             ),
             images=tuple(self.images[position] for position in sorted(self.images)),
             warnings=tuple(self.warnings.values()),

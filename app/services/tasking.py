@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.domain.errors import (
     FieldError,
@@ -11,10 +11,11 @@ from app.domain.errors import (
     InvalidParameterError,
     TooManyImagesError,
 )
+from app.domain.generation import Terms
 from app.services.documents.page import PageRangeError
 from app.services.documents.shots import Documents, Shot, shot_of
 from app.services.generation import GenerationService
-from app.services.task_request import Notify, TaskAnswer, TaskRequest
+from app.services.task_request import Notify, TaskAnswer, TaskRequest, fingerprint, slim
 from app.services.task_run import Run
 from app.services.tasks.spec import (
     DocumentParameters,
@@ -37,9 +38,20 @@ class TaskService:
     async def run(self, request: TaskRequest, notify: Notify = lambda _: None) -> TaskAnswer:
         """Return the task's answer, or raise one of `app.domain.errors`.
 
-        A question that failed is told in the result as long as another one was answered.
+        A question that failed is told in the result as long as another one was answered. Where
+        the answer may be shared nobody is notified: a second asker could not be.
         """
         current().task = request.task.name
+        if request.terms.idempotency_key is None:
+            return await self._run(request, notify)
+
+        async def make(terms: Terms) -> TaskAnswer:
+            return slim(await self._run(replace(request, terms=terms), lambda _: None))
+
+        digest = await asyncio.to_thread(fingerprint, request)
+        return await self.generations.answers.share(request.terms, digest, make)
+
+    async def _run(self, request: TaskRequest, notify: Notify) -> TaskAnswer:
         _check(request)
         run = Run(request, self.generations, asyncio.Semaphore(self.concurrency), notify)
         async with AsyncExitStack() as held:

@@ -45,6 +45,11 @@ class UsageLedger:
 
     async def flush(self) -> None:
         """Move what was counted to the store, or keep it and raise UsageStoreError."""
+        # A write that was begun may be made whoever gives up waiting for it, a client that leaves
+        # or the service at its end: only its own end tells whether to make it again.
+        await asyncio.shield(asyncio.create_task(self._write()))
+
+    async def _write(self) -> None:
         async with self._turn:
             taken, self._pending = self._pending, {}
             if not taken:

@@ -65,10 +65,32 @@ class RequestRecord:
         """Return the milliseconds since the request arrived."""
         return round((time.perf_counter() - self.started) * 1000, 1)
 
+    def add(self, other: "RequestRecord") -> None:
+        """Count what was done for this request under a record of its own."""
+        self.model, self.target = other.model or self.model, other.target or self.target
+        self.stop_reason = other.stop_reason or self.stop_reason
+        for name in _COUNTED:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        if other.cost_usd is not None:
+            self.cost_usd = (self.cost_usd or 0) + other.cost_usd
+        for name, taken in other.stages_ms.items():
+            self.stages_ms[name] = round(self.stages_ms.get(name, 0) + taken, 1)
+
     def fields(self) -> dict[str, Any]:
         """Return what the log line has, by name."""
         return dict(zip(LOGGED, _values(self), strict=True))
 
+
+_COUNTED = (
+    "attempts",
+    "images",
+    "images_cached",
+    "image_bytes_in",
+    "image_bytes_out",
+    "tiles",
+    "prompt_tokens",
+    "generation_tokens",
+)
 
 LOGGED = tuple(f.name for f in fields(RequestRecord) if f.name not in ("started", "tracer"))
 _values = attrgetter(*LOGGED)

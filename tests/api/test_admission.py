@@ -14,7 +14,9 @@ from app.api.access import Gatekeeper, Rule
 from app.api.entrance import EntranceMiddleware
 from app.domain.generation import Completion, ModelRequest
 from app.services.admission import Budget
+from app.services.deadline import Drain
 from app.services.door import Door
+from app.services.registry import Timing
 from app.settings import Settings
 from tests.api.test_refusals import problem
 from tests.support.app import Rig
@@ -118,6 +120,7 @@ async def test_a_body_is_not_read_before_there_is_room_for_it():
     class Opened:
         def __init__(self) -> None:
             self.room, self.operations = room, None
+            self.drain, self.timing = Drain(), Timing(request=60, heartbeat=60)
 
     def scope() -> dict[str, Any]:
         headers = [(b"content-length", b"10")]

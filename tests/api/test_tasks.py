@@ -1,12 +1,14 @@
 """POST /v1/tasks/…, over a socket, in front of a model that answers as a test wrote."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from app.domain.errors import ModelThrottledError
-from app.domain.generation import Sampling, StopReason
+from app.domain.generation import Sampling, StopReason, Target
+from app.domain.model import Dialect
 from app.services.tasks import TASKS
 from tests.support.pictures import ASTRONAUT, ROCKET, b64
 from tests.support.scripted import ScriptedVisionModel, completion
@@ -285,3 +287,16 @@ def test_raw_texts_come_in_the_order_of_what_was_asked_about(client, model):
 
     assert body["generation"].split("\n\n") == ["not JSON", "not JSON", '{"text": "astronaut"}']
     assert (body["valid"], body["repaired"], body["calls"]) == (True, True, 3)
+
+
+@pytest.mark.parametrize(("regions", "told"), [(["a", "a"], "a"), (["a", "b"], None)])
+def test_a_task_names_the_target_that_all_its_calls_went_to(client, model, regions, told):
+    targets = [Target(region, "model", Dialect.INVOKE) for region in regions]
+    model.answers = [
+        replace(completion(text), target=target)
+        for text, target in zip(["not JSON", ANSWER], targets, strict=True)
+    ]
+    body = client.post("/v1/tasks/vqa", json=ASKED).json()
+
+    assert body["calls"] == 2
+    assert (body["target"] and body["target"]["region"]) == told

@@ -41,8 +41,10 @@ async def store(request, tmp_path) -> AsyncIterator[UsageStore]:
                 yield RedisUsage(client)
 
 
-def row(caller: str = "ann", day: date = DAY, counts: UsageCounts = ONE) -> UsageRow:
-    return UsageRow(UsageKey(day, "us.meta:0", caller, "ocr"), counts)
+def row(
+    caller: str = "ann", day: date = DAY, counts: UsageCounts = ONE, task: str = "ocr"
+) -> UsageRow:
+    return UsageRow(UsageKey(day, "us.meta:0", caller, task), counts)
 
 
 def asked(caller: str | None = None, days: int = 0) -> UsageQuery:
@@ -75,6 +77,13 @@ async def test_names_are_ordered_alike_whatever_language_the_store_speaks(store)
     await store.add([row(name) for name in reversed(names)])
 
     assert await store.read(asked()) == tuple(row(name) for name in names)
+
+
+async def test_one_callers_tasks_are_in_order_too(store):
+    await store.add([row(task=task) for task in ("vqa", "caption", "ocr")])
+
+    found = await store.read(asked())
+    assert [r.key.task for r in found] == ["caption", "ocr", "vqa"]
 
 
 async def test_rows_of_one_key_are_added_up_too(store):

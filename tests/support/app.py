@@ -90,7 +90,13 @@ class Rig:
         price = pricing.load(settings.prices_file).price(identity)
         rationed = RationedModel(model, operations.limits, counter, price)
         generations = GenerationService(
-            identity, rationed, sources, preparer, drain, IdempotentAnswers(), inline
+            identity,
+            rationed,
+            sources,
+            preparer,
+            drain,
+            IdempotentAnswers(drain, settings.request_timeout),
+            inline,
         )
         return Services(
             model=ServedModel(identity, settings.targets, settings.model_aliases),
@@ -98,12 +104,12 @@ class Rig:
             generations=generations,
             tasks=TaskService(generations, Documents(sources, inline, limits)),
             structured=StructuredService(generations),
-            preparations=PreparationService(sources, preparer),
+            preparations=PreparationService(sources, preparer, drain),
             readiness=AllReady((drain, self.readiness)),
             timing=timing(settings),
             drain=drain,
             room=self.room,
-            estimates=EstimateService(identity, sources, preparer, counter, price),
+            estimates=EstimateService(identity, sources, preparer, counter, price, drain),
             operations=operations,
         )
 

@@ -24,4 +24,6 @@ class MemoryUsage:
             for key, counts in self.kept.items()
             if query.first <= key.day <= query.last and query.caller in (None, key.caller)
         )
-        return tuple(sorted(found, key=lambda r: (r.key.day, r.key.model, r.key.caller)))
+        return tuple(
+            sorted(found, key=lambda r: (r.key.day, r.key.model, r.key.caller, r.key.task))
+        )

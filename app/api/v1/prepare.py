@@ -6,7 +6,7 @@ from fastapi import APIRouter, Header, Response
 
 from app.api import problems
 from app.api.declared import IMAGE_ERRORS, JSON_IMAGE_ERRORS
-from app.api.deps import Preparations
+from app.api.deps import Deadline, Preparations
 from app.api.v1.picture_body import REQUEST_BODY, Picture
 from app.api.v1.schemas import ImageOut
 from app.domain import errors
@@ -54,17 +54,20 @@ PREPARED_RESPONSE: dict[int | str, dict[str, Any]] = {
         *IMAGE_ERRORS,
         errors.InternalError,
         errors.OverloadedError,
+        errors.ShuttingDownError,
+        errors.DeadlineExceededError,
     ),
     openapi_extra={"requestBody": REQUEST_BODY},
 )
 async def prepare(
     preparations: Preparations,
     picture: Picture,
+    deadline: Deadline,
     accept: Annotated[
         str, Header(description="`image/*` for the picture, anything else for the report.")
     ] = "application/json",
 ) -> Response:
-    return rendered(await preparations.prepare(picture), accept)
+    return rendered(await preparations.prepare(picture, deadline), accept)
 
 
 def rendered(report: ImageReport, accept: str) -> Response:

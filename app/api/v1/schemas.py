@@ -304,7 +304,11 @@ class GenerationFacts(Identified):
     images: Annotated[list[ImageOut], Field(description="The pictures, in order.")]
     warnings: list[WarningOut]
     target: Annotated[
-        TargetOut | None, Field(description="Which of the configured targets answered.")
+        TargetOut | None,
+        Field(
+            description="Which of the configured targets answered; null where several calls made "
+            "the answer and not all went to the same."
+        ),
     ]
     generations: Annotated[
         list[PartOut],

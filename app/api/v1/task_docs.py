@@ -28,7 +28,8 @@ that `/v1/generate` takes. Every answer has this shape:
 | `repaired`, `calls` | whether an answer was asked for again, and all calls made |
 | `prompt_token_count` and the other counts | tokens of all calls together |
 | `prompt_version` | which prompt texts were used |
-| `stop_reason`, `images`, `warnings`, `latency_ms`, `model`, `id` | as for `/v1/generate` |
+| `id`, `model`, `target`, `stop_reason` | as for `/v1/generate` |
+| `images`, `warnings`, `latency_ms` | as for `/v1/generate` |
 
 An answer that is not valid is asked for once more, with what was wrong. One that was cut off at
 `max_gen_len` is not: it would be cut off again; raise `max_gen_len` instead. Scores and boxes
@@ -40,7 +41,7 @@ tags that it can't close; no prompt can promise that a model obeys.
 
 With `stream: true` an answer comes as server-sent events: `progress` after every question that has
 been dealt with (`done`, `total`, `page`, `fault`), then exactly one of `result` (the whole answer)
-and `error` (a problem).
+and `error` (a problem). With an `Idempotency-Key` there is no `progress`.
 """
 
 

@@ -9,6 +9,7 @@ from app.api.incoming import Incoming
 from app.api.link import Link
 from app.api.problems import RaisedWhileReading
 from app.services.admission import Budget, Reservation
+from app.services.deadline import Drain
 
 BODY = {"type": "http.request", "body": b"0123456789", "more_body": False}
 
@@ -18,14 +19,16 @@ async def incoming(receive: Any, link: Link | None = None, **options: Any) -> In
     task: Any = asyncio.current_task()
     loop = asyncio.get_running_loop()
     return Incoming(
-        receive,
-        held,
-        options.get("max_bytes", 100),
-        loop.time() + options.get("patience", 60),
-        60,
-        task,
-        link,
-        options.get("state", {}),
+        receive=receive,
+        held=held,
+        max_bytes=options.get("max_bytes", 100),
+        patience=60,
+        until=loop.time() + options.get("patience", 60),
+        due=loop.time() + options.get("due", 600),
+        drain=options.get("drain", Drain()),
+        request=task,
+        link=link,
+        state=options.get("state", {}),
     )
 
 
@@ -135,3 +138,45 @@ async def test_whoever_reads_again_behind_a_body_that_was_refused_is_refused_aga
         with pytest.raises(RaisedWhileReading) as raised:
             await found()
         assert raised.value.error.code == "body_too_large"
+
+
+async def never() -> dict[str, Any]:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("bounds", "code"),
+    [
+        ({"patience": 0, "due": 60}, "body_timeout"),
+        ({"patience": 60, "due": 0}, "deadline_exceeded"),
+    ],
+)
+async def test_a_body_that_does_not_come_is_refused_by_whichever_bound_is_nearer(bounds, code):
+    found = await incoming(never, Link(), **bounds)
+    with pytest.raises(RaisedWhileReading) as raised:
+        await found()
+
+    assert raised.value.error.code == code
+
+
+async def test_a_body_that_is_waited_for_when_the_service_closes_is_refused_for_that():
+    drain = Drain()
+    found = await incoming(never, Link(), drain=drain)
+    asyncio.get_running_loop().call_soon(drain.close)
+    for _ in range(2):
+        with pytest.raises(RaisedWhileReading) as raised:
+            await found()
+        assert raised.value.error.code == "shutting_down"
+
+
+async def test_a_body_that_is_here_arms_no_timer():
+    drain = Drain()
+    drain.close()
+    link = Link(whole=True)
+
+    async def receive() -> dict[str, Any]:
+        return BODY
+
+    found = await incoming(receive, link, drain=drain, due=-1)
+    assert await found() == BODY

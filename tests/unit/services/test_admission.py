@@ -4,9 +4,15 @@ import asyncio
 
 import pytest
 
-from app.domain.errors import ImageSourceNotFoundError, NotAnImageError, OverloadedError
+from app.domain.errors import (
+    DeadlineExceededError,
+    ImageSourceNotFoundError,
+    NotAnImageError,
+    OverloadedError,
+)
 from app.domain.image import ImageLimits, ImageReport, ReceivedImage, UrlImage
 from app.services.admission import AdmittedPreparer, Budget
+from app.services.deadline import Drain
 from app.services.images.prepare import prepare
 from app.services.sources import ImageSources
 from tests.support.fakes import FakeImageSource
@@ -175,3 +181,25 @@ async def test_what_is_no_picture_is_refused_by_name_without_a_reservation():
 
     assert raised.value.errors[0].field == "images.4"
     assert pixels.peak == 0
+
+
+async def test_one_who_waits_past_a_deadline_leaves_the_line():
+    budget, gate, order = Budget("bytes", 10, 60), asyncio.Event(), list[int]()
+    async with budget.reserve(10):
+        with pytest.raises(DeadlineExceededError):
+            await budget.hold(9, Drain().before(0))
+        next_one = asyncio.create_task(hold(budget, 3, gate, order))
+    await settle()
+
+    assert order == [3]
+    gate.set()
+    await next_one
+    assert budget.in_use == 0
+
+
+async def test_one_who_need_not_wait_is_not_late():
+    budget = Budget("bytes", 10, 60)
+    held = await budget.hold(10, Drain().before(0))
+    held.release()
+
+    assert budget.peak == 10

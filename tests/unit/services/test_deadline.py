@@ -75,6 +75,16 @@ async def test_a_timeout_of_the_blocks_own_is_not_taken_for_the_deadline():
     assert not isinstance(raised.value, DeadlineExceededError)
 
 
+async def test_a_wait_may_be_entered_again_and_has_the_same_deadline():
+    within = Drain().before(now() + 0.05)
+    for _ in range(2):
+        async with within:
+            await asyncio.sleep(0)
+    with pytest.raises(DeadlineExceededError):
+        async with within:
+            await asyncio.Event().wait()
+
+
 async def test_a_wait_that_is_over_is_forgotten():
     drain = Drain()
     async with drain.before(math.inf):

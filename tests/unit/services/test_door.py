@@ -2,12 +2,14 @@
 
 import asyncio
 import itertools
+import math
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.errors import OverloadedError
+from app.domain.errors import DeadlineExceededError, OverloadedError, ShuttingDownError
+from app.services.deadline import Drain, Wait
 from app.services.door import Door
 
 
@@ -16,14 +18,18 @@ class Crowd:
 
     def __init__(self, door: Door) -> None:
         self.door = door
+        self.drain = Drain()
         self.inside: list[str] = []
         self.leaving = asyncio.Event()
 
-    def come(self, name: str, caller: str | None = None) -> "asyncio.Task[None]":
-        return asyncio.create_task(self._stay(name, caller or name))
+    def come(
+        self, name: str, caller: str | None = None, deadline: float = math.inf
+    ) -> "asyncio.Task[None]":
+        within = self.drain.before(deadline)
+        return asyncio.create_task(self._stay(name, caller or name, within))
 
-    async def _stay(self, name: str, caller: str) -> None:
-        await self.door.enter(caller)
+    async def _stay(self, name: str, caller: str, within: Wait) -> None:
+        await self.door.enter(caller, within)
         try:
             self.inside.append(name)
             await self.leaving.wait()
@@ -119,6 +125,34 @@ async def test_who_leaves_the_line_holds_up_nobody():
     assert crowd.inside == ["0", "3"]
     crowd.leaving.set()
     await asyncio.gather(tasks[0], tasks[3])
+    assert crowd.door.total == 0
+
+
+async def test_who_waits_at_the_door_past_the_deadline_is_sent_away_and_holds_up_nobody():
+    crowd = Crowd(Door(100, 1))
+    tasks = [crowd.come(f"{i}", "a") for i in range(4)]
+    late = crowd.come("late", "a", deadline=0)
+    tasks.append(crowd.come("4", "a"))
+
+    with pytest.raises(DeadlineExceededError):
+        await late
+    await turns(20)
+    assert crowd.inside == ["0", "1", "2", "3", "4"]
+    crowd.leaving.set()
+    await asyncio.gather(*tasks)
+    assert crowd.door.total == 0
+
+
+async def test_who_waits_at_the_door_when_the_service_closes_is_told_so():
+    crowd = Crowd(Door(100, 1))
+    tasks = [crowd.come(f"{i}", "a") for i in range(6)]
+    await turns(2)
+    crowd.drain.close()
+    crowd.leaving.set()
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+
+    assert outcomes[0] is None
+    assert isinstance(outcomes[-1], ShuttingDownError)
     assert crowd.door.total == 0
 
 

@@ -1,25 +1,24 @@
 """Requests with one key share one call; what is kept is bounded."""
 
 import asyncio
+import math
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
-from app.domain.errors import IdempotencyConflictError, UpstreamUnavailableError
-from app.domain.generation import (
-    Completion,
-    Generation,
-    GenerationRequest,
-    Latency,
-    Role,
-    StopReason,
-    Terms,
-    Turn,
-    Usage,
+from app.domain.errors import (
+    DeadlineExceededError,
+    IdempotencyConflictError,
+    ShuttingDownError,
+    UpstreamUnavailableError,
 )
+from app.domain.generation import Completion, Generation, Latency, StopReason, Terms, Usage
+from app.services.deadline import Drain
 from app.services.idempotency import IdempotentAnswers
+from app.telemetry import RequestRecord, current, recording
 
 
 @dataclass
@@ -32,9 +31,12 @@ class Model:
     go: asyncio.Event = field(default_factory=asyncio.Event)
     winding_up: asyncio.Event | None = None
     failing: bool = False
+    terms: Terms = field(default_factory=Terms)
 
-    async def __call__(self, request: GenerationRequest) -> Generation:
+    async def __call__(self, terms: Terms) -> Generation:
         self.calls += 1
+        self.terms = terms
+        current().attempts += 1
         self.called.set()
         try:
             await self.go.wait()
@@ -56,13 +58,20 @@ def ready() -> Model:
     return model
 
 
-def asked(text: str = "Why?", caller: str = "a") -> GenerationRequest:
-    return GenerationRequest((Turn(Role.USER, text),), terms=Terms(caller=caller))
+def kept(**options: Any) -> IdempotentAnswers:
+    return IdempotentAnswers(Drain(), 60, **options)
+
+
+def on(key: str = "k", caller: str = "a", deadline: float = math.inf) -> Terms:
+    return Terms(caller=caller, deadline=deadline, idempotency_key=key)
+
+
+CONTENT = b"Why?"
 
 
 async def test_requests_at_the_same_time_share_one_call():
-    answers, model = IdempotentAnswers(), Model()
-    sharing = [asyncio.create_task(answers.share(asked(), "k", model)) for _ in range(5)]
+    answers, model = kept(), Model()
+    sharing = [asyncio.create_task(answers.share(on(), CONTENT, model)) for _ in range(5)]
     await model.called.wait()
     model.go.set()
 
@@ -72,48 +81,48 @@ async def test_requests_at_the_same_time_share_one_call():
 
 async def test_an_answer_is_kept_until_it_expires():
     model = ready()
-    kept = IdempotentAnswers(seconds=600)
-    assert [(await kept.share(asked(), "k", model)).id for _ in range(2)] == ["gen_1", "gen_1"]
-    expiring = IdempotentAnswers(seconds=0)
-    assert [(await expiring.share(asked(), "k", model)).id for _ in range(2)] == ["gen_2", "gen_3"]
+    keeping = kept(seconds=600)
+    assert [(await keeping.share(on(), CONTENT, model)).id for _ in range(2)] == ["gen_1", "gen_1"]
+    expiring = kept(seconds=0)
+    assert [(await expiring.share(on(), CONTENT, model)).id for _ in range(2)] == ["gen_2", "gen_3"]
 
 
 async def test_no_more_are_kept_than_the_bound_the_oldest_go_first():
-    answers, model = IdempotentAnswers(most=2), ready()
+    answers, model = kept(most=2), ready()
     for key in ("one", "two", "three"):
-        await answers.share(asked(), key, model)
+        await answers.share(on(key), CONTENT, model)
     assert len(answers._shared) == 2
-    await answers.share(asked(), "three", model)
+    await answers.share(on("three"), CONTENT, model)
     assert model.calls == 3
-    await answers.share(asked(), "one", model)
+    await answers.share(on("one"), CONTENT, model)
     assert model.calls == 4
 
 
 async def test_one_key_for_two_contents_is_a_conflict():
-    answers, model = IdempotentAnswers(), ready()
-    await answers.share(asked("Why?"), "k", model)
+    answers, model = kept(), ready()
+    await answers.share(on(), CONTENT, model)
     with pytest.raises(IdempotencyConflictError):
-        await answers.share(asked("How?"), "k", model)
+        await answers.share(on(), b"How?", model)
 
 
 async def test_callers_do_not_see_each_others_answers():
-    answers, model = IdempotentAnswers(), ready()
-    await answers.share(asked(caller="a"), "k", model)
-    assert (await answers.share(asked(caller="b"), "k", model)).id == "gen_2"
+    answers, model = kept(), ready()
+    await answers.share(on(caller="a"), CONTENT, model)
+    assert (await answers.share(on(caller="b"), CONTENT, model)).id == "gen_2"
 
 
 async def test_a_failure_is_told_and_not_kept():
-    answers, model = IdempotentAnswers(), ready()
+    answers, model = kept(), ready()
     model.failing = True
     with pytest.raises(UpstreamUnavailableError):
-        await answers.share(asked(), "k", model)
+        await answers.share(on(), CONTENT, model)
     model.failing = False
-    assert (await answers.share(asked(), "k", model)).id == "gen_2"
+    assert (await answers.share(on(), CONTENT, model)).id == "gen_2"
 
 
 async def test_the_call_goes_on_while_anyone_waits_and_ends_with_the_last():
-    answers, model = IdempotentAnswers(), Model()
-    first, second = (asyncio.create_task(answers.share(asked(), "k", model)) for _ in range(2))
+    answers, model = kept(), Model()
+    first, second = (asyncio.create_task(answers.share(on(), CONTENT, model)) for _ in range(2))
     await model.called.wait()
     await until(lambda: next(iter(answers._shared.values())).waiting == 2)
 
@@ -126,11 +135,11 @@ async def test_the_call_goes_on_while_anyone_waits_and_ends_with_the_last():
 
 
 async def test_who_comes_while_an_abandoned_call_winds_up_gets_a_call_of_its_own():
-    answers, model = IdempotentAnswers(), Model(winding_up=asyncio.Event())
-    first = asyncio.create_task(answers.share(asked(), "k", model))
+    answers, model = kept(), Model(winding_up=asyncio.Event())
+    first = asyncio.create_task(answers.share(on(), CONTENT, model))
     await model.called.wait()
     await cancelled(first)
-    later = asyncio.create_task(answers.share(asked(), "k", model))
+    later = asyncio.create_task(answers.share(on(), CONTENT, model))
     await until(lambda: model.calls == 2)
     assert model.winding_up is not None
     model.winding_up.set()
@@ -139,7 +148,89 @@ async def test_who_comes_while_an_abandoned_call_winds_up_gets_a_call_of_its_own
     assert (await later).id == "gen_2"
 
 
-async def cancelled(task: "asyncio.Task[Generation]") -> None:
+def soon() -> float:
+    return asyncio.get_running_loop().time() + 0.01
+
+
+async def test_each_who_waits_has_its_own_deadline_and_the_call_the_services():
+    answers, model = kept(), Model()
+    hurried = asyncio.create_task(answers.share(on(deadline=soon()), CONTENT, model))
+    patient = asyncio.create_task(answers.share(on(), CONTENT, model))
+    with pytest.raises(DeadlineExceededError):
+        await hurried
+    model.go.set()
+
+    assert (await patient).id == "gen_1"
+    assert model.terms.deadline > soon() + 50
+    assert model.terms.idempotency_key is None
+
+
+async def test_the_last_deadline_of_those_who_wait_ends_the_call():
+    answers, model = kept(), Model()
+    with pytest.raises(DeadlineExceededError):
+        await answers.share(on(deadline=soon()), CONTENT, model)
+    await asyncio.sleep(0)
+
+    assert model.ended == 1
+
+
+async def test_who_waits_when_the_service_closes_is_told_so():
+    drain = Drain()
+    answers, model = IdempotentAnswers(drain, 60), Model()
+    waiting = asyncio.create_task(answers.share(on(), CONTENT, model))
+    await model.called.wait()
+    drain.close()
+
+    with pytest.raises(ShuttingDownError):
+        await waiting
+
+
+async def recorded(answers: IdempotentAnswers, model: Model, record: RequestRecord) -> None:
+    with recording(record):
+        await answers.share(on(), CONTENT, model)
+
+
+@pytest.mark.parametrize("leaving", [0, 1])
+async def test_what_a_call_took_is_told_once_to_one_who_is_still_there(leaving):
+    answers, model = kept(), Model()
+    records = [RequestRecord(), RequestRecord()]
+    tasks = [asyncio.create_task(recorded(answers, model, record)) for record in records]
+    await model.called.wait()
+    await cancelled(tasks.pop(leaving))
+    model.go.set()
+    await tasks[0]
+    await recorded(answers, model, records[leaving])
+
+    assert records[leaving].attempts == 0
+    assert records[1 - leaving].attempts == 1
+
+
+@pytest.mark.parametrize("failing", [False, True])
+async def test_what_a_call_took_is_told_once_where_all_stay(failing):
+    answers, model = kept(), Model(failing=failing)
+    records = [RequestRecord() for _ in range(3)]
+    sharing = asyncio.gather(
+        *(recorded(answers, model, record) for record in records), return_exceptions=True
+    )
+    await until(lambda: bool(answers._shared) and answers._shared["a", "k"].waiting == 3)
+    model.go.set()
+    await sharing
+
+    assert sum(record.attempts for record in records) == 1
+
+
+async def test_what_an_abandoned_call_took_is_told_to_the_last_who_left():
+    answers, model = kept(), Model()
+    records = [RequestRecord(), RequestRecord()]
+    tasks = [asyncio.create_task(recorded(answers, model, record)) for record in records]
+    await model.called.wait()
+    for task in tasks:
+        await cancelled(task)
+
+    assert [record.attempts for record in records] == [0, 1]
+
+
+async def cancelled(task: "asyncio.Task[Any]") -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task

@@ -1,0 +1,53 @@
+"""The deadline while a picture is being prepared, on every route that prepares one."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from app.domain.image import ReceivedImage, S3Image, UrlImage
+from app.services.sources import ImageSources
+from tests.api.test_refusals import problem
+from tests.support.app import Rig
+from tests.support.fakes import FakeVisionModel, plenty
+
+PICTURE = {"url": "https://slow.example/a.png"}
+BODIES: dict[str, dict[str, Any]] = {
+    "/v1/generate": {"prompt": "Why?", "images": [PICTURE]},
+    "/v1/estimate": {"prompt": "Why?", "images": [PICTURE]},
+    "/v1/images/prepare": {"image": PICTURE},
+    "/v1/tasks/vqa": {"question": "Why?", "images": [PICTURE]},
+    "/v1/tasks/ocr": {"images": [PICTURE]},
+}
+
+
+@dataclass
+class Silent:
+    """A source that never has the picture."""
+
+    async def fetch(self, image: UrlImage | S3Image) -> ReceivedImage:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+@pytest.mark.parametrize("path", BODIES)
+def test_a_picture_that_is_not_ready_at_the_deadline_is_given_up(path):
+    model = FakeVisionModel()
+    rig = Rig(model, sources=ImageSources(10**6, Silent(), Silent(), plenty()))
+    with rig.client() as client:
+        begun = time.monotonic()
+        answer = client.post(path, json=BODIES[path], headers={"x-request-timeout": "0.3"})
+
+    problem(answer, 504, "deadline_exceeded")
+    assert time.monotonic() - begun < 3
+    assert model.requests == []
+
+
+@pytest.mark.parametrize("path", BODIES)
+def test_a_deadline_that_is_none_is_refused_on_every_route_that_has_one(path):
+    with Rig().client() as client:
+        answer = client.post(path, json=BODIES[path], headers={"x-request-timeout": "soon"})
+
+    assert "X-Request-Timeout" in problem(answer, 422, "invalid_parameter")["detail"]

@@ -1,0 +1,43 @@
+"""What is not yet inside when the grace time ends: docs/reliability.md, with a real process."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+
+from tests.api.test_refusals import problem
+from tests.streaming.test_deadlines import CLAIMED, answered, half_sent
+from tests.streaming.test_shutdown import SECONDS, ask, service, stop
+
+
+def test_past_the_grace_time_a_half_sent_body_gets_its_503(emulator_url):
+    with (
+        service(emulator_url, "", shutdown_grace=0.5) as process,
+        half_sent(process.url) as half,
+    ):
+        # Inside before the connection is refused.
+        time.sleep(0.3)
+        stop(process)
+        begun = time.monotonic()
+        status, raw = answered(half)
+
+        assert (status, b"shutting_down" in raw) == (503, True)
+        assert time.monotonic() - begun < 3
+        assert process.process.wait(SECONDS) == 0
+
+
+def test_past_the_grace_time_who_waits_for_room_gets_its_503(emulator_url):
+    room = {"max_bytes_in_flight": CLAIMED, "max_body_bytes": CLAIMED, "max_image_bytes": CLAIMED}
+    with (
+        service(emulator_url, "", shutdown_grace=0.5, admission_timeout=20, **room) as process,
+        half_sent(process.url),
+        ThreadPoolExecutor(1) as pool,
+    ):
+        time.sleep(0.3)
+        waiting = pool.submit(ask, process.url)
+        time.sleep(0.3)
+        stop(process)
+
+        answer: httpx.Response = waiting.result(SECONDS)
+        problem(answer, 503, "shutting_down")
+        assert process.process.wait(SECONDS) == 0

@@ -1,0 +1,162 @@
+"""One deadline for all that a request waits for: docs/reliability.md."""
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPResponse
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import pytest
+
+from tests.api.test_refusals import problem
+from tests.streaming.conftest import Service, running
+from tests.support import sse
+
+LATE = "deadline_exceeded"
+CLAIMED = 60_000
+"""Bytes that a half-sent request says it has."""
+
+
+def paths(service: Service) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Return where each dialect asks, and with what."""
+    said = [{"role": "user", "content": "Why?"}]
+    model = quote(service.model_id, safe="")
+    return {
+        "generate": ("/v1/generate", {"prompt": "Why?"}),
+        "openai": ("/v1/chat/completions", {"model": service.model_id, "messages": said}),
+        "invoke": (f"/model/{model}/invoke", {"prompt": "Why?"}),
+        "converse": (
+            f"/model/{model}/converse",
+            {"messages": [{"role": "user", "content": [{"text": "Why?"}]}]},
+        ),
+    }
+
+
+@contextmanager
+def half_sent(url: str, path: str = "/v1/generate", **headers: str) -> Iterator[socket.socket]:
+    """Send the head of a request and the beginning of its body."""
+    address = urlsplit(url)
+    assert address.hostname is not None
+    assert address.port is not None
+    more = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    with socket.create_connection((address.hostname, address.port), timeout=30) as half:
+        half.sendall(
+            f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{more}"
+            f'Content-Length: {CLAIMED}\r\n\r\n{{"pro'.encode()
+        )
+        yield half
+
+
+def answered(half: socket.socket) -> tuple[int, bytes]:
+    """Read an answer, and return its status and body."""
+    answer = HTTPResponse(half)
+    answer.begin()
+    return answer.status, answer.read()
+
+
+def test_a_body_that_is_still_coming_at_the_deadline_is_answered_in_its_dialect(emulator_url):
+    with running(emulator_url) as service:
+        for dialect, (path, _) in paths(service).items():
+            begun = time.monotonic()
+            with half_sent(service.url, path, **{"X-Request-Timeout": "0.3"}) as half:
+                status, raw = answered(half)
+
+            assert time.monotonic() - begun < 3
+            # An AWS client knows this status for a model that takes too long.
+            assert status == (408 if dialect in ("invoke", "converse") else 504)
+            assert b"deadline" in raw
+
+
+def test_a_body_too_slow_for_its_own_patience_is_told_so(emulator_url):
+    with (
+        running(emulator_url, body_timeout=0.2) as service,
+        half_sent(service.url, **{"X-Request-Timeout": "20"}) as half,
+    ):
+        status, raw = answered(half)
+
+    assert status == 408
+    assert b"body_timeout" in raw
+
+
+def test_the_services_own_deadline_covers_the_body_too(emulator_url):
+    with (
+        running(emulator_url, request_timeout=0.3) as service,
+        half_sent(service.url) as half,
+    ):
+        status, raw = answered(half)
+
+    assert status == 504
+    assert LATE.encode() in raw
+
+
+def test_the_time_that_a_body_took_is_not_given_again(emulator_url):
+    with (
+        running(emulator_url, "first-token-20000ms") as service,
+        half_sent(service.url, **{"X-Request-Timeout": "1.5"}) as half,
+    ):
+        begun = time.monotonic()
+        time.sleep(1)
+        half.sendall(b'mpt": "Why?"'.ljust(CLAIMED - 6) + b"}")
+        status, _ = answered(half)
+
+    assert status == 504
+    assert time.monotonic() - begun < 2.3
+
+
+def test_who_waits_for_room_is_answered_at_the_deadline(emulator_url):
+    room: Any = {
+        "max_bytes_in_flight": CLAIMED,
+        "max_body_bytes": CLAIMED,
+        "max_image_bytes": CLAIMED,
+    }
+    with (
+        running(emulator_url, admission_timeout=20, **room) as service,
+        half_sent(service.url),
+    ):
+        time.sleep(0.2)
+        for path, body in paths(service).values():
+            answer = service.http.post(path, json=body, headers={"x-request-timeout": "0.3"})
+            assert answer.status_code in (504, 408)
+            assert "deadline" in answer.text
+        assert service.seen() == []
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "soon", ""])
+def test_a_deadline_that_is_none_is_refused_in_every_dialect(emulator_url, seconds):
+    with running(emulator_url) as service:
+        for dialect, (path, body) in paths(service).items():
+            answer = service.http.post(path, json=body, headers={"x-request-timeout": seconds})
+
+            expected = {"generate": 422, "openai": 400, "invoke": 400, "converse": 400}
+            assert answer.status_code == expected[dialect], answer.text
+            assert "X-Request-Timeout" in answer.text
+        assert service.seen() == []
+
+
+def test_more_than_the_service_allows_is_not_given(emulator_url):
+    with running(emulator_url, "first-token-20000ms", request_timeout=0.3) as service:
+        problem(service.ask(headers={"x-request-timeout": "inf"}), 504, LATE)
+
+
+def test_a_stream_that_has_begun_ends_at_the_deadline_counted_from_its_arrival(emulator_url):
+    body = json.dumps({"prompt": "Why?", "stream": True}).encode()
+
+    def slowly() -> Iterator[bytes]:
+        yield body[:10]
+        time.sleep(0.7)
+        yield body[10:]
+
+    with running(emulator_url, "token-300ms") as service:
+        begun = time.monotonic()
+        headers = {"x-request-timeout": "1.4", "content-type": "application/json"}
+        with service.http.stream(
+            "POST", "/v1/generate", content=slowly(), headers=headers
+        ) as answer:
+            events = sse.read(answer)
+
+        assert time.monotonic() - begun < 2
+        events.assert_well_formed()
+        assert events.last()["code"] == LATE

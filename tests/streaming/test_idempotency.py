@@ -1,0 +1,81 @@
+"""Requests that share one answer: docs/reliability.md."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from tests.api.test_refusals import problem
+from tests.streaming.conftest import Service, running
+from tests.support.documents import FOUR_PAGES
+from tests.support.pictures import b64
+
+LATE = "deadline_exceeded"
+
+
+def test_each_who_shares_a_call_keeps_a_deadline_of_its_own(emulator_url):
+    with (
+        running(emulator_url, "first-token-1500ms") as service,
+        ThreadPoolExecutor(3) as pool,
+    ):
+
+        def ask(seconds: str) -> httpx.Response:
+            return service.ask(headers={"idempotency-key": "k", "x-request-timeout": seconds})
+
+        first = pool.submit(ask, "0.7")
+        time.sleep(0.2)
+        hurried, patient = pool.submit(ask, "0.2"), pool.submit(ask, "20")
+
+        problem(hurried.result(), 504, LATE)
+        assert not first.done()
+        problem(first.result(), 504, LATE)
+        assert patient.result().status_code == 200
+        assert len(service.seen()) == 1
+
+
+def test_a_call_nobody_waits_for_any_more_ends_at_the_last_deadline(emulator_url):
+    with running(emulator_url, "first-token-20000ms") as service:
+        problem(
+            service.ask(headers={"idempotency-key": "k", "x-request-timeout": "0.3"}), 504, LATE
+        )
+        assert service.outcome_within(1) == "client_left"
+
+
+def test_what_a_call_took_is_counted_though_its_first_asker_has_left(emulator_url):
+    headers = {"idempotency-key": "k"}
+    with running(emulator_url, "first-token-1500ms") as service, ThreadPoolExecutor(1) as pool:
+        joining = pool.submit(joined, service, headers)
+        # Leaves while another waits.
+        with pytest.raises(httpx.ReadTimeout):
+            service.http.post("/v1/generate", json={"prompt": "Why?"}, headers=headers, timeout=0.6)
+        answer = joining.result().json()
+        (row,) = service.http.get("/v1/usage").json()["data"]
+
+        assert len(service.seen()) == 1
+        assert row["requests"] == 1
+        assert row["generation_tokens"] == answer["generation_token_count"] > 0
+        assert row["prompt_tokens"] == answer["prompt_token_count"]
+
+
+def joined(service: Service, headers: dict[str, str]) -> httpx.Response:
+    """Ask once a call is under way."""
+    until = time.monotonic() + 5
+    while not service.seen() and time.monotonic() < until:
+        time.sleep(0.02)
+    return service.ask(headers=headers)
+
+
+def test_the_last_who_leaves_a_shared_task_ends_its_calls_and_is_charged(emulator_url):
+    with running(emulator_url, "first-token-20000ms") as service:
+        with pytest.raises(httpx.ReadTimeout):
+            service.http.post(
+                "/v1/tasks/ocr",
+                json={"images": [b64(FOUR_PAGES)], "pages": "1"},
+                headers={"idempotency-key": "k"},
+                timeout=1.5,
+            )
+
+        assert service.outcome_within(1) == "client_left"
+        (row,) = service.http.get("/v1/usage").json()["data"]
+        assert (row["task"], row["requests"]) == ("ocr", 1)

@@ -1,0 +1,83 @@
+"""The entrance: what waits there waits within the request's deadline."""
+
+import asyncio
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from app.api.access import Gatekeeper, Rule
+from app.api.entrance import EntranceMiddleware
+from app.services.admission import Budget
+from app.services.deadline import Drain
+from app.services.door import Door
+from app.services.registry import Timing
+
+
+@dataclass
+class Opened:
+    """As much of the services as the entrance asks for."""
+
+    drain: Drain = field(default_factory=Drain)
+    room: Budget = field(default_factory=lambda: Budget("bytes", 10, 60))
+    timing: Timing = field(default_factory=lambda: Timing(request=60, heartbeat=60))
+    operations: None = None
+
+
+async def status(door: Door, services: Opened, *headers: tuple[bytes, bytes]) -> int:
+    """Return what a request is answered with that the application would answer with 200."""
+    sent: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def receive() -> dict[str, Any]:
+        raise AssertionError("the body is not asked for")
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    state = {"services": services, "request_id": "req_1", "headers": dict(headers)}
+    scope = {"type": "http", "method": "POST", "path": "/open", "headers": [], "state": state}
+    anyone = Gatekeeper((Rule("/open", public=True),))
+    await EntranceMiddleware(app, door, anyone, 100, 60)(scope, receive, send)
+    found: int = sent[0]["status"]
+    return found
+
+
+async def crowded() -> tuple[Door, "asyncio.Future[list[None]]"]:
+    """Return a door with a line before it, and those who stand there."""
+    door, drain = Door(100, 1), Drain()
+    line = asyncio.gather(*(door.enter("someone", drain.before(math.inf)) for _ in range(20)))
+    await asyncio.sleep(0)
+    return door, line
+
+
+async def test_who_stands_at_the_door_at_the_deadline_is_answered():
+    door, line = await crowded()
+    assert await status(door, Opened(), (b"x-request-timeout", b"1e-9")) == 504
+    await line
+
+    assert door.total == 20
+
+
+async def test_who_stands_at_the_door_when_the_service_closes_is_answered():
+    (door, line), services = await crowded(), Opened()
+    asyncio.get_running_loop().call_soon(services.drain.close)
+    assert await status(door, services) == 503
+    await line
+
+    assert door.total == 20
+
+
+async def test_who_finds_door_and_room_free_is_let_in_whatever_the_deadline():
+    headers = [(b"x-request-timeout", b"1e-9"), (b"content-length", b"10")]
+    assert await status(Door(100, 1), Opened(), *headers) == 200
+
+
+@pytest.mark.parametrize("nonsense", [b"soon", b"nan", b"0", b"\xff"])
+async def test_what_is_no_deadline_bounds_nothing_here(nonsense):
+    door, line = await crowded()
+    assert await status(door, Opened(), (b"x-request-timeout", nonsense)) == 200
+    await line

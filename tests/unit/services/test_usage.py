@@ -1,0 +1,80 @@
+"""The ledger: what is counted is written once, whoever gives up waiting for the store."""
+
+import asyncio
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from app.adapters.stores.usage_memory import MemoryUsage
+from app.domain.errors import UsageStoreError
+from app.domain.usage import UsageRow
+from app.services.usage import FLUSH_SECONDS, UsageLedger, open_ledger
+from app.telemetry import RequestRecord
+from app.telemetry.metrics import Metrics
+
+ASKED = RequestRecord(model="m", attempts=1, prompt_tokens=7)
+
+
+@dataclass(frozen=True)
+class SlowUsage(MemoryUsage):
+    """Writes in a thread, as SQLite's store does: whoever gives up waiting stops no write."""
+
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
+    go: asyncio.Event = field(default_factory=asyncio.Event)
+    failing: bool = False
+
+    async def add(self, rows: Iterable[UsageRow]) -> None:
+        self.begun.set()
+        await asyncio.shield(asyncio.create_task(self._write(rows)))
+
+    async def _write(self, rows: Iterable[UsageRow]) -> None:
+        await self.go.wait()
+        if self.failing:
+            raise UsageStoreError("away")
+        await super().add(rows)
+
+    def written(self) -> int:
+        return sum(counts.prompt_tokens for counts in self.kept.values())
+
+
+async def test_a_write_under_way_at_the_end_is_counted_once():
+    store = SlowUsage()
+    async with open_ledger(store, Metrics()) as ledger:
+        ledger(ASKED)
+        await asyncio.wait_for(store.begun.wait(), FLUSH_SECONDS * 10)
+        asyncio.get_running_loop().call_later(0.05, store.go.set)
+
+    assert store.written() == 7
+
+
+async def test_a_write_whose_reader_leaves_is_counted_once():
+    store = SlowUsage()
+    ledger = UsageLedger(store, Metrics())
+    ledger(ASKED)
+    reading = asyncio.create_task(ledger.flush())
+    await store.begun.wait()
+    reading.cancel()
+    with suppress(asyncio.CancelledError):
+        await reading
+    store.go.set()
+    await ledger.flush()
+
+    assert store.written() == 7
+
+
+async def test_a_write_that_fails_after_its_reader_has_left_is_made_again():
+    store = SlowUsage(failing=True)
+    ledger = UsageLedger(store, Metrics())
+    ledger(ASKED)
+    reading = asyncio.create_task(ledger.flush())
+    await store.begun.wait()
+    reading.cancel()
+    with suppress(asyncio.CancelledError):
+        await reading
+    ledger(ASKED)
+    store.go.set()
+    with suppress(UsageStoreError):
+        await ledger.flush()
+
+    ((counts),) = ledger._pending.values()
+    assert counts.prompt_tokens == 14
