@@ -28,6 +28,20 @@ class Worker(multiprocess.Process):
         return self._server
 
 
+class Supervisor(multiprocess.Multiprocess):
+    """Starts the workers, replaces those that die, and has all drain together."""
+
+    def terminate_all(self) -> None:
+        """Have the workers drain, and leave the listening to them.
+
+        While anyone has the socket open the kernel goes on making connections: those of after
+        the drain would wait for workers who no longer take any.
+        """
+        super().terminate_all()
+        for listener in self.sockets:
+            listener.close()
+
+
 def run(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT."""
     # The supervisor reads the number of workers and the address; the rest is each worker's.
@@ -41,7 +55,7 @@ def run(settings: Settings) -> int:
     # The supervisor has no other way to be told which server its processes run.
     multiprocess.Process = Worker  # type: ignore[misc]
     with metrics_folder():
-        multiprocess.Multiprocess(config, sockets=[config.bind_socket()]).run()
+        Supervisor(config, sockets=[config.bind_socket()]).run()
     return 0
 
 

@@ -1,6 +1,9 @@
 """Going down without losing a request: docs/reliability.md, with real processes and signals."""
 
 import gc
+import itertools
+import os
+import re
 import signal
 import socket
 import threading
@@ -25,7 +28,7 @@ SECONDS = 30
 """For what should take one or two."""
 
 
-@pytest.fixture(params=[1])
+@pytest.fixture(params=[1, 2])
 def workers(request: pytest.FixtureRequest) -> int:
     return int(request.param)
 
@@ -194,13 +197,33 @@ def under_way(emulator_url: str) -> bool:
     return any(call["outcome"] == "running" for call in seen)
 
 
-def test_a_second_signal_ends_the_delay(emulator_url, workers):
-    with service(emulator_url, workers=workers, shutdown_delay=60) as process:
+def test_a_second_signal_ends_the_delay(emulator_url):
+    with service(emulator_url, shutdown_delay=60) as process:
         stop(process)
         until_not_ready(process.url)
         stop(process)
 
         process.process.wait(SECONDS)
+
+
+def test_who_connects_while_running_calls_finish_is_refused_at_once(emulator_url, workers):
+    with (
+        service(emulator_url, "token-5000ms", workers, shutdown_grace=5) as process,
+        httpx.stream(
+            "POST",
+            f"{process.url}/v1/generate",
+            json={"prompt": "Why?", "stream": True},
+            timeout=SECONDS,
+        ) as answer,
+    ):
+        events = sse.each(answer)
+        next(events)
+        stop(process)
+        until_refused(process.url)
+
+        assert under_way(emulator_url)
+        assert [name for name, _ in events][-1] == "error"
+        assert process.process.wait(SECONDS) == 0
 
 
 def test_a_request_on_its_way_when_listening_ends_is_answered(emulator_url, workers):
@@ -241,6 +264,55 @@ async def test_who_has_connected_but_was_not_taken_when_listening_ends_is_answer
         assert waiting.recv(65536).startswith(b"HTTP/1.1 200")
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(address)
+
+
+def test_a_worker_that_dies_is_replaced(emulator_url):
+    with service(emulator_url, workers=2) as process:
+        first, second = map(int, re.findall(r"Started server process \[(\d+)\]", process.log()))
+        os.kill(first, signal.SIGKILL)
+        until(lambda: started(process) == 3, "the worker was not replaced")
+        # Only the new one is left.
+        os.kill(second, signal.SIGSTOP)
+        try:
+            assert ask(process.url).status_code == 200
+        finally:
+            os.kill(second, signal.SIGCONT)
+        stop(process)
+        assert process.process.wait(SECONDS) == 0
+
+
+def test_services_restarted_one_after_the_other_lose_no_request(emulator_url, workers):
+    over = threading.Event()
+
+    def caller(urls: tuple[str, ...]) -> list[int]:
+        """Ask one after the other, and the next where a connection is refused."""
+        statuses = []
+        turns = itertools.cycle(urls)
+        while not over.is_set():
+            try:
+                statuses.append(ask(next(turns)).status_code)
+            except httpx.ConnectError:
+                statuses.append(ask(next(turns)).status_code)
+        return statuses
+
+    def start(stack: ExitStack, port: int = 0) -> Running:
+        return stack.enter_context(
+            service(emulator_url, "first-token-50ms", workers, port=port, shutdown_grace=5)
+        )
+
+    with ExitStack() as stack, ThreadPoolExecutor(8) as pool:
+        stack.callback(over.set)
+        first, second = start(stack), start(stack)
+        asking = [pool.submit(caller, (first.url, second.url)) for _ in range(8)]
+        for restarted in (first, second):
+            stop(restarted)
+            assert restarted.process.wait(SECONDS) == 0
+            start(stack, port=httpx.URL(restarted.url).port or 0)
+        over.set()
+        statuses = [status for asked in asking for status in asked.result(SECONDS)]
+
+    assert set(statuses) == {200}
+    assert len(statuses) > 50
 
 
 def test_kept_connections_lose_no_request_where_the_balancer_has_time_to_notice(
