@@ -1,6 +1,7 @@
 """Several processes that serve from one socket. Each drains as a single one does."""
 
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,6 +41,14 @@ class Supervisor(multiprocess.Multiprocess):
         super().terminate_all()
         for listener in self.sockets:
             listener.close()
+
+    def join_all(self) -> None:
+        """Wait for the workers, and pass on a second signal, which ends their delay."""
+        while running := [w.process for w in self.processes if w.process.is_alive()]:
+            running[0].join(0.1)
+            if not {signal.SIGINT, signal.SIGTERM}.isdisjoint(self.signal_queue):
+                self.signal_queue.clear()
+                self.terminate_all()
 
 
 def run(settings: Settings) -> int:

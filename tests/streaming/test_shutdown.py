@@ -197,8 +197,8 @@ def under_way(emulator_url: str) -> bool:
     return any(call["outcome"] == "running" for call in seen)
 
 
-def test_a_second_signal_ends_the_delay(emulator_url):
-    with service(emulator_url, shutdown_delay=60) as process:
+def test_a_second_signal_ends_the_delay(emulator_url, workers):
+    with service(emulator_url, workers=workers, shutdown_delay=60) as process:
         stop(process)
         until_not_ready(process.url)
         stop(process)
