@@ -15,6 +15,11 @@ from app.serving import Server
 from app.settings import Settings, load
 from app.telemetry.metrics import MULTIPROCESS
 
+STARTING = 30
+"""Seconds without a sign of life after which a worker is replaced, also while it starts.
+
+With little CPU that takes more than uvicorn's five, and the next one would fare no better."""
+
 
 class Worker(multiprocess.Process):
     """A process that runs our server in place of uvicorn's own."""
@@ -60,6 +65,7 @@ def run(settings: Settings) -> int:
         port=settings.port,
         workers=settings.workers,
         log_config=None,
+        timeout_worker_healthcheck=STARTING,
     )
     # The supervisor has no other way to be told which server its processes run.
     multiprocess.Process = Worker  # type: ignore[misc]
