@@ -36,7 +36,8 @@ COPY --from=service-packages /opt/venv /opt/venv
 ENV LLAMA_VISION_HOST=0.0.0.0 LLAMA_VISION_USAGE_FILE=/var/lib/llama-vision/usage.sqlite3
 VOLUME /var/lib/llama-vision
 EXPOSE 8000
-# Exec form: the process itself gets SIGTERM and finishes what it is doing.
+# Exec form: the process itself gets SIGTERM and finishes what it is doing, for which `docker stop`
+# gives it 10 s and needs to give it 40: docs/operations.md, "Rolling restarts".
 HEALTHCHECK --interval=5s --timeout=3s --start-period=20s --retries=5 \
   CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/healthz', timeout=2)"]
 STOPSIGNAL SIGTERM

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import socket
 import sys
+from contextlib import suppress
 from types import FrameType
 
 import structlog
@@ -31,6 +32,7 @@ class Server(uvicorn.Server):
     def __init__(self, app: FastAPI, settings: Settings) -> None:
         self.settings = settings
         self.draining: asyncio.Task[None] | None = None
+        self.listeners: list[socket.socket] = []
         super().__init__(
             uvicorn.Config(
                 app,
@@ -50,17 +52,17 @@ class Server(uvicorn.Server):
         """Start, with memory kept at hand and the garbage collector's stops short."""
         # Before there are threads, each of which would take a heap of its own.
         allocator.keep_blocks()
-        bound = sockets or [self._bound()]
-        for listener in bound:
+        self.listeners = sockets or [self._bound()]
+        for listener in self.listeners:
             # Python's dup makes the socket, which all workers share, wait as the original does: one
             # that serves already would stand still in `accept`.
             listener.setblocking(False)
         # uvloop takes one new connection per listener with each turn of the loop: under load, with
         # turns of 50 ms, callers waited for seconds to be refused.
-        await super().startup([listener.dup() for listener in bound for _ in range(LISTENERS)])
+        copies = [listener.dup() for listener in self.listeners for _ in range(LISTENERS)]
+        await super().startup(copies)
         if sockets is None:
-            self._log_started_message(bound)
-            bound[0].close()
+            self._log_started_message(self.listeners)
         # What is there now stays: AWS's service descriptions alone are hundreds of thousands of
         # objects. With Python's own thresholds a thousand requests in progress were looked
         # through more than once a second, which stopped everyone for 100 to 500 ms each time.
@@ -81,11 +83,39 @@ class Server(uvicorn.Server):
         return bound
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to drain; a second signal ends at once."""
+        """Begin to drain; a second signal ends the delay."""
         if self.draining is not None or not self.started:
             super().handle_exit(sig, frame)
             return
         self.draining = asyncio.get_running_loop().create_task(self._drain())
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen no longer, serve those who have connected, then end as uvicorn does."""
+        for server in self.servers:
+            server.close()
+        loop = asyncio.get_running_loop()
+        for connection in self._last_connections():
+            await loop.connect_accepted_socket(self._protocol, connection)
+        # So that the protocols know all connections that were taken before.
+        await asyncio.sleep(0)
+        await super().shutdown(sockets)
+
+    def _last_connections(self) -> list[socket.socket]:
+        """Close the listeners, and return the connections that still waited to be taken.
+
+        The kernel makes connections as long as anyone has the socket open, and resets those that
+        nobody took when the last one closes it.
+        """
+        taken: list[socket.socket] = []
+        for listener in self.listeners:
+            with suppress(OSError):  # in the end that there is none
+                while True:
+                    taken.append(listener.accept()[0])
+            listener.close()
+        return taken
+
+    def _protocol(self) -> BoundedProtocol:
+        return BoundedProtocol(self.config, self.server_state, self.lifespan.state)
 
     async def _drain(self) -> None:
         services: Services = self.lifespan.state["services"]

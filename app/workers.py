@@ -1,6 +1,7 @@
 """Several processes that serve from one socket. Each drains as a single one does."""
 
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,11 @@ from app.main import create_app
 from app.serving import Server
 from app.settings import Settings, load
 from app.telemetry.metrics import MULTIPROCESS
+
+STARTING = 30
+"""Seconds without a sign of life after which a worker is replaced, also while it starts.
+
+With little CPU that takes more than uvicorn's five, and the next one would fare no better."""
 
 
 class Worker(multiprocess.Process):
@@ -28,6 +34,28 @@ class Worker(multiprocess.Process):
         return self._server
 
 
+class Supervisor(multiprocess.Multiprocess):
+    """Starts the workers, replaces those that die, and has all drain together."""
+
+    def terminate_all(self) -> None:
+        """Have the workers drain, and leave the listening to them.
+
+        While anyone has the socket open the kernel goes on making connections: those of after
+        the drain would wait for workers who no longer take any.
+        """
+        super().terminate_all()
+        for listener in self.sockets:
+            listener.close()
+
+    def join_all(self) -> None:
+        """Wait for the workers, and pass on a second signal, which ends their delay."""
+        while running := [w.process for w in self.processes if w.process.is_alive()]:
+            running[0].join(0.1)
+            if not {signal.SIGINT, signal.SIGTERM}.isdisjoint(self.signal_queue):
+                self.signal_queue.clear()
+                self.terminate_all()
+
+
 def run(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT."""
     # The supervisor reads the number of workers and the address; the rest is each worker's.
@@ -37,11 +65,12 @@ def run(settings: Settings) -> int:
         port=settings.port,
         workers=settings.workers,
         log_config=None,
+        timeout_worker_healthcheck=STARTING,
     )
     # The supervisor has no other way to be told which server its processes run.
     multiprocess.Process = Worker  # type: ignore[misc]
     with metrics_folder():
-        multiprocess.Multiprocess(config, sockets=[config.bind_socket()]).run()
+        Supervisor(config, sockets=[config.bind_socket()]).run()
     return 0
 
 

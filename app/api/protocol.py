@@ -37,6 +37,9 @@ class BoundedProtocol(HttpToolsProtocol):
     head_seconds = 10.0
     """From the connection, or a further request's first byte, to the end of the headers."""
 
+    last_seconds = 1.0
+    """For a request to come that is on its way when the server goes down."""
+
     _head_bytes = 0
     """Of a head that is not complete."""
     _header_bytes = 0
@@ -133,6 +136,14 @@ class BoundedProtocol(HttpToolsProtocol):
         """Forget the request; those behind it are answered in their order."""
         self._links.popleft()
         super().on_response_complete()
+
+    def shutdown(self) -> None:
+        """Close behind the request in progress, or behind one that is on its way."""
+        cycle: Any = self.cycle
+        if cycle is None or cycle.response_complete:
+            self.loop.call_later(self.last_seconds, super().shutdown)
+        else:
+            super().shutdown()
 
     def _expect_head(self) -> None:
         if self._overdue is None:

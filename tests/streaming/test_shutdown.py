@@ -1,18 +1,26 @@
 """Going down without losing a request: docs/reliability.md, with real processes and signals."""
 
+import gc
+import itertools
+import os
+import re
 import signal
+import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import cache
 
 import httpx
 import pytest
 
-from app.settings import PREFIX
+from app.serving import Server
+from app.settings import PREFIX, Settings
 from tests.streaming.conftest import model_arn
 from tests.support import sse
+from tests.support.app import Rig
 from tests.support.process import Running
 from tests.support.process import running as running_process
 
@@ -20,20 +28,55 @@ SECONDS = 30
 """For what should take one or two."""
 
 
+@pytest.fixture(params=[1, 2])
+def workers(request: pytest.FixtureRequest) -> int:
+    return int(request.param)
+
+
 @contextmanager
-def service(emulator_url: str, fault: str, **options: float) -> Iterator[Running]:
-    settings = {"ENDPOINT_URL": emulator_url, "MODEL_ID": model_arn(fault), "PORT": 0, **options}
+def service(
+    emulator_url: str, fault: str = "", workers: int = 1, **options: object
+) -> Iterator[Running]:
+    """Run ``workers`` processes that serve from one port, once all of them do."""
+    settings = {
+        "ENDPOINT_URL": emulator_url,
+        "MODEL_ID": model_arn(fault),
+        "PORT": 0,
+        "WORKERS": workers,
+        "IMAGE_WORKERS": 1,
+        "USAGE_STORE": "memory",
+        **options,
+    }
     environment = {f"{PREFIX}{name.upper()}": str(value) for name, value in settings.items()}
     with running_process("app", "serve", environment=environment) as process:
+        until(lambda: started(process) == workers, "not all workers started")
         yield process
 
 
+def started(process: Running) -> int:
+    """Return how many workers have begun to serve so far."""
+    return process.log().count("Application startup complete")
+
+
+def until(reached: Callable[[], bool], otherwise: str) -> None:
+    end = time.monotonic() + SECONDS
+    while not reached():
+        assert time.monotonic() < end, otherwise
+        time.sleep(0.02)
+
+
+@cache
+def callers() -> httpx.Client:
+    """Return a client that opens a connection for each request; to make one takes long."""
+    return httpx.Client(timeout=SECONDS, limits=httpx.Limits(max_keepalive_connections=0))
+
+
 def ask(url: str) -> httpx.Response:
-    return httpx.post(f"{url}/v1/generate", json={"prompt": "Why?"}, timeout=SECONDS)
+    return callers().post(f"{url}/v1/generate", json={"prompt": "Why?"})
 
 
 def status(url: str) -> int:
-    return httpx.get(f"{url}/readyz", timeout=SECONDS).status_code
+    return callers().get(f"{url}/readyz").status_code
 
 
 def stop(process: Running) -> None:
@@ -41,21 +84,39 @@ def stop(process: Running) -> None:
 
 
 def until_not_ready(url: str) -> None:
-    end = time.monotonic() + SECONDS
-    while status(url) != 503:
-        assert time.monotonic() < end, "readiness did not fail"
-        time.sleep(0.02)
+    until(lambda: status(url) == 503, "readiness did not fail")
 
 
-def test_readiness_fails_first_while_requests_go_on(emulator_url):
-    with service(emulator_url, "", shutdown_delay=2) as process:
+def connect(url: str) -> socket.socket:
+    parts = httpx.URL(url)
+    return socket.create_connection((parts.host, parts.port or 80), timeout=SECONDS)
+
+
+def until_refused(url: str) -> None:
+    """Wait until nobody listens; a connection that is made is given up at once."""
+
+    def refused() -> bool:
+        try:
+            connect(url).close()
+        except ConnectionRefusedError:
+            return True
+        return False
+
+    until(refused, "connections are still taken")
+
+
+def test_readiness_fails_first_in_every_worker_while_requests_go_on(emulator_url, workers):
+    with service(emulator_url, workers=workers, shutdown_delay=2) as process:
         assert status(process.url) == 200
         stop(process)
         until_not_ready(process.url)
+        time.sleep(0.1)
 
-        refused = httpx.get(f"{process.url}/readyz")
+        # A connection each, so that every worker gets some.
+        assert {status(process.url) for _ in range(20)} == {503}
+        refused = callers().get(f"{process.url}/readyz")
         answer = ask(process.url)
-        alive = httpx.get(f"{process.url}/healthz")
+        alive = callers().get(f"{process.url}/healthz")
 
         assert refused.json()["code"] == "not_ready"
         assert (answer.status_code, alive.status_code) == (200, 200)
@@ -64,9 +125,9 @@ def test_readiness_fails_first_while_requests_go_on(emulator_url):
         assert process.process.wait(SECONDS) == 0
 
 
-def test_a_running_stream_is_finished_before_the_process_ends_with_0(emulator_url):
+def test_a_running_stream_is_finished_before_the_process_ends_with_0(emulator_url, workers):
     with (
-        service(emulator_url, "token-30ms") as process,
+        service(emulator_url, "token-100ms", workers) as process,
         httpx.stream(
             "POST",
             f"{process.url}/v1/generate",
@@ -87,9 +148,9 @@ def test_a_running_stream_is_finished_before_the_process_ends_with_0(emulator_ur
             ask(process.url)
 
 
-def test_past_the_grace_time_an_open_stream_gets_its_terminal_error(emulator_url):
+def test_past_the_grace_time_an_open_stream_gets_its_terminal_error(emulator_url, workers):
     with (
-        service(emulator_url, "token-5000ms", shutdown_grace=0.3) as process,
+        service(emulator_url, "token-5000ms", workers, shutdown_grace=0.3) as process,
         httpx.stream(
             "POST",
             f"{process.url}/v1/generate",
@@ -110,10 +171,10 @@ def test_past_the_grace_time_an_open_stream_gets_its_terminal_error(emulator_url
         assert process.process.wait(SECONDS) == 0
 
 
-def test_past_the_grace_time_a_call_gets_its_503(emulator_url):
+def test_past_the_grace_time_a_call_gets_its_503(emulator_url, workers):
     model = "first-token-20000ms"
     with (
-        service(emulator_url, model, shutdown_grace=0.3) as process,
+        service(emulator_url, model, workers, shutdown_grace=0.3) as process,
         ThreadPoolExecutor(1) as pool,
     ):
         asked = pool.submit(ask, process.url)
@@ -127,17 +188,17 @@ def test_past_the_grace_time_a_call_gets_its_503(emulator_url):
 
 
 def until_called(emulator_url: str) -> None:
-    end = time.monotonic() + SECONDS
-    while True:
-        seen = httpx.get(f"{emulator_url}/_emulator/requests").json()["requests"]
-        if any(call["outcome"] == "running" for call in seen):
-            return
-        assert time.monotonic() < end, "the call did not reach the emulator"
-        time.sleep(0.02)
+    until(lambda: under_way(emulator_url), "the call did not reach the emulator")
 
 
-def test_a_second_signal_ends_at_once(emulator_url):
-    with service(emulator_url, "", shutdown_delay=60) as process:
+def under_way(emulator_url: str) -> bool:
+    """Tell whether the model is being called."""
+    seen = callers().get(f"{emulator_url}/_emulator/requests").json()["requests"]
+    return any(call["outcome"] == "running" for call in seen)
+
+
+def test_a_second_signal_ends_the_delay(emulator_url, workers):
+    with service(emulator_url, workers=workers, shutdown_delay=60) as process:
         stop(process)
         until_not_ready(process.url)
         stop(process)
@@ -145,7 +206,119 @@ def test_a_second_signal_ends_at_once(emulator_url):
         process.process.wait(SECONDS)
 
 
-def test_a_rolling_restart_loses_no_request(emulator_url):
+def test_who_connects_while_running_calls_finish_is_refused_at_once(emulator_url, workers):
+    with (
+        service(emulator_url, "token-5000ms", workers, shutdown_grace=5) as process,
+        httpx.stream(
+            "POST",
+            f"{process.url}/v1/generate",
+            json={"prompt": "Why?", "stream": True},
+            timeout=SECONDS,
+        ) as answer,
+    ):
+        events = sse.each(answer)
+        next(events)
+        stop(process)
+        until_refused(process.url)
+
+        assert under_way(emulator_url)
+        assert [name for name, _ in events][-1] == "error"
+        assert process.process.wait(SECONDS) == 0
+
+
+def test_a_request_on_its_way_when_listening_ends_is_answered(emulator_url, workers):
+    with service(emulator_url, workers=workers) as process:
+        early = connect(process.url)
+        time.sleep(0.2)  # until it has been taken
+        stop(process)
+        until_refused(process.url)
+        with early:
+            early.sendall(b"GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n")
+            answer = early.makefile("rb").read()
+
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert b"connection: close" in answer
+        assert process.process.wait(SECONDS) == 0
+
+
+@pytest.fixture
+def collector() -> Iterator[None]:
+    """Undo what the server tells the garbage collector, which is this process's too."""
+    before = gc.get_threshold()
+    yield
+    gc.set_threshold(*before)
+    gc.unfreeze()
+
+
+async def test_who_has_connected_but_was_not_taken_when_listening_ends_is_answered(collector):
+    server = Server(Rig().app(), Settings(_env_file=None, port=0))
+    server.config.load()
+    server.lifespan = server.config.lifespan_class(server.config)
+    await server.startup()
+    address = server.listeners[0].getsockname()
+    # The loop does not turn before the shutdown: the kernel alone has made the connection.
+    with socket.create_connection(address, timeout=SECONDS) as waiting:
+        waiting.sendall(b"GET /healthz HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")
+        await server.shutdown()
+
+        assert waiting.recv(65536).startswith(b"HTTP/1.1 200")
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(address)
+
+
+def test_a_worker_that_dies_is_replaced(emulator_url):
+    with service(emulator_url, workers=2) as process:
+        first, second = map(int, re.findall(r"Started server process \[(\d+)\]", process.log()))
+        os.kill(first, signal.SIGKILL)
+        until(lambda: started(process) == 3, "the worker was not replaced")
+        # Only the new one is left.
+        os.kill(second, signal.SIGSTOP)
+        try:
+            assert ask(process.url).status_code == 200
+        finally:
+            os.kill(second, signal.SIGCONT)
+        stop(process)
+        assert process.process.wait(SECONDS) == 0
+
+
+def test_services_restarted_one_after_the_other_lose_no_request(emulator_url, workers):
+    over = threading.Event()
+
+    def caller(urls: tuple[str, ...]) -> list[int]:
+        """Ask one after the other, and the next where a connection is refused."""
+        statuses = []
+        turns = itertools.cycle(urls)
+        while not over.is_set():
+            try:
+                statuses.append(ask(next(turns)).status_code)
+            except httpx.ConnectError:
+                statuses.append(ask(next(turns)).status_code)
+        return statuses
+
+    def start(stack: ExitStack, port: int = 0) -> Running:
+        return stack.enter_context(
+            service(emulator_url, "first-token-50ms", workers, port=port, shutdown_grace=5)
+        )
+
+    with ExitStack() as stack, ThreadPoolExecutor(8) as pool:
+        stack.callback(over.set)
+        first, second = start(stack), start(stack)
+        asking = [pool.submit(caller, (first.url, second.url)) for _ in range(8)]
+        for restarted in (first, second):
+            stop(restarted)
+            assert restarted.process.wait(SECONDS) == 0
+            start(stack, port=httpx.URL(restarted.url).port or 0)
+        over.set()
+        statuses = [status for asked in asking for status in asked.result(SECONDS)]
+
+    assert set(statuses) == {200}
+    assert len(statuses) > 50
+
+
+def test_kept_connections_lose_no_request_where_the_balancer_has_time_to_notice(
+    emulator_url, workers
+):
+    """A load balancer sends requests to the first that is ready, down connections it keeps."""
     over = threading.Event()
 
     def caller(urls: list[str]) -> list[int]:
@@ -167,16 +340,18 @@ def test_a_rolling_restart_loses_no_request(emulator_url):
     with ExitStack() as stack, ThreadPoolExecutor(4) as pool:
         stack.callback(over.set)
         old, new = (
-            stack.enter_context(service(emulator_url, "first-token-50ms", shutdown_delay=1))
+            stack.enter_context(
+                service(emulator_url, "first-token-50ms", workers, shutdown_delay=1)
+            )
             for _ in range(2)
         )
-        callers = [pool.submit(caller, [old.url, new.url]) for _ in range(4)]
+        asking = [pool.submit(caller, [old.url, new.url]) for _ in range(4)]
         time.sleep(0.3)
         stop(old)
         assert old.process.wait(SECONDS) == 0
         time.sleep(0.3)
         over.set()
-        statuses = [status for asked in callers for status in asked.result(SECONDS)]
+        statuses = [status for asked in asking for status in asked.result(SECONDS)]
 
     assert set(statuses) == {200}
     assert len(statuses) > 8
