@@ -52,6 +52,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Expect nothing more, and have the requests end."""
         self._head_is_here()
+        super()._unset_keepalive_if_required()
         super().connection_lost(exc)
         for link in self._links:
             link.lose()
@@ -68,6 +69,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Expect a head."""
+        super()._unset_keepalive_if_required()
         super().on_message_begin()
         self.scope["state"][STATE] = self._link = Link()
         self._links.append(self._link)
@@ -111,6 +113,8 @@ class BoundedProtocol(HttpToolsProtocol):
         """Take the body for complete."""
         super().on_message_complete()
         self._link.whole = True
+        if self.timeout_keep_alive_task is not None:
+            self._idle()
 
     def on_body(self, body: bytes) -> None:
         """Keep a part of the body.
@@ -133,6 +137,23 @@ class BoundedProtocol(HttpToolsProtocol):
         """Forget the request; those behind it are answered in their order."""
         self._links.popleft()
         super().on_response_complete()
+        if self._in_head:
+            # The next request has begun, and has the time of a head.
+            super()._unset_keepalive_if_required()
+
+    def _unset_keepalive_if_required(self) -> None:
+        """Go on counting idle time, which uvicorn ends here, with any byte.
+
+        Only a request that begins ends it, and it begins anew only where the body of one that was
+        answered before has come. So the rest of a body has as long to be dropped as a client may
+        be idle, and a drip holds nothing.
+        """
+
+    def _idle(self) -> None:
+        super()._unset_keepalive_if_required()
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
 
     def _expect_head(self) -> None:
         if self._overdue is None:

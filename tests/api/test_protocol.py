@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -19,8 +20,10 @@ class Impatient(BoundedProtocol):
 
 
 @contextmanager
-def connected(protocol: type[BoundedProtocol] = BoundedProtocol) -> Iterator[socket.socket]:
-    with serving(Rig().app(), http=protocol) as url:
+def connected(
+    protocol: type[BoundedProtocol] = BoundedProtocol, **options: Any
+) -> Iterator[socket.socket]:
+    with serving(Rig().app(), http=protocol, **options) as url:
         where = urlsplit(url)
         with socket.create_connection((where.hostname, where.port), timeout=20) as raw:
             yield raw
@@ -80,6 +83,57 @@ def test_a_second_request_has_its_own_time():
         raw.sendall(b"GET /healthz HTTP/1.1\r\nhost")
 
         assert b"HTTP/1.1" not in received(raw)
+
+
+HEALTH = b"GET /healthz HTTP/1.1\r\nhost: x\r\n"
+LONG = b"content-length: 1000000\r\n\r\n"
+CHUNKED = b"transfer-encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("asked", "drip"),
+    [
+        (HEALTH + b"\r\n", b"\r\n"),
+        (HEALTH + LONG, b" "),
+        (HEALTH + CHUNKED, b"1\r\nx\r\n"),
+        (b"POST /v1/nothing HTTP/1.1\r\nhost: x\r\n" + LONG, b" "),
+    ],
+    ids=["blank lines", "rest of a body", "chunks", "rest of a refused body"],
+)
+def test_a_drip_behind_an_answer_does_not_hold_the_connection(asked, drip):
+    with connected(timeout_keep_alive=1) as raw:
+        raw.sendall(asked)
+        assert raw.recv(65536).startswith(b"HTTP/1.1 ")
+        answered = time.monotonic()
+        with pytest.raises((BrokenPipeError, ConnectionResetError)):
+            while time.monotonic() < answered + 5:
+                raw.sendall(drip)
+                time.sleep(0.1)
+
+        assert time.monotonic() >= answered + 0.9
+
+
+def test_a_body_that_comes_behind_its_answer_leaves_the_whole_idle_time():
+    with connected(timeout_keep_alive=2) as raw:
+        raw.sendall(HEALTH + b"content-length: 3\r\n\r\n")
+        assert raw.recv(65536).startswith(b"HTTP/1.1 200 ")
+        time.sleep(1.2)
+        raw.sendall(b"abc")
+        time.sleep(1.2)
+        raw.sendall(HEALTH + b"connection: close\r\n\r\n")
+
+        assert received(raw).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_request_that_has_begun_is_idle_no_longer():
+    with connected(timeout_keep_alive=1) as raw:
+        # The second begins before the first is answered.
+        raw.sendall(HEALTH + b"\r\n" + HEALTH)
+        assert raw.recv(65536).startswith(b"HTTP/1.1 200 ")
+        time.sleep(1.5)
+        raw.sendall(b"connection: close\r\n\r\n")
+
+        assert received(raw).startswith(b"HTTP/1.1 200 ")
 
 
 @pytest.mark.parametrize(
