@@ -41,6 +41,7 @@ class BoundedProtocol(HttpToolsProtocol):
     """Of a head that is not complete."""
     _header_bytes = 0
     _in_head = True
+    _in_body = False
     _overdue: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -88,6 +89,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_is_here()
         if not self._turned_away():
             super().on_headers_complete()
+        self._in_body = True
 
     def _turned_away(self) -> bool:
         turnstile: Turnstile | None = self.app_state.get(turnstiles.STATE)
@@ -109,10 +111,40 @@ class BoundedProtocol(HttpToolsProtocol):
         self.on_response_complete()
         return True
 
+    def send_400_response(self, msg: str) -> None:
+        """Answer what the parser can't read, and close the connection behind the last answer.
+
+        Whatever is being answered is answered first; where this is its body, by whoever reads it.
+        """
+        cycle: Any = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            cycle.keep_alive = False
+            if self._in_body:
+                self._link.spoilt = True
+                cycle.message_event.set()
+            return
+        # One that was answered before its body came must not be answered again.
+        if not self._in_body:
+            self._answer_malformed(msg)
+        self.transport.close()
+
+    def _answer_malformed(self, msg: str) -> None:
+        turnstile: Turnstile | None = self.app_state.get(turnstiles.STATE)
+        if turnstile is None:
+            super().send_400_response(msg)
+            return
+        more = [*self.server_state.default_headers, (b"connection", b"close")]
+        # Before it has read the target, the parser has none but a made-up method.
+        method = self.parser.get_method().decode() if self.url else ""
+        self.transport.write(
+            turnstile.malformed(method, self.url.decode("latin-1"), self.headers, more)
+        )
+
     def on_message_complete(self) -> None:
         """Take the body for complete."""
         super().on_message_complete()
         self._link.whole = True
+        self._in_body = False
         if self.timeout_keep_alive_task is not None:
             self._idle()
 
