@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import uvicorn
+from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import multiprocess
 
 from app import telemetry, wiring
@@ -41,8 +42,11 @@ def run(settings: Settings) -> int:
     # The supervisor has no other way to be told which server its processes run.
     multiprocess.Process = Worker  # type: ignore[misc]
     with metrics_folder():
-        multiprocess.Multiprocess(config, sockets=[config.bind_socket()]).run()
-    return 0
+        supervisor = multiprocess.Multiprocess(config, sockets=[config.bind_socket()])
+        supervisor.run()
+    # It ends by itself, and in peace, where a worker can't start.
+    failed = any(worker.exitcode == STARTUP_FAILURE for worker in supervisor.processes)
+    return STARTUP_FAILURE if failed else 0
 
 
 @contextmanager
