@@ -65,6 +65,56 @@ def _ready(client: httpx.Client, process: "subprocess.Popen[bytes]") -> None:
     raise AssertionError("the service does not answer")
 
 
+def start(folder: Path, **settings: str) -> "subprocess.CompletedProcess[str]":
+    """Run ``python -m app serve``, which is to fail."""
+    named = {"port": "0", "image_workers": "1", "usage_store": "memory", **settings}
+    environment = {**os.environ, **{PREFIX + name.upper(): text for name, text in named.items()}}
+    return subprocess.run(
+        [sys.executable, "-m", "app", "serve"],
+        env={**environment, "PYTHONPATH": str(ROOT)},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_start_that_fails_tells_so_without_quoting_an_exception(tmp_path, workers):
+    # It passes for one, but Redis's client refuses it and quotes what it is given.
+    url = "redis://:hunter2@127.0.0.1:1/0?socket_timeout=hunter2"
+    run = start(tmp_path, workers=workers, usage_store="redis", redis_url=url)
+
+    assert run.returncode != 0
+    assert "the service can't start" in run.stdout
+    assert "hunter2" not in run.stdout + run.stderr
+    assert "Traceback" not in run.stdout + run.stderr
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize(
+    ("setting", "content", "said"),
+    [
+        ("keys_file", None, "No such file"),
+        ("keys_file", "[{}]", "entry 0"),
+        ("prices_file", None, "No such file"),
+        ("prices_file", "{}", "as_of"),
+    ],
+)
+def test_a_file_that_can_not_be_read_stops_the_start_with_one_line(
+    tmp_path, workers, setting, content, said
+):
+    path = tmp_path / "it.json"
+    if content is not None:
+        path.write_text(content)
+    run = start(tmp_path, workers=workers, **{setting: str(path)})
+
+    assert run.returncode == 2
+    (line,) = run.stderr.splitlines()
+    assert line.startswith(f"{PREFIX}{setting.upper()}: {path}: ")
+    assert said in line
+
+
 def test_metrics_of_several_workers_are_added_up(tmp_path, emulator_url):
     with service(tmp_path, emulator_url, workers="2", usage_store="memory") as (client, _):
         for _ in range(30):
