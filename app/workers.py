@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import uvicorn
+from prometheus_client.multiprocess import mark_process_dead
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import multiprocess
 
@@ -27,6 +28,11 @@ class Worker(multiprocess.Process):
             telemetry.configure(settings.log_level)
             self._server = Server(create_app(settings, wiring.open_services), settings)
         return self._server
+
+    def join(self) -> None:
+        """Wait for its end, and take its gauges out of what the others show: it may have died."""
+        super().join()
+        mark_process_dead(self.pid)  # type: ignore[no-untyped-call]
 
 
 def run(settings: Settings) -> int:

@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -132,6 +132,56 @@ def test_metrics_of_several_workers_are_added_up(tmp_path, emulator_url):
         }
 
     assert seen == {30}
+
+
+def workers_of(pid: int) -> list[int]:
+    """Return the processes that serve for the supervisor ``pid``."""
+    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    mains = [(Path(f"/proc/{child}/cmdline").read_bytes(), int(child)) for child in listed]
+    return [child for command, child in mains if b"spawn_main" in command]
+
+
+def test_what_a_killed_worker_had_in_progress_is_shown_no_longer(tmp_path, emulator_url):
+    def active() -> float:
+        text = httpx.get(f"{client.base_url}/metrics").text
+        return value(text, "http_server_active_requests")
+
+    with service(tmp_path, emulator_url, workers="2", usage_store="memory") as (client, pid):
+        # Two requests whose bodies don't come are in progress for as long as they are left alone.
+        where = (client.base_url.host, client.base_url.port)
+        with contextlib.ExitStack() as stack:
+            for _ in range(2):
+                raw = stack.enter_context(socket.create_connection(where))
+                raw.sendall(
+                    b"POST /v1/generate HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+                    b"content-length: 9\r\n\r\n"
+                )
+            until(lambda: active() == 3)
+            killed = workers_of(pid)
+            for worker in killed:
+                os.kill(worker, signal.SIGKILL)
+            until(lambda: len(workers_of(pid)) == 2 and set(workers_of(pid)).isdisjoint(killed))
+            _answering(client)
+
+            assert active() == 1
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Wait for at most a minute."""
+    for _ in range(600):
+        if true():
+            return
+        time.sleep(0.1)
+    raise AssertionError("it does not come to that")
+
+
+def _answering(client: httpx.Client) -> None:
+    def answers() -> bool:
+        with contextlib.suppress(httpx.TransportError):
+            return httpx.get(f"{client.base_url}/healthz").is_success
+        return False
+
+    until(answers)
 
 
 def test_usage_survives_a_killed_process_but_for_its_last_second(tmp_path, emulator_url):
