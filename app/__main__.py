@@ -35,6 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
 def serve() -> int:
     """Serve until SIGTERM or SIGINT."""
     settings = load()
+    wiring.check(settings)
     telemetry.configure(settings.log_level)
     if settings.workers > 1:
         return workers.run(settings)

@@ -17,6 +17,11 @@ PICTURE = Path(__file__).parent.parent / "tests" / "data" / "astronaut.png"
 QUESTION = "What is in this picture?"
 EMULATOR_PORT = 9100
 START_SECONDS = 60.0
+SERVING = "Serving on {url}; Swagger UI on {url}/docs. Ctrl-C ends it."
+KEYS_NEEDED = (
+    "No first question was asked: this service is set to ask for keys or tokens. "
+    "Send one with yours, as Authorization: Bearer <key>."
+)
 
 
 async def run(settings: Settings) -> int:
@@ -33,9 +38,12 @@ async def run(settings: Settings) -> int:
     try:
         async with asyncio.timeout(START_SECONDS), httpx.AsyncClient() as client:
             await _ready(client, f"{emulator_url}/_emulator/health", children, stopped)
-            await _ready(client, f"{url}/readyz", children, stopped)
+            # Readiness may need a key, and there is nothing to wait for after this.
+            await _ready(client, f"{url}/healthz", children, stopped)
             if not stopped.is_set() and _running(children):
-                await _ask(client, url)
+                told = KEYS_NEEDED if settings.authenticates else await answer(client, url)
+                sys.stdout.write(f"\n{told}\n\n{SERVING.format(url=url)}\n")
+                sys.stdout.flush()
         await _until_stopped(stopped, children)
     finally:
         await _stop(children)
@@ -75,18 +83,16 @@ async def _ready(
         await asyncio.sleep(0.1)
 
 
-async def _ask(client: httpx.AsyncClient, url: str) -> None:
-    answer = await client.post(
+async def answer(client: httpx.AsyncClient, url: str) -> str:
+    """Ask the first question, and return it with its answer."""
+    found = await client.post(
         f"{url}/v1/generate/upload",
         data={"prompt": QUESTION},
         files={"images": (PICTURE.name, PICTURE.read_bytes(), "image/png")},
         timeout=START_SECONDS,
     )
-    sys.stdout.write(
-        f"\nPOST {url}/v1/generate/upload  prompt={QUESTION!r}  images=@{PICTURE.name}\n"
-        f"{answer.text}\n\nServing on {url}; Swagger UI on {url}/docs. Ctrl-C ends it.\n"
-    )
-    sys.stdout.flush()
+    asked = f"POST {url}/v1/generate/upload  prompt={QUESTION!r}  images=@{PICTURE.name}"
+    return f"{asked}\n{found.text}"
 
 
 async def _until_stopped(stopped: asyncio.Event, children: tuple[Process, ...]) -> None:

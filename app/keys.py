@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     create.add_argument(
         "--limits",
-        type=json.loads,
+        type=_limits,
         default={},
         metavar="JSON",
         help="""for example '{"requests": "10/second; 300/minute", "spend": "5/day"}'""",
@@ -65,7 +65,8 @@ def _create(given: argparse.Namespace) -> int:
         sys.stderr.write(f"No file was given; for {PREFIX}KEYS:\n{key.render([record])}")
     else:
         path = Path(given.file)
-        key_file.write(path, (*key_file.read(path), record))
+        before = key_file.read(path) if path.exists() else ()
+        key_file.write(path, (*before, record))
         sys.stderr.write(f"Key {record.id} is in {path}. It is shown this once:\n")
     sys.stdout.write(f"{text}\n")
     return 0
@@ -88,6 +89,14 @@ def _revoke(path: Path, key_id: str) -> int:
     changed = (key.revoke(record) if record.id == key_id else record for record in records)
     key_file.write(path, changed)
     return 0
+
+
+def _limits(text: str) -> dict[str, str]:
+    """Read what ``--limits`` takes, or raise ValueError."""
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise argparse.ArgumentTypeError("is not a JSON object")
+    return found
 
 
 def _required(path: str | Path | None) -> Path:

@@ -23,6 +23,7 @@ from pydantic import (
     model_validator,
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import SettingsError as UnreadableError
 
 from app.domain import key, limit
 from app.domain.generation import Target
@@ -44,6 +45,11 @@ class Fallback(BaseModel):
     region: str | None = None
     model_id: str | None = None
     dialect: Dialect | None = None
+
+
+_REDIS = re.compile(
+    r"rediss?://([^/?#@]*@)?(\[[0-9a-fA-F:.]+\]|[^/?#@:\[\]]+):\d{1,5}(/\d*)?(\?[^#]*)?"
+)
 
 
 def _split(value: object) -> object:
@@ -341,6 +347,12 @@ class Settings(BaseSettings):
         for name, store in stores.items():
             if store == "redis" and self.redis_url is None:
                 raise ValueError(f"redis_url: is missing, but {name} is redis")
+        # The libraries quote what they can't read, password and all.
+        if self.redis_url and not _REDIS.fullmatch(self.redis_url.get_secret_value()):
+            raise ValueError(
+                "redis_url: is not redis://:password@host:port/db; in a password / is written "
+                "%2F, @ %40, # %23 and ? %3F"
+            )
         return self
 
     @model_validator(mode="after")
@@ -515,6 +527,10 @@ def load() -> Settings:
         return Settings()
     except ValidationError as error:
         raise SettingsError("\n".join(_line(dict(e)) for e in error.errors())) from error
+    except UnreadableError as error:
+        # Its message has the field's name, and no part of it has only that.
+        name = str(error).partition('field "')[2].partition('"')[0]
+        raise SettingsError(f"{PREFIX}{name.upper()}: is not JSON") from error
 
 
 def is_loopback(host: str) -> bool:

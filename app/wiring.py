@@ -1,11 +1,13 @@
 """The composition root: opens clients, picks adapters, builds Services."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 import aioboto3
 import structlog
 
+from app.adapters.access import key_file
 from app.adapters.bedrock import tokens
 from app.adapters.bedrock.client import Connection, CredentialsCheck
 from app.adapters.bedrock.converse import ConverseVisionModel
@@ -45,7 +47,7 @@ from app.services.wrappers.metered import MeteredPreparer, MeteredVisionModel
 from app.services.wrappers.rationed import RationedModel
 from app.services.wrappers.retried import RetriedModel, RetryBudget
 from app.services.wrappers.stopped import StoppedModel
-from app.settings import PREFIX, Settings
+from app.settings import PREFIX, Settings, SettingsError
 
 log = structlog.get_logger()
 
@@ -170,6 +172,31 @@ def vision_model(dialect: Dialect, runtime: Runtime, model_id: str) -> VisionMod
             return InvokeVisionModel(runtime, model_id)
         case Dialect.CONVERSE:
             return ConverseVisionModel(runtime, model_id)
+
+
+def check(settings: Settings) -> None:
+    """Raise SettingsError, with a line for each, where files that are named can't be read.
+
+    Asked before anything starts: of several workers each would fail by itself.
+    """
+    keys_file = settings.keys_file if settings.authenticates else None
+    faults = (
+        _fault("keys_file", key_file.read, keys_file),
+        _fault("prices_file", pricing.load, settings.prices_file),
+    )
+    if lines := [fault for fault in faults if fault]:
+        raise SettingsError("\n".join(lines))
+
+
+def _fault(name: str, read: Callable[[Path], object], path: Path | None) -> str | None:
+    try:
+        if path is not None:
+            read(path)
+    except OSError as error:
+        return f"{PREFIX}{name.upper()}: {path}: {error.strerror}"
+    except ValueError as error:
+        return f"{PREFIX}{name.upper()}: {error}"
+    return None
 
 
 def _announce(identity: ModelIdentity, settings: Settings) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import uvicorn
+from prometheus_client.multiprocess import mark_process_dead
+from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import multiprocess
 
 from app import telemetry, wiring
@@ -32,6 +34,11 @@ class Worker(multiprocess.Process):
             telemetry.configure(settings.log_level)
             self._server = Server(create_app(settings, wiring.open_services), settings)
         return self._server
+
+    def join(self) -> None:
+        """Wait for its end, and take its gauges out of what the others show: it may have died."""
+        super().join()
+        mark_process_dead(self.pid)  # type: ignore[no-untyped-call]
 
 
 class Supervisor(multiprocess.Multiprocess):
@@ -70,8 +77,11 @@ def run(settings: Settings) -> int:
     # The supervisor has no other way to be told which server its processes run.
     multiprocess.Process = Worker  # type: ignore[misc]
     with metrics_folder():
-        Supervisor(config, sockets=[config.bind_socket()]).run()
-    return 0
+        supervisor = Supervisor(config, sockets=[config.bind_socket()])
+        supervisor.run()
+    # It ends by itself, and in peace, where a worker can't start.
+    failed = any(worker.exitcode == STARTUP_FAILURE for worker in supervisor.processes)
+    return STARTUP_FAILURE if failed else 0
 
 
 @contextmanager

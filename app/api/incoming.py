@@ -12,6 +12,7 @@ from app.domain.errors import (
     BodyTimeoutError,
     BodyTooLargeError,
     DeadlineExceededError,
+    MalformedRequestError,
     ServiceError,
 )
 from app.services.admission import Reservation
@@ -21,6 +22,13 @@ from app.services.deadline import Drain
 def too_large(max_bytes: int) -> BodyTooLargeError:
     """Return the refusal of a body over ``max_bytes``."""
     return BodyTooLargeError(f"the body has more than {max_bytes:,} bytes")
+
+
+def malformed() -> MalformedRequestError:
+    """Return the refusal of what is no request as HTTP has it."""
+    return MalformedRequestError(
+        "this is not HTTP/1.1, its head is too long, or it leaves in doubt where the body ends"
+    )
 
 
 @dataclass(slots=True)
@@ -62,6 +70,8 @@ class Incoming:
             await self._gone.wait()
             return {"type": "http.disconnect"}
         message = await self._in_time()
+        if self.link is not None and self.link.spoilt:
+            raise self._refused(malformed())
         if message["type"] == "http.request":
             self._count(message)
         return message

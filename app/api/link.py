@@ -14,6 +14,8 @@ class Link:
     lost: bool = False
     whole: bool = False
     """The body has arrived: to receive it takes no time."""
+    spoilt: bool = False
+    """What arrives is no body as HTTP has it; nothing more can be received."""
     admitted: bool = False
     """There is room for the whole body: it need not wait for its reader."""
     parts: list[bytes] = field(default_factory=list)

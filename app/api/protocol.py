@@ -44,6 +44,7 @@ class BoundedProtocol(HttpToolsProtocol):
     """Of a head that is not complete."""
     _header_bytes = 0
     _in_head = True
+    _in_body = False
     _overdue: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -55,6 +56,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Expect nothing more, and have the requests end."""
         self._head_is_here()
+        super()._unset_keepalive_if_required()
         super().connection_lost(exc)
         for link in self._links:
             link.lose()
@@ -71,6 +73,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Expect a head."""
+        super()._unset_keepalive_if_required()
         super().on_message_begin()
         self.scope["state"][STATE] = self._link = Link()
         self._links.append(self._link)
@@ -89,6 +92,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_is_here()
         if not self._turned_away():
             super().on_headers_complete()
+        self._in_body = True
 
     def _turned_away(self) -> bool:
         turnstile: Turnstile | None = self.app_state.get(turnstiles.STATE)
@@ -110,10 +114,42 @@ class BoundedProtocol(HttpToolsProtocol):
         self.on_response_complete()
         return True
 
+    def send_400_response(self, msg: str) -> None:
+        """Answer what the parser can't read, and close the connection behind the last answer.
+
+        Whatever is being answered is answered first; where this is its body, by whoever reads it.
+        """
+        cycle: Any = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            cycle.keep_alive = False
+            if self._in_body:
+                self._link.spoilt = True
+                cycle.message_event.set()
+            return
+        # One that was answered before its body came must not be answered again.
+        if not self._in_body:
+            self._answer_malformed(msg)
+        self.transport.close()
+
+    def _answer_malformed(self, msg: str) -> None:
+        turnstile: Turnstile | None = self.app_state.get(turnstiles.STATE)
+        if turnstile is None:
+            super().send_400_response(msg)
+            return
+        more = [*self.server_state.default_headers, (b"connection", b"close")]
+        # Before it has read the target, the parser has none but a made-up method.
+        method = self.parser.get_method().decode() if self.url else ""
+        self.transport.write(
+            turnstile.malformed(method, self.url.decode("latin-1"), self.headers, more)
+        )
+
     def on_message_complete(self) -> None:
         """Take the body for complete."""
         super().on_message_complete()
         self._link.whole = True
+        self._in_body = False
+        if self.timeout_keep_alive_task is not None:
+            self._idle()
 
     def on_body(self, body: bytes) -> None:
         """Keep a part of the body.
@@ -136,6 +172,23 @@ class BoundedProtocol(HttpToolsProtocol):
         """Forget the request; those behind it are answered in their order."""
         self._links.popleft()
         super().on_response_complete()
+        if self._in_head:
+            # The next request has begun, and has the time of a head.
+            super()._unset_keepalive_if_required()
+
+    def _unset_keepalive_if_required(self) -> None:
+        """Go on counting idle time, which uvicorn ends here, with any byte.
+
+        Only a request that begins ends it, and it begins anew only where the body of one that was
+        answered before has come. So the rest of a body has as long to be dropped as a client may
+        be idle, and a drip holds nothing.
+        """
+
+    def _idle(self) -> None:
+        super()._unset_keepalive_if_required()
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
 
     def shutdown(self) -> None:
         """Close behind the request in progress, or behind one that is on its way."""

@@ -1,7 +1,8 @@
-"""Answers to requests that the door turns away, before there is a task or a scope for them.
+"""Answers to requests that never come in: they are malformed, or the door turns them away.
 
-Where the processor is the bound, whatever refusals take is taken from answers. By way of the
-middlewares they take twice as much; that way is left to requests for which it decides something.
+There is no task and no scope for them. Where the processor is the bound, whatever refusals take is
+taken from answers. By way of the middlewares they take twice as much; that way is left to requests
+for which it decides something.
 """
 
 from collections.abc import Callable
@@ -9,9 +10,11 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from app.api import headers, rendering
+from app.api.access import Headers
 from app.api.entrance import FREE, share
 from app.api.envelope import request_id
 from app.api.headers import Pairs
+from app.api.incoming import malformed
 from app.domain.errors import ServiceError
 from app.services.door import Door
 from app.services.registry import Services
@@ -32,8 +35,8 @@ class Turnstile:
 
     door: Door
     services: Services
-    _forms: dict[str, Form] = field(default_factory=dict)
-    """By dialect."""
+    _forms: dict[tuple[str, str], Form] = field(default_factory=dict)
+    """By code and dialect."""
 
     def refusal(
         self, method: str, path: str, given: Pairs, client: tuple[str, int] | None, more: Pairs
@@ -43,29 +46,36 @@ class Turnstile:
         None where it may come in, or where what stands behind has a say: pages of other origins
         get the headers of CORS, traced requests a span, and on the way down connections end.
         """
-        operations = self.services.operations
-        traced = operations.tracer is not NO_TRACER
+        traced = self.services.operations.tracer is not NO_TRACER
         if method in FREE or traced or self.services.drain.draining:
             return None
         # Of a repeated one the first.
         found = dict(reversed([*given]))
         if b"origin" in found or self.door.admits(share(found, client)):
             return None
-        error = self.door.refusal()
+        return self._answer(self.door.refusal(), method, path, found, more)
+
+    def malformed(self, method: str, path: str, given: Pairs, more: Pairs) -> bytes:
+        """Return the whole answer to what can't be read, of which this much could."""
+        return self._answer(malformed(), method, path, dict(reversed([*given])), more)
+
+    def _answer(
+        self, error: ServiceError, method: str, path: str, found: Headers, more: Pairs
+    ) -> bytes:
         identity = request_id(found)
         record = RequestRecord(
             request_id=identity, method=method, status=error.status, code=error.code
         )
         record.duration_ms = record.elapsed_ms()
-        for sink in operations.sinks:
+        for sink in self.services.operations.sinks:
             sink(record)
         return self._form(error, path)(identity, more)
 
     def _form(self, error: ServiceError, path: str) -> Form:
-        dialect = rendering.dialect(path)
-        if dialect not in self._forms:
-            self._forms[dialect] = _form(error, path)
-        return self._forms[dialect]
+        form = error.code, rendering.dialect(path)
+        if form not in self._forms:
+            self._forms[form] = _form(error, path)
+        return self._forms[form]
 
 
 def _form(error: ServiceError, path: str) -> Form:

@@ -96,6 +96,12 @@ class BodyTimeoutError(RequestError):
     code, status, title, retryable = "body_timeout", 408, "Request body took too long", True
 
 
+class MalformedRequestError(RequestError):
+    """The request is not HTTP, its head is too long, or its end is in doubt."""
+
+    code, status, title = "malformed_request", 400, "Malformed request"
+
+
 class MalformedJsonError(RequestError):
     """The body is not JSON."""
 

@@ -56,7 +56,8 @@ NO_KEY = KeyRecord("", f"sha256${'0' * 32}${'0' * 64}", "", ())
 def issue(
     name: str, scopes: Iterable[Scope], limits: Mapping[str, str] | None = None
 ) -> tuple[str, KeyRecord]:
-    """Make a new key and return it with its record."""
+    """Make a new key and return it with its record. Raises ValueError for a name with controls."""
+    _check_text(name)
     key_id, secret, salt = secrets.token_hex(6), secrets.token_urlsafe(32), secrets.token_hex(16)
     record = KeyRecord(
         id=key_id,
@@ -104,6 +105,8 @@ def _record(position: int, entry: Any) -> KeyRecord:  # noqa: ANN401 - whatever 
         record = KeyRecord(
             **{**entry, "scopes": tuple(Scope(scope) for scope in entry["scopes"])},
         )
+        for text in (record.id, record.hash, record.name, record.created):
+            _check_text(text)
     except (TypeError, KeyError, ValueError) as error:
         raise ValueError(f"entry {position}: {error}") from error
     if not _HASH.fullmatch(record.hash):
@@ -115,6 +118,12 @@ def _record(position: int, entry: Any) -> KeyRecord:  # noqa: ANN401 - whatever 
     except ValueError as error:
         raise ValueError(f"entry {position}: limits.{error}") from error
     return record
+
+
+def _check_text(text: object) -> None:
+    # With a tab or the end of a line in it a name would look like other entries where it is listed.
+    if not isinstance(text, str) or not text.isprintable():
+        raise ValueError(f"{text!r} is not a text that can be printed")
 
 
 def _digest(salt: str, secret: str) -> str:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from app.adapters.access import key_file
 from app.api.access import CLOSED, rule_for, rules
@@ -95,6 +96,7 @@ def test_a_key_without_the_scope_is_refused_by_name(keys):
 
 
 def test_a_key_made_or_revoked_while_the_service_runs_counts_at_once(keys):
+    add_key(keys)
     with guarded(keys).client() as client:
 
         def ask() -> httpx.Response:
@@ -108,13 +110,22 @@ def test_a_key_made_or_revoked_while_the_service_runs_counts_at_once(keys):
     assert "revoked" in problem(answer, 401, "credentials_invalid")["detail"]
 
 
-def test_a_key_file_that_is_spoilt_while_the_service_runs_changes_nothing(keys):
+@pytest.mark.parametrize(
+    "spoil", [lambda path: path.write_text("spoilt"), Path.unlink], ids=["spoilt", "removed"]
+)
+def test_a_key_file_that_is_spoilt_or_removed_while_the_service_runs_changes_nothing(keys, spoil):
     text = add_key(keys)
     with guarded(keys).client() as client:
-        keys.write_text("spoilt")
-        time.sleep(5 * RELOAD)
+        with capture_logs() as logged:
+            spoil(keys)
+            time.sleep(10 * RELOAD)
 
         assert client.post("/v1/generate", json=ASKED, headers=bearer(text)).status_code == 200
+        # Once, and not with every look.
+        warned = [line["log_level"] for line in logged if line["event"] == "keys not reloaded"]
+        assert warned == ["warning"]
+        more = add_key(keys) if not keys.exists() else text
+        eventually(lambda: client.post("/v1/generate", json=ASKED, headers=bearer(more)), 200)
 
 
 def test_keys_can_come_from_the_environment(monkeypatch):
@@ -127,6 +138,7 @@ def test_keys_can_come_from_the_environment(monkeypatch):
 
 
 def test_a_refusal_does_not_wait_for_the_body(keys):
+    add_key(keys)
     with guarded(keys).client() as client:
         where = urlsplit(str(client.base_url))
         with socket.create_connection((where.hostname, where.port), timeout=10) as raw:
@@ -139,6 +151,7 @@ def test_a_refusal_does_not_wait_for_the_body(keys):
 
 
 def test_health_is_open_and_readiness_and_docs_are_by_setting(keys):
+    add_key(keys)
     with guarded(keys).client() as client:
         assert client.get("/healthz").status_code == 200
         assert client.get("/readyz").status_code == 200
@@ -151,6 +164,7 @@ def test_health_is_open_and_readiness_and_docs_are_by_setting(keys):
 
 
 def test_what_does_not_exist_is_not_told_from_what_does_to_an_unknown_caller(keys):
+    add_key(keys)
     with guarded(keys).client() as client:
         problem(client.get("/v1/nothing"), 401, "credentials_missing")
         problem(client.get("/v1/models"), 401, "credentials_missing")
@@ -258,6 +272,25 @@ def test_the_command_line_makes_lists_and_revokes_keys_and_shows_a_key_once(keys
     assert record.revoked
     assert "revoked" in command("list", file=keys).stdout
     assert command("revoke", "nobody", file=keys).returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("create", "Ann", "--limits", "[1]"), "not a JSON object"),
+        (("create", "Ann", "--limits", "5"), "not a JSON object"),
+        (("create", "Ann", "--limits", "{"), "invalid"),
+        (("create", "Ann\tvalid"), "can be printed"),
+        (("list",), "No such file"),
+    ],
+)
+def test_the_command_line_tells_what_it_can_not_do(keys, arguments, said):
+    run = command(*arguments, file=keys)
+
+    assert run.returncode == 2
+    assert said in run.stderr
+    assert "Traceback" not in run.stderr
+    assert not keys.exists()
 
 
 def test_without_a_file_the_record_is_printed_for_the_environment():

@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -65,6 +65,56 @@ def _ready(client: httpx.Client, process: "subprocess.Popen[bytes]") -> None:
     raise AssertionError("the service does not answer")
 
 
+def start(folder: Path, **settings: str) -> "subprocess.CompletedProcess[str]":
+    """Run ``python -m app serve``, which is to fail."""
+    named = {"port": "0", "image_workers": "1", "usage_store": "memory", **settings}
+    environment = {**os.environ, **{PREFIX + name.upper(): text for name, text in named.items()}}
+    return subprocess.run(
+        [sys.executable, "-m", "app", "serve"],
+        env={**environment, "PYTHONPATH": str(ROOT)},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_start_that_fails_tells_so_without_quoting_an_exception(tmp_path, workers):
+    # It passes for one, but Redis's client refuses it and quotes what it is given.
+    url = "redis://:hunter2@127.0.0.1:1/0?socket_timeout=hunter2"
+    run = start(tmp_path, workers=workers, usage_store="redis", redis_url=url)
+
+    assert run.returncode != 0
+    assert "the service can't start" in run.stdout
+    assert "hunter2" not in run.stdout + run.stderr
+    assert "Traceback" not in run.stdout + run.stderr
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize(
+    ("setting", "content", "said"),
+    [
+        ("keys_file", None, "No such file"),
+        ("keys_file", "[{}]", "entry 0"),
+        ("prices_file", None, "No such file"),
+        ("prices_file", "{}", "as_of"),
+    ],
+)
+def test_a_file_that_can_not_be_read_stops_the_start_with_one_line(
+    tmp_path, workers, setting, content, said
+):
+    path = tmp_path / "it.json"
+    if content is not None:
+        path.write_text(content)
+    run = start(tmp_path, workers=workers, **{setting: str(path)})
+
+    assert run.returncode == 2
+    (line,) = run.stderr.splitlines()
+    assert line.startswith(f"{PREFIX}{setting.upper()}: {path}: ")
+    assert said in line
+
+
 def test_metrics_of_several_workers_are_added_up(tmp_path, emulator_url):
     with service(tmp_path, emulator_url, workers="2", usage_store="memory") as (client, _):
         for _ in range(30):
@@ -82,6 +132,56 @@ def test_metrics_of_several_workers_are_added_up(tmp_path, emulator_url):
         }
 
     assert seen == {30}
+
+
+def workers_of(pid: int) -> list[int]:
+    """Return the processes that serve for the supervisor ``pid``."""
+    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    mains = [(Path(f"/proc/{child}/cmdline").read_bytes(), int(child)) for child in listed]
+    return [child for command, child in mains if b"spawn_main" in command]
+
+
+def test_what_a_killed_worker_had_in_progress_is_shown_no_longer(tmp_path, emulator_url):
+    def active() -> float:
+        text = httpx.get(f"{client.base_url}/metrics").text
+        return value(text, "http_server_active_requests")
+
+    with service(tmp_path, emulator_url, workers="2", usage_store="memory") as (client, pid):
+        # Two requests whose bodies don't come are in progress for as long as they are left alone.
+        where = (client.base_url.host, client.base_url.port)
+        with contextlib.ExitStack() as stack:
+            for _ in range(2):
+                raw = stack.enter_context(socket.create_connection(where))
+                raw.sendall(
+                    b"POST /v1/generate HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+                    b"content-length: 9\r\n\r\n"
+                )
+            until(lambda: active() == 3)
+            killed = workers_of(pid)
+            for worker in killed:
+                os.kill(worker, signal.SIGKILL)
+            until(lambda: len(workers_of(pid)) == 2 and set(workers_of(pid)).isdisjoint(killed))
+            _answering(client)
+
+            assert active() == 1
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Wait for at most a minute."""
+    for _ in range(600):
+        if true():
+            return
+        time.sleep(0.1)
+    raise AssertionError("it does not come to that")
+
+
+def _answering(client: httpx.Client) -> None:
+    def answers() -> bool:
+        with contextlib.suppress(httpx.TransportError):
+            return httpx.get(f"{client.base_url}/healthz").is_success
+        return False
+
+    until(answers)
 
 
 def test_usage_survives_a_killed_process_but_for_its_last_second(tmp_path, emulator_url):

@@ -3,13 +3,17 @@
 import json
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
 from app.api.protocol import BoundedProtocol
+from app.telemetry import RequestRecord
+from tests.api.test_refusals import problem
 from tests.support.app import Rig
 from tests.support.server import serving
 
@@ -19,8 +23,12 @@ class Impatient(BoundedProtocol):
 
 
 @contextmanager
-def connected(protocol: type[BoundedProtocol] = BoundedProtocol) -> Iterator[socket.socket]:
-    with serving(Rig().app(), http=protocol) as url:
+def connected(
+    protocol: type[BoundedProtocol] = BoundedProtocol,
+    more: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> Iterator[socket.socket]:
+    with serving(Rig(more=dict(more or {})).app(), http=protocol, **options) as url:
         where = urlsplit(url)
         with socket.create_connection((where.hostname, where.port), timeout=20) as raw:
             yield raw
@@ -82,6 +90,62 @@ def test_a_second_request_has_its_own_time():
         assert b"HTTP/1.1" not in received(raw)
 
 
+def seconds_dripped(raw: socket.socket, drip: bytes) -> float:
+    """Send ``drip`` over and over, for 5 s at most; return how long that was possible."""
+    begun = time.monotonic()
+    with suppress(BrokenPipeError, ConnectionResetError):
+        while time.monotonic() < begun + 5:
+            raw.sendall(drip)
+            time.sleep(0.1)
+    return time.monotonic() - begun
+
+
+HEALTH = b"GET /healthz HTTP/1.1\r\nhost: x\r\n"
+LONG = b"content-length: 1000000\r\n\r\n"
+CHUNKED = b"transfer-encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("asked", "drip"),
+    [
+        (HEALTH + b"\r\n", b"\r\n"),
+        (HEALTH + LONG, b" "),
+        (HEALTH + CHUNKED, b"1\r\nx\r\n"),
+        (b"POST /v1/nothing HTTP/1.1\r\nhost: x\r\n" + LONG, b" "),
+    ],
+    ids=["blank lines", "rest of a body", "chunks", "rest of a refused body"],
+)
+def test_a_drip_behind_an_answer_does_not_hold_the_connection(asked, drip):
+    with connected(timeout_keep_alive=1) as raw:
+        raw.sendall(asked)
+        assert raw.recv(65536).startswith(b"HTTP/1.1 ")
+
+        assert 0.9 <= seconds_dripped(raw, drip) < 3
+
+
+def test_a_body_that_comes_behind_its_answer_leaves_the_whole_idle_time():
+    with connected(timeout_keep_alive=2) as raw:
+        raw.sendall(HEALTH + b"content-length: 3\r\n\r\n")
+        assert raw.recv(65536).startswith(b"HTTP/1.1 200 ")
+        time.sleep(1.2)
+        raw.sendall(b"abc")
+        time.sleep(1.2)
+        raw.sendall(HEALTH + b"connection: close\r\n\r\n")
+
+        assert received(raw).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_request_that_has_begun_is_idle_no_longer():
+    with connected(timeout_keep_alive=1) as raw:
+        # The second begins before the first is answered.
+        raw.sendall(HEALTH + b"\r\n" + HEALTH)
+        assert raw.recv(65536).startswith(b"HTTP/1.1 200 ")
+        time.sleep(1.5)
+        raw.sendall(b"connection: close\r\n\r\n")
+
+        assert received(raw).startswith(b"HTTP/1.1 200 ")
+
+
 @pytest.mark.parametrize(
     "request_",
     [
@@ -99,6 +163,81 @@ def test_a_request_whose_end_is_ambiguous_is_refused(request_):
         assert received(raw).startswith(b"HTTP/1.1 400 ")
 
 
+CHAT = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\n"
+AWS = b"POST /model/us.meta.llama3-2-11b-instruct-v1%3A0/invoke HTTP/1.1\r\nhost: x\r\n"
+GENERATE = b"POST /v1/generate HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+ID = b"x-request-id: mine\r\n"
+TWO_ENDS = b"content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"
+NO_CHUNK = CHUNKED + b"zz\r\n"
+
+
+def answers(text: bytes) -> list[httpx.Response]:
+    """Return the answers in ``text``, which all tell their length."""
+    found = []
+    while text:
+        head, _, rest = text.partition(b"\r\n\r\n")
+        first, *lines = head.decode().split("\r\n")
+        headers = [(name, value) for name, _, value in (line.partition(": ") for line in lines)]
+        length = int(dict(headers)["content-length"])
+        found.append(httpx.Response(int(first.split()[1]), headers=headers, content=rest[:length]))
+        text = rest[length:]
+    return found
+
+
+def kinds(found: list[httpx.Response]) -> list[tuple[int, str | None]]:
+    return [(answer.status_code, code(answer)) for answer in found]
+
+
+def code(answer: httpx.Response) -> str | None:
+    """Return the code in any dialect, None where the answer is no refusal."""
+    body: dict[str, Any] = answer.json()
+    found: str | None = body.get("code") or body.get("error", {}).get("code")
+    return found
+
+
+@pytest.mark.parametrize("fault", [TWO_ENDS, NO_CHUNK], ids=["in the head", "in the body"])
+@pytest.mark.parametrize("asked", [GENERATE, CHAT, AWS], ids=["ours", "chat", "aws"])
+def test_a_malformed_request_is_refused_like_any_other_and_recorded_once(asked, fault):
+    records: list[RequestRecord] = []
+    with connected(more={"sinks": (records.append,)}) as raw:
+        raw.sendall(asked + ID + fault)
+        (answer,) = answers(received(raw))
+
+    assert kinds([answer]) == [(400, "malformed_request")]
+    assert {"x-content-type-options", "content-security-policy", "date"} <= answer.headers.keys()
+    assert answer.headers["x-request-id"] == "mine"
+    assert answer.headers["connection"] == "close"
+    assert [(r.request_id, r.method, r.status, r.code) for r in records] == [
+        ("mine", "POST", 400, "malformed_request")
+    ]
+
+
+def test_what_is_no_http_at_all_is_told_so():
+    records: list[RequestRecord] = []
+    with connected(more={"sinks": (records.append,)}) as raw:
+        raw.sendall(b"\x16\x03\x01\x02\x00")
+        (answer,) = answers(received(raw))
+
+    problem(answer, 400, "malformed_request")
+    assert [record.method for record in records] == [""]
+
+
+def test_a_malformed_request_waits_for_the_answer_before_it():
+    with connected() as raw:
+        raw.sendall(asking("first") + b"nonsense\r\n\r\n")
+
+        assert kinds(answers(received(raw))) == [(200, None)]
+
+
+def test_a_request_answered_before_its_malformed_body_is_not_answered_twice():
+    with connected() as raw:
+        raw.sendall(HEALTH + CHUNKED)
+        first = raw.recv(65536)
+        raw.sendall(b"zz\r\n")
+
+        assert kinds(answers(first + received(raw))) == [(200, None)]
+
+
 def asking(prompt: str, *headers: bytes) -> bytes:
     body = json.dumps({"prompt": prompt}).encode()
     length = b"content-length: %d" % len(body)
@@ -114,9 +253,9 @@ def test_requests_sent_behind_one_another_keep_their_bodies_apart():
         time.sleep(0.3)
         raw.sendall(first[-20:] + second)
 
-        answers = received(raw).split(b"HTTP/1.1 200 OK")[1:]
-    assert [b"first first" in answer for answer in answers] == [True, False]
-    assert [b"second" in answer for answer in answers] == [False, True]
+        parts = received(raw).split(b"HTTP/1.1 200 OK")[1:]
+    assert [b"first first" in part for part in parts] == [True, False]
+    assert [b"second" in part for part in parts] == [False, True]
 
 
 def test_a_body_larger_than_what_is_read_ahead_arrives_whole():

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
-from joserfc import jwt
+from joserfc import jws
 from joserfc.jwk import ECKey, OctKey, RSAKey
 
 from app.adapters.access.tokens import ALGORITHMS, Issuer, IssuerKeys, TokenAuthenticator
@@ -27,6 +27,8 @@ RSA = RSAKey.generate_key(2048, {"kid": "one"})
 ROTATED = RSAKey.generate_key(2048, {"kid": "two"})
 EC = ECKey.generate_key("P-256", {"kid": "ec"})
 AUDIENCE = "llama-vision"
+ALG = "WyJhbGciXQ.e30.e30"
+"""Its header is the list ``["alg"]``."""
 ASKED = {"prompt": "Hi"}
 
 
@@ -36,6 +38,8 @@ class Provider:
 
     url: str = ""
     keys: list[Any] = field(default_factory=lambda: [RSA, EC])
+    odd: list[Any] = field(default_factory=list)
+    """Published beside the keys."""
     asked: int = 0
     broken: bool = False
 
@@ -51,7 +55,7 @@ class Provider:
             self.asked += 1
             if self.broken:
                 return {}
-            return {"keys": [key.as_dict(private=False) for key in self.keys]}
+            return {"keys": [*self.odd, *(key.as_dict(private=False) for key in self.keys)]}
 
         return app
 
@@ -82,7 +86,7 @@ def token(provider: Provider, key: Any = RSA, alg: str = "RS256", **changes: Any
     }
     present = {name: value for name, value in claims.items() if value is not None}
     header = {"alg": alg, "kid": key.kid}
-    return jwt.encode(header, present, key, algorithms=[alg])
+    return jws.serialize_compact(header, json.dumps(present), key, algorithms=[alg])
 
 
 def ask(client: httpx.Client, text: str) -> httpx.Response:
@@ -105,6 +109,12 @@ def test_a_good_token_is_taken(client, provider, key, alg):
         ({"aud": None}, "credentials_invalid"),
         ({"sub": None}, "credentials_invalid"),
         ({"nbf": 9_999_999_999}, "credentials_invalid"),
+        ({"sub": ""}, "credentials_invalid"),
+        ({"sub": 5}, "credentials_invalid"),
+        # Neither a log nor a database could be told these names.
+        ({"sub": "\ud800"}, "credentials_invalid"),
+        ({"sub": "a\0b"}, "credentials_invalid"),
+        ({"sub": "x" * 256}, "credentials_invalid"),
     ],
 )
 def test_a_token_with_a_wrong_or_missing_claim_is_refused(client, provider, changes, code):
@@ -146,13 +156,13 @@ def test_another_signer_under_a_known_key_id_is_refused(client, provider):
     problem(ask(client, token(provider, impostor)), 401, "credentials_invalid")
 
 
-@pytest.mark.parametrize("text", ["a.b.c", "..", "e30.e30.e30", "a.b", f"{'x' * 9000}.y.z"])
+@pytest.mark.parametrize("text", ["a.b.c", "..", "e30.e30.e30", "a.b", f"{'x' * 9000}.y.z", ALG])
 def test_what_is_no_token_is_refused(client, text):
     problem(ask(client, text), 401, "credentials_invalid")
 
 
 def test_a_token_without_the_scope_is_refused(client, provider):
-    for scope in ("openid", "", None, ["tasks"]):
+    for scope in ("openid", "", None, ["tasks"], 5, True, 1.5, {"generate": 1}, [["generate"]]):
         problem(ask(client, token(provider, scope=scope)), 403, "scope_missing")
     assert ask(client, token(provider, scope=["generate"])).status_code == 200
 
@@ -207,6 +217,35 @@ async def test_a_new_key_is_fetched_when_a_token_names_it(provider):
         assert provider.asked == 2
         with pytest.raises(CredentialsInvalidError):
             await tokens.authenticate(token(provider))
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"kty": "EC", "crv": "P-999", "x": "AA", "y": "AA", "kid": "curve"},
+        {"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA", "kid": "off the curve"},
+        {"kty": "RSA", "n": "AQAB", "kid": "half"},
+        {"kty": ["RSA"]},
+        "no key",
+    ],
+)
+async def test_a_key_that_can_not_be_read_keeps_no_other_from_being_taken(provider, odd):
+    provider.odd.append(odd)
+    async with httpx.AsyncClient() as http:
+        tokens = await authenticator(provider, http)
+        caller = await tokens.authenticate(token(provider))
+
+    assert caller.id == "sub:ann"
+
+
+async def test_keys_in_hand_count_while_the_issuer_publishes_none_that_can_be_read(provider):
+    async with httpx.AsyncClient() as http:
+        tokens = await authenticator(provider, http, max_age=0)
+        await tokens.authenticate(token(provider))
+        provider.keys, provider.odd = [], ["no key"]
+        caller = await tokens.authenticate(token(provider))
+
+    assert caller.id == "sub:ann"
 
 
 async def test_a_withdrawn_key_is_refused_once_the_keys_are_old(provider):

@@ -16,7 +16,8 @@ RELOAD = 0.02
 def add_key(path: Path, *scopes: Scope, limits: dict[str, str] | None = None) -> str:
     """Put a new key into ``path`` and return it."""
     text, record = key.issue("test", scopes or tuple(Scope), limits)
-    key_file.write(path, (*key_file.read(path), record))
+    before = key_file.read(path) if path.exists() else ()
+    key_file.write(path, (*before, record))
     return text
 
 

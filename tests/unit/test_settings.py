@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from app.adapters.stores.rate_limiter import open_limiter
+from app.adapters.stores.usage_redis import open_redis
 from app.domain.model import Dialect
 from app.settings import PREFIX, Settings, SettingsError, load
 
@@ -56,6 +58,9 @@ def test_settings_are_frozen():
         ("IMAGE_S3_OWNER", "1234", "match"),
         ("MAX_BYTES_IN_FLIGHT", "1000", "less than max_body_bytes"),
         ("MAX_PIXELS_IN_FLIGHT", "1000", "less than max_image_pixels"),
+        ("LIMITS", "10/second", "not JSON"),
+        ("FALLBACKS", "[", "not JSON"),
+        ("KEYS", '[{"id": "a", "hash": 5, "name": "x", "scopes": []}]', "entry 0"),
         ("POTR", "1", "no such setting"),
     ],
 )
@@ -81,6 +86,47 @@ def test_usage_in_postgres_needs_its_address(monkeypatch, url, said):
         load()
 
     assert "hunter2" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:hunter2@host:notaport/0",
+        "redis://:hunter2@host/0",
+        "redis://:hunter2@host:6379/zero",
+        "redis://:12/hunter2@host:6379/0",
+        "redis://:hun#ter2@host:6379/0",
+        "redis://:hun@ter2@host:6379/0",
+        "redis://:hunter2@:6379/0",
+        "http://:hunter2@host:6379/0",
+        "host:6379",
+    ],
+)
+def test_a_redis_url_that_can_not_be_read_is_refused_without_being_told(monkeypatch, url):
+    monkeypatch.setenv(f"{PREFIX}REDIS_URL", url)
+
+    with pytest.raises(SettingsError, match=f"^{PREFIX}REDIS_URL: is not redis://") as raised:
+        load()
+
+    assert "ter2" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://host:6379",
+        "redis://:p%2Fw@host:6379/0",
+        "rediss://user:pa:ss@a.b-c.example:6380/15?ssl_cert_reqs=none",
+        "redis://[::1]:6379/",
+    ],
+)
+async def test_a_redis_url_that_is_taken_is_one_that_the_libraries_read(monkeypatch, url):
+    monkeypatch.setenv(f"{PREFIX}REDIS_URL", url)
+    taken = load().redis_url
+    assert taken is not None
+
+    async with open_redis(taken.get_secret_value()), open_limiter(taken.get_secret_value()):
+        pass
 
 
 @pytest.mark.parametrize(

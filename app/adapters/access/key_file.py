@@ -19,13 +19,9 @@ log = structlog.get_logger()
 
 
 def read(path: Path) -> tuple[KeyRecord, ...]:
-    """Return the records in ``path``; none where there is no such file. Raises ValueError."""
+    """Return the records in ``path``. Raises OSError, and ValueError that names the file."""
     try:
-        text = path.read_text("utf-8")
-    except FileNotFoundError:
-        return ()
-    try:
-        return key.parse(text)
+        return key.parse(path.read_text("utf-8"))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
@@ -47,26 +43,29 @@ class KeyFile:
     """Seconds between two looks at the file."""
     keys: Mapping[str, KeyRecord] = field(default_factory=dict)
     _seen: tuple[int, int] | None = None
+    _fault: str | None = None
+    """Why the keys are those of before, which is logged once."""
 
     async def reload(self) -> None:
         """Read the file if it is another than before; keep the keys if it can't be read."""
         try:
-            seen = await asyncio.to_thread(self._stat)
-            if seen == self._seen:
-                return
-            records = await asyncio.to_thread(read, self.path)
+            await self._reload()
         except (OSError, ValueError) as error:
-            log.error("keys not reloaded", path=str(self.path), reason=str(error))
+            if str(error) != self._fault:
+                log.warning("keys not reloaded", path=str(self.path), reason=str(error))
+            self._fault = str(error)
+        else:
+            self._fault = None
+
+    async def _reload(self) -> None:
+        found = await asyncio.to_thread(self.path.stat)
+        seen = found.st_mtime_ns, found.st_ino
+        if seen == self._seen:
             return
+        records = await asyncio.to_thread(read, self.path)
         self._seen = seen
         self.keys = MappingProxyType({record.id: record for record in records})
         log.info("keys loaded", path=str(self.path), keys=len(records))
-
-    def _stat(self) -> tuple[int, int] | None:
-        with contextlib.suppress(FileNotFoundError):
-            found = self.path.stat()
-            return found.st_mtime_ns, found.st_ino
-        return None
 
     async def watch(self) -> None:
         """Reload for ever."""
@@ -77,7 +76,7 @@ class KeyFile:
 
 @asynccontextmanager
 async def open_key_file(path: Path, interval: float) -> AsyncIterator[KeyFile]:
-    """Open the keys in ``path`` and keep them as the file is. Raises ValueError."""
+    """Open the keys in ``path`` and keep them as the file is. Raises OSError and ValueError."""
     # The first time a bad file stops the start; later ones leave the keys as they were.
     await asyncio.to_thread(read, path)
     keyring = KeyFile(path, interval)

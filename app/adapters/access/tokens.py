@@ -11,7 +11,7 @@ import httpx
 import structlog
 from joserfc import errors as jose
 from joserfc import jwt
-from joserfc.jwk import KeySet
+from joserfc.jwk import Key, KeySet
 from joserfc.jws import extract_compact
 
 from app.domain.access import Caller, Scope
@@ -25,6 +25,8 @@ from app.domain.errors import (
 ALGORITHMS = ("RS256", "PS256", "ES256")
 """Signatures with a public key only: a published key must never do as a shared secret."""
 KEY_TYPES = ("RSA", "EC")
+LONGEST_SUBJECT = 255
+"""Characters; OpenID Connect allows no more."""
 
 log = structlog.get_logger()
 
@@ -80,11 +82,14 @@ class IssuerKeys:
     async def _fetch(self) -> None:
         try:
             found = await self._get(self.issuer.jwks_url or await self._discovered())
-            keys = [key for key in found["keys"] if key.get("kty") in KEY_TYPES]
-            self._keys = KeySet.import_key_set({"keys": keys})
-        except (httpx.HTTPError, jose.JoseError, ValueError, KeyError, TypeError) as error:
+            keys = [key for published in found["keys"] for key in _imported(published)]
+            if not keys:
+                raise ValueError("none of the keys can be read")
+        except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
             # Keys in hand are good until the issuer can be asked again.
             log.warning("issuer's keys not fetched", reason=type(error).__name__)
+            return
+        self._keys = KeySet(keys)
 
     async def _discovered(self) -> str:
         configuration = await self._get(
@@ -120,7 +125,7 @@ class TokenAuthenticator:
         except (jose.JoseError, ValueError, TypeError) as error:
             reason = getattr(error, "error", "malformed")
             raise CredentialsInvalidError(f"the token is not accepted: {reason}") from error
-        return Caller(f"sub:{claims['sub']}"[:128], self._scopes(claims))
+        return Caller(f"sub:{_subject(claims)}", self._scopes(claims))
 
     def _required(self) -> jwt.JWTClaimsRegistry:
         return jwt.JWTClaimsRegistry(
@@ -132,19 +137,55 @@ class TokenAuthenticator:
         )
 
     def _scopes(self, claims: Mapping[str, Any]) -> frozenset[Scope]:
-        given = claims.get(self.issuer.scope_claim) or ()
-        values = given.split() if isinstance(given, str) else [str(value) for value in given]
+        values = _values(claims.get(self.issuer.scope_claim))
         names = self.issuer.scope_names
         mapped = {name for value in values for name in names.get(value, "").split()}
         return frozenset(scope for scope in Scope if scope in (mapped if names else values))
 
 
+def _imported(published: object) -> list[Key]:
+    """Return what to check signatures with; nothing where it is for something else, or unreadable.
+
+    Issuers publish what others need beside it, and one key must not take the others along.
+    """
+    if not isinstance(published, dict) or published.get("kty") not in KEY_TYPES:
+        return []
+    try:
+        return KeySet.import_key_set({"keys": [published]}).keys
+    except (jose.JoseError, ValueError, KeyError, TypeError) as error:
+        log.warning("issuer's key left out", reason=type(error).__name__)
+        return []
+
+
+def _subject(claims: Mapping[str, Any]) -> str:
+    """Return what callers are told apart by, or raise CredentialsInvalidError.
+
+    Nothing is cut off: whoever has a long name must not be taken for another.
+    """
+    subject = claims["sub"]
+    # Log lines and databases have no place for what can't be printed.
+    if len(subject) > LONGEST_SUBJECT or not subject.isprintable():
+        raise CredentialsInvalidError(
+            f"the token is not accepted: sub is not {LONGEST_SUBJECT} printable characters at most"
+        )
+    return str(subject)
+
+
+def _values(claim: object) -> list[str]:
+    """Return a claim's values: words in a text, or the texts of a list; nothing else has any."""
+    if isinstance(claim, str):
+        return claim.split()
+    return [value for value in claim if isinstance(value, str)] if isinstance(claim, list) else []
+
+
 def _key_id(token: str) -> str:
     try:
         # Nothing vouches for the header yet; it only says which key to look for.
-        return str(extract_compact(token.encode()).headers().get("kid", ""))
+        header: object = extract_compact(token.encode()).headers()
     except (jose.JoseError, ValueError) as error:
         raise CredentialsInvalidError("the token is not accepted: malformed") from error
+    # The library takes a list, and text, for a header where `alg` is in it.
+    return str(header.get("kid", "")) if isinstance(header, dict) else ""
 
 
 @asynccontextmanager
