@@ -41,7 +41,7 @@ class ServiceError(Exception):
     """The HTTP status it is answered with."""
     title: ClassVar[str]
     """A few words, the same for every occurrence."""
-    retryable: ClassVar[bool] = False
+    retryable: bool = False
     """Whether the same call may succeed later."""
 
     def __init__(
@@ -187,8 +187,10 @@ class RateLimitedError(AccessError):
         errors: tuple[FieldError, ...] = (),
         retry_after: float | None = None,
         standings: "tuple[Standing, ...]" = (),
+        retryable: bool = True,
     ) -> None:
         super().__init__(detail, errors=errors, retry_after=retry_after)
+        self.retryable = retryable
         self.standings = standings
         """The quota that was used up."""
 

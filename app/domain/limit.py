@@ -42,6 +42,8 @@ class Standing:
     remaining: int
     reset: float
     """Seconds until the window ends."""
+    ends: float
+    """When that is, by the limiter's clock: what tells this window from those after it."""
 
 
 def parse(limits: Mapping[str, str]) -> tuple[Quota, ...]:

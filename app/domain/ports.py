@@ -107,6 +107,9 @@ class RateLimiter(Protocol):
         """
         ...
 
-    async def settle(self, holder: str, quotas: tuple[Quota, ...], difference: int) -> None:
-        """Count ``difference`` more, or less where negative, or raise LimiterUnavailableError."""
+    async def settle(self, holder: str, taken: tuple[Standing, ...], difference: int) -> None:
+        """Count ``difference`` more, or less where negative, in the windows that were taken of.
+
+        One that has ended is left alone. Raises LimiterUnavailableError.
+        """
         ...

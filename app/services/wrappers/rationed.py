@@ -12,7 +12,7 @@ from math import ceil
 from app.domain.access import Call, Resource, current_call
 from app.domain.cost import Price
 from app.domain.generation import Completion, Finish, ModelRequest, StreamPart, StreamParts, Usage
-from app.domain.limit import MICRO
+from app.domain.limit import MICRO, Standing
 from app.domain.ports import TokenCounter, VisionModel
 from app.services import pricing
 from app.services.access.limits import Limits
@@ -28,12 +28,14 @@ class Reservation:
     call: Call
     limits: Limits
     taken: dict[Resource, int] = field(default_factory=dict)
+    windows: dict[Resource, tuple[Standing, ...]] = field(default_factory=dict)
+    """What each was taken of: in a later window there is nothing to correct."""
     used: Usage = field(default_factory=Usage)
 
     async def take(self, resource: Resource, amount: int) -> None:
         """Take ``amount``, or give everything back and raise RateLimitedError."""
         try:
-            await self.limits.take(self.call, resource, amount)
+            self.windows[resource] = await self.limits.take(self.call, resource, amount)
         except BaseException:
             await self.give_back()
             raise
@@ -57,7 +59,8 @@ class Reservation:
     async def _correct(self, used: dict[Resource, int]) -> None:
         for resource in used.keys() & self.taken.keys():
             taken, self.taken[resource] = self.taken[resource], used[resource]
-            await self.limits.settle(self.call, resource, used[resource] - taken)
+            difference = used[resource] - taken
+            await self.limits.settle(self.call, self.windows[resource], difference)
 
 
 @dataclass(frozen=True, slots=True)
