@@ -415,6 +415,8 @@ class UpstreamError(ServiceError):
     """Amazon Bedrock refused or failed, in a way that no other class describes."""
 
     code, status, title = "upstream_error", 502, "Upstream error"
+    billed: ClassVar[bool] = False
+    """Whether the call may have been billed all the same."""
 
 
 class ModelEndOfLifeError(UpstreamError):
@@ -487,6 +489,7 @@ class ModelTimeoutError(UpstreamError):
     """The model took longer than Bedrock allows."""
 
     code, status, title, retryable = "model_timeout", 504, "Model timed out", True
+    billed = True
 
 
 class ModelFailedError(UpstreamError):
@@ -511,6 +514,7 @@ class UpstreamDisconnectedError(UpstreamError):
     """The connection to Bedrock broke after the call was sent. It may have been billed."""
 
     code, status, title, retryable = "upstream_disconnected", 502, "Upstream disconnected", True
+    billed = True
 
 
 class CircuitOpenError(UpstreamError):
@@ -523,6 +527,7 @@ class UpstreamTimeoutError(UpstreamError):
     """No answer within the read timeout. The call may have been billed."""
 
     code, status, title = "upstream_timeout", 504, "Upstream timed out"
+    billed = True
 
 
 class StreamTruncatedError(UpstreamError):
@@ -535,6 +540,7 @@ class UpstreamAnswerError(UpstreamError):
     """Bedrock's answer can't be read."""
 
     code, status, title = "upstream_answer_unreadable", 502, "Upstream answer unreadable"
+    billed = True
 
 
 def catalogue() -> Iterator[type[ServiceError]]:

@@ -17,6 +17,7 @@ from app.domain.ports import TokenCounter, VisionModel
 from app.services import pricing
 from app.services.access.limits import Limits
 from app.services.images import canvas
+from app.services.wrappers.bill import Bill, expect
 
 NOTHING = Usage(0, 0)
 
@@ -31,6 +32,7 @@ class Reservation:
     windows: dict[Resource, tuple[Standing, ...]] = field(default_factory=dict)
     """What each was taken of: in a later window there is nothing to correct."""
     used: Usage = field(default_factory=Usage)
+    bill: Bill = field(default_factory=Bill)
 
     async def take(self, resource: Resource, amount: int) -> None:
         """Take ``amount``, or give everything back and raise RateLimitedError."""
@@ -42,8 +44,9 @@ class Reservation:
         self.taken[resource] = amount
 
     async def give_back(self) -> None:
-        """Undo every take: the model did nothing."""
-        await self._correct(dict.fromkeys(self.taken, 0))
+        """Undo every take, unless Bedrock may bill what it was sent."""
+        if not self.bill.open:
+            await self._correct(dict.fromkeys(self.taken, 0))
 
     async def settle(self, price: Price | None) -> None:
         """Correct what was taken to what was used, so far as Bedrock told."""
@@ -88,7 +91,7 @@ class RationedModel:
     async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:
         """Answer as ``inner`` does."""
         reservation = await self._reserve(request)
-        # Until it has begun nothing is billed; then, how much is known only where Bedrock tells.
+        # Until it has begun it may have been refused; then, how much is known where Bedrock tells.
         reservation.used = NOTHING
         try:
             async with self.inner.stream(request) as parts:
@@ -121,6 +124,8 @@ class RationedModel:
             if self.price is not None:
                 most = self.price.of(prompt, longest).total
                 await reservation.take(Resource.SPEND, ceil(most * MICRO))
+        if reservation.taken:
+            expect(reservation.bill)
         return reservation
 
 
