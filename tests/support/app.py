@@ -103,7 +103,7 @@ class Rig:
             timing=timing(settings),
             drain=drain,
             room=self.room,
-            estimates=EstimateService(identity, sources, preparer, counter, price),
+            estimates=EstimateService(identity, sources, preparer, inline, counter, price),
             operations=operations,
         )
 
