@@ -60,6 +60,15 @@ def test_a_request_shows_in_every_metric_that_is_about_it(client):
     assert value(text, "http_server_active_requests") == 1  # the scrape itself
 
 
+def test_the_calls_of_one_request_are_no_retries(client):
+    several = {"prompt": "?", "images": ASKED["images"] * 3, "image_strategy": "each"}
+    client.post("/v1/generate", json=several).raise_for_status()
+    text = client.get("/metrics").text
+
+    assert value(text, "llama_vision_model_attempts_total", gen_ai_request_model=MODEL) == 3
+    assert "llama_vision_model_retries_total{" not in text
+
+
 def test_a_path_or_method_that_does_not_exist_makes_no_label_of_its_own(client):
     client.get("/v1/secret-path-of-mine")
     client.request("BREW", "/v1/generate")
