@@ -6,10 +6,11 @@ from fastapi import APIRouter, Body
 from pydantic import BaseModel, Field
 
 from app.api import problems
+from app.api.cost import CostOut
 from app.api.declared import GENERATION_ERRORS
 from app.api.deps import AskingTerms, Estimates
 from app.api.examples import GENERATE
-from app.api.v1.schemas import CostOut, GenerateIn
+from app.api.v1.schemas import GenerateIn
 from app.domain import errors
 from app.domain.token import CountMethod
 from app.services.estimate import Estimate
