@@ -3,12 +3,14 @@
 import json
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.domain.access import Scope
 from app.domain.errors import ModelThrottledError
+from app.settings import Dimension, Settings
 from app.telemetry import RequestRecord
 from app.telemetry.emf import UNITS, EmbeddedMetrics
 from app.telemetry.metrics import COUNTERS, GAUGES, HISTOGRAMS
@@ -137,6 +139,27 @@ def test_an_emf_line_holds_what_cloudwatch_asks_of_it():
         assert isinstance(found[dimension], str)
     assert len(directive["Metrics"]) <= 100
     assert "Caller" not in {name for names in directive["Dimensions"] for name in names}
+
+
+def test_emf_metrics_are_told_apart_by_what_the_setting_names(capfd):
+    chosen = Settings(_env_file=None, emf_namespace="Ns", emf_dimensions="Route,Task,Caller")
+    with Rig(settings=chosen).client() as client:
+        client.post("/v1/generate", json=ASKED).raise_for_status()
+    (line,) = [text for text in capfd.readouterr().out.splitlines() if '"_aws"' in text]
+    found = json.loads(line)
+
+    (directive,) = found["_aws"]["CloudWatchMetrics"]
+    assert directive["Dimensions"] == [["Route", "Task", "Caller"], ["Route"]]
+    assert (found["Route"], found["Task"]) == ("/v1/generate", "generate")
+
+
+def test_everything_that_may_be_an_emf_dimension_is_a_text_in_the_line():
+    lines: list[str] = []
+    EmbeddedMetrics("Ns", ("Service",), write=lines.append)(RequestRecord(attempts=1))
+    found = json.loads(lines[0])
+
+    assert all(found[name] and isinstance(found[name], str) for name in get_args(Dimension))
+    assert found["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["Service"]]
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,8 @@ def test_settings_are_frozen():
         ("IMAGE_S3_OWNER", "1234", "match"),
         ("MAX_BYTES_IN_FLIGHT", "1000", "less than max_body_bytes"),
         ("MAX_PIXELS_IN_FLIGHT", "1000", "less than max_image_pixels"),
+        ("EMF_DIMENSIONS", "Service,Picture", "'Service', 'Model', 'Task', 'Caller' or 'Route'"),
+        ("EMF_DIMENSIONS", "Model,Model", "names one twice"),
         ("POTR", "1", "no such setting"),
     ],
 )
@@ -127,8 +129,9 @@ def test_every_setting_has_its_row_in_the_docs_with_its_default_and_description(
 
     expected = {}
     for name, field in Settings.model_fields.items():
-        default = (
-            "" if field.default is None else f"`{getattr(field.default, 'value', field.default)}`"
-        )
+        value = getattr(field.default, "value", field.default)
+        # Written as it would be set.
+        text = ",".join(value) if isinstance(value, tuple) and value else value
+        default = "" if value is None else f"`{text}`"
         expected[PREFIX + name.upper()] = f"{default} | {field.description}"
     assert rows == expected
