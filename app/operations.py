@@ -54,7 +54,7 @@ async def open_operations(
             await stack.enter_async_context(_sending(metrics))
         sinks: tuple[Sink, ...] = (request_log(), metrics, usage)
         if settings.emf_namespace:
-            sinks = (*sinks, EmbeddedMetrics(settings.emf_namespace))
+            sinks = (*sinks, EmbeddedMetrics(settings.emf_namespace, settings.emf_dimensions))
         yield Operations(authenticator, limits, usage, metrics, tracer, sinks)
 
 

@@ -9,7 +9,7 @@ import re
 from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from dotenv import dotenv_values
 from pydantic import (
@@ -58,6 +58,9 @@ def _split(value: object) -> object:
 
 Name = Annotated[str, Field(min_length=1)]
 Names = Annotated[tuple[Name, ...], NoDecode, BeforeValidator(_split)]
+
+
+Dimension = Literal["Service", "Model", "Task", "Caller", "Route"]
 
 
 class SettingsError(Exception):
@@ -340,6 +343,22 @@ class Settings(BaseSettings):
             "request that calls the model."
         ),
     ] = None
+    emf_dimensions: Annotated[
+        tuple[Dimension, ...],
+        NoDecode,
+        BeforeValidator(_split),
+        Field(
+            min_length=1,
+            description="What these metrics are told apart by, comma separated: "
+            f"{', '.join(f'`{name}`' for name in get_args(Dimension))}.",
+        ),
+    ] = ("Service", "Model")
+
+    @model_validator(mode="after")
+    def _check_dimensions(self) -> Self:
+        if len(set(self.emf_dimensions)) < len(self.emf_dimensions):
+            raise ValueError("emf_dimensions: names one twice")
+        return self
 
     @model_validator(mode="after")
     def _check_redis(self) -> Self:

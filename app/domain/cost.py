@@ -25,7 +25,10 @@ def added(costs: Sequence[Cost | None]) -> Cost | None:
     known = [cost for cost in costs if cost is not None]
     if not known or len(known) < len(costs):
         return None
-    return Cost(sum(cost.input for cost in known), sum(cost.output for cost in known))
+    return Cost(
+        round(sum(cost.input for cost in known), _DIGITS),
+        round(sum(cost.output for cost in known), _DIGITS),
+    )
 
 
 @dataclass(frozen=True, slots=True)

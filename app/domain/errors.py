@@ -41,7 +41,7 @@ class ServiceError(Exception):
     """The HTTP status it is answered with."""
     title: ClassVar[str]
     """A few words, the same for every occurrence."""
-    retryable: ClassVar[bool] = False
+    retryable: bool = False
     """Whether the same call may succeed later."""
 
     def __init__(
@@ -193,8 +193,10 @@ class RateLimitedError(AccessError):
         errors: tuple[FieldError, ...] = (),
         retry_after: float | None = None,
         standings: "tuple[Standing, ...]" = (),
+        retryable: bool = True,
     ) -> None:
         super().__init__(detail, errors=errors, retry_after=retry_after)
+        self.retryable = retryable
         self.standings = standings
         """The quota that was used up."""
 
@@ -419,6 +421,8 @@ class UpstreamError(ServiceError):
     """Amazon Bedrock refused or failed, in a way that no other class describes."""
 
     code, status, title = "upstream_error", 502, "Upstream error"
+    billed: ClassVar[bool] = False
+    """Whether the call may have been billed all the same."""
 
 
 class ModelEndOfLifeError(UpstreamError):
@@ -491,6 +495,7 @@ class ModelTimeoutError(UpstreamError):
     """The model took longer than Bedrock allows."""
 
     code, status, title, retryable = "model_timeout", 504, "Model timed out", True
+    billed = True
 
 
 class ModelFailedError(UpstreamError):
@@ -515,6 +520,7 @@ class UpstreamDisconnectedError(UpstreamError):
     """The connection to Bedrock broke after the call was sent. It may have been billed."""
 
     code, status, title, retryable = "upstream_disconnected", 502, "Upstream disconnected", True
+    billed = True
 
 
 class CircuitOpenError(UpstreamError):
@@ -527,6 +533,7 @@ class UpstreamTimeoutError(UpstreamError):
     """No answer within the read timeout. The call may have been billed."""
 
     code, status, title = "upstream_timeout", 504, "Upstream timed out"
+    billed = True
 
 
 class StreamTruncatedError(UpstreamError):
@@ -539,6 +546,7 @@ class UpstreamAnswerError(UpstreamError):
     """Bedrock's answer can't be read."""
 
     code, status, title = "upstream_answer_unreadable", 502, "Upstream answer unreadable"
+    billed = True
 
 
 def catalogue() -> Iterator[type[ServiceError]]:

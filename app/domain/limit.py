@@ -10,6 +10,15 @@ from app.domain.access import Resource, Scope
 MICRO = 1_000_000
 """Spend is counted in millionths of a dollar, so that every amount is a whole number."""
 
+_MODEL = (Scope.GENERATE, Scope.TASKS)
+COUNTED: Mapping[Resource, tuple[Scope, ...]] = {
+    Resource.REQUESTS: (*_MODEL, Scope.IMAGES, Scope.METRICS),
+    Resource.TOKENS: _MODEL,
+    Resource.TILES: _MODEL,
+    Resource.SPEND: _MODEL,
+}
+"""In which scopes each is used: a limit for another one would never count."""
+
 _SECONDS = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400}
 _RATE = re.compile(
     r"\s*(?P<amount>\d+(\.\d+)?)\s*/\s*(?P<many>\d+)?\s*(?P<unit>second|minute|hour|day)s?\s*"
@@ -42,6 +51,8 @@ class Standing:
     remaining: int
     reset: float
     """Seconds until the window ends."""
+    ends: float
+    """When that is, by the limiter's clock: what tells this window from those after it."""
 
 
 def parse(limits: Mapping[str, str]) -> tuple[Quota, ...]:
@@ -63,6 +74,9 @@ def _quota(name: str, rate: str) -> Quota:
         raise ValueError(
             f"{name}: is not one of {', '.join(Resource)}, alone or behind a scope and a colon"
         ) from error
+    if found[1] is not None and found[1] not in COUNTED[found[0]]:
+        scopes = ", ".join(COUNTED[found[0]])
+        raise ValueError(f"{name}: would never count; it can be limited for {scopes}")
     if match is None:
         raise ValueError(f"{name}: {rate.strip()!r} is not a rate such as 10/second or 5/2 hours")
     amount = Decimal(match["amount"]) * (MICRO if found[0] is Resource.SPEND else 1)

@@ -4,7 +4,7 @@ Every port's fake is in ``tests/support``; one contract suite runs over the fake
 adapter.
 """
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeVar
 
@@ -13,7 +13,7 @@ from app.domain.generation import Completion, ModelRequest, StreamParts
 from app.domain.image import ImageReport, ReceivedImage
 from app.domain.limit import Quota, Standing
 from app.domain.token import TokenCount
-from app.domain.usage import UsageQuery, UsageRow
+from app.domain.usage import UsageBatch, UsageQuery, UsageRow
 
 
 class VisionModel(Protocol):
@@ -78,8 +78,12 @@ class Authenticator(Protocol):
 class UsageStore(Protocol):
     """Keeps usage by day, model, caller and task, for every replica together."""
 
-    async def add(self, rows: Iterable[UsageRow]) -> None:
-        """Add to what is kept, all rows or none, or raise UsageStoreError."""
+    async def add(self, batch: UsageBatch) -> None:
+        """Add to what is kept, all rows or none, or raise UsageStoreError.
+
+        Then nobody may know which of the two it was: one writer's last batch, given again, counts
+        once.
+        """
         ...
 
     async def read(self, query: UsageQuery) -> tuple[UsageRow, ...]:
@@ -107,6 +111,9 @@ class RateLimiter(Protocol):
         """
         ...
 
-    async def settle(self, holder: str, quotas: tuple[Quota, ...], difference: int) -> None:
-        """Count ``difference`` more, or less where negative, or raise LimiterUnavailableError."""
+    async def settle(self, holder: str, taken: tuple[Standing, ...], difference: int) -> None:
+        """Count ``difference`` more, or less where negative, in the windows that were taken of.
+
+        One that has ended is left alone. Raises LimiterUnavailableError.
+        """
         ...

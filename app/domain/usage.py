@@ -49,6 +49,14 @@ class UsageRow:
 
 
 @dataclass(frozen=True, slots=True)
+class UsageBatch:
+    """Rows that are written together, and again as they are until they are."""
+
+    id: str
+    rows: tuple[UsageRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class UsageQuery:
     """Which rows are wanted."""
 

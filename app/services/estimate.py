@@ -3,14 +3,16 @@
 from dataclasses import dataclass
 
 from app.domain.cost import Cost, Price
-from app.domain.generation import GenerationRequest, ModelRequest, Turn
-from app.domain.image import ImageReport
+from app.domain.generation import GenerationRequest, ImageInput, ModelRequest, Turn
+from app.domain.image import PreparedImage
 from app.domain.model import ModelIdentity
 from app.domain.ports import ImagePreparer, TokenCounter
-from app.domain.token import CountMethod
+from app.domain.token import CountMethod, TokenCount
 from app.services.checking import check
 from app.services.deadline import Drain
+from app.services.images import canvas
 from app.services.prompting import in_language, with_prompt
+from app.services.several import SheetMaker, calls, laid_out
 from app.services.sources import ImageSources
 
 
@@ -18,25 +20,52 @@ from app.services.sources import ImageSources
 class Estimate:
     """What a request would take."""
 
-    prompt_tokens: int
-    method: CountMethod
+    prompts: tuple[TokenCount, ...]
+    """Of each call."""
     max_gen_len: int
-    images: tuple[ImageReport, ...]
+    """Of each call."""
+    images: tuple[PreparedImage, ...]
+    """As they would be sent: a contact sheet in place of its pictures."""
     context_window: int
-    """Tokens that prompt and answer may have together."""
-    cost: tuple[Cost, Cost] | None
-    """With no answer and with the longest; None where the price is unknown. An upper bound on
-    both ends where ``method`` is a bound."""
+    """Tokens that prompt and answer of one call may have together."""
+    price: Price | None
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Of all calls together."""
+        return sum(prompt.tokens for prompt in self.prompts)
+
+    @property
+    def method(self) -> CountMethod:
+        """How they were counted."""
+        return self.prompts[0].method
+
+    @property
+    def reserved(self) -> int:
+        """Tokens of the longest answers, all together."""
+        return self.max_gen_len * len(self.prompts)
 
     @property
     def fits(self) -> bool:
-        """Whether prompt and longest answer fit the window."""
-        return self.prompt_tokens + self.max_gen_len <= self.context_window
+        """Whether each call's prompt and longest answer fit the window."""
+        longest = max(prompt.tokens for prompt in self.prompts)
+        return longest + self.max_gen_len <= self.context_window
 
     @property
-    def tiles(self) -> int:
-        """560-pixel tiles that the vision encoder would work through."""
-        return sum(image.canvas.tiles for image in self.images)
+    def tiles(self) -> tuple[int, ...]:
+        """560-pixel tiles that the vision encoder would work through, by picture."""
+        return tuple(canvas.choose(image.width, image.height).tiles for image in self.images)
+
+    @property
+    def cost(self) -> tuple[Cost, Cost] | None:
+        """With no answer and with the longest; None where the price is unknown.
+
+        An upper bound on both ends where ``method`` is a bound.
+        """
+        if self.price is None:
+            return None
+        prompt = self.prompt_tokens
+        return self.price.of(prompt, 0), self.price.of(prompt, self.reserved)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +75,7 @@ class EstimateService:
     identity: ModelIdentity
     sources: ImageSources
     preparer: ImagePreparer
+    sheets: SheetMaker
     counter: TokenCounter
     price: Price | None
     drain: Drain
@@ -54,34 +84,29 @@ class EstimateService:
         """Return what ``request`` would take, or raise what would refuse it."""
         check(request, self.identity)
         async with self.drain.before(request.terms.deadline):
-            reports = [
-                await self.preparer.prepare(await self.sources.fetch(image))
-                for turn in request.turns
-                for image in turn.images
-            ]
-        count = await self.counter.count(_model_request(request, tuple(reports)))
-        longest = request.sampling.max_gen_len
+            asked = [await self._prepared(one) for one in calls(request)]
         return Estimate(
-            prompt_tokens=count.tokens,
-            method=count.method,
-            max_gen_len=longest,
-            images=tuple(reports),
+            prompts=tuple([await self.counter.count(call) for call in asked]),
+            max_gen_len=request.sampling.max_gen_len,
+            images=tuple(image for call in asked for turn in call.turns for image in turn.images),
             context_window=self.identity.base.context_window,
-            cost=None
-            if self.price is None
-            else (self.price.of(count.tokens, 0), self.price.of(count.tokens, longest)),
+            price=self.price,
         )
 
+    async def _prepared(self, request: GenerationRequest) -> ModelRequest:
+        turns = tuple([await self._turn(turn) for turn in request.turns])
+        return ModelRequest(
+            turns=in_language(with_prompt(turns), request.language),
+            system=request.system,
+            sampling=request.sampling,
+            raw_prompt=request.raw_prompt,
+        )
 
-def _model_request(request: GenerationRequest, reports: tuple[ImageReport, ...]) -> ModelRequest:
-    left = iter(reports)
-    turns = tuple(
-        Turn(turn.role, turn.text, tuple(next(left).prepared for _ in turn.images))
-        for turn in request.turns
-    )
-    return ModelRequest(
-        turns=in_language(with_prompt(turns), request.language),
-        system=request.system,
-        sampling=request.sampling,
-        raw_prompt=request.raw_prompt,
-    )
+    async def _turn(self, turn: Turn[ImageInput]) -> Turn[PreparedImage]:
+        reports = [
+            await self.preparer.prepare(await self.sources.fetch(image)) for image in turn.images
+        ]
+        pictures = tuple(report.prepared for report in reports)
+        if len(pictures) < 2:
+            return Turn(turn.role, turn.text, pictures)
+        return laid_out(turn.text, await self.sheets.contact_sheet(pictures), len(pictures))

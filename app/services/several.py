@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 
 import structlog
 
+from app.domain.cost import added
 from app.domain.errors import InternalError, ServiceError
 from app.domain.generation import (
     Completion,
@@ -71,6 +72,13 @@ def asks_each(request: GenerationRequest) -> bool:
     return request.strategy is ImageStrategy.EACH and len(request.turns[-1].images) > 1
 
 
+def calls(request: GenerationRequest) -> tuple[GenerationRequest, ...]:
+    """Return what is asked for ``request``, one call each."""
+    if not asks_each(request):
+        return (request,)
+    return tuple(with_one(request, image) for image in request.turns[-1].images)
+
+
 async def each(request: GenerationRequest, ask: Ask) -> Generation:
     """Ask once for each picture of the last turn, a few at a time, and sum up.
 
@@ -80,11 +88,11 @@ async def each(request: GenerationRequest, ask: Ask) -> Generation:
     started = asyncio.get_running_loop().time()
     slots = asyncio.Semaphore(CONCURRENT)
 
-    async def part(image: ImageInput) -> Part:
+    async def part(one: GenerationRequest) -> Part:
         async with slots:
-            return await _part(image.name, with_one(request, image), ask)
+            return await _part(one.turns[-1].images[0].name, one, ask)
 
-    parts = await asyncio.gather(*map(part, request.turns[-1].images))
+    parts = await asyncio.gather(*map(part, calls(request)))
     answers = [part.generation for part in parts if part.generation is not None]
     if not answers:
         raise next(part.error for part in parts if part.error is not None)
@@ -124,6 +132,7 @@ def summed(parts: Sequence[Part], answers: Sequence[Generation], total_ms: int) 
             usage=Usage(
                 _total([a.completion.usage.prompt_token_count for a in answers]),
                 _total([a.completion.usage.generation_token_count for a in answers]),
+                added([a.completion.usage.cost for a in answers]),
             ),
             stop_reason=common([a.completion.stop_reason for a in answers], StopReason.OTHER),
             stop_reason_raw=common([a.completion.stop_reason_raw for a in answers], None),

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ import structlog
 
 from app.domain.errors import ServiceError
 from app.domain.ports import UsageStore
-from app.domain.usage import UsageCounts, UsageKey, UsageQuery, UsageRow
+from app.domain.usage import UsageBatch, UsageCounts, UsageKey, UsageQuery, UsageRow
 from app.telemetry import RequestRecord
 from app.telemetry.metrics import Metrics
 
@@ -31,6 +32,8 @@ class UsageLedger:
     store: UsageStore
     metrics: Metrics
     _pending: dict[UsageKey, UsageCounts] = field(default_factory=dict)
+    _unwritten: UsageBatch | None = None
+    """What the store did not say it has. It may have it, so this is given again as it is."""
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __call__(self, record: RequestRecord) -> None:
@@ -51,15 +54,16 @@ class UsageLedger:
 
     async def _write(self) -> None:
         async with self._turn:
-            taken, self._pending = self._pending, {}
-            if not taken:
-                return
-            try:
-                await self.store.add([UsageRow(key, found) for key, found in taken.items()])
-            except BaseException:
-                for key, found in taken.items():
-                    self._pending[key] = self._pending.get(key, UsageCounts()) + found
-                raise
+            await self._write()
+            if self._pending:
+                rows = tuple(UsageRow(key, found) for key, found in self._pending.items())
+                self._pending, self._unwritten = {}, UsageBatch(uuid.uuid4().hex, rows)
+                await self._write()
+
+    async def _write(self) -> None:
+        if self._unwritten is not None:
+            await self.store.add(self._unwritten)
+            self._unwritten = None
 
     async def run(self) -> None:
         """Flush for ever."""

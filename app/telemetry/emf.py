@@ -21,14 +21,46 @@ class EmbeddedMetrics:
     """Writes one line for each request that called the model."""
 
     namespace: str
+    dimensions: tuple[str, ...] = ("Service", "Model")
+    """What metrics are told apart by: names of texts in the line."""
     service: str = "llama-vision"
     write: Callable[[str], object] = _write
 
     def __call__(self, record: RequestRecord) -> None:
         """Write the line."""
         if record.attempts:
-            line = orjson.dumps(document(record, self.namespace, self.service))
-            self.write(line.decode() + "\n")
+            self.write(orjson.dumps(self._document(record)).decode() + "\n")
+
+    def _document(self, record: RequestRecord) -> dict[str, Any]:
+        """Return the line for ``record``: its metrics, and what they may be told apart by."""
+        values = {name: value for name, value in _values(record).items() if value is not None}
+        return {
+            "_aws": {
+                "Timestamp": round(time.time() * 1000),
+                "CloudWatchMetrics": [
+                    {
+                        "Namespace": self.namespace,
+                        "Dimensions": self._sets(),
+                        "Metrics": [{"Name": name, "Unit": UNITS[name]} for name in values],
+                    }
+                ],
+            },
+            "Service": self.service,
+            # Texts that are not empty: these may be dimensions.
+            "Model": record.model or "none",
+            "Task": record.task or "generate",
+            "Caller": record.caller or "anonymous",
+            "Route": record.route or "none",
+            # Never dimensions: each request would be a metric of its own.
+            "RequestId": record.request_id,
+            "Code": record.code,
+            **values,
+        }
+
+    def _sets(self) -> list[list[str]]:
+        """Return the dimensions together, and the first alone for the sum over the others."""
+        together = list(self.dimensions)
+        return [together, together[:1]] if len(together) > 1 else [together]
 
 
 UNITS = {
@@ -44,31 +76,6 @@ UNITS = {
     "ImageTiles": "Count",
     "CostUsd": "None",
 }
-
-
-def document(record: RequestRecord, namespace: str, service: str) -> dict[str, Any]:
-    """Return the line for ``record``: metrics by service and model, the caller beside them."""
-    values = {name: value for name, value in _values(record).items() if value is not None}
-    return {
-        "_aws": {
-            "Timestamp": round(time.time() * 1000),
-            "CloudWatchMetrics": [
-                {
-                    "Namespace": namespace,
-                    "Dimensions": [["Service", "Model"], ["Service"]],
-                    "Metrics": [{"Name": name, "Unit": UNITS[name]} for name in values],
-                }
-            ],
-        },
-        "Service": service,
-        "Model": record.model or "none",
-        # No dimensions: each caller and each request would be a metric of its own.
-        "RequestId": record.request_id,
-        "Caller": record.caller,
-        "Task": record.task,
-        "Code": record.code,
-        **values,
-    }
 
 
 def _values(record: RequestRecord) -> dict[str, float | None]:

@@ -162,9 +162,7 @@ def _model(metrics: Metrics, record: RequestRecord) -> None:
     if record.cost_usd is None and any(tokens.values()):
         metrics.count("llama_vision_unpriced_answers_total", gen_ai_request_model=model)
     metrics.count("llama_vision_model_attempts_total", record.attempts, gen_ai_request_model=model)
-    metrics.count(
-        "llama_vision_model_retries_total", record.attempts - 1, gen_ai_request_model=model
-    )
+    metrics.count("llama_vision_model_retries_total", record.retries, gen_ai_request_model=model)
 
 
 def _images(metrics: Metrics, record: RequestRecord) -> None:
@@ -186,7 +184,10 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "llama_vision_cost_usd_total": ("US dollars spent, at the listed price.", (_MODEL,)),
     "llama_vision_unpriced_answers_total": ("Answers whose price is unknown.", (_MODEL,)),
     "llama_vision_model_attempts_total": ("Calls of the model, retries included.", (_MODEL,)),
-    "llama_vision_model_retries_total": ("Further calls for one request.", (_MODEL,)),
+    "llama_vision_model_retries_total": (
+        "Calls made again after one that failed, fallbacks' aside.",
+        (_MODEL,),
+    ),
     "llama_vision_streams_total": (
         "Streams that began: `completed`, `failed`, or `abandoned` by the client.",
         ("outcome",),

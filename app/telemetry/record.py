@@ -41,6 +41,8 @@ class RequestRecord:
     """Region or endpoint that answered, or was asked last."""
     attempts: int = 0
     """Calls of the model."""
+    retries: int = 0
+    """Of these, those made again after one that failed."""
     stop_reason: str | None = None
     stream: str | None = None
     """How a stream ended: ``completed``, ``failed`` or ``abandoned``."""

@@ -100,6 +100,8 @@ def test_each_image_is_asked_about_and_the_counts_are_summed(client, model):
     assert all(part["error"] is None for part in parts)
     for count in ("prompt_token_count", "generation_token_count", "total_token_count"):
         assert body[count] == sum(part[count] for part in parts) > 0
+    single = ask(client, "each", [b64(ASTRONAUT)]).json()["cost_usd"]["total"]
+    assert body["cost_usd"]["total"] == pytest.approx(3 * single)
     assert body["stop_reason"] == "stop"
     assert [image["bytes"] for image in body["images"]] == [
         len(ASTRONAUT),
@@ -165,6 +167,7 @@ def test_each_is_streamed_in_one_piece_with_all_of_its_answers(client):
     assert names == ["start", "delta", "done"]
     _, done = events(answer.text)[-1]
     assert len(done["generations"]) == 3
+    assert done["cost_usd"]["total"] > 0
 
 
 def test_a_contact_sheet_is_streamed_like_any_picture(client, model):

@@ -1,9 +1,12 @@
 """What callers may use: requests, tokens, tiles, spend."""
 
+import asyncio
+
 import pytest
 
 from app.domain.access import Scope
-from app.domain.errors import ModelThrottledError
+from app.domain.errors import ModelThrottledError, UpstreamTimeoutError
+from app.domain.generation import Completion, ModelRequest
 from app.settings import Settings
 from tests.api.test_refusals import problem
 from tests.support.access import add_key, bearer, guarded
@@ -77,8 +80,11 @@ def test_max_gen_len_is_reserved_and_what_was_not_used_is_given_back():
             assert client.post("/v1/generate", json=asked).status_code == 200
         too_long = client.post("/v1/generate", json={**ASKED, "max_gen_len": 100})
 
-    assert "this request alone" in problem(too_long, 429, "rate_limited")["detail"]
+    body = problem(too_long, 429, "rate_limited")
+    assert "this request alone" in body["detail"]
+    assert body["retryable"] is False
     assert "retry-after" not in too_long.headers
+    assert too_long.headers["ratelimit"].startswith('"tokens/3600s";r=')
 
 
 def test_a_stream_settles_what_it_used():
@@ -99,6 +105,29 @@ def test_a_call_that_failed_gives_everything_back():
         assert client.post("/v1/generate", json=asked).status_code == 200
 
     assert {*codes, streamed} == {"model_throttled"}
+
+
+class Silent(FakeVisionModel):
+    """Takes requests and answers none."""
+
+    async def generate(self, request: ModelRequest) -> Completion:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("model", "status"), [(Silent(), 504), (FakeVisionModel(UpstreamTimeoutError("late")), 504)]
+)
+def test_a_call_that_may_be_billed_without_an_answer_keeps_what_it_took(model, status, stream):
+    with limited(model, tokens="100/hour").client() as client:
+        asked = {**ASKED, "max_gen_len": 80, "stream": stream}
+        client.post("/v1/estimate", json=ASKED)  # which loads the vocabulary, for seconds at times
+        cut = client.post("/v1/generate", json=asked, headers={"x-request-timeout": "0.5"})
+        again = client.post("/v1/generate", json=asked)
+
+    assert cut.status_code == status
+    problem(again, 429, "rate_limited")
 
 
 @pytest.mark.parametrize("stream", [False, True])

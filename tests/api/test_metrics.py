@@ -3,12 +3,14 @@
 import json
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.domain.access import Scope
 from app.domain.errors import ModelThrottledError
+from app.settings import Dimension, Settings
 from app.telemetry import RequestRecord
 from app.telemetry.emf import UNITS, EmbeddedMetrics
 from app.telemetry.metrics import COUNTERS, GAUGES, HISTOGRAMS
@@ -58,6 +60,15 @@ def test_a_request_shows_in_every_metric_that_is_about_it(client):
     first = "gen_ai_server_time_to_first_token_seconds_count"
     assert value(text, first, gen_ai_request_model=MODEL) == 1
     assert value(text, "http_server_active_requests") == 1  # the scrape itself
+
+
+def test_the_calls_of_one_request_are_no_retries(client):
+    several = {"prompt": "?", "images": [b64(ASTRONAUT)] * 3, "image_strategy": "each"}
+    client.post("/v1/generate", json=several).raise_for_status()
+    text = client.get("/metrics").text
+
+    assert value(text, "llama_vision_model_attempts_total", gen_ai_request_model=MODEL) == 3
+    assert "llama_vision_model_retries_total{" not in text
 
 
 def test_a_path_or_method_that_does_not_exist_makes_no_label_of_its_own(client):
@@ -128,6 +139,27 @@ def test_an_emf_line_holds_what_cloudwatch_asks_of_it():
         assert isinstance(found[dimension], str)
     assert len(directive["Metrics"]) <= 100
     assert "Caller" not in {name for names in directive["Dimensions"] for name in names}
+
+
+def test_emf_metrics_are_told_apart_by_what_the_setting_names(capfd):
+    chosen = Settings(_env_file=None, emf_namespace="Ns", emf_dimensions="Route,Task,Caller")
+    with Rig(settings=chosen).client() as client:
+        client.post("/v1/generate", json=ASKED).raise_for_status()
+    (line,) = [text for text in capfd.readouterr().out.splitlines() if '"_aws"' in text]
+    found = json.loads(line)
+
+    (directive,) = found["_aws"]["CloudWatchMetrics"]
+    assert directive["Dimensions"] == [["Route", "Task", "Caller"], ["Route"]]
+    assert (found["Route"], found["Task"]) == ("/v1/generate", "generate")
+
+
+def test_everything_that_may_be_an_emf_dimension_is_a_text_in_the_line():
+    lines: list[str] = []
+    EmbeddedMetrics("Ns", ("Service",), write=lines.append)(RequestRecord(attempts=1))
+    found = json.loads(lines[0])
+
+    assert all(found[name] and isinstance(found[name], str) for name in get_args(Dimension))
+    assert found["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["Service"]]
 
 
 @pytest.mark.parametrize(

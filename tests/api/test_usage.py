@@ -1,12 +1,15 @@
 """Cost, usage, estimates."""
 
+import asyncio
 from datetime import UTC, datetime
 
 import pytest
 
+from app.adapters.bedrock import tokens
 from app.domain.access import Scope
 from app.domain.errors import UsageStoreError
-from app.domain.generation import Completion, StopReason, Usage
+from app.domain.generation import Completion, ModelRequest, StopReason, Usage
+from app.services.images import canvas
 from app.services.usage import UsageLedger
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
@@ -110,7 +113,7 @@ def test_a_refused_request_counts_no_usage(client):
 class Away:
     """A store that can't be reached."""
 
-    async def add(self, rows):
+    async def add(self, batch):
         raise UsageStoreError("away")
 
     async def read(self, query):
@@ -124,8 +127,9 @@ def test_a_store_that_is_away_fails_no_answer_and_loses_no_count():
         assert client.post("/v1/generate", json=ASKED).status_code == 200
         problem(client.get("/v1/usage"), 503, "usage_store_unavailable")
 
-    ((counts),) = ledger._pending.values()
-    assert counts.requests == 1
+    assert ledger._unwritten is not None
+    (row,) = ledger._unwritten.rows
+    assert row.counts.requests == 1
 
 
 @pytest.mark.xdist_group("postgres")
@@ -173,6 +177,39 @@ def test_an_estimate_tells_exactly_what_the_prompt_will_take_and_asks_no_model(c
     assert body["fits"] is True
     assert body["cost_usd"]["least"]["total"] == pytest.approx(17 * PRICE)
     assert body["cost_usd"]["most"]["total"] == pytest.approx(117 * PRICE)
+
+
+@pytest.mark.parametrize(("strategy", "calls"), [("each", 3), ("contact_sheet", 1)])
+def test_an_estimate_of_several_pictures_is_what_asking_about_them_will_take(
+    client, model, strategy, calls
+):
+    asked = {"prompt": "Hi", "images": [b64(ASTRONAUT)] * 3, "image_strategy": strategy}
+    told = client.post("/v1/estimate", json={**asked, "max_gen_len": 10}).json()
+    client.post("/v1/generate", json=asked).raise_for_status()
+    sent = [image for r in model.requests for turn in r.turns for image in turn.images]
+    counts = [count_of(request) for request in model.requests]
+
+    assert told["calls"] == told["image_tokens"] == len(sent) == calls
+    assert told["prompt_tokens"] == sum(counts)
+    assert told["max_gen_len"] == 10 * calls
+    assert [(i["width"], i["height"]) for i in told["images"]] == [
+        (image.width, image.height) for image in sent
+    ]
+    assert told["tiles"] == sum(canvas.choose(i.width, i.height).tiles for i in sent)
+    most = told["cost_usd"]["most"]["total"]
+    assert most == pytest.approx((sum(counts) + 10 * calls) * PRICE)
+
+
+def count_of(request: ModelRequest) -> int:
+    return asyncio.run(tokens.counter().count(request)).tokens
+
+
+def test_an_estimate_of_several_calls_fits_if_each_does(client):
+    asked = {"images": [b64(ASTRONAUT)] * 3, "image_strategy": "each"}
+    body = client.post("/v1/estimate", json={**asked, "prompt": "word " * 60_000}).json()
+
+    assert body["prompt_tokens"] > body["context_window"]
+    assert body["fits"] is True
 
 
 def test_an_estimate_tells_that_a_prompt_does_not_fit(client):

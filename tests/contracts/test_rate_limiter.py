@@ -1,17 +1,22 @@
 """What every RateLimiter does: in memory, and in a real Redis."""
 
 import asyncio
+import socket
+import time
 import uuid
 from collections.abc import AsyncIterator
 
 import pytest
+import redis
 
-from app.adapters.stores.rate_limiter import open_limiter
+from app.adapters.stores.rate_limiter import RestingLimiter, open_limiter
 from app.domain.errors import LimiterUnavailableError, RateLimitedError
 from app.domain.limit import Quota, parse
 from app.domain.ports import RateLimiter
+from tests.support.redis import redis_server
 
 HOUR = parse({"requests": "10/hour"})
+SOON = parse({"requests": "10/second"})
 BOTH = parse({"tokens": "5/hour; 100/day"})
 
 
@@ -61,28 +66,42 @@ async def test_what_is_refused_takes_nothing_of_any_quota(limiter, holder):
 
 
 async def test_more_than_the_whole_quota_is_refused_with_no_word_of_waiting(limiter, holder):
+    await limiter.take(holder, HOUR, 3)
     with pytest.raises(RateLimitedError, match="this request alone") as refused:
         await limiter.take(holder, HOUR, 11)
 
-    assert refused.value.retry_after is None
-    assert await left(limiter, holder, HOUR) == [10]
+    assert (refused.value.retry_after, refused.value.retryable) == (None, False)
+    assert refused.value.standings[0].remaining == 7
+    assert await left(limiter, holder, HOUR) == [7]
 
 
 async def test_what_was_not_used_is_given_back_and_more_is_taken_without_refusal(limiter, holder):
-    await limiter.take(holder, HOUR, 8)
-    await limiter.settle(holder, HOUR, -5)
+    taken = await limiter.take(holder, HOUR, 8)
+    await limiter.settle(holder, taken, -5)
     assert await left(limiter, holder, HOUR) == [7]
 
-    await limiter.settle(holder, HOUR, 20)
+    await limiter.settle(holder, taken, 20)
     assert (await limiter.take(holder, (), 1)) == ()
     with pytest.raises(RateLimitedError):
         await limiter.take(holder, HOUR, 1)
 
 
-async def test_nothing_is_given_back_into_a_window_that_has_not_begun(limiter, holder):
-    await limiter.settle(holder, HOUR, -5)
+async def test_what_is_given_back_goes_to_the_window_that_it_was_taken_of(limiter, holder):
+    early = await limiter.take(holder, SOON, 8)
+    await asyncio.sleep(1.05)
+    late = await limiter.take(holder, SOON, 6)
 
-    assert await left(limiter, holder, HOUR) == [10]
+    await limiter.settle(holder, early, -6)
+    await limiter.settle(holder, late, -1)
+    assert await left(limiter, holder, SOON) == [5]
+
+
+async def test_nothing_is_given_back_into_a_window_that_has_not_begun(limiter, holder):
+    taken = await limiter.take(holder, SOON, 8)
+    await asyncio.sleep(1.05)
+    await limiter.settle(holder, taken, -5)
+
+    assert await left(limiter, holder, SOON) == [10]
 
 
 async def test_calls_at_the_same_time_never_get_more_than_the_quota(limiter, holder):
@@ -108,3 +127,59 @@ async def test_a_redis_that_is_away_is_an_error_without_its_password(holder):
             await away.take(holder, HOUR, 1)
 
     assert "hunter2" not in raised.value.detail
+
+
+@pytest.mark.timeout(20)
+async def test_a_redis_that_says_nothing_is_waited_for_once(holder):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        async with open_limiter(f"redis://127.0.0.1:{silent.getsockname()[1]}/0") as limiter:
+            started = time.monotonic()
+            for _ in range(3):
+                with pytest.raises(LimiterUnavailableError):
+                    await limiter.take(holder, BOTH, 1)
+
+    assert time.monotonic() - started < 3.5
+
+
+async def test_a_redis_that_was_started_again_is_used_at_once(tmp_path, holder):
+    with redis_server(tmp_path) as url, redis.from_url(url) as other:
+        async with open_limiter(url) as limiter:
+            await limiter.take(holder, HOUR, 1)
+            other.client_kill_filter(skipme=True, _type="normal")
+
+            assert await left(limiter, holder, HOUR) == [9]
+
+
+class Moody:
+    """Is away as often as it is told."""
+
+    def __init__(self, *away: bool) -> None:
+        self.away = list(away)
+
+    async def take(self, holder, quotas, amount):
+        if self.away.pop(0):
+            raise ConnectionError("away")
+        return ()
+
+    async def settle(self, holder, taken, difference):
+        await self.take(holder, (), difference)
+
+
+async def test_after_a_failure_a_limiter_is_left_alone_for_a_while_and_then_tried_by_one(holder):
+    inner = Moody(True, True, False, False)
+    limiter = RestingLimiter(inner, rest=0.05)
+
+    async def outcomes(count: int) -> list[bool]:
+        calls = (limiter.take(holder, HOUR, 1) for _ in range(count))
+        found = await asyncio.gather(*calls, return_exceptions=True)
+        return [isinstance(one, tuple) for one in found]
+
+    assert await outcomes(1) == [False]
+    assert await outcomes(3) == [False] * 3
+    assert len(inner.away) == 3
+    await asyncio.sleep(0.06)
+    assert await outcomes(3) == [False] * 3
+    assert len(inner.away) == 2
+    await asyncio.sleep(0.06)
+    assert await outcomes(1) == [True]
+    assert await outcomes(1) == [True]

@@ -5,10 +5,13 @@ import os
 import signal
 import socket
 import traceback
+import uuid
 from collections.abc import AsyncIterator
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
+import redis
+from structlog.testing import capture_logs
 
 from app.adapters.stores.usage_memory import MemoryUsage
 from app.adapters.stores.usage_postgres import TABLE, open_postgres
@@ -16,8 +19,12 @@ from app.adapters.stores.usage_redis import RedisUsage, open_redis
 from app.adapters.stores.usage_sqlite import open_sqlite_usage
 from app.domain.errors import UsageStoreError
 from app.domain.ports import UsageStore
-from app.domain.usage import UsageCounts, UsageKey, UsageQuery, UsageRow
+from app.domain.usage import UsageBatch, UsageCounts, UsageKey, UsageQuery, UsageRow
+from app.services.usage import UsageLedger
+from app.telemetry import RequestRecord
+from app.telemetry.metrics import Metrics
 from tests.support.postgres import PASSWORD
+from tests.support.redis import redis_server
 
 DAY = date(2026, 11, 23)
 ONE = UsageCounts(1, 10, 20, 1, 4, 0.25, 0)
@@ -47,19 +54,23 @@ def row(
     return UsageRow(UsageKey(day, "us.meta:0", caller, task), counts)
 
 
+def batch(*rows: UsageRow) -> UsageBatch:
+    return UsageBatch(uuid.uuid4().hex, rows)
+
+
 def asked(caller: str | None = None, days: int = 0) -> UsageQuery:
     return UsageQuery(DAY - timedelta(days=days), DAY, caller)
 
 
 async def test_what_is_added_twice_is_added_up(store):
-    await store.add([row()])
-    await store.add([row(), row("bob")])
+    await store.add(batch(row()))
+    await store.add(batch(row(), row("bob")))
 
     assert await store.read(asked()) == (row(counts=ONE + ONE), row("bob"))
 
 
 async def test_one_callers_usage_is_read_alone(store):
-    await store.add([row("ann"), row("bob")])
+    await store.add(batch(row("ann"), row("bob")))
 
     assert await store.read(asked("bob")) == (row("bob"),)
     assert await store.read(asked("eve")) == ()
@@ -67,14 +78,14 @@ async def test_one_callers_usage_is_read_alone(store):
 
 async def test_only_the_days_asked_for_are_read_oldest_first(store):
     days = [DAY - timedelta(days=i) for i in range(-1, 3)]
-    await store.add([row(day=day) for day in days])
+    await store.add(batch(*(row(day=day) for day in days)))
 
     assert await store.read(asked(days=1)) == (row(day=days[2]), row(day=days[1]))
 
 
 async def test_names_are_ordered_alike_whatever_language_the_store_speaks(store):
     names = ["Zoe", "ann", "sub:a b", "sub:ab", "Émile"]
-    await store.add([row(name) for name in reversed(names)])
+    await store.add(batch(*map(row, reversed(names))))
 
     assert await store.read(asked()) == tuple(row(name) for name in names)
 
@@ -88,13 +99,13 @@ async def test_one_callers_tasks_are_in_order_too(store):
 
 async def test_rows_of_one_key_are_added_up_too(store):
     much = UsageCounts(3, 2**40, 5, 0, 0, 1e-9, 2)
-    await store.add([row(), row(counts=much)])
+    await store.add(batch(row(), row(counts=much)))
 
     assert await store.read(asked()) == (row(counts=ONE + much),)
 
 
 async def test_additions_at_the_same_time_lose_nothing(store):
-    await asyncio.gather(*(store.add([row()]) for _ in range(20)))
+    await asyncio.gather(*(store.add(batch(row())) for _ in range(20)))
 
     ((found),) = await store.read(asked())
     assert found.counts.requests == 20
@@ -104,10 +115,76 @@ async def test_additions_at_the_same_time_lose_nothing(store):
 async def test_two_processes_may_share_a_file(tmp_path):
     path = tmp_path / "u.sqlite3"
     async with open_sqlite_usage(path) as first, open_sqlite_usage(path) as second:
-        await asyncio.gather(*(s.add([row()]) for s in (first, second) for _ in range(10)))
+        await asyncio.gather(*(s.add(batch(row())) for s in (first, second) for _ in range(10)))
 
         ((found),) = await first.read(asked())
     assert found.counts.requests == 20
+
+
+async def test_a_file_that_is_taken_away_is_noticed_and_another_begun_by_all_who_share_it(tmp_path):
+    path = tmp_path / "u.sqlite3"
+    async with open_sqlite_usage(path) as store, open_sqlite_usage(path) as idle:
+        await store.add(batch(row()))
+        await idle.add(batch(row()))
+        path.unlink()
+        with capture_logs() as logged:
+            await store.add(batch(row("bob")))
+            await idle.add(batch(row("bob")))
+
+        expected = (row("bob", counts=ONE + ONE),)
+        assert await store.read(asked()) == await idle.read(asked()) == expected
+    async with open_sqlite_usage(path) as later:
+        assert await later.read(asked()) == expected
+    assert [line["log_level"] for line in logged] == ["warning"] * 2
+
+
+@pytest.mark.timeout(30)
+async def test_what_a_frozen_redis_was_sent_is_not_counted_twice_when_it_is_sent_again(tmp_path):
+    with redis_server(tmp_path) as url, redis.from_url(url) as other:
+        process = other.info("server")["process_id"]
+        async with open_redis(url) as client:
+            store = RedisUsage(client)
+            await store.add(batch(row()))
+            last = batch(row("bob"))
+            os.kill(process, signal.SIGSTOP)
+            with pytest.raises(UsageStoreError, match="TimeoutError"):
+                await store.add(last)
+            os.kill(process, signal.SIGCONT)
+            await store.add(last)
+            await store.add(last)
+
+            assert await store.read(asked()) == (row(), row("bob"))
+
+
+async def test_what_redis_has_although_nobody_heard_it_counts_once(redis_url):
+    async with open_redis(redis_url) as client:
+        await client.flushdb()
+        store = RedisUsage(client)
+
+        class Lossy:
+            failing = True
+
+            async def add(self, batch: UsageBatch) -> None:
+                await store.add(batch)
+                if self.failing:
+                    raise UsageStoreError("the answer was lost")
+
+            async def read(self, query: UsageQuery) -> tuple[UsageRow, ...]:
+                return await store.read(query)
+
+        lossy = Lossy()
+        ledger = UsageLedger(lossy, Metrics())
+        record = RequestRecord(model="us.meta:0", caller="ann", attempts=1)
+        ledger(record)
+        with pytest.raises(UsageStoreError):
+            await ledger.flush()
+        ledger(record)
+        lossy.failing = False
+        await ledger.flush()
+        today = datetime.now(UTC).date()
+
+        rows = await store.read(UsageQuery(today - timedelta(days=1), today))
+    assert sum(found.counts.requests for found in rows) == 2
 
 
 async def test_a_store_that_is_away_is_an_error_of_ours(tmp_path):
@@ -116,14 +193,14 @@ async def test_a_store_that_is_away_is_an_error_of_ours(tmp_path):
             pass
     async with open_redis("redis://:hunter2@127.0.0.1:1/0") as client:
         with pytest.raises(UsageStoreError) as raised:
-            await RedisUsage(client).add([row()])
+            await RedisUsage(client).add(batch(row()))
     assert "hunter2" not in raised.value.detail
 
 
 @in_postgres
 async def test_two_replicas_share_a_database_and_make_its_table_at_once(postgres):
     async with open_postgres(postgres.url) as first, open_postgres(postgres.url) as second:
-        await asyncio.gather(*(s.add([row()]) for s in (first, second) for _ in range(10)))
+        await asyncio.gather(*(s.add(batch(row())) for s in (first, second) for _ in range(10)))
 
         ((found),) = await first.read(asked())
     assert found.counts.requests == 20
@@ -134,7 +211,7 @@ async def test_two_replicas_that_add_the_same_rows_do_not_wait_for_each_other(po
     rows = [row(f"caller {i}") for i in range(2000)]
     async with open_postgres(postgres.url) as first, open_postgres(postgres.url) as second:
         await asyncio.gather(first.read(asked()), second.read(asked()))
-        await asyncio.gather(first.add(rows), second.add(reversed(rows)))
+        await asyncio.gather(first.add(batch(*rows)), second.add(batch(*reversed(rows))))
 
         found = await first.read(asked())
     assert [r.counts.requests for r in found] == [2] * 2000
@@ -144,7 +221,7 @@ async def test_two_replicas_that_add_the_same_rows_do_not_wait_for_each_other(po
 async def test_rows_are_added_all_or_none(postgres):
     async with open_postgres(postgres.url) as store:
         with pytest.raises(UsageStoreError):
-            await store.add([row("ann"), row("bob", counts=UsageCounts(2**63))])
+            await store.add(batch(row("ann"), row("bob", counts=UsageCounts(2**63))))
 
         assert await store.read(asked()) == ()
 
@@ -152,7 +229,7 @@ async def test_rows_are_added_all_or_none(postgres):
 @in_postgres
 async def test_what_postgres_can_not_hold_keeps_no_other_row_from_being_written(postgres):
     async with open_postgres(postgres.url) as store:
-        await store.add([row("ann"), row("a\0b"), row("a\ud800b")])
+        await store.add(batch(row("ann"), row("a\0b"), row("a\ud800b")))
 
         assert {r.key.caller for r in await store.read(asked())} == {"ann", "a?b"}
         assert await store.read(asked("\0")) == ()
@@ -167,7 +244,7 @@ async def test_who_may_create_nothing_uses_a_table_that_is_there(postgres):
         f"GRANT SELECT, INSERT, UPDATE ON {TABLE} TO clerk"
     )
     async with open_postgres(postgres.url.replace("postgres:", "clerk:", 1)) as clerk:
-        await clerk.add([row()])
+        await clerk.add(batch(row()))
 
         assert await clerk.read(asked()) == (row(),)
     postgres.query("DROP OWNED BY clerk; DROP ROLE clerk")
@@ -176,12 +253,12 @@ async def test_who_may_create_nothing_uses_a_table_that_is_there(postgres):
 @in_postgres
 async def test_a_database_that_comes_back_is_used_again(postgres):
     async with open_postgres(postgres.url) as store:
-        await store.add([row()])
+        await store.add(batch(row()))
         postgres.stop()
         with pytest.raises(UsageStoreError):
-            await store.add([row()])
+            await store.add(batch(row()))
         postgres.start()
-        await store.add([row()])
+        await store.add(batch(row()))
 
         assert await store.read(asked()) == (row(counts=ONE + ONE),)
 
@@ -190,16 +267,16 @@ async def test_a_database_that_comes_back_is_used_again(postgres):
 @pytest.mark.timeout(20)
 async def test_what_a_frozen_database_was_sent_is_not_counted_twice_when_it_is_sent_again(postgres):
     async with open_postgres(postgres.url) as store:
-        await store.add([row()])
+        await store.add(batch(row()))
         async with store.pool.acquire() as connection:
             process = await connection.fetchval("SELECT pg_backend_pid()")
         os.kill(process, signal.SIGSTOP)
         try:
             with pytest.raises(UsageStoreError, match="TimeoutError"):
-                await store.add([row()])
+                await store.add(batch(row()))
         finally:
             os.kill(process, signal.SIGCONT)
-        await store.add([row()])
+        await store.add(batch(row()))
         postgres.wait_for_the_end_of(process)
 
         assert await store.read(asked()) == (row(counts=ONE + ONE),)
@@ -224,7 +301,7 @@ async def test_a_database_that_can_not_be_used_is_an_error_without_its_password(
         "address": "postgresql://postgres:a@b:hunter2@127.0.0.1:1/postgres",
     }[wrong]
     async with open_postgres(url) as store:
-        for call in (store.add([row()]), store.read(asked())):
+        for call in (store.add(batch(row())), store.read(asked())):
             with pytest.raises(UsageStoreError) as raised:
                 await call
             said = "".join(traceback.format_exception(raised.value))

@@ -27,6 +27,7 @@ PICTURED = (
     "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\n<|image|>How large is this?"
     "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"
 )
+PRICE = 0.16 / 1e6
 ONCE = Config(retries={"total_max_attempts": 1})
 
 
@@ -98,6 +99,31 @@ def test_converse_answers_a_question_about_a_picture(client, service):
     headers = answer["ResponseMetadata"]["HTTPHeaders"]
     assert headers["x-amzn-bedrock-input-token-count"] == str(usage["inputTokens"])
     assert answer["ResponseMetadata"]["RequestId"] == headers["x-request-id"]
+
+
+@pytest.mark.parametrize("operation", ["converse", "invoke"])
+def test_an_answer_tells_its_cost_in_headers(fake, operation):
+    if operation == "converse":
+        answer = fake.converse(modelId=MODEL, messages=[user("one two")])
+    else:
+        answer = fake.invoke_model(modelId=MODEL, body=native("one two"))
+    headers = answer["ResponseMetadata"]["HTTPHeaders"]
+    counts = [int(headers[f"x-amzn-bedrock-{side}-token-count"]) for side in ("input", "output")]
+
+    assert min(counts) > 0
+    assert float(headers["x-cost-usd-input"]) == pytest.approx(counts[0] * PRICE)
+    assert float(headers["x-cost-usd-output"]) == pytest.approx(counts[1] * PRICE)
+    assert float(headers["x-cost-usd"]) == pytest.approx(sum(counts) * PRICE)
+
+
+def test_a_cost_that_is_unknown_or_not_known_yet_has_no_header(client, fake):
+    # The emulator's model is an imported one, which has no price by token.
+    unknown = client.converse(modelId=ALIAS, messages=[user("Why?")])
+    stream = fake.converse_stream(modelId=MODEL, messages=[user("Why?")])
+
+    for answer in (unknown, stream):
+        headers = answer["ResponseMetadata"]["HTTPHeaders"]
+        assert not [name for name in headers if name.startswith("x-cost")]
 
 
 def test_a_converse_stream_has_bedrocks_events_in_bedrocks_order(client):

@@ -118,6 +118,28 @@ async def test_the_asynchronous_client_asks_and_streams(service):
     assert "".join(pieces) == whole.choices[0].message.content
 
 
+def test_an_answer_tells_its_cost_and_a_stream_with_its_end(fake):
+    asked: Any = {"model": MODEL, "messages": [user("one two")]}
+    whole = fake.chat.completions.create(**asked)
+    *chunks, last = fake.chat.completions.create(**asked, stream=True)
+
+    cost = whole.cost_usd
+    assert cost["total"] == pytest.approx(whole.usage.total_tokens * 0.16 / 1e6)
+    assert cost["total"] == pytest.approx(cost["input"] + cost["output"])
+    assert last.choices[0].finish_reason == "stop"
+    assert last.cost_usd == cost
+    assert not [chunk for chunk in chunks if "cost_usd" in chunk.model_extra]
+
+
+def test_a_cost_that_is_unknown_is_null(client):
+    # The emulator's model is an imported one, which has no price by token.
+    whole = ask(client, user("Why?"), model=ALIAS)
+    *_, last = ask(client, user("Why?"), model=ALIAS, stream=True)
+
+    assert whole.model_extra["cost_usd"] is None
+    assert last.model_extra["cost_usd"] is None
+
+
 def test_a_stream_ends_with_done_and_has_no_usage_unless_asked(service):
     with httpx.stream(
         "POST",

@@ -109,7 +109,7 @@ class Rig:
             timing=timing(settings),
             drain=drain,
             room=self.room,
-            estimates=EstimateService(identity, sources, preparer, counter, price, drain),
+            estimates=EstimateService(identity, sources, preparer, inline, counter, price, drain),
             operations=operations,
         )
 

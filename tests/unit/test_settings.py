@@ -61,6 +61,8 @@ def test_settings_are_frozen():
         ("LIMITS", "10/second", "not JSON"),
         ("FALLBACKS", "[", "not JSON"),
         ("KEYS", '[{"id": "a", "hash": 5, "name": "x", "scopes": []}]', "entry 0"),
+        ("EMF_DIMENSIONS", "Service,Picture", "'Service', 'Model', 'Task', 'Caller' or 'Route'"),
+        ("EMF_DIMENSIONS", "Model,Model", "names one twice"),
         ("POTR", "1", "no such setting"),
     ],
 )
@@ -173,8 +175,9 @@ def test_every_setting_has_its_row_in_the_docs_with_its_default_and_description(
 
     expected = {}
     for name, field in Settings.model_fields.items():
-        default = (
-            "" if field.default is None else f"`{getattr(field.default, 'value', field.default)}`"
-        )
+        value = getattr(field.default, "value", field.default)
+        # Written as it would be set.
+        text = ",".join(value) if isinstance(value, tuple) and value else value
+        default = "" if value is None else f"`{text}`"
         expected[PREFIX + name.upper()] = f"{default} | {field.description}"
     assert rows == expected

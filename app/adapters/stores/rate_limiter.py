@@ -1,77 +1,63 @@
 """Quotas in fixed windows, by the library ``limits``: in memory, or in Redis for replicas."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from limits import RateLimitItemPerSecond
 from limits.aio.storage import RedisStorage
 from redis.exceptions import RedisError
 
-from app.adapters.stores.windows import MemoryWindows, Windows
+from app.adapters.stores import redis_client
+from app.adapters.stores.redis_client import PATIENCE
+from app.adapters.stores.windows import MemoryWindows, RedisWindows, Windows
 from app.domain.errors import LimiterUnavailableError, RateLimitedError
 from app.domain.limit import Quota, Standing
-
-_AWAY = (RedisError, OSError)
-
-
-def _unavailable(error: Exception) -> LimiterUnavailableError:
-    # The type only: a message may quote the address with its password.
-    return LimiterUnavailableError(f"Redis can't be used: {type(error).__name__}")
+from app.domain.ports import RateLimiter
 
 
 @dataclass(frozen=True, slots=True)
 class WindowedLimiter:
     """Counts each holder's use of each quota from the window's first use to its end."""
 
-    storage: Windows
+    windows: Windows
 
     async def take(
         self, holder: str, quotas: tuple[Quota, ...], amount: int
     ) -> tuple[Standing, ...]:
         """Take ``amount`` of every quota, or of none and raise RateLimitedError."""
         standings: list[Standing] = []
-        try:
-            for taken, quota in enumerate(quotas, 1):
-                key = _key(holder, quota)
-                count = await self.storage.incr(key, quota.window, amount)
-                if count > quota.amount:
-                    # A refused one was counted too.
-                    await self._add(holder, quotas[:taken], -amount)
-                    raise await self._refusal(holder, quota, amount)
-                standings.append(await self._standing(key, quota, count))
-        except _AWAY as error:
-            raise _unavailable(error) from error
+        for quota in quotas:
+            window = await self.windows.add(_key(holder, quota), quota.window, amount)
+            left = max(0, quota.amount - window.count)
+            standings.append(Standing(quota, left, max(0.0, window.left), window.ends))
+            if window.count > quota.amount:
+                # A refused one was counted too.
+                await self.settle(holder, tuple(standings), -amount)
+                raise _refusal(standings[-1], window.count - amount, amount)
         return tuple(standings)
 
-    async def settle(self, holder: str, quotas: tuple[Quota, ...], difference: int) -> None:
+    async def settle(self, holder: str, taken: tuple[Standing, ...], difference: int) -> None:
         """Count ``difference`` more, or less where it is negative; never refuses."""
-        try:
-            await self._add(holder, quotas, difference)
-        except _AWAY as error:
-            raise _unavailable(error) from error
+        for standing in taken:
+            await self.windows.correct(_key(holder, standing.quota), standing.ends, difference)
 
-    async def _add(self, holder: str, quotas: tuple[Quota, ...], difference: int) -> None:
-        for quota in quotas:
-            key = _key(holder, quota)
-            # In a window begun since then there is nothing to give back.
-            if difference >= 0 or await self.storage.get(key) >= -difference:
-                await self.storage.incr(key, quota.window, difference)
 
-    async def _standing(self, key: str, quota: Quota, count: int) -> Standing:
-        reset = await self.storage.get_expiry(key) - time.time()
-        return Standing(quota, max(0, quota.amount - count), max(0.0, reset))
-
-    async def _refusal(self, holder: str, quota: Quota, amount: int) -> RateLimitedError:
-        if amount > quota.amount:
-            return RateLimitedError(f"this request alone is more than the limit {quota} allows")
-        key = _key(holder, quota)
-        standing = await self._standing(key, quota, await self.storage.get(key))
+def _refusal(standing: Standing, before: int, amount: int) -> RateLimitedError:
+    quota = standing.quota
+    standing = replace(standing, remaining=max(0, quota.amount - before))
+    if amount > quota.amount:
         return RateLimitedError(
-            f"the limit {quota} is used up", retry_after=standing.reset, standings=(standing,)
+            f"this request alone is more than the limit {quota} allows",
+            standings=(standing,),
+            retryable=False,
         )
+    return RateLimitedError(
+        f"the limit {quota} is used up", retry_after=standing.reset, standings=(standing,)
+    )
 
 
 def _key(holder: str, quota: Quota) -> str:
@@ -84,8 +70,55 @@ def _named(holder: str, name: str, amount: int, window: int) -> str:
     return item.key_for(holder, name)
 
 
+@dataclass(slots=True)
+class RestingLimiter:
+    """Asks ``inner`` for two seconds at most; after a failure not at all for a while.
+
+    So a Redis that hangs takes those from the requests of the moment, and not from each one after.
+    """
+
+    inner: RateLimiter
+    rest: float = 5
+    """Seconds that it is left alone after a failure."""
+    _until: float = 0
+
+    async def take(
+        self, holder: str, quotas: tuple[Quota, ...], amount: int
+    ) -> tuple[Standing, ...]:
+        """Take as ``inner`` does."""
+        async with self._awake():
+            return await self.inner.take(holder, quotas, amount)
+
+    async def settle(self, holder: str, taken: tuple[Standing, ...], difference: int) -> None:
+        """Settle as ``inner`` does."""
+        async with self._awake():
+            await self.inner.settle(holder, taken, difference)
+
+    @asynccontextmanager
+    async def _awake(self) -> AsyncIterator[None]:
+        now = time.monotonic()
+        if now < self._until:
+            raise LimiterUnavailableError(
+                "Redis failed and is left alone for a while", retry_after=self._until - now
+            )
+        if self._until:
+            # Whoever comes first finds out; the others don't wait for it.
+            self._until = now + self.rest
+        try:
+            async with asyncio.timeout(PATIENCE):
+                yield
+        except RateLimitedError:
+            self._until = 0
+            raise
+        except (RedisError, OSError) as error:
+            self._until = time.monotonic() + self.rest
+            # The type only: a message may quote the address with its password.
+            raise LimiterUnavailableError(f"Redis can't be used: {type(error).__name__}") from error
+        self._until = 0
+
+
 @asynccontextmanager
-async def open_limiter(redis_url: str | None) -> AsyncIterator[WindowedLimiter]:
+async def open_limiter(redis_url: str | None) -> AsyncIterator[RateLimiter]:
     """Open a limiter for all replicas that share a Redis, or for this process alone."""
     if redis_url is None:
         yield WindowedLimiter(MemoryWindows())
@@ -94,10 +127,9 @@ async def open_limiter(redis_url: str | None) -> AsyncIterator[WindowedLimiter]:
         f"async+{redis_url}",
         implementation="redispy",
         key_prefix="llama-vision:limits",
-        socket_timeout=2,
-        socket_connect_timeout=2,
+        **redis_client.options(),
     )
     try:
-        yield WindowedLimiter(storage)
+        yield RestingLimiter(WindowedLimiter(RedisWindows(storage)))
     finally:
         await storage.bridge.get_connection().aclose()  # type: ignore[attr-defined]

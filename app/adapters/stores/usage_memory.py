@@ -1,9 +1,8 @@
 """Usage of this process only, forgotten with it."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from app.domain.usage import UsageCounts, UsageKey, UsageQuery, UsageRow
+from app.domain.usage import UsageBatch, UsageCounts, UsageKey, UsageQuery, UsageRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,9 +11,9 @@ class MemoryUsage:
 
     kept: dict[UsageKey, UsageCounts] = field(default_factory=dict)
 
-    async def add(self, rows: Iterable[UsageRow]) -> None:
-        """Add ``rows``."""
-        for row in rows:
+    async def add(self, batch: UsageBatch) -> None:
+        """Add its rows."""
+        for row in batch.rows:
             self.kept[row.key] = self.kept.get(row.key, UsageCounts()) + row.counts
 
     async def read(self, query: UsageQuery) -> tuple[UsageRow, ...]:

@@ -1,7 +1,7 @@
 """Usage in PostgreSQL, for several replicas: one row for each day, model, caller and task."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ from asyncpg import (
 )
 
 from app.domain.errors import UsageStoreError
-from app.domain.usage import UsageCounts, UsageKey, UsageQuery, UsageRow
+from app.domain.usage import UsageBatch, UsageCounts, UsageKey, UsageQuery, UsageRow
 
 TABLE = "llama_vision_usage"
 _SECONDS = 2
@@ -70,10 +70,10 @@ class PostgresUsage:
 
     pool: Pool
 
-    async def add(self, rows: Iterable[UsageRow]) -> None:
-        """Add ``rows`` in one transaction, or raise UsageStoreError."""
+    async def add(self, batch: UsageBatch) -> None:
+        """Add its rows in one transaction, or raise UsageStoreError."""
         # In one order everywhere, so that no two replicas wait for each other's rows.
-        flat = sorted(_flat(row) for row in rows)
+        flat = sorted(_flat(row) for row in batch.rows)
         # Committed apart, once the rows are answered: a database that comes to them only when they
         # were given up, and will be sent again, must not keep them twice.
         async with self._connection() as connection, connection.transaction():

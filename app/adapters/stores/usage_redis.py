@@ -1,19 +1,24 @@
 """Usage in Redis, for several replicas: one hash for each day, model, caller and task."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable, Iterator
+import uuid
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from app.adapters.stores import redis_client
 from app.domain.errors import UsageStoreError
-from app.domain.usage import UsageCounts, UsageKey, UsageQuery, UsageRow
+from app.domain.usage import UsageBatch, UsageCounts, UsageKey, UsageQuery, UsageRow
 
 PREFIX = "llama-vision:usage:"
+WRITTEN = "llama-vision:usage-written:"
 _KEPT = timedelta(days=400)
+_REMEMBERED = timedelta(days=1)
 
 
 @contextmanager
@@ -27,15 +32,24 @@ def _translated() -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class RedisUsage:
-    """Adds and reads in one round trip each; a day's rows are listed in a set of their names."""
+    """A day's rows are listed in a set of their names."""
 
     client: "Redis"
+    written: str = field(default_factory=lambda: f"{WRITTEN}{uuid.uuid4().hex}")
+    """Key under which Redis knows the last batch of this writer."""
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def add(self, rows: Iterable[UsageRow]) -> None:
-        """Add ``rows`` in one transaction, or raise UsageStoreError."""
+    async def add(self, batch: UsageBatch) -> None:
+        """Add its rows in one transaction, or raise UsageStoreError."""
         with _translated():
-            async with self.client.pipeline(transaction=True) as pipe:
-                for row in rows:
+            async with self.turn, self.client.pipeline(transaction=True) as pipe:
+                # Watched, so that what is still on its way from the time before comes to nothing.
+                await pipe.watch(self.written)
+                if await pipe.get(self.written) == batch.id:
+                    return
+                pipe.multi()  # type: ignore[no-untyped-call]
+                pipe.set(self.written, batch.id, ex=_REMEMBERED)
+                for row in batch.rows:
                     day, name = _day(row.key.day), _name(row.key)
                     pipe.sadd(day, name)
                     pipe.expire(day, _KEPT)
@@ -85,7 +99,7 @@ def _counts(found: dict[str, str]) -> UsageCounts:
 @asynccontextmanager
 async def open_redis(url: str) -> AsyncIterator["Redis"]:
     """Open a client of Redis that gives up soon; nothing is sent before it is used."""
-    client = Redis.from_url(url, decode_responses=True, socket_timeout=2, socket_connect_timeout=2)
+    client = Redis.from_url(url, decode_responses=True, **redis_client.options())
     try:
         yield client
     finally:

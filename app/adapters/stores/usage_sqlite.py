@@ -2,15 +2,19 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from app.domain.errors import UsageStoreError
-from app.domain.usage import UsageCounts, UsageKey, UsageQuery, UsageRow
+from app.domain.usage import UsageBatch, UsageCounts, UsageKey, UsageQuery, UsageRow
+
+log = structlog.get_logger()
 
 _KEYS = ("day", "model", "caller", "task")
 _COUNTS = tuple(UsageCounts.__slots__)
@@ -37,36 +41,82 @@ ORDER BY {", ".join(_KEYS)}
 def _translated() -> Iterator[None]:
     try:
         yield
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         raise UsageStoreError(f"the usage file can't be used: {error}") from error
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SqliteUsage:
     """One connection, used by one thread at a time."""
 
-    connection: sqlite3.Connection
+    path: Path
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _open: "_Open | None" = None
 
-    async def add(self, rows: Iterable[UsageRow]) -> None:
-        """Add ``rows`` in one transaction, or raise UsageStoreError."""
+    async def add(self, batch: UsageBatch) -> None:
+        """Add its rows in one transaction, or raise UsageStoreError."""
         async with self.turn:
-            await asyncio.to_thread(self._add, [_flat(row) for row in rows])
+            await asyncio.to_thread(self._add, [_flat(row) for row in batch.rows])
 
     async def read(self, query: UsageQuery) -> tuple[UsageRow, ...]:
         """Return the rows asked for, or raise UsageStoreError."""
         async with self.turn:
             return await asyncio.to_thread(self._read, query)
 
+    def connect(self) -> None:
+        """Open the file, made if need be, or raise UsageStoreError. Blocks."""
+        with _translated():
+            self._connection()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._open is not None:
+            self._open.connection.close()
+            self._open = None
+
     def _add(self, rows: list[tuple[object, ...]]) -> None:
-        with _translated(), self.connection:
-            self.connection.executemany(_ADD, rows)
+        with _translated(), self._connection() as connection:
+            connection.executemany(_ADD, rows)
 
     def _read(self, query: UsageQuery) -> tuple[UsageRow, ...]:
         days = query.first.isoformat(), query.last.isoformat()
         with _translated():
-            found = self.connection.execute(_READ, (*days, query.caller, query.caller))
+            found = self._connection().execute(_READ, (*days, query.caller, query.caller))
             return tuple(_row(values) for values in found)
+
+    def _connection(self) -> sqlite3.Connection:
+        """Return a connection to the file that is at the path now."""
+        # One that was deleted or replaced could be written to as before, and nobody would see it.
+        if self._open is not None and self._open.file != _identity(self.path):
+            log.warning("usage file was taken away", path=str(self.path))
+            self.close()
+            _clear(self.path)
+        if self._open is None:
+            connection = _connect(self.path)
+            self._open = _Open(connection, _identity(self.path))
+        return self._open.connection
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    connection: sqlite3.Connection
+    file: tuple[int, int] | None
+
+
+def _clear(path: Path) -> None:
+    """Take away what a file that is gone left beside it: another worker may have it open still."""
+    if not path.exists():
+        for suffix in ("-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells the file from another of its name, None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _flat(row: UsageRow) -> tuple[object, ...]:
@@ -92,9 +142,9 @@ def _connect(path: Path) -> sqlite3.Connection:
 @asynccontextmanager
 async def open_sqlite_usage(path: Path) -> AsyncIterator[SqliteUsage]:
     """Open the file, made if need be, or raise UsageStoreError."""
-    with _translated():
-        connection = await asyncio.to_thread(_connect, path)
+    store = SqliteUsage(path)
+    await asyncio.to_thread(store.connect)
     try:
-        yield SqliteUsage(connection)
+        yield store
     finally:
-        await asyncio.to_thread(connection.close)
+        await asyncio.to_thread(store.close)

@@ -1,39 +1,39 @@
 """Counters in windows of time.
 
-The library ``limits`` has them in Redis. Its own memory storage looks through every counter there
-is with each request, and takes a lock and a task for it: with a few thousand callers that is most
-of a request's work.
+The library ``limits`` counts them in Redis. Its own memory storage looks through every counter
+there is with each request, and takes a lock and a task for it: with a few thousand callers that is
+most of a request's work.
 """
 
 import time
 from dataclasses import dataclass
 from typing import Protocol
 
+from limits.aio.storage import RedisStorage
+
 _SWEEP_SECONDS = 60
 
 
 @dataclass(slots=True)
-class _Window:
+class Window:
     """A counter until it is forgotten."""
 
     count: int
     ends: float
-    """Unix time."""
+    """Unix time, by the clock of whoever counts."""
+    left: float = 0
+    """Seconds until then, when it was looked at."""
 
 
 class Windows(Protocol):
-    """Counters by key; what a limiter needs of the storages of ``limits``."""
+    """Counters by key."""
 
-    async def incr(self, key: str, expiry: int, amount: int = 1) -> int:
-        """Add ``amount``, in a new window of ``expiry`` seconds where there is none; return all."""
+    async def add(self, key: str, seconds: int, amount: int) -> Window:
+        """Add ``amount``, in a new window of ``seconds`` where there is none; return what is."""
         ...
 
-    async def get(self, key: str) -> int:
-        """Return the count."""
-        ...
-
-    async def get_expiry(self, key: str) -> float:
-        """Return when the window ends, Unix time; now where there is none."""
+    async def correct(self, key: str, ends: float, difference: int) -> None:
+        """Add ``difference`` to the window that ends then, to no other one."""
         ...
 
 
@@ -41,34 +41,65 @@ class MemoryWindows:
     """In a dictionary. Those whose window has ended are swept out once a minute."""
 
     def __init__(self) -> None:
-        self._windows: dict[str, _Window] = {}
+        self._windows: dict[str, Window] = {}
         self._next_sweep = time.time() + _SWEEP_SECONDS
 
     def __len__(self) -> int:
         """Return how many counters there are."""
         return len(self._windows)
 
-    async def incr(self, key: str, expiry: int, amount: int = 1) -> int:
-        """Add ``amount``, in a new window of ``expiry`` seconds where there is none; return all."""
+    async def add(self, key: str, seconds: int, amount: int) -> Window:
+        """Add ``amount``, in a new window of ``seconds`` where there is none; return what is."""
         now = time.time()
         window = self._windows.get(key)
         if window is None or window.ends <= now:
             if now >= self._next_sweep:
                 self._sweep(now)
-            window = self._windows[key] = _Window(0, now + expiry)
+            window = self._windows[key] = Window(0, now + seconds)
         window.count += amount
-        return window.count
+        return Window(window.count, window.ends, window.ends - now)
 
-    async def get(self, key: str) -> int:
-        """Return the count."""
+    async def correct(self, key: str, ends: float, difference: int) -> None:
+        """Add ``difference`` to the window that ends then, to no other one."""
         window = self._windows.get(key)
-        return window.count if window is not None and window.ends > time.time() else 0
-
-    async def get_expiry(self, key: str) -> float:
-        """Return when the window ends, Unix time; now where there is none."""
-        window = self._windows.get(key)
-        return time.time() if window is None else window.ends
+        if window is not None and window.ends == ends:
+            window.count += difference
 
     def _sweep(self, now: float) -> None:
         self._windows = {key: window for key, window in self._windows.items() if window.ends > now}
         self._next_sweep = now + _SWEEP_SECONDS
+
+
+# When a window ends, by Redis's own clock, so that all replicas speak of the same moment; with the
+# milliseconds until then. Its time and a counter's life are read apart, so the sum may be one off.
+_END = """
+local left = redis.call('pttl', KEYS[1])
+local now = redis.call('time')
+local ends = now[1] * 1000 + math.floor(now[2] / 1000) + left
+"""
+_LOOK = f"{_END} return {{ends, left}}"
+# No two windows of one counter end within half a second: the shortest takes one.
+_CORRECT = f"""{_END}
+if left > 0 and math.abs(ends - ARGV[1]) < 500 then redis.call('incrby', KEYS[1], ARGV[2]) end
+"""
+
+
+class RedisWindows:
+    """In Redis, for all replicas that share it."""
+
+    def __init__(self, storage: RedisStorage) -> None:
+        client = storage.bridge.get_connection()  # type: ignore[attr-defined]
+        self._storage = storage
+        self._prefixed = storage.bridge.prefixed_key
+        self._look = client.register_script(_LOOK)
+        self._correct = client.register_script(_CORRECT)
+
+    async def add(self, key: str, seconds: int, amount: int) -> Window:
+        """Add ``amount``, in a new window of ``seconds`` where there is none; return what is."""
+        count = await self._storage.incr(key, seconds, amount)
+        ends, left = await self._look([self._prefixed(key)])
+        return Window(count, ends / 1000, max(left, 0) / 1000)
+
+    async def correct(self, key: str, ends: float, difference: int) -> None:
+        """Add ``difference`` to the window that ends then, to no other one."""
+        await self._correct([self._prefixed(key)], [round(ends * 1000), difference])

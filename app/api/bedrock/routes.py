@@ -14,7 +14,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 
-from app.api import warning
+from app.api import cost, warning
 from app.api.asking import Asking
 from app.api.bedrock import converse_answer, native
 from app.api.bedrock.converse import ConverseIn
@@ -69,7 +69,11 @@ class Operation:
         """Answer in one piece."""
         generation = await self.asks.whole(request)
         caveats = warning.together(generation.warnings, generation.images)
-        headers = {**self._headers(caveats, ignored), **native.headers(generation)}
+        headers = {
+            **self._headers(caveats, ignored),
+            **native.headers(generation),
+            **cost.headers(generation.completion.usage.cost),
+        }
         return Response(
             orjson.dumps(render(generation)), media_type="application/json", headers=headers
         )

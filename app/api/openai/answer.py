@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from app.api import warning
+from app.api.cost import CostOut
 from app.api.warning import WarningOut
 from app.domain.generation import Generation, Started, StopReason, Usage
 
@@ -17,6 +18,9 @@ FINISH_REASONS: dict[StopReason, FinishReason] = {
     StopReason.GUARDRAIL: "content_filter",
     StopReason.OTHER: "stop",
 }
+
+
+_COST = "Of this service, not of OpenAI. Null where the price or a count is unknown."
 
 
 class ChatUsage(BaseModel):
@@ -69,6 +73,7 @@ class ChatCompletion(BaseModel):
     model: Annotated[str, Field(description="The model id that was called.")]
     choices: list[ChatChoice]
     usage: Annotated[ChatUsage | None, Field(description="Null where Bedrock did not say.")]
+    cost_usd: Annotated[CostOut | None, Field(description=_COST)]
     warnings: Annotated[list[WarningOut], Field(description="Of this service, not of OpenAI.")]
 
     @classmethod
@@ -87,6 +92,7 @@ class ChatCompletion(BaseModel):
             model=generation.model,
             choices=[choice],
             usage=ChatUsage.of(completion.usage),
+            cost_usd=CostOut.of(completion.usage.cost),
             warnings=[WarningOut.of(caveat) for caveat in warnings],
         )
 
@@ -136,3 +142,9 @@ class ChatChunk(BaseModel):
             choices=[ChatChunkChoice(delta=ChatDelta(role="assistant", content=""))],
             warnings=[WarningOut.of(caveat) for caveat in warnings],
         )
+
+
+class ChatLastChunk(ChatChunk):
+    """The piece that says why the answer ended."""
+
+    cost_usd: Annotated[CostOut | None, Field(description=_COST)]

@@ -4,14 +4,15 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 
 from app.api import sse
+from app.api.cost import CostOut
 from app.api.openai import errors
 from app.api.openai.answer import (
     FINISH_REASONS,
     ChatChunk,
     ChatChunkChoice,
     ChatDelta,
+    ChatLastChunk,
     ChatUsage,
-    FinishReason,
 )
 from app.domain.generation import (
     Delta,
@@ -63,15 +64,18 @@ class ChunkEncoder:
                 return b""
 
     def _end(self, generation: Generation) -> bytes:
-        finish = FINISH_REASONS[generation.completion.stop_reason]
-        last = self._piece(ChatDelta(), finish)
+        completion = generation.completion
+        finish = FINISH_REASONS[completion.stop_reason]
+        ended = self._chunk(ChatChunkChoice(delta=ChatDelta(), finish_reason=finish))
+        cost = CostOut.of(completion.usage.cost)
+        last = self._sent(ChatLastChunk(**dict(ended), cost_usd=cost))
         if self.include_usage:
-            usage = ChatUsage.of(generation.completion.usage)
+            usage = ChatUsage.of(completion.usage)
             last += self._sent(self._chunk().model_copy(update={"usage": usage}))
         return last + DONE
 
-    def _piece(self, delta: ChatDelta, finish: FinishReason | None = None) -> bytes:
-        return self._sent(self._chunk(ChatChunkChoice(delta=delta, finish_reason=finish)))
+    def _piece(self, delta: ChatDelta) -> bytes:
+        return self._sent(self._chunk(ChatChunkChoice(delta=delta)))
 
     def _chunk(self, *choices: ChatChunkChoice) -> ChatChunk:
         first = self.first

@@ -6,10 +6,11 @@ from fastapi import APIRouter, Body
 from pydantic import BaseModel, Field
 
 from app.api import problems
+from app.api.cost import CostOut
 from app.api.declared import GENERATION_ERRORS
 from app.api.deps import AskingTerms, Estimates
 from app.api.examples import GENERATE
-from app.api.v1.schemas import CostOut, GenerateIn
+from app.api.v1.schemas import GenerateIn
 from app.domain import errors
 from app.domain.token import CountMethod
 from app.services.estimate import Estimate
@@ -36,26 +37,41 @@ class CostRange(BaseModel):
     """US dollars at the listed price."""
 
     least: Annotated[CostOut, Field(description="With an empty answer.")]
-    most: Annotated[CostOut, Field(description="With an answer of max_gen_len tokens.")]
+    most: Annotated[CostOut, Field(description="With answers of max_gen_len tokens.")]
 
 
 class EstimateOut(BaseModel):
     """What the request would take."""
 
+    calls: Annotated[
+        int, Field(description="Of the model: one, or with `image_strategy` `each` one a picture.")
+    ]
     prompt_tokens: Annotated[
-        int, Field(description="Of the whole prompt, template and pictures included.")
+        int,
+        Field(description="Of the whole prompt, template and pictures included; of all calls."),
     ]
     method: Annotated[
         CountMethod,
         Field(description="`exact`: counted with Llama's vocabulary. `bound`: at most so many."),
     ]
     image_tokens: Annotated[
-        int, Field(description="Of these, the pictures': one each, whatever their size.")
+        int,
+        Field(
+            description="Of these, the pictures' as they would be sent: one each, whatever their "
+            "size."
+        ),
     ]
-    max_gen_len: Annotated[int, Field(description="Tokens reserved for the answer.")]
-    context_window: Annotated[int, Field(description="Tokens for both together.")]
-    fits: Annotated[bool, Field(description="Whether both fit the window.")]
-    images: list[EstimatedImage]
+    max_gen_len: Annotated[
+        int, Field(description="Tokens reserved for the answer; for all calls' answers.")
+    ]
+    context_window: Annotated[
+        int, Field(description="Tokens for prompt and answer of one call together.")
+    ]
+    fits: Annotated[bool, Field(description="Whether each call fits the window.")]
+    images: Annotated[
+        list[EstimatedImage],
+        Field(description="With `contact_sheet` the sheet in place of its pictures."),
+    ]
     tiles: Annotated[int, Field(description="Of all pictures.")]
     cost_usd: Annotated[CostRange | None, Field(description="null where the price is unknown.")]
 
@@ -63,22 +79,20 @@ class EstimateOut(BaseModel):
     def of(cls, estimate: Estimate) -> "EstimateOut":
         """Render ``estimate``."""
         return cls(
+            calls=len(estimate.prompts),
             prompt_tokens=estimate.prompt_tokens,
             method=estimate.method,
             image_tokens=len(estimate.images),
-            max_gen_len=estimate.max_gen_len,
+            max_gen_len=estimate.reserved,
             context_window=estimate.context_window,
             fits=estimate.fits,
             images=[
                 EstimatedImage(
-                    width=image.prepared.width,
-                    height=image.prepared.height,
-                    bytes=len(image.prepared.data),
-                    tiles=image.canvas.tiles,
+                    width=image.width, height=image.height, bytes=len(image.data), tiles=tiles
                 )
-                for image in estimate.images
+                for image, tiles in zip(estimate.images, estimate.tiles, strict=True)
             ],
-            tiles=estimate.tiles,
+            tiles=sum(estimate.tiles),
             cost_usd=_range(estimate),
         )
 

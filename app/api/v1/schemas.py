@@ -4,10 +4,10 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.api.cost import CostOut
 from app.api.problems import Fault, fault
 from app.api.v1.image_forms import ImageIn, received
 from app.api.warning import WarningOut
-from app.domain.cost import Cost
 from app.domain.generation import (
     Generation,
     GenerationRequest,
@@ -198,19 +198,6 @@ class ImageOut(BaseModel):
             treatment=report.treatment,
             warnings=[WarningOut.of(warning) for warning in report.warnings],
         )
-
-
-class CostOut(BaseModel):
-    """US dollars at the listed price."""
-
-    input: Annotated[float, Field(description="Of the tokens in.")]
-    output: Annotated[float, Field(description="Of the tokens out.")]
-    total: Annotated[float, Field(description="Both together.")]
-
-    @classmethod
-    def of(cls, cost: Cost | None) -> "CostOut | None":
-        """Render ``cost``."""
-        return None if cost is None else cls.model_validate(cost, from_attributes=True)
 
 
 class LatencyOut(BaseModel):

@@ -10,9 +10,10 @@ from pydantic import BaseModel, Field
 
 from app.api import problems, sse
 from app.api.asking import Asking
+from app.api.cost import CostOut
 from app.api.sse import EventStream
 from app.api.v1.dumped import generation_out
-from app.api.v1.schemas import CostOut, DoneEvent, ImageOut
+from app.api.v1.schemas import DoneEvent, ImageOut
 from app.api.warning import WarningOut
 from app.domain.generation import (
     Delta,

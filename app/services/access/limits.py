@@ -44,13 +44,12 @@ class Limits:
                 raise
             return ()
 
-    async def settle(self, call: Call, resource: Resource, difference: int) -> None:
-        """Correct what was taken by ``difference``; a failure is only counted."""
-        quotas = self.quotas(call, resource) if difference else ()
-        if not quotas:
+    async def settle(self, call: Call, taken: tuple[Standing, ...], difference: int) -> None:
+        """Correct what was ``taken`` by ``difference``; a failure is only counted."""
+        if not (taken and difference):
             return
         try:
-            await self.limiter.settle(call.caller.id, quotas, difference)
+            await self.limiter.settle(call.caller.id, taken, difference)
         except LimiterUnavailableError as error:
             self._failed(error)
 

@@ -22,6 +22,7 @@ from app.domain.generation import (
 from app.domain.image import ImageReport, ReceivedImage
 from app.domain.ports import ImagePreparer, VisionModel
 from app.services.pricing import cost
+from app.services.wrappers import bill
 from app.telemetry import current, stage
 
 
@@ -36,7 +37,7 @@ class MeteredVisionModel:
     async def generate(self, request: ModelRequest) -> Completion:
         """Answer as ``inner`` does, with the cost and the target."""
         self._begin()
-        with stage("model") as span:
+        with stage("model") as span, bill.noted():
             self._describe(span, request)
             completion = await self.inner.generate(request)
             usage = self._priced(completion.usage)
@@ -47,7 +48,7 @@ class MeteredVisionModel:
     async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:
         """Answer as ``inner`` does, with the cost and the target in the last part."""
         self._begin()
-        with stage("model") as span:
+        with stage("model") as span, bill.noted():
             self._describe(span, request)
             async with self.inner.stream(request) as parts:
                 current().stream = "abandoned"

@@ -12,11 +12,12 @@ from math import ceil
 from app.domain.access import Call, Resource, current_call
 from app.domain.cost import Price
 from app.domain.generation import Completion, Finish, ModelRequest, StreamPart, StreamParts, Usage
-from app.domain.limit import MICRO
+from app.domain.limit import MICRO, Standing
 from app.domain.ports import TokenCounter, VisionModel
 from app.services import pricing
 from app.services.access.limits import Limits
 from app.services.images import canvas
+from app.services.wrappers.bill import Bill, expect
 
 NOTHING = Usage(0, 0)
 
@@ -28,20 +29,24 @@ class Reservation:
     call: Call
     limits: Limits
     taken: dict[Resource, int] = field(default_factory=dict)
+    windows: dict[Resource, tuple[Standing, ...]] = field(default_factory=dict)
+    """What each was taken of: in a later window there is nothing to correct."""
     used: Usage = field(default_factory=Usage)
+    bill: Bill = field(default_factory=Bill)
 
     async def take(self, resource: Resource, amount: int) -> None:
         """Take ``amount``, or give everything back and raise RateLimitedError."""
         try:
-            await self.limits.take(self.call, resource, amount)
+            self.windows[resource] = await self.limits.take(self.call, resource, amount)
         except BaseException:
             await self.give_back()
             raise
         self.taken[resource] = amount
 
     async def give_back(self) -> None:
-        """Undo every take: the model did nothing."""
-        await self._correct(dict.fromkeys(self.taken, 0))
+        """Undo every take, unless Bedrock may bill what it was sent."""
+        if not self.bill.open:
+            await self._correct(dict.fromkeys(self.taken, 0))
 
     async def settle(self, price: Price | None) -> None:
         """Correct what was taken to what was used, so far as Bedrock told."""
@@ -57,7 +62,8 @@ class Reservation:
     async def _correct(self, used: dict[Resource, int]) -> None:
         for resource in used.keys() & self.taken.keys():
             taken, self.taken[resource] = self.taken[resource], used[resource]
-            await self.limits.settle(self.call, resource, used[resource] - taken)
+            difference = used[resource] - taken
+            await self.limits.settle(self.call, self.windows[resource], difference)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +91,7 @@ class RationedModel:
     async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:
         """Answer as ``inner`` does."""
         reservation = await self._reserve(request)
-        # Until it has begun nothing is billed; then, how much is known only where Bedrock tells.
+        # Until it has begun it may have been refused; then, how much is known where Bedrock tells.
         reservation.used = NOTHING
         try:
             async with self.inner.stream(request) as parts:
@@ -118,6 +124,8 @@ class RationedModel:
             if self.price is not None:
                 most = self.price.of(prompt, longest).total
                 await reservation.take(Resource.SPEND, ceil(most * MICRO))
+        if reservation.taken:
+            expect(reservation.bill)
         return reservation
 
 

@@ -14,6 +14,7 @@ from app.domain import errors
 from app.domain.errors import UpstreamError
 from app.domain.generation import Completion, ModelRequest, StreamParts, Terms
 from app.domain.ports import VisionModel
+from app.telemetry import current
 
 T = TypeVar("T")
 
@@ -118,6 +119,7 @@ class RetriedModel:
             with context:
                 if context.num == 1:
                     raise first
+                current().retries += 1
                 return await attempt()
         raise AssertionError("stamina ended without an outcome")
 

@@ -3,7 +3,7 @@
 import pytest
 
 from app.adapters.stores import windows
-from app.adapters.stores.windows import MemoryWindows
+from app.adapters.stores.windows import MemoryWindows, Window
 
 
 @pytest.fixture
@@ -20,23 +20,21 @@ def clock(monkeypatch):
 
 
 async def test_a_window_begins_with_its_first_use_and_is_forgotten_at_its_end(clock):
-    storage = MemoryWindows()
-    assert await storage.incr("a", 10, 3) == 3
+    windows = MemoryWindows()
+    assert await windows.add("a", 10, 3) == Window(3, clock.now + 10, 10)
     clock.now += 6
-    assert await storage.incr("a", 10, 2) == 5
-    assert await storage.get_expiry("a") == clock.now + 4
+    assert await windows.add("a", 10, 2) == Window(5, clock.now + 4, 4)
 
     clock.now += 4
-    assert await storage.get("a") == 0
-    assert await storage.incr("a", 10) == 1
+    assert await windows.add("a", 10, 1) == Window(1, clock.now + 10, 10)
 
 
 async def test_ended_windows_are_swept_out(clock):
-    storage = MemoryWindows()
+    windows = MemoryWindows()
     for number in range(100):
-        await storage.incr(f"caller {number}", 10)
-    await storage.incr("long", 1000)
+        await windows.add(f"caller {number}", 10, 1)
+    await windows.add("long", 1000, 1)
     clock.now += 100
-    await storage.incr("another", 10)
+    await windows.add("another", 10, 1)
 
-    assert len(storage) == 2
+    assert len(windows) == 2

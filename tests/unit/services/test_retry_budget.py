@@ -5,6 +5,7 @@ import pytest
 from app.domain import errors
 from app.domain.generation import ModelRequest, Role, Turn
 from app.services.wrappers.retried import Backoff, RetriedModel, RetryBudget
+from app.telemetry import RequestRecord, recording
 from tests.support.fakes import FakeVisionModel
 
 REQUEST = ModelRequest((Turn(Role.USER, "Why?"),))
@@ -39,6 +40,14 @@ async def test_a_storm_of_failures_is_not_multiplied():
 
     # 100 calls, 20 retries to begin with, and a tenth of the calls.
     assert 120 <= len(model.requests) <= 131
+
+
+async def test_each_retry_is_written_down_and_the_first_call_is_none():
+    model = FakeVisionModel(failing=errors.ModelFailedError("no"))
+    with recording(RequestRecord()) as record, pytest.raises(errors.ModelFailedError):
+        await RetriedModel(model, RetryBudget(), AT_ONCE).generate(REQUEST)
+
+    assert (len(model.requests), record.retries) == (2, 1)
 
 
 async def test_without_a_budget_the_error_is_told_at_once():

@@ -1,9 +1,11 @@
 """A call for each of several pictures: how many at a time, and what is summed up."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
+from app.domain.cost import Cost
 from app.domain.errors import ModelThrottledError
 from app.domain.generation import (
     Completion,
@@ -86,6 +88,21 @@ async def test_an_unknown_count_or_differing_stop_reasons_are_not_made_up():
     assert completion.usage == Usage(None, 3)
     assert completion.stop_reason is StopReason.OTHER
     assert completion.stop_reason_raw is None
+
+
+async def test_a_cost_that_one_answer_does_not_tell_is_not_made_up():
+    known = answer()
+    usage = replace(known.completion.usage, cost=Cost(0.25, 0.5))
+    priced = replace(known, completion=replace(known.completion, usage=usage))
+
+    async def cost(answers: list[Generation]) -> Cost | None:
+        async def ask(_: GenerationRequest) -> Generation:
+            return answers.pop()
+
+        return (await each(request(2), ask)).completion.usage.cost
+
+    assert await cost([priced, priced]) == Cost(0.5, 1.0)
+    assert await cost([priced, known]) is None
 
 
 async def test_a_fault_of_this_service_does_not_take_the_paid_answers_along():
