@@ -50,9 +50,9 @@ class UsageLedger:
         """Move what was counted to the store, or keep it and raise UsageStoreError."""
         # A write that was begun may be made whoever gives up waiting for it, a client that leaves
         # or the service at its end: only its own end tells whether to make it again.
-        await asyncio.shield(asyncio.create_task(self._write()))
+        await asyncio.shield(asyncio.create_task(self._move()))
 
-    async def _write(self) -> None:
+    async def _move(self) -> None:
         async with self._turn:
             await self._write()
             if self._pending:

@@ -1,13 +1,12 @@
 """The ledger: what is counted is written once, whoever gives up waiting for the store."""
 
 import asyncio
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from app.adapters.stores.usage_memory import MemoryUsage
 from app.domain.errors import UsageStoreError
-from app.domain.usage import UsageRow
+from app.domain.usage import UsageBatch
 from app.services.usage import FLUSH_SECONDS, UsageLedger, open_ledger
 from app.telemetry import RequestRecord
 from app.telemetry.metrics import Metrics
@@ -23,15 +22,15 @@ class SlowUsage(MemoryUsage):
     go: asyncio.Event = field(default_factory=asyncio.Event)
     failing: bool = False
 
-    async def add(self, rows: Iterable[UsageRow]) -> None:
+    async def add(self, batch: UsageBatch) -> None:
         self.begun.set()
-        await asyncio.shield(asyncio.create_task(self._write(rows)))
+        await asyncio.shield(asyncio.create_task(self._write(batch)))
 
-    async def _write(self, rows: Iterable[UsageRow]) -> None:
+    async def _write(self, batch: UsageBatch) -> None:
         await self.go.wait()
         if self.failing:
             raise UsageStoreError("away")
-        await super().add(rows)
+        await super().add(batch)
 
     def written(self) -> int:
         return sum(counts.prompt_tokens for counts in self.kept.values())
