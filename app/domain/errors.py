@@ -540,6 +540,7 @@ class StreamTruncatedError(UpstreamError):
     """The stream ended without its final chunk."""
 
     code, status, title, retryable = "stream_truncated", 502, "Stream ended early", True
+    billed = True
 
 
 class UpstreamAnswerError(UpstreamError):

@@ -91,7 +91,7 @@ async def test_names_are_ordered_alike_whatever_language_the_store_speaks(store)
 
 
 async def test_one_callers_tasks_are_in_order_too(store):
-    await store.add([row(task=task) for task in ("vqa", "caption", "ocr")])
+    await store.add(batch(*(row(task=task) for task in ("vqa", "caption", "ocr"))))
 
     found = await store.read(asked())
     assert [r.key.task for r in found] == ["caption", "ocr", "vqa"]

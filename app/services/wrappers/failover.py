@@ -19,14 +19,6 @@ log = structlog.get_logger()
 
 # The caller's fault, which every target would find.
 _REQUESTS_FAULT = (errors.UpstreamValidationError,)
-# May have been billed: made again only for callers who allow it.
-_BILLED = (
-    errors.UpstreamTimeoutError,
-    errors.UpstreamDisconnectedError,
-    errors.ModelTimeoutError,
-    errors.UpstreamAnswerError,
-    errors.StreamTruncatedError,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,4 +66,5 @@ def _telling(raised: Sequence[ServiceError]) -> ServiceError:
 def _elsewhere(error: ServiceError, *, second_bill: bool) -> bool:
     if isinstance(error, _REQUESTS_FAULT):
         return False
-    return second_bill or not isinstance(error, _BILLED)
+    billed = isinstance(error, UpstreamError) and error.billed
+    return second_bill or not billed
