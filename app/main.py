@@ -16,7 +16,8 @@ from app.api.bedrock import routes as bedrock
 from app.api.entrance import EntranceMiddleware
 from app.api.envelope import EnvelopeMiddleware
 from app.api.express import ExpressMiddleware
-from app.api.headers import CORS_ANSWER_HEADERS, CORS_REQUEST_HEADERS
+from app.api.faults import FaultMiddleware
+from app.api.headers import CORS_ANSWER_HEADERS
 from app.api.openai import chat
 from app.api.turnstile import Turnstile
 from app.api.v1 import estimate, generate, models, prepare, tasks, usage
@@ -99,12 +100,14 @@ def create_app(settings: Settings, open_services: OpenServices) -> Application:
 
 def front(framework: ASGIApp, door: Door, settings: Settings, rules: tuple[Rule, ...]) -> ASGIApp:
     """Stack what requests pass before the framework. Read from the inside out."""
-    entrance = EntranceMiddleware(
-        ExpressMiddleware(framework, ROUTERS),
-        door=door,
-        gatekeeper=Gatekeeper(rules),
-        max_bytes=settings.max_body_bytes,
-        patience=settings.body_timeout,
+    entrance = FaultMiddleware(
+        EntranceMiddleware(
+            ExpressMiddleware(framework, ROUTERS),
+            door=door,
+            gatekeeper=Gatekeeper(rules),
+            max_bytes=settings.max_body_bytes,
+            patience=settings.body_timeout,
+        )
     )
     if not settings.allowed_origins:
         return EnvelopeMiddleware(entrance)
@@ -113,7 +116,8 @@ def front(framework: ASGIApp, door: Door, settings: Settings, rules: tuple[Rule,
             entrance,
             allow_origins=settings.allowed_origins,
             allow_methods=("GET", "POST", "DELETE"),
-            allow_headers=CORS_REQUEST_HEADERS,
+            # SDKs add some of their own with each version; it is the origin that is trusted.
+            allow_headers=("*",),
             expose_headers=CORS_ANSWER_HEADERS,
         )
     )

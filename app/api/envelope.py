@@ -6,20 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api import headers, rate_limit, rendering
+from app.api import headers, rate_limit
 from app.api.access import Headers
 from app.domain.access import Caller
-from app.domain.errors import InternalError
 from app.services.registry import Services
 from app.telemetry import RequestRecord, recording
 from app.telemetry.tracing import request_span
 
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
-
-log = structlog.get_logger()
 
 
 def request_id(given: Headers) -> str:
@@ -30,7 +26,7 @@ def request_id(given: Headers) -> str:
 
 @dataclass(frozen=True, slots=True)
 class EnvelopeMiddleware:
-    """Gives each request its id and record, and answers what nothing else caught.
+    """Gives each request its id and record.
 
     While the service drains, each connection is closed behind its answer: a request that came
     down a kept one in the moment it is closed would be lost.
@@ -64,25 +60,12 @@ class EnvelopeMiddleware:
         operations.metrics.move("http_server_active_requests", 1)
         with recording(record), request_span(operations.tracer, given, record):
             try:
-                await self._answered(scope, receive, send_enveloped, record)
+                await self.app(scope, receive, send_enveloped)
             finally:
                 operations.metrics.move("http_server_active_requests", -1)
                 _finish(record, scope)
                 for sink in operations.sinks:
                     sink(record)
-
-    async def _answered(
-        self, scope: Scope, receive: Receive, send: Send, record: RequestRecord
-    ) -> None:
-        try:
-            await self.app(scope, receive, send)
-        except Exception:
-            log.exception("request failed", request_id=record.request_id)
-            scope["state"]["problem"] = InternalError.code
-            if record.status:
-                raise
-            error = InternalError("a fault of this service; its log has more under the request id")
-            await rendering.refuse(error, scope, receive, send)
 
 
 def _own(state: Mapping[str, Any], *, draining: bool) -> list[tuple[bytes, bytes]]:

@@ -2,17 +2,6 @@
 
 from collections.abc import Iterable
 
-CORS_REQUEST_HEADERS = (
-    "Authorization",
-    "Content-Type",
-    "Idempotency-Key",
-    "Traceparent",
-    "Tracestate",
-    "X-API-Key",
-    "X-Allow-Second-Bill",
-    "X-Request-Id",
-    "X-Request-Timeout",
-)
 CORS_ANSWER_HEADERS = (
     "RateLimit",
     "RateLimit-Policy",

@@ -16,12 +16,14 @@ from app.adapters.access import key_file
 from app.api.access import CLOSED, rule_for, rules
 from app.domain import key
 from app.domain.access import Scope
+from app.domain.generation import Completion, ModelRequest
 from app.main import create_app
 from app.settings import PREFIX, Settings, SettingsError, load
 from app.wiring import open_services
 from tests.api.test_refusals import problem
 from tests.support.access import RELOAD, add_key, bearer, guarded
 from tests.support.app import Rig
+from tests.support.fakes import FakeVisionModel
 
 ASKED = {"prompt": "Hi"}
 ROOT = Path(__file__).parents[2]
@@ -320,6 +322,35 @@ def test_a_browser_page_of_a_named_origin_may_call_and_another_may_not(keys):
     assert "access-control-allow-origin" not in refused.headers
     assert called.headers["access-control-allow-origin"] == "https://a.org"
     assert "X-Request-Id" in called.headers["access-control-expose-headers"]
+
+
+def test_a_page_may_send_what_its_sdk_adds(keys):
+    sent = "authorization,content-type,x-stainless-os,x-stainless-retry-count,openai-beta"
+    preflight = {
+        "origin": "https://a.org",
+        "access-control-request-method": "POST",
+        "access-control-request-headers": sent,
+    }
+    add_key(keys)
+    with guarded(keys, cors_origins="https://a.org").client() as client:
+        allowed = client.options("/v1/chat/completions", headers=preflight)
+
+    assert allowed.status_code == 200
+    assert set(sent.split(",")) <= set(allowed.headers["access-control-allow-headers"].split(","))
+
+
+class Broken(FakeVisionModel):
+    async def generate(self, request: ModelRequest) -> Completion:
+        raise ZeroDivisionError
+
+
+def test_a_page_may_read_the_answer_to_a_fault_of_ours():
+    settings = Settings(_env_file=None, cors_origins="https://a.org")
+    with Rig(Broken(), settings=settings).client() as client:
+        answer = client.post("/v1/generate", json=ASKED, headers={"origin": "https://a.org"})
+
+    problem(answer, 500, "internal_error")
+    assert answer.headers["access-control-allow-origin"] == "https://a.org"
 
 
 def test_every_answer_carries_the_security_headers(client):

@@ -64,6 +64,8 @@ def entry(**changes: object) -> str:
         (entry(scopes=["root"]), "entry 0: 'root'"),
         (entry(limits=[]), "entry 0: limits"),
         (entry(surprise=1), "entry 0"),
+        (entry(hash=5), "entry 0: 5 is not a text"),
+        (entry(name="Ann\tvalid"), "entry 0: 'Ann"),
         (f"{entry()[:-1]}, {entry(id='twice')[1:-1]}, {entry(id='twice')[1:]}", "twice"),
     ],
 )
