@@ -42,6 +42,7 @@ class Broken(FakeVisionModel):
 def logging_as_in_service() -> Iterator[None]:
     root = logging.getLogger()
     before = root.handlers[:], root.level
+    configured = structlog.get_config()
     root.handlers.clear()  # or they would be closed
     telemetry.configure("debug")
     try:
@@ -49,7 +50,8 @@ def logging_as_in_service() -> Iterator[None]:
     finally:
         root.handlers[:] = before[0]
         root.setLevel(before[1])
-        structlog.reset_defaults()
+        # Not structlog's own defaults: they draw a traceback with all that its frames hold.
+        structlog.configure(**configured)
 
 
 def picture() -> bytes:

@@ -2,8 +2,9 @@
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -162,17 +163,43 @@ def test_everything_that_may_be_an_emf_dimension_is_a_text_in_the_line():
     assert found["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["Service"]]
 
 
-@pytest.mark.parametrize(
-    ("section", "names"),
-    [
-        ("Metrics", {*COUNTERS, *HISTOGRAMS, *GAUGES}),
-        ("Log fields", set(LOGGED)),
-        ("CloudWatch", set(UNITS)),
-    ],
-)
-def test_every_metric_and_field_is_explained_in_the_docs_and_nothing_else(section, names):
-    (text,) = re.findall(
-        rf"^## {section}\n(.*?)(?=^## |\Z)", DOCS.read_text(), re.MULTILINE | re.DOTALL
-    )
+def documented() -> dict[str, tuple[str, str, str]]:
+    """Return kind, labels and meaning of each metric in the docs."""
+    row = r"^\| `(\w+)` \| (.*?) \| (.*?) \| (.*) \|$"
+    rows = re.findall(row, section("Metrics"), re.MULTILINE)
+    return {name: (kind, labels, text) for name, kind, labels, text in rows}
 
-    assert set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)) == names
+
+def section(title: str) -> str:
+    (text,) = re.findall(
+        rf"^## {title}\n(.*?)(?=^## |\Z)", DOCS.read_text(), re.MULTILINE | re.DOTALL
+    )
+    return str(text)
+
+
+@pytest.mark.parametrize(
+    ("title", "names"), [("Log fields", set(LOGGED)), ("CloudWatch", set(UNITS))]
+)
+def test_every_field_is_explained_in_the_docs_and_nothing_else(title, names):
+    assert set(re.findall(r"^\| `(\w+)` \|", section(title), re.MULTILINE)) == names
+
+
+def test_every_name_beside_the_metrics_of_an_emf_line_is_in_the_docs():
+    lines: list[str] = []
+    EmbeddedMetrics("Ns", write=lines.append)(RequestRecord(attempts=1))
+    beside = json.loads(lines[0]).keys() - UNITS.keys() - {"_aws"}
+
+    assert beside == {name for name in re.findall(r"`([A-Z][A-Za-z]+)`", section("CloudWatch"))
+                      if name not in UNITS}  # fmt: skip
+
+
+def test_the_docs_have_every_metric_with_its_kind_labels_and_meaning_and_no_other():
+    kinds: dict[str, Mapping[str, tuple[Any, ...]]] = {
+        "counter": COUNTERS, "histogram": HISTOGRAMS, "gauge": GAUGES,
+    }  # fmt: skip
+
+    assert documented() == {
+        name: (kind, ", ".join(f"`{label}`" for label in labels), text)
+        for kind, instruments in kinds.items()
+        for name, (text, labels, *_) in instruments.items()
+    }

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from app.emulator.app import create_emulator
 from app.emulator.config import EmulatorConfig
 from app.settings import PREFIX
-from tests.api.test_metrics import value
+from tests.api.test_metrics import MODEL, documented, value
 from tests.support.server import serving
 
 ROOT = Path(__file__).parents[2]
@@ -182,6 +183,21 @@ def _answering(client: httpx.Client) -> None:
         return False
 
     until(answers)
+
+
+def test_several_workers_show_what_the_docs_have_and_no_other_metrics(tmp_path, emulator_url):
+    httpx.post(f"{emulator_url}/_emulator/faults", json={"fault": "throttle-first-1"})
+    try:
+        with service(tmp_path, emulator_url, workers="2", usage_store="memory") as (client, _):
+            client.post("/v1/generate", json={"prompt": "Hi"}).raise_for_status()
+            text = client.get("/metrics").text
+    finally:
+        httpx.delete(f"{emulator_url}/_emulator/faults")
+
+    assert value(text, "llama_vision_model_retries_total", gen_ai_request_model=MODEL) == 1
+    families = {family.name for family in text_string_to_metric_families(text)}
+    # The parser takes a counter's ending away.
+    assert families <= {name.removesuffix("_total") for name in documented()}
 
 
 def test_usage_survives_a_killed_process_but_for_its_last_second(tmp_path, emulator_url):

@@ -1,14 +1,22 @@
 """Spans as a real OTLP receiver gets them."""
 
+import re
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 import pytest
 
 from app.domain.errors import ModelFailedError
 from app.settings import Settings
+from tests.api.test_processes import emulator_url  # noqa: F401 - a fixture
 from tests.support.app import Rig
 from tests.support.collector import attributes
 from tests.support.fakes import FakeVisionModel
 from tests.support.pictures import ASTRONAUT, b64
 
+DOCS = Path(__file__).parents[2] / "docs" / "metrics.md"
+REQUEST = "<method> <route>"
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 ASKED = {"prompt": "MARKED", "images": [b64(ASTRONAUT)], "max_gen_len": 9}
 
@@ -64,3 +72,35 @@ def test_a_receiver_that_is_away_fails_no_request(monkeypatch):
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
     with traced().client() as client:
         assert client.post("/v1/generate", json=ASKED).status_code == 200
+
+
+def documented() -> dict[str, set[str]]:
+    """Return the spans in the docs with their attributes; one that begins with a dot goes on."""
+    (section,) = re.findall(r"^## Spans\n(.*?)^## ", DOCS.read_text(), re.MULTILINE | re.DOTALL)
+    found: dict[str, set[str]] = {}
+    for name, cell in re.findall(r"^\| `([^`]+)` \| (.*) \|$", section, re.MULTILINE):
+        attribute, found[name] = "", set()
+        for told in re.findall(r"`([a-z_.]+)`", cell):
+            attribute = attribute.rpartition(".")[0] + told if told.startswith(".") else told
+            found[name].add(attribute)
+    return found
+
+
+def test_the_docs_have_every_span_and_attribute_that_is_sent_and_no_other(
+    collector,
+    emulator_url,  # noqa: F811 - a fixture
+):
+    settings = Settings(_env_file=None, traces=True, endpoint_url=emulator_url, max_concurrency=1)
+    with Rig(None, settings=settings).client() as client:
+
+        def ask(stream: bool) -> int:
+            return client.post("/v1/generate", json={**ASKED, "stream": stream}).status_code
+
+        with ThreadPoolExecutor(4) as threads:
+            assert set(threads.map(ask, [False, True] * 4)) == {200}
+        assert client.post("/v1/generate", json={"prompt": ""}).status_code == 422
+    sent: defaultdict[str, set[str]] = defaultdict(set)
+    for span in collector.all_spans():
+        sent[REQUEST if " " in span.name else span.name] |= attributes(span).keys()
+
+    assert dict(sent) == documented()

@@ -33,13 +33,17 @@ class Collector:
 
     def spans(self) -> dict[str, Any]:
         """Return the spans by name."""
-        return {
-            span.name: span
+        return {span.name: span for span in self.all_spans()}
+
+    def all_spans(self) -> list[Any]:
+        """Return the spans in order."""
+        return [
+            span
             for request in self.traces
             for resource in request.resource_spans
             for scope in resource.scope_spans
             for span in scope.spans
-        }
+        ]
 
     def last(self) -> dict[str, Metric]:
         """Return the metrics of the last export by name."""
