@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import sys
 from asyncio.subprocess import Process
 from pathlib import Path
@@ -30,9 +31,10 @@ async def run(settings: Settings) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
-    emulator_url = f"http://127.0.0.1:{EMULATOR_PORT}"
+    port = emulator_port()
+    emulator_url = f"http://127.0.0.1:{port}"
     url = f"http://{settings.host}:{settings.port}"
-    emulator = await _start("app.emulator", "--port", str(EMULATOR_PORT))
+    emulator = await _start("app.emulator", "--port", str(port))
     service = await _start("app", "serve", environment=_offline(emulator_url))
     children = (emulator, service)
     try:
@@ -48,6 +50,18 @@ async def run(settings: Settings) -> int:
     finally:
         await _stop(children)
     return 0 if stopped.is_set() else 1
+
+
+def emulator_port() -> int:
+    """Return `EMULATOR_PORT`, or a free one where that is taken."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", EMULATOR_PORT))
+        except OSError:
+            probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def _offline(emulator_url: str) -> dict[str, str]:

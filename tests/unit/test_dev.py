@@ -1,5 +1,6 @@
 """What ``python -m app dev`` shows for a start."""
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from app.dev import EMULATOR_PORT, emulator_port
 from app.settings import PREFIX
 from tests.support.access import add_key
 
@@ -37,7 +39,17 @@ def dev(folder: Path, **settings: str) -> Iterator["subprocess.Popen[str]"]:
         process.communicate(timeout=60)
 
 
-@pytest.mark.xdist_group("dev")  # the emulator has a port of its own
+def test_another_port_is_taken_where_the_emulators_is():
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Whoever else has it does as well.
+        with contextlib.suppress(OSError):
+            taken.bind(("127.0.0.1", EMULATOR_PORT))
+            taken.listen()
+
+        assert emulator_port() != EMULATOR_PORT
+
+
 @pytest.mark.parametrize("guarded", [False, True])
 def test_it_asks_a_first_question_or_says_why_it_can_not(tmp_path, guarded):
     settings = {}
