@@ -30,6 +30,7 @@ def metrics() -> Metrics:
         status=200,
         model="m",
         attempts=2,
+        retries=1,
         stream="completed",
         duration_ms=700,
         first_token_ms=90,
