@@ -1,15 +1,15 @@
 """POST /v1/tasks/…, over a socket, in front of a model that answers as a test wrote."""
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from app.domain.errors import ModelThrottledError
-from app.domain.generation import Sampling, StopReason, Target
-from app.domain.model import Dialect
+from app.domain.generation import Sampling, StopReason
 from app.services.tasks import TASKS
+from app.settings import Settings
+from tests.support.app import Rig
 from tests.support.pictures import ASTRONAUT, ROCKET, b64
 from tests.support.scripted import ScriptedVisionModel, completion
 
@@ -289,14 +289,14 @@ def test_raw_texts_come_in_the_order_of_what_was_asked_about(client, model):
     assert (body["valid"], body["repaired"], body["calls"]) == (True, True, 3)
 
 
-@pytest.mark.parametrize(("regions", "told"), [(["a", "a"], "a"), (["a", "b"], None)])
-def test_a_task_names_the_target_that_all_its_calls_went_to(client, model, regions, told):
-    targets = [Target(region, "model", Dialect.INVOKE) for region in regions]
-    model.answers = [
-        replace(completion(text), target=target)
-        for text, target in zip(["not JSON", ANSWER], targets, strict=True)
-    ]
-    body = client.post("/v1/tasks/vqa", json=ASKED).json()
+@pytest.mark.parametrize(
+    ("second", "told"), [([ANSWER], "us-west-2"), ([ModelThrottledError("busy"), ANSWER], None)]
+)
+def test_a_task_names_the_target_that_all_its_calls_went_to(model, second, told):
+    model.answers = ["not JSON", *second]
+    settings = Settings(_env_file=None, fallbacks=[{"region": "us-east-1"}])
+    with Rig(model, settings=settings).client() as client:
+        body = client.post("/v1/tasks/vqa", json=ASKED).json()
 
     assert body["calls"] == 2
     assert (body["target"] and body["target"]["region"]) == told

@@ -30,6 +30,7 @@ from app.services.registry import Operations, ServedModel, Services
 from app.services.sources import ImageSources
 from app.services.structured import StructuredService
 from app.services.tasking import TaskService
+from app.services.wrappers.failover import FailoverModel
 from app.services.wrappers.metered import MeteredPreparer, MeteredVisionModel
 from app.services.wrappers.rationed import RationedModel
 from app.services.wrappers.stopped import StoppedModel
@@ -77,8 +78,10 @@ class Rig:
     def _metered(self, settings: Settings) -> AbstractAsyncContextManager[VisionModel]:
         assert self.model is not None
         price = pricing.load(settings.prices_file).price(settings.identity)
-        metered = MeteredVisionModel(self.model, settings.targets[0], price)
-        return nullcontext(StoppedModel(metered))
+        targets = [
+            (target, MeteredVisionModel(self.model, target, price)) for target in settings.targets
+        ]
+        return nullcontext(StoppedModel(FailoverModel(targets)))
 
     def _services(
         self, settings: Settings, sources: ImageSources, model: VisionModel, operations: Operations
