@@ -41,7 +41,8 @@ emulator: $(VENV)/demo.stamp  ## the emulator alone
 	$(BIN)/python -m app.emulator
 
 test: $(VENV)/dev.stamp  ## the whole test suite
-	$(BIN)/python -m pytest -n auto --dist loadgroup
+	@# Many tests wait for a server or a signal: two for each core keep it busy.
+	$(BIN)/python -m pytest -n $$($(BIN)/python -c "import os; print(2 * (os.cpu_count() or 1))") --dist loadgroup
 
 bench: $(VENV)/bench.stamp  ## the service beside its peers, in about ten minutes; see bench/README.md
 	@# A virtual environment of its own: LiteLLM wants other versions. Without it the table says so.

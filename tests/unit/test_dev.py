@@ -17,6 +17,9 @@ from tests.support.access import add_key
 
 ROOT = Path(__file__).parents[2]
 
+# Two at a time would take the same port for the emulator.
+pytestmark = pytest.mark.xdist_group("dev")
+
 
 @contextmanager
 def dev(folder: Path, **settings: str) -> Iterator["subprocess.Popen[str]"]:
