@@ -3,6 +3,7 @@
 import logging
 import sys
 import traceback
+from datetime import UTC, datetime
 
 import orjson
 import structlog
@@ -27,6 +28,12 @@ def frames_only(_: object, __: str, event: structlog.types.EventDict) -> structl
     return event
 
 
+def timestamped(_: object, __: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
+    """Say when, as structlog's own `TimeStamper` does, which takes three times as long."""
+    event["timestamp"] = f"{datetime.now(UTC).replace(tzinfo=None).isoformat()}Z"
+    return event
+
+
 def configure(level: str) -> None:
     """Send every log line, the libraries' too, to standard output in one form.
 
@@ -38,9 +45,8 @@ def configure(level: str) -> None:
         else structlog.processors.JSONRenderer(serializer=_json)
     )
     shared: list[structlog.types.Processor] = [
-        structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        timestamped,
     ]
     # Straight to the output: the way through the standard library's loggers costs as much again,
     # and under overload every refusal is a line.
