@@ -1,18 +1,15 @@
 """Bytes in flight are bounded: requests wait, or are told to come again."""
 
 import socket
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
 
-import anyio
 import httpx
 import pytest
 
 from app.api.access import Gatekeeper, Rule
 from app.api.entrance import EntranceMiddleware
-from app.domain.generation import Completion, ModelRequest
 from app.services.admission import Budget
 from app.services.deadline import Drain
 from app.services.door import Door
@@ -20,23 +17,10 @@ from app.services.registry import Timing
 from app.settings import Settings
 from tests.api.test_refusals import problem
 from tests.support.app import Rig
-from tests.support.fakes import FakeVisionModel
+from tests.support.fakes import FakeVisionModel, GatedVisionModel
 
 BODY = 60_000
 ROOM = 100_000
-
-
-class Gated(FakeVisionModel):
-    """Answers no one before it is told to."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.asked, self.go = threading.Event(), threading.Event()
-
-    async def generate(self, request: ModelRequest) -> Completion:
-        self.asked.set()
-        await anyio.to_thread.run_sync(self.go.wait, abandon_on_cancel=True)
-        return await super().generate(request)
 
 
 def rig(model: FakeVisionModel, patience: float) -> Rig:
@@ -70,7 +54,7 @@ def ask_in_pieces(client: httpx.Client) -> httpx.Response:
 
 @pytest.mark.parametrize("second", [ask, ask_in_pieces])
 def test_over_the_bound_a_request_is_told_to_come_again(second):
-    model = Gated()
+    model = GatedVisionModel()
     rigged = rig(model, patience=0.2)
     with rigged.client() as client, ThreadPoolExecutor(1) as pool:
         first = pool.submit(ask, client)
@@ -89,7 +73,7 @@ def test_over_the_bound_a_request_is_told_to_come_again(second):
 
 
 def test_requests_wait_for_room_and_are_all_answered_within_the_bound():
-    model = Gated()
+    model = GatedVisionModel()
     rigged = rig(model, patience=60)
     with rigged.client() as client, ThreadPoolExecutor(6) as pool:
         waiting = [pool.submit(each, client) for each in [ask, ask_in_pieces] * 3]
@@ -145,7 +129,7 @@ async def test_a_body_is_not_read_before_there_is_room_for_it():
 
 
 def test_a_body_of_undeclared_length_counts_as_what_it_is_once_it_is_read():
-    model = Gated()
+    model = GatedVisionModel()
     rigged = rig(model, patience=60)
     with rigged.client() as client, ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(ask_in_pieces, client)

@@ -8,16 +8,14 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-import anyio
 import httpx
 import pytest
 
 from app.api.turnstile import Turnstile
-from app.domain.generation import Completion, ModelRequest
 from app.settings import Settings
 from app.telemetry import RequestRecord
 from tests.support.app import Rig
-from tests.support.fakes import FakeVisionModel
+from tests.support.fakes import GatedVisionModel
 
 ASKED = {"prompt": "Hi"}
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
@@ -27,23 +25,10 @@ SAME = {"X-Request-Id": "the-same"}
 BROWSER = {"Origin": "https://elsewhere.example"}
 
 
-class Gated(FakeVisionModel):
-    """Answers no one before it is told to."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.asked, self.go = threading.Event(), threading.Event()
-
-    async def generate(self, request: ModelRequest) -> Completion:
-        self.asked.set()
-        await anyio.to_thread.run_sync(self.go.wait, abandon_on_cancel=True)
-        return await super().generate(request)
-
-
 @contextmanager
 def full(**more: Any) -> Iterator[httpx.Client]:
     """Yield a client of a service that has as much in progress as it may."""
-    model = Gated()
+    model = GatedVisionModel()
     settings = Settings(_env_file=None, max_concurrency=1, max_waiting=0)
     with Rig(model, settings=settings, more=more).client() as client:
         first = threading.Thread(target=lambda: client.post("/v1/generate", json=ASKED))

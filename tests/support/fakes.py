@@ -2,10 +2,13 @@
 
 import asyncio
 import re
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
+
+import anyio
 
 from app.domain.errors import ImageSourceNotFoundError, ImageTooLargeError, ServiceError
 from app.domain.generation import (
@@ -66,6 +69,19 @@ class FakeVisionModel:
             stop_reason_raw="length" if cut else "stop",
             latency_ms=7,
         )
+
+
+class GatedVisionModel(FakeVisionModel):
+    """Answers no one before it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.go = threading.Event(), threading.Event()
+
+    async def generate(self, request: ModelRequest) -> Completion:
+        self.asked.set()
+        await anyio.to_thread.run_sync(self.go.wait, abandon_on_cancel=True)
+        return await super().generate(request)
 
 
 @dataclass(frozen=True)
