@@ -24,7 +24,7 @@ from tests.support.app import Rig
 from tests.support.process import Running
 from tests.support.process import running as running_process
 
-SECONDS = 30
+SECONDS = 60
 """For what should take one or two."""
 
 

@@ -1,10 +1,12 @@
 """What ``python -m app dev`` shows for a start."""
 
 import contextlib
+import fcntl
 import os
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,8 +19,13 @@ from tests.support.access import add_key
 
 ROOT = Path(__file__).parents[2]
 
-# Two at a time would take the same port for the emulator.
-pytestmark = pytest.mark.xdist_group("dev")
+
+@pytest.fixture(autouse=True)
+def _alone() -> Iterator[None]:
+    """Run one at a time, whichever process runs it: two would take the emulator's port at once."""
+    with (Path(tempfile.gettempdir()) / "llama-vision-dev.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @contextmanager
