@@ -225,8 +225,9 @@ def _values(form: FormData, lists: AbstractSet[str]) -> dict[str, Any]:
     single = {name: value for name, value in form.items() if name not in lists}
     several = {name: form.getlist(name) for name in lists & form.keys()}
     count = len(single) + sum(map(len, several.values()))
+    sent = [value for _, value in form.multi_items()]
     # Fields that are repeated, and files that nobody chose.
-    if count < len(form.multi_items()) or any(map(_unchosen, form.values())):
+    if count < len(sent) or any(map(_unchosen, sent)):
         raise _UnclearError
     return {**single, **several}
 

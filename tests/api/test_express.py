@@ -162,6 +162,7 @@ PHOTO = ("rocket.jpg", ROCKET, "image/jpeg")
         [("images", PHOTO), ("images", PHOTO)],
         [("images", PHOTO), ("images", PHOTO), ("image_strategy", "contact_sheet")],
         [("prompt", "x"), ("system", ""), ("language", ""), ("images", ("", b"", "image/png"))],
+        [("images", ("", b"", "image/png")), ("images", PHOTO)],
         [("prompt", "x"), ("images", "")],
         [("prompt", "x"), ("images", "a text")],
         [("prompt", "x"), ("images", ("", b"data", "image/png"))],
