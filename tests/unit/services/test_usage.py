@@ -46,15 +46,20 @@ async def test_a_write_under_way_at_the_end_is_counted_once():
     assert store.written() == 7
 
 
-async def test_a_write_whose_reader_leaves_is_counted_once():
-    store = SlowUsage()
-    ledger = UsageLedger(store, Metrics())
-    ledger(ASKED)
+async def left_by_its_reader(ledger: UsageLedger, store: SlowUsage) -> None:
+    """Begin a write, and have whoever waits for it leave."""
     reading = asyncio.create_task(ledger.flush())
     await store.begun.wait()
     reading.cancel()
     with suppress(asyncio.CancelledError):
         await reading
+
+
+async def test_a_write_whose_reader_leaves_is_counted_once():
+    store = SlowUsage()
+    ledger = UsageLedger(store, Metrics())
+    ledger(ASKED)
+    await left_by_its_reader(ledger, store)
     store.go.set()
     await ledger.flush()
 
@@ -65,11 +70,7 @@ async def test_a_write_that_fails_after_its_reader_has_left_is_made_again():
     store = SlowUsage(failures=[UsageStoreError("away")])
     ledger = UsageLedger(store, Metrics())
     ledger(ASKED)
-    reading = asyncio.create_task(ledger.flush())
-    await store.begun.wait()
-    reading.cancel()
-    with suppress(asyncio.CancelledError):
-        await reading
+    await left_by_its_reader(ledger, store)
     ledger(ASKED)
     store.go.set()
     await ledger.flush()
