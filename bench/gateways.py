@@ -122,7 +122,8 @@ def litellm_version() -> str:
 
 
 def _litellm_folder() -> Path:
-    return Path(os.environ.get("LITELLM_VENV", f"{sys.prefix}-litellm"))
+    # It is started in a folder of its own, where a relative path leads nowhere.
+    return Path(os.environ.get("LITELLM_VENV", f"{sys.prefix}-litellm")).absolute()
 
 
 def _litellm() -> str:
