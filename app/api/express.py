@@ -18,7 +18,7 @@ from fastapi import Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.params import Form
 from fastapi.routing import APIRoute, APIRouter
-from pydantic import BaseModel, ValidationError, create_model
+from pydantic import BaseModel, Field, ValidationError, create_model
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
@@ -188,7 +188,9 @@ def _reader(model: type[BaseModel]) -> Callable[[bytes], BaseModel]:
         return model.model_validate_json
     # To tell the forms of a picture apart pydantic copies its text once more than it has to. Most
     # requests have none but text.
-    texts = create_model(model.__name__, __base__=model, images=(list[str], []))
+    texts = create_model(
+        model.__name__, __base__=model, images=(list[str], Field(default_factory=list))
+    )
 
     def read(raw: bytes) -> BaseModel:
         try:

@@ -1,6 +1,6 @@
 """A photograph that fits goes through at once: no thread, no decoder, hashed a single time."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from app.domain.errors import ImageError
 from app.domain.image import ImageLimits, ImageReport, ReceivedImage
@@ -16,7 +16,6 @@ INLINE_SEGMENTS = 100
 """Cameras write up to forty. Files that are cut finer are not walked on the event loop."""
 
 
-@dataclass(frozen=True, slots=True)
 class PassingPreparer:
     """An `ImagePreparer` that lets JPEGs through which fit, and leaves the others to ``inner``.
 
@@ -24,8 +23,9 @@ class PassingPreparer:
     stands before the cache, because looking a picture up takes as long as passing it.
     """
 
-    inner: ImagePreparer
-    limits: ImageLimits
+    def __init__(self, inner: ImagePreparer, limits: ImageLimits) -> None:
+        self.inner = inner
+        self.limits = replace(limits, max_chunks=min(INLINE_SEGMENTS, limits.max_chunks))
 
     async def prepare(self, image: ReceivedImage) -> ImageReport:
         """Return the report, or raise an ImageError."""
@@ -35,8 +35,7 @@ class PassingPreparer:
         # Other types have to be unpacked to be proven whole.
         if len(image.data) > INLINE_BYTES or not image.data.startswith(jpeg.MAGIC):
             return None
-        few = replace(self.limits, max_chunks=min(INLINE_SEGMENTS, self.limits.max_chunks))
         try:
-            return prepare_undecoded(image, inspect(image.data, few), few)
+            return prepare_undecoded(image, inspect(image.data, self.limits), self.limits)
         except ImageError:
             return None

@@ -1,7 +1,6 @@
 """JPEG: the header read, and everything cut out that is not the picture."""
 
 import re
-from collections.abc import Iterator, Sequence
 from struct import unpack_from
 
 from app.domain.errors import ImageDamagedError, UnsupportedImageTypeError
@@ -17,7 +16,7 @@ from app.services.images.formats.jpeg_proof import (
     Proof,
     Segment,
 )
-from app.services.images.formats.layout import ChunkCounter, Layout
+from app.services.images.formats.layout import Layout, too_many_pieces
 
 MAGIC = b"\xff\xd8\xff"
 JFIF, EXIF, ICC, ADOBE = 0xE0, 0xE1, 0xE2, 0xEE
@@ -32,47 +31,45 @@ _AFTER_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _FILL = re.compile(rb"\xff*")
 
 
-def segments(data: bytes, counter: ChunkCounter) -> Iterator[Segment]:
-    """Every segment of the first picture in the file, and every `SCAN`, ending with EOI.
+def segments(data: bytes, limits: ImageLimits, *, header: bool = False) -> list[Segment]:
+    """Return every segment of the first picture in the file, and every `SCAN`, ending with EOI.
 
-    Ends early, without EOI, where the file is cut off.
+    Ends without EOI where the file is cut off, and with the first SOS where only the ``header``
+    is asked for. Raises `ImageBombError` over the limit of pieces.
     """
-    at = 2
-    while (found := _marker(data, at)) is not None:
-        counter.step()
-        start, marker = found
-        if marker in STANDALONE or marker == EOI:
-            end = start + 2
-        else:
-            (size,) = unpack_from(">H", data, start + 2)
-            end = start + 2 + size
-        yield Segment(marker, start, end, data[start + 4 : end])
-        if marker == EOI:
-            return
-        at = end
+    # One loop without a call for each piece: every picture that fits goes through it as it waits.
+    found: list[Segment] = []
+    at, left, size = 2, limits.max_chunks, len(data)
+    while True:
+        if data.startswith(b"\xff\xff", at):
+            # The last 0xFF of a run is the marker's own.
+            at = _FILL.match(data, at).end() - 1  # type: ignore[union-attr]
+        whole = at + 4 <= size or data.startswith(b"\xff\xd9", at)
+        if not whole or data[at] != 0xFF:
+            return found
+        if not left:
+            raise too_many_pieces(limits.max_chunks)
+        left -= 1
+        marker, start = data[at + 1], at
+        at += 2
+        if marker != EOI and marker not in STANDALONE:
+            at += data[at] << 8 | data[at + 1]
+        found.append(Segment(marker, start, at, data[start + 4 : at]))
+        if marker == EOI or (header and marker == SOS):
+            return found
         if marker == SOS:
-            after = _AFTER_SCAN.search(data, end)
+            after = _AFTER_SCAN.search(data, at)
             if after is None:
-                return
+                return found
+            found.append(Segment(SCAN, at, after.start(), b""))
             at = after.start()
-            yield Segment(SCAN, end, at, b"")
-
-
-def _marker(data: bytes, at: int) -> tuple[int, int] | None:
-    """The marker at or after ``at``, fill bytes skipped; None at the end or where there is none."""
-    fill = _FILL.match(data, at)
-    # The last 0xFF of a run is the marker's own.
-    at = max(at, fill.end() - 1) if fill else at
-    if len(data) < at + 4 and data[at : at + 2] != b"\xff\xd9":
-        return None
-    return (at, data[at + 1]) if data[at] == 0xFF else None
 
 
 def read(data: bytes, limits: ImageLimits) -> Layout:
     """The layout of the first picture in the file."""
     frame: Segment | None = None
     orientation, adobe, profile, metadata = 0, None, [], 0
-    for segment in segments(data, ChunkCounter(limits)):
+    for segment in segments(data, limits, header=True):
         payload = segment.payload
         if segment.marker in FRAMES or segment.marker in OTHER_FRAMES:
             frame = segment
@@ -83,8 +80,6 @@ def read(data: bytes, limits: ImageLimits) -> Layout:
             metadata += len(payload)
         elif segment.marker == ADOBE and payload.startswith(b"Adobe") and len(payload) > 11:
             adobe = payload[11]
-        elif segment.marker == SOS:
-            break
     if frame is None:
         raise ImageDamagedError("The JPEG is damaged or cut off before its picture begins.")
     foreign_profile = bool(profile) and not icc.is_srgb(b"".join(profile))
@@ -117,30 +112,34 @@ def stripped(data: bytes, limits: ImageLimits) -> bytes | None:
     The same object where there is nothing to cut. None where the file can't be proven whole
     and well-formed without decoding it.
     """
-    kept = [(0, 2)]
+    found = segments(data, limits)
     proof = Proof()
-    for segment in segments(data, ChunkCounter(limits)):
+    for segment in found:
         if segment.marker != SCAN and not proof.add(segment):
             return None
-        if segment.marker == SCAN or _is_picture(segment):
-            kept.append((segment.start, segment.end))
-    return _cut(data, kept) if proof.whole else None
-
-
-def _cut(data: bytes, kept: Sequence[tuple[int, int]]) -> bytes:
-    """The ``kept`` spans of ``data``, in order; itself where they are all of it."""
-    if sum([end - start for start, end in kept]) == len(data):
+    if not proof.whole:
+        return None
+    kept = [
+        segment
+        for segment in found
+        if segment.marker in _DRAWN or (segment.marker in _NAMING and _is_plain(segment))
+    ]
+    # The file's own mark is two bytes.
+    if 2 + sum([segment.end - segment.start for segment in kept]) == len(data):
         return data
     whole = memoryview(data)
-    return b"".join([whole[start:end] for start, end in kept])
+    return b"".join([whole[:2], *[whole[segment.start : segment.end] for segment in kept]])
 
 
-def _is_picture(segment: Segment) -> bool:
-    """Whether decoders need the segment: frame, scan, tables, and the two that name colours."""
-    marker, payload = segment.marker, segment.payload
-    if marker == JFIF:
+_DRAWN = FRAMES | TABLES | {SOS, SCAN, EOI}
+"""What the picture is drawn of."""
+_NAMING = frozenset({JFIF, ADOBE})
+"""What names its colours."""
+
+
+def _is_plain(segment: Segment) -> bool:
+    """Whether a segment names the picture's colours, and holds nothing else."""
+    if segment.marker == JFIF:
         # Longer ones carry a thumbnail.
-        return payload.startswith(b"JFIF\0") and len(payload) == 14
-    if marker == ADOBE:
-        return payload.startswith(b"Adobe") and len(payload) == 12
-    return marker in FRAMES or marker in TABLES or marker in {SOS, EOI}
+        return segment.payload.startswith(b"JFIF\0") and len(segment.payload) == 14
+    return segment.payload.startswith(b"Adobe") and len(segment.payload) == 12

@@ -92,28 +92,32 @@ class Proof:
 
     def _frame(self, marker: int, payload: bytes) -> bool:
         count = payload[5] if len(payload) > 5 else 0
-        parts = [payload[at : at + 3] for at in range(6, len(payload), 3)]
-        if self._components or len(parts) != count or len(payload) != 6 + 3 * count:
+        if self._components or len(payload) != 6 + 3 * count:
             return False
-        self._components = {part[0]: part[2] for part in parts}
         self._progressive = marker == 0xC2
-        sampling = [(part[1] >> 4, part[1] & 15) for part in parts]
-        sampled = all(across in {1, 2} and down in {1, 2} for across, down in sampling)
+        blocks = 0
+        for at in range(6, len(payload), 3):
+            name, sampling, table = payload[at : at + 3]
+            across, down = sampling >> 4, sampling & 15
+            if across not in {1, 2} or down not in {1, 2}:
+                return False
+            blocks += across * down
+            self._components[name] = table
         # A decoder's unit of work holds ten blocks at most.
-        blocks = sum(across * down for across, down in sampling)
-        return sampled and blocks <= 10 and len(self._components) == count
+        return blocks <= 10 and len(self._components) == count
 
     def _scan(self, payload: bytes) -> bool:
         count = payload[0] if payload else 0
         if not 1 <= count <= 4 or len(payload) != 4 + 2 * count:
             return False
-        parts = [(payload[1 + 2 * n], payload[2 + 2 * n]) for n in range(count)]
-        self._seen.update(component for component, _ in parts)
-        if any(self._components.get(name) not in self._quantisers for name, _ in parts):
-            return False
-        return self._codable([tables for _, tables in parts], *payload[-3:])
+        names, tables = payload[1:-3:2], payload[2:-3:2]
+        self._seen.update(names)
+        for name in names:
+            if self._components.get(name) not in self._quantisers:
+                return False
+        return self._codable(tables, *payload[-3:])
 
-    def _codable(self, tables: list[int], first: int, last: int, bits: int) -> bool:
+    def _codable(self, tables: bytes, first: int, last: int, bits: int) -> bool:
         """Whether the scan's Huffman tables are there, and its spectral range is allowed."""
         direct = {slots >> 4 for slots in tables} <= self._huffman
         alternating = {0x10 | slots & 15 for slots in tables} <= self._huffman

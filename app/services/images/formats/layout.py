@@ -34,4 +34,9 @@ class ChunkCounter:
         """Count one piece; raises `ImageBombError` over the limit."""
         self._left -= 1
         if self._left < 0:
-            raise ImageBombError(f"The file is cut into more than {self._limit} pieces.")
+            raise too_many_pieces(self._limit)
+
+
+def too_many_pieces(limit: int) -> ImageBombError:
+    """Return the refusal of a file that is cut into more than ``limit`` pieces."""
+    return ImageBombError(f"The file is cut into more than {limit} pieces.")
