@@ -147,3 +147,5 @@ async def _sending(metrics: Metrics) -> AsyncIterator[None]:
 
     async with open_metrics(SERVICE, metrics.registry):
         yield
+        # What is sent last.
+        metrics.flush()

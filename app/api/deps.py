@@ -97,9 +97,9 @@ async def _terms(
 ) -> Terms:
     caller = current_call().caller
     # Where callers are not told apart, their addresses are.
-    address = request.client.host if request.client else ""
+    address = request.scope.get("client") or ("",)
     return Terms(
-        caller=address if caller is ANONYMOUS else caller.id,
+        caller=address[0] if caller is ANONYMOUS else caller.id,
         deadline=request.scope["state"][deadline.STATE],
         second_bill=second_bill,
         idempotency_key=idempotency_key,

@@ -1,6 +1,5 @@
 """Health, readiness, metrics."""
 
-import asyncio
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Response
@@ -92,6 +91,4 @@ async def readyz(readiness: ReadinessCheck, found: AllServices) -> Ready:
     },
 )
 async def metrics(found: AllMetrics) -> Response:
-    # With several workers it reads their files.
-    text = await asyncio.to_thread(found.render)
-    return Response(text, headers={"content-type": CONTENT_TYPE_PLAIN_0_0_4})
+    return Response(await found.render(), headers={"content-type": CONTENT_TYPE_PLAIN_0_0_4})

@@ -13,10 +13,10 @@ def headers(standings: tuple[Standing, ...]) -> dict[str, str]:
     """Return both headers, none where there are no quotas."""
     if not standings:
         return {}
-    policies = [f'"{_name(s)}";q={s.quota.amount};w={s.quota.window}' for s in standings]
-    left = [f'"{_name(s)}";r={s.remaining};t={ceil(s.reset)}' for s in standings]
+    policies, left = [], []
+    for standing in standings:
+        quota = standing.quota
+        name = f"{quota.name}/{quota.window}s"
+        policies.append(f'"{name}";q={quota.amount};w={quota.window}')
+        left.append(f'"{name}";r={standing.remaining};t={ceil(standing.reset)}')
     return {"RateLimit-Policy": ", ".join(policies), "RateLimit": ", ".join(left)}
-
-
-def _name(standing: Standing) -> str:
-    return f"{standing.quota.name}/{standing.quota.window}s"

@@ -3,7 +3,6 @@
 import asyncio
 import math
 from dataclasses import dataclass, field
-from types import TracebackType
 
 from app.domain.errors import DeadlineExceededError, NotReadyError, ShuttingDownError
 
@@ -14,7 +13,8 @@ class Drain:
 
     draining: bool = False
     closed: bool = False
-    _waits: set[asyncio.Timeout] = field(default_factory=set)
+    waits: "set[Wait]" = field(default_factory=set)
+    """Those that are being waited for."""
 
     def begin(self) -> None:
         """Have readiness fail, so that no new requests are sent here."""
@@ -23,11 +23,8 @@ class Drain:
     def close(self) -> None:
         """End what is still being waited for, with ShuttingDownError."""
         self.closed = True
-        now = asyncio.get_running_loop().time()
-        for wait in self._waits:
-            # One whose deadline passed in this very moment can't be moved any more.
-            if not wait.expired():
-                wait.reschedule(now)
+        for wait in tuple(self.waits):
+            wait.end()
 
     async def check(self) -> None:
         """Return, or raise NotReadyError; a `app.domain.ports.Readiness`."""
@@ -41,22 +38,15 @@ class Drain:
         """
         return Wait(self, deadline)
 
-    def watch(self, wait: asyncio.Timeout) -> None:
-        """Have `close` end ``wait``."""
-        self._waits.add(wait)
-
-    def forget(self, wait: asyncio.Timeout) -> None:
-        """Leave ``wait`` alone."""
-        self._waits.discard(wait)
-
 
 class Wait:
     """A block that is ended by its deadline or by a drain.
 
-    Until it is entered it costs nothing. Once left it may be entered again.
+    Until it is entered it costs nothing. Once left it may be entered again. Works as
+    `asyncio.timeout` does, in a third of the calls: each request enters two or three.
     """
 
-    __slots__ = ("_deadline", "_drain", "_timeout")
+    __slots__ = ("_cancelling", "_deadline", "_drain", "_ended", "_task", "_timer")
 
     def __init__(self, drain: Drain, deadline: float) -> None:
         self._drain = drain
@@ -65,21 +55,30 @@ class Wait:
     async def __aenter__(self) -> None:
         if self._drain.closed:
             raise _shutting_down()
-        self._timeout = asyncio.timeout_at(None if math.isinf(self._deadline) else self._deadline)
-        await self._timeout.__aenter__()
-        self._drain.watch(self._timeout)
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task(loop)
+        assert task is not None
+        self._task, self._cancelling, self._ended = task, task.cancelling(), False
+        timed = not math.isinf(self._deadline)
+        self._timer = loop.call_at(self._deadline, self.end) if timed else None
+        self._drain.waits.add(self)
+
+    def end(self) -> None:
+        """End the block now."""
+        if not self._ended:
+            self._ended = True
+            self._task.cancel()
 
     async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
+        self, kind: type[BaseException] | None, error: BaseException | None, _: object
     ) -> None:
-        self._drain.forget(self._timeout)
-        try:
-            await self._timeout.__aexit__(kind, error, traceback)
-        except TimeoutError as late:
-            raise (_shutting_down() if self._drain.closed else _too_late()) from late
+        self._drain.waits.discard(self)
+        if self._timer is not None:
+            self._timer.cancel()
+        # Whoever else cancelled the task meanwhile is to have their way.
+        alone = self._ended and self._task.uncancel() <= self._cancelling
+        if alone and kind is asyncio.CancelledError:
+            raise (_shutting_down() if self._drain.closed else _too_late()) from error
 
 
 def _shutting_down() -> ShuttingDownError:

@@ -1,11 +1,11 @@
 """The spine: check, prepare, ask once."""
 
 import asyncio
-import secrets
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from os import urandom
 
 import structlog
 
@@ -143,7 +143,7 @@ class GenerationService:
     async def _prepare_turn(self, turn: Turn[ImageInput], call: "_Call") -> Turn[PreparedImage]:
         reports = [await self._prepare_image(image) for image in turn.images]
         call.images += reports
-        pictures = tuple(report.prepared for report in reports)
+        pictures = tuple([report.prepared for report in reports])
         if len(pictures) < 2:
             return Turn(turn.role, turn.text, pictures)
         sheet = await self.sheets.contact_sheet(pictures)
@@ -163,7 +163,7 @@ class _Call:
     """What is learnt on the way to one answer."""
 
     model: str
-    id: str = field(default_factory=lambda: f"gen_{secrets.token_hex(16)}")
+    id: str = field(default_factory=lambda: f"gen_{urandom(16).hex()}")
     started: float = field(default_factory=_now)
     asked: float = 0
     images: list[ImageReport] = field(default_factory=list)

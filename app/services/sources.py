@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
 import pybase64
@@ -16,6 +16,8 @@ from app.services.admission import Budget
 from app.services.images.naming import named
 
 _DATA_URI = re.compile(r"data:(?P<type>[^;,]*)(?P<parameters>[^,]*),", re.IGNORECASE)
+
+_REMOTE = (UrlImage, S3Image)
 
 # Below this a thread costs more than it saves: decoding runs at ten gigabytes a second.
 _INLINE_BYTES = 4 * 1024 * 1024
@@ -32,15 +34,17 @@ class ImageSources:
     room: Budget
     """Bytes in flight, shared with the bodies of requests."""
 
-    @asynccontextmanager
-    async def fetched(self, image: ImageInput) -> AsyncIterator[ReceivedImage]:
+    def fetched(self, image: ImageInput) -> AbstractAsyncContextManager[ReceivedImage]:
         """Yield the picture, holding room for its bytes where the request did not bring them.
 
         Raises what `fetch` raises, and OverloadedError.
         """
-        remote = isinstance(image, UrlImage | S3Image)
+        return self._held(image) if isinstance(image, _REMOTE) else _Brought(self, image)
+
+    @asynccontextmanager
+    async def _held(self, image: ImageInput) -> AsyncIterator[ReceivedImage]:
         # As large as it may be, until its size is known.
-        async with self.room.reserve(self.max_bytes if remote else 0) as held:
+        async with self.room.reserve(self.max_bytes) as held:
             received = await self.fetch(image)
             held.shrink_to(len(received.data))
             yield received
@@ -71,6 +75,23 @@ class ImageSources:
 
     def _too_large(self, size: int) -> ImageTooLargeError:
         return ImageTooLargeError(f"has {size:,} bytes; accepted are at most {self.max_bytes:,}")
+
+
+class _Brought:
+    """A block with a picture that the request brought."""
+
+    __slots__ = ("_image", "_sources")
+
+    def __init__(self, sources: ImageSources, image: ImageInput) -> None:
+        self._sources = sources
+        self._image = image
+
+    async def __aenter__(self) -> ReceivedImage:
+        """Decode it."""
+        return await self._sources.fetch(self._image)
+
+    async def __aexit__(self, *_: object) -> None:
+        """Nothing was held."""
 
 
 def decode(image: Base64Image) -> ReceivedImage:

@@ -44,7 +44,8 @@ class UsageLedger:
         key = UsageKey(datetime.now(UTC).date(), record.model, caller, record.task or "generate")
         if key not in self._pending and len(self._pending) >= MAX_PENDING:
             key = UsageKey(key.day, OVERFLOW, OVERFLOW, OVERFLOW)
-        self._pending[key] = self._pending.get(key, UsageCounts()) + counts(record)
+        before, added = self._pending.get(key), counts(record)
+        self._pending[key] = added if before is None else before + added
 
     async def flush(self) -> None:
         """Move what was counted to the store, or keep it and raise UsageStoreError."""

@@ -3,6 +3,7 @@
 import logging
 import sys
 import traceback
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import orjson
@@ -84,9 +85,16 @@ def _json(value: object, **_: object) -> str:
 
 def request_log() -> Sink:
     """Return what writes the canonical line of each request, with the settings of now."""
-    bound = structlog.get_logger().bind()
+    configured = structlog.get_config()
+    processors, output = configured["processors"], configured["logger_factory"]()
+    shown = structlog.get_logger().bind().is_enabled_for(logging.INFO)
 
     def write(record: RequestRecord) -> None:
-        bound.info("request", **record.fields())
+        # As a bound logger does, which takes as long again as the processors.
+        event: structlog.types.EventDict = {**record.fields(), "event": "request"}
+        with suppress(structlog.DropEvent):
+            for process in processors:
+                event = process(output, "info", event)
+            output.msg(event)
 
-    return write
+    return write if shown else lambda _: None

@@ -6,8 +6,6 @@ event-stream frames. Both arrive as ClientError and are looked up the same way.
 
 import math
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, cast
@@ -117,33 +115,47 @@ _BY_MESSAGE: tuple[tuple[str, type[errors.UpstreamError], str], ...] = (
 _SPEAKING = ("ResourceNotFoundException", "ValidationException", "AccessDeniedException")
 
 
-@contextmanager
-def translated() -> Iterator[None]:
-    """Raise what AWS's client raises as an `app.domain.errors.UpstreamError`."""
-    try:
-        yield
-    except aws.ClientError as error:
-        raise from_client_error(error) from error
-    except (
-        aws.NoCredentialsError,
-        aws.PartialCredentialsError,
-        aws.CredentialRetrievalError,
-        aws.SSOError,
-        aws.TokenRetrievalError,
-        aws.ProfileNotFound,
-    ) as error:
-        raise errors.UpstreamCredentialsError(CREDENTIALS) from error
-    except (aws.ReadTimeoutError, aiohttp.SocketTimeoutError) as error:
-        raise errors.UpstreamTimeoutError(
+class translated:  # noqa: N801 - reads as a function
+    """Raises what AWS's client raises as an `app.domain.errors.UpstreamError`."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        """Raise the translation, where there is one."""
+        if isinstance(error, Exception) and (found := translation(error)) is not None:
+            raise found from error
+
+
+_CREDENTIALS = (
+    aws.NoCredentialsError,
+    aws.PartialCredentialsError,
+    aws.CredentialRetrievalError,
+    aws.SSOError,
+    aws.TokenRetrievalError,
+    aws.ProfileNotFound,
+)
+_TIMEOUTS = (aws.ReadTimeoutError, aiohttp.SocketTimeoutError)
+_UNREADABLE = (aws.ParamValidationError, ResponseParserError)
+_OTHERS = (aws.BotoCoreError, ParserError, aiohttp.ClientError, TimeoutError, OSError)
+
+
+def translation(error: Exception) -> errors.UpstreamError | None:
+    """Return what ``error`` means; None where it is none of AWS's."""
+    if isinstance(error, aws.ClientError):
+        return from_client_error(error)
+    if isinstance(error, _CREDENTIALS):
+        return errors.UpstreamCredentialsError(CREDENTIALS)
+    if isinstance(error, _TIMEOUTS):
+        return errors.UpstreamTimeoutError(
             "Amazon Bedrock sent nothing within the read timeout (LLAMA_VISION_READ_TIMEOUT). "
             "The call may have been billed."
-        ) from error
-    except (aws.ParamValidationError, ResponseParserError) as error:
-        raise errors.UpstreamError("The AWS SDK can't read or write this call.") from error
-    except (
-        aws.BotoCoreError, ParserError, aiohttp.ClientError, TimeoutError, OSError
-    ) as error:  # fmt: skip
-        raise _connection_error(error) from error
+        )
+    if isinstance(error, _UNREADABLE):
+        return errors.UpstreamError("The AWS SDK can't read or write this call.")
+    return _connection_error(error) if isinstance(error, _OTHERS) else None
 
 
 def _connection_error(error: Exception) -> errors.UpstreamError:

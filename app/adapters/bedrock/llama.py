@@ -50,6 +50,8 @@ def neutralise(text: str) -> str:
     and as nothing is removed nothing can close up into a new token. Look-alikes that
     compatibility normalisation would turn into a token are treated the same.
     """
+    if text.isascii() and "<|" not in text:
+        return text
     text = unicodedata.normalize("NFC", whole(text))
     while True:
         broken = _TOKEN.sub(r"\1 \2 \3", text)
@@ -62,15 +64,20 @@ def render(request: ModelRequest) -> str:
     """Return the whole prompt, one ``<|image|>`` per picture before its turn's text."""
     if request.raw_prompt:
         return whole(request.turns[0].text)
-    system = _turn("system", neutralise(request.system)) if request.system else ""
-    turns = "".join(_turn(turn.role, _content(turn)) for turn in request.turns)
-    return f"<|begin_of_text|>{system}{turns}{_header(Role.ASSISTANT)}"
+    turns = [_turn(turn.role, _content(turn)) for turn in request.turns]
+    if request.system:
+        turns.insert(0, _turn("system", neutralise(request.system)))
+    return f"<|begin_of_text|>{''.join(turns)}{_header(Role.ASSISTANT)}"
 
 
 def size(request: ModelRequest) -> int:
     """Return about how many bytes a body with ``request`` has; its pictures are in base64."""
-    images = sum(len(image.data) for turn in request.turns for image in turn.images)
-    return images * 4 // 3 + sum(len(turn.text) for turn in request.turns)
+    found = 0
+    for turn in request.turns:
+        found += len(turn.text)
+        for image in turn.images:
+            found += len(image.data) * 4 // 3
+    return found
 
 
 def _content(turn: Turn[PreparedImage]) -> str:

@@ -101,7 +101,7 @@ class SigV4:
         if token:
             headers["x-amz-security-token"] = token
         names = ";".join(("host", *headers))
-        signed = "".join(f"{name}:{value}\n" for name, value in headers.items())
+        signed = "".join([f"{name}:{value}\n" for name, value in headers.items()])
         digest = hashlib.sha256()
         for piece in body:
             digest.update(piece)

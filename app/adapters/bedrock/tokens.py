@@ -48,7 +48,7 @@ class LlamaTokenCounter:
 
     async def count(self, request: ModelRequest) -> TokenCount:
         """Return the prompt's tokens."""
-        short = sum(len(turn.text) for turn in request.turns) < _INLINE and self._loaded
+        short = sum([len(turn.text) for turn in request.turns]) < _INLINE and self._loaded
         count = self._count(request) if short else await asyncio.to_thread(self._count, request)
         return TokenCount(count, CountMethod.EXACT)
 
@@ -60,8 +60,9 @@ class LlamaTokenCounter:
         with _loading:  # so that two first requests don't both load it
             encoding = _encoding(self.path)
         text = llama.render(request)
-        parts = (text[i : i + _ENCODED_AT_ONCE] for i in range(0, len(text), _ENCODED_AT_ONCE))
-        return sum(len(encoding.encode(part, allowed_special="all")) for part in parts)
+        starts = range(0, len(text), _ENCODED_AT_ONCE)
+        parts = [text[start : start + _ENCODED_AT_ONCE] for start in starts]
+        return sum([len(encoding.encode(part, allowed_special="all")) for part in parts])
 
 
 def counter() -> TokenCounter:

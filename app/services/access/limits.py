@@ -1,7 +1,7 @@
 """Whose quotas a call draws on, and what happens when they can't be counted."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import structlog
@@ -16,7 +16,7 @@ from app.telemetry.metrics import Metrics
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Limits:
     """The service's own quotas, in whose place a caller may have others."""
 
@@ -25,10 +25,15 @@ class Limits:
     metrics: Metrics
     fail_open: bool = True
     """Whether calls pass while they can't be counted."""
+    _defaults: tuple[tuple[str, str], ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._defaults = tuple(self.defaults.items())
 
     def quotas(self, call: Call, resource: Resource) -> tuple[Quota, ...]:
         """Return what ``call`` draws on when it uses ``resource``."""
-        configured = tuple({**self.defaults, **call.caller.limits}.items())
+        own = call.caller.limits
+        configured = tuple({**self.defaults, **own}.items()) if own else self._defaults
         return _quotas(configured, resource, call.scope)
 
     async def take(self, call: Call, resource: Resource, amount: int) -> tuple[Standing, ...]:

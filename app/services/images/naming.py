@@ -1,19 +1,23 @@
 """Say which picture of a request an error is about."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from app.domain.errors import FieldError, ImageError
 from app.domain.generation import ImageInput
 
 
-@contextmanager
-def named(image: ImageInput) -> Iterator[None]:
-    """Put the picture's place in the request before the detail of an ImageError raised within."""
-    try:
-        yield
-    except ImageError as error:
-        if not error.errors:
-            error.errors = (FieldError(image.name, error.code, error.detail),)
-            error.detail = f"{image.name}: {error.detail}"
-        raise
+class named:  # noqa: N801 - reads as a function
+    """Puts the picture's place in the request before the detail of an ImageError raised within."""
+
+    __slots__ = ("_image",)
+
+    def __init__(self, image: ImageInput) -> None:
+        self._image = image
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        """Name it."""
+        if isinstance(error, ImageError) and not error.errors:
+            name = self._image.name
+            error.errors = (FieldError(name, error.code, error.detail),)
+            error.detail = f"{name}: {error.detail}"

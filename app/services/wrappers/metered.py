@@ -42,7 +42,15 @@ class MeteredVisionModel:
             completion = await self.inner.generate(request)
             usage = self._priced(completion.usage)
             _note(span, usage, completion.stop_reason)
-        return replace(completion, usage=usage, target=self.target)
+        return Completion(
+            completion.text,
+            usage,
+            completion.stop_reason,
+            completion.stop_reason_raw,
+            completion.latency_ms,
+            self.target,
+            completion.stop_sequence,
+        )
 
     @asynccontextmanager
     async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:
@@ -121,15 +129,17 @@ class _Seen:
 
 def _note(span: Span, usage: Usage, stop_reason: StopReason | None = None) -> None:
     record = current()
-    span.set_attribute("gen_ai.usage.input_tokens", usage.prompt_token_count or 0)
-    span.set_attribute("gen_ai.usage.output_tokens", usage.generation_token_count or 0)
     record.prompt_tokens += usage.prompt_token_count or 0
     record.generation_tokens += usage.generation_token_count or 0
     if stop_reason is not None:
         record.stop_reason = stop_reason.value
-        span.set_attribute("gen_ai.response.finish_reasons", [stop_reason.value])
     if usage.cost is not None:
         record.cost_usd = (record.cost_usd or 0) + usage.cost.total
+    if span.is_recording():
+        span.set_attribute("gen_ai.usage.input_tokens", usage.prompt_token_count or 0)
+        span.set_attribute("gen_ai.usage.output_tokens", usage.generation_token_count or 0)
+        if stop_reason is not None:
+            span.set_attribute("gen_ai.response.finish_reasons", [stop_reason.value])
 
 
 @dataclass(frozen=True, slots=True)

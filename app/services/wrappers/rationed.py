@@ -54,16 +54,19 @@ class Reservation:
             await self.give_back()
             return
         total, cost = self.used.total_token_count, pricing.cost(price, self.used)
+        used: dict[Resource, int] = {}
         if total is not None:
-            await self._correct({Resource.TOKENS: total})
+            used[Resource.TOKENS] = total
         if cost is not None:
-            await self._correct({Resource.SPEND: ceil(cost.total * MICRO)})
+            used[Resource.SPEND] = ceil(cost.total * MICRO)
+        await self._correct(used)
 
     async def _correct(self, used: dict[Resource, int]) -> None:
-        for resource in used.keys() & self.taken.keys():
-            taken, self.taken[resource] = self.taken[resource], used[resource]
-            difference = used[resource] - taken
-            await self.limits.settle(self.call, self.windows[resource], difference)
+        for resource, amount in used.items():
+            if resource in self.taken:
+                difference = amount - self.taken[resource]
+                self.taken[resource] = amount
+                await self.limits.settle(self.call, self.windows[resource], difference)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +118,11 @@ class RationedModel:
         call = current_call()
         reservation = Reservation(call, self.limits)
         images = [image for turn in request.turns for image in turn.images]
-        tiles = sum(canvas.choose(image.width, image.height).tiles for image in images)
-        await reservation.take(Resource.TILES, tiles)
-        if any(self.limits.quotas(call, r) for r in (Resource.TOKENS, Resource.SPEND)):
+        if images:
+            tiles = sum([canvas.choose(image.width, image.height).tiles for image in images])
+            await reservation.take(Resource.TILES, tiles)
+        quotas = self.limits.quotas
+        if quotas(call, Resource.TOKENS) or quotas(call, Resource.SPEND):
             prompt = (await self.counter.count(request)).tokens
             longest = request.sampling.max_gen_len
             await reservation.take(Resource.TOKENS, prompt + longest)

@@ -53,6 +53,7 @@ def metrics() -> Metrics:
     metrics.move("http_server_active_requests", 3)
     for name in GAUGES.keys() - {"http_server_active_requests"}:
         metrics.set(name, 1, target="us-west-2")
+    metrics.flush()
     return metrics
 
 
@@ -96,8 +97,8 @@ def shown(text: str) -> Shown:
     }
 
 
-def test_by_opentelemetrys_rules_every_sample_is_what_metrics_shows(metrics):
-    expected = shown(metrics.render().decode())
+async def test_by_opentelemetrys_rules_every_sample_is_what_metrics_shows(metrics):
+    expected = shown((await metrics.render()).decode())
 
     assert dict(pair for metric in bridged(metrics) for pair in as_prometheus(metric)) == expected
     assert len(expected) > len({*COUNTERS, *HISTOGRAMS, *GAUGES})
