@@ -69,7 +69,11 @@ class Incoming:
             # There is none but the disconnect left.
             await self._gone.wait()
             return {"type": "http.disconnect"}
-        message = await self._in_time()
+        if self.link is not None and self.link.whole:
+            # The server would say the same, and is not asked.
+            message: Message = {"type": "http.request"}
+        else:
+            message = await self._in_time()
         if self.link is not None and self.link.spoilt:
             raise self._refused(malformed())
         if message["type"] == "http.request":
@@ -77,8 +81,6 @@ class Incoming:
         return message
 
     async def _in_time(self) -> Message:
-        if self.link is not None and self.link.whole:
-            return await self.receive()
         try:
             async with self.drain.before(min(self.until, self.due)):
                 return await self.receive()

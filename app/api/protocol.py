@@ -148,6 +148,8 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_complete()
         self._link.whole = True
         self._in_body = False
+        # To see the client leave.
+        self.flow.resume_reading()
         if self.timeout_keep_alive_task is not None:
             self._idle()
 

@@ -1,15 +1,19 @@
 """Heads that are too long, too slow, or made to smuggle a second request in."""
 
+import asyncio
 import json
 import socket
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
+from unittest.mock import Mock
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
+import uvicorn
+from uvicorn.server import ServerState
 
 from app.api.protocol import BoundedProtocol
 from app.telemetry import RequestRecord
@@ -42,6 +46,18 @@ def received(raw: socket.socket) -> bytes:
             found += piece
     except ConnectionResetError:
         pass
+    return found
+
+
+def answer(raw: socket.socket) -> bytes:
+    """Return the next answer, and nothing of what is behind it."""
+    found = b""
+    while b"\r\n\r\n" not in found:
+        found += raw.recv(1)
+    length = int(found.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+    while length:
+        piece = raw.recv(length)
+        found, length = found + piece, length - len(piece)
     return found
 
 
@@ -126,7 +142,7 @@ def test_a_drip_behind_an_answer_does_not_hold_the_connection(asked, drip):
 def test_a_body_that_comes_behind_its_answer_leaves_the_whole_idle_time():
     with connected(timeout_keep_alive=2) as raw:
         raw.sendall(HEALTH + b"content-length: 3\r\n\r\n")
-        assert raw.recv(65536).startswith(b"HTTP/1.1 200 ")
+        assert answer(raw).startswith(b"HTTP/1.1 200 ")
         time.sleep(1.2)
         raw.sendall(b"abc")
         time.sleep(1.2)
@@ -135,11 +151,35 @@ def test_a_body_that_comes_behind_its_answer_leaves_the_whole_idle_time():
         assert received(raw).startswith(b"HTTP/1.1 200 ")
 
 
+async def test_who_leaves_is_seen_though_the_whole_body_came_before_there_was_room_for_it():
+    async def endless(scope: object, receive: object, send: object) -> None:
+        await asyncio.Event().wait()
+
+    config = uvicorn.Config(endless, lifespan="off", log_config=None)
+    transport = Mock(is_closing=lambda: False, get_extra_info=lambda _: None)
+    server = ServerState()
+    protocol = BoundedProtocol(config, server, {})
+    protocol.connection_made(transport)
+    # More than is read ahead.
+    head = b"POST /v1/generate HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n"
+    protocol.data_received(head + b" " * 100_000)
+
+    # What is not read does not tell its end either.
+    assert [name for name, *_ in transport.mock_calls if name.endswith("reading")] == [
+        "pause_reading",
+        "resume_reading",
+    ]
+    for task in server.tasks:
+        task.cancel()
+    await asyncio.gather(*server.tasks, return_exceptions=True)
+    protocol.connection_lost(None)
+
+
 def test_a_request_that_has_begun_is_idle_no_longer():
     with connected(timeout_keep_alive=1) as raw:
         # The second begins before the first is answered.
         raw.sendall(HEALTH + b"\r\n" + HEALTH)
-        assert raw.recv(65536).startswith(b"HTTP/1.1 200 ")
+        assert answer(raw).startswith(b"HTTP/1.1 200 ")
         time.sleep(1.5)
         raw.sendall(b"connection: close\r\n\r\n")
 
