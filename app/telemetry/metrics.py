@@ -14,11 +14,11 @@ from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
-    Histogram,
     generate_latest,
     multiprocess,
 )
 
+from app.telemetry.histogram import BatchHistogram
 from app.telemetry.record import RequestRecord
 
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
@@ -30,7 +30,9 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120
 _TOKENS = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 131072)
 
 
-InstrumentT = TypeVar("InstrumentT", Counter, Histogram)
+InstrumentT = TypeVar("InstrumentT", Counter, BatchHistogram)
+Labelled = tuple[str, tuple[tuple[str, str], ...]]
+"""An instrument's name with the names and values of its labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +41,19 @@ class Metrics:
 
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     counters: dict[str, Counter] = field(default_factory=dict)
-    histograms: dict[str, Histogram] = field(default_factory=dict)
+    histograms: dict[str, BatchHistogram] = field(default_factory=dict)
     gauges: dict[str, Gauge] = field(default_factory=dict)
-    _observing: dict[tuple[str, ...], Histogram] = field(default_factory=dict)
-    """By name and label values, which are few: to look them up takes the library long."""
-    _counted: dict[tuple[str, tuple[tuple[str, str], ...]], float] = field(default_factory=dict)
-    """What counters grew by since the last `flush`, by name and labels."""
+    _counted: dict[Labelled, float] = field(default_factory=dict)
+    """What counters grew by since the last `flush`."""
+    _observed: dict[Labelled, list[float]] = field(default_factory=dict)
+    """What histograms are still to observe."""
     _moved: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, (text, labels) in COUNTERS.items():
             self.counters[name] = Counter(name, text, labels, registry=self.registry)
         for name, (text, labels, buckets) in HISTOGRAMS.items():
-            self.histograms[name] = Histogram(
+            self.histograms[name] = BatchHistogram(
                 name, text, labels, buckets=buckets, registry=self.registry
             )
         for name, (text, labels) in GAUGES.items():
@@ -67,11 +69,7 @@ class Metrics:
 
     def observe(self, name: str, value: float, **labels: str) -> None:
         """Add an observation to the histogram ``name``."""
-        key = (name, *labels.values())
-        child = self._observing.get(key)
-        if child is None:
-            child = self._observing[key] = _child(self.histograms[name], labels)
-        child.observe(value)
+        self._observed.setdefault((name, tuple(labels.items())), []).append(value)
 
     def move(self, name: str, by: int) -> None:
         """Raise or lower the gauge ``name``."""
@@ -83,10 +81,13 @@ class Metrics:
         On the event loop, twice a second and before anyone reads.
         """
         for (name, labels), amount in self._counted.items():
-            _child(self.counters[name], dict(labels)).inc(amount)
+            _child(self.counters[name], labels).inc(amount)
+        for (name, labels), amounts in self._observed.items():
+            _child(self.histograms[name], labels).observe_all(amounts)
         for name, by in self._moved.items():
             self.gauges[name].inc(by)
         self._counted.clear()
+        self._observed.clear()
         self._moved.clear()
 
     def set(self, name: str, value: float, **labels: str) -> None:
@@ -131,8 +132,8 @@ class Metrics:
             self.flush()
 
 
-def _child(instrument: InstrumentT, labels: dict[str, str]) -> InstrumentT:
-    return instrument.labels(**labels) if labels else instrument
+def _child(instrument: InstrumentT, labels: tuple[tuple[str, str], ...]) -> InstrumentT:
+    return instrument.labels(**dict(labels)) if labels else instrument
 
 
 def _request(metrics: Metrics, record: RequestRecord) -> None:

@@ -1,9 +1,8 @@
 """An ordered list of targets: when one is throttled, ended or failing, the next is tried."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import TypeVar
 
 import structlog
 
@@ -12,8 +11,6 @@ from app.domain.errors import OverloadedError, ServiceError, UpstreamError
 from app.domain.generation import Completion, ModelRequest, StreamParts, Target
 from app.domain.ports import VisionModel
 from app.services.wrappers.retried import RULES
-
-T = TypeVar("T")
 
 log = structlog.get_logger()
 
@@ -29,27 +26,38 @@ class FailoverModel:
 
     async def generate(self, request: ModelRequest) -> Completion:
         """Answer ``request``, or raise the error that says most; see `_telling`."""
-        return await self._first(request, lambda model: model.generate(request))
+        raised: list[ServiceError] = []
+        for target, model in self.targets:
+            try:
+                return await model.generate(request)
+            except (UpstreamError, OverloadedError) as error:
+                raised.append(_noted(error, target, request))
+        raise _telling(raised)
 
     @asynccontextmanager
     async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:
         """Stream from the first target that begins to answer."""
         async with AsyncExitStack() as stack:
-            yield await self._first(
-                request, lambda model: stack.enter_async_context(model.stream(request))
-            )
+            yield await self._begun(request, stack)
 
-    async def _first(self, request: ModelRequest, ask: Callable[[VisionModel], Awaitable[T]]) -> T:
+    async def _begun(
+        self, request: ModelRequest, stack: AsyncExitStack
+    ) -> AsyncIterator[StreamParts]:
         raised: list[ServiceError] = []
         for target, model in self.targets:
             try:
-                return await ask(model)
+                return await stack.enter_async_context(model.stream(request))
             except (UpstreamError, OverloadedError) as error:
-                if not _elsewhere(error, second_bill=request.terms.second_bill):
-                    raise
-                raised.append(error)
-                log.warning("target failed", target=str(target), code=error.code)
+                raised.append(_noted(error, target, request))
         raise _telling(raised)
+
+
+def _noted(error: ServiceError, target: Target, request: ModelRequest) -> ServiceError:
+    """Return ``error``, or raise it where the next target is not to be asked."""
+    if not _elsewhere(error, second_bill=request.terms.second_bill):
+        raise error
+    log.warning("target failed", target=str(target), code=error.code)
+    return error
 
 
 def _telling(raised: Sequence[ServiceError]) -> ServiceError:
