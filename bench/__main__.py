@@ -33,7 +33,8 @@ def main() -> None:
     given = parsed()
     began = datetime.now(UTC)
     workloads = tuple(each for each in WORKLOADS if wanted(each, given.only))
-    with standing(given.gateways) as stand:
+    identities = dict.fromkeys(each.identity for each in workloads)
+    with standing(given.gateways, identities) as stand:
         verdicts = judged(stand, workloads)
         runs = list(rounds(stand, workloads, given.rounds, given.seconds))
     results = Results(
@@ -54,8 +55,8 @@ def main() -> None:
 
 def parsed() -> argparse.Namespace:
     options = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    options.add_argument("--rounds", type=int, default=3)
-    options.add_argument("--seconds", type=float, default=2.5, help="of each run")
+    options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--seconds", type=float, default=1.5, help="of each run")
     options.add_argument(
         "--only", nargs="+", default=[], help="workloads whose names begin so: text 500kb-1 stream"
     )
@@ -95,7 +96,12 @@ def rounds(
 
 
 def asked(stand: Standing, workload: Workload) -> Iterator[Gateway]:
-    return (each for each in stand.gateways if not workload.only or each.name in workload.only)
+    return (
+        each
+        for each in stand.gateways
+        if each.identity in (None, workload.identity)
+        and (not workload.only or each.name in workload.only)
+    )
 
 
 def illustrated(workloads: Sequence[Workload]) -> Iterator[tuple[Workload, Picture | None]]:

@@ -18,13 +18,19 @@ from urllib.error import URLError
 from app.settings import PREFIX
 from bench import dialects, process
 from bench.dialects import Dialect
+from bench.workloads import Identity
 from tests.support.process import ROOT, running
 
 LITELLM_CONFIG = Path(__file__).parent / "litellm" / "config.yaml"
 LITELLM_KEY = "sk-bench"
 START_SECONDS = 120
 _LITELLM_OPTIONS = ("--config", str(LITELLM_CONFIG), "--host", "127.0.0.1", "--num_workers", "1")
-_CREDENTIALS = {"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench"}
+BEARER = "AWS_BEARER_TOKEN_BEDROCK"
+CREDENTIALS = {
+    Identity.SIGNED: {"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench"},
+    Identity.API_KEY: {BEARER: "bench"},
+}
+"""Environments of gateways."""
 LIMITS = {"requests": "1000000000/hour", "tokens": "1000000000000/hour", "spend": "1000000/hour"}
 """Counted for every request, never reached."""
 
@@ -41,16 +47,18 @@ class Gateway:
     url: str
     dialect: Dialect
     pid: int
+    identity: Identity | None = None
+    """None where there is none to show."""
     metrics_key: str | None = None
     """Opens its ``/metrics``, where it has the event loop's lag."""
 
 
-Starter = Callable[[str], AbstractContextManager[Gateway]]
+Starter = Callable[[str, Identity], AbstractContextManager[Gateway]]
 """Starts a gateway in front of the upstream at an address."""
 
 
 @contextmanager
-def ours(upstream: str) -> Iterator[Gateway]:
+def ours(upstream: str, identity: Identity) -> Iterator[Gateway]:
     """This service as in production: keys, limits, JSON logs to a file, metrics, usage."""
     with TemporaryDirectory() as folder:
         keys, usage = Path(folder, "keys.json"), Path(folder, "usage.sqlite3")
@@ -61,11 +69,12 @@ def ours(upstream: str) -> Iterator[Gateway]:
             f"{PREFIX}KEYS_FILE": str(keys),
             f"{PREFIX}USAGE_FILE": str(usage),
             f"{PREFIX}LIMITS": json.dumps(LIMITS),
-            **_CREDENTIALS,
+            **CREDENTIALS[identity],
         }
         with running("app", "serve", environment=environment) as service:
             dialect = dialects.ours(key)
-            yield Gateway("ours", service.url, dialect, service.process.pid, metrics_key=key)
+            pid = service.process.pid
+            yield Gateway("ours", service.url, dialect, pid, identity, metrics_key=key)
 
 
 def _key(file: Path) -> str:
@@ -77,19 +86,21 @@ def _key(file: Path) -> str:
 
 
 @contextmanager
-def naive(upstream: str) -> Iterator[Gateway]:
+def naive(upstream: str, identity: Identity) -> Iterator[Gateway]:
     """`bench.naive`."""
-    with running("bench.naive", environment={"NAIVE_ENDPOINT_URL": upstream, **_CREDENTIALS}) as it:
-        yield Gateway("naive", it.url, dialects.naive(), it.process.pid)
+    environment = {"NAIVE_ENDPOINT_URL": upstream, **CREDENTIALS[identity]}
+    with running("bench.naive", environment=environment) as it:
+        yield Gateway("naive", it.url, dialects.naive(), it.process.pid, identity)
 
 
 @contextmanager
-def litellm(upstream: str) -> Iterator[Gateway]:
+def litellm(upstream: str, identity: Identity) -> Iterator[Gateway]:
     """LiteLLM's proxy, of the virtual environment that `make bench` made for it."""
     command = _litellm()
     port = _free_port()
     environment = {
         **os.environ,
+        **CREDENTIALS[identity],
         "BENCH_UPSTREAM": upstream,
         # Its price list is in the package; without this it asks the internet for a newer one.
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",
@@ -105,7 +116,7 @@ def litellm(upstream: str) -> Iterator[Gateway]:
         try:
             url = f"http://127.0.0.1:{port}"
             _wait(started, f"{url}/health/liveliness", Path(folder, "log"))
-            yield Gateway("LiteLLM", url, dialects.litellm(LITELLM_KEY), started.pid)
+            yield Gateway("LiteLLM", url, dialects.litellm(LITELLM_KEY), started.pid, identity)
         finally:
             started.terminate()
             try:
@@ -154,12 +165,14 @@ STARTERS: dict[str, Starter] = {"ours": ours, "naive": naive, "LiteLLM": litellm
 
 
 @contextmanager
-def started(name: str, upstream: str, core: int) -> Iterator[Gateway]:
+def started(name: str, upstream: str, identity: Identity, core: int) -> Iterator[Gateway]:
     """Run a gateway with all its processes on ``core``.
 
     Raises `UnavailableError` where it can't be had.
     """
+    # Theirs is what decides, not the caller's.
+    os.environ.pop(BEARER, None)
     with ExitStack() as stack:
         with process.on_core(core):
-            gateway = stack.enter_context(STARTERS[name](upstream))
+            gateway = stack.enter_context(STARTERS[name](upstream, identity))
         yield gateway

@@ -2,15 +2,17 @@
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench import dialects, gateways, process, recorded
 from bench.gateways import Gateway, UnavailableError
 from bench.run import DIRECT
+from bench.workloads import Identity
 from tests.support.process import running
 
 
@@ -27,8 +29,13 @@ class Standing:
 
 
 @contextmanager
-def standing(names: Sequence[str]) -> Iterator[Standing]:
-    """Run gateways on the first core, the upstream and this process on the last."""
+def standing(
+    names: Sequence[str], identities: Iterable[Identity] = (Identity.SIGNED,)
+) -> Iterator[Standing]:
+    """Run gateways on the first core, one of each name and identity.
+
+    The upstream and this process run on the last.
+    """
     cores = sorted(os.sched_getaffinity(0))
     with process.on_core(cores[-1]), ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()))
@@ -36,10 +43,10 @@ def standing(names: Sequence[str]) -> Iterator[Standing]:
         upstream = stack.enter_context(running("bench.upstream", str(folder)))
         url, pid = upstream.url, upstream.process.pid
         started = Standing(url, pid, [Gateway(DIRECT, url, dialects.direct(), pid)])
-        for name in names:
-            progress(f"starting {name}")
+        for identity, name in product(identities, names):
+            progress(f"starting {name}, {identity.value}")
             try:
-                gateway = stack.enter_context(gateways.started(name, url, cores[0]))
+                gateway = stack.enter_context(gateways.started(name, url, identity, cores[0]))
                 started.gateways.append(gateway)
             except UnavailableError as error:
                 started.skipped[name] = str(error)

@@ -72,6 +72,13 @@ def targets(table: Table, runs: Sequence[Run]) -> list[Target]:
         Target("500 KB picture, requests/s", AT_LEAST, 400, rate("500kb-64")),
         Target("500 KB picture, times naive", AT_LEAST, 2.3, times("500kb-64", NAIVE)),
         Target("500 KB picture, times LiteLLM", AT_LEAST, 6, times("500kb-64", LITELLM)),
+        Target(
+            "the same with an API key, times naive", AT_LEAST, 2.3, times("500kb-key-64", NAIVE)
+        ),
+        Target(
+            *("the same with an API key, times LiteLLM", AT_LEAST, 6),
+            times("500kb-key-64", LITELLM),
+        ),
         Target("text, 1 in flight, added p50, ms", UNDER, 1.0, added("text-1")),
         Target("500 KB picture, 1 in flight, added p50, ms", UNDER, 5, added("500kb-1")),
         Target("streams of 100 chunks, /s", AT_LEAST, 300, rate("stream-16")),

@@ -5,7 +5,8 @@
 ``REPLIES`` is a folder written by `bench.recorded`, a file for each operation. A request is read by
 its Content-Length and its body counted, not looked at; the reply is chosen by the path alone.
 ``GET /bench`` tells the counts. After ``GET /bench/keep`` bodies are kept, until
-``GET /bench/body`` gives the last one and ``GET /bench/operation`` what it was sent to.
+``GET /bench/body`` gives the last one, ``GET /bench/operation`` what it was sent to and
+``GET /bench/scheme`` by whom: ``Bearer`` or ``AWS4-HMAC-SHA256``.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from typing import cast
 import uvloop
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+_SCHEME = re.compile(rb"\r\nauthorization: *(\S+)", re.IGNORECASE)
 _UNKNOWN = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 _NO_LENGTH = b"HTTP/1.1 411 Length Required\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
@@ -35,6 +37,8 @@ class Upstream:
     kept: bytes = b""
     operation: bytes = b""
     """What the kept body was sent to."""
+    scheme: bytes = b""
+    """Of its Authorization header."""
     buffer: bytearray = field(default_factory=lambda: bytearray(256 * 1024))
     """Shared by all connections: each reads it before another gets its turn."""
 
@@ -55,6 +59,8 @@ class Upstream:
             return _ok(self.kept)
         if target == b"/bench/operation":
             return _ok(self.operation)
+        if target == b"/bench/scheme":
+            return _ok(self.scheme)
         return _UNKNOWN
 
 
@@ -104,6 +110,8 @@ class Connection(asyncio.BufferedProtocol):
             self.upstream.requests += 1
             self.upstream.body_bytes += whole
         self.body = [body] if self.upstream.keeping else []
+        if self.upstream.keeping and (scheme := _SCHEME.search(head)):
+            self.upstream.scheme = scheme[1]
         self._answer_if_whole()
 
     def _continue(self, nbytes: int) -> None:

@@ -22,6 +22,15 @@ class Shape(Enum):
     STREAM = "stream"
 
 
+class Identity(Enum):
+    """How a gateway shows Bedrock who it is."""
+
+    SIGNED = "signed"
+    """Credentials, with which each call is signed over its body."""
+    API_KEY = "API key"
+    """A Bedrock API key, sent along."""
+
+
 @dataclass(frozen=True, slots=True)
 class Workload:
     """One kind of request, so many at a time."""
@@ -34,6 +43,7 @@ class Workload:
     """Its name in `PICTURES`."""
     only: tuple[str, ...] = ()
     """Gateways that are asked; by default all."""
+    identity: Identity = Identity.SIGNED
 
 
 PICTURES: dict[str, Callable[[], Picture]] = {
@@ -51,6 +61,11 @@ WORKLOADS = (
     Workload("100kb-1", "Picture of 100 KB that fits", 1, picture="100 KB"),
     Workload("500kb-64", "Picture of 500 KB that fits", 64, picture="500 KB"),
     Workload("500kb-1", "Picture of 500 KB that fits", 1, picture="500 KB"),
+    Workload(
+        *("500kb-key-64", "The 500 KB with a Bedrock API key, which signs nothing", 64),
+        picture="500 KB",
+        identity=Identity.API_KEY,
+    ),
     Workload("100kb-form-64", "The 100 KB as an upload", 64, Shape.FORM, "100 KB", _UPLOADS),
     Workload("500kb-form-64", "The 500 KB as an upload", 64, Shape.FORM, "500 KB", _UPLOADS),
     Workload("photo-4", "Phone photo of 12 megapixels", 4, picture="12 MP"),

@@ -11,6 +11,7 @@ def test_buckets_are_read_off_the_services_own_page_each_by_itself():
     metrics = Metrics()
     for seconds in (0.004, 0.004, 0.02, 500):
         metrics.observe(lag.NAME, seconds)
+    metrics.flush()
 
     found = lag.parsed(generate_latest(metrics.registry).decode())
 

@@ -1,12 +1,13 @@
 """The real gateways in front of the stand-in, which looks at nothing: so the emulator does."""
 
 from functools import partial
+from urllib.request import urlopen
 
 from bench.measuring import measure
 from bench.photos import Picture
 from bench.standing import standing
 from bench.verdict import TAKEN, verdict
-from bench.workloads import Shape, Workload
+from bench.workloads import Identity, Shape, Workload
 from tests.support.images import encoded, photo
 from tests.support.process import running
 
@@ -33,6 +34,21 @@ def test_the_model_takes_what_is_sent_but_large_pictures_of_us_only():
         assert said(ours, PICTURE, LARGE) == TAKEN
         assert said(ours, FORM, LARGE) == TAKEN
         assert "1600x1200" in said(naive, PICTURE, LARGE)
+
+
+def test_each_gateway_shows_itself_to_bedrock_as_the_workload_says():
+    schemes = {Identity.SIGNED: b"AWS4-HMAC-SHA256", Identity.API_KEY: b"Bearer"}
+    with (
+        standing(["ours", "naive"], schemes) as stand,
+        running("app.emulator", "--port", "0", "--no-read-words") as emulator,
+    ):
+        for identity, scheme in schemes.items():
+            asked_with_it = [each for each in stand.gateways if each.identity is identity]
+            assert [each.name for each in asked_with_it] == ["ours", "naive"]
+            for gateway in asked_with_it:
+                verdict(gateway, TEXT, None, stand.upstream_url, emulator.url)
+                with urlopen(f"{stand.upstream_url}/bench/scheme") as told:
+                    assert told.read() == scheme
 
 
 def test_a_run_counts_every_answer_and_what_it_took():
