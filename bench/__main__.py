@@ -14,7 +14,7 @@ from bench.gateways import Gateway
 from bench.measuring import measure
 from bench.photos import Picture
 from bench.results import FILE, Results
-from bench.run import Run
+from bench.run import OURS, Run
 from bench.standing import Standing, progress, standing
 from bench.verdict import verdict
 from bench.workloads import PICTURES, WORKLOADS, Workload
@@ -96,12 +96,12 @@ def rounds(
 
 
 def asked(stand: Standing, workload: Workload) -> Iterator[Gateway]:
-    return (
-        each
-        for each in stand.gateways
-        if each.identity in (None, workload.identity)
-        and (not workload.only or each.name in workload.only)
-    )
+    for each in stand.gateways:
+        shown = each.identity in (None, workload.identity)
+        if shown and (not workload.only or each.name in workload.only):
+            yield each
+            if workload.chat and each.name == OURS:
+                yield gateways.in_openais_dialect(each)
 
 
 def illustrated(workloads: Sequence[Workload]) -> Iterator[tuple[Workload, Picture | None]]:

@@ -102,15 +102,15 @@ def naive() -> Dialect:
     return Dialect(lambda _: "/generate", body, b'data: {"text"')
 
 
-def litellm(key: str) -> Dialect:
-    """OpenAI's chat completions, as LiteLLM's proxy takes them."""
+def chat(key: str, model: str) -> Dialect:
+    """OpenAI's chat completions, as LiteLLM's proxy and this service take them."""
 
     def body(picture: str | None, stream: bool) -> dict[str, Any]:
         url = {"url": f"data:image/jpeg;base64,{picture}"}
         image = [{"type": "image_url", "image_url": url}] if picture else []
         content = [{"type": "text", "text": PROMPT}, *image] if picture else PROMPT
         return {
-            "model": "llama-vision",
+            "model": model,
             "messages": [{"role": "user", "content": content}],
             "max_tokens": _MAX_TOKENS,
             "stream": stream,

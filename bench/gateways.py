@@ -10,7 +10,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.error import URLError
@@ -18,11 +18,13 @@ from urllib.error import URLError
 from app.settings import PREFIX
 from bench import dialects, process
 from bench.dialects import Dialect
+from bench.recorded import MODEL
+from bench.run import CHAT, LITELLM, NAIVE, OURS
 from bench.workloads import Identity
 from tests.support.process import ROOT, running
 
 LITELLM_CONFIG = Path(__file__).parent / "litellm" / "config.yaml"
-LITELLM_KEY = "sk-bench"
+LITELLM_KEY, LITELLM_MODEL = "sk-bench", "llama-vision"
 START_SECONDS = 120
 _LITELLM_OPTIONS = ("--config", str(LITELLM_CONFIG), "--host", "127.0.0.1", "--num_workers", "1")
 BEARER = "AWS_BEARER_TOKEN_BEDROCK"
@@ -74,7 +76,13 @@ def ours(upstream: str, identity: Identity) -> Iterator[Gateway]:
         with running("app", "serve", environment=environment) as service:
             dialect = dialects.ours(key)
             pid = service.process.pid
-            yield Gateway("ours", service.url, dialect, pid, identity, metrics_key=key)
+            yield Gateway(OURS, service.url, dialect, pid, identity, metrics_key=key)
+
+
+def in_openais_dialect(gateway: Gateway) -> Gateway:
+    """Return this service as it is asked when its caller would else ask LiteLLM."""
+    assert gateway.metrics_key is not None
+    return replace(gateway, name=CHAT, dialect=dialects.chat(gateway.metrics_key, MODEL))
 
 
 def _key(file: Path) -> str:
@@ -90,7 +98,7 @@ def naive(upstream: str, identity: Identity) -> Iterator[Gateway]:
     """`bench.naive`."""
     environment = {"NAIVE_ENDPOINT_URL": upstream, **CREDENTIALS[identity]}
     with running("bench.naive", environment=environment) as it:
-        yield Gateway("naive", it.url, dialects.naive(), it.process.pid, identity)
+        yield Gateway(NAIVE, it.url, dialects.naive(), it.process.pid, identity)
 
 
 @contextmanager
@@ -116,7 +124,8 @@ def litellm(upstream: str, identity: Identity) -> Iterator[Gateway]:
         try:
             url = f"http://127.0.0.1:{port}"
             _wait(started, f"{url}/health/liveliness", Path(folder, "log"))
-            yield Gateway("LiteLLM", url, dialects.litellm(LITELLM_KEY), started.pid, identity)
+            dialect = dialects.chat(LITELLM_KEY, LITELLM_MODEL)
+            yield Gateway(LITELLM, url, dialect, started.pid, identity)
         finally:
             started.terminate()
             try:
@@ -161,7 +170,7 @@ def _free_port() -> int:
         return int(free.getsockname()[1])
 
 
-STARTERS: dict[str, Starter] = {"ours": ours, "naive": naive, "LiteLLM": litellm}
+STARTERS: dict[str, Starter] = {OURS: ours, NAIVE: naive, LITELLM: litellm}
 
 
 @contextmanager

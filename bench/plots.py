@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from bench.figures import Figures, Table
-from bench.run import DIRECT
+from bench.run import CHAT, DIRECT, LITELLM, NAIVE, OURS
 from bench.tables import Verdicts
 from bench.verdict import TAKEN
 from bench.workloads import WORKLOADS, Workload
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.patches import Rectangle
 
-BUSY = ("text-64", "100kb-64", "500kb-64", "photo-4", "stream-16")
+BUSY = ("text-64", "100kb-64", "500kb-64", "500kb-key-64", "photo-4", "stream-16")
 CALM = ("text-1", "100kb-1", "500kb-1", "stream-1")
 OTHER = "#444444"
-COLOURS = {"ours": "#1f6feb", "naive": "#8b949e", "LiteLLM": "#d29922"}
+COLOURS = {OURS: "#1f6feb", CHAT: "#79b8ff", NAIVE: "#8b949e", LITELLM: "#d29922"}
 
 
 def throughput(table: Table, verdicts: Verdicts, file: Path) -> None:

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 DIRECT = "direct"
 """The name of the upstream itself, asked without a gateway."""
+OURS, NAIVE, LITELLM = "ours", "naive", "LiteLLM"
+CHAT = "ours, chat"
+"""This service, asked in OpenAI's dialect."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from bench.figures import Figures, Table
 from bench.recorded import CHUNKS
-from bench.run import DIRECT
-from bench.targets import NAIVE, Relation, Target
+from bench.run import DIRECT, NAIVE
+from bench.targets import Relation, Target
 from bench.verdict import TAKEN
 from bench.workloads import WORKLOADS, Shape, Workload
 

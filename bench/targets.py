@@ -6,9 +6,8 @@ from enum import Enum
 from operator import ge, le, lt
 
 from bench.figures import Figures, Table, lag_p99_ms
-from bench.run import DIRECT, Run
+from bench.run import CHAT, DIRECT, LITELLM, NAIVE, OURS, Run
 
-OURS, NAIVE, LITELLM = "ours", "naive", "LiteLLM"
 TENSORZERO_STREAMS = 266
 """Streams of 100 chunks a second on one core, TensorZero 2026.6.0, measured elsewhere."""
 
@@ -45,15 +44,17 @@ class Target:
 def targets(table: Table, runs: Sequence[Run]) -> list[Target]:
     """Return all of them, as measured in ``runs`` and summed up in ``table``."""
 
-    def of(workload: str, get: Callable[[Figures], float | None]) -> float | None:
-        found = table.get((workload, OURS))
+    def of(workload: str, get: Callable[[Figures], float | None], ours: str = OURS) -> float | None:
+        found = table.get((workload, ours))
         return get(found) if found else None
 
-    def rate(workload: str) -> float | None:
-        return of(workload, lambda figures: figures.per_second)
+    def rate(workload: str, ours: str = OURS) -> float | None:
+        return of(workload, lambda figures: figures.per_second, ours)
 
     def times(workload: str, other: str) -> float | None:
-        return _ratio(rate(workload), table.get((workload, other)), lambda f: f.per_second)
+        # The same request for both.
+        ours = CHAT if other == LITELLM else OURS
+        return _ratio(rate(workload, ours), table.get((workload, other)), lambda f: f.per_second)
 
     def fewer(workload: str) -> float | None:
         alone, ours = table.get((workload, DIRECT)), table.get((workload, OURS))

@@ -44,6 +44,8 @@ class Workload:
     only: tuple[str, ...] = ()
     """Gateways that are asked; by default all."""
     identity: Identity = Identity.SIGNED
+    chat: bool = False
+    """Whether this service is asked in OpenAI's dialect too, as LiteLLM always is."""
 
 
 PICTURES: dict[str, Callable[[], Picture]] = {
@@ -55,16 +57,17 @@ PICTURES: dict[str, Callable[[], Picture]] = {
 _UPLOADS = ("ours",)
 
 WORKLOADS = (
-    Workload("text-64", "Text of 200 bytes", 64),
+    Workload("text-64", "Text of 200 bytes", 64, chat=True),
     Workload("text-1", "Text of 200 bytes", 1),
     Workload("100kb-64", "Picture of 100 KB that fits", 64, picture="100 KB"),
     Workload("100kb-1", "Picture of 100 KB that fits", 1, picture="100 KB"),
-    Workload("500kb-64", "Picture of 500 KB that fits", 64, picture="500 KB"),
+    Workload("500kb-64", "Picture of 500 KB that fits", 64, picture="500 KB", chat=True),
     Workload("500kb-1", "Picture of 500 KB that fits", 1, picture="500 KB"),
     Workload(
         *("500kb-key-64", "The 500 KB with a Bedrock API key, which signs nothing", 64),
         picture="500 KB",
         identity=Identity.API_KEY,
+        chat=True,
     ),
     Workload("100kb-form-64", "The 100 KB as an upload", 64, Shape.FORM, "100 KB", _UPLOADS),
     Workload("500kb-form-64", "The 500 KB as an upload", 64, Shape.FORM, "500 KB", _UPLOADS),

@@ -1,7 +1,8 @@
 """Pictures as they come in, as they go out, and what was done to them in between."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from hashlib import sha256
 
 
 class ImageType(StrEnum):
@@ -104,8 +105,8 @@ class PreparedImage:
     media_type: ImageType
     width: int
     height: int
-    sha256: str
-    """Of ``data``, lower-case hexadecimal."""
+    digest: str = field(default="", compare=False)
+    """`sha256`, once it is known."""
     size: int = 0
     """Bytes of ``data``; kept where a copy drops them."""
 
@@ -113,6 +114,17 @@ class PreparedImage:
         """Take the size off the data."""
         if self.data:
             object.__setattr__(self, "size", len(self.data))
+
+    @property
+    def sha256(self) -> str:
+        """Of ``data``, lower-case hexadecimal.
+
+        Hashed when first asked for: a seventh of the work on a picture that fits, and most dialects
+        don't show it.
+        """
+        if not self.digest:
+            object.__setattr__(self, "digest", sha256(self.data).hexdigest())
+        return self.digest
 
 
 class Treatment(StrEnum):

@@ -131,7 +131,8 @@ def slim(generation: Generation) -> Generation:
 
 
 def _slim_report(report: ImageReport) -> ImageReport:
-    return replace(report, prepared=replace(report.prepared, data=b""))
+    prepared = report.prepared
+    return replace(report, prepared=replace(prepared, data=b"", digest=prepared.sha256))
 
 
 def fingerprint(request: GenerationRequest) -> bytes:

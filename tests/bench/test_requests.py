@@ -19,7 +19,7 @@ DIALECTS = {
     "direct": dialects.direct(),
     "ours": dialects.ours("key"),
     "naive": dialects.naive(),
-    "LiteLLM": dialects.litellm("key"),
+    "LiteLLM": dialects.chat("key", "llama-vision"),
 }
 PICTURE = Picture(encoded(corners(), "JPEG"))
 

@@ -37,6 +37,16 @@ def test_ratios_are_of_the_same_workload():
     assert found(runs, "text, times naive").measured == 2.5
 
 
+def test_litellm_is_measured_against_the_same_request():
+    runs = [
+        run("ours", per_second=1000.0),
+        run("ours, chat", per_second=800.0),
+        run("LiteLLM", per_second=100.0),
+    ]
+
+    assert found(runs, "text, times LiteLLM").measured == 8
+
+
 def test_memory_counts_the_workers():
     runs = [run("ours", "500kb-64", peak_mib=200.0, workers_peak_mib=160.0)]
 

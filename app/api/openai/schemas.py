@@ -56,7 +56,7 @@ class ChatUserMessage(BaseModel):
     model_config = _STRICT
 
     role: Literal["user"]
-    content: str | list[ChatPart]
+    content: Annotated[str | list[ChatPart], Field(union_mode="left_to_right")]
     name: str | None = None
 
 

@@ -1,4 +1,4 @@
-"""A photograph that fits goes through at once: no thread, no decoder, hashed a single time."""
+"""A photograph that fits goes through at once: no thread and no decoder."""
 
 from dataclasses import replace
 

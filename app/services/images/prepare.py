@@ -1,7 +1,5 @@
 """Make one picture right for the model: the whole path, in one process, without I/O."""
 
-from hashlib import sha256
-
 import pyvips
 
 from app.domain.errors import (
@@ -12,7 +10,6 @@ from app.domain.image import (
     ImageFacts,
     ImageLimits,
     ImageReport,
-    ImageType,
     PreparedImage,
     ReceivedImage,
     Treatment,
@@ -32,7 +29,10 @@ def prepare(image: ReceivedImage, limits: ImageLimits) -> ImageReport:
     """
     inspection = inspect(image.data, limits)
     report = prepare_undecoded(image, inspection, limits)
-    return report or prepare_decoded(image, inspection, limits)
+    report = report or prepare_decoded(image, inspection, limits)
+    # Hashed here, where it holds up no event loop.
+    _ = report.prepared.sha256
+    return report
 
 
 def prepare_undecoded(
@@ -48,7 +48,7 @@ def prepare_undecoded(
     if data is None:
         return None
     treatment = Treatment.UNCHANGED if data is image.data else Treatment.STRIPPED
-    prepared = _prepared(data, facts.media_type, facts.width, facts.height)
+    prepared = PreparedImage(data, facts.media_type, facts.width, facts.height)
     return _report(image, facts, prepared, treatment, limits)
 
 
@@ -67,7 +67,7 @@ def prepare_decoded(
         raise damaged(facts) from error
     except MemoryError as error:
         raise ImageDecoderError("Decoding the picture takes more memory than it may.") from error
-    prepared = _prepared(data, media_type, rendered.width, rendered.height)
+    prepared = PreparedImage(data, media_type, rendered.width, rendered.height)
     return _report(image, facts, prepared, Treatment.ENCODED, limits)
 
 
@@ -96,10 +96,6 @@ def _too_narrow(facts: ImageFacts) -> ExtremeAspectRatioError:
         f"The picture has {facts.width} x {facts.height} pixels; scaled down for the model its "
         "shorter side would vanish. Cut it into pieces."
     )
-
-
-def _prepared(data: bytes, media_type: ImageType, width: int, height: int) -> PreparedImage:
-    return PreparedImage(data, media_type, width, height, sha256(data).hexdigest())
 
 
 def _report(
