@@ -55,7 +55,7 @@ def main() -> None:
 
 def parsed() -> argparse.Namespace:
     options = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--rounds", type=int, default=4)
     options.add_argument("--seconds", type=float, default=1.5, help="of each run")
     options.add_argument(
         "--only", nargs="+", default=[], help="workloads whose names begin so: text 500kb-1 stream"
