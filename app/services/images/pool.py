@@ -149,7 +149,10 @@ class PooledPreparer:
 
 def _look(image: ReceivedImage, limits: ImageLimits) -> tuple[Inspection, ImageReport | None]:
     inspection = inspect(image.data, limits)
-    return inspection, prepare_undecoded(image, inspection, limits)
+    report = prepare_undecoded(image, inspection, limits)
+    if report is not None:
+        report.prepared.sha256  # noqa: B018 - here, so that the event loop need not hash it
+    return inspection, report
 
 
 def _stop(pool: ProcessPool) -> None:

@@ -1,5 +1,7 @@
 """Make one picture right for the model: the whole path, in one process, without I/O."""
 
+from hashlib import sha256
+
 import pyvips
 
 from app.domain.errors import (
@@ -29,10 +31,7 @@ def prepare(image: ReceivedImage, limits: ImageLimits) -> ImageReport:
     """
     inspection = inspect(image.data, limits)
     report = prepare_undecoded(image, inspection, limits)
-    report = report or prepare_decoded(image, inspection, limits)
-    # Hashed here, where it holds up no event loop.
-    _ = report.prepared.sha256
-    return report
+    return report or prepare_decoded(image, inspection, limits)
 
 
 def prepare_undecoded(
@@ -67,7 +66,9 @@ def prepare_decoded(
         raise damaged(facts) from error
     except MemoryError as error:
         raise ImageDecoderError("Decoding the picture takes more memory than it may.") from error
-    prepared = PreparedImage(data, media_type, rendered.width, rendered.height)
+    # Hashed here, in a process of its own, and not when the event loop is asked for it.
+    digest = sha256(data).hexdigest()
+    prepared = PreparedImage(data, media_type, rendered.width, rendered.height, digest)
     return _report(image, facts, prepared, Treatment.ENCODED, limits)
 
 

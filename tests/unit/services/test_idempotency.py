@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -16,9 +17,12 @@ from app.domain.errors import (
     UpstreamUnavailableError,
 )
 from app.domain.generation import Completion, Generation, Latency, StopReason, Terms, Usage
+from app.domain.image import ImageLimits, ReceivedImage
 from app.services.deadline import Drain
-from app.services.idempotency import IdempotentAnswers
+from app.services.idempotency import IdempotentAnswers, slim
+from app.services.images.prepare import prepare
 from app.telemetry import RequestRecord, current, recording
+from tests.support.pictures import ROCKET
 
 
 @dataclass
@@ -239,3 +243,21 @@ async def cancelled(task: "asyncio.Task[Any]") -> None:
 async def until(happened: Callable[[], bool]) -> None:
     while not happened():  # noqa: ASYNC110 - there is no event to wait for
         await asyncio.sleep(0.001)
+
+
+def test_an_answer_that_is_kept_tells_of_its_pictures_all_but_their_bytes():
+    report = prepare(ReceivedImage(ROCKET), ImageLimits())
+    generation = Generation(
+        id="gen_1",
+        model="m",
+        completion=Completion("text", Usage(1, 1), StopReason.STOP, None),
+        images=(report,),
+        warnings=(),
+        latency=Latency(total=1, model=1, first_token=None),
+    )
+
+    (kept,) = slim(generation).images
+
+    assert kept.prepared.data == b""
+    assert kept.prepared.size == len(report.prepared.data)
+    assert kept.prepared.sha256 == sha256(report.prepared.data).hexdigest()

@@ -54,6 +54,8 @@ def running(pid: int) -> bool:
 async def test_a_picture_is_prepared_in_a_worker(preparer):
     report = await preparer.prepare(ReceivedImage(PICTURE))
 
+    # There, and not later by the event loop.
+    assert report.prepared.digest
     judge(report, LIMITS)
     assert report.treatment is Treatment.ENCODED
 
@@ -64,6 +66,7 @@ async def test_a_picture_that_fits_needs_no_worker():
     report = await PooledPreparer(LIMITS).prepare(ReceivedImage(data))
 
     assert report.prepared.data == data
+    assert report.prepared.digest
 
 
 async def test_a_refusal_made_in_a_worker_arrives_as_itself_and_names_the_picture(preparer):
