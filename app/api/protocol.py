@@ -19,6 +19,12 @@ PARTS = 16
 """Of a body, each at most 256 KB, between two looks at whether it has become too large."""
 
 
+_READ = bytearray(2**18)
+"""Where sockets are read to, by all connections: what is read is parsed at once, and its body copied.
+
+The event loop's own way copies all of it once more, into `bytes` of their own."""
+
+
 class _TurnedAway:
     """In place of uvicorn's cycle of a request and its answer: what still comes is dropped."""
 
@@ -29,7 +35,7 @@ class _TurnedAway:
 _TURNED_AWAY: Any = _TurnedAway()
 
 
-class BoundedProtocol(HttpToolsProtocol):
+class BoundedProtocol(HttpToolsProtocol, asyncio.BufferedProtocol):
     """Closes a connection whose request line and headers are too long or come too slowly."""
 
     max_head_bytes = 64 * 1024
@@ -61,9 +67,17 @@ class BoundedProtocol(HttpToolsProtocol):
         for link in self._links:
             link.lose()
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, _: int) -> bytearray:
+        """Return where the next bytes go."""
+        return _READ
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take them from there."""
+        self.data_received(memoryview(_READ)[:nbytes])
+
+    def data_received(self, data: bytes | memoryview) -> None:
         """Count what has come of an unfinished head."""
-        super().data_received(data)
+        super().data_received(data)  # type: ignore[arg-type]  # its parser takes any buffer
         # A head mostly comes in one piece, and needs no timer.
         if self._in_head:
             self._expect_head()
