@@ -20,9 +20,9 @@ PARTS = 16
 
 
 _READ = bytearray(2**18)
-"""Where sockets are read to, by all connections: what is read is parsed at once, and its body copied.
+"""Where all connections read to: what has come is parsed at once, and what is kept of it copied.
 
-The event loop's own way copies all of it once more, into `bytes` of their own."""
+The event loop's own way copies all of it once more, into `bytes` of its own."""
 
 
 class _TurnedAway:
