@@ -34,8 +34,11 @@ def in_language(turns: Turns, language: Language | None) -> Turns:
 def caveats(request: GenerationRequest, identity: ModelIdentity) -> Iterator[Caveat]:
     """Yield what the caller should know although the request is answered."""
     language = request.language
-    foreign = language is not None and language not in identity.base.image_languages
-    if language is not None and foreign and any(turn.images for turn in request.turns):
+    if (
+        language is not None
+        and language not in identity.base.image_languages
+        and any(turn.images for turn in request.turns)
+    ):
         supported = ", ".join(known.label for known in identity.base.image_languages)
         yield Caveat(
             "language_unsupported_with_images",

@@ -109,7 +109,7 @@ class RetriedModel:
     async def _again(
         self, terms: Terms, attempt: Callable[[], Awaitable[T]], first: UpstreamError
     ) -> T:
-        """Attempt as often as it is worth it; only after a failure is there a schedule to keep."""
+        """Attempt again, as often as it is worth it."""
         met: Counter[Rule] = Counter()
 
         def worth_another(error: Exception) -> bool | float:
