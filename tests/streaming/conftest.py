@@ -61,6 +61,14 @@ class Service:
             time.sleep(0.02)
 
 
+def patience_for(code: str) -> float:
+    """Return the seconds without a byte after which a call that is to end with ``code`` fails.
+
+    Few only where silence is the fault: a loaded machine may be silent as long.
+    """
+    return 0.5 if code == "upstream_timeout" else 20
+
+
 def model_arn(fault: str = "") -> str:
     """Return a model id that no other test uses, with ``fault`` behind it."""
     name = f"{uuid.uuid4().hex[:12]}{'.' if fault else ''}{fault}"

@@ -14,7 +14,7 @@ import pytest
 from app.domain.model import Dialect
 from app.services.wrappers.retried import RULES
 from app.settings import Fallback
-from tests.streaming.conftest import model_arn, running
+from tests.streaming.conftest import model_arn, patience_for, running
 from tests.support import sse
 
 # fault -> code, and the calls that the emulator gets without leave for a second bill
@@ -43,18 +43,11 @@ SECOND_BILL = {"timeout": 2, "drop": 2, "stall": 2, "model-error": 2, "retired":
 FAST: Any = {"breaker_threshold": 100}
 
 
-def hasty(fault: str) -> dict[str, Any]:
-    """Return settings under which silence is soon taken for a fault, where it is the fault.
-
-    Where it is not, a loaded machine may be silent as long.
-    """
-    return {**FAST, "read_timeout": 0.5 if fault == "stall" else 20}
-
-
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("fault", CALLS)
 def test_each_error_is_retried_as_often_as_the_table_says(emulator_url, dialect, fault, stream):
-    with running(emulator_url, fault, dialect, **hasty(fault)) as service:
+    read_timeout = patience_for(CALLS[fault][0])
+    with running(emulator_url, fault, dialect, read_timeout=read_timeout, **FAST) as service:
         code = service.ask(stream=stream).json()["code"]
 
         assert (code, len(service.seen())) == CALLS[fault]
@@ -65,7 +58,8 @@ def test_each_error_is_retried_as_often_as_the_table_says(emulator_url, dialect,
 def test_what_may_have_been_billed_is_tried_again_with_the_callers_leave(
     emulator_url, dialect, fault, stream
 ):
-    with running(emulator_url, fault, dialect, **hasty(fault)) as service:
+    read_timeout = patience_for(CALLS[fault][0])
+    with running(emulator_url, fault, dialect, read_timeout=read_timeout, **FAST) as service:
         leave = {"x-allow-second-bill": "true"}
 
         assert service.ask(stream=stream, headers=leave).status_code >= 400
@@ -155,7 +149,8 @@ def test_retry_after_is_honoured(emulator_url, dialect):
 
 
 def test_a_read_timeout_is_told_as_such(emulator_url, dialect):
-    with running(emulator_url, "stall", dialect, **hasty("stall")) as service:
+    read_timeout = patience_for("upstream_timeout")
+    with running(emulator_url, "stall", dialect, read_timeout=read_timeout, **FAST) as service:
         answer = service.ask()
 
     assert (answer.status_code, answer.json()["code"]) == (504, "upstream_timeout")

@@ -13,7 +13,7 @@ from app.domain.generation import ModelRequest, StreamParts
 from app.domain.model import Dialect
 from app.emulator import faults
 from tests.api.test_metrics import value
-from tests.streaming.conftest import running
+from tests.streaming.conftest import patience_for, running
 from tests.streaming.outcomes import BREAKS, DEADLINE, EXCEPTIONS, GATEWAY_REPLIES
 from tests.support import sse
 from tests.support.app import Rig
@@ -104,15 +104,10 @@ def test_events_arrive_as_they_are_made(emulator_url):
     assert arrived[-1] - arrived[0] > 0.25
 
 
-def patience_for(outcome: tuple[int, str, bool]) -> float:
-    """Return seconds without a byte after which a call fails: few only where it is to fail so."""
-    return 0.5 if outcome[1] == "upstream_timeout" else 20
-
-
 @pytest.mark.parametrize("fault", REFUSED)
 def test_a_refusal_before_the_first_event_keeps_its_own_status(emulator_url, dialect, fault):
     # A breaker that opens would answer in the fault's place.
-    options: Any = {"breaker_threshold": 100, "read_timeout": patience_for(REFUSED[fault])}
+    options: Any = {"breaker_threshold": 100, "read_timeout": patience_for(REFUSED[fault][1])}
     patience = {"x-request-timeout": "1"} if REFUSED[fault] == DEADLINE else {}
     with (
         running(emulator_url, fault, dialect, **options) as service,
@@ -130,7 +125,9 @@ def test_a_failure_in_the_middle_is_the_one_terminal_event_with_its_true_status(
     emulator_url, dialect, fault
 ):
     with (
-        running(emulator_url, fault, dialect, read_timeout=patience_for(BROKEN[fault])) as service,
+        running(
+            emulator_url, fault, dialect, read_timeout=patience_for(BROKEN[fault][1])
+        ) as service,
         service.stream() as answer,
     ):
         assert answer.status_code == 200

@@ -1,8 +1,9 @@
 """An ordered list of targets: when one is throttled, ended or failing, the next is tried."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import structlog
 
@@ -11,6 +12,8 @@ from app.domain.errors import OverloadedError, ServiceError, UpstreamError
 from app.domain.generation import Completion, ModelRequest, StreamParts, Target
 from app.domain.ports import VisionModel
 from app.services.wrappers.retried import RULES
+
+T = TypeVar("T")
 
 log = structlog.get_logger()
 
@@ -26,38 +29,27 @@ class FailoverModel:
 
     async def generate(self, request: ModelRequest) -> Completion:
         """Answer ``request``, or raise the error that says most; see `_telling`."""
-        raised: list[ServiceError] = []
-        for target, model in self.targets:
-            try:
-                return await model.generate(request)
-            except (UpstreamError, OverloadedError) as error:
-                raised.append(_noted(error, target, request))
-        raise _telling(raised)
+        return await self._first(request, lambda model: model.generate(request))
 
     @asynccontextmanager
     async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:
         """Stream from the first target that begins to answer."""
         async with AsyncExitStack() as stack:
-            yield await self._begun(request, stack)
+            yield await self._first(
+                request, lambda model: stack.enter_async_context(model.stream(request))
+            )
 
-    async def _begun(
-        self, request: ModelRequest, stack: AsyncExitStack
-    ) -> AsyncIterator[StreamParts]:
+    async def _first(self, request: ModelRequest, ask: Callable[[VisionModel], Awaitable[T]]) -> T:
         raised: list[ServiceError] = []
         for target, model in self.targets:
             try:
-                return await stack.enter_async_context(model.stream(request))
+                return await ask(model)
             except (UpstreamError, OverloadedError) as error:
-                raised.append(_noted(error, target, request))
+                if not _elsewhere(error, second_bill=request.terms.second_bill):
+                    raise
+                raised.append(error)
+                log.warning("target failed", target=str(target), code=error.code)
         raise _telling(raised)
-
-
-def _noted(error: ServiceError, target: Target, request: ModelRequest) -> ServiceError:
-    """Return ``error``, or raise it where the next target is not to be asked."""
-    if not _elsewhere(error, second_bill=request.terms.second_bill):
-        raise error
-    log.warning("target failed", target=str(target), code=error.code)
-    return error
 
 
 def _telling(raised: Sequence[ServiceError]) -> ServiceError:

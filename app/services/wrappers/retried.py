@@ -82,34 +82,27 @@ class RetriedModel:
 
     async def generate(self, request: ModelRequest) -> Completion:
         """Answer ``request``, or raise the last attempt's error."""
-        self.budget.earn()
-        try:
-            return await self.inner.generate(request)
-        except UpstreamError as error:
-            return await self._again(request.terms, lambda: self.inner.generate(request), error)
+        return await self._attempting(request.terms, lambda: self.inner.generate(request))
 
     @asynccontextmanager
     async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:
         """Stream; entering is what is tried again."""
         async with AsyncExitStack() as stack:
-            yield await self._begun(request, stack)
+            yield await self._attempting(
+                request.terms, lambda: stack.enter_async_context(self.inner.stream(request))
+            )
 
-    async def _begun(
-        self, request: ModelRequest, stack: AsyncExitStack
-    ) -> AsyncIterator[StreamParts]:
-        def attempt() -> Awaitable[AsyncIterator[StreamParts]]:
-            return stack.enter_async_context(self.inner.stream(request))
-
+    async def _attempting(self, terms: Terms, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Make the first attempt; only where it fails is there a schedule to keep."""
         self.budget.earn()
         try:
             return await attempt()
         except UpstreamError as error:
-            return await self._again(request.terms, attempt, error)
+            return await self._again(terms, attempt, error)
 
     async def _again(
         self, terms: Terms, attempt: Callable[[], Awaitable[T]], first: UpstreamError
     ) -> T:
-        """Attempt again, as often as it is worth it."""
         met: Counter[Rule] = Counter()
 
         def worth_another(error: Exception) -> bool | float:
