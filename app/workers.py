@@ -2,9 +2,11 @@
 
 import os
 import signal
+import socket
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import uvicorn
 from prometheus_client.multiprocess import mark_process_dead
@@ -25,6 +27,29 @@ With little CPU that takes more than uvicorn's five, and the next one would fare
 
 class Worker(multiprocess.Process):
     """A process that runs our server in place of uvicorn's own."""
+
+    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
+        super().__init__(config, sockets)
+        self.heard = time.monotonic()
+
+    def is_alive(self, timeout: float = STARTING) -> bool:
+        """Ask for a sign of life, and tell whether the last one was within ``timeout`` seconds.
+
+        uvicorn waits for the answer: a worker that hangs would keep signals from the others.
+        """
+        if not self.process.is_alive():
+            return False
+        with suppress(OSError, EOFError):  # of one that ends
+            self.parent_conn.send(b"ping")
+            while self.parent_conn.poll():
+                self.parent_conn.recv()
+                self.heard = time.monotonic()
+        return time.monotonic() - self.heard < timeout
+
+    def target(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve, and end in peace after SIGINT, which uvicorn raises again when it has ended."""
+        with suppress(KeyboardInterrupt):
+            super().target(sockets)
 
     @property
     def server(self) -> uvicorn.Server:
@@ -59,8 +84,12 @@ class Supervisor(multiprocess.Multiprocess):
         while running := [w.process for w in self.processes if w.process.is_alive()]:
             running[0].join(0.1)
             if not {signal.SIGINT, signal.SIGTERM}.isdisjoint(self.signal_queue):
-                self.signal_queue.clear()
-                self.terminate_all()
+                for process in running:
+                    if process.is_alive() and process.pid is not None:
+                        # Of two SIGTERM that wait for a busy worker the kernel keeps one.
+                        os.kill(process.pid, signal.SIGINT)
+                break
+        super().join_all()
 
 
 def run(settings: Settings) -> int:

@@ -198,12 +198,33 @@ def under_way(emulator_url: str) -> bool:
 
 
 def test_a_second_signal_ends_the_delay(emulator_url, workers):
-    with service(emulator_url, workers=workers, shutdown_delay=60) as process:
+    with service(emulator_url, workers=workers, shutdown_delay=2 * SECONDS) as process:
         stop(process)
         until_not_ready(process.url)
         stop(process)
 
         process.process.wait(SECONDS)
+
+
+def test_a_worker_that_hangs_keeps_no_signal_from_the_others_and_misses_none(emulator_url):
+    with service(emulator_url, workers=2, shutdown_delay=2 * SECONDS) as process:
+        hanging, _ = workers_of(process)
+        os.kill(hanging, signal.SIGSTOP)
+        try:
+            stop(process)
+            until_not_ready(process.url)
+            stop(process)
+            until(lambda: "Finished server process" in process.log(), "the other did not end")
+        finally:
+            os.kill(hanging, signal.SIGCONT)
+
+        assert process.process.wait(SECONDS) == 0
+        assert started(process) == 2, "it was taken for dead"
+        assert "Traceback" not in process.log()
+
+
+def workers_of(process: Running) -> list[int]:
+    return [int(pid) for pid in re.findall(r"Started server process \[(\d+)\]", process.log())]
 
 
 def test_who_connects_while_running_calls_finish_is_refused_at_once(emulator_url, workers):
@@ -268,7 +289,7 @@ async def test_who_has_connected_but_was_not_taken_when_listening_ends_is_answer
 
 def test_a_worker_that_dies_is_replaced(emulator_url):
     with service(emulator_url, workers=2) as process:
-        first, second = map(int, re.findall(r"Started server process \[(\d+)\]", process.log()))
+        first, second = workers_of(process)
         os.kill(first, signal.SIGKILL)
         until(lambda: started(process) == 3, "the worker was not replaced")
         # Only the new one is left.
