@@ -1,7 +1,8 @@
 """What every test runs under: no credentials of anyone's, no settings of the machine's."""
 
+import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 from hypothesis import settings as hypothesis_settings
@@ -15,6 +16,19 @@ telemetry.configure("warning")
 
 hypothesis_settings.register_profile("suite", deadline=None, print_blob=True)
 hypothesis_settings.load_profile("suite")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    # So that to collect what a test leaves takes no longer than the test.
+    gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown() -> Generator[None, None, None]:
+    """Collect what a test leaves, so that a socket it did not close fails it and no later one."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(autouse=True)

@@ -35,7 +35,9 @@ def service(emulator_url: str) -> Iterator[httpx.Client]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_ACCESS_KEY_ID", "emulator")
         patch.setenv("AWS_SECRET_ACCESS_KEY", "emulator")
-        settings = Settings(_env_file=None, endpoint_url=emulator_url, image_workers=1)
+        settings = Settings(
+            _env_file=None, endpoint_url=emulator_url, image_workers=1, usage_store="memory"
+        )
         with (
             serving(create_app(settings, wiring.open_services)) as url,
             httpx.Client(base_url=url, timeout=60) as client,
@@ -261,7 +263,9 @@ def test_words_in_a_picture_change_nothing_in_what_is_asked(emulator_url):
             object.__setattr__(services.generations, "model", recorder)
             yield services
 
-    settings = Settings(_env_file=None, endpoint_url=emulator_url, image_workers=1)
+    settings = Settings(
+        _env_file=None, endpoint_url=emulator_url, image_workers=1, usage_store="memory"
+    )
     with (
         serving(create_app(settings, open_recorded)) as url,
         httpx.Client(base_url=url, timeout=60) as client,
