@@ -124,7 +124,7 @@ class PooledPreparer:
             raise RuntimeError("the preparer is not open")
         if not self._pool.active:
             raise BrokenProcessPool("the pool has stopped")
-        return self._pool.schedule(function, arguments, timeout=self._timeout)
+        return self._pool.schedule(worker.run, (function, *arguments), timeout=self._timeout)
 
     async def _heal(self) -> None:
         async with self._healing:

@@ -11,7 +11,8 @@ from app.domain.errors import ImageDamagedError, ImageDecoderError, ImageTimeout
 from app.domain.image import ImageLimits, ReceivedImage, Treatment
 from app.services.images.header import inspect
 from app.services.images.pool import PooledPreparer
-from tests.support.decoders import CRASH, DEVOUR, HANG, KILL, draw, moody
+from bench.process import resident_mib
+from tests.support.decoders import CRASH, DEVOUR, HANG, KILL, draw, moody, scatter
 from tests.support.images import HOSTILE, encoded, gnawed, photo, sample
 from tests.support.judge import judge, judge_picture
 
@@ -49,6 +50,13 @@ def running(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+async def test_a_worker_at_rest_gives_back_the_memory_that_pictures_took(preparer):
+    worker = await preparer.work(scatter)
+    taken = resident_mib(worker)
+
+    await until(lambda: resident_mib(worker) < taken - 30)
 
 
 async def test_a_picture_is_prepared_in_a_worker(preparer):
