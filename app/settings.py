@@ -221,7 +221,7 @@ class Settings(BaseSettings):
             description="Bytes of prepared pictures kept, so that one asked about twice is "
             "prepared once. 0 keeps none.",
         ),
-    ] = 64 * MIB
+    ] = 32 * MIB
     auth: Annotated[
         Literal["required", "disabled"],
         Field(
