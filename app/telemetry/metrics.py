@@ -25,6 +25,10 @@ MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 """The library's own variable: a directory that all workers write their numbers to."""
 
 METHODS = frozenset({"GET", "POST", "DELETE", "PUT", "PATCH", "HEAD", "OPTIONS"})
+LOOK = 0.1
+"""Seconds between two looks at how late the event loop is."""
+LOOKS = 5
+"""From one sampling of the gauges to the next."""
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 # As OpenTelemetry's GenAI conventions advise for token counts.
 _TOKENS = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 131072)
@@ -121,13 +125,14 @@ class Metrics:
         if os.environ.get(MULTIPROCESS):
             multiprocess.mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]
 
-    async def watch_loop(self, sample: Callable[[], None], interval: float = 0.5) -> None:
+    async def watch_loop(self, sample: Callable[[], None]) -> None:
         """Measure for ever how late the event loop wakes this coroutine; ``sample`` gauges."""
         loop = asyncio.get_running_loop()
         while True:
-            due = loop.time() + interval
-            await asyncio.sleep(interval)
-            self.observe("llama_vision_event_loop_lag_seconds", max(0.0, loop.time() - due))
+            for _ in range(LOOKS):
+                due = loop.time() + LOOK
+                await asyncio.sleep(LOOK)
+                self.observe("llama_vision_event_loop_lag_seconds", max(0.0, loop.time() - due))
             sample()
             self.flush()
 
