@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from uvicorn.config import STARTUP_FAILURE
 
 from app import allocator
-from app.api.protocol import BoundedProtocol
+from app.api.protocol import SharedBufferProtocol
 from app.services.registry import Services
 from app.settings import Settings
 
@@ -42,7 +42,7 @@ class Server(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 loop="uvloop",
-                http=BoundedProtocol,
+                http=SharedBufferProtocol,  # type: ignore[arg-type]  # uvicorn knows no buffered ones
                 # Past the grace time the streams have ended themselves; this is for the rest.
                 timeout_graceful_shutdown=round(settings.shutdown_grace) + 5,
             )
@@ -114,8 +114,8 @@ class Server(uvicorn.Server):
             listener.close()
         return taken
 
-    def _protocol(self) -> BoundedProtocol:
-        return BoundedProtocol(self.config, self.server_state, self.lifespan.state)
+    def _protocol(self) -> SharedBufferProtocol:
+        return SharedBufferProtocol(self.config, self.server_state, self.lifespan.state)
 
     async def _drain(self) -> None:
         services: Services = self.lifespan.state["services"]

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol with bounds on a request's head, which it has none of.
+"""uvicorn's HTTP protocol with bounds on what a client sends and leaves unread; it has none.
 
 Bodies are bounded, and taken from the request's `Link`, by `app.api.entrance`: no other
 application can be served with it.
@@ -8,8 +8,11 @@ import asyncio
 from collections import deque
 from typing import Any
 
+import uvicorn
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
 
 from app.api import turnstile as turnstiles
 from app.api.link import STATE, Link
@@ -17,12 +20,13 @@ from app.api.turnstile import Turnstile
 
 PARTS = 16
 """Of a body, each at most 256 KB, between two looks at whether it has become too large."""
-
-
-_READ = bytearray(2**18)
-"""Where all connections read to: what has come is parsed at once, and what is kept of it copied.
-
-The event loop's own way copies all of it once more, into `bytes` of its own."""
+WAITING = 16
+"""Requests behind the one in progress on its connection. What is read at once could hold
+thousands."""
+MOVED = 16 * 1024
+"""Bytes that a client must take of an answer in the time it is given."""
+_OFFERS = (b"upgrade", b"http2-settings")
+"""Headers of a client that would rather speak something else."""
 
 
 class _TurnedAway:
@@ -35,58 +39,90 @@ class _TurnedAway:
 _TURNED_AWAY: Any = _TurnedAway()
 
 
-class BoundedProtocol(HttpToolsProtocol, asyncio.BufferedProtocol):
-    """Closes a connection whose request line and headers are too long or come too slowly."""
+class BoundedProtocol(HttpToolsProtocol):
+    """Closes a connection whose heads are too long or too slow, or whose answers are not taken."""
 
     max_head_bytes = 64 * 1024
     """Ten times what browsers and SDKs send."""
     head_seconds = 10.0
     """From the connection, or a further request's first byte, to the end of the headers."""
 
+    write_seconds = 30.0
+    """For a client to take `MOVED` of an answer, or what is left of it."""
     last_seconds = 1.0
     """For a request to come that is on its way when the server goes down."""
 
     _head_bytes = 0
-    """Of a head that is not complete."""
+    """Of a head that is not complete, but for a piece that began with something else."""
+    _head_ended = False
+    """Whether one did in the piece that is being read."""
     _header_bytes = 0
     _in_head = True
     _in_body = False
     _overdue: asyncio.TimerHandle | None = None
+    _unsent = 0
+    """Bytes that waited to be taken when that was last looked at."""
+    _untaken: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Expect the first head."""
         super().connection_made(transport)
         self._links: deque[Link] = deque()
+        self._cycles: deque[Any] = deque()
+        """Of requests that have not been answered; uvicorn knows the last one only."""
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Expect nothing more, and have the requests end."""
         self._head_is_here()
+        self._taken()
         super()._unset_keepalive_if_required()
         super().connection_lost(exc)
+        for cycle in self._cycles:
+            cycle.disconnected = True
+            cycle.message_event.set()
         for link in self._links:
             link.lose()
 
-    def get_buffer(self, _: int) -> bytearray:
-        """Return where the next bytes go."""
-        return _READ
-
-    def buffer_updated(self, nbytes: int) -> None:
-        """Take them from there."""
-        self.data_received(memoryview(_READ)[:nbytes])
-
     def data_received(self, data: bytes | memoryview) -> None:
-        """Count what has come of an unfinished head."""
-        super().data_received(data)  # type: ignore[arg-type]  # its parser takes any buffer
+        """Parse what has come, and count it where it belongs to an unfinished head."""
+        self._head_ended = False
+        try:
+            self.parser.feed_data(data)
+        except HttpParserUpgrade as offer:
+            self._decline(bytes(data[offer.args[0] :]))
+            return
+        except HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
+            return
         # A head mostly comes in one piece, and needs no timer.
         if self._in_head:
             self._expect_head()
-            self._head_bytes += len(data)
+            if not self._head_ended:
+                self._head_bytes += len(data)
             if self._head_bytes > self.max_head_bytes:
-                self.transport.close()
+                self._close()
+
+    def _decline(self, rest: bytes) -> None:
+        """Take a request that offers another protocol for what it is without the offer.
+
+        The parser would leave its body unread, or take it for the next request.
+        """
+        method = self.parser.get_method()
+        if method == b"CONNECT":
+            self.send_400_response("Invalid HTTP request received.")
+            return
+        head = [b"%s %s HTTP/%s" % (method, self.url, self.parser.get_http_version().encode())]
+        head += [b"%s: %s" % header for header in map(_without_offer, self.headers) if header]
+        self.parser = HttpRequestParser(self)
+        # As uvicorn sets its own.
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self.data_received(b"\r\n".join((*head, b"", rest)))
 
     def on_message_begin(self) -> None:
-        """Expect a head."""
+        """Expect a head; the parser answers 400 to what is raised here."""
+        if len(self.pipeline) >= WAITING:
+            raise ValueError("too many requests wait for the answer to the one before them")
         super()._unset_keepalive_if_required()
         super().on_message_begin()
         self.scope["state"][STATE] = self._link = Link()
@@ -95,7 +131,7 @@ class BoundedProtocol(HttpToolsProtocol, asyncio.BufferedProtocol):
         self._in_head = True
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Count a header; the parser answers 400 to what is raised here."""
+        """Count a header."""
         super().on_header(name, value)
         self._header_bytes += len(name) + len(value)
         if self._header_bytes > self.max_head_bytes:
@@ -104,8 +140,13 @@ class BoundedProtocol(HttpToolsProtocol, asyncio.BufferedProtocol):
     def on_headers_complete(self) -> None:
         """Take the head for complete, and turn the request away where the door does."""
         self._head_is_here()
+        if self.parser.should_upgrade():
+            # It begins anew when it is declined.
+            self._links.pop()
+            return
         if not self._turned_away():
             super().on_headers_complete()
+            self._cycles.append(self.cycle)
         self._in_body = True
 
     def _turned_away(self) -> bool:
@@ -143,7 +184,7 @@ class BoundedProtocol(HttpToolsProtocol, asyncio.BufferedProtocol):
         # One that was answered before its body came must not be answered again.
         if not self._in_body:
             self._answer_malformed(msg)
-        self.transport.close()
+        self._close()
 
     def _answer_malformed(self, msg: str) -> None:
         turnstile: Turnstile | None = self.app_state.get(turnstiles.STATE)
@@ -159,11 +200,14 @@ class BoundedProtocol(HttpToolsProtocol, asyncio.BufferedProtocol):
 
     def on_message_complete(self) -> None:
         """Take the body for complete."""
+        if self.parser.should_upgrade():
+            return
         super().on_message_complete()
         self._link.whole = True
         self._in_body = False
-        # To see the client leave.
-        self.flow.resume_reading()
+        if not self.pipeline:
+            # To see the client leave.
+            self.flow.resume_reading()
         if self.timeout_keep_alive_task is not None:
             self._idle()
 
@@ -187,7 +231,11 @@ class BoundedProtocol(HttpToolsProtocol, asyncio.BufferedProtocol):
     def on_response_complete(self) -> None:
         """Forget the request; those behind it are answered in their order."""
         self._links.popleft()
+        if self._cycles:
+            self._cycles.popleft()
         super().on_response_complete()
+        if self.transport.is_closing():
+            self._close()
         if self._in_head:
             # The next request has begun, and has the time of a head.
             super()._unset_keepalive_if_required()
@@ -206,6 +254,44 @@ class BoundedProtocol(HttpToolsProtocol, asyncio.BufferedProtocol):
             self.timeout_keep_alive, self.timeout_keep_alive_handler
         )
 
+    def timeout_keep_alive_handler(self) -> None:
+        """Close what has been idle."""
+        self._close()
+
+    def pause_writing(self) -> None:
+        """Have who asks for more wait until the client has taken what there is."""
+        super().pause_writing()
+        self._watch_taking()
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        super().resume_writing()
+        self._taken()
+        if self.transport.is_closing():
+            self._close()
+
+    def _close(self) -> None:
+        """Close behind what has been written, which has its time to be taken."""
+        self.transport.close()
+        if self._untaken is None and self.transport.get_write_buffer_size():
+            self._watch_taking()
+
+    def _watch_taking(self) -> None:
+        self._unsent = self.transport.get_write_buffer_size()
+        self._untaken = self.loop.call_later(self.write_seconds, self._look_at_taking)
+
+    def _look_at_taking(self) -> None:
+        """Cut off a client that takes nothing, or next to nothing: it holds a call to the model."""
+        if self._unsent - self.transport.get_write_buffer_size() < MOVED:
+            self.transport.abort()
+        else:
+            self._watch_taking()
+
+    def _taken(self) -> None:
+        if self._untaken is not None:
+            self._untaken.cancel()
+            self._untaken = None
+
     def shutdown(self) -> None:
         """Close behind the request in progress, or behind one that is on its way."""
         cycle: Any = self.cycle
@@ -216,11 +302,70 @@ class BoundedProtocol(HttpToolsProtocol, asyncio.BufferedProtocol):
 
     def _expect_head(self) -> None:
         if self._overdue is None:
-            self._overdue = self.loop.call_later(self.head_seconds, self.transport.close)
+            self._overdue = self.loop.call_later(self.head_seconds, self._close)
 
     def _head_is_here(self) -> None:
         self._head_bytes = 0
+        self._head_ended = True
         self._in_head = False
         if self._overdue is not None:
             self._overdue.cancel()
             self._overdue = None
+
+
+def _without_offer(header: tuple[bytes, bytes]) -> tuple[bytes, bytes] | None:
+    name, value = header
+    if name == b"connection":
+        tokens = [token.strip() for token in value.split(b",")]
+        return name, b", ".join(token for token in tokens if token.lower() not in _OFFERS)
+    return None if name in _OFFERS else header
+
+
+_READ = bytearray(2**18)
+"""Where all connections read to: what has come is parsed at once, and what is kept of it copied.
+
+The event loop's own way copies all of it once more, into `bytes` of its own."""
+
+
+class SharedBufferProtocol(asyncio.BufferedProtocol):
+    """A `BoundedProtocol` that is handed what comes in one buffer for all connections.
+
+    uvloop reads so only for what is no `asyncio.Protocol`, as uvicorn's is.
+    """
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        """Take what uvicorn gives to a protocol."""
+        self._http = BoundedProtocol(config, server_state, app_state, _loop)
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin."""
+        self._http.connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End."""
+        self._http.connection_lost(exc)
+
+    def get_buffer(self, _: int) -> bytearray:
+        """Return where the next bytes go."""
+        return _READ
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take them from there."""
+        self._http.data_received(memoryview(_READ)[:nbytes])
+
+    def eof_received(self) -> None:
+        """Close, as uvicorn does."""
+
+    def pause_writing(self) -> None:
+        """Write no more."""
+        self._http.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Write on."""
+        self._http.resume_writing()

@@ -1,4 +1,4 @@
-"""Heads that are too long, too slow, or made to smuggle a second request in."""
+"""Heads too long, too slow, or made to smuggle a second request in; answers that nobody takes."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from app.api.protocol import BoundedProtocol
+from app.api.protocol import WAITING, BoundedProtocol, SharedBufferProtocol
 from app.telemetry import RequestRecord
 from tests.api.test_refusals import problem
 from tests.support.app import Rig
@@ -24,11 +24,17 @@ from tests.support.server import serving
 
 class Impatient(BoundedProtocol):
     head_seconds = 0.3
+    write_seconds = 0.3
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        # So that the kernel takes little of an answer.
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        super().connection_made(transport)
 
 
 @contextmanager
 def connected(
-    protocol: type[BoundedProtocol] = BoundedProtocol,
+    protocol: type[asyncio.BaseProtocol] = SharedBufferProtocol,
     more: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Iterator[socket.socket]:
@@ -151,15 +157,30 @@ def test_a_body_that_comes_behind_its_answer_leaves_the_whole_idle_time():
         assert received(raw).startswith(b"HTTP/1.1 200 ")
 
 
-async def test_who_leaves_is_seen_though_the_whole_body_came_before_there_was_room_for_it():
-    async def endless(scope: object, receive: object, send: object) -> None:
-        await asyncio.Event().wait()
-
-    config = uvicorn.Config(endless, lifespan="off", log_config=None)
-    transport = Mock(is_closing=lambda: False, get_extra_info=lambda _: None)
-    server = ServerState()
-    protocol = BoundedProtocol(config, server, {})
+def opened(app: Any) -> tuple[BoundedProtocol, Mock]:
+    """Return a protocol without a server, and its transport."""
+    config = uvicorn.Config(app, lifespan="off", log_config=None)
+    transport = Mock(
+        is_closing=lambda: False, get_extra_info=lambda _: None, get_write_buffer_size=lambda: 0
+    )
+    protocol = BoundedProtocol(config, ServerState(), {})
     protocol.connection_made(transport)
+    return protocol, transport
+
+
+async def ended(protocol: BoundedProtocol) -> None:
+    for task in protocol.tasks:
+        task.cancel()
+    await asyncio.gather(*protocol.tasks, return_exceptions=True)
+    protocol.connection_lost(None)
+
+
+async def endless(scope: object, receive: object, send: object) -> None:
+    await asyncio.Event().wait()
+
+
+async def test_who_leaves_is_seen_though_the_whole_body_came_before_there_was_room_for_it():
+    protocol, transport = opened(endless)
     # More than is read ahead.
     head = b"POST /v1/generate HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n"
     protocol.data_received(head + b" " * 100_000)
@@ -169,10 +190,35 @@ async def test_who_leaves_is_seen_though_the_whole_body_came_before_there_was_ro
         "pause_reading",
         "resume_reading",
     ]
-    for task in server.tasks:
-        task.cancel()
-    await asyncio.gather(*server.tasks, return_exceptions=True)
+    await ended(protocol)
+
+
+async def test_what_is_sent_behind_a_request_in_progress_is_not_read_on_and_on():
+    protocol, _ = opened(endless)
+    protocol.data_received((HEALTH + b"\r\n") * 1000)
+
+    assert protocol.flow.read_paused
+    assert len(protocol.pipeline) == WAITING
+    # The first of those that wait is the last that is answered.
+    assert not protocol.cycle.keep_alive
+    await ended(protocol)
+
+
+async def test_a_client_that_leaves_with_a_request_behind_another_leaves_both():
+    seen = []
+
+    async def noted(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        seen.append((await receive())["type"])
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    protocol, _ = opened(noted)
+    protocol.data_received((HEALTH + b"\r\n") * 2)
+    await asyncio.sleep(0)
     protocol.connection_lost(None)
+    await asyncio.gather(*protocol.tasks)
+
+    assert seen == ["http.disconnect"]
 
 
 def test_a_request_that_has_begun_is_idle_no_longer():
@@ -305,3 +351,118 @@ def test_a_body_larger_than_what_is_read_ahead_arrives_whole():
         answer = received(raw)
 
     assert b"[fake 0 image(s)] word" in answer
+
+
+UPGRADE = (
+    b"connection: Upgrade, HTTP2-Settings",
+    b"upgrade: h2c",
+    b"http2-settings: AAEAAEAAAAIAAAAA",
+)
+
+
+@pytest.mark.parametrize("offer", [UPGRADE, (b"Connection: upgrade", b"Upgrade: websocket")])
+@pytest.mark.parametrize("apart", [0, 0.2])
+def test_a_request_that_offers_another_protocol_is_answered_in_this_one(offer, apart):
+    with connected() as raw:
+        request = asking("Why?", *offer)
+        cut = request.index(b"\r\n\r\n") + 4
+        raw.sendall(request[:cut])
+        time.sleep(apart)
+        raw.sendall(request[cut:] + asking("And then?", b"connection: close"))
+
+        first, second = answers(received(raw))
+    assert "Why?" in first.json()["generation"]
+    assert "And then?" in second.json()["generation"]
+
+
+def test_the_body_of_a_request_that_offers_another_protocol_is_no_request():
+    hidden = b"GET /v1/models HTTP/1.1\r\nhost: x\r\n\r\n"
+    length = b"content-length: %d" % len(hidden)
+    with connected() as raw:
+        raw.sendall(GENERATE + b"\r\n".join((*UPGRADE, length, b"", b"")))
+        time.sleep(0.2)
+        raw.sendall(hidden + HEALTH + b"connection: close\r\n\r\n")
+
+        assert kinds(answers(received(raw))) == [(400, "malformed_json"), (200, None)]
+
+
+def test_a_tunnel_is_refused():
+    with connected() as raw:
+        raw.sendall(b"CONNECT there:443 HTTP/1.1\r\nhost: there:443\r\n\r\n")
+
+        assert kinds(answers(received(raw))) == [(400, "malformed_request")]
+
+
+async def test_a_body_counts_not_towards_the_head_behind_it():
+    protocol, transport = opened(endless)
+    protocol.data_received(asking("word " * 30_000) + HEALTH)
+
+    assert not transport.close.called
+    await ended(protocol)
+
+
+def unhurried(url: str) -> socket.socket:
+    """Connect as one who can take little at a time."""
+    where = urlsplit(url)
+    raw = socket.socket()
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    raw.settimeout(20)
+    raw.connect((where.hostname, where.port))
+    return raw
+
+
+def test_a_client_that_takes_nothing_of_its_answer_is_cut_off_and_the_model_let_go():
+    records: list[RequestRecord] = []
+    prompt = f"{'word' * 50} " * 2000
+    body = json.dumps({"prompt": prompt, "stream": True, "max_gen_len": 2000}).encode()
+    head = GENERATE + b"content-length: %d\r\n\r\n" % len(body)
+    rig = Rig(more={"sinks": (records.append,)})
+    with serving(rig.app(), http=Impatient) as url, unhurried(url) as raw:
+        raw.sendall(head + body)
+        end = time.monotonic() + 20
+        while not records and time.monotonic() < end:
+            time.sleep(0.02)
+
+        assert [record.code for record in records] == ["client_gone"]
+        assert rig.room.in_use == 0
+
+
+def test_a_connection_that_ends_waits_no_longer_for_what_is_not_taken():
+    with (
+        serving(Rig().app(), http=Impatient, timeout_keep_alive=0.1) as url,
+        unhurried(url) as raw,
+    ):
+        # So little that the server need not wait to write it.
+        raw.sendall(b"GET /v1/tasks HTTP/1.1\r\nhost: x\r\n\r\n")
+        time.sleep(2)
+        head, _, body = received(raw).partition(b"\r\n\r\n")
+
+    assert b"content-length: %d" % len(body) not in head
+
+
+def test_a_client_that_takes_its_answer_slowly_gets_all_of_it():
+    with serving(Rig().app(), http=Impatient) as url, unhurried(url) as raw:
+        raw.sendall(b"GET /openapi.json HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        found = b""
+        while piece := raw.recv(20_000):
+            found += piece
+            time.sleep(0.05)
+
+    (whole,) = answers(found)
+    assert whole.json()["openapi"]
+
+
+def test_what_comes_is_read_to_one_place(monkeypatch):
+    taken: list[type] = []
+    parsed = BoundedProtocol.data_received
+
+    def noted(protocol: BoundedProtocol, data: bytes | memoryview) -> None:
+        taken.append(type(data))
+        parsed(protocol, data)
+
+    monkeypatch.setattr(BoundedProtocol, "data_received", noted)
+    with connected() as raw:
+        raw.sendall(HEALTH + b"connection: close\r\n\r\n")
+        assert received(raw)
+
+    assert set(taken) == {memoryview}

@@ -9,13 +9,13 @@ from typing import Any
 import uvicorn
 
 from app.api.application import Application
-from app.api.protocol import BoundedProtocol
+from app.api.protocol import SharedBufferProtocol
 
 
 @contextmanager
 def serving(app: Any, **options: Any) -> Iterator[str]:
     """Serve ``app`` on a free port, the service as it is served, and yield its base URL."""
-    http = BoundedProtocol if isinstance(app, Application) else "httptools"
+    http = SharedBufferProtocol if isinstance(app, Application) else "httptools"
     options = {"http": http, "log_config": None, "access_log": False, **options}
     config = uvicorn.Config(app, host="127.0.0.1", port=0, **options)
     server = uvicorn.Server(config)
