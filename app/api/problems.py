@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from itertools import pairwise
 from math import ceil
 from typing import Any
 
@@ -161,9 +162,9 @@ def from_http(error: HTTPException, request: Request) -> ServiceError:
             return errors.InternalError(HTTPStatus(status).phrase)
 
 
-def from_validation(found: Iterable[Mapping[str, Any]]) -> ServiceError:
-    """Return one error for all that Pydantic found, field by field in ``errors``."""
-    fields = [_field_error(error) for error in found]
+def from_validation(found: Iterable[Mapping[str, Any]], body: object = None) -> ServiceError:
+    """Return one error for all that Pydantic found in ``body``, field by field in ``errors``."""
+    fields = [_field_error(error, body) for error in found]
     codes = {field.code for field in fields}
     cls = _BY_CODE[codes.pop()] if len(codes) == 1 else errors.InvalidParameterError
     detail = "; ".join(f"{field.field}: {field.message}" for field in fields[:5])
@@ -182,8 +183,8 @@ _BY_CODE: dict[str, type[ServiceError]] = {
 }
 
 
-def _field_error(error: Mapping[str, Any]) -> FieldError:
-    location = ".".join(str(part) for part in error["loc"][1:]) or "body"
+def _field_error(error: Mapping[str, Any], body: object) -> FieldError:
+    location = ".".join(map(str, _path(error, body))) or "body"
     match error["type"]:
         case "json_invalid":
             reason = error.get("ctx", {}).get("error", "")
@@ -195,7 +196,35 @@ def _field_error(error: Mapping[str, Any]) -> FieldError:
         case "model_attributes_type" if isinstance(error["input"], bytes):
             message = "is not declared as JSON; send Content-Type: application/json"
             return FieldError("body", errors.UnsupportedContentTypeError.code, message)
-        case "model_attributes_type" if location == "body":
-            return FieldError("body", errors.InvalidParameterError.code, "send a JSON object")
+        # Whose own words name our classes.
+        case "model_attributes_type" | "model_type":
+            return FieldError(location, errors.InvalidParameterError.code, "send a JSON object")
         case _:
             return FieldError(location, errors.InvalidParameterError.code, str(error["msg"]))
+
+
+def _path(error: Mapping[str, Any], body: object) -> list[object]:
+    """Return the error's place in ``body``: Pydantic's own has the tags of unions in between."""
+    place: list[object]
+    kind, *place = error["loc"]
+    if kind != "body" or not isinstance(body, dict):
+        return place
+    # It alone is not in the body.
+    missing = [place.pop()] if error["type"] == "missing" else []
+    found: list[object] = []
+    within: Any = body
+    for part, following in pairwise((*place, None)):
+        if not _holds(within, part):
+            continue
+        # A tag may be a field's name too, as `text` and `image_url` are.
+        if _holds(within, following) and not _holds(within[part], following):
+            continue
+        found.append(part)
+        within = within[part]
+    return found + missing
+
+
+def _holds(value: object, part: object) -> bool:
+    if isinstance(value, list):
+        return isinstance(part, int) and part < len(value)
+    return isinstance(value, dict) and part in value

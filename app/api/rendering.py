@@ -57,7 +57,7 @@ def of(error: Exception, request: Request) -> Response:
         case ServiceError():
             return response(error, request.scope)
         case RequestValidationError():
-            return response(problems.from_validation(error.errors()), request.scope)
+            return response(problems.from_validation(error.errors(), error.body), request.scope)
         case HTTPException():
             rendered = response(problems.from_http(error, request), request.scope)
             rendered.headers.update(error.headers or {})

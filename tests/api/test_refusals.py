@@ -81,6 +81,26 @@ def test_every_field_at_fault_is_listed(client):
     }
 
 
+@pytest.mark.parametrize(
+    ("image", "field", "code"),
+    [
+        ({}, "images.0", "invalid_parameter"),
+        (5, "images.0", "invalid_parameter"),
+        ({"media_type": "image/png"}, "images.0", "invalid_parameter"),
+        ({"base64": 5}, "images.0.base64", "invalid_parameter"),
+        ({"base64": "", "colour": 1}, "images.0.colour", "unknown_field"),
+        ({"s3_uri": "http://b/k"}, "images.0.s3_uri", "invalid_parameter"),
+        ({"url": "https://x", "version_id": 1}, "images.0.version_id", "unknown_field"),
+    ],
+)
+def test_a_field_of_an_image_is_named_by_its_place_in_the_body(client, image, field, code):
+    answer = client.post("/v1/generate", json={"images": [image]})
+
+    told = problem(answer, 422, code)
+    assert [e["field"] for e in told["errors"]] == [field]
+    assert "ImageBase64" not in told["detail"]
+
+
 def test_malformed_json_is_told_with_its_place(client):
     answer = client.post(
         "/v1/generate", content=b'{"prompt": ', headers={"content-type": "application/json"}

@@ -236,6 +236,64 @@ def test_what_would_change_the_answer_is_refused_by_name(fake, model, options, n
     assert model.requests == []
 
 
+TEXT = "messages.0.content"
+
+
+@pytest.mark.parametrize(
+    ("message", "param", "code"),
+    [
+        (user(text("a") | {"cache_control": {}}), f"{TEXT}.0.cache_control", "unknown_field"),
+        (user({"type": "text"}), f"{TEXT}.0.text", "invalid_parameter"),
+        (
+            user({"type": "image_url", "image_url": "https://x"}),
+            f"{TEXT}.0.image_url",
+            "invalid_parameter",
+        ),
+        (user({"type": "image_url"}), f"{TEXT}.0.image_url", "invalid_parameter"),
+        (
+            user({"type": "image_url", "image_url": {}}),
+            f"{TEXT}.0.image_url.url",
+            "invalid_parameter",
+        ),
+        (user({"type": "input_audio"}), f"{TEXT}.0", "invalid_parameter"),
+        ({"role": "user", "content": 5}, TEXT, "invalid_parameter"),
+        ({"role": "user", "content": None}, TEXT, "invalid_parameter"),
+        ({"role": "user"}, TEXT, "invalid_parameter"),
+        (user("a") | {"user": {}}, "messages.0.user", "unknown_field"),
+        ({"role": "system", "content": [5]}, f"{TEXT}.0", "invalid_parameter"),
+        ({"role": "assistant", "content": 5}, TEXT, "invalid_parameter"),
+        ({"role": "tool", "content": "a"}, "messages.0", "invalid_parameter"),
+    ],
+)
+def test_the_param_at_fault_is_a_place_in_the_body(fake, message, param, code):
+    with pytest.raises(openai.BadRequestError) as refused:
+        ask(fake, message)
+
+    assert (refused.value.param, refused.value.code) == (param, code)
+    assert "Chat" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "param"),
+    [
+        ({"stop": [""]}, "stop.0"),
+        ({"stop": ""}, "stop"),
+        ({"stop": 5}, "stop"),
+        ({"response_format": {"type": "json_schema"}}, "response_format.json_schema"),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"name": "a"}}},
+            "response_format.json_schema.schema",
+        ),
+    ],
+)
+def test_the_param_at_fault_is_told_once(fake, options, param):
+    with pytest.raises(openai.BadRequestError) as refused:
+        ask(fake, user("Why?"), **options)
+
+    assert refused.value.param == param
+    assert str(refused.value).count(f"{param}:") == 1
+
+
 def test_what_makes_no_difference_is_taken_and_listed(fake):
     raw = fake.chat.completions.with_raw_response.create(
         model=MODEL,

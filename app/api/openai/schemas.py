@@ -2,9 +2,22 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
+
+
+def _form(value: object) -> str | None:
+    if isinstance(value, str):
+        return "text"
+    return "list" if isinstance(value, list) else None
+
+
+# By what was sent: Pydantic would else tell what is wrong with it as the other form too.
+_TextOrList = Discriminator(
+    _form, custom_error_type="text_or_list", custom_error_message="give text or a list"
+)
+_Text = Annotated[str, Tag("text")]
 
 
 class ChatTextPart(BaseModel):
@@ -46,7 +59,7 @@ class ChatSystemMessage(BaseModel):
     model_config = _STRICT
 
     role: Literal["system", "developer"]
-    content: str | list[ChatTextPart]
+    content: Annotated[_Text | Annotated[list[ChatTextPart], Tag("list")], _TextOrList]
     name: str | None = None
 
 
@@ -56,7 +69,7 @@ class ChatUserMessage(BaseModel):
     model_config = _STRICT
 
     role: Literal["user"]
-    content: Annotated[str | list[ChatPart], Field(union_mode="left_to_right")]
+    content: Annotated[_Text | Annotated[list[ChatPart], Tag("list")], _TextOrList]
     name: str | None = None
 
 
@@ -66,7 +79,9 @@ class ChatAssistantMessage(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True)
 
     role: Literal["assistant"]
-    content: str | list[ChatTextPart] | None = None
+    content: Annotated[_Text | Annotated[list[ChatTextPart], Tag("list")], _TextOrList] | None = (
+        None
+    )
 
 
 ChatMessage = Annotated[
@@ -163,7 +178,12 @@ class ChatIn(BaseModel):
     ] = None
     top_p: Annotated[float | None, Field(ge=0, le=1, description="0 to 1, by default 0.9.")] = None
     stop: Annotated[
-        StopText | Annotated[list[StopText], Field(max_length=64)] | None,
+        Annotated[
+            Annotated[StopText, Tag("text")]
+            | Annotated[list[StopText], Field(max_length=64), Tag("list")],
+            _TextOrList,
+        ]
+        | None,
         Field(description="The answer ends before the first of these. Applied by this service."),
     ] = None
     n: Annotated[Literal[1] | None, Field(description="One answer.")] = None

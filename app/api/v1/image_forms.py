@@ -55,11 +55,11 @@ class ImageS3(BaseModel):
     ] = None
 
 
-def _image_form(value: object) -> str:
+def _image_form(value: object) -> str | None:
     if isinstance(value, str):
         return "text"
     fields = value if isinstance(value, dict) else getattr(value, "__dict__", {})
-    return next((form for form in ("url", "s3_uri") if form in fields), "base64")
+    return next((form for form in ("url", "s3_uri", "base64") if form in fields), None)
 
 
 ImageIn = Annotated[
@@ -67,7 +67,12 @@ ImageIn = Annotated[
     | Annotated[ImageBase64, Tag("base64")]
     | Annotated[ImageUrl, Tag("url")]
     | Annotated[ImageS3, Tag("s3_uri")],
-    Discriminator(_image_form),
+    Discriminator(
+        _image_form,
+        custom_error_type="image_form",
+        custom_error_message="give base64 text, a data URI, or an object with `base64`, `url` or "
+        "`s3_uri`",
+    ),
 ]
 
 

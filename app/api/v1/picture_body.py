@@ -101,4 +101,4 @@ def _validated(model: type[BodyT], body: object) -> BodyT:
         return model.model_validate(body)
     except ValidationError as error:
         found = [{**dict(e), "loc": ("body", *e["loc"])} for e in error.errors(include_url=False)]
-        raise RequestValidationError(found) from error
+        raise RequestValidationError(found, body=body) from error
