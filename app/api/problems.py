@@ -156,6 +156,10 @@ def from_http(error: HTTPException, request: Request) -> ServiceError:
             return errors.MethodNotAllowedError(
                 f"{request.method} is not allowed here; accepted: {allowed}"
             )
+        # What else is wrong with JSON has a place, and goes through `from_validation`.
+        case 400 if isinstance(error.__cause__, UnicodeDecodeError | RecursionError):
+            cls, message = errors.MalformedJsonError, "is not JSON: not UTF-8, or too deep"
+            return cls(f"body: {message}", errors=(FieldError("body", cls.code, message),))
         case 400:
             return errors.MalformedBodyError(f"the body can't be read: {error.detail}")
         case status:
@@ -188,7 +192,9 @@ def _field_error(error: Mapping[str, Any], body: object) -> FieldError:
     match error["type"]:
         case "json_invalid":
             reason = error.get("ctx", {}).get("error", "")
-            message = f"is not JSON at character {location}: {reason}"
+            # Not every parser has the place apart from its words.
+            at = f" at character {location}" if location.isdigit() else ""
+            message = f"is not JSON{at}: {reason}"
             return FieldError("body", errors.MalformedJsonError.code, message)
         case "extra_forbidden":
             return FieldError(location, errors.UnknownFieldError.code, "there is no such field")
@@ -199,6 +205,9 @@ def _field_error(error: Mapping[str, Any], body: object) -> FieldError:
         # Whose own words name our classes.
         case "model_attributes_type" | "model_type":
             return FieldError(location, errors.InvalidParameterError.code, "send a JSON object")
+        case "value_error" | "is_instance_of" if "UploadFile" in error["msg"]:
+            message = f"send a file (curl: -F {location.partition('.')[0]}=@photo.png)"
+            return FieldError(location, errors.InvalidParameterError.code, message)
         case _:
             return FieldError(location, errors.InvalidParameterError.code, str(error["msg"]))
 

@@ -46,6 +46,8 @@ class UploadRequest(Request):
 
     # What `Request.form` calls, which has no public place for another parser.
     async def _get_form(self, **limits: Any) -> FormData:  # noqa: ANN401 - Starlette's, passed on
+        # The body as a whole is bounded where it comes in.
+        limits["max_part_size"] = sys.maxsize
         if self._form is None and _is_multipart(self):
             try:
                 async with aclosing(self.stream()) as stream:

@@ -1,5 +1,6 @@
 """What is refused, with which code, and that a refusal costs nothing."""
 
+import gzip
 from typing import Any
 
 import httpx
@@ -109,6 +110,27 @@ def test_malformed_json_is_told_with_its_place(client):
     assert "character 11" in problem(answer, 400, "malformed_json")["detail"]
 
 
+UNREADABLE = {
+    "not UTF-8": b'{"prompt": "\xff"}',
+    "too deep": b"[" * 100_000,
+    "compressed": gzip.compress(b'{"prompt": "x"}'),
+}
+
+
+@pytest.mark.parametrize("content", UNREADABLE.values(), ids=UNREADABLE)
+@pytest.mark.parametrize(
+    "path", ["/v1/generate", "/v1/images/prepare", "/v1/chat/completions", "/model/m/converse"]
+)
+def test_a_body_that_no_parser_of_json_can_read_is_malformed_json_everywhere(path, content):
+    settings = Settings(_env_file=None, model_aliases=("m",))
+    with Rig(settings=settings).client() as client:
+        answer = client.post(path, content=content, headers={"content-type": "Application/JSON"})
+
+    assert answer.status_code == 400
+    assert '"code":"malformed_json"' in answer.text
+    assert "is not JSON:" in answer.text
+
+
 @pytest.mark.parametrize("content", [b"[]", b'"x"', b"5"])
 def test_json_that_is_no_object_is_refused(client, content):
     answer = client.post(
@@ -142,6 +164,31 @@ def test_a_broken_multipart_body_is_refused(client):
     )
 
     problem(answer, 400, "malformed_body")
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        ("/v1/generate/upload", "images"),
+        ("/v1/tasks/caption/upload", "images"),
+        ("/v1/images/prepare", "image"),
+    ],
+)
+def test_a_file_sent_as_text_is_told_how_to_be_sent(client, path, field):
+    answer = client.post(path, files={field: (None, "photo.png")})
+
+    told = problem(answer, 422, "invalid_parameter")
+    assert f"send a file (curl: -F {field}=@photo.png)" in told["detail"]
+
+
+def test_a_field_of_a_form_may_be_as_long_as_one_of_json(client, model):
+    prompt = "x" * 2**21
+    answer = client.post(
+        "/v1/generate/upload", data={"prompt": prompt}, files={"images": ("a.png", ASTRONAUT)}
+    )
+
+    assert answer.status_code == 200, answer.text
+    assert model.requests[0].turns[0].text == prompt
 
 
 def test_an_unknown_form_field_is_refused_by_name(client):

@@ -7,6 +7,7 @@ from fastapi import Depends, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
 
 from app.api.uploads import UploadRequest
 from app.api.v1.image_forms import ImageIn, received
@@ -84,15 +85,8 @@ async def _json(request: Request) -> object:
             [{"type": "json_invalid", "loc": ("body", error.pos), "ctx": {"error": error.msg}}]
         ) from error
     except (UnicodeDecodeError, RecursionError) as error:
-        raise RequestValidationError(
-            [
-                {
-                    "type": "json_invalid",
-                    "loc": ("body", 0),
-                    "ctx": {"error": "not UTF-8, or too deep"},
-                }
-            ]
-        ) from error
+        # As the framework has it, on the other paths.
+        raise HTTPException(400) from error
     return body
 
 
