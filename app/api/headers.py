@@ -10,7 +10,9 @@ CORS_ANSWER_HEADERS = (
     "X-Cost-Usd-Input",
     "X-Cost-Usd-Output",
     "X-Ignored-Parameters",
+    "X-Image-Report",
     "X-Request-Id",
+    "X-Should-Retry",
     "X-Warnings",
 )
 

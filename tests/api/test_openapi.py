@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema_rs import Draft202012Validator
 from openapi_spec_validator import validate
 
 from tests.support.app import Rig
@@ -78,6 +79,43 @@ def test_every_operation_is_tagged_summarised_and_says_which_errors_it_answers()
             assert refused, path
             for response in refused.values():
                 assert list(response["content"]) == [error_type(path)], path
+
+
+def test_every_example_of_an_answer_is_of_its_schema():
+    checked = 0
+    for path, operations in DOCUMENT["paths"].items():
+        for status, answer in operations.get("post", {}).get("responses", {}).items():
+            for content in answer["content"].values():
+                schema = {**content["schema"], "components": DOCUMENT["components"]}
+                validator = Draft202012Validator(schema)
+                for code, example in content.get("examples", {}).items():
+                    found = [error.message for error in validator.iter_errors(example["value"])]
+                    assert found == [], (path, status, code)
+                    checked += 1
+
+    assert checked > 100
+
+
+def test_the_errors_of_chat_are_the_ones_it_answers():
+    answers = DOCUMENT["paths"]["/v1/chat/completions"]["post"]["responses"]
+
+    assert "400" in answers
+    assert "422" not in answers
+    assert not {"HTTPValidationError", "ValidationError"} & set(DOCUMENT["components"]["schemas"])
+
+
+def test_an_estimate_documents_no_header_that_says_nothing_to_it():
+    estimate = DOCUMENT["paths"]["/v1/estimate"]["post"]
+
+    assert [header["name"] for header in estimate["parameters"]] == ["X-Request-Timeout"]
+    assert "idempotency_conflict" not in str(estimate["responses"])
+    assert "image_source_timeout" in estimate["responses"]["504"]["description"]
+
+
+def test_a_prepared_picture_is_documented_as_what_it_can_be():
+    answer = DOCUMENT["paths"]["/v1/images/prepare"]["post"]["responses"]["200"]
+
+    assert set(answer["content"]) == {"application/json", "image/jpeg", "image/png"}
 
 
 def test_every_field_of_a_request_is_described():

@@ -224,6 +224,13 @@ def test_an_estimate_refuses_what_would_be_refused(client):
     problem(client.post("/v1/estimate", json={"images": ["AAAA"]}), 422, "not_an_image")
 
 
+def test_an_estimate_has_nothing_to_do_with_an_idempotency_key(client):
+    key = {"Idempotency-Key": "k"}
+    for prompt in ("x", "y"):
+        answer = client.post("/v1/estimate", json={"prompt": prompt}, headers=key)
+        assert answer.status_code == 200
+
+
 def test_a_tasks_usage_is_told_by_its_name_and_its_answer_tells_the_cost_of_all_its_calls(client):
     body = client.post("/v1/tasks/caption", json={"images": [b64(ASTRONAUT)]}).json()
     (row,) = client.get("/v1/usage").json()["data"]

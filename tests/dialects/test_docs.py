@@ -57,7 +57,7 @@ def example(page: str, url: str) -> dict[str, Any]:
     code = found[1].replace("http://localhost:8000", url)
     code = code.replace("data:image/jpeg;base64,…", f"data:image/png;base64,{b64(ASTRONAUT)}")
     defined: dict[str, Any] = {"picture": ASTRONAUT}
-    exec(code.replace("lv_…", "lv_any"), defined)
+    exec(code.replace("lvk_…", "lvk_any"), defined)
     defined["client"].close()
     return defined
 

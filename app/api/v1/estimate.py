@@ -7,11 +7,12 @@ from pydantic import BaseModel, Field
 
 from app.api import problems
 from app.api.cost import CostOut
-from app.api.declared import GENERATION_ERRORS
-from app.api.deps import AskingTerms, Estimates
+from app.api.declared import GENERATION_ERRORS, JSON_IMAGE_ERRORS
+from app.api.deps import Deadline, Estimates
 from app.api.examples import GENERATE
 from app.api.v1.schemas import GenerateIn
 from app.domain import errors
+from app.domain.generation import Terms
 from app.domain.token import CountMethod
 from app.services.estimate import Estimate
 
@@ -104,6 +105,9 @@ def _range(estimate: Estimate) -> CostRange | None:
     return CostRange(least=least, most=most)
 
 
+_OF_CALLS = (errors.UpstreamError, errors.IdempotencyConflictError)
+
+
 @router.post(
     "/estimate",
     operation_id="estimate",
@@ -112,14 +116,13 @@ def _range(estimate: Estimate) -> CostRange | None:
     "calling the model. A picture that would be refused is refused here too.",
     response_description="The estimate.",
     responses=problems.responses(
-        errors.MalformedJsonError,
-        errors.InvalidBase64Error,
-        *(error for error in GENERATION_ERRORS if not issubclass(error, errors.UpstreamError)),
+        *JSON_IMAGE_ERRORS,
+        *(error for error in GENERATION_ERRORS if not issubclass(error, _OF_CALLS)),
     ),
 )
 async def estimate(
     estimates: Estimates,
-    terms: AskingTerms,
+    deadline: Deadline,
     body: Annotated[GenerateIn, Body(openapi_examples=GENERATE)],
 ) -> EstimateOut:
-    return EstimateOut.of(await estimates.estimate(body.to_request(terms)))
+    return EstimateOut.of(await estimates.estimate(body.to_request(Terms(deadline=deadline))))

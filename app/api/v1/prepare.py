@@ -22,7 +22,7 @@ PREPARED_RESPONSE: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The report; the prepared picture itself where `Accept` asks for an image, "
         f"with the report as JSON in the header `{REPORT_HEADER}`.",
-        "content": dict.fromkeys(("image/jpeg", "image/png", "image/webp", "image/gif"), _BINARY),
+        "content": dict.fromkeys(("image/jpeg", "image/png"), _BINARY),
         "headers": {
             REPORT_HEADER: {
                 "description": "With a picture only: the report, JSON in ASCII.",
