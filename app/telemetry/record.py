@@ -85,6 +85,7 @@ class RequestRecord:
 
 _COUNTED = (
     "attempts",
+    "retries",
     "images",
     "images_cached",
     "image_bytes_in",

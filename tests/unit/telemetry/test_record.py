@@ -1,0 +1,25 @@
+"""What was done for a request under a record of its own."""
+
+from dataclasses import fields
+from typing import Any
+
+from app.telemetry import RequestRecord
+
+NUMBERS = (int, float, int | None, float | None)
+OWN = {"status", "duration_ms", "first_token_ms", "started"}
+"""Numbers that each request's own answer has."""
+
+
+def test_a_request_counts_every_number_of_what_was_done_for_it_elsewhere():
+    numbers: dict[str, Any] = {
+        field.name: count
+        for count, field in enumerate(fields(RequestRecord), 1)
+        if field.type in NUMBERS and field.name not in OWN
+    }
+    record = RequestRecord(**numbers)
+
+    record.add(RequestRecord(**numbers))
+
+    assert {name: getattr(record, name) for name in numbers} == {
+        name: 2 * count for name, count in numbers.items()
+    }
