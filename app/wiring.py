@@ -94,7 +94,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             timing=timing(settings),
             drain=drain,
             room=room,
-            estimates=EstimateService(identity, sources, preparer, pool, counter, price, drain),
+            estimates=EstimateService(identity, generations, counter, price, drain),
             operations=operations,
         )
 

@@ -3,17 +3,16 @@
 from dataclasses import dataclass
 
 from app.domain.cost import Cost, Price
-from app.domain.generation import GenerationRequest, ImageInput, ModelRequest, Turn
+from app.domain.generation import GenerationRequest
 from app.domain.image import PreparedImage
 from app.domain.model import ModelIdentity
-from app.domain.ports import ImagePreparer, TokenCounter
+from app.domain.ports import TokenCounter
 from app.domain.token import CountMethod, TokenCount
 from app.services.checking import check
 from app.services.deadline import Drain
+from app.services.generation import GenerationService
 from app.services.images import canvas
-from app.services.prompting import in_language, with_prompt
-from app.services.several import SheetMaker, calls, laid_out
-from app.services.sources import ImageSources
+from app.services.several import calls
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +72,7 @@ class EstimateService:
     """Prepares and counts as for an answer, and stops there."""
 
     identity: ModelIdentity
-    sources: ImageSources
-    preparer: ImagePreparer
-    sheets: SheetMaker
+    generations: GenerationService
     counter: TokenCounter
     price: Price | None
     drain: Drain
@@ -84,7 +81,7 @@ class EstimateService:
         """Return what ``request`` would take, or raise what would refuse it."""
         check(request, self.identity)
         async with self.drain.before(request.terms.deadline):
-            asked = [await self._prepared(one) for one in calls(request)]
+            asked = [await self.generations.prepared(one) for one in calls(request)]
         return Estimate(
             prompts=tuple([await self.counter.count(call) for call in asked]),
             max_gen_len=request.sampling.max_gen_len,
@@ -92,21 +89,3 @@ class EstimateService:
             context_window=self.identity.base.context_window,
             price=self.price,
         )
-
-    async def _prepared(self, request: GenerationRequest) -> ModelRequest:
-        turns = tuple([await self._turn(turn) for turn in request.turns])
-        return ModelRequest(
-            turns=in_language(with_prompt(turns), request.language),
-            system=request.system,
-            sampling=request.sampling,
-            raw_prompt=request.raw_prompt,
-        )
-
-    async def _turn(self, turn: Turn[ImageInput]) -> Turn[PreparedImage]:
-        reports = [
-            await self.preparer.prepare(await self.sources.fetch(image)) for image in turn.images
-        ]
-        pictures = tuple(report.prepared for report in reports)
-        if len(pictures) < 2:
-            return Turn(turn.role, turn.text, pictures)
-        return laid_out(turn.text, await self.sheets.contact_sheet(pictures), len(pictures))

@@ -128,6 +128,10 @@ class GenerationService:
             log.exception("stream failed", generation_id=call.id)
             yield (_failed(call, InternalError("A fault of this service ended the stream.")),)
 
+    async def prepared(self, request: GenerationRequest) -> ModelRequest:
+        """Return what the model would be asked, or raise what refuses a picture."""
+        return await self._prepare(request, _Call(self.identity.id))
+
     async def _prepare(self, request: GenerationRequest, call: "_Call") -> ModelRequest:
         call.caveats = (*request.caveats, *caveats(request, self.identity))
         turns = [await self._prepare_turn(turn, call) for turn in request.turns]

@@ -1,9 +1,14 @@
 """Pictures that a JSON request only names, and why they are refused."""
 
+from dataclasses import dataclass, field
+
 import pytest
 
+from app.domain.image import ReceivedImage, S3Image, UrlImage
+from app.services.admission import Budget
 from app.services.sources import ImageSources
 from app.settings import Settings
+from tests.api.test_preparing_in_time import BODIES, PICTURE
 from tests.api.test_refusals import problem
 from tests.support.app import Rig
 from tests.support.fakes import FakeImageSource, FakeVisionModel, plenty
@@ -43,6 +48,29 @@ def test_a_picture_that_is_only_named_is_answered_like_one_that_was_sent(image):
     assert answer.status_code == 200
     assert answer.json()["images"][0]["bytes"] == len(ASTRONAUT)
     assert len(model.requests[0].turns[0].images) == 1
+
+
+@dataclass
+class Watching(FakeImageSource):
+    """Notes how much room is held while it fetches."""
+
+    room: Budget = field(default_factory=plenty)
+    held: list[int] = field(default_factory=list)
+
+    async def fetch(self, image: UrlImage | S3Image) -> ReceivedImage:
+        self.held.append(self.room.in_use)
+        return await super().fetch(image)
+
+
+@pytest.mark.parametrize("path", BODIES)
+def test_a_picture_has_room_as_the_largest_that_it_may_be_while_it_is_fetched(path):
+    source = Watching({PICTURE["url"]: ASTRONAUT})
+    rig = Rig(sources=ImageSources(2**20, urls=source, objects=source, room=source.room))
+    with rig.client() as client:
+        client.post(path, json=BODIES[path])
+
+    assert set(source.held) == {2**20}
+    assert source.room.in_use == 0
 
 
 @pytest.mark.parametrize(

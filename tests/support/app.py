@@ -112,7 +112,7 @@ class Rig:
             timing=timing(settings),
             drain=drain,
             room=self.room,
-            estimates=EstimateService(identity, sources, preparer, inline, counter, price, drain),
+            estimates=EstimateService(identity, generations, counter, price, drain),
             operations=operations,
         )
 
