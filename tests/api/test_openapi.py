@@ -10,6 +10,7 @@ import pytest
 from jsonschema_rs import Draft202012Validator
 from openapi_spec_validator import validate
 
+from app.api.declared import JSON_IMAGE_ERRORS
 from tests.support.app import Rig
 from tests.support.commands import beside_python
 from tests.support.pictures import ASTRONAUT
@@ -138,6 +139,32 @@ def parts(value: Any) -> Iterator[dict[str, Any]]:
     if isinstance(value, list):
         for part in value:
             yield from parts(part)
+
+
+def schemas_of(value: Any) -> set[str]:
+    """Return the names of the schemas that ``value`` is made of, and those are made of."""
+    found: set[str] = set()
+    left = [value]
+    while left:
+        for part in parts(left.pop()):
+            name = part.get("$ref", "").rpartition("/")[2]
+            if name and name not in found:
+                found.add(name)
+                left.append(DOCUMENT["components"]["schemas"][name])
+    return found
+
+
+def test_where_a_picture_can_be_named_it_is_said_why_it_may_not_be_had():
+    naming = {
+        path: json.dumps(operation["responses"])
+        for path, operations in DOCUMENT["paths"].items()
+        for operation in operations.values()
+        if {"ImageUrl", "ChatImageUrl"} & schemas_of(operation.get("requestBody"))
+    }
+
+    assert {"/v1/generate", "/v1/chat/completions"} < set(naming)
+    for path, responses in naming.items():
+        assert [e.code for e in JSON_IMAGE_ERRORS if f"`{e.code}`" not in responses] == [], path
 
 
 def test_operation_ids_are_unique():

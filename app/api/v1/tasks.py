@@ -8,7 +8,7 @@ from fastapi import APIRouter, Body, Depends, Form, Response
 from pydantic import BaseModel, Field
 
 from app.api import problems
-from app.api.declared import GENERATION_ERRORS
+from app.api.declared import GENERATION_ERRORS, JSON_IMAGE_ERRORS
 from app.api.deps import AskingTerms
 from app.api.examples import PICTURE
 from app.api.uploads import UploadRoute, multipart_only
@@ -151,7 +151,7 @@ def _add(task: Task[Any, Any]) -> None:
         summary=task.summary,
         description=task.description,
         response_description="The typed answer.",
-        responses=_responses(errors.MalformedJsonError, errors.InvalidBase64Error, *TASK_ERRORS),
+        responses=_responses(*JSON_IMAGE_ERRORS, *TASK_ERRORS),
     )
     router.add_api_route(
         f"/tasks/{task.name}/upload",
