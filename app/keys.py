@@ -2,26 +2,20 @@
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 
 from app.adapters.access import key_file
 from app.domain import key, limit
 from app.domain.access import Scope
-from app.settings import PREFIX
+from app.settings import PREFIX, keys_file
 
 DEFAULT_SCOPES = (Scope.GENERATE, Scope.TASKS, Scope.IMAGES)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what the commands take."""
-    parser.add_argument(
-        "--file",
-        type=Path,
-        default=os.environ.get(f"{PREFIX}KEYS_FILE"),
-        help=f"the key file; by default {PREFIX}KEYS_FILE",
-    )
+    parser.add_argument("--file", type=Path, help=f"the key file; by default {PREFIX}KEYS_FILE")
     actions = parser.add_subparsers(dest="action", required=True)
     create = actions.add_parser("create", help="make a key and print it, this once")
     create.add_argument("name", help="who it is for")
@@ -46,25 +40,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(given: argparse.Namespace) -> int:
     """Run one of the commands and return its exit status."""
     try:
+        file = given.file or keys_file()
         match given.action:
             case "create":
-                return _create(given)
+                return _create(given, file)
             case "list":
-                return _list(_required(given.file))
+                return _list(_required(file))
             case _:
-                return _revoke(_required(given.file), given.id)
+                return _revoke(_required(file), given.id)
     except (OSError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
 
 
-def _create(given: argparse.Namespace) -> int:
+def _create(given: argparse.Namespace, path: Path | None) -> int:
     limit.parse(given.limits)
     text, record = key.issue(given.name, given.scope or DEFAULT_SCOPES, given.limits)
-    if given.file is None:
+    if path is None:
         sys.stderr.write(f"No file was given; for {PREFIX}KEYS:\n{key.render([record])}")
     else:
-        path = Path(given.file)
         before = key_file.read(path) if path.exists() else ()
         key_file.write(path, (*before, record))
         sys.stderr.write(f"Key {record.id} is in {path}. It is shown this once:\n")
@@ -99,7 +93,7 @@ def _limits(text: str) -> dict[str, str]:
     return found
 
 
-def _required(path: str | Path | None) -> Path:
+def _required(path: Path | None) -> Path:
     if path is None:
         raise ValueError(f"say which file: --file, or {PREFIX}KEYS_FILE")
-    return Path(path)
+    return path

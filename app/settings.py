@@ -1,4 +1,4 @@
-"""Every knob, its unit and its reason. The only reader of the environment.
+"""Every knob, its unit and its reason. The only reader of ``LLAMA_VISION_*``.
 
 AWS credentials are no settings of ours: they come from the SDK's own chain (environment,
 profile, container or instance role, or a Bedrock API key in AWS_BEARER_TOKEN_BEDROCK).
@@ -550,6 +550,20 @@ def load() -> Settings:
         # Its message has the field's name, and no part of it has only that.
         name = str(error).partition('field "')[2].partition('"')[0]
         raise SettingsError(f"{PREFIX}{name.upper()}: is not JSON") from error
+
+
+class _KeysFile(BaseSettings):
+    model_config = Settings.model_config
+
+    keys_file: Path | None = None
+
+
+def keys_file() -> Path | None:
+    """Return where `load` finds the API keys.
+
+    Read alone: keys are made before the service can start, and whatever else is wrong.
+    """
+    return _KeysFile().keys_file
 
 
 def is_loopback(host: str) -> bool:

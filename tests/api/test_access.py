@@ -241,7 +241,9 @@ def test_contradictory_or_careless_access_settings_are_refused(settings, said):
         Settings(_env_file=None, **settings)
 
 
-def command(*arguments: str, file: Path | None) -> subprocess.CompletedProcess[str]:
+def command(
+    *arguments: str, file: Path | None, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     environment = {"PYTHONPATH": str(ROOT), "PATH": ""}
     if file is not None:
         environment[f"{PREFIX}KEYS_FILE"] = str(file)
@@ -251,6 +253,7 @@ def command(*arguments: str, file: Path | None) -> subprocess.CompletedProcess[s
         text=True,
         timeout=60,
         env=environment,
+        cwd=cwd,
     )
 
 
@@ -295,8 +298,19 @@ def test_the_command_line_tells_what_it_can_not_do(keys, arguments, said):
     assert not keys.exists()
 
 
-def test_without_a_file_the_record_is_printed_for_the_environment():
-    made = command("create", "Ann", file=None)
+def test_the_command_line_finds_the_file_in_the_env_file_as_the_service_does(keys, tmp_path):
+    (tmp_path / ".env").write_text(f"{PREFIX}KEYS_FILE={keys.name}\n")
+
+    made = command("create", "Ann", file=None, cwd=tmp_path)
+    listed = command("list", file=None, cwd=tmp_path)
+
+    (record,) = key_file.read(keys)
+    assert record.id in made.stderr
+    assert record.id in listed.stdout
+
+
+def test_without_a_file_the_record_is_printed_for_the_environment(tmp_path):
+    made = command("create", "Ann", file=None, cwd=tmp_path)
 
     assert key.split(made.stdout.strip())
     (record,) = key.parse(made.stderr[made.stderr.index("[") :])

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from app.adapters.stores.rate_limiter import open_limiter
 from app.adapters.stores.usage_redis import open_redis
 from app.domain.model import Dialect
-from app.settings import PREFIX, Settings, SettingsError, load
+from app.settings import PREFIX, Settings, SettingsError, keys_file, load
 
 DOCS = Path(__file__).parents[2] / "docs" / "settings.md"
 
@@ -30,6 +30,20 @@ def test_the_environment_wins_over_the_env_file(monkeypatch):
 
     assert (settings.region, settings.port) == ("us-east-1", 4321)
     assert settings.dialect is Dialect.CONVERSE
+
+
+@pytest.mark.parametrize("variable", [None, "b.json", ""])
+@pytest.mark.parametrize("line", ["", f"{PREFIX}KEYS_FILE=a.json", f"{PREFIX}keys_file=a.json"])
+def test_the_key_file_is_found_alone_where_it_is_found_with_all_the_rest(
+    monkeypatch, variable, line
+):
+    Path(".env").write_text(line)
+    if variable is not None:
+        monkeypatch.setenv(f"{PREFIX}KEYS_FILE", variable)
+    served = load().keys_file
+    monkeypatch.setenv(f"{PREFIX}PORT", "x")
+
+    assert keys_file() == served
 
 
 def test_names_are_read_from_a_list_with_commas(monkeypatch):
