@@ -258,8 +258,9 @@ def test_a_target_that_asks_for_patience_does_not_keep_the_others_from_being_ask
 
 
 def test_a_target_that_keeps_failing_is_left_alone_for_a_while(emulator_url):
-    with running(emulator_url, "denied-first-2", breaker_threshold=2, breaker_reset=0.3) as service:
-        assert [service.ask().json()["code"] for _ in range(2)] == ["upstream_access_denied"] * 2
+    options: Any = {"breaker_threshold": 2, "breaker_reset": 0.3}
+    with running(emulator_url, "timeout-first-2", **options) as service:
+        assert [service.ask().json()["code"] for _ in range(2)] == ["model_timeout"] * 2
         refused = service.ask()
         assert (refused.status_code, refused.json()["code"]) == (503, "upstream_circuit_open")
         assert "retry-after" in refused.headers
@@ -270,6 +271,19 @@ def test_a_target_that_keeps_failing_is_left_alone_for_a_while(emulator_url):
         threading.Event().wait(0.35)
         assert service.ask().status_code == 200
         assert service.ask().status_code == 200
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_retired_model_is_told_as_that_also_while_it_is_left_alone(emulator_url, dialect, stream):
+    with running(emulator_url, "retired", dialect, breaker_threshold=2) as service:
+        answers = [service.ask(stream=stream) for _ in range(4)]
+        told = {(answer.status_code, answer.json()["code"]) for answer in answers}
+
+        assert told == {(502, "model_end_of_life")}
+        assert "retry-after" not in answers[-1].headers
+        assert len(service.seen()) == 2
+        (target,) = service.http.get("/readyz").json()["targets"]
+        assert target["breaker"] == "open"
 
 
 def test_over_the_limit_a_request_waits_its_turn_and_beyond_that_is_refused(emulator_url):

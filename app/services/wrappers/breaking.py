@@ -40,11 +40,13 @@ class Breaker:
     state: BreakerState = BreakerState.CLOSED
     _failures: int = 0
     _opened: float = field(default=0)
+    _lasting: tuple[type[UpstreamError], str] | None = None
+    """What it last failed with and what was told of it, where waiting does not help."""
 
     def enter(self) -> bool:
         """Let a call through, and return whether it is the one that decides.
 
-        Raises CircuitOpenError.
+        Raises CircuitOpenError, or what the target last failed with where waiting does not help.
         """
         left = self._opened + self.reset - _now()
         if self.state is BreakerState.CLOSED:
@@ -52,6 +54,9 @@ class Breaker:
         if self.state is BreakerState.OPEN and left <= 0:
             self.state = BreakerState.HALF_OPEN
             return True
+        if self._lasting is not None:
+            cls, detail = self._lasting
+            raise cls(detail)
         raise CircuitOpenError(
             "The model failed repeatedly and is left alone for a while.",
             retry_after=max(left, 1),
@@ -61,9 +66,13 @@ class Breaker:
         """Count an answer."""
         self.state, self._failures = BreakerState.CLOSED, 0
 
-    def failed(self) -> None:
+    def failed(self, error: UpstreamError) -> None:
         """Count a failure."""
         self._failures += 1
+        # What may have been billed is not to be told of a call that was never made.
+        passing = error.retryable or error.billed
+        # Not the error itself: its traceback holds on to the request.
+        self._lasting = None if passing else (type(error), error.detail)
         if self.state is BreakerState.HALF_OPEN or self._failures >= self.threshold:
             self.state, self._opened = BreakerState.OPEN, _now()
 
@@ -84,7 +93,7 @@ class BreakingModel:
     breaker: Breaker
 
     async def generate(self, request: ModelRequest) -> Completion:
-        """Answer ``request``, or raise CircuitOpenError at once."""
+        """Answer ``request``, or raise at once what `Breaker.enter` does."""
         deciding = self.breaker.enter()
         try:
             completion = await self.inner.generate(request)
@@ -114,6 +123,6 @@ class BreakingModel:
         if isinstance(error, _HEALTHY):
             self.breaker.succeeded()
         elif isinstance(error, UpstreamError):
-            self.breaker.failed()
+            self.breaker.failed(error)
         else:
             self.breaker.abandoned(deciding=deciding)

@@ -56,6 +56,31 @@ async def test_after_failures_in_a_row_calls_are_refused_without_being_made():
     assert len(fake.requests) == 3
 
 
+@pytest.mark.parametrize("error", [errors.ModelEndOfLifeError, errors.UpstreamCredentialsError])
+async def test_what_waiting_does_not_mend_is_told_as_it_is_while_no_calls_are_made(error):
+    fake = FakeVisionModel(failing=error("Ask the operator."))
+    model = BreakingModel(fake, Breaker(threshold=3, reset=NEVER))
+    await fail(model, 3)
+
+    with pytest.raises(error, match=r"Ask the operator\.") as refused:
+        await model.generate(REQUEST)
+    with pytest.raises(error):
+        async with model.stream(REQUEST):
+            pass
+    # One of its own: the one that was met holds on to its request.
+    assert refused.value is not fake.failing
+    assert len(fake.requests) == 3
+
+
+@pytest.mark.parametrize("error", [errors.UpstreamTimeoutError, errors.UpstreamAnswerError])
+async def test_what_may_have_been_billed_is_not_told_of_calls_that_were_not_made(error):
+    model = BreakingModel(FakeVisionModel(failing=error("slow")), Breaker(1, NEVER))
+    await fail(model, 1)
+
+    with pytest.raises(errors.CircuitOpenError):
+        await model.generate(REQUEST)
+
+
 async def test_an_answer_between_failures_starts_the_count_again():
     fake = FakeVisionModel(failing=FAILED)
     model = BreakingModel(fake, Breaker(threshold=3, reset=NEVER))
@@ -116,7 +141,7 @@ async def test_an_older_call_that_is_cancelled_lets_no_second_one_through():
     model = BreakingModel(slow, Breaker(threshold=1, reset=AT_ONCE))
     older = asyncio.create_task(model.generate(REQUEST))
     await asyncio.sleep(0)
-    model.breaker.failed()
+    model.breaker.failed(FAILED)
     probe = asyncio.create_task(model.generate(REQUEST))
     await asyncio.sleep(0)
     older.cancel()
