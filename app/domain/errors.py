@@ -43,6 +43,8 @@ class ServiceError(Exception):
     """A few words, the same for every occurrence."""
     retryable: bool = False
     """Whether the same call may succeed later."""
+    billed: ClassVar[bool] = False
+    """Whether a call of the model may have been billed all the same."""
 
     def __init__(
         self,
@@ -370,6 +372,7 @@ class ShuttingDownError(CapacityError):
     """The service is being stopped and could not finish the answer in its grace time."""
 
     code, status, title = "shutting_down", 503, "Service is shutting down"
+    billed = True
 
 
 class IdempotencyConflictError(RequestError):
@@ -388,6 +391,7 @@ class DeadlineExceededError(CapacityError):
     """The request's deadline passed before its answer was ready."""
 
     code, status, title = "deadline_exceeded", 504, "Deadline exceeded"
+    billed = True
 
 
 class IdentityProviderError(CapacityError):
@@ -421,8 +425,6 @@ class UpstreamError(ServiceError):
     """Amazon Bedrock refused or failed, in a way that no other class describes."""
 
     code, status, title = "upstream_error", 502, "Upstream error"
-    billed: ClassVar[bool] = False
-    """Whether the call may have been billed all the same."""
 
 
 class ModelEndOfLifeError(UpstreamError):

@@ -449,6 +449,28 @@ def test_the_sdk_does_not_retry_what_is_not_worth_it(emulator_url):
         assert len(service.seen()) == 1
 
 
+@pytest.mark.parametrize("fault", ["timeout", "drop-after-2", "stall"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_sdk_does_not_repeat_what_may_have_been_billed(emulator_url, fault, stream):
+    with (
+        running(emulator_url, fault, request_timeout=1) as service,
+        client_of(service.url, max_retries=2) as client,
+    ):
+        with pytest.raises(openai.APIError):
+            list(ask(client, user("Why?"), model=service.model_id, stream=stream))
+
+        assert len(service.seen()) == 1
+
+
+def test_the_sdk_repeats_what_was_refused_unbilled(emulator_url):
+    with (
+        running(emulator_url, "model-error-first-2") as service,
+        client_of(service.url, max_retries=1) as client,
+    ):
+        assert ask(client, user("Why?"), model=service.model_id).choices
+        assert len(service.seen()) == 3
+
+
 def test_a_failure_within_a_stream_is_an_error_without_done(emulator_url):
     with (
         running(emulator_url, "frame-throttle-after-3") as service,

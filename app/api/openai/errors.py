@@ -52,12 +52,14 @@ def body(error: ServiceError, request_id: str) -> ChatErrorBody:
 
 def response(error: ServiceError, request_id: str) -> Response:
     """Render ``error``."""
+    again = error.retryable and not error.billed
     return Response(
         body(error, request_id).model_dump_json(),
         status_code=status(error),
         media_type="application/json",
-        # OpenAI's SDKs retry by status alone, unless this tells them what is worth it.
-        headers={**problems.headers(error), "X-Should-Retry": str(error.retryable).lower()},
+        # OpenAI's SDKs retry by status alone, unless this tells them what is worth it: never what
+        # may have been billed, for they make it twice more without asking.
+        headers={**problems.headers(error), "X-Should-Retry": str(again).lower()},
     )
 
 

@@ -7,7 +7,7 @@ where the caller's quotas are drawn on.
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from app.domain.errors import ServiceError, UpstreamError
+from app.domain.errors import ServiceError
 
 
 @dataclass(slots=True)
@@ -42,7 +42,5 @@ class noted:  # noqa: N801 - reads as a function
 
 
 def _may_be_billed(error: BaseException) -> bool:
-    if isinstance(error, UpstreamError):
-        return error.billed
-    # Cut off: by the deadline, or because the caller left.
-    return not isinstance(error, ServiceError)
+    # What is none of ours cut it off: the deadline, or the caller who left.
+    return not isinstance(error, ServiceError) or error.billed

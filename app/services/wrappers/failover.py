@@ -66,5 +66,4 @@ def _telling(raised: Sequence[ServiceError]) -> ServiceError:
 def _elsewhere(error: ServiceError, *, second_bill: bool) -> bool:
     if isinstance(error, _REQUESTS_FAULT):
         return False
-    billed = isinstance(error, UpstreamError) and error.billed
-    return second_bill or not billed
+    return second_bill or not error.billed
