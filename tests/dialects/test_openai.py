@@ -402,8 +402,9 @@ def test_an_answer_that_is_not_of_the_form_is_given_all_the_same_with_a_refusal(
     assert answer.usage.prompt_tokens == 20
 
 
-def test_a_schema_that_cannot_be_used_is_refused_before_the_model_is_asked(fake, model):
-    schema = {"type": "object", "properties": {"a": {"$ref": "https://example.com/a"}}}
+@pytest.mark.parametrize("part", [{"$ref": "https://example.com/a"}, {"maximum": 2**64}])
+def test_a_schema_that_cannot_be_used_is_refused_before_the_model_is_asked(fake, model, part):
+    schema = {"type": "object", "properties": {"a": part}}
     form = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
     with pytest.raises(openai.BadRequestError) as refused:
         ask(fake, user("Why?"), response_format=form)

@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any
 
 import jsonschema_rs
+import orjson
 
 from app.services.answers.form import SHOWN, AnswerError
 from app.services.answers.schema import Schema, SchemaError, nullable, plain
@@ -55,6 +56,10 @@ class CallerForm:
 
 def validator(schema: Schema) -> jsonschema_rs.Validator:
     """Return what holds answers against ``schema``, or raise SchemaError."""
+    try:
+        orjson.dumps(schema)
+    except TypeError as error:
+        raise SchemaError(f"can't be written into a prompt: {error}") from error
     try:
         return jsonschema_rs.Draft202012Validator(schema, pattern_options=_PATTERNS, offline=True)
     except ValueError as error:

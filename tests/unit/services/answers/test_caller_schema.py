@@ -5,6 +5,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
+from app.services.answers.exact import SchemaForm
 from app.services.answers.filled import CallerForm
 from app.services.answers.form import AnswerError, read
 from app.services.answers.schema import MAX_DEPTH, SchemaError
@@ -20,6 +21,11 @@ def nested(depth: int) -> dict[str, Any]:
         schema = an_object(a=schema)
     return schema
 
+
+# One level more than can be written down, and one less than the validator refuses.
+ROW: list[Any] = []
+for _ in range(251):
+    ROW = [ROW]
 
 LOOP = {"type": "object", "properties": {"next": {"$ref": "#/$defs/node"}}}
 DOUBLING = {
@@ -47,6 +53,8 @@ REFUSED = {
         an_object(a={"type": "string", "pattern": "(?:a{1000}){1000}"}),
         "not a JSON",
     ),
+    "a number that no prompt can carry": (an_object(a={"maximum": 2**64}), "64-bit"),
+    "a default nested deeper than a prompt can carry": (an_object(a={"default": ROW}), "limit"),
     "a part that is no schema": (an_object(a=7), "no object"),
 }
 
@@ -55,6 +63,8 @@ REFUSED = {
 def test_a_schema_is_refused_that_has(schema, reason):
     with pytest.raises(SchemaError, match=reason):
         CallerForm(schema)
+    with pytest.raises(SchemaError, match=reason):
+        SchemaForm(schema)
 
 
 RECEIPT = {
