@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import Any
 
-import orjson
+from pydantic_core import to_json
 
 from app.domain.errors import ServiceError
 from app.domain.generation import (
@@ -85,7 +85,8 @@ def _second_call(request: GenerationRequest) -> GenerationRequest:
 async def _valid(generation: Generation, form: Form[Any]) -> Structured:
     # In a thread: what is looked for may have to be repaired.
     value = await asyncio.to_thread(read, generation.completion.text, form)
-    completion = replace(generation.completion, text=orjson.dumps(value).decode())
+    # Not orjson: integers may be longer than 64 bits.
+    completion = replace(generation.completion, text=to_json(value, inf_nan_mode="null").decode())
     return Structured(replace(generation, completion=completion))
 
 

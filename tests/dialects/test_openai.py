@@ -21,6 +21,7 @@ from tests.support.access import add_key, guarded
 from tests.support.app import Rig
 from tests.support.fakes import FakeVisionModel
 from tests.support.pictures import ASTRONAUT, ROCKET, b64
+from tests.support.scripted import ScriptedVisionModel
 from tests.support.server import serving
 
 MODEL = "us.meta.llama3-2-11b-instruct-v1:0"
@@ -373,6 +374,17 @@ def test_a_json_object_comes_as_json_also_in_a_stream(client):
     streamed = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
     assert isinstance(json.loads(whole.choices[0].message.content), dict)
     assert isinstance(json.loads(streamed), dict)
+
+
+@pytest.mark.parametrize(
+    ("written", "number"), [("9" * 30, int("9" * 30)), ('"\\ud83d"', "?"), ("1e999", None)]
+)
+def test_an_answer_with_what_json_can_hardly_carry_is_not_lost(written, number):
+    model = ScriptedVisionModel(answers=[f'{{"number": {written}}}'])
+    with serving(Rig(model).app()) as url, client_of(url, max_retries=0) as client:
+        answer = ask(client, user("How many?"), response_format={"type": "json_object"})
+
+    assert json.loads(answer.choices[0].message.content) == {"number": number}
 
 
 class Babbling(FakeVisionModel):

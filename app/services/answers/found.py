@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterator
 from itertools import islice
-from json import JSONDecodeError, JSONDecoder
+from json import JSONDecoder
+from typing import Any
 
 import json_repair
 
@@ -11,6 +12,8 @@ LONGEST = 32_768
 """Characters looked at; 2,048 tokens of text have a third of it."""
 STARTS = 6
 """Opening braces from which a repair is tried: prose may hold a few before the object."""
+DEEPEST = 100
+"""Levels of an object that are taken: what is nested much deeper can't be sent on."""
 
 _FENCE = re.compile(r"```(?:json|JSON)?[ \t]*\n?(?P<body>.*?)(?:```|\Z)", re.DOTALL)
 # Of a row of braces only the last can open an object; the repair of a long row takes forever.
@@ -25,7 +28,31 @@ def objects(text: str) -> Iterator[dict[str, object]]:
     quotes, an end cut off). Several may come of one text: whoever asks takes the first that is
     valid, because an object may be complete and still be a part of one that was cut off.
     """
-    text = text[:LONGEST]
+    for found in _meant(text[:LONGEST]):
+        try:
+            sendable = _sendable(found, DEEPEST)
+        except RecursionError:
+            continue
+        yield sendable
+
+
+def _sendable(value: Any, levels: int) -> Any:  # noqa: ANN401 - any JSON value
+    """Return ``value`` with "?" for half characters, or raise RecursionError.
+
+    JSON may hold half an emoji (``\\ud83d``), of which no UTF-8 can be made.
+    """
+    if not levels:
+        raise RecursionError
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode()
+    if isinstance(value, list):
+        return [_sendable(item, levels - 1) for item in value]
+    if isinstance(value, dict):
+        return {_sendable(key, levels): _sendable(item, levels - 1) for key, item in value.items()}
+    return value
+
+
+def _meant(text: str) -> Iterator[dict[str, object]]:
     fenced = [match["body"] for match in _FENCE.finditer(text)]
     for part in (*fenced, text):
         yield from _strict(part)
@@ -39,7 +66,7 @@ def _strict(text: str) -> Iterator[dict[str, object]]:
     while start >= 0:
         try:
             found, end = _decoder.raw_decode(text, start)
-        except (JSONDecodeError, RecursionError):
+        except (ValueError, RecursionError):
             # What follows may be a part of this broken one: the repair goes first.
             return
         if isinstance(found, dict):

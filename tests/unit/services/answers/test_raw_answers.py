@@ -45,6 +45,7 @@ READABLE = {
     "with more keys than asked for": (vqa.VqaAnswer, VQA.replace("}", ', "note": "x"}')),
     "with line breaks in a text": (vqa.VqaAnswer, VQA.replace("A cat", "A\ncat")),
     "as a number": (vqa.VqaAnswer, '{"answer": 7, "confidence": "low"}'),
+    "as a number without end": (vqa.VqaAnswer, f'{{"confidence": "low", "answer": {"1" * 5000}'),
     "in German": (vqa.VqaAnswer, '{"answer": "Eine Katze", "confidence": "high"}'),
     "in Hindi": (vqa.VqaAnswer, '{"answer": "एक बिल्ली", "confidence": "high"}'),
     "with a word for nothing": (vqa.VqaAnswer, VQA.replace("whiskers", "N/A")),
@@ -90,6 +91,7 @@ UNREADABLE = {
     "no JSON": (vqa.VqaAnswer, "It is a cat.", "no JSON object"),
     "nothing": (vqa.VqaAnswer, "", "no JSON object"),
     "a list": (vqa.VqaAnswer, '["A cat"]', "no JSON object"),
+    "nested without end": (vqa.VqaAnswer, '{"answer":' * 900 + "1" + "}" * 900, "no JSON object"),
     "only braces": (vqa.VqaAnswer, "{" * 5000, "no JSON object"),
     "another form": (vqa.VqaAnswer, '{"colour": "red"}', "answer: Field required"),
     "the schema itself": (vqa.VqaAnswer, '{"type": "object", "properties": {}}', "answer"),
@@ -157,6 +159,13 @@ def test_the_values_survive_the_wrapping():
         "confidence": "high",
         "evidence": "whiskers",
     }
+
+
+@pytest.mark.parametrize("written", [r"\ud83d", r"\ud83d\ud83d"])
+def test_half_an_emoji_does_not_make_an_answer_unsayable(written):
+    answer = read(VQA.replace("A cat", f"A cat {written}"), Model(vqa.VqaAnswer))
+
+    assert answer.answer == "A cat " + "?" * (len(written) // 6)
 
 
 def test_of_an_answer_cut_off_in_a_list_the_complete_entries_are_kept():
