@@ -154,6 +154,29 @@ def tiff_of_overlapping_pages() -> bytes:
     return bytes(data)
 
 
+def tiff_of(bits: int, kind: int = 1, samples: int = 1, *, photometric: int = 1) -> bytes:
+    """A TIFF of 8 x 8 pixels, all black, with samples like these (TIFF's numbers)."""
+    pixels = bytes(8 * 8 * samples * bits // 8)
+    # Of three samples each list is too long for its entry and stands before the pixels.
+    lists = struct.pack("<3H", bits, bits, bits) + struct.pack("<3H", kind, kind, kind)
+    far = samples > 1
+    entries = [
+        (256, 3, 1, 8),
+        (257, 3, 1, 8),
+        (258, 3, samples, 8 if far else bits),
+        (259, 3, 1, 1),
+        (262, 3, 1, photometric),
+        (273, 4, 1, 8 + len(lists)),
+        (277, 3, 1, samples),
+        (278, 3, 1, 8),
+        (279, 4, 1, len(pixels)),
+        (339, 3, samples, 14 if far else kind),
+    ]
+    table = struct.pack("<H", len(entries)) + b"".join(struct.pack("<HHII", *e) for e in entries)
+    first = struct.pack("<I", 8 + len(lists) + len(pixels))
+    return b"II*\0" + first + lists + pixels + table + bytes(4)
+
+
 def jpeg_of(precision: int = 8, width: int = 8, height: int = 8, marker: int = 0xC0) -> bytes:
     """The beginning of a JPEG with this frame header."""
     frame = struct.pack(">BHHB", precision, height, width, 1) + b"\1\x11\0"
@@ -230,6 +253,18 @@ HOSTILE: tuple[Hostile, ...] = (
     Hostile("tiff_pages", lambda: tiff_of_pages(1_001), "image_decompression_bomb"),
     Hostile("tiff_overlaps", tiff_of_overlapping_pages, "image_damaged"),
     Hostile("tiff_half", lambda: gnawed(encoded(photo(), "TIFF")), "image_damaged"),
+    Hostile("tiff_12_bit", lambda: tiff_of(12), "unsupported_image_type"),
+    Hostile(
+        "tiff_32_bit", lambda: encoded(Image.new("I", (8, 8)), "TIFF"), "unsupported_image_type"
+    ),
+    Hostile(
+        "tiff_float", lambda: encoded(Image.new("F", (8, 8)), "TIFF"), "unsupported_image_type"
+    ),
+    Hostile("tiff_float_rgb", lambda: tiff_of(32, 3, 3, photometric=2), "unsupported_image_type"),
+    Hostile("tiff_signed", lambda: tiff_of(16, 2), "unsupported_image_type"),
+    Hostile(
+        "tiff_lab", lambda: encoded(Image.new("LAB", (8, 8)), "TIFF"), "unsupported_image_type"
+    ),
     Hostile("bmp_huge", lambda: bmp_of(30_000, -30_000), "image_too_many_pixels"),
     Hostile("bmp_no_rows", lambda: bmp_of(100, 100), "image_damaged"),
     Hostile("heic_huge", lambda: heic_of(50_000, 50_000), "image_too_many_pixels"),

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 import pyvips
 
-from app.domain.errors import ImageDamagedError
+from app.domain.errors import ImageDamagedError, UnsupportedImageTypeError
 from app.domain.image import ImageLimits
 from app.services.geometry import TURNED, Size
 from app.services.images import pixels
+from app.services.images.formats.tiff import TAKEN
 from app.services.images.header import check_pixels
 
 
@@ -37,9 +38,15 @@ def raster(data: bytes, page: int, width: int, limits: ImageLimits) -> pyvips.Im
 
 def _page(data: bytes, page: int) -> pyvips.Image:
     try:
-        return pyvips.Image.tiffload_buffer(data, page=page, access="sequential", fail_on="error")
+        image = pyvips.Image.tiffload_buffer(data, page=page, access="sequential", fail_on="error")
     except pyvips.Error as error:
         raise _damaged(page) from error
+    # The first page's header was read before; each page may have samples of its own.
+    if image.format not in {"uchar", "ushort"}:
+        raise UnsupportedImageTypeError(
+            f"Page {page + 1} of the TIFF has samples of the kind {image.format}; {TAKEN}."
+        )
+    return image
 
 
 def _size(image: pyvips.Image, limits: ImageLimits) -> Size:

@@ -8,8 +8,8 @@ from typing import NamedTuple
 ORIENTATION = 0x0112
 MAX_ENTRIES = 1_024
 """Cameras write fewer than a hundred."""
-_INTEGERS: Mapping[int, str] = {1: "B", 3: "H", 4: "I", 16: "Q"}
-"""TIFF's field types that hold one unsigned integer."""
+_INTEGERS: Mapping[int, tuple[str, int]] = {1: ("B", 1), 3: ("H", 2), 4: ("I", 4), 16: ("Q", 8)}
+"""TIFF's field types that hold unsigned integers, with the bytes of one."""
 
 
 class Dialect(NamedTuple):
@@ -36,17 +36,24 @@ def dialect(data: bytes) -> Dialect:
 def directory(data: bytes, form: Dialect, at: int) -> dict[int, int]:
     """The first value of each tag that holds integers, in the directory at offset ``at``.
 
-    Raises struct.error where it reaches past the end, ValueError where it is absurdly long.
+    A tag whose values would stand past the end is left out. Raises struct.error where the
+    directory itself reaches past the end, ValueError where it is absurdly long.
     """
     first, count, entry_size = _entries(data, form, at)
     if count > MAX_ENTRIES:
         raise ValueError("too many directory entries")
     values: dict[int, int] = {}
+    word, room = ("Q", 8) if form.big else ("I", 4)
     for entry in range(first, first + count * entry_size, entry_size):
-        tag, kind = unpack_from(form.order + "HH", data, entry)
+        tag, kind, length = unpack_from(form.order + "HH" + word, data, entry)
         if kind in _INTEGERS:
-            place = entry + (12 if form.big else 8)
-            values.setdefault(tag, unpack_from(form.order + _INTEGERS[kind], data, place)[0])
+            letter, size = _INTEGERS[kind]
+            place = entry + 4 + room
+            if length * size > room:
+                # Several values stand elsewhere, and the entry says where.
+                (place,) = unpack_from(form.order + word, data, place)
+            if place + size <= len(data):
+                values.setdefault(tag, unpack_from(form.order + letter, data, place)[0])
     return values
 
 

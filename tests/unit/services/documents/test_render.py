@@ -11,6 +11,7 @@ from app.domain.errors import (
     ImageDamagedError,
     ImageTooManyPixelsError,
     TooManyPagesError,
+    UnsupportedImageTypeError,
 )
 from app.domain.image import ImageLimits
 from app.services.documents.page import Band, Cut, cuts
@@ -117,6 +118,13 @@ def test_more_pages_than_allowed_are_refused_unless_fewer_are_chosen():
 def test_a_page_like_a_thread_is_refused_before_it_is_drawn():
     with pytest.raises(ExtremeAspectRatioError):
         outline(blank_pdf((10, 14_000)), Kind.PDF, None, 50, LIMITS)
+
+
+def test_a_tiff_page_of_other_samples_than_the_first_is_refused_by_name():
+    data = tiff([stripes("red"), Image.new("F", (8, 8))])
+
+    with pytest.raises(UnsupportedImageTypeError, match="Page 2 of the TIFF"):
+        outline(data, Kind.TIFF, None, 50, LIMITS)
 
 
 def test_a_tiff_page_over_the_pixel_limit_is_refused():

@@ -22,6 +22,7 @@ from tests.support.images import (
     page,
     photo,
     sample,
+    tiff_of,
     turned,
     with_gps,
 )
@@ -148,6 +149,19 @@ def test_sixteen_bits_are_scaled_and_not_clipped(kind, size):
     row = picture.crop((0, picture.height // 2, picture.width, picture.height // 2 + 1)).tobytes()
     middle = [row[picture.width * n // 8] for n in range(1, 8)]
     assert all(abs(found - 255 * n // 8) <= 3 for n, found in enumerate(middle, 1))
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
+@pytest.mark.parametrize("kind", [1, 4])
+def test_unsigned_samples_of_a_tiff_are_taken_in_every_depth(bits, kind):
+    assert judge(made(tiff_of(bits, kind)), LIMITS).convert("L").getextrema() == (0, 0)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_tiffs_depth_is_found_where_each_sample_has_its_own(bits):
+    picture = judge(made(tiff_of(bits, samples=3, photometric=2)), LIMITS)
+
+    assert picture.convert("L").getextrema() == (0, 0)
 
 
 def test_a_cmyk_jpeg_comes_out_in_its_colours():
