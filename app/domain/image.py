@@ -67,6 +67,8 @@ class S3Image:
     key: str
     version_id: str | None = None
     name: str = "images.0"
+    owner: str | None = None
+    """The AWS account that must own the bucket, by the caller's wish."""
 
 
 @dataclass(frozen=True, slots=True)

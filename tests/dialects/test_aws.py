@@ -12,13 +12,15 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, EventStreamError
 
 from app.domain.access import Scope
+from app.domain.image import S3Image
 from app.domain.model import Dialect
+from app.services.sources import ImageSources
 from app.settings import Settings
 from tests.dialects.conftest import ALIAS
 from tests.streaming.conftest import Service, running
 from tests.support.access import add_key, guarded
 from tests.support.app import Rig
-from tests.support.fakes import FakeVisionModel
+from tests.support.fakes import FakeImageSource, FakeVisionModel, plenty
 from tests.support.pictures import ASTRONAUT, ROCKET, b64
 from tests.support.server import serving
 
@@ -314,6 +316,51 @@ def test_a_guardrail_of_the_caller_is_refused_and_not_left_out(fake, model):
         )
 
     assert model.requests == []
+
+
+@pytest.mark.parametrize(
+    ("name", "harmless", "refused"),
+    [
+        ("X-Amzn-Bedrock-PerformanceConfig-Latency", "standard", "optimized"),
+        ("X-Amzn-Bedrock-Service-Tier", "default", "priority"),
+        ("X-Amzn-Bedrock-Trace", "ENABLED", None),
+    ],
+)
+@pytest.mark.parametrize("operation", ["invoke", "invoke-with-response-stream"])
+def test_headers_of_bedrock_are_judged_as_converses_fields_are(
+    model, operation, name, harmless, refused
+):
+    def asked(value: str) -> Any:
+        return http.post(
+            f"/model/{MODEL}/{operation}", content=native("Why?"), headers={name: value}
+        )
+
+    with Rig(model).client() as http:
+        taken = asked(harmless)
+        assert taken.status_code == 200
+        assert taken.headers["x-ignored-parameters"] == name
+        if refused is not None:
+            answer = asked(refused)
+            assert answer.headers["x-amzn-errortype"] == "ValidationException"
+            assert name in answer.json()["message"]
+
+    assert len(model.requests) == 1
+
+
+def test_a_bucket_of_another_owner_than_the_caller_names_is_not_read(model):
+    objects = FakeImageSource({"a.png": ASTRONAUT})
+    sources = ImageSources(2**20, urls=objects, objects=objects, room=plenty())
+    location = {"uri": "s3://pictures/a.png", "bucketOwner": "123456789012"}
+    shown = {"image": {"format": "png", "source": {"s3Location": location}}}
+    with serving(Rig(model, sources=sources).app()) as url, client_of(url) as client:
+        client.converse(modelId=MODEL, messages=[user("Why?", shown)])
+        location["bucketOwner"] = "me"
+        with pytest.raises(client.exceptions.ValidationException, match="bucketOwner"):
+            client.converse(modelId=MODEL, messages=[user("Why?", shown)])
+
+    assert objects.asked == [
+        S3Image("pictures", "a.png", None, "messages.0.content.1.image", "123456789012")
+    ]
 
 
 def test_an_unknown_model_is_not_found_and_told_what_there_is(client, service):

@@ -114,8 +114,10 @@ class FakeImageSource:
     pictures: dict[str, bytes] = field(default_factory=dict)
     declared_type: str | None = None
     max_bytes: int = 20 * 1024 * 1024
+    asked: list[UrlImage | S3Image] = field(default_factory=list)
 
     async def fetch(self, image: UrlImage | S3Image) -> ReceivedImage:
+        self.asked.append(image)
         where = image.url if isinstance(image, UrlImage) else image.key
         if where not in self.pictures:
             raise ImageSourceNotFoundError("not there")

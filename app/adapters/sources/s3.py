@@ -10,7 +10,11 @@ import aioboto3
 from aiobotocore.config import AioConfig
 
 from app.adapters.sources import errors
-from app.domain.errors import ImageS3NotAllowedError, ImageTooLargeError
+from app.domain.errors import (
+    ImageS3NotAllowedError,
+    ImageSourceDeniedError,
+    ImageTooLargeError,
+)
 from app.domain.image import ReceivedImage, S3Image
 
 if TYPE_CHECKING:
@@ -86,11 +90,20 @@ class S3ImageSource:
         for entry in self.buckets:
             bucket, _, prefix = entry.partition("/")
             if image.bucket == bucket and image.key.startswith(prefix):
+                self._check_owner(image)
                 return
         raise ImageS3NotAllowedError(
             f"the bucket {image.bucket}, or this key in it, is not among those that this service "
             "may read pictures from"
         )
+
+    def _check_owner(self, image: S3Image) -> None:
+        # S3 takes one account to expect: the operator's stands, and the caller's must not differ.
+        if self.owner is not None and image.owner not in (None, self.owner):
+            raise ImageSourceDeniedError(
+                "the bucket must belong to the expected account, which is another than the owner "
+                "named with the picture"
+            )
 
     async def _read(self, image: S3Image) -> ReceivedImage:
         name = self._name(image)
@@ -110,8 +123,9 @@ class S3ImageSource:
         name = ObjectName(Bucket=image.bucket, Key=image.key)
         if image.version_id is not None:
             name["VersionId"] = image.version_id
-        if self.owner is not None:
-            name["ExpectedBucketOwner"] = self.owner
+        owner = self.owner or image.owner
+        if owner is not None:
+            name["ExpectedBucketOwner"] = owner
         return name
 
     def _check_size(self, size: int) -> None:

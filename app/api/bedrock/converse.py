@@ -36,7 +36,9 @@ class S3Location(BaseModel):
     model_config = _STRICT
 
     uri: Annotated[str, Field(pattern=r"^s3://[A-Za-z0-9._-]{3,63}/.+$", max_length=1100)]
-    bucketOwner: str | None = None  # noqa: N815 - AWS's name
+    bucketOwner: Annotated[  # noqa: N815 - AWS's name
+        str | None, Field(pattern=r"^[0-9]{12}$")
+    ] = None
 
 
 class ConverseSource(BaseModel):
@@ -159,5 +161,5 @@ def _image(image: ConverseImage, name: str) -> ImageInput:
     location = image.source.s3Location
     if location is not None:
         bucket, _, key = location.uri.removeprefix("s3://").partition("/")
-        return S3Image(bucket, key, None, name)
+        return S3Image(bucket, key, None, name, location.bucketOwner)
     return Base64Image(image.source.data or "", f"image/{image.format}", name)

@@ -22,6 +22,7 @@ from app.api.bedrock.errors import REQUEST_ID_HEADER
 from app.api.bedrock.eventstream import MEDIA_TYPE
 from app.api.bedrock.native import InvokeIn
 from app.api.deps import AskingTerms
+from app.api.foreign import Foreign
 from app.api.streamed import Streamed
 from app.domain.errors import FieldError, UnsupportedParameterError
 from app.domain.generation import Generation, GenerationEvents, GenerationRequest
@@ -33,6 +34,14 @@ BodyT = TypeVar("BodyT", bound=BaseModel)
 Encoder = Callable[[AsyncIterator[GenerationEvents]], AsyncGenerator[bytes]]
 
 _INLINE_BYTES = 64 * 1024
+# What InvokeModel has in headers, judged as Converse's fields are.
+_HEADERS = Foreign(
+    harmless=frozenset({"X-Amzn-Bedrock-Trace"}),
+    neutral={
+        "X-Amzn-Bedrock-PerformanceConfig-Latency": ("standard",),
+        "X-Amzn-Bedrock-Service-Tier": ("default",),
+    },
+)
 _GUARDRAIL_HEADERS = ("x-amzn-bedrock-guardrailidentifier", "x-amzn-bedrock-guardrailversion")
 
 
@@ -48,6 +57,8 @@ class Operation:
         """Return the body as ``schema``, whatever type it is declared as: SDKs declare none."""
         self.asks.services.model.check_named(self.model_id)
         self._refuse_guardrail()
+        # Those that would matter are refused before anything is spent.
+        self._ignored()
         raw = await self.request.body()
         if len(raw) < _INLINE_BYTES:
             return _parsed(schema, raw)
@@ -59,6 +70,12 @@ class Operation:
                 message = "guardrails are set by the operator of this service, not by a request"
                 fault = FieldError(name, UnsupportedParameterError.code, message)
                 raise UnsupportedParameterError(f"{name}: {message}", errors=(fault,))
+
+    def _ignored(self) -> tuple[str, ...]:
+        """Return the headers that make no difference, or raise for those that would."""
+        given = self.request.headers
+        known = (*_HEADERS.harmless, *_HEADERS.neutral)
+        return _HEADERS.ignored({name: given[name] for name in known if name in given})
 
     async def whole(
         self,
@@ -91,7 +108,8 @@ class Operation:
         return Streamed(encode(events), MEDIA_TYPE, headers)
 
     def _headers(self, caveats: Iterable[Caveat], ignored: Iterable[str]) -> dict[str, str]:
-        return {REQUEST_ID_HEADER: self.asks.request_id, **warning.headers(caveats, ignored)}
+        listed = (*ignored, *self._ignored())
+        return {REQUEST_ID_HEADER: self.asks.request_id, **warning.headers(caveats, listed)}
 
 
 def _parsed(schema: type[BodyT], raw: bytes) -> BodyT:

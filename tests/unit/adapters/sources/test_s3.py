@@ -17,6 +17,8 @@ from app.domain.image import S3Image
 from tests.support.pictures import ASTRONAUT, ROCKET
 from tests.support.s3 import REGION, make_bucket, s3_client
 
+OWNER = "123456789012"
+
 
 @pytest.fixture(scope="module")
 def bucket(s3_url) -> Any:
@@ -87,19 +89,30 @@ async def test_a_key_under_an_allowed_prefix_is_read(bucket, s3_url):
     assert received.data == ASTRONAUT
 
 
-async def test_s3_is_told_on_each_call_which_account_must_own_the_bucket(bucket, s3_url):
+@pytest.mark.parametrize(
+    ("of_settings", "of_caller"), [(OWNER, None), (None, OWNER), (OWNER, OWNER)]
+)
+async def test_s3_is_told_on_each_call_which_account_must_own_the_bucket(
+    bucket, s3_url, of_settings, of_caller
+):
     # The header is all that can be seen here: the server acts for one account and checks none.
     told = []
-    async with opened(s3_url, owner="123456789012") as source:
+    async with opened(s3_url, owner=of_settings) as source:
         source.client.meta.events.register(
             "before-call.s3",
             lambda model, params, **_: told.append(
                 (model.name, params["headers"]["x-amz-expected-bucket-owner"])
             ),
         )
-        await source.fetch(S3Image("pictures", "public/astronaut.png"))
+        await source.fetch(S3Image("pictures", "public/astronaut.png", owner=of_caller))
 
-    assert told == [("HeadObject", "123456789012"), ("GetObject", "123456789012")]
+    assert told == [("HeadObject", OWNER), ("GetObject", OWNER)]
+
+
+async def test_an_owner_that_the_operator_does_not_expect_is_denied(bucket, s3_url):
+    async with opened(s3_url, owner=OWNER) as source:
+        with pytest.raises(errors.ImageSourceDeniedError, match="expected account"):
+            await source.fetch(S3Image("pictures", "public/astronaut.png", owner="2" * 12))
 
 
 async def test_too_large_an_object_is_refused_before_it_is_read(bucket, s3_url):
