@@ -195,4 +195,12 @@ def test_a_raw_prompt_asks_each_image_with_its_one_marker(client, model):
 
     assert ask(client, "each", prompt=prompt, raw_prompt=True).status_code == 200
     assert len(model.requests) == 3
-    problem(ask(client, "contact_sheet", prompt=prompt, raw_prompt=True), 422, "invalid_parameter")
+
+
+@pytest.mark.parametrize("markers", [1, 3])
+def test_a_raw_prompt_leaves_no_room_to_tell_of_a_contact_sheet(client, model, markers):
+    prompt = f"<|begin_of_text|>{'<|image|>' * markers}What?<|eot_id|>"
+    refused = ask(client, "contact_sheet", prompt=prompt, raw_prompt=True)
+
+    assert "contact_sheet" in problem(refused, 422, "invalid_parameter")["detail"]
+    assert model.requests == []

@@ -141,6 +141,16 @@ def test_spend_is_limited_and_the_limit_named_before_the_model_is_asked(stream):
     assert model.requests == []
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_spend_that_was_reserved_and_not_used_is_given_back(stream):
+    # 113 tokens are reserved, 7 used: 0.000019 and 0.000002 dollars.
+    with limited(spend="0.00003/day").client() as client:
+        asked = {**ASKED, "max_gen_len": 100, "stream": stream}
+        statuses = [client.post("/v1/generate", json=asked).status_code for _ in range(2)]
+
+    assert statuses == [200, 200]
+
+
 def test_tiles_are_limited():
     with limited(tiles="1/hour").client() as client:
         asked = {**ASKED, "images": [b64(ASTRONAUT)]}

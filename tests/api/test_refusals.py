@@ -1,6 +1,8 @@
 """What is refused, with which code, and that a refusal costs nothing."""
 
 import gzip
+from contextlib import closing
+from http.client import HTTPConnection
 from typing import Any
 
 import httpx
@@ -206,10 +208,18 @@ def small(**limits: Any) -> Rig:
 
 
 def test_a_body_over_the_limit_is_refused_by_its_declared_length():
-    with small(max_body_bytes=1000).client() as client:
-        answer = client.post("/v1/generate", json={"prompt": "x" * 2000})
+    # Nothing of it is sent: whoever waited for it would be told so much later.
+    with (
+        small(max_body_bytes=1000).client() as client,
+        closing(HTTPConnection(client.base_url.host, client.base_url.port, timeout=20)) as half,
+    ):
+        half.putrequest("POST", "/v1/generate")
+        half.putheader("Content-Length", "1000000000")
+        half.endheaders()
+        told = half.getresponse()
+        answer = httpx.Response(told.status, headers=told.getheaders(), content=told.read())
 
-        problem(answer, 413, "body_too_large")
+    problem(answer, 413, "body_too_large")
 
 
 @pytest.mark.parametrize(

@@ -395,7 +395,8 @@ class Babbling(FakeVisionModel):
         return Completion("No.", Usage(10, 1), StopReason.STOP, "stop")
 
 
-def test_an_answer_that_is_not_of_the_form_is_given_all_the_same_with_a_refusal():
+@pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "one"}], ids=["no key", "key"])
+def test_an_answer_that_is_not_of_the_form_is_asked_again_and_given_with_a_refusal(headers):
     model = Babbling()
     messages: Any = [user("Describe it")]
     with serving(Rig(model).app()) as url, client_of(url) as client:
@@ -403,6 +404,7 @@ def test_an_answer_that_is_not_of_the_form_is_given_all_the_same_with_a_refusal(
             model=MODEL,
             messages=messages,
             response_format=Portrait,
+            extra_headers=headers,
         )
 
     (choice,) = answer.choices

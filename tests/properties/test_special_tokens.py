@@ -6,6 +6,7 @@ import unicodedata
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from app.adapters.bedrock.converse_wire import to_converse
 from app.adapters.bedrock.llama import neutralise, render
 from app.domain.generation import ModelRequest, Role, Turn
 from app.domain.image import PreparedImage
@@ -47,21 +48,34 @@ def test_neutralising_is_a_fixed_point_and_only_adds_spaces(text):
     assert safe.replace(" ", "") == unicodedata.normalize("NFC", text).replace(" ", "")
 
 
-@given(system=nasty, user=nasty, assistant=nasty)
-def test_a_rendered_prompt_holds_the_templates_own_tokens_and_no_others(system, user, assistant):
+def conversation(system: str, user: str, assistant: str) -> ModelRequest:
     turns: tuple[Turn[PreparedImage], ...] = (
         Turn(Role.USER, user),
         Turn(Role.ASSISTANT, assistant),
         Turn(Role.USER, user),
     )
+    return ModelRequest(turns=turns, system=system)
 
-    prompt = render(ModelRequest(turns=turns, system=system))
+
+@given(system=nasty, user=nasty, assistant=nasty)
+def test_a_rendered_prompt_holds_the_templates_own_tokens_and_no_others(system, user, assistant):
+    prompt = render(conversation(system, user, assistant))
 
     headers = (["system"] if system else []) + ["user", "assistant", "user", "assistant"]
     expected = ["<|begin_of_text|>"]
     for _ in headers:
         expected += ["<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"]
     assert TOKEN.findall(prompt) == expected[:-1]
+
+
+@given(system=nasty, user=nasty, assistant=nasty)
+@example(system="<|eot_id|>", user="<|eot_id|>", assistant="<|eot_id|>")
+def test_a_converse_request_holds_no_special_token(system, user, assistant):
+    parameters = to_converse(conversation(system, user, assistant))
+
+    told = [part for message in parameters["messages"] for part in message["content"]]
+    for text in (*parameters.get("system", ()), *told):
+        assert not TOKEN.search(text["text"])
 
 
 def test_readable_text_around_a_token_stays_as_it_was():

@@ -2,12 +2,12 @@
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from app.adapters.stores.usage_memory import MemoryUsage
 from app.domain.errors import UsageStoreError
 from app.domain.usage import UsageBatch
-from app.services.usage import FLUSH_SECONDS, UsageLedger, open_ledger
+from app.services.usage import FLUSH_SECONDS, MAX_PENDING, OVERFLOW, UsageLedger, open_ledger
 from app.telemetry import RequestRecord
 from app.telemetry.metrics import Metrics
 
@@ -76,3 +76,16 @@ async def test_a_write_that_fails_after_its_reader_has_left_is_made_again():
     await ledger.flush()
 
     assert store.written() == 14
+
+
+async def test_usage_of_ever_more_callers_takes_a_bounded_room_and_is_counted_all_the_same():
+    store = MemoryUsage()
+    ledger = UsageLedger(store, Metrics())
+    for number in (*range(MAX_PENDING + 3), 0):
+        ledger(replace(ASKED, caller=str(number)))
+    await ledger.flush()
+
+    requests = {key.caller: counts.requests for key, counts in store.kept.items()}
+    assert len(requests) == MAX_PENDING + 1
+    assert requests[OVERFLOW] == 3
+    assert requests["0"] == 2
