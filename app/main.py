@@ -115,7 +115,7 @@ def front(framework: ASGIApp, door: Door, settings: Settings, rules: tuple[Rule,
         CORSMiddleware(
             entrance,
             allow_origins=settings.allowed_origins,
-            allow_methods=("GET", "POST", "DELETE"),
+            allow_methods=("GET", "POST"),
             # SDKs add some of their own with each version; it is the origin that is trusted.
             allow_headers=("*",),
             expose_headers=CORS_ANSWER_HEADERS,

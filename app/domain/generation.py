@@ -1,11 +1,12 @@
 """What is asked of the model, and what it answers."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Generic, TypeVar
 
-from app.domain.cost import Cost
+from app.domain.cost import Cost, added
 from app.domain.errors import ServiceError
 from app.domain.image import (
     Base64Image,
@@ -145,6 +146,20 @@ class Usage:
         if self.prompt_token_count is None or self.generation_token_count is None:
             return None
         return self.prompt_token_count + self.generation_token_count
+
+
+def summed(usages: Sequence[Usage]) -> Usage:
+    """Return the tokens and the cost of all together; None where one of them is not known."""
+    return Usage(
+        _total([usage.prompt_token_count for usage in usages]),
+        _total([usage.generation_token_count for usage in usages]),
+        added([usage.cost for usage in usages]),
+    )
+
+
+def _total(counts: Sequence[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
 
 
 @dataclass(frozen=True, slots=True)

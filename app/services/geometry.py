@@ -66,16 +66,6 @@ class View:
             (top + box.bottom * height) / self.original.height,
         )
 
-    def to_shown(self, box: Box) -> Box:
-        """Return ``box``, given as shares of the original, as shares of what was shown."""
-        left, top, width, height = self.region
-        return Box(
-            (box.left * self.original.width - left) / width,
-            (box.top * self.original.height - top) / height,
-            (box.right * self.original.width - left) / width,
-            (box.bottom * self.original.height - top) / height,
-        )
-
 
 def upright(report: ImageReport) -> Size:
     """Return the original's size as a viewer shows it."""

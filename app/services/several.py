@@ -8,7 +8,6 @@ from typing import Protocol, TypeVar
 
 import structlog
 
-from app.domain.cost import added
 from app.domain.errors import InternalError, ServiceError
 from app.domain.generation import (
     Completion,
@@ -21,7 +20,7 @@ from app.domain.generation import (
     Role,
     StopReason,
     Turn,
-    Usage,
+    summed,
 )
 from app.domain.image import Caveat, PreparedImage
 from app.services.images.sheet import ContactSheet
@@ -96,7 +95,7 @@ async def each(request: GenerationRequest, ask: Ask) -> Generation:
     answers = [part.generation for part in parts if part.generation is not None]
     if not answers:
         raise next(part.error for part in parts if part.error is not None)
-    return summed(parts, answers, round((asyncio.get_running_loop().time() - started) * 1000))
+    return _together(parts, answers, round((asyncio.get_running_loop().time() - started) * 1000))
 
 
 async def _part(name: str, request: GenerationRequest, ask: Ask) -> Part:
@@ -117,7 +116,7 @@ def with_one(request: GenerationRequest, image: ImageInput) -> GenerationRequest
     return replace(request, turns=turns, strategy=ImageStrategy.SINGLE)
 
 
-def summed(parts: Sequence[Part], answers: Sequence[Generation], total_ms: int) -> Generation:
+def _together(parts: Sequence[Part], answers: Sequence[Generation], total_ms: int) -> Generation:
     """Return one answer for all: texts one under the other, counts added up."""
     first = answers[0]
     return Generation(
@@ -129,11 +128,7 @@ def summed(parts: Sequence[Part], answers: Sequence[Generation], total_ms: int) 
                 for number, part in enumerate(parts, 1)
                 if part.generation is not None
             ),
-            usage=Usage(
-                _total([a.completion.usage.prompt_token_count for a in answers]),
-                _total([a.completion.usage.generation_token_count for a in answers]),
-                added([a.completion.usage.cost for a in answers]),
-            ),
+            usage=summed([a.completion.usage for a in answers]),
             stop_reason=common([a.completion.stop_reason for a in answers], StopReason.OTHER),
             stop_reason_raw=common([a.completion.stop_reason_raw for a in answers], None),
             target=common([a.completion.target for a in answers], None),
@@ -153,12 +148,6 @@ def _partial(parts: Sequence[Part], answers: Sequence[Generation]) -> tuple[Cave
         return ()
     failed = ", ".join(part.name for part in parts if part.error is not None)
     return (Caveat("partial_failure", f"no answer for {failed}; see its error in generations"),)
-
-
-def _total(counts: Sequence[int | None]) -> int | None:
-    """Add up, None where any is unknown."""
-    known = [count for count in counts if count is not None]
-    return sum(known) if len(known) == len(counts) else None
 
 
 def common(values: Sequence[T], otherwise: T) -> T:

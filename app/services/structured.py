@@ -14,10 +14,10 @@ from app.domain.generation import (
     Role,
     StopReason,
     Turn,
+    summed,
 )
 from app.services.answers.form import AnswerError, Form, read
 from app.services.generation import GenerationService
-from app.services.task_run import summed
 from app.services.tasks.prompt import correction, with_schema
 
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.domain.cost import added
 from app.domain.errors import (
     ServiceError,
 )
@@ -20,7 +19,7 @@ from app.domain.generation import (
     Role,
     StopReason,
     Turn,
-    Usage,
+    summed,
 )
 from app.domain.image import Caveat, ImageReport
 from app.services.answers.form import AnswerError, read
@@ -223,17 +222,3 @@ def _view(shots: Sequence[Shot], reports: Sequence[ImageReport]) -> View | None:
 
 def _strategy(turn: Turn[ImageInput]) -> ImageStrategy:
     return ImageStrategy.CONTACT_SHEET if len(turn.images) > 1 else ImageStrategy.SINGLE
-
-
-def summed(usages: Sequence[Usage]) -> Usage:
-    """Return the tokens and the cost of all calls; None where one of them is not known."""
-
-    def total(counts: Sequence[int | None]) -> int | None:
-        known = [count for count in counts if count is not None]
-        return sum(known) if len(known) == len(counts) else None
-
-    return Usage(
-        total([usage.prompt_token_count for usage in usages]),
-        total([usage.generation_token_count for usage in usages]),
-        added([usage.cost for usage in usages]),
-    )

@@ -354,6 +354,17 @@ def test_a_page_may_send_what_its_sdk_adds(keys):
     assert set(sent.split(",")) <= set(allowed.headers["access-control-allow-headers"].split(","))
 
 
+def test_a_page_may_use_the_methods_that_routes_have_and_no_others():
+    settings = Settings(_env_file=None, cors_origins="https://a.org")
+    preflight = {"origin": "https://a.org", "access-control-request-method": "POST"}
+    with Rig(settings=settings).client() as client:
+        paths = client.get("/openapi.json").json()["paths"]
+        allowed = client.options("/v1/generate", headers=preflight)
+
+    methods = {method.upper() for operations in paths.values() for method in operations}
+    assert set(allowed.headers["access-control-allow-methods"].split(", ")) == methods
+
+
 class Broken(FakeVisionModel):
     async def generate(self, request: ModelRequest) -> Completion:
         raise ZeroDivisionError

@@ -35,9 +35,20 @@ def boxes(draw: st.DrawFn) -> Box:
 @given(boxes(), sides, sides, st.tuples(*[st.integers(1, 3000)] * 4))
 def test_to_what_was_shown_and_back_is_where_it_was(box, width, height, region):
     view = View(Size(width, height), region)
-    back = view.to_original(view.to_shown(box))
+    back = view.to_original(shown(view, box))
 
     assert back == pytest.approx(box, abs=1e-6)
+
+
+def shown(view: View, box: Box) -> Box:
+    """Return ``box``, given as shares of the original, as shares of what was shown."""
+    left, top, width, height = view.region
+    return Box(
+        (box.left * view.original.width - left) / width,
+        (box.top * view.original.height - top) / height,
+        (box.right * view.original.width - left) / width,
+        (box.bottom * view.original.height - top) / height,
+    )
 
 
 @settings(max_examples=40)
