@@ -107,6 +107,12 @@ def test_requirements_are_pinned_with_hashes_and_name_no_address(path):
         assert "--hash=sha256:" in entry, entry
 
 
+def test_every_requirement_file_has_its_row():
+    rows = re.findall(r"^\| `(\S+)`", (ROOT / "requirements/README.md").read_text(), re.MULTILINE)
+
+    assert sorted(rows) == sorted(path.name for path in (ROOT / "requirements").glob("*.txt"))
+
+
 @pytest.mark.parametrize("extra", ["otel", "postgres"])
 @pytest.mark.parametrize("name", ["service", "emulator", "dev", "bench"])
 def test_what_a_setting_turns_on_is_in_the_requirement_files(name, extra):
