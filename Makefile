@@ -50,7 +50,7 @@ bench: $(VENV)/bench.stamp  ## the service beside its peers, in about ten minute
 		&& $(LITELLM)/bin/$(PIP) -r bench/litellm/requirements.txt; } || true
 	LITELLM_VENV=$(LITELLM) $(BIN)/python -m bench $(BENCH)
 
-check: $(VENV)/dev.stamp lint types contracts test  ## all that CI runs: format, lint, types, import contract, tests
+check: $(VENV)/dev.stamp lint types contracts test  ## format, lint, types, import contract, tests; CI runs this and clients
 
 format: $(VENV)/dev.stamp  ## rewrite the sources in the project's format
 	$(BIN)/ruff format .

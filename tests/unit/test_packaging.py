@@ -107,6 +107,16 @@ def test_requirements_are_pinned_with_hashes_and_name_no_address(path):
         assert "--hash=sha256:" in entry, entry
 
 
+def test_ci_runs_one_script_once_on_each_python_and_the_texts_say_what_it_runs():
+    (job,) = WORKFLOW["jobs"].values()
+    runs = [step["run"] for step in job["steps"] if "run" in step]
+    script = re.findall(r"^make ([a-z]+)$", (ROOT / ".ci/run").read_text(), re.MULTILINE)
+
+    assert [run.split()[-1] for run in runs] == [".ci/run"]
+    assert script == ["clients", "check"]
+    assert re.search(r"^check:.*CI runs this and clients$", MAKEFILE, re.MULTILINE)
+
+
 def test_every_requirement_file_has_its_row():
     rows = re.findall(r"^\| `(\S+)`", (ROOT / "requirements/README.md").read_text(), re.MULTILINE)
 
