@@ -1,8 +1,13 @@
 """Dockerfile, compose, Makefile, README and CI agree with the code and with each other."""
 
+import ast
 import re
 import subprocess
+import sys
 import tomllib
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +24,11 @@ COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text
 MAKEFILE = (ROOT / "Makefile").read_text()
 README = (ROOT / "README.md").read_text()
 WORKFLOW: dict[str, Any] = yaml.safe_load((ROOT / ".github/workflows/check.yml").read_text())
+PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT: dict[str, Any] = PYPROJECT["project"]
+EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
+GROUPS: dict[str, list[str]] = PYPROJECT["dependency-groups"]
+INSTALLABLE: list[str] = [*PROJECT["dependencies"], *chain(*EXTRAS.values())]
 PORT = Settings.model_fields["port"].default
 
 
@@ -28,6 +38,11 @@ def stage(name: str) -> str:
     match = re.search(rf"^FROM \S+ AS {name}\n(.*?)(?=^FROM |\Z)", DOCKERFILE, flags)
     assert match, f"no stage {name}"
     return match[1]
+
+
+def named(requirement: str) -> str:
+    """Return what ``requirement`` names, spelled as the requirement files do."""
+    return re.sub(r"[-_.]+", "-", re.split(r"[\[<>=]", requirement)[0]).lower()
 
 
 def test_the_dockerfile_passes_its_linter():
@@ -83,10 +98,9 @@ def test_the_readmes_curl_asks_the_port_that_is_served():
 
 
 def test_python_versions_agree():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     matrix = WORKFLOW["jobs"]["check"]["strategy"]["matrix"]["python"]
 
-    assert project["project"]["requires-python"] == f">={matrix[0]}"
+    assert PROJECT["requires-python"] == f">={matrix[0]}"
     image = re.search(r"^FROM python:(\d+\.\d+)-slim", DOCKERFILE, re.MULTILINE)
     assert image
     assert image[1] == matrix[-1]
@@ -126,11 +140,43 @@ def test_every_requirement_file_has_its_row():
 @pytest.mark.parametrize("extra", ["otel", "postgres"])
 @pytest.mark.parametrize("name", ["service", "emulator", "dev", "bench"])
 def test_what_a_setting_turns_on_is_in_the_requirement_files(name, extra):
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    needed = project["optional-dependencies"][extra]
+    needed = EXTRAS[extra]
     installed = re.findall(
         r"^([\w.-]+)==", (ROOT / f"requirements/{name}.txt").read_text(), re.MULTILINE
     )
 
     assert needed
-    assert {re.split(r"[>=]", package)[0] for package in needed} <= {*installed}
+    assert {*map(named, needed)} <= {*installed}
+
+
+def imported(folder: str) -> Iterator[str]:
+    """Yield the packages that the modules in ``folder`` import, but for ours and Python's."""
+    for path in (ROOT / folder).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            modules: list[str] = []
+            if isinstance(node, ast.Import):
+                modules = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                modules = [node.module or ""]
+            packages = {module.partition(".")[0] for module in modules}
+            yield from packages - {*sys.stdlib_module_names, "app", "bench", "tests"}
+
+
+@pytest.mark.parametrize(("folder", "group"), [("app", None), ("bench", "bench"), ("tests", "dev")])
+def test_what_is_imported_is_declared(folder, group):
+    declared = {*map(named, [*INSTALLABLE, *(GROUPS[group] if group else ())])}
+    brought_by = packages_distributions()
+
+    assert not {
+        package
+        for package in imported(folder)
+        # Stubs are there for the type checker alone.
+        if not package.startswith("types_")
+        and declared.isdisjoint(map(named, brought_by.get(package, ())))
+    }
+
+
+def test_what_is_declared_is_declared_once():
+    declared = [named(each) for each in [*INSTALLABLE, *chain(*GROUPS.values())]]
+
+    assert sorted(declared) == sorted({*declared})
