@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any
 
 from bench import gateways, machine, publish, report
+from bench.filling import fill
 from bench.gateways import Gateway
 from bench.measuring import measure
 from bench.photos import Picture
@@ -36,6 +37,7 @@ def main() -> None:
     identities = dict.fromkeys(each.identity for each in workloads)
     with standing(given.gateways, identities) as stand:
         verdicts = judged(stand, workloads)
+        fill_caches(stand)
         runs = list(rounds(stand, workloads, given.rounds, given.seconds))
     results = Results(
         at=began.strftime("%Y-%m-%d %H:%M UTC"),
@@ -81,6 +83,13 @@ def judged(stand: Standing, workloads: Sequence[Workload]) -> dict[str, dict[str
             }
             for workload, picture in illustrated(workloads)
         }
+
+
+def fill_caches(stand: Standing) -> None:
+    for each in stand.gateways:
+        if each.name == OURS:
+            progress("filling the cache of prepared pictures")
+            fill(each, stand.upstream_url)
 
 
 def rounds(

@@ -50,6 +50,11 @@ def fitting_500_kb() -> Picture:
     return _sized(1120, 1120, 473_000)
 
 
+def to_prepare() -> Picture:
+    """A noisy picture slightly too large for the model: 550 KB is made of it, at small cost."""
+    return Picture(encoded(photo(1200, 1200, grain=1), "JPEG", quality=95))
+
+
 def phone() -> Picture:
     """A photo of 12 megapixels, stored sideways as phones do."""
     exif = Image.Exif()

@@ -53,7 +53,8 @@ class Results:
         rounds = max((run.round for run in self.runs), default=0)
         parts = [
             tables.markdown(["", ""], [[name, value] for name, value in about.items()]),
-            f"Medians of {rounds} rounds; memory and errors of all of them.",
+            f"Medians of {rounds} rounds; memory and errors of all of them. The cache of prepared "
+            "pictures that *ours* keeps was full before the first.",
             tables.targets(self.targets),
             tables.tables(self.table, self.verdicts, self.skipped),
             *(f"### {name}\n\n{_facts(found)}" for name, found in self.ours_alone.items()),

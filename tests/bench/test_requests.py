@@ -10,7 +10,7 @@ from PIL import Image
 
 from app.domain.image import ImageLimits, ReceivedImage, Treatment
 from app.services.images.prepare import prepare
-from bench import dialects
+from bench import dialects, photos
 from bench.photos import Picture
 from bench.workloads import PICTURES, PROMPT, WORKLOADS, Shape, Workload
 from tests.support.images import corners, encoded
@@ -81,6 +81,13 @@ def test_pictures_that_fit_are_sent_on_as_they_are(name, size):
 
     assert abs(len(picture.data) - size) < 0.1 * size
     assert prepare(ReceivedImage(picture.data), ImageLimits()).treatment is Treatment.UNCHANGED
+
+
+def test_each_picture_that_fills_the_cache_has_to_be_prepared_and_leaves_much():
+    report = prepare(ReceivedImage(photos.to_prepare().data), ImageLimits())
+
+    assert report.treatment is Treatment.ENCODED
+    assert len(report.prepared.data) > 500_000
 
 
 def opened(data):

@@ -3,7 +3,8 @@
 from functools import partial
 from urllib.request import urlopen
 
-from bench.measuring import measure
+from bench.filling import fill
+from bench.measuring import counts, measure
 from bench.photos import Picture
 from bench.standing import standing
 from bench.verdict import TAKEN, verdict
@@ -49,6 +50,15 @@ def test_each_gateway_shows_itself_to_bedrock_as_the_workload_says():
                 verdict(gateway, TEXT, None, stand.upstream_url, emulator.url)
                 with urlopen(f"{stand.upstream_url}/bench/scheme") as told:
                     assert told.read() == scheme
+
+
+def test_the_cache_of_pictures_is_filled_with_as_many_as_asked_for():
+    with standing(["ours"]) as stand:
+        fill(stand.gateways[-1], stand.upstream_url, 3_000_000)
+
+        sent = counts(stand.upstream_url)
+    assert sent.bytes * 3 / 4 >= 3_000_000
+    assert sent.requests >= 6
 
 
 def test_a_run_counts_every_answer_and_what_it_took():
