@@ -45,7 +45,7 @@ class Results:
 
     @property
     def targets(self) -> list[Target]:
-        return targets.targets(self.table, self.runs)
+        return targets.targets(self.runs)
 
     def markdown(self) -> str:
         """Return all of it for people."""

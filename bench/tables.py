@@ -31,8 +31,14 @@ def tables(table: Table, verdicts: Verdicts, skipped: Mapping[str, str]) -> str:
 
 def targets(found: Sequence[Target]) -> str:
     """Return the table of aims."""
-    rows = [[t.title, _wanted(t), number(t.measured), _WORDS[t.met]] for t in found]
-    return markdown(["target", "wanted", "measured", ""], rows)
+    rows = [[t.title, _wanted(t), number(t.measured), _spread(t), _WORDS[t.met]] for t in found]
+    return markdown(["target", "wanted", "measured", "least to most of the rounds", ""], rows)
+
+
+def _spread(target: Target) -> str:
+    if not target.rounds:
+        return UNKNOWN
+    return f"{number(min(target.rounds))} to {number(max(target.rounds))}"
 
 
 def _wanted(target: Target) -> str:

@@ -61,17 +61,17 @@ def test_what_the_model_would_refuse_is_marked_and_told():
     assert "‡ The model refuses what naive sends: too large" in text
 
 
-def test_targets_say_met_not_met_or_not_measured():
+def test_targets_say_how_far_the_rounds_lie_apart_and_met_not_met_or_not_measured():
     found = [
-        Target("a", Relation.AT_LEAST, 5, 5.0),
+        Target("a", Relation.AT_LEAST, 5, 5.0, (4.0, 7.0, 5.0)),
         Target("b", Relation.UNDER, 5, 5.0),
         Target("c", Relation.AT_MOST, 5, None),
     ]
 
     assert [row[1:] for row in rows(tables.targets(found))[2:]] == [
-        ["5 or more", "5", "met"],
-        ["under 5", "5", "**not met**"],
-        ["5 or less", "-", "not measured"],
+        ["5 or more", "5", "4 to 7", "met"],
+        ["under 5", "5", "-", "**not met**"],
+        ["5 or less", "-", "-", "not measured"],
     ]
 
 
