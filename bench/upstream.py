@@ -4,7 +4,7 @@
 
 ``REPLIES`` is a folder written by `bench.recorded`, a file for each operation. A request is read by
 its Content-Length and its body counted, not looked at; the reply is chosen by the path alone.
-``GET /bench`` tells the counts. After ``GET /bench/keep`` bodies are kept, until
+``GET /bench`` tells the counts. After ``GET /bench/keep`` new bodies are kept, until
 ``GET /bench/body`` gives the last one, ``GET /bench/operation`` what it was sent to and
 ``GET /bench/scheme`` by whom: ``Bearer`` or ``AWS4-HMAC-SHA256``.
 """
@@ -52,7 +52,7 @@ class Upstream:
         if target == b"/bench":
             return _ok(json.dumps({"requests": self.requests, "bytes": self.body_bytes}).encode())
         if target == b"/bench/keep":
-            self.keeping = True
+            self.keeping, self.kept, self.operation, self.scheme = True, b"", b"", b""
             return _ok(b"")
         if target == b"/bench/body":
             self.keeping = False

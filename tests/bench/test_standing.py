@@ -1,9 +1,12 @@
 """The real gateways in front of the stand-in, which looks at nothing: so the emulator does."""
 
+from dataclasses import replace
 from functools import partial
 from urllib.request import urlopen
 
+from bench import dialects
 from bench.filling import fill
+from bench.gateways import Gateway
 from bench.measuring import counts, measure
 from bench.photos import Picture
 from bench.standing import standing
@@ -35,6 +38,20 @@ def test_the_model_takes_what_is_sent_but_large_pictures_of_us_only():
         assert said(ours, PICTURE, LARGE) == TAKEN
         assert said(ours, FORM, LARGE) == TAKEN
         assert "1600x1200" in said(naive, PICTURE, LARGE)
+
+
+def test_what_one_gateway_sent_is_not_taken_for_what_the_next_sends(tmp_path):
+    (tmp_path / "invoke").write_bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    with (
+        running("bench.upstream", str(tmp_path)) as it,
+        running("bench.upstream", str(tmp_path)) as other,
+    ):
+        sending = Gateway("sending", it.url, dialects.direct(), it.process.pid)
+        silent = replace(sending, url=other.url)
+        said = partial(verdict, workload=TEXT, picture=None, upstream=it.url, emulator=other.url)
+
+        assert said(sending) == TAKEN
+        assert said(silent) == "nothing was sent"
 
 
 def test_each_gateway_shows_itself_to_bedrock_as_the_workload_says():
