@@ -28,13 +28,13 @@ from app.adapters.access import key_file
 from app.domain import key
 from app.domain.access import Scope
 from app.main import create_app
-from app.settings import PREFIX, Settings
+from app.settings import Settings
 from app.wiring import open_services
 from bench import dialects, recorded
 from bench.gateways import LIMITS
 from bench.photos import Picture, fitting_100_kb
 from bench.workloads import Requests, Shape, Workload
-from tests.support.process import running
+from tests.support.process import clean, running
 
 REQUESTS = 40
 """Of each kind; the median of their counts is told."""
@@ -86,7 +86,6 @@ async def service(upstream: str, folder: Path) -> AsyncIterator[tuple[Ask, str]]
     """Open the service; yields what asks it and an API key."""
     text, record = key.issue("bench", (Scope.GENERATE,), {})
     key_file.write(folder / "keys.json", (record,))
-    os.environ.update({"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench"})
     settings = Settings(
         _env_file=None,
         endpoint_url=upstream,
@@ -161,8 +160,9 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--top", type=int, default=0, help="functions called most, of each kind")
     given = options.parse_args()
-    for name in [each for each in os.environ if each.startswith(PREFIX)]:
-        del os.environ[name]
+    environment = clean()
+    os.environ.clear()
+    os.environ.update(environment)
     output, sys.stdout = sys.stdout, StringIO()  # Log lines are written, and not shown.
     telemetry.configure("info")
     with TemporaryDirectory() as folder:

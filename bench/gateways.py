@@ -7,21 +7,19 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from urllib.error import URLError
 
 from app.settings import PREFIX
-from bench import dialects, process
+from bench import dialects, fetch, process
 from bench.dialects import Dialect
 from bench.recorded import MODEL
 from bench.run import CHAT, LITELLM, NAIVE, OURS
 from bench.workloads import Identity
-from tests.support.process import ROOT, running
+from tests.support.process import ROOT, clean, running
 
 LITELLM_CONFIG = Path(__file__).parent / "litellm" / "config.yaml"
 LITELLM_KEY, LITELLM_MODEL = "sk-bench", "llama-vision"
@@ -89,7 +87,9 @@ def _key(file: Path) -> str:
     """Make a key for the model and for metrics."""
     command = [sys.executable, "-m", "app", "keys", "--file", str(file), "create", "bench"]
     scopes = ["--scope", "generate", "--scope", "metrics"]
-    made = subprocess.run([*command, *scopes], cwd=ROOT, capture_output=True, text=True, check=True)
+    made = subprocess.run(
+        [*command, *scopes], cwd=ROOT, env=clean(), capture_output=True, text=True, check=True
+    )
     return made.stdout.strip()
 
 
@@ -107,7 +107,7 @@ def litellm(upstream: str, identity: Identity) -> Iterator[Gateway]:
     command = _litellm()
     port = _free_port()
     environment = {
-        **os.environ,
+        **clean(),
         **CREDENTIALS[identity],
         "BENCH_UPSTREAM": upstream,
         # Its price list is in the package; without this it asks the internet for a newer one.
@@ -157,11 +157,11 @@ def _wait(started: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
     until = time.monotonic() + START_SECONDS
     while time.monotonic() < until and started.poll() is None:
         try:
-            with urllib.request.urlopen(url, timeout=5) as reply:
-                if reply.status == 200:
-                    return
-        except (URLError, OSError):
+            fetch.get(url, seconds=5)
+        except OSError:
             time.sleep(0.2)
+        else:
+            return
     raise UnavailableError(f"it did not start: {log.read_text()[-500:]}")
 
 
@@ -179,8 +179,6 @@ def started(name: str, upstream: str, identity: Identity, core: int) -> Iterator
 
     Raises `UnavailableError` where it can't be had.
     """
-    # Theirs is what decides, not the caller's.
-    os.environ.pop(BEARER, None)
     with ExitStack() as stack:
         with process.on_core(core):
             gateway = stack.enter_context(STARTERS[name](upstream, identity))

@@ -1,11 +1,12 @@
 """How late the service's event loop was, by its own histogram."""
 
 import math
-import urllib.request
 from collections import Counter
 from collections.abc import Mapping
 
 from prometheus_client.parser import text_string_to_metric_families
+
+from bench import fetch
 
 NAME = "llama_vision_event_loop_lag_seconds"
 
@@ -15,9 +16,7 @@ Buckets = Counter[float]
 
 def read(url: str, key: str) -> Buckets:
     """Return what a service has observed so far."""
-    request = urllib.request.Request(f"{url}/metrics", headers={"X-API-Key": key})
-    with urllib.request.urlopen(request, timeout=30) as reply:
-        return parsed(reply.read().decode())
+    return parsed(fetch.get(f"{url}/metrics", {"X-API-Key": key}).decode())
 
 
 def parsed(text: str) -> Buckets:

@@ -3,14 +3,13 @@
 import asyncio
 import json
 import time
-import urllib.request
 from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass
 
 import uvloop
 
-from bench import lag, process
+from bench import fetch, lag, process
 from bench.gateways import Gateway
 from bench.photos import Picture
 from bench.pressing import Crowd, Tally
@@ -87,8 +86,7 @@ def _snapshot(stand: Standing, gateway: Gateway) -> Snapshot:
 
 def counts(url: str) -> Counts:
     """Return what the upstream has counted so far."""
-    with urllib.request.urlopen(f"{url}/bench", timeout=30) as reply:
-        return Counts(**json.load(reply))
+    return Counts(**json.loads(fetch.get(f"{url}/bench")))
 
 
 def settle(pid: int) -> None:

@@ -40,5 +40,4 @@ def rig(fault: str, **options: str) -> Iterator[Rig]:
 
 
 def _prefixed(options: dict[str, str]) -> dict[str, str]:
-    credentials = {"AWS_ACCESS_KEY_ID": "emulator", "AWS_SECRET_ACCESS_KEY": "emulator"}
-    return {f"{PREFIX}{name.upper()}": value for name, value in options.items()} | credentials
+    return {f"{PREFIX}{name.upper()}": value for name, value in options.items()}

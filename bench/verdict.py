@@ -6,10 +6,9 @@ emulator that decodes pictures and keeps the model's rules.
 
 import asyncio
 import json
-import urllib.request
 from contextlib import closing
 
-from bench import recorded
+from bench import fetch, recorded
 from bench.gateways import Gateway
 from bench.photos import Picture
 from bench.pressing import Crowd
@@ -22,10 +21,10 @@ def verdict(
     gateway: Gateway, workload: Workload, picture: Picture | None, upstream: str, emulator: str
 ) -> str:
     """Return `TAKEN`, or why what ``gateway`` sends upstream is refused."""
-    _get(f"{upstream}/bench/keep")
+    fetch.get(f"{upstream}/bench/keep")
     asyncio.run(_ask_once(gateway, workload, picture))
-    body = _get(f"{upstream}/bench/body")
-    operation = _get(f"{upstream}/bench/operation").decode()
+    body = fetch.get(f"{upstream}/bench/body")
+    operation = fetch.get(f"{upstream}/bench/operation").decode()
     if not body:
         return "nothing was sent"
     head, _, content = recorded.ask(emulator, operation, body).partition(b"\r\n\r\n")
@@ -38,8 +37,3 @@ async def _ask_once(gateway: Gateway, workload: Workload, picture: Picture | Non
     expectation = gateway.dialect.expectation(workload)
     with closing(Crowd(gateway.url, 1, expectation)) as crowd:
         await crowd.press(gateway.dialect.requests(workload, picture), 0)
-
-
-def _get(url: str) -> bytes:
-    with urllib.request.urlopen(url, timeout=30) as reply:
-        return bytes(reply.read())

@@ -28,7 +28,7 @@ from app.adapters.bedrock.runtime import Runtime, open_runtime
 from app.domain.generation import ModelRequest, Role, Turn
 from app.domain.image import ImageType, PreparedImage
 from bench import process, recorded
-from tests.support.process import running
+from tests.support.process import clean, running
 
 Call = Callable[[], Awaitable[object]]
 
@@ -115,6 +115,9 @@ def main() -> None:
     options.add_argument("--seconds", type=float, default=2, help="of each measurement")
     options.add_argument("--rounds", type=int, default=5)
     given = options.parse_args()
+    environment = clean()
+    os.environ.clear()
+    os.environ.update(environment)
     cores = sorted(os.sched_getaffinity(0))
     with TemporaryDirectory() as folder:
         recorded.write(Path(folder))

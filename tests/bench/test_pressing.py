@@ -3,12 +3,12 @@
 import asyncio
 import json
 import socket
-import urllib.request
 from contextlib import asynccontextmanager, closing
 from itertools import repeat
 
 import pytest
 
+from bench import fetch
 from bench.pressing import Crowd, Expectation
 from bench.upstream import Connection, Upstream
 
@@ -40,11 +40,7 @@ def post(operation, body=BODY):
 
 
 async def get(url):
-    def read():
-        with urllib.request.urlopen(url, timeout=10) as reply:
-            return reply.read()
-
-    return await asyncio.to_thread(read)
+    return await asyncio.to_thread(fetch.get, url)
 
 
 @pytest.mark.parametrize("operation", ["whole", "chunked"])

@@ -2,9 +2,8 @@
 
 from dataclasses import replace
 from functools import partial
-from urllib.request import urlopen
 
-from bench import dialects
+from bench import dialects, fetch
 from bench.filling import fill
 from bench.gateways import Gateway
 from bench.measuring import counts, measure
@@ -65,8 +64,7 @@ def test_each_gateway_shows_itself_to_bedrock_as_the_workload_says():
             assert [each.name for each in asked_with_it] == ["ours", "naive"]
             for gateway in asked_with_it:
                 verdict(gateway, TEXT, None, stand.upstream_url, emulator.url)
-                with urlopen(f"{stand.upstream_url}/bench/scheme") as told:
-                    assert told.read() == scheme
+                assert fetch.get(f"{stand.upstream_url}/bench/scheme") == scheme
 
 
 def test_the_cache_of_pictures_is_filled_with_as_many_as_asked_for():

@@ -13,6 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 60
+_KEPT = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ")
 _RUNNING = re.compile(r"running on (http://[0-9.]+:\d+)")
 
 
@@ -28,16 +29,34 @@ class Running:
         return self.output.read_text()
 
 
+def clean() -> dict[str, str]:
+    """Return an environment with no settings, proxies and profiles of the machine's.
+
+    Its credentials open nothing.
+    """
+    return {
+        **{name: os.environ[name] for name in _KEPT if name in os.environ},
+        "AWS_ACCESS_KEY_ID": "emulator",
+        "AWS_SECRET_ACCESS_KEY": "emulator",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    }
+
+
 @contextmanager
 def running(*arguments: str, environment: Mapping[str, str] | None = None) -> Iterator[Running]:
-    """Run ``python -m arguments`` until the block is left."""
+    """Run ``python -m arguments`` until the block is left.
+
+    In a folder of its own, where no ``.env`` is read, and with `clean` and ``environment`` only.
+    """
     with tempfile.TemporaryDirectory() as directory:
         output = Path(directory) / "log"
         with output.open("wb") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", *arguments],
-                cwd=ROOT,
-                env={**os.environ, **(environment or {})},
+                cwd=directory,
+                env={**clean(), "PYTHONPATH": str(ROOT), **(environment or {})},
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
