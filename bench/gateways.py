@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -24,6 +25,8 @@ from tests.support.process import ROOT, clean, running
 LITELLM_CONFIG = Path(__file__).parent / "litellm" / "config.yaml"
 LITELLM_KEY, LITELLM_MODEL = "sk-bench", "llama-vision"
 START_SECONDS = 120
+LINE_LENGTH = 200
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _LITELLM_OPTIONS = ("--config", str(LITELLM_CONFIG), "--host", "127.0.0.1", "--num_workers", "1")
 BEARER = "AWS_BEARER_TOKEN_BEDROCK"
 CREDENTIALS = {
@@ -162,7 +165,13 @@ def _wait(started: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
             time.sleep(0.2)
         else:
             return
-    raise UnavailableError(f"it did not start: {log.read_text()[-500:]}")
+    raise UnavailableError(f"it did not start: {last_line(log.read_text(errors='replace'))}")
+
+
+def last_line(log: str) -> str:
+    """Return the last line that says something, without colours, as far as a table has room."""
+    lines = [line.strip() for line in _COLOUR.sub("", log).splitlines()]
+    return next((line for line in reversed(lines) if line), "it said nothing")[:LINE_LENGTH]
 
 
 def _free_port() -> int:

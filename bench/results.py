@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from bench import figures, tables, targets
 from bench.figures import Table
-from bench.run import Run
+from bench.run import Run, Skipped
 from bench.targets import Target
 
 FILE = Path(__file__).parent / "results" / "peers.json"
@@ -24,8 +24,7 @@ class Results:
     runs: Sequence[Run]
     verdicts: dict[str, dict[str, str]] = field(default_factory=dict)
     """Whether the model takes what is sent upstream, by workload and gateway; `bench.verdict`."""
-    skipped: dict[str, str] = field(default_factory=dict)
-    """Gateways that could not be had, and why."""
+    skipped: Skipped = field(default_factory=dict)
     ours_alone: dict[str, dict[str, Any]] = field(default_factory=dict)
     """What `bench.streams` and `bench.overload` found."""
 

@@ -8,6 +8,9 @@ OURS, NAIVE, LITELLM = "ours", "naive", "LiteLLM"
 CHAT = "ours, chat"
 """This service, asked in OpenAI's dialect."""
 
+Skipped = dict[str, dict[str, str]]
+"""Gateways that could not be had, and why, by how they were to show Bedrock who they are."""
+
 
 @dataclass(frozen=True, slots=True)
 class Run:

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 from bench import dialects, gateways, process, recorded
 from bench.gateways import Gateway, UnavailableError
-from bench.run import DIRECT
+from bench.run import DIRECT, Skipped
 from bench.workloads import Identity
 from tests.support.process import running
 
@@ -24,8 +24,7 @@ class Standing:
     upstream_pid: int
     gateways: list[Gateway] = field(default_factory=list)
     """The first is the upstream itself."""
-    skipped: dict[str, str] = field(default_factory=dict)
-    """Gateways that can't be had, and why."""
+    skipped: Skipped = field(default_factory=dict)
 
 
 @contextmanager
@@ -49,7 +48,7 @@ def standing(
                 gateway = stack.enter_context(gateways.started(name, url, identity, cores[0]))
                 started.gateways.append(gateway)
             except UnavailableError as error:
-                started.skipped[name] = str(error)
+                started.skipped.setdefault(identity.value, {})[name] = str(error)
         yield started
 
 

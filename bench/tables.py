@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from bench.figures import Figures, Table
 from bench.recorded import CHUNKS
-from bench.run import DIRECT, NAIVE
+from bench.run import DIRECT, NAIVE, Skipped
 from bench.targets import Relation, Target
 from bench.verdict import TAKEN
 from bench.workloads import WORKLOADS, Shape, Workload
@@ -19,11 +19,11 @@ Verdicts = Mapping[str, Mapping[str, str]]
 """Whether the model takes what is sent upstream, by workload and gateway; see `bench.verdict`."""
 
 
-def tables(table: Table, verdicts: Verdicts, skipped: Mapping[str, str]) -> str:
+def tables(table: Table, verdicts: Verdicts, skipped: Skipped) -> str:
     """Return one table for each workload that ran."""
     ran = {workload for workload, _ in table}
     return "\n\n".join(
-        _workload(each, table, verdicts.get(each.name, {}), skipped)
+        _workload(each, table, verdicts.get(each.name, {}), skipped.get(each.identity.value, {}))
         for each in WORKLOADS
         if each.name in ran
     )
@@ -114,9 +114,14 @@ def number(value: float | None) -> str:
 
 def markdown(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a table whose columns are aligned, so that it reads well unrendered too."""
-    widths = [max(map(len, column)) for column in zip(heading, *rows, strict=True)]
-    lines = [_line(heading, widths), "|" + "|".join("-" * (w + 2) for w in widths) + "|"]
-    return "\n".join([*lines, *(_line(row, widths) for row in rows)])
+    whole = [[_cell(text) for text in row] for row in (heading, *rows)]
+    widths = [max(map(len, column)) for column in zip(*whole, strict=True)]
+    first, *others = (_line(row, widths) for row in whole)
+    return "\n".join([first, "|" + "|".join("-" * (w + 2) for w in widths) + "|", *others])
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

@@ -1,6 +1,6 @@
 import pytest
 
-from bench import figures, publish, tables
+from bench import figures, gateways, publish, tables
 from bench.targets import Relation, Target
 from tests.bench.runs import run
 
@@ -20,7 +20,7 @@ def test_numbers_have_three_digits_or_all_of_a_whole_number(value, text):
 def test_a_table_has_a_row_for_each_gateway_and_for_each_that_was_skipped():
     runs = [run("direct"), run("ours", per_second=1000.0), run("naive", per_second=500.0)]
 
-    text = tables.tables(figures.table(runs), {}, {"LiteLLM": "it is not installed"})
+    text = tables.tables(figures.table(runs), {}, {"signed": {"LiteLLM": "it is not installed"}})
 
     table = [row for row in rows(text) if len(row) > 2]
     assert [row[0] for row in table[2:]] == [
@@ -30,6 +30,30 @@ def test_a_table_has_a_row_for_each_gateway_and_for_each_that_was_skipped():
         "LiteLLM: it is not installed",
     ]
     assert table[3][1:3] == ["1,000", "2"]
+
+
+def test_a_gateway_is_skipped_only_where_it_was_to_be_asked_the_way_it_could_not_be_had():
+    runs = [run("ours"), run("LiteLLM"), run("ours", "500kb-key-64")]
+
+    text = tables.tables(figures.table(runs), {}, {"API key": {"LiteLLM": "it did not start"}})
+
+    signed, by_key = text.split("\n### ")
+    assert "did not start" not in signed
+    assert "| LiteLLM: it did not start |" in by_key
+
+
+def test_a_cell_stays_one_cell_whatever_a_log_says():
+    table = tables.markdown(["a", "b"], [["x | y\nz", "1"]])
+
+    assert table.splitlines()[2] == "| x \\| y z | 1 |"
+
+
+def test_of_a_log_the_last_line_that_says_something_is_told():
+    log = "INFO: starting\n\x1b[31mERROR: no such | port\x1b[0m\n \n"
+
+    assert gateways.last_line(log) == "ERROR: no such | port"
+    assert gateways.last_line("") == "it said nothing"
+    assert len(gateways.last_line("x" * 1000)) == 200
 
 
 def test_what_a_stream_adds_is_told_for_each_chunk_where_streams_do_not_wait():
