@@ -34,6 +34,8 @@ class Figures:
     workers_peak_mib: float
     lag_p99_ms: float | None
     """A bound that 99 of 100 looks at the event loop keep, all rounds together."""
+    lag_looks: int
+    """How many there were."""
     upstream_bytes: float | None
     failed: int
     """In all rounds."""
@@ -95,6 +97,7 @@ def _figures(runs: Sequence[Run], direct: Mapping[tuple[str, int], Run]) -> Figu
         peak_mib=max(run.peak_mib for run in runs),
         workers_peak_mib=max(run.workers_peak_mib for run in runs),
         lag_p99_ms=lag_p99_ms(runs),
+        lag_looks=sum(sum(run.lag_buckets.values()) for run in runs),
         upstream_bytes=middle(lambda run: run.upstream_bytes),
         failed=sum(run.failed for run in runs),
         limited=runs[0].gateway != DIRECT

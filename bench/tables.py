@@ -55,7 +55,7 @@ def _workload(
     heading = ["gateway", "requests/s", "x naive", "p50 ms", "p90", "p99", "added p50"]
     heading += ["first ms"] if streamed else []
     heading += ["added a chunk, µs"] if streamed and workload.in_flight == 1 else []
-    heading += ["CPU ms", "memory MiB", "stall p99 ms", "bytes upstream", "errors"]
+    heading += ["CPU ms", "memory MiB", "stall p99 ms (looks)", "bytes upstream", "errors"]
     rows = [
         _row(workload, figures, naive, verdicts.get(figures.gateway, TAKEN)) for figures in found
     ]
@@ -78,7 +78,7 @@ def _row(workload: Workload, figures: Figures, naive: Figures | None, said: str)
     direct = figures.gateway == DIRECT
     ratio = figures.per_second / naive.per_second if naive and naive.per_second else None
     marks = ("†" if figures.limited else "") + (REFUSED if said != TAKEN and not direct else "")
-    added = figures.added_p50
+    added, lag = figures.added_p50, figures.lag_p99_ms
     per_chunk = None if added is None else added / CHUNKS * 1000
     return [
         figures.gateway,
@@ -92,7 +92,7 @@ def _row(workload: Workload, figures: Figures, naive: Figures | None, said: str)
         *([number(per_chunk)] if streamed and alone else []),
         both(figures.cpu_ms, figures.workers_cpu_ms),
         both(figures.peak_mib, figures.workers_peak_mib),
-        UNKNOWN if figures.lag_p99_ms is None else f"≤ {figures.lag_p99_ms:g}",
+        UNKNOWN if lag is None else f"≤ {lag:g} ({figures.lag_looks})",
         number(figures.upstream_bytes),
         number(figures.failed),
     ]

@@ -94,9 +94,9 @@ def _sent(workload: str, gateway: str) -> Measure:
     return _of(workload, lambda figures: figures.upstream_bytes, gateway)
 
 
-def _lag(table: Table) -> float | None:
-    lags = [figures.lag_p99_ms for (_, gateway), figures in table.items() if gateway == OURS]
-    return max(_known(lags), default=None)
+def _worst_lag(table: Table) -> float | None:
+    rows = (each for (_, gateway), each in table.items() if gateway in (OURS, CHAT))
+    return max(_known(each.lag_p99_ms for each in rows), default=None)
 
 
 AIMS: tuple[tuple[str, Relation, float, Measure], ...] = (
@@ -135,6 +135,6 @@ AIMS: tuple[tuple[str, Relation, float, Measure], ...] = (
         _of("500kb-64", lambda figures: figures.whole_peak_mib),
     ),
     # A bucket's bound: what is in it is no greater.
-    ("event loop's stall, p99 of all runs, ms", AT_MOST, 10, _lag),
+    ("event loop's stall, p99 of the worst row of ours, ms", AT_MOST, 10, _worst_lag),
 )
 """Title, relation, bound, and how it is measured."""

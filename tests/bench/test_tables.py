@@ -56,6 +56,12 @@ def test_of_a_log_the_last_line_that_says_something_is_told():
     assert len(gateways.last_line("x" * 1000)) == 200
 
 
+def test_a_stall_is_told_with_the_number_of_looks_it_is_of():
+    runs = [run(lag_buckets={"0.005": 8}), run(number=2, lag_buckets={"0.005": 7})]
+
+    assert "| ≤ 5 (15) " in tables.tables(figures.table(runs), {}, {})
+
+
 def test_what_a_stream_adds_is_told_for_each_chunk_where_streams_do_not_wait():
     runs = [
         run(gateway, workload, p50=p50)
