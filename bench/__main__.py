@@ -14,6 +14,7 @@ from bench.filling import fill
 from bench.gateways import Gateway
 from bench.measuring import measure
 from bench.photos import Picture
+from bench.pressing import UNANSWERED
 from bench.results import FILE, Results
 from bench.run import OURS, Run
 from bench.standing import Standing, progress, standing
@@ -95,12 +96,20 @@ def fill_caches(stand: Standing) -> None:
 def rounds(
     stand: Standing, workloads: Sequence[Workload], number: int, seconds: float
 ) -> Iterator[Run]:
-    """Run every workload on every gateway in turn, and all that again."""
+    """Run every workload on every gateway in turn, and all that again.
+
+    A gateway that hangs is not asked again with that workload: each time takes long.
+    """
+    hung = set()
     for each in range(1, number + 1):
         for workload, picture in illustrated(workloads):
             for peer in asked(stand, workload):
+                if (workload, peer.name) in hung:
+                    continue
                 run = measure(stand, peer, workload, picture, number=each, seconds=seconds)
                 progress(f"{each}  {run.workload:14} {run.gateway:8} {run.per_second:10,.1f}/s")
+                if run.outcomes.get(UNANSWERED):
+                    hung.add((workload, peer.name))
                 yield run
 
 

@@ -12,7 +12,7 @@ import uvloop
 from bench import fetch, lag, process
 from bench.gateways import Gateway
 from bench.photos import Picture
-from bench.pressing import Crowd, Tally
+from bench.pressing import UNANSWERED, Crowd, Tally
 from bench.process import Peak, Use
 from bench.report import quantile
 from bench.run import Run
@@ -53,7 +53,10 @@ def measure(
     number: int,
     seconds: float,
 ) -> Run:
-    """Ask ``gateway`` for so long, once it is idle, and return the figures of round ``number``."""
+    """Ask ``gateway`` for so long, once it is idle, and return the figures of round ``number``.
+
+    One that leaves requests unanswered when it is warmed up is not asked further.
+    """
     settle(gateway.pid)
     before, after, peak, tally = uvloop.run(_asked(stand, gateway, workload, picture, seconds))
     return _run(number, workload, gateway, tally, before, after, peak)
@@ -65,10 +68,13 @@ async def _asked(
     requests = gateway.dialect.requests(workload, picture)
     expectation = gateway.dialect.expectation(workload)
     with closing(Crowd(gateway.url, workload.in_flight, expectation)) as crowd:
-        await crowd.press(requests, WARM_UP)
+        warm_up = await crowd.press(requests, WARM_UP)
         process.forget_peaks(gateway.pid)
         before = await asyncio.to_thread(_snapshot, stand, gateway)
-        tally = await crowd.press(requests, seconds)
+        if given_up := warm_up.outcomes[UNANSWERED]:
+            tally = Tally(outcomes=Counter({UNANSWERED: given_up}), elapsed=warm_up.elapsed)
+        else:
+            tally = await crowd.press(requests, seconds)
         peak = process.peak(gateway.pid)
         return before, await asyncio.to_thread(_snapshot, stand, gateway), peak, tally
 

@@ -16,8 +16,9 @@ from urllib.parse import urlsplit
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding: *chunked", re.IGNORECASE)
 _LAST_CHUNK = b"0\r\n\r\n"
-PATIENCE = 60
+PATIENCE = 15
 """Seconds that the last replies are waited for."""
+UNANSWERED = "unanswered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,8 @@ class Tally:
     first: list[float] = field(default_factory=list)
     """Of the same, to the first mark."""
     outcomes: Counter[str] = field(default_factory=Counter)
-    """Statuses; ``broken`` for a closed connection, ``incomplete`` for what lacks marks."""
+    """Statuses; ``broken`` for a closed connection, ``incomplete`` for what lacks marks,
+    `UNANSWERED` for what was given up."""
     elapsed: float = 0
     sample: bytes = b""
     """One reply that was not as expected."""
@@ -115,6 +117,13 @@ class Caller(asyncio.Protocol):
             self.tally.outcomes["broken"] += 1
             self._finish()
 
+    def give_up(self) -> None:
+        """Wait no longer, and hang up: a late reply must not be taken for that to the next."""
+        assert self.tally is not None
+        self.tally.outcomes[UNANSWERED] += 1
+        self._finish()
+        self.transport.abort()
+
     def _finish(self) -> None:
         finished, self.tally = self.tally, None
         if finished is not None and not self.done.done():
@@ -146,10 +155,11 @@ class Crowd:
         await self._connect()
         began = time.perf_counter()
         futures = [caller.begin(requests, began + seconds) for caller in self.callers]
-        done, pending = await asyncio.wait(futures, timeout=seconds + PATIENCE)
-        whole = _together([future.result() for future in done])
-        if pending:
-            whole.outcomes["unanswered"] = len(pending)
+        await asyncio.wait(futures, timeout=seconds + PATIENCE)
+        for caller in self.callers:
+            if not caller.done.done():
+                caller.give_up()
+        whole = _together([future.result() for future in futures])
         whole.elapsed = time.perf_counter() - began
         return whole
 

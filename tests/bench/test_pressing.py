@@ -8,9 +8,14 @@ from itertools import repeat
 
 import pytest
 
-from bench import fetch
+from bench import dialects, fetch, pressing
+from bench.__main__ import rounds
+from bench.gateways import Gateway
 from bench.pressing import Crowd, Expectation
+from bench.standing import Standing
 from bench.upstream import Connection, Upstream
+from bench.workloads import Workload
+from tests.support.process import running
 
 WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\nhello, sea!"
 CHUNKED = (
@@ -88,6 +93,42 @@ async def test_a_connection_that_closes_without_an_answer_is_a_failure():
             tally = await crowd.press(post("whole", b"x"), 0)
 
     assert (tally.answered, tally.outcomes) == (0, {"broken": 2})
+
+
+async def test_a_late_reply_is_not_taken_for_that_to_the_next_request(monkeypatch):
+    monkeypatch.setattr(pressing, "PATIENCE", 0.05)
+    asked = []
+
+    class Late(asyncio.Protocol):
+        def connection_made(self, transport):
+            self.transport = transport
+
+        def data_received(self, data):
+            asked.append(self.transport)
+            if len(asked) > 1:
+                asked[0].write(WHOLE)
+
+    async with serving(Late) as url:
+        with closing(Crowd(url, 1, Expectation(b"sea"))) as crowd:
+            tallies = [await crowd.press(post("whole", b"x"), 0) for _ in range(2)]
+
+    assert [tally.outcomes for tally in tallies] == [{"unanswered": 1}] * 2
+    assert asked[0] is not asked[1]
+
+
+def test_a_gateway_that_hangs_is_asked_no_more_with_that_workload(monkeypatch, tmp_path):
+    monkeypatch.setattr(pressing, "PATIENCE", 0.05)
+    with (
+        running("bench.upstream", str(tmp_path)) as it,
+        socket.create_server(("127.0.0.1", 0)) as silent,
+    ):
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        hanging = Gateway("hanging", url, dialects.direct(), it.process.pid)
+        stand = Standing(it.url, it.process.pid, [hanging])
+
+        runs = list(rounds(stand, [Workload("text", "", 3)], 4, 0.2))
+
+    assert [(run.answered, run.outcomes) for run in runs] == [(0, {"unanswered": 3})]
 
 
 async def test_the_upstream_keeps_a_body_and_what_it_was_sent_to_when_asked():
