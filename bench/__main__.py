@@ -23,9 +23,14 @@ from bench.workloads import PICTURES, WORKLOADS, Workload
 from tests.support.process import running
 
 OURS_ALONE = {
-    "1,000 streams at once, ours": ("streams", "--token-ms", "400", "--ramp", "4"),
-    "Four times the load that ours can serve": (
+    "1,000 streams at once, ours, in front of the emulator": (
+        *("streams", "--token-ms", "400", "--ramp", "4"),
+    ),
+    "Four times what ours can serve with 64 calls of 100 ms under way": (
         *("overload", "--seconds", "10", "--capacity-seconds", "3"),
+    ),
+    "Four times what ours can serve with 512 under way, more than its core has time for": (
+        *("overload", "--seconds", "5", "--capacity-seconds", "3", "--concurrency", "512"),
     ),
 }
 """Short runs of the benchmarks that have commands of their own, by title."""

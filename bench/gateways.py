@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from bench.dialects import Dialect
 from bench.recorded import MODEL
 from bench.run import CHAT, LITELLM, NAIVE, OURS
 from bench.workloads import Identity
-from tests.support.process import ROOT, clean, running
+from tests.support.process import ROOT, Running, clean, running
 
 LITELLM_CONFIG = Path(__file__).parent / "litellm" / "config.yaml"
 LITELLM_KEY, LITELLM_MODEL = "sk-bench", "llama-vision"
@@ -61,23 +61,36 @@ Starter = Callable[[str, Identity], AbstractContextManager[Gateway]]
 
 
 @contextmanager
-def ours(upstream: str, identity: Identity) -> Iterator[Gateway]:
-    """This service as in production: keys, limits, JSON logs to a file, metrics, usage."""
+def service(
+    upstream: str, identity: Identity = Identity.SIGNED, options: Mapping[str, str] | None = None
+) -> Iterator[tuple[Running, str]]:
+    """Run this service as in production: keys, limits, JSON logs to a file, metrics, usage.
+
+    ``options`` are further settings. Yields it and an API key.
+    """
     with TemporaryDirectory() as folder:
-        keys, usage = Path(folder, "keys.json"), Path(folder, "usage.sqlite3")
+        keys = Path(folder, "keys.json")
         key = _key(keys)
-        environment = {
-            f"{PREFIX}PORT": "0",
-            f"{PREFIX}ENDPOINT_URL": upstream,
-            f"{PREFIX}KEYS_FILE": str(keys),
-            f"{PREFIX}USAGE_FILE": str(usage),
-            f"{PREFIX}LIMITS": json.dumps(LIMITS),
-            **CREDENTIALS[identity],
+        settings = {
+            "port": "0",
+            "endpoint_url": upstream,
+            "keys_file": str(keys),
+            "usage_file": str(Path(folder, "usage.sqlite3")),
+            "limits": json.dumps(LIMITS),
+            **(options or {}),
         }
-        with running("app", "serve", environment=environment) as service:
-            dialect = dialects.ours(key)
-            pid = service.process.pid
-            yield Gateway(OURS, service.url, dialect, pid, identity, metrics_key=key)
+        environment = {f"{PREFIX}{name.upper()}": value for name, value in settings.items()}
+        environment |= CREDENTIALS[identity]
+        with running("app", "serve", environment=environment) as it:
+            yield it, key
+
+
+@contextmanager
+def ours(upstream: str, identity: Identity) -> Iterator[Gateway]:
+    """This service."""
+    with service(upstream, identity) as (it, key):
+        pid = it.process.pid
+        yield Gateway(OURS, it.url, dialects.ours(key), pid, identity, metrics_key=key)
 
 
 def in_openais_dialect(gateway: Gateway) -> Gateway:

@@ -33,12 +33,12 @@ class Reply:
         return self.sent + self.seconds
 
 
-def post(path: str, body: object) -> bytes:
-    """Return a request as it goes over the wire."""
+def post(path: str, body: object, key: str) -> bytes:
+    """Return a request as it goes over the wire, with an API key."""
     content = json.dumps(body).encode()
     head = (
         f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(content)}\r\n\r\n"
+        f"X-API-Key: {key}\r\nContent-Length: {len(content)}\r\n\r\n"
     )
     return head.encode() + content
 

@@ -3,9 +3,9 @@
     python -m bench.overload [--seconds 60] [--times 4] [--upstream-ms 100] [--concurrency 64]
 
 What bounds a service before Bedrock is how many calls it may have under way, so that is what
-bounds it here: LLAMA_VISION_MAX_CONCURRENCY is ``--concurrency``. All else is as by default. The
-service is a process bound to one core; the emulator, with a fixed answer, and the caller share
-another.
+bounds it here: LLAMA_VISION_MAX_CONCURRENCY is ``--concurrency``. 512 of them are more than one
+core has time for, and its time is what bounds it. All else is as in `bench.gateways`. The service
+is a process bound to one core; the emulator, with a fixed answer, and the caller share another.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from bench import report
 from bench.load import Caller, Reply, get, post, statuses
 from bench.rig import Rig, rig
 
-ASK = post("/v1/generate", {"prompt": "Describe the sea in two sentences.", "max_gen_len": 64})
+PROMPT = {"prompt": "Describe the sea in two sentences.", "max_gen_len": 64}
 HEALTH = get("/healthz")
 PROBES = 20
 """Requests a second that see whether latency is normal."""
@@ -37,18 +37,19 @@ async def watch(rig: Rig, memory: list[float], health: list[Reply]) -> None:
 async def measure(rig: Rig, given: argparse.Namespace) -> dict[str, Any]:
     memory: list[float] = []
     health: list[Reply] = []
+    ask = post("/v1/generate", PROMPT, rig.key)
     with closing(Caller(rig.url)) as caller:
-        await caller.press(ASK, given.concurrency, 2)  # warm up
-        pressed = await caller.press(ASK, given.concurrency, given.capacity_seconds)
+        await caller.press(ask, given.concurrency, 2)  # warm up
+        pressed = await caller.press(ask, given.concurrency, given.capacity_seconds)
         capacity = answers(pressed) / given.capacity_seconds
-        calm = await caller.offer(ASK, PROBES, 3)
+        calm = await caller.offer(ask, PROBES, 3)
         before = rig.memory_mib()
         watching = asyncio.create_task(watch(rig, memory, health))
         cpu = rig.cpu_seconds()
-        loaded = await caller.offer(ASK, given.times * capacity, given.seconds)
+        loaded = await caller.offer(ask, given.times * capacity, given.seconds)
         cpu = rig.cpu_seconds() - cpu
         watching.cancel()
-        after = await caller.offer(ASK, PROBES, 6)
+        after = await caller.offer(ask, PROBES, 6)
         normal = 1.5 * max(reply.seconds for reply in calm)
         over = max(reply.sent for reply in loaded)
         slow = [r.ended - over for r in (*loaded, *after) if r.status == 200 and r.seconds > normal]
@@ -57,6 +58,8 @@ async def measure(rig: Rig, given: argparse.Namespace) -> dict[str, Any]:
     refused = [reply for reply in loaded if reply.status == 503]
     third = len(memory) // 3
     return {
+        "service": f"as in production; at most {given.concurrency} calls under way",
+        "upstream": f"the emulator, {given.upstream_ms} ms a call, on the caller's core",
         "capacity /s": round(capacity, 1),
         "offered /s": round(given.times * capacity, 1),
         "goodput /s": round(len(ok) / lasted, 1),

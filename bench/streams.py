@@ -2,8 +2,9 @@
 
     python -m bench.streams [--streams 1000] [--token-ms 1000]
 
-The service runs with its default settings. All streams are opened before the first one ends:
-each is one answer, a piece of text every so often, and has to carry the whole text in order.
+The service runs as in `bench.gateways`, in front of the emulator. All streams are opened before
+the first one ends: each is one answer, a piece of text every so often, and has to carry the whole
+text in order.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from bench.load import post
 from bench.recorded import ANSWER
 from bench.rig import Rig, rig
 
-ASK = post("/v1/generate", {"prompt": "Describe the sea in two sentences.", "stream": True})
+PROMPT = {"prompt": "Describe the sea in two sentences.", "stream": True}
 
 
 @dataclass(slots=True)
@@ -67,13 +68,13 @@ class Gauge:
         self.most = max(self.most, self.open)
 
 
-async def read(url: str, gauge: Gauge) -> Stream:
+async def read(rig: Rig, gauge: Gauge) -> Stream:
     """Open one stream and read it to its end."""
     loop = asyncio.get_running_loop()
     began = loop.time()
-    address = urlsplit(url)
+    address = urlsplit(rig.url)
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
-    writer.write(ASK)
+    writer.write(post("/v1/generate", PROMPT, rig.key))
     stream = Stream(status=int((await reader.readuntil(b"\r\n"))[9:12]))
     await reader.readuntil(b"\r\n\r\n")
     if stream.status == 200:
@@ -107,13 +108,13 @@ async def watch(rig: Rig, gauge: Gauge) -> None:
 
 async def measure(rig: Rig, given: argparse.Namespace) -> dict[str, Any]:
     gauge = Gauge()
-    await read(rig.url, Gauge())  # warm up
+    await read(rig, Gauge())  # warm up
     before = rig.memory_mib()
     watching = asyncio.create_task(watch(rig, gauge))
     cpu, began = rig.cpu_seconds(), asyncio.get_running_loop().time()
     reads = []
     for _ in range(given.streams):
-        reads.append(asyncio.create_task(read(rig.url, gauge)))
+        reads.append(asyncio.create_task(read(rig, gauge)))
         await asyncio.sleep(given.ramp / given.streams)
     streams = await asyncio.gather(*reads)
     elapsed = asyncio.get_running_loop().time() - began
@@ -122,6 +123,8 @@ async def measure(rig: Rig, given: argparse.Namespace) -> dict[str, Any]:
         await watching
     answered = [stream for stream in streams if stream.status == 200]
     return {
+        "service": "as in production",
+        "upstream": f"the emulator, a piece of text every {given.token_ms} ms",
         "streams": len(streams),
         "open at once": gauge.most,
         "complete and in order": sum(stream.complete for stream in streams),
