@@ -18,7 +18,6 @@ class Figures:
 
     workload: str
     gateway: str
-    rounds: int
     per_second: float
     p50: float | None
     p90: float | None
@@ -26,7 +25,6 @@ class Figures:
     added_p50: float | None
     """Over the upstream alone, in the same round."""
     first_p50: float | None
-    first_added_p50: float | None
     cpu_ms: float | None
     workers_cpu_ms: float | None
     peak_mib: float
@@ -41,12 +39,6 @@ class Figures:
     """In all rounds."""
     limited: bool
     """Whether caller and upstream were near the limit of their own core."""
-
-    @property
-    def whole_cpu_ms(self) -> float | None:
-        if self.cpu_ms is None:
-            return None
-        return self.cpu_ms + (self.workers_cpu_ms or 0)
 
     @property
     def whole_peak_mib(self) -> float:
@@ -84,14 +76,12 @@ def _figures(runs: Sequence[Run], direct: Mapping[tuple[str, int], Run]) -> Figu
     return Figures(
         workload=runs[0].workload,
         gateway=runs[0].gateway,
-        rounds=len(runs),
         per_second=round(median(run.per_second for run in runs), 1),
         p50=middle(lambda run: run.p50),
         p90=middle(lambda run: run.p90),
         p99=middle(lambda run: run.p99),
         added_p50=added(lambda run: run.p50),
         first_p50=middle(lambda run: run.first_p50),
-        first_added_p50=added(lambda run: run.first_p50),
         cpu_ms=middle(lambda run: run.cpu_ms),
         workers_cpu_ms=middle(lambda run: run.workers_cpu_ms),
         peak_mib=max(run.peak_mib for run in runs),

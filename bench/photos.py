@@ -46,8 +46,8 @@ def fitting_100_kb() -> Picture:
 
 
 def fitting_500_kb() -> Picture:
-    """A picture of about 473 KB, 631 KB as base64, that the model takes as it is."""
-    return _sized(1120, 1120, 473_000)
+    """A picture of about 496 KB, 661 KB as base64, that the model takes as it is."""
+    return _sized(1120, 1120, 500_000)
 
 
 def to_prepare() -> Picture:

@@ -65,7 +65,7 @@ def forget_peaks(pid: int) -> None:
 
 def peak(pid: int) -> Peak:
     """Return the most memory of ``pid``, and that of its workers now."""
-    return Peak(_high_water(pid), sum(map(_share, workers(pid))))
+    return Peak(high_water_mib(pid), sum(map(_share, workers(pid))))
 
 
 def resident_mib(pid: int) -> float:
@@ -74,7 +74,8 @@ def resident_mib(pid: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-def _high_water(pid: int) -> float:
+def high_water_mib(pid: int) -> float:
+    """Return the most resident memory of ``pid`` so far, or since `forget_peaks`, MiB."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     # A process that has just ended has no memory left.
     found = [line for line in lines if line.startswith("VmHWM")]

@@ -11,6 +11,7 @@ from bench.figures import Table
 from bench.run import Run, Skipped
 from bench.targets import Target
 
+_UPSTREAM = "`bench/upstream.py`, which replays the emulator's answers; alone as fast as *direct*"
 FILE = Path(__file__).parent / "results" / "peers.json"
 
 
@@ -48,7 +49,12 @@ class Results:
 
     def markdown(self) -> str:
         """Return all of it for people."""
-        about = {**self.machine, "command": f"`{self.command}`", "at": self.at}
+        about = {
+            **self.machine,
+            "upstream": _UPSTREAM,
+            "command": f"`{self.command}`",
+            "at": self.at,
+        }
         rounds = max((run.round for run in self.runs), default=0)
         parts = [
             tables.markdown(["", ""], [[name, value] for name, value in about.items()]),

@@ -10,25 +10,13 @@ import multiprocessing
 import subprocess
 import time
 from collections import Counter
-from pathlib import Path
 
 import httpx
 
+from bench import process
 from bench.images import ten_megabytes
 
 UPLOADS = 64
-
-
-def family(pid: int) -> list[int]:
-    found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False)
-    return [pid, *(each for child in found.stdout.split() for each in family(int(child)))]
-
-
-def peak(pid: int) -> float:
-    """MiB of resident memory at its highest."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) / 1024
 
 
 def watch(url: str, done: "multiprocessing.synchronize.Event") -> None:
@@ -73,7 +61,8 @@ def main() -> None:
     elapsed = time.perf_counter() - started
     done.set()
     watcher.join()
-    peaks = [peak(pid) for pid in family(int(found.stdout.split()[0]))]
+    pid = int(found.stdout.split()[0])
+    peaks = [process.high_water_mib(each) for each in (pid, *process.workers(pid))]
     print(f"{UPLOADS} uploads of {len(data) / 1e6:.1f} MB in {elapsed:.1f} s: {dict(statuses)}")
     print(f"peak resident memory: {sum(peaks):.0f} MiB ({' + '.join(f'{p:.0f}' for p in peaks)})")
 
