@@ -45,6 +45,7 @@ test: $(VENV)/dev.stamp  ## the whole test suite
 	$(BIN)/python -m pytest -n $$($(BIN)/python -c "import os; print(2 * (os.cpu_count() or 1))") --dist loadgroup
 
 bench: $(VENV)/bench.stamp  ## the service beside its peers, in about ten minutes; see bench/README.md
+	@$(BIN)/python -c "from bench.process import cores; cores()"
 	@# A virtual environment of its own: LiteLLM wants other versions. Without it the table says so.
 	@test -x $(LITELLM)/bin/litellm || { $(PYTHON) -m venv $(LITELLM) \
 		&& $(LITELLM)/bin/$(PIP) -r bench/litellm/requirements.txt; } || true

@@ -51,7 +51,7 @@ def main() -> None:
     options.add_argument("--seconds", type=float, default=5)
     options.add_argument("--together", action="store_true", help="ask from the emulator's core")
     given = options.parse_args()
-    cores = sorted(os.sched_getaffinity(0))
+    cores = process.cores()
     os.sched_setaffinity(0, {cores[-1]})
     for workload in WORKLOADS:
         if workload.name in ASKED:

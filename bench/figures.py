@@ -39,6 +39,8 @@ class Figures:
     """In all rounds."""
     limited: bool
     """Whether caller and upstream were near the limit of their own core."""
+    one_core: bool
+    """Whether they had none of their own."""
 
     @property
     def whole_peak_mib(self) -> float:
@@ -92,6 +94,7 @@ def _figures(runs: Sequence[Run], direct: Mapping[tuple[str, int], Run]) -> Figu
         failed=sum(run.failed for run in runs),
         limited=runs[0].gateway != DIRECT
         and median(run.load_share + run.upstream_share for run in runs) > BUSY,
+        one_core=any(run.one_core for run in runs),
     )
 
 

@@ -6,6 +6,8 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
+from bench import process
+
 PACKAGES = ("fastapi", "uvicorn", "uvloop", "pydantic", "orjson", "aioboto3", "aiohttp", "pyvips")
 
 
@@ -13,7 +15,7 @@ def description() -> dict[str, str]:
     """Return what readers of the figures have to know, by name."""
     return {
         "CPU": _cpu(),
-        "cores": str(len(os.sched_getaffinity(0))),
+        "cores": str(len(process.cores())),
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB",
         "kernel": platform.release(),
         "Python": platform.python_version(),

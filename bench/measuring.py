@@ -5,7 +5,7 @@ import json
 import time
 from collections import Counter
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import uvloop
 
@@ -59,7 +59,8 @@ def measure(
     """
     settle(gateway.pid)
     before, after, peak, tally = uvloop.run(_asked(stand, gateway, workload, picture, seconds))
-    return _run(number, workload, gateway, tally, before, after, peak)
+    run = _run(number, workload, gateway, tally, before, after, peak)
+    return replace(run, one_core=stand.one_core)
 
 
 async def _asked(

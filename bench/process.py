@@ -30,6 +30,13 @@ class Peak:
     """At the moment, all together; of pages that processes share, each one's part."""
 
 
+def cores() -> list[int]:
+    """Return the cores that this process may use; end it where it does not run on Linux."""
+    if not hasattr(os, "sched_getaffinity"):
+        raise SystemExit("This needs Linux: what /proc tells, and processes kept on cores.")
+    return sorted(os.sched_getaffinity(0))
+
+
 @contextmanager
 def on_core(core: int) -> Iterator[None]:
     """Keep this process, and what it starts meanwhile, on one core."""

@@ -1,6 +1,5 @@
 """The service as in production on one core, the emulator on another, and what they use."""
 
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -29,7 +28,7 @@ class Rig:
 @contextmanager
 def rig(fault: str, **options: str) -> Iterator[Rig]:
     """Run both, with ``options`` as further settings; this process shares the emulator's core."""
-    cores = sorted(os.sched_getaffinity(0))
+    cores = process.cores()
     given = ("--port", "0", "--fixed-answer", ANSWER, "--recorded-requests", "1", "--fault", fault)
     with process.on_core(cores[-1]), running("app.emulator", *given) as emulator, ExitStack() as on:
         with process.on_core(cores[0]):

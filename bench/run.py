@@ -43,3 +43,5 @@ class Run:
     load_share: float
     """Of a core, that the caller used."""
     upstream_share: float
+    one_core: bool = False
+    """Whether gateway, caller and upstream shared it."""

@@ -1,6 +1,5 @@
 """All that a comparison needs, started: the upstream, and gateways in front of it."""
 
-import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -22,6 +21,8 @@ class Standing:
 
     upstream_url: str
     upstream_pid: int
+    one_core: bool
+    """Whether all share one."""
     gateways: list[Gateway] = field(default_factory=list)
     """The first is the upstream itself."""
     skipped: Skipped = field(default_factory=dict)
@@ -35,13 +36,14 @@ def standing(
 
     The upstream and this process run on the last.
     """
-    cores = sorted(os.sched_getaffinity(0))
+    cores = process.cores()
     with process.on_core(cores[-1]), ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()))
         recorded.write(folder)
         upstream = stack.enter_context(running("bench.upstream", str(folder)))
         url, pid = upstream.url, upstream.process.pid
-        started = Standing(url, pid, [Gateway(DIRECT, url, dialects.direct(), pid)])
+        direct = Gateway(DIRECT, url, dialects.direct(), pid)
+        started = Standing(url, pid, len(cores) == 1, [direct])
         for identity, name in product(identities, names):
             progress(f"starting {name}, {identity.value}")
             try:

@@ -12,6 +12,7 @@ from bench.workloads import WORKLOADS, Shape, Workload
 UNKNOWN = "-"
 REFUSED = "‡"
 LIMITED = "† Caller and upstream were near the limit of their own core."
+ONE_CORE = "§ Gateway, caller and upstream shared one core."
 _WORDS = {True: "met", False: "**not met**", None: "not measured"}
 
 
@@ -65,6 +66,7 @@ def _workload(
         ]
     title = f"### {workload.title}, {workload.in_flight} in flight"
     notes = [LIMITED] if any(figures.limited for figures in found) else []
+    notes += [ONE_CORE] if any(figures.one_core for figures in found) else []
     notes += [
         f"{REFUSED} The model refuses what {gateway} sends: {said}"
         for gateway, said in verdicts.items()
@@ -77,7 +79,8 @@ def _row(workload: Workload, figures: Figures, naive: Figures | None, said: str)
     streamed, alone = workload.shape is Shape.STREAM, workload.in_flight == 1
     direct = figures.gateway == DIRECT
     ratio = figures.per_second / naive.per_second if naive and naive.per_second else None
-    marks = ("†" if figures.limited else "") + (REFUSED if said != TAKEN and not direct else "")
+    marks = ("†" if figures.limited else "") + ("§" if figures.one_core else "")
+    marks += REFUSED if said != TAKEN and not direct else ""
     added, lag = figures.added_p50, figures.lag_p99_ms
     per_chunk = None if added is None else added / CHUNKS * 1000
     return [

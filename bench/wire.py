@@ -118,7 +118,7 @@ def main() -> None:
     environment = clean()
     os.environ.clear()
     os.environ.update(environment)
-    cores = sorted(os.sched_getaffinity(0))
+    cores = process.cores()
     with TemporaryDirectory() as folder:
         recorded.write(Path(folder))
         with process.on_core(cores[-1]):

@@ -124,7 +124,7 @@ def test_a_gateway_that_hangs_is_asked_no_more_with_that_workload(monkeypatch, t
     ):
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         hanging = Gateway("hanging", url, dialects.direct(), it.process.pid)
-        stand = Standing(it.url, it.process.pid, [hanging])
+        stand = Standing(it.url, it.process.pid, one_core=False, gateways=[hanging])
 
         runs = list(rounds(stand, [Workload("text", "", 3)], 4, 0.2))
 

@@ -49,6 +49,13 @@ def test_the_most_memory_is_that_since_it_was_forgotten():
     assert process.peak(os.getpid()).main >= process.resident_mib(os.getpid()) * 0.9
 
 
+def test_where_there_is_no_linux_one_line_says_so(monkeypatch):
+    monkeypatch.delattr(os, "sched_getaffinity")
+
+    with pytest.raises(SystemExit, match=r"^This needs Linux.*\.$"):
+        process.cores()
+
+
 def test_what_is_started_on_a_core_stays_there_and_its_starter_does_not():
     before = os.sched_getaffinity(0)
     with process.on_core(min(before)):

@@ -91,6 +91,16 @@ def test_what_the_model_would_refuse_is_marked_and_told():
     assert "‡ The model refuses what naive sends: too large" in text
 
 
+def test_every_row_is_marked_where_all_shared_one_core():
+    runs = [run(gateway, one_core=True) for gateway in ("direct", "ours")]
+
+    text = tables.tables(figures.table(runs), {}, {})
+
+    assert [row[1] for row in rows(text) if row[0] in ("direct", "ours")] == ["500§", "500§"]
+    assert tables.ONE_CORE in text
+    assert tables.ONE_CORE not in tables.tables(figures.table([run()]), {}, {})
+
+
 def test_targets_say_how_far_the_rounds_lie_apart_and_met_not_met_or_not_measured():
     found = [
         Target("a", Relation.AT_LEAST, 5, 5.0, (4.0, 7.0, 5.0)),
