@@ -30,6 +30,8 @@ class Dialect:
     piece: bytes
     """What each piece of a streamed text begins with."""
     headers: Mapping[str, str] = field(default_factory=dict)
+    forms: bool = False
+    """Whether it takes uploads; else it is sent the same picture as JSON."""
 
     def expectation(self, workload: Workload) -> Expectation:
         """Return what an answer must hold."""
@@ -38,17 +40,20 @@ class Dialect:
 
     def requests(self, workload: Workload, picture: Picture | None) -> Requests:
         """Yield requests for ever, each picture another one."""
+        shape = workload.shape
         if picture is None:
-            body = json.dumps(self.body(None, workload.shape is Shape.STREAM)).encode()
-            return repeat((self._head(workload.shape, len(body)) + body,))
-        if workload.shape is Shape.FORM:
+            body = json.dumps(self.body(None, shape is Shape.STREAM)).encode()
+            return repeat((self._head(shape, len(body)) + body,))
+        if shape is Shape.FORM and not self.forms:
+            shape = Shape.JSON
+        if shape is Shape.FORM:
             before, after = _form(self.body(None, False))
             size, spread = len(picture.data), picture.as_bytes
         else:
             text = json.dumps(self.body(_HERE, False))
             before, after = (part.encode() for part in text.split(_HERE))
             size, spread = (len(picture.data) + 2) // 3 * 4, picture.as_base64
-        head = self._head(workload.shape, len(before) + size + len(after))
+        head = self._head(shape, len(before) + size + len(after))
         return spread(head + before, after)
 
     def _head(self, shape: Shape, length: int) -> bytes:
@@ -89,7 +94,7 @@ def ours(key: str) -> Dialect:
     def path(shape: Shape) -> str:
         return "/v1/generate/upload" if shape is Shape.FORM else "/v1/generate"
 
-    return Dialect(path, body, b"event: delta", {"X-API-Key": key})
+    return Dialect(path, body, b"event: delta", {"X-API-Key": key}, forms=True)
 
 
 def naive() -> Dialect:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,12 +22,11 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Peak:
-    """Memory, MiB."""
+    """Most memory since `forget_peaks`, MiB."""
 
     main: float
-    """Most resident since `forget_peaks`."""
     workers: float
-    """At the moment, all together; of pages that processes share, each one's part."""
+    """Each one's most, added up; of pages that processes share, each one's part."""
 
 
 def cores() -> list[int]:
@@ -66,13 +65,16 @@ def use(pid: int) -> Use:
 
 
 def forget_peaks(pid: int) -> None:
-    """Begin anew to look for the most memory of ``pid``."""
+    """Begin anew to look for the most memory of ``pid`` and of its workers."""
     Path(f"/proc/{pid}/clear_refs").write_text("5")
+    for each in workers(pid):
+        with suppress(OSError):  # It ended while we looked.
+            Path(f"/proc/{each}/clear_refs").write_text("5")
 
 
 def peak(pid: int) -> Peak:
-    """Return the most memory of ``pid``, and that of its workers now."""
-    return Peak(high_water_mib(pid), sum(map(_share, workers(pid))))
+    """Return the most memory of ``pid``, and that of its workers."""
+    return Peak(high_water_mib(pid), sum(map(_most, workers(pid))))
 
 
 def resident_mib(pid: int) -> float:
@@ -89,12 +91,15 @@ def high_water_mib(pid: int) -> float:
     return int(found[0].split()[1]) / 1024 if found else 0
 
 
-def _share(pid: int) -> float:
+def _most(pid: int) -> float:
     try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+        most = high_water_mib(pid)
     except OSError:
         return 0  # It ended while we looked.
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("Pss:"))
+    fields = {line.partition(":")[0]: int(line.split()[1]) / 1024 for line in lines}
+    # What it has given back was its own.
+    return fields["Pss"] + max(0, most - fields["Rss"])
 
 
 def _processes() -> Iterator[tuple[int, list[str]]]:

@@ -6,6 +6,7 @@ from enum import Enum
 
 from bench import photos
 from bench.photos import Picture
+from bench.run import DIRECT, OURS
 
 PROMPT = (
     "Describe the sea on a calm morning to someone who has never left a dry country: its colour, "
@@ -54,7 +55,7 @@ PICTURES: dict[str, Callable[[], Picture]] = {
     "12 MP": photos.phone,
 }
 
-_UPLOADS = ("ours",)
+_UPLOADS = (DIRECT, OURS)
 
 WORKLOADS = (
     Workload("text-64", "Text of 200 bytes", 64, chat=True),

@@ -8,14 +8,17 @@ import pytest
 from bench import process
 
 GRANDCHILD = "import sys; print(flush=True); sys.stdin.read()"
-CHILD = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {GRANDCHILD!r}])"
+ONCE_LARGE = f"large = b'x' * 2**26; del large; {GRANDCHILD}"
+CHILD = "import subprocess, sys; subprocess.run([sys.executable, '-c', {!r}])"
 
 
 @contextmanager
-def family():
+def family(grandchild=GRANDCHILD):
     """A process that waits for another; yields its pid."""
     with subprocess.Popen(
-        [sys.executable, "-c", CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-c", CHILD.format(grandchild)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     ) as child:
         assert child.stdout is not None
         child.stdout.readline()
@@ -72,6 +75,15 @@ def test_memory_of_a_family_counts_every_process():
 
     assert found.main > 3
     assert found.workers > 3
+
+
+def test_the_most_memory_of_workers_is_found_though_they_gave_it_back():
+    with family(ONCE_LARGE) as pid:
+        most = process.peak(pid).workers
+        process.forget_peaks(pid)
+
+        assert most > 64
+        assert process.peak(pid).workers < most - 50
 
 
 def test_a_process_that_is_gone_can_not_be_measured():

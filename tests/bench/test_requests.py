@@ -57,6 +57,15 @@ def test_a_body_holds_the_prompt_and_the_whole_picture(dialect):
     assert opened(picture) == opened(PICTURE.data)
 
 
+def test_bedrock_itself_which_takes_no_uploads_is_sent_the_same_picture_as_json():
+    as_form, as_json = (
+        sent(DIALECTS["direct"], Workload("", "", 1, shape, "100 KB"), PICTURE)
+        for shape in (Shape.FORM, Shape.JSON)
+    )
+
+    assert as_form == as_json
+
+
 @pytest.mark.parametrize("shape", [Shape.JSON, Shape.FORM])
 def test_no_picture_is_sent_twice(shape):
     workload = Workload("", "", 1, shape, "100 KB")
