@@ -13,7 +13,6 @@ PLOTS = {
 """Files by what they show."""
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE = DOCS / "benchmark.md"
-BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 
 
 def draw(results: Results, folder: Path) -> None:
@@ -33,13 +32,14 @@ def publish(results: Results) -> None:
     results.write(DOCS / "benchmark.json")
 
 
-def filled(page: str, text: str) -> str:
-    """Return ``page`` with ``text`` between its marks."""
-    before, _, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not end:
-        raise ValueError(f"the page has no {BEGIN} followed by {END}")
-    return f"{before}{BEGIN}\n{text}\n{END}{after}"
+def filled(page: str, text: str, part: str = "figures") -> str:
+    """Return ``page`` with ``text`` between the marks of ``part``."""
+    begin, end = f"<!-- {part}: begin -->", f"<!-- {part}: end -->"
+    before, _, rest = page.partition(begin)
+    _, ended, after = rest.partition(end)
+    if not ended:
+        raise ValueError(f"the page has no {begin} followed by {end}")
+    return f"{before}{begin}\n{text}\n{end}{after}"
 
 
 if __name__ == "__main__":

@@ -1,23 +1,25 @@
 """Whether memory grows: mixed load on the service for a while.
 
-    python -m bench.soak [--minutes 10]
+    python -m bench.soak [--minutes 10] [--publish]
 
 Started like the service of `python -m bench`, in front of the same upstream.
 """
 
 import argparse
 import asyncio
+import json
 import time
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import linear_regression
 from typing import Any
 
 import uvloop
 
-from bench import process, report
+from bench import machine, process, publish, report, tables
 from bench.gateways import Gateway
 from bench.pressing import Crowd, Tally
 from bench.standing import standing
@@ -27,14 +29,17 @@ CALLERS = {"text-64": 8, "500kb-64": 8, "500kb-form-64": 4, "photo-4": 2, "strea
 """How many keep asking, by workload."""
 
 
+SERVICE = "the process that serves"
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
     """Resident memory at one moment."""
 
     seconds: float
     """Since the start."""
-    main_mib: float
-    workers_mib: float
+    mib: Mapping[int, float]
+    """Of the process that serves and of each that decodes pictures, by pid."""
 
 
 def slope_mib_per_hour(seconds: Sequence[float], mib: Sequence[float]) -> float:
@@ -43,12 +48,43 @@ def slope_mib_per_hour(seconds: Sequence[float], mib: Sequence[float]) -> float:
     return linear_regression(seconds[half:], mib[half:]).slope * 3600
 
 
+def courses(pid: int, looks: Sequence[Look]) -> dict[str, dict[str, Any]]:
+    """Return how the memory of ``pid``, and of each of its workers, went, by name."""
+    others = sorted({each for look in looks for each in look.mib} - {pid})
+    names = {pid: SERVICE, **{each: f"decoder {n}" for n, each in enumerate(others, 1)}}
+    return {
+        name: _course([(look.seconds, look.mib[each]) for look in looks if each in look.mib])
+        for each, name in names.items()
+    }
+
+
+def _course(looks: Sequence[tuple[float, float]]) -> dict[str, Any]:
+    seconds, mib = zip(*looks, strict=True)
+    return {
+        "first": round(mib[0], 1),
+        "half-time": round(mib[len(mib) // 2], 1),
+        "last": round(mib[-1], 1),
+        "most": round(max(mib), 1),
+        "slope MiB/hour": round(slope_mib_per_hour(seconds, mib), 2) if len(mib) > 3 else None,
+        "every 10 s": [round(each, 1) for each in mib[::10]],
+    }
+
+
 async def watch(pid: int, looks: list[Look]) -> None:
     began = time.monotonic()
     while True:
-        workers = sum(map(process.resident_mib, process.workers(pid)))
-        looks.append(Look(time.monotonic() - began, process.resident_mib(pid), workers))
+        mib = {pid: process.resident_mib(pid)}
+        for each in process.workers(pid):
+            with suppress(OSError):  # It ended while we looked.
+                if _decodes(each):
+                    mib[each] = process.resident_mib(each)
+        looks.append(Look(time.monotonic() - began, mib))
         await asyncio.sleep(1)
+
+
+def _decodes(worker: int) -> bool:
+    # What Python starts beside them keeps accounts of what they share, and no pictures.
+    return b"resource_tracker" not in Path(f"/proc/{worker}/cmdline").read_bytes()
 
 
 async def ask(gateway: Gateway, workload: Workload, callers: int, seconds: float) -> Tally:
@@ -66,35 +102,42 @@ async def soak(gateway: Gateway, seconds: float) -> dict[str, Any]:
         *(ask(gateway, each, CALLERS[each.name], seconds) for each in chosen)
     )
     watching.cancel()
-    times, mains = [look.seconds for look in looks], [look.main_mib for look in looks]
-    workers = [look.workers_mib for look in looks]
-    outcomes = sum((tally.outcomes for tally in tallies), Counter[str]())
     return {
         "minutes": round(seconds / 60, 2),
         "answered": {each.name: t.answered for each, t in zip(chosen, tallies, strict=True)},
-        "outcomes": dict(outcomes),
-        "memory MiB": _course(mains),
-        "workers' memory MiB": _course(workers),
-        "slope MiB/hour": round(slope_mib_per_hour(times, mains), 2),
-        "workers' slope MiB/hour": round(slope_mib_per_hour(times, workers), 2),
-        "every 10 s, MiB": [round(mib, 1) for mib in mains[::10]],
+        "outcomes": dict(sum((tally.outcomes for tally in tallies), Counter[str]())),
+        "memory MiB": courses(gateway.pid, looks),
     }
 
 
-def _course(mib: Sequence[float]) -> dict[str, float]:
-    return {
-        "first": round(mib[0], 1),
-        "half-time": round(mib[len(mib) // 2], 1),
-        "last": round(mib[-1], 1),
-    }
+def markdown(found: Mapping[str, Any]) -> str:
+    """Return what a soak found as a table, and what it was."""
+    answered, asked = sum(found["answered"].values()), sum(found["outcomes"].values())
+    columns = ("first", "half-time", "last", "most", "slope MiB/hour")
+    rows = [
+        [name, *(tables.number(course[each]) for each in columns)]
+        for name, course in found["memory MiB"].items()
+    ]
+    return (
+        f"{found['minutes']:g} minutes, {asked:,} requests, {answered:,} of them answered; commit "
+        f"{found['machine']['commit']}. Looks every 10 s are in `soak.json`.\n\n"
+        + tables.markdown(["resident, MiB", *columns], rows)
+    )
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--minutes", type=float, default=10)
+    options.add_argument("--publish", action="store_true", help="write docs/benchmark.md too")
     given = options.parse_args()
+    found = {"machine": machine.description()}
     with standing(["ours"]) as stand:
-        report.write("soak", uvloop.run(soak(stand.gateways[-1], given.minutes * 60)))
+        found |= uvloop.run(soak(stand.gateways[-1], given.minutes * 60))
+    report.write("soak", found)
+    if given.publish:
+        (publish.DOCS / "soak.json").write_text(json.dumps(found, indent=1) + "\n")
+        page = publish.filled(publish.PAGE.read_text(), markdown(found), "soak")
+        publish.PAGE.write_text(page)
 
 
 if __name__ == "__main__":

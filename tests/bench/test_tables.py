@@ -116,11 +116,11 @@ def test_targets_say_how_far_the_rounds_lie_apart_and_met_not_met_or_not_measure
 
 
 def test_publishing_replaces_what_stands_between_the_marks_and_nothing_else():
-    page = f"before\n{publish.BEGIN}\nold\n{publish.END}\nafter\n"
+    page = "before\n<!-- figures: begin -->\nold\n<!-- figures: end -->\nafter\n"
 
     once = publish.filled(page, "new")
 
-    assert once == f"before\n{publish.BEGIN}\nnew\n{publish.END}\nafter\n"
+    assert once == "before\n<!-- figures: begin -->\nnew\n<!-- figures: end -->\nafter\n"
     assert publish.filled(once, "new") == once
 
 
@@ -129,5 +129,6 @@ def test_a_page_without_marks_is_not_touched():
         publish.filled("text", "new")
 
 
-def test_the_page_in_docs_has_the_marks():
-    assert publish.filled(publish.PAGE.read_text(), "x")
+@pytest.mark.parametrize("part", ["figures", "soak"])
+def test_the_page_in_docs_has_the_marks(part):
+    assert publish.filled(publish.PAGE.read_text(), "x", part)
