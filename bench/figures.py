@@ -30,6 +30,8 @@ class Figures:
     peak_mib: float
     """The most of any round."""
     workers_peak_mib: float
+    whole_peak_mib: float
+    """The most of both in one round."""
     lag_p99_ms: float | None
     """A bound that 99 of 100 looks at the event loop keep, all rounds together."""
     lag_looks: int
@@ -41,10 +43,6 @@ class Figures:
     """Whether caller and upstream were near the limit of their own core."""
     one_core: bool
     """Whether they had none of their own."""
-
-    @property
-    def whole_peak_mib(self) -> float:
-        return self.peak_mib + self.workers_peak_mib
 
 
 Table = Mapping[tuple[str, str], Figures]
@@ -88,6 +86,7 @@ def _figures(runs: Sequence[Run], direct: Mapping[tuple[str, int], Run]) -> Figu
         workers_cpu_ms=middle(lambda run: run.workers_cpu_ms),
         peak_mib=max(run.peak_mib for run in runs),
         workers_peak_mib=max(run.workers_peak_mib for run in runs),
+        whole_peak_mib=max(run.peak_mib + run.workers_peak_mib for run in runs),
         lag_p99_ms=lag_p99_ms(runs),
         lag_looks=sum(sum(run.lag_buckets.values()) for run in runs),
         upstream_bytes=middle(lambda run: run.upstream_bytes),
