@@ -24,10 +24,28 @@ File = Annotated[UploadFile, WithJsonSchema({"type": "string", "format": "binary
 class MemoryParser(MultiPartParser):
     """Keeps files in memory, which is reserved for every body, and not on disk from 1 MB on.
 
-    Writing a 4 MB file there and reading it again costs three times the parsing.
+    Writing a 4 MB file there and reading it again costs three times the parsing. A body that
+    breaks off is refused: Starlette drops its last part, the very picture or limit perhaps, in
+    silence.
     """
 
     spool_max_size = sys.maxsize
+    ended = False
+    """Whether the closing boundary came."""
+
+    def on_end(self) -> None:
+        """Note it."""
+        self.ended = True
+
+    async def parse(self) -> FormData:
+        """Return the form, or raise MultiPartException."""
+        form = await super().parse()
+        if not self.ended:
+            # Not all of them are in the form.
+            for file in self._files_to_close_on_error:
+                file.close()
+            raise MultiPartException("it breaks off before its closing boundary")
+        return form
 
 
 async def read_form(raw: bytes, headers: Headers) -> FormData:

@@ -203,6 +203,48 @@ def test_a_strange_form_has_the_same_answer_or_refusal_both_ways(asked, content,
     assert refused.status_code < 500
 
 
+WHOLE, FORM = in_form(("prompt", "What?"), ("images", PHOTO), ("max_gen_len", "5"))
+
+
+@pytest.mark.parametrize(
+    "length",
+    [
+        0,
+        len("--edge"),
+        WHOLE.index(b"What?") + 2,
+        WHOLE.index(b"image/jpeg"),
+        WHOLE.index(ROCKET) + len(ROCKET) // 2,
+        WHOLE.index(ROCKET) + len(ROCKET),
+        WHOLE.index(b"max_gen_len"),
+        WHOLE.index(b"--edge--"),
+        len(WHOLE) - len("--\r\n"),
+        len(WHOLE) - len("-\r\n"),
+    ],
+)
+def test_a_form_that_breaks_off_is_refused_both_ways(asked, length):
+    client, model = asked
+    model.requests.clear()
+
+    refused = both_ways(client, WHOLE[:length], FORM, "/v1/generate/upload")
+    assert (refused.status_code, refused.json()["code"]) == (400, "malformed_body")
+    assert model.requests == []
+
+
+@pytest.mark.parametrize("length", [len(WHOLE) // 2, WHOLE.index(b"--edge--")])
+def test_a_form_that_comes_in_pieces_and_breaks_off_is_refused(asked, length):
+    pieces = (WHOLE[at : min(at + 1000, length)] for at in range(0, length, 1000))
+
+    refused = asked[0].post("/v1/generate/upload", content=pieces, headers=FORM)
+    assert (refused.status_code, refused.json()["code"]) == (400, "malformed_body")
+
+
+@pytest.mark.parametrize("end", [b"", b"\r\n", b"\r\nan epilogue"])
+def test_a_form_is_whole_with_its_last_boundary(asked, end):
+    whole = WHOLE.removesuffix(b"\r\n") + end
+
+    assert both_ways(asked[0], whole, FORM, "/v1/generate/upload").status_code == 200
+
+
 def test_an_upload_goes_the_short_way_too(asked, monkeypatch):
     client, model = asked
     model.requests.clear()

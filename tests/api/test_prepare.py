@@ -131,11 +131,16 @@ def test_another_content_type_is_refused(client, content_type):
     assert "multipart/form-data" in detail
 
 
-def test_a_form_with_another_field_or_two_files_is_refused(client):
+def test_a_form_with_another_field_or_two_files_or_that_is_broken_is_refused(client):
     another = client.post(PATH, files={"picture": ("a.png", ASTRONAUT)})
     with_text = client.post(PATH, data={"image": "text"}, files={"x": ("", b"")})
-    broken = client.post(
-        PATH, content=b"nonsense", headers={"content-type": "multipart/form-data; boundary=x"}
+    broken, broken_off = (
+        client.post(PATH, content=body, headers={"content-type": "multipart/form-data; boundary=x"})
+        for body in (
+            b"nonsense",
+            b'--x\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n'
+            + ASTRONAUT,
+        )
     )
 
     assert {e["field"] for e in problem(another, 422, "invalid_parameter")["errors"]} == {
@@ -144,6 +149,7 @@ def test_a_form_with_another_field_or_two_files_is_refused(client):
     }
     problem(with_text, 422, "invalid_parameter")
     problem(broken, 400, "malformed_body")
+    problem(broken_off, 400, "malformed_body")
 
 
 def test_a_body_over_the_limit_with_no_declared_length_is_refused_while_it_is_read():
