@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pybase64
 
@@ -16,6 +16,9 @@ from app.services.admission import Budget
 from app.services.images.naming import named
 
 _DATA_URI = re.compile(r"data:(?P<type>[^;,]*)(?P<parameters>[^,]*),", re.IGNORECASE)
+
+# Names as long as RFC 6838 has them; what follows a semicolon is left off.
+_MEDIA_TYPE = re.compile(r"\s*([\w.+*-]{1,127}/[\w.+*-]{1,127})\s*(?:;.*)?", re.ASCII | re.DOTALL)
 
 _REMOTE = (UrlImage, S3Image)
 
@@ -63,7 +66,7 @@ class ImageSources:
                     received = image
             if len(received.data) > self.max_bytes:
                 raise self._too_large(len(received.data))
-            return received
+            return received if received.declared_type is None else _typed(received)
 
     async def _decode(self, image: Base64Image) -> ReceivedImage:
         # Refused by its length before it is decoded.
@@ -106,6 +109,13 @@ def decode(image: Base64Image) -> ReceivedImage:
             f"{image.name}: is not base64 ({error}); accepted are standard base64 with padding, "
             "or a data URI such as data:image/png;base64,…"
         ) from error
+
+
+def _typed(image: ReceivedImage) -> ReceivedImage:
+    """Keep the declared type only where it is a media type: answers and a header repeat it."""
+    match = _MEDIA_TYPE.fullmatch(image.declared_type or "")
+    declared = match[1] if match is not None else None
+    return image if declared == image.declared_type else replace(image, declared_type=declared)
 
 
 def _split_data_uri(text: str, image: Base64Image) -> tuple[str | None, str]:

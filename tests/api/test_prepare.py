@@ -49,6 +49,22 @@ def test_the_prepared_picture_itself_is_given_on_request(client, model):
     assert model.requests == []
 
 
+def test_a_declared_type_that_is_none_is_left_out_of_the_report(client):
+    # Half a character, which no JSON that is sent can hold.
+    image = json.dumps({"base64": b64(ROCKET), "media_type": "\ud800"})
+    as_json = {"content-type": "application/json"}
+
+    dry = client.post(PATH, content=f'{{"image": {image}}}', headers=as_json)
+    assert (dry.status_code, dry.json()["received"]["declared_type"]) == (200, None)
+    assert dry.json()["warnings"] == []
+    wet = client.post("/v1/generate", content=f'{{"images": [{image}]}}', headers=as_json)
+    assert wet.json()["images"] == [dry.json()]
+    streamed = client.post(
+        "/v1/generate", content=f'{{"images": [{image}], "stream": true}}', headers=as_json
+    )
+    assert "event: done" in streamed.text
+
+
 @pytest.mark.parametrize(
     ("accept", "media_type"),
     [

@@ -50,3 +50,23 @@ async def test_large_text_is_decoded_all_the_same_in_a_thread():
     received = await sources(2**21).fetch(Base64Image(base64.b64encode(big).decode()))
 
     assert received.data == big
+
+
+@pytest.mark.parametrize(
+    ("declared", "kept"),
+    [
+        ("image/png", "image/png"),
+        ("image/svg+xml", "image/svg+xml"),
+        (" image/png; name=a.png ", "image/png"),
+        ("image/*", "image/*"),
+        ("", None),
+        ("png", None),
+        ("image/\ud800", None),
+        ("image/\N{LATIN SMALL LETTER E WITH ACUTE}", None),
+        ("image/p\nng", None),
+        ("image/" + "x" * 128, None),
+    ],
+)
+@pytest.mark.parametrize("kind", [ReceivedImage, lambda _, declared: Base64Image(TEXT, declared)])
+async def test_a_declared_type_is_kept_where_it_is_a_media_type(kind, declared, kept):
+    assert (await sources(1000).fetch(kind(DATA, declared))).declared_type == kept
