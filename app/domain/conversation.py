@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from app.domain.errors import FieldError, InvalidParameterError
+from app.domain.errors import InvalidParameterError, PromptMissingError
 from app.domain.generation import ImageInput, Role, Turn
 from app.domain.image import Caveat
 
@@ -15,17 +15,17 @@ OMITTED = "[an earlier image]"
 
 
 def alternating(turns: Iterable[Turn[ImageInput]]) -> Turns:
-    """Join neighbouring turns of one speaker, or raise InvalidParameterError.
+    """Join neighbouring turns of one speaker, or raise a RequestError.
 
-    The model's template has the user speak first and last.
+    The model's template has the user speak first and last, and there has to be a question.
     """
     joined = tuple(_joined(list(group)) for _, group in groupby(turns, key=lambda turn: turn.role))
     if not joined or joined[0].role is not Role.USER or joined[-1].role is not Role.USER:
-        message = "the first and the last turn have to be the user's"
-        raise InvalidParameterError(
-            f"messages: {message}",
-            errors=(FieldError("messages", InvalidParameterError.code, message),),
+        raise InvalidParameterError.at(
+            "messages", "the first and the last turn have to be the user's"
         )
+    if not joined[-1].text.strip() and not joined[-1].images:
+        raise PromptMissingError.at("messages", "the last turn has neither text nor an image")
     return joined
 
 

@@ -15,7 +15,7 @@ is up to `app.api`.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
 if TYPE_CHECKING:
     from app.domain.limit import Standing
@@ -59,6 +59,11 @@ class ServiceError(Exception):
         self.errors = errors
         self.retry_after = retry_after
         """Seconds after which a retry is worth it, where known."""
+
+    @classmethod
+    def at(cls, field: str, message: str) -> Self:
+        """Return the fault of one ``field``, which the detail and ``errors`` name."""
+        return cls(f"{field}: {message}", errors=(FieldError(field, cls.code, message),))
 
 
 # --- the caller can mend it -------------------------------------------------------------

@@ -91,6 +91,8 @@ class GenerationRequest:
     """The single turn's text is a finished Llama prompt, sent exactly as written."""
     terms: Terms = field(default_factory=Terms)
     strategy: ImageStrategy = ImageStrategy.SINGLE
+    strategies: tuple[ImageStrategy, ...] = ()
+    """Others that the caller may choose, for the hint where there are too many pictures."""
     stop: tuple[str, ...] = ()
     """The answer ends before the first of these texts."""
     caveats: tuple[Caveat, ...] = ()

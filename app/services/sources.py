@@ -105,9 +105,10 @@ def decode(image: Base64Image) -> ReceivedImage:
     try:
         return ReceivedImage(_b64decode(text), declared, image.name)
     except ValueError as error:  # binascii.Error is one
-        raise InvalidBase64Error(
-            f"{image.name}: is not base64 ({error}); accepted are standard base64 with padding, "
-            "or a data URI such as data:image/png;base64,…"
+        raise InvalidBase64Error.at(
+            image.name,
+            f"is not base64 ({error}); accepted are standard base64 with padding, or a data URI "
+            "such as data:image/png;base64,…",
         ) from error
 
 
@@ -121,9 +122,9 @@ def _typed(image: ReceivedImage) -> ReceivedImage:
 def _split_data_uri(text: str, image: Base64Image) -> tuple[str | None, str]:
     match = _DATA_URI.match(text)
     if match is None or not match["parameters"].lower().endswith(";base64"):
-        raise InvalidBase64Error(
-            f"{image.name}: is a data URI but not a base64 one; accepted is "
-            "data:<media type>;base64,<data>"
+        raise InvalidBase64Error.at(
+            image.name,
+            "is a data URI but not a base64 one; accepted is data:<media type>;base64,<data>",
         )
     return image.declared_type or match["type"].lower() or None, text[match.end() :]
 

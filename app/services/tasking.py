@@ -5,13 +5,9 @@ from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
 
-from app.domain.errors import (
-    FieldError,
-    ImagesMissingError,
-    InvalidParameterError,
-    TooManyImagesError,
-)
+from app.domain.errors import ImagesMissingError, InvalidParameterError
 from app.domain.generation import Terms
+from app.services.checking import too_many
 from app.services.documents.page import PageRangeError
 from app.services.documents.shots import Documents, Shot, shot_of
 from app.services.generation import GenerationService
@@ -76,14 +72,16 @@ class TaskService:
 def _check(request: TaskRequest) -> None:
     accepted = request.task.images
     if len(request.images) < accepted.least:
-        raise ImagesMissingError(
-            f"images: {request.task.name} takes at least {accepted.least}; "
-            f"{len(request.images)} were given"
+        raise ImagesMissingError.at(
+            "images",
+            f"{request.task.name} takes at least {accepted.least}; "
+            f"{len(request.images)} were given",
         )
     if len(request.images) > accepted.most:
-        raise TooManyImagesError(
-            f"images: {request.task.name} takes at most {accepted.most}; "
-            f"{len(request.images)} were given"
+        raise too_many(
+            request.images,
+            accepted.most,
+            f"{request.task.name} takes at most {accepted.most}; {len(request.images)} were given",
         )
 
 
@@ -94,6 +92,4 @@ def _parameters() -> Iterator[None]:
         yield
     except (TaskParameterError, PageRangeError) as error:
         name = error.parameter if isinstance(error, TaskParameterError) else "pages"
-        raise InvalidParameterError(
-            f"{name}: {error}", errors=(FieldError(name, InvalidParameterError.code, str(error)),)
-        ) from error
+        raise InvalidParameterError.at(name, str(error)) from error

@@ -67,7 +67,9 @@ def test_what_is_wrong_is_refused_by_name_before_the_model_is_asked(
 ):
     answer = client.post("/v1/generate", json=body)
 
-    assert named in problem(answer, status, code)["detail"]
+    told = problem(answer, status, code)
+    assert named in told["detail"]
+    assert told["errors"]
     assert model.requests == []
 
 

@@ -200,9 +200,9 @@ def test_pictures_are_compared_side_by_side_in_one_call_on_request(client, model
 REFUSED = {
     "no question": ("vqa", {"question": None}, 422, "invalid_parameter", "question"),
     "an empty question": ("vqa", {"question": ""}, 422, "invalid_parameter", "question"),
-    "no image": ("vqa", {"images": []}, 422, "images_missing", None),
-    "two images": ("vqa", {"images": [b64(ROCKET)] * 2}, 422, "too_many_images", None),
-    "one image to compare": ("compare", {"question": ...}, 422, "images_missing", None),
+    "no image": ("vqa", {"images": []}, 422, "images_missing", "images"),
+    "two images": ("vqa", {"images": [b64(ROCKET)] * 2}, 422, "too_many_images", "images.1"),
+    "one image to compare": ("compare", {"question": ...}, 422, "images_missing", "images"),
     "an unknown field": ("vqa", {"colour": "red"}, 422, "unknown_field", "colour"),
     "an unknown style": (
         "caption",

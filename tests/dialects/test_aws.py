@@ -309,6 +309,18 @@ def test_a_native_body_at_fault_is_a_validation_exception(fake, model, body, sai
     assert model.requests == []
 
 
+def test_too_many_pictures_are_refused_with_no_advice_that_these_paths_do_not_take(fake, model):
+    two = native("<|image|><|image|>", ASTRONAUT, ASTRONAUT)
+    with pytest.raises(fake.exceptions.ValidationException) as invoked:
+        fake.invoke_model(modelId=MODEL, body=two)
+    with pytest.raises(fake.exceptions.ValidationException) as conversed:
+        fake.converse(modelId=MODEL, messages=[user(picture(ASTRONAUT), picture(ASTRONAUT))])
+
+    for refused in (invoked, conversed):
+        assert refused.value.response["Error"]["Message"].endswith("takes 1 in one request")
+    assert model.requests == []
+
+
 def test_a_guardrail_of_the_caller_is_refused_and_not_left_out(fake, model):
     with pytest.raises(fake.exceptions.ValidationException, match="guardrail"):
         fake.invoke_model(

@@ -211,6 +211,8 @@ def test_several_pictures_in_one_message_are_refused_or_laid_out_on_one(fake, mo
     answer = ask(fake, message, extra_body={"image_strategy": "contact_sheet"})
 
     assert refused.value.param == "messages.0.content.2.image_url.url"
+    # What this dialect does not take is not advised.
+    assert "each" not in str(refused.value)
     assert len(model.requests[0].turns[0].images) == 1
     assert "contact" in str(answer.warnings)
 
@@ -313,6 +315,14 @@ def test_what_makes_no_difference_is_taken_and_listed(fake):
 def test_a_conversation_that_the_assistant_ends_is_refused(fake):
     with pytest.raises(openai.BadRequestError, match="first and the last"):
         ask(fake, user("Why?"), {"role": "assistant", "content": "Because"})
+
+
+def test_a_conversation_that_ends_with_nothing_is_refused_in_the_dialects_words(fake, model):
+    with pytest.raises(openai.BadRequestError, match=r"messages: the last turn") as refused:
+        ask(fake, user(" "))
+
+    assert (refused.value.code, refused.value.param) == ("prompt_missing", "messages")
+    assert model.requests == []
 
 
 def test_an_answer_ends_before_a_stop_text(fake):

@@ -43,9 +43,10 @@ _STOP_REASONS = {
 def to_converse(request: ModelRequest) -> dict[str, Any]:
     """Return the operation's parameters but for the model id."""
     if request.raw_prompt:
-        raise InvalidParameterError(
-            "raw_prompt: the converse dialect has Bedrock write the template; a raw prompt needs "
-            "the invoke dialect"
+        raise InvalidParameterError.at(
+            "raw_prompt",
+            "the converse dialect has Bedrock write the template; a raw prompt needs the invoke "
+            "dialect",
         )
     parameters: dict[str, Any] = {
         "messages": [_message(turn) for turn in request.turns],

@@ -60,6 +60,7 @@ def translated(body: ChatIn, terms: Terms) -> Asked:
         sampling=_sampling(body),
         terms=terms,
         strategy=ImageStrategy(body.image_strategy),
+        strategies=(ImageStrategy.CONTACT_SHEET,),
         stop=_stop(body),
         caveats=(*caveats, *_moved(body)),
     )

@@ -24,6 +24,8 @@ from app.domain.image import ImageReport, Treatment
 from app.domain.model import Dialect, Language
 from app.services.checking import MAX_SEVERAL
 
+_STRATEGIES = (ImageStrategy.CONTACT_SHEET, ImageStrategy.EACH)
+
 
 class GenerationOptions(BaseModel):
     """What every generation endpoint takes beside its images."""
@@ -94,6 +96,7 @@ class GenerationOptions(BaseModel):
             language=self.language,
             raw_prompt=self.raw_prompt,
             strategy=self.image_strategy,
+            strategies=_STRATEGIES,
             terms=terms,
         )
 
