@@ -1,7 +1,7 @@
 """Multipart bodies: generation options as form fields, pictures as files."""
 
 import sys
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from contextlib import aclosing
 from typing import Annotated, Any
 
@@ -108,10 +108,25 @@ async def uploaded(file: UploadFile, name: str) -> ReceivedImage:
     return ReceivedImage(data, file.content_type, name)
 
 
+def exemplified(values: Mapping[str, Any]) -> Callable[[dict[str, Any]], None]:
+    """Return what gives a form's fields that have no default an example: theirs, or a blank.
+
+    Swagger UI makes a value up for a field that has neither, and sends it. A blank is taken for
+    nothing; null would be sent as a word.
+    """
+
+    def extend(schema: dict[str, Any]) -> None:
+        for name, field in schema["properties"].items():
+            if field.get("default") is None:
+                field["examples"] = [values.get(name, "")]
+
+    return extend
+
+
 class GenerateForm(GenerationOptions):
     """A prompt, image files, or both."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra=exemplified({}))
 
     images: Annotated[list[File], Field(description="Pictures, one file each.")] = []  # noqa: RUF012 - Pydantic copies it
 

@@ -51,9 +51,12 @@ def examples(path: str) -> list[Any]:
     return [example["value"] for example in content["examples"].values()]
 
 
-@pytest.mark.parametrize("body", examples("/v1/generate"))
-def test_the_examples_that_swagger_ui_offers_answer_200_as_they_stand(client, body):
-    assert client.post("/v1/generate", json=body).status_code == 200
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [(path, body) for path in ("/v1/generate", "/v1/images/prepare") for body in examples(path)],
+)
+def test_the_examples_that_swagger_ui_offers_answer_200_as_they_stand(client, path, body):
+    assert client.post(path, json=body).status_code == 200
 
 
 def test_the_upload_endpoint_needs_only_a_file(client):

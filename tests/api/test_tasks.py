@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from app.api.v1.task_schemas import camel
 from app.domain.errors import ModelThrottledError
 from app.domain.generation import Sampling, StopReason
 from app.services.tasks import TASKS
@@ -245,6 +246,27 @@ def test_before_anything_is_spent_a_task_refuses(client, model, task, change, st
     assert (answer.status_code, answer.json()["code"]) == (status, code)
     assert field is None or answer.json()["errors"][0]["field"] == field
     assert model.requests == []
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+def test_a_form_as_swagger_ui_fills_it_asks_as_the_task_does(client, model, task):
+    schemas = client.get("/openapi.json").json()["components"]["schemas"]
+    fields = schemas[f"{camel(task.name)}Form"]["properties"]
+    filled = {
+        name: field["default"] if "default" in field else field["examples"][0]
+        for name, field in fields.items()
+        if name != "images"
+    }
+    data = {k: json.dumps(v) if isinstance(v, dict) else v for k, v in filled.items()}
+
+    answer = client.post(
+        f"/v1/tasks/{task.name}/upload",
+        data=data,
+        files=[("images", ("a.jpg", ROCKET, "image/jpeg"))] * task.images.least,
+    )
+    assert answer.status_code == 200
+    assert {request.sampling for request in model.requests} == {task.sampling}
+    assert not any("Answer in" in request.turns[-1].text for request in model.requests)
 
 
 def test_every_task_has_its_own_path_parameters_and_result_in_openapi(client):

@@ -5,10 +5,14 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from app.api.examples import PICTURE
+from app.domain.generation import Sampling
+from app.services.tasks.extract import EXTRACT
 from app.settings import Settings
 from tests.streaming.conftest import model_arn
 from tests.support.app import Rig
 from tests.support.browser import visited, visited_from_elsewhere
+from tests.support.fakes import FakeVisionModel
 
 # One Chromium at a time: each is several processes.
 pytestmark = pytest.mark.xdist_group("chromium")
@@ -88,6 +92,36 @@ CHOOSE_FILE = (
 """
 )
 
+# Chooses a file where the form has a place for one, and changes nothing else.
+EXECUTE_EACH = (
+    DOCS
+    + """
+  const data = Uint8Array.from(atob("PICTURE"), (letter) => letter.charCodeAt(0));
+  const statuses = {};
+  for (const id of OPERATIONS) {
+    const block = await operation(id);
+    if (id.endsWith("Upload")) {
+      const images = "tr[data-property-name=images]";
+      // Clicked until it tells: the form is drawn anew when its schema has been resolved.
+      const chooser = await until(() => {
+        const found = block.querySelector(`${images} input[type=file]`);
+        if (!found) block.querySelector(`${images} .json-schema-form-item-add`)?.click();
+        return found;
+      });
+      const chosen = new opened.DataTransfer();
+      chosen.items.add(new opened.File([data], "cat.jpg", { type: "image/jpeg" }));
+      chooser.files = chosen.files;
+      chooser.dispatchEvent(new opened.Event("change", { bubbles: true }));
+    }
+    block.querySelector(".execute").click();
+    const status = await until(() =>
+      block.querySelector(".live-responses-table .response .response-col_status"));
+    statuses[id] = status.innerText.split(/\\s/)[0];
+  }
+  return statuses;
+"""
+)
+
 
 def streaming(emulator_url: str, **options: Any) -> Settings:
     model_id = model_arn("token-40ms")
@@ -145,3 +179,14 @@ def test_the_upload_form_offers_a_file_chooser():
     seen = visited(Rig().app(), CHOOSE_FILE)
 
     assert seen == {"type": "file", "shown": True}
+
+
+def test_execute_needs_no_more_than_a_file():
+    model = FakeVisionModel()
+    operations = ["prepareImage", "generateUpload", "taskExtractUpload"]
+    script = EXECUTE_EACH.replace("PICTURE", PICTURE).replace("OPERATIONS", str(operations))
+
+    assert visited(Rig(model).app(), script) == dict.fromkeys(operations, "200")
+    generated, *extracted = model.requests
+    assert (generated.system, generated.sampling) == (None, Sampling())
+    assert [request.sampling for request in extracted] == [EXTRACT.sampling] * len(extracted)

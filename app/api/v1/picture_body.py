@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
+from app.api.examples import PICTURE
 from app.api.uploads import UploadRequest
 from app.api.v1.image_forms import ImageIn, received
 from app.domain.errors import UnsupportedContentTypeError
@@ -39,7 +40,10 @@ class PictureForm(BaseModel):
 REQUEST_BODY: dict[str, Any] = {
     "required": True,
     "content": {
-        "application/json": {"schema": {"$ref": "#/components/schemas/PrepareIn"}},
+        "application/json": {
+            "schema": {"$ref": "#/components/schemas/PrepareIn"},
+            "examples": {"picture": {"summary": "A picture", "value": {_NAME: PICTURE}}},
+        },
         "multipart/form-data": {
             "schema": {
                 "type": "object",

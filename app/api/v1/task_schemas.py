@@ -1,10 +1,11 @@
 """Bodies and answers of the tasks, made from their specs."""
 
+from dataclasses import asdict
 from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
-from app.api.uploads import File, uploaded
+from app.api.uploads import File, exemplified, uploaded
 from app.api.v1.image_forms import ImageIn, received
 from app.api.v1.schemas import GenerationFacts, Identified, LatencyOut
 from app.domain.generation import ImageInput, Sampling, Terms
@@ -148,8 +149,13 @@ def body_of(task: Task[Any, Any]) -> type[TaskIn]:
 
 def form_of(task: Task[Any, Any]) -> type[TaskForm]:
     """Return the multipart body of ``task``."""
+    values = {**asdict(task.sampling), **task.example.parameters}
+
+    class Exemplified(TaskForm):
+        model_config = ConfigDict(json_schema_extra=exemplified(values))
+
     return create_model(
-        f"{camel(task.name)}Form", __base__=(TaskForm, task.parameters), __doc__=task.summary
+        f"{camel(task.name)}Form", __base__=(Exemplified, task.parameters), __doc__=task.summary
     )
 
 
