@@ -56,8 +56,8 @@ class PooledPreparer:
         self._memory = memory
         self._run = run
         self._turn = asyncio.Semaphore(workers)
-        self._healing = asyncio.Lock()
         self._pool: ProcessPool | None = None
+        self._repair: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         """Start the workers and wait until they answer."""
@@ -71,6 +71,8 @@ class PooledPreparer:
         trace: TracebackType | None,
     ) -> None:
         """Stop the workers, whatever they are doing."""
+        if self._repair is not None:
+            await asyncio.wait([self._repair])
         pool, self._pool = self._pool, None
         if pool is not None:
             await asyncio.to_thread(_stop, pool)
@@ -127,11 +129,17 @@ class PooledPreparer:
         return self._pool.schedule(worker.run, (function, *arguments), timeout=self._timeout)
 
     async def _heal(self) -> None:
-        async with self._healing:
-            if self._pool is None or self._pool.active:
-                return
-            broken, self._pool = self._pool, await asyncio.to_thread(self._start)
-            await asyncio.to_thread(_stop, broken)
+        """Wait for another pool, which all who find this one broken share."""
+        if self._repair is None or self._repair.done():
+            self._repair = asyncio.create_task(self._replace())
+        # It goes on when the caller leaves: the workers it starts would be nobody's.
+        await asyncio.shield(self._repair)
+
+    async def _replace(self) -> None:
+        if self._pool is None or self._pool.active:
+            return
+        broken, self._pool = self._pool, await asyncio.to_thread(self._start)
+        await asyncio.to_thread(_stop, broken)
 
     def _start(self) -> ProcessPool:
         # Spawned and not forked: a fork of a process with threads can deadlock in the child,

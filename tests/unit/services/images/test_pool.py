@@ -2,6 +2,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
+from multiprocessing import active_children
 
 import pytest
 import pytest_asyncio
@@ -143,6 +144,40 @@ async def test_a_caller_who_leaves_stops_the_work(preparer):
     assert all(task.cancelled() for task in leaving)
     await until(lambda: not any(running(pid) for pid in before))
     judge(await preparer.prepare(ReceivedImage(PICTURE)), LIMITS)
+
+
+async def leave_the_repair(preparer: PooledPreparer) -> set[int]:
+    """Have a caller find the pool given up and leave; return the workers that were started."""
+    assert preparer._pool is not None
+    preparer._pool.stop()
+    await asyncio.to_thread(preparer._pool.join)
+    before = children()
+    leaving = asyncio.create_task(preparer.work(os.getpid))
+    await until(lambda: children() > before)
+    leaving.cancel()
+    await asyncio.gather(leaving, return_exceptions=True)
+
+    assert leaving.cancelled()
+    return children() - before
+
+
+def children() -> set[int]:
+    return {child.pid for child in active_children() if child.pid is not None}
+
+
+async def test_a_repair_whose_caller_left_serves_the_next_one():
+    async with PooledPreparer(LIMITS, workers=1) as preparer:
+        started = await leave_the_repair(preparer)
+
+        assert {await preparer.work(os.getpid)} == started
+        assert workers(preparer) == started
+
+
+async def test_a_repair_whose_caller_left_leaves_no_worker_to_outlive_the_preparer():
+    async with PooledPreparer(LIMITS, workers=1) as preparer:
+        started = await leave_the_repair(preparer)
+
+    assert not any(running(pid) for pid in started)
 
 
 async def test_no_worker_outlives_the_preparer():
