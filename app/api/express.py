@@ -82,6 +82,7 @@ class ExpressMiddleware:
         if plan is None:
             await self.app(scope, receive, send)
             return
+        scope["route"] = plan.route
         try:
             raw = await _read(receive)
         except (HTTPException, ClientDisconnect):
@@ -96,7 +97,6 @@ class ExpressMiddleware:
         # A picture's text is in the parsed body. Kept twice while the model thinks, the bodies in
         # flight would be a quarter of the memory.
         del raw
-        scope["route"] = plan.route
         try:
             response = await plan.answer(request, body)
         except rendering.EXPECTED as error:

@@ -35,8 +35,8 @@ def malformed() -> MalformedRequestError:
 class Incoming:
     """An ASGI ``receive`` that bounds the body in size and time, and gives back spare room.
 
-    When the body is there it watches the client, and cancels the request when the client
-    leaves: neither Starlette nor uvicorn does, and an upstream call that goes on is billed.
+    It cancels the request when the client leaves, for which it watches once the body is there:
+    neither Starlette nor uvicorn does, and an upstream call that goes on is billed.
     """
 
     receive: Receive
@@ -78,6 +78,10 @@ class Incoming:
             raise self._refused(malformed())
         if message["type"] == "http.request":
             self._count(message)
+        elif not self.left:
+            self._leave()
+            # For the cancellation to come here: the framework would take half a body for a bad one.
+            await asyncio.sleep(0)
         return message
 
     async def _in_time(self) -> Message:

@@ -13,6 +13,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 from PIL import Image
+from prometheus_client.parser import text_string_to_metric_families
 
 from app.domain.model import Dialect
 from tests.streaming.conftest import Service, running
@@ -144,6 +145,18 @@ def outcomes(service: Service) -> list[str]:
     return [call["outcome"] for call in seen["requests"]]
 
 
+def posts(service: Service) -> list[dict[str, str]]:
+    """Return as what the POST requests that have ended were counted."""
+    text = service.http.get("/metrics").text
+    return [
+        sample.labels
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == "http_server_request_duration_seconds_count"
+        and sample.labels["http_request_method"] == "POST"
+    ]
+
+
 def until_outcomes(service: Service, *expected: str, seconds: float = SECONDS) -> None:
     until(
         lambda: sorted(outcomes(service)) == sorted(expected),
@@ -173,13 +186,17 @@ def read_until(connection: socket.socket, reached: Callable[[bytes], bool]) -> b
     return got
 
 
-@pytest.mark.parametrize("form", ["whole", "upload", "chat", "invoke", "task"])
-def test_who_leaves_before_the_body_is_whole_causes_no_call(emulator_url, form):
+@pytest.mark.parametrize("form", ["whole", "upload", "chat", "invoke", "converse", "task", "key"])
+def test_who_leaves_before_the_body_is_whole_causes_no_call_and_is_not_refused(emulator_url, form):
     with left_service(emulator_url, "") as service:
         with client(ALL[form](service), part=0.5):
             time.sleep(0.2)
-        time.sleep(0.3)
+        until(lambda: len(posts(service)) == 1, SECONDS, "it goes on")
         assert outcomes(service) == []
+
+        (labels,) = posts(service)
+        assert labels["http_response_status_code"] == "0"
+        assert labels["http_route"] != "(none)"
 
 
 def test_who_leaves_while_a_picture_is_prepared_causes_no_call(emulator_url):

@@ -54,6 +54,18 @@ async def test_a_client_that_leaves_after_its_body_has_its_request_cancelled():
     asyncio.current_task().uncancel()  # type: ignore[union-attr]
 
 
+async def test_a_client_that_leaves_before_its_body_is_whole_has_its_request_cancelled():
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    found = await incoming(receive, Link())
+    with pytest.raises(asyncio.CancelledError):
+        await found()
+
+    assert found.left
+    asyncio.current_task().uncancel()  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize("when", ["before", "after"])
 async def test_a_link_that_is_lost_cancels_the_request_once_its_body_is_here(when):
     link = Link()
