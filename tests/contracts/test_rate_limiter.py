@@ -4,12 +4,13 @@ import asyncio
 import socket
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 import redis
 
-from app.adapters.stores.rate_limiter import RestingLimiter, open_limiter
+from app.adapters.stores.rate_limiter import RestingLimiter, WindowedLimiter, open_limiter
+from app.adapters.stores.windows import MemoryWindows, Window
 from app.domain.errors import LimiterUnavailableError, RateLimitedError
 from app.domain.limit import Quota, parse
 from app.domain.ports import RateLimiter
@@ -183,3 +184,53 @@ async def test_after_a_failure_a_limiter_is_left_alone_for_a_while_and_then_trie
     await asyncio.sleep(0.06)
     assert await outcomes(1) == [True]
     assert await outcomes(1) == [True]
+
+
+class Stumbling(MemoryWindows):
+    """Does something else before it counts in a second window; may be gone from then on."""
+
+    def __init__(self, stumble: Callable[[], Awaitable[object]], *, gone: bool = False) -> None:
+        super().__init__()
+        self.stumble, self.gone, self.adds = stumble, gone, 0
+
+    async def add(self, key: str, seconds: int, amount: int) -> Window:
+        self.adds += 1
+        if self.adds == 2:
+            await self.stumble()
+        return await super().add(key, seconds, amount)
+
+    async def correct(self, key: str, ends: float, difference: int) -> None:
+        if self.gone:
+            await self.stumble()
+        await super().correct(key, ends, difference)
+
+
+async def broken() -> None:
+    raise ConnectionResetError
+
+
+async def silent() -> None:
+    await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("stumble", [broken, silent])
+async def test_what_is_cut_off_between_two_quotas_takes_nothing_of_any(stumble, holder):
+    limiter = WindowedLimiter(Stumbling(stumble))
+    with pytest.raises((ConnectionResetError, TimeoutError)):
+        async with asyncio.timeout(0.05):
+            await limiter.take(holder, BOTH, 4)
+
+    assert await left(limiter, holder, BOTH) == [5, 100]
+
+
+@pytest.mark.parametrize(
+    ("stumble", "error"), [(broken, ConnectionResetError), (silent, TimeoutError)]
+)
+async def test_windows_that_are_gone_are_not_waited_for_again_to_give_back(stumble, error, holder):
+    limiter = WindowedLimiter(Stumbling(stumble, gone=True))
+    started = time.monotonic()
+    with pytest.raises(error):
+        async with asyncio.timeout(0.05):
+            await limiter.take(holder, BOTH, 4)
+
+    assert time.monotonic() - started < 1

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -18,6 +18,9 @@ from app.domain.errors import LimiterUnavailableError, RateLimitedError
 from app.domain.limit import Quota, Standing
 from app.domain.ports import RateLimiter
 
+UNDOING = 0.2
+"""Seconds to give back what a take that failed had taken: a Redis that hangs has had its time."""
+
 
 @dataclass(frozen=True, slots=True)
 class WindowedLimiter:
@@ -30,15 +33,25 @@ class WindowedLimiter:
     ) -> tuple[Standing, ...]:
         """Take ``amount`` of every quota, or of none and raise RateLimitedError."""
         standings: list[Standing] = []
-        for quota in quotas:
-            window = await self.windows.add(_key(holder, quota), quota.window, amount)
-            left = max(0, quota.amount - window.count)
-            standings.append(Standing(quota, left, max(0.0, window.left), window.ends))
-            if window.count > quota.amount:
-                # A refused one was counted too.
-                await self.settle(holder, tuple(standings), -amount)
-                raise _refusal(standings[-1], window.count - amount, amount)
+        try:
+            for quota in quotas:
+                window = await self.windows.add(_key(holder, quota), quota.window, amount)
+                left = max(0, quota.amount - window.count)
+                standings.append(Standing(quota, left, max(0.0, window.left), window.ends))
+                if window.count > quota.amount:
+                    raise _refusal(standings[-1], window.count - amount, amount)
+        except BaseException:
+            # A refused one was counted too.
+            await self._undo(holder, tuple(standings), amount)
+            raise
         return tuple(standings)
+
+    async def _undo(self, holder: str, taken: tuple[Standing, ...], amount: int) -> None:
+        """Give ``amount`` back, unless Redis is away; the caller has an error already."""
+        if taken:
+            with suppress(RedisError, OSError):
+                async with asyncio.timeout(UNDOING):
+                    await self.settle(holder, taken, -amount)
 
     async def settle(self, holder: str, taken: tuple[Standing, ...], difference: int) -> None:
         """Count ``difference`` more, or less where it is negative; never refuses."""

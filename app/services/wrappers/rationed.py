@@ -35,12 +35,8 @@ class Reservation:
     bill: Bill = field(default_factory=Bill)
 
     async def take(self, resource: Resource, amount: int) -> None:
-        """Take ``amount``, or give everything back and raise RateLimitedError."""
-        try:
-            self.windows[resource] = await self.limits.take(self.call, resource, amount)
-        except BaseException:
-            await self.give_back()
-            raise
+        """Take ``amount``, or raise RateLimitedError."""
+        self.windows[resource] = await self.limits.take(self.call, resource, amount)
         self.taken[resource] = amount
 
     async def give_back(self) -> None:
@@ -115,20 +111,25 @@ class RationedModel:
             yield arrived
 
     async def _reserve(self, request: ModelRequest) -> Reservation:
+        """Take of every quota, or of none and raise RateLimitedError."""
         call = current_call()
         reservation = Reservation(call, self.limits)
         images = [image for turn in request.turns for image in turn.images]
-        if images:
-            tiles = sum([canvas.choose(image.width, image.height).tiles for image in images])
-            await reservation.take(Resource.TILES, tiles)
-        quotas = self.limits.quotas
-        if quotas(call, Resource.TOKENS) or quotas(call, Resource.SPEND):
-            prompt = (await self.counter.count(request)).tokens
-            longest = request.sampling.max_gen_len
-            await reservation.take(Resource.TOKENS, prompt + longest)
-            if self.price is not None:
-                most = self.price.of(prompt, longest).total
-                await reservation.take(Resource.SPEND, ceil(most * MICRO))
+        try:
+            if images:
+                tiles = sum([canvas.choose(image.width, image.height).tiles for image in images])
+                await reservation.take(Resource.TILES, tiles)
+            quotas = self.limits.quotas
+            if quotas(call, Resource.TOKENS) or quotas(call, Resource.SPEND):
+                prompt = (await self.counter.count(request)).tokens
+                longest = request.sampling.max_gen_len
+                await reservation.take(Resource.TOKENS, prompt + longest)
+                if self.price is not None:
+                    most = self.price.of(prompt, longest).total
+                    await reservation.take(Resource.SPEND, ceil(most * MICRO))
+        except BaseException:
+            await reservation.give_back()
+            raise
         if reservation.taken:
             expect(reservation.bill)
         return reservation

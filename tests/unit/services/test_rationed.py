@@ -9,12 +9,15 @@ from app.adapters.stores.rate_limiter import open_limiter
 from app.domain.access import Resource, current_call
 from app.domain.errors import ModelThrottledError, ServiceError, UpstreamTimeoutError
 from app.domain.generation import Completion, ModelRequest, Role, StopReason, Target, Turn, Usage
+from app.domain.image import ImageType, PreparedImage
 from app.domain.model import Dialect
+from app.domain.token import TokenCount
 from app.services.access.limits import Limits
 from app.services.wrappers.metered import MeteredVisionModel
 from app.services.wrappers.rationed import RationedModel
 from app.services.wrappers.retried import RULES
 from app.telemetry.metrics import Metrics
+from tests.support.fakes import FakeVisionModel
 
 ASKED = ModelRequest((Turn(Role.USER, "one two"),))
 TARGET = Target("us-west-2", "m", Dialect.INVOKE)
@@ -24,6 +27,14 @@ class Waiting:
     """Never answers."""
 
     async def generate(self, request: ModelRequest) -> Completion:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+class Endless:
+    """Never comes to the end of a prompt."""
+
+    async def count(self, request: ModelRequest) -> TokenCount:
         await asyncio.Event().wait()
         raise AssertionError
 
@@ -73,6 +84,22 @@ def metered(model) -> MeteredVisionModel:
 
 async def test_a_call_that_is_cut_off_while_it_waits_in_line_gives_everything_back():
     assert await kept(Waiting()) == 0
+
+
+async def test_a_call_that_is_cut_off_while_its_tokens_are_counted_gives_its_tiles_back():
+    picture = PreparedImage(b"", ImageType.PNG, 1000, 1000)
+    async with open_limiter(None) as limiter:
+        limits = Limits(limiter, {"tiles": "100/hour", "tokens": "10000/hour"}, Metrics())
+        rationed = RationedModel(FakeVisionModel(), limits, Endless(), None)
+        asking = asyncio.create_task(
+            rationed.generate(ModelRequest((Turn(Role.USER, "?", (picture,)),)))
+        )
+        await asyncio.sleep(0.02)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        (standing,) = await limits.take(current_call(), Resource.TILES, 1)
+
+    assert standing.remaining == 99
 
 
 async def test_a_call_that_is_cut_off_under_way_keeps_everything():
