@@ -49,16 +49,11 @@ class Worker(multiprocess.Process):
     def target(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve, and end in peace after SIGINT, which uvicorn raises again when it has ended."""
         with suppress(KeyboardInterrupt):
-            super().target(sockets)
-
-    @property
-    def server(self) -> uvicorn.Server:
-        """The server, made in the worker at the first use."""
-        if self._server is None:
             settings = load()
             telemetry.configure(settings.log_level)
+            # Before uvicorn starts the thread that answers for it, which would make one of its own.
             self._server = Server(create_app(settings, wiring.open_services), settings)
-        return self._server
+            super().target(sockets)
 
     def join(self) -> None:
         """Wait for its end, and take its gauges out of what the others show: it may have died."""

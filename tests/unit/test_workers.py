@@ -1,12 +1,16 @@
-"""Which of several processes count as alive."""
+"""How several processes start, and which of them count as alive."""
 
 import multiprocessing
+import threading
 import time
 from collections.abc import Iterator
+from multiprocessing.connection import Connection
 
 import pytest
 import uvicorn
 
+from app import workers
+from app.serving import Server
 from app.workers import STARTING, Worker
 
 
@@ -36,3 +40,32 @@ def test_a_worker_that_has_ended_is_not_alive(worker):
     worker.process.join()
 
     assert not worker.is_alive()
+
+
+def makers(told: Connection) -> None:
+    """Run a worker that is asked for a sign of life at once; tell which threads made a server."""
+    worker = Worker(uvicorn.Config("app.main:create_app"), [])
+    found = []
+
+    class Noted(Server):
+        def __init__(self, *made_of: object) -> None:
+            found.append(threading.current_thread().name)
+            super().__init__(*made_of)  # type: ignore[arg-type]
+
+        def run(self, sockets: object = None) -> None:
+            worker.parent_conn.poll(60)
+
+    pytest.MonkeyPatch().setattr(workers, "Server", Noted)
+    worker.parent_conn.send(b"ping")
+    worker.target()
+    told.send(found)
+
+
+def test_a_worker_makes_its_server_once_whoever_asks_it_for_a_sign_of_life():
+    hearing, telling = multiprocessing.Pipe(duplex=False)
+    with hearing, telling:
+        process = multiprocessing.get_context("spawn").Process(target=makers, args=(telling,))
+        process.start()
+        assert hearing.poll(60)
+        assert hearing.recv() == ["MainThread"]
+        process.join()
