@@ -20,7 +20,7 @@ class Window:
 
     count: int
     ends: float
-    """Unix time, by the clock of whoever counts."""
+    """Seconds, by the clock of whoever counts; tells it from the key's other windows."""
     left: float = 0
     """Seconds until then, when it was looked at."""
 
@@ -38,11 +38,14 @@ class Windows(Protocol):
 
 
 class MemoryWindows:
-    """In a dictionary. Those whose window has ended are swept out once a minute."""
+    """In a dictionary. Those whose window has ended are swept out once a minute.
+
+    By a clock that nobody sets back: a window would last so much longer.
+    """
 
     def __init__(self) -> None:
         self._windows: dict[str, Window] = {}
-        self._next_sweep = time.time() + _SWEEP_SECONDS
+        self._next_sweep = time.monotonic() + _SWEEP_SECONDS
 
     def __len__(self) -> int:
         """Return how many counters there are."""
@@ -50,7 +53,7 @@ class MemoryWindows:
 
     async def add(self, key: str, seconds: int, amount: int) -> Window:
         """Add ``amount``, in a new window of ``seconds`` where there is none; return what is."""
-        now = time.time()
+        now = time.monotonic()
         window = self._windows.get(key)
         if window is None or window.ends <= now:
             if now >= self._next_sweep:

@@ -10,9 +10,13 @@ from app.adapters.stores.windows import MemoryWindows, Window
 def clock(monkeypatch):
     class Clock:
         now = 1_000_000.0
+        set_back = 0.0
+
+        def monotonic(self) -> float:
+            return self.now
 
         def time(self) -> float:
-            return self.now
+            return self.now - self.set_back
 
     clock = Clock()
     monkeypatch.setattr(windows, "time", clock)
@@ -26,6 +30,15 @@ async def test_a_window_begins_with_its_first_use_and_is_forgotten_at_its_end(cl
     assert await windows.add("a", 10, 2) == Window(5, clock.now + 4, 4)
 
     clock.now += 4
+    assert await windows.add("a", 10, 1) == Window(1, clock.now + 10, 10)
+
+
+async def test_a_window_ends_when_its_time_is_over_also_where_the_clock_is_set_back(clock):
+    windows = MemoryWindows()
+    await windows.add("a", 10, 3)
+    clock.now += 10
+    clock.set_back = 3600
+
     assert await windows.add("a", 10, 1) == Window(1, clock.now + 10, 10)
 
 
