@@ -55,7 +55,8 @@ async def open_operations(
         sinks: tuple[Sink, ...] = (request_log(), metrics, usage)
         if settings.emf_namespace:
             sinks = (*sinks, EmbeddedMetrics(settings.emf_namespace, settings.emf_dimensions))
-        yield Operations(authenticator, limits, usage, metrics, tracer, sinks)
+        remote = settings.oidc_issuer is not None or settings.limits_store == "redis"
+        yield Operations(authenticator, limits, usage, metrics, tracer, sinks, remote)
 
 
 @asynccontextmanager

@@ -65,7 +65,12 @@ class EntranceMiddleware:
         state = scope["state"]
         services: Services = state["services"]
         try:
-            state["standings"] = await self.gatekeeper.admit(scope, services.operations)
+            if services.operations.remote:
+                async with within:
+                    state["standings"] = await self.gatekeeper.admit(scope, services.operations)
+            else:
+                # There is nothing to wait for, and a timer would be work for each request.
+                state["standings"] = await self.gatekeeper.admit(scope, services.operations)
             held = await services.room.hold(self._expected(state["headers"]), within)
         except ServiceError as error:
             await rendering.refuse(error, scope, receive, send)

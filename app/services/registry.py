@@ -69,6 +69,8 @@ class Operations:
     tracer: Tracer
     sinks: tuple[Sink, ...]
     """Where each finished request's record goes."""
+    remote: bool
+    """Whether who calls, or what they may, is asked of another service, which may take its time."""
 
 
 @dataclass(frozen=True, slots=True)

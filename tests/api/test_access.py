@@ -387,3 +387,17 @@ def test_every_answer_carries_the_security_headers(client):
         assert answer.headers["cache-control"]
         assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
     assert "script-src 'self'" in client.get("/docs").headers["content-security-policy"]
+
+
+def test_limits_that_can_not_be_counted_before_the_deadline_are_not_waited_for():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        settings = Settings(
+            _env_file=None,
+            limits={"requests": "10/hour"},
+            limits_store="redis",
+            redis_url=f"redis://127.0.0.1:{silent.getsockname()[1]}/0",
+        )
+        with Rig(settings=settings).client() as client:
+            answer = client.post("/v1/generate", json=ASKED, headers={"x-request-timeout": "0.3"})
+
+    problem(answer, 504, "deadline_exceeded")

@@ -2,6 +2,7 @@
 
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -103,7 +104,7 @@ async def test_a_body_is_not_read_before_there_is_room_for_it():
 
     class Opened:
         def __init__(self) -> None:
-            self.room, self.operations = room, None
+            self.room, self.operations = room, SimpleNamespace(remote=False)
             self.drain, self.timing = Drain(), Timing(request=60, heartbeat=60)
 
     def scope() -> dict[str, Any]:

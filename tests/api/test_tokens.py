@@ -1,5 +1,6 @@
 """Tokens of an OIDC issuer that runs on a socket of its own, and forged ones."""
 
+import asyncio
 import base64
 import hmac
 import json
@@ -42,6 +43,7 @@ class Provider:
     """Published beside the keys."""
     asked: int = 0
     broken: bool = False
+    delay: float = 0
 
     def app(self) -> FastAPI:
         app = FastAPI()
@@ -53,6 +55,7 @@ class Provider:
         @app.get("/keys")
         async def keys() -> dict[str, Any]:
             self.asked += 1
+            await asyncio.sleep(self.delay)
             if self.broken:
                 return {}
             return {"keys": [*self.odd, *(key.as_dict(private=False) for key in self.keys)]}
@@ -200,6 +203,26 @@ def test_an_issuer_that_is_away_is_our_fault_and_not_the_callers(provider, clien
     provider.broken = True
 
     problem(ask(client, token(provider)), 503, "identity_provider_unavailable")
+
+
+def test_keys_that_are_fetched_past_a_deadline_are_there_for_the_next_request(provider, client):
+    provider.delay = 1
+    hurried = {**bearer(token(provider)), "x-request-timeout": "0.3"}
+    problem(client.post("/v1/generate", json=ASKED, headers=hurried), 504, "deadline_exceeded")
+
+    assert ask(client, token(provider)).status_code == 200
+    assert provider.asked == 1
+
+
+def test_keys_that_are_still_fetched_when_the_service_ends_do_not_hold_it_up(provider):
+    provider.delay = 4
+    settings = Settings(_env_file=None, oidc_issuer=provider.url, oidc_audience=AUDIENCE)
+    with Rig(settings=settings).client() as client:
+        hurried = {**bearer(token(provider)), "x-request-timeout": "0.3"}
+        problem(client.post("/v1/generate", json=ASKED, headers=hurried), 504, "deadline_exceeded")
+        left = time.monotonic()
+
+    assert time.monotonic() - left < 3
 
 
 async def authenticator(provider: Provider, client: httpx.AsyncClient, **ages: Any) -> Any:

@@ -58,7 +58,7 @@ class IssuerKeys:
     """Seconds; so that made-up key ids can't have the keys fetched all the time."""
     _keys: KeySet = field(default_factory=lambda: KeySet([]))
     _fetched: float = float("-inf")
-    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _fetching: "asyncio.Task[None] | None" = None
 
     async def holding(self, key_id: str) -> KeySet:
         """Return the keys, fetched anew where ``key_id`` is not among them.
@@ -66,10 +66,10 @@ class IssuerKeys:
         Raises IdentityProviderError where there are none.
         """
         if self._stale(key_id):
-            async with self._turn:
-                if self._stale(key_id):
-                    await self._fetch()
-                    self._fetched = time.monotonic()
+            if self._fetching is None or self._fetching.done():
+                self._fetching = asyncio.create_task(self._fetch())
+            # It goes on past the deadline of whoever asks: short ones would keep all without keys.
+            await asyncio.shield(self._fetching)
         if not self._keys:
             raise IdentityProviderError("the token issuer's keys can't be had")
         return self._keys
@@ -78,6 +78,12 @@ class IssuerKeys:
         age = time.monotonic() - self._fetched
         known = any(key.kid == key_id for key in self._keys)
         return age > (self.max_age if known else self.min_age)
+
+    async def close(self) -> None:
+        """Fetch no longer."""
+        if self._fetching is not None:
+            self._fetching.cancel()
+            await asyncio.wait([self._fetching])
 
     async def _fetch(self) -> None:
         try:
@@ -88,8 +94,10 @@ class IssuerKeys:
         except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
             # Keys in hand are good until the issuer can be asked again.
             log.warning("issuer's keys not fetched", reason=type(error).__name__)
-            return
-        self._keys = KeySet(keys)
+        else:
+            self._keys = KeySet(keys)
+        finally:
+            self._fetched = time.monotonic()
 
     async def _discovered(self) -> str:
         configuration = await self._get(
@@ -192,4 +200,8 @@ def _key_id(token: str) -> str:
 async def open_tokens(issuer: Issuer) -> AsyncIterator[TokenAuthenticator]:
     """Open what checks the issuer's tokens. Nothing is fetched before the first."""
     async with httpx.AsyncClient(timeout=5, follow_redirects=False) as client:
-        yield TokenAuthenticator(issuer, IssuerKeys(client, issuer))
+        keys = IssuerKeys(client, issuer)
+        try:
+            yield TokenAuthenticator(issuer, keys)
+        finally:
+            await keys.close()

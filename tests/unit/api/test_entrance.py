@@ -9,10 +9,27 @@ import pytest
 
 from app.api.access import Gatekeeper, Rule
 from app.api.entrance import EntranceMiddleware
+from app.domain.access import Caller
 from app.services.admission import Budget
 from app.services.deadline import Drain
 from app.services.door import Door
 from app.services.registry import Timing
+
+
+class Silent:
+    """Never tells who calls."""
+
+    async def authenticate(self, credential: str | None) -> Caller:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+@dataclass
+class Asking:
+    """As much of the operations as tell who calls."""
+
+    authenticator: Silent = field(default_factory=Silent)
+    remote: bool = True
 
 
 @dataclass
@@ -22,10 +39,12 @@ class Opened:
     drain: Drain = field(default_factory=Drain)
     room: Budget = field(default_factory=lambda: Budget("bytes", 10, 60))
     timing: Timing = field(default_factory=lambda: Timing(request=60, heartbeat=60))
-    operations: None = None
+    operations: Asking = field(default_factory=lambda: Asking(remote=False))
 
 
-async def status(door: Door, services: Opened, *headers: tuple[bytes, bytes]) -> int:
+async def status(
+    door: Door, services: Opened, *headers: tuple[bytes, bytes], path: str = "/open"
+) -> int:
     """Return what a request is answered with that the application would answer with 200."""
     sent: list[Any] = []
 
@@ -39,7 +58,7 @@ async def status(door: Door, services: Opened, *headers: tuple[bytes, bytes]) ->
         sent.append(message)
 
     state = {"services": services, "request_id": "req_1", "headers": dict(headers)}
-    scope = {"type": "http", "method": "POST", "path": "/open", "headers": [], "state": state}
+    scope = {"type": "http", "method": "POST", "path": path, "headers": [], "state": state}
     anyone = Gatekeeper((Rule("/open", public=True),))
     await EntranceMiddleware(app, door, anyone, 100, 60)(scope, receive, send)
     found: int = sent[0]["status"]
@@ -69,6 +88,20 @@ async def test_who_stands_at_the_door_when_the_service_closes_is_answered():
     await line
 
     assert door.total == 20
+
+
+async def test_who_is_not_known_yet_at_the_deadline_is_answered():
+    services = Opened(operations=Asking())
+    waits = (b"x-request-timeout", b"0.01")
+    async with asyncio.timeout(5):
+        assert await status(Door(100, 1), services, waits, path="/closed") == 504
+
+
+async def test_who_is_not_known_yet_when_the_service_closes_is_answered():
+    services = Opened(operations=Asking())
+    asyncio.get_running_loop().call_soon(services.drain.close)
+    async with asyncio.timeout(5):
+        assert await status(Door(100, 1), services, path="/closed") == 503
 
 
 async def test_who_finds_door_and_room_free_is_let_in_whatever_the_deadline():
