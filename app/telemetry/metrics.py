@@ -25,9 +25,9 @@ MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 """The library's own variable: a directory that all workers write their numbers to."""
 
 METHODS = frozenset({"GET", "POST", "DELETE", "PUT", "PATCH", "HEAD", "OPTIONS"})
-LOOK = 0.1
+LOOK = 0.02
 """Seconds between two looks at how late the event loop is."""
-LOOKS = 5
+LOOKS = 25
 """From one sampling of the gauges to the next."""
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 # As OpenTelemetry's GenAI conventions advise for token counts.
