@@ -172,7 +172,8 @@ def test_what_is_imported_is_declared(folder, group):
         for package in imported(folder)
         # Stubs are there for the type checker alone.
         if not package.startswith("types_")
-        and declared.isdisjoint(map(named, brought_by.get(package, ())))
+        # What is not installed (bench's plots, in CI) is looked up by the name it is imported by.
+        and declared.isdisjoint(map(named, brought_by.get(package, [package])))
     }
 
 
