@@ -3,6 +3,8 @@
 import re
 from struct import unpack_from
 
+import re2
+
 from app.domain.errors import ImageDamagedError, UnsupportedImageTypeError
 from app.domain.image import ImageLimits
 from app.services.images.formats import exif, icc
@@ -24,9 +26,11 @@ ICC_HEADER = b"ICC_PROFILE\0"
 
 SCAN = 0x100
 """In place of a marker, and no byte: the entropy-coded data after an SOS."""
-# Begins with one literal byte, which is looked for at memory speed; a repetition there would cost
-# twenty times as much, and the square of its length where a file is full of 0xFF.
-_AFTER_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+_BYTES = re2.Options()
+_BYTES.encoding = re2.Options.Encoding.LATIN1  # else they would have to be UTF-8
+# Every picture is searched to its end. RE2 does so at memory speed, whatever the file is full of;
+# Python's own takes twelve times as long for an ordinary one.
+_AFTER_SCAN = re2.compile(rb"\xff[^\x00\xff\xd0-\xd7]", _BYTES)
 """The next marker in entropy-coded data: not a stuffed 0xFF, not a restart."""
 _FILL = re.compile(rb"\xff*")
 

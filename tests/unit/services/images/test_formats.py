@@ -100,6 +100,18 @@ def test_a_jpeg_full_of_fill_bytes_is_read_once_from_end_to_end(last):
     assert (jpeg.stripped(BASELINE[:scan] + fill, LIMITS) is not None) == (last == b"\xd9")
 
 
+def test_a_scan_ends_at_every_marker_but_a_restart():
+    _, scan = segment(BASELINE, SOS)
+    for byte in range(256):
+        data = BASELINE[:scan] + b"ab\xff" + bytes([byte]) + b"\0\2"
+
+        found = [each for each in jpeg.segments(data, LIMITS) if each.marker == jpeg.SCAN]
+
+        # 0 is stuffed: the 0xFF is data. 0xFF is fill, and no marker's code.
+        goes_on = byte in {0, 0xFF, *range(0xD0, 0xD8)}
+        assert [each.end for each in found] == ([] if goes_on else [scan + 2]), byte
+
+
 def test_a_stuffed_byte_between_segments_is_not_taken_for_a_picture():
     stuffed = b"\xff\0\0\5abc"
 
