@@ -51,7 +51,7 @@ TRY_STREAM = """
 DOCS = """
   const opened = window.open("/docs");
   const until = async (find) => {
-    for (let tries = 0; tries < 400; tries++) {
+    for (let tries = 0; tries < 1000; tries++) {
       const found = opened.document && find(opened.document);
       if (found) return found;
       await new Promise((next) => setTimeout(next, 50));
