@@ -190,14 +190,15 @@ async def test_no_worker_outlives_the_preparer():
 
 
 async def test_the_real_decoders_work_under_the_memory_limit(preparer):
-    async with PooledPreparer(LIMITS, workers=1) as real:
+    # Decoders are nice: beside other tests they wait longer for the processor than they may take.
+    async with PooledPreparer(LIMITS, workers=1, timeout=30) as real:
         for data in (sample("arrow.heic"), encoded(photo(4000, 3000), "JPEG")):
             judge(await real.prepare(ReceivedImage(data)), LIMITS)
 
 
 async def test_a_worker_without_memory_for_a_picture_refuses_it():
     limit = 500 * 1024 * 1024
-    async with PooledPreparer(LIMITS, workers=1, memory=limit) as small:
+    async with PooledPreparer(LIMITS, workers=1, timeout=30, memory=limit) as small:
         with pytest.raises((ImageDecoderError, ImageDamagedError)):
             await small.prepare(ReceivedImage(encoded(photo(9_000, 9_000), "BMP")[: 20 << 20]))
         judge(await small.prepare(ReceivedImage(PICTURE)), LIMITS)
