@@ -40,12 +40,16 @@ def points(metric: Any) -> list[Any]:
     return list((metric.sum if metric.HasField("sum") else metric.histogram).data_points)
 
 
-def with_attributes(metric: Any, **wanted: object) -> Any:
-    (point,) = [
+def all_with_attributes(metric: Any, **wanted: object) -> list[Any]:
+    return [
         point
         for point in points(metric)
         if {n.replace(".", "_"): v for n, v in attributes(point).items()}.items() >= wanted.items()
     ]
+
+
+def with_attributes(metric: Any, **wanted: object) -> Any:
+    (point,) = all_with_attributes(metric, **wanted)
     return point
 
 
@@ -168,8 +172,7 @@ def test_each_of_several_workers_sends_its_own_numbers_when_it_is_stopped(
         point.count
         for worker in workers
         if DURATION in worker
-        for point in points(worker[DURATION])
-        if attributes(point).get("http.route") == "/v1/models"
+        for point in all_with_attributes(worker[DURATION], http_route="/v1/models")
     ]
     assert sum(counts) == 30
 
