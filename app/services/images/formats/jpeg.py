@@ -28,8 +28,8 @@ SCAN = 0x100
 """In place of a marker, and no byte: the entropy-coded data after an SOS."""
 _BYTES = re2.Options()
 _BYTES.encoding = re2.Options.Encoding.LATIN1  # else they would have to be UTF-8
-# Every picture is searched to its end. RE2 does so at memory speed, whatever the file is full of;
-# Python's own takes twelve times as long for an ordinary one.
+# Begins with one literal byte, which RE2 looks for at memory speed. Every picture is searched to
+# its end, and Python's own takes twelve times as long.
 _AFTER_SCAN = re2.compile(rb"\xff[^\x00\xff\xd0-\xd7]", _BYTES)
 """The next marker in entropy-coded data: not a stuffed 0xFF, not a restart."""
 _FILL = re.compile(rb"\xff*")
