@@ -6,11 +6,13 @@ import sys
 
 import orjson
 
-from app import dev, keys, telemetry, wiring, workers
-from app.api.v1 import task_docs
+from app import telemetry
+from app.api.v1.tasks import documentation
+from app.cli import dev, keys, workers
 from app.main import create_app
-from app.serving import Server
+from app.server.serving import Server
 from app.settings import Settings, SettingsError, load
+from app.wiring import services
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -35,11 +37,11 @@ def main(arguments: list[str] | None = None) -> int:
 def serve() -> int:
     """Serve until SIGTERM or SIGINT."""
     settings = load()
-    wiring.check(settings)
+    services.check(settings)
     telemetry.configure(settings.log_level)
     if settings.workers > 1:
         return workers.run(settings)
-    server = Server(create_app(settings, wiring.open_services), settings)
+    server = Server(create_app(settings, services.open_services), settings)
     server.run()
     return 0 if server.started else 1
 
@@ -51,14 +53,14 @@ def dev_server() -> int:
 
 def openapi() -> int:
     """Print the OpenAPI document. Opens nothing and needs no configuration."""
-    document = create_app(Settings.model_construct(), wiring.open_services).openapi()
+    document = create_app(Settings.model_construct(), services.open_services).openapi()
     sys.stdout.write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode() + "\n")
     return 0
 
 
 def tasks() -> int:
     """Print the documentation of the vision tasks."""
-    sys.stdout.write(task_docs.document() + "\n")
+    sys.stdout.write(documentation.document() + "\n")
     return 0
 
 
