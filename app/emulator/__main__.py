@@ -10,7 +10,7 @@ import uvicorn
 
 from app.emulator.app import create_emulator
 from app.emulator.config import EmulatorConfig, default_guardrails
-from app.emulator.faults import understood
+from app.emulator.faults.spelling import parsed as parsed_fault
 
 _PREFIX = "EMULATOR_"
 
@@ -98,7 +98,7 @@ def config_of(given: argparse.Namespace) -> EmulatorConfig:
     Raises `ValueError` for one that makes no sense.
     """
     for fault in given.fault or ():
-        understood(fault)
+        parsed_fault(fault)
     return EmulatorConfig(
         auth=given.auth,
         access_keys=_pairs(given.access_key, ":", "--access-key"),

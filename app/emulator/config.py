@@ -31,7 +31,7 @@ class EmulatorConfig:
     end_of_life: Mapping[str, date] = field(default_factory=dict)
     """Foundation-model id to the day from which it answers as retired."""
     faults: tuple[str, ...] = ()
-    """Faults of every call, in the spelling of `app.emulator.faults`."""
+    """Faults of every call, in the spelling of `app.emulator.faults.spelling`."""
     guardrails: Mapping[str, tuple[str, ...]] = field(default_factory=default_guardrails)
     """Guardrail identifier to the words that it blocks."""
     seed: int = 0

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from app.emulator import faults
 from app.emulator.__main__ import parser
+from app.emulator.faults import spelling
 from app.emulator.inference import OPERATIONS
 from tests.emulator.serving import OPENED
 
@@ -36,12 +36,18 @@ def test_every_flag_has_its_row_with_its_variable() -> None:
 
 def test_every_fault_has_its_row() -> None:
     delays = [f"{name}-Nms" for name in ("first-token", "token", "drip")]
-    names = [*faults.EXCEPTIONS, *faults.GATEWAY_REPLIES, *faults.BREAKS, *faults.PACES, *delays]
+    names = [
+        *spelling.EXCEPTIONS,
+        *spelling.GATEWAY_REPLIES,
+        *spelling.BREAKS,
+        *spelling.PACES,
+        *delays,
+    ]
     assert [name for name in names if len(rows_of(name)) != 1] == []
 
 
 def test_every_exceptions_row_tells_its_status_and_type() -> None:
-    for name, kind in faults.EXCEPTIONS.items():
+    for name, kind in spelling.EXCEPTIONS.items():
         (row,) = rows_of(name)
         assert f"{kind.status} {kind.name}" in row
 
@@ -49,7 +55,7 @@ def test_every_exceptions_row_tells_its_status_and_type() -> None:
 @pytest.mark.parametrize("name", re.findall(r"`([a-z][a-z-]*-(?:N|X)[^`]*)`", DOCS))
 def test_every_fault_in_the_docs_exists(name: str) -> None:
     spelled = name.replace("frame-X", "frame-throttle").replace("N", "3")
-    assert faults.understood(spelled).spelled == spelled
+    assert spelling.parsed(spelled).spelled == spelled
 
 
 def test_every_operation_has_its_row() -> None:

@@ -13,7 +13,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from app.emulator.config import EmulatorConfig
-from app.emulator.exchange import ClientLeftError, Exchange, Message
+from app.emulator.wire.exchange import ClientLeftError, Exchange, Message
 from tests.emulator.asking import (
     MODEL,
     body,

@@ -7,7 +7,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from app.emulator.config import EmulatorConfig
-from app.emulator.control import ControlPlane
+from app.emulator.control.foundation_models import ControlPlane
 from tests.emulator.asking import BARE, MODEL, imported, messages
 from tests.emulator.serving import serving
 
