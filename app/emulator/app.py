@@ -11,8 +11,7 @@ from app.emulator import guardrail
 from app.emulator.config import EmulatorConfig
 from app.emulator.control import admin, catalogue, request_log
 from app.emulator.control.admin import Admin
-from app.emulator.control.clock import today
-from app.emulator.control.foundation_models import ControlPlane
+from app.emulator.control.plane import ControlPlane
 from app.emulator.control.request_log import Entry, RequestLog
 from app.emulator.faults.fault_schedule import FaultSchedule
 from app.emulator.inference import OPERATIONS, Inference
@@ -44,11 +43,13 @@ class Emulator:
         self._faults = FaultSchedule(config.faults)
         self._requests = RequestLog(config.recorded_requests)
         self._gate = auth.gate(config)
-        self._control = ControlPlane(config, today)
-        self._inference = Inference(config, self._model, self._faults)
+        self._control = ControlPlane(config)
+        self._inference = Inference(config, self._model, self._faults, self._control)
         self._admin = Admin(
+            config,
             self._faults,
             self._requests,
+            self._control.models,
             {"vocabulary": words.name, "reads_words": self._model.reads},
         )
 
@@ -84,7 +85,9 @@ class Emulator:
         entry = self._requests.open(request)
         try:
             await self._route(exchange, request, entry)
-            entry.outcome = request_log.ANSWERED if entry.status == 200 else request_log.REFUSED
+            entry.outcome = (
+                request_log.ANSWERED if entry.status in (200, 201) else request_log.REFUSED
+            )
         except AwsError as error:
             entry.status, entry.outcome = error.kind.status, request_log.REFUSED
             await _refuse(exchange, error)
@@ -116,29 +119,29 @@ class Emulator:
                 judge = partial(guardrail.apply, found, request.body)
                 body = await self._model.in_thread(judge, size=len(request.body))
                 await self._reply(exchange, entry, body)
-            case "GET", [*rest]:
-                await self._answer_control(exchange, request, rest, entry)
             case _:
-                raise AwsError(UNKNOWN_OPERATION)
+                await self._answer_control(exchange, request, parts, entry)
 
     async def _answer_control(
         self, exchange: Exchange, request: Request, parts: list[str], entry: Entry
     ) -> None:
-        answer = self._control.answer(parts, request.query)
-        if answer is None:
+        named = self._control.operation(request.method, parts, request.query, request.body)
+        if named is None:
             raise AwsError(UNKNOWN_OPERATION)
-        entry.operation, body = answer
+        entry.operation, status, answer = named
         self._refuse_if_planned(entry.operation)
-        await self._reply(exchange, entry, body)
+        await self._reply(exchange, entry, answer(), status)
 
     def _refuse_if_planned(self, operation: str) -> None:
         refusal = self._faults.plan("", operation).refusal
         if isinstance(refusal, ErrorKind):
             raise AwsError(refusal)
 
-    async def _reply(self, exchange: Exchange, entry: Entry, body: dict[str, Any]) -> None:
-        entry.status = 200
-        await exchange.reply(200, [JSON, request_id()], orjson.dumps(body))
+    async def _reply(
+        self, exchange: Exchange, entry: Entry, body: dict[str, Any], status: int = 200
+    ) -> None:
+        entry.status = status
+        await exchange.reply(status, [JSON, request_id()], orjson.dumps(body))
 
 
 async def _refuse(exchange: Exchange, error: AwsError) -> None:

@@ -191,7 +191,7 @@ async def test_a_picture_seen_twice_is_decoded_once(monkeypatch: pytest.MonkeyPa
     pictures = [checked(plain(colour=colour), "images.0") for colour in ("red", "blue", "red")]
     try:
         for picture in pictures:
-            await thinking.text(Ask("", (), Sampling(), (picture,)))
+            await thinking.speech(Ask("", (), Sampling(), (picture,)))
     finally:
         thinking.close()
     assert decoded == [picture.sha256 for picture in pictures[:2]]

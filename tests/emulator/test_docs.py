@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from app.emulator.__main__ import parser
+from app.emulator.control import import_jobs
 from app.emulator.faults import spelling
 from app.emulator.inference import OPERATIONS
 from tests.emulator.serving import OPENED
@@ -62,6 +63,10 @@ def test_every_operation_has_its_row() -> None:
     for path, operation in OPERATIONS.items():
         assert any(row.startswith(f"| {operation.name} | `POST /model/") for row in ROWS)
         assert f"`POST /model/{{modelId}}/{path}`" in DOCS
+
+
+def test_every_failure_of_an_import_has_its_row() -> None:
+    assert [name for name in import_jobs.FAILURES if len(rows_of(name)) != 1] == []
 
 
 def test_the_three_lines_work(emulator: Any) -> None:

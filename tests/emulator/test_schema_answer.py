@@ -30,7 +30,7 @@ LINES = assembled([row("Invoice 77", 0.1), row("Total: 1,234.50", 0.2), row("Pai
 EMPTY = Facts(Question("Extract it", None), None, TextLines())
 FULL = Facts(Question("Extract it", None), PIXELS, LINES)
 
-SEEN = Perception(PIXELS, LINES)
+SEEN = Perception((PIXELS,), LINES)
 
 SCHEMAS: list[dict[str, Any]] = [
     {"type": "string"},
@@ -192,7 +192,9 @@ def test_a_schema_of_itself_ends() -> None:
 )
 def test_what_only_looks_like_a_schema_is_told_in_words(broken: dict[str, Any]) -> None:
     ask = Ask("", (), Sampling())
-    told = answer(ask, Question("", {"type": "object", "properties": {"a": broken}}), SEEN, seed=0)
+    told = answer(
+        ask, Question("", {"type": "object", "properties": {"a": broken}}), SEEN, seed=0
+    ).text
     assert told.startswith("[emulator] I can't follow the JSON Schema in the prompt")
 
 

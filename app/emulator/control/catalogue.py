@@ -56,6 +56,11 @@ class Target:
     route: Route
     faults: tuple[str, ...] = ()
 
+    @property
+    def short_name(self) -> str:
+        """The account and the id of an ARN, with a hyphen between: OpenAI's bodies repeat it."""
+        return "-".join(self.name.replace("/", ":").split(":")[-3::2])
+
 
 _FOUNDATION_ID = r"meta\.llama3-2-(?:11b|90b)-instruct-v1:0"
 _ARN = r"arn:aws(?:-[a-z-]+)?:bedrock:[a-z0-9-]{1,20}"

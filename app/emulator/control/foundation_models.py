@@ -1,10 +1,10 @@
-"""The control plane: which models and inference profiles there are, and how long they live."""
+"""Foundation models and inference profiles: which there are, and how long they live."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qs
 
 from app.emulator.config import EmulatorConfig
 from app.emulator.control.catalogue import MODELS, UNKNOWN_MODEL, FoundationModel
@@ -16,19 +16,19 @@ _NOTICE = timedelta(days=181)
 
 
 @dataclass(frozen=True, slots=True)
-class ControlPlane:
-    """Answers the four read operations of the ``bedrock`` service."""
+class FoundationModels:
+    """Answers what the control plane tells of Meta's foundation models."""
 
     config: EmulatorConfig
     today: Callable[[], date]
 
-    def foundation_models(self, query: bytes) -> dict[str, Any]:
+    def models(self, query: bytes) -> dict[str, Any]:
         """Return ListFoundationModels, filtered as asked."""
         wanted = {key: values[0] for key, values in parse_qs(query.decode()).items()}
         listed = [self._details(model) for model in MODELS]
         return {"modelSummaries": [model for model in listed if _matches(model, wanted)]}
 
-    def foundation_model(self, identifier: str) -> dict[str, Any]:
+    def model(self, identifier: str) -> dict[str, Any]:
         """Return GetFoundationModel, or raise a 404."""
         name = identifier.rpartition("foundation-model/")[2]
         for model in MODELS:
@@ -40,13 +40,13 @@ class ControlPlane:
             NOT_FOUND, "Could not resolve the foundation model from the provided model identifier."
         )
 
-    def inference_profiles(self, query: bytes) -> dict[str, Any]:
+    def profiles(self, query: bytes) -> dict[str, Any]:
         """Return ListInferenceProfiles; all of them are system-defined."""
         kind = parse_qs(query.decode()).get("type", ["SYSTEM_DEFINED"])[0]
         shown = MODELS if kind == "SYSTEM_DEFINED" else ()
         return {"inferenceProfileSummaries": [self._profile(model) for model in shown]}
 
-    def inference_profile(self, identifier: str) -> dict[str, Any]:
+    def profile(self, identifier: str) -> dict[str, Any]:
         """Return GetInferenceProfile, or raise a 404."""
         name = identifier.rpartition("inference-profile/")[2]
         for model in MODELS:
@@ -97,19 +97,6 @@ class ControlPlane:
             "status": "ACTIVE",
             "type": "SYSTEM_DEFINED",
         }
-
-    def answer(self, parts: list[str], query: bytes) -> tuple[str, dict[str, Any]] | None:
-        """Return the operation's name and body for a path's parts, or None for another path."""
-        match [unquote(part) for part in parts]:
-            case ["foundation-models"]:
-                return "ListFoundationModels", self.foundation_models(query)
-            case ["foundation-models", identifier]:
-                return "GetFoundationModel", self.foundation_model(identifier)
-            case ["inference-profiles"]:
-                return "ListInferenceProfiles", self.inference_profiles(query)
-            case ["inference-profiles", identifier]:
-                return "GetInferenceProfile", self.inference_profile(identifier)
-        return None
 
 
 def _matches(model: dict[str, Any], wanted: dict[str, str]) -> bool:

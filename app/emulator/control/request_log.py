@@ -71,6 +71,9 @@ def rendered_ask(ask: Ask, *, prompt: bool) -> dict[str, Any]:
             for picture in ask.pictures
         ],
         "image_count": ask.picture_count,
+        "format": ask.format,
+        "constraint": ask.constraint.kind if ask.constraint else None,
+        "logprobs": ask.logprobs is not None,
     }
 
 

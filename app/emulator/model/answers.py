@@ -1,15 +1,16 @@
 """What the emulator says: in words, or in JSON where the prompt carries a schema."""
 
-import re
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from random import Random
 from typing import Any
 
 import orjson
 
-from app.emulator.model import descriptions, lookup, schema_answer
+from app.emulator.model import constrained, descriptions, lookup, schema_answer
 from app.emulator.model.facts import Facts
+from app.emulator.model.logprobs import Spoken
 from app.emulator.model.pixels import Pixels
 from app.emulator.model.question import Question
 from app.emulator.model.text_lines import Box, TextLines
@@ -22,50 +23,58 @@ _ECHOED = 300
 
 @dataclass(frozen=True, slots=True)
 class Perception:
-    """All that is known of the one picture of an ask."""
+    """All that is known of the pictures of an ask."""
 
-    pixels: Pixels | None = None
+    pixels: tuple[Pixels, ...] = ()
+    """One for each picture, in their order."""
     lines: TextLines | None = None
-    """None where nothing could read, or nobody asked."""
+    """Those of all pictures; None where nothing could read, or nobody asked."""
+
+    def facts(self, question: Question) -> Facts:
+        """Return what is known that matters for a question."""
+        first = self.pixels[0] if self.pixels else None
+        return Facts(question, first, self.lines or TextLines())
 
 
-def answer(ask: Ask, question: Question, perceived: Perception, seed: int) -> str:
-    """Return what there is to say."""
+def answer(ask: Ask, question: Question, perceived: Perception, seed: int) -> Spoken:
+    """Return what there is to say, or raise the 400 for a constraint that can't be followed."""
+    facts = perceived.facts(question)
+    if ask.constraint is not None:
+        free = partial(_in_words, ask, question, perceived, seed)
+        return constrained.answer(ask.constraint, facts, free)
     if question.schema is not None:
-        facts = Facts(question, perceived.pixels, perceived.lines or TextLines())
-        return _under_schema(question.schema, facts)
-    return f"{MARK} {_in_words(ask, question, perceived, seed)}"
+        return Spoken(_under_schema(question.schema, facts), constrained.confidence(facts))
+    return Spoken(f"{MARK} {_in_words(ask, question, perceived, seed)}")
 
 
 def _under_schema(schema: dict[str, Any], facts: Facts) -> str:
     try:
         return orjson.dumps(schema_answer.filled(schema, facts)).decode()
-    except (
-        TypeError,
-        ValueError,
-        AttributeError,
-        KeyError,
-        IndexError,
-        RecursionError,
-        re.error,
-    ) as error:
+    except schema_answer.UNFOLLOWED as error:
         # It looked like a schema and is none: a bad reference, a pattern that is no pattern.
         return f"{MARK} I can't follow the JSON Schema in the prompt: {error!r}"
 
 
 def _in_words(ask: Ask, question: Question, perceived: Perception, seed: int) -> str:
-    if perceived.pixels is None:
+    if not perceived.pixels:
         return f"No picture came with this. {_echoed(question)}"
     if perceived.lines is not None:
-        found = _from_words(question, perceived.lines)
-        if found:
-            return found
+        said = _from_words(question, perceived.lines)
+        if said:
+            return said
     elif question.wants_text or question.wants_place:
         return (
             "I can't read words: the OCR engine is not installed or is switched off."
-            f" I see {descriptions.told(perceived.pixels)}"
+            f" I see {_described(perceived.pixels)}"
         )
-    return f"{_opening(ask, seed)} {descriptions.told(perceived.pixels)} {_echoed(question)}"
+    return f"{_opening(ask, seed)} {_described(perceived.pixels)} {_echoed(question)}"
+
+
+def _described(pictures: tuple[Pixels, ...]) -> str:
+    if len(pictures) == 1:
+        return descriptions.told(pictures[0])
+    told = (f"picture {n}: {descriptions.told(seen)}" for n, seen in enumerate(pictures, 1))
+    return f"{len(pictures)} pictures; {' '.join(told)}"
 
 
 def _from_words(question: Question, lines: TextLines) -> str:

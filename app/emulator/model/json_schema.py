@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from app.emulator.model import pattern
+
 Schema = dict[str, Any]
 _DEPTH = 12
 
@@ -76,9 +78,9 @@ def fitting_text(text: str, schema: Schema) -> str:
     least, most = schema.get("minLength", 0), schema.get("maxLength", math.inf)
     if len(text) > most:
         text = text[: int(most)]
-    pattern = schema.get("pattern")
-    if pattern and not re.search(pattern, text):
-        text = _matching(pattern)
+    wanted = schema.get("pattern")
+    if wanted and not re.search(wanted, text):
+        text = _matching(wanted)
     return text if len(text) >= least else text.ljust(least, "-")
 
 
@@ -116,7 +118,13 @@ def _near(found: float | None, schema: Schema) -> Iterator[float]:
         yield (low + high) / 2
 
 
-def _matching(pattern: str) -> str:
-    """Return a plain string that a pattern allows, empty if none of a few does."""
-    candidates = ("", "0", "00", "000", "a", "A", "AA", "AAA", "n/a", "1970-01-01", "00:00", "0.00")
-    return next((text for text in candidates if re.search(pattern, text)), "")
+def _matching(wanted: str) -> str:
+    """Return a short text that a pattern allows, empty if none is found."""
+    candidates = ("", "0", "a", "A", "n/a", "1970-01-01", "00:00", "0.00")
+    plain = next((text for text in candidates if re.search(wanted, text)), None)
+    if plain is not None:
+        return plain
+    try:
+        return pattern.example(wanted)
+    except pattern.UnsupportedPatternError:
+        return ""

@@ -4,17 +4,19 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar, cast
 
 from app.emulator.config import EmulatorConfig
-from app.emulator.model import answers, ocr
+from app.emulator.model import answers, logprobs, ocr, tiles
 from app.emulator.model.answers import Perception
+from app.emulator.model.logprobs import Spoken
 from app.emulator.model.pixels import measured
 from app.emulator.model.question import Question, parsed
+from app.emulator.model.text_lines import TextLines
 from app.emulator.model.vocabulary import Vocabulary
-from app.emulator.wire.conversation import Answer, Ask, Picture, Sampling
+from app.emulator.wire.conversation import Answer, Ask, BodyFormat, Sampling, TokenScore
 from app.emulator.wire.errors import AwsError, invalid
 
 _REMEMBERED = 256
@@ -71,33 +73,58 @@ class ToyModel:
             return work()
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
-    async def text(self, ask: Ask) -> str:
+    async def speech(self, ask: Ask) -> Spoken:
         """Return all that there is to say to ``ask``."""
         if self._config.fixed_answer is not None:
-            return self._config.fixed_answer
+            return Spoken(self._config.fixed_answer)
         size = len(ask.prompt)
         question = await self.in_thread(partial(parsed, ask), size=size)
-        perceived = await self._perceived(ask.pictures, question)
+        perceived = await self._perceived(ask, question)
         work = partial(answers.answer, ask, question, perceived, self._config.seed)
         return await self.in_thread(work, size=size)
 
-    async def _perceived(self, pictures: tuple[Picture, ...], question: Question) -> Perception:
-        if not pictures:
-            return Perception()
-        measure = partial(measured, pictures[0])
-        pixels = await self._once(f"pixels {pictures[0].sha256}", measure, self._threads)
-        if not (self._reader.able and question.needs_reading):
-            return Perception(pixels)
-        read = partial(self._reader.read, pictures[0])
-        return Perception(
-            pixels, await self._once(f"words {pictures[0].sha256}", read, self._reading_thread)
-        )
+    async def _perceived(self, ask: Ask, question: Question) -> Perception:
+        pixels, lines = [], []
+        reads = self._reader.able and (question.needs_reading or ask.constraint is not None)
+        for picture in ask.pictures:
+            measure, read = partial(measured, picture), partial(self._reader.read, picture)
+            pixels.append(await self._once(f"pixels {picture.sha256}", measure, self._threads))
+            if reads:
+                key = f"words {picture.sha256}"
+                lines.append(await self._once(key, read, self._reading_thread))
+        together = TextLines(tuple(line for read in lines for line in read.lines))
+        return Perception(tuple(pixels), together if lines else None)
 
-    async def spoken(self, ask: Ask, text: str) -> Answer:
-        """Return ``text`` as the generation for ``ask``, cut to its limits."""
-        pieces, stop = cut(self._vocabulary.pieces(text), ask.sampling)
-        counted = partial(self._vocabulary.count, ask.prompt)
-        return Answer(pieces, await self.in_thread(counted, size=len(ask.prompt)), stop)
+    async def answer(self, ask: Ask, spoken: Spoken) -> Answer:
+        """Return what is ``spoken`` as the generation for ``ask``, cut to its limits."""
+        pieces, stop = cut(self._vocabulary.pieces(spoken.text), ask.sampling)
+        size = len(ask.prompt)
+        prompt_tokens = await self.in_thread(partial(self._prompt_tokens, ask), size=size)
+        made = Answer(pieces, prompt_tokens, stop)
+        if ask.logprobs is None:
+            return made
+        return await self.in_thread(partial(self._scored, ask, spoken, made), size=size)
+
+    def _prompt_tokens(self, ask: Ask) -> int:
+        counted = self._vocabulary.count(ask.prompt)
+        if ask.format is not BodyFormat.OPENAI_CHAT:
+            return counted
+        unseen = ask.picture_count - len(ask.pictures)
+        seen = sum(tiles.tokens(picture.width, picture.height) for picture in ask.pictures)
+        return counted + seen + unseen * tiles.TOKENS_PER_TILE
+
+    def _scored(self, ask: Ask, spoken: Spoken, answer: Answer) -> Answer:
+        words, demand = self._vocabulary, ask.logprobs
+        assert demand is not None
+        scores: tuple[TokenScore, ...] = ()
+        if demand.top is not None:
+            ids = words.ids(spoken.text)[: len(answer.pieces)]
+            scores = logprobs.scored(spoken, answer.pieces, ids, demand.top, words)
+        if demand.prompt is None:
+            return replace(answer, scores=scores)
+        pieces, ids = words.pieces(ask.prompt), words.ids(ask.prompt)
+        read = logprobs.scored(Spoken(ask.prompt), pieces, ids, max(demand.prompt, 1), words)
+        return replace(answer, scores=scores, prompt_scores=read)
 
     async def _once(self, key: str, work: Callable[[], _T], threads: ThreadPoolExecutor) -> _T:
         """Return what ``work`` made of a picture, from memory if it was done before."""

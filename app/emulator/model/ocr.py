@@ -17,6 +17,8 @@ _MODELS = {
     "Cls": "ch_ppocr_mobile_v2.0_cls_mobile.onnx",
     "Rec": "PP-OCRv6_rec_small.onnx",
 }
+_MAX_SIDE = 2240
+_MAX_ASPECT = 4
 
 
 class Reader(Protocol):
@@ -57,11 +59,14 @@ class RapidReader:
 
         with Image.open(io.BytesIO(picture.data)) as opened:
             image = opaque(opened)
+        # The model sees no more of a picture than four tiles in a row.
+        image.thumbnail((_MAX_SIDE, _MAX_SIDE))
+        size, image = image.size, _less_narrow(image)
         found = self._loaded()(np.asarray(image)[:, :, ::-1])
         if found.txts is None:
             return TextLines()
         return assembled(
-            (tuple(_words(words, image.size)), float(score))
+            (tuple(_words(words, size)), float(score))
             for words, score in zip(found.word_results, found.scores, strict=True)
         )
 
@@ -83,6 +88,16 @@ class RapidReader:
             f"{threads}.inter_op_num_threads": 1,
             **paths,
         }
+
+
+def _less_narrow(image: Image.Image) -> Image.Image:
+    """Return a strip with white beside it, as the engine enlarges the shorter side."""
+    least = max(image.size) // _MAX_ASPECT
+    if min(image.size) >= least:
+        return image
+    wider = Image.new("RGB", (max(image.width, least), max(image.height, least)), "white")
+    wider.paste(image)
+    return wider
 
 
 def _words(found: object, size: tuple[int, int]) -> Iterator[Word]:

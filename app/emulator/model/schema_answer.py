@@ -6,6 +6,7 @@ that name: the text, its lines, a box, a description, a colour. What was not see
 """
 
 import math
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +17,16 @@ from app.emulator.model.json_schema import Schema
 from app.emulator.model.lookup import number
 
 _DEPTH = 12
+UNFOLLOWED = (
+    TypeError,
+    ValueError,
+    AttributeError,
+    KeyError,
+    IndexError,
+    RecursionError,
+    re.error,
+)
+"""What `filled` raises under something that looks like a schema and is none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ the count is an estimate: a piece of at most four letters or three digits, or on
 
 import base64
 import re
+from binascii import crc32
 from codecs import getincrementaldecoder
 from functools import cache
 from importlib.util import find_spec
@@ -35,6 +36,7 @@ _NAMED_SPECIALS = (
     "image",
 )
 _SPECIALS = 256
+_IDS = 128_000
 _ESTIMATED = re.compile(r"<\|[A-Za-z0-9_]+\|>|\s*[^\W\d_]{1,4}|\s?\d{1,3}|\s*[^\w\s]|_|\s+")
 # tiktoken's splitter overflows its stack on longer texts without a break.
 _ENCODED_AT_ONCE = 25_000
@@ -51,6 +53,10 @@ class Vocabulary(Protocol):
 
     def pieces(self, text: str) -> list[str]:
         """Return the text of each token; their join is ``text``, and some may be empty."""
+        ...
+
+    def ids(self, text: str) -> list[int]:
+        """Return the id of each of its `pieces`."""
         ...
 
 
@@ -75,6 +81,10 @@ class Llama3Vocabulary:
             for token in self._encoding.encode_ordinary(part)
         ]
 
+    def ids(self, text: str) -> list[int]:
+        """Return the id of each token."""
+        return [token for part in _parts(text) for token in self._encoding.encode_ordinary(part)]
+
 
 class EstimatedVocabulary:
     """A guess at where tokens end, for installations without the real vocabulary."""
@@ -88,6 +98,10 @@ class EstimatedVocabulary:
     def pieces(self, text: str) -> list[str]:
         """Return plausible pieces; their join is ``text``."""
         return _ESTIMATED.findall(text)
+
+    def ids(self, text: str) -> list[int]:
+        """Return a number for each piece, always the same for the same piece."""
+        return [crc32(piece.encode()) % _IDS for piece in self.pieces(text)]
 
 
 def _parts(text: str) -> list[str]:

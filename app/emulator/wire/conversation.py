@@ -1,6 +1,7 @@
 """What a caller asks, whichever operation carried it, and what the emulator answers."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 MAX_GENERATION = 2048
@@ -49,6 +50,46 @@ class Guarded:
     trace: bool = False
 
 
+class BodyFormat(StrEnum):
+    """In which of Bedrock's bodies a call came, and its answer goes."""
+
+    LLAMA = "Llama"
+    """InvokeModel's body for the foundation model."""
+    CONVERSE = "Converse"
+    BEDROCK_COMPLETION = "BedrockCompletion"
+    """These three are what an imported model takes on InvokeModel."""
+    OPENAI_COMPLETION = "OpenAICompletion"
+    OPENAI_CHAT = "OpenAIChatCompletion"
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """What an answer is held to while it is generated. Exactly one member is given."""
+
+    schema: dict[str, Any] | None = None
+    """A JSON Schema; ``{}`` wants any JSON object."""
+    choices: tuple[str, ...] = ()
+    pattern: str | None = None
+    """A regular expression that the whole answer matches."""
+
+    @property
+    def kind(self) -> str:
+        """``json``, ``choice`` or ``regex``."""
+        if self.schema is not None:
+            return "json"
+        return "choice" if self.choices else "regex"
+
+
+@dataclass(frozen=True, slots=True)
+class LogprobDemand:
+    """Which log probabilities a call wants to see."""
+
+    top: int | None = None
+    """Alternatives for each token of the answer; None wants no log probabilities of it."""
+    prompt: int | None = None
+    """Alternatives for each token of the prompt; None wants none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ask:
     """One call, checked."""
@@ -61,6 +102,9 @@ class Ask:
     picture_count: int = 0
     """As many as were sent; more than ``pictures`` when the emulator decodes none."""
     guarded: Guarded | None = None
+    format: BodyFormat = BodyFormat.LLAMA
+    constraint: Constraint | None = None
+    logprobs: LogprobDemand | None = None
 
     @property
     def question(self) -> str:
@@ -71,6 +115,27 @@ class Ask:
     def system(self) -> str:
         """The system text, empty if there is none."""
         return "\n".join(turn.text for turn in self.turns if turn.role == "system")
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """A token that could have stood at a place."""
+
+    token: str
+    id: int
+    logprob: float
+
+
+@dataclass(frozen=True, slots=True)
+class TokenScore:
+    """A token, and how likely it was at its place."""
+
+    token: str
+    id: int
+    logprob: float
+    """Natural logarithm of its probability."""
+    top: tuple[Alternative, ...] = ()
+    """The likeliest tokens of the place, itself among them, likeliest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +158,10 @@ class Answer:
     """``stop``, ``length``, ``stop_sequence`` or ``guardrail``."""
     guard: GuardOutcome | None = None
     """None when the call named no guardrail."""
+    scores: tuple[TokenScore, ...] = ()
+    """One for each piece, where the call wanted log probabilities."""
+    prompt_scores: tuple[TokenScore, ...] | None = None
+    """One for each token of the prompt, where the call wanted them."""
 
     @property
     def text(self) -> str:

@@ -11,6 +11,7 @@ from app.emulator.wire.conversation import (
     MAX_GENERATION,
     Answer,
     Ask,
+    BodyFormat,
     Guarded,
     Picture,
     Sampling,
@@ -67,6 +68,7 @@ def parse(body: bytes, *, decode: bool) -> Ask:
         pictures=tuple(found.pictures),
         picture_count=found.picture_count,
         guarded=_guarded(fields.get("guardrailConfig")),
+        format=BodyFormat.CONVERSE,
     )
 
 

@@ -33,6 +33,7 @@ QUOTA = ErrorKind(
 ACCESS_DENIED = ErrorKind(
     "AccessDeniedException", 403, "You don't have access to the model with the specified model ID."
 )
+CONFLICT = ErrorKind("ConflictException", 400, "The request conflicts with another resource.")
 NOT_FOUND = ErrorKind("ResourceNotFoundException", 404, "The requested resource was not found.")
 RETIRED = ErrorKind(
     "ResourceNotFoundException",

@@ -35,49 +35,59 @@ def parse(body: bytes, guarded: Guarded | None, *, decode: bool) -> Ask:
 
     With ``decode`` false pictures are counted and their bytes left alone.
     """
-    fields = _fields(body)
-    if _CONFIG in fields and guarded is None:
-        raise invalid(f"{_CONFIG} needs the guardrail identifier and version headers.")
-    sampling = Sampling(
-        temperature=_number(fields, "temperature", 0.5),
-        top_p=_number(fields, "top_p", 0.9),
-        max_gen_len=_length(fields),
-    )
+    fields = loaded(body)
+    check(fields, _KEYS, guarded)
     prompt = fields["prompt"]
     images = fields.get("images") or []
     _check_markers(prompt, len(images))
     return Ask(
         prompt=prompt,
         turns=template.turns(prompt),
-        sampling=sampling,
+        sampling=sampling(fields),
         pictures=tuple(_pictures(images)) if decode else (),
         picture_count=len(images),
         guarded=guarded,
     )
 
 
-def _fields(body: bytes) -> dict[str, Any]:
+def loaded(body: bytes) -> dict[str, Any]:
+    """Return a body's JSON object, or raise the 400."""
     try:
         fields = orjson.loads(body)
     except orjson.JSONDecodeError:
         raise malformed() from None
     if not isinstance(fields, dict):
         raise malformed(f"#: expected type: JSONObject, found: {_TYPES[type(fields)]}")
-    violations = list(_violations(fields))
+    return fields
+
+
+def check(fields: dict[str, Any], keys: tuple[str, ...], guarded: Guarded | None) -> None:
+    """Raise the 400 for a body that breaks the model's JSON schema, whose members are ``keys``."""
+    violations = list(_violations(fields, keys))
     if len(violations) > 1:
         raise malformed(f"{len(violations)} schema violations found")
     if violations:
         raise malformed(violations[0])
     if not fields["prompt"].strip():
         raise malformed("#/prompt: expected minLength: 1, actualLength: 0")
-    return fields
+    if _CONFIG in fields and guarded is None:
+        raise invalid(f"{_CONFIG} needs the guardrail identifier and version headers.")
 
 
-def _violations(fields: dict[str, Any]) -> Iterator[str]:
+def sampling(fields: dict[str, Any]) -> Sampling:
+    """Return how the answer is drawn, or raise the 400 for a value out of its range."""
+    return Sampling(
+        temperature=_number(fields, "temperature", 0.5),
+        top_p=_number(fields, "top_p", 0.9),
+        max_gen_len=_length(fields),
+    )
+
+
+def _violations(fields: dict[str, Any], keys: tuple[str, ...]) -> Iterator[str]:
     if "prompt" not in fields:
         yield "#: required key [prompt] not found"
     for key in fields:
-        if key not in _KEYS and key != _CONFIG:
+        if key not in keys and key != _CONFIG:
             yield f"#: extraneous key [{key}] is not permitted"
     if not isinstance(fields.get("prompt", ""), str):
         yield _expected("prompt", "String", fields["prompt"])

@@ -27,25 +27,32 @@ def from_base64(encoded: str, where: str) -> bytes:
         raise _refused(f"{where}: the image is not valid base64") from None
 
 
-def checked(data: bytes, where: str, declared: str | None = None) -> Picture:
+def checked(
+    data: bytes,
+    where: str,
+    declared: str | None = None,
+    *,
+    most_bytes: int = MAX_BYTES,
+    most_side: int = MAX_SIDE,
+) -> Picture:
     """Return the picture, or raise the 400 that tells which rule it breaks.
 
-    ``declared`` is Converse's ``format``, which must agree with the bytes.
+    ``declared`` is Converse's ``format`` or a data URI's, which must agree with the bytes.
     """
     if not data:
         raise _refused(f"{where}: the image is empty")
-    if len(data) > MAX_BYTES:
-        raise _refused(f"{where}: image exceeds 3.75 MB maximum: {len(data)} bytes > {MAX_BYTES}")
+    if len(data) > most_bytes:
+        raise _refused(f"{where}: image exceeds 3.75 MB maximum: {len(data)} bytes > {most_bytes}")
     found, width, height = _header(data, where)
     if declared is not None and declared != found:
         raise invalid(
             f"The provided image does not match the specified image format. Declared: {declared},"
             f" found: {found} ({where})"
         )
-    if max(width, height) > MAX_SIDE:
+    if max(width, height) > most_side:
         raise _refused(
             f"{where}: image dimensions {width}x{height} exceed the maximum of"
-            f" {MAX_SIDE}x{MAX_SIDE} pixels"
+            f" {most_side}x{most_side} pixels"
         )
     return Picture(data, sha256(data).hexdigest(), found, width, height)
 
