@@ -6,6 +6,7 @@ import sys
 from typing import Protocol
 
 from app.cli import dev, documents, import_model, keys, models, serve
+from app.cli.doctor import command as doctor
 from app.settings import SettingsError, load
 
 
@@ -36,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
             return WITH_ARGUMENTS[parsed.command][0].run(parsed)
         return COMMANDS[parsed.command]()
     except SettingsError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{error}\n{HINT}\n")
         return 2
 
 
@@ -44,6 +45,8 @@ def dev_server() -> int:
     """Serve in front of the emulator; no AWS account is needed."""
     return asyncio.run(dev.run(load()))
 
+
+HINT = "python -m app doctor looks at everything that the service needs, one by one."
 
 COMMANDS = {
     "serve": serve.run,
@@ -56,6 +59,7 @@ COMMANDS = {
 WITH_ARGUMENTS: dict[str, tuple[Command, str]] = {
     "import": (import_model, "bring Llama 3.2 Vision's weights from S3 into Bedrock"),
     "models": (models, "list or delete imported models"),
+    "doctor": (doctor, "look at everything that the service needs, one by one"),
     "keys": (keys, "create, list or revoke API keys"),
 }
 
