@@ -9,6 +9,7 @@ import structlog
 
 from app.adapters.access import key_file
 from app.adapters.bedrock import token_counter
+from app.adapters.bedrock.chat import ChatVisionModel
 from app.adapters.bedrock.converse import ConverseVisionModel
 from app.adapters.bedrock.identity.credentials import Connection, CredentialsCheck
 from app.adapters.bedrock.invoke import InvokeVisionModel
@@ -19,7 +20,7 @@ from app.adapters.sources.off import DisabledSource
 from app.adapters.sources.rules import UrlRules
 from app.adapters.sources.s3 import S3ImageSource
 from app.domain.image import ImageLimits, S3Image, UrlImage
-from app.domain.model import Dialect, ModelIdentity, identify
+from app.domain.model import Dialect, ModelIdentity, capabilities, identify
 from app.domain.ports import ImagePreparer, ImageSource, VisionModel
 from app.services.concurrency.budget import AdmittedPreparer, Budget
 from app.services.concurrency.deadline import Drain
@@ -140,8 +141,9 @@ def open_gates(settings: Settings) -> tuple[Gate, ...]:
 def guarded(gate: Gate, runtime: Runtime, settings: Settings, prices: PriceTable) -> VisionModel:
     """Stack what stands before one target. Read from the inside out."""
     target = gate.target
-    bedrock = vision_model(target.dialect, runtime, target.model_id)
-    price = prices.price(identify(target.model_id, settings.identity.base.key))
+    identity = identify(target.model_id, settings.identity.base.key)
+    bedrock = vision_model(target.dialect, runtime, identity)
+    price = prices.price(identity)
     metered = MeteredVisionModel(bedrock, target, price)
     return LimitedModel(
         BreakingModel(metered, gate.breaker),
@@ -165,13 +167,18 @@ def timing(settings: Settings) -> Timing:
     return Timing(request=settings.request_timeout, heartbeat=settings.heartbeat)
 
 
-def vision_model(dialect: Dialect, runtime: Runtime, model_id: str) -> VisionModel:
+def vision_model(dialect: Dialect, runtime: Runtime, identity: ModelIdentity) -> VisionModel:
     """Pick the adapter for ``dialect``."""
     match dialect:
         case Dialect.INVOKE:
-            return InvokeVisionModel(runtime, model_id)
+            return InvokeVisionModel(runtime, identity.id)
         case Dialect.CONVERSE:
-            return ConverseVisionModel(runtime, model_id)
+            return ConverseVisionModel(runtime, identity.id)
+        case Dialect.CHAT:
+            able = capabilities(dialect, identity.base)
+            return ChatVisionModel(runtime, identity.id, able)
+        case Dialect.OPENAI:
+            raise NotImplementedError
 
 
 def check(settings: Settings) -> None:

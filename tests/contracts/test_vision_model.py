@@ -11,9 +11,10 @@ from app.adapters.bedrock.runtime import open_runtime
 from app.domain.errors import ModelNotFoundError, ServiceError
 from app.domain.generation import Delta, Finish, ModelRequest, Role, Sampling, StopReason, Turn
 from app.domain.image import ImageType, PreparedImage
-from app.domain.model import Dialect
+from app.domain.model import Dialect, identify
 from app.domain.ports import VisionModel
 from app.wiring.services import vision_model
+from tests.support.dialects import BEDROCK
 from tests.support.fakes import FakeVisionModel
 from tests.support.pictures import ASTRONAUT, ROCKET
 
@@ -24,7 +25,7 @@ OTHER = PreparedImage(ROCKET, ImageType.JPEG, 640, 427, "")
 OpenModel = Callable[[str], AbstractAsyncContextManager[VisionModel]]
 
 
-@pytest.fixture(params=["fake", *Dialect])
+@pytest.fixture(params=["fake", *BEDROCK])
 def open_model(request, emulator_url) -> OpenModel:
     """Return what opens the model under test with a given model id."""
 
@@ -37,7 +38,7 @@ def open_model(request, emulator_url) -> OpenModel:
     async def adapter(model_id: str) -> AsyncIterator[VisionModel]:
         connection = Connection("us-east-1", emulator_url)
         async with open_runtime(aioboto3.Session(), connection) as runtime:
-            yield vision_model(Dialect(request.param), runtime, model_id)
+            yield vision_model(Dialect(request.param), runtime, identify(model_id, "llama3-2-11b"))
 
     return fake if request.param == "fake" else adapter
 
@@ -123,11 +124,11 @@ async def test_an_id_that_bedrock_does_not_know_is_an_error_of_its_own(open_mode
             await model.generate(asked("Hi"))
 
 
-@pytest.mark.parametrize("dialect", list(Dialect))
+@pytest.mark.parametrize("dialect", BEDROCK)
 async def test_the_picture_that_was_sent_is_the_one_that_is_seen(emulator_url, dialect):
     connection = Connection("us-east-1", emulator_url)
     async with open_runtime(aioboto3.Session(), connection) as runtime:
-        model = vision_model(dialect, runtime, MODEL_ID)
+        model = vision_model(dialect, runtime, identify(MODEL_ID))
         astronaut = await model.generate(asked("What size?", PICTURE))
         rocket = await model.generate(asked("What size?", OTHER))
         async with model.stream(asked("What size?", OTHER)) as stream:

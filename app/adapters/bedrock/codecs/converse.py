@@ -13,7 +13,7 @@ from pybase64 import b64encode
 
 from app.adapters.bedrock.codecs import llama
 from app.adapters.bedrock.codecs.event_stream import Frame
-from app.adapters.bedrock.codecs.json import loads, number
+from app.adapters.bedrock.codecs.json import loads, member, number
 from app.domain.errors import InvalidParameterError, UpstreamAnswerError
 from app.domain.generation import (
     Completion,
@@ -117,7 +117,7 @@ class StreamDecoder:
         """Yield what one event says, or raise UpstreamAnswerError; unknown ones say nothing."""
         match frame.headers.get(":event-type"):
             case "contentBlockDelta":
-                yield from self._delta(str(_at(_said(frame), "delta").get("text") or ""))
+                yield from self._delta(str(member(_said(frame), "delta").get("text") or ""))
             case "messageStop":
                 self._stop = str(_said(frame).get("stopReason") or "")
                 yield from self._delta("", last=True)
@@ -137,10 +137,10 @@ class StreamDecoder:
 
     def _finish(self, metadata: Mapping[str, Any]) -> Finish:
         return Finish(
-            usage(_at(metadata, "usage")),
+            usage(member(metadata, "usage")),
             stop_reason(self._stop),
             self._stop or None,
-            number(_at(metadata, "metrics").get("latencyMs")),
+            number(member(metadata, "metrics").get("latencyMs")),
         )
 
 
@@ -152,11 +152,6 @@ def _said(frame: Frame) -> Mapping[str, Any]:
     if not isinstance(said, dict):
         raise UpstreamAnswerError("an event of Bedrock's stream is no object")
     return said
-
-
-def _at(said: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    found = said.get(name)
-    return found if isinstance(found, dict) else {}
 
 
 def stop_reason(raw: str | None) -> StopReason:

@@ -1,30 +1,41 @@
-"""What both dialects' streams have in common."""
+"""What all dialects' streams have in common."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from typing import Protocol
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    nullcontext,
+    suppress,
+)
+from typing import Protocol, TypeVar
 
 from botocore.eventstream import ParserError
 from botocore.exceptions import ClientError
 
 from app.adapters.bedrock import errors
-from app.adapters.bedrock.codecs.event_stream import Frame
-from app.domain.errors import StreamTruncatedError, UpstreamAnswerError, UpstreamError
+from app.domain.errors import StreamTruncatedError, UpstreamError
 from app.domain.generation import StreamPart, StreamParts
 
 END = 0.5
 """Seconds in which an answer that is finished has to end."""
 
 
-class StreamDecoder(Protocol):
+FrameT = TypeVar("FrameT")
+FrameT_contra = TypeVar("FrameT_contra", contravariant=True)
+
+
+class StreamDecoder(Protocol[FrameT_contra]):
     """Reads one stream's frames in their order."""
 
-    finished: bool
-    """Whether the `Finish` has come, after which nothing may."""
+    @property
+    def finished(self) -> bool:
+        """Whether the `Finish` has come, after which nothing may."""
+        ...
 
-    def feed(self, frame: Frame) -> Iterator[StreamPart]:
-        """Yield what one frame says, or raise UpstreamAnswerError."""
+    def feed(self, frame: FrameT_contra, /) -> Iterator[StreamPart]:
+        """Yield what one frame says, or raise an UpstreamError."""
         ...
 
     def end(self) -> Iterator[StreamPart]:
@@ -34,10 +45,15 @@ class StreamDecoder(Protocol):
 
 @asynccontextmanager
 async def streamed(
-    stream: AbstractAsyncContextManager[AsyncIterator[Iterable[Frame]]], decoder: StreamDecoder
+    stream: AbstractAsyncContextManager[AsyncIterator[Iterable[FrameT]]],
+    decoder: StreamDecoder[FrameT],
+    refused: AbstractContextManager[object] | None = None,
 ) -> AsyncIterator[AsyncIterator[StreamParts]]:
-    """Read ``stream`` with ``decoder``; see `app.domain.ports.VisionModel`."""
-    with errors.translated():
+    """Read ``stream`` with ``decoder``; see `app.domain.ports.VisionModel`.
+
+    ``refused`` translates what entering raises once more.
+    """
+    with refused or nullcontext(), errors.translated():
         frames = await stream.__aenter__()
     try:
         yield await _primed(_parts(frames, decoder))
@@ -63,7 +79,7 @@ async def _primed(parts: AsyncIterator[StreamParts]) -> AsyncIterator[StreamPart
 
 
 async def _parts(
-    arriving: AsyncIterator[Iterable[Frame]], decoder: StreamDecoder
+    arriving: AsyncIterator[Iterable[FrameT]], decoder: StreamDecoder[FrameT]
 ) -> AsyncIterator[StreamParts]:
     with errors.translated():
         async for frames in arriving:
@@ -74,7 +90,7 @@ async def _parts(
                     parts += decoder.feed(frame)
                     if decoder.finished:
                         break
-            except (ClientError, ParserError, UpstreamAnswerError) as error:
+            except (ClientError, ParserError, UpstreamError) as error:
                 failure = error
             # What came before a failure is told before it.
             if parts:
