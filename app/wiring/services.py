@@ -14,6 +14,7 @@ from app.adapters.bedrock.converse import ConverseVisionModel
 from app.adapters.bedrock.identity.credentials import Connection, CredentialsCheck
 from app.adapters.bedrock.invoke import InvokeVisionModel
 from app.adapters.bedrock.runtime import Runtime, open_runtime
+from app.adapters.http1.sender import Limits
 from app.adapters.sources import http, s3
 from app.adapters.sources.http import HttpImageSource
 from app.adapters.sources.off import DisabledSource
@@ -156,9 +157,11 @@ def connection(settings: Settings, region: str) -> Connection:
     return Connection(
         region=region,
         endpoint_url=str(settings.endpoint_url) if settings.endpoint_url else None,
-        connect_timeout=settings.connect_timeout,
-        read_timeout=settings.read_timeout,
-        max_connections=settings.max_concurrency * len(settings.targets),
+        limits=Limits(
+            connect_timeout=settings.connect_timeout,
+            read_timeout=settings.read_timeout,
+            max_connections=settings.max_concurrency * len(settings.targets),
+        ),
     )
 
 

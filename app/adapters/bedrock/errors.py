@@ -1,4 +1,4 @@
-"""One table and one context manager through which AWS's failures become ours.
+"""One table and one context manager through which AWS's and the network's failures become ours.
 
 AWS spells an error two ways: ``ThrottlingException`` in replies, ``throttlingException`` in
 event-stream frames. Both arrive as ClientError and are looked up the same way.
@@ -15,7 +15,7 @@ from botocore import exceptions as aws
 from botocore.eventstream import ParserError
 from botocore.parsers import ResponseParserError
 
-from app.adapters.http1.connection import NoConnectionError
+from app.adapters.http1 import errors as http1
 from app.domain import errors
 
 _END_OF_LIFE = (
@@ -137,9 +137,16 @@ _CREDENTIALS = (
     aws.TokenRetrievalError,
     aws.ProfileNotFound,
 )
-_TIMEOUTS = (aws.ReadTimeoutError, aiohttp.SocketTimeoutError)
+_TIMEOUTS = (http1.ReadTimeoutError, aws.ReadTimeoutError, aiohttp.SocketTimeoutError)
 _UNREADABLE = (aws.ParamValidationError, ResponseParserError)
-_OTHERS = (aws.BotoCoreError, ParserError, aiohttp.ClientError, TimeoutError, OSError)
+_OTHERS = (
+    http1.Http1Error,
+    aws.BotoCoreError,
+    ParserError,
+    aiohttp.ClientError,
+    TimeoutError,
+    OSError,
+)
 
 
 def translation(error: Exception) -> errors.UpstreamError | None:
@@ -159,11 +166,12 @@ def translation(error: Exception) -> errors.UpstreamError | None:
 
 
 def _connection_error(error: Exception) -> errors.UpstreamError:
-    # aiobotocore calls a reset in the middle of a call an EndpointConnectionError too; what
-    # aiohttp raised tells whether a connection was ever made.
+    # The SDK still fetches credentials. aiobotocore calls a reset in the middle of a call an
+    # EndpointConnectionError too; what aiohttp raised tells whether a connection was ever made.
     cause = error.kwargs.get("error") if isinstance(error, aws.BotoCoreError) else error
     never = (
-        NoConnectionError,
+        http1.ConnectError,
+        http1.ConnectTimeoutError,
         aiohttp.ClientConnectorError,
         aiohttp.ConnectionTimeoutError,
         aiohttp.ClientHttpProxyError,

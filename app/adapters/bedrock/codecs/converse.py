@@ -62,7 +62,7 @@ def to_converse(request: ModelRequest) -> dict[str, Any]:
 
 
 def to_body(request: ModelRequest) -> tuple[bytes, ...]:
-    """Return the operation's JSON body, as the SDK makes it of the parameters."""
+    """Return the operation's JSON body, as the SDK would make it of the parameters."""
     return (orjson.dumps(to_converse(request), default=_base64),)
 
 
@@ -85,20 +85,28 @@ def _format(image: PreparedImage) -> Any:  # noqa: ANN401 - a Literal of the stu
     return image.media_type.short_name
 
 
-def from_converse(answer: Mapping[str, Any]) -> Completion:
-    """Read an answer, or raise UpstreamAnswerError. Only the text is indispensable."""
+def from_converse(body: bytes) -> Completion:
+    """Read an answer's body, or raise UpstreamAnswerError. Only the text is indispensable."""
     try:
-        blocks = answer["output"]["message"]["content"]
-    except (KeyError, TypeError) as error:
-        raise UpstreamAnswerError("Bedrock's answer holds no message") from error
+        answer = loads(body)
+    except ValueError as error:
+        raise UpstreamAnswerError("Bedrock's answer is not JSON") from error
+    blocks = member(member(answer, "output"), "message").get("content")
+    if not isinstance(blocks, list):
+        raise UpstreamAnswerError("Bedrock's answer holds no message")
     raw = answer.get("stopReason")
     return Completion(
-        text=llama.whole("".join(block.get("text", "") for block in blocks)),
-        usage=usage(answer.get("usage") or {}),
+        text=llama.whole("".join([_text(block) for block in blocks])),
+        usage=usage(member(answer, "usage")),
         stop_reason=stop_reason(raw),
-        stop_reason_raw=raw,
-        latency_ms=(answer.get("metrics") or {}).get("latencyMs"),
+        stop_reason_raw=None if raw is None else str(raw),
+        latency_ms=number(member(answer, "metrics").get("latencyMs")),
     )
+
+
+def _text(block: object) -> str:
+    text = block.get("text") if isinstance(block, dict) else None
+    return text if isinstance(text, str) else ""
 
 
 @dataclass(slots=True)
@@ -154,9 +162,9 @@ def _said(frame: Frame) -> Mapping[str, Any]:
     return said
 
 
-def stop_reason(raw: str | None) -> StopReason:
+def stop_reason(raw: object) -> StopReason:
     """Map Converse's ``stopReason``; unknown ones become OTHER."""
-    return _STOP_REASONS.get(raw or "", StopReason.OTHER)
+    return _STOP_REASONS.get(str(raw), StopReason.OTHER)
 
 
 def usage(counts: Mapping[str, Any]) -> Usage:
