@@ -1,6 +1,6 @@
 """The composition root: opens clients, picks adapters, builds Services."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -20,6 +20,8 @@ from app.adapters.sources.http import HttpImageSource
 from app.adapters.sources.off import DisabledSource
 from app.adapters.sources.rules import UrlRules
 from app.adapters.sources.s3 import S3ImageSource
+from app.domain.cost import Price
+from app.domain.generation import Target
 from app.domain.image import ImageLimits, S3Image, UrlImage
 from app.domain.model import Dialect, ModelIdentity, capabilities, identify
 from app.domain.ports import ImagePreparer, ImageSource, VisionModel
@@ -105,20 +107,15 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
 async def open_model(
     session: aioboto3.Session, settings: Settings, gates: Sequence[Gate]
 ) -> AsyncIterator[VisionModel]:
-    """Open one runtime for each region, and stack what a call goes through."""
+    """Open what each target is called through, and stack what a call goes through."""
     prices = pricing.load(settings.prices_file)
     async with AsyncExitStack() as stack:
-        runtimes = {
-            region: await stack.enter_async_context(
-                open_runtime(session, connection(settings, region))
-            )
-            for region in {target.region for target in settings.targets}
-        }
+        adapters = await open_adapters(stack, session, settings)
         yield StoppedModel(
             RetriedModel(
                 FailoverModel(
                     [
-                        (gate.target, guarded(gate, runtimes[gate.target.region], settings, prices))
+                        (gate.target, guarded(gate, adapters[gate.target], settings, prices))
                         for gate in gates
                     ]
                 ),
@@ -139,29 +136,69 @@ def open_gates(settings: Settings) -> tuple[Gate, ...]:
     )
 
 
-def guarded(gate: Gate, runtime: Runtime, settings: Settings, prices: PriceTable) -> VisionModel:
+async def open_adapters(
+    stack: AsyncExitStack, session: aioboto3.Session, settings: Settings
+) -> Mapping[Target, VisionModel]:
+    """Open one runtime for each region of Bedrock, and the other server where one is named."""
+    runtimes: dict[str, Runtime] = {}
+    adapters: dict[Target, VisionModel] = {}
+    for target in settings.targets:
+        if target.dialect is Dialect.OPENAI:
+            adapters[target] = await stack.enter_async_context(open_other_server(settings, target))
+            continue
+        if target.region not in runtimes:
+            way = open_runtime(session, connection(settings, target.region))
+            runtimes[target.region] = await stack.enter_async_context(way)
+        identity = identify(target.model_id, settings.identity.base.key)
+        adapters[target] = vision_model(target.dialect, runtimes[target.region], identity)
+    return adapters
+
+
+@asynccontextmanager
+async def open_other_server(settings: Settings, target: Target) -> AsyncIterator[VisionModel]:
+    """Open the OpenAI-compatible server that the settings name."""
+    # It needs httpx-sse, which whoever calls Bedrock alone never loads.
+    from app.adapters.openai.model import OpenAiVisionModel
+    from app.adapters.openai.server import open_server
+
+    key = settings.openai_key.get_secret_value() if settings.openai_key else None
+    if settings.openai_key_file is not None:
+        key = _key(settings.openai_key_file)
+    async with open_server(str(settings.openai_url), key, limits(settings)) as server:
+        able = settings.capabilities_of(target)
+        yield OpenAiVisionModel(server, target.model_id, able)
+
+
+def guarded(
+    gate: Gate, adapter: VisionModel, settings: Settings, prices: PriceTable
+) -> VisionModel:
     """Stack what stands before one target. Read from the inside out."""
-    target = gate.target
-    identity = identify(target.model_id, settings.identity.base.key)
-    bedrock = vision_model(target.dialect, runtime, identity)
-    price = prices.price(identity)
-    metered = MeteredVisionModel(bedrock, target, price)
+    metered = MeteredVisionModel(adapter, gate.target, price(gate.target, settings, prices))
     return LimitedModel(
         BreakingModel(metered, gate.breaker),
         gate.slots,
     )
 
 
+def price(target: Target, settings: Settings, prices: PriceTable) -> Price | None:
+    """Return what ``target``'s tokens cost; None where that is unknown or not by token."""
+    if target.dialect is Dialect.OPENAI:
+        return None
+    return prices.price(identify(target.model_id, settings.identity.base.key))
+
+
 def connection(settings: Settings, region: str) -> Connection:
     """Return how Bedrock is reached in ``region``."""
-    return Connection(
-        region=region,
-        endpoint_url=str(settings.endpoint_url) if settings.endpoint_url else None,
-        limits=Limits(
-            connect_timeout=settings.connect_timeout,
-            read_timeout=settings.read_timeout,
-            max_connections=settings.max_concurrency * len(settings.targets),
-        ),
+    endpoint = str(settings.endpoint_url) if settings.endpoint_url else None
+    return Connection(region, endpoint, limits(settings))
+
+
+def limits(settings: Settings) -> Limits:
+    """Return how long an upstream is waited for, and over how many connections."""
+    return Limits(
+        connect_timeout=settings.connect_timeout,
+        read_timeout=settings.read_timeout,
+        max_connections=settings.max_concurrency * len(settings.targets),
     )
 
 
@@ -181,7 +218,7 @@ def vision_model(dialect: Dialect, runtime: Runtime, identity: ModelIdentity) ->
             able = capabilities(dialect, identity.base)
             return ChatVisionModel(runtime, identity.id, able)
         case Dialect.OPENAI:
-            raise NotImplementedError
+            raise ValueError("an OpenAI-compatible server is no region of Bedrock")
 
 
 def check(settings: Settings) -> None:
@@ -193,9 +230,18 @@ def check(settings: Settings) -> None:
     faults = (
         _fault("keys_file", key_file.read, keys_file),
         _fault("prices_file", pricing.load, settings.prices_file),
+        _fault("openai_key_file", _key, settings.openai_key_file),
     )
     if lines := [fault for fault in faults if fault]:
         raise SettingsError("\n".join(lines))
+
+
+def _key(path: Path) -> str:
+    """Return the key in ``path``. Raises OSError, and ValueError that names the file."""
+    key = path.read_text("utf-8").strip()
+    if not key or not key.isascii() or not key.isprintable():
+        raise ValueError(f"{path}: holds no key, which is one line of ASCII")
+    return key
 
 
 def _fault(name: str, read: Callable[[Path], object], path: Path | None) -> str | None:
@@ -215,7 +261,8 @@ def _announce(identity: ModelIdentity, settings: Settings) -> None:
         model=identity.id,
         kind=identity.kind,
         region=settings.region,
-        dialect=settings.dialect,
+        dialect=settings.dialect_choice.dialect,
+        reason=settings.dialect_choice.reason,
     )
     if identity.alias:
         log.warning("model id is an alias", configured=identity.alias, model=identity.id)

@@ -1,7 +1,7 @@
 """OpenAI's chat completion through InvokeModel, behind the VisionModel port."""
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -31,7 +31,7 @@ class ChatVisionModel:
     async def generate(self, request: ModelRequest) -> Completion:
         """Answer ``request`` in one call, or raise an UpstreamError."""
         body = partial(chat.to_chat, request, self.capabilities)
-        with chat_errors.refused_form(request), errors.translated():
+        with _translated(request):
             answer, headers = await self.runtime.call(self._whole, body, llama.size(request))
         return chat.from_chat(answer, headers)
 
@@ -41,8 +41,13 @@ class ChatVisionModel:
         """Answer ``request`` piece by piece; see `app.domain.ports.VisionModel`."""
         body = partial(chat.to_chat, request, self.capabilities)
         frames = self.runtime.stream(self._pieces, body, llama.size(request))
-        refused = chat_errors.refused_form(request)
-        return streamed(frames, FramedChunks(), refused)
+        return streamed(frames, FramedChunks(), lambda: _translated(request))
+
+
+@contextmanager
+def _translated(request: ModelRequest) -> Iterator[None]:
+    with chat_errors.refused_form(request), errors.translated():
+        yield
 
 
 @dataclass(slots=True)

@@ -193,7 +193,7 @@ def from_client_error(error: aws.ClientError) -> errors.UpstreamError:
     status = int(metadata.get("HTTPStatusCode", 0))
     code = canonical(str(details.get("Code", "")), status)
     message = str(details.get("Message", ""))
-    retry_after = _seconds(metadata.get("HTTPHeaders", {}).get("retry-after"))
+    wait = retry_after(metadata.get("HTTPHeaders", {}).get("retry-after"))
     if code in _SPEAKING:
         for words, cls, detail in _BY_MESSAGE:
             if words in message.lower():
@@ -202,10 +202,10 @@ def from_client_error(error: aws.ClientError) -> errors.UpstreamError:
         return errors.UpstreamValidationError(message)
     if code in TABLE:
         cls, detail = TABLE[code]
-        return cls(detail or message, retry_after=retry_after)
+        return cls(detail or message, retry_after=wait)
     if status == 529:
         return errors.ModelOverloadedError(
-            "Amazon Bedrock has no capacity for the model at the moment.", retry_after=retry_after
+            "Amazon Bedrock has no capacity for the model at the moment.", retry_after=wait
         )
     named = code or status or "an error that has no name"
     return errors.UpstreamError(f"Amazon Bedrock answered {named}.")
@@ -223,7 +223,7 @@ def _original_status(error: aws.ClientError) -> int:
     return status if isinstance(status, int) else 0
 
 
-def _seconds(header: str | None) -> float | None:
+def retry_after(header: str | None) -> float | None:
     """Read a Retry-After: seconds or a date; None for what is neither, or no time to wait for."""
     if not header:
         return None

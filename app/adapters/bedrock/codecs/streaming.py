@@ -1,12 +1,11 @@
 """What all dialects' streams have in common."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import (
     AbstractAsyncContextManager,
     AbstractContextManager,
     asynccontextmanager,
-    nullcontext,
     suppress,
 )
 from typing import Protocol, TypeVar
@@ -22,6 +21,8 @@ END = 0.5
 """Seconds in which an answer that is finished has to end."""
 
 
+Translated = Callable[[], AbstractContextManager[object]]
+"""What raises foreign errors as an UpstreamError."""
 FrameT = TypeVar("FrameT")
 FrameT_contra = TypeVar("FrameT_contra", contravariant=True)
 
@@ -47,20 +48,17 @@ class StreamDecoder(Protocol[FrameT_contra]):
 async def streamed(
     stream: AbstractAsyncContextManager[AsyncIterator[Iterable[FrameT]]],
     decoder: StreamDecoder[FrameT],
-    refused: AbstractContextManager[object] | None = None,
+    translated: Translated = errors.translated,
 ) -> AsyncIterator[AsyncIterator[StreamParts]]:
-    """Read ``stream`` with ``decoder``; see `app.domain.ports.VisionModel`.
-
-    ``refused`` translates what entering raises once more.
-    """
-    with refused or nullcontext(), errors.translated():
+    """Read ``stream`` with ``decoder``; see `app.domain.ports.VisionModel`."""
+    with translated():
         frames = await stream.__aenter__()
     try:
-        yield await _primed(_parts(frames, decoder))
+        yield await _primed(_parts(frames, decoder, translated))
     finally:
         try:
             if decoder.finished:
-                await _end(frames)
+                await _end(frames, translated)
         finally:
             # Also where the wait for the end is cancelled: the connection is to be closed then.
             await stream.__aexit__(None, None, None)
@@ -79,9 +77,11 @@ async def _primed(parts: AsyncIterator[StreamParts]) -> AsyncIterator[StreamPart
 
 
 async def _parts(
-    arriving: AsyncIterator[Iterable[FrameT]], decoder: StreamDecoder[FrameT]
+    arriving: AsyncIterator[Iterable[FrameT]],
+    decoder: StreamDecoder[FrameT],
+    translated: Translated,
 ) -> AsyncIterator[StreamParts]:
-    with errors.translated():
+    with translated():
         async for frames in arriving:
             parts: list[StreamPart] = []
             failure: Exception | None = None
@@ -104,13 +104,13 @@ async def _parts(
         yield owed
     if not decoder.finished:
         raise StreamTruncatedError(
-            "Amazon Bedrock ended the stream without its final chunk; the text may be incomplete."
+            "The upstream ended the stream without its final chunk; the text may be incomplete."
         )
 
 
-async def _end(arriving: AsyncIterator[object]) -> None:
+async def _end(arriving: AsyncIterator[object], translated: Translated) -> None:
     """Wait for the end, a moment behind the last chunk: the connection is kept only then."""
-    with suppress(UpstreamError), errors.translated():
+    with suppress(UpstreamError, TimeoutError), translated():
         async with asyncio.timeout(END):
             async for _ in arriving:
                 pass
