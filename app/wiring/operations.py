@@ -10,8 +10,9 @@ import structlog
 from app.adapters.access.key_file import open_key_file
 from app.adapters.access.tokens import Issuer, open_tokens
 from app.adapters.stores.rate_limiter import open_limiter
+from app.adapters.stores.redis_client import open_redis
 from app.adapters.stores.usage_memory import MemoryUsage
-from app.adapters.stores.usage_redis import RedisUsage, open_redis
+from app.adapters.stores.usage_redis import RedisUsage
 from app.adapters.stores.usage_sqlite import open_sqlite_usage
 from app.domain import key
 from app.domain.errors import UsageStoreError

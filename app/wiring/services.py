@@ -8,6 +8,7 @@ import aioboto3
 import structlog
 
 from app.adapters.access import key_file
+from app.adapters.aws_session import aws_session
 from app.adapters.bedrock import token_counter
 from app.adapters.bedrock.chat import ChatVisionModel
 from app.adapters.bedrock.converse import ConverseVisionModel
@@ -61,7 +62,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     """Open what the service needs for its life, and close it afterwards."""
     identity = settings.identity
     _announce(identity, settings)
-    session = aioboto3.Session()
+    session = aws_session()
     drain = Drain()
     gates = open_gates(settings)
     room = bytes_in_flight(settings)

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from app.adapters.stores.rate_limiter import open_limiter
-from app.adapters.stores.usage_redis import open_redis
+from app.adapters.stores.redis_client import open_redis
 from app.domain.model import Dialect
 from app.settings import PREFIX, Settings, SettingsError, documentation, keys_file, load
 

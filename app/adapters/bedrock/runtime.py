@@ -7,7 +7,6 @@ keeps nothing. What Bedrock refuses is raised as botocore's ClientError, what fa
 """
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -30,6 +29,7 @@ from app.adapters.bedrock.identity.sigv4 import Identity, Signer, identity
 from app.adapters.http1.opening import open_sender
 from app.adapters.http1.resolver import open_resolver
 from app.adapters.http1.sender import Answer, Sender
+from app.adapters.trust import trusted
 
 INLINE = 2**20
 """Bytes of a body up to which it is built and hashed on the event loop: less than 1 ms. A thread
@@ -167,12 +167,10 @@ async def open_runtime(session: aioboto3.Session, connection: Connection) -> Asy
 @asynccontextmanager
 async def open_way(connection: Connection, endpoint: str) -> AsyncIterator[Sender]:
     """Open a pool of connections with the SDK's certificates, proxies and timeouts."""
-    trusted = ssl.create_default_context(
-        cafile=environ.get("AWS_CA_BUNDLE") or get_cert_path(verify=True)
-    )
+    context = trusted(environ.get("AWS_CA_BUNDLE") or get_cert_path(verify=True))
     proxy = get_environ_proxies(endpoint).get(urlsplit(endpoint).scheme)
     async with (
         open_resolver() as resolver,
-        open_sender(endpoint, connection.limits, trusted, resolver, proxy) as sender,
+        open_sender(endpoint, connection.limits, context, resolver, proxy) as sender,
     ):
         yield sender

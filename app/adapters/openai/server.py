@@ -1,7 +1,6 @@
 """An OpenAI-compatible server over plain HTTP/1.1."""
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -16,6 +15,7 @@ from app.adapters.http1.resolver import open_resolver
 from app.adapters.http1.sender import Answer, Limits, Sender
 from app.adapters.openai import errors
 from app.adapters.openai.sse import events
+from app.adapters.trust import trusted
 
 INLINE = 2**20
 """Bytes of a body up to which it is built on the event loop: less than 1 ms."""
@@ -86,7 +86,7 @@ async def open_server(url: str, key: str | None, limits: Limits) -> AsyncIterato
     with ThreadPoolExecutor(2, thread_name_prefix="bodies") as threads:
         async with (
             open_resolver() as resolver,
-            open_sender(endpoint, limits, ssl.create_default_context(), resolver, proxy) as http,
+            open_sender(endpoint, limits, trusted(), resolver, proxy) as http,
         ):
             path = f"{address.raw_path.rstrip('/')}/chat/completions"
             yield Server(path, http, headers, threads)

@@ -6,6 +6,7 @@ from os import environ
 
 import aioboto3
 
+from app.adapters.aws_session import CheckedConfig
 from app.adapters.bedrock import errors
 from app.adapters.http1.sender import Limits
 from app.domain.errors import NotReadyError, UpstreamError
@@ -26,6 +27,7 @@ async def endpoint_of(session: aioboto3.Session, connection: Connection) -> str:
         "bedrock-runtime",
         region_name=connection.region,
         endpoint_url=connection.endpoint_url,
+        config=CheckedConfig(),
     ) as client:
         endpoint: str = client.meta.endpoint_url
         return endpoint.rstrip("/")
