@@ -120,7 +120,7 @@ def test_an_answer_tells_its_cost_in_headers(fake, operation):
 
 
 def test_a_cost_that_is_unknown_or_not_known_yet_has_no_header(client, fake):
-    # The emulator's model is an imported one, which has no price by token.
+    # The model is provisioned, which has no price by token.
     unknown = client.converse(modelId=ALIAS, messages=[user("Why?")])
     stream = fake.converse_stream(modelId=MODEL, messages=[user("Why?")])
     stream["stream"].close()
