@@ -17,6 +17,7 @@ from app.domain.generation import Target
 from app.domain.model import Dialect, ModelIdentity, capabilities, identify
 from app.domain.ports import VisionModel
 from app.services.model_stack.circuit_breaker import Breaker, BreakingModel
+from app.services.model_stack.cold_start import ColdStartModel
 from app.services.model_stack.concurrency_limit import FairSlots, LimitedModel
 from app.services.model_stack.failover import FailoverModel
 from app.services.model_stack.metering import MeteredVisionModel
@@ -102,7 +103,9 @@ def open_gates(settings: Settings) -> tuple[Gate, ...]:
 def guarded(gate: Gate, upstream: VisionModel, settings: Settings) -> VisionModel:
     """Stack what stands before one target. Read from the inside out."""
     metered = MeteredVisionModel(upstream, gate.target, price(gate.target, settings))
-    return LimitedModel(BreakingModel(metered, gate.breaker), gate.slots)
+    return LimitedModel(
+        BreakingModel(ColdStartModel(metered, gate.starts), gate.breaker), gate.slots
+    )
 
 
 def price(target: Target, settings: Settings) -> Price | None:
