@@ -82,6 +82,7 @@ async def open_services(
         await stack.enter_async_context(kept_warm(_keeper(gates, model, settings)))
         generations = GenerationService(
             identity=identity,
+            capabilities=settings.capabilities,
             model=RationedModel(model, operations.limits, counter, price),
             sources=sources,
             preparer=preparer,
@@ -90,7 +91,13 @@ async def open_services(
             sheets=pool,
         )
         yield Services(
-            model=ServedModel(identity, settings.targets, settings.model_aliases),
+            model=ServedModel(
+                identity,
+                settings.capabilities,
+                settings.targets,
+                settings.dialect_choice.reason,
+                settings.model_aliases,
+            ),
             gates=gates,
             generations=generations,
             tasks=TaskService(generations, Documents(sources, pool, image_limits(settings))),
