@@ -2,13 +2,14 @@
 
 import asyncio
 import math
+import random
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
-import stamina
+import structlog
 
 from app.domain import errors
 from app.domain.errors import UpstreamError
@@ -17,6 +18,8 @@ from app.domain.ports import VisionModel
 from app.telemetry import current
 
 T = TypeVar("T")
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,13 @@ class Backoff:
     initial: float = 0.2
     longest: float = 20
     jitter: float = 0.2
+    """At most; so that callers who failed together don't come again together."""
+
+    def wait(self, retries: int) -> float:
+        """Return the seconds to wait after so many retries."""
+        # No larger power than any wait needs: a model may be asked for hours while it loads.
+        spread = self.jitter * random.random()  # noqa: S311 - hides nothing
+        return min(self.longest, self.initial * 2.0 ** min(retries, 30) + spread)
 
 
 @dataclass(slots=True)
@@ -104,42 +114,37 @@ class RetriedModel:
         self, terms: Terms, attempt: Callable[[], Awaitable[T]], first: UpstreamError
     ) -> T:
         met: Counter[Rule] = Counter()
-
-        def worth_another(error: Exception) -> bool | float:
-            return self._next(error, terms, met)
-
-        async for context in stamina.retry_context(
-            on=worth_another,
-            attempts=None,
-            timeout=None,
-            wait_initial=self.backoff.initial,
-            wait_max=self.backoff.longest,
-            wait_jitter=self.backoff.jitter,
-        ):
-            with context:
-                if context.num == 1:
-                    raise first
-                current().retries += 1
+        error, retries = first, 0
+        while (wait := self._next(error, terms, met, retries)) is not None:
+            log.warning("call retried", code=error.code, retry=retries + 1, wait=round(wait, 2))
+            await asyncio.sleep(wait)
+            retries += 1
+            current().retries += 1
+            try:
                 return await attempt()
-        raise AssertionError("stamina ended without an outcome")
+            except UpstreamError as again:
+                error = again
+        raise error
 
-    def _next(self, error: Exception, terms: Terms, met: Counter[Rule]) -> bool | float:
-        """Return whether to try again, or the seconds after which to."""
-        rule = RULES.get(type(error)) if isinstance(error, UpstreamError) else None
+    def _next(
+        self, error: UpstreamError, terms: Terms, met: Counter[Rule], retries: int
+    ) -> float | None:
+        """Return the seconds after which to try again, None for not at all."""
+        rule = RULES.get(type(error))
         if rule is None or (rule.billed and not terms.second_bill):
-            return False
+            return None
         # By rule: what was waited for a model that loads is not taken from a throttle's attempts,
         # and a second bill is one, whichever error caused the first.
         met[rule] += 1
-        wait = self._wait(error, terms)
-        if met[rule] >= rule.attempts or wait is False:
-            return False
+        wait = self._wait(error, terms, retries)
+        if met[rule] >= rule.attempts or wait is None:
+            return None
         # An imported model that loads is one long wait, not a storm.
-        return wait if math.isinf(rule.attempts) or self.budget.spend() else False
+        return wait if math.isinf(rule.attempts) or self.budget.spend() else None
 
-    def _wait(self, error: Exception, terms: Terms) -> bool | float:
-        after = error.retry_after if isinstance(error, UpstreamError) else None
+    def _wait(self, error: UpstreamError, terms: Terms, retries: int) -> float | None:
+        after = error.retry_after
         if after is None:
-            return True
+            return self.backoff.wait(retries)
         left = terms.deadline - asyncio.get_running_loop().time()
-        return after if after < left else False
+        return after if after < left else None
