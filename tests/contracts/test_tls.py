@@ -31,7 +31,7 @@ from app.domain.image import S3Image, UrlImage
 from app.domain.limit import parse
 from app.domain.model import LLAMA_3_2_11B, Dialect, capabilities, identify
 from app.domain.usage import UsageQuery
-from app.wiring.services import vision_model
+from app.wiring.model import vision_model
 from tests.contracts.test_usage_store import DAY
 from tests.support.dialects import BEDROCK, MODEL_IDS
 from tests.support.tls import CASES, HOST, Authority, Opening, authority, listening

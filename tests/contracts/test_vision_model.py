@@ -15,7 +15,7 @@ from app.domain.image import ImageType, PreparedImage
 from app.domain.model import LLAMA_3_2_11B, Dialect, capabilities, identify
 from app.domain.ports import VisionModel
 from app.settings import Settings
-from app.wiring.services import vision_model
+from app.wiring.model import vision_model
 from tests.support.app import Rig
 from tests.support.dialects import BEDROCK, IMPORTED, MODEL_IDS
 from tests.support.fakes import FakeVisionModel

@@ -201,8 +201,9 @@ def test_a_wrong_setting_stops_the_start_with_one_line(monkeypatch):
     )
 
     assert run.returncode == 2
-    (line,) = run.stderr.splitlines()
+    line, hint = run.stderr.splitlines()
     assert line.startswith(f"{PREFIX}PORT: ")
+    assert "python -m app doctor" in hint
 
 
 IMPORTED = "arn:aws:bedrock:us-west-2:123456789012:imported-model/abc"
