@@ -34,7 +34,8 @@ from app.domain.usage import UsageQuery
 from app.wiring.model import vision_model
 from tests.contracts.test_usage_store import DAY
 from tests.support.dialects import BEDROCK, MODEL_IDS
-from tests.support.tls import CASES, HOST, Authority, Opening, authority, listening
+from tests.support.tls import CASES, HOST, Authority, Opening, authority, listening, tunnelling
+from tests.support.upstream import Peer, answer, upstream
 
 ASKED = ModelRequest(turns=(Turn(Role.USER, "Why is the sky blue?"),))
 LIMITS = Limits(connect_timeout=5, read_timeout=5)
@@ -246,6 +247,42 @@ async def test_a_picture_is_asked_for_only_at_the_host_of_its_url(case, trusted)
 
 async def here(host: str) -> list[str]:
     return [ADDRESS]
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("client", ["converse in one piece", "chat as a stream", "S3", "STS"])
+async def test_through_a_proxy_too_nothing_is_told_to_whoever_shows_another_certificate(
+    client, case, trusted, monkeypatch, tmp_path
+):
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with tunnelling() as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy)
+        monkeypatch.setenv("https_proxy", proxy)
+        received = await told(client, HOST, case, trusted, monkeypatch, tmp_path)
+
+    assert bool(received) == CASES[case]
+
+
+async def test_the_sdks_session_follows_no_redirect():
+    """What a redirect would take along are the credentials' headers."""
+
+    heads: list[bytes] = []
+
+    async def script(peer: Peer) -> None:
+        heads.append(await peer.reader.readuntil(b"\r\n\r\n"))
+        port = peer.writer.get_extra_info("sockname")[1]
+        # 308: what 301 and 307 mean to S3 the SDK looks into itself, at the endpoint it has.
+        await peer.say(answer(b"", f"Location: http://127.0.0.1:{port}/other", status=308))
+
+    async with upstream(script) as served:
+        connection = s3.Connection("us-east-1", f"http://127.0.0.1:{served.port}")
+        async with s3.open_client(aws_session(), connection) as client:
+            with suppress(Exception):
+                await client.get_object(Bucket="b", Key="k")
+
+    assert heads
+    assert not [head for head in heads if head.startswith(b"GET /other")]
 
 
 async def test_without_its_own_authority_even_the_right_certificate_is_refused(
