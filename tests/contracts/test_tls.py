@@ -266,7 +266,6 @@ async def test_through_a_proxy_too_nothing_is_told_to_whoever_shows_another_cert
 
 async def test_the_sdks_session_follows_no_redirect():
     """What a redirect would take along are the credentials' headers."""
-
     heads: list[bytes] = []
 
     async def script(peer: Peer) -> None:
