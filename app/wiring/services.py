@@ -37,6 +37,7 @@ from app.services.model_stack.circuit_breaker import Breaker, BreakingModel
 from app.services.model_stack.concurrency_limit import FairSlots, LimitedModel
 from app.services.model_stack.failover import FailoverModel
 from app.services.model_stack.metering import MeteredPreparer, MeteredVisionModel
+from app.services.model_stack.prompt_length import BoundedPromptModel
 from app.services.model_stack.quota import RationedModel
 from app.services.model_stack.retry import RetriedModel, RetryBudget
 from app.services.model_stack.stop_sequences import StoppedModel
@@ -76,7 +77,11 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         )
         generations = GenerationService(
             identity=identity,
-            model=RationedModel(model, operations.limits, counter, price),
+            model=BoundedPromptModel(
+                RationedModel(model, operations.limits, counter, price),
+                counter,
+                identity.base.context_window,
+            ),
             sources=sources,
             preparer=preparer,
             drain=drain,

@@ -27,6 +27,7 @@ from app.services.generation.service import GenerationService
 from app.services.generation.structured import StructuredService
 from app.services.model_stack.failover import FailoverModel
 from app.services.model_stack.metering import MeteredPreparer, MeteredVisionModel
+from app.services.model_stack.prompt_length import BoundedPromptModel
 from app.services.model_stack.quota import RationedModel
 from app.services.model_stack.stop_sequences import StoppedModel
 from app.services.readiness import AllReady
@@ -98,7 +99,11 @@ class Rig:
         inline = InlinePreparer(limits)
         preparer = MeteredPreparer(inline)
         price = pricing.load(settings.prices_file).price(identity)
-        rationed = RationedModel(model, operations.limits, counter, price)
+        rationed = BoundedPromptModel(
+            RationedModel(model, operations.limits, counter, price),
+            counter,
+            identity.base.context_window,
+        )
         generations = GenerationService(
             identity,
             rationed,

@@ -14,6 +14,9 @@ from app.domain.model import ModelIdentity
 MAX_SEVERAL = 16
 """Pictures of one request: as many as a contact sheet holds, and calls that one may cost."""
 
+MAX_CHARACTERS = 1_000_000
+"""Characters of a request's texts together: twice what English fills the context window with."""
+
 _HINTS = {
     ImageStrategy.CONTACT_SHEET: "contact_sheet lays several out on one",
     ImageStrategy.EACH: "each asks about each",
@@ -24,6 +27,7 @@ _IMAGE_MARKER = "<|image|>"
 
 def check(request: GenerationRequest, identity: ModelIdentity) -> None:
     """Return, or raise the RequestError that ``request`` deserves."""
+    check_length(sum([len(turn.text) for turn in request.turns]) + len(request.system or ""))
     images = [image for turn in request.turns for image in turn.images]
     last = request.turns[-1]
     if not last.text.strip() and not last.images:
@@ -36,6 +40,16 @@ def check(request: GenerationRequest, identity: ModelIdentity) -> None:
         raise _too_many(images, identity.base.max_images, ", here in one turn")
     if request.raw_prompt:
         _check_raw(request, images)
+
+
+def check_length(characters: int) -> None:
+    """Return, or raise InvalidParameterError for texts of more than MAX_CHARACTERS."""
+    if characters > MAX_CHARACTERS:
+        raise InvalidParameterError.at(
+            "prompt",
+            f"has {characters:,} characters, all texts together; at most {MAX_CHARACTERS:,} are "
+            "taken",
+        )
 
 
 def _strategies(request: GenerationRequest) -> str:
