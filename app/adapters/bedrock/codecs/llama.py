@@ -79,7 +79,8 @@ def _long_run() -> re.Pattern[str]:
     # There are none beyond the second plane.
     marks = [chr(code) for code in range(0x20000) if unicodedata.combining(chr(code))]
     several = f"[{''.join(marks)}]"
-    return re.compile(f"{several}{{{_LONGEST_RUN}}}(?={several})")
+    # It begins with one mark, not with a repetition: so other characters are skipped in C.
+    return re.compile(f"{several}{several}{{{_LONGEST_RUN - 1}}}(?={several})")
 
 
 def render(request: ModelRequest) -> str:
