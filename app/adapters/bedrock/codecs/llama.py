@@ -71,6 +71,9 @@ def stream_safe(text: str) -> str:
 
     Normalisation sorts each run, in a time that grows with the square of its length.
     """
+    # A longer run has a mark at one of these places, whatever place it begins at.
+    if not any(map(unicodedata.combining, text[:: _LONGEST_RUN + 1])):
+        return text
     return _long_run().sub(rf"\g<0>{_JOINER}", text)
 
 
@@ -79,8 +82,7 @@ def _long_run() -> re.Pattern[str]:
     # There are none beyond the second plane.
     marks = [chr(code) for code in range(0x20000) if unicodedata.combining(chr(code))]
     several = f"[{''.join(marks)}]"
-    # It begins with one mark, not with a repetition: so other characters are skipped in C.
-    return re.compile(f"{several}{several}{{{_LONGEST_RUN - 1}}}(?={several})")
+    return re.compile(f"{several}{{{_LONGEST_RUN}}}(?={several})")
 
 
 def render(request: ModelRequest) -> str:
