@@ -42,9 +42,15 @@ class Dispatcher:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        operation, arguments = self._find(scope)
+        path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+        operation: Operation | None = None
+        arguments: dict[str, Any] = {}
+        if scope["method"] == "POST":
+            operation = self.literal.get(path)
+            if operation is None:
+                operation, arguments = self._matching(path)
         if operation is None:
-            await self._other(scope, receive, send)
+            await self._other(path, scope, receive, send)
             return
         context = request_context(scope)
         context.record.route = operation.path
@@ -54,8 +60,7 @@ class Dispatcher:
             response = dialects.response(error, scope)
         await response(scope, receive, send)
 
-    async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+    async def _other(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
         shorter = path.rstrip("/")
         if shorter != path and shorter in self.paths:
             await _redirect(scope, shorter)(scope, receive, send)
@@ -67,12 +72,7 @@ class Dispatcher:
         else:
             await self.framework(scope, receive, send)
 
-    def _find(self, scope: Scope) -> tuple[Operation | None, dict[str, Any]]:
-        if scope["method"] != "POST":
-            return None, {}
-        path: str = scope["path"].removeprefix(scope.get("root_path", ""))
-        if path in self.literal:
-            return self.literal[path], {}
+    def _matching(self, path: str) -> tuple[Operation | None, dict[str, Any]]:
         for pattern, operation in self.patterns:
             if match := pattern.match(path):
                 return operation, match.groupdict()

@@ -27,7 +27,11 @@ _IMAGE_MARKER = "<|image|>"
 
 def check(request: GenerationRequest, identity: ModelIdentity) -> None:
     """Return, or raise the RequestError that ``request`` deserves."""
-    check_length(sum([len(turn.text) for turn in request.turns]) + len(request.system or ""))
+    characters = len(request.system or "")
+    for turn in request.turns:
+        characters += len(turn.text)
+    if characters > MAX_CHARACTERS:
+        raise _too_long(characters)
     images = [image for turn in request.turns for image in turn.images]
     last = request.turns[-1]
     if not last.text.strip() and not last.images:
@@ -42,14 +46,11 @@ def check(request: GenerationRequest, identity: ModelIdentity) -> None:
         _check_raw(request, images)
 
 
-def check_length(characters: int) -> None:
-    """Return, or raise InvalidParameterError for texts of more than MAX_CHARACTERS."""
-    if characters > MAX_CHARACTERS:
-        raise InvalidParameterError.at(
-            "prompt",
-            f"has {characters:,} characters, all texts together; at most {MAX_CHARACTERS:,} are "
-            "taken",
-        )
+def _too_long(characters: int) -> InvalidParameterError:
+    return InvalidParameterError.at(
+        "prompt",
+        f"has {characters:,} characters, all texts together; at most {MAX_CHARACTERS:,} are taken",
+    )
 
 
 def _strategies(request: GenerationRequest) -> str:

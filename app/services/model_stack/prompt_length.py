@@ -24,7 +24,10 @@ class BoundedPromptModel:
 
     async def generate(self, request: ModelRequest) -> Completion:
         """Answer as ``inner`` does."""
-        if self._may_be_longer(request):
+        characters = len(request.system or "")
+        for turn in request.turns:
+            characters += len(turn.text)
+        if characters * _BYTES > self.window:
             await self._check(request)
         return await self.inner.generate(request)
 
@@ -32,19 +35,16 @@ class BoundedPromptModel:
         self, request: ModelRequest
     ) -> AbstractAsyncContextManager[AsyncIterator[StreamParts]]:
         """Answer as ``inner`` does."""
-        return (
-            self._checked(request) if self._may_be_longer(request) else self.inner.stream(request)
-        )
+        characters = len(request.system or "") + sum([len(turn.text) for turn in request.turns])
+        if characters * _BYTES > self.window:
+            return self._checked(request)
+        return self.inner.stream(request)
 
     @asynccontextmanager
     async def _checked(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:
         await self._check(request)
         async with self.inner.stream(request) as parts:
             yield parts
-
-    def _may_be_longer(self, request: ModelRequest) -> bool:
-        characters = len(request.system or "") + sum([len(turn.text) for turn in request.turns])
-        return characters * _BYTES > self.window
 
     async def _check(self, request: ModelRequest) -> None:
         count = await self.counter.count(request)
