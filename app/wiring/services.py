@@ -22,6 +22,7 @@ from app.services.generation.service import GenerationService
 from app.services.generation.structured import StructuredService
 from app.services.model_stack import retry
 from app.services.model_stack.keep_warm import KeepWarm, kept_warm
+from app.services.model_stack.prompt_length import BoundedPromptModel
 from app.services.model_stack.quota import RationedModel
 from app.services.model_stack.retry import Retries
 from app.services.model_stack.target import Gate
@@ -83,7 +84,11 @@ async def open_services(
         generations = GenerationService(
             identity=identity,
             capabilities=settings.capabilities,
-            model=RationedModel(model, operations.limits, counter, price),
+            model=BoundedPromptModel(
+                RationedModel(model, operations.limits, counter, price),
+                counter,
+                settings.capabilities.context_window,
+            ),
             sources=sources,
             preparer=preparer,
             drain=drain,

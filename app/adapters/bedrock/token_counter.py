@@ -37,7 +37,13 @@ class ByteBound:
 
     async def count(self, request: ModelRequest) -> TokenCount:
         """Return the prompt's bytes."""
-        return TokenCount(len(llama.render(request).encode()), CountMethod.BOUND)
+        short = sum([len(turn.text) for turn in request.turns]) < _INLINE
+        count = _bytes(request) if short else await asyncio.to_thread(_bytes, request)
+        return TokenCount(count, CountMethod.BOUND)
+
+
+def _bytes(request: ModelRequest) -> int:
+    return len(llama.render(request).encode())
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,9 @@ class GenerationService:
         async def make(terms: Terms) -> Generation:
             return slim(await self._answer(replace(request, terms=terms)))
 
-        digest = await asyncio.to_thread(fingerprint, request)
+        # Texts are bounded, and digested in less time than a thread costs; pictures are not.
+        pictures = any(turn.images for turn in request.turns)
+        digest = await asyncio.to_thread(fingerprint, request) if pictures else fingerprint(request)
         return await self.answers.share(request.terms, digest, make)
 
     async def _answer(self, request: GenerationRequest) -> Generation:
