@@ -13,7 +13,7 @@ import pytest
 
 from app.domain.model import Dialect
 from app.services.model_stack.retry import RULES
-from app.settings import Fallback
+from app.settings.bedrock import Fallback
 from tests.streaming.conftest import model_arn, patience_for, running
 from tests.support import sse
 
