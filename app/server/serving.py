@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from uvicorn.config import STARTUP_FAILURE
 
 from app import allocator
+from app.server import descriptors
 from app.server.protocol import SharedBufferProtocol
 from app.services.registry import Services
 from app.settings import Settings
@@ -43,6 +44,7 @@ class Server(uvicorn.Server):
                 server_header=False,
                 loop="uvloop",
                 http=SharedBufferProtocol,  # type: ignore[arg-type]  # uvicorn knows no buffered ones
+                timeout_keep_alive=settings.keep_alive,  # type: ignore[arg-type]  # a timer's delay
                 # Past the grace time the streams have ended themselves; this is for the rest.
                 timeout_graceful_shutdown=round(settings.shutdown_grace) + 5,
             )
@@ -52,6 +54,7 @@ class Server(uvicorn.Server):
         """Start, with memory kept at hand and the garbage collector's stops short."""
         # Before there are threads, each of which would take a heap of its own.
         allocator.keep_blocks()
+        descriptors.raise_limit()
         self.listeners = sockets or [self._bound()]
         for listener in self.listeners:
             # Python's dup makes the socket, which all workers share, wait as the original does: one
