@@ -104,7 +104,7 @@ class BodyTimeoutError(RequestError):
 
 
 class MalformedRequestError(RequestError):
-    """The request is not HTTP, its head is too long, or its end is in doubt."""
+    """The request is not HTTP/1.1, has not one Host, has too long a head, or a doubtful end."""
 
     code, status, title = "malformed_request", 400, "Malformed request"
 

@@ -41,7 +41,8 @@ GRACE = 10.0
 def malformed() -> MalformedRequestError:
     """Return the refusal of what is no request as HTTP has it."""
     return MalformedRequestError(
-        "this is not HTTP/1.1, its head is too long, or it leaves in doubt where the body ends"
+        "this is not HTTP/1.1 with one Host, its head or what follows its body is too long, or it "
+        "leaves in doubt where the body ends"
     )
 
 
