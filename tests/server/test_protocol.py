@@ -19,6 +19,8 @@ from uvicorn.server import ServerState
 
 from app.server import descriptors
 from app.server.protocol import WAITING, BoundedProtocol, SharedBufferProtocol
+from app.server.serving import Server
+from app.settings import Settings
 from app.telemetry import RequestRecord
 from tests.api.test_refusals import problem
 from tests.support.app import Rig
@@ -614,3 +616,9 @@ async def test_a_dropped_connection_is_closed_before_anything_is_read(monkeypatc
 
     assert transport.abort.called
     protocol.connection_lost(None)
+
+
+def test_a_connection_that_is_idle_is_kept_for_as_long_as_the_setting_says():
+    settings = Settings(_env_file=None, keep_alive=90)
+
+    assert Server(Rig().app(), settings).config.timeout_keep_alive == 90
