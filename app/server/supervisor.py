@@ -107,12 +107,14 @@ class Supervisor:
         self._make, self._listener = make, listener
         self._signals: SimpleQueue[int] = SimpleQueue()
         self._failed = False
-        self.workers = [self._start() for _ in range(number)]
+        self._number = number
+        self.workers: list[Worker] = []
 
     def run(self) -> int:
         """Supervise until SIGTERM or SIGINT, and return the exit status. SIGHUP restarts."""
         for number in SIGNALS:
             signal.signal(number, lambda number, _: self._signals.put(number))
+        self.start()
         while not self._failed:
             told = self._next(LOOK)
             if told in END:
@@ -122,6 +124,10 @@ class Supervisor:
             self._replace_dead()
         self._drain()
         return STARTUP_FAILURE if self._failed else 0
+
+    def start(self) -> None:
+        """Start the workers."""
+        self.workers = [self._start() for _ in range(self._number)]
 
     def _next(self, seconds: float) -> int | None:
         with suppress(Empty):
@@ -150,7 +156,8 @@ class Supervisor:
         """Replace each worker by one that serves before it is told to go."""
         for position, worker in enumerate(self.workers):
             successor = self._start()
-            while successor.is_alive() and not successor.serves:
+            end = time.monotonic() + SILENCE
+            while successor.is_alive() and not successor.serves and time.monotonic() < end:
                 time.sleep(0.1)
             if not successor.serves:
                 log.error("a worker's successor does not start", pid=successor.pid)

@@ -97,6 +97,7 @@ def test_a_worker_that_has_ended_is_not_alive_and_says_with_what(worker):
 
 def test_a_workers_death_is_a_warning_with_its_status_and_another_takes_its_place(listener):
     supervisor = Supervisor(Waiting, listener, 2)
+    supervisor.start()
     first, other = supervisor.workers
     try:
         until_serving(first)
@@ -141,3 +142,20 @@ def test_a_port_that_is_taken_is_named_with_several_workers_too(tmp_path: Path, 
 def test_uvicorns_supervisor_is_left_as_it_is():
     assert multiprocess.Process is UVICORNS_OWN
     assert multiprocess.Process.__module__ == "uvicorn.supervisors.multiprocess"
+
+
+def test_a_restart_brings_each_workers_successor_into_service_first(listener):
+    supervisor = Supervisor(Waiting, listener, 1)
+    supervisor.start()
+    (before,) = supervisor.workers
+    try:
+        until_serving(before)
+        supervisor._restart()
+        (after,) = supervisor.workers
+        assert after is not before
+        assert after.serves
+        assert before.status == 0
+    finally:
+        for each in {before, *supervisor.workers}:
+            each.send(signal.SIGKILL)
+            each.process.join(SECONDS)
