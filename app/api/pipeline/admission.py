@@ -6,24 +6,23 @@ taken for it as it comes. Whatever is waited for here is waited for within the r
 """
 
 import asyncio
-import sys
 from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.errors import dialects
-from app.api.pipeline import deadline
-from app.api.pipeline.authorization import Gatekeeper, Headers
+from app.api.pipeline.authorization import Gatekeeper
 from app.api.pipeline.callers import Callers
 from app.api.pipeline.connection import STATE, Link
+from app.api.pipeline.deadline import deadline
 from app.api.pipeline.provenance import Provenance
 from app.api.pipeline.request_body import BodyTiming, Incoming, too_large
-from app.api.routing.asking import STACK
+from app.api.routing.context import RequestContext, request_context
+from app.api.routing.headers import Headers
 from app.domain.errors import ServiceError
 from app.services.concurrency.admission_queue import Door
 from app.services.concurrency.budget import Reservation
 from app.services.concurrency.deadline import Wait
-from app.services.registry import Services
 
 FREE = ("GET", "HEAD", "OPTIONS")
 """Health, documents, lists: cheap, and needed most when the rest is refused."""
@@ -47,46 +46,51 @@ class EntranceMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        state = scope["state"]
-        services: Services = state["services"]
-        state[deadline.STATE] = due = deadline.of(state["headers"], services.timing.request)
-        within = services.drain.before(due)
-        caller = self.callers.share(state["headers"], scope.get("client"))
+        context = request_context(scope)
+        services = context.services
+        context.deadline = deadline(context.options.values, services.timing.request)
+        within = services.drain.before(context.deadline)
+        caller = self.callers.share(context.headers, context.address)
         free = scope["method"] in FREE
         try:
-            self.provenance.check(scope["method"], state["headers"])
+            self.provenance.check(scope["method"], context.headers)
             if not free:
                 await self.door.enter(caller, within)
         except ServiceError as error:
             await _refuse(error, scope, receive, send)
             return
         try:
-            await self._inside(scope, receive, send, within, caller)
+            await self._inside(context, scope, receive, send, within, caller)
         finally:
             if not free:
                 self.door.leave(caller)
 
     async def _inside(
-        self, scope: Scope, receive: Receive, send: Send, within: Wait, caller: str
+        self,
+        context: RequestContext,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        within: Wait,
+        caller: str,
     ) -> None:
-        state = scope["state"]
-        services: Services = state["services"]
+        services = context.services
         try:
             if services.operations.remote:
                 async with within:
-                    state["standings"] = await self.gatekeeper.admit(scope, services.operations)
+                    await self.gatekeeper.admit(scope, services.operations)
             else:
                 # There is nothing to wait for, and a timer would be work for each request.
-                state["standings"] = await self.gatekeeper.admit(scope, services.operations)
-            expected = self._expected(state["headers"])
+                await self.gatekeeper.admit(scope, services.operations)
+            expected = self._expected(context.headers)
         except ServiceError as error:
             await _refuse(error, scope, receive, send)
             return
-        if "caller" in state:
-            self.callers.note(state["headers"])
+        if context.record.caller is not None:
+            self.callers.note(context.headers)
         held = services.room.open(caller, expected)
         try:
-            await self._watched(scope, receive, send, held)
+            await self._watched(context, scope, receive, send, held)
         finally:
             held.release()
 
@@ -100,11 +104,17 @@ class EntranceMiddleware:
             raise too_large(self.max_bytes)
         return declared
 
-    async def _watched(self, scope: Scope, receive: Receive, send: Send, held: Reservation) -> None:
+    async def _watched(
+        self,
+        context: RequestContext,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        held: Reservation,
+    ) -> None:
         request = asyncio.current_task()
         assert request is not None
-        state = scope["state"]
-        link: Link | None = state.get(STATE)
+        link: Link | None = scope["state"].get(STATE)
         if link is not None:
             link.held = held
         incoming = Incoming(
@@ -113,33 +123,21 @@ class EntranceMiddleware:
             max_bytes=self.max_bytes,
             timing=self.timing,
             begun=asyncio.get_running_loop().time(),
-            due=state[deadline.STATE],
-            drain=state["services"].drain,
+            due=context.deadline,
+            drain=context.services.drain,
             request=request,
             link=link,
-            state=state,
+            context=context,
         )
         try:
-            await self._run(scope, incoming, send)
+            await self.app(scope, incoming, send)
         except asyncio.CancelledError:
             if not incoming.left:
                 raise
             request.uncancel()
-            scope["state"]["problem"] = "client_gone"
+            context.record.code = "client_gone"
         finally:
             incoming.close()
-
-    async def _run(self, scope: Scope, incoming: Incoming, send: Send) -> None:
-        """Run the application, and leave what it entered."""
-        state = scope["state"]
-        try:
-            await self.app(scope, incoming, send)
-        except BaseException:
-            if STACK in state:
-                await state[STACK].__aexit__(*sys.exc_info())
-            raise
-        if STACK in state:
-            await state[STACK].aclose()
 
 
 async def _refuse(error: ServiceError, scope: Scope, receive: Receive, send: Send) -> None:

@@ -4,7 +4,8 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
-from app.api.pipeline.authorization import Headers, credential
+from app.api.pipeline.authorization import credential
+from app.api.routing.headers import Headers
 
 KNOWN = 4096
 """Credentials remembered, at 200 bytes each; the one used longest ago is forgotten first."""
@@ -22,9 +23,8 @@ class Callers:
     _known: OrderedDict[bytes, str] = field(default_factory=OrderedDict)
     """Names of the shares of credentials that were good, by the credentials' digests."""
 
-    def share(self, headers: Headers, client: tuple[str, int] | None) -> str:
+    def share(self, headers: Headers, address: str) -> str:
         """Return what the request is counted under; empty where there is not even an address."""
-        address = client[0] if client else ""
         if not self.authenticates:
             return address
         sent = credential(headers)

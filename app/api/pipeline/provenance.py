@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
-from app.api.pipeline.authorization import Headers
+from app.api.routing.headers import Headers
 from app.domain.errors import HostNotAllowedError, OriginNotAllowedError
 
 SAFE = (b"same-origin", b"none")

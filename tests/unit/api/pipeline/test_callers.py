@@ -3,8 +3,8 @@
 from app.api.pipeline import callers
 from app.api.pipeline.callers import Callers
 
-HERE = ("10.0.0.1", 5000)
-THERE = ("10.0.0.2", 5000)
+HERE = "10.0.0.1"
+THERE = "10.0.0.2"
 
 
 def key(number: int) -> dict[bytes, bytes]:
@@ -33,7 +33,7 @@ def test_callers_whose_keys_were_good_are_told_apart_wherever_they_call_from():
     known.note({b"authorization": b"Bearer k1"})
 
     assert known.share(key(1), HERE) == known.share(key(1), THERE)
-    assert known.share({b"authorization": b"Bearer k1"}, None) == known.share(key(1), HERE)
+    assert known.share({b"authorization": b"Bearer k1"}, "") == known.share(key(1), HERE)
     assert known.share(key(1), HERE) != known.share(key(2), HERE)
     assert "k1" not in known.share(key(1), HERE)
 
