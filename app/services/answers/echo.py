@@ -1,0 +1,62 @@
+"""Objects that only repeat what was asked for: a schema, a template, an example of its form."""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from app.services.answers.conform import folded, texts
+from app.services.answers.schema import Schema
+
+_TYPES = frozenset({"string", "number", "integer", "boolean", "array", "object", "null"})
+_PLACE = re.compile(
+    r"\.{2,}|…|<[^<>]{1,80}>|\[[^\[\]]{1,80}\]|\{[^{}]{1,80}\}|your [\w ]{1,40}(?: here)?|[\w ]{1,40} (?:goes )?here"
+    r"|(?:string|number|integer|boolean|float|int|str|bool|any)(?: or null| \| null|\?)?|string\[\]"
+    r"|(?:[\w -]{1,40}\|)+[\w -]{1,40}|x{3,}|_{2,}",
+    re.IGNORECASE,
+)
+
+
+def is_schema(value: dict[str, Any], names: Iterable[str]) -> bool:
+    """Whether ``value`` is a JSON Schema where none is asked for."""
+    if "properties" in names:
+        return False
+    if "$schema" in value or "$defs" in value:
+        return True
+    return isinstance(value.get("properties"), dict) and value.get("type", "object") == "object"
+
+
+def repeats(value: dict[str, Any], schema: Schema) -> bool:
+    """Whether ``value`` holds nothing but places to fill, descriptions, or parts of schemas."""
+    described = frozenset(folded(text) for text in _descriptions(schema))
+    said = [text for text in texts(value) if not text.lstrip("-").replace(".", "").isdigit()]
+    listed = frozenset(folded(str(word)) for word in _listed(schema))
+    own = [text for text in said if folded(text) not in listed or "|" in text]
+    if own:
+        return all(_PLACE.fullmatch(text.strip()) or folded(text) in described for text in own)
+    return _only_schemas(value)
+
+
+def _only_schemas(value: dict[str, Any]) -> bool:
+    parts = [member for member in value.values() if member is not None]
+    return bool(parts) and all(isinstance(p, dict) and p.get("type") in _TYPES for p in parts)
+
+
+def _descriptions(schema: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON value
+    if isinstance(schema, dict):
+        if isinstance(schema.get("description"), str):
+            yield schema["description"]
+        for part in schema.values():
+            yield from _descriptions(part)
+    elif isinstance(schema, list):
+        for part in schema:
+            yield from _descriptions(part)
+
+
+def _listed(schema: Any) -> Iterator[Any]:  # noqa: ANN401 - any JSON value
+    if isinstance(schema, dict):
+        yield from schema.get("enum", ()) if isinstance(schema.get("enum"), list) else ()
+        for part in schema.values():
+            yield from _listed(part)
+    elif isinstance(schema, list):
+        for part in schema:
+            yield from _listed(part)
