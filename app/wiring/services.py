@@ -21,6 +21,8 @@ from app.adapters.sources.s3 import S3ImageSource
 from app.domain.image import ImageLimits, S3Image, UrlImage
 from app.domain.model import Dialect, ModelIdentity, identify
 from app.domain.ports import ImagePreparer, ImageSource, VisionModel
+from app.services.answers.executor import AnswerReader
+from app.services.answers.repair import FormAsker
 from app.services.concurrency.budget import AdmittedPreparer, Budget
 from app.services.concurrency.deadline import Drain
 from app.services.concurrency.idempotency import IdempotentAnswers
@@ -38,6 +40,7 @@ from app.services.model_stack.concurrency_limit import FairSlots, LimitedModel
 from app.services.model_stack.failover import FailoverModel
 from app.services.model_stack.metering import MeteredPreparer, MeteredVisionModel
 from app.services.model_stack.quota import RationedModel
+from app.services.model_stack.repetition import RepetitionModel
 from app.services.model_stack.retry import RetriedModel, RetryBudget
 from app.services.model_stack.stop_sequences import StoppedModel
 from app.services.model_stack.target import Gate
@@ -62,6 +65,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     gates = open_gates(settings)
     room = bytes_in_flight(settings)
     async with (
+        AnswerReader.open() as reader,
         open_operations(settings, gates) as operations,
         open_model(session, settings, gates) as model,
         PooledPreparer(image_limits(settings), workers=settings.image_workers) as pool,
@@ -83,12 +87,13 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             answers=IdempotentAnswers(drain, settings.request_timeout),
             sheets=pool,
         )
+        asker = FormAsker(generations.generate, reader, drain)
         yield Services(
             model=ServedModel(identity, settings.targets, settings.model_aliases),
             gates=gates,
             generations=generations,
-            tasks=TaskService(generations, Documents(sources, pool, image_limits(settings))),
-            structured=StructuredService(generations),
+            tasks=TaskService(generations, Documents(sources, pool, image_limits(settings)), asker),
+            structured=StructuredService(asker),
             preparations=PreparationService(sources, preparer, drain),
             readiness=AllReady((drain, CredentialsCheck(session))),
             timing=timing(settings),
@@ -112,17 +117,11 @@ async def open_model(
             )
             for region in {target.region for target in settings.targets}
         }
-        yield StoppedModel(
-            RetriedModel(
-                FailoverModel(
-                    [
-                        (gate.target, guarded(gate, runtimes[gate.target.region], settings, prices))
-                        for gate in gates
-                    ]
-                ),
-                RetryBudget(),
-            )
-        )
+        targets = [
+            (gate.target, guarded(gate, runtimes[gate.target.region], settings, prices))
+            for gate in gates
+        ]
+        yield RepetitionModel(StoppedModel(RetriedModel(FailoverModel(targets), RetryBudget())))
 
 
 def open_gates(settings: Settings) -> tuple[Gate, ...]:

@@ -16,6 +16,8 @@ import httpx
 from app.adapters.bedrock import token_counter
 from app.domain.ports import Readiness, VisionModel
 from app.main import create_app
+from app.services.answers.executor import AnswerReader
+from app.services.answers.repair import FormAsker
 from app.services.concurrency.budget import Budget
 from app.services.concurrency.deadline import Drain
 from app.services.concurrency.idempotency import IdempotentAnswers
@@ -28,6 +30,7 @@ from app.services.generation.structured import StructuredService
 from app.services.model_stack.failover import FailoverModel
 from app.services.model_stack.metering import MeteredPreparer, MeteredVisionModel
 from app.services.model_stack.quota import RationedModel
+from app.services.model_stack.repetition import RepetitionModel
 from app.services.model_stack.stop_sequences import StoppedModel
 from app.services.readiness import AllReady
 from app.services.registry import Operations, ServedModel, Services
@@ -73,6 +76,7 @@ class Rig:
         self.room = bytes_in_flight(settings)
         self.gates = open_gates(settings)
         async with (
+            AnswerReader.open() as reader,
             open_operations(settings, self.gates) as operations,
             open_sources(session, settings, self.room) as sources,
             self._metered(settings)
@@ -80,7 +84,7 @@ class Rig:
             else open_model(session, settings, self.gates) as model,
         ):
             operations = replace(operations, **self.more)
-            yield self._services(settings, self.sources or sources, model, operations)
+            yield self._services(settings, self.sources or sources, model, operations, reader)
 
     def _metered(self, settings: Settings) -> AbstractAsyncContextManager[VisionModel]:
         assert self.model is not None
@@ -88,10 +92,15 @@ class Rig:
         targets = [
             (target, MeteredVisionModel(self.model, target, price)) for target in settings.targets
         ]
-        return nullcontext(StoppedModel(FailoverModel(targets)))
+        return nullcontext(RepetitionModel(StoppedModel(FailoverModel(targets))))
 
     def _services(
-        self, settings: Settings, sources: ImageSources, model: VisionModel, operations: Operations
+        self,
+        settings: Settings,
+        sources: ImageSources,
+        model: VisionModel,
+        operations: Operations,
+        reader: AnswerReader,
     ) -> Services:
         drain, identity, counter = Drain(), settings.identity, token_counter.counter()
         limits = image_limits(settings)
@@ -108,12 +117,13 @@ class Rig:
             IdempotentAnswers(drain, settings.request_timeout),
             inline,
         )
+        asker = FormAsker(generations.generate, reader, drain)
         return Services(
             model=ServedModel(identity, settings.targets, settings.model_aliases),
             gates=self.gates,
             generations=generations,
-            tasks=TaskService(generations, Documents(sources, inline, limits)),
-            structured=StructuredService(generations),
+            tasks=TaskService(generations, Documents(sources, inline, limits), asker),
+            structured=StructuredService(asker),
             preparations=PreparationService(sources, preparer, drain),
             readiness=AllReady((drain, self.readiness)),
             timing=timing(settings),

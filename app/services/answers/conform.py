@@ -31,10 +31,13 @@ def plain(value: Any) -> Any:  # noqa: ANN401 - any JSON value
         return [plain(item) for item in value]
     if not isinstance(value, Bare):
         return value
+    if value in ("NaN", "Infinity", "-Infinity"):
+        return None
     try:
         return number(value, Hints(bare=True)) if _JSON_NUMBER.fullmatch(value) else str(value)
     except NumberError:
-        return str(value)
+        # Beyond all bounds: no number that JSON's readers agree on.
+        return None
 
 
 _JSON_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)

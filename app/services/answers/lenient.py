@@ -175,7 +175,9 @@ Truth = Annotated[bool, BeforeValidator(_true)]
 """True or false; the usual words for yes and no are taken for them."""
 Number = Annotated[float, BeforeValidator(_numbered(Hints()))]
 """A number, read where there is one way to read it."""
-Reading = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_numbered(Hints(approximate=True)))]
+Reading = Annotated[
+    float, Field(allow_inf_nan=False), BeforeValidator(_numbered(Hints(approximate=True)))
+]
 """A number read off a scale: about 15 is 15."""
 Share = Annotated[float, Field(ge=0, le=1), BeforeValidator(share)]
 """0 to 1, 85 % or 8/10. A bare 85 is refused: whether 1 is 1 % or all can't be told."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from app.domain.image import Caveat
 from app.services.answers.numbers import Separator
@@ -66,7 +66,7 @@ class AnswerError(ValueError):
     def __init__(
         self,
         faults: Iterable[str],
-        fallback: "Reading[object] | None" = None,
+        fallback: "Reading[Any] | None" = None,
         *,
         looped: bool = False,
     ) -> None:

@@ -230,8 +230,49 @@ def decimal_separator(texts: Iterable[str]) -> Separator | None:
     return seen.pop() if len(seen) == 1 else None
 
 
-_YES = set(["true", "yes", "y", "ja", "oui", "sí", "si", "sì", "sim", "हाँ", "हां", "जी", "ใช่", "checked", "✓", "✔", "☑", "☒", "x", "on", "1"])
-_NO = set(["false", "no", "n", "nein", "non", "não", "nao", "नहीं", "ไม่", "ไม่ใช่", "unchecked", "☐", "off", "0"])
+_YES = set(
+    [
+        "true",
+        "yes",
+        "y",
+        "ja",
+        "oui",
+        "sí",
+        "si",
+        "sì",
+        "sim",
+        "हाँ",
+        "हां",
+        "जी",
+        "ใช่",
+        "checked",
+        "✓",
+        "✔",
+        "☑",
+        "☒",
+        "x",
+        "on",
+        "1",
+    ]
+)
+_NO = set(
+    [
+        "false",
+        "no",
+        "n",
+        "nein",
+        "non",
+        "não",
+        "nao",
+        "नहीं",
+        "ไม่",
+        "ไม่ใช่",
+        "unchecked",
+        "☐",
+        "off",
+        "0",
+    ]
+)
 
 
 def boolean(text: str) -> bool | None:

@@ -26,6 +26,7 @@ _LIST = re.compile(r"\[\s*[{\[\"'“]")
 _MEMBER = re.compile(r"\s*(?:```\w*\s*)?[\"'“][\w .-]{1,80}[\"'”]\s*:")
 _STRAY = re.compile(r"[^{\[]*?[\"'][\]}]|[^{\[]*?\S[^{\[]*?[\]}]")
 _ENTITY = re.compile(r"\{\s*&(?:quot|#34|#39|apos);")
+_HALVES = re.compile("\\\\u[dD][89a-fA-F]|[\ud800-\udfff]")
 _ESCAPED = re.compile(r"[{\[]\s*\\+\"")
 
 
@@ -48,7 +49,21 @@ def objects(text: str) -> list[Written]:
 
     Those within others are parts of them. Takes time in proportion to the text's length.
     """
-    return list(_Reader(_plain(text)).read())
+    written = list(_Reader(_plain(text)).read())
+    if _HALVES.search(text):
+        return [replace(one, value=_sendable(one.value)) for one in written]
+    return written
+
+
+def _sendable(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """Return ``value`` with "?" for half characters, of which no UTF-8 can be made."""
+    if isinstance(value, str):
+        return type(value)(value.encode(errors="replace").decode())
+    if isinstance(value, list):
+        return [_sendable(item) for item in value]
+    if isinstance(value, dict):
+        return {_sendable(key): _sendable(item) for key, item in value.items()}
+    return value
 
 
 def _plain(text: str) -> str:

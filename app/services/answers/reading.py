@@ -48,8 +48,7 @@ def read(text: str, form: Form[AnswerT], stop: StopReason = StopReason.STOP) -> 
     written, repeated = _written(text, stop)
     notes = Notes(cut=stop in ENDS or repeated is not None)
     if repeated is not None:
-        shown = " ".join(repeated.unit.split())[:60]
-        notes.say("repetition", f"The answer repeats {shown!r} without an end; it is given once.")
+        notes.say("repetition", repeated.message)
     choices = list(_choices(written, form))
     if not any(choice.keys for choice in choices) and (said := _refusal(text, choices)):
         return Reading(None, tuple(notes.caveats.values()), said)
@@ -207,8 +206,7 @@ def _say_cut(notes: Notes, written: Written) -> None:
     places = ", ".join(written.left_out[:8])
     notes.say(
         "answer_cut_off",
-        "The answer was cut off; given is what was complete by then. Unfinished: "
-        f"{places}.",
+        f"The answer was cut off; given is what was complete by then. Unfinished: {places}.",
     )
 
 
@@ -228,6 +226,5 @@ def _finished(
     if written.whole and (
         run := loop(text[: written.end].rstrip("\"'}] \n"), times=20, characters=400)
     ):
-        shown = " ".join(run.unit.split())[:60]
-        notes.say("repetition", f"The answer says {shown!r} again and again.")
+        notes.say("repetition", run.message)
     return _reading(valid, form)

@@ -17,6 +17,12 @@ class Loop:
     unit: str
 
     @property
+    def message(self) -> str:
+        """What a caller is told."""
+        shown = " ".join(self.unit.split())[:60]
+        return f"The model said {shown!r} again and again."
+
+    @property
     def kept(self) -> int:
         """Where to cut: behind the first of them."""
         return self.start + len(self.unit)
@@ -29,6 +35,10 @@ def loop(text: str, *, times: int = 6, characters: int = 40) -> Loop | None:
     that is longer than it began.
     """
     tail = text[-WINDOW:]
+    end = tail[-min(characters // 2, 32) :]
+    # Where an answer loops, its end stands there once before: seldom true, and told at once.
+    if tail.rfind(end, max(0, len(tail) - LONGEST - len(end)), len(tail) - 1) < 0:
+        return None
     period = _period(tail[::-1], times, characters)
     if period is None:
         return None
@@ -74,7 +84,7 @@ class LoopFinder:
     def feed(self, text: str) -> Loop | None:
         """Return the loop that the answer has run into, None while it has not.
 
-        Places are those within the last `WINDOW` characters.
+        Its places are those within the last `WINDOW` characters.
         """
         self._tail = (self._tail + text)[-WINDOW:]
         self._fresh += len(text)

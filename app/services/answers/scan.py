@@ -125,14 +125,16 @@ class Scanner:
             self.steps += read.stops
             if isinstance(read.text, Partial) or len(read.text) > 200:
                 self.at = read.end if isinstance(read.text, Partial) else start
-                return self._no_key(members, start)
+                self._no_key(members, start)
+                return None
             colon = AFTER_KEY.match(self.text, read.end)
             assert colon is not None
             self.at = colon.end()
             return read.text
         bare = _BARE_KEY.match(self.text, start)
         if bare is None:
-            return self._no_key(members, start)
+            self._no_key(members, start)
+            return None
         self._bare_keys, self.at = True, bare.end()
         return bare[1]
 

@@ -7,8 +7,9 @@ from pydantic import BeforeValidator, Field
 
 from app.domain.generation import Sampling
 from app.services.answers.form import Model, ModelAnswer
+from app.services.answers.instruction import with_schema
 from app.services.answers.lenient import Listed, Text, parted, shortened, sparing, trimmed
-from app.services.tasks.prompt import prompt, with_schema
+from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import Example, Finding, Parameters, Question, Result, Task, only
 
 MAX_ALT = 125

@@ -10,6 +10,7 @@ from app.domain.generation import Sampling
 from app.services.answers.conform import folded
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer, ModelPart
+from app.services.answers.instruction import with_schema
 from app.services.answers.lenient import (
     Listed,
     Nullable,
@@ -20,7 +21,7 @@ from app.services.answers.lenient import (
     trimmed,
     word,
 )
-from app.services.tasks.prompt import prompt, with_schema
+from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import Example, Finding, Parameters, Question, Result, Task, only
 
 MAX_NODES = 100

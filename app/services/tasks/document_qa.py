@@ -8,9 +8,10 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationInfo, model_va
 
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer
+from app.services.answers.instruction import with_schema
 from app.services.answers.lenient import Nullable, Text, Truth, notes_of, share, sparing
 from app.services.answers.numbers import NO_NUMBER, nothing
-from app.services.tasks.prompt import prompt, with_schema
+from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import (
     DocumentParameters,
     Example,

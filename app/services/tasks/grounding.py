@@ -8,9 +8,10 @@ from pydantic import BaseModel, BeforeValidator, Field
 
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer, ModelPart
+from app.services.answers.instruction import with_schema
 from app.services.answers.lenient import Listed, Text, trimmed
 from app.services.tasks.boxes import BoxOut, ModelBox, Overlay, drawn, no_place, placed
-from app.services.tasks.prompt import prompt, with_schema
+from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import (
     Example,
     Finding,

@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field, ValidationInfo, model_validator
 
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer, ModelPart
+from app.services.answers.instruction import with_schema
 from app.services.answers.lenient import (
     Listed,
     SparedText,
@@ -17,7 +18,7 @@ from app.services.answers.lenient import (
     trimmed,
     word,
 )
-from app.services.tasks.prompt import prompt, with_schema
+from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import Example, Finding, Parameters, Question, Result, Task, only
 
 NOTICE = (

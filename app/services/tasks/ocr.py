@@ -8,9 +8,10 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationInfo, model_va
 from app.domain.generation import Sampling
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer, ModelPart
+from app.services.answers.instruction import with_schema
 from app.services.answers.lenient import Listed, Words, notes_of
 from app.services.tasks.boxes import BoxOut, OptionalBox, placed
-from app.services.tasks.prompt import prompt, with_schema
+from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import (
     DocumentParameters,
     Example,

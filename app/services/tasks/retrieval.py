@@ -7,8 +7,9 @@ from pydantic import BaseModel, Field
 
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer
+from app.services.answers.instruction import with_schema
 from app.services.answers.lenient import Share, Words
-from app.services.tasks.prompt import prompt, with_schema
+from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import (
     Example,
     Finding,

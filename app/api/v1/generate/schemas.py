@@ -286,7 +286,8 @@ class GenerationFacts(Identified):
     stop_reason: Annotated[
         StopReason,
         Field(
-            description="`stop`: finished. `length`: cut at max_gen_len. `guardrail`: a guardrail "
+            description="`stop`: finished. `length`: cut at max_gen_len. `repetition`: a stream that said the "
+            "same again and again was ended by this service. `guardrail`: a guardrail "
             "stepped in. `other`: see stop_reason_raw."
         ),
     ]

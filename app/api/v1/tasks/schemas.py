@@ -105,7 +105,22 @@ class Typed(Identified, Generic[ResultT]):
     result: Annotated[
         ResultT | None, Field(description="Null where the answer could not be made valid.")
     ]
-    faults: Annotated[list[str], Field(description="Why there is no result; else empty.")]
+    faults: Annotated[
+        list[str],
+        Field(
+            description="Why there is no result, or what the model refused to say beside it; else "
+            "empty."
+        ),
+    ]
+    refused: Annotated[
+        bool, Field(description="Whether the model refused to answer, or a part of it.")
+    ]
+    image_not_seen: Annotated[
+        bool, Field(description="Whether the model said that there was no picture.")
+    ]
+    refusal: Annotated[
+        str | None, Field(description="The model's words, where it refused or saw no picture.")
+    ]
     generation: Annotated[
         str, Field(description="The model's raw text; of several calls one after another.")
     ]
@@ -125,13 +140,16 @@ class TaskOut(GenerationFacts, Typed[ResultT], Generic[ResultT]):
     @classmethod
     def of(cls, answer: TaskAnswer) -> "TaskOut[ResultT]":
         """Render ``answer``."""
-        generation = answer.generation
+        generation, refusal = answer.generation, answer.refusal
         return cls(
             task=answer.task,
             prompt_version=answer.prompt_version,
             valid=answer.result is not None,
             result=answer.result,
             faults=list(answer.faults),
+            refused=refusal is not None and not refusal.image_not_seen,
+            image_not_seen=refusal is not None and refusal.image_not_seen,
+            refusal=refusal.words if refusal else None,
             generation=generation.completion.text,
             repaired=answer.repaired,
             calls=answer.calls,

@@ -7,7 +7,8 @@ import pytest
 
 from app.services.answers.exact import SchemaForm
 from app.services.answers.filled import CallerForm
-from app.services.answers.form import AnswerError, read
+from app.services.answers.notes import AnswerError
+from app.services.answers.reading import read
 from app.services.answers.schema import MAX_DEPTH, SchemaError
 
 
@@ -131,4 +132,4 @@ def test_a_pattern_made_to_backtrack_forever_is_decided_at_once():
 def test_an_answer_is_found_in_its_wrapping():
     text = 'The fields:\n```json\n{"vendor": "Shop", "total": 3,}\n```'
 
-    assert read(text, CallerForm(RECEIPT)).fields["vendor"] == "Shop"
+    assert read(text, CallerForm(RECEIPT)).answer.fields["vendor"] == "Shop"
