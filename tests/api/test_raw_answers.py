@@ -23,7 +23,7 @@ TOTAL = {"answer": "42.10", "confidence": "high"}
 NONE = None
 CAT = {"label": "cat"}
 
-# What is in the result, and the codes of the warnings. None: no result, for all that is asked again.
+# What is in the result, and the codes of the warnings. None: no result, though asked again.
 RIGHT: dict[int, tuple[dict[str, Any] | None, set[str]]] = {
     1: (NONE, set()),
     2: (NONE, set()),

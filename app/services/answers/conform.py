@@ -102,7 +102,7 @@ class Conforming:
         if (
             listed := schema.get("enum", [schema["const"]] if "const" in schema else None)
         ) is not None:
-            return self._listed(value, listed, kinds, place)
+            return _listed_value(value, listed)
         if isinstance(value, str) and "array" in kinds and "string" not in kinds:
             return self._list([value], _branch(schema, "items"), place)
         return self._scalar(value, kinds, schema, place)
@@ -153,23 +153,6 @@ class Conforming:
         if not isinstance(items, dict):
             return plain(value)
         return [self.conformed(item, items, _at(place, str(i))) for i, item in enumerate(value)]
-
-    def _listed(self, value: Any, listed: list[Any], kinds: set[str], place: str) -> Any:  # noqa: ANN401
-        """Return the one of ``listed`` that ``value`` is, in any case and spelling."""
-        written = plain(value)
-        for entry in listed:
-            if type(entry) is type(written) and entry == written:
-                return entry
-        own = folded(str(value)) or str(value).strip()
-        alike = [entry for entry in listed if (folded(str(entry)) or str(entry).strip()) == own]
-        if len(alike) == 1:
-            return alike[0]
-        truth = boolean(str(value))
-        if isinstance(truth, bool) and truth in [e for e in listed if isinstance(e, bool)]:
-            return truth
-        if None in listed and isinstance(value, str) and nothing(value):
-            return None
-        return str(value) if isinstance(value, str) else value
 
     def _scalar(self, value: Any, kinds: set[str], schema: Schema, place: str) -> Any:  # noqa: ANN401
         if isinstance(value, bool):
@@ -222,6 +205,28 @@ class Conforming:
             if "number" not in kinds and isinstance(read, float) and read.is_integer()
             else read
         )
+
+
+def _listed_value(value: Any, listed: list[Any]) -> Any:  # noqa: ANN401 - any JSON value
+    """Return the one of ``listed`` that ``value`` is, in any case and spelling."""
+    written = plain(value)
+    for entry in listed:
+        if type(entry) is type(written) and entry == written:
+            return entry
+    alike = [entry for entry in listed if _spelt(entry) == _spelt(value)]
+    if len(alike) == 1:
+        return alike[0]
+    truth = boolean(str(value))
+    if isinstance(truth, bool) and truth in [e for e in listed if isinstance(e, bool)]:
+        return truth
+    if None in listed and isinstance(value, str) and nothing(value):
+        return None
+    return str(value) if isinstance(value, str) else value
+
+
+def _spelt(value: object) -> str:
+    """Return a word without case and without what parts it; its signs stay: A+ is no A."""
+    return re.sub(r"(?<=\w)[\s_-]+(?=\w)", "", str(value).strip()).casefold()
 
 
 def _at(place: str, name: str) -> str:

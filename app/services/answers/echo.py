@@ -8,12 +8,17 @@ from app.services.answers.conform import folded, texts
 from app.services.answers.schema import Schema
 
 _TYPES = frozenset({"string", "number", "integer", "boolean", "array", "object", "null"})
-_PLACE = re.compile(
-    r"\.{2,}|…|<[^<>]{1,80}>|\[[^\[\]]{1,80}\]|\{[^{}]{1,80}\}|your [\w ]{1,40}(?: here)?|[\w ]{1,40} (?:goes )?here"
-    r"|(?:string|number|integer|boolean|float|int|str|bool|any)(?: or null| \| null|\?)?|string\[\]"
-    r"|(?:[\w -]{1,40}\|)+[\w -]{1,40}|x{3,}|_{2,}",
+_TEMPLATE = re.compile(
+    r"\.{2,}|…|(?:string|number|integer|boolean|float|int|str|bool|any)(?: or null| \| null|\?)?"
+    r"|string\[\]|(?:[\w -]{1,40}\|)+[\w -]{1,40}|[\w ]{1,40} goes here",
     re.IGNORECASE,
 )
+_PLACE = re.compile(
+    r"<[^<>]{1,80}>|\[[^\[\]]{1,80}\]|\{[^{}]{1,80}\}|x{3,}|_{2,}"
+    r"|(?:your|insert|enter|put|write|add) [\w ]{1,40}(?: here)?",
+    re.IGNORECASE,
+)
+"""Places to fill, which a page may have as well: only several of them are an echo."""
 
 
 def is_schema(value: dict[str, Any], names: Iterable[str]) -> bool:
@@ -31,9 +36,10 @@ def repeats(value: dict[str, Any], schema: Schema) -> bool:
     said = [text for text in texts(value) if not text.lstrip("-").replace(".", "").isdigit()]
     listed = frozenset(folded(str(word)) for word in _listed(schema))
     own = [text for text in said if folded(text) not in listed or "|" in text]
-    if own:
-        return all(_PLACE.fullmatch(text.strip()) or folded(text) in described for text in own)
-    return _only_schemas(value)
+    if not own:
+        return _only_schemas(value)
+    rest = [t for t in own if not (_TEMPLATE.fullmatch(t.strip()) or folded(t) in described)]
+    return len(own) > 1 and all(_PLACE.fullmatch(text.strip()) for text in rest) if rest else True
 
 
 def _only_schemas(value: dict[str, Any]) -> bool:

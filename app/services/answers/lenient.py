@@ -149,7 +149,7 @@ def shortened(most: int, what: str) -> BeforeValidator:
             return value
         notes_of(info).say(
             "answer_trimmed",
-            f"The {what} has {len(text)} characters and was cut to {most}; `generation` has it whole.",
+            f"The {what} has {len(text)} characters and was cut to {most}; `generation` has all.",
         )
         return text[: most - 1].rsplit(" ", 1)[0].rstrip(" ,;:.-") + "…"
 

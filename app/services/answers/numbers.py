@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001 - signs that people and models write are what this is about
 """Numbers as people write them, where there is one way to read them."""
 
 import math
@@ -62,13 +63,16 @@ _WORDS = {
     word: number
     for number, words in enumerate(
         (
-            "zero null", "one eins un uno um", "two zwei deux dos due dois", "three drei trois tres tre três",
-            "four vier quatre cuatro quattro quatro", "five fünf cinq cinco cinque", "six sechs seis sei",
+            "zero null", "one eins un uno um", "two zwei deux dos due dois",
+            "three drei trois tres tre três", "four vier quatre cuatro quattro quatro",
+            "five fünf cinq cinco cinque", "six sechs seis sei",
             "seven sieben sept siete sette sete", "eight acht huit ocho otto oito",
-            "nine neun neuf nueve nove", "ten zehn dix diez dieci dez", "eleven elf onze once undici",
+            "nine neun neuf nueve nove", "ten zehn dix diez dieci dez",
+            "eleven elf onze once undici",
             "twelve zwölf douze doce dodici doze", "thirteen dreizehn treize trece tredici treze",
             "fourteen vierzehn quatorze catorce quattordici catorze",
-            "fifteen fünfzehn quinze quince quindici", "sixteen sechzehn seize dieciséis sedici dezesseis",
+            "fifteen fünfzehn quinze quince quindici",
+            "sixteen sechzehn seize dieciséis sedici dezesseis",
             "seventeen siebzehn diciassette", "eighteen achtzehn diciotto dezoito",
             "nineteen neunzehn diciannove", "twenty zwanzig vingt veinte venti vinte",
         )
@@ -91,7 +95,7 @@ def number(text: str, hints: Hints = Hints()) -> int | float:
 
 
 def _as_json(text: str, hints: Hints) -> bool:
-    """Whether ``text`` is what JSON takes it for, and may not be thousands, ``1.234``, or a code."""
+    """Whether ``text`` can only be what JSON takes it for: neither thousands nor a code."""
     if hints.bare and not (hints.decimal is Separator.COMMA and _THOUSANDS.fullmatch(text)):
         return True
     return not _THOUSANDS.fullmatch(text) and text.lower().find("e") < 0
@@ -230,49 +234,45 @@ def decimal_separator(texts: Iterable[str]) -> Separator | None:
     return seen.pop() if len(seen) == 1 else None
 
 
-_YES = set(
-    [
-        "true",
-        "yes",
-        "y",
-        "ja",
-        "oui",
-        "sí",
-        "si",
-        "sì",
-        "sim",
-        "हाँ",
-        "हां",
-        "जी",
-        "ใช่",
-        "checked",
-        "✓",
-        "✔",
-        "☑",
-        "☒",
-        "x",
-        "on",
-        "1",
-    ]
-)
-_NO = set(
-    [
-        "false",
-        "no",
-        "n",
-        "nein",
-        "non",
-        "não",
-        "nao",
-        "नहीं",
-        "ไม่",
-        "ไม่ใช่",
-        "unchecked",
-        "☐",
-        "off",
-        "0",
-    ]
-)
+_YES = {
+    "true",
+    "yes",
+    "y",
+    "ja",
+    "oui",
+    "sí",
+    "si",
+    "sì",
+    "sim",
+    "हाँ",
+    "हां",
+    "जी",
+    "ใช่",
+    "checked",
+    "✓",
+    "✔",
+    "☑",
+    "☒",
+    "x",
+    "on",
+    "1",
+}
+_NO = {
+    "false",
+    "no",
+    "n",
+    "nein",
+    "non",
+    "não",
+    "nao",
+    "नहीं",
+    "ไม่",
+    "ไม่ใช่",
+    "unchecked",
+    "☐",
+    "off",
+    "0",
+}
 
 
 def boolean(text: str) -> bool | None:

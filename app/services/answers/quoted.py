@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001 - signs that people and models write are what this is about
 """Quoted texts as models write them: inner quotes left bare, backslashes that escape nothing."""
 
 import re

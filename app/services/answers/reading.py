@@ -93,7 +93,7 @@ def _keys(value: dict[str, Any], names: dict[str, str]) -> int:
 
 
 def _expanded(
-    value: Any, schema: dict[str, Any], names: dict[str, str]
+    value: dict[str, Any] | list[Any], schema: dict[str, Any], names: dict[str, str]
 ) -> Iterator[dict[str, Any]]:
     if isinstance(value, dict):
         inner = _unwrapped(value, names, schema.get("properties", {}))

@@ -38,12 +38,24 @@ class ChartParameters(Parameters):
 
 
 _KINDS = synonyms(
-    bar="bar chart,bar graph,bars,column,column chart,columns,stacked bar,stacked bar chart,grouped bar,grouped bar chart,"
-    "horizontal bar,horizontal bar chart,vertical bar,vertical bar chart,clustered bar chart,stacked column chart,"
-    "balkendiagramm,säulendiagramm,balken,barplot,bar plot,diagramme à barres,gráfico de barras,grafico a barre",
-    line="line chart,line graph,line plot,lines,multi line chart,liniendiagramm,time series,courbe,gráfico de líneas",
-    pie="pie chart,pie graph,donut,doughnut,donut chart,doughnut chart,ring chart,kreisdiagramm,tortendiagramm,camembert",
-    scatter="scatter plot,scatterplot,scatter chart,scatter graph,scatter diagram,bubble,bubble chart,streudiagramm",
+    bar=(
+        "bar chart,bar graph,bars,column,column chart,columns,stacked bar,stacked bar chart,"
+        "grouped bar,grouped bar chart,horizontal bar,horizontal bar chart,vertical bar,"
+        "vertical bar chart,clustered bar chart,stacked column chart,barplot,bar plot,"
+        "balkendiagramm,säulendiagramm,balken,diagramme à barres,gráfico de barras,grafico a barre"
+    ),
+    line=(
+        "line chart,line graph,line plot,lines,multi line chart,liniendiagramm,time series,"
+        "courbe,gráfico de líneas"
+    ),
+    pie=(
+        "pie chart,pie graph,donut,doughnut,donut chart,doughnut chart,ring chart,"
+        "kreisdiagramm,tortendiagramm,camembert"
+    ),
+    scatter=(
+        "scatter plot,scatterplot,scatter chart,scatter graph,scatter diagram,bubble,"
+        "bubble chart,streudiagramm"
+    ),
     area="area chart,area graph,stacked area,stacked area chart,flächendiagramm",
     histogram="histograms,histogramm,histogram chart",
     box="box plot,boxplot,box and whisker,box and whisker plot,box chart",

@@ -42,13 +42,22 @@ class DiagramParameters(Parameters):
 
 
 _KINDS = synonyms(
-    flowchart="flow chart,flow diagram,flow,process,process diagram,process flow,workflow,flussdiagramm,organigramme de flux",
+    flowchart=(
+        "flow chart,flow diagram,flow,process,process diagram,process flow,workflow,"
+        "flussdiagramm,organigramme de flux"
+    ),
     sequence="sequence diagram,sequenzdiagramm",
     **{"class": "class diagram,uml class diagram,uml,klassendiagramm"},
     entity_relationship="er,erd,er diagram,entity relationship diagram,database schema,data model",
     network="network diagram,topology,network topology,netzwerk,netzwerkdiagramm,graph",
-    architecture="architecture diagram,system architecture,system,system diagram,block diagram,component diagram",
-    organisation="organization,org chart,organisation chart,organization chart,organizational chart,organigram,organigramm",
+    architecture=(
+        "architecture diagram,system architecture,system,system diagram,block diagram,"
+        "component diagram"
+    ),
+    organisation=(
+        "organization,org chart,organisation chart,organization chart,organizational chart,"
+        "organigram,organigramm"
+    ),
     tree="tree diagram,hierarchy,decision tree,family tree,baum,baumdiagramm",
     mind_map="mindmap,mind map diagram,concept map",
     timeline="time line,gantt,gantt chart,zeitstrahl",
@@ -80,7 +89,8 @@ class Edge(ModelPart):
 
     model_config = ConfigDict(populate_by_name=True)
     aliases: ClassVar[dict[str, str]] = {
-        "source": "from", "start": "from", "target": "to", "end": "to", "label": "words", "text": "words",
+        "source": "from", "start": "from", "target": "to", "end": "to",
+        "label": "words", "text": "words",
     }  # fmt: skip
 
     source: Annotated[Text, Field(alias="from", description="name of a node")]
@@ -164,7 +174,7 @@ class DiagramAnswer(ModelAnswer):
         if len(kept) < len(self.edges):
             notes_of(info).say(
                 "entries_left_out",
-                f"{len(self.edges) - len(kept)} edges are left out: which nodes they join can't be told.",
+                f"{len(self.edges) - len(kept)} edges are left out: their nodes can't be told.",
             )
         self.edges = kept
         seen: Counter[str] = Counter()

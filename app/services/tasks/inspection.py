@@ -44,13 +44,23 @@ class InspectionParameters(Parameters):
 
 
 _SEVERITIES = synonyms(
-    minor="low,slight,small,light,superficial,cosmetic,mild,trivial,negligible,gering,leicht,klein,mineure,leve,lieve",
-    major="high,serious,significant,large,considerable,schwer,erheblich,hoch,majeure,grave,importante",
-    critical="severe,extreme,very high,very severe,fatal,dangerous,kritisch,critique,crítico,critico",
+    minor=(
+        "low,slight,small,light,superficial,cosmetic,mild,trivial,negligible,gering,leicht,"
+        "klein,mineure,leve,lieve"
+    ),
+    major=(
+        "high,serious,significant,large,considerable,schwer,erheblich,hoch,majeure,grave,importante"
+    ),
+    critical=(
+        "severe,extreme,very high,very severe,fatal,dangerous,kritisch,critique,crítico,critico"
+    ),
     unknown="n/a,none,unclear,not known,unbekannt",
 )
 _VERDICTS = synonyms(
-    no_defect_seen="no defect,no defects,no defects seen,no damage,no damage seen,ok,pass,passed,good,intact,none",
+    no_defect_seen=(
+        "no defect,no defects,no defects seen,no damage,no damage seen,ok,pass,passed,good,"
+        "intact,none"
+    ),
     defect_seen="defect,defects,defects seen,damage,damaged,damage seen,defective,fail,failed",
     uncertain="unknown,unclear,unsure,inconclusive,not sure",
 )

@@ -26,7 +26,10 @@ class VqaParameters(Parameters):
 _CONFIDENCE = synonyms(
     high="very high,highest,certain,very confident,confident,sure,hoch,sehr hoch,élevée,alta,haute",
     medium="moderate,mid,average,fair,mittel,moyenne,media,média",
-    low="very low,lowest,uncertain,unsure,not sure,niedrig,gering,sehr niedrig,faible,basse,baja,bassa,baixa",
+    low=(
+        "very low,lowest,uncertain,unsure,not sure,niedrig,gering,sehr niedrig,faible,basse,"
+        "baja,bassa,baixa"
+    ),
 )
 
 
