@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import jsonschema_rs
 import orjson
 
-from app.services.answers.conform import Conforming, texts
+from app.services.answers.conform import Conforming, folded, texts
 from app.services.answers.form import SHOWN
 from app.services.answers.notes import AnswerError, Notes, Refusal
 from app.services.answers.refusal import refusal
@@ -48,6 +48,8 @@ class CallerForm:
 
     def check(self, value: dict[str, Any], notes: Notes | None = None) -> Filled:
         """Return ``value`` completed with nulls, or raise AnswerError."""
+        if not {folded(key) for key in value} & {folded(key) for key in self.schema["properties"]}:
+            raise AnswerError(("the object has none of the properties asked for",))
         completed = conformed(value, self.schema, self._validator, notes or Notes())
         return Filled(completed, tuple(missing(completed, self.schema)))
 

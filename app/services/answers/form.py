@@ -1,6 +1,7 @@
 """The form an answer must have: what the prompt says of it, and what is held against it."""
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError, model_validator
@@ -102,7 +103,7 @@ class Model(Generic[ModelT]):
     @property
     def schema(self) -> dict[str, Any]:
         """The model's JSON Schema, references resolved, without what a prompt can do without."""
-        return compact(self.type.model_json_schema(by_alias=True))
+        return _schema(self.type)
 
     def check(self, value: dict[str, Any], notes: Notes | None = None) -> ModelT:
         """Return ``value`` as the model, or raise AnswerError.
@@ -177,6 +178,11 @@ def _faults(error: ValidationError) -> Iterator[str]:
     for fault in error.errors(include_url=False, include_input=False)[:SHOWN]:
         place = ".".join(map(str, fault["loc"])) or "the object"
         yield f"{place}: {fault['msg'].removeprefix('Value error, ')}"
+
+
+@cache
+def _schema(model: type[ModelAnswer]) -> dict[str, Any]:
+    return compact(model.model_json_schema(by_alias=True))
 
 
 _DROPPED = ("title", "default", "$defs")

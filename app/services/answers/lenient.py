@@ -86,12 +86,16 @@ def sparing(schema: dict[str, Any]) -> tuple[WrapValidator, WithJsonSchema]:
 
 
 def _spared(value: object, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> object:
+    """Take null, which a form that is cut off or can't be mended is filled with."""
     notes = notes_of(info)
-    if value is None and (notes.cut or notes.lenient):
-        return None
-    if value is None or value == "":
+    if value is None and not (notes.cut or notes.lenient):
         raise ValueError("Field required")
-    return handler(value)
+    return None if value is None else handler(value)
+
+
+def _said(value: object, handler: ValidatorFunctionWrapHandler) -> object:
+    """Take null and an empty text for none: the model was asked, and says that there is none."""
+    return None if value is None or value == "" else handler(value)
 
 
 def word(synonyms: dict[str, str], *, kind: str, other: str | None = None) -> BeforeValidator:
@@ -183,8 +187,8 @@ Share = Annotated[float, Field(ge=0, le=1), BeforeValidator(share)]
 """0 to 1, 85 % or 8/10. A bare 85 is refused: whether 1 is 1 % or all can't be told."""
 SparedText = Annotated[
     str | None,
-    WrapValidator(_spared),
+    WrapValidator(_said),
     BeforeValidator(_spoken),
     WithJsonSchema({"type": "string", "minLength": 1}),
 ]
-"""A text that the model must give, null where the answer was cut off before it."""
+"""A text beside what counts, null where there is none or the answer was cut off before it."""

@@ -8,7 +8,7 @@ from json import JSONDecoder
 from typing import Any
 
 from app.services.answers.quoted import UNESCAPED
-from app.services.answers.scan import Bare, NoValueError, Scanned, Scanner, TooDeepError
+from app.services.answers.scan import DEEPEST, Bare, NoValueError, Scanned, Scanner, TooDeepError
 
 LONGEST = 262_144
 """Characters of an answer that is read: 2,048 tokens, none of which is longer than 128."""
@@ -25,6 +25,7 @@ _MARK = re.compile(
 _LIST = re.compile(r"\[\s*[{\[\"'“]")
 _MEMBER = re.compile(r"\s*(?:```\w*\s*)?[\"'“][\w .-]{1,80}[\"'”]\s*:")
 _STRAY = re.compile(r"[^{\[]*?[\"'][\]}]|[^{\[]*?\S[^{\[]*?[\]}]")
+_MIXED = re.compile(r"[\[\s]\d{1,3},\d{3}(?:\.\d{1,9})?,\s+\d")
 _ENTITY = re.compile(r"\{\s*&(?:quot|#34|#39|apos);")
 _HALVES = re.compile("\\\\u[dD][89a-fA-F]|[\ud800-\udfff]")
 _ESCAPED = re.compile(r"[{\[]\s*\\+\"")
@@ -173,7 +174,10 @@ class _Reader:
         except (ValueError, RecursionError) as error:
             self.spent += getattr(error, "pos", len(self.text)) - start
             return None
-        if UNESCAPED.search(self.text, start, end) or not _within(value, 64):
+        if UNESCAPED.search(self.text, start, end) or not _within(value, DEEPEST):
+            return None
+        if _MIXED.search(self.text, start, end):
+            # Thousands, perhaps: the scanner tells.
             return None
         return Written(value, end)
 

@@ -49,13 +49,17 @@ def read(text: str, form: Form[AnswerT], stop: StopReason = StopReason.STOP) -> 
     notes = Notes(cut=stop in ENDS or repeated is not None)
     if repeated is not None:
         notes.say("repetition", repeated.message)
-    choices = list(_choices(written, form))
+    choices = list(_choices(text, written, form, cut=notes.cut))
     if not any(choice.keys for choice in choices) and (said := _refusal(text, choices)):
         return Reading(None, tuple(notes.caveats.values()), said)
     try:
         valid = _chosen(choices, form, notes)
     except AnswerError as error:
+        if said := refusal(text.partition("{")[0]):
+            return Reading(None, tuple(notes.caveats.values()), said)
         raise AnswerError(error.faults, error.fallback, looped=repeated is not None) from error
+    if not _filled(valid.choice.value) and (said := refusal(text.partition("{")[0])):
+        return Reading(None, tuple(notes.caveats.values()), said)
     return _finished(text, valid, form, stop)
 
 
@@ -78,11 +82,23 @@ def _refusal(text: str, choices: list[_Choice]) -> Any:  # noqa: ANN401 - Refusa
     return refusal(text)
 
 
-def _choices(written: list[Written], form: Form[Any]) -> Iterator[_Choice]:
-    """Yield the objects that may be meant, thoughts and repeated forms left out."""
+def _filled(value: Any) -> bool:  # noqa: ANN401 - any JSON value
+    """Whether there is anything in ``value``."""
+    if isinstance(value, dict | list):
+        return any(map(_filled, value.values() if isinstance(value, dict) else value))
+    return value is not None and value != ""
+
+
+def _choices(text: str, written: list[Written], form: Form[Any], *, cut: bool) -> Iterator[_Choice]:
+    """Yield the objects that may be meant, thoughts and repeated forms left out.
+
+    A thought that is never closed may be the answer where nothing follows it.
+    """
     schema = form.schema
     names = {folded(name): name for name in schema.get("properties", {})}
-    final = [one for one in written if not one.draft] or written[-1:]
+    final = [one for one in written if not one.draft]
+    if not final and written and not cut and not text[written[-1].end :].strip("` \n"):
+        final = written[-1:]
     for one in final[-4 * CHECKED :]:
         for value in _expanded(one.value, schema, names):
             yield _Choice(value, one, _keys(value, names))
@@ -95,17 +111,23 @@ def _keys(value: dict[str, Any], names: dict[str, str]) -> int:
 def _expanded(
     value: dict[str, Any] | list[Any], schema: dict[str, Any], names: dict[str, str]
 ) -> Iterator[dict[str, Any]]:
-    if isinstance(value, dict):
+    if not names:
+        yield from _objects_of(value)
+    elif isinstance(value, dict):
         inner = _unwrapped(value, names, schema.get("properties", {}))
         if not is_schema(inner, names.values()) and not repeats(inner, schema):
             yield inner
-        return
-    if (name := _sole_list(schema)) is not None and value and not _holds(value, names):
+    elif (name := _sole_list(schema)) is not None and not _holds(value, names):
         yield {name: value}
-        return
-    for item in value:
-        if isinstance(item, dict):
+    else:
+        for item in _objects_of(value):
             yield from _expanded(item, schema, names)
+
+
+def _objects_of(value: dict[str, Any] | list[Any]) -> Iterator[dict[str, Any]]:
+    for item in value if isinstance(value, list) else [value]:
+        if isinstance(item, dict):
+            yield item
 
 
 def _holds(items: list[Any], names: dict[str, str]) -> bool:
@@ -220,7 +242,7 @@ def _finished(
 ) -> Reading[AnswerT]:
     """Return the chosen answer with what is to be said of how it ended."""
     notes, written = valid.notes, valid.choice.written
-    after = text[written.end :].strip(" \n\t`}]")
+    after = "{" in text[written.end :]
     if stop in ENDS and not written.left_out and (not written.whole or after):
         notes.say("answer_cut_off", "The answer was cut off; given is what was complete by then.")
     if written.whole and (

@@ -15,7 +15,7 @@ from pydantic import (
 
 from app.services.answers.conform import folded
 from app.services.answers.lenient import Number, notes_of
-from app.services.answers.numbers import nothing
+from app.services.answers.numbers import NO_NUMBER, nothing
 from app.services.geometry import Box, Size, View
 from app.services.images import overlay
 
@@ -55,7 +55,7 @@ def _cornered(value: Any) -> Any:  # noqa: ANN401 - any JSON value
 
 def no_place(value: object) -> bool:
     """Whether a box says that there is none: null, a word for nothing, or four zeros."""
-    if value is None or (isinstance(value, str) and nothing(value)):
+    if value is None or (isinstance(value, str) and nothing(value, NO_NUMBER)):
         return True
     if not isinstance(value, list):
         return False

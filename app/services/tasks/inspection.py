@@ -79,6 +79,13 @@ class Defect(ModelPart):
     place: Annotated[Words, Field(description="where on the object")]
     details: Words
 
+    @model_validator(mode="before")
+    @classmethod
+    def _defect_alone(cls, value: object) -> object:
+        if isinstance(value, str):
+            return {"defect": value, "severity": "unknown", "place": "", "details": ""}
+        return value
+
 
 class InspectionAnswer(ModelAnswer):
     """Asked of the model."""
