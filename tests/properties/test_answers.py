@@ -12,6 +12,7 @@ from app.services.answers.filled import CallerForm
 from app.services.answers.notes import AnswerError
 from app.services.answers.reading import read
 from app.services.answers.refusal import refusal
+from tests.support.answers import answer_in
 from tests.support.styles import STYLES
 
 ITEM = {
@@ -51,7 +52,7 @@ OBJECTS = st.fixed_dictionaries(
 def fields(text: str, stop: StopReason = StopReason.STOP) -> dict[str, Any] | None:
     """Return what is read, None where it is a fault."""
     try:
-        return read(text, FORM, stop).answer.fields
+        return answer_in(text, FORM, stop).fields
     except AnswerError:
         return None
 
@@ -94,5 +95,6 @@ def test_what_is_cut_anywhere_keeps_a_prefix_of_the_truth_and_says_so(value, sha
         reading = read(cut, FORM, StopReason.LENGTH)
     except AnswerError:
         return
+    assert reading.answer is not None
     assert is_prefix(reading.answer.fields, value)
     assert cut == text or "answer_cut_off" in {caveat.code for caveat in reading.caveats}

@@ -4,7 +4,6 @@ import pytest
 
 from app.services.answers.form import Model
 from app.services.answers.notes import AnswerError
-from app.services.answers.reading import read
 from app.services.tasks import (
     caption,
     chart,
@@ -18,6 +17,7 @@ from app.services.tasks import (
     retrieval,
     vqa,
 )
+from tests.support.answers import answer_in
 
 VQA = '{"answer": "A cat", "confidence": "high", "evidence": "whiskers"}'
 
@@ -141,7 +141,7 @@ UNREADABLE = {
 
 @pytest.mark.parametrize(("model", "text"), READABLE.values(), ids=READABLE)
 def test_an_answer_is_read_although_it_comes(model, text):
-    answer = read(text, Model(model)).answer
+    answer = answer_in(text, Model(model))
 
     assert isinstance(answer, model)
 
@@ -149,11 +149,11 @@ def test_an_answer_is_read_although_it_comes(model, text):
 @pytest.mark.parametrize(("model", "text", "fault"), UNREADABLE.values(), ids=UNREADABLE)
 def test_an_answer_is_refused_with_its_fault_if_it_is(model, text, fault):
     with pytest.raises(AnswerError, match=fault):
-        read(text, Model(model))
+        answer_in(text, Model(model))
 
 
 def test_the_values_survive_the_wrapping():
-    wrapped = read(f"Sure!\n```json\n{VQA[:-1]},}}\n```\nBye {{}}", Model(vqa.VqaAnswer)).answer
+    wrapped = answer_in(f"Sure!\n```json\n{VQA[:-1]},}}\n```\nBye {{}}", Model(vqa.VqaAnswer))
 
     assert wrapped.model_dump() == {
         "answer": "A cat",
@@ -164,7 +164,7 @@ def test_the_values_survive_the_wrapping():
 
 @pytest.mark.parametrize("written", [r"\ud83d", r"\ud83d\ud83d"])
 def test_half_an_emoji_does_not_make_an_answer_unsayable(written):
-    answer = read(VQA.replace("A cat", f"A cat {written}"), Model(vqa.VqaAnswer)).answer
+    answer = answer_in(VQA.replace("A cat", f"A cat {written}"), Model(vqa.VqaAnswer))
 
     assert answer.answer == "A cat " + "?" * (len(written) // 6)
 
@@ -172,13 +172,13 @@ def test_half_an_emoji_does_not_make_an_answer_unsayable(written):
 def test_of_an_answer_cut_off_in_a_list_the_complete_entries_are_kept():
     _, text = READABLE["cut off within a list of objects"]
 
-    assert [line.text for line in read(text, Model(ocr.Lines)).answer.lines] == ["one"]
+    assert [line.text for line in answer_in(text, Model(ocr.Lines)).lines] == ["one"]
 
 
 def test_prose_with_braces_is_not_taken_for_the_answer():
     _, text = READABLE["between prose with braces"]
 
-    assert read(text, Model(vqa.VqaAnswer)).answer.answer == "A cat"
+    assert answer_in(text, Model(vqa.VqaAnswer)).answer == "A cat"
 
 
 def test_the_schema_in_a_prompt_has_no_references_left():
