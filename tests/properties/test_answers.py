@@ -98,3 +98,26 @@ def test_what_is_cut_anywhere_keeps_a_prefix_of_the_truth_and_says_so(value, sha
     assert reading.answer is not None
     assert is_prefix(reading.answer.fields, value)
     assert cut == text or "answer_cut_off" in {caveat.code for caveat in reading.caveats}
+
+
+def ends(text: str) -> dict[str, int]:
+    """Return where each member's value ends in ``text``, an object as `dumps` writes it."""
+    decoder, at, result = json.JSONDecoder(), 1, {}
+    while text[at] != "}":
+        key, at = decoder.raw_decode(text, at)
+        _, at = decoder.raw_decode(text, at + 2)
+        result[key] = at
+        at += 2 if text[at] == "," else 0
+    return result
+
+
+@given(value=OBJECTS, share=st.floats(0.1, 1))
+def test_everything_whole_before_the_cut_is_kept(value, share):
+    text = json.dumps(value)
+    cut = text[: int(len(text) * share)]
+    whole = {key: value[key] for key, end in ends(text).items() if end < len(cut)}
+    if not whole:
+        return
+    reading = read(cut, FORM, StopReason.LENGTH)
+    assert reading.answer is not None
+    assert {key: reading.answer.fields[key] for key in whole} == whole

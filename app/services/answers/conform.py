@@ -95,6 +95,8 @@ class Conforming:
             return None
         kinds = kinds_of(schema)
         value = _unwrapped(value, kinds)
+        if isinstance(value, dict) and "array" in kinds and "object" not in kinds:
+            value = [value]
         if isinstance(value, dict):
             return self._object(value, _branch(schema, "properties"), place)
         if isinstance(value, list):

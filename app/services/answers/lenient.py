@@ -46,6 +46,14 @@ def _spoken(value: object) -> object:
     return str(value) if isinstance(value, str) else value
 
 
+def lone_text(value: object) -> object:
+    """Return the one text in ``{"step": 1, "text": "a cat"}``, others as they are."""
+    if isinstance(value, dict):
+        said = [v for v in value.values() if isinstance(v, str) and not isinstance(v, Bare)]
+        return said[0] if len(said) == 1 else value
+    return value
+
+
 def _is_line(item: object) -> bool:
     return item is None or isinstance(item, str | int | float)
 
@@ -171,6 +179,8 @@ Listed = Annotated[list[ItemT], BeforeValidator(_listed)]
 """A list; a lone value is taken for a list of one, null for none."""
 Text = Annotated[str, BeforeValidator(_spoken)]
 """A text; a number is taken for how it is written, a list for lines."""
+Sentence = Annotated[Text, BeforeValidator(lone_text)]
+"""An entry of a list of texts; an object with one text is taken for it."""
 Words = Annotated[str, BeforeValidator(_spoken), BeforeValidator(_blank)]
 """A text that may be empty; null is empty."""
 Nullable = Annotated[ItemT | None, BeforeValidator(_absent)]

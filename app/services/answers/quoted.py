@@ -21,20 +21,25 @@ _GAP = r"[ \t\r\n]{0,200}+"
 _KEY = r"[\"'`“„‘][^\"'`“”„’\n]{0,100}+[\"'`“”’]" + _SPACE + r"(?:=>|[:=])"
 _BARE_KEY = r"[A-Za-z_$][\w$-]{0,80}+" + _SPACE + r"(?:=>|[:=])(?!//)"
 _COMMENT = r"//|\#|/\*"
+_CUT_KEY = r"[\"'`“„‘][^\"'`“”„’\n]{0,100}+(?:[\"'`“”’]" + _SPACE + r")?\Z"
+_CUT_BARE_KEY = r"[A-Za-z_$][\w$-]{0,80}+\Z"
 
 AFTER_KEY = re.compile(_GAP + r"(?:=>|[:=])")
 AFTER_MEMBER = re.compile(
-    rf"{_GAP}(?:[}}\]]|\Z|[,;]{_GAP}(?:[}}\]]|\Z|{_KEY}|{_COMMENT})|{_COMMENT}|{_KEY})"
+    rf"{_GAP}(?:[}}\]]|\Z|[,;]{_GAP}(?:[}}\]]|\Z|{_KEY}|{_CUT_KEY}|{_COMMENT})|{_COMMENT}|{_KEY})"
 )
 AFTER_BARE_MEMBER = re.compile(
-    rf"{_GAP}(?:[}}\]]|\Z|[,;]{_GAP}(?:[}}\]]|\Z|{_BARE_KEY}|{_KEY}|{_COMMENT})|{_COMMENT}"
+    rf"{_GAP}(?:[}}\]]|\Z|[,;]{_GAP}(?:[}}\]]|\Z|{_BARE_KEY}|{_KEY}|{_CUT_KEY}"
+    rf"|{_CUT_BARE_KEY}|{_COMMENT})|{_COMMENT}"
     rf"|\n{_GAP}{_BARE_KEY})"
 )
 AFTER_ITEM = re.compile(
     rf"{_GAP}(?:[}}\]]|\Z|[,;]{_GAP}(?:[\"'`“„‘«{{\[\d\]}}-]|\.\.\.|true|false|null|True|False|None"
     rf"|\Z|{_COMMENT})|{_COMMENT}|\n{_GAP}[\"'`“„‘])"
 )
-NEXT_MEMBER = re.compile(rf"{_GAP}(?:[}}\]]|\Z|{_KEY}|{_BARE_KEY}|{_COMMENT})")
+NEXT_MEMBER = re.compile(
+    rf"{_GAP}(?:[}}\]]|\Z|{_KEY}|{_BARE_KEY}|{_CUT_KEY}|{_CUT_BARE_KEY}|{_COMMENT})"
+)
 """After the comma that ends a bare value of an object."""
 
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}

@@ -27,6 +27,7 @@ _BLANK = re.compile(
 )
 _BARE = re.compile(r"[^,}\]\n]*+")
 _BARE_KEY = re.compile(r"([\w$][\w$ .-]{0,80}?)\s{0,20}(?:=>|[:=])")
+_CUT_KEY = re.compile(r"[\w$ .-]{0,100}+\Z")
 _COMMENT = re.compile(r"\s(?://|#|/\*).*")
 _WORDS = {
     "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
@@ -107,6 +108,8 @@ class Scanner:
                 self.at += 1
                 continue
             key = self._key(members)
+            if key is None and self.at >= len(self.text):
+                break
             if key is None:
                 self._doubt(place, "what stands beside its keys is not read")
                 self.at = _BARE.match(self.text, self.at + 1).end()  # type: ignore[union-attr]
@@ -124,8 +127,10 @@ class Scanner:
             read = quoted(self.text, start, AFTER_KEY)
             self.steps += read.stops
             if isinstance(read.text, Partial) or len(read.text) > 200:
-                self.at = read.end if isinstance(read.text, Partial) else start
-                self._no_key(members, start)
+                if isinstance(read.text, Partial):
+                    self._left_out.append(read.text[:40])
+                    self.at = read.end
+                self._no_key(members)
                 return None
             colon = AFTER_KEY.match(self.text, read.end)
             assert colon is not None
@@ -133,16 +138,18 @@ class Scanner:
             return read.text
         bare = _BARE_KEY.match(self.text, start)
         if bare is None:
-            self._no_key(members, start)
+            self._no_key(members)
             return None
         self._bare_keys, self.at = True, bare.end()
         return bare[1]
 
-    def _no_key(self, members: dict[str, Any], start: int) -> None:
-        if self.at >= len(self.text):
-            self._left_out.append(self.text[start : start + 40])
+    def _no_key(self, members: dict[str, Any]) -> None:
+        """Go to the end where the text ends within a key, or raise NoValueError in prose."""
+        if cut := _CUT_KEY.match(self.text, self.at):
+            self._left_out += [cut[0]] if cut[0] else []
+            self.at = len(self.text)
         elif not members:
-            raise NoValueError(start)
+            raise NoValueError(self.at)
 
     def _member(self, members: dict[str, Any], key: str, place: str, depth: int) -> None:
         after = AFTER_BARE_MEMBER if self._bare_keys else AFTER_MEMBER

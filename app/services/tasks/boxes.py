@@ -14,7 +14,7 @@ from pydantic import (
 )
 
 from app.services.answers.conform import folded
-from app.services.answers.lenient import Number, notes_of
+from app.services.answers.lenient import Share, notes_of
 from app.services.answers.numbers import NO_NUMBER, nothing
 from app.services.geometry import Box, Size, View
 from app.services.images import overlay
@@ -44,6 +44,10 @@ _CORNERS = (
 
 def _cornered(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     """Take sides by their names for a list of them; a width and height for a right and bottom."""
+    if isinstance(value, str):
+        return [side.strip() for side in value.strip("[] ").split(",")]
+    if isinstance(value, list) and len(value) == 2 and all(isinstance(p, list) for p in value):
+        return [side for corner in value for side in corner]
     if not isinstance(value, dict):
         return value
     sides = {folded(key): side for key, side in value.items()}
@@ -67,7 +71,7 @@ def _zero(side: object) -> bool:
 
 
 ModelBox = Annotated[
-    list[Annotated[Number, Field(ge=0, le=1)]],
+    list[Share],
     Field(min_length=4, max_length=4, description="[left, top, right, bottom], each 0 to 1"),
     AfterValidator(_sided),
     BeforeValidator(_cornered),

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer
 from app.services.answers.instruction import with_schema
-from app.services.answers.lenient import Listed, Text, Words, trimmed
+from app.services.answers.lenient import Listed, Sentence, Text, Words, trimmed
 from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import (
     Example,
@@ -58,10 +58,10 @@ class Comparison(ModelAnswer):
     spared: ClassVar[frozenset[str]] = frozenset({"similarities"})
 
     differences: Annotated[
-        Listed[Text], Field(max_length=MAX_ENTRIES), trimmed(MAX_ENTRIES, "differences")
+        Listed[Sentence], Field(max_length=MAX_ENTRIES), trimmed(MAX_ENTRIES, "differences")
     ]
     similarities: Annotated[
-        Listed[Text], Field(max_length=MAX_ENTRIES), trimmed(MAX_ENTRIES, "similarities")
+        Listed[Sentence], Field(max_length=MAX_ENTRIES), trimmed(MAX_ENTRIES, "similarities")
     ]
 
 

@@ -106,6 +106,23 @@ class Edge(ModelPart):
         return value
 
 
+def _names_by_id(nodes: list[Any]) -> dict[str, str]:
+    """Return the nodes' names by their ids; those of one name get a number, as they are told by id.
+
+    Empty where not every node has an id of its own that is no other node's name.
+    """
+    if not all(isinstance(node, dict) and {"id", "name"} <= set(node) for node in nodes):
+        return {}
+    ids, said = [str(node["id"]) for node in nodes], [str(node["name"]) for node in nodes]
+    if len(set(ids)) < len(ids) or set(ids) & set(said):
+        return {}
+    times, seen = Counter(said), Counter[str]()
+    for node, name in zip(nodes, said, strict=True):
+        seen[name] += 1
+        node["name"] = f"{name} ({seen[name]})" if times[name] > 1 else name
+    return {own: node["name"] for own, node in zip(ids, nodes, strict=True)}
+
+
 class DiagramAnswer(ModelAnswer):
     """Asked of the model."""
 
@@ -124,26 +141,16 @@ class DiagramAnswer(ModelAnswer):
         """Return edges that name their nodes where they gave the nodes' ids."""
         if not isinstance(value, dict) or not isinstance(value.get("nodes"), list):
             return value
-        nodes = [Node.spelt(node) for node in value["nodes"] if isinstance(node, dict)]
-        names = {
-            str(node["id"]): str(node["name"]) for node in nodes if {"id", "name"} <= set(node)
-        }
-        if (
-            not names
-            or not isinstance(value.get("edges"), list)
-            or set(names) & set(names.values())
-        ):
+        nodes = [Node.spelt(node) if isinstance(node, dict) else node for node in value["nodes"]]
+        names = _names_by_id(nodes)
+        if not names or not isinstance(value.get("edges"), list):
             return value
         edges = [Edge.spelt(edge) if isinstance(edge, dict) else edge for edge in value["edges"]]
         for edge in edges:
             if isinstance(edge, dict):
-                ends = {
-                    end: names.get(str(edge[end]), edge[end])
-                    for end in ("from", "to")
-                    if end in edge
-                }
-                edge.update(ends)
-        return {**value, "edges": edges}
+                ends = {end: edge[end] for end in ("from", "to") if end in edge}
+                edge.update({end: names.get(str(name), name) for end, name in ends.items()})
+        return {**value, "nodes": nodes, "edges": edges}
 
     @model_validator(mode="after")
     def _edges_end_at_nodes(self, info: ValidationInfo) -> Self:

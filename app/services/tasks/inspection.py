@@ -1,10 +1,11 @@
 """Inspection: damage and defects of an object, as far as a picture shows them."""
 
 from collections.abc import Sequence
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, Field, ValidationInfo, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, ValidationInfo, model_validator
 
+from app.services.answers.conform import folded
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer, ModelPart
 from app.services.answers.instruction import with_schema
@@ -81,10 +82,25 @@ class Defect(ModelPart):
 
     @model_validator(mode="before")
     @classmethod
-    def _defect_alone(cls, value: object) -> object:
+    def _defect_alone(cls, value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 - any value
         if isinstance(value, str):
-            return {"defect": value, "severity": "unknown", "place": "", "details": ""}
+            value = {"defect": value, "severity": "unknown"}
+        if not isinstance(value, dict):
+            return value
+        spare = {"severity": "unknown"} if notes_of(info).lenient else {}
+        return {"place": None, "details": None, **spare, **cls.spelt(value)}
+
+
+def _seen(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """Return the findings that are some: not ``{"defect": "none"}``."""
+    if not isinstance(value, list):
         return value
+    return [
+        entry
+        for entry in value
+        if not isinstance(entry, dict)
+        or _VERDICTS.get(folded(str(Defect.spelt(entry).get("defect")))) != "no_defect_seen"
+    ]
 
 
 class InspectionAnswer(ModelAnswer):
@@ -94,7 +110,10 @@ class InspectionAnswer(ModelAnswer):
     spoken: ClassVar[tuple[str, ...]] = ("action",)
 
     findings: Annotated[
-        Listed[Defect], Field(max_length=MAX_FINDINGS), trimmed(MAX_FINDINGS, "findings")
+        Listed[Defect],
+        Field(max_length=MAX_FINDINGS),
+        trimmed(MAX_FINDINGS, "findings"),
+        BeforeValidator(_seen),
     ]
     verdict: Annotated[Verdict, word(_VERDICTS, kind="verdict")]
     action: Annotated[SparedText, Field(description="what should be done next, one sentence")]

@@ -1,5 +1,6 @@
 """OCR: the text in pictures and on pages, in the layout asked for."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
@@ -84,12 +85,17 @@ class Line(ModelPart):
         return {"text": value} if isinstance(value, str) else value
 
 
+def _by_line(value: object) -> object:
+    return value.splitlines() if isinstance(value, str) else value
+
+
 class Lines(ModelAnswer):
     """Asked of the model."""
 
+    aliases: ClassVar[dict[str, str]] = {"text": "lines"}
     spoken: ClassVar[tuple[str, ...]] = ("all_text",)
 
-    lines: Annotated[Listed[Line], Field(description="in reading order")]
+    lines: Annotated[Listed[Line], Field(description="in reading order"), BeforeValidator(_by_line)]
 
     @property
     def all_text(self) -> str:
@@ -97,11 +103,30 @@ class Lines(ModelAnswer):
         return "\n".join(line.text for line in self.lines)
 
 
+_RULE = re.compile(r"[\s|:-]*")
+"""A line of a table in Markdown that holds no cells."""
+
+
+def _cells(line: str) -> list[str]:
+    mark = "\t" if "\t" in line else "|"
+    return [cell.strip() for cell in line.strip().strip("|").split(mark)]
+
+
+def _cells_alone(row: object) -> object:
+    """Return the cells of ``{"cells": [...]}``."""
+    if isinstance(row, dict) and len(row) == 1:
+        (cells,) = row.values()
+        return cells if isinstance(cells, list) else row
+    return row
+
+
 def _tabled(value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 - any JSON value
     """Return rows of equal length: objects become a header and rows, short rows are filled up."""
+    if isinstance(value, str):
+        value = [_cells(line) for line in value.splitlines() if not _RULE.fullmatch(line)]
     if not isinstance(value, list):
         return value
-    rows = value
+    rows = [_cells_alone(row) for row in value]
     if rows and all(isinstance(row, dict) for row in rows):
         header = list(dict.fromkeys(key for row in rows for key in row))
         rows = [header, *([row.get(key) for key in header] for row in rows)]
@@ -126,6 +151,17 @@ class Rows(ModelAnswer):
         Field(description="each row of the table, the header first"),
         BeforeValidator(_tabled),
     ]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _header(cls, value: Any) -> Any:  # noqa: ANN401 - any JSON value
+        """Put a header that stands beside the rows before them."""
+        if not isinstance(value, dict) or not isinstance(rows := value.get("rows"), list):
+            return value
+        names = (name for name in ("header", "headers", "columns") if value.get(name))
+        header = value.get(next(names, ""))
+        lists = rows and all(isinstance(row, list) for row in rows)
+        return {**value, "rows": [header, *rows]} if isinstance(header, list) and lists else value
 
 
 Answer = Plain | Marked | Lines | Rows

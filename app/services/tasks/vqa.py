@@ -37,12 +37,15 @@ def _confidence(value: object, info: ValidationInfo) -> object:
     """Take a share for the word that it amounts to, and say so."""
     if not isinstance(value, str):
         return value
-    if (known := _CONFIDENCE.get(folded(value))) is not None:
+    known = _CONFIDENCE.get(folded(value.partition("(")[0]))
+    if known is not None:
         return known
     try:
         share = number(value, Hints(share=True))
     except NumberError:
         return value.strip().lower()
+    # More than ten of one are percent; 5 and 10 may be out of ten.
+    share = share / 100 if 10 < share <= 100 else share
     if not 0 <= share <= 1:
         return value
     word = "high" if share >= 0.8 else "medium" if share >= 0.5 else "low"
