@@ -74,6 +74,15 @@ def test_a_refusal_in_one_field_leaves_the_others(client, model):
     assert body["faults"] == [f"refused: {SORRY}"]
 
 
+def test_a_number_of_sixty_digits_comes_whole(client, model):
+    digits = "9" * 60
+    model.answers = [f'{{"vendor": "ACME", "total": {digits}}}']
+    schema = FORM["json_schema"]["schema"]
+    answer = client.post("/v1/tasks/extract", json={"schema": schema, "images": ASKED["images"]})
+
+    assert answer.json()["result"]["fields"]["total"] == int(digits)
+
+
 def test_a_page_that_is_refused_is_told_beside_those_that_were_read(client, model):
     model.answering = lambda request: (
         SORRY if request.turns[0].images[0].width == 512 else '{"text": "HELLO"}'

@@ -45,7 +45,14 @@ def written(
 
 SCHEMA_ECHO = '{"type": "object", "properties": {"vendor": {"type": ["string", "null"]}}}'
 TEMPLATE = '{"vendor": "string", "note": "...", "total": 0, "count": 0, "paid": "boolean"}'
-DRAFT = {"vendor": "DRAFT", "note": None, "total": 1.5, "count": 9, "paid": True, "items": []}
+DRAFT: dict[str, Any] = {
+    "vendor": "DRAFT",
+    "note": None,
+    "total": 1.5,
+    "count": 9,
+    "paid": True,
+    "items": [],
+}
 
 STYLES: dict[str, Style] = {
     "as asked": dumped,

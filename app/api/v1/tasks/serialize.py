@@ -1,0 +1,44 @@
+"""Answers of the tasks as JSON. The schemas describe what is written here."""
+
+import orjson
+
+from app.api.v1.generate import serialize
+from app.services.task_runner.request import Progress, TaskAnswer
+
+
+def answer(answer: TaskAnswer) -> bytes:
+    """Return a `TaskOut`."""
+    generation, result, refusal = answer.generation, answer.result, answer.refusal
+    latency = {"total": generation.latency.total, "model": generation.latency.model}
+    return orjson.dumps(
+        {
+            "id": generation.id,
+            "model": generation.model,
+            "task": answer.task,
+            "prompt_version": answer.prompt_version,
+            "valid": result is not None,
+            # By Pydantic: integers in it may be longer than 64 bits.
+            "result": None if result is None else orjson.Fragment(result.model_dump_json()),
+            "faults": answer.faults,
+            "refused": refusal is not None and not refusal.image_not_seen,
+            "image_not_seen": refusal is not None and refusal.image_not_seen,
+            "refusal": None if refusal is None else refusal.words,
+            "generation": generation.completion.text,
+            **serialize.facts(generation),
+            "repaired": answer.repaired,
+            "calls": answer.calls,
+            "latency_ms": latency,
+        }
+    )
+
+
+def progress(progress: Progress) -> bytes:
+    """Return a `ProgressEvent`."""
+    return orjson.dumps(
+        {
+            "done": progress.done,
+            "total": progress.total,
+            "page": progress.page,
+            "fault": progress.fault,
+        }
+    )
