@@ -1,6 +1,7 @@
 """One object written as models write it: twenty styles and more, all of the same meaning."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -89,6 +90,8 @@ STYLES: dict[str, Style] = {
     "doubled braces": lambda v: "{" + dumped(v) + "}",
     "without the last brace": lambda v: dumped(v)[:-1],
     "as a string": lambda v: dumped(dumped(v)),
-    "line breaks in texts": lambda v: dumped(v).replace("\\n", "\n"),
+    "line breaks in texts": lambda v: re.sub(
+        r"\\(.)", lambda escape: "\n" if escape[1] == "n" else escape[0], dumped(v)
+    ),
     "keys in capitals": lambda v: dumped({name.title(): member for name, member in v.items()}),
 }
