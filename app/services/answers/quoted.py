@@ -25,6 +25,8 @@ _CUT_KEY = r"[\"'`“„‘][^\"'`“”„’\n]{0,100}+(?:[\"'`“”’]" + _
 _CUT_BARE_KEY = r"[A-Za-z_$][\w$-]{0,80}+\Z"
 
 AFTER_KEY = re.compile(_GAP + r"(?:=>|[:=])")
+_MAY_END = re.compile(_GAP + r"(?:=>|[:=]|\+" + _GAP + r"[\"'`])")
+"""Behind a quote within a text: it may end a key, or a text that another is joined to."""
 AFTER_MEMBER = re.compile(
     rf"{_GAP}(?:[}}\]]|\Z|[,;]{_GAP}(?:[}}\]]|\Z|{_KEY}|{_CUT_KEY}|{_COMMENT})|{_COMMENT}|{_KEY})"
 )
@@ -89,7 +91,7 @@ def quoted(source: str, start: int, after: re.Pattern[str]) -> Quoted:
     triple = source.startswith(opener * 3, start)
     width = 3 if triple else 1
     seen, begin = _SEEN[opener], start + width
-    at, doubtful, stops = begin, False, 0
+    at, inner, doubtful, stops = begin, False, False, 0
     while match := seen.search(source, at):
         at, stops = match.end(), stops + 1
         if match[0] == "\\":
@@ -99,7 +101,10 @@ def quoted(source: str, start: int, after: re.Pattern[str]) -> Quoted:
         elif after.match(source, end := match.start() + width):
             return Quoted(unescaped(source[begin : match.start()]), end, doubtful, stops)
         else:
-            doubtful = doubtful or AFTER_KEY.match(source, at) is not None
+            inner = True
+            doubtful = doubtful or _MAY_END.match(source, at) is not None
+    # A bracket at the end of a text with quotes in it: one of the quotes may have ended it.
+    doubtful = doubtful or (inner and source[-1:] in ("}", "]"))
     return Quoted(Partial(_unfinished(source[begin:])), len(source), doubtful, stops)
 
 
