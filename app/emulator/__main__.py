@@ -13,6 +13,7 @@ import uvicorn
 from app.emulator.app import create_emulator
 from app.emulator.config import EmulatorConfig, default_guardrails, default_imported_models
 from app.emulator.faults.spelling import parsed as parsed_fault
+from app.emulator.guardrails import policy
 
 _PREFIX = "EMULATOR_"
 
@@ -49,7 +50,7 @@ _FLAGS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("custom-model-units", "units of a copy", {"default": 2, "type": _positive}),
     ("admin-token", "asked for at /_emulator, but for health", {}),
     ("fault", "a fault on every call; see docs/emulator.md", {"action": "append"}),
-    ("guardrail", "ID=WORD,WORD: a guardrail that blocks words", {"action": "append"}),
+    ("guardrail", "ID=RULE,RULE: a guardrail; see docs/emulator.md", {"action": "append"}),
     ("seed", "varies the wording above temperature 0", {"default": 0, "type": int}),
     ("recorded-requests", "how many are remembered", {"default": 1000, "type": _positive}),
     ("workers", "threads that decode and read pictures", {"default": 2, "type": _positive}),
@@ -115,6 +116,9 @@ def config_of(given: argparse.Namespace) -> EmulatorConfig:
     """
     for fault in given.fault or ():
         parsed_fault(fault)
+    guardrails = _guardrails(given.guardrail) if given.guardrail else default_guardrails()
+    for rules in guardrails.values():
+        policy.parsed(rules)
     return EmulatorConfig(
         auth=given.auth,
         access_keys=_pairs(given.access_key, ":", "--access-key"),
@@ -144,7 +148,7 @@ def config_of(given: argparse.Namespace) -> EmulatorConfig:
         recorded_requests=given.recorded_requests,
         workers=given.workers,
         read_words=given.read_words,
-        guardrails=_guardrails(given.guardrail) if given.guardrail else default_guardrails(),
+        guardrails=guardrails,
     )
 
 

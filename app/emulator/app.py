@@ -7,13 +7,14 @@ from urllib.parse import unquote
 
 import orjson
 
-from app.emulator import guardrail
 from app.emulator.config import EmulatorConfig
 from app.emulator.control import admin, catalogue, request_log
 from app.emulator.control.admin import Admin
 from app.emulator.control.plane import ControlPlane
 from app.emulator.control.request_log import Entry, RequestLog
 from app.emulator.faults.fault_schedule import FaultSchedule
+from app.emulator.guardrail_operations import GuardrailOperations
+from app.emulator.guardrails.screening import Screening
 from app.emulator.inference import OPERATIONS, Inference
 from app.emulator.model import vocabulary
 from app.emulator.model.model import ToyModel
@@ -44,7 +45,9 @@ class Emulator:
         self._requests = RequestLog(config.recorded_requests)
         self._gate = auth.gate(config)
         self._control = ControlPlane(config)
-        self._inference = Inference(config, self._model, self._faults, self._control)
+        screening = Screening(config, self._model)
+        self._inference = Inference(config, self._model, self._faults, self._control, screening)
+        self._guardrails = GuardrailOperations(self._model, screening, self._faults)
         self._admin = Admin(
             config,
             self._faults,
@@ -112,13 +115,10 @@ class Emulator:
                 target = catalogue.resolve(unquote(model))
                 entry.model_id = target.name
                 await self._inference.serve(exchange, operation, target, request, entry)
-            case "POST", ["guardrail", identifier, "version", version, "apply"]:
-                entry.operation = "ApplyGuardrail"
-                self._refuse_if_planned(entry.operation)
-                found = guardrail.found(self._config.guardrails, unquote(identifier), version)
-                judge = partial(guardrail.apply, found, request.body)
-                body = await self._model.in_thread(judge, size=len(request.body))
-                await self._reply(exchange, entry, body)
+            case "POST", ["guardrail", name, "version", version, "apply"]:
+                await self._guardrails.apply(exchange, request, entry, name, version)
+            case "POST", ["guardrail-checks", "invoke"]:
+                await self._guardrails.check(exchange, request, entry)
             case _:
                 await self._answer_control(exchange, request, parts, entry)
 
