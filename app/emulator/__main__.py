@@ -3,9 +3,11 @@
 import argparse
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -51,6 +53,7 @@ _FLAGS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("admin-token", "asked for at /_emulator, but for health", {}),
     ("fault", "a fault on every call; see docs/emulator.md", {"action": "append"}),
     ("guardrail", "ID=RULE,RULE: a guardrail; see docs/emulator.md", {"action": "append"}),
+    ("knowledge-base", "ID=FOLDER: documents that Retrieve finds", {"action": "append"}),
     ("seed", "varies the wording above temperature 0", {"default": 0, "type": int}),
     ("recorded-requests", "how many are remembered", {"default": 1000, "type": _positive}),
     ("workers", "threads that decode and read pictures", {"default": 2, "type": _positive}),
@@ -143,6 +146,7 @@ def config_of(given: argparse.Namespace) -> EmulatorConfig:
         admin_token=given.admin_token or None,
         admin_open=_is_loopback(given.host),
         faults=tuple(given.fault or ()),
+        knowledge_bases=_folders(given.knowledge_base),
         seed=given.seed,
         record_prompts=given.record_prompts,
         recorded_requests=given.recorded_requests,
@@ -171,6 +175,18 @@ def _day(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise ValueError(f"--end-of-life wants a date as YYYY-MM-DD, not {text!r}") from None
+
+
+def _folders(values: Sequence[str] | None) -> dict[str, str]:
+    folders = _pairs(values, "=", "--knowledge-base")
+    for name, folder in folders.items():
+        if not re.fullmatch(r"[0-9a-zA-Z]{10}", name):
+            raise ValueError(
+                f"--knowledge-base wants an id of ten letters and digits, not {name!r}"
+            )
+        if not Path(folder).is_dir():
+            raise ValueError(f"--knowledge-base {name}: {folder} is no folder")
+    return folders
 
 
 def _guardrails(values: Sequence[str]) -> dict[str, tuple[str, ...]]:

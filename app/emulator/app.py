@@ -13,11 +13,12 @@ from app.emulator.control.admin import Admin
 from app.emulator.control.plane import ControlPlane
 from app.emulator.control.request_log import Entry, RequestLog
 from app.emulator.faults.fault_schedule import FaultSchedule
-from app.emulator.guardrail_operations import GuardrailOperations
 from app.emulator.guardrails.screening import Screening
 from app.emulator.inference import OPERATIONS, Inference
 from app.emulator.model import vocabulary
 from app.emulator.model.model import ToyModel
+from app.emulator.retrieval.knowledge_bases import KnowledgeBases
+from app.emulator.unary_operations import UnaryOperations
 from app.emulator.wire import auth
 from app.emulator.wire.errors import UNKNOWN_OPERATION, AwsError, ErrorKind
 from app.emulator.wire.exchange import (
@@ -47,7 +48,8 @@ class Emulator:
         self._control = ControlPlane(config)
         screening = Screening(config, self._model)
         self._inference = Inference(config, self._model, self._faults, self._control, screening)
-        self._guardrails = GuardrailOperations(self._model, screening, self._faults)
+        self._knowledge = KnowledgeBases(config.knowledge_bases, self._model)
+        self._unary = UnaryOperations(self._model, screening, self._knowledge, self._faults)
         self._admin = Admin(
             config,
             self._faults,
@@ -65,6 +67,7 @@ class Emulator:
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
+        await self._knowledge.open()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         self._model.close()
@@ -116,9 +119,11 @@ class Emulator:
                 entry.model_id = target.name
                 await self._inference.serve(exchange, operation, target, request, entry)
             case "POST", ["guardrail", name, "version", version, "apply"]:
-                await self._guardrails.apply(exchange, request, entry, name, version)
+                await self._unary.apply(exchange, request, entry, name, version)
             case "POST", ["guardrail-checks", "invoke"]:
-                await self._guardrails.check(exchange, request, entry)
+                await self._unary.check(exchange, request, entry)
+            case "POST", ["knowledgebases", name, "retrieve"]:
+                await self._unary.retrieve(exchange, request, entry, name)
             case _:
                 await self._answer_control(exchange, request, parts, entry)
 

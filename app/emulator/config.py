@@ -67,6 +67,8 @@ class EmulatorConfig:
     """Faults of every call, in the spelling of `app.emulator.faults.spelling`."""
     guardrails: Mapping[str, tuple[str, ...]] = field(default_factory=default_guardrails)
     """Guardrail identifier to its rules, in the spelling of `app.emulator.guardrails.policy`."""
+    knowledge_bases: Mapping[str, str] = field(default_factory=dict)
+    """Knowledge base id, ten letters and digits, to the folder of its documents."""
     seed: int = 0
     """Varies the wording of answers whose temperature is above 0."""
     record_prompts: bool = False

@@ -26,6 +26,9 @@ EXCEPTIONS = {
     "retired": errors.RETIRED,
     "legacy": errors.LEGACY,
     "bad-key": errors.UNKNOWN_KEY,
+    "conflict": errors.KNOWLEDGE_CONFLICT,
+    "dependency-failed": errors.DEPENDENCY_FAILED,
+    "bad-gateway-exception": errors.BAD_GATEWAY,
 }
 
 

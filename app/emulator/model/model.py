@@ -73,6 +73,14 @@ class ToyModel:
             return work()
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
+    async def in_reading_thread(self, work: Callable[[], _T]) -> _T:
+        """Run work in the one thread in which `read` may be called."""
+        return await asyncio.get_running_loop().run_in_executor(self._reading_thread, work)
+
+    def read(self, picture: Picture) -> TextLines:
+        """Return what stands in a picture; nothing where no engine is installed."""
+        return self._reader.read(picture)
+
     async def speech(self, ask: Ask) -> Spoken:
         """Return all that there is to say to ``ask``."""
         if self._config.fixed_answer is not None:

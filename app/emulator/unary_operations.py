@@ -1,4 +1,4 @@
-"""The two operations of guardrails, with the faults that are in force for them."""
+"""Guardrails and retrieval on the wire, with the faults that are in force for them."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,17 +12,19 @@ from app.emulator.faults.fault_schedule import FaultSchedule, Plan
 from app.emulator.guardrails import checks
 from app.emulator.guardrails.screening import Screening
 from app.emulator.model.model import ToyModel
+from app.emulator.retrieval.knowledge_bases import KnowledgeBases
 from app.emulator.wire.errors import invalid
 from app.emulator.wire.exchange import Exchange, Request
 from app.emulator.wire.replies import JSON, request_id
 
 
 @dataclass(frozen=True, slots=True)
-class GuardrailOperations:
-    """Answers ApplyGuardrail and InvokeGuardrailChecks."""
+class UnaryOperations:
+    """Answers ApplyGuardrail, InvokeGuardrailChecks and Retrieve."""
 
     model: ToyModel
     screening: Screening
+    knowledge: KnowledgeBases
     faults: FaultSchedule
 
     async def apply(
@@ -47,11 +49,22 @@ class GuardrailOperations:
         body = await self.model.in_thread(lambda: checks.answer(request.body), size=size)
         await self._deliver(exchange, plan, log, body)
 
+    async def retrieve(
+        self, exchange: Exchange, request: Request, log: Entry, identifier: str
+    ) -> None:
+        """Answer Retrieve, or raise what it earns. ``identifier`` is as in `apply`."""
+        log.operation = "Retrieve"
+        name, *faults = unquote(identifier).split(".")
+        log.model_id = name
+        plan = self._plan(name, log.operation, tuple(faults))
+        body = await self.knowledge.retrieve(name, request.body)
+        await self._deliver(exchange, plan, log, body)
+
     def _plan(self, name: str, operation: str, faults: tuple[str, ...]) -> Plan:
         try:
             return self.faults.plan(name, operation, faults)
         except ValueError as error:
-            raise invalid(f"The guardrail identifier is invalid. [emulator: {error}]") from None
+            raise invalid(f"The provided identifier is invalid. [emulator: {error}]") from None
 
     async def _deliver(
         self, exchange: Exchange, plan: Plan, log: Entry, body: dict[str, Any]
