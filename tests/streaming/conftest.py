@@ -15,6 +15,7 @@ from app.emulator.app import create_emulator
 from app.emulator.config import EmulatorConfig
 from app.settings import Settings
 from tests.support.app import Rig
+from tests.support.dialects import BEDROCK
 from tests.support.server import serving
 
 
@@ -95,6 +96,6 @@ def running(
         yield Service(http, url, emulator_url, model_id)
 
 
-@pytest.fixture(params=list(Dialect))
+@pytest.fixture(params=BEDROCK)
 def dialect(request: pytest.FixtureRequest) -> Dialect:
     return Dialect(request.param)

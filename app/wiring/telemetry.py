@@ -1,38 +1,29 @@
-"""The part of the composition root that is about callers and operators, not about answers."""
+"""What is counted of requests, and where it is sent."""
 
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 import structlog
 
-from app.adapters.access.key_file import open_key_file
-from app.adapters.access.tokens import Issuer, open_tokens
-from app.adapters.stores.rate_limiter import open_limiter
+from app.adapters.stores.redis_client import open_redis
 from app.adapters.stores.usage_memory import MemoryUsage
-from app.adapters.stores.usage_redis import RedisUsage, open_redis
+from app.adapters.stores.usage_redis import RedisUsage
 from app.adapters.stores.usage_sqlite import open_sqlite_usage
-from app.domain import key
 from app.domain.errors import UsageStoreError
-from app.domain.ports import Authenticator, UsageStore
-from app.services.access.authentication import (
-    FixedKeyring,
-    KeyAuthenticator,
-    Keyring,
-    KeysOrTokens,
-    OpenAccess,
-)
-from app.services.access.limits import Limits
+from app.domain.ports import UsageStore
 from app.services.model_stack.target import Gate, show
 from app.services.registry import Operations
 from app.services.usage.ledger import open_ledger
 from app.settings import Settings
 from app.telemetry.emf import EmbeddedMetrics
 from app.telemetry.logs import request_log
-from app.telemetry.metrics import Metrics
+from app.telemetry.metrics import COLD_STARTS, Metrics
 from app.telemetry.record import NO_TRACER, Sink
 from app.telemetry.tracing import SERVICE, open_tracer
+from app.wiring.access import open_authenticator, open_limits
 
 log = structlog.get_logger()
 
@@ -43,6 +34,9 @@ async def open_operations(
 ) -> AsyncIterator[Operations]:
     """Open what tells callers apart, counts what they use, and shows it."""
     metrics = Metrics()
+    for gate in gates:
+        labels = {"target": str(gate.target)}
+        gate.starts.observe = partial(metrics.observe, COLD_STARTS, **labels)
     async with AsyncExitStack() as stack:
         authenticator = await stack.enter_async_context(open_authenticator(settings))
         limits = await stack.enter_async_context(open_limits(settings, metrics))
@@ -57,49 +51,6 @@ async def open_operations(
             sinks = (*sinks, EmbeddedMetrics(settings.emf_namespace, settings.emf_dimensions))
         remote = settings.oidc_issuer is not None or settings.limits_store == "redis"
         yield Operations(authenticator, limits, usage, metrics, tracer, sinks, remote)
-
-
-@asynccontextmanager
-async def open_authenticator(settings: Settings) -> AsyncIterator[Authenticator]:
-    """Open what tells callers apart."""
-    if not settings.authenticates:
-        yield OpenAccess()
-        return
-    async with open_keyring(settings) as keyring:
-        keys = KeyAuthenticator(keyring)
-        if settings.oidc_issuer is None or settings.oidc_audience is None:
-            yield keys
-            return
-        issuer = Issuer(
-            settings.oidc_issuer,
-            settings.oidc_audience,
-            settings.oidc_jwks_url,
-            settings.oidc_scope_claim,
-            settings.oidc_scope_names,
-        )
-        async with open_tokens(issuer) as tokens:
-            yield KeysOrTokens(keys, tokens)
-
-
-@asynccontextmanager
-async def open_keyring(settings: Settings) -> AsyncIterator[Keyring]:
-    """Open the API keys, none where none are configured."""
-    if settings.keys_file is not None:
-        async with open_key_file(settings.keys_file, settings.keys_reload) as keyring:
-            yield keyring
-        return
-    records = key.parse(settings.keys.get_secret_value()) if settings.keys else ()
-    yield FixedKeyring({record.id: record for record in records})
-
-
-@asynccontextmanager
-async def open_limits(settings: Settings, metrics: Metrics) -> AsyncIterator[Limits]:
-    """Open what counts callers' quotas."""
-    shared = settings.redis_url if settings.limits_store == "redis" else None
-    if settings.limits and not shared and settings.workers > 1:
-        log.warning("each worker counts limits on its own", workers=settings.workers)
-    async with open_limiter(shared.get_secret_value() if shared else None) as limiter:
-        yield Limits(limiter, settings.limits, metrics, settings.limits_failure == "open")
 
 
 @asynccontextmanager
