@@ -85,7 +85,6 @@ def running(
     emulator_url: str, fault: str = "", dialect: Dialect = Dialect.INVOKE, **options: Any
 ) -> Iterator[Service]:
     """Run a service whose model has ``fault``."""
-    # The chat body is an imported model's own.
     kind = "imported-model" if dialect is Dialect.CHAT else "provisioned-model"
     model_id = model_arn(fault, kind)
     settings = Settings(
