@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from app.emulator.config import EmulatorConfig
+from tests.emulator.asking import plain
 from tests.emulator.serving import serving
 
 HERE = Path(__file__).parent
@@ -42,9 +43,15 @@ def run(python: str, script: str, *arguments: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def told(python: str) -> dict[str, Any]:
+def told(python: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Return what each step told."""
-    with serving(EmulatorConfig(import_seconds=0.2, read_words=False)) as served:
+    folder = tmp_path_factory.mktemp("documents")
+    (folder / "orchard.md").write_text("The orchard sells cider.")
+    (folder / "red.png").write_bytes(plain())
+    config = EmulatorConfig(
+        import_seconds=0.2, read_words=False, knowledge_bases={"KNOWLEDGE1": str(folder)}
+    )
+    with serving(config) as served:
         lines = run(python, "drive.py", served.url).splitlines()
     return {line["step"]: line["told"] for line in map(json.loads, lines)}
 
@@ -77,6 +84,11 @@ def test_refusals_are_known_by_name(told: dict[str, Any]) -> None:
         "ResourceNotFoundException",
     ]
     assert told["deletes"] == "ResourceNotFoundException"
+
+
+def test_texts_are_scored_and_documents_found(told: dict[str, Any]) -> None:
+    assert told["checks"] == [True, "EMAIL"]
+    assert told["retrieves"] == ["TEXT", "IMAGE"]
 
 
 def test_the_shapes_in_the_data_are_what_the_newest_sdk_says(python: str) -> None:
