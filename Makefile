@@ -14,7 +14,7 @@ UV_PROJECT := $(UV_COMPILE) pyproject.toml
 PYTEST := $(BIN)/python -m pytest -n $$($(PYTHON) -c "import os; print(2 * (os.cpu_count() or 1))") --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve emulator test fuzz bench check format lint types contracts openapi tasks lock sbom audit clients clean
+.PHONY: help run serve emulator test fuzz bench check format lint types contracts openapi tasks settings lock sbom audit clients clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -84,6 +84,9 @@ openapi: $(VENV)/dev.stamp  ## export openapi/openapi.json
 
 tasks: $(VENV)/dev.stamp  ## write docs/tasks.md
 	$(BIN)/python -m app tasks > docs/tasks.md
+
+settings: $(VENV)/dev.stamp  ## write docs/settings.md
+	$(BIN)/python -m app settings > docs/settings.md
 
 lock: $(VENV)/dev.stamp  ## recompile the requirement files from pyproject.toml
 	$(UV_COMPILE) --group build -o requirements/build.txt

@@ -117,9 +117,10 @@ def postgres_server() -> Iterator[PostgresServer]:
 def _initialise(folder: Path, programs: Path) -> None:
     command: list[str | Path] = [
         programs / "initdb", "-D", folder / "data", "--username=postgres", "--no-sync",
-        "--auth=scram-sha-256", f"--pwfile={folder / 'password'}", "--encoding=UTF8", "--locale=C",
+        "--auth=scram-sha-256", f"--pwfile={folder / 'password'}", 
+        "--encoding=UTF8", "--locale=C",
     ]  # fmt: skip
-    # Words in an order that is not their bytes', as most servers have it; a wheel's server has none.
+    # Words in an order that is not their bytes', as most have it; a wheel's server has none.
     for order in (("--locale-provider=icu", "--icu-locale=en-US"), ()):
         run = subprocess.run(
             [*command, *order], cwd=folder, capture_output=True, text=True, timeout=60, **_USER
