@@ -3,7 +3,6 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-PORT ?= 8000
 LITELLM ?= $(VENV)-litellm
 LITELLM_VERSION := 1.102.4
 INSTALL := @$(PYTHON) -m machine environment
@@ -31,8 +30,8 @@ $(VENV)/bench.stamp: requirements/bench.txt requirements/build.txt
 	$(INSTALL) $(VENV) requirements/bench.txt
 	@touch $@ $(VENV)/demo.stamp
 
-run: $(VENV)/demo.stamp  ## emulator and service; asks one question about a picture, then serves (PORT=8000)
-	@LLAMA_VISION_PORT=$${LLAMA_VISION_PORT:-$(PORT)} $(BIN)/python -m app dev
+run: $(VENV)/demo.stamp  ## emulator and service; asks one question about a picture, then serves; PORT=8001 for another port
+	@$(if $(PORT),LLAMA_VISION_PORT=$(PORT)) $(BIN)/python -m app dev
 
 serve: $(VENV)/demo.stamp  ## the service alone, in front of Amazon Bedrock
 	$(BIN)/python -m app serve

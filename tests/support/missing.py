@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.programs import MARK
+from machine import newest
+from tests.support.programs import ENVIRONMENT, MARK
 
 
 def lacking(reports: list[Any]) -> Iterator[str]:
@@ -20,6 +21,16 @@ def lacking(reports: list[Any]) -> Iterator[str]:
     for thing, files in wanted.items():
         suites = ", ".join(f"{file} ({count})" for file, count in sorted(files.items()))
         yield f"Not run: {suites}. Missing: {thing}"
+
+
+def pytest_report_header() -> str:
+    """Say which newest releases tests/newest runs with: nothing pins them."""
+    record = newest.versions(ENVIRONMENT)
+    releases = (
+        dict(line.split("==") for line in record.read_text().split()) if record.exists() else {}
+    )
+    names = newest.NAMES.read_text().split()
+    return "newest releases: " + ", ".join(f"{name} {releases.get(name, 'none')}" for name in names)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -117,7 +117,7 @@ def postgres_server() -> Iterator[PostgresServer]:
 def _initialise(folder: Path, programs: Path) -> None:
     command: list[str | Path] = [
         programs / "initdb", "-D", folder / "data", "--username=postgres", "--no-sync",
-        "--auth=scram-sha-256", f"--pwfile={folder / 'password'}", 
+        "--auth=scram-sha-256", f"--pwfile={folder / 'password'}",
         "--encoding=UTF8", "--locale=C",
     ]  # fmt: skip
     # Words in an order that is not their bytes', as most have it; a wheel's server has none.
