@@ -53,10 +53,11 @@ fuzz: $(VENV)/dev.stamp  ## fuzz what reads bytes of callers and of Bedrock, for
 	$(BIN)/python -m tests.fuzz
 
 sbom: $(VENV)/dev.stamp  ## write sbom.json: what the service's image holds, as CycloneDX
-	$(BIN)/cyclonedx-py requirements requirements/service.txt --pyproject pyproject.toml --output-reproducible --of JSON -o sbom.json
+	@$(BIN)/cyclonedx-py requirements requirements/service.txt --pyproject pyproject.toml --output-reproducible -o sbom.json 2>/dev/null
+	@sha256sum sbom.json
 
-audit:  ## known vulnerabilities of what is pinned, where a database of them is reached
-	@$(PYTHON) -m machine audit $(VENV)
+audit: $(VENV)/dev.stamp  ## known vulnerabilities of what the service's image holds, where a database is reached
+	@$(BIN)/python -m machine audit
 
 bench: $(VENV)/bench.stamp  ## the service beside its peers, in about ten minutes; see bench/README.md
 	@$(BIN)/python -c "from bench.process import cores; cores()"
@@ -97,5 +98,5 @@ lock: $(VENV)/dev.stamp  ## recompile the requirement files from pyproject.toml
 	echo "litellm[proxy]==$(LITELLM_VERSION)" | $(UV_COMPILE) - -o bench/litellm/requirements.txt
 
 clean:  ## remove what the targets made
-	rm -rf $(VENV) $(VENV)-newest $(VENV)-audit $(LITELLM) tests/clients/node_modules sbom.json
+	rm -rf $(VENV) $(VENV)-newest $(VENV)-image $(LITELLM) tests/clients/node_modules sbom.json
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,10 +1,10 @@
-"""``python -m machine environment FOLDER FILE`` and ``python -m machine tests FOLDER``."""
+"""``python -m machine environment FOLDER FILE``, ``tests FOLDER`` and ``audit``."""
 
 import argparse
 import sys
 from pathlib import Path
 
-from machine import environment, preparation
+from machine import audit, environment, preparation
 from machine.errors import SetupError
 
 
@@ -17,10 +17,13 @@ def main() -> int:
     one.add_argument("requirements", type=Path)
     everything = commands.add_parser("tests", help="install what the test suite needs")
     everything.add_argument("folder", type=Path)
+    commands.add_parser("audit", help="look for known vulnerabilities of what is pinned")
     arguments = parser.parse_args()
     try:
         if arguments.command == "environment":
             environment.install(arguments.folder, arguments.requirements)
+        elif arguments.command == "audit":
+            return audit.run()
         else:
             preparation.prepare(arguments.folder)
     except SetupError as problem:

@@ -3,10 +3,12 @@
 import json
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from machine import browser, environment, newest, system, tools
+from machine import browser, environment, image, newest, system, tools
 from machine.errors import SetupError
 
 REQUIREMENTS = environment.ROOT / "requirements" / "dev.txt"
@@ -14,6 +16,7 @@ REGISTRY = "network access to the package registries"
 CHROMIUM = "chromium"
 PACKAGES = "npm packages"
 NEWEST = "newest releases"
+IMAGE = "packages of the image"
 
 
 def prepare(folder: Path) -> None:
@@ -53,6 +56,8 @@ def _expected(folder: Path, *, registry: bool) -> Iterator[tuple[str, str]]:
                 yield tool.name, system.advice(tool.debian)
         if not browser.packages_installed():
             yield PACKAGES, REGISTRY
+        if not image.current(folder):
+            yield IMAGE, REGISTRY
     unpackable = browser.carried() and (registry or browser.packages_installed())
     if not (unpackable or browser.program(folder) or system.can_install()):
         yield CHROMIUM, system.advice(CHROMIUM)
@@ -69,24 +74,37 @@ def _install_packages(folder: Path) -> None:
     stamp.touch()
 
 
+@dataclass(frozen=True, slots=True)
+class _Step:
+    name: str
+    ready: Callable[[], bool]
+    install: Callable[[], bool]
+    advice: str
+
+
+def _steps(folder: Path, *, registry: bool) -> Iterator[_Step]:
+    for tool in tools.TOOLS:
+        obtain = partial(tools.obtain, folder, tool, registry=registry)
+        yield _Step(
+            tool.name, partial(tools.current, folder, tool), obtain, system.advice(tool.debian)
+        )
+    packages = partial(browser.install_packages, folder)
+    yield _Step(PACKAGES, browser.packages_installed, packages, REGISTRY)
+    chromium = partial(browser.current, folder), partial(browser.obtain, folder)
+    yield _Step(CHROMIUM, *chromium, system.advice(CHROMIUM))
+    yield _Step(IMAGE, partial(image.current, folder), partial(image.install, folder), REGISTRY)
+    # Newer ones may be out whenever the suite is run.
+    yield _Step(NEWEST, lambda: False, lambda: registry and newest.install(folder), REGISTRY)
+
+
 def _install_tools(folder: Path, *, registry: bool) -> Iterator[tuple[str, str]]:
     """Install them one after the other, and yield those that are missing with how to get them."""
-    for tool in tools.TOOLS:
-        if tools.current(folder, tool):
+    for step in _steps(folder, registry=registry):
+        if step.ready():
             continue
-        _tell(f"Installing {tool.name}")
-        if not tools.obtain(folder, tool, registry=registry):
-            yield tool.name, system.advice(tool.debian)
-    if not browser.packages_installed():
-        _tell(f"Installing {PACKAGES}")
-        if not browser.install_packages(folder):
-            yield PACKAGES, REGISTRY
-    if not browser.current(folder):
-        _tell(f"Installing {CHROMIUM}")
-        if not browser.obtain(folder):
-            yield CHROMIUM, system.advice(CHROMIUM)
-    if not (registry and newest.install(folder)):
-        yield NEWEST, REGISTRY
+        _tell(f"Setting up: {step.name}")
+        if not step.install():
+            yield step.name, step.advice
 
 
 def _tell(text: str) -> None:

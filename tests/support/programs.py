@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import pytest
 
-from machine import browser, newest, preparation, tools
+from machine import browser, image, newest, preparation, tools
 
 ENVIRONMENT = Path(sys.prefix)
 MARK = "missing: "
@@ -37,6 +37,13 @@ def newest_python() -> Path:
     """Return the interpreter that has the newest releases of tests/newest, or skip the test."""
     python = newest.python(ENVIRONMENT)
     return python or lack(preparation.NEWEST)
+
+
+def image_packages() -> Path:
+    """Return the folder that stands for the image's environment, or skip the test."""
+    if not image.current(ENVIRONMENT):
+        lack(preparation.IMAGE)
+    return image.folder_beside(ENVIRONMENT)
 
 
 def lack(name: str) -> NoReturn:
