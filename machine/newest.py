@@ -27,11 +27,16 @@ def versions(environment_folder: Path) -> Path:
     return folder_beside(environment_folder) / "versions.txt"
 
 
+def forget(environment_folder: Path) -> None:
+    """Have the environment count as absent: what is in it may no longer be the newest."""
+    versions(environment_folder).unlink(missing_ok=True)
+
+
 def install(environment_folder: Path) -> bool:
     """Install or upgrade to the newest releases, and write down which; tell whether it worked."""
     folder = folder_beside(environment_folder)
     record = versions(environment_folder)
-    record.unlink(missing_ok=True)
+    forget(environment_folder)
     environment.create(folder)
     run = environment.pip(
         folder, "install", "--upgrade", "--upgrade-strategy", "eager", "-r", str(NAMES)

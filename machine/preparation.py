@@ -25,6 +25,7 @@ def prepare(folder: Path) -> None:
     reached = _reached(folder)
     expected = dict(_expected(folder, registry=reached))
     _say(expected)
+    newest.forget(folder)
     _install_packages(folder)
     missing = dict(_install_tools(folder, registry=reached))
     _say({name: advice for name, advice in missing.items() if name not in expected})

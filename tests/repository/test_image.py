@@ -56,8 +56,8 @@ def served(packages: Path, srv: Path, port: int) -> Iterator["subprocess.Popen[b
     said = dict(re.findall(r"(LLAMA_VISION_\w+)=(\S+)", DOCKERFILE.split(" AS service\n")[1]))
     environment = {
         **said, "PATH": f"{packages.resolve() / 'bin'}:/usr/bin:/bin",
-        "PYTHONDONTWRITEBYTECODE": "1", "LLAMA_VISION_HOST": "127.0.0.1", "LLAMA_VISION_PORT": str(port),
-        "LLAMA_VISION_USAGE_STORE": "memory",
+        "PYTHONDONTWRITEBYTECODE": "1", "LLAMA_VISION_HOST": "127.0.0.1",
+        "LLAMA_VISION_PORT": str(port), "LLAMA_VISION_USAGE_STORE": "memory",
         "AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any",
     }  # fmt: skip
     command = re.findall(r'^CMD \["(.*)"\]$', DOCKERFILE, re.MULTILINE)[-1].split('", "')
