@@ -1,12 +1,18 @@
 """An environment of the newest releases of what callers bring, unpinned by its purpose."""
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
 from machine import environment
 
-NAMES = environment.ROOT / "tests" / "newest" / "packages.txt"
+NAMES = environment.ROOT / "tests" / "newest" / "requirements.txt"
+
+
+def names() -> list[str]:
+    """Return what is installed there by name."""
+    return re.findall(r"^[\w.-]+", NAMES.read_text(), re.MULTILINE)
 
 
 def folder_beside(environment_folder: Path) -> Path:

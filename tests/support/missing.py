@@ -29,7 +29,7 @@ def pytest_report_header() -> str:
     releases = (
         dict(line.split("==") for line in record.read_text().split()) if record.exists() else {}
     )
-    names = newest.NAMES.read_text().split()
+    names = newest.names()
     return "newest releases: " + ", ".join(f"{name} {releases.get(name, 'none')}" for name in names)
 
 
