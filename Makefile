@@ -13,7 +13,7 @@ UV_PROJECT := $(UV_COMPILE) pyproject.toml
 PYTEST := $(BIN)/python -m pytest -n $$($(PYTHON) -c "import os; print(2 * (os.cpu_count() or 1))") --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve emulator test fuzz bench check format lint types contracts openapi tasks settings lock sbom audit clients clean
+.PHONY: help run serve emulator test fuzz bench check format lint types contracts openapi tasks settings lock wheels sbom audit clients clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -95,7 +95,15 @@ lock: $(VENV)/dev.stamp  ## recompile the requirement files from pyproject.toml
 	$(UV_PROJECT) --extra emulator --extra otel --extra postgres -c requirements/dev.txt -o requirements/emulator.txt
 	$(UV_PROJECT) --extra otel --extra postgres -c requirements/dev.txt -o requirements/service.txt
 	$(UV_PROJECT) --extra emulator --extra otel --extra postgres --group bench -c requirements/dev.txt -o requirements/bench.txt
+	$(MAKE) --no-print-directory wheels
 	echo "litellm[proxy]==$(LITELLM_VERSION)" | $(UV_COMPILE) - -o bench/litellm/requirements.txt
+
+# What Debian of the images' base takes. pyvips has no wheel: it is pure Python.
+WHEEL := $(BIN)/uv pip compile --quiet --no-deps --python-version 3.13 --only-binary :all: --no-binary pyvips -o /dev/null
+wheels: $(VENV)/dev.stamp  ## whether all that the images hold has wheels for both architectures
+	@for machine in x86_64 aarch64; do for file in service emulator; do \
+		$(WHEEL) requirements/$$file.txt --python-platform $$machine-manylinux_2_28 >/dev/null || exit 1; \
+		echo "$$file: wheels for $$machine"; done; done
 
 clean:  ## remove what the targets made
 	rm -rf $(VENV) $(VENV)-newest $(VENV)-image $(LITELLM) tests/clients/node_modules sbom.json
