@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 
 import orjson
 import structlog
-from stamina.instrumentation import StructlogOnRetryHook, set_on_retry_hooks
 
 from app.telemetry.record import RequestRecord, Sink
 
@@ -58,8 +57,6 @@ def configure(level: str) -> None:
         # Not cached: a logger that was used before would keep the level and output of that time.
         cache_logger_on_first_use=False,
     )
-    # By itself it would count retries too, in a metric of its own that only several workers show.
-    set_on_retry_hooks([StructlogOnRetryHook])
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import aioboto3
 from botocore.exceptions import ClientError
+
+from app.adapters.aws_session import aws_session
 
 if TYPE_CHECKING:
     from types_aiobotocore_bedrock import BedrockClient
@@ -203,7 +204,7 @@ async def open_imports(
     region: str, endpoint_url: str | None = None, s3_endpoint_url: str | None = None
 ) -> AsyncIterator[ModelImports]:
     """Open clients of S3 and of Bedrock's control plane."""
-    session = aioboto3.Session()
+    session = aws_session()
     async with AsyncExitStack() as stack:
         s3 = session.client("s3", region_name=region, endpoint_url=s3_endpoint_url)
         bedrock = session.client("bedrock", region_name=region, endpoint_url=endpoint_url)

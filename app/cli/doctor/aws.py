@@ -9,6 +9,7 @@ import aioboto3
 import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 
+from app.adapters.aws_session import aws_session
 from app.adapters.bedrock.model_import import sentence
 from app.domain.finding import Finding, fault, ok, warning
 from app.settings import PREFIX, Settings
@@ -27,7 +28,7 @@ async def check(settings: Settings) -> AsyncIterator[Finding]:
         yield _api_key(os.environ["AWS_BEARER_TOKEN_BEDROCK"])
         return
     try:
-        session = aioboto3.Session()
+        session = aws_session()
         credentials = await session.get_credentials()
         frozen = credentials and await credentials.get_frozen_credentials()
     except (BotoCoreError, ClientError, OSError) as error:

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
-import aioboto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from app.adapters.aws_session import aws_session
 from app.adapters.bedrock.model_import import sentence
 from app.cli.dev import PICTURE
 from app.domain.errors import ServiceError
@@ -48,7 +48,7 @@ async def _known(settings: Settings, target: Target, identity: ModelIdentity) ->
     operation, parameter = _OPERATIONS[identity.kind]
     endpoint = str(settings.endpoint_url) if settings.endpoint_url else None
     try:
-        async with aioboto3.Session().client(
+        async with aws_session().client(
             "bedrock", region_name=target.region, endpoint_url=endpoint
         ) as bedrock:
             reply = await getattr(bedrock, operation)(**{parameter: identity.id})

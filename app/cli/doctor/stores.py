@@ -2,14 +2,14 @@
 
 from collections.abc import AsyncIterator
 
-import aioboto3
 import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 from redis.exceptions import RedisError
 
 from app.adapters.access.tokens import open_tokens
+from app.adapters.aws_session import aws_session
 from app.adapters.bedrock.model_import import sentence
-from app.adapters.stores.usage_redis import open_redis
+from app.adapters.stores.redis_client import open_redis
 from app.domain.errors import IdentityProviderError
 from app.domain.finding import Finding, fault, ok
 from app.settings import PREFIX, Settings
@@ -33,7 +33,7 @@ async def _bucket(settings: Settings, name: str) -> Finding:
     region = settings.image_s3_region or settings.region
     subject, mend = f"bucket {name}", "Check its name and grant s3:ListBucket and s3:GetObject."
     try:
-        async with aioboto3.Session().client(
+        async with aws_session().client(
             "s3", region_name=region, endpoint_url=str(endpoint) if endpoint else None
         ) as s3:
             reply = await s3.head_bucket(Bucket=name)

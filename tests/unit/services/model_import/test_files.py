@@ -12,7 +12,9 @@ from tests.support.model_files import CONFIG, model_files
 WHOLE = 21 * 10**9
 
 
-def files(changes: dict[str, str | None] | None = None, **sizes: int) -> ModelFiles:
+def files(
+    changes: dict[str, str | None] | None = None, sizes: dict[str, int] | None = None
+) -> ModelFiles:
     """Return a good folder with ``changes``: other texts, or None for a missing file."""
     texts = {**model_files(), **(changes or {})}
     there = {name: text for name, text in texts.items() if text is not None}
@@ -25,7 +27,7 @@ def files(changes: dict[str, str | None] | None = None, **sizes: int) -> ModelFi
                 documents[name] = None
     lengths = {name: len(text) for name, text in there.items()}
     lengths |= {name: WHOLE // 2 for name in there if name.endswith(".safetensors")}
-    return ModelFiles(lengths | sizes, documents)
+    return ModelFiles(lengths | (sizes or {}), documents)
 
 
 def config(**changes: Any) -> dict[str, str | None]:
@@ -75,8 +77,8 @@ def test_each_thing_that_is_wrong_is_named_with_what_mends_it(changes, expected)
 def test_weights_that_were_cut_off_and_folders_too_large_are_told():
     name = "model-00001-of-00002.safetensors"
 
-    assert bad(check(files(**{name: 10}))) == [(Level.WARNING, "size")]
-    assert bad(check(files(**{name: MAX_BYTES}))) == [(Level.FAULT, "size")]
+    assert bad(check(files(sizes={name: 10}))) == [(Level.WARNING, "size")]
+    assert bad(check(files(sizes={name: MAX_BYTES}))) == [(Level.FAULT, "size")]
 
 
 def test_an_empty_prefix_is_one_fault():
