@@ -16,11 +16,11 @@ from unittest.mock import Mock
 from zlib import crc32
 
 from botocore.eventstream import ParserError
-from botocore.exceptions import ConnectionClosedError
 from hypothesis import strategies as st
 
 from app.adapters.bedrock.codecs.event_stream import FrameDecoder
 from app.adapters.http1.connection import Http1
+from app.adapters.http1.errors import DisconnectedError
 from app.domain.errors import ServiceError
 from app.domain.image import ImageLimits
 from app.services.answers.found import objects
@@ -179,7 +179,7 @@ async def _taken(received: list[bytes]) -> tuple[object, ...]:
         connection.connection_lost(None)
         await connection.begun()
         return connection.status, connection.headers, await connection.read(), connection.complete
-    except ConnectionClosedError:
+    except DisconnectedError:
         return ("failed",)
 
 
