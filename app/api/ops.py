@@ -7,7 +7,7 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from pydantic import BaseModel, Field
 
 from app.api.errors import problem
-from app.api.routing.dependencies import AllMetrics, AllServices, ReadinessCheck
+from app.api.routing.context import Context
 from app.domain import errors
 from app.services.model_stack.circuit_breaker import BreakerState
 from app.services.model_stack.target import Gate
@@ -71,10 +71,12 @@ async def healthz() -> Health:
     response_description="Ready.",
     responses=problem.responses(errors.InternalError, errors.NotReadyError),
 )
-async def readyz(readiness: ReadinessCheck, found: AllServices) -> Ready:
-    await readiness.check()
+async def readyz(context: Context) -> Ready:
+    services = context.services
+    await services.readiness.check()
     return Ready(
-        model=found.model.identity.id, targets=[TargetState.of(gate) for gate in found.gates]
+        model=services.model.identity.id,
+        targets=[TargetState.of(gate) for gate in services.gates],
     )
 
 
@@ -90,5 +92,6 @@ async def readyz(readiness: ReadinessCheck, found: AllServices) -> Ready:
         **problem.responses(errors.InternalError),
     },
 )
-async def metrics(found: AllMetrics) -> Response:
-    return Response(await found.render(), headers={"content-type": CONTENT_TYPE_PLAIN_0_0_4})
+async def metrics(context: Context) -> Response:
+    rendered = await context.services.operations.metrics.render()
+    return Response(rendered, headers={"content-type": CONTENT_TYPE_PLAIN_0_0_4})

@@ -35,8 +35,7 @@ async def open_operations(
     """Open what tells callers apart, counts what they use, and shows it."""
     metrics = Metrics()
     for gate in gates:
-        labels = {"target": str(gate.target)}
-        gate.starts.observe = partial(metrics.observe, COLD_STARTS, **labels)
+        gate.starts.observe = partial(metrics.observe, COLD_STARTS, target=str(gate.target))
     async with AsyncExitStack() as stack:
         authenticator = await stack.enter_async_context(open_authenticator(settings))
         limits = await stack.enter_async_context(open_limits(settings, metrics))

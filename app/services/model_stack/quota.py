@@ -9,14 +9,21 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from math import ceil
 
-from app.domain.access import Call, Resource, current_call
+from app.domain.access import Call, Resource
 from app.domain.cost import Price
-from app.domain.generation import Completion, Finish, ModelRequest, StreamPart, StreamParts, Usage
+from app.domain.generation import (
+    Bill,
+    Completion,
+    Finish,
+    ModelRequest,
+    StreamPart,
+    StreamParts,
+    Usage,
+)
 from app.domain.limit import MICRO, Standing
 from app.domain.ports import TokenCounter, VisionModel
 from app.services.access.limits import Limits
 from app.services.images import canvas
-from app.services.model_stack.billing import Bill, expect
 from app.services.usage import pricing
 
 NOTHING = Usage(0, 0)
@@ -28,11 +35,11 @@ class Reservation:
 
     call: Call
     limits: Limits
+    bill: Bill
     taken: dict[Resource, int] = field(default_factory=dict)
     windows: dict[Resource, tuple[Standing, ...]] = field(default_factory=dict)
     """What each was taken of: in a later window there is nothing to correct."""
     used: Usage = field(default_factory=Usage)
-    bill: Bill = field(default_factory=Bill)
 
     async def take(self, resource: Resource, amount: int) -> None:
         """Take ``amount``, or raise RateLimitedError."""
@@ -112,8 +119,8 @@ class RationedModel:
 
     async def _reserve(self, request: ModelRequest) -> Reservation:
         """Take of every quota, or of none and raise RateLimitedError."""
-        call = current_call()
-        reservation = Reservation(call, self.limits)
+        call = request.terms.call
+        reservation = Reservation(call, self.limits, request.bill)
         images = [image for turn in request.turns for image in turn.images]
         try:
             if images:
@@ -130,8 +137,6 @@ class RationedModel:
         except BaseException:
             await reservation.give_back()
             raise
-        if reservation.taken:
-            expect(reservation.bill)
         return reservation
 
 
