@@ -106,7 +106,7 @@ async def test_a_body_is_not_read_before_there_is_room_for_it():
     class Opened:
         def __init__(self) -> None:
             self.room, self.operations = room, SimpleNamespace(remote=False)
-            self.drain, self.timing = Drain(), Timing(request=60, heartbeat=60)
+            self.drain, self.timing = Drain(), Timing(request=60, longest=60, heartbeat=60)
 
     def scope() -> dict[str, Any]:
         return request_scope(Opened(), (b"content-length", b"10"))

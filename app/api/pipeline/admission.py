@@ -45,7 +45,9 @@ class EntranceMiddleware:
             return
         context = request_context(scope)
         services = context.services
-        context.deadline = deadline(context.options.values, services.timing.request)
+        context.deadline = deadline(
+            context.options.values, services.timing.request, services.timing.longest
+        )
         within = services.drain.before(context.deadline)
         if scope["method"] in FREE:
             await self._inside(context, scope, receive, send, within)
