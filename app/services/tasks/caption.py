@@ -7,7 +7,6 @@ from pydantic import BeforeValidator, Field
 
 from app.domain.generation import Sampling
 from app.services.answers.form import Model, ModelAnswer
-from app.services.answers.instruction import with_schema
 from app.services.answers.lenient import Listed, Text, parted, shortened, sparing, trimmed
 from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import Example, Finding, Parameters, Question, Result, Task, only
@@ -75,7 +74,7 @@ def questions(parameters: CaptionParameters, _: int) -> Sequence[Question[Captio
     """Ask once."""
     form = Model(CaptionAnswer)
     text = prompt("caption").filled(style=STYLES[parameters.style])
-    return (Question(with_schema(text, form.schema), form),)
+    return (Question(text, form),)
 
 
 def conclude(_: CaptionParameters, findings: Sequence[Finding[CaptionAnswer]]) -> CaptionResult:

@@ -9,7 +9,6 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationInfo, model_va
 from app.domain.generation import Sampling
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer, ModelPart
-from app.services.answers.instruction import with_schema
 from app.services.answers.lenient import (
     Listed,
     Nullable,
@@ -169,7 +168,7 @@ def questions(parameters: ChartParameters, _: int) -> Sequence[Question[ChartAns
     text = prompt("chart").filled(
         question=f" The insight answers this: {fenced('question', asked)}" if asked else ""
     )
-    return (Question(with_schema(text, form.schema), form),)
+    return (Question(text, form),)
 
 
 def conclude(_: ChartParameters, findings: Sequence[Finding[ChartAnswer]]) -> ChartResult:

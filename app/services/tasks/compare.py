@@ -7,7 +7,6 @@ from pydantic import BaseModel, Field
 
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer
-from app.services.answers.instruction import with_schema
 from app.services.answers.lenient import Listed, Sentence, Text, Words, trimmed
 from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import (
@@ -93,14 +92,14 @@ def questions(parameters: CompareParameters, shots: int) -> Sequence[Question[An
     if parameters.image_strategy == "contact_sheet":
         return (_side_by_side(parameters, shots),)
     form: Model[Answer] = Model(Description)
-    text = with_schema(prompt("compare").filled(focus=_focus(parameters)), form.schema)
+    text = prompt("compare").filled(focus=_focus(parameters))
     return [Question(text, form, (shot,)) for shot in range(shots)]
 
 
 def _side_by_side(parameters: CompareParameters, shots: int) -> Question[Answer]:
     form: Model[Answer] = Model(Comparison)
     text = prompt("compare-sheet").filled(focus=_focus(parameters))
-    return Question(with_schema(text, form.schema), form, tuple(range(shots)))
+    return Question(text, form, tuple(range(shots)))
 
 
 def follow_up(
@@ -119,7 +118,7 @@ def follow_up(
             for number, found in enumerate(described, 1)
         ),
     )
-    return Question(with_schema(text, form.schema), form, ())
+    return Question(text, form, ())
 
 
 def _focus(parameters: CompareParameters) -> str:

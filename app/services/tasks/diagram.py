@@ -10,7 +10,6 @@ from app.domain.generation import Sampling
 from app.services.answers.conform import folded
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer, ModelPart
-from app.services.answers.instruction import with_schema
 from app.services.answers.lenient import (
     Listed,
     Nullable,
@@ -231,7 +230,7 @@ def questions(parameters: DiagramParameters, _: int) -> Sequence[Question[Diagra
     text = prompt("diagram").filled(
         question=f" The explanation answers this: {fenced('question', asked)}" if asked else ""
     )
-    return (Question(with_schema(text, form.schema), form),)
+    return (Question(text, form),)
 
 
 def conclude(_: DiagramParameters, findings: Sequence[Finding[DiagramAnswer]]) -> DiagramResult:

@@ -8,7 +8,6 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationInfo, model_va
 
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer
-from app.services.answers.instruction import with_schema
 from app.services.answers.lenient import Nullable, Text, Truth, notes_of, share, sparing
 from app.services.answers.numbers import NO_NUMBER, nothing
 from app.services.tasks.prompt import prompt
@@ -97,8 +96,7 @@ class DocumentQaResult(Result):
 def questions(parameters: DocumentQaParameters, shots: int) -> Sequence[Question[PageAnswer]]:
     """Ask every page, or every strip of it."""
     form = Model(PageAnswer)
-    filled = prompt("document-qa").filled(question=fenced("question", parameters.question))
-    text = with_schema(filled, form.schema)
+    text = prompt("document-qa").filled(question=fenced("question", parameters.question))
     return [Question(text, form, (shot,)) for shot in range(shots)]
 
 

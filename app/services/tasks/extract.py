@@ -7,7 +7,6 @@ import orjson
 from pydantic import BeforeValidator, Field
 
 from app.services.answers.filled import CallerForm, Filled
-from app.services.answers.instruction import with_schema
 from app.services.answers.schema import SchemaError
 from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import (
@@ -74,7 +73,7 @@ def questions(parameters: ExtractParameters, _: int) -> Sequence[Question[Filled
         form = CallerForm(parameters.json_schema)
     except (SchemaError, TypeError, RecursionError) as error:
         raise TaskParameterError("schema", str(error)) from error
-    return (Question(with_schema(prompt("extract").filled(), form.schema), form),)
+    return (Question(prompt("extract").filled(), form),)
 
 
 def conclude(_: ExtractParameters, findings: Sequence[Finding[Filled]]) -> ExtractResult:

@@ -8,7 +8,6 @@ from pydantic import BaseModel, BeforeValidator, Field
 
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer, ModelPart
-from app.services.answers.instruction import with_schema
 from app.services.answers.lenient import Listed, Text, trimmed
 from app.services.tasks.boxes import BoxOut, ModelBox, Overlay, drawn, no_place, placed
 from app.services.tasks.prompt import prompt
@@ -99,7 +98,7 @@ def questions(parameters: GroundingParameters, _: int) -> Sequence[Question[Grou
     form = Model(GroundingAnswer)
     phrases = " ".join(fenced("phrase", phrase) for phrase in parameters.phrases)
     text = prompt("grounding").filled(what=phrases or "every distinct thing and every line of text")
-    return (Question(with_schema(text, form.schema), form),)
+    return (Question(text, form),)
 
 
 def conclude(

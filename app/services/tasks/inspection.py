@@ -8,7 +8,6 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationInfo, model_va
 from app.services.answers.conform import folded
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer, ModelPart
-from app.services.answers.instruction import with_schema
 from app.services.answers.lenient import (
     Listed,
     SparedText,
@@ -161,7 +160,7 @@ def questions(parameters: InspectionParameters, _: int) -> Sequence[Question[Ins
         object=fenced("object", parameters.object),
         look_for=f"\nPay attention to these: {listed}" if listed else "",
     )
-    return (Question(with_schema(text, form.schema), form),)
+    return (Question(text, form),)
 
 
 def conclude(

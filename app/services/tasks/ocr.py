@@ -9,7 +9,6 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationInfo, model_va
 from app.domain.generation import Sampling
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer, ModelPart
-from app.services.answers.instruction import with_schema
 from app.services.answers.lenient import Listed, Words, notes_of
 from app.services.tasks.boxes import BoxOut, OptionalBox, placed
 from app.services.tasks.prompt import prompt
@@ -215,7 +214,7 @@ def questions(parameters: OcrParameters, shots: int) -> Sequence[Question[Answer
     model, layout = FORMS[parameters.layout]
     form: Model[Answer] = Model(model)
     hint = f"\nThe text is in: {fenced('hint', parameters.hint)}" if parameters.hint else ""
-    text = with_schema(prompt("ocr").filled(layout=layout, hint=hint), form.schema)
+    text = prompt("ocr").filled(layout=layout, hint=hint)
     return [Question(text, form, (shot,)) for shot in range(shots)]
 
 

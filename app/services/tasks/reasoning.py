@@ -8,7 +8,6 @@ from pydantic import Field
 from app.domain.generation import Sampling
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer
-from app.services.answers.instruction import with_schema
 from app.services.answers.lenient import Listed, Sentence, Text, trimmed
 from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import Example, Finding, Parameters, Question, Result, Task, only
@@ -44,7 +43,7 @@ def questions(parameters: ReasoningParameters, _: int) -> Sequence[Question[Reas
     """Ask once."""
     form = Model(ReasoningAnswer)
     text = prompt("reasoning").filled(question=fenced("question", parameters.question))
-    return (Question(with_schema(text, form.schema), form),)
+    return (Question(text, form),)
 
 
 def conclude(

@@ -7,7 +7,6 @@ from pydantic import BaseModel, Field
 
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer
-from app.services.answers.instruction import with_schema
 from app.services.answers.lenient import Share, Words
 from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import (
@@ -84,7 +83,7 @@ def questions(parameters: RetrievalParameters, shots: int) -> Sequence[Question[
 def _question(text: str, image: int) -> Question[FitAnswer]:
     form = Model(FitAnswer)
     filled = prompt("retrieval").filled(text=fenced("text", text))
-    return Question(with_schema(filled, form.schema), form, (image,))
+    return Question(filled, form, (image,))
 
 
 def conclude(

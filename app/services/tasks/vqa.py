@@ -8,7 +8,6 @@ from pydantic import BeforeValidator, Field, ValidationInfo
 from app.services.answers.conform import folded
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer
-from app.services.answers.instruction import with_schema
 from app.services.answers.lenient import Nullable, Text, notes_of, sparing, synonyms
 from app.services.answers.numbers import Hints, NumberError, number
 from app.services.tasks.prompt import prompt
@@ -93,7 +92,7 @@ def questions(parameters: VqaParameters, _: int) -> Sequence[Question[VqaAnswer]
     """Ask once."""
     form = Model(VqaAnswer)
     text = prompt("vqa").filled(question=fenced("question", parameters.question))
-    return (Question(with_schema(text, form.schema), form),)
+    return (Question(text, form),)
 
 
 def conclude(_: VqaParameters, findings: Sequence[Finding[VqaAnswer]]) -> VqaResult:
