@@ -41,7 +41,7 @@ class PageAnswer(ModelAnswer):
 
     found: Truth
     answer: Text | None = None
-    quote: Annotated[Nullable[Text], Field(description="the words on the page that say so")] = None
+    quote: Annotated[Nullable[Text], Field(description="copied from the page, where it says so")] = None
     relevance: Annotated[
         float | None,
         Field(ge=0, le=1),
