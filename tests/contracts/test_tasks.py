@@ -230,11 +230,12 @@ def test_the_picture_with_the_word_ranks_first(service):
 def test_the_text_that_the_picture_shows_ranks_first(service):
     ranking = run(service, "retrieval", FRUIT, texts=["corner shop", "zebra"])["ranking"]
 
-    assert (ranking[0]["text"], ranking[1]["score"]) == ("zebra", 0)
+    assert ranking[0]["text"] == "zebra"
+    assert ranking[0]["score"] > 0.5 > ranking[1]["score"]
 
 
 def test_words_in_which_pictures_differ_are_told(service):
-    pictures = run(service, "compare", RECEIPT, OTHER)["images"]
+    pictures = run(service, "compare", RECEIPT, OTHER, image_strategy="each")["images"]
 
     assert "Total: 42.10" in pictures[0]["words_only_here"]
     assert "Thank you" in pictures[1]["words_only_here"]

@@ -121,7 +121,7 @@ class _Tokens:
         if not completion.logprobs:
             return None
         text = completion.text.encode("utf-8", "replace")
-        pieces = [written(token) for token in completion.logprobs]
+        pieces = [token.written for token in completion.logprobs]
         # The token that ends an answer may be told, and is no part of the text.
         if not b"".join(pieces).startswith(text):
             return None
@@ -135,7 +135,7 @@ class _Tokens:
         own = [
             index
             for index, (token, begins) in enumerate(zip(self.tokens, self.starts, strict=True))
-            if begins < end and begins + len(written(token)) > start
+            if begins < end and begins + len(token.written) > start
         ]
         if not own:
             return None
@@ -174,12 +174,7 @@ class _Tokens:
         """Return the token at which ``text`` would have parted from what was said."""
         for index in own:
             begins = self.starts[index]
-            ends = begins + len(written(self.tokens[index]))
+            ends = begins + len(self.tokens[index].written)
             if (self.text[:start] + text)[begins:ends] != self.text[begins:ends]:
                 return index
         return None
-
-
-def written(token: TokenLogprob) -> bytes:
-    """Return the bytes that a token stands for."""
-    return token.token.encode("utf-8", "replace") if token.data is None else token.data

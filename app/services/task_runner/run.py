@@ -39,6 +39,8 @@ class Run:
 
     request: TaskRequest
     asker: FormAsker
+    max_images: int
+    """Pictures that the model takes in one call."""
     turn: asyncio.Semaphore
     notify: Notify
     asked: list[tuple[int, Generation]] = field(default_factory=list)
@@ -86,7 +88,7 @@ class Run:
         page = shots[0].page if shots else 1
         try:
             turn = Turn(Role.USER, told(question.text), await self._load(shots))
-            formed = await self.asker.ask(self._generation(turn), question.form)
+            formed = await self.asker.ask(self._generation(turn), question.form, question.measures)
         except ServiceError as error:
             self.failures.append(error)
             return Finding(None, f"{error.code}: {error.detail}", page=page)
@@ -106,7 +108,7 @@ class Run:
         return GenerationRequest(
             turns=(turn,),
             sampling=self.request.sampling,
-            strategy=_strategy(turn),
+            strategy=_strategy(turn, self.max_images),
             language=self.request.language,
             terms=self.request.terms,
         )
@@ -119,7 +121,7 @@ class Run:
         if reading.refusal is not None:
             self.refusals.append((page, reading.refusal))
         fault = str(reading.refusal) if reading.answer is None else None
-        return Finding(reading.answer, fault, reading.caveats, view, page)
+        return Finding(reading.answer, fault, reading.caveats, view, page, formed.chances)
 
     def _warn(self, caveats: Sequence[Caveat], where: str = "") -> None:
         for caveat in caveats:
@@ -190,5 +192,6 @@ def _view(shots: Sequence[Shot], reports: Sequence[ImageReport]) -> View | None:
     return shots[0].view or View.whole(reports[0])
 
 
-def _strategy(turn: Turn[ImageInput]) -> ImageStrategy:
-    return ImageStrategy.CONTACT_SHEET if len(turn.images) > 1 else ImageStrategy.SINGLE
+def _strategy(turn: Turn[ImageInput], most: int) -> ImageStrategy:
+    fits = len(turn.images) <= most
+    return ImageStrategy.SINGLE if fits else ImageStrategy.CONTACT_SHEET

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, BeforeValidator, Field, ValidationInfo, model_validator
 
 from app.domain.generation import Sampling
+from app.domain.model import Capabilities
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer, ModelPart
 from app.services.answers.lenient import (
@@ -161,7 +162,9 @@ class ChartResult(Result):
     ]
 
 
-def questions(parameters: ChartParameters, _: int) -> Sequence[Question[ChartAnswer]]:
+def questions(
+    parameters: ChartParameters, _: int, _able: Capabilities
+) -> Sequence[Question[ChartAnswer]]:
     """Ask once."""
     form = Model(ChartAnswer)
     asked = parameters.question

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
 from app.domain.generation import Sampling
+from app.domain.model import Capabilities
 from app.services.answers.conform import folded
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer, ModelPart
@@ -223,7 +224,9 @@ class DiagramResult(Result):
     ]
 
 
-def questions(parameters: DiagramParameters, _: int) -> Sequence[Question[DiagramAnswer]]:
+def questions(
+    parameters: DiagramParameters, _: int, _able: Capabilities
+) -> Sequence[Question[DiagramAnswer]]:
     """Ask once."""
     form = Model(DiagramAnswer)
     asked = parameters.question

@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationInfo, model_validator
 
+from app.domain.model import Capabilities
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer
 from app.services.answers.lenient import Nullable, Text, Truth, notes_of, share, sparing
@@ -41,7 +42,9 @@ class PageAnswer(ModelAnswer):
 
     found: Truth
     answer: Text | None = None
-    quote: Annotated[Nullable[Text], Field(description="copied from the page, where it says so")] = None
+    quote: Annotated[
+        Nullable[Text], Field(description="copied from the page, where it says so")
+    ] = None
     relevance: Annotated[
         float | None,
         Field(ge=0, le=1),
@@ -93,7 +96,9 @@ class DocumentQaResult(Result):
     pages: Annotated[list[PageFinding], Field(description="What each page says.")]
 
 
-def questions(parameters: DocumentQaParameters, shots: int) -> Sequence[Question[PageAnswer]]:
+def questions(
+    parameters: DocumentQaParameters, shots: int, _able: Capabilities
+) -> Sequence[Question[PageAnswer]]:
     """Ask every page, or every strip of it."""
     form = Model(PageAnswer)
     text = prompt("document-qa").filled(question=fenced("question", parameters.question))

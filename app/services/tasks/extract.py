@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import orjson
 from pydantic import BeforeValidator, Field
 
+from app.domain.model import Capabilities
 from app.services.answers.filled import CallerForm, Filled
 from app.services.answers.schema import SchemaError
 from app.services.tasks.prompt import prompt
@@ -65,7 +66,9 @@ class ExtractResult(Result):
     ]
 
 
-def questions(parameters: ExtractParameters, _: int) -> Sequence[Question[Filled]]:
+def questions(
+    parameters: ExtractParameters, _: int, _able: Capabilities
+) -> Sequence[Question[Filled]]:
     """Ask once, with the caller's schema."""
     try:
         if len(orjson.dumps(parameters.json_schema)) > MAX_SCHEMA_BYTES:

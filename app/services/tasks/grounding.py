@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, Field
 
+from app.domain.model import Capabilities
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer, ModelPart
 from app.services.answers.lenient import Listed, Text, trimmed
@@ -93,7 +94,9 @@ class GroundingResult(Result):
     ]
 
 
-def questions(parameters: GroundingParameters, _: int) -> Sequence[Question[GroundingAnswer]]:
+def questions(
+    parameters: GroundingParameters, _: int, _able: Capabilities
+) -> Sequence[Question[GroundingAnswer]]:
     """Ask once."""
     form = Model(GroundingAnswer)
     phrases = " ".join(fenced("phrase", phrase) for phrase in parameters.phrases)

@@ -5,6 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationInfo, model_validator
 
+from app.domain.model import Capabilities
 from app.services.answers.conform import folded
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer, ModelPart
@@ -152,7 +153,9 @@ class InspectionResult(Result):
     notice: Annotated[str, Field(description="What this is not.")]
 
 
-def questions(parameters: InspectionParameters, _: int) -> Sequence[Question[InspectionAnswer]]:
+def questions(
+    parameters: InspectionParameters, _: int, _able: Capabilities
+) -> Sequence[Question[InspectionAnswer]]:
     """Ask once."""
     form = Model(InspectionAnswer)
     listed = " ".join(fenced("defect", defect) for defect in parameters.look_for)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, Field, ValidationInfo, model_validator
 
 from app.domain.generation import Sampling
+from app.domain.model import Capabilities
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer, ModelPart
 from app.services.answers.lenient import Listed, Words, notes_of
@@ -209,7 +210,9 @@ class OcrResult(Result):
     pages: list[PageOut]
 
 
-def questions(parameters: OcrParameters, shots: int) -> Sequence[Question[Answer]]:
+def questions(
+    parameters: OcrParameters, shots: int, _able: Capabilities
+) -> Sequence[Question[Answer]]:
     """Ask once for each picture, page or strip."""
     model, layout = FORMS[parameters.layout]
     form: Model[Answer] = Model(model)

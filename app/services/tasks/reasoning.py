@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from app.domain.generation import Sampling
+from app.domain.model import Capabilities
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer
 from app.services.answers.lenient import Listed, Sentence, Text, trimmed
@@ -39,7 +40,9 @@ class ReasoningResult(Result):
     answer: str
 
 
-def questions(parameters: ReasoningParameters, _: int) -> Sequence[Question[ReasoningAnswer]]:
+def questions(
+    parameters: ReasoningParameters, _: int, _able: Capabilities
+) -> Sequence[Question[ReasoningAnswer]]:
     """Ask once."""
     form = Model(ReasoningAnswer)
     text = prompt("reasoning").filled(question=fenced("question", parameters.question))
