@@ -21,6 +21,7 @@ from app.services.tasks.spec import (
     Task,
     TaskParameterError,
     UnansweredError,
+    left_out,
 )
 
 MAX_IMAGES = 20
@@ -77,10 +78,11 @@ class Ranked(BaseModel):
         Field(
             ge=0,
             le=1,
-            description="Of the model saying that it fits, by its log probabilities; null where "
-            "there are none.",
+            description="Of the model saying that it fits, by its log probabilities; left out "
+            "where there are none.",
         ),
-    ]
+        left_out(None),
+    ] = None
     reason: str
 
 

@@ -22,6 +22,7 @@ from app.services.tasks.spec import (
     Result,
     Task,
     TaskParameterError,
+    left_out,
     only,
 )
 
@@ -117,8 +118,8 @@ class VqaResult(Result):
         Confidence | None,
         Field(
             description="`confidence_probability` as a word, `high` from 0.8, `medium` from 0.5; "
-            "where that is null the model's own word, not a calibrated probability. Null where it "
-            "gave none that is known."
+            "where that is missing the model's own word, not a calibrated probability. Null where "
+            "it gave none that is known."
         ),
     ]
     confidence_probability: Annotated[
@@ -126,15 +127,21 @@ class VqaResult(Result):
         Field(
             ge=0,
             le=1,
-            description="Of the answer's tokens, by the model's log probabilities; null where "
+            description="Of the answer's tokens, by the model's log probabilities; left out where "
             "there are none.",
         ),
-    ]
+        left_out(None),
+    ] = None
     evidence: Annotated[
         str | None, Field(description="What in the picture shows it; null where nothing was named.")
     ]
     choices: Annotated[
-        list[ChoiceOut], Field(description="Those of the request, likeliest first, then the rest.")
+        list[ChoiceOut],
+        Field(
+            description="Those of the request, likeliest first, then the rest; left out where "
+            "there were none."
+        ),
+        left_out([]),
     ] = []  # noqa: RUF012 - Pydantic copies it
 
 
@@ -203,7 +210,6 @@ VQA = Task(
             "confidence": "high",
             "confidence_probability": 0.93,
             "evidence": "whiskers and pointed ears",
-            "choices": [],
         },
     ),
 )

@@ -16,7 +16,7 @@ from app.services.tasks.prompt import prompt
 PINNED = {
     "caption": (1, "54718d9b60955c44"),
     "chart": (1, "5614500d271976f8"),
-    "compare-sheet": (1, "59519aee3a986c31"),
+    "compare-sheet": (2, "65a4083400ac3db5"),
     "compare-texts": (1, "c5cdd55f03afcc2e"),
     "compare": (1, "508b28098a306860"),
     "diagram": (1, "19790dd18d829b3c"),
