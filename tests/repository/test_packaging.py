@@ -42,7 +42,7 @@ def stage(name: str) -> str:
 
 def named(requirement: str) -> str:
     """Return what ``requirement`` names, spelled as the requirement files do."""
-    return re.sub(r"[-_.]+", "-", re.split(r"[\[<>=]", requirement)[0]).lower()
+    return re.sub(r"[-_.]+", "-", re.split(r"[\[<>=~]", requirement)[0]).lower()
 
 
 def test_the_dockerfile_passes_its_linter():
