@@ -110,6 +110,9 @@ class GenerationRequest:
     strategy: ImageStrategy = ImageStrategy.SINGLE
     strategies: tuple[ImageStrategy, ...] = ()
     """Others that the caller may choose, for the hint where there are too many pictures."""
+    whole_conversation: bool = False
+    """The client sends all turns each time, so that pictures of earlier turns that the model has
+    no room for are left out and told; otherwise they are refused."""
     stop: tuple[str, ...] = ()
     """The answer ends before the first of these texts."""
     caveats: tuple[Caveat, ...] = ()
@@ -156,6 +159,8 @@ class StopReason(StrEnum):
     STOP = "stop"
     LENGTH = "length"
     GUARDRAIL = "guardrail"
+    REPETITION = "repetition"
+    """The model said the same again and again, and was stopped by this service."""
     OTHER = "other"
     """Something newer than this service; the raw value is kept beside it."""
 

@@ -179,6 +179,11 @@ def _model(metrics: Metrics, record: RequestRecord) -> None:
             record.first_token_ms / 1000,
             gen_ai_request_model=model,
         )
+    for kind, times in (
+        ("refused", record.model_refusals),
+        ("image_not_seen", record.images_not_seen),
+    ):
+        metrics.count("llama_vision_model_refusals_total", times, kind=kind)
     if record.stream is not None:
         metrics.count("llama_vision_streams_total", outcome=record.stream)
     metrics.count("llama_vision_cost_usd_total", record.cost_usd or 0, gen_ai_request_model=model)
@@ -198,6 +203,7 @@ def _images(metrics: Metrics, record: RequestRecord) -> None:
 
 _MODEL = "gen_ai_request_model"
 COLD_STARTS = "llama_vision_cold_start_seconds"
+BILLING_WINDOWS = "llama_vision_billing_windows_total"
 
 COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "llama_vision_refusals_total": (
@@ -206,11 +212,20 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
         ("code",),
     ),
     "llama_vision_cost_usd_total": ("US dollars spent, at the listed price.", (_MODEL,)),
+    BILLING_WINDOWS: (
+        "Five-minute windows for which a copy of an imported model is billed, as calls began them.",
+        ("target",),
+    ),
     "llama_vision_unpriced_answers_total": ("Answers whose price is unknown.", (_MODEL,)),
     "llama_vision_model_attempts_total": ("Calls of the model, retries included.", (_MODEL,)),
     "llama_vision_model_retries_total": (
         "Calls made again after one that failed, fallbacks' aside.",
         (_MODEL,),
+    ),
+    "llama_vision_model_refusals_total": (
+        "Answers to tasks and in forms in which the model refused (`refused`), or saw no picture "
+        "(`image_not_seen`).",
+        ("kind",),
     ),
     "llama_vision_streams_total": (
         "Streams that began: `completed`, `failed`, or `abandoned` by the client.",

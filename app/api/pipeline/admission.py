@@ -48,7 +48,9 @@ class EntranceMiddleware:
             return
         context = request_context(scope)
         services = context.services
-        context.deadline = deadline(context.options.values, services.timing.request)
+        context.deadline = deadline(
+            context.options.values, services.timing.request, services.timing.longest
+        )
         within = services.drain.before(context.deadline)
         caller = self.callers.share(context.headers, context.address)
         free = scope["method"] in FREE
@@ -78,10 +80,10 @@ class EntranceMiddleware:
         try:
             if services.operations.remote:
                 async with within:
-                    await self.gatekeeper.admit(scope, services.operations)
+                    await self.gatekeeper.admit(context, scope)
             else:
                 # There is nothing to wait for, and a timer would be work for each request.
-                await self.gatekeeper.admit(scope, services.operations)
+                await self.gatekeeper.admit(context, scope)
             expected = self._expected(context.headers)
         except ServiceError as error:
             await _refuse(error, scope, receive, send)

@@ -5,12 +5,12 @@ import asyncio
 from app.api.routing.headers import RequestHeaders
 
 
-def deadline(headers: RequestHeaders, longest: float) -> float:
+def deadline(headers: RequestHeaders, usual: float, longest: float) -> float:
     """Return the deadline of a request that arrives now, in the event loop's time.
 
-    At most ``longest`` seconds away. An invalid header asks for no deadline; the route refuses it
-    with its other faults.
+    It is ``usual`` seconds away, or as many as the caller asks for, at most ``longest``. An
+    invalid header asks for no deadline; the route refuses it with its other faults.
     """
     asked = headers.timeout
-    seconds = longest if asked is None else min(longest, asked)
+    seconds = usual if asked is None else min(longest, asked)
     return asyncio.get_running_loop().time() + seconds

@@ -21,8 +21,9 @@ class TimeoutHeaders(BaseModel):
         Field(
             alias="X-Request-Timeout",
             gt=0,
-            description="Seconds until the whole answer must be there. Can only shorten the "
-            "service's own deadline.",
+            description="Seconds until the whole answer must be there, in place of the service's "
+            "own deadline: fewer, or more to wait for a model that loads, up to what the service "
+            "is set to allow.",
         ),
     ] = None
 

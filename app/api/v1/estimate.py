@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from app.api.errors import problem
 from app.api.errors.documented import GENERATION_ERRORS, JSON_IMAGE_ERRORS
 from app.api.openapi.examples import GENERATE
-from app.api.responses.cost import CostOut
+from app.api.responses.cost import CostOut, fields
 from app.api.routing.context import Context
 from app.api.routing.headers import DeadlineHeaders
 from app.api.v1.generate.schemas import GenerateIn
@@ -102,7 +102,7 @@ class EstimateOut(BaseModel):
 def _range(estimate: Estimate) -> CostRange | None:
     if estimate.cost is None:
         return None
-    least, most = (CostOut.model_validate(cost, from_attributes=True) for cost in estimate.cost)
+    least, most = (CostOut.model_validate(fields(cost)) for cost in estimate.cost)
     return CostRange(least=least, most=most)
 
 

@@ -20,9 +20,11 @@ from app.domain.generation import (
     GenerationEvents,
     GenerationRequest,
     ImageInput,
+    ImageStrategy,
     Latency,
     ModelRequest,
     Started,
+    StopReason,
     StreamPart,
     StreamParts,
     Terms,
@@ -30,8 +32,9 @@ from app.domain.generation import (
     Usage,
 )
 from app.domain.image import Caveat, ImageReport, PreparedImage
-from app.domain.model import ModelIdentity
+from app.domain.model import Capabilities, ModelIdentity
 from app.domain.ports import ImagePreparer, VisionModel
+from app.services.answers.repetition import loop
 from app.services.concurrency.deadline import Drain
 from app.services.concurrency.idempotency import IdempotentAnswers, fingerprint, slim
 from app.services.generation.image_sources import ImageSources
@@ -43,7 +46,7 @@ from app.services.generation.multiple_images import (
     sheet_caveats,
 )
 from app.services.generation.prompt import caveats, in_language, with_prompt
-from app.services.generation.validation import check
+from app.services.generation.validation import checked
 from app.telemetry import current
 
 log = structlog.get_logger()
@@ -54,6 +57,8 @@ class GenerationService:
     """Answers prompts about pictures."""
 
     identity: ModelIdentity
+    capabilities: Capabilities
+    """What all targets take and give."""
     model: VisionModel
     sources: ImageSources
     preparer: ImagePreparer
@@ -69,12 +74,14 @@ class GenerationService:
         async def make(terms: Terms) -> Generation:
             return slim(await self._answer(replace(request, terms=terms)))
 
-        digest = await asyncio.to_thread(fingerprint, request)
+        # Texts are bounded, and digested in less time than a thread costs; pictures are not.
+        pictures = any(turn.images for turn in request.turns)
+        digest = await asyncio.to_thread(fingerprint, request) if pictures else fingerprint(request)
         return await self.answers.share(request.terms, digest, make)
 
     async def _answer(self, request: GenerationRequest) -> Generation:
         # All of it, before a byte is decoded and before the first of several calls is paid for.
-        check(request, self.identity)
+        request = checked(request, self.capabilities)
         if asks_each(request):
             return await each(request, self._generate)
         return await self._generate(request)
@@ -104,7 +111,7 @@ class GenerationService:
             yield _whole(await self.generate(request))
             return
         # Before a byte is decoded: a refusal must cost nothing.
-        check(request, self.identity)
+        request = checked(request, self.capabilities)
         call = _Call(self.identity.id)
         async with self.drain.before(request.terms.deadline):
             prepared = await self._prepare(request, call)
@@ -140,7 +147,8 @@ class GenerationService:
 
     async def _prepare(self, request: GenerationRequest, call: "_Call") -> ModelRequest:
         call.caveats = (*request.caveats, *caveats(request, self.identity))
-        turns = [await self._prepare_turn(turn, call) for turn in request.turns]
+        on_sheet = request.strategy is ImageStrategy.CONTACT_SHEET
+        turns = [await self._prepare_turn(turn, call, on_sheet) for turn in request.turns]
         return ModelRequest(
             turns=in_language(with_prompt(tuple(turns)), request.language),
             system=request.system,
@@ -150,11 +158,13 @@ class GenerationService:
             stop=request.stop,
         )
 
-    async def _prepare_turn(self, turn: Turn[ImageInput], call: "_Call") -> Turn[PreparedImage]:
+    async def _prepare_turn(
+        self, turn: Turn[ImageInput], call: "_Call", on_sheet: bool
+    ) -> Turn[PreparedImage]:
         reports = [await self._prepare_image(image) for image in turn.images]
         call.images += reports
         pictures = tuple([report.prepared for report in reports])
-        if len(pictures) < 2:
+        if len(pictures) < 2 or not on_sheet:
             return Turn(turn.role, turn.text, pictures)
         sheet = await self.sheets.contact_sheet(pictures)
         call.caveats += sheet_caveats(sheet, len(pictures))
@@ -237,7 +247,7 @@ class _Call:
             model=completion.target.model_id if completion.target else self.model,
             completion=completion,
             images=tuple(self.images),
-            warnings=self.caveats,
+            warnings=(*self.caveats, *_repetition(completion)),
             latency=Latency(
                 total=_milliseconds(answered - self.started),
                 model=_milliseconds(answered - self.asked) if model is None else model,
@@ -251,6 +261,14 @@ def _failed(call: _Call, error: ServiceError) -> Failed:
     record = current()
     record.stream, record.code = "failed", error.code
     return call.failed(error)
+
+
+def _repetition(completion: Completion) -> tuple[Caveat, ...]:
+    """Return the warning that an answer without an end says the same again and again."""
+    if completion.stop_reason not in (StopReason.LENGTH, StopReason.REPETITION):
+        return ()
+    run = loop(completion.text)
+    return () if run is None else (Caveat("repetition", run.message),)
 
 
 def _milliseconds(seconds: float) -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from math import ceil
 
 from app.domain.access import Call, Resource
-from app.domain.cost import Price
+from app.domain.cost import Pricing
 from app.domain.generation import (
     Bill,
     Completion,
@@ -51,12 +51,14 @@ class Reservation:
         if not self.bill.open:
             await self._correct(dict.fromkeys(self.taken, 0))
 
-    async def settle(self, price: Price | None) -> None:
+    async def settle(self, price: Pricing | None) -> None:
         """Correct what was taken to what was used, so far as Bedrock told."""
         if self.used == NOTHING:
             await self.give_back()
             return
-        total, cost = self.used.total_token_count, pricing.cost(price, self.used)
+        total = self.used.total_token_count
+        # By time, it is known only where it was taken: next to the adapter.
+        cost = self.used.cost or pricing.cost(price, self.used)
         used: dict[Resource, int] = {}
         if total is not None:
             used[Resource.TOKENS] = total
@@ -79,7 +81,7 @@ class RationedModel:
     inner: VisionModel
     limits: Limits
     counter: TokenCounter
-    price: Price | None
+    price: Pricing | None
 
     async def generate(self, request: ModelRequest) -> Completion:
         """Answer as ``inner`` does."""
@@ -132,7 +134,7 @@ class RationedModel:
                 longest = request.sampling.max_gen_len
                 await reservation.take(Resource.TOKENS, prompt + longest)
                 if self.price is not None:
-                    most = self.price.of(prompt, longest).total
+                    most = self.price.most(prompt, longest).total
                     await reservation.take(Resource.SPEND, ceil(most * MICRO))
         except BaseException:
             await reservation.give_back()

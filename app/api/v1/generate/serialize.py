@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from app.api.errors.problem import fault
+from app.api.responses.cost import fields as cost_fields
 from app.domain.cost import Cost
 from app.domain.generation import Generation, Part, Started, Target
 from app.domain.image import Caveat, ImageReport
@@ -73,11 +74,9 @@ def facts(answer: Generation) -> dict[str, Any]:
     }
 
 
-def cost(amount: Cost | None) -> dict[str, float] | None:
-    """Return a `CostOut`."""
-    if amount is None:
-        return None
-    return {"input": amount.input, "output": amount.output, "total": amount.total}
+def cost(amount: Cost | None) -> dict[str, Any] | None:
+    """Return a `CostOut`, or None where the cost is unknown."""
+    return None if amount is None else cost_fields(amount)
 
 
 def warnings(caveats: tuple[Caveat, ...]) -> list[dict[str, str]]:

@@ -42,7 +42,7 @@ class Opened:
 
     drain: Drain = field(default_factory=Drain)
     room: Budget = field(default_factory=lambda: Budget("bytes", 10, 60))
-    timing: Timing = field(default_factory=lambda: Timing(request=60, heartbeat=60))
+    timing: Timing = field(default_factory=lambda: Timing(request=60, longest=60, heartbeat=60))
     operations: Asking = field(default_factory=lambda: Asking(remote=False))
 
 
