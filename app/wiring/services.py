@@ -9,7 +9,6 @@ import aioboto3
 from app.adapters.aws_session import aws_session
 from app.adapters.bedrock import token_counter
 from app.adapters.bedrock.identity.credentials import CredentialsCheck
-from app.domain.ports import ImagePreparer
 from app.services.concurrency.budget import Budget
 from app.services.concurrency.deadline import Drain
 from app.services.concurrency.idempotency import IdempotentAnswers
@@ -20,6 +19,7 @@ from app.services.generation.image_sources import ImageSources
 from app.services.generation.multiple_images import SheetMaker
 from app.services.generation.service import GenerationService
 from app.services.generation.structured import StructuredService
+from app.services.images.pipeline import Decoders
 from app.services.model_stack import retry
 from app.services.model_stack.quota import RationedModel
 from app.services.model_stack.retry import Retries
@@ -34,7 +34,7 @@ from app.wiring.preflight import announce
 from app.wiring.telemetry import open_operations
 
 
-class PictureWork(ImagePreparer, Workers, SheetMaker, Protocol):
+class PictureWork(Decoders, Workers, SheetMaker, Protocol):
     """What decodes and draws: pictures, pages of documents, contact sheets."""
 
 

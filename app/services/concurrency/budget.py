@@ -7,10 +7,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from dataclasses import dataclass, field
 
 from app.domain.errors import OverloadedError
-from app.domain.image import ImageLimits, ImageReport, ReceivedImage
-from app.domain.ports import ImagePreparer
-from app.services.images.error_location import named
-from app.services.images.header import inspect
 
 Within = AbstractAsyncContextManager[None]
 """What bounds a wait from outside, and is entered only where there is something to wait for."""
@@ -129,19 +125,3 @@ class Budget:
     def _grant(self, amount: int) -> None:
         self.in_use += amount
         self.peak = max(self.peak, self.in_use)
-
-
-@dataclass(frozen=True, slots=True)
-class AdmittedPreparer:
-    """An `ImagePreparer` that has only so many pixels in preparation at a time."""
-
-    inner: ImagePreparer
-    limits: ImageLimits
-    pixels: Budget
-
-    async def prepare(self, image: ReceivedImage) -> ImageReport:
-        """Return the report, or raise an ImageError or OverloadedError."""
-        with named(image):
-            facts, _ = await asyncio.to_thread(inspect, image.data, self.limits)
-        async with self.pixels.reserve(facts.width * facts.height):
-            return await self.inner.prepare(image)
