@@ -221,6 +221,9 @@ class Proof:
         if first and not self._restart:
             return _FINE  # one code can say that thousands of blocks hold nothing more
         width, height = self._size
+        if len(names) == len(self._components) and not (self._progressive or self._restart):
+            # At least the blocks of brightness; the others are not worth counting.
+            return Scan(width * height // 64, 0, 2, self._huffman[0x10 | tables[-1] & 15].end)
         widest, tallest = self._sampling
         parts = [self._components[name] for name in names]
         if len(parts) == 1:
