@@ -6,7 +6,6 @@ from math import ceil
 
 from app.domain.image import Caveat, ImageFacts, ImageLimits, ImageReport, ImageType, ReceivedImage
 from app.services.images import canvas, pixels
-from app.services.images.formats.layout import Layout
 from app.services.images.header import Inspection
 
 DECLARED_TYPE_CORRECTED = "declared_type_corrected"
@@ -77,8 +76,9 @@ def observe(
         *_animation(facts),
         *legibility(scale),
         *_strip(facts, limits),
-        *_mended(mended),
-        *_brightness(layout),
+        # Seldom: a picture that fits would pay for the calls.
+        *(_mended(mended) if mended is not UNMENDED else ()),
+        *(_brightness() if layout.hdr else ()),
     )
 
 
@@ -103,13 +103,12 @@ def _mended(mended: Mending) -> Iterator[Caveat]:
         )
 
 
-def _brightness(layout: Layout) -> Iterator[Caveat]:
-    if layout.hdr:
-        yield Caveat(
-            HDR_TONE_MAPPED,
-            "The picture is HDR (PQ or HLG); it was mapped to the brightness of a usual screen, "
-            "and bright parts lose detail.",
-        )
+def _brightness() -> Iterator[Caveat]:
+    yield Caveat(
+        HDR_TONE_MAPPED,
+        "The picture is HDR (PQ or HLG); it was mapped to the brightness of a usual screen, "
+        "and bright parts lose detail.",
+    )
 
 
 def redeclared(report: ImageReport, declared: str | None) -> ImageReport:
