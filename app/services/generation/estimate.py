@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from app.domain.cost import Cost, Price
+from app.domain.cost import Cost, Pricing
 from app.domain.generation import GenerationRequest
 from app.domain.image import PreparedImage
 from app.domain.model import ModelIdentity
@@ -11,7 +11,7 @@ from app.domain.token import CountMethod, TokenCount
 from app.services.concurrency.deadline import Drain
 from app.services.generation.multiple_images import calls
 from app.services.generation.service import GenerationService
-from app.services.generation.validation import check
+from app.services.generation.validation import checked
 from app.services.images import canvas
 
 
@@ -27,7 +27,7 @@ class Estimate:
     """As they would be sent: a contact sheet in place of its pictures."""
     context_window: int
     """Tokens that prompt and answer of one call may have together."""
-    price: Price | None
+    price: Pricing | None
 
     @property
     def prompt_tokens(self) -> int:
@@ -64,7 +64,7 @@ class Estimate:
         if self.price is None:
             return None
         prompt = self.prompt_tokens
-        return self.price.of(prompt, 0), self.price.of(prompt, self.reserved)
+        return self.price.most(prompt, 0), self.price.most(prompt, self.reserved)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +74,12 @@ class EstimateService:
     identity: ModelIdentity
     generations: GenerationService
     counter: TokenCounter
-    price: Price | None
+    price: Pricing | None
     drain: Drain
 
     async def estimate(self, request: GenerationRequest) -> Estimate:
         """Return what ``request`` would take, or raise what would refuse it."""
-        check(request, self.identity)
+        request = checked(request, self.generations.capabilities)
         async with self.drain.before(request.terms.deadline):
             asked = [await self.generations.prepared(one) for one in calls(request)]
         return Estimate(

@@ -9,7 +9,6 @@ from typing import Self, TypeVar
 
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
-from app.domain.access import current_call
 from app.domain.errors import ImageDecoderBusyError, ImageDecoderError, ImageTimeoutError
 from app.domain.image import ImageLimits, ImageReport, PreparedImage, ReceivedImage
 from app.services.images import worker
@@ -26,6 +25,8 @@ T = TypeVar("T")
 
 CRASHED = "The picture crashed its decoder, or made it use up its memory."
 
+ANYBODY = "anonymous"
+"""Who calls where callers are not told apart."""
 WORKERS = 2
 CPU = 5.0
 """Seconds of CPU for one piece of work. The slowest honest picture measured takes one."""
@@ -123,7 +124,7 @@ class PooledPreparer:
 
     async def _work(self, heavy: bool, function: Callable[..., T], *arguments: object) -> T:
         self._check_share()
-        await self._queue.take(current_call().caller.id, heavy=heavy)
+        await self._queue.take(current().caller or ANYBODY, heavy=heavy)
         try:
             # Others of the same request may have used it up in the meantime.
             self._check_share()
