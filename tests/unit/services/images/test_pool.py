@@ -49,6 +49,13 @@ async def preparer() -> AsyncIterator[PooledPreparer]:
         yield opened
 
 
+@pytest_asyncio.fixture
+async def strict() -> AsyncIterator[PooledPreparer]:
+    """The same with a fifth of a second of CPU, and time enough to use it on a busy machine."""
+    async with PooledPreparer(LIMITS, workers=1, timeout=60, cpu=0.2, run=moody) as opened:
+        yield opened
+
+
 def workers(preparer: PooledPreparer) -> set[int]:
     assert preparer._pool is not None
     return set(preparer._pool._pool_manager.worker_manager.workers)
@@ -134,9 +141,9 @@ async def test_a_picture_that_breaks_its_decoder_costs_only_itself(preparer, fau
     assert (await preparer.prepare(ReceivedImage(PICTURE))).prepared == reports[0].prepared
 
 
-async def test_work_that_takes_too_much_cpu_is_refused_for_good(preparer):
+async def test_work_that_takes_too_much_cpu_is_refused_for_good(strict):
     with pytest.raises(ImageTimeoutError) as caught:
-        await preparer.prepare(ReceivedImage(PICTURE + BURN))
+        await strict.prepare(ReceivedImage(PICTURE + BURN))
 
     assert (caught.value.status, caught.value.retryable) == (422, False)
 
@@ -160,18 +167,18 @@ async def test_a_worker_is_not_given_the_services_secrets(monkeypatch):
     assert not [name for name in names if name.startswith(("AWS_", "LLAMA_"))]
 
 
-async def test_a_request_ends_after_the_first_of_its_pieces_that_takes_too_long(preparer):
+async def test_a_request_ends_after_the_first_of_its_pieces_that_takes_too_long(strict):
     with recording(RequestRecord()) as record:
         with pytest.raises(ImageTimeoutError):
-            await preparer.prepare(ReceivedImage(PICTURE + BURN))
+            await strict.prepare(ReceivedImage(PICTURE + BURN))
         used = record.decoder_ms
         with pytest.raises(ImageTimeoutError, match="nothing more"):
-            await preparer.prepare(ReceivedImage(PICTURE))
+            await strict.prepare(ReceivedImage(PICTURE))
 
-    assert used >= 500
+    assert used >= 200
     # No worker had it.
     assert (record.decoder_timeouts, record.decoder_ms) == (1, used)
-    assert (await preparer.prepare(ReceivedImage(PICTURE))).prepared
+    assert (await strict.prepare(ReceivedImage(PICTURE))).prepared
 
 
 async def test_a_picture_does_not_wait_behind_documents_that_never_end(preparer):
