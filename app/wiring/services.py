@@ -10,6 +10,8 @@ from app.adapters.aws_session import aws_session
 from app.adapters.bedrock import token_counter
 from app.adapters.bedrock.identity.credentials import CredentialsCheck
 from app.domain.ports import VisionModel
+from app.services.answers.executor import AnswerReader
+from app.services.answers.repair import FormAsker
 from app.services.concurrency.budget import Budget
 from app.services.concurrency.deadline import Drain
 from app.services.concurrency.idempotency import IdempotentAnswers
@@ -23,6 +25,7 @@ from app.services.generation.structured import StructuredService
 from app.services.images.pipeline import Decoders
 from app.services.model_stack import retry
 from app.services.model_stack.keep_warm import KeepWarm, kept_warm
+from app.services.model_stack.prompt_length import BoundedPromptModel
 from app.services.model_stack.quota import RationedModel
 from app.services.model_stack.retry import Retries
 from app.services.model_stack.target import Gate
@@ -69,6 +72,7 @@ async def open_services(
     gates = open_gates(settings)
     room = bytes_in_flight(settings)
     async with (
+        AnswerReader.open() as reader,
         open_operations(settings, gates) as operations,
         open_units(gates, settings),
         open_upstreams(session, settings) as upstreams,
@@ -84,13 +88,18 @@ async def open_services(
         generations = GenerationService(
             identity=identity,
             capabilities=settings.capabilities,
-            model=RationedModel(model, operations.limits, counter, price),
+            model=BoundedPromptModel(
+                RationedModel(model, operations.limits, counter, price),
+                counter,
+                settings.capabilities.context_window,
+            ),
             sources=sources,
             preparer=preparer,
             drain=drain,
             answers=IdempotentAnswers(drain, settings.max_request_timeout),
             sheets=pool,
         )
+        asker = FormAsker(generations.generate, reader, drain)
         yield Services(
             model=ServedModel(
                 identity,
@@ -101,8 +110,8 @@ async def open_services(
             ),
             gates=gates,
             generations=generations,
-            tasks=TaskService(generations, Documents(sources, pool, image_limits(settings))),
-            structured=StructuredService(generations),
+            tasks=TaskService(generations, Documents(sources, pool, image_limits(settings)), asker),
+            structured=StructuredService(asker),
             preparations=PreparationService(sources, preparer, drain),
             readiness=AllReady((drain, CredentialsCheck(session))),
             timing=Timing(

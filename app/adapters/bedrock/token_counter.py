@@ -1,5 +1,6 @@
 """Tokens of a whole prompt, with Llama's vocabulary where it is installed."""
 
+import asyncio
 import base64
 from dataclasses import dataclass, field
 from functools import cache
@@ -37,7 +38,13 @@ class ByteBound:
 
     async def count(self, request: ModelRequest) -> TokenCount:
         """Return the prompt's bytes."""
-        return TokenCount(len(llama.render(request).encode()), CountMethod.BOUND)
+        short = sum([len(turn.text) for turn in request.turns]) < _INLINE
+        count = _bytes(request) if short else await asyncio.to_thread(_bytes, request)
+        return TokenCount(count, CountMethod.BOUND)
+
+
+def _bytes(request: ModelRequest) -> int:
+    return len(llama.render(request).encode())
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,9 @@ from app.domain.model import Capabilities
 MAX_SEVERAL = 16
 """Pictures of one request: as many as a contact sheet holds, and calls that one may cost."""
 
+MAX_CHARACTERS = 1_000_000
+"""Characters of a request's texts together: twice what English fills the context window with."""
+
 _HINTS = {
     ImageStrategy.CONTACT_SHEET: "contact_sheet lays several out on one",
     ImageStrategy.EACH: "each asks about each",
@@ -37,6 +40,11 @@ def checked(request: GenerationRequest, capabilities: Capabilities) -> Generatio
 
 
 def _check(request: GenerationRequest, max_images: int) -> None:
+    characters = len(request.system or "")
+    for turn in request.turns:
+        characters += len(turn.text)
+    if characters > MAX_CHARACTERS:
+        raise _too_long(characters)
     images = [image for turn in request.turns for image in turn.images]
     last = request.turns[-1]
     if not last.text.strip() and not last.images:
@@ -50,6 +58,13 @@ def _check(request: GenerationRequest, max_images: int) -> None:
         raise _too_many(images, max_images, f", here in {place}")
     if request.raw_prompt:
         _check_raw(request, images)
+
+
+def _too_long(characters: int) -> InvalidParameterError:
+    return InvalidParameterError.at(
+        "prompt",
+        f"has {characters:,} characters, all texts together; at most {MAX_CHARACTERS:,} are taken",
+    )
 
 
 def _strategies(request: GenerationRequest) -> str:

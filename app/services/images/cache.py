@@ -3,11 +3,11 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Protocol
 
 from app.domain.image import ImageReport, ReceivedImage
+from app.services.concurrency.single_flight import SingleFlight
 from app.services.images.warnings import redeclared
 from app.telemetry import current
 
@@ -15,14 +15,6 @@ ENTRY_OVERHEAD = 2_048
 """Bytes that a report takes beside its picture, roughly; so that tiny pictures count too."""
 INLINE_BYTES = 256 * 1024
 """Digests of less are taken at once; a thread would cost more than it saves."""
-
-
-@dataclass(slots=True)
-class Flight:
-    """A picture being prepared, and how many callers wait for it."""
-
-    task: asyncio.Task[ImageReport]
-    waiting: int = 0
 
 
 Make = Callable[[ReceivedImage], Awaitable[ImageReport]]
@@ -57,7 +49,7 @@ class KeptReports:
         self._max_bytes = max_bytes
         self._bytes = 0
         self._reports: OrderedDict[bytes, ImageReport] = OrderedDict()
-        self._flights: dict[tuple[bytes, str], Flight] = {}
+        self._flights = SingleFlight[tuple[bytes, str], ImageReport]()
 
     @property
     def bytes_held(self) -> int:
@@ -69,27 +61,14 @@ class KeptReports:
         digest = await _digest(image.data)
         report = self._reports.get(digest)
         if report is None:
-            report = await self._shared(digest, image, make)
+            # By name too, because an error names the picture that it is about.
+            report = await self._flights.run(
+                (digest, image.name), lambda: self._made(digest, image, make)
+            )
         else:
             self._reports.move_to_end(digest)
             current().images_cached += 1
         return redeclared(report, image.declared_type)
-
-    async def _shared(self, digest: bytes, image: ReceivedImage, make: Make) -> ImageReport:
-        # By name too, because an error names the picture that it is about.
-        key = digest, image.name
-        if key not in self._flights:
-            self._flights[key] = Flight(asyncio.create_task(self._made(digest, image, make)))
-        flight = self._flights[key]
-        flight.waiting += 1
-        try:
-            # Shielded: one caller who leaves must not take the picture from the others.
-            return await asyncio.shield(flight.task)
-        finally:
-            flight.waiting -= 1
-            if not flight.waiting:
-                del self._flights[key]
-                flight.task.cancel()
 
     async def _made(self, digest: bytes, image: ReceivedImage, make: Make) -> ImageReport:
         report = await make(image)

@@ -7,8 +7,9 @@ import orjson
 from pydantic import BeforeValidator, Field
 
 from app.services.answers.filled import CallerForm, Filled
+from app.services.answers.instruction import with_schema
 from app.services.answers.schema import SchemaError
-from app.services.tasks.prompt import prompt, with_schema
+from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import (
     Example,
     Finding,

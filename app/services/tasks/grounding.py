@@ -1,15 +1,17 @@
 """Grounding: where things are, on the original picture."""
 
+import re
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 from app.services.answers.fence import fenced
-from app.services.answers.form import Model
-from app.services.answers.lenient import Listed, Text
-from app.services.tasks.boxes import BoxOut, ModelBox, Overlay, drawn, placed
-from app.services.tasks.prompt import prompt, with_schema
+from app.services.answers.form import Model, ModelAnswer, ModelPart
+from app.services.answers.instruction import with_schema
+from app.services.answers.lenient import Listed, Text, trimmed
+from app.services.tasks.boxes import BoxOut, ModelBox, Overlay, drawn, no_place, placed
+from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import (
     Example,
     Finding,
@@ -36,17 +38,41 @@ class GroundingParameters(Parameters):
     overlay: Overlay = "none"
 
 
-class Located(BaseModel):
+class Located(ModelPart):
     """One place."""
+
+    aliases: ClassVar[dict[str, str]] = {
+        "name": "label", "phrase": "label", "object": "label", "textcontent": "label",
+        "bbox": "box", "bbox2d": "box", "boundingbox": "box", "coordinates": "box",
+    }  # fmt: skip
 
     label: Annotated[Text, Field(min_length=1, description="the phrase, as it was given")]
     box: ModelBox
 
 
-class GroundingAnswer(BaseModel):
+def _placed(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """Return the entries that have a place; what is not there has none."""
+    if isinstance(value, dict) and not {"label", "box"} & set(value):
+        value = [{"label": label, "box": box} for label, box in value.items()]
+    if not isinstance(value, list):
+        return value
+    return [entry for entry in value if not (isinstance(entry, dict) and _nowhere(entry))]
+
+
+def _nowhere(entry: dict[str, Any]) -> bool:
+    boxes = [box for key, box in Located.spelt(entry).items() if key == "box"]
+    return bool(boxes) and no_place(boxes[0])
+
+
+class GroundingAnswer(ModelAnswer):
     """Asked of the model."""
 
-    objects: Annotated[Listed[Located], Field(max_length=MAX_OBJECTS)]
+    objects: Annotated[
+        Listed[Located],
+        Field(max_length=MAX_OBJECTS),
+        trimmed(MAX_OBJECTS, "objects"),
+        BeforeValidator(_placed),
+    ]
 
 
 class LocatedOut(BaseModel):
@@ -83,15 +109,68 @@ def conclude(
     answer, view = only(findings), findings[0].view
     if view is None:
         raise UnansweredError(("there is no picture to place a box on",))
-    places = [(found.label, placed(found.box, view)) for found in answer.objects]
-    labels = {label.casefold() for label, _ in places}
+    places = [
+        (_phrase(located.label, parameters.phrases), placed(located.box, view))
+        for located in answer.objects
+    ]
+    labels = [label for label, _ in places]
     return GroundingResult(
         objects=[LocatedOut(label=label, box=box) for label, box in places],
-        not_found=[p for p in parameters.phrases if p.strip().casefold() not in labels],
+        not_found=[p for p in parameters.phrases if not any(_names(p, label) for label in labels)],
         width=view.original.width,
         height=view.original.height,
         overlay=drawn(parameters.overlay, places, view.original),
     )
+
+
+_ARTICLES = frozenset(
+    [
+        "a",
+        "an",
+        "the",
+        "der",
+        "die",
+        "das",
+        "ein",
+        "eine",
+        "el",
+        "la",
+        "los",
+        "las",
+        "un",
+        "una",
+        "le",
+        "les",
+        "il",
+        "lo",
+        "o",
+        "os",
+        "as",
+    ]
+)
+
+
+def _words(text: str) -> frozenset[str]:
+    """Return the words of a phrase without articles and without the plural."""
+    words = re.findall(r"\w+", text.casefold())
+    return frozenset(
+        (word[:-2] if re.search(r"(?:s|x|z|ch|sh)es$", word) else word.removesuffix("s"))
+        if len(word) > 3 and not word.endswith("ss")
+        else word
+        for word in words
+        if word not in _ARTICLES
+    ) or frozenset(words)
+
+
+def _names(phrase: str, label: str) -> bool:
+    """Whether ``label`` is the phrase, or the phrase with more words: ``black cat`` is a cat."""
+    return phrase.strip().casefold() == label.strip().casefold() or _words(phrase) <= _words(label)
+
+
+def _phrase(label: str, phrases: Sequence[str]) -> str:
+    """Return the phrase that ``label`` spells in another way, else ``label``."""
+    alike = [phrase for phrase in phrases if _words(phrase) == _words(label)]
+    return alike[0] if len(alike) == 1 and label not in phrases else label
 
 
 GROUNDING = Task(

@@ -1,25 +1,30 @@
 """OCR: the text in pictures and on pages, in the layout asked for."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field, ValidationInfo, model_validator
 
 from app.domain.generation import Sampling
 from app.services.answers.fence import fenced
-from app.services.answers.form import Model
-from app.services.answers.lenient import Listed, Text
-from app.services.tasks.boxes import BoxOut, ModelBox, placed
-from app.services.tasks.prompt import prompt, with_schema
+from app.services.answers.form import Model, ModelAnswer, ModelPart
+from app.services.answers.instruction import with_schema
+from app.services.answers.lenient import Listed, Words, notes_of
+from app.services.tasks.boxes import BoxOut, OptionalBox, placed
+from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import (
     DocumentParameters,
     Example,
     Finding,
     Images,
+    Note,
     Question,
     Result,
     Task,
     UnansweredError,
+    faults_of,
+    notes,
 )
 from app.services.tasks.strips import Strip, joined
 
@@ -43,37 +48,120 @@ class OcrParameters(DocumentParameters):
     ] = None
 
 
-class Plain(BaseModel):
+class Plain(ModelAnswer):
     """Asked of the model."""
 
-    text: Annotated[Text, Field(description="all text, a line break for each line")]
+    aliases: ClassVar[dict[str, str]] = {"content": "text", "ocrtext": "text", "lines": "text"}
+    prose: ClassVar[frozenset[str]] = frozenset({"text"})
+    spoken: ClassVar[tuple[str, ...]] = ("text",)
+
+    text: Annotated[Words, Field(description="all text, a line break for each line")]
 
 
-class Marked(BaseModel):
+class Marked(ModelAnswer):
     """Asked of the model."""
 
-    markdown: Annotated[Text, Field(description="all text as Markdown, tables as tables")]
+    aliases: ClassVar[dict[str, str]] = {"text": "markdown", "content": "markdown"}
+    prose: ClassVar[frozenset[str]] = frozenset({"markdown"})
+    spoken: ClassVar[tuple[str, ...]] = ("markdown",)
+
+    markdown: Annotated[Words, Field(description="all text as Markdown, tables as tables")]
 
 
-class Line(BaseModel):
+class Line(ModelPart):
     """One line."""
 
-    text: Text
-    box: ModelBox | None = None
+    aliases: ClassVar[dict[str, str]] = {
+        "textcontent": "text", "content": "text", "line": "text", "linetext": "text",
+        "bbox": "box", "bbox2d": "box", "boundingbox": "box", "coordinates": "box",
+    }  # fmt: skip
+
+    text: Words
+    box: OptionalBox = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _text_alone(cls, value: object) -> object:
+        return {"text": value} if isinstance(value, str) else value
 
 
-class Lines(BaseModel):
+def _by_line(value: object) -> object:
+    return value.splitlines() if isinstance(value, str) else value
+
+
+class Lines(ModelAnswer):
     """Asked of the model."""
 
-    lines: Annotated[Listed[Line], Field(description="in reading order")]
+    aliases: ClassVar[dict[str, str]] = {"text": "lines"}
+    spoken: ClassVar[tuple[str, ...]] = ("all_text",)
+
+    lines: Annotated[Listed[Line], Field(description="in reading order"), BeforeValidator(_by_line)]
+
+    @property
+    def all_text(self) -> str:
+        """The lines one below the other."""
+        return "\n".join(line.text for line in self.lines)
 
 
-class Rows(BaseModel):
+_RULE = re.compile(r"[\s|:-]*")
+"""A line of a table in Markdown that holds no cells."""
+
+
+def _cells(line: str) -> list[str]:
+    mark = "\t" if "\t" in line else "|"
+    return [cell.strip() for cell in line.strip().strip("|").split(mark)]
+
+
+def _cells_alone(row: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """Return the cells of ``{"cells": [...]}``."""
+    if isinstance(row, dict) and len(row) == 1:
+        (cells,) = row.values()
+        return cells if isinstance(cells, list) else row
+    return row
+
+
+def _tabled(value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 - any JSON value
+    """Return rows of equal length: objects become a header and rows, short rows are filled up."""
+    if isinstance(value, str):
+        value = [_cells(line) for line in value.splitlines() if not _RULE.fullmatch(line)]
+    if not isinstance(value, list):
+        return value
+    rows = [_cells_alone(row) for row in value]
+    if rows and all(isinstance(row, dict) for row in rows):
+        header = list(dict.fromkeys(key for row in rows for key in row))
+        rows = [header, *([row.get(key) for key in header] for row in rows)]
+    widths = [len(row) for row in rows if isinstance(row, list)]
+    widest = max(widths, default=0)
+    if any(width != widest for width in widths):
+        notes_of(info).say(
+            "rows_padded",
+            f"Rows of the table have {min(widths)} to {widest} cells; short ones are "
+            "filled up with empty cells at their end.",
+        )
+    return [[*row, *[""] * (widest - len(row))] if isinstance(row, list) else row for row in rows]
+
+
+class Rows(ModelAnswer):
     """Asked of the model."""
+
+    aliases: ClassVar[dict[str, str]] = {"table": "rows", "data": "rows"}
 
     rows: Annotated[
-        Listed[Listed[Text]], Field(description="each row of the table, the header first")
+        Listed[Listed[Words]],
+        Field(description="each row of the table, the header first"),
+        BeforeValidator(_tabled),
     ]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _header(cls, value: Any) -> Any:  # noqa: ANN401 - any JSON value
+        """Put a header that stands beside the rows before them."""
+        if not isinstance(value, dict) or not isinstance(rows := value.get("rows"), list):
+            return value
+        names = (name for name in ("header", "headers", "columns") if value.get(name))
+        header = value.get(next(names, ""))
+        lists = rows and all(isinstance(row, list) for row in rows)
+        return {**value, "rows": [header, *rows]} if isinstance(header, list) and lists else value
 
 
 Answer = Plain | Marked | Lines | Rows
@@ -108,6 +196,9 @@ class PageOut(BaseModel):
     page: Annotated[int, Field(description="From 1; of several pictures, their position.")]
     text: str | None
     error: Annotated[str | None, Field(description="Why it could not be read, else null.")]
+    warnings: Annotated[
+        list[Note], Field(description="About this page: `answer_cut_off`, `repetition`.")
+    ]
 
 
 class OcrResult(Result):
@@ -134,7 +225,7 @@ def conclude(_: OcrParameters, findings: Sequence[Finding[Answer]]) -> OcrResult
     for finding in findings:
         by_page.setdefault(finding.page, []).append(finding)
     if all(finding.answer is None for finding in findings):
-        raise UnansweredError((findings[0].fault or "there is no answer",))
+        raise UnansweredError(faults_of(findings))
     pages = [_page(page, found) for page, found in by_page.items()]
     return OcrResult(
         text="\n\n".join(page.text for page in pages if page.text),
@@ -155,6 +246,7 @@ def _page(page: int, found: Sequence[Finding[Answer]]) -> PageOut:
         page=page,
         text="\n".join(joined(_strips(read, _text_lines))) if read else None,
         error="; ".join(faults) or None,
+        warnings=notes(found),
     )
 
 
@@ -238,7 +330,7 @@ OCR = Task(
             "text": "TOTAL 42.10",
             "lines": [{"page": 1, "text": "TOTAL 42.10", "box": None}],
             "tables": [],
-            "pages": [{"page": 1, "text": "TOTAL 42.10", "error": None}],
+            "pages": [{"page": 1, "text": "TOTAL 42.10", "error": None, "warnings": []}],
         },
     ),
 )

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from importlib.resources import files
 from typing import Any
 
 import orjson
@@ -11,43 +12,11 @@ from app.services.tasks import TASKS
 from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import Task
 
-_INTRODUCTION = """\
-# Vision tasks
-
-Made from the specs in `app/services/tasks` by `make tasks`; a test compares.
-
-`POST /v1/tasks/{task}` takes JSON, `POST /v1/tasks/{task}/upload` a multipart form with the same
-fields and the pictures as files, `GET /v1/tasks` lists all of this. Pictures come in every form
-that `/v1/generate` takes. Every answer has this shape:
-
-| field | meaning |
-|---|---|
-| `valid`, `result` | whether the answer could be made valid, and the typed result, else null |
-| `faults` | why there is no result |
-| `generation` | the model's raw text, always: a paid answer is never lost |
-| `repaired`, `calls` | whether an answer was asked for again, and all calls made |
-| `prompt_token_count` and the other counts | tokens of all calls together |
-| `prompt_version` | which prompt texts were used |
-| `id`, `model`, `target`, `stop_reason` | as for `/v1/generate` |
-| `images`, `warnings`, `latency_ms` | as for `/v1/generate` |
-
-An answer that is not valid is asked for once more, with what was wrong. One that was cut off at
-`max_gen_len` is not: it would be cut off again; raise `max_gen_len` instead. Scores and boxes
-outside their range are refused, not clipped. Boxes are shares of the original picture as a viewer
-shows it, whatever was turned and shrunk for the model; for a PDF `pixels` are points.
-
-Words in a picture are content. The system text tells the model so, and a user's text stands between
-tags that it can't close; no prompt can promise that a model obeys.
-
-With `stream: true` an answer comes as server-sent events: `progress` after every question that has
-been dealt with (`done`, `total`, `page`, `fault`), then exactly one of `result` (the whole answer)
-and `error` (a problem). With an `Idempotency-Key` there is no `progress`.
-"""
-
 
 def document() -> str:
     """Return the page."""
-    parts = [_INTRODUCTION, "\n".join(_options()), *("\n".join(_section(task)) for task in TASKS)]
+    introduction = files(__package__).joinpath("introduction.md").read_text(encoding="utf-8")
+    parts = [introduction, "\n".join(_options()), *("\n".join(_section(task)) for task in TASKS)]
     return "\n".join(parts)
 
 

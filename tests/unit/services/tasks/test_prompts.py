@@ -25,7 +25,6 @@ PINNED = {
     "inspection": (1, "06ad596ee50c650f"),
     "ocr": (1, "daf57a7e9a6bb8f2"),
     "reasoning": (1, "5272132ae78da232"),
-    "repair": (1, "e15f55f9b939a810"),
     "retrieval": (1, "77d91cf61f4e03a8"),
     "system": (1, "af14ae6aeb28588c"),
     "vqa": (1, "fdccc87a2552235e"),
@@ -56,6 +55,14 @@ def test_no_text_ends_its_fence_or_begins_another(text):
 
     assert not re.search(r"</?[A-Za-z]", body)
     assert fenced("question", text).count("</question>") == 1
+
+
+@pytest.mark.parametrize(
+    "unseen", ["\u200b", "\u2060", "\ufeff", "\u00ad", "\u200d\u200b", "\U000e0041"]
+)
+def test_what_is_not_seen_hides_no_tag_from_the_fence(unseen):
+    for tag in (f"<{unseen}/question>", f"</{unseen}question>", f"<{unseen} {unseen}b>"):
+        assert fenced("question", tag) == f"<question>< {tag[1:]}</question>"
 
 
 def test_a_fenced_text_stays_readable():
