@@ -52,10 +52,10 @@ def fields(cost: Cost) -> dict[str, Any]:
     """Return a `CostOut`."""
     by_tokens = cost.window is None
     return {
-        "basis": cost.basis,
         "input": cost.input if by_tokens else None,
         "output": cost.output if by_tokens else None,
         "total": cost.total,
+        "basis": cost.basis,
         "window": (
             None if cost.window is None else {"cost": cost.window.cost, "today": cost.window.today}
         ),
