@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from app.domain.errors import (
@@ -23,6 +23,7 @@ from app.domain.generation import (
 )
 from app.domain.image import Caveat, ImageReport
 from app.services.answers.form import AnswerError, read
+from app.services.documents.page import Origin
 from app.services.documents.shots import Shot
 from app.services.generation import GenerationService
 from app.services.geometry import View
@@ -58,6 +59,7 @@ class Run:
     """By position, each once however often it was shown."""
     repairs: int = 0
     warnings: dict[str, Caveat] = field(default_factory=dict)
+    """By code, or by message where it names a page."""
     failures: list[ServiceError] = field(default_factory=list)
     started: float = field(default_factory=lambda: asyncio.get_running_loop().time())
 
@@ -89,21 +91,29 @@ class Run:
     async def _ask(
         self, question: Question[Any], position: int, shots: Sequence[Shot]
     ) -> Finding[Any]:
-        page = shots[0].page if shots else 1
+        page, origin = (shots[0].page, shots[0].origin) if shots else (1, Origin())
         try:
             turn = Turn(Role.USER, told(question.text), await self._load(shots))
             asking = _Asking(question, position, turn)
             generation = await self._generate(position, turn)
         except ServiceError as error:
             self.failures.append(error)
-            return Finding(None, f"{error.code}: {error.detail}", page=page)
-        self.images.update(zip(question.images, generation.images, strict=True))
+            return Finding(None, f"{error.code}: {error.detail}", page=page, origin=origin)
+        reports = [
+            replace(report, scale=report.scale * shot.scale)
+            for report, shot in zip(generation.images, shots, strict=True)
+        ]
+        self.images.update(zip(question.images, reports, strict=True))
         answer, fault = await self._read(asking, generation)
-        return Finding(answer, fault, _view(shots, generation.images), page)
+        return Finding(answer, fault, _view(shots, reports), page, origin)
 
     async def _load(self, shots: Sequence[Shot]) -> tuple[ImageInput, ...]:
         async with self.generations.drain.before(self.request.terms.deadline):
-            return tuple([await shot.load() for shot in shots])
+            shown = [await shot.load() for shot in shots]
+        for caveat in (caveat for one in shown for caveat in one.caveats):
+            # Each of its own: it names the page.
+            self.warnings.setdefault(caveat.message, caveat)
+        return tuple(one.image for one in shown)
 
     async def _read(self, asking: _Asking, generation: Generation) -> tuple[Any, str | None]:
         """Return the answer and None, or None and what is wrong with it."""

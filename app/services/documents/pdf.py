@@ -1,12 +1,27 @@
 """PDF pages as pixels. Runs in a worker: PDFium is C++ and reads untrusted bytes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import groupby
 
 import pypdfium2
+import pypdfium2.raw as raw
 import pyvips
+from PIL import Image
 
-from app.domain.errors import DocumentLockedError, ExtremeAspectRatioError, ImageDamagedError
+from app.domain.errors import (
+    DocumentEmptyError,
+    DocumentLockedError,
+    ExtremeAspectRatioError,
+    ImageDamagedError,
+    PageNotShownError,
+)
+from app.domain.image import Caveat
+from app.services.documents import font_map, pdf_text
+from app.services.documents.font_map import Choice
+from app.services.documents.fonts import Fonts
+from app.services.documents.page import Cut, Detail
+from app.services.documents.pdf_text import Character
 from app.services.geometry import Size
 from app.services.images.decode import from_pillow
 
@@ -14,8 +29,26 @@ MAGIC = b"%PDF-"
 MAGIC_WITHIN = 1024
 """Bytes in which a reader looks for the magic; mail gateways put lines before it."""
 MOST_ELONGATED = 20
-"""Longer over shorter side of a page. Banners have 5."""
-_PASSWORD = 4  # FPDF_ERR_PASSWORD
+"""Longer over shorter side of a page that is shown whole. Banners have 5."""
+SHARPEST = 200 / 72
+"""Pixels a point at which a narrow page is drawn in tiles: 200 dots an inch."""
+MOST_ANNOTATIONS = 2_000
+"""Of a page that are looked at."""
+FONTS = Fonts()
+
+FONT_MISSING = "font_missing"
+ANNOTATION_NOT_DRAWN = "annotation_not_drawn"
+_UNDRAWN = {
+    raw.FPDF_ANNOT_LINE: "Line",
+    raw.FPDF_ANNOT_POLYGON: "Polygon",
+    raw.FPDF_ANNOT_POLYLINE: "PolyLine",
+    raw.FPDF_ANNOT_STAMP: "Stamp",
+    raw.FPDF_ANNOT_CARET: "Caret",
+    raw.FPDF_ANNOT_FILEATTACHMENT: "FileAttachment",
+    raw.FPDF_ANNOT_REDACT: "Redact",
+}
+"""Annotations that viewers draw without an appearance stream, and PDFium does not."""
+_HIDDEN = raw.FPDF_ANNOT_FLAG_HIDDEN | raw.FPDF_ANNOT_FLAG_NOVIEW
 
 
 def is_pdf(data: bytes) -> bool:
@@ -25,38 +58,156 @@ def is_pdf(data: bytes) -> bool:
 
 def count(data: bytes) -> int:
     """Return how many pages there are."""
-    with _opened(data) as document:
+    with opened(data) as document:
         return len(document)
 
 
-def sizes(data: bytes, pages: Sequence[int]) -> list[Size]:
-    """Return the size in points of ``pages`` (from 0)."""
-    with _opened(data) as document:
-        return [_size(document, page) for page in pages]
-
-
-def raster(data: bytes, page: int, width: int) -> pyvips.Image:
-    """Return ``page`` (from 0) drawn ``width`` pixels wide, with its form fields filled in."""
-    with _opened(data) as document:
-        across, _ = document.get_page_size(page)
-        document.init_forms()
-        # PDFium rounds both sides up; one pixel less keeps them within what was asked for.
-        drawn = document[page].render(scale=max(1, width - 1) / across, rev_byteorder=True)
-        return from_pillow(drawn.to_pil().convert("RGB"))
-
-
-def _size(document: pypdfium2.PdfDocument, page: int) -> Size:
-    width, height = document.get_page_size(page)
-    if min(width, height) < 1 or max(width, height) > MOST_ELONGATED * min(width, height):
+def size(document: pypdfium2.PdfDocument, detail: Detail, page: int) -> Size:
+    """Return the size in points of a page (from 1), or raise what keeps it from being shown."""
+    try:
+        width, height = document.get_page_size(page - 1)
+    except pypdfium2.PdfiumError as error:
+        raise ImageDamagedError("It is damaged or not there: it can't be read.") from error
+    if min(width, height) <= 0:
+        raise ImageDamagedError(
+            "Its CropBox lies outside its MediaBox: no part of it is to be shown."
+        )
+    if min(width, height) < 1:
+        raise ExtremeAspectRatioError(f"It is {width:g} x {height:g} points: too narrow to draw.")
+    if detail == "auto" and max(width, height) > MOST_ELONGATED * min(width, height):
         raise ExtremeAspectRatioError(
-            f"Page {page + 1} is {width:g} x {height:g} points; one side may be at most "
-            f"{MOST_ELONGATED} times the other."
+            f"It is {width:g} x {height:g} points; shown whole, one side may be at most "
+            f"{MOST_ELONGATED} times the other. Detail high reads it in pieces."
         )
     return Size(round(width), round(height))
 
 
+def text_layer(document: pypdfium2.PdfDocument, page: int) -> str | None:
+    """Return the own text of a page (from 1), None where it has none."""
+    try:
+        return pdf_text.text_layer(document[page - 1]).strip() or None
+    except pypdfium2.PdfiumError:
+        return None
+
+
+def raster(data: bytes, cut: Cut, fonts: Fonts = FONTS) -> tuple[pyvips.Image, tuple[Caveat, ...]]:
+    """Return a tile of a page drawn, with its form fields filled in, and what it lacks.
+
+    Raises PageNotShownError where the whole page shows nothing although it has text.
+    """
+    with _drawable(data, cut.page, fonts) as (page, characters):
+        picture = _drawn(page, cut)
+        grey = picture.convert("L")
+        if cut.is_whole and pdf_text.is_blank(grey) and pdf_text.fonts(page):
+            raise PageNotShownError(_nothing_shown(page, characters))
+        left, top, _, _ = cut.tile
+        missing = pdf_text.missing(page, grey, (-left, -top, *cut.drawn), characters)
+        caveats = (*_fonts_missing(cut.page, missing), *_annotations(cut.page, page))
+    return from_pillow(picture), caveats
+
+
 @contextmanager
-def _opened(data: bytes) -> Iterator[pypdfium2.PdfDocument]:
+def _drawable(
+    data: bytes, number: int, fonts: Fonts
+) -> Iterator[tuple[pypdfium2.PdfPage, list[Character]]]:
+    """Yield a page with fonts chosen for the text that brings none, and that text."""
+    fonts_of_pdfium = font_map.installed()
+    with opened(data) as document:
+        page = _loaded(document, number)
+        characters = pdf_text.foreign(page)
+        if not characters:
+            yield page, characters
+            return
+    # PDFium asks for fonts while it loads a page, and only then its text can be read.
+    fonts_of_pdfium.choice = _chosen(characters, fonts)
+    try:
+        with opened(data) as document:
+            page = _loaded(document, number)
+            # Read again: with other fonts the characters have other places.
+            characters = pdf_text.foreign(page)
+            fonts_of_pdfium.drawing = True
+            yield page, characters
+    finally:
+        fonts_of_pdfium.choice, fonts_of_pdfium.drawing = Choice(), False
+
+
+def _loaded(document: pypdfium2.PdfDocument, number: int) -> pypdfium2.PdfPage:
+    document.init_forms()
+    return document[number - 1]
+
+
+def _chosen(characters: Iterable[Character], fonts: Fonts) -> Choice:
+    by_face: dict[str, set[str]] = {}
+    for character in characters:
+        by_face.setdefault(character.font, set()).add(character.text)
+    everything = frozenset().union(*by_face.values())
+    best = {face: fonts.best(frozenset(texts)) for face, texts in by_face.items()}
+    return Choice(
+        {face: font for face, font in best.items() if font is not None}, fonts.best(everything)
+    )
+
+
+def _drawn(page: pypdfium2.PdfPage, cut: Cut) -> Image.Image:
+    left, top, width, height = cut.tile
+    bitmap = pypdfium2.PdfBitmap.new_native(width, height, raw.FPDFBitmap_BGRx, rev_byteorder=True)
+    bitmap.fill_rect((255, 255, 255, 255), 0, 0, width, height)
+    place = (bitmap, page, -left, -top, *cut.drawn, 0, raw.FPDF_ANNOT | raw.FPDF_REVERSE_BYTE_ORDER)
+    raw.FPDF_RenderPageBitmap(*place)
+    if page.formenv:
+        raw.FPDF_FFLDraw(page.formenv, *place)
+    picture: Image.Image = bitmap.to_pil().convert("RGB")
+    return picture
+
+
+def _nothing_shown(page: pypdfium2.PdfPage, characters: Iterable[Character]) -> str:
+    fonts = ", ".join(dict.fromkeys(character.font[:80] for character in characters))
+    if not fonts:
+        return f"It shows nothing, although it has text, in {', '.join(pdf_text.fonts(page))}."
+    return (
+        f"It shows nothing of its text: the PDF does not embed {fonts}, and no font of this "
+        "machine has the characters. Embed the fonts, or send the page as a picture."
+    )
+
+
+def _fonts_missing(number: int, missing: Iterable[Character]) -> Iterator[Caveat]:
+    by_font = sorted(missing, key=lambda character: character.font)
+    for font, characters in groupby(by_font, key=lambda character: character.font):
+        yield Caveat(
+            FONT_MISSING,
+            f"page {number}: {sum(1 for _ in characters)} characters in the font {font[:80]} are "
+            "not shown: the PDF does not embed it, and no font of this machine has them.",
+        )
+
+
+def _annotations(number: int, page: pypdfium2.PdfPage) -> Iterator[Caveat]:
+    kinds = sorted(filter(None, map(_undrawn, _annotated(page))))
+    for kind, same in groupby(kinds):
+        yield Caveat(
+            ANNOTATION_NOT_DRAWN,
+            f"page {number}: {len(list(same))} annotation(s) of the kind {kind} without an "
+            "appearance stream are not drawn.",
+        )
+
+
+def _annotated(page: pypdfium2.PdfPage) -> Iterator[object]:
+    for index in range(min(raw.FPDFPage_GetAnnotCount(page), MOST_ANNOTATIONS)):
+        annotation = raw.FPDFPage_GetAnnot(page, index)
+        if annotation:
+            yield annotation
+            raw.FPDFPage_CloseAnnot(annotation)
+
+
+def _undrawn(annotation: object) -> str | None:
+    if raw.FPDFAnnot_HasKey(annotation, b"AP") or raw.FPDFAnnot_GetFlags(annotation) & _HIDDEN:
+        return None
+    return _UNDRAWN.get(raw.FPDFAnnot_GetSubtype(annotation))
+
+
+@contextmanager
+def opened(data: bytes) -> Iterator[pypdfium2.PdfDocument]:
+    """Yield the document; raise DocumentLockedError, DocumentEmptyError or ImageDamagedError."""
+    # PDFium keeps the error of the last file, and sets none for a file without pages.
+    raw.FPDF_LoadDocument(b"", None)
     try:
         document = pypdfium2.PdfDocument(data)
         try:
@@ -64,6 +215,19 @@ def _opened(data: bytes) -> Iterator[pypdfium2.PdfDocument]:
         finally:
             document.close()
     except pypdfium2.PdfiumError as error:
-        if getattr(error, "err_code", None) == _PASSWORD:
-            raise DocumentLockedError("The PDF needs a password; send one without.") from error
-        raise ImageDamagedError("The PDF is damaged or cut off: it can't be read.") from error
+        raise _refusal(getattr(error, "err_code", None)) from error
+
+
+def _refusal(code: int | None) -> DocumentEmptyError | DocumentLockedError | ImageDamagedError:
+    match code:
+        case raw.FPDF_ERR_FILE:
+            return DocumentEmptyError("The PDF has no pages.")
+        case raw.FPDF_ERR_PASSWORD:
+            return DocumentLockedError("The PDF needs a password; send one without.")
+        case raw.FPDF_ERR_SECURITY:
+            return DocumentLockedError(
+                "The PDF is locked by a certificate or another scheme than a password; send one "
+                "that is not."
+            )
+        case _:
+            return ImageDamagedError("The PDF is damaged or cut off: it can't be read.")

@@ -20,7 +20,6 @@ SIGNATURES: tuple[tuple[int, bytes, ImageType], ...] = (
 """Offset, bytes, type."""
 
 FOREIGN: tuple[tuple[int, bytes, str], ...] = (
-    (0, b"%PDF-", "a PDF document"),
     (0, b"PK\x03\x04", "a ZIP archive or Office document"),
     (0, b"PK\x05\x06", "an empty ZIP archive"),
     (0, b"\x1f\x8b", "a gzip archive"),
@@ -99,6 +98,12 @@ def _by_brand(data: bytes) -> ImageType:
 
 
 def _refusal(data: bytes) -> NotAnImageError | UnsupportedImageTypeError:
+    # Readers look for it a little further in: mail gateways put lines before it.
+    if b"%PDF-" in data[:1024]:
+        return UnsupportedImageTypeError(
+            "This is a PDF document, which is not accepted here. The tasks that read documents "
+            f"take it, such as /v1/tasks/ocr; here send {ACCEPTED}."
+        )
     for offset, magic, name in FOREIGN:
         if data.startswith(magic, offset):
             return _unsupported(name)

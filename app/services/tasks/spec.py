@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.domain.generation import Sampling
 from app.services.answers.form import AnswerError, Form
+from app.services.documents.page import Origin
 from app.services.geometry import View
 
 
@@ -25,14 +26,22 @@ class DocumentParameters(Parameters):
         Field(
             max_length=100,
             pattern=r"^\s*\d+\s*(-\s*\d*\s*)?(,\s*\d+\s*(-\s*\d*\s*)?)*$",
-            description="Pages of a PDF or TIFF, from 1: `1-3,5` or `2-`. By default all, up to "
-            "the limit.",
+            description="Pages of each PDF or TIFF, from 1: `1-3,5` or `2-`. By default all. At "
+            "most 50 of all files together; refused with other pictures.",
         ),
     ] = None
     detail: Annotated[
         Literal["auto", "high"],
-        Field(description="`high` reads each page in overlapping strips: one call for each."),
+        Field(
+            description="`high` reads each page in pieces, as sharp as they can be shown: one call "
+            "for each, at most 120."
+        ),
     ] = "auto"
+
+    @property
+    def wants_text(self) -> bool:
+        """Whether the pages' own text layers are wanted."""
+        return False
 
 
 class Result(BaseModel):
@@ -74,7 +83,9 @@ class Finding(Generic[AnswerT]):
     view: View | None = None
     """Which part of the original or the page was shown; None where it was not, or several."""
     page: int = 1
-    """Number of the page, or position of the picture, from 1."""
+    """Number of the page, or position of the picture, from 1, counted on over all files."""
+    origin: Origin = field(default_factory=Origin)
+    """The file and the page in it, and which part of the page was shown."""
 
 
 class UnansweredError(AnswerError):
