@@ -11,7 +11,7 @@ UV_COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve emulator test bench check format lint types contracts openapi tasks lock clients clean
+.PHONY: help run serve emulator test bench check format lint types contracts openapi tasks settings lock clients clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -72,6 +72,9 @@ openapi: $(VENV)/dev.stamp  ## export openapi/openapi.json
 
 tasks: $(VENV)/dev.stamp  ## write docs/tasks.md
 	$(BIN)/python -m app tasks > docs/tasks.md
+
+settings: $(VENV)/dev.stamp  ## write docs/settings.md
+	$(BIN)/python -m app settings > docs/settings.md
 
 lock: $(VENV)/dev.stamp  ## recompile the requirement files from pyproject.toml
 	$(UV_COMPILE) --all-extras --group dev -o requirements/dev.txt

@@ -1,16 +1,11 @@
-"""The command line: ``python -m app serve | dev | openapi | tasks | keys``."""
+"""The command line: ``python -m app serve | dev | openapi | tasks | settings | keys``."""
 
 import argparse
 import asyncio
 import sys
 
-import orjson
-
-from app import dev, keys, telemetry, wiring, workers
-from app.api.v1 import task_docs
-from app.main import create_app
-from app.serving import Server
-from app.settings import Settings, SettingsError, load
+from app.cli import dev, documents, keys, serve
+from app.settings import SettingsError, load
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -21,27 +16,16 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("dev", help="serve in front of the emulator, and ask a first question")
     commands.add_parser("openapi", help="print the OpenAPI document")
     commands.add_parser("tasks", help="print docs/tasks.md")
+    commands.add_parser("settings", help="print docs/settings.md")
     keys.add_arguments(commands.add_parser("keys", help="create, list or revoke API keys"))
-    given = parser.parse_args(arguments)
-    if given.command == "keys":
-        return keys.run(given)
+    parsed = parser.parse_args(arguments)
+    if parsed.command == "keys":
+        return keys.run(parsed)
     try:
-        return COMMANDS[given.command]()
+        return COMMANDS[parsed.command]()
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-
-
-def serve() -> int:
-    """Serve until SIGTERM or SIGINT."""
-    settings = load()
-    wiring.check(settings)
-    telemetry.configure(settings.log_level)
-    if settings.workers > 1:
-        return workers.run(settings)
-    server = Server(create_app(settings, wiring.open_services), settings)
-    server.run()
-    return 0 if server.started else 1
 
 
 def dev_server() -> int:
@@ -49,20 +33,13 @@ def dev_server() -> int:
     return asyncio.run(dev.run(load()))
 
 
-def openapi() -> int:
-    """Print the OpenAPI document. Opens nothing and needs no configuration."""
-    document = create_app(Settings.model_construct(), wiring.open_services).openapi()
-    sys.stdout.write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode() + "\n")
-    return 0
-
-
-def tasks() -> int:
-    """Print the documentation of the vision tasks."""
-    sys.stdout.write(task_docs.document() + "\n")
-    return 0
-
-
-COMMANDS = {"serve": serve, "dev": dev_server, "openapi": openapi, "tasks": tasks}
+COMMANDS = {
+    "serve": serve.run,
+    "dev": dev_server,
+    "openapi": documents.openapi,
+    "tasks": documents.tasks,
+    "settings": documents.settings,
+}
 
 
 if __name__ == "__main__":

@@ -9,19 +9,24 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from app import __version__
-from app.api import access, docs, openapi, ops, rendering, security
-from app.api.access import Gatekeeper, Rule
-from app.api.application import Application, Rescue
+from app.api import ops
 from app.api.bedrock import routes as bedrock
-from app.api.entrance import EntranceMiddleware
-from app.api.envelope import EnvelopeMiddleware
-from app.api.express import ExpressMiddleware
-from app.api.faults import FaultMiddleware
-from app.api.headers import CORS_ANSWER_HEADERS
+from app.api.errors import dialects
 from app.api.openai import chat
-from app.api.turnstile import Turnstile
-from app.api.v1 import estimate, generate, models, prepare, tasks, usage
-from app.services.door import Door
+from app.api.openapi import document, security, swagger_ui
+from app.api.pipeline import authorization
+from app.api.pipeline.admission import EntranceMiddleware
+from app.api.pipeline.authorization import Gatekeeper, Rule
+from app.api.pipeline.request_context import EnvelopeMiddleware
+from app.api.pipeline.response_headers import CORS_ANSWER_HEADERS
+from app.api.pipeline.unhandled_errors import FaultMiddleware
+from app.api.routing.application import Application, Rescue
+from app.api.routing.express import ExpressMiddleware
+from app.api.v1 import estimate, images, models, usage
+from app.api.v1.generate import routes as generate
+from app.api.v1.tasks import routes as tasks
+from app.server.load_shedding import Turnstile
+from app.services.concurrency.admission_queue import Door
 from app.services.registry import Services
 from app.settings import Settings
 
@@ -31,7 +36,7 @@ ROUTERS = (
     generate.router,
     tasks.router,
     estimate.router,
-    prepare.router,
+    images.router,
     models.router,
     usage.router,
     chat.router,
@@ -85,13 +90,13 @@ def create_app(settings: Settings, open_services: OpenServices) -> Application:
     )
     for router in ROUTERS:
         app.include_router(router)
-    docs.install(app)
-    rendering.install(app)
-    rules = access.rules(
+    swagger_ui.install(app)
+    dialects.install(app)
+    rules = authorization.rules(
         public_docs=settings.public_docs or not settings.authenticates,
         public_readiness=settings.public_readiness,
     )
-    openapi.install(app)
+    document.install(app)
     security.install(app, rules)
     app.add_middleware(Rescue)
     app.front = front(app.framework, door, settings, rules)

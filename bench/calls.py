@@ -29,7 +29,7 @@ from app.domain import key
 from app.domain.access import Scope
 from app.main import create_app
 from app.settings import Settings
-from app.wiring import open_services
+from app.wiring.services import open_services
 from bench import dialects, recorded
 from bench.gateways import LIMITS
 from bench.photos import Picture, fitting_100_kb

@@ -21,8 +21,8 @@ from tempfile import TemporaryDirectory
 import aioboto3
 import uvloop
 
-from app.adapters.bedrock import invoke_wire
-from app.adapters.bedrock.client import Connection
+from app.adapters.bedrock.codecs import invoke
+from app.adapters.bedrock.identity.credentials import Connection
 from app.adapters.bedrock.invoke import InvokeVisionModel
 from app.adapters.bedrock.runtime import Runtime, open_runtime
 from app.domain.generation import ModelRequest, Role, Turn
@@ -45,13 +45,13 @@ class Sdk:
         self.client = runtime.sdk
 
     async def whole(self, request: ModelRequest) -> object:
-        body = b"".join(invoke_wire.to_invoke(request))
+        body = b"".join(invoke.to_invoke(request))
         reply = await self.client.invoke_model(modelId=recorded.MODEL, body=body)
         return await reply["body"].read()
 
     async def pieces(self, request: ModelRequest) -> object:
         reply = await self.client.invoke_model_with_response_stream(
-            modelId=recorded.MODEL, body=b"".join(invoke_wire.to_invoke(request))
+            modelId=recorded.MODEL, body=b"".join(invoke.to_invoke(request))
         )
         count = 0
         async for event in reply["body"]:

@@ -6,11 +6,11 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from pydantic import BaseModel, Field
 
-from app.api import problems
-from app.api.deps import AllMetrics, AllServices, ReadinessCheck
+from app.api.errors import problem
+from app.api.routing.dependencies import AllMetrics, AllServices, ReadinessCheck
 from app.domain import errors
-from app.services.gate import Gate
-from app.services.wrappers.breaking import BreakerState
+from app.services.model_stack.circuit_breaker import BreakerState
+from app.services.model_stack.target import Gate
 
 router = APIRouter(tags=["operations"])
 
@@ -56,7 +56,7 @@ class Ready(BaseModel):
     operation_id="health",
     summary="Tell that the process is alive",
     response_description="Alive.",
-    responses=problems.responses(errors.InternalError),
+    responses=problem.responses(errors.InternalError),
 )
 async def healthz() -> Health:
     return Health()
@@ -69,7 +69,7 @@ async def healthz() -> Health:
     description="Checks that a model is configured and that AWS credentials can be found. "
     "Calls no operation of Bedrock and spends nothing.",
     response_description="Ready.",
-    responses=problems.responses(errors.InternalError, errors.NotReadyError),
+    responses=problem.responses(errors.InternalError, errors.NotReadyError),
 )
 async def readyz(readiness: ReadinessCheck, found: AllServices) -> Ready:
     await readiness.check()
@@ -87,7 +87,7 @@ async def readyz(readiness: ReadinessCheck, found: AllServices) -> Ready:
     response_class=Response,
     responses={
         200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
-        **problems.responses(errors.InternalError),
+        **problem.responses(errors.InternalError),
     },
 )
 async def metrics(found: AllMetrics) -> Response:

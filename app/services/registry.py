@@ -9,15 +9,15 @@ from app.domain.generation import Target
 from app.domain.model import ModelIdentity
 from app.domain.ports import Authenticator, Readiness
 from app.services.access.limits import Limits
-from app.services.admission import Budget
-from app.services.deadline import Drain
-from app.services.estimate import EstimateService
-from app.services.gate import Gate
-from app.services.generation import GenerationService
-from app.services.preparation import PreparationService
-from app.services.structured import StructuredService
-from app.services.tasking import TaskService
-from app.services.usage import UsageLedger
+from app.services.concurrency.budget import Budget
+from app.services.concurrency.deadline import Drain
+from app.services.generation.dry_run import PreparationService
+from app.services.generation.estimate import EstimateService
+from app.services.generation.service import GenerationService
+from app.services.generation.structured import StructuredService
+from app.services.model_stack.target import Gate
+from app.services.task_runner.service import TaskService
+from app.services.usage.ledger import UsageLedger
 from app.telemetry import Sink
 from app.telemetry.metrics import Metrics
 
@@ -75,7 +75,7 @@ class Operations:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Every use case, built once in `app.wiring`."""
+    """Every use case, built once in `app.wiring.services`."""
 
     model: ServedModel
     gates: tuple[Gate, ...]

@@ -13,13 +13,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.adapters.access import key_file
-from app.api.access import CLOSED, rule_for, rules
+from app.api.pipeline.authorization import CLOSED, rule_for, rules
 from app.domain import key
 from app.domain.access import Scope
 from app.domain.generation import Completion, ModelRequest
 from app.main import create_app
 from app.settings import PREFIX, Settings, SettingsError, load
-from app.wiring import open_services
+from app.wiring.services import open_services
 from tests.api.test_refusals import problem
 from tests.support.access import RELOAD, add_key, bearer, guarded
 from tests.support.app import Rig

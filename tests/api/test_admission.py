@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from app.api.access import Gatekeeper, Rule
-from app.api.entrance import EntranceMiddleware
-from app.services.admission import Budget
-from app.services.deadline import Drain
-from app.services.door import Door
+from app.api.pipeline.admission import EntranceMiddleware
+from app.api.pipeline.authorization import Gatekeeper, Rule
+from app.services.concurrency.admission_queue import Door
+from app.services.concurrency.budget import Budget
+from app.services.concurrency.deadline import Drain
 from app.services.registry import Timing
 from app.settings import Settings
 from tests.api.test_refusals import problem

@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw
 
 from app.domain.errors import ModelThrottledError
 from app.domain.generation import ModelRequest
-from app.services.sources import ImageSources
+from app.services.generation.image_sources import ImageSources
 from tests.support.app import Rig
 from tests.support.documents import FOUR_PAGES, LOCKED, blank_pdf, tiff, unembedded_pdf
 from tests.support.drawn import encoded, lettered

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.api.express import plans
+from app.api.routing.express import plans
 from app.main import ROUTERS
 from tests.support.app import Rig
 from tests.support.fakes import FakeVisionModel

@@ -17,7 +17,7 @@ from app.domain.generation import Completion, StopReason, Usage
 from app.main import create_app
 from app.settings import Settings
 from app.telemetry.emf import EmbeddedMetrics
-from app.wiring import open_services
+from app.wiring.services import open_services
 from tests.support.access import add_key, guarded
 from tests.support.fakes import FakeVisionModel
 

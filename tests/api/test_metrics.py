@@ -11,7 +11,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app.domain.access import Scope
 from app.domain.errors import ModelThrottledError
-from app.settings import Dimension, Settings
+from app.settings import Settings
+from app.settings.telemetry import Dimension
 from app.telemetry import RequestRecord
 from app.telemetry.emf import UNITS, EmbeddedMetrics
 from app.telemetry.metrics import COUNTERS, GAUGES, HISTOGRAMS

@@ -10,7 +10,7 @@ import pytest
 from jsonschema_rs import Draft202012Validator
 from openapi_spec_validator import validate
 
-from app.api.declared import JSON_IMAGE_ERRORS
+from app.api.errors.documented import JSON_IMAGE_ERRORS
 from tests.support.app import Rig
 from tests.support.commands import beside_python
 from tests.support.pictures import ASTRONAUT

@@ -12,7 +12,7 @@ import pytest
 
 from app.domain.errors import ModelThrottledError
 from app.settings import Settings, SettingsError, load
-from tests.api.test_processes import emulator_url, service  # noqa: F401 - a fixture
+from tests.server.test_processes import emulator_url, service  # noqa: F401 - a fixture
 from tests.support.app import Rig
 from tests.support.collector import Collector, attributes
 from tests.support.fakes import FakeVisionModel

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from app.services.sources import ImageSources
+from app.services.generation.image_sources import ImageSources
 from tests.api.test_refusals import problem, small
 from tests.support.app import Rig
 from tests.support.fakes import FakeImageSource, plenty

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.domain.image import ReceivedImage, S3Image, UrlImage
-from app.services.sources import ImageSources
+from app.services.generation.image_sources import ImageSources
 from tests.api.test_refusals import problem
 from tests.support.app import Rig
 from tests.support.fakes import FakeVisionModel, plenty

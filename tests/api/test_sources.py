@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from app.domain.image import ReceivedImage, S3Image, UrlImage
-from app.services.admission import Budget
-from app.services.sources import ImageSources
+from app.services.concurrency.budget import Budget
+from app.services.generation.image_sources import ImageSources
 from app.settings import Settings
 from tests.api.test_preparing_in_time import BODIES, PICTURE
 from tests.api.test_refusals import problem

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.api.v1.task_schemas import camel
+from app.api.v1.tasks.schemas import camel
 from app.domain.errors import ModelThrottledError
 from app.domain.generation import Sampling, StopReason
 from app.services.tasks import TASKS

@@ -9,7 +9,7 @@ import pytest
 
 from app.domain.errors import ModelFailedError
 from app.settings import Settings
-from tests.api.test_processes import emulator_url  # noqa: F401 - a fixture
+from tests.server.test_processes import emulator_url  # noqa: F401 - a fixture
 from tests.support.app import Rig
 from tests.support.collector import attributes
 from tests.support.fakes import FakeVisionModel

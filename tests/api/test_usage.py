@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from app.adapters.bedrock import tokens
+from app.adapters.bedrock import token_counter
 from app.domain.access import Scope
 from app.domain.errors import UsageStoreError
 from app.domain.generation import Completion, ModelRequest, StopReason, Usage
 from app.services.images import canvas
-from app.services.usage import UsageLedger
+from app.services.usage.ledger import UsageLedger
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
 from tests.api.test_refusals import problem
@@ -201,7 +201,7 @@ def test_an_estimate_of_several_pictures_is_what_asking_about_them_will_take(
 
 
 def count_of(request: ModelRequest) -> int:
-    return asyncio.run(tokens.counter().count(request)).tokens
+    return asyncio.run(token_counter.counter().count(request)).tokens
 
 
 def test_an_estimate_of_several_calls_fits_if_each_does(client):

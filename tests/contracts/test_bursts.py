@@ -9,9 +9,9 @@ from itertools import pairwise
 import aioboto3
 import pytest
 
-from app.adapters.bedrock import streaming
-from app.adapters.bedrock.client import Connection
+from app.adapters.bedrock.codecs import streaming
 from app.adapters.bedrock.converse import ConverseVisionModel
+from app.adapters.bedrock.identity.credentials import Connection
 from app.adapters.bedrock.invoke import InvokeVisionModel
 from app.adapters.bedrock.runtime import Runtime, open_runtime
 from app.domain.cost import Price
@@ -30,8 +30,8 @@ from app.domain.model import Dialect
 from app.domain.ports import VisionModel
 from app.emulator import eventstream
 from app.emulator.errors import THROTTLING, AwsError
-from app.services.wrappers.metered import MeteredVisionModel
-from app.services.wrappers.stopped import StoppedModel
+from app.services.model_stack.metering import MeteredVisionModel
+from app.services.model_stack.stop_sequences import StoppedModel
 from tests.support.upstream import CHUNKED, LAST_CHUNK, Peer, Script, Upstream, chunk, upstream
 
 ASKED = ModelRequest(turns=(Turn(Role.USER, "Why?"),))

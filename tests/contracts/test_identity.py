@@ -9,16 +9,16 @@ import aioboto3
 import pytest
 from aiobotocore.credentials import AioRefreshableCredentials
 
-from app.adapters.bedrock.client import Connection
+from app.adapters.bedrock.identity.credentials import Connection
+from app.adapters.bedrock.identity.sigv4 import AwsIdentity, Signer
 from app.adapters.bedrock.runtime import open_runtime
-from app.adapters.bedrock.signing import AwsIdentity, Signer
 from app.domain.errors import UpstreamAccessDeniedError, UpstreamCredentialsError
 from app.domain.generation import Delta, ModelRequest, Role, Turn
 from app.domain.model import Dialect
 from app.domain.ports import VisionModel
 from app.emulator.app import create_emulator
 from app.emulator.config import EmulatorConfig
-from app.wiring import vision_model
+from app.wiring.services import vision_model
 from tests.support.server import serving
 
 MODEL_ID = "us.meta.llama3-2-11b-instruct-v1:0"

@@ -7,10 +7,11 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 
-from app.adapters.bedrock import pool, runtime
-from app.adapters.bedrock.client import Connection
+from app.adapters.bedrock import runtime
 from app.adapters.bedrock.errors import translated
-from app.adapters.bedrock.pool import Sender
+from app.adapters.bedrock.identity.credentials import Connection
+from app.adapters.http1 import pool
+from app.adapters.http1.pool import Sender
 from app.domain.errors import (
     UpstreamDisconnectedError,
     UpstreamError,

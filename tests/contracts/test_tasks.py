@@ -12,11 +12,11 @@ import pybase64
 import pytest
 from PIL import Image
 
-from app import wiring
 from app.domain.generation import ModelRequest
 from app.domain.ports import VisionModel
 from app.main import create_app
 from app.settings import Settings
+from app.wiring import services as wiring
 from tests.support.documents import FOUR_PAGES, tiff
 from tests.support.drawn import encoded, lettered, place, words
 from tests.support.pictures import b64

@@ -20,7 +20,7 @@ from app.adapters.stores.usage_sqlite import open_sqlite_usage
 from app.domain.errors import UsageStoreError
 from app.domain.ports import UsageStore
 from app.domain.usage import UsageBatch, UsageCounts, UsageKey, UsageQuery, UsageRow
-from app.services.usage import UsageLedger
+from app.services.usage.ledger import UsageLedger
 from app.telemetry import RequestRecord
 from app.telemetry.metrics import Metrics
 from tests.support.postgres import PASSWORD

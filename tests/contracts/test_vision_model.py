@@ -6,14 +6,14 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import aioboto3
 import pytest
 
-from app.adapters.bedrock.client import Connection
+from app.adapters.bedrock.identity.credentials import Connection
 from app.adapters.bedrock.runtime import open_runtime
 from app.domain.errors import ModelNotFoundError, ServiceError
 from app.domain.generation import Delta, Finish, ModelRequest, Role, Sampling, StopReason, Turn
 from app.domain.image import ImageType, PreparedImage
 from app.domain.model import Dialect
 from app.domain.ports import VisionModel
-from app.wiring import vision_model
+from app.wiring.services import vision_model
 from tests.support.fakes import FakeVisionModel
 from tests.support.pictures import ASTRONAUT, ROCKET
 

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError, EventStreamError
 from app.domain.access import Scope
 from app.domain.image import S3Image
 from app.domain.model import Dialect
-from app.services.sources import ImageSources
+from app.services.generation.image_sources import ImageSources
 from app.settings import Settings
 from tests.dialects.conftest import ALIAS
 from tests.streaming.conftest import Service, running

@@ -6,7 +6,7 @@ from typing import Any
 
 from app.api.bedrock import converse
 from app.api.bedrock import errors as aws
-from app.api.openai import parameters
+from app.api.openai import unsupported_parameters
 from app.domain import errors
 from tests.support.app import Rig
 from tests.support.pictures import ASTRONAUT, b64
@@ -24,8 +24,8 @@ def named(text: str) -> set[str]:
 def test_every_parameter_of_openai_that_is_judged_is_named():
     known = named(OPENAI)
 
-    assert parameters.REQUEST.harmless <= known
-    assert set(parameters.REQUEST.neutral) <= known
+    assert unsupported_parameters.REQUEST.harmless <= known
+    assert set(unsupported_parameters.REQUEST.neutral) <= known
 
 
 def test_every_parameter_of_converse_that_is_judged_is_named():

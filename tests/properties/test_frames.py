@@ -9,7 +9,7 @@ from botocore.eventstream import EventStreamBuffer, ParserError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.adapters.bedrock.frames import FrameDecoder
+from app.adapters.bedrock.codecs.event_stream import FrameDecoder
 
 Read = tuple[dict[str, str], bytes]
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.adapters.bedrock import converse_wire, invoke_wire
+from app.adapters.bedrock.codecs import converse, invoke
 from app.domain.errors import ImageError
 from app.domain.generation import ModelRequest, Role, Turn
 from app.domain.image import ImageLimits, ReceivedImage
@@ -40,8 +40,8 @@ def ask_both_ways(bedrock: Any, data: bytes) -> tuple[str, str]:
     """Prepare ``data`` and send it in both dialects; botocore raises what the emulator refuses."""
     prepared = prepare(ReceivedImage(data), ImageLimits()).prepared
     request = ModelRequest(turns=(Turn(Role.USER, "What is this?", (prepared,)),))
-    native = bedrock.invoke_model(modelId=MODEL_ID, body=b"".join(invoke_wire.to_invoke(request)))
-    messages = bedrock.converse(modelId=MODEL_ID, **converse_wire.to_converse(request))
+    native = bedrock.invoke_model(modelId=MODEL_ID, body=b"".join(invoke.to_invoke(request)))
+    messages = bedrock.converse(modelId=MODEL_ID, **converse.to_converse(request))
     return (
         json.loads(native["body"].read())["generation"],
         messages["output"]["message"]["content"][0]["text"],

@@ -10,7 +10,7 @@ from botocore.credentials import ReadOnlyCredentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.adapters.bedrock.signing import SERVICE, SigV4
+from app.adapters.bedrock.identity.sigv4 import SERVICE, SigV4
 
 ascii_text = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=40)
 credentials = st.builds(

@@ -6,8 +6,8 @@ import unicodedata
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.adapters.bedrock.converse_wire import to_converse
-from app.adapters.bedrock.llama import neutralise, render
+from app.adapters.bedrock.codecs.converse import to_converse
+from app.adapters.bedrock.codecs.llama import neutralise, render
 from app.domain.generation import ModelRequest, Role, Turn
 from app.domain.image import PreparedImage
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.services.stopping import StopFinder
+from app.services.generation.stop_sequences import StopFinder
 
 # Few letters, so that stop texts are met, and begun, often.
 words = st.text("ab\N{CAT FACE}", max_size=12)

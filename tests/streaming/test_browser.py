@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from app.api.examples import PICTURE
+from app.api.openapi.examples import PICTURE
 from app.domain.generation import Sampling
 from app.services.tasks.extract import EXTRACT
 from app.settings import Settings

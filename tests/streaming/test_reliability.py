@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from app.domain.model import Dialect
-from app.services.wrappers.retried import RULES
-from app.settings import Fallback
+from app.services.model_stack.retry import RULES
+from app.settings.bedrock import Fallback
 from tests.streaming.conftest import model_arn, patience_for, running
 from tests.support import sse
 

@@ -16,7 +16,7 @@ from functools import cache
 import httpx
 import pytest
 
-from app.serving import Server
+from app.server.serving import Server
 from app.settings import PREFIX, Settings
 from tests.streaming.conftest import model_arn
 from tests.support import sse

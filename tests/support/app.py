@@ -13,29 +13,36 @@ from typing import Any
 import aioboto3
 import httpx
 
-from app.adapters.bedrock import tokens
+from app.adapters.bedrock import token_counter
 from app.domain.ports import Readiness, VisionModel
 from app.main import create_app
-from app.operations import open_operations
-from app.services import pricing
-from app.services.admission import Budget
-from app.services.deadline import Drain
-from app.services.documents.shots import Documents
-from app.services.estimate import EstimateService
-from app.services.generation import GenerationService
-from app.services.idempotency import IdempotentAnswers
-from app.services.preparation import PreparationService
+from app.services.concurrency.budget import Budget
+from app.services.concurrency.deadline import Drain
+from app.services.concurrency.idempotency import IdempotentAnswers
+from app.services.documents.page_images import Documents
+from app.services.generation.dry_run import PreparationService
+from app.services.generation.estimate import EstimateService
+from app.services.generation.image_sources import ImageSources
+from app.services.generation.service import GenerationService
+from app.services.generation.structured import StructuredService
+from app.services.model_stack.failover import FailoverModel
+from app.services.model_stack.metering import MeteredPreparer, MeteredVisionModel
+from app.services.model_stack.quota import RationedModel
+from app.services.model_stack.stop_sequences import StoppedModel
 from app.services.readiness import AllReady
 from app.services.registry import Operations, ServedModel, Services
-from app.services.sources import ImageSources
-from app.services.structured import StructuredService
-from app.services.tasking import TaskService
-from app.services.wrappers.failover import FailoverModel
-from app.services.wrappers.metered import MeteredPreparer, MeteredVisionModel
-from app.services.wrappers.rationed import RationedModel
-from app.services.wrappers.stopped import StoppedModel
+from app.services.task_runner.service import TaskService
+from app.services.usage import pricing
 from app.settings import Settings
-from app.wiring import bytes_in_flight, image_limits, open_gates, open_model, open_sources, timing
+from app.wiring.operations import open_operations
+from app.wiring.services import (
+    bytes_in_flight,
+    image_limits,
+    open_gates,
+    open_model,
+    open_sources,
+    timing,
+)
 from tests.support.fakes import FakeReadiness, FakeVisionModel, InlinePreparer
 from tests.support.server import serving
 
@@ -86,7 +93,7 @@ class Rig:
     def _services(
         self, settings: Settings, sources: ImageSources, model: VisionModel, operations: Operations
     ) -> Services:
-        drain, identity, counter = Drain(), settings.identity, tokens.counter()
+        drain, identity, counter = Drain(), settings.identity, token_counter.counter()
         limits = image_limits(settings)
         inline = InlinePreparer(limits)
         preparer = MeteredPreparer(inline)

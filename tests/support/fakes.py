@@ -28,8 +28,8 @@ from app.domain.image import (
     S3Image,
     UrlImage,
 )
-from app.services.admission import Budget
-from app.services.images.naming import named
+from app.services.concurrency.budget import Budget
+from app.services.images.error_location import named
 from app.services.images.prepare import prepare
 from app.services.images.sheet import ContactSheet, contact_sheet
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import uvicorn
 
-from app.api.application import Application
-from app.api.protocol import SharedBufferProtocol
+from app.api.routing.application import Application
+from app.server.protocol import SharedBufferProtocol
 
 
 @contextmanager

@@ -5,9 +5,10 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from functools import partial
 
-from app.adapters.bedrock import converse_wire, errors, llama
+from app.adapters.bedrock import errors
+from app.adapters.bedrock.codecs import converse, llama
+from app.adapters.bedrock.codecs.streaming import streamed
 from app.adapters.bedrock.runtime import Runtime
-from app.adapters.bedrock.streaming import streamed
 from app.domain.generation import Completion, ModelRequest, StreamParts
 
 
@@ -24,10 +25,10 @@ class ConverseVisionModel:
 
     async def generate(self, request: ModelRequest) -> Completion:
         """Answer ``request`` in one call, or raise an UpstreamError."""
-        parameters = converse_wire.to_converse(request)
+        parameters = converse.to_converse(request)
         with errors.translated():
             reply = await self.runtime.sdk.converse(modelId=self.model_id, **parameters)
-        return converse_wire.from_converse(reply)
+        return converse.from_converse(reply)
 
     def stream(
         self, request: ModelRequest
@@ -35,6 +36,6 @@ class ConverseVisionModel:
         """Answer ``request`` piece by piece; see `app.domain.ports.VisionModel`."""
         # Not the SDK's way: of an exception that is not in ConverseStream's model, which names
         # five, the SDK keeps nothing, and it takes no burst of events as one.
-        body = partial(converse_wire.to_body, request)
+        body = partial(converse.to_body, request)
         frames = self.runtime.stream(self._pieces, body, llama.size(request))
-        return streamed(frames, converse_wire.StreamDecoder())
+        return streamed(frames, converse.StreamDecoder())

@@ -15,7 +15,7 @@ from botocore import exceptions as aws
 from botocore.eventstream import ParserError
 from botocore.parsers import ResponseParserError
 
-from app.adapters.bedrock.http1 import NoConnectionError
+from app.adapters.http1.connection import NoConnectionError
 from app.domain import errors
 
 _END_OF_LIFE = (

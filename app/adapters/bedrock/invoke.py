@@ -5,9 +5,10 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from functools import partial
 
-from app.adapters.bedrock import errors, invoke_wire, llama
+from app.adapters.bedrock import errors
+from app.adapters.bedrock.codecs import invoke, llama
+from app.adapters.bedrock.codecs.streaming import streamed
 from app.adapters.bedrock.runtime import Runtime
-from app.adapters.bedrock.streaming import streamed
 from app.domain.generation import Completion, ModelRequest, StreamParts
 
 
@@ -26,15 +27,15 @@ class InvokeVisionModel:
 
     async def generate(self, request: ModelRequest) -> Completion:
         """Answer ``request`` in one call, or raise an UpstreamError."""
-        body = partial(invoke_wire.to_invoke, request)
+        body = partial(invoke.to_invoke, request)
         with errors.translated():
             answer, headers = await self.runtime.call(self._whole, body, llama.size(request))
-        return invoke_wire.from_invoke(answer, headers)
+        return invoke.from_invoke(answer, headers)
 
     def stream(
         self, request: ModelRequest
     ) -> AbstractAsyncContextManager[AsyncIterator[StreamParts]]:
         """Answer ``request`` piece by piece; see `app.domain.ports.VisionModel`."""
-        body = partial(invoke_wire.to_invoke, request)
+        body = partial(invoke.to_invoke, request)
         frames = self.runtime.stream(self._pieces, body, llama.size(request))
-        return streamed(frames, invoke_wire.StreamDecoder())
+        return streamed(frames, invoke.StreamDecoder())

@@ -23,11 +23,11 @@ from botocore.utils import get_environ_proxies
 from yarl import URL
 
 from app import __version__
-from app.adapters.bedrock.client import Connection, open_client
-from app.adapters.bedrock.frames import Frame, FrameDecoder
-from app.adapters.bedrock.pool import Answer, Pool, Sender
-from app.adapters.bedrock.proxied import open_proxied
-from app.adapters.bedrock.signing import Identity, Signer, identity
+from app.adapters.bedrock.codecs.event_stream import Frame, FrameDecoder
+from app.adapters.bedrock.identity.credentials import Connection, open_client
+from app.adapters.bedrock.identity.sigv4 import Identity, Signer, identity
+from app.adapters.http1.pool import Answer, Pool, Sender
+from app.adapters.http1.proxy import open_proxied
 
 if TYPE_CHECKING:
     from types_aiobotocore_bedrock_runtime import BedrockRuntimeClient

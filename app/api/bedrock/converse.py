@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from app.api.foreign import Foreign
+from app.api.unsupported_parameters import Foreign
 from app.domain.conversation import alternating, with_newest_images
 from app.domain.generation import GenerationRequest, ImageInput, Role, Sampling, Terms, Turn
 from app.domain.image import Base64Image, S3Image

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
-from app.api.bedrock.eventstream import event, exception
+from app.api.bedrock.event_stream import event, exception
 from app.domain.generation import (
     Completion,
     Delta,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import orjson
 from fastapi import Response
 
-from app.api import problems
+from app.api.errors import problem
 from app.domain import errors
 from app.domain.errors import CapacityError, RequestError, ServiceError, UpstreamError
 
@@ -94,7 +94,7 @@ def response(error: ServiceError, request_id: str) -> Response:
         status_code=found.status,
         media_type="application/json",
         headers={
-            **problems.headers(error),
+            **problem.headers(error),
             TYPE_HEADER: found.type,
             REQUEST_ID_HEADER: request_id,
         },

@@ -14,16 +14,17 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 
-from app.api import cost, warning
-from app.api.asking import Asking
-from app.api.bedrock import converse_answer, native
+from app.api.bedrock import converse_answer
+from app.api.bedrock import invoke as invoke_body
 from app.api.bedrock.converse import ConverseIn
 from app.api.bedrock.errors import REQUEST_ID_HEADER
-from app.api.bedrock.eventstream import MEDIA_TYPE
-from app.api.bedrock.native import InvokeIn
-from app.api.deps import AskingTerms
-from app.api.foreign import Foreign
-from app.api.streamed import Streamed
+from app.api.bedrock.event_stream import MEDIA_TYPE
+from app.api.bedrock.invoke import InvokeIn
+from app.api.responses import cost, warnings
+from app.api.responses.streaming import Streamed
+from app.api.routing.asking import Asking
+from app.api.routing.dependencies import AskingTerms
+from app.api.unsupported_parameters import Foreign
 from app.domain.errors import FieldError, UnsupportedParameterError
 from app.domain.generation import Generation, GenerationEvents, GenerationRequest
 from app.domain.image import Caveat
@@ -85,10 +86,10 @@ class Operation:
     ) -> Response:
         """Answer in one piece."""
         generation = await self.asks.whole(request)
-        caveats = warning.together(generation.warnings, generation.images)
+        caveats = warnings.together(generation.warnings, generation.images)
         headers = {
             **self._headers(caveats, ignored),
-            **native.headers(generation),
+            **invoke_body.headers(generation),
             **cost.headers(generation.completion.usage.cost),
         }
         return Response(
@@ -100,7 +101,7 @@ class Operation:
     ) -> Response:
         """Answer as an event stream."""
         started, events = await self.asks.pieces(request)
-        caveats = warning.together(started.warnings, started.images)
+        caveats = warnings.together(started.warnings, started.images)
         headers = {
             **self._headers(caveats, ignored),
             "X-Amzn-Bedrock-Content-Type": "application/json",
@@ -109,7 +110,7 @@ class Operation:
 
     def _headers(self, caveats: Iterable[Caveat], ignored: Iterable[str]) -> dict[str, str]:
         listed = (*ignored, *self._ignored())
-        return {REQUEST_ID_HEADER: self.asks.request_id, **warning.headers(caveats, listed)}
+        return {REQUEST_ID_HEADER: self.asks.request_id, **warnings.headers(caveats, listed)}
 
 
 def _parsed(schema: type[BodyT], raw: bytes) -> BodyT:
@@ -131,13 +132,13 @@ Called = Annotated[Operation, Depends(_operation)]
 @router.post("/{model_id:path}/invoke")
 async def invoke(called: Called, terms: AskingTerms) -> Response:
     body = await called.body(InvokeIn)
-    return await called.whole(body.to_request(terms), native.answer)
+    return await called.whole(body.to_request(terms), invoke_body.answer)
 
 
 @router.post("/{model_id:path}/invoke-with-response-stream")
 async def invoke_stream(called: Called, terms: AskingTerms) -> Response:
     body = await called.body(InvokeIn)
-    return await called.pieces(body.to_request(terms), native.encode)
+    return await called.pieces(body.to_request(terms), invoke_body.encode)
 
 
 @router.post("/{model_id:path}/converse")

@@ -5,9 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from app.api import warning
-from app.api.cost import CostOut
-from app.api.warning import WarningOut
+from app.api.responses.cost import CostOut
+from app.api.responses.warnings import WarningOut, together
 from app.domain.generation import Generation, Started, StopReason, Usage
 
 FinishReason = Literal["stop", "length", "content_filter"]
@@ -85,7 +84,7 @@ class ChatCompletion(BaseModel):
             finish_reason=FINISH_REASONS[completion.stop_reason],
             stop_reason=completion.stop_sequence or completion.stop_reason_raw,
         )
-        warnings = warning.together(generation.warnings, generation.images)
+        warnings = together(generation.warnings, generation.images)
         return cls(
             id=generation.id,
             created=int(time.time()),
@@ -134,7 +133,7 @@ class ChatChunk(BaseModel):
     @classmethod
     def first(cls, started: Started) -> "ChatChunk":
         """Begin the message."""
-        warnings = warning.together(started.warnings, started.images)
+        warnings = together(started.warnings, started.images)
         return cls(
             id=started.id,
             created=int(time.time()),

@@ -6,21 +6,22 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Request, Response
 
-from app.api import problems, warning
-from app.api.asking import Asking
-from app.api.declared import GENERATION_ERRORS, JSON_IMAGE_ERRORS
-from app.api.deps import AskingTerms
-from app.api.examples import CHAT
+from app.api.errors import problem
+from app.api.errors.documented import GENERATION_ERRORS, JSON_IMAGE_ERRORS
 from app.api.openai import errors as openai
 from app.api.openai.answer import ChatChunk, ChatCompletion
 from app.api.openai.schemas import ChatIn
 from app.api.openai.streaming import ChunkEncoder, begun
 from app.api.openai.translate import Asked, translated
-from app.api.short_route import ShortRoute
-from app.api.sse import EventStream
+from app.api.openapi.examples import CHAT
+from app.api.responses import warnings
+from app.api.responses.sse import EventStream
+from app.api.routing.asking import Asking
+from app.api.routing.dependencies import AskingTerms
+from app.api.routing.short_route import ShortRoute
 from app.domain import errors
 from app.domain.generation import Started
-from app.services.structured import Structured
+from app.services.generation.structured import Structured
 
 router = APIRouter(prefix="/v1/chat", tags=["openai"], route_class=ShortRoute)
 
@@ -29,11 +30,11 @@ STREAM_RESPONSE: dict[int | str, dict[str, Any]] = {
         "description": "The answer; with `stream: true` as server-sent events whose data are "
         "chunks (ChatChunk), ended by `[DONE]`, or by an error (ChatErrorBody) without it.",
         "headers": {
-            warning.WARNINGS_HEADER: {
+            warnings.WARNINGS_HEADER: {
                 "description": "Codes of the answer's warnings.",
                 "schema": {"type": "string"},
             },
-            warning.IGNORED_HEADER: {
+            warnings.IGNORED_HEADER: {
                 "description": "Parameters that were given and make no difference.",
                 "schema": {"type": "string"},
             },
@@ -90,18 +91,18 @@ class ChatAnswering:
 
     def _stream(self, chunks: AsyncGenerator[bytes], asked: Asked, started: Started) -> Response:
         stream = EventStream(chunks, self.asks.services.timing.heartbeat)
-        caveats = warning.together(started.warnings, started.images)
-        stream.headers.update(warning.headers(caveats, asked.ignored))
+        caveats = warnings.together(started.warnings, started.images)
+        stream.headers.update(warnings.headers(caveats, asked.ignored))
         return stream
 
 
 def _whole(asked: Asked, structured: Structured) -> Response:
     generation = structured.generation
-    caveats = warning.together(generation.warnings, generation.images)
+    caveats = warnings.together(generation.warnings, generation.images)
     return Response(
         ChatCompletion.of(generation, structured.refusal).model_dump_json(),
         media_type="application/json",
-        headers=warning.headers(caveats, asked.ignored),
+        headers=warnings.headers(caveats, asked.ignored),
     )
 
 
@@ -115,10 +116,10 @@ async def _answering(request: Request) -> ChatAnswering:
     summary="Continue a conversation, in OpenAI's form",
     description="For programs that use an OpenAI SDK; docs/openai.md says what is kept of its "
     "promises. Parameters that would change the answer and that the model has not are refused by "
-    f"name; those without effect are listed in `{warning.IGNORED_HEADER}`.",
+    f"name; those without effect are listed in `{warnings.IGNORED_HEADER}`.",
     response_description="The model's answer.",
     response_model=ChatCompletion,
-    responses=STREAM_RESPONSE | problems.documented(CHAT_ERRORS, openai.SHAPE),
+    responses=STREAM_RESPONSE | problem.documented(CHAT_ERRORS, openai.SHAPE),
 )
 async def chat(
     answers: Annotated[ChatAnswering, Depends(_answering)],

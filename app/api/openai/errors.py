@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Response
 from pydantic import BaseModel, Field
 
-from app.api import problems
+from app.api.errors import problem
 from app.domain.errors import InternalError, RequestError, ServiceError
 
 _TYPES = {
@@ -59,11 +59,11 @@ def response(error: ServiceError, request_id: str) -> Response:
         media_type="application/json",
         # OpenAI's SDKs retry by status alone, unless this tells them what is worth it: never what
         # may have been billed, for they make it twice more without asking.
-        headers={**problems.headers(error), "X-Should-Retry": str(again).lower()},
+        headers={**problem.headers(error), "X-Should-Retry": str(again).lower()},
     )
 
 
-SHAPE = problems.Shape("application/json", "ChatErrorBody", status, body)
+SHAPE = problem.Shape("application/json", "ChatErrorBody", status, body)
 
 
 def _type(error: ServiceError) -> str:

@@ -3,8 +3,6 @@
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 
-from app.api import sse
-from app.api.cost import CostOut
 from app.api.openai import errors
 from app.api.openai.answer import (
     FINISH_REASONS,
@@ -14,6 +12,8 @@ from app.api.openai.answer import (
     ChatLastChunk,
     ChatUsage,
 )
+from app.api.responses import sse
+from app.api.responses.cost import CostOut
 from app.domain.generation import (
     Delta,
     Done,
@@ -23,7 +23,7 @@ from app.domain.generation import (
     GenerationEvents,
     Started,
 )
-from app.services.structured import Structured
+from app.services.generation.structured import Structured
 
 DONE = sse.data(b"[DONE]")
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from app.api.openai import parameters
+from app.api.openai import unsupported_parameters
 from app.api.openai.schemas import (
     ChatAssistantMessage,
     ChatImagePart,
@@ -49,10 +49,10 @@ class Asked:
 
 def translated(body: ChatIn, terms: Terms) -> Asked:
     """Return what ``body`` asks for, or raise a RequestError."""
-    ignored = parameters.REQUEST.ignored(body.model_extra or {})
+    ignored = unsupported_parameters.REQUEST.ignored(body.model_extra or {})
     if body.stream_options is not None:
         extra = body.stream_options.model_extra or {}
-        ignored += parameters.STREAM.ignored(extra, "stream_options.")
+        ignored += unsupported_parameters.STREAM.ignored(extra, "stream_options.")
     turns, caveats = with_newest_images(alternating(_turns(body)))
     request = GenerationRequest(
         turns=turns,
@@ -103,7 +103,7 @@ def _turns(body: ChatIn) -> Iterator[Turn[ImageInput]]:
                 images = tuple(_images(message, place))
                 yield Turn(Role.USER, _text(message.content), images)
             case ChatAssistantMessage():
-                parameters.ASSISTANT.ignored(message.model_extra or {}, f"{place}.")
+                unsupported_parameters.ASSISTANT.ignored(message.model_extra or {}, f"{place}.")
                 yield Turn(Role.ASSISTANT, _text(message.content))
 
 

@@ -5,16 +5,16 @@ from typing import Annotated
 from fastapi import APIRouter, Body
 from pydantic import BaseModel, Field
 
-from app.api import problems
-from app.api.cost import CostOut
-from app.api.declared import GENERATION_ERRORS, JSON_IMAGE_ERRORS
-from app.api.deps import Deadline, Estimates
-from app.api.examples import GENERATE
-from app.api.v1.schemas import GenerateIn
+from app.api.errors import problem
+from app.api.errors.documented import GENERATION_ERRORS, JSON_IMAGE_ERRORS
+from app.api.openapi.examples import GENERATE
+from app.api.responses.cost import CostOut
+from app.api.routing.dependencies import Deadline, Estimates
+from app.api.v1.generate.schemas import GenerateIn
 from app.domain import errors
 from app.domain.generation import Terms
 from app.domain.token import CountMethod
-from app.services.estimate import Estimate
+from app.services.generation.estimate import Estimate
 
 router = APIRouter(prefix="/v1", tags=["generate"])
 
@@ -115,7 +115,7 @@ _OF_CALLS = (errors.UpstreamError, errors.IdempotencyConflictError)
     description="Takes the body of `/v1/generate` and tells its tokens, tiles and cost without "
     "calling the model. A picture that would be refused is refused here too.",
     response_description="The estimate.",
-    responses=problems.responses(
+    responses=problem.responses(
         *JSON_IMAGE_ERRORS,
         *(error for error in GENERATION_ERRORS if not issubclass(error, _OF_CALLS)),
     ),

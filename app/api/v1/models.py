@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from app.api import problems
-from app.api.deps import Model
+from app.api.errors import problem
+from app.api.routing.dependencies import Model
 from app.domain import errors
 from app.domain.model import Dialect, Language, ModelKind
 from app.services.registry import ServedModel
@@ -82,7 +82,7 @@ class ModelList(BaseModel):
     summary="List the configured model",
     description="Its id, limits, languages, regions and wire dialect.",
     response_description="The served models.",
-    responses=problems.responses(errors.InternalError),
+    responses=problem.responses(errors.InternalError),
 )
 async def models(model: Model) -> ModelList:
     return ModelList(data=[ModelOut.of(model)])

@@ -6,8 +6,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from app.api import problems
-from app.api.deps import Ledger
+from app.api.errors import problem
+from app.api.routing.dependencies import Ledger
 from app.domain import errors
 from app.domain.access import Scope, current_call
 from app.domain.usage import UsageQuery, UsageRow
@@ -92,7 +92,7 @@ def visible(wanted: str | None) -> str | None:
     description="Requests, tokens, images, tiles and cost by day, model, key and task. With the "
     "scope `admin` of every key, else of the caller's own.",
     response_description="Usage, oldest first.",
-    responses=problems.responses(
+    responses=problem.responses(
         errors.InvalidParameterError, errors.InternalError, errors.UsageStoreError
     ),
 )

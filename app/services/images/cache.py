@@ -7,7 +7,7 @@ from hashlib import sha256
 
 from app.domain.image import ImageReport, ReceivedImage
 from app.domain.ports import ImagePreparer
-from app.services.images.caveats import redeclared
+from app.services.images.warnings import redeclared
 from app.telemetry import current
 
 ENTRY_OVERHEAD = 2_048

@@ -13,8 +13,8 @@ from pebble import ProcessExpired, ProcessFuture, ProcessPool
 from app.domain.errors import ImageDecoderError, ImageTimeoutError
 from app.domain.image import ImageLimits, ImageReport, PreparedImage, ReceivedImage
 from app.services.images import worker
+from app.services.images.error_location import named
 from app.services.images.header import Inspection, inspect
-from app.services.images.naming import named
 from app.services.images.prepare import prepare_decoded, prepare_undecoded
 from app.services.images.sheet import ContactSheet, contact_sheet
 

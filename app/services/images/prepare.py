@@ -17,11 +17,11 @@ from app.domain.image import (
     Treatment,
 )
 from app.services.images import canvas, pixels
-from app.services.images.caveats import observe
 from app.services.images.decode import SHRUNK_WHILE_DECODED, damaged, decode, is_upright
 from app.services.images.encode import encode
 from app.services.images.header import Inspection, check_pixels, inspect
-from app.services.images.passthrough import passable
+from app.services.images.strip import passable
+from app.services.images.warnings import observe
 
 
 def prepare(image: ReceivedImage, limits: ImageLimits) -> ImageReport:

@@ -13,9 +13,9 @@ from PIL import Image, ImageDraw, ImageFont
 from app.domain.errors import ImageDamagedError, TooManyImagesError
 from app.domain.image import Canvas, Caveat, ImageLimits, PreparedImage
 from app.services.images import canvas
-from app.services.images.caveats import legibility
 from app.services.images.decode import from_pillow
 from app.services.images.encode import encode
+from app.services.images.warnings import legibility
 
 LABEL_HEIGHT = 36
 """Pixels of the band over each picture that holds its number."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.adapters.bedrock.tokens import ByteBound, LlamaTokenCounter, counter
+from app.adapters.bedrock.token_counter import ByteBound, LlamaTokenCounter, counter
 from app.domain.generation import ModelRequest, Role, Turn
 from app.domain.image import ImageType, PreparedImage
 from app.domain.token import CountMethod

@@ -8,7 +8,7 @@ import pytest
 from app.domain.errors import ImageError
 from app.domain.image import ImageLimits, ImageReport
 from app.services import images
-from app.services.images.caveats import CODES
+from app.services.images.warnings import CODES
 
 DOCUMENT = Path(__file__).parents[4] / "docs" / "images.md"
 

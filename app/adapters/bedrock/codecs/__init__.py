@@ -1,0 +1,1 @@
+"""Pure translation between the domain and Bedrock's JSON and event streams."""

@@ -1,0 +1,169 @@
+"""The Converse operation's request and answer. Pure.
+
+Bedrock renders the model's template itself, so texts go as they are but for special tokens,
+which are neutralised here too: that Bedrock escapes them is not documented.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from pybase64 import b64encode
+
+from app.adapters.bedrock.codecs import llama
+from app.adapters.bedrock.codecs.event_stream import Frame
+from app.adapters.bedrock.codecs.json import loads, number
+from app.domain.errors import InvalidParameterError, UpstreamAnswerError
+from app.domain.generation import (
+    Completion,
+    Delta,
+    Finish,
+    ModelRequest,
+    StopReason,
+    StreamPart,
+    Turn,
+    Usage,
+)
+from app.domain.image import PreparedImage
+
+if TYPE_CHECKING:
+    from types_aiobotocore_bedrock_runtime.type_defs import ContentBlockTypeDef, MessageTypeDef
+
+_STOP_REASONS = {
+    "end_turn": StopReason.STOP,
+    "stop_sequence": StopReason.STOP,
+    "max_tokens": StopReason.LENGTH,
+    "model_context_window_exceeded": StopReason.LENGTH,
+    "guardrail_intervened": StopReason.GUARDRAIL,
+    "content_filtered": StopReason.GUARDRAIL,
+}
+
+
+def to_converse(request: ModelRequest) -> dict[str, Any]:
+    """Return the operation's parameters but for the model id."""
+    if request.raw_prompt:
+        raise InvalidParameterError.at(
+            "raw_prompt",
+            "the converse dialect has Bedrock write the template; a raw prompt needs the invoke "
+            "dialect",
+        )
+    parameters: dict[str, Any] = {
+        "messages": [_message(turn) for turn in request.turns],
+        "inferenceConfig": {
+            "maxTokens": request.sampling.max_gen_len,
+            "temperature": request.sampling.temperature,
+            "topP": request.sampling.top_p,
+        },
+    }
+    if request.system:
+        parameters["system"] = [{"text": llama.neutralise(request.system)}]
+    return parameters
+
+
+def to_body(request: ModelRequest) -> tuple[bytes, ...]:
+    """Return the operation's JSON body, as the SDK makes it of the parameters."""
+    return (orjson.dumps(to_converse(request), default=_base64),)
+
+
+def _base64(picture: bytes) -> str:
+    return b64encode(picture).decode()
+
+
+def _message(turn: Turn[PreparedImage]) -> "MessageTypeDef":
+    content: list[ContentBlockTypeDef] = [
+        {"image": {"format": _format(image), "source": {"bytes": image.data}}}
+        for image in turn.images
+    ]
+    # Bedrock refuses a blank text block.
+    if turn.text.strip():
+        content.append({"text": llama.neutralise(turn.text)})
+    return {"role": turn.role.value, "content": content}
+
+
+def _format(image: PreparedImage) -> Any:  # noqa: ANN401 - a Literal of the stubs, a str of ours
+    return image.media_type.short_name
+
+
+def from_converse(answer: Mapping[str, Any]) -> Completion:
+    """Read an answer, or raise UpstreamAnswerError. Only the text is indispensable."""
+    try:
+        blocks = answer["output"]["message"]["content"]
+    except (KeyError, TypeError) as error:
+        raise UpstreamAnswerError("Bedrock's answer holds no message") from error
+    raw = answer.get("stopReason")
+    return Completion(
+        text=llama.whole("".join(block.get("text", "") for block in blocks)),
+        usage=usage(answer.get("usage") or {}),
+        stop_reason=stop_reason(raw),
+        stop_reason_raw=raw,
+        latency_ms=(answer.get("metrics") or {}).get("latencyMs"),
+    )
+
+
+@dataclass(slots=True)
+class StreamDecoder:
+    """Reads the events of a ConverseStream in their order.
+
+    ``metadata`` with the counts comes after ``messageStop``; a stream that ends between the
+    two has ended well, but for its counts.
+    """
+
+    finished: bool = False
+    _stop: str | None = None
+    _text: llama.WholeText = field(default_factory=llama.WholeText)
+
+    def feed(self, frame: Frame) -> Iterator[StreamPart]:
+        """Yield what one event says, or raise UpstreamAnswerError; unknown ones say nothing."""
+        match frame.headers.get(":event-type"):
+            case "contentBlockDelta":
+                yield from self._delta(str(_at(_said(frame), "delta").get("text") or ""))
+            case "messageStop":
+                self._stop = str(_said(frame).get("stopReason") or "")
+                yield from self._delta("", last=True)
+            case "metadata" if self._stop is not None:
+                self.finished = True
+                yield self._finish(_said(frame))
+
+    def end(self) -> Iterator[StreamPart]:
+        """Yield what is still owed when the upstream has ended."""
+        if self._stop is not None and not self.finished:
+            self.finished = True
+            yield self._finish({})
+
+    def _delta(self, text: str, *, last: bool = False) -> Iterator[StreamPart]:
+        if whole := self._text.feed(text, last=last):
+            yield Delta(whole)
+
+    def _finish(self, metadata: Mapping[str, Any]) -> Finish:
+        return Finish(
+            usage(_at(metadata, "usage")),
+            stop_reason(self._stop),
+            self._stop or None,
+            number(_at(metadata, "metrics").get("latencyMs")),
+        )
+
+
+def _said(frame: Frame) -> Mapping[str, Any]:
+    try:
+        said = loads(frame.payload)
+    except ValueError as error:
+        raise UpstreamAnswerError("an event of Bedrock's stream is not JSON") from error
+    if not isinstance(said, dict):
+        raise UpstreamAnswerError("an event of Bedrock's stream is no object")
+    return said
+
+
+def _at(said: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = said.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def stop_reason(raw: str | None) -> StopReason:
+    """Map Converse's ``stopReason``; unknown ones become OTHER."""
+    return _STOP_REASONS.get(raw or "", StopReason.OTHER)
+
+
+def usage(counts: Mapping[str, Any]) -> Usage:
+    """Map Converse's ``usage``."""
+    return Usage(number(counts.get("inputTokens")), number(counts.get("outputTokens")))

@@ -1,0 +1,100 @@
+"""What both dialects' streams have in common."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from typing import Protocol
+
+from botocore.eventstream import ParserError
+from botocore.exceptions import ClientError
+
+from app.adapters.bedrock import errors
+from app.adapters.bedrock.codecs.event_stream import Frame
+from app.domain.errors import StreamTruncatedError, UpstreamAnswerError, UpstreamError
+from app.domain.generation import StreamPart, StreamParts
+
+END = 0.5
+"""Seconds in which an answer that is finished has to end."""
+
+
+class StreamDecoder(Protocol):
+    """Reads one stream's frames in their order."""
+
+    finished: bool
+    """Whether the `Finish` has come, after which nothing may."""
+
+    def feed(self, frame: Frame) -> Iterator[StreamPart]:
+        """Yield what one frame says, or raise UpstreamAnswerError."""
+        ...
+
+    def end(self) -> Iterator[StreamPart]:
+        """Yield what is still owed where the upstream has ended without a `Finish`."""
+        ...
+
+
+@asynccontextmanager
+async def streamed(
+    stream: AbstractAsyncContextManager[AsyncIterator[Iterable[Frame]]], decoder: StreamDecoder
+) -> AsyncIterator[AsyncIterator[StreamParts]]:
+    """Read ``stream`` with ``decoder``; see `app.domain.ports.VisionModel`."""
+    with errors.translated():
+        frames = await stream.__aenter__()
+    try:
+        yield await _primed(_parts(frames, decoder))
+    finally:
+        try:
+            if decoder.finished:
+                await _end(frames)
+        finally:
+            # Also where the wait for the end is cancelled: the connection is to be closed then.
+            await stream.__aexit__(None, None, None)
+
+
+async def _primed(parts: AsyncIterator[StreamParts]) -> AsyncIterator[StreamParts]:
+    """Await the first parts, so that a refusal is raised here, and return all of them."""
+    first = await anext(parts)
+
+    async def all_of_them() -> AsyncIterator[StreamParts]:
+        yield first
+        async for part in parts:
+            yield part
+
+    return all_of_them()
+
+
+async def _parts(
+    arriving: AsyncIterator[Iterable[Frame]], decoder: StreamDecoder
+) -> AsyncIterator[StreamParts]:
+    with errors.translated():
+        async for frames in arriving:
+            parts: list[StreamPart] = []
+            failure: Exception | None = None
+            try:
+                for frame in frames:
+                    parts += decoder.feed(frame)
+                    if decoder.finished:
+                        break
+            except (ClientError, ParserError, UpstreamAnswerError) as error:
+                failure = error
+            # What came before a failure is told before it.
+            if parts:
+                yield tuple(parts)
+            if failure is not None:
+                raise failure
+            if decoder.finished:
+                # Whatever came behind the end is no part of the answer.
+                return
+    if owed := tuple(decoder.end()):
+        yield owed
+    if not decoder.finished:
+        raise StreamTruncatedError(
+            "Amazon Bedrock ended the stream without its final chunk; the text may be incomplete."
+        )
+
+
+async def _end(arriving: AsyncIterator[object]) -> None:
+    """Wait for the end, a moment behind the last chunk: the connection is kept only then."""
+    with suppress(UpstreamError), errors.translated():
+        async with asyncio.timeout(END):
+            async for _ in arriving:
+                pass

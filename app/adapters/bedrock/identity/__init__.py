@@ -1,0 +1,1 @@
+"""Who the service is to AWS: credentials and signatures."""

@@ -1,0 +1,94 @@
+"""Tokens of a whole prompt, with Llama's vocabulary where it is installed."""
+
+import asyncio
+import base64
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from app.adapters.bedrock.codecs import llama
+from app.domain.generation import ModelRequest
+from app.domain.ports import TokenCounter
+from app.domain.token import CountMethod, TokenCount
+
+if TYPE_CHECKING:
+    import tiktoken
+
+# Published with the vocabulary: meta-llama/llama-models, models/llama3/tokenizer.py.
+_SPLIT = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+# Those that the template uses; every other marker in a text was made harmless.
+_SPECIAL = ("begin_of_text", "start_header_id", "end_header_id", "eot_id", "image")
+# tiktoken's splitter overflows its stack on longer texts without a break.
+_ENCODED_AT_ONCE = 25_000
+_INLINE = 2_000
+"""Characters up to which a thread costs more than the counting."""
+_loading = Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class ByteBound:
+    """At most so many tokens: the vocabulary knows every byte, and no token is shorter."""
+
+    async def count(self, request: ModelRequest) -> TokenCount:
+        """Return the prompt's bytes."""
+        return TokenCount(len(llama.render(request).encode()), CountMethod.BOUND)
+
+
+@dataclass(frozen=True, slots=True)
+class LlamaTokenCounter:
+    """Counts with the model's own vocabulary, loaded in a thread at the first use (0.5 s)."""
+
+    path: Path = field(default_factory=lambda: _found() or Path())
+
+    async def count(self, request: ModelRequest) -> TokenCount:
+        """Return the prompt's tokens."""
+        short = sum([len(turn.text) for turn in request.turns]) < _INLINE and self._loaded
+        count = self._count(request) if short else await asyncio.to_thread(self._count, request)
+        return TokenCount(count, CountMethod.EXACT)
+
+    @property
+    def _loaded(self) -> bool:
+        return _encoding.cache_info().currsize > 0
+
+    def _count(self, request: ModelRequest) -> int:
+        with _loading:  # so that two first requests don't both load it
+            encoding = _encoding(self.path)
+        text = llama.render(request)
+        starts = range(0, len(text), _ENCODED_AT_ONCE)
+        parts = [text[start : start + _ENCODED_AT_ONCE] for start in starts]
+        return sum([len(encoding.encode(part, allowed_special="all")) for part in parts])
+
+
+def counter() -> TokenCounter:
+    """Return the best counter that is installed."""
+    if _found() is None or find_spec("tiktoken") is None:
+        return ByteBound()
+    return LlamaTokenCounter()
+
+
+def _found() -> Path | None:
+    # Located without importing the package, which would pull in far more than its one file.
+    package = find_spec("llama_models")
+    for folder in (package.submodule_search_locations or []) if package else []:
+        path = Path(folder) / "llama3" / "tokenizer.model"
+        if path.is_file():
+            return path
+    return None
+
+
+@cache
+def _encoding(path: Path) -> "tiktoken.Encoding":
+    import tiktoken
+
+    pairs = (line.split() for line in path.read_bytes().splitlines() if line)
+    ranks = {base64.b64decode(token): int(rank) for token, rank in pairs}
+    specials = {f"<|{name}|>": len(ranks) + i for i, name in enumerate(_SPECIAL)}
+    return tiktoken.Encoding(
+        name="llama3", pat_str=_SPLIT, mergeable_ranks=ranks, special_tokens=specials
+    )

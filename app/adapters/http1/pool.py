@@ -1,0 +1,187 @@
+"""Kept connections to one endpoint."""
+
+import asyncio
+import socket
+import ssl
+from collections import deque
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from aiohappyeyeballs import start_connection
+from botocore.exceptions import ConnectTimeoutError
+
+from app.adapters.bedrock.identity.credentials import Connection
+from app.adapters.http1.connection import Http1, NoConnectionError
+
+KEEP_ALIVE = 12
+"""Seconds, as the SDK has it: AWS's own servers close what is idle for longer than 20 s."""
+
+
+class Answer(Protocol):
+    """An answer that has begun."""
+
+    @property
+    def status(self) -> int:
+        """HTTP's."""
+        ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """By names in lower case."""
+        ...
+
+    async def read(self) -> bytes:
+        """Return the rest of the body."""
+        ...
+
+    async def readany(self) -> bytes:
+        """Return what has arrived, waiting if nothing has; empty at the end."""
+        ...
+
+
+class Sender(Protocol):
+    """Sends to one endpoint."""
+
+    def post(
+        self, path: str, headers: Mapping[str, str], body: Sequence[bytes]
+    ) -> AbstractAsyncContextManager[Answer]:
+        """POST ``body``, which is in pieces, and wait for the answer's head.
+
+        Leaving closes the connection, unless all of the answer has come. Raises what
+        `app.adapters.bedrock.errors.translated` knows.
+        """
+        ...
+
+
+@dataclass(slots=True)
+class Pool:
+    """Opens connections when they are needed and keeps them for a while. A Sender."""
+
+    endpoint: str
+    connection: Connection
+    trusted: ssl.SSLContext
+    _idle: deque[tuple[float, Http1]] = field(default_factory=deque)
+    """Since when (loop time), the longest first."""
+    room: asyncio.Semaphore = field(init=False)
+    """For exchanges."""
+    _sweeping: asyncio.TimerHandle | None = None
+
+    def __post_init__(self) -> None:
+        self.room = asyncio.Semaphore(self.connection.max_connections)
+
+    def post(self, path: str, headers: Mapping[str, str], body: Sequence[bytes]) -> "Exchange":
+        """Send; see `Sender`."""
+        return Exchange(self, _head(path, headers, sum(map(len, body))), body)
+
+    async def close(self) -> None:
+        """Close what is idle; what is not closes itself when it is left."""
+        while self._idle:
+            self._idle.pop()[1].close()
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+        # Sockets are closed with the loop's next turn.
+        await asyncio.sleep(0)
+
+    def kept(self) -> Http1 | None:
+        """Return a connection that is open and idle, if there is one."""
+        # The last one used: it is the least likely to be closed by now.
+        while self._idle:
+            since, connection = self._idle.pop()
+            if connection.reusable and _now() - since < KEEP_ALIVE:
+                return connection
+            connection.close()
+        return None
+
+    def keep(self, connection: Http1) -> None:
+        """Keep a connection for the next exchange, or close it."""
+        if not connection.reusable:
+            connection.close()
+            return
+        self._idle.append((_now(), connection))
+        if self._sweeping is None:
+            self._sweep()
+
+    def _sweep(self) -> None:
+        """Close what was idle for too long, and come again for the next."""
+        self._sweeping = None
+        while self._idle and self._idle[0][0] + KEEP_ALIVE <= _now():
+            self._idle.popleft()[1].close()
+        if self._idle:
+            due = self._idle[0][0] + KEEP_ALIVE
+            self._sweeping = asyncio.get_running_loop().call_at(due, self._sweep)
+
+    async def connect(self) -> Http1:
+        """Open a connection, or raise ConnectTimeoutError or NoConnectionError."""
+        try:
+            async with asyncio.timeout(self.connection.connect_timeout):
+                return await self._opened()
+        except TimeoutError as error:
+            raise ConnectTimeoutError(endpoint_url=self.endpoint, error=error) from error
+        except OSError as error:
+            raise NoConnectionError(f"{self.endpoint}: {error}") from error
+
+    async def _opened(self) -> Http1:
+        loop = asyncio.get_running_loop()
+        address = urlsplit(self.endpoint)
+        host, tls = address.hostname, self.trusted if address.scheme == "https" else None
+        found = await loop.getaddrinfo(
+            host, address.port or (443 if tls else 80), type=socket.SOCK_STREAM
+        )
+        opened = await start_connection(found, happy_eyeballs_delay=0.25)
+        _, connection = await loop.create_connection(
+            lambda: Http1(self.endpoint, self.connection.read_timeout),
+            sock=opened,
+            ssl=tls,
+            server_hostname=host if tls else None,
+        )
+        return connection
+
+
+class Exchange:
+    """One request and its answer, as a block. A generator's takes twice as long."""
+
+    __slots__ = ("_body", "_connection", "_head", "_pool")
+
+    def __init__(self, pool: Pool, head: bytes, body: Sequence[bytes]) -> None:
+        self._pool = pool
+        self._head = head
+        self._body = body
+        self._connection: Http1 | None = None
+
+    async def __aenter__(self) -> Answer:
+        """Send, and wait for the answer's head."""
+        await self._pool.room.acquire()
+        try:
+            self._connection = self._pool.kept() or await self._pool.connect()
+            self._connection.send(self._head, self._body)
+            # The transport has what is not sent yet; the answer is waited for without.
+            self._body = ()
+            await self._connection.begun()
+        except BaseException:
+            self._leave()
+            raise
+        return self._connection
+
+    async def __aexit__(self, *_: object) -> None:
+        """Give the connection back."""
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._connection is not None:
+            self._pool.keep(self._connection)
+        self._pool.room.release()
+
+
+def _head(path: str, headers: Mapping[str, str], size: int) -> bytes:
+    # A list, which one call makes; a generator is called for each line.
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    if lines.count("\n") != len(headers):
+        raise ValueError("a header has a line break in it")
+    return f"POST {path} HTTP/1.1\r\n{lines}Content-Length: {size}\r\n\r\n".encode("latin-1")
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

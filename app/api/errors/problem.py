@@ -1,0 +1,239 @@
+"""Errors as RFC 9457 problem details (``application/problem+json``)."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from itertools import pairwise
+from math import ceil
+from typing import Any
+
+import orjson
+from fastapi import Request, Response
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from app.api.responses import rate_limit_headers
+from app.domain import errors
+from app.domain.errors import AccessError, FieldError, RateLimitedError, ServiceError
+
+MEDIA_TYPE = "application/problem+json"
+# As RFC 6750 has it for bearer tokens.
+CHALLENGES = {401: 'Bearer realm="llama-vision"', 403: 'Bearer error="insufficient_scope"'}
+TYPE = "urn:llama-vision:error:"
+
+Responses = dict[int | str, dict[str, Any]]
+
+
+class FieldProblem(BaseModel):
+    """One offending field."""
+
+    field: str = Field(description="Path of the field, dotted: `images.0`.")
+    code: str = Field(description="What kind of fault it is.")
+    message: str = Field(description="What was wrong and what would be accepted.")
+
+
+class Fault(BaseModel):
+    """What went wrong, with a stable `code`."""
+
+    type: str = Field(description="The code as a URI; docs/errors.md explains it.")
+    title: str = Field(description="The same for every occurrence of the code.")
+    status: int = Field(description="The HTTP status.")
+    detail: str = Field(description="What was wrong this time, and what would be accepted.")
+    code: str = Field(description="Stable; see docs/errors.md.")
+    retryable: bool = Field(description="Whether the same call may succeed later.")
+    errors: list[FieldProblem] = Field(description="Field by field, where fields are at fault.")
+
+
+class Problem(Fault):
+    """Problem details as in RFC 9457, with a stable `code`."""
+
+    request_id: str = Field(description="As in the `X-Request-Id` header.")
+
+
+def of(error: ServiceError, request_id: str) -> Problem:
+    """Describe ``error``."""
+    return Problem(request_id=request_id, **fault(error).model_dump())
+
+
+def fault(error: ServiceError) -> Fault:
+    """Describe ``error``, which is a part of an answer."""
+    return Fault(
+        type=f"{TYPE}{error.code}",
+        title=error.title,
+        status=error.status,
+        detail=error.detail,
+        code=error.code,
+        retryable=error.retryable,
+        errors=[FieldProblem(field=e.field, code=e.code, message=e.message) for e in error.errors],
+    )
+
+
+def headers(error: ServiceError) -> dict[str, str]:
+    """Return the headers that ``error`` is answered with, in every dialect."""
+    found = {}
+    if error.retry_after is not None:
+        found["Retry-After"] = str(max(1, ceil(error.retry_after)))
+    if isinstance(error, RateLimitedError):
+        found |= rate_limit_headers.headers(error.standings)
+    if isinstance(error, AccessError) and error.status in CHALLENGES:
+        found["WWW-Authenticate"] = CHALLENGES[error.status]
+    return found
+
+
+def response(error: ServiceError, request_id: str) -> Response:
+    """Render ``error``."""
+    return Response(
+        orjson.dumps(of(error, request_id).model_dump()),
+        status_code=error.status,
+        media_type=MEDIA_TYPE,
+        headers=headers(error),
+    )
+
+
+def responses(*declared: type[ServiceError]) -> Responses:
+    """Return the OpenAPI responses for ``declared``, codes of one status together."""
+    return documented(declared, SHAPE)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How one dialect renders errors, for the OpenAPI document."""
+
+    media_type: str
+    schema: str
+    status: Callable[[ServiceError | type[ServiceError]], int]
+    example: Callable[[ServiceError, str], BaseModel]
+
+
+SHAPE = Shape(MEDIA_TYPE, "Problem", lambda error: error.status, of)
+
+
+def documented(declared: Sequence[type[ServiceError]], shape: Shape) -> Responses:
+    """Return the OpenAPI responses for ``declared`` in ``shape``."""
+    by_status: dict[int, list[type[ServiceError]]] = {}
+    for error in declared:
+        by_status.setdefault(shape.status(error), []).append(error)
+    return {status: _response(found, shape) for status, found in sorted(by_status.items())}
+
+
+def _response(found: Sequence[type[ServiceError]], shape: Shape) -> dict[str, Any]:
+    def example(error: type[ServiceError]) -> dict[str, Any]:
+        described = shape.example(error(_first_line(error)), "req_0123456789abcdef")
+        return {"value": described.model_dump()}
+
+    return {
+        "description": "; ".join(f"`{error.code}`: {_first_line(error)}" for error in found),
+        "content": {
+            shape.media_type: {
+                "schema": {"$ref": f"#/components/schemas/{shape.schema}"},
+                "examples": {error.code: example(error) for error in found},
+            }
+        },
+    }
+
+
+def _first_line(error: type[ServiceError]) -> str:
+    return (error.__doc__ or error.title).strip().splitlines()[0]
+
+
+class RaisedWhileReading(HTTPException):
+    """Carries a ServiceError out of the reading of a body; FastAPI lets only this type pass."""
+
+    def __init__(self, error: ServiceError) -> None:
+        super().__init__(error.status, error.detail)
+        self.error = error
+
+
+def from_http(error: HTTPException, request: Request) -> ServiceError:
+    """Return the catalogue's error for one that the framework raised."""
+    if isinstance(error, RaisedWhileReading):
+        return error.error
+    match error.status_code:
+        case 404:
+            return errors.NotFoundError(f"there is no {request.url.path}; see /docs")
+        case 405:
+            allowed = (error.headers or {}).get("Allow", "other methods")
+            return errors.MethodNotAllowedError(
+                f"{request.method} is not allowed here; accepted: {allowed}"
+            )
+        # What else is wrong with JSON has a place, and goes through `from_validation`.
+        case 400 if isinstance(error.__cause__, UnicodeDecodeError | RecursionError):
+            cls, message = errors.MalformedJsonError, "is not JSON: not UTF-8, or too deep"
+            return cls(f"body: {message}", errors=(FieldError("body", cls.code, message),))
+        case 400:
+            return errors.MalformedBodyError(f"the body can't be read: {error.detail}")
+        case status:
+            return errors.InternalError(HTTPStatus(status).phrase)
+
+
+def from_validation(found: Iterable[Mapping[str, Any]], body: object = None) -> ServiceError:
+    """Return one error for all that Pydantic found in ``body``, field by field in ``errors``."""
+    fields = [_field_error(error, body) for error in found]
+    codes = {field.code for field in fields}
+    cls = _BY_CODE[codes.pop()] if len(codes) == 1 else errors.InvalidParameterError
+    detail = "; ".join(f"{field.field}: {field.message}" for field in fields[:5])
+    return cls(detail, errors=tuple(fields))
+
+
+_BY_CODE: dict[str, type[ServiceError]] = {
+    cls.code: cls
+    for cls in (
+        errors.InvalidParameterError,
+        errors.MalformedJsonError,
+        errors.PromptMissingError,
+        errors.UnknownFieldError,
+        errors.UnsupportedContentTypeError,
+    )
+}
+
+
+def _field_error(error: Mapping[str, Any], body: object) -> FieldError:
+    location = ".".join(map(str, _path(error, body))) or "body"
+    match error["type"]:
+        case "json_invalid":
+            reason = error.get("ctx", {}).get("error", "")
+            # Not every parser has the place apart from its words.
+            at = f" at character {location}" if location.isdigit() else ""
+            message = f"is not JSON{at}: {reason}"
+            return FieldError("body", errors.MalformedJsonError.code, message)
+        case "extra_forbidden":
+            return FieldError(location, errors.UnknownFieldError.code, "there is no such field")
+        # The body's bytes, not parsed: its Content-Type was not JSON.
+        case "model_attributes_type" if isinstance(error["input"], bytes):
+            message = "is not declared as JSON; send Content-Type: application/json"
+            return FieldError("body", errors.UnsupportedContentTypeError.code, message)
+        # Whose own words name our classes.
+        case "model_attributes_type" | "model_type":
+            return FieldError(location, errors.InvalidParameterError.code, "send a JSON object")
+        case "value_error" | "is_instance_of" if "UploadFile" in error["msg"]:
+            message = f"send a file (curl: -F {location.partition('.')[0]}=@photo.png)"
+            return FieldError(location, errors.InvalidParameterError.code, message)
+        case _:
+            return FieldError(location, errors.InvalidParameterError.code, str(error["msg"]))
+
+
+def _path(error: Mapping[str, Any], body: object) -> list[object]:
+    """Return the error's place in ``body``: Pydantic's own has the tags of unions in between."""
+    place: list[object]
+    kind, *place = error["loc"]
+    if kind != "body" or not isinstance(body, dict):
+        return place
+    # It alone is not in the body.
+    missing = [place.pop()] if error["type"] == "missing" else []
+    found: list[object] = []
+    within: Any = body
+    for part, following in pairwise((*place, None)):
+        if not _holds(within, part):
+            continue
+        # A tag may be a field's name too, as `text` and `image_url` are.
+        if _holds(within, following) and not _holds(within[part], following):
+            continue
+        found.append(part)
+        within = within[part]
+    return found + missing
+
+
+def _holds(value: object, part: object) -> bool:
+    if isinstance(value, list):
+        return isinstance(part, int) and part < len(value)
+    return isinstance(value, dict) and part in value

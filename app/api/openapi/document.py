@@ -1,0 +1,63 @@
+"""What FastAPI does not write into the OpenAPI document by itself."""
+
+from functools import cache
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from app.api.errors.problem import Problem
+from app.api.openai.answer import ChatChunk
+from app.api.openai.errors import ChatErrorBody
+from app.api.v1.generate.picture_body import PrepareIn
+from app.api.v1.generate.schemas import DoneEvent
+from app.api.v1.generate.streaming import DeltaEvent, ErrorEvent, StartEvent
+from app.api.v1.tasks.streaming import ProgressEvent
+
+CHAT = "/v1/chat/completions"
+
+# Named in responses of another media type than JSON, which FastAPI has no models for.
+NAMED: tuple[type[BaseModel], ...] = (
+    Problem,
+    StartEvent,
+    DeltaEvent,
+    DoneEvent,
+    ErrorEvent,
+    ProgressEvent,
+    PrepareIn,
+    ChatChunk,
+    ChatErrorBody,
+)
+
+
+def install(app: FastAPI) -> None:
+    """Have ``app`` describe the schemas in NAMED too, and chat's errors as they are."""
+    original = app.openapi
+
+    @cache
+    def openapi() -> dict[str, Any]:
+        document = original()
+        _, named = models_json_schema(
+            [(model, "serialization") for model in NAMED],
+            ref_template="#/components/schemas/{model}",
+        )
+        schemas = document["components"]["schemas"]
+        _correct_chat(document["paths"][CHAT]["post"]["responses"])
+        for unused in ("HTTPValidationError", "ValidationError"):
+            del schemas[unused]
+        document["components"]["schemas"] = dict(sorted({**named["$defs"], **schemas}.items()))
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign] # FastAPI's documented way to extend it
+
+
+def _correct_chat(answers: dict[str, Any]) -> None:
+    """Take out a refusal that FastAPI adds where there is none of 422: here that is a 400.
+
+    And put in the null that it strips from the document, and that these errors do have.
+    """
+    del answers["422"]
+    for answer in answers.values():
+        for example in answer["content"]["application/json"].get("examples", {}).values():
+            example["value"]["error"].setdefault("param", None)

@@ -1,0 +1,135 @@
+"""A request's body on its way in, and the client who may leave after it."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.types import Message, Receive
+
+from app.api.errors import problem
+from app.api.pipeline.connection import Link
+from app.domain.errors import (
+    BodyTimeoutError,
+    BodyTooLargeError,
+    DeadlineExceededError,
+    MalformedRequestError,
+    ServiceError,
+)
+from app.services.concurrency.budget import Reservation
+from app.services.concurrency.deadline import Drain
+
+
+def too_large(max_bytes: int) -> BodyTooLargeError:
+    """Return the refusal of a body over ``max_bytes``."""
+    return BodyTooLargeError(f"the body has more than {max_bytes:,} bytes")
+
+
+def malformed() -> MalformedRequestError:
+    """Return the refusal of what is no request as HTTP has it."""
+    return MalformedRequestError(
+        "this is not HTTP/1.1, its head is too long, or it leaves in doubt where the body ends"
+    )
+
+
+@dataclass(slots=True)
+class Incoming:
+    """An ASGI ``receive`` that bounds the body in size and time, and gives back spare room.
+
+    It cancels the request when the client leaves, for which it watches once the body is there:
+    neither Starlette nor uvicorn does, and an upstream call that goes on is billed.
+    """
+
+    receive: Receive
+    held: Reservation
+    max_bytes: int
+    patience: float
+    """Seconds for the body to arrive, for the refusal."""
+    until: float
+    """The same in loop time: a body that is never complete would keep its room."""
+    due: float
+    """The request's deadline, in loop time."""
+    drain: Drain
+    request: "asyncio.Task[object]"
+    link: Link | None
+    state: dict[str, Any]
+    """The request's; ``answered`` is in it once the whole answer was sent."""
+    left: bool = False
+    """Whether the client has left, and the request was cancelled for that."""
+    _read: int = 0
+    _complete: bool = False
+    _fault: problem.RaisedWhileReading | None = None
+    _gone: asyncio.Event = field(default_factory=asyncio.Event)
+    _watching: "asyncio.Task[None] | None" = None
+
+    async def __call__(self) -> Message:
+        """Return the next message."""
+        if self._fault is not None:
+            raise self._fault
+        if self._complete:
+            # There is none but the disconnect left.
+            await self._gone.wait()
+            return {"type": "http.disconnect"}
+        if self.link is not None and self.link.whole:
+            # The server would say the same, and is not asked.
+            message: Message = {"type": "http.request"}
+        else:
+            message = await self._in_time()
+        if self.link is not None and self.link.spoilt:
+            raise self._refused(malformed())
+        if message["type"] == "http.request":
+            self._count(message)
+        elif not self.left:
+            self._leave()
+            # For the cancellation to come here: the framework would take half a body for a bad one.
+            await asyncio.sleep(0)
+        return message
+
+    async def _in_time(self) -> Message:
+        try:
+            async with self.drain.before(min(self.until, self.due)):
+                return await self.receive()
+        except ServiceError as error:
+            raise self._refused(self._late(error)) from error
+
+    def _late(self, error: ServiceError) -> ServiceError:
+        """Return ``error``, or what it is where the body's own time was the shorter one."""
+        if isinstance(error, DeadlineExceededError) and self.until < self.due:
+            return BodyTimeoutError(f"the body did not arrive within {self.patience:g} seconds")
+        return error
+
+    def _count(self, message: Message) -> None:
+        if self.link is not None and self.link.parts:
+            message["body"] = self.link.take()
+        self._read += len(message.get("body", b""))
+        if self._read > self.max_bytes:
+            raise self._refused(too_large(self.max_bytes))
+        if message.get("more_body"):
+            return
+        self._complete = True
+        self.held.shrink_to(self._read)
+        if self.link is not None:
+            self.link.watch(self._leave)
+        else:
+            self._watching = asyncio.create_task(self._watch())
+
+    def _refused(self, error: ServiceError) -> problem.RaisedWhileReading:
+        # Whoever reads again is told again: the server has nothing more, and would never answer.
+        self._fault = problem.RaisedWhileReading(error)
+        return self._fault
+
+    async def _watch(self) -> None:
+        await self.receive()
+        self._leave()
+
+    def _leave(self) -> None:
+        self._gone.set()
+        if not self.state.get("answered"):
+            self.left = True
+            self.request.cancel()
+
+    def close(self) -> None:
+        """Watch no longer."""
+        if self.link is not None:
+            self.link.end()
+        if self._watching is not None:
+            self._watching.cancel()

@@ -1,0 +1,68 @@
+"""Server-sent events: transport only.
+
+FastAPI's own support streams whatever a route function yields, after it has sent 200; here the
+first event has been awaited before the response exists, so the route returns it.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+from fastapi.sse import format_sse_event
+from starlette.types import Message, Receive, Scope, Send
+
+from app.api.responses.streaming import Streamed
+
+HEARTBEAT = format_sse_event(comment="keep-alive")
+
+
+class EventStream(Streamed):
+    """Sends events as they are made, and a comment whenever nothing was sent for a while."""
+
+    def __init__(self, events: AsyncGenerator[bytes], heartbeat: float) -> None:
+        super().__init__(
+            events,
+            "text/event-stream",
+            # Proxies are told not to buffer: the second is nginx's.
+            {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
+        )
+        self.heartbeat = heartbeat
+        """Seconds."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send all events."""
+        loop = asyncio.get_running_loop()
+        last = loop.time()
+
+        async def sending(message: Message) -> None:
+            nonlocal last
+            if not message.get("more_body", True):
+                # Nothing may come after the end.
+                beating.cancel()
+            await send(message)
+            last = loop.time()
+
+        async def beat() -> None:
+            while True:
+                silent = loop.time() - last
+                if silent >= self.heartbeat:
+                    await sending(
+                        {"type": "http.response.body", "body": HEARTBEAT, "more_body": True}
+                    )
+                    silent = 0
+                await asyncio.sleep(self.heartbeat - silent)
+
+        beating = asyncio.create_task(beat())
+        try:
+            await super().__call__(scope, receive, sending)
+        finally:
+            beating.cancel()
+
+
+def event(name: str, data: bytes) -> bytes:
+    """Encode one event; ``data`` is JSON, so it has no line break."""
+    return b"event: %b\ndata: %b\n\n" % (name.encode(), data)
+
+
+def data(payload: bytes) -> bytes:
+    """Encode one event without a name, as OpenAI's streams have them."""
+    return b"data: %b\n\n" % payload

@@ -1,0 +1,1 @@
+"""`/v1/generate`: prompts, with pictures or without."""

@@ -1,0 +1,351 @@
+"""Bodies and answers of the service's own dialect."""
+
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.api.errors.problem import Fault, fault
+from app.api.responses.cost import CostOut
+from app.api.responses.warnings import WarningOut
+from app.api.v1.image_forms import ImageIn, received
+from app.domain.generation import (
+    Generation,
+    GenerationRequest,
+    ImageInput,
+    ImageStrategy,
+    Part,
+    Role,
+    Sampling,
+    StopReason,
+    Terms,
+    Turn,
+)
+from app.domain.image import ImageReport, Treatment
+from app.domain.model import Dialect, Language
+from app.services.generation.validation import MAX_SEVERAL
+
+_STRATEGIES = (ImageStrategy.CONTACT_SHEET, ImageStrategy.EACH)
+
+
+class GenerationOptions(BaseModel):
+    """What every generation endpoint takes beside its images."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    prompt: Annotated[
+        str,
+        Field(
+            description="What is asked. Required unless images are given; pictures alone are "
+            "described. Special tokens of the Llama template in it are made harmless."
+        ),
+    ] = ""
+    system: Annotated[
+        str | None, Field(description="Instructions that stand above the prompt.")
+    ] = None
+    temperature: Annotated[
+        float, Field(ge=0, le=1, description="Randomness, 0 to 1. 0 is the most repeatable.")
+    ] = 0.5
+    top_p: Annotated[
+        float, Field(ge=0, le=1, description="Nucleus sampling, 0 to 1. 1 turns it off.")
+    ] = 0.9
+    max_gen_len: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=2048,
+            description="Most tokens to generate. Bedrock reserves them from its quota up front.",
+        ),
+    ] = 512
+    language: Annotated[
+        Language | None,
+        Field(
+            strict=False,
+            description="Language to answer in. With an image Meta supports English only; others "
+            "are answered with a warning.",
+        ),
+    ] = None
+    stream: Annotated[
+        bool, Field(description="Answer with server-sent events, piece by piece.")
+    ] = False
+    raw_prompt: Annotated[
+        bool,
+        Field(
+            description="Send the prompt exactly as written, for callers who write the Llama "
+            "template themselves: one `<|image|>` for each image. Needs the invoke dialect."
+        ),
+    ] = False
+
+    image_strategy: Annotated[
+        ImageStrategy,
+        Field(
+            strict=False,
+            description="What to do with several images, of which the model takes one at a time. "
+            "`single`: refuse them. `contact_sheet`: lay them out on one, labelled 1 to n, and "
+            "tell the model. `each`: ask about each in a call of its own; `generations` has "
+            "the answers, the counts are summed, and a stream carries the text in one piece. "
+            f"At most {MAX_SEVERAL} images.",
+        ),
+    ] = ImageStrategy.SINGLE
+
+    def request(self, images: tuple[ImageInput, ...], terms: Terms) -> GenerationRequest:
+        """Return the domain's request."""
+        return GenerationRequest(
+            turns=(Turn(Role.USER, self.prompt, images),),
+            system=self.system,
+            sampling=Sampling(self.temperature, self.top_p, self.max_gen_len),
+            language=self.language,
+            raw_prompt=self.raw_prompt,
+            strategy=self.image_strategy,
+            strategies=_STRATEGIES,
+            terms=terms,
+        )
+
+
+class GenerateIn(GenerationOptions):
+    """A prompt, an image, or both."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    images: Annotated[
+        list[ImageIn],
+        Field(description="Pictures, each as base64 text, a data URI, a URL, or an S3 object."),
+    ] = []
+
+    def to_request(self, terms: Terms) -> GenerationRequest:
+        """Return the domain's request."""
+        images = tuple(received(image, f"images.{i}") for i, image in enumerate(self.images))
+        return self.request(images, terms)
+
+
+class ReceivedOut(BaseModel):
+    """A picture as it came."""
+
+    declared_type: Annotated[
+        str | None, Field(description="What it was said to be; null where nothing was said.")
+    ]
+    media_type: Annotated[str, Field(description="As found in the bytes.")]
+    width: Annotated[int, Field(description="Pixels as stored, before it is turned upright.")]
+    height: Annotated[int, Field(description="Pixels as stored.")]
+    bytes: Annotated[int, Field(description="Bytes.")]
+    orientation: Annotated[int, Field(description="EXIF orientation, 1 to 8; 1 is upright.")]
+    frames: Annotated[int, Field(description="Frames or pages; the model sees the first.")]
+
+
+class PreparedOut(BaseModel):
+    """A picture as the model is sent it."""
+
+    media_type: str
+    width: Annotated[int, Field(description="Pixels.")]
+    height: Annotated[int, Field(description="Pixels.")]
+    bytes: Annotated[int, Field(description="Bytes, before base64.")]
+    sha256: Annotated[str, Field(description="Of these bytes, hexadecimal.")]
+
+
+class CanvasOut(BaseModel):
+    """The grid of 560-pixel tiles that Llama lays the picture on."""
+
+    columns: int
+    rows: int
+    tiles: Annotated[int, Field(description="1 to 4.")]
+
+
+class ImageOut(BaseModel):
+    """One picture: what was received, what was made of it, what may have been lost."""
+
+    media_type: Annotated[str, Field(description="As found in the bytes.")]
+    width: Annotated[int, Field(description="Pixels.")]
+    height: Annotated[int, Field(description="Pixels.")]
+    bytes: Annotated[int, Field(description="Bytes.")]
+    received: ReceivedOut
+    prepared: PreparedOut
+    canvas: CanvasOut
+    scale: Annotated[
+        float, Field(description="Prepared size over received size, longer side, at most 1.")
+    ]
+    treatment: Annotated[
+        Treatment,
+        Field(
+            description="`unchanged`: sent byte for byte. `stripped`: without metadata and "
+            "trailing data. `encoded`: decoded and encoded again."
+        ),
+    ]
+    warnings: list[WarningOut]
+
+    @classmethod
+    def of(cls, report: ImageReport) -> "ImageOut":
+        """Render ``report``."""
+        facts, prepared, canvas = report.received, report.prepared, report.canvas
+        return cls(
+            media_type=facts.media_type,
+            width=facts.width,
+            height=facts.height,
+            bytes=facts.bytes,
+            received=ReceivedOut(
+                declared_type=report.declared_type,
+                media_type=facts.media_type,
+                width=facts.width,
+                height=facts.height,
+                bytes=facts.bytes,
+                orientation=facts.orientation,
+                frames=facts.frames,
+            ),
+            prepared=PreparedOut(
+                media_type=prepared.media_type,
+                width=prepared.width,
+                height=prepared.height,
+                bytes=prepared.size,
+                sha256=prepared.sha256,
+            ),
+            canvas=CanvasOut(columns=canvas.columns, rows=canvas.rows, tiles=canvas.tiles),
+            scale=report.scale,
+            treatment=report.treatment,
+            warnings=[WarningOut.of(warning) for warning in report.warnings],
+        )
+
+
+class LatencyOut(BaseModel):
+    """Milliseconds."""
+
+    total: Annotated[int, Field(description="From the request's arrival to its answer, ms.")]
+    model: Annotated[int, Field(description="Of that, the model's, ms.")]
+
+
+class StreamLatencyOut(LatencyOut):
+    """Milliseconds."""
+
+    first_token: Annotated[
+        int | None, Field(description="From the request's arrival to the first text, ms.")
+    ]
+
+
+class TargetOut(BaseModel):
+    """One way to reach the model."""
+
+    region: Annotated[str, Field(description="AWS region.")]
+    model_id: Annotated[str, Field(description="As sent to Bedrock.")]
+    dialect: Annotated[Dialect, Field(description="The Bedrock operation.")]
+
+
+class PartOut(BaseModel):
+    """What came of one image of several: an answer or an error."""
+
+    image: Annotated[str, Field(description="Its place in the request: `images.0`.")]
+    id: str | None = None
+    generation: Annotated[str | None, Field(description="The text; null on error.")] = None
+    prompt_token_count: int | None = None
+    generation_token_count: int | None = None
+    total_token_count: int | None = None
+    stop_reason: StopReason | None = None
+    stop_reason_raw: str | None = None
+    error: Annotated[Fault | None, Field(description="Why there is no answer.")] = None
+
+    @classmethod
+    def of(cls, part: Part) -> Self:
+        """Render ``part``."""
+        if part.generation is None:
+            return cls(image=part.name, error=part.error and fault(part.error))
+        completion, usage = part.generation.completion, part.generation.completion.usage
+        return cls(
+            image=part.name,
+            id=part.generation.id,
+            generation=completion.text,
+            prompt_token_count=usage.prompt_token_count,
+            generation_token_count=usage.generation_token_count,
+            total_token_count=usage.total_token_count,
+            stop_reason=completion.stop_reason,
+            stop_reason_raw=completion.stop_reason_raw,
+        )
+
+
+class Identified(BaseModel):
+    """Which answer this is, and whose."""
+
+    id: Annotated[str, Field(description="Of this answer.")]
+    model: Annotated[str, Field(description="The model id that was called.")]
+
+
+class Worded(Identified):
+    """What was said; before the facts, as it is what people look for."""
+
+    generation: Annotated[str, Field(description="The generated text.")]
+
+
+class GenerationFacts(Identified):
+    """All of an answer but its text."""
+
+    prompt_token_count: Annotated[
+        int | None, Field(description="Tokens in; null where Bedrock did not say.")
+    ]
+    generation_token_count: Annotated[
+        int | None, Field(description="Tokens out; null where Bedrock did not say.")
+    ]
+    total_token_count: Annotated[int | None, Field(description="Both together.")]
+    cost_usd: Annotated[
+        CostOut | None, Field(description="null where the price or a count is unknown.")
+    ]
+    stop_reason: Annotated[
+        StopReason,
+        Field(
+            description="`stop`: finished. `length`: cut at max_gen_len. `guardrail`: a guardrail "
+            "stepped in. `other`: see stop_reason_raw."
+        ),
+    ]
+    stop_reason_raw: Annotated[str | None, Field(description="As Bedrock spelled it.")]
+    images: Annotated[list[ImageOut], Field(description="The pictures, in order.")]
+    warnings: list[WarningOut]
+    target: Annotated[
+        TargetOut | None,
+        Field(
+            description="Which of the configured targets answered; null where several calls made "
+            "the answer and not all went to the same."
+        ),
+    ]
+    generations: Annotated[
+        list[PartOut],
+        Field(description="With image_strategy `each` and several images: one by one, in order."),
+    ] = []
+
+    @staticmethod
+    def facts(generation: Generation) -> dict[str, Any]:
+        """Return these fields of ``generation``."""
+        completion, usage = generation.completion, generation.completion.usage
+        return {
+            "id": generation.id,
+            "model": generation.model,
+            "prompt_token_count": usage.prompt_token_count,
+            "generation_token_count": usage.generation_token_count,
+            "total_token_count": usage.total_token_count,
+            "cost_usd": CostOut.of(usage.cost),
+            "stop_reason": completion.stop_reason,
+            "stop_reason_raw": completion.stop_reason_raw,
+            "images": [ImageOut.of(report) for report in generation.images],
+            "warnings": [WarningOut.of(warning) for warning in generation.warnings],
+            "target": completion.target
+            and TargetOut.model_validate(completion.target, from_attributes=True),
+            "generations": [PartOut.of(part) for part in generation.parts],
+        }
+
+
+class GenerationOut(GenerationFacts, Worded):
+    """A normalised answer."""
+
+    latency_ms: LatencyOut
+
+    @classmethod
+    def of(cls, generation: Generation) -> Self:
+        """Render ``generation``."""
+        latency = LatencyOut.model_validate(generation.latency, from_attributes=True)
+        text = generation.completion.text
+        return cls(generation=text, latency_ms=latency, **cls.facts(generation))
+
+
+class DoneEvent(GenerationFacts):
+    """`event: done`: the terminal event of a stream that succeeded. All but the text."""
+
+    latency_ms: StreamLatencyOut
+
+    @classmethod
+    def of(cls, generation: Generation) -> Self:
+        """Render ``generation``."""
+        latency = StreamLatencyOut.model_validate(generation.latency, from_attributes=True)
+        return cls(latency_ms=latency, **cls.facts(generation))

@@ -1,0 +1,145 @@
+"""The events of a streamed generation: ``start``, ``delta``, then one ``done`` or ``error``."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import orjson
+from fastapi import Depends, Request, Response
+from pydantic import BaseModel, Field
+
+from app.api.errors import problem
+from app.api.responses import sse
+from app.api.responses.cost import CostOut
+from app.api.responses.sse import EventStream
+from app.api.responses.warnings import WarningOut
+from app.api.routing.asking import Asking
+from app.api.v1.generate.schemas import DoneEvent, ImageOut
+from app.api.v1.generate.serialize import generation_out
+from app.domain.generation import (
+    Delta,
+    Done,
+    Failed,
+    GenerationEvent,
+    GenerationEvents,
+    GenerationRequest,
+    Started,
+)
+
+
+class StartEvent(BaseModel):
+    """`event: start`: the model has begun to answer."""
+
+    id: str
+    model: str
+    images: list[ImageOut]
+    warnings: list[WarningOut]
+
+
+class DeltaEvent(BaseModel):
+    """`event: delta`: a piece of the text."""
+
+    text: str
+
+
+class ErrorEvent(problem.Problem):
+    """`event: error`: the terminal event of a stream that failed."""
+
+    generation: Annotated[str, Field(description="The text so far.")]
+    prompt_token_count: Annotated[int | None, Field(description="Tokens in, where known.")]
+    generation_token_count: Annotated[
+        int | None, Field(description="Tokens out so far, where known.")
+    ]
+    cost_usd: Annotated[
+        CostOut | None,
+        Field(description="Of these tokens; null where the price or a count is unknown."),
+    ]
+
+
+STREAM_RESPONSE: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The model's answer; with `stream: true` as server-sent events, in this "
+        "order: one `start` (StartEvent), any number of `delta` (DeltaEvent), then exactly one of "
+        "`done` (DoneEvent) and `error` (ErrorEvent). Comments keep the connection open.",
+        "content": {
+            "text/event-stream": {
+                "schema": {
+                    "type": "object",
+                    "description": "One event; its data is the JSON of the schema named after it.",
+                    "properties": {
+                        "event": {"enum": ["start", "delta", "done", "error"]},
+                        "data": {"type": "string", "contentMediaType": "application/json"},
+                    },
+                    "required": ["event", "data"],
+                },
+                "example": 'event: start\ndata: {"id": "gen_1", …}\n\n'
+                'event: delta\ndata: {"text": "A cat"}\n\n'
+                'event: done\ndata: {"id": "gen_1", "stop_reason": "stop", …}\n\n',
+            }
+        },
+    }
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """Answers in the form that the caller asked for."""
+
+    asking: Asking
+
+    async def answer(self, request: GenerationRequest, *, stream: bool) -> Response:
+        """Answer in one piece or as a stream."""
+        if not stream:
+            whole = generation_out(await self.asking.whole(request))
+            return Response(whole, media_type="application/json")
+        services = self.asking.services
+        events = await self.asking.enter(services.generations.stream(request))
+        return EventStream(encode(events, self.asking.request_id), services.timing.heartbeat)
+
+
+async def _answering(request: Request) -> Answering:
+    return Answering(Asking.of(request))
+
+
+Answers = Annotated[Answering, Depends(_answering)]
+
+
+async def encode(events: AsyncIterator[GenerationEvents], request_id: str) -> AsyncGenerator[bytes]:
+    """Encode events; those that are ready together are sent together."""
+    async for ready in events:
+        yield b"".join([_encoded(happened, request_id) for happened in ready])
+
+
+def _encoded(happened: GenerationEvent, request_id: str) -> bytes:
+    match happened:
+        case Delta(text):
+            return sse.event("delta", b'{"text":%b}' % orjson.dumps(text))
+        case Started():
+            return sse.event("start", _dump(_start(happened)))
+        case Done(generation):
+            return sse.event("done", _dump(DoneEvent.of(generation)))
+        case Failed():
+            return sse.event("error", _dump(_error(happened, request_id)))
+
+
+def _start(started: Started) -> StartEvent:
+    return StartEvent(
+        id=started.id,
+        model=started.model,
+        images=[ImageOut.of(report) for report in started.images],
+        warnings=[WarningOut.of(caveat) for caveat in started.warnings],
+    )
+
+
+def _error(failed: Failed, request_id: str) -> ErrorEvent:
+    return ErrorEvent(
+        **problem.of(failed.error, request_id).model_dump(),
+        generation=failed.text,
+        prompt_token_count=failed.usage.prompt_token_count,
+        generation_token_count=failed.usage.generation_token_count,
+        cost_usd=CostOut.of(failed.usage.cost),
+    )
+
+
+def _dump(event: BaseModel) -> bytes:
+    return event.model_dump_json().encode()

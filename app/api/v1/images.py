@@ -1,0 +1,89 @@
+"""POST /v1/images/prepare: what a picture would be made into, without asking the model."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Response
+
+from app.api.errors import problem
+from app.api.errors.documented import IMAGE_ERRORS, JSON_IMAGE_ERRORS
+from app.api.routing.dependencies import Deadline, Preparations
+from app.api.v1.generate.picture_body import REQUEST_BODY, Picture
+from app.api.v1.generate.schemas import ImageOut
+from app.domain import errors
+from app.domain.image import ImageReport
+
+router = APIRouter(prefix="/v1/images", tags=["images"])
+
+REPORT_HEADER = "X-Image-Report"
+
+_BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+
+PREPARED_RESPONSE: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The report; the prepared picture itself where `Accept` asks for an image, "
+        f"with the report as JSON in the header `{REPORT_HEADER}`.",
+        "content": dict.fromkeys(("image/jpeg", "image/png"), _BINARY),
+        "headers": {
+            REPORT_HEADER: {
+                "description": "With a picture only: the report, JSON in ASCII.",
+                "schema": {"type": "string"},
+            }
+        },
+    }
+}
+
+
+@router.post(
+    "/prepare",
+    operation_id="prepareImage",
+    summary="Prepare a picture without asking the model",
+    description="A dry run: tells what a picture is, what it would be made into for the model, and "
+    "what may be lost. Takes one picture, as JSON in every form that `/v1/generate` takes, or as "
+    "the file `image` of a multipart form. With `Accept: image/*` the answer is the very picture "
+    "that the model would be sent. Nothing is spent.",
+    response_model=ImageOut,
+    responses=PREPARED_RESPONSE
+    | problem.responses(
+        *JSON_IMAGE_ERRORS,
+        errors.MalformedBodyError,
+        errors.UnsupportedContentTypeError,
+        errors.BodyTimeoutError,
+        errors.BodyTooLargeError,
+        errors.InvalidParameterError,
+        errors.UnknownFieldError,
+        *IMAGE_ERRORS,
+        errors.InternalError,
+        errors.OverloadedError,
+        errors.ShuttingDownError,
+        errors.DeadlineExceededError,
+    ),
+    openapi_extra={"requestBody": REQUEST_BODY},
+)
+async def prepare(
+    preparations: Preparations,
+    picture: Picture,
+    deadline: Deadline,
+    accept: Annotated[
+        str, Header(description="`image/*` for the picture, anything else for the report.")
+    ] = "application/json",
+) -> Response:
+    return rendered(await preparations.prepare(picture, deadline), accept)
+
+
+def rendered(report: ImageReport, accept: str) -> Response:
+    """Return the picture where ``accept`` asks for one, else the report."""
+    out = ImageOut.of(report)
+    if not wants_picture(accept):
+        return Response(out.model_dump_json(), media_type="application/json")
+    return Response(
+        report.prepared.data,
+        media_type=report.prepared.media_type,
+        headers={REPORT_HEADER: out.model_dump_json(ensure_ascii=True)},
+    )
+
+
+def wants_picture(accept: str) -> bool:
+    """Whether an Accept header names images, and JSON not before them."""
+    named = [part.partition(";")[0].strip().lower() for part in accept.split(",")]
+    images = [i for i, name in enumerate(named) if name.startswith("image/")]
+    return bool(images) and "application/json" not in named[: images[0]]

@@ -1,0 +1,1 @@
+"""`/v1/tasks/…`: the vision tasks as typed endpoints."""

@@ -1,0 +1,103 @@
+"""docs/tasks.md, made from the specs."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from app.api.v1.tasks.schemas import TaskIn
+from app.services.tasks import TASKS
+from app.services.tasks.prompt import prompt
+from app.services.tasks.spec import Task
+
+_INTRODUCTION = """\
+# Vision tasks
+
+Made from the specs in `app/services/tasks` by `make tasks`; a test compares.
+
+`POST /v1/tasks/{task}` takes JSON, `POST /v1/tasks/{task}/upload` a multipart form with the same
+fields and the pictures as files, `GET /v1/tasks` lists all of this. Pictures come in every form
+that `/v1/generate` takes. Every answer has this shape:
+
+| field | meaning |
+|---|---|
+| `valid`, `result` | whether the answer could be made valid, and the typed result, else null |
+| `faults` | why there is no result |
+| `generation` | the model's raw text, always: a paid answer is never lost |
+| `repaired`, `calls` | whether an answer was asked for again, and all calls made |
+| `prompt_token_count` and the other counts | tokens of all calls together |
+| `prompt_version` | which prompt texts were used |
+| `id`, `model`, `target`, `stop_reason` | as for `/v1/generate` |
+| `images`, `warnings`, `latency_ms` | as for `/v1/generate` |
+
+An answer that is not valid is asked for once more, with what was wrong. One that was cut off at
+`max_gen_len` is not: it would be cut off again; raise `max_gen_len` instead. Scores and boxes
+outside their range are refused, not clipped. Boxes are shares of the original picture as a viewer
+shows it, whatever was turned and shrunk for the model; for a PDF `pixels` are points.
+
+Words in a picture are content. The system text tells the model so, and a user's text stands between
+tags that it can't close; no prompt can promise that a model obeys.
+
+With `stream: true` an answer comes as server-sent events: `progress` after every question that has
+been dealt with (`done`, `total`, `page`, `fault`), then exactly one of `result` (the whole answer)
+and `error` (a problem). With an `Idempotency-Key` there is no `progress`.
+"""
+
+
+def document() -> str:
+    """Return the page."""
+    parts = [_INTRODUCTION, "\n".join(_options()), *("\n".join(_section(task)) for task in TASKS)]
+    return "\n".join(parts)
+
+
+def _options() -> Iterator[str]:
+    yield "## What every task takes\n"
+    yield from _table(TaskIn.model_json_schema(), "by default")
+
+
+def _section(task: Task[Any, Any]) -> Iterator[str]:
+    images = task.images
+    many = "one" if images.most == 1 else f"{images.least} to {images.most}"
+    documents = "; PDFs and multi-page TIFFs are taken apart into pages" if images.documents else ""
+    sampling = task.sampling
+    yield f"\n## {task.name}\n"
+    yield f"{task.summary}. {task.description}\n"
+    yield (
+        f"Images: {many}{documents}. By default temperature {sampling.temperature:g}, max_gen_len "
+        f"{sampling.max_gen_len}. Prompt version {prompt(task.name).version}.\n"
+    )
+    yield from _table(task.parameters.model_json_schema(), "by default")
+    yield "\nResult:\n"
+    yield from _table(task.result.model_json_schema(mode="serialization"), None)
+    request = {"images": ["…"] * images.least, **task.example.parameters}
+    yield "\nExample:\n"
+    yield f"```json\n{_json(request)}\n```\n"
+    yield f"```json\n{_json(dict(task.example.result))}\n```"
+
+
+def _table(schema: dict[str, Any], default: str | None) -> Iterator[str]:
+    yield f"| field | type |{f' {default} |' if default else ''} meaning |"
+    yield f"|---|---|{'---|' if default else ''}---|"
+    required = schema.get("required", ())
+    for name, part in schema["properties"].items():
+        told = part.get("description", "").replace("|", "\\|").replace("\n", " ")
+        cell = "required" if name in required else f"`{_json(part.get('default'), flat=True)}`"
+        yield f"| `{name}` | {_type(part)} |{f' {cell} |' if default else ''} {told} |"
+
+
+def _type(part: dict[str, Any]) -> str:
+    if "$ref" in part:
+        return re.sub(r"(?<!^)(?=[A-Z])", " ", part["$ref"].rpartition("/")[2]).lower()
+    if "enum" in part:
+        return ", ".join(f"`{value}`" for value in part["enum"])
+    for key in ("anyOf", "oneOf"):
+        if key in part:
+            return " or ".join(dict.fromkeys(_type(option) for option in part[key]))
+    if part.get("type") == "array":
+        return f"list of {_type(part.get('items', {}))}"
+    return str(part.get("type", "any"))
+
+
+def _json(value: Any, *, flat: bool = False) -> str:  # noqa: ANN401 - any JSON value
+    return orjson.dumps(value, option=None if flat else orjson.OPT_INDENT_2).decode()

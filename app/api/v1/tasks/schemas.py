@@ -1,0 +1,171 @@
+"""Bodies and answers of the tasks, made from their specs."""
+
+from dataclasses import asdict
+from typing import Annotated, Any, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
+
+from app.api.routing.uploads import File, exemplified, uploaded
+from app.api.v1.generate.schemas import GenerationFacts, Identified, LatencyOut
+from app.api.v1.image_forms import ImageIn, received
+from app.domain.generation import ImageInput, Sampling, Terms
+from app.domain.model import Language
+from app.services.task_runner.request import TaskAnswer, TaskRequest
+from app.services.tasks.spec import Parameters, Result, Task
+
+ResultT = TypeVar("ResultT", bound=BaseModel)
+
+
+class TaskOptions(BaseModel):
+    """What every task takes beside its images and its own parameters."""
+
+    temperature: Annotated[
+        float | None, Field(ge=0, le=1, description="Randomness, 0 to 1. By default the task's.")
+    ] = None
+    top_p: Annotated[
+        float | None, Field(ge=0, le=1, description="Nucleus sampling, 0 to 1. 1 turns it off.")
+    ] = None
+    max_gen_len: Annotated[
+        int | None,
+        Field(ge=1, le=2048, description="Most tokens of one call. By default the task's."),
+    ] = None
+    language: Annotated[
+        Language | None,
+        Field(
+            strict=False,
+            description="Language of the texts in the result; its keys stay English. With an image "
+            "Meta supports English only; others are answered with a warning.",
+        ),
+    ] = None
+
+    stream: Annotated[
+        bool,
+        Field(description="Answer with server-sent events: progress, then the result."),
+    ] = False
+
+    def sampling(self, task: Task[Any, Any]) -> Sampling:
+        """Return the caller's sampling over the task's."""
+        own, given = task.sampling, (self.temperature, self.top_p, self.max_gen_len)
+        temperature, top_p, max_gen_len = given
+        return Sampling(
+            temperature=own.temperature if temperature is None else temperature,
+            top_p=own.top_p if top_p is None else top_p,
+            max_gen_len=own.max_gen_len if max_gen_len is None else max_gen_len,
+        )
+
+    def request(
+        self, task: Task[Any, Any], images: tuple[ImageInput, ...], terms: Terms
+    ) -> TaskRequest:
+        """Return the use case's request."""
+        assert isinstance(self, Parameters)
+        return TaskRequest(task, self, images, self.sampling(task), self.language, terms)
+
+
+class TaskIn(TaskOptions):
+    """A task's body as JSON."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    images: Annotated[
+        list[ImageIn],
+        Field(description="Pictures, each as base64 text, a data URI, a URL, or an S3 object."),
+    ] = []
+
+    async def to_request(self, task: Task[Any, Any], terms: Terms) -> TaskRequest:
+        """Return the use case's request."""
+        images = tuple(received(image, f"images.{i}") for i, image in enumerate(self.images))
+        return self.request(task, images, terms)
+
+
+class TaskForm(TaskOptions):
+    """A task's body as a multipart form."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    images: Annotated[list[File], Field(description="Pictures, one file each.")] = []
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_blanks(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Take a field that a browser sent empty for one that was not sent."""
+        return {name: value for name, value in values.items() if value not in ("", [""])}
+
+    async def to_request(self, task: Task[Any, Any], terms: Terms) -> TaskRequest:
+        """Return the use case's request."""
+        images = [await uploaded(file, f"images.{i}") for i, file in enumerate(self.images)]
+        return self.request(task, tuple(images), terms)
+
+
+class Typed(Identified, Generic[ResultT]):
+    """What was found; before the facts, as it is what people look for."""
+
+    task: str
+    prompt_version: Annotated[str, Field(description="Which prompt texts were used.")]
+    valid: Annotated[bool, Field(description="Whether there is a `result`.")]
+    result: Annotated[
+        ResultT | None, Field(description="Null where the answer could not be made valid.")
+    ]
+    faults: Annotated[list[str], Field(description="Why there is no result; else empty.")]
+    generation: Annotated[
+        str, Field(description="The model's raw text; of several calls one after another.")
+    ]
+
+
+class TaskOut(GenerationFacts, Typed[ResultT], Generic[ResultT]):
+    """A typed answer."""
+
+    repaired: Annotated[bool, Field(description="Whether an answer was asked for again.")]
+    calls: Annotated[
+        int, Field(description="Calls of the model; token counts are those of all together.")
+    ]
+    latency_ms: Annotated[
+        LatencyOut, Field(description="`model` sums up all calls, which overlap.")
+    ]
+
+    @classmethod
+    def of(cls, answer: TaskAnswer) -> "TaskOut[ResultT]":
+        """Render ``answer``."""
+        generation = answer.generation
+        return cls(
+            task=answer.task,
+            prompt_version=answer.prompt_version,
+            valid=answer.result is not None,
+            result=answer.result,
+            faults=list(answer.faults),
+            generation=generation.completion.text,
+            repaired=answer.repaired,
+            calls=answer.calls,
+            latency_ms=LatencyOut.model_validate(generation.latency, from_attributes=True),
+            **cls.facts(generation),
+        )
+
+
+def body_of(task: Task[Any, Any]) -> type[TaskIn]:
+    """Return the JSON body of ``task``."""
+    return create_model(
+        f"{camel(task.name)}In", __base__=(TaskIn, task.parameters), __doc__=task.summary
+    )
+
+
+def form_of(task: Task[Any, Any]) -> type[TaskForm]:
+    """Return the multipart body of ``task``."""
+    values = {**asdict(task.sampling), **task.example.parameters}
+
+    class Exemplified(TaskForm):
+        model_config = ConfigDict(json_schema_extra=exemplified(values))
+
+    return create_model(
+        f"{camel(task.name)}Form", __base__=(Exemplified, task.parameters), __doc__=task.summary
+    )
+
+
+def answer_of(task: Task[Any, Any]) -> type[TaskOut[Result]]:
+    """Return the answer of ``task``."""
+    generic: Any = TaskOut
+    base: type[TaskOut[Result]] = generic[task.result]
+    return create_model(f"{camel(task.name)}Out", __base__=base, __doc__=task.summary)
+
+
+def camel(name: str) -> str:
+    """Return ``document-qa`` as ``DocumentQa``."""
+    return "".join(part.capitalize() for part in name.split("-"))

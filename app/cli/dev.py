@@ -1,0 +1,124 @@
+"""``python -m app dev``: the emulator and the service, and a first question about a picture."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from asyncio.subprocess import Process
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from app.settings import PREFIX, Settings
+
+PICTURE = Path(__file__).parent / "data" / "astronaut.png"
+QUESTION = "What is in this picture?"
+EMULATOR_PORT = 9100
+START_SECONDS = 60.0
+SERVING = "Serving on {url}; Swagger UI on {url}/docs. Ctrl-C ends it."
+KEYS_NEEDED = (
+    "No first question was asked: this service is set to ask for keys or tokens. "
+    "Send one with yours, as Authorization: Bearer <key>."
+)
+
+
+async def run(settings: Settings) -> int:
+    """Start both, print the first answer, then serve until a signal or until one of them ends."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
+    port = emulator_port()
+    emulator_url = f"http://127.0.0.1:{port}"
+    url = f"http://{settings.host}:{settings.port}"
+    emulator = await _start("app.emulator", "--port", str(port))
+    service = await _start("app", "serve", environment=_offline(emulator_url))
+    children = (emulator, service)
+    try:
+        async with asyncio.timeout(START_SECONDS), httpx.AsyncClient() as client:
+            await _ready(client, f"{emulator_url}/_emulator/health", children, stopped)
+            # Readiness may need a key, and there is nothing to wait for after this.
+            await _ready(client, f"{url}/healthz", children, stopped)
+            if not stopped.is_set() and _running(children):
+                told = KEYS_NEEDED if settings.authenticates else await answer(client, url)
+                sys.stdout.write(f"\n{told}\n\n{SERVING.format(url=url)}\n")
+                sys.stdout.flush()
+        await _until_stopped(stopped, children)
+    finally:
+        await _stop(children)
+    return 0 if stopped.is_set() else 1
+
+
+def emulator_port() -> int:
+    """Return `EMULATOR_PORT`, or a free one where that is taken."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", EMULATOR_PORT))
+        except OSError:
+            probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _offline(emulator_url: str) -> dict[str, str]:
+    """Return what points the service at the emulator, with credentials that are no one's."""
+    return {
+        f"{PREFIX}ENDPOINT_URL": emulator_url,
+        "AWS_ACCESS_KEY_ID": "emulator",
+        "AWS_SECRET_ACCESS_KEY": "emulator",
+        "AWS_BEARER_TOKEN_BEDROCK": "",
+        "AWS_SESSION_TOKEN": "",
+    }
+
+
+async def _start(
+    module: str, *arguments: str, environment: dict[str, str] | None = None
+) -> Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", module, *arguments, env={**os.environ, **(environment or {})}
+    )
+
+
+def _running(children: tuple[Process, ...]) -> bool:
+    return all(child.returncode is None for child in children)
+
+
+async def _ready(
+    client: httpx.AsyncClient, url: str, children: tuple[Process, ...], stopped: asyncio.Event
+) -> None:
+    while _running(children) and not stopped.is_set():
+        with contextlib.suppress(httpx.TransportError):
+            if (await client.get(url)).is_success:
+                return
+        await asyncio.sleep(0.1)
+
+
+async def answer(client: httpx.AsyncClient, url: str) -> str:
+    """Ask the first question, and return it with its answer."""
+    found = await client.post(
+        f"{url}/v1/generate/upload",
+        data={"prompt": QUESTION},
+        files={"images": (PICTURE.name, PICTURE.read_bytes(), "image/png")},
+        timeout=START_SECONDS,
+    )
+    asked = f"POST {url}/v1/generate/upload  prompt={QUESTION!r}  images=@{PICTURE.name}"
+    return f"{asked}\n{found.text}"
+
+
+async def _until_stopped(stopped: asyncio.Event, children: tuple[Process, ...]) -> None:
+    waits: list[asyncio.Task[Any]] = [asyncio.create_task(child.wait()) for child in children]
+    waits.append(asyncio.create_task(stopped.wait()))
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    for wait in waits:
+        wait.cancel()
+
+
+async def _stop(children: tuple[Process, ...]) -> None:
+    for child in children:
+        if child.returncode is None:
+            child.terminate()
+    await asyncio.gather(*(child.wait() for child in children))

@@ -1,0 +1,20 @@
+"""``python -m app serve``: the service in front of Amazon Bedrock."""
+
+from app import telemetry
+from app.cli import workers
+from app.main import create_app
+from app.server.serving import Server
+from app.settings import load
+from app.wiring.services import check, open_services
+
+
+def run() -> int:
+    """Serve until SIGTERM or SIGINT."""
+    settings = load()
+    check(settings)
+    telemetry.configure(settings.log_level)
+    if settings.workers > 1:
+        return workers.run(settings)
+    server = Server(create_app(settings, open_services), settings)
+    server.run()
+    return 0 if server.started else 1

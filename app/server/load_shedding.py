@@ -1,0 +1,99 @@
+"""Answers to requests that never come in: they are malformed, or the door turns them away.
+
+There is no task and no scope for them. Where the processor is the bound, whatever refusals take is
+taken from answers. By way of the middlewares they take twice as much; that way is left to requests
+for which it decides something.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+from app.api.errors import dialects
+from app.api.pipeline import response_headers
+from app.api.pipeline.admission import FREE, share
+from app.api.pipeline.authorization import Headers
+from app.api.pipeline.request_body import malformed
+from app.api.pipeline.request_context import request_id
+from app.api.pipeline.response_headers import Pairs
+from app.domain.errors import ServiceError
+from app.services.concurrency.admission_queue import Door
+from app.services.registry import Services
+from app.telemetry import RequestRecord
+from app.telemetry.record import NO_TRACER
+
+STATE = "turnstile"
+"""Where the lifespan puts it in the server's state."""
+_ID = "(request id)"
+
+Form = Callable[[str, Pairs], bytes]
+"""Makes an answer of a request's id and further headers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turnstile:
+    """Stands before the door, on the server's side of ASGI."""
+
+    door: Door
+    services: Services
+    _forms: dict[tuple[str, str], Form] = field(default_factory=dict)
+    """By code and dialect."""
+
+    def refusal(
+        self, method: str, path: str, given: Pairs, client: tuple[str, int] | None, more: Pairs
+    ) -> bytes | None:
+        """Return the whole answer, with ``more`` headers, where the request is turned away.
+
+        None where it may come in, or where what stands behind has a say: pages of other origins
+        get the headers of CORS, traced requests a span, and on the way down connections end.
+        """
+        traced = self.services.operations.tracer is not NO_TRACER
+        if method in FREE or traced or self.services.drain.draining:
+            return None
+        # Of a repeated one the first.
+        found = dict(reversed([*given]))
+        if b"origin" in found or self.door.admits(share(found, client)):
+            return None
+        return self._answer(self.door.refusal(), method, path, found, more)
+
+    def malformed(self, method: str, path: str, given: Pairs, more: Pairs) -> bytes:
+        """Return the whole answer to what can't be read, of which this much could."""
+        return self._answer(malformed(), method, path, dict(reversed([*given])), more)
+
+    def _answer(
+        self, error: ServiceError, method: str, path: str, found: Headers, more: Pairs
+    ) -> bytes:
+        identity = request_id(found)
+        record = RequestRecord(
+            request_id=identity, method=method, status=error.status, code=error.code
+        )
+        record.duration_ms = record.elapsed_ms()
+        for sink in self.services.operations.sinks:
+            sink(record)
+        return self._form(error, path)(identity, more)
+
+    def _form(self, error: ServiceError, path: str) -> Form:
+        form = error.code, dialects.dialect(path)
+        if form not in self._forms:
+            self._forms[form] = _form(error, path)
+        return self._forms[form]
+
+
+def _form(error: ServiceError, path: str) -> Form:
+    rendered = dialects.response(error, {"path": path, "state": {"request_id": _ID}})
+    known = [pair for pair in rendered.raw_headers if pair[0] != b"content-length"]
+    pairs = response_headers.completed(known, [(b"x-request-id", _ID.encode())])
+    status = HTTPStatus(rendered.status_code)
+    head = f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() + _lines(pairs)
+    heads, bodies = head.split(_ID.encode()), bytes(rendered.body).split(_ID.encode())
+
+    def filled(identity: str, more: Pairs) -> bytes:
+        body = identity.encode().join(bodies)
+        length = b"content-length: %d\r\n\r\n" % len(body)
+        return b"".join((identity.encode().join(heads), _lines(more), length, body))
+
+    return filled
+
+
+def _lines(pairs: Pairs) -> bytes:
+    return b"".join(b"%s: %s\r\n" % pair for pair in pairs)

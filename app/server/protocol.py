@@ -1,0 +1,371 @@
+"""uvicorn's HTTP protocol with bounds on what a client sends and leaves unread; it has none.
+
+Bodies are bounded, and taken from the request's `Link`, by `app.api.pipeline.admission`: no other
+application can be served with it.
+"""
+
+import asyncio
+from collections import deque
+from typing import Any
+
+import uvicorn
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from app.api.pipeline.connection import STATE, Link
+from app.server import load_shedding as turnstiles
+from app.server.load_shedding import Turnstile
+
+PARTS = 16
+"""Of a body, each at most 256 KB, between two looks at whether it has become too large."""
+WAITING = 16
+"""Requests behind the one in progress on its connection. What is read at once could hold
+thousands."""
+MOVED = 16 * 1024
+"""Bytes that a client must take of an answer in the time it is given."""
+_OFFERS = (b"upgrade", b"http2-settings")
+"""Headers of a client that would rather speak something else."""
+
+
+class _TurnedAway:
+    """In place of uvicorn's cycle of a request and its answer: what still comes is dropped."""
+
+    response_complete = True
+    message_event = asyncio.Event()
+
+
+_TURNED_AWAY: Any = _TurnedAway()
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """Closes a connection whose heads are too long or too slow, or whose answers are not taken."""
+
+    max_head_bytes = 64 * 1024
+    """Ten times what browsers and SDKs send."""
+    head_seconds = 10.0
+    """From the connection, or a further request's first byte, to the end of the headers."""
+
+    write_seconds = 30.0
+    """For a client to take `MOVED` of an answer, or what is left of it."""
+    last_seconds = 1.0
+    """For a request to come that is on its way when the server goes down."""
+
+    _head_bytes = 0
+    """Of a head that is not complete, but for a piece that began with something else."""
+    _head_ended = False
+    """Whether one did in the piece that is being read."""
+    _header_bytes = 0
+    _in_head = True
+    _in_body = False
+    _overdue: asyncio.TimerHandle | None = None
+    _unsent = 0
+    """Bytes that waited to be taken when that was last looked at."""
+    _untaken: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Expect the first head."""
+        super().connection_made(transport)
+        self._links: deque[Link] = deque()
+        self._cycles: deque[Any] = deque()
+        """Of requests that have not been answered; uvicorn knows the last one only."""
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Expect nothing more, and have the requests end."""
+        self._head_is_here()
+        self._taken()
+        super()._unset_keepalive_if_required()
+        super().connection_lost(exc)
+        for cycle in self._cycles:
+            cycle.disconnected = True
+            cycle.message_event.set()
+        for link in self._links:
+            link.lose()
+
+    def data_received(self, data: bytes | memoryview) -> None:
+        """Parse what has come, and count it where it belongs to an unfinished head."""
+        self._head_ended = False
+        try:
+            self.parser.feed_data(data)
+        except HttpParserUpgrade as offer:
+            self._decline(bytes(data[offer.args[0] :]))
+            return
+        except HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
+            return
+        # A head mostly comes in one piece, and needs no timer.
+        if self._in_head:
+            self._expect_head()
+            if not self._head_ended:
+                self._head_bytes += len(data)
+            if self._head_bytes > self.max_head_bytes:
+                self._close()
+
+    def _decline(self, rest: bytes) -> None:
+        """Take a request that offers another protocol for what it is without the offer.
+
+        The parser would leave its body unread, or take it for the next request.
+        """
+        method = self.parser.get_method()
+        if method == b"CONNECT":
+            self.send_400_response("Invalid HTTP request received.")
+            return
+        head = [b"%s %s HTTP/%s" % (method, self.url, self.parser.get_http_version().encode())]
+        head += [b"%s: %s" % header for header in map(_without_offer, self.headers) if header]
+        self.parser = HttpRequestParser(self)
+        # As uvicorn sets its own.
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self.data_received(b"\r\n".join((*head, b"", rest)))
+
+    def on_message_begin(self) -> None:
+        """Expect a head; the parser answers 400 to what is raised here."""
+        if len(self.pipeline) >= WAITING:
+            raise ValueError("too many requests wait for the answer to the one before them")
+        super()._unset_keepalive_if_required()
+        super().on_message_begin()
+        self.scope["state"][STATE] = self._link = Link()
+        self._links.append(self._link)
+        self._header_bytes = 0
+        self._in_head = True
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Count a header."""
+        super().on_header(name, value)
+        self._header_bytes += len(name) + len(value)
+        if self._header_bytes > self.max_head_bytes:
+            raise ValueError("the request's headers are too long")
+
+    def on_headers_complete(self) -> None:
+        """Take the head for complete, and turn the request away where the door does."""
+        self._head_is_here()
+        if self.parser.should_upgrade():
+            # It begins anew when it is declined.
+            self._links.pop()
+            return
+        if not self._turned_away():
+            super().on_headers_complete()
+            self._cycles.append(self.cycle)
+        self._in_body = True
+
+    def _turned_away(self) -> bool:
+        turnstile: Turnstile | None = self.app_state.get(turnstiles.STATE)
+        before: Any = self.cycle
+        if turnstile is None or not (before is None or before.response_complete):
+            return False
+        keep = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
+        more = [*self.server_state.default_headers]
+        if not keep:
+            more.append((b"connection", b"close"))
+        method, path = self.parser.get_method().decode(), self.url.decode("latin-1")
+        answer = turnstile.refusal(method, path, self.headers, self.client, more)
+        if answer is None:
+            return False
+        self.cycle = _TURNED_AWAY
+        self.transport.write(answer)
+        if not keep:
+            self.transport.close()
+        self.on_response_complete()
+        return True
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what the parser can't read, and close the connection behind the last answer.
+
+        Whatever is being answered is answered first; where this is its body, by whoever reads it.
+        """
+        cycle: Any = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            cycle.keep_alive = False
+            if self._in_body:
+                self._link.spoilt = True
+                cycle.message_event.set()
+            return
+        # One that was answered before its body came must not be answered again.
+        if not self._in_body:
+            self._answer_malformed(msg)
+        self._close()
+
+    def _answer_malformed(self, msg: str) -> None:
+        turnstile: Turnstile | None = self.app_state.get(turnstiles.STATE)
+        if turnstile is None:
+            super().send_400_response(msg)
+            return
+        more = [*self.server_state.default_headers, (b"connection", b"close")]
+        # Before it has read the target, the parser has none but a made-up method.
+        method = self.parser.get_method().decode() if self.url else ""
+        self.transport.write(
+            turnstile.malformed(method, self.url.decode("latin-1"), self.headers, more)
+        )
+
+    def on_message_complete(self) -> None:
+        """Take the body for complete."""
+        if self.parser.should_upgrade():
+            return
+        super().on_message_complete()
+        self._link.whole = True
+        self._in_body = False
+        if not self.pipeline:
+            # To see the client leave.
+            self.flow.resume_reading()
+        if self.timeout_keep_alive_task is not None:
+            self._idle()
+
+    def on_body(self, body: bytes) -> None:
+        """Keep a part of the body.
+
+        uvicorn reads no further than 64 KiB ahead of the application, wakes it for each part, and
+        copies all that is there for each that comes. Where there is room for the whole body the
+        application is woken now and then, or when all is here.
+        """
+        if self.cycle.response_complete:
+            return
+        link = self._link
+        link.keep(body)
+        if not link.admitted:
+            if link.unread > HIGH_WATER_LIMIT:
+                self.flow.pause_reading()
+        elif len(link.parts) % PARTS == 0:
+            self.cycle.message_event.set()
+
+    def on_response_complete(self) -> None:
+        """Forget the request; those behind it are answered in their order."""
+        self._links.popleft()
+        if self._cycles:
+            self._cycles.popleft()
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self._close()
+        if self._in_head:
+            # The next request has begun, and has the time of a head.
+            super()._unset_keepalive_if_required()
+
+    def _unset_keepalive_if_required(self) -> None:
+        """Go on counting idle time, which uvicorn ends here, with any byte.
+
+        Only a request that begins ends it, and it begins anew only where the body of one that was
+        answered before has come. So the rest of a body has as long to be dropped as a client may
+        be idle, and a drip holds nothing.
+        """
+
+    def _idle(self) -> None:
+        super()._unset_keepalive_if_required()
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close what has been idle."""
+        self._close()
+
+    def pause_writing(self) -> None:
+        """Have who asks for more wait until the client has taken what there is."""
+        super().pause_writing()
+        self._watch_taking()
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        super().resume_writing()
+        self._taken()
+        if self.transport.is_closing():
+            self._close()
+
+    def _close(self) -> None:
+        """Close behind what has been written, which has its time to be taken."""
+        self.transport.close()
+        if self._untaken is None and self.transport.get_write_buffer_size():
+            self._watch_taking()
+
+    def _watch_taking(self) -> None:
+        self._unsent = self.transport.get_write_buffer_size()
+        self._untaken = self.loop.call_later(self.write_seconds, self._look_at_taking)
+
+    def _look_at_taking(self) -> None:
+        """Cut off a client that takes nothing, or next to nothing: it holds a call to the model."""
+        if self._unsent - self.transport.get_write_buffer_size() < MOVED:
+            self.transport.abort()
+        else:
+            self._watch_taking()
+
+    def _taken(self) -> None:
+        if self._untaken is not None:
+            self._untaken.cancel()
+            self._untaken = None
+
+    def shutdown(self) -> None:
+        """Close behind the request in progress, or behind one that is on its way."""
+        cycle: Any = self.cycle
+        if cycle is None or cycle.response_complete:
+            self.loop.call_later(self.last_seconds, super().shutdown)
+        else:
+            super().shutdown()
+
+    def _expect_head(self) -> None:
+        if self._overdue is None:
+            self._overdue = self.loop.call_later(self.head_seconds, self._close)
+
+    def _head_is_here(self) -> None:
+        self._head_bytes = 0
+        self._head_ended = True
+        self._in_head = False
+        if self._overdue is not None:
+            self._overdue.cancel()
+            self._overdue = None
+
+
+def _without_offer(header: tuple[bytes, bytes]) -> tuple[bytes, bytes] | None:
+    name, value = header
+    if name == b"connection":
+        tokens = [token.strip() for token in value.split(b",")]
+        return name, b", ".join(token for token in tokens if token.lower() not in _OFFERS)
+    return None if name in _OFFERS else header
+
+
+_READ = bytearray(2**18)
+"""Where all connections read to: what has come is parsed at once, and what is kept of it copied.
+
+The event loop's own way copies all of it once more, into `bytes` of its own."""
+
+
+class SharedBufferProtocol(asyncio.BufferedProtocol):
+    """A `BoundedProtocol` that is handed what comes in one buffer for all connections.
+
+    uvloop reads so only for what is no `asyncio.Protocol`, as uvicorn's is.
+    """
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        """Take what uvicorn gives to a protocol."""
+        self._http = BoundedProtocol(config, server_state, app_state, _loop)
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin."""
+        self._http.connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End."""
+        self._http.connection_lost(exc)
+
+    def get_buffer(self, _: int) -> bytearray:
+        """Return where the next bytes go."""
+        return _READ
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take them from there."""
+        self._http.data_received(memoryview(_READ)[:nbytes])
+
+    def eof_received(self) -> None:
+        """Close, as uvicorn does."""
+
+    def pause_writing(self) -> None:
+        """Write no more."""
+        self._http.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Write on."""
+        self._http.resume_writing()

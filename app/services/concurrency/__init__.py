@@ -1,0 +1,1 @@
+"""Queues, budgets, deadlines and shared work: what bounds requests in progress."""

@@ -1,0 +1,169 @@
+"""Requests with the same Idempotency-Key share one answer, and what it took."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from typing import Any, TypeVar
+
+from app.domain.errors import IdempotencyConflictError
+from app.domain.generation import Generation, GenerationRequest, ImageInput, Terms
+from app.domain.image import Base64Image, ImageReport, ReceivedImage, S3Image, UrlImage
+from app.services.concurrency.deadline import Drain
+from app.telemetry import RequestRecord, current, recording
+
+T = TypeVar("T")
+
+Key = tuple[str, str]
+"""Caller and Idempotency-Key: callers don't see each other's answers."""
+
+
+@dataclass(slots=True)
+class _Shared:
+    digest: bytes
+    task: asyncio.Task[Any]
+    expires: float
+    record: RequestRecord
+    """What the answer took. Not its first asker's, who may have left when it comes."""
+    waiting: int = 0
+    told: bool = False
+    """Whether ``record`` is part of some request's."""
+
+
+@dataclass(slots=True)
+class IdempotentAnswers:
+    """Keeps answers in memory, for a bounded time and in a bounded number."""
+
+    drain: Drain
+    longest: float
+    """Seconds that an answer may take, whatever its first asker's deadline: a later one may wait
+    for it longer."""
+    seconds: float = 600
+    most: int = 1000
+    _shared: "OrderedDict[Key, _Shared]" = field(default_factory=OrderedDict)
+
+    async def share(self, terms: Terms, digest: bytes, make: Callable[[Terms], Awaitable[T]]) -> T:
+        """Return the answer that the key in ``terms`` has, or make it on the terms of all.
+
+        Raises IdempotencyConflictError where the key was used for another ``digest``, and
+        DeadlineExceededError at the end of the caller's own time. A failure is shared by those
+        who wait for it and then forgotten. The call goes on while anyone waits for it; what it
+        took is told to one of those who do.
+        """
+        assert terms.idempotency_key is not None
+        key = terms.caller, terms.idempotency_key
+        self._forget_expired()
+        shared = self._find(key, digest) or self._begin(key, digest, terms, make)
+        shared.waiting += 1
+        try:
+            async with self.drain.before(terms.deadline):
+                answer: T = await asyncio.shield(shared.task)
+                return answer
+        finally:
+            shared.waiting -= 1
+            self._left(key, shared)
+
+    def _left(self, key: Key, shared: _Shared) -> None:
+        if shared.waiting and not shared.task.done():
+            return
+        if not shared.task.done():
+            shared.task.cancel()
+            # At once: who comes while it winds up must not be cancelled with it.
+            self._forget(key, shared)
+        if not shared.told:
+            shared.told = True
+            current().add(shared.record)
+
+    def _find(self, key: Key, digest: bytes) -> _Shared | None:
+        shared = self._shared.get(key)
+        if shared is not None and shared.digest != digest:
+            raise IdempotencyConflictError(
+                "The Idempotency-Key was used for another request; use a new key."
+            )
+        return shared
+
+    def _begin(
+        self, key: Key, digest: bytes, terms: Terms, make: Callable[[Terms], Awaitable[T]]
+    ) -> _Shared:
+        now = asyncio.get_running_loop().time()
+        terms = replace(terms, idempotency_key=None, deadline=now + self.longest)
+        record = RequestRecord(tracer=current().tracer)
+
+        async def run() -> T:
+            with recording(record):
+                return await make(terms)
+
+        task = asyncio.create_task(run())
+        shared = self._shared[key] = _Shared(digest, task, now + self.seconds, record)
+
+        def ended(task: asyncio.Task[T]) -> None:
+            if task.cancelled() or task.exception():
+                self._forget(key, shared)
+
+        shared.task.add_done_callback(ended)
+        return shared
+
+    def _forget(self, key: Key, shared: _Shared) -> None:
+        if self._shared.get(key) is shared:
+            del self._shared[key]
+
+    def _forget_expired(self) -> None:
+        now = asyncio.get_running_loop().time()
+        # Oldest first; those still being made are never forgotten.
+        for key, shared in list(self._shared.items()):
+            if shared.expires > now and len(self._shared) < self.most:
+                return
+            if shared.task.done():
+                del self._shared[key]
+
+
+def slim(generation: Generation) -> Generation:
+    """Return ``generation`` without its pictures' bytes, which no answer shows."""
+    return replace(
+        generation,
+        images=tuple(map(_slim_report, generation.images)),
+        parts=tuple(
+            replace(part, generation=part.generation and slim(part.generation))
+            for part in generation.parts
+        ),
+    )
+
+
+def _slim_report(report: ImageReport) -> ImageReport:
+    prepared = report.prepared
+    return replace(report, prepared=replace(prepared, data=b"", digest=prepared.sha256))
+
+
+def fingerprint(request: GenerationRequest) -> bytes:
+    """Digest all that decides the answer, but not the terms it is asked on."""
+    outline = (
+        [(turn.role, turn.text, len(turn.images)) for turn in request.turns],
+        request.system,
+        request.sampling,
+        request.language,
+        request.raw_prompt,
+        request.strategy,
+        request.stop,
+    )
+    return digested(outline, [image for turn in request.turns for image in turn.images])
+
+
+def digested(outline: object, images: Iterable[ImageInput]) -> bytes:
+    """Digest an ``outline``, which its ``repr`` tells all of, and what the pictures are."""
+    digest = sha256(repr(outline).encode("utf-8", "replace"))
+    for image in images:
+        digest.update(_content(image))
+    return digest.digest()
+
+
+def _content(image: ImageInput) -> bytes:
+    match image:
+        case Base64Image():
+            content = image.text.encode("utf-8", "replace")
+        case ReceivedImage():
+            content = image.data
+        case UrlImage() | S3Image():
+            # By its name: what it names is not fetched yet.
+            return sha256(repr(replace(image, name="")).encode("utf-8", "replace")).digest()
+    return sha256(content).digest() + repr(image.declared_type).encode()

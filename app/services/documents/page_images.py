@@ -1,0 +1,206 @@
+"""From what a caller sent to the pictures that the model is shown, one after the other."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Protocol, TypeVar
+
+from app.domain.errors import (
+    ImageError,
+    NotAnImageError,
+    TooManyPagesError,
+    UnsupportedImageTypeError,
+)
+from app.domain.generation import ImageInput
+from app.domain.image import Caveat, ImageLimits, ImageType, ReceivedImage
+from app.services.documents import pdf, render
+from app.services.documents.page import Cut, Detail, Origin, PageRangeError, view
+from app.services.documents.render import MOST_PAGES, MOST_SHOTS, Kind, Page, Wanted
+from app.services.generation.image_sources import ImageSources
+from app.services.geometry import View
+from app.services.images.error_location import named
+from app.services.images.header import inspect
+from app.services.images.sniff import sniff
+from app.services.images.warnings import legibility
+
+T = TypeVar("T")
+
+
+class Workers(Protocol):
+    """Runs what calls C decoders, in processes that may die."""
+
+    async def work(self, function: Callable[..., T], *arguments: object) -> T:
+        """Return what ``function`` makes of ``arguments``, or raise an ImageError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A picture for the model, and what the page has that it lacks."""
+
+    image: ImageInput
+    caveats: tuple[Caveat, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """One picture as the model will be shown it."""
+
+    page: int
+    """From 1, counted on from one file to the next."""
+    load: Callable[[], Awaitable[Shown]]
+    """Makes it, when its turn comes: the pages of a document are never all in memory. Raises what
+    keeps this page alone from being shown."""
+    origin: Origin = Origin()  # noqa: RUF009 - frozen
+    view: View | None = None
+    """Which part of the page it shows; None where that is the whole of a picture."""
+    scale: float = 1.0
+    """Pixels shown for one of the original, where that is a picture; at most 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which pages of the files are shown, and how."""
+
+    pages: str | None = None
+    detail: Detail = "auto"
+    text: bool = False
+    """Whether the pages' own text layers are wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """Takes documents apart."""
+
+    sources: ImageSources
+    workers: Workers
+    limits: ImageLimits
+    most_pages: int = MOST_PAGES
+    most_shots: int = MOST_SHOTS
+
+    @asynccontextmanager
+    async def shots(
+        self, images: Sequence[ImageInput], choice: Choice
+    ) -> AsyncIterator[list[Shot]]:
+        """Yield what to show of ``images``, in order; pages count on from one to the next.
+
+        Holds the files until it is left. Entering raises PageRangeError, TooManyPagesError, or
+        what refuses one of the files as a whole.
+        """
+        async with AsyncExitStack() as held:
+            fetched = [
+                await held.enter_async_context(self.sources.fetched(image)) for image in images
+            ]
+            yield await self._all(fetched, choice)
+
+    async def _all(self, images: Sequence[ReceivedImage], choice: Choice) -> list[Shot]:
+        shots: list[Shot] = []
+        before = pages = 0
+        for image in images:
+            with named(image):
+                wanted = Wanted(
+                    choice.pages, choice.detail, self.most_pages, pages, text=choice.text
+                )
+                count, own = await self._shots(image, wanted, before)
+            before += count
+            pages += len({shot.page for shot in own})
+            shots += own
+        if len(shots) > self.most_shots:
+            raise TooManyPagesError(
+                f"That makes {len(shots)} pages or pieces; at most {self.most_shots} can be asked "
+                "about at a time. Choose some with pages, or less detail."
+            )
+        return shots
+
+    async def _shots(
+        self, image: ReceivedImage, wanted: Wanted, before: int
+    ) -> tuple[int, list[Shot]]:
+        kind = self._kind(image)
+        if kind is Kind.PICTURE and wanted.pages is not None:
+            raise PageRangeError(
+                f"{image.name} is a picture and has no pages to choose from; PDFs and TIFFs have"
+            )
+        if kind is Kind.PICTURE and wanted.detail == "auto":
+            return 1, [shot_of(image, before + 1)]
+        outline = await self.workers.work(render.outline, image.data, kind, wanted, self.limits)
+        shots = [
+            shot
+            for page in outline.pages
+            for shot in await self._of_page(image, kind, page, before, wanted.detail)
+        ]
+        return outline.count, shots
+
+    async def _of_page(
+        self, image: ReceivedImage, kind: Kind, page: Page, before: int, detail: Detail
+    ) -> list[Shot]:
+        number = before + page.number
+        origin = Origin(image.name, page.number, page.size, text=page.text)
+        if page.size is None or page.fault is not None:
+            return [Shot(number, partial(_refused, image, page.fault), origin)]
+        try:
+            cuts = await self._cuts(image, kind, page, detail)
+        except ImageError as fault:
+            return [Shot(number, partial(_refused, image, fault), origin)]
+        if kind is Kind.PICTURE and len(cuts) == 1 and cuts[0].drawn == page.size:
+            return [shot_of(image, number)]
+        return [self._shot(image, kind, number, page, cut) for cut in cuts]
+
+    async def _cuts(
+        self, image: ReceivedImage, kind: Kind, page: Page, detail: Detail
+    ) -> tuple[Cut, ...]:
+        if detail == "auto":
+            return render.cuts_whole(kind, page)
+        return await self.workers.work(render.tiled, image.data, kind, page, self.limits)
+
+    def _shot(self, image: ReceivedImage, kind: Kind, number: int, page: Page, cut: Cut) -> Shot:
+        assert page.size is not None
+        scale = 1.0 if kind is Kind.PDF else min(1.0, max(cut.drawn) / max(page.size))
+        return Shot(
+            number,
+            partial(self._drawn, image, kind, cut, scale),
+            Origin(image.name, page.number, page.size, cut, page.text),
+            view(cut, page.size),
+            scale,
+        )
+
+    async def _drawn(self, image: ReceivedImage, kind: Kind, cut: Cut, scale: float) -> Shown:
+        with named(image):
+            drawing = await self.workers.work(render.drawn, image.data, kind, cut, self.limits)
+        caveats = (replace(c, message=f"{image.name}: {c.message}") for c in drawing.caveats)
+        return Shown(
+            ReceivedImage(drawing.png, "image/png", image.name), (*caveats, *legibility(scale))
+        )
+
+    def _kind(self, image: ReceivedImage) -> Kind:
+        if pdf.is_pdf(image.data):
+            return Kind.PDF
+        try:
+            media_type = sniff(image.data)
+        except (NotAnImageError, UnsupportedImageTypeError) as error:
+            raise type(error)(f"{error.detail} A PDF is taken here, too.") from error
+        if media_type is not ImageType.TIFF:
+            # Refused here where it can't be used at all.
+            inspect(image.data, self.limits)
+            return Kind.PICTURE
+        try:
+            pages = inspect(image.data, self.limits).facts.frames
+        except ImageError:
+            # The first page may be at fault, and the others not.
+            return Kind.TIFF
+        return Kind.TIFF if pages > 1 else Kind.PICTURE
+
+
+async def _refused(image: ReceivedImage, fault: ImageError | None) -> Shown:
+    assert fault is not None
+    with named(image):
+        raise fault
+
+
+async def _as_it_is(image: ImageInput) -> Shown:
+    return Shown(image)
+
+
+def shot_of(image: ImageInput, page: int) -> Shot:
+    """Return a picture to be shown whole, as it was sent."""
+    return Shot(page, partial(_as_it_is, image), Origin(image.name))

@@ -1,0 +1,1 @@
+"""The spine: validate a prompt, prepare its pictures, ask the model once."""

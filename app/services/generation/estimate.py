@@ -1,0 +1,91 @@
+"""What a request would take, without asking the model."""
+
+from dataclasses import dataclass
+
+from app.domain.cost import Cost, Price
+from app.domain.generation import GenerationRequest
+from app.domain.image import PreparedImage
+from app.domain.model import ModelIdentity
+from app.domain.ports import TokenCounter
+from app.domain.token import CountMethod, TokenCount
+from app.services.concurrency.deadline import Drain
+from app.services.generation.multiple_images import calls
+from app.services.generation.service import GenerationService
+from app.services.generation.validation import check
+from app.services.images import canvas
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a request would take."""
+
+    prompts: tuple[TokenCount, ...]
+    """Of each call."""
+    max_gen_len: int
+    """Of each call."""
+    images: tuple[PreparedImage, ...]
+    """As they would be sent: a contact sheet in place of its pictures."""
+    context_window: int
+    """Tokens that prompt and answer of one call may have together."""
+    price: Price | None
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Of all calls together."""
+        return sum(prompt.tokens for prompt in self.prompts)
+
+    @property
+    def method(self) -> CountMethod:
+        """How they were counted."""
+        return self.prompts[0].method
+
+    @property
+    def reserved(self) -> int:
+        """Tokens of the longest answers, all together."""
+        return self.max_gen_len * len(self.prompts)
+
+    @property
+    def fits(self) -> bool:
+        """Whether each call's prompt and longest answer fit the window."""
+        longest = max(prompt.tokens for prompt in self.prompts)
+        return longest + self.max_gen_len <= self.context_window
+
+    @property
+    def tiles(self) -> tuple[int, ...]:
+        """560-pixel tiles that the vision encoder would work through, by picture."""
+        return tuple(canvas.choose(image.width, image.height).tiles for image in self.images)
+
+    @property
+    def cost(self) -> tuple[Cost, Cost] | None:
+        """With no answer and with the longest; None where the price is unknown.
+
+        An upper bound on both ends where ``method`` is a bound.
+        """
+        if self.price is None:
+            return None
+        prompt = self.prompt_tokens
+        return self.price.of(prompt, 0), self.price.of(prompt, self.reserved)
+
+
+@dataclass(frozen=True, slots=True)
+class EstimateService:
+    """Prepares and counts as for an answer, and stops there."""
+
+    identity: ModelIdentity
+    generations: GenerationService
+    counter: TokenCounter
+    price: Price | None
+    drain: Drain
+
+    async def estimate(self, request: GenerationRequest) -> Estimate:
+        """Return what ``request`` would take, or raise what would refuse it."""
+        check(request, self.identity)
+        async with self.drain.before(request.terms.deadline):
+            asked = [await self.generations.prepared(one) for one in calls(request)]
+        return Estimate(
+            prompts=tuple([await self.counter.count(call) for call in asked]),
+            max_gen_len=request.sampling.max_gen_len,
+            images=tuple(image for call in asked for turn in call.turns for image in turn.images),
+            context_window=self.identity.base.context_window,
+            price=self.price,
+        )

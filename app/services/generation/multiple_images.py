@@ -1,0 +1,155 @@
+"""Several pictures for a model that takes one at a time: on one sheet, or a call for each."""
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import Protocol, TypeVar
+
+import structlog
+
+from app.domain.errors import InternalError, ServiceError
+from app.domain.generation import (
+    Completion,
+    Generation,
+    GenerationRequest,
+    ImageInput,
+    ImageStrategy,
+    Latency,
+    Part,
+    Role,
+    StopReason,
+    Turn,
+    summed,
+)
+from app.domain.image import Caveat, PreparedImage
+from app.services.generation.prompt import DEFAULT_PROMPT
+from app.services.images.sheet import ContactSheet
+
+CONCURRENT = 4
+"""Calls of one request at a time, so that it can't take the model from all the others."""
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+Ask = Callable[[GenerationRequest], Awaitable[Generation]]
+
+
+class SheetMaker(Protocol):
+    """Lays prepared pictures out on one."""
+
+    async def contact_sheet(self, pictures: Sequence[PreparedImage]) -> ContactSheet:
+        """Return the sheet, or raise an ImageError."""
+        ...
+
+
+def laid_out(text: str, sheet: ContactSheet, count: int) -> Turn[PreparedImage]:
+    """Return the user's turn with the sheet for its pictures, and the model told about it."""
+    told = (
+        f"The image is a contact sheet of {count} separate pictures, in reading order, in "
+        f"{sheet.columns} column(s) and {sheet.rows} row(s). Each has its number, 1 to {count}, "
+        "above it."
+    )
+    return Turn(Role.USER, f"{told}\n\n{text.strip() or DEFAULT_PROMPT}", (sheet.prepared,))
+
+
+def sheet_caveats(sheet: ContactSheet, count: int) -> tuple[Caveat, ...]:
+    """Return what the caller should know of the sheet."""
+    picture = sheet.prepared
+    made = Caveat(
+        "contact_sheet",
+        f"{count} pictures were laid out on one of {picture.width} x {picture.height} pixels, in "
+        f"{sheet.columns} column(s) and {sheet.rows} row(s); the smallest has "
+        f"{min(sheet.scales):.0%} of its prepared size there",
+    )
+    return (made, *sheet.warnings)
+
+
+def asks_each(request: GenerationRequest) -> bool:
+    """Whether ``request`` takes more than one call."""
+    return request.strategy is ImageStrategy.EACH and len(request.turns[-1].images) > 1
+
+
+def calls(request: GenerationRequest) -> tuple[GenerationRequest, ...]:
+    """Return what is asked for ``request``, one call each."""
+    if not asks_each(request):
+        return (request,)
+    return tuple(with_one(request, image) for image in request.turns[-1].images)
+
+
+async def each(request: GenerationRequest, ask: Ask) -> Generation:
+    """Ask once for each picture of the last turn, a few at a time, and sum up.
+
+    A picture's failure is told beside the others' answers, which are paid for. Raises the
+    first failure where there is no answer at all.
+    """
+    started = asyncio.get_running_loop().time()
+    slots = asyncio.Semaphore(CONCURRENT)
+
+    async def part(one: GenerationRequest) -> Part:
+        async with slots:
+            return await _part(one.turns[-1].images[0].name, one, ask)
+
+    parts = await asyncio.gather(*map(part, calls(request)))
+    answers = [part.generation for part in parts if part.generation is not None]
+    if not answers:
+        raise next(part.error for part in parts if part.error is not None)
+    return _together(parts, answers, round((asyncio.get_running_loop().time() - started) * 1000))
+
+
+async def _part(name: str, request: GenerationRequest, ask: Ask) -> Part:
+    try:
+        return Part(name, generation=await ask(request))
+    except ServiceError as error:
+        return Part(name, error=error)
+    except Exception:
+        # The other pictures' answers are paid for: a fault of ours must not take them along.
+        log.exception("one picture of several failed", image=name)
+        return Part(name, error=InternalError(f"{name}: a fault of this service"))
+
+
+def with_one(request: GenerationRequest, image: ImageInput) -> GenerationRequest:
+    """Return ``request`` with ``image`` alone in its last turn."""
+    *earlier, last = request.turns
+    turns = (*earlier, replace(last, images=(image,)))
+    return replace(request, turns=turns, strategy=ImageStrategy.SINGLE)
+
+
+def _together(parts: Sequence[Part], answers: Sequence[Generation], total_ms: int) -> Generation:
+    """Return one answer for all: texts one under the other, counts added up."""
+    first = answers[0]
+    return Generation(
+        id=f"gen_{uuid.uuid4().hex}",
+        model=first.model,
+        completion=Completion(
+            text="\n\n".join(
+                f"Image {number}: {part.generation.completion.text}"
+                for number, part in enumerate(parts, 1)
+                if part.generation is not None
+            ),
+            usage=summed([a.completion.usage for a in answers]),
+            stop_reason=common([a.completion.stop_reason for a in answers], StopReason.OTHER),
+            stop_reason_raw=common([a.completion.stop_reason_raw for a in answers], None),
+            target=common([a.completion.target for a in answers], None),
+        ),
+        images=tuple(image for answer in answers for image in answer.images),
+        warnings=(
+            *_partial(parts, answers),
+            *dict.fromkeys(w for a in answers for w in a.warnings),
+        ),
+        latency=Latency(total=total_ms, model=max(a.latency.model for a in answers)),
+        parts=tuple(parts),
+    )
+
+
+def _partial(parts: Sequence[Part], answers: Sequence[Generation]) -> tuple[Caveat, ...]:
+    if len(answers) == len(parts):
+        return ()
+    failed = ", ".join(part.name for part in parts if part.error is not None)
+    return (Caveat("partial_failure", f"no answer for {failed}; see its error in generations"),)
+
+
+def common(values: Sequence[T], otherwise: T) -> T:
+    """Return the one value that all have."""
+    return values[0] if len(set(values)) == 1 else otherwise

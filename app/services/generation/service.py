@@ -1,0 +1,263 @@
+"""The spine: check, prepare, ask once."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from os import urandom
+
+import structlog
+
+from app.domain.errors import InternalError, ServiceError
+from app.domain.generation import (
+    Completion,
+    Delta,
+    Done,
+    Failed,
+    Finish,
+    Generation,
+    GenerationEvents,
+    GenerationRequest,
+    ImageInput,
+    Latency,
+    ModelRequest,
+    Started,
+    StreamPart,
+    StreamParts,
+    Terms,
+    Turn,
+    Usage,
+)
+from app.domain.image import Caveat, ImageReport, PreparedImage
+from app.domain.model import ModelIdentity
+from app.domain.ports import ImagePreparer, VisionModel
+from app.services.concurrency.deadline import Drain
+from app.services.concurrency.idempotency import IdempotentAnswers, fingerprint, slim
+from app.services.generation.image_sources import ImageSources
+from app.services.generation.multiple_images import (
+    SheetMaker,
+    asks_each,
+    each,
+    laid_out,
+    sheet_caveats,
+)
+from app.services.generation.prompt import caveats, in_language, with_prompt
+from app.services.generation.validation import check
+from app.telemetry import current
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationService:
+    """Answers prompts about pictures."""
+
+    identity: ModelIdentity
+    model: VisionModel
+    sources: ImageSources
+    preparer: ImagePreparer
+    drain: Drain
+    answers: IdempotentAnswers
+    sheets: SheetMaker
+
+    async def generate(self, request: GenerationRequest) -> Generation:
+        """Answer ``request``, or raise one of `app.domain.errors`."""
+        if request.terms.idempotency_key is None:
+            return await self._answer(request)
+
+        async def make(terms: Terms) -> Generation:
+            return slim(await self._answer(replace(request, terms=terms)))
+
+        digest = await asyncio.to_thread(fingerprint, request)
+        return await self.answers.share(request.terms, digest, make)
+
+    async def _answer(self, request: GenerationRequest) -> Generation:
+        # All of it, before a byte is decoded and before the first of several calls is paid for.
+        check(request, self.identity)
+        if asks_each(request):
+            return await each(request, self._generate)
+        return await self._generate(request)
+
+    async def _generate(self, request: GenerationRequest) -> Generation:
+        call = _Call(self.identity.id)
+        async with self.drain.before(request.terms.deadline):
+            prepared = await self._prepare(request, call)
+            call.asked = _now()
+            completion = await self.model.generate(prepared)
+        return call.generation(completion)
+
+    @asynccontextmanager
+    async def stream(
+        self, request: GenerationRequest
+    ) -> AsyncIterator[AsyncIterator[GenerationEvents]]:
+        """Answer ``request`` piece by piece.
+
+        Entering raises whatever refuses the request, here or upstream, up to the model's
+        first event. Iterating yields `Started` alone, then `Delta`s, and exactly one of `Done`
+        and `Failed`, each time those that are ready together, and raises nothing.
+        Leaving closes the upstream.
+        """
+        if request.terms.idempotency_key is not None or asks_each(request):
+            # Shared whole: the second asker could not have the first one's pieces. And several
+            # answers at once are no one stream.
+            yield _whole(await self.generate(request))
+            return
+        # Before a byte is decoded: a refusal must cost nothing.
+        check(request, self.identity)
+        call = _Call(self.identity.id)
+        async with self.drain.before(request.terms.deadline):
+            prepared = await self._prepare(request, call)
+            call.asked = _now()
+            stream = self.model.stream(prepared)
+            parts = await stream.__aenter__()
+        try:
+            yield self._events(parts, call, request.terms.deadline)
+        finally:
+            if not call.ended:
+                log.info("stream abandoned", generation_id=call.id, **call.so_far())
+            await stream.__aexit__(None, None, None)
+
+    async def _events(
+        self, parts: AsyncIterator[StreamParts], call: "_Call", deadline: float
+    ) -> AsyncIterator[GenerationEvents]:
+        yield (call.begun(),)
+        try:
+            while not call.ended:
+                async with self.drain.before(deadline):
+                    arrived = await anext(parts)
+                yield call.events(arrived)
+        except ServiceError as error:
+            yield (_failed(call, error),)
+        except Exception:
+            # A stream has to end with a terminal event, whatever happens.
+            log.exception("stream failed", generation_id=call.id)
+            yield (_failed(call, InternalError("A fault of this service ended the stream.")),)
+
+    async def prepared(self, request: GenerationRequest) -> ModelRequest:
+        """Return what the model would be asked, or raise what refuses a picture."""
+        return await self._prepare(request, _Call(self.identity.id))
+
+    async def _prepare(self, request: GenerationRequest, call: "_Call") -> ModelRequest:
+        call.caveats = (*request.caveats, *caveats(request, self.identity))
+        turns = [await self._prepare_turn(turn, call) for turn in request.turns]
+        return ModelRequest(
+            turns=in_language(with_prompt(tuple(turns)), request.language),
+            system=request.system,
+            sampling=request.sampling,
+            raw_prompt=request.raw_prompt,
+            terms=request.terms,
+            stop=request.stop,
+        )
+
+    async def _prepare_turn(self, turn: Turn[ImageInput], call: "_Call") -> Turn[PreparedImage]:
+        reports = [await self._prepare_image(image) for image in turn.images]
+        call.images += reports
+        pictures = tuple([report.prepared for report in reports])
+        if len(pictures) < 2:
+            return Turn(turn.role, turn.text, pictures)
+        sheet = await self.sheets.contact_sheet(pictures)
+        call.caveats += sheet_caveats(sheet, len(pictures))
+        return laid_out(turn.text, sheet, len(pictures))
+
+    async def _prepare_image(self, image: ImageInput) -> ImageReport:
+        async with self.sources.fetched(image) as received:
+            return await self.preparer.prepare(received)
+
+
+_now = time.perf_counter
+
+
+@dataclass(slots=True)
+class _Call:
+    """What is learnt on the way to one answer."""
+
+    model: str
+    id: str = field(default_factory=lambda: f"gen_{urandom(16).hex()}")
+    started: float = field(default_factory=_now)
+    asked: float = 0
+    images: list[ImageReport] = field(default_factory=list)
+    caveats: tuple[Caveat, ...] = ()
+    texts: list[str] = field(default_factory=list)
+    usage: Usage = field(default_factory=Usage)
+    first_token_ms: int | None = None
+    ended: bool = False
+
+    def begun(self) -> Started:
+        return Started(self.id, self.model, tuple(self.images), self.caveats)
+
+    def events(self, parts: StreamParts) -> GenerationEvents:
+        """Return what ``parts`` say up to the end, which nothing may come after."""
+        events: list[Delta | Done] = []
+        for part in parts:
+            events.append(self._event(part))
+            if self.ended:
+                break
+        return tuple(events)
+
+    def _event(self, part: StreamPart) -> Delta | Done:
+        if isinstance(part, Finish):
+            return self._done(part)
+        if self.first_token_ms is None:
+            self.first_token_ms = _milliseconds(_now() - self.started)
+        self.texts.append(part.text)
+        self.usage = part.usage
+        return part
+
+    def failed(self, error: ServiceError) -> Failed:
+        self.ended = True
+        return Failed(error, "".join(self.texts), self.usage)
+
+    def so_far(self) -> dict[str, int | None]:
+        """Return what an abandoned stream came to: numbers only."""
+        return {
+            "characters": sum(map(len, self.texts)),
+            "prompt_token_count": self.usage.prompt_token_count,
+            "generation_token_count": self.usage.generation_token_count,
+        }
+
+    def _done(self, finish: Finish) -> Done:
+        self.ended = True
+        completion = Completion(
+            "".join(self.texts),
+            finish.usage,
+            finish.stop_reason,
+            finish.stop_reason_raw,
+            finish.latency_ms,
+            finish.target,
+            finish.stop_sequence,
+        )
+        return Done(self.generation(completion))
+
+    def generation(self, completion: Completion) -> Generation:
+        answered = _now()
+        model = completion.latency_ms
+        return Generation(
+            id=self.id,
+            model=completion.target.model_id if completion.target else self.model,
+            completion=completion,
+            images=tuple(self.images),
+            warnings=self.caveats,
+            latency=Latency(
+                total=_milliseconds(answered - self.started),
+                model=_milliseconds(answered - self.asked) if model is None else model,
+                first_token=self.first_token_ms,
+            ),
+        )
+
+
+def _failed(call: _Call, error: ServiceError) -> Failed:
+    # Here, where the deadline and a shutdown end streams too. The HTTP status was 200 long ago.
+    record = current()
+    record.stream, record.code = "failed", error.code
+    return call.failed(error)
+
+
+def _milliseconds(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+async def _whole(generation: Generation) -> AsyncIterator[GenerationEvents]:
+    """Yield the events of an answer that is there already."""
+    yield (Started(generation.id, generation.model, generation.images, generation.warnings),)
+    yield Delta(generation.completion.text, generation.completion.usage), Done(generation)

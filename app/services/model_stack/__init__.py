@@ -1,0 +1,1 @@
+"""Cross-cutting behaviour: each wraps a VisionModel, stacked in `app.wiring.services`."""

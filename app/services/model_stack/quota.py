@@ -1,0 +1,146 @@
+"""Draws on the caller's quotas for tokens, tiles and spend before the model is asked.
+
+As Bedrock does it: the prompt's tokens and max_gen_len are reserved, and what was not used is
+given back.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from math import ceil
+
+from app.domain.access import Call, Resource, current_call
+from app.domain.cost import Price
+from app.domain.generation import Completion, Finish, ModelRequest, StreamPart, StreamParts, Usage
+from app.domain.limit import MICRO, Standing
+from app.domain.ports import TokenCounter, VisionModel
+from app.services.access.limits import Limits
+from app.services.images import canvas
+from app.services.model_stack.billing import Bill, expect
+from app.services.usage import pricing
+
+NOTHING = Usage(0, 0)
+
+
+@dataclass(slots=True)
+class Reservation:
+    """What one call took."""
+
+    call: Call
+    limits: Limits
+    taken: dict[Resource, int] = field(default_factory=dict)
+    windows: dict[Resource, tuple[Standing, ...]] = field(default_factory=dict)
+    """What each was taken of: in a later window there is nothing to correct."""
+    used: Usage = field(default_factory=Usage)
+    bill: Bill = field(default_factory=Bill)
+
+    async def take(self, resource: Resource, amount: int) -> None:
+        """Take ``amount``, or raise RateLimitedError."""
+        self.windows[resource] = await self.limits.take(self.call, resource, amount)
+        self.taken[resource] = amount
+
+    async def give_back(self) -> None:
+        """Undo every take, unless Bedrock may bill what it was sent."""
+        if not self.bill.open:
+            await self._correct(dict.fromkeys(self.taken, 0))
+
+    async def settle(self, price: Price | None) -> None:
+        """Correct what was taken to what was used, so far as Bedrock told."""
+        if self.used == NOTHING:
+            await self.give_back()
+            return
+        total, cost = self.used.total_token_count, pricing.cost(price, self.used)
+        used: dict[Resource, int] = {}
+        if total is not None:
+            used[Resource.TOKENS] = total
+        if cost is not None:
+            used[Resource.SPEND] = ceil(cost.total * MICRO)
+        await self._correct(used)
+
+    async def _correct(self, used: dict[Resource, int]) -> None:
+        for resource, amount in used.items():
+            if resource in self.taken:
+                difference = amount - self.taken[resource]
+                self.taken[resource] = amount
+                await self.limits.settle(self.call, self.windows[resource], difference)
+
+
+@dataclass(frozen=True, slots=True)
+class RationedModel:
+    """Refuses with RateLimitedError what is over the caller's quotas. Stands above retries."""
+
+    inner: VisionModel
+    limits: Limits
+    counter: TokenCounter
+    price: Price | None
+
+    async def generate(self, request: ModelRequest) -> Completion:
+        """Answer as ``inner`` does."""
+        reservation = await self._reserve(request)
+        try:
+            completion = await self.inner.generate(request)
+        except BaseException:
+            await reservation.give_back()
+            raise
+        reservation.used = completion.usage
+        await reservation.settle(self.price)
+        return completion
+
+    @asynccontextmanager
+    async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:
+        """Answer as ``inner`` does."""
+        reservation = await self._reserve(request)
+        # Until it has begun it may have been refused; then, how much is known where Bedrock tells.
+        reservation.used = NOTHING
+        try:
+            async with self.inner.stream(request) as parts:
+                reservation.used = Usage()
+                yield self._watched(parts, reservation)
+        finally:
+            await reservation.settle(self.price)
+
+    async def _watched(
+        self, parts: AsyncIterator[StreamParts], reservation: Reservation
+    ) -> AsyncIterator[StreamParts]:
+        async for arrived in parts:
+            last = arrived[-1]
+            reservation.used = _merged(reservation.used, last)
+            if isinstance(last, Finish):
+                # Before the caller has its answer, and may come with the next request.
+                await reservation.settle(self.price)
+            yield arrived
+
+    async def _reserve(self, request: ModelRequest) -> Reservation:
+        """Take of every quota, or of none and raise RateLimitedError."""
+        call = current_call()
+        reservation = Reservation(call, self.limits)
+        images = [image for turn in request.turns for image in turn.images]
+        try:
+            if images:
+                tiles = sum([canvas.choose(image.width, image.height).tiles for image in images])
+                await reservation.take(Resource.TILES, tiles)
+            quotas = self.limits.quotas
+            if quotas(call, Resource.TOKENS) or quotas(call, Resource.SPEND):
+                prompt = (await self.counter.count(request)).tokens
+                longest = request.sampling.max_gen_len
+                await reservation.take(Resource.TOKENS, prompt + longest)
+                if self.price is not None:
+                    most = self.price.of(prompt, longest).total
+                    await reservation.take(Resource.SPEND, ceil(most * MICRO))
+        except BaseException:
+            await reservation.give_back()
+            raise
+        if reservation.taken:
+            expect(reservation.bill)
+        return reservation
+
+
+def _merged(seen: Usage, part: StreamPart) -> Usage:
+    if isinstance(part, Finish):
+        return part.usage
+    usage = part.usage
+    return replace(
+        seen,
+        prompt_token_count=usage.prompt_token_count or seen.prompt_token_count,
+        generation_token_count=usage.generation_token_count or seen.generation_token_count,
+    )

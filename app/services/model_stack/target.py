@@ -1,0 +1,28 @@
+"""What stands before one target, and how it is doing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.domain.generation import Target
+from app.services.model_stack.circuit_breaker import Breaker, BreakerState
+from app.services.model_stack.concurrency_limit import FairSlots
+from app.telemetry.metrics import Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """A target's breaker and slots."""
+
+    target: Target
+    breaker: Breaker
+    slots: FairSlots
+
+
+def show(gates: Sequence[Gate], metrics: Metrics) -> None:
+    """Set the targets' gauges."""
+    for gate in gates:
+        labels = {"target": str(gate.target)}
+        shut = gate.breaker.state is not BreakerState.CLOSED
+        metrics.set("llama_vision_target_breaker_open", int(shut), **labels)
+        metrics.set("llama_vision_target_active_calls", gate.slots.taken, **labels)
+        metrics.set("llama_vision_target_waiting_requests", gate.slots.waiting, **labels)

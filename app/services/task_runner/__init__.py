@@ -1,0 +1,1 @@
+"""Runs a vision task: its pages, its calls, the reading and repair of its answers."""

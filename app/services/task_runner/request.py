@@ -1,0 +1,66 @@
+"""What is asked of a task, and what comes of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from app.domain.generation import Generation, ImageInput, Sampling, Terms
+from app.domain.model import Language
+from app.services.concurrency import idempotency
+from app.services.tasks.spec import Parameters, Result, Task
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRequest:
+    """What a caller asks for."""
+
+    task: Task[Any, Any]
+    parameters: Parameters
+    images: tuple[ImageInput, ...]
+    sampling: Sampling
+    language: Language | None
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class TaskAnswer:
+    """What a caller gets."""
+
+    task: str
+    prompt_version: str
+    result: Result | None
+    """None where the model's answer could not be made valid."""
+    faults: tuple[str, ...]
+    """Why ``result`` is None."""
+    repaired: bool
+    """Whether an answer was asked for again."""
+    calls: int
+    """Calls of the model, all of them paid for."""
+    generation: Generation
+    """Raw texts, token counts and latencies of all calls together."""
+
+
+def fingerprint(request: TaskRequest) -> bytes:
+    """Digest all that decides the answer, but not the terms it is asked on."""
+    # The parameters may stand in a body together with pictures, and with how it is answered.
+    own = request.parameters.model_dump(include=request.task.parameters.model_fields.keys())
+    outline = (request.task.name, own, request.sampling, request.language)
+    return idempotency.digested(outline, request.images)
+
+
+def slim(answer: TaskAnswer) -> TaskAnswer:
+    """Return ``answer`` without its pictures' bytes, which it doesn't show."""
+    return replace(answer, generation=idempotency.slim(answer.generation))
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One question of several has been dealt with."""
+
+    done: int
+    total: int
+    page: int
+    fault: str | None
+
+
+Notify = Callable[[Progress], None]

@@ -1,0 +1,97 @@
+"""Running a task: check, take apart, ask, conclude."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass, replace
+
+from app.domain.errors import ImagesMissingError, InvalidParameterError
+from app.domain.generation import Terms
+from app.services.documents.page import PageRangeError
+from app.services.documents.page_images import Choice, Documents, Shot, shot_of
+from app.services.generation.service import GenerationService
+from app.services.generation.validation import too_many
+from app.services.task_runner.request import Notify, TaskAnswer, TaskRequest, fingerprint, slim
+from app.services.task_runner.run import Run
+from app.services.tasks.spec import (
+    DocumentParameters,
+    TaskParameterError,
+)
+from app.telemetry import current
+
+CONCURRENCY = 4
+"""Calls of one task that run at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskService:
+    """Runs tasks."""
+
+    generations: GenerationService
+    documents: Documents
+    concurrency: int = CONCURRENCY
+
+    async def run(self, request: TaskRequest, notify: Notify = lambda _: None) -> TaskAnswer:
+        """Return the task's answer, or raise one of `app.domain.errors`.
+
+        A question that failed is told in the result as long as another one was answered. Where
+        the answer may be shared nobody is notified: a second asker could not be.
+        """
+        current().task = request.task.name
+        if request.terms.idempotency_key is None:
+            return await self._run(request, notify)
+
+        async def make(terms: Terms) -> TaskAnswer:
+            return slim(await self._run(replace(request, terms=terms), lambda _: None))
+
+        digest = await asyncio.to_thread(fingerprint, request)
+        return await self.generations.answers.share(request.terms, digest, make)
+
+    async def _run(self, request: TaskRequest, notify: Notify) -> TaskAnswer:
+        _check(request)
+        run = Run(request, self.generations, asyncio.Semaphore(self.concurrency), notify)
+        async with AsyncExitStack() as held:
+            with _parameters():
+                shots = await self._shots(request, held)
+                questions = request.task.questions(request.parameters, len(shots))
+            findings = await run.ask_all(questions, shots)
+        result, faults = await run.conclude(findings)
+        return run.answer(result, faults)
+
+    async def _shots(self, request: TaskRequest, held: AsyncExitStack) -> list[Shot]:
+        match request.parameters:
+            case DocumentParameters() as wanted:
+                async with self.generations.drain.before(request.terms.deadline):
+                    return await held.enter_async_context(
+                        self.documents.shots(
+                            request.images, Choice(wanted.pages, wanted.detail, wanted.wants_text)
+                        )
+                    )
+            case _:
+                return [shot_of(image, page) for page, image in enumerate(request.images, 1)]
+
+
+def _check(request: TaskRequest) -> None:
+    accepted = request.task.images
+    if len(request.images) < accepted.least:
+        raise ImagesMissingError.at(
+            "images",
+            f"{request.task.name} takes at least {accepted.least}; "
+            f"{len(request.images)} were given",
+        )
+    if len(request.images) > accepted.most:
+        raise too_many(
+            request.images,
+            accepted.most,
+            f"{request.task.name} takes at most {accepted.most}; {len(request.images)} were given",
+        )
+
+
+@contextmanager
+def _parameters() -> Iterator[None]:
+    """Name the parameter at fault."""
+    try:
+        yield
+    except (TaskParameterError, PageRangeError) as error:
+        name = error.parameter if isinstance(error, TaskParameterError) else "pages"
+        raise InvalidParameterError.at(name, str(error)) from error

@@ -1,1 +1,0 @@
-"""Cross-cutting behaviour: each is a VisionModel around a VisionModel, stacked in `app.wiring`."""

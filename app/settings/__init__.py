@@ -1,0 +1,12 @@
+"""Every knob by topic, with its unit and its reason."""
+
+from app.settings.environment import (
+    PREFIX,
+    Settings,
+    SettingsError,
+    is_loopback,
+    keys_file,
+    load,
+)
+
+__all__ = ["PREFIX", "Settings", "SettingsError", "is_loopback", "keys_file", "load"]

@@ -1,0 +1,126 @@
+"""Who may call, from which pages, and how much."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+from app.domain import key, limit
+from app.settings.types import Seconds
+
+
+class AccessSettings(BaseModel):
+    """Who may call, from which pages, and how much."""
+
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
+
+    auth: Annotated[
+        Literal["required", "disabled"],
+        Field(
+            description="`required`: where neither keys nor an OIDC issuer are configured, the "
+            "service listens on loopback only. `disabled`: it listens anywhere and lets everyone "
+            "in; for a trusted network, or behind a gateway that checks callers."
+        ),
+    ] = "required"
+    keys_file: Annotated[
+        Path | None,
+        Field(description="JSON file of API keys; see docs/access.md. Read again as it changes."),
+    ] = None
+    keys_reload: Annotated[
+        Seconds, Field(description="Seconds between two looks at whether the key file changed.")
+    ] = 2
+    keys: Annotated[
+        SecretStr | None,
+        Field(description="API keys as the text of such a file, where there is no file."),
+    ] = None
+    oidc_issuer: Annotated[
+        str | None,
+        Field(
+            pattern=r"^https?://",
+            description="Issuer whose JSON Web Tokens are taken, exactly as in their `iss`.",
+        ),
+    ] = None
+    oidc_audience: Annotated[
+        str | None, Field(description="What their `aud` must hold. Required with an issuer.")
+    ] = None
+    oidc_jwks_url: Annotated[
+        str | None,
+        Field(
+            pattern=r"^https?://",
+            description="Where the issuer's keys are; by default its OpenID configuration tells.",
+        ),
+    ] = None
+    oidc_scope_claim: Annotated[
+        str, Field(description="Claim that holds scopes, as a list or separated by spaces.")
+    ] = "scope"
+    oidc_scope_names: Annotated[
+        dict[str, str],
+        Field(
+            description='The claim\'s values to scopes, as JSON: `{"llm-users": "generate '
+            "tasks\"}`. By default the values are the scopes' own names."
+        ),
+    ] = {}
+    public_docs: Annotated[
+        bool, Field(description="Show `/docs` and `/openapi.json` to anyone.")
+    ] = False
+    public_readiness: Annotated[
+        bool, Field(description="Answer `/readyz` to anyone. `/healthz` always is.")
+    ] = True
+    cors_origins: Annotated[
+        str | None,
+        Field(
+            description="Origins, separated by commas, whose pages may call from a browser: "
+            "`https://app.example.com`. None by default, and `*` is not taken."
+        ),
+    ] = None
+    limits: Annotated[
+        dict[str, str],
+        Field(
+            description="What each caller may use, as JSON; see docs/access.md. A key's own limits "
+            "take their place.",
+        ),
+    ] = {}
+    limits_failure: Annotated[
+        Literal["open", "closed"],
+        Field(description="Whether calls pass or are refused while Redis is away."),
+    ] = "open"
+
+    @model_validator(mode="after")
+    def _check_limits(self) -> Self:
+        try:
+            limit.parse(self.limits)
+        except ValueError as error:
+            raise ValueError(f"limits: {error}") from error
+        return self
+
+    @model_validator(mode="after")
+    def _check_access(self) -> Self:
+        if self.keys_file is not None and self.keys is not None:
+            raise ValueError("keys: is set beside keys_file; give one of them")
+        if self.keys is not None:
+            try:
+                key.parse(self.keys.get_secret_value())
+            except ValueError as error:
+                raise ValueError(f"keys: {error}") from error
+        if self.oidc_issuer is not None and self.oidc_audience is None:
+            raise ValueError("oidc_audience: is missing, but oidc_issuer is set")
+        return self
+
+    @model_validator(mode="after")
+    def _check_origins(self) -> Self:
+        for origin in self.allowed_origins:
+            if not re.fullmatch(r"https?://[^/*?#]+", origin):
+                raise ValueError(f"cors_origins: {origin!r} is not an origin such as https://a.org")
+        return self
+
+    @property
+    def authenticates(self) -> bool:
+        """Whether callers are told apart."""
+        ways = (self.keys_file, self.keys, self.oidc_issuer)
+        return self.auth == "required" and any(way is not None for way in ways)
+
+    @property
+    def allowed_origins(self) -> tuple[str, ...]:
+        """Origins for CORS."""
+        return tuple(o for o in (self.cors_origins or "").replace(" ", "").split(",") if o)

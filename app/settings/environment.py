@@ -1,0 +1,127 @@
+"""All settings together, read from ``LLAMA_VISION_*`` and ``.env``: the only reader of both.
+
+AWS credentials are not settings of ours: they come from the SDK's own chain (environment,
+profile, container or instance role, or a Bedrock API key in AWS_BEARER_TOKEN_BEDROCK).
+"""
+
+import os
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Self
+
+from dotenv import dotenv_values
+from pydantic import ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsError as UnreadableError
+
+from app.settings.access import AccessSettings
+from app.settings.bedrock import BedrockSettings
+from app.settings.images import ImageSettings
+from app.settings.server import ServerSettings
+from app.settings.stores import StoreSettings
+from app.settings.telemetry import TelemetrySettings
+
+PREFIX = "LLAMA_VISION_"
+
+
+class Settings(
+    ServerSettings,
+    BedrockSettings,
+    ImageSettings,
+    AccessSettings,
+    StoreSettings,
+    TelemetrySettings,
+    BaseSettings,
+):
+    """One frozen set of settings; variables are the field names in capitals behind the prefix.
+
+    Each topic is a model of its own, so that what needs one topic can ask for that alone. Only
+    rules that span topics stand here.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True
+    )
+
+    @model_validator(mode="after")
+    def _check_host(self) -> Self:
+        if not (self.authenticates or self.auth == "disabled" or is_loopback(self.host)):
+            raise ValueError(
+                f"host: is {self.host}, but no API keys and no OIDC issuer are configured. "
+                f"Set {PREFIX}KEYS_FILE (python -m app keys create makes a key), or say "
+                f"{PREFIX}AUTH=disabled to let everyone in"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_room(self) -> Self:
+        for room, one in (
+            ("max_bytes_in_flight", "max_body_bytes"),
+            ("max_bytes_in_flight", "max_image_bytes"),
+            ("max_pixels_in_flight", "max_image_pixels"),
+        ):
+            if getattr(self, room) < getattr(self, one):
+                raise ValueError(f"{room}: is less than {one}, so that one request could not go")
+        return self
+
+
+class SettingsError(Exception):
+    """A setting is wrong; the message has one line for each, with the variable's name."""
+
+
+def load() -> Settings:
+    """Read the environment and ``.env``, or raise SettingsError."""
+    unknown = sorted(name for name in _named() if name.removeprefix(PREFIX) not in _known())
+    if unknown:
+        raise SettingsError("\n".join(f"{name}: there is no such setting" for name in unknown))
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise SettingsError("\n".join(_line(dict(e)) for e in error.errors())) from error
+    except UnreadableError as error:
+        # Its message has the field's name, and no part of it has only that.
+        name = str(error).partition('field "')[2].partition('"')[0]
+        raise SettingsError(f"{PREFIX}{name.upper()}: is not JSON") from error
+
+
+class _KeysFile(BaseSettings):
+    model_config = Settings.model_config
+
+    keys_file: Path | None = None
+
+
+def keys_file() -> Path | None:
+    """Return where `load` finds the API keys.
+
+    Read alone: keys are made before the service can start, and whatever else is wrong.
+    """
+    return _KeysFile().keys_file
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether ``host`` is reached from this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _named() -> set[str]:
+    names = {*os.environ, *dotenv_values(".env")}
+    return {name.upper() for name in names if name.upper().startswith(PREFIX)}
+
+
+def _known() -> set[str]:
+    return {name.upper() for name in Settings.model_fields}
+
+
+def _line(error: dict[str, object]) -> str:
+    location = error["loc"]
+    message = str(error["msg"])
+    if isinstance(location, tuple) and location:
+        return f"{PREFIX}{str(location[0]).upper()}: {message}"
+    # Raised by a validator of the whole, whose messages start with the field's name.
+    name, _, rest = message.removeprefix("Value error, ").partition(": ")
+    return f"{PREFIX}{name.upper()}: {rest}"

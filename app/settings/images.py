@@ -1,0 +1,76 @@
+"""Which pictures are taken, from where, and how they are prepared."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl
+
+from app.settings.types import MIB, Bytes, Names, Seconds
+
+
+class ImageSettings(BaseModel):
+    """Which pictures are taken, from where, and how they are prepared."""
+
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
+
+    max_image_bytes: Annotated[
+        Bytes, Field(description="Maximum bytes of one picture as received.")
+    ] = 20 * MIB
+    max_image_pixels: Annotated[
+        int,
+        Field(gt=0, description="Maximum pixels of one picture as received, read from its header."),
+    ] = 100_000_000
+    max_pixels_in_flight: Annotated[
+        int,
+        Field(gt=0, description="Maximum pixels of all pictures being prepared at a time."),
+    ] = 200_000_000
+    image_workers: Annotated[
+        int,
+        Field(gt=0, description="Number of processes that decode pictures, each bounded to 1 GiB."),
+    ] = 2
+    image_cache_bytes: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="Bytes of prepared pictures kept, so that one asked about twice is "
+            "prepared once. 0 keeps none.",
+        ),
+    ] = 32 * MIB
+    image_url_hosts: Annotated[
+        Names | None,
+        Field(
+            description="Hosts that pictures may be fetched from by URL, separated by commas: "
+            "`host`, `host:port`, or `*.domain` for subdomains. Unset: no URLs."
+        ),
+    ] = None
+    image_url_allow_http: Annotated[
+        bool, Field(description="Whether URLs may be `http` beside `https`.")
+    ] = False
+    image_s3_buckets: Annotated[
+        Names | None,
+        Field(
+            description="Buckets that pictures may be read from, separated by commas: `bucket`, "
+            "or `bucket/prefix` for the keys that start so. Unset: no S3."
+        ),
+    ] = None
+    image_s3_region: Annotated[
+        str | None,
+        Field(
+            pattern=r"^[a-z]{2}(-[a-z]+)+-\d$",
+            description="Region of those buckets. Unset: the region that is called.",
+        ),
+    ] = None
+    image_s3_owner: Annotated[
+        str | None,
+        Field(
+            pattern=r"^\d{12}$",
+            description="AWS account that must own the buckets, 12 digits. Unset: anyone.",
+        ),
+    ] = None
+    image_s3_endpoint_url: Annotated[
+        HttpUrl | None,
+        Field(description="Called instead of S3's own address: a VPC endpoint, or another store."),
+    ] = None
+    image_source_timeout: Annotated[
+        Seconds,
+        Field(description="Seconds to fetch one picture by URL or from S3, redirects included."),
+    ] = 10

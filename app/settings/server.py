@@ -1,0 +1,71 @@
+"""Where the service listens, and how long and how much at a time."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.settings.types import MIB, Bytes, Seconds
+
+
+class ServerSettings(BaseModel):
+    """Where the service listens, and how long and how much at a time."""
+
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
+
+    host: Annotated[str, Field(description="Address to listen on.")] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535, description="Port to listen on.")] = 8000
+    workers: Annotated[int, Field(gt=0, description="Number of processes that serve.")] = 1
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Field(description="Least severe log lines to write."),
+    ] = "info"
+    request_timeout: Annotated[
+        Seconds,
+        Field(
+            description="Seconds from a request's arrival to its whole answer, waiting and all "
+            "attempts included. A caller can ask for fewer with `X-Request-Timeout`."
+        ),
+    ] = 300
+    heartbeat: Annotated[
+        Seconds,
+        Field(description="Seconds of silence after which a comment keeps a stream open."),
+    ] = 15
+    shutdown_delay: Annotated[
+        float,
+        Field(
+            ge=0,
+            description="Seconds from SIGTERM, when readiness fails, to when no new connection is "
+            "taken: the time a load balancer needs to notice.",
+        ),
+    ] = 0
+    shutdown_grace: Annotated[
+        Seconds,
+        Field(
+            description="Seconds that running requests are given to finish after that. Streams "
+            "still open then get their terminal `error`."
+        ),
+    ] = 30
+    max_body_bytes: Annotated[
+        Bytes,
+        Field(
+            description="Maximum bytes of a request body. Base64 takes a third more than the file."
+        ),
+    ] = 32 * MIB
+    max_bytes_in_flight: Annotated[
+        Bytes,
+        Field(
+            description="Maximum bytes of request bodies and fetched pictures in memory at a time, "
+            "over all requests. Parsed JSON takes nearly three times its body's bytes."
+        ),
+    ] = 96 * MIB
+    admission_timeout: Annotated[
+        Seconds,
+        Field(description="Seconds that a request waits for room for its bytes or pixels."),
+    ] = 10
+    body_timeout: Annotated[
+        Seconds,
+        Field(
+            description="Seconds for a request's body to arrive once the request is admitted. "
+            "A slow sender holds memory that others need."
+        ),
+    ] = 60

@@ -1,0 +1,68 @@
+"""What is measured, priced and sent to an observer."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self, get_args
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_settings import NoDecode
+
+from app.settings.types import is_installed, split
+
+Dimension = Literal["Service", "Model", "Task", "Caller", "Route"]
+
+
+class TelemetrySettings(BaseModel):
+    """What is measured, priced and sent to an observer."""
+
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
+
+    prices_file: Annotated[
+        Path | None,
+        Field(description="JSON file in place of the service's own price table; docs/metrics.md."),
+    ] = None
+    traces: Annotated[
+        bool,
+        Field(
+            description="Send traces by OTLP over HTTP, as OpenTelemetry's own `OTEL_*` variables "
+            "say. Needs the extra `otel`."
+        ),
+    ] = False
+    otlp_metrics: Annotated[
+        bool,
+        Field(
+            description="Send what `/metrics` shows by OTLP over HTTP too, as OpenTelemetry's own "
+            "`OTEL_*` variables say. Needs the extra `otel`."
+        ),
+    ] = False
+    emf_namespace: Annotated[
+        str | None,
+        Field(
+            description="CloudWatch namespace: writes a line in embedded metric format for each "
+            "request that calls the model."
+        ),
+    ] = None
+    emf_dimensions: Annotated[
+        tuple[Dimension, ...],
+        NoDecode,
+        BeforeValidator(split),
+        Field(
+            min_length=1,
+            description="What these metrics are told apart by, comma separated: "
+            f"{', '.join(f'`{name}`' for name in get_args(Dimension))}.",
+        ),
+    ] = ("Service", "Model")
+
+    @model_validator(mode="after")
+    def _check_dimensions(self) -> Self:
+        if len(set(self.emf_dimensions)) < len(self.emf_dimensions):
+            raise ValueError("emf_dimensions: names one twice")
+        return self
+
+    @model_validator(mode="after")
+    def _check_exporter(self) -> Self:
+        for name in ("traces", "otlp_metrics"):
+            if getattr(self, name) and not is_installed("opentelemetry.exporter"):
+                raise ValueError(
+                    f"{name}: needs opentelemetry-exporter-otlp-proto-http, which is not installed"
+                )
+        return self

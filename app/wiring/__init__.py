@@ -1,0 +1,1 @@
+"""The composition root: opens clients, picks adapters, builds Services."""

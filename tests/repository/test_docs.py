@@ -1,0 +1,48 @@
+"""Documents that repeat what the code says, held to it."""
+
+import json
+import re
+from pathlib import Path
+
+from app.api.v1.tasks import documentation
+from app.domain import errors
+from app.main import create_app
+from app.settings import Settings
+from app.wiring.services import open_services
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_every_error_code_has_its_row_with_status_and_meaning():
+    text = (ROOT / "docs/errors.md").read_text()
+    rows = {m[1]: m[0] for m in re.finditer(r"^\| `(\w+)` \| \d+ .*$", text, re.MULTILINE)}
+
+    expected = {
+        cls.code: f"| `{cls.code}` | {cls.status} | {'yes' if cls.retryable else 'no'} | "
+        f"{(cls.__doc__ or '').strip().splitlines()[0]} |"
+        for cls in errors.catalogue()
+    }
+    assert rows == expected
+
+
+def test_the_page_about_tasks_is_what_their_specs_say():
+    assert (ROOT / "docs/tasks.md").read_text() == documentation.document() + "\n", (
+        "run `make tasks`"
+    )
+
+
+def test_error_codes_are_unique_and_each_has_all_it_needs():
+    found = list(errors.catalogue())
+
+    assert len({cls.code for cls in found}) == len(found)
+    for cls in found:
+        assert re.fullmatch(r"[a-z0-9_]+", cls.code)
+        assert 400 <= cls.status < 600
+        assert cls.title
+
+
+def test_the_exported_openapi_document_is_the_applications():
+    exported = json.loads((ROOT / "openapi/openapi.json").read_text())
+
+    current = create_app(Settings.model_construct(), open_services).openapi()
+    assert exported == json.loads(json.dumps(current)), "run `make openapi`"

@@ -1,0 +1,183 @@
+"""Dockerfile, compose, Makefile, README and CI agree with the code and with each other."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from app.cli import dev
+from app.settings import PREFIX, Settings
+from tests.support.commands import beside_python
+
+ROOT = Path(__file__).parents[2]
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+MAKEFILE = (ROOT / "Makefile").read_text()
+README = (ROOT / "README.md").read_text()
+WORKFLOW: dict[str, Any] = yaml.safe_load((ROOT / ".github/workflows/check.yml").read_text())
+PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT: dict[str, Any] = PYPROJECT["project"]
+EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
+GROUPS: dict[str, list[str]] = PYPROJECT["dependency-groups"]
+INSTALLABLE: list[str] = [*PROJECT["dependencies"], *chain(*EXTRAS.values())]
+PORT = Settings.model_fields["port"].default
+
+
+def stage(name: str) -> str:
+    """Return the Dockerfile's lines of one stage."""
+    flags = re.MULTILINE | re.DOTALL
+    match = re.search(rf"^FROM \S+ AS {name}\n(.*?)(?=^FROM |\Z)", DOCKERFILE, flags)
+    assert match, f"no stage {name}"
+    return match[1]
+
+
+def named(requirement: str) -> str:
+    """Return what ``requirement`` names, spelled as the requirement files do."""
+    return re.sub(r"[-_.]+", "-", re.split(r"[\[<>=]", requirement)[0]).lower()
+
+
+def test_the_dockerfile_passes_its_linter():
+    run = subprocess.run(
+        [beside_python("hadolint"), str(ROOT / "Dockerfile")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert run.returncode == 0, run.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "port", "path"),
+    [("service", PORT, "/healthz"), ("emulator", dev.EMULATOR_PORT, "/_emulator/health")],
+)
+def test_each_image_exposes_and_checks_the_port_that_its_command_listens_on(name, port, path):
+    lines = stage(name)
+
+    assert f"EXPOSE {port}\n" in lines
+    assert f"http://127.0.0.1:{port}{path}" in lines
+    assert lines.rstrip().splitlines()[-1].startswith("CMD [")
+
+
+def test_the_images_run_as_no_one_in_particular_and_hold_no_build_tools():
+    assert "USER 10001" in stage("runtime")
+    assert not re.search(r"apt-get|gcc|build-essential", DOCKERFILE)
+
+
+def test_compose_builds_stages_that_exist_and_points_the_service_at_the_emulator():
+    services = COMPOSE["services"]
+
+    for service in services.values():
+        assert stage(service["build"]["target"])
+    environment = services["service"]["environment"]
+    assert environment[f"{PREFIX}ENDPOINT_URL"] == f"http://emulator:{dev.EMULATOR_PORT}"
+    assert services["service"]["ports"] == [f"127.0.0.1:{PORT}:{PORT}"]
+    settings = {name for name in environment if name.startswith(PREFIX)}
+    assert settings <= {PREFIX + name.upper() for name in Settings.model_fields}
+
+
+def test_every_make_target_that_a_text_names_exists():
+    targets = set(re.findall(r"^([a-z]+):", MAKEFILE, re.MULTILINE))
+    texts = [README, (ROOT / "CONTRIBUTING.md").read_text(), (ROOT / ".ci/run").read_text()]
+
+    named = {name for text in texts for name in re.findall(r"\bmake ([a-z]+)(?![\w-])", text)}
+    assert {"run", "test", "check"} <= named <= targets
+
+
+def test_the_readmes_curl_asks_the_port_that_is_served():
+    assert set(re.findall(r"localhost:(\d+)", README)) == {str(PORT)}
+
+
+def test_python_versions_agree():
+    matrix = WORKFLOW["jobs"]["check"]["strategy"]["matrix"]["python"]
+
+    assert PROJECT["requires-python"] == f">={matrix[0]}"
+    image = re.search(r"^FROM python:(\d+\.\d+)-slim", DOCKERFILE, re.MULTILINE)
+    assert image
+    assert image[1] == matrix[-1]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [*sorted((ROOT / "requirements").glob("*.txt")), ROOT / "bench/litellm/requirements.txt"],
+    ids=lambda p: str(p.relative_to(ROOT)),
+)
+def test_requirements_are_pinned_with_hashes_and_name_no_address(path):
+    text = path.read_text()
+
+    assert "://" not in text
+    assert "--index-url" not in text
+    for entry in re.split(r"\n(?=\S)", text.strip()):
+        assert re.match(r"[\w.-]+(\[[\w,-]+\])?==[^ ]+", entry), entry
+        assert "--hash=sha256:" in entry, entry
+
+
+def test_ci_runs_one_script_once_on_each_python_and_the_texts_say_what_it_runs():
+    (job,) = WORKFLOW["jobs"].values()
+    runs = [step["run"] for step in job["steps"] if "run" in step]
+    script = re.findall(r"^make ([a-z]+)$", (ROOT / ".ci/run").read_text(), re.MULTILINE)
+
+    assert [run.split()[-1] for run in runs] == [".ci/run"]
+    assert script == ["clients", "check"]
+    assert re.search(r"^check:.*CI runs this and clients$", MAKEFILE, re.MULTILINE)
+
+
+def test_every_requirement_file_has_its_row():
+    rows = re.findall(r"^\| `(\S+)`", (ROOT / "requirements/README.md").read_text(), re.MULTILINE)
+
+    assert sorted(rows) == sorted(path.name for path in (ROOT / "requirements").glob("*.txt"))
+
+
+@pytest.mark.parametrize("extra", ["otel", "postgres"])
+@pytest.mark.parametrize("name", ["service", "emulator", "dev", "bench"])
+def test_what_a_setting_turns_on_is_in_the_requirement_files(name, extra):
+    needed = EXTRAS[extra]
+    installed = re.findall(
+        r"^([\w.-]+)==", (ROOT / f"requirements/{name}.txt").read_text(), re.MULTILINE
+    )
+
+    assert needed
+    assert {*map(named, needed)} <= {*installed}
+
+
+def imported(folder: str) -> Iterator[str]:
+    """Yield the packages that the modules in ``folder`` import, but for ours and Python's."""
+    for path in (ROOT / folder).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            modules: list[str] = []
+            if isinstance(node, ast.Import):
+                modules = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                modules = [node.module or ""]
+            packages = {module.partition(".")[0] for module in modules}
+            yield from packages - {*sys.stdlib_module_names, "app", "bench", "tests"}
+
+
+@pytest.mark.parametrize(("folder", "group"), [("app", None), ("bench", "bench"), ("tests", "dev")])
+def test_what_is_imported_is_declared(folder, group):
+    declared = {*map(named, [*INSTALLABLE, *(GROUPS[group] if group else ())])}
+    brought_by = packages_distributions()
+
+    assert not {
+        package
+        for package in imported(folder)
+        # Stubs are there for the type checker alone.
+        if not package.startswith("types_")
+        # What is not installed (bench's plots, in CI) is looked up by the name it is imported by.
+        and declared.isdisjoint(map(named, brought_by.get(package, [package])))
+    }
+
+
+def test_what_is_declared_is_declared_once():
+    declared = [named(each) for each in [*INSTALLABLE, *chain(*GROUPS.values())]]
+
+    assert sorted(declared) == sorted({*declared})

@@ -1,0 +1,132 @@
+"""Whoever is turned away before there is a task is told the same as by way of the middlewares."""
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from app.server.load_shedding import Turnstile
+from app.settings import Settings
+from app.telemetry import RequestRecord
+from tests.support.app import Rig
+from tests.support.fakes import GatedVisionModel
+
+ASKED = {"prompt": "Hi"}
+CHAT = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
+BEDROCK = "/model/us.meta.llama3-2-11b-instruct-v1%3A0/invoke"
+SAME = {"X-Request-Id": "the-same"}
+# What the middlewares are left to answer.
+BROWSER = {"Origin": "https://elsewhere.example"}
+
+
+@contextmanager
+def full(**more: Any) -> Iterator[httpx.Client]:
+    """Yield a client of a service that has as much in progress as it may."""
+    model = GatedVisionModel()
+    settings = Settings(_env_file=None, max_concurrency=1, max_waiting=0)
+    with Rig(model, settings=settings, more=more).client() as client:
+        first = threading.Thread(target=lambda: client.post("/v1/generate", json=ASKED))
+        first.start()
+        try:
+            assert model.asked.wait(30)
+            yield client
+        finally:
+            model.go.set()
+            first.join()
+
+
+@pytest.fixture
+def counted(monkeypatch) -> list[bytes | None]:
+    """Return what turnstiles have said."""
+    said: list[bytes | None] = []
+    refusal = Turnstile.refusal
+
+    def noted(*given) -> bytes | None:
+        said.append(refusal(*given))
+        return said[-1]
+
+    monkeypatch.setattr(Turnstile, "refusal", noted)
+    return said
+
+
+@pytest.mark.parametrize(
+    ("path", "body"), [("/v1/generate", ASKED), ("/v1/chat/completions", CHAT), (BEDROCK, {})]
+)
+def test_a_refusal_is_the_same_either_way_in_each_dialect(counted, path, body):
+    with full() as client:
+        soon = client.post(path, json=body, headers=SAME)
+        late = client.post(path, json=body, headers=SAME | BROWSER)
+
+    assert [said is not None for said in counted[1:]] == [True, False]
+    assert soon.status_code == late.status_code == 503
+    assert soon.json() == late.json()
+    soon.headers.pop("date")
+    late.headers.pop("date")
+    assert dict(soon.headers) == dict(late.headers)
+    assert soon.headers["x-request-id"] == "the-same"
+    assert int(soon.headers["retry-after"]) >= 1
+
+
+def test_the_connection_serves_on_behind_a_refusal_whose_body_is_dropped():
+    body = json.dumps({"prompt": "x" * 300_000}).encode()
+    head = b"POST /v1/generate HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
+    health = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    with full() as client:
+        address = urlsplit(str(client.base_url))
+        with socket.create_connection((address.hostname, address.port), timeout=20) as raw:
+            raw.sendall(head + body + health)
+            with raw.makefile("rb") as found:
+                answers = found.read()
+
+    assert [part[:3] for part in answers.split(b"HTTP/1.1 ")[1:]] == [b"503", b"200"]
+
+
+@pytest.mark.parametrize(
+    ("version", "header"), [("1.1", "Connection: close\r\n"), ("1.0", ""), ("1.0", "X: y\r\n")]
+)
+def test_a_connection_that_is_not_kept_ends_behind_a_refusal(version, header):
+    asked = f"POST /v1/generate HTTP/{version}\r\nHost: x\r\n{header}Content-Length: 0\r\n\r\n"
+    with full() as client:
+        address = urlsplit(str(client.base_url))
+        with socket.create_connection((address.hostname, address.port), timeout=20) as raw:
+            raw.sendall(asked.encode())
+            with raw.makefile("rb") as found:
+                answer = found.read().lower()
+
+    assert answer.startswith(b"http/1.1 503 service unavailable\r\n")
+    assert b"\r\nconnection: close\r\n" in answer
+
+
+def test_a_refusal_is_recorded_like_any_other():
+    records: list[RequestRecord] = []
+    with full(sinks=(records.append,)) as client:
+        client.post("/v1/generate", json=ASKED, headers=SAME)
+        client.post("/v1/generate", json=ASKED, headers=SAME | BROWSER)
+
+    soon, late = (record.fields() for record in records[:2])
+    assert soon["request_id"] == "the-same"
+    assert soon["status"] == 503
+    assert soon.pop("duration_ms") >= 0
+    assert late.pop("duration_ms") >= 0
+    assert soon == late
+
+
+def test_a_refusal_is_counted():
+    with full() as client:
+        client.post("/v1/generate", json=ASKED, headers=SAME)
+        metrics = client.get("/metrics").text
+
+    assert 'llama_vision_refusals_total{code="service_overloaded"} 1.0' in metrics
+    assert 'http_response_status_code="503"' in metrics
+
+
+def test_health_and_lists_are_never_turned_away():
+    with full() as client:
+        assert client.get("/healthz").status_code == 200
+        assert client.get("/v1/models").status_code == 200

@@ -1,0 +1,468 @@
+"""Heads too long, too slow, or made to smuggle a second request in; answers that nobody takes."""
+
+import asyncio
+import json
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
+from unittest.mock import Mock
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+import uvicorn
+from uvicorn.server import ServerState
+
+from app.server.protocol import WAITING, BoundedProtocol, SharedBufferProtocol
+from app.telemetry import RequestRecord
+from tests.api.test_refusals import problem
+from tests.support.app import Rig
+from tests.support.server import serving
+
+
+class Impatient(BoundedProtocol):
+    head_seconds = 0.3
+    write_seconds = 0.3
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        # So that the kernel takes little of an answer.
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        super().connection_made(transport)
+
+
+@contextmanager
+def connected(
+    protocol: type[asyncio.BaseProtocol] = SharedBufferProtocol,
+    more: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> Iterator[socket.socket]:
+    with serving(Rig(more=dict(more or {})).app(), http=protocol, **options) as url:
+        where = urlsplit(url)
+        with socket.create_connection((where.hostname, where.port), timeout=20) as raw:
+            yield raw
+
+
+def received(raw: socket.socket) -> bytes:
+    """Return all that comes until the other side closes."""
+    found = b""
+    try:
+        while piece := raw.recv(65536):
+            found += piece
+    except ConnectionResetError:
+        pass
+    return found
+
+
+def answer(raw: socket.socket) -> bytes:
+    """Return the next answer, and nothing of what is behind it."""
+    found = b""
+    while b"\r\n\r\n" not in found:
+        found += raw.recv(1)
+    length = int(found.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+    while length:
+        piece = raw.recv(length)
+        found, length = found + piece, length - len(piece)
+    return found
+
+
+def test_headers_of_a_usual_length_are_answered():
+    with connected() as raw:
+        padding = b"a" * 30_000
+        raw.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx: " + padding)
+        raw.sendall(b"\r\n\r\n")
+
+        assert received(raw).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /healthz HTTP/1.1\r\nhost: x\r\nx: " + b"a" * 400_000,
+        b"GET /healthz HTTP/1.1\r\nhost: x\r\n" + b"x: aaaaaaaaaaaaaaaa\r\n" * 20_000 + b"\r\n",
+        b"GET /" + b"a" * 400_000,
+    ],
+    ids=["one long header", "many headers", "long path"],
+)
+def test_a_head_without_end_is_cut_off(head):
+    with connected() as raw:
+        try:
+            raw.sendall(head)
+        except (BrokenPipeError, ConnectionResetError):
+            return
+
+        assert b"HTTP/1.1 200" not in received(raw)
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET /healthz HTTP/1.1\r\nhost: x\r\n"])
+def test_a_head_that_does_not_come_is_not_waited_for(begun):
+    with connected(Impatient) as raw:
+        raw.sendall(begun)
+
+        assert received(raw) == b""
+
+
+def test_a_second_request_has_its_own_time():
+    with connected(Impatient) as raw:
+        raw.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert raw.recv(65536).startswith(b"HTTP/1.1 200 ")
+        raw.sendall(b"GET /healthz HTTP/1.1\r\nhost")
+
+        assert b"HTTP/1.1" not in received(raw)
+
+
+def seconds_dripped(raw: socket.socket, drip: bytes) -> float:
+    """Send ``drip`` over and over, for 5 s at most; return how long that was possible."""
+    begun = time.monotonic()
+    with suppress(BrokenPipeError, ConnectionResetError):
+        while time.monotonic() < begun + 5:
+            raw.sendall(drip)
+            time.sleep(0.1)
+    return time.monotonic() - begun
+
+
+HEALTH = b"GET /healthz HTTP/1.1\r\nhost: x\r\n"
+LONG = b"content-length: 1000000\r\n\r\n"
+CHUNKED = b"transfer-encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("asked", "drip"),
+    [
+        (HEALTH + b"\r\n", b"\r\n"),
+        (HEALTH + LONG, b" "),
+        (HEALTH + CHUNKED, b"1\r\nx\r\n"),
+        (b"POST /v1/nothing HTTP/1.1\r\nhost: x\r\n" + LONG, b" "),
+    ],
+    ids=["blank lines", "rest of a body", "chunks", "rest of a refused body"],
+)
+def test_a_drip_behind_an_answer_does_not_hold_the_connection(asked, drip):
+    with connected(timeout_keep_alive=1) as raw:
+        raw.sendall(asked)
+        assert raw.recv(65536).startswith(b"HTTP/1.1 ")
+
+        assert 0.9 <= seconds_dripped(raw, drip) < 3
+
+
+def test_a_body_that_comes_behind_its_answer_leaves_the_whole_idle_time():
+    with connected(timeout_keep_alive=2) as raw:
+        raw.sendall(HEALTH + b"content-length: 3\r\n\r\n")
+        assert answer(raw).startswith(b"HTTP/1.1 200 ")
+        time.sleep(1.2)
+        raw.sendall(b"abc")
+        time.sleep(1.2)
+        raw.sendall(HEALTH + b"connection: close\r\n\r\n")
+
+        assert received(raw).startswith(b"HTTP/1.1 200 ")
+
+
+def opened(app: Any) -> tuple[BoundedProtocol, Mock]:
+    """Return a protocol without a server, and its transport."""
+    config = uvicorn.Config(app, lifespan="off", log_config=None)
+    transport = Mock(
+        is_closing=lambda: False, get_extra_info=lambda _: None, get_write_buffer_size=lambda: 0
+    )
+    protocol = BoundedProtocol(config, ServerState(), {})
+    protocol.connection_made(transport)
+    return protocol, transport
+
+
+async def ended(protocol: BoundedProtocol) -> None:
+    for task in protocol.tasks:
+        task.cancel()
+    await asyncio.gather(*protocol.tasks, return_exceptions=True)
+    protocol.connection_lost(None)
+
+
+async def endless(scope: object, receive: object, send: object) -> None:
+    await asyncio.Event().wait()
+
+
+async def test_who_leaves_is_seen_though_the_whole_body_came_before_there_was_room_for_it():
+    protocol, transport = opened(endless)
+    # More than is read ahead.
+    head = b"POST /v1/generate HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n"
+    protocol.data_received(head + b" " * 100_000)
+
+    # What is not read does not tell its end either.
+    assert [name for name, *_ in transport.mock_calls if name.endswith("reading")] == [
+        "pause_reading",
+        "resume_reading",
+    ]
+    await ended(protocol)
+
+
+async def test_what_is_sent_behind_a_request_in_progress_is_not_read_on_and_on():
+    protocol, _ = opened(endless)
+    protocol.data_received((HEALTH + b"\r\n") * 1000)
+
+    assert protocol.flow.read_paused
+    assert len(protocol.pipeline) == WAITING
+    # The first of those that wait is the last that is answered.
+    assert not protocol.cycle.keep_alive
+    await ended(protocol)
+
+
+async def test_a_client_that_leaves_with_a_request_behind_another_leaves_both():
+    seen = []
+
+    async def noted(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        seen.append((await receive())["type"])
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    protocol, _ = opened(noted)
+    protocol.data_received((HEALTH + b"\r\n") * 2)
+    await asyncio.sleep(0)
+    protocol.connection_lost(None)
+    await asyncio.gather(*protocol.tasks)
+
+    assert seen == ["http.disconnect"]
+
+
+def test_a_request_that_has_begun_is_idle_no_longer():
+    with connected(timeout_keep_alive=1) as raw:
+        # The second begins before the first is answered.
+        raw.sendall(HEALTH + b"\r\n" + HEALTH)
+        assert answer(raw).startswith(b"HTTP/1.1 200 ")
+        time.sleep(1.5)
+        raw.sendall(b"connection: close\r\n\r\n")
+
+        assert received(raw).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"content-length: 5\r\ncontent-length: 6\r\n\r\n12345",
+        b"content-length : 5\r\n\r\n12345",
+        b"content-length: +5\r\n\r\n12345",
+        b"transfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+    ],
+)
+def test_a_request_whose_end_is_ambiguous_is_refused(request_):
+    with connected() as raw:
+        raw.sendall(b"POST /v1/generate HTTP/1.1\r\nhost: x\r\nconnection: close\r\n" + request_)
+
+        assert received(raw).startswith(b"HTTP/1.1 400 ")
+
+
+CHAT = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\n"
+AWS = b"POST /model/us.meta.llama3-2-11b-instruct-v1%3A0/invoke HTTP/1.1\r\nhost: x\r\n"
+GENERATE = b"POST /v1/generate HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+ID = b"x-request-id: mine\r\n"
+TWO_ENDS = b"content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"
+NO_CHUNK = CHUNKED + b"zz\r\n"
+
+
+def answers(text: bytes) -> list[httpx.Response]:
+    """Return the answers in ``text``, which all tell their length."""
+    found = []
+    while text:
+        head, _, rest = text.partition(b"\r\n\r\n")
+        first, *lines = head.decode().split("\r\n")
+        headers = [(name, value) for name, _, value in (line.partition(": ") for line in lines)]
+        length = int(dict(headers)["content-length"])
+        found.append(httpx.Response(int(first.split()[1]), headers=headers, content=rest[:length]))
+        text = rest[length:]
+    return found
+
+
+def kinds(found: list[httpx.Response]) -> list[tuple[int, str | None]]:
+    return [(answer.status_code, code(answer)) for answer in found]
+
+
+def code(answer: httpx.Response) -> str | None:
+    """Return the code in any dialect, None where the answer is no refusal."""
+    body: dict[str, Any] = answer.json()
+    found: str | None = body.get("code") or body.get("error", {}).get("code")
+    return found
+
+
+@pytest.mark.parametrize("fault", [TWO_ENDS, NO_CHUNK], ids=["in the head", "in the body"])
+@pytest.mark.parametrize("asked", [GENERATE, CHAT, AWS], ids=["ours", "chat", "aws"])
+def test_a_malformed_request_is_refused_like_any_other_and_recorded_once(asked, fault):
+    records: list[RequestRecord] = []
+    with connected(more={"sinks": (records.append,)}) as raw:
+        raw.sendall(asked + ID + fault)
+        (answer,) = answers(received(raw))
+
+    assert kinds([answer]) == [(400, "malformed_request")]
+    assert {"x-content-type-options", "content-security-policy", "date"} <= answer.headers.keys()
+    assert answer.headers["x-request-id"] == "mine"
+    assert answer.headers["connection"] == "close"
+    assert [(r.request_id, r.method, r.status, r.code) for r in records] == [
+        ("mine", "POST", 400, "malformed_request")
+    ]
+
+
+def test_what_is_no_http_at_all_is_told_so():
+    records: list[RequestRecord] = []
+    with connected(more={"sinks": (records.append,)}) as raw:
+        raw.sendall(b"\x16\x03\x01\x02\x00")
+        (answer,) = answers(received(raw))
+
+    problem(answer, 400, "malformed_request")
+    assert [record.method for record in records] == [""]
+
+
+def test_a_malformed_request_waits_for_the_answer_before_it():
+    with connected() as raw:
+        raw.sendall(asking("first") + b"nonsense\r\n\r\n")
+
+        assert kinds(answers(received(raw))) == [(200, None)]
+
+
+def test_a_request_answered_before_its_malformed_body_is_not_answered_twice():
+    with connected() as raw:
+        raw.sendall(HEALTH + CHUNKED)
+        first = raw.recv(65536)
+        raw.sendall(b"zz\r\n")
+
+        assert kinds(answers(first + received(raw))) == [(200, None)]
+
+
+def asking(prompt: str, *headers: bytes) -> bytes:
+    body = json.dumps({"prompt": prompt}).encode()
+    length = b"content-length: %d" % len(body)
+    head = (b"POST /v1/generate HTTP/1.1", b"host: x", b"content-type: application/json", length)
+    return b"\r\n".join((*head, *headers, b"", body))
+
+
+def test_requests_sent_behind_one_another_keep_their_bodies_apart():
+    first, second = asking("first " * 30), asking("second", b"connection: close")
+    with connected() as raw:
+        raw.sendall(first[:-20])
+        # The first is let in before its body is whole.
+        time.sleep(0.3)
+        raw.sendall(first[-20:] + second)
+
+        parts = received(raw).split(b"HTTP/1.1 200 OK")[1:]
+    assert [b"first first" in part for part in parts] == [True, False]
+    assert [b"second" in part for part in parts] == [False, True]
+
+
+def test_a_body_larger_than_what_is_read_ahead_arrives_whole():
+    prompt = "word " * 100_000
+    with connected() as raw:
+        raw.sendall(asking(prompt, b"connection: close"))
+        answer = received(raw)
+
+    assert b"[fake 0 image(s)] word" in answer
+
+
+UPGRADE = (
+    b"connection: Upgrade, HTTP2-Settings",
+    b"upgrade: h2c",
+    b"http2-settings: AAEAAEAAAAIAAAAA",
+)
+
+
+@pytest.mark.parametrize("offer", [UPGRADE, (b"Connection: upgrade", b"Upgrade: websocket")])
+@pytest.mark.parametrize("apart", [0, 0.2])
+def test_a_request_that_offers_another_protocol_is_answered_in_this_one(offer, apart):
+    with connected() as raw:
+        request = asking("Why?", *offer)
+        cut = request.index(b"\r\n\r\n") + 4
+        raw.sendall(request[:cut])
+        time.sleep(apart)
+        raw.sendall(request[cut:] + asking("And then?", b"connection: close"))
+
+        first, second = answers(received(raw))
+    assert "Why?" in first.json()["generation"]
+    assert "And then?" in second.json()["generation"]
+
+
+def test_the_body_of_a_request_that_offers_another_protocol_is_no_request():
+    hidden = b"GET /v1/models HTTP/1.1\r\nhost: x\r\n\r\n"
+    length = b"content-length: %d" % len(hidden)
+    with connected() as raw:
+        raw.sendall(GENERATE + b"\r\n".join((*UPGRADE, length, b"", b"")))
+        time.sleep(0.2)
+        raw.sendall(hidden + HEALTH + b"connection: close\r\n\r\n")
+
+        assert kinds(answers(received(raw))) == [(400, "malformed_json"), (200, None)]
+
+
+def test_a_tunnel_is_refused():
+    with connected() as raw:
+        raw.sendall(b"CONNECT there:443 HTTP/1.1\r\nhost: there:443\r\n\r\n")
+
+        assert kinds(answers(received(raw))) == [(400, "malformed_request")]
+
+
+async def test_a_body_counts_not_towards_the_head_behind_it():
+    protocol, transport = opened(endless)
+    protocol.data_received(asking("word " * 30_000) + HEALTH)
+
+    assert not transport.close.called
+    await ended(protocol)
+
+
+def unhurried(url: str) -> socket.socket:
+    """Connect as one who can take little at a time."""
+    where = urlsplit(url)
+    raw = socket.socket()
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    raw.settimeout(20)
+    raw.connect((where.hostname, where.port))
+    return raw
+
+
+def test_a_client_that_takes_nothing_of_its_answer_is_cut_off_and_the_model_let_go():
+    records: list[RequestRecord] = []
+    prompt = f"{'word' * 50} " * 2000
+    body = json.dumps({"prompt": prompt, "stream": True, "max_gen_len": 2000}).encode()
+    head = GENERATE + b"content-length: %d\r\n\r\n" % len(body)
+    rig = Rig(more={"sinks": (records.append,)})
+    with serving(rig.app(), http=Impatient) as url, unhurried(url) as raw:
+        raw.sendall(head + body)
+        end = time.monotonic() + 20
+        while not records and time.monotonic() < end:
+            time.sleep(0.02)
+
+        assert [record.code for record in records] == ["client_gone"]
+        assert rig.room.in_use == 0
+
+
+def test_a_connection_that_ends_waits_no_longer_for_what_is_not_taken():
+    with (
+        serving(Rig().app(), http=Impatient, timeout_keep_alive=0.1) as url,
+        unhurried(url) as raw,
+    ):
+        # So little that the server need not wait to write it.
+        raw.sendall(b"GET /v1/tasks HTTP/1.1\r\nhost: x\r\n\r\n")
+        time.sleep(2)
+        head, _, body = received(raw).partition(b"\r\n\r\n")
+
+    assert b"content-length: %d" % len(body) not in head
+
+
+def test_a_client_that_takes_its_answer_slowly_gets_all_of_it():
+    with serving(Rig().app(), http=Impatient) as url, unhurried(url) as raw:
+        raw.sendall(b"GET /openapi.json HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        found = b""
+        while piece := raw.recv(20_000):
+            found += piece
+            time.sleep(0.05)
+
+    (whole,) = answers(found)
+    assert whole.json()["openapi"]
+
+
+def test_what_comes_is_read_to_one_place(monkeypatch):
+    taken: list[type] = []
+    parsed = BoundedProtocol.data_received
+
+    def noted(protocol: BoundedProtocol, data: bytes | memoryview) -> None:
+        taken.append(type(data))
+        parsed(protocol, data)
+
+    monkeypatch.setattr(BoundedProtocol, "data_received", noted)
+    with connected() as raw:
+        raw.sendall(HEALTH + b"connection: close\r\n\r\n")
+        assert received(raw)
+
+    assert set(taken) == {memoryview}

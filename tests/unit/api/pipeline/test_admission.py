@@ -1,0 +1,116 @@
+"""The entrance: what waits there waits within the request's deadline."""
+
+import asyncio
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from app.api.pipeline.admission import EntranceMiddleware
+from app.api.pipeline.authorization import Gatekeeper, Rule
+from app.domain.access import Caller
+from app.services.concurrency.admission_queue import Door
+from app.services.concurrency.budget import Budget
+from app.services.concurrency.deadline import Drain
+from app.services.registry import Timing
+
+
+class Silent:
+    """Never tells who calls."""
+
+    async def authenticate(self, credential: str | None) -> Caller:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+@dataclass
+class Asking:
+    """As much of the operations as tell who calls."""
+
+    authenticator: Silent = field(default_factory=Silent)
+    remote: bool = True
+
+
+@dataclass
+class Opened:
+    """As much of the services as the entrance asks for."""
+
+    drain: Drain = field(default_factory=Drain)
+    room: Budget = field(default_factory=lambda: Budget("bytes", 10, 60))
+    timing: Timing = field(default_factory=lambda: Timing(request=60, heartbeat=60))
+    operations: Asking = field(default_factory=lambda: Asking(remote=False))
+
+
+async def status(
+    door: Door, services: Opened, *headers: tuple[bytes, bytes], path: str = "/open"
+) -> int:
+    """Return what a request is answered with that the application would answer with 200."""
+    sent: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def receive() -> dict[str, Any]:
+        raise AssertionError("the body is not asked for")
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    state = {"services": services, "request_id": "req_1", "headers": dict(headers)}
+    scope = {"type": "http", "method": "POST", "path": path, "headers": [], "state": state}
+    anyone = Gatekeeper((Rule("/open", public=True),))
+    await EntranceMiddleware(app, door, anyone, 100, 60)(scope, receive, send)
+    found: int = sent[0]["status"]
+    return found
+
+
+async def crowded() -> tuple[Door, "asyncio.Future[list[None]]"]:
+    """Return a door with a line before it, and those who stand there."""
+    door, drain = Door(100, 1), Drain()
+    line = asyncio.gather(*(door.enter("someone", drain.before(math.inf)) for _ in range(20)))
+    await asyncio.sleep(0)
+    return door, line
+
+
+async def test_who_stands_at_the_door_at_the_deadline_is_answered():
+    door, line = await crowded()
+    assert await status(door, Opened(), (b"x-request-timeout", b"1e-9")) == 504
+    await line
+
+    assert door.total == 20
+
+
+async def test_who_stands_at_the_door_when_the_service_closes_is_answered():
+    (door, line), services = await crowded(), Opened()
+    asyncio.get_running_loop().call_soon(services.drain.close)
+    assert await status(door, services) == 503
+    await line
+
+    assert door.total == 20
+
+
+async def test_who_is_not_known_yet_at_the_deadline_is_answered():
+    services = Opened(operations=Asking())
+    waits = (b"x-request-timeout", b"0.01")
+    async with asyncio.timeout(5):
+        assert await status(Door(100, 1), services, waits, path="/closed") == 504
+
+
+async def test_who_is_not_known_yet_when_the_service_closes_is_answered():
+    services = Opened(operations=Asking())
+    asyncio.get_running_loop().call_soon(services.drain.close)
+    async with asyncio.timeout(5):
+        assert await status(Door(100, 1), services, path="/closed") == 503
+
+
+async def test_who_finds_door_and_room_free_is_let_in_whatever_the_deadline():
+    headers = [(b"x-request-timeout", b"1e-9"), (b"content-length", b"10")]
+    assert await status(Door(100, 1), Opened(), *headers) == 200
+
+
+@pytest.mark.parametrize("nonsense", [b"soon", b"nan", b"0", b"\xff"])
+async def test_what_is_no_deadline_bounds_nothing_here(nonsense):
+    door, line = await crowded()
+    assert await status(door, Opened(), (b"x-request-timeout", nonsense)) == 200
+    await line

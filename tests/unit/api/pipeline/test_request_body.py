@@ -1,0 +1,192 @@
+"""A request's body on its way in, where the server has no word of the connection."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from app.api.errors.problem import RaisedWhileReading
+from app.api.pipeline.connection import Link
+from app.api.pipeline.request_body import Incoming
+from app.services.concurrency.budget import Budget, Reservation
+from app.services.concurrency.deadline import Drain
+
+BODY = {"type": "http.request", "body": b"0123456789", "more_body": False}
+
+
+async def incoming(receive: Any, link: Link | None = None, **options: Any) -> Incoming:
+    held = await Budget("bytes", 100, 1).hold(50)
+    task: Any = asyncio.current_task()
+    loop = asyncio.get_running_loop()
+    return Incoming(
+        receive=receive,
+        held=held,
+        max_bytes=options.get("max_bytes", 100),
+        patience=60,
+        until=loop.time() + options.get("patience", 60),
+        due=loop.time() + options.get("due", 600),
+        drain=options.get("drain", Drain()),
+        request=task,
+        link=link,
+        state=options.get("state", {}),
+    )
+
+
+async def test_a_client_that_leaves_after_its_body_has_its_request_cancelled():
+    leave = asyncio.Event()
+    messages = [BODY]
+
+    async def receive() -> dict[str, Any]:
+        if messages:
+            return messages.pop()
+        await leave.wait()
+        return {"type": "http.disconnect"}
+
+    found = await incoming(receive)
+    assert await found() == BODY
+    leave.set()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.sleep(30)
+
+    assert found.left
+    assert await found() == {"type": "http.disconnect"}
+    found.close()
+    asyncio.current_task().uncancel()  # type: ignore[union-attr]
+
+
+async def test_a_client_that_leaves_before_its_body_is_whole_has_its_request_cancelled():
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    found = await incoming(receive, Link())
+    with pytest.raises(asyncio.CancelledError):
+        await found()
+
+    assert found.left
+    asyncio.current_task().uncancel()  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_a_link_that_is_lost_cancels_the_request_once_its_body_is_here(when):
+    link = Link()
+
+    async def receive() -> dict[str, Any]:
+        if when == "before":
+            link.lose()
+        return BODY
+
+    found = await incoming(receive, link)
+    await found()
+    if when == "after":
+        link.lose()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.sleep(30)
+
+    assert found.left
+    asyncio.current_task().uncancel()  # type: ignore[union-attr]
+
+
+async def test_a_link_lost_after_the_answer_cancels_nothing():
+    link = Link()
+
+    async def receive() -> dict[str, Any]:
+        return BODY
+
+    found = await incoming(receive, link)
+    await found()
+    found.close()
+    link.lose()
+    await asyncio.sleep(0)
+
+    assert not found.left
+
+
+async def test_room_that_the_body_does_not_need_is_given_back():
+    async def receive() -> dict[str, Any]:
+        return BODY
+
+    found = await incoming(receive, Link())
+    await found()
+
+    assert isinstance(found.held, Reservation)
+    assert found.held.amount == len(BODY["body"])  # type: ignore[arg-type]
+
+
+async def test_a_body_over_the_limit_is_refused_while_it_is_read():
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"x" * 8, "more_body": True}
+
+    found = await incoming(receive, Link(), max_bytes=10)
+    await found()
+    with pytest.raises(RaisedWhileReading, match="more than 10 bytes"):
+        await found()
+
+
+async def test_a_client_that_leaves_with_the_whole_answer_cancels_nothing():
+    link, state = Link(), {"answered": True}
+
+    async def receive() -> dict[str, Any]:
+        return BODY
+
+    found = await incoming(receive, link, state=state)
+    await found()
+    link.lose()
+    await asyncio.sleep(0)
+
+    assert not found.left
+    assert await found() == {"type": "http.disconnect"}
+
+
+async def test_whoever_reads_again_behind_a_body_that_was_refused_is_refused_again():
+    messages = [BODY]
+
+    async def receive() -> dict[str, Any]:
+        if messages:
+            return messages.pop()
+        raise AssertionError("the server has nothing more")
+
+    found = await incoming(receive, max_bytes=5)
+    for _ in range(2):
+        with pytest.raises(RaisedWhileReading) as raised:
+            await found()
+        assert raised.value.error.code == "body_too_large"
+
+
+async def never() -> dict[str, Any]:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("bounds", "code"),
+    [
+        ({"patience": 0, "due": 60}, "body_timeout"),
+        ({"patience": 60, "due": 0}, "deadline_exceeded"),
+    ],
+)
+async def test_a_body_that_does_not_come_is_refused_by_whichever_bound_is_nearer(bounds, code):
+    found = await incoming(never, Link(), **bounds)
+    with pytest.raises(RaisedWhileReading) as raised:
+        await found()
+
+    assert raised.value.error.code == code
+
+
+async def test_a_body_that_is_waited_for_when_the_service_closes_is_refused_for_that():
+    drain = Drain()
+    found = await incoming(never, Link(), drain=drain)
+    asyncio.get_running_loop().call_soon(drain.close)
+    for _ in range(2):
+        with pytest.raises(RaisedWhileReading) as raised:
+            await found()
+        assert raised.value.error.code == "shutting_down"
+
+
+async def test_a_body_that_is_here_is_not_waited_for():
+    drain = Drain()
+    drain.close()
+    link = Link(whole=True)
+    link.keep(b"0123456789")
+
+    found = await incoming(never, link, drain=drain, due=-1)
+    assert (await found())["body"] == b"0123456789"

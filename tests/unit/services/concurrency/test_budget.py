@@ -1,0 +1,205 @@
+"""What is in flight at a time: counted, never timed."""
+
+import asyncio
+
+import pytest
+
+from app.domain.errors import (
+    DeadlineExceededError,
+    ImageSourceNotFoundError,
+    NotAnImageError,
+    OverloadedError,
+)
+from app.domain.image import ImageLimits, ImageReport, ReceivedImage, UrlImage
+from app.services.concurrency.budget import AdmittedPreparer, Budget
+from app.services.concurrency.deadline import Drain
+from app.services.generation.image_sources import ImageSources
+from app.services.images.prepare import prepare
+from tests.support.fakes import FakeImageSource
+from tests.support.pictures import ASTRONAUT
+
+
+async def settle() -> None:
+    """Let every task go on until it waits."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def hold(budget: Budget, amount: int, gate: asyncio.Event, order: list[int]) -> None:
+    async with budget.reserve(amount):
+        order.append(amount)
+        await gate.wait()
+
+
+async def test_more_than_fits_waits_until_there_is_room():
+    budget, gate, order = Budget("bytes", 10, 60), asyncio.Event(), list[int]()
+    tasks = [asyncio.create_task(hold(budget, 4, gate, order)) for _ in range(7)]
+    await settle()
+    assert budget.in_use == 8
+
+    gate.set()
+    await asyncio.gather(*tasks)
+
+    assert len(order) == 7
+    assert budget.peak == 8
+    assert budget.in_use == 0
+
+
+async def test_a_large_one_is_not_overtaken_for_ever_by_small_ones():
+    budget, gate, order = Budget("bytes", 10, 60), asyncio.Event(), list[int]()
+    tasks = [asyncio.create_task(hold(budget, n, gate, order)) for n in (4, 9, 1, 1)]
+    await settle()
+    assert order == [4]
+
+    gate.set()
+    await asyncio.gather(*tasks)
+
+    assert order == [4, 9, 1, 1]
+
+
+async def test_one_who_waits_in_vain_is_told_when_to_come_again():
+    budget = Budget("bytes", 10, 0.01)
+    async with budget.reserve(10):
+        with pytest.raises(OverloadedError, match="bytes in flight") as raised:
+            async with budget.reserve(1):
+                pass
+
+    assert raised.value.retry_after == 0.01
+    assert budget.in_use == 0
+    async with budget.reserve(10):
+        assert budget.in_use == 10
+
+
+async def test_one_who_gives_up_at_the_head_of_the_line_lets_the_next_in():
+    budget, gate, order = Budget("bytes", 10, 60), asyncio.Event(), list[int]()
+    tasks = [asyncio.create_task(hold(budget, n, gate, order)) for n in (5, 9, 5)]
+    await settle()
+    assert order == [5]
+
+    tasks[1].cancel()
+    await settle()
+
+    assert order == [5, 5]
+    gate.set()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert budget.in_use == 0
+
+
+async def test_one_who_leaves_just_when_let_in_keeps_nothing():
+    budget, gate, order = Budget("bytes", 10, 60), asyncio.Event(), list[int]()
+    async with budget.reserve(10):
+        waiting = asyncio.create_task(hold(budget, 10, gate, order))
+        await settle()
+    # Let in by now, but not run yet.
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+
+    assert order == []
+    assert budget.in_use == 0
+
+
+async def test_more_than_the_whole_budget_goes_alone():
+    budget = Budget("pixels", 10, 60)
+    async with budget.reserve(1000):
+        assert budget.in_use == 10
+    assert budget.in_use == 0
+
+
+async def test_nothing_is_reserved_at_once_even_if_all_is_in_use():
+    budget = Budget("bytes", 10, 60)
+    async with budget.reserve(10), budget.reserve(0):
+        assert budget.in_use == 10
+
+
+async def test_what_a_holder_gives_back_lets_others_in():
+    budget, gate, order = Budget("bytes", 10, 60), asyncio.Event(), list[int]()
+    async with budget.reserve(10) as held:
+        newcomer = asyncio.create_task(hold(budget, 3, gate, order))
+        await settle()
+        held.shrink_to(8)
+        held.shrink_to(9)
+        await settle()
+        assert order == []
+        held.shrink_to(7)
+        await settle()
+        assert order == [3]
+    assert budget.in_use == 3
+    gate.set()
+    await newcomer
+    assert budget.in_use == 0
+
+
+async def test_a_fetched_picture_has_room_for_the_most_it_may_be_then_for_what_it_is():
+    room = Budget("bytes", 5_000_000, 60)
+    held = []
+
+    class Watched(FakeImageSource):
+        async def fetch(self, image):
+            held.append(room.in_use)
+            return await super().fetch(image)
+
+    known = Watched({"a": ASTRONAUT})
+    sources = ImageSources(2_000_000, urls=known, objects=known, room=room)
+    async with sources.fetched(UrlImage("a")):
+        held.append(room.in_use)
+    with pytest.raises(ImageSourceNotFoundError):
+        async with sources.fetched(UrlImage("b")):
+            pass
+    # Brought by the request, whose body is counted already.
+    async with sources.fetched(ReceivedImage(ASTRONAUT)):
+        held.append(room.in_use)
+
+    assert held == [2_000_000, len(ASTRONAUT), 2_000_000, 0]
+    assert room.in_use == 0
+
+
+async def test_only_so_many_pixels_are_in_preparation_at_a_time():
+    pixels = Budget("pixels", 600 * 600, 60)
+    seen = []
+
+    class Watched:
+        async def prepare(self, image: ReceivedImage) -> ImageReport:
+            seen.append(pixels.in_use)
+            await asyncio.sleep(0)
+            return prepare(image, ImageLimits())
+
+    preparer = AdmittedPreparer(Watched(), ImageLimits(), pixels)
+    await asyncio.gather(*(preparer.prepare(ReceivedImage(ASTRONAUT)) for _ in range(5)))
+
+    assert seen == [512 * 512] * 5
+    assert pixels.peak == 512 * 512
+    assert pixels.in_use == 0
+
+
+async def test_what_is_no_picture_is_refused_by_name_without_a_reservation():
+    pixels = Budget("pixels", 1, 60)
+    # Nothing behind it: it must not come so far.
+    preparer = AdmittedPreparer(None, ImageLimits(), pixels)  # type: ignore[arg-type]
+
+    with pytest.raises(NotAnImageError) as raised:
+        await preparer.prepare(ReceivedImage(b"x", name="images.4"))
+
+    assert raised.value.errors[0].field == "images.4"
+    assert pixels.peak == 0
+
+
+async def test_one_who_waits_past_a_deadline_leaves_the_line():
+    budget, gate, order = Budget("bytes", 10, 60), asyncio.Event(), list[int]()
+    async with budget.reserve(10):
+        with pytest.raises(DeadlineExceededError):
+            await budget.hold(9, Drain().before(0))
+        next_one = asyncio.create_task(hold(budget, 3, gate, order))
+    await settle()
+
+    assert order == [3]
+    gate.set()
+    await next_one
+    assert budget.in_use == 0
+
+
+async def test_one_who_need_not_wait_is_not_late():
+    budget = Budget("bytes", 10, 60)
+    held = await budget.hold(10, Drain().before(0))
+    held.release()
+
+    assert budget.peak == 10

@@ -1,0 +1,263 @@
+"""Requests with one key share one call; what is kept is bounded."""
+
+import asyncio
+import math
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+import pytest
+
+from app.domain.errors import (
+    DeadlineExceededError,
+    IdempotencyConflictError,
+    ShuttingDownError,
+    UpstreamUnavailableError,
+)
+from app.domain.generation import Completion, Generation, Latency, StopReason, Terms, Usage
+from app.domain.image import ImageLimits, ReceivedImage
+from app.services.concurrency.deadline import Drain
+from app.services.concurrency.idempotency import IdempotentAnswers, slim
+from app.services.images.prepare import prepare
+from app.telemetry import RequestRecord, current, recording
+from tests.support.pictures import ROCKET
+
+
+@dataclass
+class Model:
+    """Counts calls; answers at once, or when told to."""
+
+    calls: int = 0
+    ended: int = 0
+    called: asyncio.Event = field(default_factory=asyncio.Event)
+    go: asyncio.Event = field(default_factory=asyncio.Event)
+    winding_up: asyncio.Event | None = None
+    failing: bool = False
+    terms: Terms = field(default_factory=Terms)
+
+    async def __call__(self, terms: Terms) -> Generation:
+        self.calls += 1
+        self.terms = terms
+        current().attempts += 1
+        self.called.set()
+        try:
+            await self.go.wait()
+        except asyncio.CancelledError:
+            if self.winding_up is not None:
+                await self.winding_up.wait()
+            raise
+        finally:
+            self.ended += 1
+        if self.failing:
+            raise UpstreamUnavailableError("down")
+        completion = Completion("42", Usage(), StopReason.STOP, "stop")
+        return Generation(f"gen_{self.calls}", "model", completion, (), (), Latency(1, 1))
+
+
+def ready() -> Model:
+    model = Model()
+    model.go.set()
+    return model
+
+
+def kept(**options: Any) -> IdempotentAnswers:
+    return IdempotentAnswers(Drain(), 60, **options)
+
+
+def on(key: str = "k", caller: str = "a", deadline: float = math.inf) -> Terms:
+    return Terms(caller=caller, deadline=deadline, idempotency_key=key)
+
+
+CONTENT = b"Why?"
+
+
+async def test_requests_at_the_same_time_share_one_call():
+    answers, model = kept(), Model()
+    sharing = [asyncio.create_task(answers.share(on(), CONTENT, model)) for _ in range(5)]
+    await model.called.wait()
+    model.go.set()
+
+    assert {shared.id for shared in await asyncio.gather(*sharing)} == {"gen_1"}
+    assert model.calls == 1
+
+
+async def test_an_answer_is_kept_until_it_expires():
+    model = ready()
+    keeping = kept(seconds=600)
+    assert [(await keeping.share(on(), CONTENT, model)).id for _ in range(2)] == ["gen_1", "gen_1"]
+    expiring = kept(seconds=0)
+    assert [(await expiring.share(on(), CONTENT, model)).id for _ in range(2)] == ["gen_2", "gen_3"]
+
+
+async def test_no_more_are_kept_than_the_bound_the_oldest_go_first():
+    answers, model = kept(most=2), ready()
+    for key in ("one", "two", "three"):
+        await answers.share(on(key), CONTENT, model)
+    assert len(answers._shared) == 2
+    await answers.share(on("three"), CONTENT, model)
+    assert model.calls == 3
+    await answers.share(on("one"), CONTENT, model)
+    assert model.calls == 4
+
+
+async def test_one_key_for_two_contents_is_a_conflict():
+    answers, model = kept(), ready()
+    await answers.share(on(), CONTENT, model)
+    with pytest.raises(IdempotencyConflictError):
+        await answers.share(on(), b"How?", model)
+
+
+async def test_callers_do_not_see_each_others_answers():
+    answers, model = kept(), ready()
+    await answers.share(on(caller="a"), CONTENT, model)
+    assert (await answers.share(on(caller="b"), CONTENT, model)).id == "gen_2"
+
+
+async def test_a_failure_is_told_and_not_kept():
+    answers, model = kept(), ready()
+    model.failing = True
+    with pytest.raises(UpstreamUnavailableError):
+        await answers.share(on(), CONTENT, model)
+    model.failing = False
+    assert (await answers.share(on(), CONTENT, model)).id == "gen_2"
+
+
+async def test_the_call_goes_on_while_anyone_waits_and_ends_with_the_last():
+    answers, model = kept(), Model()
+    first, second = (asyncio.create_task(answers.share(on(), CONTENT, model)) for _ in range(2))
+    await model.called.wait()
+    await until(lambda: next(iter(answers._shared.values())).waiting == 2)
+
+    await cancelled(first)
+    assert model.ended == 0
+    await cancelled(second)
+    await asyncio.sleep(0)
+    assert model.ended == 1
+    assert not answers._shared
+
+
+async def test_who_comes_while_an_abandoned_call_winds_up_gets_a_call_of_its_own():
+    answers, model = kept(), Model(winding_up=asyncio.Event())
+    first = asyncio.create_task(answers.share(on(), CONTENT, model))
+    await model.called.wait()
+    await cancelled(first)
+    later = asyncio.create_task(answers.share(on(), CONTENT, model))
+    await until(lambda: model.calls == 2)
+    assert model.winding_up is not None
+    model.winding_up.set()
+    model.go.set()
+
+    assert (await later).id == "gen_2"
+
+
+def soon() -> float:
+    return asyncio.get_running_loop().time() + 0.01
+
+
+async def test_each_who_waits_has_its_own_deadline_and_the_call_the_services():
+    answers, model = kept(), Model()
+    hurried = asyncio.create_task(answers.share(on(deadline=soon()), CONTENT, model))
+    patient = asyncio.create_task(answers.share(on(), CONTENT, model))
+    with pytest.raises(DeadlineExceededError):
+        await hurried
+    model.go.set()
+
+    assert (await patient).id == "gen_1"
+    assert model.terms.deadline > soon() + 50
+    assert model.terms.idempotency_key is None
+
+
+async def test_the_last_deadline_of_those_who_wait_ends_the_call():
+    answers, model = kept(), Model()
+    with pytest.raises(DeadlineExceededError):
+        await answers.share(on(deadline=soon()), CONTENT, model)
+    await asyncio.sleep(0)
+
+    assert model.ended == 1
+
+
+async def test_who_waits_when_the_service_closes_is_told_so():
+    drain = Drain()
+    answers, model = IdempotentAnswers(drain, 60), Model()
+    waiting = asyncio.create_task(answers.share(on(), CONTENT, model))
+    await model.called.wait()
+    drain.close()
+
+    with pytest.raises(ShuttingDownError):
+        await waiting
+
+
+async def recorded(answers: IdempotentAnswers, model: Model, record: RequestRecord) -> None:
+    with recording(record):
+        await answers.share(on(), CONTENT, model)
+
+
+@pytest.mark.parametrize("leaving", [0, 1])
+async def test_what_a_call_took_is_told_once_to_one_who_is_still_there(leaving):
+    answers, model = kept(), Model()
+    records = [RequestRecord(), RequestRecord()]
+    tasks = [asyncio.create_task(recorded(answers, model, record)) for record in records]
+    await model.called.wait()
+    await cancelled(tasks.pop(leaving))
+    model.go.set()
+    await tasks[0]
+    await recorded(answers, model, records[leaving])
+
+    assert records[leaving].attempts == 0
+    assert records[1 - leaving].attempts == 1
+
+
+@pytest.mark.parametrize("failing", [False, True])
+async def test_what_a_call_took_is_told_once_where_all_stay(failing):
+    answers, model = kept(), Model(failing=failing)
+    records = [RequestRecord() for _ in range(3)]
+    sharing = asyncio.gather(
+        *(recorded(answers, model, record) for record in records), return_exceptions=True
+    )
+    await until(lambda: bool(answers._shared) and answers._shared["a", "k"].waiting == 3)
+    model.go.set()
+    await sharing
+
+    assert sum(record.attempts for record in records) == 1
+
+
+async def test_what_an_abandoned_call_took_is_told_to_the_last_who_left():
+    answers, model = kept(), Model()
+    records = [RequestRecord(), RequestRecord()]
+    tasks = [asyncio.create_task(recorded(answers, model, record)) for record in records]
+    await model.called.wait()
+    for task in tasks:
+        await cancelled(task)
+
+    assert [record.attempts for record in records] == [0, 1]
+
+
+async def cancelled(task: "asyncio.Task[Any]") -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+async def until(happened: Callable[[], bool]) -> None:
+    while not happened():  # noqa: ASYNC110 - there is no event to wait for
+        await asyncio.sleep(0.001)
+
+
+def test_an_answer_that_is_kept_tells_of_its_pictures_all_but_their_bytes():
+    report = prepare(ReceivedImage(ROCKET), ImageLimits())
+    generation = Generation(
+        id="gen_1",
+        model="m",
+        completion=Completion("text", Usage(1, 1), StopReason.STOP, None),
+        images=(report,),
+        warnings=(),
+        latency=Latency(total=1, model=1, first_token=None),
+    )
+
+    (kept,) = slim(generation).images
+
+    assert kept.prepared.data == b""
+    assert kept.prepared.size == len(report.prepared.data)
+    assert kept.prepared.sha256 == sha256(report.prepared.data).hexdigest()

@@ -1,0 +1,72 @@
+"""Base64 in all its forms."""
+
+import base64
+
+import pytest
+
+from app.domain.errors import ImageTooLargeError, InvalidBase64Error
+from app.domain.image import Base64Image, ReceivedImage
+from app.services.generation.image_sources import ImageSources, decode
+from tests.support.fakes import FakeImageSource, plenty
+
+DATA = bytes(range(256)) * 3
+TEXT = base64.b64encode(DATA).decode()
+
+
+def sources(max_bytes: int) -> ImageSources:
+    return ImageSources(max_bytes, urls=FakeImageSource(), objects=FakeImageSource(), room=plenty())
+
+
+@pytest.mark.parametrize(
+    ("text", "declared"),
+    [
+        (TEXT, None),
+        (f"  {TEXT}\n", None),
+        (f"data:image/png;base64,{TEXT}", "image/png"),
+        (f"DATA:IMAGE/PNG;base64,{TEXT}", "image/png"),
+        (f"data:image/png;charset=utf-8;base64,{TEXT}", "image/png"),
+        (f"data:;base64,{TEXT}", None),
+        ("\r\n".join(TEXT[i : i + 76] for i in range(0, len(TEXT), 76)), None),
+    ],
+)
+def test_text_is_decoded_and_its_declared_type_kept(text, declared):
+    assert decode(Base64Image(text)) == ReceivedImage(DATA, declared)
+
+
+@pytest.mark.parametrize("text", ["@", "abc", "data:image/png,x", "data:image/png;base64", "a-_b"])
+def test_what_is_no_base64_is_refused_with_its_place(text):
+    with pytest.raises(InvalidBase64Error, match=r"^images\.2: is"):
+        decode(Base64Image(text, name="images.2"))
+
+
+async def test_too_much_base64_is_refused_by_its_length_alone():
+    with pytest.raises(ImageTooLargeError):
+        await sources(100).fetch(Base64Image("@" * 4000))
+
+
+async def test_large_text_is_decoded_all_the_same_in_a_thread():
+    big = bytes(1024 * 1024)
+
+    received = await sources(2**21).fetch(Base64Image(base64.b64encode(big).decode()))
+
+    assert received.data == big
+
+
+@pytest.mark.parametrize(
+    ("declared", "kept"),
+    [
+        ("image/png", "image/png"),
+        ("image/svg+xml", "image/svg+xml"),
+        (" image/png; name=a.png ", "image/png"),
+        ("image/*", "image/*"),
+        ("", None),
+        ("png", None),
+        ("image/\ud800", None),
+        ("image/\N{LATIN SMALL LETTER E WITH ACUTE}", None),
+        ("image/p\nng", None),
+        ("image/" + "x" * 128, None),
+    ],
+)
+@pytest.mark.parametrize("kind", [ReceivedImage, lambda _, declared: Base64Image(TEXT, declared)])
+async def test_a_declared_type_is_kept_where_it_is_a_media_type(kind, declared, kept):
+    assert (await sources(1000).fetch(kind(DATA, declared))).declared_type == kept

@@ -1,0 +1,153 @@
+"""A target that keeps failing is left alone; one call decides whether it has recovered."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+import pytest
+
+from app.domain import errors
+from app.domain.generation import Completion, ModelRequest, Role, StreamParts, Turn
+from app.services.model_stack.circuit_breaker import Breaker, BreakerState, BreakingModel
+from tests.support.fakes import FakeVisionModel
+
+REQUEST = ModelRequest((Turn(Role.USER, "Why?"),))
+FAILED = errors.UpstreamUnavailableError("down")
+AT_ONCE = 0
+NEVER = 1e9
+
+
+@dataclass
+class SlowModel:
+    """Answers when it is told to."""
+
+    inner: FakeVisionModel = field(default_factory=FakeVisionModel)
+    go: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def generate(self, request: ModelRequest) -> Completion:
+        await self.go.wait()
+        return await self.inner.generate(request)
+
+    @asynccontextmanager
+    async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:
+        await self.go.wait()
+        async with self.inner.stream(request) as parts:
+            yield parts
+
+
+async def fail(model: BreakingModel, times: int) -> None:
+    for _ in range(times):
+        with suppress(errors.UpstreamError):
+            await model.generate(REQUEST)
+
+
+async def test_after_failures_in_a_row_calls_are_refused_without_being_made():
+    fake = FakeVisionModel(failing=FAILED)
+    model = BreakingModel(fake, Breaker(threshold=3, reset=NEVER))
+    await fail(model, 3)
+
+    with pytest.raises(errors.CircuitOpenError) as refused:
+        await model.generate(REQUEST)
+    with pytest.raises(errors.CircuitOpenError):
+        async with model.stream(REQUEST):
+            pass
+    assert refused.value.retry_after
+    assert len(fake.requests) == 3
+
+
+@pytest.mark.parametrize("error", [errors.ModelEndOfLifeError, errors.UpstreamCredentialsError])
+async def test_what_waiting_does_not_mend_is_told_as_it_is_while_no_calls_are_made(error):
+    fake = FakeVisionModel(failing=error("Ask the operator."))
+    model = BreakingModel(fake, Breaker(threshold=3, reset=NEVER))
+    await fail(model, 3)
+
+    with pytest.raises(error, match=r"Ask the operator\.") as refused:
+        await model.generate(REQUEST)
+    with pytest.raises(error):
+        async with model.stream(REQUEST):
+            pass
+    # One of its own: the one that was met holds on to its request.
+    assert refused.value is not fake.failing
+    assert len(fake.requests) == 3
+
+
+@pytest.mark.parametrize("error", [errors.UpstreamTimeoutError, errors.UpstreamAnswerError])
+async def test_what_may_have_been_billed_is_not_told_of_calls_that_were_not_made(error):
+    model = BreakingModel(FakeVisionModel(failing=error("slow")), Breaker(1, NEVER))
+    await fail(model, 1)
+
+    with pytest.raises(errors.CircuitOpenError):
+        await model.generate(REQUEST)
+
+
+async def test_an_answer_between_failures_starts_the_count_again():
+    fake = FakeVisionModel(failing=FAILED)
+    model = BreakingModel(fake, Breaker(threshold=3, reset=NEVER))
+    await fail(model, 2)
+    fake.failing = None
+    await model.generate(REQUEST)
+    fake.failing = FAILED
+    await fail(model, 2)
+
+    assert model.breaker.state is BreakerState.CLOSED
+
+
+@pytest.mark.parametrize("error", [errors.ModelThrottledError, errors.UpstreamValidationError])
+async def test_what_says_nothing_of_the_targets_health_does_not_count(error):
+    model = BreakingModel(FakeVisionModel(failing=error("no")), Breaker(threshold=1, reset=NEVER))
+    await fail(model, 3)
+
+    assert model.breaker.state is BreakerState.CLOSED
+
+
+async def test_half_open_lets_one_call_through_and_its_answer_closes():
+    slow = SlowModel()
+    model = BreakingModel(slow, Breaker(reset=AT_ONCE, state=BreakerState.OPEN))
+    probe = asyncio.create_task(model.generate(REQUEST))
+    await asyncio.sleep(0)
+
+    assert model.breaker.state is BreakerState.HALF_OPEN
+    with pytest.raises(errors.CircuitOpenError):
+        await model.generate(REQUEST)
+    slow.go.set()
+    await probe
+    assert str(model.breaker.state) == "closed"
+    await model.generate(REQUEST)
+
+
+async def test_one_failure_while_half_open_opens_again():
+    breaker = Breaker(threshold=5, reset=AT_ONCE, state=BreakerState.OPEN)
+    model = BreakingModel(FakeVisionModel(failing=FAILED), breaker)
+    await fail(model, 1)
+
+    assert breaker.state is BreakerState.OPEN
+
+
+async def test_a_deciding_call_that_is_cancelled_leaves_the_decision_to_the_next():
+    model = BreakingModel(SlowModel(), Breaker(reset=AT_ONCE, state=BreakerState.OPEN))
+    probe = asyncio.create_task(model.generate(REQUEST))
+    await asyncio.sleep(0)
+    probe.cancel()
+    with suppress(asyncio.CancelledError):
+        await probe
+
+    assert model.breaker.state is BreakerState.OPEN
+    assert model.breaker.enter()
+
+
+async def test_an_older_call_that_is_cancelled_lets_no_second_one_through():
+    slow = SlowModel()
+    model = BreakingModel(slow, Breaker(threshold=1, reset=AT_ONCE))
+    older = asyncio.create_task(model.generate(REQUEST))
+    await asyncio.sleep(0)
+    model.breaker.failed(FAILED)
+    probe = asyncio.create_task(model.generate(REQUEST))
+    await asyncio.sleep(0)
+    older.cancel()
+    with suppress(asyncio.CancelledError):
+        await older
+
+    assert model.breaker.state is BreakerState.HALF_OPEN
+    slow.go.set()
+    await probe

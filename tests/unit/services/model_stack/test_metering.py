@@ -1,0 +1,46 @@
+"""What is told of a call's cost, however its answer arrives."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from app.domain.cost import Price
+from app.domain.generation import (
+    Delta,
+    Finish,
+    ModelRequest,
+    Role,
+    StopReason,
+    StreamParts,
+    Target,
+    Turn,
+    Usage,
+)
+from app.domain.model import Dialect
+from app.services.model_stack.metering import MeteredVisionModel
+from app.services.model_stack.stop_sequences import StoppedModel
+from tests.support.fakes import FakeVisionModel
+
+PRICE = Price(1, 2)
+TARGET = Target("us-west-2", "m", Dialect.INVOKE)
+
+
+class Batching(FakeVisionModel):
+    """Has all of a stream ready at once, and counts along."""
+
+    @asynccontextmanager
+    async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:
+        async def parts() -> AsyncIterator[StreamParts]:
+            yield tuple(Delta(word, Usage(9, count)) for count, word in enumerate("abcd", 1))
+
+        yield parts()
+
+
+async def test_a_stream_that_a_stop_text_ends_within_a_batch_tells_its_cost_so_far():
+    model = StoppedModel(MeteredVisionModel(Batching(), TARGET, PRICE))
+    request = ModelRequest((Turn(Role.USER, "Why?"),), stop=("c",))
+    async with model.stream(request) as parts:
+        told = [part async for arrived in parts for part in arrived]
+
+    assert "".join(part.text for part in told if isinstance(part, Delta)) == "ab"
+    usage = Usage(9, 3, PRICE.of(9, 3))
+    assert told[-1] == Finish(usage, StopReason.STOP, None, stop_sequence="c")

@@ -1,0 +1,128 @@
+"""What a question keeps of the caller's quotas, by how far its calls came."""
+
+import asyncio
+
+import pytest
+
+from app.adapters.bedrock.token_counter import ByteBound
+from app.adapters.stores.rate_limiter import open_limiter
+from app.domain.access import Resource, current_call
+from app.domain.errors import ModelThrottledError, ServiceError, UpstreamTimeoutError
+from app.domain.generation import Completion, ModelRequest, Role, StopReason, Target, Turn, Usage
+from app.domain.image import ImageType, PreparedImage
+from app.domain.model import Dialect
+from app.domain.token import TokenCount
+from app.services.access.limits import Limits
+from app.services.model_stack.metering import MeteredVisionModel
+from app.services.model_stack.quota import RationedModel
+from app.services.model_stack.retry import RULES
+from app.telemetry.metrics import Metrics
+from tests.support.fakes import FakeVisionModel
+
+ASKED = ModelRequest((Turn(Role.USER, "one two"),))
+TARGET = Target("us-west-2", "m", Dialect.INVOKE)
+
+
+class Waiting:
+    """Never answers."""
+
+    async def generate(self, request: ModelRequest) -> Completion:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+class Endless:
+    """Never comes to the end of a prompt."""
+
+    async def count(self, request: ModelRequest) -> TokenCount:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+class Scripted:
+    """Ends each call as it is told, and the last one with an answer."""
+
+    def __init__(self, *errors: ServiceError) -> None:
+        self.errors = list(errors)
+
+    async def generate(self, request: ModelRequest) -> Completion:
+        if self.errors:
+            raise self.errors.pop(0)
+        return Completion("", Usage(3, 4), StopReason.STOP, "stop")
+
+
+class Again:
+    """Asks until there is no error, then waits."""
+
+    def __init__(self, inner: MeteredVisionModel, calls: int) -> None:
+        self.inner, self.calls = inner, calls
+
+    async def generate(self, request: ModelRequest) -> Completion:
+        for _ in range(self.calls):
+            with pytest.raises(ServiceError):
+                await self.inner.generate(request)
+        return await Waiting().generate(request)
+
+
+async def kept(model, *, cut: bool = True) -> int:
+    """Return the tokens that are gone when ``model``, asked once, was given up."""
+    async with open_limiter(None) as limiter:
+        limits = Limits(limiter, {"tokens": "10000/hour"}, Metrics())
+        rationed = RationedModel(model, limits, ByteBound(), None)
+        asking = asyncio.create_task(rationed.generate(ASKED))
+        if cut:
+            await asyncio.sleep(0.02)
+            asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        (standing,) = await limits.take(current_call(), Resource.TOKENS, 1)
+    return 9999 - standing.remaining
+
+
+def metered(model) -> MeteredVisionModel:
+    return MeteredVisionModel(model, TARGET, None)
+
+
+async def test_a_call_that_is_cut_off_while_it_waits_in_line_gives_everything_back():
+    assert await kept(Waiting()) == 0
+
+
+async def test_a_call_that_is_cut_off_while_its_tokens_are_counted_gives_its_tiles_back():
+    picture = PreparedImage(b"", ImageType.PNG, 1000, 1000)
+    async with open_limiter(None) as limiter:
+        limits = Limits(limiter, {"tiles": "100/hour", "tokens": "10000/hour"}, Metrics())
+        rationed = RationedModel(FakeVisionModel(), limits, Endless(), None)
+        asking = asyncio.create_task(
+            rationed.generate(ModelRequest((Turn(Role.USER, "?", (picture,)),)))
+        )
+        await asyncio.sleep(0.02)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        (standing,) = await limits.take(current_call(), Resource.TILES, 1)
+
+    assert standing.remaining == 99
+
+
+async def test_a_call_that_is_cut_off_under_way_keeps_everything():
+    assert await kept(metered(Waiting())) > 512
+
+
+async def test_a_call_that_was_refused_gives_everything_back_also_where_it_waits_to_try_again():
+    refused = Again(metered(Scripted(ModelThrottledError("later"))), 1)
+
+    assert await kept(refused) == 0
+
+
+async def test_a_call_that_timed_out_is_kept_whatever_came_of_the_next_attempt():
+    late = Scripted(UpstreamTimeoutError("late"), ModelThrottledError("later"))
+
+    assert await kept(Again(metered(late), 2)) > 512
+
+
+async def test_an_answer_keeps_what_it_used():
+    assert await kept(metered(Scripted()), cut=False) == 7
+
+
+def test_what_may_have_been_billed_is_the_same_for_quotas_retries_and_fallbacks():
+    ruled = {error: rule.billed for error, rule in RULES.items()}
+
+    assert ruled == {error: error.billed for error in RULES}

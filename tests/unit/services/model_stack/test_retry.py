@@ -1,0 +1,68 @@
+"""How often a call is made that meets one error after another."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from app.domain import errors
+from app.domain.errors import ServiceError
+from app.domain.generation import ModelRequest, Role, Terms, Turn
+from app.services.model_stack.retry import Backoff, RetriedModel, RetryBudget
+from tests.support.scripted import Answer, ScriptedVisionModel
+
+AT_ONCE = Backoff(initial=0, longest=0, jitter=0)
+LOADING = errors.ModelLoadingError("minutes")
+THROTTLED = errors.ModelThrottledError("slower")
+UNAVAILABLE = errors.UpstreamUnavailableError("down")
+FAILED = errors.ModelFailedError("oops")
+TIMED_OUT = errors.UpstreamTimeoutError("silent")
+DISCONNECTED = errors.UpstreamDisconnectedError("broken")
+
+
+def request(deadline: float = 1e9, *, second_bill: bool = True) -> ModelRequest:
+    terms = Terms(deadline=deadline, second_bill=second_bill)
+    return ModelRequest((Turn(Role.USER, "Why?"),), terms=terms)
+
+
+def retried(*met: ServiceError, budget: RetryBudget | None = None) -> RetriedModel:
+    answers: Sequence[Answer] = (*met, "an answer")
+    return RetriedModel(
+        ScriptedVisionModel(answers=list(answers)), budget or RetryBudget(), AT_ONCE
+    )
+
+
+@pytest.mark.parametrize(
+    "met",
+    [
+        (*[LOADING] * 9, THROTTLED),
+        (THROTTLED, LOADING, THROTTLED, LOADING, THROTTLED),
+        (THROTTLED, THROTTLED, FAILED),
+        (THROTTLED, THROTTLED, TIMED_OUT),
+    ],
+)
+async def test_one_rows_attempts_are_not_used_up_by_another(met):
+    completion = await retried(*met).generate(request())
+
+    assert completion.text == "an answer"
+
+
+@pytest.mark.parametrize(
+    "met",
+    [
+        (TIMED_OUT, DISCONNECTED),
+        (THROTTLED, UNAVAILABLE, THROTTLED, UNAVAILABLE),
+        (FAILED, THROTTLED, FAILED),
+    ],
+)
+async def test_rows_that_say_the_same_are_counted_together(met):
+    with pytest.raises(type(met[-1])):
+        await retried(*met).generate(request())
+
+
+async def test_a_wait_that_is_longer_than_the_deadline_costs_nothing_of_the_budget():
+    budget = RetryBudget()
+    patient = errors.ModelThrottledError("slower", retry_after=1e10)
+    with pytest.raises(errors.ModelThrottledError):
+        await retried(patient, budget=budget).generate(request())
+
+    assert budget.left == budget.most

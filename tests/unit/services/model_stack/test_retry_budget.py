@@ -1,0 +1,57 @@
+"""Retries are a tenth of the calls, and a few more to begin with."""
+
+import pytest
+
+from app.domain import errors
+from app.domain.generation import ModelRequest, Role, Turn
+from app.services.model_stack.retry import Backoff, RetriedModel, RetryBudget
+from app.telemetry import RequestRecord, recording
+from tests.support.fakes import FakeVisionModel
+
+REQUEST = ModelRequest((Turn(Role.USER, "Why?"),))
+AT_ONCE = Backoff(initial=0, longest=0, jitter=0)
+
+
+def test_ten_calls_earn_one_retry():
+    budget = RetryBudget(left=0)
+    for _ in range(9):
+        budget.earn()
+    assert not budget.spend()
+    budget.earn()
+    # A tenth ten times is not quite one.
+    budget.earn()
+    assert budget.spend()
+    assert not budget.spend()
+
+
+def test_no_more_is_saved_than_the_most():
+    budget = RetryBudget(most=2, left=2)
+    for _ in range(100):
+        budget.earn()
+    assert [budget.spend() for _ in range(3)] == [True, True, False]
+
+
+async def test_a_storm_of_failures_is_not_multiplied():
+    model = FakeVisionModel(failing=errors.ModelThrottledError("slower"))
+    retried = RetriedModel(model, RetryBudget(), AT_ONCE)
+    for _ in range(100):
+        with pytest.raises(errors.ModelThrottledError):
+            await retried.generate(REQUEST)
+
+    # 100 calls, 20 retries to begin with, and a tenth of the calls.
+    assert 120 <= len(model.requests) <= 131
+
+
+async def test_each_retry_is_written_down_and_the_first_call_is_none():
+    model = FakeVisionModel(failing=errors.ModelFailedError("no"))
+    with recording(RequestRecord()) as record, pytest.raises(errors.ModelFailedError):
+        await RetriedModel(model, RetryBudget(), AT_ONCE).generate(REQUEST)
+
+    assert (len(model.requests), record.retries) == (2, 1)
+
+
+async def test_without_a_budget_the_error_is_told_at_once():
+    model = FakeVisionModel(failing=errors.ModelThrottledError("slower"))
+    with pytest.raises(errors.ModelThrottledError):
+        await RetriedModel(model, RetryBudget(left=0), AT_ONCE).generate(REQUEST)
+    assert len(model.requests) == 1

@@ -1,0 +1,67 @@
+"""The price table."""
+
+import json
+
+import pytest
+
+from app.domain.generation import Usage
+from app.domain.model import identify
+from app.services.usage import pricing
+
+ARN = "arn:aws:bedrock:us-west-2:123456789012:"
+
+
+def test_the_served_model_has_a_dated_price_with_its_source():
+    table = pricing.load()
+    price = table.price(identify("us.meta.llama3-2-11b-instruct-v1:0"))
+
+    assert price is not None
+    assert price.of(1_000_000, 500_000).total == pytest.approx(0.16 + 0.08)
+    assert table.as_of.year >= 2026
+    assert table.source
+
+
+@pytest.mark.parametrize(
+    "model_id",
+    [
+        "us.meta.llama3-2-90b-instruct-v1:0",
+        f"{ARN}imported-model/abc",
+        f"{ARN}provisioned-model/abc",
+    ],
+)
+def test_what_has_no_listed_price_by_token_has_none(model_id):
+    assert pricing.load().price(identify(model_id)) is None
+
+
+def test_an_unknown_price_or_count_makes_an_unknown_cost_and_not_zero():
+    price = pricing.load().rows[0].price
+
+    assert pricing.cost(None, Usage(1, 1)) is None
+    assert pricing.cost(price, Usage(1, None)) is None
+    assert pricing.cost(price, Usage(0, 0)) == price.of(0, 0)
+
+
+def test_an_operators_table_takes_the_place_of_the_services_own(tmp_path):
+    row = {
+        "model": "llama3-2-90b",
+        "kinds": ["inference-profile"],
+        "input_usd_per_million": 2,
+        "output_usd_per_million": 3,
+    }
+    path = tmp_path / "prices.json"
+    path.write_text(json.dumps({"as_of": "2026-01-02", "source": "contract", "prices": [row]}))
+    table = pricing.load(path)
+
+    price = table.price(identify("us.meta.llama3-2-90b-instruct-v1:0"))
+    assert price is not None
+    assert price.of(1_000_000, 1_000_000).total == 5
+    assert table.price(identify("us.meta.llama3-2-11b-instruct-v1:0")) is None
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"as_of": "x", "source": "", "prices": []}'])
+def test_a_bad_table_is_refused_with_its_path(tmp_path, text):
+    path = tmp_path / "prices.json"
+    path.write_text(text)
+
+    with pytest.raises(ValueError, match=r"prices\.json"):
+        pricing.load(path)
