@@ -14,6 +14,20 @@ FROM service-packages AS emulator-packages
 COPY requirements/emulator.txt requirements/
 RUN /opt/venv/bin/pip install --no-cache-dir --no-deps --require-hashes --only-binary :all: -r requirements/emulator.txt
 
+# For the text of PDFs that don't embed their fonts: WenQuanYi for Chinese, Japanese and Korean (5 MB,
+# where Noto's has 90), Noto for the others, one style of each script (5 MB of 42).
+FROM base AS fonts
+# Versions are not pinned: fonts hardly change, and Debian keeps no old ones.
+# hadolint ignore=DL3008
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends fonts-noto-core fonts-wqy-microhei \
+ && rm -rf /var/lib/apt/lists/* \
+ && mkdir /fonts \
+ && cp /usr/share/fonts/truetype/wqy/wqy-microhei.ttc /fonts \
+ && for script in "" Arabic Armenian Bengali Devanagari Ethiopic Georgian Gujarati Gurmukhi Hebrew \
+      Kannada Khmer Lao Malayalam Math Myanmar Sinhala Symbols Symbols2 Tamil Telugu Thai; \
+    do cp "/usr/share/fonts/truetype/noto/NotoSans$script-Regular.ttf" /fonts; done
+
 FROM base AS runtime
 # The usage ledger is the one thing that the service writes.
 RUN useradd --system --uid 10001 --no-create-home app \
@@ -32,6 +46,7 @@ CMD ["python", "-m", "app.emulator"]
 
 FROM runtime AS service
 COPY --from=service-packages /opt/venv /opt/venv
+COPY --from=fonts /fonts /usr/share/fonts
 # Off loopback the service starts with API keys, an OIDC issuer, or LLAMA_VISION_AUTH=disabled only.
 ENV LLAMA_VISION_HOST=0.0.0.0 LLAMA_VISION_USAGE_FILE=/var/lib/llama-vision/usage.sqlite3
 VOLUME /var/lib/llama-vision

@@ -2,7 +2,6 @@
 
 import ctypes
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from pypdfium2 import PdfSysfontBase
 
@@ -12,31 +11,26 @@ _COLLECTION = 0x74746366  # "ttcf": the whole of a collection is asked for
 _WHOLE = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """The fonts to draw one page with."""
-
-    by_face: Mapping[str, Font] = field(default_factory=dict)
-    """For fonts that are not embedded, by the name that the PDF gives them."""
-    fallback: Font | None = None
-    """For single characters that the font chosen by PDFium does not have."""
-
-
 class FontMap(PdfSysfontBase):  # type: ignore[misc]  # pypdfium2 ships no type information
-    """Answers from a `Choice`, else as PDFium by itself. One for a process, as PDFium has one."""
+    """Answers with chosen fonts, else as PDFium by itself. One for a process: PDFium has one."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.choice = Choice()
-        self.drawing = False
-        """Whether a page is being drawn: what is asked for then is the fallback."""
+        self.by_face: Mapping[str, Font] = {}
+        """For fonts that are not embedded, by the name that the PDF gives them."""
+        self.used: set[str] = set()
+        """The names under which PDFium asked for one of `by_face`."""
+        self.fallback: Font | None = None
+        """For what is asked for while a page is drawn: single characters that its fonts lack."""
         self._handles: dict[int, Font] = {}
 
     def MapFont(self, _, weight, italic, charset, pitch, face, exact):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, N802 - PDFium's callback
         """Return a handle of the font for ``face``, None for PDFium's own."""
         name = (ctypes.cast(face, ctypes.c_char_p).value or b"").decode("latin-1")
-        by_face = self.choice.by_face.get(name)
-        font = by_face or (self.choice.fallback if self.drawing else None)
+        font = self.by_face.get(name)
+        if font is not None:
+            self.used.add(name)
+        font = font or self.fallback
         if font is None:
             return super().MapFont(_, weight, italic, charset, pitch, face, exact)
         handle = next((h for h, known in self._handles.items() if known is font), 0)
@@ -73,6 +67,10 @@ class FontMap(PdfSysfontBase):  # type: ignore[misc]  # pypdfium2 ships no type 
         """Free PDFium's own handle; ours hold nothing."""
         if handle not in self._handles:
             super().DeleteFont(_, handle)
+
+    def choose(self, by_face: Mapping[str, Font]) -> None:
+        """Begin a page: use these fonts, and no fallback."""
+        self.by_face, self.used, self.fallback = by_face, set(), None
 
 
 def installed() -> FontMap:

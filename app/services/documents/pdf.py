@@ -17,9 +17,8 @@ from app.domain.errors import (
     PageNotShownError,
 )
 from app.domain.image import Caveat
-from app.services.documents import font_map, pdf_text
-from app.services.documents.font_map import Choice
-from app.services.documents.fonts import Fonts
+from app.services.documents import font_map, library_log, pdf_text
+from app.services.documents.fonts import Font, Fonts
 from app.services.documents.page import Cut, Detail
 from app.services.documents.pdf_text import Character
 from app.services.geometry import Size
@@ -119,16 +118,23 @@ def _drawable(
             yield page, characters
             return
     # PDFium asks for fonts while it loads a page, and only then its text can be read.
-    fonts_of_pdfium.choice = _chosen(characters, fonts)
+    by_face = _chosen(characters, fonts)
+    fonts_of_pdfium.choose(by_face)
     try:
         with opened(data) as document:
             page = _loaded(document, number)
             # Read again: with other fonts the characters have other places.
             characters = pdf_text.foreign(page)
-            fonts_of_pdfium.drawing = True
+            lacking = {
+                character.text
+                for character in characters
+                if character.font not in fonts_of_pdfium.used
+                or not by_face[character.font].has(character.text)
+            }
+            fonts_of_pdfium.fallback = fonts.best(frozenset(lacking))
             yield page, characters
     finally:
-        fonts_of_pdfium.choice, fonts_of_pdfium.drawing = Choice(), False
+        fonts_of_pdfium.choose({})
 
 
 def _loaded(document: pypdfium2.PdfDocument, number: int) -> pypdfium2.PdfPage:
@@ -136,15 +142,13 @@ def _loaded(document: pypdfium2.PdfDocument, number: int) -> pypdfium2.PdfPage:
     return document[number - 1]
 
 
-def _chosen(characters: Iterable[Character], fonts: Fonts) -> Choice:
+def _chosen(characters: Iterable[Character], fonts: Fonts) -> dict[str, Font]:
+    """Return the font for each face that has most of what the page shows in it."""
     by_face: dict[str, set[str]] = {}
     for character in characters:
         by_face.setdefault(character.font, set()).add(character.text)
-    everything = frozenset().union(*by_face.values())
     best = {face: fonts.best(frozenset(texts)) for face, texts in by_face.items()}
-    return Choice(
-        {face: font for face, font in best.items() if font is not None}, fonts.best(everything)
-    )
+    return {face: font for face, font in best.items() if font is not None}
 
 
 def _drawn(page: pypdfium2.PdfPage, cut: Cut) -> Image.Image:
@@ -206,6 +210,7 @@ def _undrawn(annotation: object) -> str | None:
 @contextmanager
 def opened(data: bytes) -> Iterator[pypdfium2.PdfDocument]:
     """Yield the document; raise DocumentLockedError, DocumentEmptyError or ImageDamagedError."""
+    library_log.attach()
     # PDFium keeps the error of the last file, and sets none for a file without pages.
     raw.FPDF_LoadDocument(b"", None)
     try:

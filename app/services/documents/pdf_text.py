@@ -23,7 +23,7 @@ INK = 24
 
 @dataclass(frozen=True, slots=True)
 class Character:
-    """A character of a font that the PDF does not embed and that PDFium has no substitute for."""
+    """A character in a font that the PDF does not embed."""
 
     text: str
     font: str
@@ -39,18 +39,20 @@ def text_layer(page: pypdfium2.PdfPage) -> str:
 
 
 def foreign(page: pypdfium2.PdfPage) -> list[Character]:
-    """Return the page's characters that need a font which is neither in the PDF nor in PDFium."""
+    """Return the page's text in fonts that are neither in the PDF nor, for all of it, in PDFium."""
     with closing(page.get_textpage()) as text:
         count = min(text.count_chars(), MOST_CHARACTERS)
         if count < 1 or not any(map(_needs_font, text.get_text_range(0, count))):
             return []
-        return list(_foreign(text, count))
+        characters = list(_unembedded(text, count))
+    fonts_needed = {character.font for character in characters if _needs_font(character.text)}
+    return [character for character in characters if character.font in fonts_needed]
 
 
-def _foreign(text: pypdfium2.PdfTextPage, count: int) -> Iterator[Character]:
+def _unembedded(text: pypdfium2.PdfTextPage, count: int) -> Iterator[Character]:
     for index in range(count):
         letter = _letter(text, index)
-        if not _needs_font(letter):
+        if not letter or category(letter) in _UNSEEN:
             continue
         shown = raw.FPDFText_GetTextObject(text, index)
         font = raw.FPDFTextObj_GetFont(shown) if shown else None

@@ -87,6 +87,14 @@ def test_a_font_of_the_machine_leaves_the_other_text_as_it_is(fonts):
     assert dark(picture, (40, 110, 300, 150)) > 100
 
 
+def test_latin_letters_in_a_font_that_is_not_embedded_stay_when_others_need_a_font(fonts):
+    picture, caveats = drawn(unembedded_pdf("你12好", "SimSun"), fonts)
+
+    assert caveats == []
+    for left in (50, 74, 98, 122):
+        assert dark(picture, (left, 115, left + 24, 150)) > 10
+
+
 def test_after_a_page_with_chosen_fonts_the_next_is_drawn_as_before(fonts):
     before = drawn(unembedded_pdf("你好", "SimSun", latin="a"), NONE)
     drawn(UNEMBEDDED, fonts)
