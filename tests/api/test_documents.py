@@ -171,6 +171,65 @@ def test_what_a_document_task_does_not_take_is_pointed_to_what_it_takes(client, 
     assert "A PDF is taken here, too." in answer.json()["detail"]
 
 
+def test_each_page_names_its_file_and_its_number_in_it(client, model):
+    images = [b64(FOUR_PAGES), b64(FOUR_PAGES)]
+    body = client.post("/v1/tasks/ocr", json={"images": images, "pages": "2"}).json()
+
+    named = [(p["page"], p["file"], p["number"], p["width"]) for p in body["result"]["pages"]]
+    assert named == [(2, "images.0", 2, 595), (6, "images.1", 2, 595)]
+    assert [(t["file"], t["number"]) for t in body["raw_texts"]] == [
+        ("images.0", 2),
+        ("images.1", 2),
+    ]
+    assert "\n\n".join(t["text"] for t in body["raw_texts"]) == body["generation"]
+
+
+def test_a_pages_own_text_is_given_where_it_is_preferred(client, model):
+    request = {"images": [b64(FOUR_PAGES)], "pages": "1", "text_layer": "prefer"}
+    (page,) = client.post("/v1/tasks/ocr", json=request).json()["result"]["pages"]
+
+    assert page["text"].startswith("Hello, here is some text without a meaning.")
+    assert page["text"] == page["text_layer"]
+    assert page["model_text"] == "791x1120"
+
+
+def test_blocks_of_a_page_come_with_their_places_on_it(client, model):
+    blocks = [{"kind": "table", "text": "| a |\n|---|\n| 1 |", "box": [0, 0, 1, 0.5]}]
+    model.answering = lambda _: json.dumps({"blocks": blocks})
+    body = client.post(
+        "/v1/tasks/ocr", json={"images": [b64(FOUR_PAGES)], "pages": "3", "output": "blocks"}
+    ).json()
+
+    (page,) = body["result"]["pages"]
+    assert page["blocks"][0]["box"]["pixels"] == {"left": 0, "top": 0, "right": 595, "bottom": 421}
+    assert page["tables"][0]["rows"] == [["a"], ["1"]]
+    assert body["result"]["tables"][0]["number"] == 3
+
+
+def test_fields_are_read_off_every_page_of_a_pdf(client, model):
+    totals = iter([1, 1, 2, None])
+    model.answering = lambda _: json.dumps({"total": next(totals)})
+    schema = {"type": "object", "properties": {"total": {"type": "number"}}}
+    body = client.post(
+        "/v1/tasks/extract", json={"images": [b64(FOUR_PAGES)], "schema": schema}
+    ).json()
+
+    assert body["calls"] == 4
+    assert body["result"]["fields"] == {"total": 1}
+    assert [c["path"] for c in body["result"]["conflicts"]] == ["total"]
+    assert [page["number"] for page in body["result"]["pages"]] == [1, 2, 3, 4]
+
+
+def test_the_progress_of_reading_carries_the_text_of_each_page(client, model):
+    request = {"images": [b64(FOUR_PAGES)], "pages": "1-2", "stream": True}
+    answer = client.post("/v1/tasks/ocr", json=request)
+
+    lines = [line.removeprefix("data: ") for line in answer.text.splitlines() if "data: " in line]
+    progress = [data for line in lines if "done" in (data := json.loads(line))]
+    assert sorted(event["page"] for event in progress) == [1, 2]
+    assert all("x1120" in event["text"] for event in progress)
+
+
 def test_a_page_that_fails_upstream_leaves_the_others(client, model):
     first: list[str] = []
 

@@ -42,6 +42,8 @@ class Span(NamedTuple):
     length: int
     shared: int = 0
     """Pixels that the span before has too."""
+    gap: int = 0
+    """Empty pixels around where it meets the span before, where they share none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,8 @@ class Cut:
     """Pixels that the row of tiles above shows too."""
     shared_left: int = 0
     """Pixels that the tile to the left shows too."""
+    gap_left: int = 0
+    """Empty pixels around where it meets the tile to the left, where they share none."""
 
     @property
     def is_whole(self) -> bool:
@@ -126,17 +130,17 @@ def spans(total: int, most: int, *, slack: int, gaps: Sequence[Span] = ()) -> It
     They meet in the widest of the ``gaps`` within ``slack`` of a part's end, and overlap where
     there is none.
     """
-    start = shared = 0
+    start = shared = width = 0
     while total - start > most:
         end = start + most
         near = [part for gap in gaps if (part := _within(gap, end - slack, end)).length > 0]
         if near:
             gap = max(near, key=lambda part: (part.length, part.start))
             end = gap.start + gap.length // 2
-        yield Span(start, end - start, shared)
-        shared = 0 if near else OVERLAP
+        yield Span(start, end - start, shared, width)
+        shared, width = (0, gap.length) if near else (OVERLAP, 0)
         start = end - shared
-    yield Span(start, total - start, shared)
+    yield Span(start, total - start, shared, width)
 
 
 def _within(gap: Span, first: int, last: int) -> Span:

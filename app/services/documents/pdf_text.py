@@ -17,6 +17,8 @@ INVISIBLE = 3
 """Text render mode: OCR engines lay such text over a scan."""
 _UNSEEN = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
 """Unicode's categories of what leaves no ink."""
+_MARKS = {**dict.fromkeys((0xFFFE, 0x2), "-"), 0: None}
+"""PDFium's own marks for a hyphen at a line's end, and for nothing."""
 INK = 24
 """Difference of grey from which something counts as drawn, of 255."""
 
@@ -35,7 +37,8 @@ def text_layer(page: pypdfium2.PdfPage) -> str:
     """Return the page's own text, empty where it has none."""
     with closing(page.get_textpage()) as text:
         count = min(text.count_chars(), MOST_CHARACTERS)
-        return "\n".join(text.get_text_range(0, count).split("\r\n")) if count > 0 else ""
+        characters = text.get_text_range(0, count) if count > 0 else ""
+    return characters.replace("\r\n", "\n").translate(_MARKS)
 
 
 def foreign(page: pypdfium2.PdfPage) -> list[Character]:

@@ -48,7 +48,7 @@ def _row(page: int, drawn: Size, edges: pyvips.Image, number: int, row: Span) ->
     for column in columns:
         if band.crop(column.start, 0, column.length, row.length).max() > 0:
             tile = Tile(column.start, row.start, column.length, row.length)
-            yield Cut(page, drawn, tile, number, row.shared, column.shared)
+            yield Cut(page, drawn, tile, number, row.shared, column.shared, column.gap)
 
 
 def _edges(image: pyvips.Image) -> pyvips.Image:

@@ -28,7 +28,7 @@ from app.services.documents.page_images import Shot
 from app.services.generation.multiple_images import common
 from app.services.generation.service import GenerationService
 from app.services.geometry import View
-from app.services.task_runner.request import Notify, Progress, TaskAnswer, TaskRequest
+from app.services.task_runner.request import Notify, Progress, RawAnswer, TaskAnswer, TaskRequest
 from app.services.tasks.prompt import SYSTEM, correction, prompt
 from app.services.tasks.spec import (
     Finding,
@@ -57,6 +57,8 @@ class Run:
     """Every answer with its question's position, as they came."""
     images: dict[int, ImageReport] = field(default_factory=dict)
     """By position, each once however often it was shown."""
+    shown: dict[int, Shot] = field(default_factory=dict)
+    """By position, of the questions about one picture or page."""
     repairs: int = 0
     warnings: dict[str, Caveat] = field(default_factory=dict)
     """By code, or by message where it names a page."""
@@ -76,7 +78,7 @@ class Run:
                 finding = await self._ask(question, position, shown)
             done += 1
             if len(questions) > 1:
-                self.notify(Progress(done, len(questions), finding.page, finding.fault))
+                self.notify(self._progress(done, len(questions), finding))
             return finding
 
         async with asyncio.TaskGroup() as group:
@@ -88,10 +90,17 @@ class Run:
         last = follow_up(self.request.parameters, findings) if follow_up else None
         return findings if last is None else [*findings, await self._ask(last, len(findings), ())]
 
+    def _progress(self, done: int, total: int, finding: Finding[Any]) -> Progress:
+        told = self.request.task.told
+        text = told(finding.answer) if told and finding.answer is not None else None
+        return Progress(done, total, finding.page, finding.fault, text)
+
     async def _ask(
         self, question: Question[Any], position: int, shots: Sequence[Shot]
     ) -> Finding[Any]:
         page, origin = (shots[0].page, shots[0].origin) if shots else (1, Origin())
+        if len(shots) == 1:
+            self.shown[position] = shots[0]
         try:
             turn = Turn(Role.USER, told(question.text), await self._load(shots))
             asking = _Asking(question, position, turn)
@@ -189,11 +198,21 @@ class Run:
             repaired=self.repairs > 0,
             calls=len(self.asked),
             generation=self._together(),
+            raw=tuple(self._raw(position, generation) for position, generation in self._in_order()),
         )
 
-    def _together(self) -> Generation:
+    def _in_order(self) -> list[tuple[int, Generation]]:
         # Sorted by position alone: a repair comes after what it repairs.
-        asked = [generation for _, generation in sorted(self.asked, key=lambda pair: pair[0])]
+        return sorted(self.asked, key=lambda pair: pair[0])
+
+    def _raw(self, position: int, generation: Generation) -> RawAnswer:
+        text, shot = generation.completion.text, self.shown.get(position)
+        if shot is None:
+            return RawAnswer(text)
+        return RawAnswer(text, shot.page, shot.origin.file, shot.origin.number)
+
+    def _together(self) -> Generation:
+        asked = [generation for _, generation in self._in_order()]
         completions = [generation.completion for generation in asked]
         cut = next(
             (c for c in completions if c.stop_reason is not StopReason.STOP), completions[-1]

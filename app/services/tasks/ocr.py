@@ -1,15 +1,27 @@
 """OCR: the text in pictures and on pages, in the layout asked for."""
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Annotated, Literal, TypeVar
+from collections.abc import Sequence
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from app.domain.generation import Sampling
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model
-from app.services.answers.lenient import Listed, Text
-from app.services.tasks.boxes import BoxOut, ModelBox, placed
+from app.services.tasks.ocr_pages import (
+    Answer,
+    Blocks,
+    LineOut,
+    Lines,
+    Marked,
+    PagedTable,
+    PageOut,
+    Plain,
+    ReadPage,
+    TableRows,
+    text_of,
+)
+from app.services.tasks.pages import by_page
 from app.services.tasks.prompt import prompt, with_schema
 from app.services.tasks.spec import (
     DocumentParameters,
@@ -19,12 +31,11 @@ from app.services.tasks.spec import (
     Question,
     Result,
     Task,
-    UnansweredError,
+    TaskParameterError,
 )
-from app.services.tasks.strips import Strip, joined
 
-ItemT = TypeVar("ItemT")
 Layout = Literal["plain", "lines", "markdown", "table"]
+Output = Literal["text", "markdown", "blocks"]
 
 
 class OcrParameters(DocumentParameters):
@@ -37,77 +48,52 @@ class OcrParameters(DocumentParameters):
             "lists and tables marked up. `table`: rows of cells."
         ),
     ] = "plain"
+    output: Annotated[
+        Output | None,
+        Field(
+            description="What each page is given as, in place of `layout`. `text`: its text. "
+            "`markdown`: Markdown, and its tables. `blocks`: titles, paragraphs, tables and others "
+            "with their places, and Markdown made of them."
+        ),
+    ] = None
+    text_layer: Annotated[
+        Literal["prefer", "ignore"],
+        Field(
+            description="`prefer`: where a PDF's page has text of its own, `text` is that; what "
+            "the model read is told beside it."
+        ),
+    ] = "ignore"
     hint: Annotated[
         str | None,
         Field(max_length=100, description="Language or kind of the text: `German`, `handwriting`."),
     ] = None
 
+    @property
+    def wants_text(self) -> bool:
+        """Whether the pages' own text layers are wanted."""
+        return self.text_layer == "prefer"
 
-class Plain(BaseModel):
-    """Asked of the model."""
-
-    text: Annotated[Text, Field(description="all text, a line break for each line")]
-
-
-class Marked(BaseModel):
-    """Asked of the model."""
-
-    markdown: Annotated[Text, Field(description="all text as Markdown, tables as tables")]
+    @property
+    def form(self) -> type[Answer]:
+        """What is asked of the model."""
+        return OUTPUTS[self.output] if self.output else LAYOUTS[self.layout]
 
 
-class Line(BaseModel):
-    """One line."""
-
-    text: Text
-    box: ModelBox | None = None
-
-
-class Lines(BaseModel):
-    """Asked of the model."""
-
-    lines: Annotated[Listed[Line], Field(description="in reading order")]
-
-
-class Rows(BaseModel):
-    """Asked of the model."""
-
-    rows: Annotated[
-        Listed[Listed[Text]], Field(description="each row of the table, the header first")
-    ]
-
-
-Answer = Plain | Marked | Lines | Rows
-FORMS: dict[Layout, tuple[type[Answer], str]] = {
-    "plain": (Plain, "Keep the line breaks."),
-    "lines": (Lines, "Give every line with its box: [left, top, right, bottom], shares 0 to 1."),
-    "markdown": (Marked, "Write headings, lists and tables as Markdown."),
-    "table": (Rows, "Give it as rows of cells; text beside a table is a row of its own."),
+LAYOUTS: dict[Layout, type[Answer]] = {
+    "plain": Plain,
+    "lines": Lines,
+    "markdown": Marked,
+    "table": TableRows,
 }
-
-
-class LineOut(BaseModel):
-    """One line at its place."""
-
-    page: int
-    text: str
-    box: Annotated[
-        BoxOut | None, Field(description="On the page or the picture; null where none was told.")
-    ]
-
-
-class TableOut(BaseModel):
-    """Rows of cells."""
-
-    page: int
-    rows: list[list[str]]
-
-
-class PageOut(BaseModel):
-    """One page or picture."""
-
-    page: Annotated[int, Field(description="From 1; of several pictures, their position.")]
-    text: str | None
-    error: Annotated[str | None, Field(description="Why it could not be read, else null.")]
+OUTPUTS: dict[Output, type[Answer]] = {"text": Plain, "markdown": Marked, "blocks": Blocks}
+WISHES: dict[type[Answer], str] = {
+    Plain: "Keep the line breaks.",
+    Lines: "Give every line with its box: [left, top, right, bottom], shares 0 to 1.",
+    Marked: "Write headings, lists and tables as Markdown.",
+    TableRows: "Give it as rows of cells; text beside a table is a row of its own.",
+    Blocks: "Give every block with its box: [left, top, right, bottom], shares 0 to 1. Write a "
+    "table as a Markdown table.",
+}
 
 
 class OcrResult(Result):
@@ -115,110 +101,30 @@ class OcrResult(Result):
 
     text: Annotated[str, Field(description="All of it; pages parted by a blank line.")]
     lines: Annotated[list[LineOut], Field(description="In reading order.")]
-    tables: Annotated[list[TableOut], Field(description="With layout `table`.")]
+    tables: Annotated[list[PagedTable], Field(description="The tables of all pages.")]
     pages: list[PageOut]
 
 
 def questions(parameters: OcrParameters, shots: int) -> Sequence[Question[Answer]]:
-    """Ask once for each picture, page or strip."""
-    model, layout = FORMS[parameters.layout]
-    form: Model[Answer] = Model(model)
+    """Ask once for each picture, page or tile."""
+    if parameters.output is not None and parameters.layout != "plain":
+        raise TaskParameterError("output", "give either output or layout, not both")
+    form: Model[Answer] = Model(parameters.form)
     hint = f"\nThe text is in: {fenced('hint', parameters.hint)}" if parameters.hint else ""
-    text = with_schema(prompt("ocr").filled(layout=layout, hint=hint), form.schema)
+    text = with_schema(prompt("ocr").filled(layout=WISHES[parameters.form], hint=hint), form.schema)
     return [Question(text, form, (shot,)) for shot in range(shots)]
 
 
-def conclude(_: OcrParameters, findings: Sequence[Finding[Answer]]) -> OcrResult:
-    """Return the text of all pages; strips of one page are joined without doubled lines."""
-    by_page: dict[int, list[Finding[Answer]]] = {}
-    for finding in findings:
-        by_page.setdefault(finding.page, []).append(finding)
-    if all(finding.answer is None for finding in findings):
-        raise UnansweredError((findings[0].fault or "there is no answer",))
-    pages = [_page(page, found) for page, found in by_page.items()]
+def conclude(parameters: OcrParameters, findings: Sequence[Finding[Answer]]) -> OcrResult:
+    """Return the text of all pages; the tiles of one page are joined, nothing of them doubled."""
+    read = [ReadPage.from_findings(page, parameters.form) for page in by_page(findings)]
+    pages = [page.out() for page in read]
     return OcrResult(
         text="\n\n".join(page.text for page in pages if page.text),
-        lines=[line for page, found in by_page.items() for line in _lines(page, found)],
-        tables=[
-            TableOut(page=page, rows=rows)
-            for page, found in by_page.items()
-            if (rows := _rows(found))
-        ],
+        lines=[line for page in read for line in page.lines()],
+        tables=[table for page in read for table in page.paged_tables()],
         pages=pages,
     )
-
-
-def _page(page: int, found: Sequence[Finding[Answer]]) -> PageOut:
-    read = [finding for finding in found if finding.answer is not None]
-    faults = [finding.fault or "there is no answer" for finding in found if finding.answer is None]
-    return PageOut(
-        page=page,
-        text="\n".join(joined(_strips(read, _text_lines))) if read else None,
-        error="; ".join(faults) or None,
-    )
-
-
-def _strips(
-    found: Sequence[Finding[Answer]], lines: Callable[[Finding[Answer]], Sequence[ItemT]]
-) -> list[Strip[ItemT]]:
-    """Return what each strip of a page gives, with how much of it the one before shows too."""
-    bottoms = [0.0, *(_span(finding)[1] for finding in found)]
-    return [
-        Strip(lines(finding), _shared(bottom, *_span(finding)))
-        for bottom, finding in zip(bottoms, found, strict=False)
-    ]
-
-
-def _span(finding: Finding[Answer]) -> tuple[float, float]:
-    if finding.view is None:
-        return 0.0, 0.0
-    _, top, _, height = finding.view.region
-    return top, top + height
-
-
-def _shared(before: float, top: float, bottom: float) -> float:
-    return max(0.0, before - top) / (bottom - top) if bottom > top else 0.0
-
-
-def _text_lines(finding: Finding[Answer]) -> list[str]:
-    return _text(finding.answer).splitlines() if finding.answer else []
-
-
-def _text(answer: Answer) -> str:
-    match answer:
-        case Plain():
-            return answer.text
-        case Marked():
-            return answer.markdown
-        case Lines():
-            return "\n".join(line.text for line in answer.lines)
-        case Rows():
-            return "\n".join("\t".join(row) for row in answer.rows)
-
-
-def _lines(page: int, found: Sequence[Finding[Answer]]) -> list[LineOut]:
-    strips = _strips(found, lambda finding: list(_strip(page, finding)))
-    return joined(strips, key=lambda line: line.text)
-
-
-def _strip(page: int, finding: Finding[Answer]) -> Iterator[LineOut]:
-    if isinstance(finding.answer, Lines):
-        for line in finding.answer.lines:
-            box = placed(line.box, finding.view) if line.box and finding.view else None
-            yield LineOut(page=page, text=line.text, box=box)
-    elif finding.answer is not None:
-        for text in _text(finding.answer).splitlines():
-            if text.strip():
-                yield LineOut(page=page, text=text, box=None)
-
-
-def _rows(found: Sequence[Finding[Answer]]) -> list[list[str]]:
-    tables = [finding for finding in found if isinstance(finding.answer, Rows)]
-    return joined(_strips(tables, _table_rows), key="\t".join)
-
-
-def _table_rows(finding: Finding[Answer]) -> list[list[str]]:
-    return finding.answer.rows if isinstance(finding.answer, Rows) else []
 
 
 OCR = Task(
@@ -230,6 +136,7 @@ OCR = Task(
     result=OcrResult,
     questions=questions,
     conclude=conclude,
+    told=text_of,
     images=Images(most=20, documents=True),
     sampling=Sampling(temperature=0.0, max_gen_len=2048),
     example=Example(
@@ -238,7 +145,22 @@ OCR = Task(
             "text": "TOTAL 42.10",
             "lines": [{"page": 1, "text": "TOTAL 42.10", "box": None}],
             "tables": [],
-            "pages": [{"page": 1, "text": "TOTAL 42.10", "error": None}],
+            "pages": [
+                {
+                    "page": 1,
+                    "file": "images.0",
+                    "number": 1,
+                    "width": 600,
+                    "height": 800,
+                    "error": None,
+                    "text": "TOTAL 42.10",
+                    "markdown": None,
+                    "blocks": [],
+                    "tables": [],
+                    "text_layer": None,
+                    "model_text": None,
+                }
+            ],
         },
     ),
 )

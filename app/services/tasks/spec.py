@@ -131,6 +131,8 @@ class Task(Generic[ParametersT, AnswerT]):
         None
     )
     """A last question, about text alone, put after the others; its finding comes last."""
+    told: Callable[[AnswerT], str] | None = None
+    """The text of one answer, for those who follow the progress; None for none."""
 
 
 def only(findings: Sequence[Finding[AnswerT]]) -> AnswerT:

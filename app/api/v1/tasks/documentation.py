@@ -25,6 +25,7 @@ that `/v1/generate` takes. Every answer has this shape:
 | `valid`, `result` | whether the answer could be made valid, and the typed result, else null |
 | `faults` | why there is no result |
 | `generation` | the model's raw text, always: a paid answer is never lost |
+| `raw_texts` | the same call by call: `page`, `file` and `number` of what it was about, `text` |
 | `repaired`, `calls` | whether an answer was asked for again, and all calls made |
 | `prompt_token_count` and the other counts | tokens of all calls together |
 | `prompt_version` | which prompt texts were used |
@@ -39,9 +40,36 @@ shows it, whatever was turned and shrunk for the model; for a PDF `pixels` are p
 Words in a picture are content. The system text tells the model so, and a user's text stands between
 tags that it can't close; no prompt can promise that a model obeys.
 
+## Documents
+
+`ocr`, `document-qa`, `extract`, `chart`, `diagram` and `grounding` take PDFs and multi-page TIFFs
+beside pictures, up to 20 files. `pages` chooses pages of each file; with a plain picture it is
+refused. All files together may have 50 pages, and with `detail: high` 120 pieces: one call each.
+`page` counts on from one file to the next; `file` and `number` say which page of which file it is.
+
+With `high` a page is drawn so large that its shorter side has 1120 pixels (a picture is never
+enlarged) and cut into pieces of at most 1120 x 560, across and down, where it is empty: between
+lines and between words. Where nothing is empty pieces share 120 pixels, and what two of them show
+is given once, by its place or by its text. Empty pieces are not shown. A page narrower than 560
+pixels has pieces of 1120 in height, and a PDF's long strip at most 200 dots an inch.
+
+A page that can't be shown (too narrow, too large, damaged, of samples that are not accepted) costs
+that page only: its `error` says why. A document that can't be opened is refused: `document_locked`,
+`document_without_pages`, `image_damaged`. A TIFF's thumbnails and masks are no pages.
+
+Text in a font that a PDF does not embed is drawn with a font of the machine: the image has Noto
+for most scripts and WenQuanYi for Chinese, Japanese and Korean; elsewhere what is installed is
+used. What no font has is told (`font_missing`, with page and font), and a page that shows nothing
+although it has text is not asked about (`page_not_shown`). Annotations of a kind that PDFium does
+not draw without an appearance stream (lines, polygons, stamps and others) are told as
+`annotation_not_drawn`.
+
+## Streams
+
 With `stream: true` an answer comes as server-sent events: `progress` after every question that has
-been dealt with (`done`, `total`, `page`, `fault`), then exactly one of `result` (the whole answer)
-and `error` (a problem). With an `Idempotency-Key` there is no `progress`.
+been dealt with (`done`, `total`, `page`, `fault`, and of `ocr` the `text` read), then exactly one
+of `result` (the whole answer) and `error` (a problem). With an `Idempotency-Key` there is no
+`progress`.
 """
 
 

@@ -96,6 +96,20 @@ class TaskForm(TaskOptions):
         return self.request(task, tuple(images), terms)
 
 
+class RawTextOut(BaseModel):
+    """What the model wrote in one call."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    page: Annotated[
+        int | None,
+        Field(description="The page or picture it was about, from 1; null for none or several."),
+    ]
+    file: Annotated[str | None, Field(description="Its file's place in the request: `images.0`.")]
+    number: Annotated[int | None, Field(description="The page's number in its file, from 1.")]
+    text: str
+
+
 class Typed(Identified, Generic[ResultT]):
     """What was found; before the facts, as it is what people look for."""
 
@@ -108,6 +122,9 @@ class Typed(Identified, Generic[ResultT]):
     faults: Annotated[list[str], Field(description="Why there is no result; else empty.")]
     generation: Annotated[
         str, Field(description="The model's raw text; of several calls one after another.")
+    ]
+    raw_texts: Annotated[
+        list[RawTextOut], Field(description="The raw text of each call, in the pages' order.")
     ]
 
 
@@ -133,6 +150,7 @@ class TaskOut(GenerationFacts, Typed[ResultT], Generic[ResultT]):
             result=answer.result,
             faults=list(answer.faults),
             generation=generation.completion.text,
+            raw_texts=[RawTextOut.model_validate(raw) for raw in answer.raw],
             repaired=answer.repaired,
             calls=answer.calls,
             latency_ms=LatencyOut.model_validate(generation.latency, from_attributes=True),
