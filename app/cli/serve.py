@@ -5,7 +5,8 @@ from app.cli import workers
 from app.main import create_app
 from app.server.serving import Server
 from app.settings import load
-from app.wiring.services import check, open_services
+from app.wiring.preflight import check
+from app.wiring.services import open_services
 
 
 def run() -> int:

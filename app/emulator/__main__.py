@@ -1,16 +1,18 @@
 """The command line: ``python -m app.emulator``."""
 
 import argparse
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
+from ipaddress import ip_address
 from typing import Any
 
 import uvicorn
 
 from app.emulator.app import create_emulator
-from app.emulator.config import EmulatorConfig, default_guardrails
-from app.emulator.faults import understood
+from app.emulator.config import EmulatorConfig, default_guardrails, default_imported_models
+from app.emulator.faults.spelling import parsed as parsed_fault
 
 _PREFIX = "EMULATOR_"
 
@@ -19,6 +21,13 @@ def _positive(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return number
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is no number of seconds")
     return number
 
 
@@ -33,6 +42,12 @@ _FLAGS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("region", "in ARNs and signatures", {"default": "us-east-1"}),
     ("fixed-answer", "say this, and decode no picture", {}),
     ("end-of-life", "MODEL=YYYY-MM-DD, from when it is retired", {"action": "append"}),
+    ("imported-model", "ID=NAME: an imported model that is there", {"action": "append"}),
+    ("cold-start-seconds", "how long an imported model loads", {"default": 0.0, "type": _seconds}),
+    ("idle-seconds", "when its copy is taken away", {"default": 300.0, "type": _seconds}),
+    ("import-seconds", "how long an import job runs", {"default": 2.0, "type": _seconds}),
+    ("custom-model-units", "units of a copy", {"default": 2, "type": _positive}),
+    ("admin-token", "asked for at /_emulator, but for health", {}),
     ("fault", "a fault on every call; see docs/emulator.md", {"action": "append"}),
     ("guardrail", "ID=WORD,WORD: a guardrail that blocks words", {"action": "append"}),
     ("seed", "varies the wording above temperature 0", {"default": 0, "type": int}),
@@ -41,6 +56,7 @@ _FLAGS: tuple[tuple[str, str, dict[str, Any]], ...] = (
 )
 _SWITCHES = (
     ("allow-bare-model-id", "serve foundation-model ids without a profile", False),
+    ("listed-imports-only", "refuse imported models that were not imported here", False),
     ("record-prompts", "keep prompt texts in the record of requests", False),
     ("read-words", "read words in pictures, where the OCR engine is installed", True),
 )
@@ -98,7 +114,7 @@ def config_of(given: argparse.Namespace) -> EmulatorConfig:
     Raises `ValueError` for one that makes no sense.
     """
     for fault in given.fault or ():
-        understood(fault)
+        parsed_fault(fault)
     return EmulatorConfig(
         auth=given.auth,
         access_keys=_pairs(given.access_key, ":", "--access-key"),
@@ -110,6 +126,18 @@ def config_of(given: argparse.Namespace) -> EmulatorConfig:
             model: _day(day)
             for model, day in _pairs(given.end_of_life, "=", "--end-of-life").items()
         },
+        imported_models=(
+            _pairs(given.imported_model, "=", "--imported-model")
+            if given.imported_model
+            else default_imported_models()
+        ),
+        listed_imports_only=given.listed_imports_only,
+        cold_start_seconds=given.cold_start_seconds,
+        idle_seconds=given.idle_seconds,
+        import_seconds=given.import_seconds,
+        custom_model_units=given.custom_model_units,
+        admin_token=given.admin_token or None,
+        admin_open=_is_loopback(given.host),
         faults=tuple(given.fault or ()),
         seed=given.seed,
         record_prompts=given.record_prompts,
@@ -125,6 +153,13 @@ def _pairs(values: Sequence[str] | None, separator: str, flag: str) -> dict[str,
     if not all(name and found for name, found, _ in split):
         raise ValueError(f"{flag} wants two parts with {separator!r} between them")
     return {name: value for name, _, value in split}
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _day(text: str) -> date:

@@ -7,13 +7,19 @@ from urllib.parse import unquote
 
 import orjson
 
-from app.emulator import admin, auth, catalogue, guardrail, journal, vocabulary
-from app.emulator.admin import Admin
-from app.emulator.clock import today
+from app.emulator import guardrail
 from app.emulator.config import EmulatorConfig
-from app.emulator.control import ControlPlane
-from app.emulator.errors import UNKNOWN_OPERATION, AwsError, ErrorKind
-from app.emulator.exchange import (
+from app.emulator.control import admin, catalogue, request_log
+from app.emulator.control.admin import Admin
+from app.emulator.control.plane import ControlPlane
+from app.emulator.control.request_log import Entry, RequestLog
+from app.emulator.faults.fault_schedule import FaultSchedule
+from app.emulator.inference import OPERATIONS, Inference
+from app.emulator.model import vocabulary
+from app.emulator.model.model import ToyModel
+from app.emulator.wire import auth
+from app.emulator.wire.errors import UNKNOWN_OPERATION, AwsError, ErrorKind
+from app.emulator.wire.exchange import (
     ClientLeftError,
     Exchange,
     HungUpError,
@@ -22,11 +28,7 @@ from app.emulator.exchange import (
     Scope,
     Send,
 )
-from app.emulator.inference import OPERATIONS, Inference
-from app.emulator.journal import Entry, Journal
-from app.emulator.mind import Mind
-from app.emulator.rehearsal import Rehearsal
-from app.emulator.replies import JSON, request_id
+from app.emulator.wire.replies import JSON, request_id
 
 _log = logging.getLogger(__name__)
 
@@ -37,16 +39,18 @@ class Emulator:
     def __init__(self, config: EmulatorConfig) -> None:
         words = vocabulary.load()
         self._config = config
-        self._mind = Mind(config, words)
-        self._rehearsal = Rehearsal(config.faults)
-        self._journal = Journal(config.recorded_requests)
+        self._model = ToyModel(config, words)
+        self._faults = FaultSchedule(config.faults)
+        self._requests = RequestLog(config.recorded_requests)
         self._gate = auth.gate(config)
-        self._control = ControlPlane(config, today)
-        self._inference = Inference(config, self._mind, self._rehearsal)
+        self._control = ControlPlane(config)
+        self._inference = Inference(config, self._model, self._faults, self._control)
         self._admin = Admin(
-            self._rehearsal,
-            self._journal,
-            {"vocabulary": words.name, "reads_words": self._mind.reads},
+            config,
+            self._faults,
+            self._requests,
+            self._control.models,
+            {"vocabulary": words.name, "reads_words": self._model.reads},
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -60,7 +64,7 @@ class Emulator:
         await receive()
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        self._mind.close()
+        self._model.close()
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _serve(self, exchange: Exchange) -> None:
@@ -78,26 +82,28 @@ class Emulator:
             status, body = self._admin.answer(request)
             await exchange.reply(status, [JSON], orjson.dumps(body))
             return
-        entry = self._journal.open(request)
+        entry = self._requests.open(request)
         try:
             await self._route(exchange, request, entry)
-            entry.outcome = journal.ANSWERED if entry.status == 200 else journal.REFUSED
+            entry.outcome = (
+                request_log.ANSWERED if entry.status in (200, 201) else request_log.REFUSED
+            )
         except AwsError as error:
-            entry.status, entry.outcome = error.kind.status, journal.REFUSED
+            entry.status, entry.outcome = error.kind.status, request_log.REFUSED
             await _refuse(exchange, error)
         except ClientLeftError:
-            entry.outcome = journal.CLIENT_LEFT
+            entry.outcome = request_log.CLIENT_LEFT
         except HungUpError:
-            entry.outcome = journal.HUNG_UP
+            entry.outcome = request_log.HUNG_UP
             # Until the server has noticed it too; returning earlier would be an error to it.
             await exchange.left()
         except Exception:
-            entry.outcome = journal.FAILED
+            entry.outcome = request_log.FAILED
             raise
 
     async def _route(self, exchange: Exchange, request: Request, entry: Entry) -> None:
         admit = partial(self._gate.admit, request)
-        await self._mind.in_thread(admit, size=len(request.body))
+        await self._model.in_thread(admit, size=len(request.body))
         parts = [part.decode("latin-1") for part in request.path.split(b"/")[1:]]
         match request.method, parts:
             case "POST", ["model", model, name] if name in OPERATIONS:
@@ -111,31 +117,31 @@ class Emulator:
                 self._refuse_if_planned(entry.operation)
                 found = guardrail.found(self._config.guardrails, unquote(identifier), version)
                 judge = partial(guardrail.apply, found, request.body)
-                body = await self._mind.in_thread(judge, size=len(request.body))
+                body = await self._model.in_thread(judge, size=len(request.body))
                 await self._reply(exchange, entry, body)
-            case "GET", [*rest]:
-                await self._answer_control(exchange, request, rest, entry)
             case _:
-                raise AwsError(UNKNOWN_OPERATION)
+                await self._answer_control(exchange, request, parts, entry)
 
     async def _answer_control(
         self, exchange: Exchange, request: Request, parts: list[str], entry: Entry
     ) -> None:
-        answer = self._control.answer(parts, request.query)
-        if answer is None:
+        named = self._control.operation(request.method, parts, request.query, request.body)
+        if named is None:
             raise AwsError(UNKNOWN_OPERATION)
-        entry.operation, body = answer
+        entry.operation, status, answer = named
         self._refuse_if_planned(entry.operation)
-        await self._reply(exchange, entry, body)
+        await self._reply(exchange, entry, answer(), status)
 
     def _refuse_if_planned(self, operation: str) -> None:
-        refusal = self._rehearsal.plan("", operation).refusal
+        refusal = self._faults.plan("", operation).refusal
         if isinstance(refusal, ErrorKind):
             raise AwsError(refusal)
 
-    async def _reply(self, exchange: Exchange, entry: Entry, body: dict[str, Any]) -> None:
-        entry.status = 200
-        await exchange.reply(200, [JSON, request_id()], orjson.dumps(body))
+    async def _reply(
+        self, exchange: Exchange, entry: Entry, body: dict[str, Any], status: int = 200
+    ) -> None:
+        entry.status = status
+        await exchange.reply(status, [JSON, request_id()], orjson.dumps(body))
 
 
 async def _refuse(exchange: Exchange, error: AwsError) -> None:

@@ -11,6 +11,11 @@ def default_guardrails() -> Mapping[str, tuple[str, ...]]:
     return {"emulator": ("blockme",)}
 
 
+def default_imported_models() -> Mapping[str, str]:
+    """Return the one imported model that exists when none is configured."""
+    return {"llama32vis11": "llama-3-2-11b-vision"}
+
+
 @dataclass(frozen=True, slots=True)
 class EmulatorConfig:
     """Every knob of one emulator. The defaults serve a newcomer on one machine."""
@@ -30,8 +35,24 @@ class EmulatorConfig:
     """Serve a foundation-model id without an inference profile."""
     end_of_life: Mapping[str, date] = field(default_factory=dict)
     """Foundation-model id to the day from which it answers as retired."""
+    imported_models: Mapping[str, str] = field(default_factory=default_imported_models)
+    """Id to name of the imported models that exist from the start."""
+    listed_imports_only: bool = False
+    """Refuse the ARNs of imported models that were not imported here."""
+    cold_start_seconds: float = 0
+    """How long an imported model loads when no copy of it is there; 0 loads at once."""
+    idle_seconds: float = 300
+    """After so long without a call the copy of an imported model is taken away."""
+    import_seconds: float = 2
+    """How long an import job runs."""
+    custom_model_units: int = 2
+    """Units that a copy of an imported model takes."""
+    admin_token: str | None = field(default=None, repr=False)
+    """Asked for at the admin endpoints, but for health."""
+    admin_open: bool = True
+    """Serve the admin endpoints without a token where none is given; for loopback only."""
     faults: tuple[str, ...] = ()
-    """Faults of every call, in the spelling of `app.emulator.faults`."""
+    """Faults of every call, in the spelling of `app.emulator.faults.spelling`."""
     guardrails: Mapping[str, tuple[str, ...]] = field(default_factory=default_guardrails)
     """Guardrail identifier to the words that it blocks."""
     seed: int = 0

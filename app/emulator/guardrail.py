@@ -7,8 +7,8 @@ from typing import Any
 
 import orjson
 
-from app.emulator import picture
-from app.emulator.errors import NOT_FOUND, AwsError, invalid
+from app.emulator.wire import picture
+from app.emulator.wire.errors import NOT_FOUND, AwsError, invalid
 
 BLOCKED = "Sorry, this text was blocked by the emulator's guardrail."
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")

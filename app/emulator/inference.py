@@ -6,20 +6,23 @@ from functools import partial
 
 import orjson
 
-from app.emulator import converse, guardrail, native, streams
-from app.emulator.catalogue import Route, Target, on_demand_refused
-from app.emulator.clock import today
+from app.emulator import guardrail
 from app.emulator.config import EmulatorConfig
-from app.emulator.conversation import Answer, Ask, Guarded, GuardOutcome
-from app.emulator.delivery import Delivery
-from app.emulator.errors import RETIRED, AwsError, ErrorKind, invalid
-from app.emulator.exchange import Exchange, Request
-from app.emulator.faults import GatewayReply
+from app.emulator.control.catalogue import Route, Target, on_demand_refused
+from app.emulator.control.clock import today
+from app.emulator.control.plane import ControlPlane
+from app.emulator.control.request_log import Entry, rendered_ask
+from app.emulator.faults.delivery import Delivery
+from app.emulator.faults.fault_schedule import FaultSchedule, Plan
+from app.emulator.faults.spelling import GatewayReply
 from app.emulator.guardrail import Guardrail
-from app.emulator.journal import Entry, understood
-from app.emulator.mind import Mind
-from app.emulator.rehearsal import Plan, Rehearsal
-from app.emulator.replies import JSON, metrics, ms_since, request_id
+from app.emulator.model.logprobs import Spoken
+from app.emulator.model.model import ToyModel
+from app.emulator.wire import bodies, converse, imported, native, streams
+from app.emulator.wire.conversation import Answer, Ask, Guarded, GuardOutcome
+from app.emulator.wire.errors import RETIRED, AwsError, ErrorKind, invalid
+from app.emulator.wire.exchange import Exchange, Request
+from app.emulator.wire.replies import JSON, metrics, ms_since, request_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +46,12 @@ OPERATIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Inference:
-    """Answers inference requests with a `Mind`."""
+    """Answers inference requests with a `ToyModel`."""
 
     config: EmulatorConfig
-    mind: Mind
-    rehearsal: Rehearsal
+    model: ToyModel
+    faults: FaultSchedule
+    control: ControlPlane
 
     async def serve(
         self, exchange: Exchange, operation: Operation, target: Target, request: Request, log: Entry
@@ -57,16 +61,18 @@ class Inference:
         plan = self._plan(operation, target)
         self._check_life(target)
         guarded = None if operation.converse else _guard_headers(request)
-        ask = await self._ask(operation, request, guarded)
-        keep = partial(understood, ask, prompt=self.config.record_prompts)
-        log.ask = await self.mind.in_thread(keep, size=len(ask.prompt))
+        ask = await self._ask(operation, target, request, guarded)
+        keep = partial(rendered_ask, ask, prompt=self.config.record_prompts)
+        log.ask = await self.model.in_thread(keep, size=len(ask.prompt))
         if isinstance(plan.refusal, ErrorKind):
             raise AwsError(plan.refusal)
         if plan.refusal is not None:
             log.status = plan.refusal.status
             await _as_gateway(exchange, plan.refusal)
             return
-        work = self._answer(Delivery(exchange, plan), operation, ask, started)
+        if target.route is Route.IMPORTED:
+            self.control.call(target.name)
+        work = self._answer(Delivery(exchange, plan), operation, target, ask, started)
         log.status = 200
         if self._waits(plan, operation, ask):
             await exchange.unless_client_leaves(work)
@@ -75,7 +81,7 @@ class Inference:
 
     def _plan(self, operation: Operation, target: Target) -> Plan:
         try:
-            return self.rehearsal.plan(target.name, operation.name, target.faults)
+            return self.faults.plan(target.name, operation.name, target.faults)
         except ValueError as error:
             raise invalid(
                 f"The provided model identifier is invalid. [emulator: {error}]"
@@ -92,45 +98,48 @@ class Inference:
         """Whether the caller could leave before the answer is out."""
         return bool(operation.streams or not plan.immediate or ask.pictures)
 
-    async def _ask(self, operation: Operation, request: Request, guarded: Guarded | None) -> Ask:
+    async def _ask(
+        self, operation: Operation, target: Target, request: Request, guarded: Guarded | None
+    ) -> Ask:
         decode = self.config.fixed_answer is None
-        parse = (
-            partial(converse.parse, request.body, decode=decode)
-            if operation.converse
-            else partial(native.parse, request.body, guarded, decode=decode)
-        )
-        return await self.mind.in_thread(parse, size=len(request.body))
+        if operation.converse:
+            parse = partial(converse.parse, request.body, decode=decode)
+        else:
+            native_parse = imported.parse if target.route is Route.IMPORTED else native.parse
+            parse = partial(native_parse, request.body, guarded, decode=decode)
+        return await self.model.in_thread(parse, size=len(request.body))
 
     async def _answer(
-        self, delivery: Delivery, operation: Operation, ask: Ask, started: float
+        self, delivery: Delivery, operation: Operation, target: Target, ask: Ask, started: float
     ) -> None:
         answer = await self._guarded(ask) if ask.guarded else await self._free(ask)
         if operation.streams:
-            frames = streams.converse if operation.converse else streams.native
-            headers = streams.headers(native=not operation.converse)
-            await delivery.stream(headers, frames(answer, started))
+            frames = streams.frames(ask, answer, target.short_name, started)
+            await delivery.stream(streams.headers(ask.format), frames)
             return
         latency = ms_since(started)
-        body = converse.rendered(answer, latency) if operation.converse else native.rendered(answer)
+        body = bodies.rendered(ask, answer, target.short_name, latency)
         headers = [JSON, request_id()]
         if not operation.converse:
             headers += metrics(answer, latency)
         await delivery.whole(headers, orjson.dumps(body), len(answer.pieces))
 
     async def _free(self, ask: Ask) -> Answer:
-        return await self.mind.spoken(ask, await self.mind.text(ask))
+        return await self.model.answer(ask, await self.model.speech(ask))
 
     async def _guarded(self, ask: Ask) -> Answer:
         assert ask.guarded is not None
         guard = guardrail.found(self.config.guardrails, ask.guarded.identifier, ask.guarded.version)
         question = guard.judge("\n".join(turn.text for turn in ask.turns))
         if question.blocked:
-            return _intervened(await self.mind.spoken(ask, guardrail.BLOCKED), guard, ask, question)
+            return _intervened(
+                await self.model.answer(ask, Spoken(guardrail.BLOCKED)), guard, ask, question
+            )
         return await self._judged(guard, ask, question)
 
     async def _judged(self, guard: Guardrail, ask: Ask, question: guardrail.Verdict) -> Answer:
         verdict = guard.judge((await self._free(ask)).text)
-        answer = await self.mind.spoken(ask, verdict.text)
+        answer = await self.model.answer(ask, Spoken(verdict.text))
         if verdict.intervened:
             return _intervened(answer, guard, ask, question, verdict)
         outcome = GuardOutcome(intervened=False, trace=_trace(guard, ask, question, verdict))

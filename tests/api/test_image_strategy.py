@@ -8,7 +8,7 @@ import pytest
 from app.domain.errors import ModelThrottledError
 from app.domain.generation import Completion, ModelRequest
 from tests.api.test_refusals import problem
-from tests.support.app import Rig
+from tests.support.app import NO_RETRIES, Rig
 from tests.support.fakes import FakeVisionModel
 from tests.support.pictures import ASTRONAUT, ROCKET, b64
 
@@ -112,7 +112,7 @@ def test_each_image_is_asked_about_and_the_counts_are_summed(client, model):
 
 
 def test_a_failure_is_told_beside_the_answers_that_are_paid_for():
-    with Rig(Flaky(1)).client() as client:
+    with Rig(Flaky(1), retries=NO_RETRIES).client() as client:
         answer = ask(client, "each")
 
     assert answer.status_code == 200
@@ -141,7 +141,7 @@ def test_an_image_that_is_none_costs_the_others_nothing(client, model):
 
 
 def test_where_every_image_fails_the_first_failure_is_the_answer():
-    with Rig(Flaky(0, 1, 2)).client() as client:
+    with Rig(Flaky(0, 1, 2), retries=NO_RETRIES).client() as client:
         answer = ask(client, "each")
 
     problem(answer, 429, "model_throttled")

@@ -18,7 +18,7 @@ from app.telemetry.emf import UNITS, EmbeddedMetrics
 from app.telemetry.metrics import COUNTERS, GAUGES, HISTOGRAMS
 from app.telemetry.record import LOGGED
 from tests.support.access import add_key, bearer, guarded
-from tests.support.app import Rig
+from tests.support.app import NO_RETRIES, Rig
 from tests.support.fakes import FakeVisionModel
 from tests.support.pictures import ASTRONAUT, b64
 
@@ -115,7 +115,8 @@ def test_each_request_has_one_record_with_what_happened(tmp_path):
 def test_a_failure_after_a_picture_was_prepared_is_recorded_with_its_code():
     records: list[RequestRecord] = []
     model = FakeVisionModel(ModelThrottledError("later"))
-    with Rig(model, more={"sinks": (records.append,)}).client() as client:
+    rig = Rig(model, retries=NO_RETRIES, more={"sinks": (records.append,)})
+    with rig.client() as client:
         client.post("/v1/generate", json=ASKED)
 
     (record,) = records

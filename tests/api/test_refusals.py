@@ -10,7 +10,7 @@ import pytest
 
 from app.domain import errors
 from app.settings import Settings
-from tests.support.app import Rig
+from tests.support.app import NO_RETRIES, Rig
 from tests.support.fakes import FakeReadiness, FakeVisionModel
 from tests.support.pictures import ASTRONAUT, DATA, b64
 
@@ -273,7 +273,8 @@ UPSTREAM = [cls for cls in errors.catalogue() if issubclass(cls, errors.Upstream
 
 @pytest.mark.parametrize("cls", UPSTREAM, ids=lambda cls: cls.code)
 def test_every_upstream_error_keeps_its_status_and_code(cls):
-    with Rig(FakeVisionModel(cls("what happened", retry_after=3))).client() as client:
+    model = FakeVisionModel(cls("what happened", retry_after=3))
+    with Rig(model, retries=NO_RETRIES).client() as client:
         answer = client.post("/v1/generate", json={"prompt": "x"})
 
     body = problem(answer, cls.status, cls.code)

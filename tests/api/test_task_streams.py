@@ -11,7 +11,7 @@ import pytest
 from app.domain.errors import ModelThrottledError
 from app.domain.generation import ModelRequest
 from tests.api.test_metrics import value
-from tests.support.app import Rig
+from tests.support.app import NO_RETRIES, Rig
 from tests.support.documents import FOUR_PAGES
 from tests.support.pictures import ASTRONAUT, b64
 from tests.support.scripted import ScriptedVisionModel
@@ -63,11 +63,11 @@ def test_a_refusal_before_the_first_event_keeps_its_status(client, model):
     assert answer.json()["code"] == "model_throttled"
 
 
-def test_a_failed_page_is_told_as_it_happens(client, model):
+def test_a_failed_page_is_told_as_it_happens(model):
     model.answers = [ModelThrottledError("later"), '{"text": "HELLO"}']
-    answer = client.post(
-        "/v1/tasks/ocr", json={"images": [b64(FOUR_PAGES)], "pages": "1-2", "stream": True}
-    )
+    asked = {"images": [b64(FOUR_PAGES)], "pages": "1-2", "stream": True}
+    with Rig(model, retries=NO_RETRIES).client() as client:
+        answer = client.post("/v1/tasks/ocr", json=asked)
     *progress, (last, _) = events(answer)
 
     assert sorted("model_throttled" in (told["fault"] or "") for _, told in progress) == [

@@ -28,8 +28,8 @@ from app.domain.generation import (
 )
 from app.domain.model import Dialect
 from app.domain.ports import VisionModel
-from app.emulator import eventstream
-from app.emulator.errors import THROTTLING, AwsError
+from app.emulator.wire import eventstream
+from app.emulator.wire.errors import THROTTLING, AwsError
 from app.services.model_stack.metering import MeteredVisionModel
 from app.services.model_stack.stop_sequences import StoppedModel
 from tests.support.upstream import CHUNKED, LAST_CHUNK, Peer, Script, Upstream, chunk, upstream

@@ -18,7 +18,7 @@ from app.domain.model import Dialect
 from app.domain.ports import VisionModel
 from app.emulator.app import create_emulator
 from app.emulator.config import EmulatorConfig
-from app.wiring.services import vision_model
+from app.wiring.model import vision_model
 from tests.support.server import serving
 
 MODEL_ID = "us.meta.llama3-2-11b-instruct-v1:0"

@@ -13,7 +13,7 @@ from app.domain.generation import Delta, Finish, ModelRequest, Role, Sampling, S
 from app.domain.image import ImageType, PreparedImage
 from app.domain.model import Dialect
 from app.domain.ports import VisionModel
-from app.wiring.services import vision_model
+from app.wiring.model import vision_model
 from tests.support.fakes import FakeVisionModel
 from tests.support.pictures import ASTRONAUT, ROCKET
 

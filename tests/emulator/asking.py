@@ -20,6 +20,43 @@ def imported() -> str:
     return f"arn:aws:bedrock:us-east-1:123456789012:imported-model/{uuid4().hex[:12]}"
 
 
+def own_profile() -> str:
+    """Return an id of the foundation model that no other test uses."""
+    return (
+        f"arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/{uuid4().hex[:12]}"
+    )
+
+
+def data_uri(image: bytes, kind: str = "png") -> str:
+    """Return a picture as a data URI."""
+    return f"data:image/{kind};base64,{base64.b64encode(image).decode()}"
+
+
+def chat(text: str = "Hello", *images: bytes, **more: Any) -> str:
+    """Return the body of a chat completion, its pictures before the text."""
+    parts: list[Any] = [
+        {"type": "image_url", "image_url": {"url": data_uri(image)}} for image in images
+    ]
+    content: Any = [*parts, {"type": "text", "text": text}] if parts else text
+    said = [{"role": "user", "content": content}]
+    return json.dumps({"messages": said, "temperature": 0, "max_tokens": 512, **more})
+
+
+def replied(client: Any, sent: str, model_id: str | None = None) -> dict[str, Any]:
+    """Return the JSON that InvokeModel answers, from an imported model."""
+    reply = client.invoke_model(modelId=model_id or imported(), body=sent)
+    answer: dict[str, Any] = json.loads(reply["body"].read())
+    return answer
+
+
+def streamed(client: Any, sent: str, model_id: str | None = None) -> list[dict[str, Any]]:
+    """Return the chunks that InvokeModelWithResponseStream answers, from an imported model."""
+    reply = client.invoke_model_with_response_stream(modelId=model_id or imported(), body=sent)
+    events, error = drained(reply["body"])
+    assert error is None, error
+    return [json.loads(event["chunk"]["bytes"]) for event in events]
+
+
 def template(text: str, *, images: int = 0, system: str = "") -> str:
     """Return a prompt in Llama's template."""
     opened = f"<|start_header_id|>system<|end_header_id|>\n\n{system}<|eot_id|>" if system else ""

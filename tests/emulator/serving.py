@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import boto3
@@ -15,7 +16,7 @@ from botocore.config import Config
 
 from app.emulator.app import create_emulator
 from app.emulator.config import EmulatorConfig
-from tests.emulator.shapes import violations
+from tests.emulator.shapes import operation, violations
 
 OPENED: list[Any] = []
 """Clients to close when a test is over."""
@@ -30,12 +31,12 @@ class Served:
 
     def client(self, service: str = "bedrock-runtime", **more: Any) -> Any:
         """Return boto3's client, which checks every JSON body against the service's model."""
-        config = Config(retries={"total_max_attempts": 1}, read_timeout=20).merge(
+        config = Config(retries={"total_max_attempts": 1}, read_timeout=90).merge(
             more.pop("config", Config())
         )
         arguments = {"region_name": "us-east-1", **KEYS, **more}
         made = boto3.client(service, endpoint_url=self.url, config=config, **arguments)
-        made.meta.events.register(f"before-parse.{service}", _conforms)
+        made.meta.events.register(f"before-parse.{service}", partial(_conforms, service))
         OPENED.append(made)
         return made
 
@@ -60,10 +61,15 @@ class Served:
         return record
 
 
-def _conforms(operation_model: Any, response_dict: dict[str, Any], **_: Any) -> None:
+def _conforms(service: str, operation_model: Any, response_dict: dict[str, Any], **_: Any) -> None:
+    operation_model = operation(service, operation_model.name, operation_model)
     shape = operation_model.output_shape
     payload = shape.serialization.get("payload")
-    if response_dict["status_code"] != 200 or payload or operation_model.has_event_stream_output:
+    if (
+        response_dict["status_code"] not in (200, 201)
+        or payload
+        or operation_model.has_event_stream_output
+    ):
         return
     found = violations(shape, json.loads(response_dict["body"]))
     assert not found, found

@@ -1,13 +1,32 @@
-"""Judges what the emulator sends by botocore's own service models."""
+"""Judges what the emulator sends by the newest of AWS's own service models."""
 
 import base64
+import json
 import re
 from datetime import datetime
+from functools import cache
+from pathlib import Path
 from typing import Any
 
-# botocore 1.40's enum is older than the value that the service has sent since 2024.
-_NEWER = {"InferenceType": {"INFERENCE_PROFILE"}, "FoundationModelLifecycle": set()}
-_NEWER_MEMBERS = {"FoundationModelLifecycle": {"startOfLifeTime", "legacyTime", "endOfLifeTime"}}
+from botocore.model import OperationModel, ServiceModel
+
+_DATA = Path(__file__).parents[1] / "data" / "aws-shapes.json"
+
+# The enum is older than the value that the service has sent since 2024.
+_NEWER = {"InferenceType": {"INFERENCE_PROFILE"}}
+
+
+@cache
+def newest(service: str) -> ServiceModel:
+    """Return the newest model of a service, with the operations that are held to it."""
+    services = json.loads(_DATA.read_text())["services"]
+    return ServiceModel(services[service], service)
+
+
+def operation(service: str, name: str, pinned: Any) -> OperationModel:
+    """Return an operation's newest model, the pinned SDK's where there is no newer."""
+    model = newest(service)
+    return model.operation_model(name) if name in model.operation_names else pinned
 
 
 def violations(shape: Any, value: Any, where: str = "$") -> list[str]:
@@ -27,7 +46,7 @@ def _structure(shape: Any, value: Any, where: str):
     for name in shape.required_members:
         if name in members and name not in value:
             yield f"{where}: required {name} is missing"
-    for name in value.keys() - members.keys() - _NEWER_MEMBERS.get(shape.name, set()):
+    for name in value.keys() - members.keys():
         yield f"{where}: unknown member {name}"
     if getattr(shape, "is_tagged_union", False) and len(value) != 1:
         yield f"{where}: a union holds one member, not {sorted(value)}"

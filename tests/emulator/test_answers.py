@@ -7,11 +7,11 @@ import pytest
 from PIL import Image
 
 from app.emulator.config import EmulatorConfig
-from app.emulator.conversation import Ask, Picture, Sampling
-from app.emulator.mind import Mind, Remembered
-from app.emulator.picture import checked
-from app.emulator.sight import Sight, look
-from app.emulator.vocabulary import EstimatedVocabulary
+from app.emulator.model.model import Remembered, ToyModel
+from app.emulator.model.pixels import Pixels, measured
+from app.emulator.model.vocabulary import EstimatedVocabulary
+from app.emulator.wire.conversation import Ask, Picture, Sampling
+from app.emulator.wire.picture import checked
 from tests.emulator.asking import MODEL, body, encoded, invoked, messages, plain, sample, small
 from tests.emulator.serving import serving
 
@@ -182,16 +182,16 @@ def test_a_long_body_is_answered_like_a_short_one(runtime: Any) -> None:
 async def test_a_picture_seen_twice_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     decoded: list[str] = []
 
-    def counted(picture: Picture) -> Sight:
+    def counted(picture: Picture) -> Pixels:
         decoded.append(picture.sha256)
-        return look(picture)
+        return measured(picture)
 
-    monkeypatch.setattr("app.emulator.mind.look", counted)
-    thinking = Mind(EmulatorConfig(read_words=False), EstimatedVocabulary())
+    monkeypatch.setattr("app.emulator.model.model.measured", counted)
+    thinking = ToyModel(EmulatorConfig(read_words=False), EstimatedVocabulary())
     pictures = [checked(plain(colour=colour), "images.0") for colour in ("red", "blue", "red")]
     try:
         for picture in pictures:
-            await thinking.text(Ask("", (), Sampling(), (picture,)))
+            await thinking.speech(Ask("", (), Sampling(), (picture,)))
     finally:
         thinking.close()
     assert decoded == [picture.sha256 for picture in pictures[:2]]

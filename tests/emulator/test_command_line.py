@@ -34,6 +34,9 @@ def test_every_flag_reaches_the_configuration() -> None:
         *("--end-of-life", f"{BARE}=2026-07-07", "--fault", "throttle-every-3"),
         *("--guardrail", "mine=a,b c", "--recorded-requests", "5"),
         *("--allow-bare-model-id", "--record-prompts", "--no-read-words"),
+        *("--imported-model", "abc123def456=mine", "--listed-imports-only"),
+        *("--cold-start-seconds", "40", "--idle-seconds", "60", "--import-seconds", "0.5"),
+        *("--custom-model-units", "4", "--admin-token", "secret", "--host", "0.0.0.0"),
     )
     assert made == EmulatorConfig(
         auth="verify",
@@ -50,6 +53,14 @@ def test_every_flag_reaches_the_configuration() -> None:
         allow_bare_model_id=True,
         record_prompts=True,
         read_words=False,
+        imported_models={"abc123def456": "mine"},
+        listed_imports_only=True,
+        cold_start_seconds=40,
+        idle_seconds=60,
+        import_seconds=0.5,
+        custom_model_units=4,
+        admin_token="secret",
+        admin_open=False,
     )
 
 
@@ -77,6 +88,10 @@ def test_a_flag_wins_over_its_variable() -> None:
         ("--auth", "maybe"),
         ("--port", "many"),
         ("--workers", "0"),
+        ("--imported-model", "abc"),
+        ("--cold-start-seconds", "-1"),
+        ("--idle-seconds", "inf"),
+        ("--custom-model-units", "0"),
     ],
 )
 def test_a_wrong_flag_stops_the_start_and_is_named(

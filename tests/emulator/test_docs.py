@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from app.emulator import faults
 from app.emulator.__main__ import parser
+from app.emulator.control import import_jobs
+from app.emulator.faults import spelling
 from app.emulator.inference import OPERATIONS
 from tests.emulator.serving import OPENED
 
@@ -36,12 +37,18 @@ def test_every_flag_has_its_row_with_its_variable() -> None:
 
 def test_every_fault_has_its_row() -> None:
     delays = [f"{name}-Nms" for name in ("first-token", "token", "drip")]
-    names = [*faults.EXCEPTIONS, *faults.GATEWAY_REPLIES, *faults.BREAKS, *faults.PACES, *delays]
+    names = [
+        *spelling.EXCEPTIONS,
+        *spelling.GATEWAY_REPLIES,
+        *spelling.BREAKS,
+        *spelling.PACES,
+        *delays,
+    ]
     assert [name for name in names if len(rows_of(name)) != 1] == []
 
 
 def test_every_exceptions_row_tells_its_status_and_type() -> None:
-    for name, kind in faults.EXCEPTIONS.items():
+    for name, kind in spelling.EXCEPTIONS.items():
         (row,) = rows_of(name)
         assert f"{kind.status} {kind.name}" in row
 
@@ -49,13 +56,17 @@ def test_every_exceptions_row_tells_its_status_and_type() -> None:
 @pytest.mark.parametrize("name", re.findall(r"`([a-z][a-z-]*-(?:N|X)[^`]*)`", DOCS))
 def test_every_fault_in_the_docs_exists(name: str) -> None:
     spelled = name.replace("frame-X", "frame-throttle").replace("N", "3")
-    assert faults.understood(spelled).spelled == spelled
+    assert spelling.parsed(spelled).spelled == spelled
 
 
 def test_every_operation_has_its_row() -> None:
     for path, operation in OPERATIONS.items():
         assert any(row.startswith(f"| {operation.name} | `POST /model/") for row in ROWS)
         assert f"`POST /model/{{modelId}}/{path}`" in DOCS
+
+
+def test_every_failure_of_an_import_has_its_row() -> None:
+    assert [name for name in import_jobs.FAILURES if len(rows_of(name)) != 1] == []
 
 
 def test_the_three_lines_work(emulator: Any) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from botocore.eventstream import ChecksumMismatch, EventStreamBuffer
 
-from app.emulator import eventstream
-from app.emulator.errors import THROTTLING, AwsError
+from app.emulator.wire import eventstream
+from app.emulator.wire.errors import THROTTLING, AwsError
 
 
 def decoded(*frames: bytes) -> list[tuple[dict[str, str], bytes]]:

@@ -22,9 +22,9 @@ from botocore.exceptions import (
 from urllib3.exceptions import ProtocolError
 from urllib3.exceptions import ReadTimeoutError as UrllibTimeoutError
 
-from app.emulator import faults
 from app.emulator.config import EmulatorConfig
-from app.emulator.faults import Schedule
+from app.emulator.faults import spelling
+from app.emulator.faults.spelling import Timing
 from tests.emulator.asking import MODEL, body, broken_chunks, chunks, drained, imported, messages
 from tests.emulator.serving import KEYS, Served, serving
 
@@ -57,7 +57,7 @@ def outcomes(client: Any, model_id: str, calls: int) -> str:
 
 
 @pytest.mark.parametrize("operation", [name for name, _ in OPERATIONS])
-@pytest.mark.parametrize(("fault", "kind"), list(faults.EXCEPTIONS.items()))
+@pytest.mark.parametrize(("fault", "kind"), list(spelling.EXCEPTIONS.items()))
 def test_each_exception_comes_before_the_first_byte_of_each_operation(
     runtime: Any, operation: str, fault: str, kind: Any
 ) -> None:
@@ -74,7 +74,7 @@ def test_every_exception_that_the_service_model_knows_can_be_rehearsed(runtime: 
         for operation in ("InvokeModel", "InvokeModelWithResponseStream", "Converse")
         for shape in runtime.meta.service_model.operation_model(operation).error_shapes
     }
-    assert modelled <= {kind.name for kind in faults.EXCEPTIONS.values()}
+    assert modelled <= {kind.name for kind in spelling.EXCEPTIONS.values()}
 
 
 def test_statuses_are_those_of_the_service_model(runtime: Any) -> None:
@@ -83,7 +83,7 @@ def test_statuses_are_those_of_the_service_model(runtime: Any) -> None:
         shape.name: shape.metadata["error"]["httpStatusCode"]
         for shape in model.operation_model("InvokeModelWithResponseStream").error_shapes
     }
-    emulated = {kind.name: kind.status for kind in faults.EXCEPTIONS.values()}
+    emulated = {kind.name: kind.status for kind in spelling.EXCEPTIONS.values()}
     assert modelled == {name: emulated[name] for name in modelled}
 
 
@@ -134,9 +134,9 @@ def test_a_schedule_says_which_calls_fail(runtime: Any, fault: str, expected: st
 
 @pytest.mark.parametrize(("age", "due"), [(0.0, True), (1.4, True), (1.5, False), (60.0, False)])
 def test_a_span_of_time_ends(age: float, due: bool) -> None:
-    schedule = faults.understood("throttle-for-1500ms").schedule
-    assert schedule == Schedule(seconds=1.5)
-    assert schedule.due(call=1, age=age, now=0.0) is due
+    timing = spelling.parsed("throttle-for-1500ms").timing
+    assert timing == Timing(seconds=1.5)
+    assert timing.due(call=1, age=age, now=0.0) is due
 
 
 def test_a_loading_model_is_ready_after_its_calls(runtime: Any) -> None:
@@ -167,7 +167,7 @@ def frame_faults(*, native: bool) -> list[tuple[str, str]]:
     known = {*IN_STREAMS, "modelTimeoutException"} if native else set(IN_STREAMS)
     return [
         (name, kind.frame_type)
-        for name, kind in faults.EXCEPTIONS.items()
+        for name, kind in spelling.EXCEPTIONS.items()
         if kind.frame_type in known
     ]
 
@@ -178,7 +178,7 @@ def test_an_exception_frame_ends_a_native_stream_after_n_chunks(
 ) -> None:
     seen, error = broken_chunks(runtime, f"{imported()}.frame-{fault}-after-2")
     assert isinstance(error, EventStreamError)
-    assert error.response["Error"] == {"Code": code, "Message": faults.EXCEPTIONS[fault].message}
+    assert error.response["Error"] == {"Code": code, "Message": spelling.EXCEPTIONS[fault].message}
     assert len(seen) == 2
 
 
@@ -307,8 +307,8 @@ def test_a_whole_answer_takes_the_time_of_its_tokens(runtime: Any) -> None:
 
 
 def test_the_bedrock_like_pace_is_a_profile() -> None:
-    effect = faults.understood("pace-bedrock").effect
-    assert effect == faults.Delay(first_ms=500, token_ms=15)
+    effect = spelling.parsed("pace-bedrock").effect
+    assert effect == spelling.Delay(first_ms=500, token_ms=15)
 
 
 def test_chunks_leave_as_they_are_made(runtime: Any) -> None:

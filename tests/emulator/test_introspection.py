@@ -13,13 +13,14 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from app.emulator.config import EmulatorConfig
-from app.emulator.exchange import ClientLeftError, Exchange, Message
+from app.emulator.wire.exchange import ClientLeftError, Exchange, Message
 from tests.emulator.asking import (
     MODEL,
     body,
     chunks,
     imported,
     messages,
+    own_profile,
     plain,
     sample,
     template,
@@ -42,7 +43,7 @@ def test_health_tells_what_the_emulator_can(emulator: Served) -> None:
 def test_a_request_is_remembered_with_sizes_digests_and_parameters(
     emulator: Served, runtime: Any
 ) -> None:
-    model_id, picture = imported(), sample("coffee.png")
+    model_id, picture = own_profile(), sample("coffee.png")
     sent = body("Describe this", picture, top_p=0.25, max_gen_len=7)
     runtime.invoke_model(modelId=model_id, body=sent)
     found = only(emulator, model_id)
@@ -206,7 +207,7 @@ async def test_work_for_a_caller_that_left_is_stopped() -> None:
 
 
 def test_a_caller_that_stays_is_not_counted_as_gone(emulator: Served, runtime: Any) -> None:
-    model_id = imported()
+    model_id = own_profile()
     assert chunks(runtime, model_id, image=plain())
     runtime.invoke_model(modelId=f"{model_id}.token-1ms", body=body())
     record = emulator.record(model_id)

@@ -7,7 +7,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from app.emulator.config import EmulatorConfig
-from app.emulator.control import ControlPlane
+from app.emulator.control.foundation_models import FoundationModels
 from tests.emulator.asking import BARE, MODEL, imported, messages
 from tests.emulator.serving import serving
 
@@ -51,7 +51,7 @@ def test_until_its_end_of_life_a_model_is_served_and_called_legacy() -> None:
 )
 def test_a_model_is_legacy_for_its_last_half_year(today: date, status: str) -> None:
     config = EmulatorConfig(end_of_life={BARE: date(2026, 7, 7)})
-    lifecycle = ControlPlane(config, lambda: today).foundation_model(BARE)["modelDetails"]
+    lifecycle = FoundationModels(config, lambda: today).model(BARE)["modelDetails"]
     assert lifecycle["modelLifecycle"] == {
         "status": status,
         "startOfLifeTime": "2024-09-25T00:00:00Z",

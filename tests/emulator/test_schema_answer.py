@@ -7,16 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema_rs import Draft202012Validator
 
-from app.emulator.answering import Perception, answer
-from app.emulator.conversation import Ask, Sampling
-from app.emulator.knowledge import Seen, iso_date
-from app.emulator.lookup import number
-from app.emulator.question import Question
-from app.emulator.reading import Reading, Word, assembled
-from app.emulator.schema_answer import filled
-from app.emulator.sight import Sight
+from app.emulator.model.answers import Perception, answer
+from app.emulator.model.facts import Facts, iso_date
+from app.emulator.model.lookup import number
+from app.emulator.model.pixels import Pixels
+from app.emulator.model.question import Question
+from app.emulator.model.schema_answer import filled
+from app.emulator.model.text_lines import TextLines, Word, assembled
+from app.emulator.wire.conversation import Ask, Sampling
 
-SIGHT = Sight(640, 480, "png", (("white", 80), ("blue", 20)), 200, 40, 30, "top", "0" * 16)
+PIXELS = Pixels(640, 480, "png", (("white", 80), ("blue", 20)), 200, 40, 30, "top", "0" * 16)
 
 
 def row(text: str, y: float) -> tuple[tuple[Word, ...], float]:
@@ -26,11 +26,11 @@ def row(text: str, y: float) -> tuple[tuple[Word, ...], float]:
     ), 0.9
 
 
-READING = assembled([row("Invoice 77", 0.1), row("Total: 1,234.50", 0.2), row("Paid: yes", 0.3)])
-EMPTY = Seen(Question("Extract it", None), None, Reading())
-FULL = Seen(Question("Extract it", None), SIGHT, READING)
+LINES = assembled([row("Invoice 77", 0.1), row("Total: 1,234.50", 0.2), row("Paid: yes", 0.3)])
+EMPTY = Facts(Question("Extract it", None), None, TextLines())
+FULL = Facts(Question("Extract it", None), PIXELS, LINES)
 
-SEEN = Perception(SIGHT, READING)
+SEEN = Perception((PIXELS,), LINES)
 
 SCHEMAS: list[dict[str, Any]] = [
     {"type": "string"},
@@ -115,10 +115,10 @@ SCHEMAS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("seen", [EMPTY, FULL], ids=["empty", "full"])
+@pytest.mark.parametrize("facts", [EMPTY, FULL], ids=["empty", "full"])
 @pytest.mark.parametrize("schema", SCHEMAS, ids=str)
-def test_the_answer_is_valid_under_the_schema(schema: dict[str, Any], seen: Seen) -> None:
-    Draft202012Validator(schema).validate(filled(schema, seen))
+def test_the_answer_is_valid_under_the_schema(schema: dict[str, Any], facts: Facts) -> None:
+    Draft202012Validator(schema).validate(filled(schema, facts))
 
 
 NAMES = st.sampled_from(["text", "lines", "total", "box", "items", "tables", "score", "tags", "x"])
@@ -175,7 +175,7 @@ def test_a_schema_of_itself_ends() -> None:
             "children": {"type": "array", "items": {"$ref": "#"}},
         },
     }
-    found = filled(schema, Seen(Question("Extract it", None), SIGHT, many))
+    found = filled(schema, Facts(Question("Extract it", None), PIXELS, many))
     assert len(found["children"]) == 60
     assert found["children"][0]["children"] == []
 
@@ -192,7 +192,9 @@ def test_a_schema_of_itself_ends() -> None:
 )
 def test_what_only_looks_like_a_schema_is_told_in_words(broken: dict[str, Any]) -> None:
     ask = Ask("", (), Sampling())
-    told = answer(ask, Question("", {"type": "object", "properties": {"a": broken}}), SEEN, seed=0)
+    told = answer(
+        ask, Question("", {"type": "object", "properties": {"a": broken}}), SEEN, seed=0
+    ).text
     assert told.startswith("[emulator] I can't follow the JSON Schema in the prompt")
 
 

@@ -5,10 +5,10 @@ from importlib.util import find_spec
 
 import pytest
 
-from app.emulator import vocabulary
-from app.emulator.conversation import Sampling
-from app.emulator.mind import cut
-from app.emulator.vocabulary import EstimatedVocabulary, Llama3Vocabulary, Vocabulary
+from app.emulator.model import vocabulary
+from app.emulator.model.model import cut
+from app.emulator.model.vocabulary import EstimatedVocabulary, Llama3Vocabulary, Vocabulary
+from app.emulator.wire.conversation import Sampling
 from tests.emulator.asking import template
 
 TEXTS = ["Hello, world!", "", "  spaces\n\n and tabs\t", "naïve café 🙂", "สวัสดี नमस्ते", "a_b 12345"]

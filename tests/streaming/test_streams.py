@@ -11,7 +11,7 @@ import pytest
 
 from app.domain.generation import ModelRequest, StreamParts
 from app.domain.model import Dialect
-from app.emulator import faults
+from app.emulator.faults import spelling
 from tests.api.test_metrics import value
 from tests.streaming.conftest import patience_for, running
 from tests.streaming.outcomes import BREAKS, DEADLINE, EXCEPTIONS, GATEWAY_REPLIES
@@ -44,9 +44,9 @@ BROKEN = {
 
 
 def test_every_row_of_the_emulators_table_is_rehearsed():
-    assert set(EXCEPTIONS) == set(faults.EXCEPTIONS)
-    assert set(GATEWAY_REPLIES) == set(faults.GATEWAY_REPLIES)
-    assert set(BREAKS) == set(faults.BREAKS)
+    assert set(EXCEPTIONS) == set(spelling.EXCEPTIONS)
+    assert set(GATEWAY_REPLIES) == set(spelling.GATEWAY_REPLIES)
+    assert set(BREAKS) == set(spelling.BREAKS)
 
 
 def test_a_stream_is_a_start_deltas_and_one_done_that_say_what_one_answer_says(

@@ -1,50 +1,30 @@
-"""The application on fakes, with the real preparation of pictures."""
+"""The application as production wires it, on a fake model and with decoding in this process."""
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import (
-    AbstractAsyncContextManager,
-    asynccontextmanager,
-    contextmanager,
-    nullcontext,
-)
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import aioboto3
 import httpx
 
-from app.adapters.bedrock import token_counter
 from app.domain.ports import Readiness, VisionModel
 from app.main import create_app
 from app.services.concurrency.budget import Budget
-from app.services.concurrency.deadline import Drain
-from app.services.concurrency.idempotency import IdempotentAnswers
-from app.services.documents.page_images import Documents
-from app.services.generation.dry_run import PreparationService
-from app.services.generation.estimate import EstimateService
 from app.services.generation.image_sources import ImageSources
-from app.services.generation.service import GenerationService
-from app.services.generation.structured import StructuredService
-from app.services.model_stack.failover import FailoverModel
-from app.services.model_stack.metering import MeteredPreparer, MeteredVisionModel
-from app.services.model_stack.quota import RationedModel
-from app.services.model_stack.stop_sequences import StoppedModel
+from app.services.model_stack.retry import Backoff, Retries
 from app.services.readiness import AllReady
-from app.services.registry import Operations, ServedModel, Services
-from app.services.task_runner.service import TaskService
-from app.services.usage import pricing
+from app.services.registry import Services
 from app.settings import Settings
-from app.wiring.operations import open_operations
-from app.wiring.services import (
-    bytes_in_flight,
-    image_limits,
-    open_gates,
-    open_model,
-    open_sources,
-    timing,
-)
+from app.wiring.images import image_limits
+from app.wiring.images import open_sources as open_real_sources
+from app.wiring.model import Upstreams, open_upstreams
+from app.wiring.services import open_services
 from tests.support.fakes import FakeReadiness, FakeVisionModel, InlinePreparer
 from tests.support.server import serving
+
+NO_RETRIES = Retries(rules={})
+AT_ONCE = Retries(backoff=Backoff(0.001, 0.01, 0.001))
 
 
 @dataclass
@@ -61,6 +41,9 @@ class Rig:
     sources: ImageSources | None = None
     """Instead of those that the settings give."""
 
+    retries: Retries = AT_ONCE
+    """Production's rules, without its waits."""
+
     room: Budget = field(init=False)
     """Bytes in flight, of the application opened last."""
 
@@ -69,59 +52,32 @@ class Rig:
 
     @asynccontextmanager
     async def _open(self, settings: Settings) -> AsyncIterator[Services]:
-        session = aioboto3.Session()
-        self.room = bytes_in_flight(settings)
-        self.gates = open_gates(settings)
-        async with (
-            open_operations(settings, self.gates) as operations,
-            open_sources(session, settings, self.room) as sources,
-            self._metered(settings)
-            if self.model
-            else open_model(session, settings, self.gates) as model,
-        ):
-            operations = replace(operations, **self.more)
-            yield self._services(settings, self.sources or sources, model, operations)
+        async with open_services(
+            settings,
+            open_upstreams=self._open_upstreams,
+            open_pool=lambda settings: nullcontext(InlinePreparer(image_limits(settings))),
+            open_sources=self._open_sources,
+            retries=self.retries,
+        ) as services:
+            self.room = services.room
+            yield replace(
+                services,
+                readiness=AllReady((services.drain, self.readiness)),
+                operations=replace(services.operations, **self.more),
+            )
 
-    def _metered(self, settings: Settings) -> AbstractAsyncContextManager[VisionModel]:
-        assert self.model is not None
-        price = pricing.load(settings.prices_file).price(settings.identity)
-        targets = [
-            (target, MeteredVisionModel(self.model, target, price)) for target in settings.targets
-        ]
-        return nullcontext(StoppedModel(FailoverModel(targets)))
+    def _open_upstreams(
+        self, session: aioboto3.Session, settings: Settings
+    ) -> AbstractAsyncContextManager[Upstreams]:
+        model = self.model
+        return nullcontext(lambda _: model) if model else open_upstreams(session, settings)
 
-    def _services(
-        self, settings: Settings, sources: ImageSources, model: VisionModel, operations: Operations
-    ) -> Services:
-        drain, identity, counter = Drain(), settings.identity, token_counter.counter()
-        limits = image_limits(settings)
-        inline = InlinePreparer(limits)
-        preparer = MeteredPreparer(inline)
-        price = pricing.load(settings.prices_file).price(identity)
-        rationed = RationedModel(model, operations.limits, counter, price)
-        generations = GenerationService(
-            identity,
-            rationed,
-            sources,
-            preparer,
-            drain,
-            IdempotentAnswers(drain, settings.request_timeout),
-            inline,
-        )
-        return Services(
-            model=ServedModel(identity, settings.targets, settings.model_aliases),
-            gates=self.gates,
-            generations=generations,
-            tasks=TaskService(generations, Documents(sources, inline, limits)),
-            structured=StructuredService(generations),
-            preparations=PreparationService(sources, preparer, drain),
-            readiness=AllReady((drain, self.readiness)),
-            timing=timing(settings),
-            drain=drain,
-            room=self.room,
-            estimates=EstimateService(identity, generations, counter, price, drain),
-            operations=operations,
-        )
+    def _open_sources(
+        self, session: aioboto3.Session, settings: Settings, room: Budget
+    ) -> AbstractAsyncContextManager[ImageSources]:
+        if self.sources is not None:
+            return nullcontext(self.sources)
+        return open_real_sources(session, settings, room)
 
     @contextmanager
     def client(self) -> Iterator[httpx.Client]:

@@ -3,9 +3,9 @@
 import asyncio
 import math
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import stamina
@@ -52,6 +52,17 @@ class Backoff:
     jitter: float = 0.2
 
 
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """Which errors are worth another attempt, and when it is made."""
+
+    rules: Mapping[type[UpstreamError], Rule] = field(default_factory=lambda: RULES)
+    backoff: Backoff = Backoff()
+
+
+DEFAULT = Retries()
+
+
 @dataclass(slots=True)
 class RetryBudget:
     """Process-wide: retries may be a tenth of the calls, and a few more to begin with."""
@@ -78,7 +89,7 @@ class RetriedModel:
 
     inner: VisionModel
     budget: RetryBudget
-    backoff: Backoff = Backoff()
+    retries: Retries = DEFAULT
 
     async def generate(self, request: ModelRequest) -> Completion:
         """Answer ``request``, or raise the last attempt's error."""
@@ -112,9 +123,9 @@ class RetriedModel:
             on=worth_another,
             attempts=None,
             timeout=None,
-            wait_initial=self.backoff.initial,
-            wait_max=self.backoff.longest,
-            wait_jitter=self.backoff.jitter,
+            wait_initial=self.retries.backoff.initial,
+            wait_max=self.retries.backoff.longest,
+            wait_jitter=self.retries.backoff.jitter,
         ):
             with context:
                 if context.num == 1:
@@ -125,7 +136,7 @@ class RetriedModel:
 
     def _next(self, error: Exception, terms: Terms, met: Counter[Rule]) -> bool | float:
         """Return whether to try again, or the seconds after which to."""
-        rule = RULES.get(type(error)) if isinstance(error, UpstreamError) else None
+        rule = self.retries.rules.get(type(error)) if isinstance(error, UpstreamError) else None
         if rule is None or (rule.billed and not terms.second_bill):
             return False
         # By rule: what was waited for a model that loads is not taken from a throttle's attempts,

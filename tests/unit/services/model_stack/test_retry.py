@@ -7,10 +7,10 @@ import pytest
 from app.domain import errors
 from app.domain.errors import ServiceError
 from app.domain.generation import ModelRequest, Role, Terms, Turn
-from app.services.model_stack.retry import Backoff, RetriedModel, RetryBudget
+from app.services.model_stack.retry import Backoff, RetriedModel, Retries, RetryBudget
 from tests.support.scripted import Answer, ScriptedVisionModel
 
-AT_ONCE = Backoff(initial=0, longest=0, jitter=0)
+AT_ONCE = Retries(backoff=Backoff(initial=0, longest=0, jitter=0))
 LOADING = errors.ModelLoadingError("minutes")
 THROTTLED = errors.ModelThrottledError("slower")
 UNAVAILABLE = errors.UpstreamUnavailableError("down")

@@ -4,12 +4,12 @@ import pytest
 
 from app.domain import errors
 from app.domain.generation import ModelRequest, Role, Turn
-from app.services.model_stack.retry import Backoff, RetriedModel, RetryBudget
+from app.services.model_stack.retry import Backoff, RetriedModel, Retries, RetryBudget
 from app.telemetry import RequestRecord, recording
 from tests.support.fakes import FakeVisionModel
 
 REQUEST = ModelRequest((Turn(Role.USER, "Why?"),))
-AT_ONCE = Backoff(initial=0, longest=0, jitter=0)
+AT_ONCE = Retries(backoff=Backoff(initial=0, longest=0, jitter=0))
 
 
 def test_ten_calls_earn_one_retry():

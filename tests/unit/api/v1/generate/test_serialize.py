@@ -22,7 +22,7 @@ from app.domain.image import Caveat, ReceivedImage
 from app.domain.model import Dialect
 from app.services.images.prepare import prepare
 from app.settings import Settings
-from app.wiring.services import image_limits
+from app.wiring.images import image_limits
 from tests.support.pictures import ASTRONAUT
 
 REPORT = prepare(

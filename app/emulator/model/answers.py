@@ -1,0 +1,114 @@
+"""What the emulator says: in words, or in JSON where the prompt carries a schema."""
+
+from dataclasses import dataclass
+from functools import partial
+from hashlib import sha256
+from random import Random
+from typing import Any
+
+import orjson
+
+from app.emulator.model import constrained, descriptions, lookup, schema_answer
+from app.emulator.model.facts import Facts
+from app.emulator.model.logprobs import Spoken
+from app.emulator.model.pixels import Pixels
+from app.emulator.model.question import Question
+from app.emulator.model.text_lines import Box, TextLines
+from app.emulator.wire.conversation import Ask
+
+MARK = "[emulator]"
+_OPENINGS = ("I see", "The picture shows", "This is", "Here is")
+_ECHOED = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Perception:
+    """All that is known of the pictures of an ask."""
+
+    pixels: tuple[Pixels, ...] = ()
+    """One for each picture, in their order."""
+    lines: TextLines | None = None
+    """Those of all pictures; None where nothing could read, or nobody asked."""
+
+    def facts(self, question: Question) -> Facts:
+        """Return what is known that matters for a question."""
+        first = self.pixels[0] if self.pixels else None
+        return Facts(question, first, self.lines or TextLines())
+
+
+def answer(ask: Ask, question: Question, perceived: Perception, seed: int) -> Spoken:
+    """Return what there is to say, or raise the 400 for a constraint that can't be followed."""
+    facts = perceived.facts(question)
+    if ask.constraint is not None:
+        free = partial(_in_words, ask, question, perceived, seed)
+        return constrained.answer(ask.constraint, facts, free)
+    if question.schema is not None:
+        return Spoken(_under_schema(question.schema, facts), constrained.confidence(facts))
+    return Spoken(f"{MARK} {_in_words(ask, question, perceived, seed)}")
+
+
+def _under_schema(schema: dict[str, Any], facts: Facts) -> str:
+    try:
+        return orjson.dumps(schema_answer.filled(schema, facts)).decode()
+    except schema_answer.UNFOLLOWED as error:
+        # It looked like a schema and is none: a bad reference, a pattern that is no pattern.
+        return f"{MARK} I can't follow the JSON Schema in the prompt: {error!r}"
+
+
+def _in_words(ask: Ask, question: Question, perceived: Perception, seed: int) -> str:
+    if not perceived.pixels:
+        return f"No picture came with this. {_echoed(question)}"
+    if perceived.lines is not None:
+        said = _from_words(question, perceived.lines)
+        if said:
+            return said
+    elif question.wants_text or question.wants_place:
+        return (
+            "I can't read words: the OCR engine is not installed or is switched off."
+            f" I see {_described(perceived.pixels)}"
+        )
+    return f"{_opening(ask, seed)} {_described(perceived.pixels)} {_echoed(question)}"
+
+
+def _described(pictures: tuple[Pixels, ...]) -> str:
+    if len(pictures) == 1:
+        return descriptions.told(pictures[0])
+    told = (f"picture {n}: {descriptions.told(seen)}" for n, seen in enumerate(pictures, 1))
+    return f"{len(pictures)} pictures; {' '.join(told)}"
+
+
+def _from_words(question: Question, lines: TextLines) -> str:
+    if question.wants_place:
+        return _placed(question, lines)
+    answering = lookup.answering(lines, question.text)
+    if answering is not None and not question.wants_text:
+        return f'{answering.value} (the picture says "{answering.line.text}").'
+    if question.wants_text:
+        return f"The words in the picture:\n{lines.text}" if lines.lines else "I see no words."
+    return ""
+
+
+def _placed(question: Question, lines: TextLines) -> str:
+    phrases = question.sought or question.words_in(lines.words())
+    told = [f'"{phrase}": {_boxes(lines.places(phrase))}' for phrase in phrases]
+    if not told:
+        return "I find nothing of that in the picture's words."
+    return f"Boxes as [left, top, right, bottom], 0 to 1. {'; '.join(told)}."
+
+
+def _boxes(boxes: list[Box]) -> str:
+    if not boxes:
+        return "not found"
+    return ", ".join(f"[{', '.join(f'{side:.4f}' for side in box)}]" for box in boxes)
+
+
+def _opening(ask: Ask, seed: int) -> str:
+    if ask.sampling.temperature == 0:
+        return _OPENINGS[0]
+    pictures = "".join(picture.sha256 for picture in ask.pictures)
+    key = f"{seed}|{ask.prompt}|{pictures}|{ask.sampling}"
+    return Random(sha256(key.encode()).digest()).choice(_OPENINGS)  # noqa: S311 - no secret
+
+
+def _echoed(question: Question) -> str:
+    return f'You asked: "{" ".join(question.text.split())[:_ECHOED]}".'

@@ -1,0 +1,77 @@
+"""Answers that are held to a constraint while they are generated, as an imported model's are."""
+
+import re
+from collections.abc import Callable
+
+import orjson
+
+from app.emulator.model import lookup, pattern, schema_answer
+from app.emulator.model.facts import Facts
+from app.emulator.model.logprobs import Spoken
+from app.emulator.model.wording import tokens
+from app.emulator.wire.conversation import Constraint
+from app.emulator.wire.errors import AwsError, invalid
+
+_YES, _NO = "yes", "no"
+_NEITHER = ("none", "unknown", "other", "not_found", "n/a", "unclear")
+_SURE, _UNSURE = 0.95, 0.55
+
+
+def answer(constraint: Constraint, facts: Facts, free: Callable[[], str]) -> Spoken:
+    """Return an answer that keeps the constraint, or raise the 400 where none is found.
+
+    ``free`` returns what would be said without it.
+    """
+    if constraint.choices:
+        return _choice(constraint.choices, facts)
+    if constraint.pattern is not None:
+        return Spoken(_matching(constraint.pattern, facts), confidence(facts))
+    schema = constraint.schema or facts.question.schema
+    if not schema:
+        return Spoken(orjson.dumps({"answer": free()}).decode(), confidence(facts))
+    try:
+        filled = schema_answer.filled(schema, facts)
+        return Spoken(orjson.dumps(filled).decode(), confidence(facts))
+    except schema_answer.UNFOLLOWED as error:
+        raise _refused(f"the JSON Schema can't be followed: {error!r}") from None
+
+
+def confidence(facts: Facts) -> float:
+    """Return how well an answer is founded, 0 to 1: by the question's words in the picture."""
+    return round(_UNSURE + (_SURE - _UNSURE) * facts.relevance, 4)
+
+
+def _choice(choices: tuple[str, ...], facts: Facts) -> Spoken:
+    folded = {choice.casefold(): choice for choice in choices}
+    if {_YES, _NO} <= folded.keys():
+        share = facts.relevance
+        said, sure = (folded[_YES], share) if share else (folded[_NO], 1.0)
+        return Spoken(said, _UNSURE + (_SURE - _UNSURE) * sure, choices)
+    said_in_picture = [c for c in choices if tokens(c) and facts.says(c, "")]
+    if said_in_picture:
+        return Spoken(max(said_in_picture, key=len), _SURE, choices)
+    evasive = next((folded[word] for word in _NEITHER if word in folded), choices[0])
+    # As likely as every other choice, and a little more: it is the one that is taken.
+    return Spoken(evasive, min(1 / len(choices) + 0.05, _SURE), choices)
+
+
+def _matching(wanted: str, facts: Facts) -> str:
+    """Return what the picture says in the pattern's form, else any text of that form."""
+    compiled = re.compile(wanted)
+    beside = lookup.answering(facts.lines, facts.question.query)
+    lines = [line.text for line in facts.lines.lines]
+    for text in [*([beside.value] if beside else []), *lines, *_words(lines)]:
+        if compiled.fullmatch(text):
+            return text
+    try:
+        return pattern.example(wanted)
+    except pattern.UnsupportedPatternError as error:
+        raise _refused(str(error)) from None
+
+
+def _words(lines: list[str]) -> list[str]:
+    return [word for line in lines for word in line.split()]
+
+
+def _refused(reason: str) -> AwsError:
+    return invalid(f"The model returned the following errors: {reason}")

@@ -1,0 +1,1 @@
+"""AWS's shapes on the wire: bodies, frames, signatures and errors."""

@@ -1,0 +1,68 @@
+"""The contract's rules for one picture, checked on its bytes and header only."""
+
+import io
+import warnings
+from hashlib import sha256
+
+import pybase64
+from PIL import Image
+
+from app.emulator.wire.conversation import Picture
+from app.emulator.wire.errors import AwsError, invalid
+
+MAX_BYTES = int(3.75 * 1024 * 1024)
+MAX_SIDE = 1120
+FORMATS = ("png", "jpeg", "gif", "webp")
+
+
+def _refused(reason: str) -> AwsError:
+    return invalid(f"The model returned the following errors: {reason}")
+
+
+def from_base64(encoded: str, where: str) -> bytes:
+    """Return the bytes of a plain base64 string: no data URI, no line breaks, right padding."""
+    try:
+        return pybase64.b64decode(encoded, validate=True)
+    except ValueError:
+        raise _refused(f"{where}: the image is not valid base64") from None
+
+
+def checked(
+    data: bytes,
+    where: str,
+    declared: str | None = None,
+    *,
+    most_bytes: int = MAX_BYTES,
+    most_side: int = MAX_SIDE,
+) -> Picture:
+    """Return the picture, or raise the 400 that tells which rule it breaks.
+
+    ``declared`` is Converse's ``format`` or a data URI's, which must agree with the bytes.
+    """
+    if not data:
+        raise _refused(f"{where}: the image is empty")
+    if len(data) > most_bytes:
+        raise _refused(f"{where}: image exceeds 3.75 MB maximum: {len(data)} bytes > {most_bytes}")
+    found, width, height = _header(data, where)
+    if declared is not None and declared != found:
+        raise invalid(
+            f"The provided image does not match the specified image format. Declared: {declared},"
+            f" found: {found} ({where})"
+        )
+    if max(width, height) > most_side:
+        raise _refused(
+            f"{where}: image dimensions {width}x{height} exceed the maximum of"
+            f" {most_side}x{most_side} pixels"
+        )
+    return Picture(data, sha256(data).hexdigest(), found, width, height)
+
+
+def _header(data: bytes, where: str) -> tuple[str, int, int]:
+    try:
+        with warnings.catch_warnings():
+            # Its size is judged by the rule above, in AWS's words.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+                return str(image.format).lower(), image.width, image.height
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        raise _refused(f"{where}: could not process image") from None

@@ -1,0 +1,67 @@
+"""Who calls and how much they may: keys, tokens, quotas."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+
+from app.adapters.access.key_file import open_key_file
+from app.adapters.access.tokens import Issuer, open_tokens
+from app.adapters.stores.rate_limiter import open_limiter
+from app.domain import key
+from app.domain.ports import Authenticator
+from app.services.access.authentication import (
+    FixedKeyring,
+    KeyAuthenticator,
+    Keyring,
+    KeysOrTokens,
+    OpenAccess,
+)
+from app.services.access.limits import Limits
+from app.settings import Settings
+from app.telemetry.metrics import Metrics
+
+log = structlog.get_logger()
+
+
+@asynccontextmanager
+async def open_authenticator(settings: Settings) -> AsyncIterator[Authenticator]:
+    """Open what tells callers apart."""
+    if not settings.authenticates:
+        yield OpenAccess()
+        return
+    async with open_keyring(settings) as keyring:
+        keys = KeyAuthenticator(keyring)
+        if settings.oidc_issuer is None or settings.oidc_audience is None:
+            yield keys
+            return
+        issuer = Issuer(
+            settings.oidc_issuer,
+            settings.oidc_audience,
+            settings.oidc_jwks_url,
+            settings.oidc_scope_claim,
+            settings.oidc_scope_names,
+        )
+        async with open_tokens(issuer) as tokens:
+            yield KeysOrTokens(keys, tokens)
+
+
+@asynccontextmanager
+async def open_keyring(settings: Settings) -> AsyncIterator[Keyring]:
+    """Open the API keys, none where none are configured."""
+    if settings.keys_file is not None:
+        async with open_key_file(settings.keys_file, settings.keys_reload) as keyring:
+            yield keyring
+        return
+    records = key.parse(settings.keys.get_secret_value()) if settings.keys else ()
+    yield FixedKeyring({record.id: record for record in records})
+
+
+@asynccontextmanager
+async def open_limits(settings: Settings, metrics: Metrics) -> AsyncIterator[Limits]:
+    """Open what counts callers' quotas."""
+    shared = settings.redis_url if settings.limits_store == "redis" else None
+    if settings.limits and not shared and settings.workers > 1:
+        log.warning("each worker counts limits on its own", workers=settings.workers)
+    async with open_limiter(shared.get_secret_value() if shared else None) as limiter:
+        yield Limits(limiter, settings.limits, metrics, settings.limits_failure == "open")

@@ -1,0 +1,107 @@
+"""What fetches pictures and what makes them right for the model."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import aioboto3
+
+from app.adapters.sources import http, s3
+from app.adapters.sources.http import HttpImageSource
+from app.adapters.sources.off import DisabledSource
+from app.adapters.sources.rules import UrlRules
+from app.adapters.sources.s3 import S3ImageSource
+from app.domain.image import ImageLimits, S3Image, UrlImage
+from app.domain.ports import ImagePreparer, ImageSource
+from app.services.concurrency.budget import AdmittedPreparer, Budget
+from app.services.generation.image_sources import ImageSources
+from app.services.images.cache import CachedPreparer
+from app.services.images.fast_path import PassingPreparer
+from app.services.images.pool import PooledPreparer
+from app.services.model_stack.metering import MeteredPreparer
+from app.settings import PREFIX, Settings
+
+
+@asynccontextmanager
+async def open_sources(
+    session: aioboto3.Session, settings: Settings, room: Budget
+) -> AsyncIterator[ImageSources]:
+    """Open what fetches pictures that a request only names."""
+    async with AsyncExitStack() as stack:
+        yield ImageSources(
+            settings.max_image_bytes,
+            urls=await _urls(stack, settings),
+            objects=await _objects(stack, session, settings),
+            room=room,
+        )
+
+
+async def _urls(stack: AsyncExitStack, settings: Settings) -> ImageSource[UrlImage]:
+    if settings.image_url_hosts is None:
+        return DisabledSource("pictures by URL", f"{PREFIX}IMAGE_URL_HOSTS")
+    return HttpImageSource(
+        transport=await stack.enter_async_context(http.open_transport()),
+        rules=UrlRules(settings.image_url_hosts, settings.image_url_allow_http),
+        max_bytes=settings.max_image_bytes,
+        timeout=settings.image_source_timeout,
+    )
+
+
+async def _objects(
+    stack: AsyncExitStack, session: aioboto3.Session, settings: Settings
+) -> ImageSource[S3Image]:
+    if settings.image_s3_buckets is None:
+        return DisabledSource("pictures from S3", f"{PREFIX}IMAGE_S3_BUCKETS")
+    endpoint = settings.image_s3_endpoint_url
+    connection = s3.Connection(
+        settings.image_s3_region or settings.region,
+        str(endpoint) if endpoint else None,
+        settings.image_source_timeout,
+    )
+    return S3ImageSource(
+        client=await stack.enter_async_context(s3.open_client(session, connection)),
+        buckets=settings.image_s3_buckets,
+        max_bytes=settings.max_image_bytes,
+        timeout=settings.image_source_timeout,
+        owner=settings.image_s3_owner,
+    )
+
+
+def bytes_in_flight(settings: Settings) -> Budget:
+    """Return the room for bodies and fetched pictures."""
+    return Budget("bytes", settings.max_bytes_in_flight, settings.admission_timeout)
+
+
+def admitting(preparer: ImagePreparer, settings: Settings) -> ImagePreparer:
+    """Bound the pixels that ``preparer`` works on at a time."""
+    pixels = Budget("pixels", settings.max_pixels_in_flight, settings.admission_timeout)
+    return AdmittedPreparer(preparer, image_limits(settings), pixels)
+
+
+def remembering(preparer: ImagePreparer, settings: Settings) -> ImagePreparer:
+    """Put the cache before ``preparer``, where there is to be one."""
+    if not settings.image_cache_bytes:
+        return preparer
+    return CachedPreparer(preparer, settings.image_cache_bytes)
+
+
+def image_limits(settings: Settings) -> ImageLimits:
+    """Return what pictures are taken and what they are made into."""
+    base = settings.identity.base
+    return ImageLimits(
+        max_bytes=settings.max_image_bytes,
+        max_pixels=settings.max_image_pixels,
+        max_side=base.max_image_side,
+        byte_budget=base.max_image_bytes,
+    )
+
+
+def open_pool(settings: Settings) -> PooledPreparer:
+    """Return the processes that decode pictures; entering starts them."""
+    return PooledPreparer(image_limits(settings), workers=settings.image_workers)
+
+
+def image_pipeline(pool: ImagePreparer, settings: Settings) -> ImagePreparer:
+    """Stack what a picture goes through. Read from the inside out."""
+    return MeteredPreparer(
+        PassingPreparer(remembering(admitting(pool, settings), settings), image_limits(settings))
+    )

@@ -1,0 +1,98 @@
+"""What is counted of requests, and where it is sent."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import structlog
+
+from app.adapters.stores.usage_memory import MemoryUsage
+from app.adapters.stores.usage_redis import RedisUsage, open_redis
+from app.adapters.stores.usage_sqlite import open_sqlite_usage
+from app.domain.errors import UsageStoreError
+from app.domain.ports import UsageStore
+from app.services.model_stack.target import Gate, show
+from app.services.registry import Operations
+from app.services.usage.ledger import open_ledger
+from app.settings import Settings
+from app.telemetry.emf import EmbeddedMetrics
+from app.telemetry.logs import request_log
+from app.telemetry.metrics import Metrics
+from app.telemetry.record import NO_TRACER, Sink
+from app.telemetry.tracing import SERVICE, open_tracer
+from app.wiring.access import open_authenticator, open_limits
+
+log = structlog.get_logger()
+
+
+@asynccontextmanager
+async def open_operations(
+    settings: Settings, gates: Sequence[Gate] = ()
+) -> AsyncIterator[Operations]:
+    """Open what tells callers apart, counts what they use, and shows it."""
+    metrics = Metrics()
+    async with AsyncExitStack() as stack:
+        authenticator = await stack.enter_async_context(open_authenticator(settings))
+        limits = await stack.enter_async_context(open_limits(settings, metrics))
+        store = await stack.enter_async_context(open_usage_store(settings))
+        usage = await stack.enter_async_context(open_ledger(store, metrics))
+        await stack.enter_async_context(_running(metrics, gates))
+        tracer = await stack.enter_async_context(open_tracer()) if settings.traces else NO_TRACER
+        if settings.otlp_metrics:
+            await stack.enter_async_context(_sending(metrics))
+        sinks: tuple[Sink, ...] = (request_log(), metrics, usage)
+        if settings.emf_namespace:
+            sinks = (*sinks, EmbeddedMetrics(settings.emf_namespace, settings.emf_dimensions))
+        remote = settings.oidc_issuer is not None or settings.limits_store == "redis"
+        yield Operations(authenticator, limits, usage, metrics, tracer, sinks, remote)
+
+
+@asynccontextmanager
+async def open_usage_store(settings: Settings) -> AsyncIterator[UsageStore]:
+    """Open where usage is kept; memory where the file can't be written."""
+    async with AsyncExitStack() as stack:
+        store: UsageStore = MemoryUsage()
+        match settings.usage_store:
+            case "sqlite":
+                try:
+                    store = await stack.enter_async_context(open_sqlite_usage(settings.usage_file))
+                except UsageStoreError as error:
+                    log.warning("usage is kept in memory only", reason=error.detail)
+            case "redis":
+                assert settings.redis_url is not None
+                client = open_redis(settings.redis_url.get_secret_value())
+                store = RedisUsage(await stack.enter_async_context(client))
+            case "postgres":
+                # An extra: whoever keeps usage elsewhere need not install it.
+                from app.adapters.stores.usage_postgres import open_postgres
+
+                assert settings.postgres_url is not None
+                database = open_postgres(settings.postgres_url.get_secret_value())
+                store = await stack.enter_async_context(database)
+            case "memory":
+                pass
+        yield store
+
+
+@asynccontextmanager
+async def _running(metrics: Metrics, gates: Sequence[Gate]) -> AsyncIterator[None]:
+    watching = asyncio.create_task(metrics.watch_loop(lambda: show(gates, metrics)))
+    try:
+        yield
+    finally:
+        watching.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watching
+        metrics.close()
+
+
+@asynccontextmanager
+async def _sending(metrics: Metrics) -> AsyncIterator[None]:
+    # An extra: whoever sends nothing need not install it.
+    from app.telemetry.otlp import open_metrics
+
+    async with open_metrics(SERVICE, metrics.registry):
+        yield
+        # What is sent last.
+        metrics.flush()

@@ -1,0 +1,94 @@
+"""The newest boto3, from an environment of its own, drives the emulator. See README.md here."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.emulator.config import EmulatorConfig
+from tests.emulator.serving import serving
+
+HERE = Path(__file__).parent
+SHAPES = HERE.parent / "data" / "aws-shapes.json"
+VARIABLE = "NEWEST_PYTHON"
+
+
+@pytest.fixture(scope="module")
+def python() -> str:
+    """Return the Python that has the newest boto3. In CI its absence is a failure."""
+    found = os.environ.get(VARIABLE, "")
+    if not found and os.environ.get("CI"):
+        pytest.fail(f"{VARIABLE} must name a Python: see tests/newest/README.md")
+    if not found:
+        pytest.skip(f"{VARIABLE} names no Python with the newest boto3: see tests/newest/README.md")
+    return found
+
+
+def run(python: str, script: str, *arguments: str) -> str:
+    """Return what a script of this folder prints, run by that Python."""
+    ended = subprocess.run(
+        [python, str(HERE / script), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        env={"PATH": os.environ["PATH"], "AWS_EC2_METADATA_DISABLED": "true"},
+    )
+    assert ended.returncode == 0, f"{ended.stdout}\n{ended.stderr}"
+    return ended.stdout
+
+
+@pytest.fixture(scope="module")
+def told(python: str) -> dict[str, Any]:
+    """Return what each step told."""
+    with serving(EmulatorConfig(import_seconds=0.2, read_words=False)) as served:
+        lines = run(python, "drive.py", served.url).splitlines()
+    return {line["step"]: line["told"] for line in map(json.loads, lines)}
+
+
+def test_the_sdk_is_at_least_the_one_of_the_shapes(told: dict[str, Any]) -> None:
+    pinned = json.loads(SHAPES.read_text())["botocore"]
+
+    def number(version: str) -> list[int]:
+        return [int(part) for part in version.split(".")]
+
+    assert number(told["versions"]["botocore"]) >= number(pinned)
+
+
+def test_a_model_is_imported_and_found(told: dict[str, Any]) -> None:
+    assert told["imports"] == {"status": "Completed", "listed": 1}
+    expected = {"units": 2, "version": "v1.0", "instruct": True, "listed": ["newest"]}
+    assert told["models"] == expected
+
+
+def test_a_chat_about_three_pictures_is_answered_whole_and_streamed(told: dict[str, Any]) -> None:
+    assert told["chat"] == {"object": True, "scored": True, "pictures_counted": True}
+    assert told["stream"] == {"reason": "stop", "usage": True}
+    assert told["completions"] == ["generation", "text_completion"]
+
+
+def test_refusals_are_known_by_name(told: dict[str, Any]) -> None:
+    assert told["refusals"] == [
+        "ValidationException",
+        "ModelNotReadyException",
+        "ResourceNotFoundException",
+    ]
+    assert told["deletes"] == "ResourceNotFoundException"
+
+
+def test_the_shapes_in_the_data_are_what_the_newest_sdk_says(python: str) -> None:
+    newest, kept = json.loads(run(python, "service_shapes.py")), json.loads(SHAPES.read_text())
+    if newest["botocore"] == kept["botocore"]:
+        assert newest == kept
+    changed = [
+        f"{service}.{name}"
+        for service, model in kept["services"].items()
+        for name, shape in model["shapes"].items()
+        if newest["services"][service]["shapes"].get(name, {}).get("required", [])
+        != shape.get("required", [])
+    ]
+    # A newer SDK may know more members; what must be there must be there still.
+    assert changed == []
