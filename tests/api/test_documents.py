@@ -110,6 +110,15 @@ def test_a_page_that_shows_nothing_of_its_text_is_not_asked_about(client, model)
     assert model.requests == []
 
 
+def test_a_pages_own_text_is_given_although_the_page_shows_nothing_of_it(client, model):
+    data = unembedded_pdf("\U00018b00\U00018b01", "Khitan")
+    request = {"images": [b64(data)], "text_layer": "prefer"}
+    body = client.post("/v1/tasks/ocr", json=request).json()
+
+    assert body["result"]["pages"][0]["text"] == "\U00018b00\U00018b01"
+    assert [warning["code"] for warning in body["warnings"]] == ["font_missing"]
+
+
 def test_text_that_is_not_shown_is_told_with_its_page_and_font(client, model):
     data = unembedded_pdf("\U00018b00\U00018b01", "Khitan", latin="Total")
     body = client.post("/v1/tasks/ocr", json={"images": [b64(data)]}).json()

@@ -158,15 +158,18 @@ class Documents:
         scale = 1.0 if kind is Kind.PDF else min(1.0, max(cut.drawn) / max(page.size))
         return Shot(
             number,
-            partial(self._drawn, image, kind, cut, scale),
+            partial(self._drawn, image, kind, cut, scale, blank=page.text is not None),
             Origin(image.name, page.number, page.size, cut, page.text),
             view(cut, page.size),
             scale,
         )
 
-    async def _drawn(self, image: ReceivedImage, kind: Kind, cut: Cut, scale: float) -> Shown:
+    async def _drawn(
+        self, image: ReceivedImage, kind: Kind, cut: Cut, scale: float, *, blank: bool
+    ) -> Shown:
+        draw = partial(render.drawn, blank=blank)
         with named(image):
-            drawing = await self.workers.work(render.drawn, image.data, kind, cut, self.limits)
+            drawing = await self.workers.work(draw, image.data, kind, cut, self.limits)
         caveats = (replace(c, message=f"{image.name}: {c.message}") for c in drawing.caveats)
         return Shown(
             ReceivedImage(drawing.png, "image/png", image.name), (*caveats, *legibility(scale))

@@ -89,15 +89,19 @@ def text_layer(document: pypdfium2.PdfDocument, page: int) -> str | None:
         return None
 
 
-def raster(data: bytes, cut: Cut, fonts: Fonts = FONTS) -> tuple[pyvips.Image, tuple[Caveat, ...]]:
+def raster(
+    data: bytes, cut: Cut, *, blank: bool = False, fonts: Fonts = FONTS
+) -> tuple[pyvips.Image, tuple[Caveat, ...]]:
     """Return a tile of a page drawn, with its form fields filled in, and what it lacks.
 
-    Raises PageNotShownError where the whole page shows nothing although it has text.
+    Raises PageNotShownError where the whole page shows nothing although it has text, or with
+    ``blank``, which is for those who have that text, says so.
     """
     with _drawable(data, cut.page, fonts) as (page, characters):
         picture = _drawn(page, cut)
         grey = picture.convert("L")
-        if cut.is_whole and pdf_text.is_blank(grey) and pdf_text.fonts(page):
+        shown = not (cut.is_whole and pdf_text.is_blank(grey) and pdf_text.fonts(page))
+        if not shown and not blank:
             raise PageNotShownError(_nothing_shown(page, characters))
         left, top, _, _ = cut.tile
         missing = pdf_text.missing(page, grey, (-left, -top, *cut.drawn), characters)

@@ -173,22 +173,28 @@ def tiled(data: bytes, kind: Kind, page: Page, limits: ImageLimits) -> tuple[Cut
                 f"It makes about {least_tiles(drawn)} pieces; at most {MOST_SHOTS} can be shown."
             )
         everything = Cut(page.number, drawn, Tile(0, 0, *drawn))
-        return tuple(tiles(page.number, _raster(data, kind, everything, limits)[0]))
+        image, _ = _raster(data, kind, everything, limits, blank=page.text is not None)
+        return tuple(tiles(page.number, image))
 
 
-def drawn(data: bytes, kind: Kind, cut: Cut, limits: ImageLimits) -> Drawing:
-    """Return a part of a page, or raise an ImageError."""
+def drawn(
+    data: bytes, kind: Kind, cut: Cut, limits: ImageLimits, *, blank: bool = False
+) -> Drawing:
+    """Return a part of a page, or raise an ImageError.
+
+    ``blank`` lets a page pass that shows nothing of its text: for those who have the text.
+    """
     with page_named(cut.page):
-        image, caveats = _raster(data, kind, cut, limits)
+        image, caveats = _raster(data, kind, cut, limits, blank=blank)
         return Drawing(to_png(image), caveats)
 
 
 def _raster(
-    data: bytes, kind: Kind, cut: Cut, limits: ImageLimits
+    data: bytes, kind: Kind, cut: Cut, limits: ImageLimits, *, blank: bool
 ) -> tuple[pyvips.Image, tuple[Caveat, ...]]:
     match kind:
         case Kind.PDF:
-            return pdf.raster(data, cut)
+            return pdf.raster(data, cut, blank=blank)
         case Kind.TIFF:
             return tiff.raster(data, cut, limits).crop(*cut.tile), ()
         case Kind.PICTURE:

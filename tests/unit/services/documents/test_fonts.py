@@ -28,7 +28,7 @@ def fonts(tmp_path: Path) -> Fonts:
 
 
 def drawn(data: bytes, fonts: Fonts) -> tuple[Image.Image, list[str]]:
-    image, caveats = pdf.raster(data, PAGE, fonts)
+    image, caveats = pdf.raster(data, PAGE, fonts=fonts)
     picture = Image.open(io.BytesIO(image.pngsave_buffer())).convert("L")
     return picture, [caveat.message for caveat in caveats]
 
