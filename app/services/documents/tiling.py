@@ -16,6 +16,7 @@ from app.services.documents.page import (
     Tile,
     spans,
     tile_height,
+    whole,
 )
 from app.services.geometry import Size
 
@@ -29,7 +30,7 @@ cutting through it loses nothing. Doubled, as a run's length is found by halves.
 def tiles(page: int, image: pyvips.Image) -> list[Cut]:
     """Return the tiles of a drawn page (from 1), top to bottom and left to right.
 
-    Where nothing but a blank part is to be seen a tile is left out, unless it is the only one.
+    A tile that shows nothing is left out; an empty page is shown whole.
     """
     drawn = Size(image.width, image.height)
     edges = _edges(image)
@@ -37,7 +38,7 @@ def tiles(page: int, image: pyvips.Image) -> list[Cut]:
         drawn.height, tile_height(drawn), slack=ROW_SLACK, gaps=_gaps(edges, ROW_GAP, down=True)
     )
     cuts = [cut for number, row in enumerate(rows) for cut in _row(page, drawn, edges, number, row)]
-    return cuts or [Cut(page, drawn, Tile(0, 0, *drawn))]
+    return cuts or [whole(page, drawn, 1.0)]
 
 
 def _row(page: int, drawn: Size, edges: pyvips.Image, number: int, row: Span) -> Iterator[Cut]:
@@ -68,6 +69,8 @@ def _gaps(edges: pyvips.Image, least: int, *, down: bool) -> list[Span]:
 
 def _rules(edges: pyvips.Image, *, down: bool) -> pyvips.Image:
     """Return 1 where ink goes on for 128 pixels ``down`` or across, else 0."""
+    if (edges.height if down else edges.width) <= sum(RULE_STEPS):
+        return edges.new_from_image(0)
     rules = edges
     for step in RULE_STEPS:
         # In memory each time: what is only planned would be worked out again for every step after.
