@@ -162,6 +162,14 @@ def test_pages_can_not_be_chosen_from_a_picture(client, model):
     assert model.requests == []
 
 
+@pytest.mark.parametrize("pages", ["-3", "abc", "1\N{EN DASH}3", "", "1,,2"])
+def test_what_is_no_range_of_pages_is_refused_in_plain_words(client, model, pages):
+    answer = client.post("/v1/tasks/ocr", json={"images": [b64(FOUR_PAGES)], "pages": pages})
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_parameter")
+    assert "numbers and ranges such as 1-3,5 or 2-" in answer.json()["detail"]
+
+
 def test_a_pdf_sent_to_a_picture_endpoint_is_pointed_to_the_tasks_that_take_it(client, model):
     for path, body in {
         "/v1/generate": {"images": [b64(b"\n\n" + FOUR_PAGES)]},

@@ -1,10 +1,11 @@
 """What a task is: data, a prompt, and pure functions."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app.domain.generation import Sampling
 from app.services.answers.form import AnswerError, Form
@@ -18,14 +19,25 @@ class Parameters(BaseModel):
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
 
+_RANGE = re.compile(r"\s*\d+\s*(-\s*\d*\s*)?(,\s*\d+\s*(-\s*\d*\s*)?)*", re.ASCII)
+
+
+def _range(text: str | None) -> str | None:
+    if text is not None and not _RANGE.fullmatch(text):
+        raise ValueError("pages are numbers and ranges such as 1-3,5 or 2-")
+    return text
+
+
 class DocumentParameters(Parameters):
     """What a task that takes documents takes beside."""
 
     pages: Annotated[
         str | None,
+        AfterValidator(_range),
         Field(
             max_length=100,
-            pattern=r"^\s*\d+\s*(-\s*\d*\s*)?(,\s*\d+\s*(-\s*\d*\s*)?)*$",
+            # Not as a pattern of Pydantic's: a refusal would show it and nothing else.
+            json_schema_extra={"pattern": f"^{_RANGE.pattern}$"},
             description="Pages of each PDF or TIFF, from 1: `1-3,5` or `2-`. By default all. At "
             "most 50 of all files together; refused with other pictures.",
         ),
