@@ -18,7 +18,7 @@ from app.services.tasks.ocr_pages import (
     PageOut,
     Plain,
     ReadPage,
-    TableRows,
+    Rows,
     text_of,
 )
 from app.services.tasks.pages import by_page
@@ -83,14 +83,14 @@ LAYOUTS: dict[Layout, type[Answer]] = {
     "plain": Plain,
     "lines": Lines,
     "markdown": Marked,
-    "table": TableRows,
+    "table": Rows,
 }
 OUTPUTS: dict[Output, type[Answer]] = {"text": Plain, "markdown": Marked, "blocks": Blocks}
 WISHES: dict[type[Answer], str] = {
     Plain: "Keep the line breaks.",
     Lines: "Give every line with its box: [left, top, right, bottom], shares 0 to 1.",
     Marked: "Write headings, lists and tables as Markdown.",
-    TableRows: "Give it as rows of cells; text beside a table is a row of its own.",
+    Rows: "Give it as rows of cells; text beside a table is a row of its own.",
     Blocks: "Give every block with its box: [left, top, right, bottom], shares 0 to 1. Write a "
     "table as a Markdown table.",
 }

@@ -13,7 +13,7 @@ from app.services.tasks.boxes import BoxOut, ModelBox, enclosing, placed
 from app.services.tasks.pages import PageFacts, PageReport, facts, report
 from app.services.tasks.spec import Finding
 from app.services.tasks.strips import Strip, beside, joined
-from app.services.tasks.tables import Rows, as_html, in_markdown
+from app.services.tasks.tables import Table, as_html, in_markdown
 
 Kind = Literal[
     "title", "heading", "paragraph", "list", "table", "header", "footer", "caption", "figure",
@@ -53,7 +53,7 @@ class Lines(BaseModel):
     lines: Annotated[Listed[Line], Field(description="in reading order")]
 
 
-class TableRows(BaseModel):
+class Rows(BaseModel):
     """Asked of the model."""
 
     rows: Annotated[
@@ -75,7 +75,7 @@ class Blocks(BaseModel):
     blocks: Annotated[Listed[Block], Field(description="in reading order")]
 
 
-Answer = Plain | Marked | Lines | TableRows | Blocks
+Answer = Plain | Marked | Lines | Rows | Blocks
 
 
 class LineOut(BaseModel):
@@ -91,7 +91,7 @@ class LineOut(BaseModel):
 class TableOut(BaseModel):
     """Rows of cells."""
 
-    rows: Annotated[Rows, Field(description="The header first.")]
+    rows: Annotated[Table, Field(description="The header first.")]
     html: Annotated[str, Field(description="The same as an HTML table.")]
     box: Annotated[BoxOut | None, Field(description="Null where none was told.")]
 
@@ -193,7 +193,7 @@ class ReadPage:
 
     def tables(self) -> list[TableOut]:
         """Return the page's tables."""
-        if self.form is TableRows:
+        if self.form is Rows:
             rows = [list(piece.cells) for piece in self.pieces]
             return [_table(rows, None)] if rows else []
         if self.form is Blocks:
@@ -225,7 +225,7 @@ def text_of(answer: Answer) -> str:
     return "\n".join(piece.text for piece in _pieces(Finding(answer)))
 
 
-def _table(rows: Rows, box: BoxOut | None) -> TableOut:
+def _table(rows: Table, box: BoxOut | None) -> TableOut:
     return TableOut(rows=rows, html=as_html(rows), box=box)
 
 
@@ -291,7 +291,7 @@ def _pieces(finding: Finding[Answer]) -> Iterator[Piece]:
         case Lines(lines=lines):
             for line in lines:
                 yield Piece(line.text, place(line.box))
-        case TableRows(rows=rows):
+        case Rows(rows=rows):
             for row in rows:
                 yield Piece("\t".join(row), cells=tuple(row))
         case Blocks(blocks=blocks):

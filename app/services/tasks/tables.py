@@ -5,19 +5,19 @@ from collections.abc import Sequence
 from html import escape
 from itertools import groupby
 
-Rows = list[list[str]]
+Table = list[list[str]]
 
 _RULE = re.compile(r"\s*\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)*\|?\s*")
 _BAR = re.compile(r"(?<!\\)\|")
 
 
-def in_markdown(text: str) -> list[Rows]:
+def in_markdown(text: str) -> list[Table]:
     """Return the tables in a Markdown text, each as its rows without the rule below the header."""
     runs = groupby(text.splitlines(), key=lambda line: line.lstrip().startswith("|"))
     return [rows for is_table, lines in runs if is_table and (rows := _rows(list(lines)))]
 
 
-def _rows(lines: Sequence[str]) -> Rows:
+def _rows(lines: Sequence[str]) -> Table:
     return [_cells(line) for line in lines if not _RULE.fullmatch(line)]
 
 

@@ -7,7 +7,7 @@ import pytest
 from app.services.documents.page import Cut, Origin, Tile, view
 from app.services.geometry import Size
 from app.services.tasks import chart, diagram, extract, grounding, ocr
-from app.services.tasks.ocr_pages import Answer, Blocks, Lines, Marked, Plain, TableRows
+from app.services.tasks.ocr_pages import Answer, Blocks, Lines, Marked, Plain, Rows
 from app.services.tasks.spec import Finding, TaskParameterError, UnansweredError
 from app.services.tasks.tables import as_html, in_markdown
 
@@ -80,8 +80,8 @@ def test_output_and_layout_together_are_refused():
 
 def test_tiles_of_a_page_give_one_text_and_one_table():
     tiles = [
-        tile(TableRows(rows=[["a", "1"], ["b", "2"]]), 0, 0, 560),
-        tile(TableRows(rows=[["b", "2"], ["c", "3"]]), 1, 440, 560, shared=120),
+        tile(Rows(rows=[["a", "1"], ["b", "2"]]), 0, 0, 560),
+        tile(Rows(rows=[["b", "2"], ["c", "3"]]), 1, 440, 560, shared=120),
     ]
     result = ocr.conclude(ocr.OcrParameters(layout="table"), tiles)
 
