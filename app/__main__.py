@@ -1,11 +1,23 @@
-"""The command line: ``python -m app serve | dev | openapi | tasks | settings | keys``."""
+"""The command line, ``python -m app``: serve, dev, and what operators need beside them."""
 
 import argparse
 import asyncio
 import sys
+from typing import Protocol
 
-from app.cli import dev, documents, keys, serve
+from app.cli import dev, documents, import_model, keys, models, serve
+from app.cli.doctor import command as doctor
 from app.settings import SettingsError, load
+
+
+class Command(Protocol):
+    """A module of `app.cli` that takes arguments."""
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Add what it takes."""
+
+    def run(self, parsed: argparse.Namespace) -> int:
+        """Run, and return the exit status."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -17,14 +29,15 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("openapi", help="print the OpenAPI document")
     commands.add_parser("tasks", help="print docs/tasks.md")
     commands.add_parser("settings", help="print docs/settings.md")
-    keys.add_arguments(commands.add_parser("keys", help="create, list or revoke API keys"))
+    for name, (command, text) in WITH_ARGUMENTS.items():
+        command.add_arguments(commands.add_parser(name, help=text))
     parsed = parser.parse_args(arguments)
-    if parsed.command == "keys":
-        return keys.run(parsed)
     try:
+        if parsed.command in WITH_ARGUMENTS:
+            return WITH_ARGUMENTS[parsed.command][0].run(parsed)
         return COMMANDS[parsed.command]()
     except SettingsError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{error}\n{HINT}\n")
         return 2
 
 
@@ -33,12 +46,21 @@ def dev_server() -> int:
     return asyncio.run(dev.run(load()))
 
 
+HINT = "python -m app doctor looks at everything that the service needs, one by one."
+
 COMMANDS = {
     "serve": serve.run,
     "dev": dev_server,
     "openapi": documents.openapi,
     "tasks": documents.tasks,
     "settings": documents.settings,
+}
+
+WITH_ARGUMENTS: dict[str, tuple[Command, str]] = {
+    "import": (import_model, "bring Llama 3.2 Vision's weights from S3 into Bedrock"),
+    "models": (models, "list or delete imported models"),
+    "doctor": (doctor, "look at everything that the service needs, one by one"),
+    "keys": (keys, "create, list or revoke API keys"),
 }
 
 

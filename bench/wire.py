@@ -17,6 +17,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import aioboto3
 import uvloop
@@ -41,8 +42,8 @@ PICTURE = ModelRequest(turns=(Turn(Role.USER, "What is this?", (JPEG,)),))
 class Sdk:
     """aioboto3's client, with bodies made as the service makes them."""
 
-    def __init__(self, runtime: Runtime) -> None:
-        self.client = runtime.sdk
+    def __init__(self, client: Any) -> None:
+        self.client = client
 
     async def whole(self, request: ModelRequest) -> object:
         body = b"".join(invoke.to_invoke(request))
@@ -87,15 +88,18 @@ async def cost(call: Call, seconds: float) -> float:
 
 
 @asynccontextmanager
-async def opened(url: str) -> AsyncIterator[Runtime]:
+async def opened(url: str) -> AsyncIterator[tuple[Any, Runtime]]:
     session = aioboto3.Session("AKIDEXAMPLE", "secret")
-    async with open_runtime(session, Connection("us-east-1", url)) as runtime:
-        yield runtime
+    async with (
+        session.client("bedrock-runtime", region_name="us-east-1", endpoint_url=url) as client,
+        open_runtime(session, Connection("us-east-1", url)) as runtime,
+    ):
+        yield client, runtime
 
 
 async def measure(url: str, given: argparse.Namespace) -> None:
-    async with opened(url) as runtime:
-        sdk, ours = Sdk(runtime), Ours(runtime)
+    async with opened(url) as (client, runtime):
+        sdk, ours = Sdk(client), Ours(runtime)
         calls: dict[str, tuple[Call, Call]] = {
             "text": (lambda: sdk.whole(TEXT), lambda: ours.whole(TEXT)),
             "picture, body of 631 KB": (lambda: sdk.whole(PICTURE), lambda: ours.whole(PICTURE)),

@@ -37,17 +37,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions.add_parser("revoke", help="shut a key out").add_argument("id", help="as listed")
 
 
-def run(given: argparse.Namespace) -> int:
+def run(parsed: argparse.Namespace) -> int:
     """Run one of the commands and return its exit status."""
     try:
-        file = given.file or keys_file()
-        match given.action:
+        file = parsed.file or keys_file()
+        match parsed.action:
             case "create":
-                return _create(given, file)
+                return _create(parsed, file)
             case "list":
                 return _list(_required(file))
             case _:
-                return _revoke(_required(file), given.id)
+                return _revoke(_required(file), parsed.id)
     except (OSError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 2

@@ -486,6 +486,12 @@ class UpstreamValidationError(UpstreamError):
     code, status, title = "upstream_validation", 400, "Request refused by the model"
 
 
+class OutputFormRefusedError(UpstreamValidationError):
+    """The upstream can't hold an answer to the schema or the choice that was asked for."""
+
+    code, status, title = "output_form_refused", 400, "Form of the answer refused by the model"
+
+
 class ModelThrottledError(UpstreamError):
     """Bedrock's token quota is used up for the moment."""
 

@@ -18,6 +18,7 @@ from app.domain.image import (
     UrlImage,
 )
 from app.domain.model import Dialect, Language
+from app.domain.output import OutputForm, TokenLogprob
 
 ImageInput = ReceivedImage | Base64Image | UrlImage | S3Image
 """A picture as a caller may give it."""
@@ -109,6 +110,13 @@ class ModelRequest:
     raw_prompt: bool = False
     terms: Terms = field(default_factory=Terms)
     stop: tuple[str, ...] = ()
+    form: OutputForm | None = None
+    """Enforced where the target's `Capabilities` have ``structured_output``, else left out."""
+    logprobs: int | None = None
+    """Alternatives wanted for each token of the answer, 0 to 20; None wants no probabilities.
+
+    Left out where the target's `Capabilities` have no ``logprobs``.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +187,8 @@ class Completion:
     """Which of the configured targets answered."""
     stop_sequence: str | None = None
     """The caller's stop text that ended it, where one did."""
+    logprobs: tuple[TokenLogprob, ...] | None = None
+    """Of the whole text as the model wrote it; None where they were not asked for or not given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +198,8 @@ class Delta:
     text: str
     usage: Usage = field(default_factory=Usage)
     """Tokens so far, where the upstream says."""
+    logprobs: tuple[TokenLogprob, ...] = ()
+    """Of the tokens that arrived with this piece."""
 
 
 @dataclass(frozen=True, slots=True)

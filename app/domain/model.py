@@ -1,6 +1,7 @@
 """Which model is called: its id in Bedrock's terms, and what is known of it as data."""
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -30,7 +31,11 @@ class Dialect(StrEnum):
     INVOKE = "invoke"
     """InvokeModel with the native Llama body (``prompt``, ``images``)."""
     CONVERSE = "converse"
-    """Converse: Bedrock renders the template. For imported models and successors."""
+    """Converse: Bedrock renders the template. For successors."""
+    CHAT = "chat"
+    """InvokeModel with OpenAI's chat completion body. For imported models."""
+    OPENAI = "openai"
+    """The same body to an OpenAI-compatible server that is no Bedrock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +91,68 @@ MODELS = (LLAMA_3_2_11B, LLAMA_3_2_90B)
 ALIASES = {"meta.llama3-2-11b-instruct-v10": "meta.llama3-2-11b-instruct-v1:0"}
 
 
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a model takes and gives through one dialect."""
+
+    max_images: int = 1
+    """Pictures in one request."""
+    structured_output: bool = False
+    """Whether JSON, with or without a schema, is enforced while the answer is generated."""
+    choice: bool = False
+    """Whether an `app.domain.output.Choice` is, too."""
+    logprobs: bool = False
+    """Whether the answer's tokens come with their log probabilities."""
+    stop: bool = False
+    """Whether stop texts are sent upstream, so that it says which one ended the answer.
+
+    The service cuts the answer itself in any case.
+    """
+    raw_prompt: bool = False
+    """Whether a finished Llama prompt can be sent as it is."""
+    context_window: int = 128_000
+    """Tokens, input and output together."""
+
+
+_NATIVE = Capabilities(raw_prompt=True)
+_CONVERSE = Capabilities()
+_CHAT = Capabilities(max_images=3, structured_output=True, choice=True, logprobs=True)
+# OpenAI's own body has no choice; vLLM's name for it changed from version to version.
+_OPENAI = Capabilities(max_images=3, structured_output=True, logprobs=True)
+
+# One row for each dialect and model. Source: AWS's user guide on imported models, 2026-11. Whether
+# stop texts end an imported model's answer, and whether it says so, is documented nowhere.
+CAPABILITIES: Mapping[tuple[Dialect, str], Capabilities] = {
+    (Dialect.INVOKE, "llama3-2-11b"): _NATIVE,
+    (Dialect.INVOKE, "llama3-2-90b"): _NATIVE,
+    (Dialect.CONVERSE, "llama3-2-11b"): _CONVERSE,
+    (Dialect.CONVERSE, "llama3-2-90b"): _CONVERSE,
+    (Dialect.CHAT, "llama3-2-11b"): _CHAT,
+    (Dialect.CHAT, "llama3-2-90b"): _CHAT,
+    (Dialect.OPENAI, "llama3-2-11b"): _OPENAI,
+    (Dialect.OPENAI, "llama3-2-90b"): _OPENAI,
+}
+
+
+def capabilities(dialect: Dialect, base: BaseModel) -> Capabilities:
+    """Return what ``base`` can do through ``dialect``."""
+    return CAPABILITIES[dialect, base.key]
+
+
+def common(several: Iterable[Capabilities]) -> Capabilities:
+    """Return what all of ``several`` can do: a request may go to any of its targets."""
+    rows = list(several)
+    return Capabilities(
+        max_images=min(row.max_images for row in rows),
+        structured_output=all(row.structured_output for row in rows),
+        choice=all(row.choice for row in rows),
+        logprobs=all(row.logprobs for row in rows),
+        stop=all(row.stop for row in rows),
+        raw_prompt=all(row.raw_prompt for row in rows),
+        context_window=min(row.context_window for row in rows),
+    )
+
+
 class ModelKind(StrEnum):
     """What the configured id names."""
 
@@ -108,6 +175,35 @@ class ModelIdentity:
     """The region an ARN names."""
     alias: str | None = None
     """What was configured, where it was an alias of ``id``."""
+
+
+@dataclass(frozen=True, slots=True)
+class DialectChoice:
+    """A dialect, and why it is the one for a model."""
+
+    dialect: Dialect
+    reason: str
+
+
+def choose_dialect(identity: ModelIdentity) -> DialectChoice:
+    """Return the dialect in which ``identity`` is documented to see pictures."""
+    if identity.kind is ModelKind.IMPORTED_MODEL:
+        return DialectChoice(
+            Dialect.CHAT, "an imported model sees pictures in the chat completion body only"
+        )
+    own = (ModelKind.FOUNDATION_MODEL, ModelKind.INFERENCE_PROFILE)
+    # By the id and not by the base: a successor is told whose limits it has.
+    if identity.kind in own and any(_family(model) in identity.id for model in MODELS):
+        return DialectChoice(
+            Dialect.INVOKE, "a foundation model of Llama 3.2 takes Llama's own body"
+        )
+    return DialectChoice(
+        Dialect.CONVERSE, "Converse is the one form that all other models of Bedrock share"
+    )
+
+
+def _family(model: BaseModel) -> str:
+    return model.foundation_model_id.split(":")[0]
 
 
 _ARN = re.compile(
@@ -153,7 +249,7 @@ def _base(kind: ModelKind, name: str, base_key: str | None) -> BaseModel:
         return LLAMA_3_2_11B
     for model in MODELS:
         # endswith: a profile's id is the model's id behind its geography.
-        if name.split(":")[0].endswith(model.foundation_model_id.split(":")[0]):
+        if name.split(":")[0].endswith(_family(model)):
             return model
     raise ValueError(
         f"nothing is known of {name!r}; say whose limits it has: {', '.join(m.key for m in MODELS)}"

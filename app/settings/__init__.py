@@ -7,6 +7,7 @@ from app.settings.environment import (
     is_loopback,
     keys_file,
     load,
+    origins,
 )
 
-__all__ = ["PREFIX", "Settings", "SettingsError", "is_loopback", "keys_file", "load"]
+__all__ = ["PREFIX", "Settings", "SettingsError", "is_loopback", "keys_file", "load", "origins"]

@@ -1,12 +1,36 @@
 """Which model is called, where, and how often at a time."""
 
+from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, model_validator
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl, SecretStr, model_validator
 
 from app.domain.generation import Target
-from app.domain.model import ALIASES, MODELS, Dialect, ModelIdentity, identify
+from app.domain.model import (
+    ALIASES,
+    MODELS,
+    Capabilities,
+    Dialect,
+    DialectChoice,
+    ModelIdentity,
+    capabilities,
+    choose_dialect,
+    identify,
+)
 from app.settings.types import Names, Seconds
+
+_OPENAI = ("openai_url", "openai_model")
+
+
+class DialectSetting(StrEnum):
+    """A dialect, or the one that follows from the model's id."""
+
+    AUTO = "auto"
+    INVOKE = Dialect.INVOKE.value
+    CONVERSE = Dialect.CONVERSE.value
+    CHAT = Dialect.CHAT.value
+    OPENAI = Dialect.OPENAI.value
 
 
 class Fallback(BaseModel):
@@ -16,7 +40,7 @@ class Fallback(BaseModel):
 
     region: str | None = None
     model_id: str | None = None
-    dialect: Dialect | None = None
+    dialect: DialectSetting | None = None
 
 
 class BedrockSettings(BaseModel):
@@ -51,12 +75,32 @@ class BedrockSettings(BaseModel):
         ),
     ] = ()
     dialect: Annotated[
-        Dialect,
+        DialectSetting,
         Field(
-            description="`invoke`: InvokeModel with the native Llama body. `converse`: Converse, "
-            "for imported models and successors."
+            description="`invoke`: InvokeModel with the native Llama body. `chat`: InvokeModel "
+            "with OpenAI's chat completion body, for imported models. `converse`: Converse, for "
+            "successors. `openai`: the server at `openai_url`, which is no Bedrock. `auto`: by "
+            "`model_id`, `chat` for an imported model, `invoke` for Llama 3.2 itself, else "
+            "`converse`."
         ),
-    ] = Dialect.INVOKE
+    ] = DialectSetting.AUTO
+    openai_url: Annotated[
+        HttpUrl | None,
+        Field(
+            description="Base URL of an OpenAI-compatible server, such as "
+            "`https://vllm.example/v1`, where a target's dialect is `openai`."
+        ),
+    ] = None
+    openai_model: Annotated[
+        str | None,
+        Field(min_length=1, description="Name of the model on that server; required with its URL."),
+    ] = None
+    openai_key: Annotated[
+        SecretStr | None, Field(description="Key for that server, sent as a bearer token.")
+    ] = None
+    openai_key_file: Annotated[
+        Path | None, Field(description="File that holds such a key; read when the service starts.")
+    ] = None
     endpoint_url: Annotated[
         HttpUrl | None,
         Field(description="Called instead of AWS's own address: the emulator, or a VPC endpoint."),
@@ -114,16 +158,27 @@ class BedrockSettings(BaseModel):
             raise ValueError(f"model_id: {error}") from error
         if identity.region not in (None, self.region):
             raise ValueError(f"region: is {self.region}, but model_id is in {identity.region}")
+        self._check_openai()
         self._check_fallbacks()
         return self
 
+    def _check_openai(self) -> None:
+        named = [name for name in _OPENAI if getattr(self, name) is not None]
+        if self.openai_key is not None and self.openai_key_file is not None:
+            raise ValueError("openai_key: is set beside openai_key_file; give one of them")
+        chosen = (self.dialect, *(fallback.dialect for fallback in self.fallbacks))
+        if DialectSetting.OPENAI in chosen and len(named) < len(_OPENAI):
+            missing = next(name for name in _OPENAI if name not in named)
+            raise ValueError(f"{missing}: is missing, but a target's dialect is openai")
+
     def _check_fallbacks(self) -> None:
-        for target in self.targets[1:]:
-            try:
-                region = identify(target.model_id, self.base_model).region
-            except ValueError as error:
-                raise ValueError(f"fallbacks: {error}") from error
-            if region not in (None, target.region):
+        try:
+            targets = self.targets[1:]
+            regions = [self._identity(target).region for target in targets]
+        except ValueError as error:
+            raise ValueError(f"fallbacks: {error}") from error
+        for target, region in zip(targets, regions, strict=True):
+            if target.dialect is not Dialect.OPENAI and region not in (None, target.region):
                 raise ValueError(f"fallbacks: {target.model_id} is not in {target.region}")
 
     @property
@@ -134,8 +189,25 @@ class BedrockSettings(BaseModel):
     @property
     def targets(self) -> tuple[Target, ...]:
         """The configured target and its fallbacks, in order."""
-        first = Target(self.region, self.identity.id, self.dialect)
+        first = self._target(Fallback())
         return (first, *(self._target(fallback) for fallback in self.fallbacks))
+
+    @property
+    def dialect_choice(self) -> DialectChoice:
+        """The first target's dialect, and why it is that one."""
+        if self.dialect is DialectSetting.AUTO:
+            return choose_dialect(self.identity)
+        return DialectChoice(Dialect(self.dialect.value), "the setting names it")
+
+    def capabilities_of(self, target: Target) -> Capabilities:
+        """Return what ``target``'s model takes and gives."""
+        return capabilities(target.dialect, self._identity(target).base)
+
+    def _identity(self, target: Target) -> ModelIdentity:
+        """Return what is known of a target; another server's model is taken for the first's."""
+        if target.dialect is Dialect.OPENAI:
+            return self.identity
+        return identify(target.model_id, self.base_model)
 
     @property
     def max_in_progress(self) -> int:
@@ -144,8 +216,16 @@ class BedrockSettings(BaseModel):
 
     def _target(self, fallback: Fallback) -> Target:
         configured = fallback.model_id or self.model_id
-        return Target(
-            fallback.region or self.region,
-            ALIASES.get(configured, configured),
-            fallback.dialect or self.dialect,
-        )
+        model_id = ALIASES.get(configured, configured)
+        dialect = self._dialect(fallback, model_id)
+        if dialect is Dialect.OPENAI and self.openai_url and self.openai_model:
+            return Target(self.openai_url.host or "", self.openai_model, dialect)
+        return Target(fallback.region or self.region, model_id, dialect)
+
+    def _dialect(self, fallback: Fallback, model_id: str) -> Dialect:
+        named = fallback.dialect or self.dialect
+        # A fallback that names a region or a model of Bedrock's does not mean the other server.
+        elsewhere = fallback.dialect is None and (fallback.model_id or fallback.region)
+        if named is DialectSetting.AUTO or (named is DialectSetting.OPENAI and elsewhere):
+            return choose_dialect(identify(model_id, self.base_model)).dialect
+        return Dialect(named.value)

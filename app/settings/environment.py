@@ -84,6 +84,17 @@ def load() -> Settings:
         raise SettingsError(f"{PREFIX}{name.upper()}: is not JSON") from error
 
 
+def origins() -> dict[str, str]:
+    """Return where each setting that is set came from, by its name without the prefix."""
+    in_file = {name.upper() for name, value in dotenv_values(".env").items() if value}
+    in_environment = {name.upper() for name, value in os.environ.items() if value}
+    return {
+        name: "the environment" if PREFIX + name in in_environment else ".env"
+        for name in _known()
+        if PREFIX + name in in_environment | in_file
+    }
+
+
 class _KeysFile(BaseSettings):
     model_config = Settings.model_config
 

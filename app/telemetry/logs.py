@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 
 import orjson
 import structlog
-from stamina.instrumentation import StructlogOnRetryHook, set_on_retry_hooks
 
 from app.telemetry.record import RequestRecord, Sink
 
@@ -75,8 +74,6 @@ def configure(level: str) -> None:
         # Not cached: a logger that was used before would keep the level and output of that time.
         cache_logger_on_first_use=False,
     )
-    # By itself it would count retries too, in a metric of its own that only several workers show.
-    set_on_retry_hooks([StructlogOnRetryHook])
     logging.basicConfig(handlers=[library_handler()], level=level.upper(), force=True)
     # These log request bodies and headers below WARNING.
     for chatty in ("botocore", "aiobotocore", "aioboto3", "httpx", "httpcore", "asyncio", "PIL"):

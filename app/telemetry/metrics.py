@@ -197,6 +197,7 @@ def _images(metrics: Metrics, record: RequestRecord) -> None:
 
 
 _MODEL = "gen_ai_request_model"
+COLD_STARTS = "llama_vision_cold_start_seconds"
 
 COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "llama_vision_refusals_total": (
@@ -257,6 +258,11 @@ HISTOGRAMS: dict[str, tuple[str, tuple[str, ...], tuple[float, ...]]] = {
         (_MODEL,),
         _SECONDS,
     ),
+    COLD_STARTS: (
+        "From the first refusal of a model that loads to its first answer; the count is of starts.",
+        ("target",),
+        (10, 20, 30, 45, 60, 90, 120, 180, 240, 300, 600, 1200),
+    ),
     "llama_vision_event_loop_lag_seconds": (
         "How late the event loop woke a timer; above 0.1 something blocks it.",
         (),
@@ -271,4 +277,8 @@ GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "llama_vision_target_active_calls": ("Calls under way to a target.", ("target",)),
     "llama_vision_target_waiting_requests": ("Requests in line for a target.", ("target",)),
+    "llama_vision_target_loading": (
+        "1 while a target's model is loaded after it was scaled to zero.",
+        ("target",),
+    ),
 }

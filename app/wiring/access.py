@@ -32,18 +32,25 @@ async def open_authenticator(settings: Settings) -> AsyncIterator[Authenticator]
         return
     async with open_keyring(settings) as keyring:
         keys = KeyAuthenticator(keyring)
-        if settings.oidc_issuer is None or settings.oidc_audience is None:
+        configured = issuer(settings)
+        if configured is None:
             yield keys
             return
-        issuer = Issuer(
-            settings.oidc_issuer,
-            settings.oidc_audience,
-            settings.oidc_jwks_url,
-            settings.oidc_scope_claim,
-            settings.oidc_scope_names,
-        )
-        async with open_tokens(issuer) as tokens:
+        async with open_tokens(configured) as tokens:
             yield KeysOrTokens(keys, tokens)
+
+
+def issuer(settings: Settings) -> Issuer | None:
+    """Return the issuer whose tokens are taken, None where none is configured."""
+    if settings.oidc_issuer is None or settings.oidc_audience is None:
+        return None
+    return Issuer(
+        settings.oidc_issuer,
+        settings.oidc_audience,
+        settings.oidc_jwks_url,
+        settings.oidc_scope_claim,
+        settings.oidc_scope_names,
+    )
 
 
 @asynccontextmanager

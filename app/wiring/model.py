@@ -2,17 +2,22 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 import aioboto3
 
+from app.adapters.bedrock.chat import ChatVisionModel
 from app.adapters.bedrock.converse import ConverseVisionModel
 from app.adapters.bedrock.identity.credentials import Connection
 from app.adapters.bedrock.invoke import InvokeVisionModel
 from app.adapters.bedrock.runtime import Runtime, open_runtime
+from app.adapters.http1.sender import Limits
+from app.domain.cost import Price
 from app.domain.generation import Target
-from app.domain.model import Dialect, identify
+from app.domain.model import Dialect, ModelIdentity, capabilities, identify
 from app.domain.ports import VisionModel
 from app.services.model_stack.circuit_breaker import Breaker, BreakingModel
+from app.services.model_stack.cold_start import ColdStartModel
 from app.services.model_stack.concurrency_limit import FairSlots, LimitedModel
 from app.services.model_stack.failover import FailoverModel
 from app.services.model_stack.metering import MeteredVisionModel
@@ -29,15 +34,43 @@ OpenUpstreams = Callable[[aioboto3.Session, Settings], AbstractAsyncContextManag
 
 @asynccontextmanager
 async def open_upstreams(session: aioboto3.Session, settings: Settings) -> AsyncIterator[Upstreams]:
-    """Open one runtime for each region that a target is in."""
+    """Open one runtime for each region of Bedrock, and the other server where one is named."""
+    runtimes: dict[str, Runtime] = {}
+    adapters: dict[Target, VisionModel] = {}
     async with AsyncExitStack() as stack:
-        runtimes = {
-            region: await stack.enter_async_context(
-                open_runtime(session, connection(settings, region))
-            )
-            for region in {target.region for target in settings.targets}
-        }
-        yield lambda target: vision_model(target.dialect, runtimes[target.region], target.model_id)
+        for target in settings.targets:
+            if target.dialect is Dialect.OPENAI:
+                server = open_other_server(settings, target)
+                adapters[target] = await stack.enter_async_context(server)
+                continue
+            if target.region not in runtimes:
+                runtime = open_runtime(session, connection(settings, target.region))
+                runtimes[target.region] = await stack.enter_async_context(runtime)
+            identity = identify(target.model_id, settings.identity.base.key)
+            adapters[target] = vision_model(target.dialect, runtimes[target.region], identity)
+        yield adapters.__getitem__
+
+
+@asynccontextmanager
+async def open_other_server(settings: Settings, target: Target) -> AsyncIterator[VisionModel]:
+    """Open the OpenAI-compatible server that the settings name."""
+    # It needs httpx-sse, which whoever calls Bedrock alone never loads.
+    from app.adapters.openai.model import OpenAiVisionModel
+    from app.adapters.openai.server import open_server
+
+    key = settings.openai_key.get_secret_value() if settings.openai_key else None
+    if settings.openai_key_file is not None:
+        key = server_key(settings.openai_key_file)
+    async with open_server(str(settings.openai_url), key, limits(settings)) as server:
+        yield OpenAiVisionModel(server, target.model_id, settings.capabilities_of(target))
+
+
+def server_key(path: Path) -> str:
+    """Return the key in ``path``. Raises OSError, and ValueError that names the file."""
+    key = path.read_text("utf-8").strip()
+    if not key or not key.isascii() or not key.isprintable():
+        raise ValueError(f"{path}: holds no key, which is one line of ASCII")
+    return key
 
 
 def model_stack(
@@ -69,27 +102,44 @@ def open_gates(settings: Settings) -> tuple[Gate, ...]:
 
 def guarded(gate: Gate, upstream: VisionModel, settings: Settings) -> VisionModel:
     """Stack what stands before one target. Read from the inside out."""
-    prices = pricing.load(settings.prices_file)
-    price = prices.price(identify(gate.target.model_id, settings.identity.base.key))
-    metered = MeteredVisionModel(upstream, gate.target, price)
-    return LimitedModel(BreakingModel(metered, gate.breaker), gate.slots)
+    metered = MeteredVisionModel(upstream, gate.target, price(gate.target, settings))
+    return LimitedModel(
+        BreakingModel(ColdStartModel(metered, gate.starts), gate.breaker), gate.slots
+    )
+
+
+def price(target: Target, settings: Settings) -> Price | None:
+    """Return what ``target``'s tokens cost; None where that is unknown or not by token."""
+    if target.dialect is Dialect.OPENAI:
+        return None
+    identity = identify(target.model_id, settings.identity.base.key)
+    return pricing.load(settings.prices_file).price(identity)
 
 
 def connection(settings: Settings, region: str) -> Connection:
     """Return how Bedrock is reached in ``region``."""
-    return Connection(
-        region=region,
-        endpoint_url=str(settings.endpoint_url) if settings.endpoint_url else None,
+    endpoint = str(settings.endpoint_url) if settings.endpoint_url else None
+    return Connection(region, endpoint, limits(settings))
+
+
+def limits(settings: Settings) -> Limits:
+    """Return how long an upstream is waited for, and over how many connections."""
+    return Limits(
         connect_timeout=settings.connect_timeout,
         read_timeout=settings.read_timeout,
         max_connections=settings.max_concurrency * len(settings.targets),
     )
 
 
-def vision_model(dialect: Dialect, runtime: Runtime, model_id: str) -> VisionModel:
+def vision_model(dialect: Dialect, runtime: Runtime, identity: ModelIdentity) -> VisionModel:
     """Pick the adapter for ``dialect``."""
     match dialect:
         case Dialect.INVOKE:
-            return InvokeVisionModel(runtime, model_id)
+            return InvokeVisionModel(runtime, identity.id)
         case Dialect.CONVERSE:
-            return ConverseVisionModel(runtime, model_id)
+            return ConverseVisionModel(runtime, identity.id)
+        case Dialect.CHAT:
+            able = capabilities(dialect, identity.base)
+            return ChatVisionModel(runtime, identity.id, able)
+        case Dialect.OPENAI:
+            raise ValueError("an OpenAI-compatible server is no region of Bedrock")

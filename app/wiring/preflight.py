@@ -9,6 +9,7 @@ from app.adapters.access import key_file
 from app.domain.model import ModelIdentity
 from app.services.usage import pricing
 from app.settings import PREFIX, Settings, SettingsError
+from app.wiring.model import server_key
 
 log = structlog.get_logger()
 
@@ -22,6 +23,7 @@ def check(settings: Settings) -> None:
     faults = (
         _fault("keys_file", key_file.read, keys_file),
         _fault("prices_file", pricing.load, settings.prices_file),
+        _fault("openai_key_file", server_key, settings.openai_key_file),
     )
     if lines := [fault for fault in faults if fault]:
         raise SettingsError("\n".join(lines))
@@ -45,7 +47,8 @@ def announce(identity: ModelIdentity, settings: Settings) -> None:
         model=identity.id,
         kind=identity.kind,
         region=settings.region,
-        dialect=settings.dialect,
+        dialect=settings.dialect_choice.dialect,
+        reason=settings.dialect_choice.reason,
     )
     if identity.alias:
         log.warning("model id is an alias", configured=identity.alias, model=identity.id)

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import aioboto3
 
+from app.adapters.aws_session import aws_session
 from app.adapters.bedrock import token_counter
 from app.adapters.bedrock.identity.credentials import CredentialsCheck
 from app.domain.ports import ImagePreparer
@@ -60,7 +61,7 @@ async def open_services(
     """
     identity = settings.identity
     announce(identity, settings)
-    session = aioboto3.Session()
+    session = aws_session()
     drain = Drain()
     gates = open_gates(settings)
     room = bytes_in_flight(settings)

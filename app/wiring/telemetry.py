@@ -4,11 +4,13 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 import structlog
 
+from app.adapters.stores.redis_client import open_redis
 from app.adapters.stores.usage_memory import MemoryUsage
-from app.adapters.stores.usage_redis import RedisUsage, open_redis
+from app.adapters.stores.usage_redis import RedisUsage
 from app.adapters.stores.usage_sqlite import open_sqlite_usage
 from app.domain.errors import UsageStoreError
 from app.domain.ports import UsageStore
@@ -18,7 +20,7 @@ from app.services.usage.ledger import open_ledger
 from app.settings import Settings
 from app.telemetry.emf import EmbeddedMetrics
 from app.telemetry.logs import request_log
-from app.telemetry.metrics import Metrics
+from app.telemetry.metrics import COLD_STARTS, Metrics
 from app.telemetry.record import NO_TRACER, Sink
 from app.telemetry.tracing import SERVICE, open_tracer
 from app.wiring.access import open_authenticator, open_limits
@@ -32,6 +34,9 @@ async def open_operations(
 ) -> AsyncIterator[Operations]:
     """Open what tells callers apart, counts what they use, and shows it."""
     metrics = Metrics()
+    for gate in gates:
+        labels = {"target": str(gate.target)}
+        gate.starts.observe = partial(metrics.observe, COLD_STARTS, **labels)
     async with AsyncExitStack() as stack:
         authenticator = await stack.enter_async_context(open_authenticator(settings))
         limits = await stack.enter_async_context(open_limits(settings, metrics))

@@ -1,19 +1,16 @@
 """Tokens of an OIDC issuer that runs on a socket of its own, and forged ones."""
 
-import asyncio
 import base64
 import hmac
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
 from joserfc import jws
-from joserfc.jwk import ECKey, OctKey, RSAKey
+from joserfc.jwk import OctKey, RSAKey
 
 from app.adapters.access.tokens import ALGORITHMS, Issuer, IssuerKeys, TokenAuthenticator
 from app.domain.access import Scope
@@ -22,53 +19,19 @@ from app.settings import Settings
 from tests.api.test_refusals import problem
 from tests.support.access import add_key, bearer
 from tests.support.app import Rig
-from tests.support.server import serving
+from tests.support.identity_provider import EC, RSA, Provider, identity_provider
 
-RSA = RSAKey.generate_key(2048, {"kid": "one"})
 ROTATED = RSAKey.generate_key(2048, {"kid": "two"})
-EC = ECKey.generate_key("P-256", {"kid": "ec"})
 AUDIENCE = "llama-vision"
 ALG = "WyJhbGciXQ.e30.e30"
 """Its header is the list ``["alg"]``."""
 ASKED = {"prompt": "Hi"}
 
 
-@dataclass
-class Provider:
-    """What an identity provider publishes, and how often it was asked."""
-
-    url: str = ""
-    keys: list[Any] = field(default_factory=lambda: [RSA, EC])
-    odd: list[Any] = field(default_factory=list)
-    """Published beside the keys."""
-    asked: int = 0
-    broken: bool = False
-    delay: float = 0
-
-    def app(self) -> FastAPI:
-        app = FastAPI()
-
-        @app.get("/.well-known/openid-configuration")
-        async def configuration() -> dict[str, str]:
-            return {"issuer": self.url, "jwks_uri": f"{self.url}/keys"}
-
-        @app.get("/keys")
-        async def keys() -> dict[str, Any]:
-            self.asked += 1
-            await asyncio.sleep(self.delay)
-            if self.broken:
-                return {}
-            return {"keys": [*self.odd, *(key.as_dict(private=False) for key in self.keys)]}
-
-        return app
-
-
 @pytest.fixture
 def provider() -> Iterator[Provider]:
-    found = Provider()
-    with serving(found.app()) as url:
-        found.url = url
-        yield found
+    with identity_provider() as provider:
+        yield provider
 
 
 @pytest.fixture

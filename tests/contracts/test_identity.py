@@ -14,7 +14,7 @@ from app.adapters.bedrock.identity.sigv4 import AwsIdentity, Signer
 from app.adapters.bedrock.runtime import open_runtime
 from app.domain.errors import UpstreamAccessDeniedError, UpstreamCredentialsError
 from app.domain.generation import Delta, ModelRequest, Role, Turn
-from app.domain.model import Dialect
+from app.domain.model import Dialect, identify
 from app.domain.ports import VisionModel
 from app.emulator.app import create_emulator
 from app.emulator.config import EmulatorConfig
@@ -42,7 +42,7 @@ async def model(
     url: str, session: aioboto3.Session, model_id: str = MODEL_ID
 ) -> AsyncIterator[VisionModel]:
     async with open_runtime(session, Connection("us-east-1", url)) as runtime:
-        yield vision_model(Dialect.INVOKE, runtime, model_id)
+        yield vision_model(Dialect.INVOKE, runtime, identify(model_id))
 
 
 async def both(asked: VisionModel) -> tuple[str, str]:

@@ -10,8 +10,8 @@ import pytest
 from app.adapters.bedrock import runtime
 from app.adapters.bedrock.errors import translated
 from app.adapters.bedrock.identity.credentials import Connection
-from app.adapters.http1 import pool
-from app.adapters.http1.pool import Sender
+from app.adapters.http1 import connection, pool, proxy
+from app.adapters.http1.sender import Limits, Sender
 from app.domain.errors import (
     UpstreamDisconnectedError,
     UpstreamError,
@@ -42,10 +42,8 @@ def way(request, monkeypatch) -> OpenSender:
             # The test's server is the proxy; what is behind it is nowhere.
             monkeypatch.setenv("http_proxy", url)
             url = "http://bedrock.test"
-        connection = Connection(
-            "us-east-1", connect_timeout=patience, read_timeout=patience, max_connections=most
-        )
-        async with runtime.open_sender(connection, url) as sender:
+        bedrock = Connection("us-east-1", limits=Limits(patience, patience, most))
+        async with runtime.open_way(bedrock, url) as sender:
             yield sender
 
     return opened
@@ -143,6 +141,61 @@ async def test_connection_close_is_honoured(way):
         assert await post(sender) == b"bye"
 
     assert len(served.peers) == 2
+
+
+@BOTH
+@pytest.mark.parametrize("status", [403, 413, 503])
+@pytest.mark.parametrize("size", [500_000, 32_000_000])
+async def test_what_answers_before_it_has_read_the_body_is_not_asked_again_over_it(
+    way, status, size
+):
+    async def script(peer: Peer) -> None:
+        head = await peer.reader.readuntil(b"\r\n\r\n")
+        await peer.say(answer(b"no", status=status))
+        if b"Content-Length: 3\r\n" not in head:
+            # Reads no further, and leaves the connection open as if it did.
+            await asyncio.sleep(LONG)
+
+    async with upstream(script) as served, way(served.port) as sender:
+        async with sender.post("/", {}, (bytes(size),)) as found:
+            assert found.status == status
+            assert await found.read() == b"no"
+        assert await post(sender, b"one") == b"no"
+
+    assert len(served.peers) == 2
+
+
+@BOTH
+async def test_a_redirect_is_an_answer_and_is_not_followed(way):
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        port = peer.writer.get_extra_info("sockname")[1]
+        await peer.say(answer(b"", f"Location: http://127.0.0.1:{port}/other", status=307))
+
+    async with (
+        upstream(script) as served,
+        way(served.port) as sender,
+        sender.post("/", {"Authorization": "secret"}, (b"prompt",)) as found,
+    ):
+        assert found.status == 307
+
+    assert len(served.peers) == 1
+
+
+@BOTH
+async def test_an_answer_that_does_not_end_is_given_up_before_it_fills_the_memory(way, monkeypatch):
+    for module in (connection, proxy):
+        monkeypatch.setattr(module, "MAX_ANSWER", 2**20)
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.say(CHUNKED)
+        while True:
+            await peer.say(chunk(bytes(2**16)))
+
+    async with upstream(script) as served, way(served.port) as sender:
+        with pytest.raises(UpstreamDisconnectedError):
+            await post(sender)
 
 
 @BOTH
@@ -433,6 +486,20 @@ async def test_what_the_server_does_not_take_is_a_timeout(way):
             await post(sender, bytes(2**26))
 
 
+async def test_over_tls_too_what_has_not_read_the_body_is_not_asked_again(certificate):
+    async def script(peer: Peer) -> None:
+        head = await peer.reader.readuntil(b"\r\n\r\n")
+        await peer.say(answer(b"no"))
+        if b"Content-Length: 3\r\n" not in head:
+            await asyncio.sleep(LONG)
+
+    async with upstream(script, certificate) as served, secure("localhost", served.port) as sender:
+        assert await post(sender, bytes(32_000_000)) == b"no"
+        assert await post(sender, b"one") == b"no"
+
+    assert len(served.peers) == 2
+
+
 async def silent(peer: Peer) -> None:
     await peer.left()
 
@@ -448,8 +515,8 @@ def certificate(tmp_path, monkeypatch) -> ssl.SSLContext:
 
 
 def secure(host: str, port: int) -> AbstractAsyncContextManager[Sender]:
-    connection = Connection("us-east-1", connect_timeout=5, read_timeout=5)
-    return runtime.open_sender(connection, f"https://{host}:{port}")
+    bedrock = Connection("us-east-1", limits=Limits(5, 5))
+    return runtime.open_way(bedrock, f"https://{host}:{port}")
 
 
 async def test_with_a_certificate_that_is_trusted_tls_is_spoken(certificate):
@@ -476,8 +543,8 @@ async def test_a_certificate_that_is_not_trusted_is_refused(certificate, monkeyp
 
 async def test_a_handshake_that_does_not_come_is_unreachable():
     async with upstream(silent) as served:
-        connection = Connection("us-east-1", connect_timeout=SOON)
-        async with runtime.open_sender(connection, f"https://127.0.0.1:{served.port}") as sender:
+        bedrock = Connection("us-east-1", limits=Limits(connect_timeout=SOON))
+        async with runtime.open_way(bedrock, f"https://127.0.0.1:{served.port}") as sender:
             with pytest.raises(UpstreamError) as caught:
                 await post(sender)
 

@@ -13,9 +13,10 @@ import pytest
 import redis
 from structlog.testing import capture_logs
 
+from app.adapters.stores.redis_client import open_redis
 from app.adapters.stores.usage_memory import MemoryUsage
 from app.adapters.stores.usage_postgres import TABLE, open_postgres
-from app.adapters.stores.usage_redis import RedisUsage, open_redis
+from app.adapters.stores.usage_redis import RedisUsage
 from app.adapters.stores.usage_sqlite import open_sqlite_usage
 from app.domain.errors import UsageStoreError
 from app.domain.ports import UsageStore

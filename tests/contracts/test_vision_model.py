@@ -1,6 +1,6 @@
 """What every VisionModel does: the fake, and both adapters in front of the emulator."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import aioboto3
@@ -8,20 +8,37 @@ import pytest
 
 from app.adapters.bedrock.identity.credentials import Connection
 from app.adapters.bedrock.runtime import open_runtime
+from app.adapters.http1.sender import Limits
 from app.domain.errors import ModelNotFoundError, ServiceError
 from app.domain.generation import Delta, Finish, ModelRequest, Role, Sampling, StopReason, Turn
 from app.domain.image import ImageType, PreparedImage
-from app.domain.model import Dialect
+from app.domain.model import LLAMA_3_2_11B, Dialect, capabilities, identify
 from app.domain.ports import VisionModel
+from app.settings import Settings
 from app.wiring.model import vision_model
+from tests.support.app import Rig
+from tests.support.dialects import BEDROCK, IMPORTED, MODEL_IDS
 from tests.support.fakes import FakeVisionModel
 from tests.support.pictures import ASTRONAUT, ROCKET
+from tests.support.server import serving
 
 MODEL_ID = "us.meta.llama3-2-11b-instruct-v1:0"
+"""Stands for whatever the dialect under test knows the model as."""
+KEY = "a-key-of-a-test"
 PICTURE = PreparedImage(ASTRONAUT, ImageType.PNG, 512, 512, "")
 OTHER = PreparedImage(ROCKET, ImageType.JPEG, 640, 427, "")
 
 OpenModel = Callable[[str], AbstractAsyncContextManager[VisionModel]]
+
+
+@pytest.fixture(scope="session")
+def other_url(emulator_url) -> Iterator[str]:
+    """Serve a second instance of this service in front of the emulator."""
+    settings = Settings(
+        _env_file=None, endpoint_url=emulator_url, region="us-east-1", model_id=IMPORTED
+    )
+    with serving(Rig(model=None, settings=settings).app()) as url:
+        yield f"{url}/v1/"
 
 
 @pytest.fixture(params=["fake", *Dialect])
@@ -36,10 +53,31 @@ def open_model(request, emulator_url) -> OpenModel:
     @asynccontextmanager
     async def adapter(model_id: str) -> AsyncIterator[VisionModel]:
         connection = Connection("us-east-1", emulator_url)
+        dialect = Dialect(request.param)
+        known = MODEL_IDS[dialect] if model_id == MODEL_ID else model_id
         async with open_runtime(aioboto3.Session(), connection) as runtime:
-            yield vision_model(Dialect(request.param), runtime, model_id)
+            yield vision_model(dialect, runtime, identify(known, "llama3-2-11b"))
 
-    return fake if request.param == "fake" else adapter
+    @asynccontextmanager
+    async def other(model_id: str) -> AsyncIterator[VisionModel]:
+        # In the fixture alone: it needs httpx-sse, which nothing else does.
+        pytest.importorskip("httpx_sse")
+        from app.adapters.openai.model import OpenAiVisionModel
+        from app.adapters.openai.server import open_server
+
+        url = request.getfixturevalue("other_url")
+        known = IMPORTED if model_id == MODEL_ID else model_id
+        able = capabilities(Dialect.OPENAI, LLAMA_3_2_11B)
+        async with open_server(url, KEY, Limits()) as server:
+            yield OpenAiVisionModel(server, known, able)
+
+    match request.param:
+        case "fake":
+            return fake
+        case Dialect.OPENAI:
+            return other
+        case _:
+            return adapter
 
 
 def asked(text: str, *images: PreparedImage, max_gen_len: int = 512) -> ModelRequest:
@@ -123,11 +161,11 @@ async def test_an_id_that_bedrock_does_not_know_is_an_error_of_its_own(open_mode
             await model.generate(asked("Hi"))
 
 
-@pytest.mark.parametrize("dialect", list(Dialect))
+@pytest.mark.parametrize("dialect", BEDROCK)
 async def test_the_picture_that_was_sent_is_the_one_that_is_seen(emulator_url, dialect):
     connection = Connection("us-east-1", emulator_url)
     async with open_runtime(aioboto3.Session(), connection) as runtime:
-        model = vision_model(dialect, runtime, MODEL_ID)
+        model = vision_model(dialect, runtime, identify(MODEL_IDS[dialect]))
         astronaut = await model.generate(asked("What size?", PICTURE))
         rocket = await model.generate(asked("What size?", OTHER))
         async with model.stream(asked("What size?", OTHER)) as stream:

@@ -20,6 +20,7 @@ from tests.dialects.conftest import ALIAS
 from tests.streaming.conftest import Service, running
 from tests.support.access import add_key, guarded
 from tests.support.app import Rig
+from tests.support.dialects import BEDROCK
 from tests.support.fakes import FakeImageSource, FakeVisionModel, plenty
 from tests.support.pictures import ASTRONAUT, ROCKET, b64
 from tests.support.server import serving
@@ -119,7 +120,7 @@ def test_an_answer_tells_its_cost_in_headers(fake, operation):
 
 
 def test_a_cost_that_is_unknown_or_not_known_yet_has_no_header(client, fake):
-    # The emulator's model is an imported one, which has no price by token.
+    # The model is provisioned, which has no price by token.
     unknown = client.converse(modelId=ALIAS, messages=[user("Why?")])
     stream = fake.converse_stream(modelId=MODEL, messages=[user("Why?")])
     stream["stream"].close()
@@ -207,7 +208,7 @@ async def test_the_asynchronous_client_does_all_four(service):
     assert "".join(piece["generation"] for piece in pieces) == answer["generation"] != ""
 
 
-@pytest.mark.parametrize("dialect", list(Dialect))
+@pytest.mark.parametrize("dialect", BEDROCK)
 def test_a_native_prompt_goes_as_written_which_needs_the_native_operation(emulator_url, dialect):
     with running(emulator_url, "", dialect) as service, client_of(service.url) as client:
         asked = {"modelId": service.model_id, "body": native("Why?")}

@@ -133,7 +133,7 @@ def test_an_answer_tells_its_cost_and_a_stream_with_its_end(fake):
 
 
 def test_a_cost_that_is_unknown_is_null(client):
-    # The emulator's model is an imported one, which has no price by token.
+    # The model is provisioned, which has no price by token.
     whole = ask(client, user("Why?"), model=ALIAS)
     *_, last = ask(client, user("Why?"), model=ALIAS, stream=True)
 

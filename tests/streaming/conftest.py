@@ -15,6 +15,7 @@ from app.emulator.app import create_emulator
 from app.emulator.config import EmulatorConfig
 from app.settings import Settings
 from tests.support.app import Rig
+from tests.support.dialects import BEDROCK
 from tests.support.server import serving
 
 
@@ -69,10 +70,14 @@ def patience_for(code: str) -> float:
     return 0.5 if code == "upstream_timeout" else 20
 
 
-def model_arn(fault: str = "") -> str:
-    """Return a model id that no other test uses, with ``fault`` behind it."""
+def model_arn(fault: str = "", kind: str = "provisioned-model") -> str:
+    """Return a model id that no other test uses, with ``fault`` behind it.
+
+    Provisioned throughput serves the foundation model; an imported one sees pictures in the body
+    of a chat completion only.
+    """
     name = f"{uuid.uuid4().hex[:12]}{'.' if fault else ''}{fault}"
-    return f"arn:aws:bedrock:us-west-2:123456789012:imported-model/{name}"
+    return f"arn:aws:bedrock:us-west-2:123456789012:{kind}/{name}"
 
 
 @contextmanager
@@ -91,6 +96,6 @@ def running(
         yield Service(http, url, emulator_url, model_id)
 
 
-@pytest.fixture(params=list(Dialect))
+@pytest.fixture(params=BEDROCK)
 def dialect(request: pytest.FixtureRequest) -> Dialect:
     return Dialect(request.param)

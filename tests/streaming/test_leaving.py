@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app.domain.model import Dialect
 from tests.streaming.conftest import Service, running
+from tests.support.dialects import BEDROCK
 from tests.support.documents import blank_pdf
 from tests.support.pictures import ASTRONAUT, b64
 
@@ -86,7 +87,7 @@ def ways(*names: str) -> list[Any]:
     return [
         pytest.param(ALL[name], dialect, id=f"{name}-{dialect}")
         for name in names
-        for dialect in (Dialect if name in OWN else (Dialect.INVOKE,))
+        for dialect in (BEDROCK if name in OWN else (Dialect.INVOKE,))
     ]
 
 

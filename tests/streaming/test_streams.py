@@ -171,7 +171,7 @@ def test_nothing_comes_after_the_terminal_event_whatever_the_model_says():
 
 
 def test_tokens_so_far_and_their_cost_are_told_where_they_are_known(emulator_url, tmp_path):
-    row = {"model": "llama3-2-11b", "kinds": ["imported-model"]}
+    row = {"model": "llama3-2-11b", "kinds": ["provisioned-model"]}
     prices = {"input_usd_per_million": 1000, "output_usd_per_million": 2000}
     table = tmp_path / "prices.json"
     table.write_text(

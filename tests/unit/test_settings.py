@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from app.adapters.stores.rate_limiter import open_limiter
-from app.adapters.stores.usage_redis import open_redis
+from app.adapters.stores.redis_client import open_redis
 from app.domain.model import Dialect
 from app.settings import PREFIX, Settings, SettingsError, documentation, keys_file, load
 
@@ -29,7 +29,7 @@ def test_the_environment_wins_over_the_env_file(monkeypatch):
     settings = load()
 
     assert (settings.region, settings.port) == ("us-east-1", 4321)
-    assert settings.dialect is Dialect.CONVERSE
+    assert settings.targets[0].dialect is Dialect.CONVERSE
 
 
 @pytest.mark.parametrize("variable", [None, "b.json", ""])
@@ -65,6 +65,7 @@ def test_settings_are_frozen():
         ("REGION", "Oregon", "match"),
         ("DIALECT", "soap", "invoke"),
         ("ENDPOINT_URL", "nonsense", "URL"),
+        ("OPENAI_URL", "nonsense", "URL"),
         ("READ_TIMEOUT", "0", "greater than 0"),
         ("MODEL_ID", "gpt-4", "inference-profile id"),
         ("BASE_MODEL", "gpt-4", "llama3-2-11b"),
@@ -88,6 +89,26 @@ def test_a_wrong_setting_is_named_with_what_would_be_accepted(monkeypatch, name,
 
     (line,) = str(raised.value).splitlines()
     assert line.startswith(f"{PREFIX}{name}: ")
+
+
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        ({"DIALECT": "openai"}, "OPENAI_URL"),
+        ({"DIALECT": "openai", "OPENAI_URL": "https://a.test"}, "OPENAI_MODEL"),
+        ({"FALLBACKS": '[{"dialect": "openai"}]', "OPENAI_MODEL": "m"}, "OPENAI_URL"),
+        ({"OPENAI_KEY": "k", "OPENAI_KEY_FILE": "f"}, "OPENAI_KEY"),
+    ],
+)
+def test_another_server_needs_its_address_and_its_models_name(monkeypatch, more, named):
+    for name, value in more.items():
+        monkeypatch.setenv(PREFIX + name, value)
+
+    with pytest.raises(SettingsError) as raised:
+        load()
+
+    (line,) = str(raised.value).splitlines()
+    assert line.startswith(f"{PREFIX}{named}: ")
 
 
 @pytest.mark.parametrize(
@@ -180,8 +201,59 @@ def test_a_wrong_setting_stops_the_start_with_one_line(monkeypatch):
     )
 
     assert run.returncode == 2
-    (line,) = run.stderr.splitlines()
+    line, hint = run.stderr.splitlines()
     assert line.startswith(f"{PREFIX}PORT: ")
+    assert "python -m app doctor" in hint
+
+
+IMPORTED = "arn:aws:bedrock:us-west-2:123456789012:imported-model/abc"
+
+
+def chosen(**given) -> list[tuple[str, str, str]]:
+    targets = Settings(_env_file=None, **given).targets
+    return [(target.region, target.model_id, target.dialect.value) for target in targets]
+
+
+def test_by_default_the_dialect_follows_from_each_targets_model_id():
+    fallbacks = [{"region": "us-east-1"}, {"model_id": IMPORTED}, {"dialect": "converse"}]
+    model = "us.meta.llama3-2-11b-instruct-v1:0"
+
+    assert chosen(fallbacks=fallbacks) == [
+        ("us-west-2", model, "invoke"),
+        ("us-east-1", model, "invoke"),
+        ("us-west-2", IMPORTED, "chat"),
+        ("us-west-2", model, "converse"),
+    ]
+    assert Settings(_env_file=None, model_id=IMPORTED).dialect_choice.dialect is Dialect.CHAT
+
+
+def test_the_setting_decides_over_the_model_id():
+    settings = Settings(_env_file=None, model_id=IMPORTED, dialect="converse")
+
+    assert settings.targets[0].dialect is Dialect.CONVERSE
+    assert settings.dialect_choice.reason == "the setting names it"
+
+
+OTHER = {"openai_url": "https://vllm.example/v1", "openai_model": "llama"}
+
+
+def test_another_server_is_a_target_like_any_other():
+    bedrock = ("us-west-2", IMPORTED, "chat")
+    server = ("vllm.example", "llama", "openai")
+
+    assert chosen(model_id=IMPORTED, fallbacks=[{"dialect": "openai"}], **OTHER) == [
+        bedrock, server
+    ]  # fmt: skip
+    assert chosen(dialect="openai", fallbacks=[{"model_id": IMPORTED}], **OTHER) == [
+        server, bedrock
+    ]  # fmt: skip
+    assert chosen(model_id=IMPORTED, **OTHER) == [bedrock]
+
+
+def test_what_a_target_takes_is_known_by_its_dialect_and_model():
+    settings = Settings(_env_file=None, model_id=IMPORTED, fallbacks=[{"dialect": "converse"}])
+
+    assert [settings.capabilities_of(target).max_images for target in settings.targets] == [3, 1]
 
 
 def test_every_setting_has_its_row_in_the_docs_with_its_default_and_description():

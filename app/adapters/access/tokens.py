@@ -14,6 +14,7 @@ from joserfc import jwt
 from joserfc.jwk import Key, KeySet
 from joserfc.jws import extract_compact
 
+from app.adapters.trust import trusted
 from app.domain.access import Caller, Scope
 from app.domain.errors import (
     CredentialsExpiredError,
@@ -199,7 +200,7 @@ def _key_id(token: str) -> str:
 @asynccontextmanager
 async def open_tokens(issuer: Issuer) -> AsyncIterator[TokenAuthenticator]:
     """Open what checks the issuer's tokens. Nothing is fetched before the first."""
-    async with httpx.AsyncClient(timeout=5, follow_redirects=False) as client:
+    async with httpx.AsyncClient(verify=trusted(), timeout=5, follow_redirects=False) as client:
         keys = IssuerKeys(client, issuer)
         try:
             yield TokenAuthenticator(issuer, keys)

@@ -18,24 +18,24 @@ class ConverseVisionModel:
 
     runtime: Runtime
     model_id: str
+    _whole: str = field(init=False)
     _pieces: str = field(init=False)
 
     def __post_init__(self) -> None:
+        self._whole = self.runtime.path(self.model_id, "converse")
         self._pieces = self.runtime.path(self.model_id, "converse-stream")
 
     async def generate(self, request: ModelRequest) -> Completion:
         """Answer ``request`` in one call, or raise an UpstreamError."""
-        parameters = converse.to_converse(request)
+        body = partial(converse.to_body, request)
         with errors.translated():
-            reply = await self.runtime.sdk.converse(modelId=self.model_id, **parameters)
-        return converse.from_converse(reply)
+            answer, _ = await self.runtime.call(self._whole, body, llama.size(request))
+        return converse.from_converse(answer)
 
     def stream(
         self, request: ModelRequest
     ) -> AbstractAsyncContextManager[AsyncIterator[StreamParts]]:
         """Answer ``request`` piece by piece; see `app.domain.ports.VisionModel`."""
-        # Not the SDK's way: of an exception that is not in ConverseStream's model, which names
-        # five, the SDK keeps nothing, and it takes no burst of events as one.
         body = partial(converse.to_body, request)
         frames = self.runtime.stream(self._pieces, body, llama.size(request))
         return streamed(frames, converse.StreamDecoder())

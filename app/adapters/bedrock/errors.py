@@ -1,4 +1,4 @@
-"""One table and one context manager through which AWS's failures become ours.
+"""One table and one context manager through which AWS's and the network's failures become ours.
 
 AWS spells an error two ways: ``ThrottlingException`` in replies, ``throttlingException`` in
 event-stream frames. Both arrive as ClientError and are looked up the same way.
@@ -15,7 +15,7 @@ from botocore import exceptions as aws
 from botocore.eventstream import ParserError
 from botocore.parsers import ResponseParserError
 
-from app.adapters.http1.connection import NoConnectionError
+from app.adapters.http1 import errors as http1
 from app.domain import errors
 
 _END_OF_LIFE = (
@@ -137,9 +137,16 @@ _CREDENTIALS = (
     aws.TokenRetrievalError,
     aws.ProfileNotFound,
 )
-_TIMEOUTS = (aws.ReadTimeoutError, aiohttp.SocketTimeoutError)
+_TIMEOUTS = (http1.ReadTimeoutError, aws.ReadTimeoutError, aiohttp.SocketTimeoutError)
 _UNREADABLE = (aws.ParamValidationError, ResponseParserError)
-_OTHERS = (aws.BotoCoreError, ParserError, aiohttp.ClientError, TimeoutError, OSError)
+_OTHERS = (
+    http1.Http1Error,
+    aws.BotoCoreError,
+    ParserError,
+    aiohttp.ClientError,
+    TimeoutError,
+    OSError,
+)
 
 
 def translation(error: Exception) -> errors.UpstreamError | None:
@@ -159,11 +166,12 @@ def translation(error: Exception) -> errors.UpstreamError | None:
 
 
 def _connection_error(error: Exception) -> errors.UpstreamError:
-    # aiobotocore calls a reset in the middle of a call an EndpointConnectionError too; what
-    # aiohttp raised tells whether a connection was ever made.
+    # The SDK still fetches credentials. aiobotocore calls a reset in the middle of a call an
+    # EndpointConnectionError too; what aiohttp raised tells whether a connection was ever made.
     cause = error.kwargs.get("error") if isinstance(error, aws.BotoCoreError) else error
     never = (
-        NoConnectionError,
+        http1.ConnectError,
+        http1.ConnectTimeoutError,
         aiohttp.ClientConnectorError,
         aiohttp.ConnectionTimeoutError,
         aiohttp.ClientHttpProxyError,
@@ -185,7 +193,7 @@ def from_client_error(error: aws.ClientError) -> errors.UpstreamError:
     status = int(metadata.get("HTTPStatusCode", 0))
     code = canonical(str(details.get("Code", "")), status)
     message = str(details.get("Message", ""))
-    retry_after = _seconds(metadata.get("HTTPHeaders", {}).get("retry-after"))
+    wait = retry_after(metadata.get("HTTPHeaders", {}).get("retry-after"))
     if code in _SPEAKING:
         for words, cls, detail in _BY_MESSAGE:
             if words in message.lower():
@@ -194,10 +202,10 @@ def from_client_error(error: aws.ClientError) -> errors.UpstreamError:
         return errors.UpstreamValidationError(message)
     if code in TABLE:
         cls, detail = TABLE[code]
-        return cls(detail or message, retry_after=retry_after)
+        return cls(detail or message, retry_after=wait)
     if status == 529:
         return errors.ModelOverloadedError(
-            "Amazon Bedrock has no capacity for the model at the moment.", retry_after=retry_after
+            "Amazon Bedrock has no capacity for the model at the moment.", retry_after=wait
         )
     named = code or status or "an error that has no name"
     return errors.UpstreamError(f"Amazon Bedrock answered {named}.")
@@ -215,7 +223,7 @@ def _original_status(error: aws.ClientError) -> int:
     return status if isinstance(status, int) else 0
 
 
-def _seconds(header: str | None) -> float | None:
+def retry_after(header: str | None) -> float | None:
     """Read a Retry-After: seconds or a date; None for what is neither, or no time to wait for."""
     if not header:
         return None

@@ -1,18 +1,18 @@
-"""One region's bedrock-runtime: the AWS SDK's client, and a leaner way for what is called most.
+"""One region's bedrock-runtime, called over connections of our own.
 
-The SDK keeps session, credentials, endpoint and every other operation. InvokeModel and its
-streaming twin go over connections of our own: the SDK's way costs several times the CPU (measured
-by `bench.wire`), and a small call is little else. So does ConverseStream, of whose exceptions the
-SDK loses most. Both ways raise botocore's errors.
+The AWS SDK keeps session, credentials and endpoint. Its way to call costs several times the CPU
+(measured by `bench.wire`), and a small call is little else; of most exceptions within a stream it
+keeps nothing. What Bedrock refuses is raised as botocore's ClientError, what fails on the way as
+`app.adapters.http1.errors`.
 """
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from os import environ
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import aioboto3
@@ -24,17 +24,17 @@ from yarl import URL
 
 from app import __version__
 from app.adapters.bedrock.codecs.event_stream import Frame, FrameDecoder
-from app.adapters.bedrock.identity.credentials import Connection, open_client
+from app.adapters.bedrock.identity.credentials import Connection, endpoint_of
 from app.adapters.bedrock.identity.sigv4 import Identity, Signer, identity
-from app.adapters.http1.pool import Answer, Pool, Sender
-from app.adapters.http1.proxy import open_proxied
-
-if TYPE_CHECKING:
-    from types_aiobotocore_bedrock_runtime import BedrockRuntimeClient
+from app.adapters.http1.opening import open_sender
+from app.adapters.http1.resolver import open_resolver
+from app.adapters.http1.sender import Answer, Sender
+from app.adapters.trust import trusted
 
 INLINE = 2**20
 """Bytes of a body up to which it is built and hashed on the event loop: less than 1 ms. A thread
 would cost as much again."""
+_THREADS = 2
 Pieces = tuple[bytes, ...]
 """A body."""
 _HEADERS = {
@@ -48,12 +48,13 @@ _HEADERS = {
 class Runtime:
     """What calls Bedrock in one region."""
 
-    sdk: "BedrockRuntimeClient"
     endpoint: str
     identity: Identity
     http: Sender
     headers: Mapping[str, str]
     """Of every call, besides those that are signed."""
+    threads: Executor
+    """For bodies of `INLINE` bytes and more."""
 
     def path(self, model_id: str, name: str) -> str:
         """Return where ``name`` (``invoke``, ``converse-stream``, …) is called."""
@@ -93,7 +94,9 @@ class Runtime:
         if size < INLINE:
             headers, content = self._signed(signer, path, body)
         else:
-            headers, content = await asyncio.to_thread(self._signed, signer, path, body)
+            loop = asyncio.get_running_loop()
+            signed = loop.run_in_executor(self.threads, self._signed, signer, path, body)
+            headers, content = await signed
         return self.http.post(path, headers, content)
 
     def _signed(
@@ -151,29 +154,23 @@ def _message(said: dict[str, Any]) -> str:
 
 @asynccontextmanager
 async def open_runtime(session: aioboto3.Session, connection: Connection) -> AsyncIterator[Runtime]:
-    """Open both ways to Bedrock in one region."""
+    """Open the way to Bedrock in one region."""
+    endpoint = await endpoint_of(session, connection)
+    host = URL(endpoint).host_port_subcomponent or ""
+    caller = identity(session, connection.region, host)
     async with AsyncExitStack() as stack:
-        sdk = await stack.enter_async_context(open_client(session, connection))
-        endpoint = sdk.meta.endpoint_url.rstrip("/")
-        host = URL(endpoint).host_port_subcomponent or ""
-        http = await stack.enter_async_context(open_sender(connection, endpoint))
-        caller = identity(session, connection.region, host)
-        yield Runtime(sdk, endpoint, caller, http, {"Host": host, **_HEADERS})
+        threads = stack.enter_context(ThreadPoolExecutor(_THREADS, thread_name_prefix="bodies"))
+        http = await stack.enter_async_context(open_way(connection, endpoint))
+        yield Runtime(endpoint, caller, http, {"Host": host, **_HEADERS}, threads)
 
 
 @asynccontextmanager
-async def open_sender(connection: Connection, endpoint: str) -> AsyncIterator[Sender]:
+async def open_way(connection: Connection, endpoint: str) -> AsyncIterator[Sender]:
     """Open a pool of connections with the SDK's certificates, proxies and timeouts."""
-    trusted = ssl.create_default_context(
-        cafile=environ.get("AWS_CA_BUNDLE") or get_cert_path(verify=True)
-    )
+    context = trusted(environ.get("AWS_CA_BUNDLE") or get_cert_path(verify=True))
     proxy = get_environ_proxies(endpoint).get(urlsplit(endpoint).scheme)
-    if proxy:
-        async with open_proxied(connection, endpoint, trusted, proxy) as sender:
-            yield sender
-        return
-    pool = Pool(endpoint, connection, trusted)
-    try:
-        yield pool
-    finally:
-        await pool.close()
+    async with (
+        open_resolver() as resolver,
+        open_sender(endpoint, connection.limits, context, resolver, proxy) as sender,
+    ):
+        yield sender

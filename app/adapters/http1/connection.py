@@ -9,22 +9,18 @@ import socket
 from collections.abc import Sequence
 from typing import cast
 
-from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-_JOINED = 2**16
-"""Bytes of a body up to which copying it behind its head is cheaper than a second write."""
+from app.adapters.http1.errors import DisconnectedError, Http1Error, ReadTimeoutError
+from app.adapters.http1.sender import JOINED, MAX_ANSWER
+
 _UNREAD = 2**18
 """Bytes of an answer that may lie unread before no more is taken from the socket."""
 _MAX_HEAD = 2**16
 
 
-class NoConnectionError(ConnectionError):
-    """No connection could be made, so nothing was sent."""
-
-
 class Http1(asyncio.Protocol):
-    """A connection. Its errors are botocore's ConnectionClosedError and ReadTimeoutError."""
+    """A connection. Raises DisconnectedError and ReadTimeoutError."""
 
     __slots__ = (
         "_active",
@@ -34,7 +30,9 @@ class Http1(asyncio.Protocol):
         "_keep",
         "_parser",
         "_paused",
+        "_raw",
         "_read_timeout",
+        "_size",
         "_timer",
         "_to_the_end",
         "_transport",
@@ -54,7 +52,7 @@ class Http1(asyncio.Protocol):
         """Seconds without a byte."""
         self._timer: asyncio.TimerHandle | None = None
         self._waiter: asyncio.Future[None] | None = None
-        self._error: Exception | None = None
+        self._error: Http1Error | None = None
         self._keep = True
         self._paused = False
         self._parser = HttpResponseParser(self)
@@ -69,7 +67,8 @@ class Http1(asyncio.Protocol):
         self.complete = self._to_the_end = False
         self._chunks: list[bytes] = []
         self._unread = self._head_size = self._unsent = 0
-        if len(body) == 1 and len(body[0]) <= _JOINED:
+        self._size = sum(map(len, body))
+        if len(body) == 1 and len(body[0]) <= JOINED:
             self._transport.write(head + body[0])
         else:
             self._transport.writelines((head, *body))
@@ -84,10 +83,14 @@ class Http1(asyncio.Protocol):
             await self._wait()
 
     async def read(self) -> bytes:
-        """Return all of the answer's body that was not read yet."""
-        pieces = []
+        """Return all of the answer's body that was not read yet, or raise DisconnectedError."""
+        pieces, size = [], 0
         while piece := await self.readany():
             pieces.append(piece)
+            size += len(piece)
+            if size > MAX_ANSWER:
+                self._keep = False
+                raise DisconnectedError(f"{self._url}: the answer is longer than {MAX_ANSWER:,} B")
         return b"".join(pieces)
 
     async def readany(self) -> bytes:
@@ -100,7 +103,19 @@ class Http1(asyncio.Protocol):
     def reusable(self) -> bool:
         """Whether another exchange may begin."""
         closing = self._transport.is_closing()
-        return self.complete and self._keep and not self._paused and not closing
+        ready = self.complete and self._keep and not self._paused and not closing
+        # Behind a body that is still on its way the next call would wait, perhaps for ever.
+        return ready and not self.unsent
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that the socket has not taken yet."""
+        size = self._transport.get_write_buffer_size()
+        return size if self._raw is self._transport else size + self._raw.get_write_buffer_size()
+
+    def secured(self, transport: asyncio.Transport) -> None:
+        """Speak through ``transport``, which encrypts, from now on."""
+        self._transport = transport
 
     def close(self) -> None:
         """Close at once; what was not sent yet is not sent any more."""
@@ -128,8 +143,8 @@ class Http1(asyncio.Protocol):
     # asyncio's side.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the connection known to what stands between."""
-        self._transport = cast("asyncio.Transport", transport)
+        """Enable TCP keep-alive, so that what stands between doesn't drop the connection."""
+        self._raw = self._transport = cast("asyncio.Transport", transport)
         # NAT gateways and VPC endpoints cut a connection that is silent for 350 s.
         opened: socket.socket = transport.get_extra_info("socket")
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -145,7 +160,7 @@ class Http1(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as error:
-            self._fail(ConnectionClosedError(endpoint_url=self._url, error=error))
+            self._fail(DisconnectedError(f"{self._url}: {error!r}"))
         self._wake()
         if self._unread > _UNREAD:
             self._pause()
@@ -164,7 +179,7 @@ class Http1(asyncio.Protocol):
                 self.on_message_complete()
                 self._wake()
             else:
-                self._fail(ConnectionClosedError(endpoint_url=self._url, error=exc))
+                self._fail(DisconnectedError(f"{self._url}: {exc!r}"))
         # It and this hold each other.
         del self._parser
 
@@ -174,17 +189,17 @@ class Http1(asyncio.Protocol):
         if self.complete:
             return
         loop = asyncio.get_running_loop()
-        unsent = self._transport.get_write_buffer_size()
+        unsent = self.unsent
         # A reader that takes its time is not the upstream's silence.
         if unsent != self._unsent or self._paused:
             self._unsent, self._active = unsent, loop.time()
         due = self._active + self._read_timeout
         if due <= loop.time():
-            self._fail(ReadTimeoutError(endpoint_url=self._url))
+            self._fail(ReadTimeoutError(f"{self._url}: nothing for {self._read_timeout} s"))
         else:
             self._timer = loop.call_at(due, self._look)
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, error: Http1Error) -> None:
         if self._error is None:
             self._error = error
         self._keep = False
@@ -216,6 +231,10 @@ class Http1(asyncio.Protocol):
             self.headers.clear()
             return
         self.status = status
+        # A refusal of a large body may have come before all of it was read, and what reads no
+        # further still looks as if it did while the sockets' buffers hold the rest.
+        if self.unsent or (status >= 400 and self._size > JOINED):
+            self._keep = False
         self._to_the_end = not self.headers.keys() & {"content-length", "transfer-encoding"}
 
     def on_body(self, data: bytes) -> None:

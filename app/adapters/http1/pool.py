@@ -1,59 +1,18 @@
 """Kept connections to one endpoint."""
 
 import asyncio
-import socket
 import ssl
 from collections import deque
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Protocol
 from urllib.parse import urlsplit
 
 from aiohappyeyeballs import start_connection
-from botocore.exceptions import ConnectTimeoutError
 
-from app.adapters.bedrock.identity.credentials import Connection
-from app.adapters.http1.connection import Http1, NoConnectionError
-
-KEEP_ALIVE = 12
-"""Seconds, as the SDK has it: AWS's own servers close what is idle for longer than 20 s."""
-
-
-class Answer(Protocol):
-    """An answer that has begun."""
-
-    @property
-    def status(self) -> int:
-        """HTTP's."""
-        ...
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """By names in lower case."""
-        ...
-
-    async def read(self) -> bytes:
-        """Return the rest of the body."""
-        ...
-
-    async def readany(self) -> bytes:
-        """Return what has arrived, waiting if nothing has; empty at the end."""
-        ...
-
-
-class Sender(Protocol):
-    """Sends to one endpoint."""
-
-    def post(
-        self, path: str, headers: Mapping[str, str], body: Sequence[bytes]
-    ) -> AbstractAsyncContextManager[Answer]:
-        """POST ``body``, which is in pieces, and wait for the answer's head.
-
-        Leaving closes the connection, unless all of the answer has come. Raises what
-        `app.adapters.bedrock.errors.translated` knows.
-        """
-        ...
+from app.adapters.http1.connection import Http1
+from app.adapters.http1.errors import ConnectError, ConnectTimeoutError
+from app.adapters.http1.resolver import Resolver
+from app.adapters.http1.sender import KEEP_ALIVE, Answer, Limits
 
 
 @dataclass(slots=True)
@@ -61,8 +20,9 @@ class Pool:
     """Opens connections when they are needed and keeps them for a while. A Sender."""
 
     endpoint: str
-    connection: Connection
+    limits: Limits
     trusted: ssl.SSLContext
+    resolver: Resolver
     _idle: deque[tuple[float, Http1]] = field(default_factory=deque)
     """Since when (loop time), the longest first."""
     room: asyncio.Semaphore = field(init=False)
@@ -70,7 +30,7 @@ class Pool:
     _sweeping: asyncio.TimerHandle | None = None
 
     def __post_init__(self) -> None:
-        self.room = asyncio.Semaphore(self.connection.max_connections)
+        self.room = asyncio.Semaphore(self.limits.max_connections)
 
     def post(self, path: str, headers: Mapping[str, str], body: Sequence[bytes]) -> "Exchange":
         """Send; see `Sender`."""
@@ -114,29 +74,41 @@ class Pool:
             self._sweeping = asyncio.get_running_loop().call_at(due, self._sweep)
 
     async def connect(self) -> Http1:
-        """Open a connection, or raise ConnectTimeoutError or NoConnectionError."""
+        """Open a connection, or raise ConnectTimeoutError or ConnectError."""
         try:
-            async with asyncio.timeout(self.connection.connect_timeout):
+            async with asyncio.timeout(self.limits.connect_timeout):
                 return await self._opened()
         except TimeoutError as error:
-            raise ConnectTimeoutError(endpoint_url=self.endpoint, error=error) from error
-        except OSError as error:
-            raise NoConnectionError(f"{self.endpoint}: {error}") from error
+            raise ConnectTimeoutError(self.endpoint) from error
+        # UnicodeError: a host name that no resolver takes.
+        except (OSError, UnicodeError) as error:
+            raise ConnectError(f"{self.endpoint}: {error}") from error
 
     async def _opened(self) -> Http1:
         loop = asyncio.get_running_loop()
         address = urlsplit(self.endpoint)
-        host, tls = address.hostname, self.trusted if address.scheme == "https" else None
-        found = await loop.getaddrinfo(
-            host, address.port or (443 if tls else 80), type=socket.SOCK_STREAM
+        host, secure = address.hostname or "", address.scheme == "https"
+        port = address.port or (443 if secure else 80)
+        addresses = await self.resolver.resolve(host, port)
+        try:
+            opened = await start_connection(addresses, happy_eyeballs_delay=0.25)
+        except OSError:
+            self.resolver.forget(host, port)
+            raise
+        raw, connection = await loop.create_connection(
+            lambda: Http1(self.endpoint, self.limits.read_timeout), sock=opened
         )
-        opened = await start_connection(found, happy_eyeballs_delay=0.25)
-        _, connection = await loop.create_connection(
-            lambda: Http1(self.endpoint, self.connection.read_timeout),
-            sock=opened,
-            ssl=tls,
-            server_hostname=host if tls else None,
-        )
+        # In two steps, as only the transport beneath TLS knows what is not sent yet.
+        if secure:
+            try:
+                transport = await loop.start_tls(
+                    raw, connection, self.trusted, server_hostname=host
+                )
+            except BaseException:
+                raw.abort()
+                raise
+            assert transport is not None
+            connection.secured(transport)
         return connection
 
 

@@ -1,19 +1,55 @@
-"""The way to Bedrock through an HTTP proxy, where AWS's own variables name one.
+"""The way through an HTTP proxy.
 
 aiohttp's, which knows CONNECT, the proxy's credentials and TLS within TLS; it costs more CPU than
 `app.adapters.http1.pool`, which knows none of them.
 """
 
+import asyncio
 import ssl
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 import aiohttp
+from aiohttp.connector import Connection
 from yarl import URL
 
-from app.adapters.bedrock.identity.credentials import Connection
-from app.adapters.http1.pool import KEEP_ALIVE, Answer, Sender
+from app.adapters.http1.errors import (
+    ConnectError,
+    ConnectTimeoutError,
+    DisconnectedError,
+    ReadTimeoutError,
+)
+from app.adapters.http1.sender import JOINED, KEEP_ALIVE, MAX_ANSWER, Answer, Limits, Sender
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise aiohttp's errors as this package's own."""
+    try:
+        yield
+    except aiohttp.ConnectionTimeoutError as error:
+        raise ConnectTimeoutError(str(error)) from error
+    except (aiohttp.SocketTimeoutError, TimeoutError) as error:
+        raise ReadTimeoutError(str(error)) from error
+    except (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError) as error:
+        raise ConnectError(str(error)) from error
+    except (aiohttp.ClientError, OSError) as error:
+        raise DisconnectedError(str(error)) from error
+
+
+class _Response(aiohttp.ClientResponse):
+    """Keeps no connection over which a large body was refused: perhaps it was not read."""
+
+    async def start(self, connection: Connection) -> aiohttp.ClientResponse:
+        protocol = connection.protocol
+        await super().start(connection)
+        size = int(self.request_info.headers.get("Content-Length", "0"))
+        if self.status >= 400 and size > JOINED and protocol is not None:
+            # An answer that is whole has given its connection back by now.
+            released = self.connection is None
+            protocol.close() if released else protocol.force_close()
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +65,17 @@ class _Answer:
         return {name.lower(): value for name, value in self.response.headers.items()}
 
     async def read(self) -> bytes:
-        return await self.response.read()
+        pieces, size = [], 0
+        while piece := await self.readany():
+            pieces.append(piece)
+            size += len(piece)
+            if size > MAX_ANSWER:
+                raise DisconnectedError(f"the answer is longer than {MAX_ANSWER:,} B")
+        return b"".join(pieces)
 
     async def readany(self) -> bytes:
-        return await self.response.content.readany()
+        with translated():
+            return await self.response.content.readany()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,31 +84,39 @@ class Proxied:
 
     http: aiohttp.ClientSession
     origin: URL
+    room: asyncio.Semaphore
+    """For exchanges, as in a `app.adapters.http1.pool.Pool`."""
 
     @asynccontextmanager
     async def post(
         self, path: str, headers: Mapping[str, str], body: Sequence[bytes]
     ) -> AsyncIterator[Answer]:
-        """Send; see `Sender`."""
+        """Send; see `app.adapters.http1.sender.Sender`."""
         url = URL(f"{self.origin}{path}", encoded=True)
-        async with self.http.post(url, data=b"".join(body), headers=headers) as response:
-            yield _Answer(response)
+        async with self.room:
+            with translated():
+                # Followed, a redirect would take prompt and credentials along.
+                response = await self.http.post(
+                    url, data=b"".join(body), headers=headers, allow_redirects=False
+                )
+            async with response:
+                yield _Answer(response)
 
 
 @asynccontextmanager
 async def open_proxied(
-    connection: Connection, endpoint: str, trusted: ssl.SSLContext, proxy: str
+    limits: Limits, endpoint: str, trusted: ssl.SSLContext, proxy: str
 ) -> AsyncIterator[Sender]:
     """Open a pool of connections through ``proxy``, a URL."""
     async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(
-            limit=connection.max_connections, ssl=trusted, keepalive_timeout=KEEP_ALIVE
-        ),
+        # Bounded by the room alone.
+        connector=aiohttp.TCPConnector(limit=0, ssl=trusted, keepalive_timeout=KEEP_ALIVE),
         timeout=aiohttp.ClientTimeout(
-            sock_connect=connection.connect_timeout, sock_read=connection.read_timeout
+            total=None, sock_connect=limits.connect_timeout, sock_read=limits.read_timeout
         ),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
         proxy=proxy,
+        response_class=_Response,
     ) as http:
-        yield Proxied(http, URL(endpoint).origin())
+        yield Proxied(http, URL(endpoint).origin(), asyncio.Semaphore(limits.max_connections))

@@ -3,16 +3,17 @@
 import asyncio
 import contextlib
 import socket
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import httpx
 
 from app.adapters.sources import errors, rules
 from app.adapters.sources.addresses import AddressPolicy
 from app.adapters.sources.rules import UrlRules, host_of
+from app.adapters.trust import trusted
 from app.domain.errors import (
     ImageAddressForbiddenError,
     ImageSourceDeniedError,
@@ -43,11 +44,11 @@ async def resolve(host: str) -> Sequence[str]:
 
 @asynccontextmanager
 async def open_transport(
-    trust: ssl.SSLContext | None = None,
+    authorities: Path | None = None,
 ) -> AsyncIterator[httpx.AsyncBaseTransport]:
-    """Open what sends the requests; ``trust`` replaces the usual certificate authorities."""
+    """Open what sends the requests; ``authorities``, a file, replace the usual ones."""
     transport = httpx.AsyncHTTPTransport(
-        verify=trust or True,
+        verify=trusted(authorities),
         trust_env=False,
         # A connection is known by its address, which several hosts may share: used again, it
         # would carry one host's request over another host's certificate.

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict
 
 import aioboto3
-from aiobotocore.config import AioConfig
 
+from app.adapters.aws_session import CheckedConfig
 from app.adapters.sources import errors
 from app.domain.errors import (
     ImageS3NotAllowedError,
@@ -41,7 +41,7 @@ async def open_client(
     session: aioboto3.Session, connection: Connection
 ) -> AsyncIterator["S3Client"]:
     """Open an S3 client."""
-    config = AioConfig(
+    config = CheckedConfig(
         connect_timeout=connection.timeout,
         read_timeout=connection.timeout,
         max_pool_connections=MAX_CONNECTIONS,

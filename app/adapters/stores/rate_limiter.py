@@ -1,4 +1,4 @@
-"""Quotas in fixed windows, by the library ``limits``: in memory, or in Redis for replicas."""
+"""Quotas in fixed windows: in memory, or in Redis for replicas."""
 
 import asyncio
 import time
@@ -7,12 +7,9 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from limits import RateLimitItemPerSecond
-from limits.aio.storage import RedisStorage
 from redis.exceptions import RedisError
 
-from app.adapters.stores import redis_client
-from app.adapters.stores.redis_client import PATIENCE
+from app.adapters.stores.redis_client import PATIENCE, open_redis
 from app.adapters.stores.windows import MemoryWindows, RedisWindows, Windows
 from app.domain.errors import LimiterUnavailableError, RateLimitedError
 from app.domain.limit import Quota, Standing
@@ -79,8 +76,7 @@ def _key(holder: str, quota: Quota) -> str:
 
 @lru_cache(maxsize=4096)  # of plain values, whose hashes are at hand
 def _named(holder: str, name: str, amount: int, window: int) -> str:
-    item = RateLimitItemPerSecond(amount, window, namespace="llama-vision")
-    return item.key_for(holder, name)
+    return f"llama-vision/{holder}/{name}/{amount}/{window}/second"
 
 
 @dataclass(slots=True)
@@ -136,13 +132,5 @@ async def open_limiter(redis_url: str | None) -> AsyncIterator[RateLimiter]:
     if redis_url is None:
         yield WindowedLimiter(MemoryWindows())
         return
-    storage = RedisStorage(
-        f"async+{redis_url}",
-        implementation="redispy",
-        key_prefix="llama-vision:limits",
-        **redis_client.options(),
-    )
-    try:
-        yield RestingLimiter(WindowedLimiter(RedisWindows(storage)))
-    finally:
-        await storage.bridge.get_connection().aclose()  # type: ignore[attr-defined]
+    async with open_redis(redis_url) as client:
+        yield RestingLimiter(WindowedLimiter(RedisWindows(client)))

@@ -1,21 +1,45 @@
 """How Redis is reached: by whoever counts limits, and by whoever keeps usage."""
 
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
+from redis.asyncio import ConnectionPool, Redis, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
+
+from app.adapters.trust import strict
 
 PATIENCE = 2
 """Seconds for a connection, and for an answer."""
 
 
-def options() -> dict[str, Any]:
-    """Return a client's options, of its own for each."""
-    return {
-        "socket_timeout": PATIENCE,
-        "socket_connect_timeout": PATIENCE,
+class StrictConnection(SSLConnection):
+    """A connection that takes a server's name from the place where it belongs."""
+
+    def _connection_arguments(self) -> Mapping[str, Any]:
+        arguments = dict(super()._connection_arguments())
+        strict(arguments["ssl"])
+        return arguments
+
+
+@asynccontextmanager
+async def open_redis(url: str) -> AsyncIterator["Redis"]:
+    """Open a client of Redis that gives up soon; nothing is sent before it is used."""
+    pool: ConnectionPool = ConnectionPool.from_url(
+        url,
+        decode_responses=True,
+        socket_timeout=PATIENCE,
+        socket_connect_timeout=PATIENCE,
         # Once, for a connection that a restart broke. The library would try three times more, also
         # where nothing came in time: that multiplies the wait, and what was sent may be done twice.
-        "retry": Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
-    }
+        retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
+    )
+    if issubclass(pool.connection_class, SSLConnection):
+        pool.connection_class = StrictConnection
+    client = Redis.from_pool(pool)
+    try:
+        yield client
+    finally:
+        await client.aclose()

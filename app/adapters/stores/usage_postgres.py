@@ -1,10 +1,14 @@
 """Usage in PostgreSQL, for several replicas: one row for each day, model, caller and task."""
 
 import asyncio
+import os
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from urllib.parse import parse_qsl, urlsplit
 
+import structlog
 from asyncpg import (
     Connection,
     InterfaceError,
@@ -15,10 +19,15 @@ from asyncpg import (
     create_pool,
 )
 
+from app.adapters.trust import trusted
 from app.domain.errors import UsageStoreError
 from app.domain.usage import UsageBatch, UsageCounts, UsageKey, UsageQuery, UsageRow
 
+log = structlog.get_logger()
+
 TABLE = "llama_vision_usage"
+_CHECKED = ("require", "verify-ca", "verify-full")
+_HERE = (None, "localhost", "127.0.0.1", "::1")
 _SECONDS = 2
 """For a connection, and for each statement."""
 _CONNECTIONS = 2
@@ -115,11 +124,37 @@ async def _make_table(connection: Connection) -> None:
         await connection.execute(_CREATE)
 
 
+def _trusted(url: str) -> ssl.SSLContext | None:
+    """Return whom to trust where ``url`` asks for TLS, None where it doesn't.
+
+    ``require`` asks for no check in PostgreSQL's own terms, which any impostor passes; here it
+    means ``verify-full``.
+    """
+    options = dict(parse_qsl(urlsplit(url).query))
+    mode = options.get("sslmode") or os.environ.get("PGSSLMODE", "")
+    if mode not in _CHECKED:
+        if urlsplit(url).hostname not in _HERE:
+            log.warning("usage goes to PostgreSQL unchecked", advice="add ?sslmode=verify-full")
+        return None
+    root = options.get("sslrootcert") or os.environ.get("PGSSLROOTCERT")
+    # libpq's word for the system's own.
+    context = trusted(None if root == "system" else root)
+    certificate = options.get("sslcert") or os.environ.get("PGSSLCERT")
+    if certificate:
+        context.load_cert_chain(certificate, options.get("sslkey") or os.environ.get("PGSSLKEY"))
+    return context
+
+
 @asynccontextmanager
 async def open_postgres(url: str) -> AsyncIterator[PostgresUsage]:
     """Open a pool that gives up soon; nothing is sent before it is used."""
     pool = await create_pool(
-        url, min_size=0, max_size=_CONNECTIONS, command_timeout=_SECONDS, init=_make_table
+        url,
+        min_size=0,
+        max_size=_CONNECTIONS,
+        command_timeout=_SECONDS,
+        init=_make_table,
+        ssl=_trusted(url),
     )
     try:
         yield PostgresUsage(pool)

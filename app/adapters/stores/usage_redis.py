@@ -3,15 +3,14 @@
 import asyncio
 import json
 import uuid
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from app.adapters.stores import redis_client
 from app.domain.errors import UsageStoreError
 from app.domain.usage import UsageBatch, UsageCounts, UsageKey, UsageQuery, UsageRow
 
@@ -94,13 +93,3 @@ def _key(day: date, name: str) -> UsageKey:
 def _counts(found: dict[str, str]) -> UsageCounts:
     cost = float(found.pop("cost_usd", 0))
     return UsageCounts(**{name: round(float(n)) for name, n in found.items()}, cost_usd=cost)
-
-
-@asynccontextmanager
-async def open_redis(url: str) -> AsyncIterator["Redis"]:
-    """Open a client of Redis that gives up soon; nothing is sent before it is used."""
-    client = Redis.from_url(url, decode_responses=True, **redis_client.options())
-    try:
-        yield client
-    finally:
-        await client.aclose()

@@ -1,15 +1,10 @@
-"""Counters in windows of time.
-
-The library ``limits`` counts them in Redis. Its own memory storage looks through every counter
-there is with each request, and takes a lock and a task for it: with a few thousand callers that is
-most of a request's work.
-"""
+"""Counters in windows of time: in a dictionary, or in Redis for all replicas together."""
 
 import time
 from dataclasses import dataclass
 from typing import Protocol
 
-from limits.aio.storage import RedisStorage
+from redis.asyncio import Redis
 
 _SWEEP_SECONDS = 60
 
@@ -73,36 +68,38 @@ class MemoryWindows:
         self._next_sweep = now + _SWEEP_SECONDS
 
 
-# When a window ends, by Redis's own clock, so that all replicas speak of the same moment; with the
-# milliseconds until then. Its time and a counter's life are read apart, so the sum may be one off.
-_END = """
+# Adds, and begins a window where there is none. A window's end is by Redis's own clock, so that all
+# replicas speak of the same moment; with the milliseconds until then. Its time and a counter's life
+# are read apart, so the sum may be one off.
+_ADD = """
+local count = redis.call('incrby', KEYS[1], ARGV[2])
+if redis.call('pttl', KEYS[1]) < 0 then redis.call('expire', KEYS[1], ARGV[1]) end
+local left = redis.call('pttl', KEYS[1])
+local now = redis.call('time')
+return {count, now[1] * 1000 + math.floor(now[2] / 1000) + left, left}
+"""
+# No two windows of one counter end within half a second: the shortest takes one.
+_CORRECT = """
 local left = redis.call('pttl', KEYS[1])
 local now = redis.call('time')
 local ends = now[1] * 1000 + math.floor(now[2] / 1000) + left
-"""
-_LOOK = f"{_END} return {{ends, left}}"
-# No two windows of one counter end within half a second: the shortest takes one.
-_CORRECT = f"""{_END}
 if left > 0 and math.abs(ends - ARGV[1]) < 500 then redis.call('incrby', KEYS[1], ARGV[2]) end
 """
+_PREFIX = "llama-vision:limits:"
 
 
 class RedisWindows:
     """In Redis, for all replicas that share it."""
 
-    def __init__(self, storage: RedisStorage) -> None:
-        client = storage.bridge.get_connection()  # type: ignore[attr-defined]
-        self._storage = storage
-        self._prefixed = storage.bridge.prefixed_key
-        self._look = client.register_script(_LOOK)
+    def __init__(self, client: "Redis") -> None:
+        self._add = client.register_script(_ADD)
         self._correct = client.register_script(_CORRECT)
 
     async def add(self, key: str, seconds: int, amount: int) -> Window:
         """Add ``amount``, in a new window of ``seconds`` where there is none; return what is."""
-        count = await self._storage.incr(key, seconds, amount)
-        ends, left = await self._look([self._prefixed(key)])
+        count, ends, left = await self._add([_PREFIX + key], [seconds, amount])
         return Window(count, ends / 1000, max(left, 0) / 1000)
 
     async def correct(self, key: str, ends: float, difference: int) -> None:
         """Add ``difference`` to the window that ends then, to no other one."""
-        await self._correct([self._prefixed(key)], [round(ends * 1000), difference])
+        await self._correct([_PREFIX + key], [round(ends * 1000), difference])

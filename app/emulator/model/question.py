@@ -32,7 +32,8 @@ _VISUAL = frozenset(
     tokens(
         "describe description caption colour colours color colors bright brightness dark light"
         " sharp sharpness size width height wide tall orientation landscape portrait picture image"
-        " photo pictures images photos each all sentence sentences short brief detail detailed two three one few main dominant"
+        " photo pictures images photos each all sentence sentences short brief detail detailed "
+        " two three one few main dominant"
     )
 )
 _TYPES = ("object", "array", "string", "number", "integer", "boolean", "null")

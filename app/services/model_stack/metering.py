@@ -50,6 +50,7 @@ class MeteredVisionModel:
             completion.latency_ms,
             self.target,
             completion.stop_sequence,
+            completion.logprobs,
         )
 
     @asynccontextmanager
@@ -112,7 +113,7 @@ class MeteredVisionModel:
         usage = self._priced(part.usage)
         if isinstance(part, Finish):
             return replace(part, usage=usage, target=self.target)
-        return Delta(part.text, usage)
+        return Delta(part.text, usage, part.logprobs)
 
     def _priced(self, usage: Usage) -> Usage:
         counted = usage.prompt_token_count, usage.generation_token_count

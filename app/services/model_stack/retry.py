@@ -2,21 +2,23 @@
 
 import asyncio
 import math
+import random
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-import stamina
-
 from app.domain import errors
-from app.domain.errors import UpstreamError
+from app.domain.errors import ModelLoadingError, UpstreamError
 from app.domain.generation import Completion, ModelRequest, StreamParts, Terms
 from app.domain.ports import VisionModel
 from app.telemetry import current
 
 T = TypeVar("T")
+
+LOADING_POLL = 10
+"""Seconds between two attempts at most, while a model loads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,12 @@ class Backoff:
     initial: float = 0.2
     longest: float = 20
     jitter: float = 0.2
+
+    def wait(self, failures: int) -> float:
+        """Return the wait after so many failures."""
+        # Bounded before it is raised: 2.0 ** 1024 is no number.
+        grown = self.initial * 2 ** min(failures - 1, 32)
+        return min(self.longest, grown + random.uniform(0, self.jitter))  # noqa: S311 - no secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,48 +117,41 @@ class RetriedModel:
         try:
             return await attempt()
         except UpstreamError as error:
-            return await self._again(terms, attempt, error)
-
-    async def _again(
-        self, terms: Terms, attempt: Callable[[], Awaitable[T]], first: UpstreamError
-    ) -> T:
+            failed = error
         met: Counter[Rule] = Counter()
-
-        def worth_another(error: Exception) -> bool | float:
-            return self._next(error, terms, met)
-
-        async for context in stamina.retry_context(
-            on=worth_another,
-            attempts=None,
-            timeout=None,
-            wait_initial=self.retries.backoff.initial,
-            wait_max=self.retries.backoff.longest,
-            wait_jitter=self.retries.backoff.jitter,
-        ):
-            with context:
-                if context.num == 1:
-                    raise first
-                current().retries += 1
+        while (wait := self._next(failed, terms, met)) is not None:
+            await asyncio.sleep(wait)
+            current().retries += 1
+            try:
                 return await attempt()
-        raise AssertionError("stamina ended without an outcome")
+            except UpstreamError as error:
+                failed = error
+        raise failed
 
-    def _next(self, error: Exception, terms: Terms, met: Counter[Rule]) -> bool | float:
-        """Return whether to try again, or the seconds after which to."""
-        rule = self.retries.rules.get(type(error)) if isinstance(error, UpstreamError) else None
+    def _next(self, error: UpstreamError, terms: Terms, met: Counter[Rule]) -> float | None:
+        """Return the seconds until the next attempt, or None where there is none."""
+        rule = self.retries.rules.get(type(error))
         if rule is None or (rule.billed and not terms.second_bill):
-            return False
+            return None
         # By rule: what was waited for a model that loads is not taken from a throttle's attempts,
         # and a second bill is one, whichever error caused the first.
         met[rule] += 1
-        wait = self._wait(error, terms)
-        if met[rule] >= rule.attempts or wait is False:
-            return False
+        wait = self._wait(error, terms, met.total())
+        if met[rule] >= rule.attempts or wait is None:
+            return None
         # An imported model that loads is one long wait, not a storm.
-        return wait if math.isinf(rule.attempts) or self.budget.spend() else False
+        return wait if math.isinf(rule.attempts) or self.budget.spend() else None
 
-    def _wait(self, error: Exception, terms: Terms) -> bool | float:
-        after = error.retry_after if isinstance(error, UpstreamError) else None
-        if after is None:
-            return True
+    def _wait(self, error: UpstreamError, terms: Terms, failures: int) -> float | None:
+        """Return the seconds to wait; None where the answer would come too late."""
+        wait = self.retries.backoff.wait(failures)
+        if isinstance(error, ModelLoadingError):
+            # It may be ready before it is expected, so it is asked more often than clients are
+            # told to; and whoever has no time left learns why, not only that time is up.
+            wait = min(wait, LOADING_POLL)
+        elif error.retry_after is None:
+            return wait
+        else:
+            wait = error.retry_after
         left = terms.deadline - asyncio.get_running_loop().time()
-        return after if after < left else False
+        return wait if wait < left else None

@@ -67,10 +67,13 @@ def _after(part: StreamPart, finder: StopFinder) -> Iterator[StreamPart]:
     """Yield what ``part`` becomes; nothing once a stop text was found."""
     if finder.found is not None:
         return
-    text = finder.end() if isinstance(part, Finish) else finder.feed(part.text)
-    if text:
-        yield Delta(text, part.usage)
     if isinstance(part, Finish):
+        if text := finder.end():
+            yield Delta(text, part.usage)
         yield part
-    elif finder.found is not None:
+        return
+    text = finder.feed(part.text)
+    if text or part.logprobs:
+        yield Delta(text, part.usage, part.logprobs)
+    if finder.found is not None:
         yield Finish(part.usage, StopReason.STOP, None, stop_sequence=finder.found)

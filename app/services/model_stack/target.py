@@ -1,21 +1,23 @@
 """What stands before one target, and how it is doing."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from app.domain.generation import Target
 from app.services.model_stack.circuit_breaker import Breaker, BreakerState
+from app.services.model_stack.cold_start import ColdStarts
 from app.services.model_stack.concurrency_limit import FairSlots
 from app.telemetry.metrics import Metrics
 
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """A target's breaker and slots."""
+    """A target's breaker, slots and cold starts."""
 
     target: Target
     breaker: Breaker
     slots: FairSlots
+    starts: ColdStarts = field(default_factory=ColdStarts)
 
 
 def show(gates: Sequence[Gate], metrics: Metrics) -> None:
@@ -26,3 +28,4 @@ def show(gates: Sequence[Gate], metrics: Metrics) -> None:
         metrics.set("llama_vision_target_breaker_open", int(shut), **labels)
         metrics.set("llama_vision_target_active_calls", gate.slots.taken, **labels)
         metrics.set("llama_vision_target_waiting_requests", gate.slots.waiting, **labels)
+        metrics.set("llama_vision_target_loading", int(gate.starts.began is not None), **labels)

@@ -2,7 +2,19 @@
 
 import pytest
 
-from app.domain.model import LLAMA_3_2_11B, LLAMA_3_2_90B, ModelKind, identify
+from app.domain.model import (
+    CAPABILITIES,
+    LLAMA_3_2_11B,
+    LLAMA_3_2_90B,
+    MODELS,
+    Capabilities,
+    Dialect,
+    ModelKind,
+    capabilities,
+    choose_dialect,
+    common,
+    identify,
+)
 
 ARN = "arn:aws:bedrock:us-west-2:123456789012:"
 
@@ -63,3 +75,38 @@ def test_the_weights_behind_an_opaque_id_can_be_said():
 def test_what_names_no_known_model_is_refused_with_what_would_be(configured):
     with pytest.raises(ValueError, match=r"meta\.|accepted|whose limits"):
         identify(configured)
+
+
+@pytest.mark.parametrize(
+    ("configured", "base", "dialect"),
+    [
+        (f"{ARN}imported-model/abc123def456", None, Dialect.CHAT),
+        ("us.meta.llama3-2-11b-instruct-v1:0", None, Dialect.INVOKE),
+        ("meta.llama3-2-90b-instruct-v1:0:128k", None, Dialect.INVOKE),
+        (
+            "arn:aws-us-gov:bedrock:us-west-2::foundation-model/meta.llama3-2-11b-instruct-v1:0",
+            None,
+            Dialect.INVOKE,
+        ),
+        ("us.meta.llama4-scout-17b-instruct-v1:0", "llama3-2-11b", Dialect.CONVERSE),
+        (f"{ARN}provisioned-model/abc123", None, Dialect.CONVERSE),
+        (f"{ARN}application-inference-profile/abc123", None, Dialect.CONVERSE),
+    ],
+)
+def test_the_dialect_follows_from_what_the_id_names(configured, base, dialect):
+    choice = choose_dialect(identify(configured, base))
+
+    assert choice.dialect is dialect
+    assert choice.reason
+
+
+def test_every_dialect_and_model_has_its_row_of_capabilities():
+    assert set(CAPABILITIES) == {(dialect, model.key) for dialect in Dialect for model in MODELS}
+    assert capabilities(Dialect.CHAT, LLAMA_3_2_11B).max_images == 3
+    assert capabilities(Dialect.INVOKE, LLAMA_3_2_11B).max_images == 1
+
+
+def test_several_targets_can_do_together_what_each_of_them_can():
+    rows = [Capabilities(max_images=3, logprobs=True, stop=True), Capabilities(stop=True)]
+
+    assert common(rows) == Capabilities(stop=True)

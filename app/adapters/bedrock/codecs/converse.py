@@ -13,7 +13,7 @@ from pybase64 import b64encode
 
 from app.adapters.bedrock.codecs import llama
 from app.adapters.bedrock.codecs.event_stream import Frame
-from app.adapters.bedrock.codecs.json import loads, number
+from app.adapters.bedrock.codecs.json import loads, member, number
 from app.domain.errors import InvalidParameterError, UpstreamAnswerError
 from app.domain.generation import (
     Completion,
@@ -62,7 +62,7 @@ def to_converse(request: ModelRequest) -> dict[str, Any]:
 
 
 def to_body(request: ModelRequest) -> tuple[bytes, ...]:
-    """Return the operation's JSON body, as the SDK makes it of the parameters."""
+    """Return the operation's JSON body, as the SDK would make it of the parameters."""
     return (orjson.dumps(to_converse(request), default=_base64),)
 
 
@@ -85,20 +85,28 @@ def _format(image: PreparedImage) -> Any:  # noqa: ANN401 - a Literal of the stu
     return image.media_type.short_name
 
 
-def from_converse(answer: Mapping[str, Any]) -> Completion:
-    """Read an answer, or raise UpstreamAnswerError. Only the text is indispensable."""
+def from_converse(body: bytes) -> Completion:
+    """Read an answer's body, or raise UpstreamAnswerError. Only the text is indispensable."""
     try:
-        blocks = answer["output"]["message"]["content"]
-    except (KeyError, TypeError) as error:
-        raise UpstreamAnswerError("Bedrock's answer holds no message") from error
+        answer = loads(body)
+    except ValueError as error:
+        raise UpstreamAnswerError("Bedrock's answer is not JSON") from error
+    blocks = member(member(answer, "output"), "message").get("content")
+    if not isinstance(blocks, list):
+        raise UpstreamAnswerError("Bedrock's answer holds no message")
     raw = answer.get("stopReason")
     return Completion(
-        text=llama.whole("".join(block.get("text", "") for block in blocks)),
-        usage=usage(answer.get("usage") or {}),
+        text=llama.whole("".join([_text(block) for block in blocks])),
+        usage=usage(member(answer, "usage")),
         stop_reason=stop_reason(raw),
-        stop_reason_raw=raw,
-        latency_ms=(answer.get("metrics") or {}).get("latencyMs"),
+        stop_reason_raw=None if raw is None else str(raw),
+        latency_ms=number(member(answer, "metrics").get("latencyMs")),
     )
+
+
+def _text(block: object) -> str:
+    text = block.get("text") if isinstance(block, dict) else None
+    return text if isinstance(text, str) else ""
 
 
 @dataclass(slots=True)
@@ -117,7 +125,7 @@ class StreamDecoder:
         """Yield what one event says, or raise UpstreamAnswerError; unknown ones say nothing."""
         match frame.headers.get(":event-type"):
             case "contentBlockDelta":
-                yield from self._delta(str(_at(_said(frame), "delta").get("text") or ""))
+                yield from self._delta(str(member(_said(frame), "delta").get("text") or ""))
             case "messageStop":
                 self._stop = str(_said(frame).get("stopReason") or "")
                 yield from self._delta("", last=True)
@@ -137,10 +145,10 @@ class StreamDecoder:
 
     def _finish(self, metadata: Mapping[str, Any]) -> Finish:
         return Finish(
-            usage(_at(metadata, "usage")),
+            usage(member(metadata, "usage")),
             stop_reason(self._stop),
             self._stop or None,
-            number(_at(metadata, "metrics").get("latencyMs")),
+            number(member(metadata, "metrics").get("latencyMs")),
         )
 
 
@@ -154,14 +162,9 @@ def _said(frame: Frame) -> Mapping[str, Any]:
     return said
 
 
-def _at(said: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    found = said.get(name)
-    return found if isinstance(found, dict) else {}
-
-
-def stop_reason(raw: str | None) -> StopReason:
+def stop_reason(raw: object) -> StopReason:
     """Map Converse's ``stopReason``; unknown ones become OTHER."""
-    return _STOP_REASONS.get(raw or "", StopReason.OTHER)
+    return _STOP_REASONS.get(str(raw), StopReason.OTHER)
 
 
 def usage(counts: Mapping[str, Any]) -> Usage:

@@ -16,7 +16,11 @@ from functools import lru_cache
 from typing import NamedTuple
 from zlib import crc32
 
+import orjson
 from botocore.eventstream import ParserError
+from pybase64 import b64decode
+
+from app.domain.errors import UpstreamAnswerError
 
 _PRELUDE = struct.Struct(">III")
 _CHECKSUM = struct.Struct(">I")
@@ -56,6 +60,14 @@ class FrameDecoder:
             yield _frame(data[at : at + total], _PRELUDE.size + headers)
             at += total
         self._held = data[at:]
+
+
+def chunk(frame: Frame) -> bytes:
+    """Return what a frame of InvokeModel's stream carries, or raise UpstreamAnswerError."""
+    try:
+        return b64decode(orjson.loads(frame.payload).get("bytes", b"e30="))
+    except (ValueError, AttributeError, TypeError) as error:
+        raise UpstreamAnswerError("a frame of Bedrock's stream holds no chunk") from error
 
 
 def _frame(data: bytes, headers_end: int) -> Frame:

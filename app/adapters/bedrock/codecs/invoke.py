@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from pybase64 import b64decode, b64encode
+from pybase64 import b64encode
 
 from app.adapters.bedrock.codecs import llama
-from app.adapters.bedrock.codecs.event_stream import Frame
-from app.adapters.bedrock.codecs.json import loads, number
+from app.adapters.bedrock.codecs.event_stream import Frame, chunk
+from app.adapters.bedrock.codecs.json import loads, member, number
 from app.domain.errors import UpstreamAnswerError
 from app.domain.generation import (
     Completion,
@@ -25,6 +25,7 @@ from app.domain.generation import (
     Usage,
 )
 
+_METRICS = "amazon-bedrock-invocationMetrics"
 _STOP_REASONS = {"stop": StopReason.STOP, "length": StopReason.LENGTH}
 
 
@@ -85,7 +86,7 @@ class StreamDecoder:
     def feed(self, frame: Frame) -> Iterator[StreamPart]:
         """Yield what one chunk says, or raise UpstreamAnswerError."""
         try:
-            answer = loads(b64decode(orjson.loads(frame.payload).get("bytes", b"e30=")))
+            answer = loads(chunk(frame))
             last = answer.get("stop_reason") is not None
             text = self._text.feed(str(answer.get("generation") or ""), last=last)
         except (ValueError, AttributeError, TypeError) as error:
@@ -95,7 +96,7 @@ class StreamDecoder:
             yield Delta(text, self.usage)
         if last:
             self.finished = True
-            metrics = answer.get("amazon-bedrock-invocationMetrics") or {}
+            metrics = member(answer, _METRICS)
             yield Finish(
                 self.usage,
                 stop_reason(answer),
@@ -108,7 +109,7 @@ class StreamDecoder:
         return iter(())
 
     def _count(self, answer: Mapping[str, Any]) -> Usage:
-        metrics = answer.get("amazon-bedrock-invocationMetrics") or {}
+        metrics = member(answer, _METRICS)
         prompt, given = answer.get("prompt_token_count"), answer.get("generation_token_count")
         return Usage(
             _known(prompt, metrics.get("inputTokenCount"), self.usage.prompt_token_count),

@@ -1,23 +1,53 @@
-"""Bedrock's JSON, read so that nothing odd in it costs an answer that was paid for. Pure."""
+"""An upstream's JSON, read so that nothing odd in it costs an answer that was paid for. Pure."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
+MAX_COUNT = 10**9
+"""Tokens and milliseconds that are believed; no request has as many."""
+_DIGITS = 10
 
-def loads(said: bytes) -> Any:  # noqa: ANN401 - JSON
+
+def loads(said: bytes | str) -> Any:  # noqa: ANN401 - JSON
     """Return what ``said`` holds, or raise ValueError."""
     try:
         return orjson.loads(said)
     except orjson.JSONDecodeError:
         # The standard library's parser takes half a surrogate pair, which is how a border within
         # a character looks.
-        return json.loads(said)
+        try:
+            return json.loads(said)
+        except RecursionError as error:
+            raise ValueError("is nested too deeply") from error
+
+
+def dumps(value: object) -> bytes:
+    """Return ``value`` as JSON."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        # A schema's numbers may be larger than 64 bits; the standard library writes any.
+        return json.dumps(value).encode()
 
 
 def number(value: object) -> int | None:
-    """Return ``value`` where it is a whole number, or the digits of one."""
-    if isinstance(value, str) and value.isdecimal():
-        return int(value)
-    return value if isinstance(value, int) else None
+    """Return ``value`` where it is a plausible count or the digits of one, else None.
+
+    Counts are kept and added up for years: one that is negative or enormous would spoil them all.
+    """
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= _DIGITS:
+        value = int(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    return value if 0 <= value <= MAX_COUNT else None
+
+
+def member(said: object, name: str) -> Mapping[str, Any]:
+    """Return the object under ``name``; an empty one where there is none."""
+    value = said.get(name) if isinstance(said, dict) else None
+    return value if isinstance(value, dict) else {}

@@ -1,30 +1,42 @@
-"""What both dialects' streams have in common."""
+"""What all dialects' streams have in common."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from typing import Protocol
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    suppress,
+)
+from typing import Protocol, TypeVar
 
 from botocore.eventstream import ParserError
 from botocore.exceptions import ClientError
 
 from app.adapters.bedrock import errors
-from app.adapters.bedrock.codecs.event_stream import Frame
-from app.domain.errors import StreamTruncatedError, UpstreamAnswerError, UpstreamError
+from app.domain.errors import StreamTruncatedError, UpstreamError
 from app.domain.generation import StreamPart, StreamParts
 
 END = 0.5
 """Seconds in which an answer that is finished has to end."""
 
 
-class StreamDecoder(Protocol):
+Translated = Callable[[], AbstractContextManager[object]]
+"""What raises foreign errors as an UpstreamError."""
+FrameT = TypeVar("FrameT")
+FrameT_contra = TypeVar("FrameT_contra", contravariant=True)
+
+
+class StreamDecoder(Protocol[FrameT_contra]):
     """Reads one stream's frames in their order."""
 
-    finished: bool
-    """Whether the `Finish` has come, after which nothing may."""
+    @property
+    def finished(self) -> bool:
+        """Whether the `Finish` has come, after which nothing may."""
+        ...
 
-    def feed(self, frame: Frame) -> Iterator[StreamPart]:
-        """Yield what one frame says, or raise UpstreamAnswerError."""
+    def feed(self, frame: FrameT_contra, /) -> Iterator[StreamPart]:
+        """Yield what one frame says, or raise an UpstreamError."""
         ...
 
     def end(self) -> Iterator[StreamPart]:
@@ -34,17 +46,19 @@ class StreamDecoder(Protocol):
 
 @asynccontextmanager
 async def streamed(
-    stream: AbstractAsyncContextManager[AsyncIterator[Iterable[Frame]]], decoder: StreamDecoder
+    stream: AbstractAsyncContextManager[AsyncIterator[Iterable[FrameT]]],
+    decoder: StreamDecoder[FrameT],
+    translated: Translated = errors.translated,
 ) -> AsyncIterator[AsyncIterator[StreamParts]]:
     """Read ``stream`` with ``decoder``; see `app.domain.ports.VisionModel`."""
-    with errors.translated():
+    with translated():
         frames = await stream.__aenter__()
     try:
-        yield await _primed(_parts(frames, decoder))
+        yield await _primed(_parts(frames, decoder, translated))
     finally:
         try:
             if decoder.finished:
-                await _end(frames)
+                await _end(frames, translated)
         finally:
             # Also where the wait for the end is cancelled: the connection is to be closed then.
             await stream.__aexit__(None, None, None)
@@ -63,9 +77,11 @@ async def _primed(parts: AsyncIterator[StreamParts]) -> AsyncIterator[StreamPart
 
 
 async def _parts(
-    arriving: AsyncIterator[Iterable[Frame]], decoder: StreamDecoder
+    arriving: AsyncIterator[Iterable[FrameT]],
+    decoder: StreamDecoder[FrameT],
+    translated: Translated,
 ) -> AsyncIterator[StreamParts]:
-    with errors.translated():
+    with translated():
         async for frames in arriving:
             parts: list[StreamPart] = []
             failure: Exception | None = None
@@ -74,7 +90,7 @@ async def _parts(
                     parts += decoder.feed(frame)
                     if decoder.finished:
                         break
-            except (ClientError, ParserError, UpstreamAnswerError) as error:
+            except (ClientError, ParserError, UpstreamError) as error:
                 failure = error
             # What came before a failure is told before it.
             if parts:
@@ -88,13 +104,13 @@ async def _parts(
         yield owed
     if not decoder.finished:
         raise StreamTruncatedError(
-            "Amazon Bedrock ended the stream without its final chunk; the text may be incomplete."
+            "The upstream ended the stream without its final chunk; the text may be incomplete."
         )
 
 
-async def _end(arriving: AsyncIterator[object]) -> None:
+async def _end(arriving: AsyncIterator[object], translated: Translated) -> None:
     """Wait for the end, a moment behind the last chunk: the connection is kept only then."""
-    with suppress(UpstreamError), errors.translated():
+    with suppress(UpstreamError, TimeoutError), translated():
         async with asyncio.timeout(END):
             async for _ in arriving:
                 pass

@@ -1,20 +1,15 @@
-"""One Bedrock client for the life of the process."""
+"""Where Bedrock is, and whether there are credentials for it."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import environ
-from typing import TYPE_CHECKING
 
 import aioboto3
-from aiobotocore.config import AioConfig
 
+from app.adapters.aws_session import CheckedConfig
 from app.adapters.bedrock import errors
+from app.adapters.http1.sender import Limits
 from app.domain.errors import NotReadyError, UpstreamError
-
-if TYPE_CHECKING:
-    from types_aiobotocore_bedrock_runtime import BedrockRuntimeClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,35 +18,19 @@ class Connection:
 
     region: str
     endpoint_url: str | None = None
-    connect_timeout: float = 5
-    """Seconds."""
-    read_timeout: float = 120
-    """Seconds without a byte."""
-    max_connections: int = 64
+    limits: Limits = field(default_factory=Limits)
 
 
-@asynccontextmanager
-async def open_client(
-    session: aioboto3.Session, connection: Connection
-) -> AsyncIterator["BedrockRuntimeClient"]:
-    """Open a bedrock-runtime client that makes one attempt per call."""
-    config = AioConfig(
-        connect_timeout=connection.connect_timeout,
-        read_timeout=connection.read_timeout,
-        max_pool_connections=connection.max_connections,
-        # The SDK re-sends after a read timeout, which bills twice, and knows neither 408, 424
-        # nor 529: retries are ours.
-        retries={"total_max_attempts": 1, "mode": "standard"},
-        # NAT gateways and VPC endpoints cut a connection that is silent for 350 s.
-        tcp_keepalive=True,
-    )
+async def endpoint_of(session: aioboto3.Session, connection: Connection) -> str:
+    """Return Bedrock's address by the SDK's own rules: its variables, the profile, the region."""
     async with session.client(
         "bedrock-runtime",
         region_name=connection.region,
         endpoint_url=connection.endpoint_url,
-        config=config,
+        config=CheckedConfig(),
     ) as client:
-        yield client
+        endpoint: str = client.meta.endpoint_url
+        return endpoint.rstrip("/")
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,7 +160,7 @@ def test_a_raw_prompt_can_not_go_through_converse():
 def test_converse_stop_reasons_are_mapped_and_unknown_ones_kept(raw, reason):
     answer = {"output": {"message": {"content": [{"text": "a"}, {"text": "b"}]}}, "stopReason": raw}
 
-    completion = converse.from_converse(answer)
+    completion = converse.from_converse(json.dumps(answer).encode())
 
     assert completion.text == "ab"
     assert (completion.stop_reason, completion.stop_reason_raw) == (reason, raw)
@@ -169,7 +169,7 @@ def test_converse_stop_reasons_are_mapped_and_unknown_ones_kept(raw, reason):
 
 def test_a_converse_answer_without_a_message_is_an_error():
     with pytest.raises(UpstreamAnswerError):
-        converse.from_converse({"output": {}})
+        converse.from_converse(b'{"output": {}}')
 
 
 @pytest.mark.parametrize("raw", [False, True])
@@ -183,4 +183,4 @@ def test_half_a_character_does_not_cost_a_paid_answer():
     native = invoke.from_invoke(b'{"generation": "cut \\ud83d"}', {})
     block = {"output": {"message": {"content": [{"text": "cut \ud83d"}]}}}
 
-    assert native.text == converse.from_converse(block).text == "cut \ufffd"
+    assert native.text == converse.from_converse(json.dumps(block).encode()).text == "cut \ufffd"

@@ -270,7 +270,7 @@ async def test_the_certificate_is_checked_against_the_urls_host(server, tmp_path
     }
     with serving(server.app(), **files) as url:
         port = urlsplit(url).port
-        async with open_transport(certificate.trust()) as transport:
+        async with open_transport(certificate.certificate) as transport:
             source = HttpImageSource(
                 transport,
                 UrlRules((f"{HOST}:{port}", f"other.example:{port}")),

@@ -1,0 +1,67 @@
+"""The AWS SDK's session, with TLS that checks whom it speaks to.
+
+aiobotocore takes its TLS context from botocore, which leaves the host's name to urllib3 to check;
+aiohttp, which is in urllib3's place here, checks what the context says and nothing else. Through a
+proxy it checks no certificate at all. And aiohttp follows redirects, which urllib3 is told not to.
+"""
+
+from typing import Any
+
+import aioboto3
+import aiobotocore.session
+import aiohttp
+from aiobotocore.config import AioConfig
+from aiobotocore.httpsession import AIOHTTPSession
+from botocore.httpsession import get_cert_path
+
+from app.adapters.trust import trusted
+
+
+class _WithoutRedirects:
+    """An aiohttp session for which a redirect is an answer like any other."""
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self._session = session
+
+    async def request(self, *args: Any, **options: Any) -> aiohttp.ClientResponse:  # noqa: ANN401 - aiohttp's
+        """Send as aiohttp does; nothing is sent again to where the answer points."""
+        return await self._session.request(*args, allow_redirects=False, **options)
+
+
+# The stubs know what aiobotocore documents, which leaves no way in.
+_Session: Any = AIOHTTPSession
+_Config: Any = AioConfig
+
+
+class CheckedSession(_Session):  # type: ignore[misc] # see above
+    """Checks certificates and host names, also through a proxy, and follows no redirects."""
+
+    def _create_connector(self, proxy_url: str | None) -> aiohttp.TCPConnector:  # noqa: ARG002 - the SDK's
+        context = trusted(get_cert_path(self._verify or True))
+        if self._cert_file:
+            context.load_cert_chain(self._cert_file, self._key_file)
+        return aiohttp.TCPConnector(
+            limit=self._max_pool_connections, ssl=context, **self._connector_args
+        )
+
+    async def _get_session(self, proxy_url: str | None) -> _WithoutRedirects:
+        return _WithoutRedirects(await super()._get_session(proxy_url))
+
+
+class CheckedConfig(_Config):  # type: ignore[misc] # see above
+    """A client's options, with a `CheckedSession` whatever they are merged with."""
+
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401 - the SDK's options
+        super().__init__(http_session_cls=CheckedSession, **options)
+
+    def merge(self, other_config: Any) -> "CheckedConfig":  # noqa: ANN401 - any of the SDK's
+        """Return these options with those of ``other_config`` over them."""
+        mine, others = self._user_provided_options, other_config._user_provided_options  # noqa: SLF001 - as the SDK's own
+        return CheckedConfig(**{**mine, **others})
+
+
+def aws_session() -> aioboto3.Session:
+    """Return a session all of whose clients are checked, STS's for credentials among them."""
+    session = aiobotocore.session.get_session()
+    session.set_default_client_config(CheckedConfig())
+    return aioboto3.Session(botocore_session=session)

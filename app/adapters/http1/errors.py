@@ -1,0 +1,21 @@
+"""What can go wrong between this service and the server that it calls."""
+
+
+class Http1Error(Exception):
+    """A call failed below HTTP."""
+
+
+class ConnectError(Http1Error):
+    """No connection could be made, so nothing was sent."""
+
+
+class ConnectTimeoutError(Http1Error):
+    """No connection was made in time, so nothing was sent."""
+
+
+class ReadTimeoutError(Http1Error):
+    """Nothing came, or nothing was taken, for too long. The call may have been answered."""
+
+
+class DisconnectedError(Http1Error):
+    """The connection ended, or was ended for what came over it, before the answer did."""

@@ -1,0 +1,78 @@
+"""Names looked up in threads of their own, and remembered for as long as a connection is kept."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from app.adapters.http1.sender import KEEP_ALIVE
+
+AddressInfo = tuple[int, int, int, str, "tuple[str, int] | tuple[str, int, int, int]"]
+"""As `socket.getaddrinfo` returns it."""
+LookUp = Callable[[str, int], Sequence[AddressInfo]]
+_MOST = 256
+"""Names remembered; then all are forgotten."""
+
+
+def look_up(host: str, port: int) -> Sequence[AddressInfo]:
+    """Ask the system's resolver, or raise OSError. Blocks."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [entry for entry in found if len(entry[4]) in (2, 4)]  # type: ignore[misc]
+
+
+@dataclass(slots=True)
+class Resolver:
+    """Looks up each name once at a time, however many calls wait for it.
+
+    Not in asyncio's own pool of threads: whatever else is done there would wait behind a resolver
+    that is slow.
+    """
+
+    threads: ThreadPoolExecutor
+    look_up: LookUp = look_up
+    keep: float = KEEP_ALIVE
+    """Seconds that an answer is good for."""
+    _known: dict[tuple[str, int], tuple[float, Sequence[AddressInfo]]] = field(default_factory=dict)
+    _asked: "dict[tuple[str, int], asyncio.Future[Sequence[AddressInfo]]]" = field(
+        default_factory=dict
+    )
+
+    async def resolve(self, host: str, port: int) -> Sequence[AddressInfo]:
+        """Return where ``host`` is, or raise OSError, or UnicodeError for what is no name."""
+        loop, name = asyncio.get_running_loop(), (host, port)
+        until, addresses = self._known.get(name, (0.0, ()))
+        if loop.time() < until:
+            return addresses
+        if name not in self._asked:
+            asked = loop.run_in_executor(self.threads, self.look_up, host, port)
+            self._asked[name] = asked
+            asked.add_done_callback(lambda answer: self._answered(name, answer))
+        # Whoever gives up waiting takes nothing from the others.
+        return await asyncio.shield(self._asked[name])
+
+    def forget(self, host: str, port: int) -> None:
+        """Look the name up anew the next time: no address that is known for it answers."""
+        self._known.pop((host, port), None)
+
+    def _answered(
+        self, name: tuple[str, int], answer: "asyncio.Future[Sequence[AddressInfo]]"
+    ) -> None:
+        del self._asked[name]
+        if answer.cancelled() or answer.exception() is not None:
+            return
+        if len(self._known) >= _MOST:
+            self._known.clear()
+        self._known[name] = answer.get_loop().time() + self.keep, answer.result()
+
+
+@asynccontextmanager
+async def open_resolver(most: int = 4) -> AsyncIterator[Resolver]:
+    """Open a resolver with ``most`` threads."""
+    threads = ThreadPoolExecutor(most, thread_name_prefix="names")
+    try:
+        yield Resolver(threads)
+    finally:
+        # One that hangs is not waited for.
+        threads.shutdown(wait=False, cancel_futures=True)

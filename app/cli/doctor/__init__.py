@@ -1,0 +1,1 @@
+"""``python -m app doctor``: everything that the service needs, looked at one by one."""

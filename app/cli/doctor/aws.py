@@ -1,0 +1,86 @@
+"""The way to AWS: the endpoint, the clock, credentials and whose they are."""
+
+import email.utils
+import os
+import time
+from collections.abc import AsyncIterator
+
+import aioboto3
+import httpx
+from botocore.exceptions import BotoCoreError, ClientError
+
+from app.adapters.aws_session import aws_session
+from app.adapters.bedrock.model_import import sentence
+from app.domain.finding import Finding, fault, ok, warning
+from app.settings import PREFIX, Settings
+
+SKEW_SECONDS = 60
+MAX_SKEW_SECONDS = 300
+"""AWS refuses signatures that are older."""
+TIMEOUT = 5
+
+
+async def check(settings: Settings) -> AsyncIterator[Finding]:
+    """Yield findings about the endpoint, the clock and the credentials."""
+    async for finding in _endpoint(settings):
+        yield finding
+    if os.environ.get("AWS_BEARER_TOKEN_BEDROCK"):
+        yield _api_key(os.environ["AWS_BEARER_TOKEN_BEDROCK"])
+        return
+    try:
+        session = aws_session()
+        credentials = await session.get_credentials()
+        frozen = credentials and await credentials.get_frozen_credentials()
+    except (BotoCoreError, ClientError, OSError) as error:
+        yield fault("credentials", str(error), "Correct AWS_PROFILE or the AWS configuration.")
+        return
+    if not credentials or not frozen or not frozen.access_key:
+        mend = "Set AWS_PROFILE, AWS_BEARER_TOKEN_BEDROCK, or run under a role."
+        yield fault("credentials", "AWS's chain yields none", mend)
+        return
+    yield ok("credentials", f"{frozen.access_key[:4]}…, found by {credentials.method}")
+    yield await _identity(session, settings)
+
+
+async def _endpoint(settings: Settings) -> AsyncIterator[Finding]:
+    url = str(settings.endpoint_url or f"https://bedrock-runtime.{settings.region}.amazonaws.com/")
+    try:
+        async with httpx.AsyncClient(timeout=TIMEOUT, follow_redirects=False) as client:
+            answer = await client.head(url)
+    except httpx.HTTPError as error:
+        mend = f"Check the network, proxies and {PREFIX}ENDPOINT_URL."
+        yield fault("endpoint", f"{url} is not reached: {type(error).__name__}", mend)
+        return
+    yield ok("endpoint", url)
+    said = answer.headers.get("date")
+    if said is None:
+        yield warning("clock", "the endpoint does not tell the time", "")
+        return
+    skew = abs(time.time() - email.utils.parsedate_to_datetime(said).timestamp())
+    if skew < SKEW_SECONDS:
+        yield ok("clock", f"{skew:.0f} s from the endpoint's")
+    else:
+        text = f"{skew:.0f} s from the endpoint's"
+        mend = f"Set the clock; AWS refuses signatures past {MAX_SKEW_SECONDS} s."
+        yield (fault if skew > MAX_SKEW_SECONDS else warning)("clock", text, mend)
+
+
+def _api_key(key: str) -> Finding:
+    if key != key.strip():
+        mend = "Remove the spaces or the line end in AWS_BEARER_TOKEN_BEDROCK."
+        return fault("credentials", "the Bedrock API key has white space around it", mend)
+    return ok("credentials", "a Bedrock API key; whose it is can't be asked")
+
+
+async def _identity(session: aioboto3.Session, settings: Settings) -> Finding:
+    elsewhere = any(os.environ.get(name) for name in ("AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL"))
+    if settings.endpoint_url and not elsewhere:
+        return ok("identity", "not asked: the endpoint is not AWS's own")
+    try:
+        async with session.client("sts", region_name=settings.region) as sts:
+            reply = await sts.get_caller_identity()
+    except ClientError as error:
+        return fault("identity", sentence(error), "Renew the credentials.")
+    except (BotoCoreError, OSError) as error:
+        return warning("identity", f"STS is not reached: {error}", "Check the network.")
+    return ok("identity", reply["Arn"])

@@ -1,0 +1,77 @@
+"""The command: runs the checks in order and prints a line for each."""
+
+import argparse
+import asyncio
+import sys
+
+import orjson
+
+from app.cli import findings
+from app.cli.doctor import aws, configuration, machine, model, stores
+from app.domain.finding import Finding, Level, fault, worst
+from app.settings import SettingsError, load
+from app.telemetry.logs import configure
+
+EXIT = {Level.OK: 0, Level.WARNING: 1, Level.FAULT: 2}
+"""The exit status says the worst."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes."""
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument(
+        "--spend",
+        action="store_true",
+        help="also make the smallest calls there are, one with text and one with a picture",
+    )
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """Print the findings, and return the exit status that says the worst."""
+    configure("error")
+    checked = asyncio.run(examine(spend=parsed.spend))
+    if parsed.json:
+        sys.stdout.write(orjson.dumps(_document(checked), option=orjson.OPT_INDENT_2).decode())
+        sys.stdout.write("\n")
+    else:
+        sys.stdout.write(findings.lines(checked))
+        sys.stdout.write(f"\n{_summary(checked)}\n")
+    return EXIT[worst(checked)]
+
+
+async def examine(*, spend: bool = False) -> list[Finding]:
+    """Return all findings, in the order in which they are best mended."""
+    checked = [*machine.check()]
+    try:
+        settings = load()
+    except SettingsError as error:
+        mend = "See docs/settings.md, then run this again for the rest."
+        return [*checked, *(fault("settings", line, mend) for line in str(error).splitlines())]
+    checked += configuration.check(settings)
+    checked += [finding async for finding in aws.check(settings)]
+    checked += [finding async for finding in model.check(settings)]
+    checked += [finding async for finding in stores.check(settings)]
+    if spend:
+        checked += [finding async for finding in model.call(settings)]
+    return checked
+
+
+def _summary(checked: list[Finding]) -> str:
+    faults = sum(finding.level is Level.FAULT for finding in checked)
+    warnings = sum(finding.level is Level.WARNING for finding in checked)
+    return f"{faults} fault(s), {warnings} warning(s), {len(checked)} checks"
+
+
+def _document(checked: list[Finding]) -> dict[str, object]:
+    return {
+        "worst": worst(checked).name.lower(),
+        "findings": [
+            {
+                "level": finding.level.name.lower(),
+                "subject": finding.subject,
+                "message": finding.message,
+                "mend": finding.mend,
+            }
+            for finding in checked
+        ],
+    }

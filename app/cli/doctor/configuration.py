@@ -1,0 +1,48 @@
+"""Settings and where they came from, and the files that they name."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from app.domain.finding import Finding, fault, ok, warning
+from app.settings import PREFIX, Settings, SettingsError, origins
+from app.wiring.preflight import check as check_files
+
+LEAST_FREE_BYTES = 100 * 1024 * 1024
+
+
+def check(settings: Settings) -> Iterator[Finding]:
+    """Yield a finding for each setting that is not the default, and for the files."""
+    sources = origins()
+    for name, source in sorted(sources.items()):
+        yield ok("setting", f"{PREFIX}{name} from {source}: {_shown(settings, name)}")
+    if not sources:
+        yield ok("settings", "all are the defaults")
+    try:
+        check_files(settings)
+    except SettingsError as error:
+        for line in str(error).splitlines():
+            yield fault("settings", line, "Correct the file, or the setting that names it.")
+    if settings.usage_store == "sqlite":
+        yield _ledger(settings.usage_file)
+
+
+def _shown(settings: Settings, name: str) -> str:
+    value = getattr(settings, name.lower())
+    # Pydantic's own text of a secret is stars.
+    return str(value)
+
+
+def _ledger(path: Path) -> Finding:
+    folder = path.absolute().parent
+    subject = f"{PREFIX}USAGE_FILE"
+    if not folder.is_dir():
+        return fault(subject, f"{folder} does not exist", "Make the folder, or name another.")
+    if not os.access(path if path.exists() else folder, os.W_OK):
+        mend = "Let the service's user write there, or name another file."
+        return fault(subject, f"{path} can't be written", mend)
+    free = shutil.disk_usage(folder).free
+    if free < LEAST_FREE_BYTES:
+        return warning(subject, f"{free // 2**20} MiB are free in {folder}", "Free some room.")
+    return ok(subject, f"{path}, {free // 2**30} GiB free")

@@ -1,0 +1,82 @@
+"""What stands beside the service: buckets, Redis, PostgreSQL, the token issuer."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+from botocore.exceptions import BotoCoreError, ClientError
+from redis.exceptions import RedisError
+
+from app.adapters.access.tokens import open_tokens
+from app.adapters.aws_session import aws_session
+from app.adapters.bedrock.model_import import sentence
+from app.adapters.stores.redis_client import open_redis
+from app.domain.errors import IdentityProviderError
+from app.domain.finding import Finding, fault, ok
+from app.settings import PREFIX, Settings
+from app.wiring.access import issuer
+
+
+async def check(settings: Settings) -> AsyncIterator[Finding]:
+    """Yield a finding for each of those that the settings name."""
+    for name in settings.image_s3_buckets or ():
+        yield await _bucket(settings, name.partition("/")[0])
+    if settings.redis_url is not None:
+        yield await _redis(settings.redis_url.get_secret_value())
+    if settings.postgres_url is not None:
+        yield await _postgres(settings.postgres_url.get_secret_value())
+    if settings.authenticates and settings.oidc_issuer is not None:
+        yield await _issuer(settings)
+
+
+async def _bucket(settings: Settings, name: str) -> Finding:
+    endpoint = settings.image_s3_endpoint_url
+    region = settings.image_s3_region or settings.region
+    subject, mend = f"bucket {name}", "Check its name and grant s3:ListBucket and s3:GetObject."
+    try:
+        async with aws_session().client(
+            "s3", region_name=region, endpoint_url=str(endpoint) if endpoint else None
+        ) as s3:
+            reply = await s3.head_bucket(Bucket=name)
+    except ClientError as error:
+        return fault(subject, sentence(error), mend)
+    except (BotoCoreError, OSError) as error:
+        return fault(subject, f"S3 is not reached: {error}", "Check the network.")
+    return ok(subject, f"in {reply.get('BucketRegion', region)}")
+
+
+async def _redis(url: str) -> Finding:
+    mend = f"Check {PREFIX}REDIS_URL; its user needs EVALSHA and SCRIPT LOAD."
+    try:
+        async with open_redis(url) as client:
+            # Limits are counted by scripts: a Redis that refuses them lets every call pass.
+            await client.script_load("return 1")
+            info = await client.info("server")
+    except (RedisError, OSError) as error:
+        return fault("Redis", f"{type(error).__name__}: {error}".replace(url, "…"), mend)
+    return ok("Redis", f"version {info.get('redis_version')}")
+
+
+async def _postgres(url: str) -> Finding:
+    # An extra: whoever keeps nothing there need not install it.
+    import asyncpg
+
+    try:
+        connection = await asyncpg.connect(url, timeout=5)
+        version = await connection.fetchval("SHOW server_version")
+        await connection.close()
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        mend = f"Check {PREFIX}POSTGRES_URL."
+        return fault("PostgreSQL", f"{type(error).__name__}: {error}", mend)
+    return ok("PostgreSQL", f"version {version}")
+
+
+async def _issuer(settings: Settings) -> Finding:
+    configured = issuer(settings)
+    assert configured is not None
+    mend = f"Check {PREFIX}OIDC_ISSUER and {PREFIX}OIDC_JWKS_URL."
+    try:
+        async with open_tokens(configured) as tokens:
+            keys = await tokens.keys.holding("")
+    except (IdentityProviderError, httpx.HTTPError) as error:
+        return fault("OIDC issuer", str(error), mend)
+    return ok("OIDC issuer", f"{configured.url}, {len(keys.keys)} key(s)")

@@ -1,0 +1,45 @@
+"""What a check found: one line for an operator, and the sentence that mends it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Level(IntEnum):
+    """How bad a finding is."""
+
+    OK = 0
+    WARNING = 1
+    FAULT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The outcome of one check."""
+
+    level: Level
+    subject: str
+    """What was looked at, in a word or two."""
+    message: str
+    mend: str = ""
+    """What to do about it; empty where nothing is to be done."""
+
+
+def ok(subject: str, message: str) -> Finding:
+    """Return a finding that is as it should be."""
+    return Finding(Level.OK, subject, message)
+
+
+def warning(subject: str, message: str, mend: str = "") -> Finding:
+    """Return a finding that an operator should know of."""
+    return Finding(Level.WARNING, subject, message, mend)
+
+
+def fault(subject: str, message: str, mend: str) -> Finding:
+    """Return a finding that has to be mended first."""
+    return Finding(Level.FAULT, subject, message, mend)
+
+
+def worst(findings: Iterable[Finding]) -> Level:
+    """Return the worst level among ``findings``; OK where there are none."""
+    return max((finding.level for finding in findings), default=Level.OK)

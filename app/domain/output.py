@@ -1,0 +1,53 @@
+"""The form that an answer must have, and how likely the model held each of its tokens to be."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class JsonObject:
+    """The answer is one JSON object, whatever its members."""
+
+
+@dataclass(frozen=True, slots=True)
+class JsonSchema:
+    """The answer is one JSON value that the schema accepts."""
+
+    name: str
+    """For the upstream: letters, digits, ``_`` and ``-``, at most 64."""
+    schema: Mapping[str, object]
+    """JSON Schema. Flat and small ones are fast: the upstream compiles each to a grammar."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The answer is one of these texts, and nothing else."""
+
+    options: tuple[str, ...]
+
+
+OutputForm = JsonObject | JsonSchema | Choice
+"""What the upstream enforces while it generates."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenChance:
+    """A token that the model could have chosen."""
+
+    token: str
+    logprob: float
+    """Natural logarithm of its probability, 0 at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """A token of the answer, and what else could have stood there."""
+
+    token: str
+    """Its text; half a character reads as U+FFFD."""
+    logprob: float
+    """Natural logarithm of its probability, 0 at most."""
+    alternatives: tuple[TokenChance, ...] = ()
+    """The likeliest tokens at this place, the chosen one usually among them, likeliest first."""
+    data: bytes | None = None
+    """Its bytes in UTF-8, where the upstream says; those of all tokens together are the text's."""

@@ -1,0 +1,110 @@
+"""Cold starts: an imported model that nobody used for minutes has to be loaded again."""
+
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from statistics import median
+
+from app.domain.errors import ModelLoadingError
+from app.domain.generation import Completion, ModelRequest, StreamParts
+from app.domain.ports import VisionModel
+
+REMEMBERED = 5
+"""Starts whose durations are kept."""
+FORGOTTEN_AFTER = 600
+"""Seconds without a word of loading after which the next word begins another start."""
+UNKNOWN = 60
+"""Seconds that a first start is taken to last, until more is known; an 11B takes minutes."""
+LEAST = 5
+"""Seconds: the shortest wait that clients are told."""
+
+
+@dataclass(slots=True)
+class ColdStarts:
+    """One target's cold starts, as seen from this process. Seconds."""
+
+    observe: Callable[[float], None] = lambda _: None
+    """Told how long each start took."""
+    clock: Callable[[], float] = time.monotonic
+    began: float | None = None
+    """When the start in progress was first met, by ``clock``."""
+    took: deque[float] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    """How long the last starts took, oldest first."""
+    _met: float = 0
+
+    @property
+    def loading_for(self) -> float | None:
+        """How long the start in progress has been going on, None where there is none."""
+        return None if self.began is None else self.clock() - self.began
+
+    def loading(self) -> None:
+        """Note that a call was refused because the model loads."""
+        now = self.clock()
+        if self.began is None or now - self._met > FORGOTTEN_AFTER:
+            self.began = now
+        self._met = now
+
+    def ready(self) -> None:
+        """Note that a call was answered."""
+        if self.began is not None:
+            self.took.append(self.clock() - self.began)
+            self.began = None
+            self.observe(self.took[-1])
+
+    def left(self) -> float:
+        """Return how long the start in progress will go on, from what was observed.
+
+        Where it already takes longer than starts took, or none was seen, it is expected to take
+        as long again as it has.
+        """
+        gone = self.loading_for or 0
+        expected = median(self.took) if self.took else UNKNOWN
+        return max(LEAST, expected - gone if gone < expected else gone)
+
+    def detail(self) -> str:
+        """Return what a caller is told."""
+        text = (
+            f"The model was scaled to zero and has been loading for {self.loading_for or 0:.0f} s."
+        )
+        if not self.took:
+            return f"{text} No start was seen before; one usually takes minutes."
+        seen = ", ".join(f"{seconds:.0f}" for seconds in self.took)
+        return f"{text} The last starts took {seen} s."
+
+
+@dataclass(frozen=True, slots=True)
+class ColdStartModel:
+    """Times cold starts, and tells callers how long to wait. Stands next to the metered model."""
+
+    inner: VisionModel
+    starts: ColdStarts
+
+    async def generate(self, request: ModelRequest) -> Completion:
+        """Answer as ``inner`` does, or raise ModelLoadingError with what is known of the start."""
+        try:
+            completion = await self.inner.generate(request)
+        except ModelLoadingError as error:
+            raise self._described(error) from error
+        self.starts.ready()
+        return completion
+
+    @asynccontextmanager
+    async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:
+        """Stream as ``inner`` does; entering raises as `generate` does."""
+        stream = self.inner.stream(request)
+        try:
+            parts = await stream.__aenter__()
+        except ModelLoadingError as error:
+            raise self._described(error) from error
+        self.starts.ready()
+        try:
+            yield parts
+        finally:
+            await stream.__aexit__(None, None, None)
+
+    def _described(self, error: ModelLoadingError) -> ModelLoadingError:
+        self.starts.loading()
+        wait = max(self.starts.left(), error.retry_after or 0)
+        return ModelLoadingError(self.starts.detail(), errors=error.errors, retry_after=wait)

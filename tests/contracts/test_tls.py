@@ -1,0 +1,262 @@
+"""Every client that leaves the process speaks only to whom it means to speak."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.metrics.export import MetricsData
+
+from app.adapters.access.tokens import Issuer, open_tokens
+from app.adapters.aws_session import aws_session
+from app.adapters.bedrock.identity.credentials import Connection
+from app.adapters.bedrock.runtime import open_runtime
+from app.adapters.http1.sender import Limits
+from app.adapters.sources import http, s3
+from app.adapters.sources.addresses import AddressPolicy
+from app.adapters.sources.http import HttpImageSource
+from app.adapters.sources.rules import UrlRules
+from app.adapters.sources.s3 import S3ImageSource
+from app.adapters.stores.rate_limiter import open_limiter
+from app.adapters.stores.redis_client import open_redis
+from app.adapters.stores.usage_postgres import open_postgres
+from app.domain.generation import ModelRequest, Role, Turn
+from app.domain.image import S3Image, UrlImage
+from app.domain.limit import parse
+from app.domain.model import LLAMA_3_2_11B, Dialect, capabilities, identify
+from app.domain.usage import UsageQuery
+from app.wiring.model import vision_model
+from tests.contracts.test_usage_store import DAY
+from tests.support import tls
+from tests.support.dialects import BEDROCK, MODEL_IDS
+from tests.support.tls import CASES, HOST, Authority, Opening, authority, listening
+
+ASKED = ModelRequest(turns=(Turn(Role.USER, "Why is the sky blue?"),))
+LIMITS = Limits(connect_timeout=5, read_timeout=5)
+ADDRESS = "127.0.0.1"
+
+Call = Callable[[str, int], Awaitable[object]]
+
+
+@pytest.fixture(scope="session")
+def trusted(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return authority(tmp_path_factory.mktemp("tls"))
+
+
+def model(dialect: Dialect) -> Call:
+    async def call(host: str, port: int) -> object:
+        connection = Connection("us-east-1", f"https://{host}:{port}", LIMITS)
+        async with open_runtime(aws_session(), connection) as runtime:
+            asked = vision_model(dialect, runtime, identify(MODEL_IDS[dialect]))
+            return await asked.generate(ASKED)
+
+    return call
+
+
+def streamed(dialect: Dialect) -> Call:
+    async def call(host: str, port: int) -> object:
+        connection = Connection("us-east-1", f"https://{host}:{port}", LIMITS)
+        async with open_runtime(aws_session(), connection) as runtime:
+            asked = vision_model(dialect, runtime, identify(MODEL_IDS[dialect]))
+            return await asked.stream(ASKED).__aenter__()
+
+    return call
+
+
+async def other_server(host: str, port: int) -> object:
+    pytest.importorskip("httpx_sse")
+    from app.adapters.openai.model import OpenAiVisionModel
+    from app.adapters.openai.server import open_server
+
+    async with open_server(f"https://{host}:{port}/v1", "key", LIMITS) as server:
+        able = capabilities(Dialect.OPENAI, LLAMA_3_2_11B)
+        return await OpenAiVisionModel(server, "llama", able).generate(ASKED)
+
+
+async def objects(host: str, port: int) -> object:
+    connection = s3.Connection("us-east-1", f"https://{host}:{port}")
+    async with s3.open_client(aws_session(), connection) as client:
+        return await S3ImageSource(client, ("b",), 10, 10).fetch(S3Image("b", "k"))
+
+
+async def control_plane(host: str, port: int) -> object:
+    endpoint: Any = f"https://{host}:{port}"
+    async with aws_session().client(
+        "bedrock", region_name="us-east-1", endpoint_url=endpoint
+    ) as client:
+        return await client.list_foundation_models()
+
+
+async def role(host: str, port: int) -> object:
+    credentials = await aws_session().get_credentials()
+    return await credentials.get_frozen_credentials()
+
+
+async def issuer_keys(host: str, port: int) -> object:
+    issuer = Issuer(f"https://{host}:{port}", "aud", f"https://{host}:{port}/keys")
+    async with open_tokens(issuer) as tokens:
+        return await tokens.keys.holding("k")
+
+
+async def limiter(host: str, port: int) -> object:
+    async with open_limiter(f"rediss://:secret@{host}:{port}/0?ssl_ca_certs={CA}") as limits:
+        return await limits.take("ann", parse({"requests": "1/minute"}), 1)
+
+
+async def redis_usage(host: str, port: int) -> object:
+    url = f"rediss://:secret@{host}:{port}/0?ssl_ca_certs={CA}"
+    async with open_redis(url) as client:
+        return await client.ping()
+
+
+def postgres(mode: str) -> Call:
+    async def call(host: str, port: int) -> object:
+        url = f"postgresql://u:secret@{host}:{port}/db?sslmode={mode}&sslrootcert={CA}"
+        async with open_postgres(url) as store:
+            return await store.read(UsageQuery(DAY, DAY))
+
+    return call
+
+
+async def traces(host: str, port: int) -> object:
+    exporter = OTLPSpanExporter(endpoint=f"https://{host}:{port}/v1/traces", timeout=1)
+    try:
+        return await asyncio.to_thread(exporter.export, [])
+    finally:
+        exporter.shutdown()
+
+
+async def metrics(host: str, port: int) -> object:
+    exporter = OTLPMetricExporter(endpoint=f"https://{host}:{port}/v1/metrics", timeout=1)
+    try:
+        return await asyncio.to_thread(exporter.export, MetricsData([]))
+    finally:
+        exporter.shutdown()
+
+
+def asks_for_tls(connection: socket.socket) -> None:
+    """Answer PostgreSQL's question whether TLS may be spoken."""
+    connection.recv(8)
+    connection.send(b"S")
+
+
+CLIENTS: dict[str, Call] = {
+    **{f"{dialect} in one piece": model(dialect) for dialect in BEDROCK},
+    **{f"{dialect} as a stream": streamed(dialect) for dialect in BEDROCK},
+    "an OpenAI-compatible server": other_server,
+    "S3": objects,
+    "Bedrock's control plane": control_plane,
+    "STS": role,
+    "an issuer's keys": issuer_keys,
+    "limits in Redis": limiter,
+    "usage in Redis": redis_usage,
+    "usage in PostgreSQL, verify-full": postgres("verify-full"),
+    "usage in PostgreSQL, require": postgres("require"),
+    "traces by OTLP": traces,
+    "metrics by OTLP": metrics,
+}
+CA = ""
+
+
+@pytest.fixture(autouse=True)
+def _trusting(trusted: Authority, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Have every client trust the tests' authority, by the variable that it reads."""
+    monkeypatch.setitem(globals(), "CA", str(trusted.path))
+    for name in (
+        "AWS_CA_BUNDLE",
+        "SSL_CERT_FILE",
+        "OTEL_EXPORTER_OTLP_CERTIFICATE",
+    ):
+        monkeypatch.setenv(name, str(trusted.path))
+
+
+def opening_of(client: str) -> Opening | None:
+    return asks_for_tls if "PostgreSQL" in client else None
+
+
+def as_a_role(monkeypatch: pytest.MonkeyPatch, folder: Path, url: str) -> None:
+    """Have AWS's chain ask STS at ``url`` for credentials."""
+    token = folder / "token"
+    token.write_text("web.identity.token")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(token))
+    monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/service")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", url)
+
+
+async def told(
+    client: str, host: str, case: str, trusted: Authority, monkeypatch: Any, folder: Path
+) -> bytes:
+    """Return what ``client`` tells a server at ``host`` that shows the certificate of ``case``."""
+    with listening(trusted.context(case), opening_of(client)) as listener:
+        if client == "STS":
+            as_a_role(monkeypatch, folder, f"https://{host}:{listener.port}")
+        # Nothing is answered: what counts is whether anything was said.
+        with suppress(Exception):
+            await CLIENTS[client](host, listener.port)
+    return listener.received
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("client", CLIENTS)
+async def test_nothing_is_told_to_a_server_whose_certificate_is_not_right(
+    client, case, trusted, monkeypatch, tmp_path
+):
+    assert bool(await told(client, HOST, case, trusted, monkeypatch, tmp_path)) == CASES[case]
+
+
+@pytest.mark.parametrize("case", ["right", "address only"])
+@pytest.mark.parametrize("client", CLIENTS)
+async def test_an_address_has_to_be_in_the_certificate_too(
+    client, case, trusted, monkeypatch, tmp_path
+):
+    received = await told(client, ADDRESS, case, trusted, monkeypatch, tmp_path)
+
+    assert bool(received) == (case == "address only")
+
+
+@pytest.mark.parametrize("case", CASES)
+async def test_a_picture_is_asked_for_only_at_the_host_of_its_url(case, trusted):
+    """At an address that was checked before, under the name that the URL has."""
+    with listening(trusted.context(case)) as listener:
+        async with http.open_transport(trusted.path) as sender:
+            source = HttpImageSource(
+                transport=sender,
+                rules=UrlRules((f"{HOST}:{listener.port}",)),
+                max_bytes=10,
+                timeout=5,
+                addresses=AddressPolicy(("127.0.0.0/8",)),
+                resolve=here,
+            )
+            with suppress(Exception):
+                await source.fetch(UrlImage(f"https://{HOST}:{listener.port}/a.png"))
+
+    assert bool(listener.received) == CASES[case]
+
+
+async def here(host: str) -> list[str]:
+    return [ADDRESS]
+
+
+async def test_without_its_own_authority_even_the_right_certificate_is_refused(
+    trusted, monkeypatch, tmp_path
+):
+    for name in ("AWS_CA_BUNDLE", "SSL_CERT_FILE"):
+        monkeypatch.delenv(name)
+    for client in ("converse in one piece", "S3", "an issuer's keys"):
+        assert await told(client, HOST, "right", trusted, monkeypatch, tmp_path) == b""
+
+
+def test_the_tests_own_authority_is_one_that_clients_accept(trusted):
+    with listening(trusted.context("right")) as listener, suppress(httpx.HTTPError):
+        httpx.get(f"https://{HOST}:{listener.port}/", verify=str(trusted.path))
+
+    assert listener.received.startswith(b"GET / HTTP/1.1")
+    assert tls.SECONDS

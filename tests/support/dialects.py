@@ -1,0 +1,12 @@
+"""The dialects in which the emulator is called."""
+
+from app.domain.model import Dialect
+
+BEDROCK = (Dialect.INVOKE, Dialect.CONVERSE, Dialect.CHAT)
+IMPORTED = "arn:aws:bedrock:us-east-1:123456789012:imported-model/llama32vis11"
+MODEL_IDS = {
+    Dialect.INVOKE: "us.meta.llama3-2-11b-instruct-v1:0",
+    Dialect.CONVERSE: "us.meta.llama3-2-11b-instruct-v1:0",
+    Dialect.CHAT: IMPORTED,
+}
+"""What the emulator answers in each of them, pictures included."""
