@@ -16,7 +16,7 @@ from app.domain.errors import (
     TooManyPagesError,
 )
 from app.domain.image import Caveat, ImageLimits
-from app.services.documents import pdf, tiff
+from app.services.documents import pdf, pdf_raster, tiff
 from app.services.documents.page import (
     WIDTH,
     Cut,
@@ -194,7 +194,7 @@ def _raster(
 ) -> tuple[pyvips.Image, tuple[Caveat, ...]]:
     match kind:
         case Kind.PDF:
-            return pdf.raster(data, cut, blank=blank)
+            return pdf_raster.raster(data, cut, blank=blank)
         case Kind.TIFF:
             return tiff.raster(data, cut, limits).crop(*cut.tile), ()
         case Kind.PICTURE:

@@ -8,19 +8,8 @@ from pydantic import Field
 from app.domain.generation import Sampling
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model
-from app.services.tasks.ocr_pages import (
-    Answer,
-    Blocks,
-    LineOut,
-    Lines,
-    Marked,
-    PagedTable,
-    PageOut,
-    Plain,
-    ReadPage,
-    Rows,
-    text_of,
-)
+from app.services.tasks.ocr_answers import Answer, Blocks, Lines, Marked, Plain, Rows
+from app.services.tasks.ocr_pages import LineOut, PagedTable, PageOut, ReadPage, text_of
 from app.services.tasks.pages import by_page
 from app.services.tasks.prompt import prompt, with_schema
 from app.services.tasks.spec import (

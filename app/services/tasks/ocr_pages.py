@@ -3,79 +3,25 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Annotated, Literal, cast, get_args
+from typing import Annotated, cast
 
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, Field
 
-from app.services.answers.lenient import Listed, Text
 from app.services.geometry import Box
-from app.services.tasks.boxes import BoxOut, ModelBox, enclosing, placed
+from app.services.tasks.boxes import BoxOut, enclosing, placed
+from app.services.tasks.ocr_answers import (
+    Answer,
+    Blocks,
+    Kind,
+    Lines,
+    Marked,
+    Plain,
+    Rows,
+)
 from app.services.tasks.pages import PageFacts, PageReport, facts, report
 from app.services.tasks.spec import Finding
 from app.services.tasks.strips import Strip, beside, joined
 from app.services.tasks.tables import Table, as_html, in_markdown
-
-Kind = Literal[
-    "title", "heading", "paragraph", "list", "table", "header", "footer", "caption", "figure",
-    "other",
-]  # fmt: skip
-
-
-def _kind(value: object) -> object:
-    word = value.strip().lower() if isinstance(value, str) else value
-    if word == "text":
-        return "paragraph"
-    return word if word in get_args(Kind) else "other"
-
-
-class Plain(BaseModel):
-    """Asked of the model."""
-
-    text: Annotated[Text, Field(description="all text, a line break for each line")]
-
-
-class Marked(BaseModel):
-    """Asked of the model."""
-
-    markdown: Annotated[Text, Field(description="all text as Markdown, tables as tables")]
-
-
-class Line(BaseModel):
-    """One line."""
-
-    text: Text
-    box: ModelBox | None = None
-
-
-class Lines(BaseModel):
-    """Asked of the model."""
-
-    lines: Annotated[Listed[Line], Field(description="in reading order")]
-
-
-class Rows(BaseModel):
-    """Asked of the model."""
-
-    rows: Annotated[
-        Listed[Listed[Text]], Field(description="each row of the table, the header first")
-    ]
-
-
-class Block(BaseModel):
-    """One block."""
-
-    kind: Annotated[Kind, BeforeValidator(_kind)]
-    text: Annotated[Text, Field(description="a table as a Markdown table")]
-    box: ModelBox | None = None
-
-
-class Blocks(BaseModel):
-    """Asked of the model."""
-
-    blocks: Annotated[Listed[Block], Field(description="in reading order")]
-
-
-Answer = Plain | Marked | Lines | Rows | Blocks
 
 
 class LineOut(BaseModel):

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from app.domain.errors import PageNotShownError
-from app.services.documents import pdf
+from app.services.documents import pdf_raster
 from app.services.documents.fonts import Fonts
 from app.services.documents.page import Cut, Tile
 from app.services.geometry import Size
@@ -28,7 +28,7 @@ def fonts(tmp_path: Path) -> Fonts:
 
 
 def drawn(data: bytes, fonts: Fonts) -> tuple[Image.Image, list[str]]:
-    image, caveats = pdf.raster(data, PAGE, fonts=fonts)
+    image, caveats = pdf_raster.raster(data, PAGE, fonts=fonts)
     picture = Image.open(io.BytesIO(image.pngsave_buffer())).convert("L")
     return picture, [caveat.message for caveat in caveats]
 

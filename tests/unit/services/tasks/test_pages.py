@@ -7,7 +7,7 @@ import pytest
 from app.services.documents.page import Cut, Origin, Tile, view
 from app.services.geometry import Size
 from app.services.tasks import chart, diagram, extract, grounding, ocr
-from app.services.tasks.ocr_pages import Answer, Blocks, Lines, Marked, Plain, Rows
+from app.services.tasks.ocr_answers import Answer, Blocks, Lines, Marked, Plain, Rows
 from app.services.tasks.spec import Finding, TaskParameterError, UnansweredError
 from app.services.tasks.tables import as_html, in_markdown
 
