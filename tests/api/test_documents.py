@@ -162,6 +162,12 @@ def test_pages_can_not_be_chosen_from_a_picture(client, model):
     assert model.requests == []
 
 
+def test_pages_may_be_null_for_all(client, model):
+    request = {"images": [b64(blank_pdf((99, 99), (99, 99)))], "pages": None}
+
+    assert client.post("/v1/tasks/ocr", json=request).json()["calls"] == 2
+
+
 @pytest.mark.parametrize("pages", ["-3", "abc", "1\N{EN DASH}3", "", "1,,2"])
 def test_what_is_no_range_of_pages_is_refused_in_plain_words(client, model, pages):
     answer = client.post("/v1/tasks/ocr", json={"images": [b64(FOUR_PAGES)], "pages": pages})

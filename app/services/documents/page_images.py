@@ -16,7 +16,7 @@ from app.domain.generation import ImageInput
 from app.domain.image import Caveat, ImageLimits, ImageType, ReceivedImage
 from app.services.documents import pdf, render
 from app.services.documents.page import Cut, Detail, Origin, PageRangeError, view
-from app.services.documents.render import MOST_PAGES, MOST_SHOTS, Kind, Page, Wanted
+from app.services.documents.render import MOST_PAGES, MOST_SHOTS, Kind, Outline, Page, Wanted
 from app.services.generation.image_sources import ImageSources
 from app.services.geometry import View
 from app.services.images.error_location import named
@@ -123,13 +123,19 @@ class Documents:
             )
         if kind is Kind.PICTURE and wanted.detail == "auto":
             return 1, [shot_of(image, before + 1)]
-        outline = await self.workers.work(render.outline, image.data, kind, wanted, self.limits)
+        outline = await self._outline(image, kind, wanted)
         shots = [
             shot
             for page in outline.pages
             for shot in await self._of_page(image, kind, page, before, wanted.detail)
         ]
         return outline.count, shots
+
+    async def _outline(self, image: ReceivedImage, kind: Kind, wanted: Wanted) -> Outline:
+        try:
+            return await self.workers.work(render.outline, image.data, kind, wanted, self.limits)
+        except PageRangeError as error:
+            raise PageRangeError(f"{image.name}: {error}") from error
 
     async def _of_page(
         self, image: ReceivedImage, kind: Kind, page: Page, before: int, detail: Detail

@@ -22,22 +22,26 @@ class Parameters(BaseModel):
 _RANGE = re.compile(r"\s*\d+\s*(-\s*\d*\s*)?(,\s*\d+\s*(-\s*\d*\s*)?)*", re.ASCII)
 
 
-def _range(text: str | None) -> str | None:
-    if text is not None and not _RANGE.fullmatch(text):
+def _range(text: str) -> str:
+    if not _RANGE.fullmatch(text):
         raise ValueError("pages are numbers and ranges such as 1-3,5 or 2-")
     return text
+
+
+PageRange = Annotated[
+    str,
+    # Not as a pattern of Pydantic's: a refusal would show it and nothing else.
+    Field(max_length=100, json_schema_extra={"pattern": f"^{_RANGE.pattern}$"}),
+    AfterValidator(_range),
+]
 
 
 class DocumentParameters(Parameters):
     """What a task that takes documents takes beside."""
 
     pages: Annotated[
-        str | None,
-        AfterValidator(_range),
+        PageRange | None,
         Field(
-            max_length=100,
-            # Not as a pattern of Pydantic's: a refusal would show it and nothing else.
-            json_schema_extra={"pattern": f"^{_RANGE.pattern}$"},
             description="Pages of each PDF or TIFF, from 1: `1-3,5` or `2-`. By default all. At "
             "most 50 of all files together; refused with other pictures.",
         ),
