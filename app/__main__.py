@@ -5,7 +5,7 @@ import asyncio
 import sys
 from typing import Protocol
 
-from app.cli import dev, documents, import_model, keys, models, serve
+from app.cli import dev, documents, import_model, keys, models, serve, warm
 from app.cli.doctor import command as doctor
 from app.settings import SettingsError, load
 
@@ -58,6 +58,7 @@ COMMANDS = {
 
 WITH_ARGUMENTS: dict[str, tuple[Command, str]] = {
     "import": (import_model, "bring Llama 3.2 Vision's weights from S3 into Bedrock"),
+    "warm": (warm, "load an imported model before it is needed"),
     "models": (models, "list or delete imported models"),
     "doctor": (doctor, "look at everything that the service needs, one by one"),
     "keys": (keys, "create, list or revoke API keys"),

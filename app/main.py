@@ -17,11 +17,11 @@ from app.api.openapi import document, security, swagger_ui
 from app.api.pipeline import authorization
 from app.api.pipeline.admission import EntranceMiddleware
 from app.api.pipeline.authorization import Gatekeeper, Rule
-from app.api.pipeline.request_context import EnvelopeMiddleware
+from app.api.pipeline.request_context import RequestContextMiddleware
 from app.api.pipeline.response_headers import CORS_ANSWER_HEADERS
-from app.api.pipeline.unhandled_errors import FaultMiddleware
-from app.api.routing.application import Application, Rescue
-from app.api.routing.express import ExpressMiddleware
+from app.api.pipeline.unhandled_errors import UnhandledErrorsMiddleware
+from app.api.routing.application import Application
+from app.api.routing.dispatch import Dispatcher
 from app.api.v1 import estimate, images, models, usage
 from app.api.v1.generate import routes as generate
 from app.api.v1.tasks import routes as tasks
@@ -72,7 +72,8 @@ def create_app(settings: Settings, open_services: OpenServices) -> Application:
     door = Door(settings.max_in_progress, settings.max_wait / 2)
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[State]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[State]:
+        dispatcher.compile(app)
         async with open_services(settings) as services:
             yield {"services": services, "turnstile": Turnstile(door, services)}
 
@@ -98,16 +99,16 @@ def create_app(settings: Settings, open_services: OpenServices) -> Application:
     )
     document.install(app)
     security.install(app, rules)
-    app.add_middleware(Rescue)
-    app.front = front(app.framework, door, settings, rules)
+    dispatcher = Dispatcher(app.framework)
+    app.front = front(dispatcher, door, settings, rules)
     return app
 
 
-def front(framework: ASGIApp, door: Door, settings: Settings, rules: tuple[Rule, ...]) -> ASGIApp:
-    """Stack what requests pass before the framework. Read from the inside out."""
-    entrance = FaultMiddleware(
+def front(dispatcher: ASGIApp, door: Door, settings: Settings, rules: tuple[Rule, ...]) -> ASGIApp:
+    """Stack what requests pass before they are dispatched. Read from the inside out."""
+    entrance = UnhandledErrorsMiddleware(
         EntranceMiddleware(
-            ExpressMiddleware(framework, ROUTERS),
+            dispatcher,
             door=door,
             gatekeeper=Gatekeeper(rules),
             max_bytes=settings.max_body_bytes,
@@ -115,8 +116,8 @@ def front(framework: ASGIApp, door: Door, settings: Settings, rules: tuple[Rule,
         )
     )
     if not settings.allowed_origins:
-        return EnvelopeMiddleware(entrance)
-    return EnvelopeMiddleware(
+        return RequestContextMiddleware(entrance)
+    return RequestContextMiddleware(
         CORSMiddleware(
             entrance,
             allow_origins=settings.allowed_origins,

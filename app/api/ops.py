@@ -7,9 +7,10 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from pydantic import BaseModel, Field
 
 from app.api.errors import problem
-from app.api.routing.dependencies import AllMetrics, AllServices, ReadinessCheck
+from app.api.routing.context import Context
 from app.domain import errors
 from app.services.model_stack.circuit_breaker import BreakerState
+from app.services.model_stack.cold_start import ModelState
 from app.services.model_stack.target import Gate
 
 router = APIRouter(tags=["operations"])
@@ -30,16 +31,33 @@ class TargetState(BaseModel):
     ]
     active: Annotated[int, Field(description="Calls under way.")]
     waiting: Annotated[int, Field(description="Requests in line.")]
+    model: Annotated[
+        ModelState,
+        Field(
+            description="`loading`: scaled to zero and being loaded, which is no fault. `idle`: "
+            "not called for five minutes, so that an imported model may have been scaled to zero."
+        ),
+    ]
+    loading_seconds: Annotated[
+        float | None, Field(description="How long the start in progress has been going on.")
+    ]
+    last_starts_seconds: Annotated[
+        list[float], Field(description="How long the last cold starts took, oldest first.")
+    ]
 
     @classmethod
     def of(cls, gate: Gate) -> "TargetState":
         """Render ``gate``."""
-        slots = gate.slots
+        slots, starts = gate.slots, gate.starts
+        loading = starts.loading_for
         return cls(
             target=str(gate.target),
             breaker=gate.breaker.state,
             active=slots.taken,
             waiting=slots.waiting,
+            model=starts.state,
+            loading_seconds=None if loading is None else round(loading, 1),
+            last_starts_seconds=[round(seconds, 1) for seconds in starts.took],
         )
 
 
@@ -71,10 +89,12 @@ async def healthz() -> Health:
     response_description="Ready.",
     responses=problem.responses(errors.InternalError, errors.NotReadyError),
 )
-async def readyz(readiness: ReadinessCheck, found: AllServices) -> Ready:
-    await readiness.check()
+async def readyz(context: Context) -> Ready:
+    services = context.services
+    await services.readiness.check()
     return Ready(
-        model=found.model.identity.id, targets=[TargetState.of(gate) for gate in found.gates]
+        model=services.model.identity.id,
+        targets=[TargetState.of(gate) for gate in services.gates],
     )
 
 
@@ -90,5 +110,6 @@ async def readyz(readiness: ReadinessCheck, found: AllServices) -> Ready:
         **problem.responses(errors.InternalError),
     },
 )
-async def metrics(found: AllMetrics) -> Response:
-    return Response(await found.render(), headers={"content-type": CONTENT_TYPE_PLAIN_0_0_4})
+async def metrics(context: Context) -> Response:
+    rendered = await context.services.operations.metrics.render()
+    return Response(rendered, headers={"content-type": CONTENT_TYPE_PLAIN_0_0_4})

@@ -1,7 +1,6 @@
 """Who calls, and what they may do."""
 
 from collections.abc import Mapping
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -56,14 +55,4 @@ class Call:
     scope: Scope | None = None
 
 
-_CALL: ContextVar[Call] = ContextVar("call", default=Call(ANONYMOUS))  # noqa: B039 - frozen
-
-
-def current_call() -> Call:
-    """Return the call that the running task serves; an anonymous one outside requests."""
-    return _CALL.get()
-
-
-def enter_call(call: Call) -> None:
-    """Make ``call`` the one that the running task, and what it starts, serves."""
-    _CALL.set(call)
+ANONYMOUS_CALL = Call(ANONYMOUS)

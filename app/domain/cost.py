@@ -1,10 +1,34 @@
-"""What an answer costs."""
+"""What an answer costs: by tokens, or by the time that a copy of an imported model runs."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
 
 # Of a dollar: finer than the price of one token, coarser than binary fractions show.
 _DIGITS = 10
+WINDOW_SECONDS = 300
+"""Imported models are billed in windows of five minutes."""
+_DAY_SECONDS = 86_400
+
+
+class Basis(StrEnum):
+    """What a cost was reckoned from."""
+
+    TOKENS = "tokens"
+    UNITS = "units"
+    """Custom Model Units of a running copy, in windows of five minutes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The billing window in which an answer was given."""
+
+    cost: float
+    """US dollars for the whole window, whoever else was answered in it."""
+    today: int
+    """Windows since midnight UTC, this one included, as seen from this process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,11 +37,19 @@ class Cost:
 
     input: float
     output: float
+    share: float = 0
+    """Of a window, for the seconds that the call took of it; instead of the two above."""
+    window: Window | None = None
+
+    @property
+    def basis(self) -> Basis:
+        """What it was reckoned from."""
+        return Basis.TOKENS if self.window is None else Basis.UNITS
 
     @property
     def total(self) -> float:
-        """Both together."""
-        return round(self.input + self.output, _DIGITS)
+        """All together."""
+        return round(self.input + self.output + self.share, _DIGITS)
 
 
 def added(costs: Sequence[Cost | None]) -> Cost | None:
@@ -28,7 +60,26 @@ def added(costs: Sequence[Cost | None]) -> Cost | None:
     return Cost(
         round(sum(cost.input for cost in known), _DIGITS),
         round(sum(cost.output for cost in known), _DIGITS),
+        round(sum(cost.share for cost in known), _DIGITS),
+        known[-1].window,
     )
+
+
+class Pricing(Protocol):
+    """What calls of one target cost."""
+
+    def most(self, prompt_tokens: int, generation_tokens: int) -> Cost:
+        """Return the most that a call with at most these many tokens can cost."""
+        ...
+
+    def answered(
+        self, prompt_tokens: int | None, generation_tokens: int | None, began: float
+    ) -> Cost | None:
+        """Return what a call cost that began at ``began`` (`time.perf_counter`) and was answered.
+
+        None where the upstream did not tell what the cost is reckoned from.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +95,75 @@ class Price:
             round(prompt_tokens * self.input / 1e6, _DIGITS),
             round(generation_tokens * self.output / 1e6, _DIGITS),
         )
+
+    most = of
+
+    def answered(
+        self,
+        prompt_tokens: int | None,
+        generation_tokens: int | None,
+        began: float,  # noqa: ARG002 - time costs nothing here
+    ) -> Cost | None:
+        """Return what these many tokens cost; None where a count is unknown."""
+        if prompt_tokens is None or generation_tokens is None:
+            return None
+        return self.of(prompt_tokens, generation_tokens)
+
+
+@dataclass(slots=True)
+class UnitPrice:
+    """A running copy's price: units, times a rate, in windows from the first answer on.
+
+    Source: AWS's price page for Custom Model Import. It is what this process saw of one copy:
+    other replicas and further copies open windows of their own.
+    """
+
+    usd_per_unit_minute: float
+    units_per_copy: int | None = None
+    """None until AWS has told; the cost is unknown so long."""
+    clock: Callable[[], float] = time.time
+    """Seconds since 1970, in UTC."""
+    opened: Callable[[], None] = lambda: None
+    """Told of each window that begins."""
+    _start: float = float("-inf")
+    _last: float = float("-inf")
+    _today: int = 0
+
+    @property
+    def window_cost(self) -> float:
+        """US dollars for one window of one copy."""
+        minutes = WINDOW_SECONDS / 60
+        return round(self.usd_per_unit_minute * (self.units_per_copy or 0) * minutes, _DIGITS)
+
+    def most(self, prompt_tokens: int, generation_tokens: int) -> Cost:  # noqa: ARG002 - by time
+        """Return the cost of a whole window: a call that opens one may be all there is in it."""
+        return Cost(0, 0, self.window_cost, Window(self.window_cost, self._today))
+
+    def answered(
+        self,
+        prompt_tokens: int | None,  # noqa: ARG002 - not by tokens
+        generation_tokens: int | None,  # noqa: ARG002
+        began: float,
+    ) -> Cost | None:
+        """Return the call's share of its window; None while the units of a copy are unknown."""
+        self._count(self.clock())
+        if self.units_per_copy is None:
+            return None
+        part = min(1, (time.perf_counter() - began) / WINDOW_SECONDS)
+        share = round(self.window_cost * part, _DIGITS)
+        return Cost(0, 0, share, Window(self.window_cost, self._today))
+
+    def _count(self, now: float) -> None:
+        """Count the windows up to ``now``."""
+        running = now - self._last < WINDOW_SECONDS
+        self._last = now
+        if now < self._start + WINDOW_SECONDS:
+            return
+        # A copy that was used within the last window ran on, through whole windows.
+        passed = int((now - self._start) // WINDOW_SECONDS) if running else 1
+        if now // _DAY_SECONDS != self._start // _DAY_SECONDS:
+            self._today = 0
+        self._start = self._start + passed * WINDOW_SECONDS if running else now
+        self._today += passed
+        for _ in range(passed):
+            self.opened()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Generic, TypeVar
 
+from app.domain.access import ANONYMOUS, ANONYMOUS_CALL, Call
 from app.domain.cost import Cost, added
 from app.domain.errors import ServiceError
 from app.domain.image import (
@@ -58,14 +59,29 @@ class Sampling:
 class Terms:
     """On whose behalf and on what terms a request is answered."""
 
-    caller: str = ""
-    """Who asks; nobody's burst may starve the others."""
+    call: Call = ANONYMOUS_CALL
+    """Who asks, and for the use of what."""
+    address: str = ""
+    """The client's network address, which tells callers apart where nothing else does."""
     deadline: float = math.inf
     """When the answer is worth nothing any more, in the event loop's time (seconds)."""
     second_bill: bool = False
     """A call that may have been billed already may be made again."""
     idempotency_key: str | None = None
     """Requests of one caller with the same key and content share one answer."""
+
+    @property
+    def caller(self) -> str:
+        """Whose share of what is bounded the request takes; nobody's burst may starve others."""
+        return self.address if self.call.caller is ANONYMOUS else self.call.caller.id
+
+
+@dataclass(slots=True)
+class Bill:
+    """What is owed for one question to the model, its retries included."""
+
+    open: bool = False
+    """A call was sent, and neither answered nor refused: Bedrock may bill it."""
 
 
 class ImageStrategy(StrEnum):
@@ -117,6 +133,9 @@ class ModelRequest:
 
     Left out where the target's `Capabilities` have no ``logprobs``.
     """
+    bill: Bill = field(default_factory=Bill, compare=False)
+    """Written next to the adapter, where it is known whether anything was sent; read above the
+    retries, where the caller's quotas are drawn on."""
 
 
 @dataclass(frozen=True, slots=True)

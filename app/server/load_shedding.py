@@ -12,10 +12,10 @@ from http import HTTPStatus
 from app.api.errors import dialects
 from app.api.pipeline import response_headers
 from app.api.pipeline.admission import FREE, share
-from app.api.pipeline.authorization import Headers
 from app.api.pipeline.request_body import malformed
 from app.api.pipeline.request_context import request_id
 from app.api.pipeline.response_headers import Pairs
+from app.api.routing.headers import Headers
 from app.domain.errors import ServiceError
 from app.services.concurrency.admission_queue import Door
 from app.services.registry import Services
@@ -80,7 +80,7 @@ class Turnstile:
 
 
 def _form(error: ServiceError, path: str) -> Form:
-    rendered = dialects.response(error, {"path": path, "state": {"request_id": _ID}})
+    rendered = dialects.render(error, path, _ID)
     known = [pair for pair in rendered.raw_headers if pair[0] != b"content-length"]
     pairs = response_headers.completed(known, [(b"x-request-id", _ID.encode())])
     status = HTTPStatus(rendered.status_code)

@@ -53,7 +53,9 @@ class Timing:
     """Seconds."""
 
     request: float
-    """From a request's arrival to its whole answer, at most."""
+    """From a request's arrival to its whole answer, unless the caller asks for another time."""
+    longest: float
+    """The most that a caller may ask for."""
     heartbeat: float
     """Of silence in a stream before a comment is sent."""
 

@@ -121,6 +121,14 @@ class BedrockSettings(BaseModel):
             "A fallback inherits whatever it leaves out from the first target."
         ),
     ] = ()
+    keep_warm: Annotated[
+        Seconds | None,
+        Field(
+            description="Seconds without a call after which the smallest one is made, so that an "
+            "imported model is not scaled to zero: less than 300. Every window is billed; the log "
+            "says what a day costs. Unset: no such calls."
+        ),
+    ] = None
     max_concurrency: Annotated[
         int,
         Field(

@@ -54,6 +54,15 @@ class Settings(
         return self
 
     @model_validator(mode="after")
+    def _check_timeouts(self) -> Self:
+        if "max_request_timeout" in self.model_fields_set:
+            if self.max_request_timeout < self.request_timeout:
+                raise ValueError("max_request_timeout: is less than request_timeout")
+        elif self.max_request_timeout < self.request_timeout:
+            object.__setattr__(self, "max_request_timeout", self.request_timeout)
+        return self
+
+    @model_validator(mode="after")
     def _check_room(self) -> Self:
         for room, one in (
             ("max_bytes_in_flight", "max_body_bytes"),

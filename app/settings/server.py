@@ -26,6 +26,13 @@ class ServerSettings(BaseModel):
             "attempts included. A caller can ask for fewer with `X-Request-Timeout`."
         ),
     ] = 300
+    max_request_timeout: Annotated[
+        Seconds,
+        Field(
+            description="Most seconds that `X-Request-Timeout` can ask for. An imported model that "
+            "was scaled to zero takes minutes to load."
+        ),
+    ] = 900
     heartbeat: Annotated[
         Seconds,
         Field(description="Seconds of silence after which a comment keeps a stream open."),

@@ -198,6 +198,7 @@ def _images(metrics: Metrics, record: RequestRecord) -> None:
 
 _MODEL = "gen_ai_request_model"
 COLD_STARTS = "llama_vision_cold_start_seconds"
+BILLING_WINDOWS = "llama_vision_billing_windows_total"
 
 COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "llama_vision_refusals_total": (
@@ -206,6 +207,10 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
         ("code",),
     ),
     "llama_vision_cost_usd_total": ("US dollars spent, at the listed price.", (_MODEL,)),
+    BILLING_WINDOWS: (
+        "Five-minute windows for which a copy of an imported model is billed, as calls began them.",
+        ("target",),
+    ),
     "llama_vision_unpriced_answers_total": ("Answers whose price is unknown.", (_MODEL,)),
     "llama_vision_model_attempts_total": ("Calls of the model, retries included.", (_MODEL,)),
     "llama_vision_model_retries_total": (

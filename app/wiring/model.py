@@ -12,12 +12,12 @@ from app.adapters.bedrock.identity.credentials import Connection
 from app.adapters.bedrock.invoke import InvokeVisionModel
 from app.adapters.bedrock.runtime import Runtime, open_runtime
 from app.adapters.http1.sender import Limits
-from app.domain.cost import Price
+from app.domain.cost import Pricing
 from app.domain.generation import Target
 from app.domain.model import Dialect, ModelIdentity, capabilities, identify
 from app.domain.ports import VisionModel
 from app.services.model_stack.circuit_breaker import Breaker, BreakingModel
-from app.services.model_stack.cold_start import ColdStartModel
+from app.services.model_stack.cold_start import ColdStartModel, ColdStarts
 from app.services.model_stack.concurrency_limit import FairSlots, LimitedModel
 from app.services.model_stack.failover import FailoverModel
 from app.services.model_stack.metering import MeteredVisionModel
@@ -73,15 +73,11 @@ def server_key(path: Path) -> str:
     return key
 
 
-def model_stack(
-    upstreams: Upstreams, gates: Sequence[Gate], settings: Settings, retries: Retries
-) -> VisionModel:
+def model_stack(upstreams: Upstreams, gates: Sequence[Gate], retries: Retries) -> VisionModel:
     """Stack what every call goes through. Read from the inside out."""
     return StoppedModel(
         RetriedModel(
-            FailoverModel(
-                [(gate.target, guarded(gate, upstreams(gate.target), settings)) for gate in gates]
-            ),
+            FailoverModel([(gate.target, guarded(gate, upstreams(gate.target))) for gate in gates]),
             RetryBudget(),
             retries,
         )
@@ -95,21 +91,23 @@ def open_gates(settings: Settings) -> tuple[Gate, ...]:
             target,
             Breaker(settings.breaker_threshold, settings.breaker_reset),
             FairSlots(settings.max_concurrency, settings.max_waiting, settings.max_wait),
+            ColdStarts(),
+            price(target, settings),
         )
         for target in settings.targets
     )
 
 
-def guarded(gate: Gate, upstream: VisionModel, settings: Settings) -> VisionModel:
+def guarded(gate: Gate, upstream: VisionModel) -> VisionModel:
     """Stack what stands before one target. Read from the inside out."""
-    metered = MeteredVisionModel(upstream, gate.target, price(gate.target, settings))
+    metered = MeteredVisionModel(upstream, gate.target, gate.price)
     return LimitedModel(
         BreakingModel(ColdStartModel(metered, gate.starts), gate.breaker), gate.slots
     )
 
 
-def price(target: Target, settings: Settings) -> Price | None:
-    """Return what ``target``'s tokens cost; None where that is unknown or not by token."""
+def price(target: Target, settings: Settings) -> Pricing | None:
+    """Return what calls of ``target`` cost; None where that is unknown."""
     if target.dialect is Dialect.OPENAI:
         return None
     identity = identify(target.model_id, settings.identity.base.key)

@@ -1,7 +1,7 @@
 """The composition root: opens what the service needs for its life, and builds Services."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Protocol
 
 import aioboto3
@@ -9,7 +9,7 @@ import aioboto3
 from app.adapters.aws_session import aws_session
 from app.adapters.bedrock import token_counter
 from app.adapters.bedrock.identity.credentials import CredentialsCheck
-from app.domain.ports import ImagePreparer
+from app.domain.ports import ImagePreparer, VisionModel
 from app.services.concurrency.budget import Budget
 from app.services.concurrency.deadline import Drain
 from app.services.concurrency.idempotency import IdempotentAnswers
@@ -21,17 +21,19 @@ from app.services.generation.multiple_images import SheetMaker
 from app.services.generation.service import GenerationService
 from app.services.generation.structured import StructuredService
 from app.services.model_stack import retry
+from app.services.model_stack.keep_warm import KeepWarm, kept_warm
 from app.services.model_stack.quota import RationedModel
 from app.services.model_stack.retry import Retries
+from app.services.model_stack.target import Gate
 from app.services.readiness import AllReady
 from app.services.registry import ServedModel, Services, Timing
 from app.services.task_runner.service import TaskService
-from app.services.usage import pricing
 from app.settings import Settings
 from app.wiring.images import bytes_in_flight, image_limits, image_pipeline, open_pool, open_sources
 from app.wiring.model import OpenUpstreams, model_stack, open_gates, open_upstreams
 from app.wiring.preflight import announce
 from app.wiring.telemetry import open_operations
+from app.wiring.units import open_units
 
 
 class PictureWork(ImagePreparer, Workers, SheetMaker, Protocol):
@@ -67,21 +69,24 @@ async def open_services(
     room = bytes_in_flight(settings)
     async with (
         open_operations(settings, gates) as operations,
+        open_units(gates, settings),
         open_upstreams(session, settings) as upstreams,
         open_pool(settings) as pool,
         open_sources(session, settings, room) as sources,
+        AsyncExitStack() as stack,
     ):
-        price = pricing.load(settings.prices_file).price(identity)
+        price = gates[0].price
         counter = token_counter.counter()
         preparer = image_pipeline(pool, settings)
-        model = model_stack(upstreams, gates, settings, retries)
+        model = model_stack(upstreams, gates, retries)
+        await stack.enter_async_context(kept_warm(_keeper(gates, model, settings)))
         generations = GenerationService(
             identity=identity,
             model=RationedModel(model, operations.limits, counter, price),
             sources=sources,
             preparer=preparer,
             drain=drain,
-            answers=IdempotentAnswers(drain, settings.request_timeout),
+            answers=IdempotentAnswers(drain, settings.max_request_timeout),
             sheets=pool,
         )
         yield Services(
@@ -92,9 +97,19 @@ async def open_services(
             structured=StructuredService(generations),
             preparations=PreparationService(sources, preparer, drain),
             readiness=AllReady((drain, CredentialsCheck(session))),
-            timing=Timing(request=settings.request_timeout, heartbeat=settings.heartbeat),
+            timing=Timing(
+                request=settings.request_timeout,
+                longest=settings.max_request_timeout,
+                heartbeat=settings.heartbeat,
+            ),
             drain=drain,
             room=room,
             estimates=EstimateService(identity, generations, counter, price, drain),
             operations=operations,
         )
+
+
+def _keeper(gates: Sequence[Gate], model: VisionModel, settings: Settings) -> KeepWarm | None:
+    return (
+        None if settings.keep_warm is None else KeepWarm(gates, model.generate, settings.keep_warm)
+    )

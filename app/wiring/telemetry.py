@@ -12,6 +12,7 @@ from app.adapters.stores.redis_client import open_redis
 from app.adapters.stores.usage_memory import MemoryUsage
 from app.adapters.stores.usage_redis import RedisUsage
 from app.adapters.stores.usage_sqlite import open_sqlite_usage
+from app.domain.cost import UnitPrice
 from app.domain.errors import UsageStoreError
 from app.domain.ports import UsageStore
 from app.services.model_stack.target import Gate, show
@@ -20,7 +21,7 @@ from app.services.usage.ledger import open_ledger
 from app.settings import Settings
 from app.telemetry.emf import EmbeddedMetrics
 from app.telemetry.logs import request_log
-from app.telemetry.metrics import COLD_STARTS, Metrics
+from app.telemetry.metrics import BILLING_WINDOWS, COLD_STARTS, Metrics
 from app.telemetry.record import NO_TRACER, Sink
 from app.telemetry.tracing import SERVICE, open_tracer
 from app.wiring.access import open_authenticator, open_limits
@@ -35,8 +36,10 @@ async def open_operations(
     """Open what tells callers apart, counts what they use, and shows it."""
     metrics = Metrics()
     for gate in gates:
-        labels = {"target": str(gate.target)}
-        gate.starts.observe = partial(metrics.observe, COLD_STARTS, **labels)
+        target = str(gate.target)
+        gate.starts.observe = partial(metrics.observe, COLD_STARTS, target=target)
+        if isinstance(gate.price, UnitPrice):
+            gate.price.opened = partial(metrics.count, BILLING_WINDOWS, target=target)
     async with AsyncExitStack() as stack:
         authenticator = await stack.enter_async_context(open_authenticator(settings))
         limits = await stack.enter_async_context(open_limits(settings, metrics))

@@ -19,6 +19,7 @@ from app.settings import Settings
 from tests.api.test_refusals import problem
 from tests.support.app import Rig
 from tests.support.fakes import FakeVisionModel, GatedVisionModel
+from tests.support.requests import request_scope
 
 BODY = 60_000
 ROOM = 100_000
@@ -105,17 +106,10 @@ async def test_a_body_is_not_read_before_there_is_room_for_it():
     class Opened:
         def __init__(self) -> None:
             self.room, self.operations = room, SimpleNamespace(remote=False)
-            self.drain, self.timing = Drain(), Timing(request=60, heartbeat=60)
+            self.drain, self.timing = Drain(), Timing(request=60, longest=60, heartbeat=60)
 
     def scope() -> dict[str, Any]:
-        headers = [(b"content-length", b"10")]
-        return {
-            "type": "http",
-            "method": "POST",
-            "path": "/open",
-            "headers": headers,
-            "state": {"services": Opened(), "request_id": "req_1", "headers": dict(headers)},
-        }
+        return request_scope(Opened(), (b"content-length", b"10"))
 
     anyone = Gatekeeper((Rule("/open", public=True),))
     middleware = EntranceMiddleware(app, Door(10, 1), anyone, 100, 60)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from app.domain.access import Scope
 from app.domain.errors import ModelThrottledError
@@ -20,23 +19,12 @@ from app.telemetry.record import LOGGED
 from tests.support.access import add_key, bearer, guarded
 from tests.support.app import NO_RETRIES, Rig
 from tests.support.fakes import FakeVisionModel
+from tests.support.metrics import value
 from tests.support.pictures import ASTRONAUT, b64
 
 DOCS = Path(__file__).parents[2] / "docs" / "metrics.md"
 MODEL = "us.meta.llama3-2-11b-instruct-v1:0"
 ASKED = {"prompt": "one two", "images": [b64(ASTRONAUT)]}
-
-
-def samples(text: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-    return {
-        (sample.name, frozenset(sample.labels.items())): sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-    }
-
-
-def value(text: str, name: str, **labels: str) -> float:
-    return samples(text)[name, frozenset(labels.items())]
 
 
 def test_a_request_shows_in_every_metric_that_is_about_it(client):

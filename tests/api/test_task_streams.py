@@ -10,9 +10,9 @@ import pytest
 
 from app.domain.errors import ModelThrottledError
 from app.domain.generation import ModelRequest
-from tests.api.test_metrics import value
 from tests.support.app import NO_RETRIES, Rig
 from tests.support.documents import FOUR_PAGES
+from tests.support.metrics import value
 from tests.support.pictures import ASTRONAUT, b64
 from tests.support.scripted import ScriptedVisionModel
 

@@ -19,7 +19,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from app.emulator.app import create_emulator
 from app.emulator.config import EmulatorConfig
 from app.settings import PREFIX
-from tests.api.test_metrics import MODEL, documented, value
+from tests.api.test_metrics import MODEL, documented
+from tests.support.metrics import value
 from tests.support.server import serving
 
 ROOT = Path(__file__).parents[2]

@@ -12,12 +12,12 @@ import pytest
 from app.domain.generation import ModelRequest, StreamParts
 from app.domain.model import Dialect
 from app.emulator.faults import spelling
-from tests.api.test_metrics import value
 from tests.streaming.conftest import patience_for, running
 from tests.streaming.outcomes import BREAKS, DEADLINE, EXCEPTIONS, GATEWAY_REPLIES
 from tests.support import sse
 from tests.support.app import Rig
 from tests.support.fakes import FakeVisionModel
+from tests.support.metrics import value
 from tests.support.pictures import ASTRONAUT
 from tests.support.server import serving
 

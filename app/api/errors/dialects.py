@@ -11,7 +11,8 @@ from app.api.bedrock import errors as bedrock
 from app.api.errors import problem
 from app.api.errors.problem import Shape
 from app.api.openai import errors as openai
-from app.domain.errors import ServiceError
+from app.api.routing.context import request_context
+from app.domain.errors import InternalError, ServiceError
 
 OPENAI = "/v1/chat/"
 
@@ -34,12 +35,36 @@ def dialect(path: str) -> str:
     return next((prefix for prefix, _ in DIALECTS if path.startswith(prefix)), "")
 
 
-def response(error: ServiceError, scope: Scope) -> Response:
-    """Render ``error`` for the request in ``scope``, and note its code for the log."""
-    scope["state"]["problem"] = error.code
+def render(error: ServiceError, path: str, request_id: str) -> Response:
+    """Render ``error`` in the dialect of ``path``."""
+    return dict(DIALECTS).get(dialect(path), problem.response)(error, request_id)
+
+
+def response(error: Exception, scope: Scope) -> Response:
+    """Render what a request in ``scope`` failed with, and note its code for the log.
+
+    The only place where an error becomes an answer. An exception that nobody expects is told as
+    an InternalError, without a word of what it says.
+    """
+    told = _service_error(error, scope)
+    context = request_context(scope)
+    context.record.code = told.code
     path = scope["path"].removeprefix(scope.get("root_path", ""))
-    render = dict(DIALECTS).get(dialect(path), problem.response)
-    return render(error, scope["state"]["request_id"])
+    rendered = render(told, path, context.id)
+    if isinstance(error, HTTPException):
+        rendered.headers.update(error.headers or {})
+    return rendered
+
+
+def _service_error(error: Exception, scope: Scope) -> ServiceError:
+    match error:
+        case ServiceError():
+            return error
+        case RequestValidationError():
+            return problem.from_validation(error.errors(), error.body)
+        case HTTPException():
+            return problem.from_http(error, scope["method"], scope["path"])
+    return InternalError("a fault of this service; its log has more under the request id")
 
 
 async def refuse(error: ServiceError, scope: Scope, receive: Receive, send: Send) -> None:
@@ -51,25 +76,11 @@ EXPECTED = (ServiceError, RequestValidationError, HTTPException)
 """What is raised to be rendered."""
 
 
-def of(error: Exception, request: Request) -> Response:
-    """Render one of `EXPECTED`."""
-    match error:
-        case ServiceError():
-            return response(error, request.scope)
-        case RequestValidationError():
-            return response(problem.from_validation(error.errors(), error.body), request.scope)
-        case HTTPException():
-            rendered = response(problem.from_http(error, request), request.scope)
-            rendered.headers.update(error.headers or {})
-            return rendered
-    raise error
-
-
 def install(app: FastAPI) -> None:
-    """Have every error of ``app`` rendered."""
+    """Have errors of what ``app`` answers by itself rendered here too."""
 
     async def on_error(request: Request, error: Exception) -> Response:
-        return of(error, request)
+        return response(error, request.scope)
 
-    for expected in EXPECTED:
-        app.add_exception_handler(expected, on_error)
+    for kind in (*EXPECTED, Exception):
+        app.add_exception_handler(kind, on_error)

@@ -1,14 +1,13 @@
 """Errors as RFC 9457 problem details (``application/problem+json``)."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from http import HTTPStatus
 from itertools import pairwise
 from math import ceil
 from typing import Any
 
 import orjson
-from fastapi import Request, Response
+from fastapi import Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
@@ -144,34 +143,49 @@ class RaisedWhileReading(HTTPException):
         self.error = error
 
 
-def from_http(error: HTTPException, request: Request) -> ServiceError:
+# For refusals that a library raises.
+_BY_STATUS: dict[int, type[ServiceError]] = {
+    400: errors.MalformedBodyError,
+    401: errors.CredentialsMissingError,
+    403: errors.ScopeMissingError,
+    413: errors.BodyTooLargeError,
+    415: errors.UnsupportedContentTypeError,
+    422: errors.InvalidParameterError,
+    429: errors.RateLimitedError,
+    503: errors.OverloadedError,
+}
+
+
+def from_http(error: HTTPException, method: str, path: str) -> ServiceError:
     """Return the catalogue's error for one that the framework raised."""
     if isinstance(error, RaisedWhileReading):
         return error.error
     match error.status_code:
         case 404:
-            return errors.NotFoundError(f"there is no {request.url.path}; see /docs")
+            return errors.NotFoundError(f"there is no {path[:200]}; see /docs")
         case 405:
             allowed = (error.headers or {}).get("Allow", "other methods")
             return errors.MethodNotAllowedError(
-                f"{request.method} is not allowed here; accepted: {allowed}"
+                f"{method} is not allowed here; accepted: {allowed}"
             )
-        # What else is wrong with JSON has a place, and goes through `from_validation`.
-        case 400 if isinstance(error.__cause__, UnicodeDecodeError | RecursionError):
-            cls, message = errors.MalformedJsonError, "is not JSON: not UTF-8, or too deep"
-            return cls(f"body: {message}", errors=(FieldError("body", cls.code, message),))
-        case 400:
-            return errors.MalformedBodyError(f"the body can't be read: {error.detail}")
         case status:
-            return errors.InternalError(HTTPStatus(status).phrase)
+            return _BY_STATUS.get(status, errors.InternalError)(str(error.detail))
 
 
-def from_validation(found: Iterable[Mapping[str, Any]], body: object = None) -> ServiceError:
-    """Return one error for all that Pydantic found in ``body``, field by field in ``errors``."""
-    fields = [_field_error(error, body) for error in found]
+MOST_FAULTS = 10
+"""Faults of one request that are told: whoever sends more of them gains nothing by the rest."""
+_LONGEST_PATH = 200
+"""Characters of a field's path that are told: callers choose the keys of maps."""
+
+
+def from_validation(found: Sequence[Mapping[str, Any]], body: object = None) -> ServiceError:
+    """Return one error for what Pydantic found in ``body``, field by field in ``errors``."""
+    fields = [_field_error(error, body) for error in found[:MOST_FAULTS]]
     codes = {field.code for field in fields}
     cls = _BY_CODE[codes.pop()] if len(codes) == 1 else errors.InvalidParameterError
     detail = "; ".join(f"{field.field}: {field.message}" for field in fields[:5])
+    if len(found) > MOST_FAULTS:
+        detail += f"; and {len(found) - MOST_FAULTS:,} more"
     return cls(detail, errors=tuple(fields))
 
 
@@ -188,7 +202,7 @@ _BY_CODE: dict[str, type[ServiceError]] = {
 
 
 def _field_error(error: Mapping[str, Any], body: object) -> FieldError:
-    location = ".".join(map(str, _path(error, body))) or "body"
+    location = ".".join(map(str, _path(error, body)))[:_LONGEST_PATH] or "body"
     match error["type"]:
         case "json_invalid":
             reason = error.get("ctx", {}).get("error", "")
@@ -198,14 +212,10 @@ def _field_error(error: Mapping[str, Any], body: object) -> FieldError:
             return FieldError("body", errors.MalformedJsonError.code, message)
         case "extra_forbidden":
             return FieldError(location, errors.UnknownFieldError.code, "there is no such field")
-        # The body's bytes, not parsed: its Content-Type was not JSON.
-        case "model_attributes_type" if isinstance(error["input"], bytes):
-            message = "is not declared as JSON; send Content-Type: application/json"
-            return FieldError("body", errors.UnsupportedContentTypeError.code, message)
         # Whose own words name our classes.
         case "model_attributes_type" | "model_type":
             return FieldError(location, errors.InvalidParameterError.code, "send a JSON object")
-        case "value_error" | "is_instance_of" if "UploadFile" in error["msg"]:
+        case "is_instance_of" if "FormFile" in error["msg"]:
             message = f"send a file (curl: -F {location.partition('.')[0]}=@photo.png)"
             return FieldError(location, errors.InvalidParameterError.code, message)
         case _:

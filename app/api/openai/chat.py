@@ -1,10 +1,9 @@
 """POST /v1/chat/completions."""
 
-from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Depends, Request, Response
+from fastapi import APIRouter, Body, Response
 
 from app.api.errors import problem
 from app.api.errors.documented import GENERATION_ERRORS, JSON_IMAGE_ERRORS
@@ -16,14 +15,14 @@ from app.api.openai.translate import Asked, translated
 from app.api.openapi.examples import CHAT
 from app.api.responses import warnings
 from app.api.responses.sse import EventStream
-from app.api.routing.asking import Asking
-from app.api.routing.dependencies import AskingTerms
-from app.api.routing.short_route import ShortRoute
+from app.api.responses.streaming import first, opened
+from app.api.routing.context import Context, RequestContext
+from app.api.routing.headers import CallHeaders
 from app.domain import errors
-from app.domain.generation import Started
+from app.domain.generation import GenerationEvents, Started
 from app.services.generation.structured import Structured
 
-router = APIRouter(prefix="/v1/chat", tags=["openai"], route_class=ShortRoute)
+router = APIRouter(prefix="/v1/chat", tags=["openai"])
 
 STREAM_RESPONSE: dict[int | str, dict[str, Any]] = {
     200: {
@@ -61,39 +60,46 @@ CHAT_ERRORS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ChatAnswering:
-    """Answers in the form that the caller asked for."""
+async def respond(context: RequestContext, body: ChatIn, asked: Asked) -> Response:
+    """Answer in one piece or as a stream."""
+    services = context.services
+    if asked.form is not None:
+        structured = await services.structured.generate(asked.request, asked.form)
+        return _structured(context, body, asked, structured)
+    if not body.stream:
+        return _whole(asked, Structured(await services.generations.generate(asked.request)))
 
-    asks: Asking
+    async def streamed(events: AsyncIterator[GenerationEvents]) -> EventStream:
+        started = await first(events)
+        chunks = _encoder(context, body, started).encode(events)
+        return _stream(context, chunks, asked, started)
 
-    async def answer(self, body: ChatIn, asked: Asked) -> Response:
-        """Answer in one piece or as a stream."""
-        self.asks.services.model.check_named(body.model)
-        if asked.form is not None:
-            structured = await self.asks.services.structured.generate(asked.request, asked.form)
-            return self._structured(body, asked, structured)
-        if body.stream:
-            started, events = await self.asks.pieces(asked.request)
-            return self._stream(self._encoder(body, started).encode(events), asked, started)
-        return _whole(asked, Structured(await self.asks.whole(asked.request)))
+    return await opened(services.generations.stream(asked.request), streamed)
 
-    def _structured(self, body: ChatIn, asked: Asked, structured: Structured) -> Response:
-        if not body.stream:
-            return _whole(asked, structured)
-        started = begun(structured.generation)
-        return self._stream(self._encoder(body, started).whole(structured), asked, started)
 
-    def _encoder(self, body: ChatIn, started: Started) -> ChunkEncoder:
-        options = body.stream_options
-        usage = options is not None and options.include_usage
-        return ChunkEncoder(ChatChunk.first(started), usage, self.asks.request_id)
+def _structured(
+    context: RequestContext, body: ChatIn, asked: Asked, structured: Structured
+) -> Response:
+    if not body.stream:
+        return _whole(asked, structured)
+    started = begun(structured.generation)
+    chunks = _encoder(context, body, started).whole(structured)
+    return _stream(context, chunks, asked, started)
 
-    def _stream(self, chunks: AsyncGenerator[bytes], asked: Asked, started: Started) -> Response:
-        stream = EventStream(chunks, self.asks.services.timing.heartbeat)
-        caveats = warnings.together(started.warnings, started.images)
-        stream.headers.update(warnings.headers(caveats, asked.ignored))
-        return stream
+
+def _encoder(context: RequestContext, body: ChatIn, started: Started) -> ChunkEncoder:
+    options = body.stream_options
+    usage = options is not None and bool(options.include_usage)
+    return ChunkEncoder(ChatChunk.first(started), usage, context.id)
+
+
+def _stream(
+    context: RequestContext, chunks: AsyncGenerator[bytes], asked: Asked, started: Started
+) -> EventStream:
+    stream = EventStream(chunks, context.services.timing.heartbeat)
+    caveats = warnings.together(started.warnings, started.images)
+    stream.headers.update(warnings.headers(caveats, asked.ignored))
+    return stream
 
 
 def _whole(asked: Asked, structured: Structured) -> Response:
@@ -104,10 +110,6 @@ def _whole(asked: Asked, structured: Structured) -> Response:
         media_type="application/json",
         headers=warnings.headers(caveats, asked.ignored),
     )
-
-
-async def _answering(request: Request) -> ChatAnswering:
-    return ChatAnswering(Asking.of(request))
 
 
 @router.post(
@@ -122,8 +124,10 @@ async def _answering(request: Request) -> ChatAnswering:
     responses=STREAM_RESPONSE | problem.documented(CHAT_ERRORS, openai.SHAPE),
 )
 async def chat(
-    answers: Annotated[ChatAnswering, Depends(_answering)],
-    terms: AskingTerms,
+    context: Context,
+    headers: CallHeaders,
     body: Annotated[ChatIn, Body(openapi_examples=CHAT)],
 ) -> Response:
-    return await answers.answer(body, translated(body, terms))
+    asked = translated(body, context.terms(headers))
+    context.services.model.check_named(body.model)
+    return await respond(context, body, asked)

@@ -1,4 +1,6 @@
-"""Bodies of POST /v1/chat/completions. What OpenAI has and this model has not is in `foreign`."""
+"""Bodies of POST /v1/chat/completions. Parameters of OpenAI's that this model
+has not are in `unsupported_parameters`.
+"""
 
 from typing import Annotated, Any, Literal
 
@@ -95,7 +97,7 @@ class ChatStreamOptions(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True)
 
     include_usage: Annotated[
-        bool, Field(description="Send a last chunk with `usage` and without choices.")
+        bool | None, Field(description="Send a last chunk with `usage` and without choices.")
     ] = False
 
 

@@ -10,7 +10,6 @@ from pydantic.json_schema import models_json_schema
 from app.api.errors.problem import Problem
 from app.api.openai.answer import ChatChunk
 from app.api.openai.errors import ChatErrorBody
-from app.api.v1.generate.picture_body import PrepareIn
 from app.api.v1.generate.schemas import DoneEvent
 from app.api.v1.generate.streaming import DeltaEvent, ErrorEvent, StartEvent
 from app.api.v1.tasks.streaming import ProgressEvent
@@ -25,7 +24,6 @@ NAMED: tuple[type[BaseModel], ...] = (
     DoneEvent,
     ErrorEvent,
     ProgressEvent,
-    PrepareIn,
     ChatChunk,
     ChatErrorBody,
 )

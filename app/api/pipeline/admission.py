@@ -6,22 +6,21 @@ waited for within the request's deadline.
 """
 
 import asyncio
-import sys
 from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.errors import dialects
-from app.api.pipeline import deadline
-from app.api.pipeline.authorization import Gatekeeper, Headers, credential
+from app.api.pipeline.authorization import Gatekeeper, credential
 from app.api.pipeline.connection import STATE, Link
+from app.api.pipeline.deadline import deadline
 from app.api.pipeline.request_body import Incoming, too_large
-from app.api.routing.asking import STACK
+from app.api.routing.context import RequestContext, request_context
+from app.api.routing.headers import Headers
 from app.domain.errors import ServiceError
 from app.services.concurrency.admission_queue import Door
 from app.services.concurrency.budget import Reservation
 from app.services.concurrency.deadline import Wait
-from app.services.registry import Services
 
 FREE = ("GET", "HEAD", "OPTIONS")
 """Health, documents, lists: cheap, and needed most when the rest is refused."""
@@ -44,40 +43,43 @@ class EntranceMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        state = scope["state"]
-        services: Services = state["services"]
-        state[deadline.STATE] = due = deadline.of(state["headers"], services.timing.request)
-        within = services.drain.before(due)
+        context = request_context(scope)
+        services = context.services
+        context.deadline = deadline(
+            context.options.values, services.timing.request, services.timing.longest
+        )
+        within = services.drain.before(context.deadline)
         if scope["method"] in FREE:
-            await self._inside(scope, receive, send, within)
+            await self._inside(context, scope, receive, send, within)
             return
-        caller = share(state["headers"], scope.get("client"))
+        caller = share(context.headers, scope.get("client"))
         try:
             await self.door.enter(caller, within)
         except ServiceError as error:
             await dialects.refuse(error, scope, receive, send)
             return
         try:
-            await self._inside(scope, receive, send, within)
+            await self._inside(context, scope, receive, send, within)
         finally:
             self.door.leave(caller)
 
-    async def _inside(self, scope: Scope, receive: Receive, send: Send, within: Wait) -> None:
-        state = scope["state"]
-        services: Services = state["services"]
+    async def _inside(
+        self, context: RequestContext, scope: Scope, receive: Receive, send: Send, within: Wait
+    ) -> None:
+        services = context.services
         try:
             if services.operations.remote:
                 async with within:
-                    state["standings"] = await self.gatekeeper.admit(scope, services.operations)
+                    await self.gatekeeper.admit(scope, services.operations)
             else:
                 # There is nothing to wait for, and a timer would be work for each request.
-                state["standings"] = await self.gatekeeper.admit(scope, services.operations)
-            held = await services.room.hold(self._expected(state["headers"]), within)
+                await self.gatekeeper.admit(scope, services.operations)
+            held = await services.room.hold(self._expected(context.headers), within)
         except ServiceError as error:
             await dialects.refuse(error, scope, receive, send)
             return
         try:
-            await self._watched(scope, receive, send, held)
+            await self._watched(context, scope, receive, send, held)
         finally:
             held.release()
 
@@ -92,11 +94,17 @@ class EntranceMiddleware:
             raise too_large(self.max_bytes)
         return declared
 
-    async def _watched(self, scope: Scope, receive: Receive, send: Send, held: Reservation) -> None:
+    async def _watched(
+        self,
+        context: RequestContext,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        held: Reservation,
+    ) -> None:
         request = asyncio.current_task()
         assert request is not None
-        state = scope["state"]
-        link: Link | None = state.get(STATE)
+        link: Link | None = scope["state"].get(STATE)
         if link is not None:
             link.admitted = True
         incoming = Incoming(
@@ -105,33 +113,21 @@ class EntranceMiddleware:
             max_bytes=self.max_bytes,
             patience=self.patience,
             until=asyncio.get_running_loop().time() + self.patience,
-            due=state[deadline.STATE],
-            drain=state["services"].drain,
+            due=context.deadline,
+            drain=context.services.drain,
             request=request,
             link=link,
-            state=state,
+            context=context,
         )
         try:
-            await self._run(scope, incoming, send)
+            await self.app(scope, incoming, send)
         except asyncio.CancelledError:
             if not incoming.left:
                 raise
             request.uncancel()
-            scope["state"]["problem"] = "client_gone"
+            context.record.code = "client_gone"
         finally:
             incoming.close()
-
-    async def _run(self, scope: Scope, incoming: Incoming, send: Send) -> None:
-        """Run the application, and leave what it entered."""
-        state = scope["state"]
-        try:
-            await self.app(scope, incoming, send)
-        except BaseException:
-            if STACK in state:
-                await state[STACK].__aexit__(*sys.exc_info())
-            raise
-        if STACK in state:
-            await state[STACK].aclose()
 
 
 def share(headers: Headers, client: tuple[str, int] | None) -> str:

@@ -4,19 +4,17 @@ A table rather than a dependency of each route: callers are refused before a byt
 is read, and a route that nobody thought of is closed.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
 from starlette.types import Scope as AsgiScope
 
-from app.domain.access import Call, Caller, Resource, Scope, enter_call
+from app.api.routing.context import request_context
+from app.api.routing.headers import Headers
+from app.domain.access import Call, Caller, Resource, Scope
 from app.domain.errors import ScopeMissingError
-from app.domain.limit import Standing
 from app.services.registry import Operations
-
-Headers = Mapping[bytes, bytes]
-"""A request's, by lower-case name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,16 +87,15 @@ class Gatekeeper:
     def __init__(self, rules: tuple[Rule, ...]) -> None:
         self._rule = lru_cache(maxsize=1024)(partial(rule_for, among=rules))
 
-    async def admit(self, scope: AsgiScope, operations: Operations) -> tuple[Standing, ...]:
-        """Note who calls, and return what is left of their requests; or raise a ServiceError."""
+    async def admit(self, scope: AsgiScope, operations: Operations) -> None:
+        """Note who calls and what is left of their requests, or raise a ServiceError."""
         rule = self._rule(scope["path"].removeprefix(scope.get("root_path", "")))
         if rule.public:
-            return ()
-        state = scope["state"]
-        caller = await operations.authenticator.authenticate(credential(state["headers"]))
-        state["caller"] = caller
+            return
+        context = request_context(scope)
+        caller = await operations.authenticator.authenticate(credential(context.headers))
+        context.record.caller = caller.id
         check_scope(caller, rule)
         call = Call(caller, rule.scope)
-        standings = await operations.limits.take(call, Resource.REQUESTS, 1)
-        enter_call(call)
-        return standings
+        context.standings = await operations.limits.take(call, Resource.REQUESTS, 1)
+        context.call = call

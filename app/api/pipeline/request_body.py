@@ -2,12 +2,12 @@
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import Any
 
 from starlette.types import Message, Receive
 
 from app.api.errors import problem
 from app.api.pipeline.connection import Link
+from app.api.routing.context import RequestContext
 from app.domain.errors import (
     BodyTimeoutError,
     BodyTooLargeError,
@@ -51,8 +51,7 @@ class Incoming:
     drain: Drain
     request: "asyncio.Task[object]"
     link: Link | None
-    state: dict[str, Any]
-    """The request's; ``answered`` is in it once the whole answer was sent."""
+    context: RequestContext
     left: bool = False
     """Whether the client has left, and the request was cancelled for that."""
     _read: int = 0
@@ -123,7 +122,7 @@ class Incoming:
 
     def _leave(self) -> None:
         self._gone.set()
-        if not self.state.get("answered"):
+        if not self.context.answered:
             self.left = True
             self.request.cancel()
 

@@ -1,17 +1,16 @@
-"""Pure ASGI middleware: what surrounds every request: its id, its record, its answer's headers."""
+"""Pure ASGI middleware: opens each request's context and record, and completes its answer."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from os import urandom
-from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.pipeline import response_headers
-from app.api.pipeline.authorization import Headers
 from app.api.responses import rate_limit_headers
-from app.domain.access import Caller
+from app.api.routing import headers as request_headers
+from app.api.routing.context import STATE, RequestContext
+from app.api.routing.headers import Headers
 from app.services.registry import Services
 from app.telemetry import RequestRecord, recording
 from app.telemetry.tracing import request_span
@@ -21,13 +20,13 @@ _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 
 def request_id(given: Headers) -> str:
     """Return the caller's ``X-Request-Id`` if it is sane, else a new one."""
-    found = given.get(b"x-request-id", b"")
-    return found.decode() if _SANE_ID.fullmatch(found) else f"req_{urandom(16).hex()}"
+    sent = given.get(b"x-request-id", b"")
+    return sent.decode() if _SANE_ID.fullmatch(sent) else f"req_{urandom(16).hex()}"
 
 
 @dataclass(frozen=True, slots=True)
-class EnvelopeMiddleware:
-    """Gives each request its id and record.
+class RequestContextMiddleware:
+    """Gives each request its context.
 
     While the service drains, each connection is closed behind its answer: a request that came
     down a kept one in the moment it is closed would be lost.
@@ -40,49 +39,55 @@ class EnvelopeMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        state: dict[str, Any] = scope.setdefault("state", {})
-        services: Services = state["services"]
-        # Of a repeated one the first.
-        state["headers"] = given = dict(reversed(scope["headers"]))
-        state["request_id"] = identity = request_id(given)
-        record = RequestRecord(request_id=identity, method=scope["method"])
+        services: Services = scope["state"]["services"]
+        context = _opened(scope, services)
+        record = context.record
 
-        async def send_enveloped(message: Message) -> None:
+        async def send_completed(message: Message) -> None:
             if message["type"] == "http.response.start":
                 record.status = message["status"]
                 message["headers"] = response_headers.completed(
-                    message.get("headers", ()), _own(state, draining=services.drain.draining)
+                    message.get("headers", ()), _own(context)
                 )
             elif not message.get("more_body"):
-                state["answered"] = True
+                context.answered = True
             await send(message)
 
         operations = services.operations
         operations.metrics.move("http_server_active_requests", 1)
-        with recording(record), request_span(operations.tracer, given, record):
+        with recording(record), request_span(operations.tracer, context.headers, record):
             try:
-                await self.app(scope, receive, send_enveloped)
+                await self.app(scope, receive, send_completed)
             finally:
                 operations.metrics.move("http_server_active_requests", -1)
-                _finish(record, scope)
+                if record.route is None:
+                    record.route = getattr(scope.get("route"), "path", None)
+                record.duration_ms = record.elapsed_ms()
                 for sink in operations.sinks:
                     sink(record)
 
 
-def _own(state: Mapping[str, Any], *, draining: bool) -> list[tuple[bytes, bytes]]:
+def _opened(scope: Scope, services: Services) -> RequestContext:
+    # Reversed, so that of a repeated header the first value wins.
+    headers = dict(reversed(scope["headers"]))
+    identity, client = request_id(headers), scope.get("client")
+    context = scope["state"][STATE] = RequestContext(
+        services,
+        identity,
+        headers,
+        request_headers.read(headers),
+        RequestRecord(identity, scope["method"]),
+        client[0] if client else "",
+    )
+    return context
+
+
+def _own(context: RequestContext) -> list[tuple[bytes, bytes]]:
     """Return the headers that this request's answer has beside those of every answer."""
-    found = [(b"x-request-id", state["request_id"].encode())]
-    for name, value in rate_limit_headers.headers(state.get("standings", ())).items():
-        found.append((name.lower().encode(), value.encode()))
-    if draining:
-        found.append((b"connection", b"close"))
-    return found
-
-
-def _finish(record: RequestRecord, scope: Scope) -> None:
-    state = scope["state"]
-    caller: Caller | None = state.get("caller")
-    record.route = getattr(scope.get("route"), "path", None)
-    record.code = state.get("problem", record.code)
-    record.caller = caller.id if caller else None
-    record.duration_ms = record.elapsed_ms()
+    own = [(b"x-request-id", context.id.encode())]
+    if context.standings:
+        for name, value in rate_limit_headers.headers(context.standings).items():
+            own.append((name.lower().encode(), value.encode()))
+    if context.services.drain.draining:
+        own.append((b"connection", b"close"))
+    return own

@@ -6,15 +6,15 @@ import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.errors import dialects
+from app.api.routing.context import request_context
 from app.domain.errors import InternalError
-from app.telemetry.record import current
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class FaultMiddleware:
-    """Makes a fault of ours an error like any other.
+class UnhandledErrorsMiddleware:
+    """Logs a fault of ours, and answers it as any other error.
 
     It stands within what adds headers to answers: a browser keeps from a page what has none of
     CORS's.
@@ -26,11 +26,13 @@ class FaultMiddleware:
         """Handle one request."""
         try:
             await self.app(scope, receive, send)
-        except Exception:
-            record = current()
-            log.exception("request failed", request_id=record.request_id)
-            scope["state"]["problem"] = InternalError.code
-            if record.status:
+        except Exception as error:
+            context = request_context(scope)
+            log.exception("request failed", request_id=context.id)
+            if context.answered:
+                # The framework answers through `dialects` and raises all the same.
+                return
+            if context.record.status:
+                context.record.code = InternalError.code
                 raise
-            error = InternalError("a fault of this service; its log has more under the request id")
-            await dialects.refuse(error, scope, receive, send)
+            await dialects.response(error, scope)(scope, receive, send)

@@ -1,25 +1,65 @@
 """What an answer cost, as every dialect tells it."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
-from app.domain.cost import Cost
+from app.domain.cost import Basis, Cost
 
 COST_HEADER = "X-Cost-Usd"
+
+
+class WindowOut(BaseModel):
+    """The five minutes for which the running copy of an imported model is billed."""
+
+    cost: Annotated[
+        float, Field(description="US dollars for all of it, whoever else was answered in it.")
+    ]
+    today: Annotated[
+        int,
+        Field(description="Windows since midnight UTC, this one included, seen by one process."),
+    ]
 
 
 class CostOut(BaseModel):
     """US dollars at the listed price."""
 
-    input: Annotated[float, Field(description="Of the tokens in.")]
-    output: Annotated[float, Field(description="Of the tokens out.")]
-    total: Annotated[float, Field(description="Both together.")]
+    basis: Annotated[
+        Basis,
+        Field(
+            description="`tokens`, or `units`: an imported model is billed by the time that a copy "
+            "runs, and has no price per token."
+        ),
+    ] = Basis.TOKENS
+    input: Annotated[float | None, Field(description="Of the tokens in; null by units.")]
+    output: Annotated[float | None, Field(description="Of the tokens out; null by units.")]
+    total: Annotated[
+        float,
+        Field(
+            description="All together; by units the share of the window that the call took, by "
+            "its seconds."
+        ),
+    ]
+    window: Annotated[WindowOut | None, Field(description="By units only.")] = None
 
     @classmethod
     def of(cls, cost: Cost | None) -> "CostOut | None":
         """Render ``cost``."""
-        return None if cost is None else cls.model_validate(cost, from_attributes=True)
+        return None if cost is None else cls.model_validate(fields(cost))
+
+
+def fields(cost: Cost) -> dict[str, Any]:
+    """Return a `CostOut`."""
+    by_tokens = cost.window is None
+    return {
+        "basis": cost.basis,
+        "input": cost.input if by_tokens else None,
+        "output": cost.output if by_tokens else None,
+        "total": cost.total,
+        "window": (
+            None if cost.window is None else {"cost": cost.window.cost, "today": cost.window.today}
+        ),
+    }
 
 
 def headers(cost: Cost | None) -> dict[str, str]:
@@ -27,8 +67,11 @@ def headers(cost: Cost | None) -> dict[str, str]:
     if cost is None:
         return {}
     # Not as 1e-06: a header is read by more than JSON parsers.
+    told = {COST_HEADER: f"{cost.total:.10f}", f"{COST_HEADER}-Basis": cost.basis.value}
+    if cost.window is not None:
+        return {**told, f"{COST_HEADER}-Window": f"{cost.window.cost:.10f}"}
     return {
-        COST_HEADER: f"{cost.total:.10f}",
+        **told,
         f"{COST_HEADER}-Input": f"{cost.input:.10f}",
         f"{COST_HEADER}-Output": f"{cost.output:.10f}",
     }

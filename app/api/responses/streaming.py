@@ -1,13 +1,19 @@
 """A response that is sent in pieces as they are made."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import TypeVar
 
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from app.domain.generation import GenerationEvents, Started
+
+T = TypeVar("T")
+
 
 class Streamed(StreamingResponse):
-    """Sends pieces, and closes what makes them, whatever happens.
+    """Sends pieces, and closes what makes them and what they are made of, whatever happens.
 
     Who leaves is noticed by the middleware, which Starlette's own class would race with.
     """
@@ -17,19 +23,42 @@ class Streamed(StreamingResponse):
     ) -> None:
         super().__init__(pieces, media_type=media_type, headers=headers)
         self.pieces = pieces
+        self.source = AsyncExitStack()
+        """What the pieces are made of; left after the last one."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
         """Send all pieces."""
-        await send(
-            {
-                "type": "http.response.start",
-                "status": self.status_code,
-                "headers": self.raw_headers,
-            }
-        )
-        try:
-            async for piece in self.pieces:
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
-        finally:
-            await self.pieces.aclose()
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        async with self.source:
+            await send(
+                {
+                    "type": "http.response.start",
+                    "status": self.status_code,
+                    "headers": self.raw_headers,
+                }
+            )
+            try:
+                async for piece in self.pieces:
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+            finally:
+                await self.pieces.aclose()
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def opened(
+    source: AbstractAsyncContextManager[T], respond: Callable[[T], Awaitable[Streamed]]
+) -> Streamed:
+    """Enter ``source`` and return the response that ``respond`` makes of it, which leaves it.
+
+    Whatever either raises is raised here, before anything is sent, and ``source`` is left.
+    """
+    async with AsyncExitStack() as stack:
+        response = await respond(await stack.enter_async_context(source))
+        response.source = stack.pop_all()
+    return response
+
+
+async def first(events: AsyncIterator[GenerationEvents]) -> Started:
+    """Return the event that a generation's stream begins with."""
+    (started,) = await anext(events)
+    assert isinstance(started, Started)
+    return started

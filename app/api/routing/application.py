@@ -1,22 +1,16 @@
-"""FastAPI, behind our own middlewares rather than around them.
-
-What it wraps every request in (its answer to faults, its telemetry) does again what ours do.
-"""
+"""FastAPI as what describes the service, behind the pipeline that its requests pass."""
 
 import sys
-from dataclasses import dataclass
 
 import structlog
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_RAISED = "raised"
-
 log = structlog.get_logger()
 
 
 class Application(FastAPI):
-    """Has requests pass our own middlewares before the framework's, which catch what ours do."""
+    """Has requests pass the pipeline in ``front`` rather than FastAPI's own middleware."""
 
     front: ASGIApp
 
@@ -25,13 +19,11 @@ class Application(FastAPI):
         if scope["type"] == "http":
             await self.front(scope, receive, send)
         else:
-            await self.framework(scope, receive, _without_traceback(send))
+            await super().__call__(scope, receive, _without_traceback(send))
 
     async def framework(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle what the front lets through, or raise whatever its routes raise."""
+        """Handle a request as FastAPI does by itself: what is no operation."""
         await super().__call__(scope, receive, send)
-        if scope["type"] == "http" and (raised := scope["state"].pop(_RAISED, None)):
-            raise raised
 
 
 def _without_traceback(send: Send) -> Send:
@@ -47,17 +39,3 @@ def _without_traceback(send: Send) -> Send:
         await send(message)
 
     return send_without
-
-
-@dataclass(frozen=True, slots=True)
-class Rescue:
-    """Carries an exception past the framework, which would answer it in words of its own."""
-
-    app: ASGIApp
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request."""
-        try:
-            await self.app(scope, receive, send)
-        except Exception as error:  # noqa: BLE001 - raised again by `Application.framework`
-            scope["state"][_RAISED] = error

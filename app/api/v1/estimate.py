@@ -2,14 +2,15 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter, Body, Response
 from pydantic import BaseModel, Field
 
 from app.api.errors import problem
 from app.api.errors.documented import GENERATION_ERRORS, JSON_IMAGE_ERRORS
 from app.api.openapi.examples import GENERATE
-from app.api.responses.cost import CostOut
-from app.api.routing.dependencies import Deadline, Estimates
+from app.api.responses.cost import CostOut, fields
+from app.api.routing.context import Context
+from app.api.routing.headers import DeadlineHeaders
 from app.api.v1.generate.schemas import GenerateIn
 from app.domain import errors
 from app.domain.generation import Terms
@@ -101,7 +102,7 @@ class EstimateOut(BaseModel):
 def _range(estimate: Estimate) -> CostRange | None:
     if estimate.cost is None:
         return None
-    least, most = (CostOut.model_validate(cost, from_attributes=True) for cost in estimate.cost)
+    least, most = (CostOut.model_validate(fields(cost)) for cost in estimate.cost)
     return CostRange(least=least, most=most)
 
 
@@ -115,14 +116,17 @@ _OF_CALLS = (errors.UpstreamError, errors.IdempotencyConflictError)
     description="Takes the body of `/v1/generate` and tells its tokens, tiles and cost without "
     "calling the model. A picture that would be refused is refused here too.",
     response_description="The estimate.",
+    response_model=EstimateOut,
     responses=problem.responses(
         *JSON_IMAGE_ERRORS,
         *(error for error in GENERATION_ERRORS if not issubclass(error, _OF_CALLS)),
     ),
 )
 async def estimate(
-    estimates: Estimates,
-    deadline: Deadline,
+    context: Context,
+    headers: DeadlineHeaders,  # noqa: ARG001 - the deadline is the context's already
     body: Annotated[GenerateIn, Body(openapi_examples=GENERATE)],
-) -> EstimateOut:
-    return EstimateOut.of(await estimates.estimate(body.to_request(Terms(deadline=deadline))))
+) -> Response:
+    request = body.to_request(Terms(deadline=context.deadline))
+    out = EstimateOut.of(await context.services.estimates.estimate(request))
+    return Response(out.model_dump_json(), media_type="application/json")

@@ -1,14 +1,18 @@
 """POST /v1/images/prepare: what a picture would be made into, without asking the model."""
 
+import json
 from typing import Annotated, Any
 
+import orjson
 from fastapi import APIRouter, Header, Response
 
 from app.api.errors import problem
 from app.api.errors.documented import IMAGE_ERRORS, JSON_IMAGE_ERRORS
-from app.api.routing.dependencies import Deadline, Preparations
-from app.api.v1.generate.picture_body import REQUEST_BODY, Picture
+from app.api.routing.context import Context
+from app.api.routing.headers import DeadlineHeaders
+from app.api.v1.generate import serialize
 from app.api.v1.generate.schemas import ImageOut
+from app.api.v1.picture_body import REQUEST_BODY, Picture
 from app.domain import errors
 from app.domain.image import ImageReport
 
@@ -60,25 +64,26 @@ PREPARED_RESPONSE: dict[int | str, dict[str, Any]] = {
     openapi_extra={"requestBody": REQUEST_BODY},
 )
 async def prepare(
-    preparations: Preparations,
+    context: Context,
+    headers: DeadlineHeaders,  # noqa: ARG001 - the deadline is the context's already
     picture: Picture,
-    deadline: Deadline,
     accept: Annotated[
         str, Header(description="`image/*` for the picture, anything else for the report.")
     ] = "application/json",
 ) -> Response:
-    return rendered(await preparations.prepare(picture, deadline), accept)
+    preparations = context.services.preparations
+    return rendered(await preparations.prepare(picture.to_image(), context.deadline), accept)
 
 
 def rendered(report: ImageReport, accept: str) -> Response:
     """Return the picture where ``accept`` asks for one, else the report."""
-    out = ImageOut.of(report)
+    out = serialize.image(report)
     if not wants_picture(accept):
-        return Response(out.model_dump_json(), media_type="application/json")
+        return Response(orjson.dumps(out), media_type="application/json")
     return Response(
         report.prepared.data,
         media_type=report.prepared.media_type,
-        headers={REPORT_HEADER: out.model_dump_json(ensure_ascii=True)},
+        headers={REPORT_HEADER: json.dumps(out, separators=(",", ":"))},
     )
 
 

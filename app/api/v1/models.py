@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from app.api.errors import problem
-from app.api.routing.dependencies import Model
+from app.api.routing.context import Context
 from app.domain import errors
 from app.domain.model import Dialect, Language, ModelKind
 from app.services.registry import ServedModel
@@ -84,5 +84,5 @@ class ModelList(BaseModel):
     response_description="The served models.",
     responses=problem.responses(errors.InternalError),
 )
-async def models(model: Model) -> ModelList:
-    return ModelList(data=[ModelOut.of(model)])
+async def models(context: Context) -> ModelList:
+    return ModelList(data=[ModelOut.of(context.services.model)])

@@ -7,9 +7,9 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from app.api.errors import problem
-from app.api.routing.dependencies import Ledger
+from app.api.routing.context import Context
 from app.domain import errors
-from app.domain.access import Scope, current_call
+from app.domain.access import Caller, Scope
 from app.domain.usage import UsageQuery, UsageRow
 
 router = APIRouter(prefix="/v1", tags=["operations"])
@@ -66,18 +66,17 @@ class Period(BaseModel):
     last: Annotated[date | None, Field(description="UTC; by default today.")] = None
     key: Annotated[str | None, Field(description="Only this key's. Needs `admin`.")] = None
 
-    def query(self) -> UsageQuery:
-        """Return the query that the caller may make, or raise a RequestError."""
+    def query(self, caller: Caller) -> UsageQuery:
+        """Return the query that ``caller`` may make, or raise a RequestError."""
         last = self.last or datetime.now(UTC).date()
         first = self.first or date.fromordinal(max(1, last.toordinal() - 30))
         if not 0 <= (last - first).days < MAX_DAYS:
             raise errors.InvalidParameterError(f"first, last: 1 to {MAX_DAYS} days, in order")
-        return UsageQuery(first, last, visible(self.key))
+        return UsageQuery(first, last, visible(self.key, caller))
 
 
-def visible(wanted: str | None) -> str | None:
-    """Return whose usage the caller gets to see: its own, or with ``admin`` whose it wants."""
-    caller = current_call().caller
+def visible(wanted: str | None, caller: Caller) -> str | None:
+    """Return whose usage ``caller`` gets to see: its own, or with ``admin`` whose it wants."""
     if Scope.ADMIN in caller.scopes:
         return wanted
     if wanted not in (None, caller.id):
@@ -96,5 +95,6 @@ def visible(wanted: str | None) -> str | None:
         errors.InvalidParameterError, errors.InternalError, errors.UsageStoreError
     ),
 )
-async def usage(ledger: Ledger, period: Annotated[Period, Query()]) -> UsageList:
-    return UsageList(data=[UsageOut.of(row) for row in await ledger.rows(period.query())])
+async def usage(context: Context, period: Annotated[Period, Query()]) -> UsageList:
+    rows = await context.services.operations.usage.rows(period.query(context.call.caller))
+    return UsageList(data=[UsageOut.of(row) for row in rows])

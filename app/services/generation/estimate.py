@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from app.domain.cost import Cost, Price
+from app.domain.cost import Cost, Pricing
 from app.domain.generation import GenerationRequest
 from app.domain.image import PreparedImage
 from app.domain.model import ModelIdentity
@@ -27,7 +27,7 @@ class Estimate:
     """As they would be sent: a contact sheet in place of its pictures."""
     context_window: int
     """Tokens that prompt and answer of one call may have together."""
-    price: Price | None
+    price: Pricing | None
 
     @property
     def prompt_tokens(self) -> int:
@@ -64,7 +64,7 @@ class Estimate:
         if self.price is None:
             return None
         prompt = self.prompt_tokens
-        return self.price.of(prompt, 0), self.price.of(prompt, self.reserved)
+        return self.price.most(prompt, 0), self.price.most(prompt, self.reserved)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class EstimateService:
     identity: ModelIdentity
     generations: GenerationService
     counter: TokenCounter
-    price: Price | None
+    price: Pricing | None
     drain: Drain
 
     async def estimate(self, request: GenerationRequest) -> Estimate:

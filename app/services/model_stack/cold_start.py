@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from enum import StrEnum
 from statistics import median
 
 from app.domain.errors import ModelLoadingError
@@ -17,8 +18,23 @@ FORGOTTEN_AFTER = 600
 """Seconds without a word of loading after which the next word begins another start."""
 UNKNOWN = 60
 """Seconds that a first start is taken to last, until more is known; an 11B takes minutes."""
+UNLOADED_AFTER = 300
+"""Seconds without a call after which Bedrock takes an imported model's copy away."""
 LEAST = 5
 """Seconds: the shortest wait that clients are told."""
+
+
+class ModelState(StrEnum):
+    """Whether a model is there, as far as calls have told."""
+
+    UNKNOWN = "unknown"
+    """It was not called yet."""
+    WARM = "warm"
+    """It answered within the last five minutes."""
+    IDLE = "idle"
+    """It did not, and may have been scaled to zero if it is an imported model."""
+    LOADING = "loading"
+    """It was scaled to zero and is being loaded."""
 
 
 @dataclass(slots=True)
@@ -32,12 +48,24 @@ class ColdStarts:
     """When the start in progress was first met, by ``clock``."""
     took: deque[float] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     """How long the last starts took, oldest first."""
+    answered: float | None = None
+    """When a call was answered last, by ``clock``."""
     _met: float = 0
 
     @property
     def loading_for(self) -> float | None:
         """How long the start in progress has been going on, None where there is none."""
         return None if self.began is None else self.clock() - self.began
+
+    @property
+    def state(self) -> ModelState:
+        """How the model is doing, as far as calls have told."""
+        if self.began is not None:
+            return ModelState.LOADING
+        if self.answered is None:
+            return ModelState.UNKNOWN
+        warm = self.clock() - self.answered < UNLOADED_AFTER
+        return ModelState.WARM if warm else ModelState.IDLE
 
     def loading(self) -> None:
         """Note that a call was refused because the model loads."""
@@ -48,6 +76,7 @@ class ColdStarts:
 
     def ready(self) -> None:
         """Note that a call was answered."""
+        self.answered = self.clock()
         if self.began is not None:
             self.took.append(self.clock() - self.began)
             self.began = None

@@ -1,12 +1,13 @@
 """Writes down what a model and a preparer did; prices answers, and says which target gave them."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 from opentelemetry.trace import Span
 
-from app.domain.cost import Price
+from app.domain.cost import Pricing
 from app.domain.errors import ServiceError
 from app.domain.generation import (
     Completion,
@@ -32,15 +33,15 @@ class MeteredVisionModel:
 
     inner: VisionModel
     target: Target
-    price: Price | None
+    price: Pricing | None
 
     async def generate(self, request: ModelRequest) -> Completion:
         """Answer as ``inner`` does, with the cost and the target."""
-        self._begin()
-        with stage("model") as span, billing.noted():
+        began = self._begin()
+        with stage("model") as span, billing.noted(request.bill):
             self._describe(span, request)
             completion = await self.inner.generate(request)
-            usage = self._priced(completion.usage)
+            usage = self._priced(completion.usage, began)
             _note(span, usage, completion.stop_reason)
         return Completion(
             completion.text,
@@ -56,12 +57,12 @@ class MeteredVisionModel:
     @asynccontextmanager
     async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:
         """Answer as ``inner`` does, with the cost and the target in the last part."""
-        self._begin()
-        with stage("model") as span, billing.noted():
+        began = self._begin()
+        with stage("model") as span, billing.noted(request.bill):
             self._describe(span, request)
             async with self.inner.stream(request) as parts:
                 current().stream = "abandoned"
-                seen = _Seen()
+                seen = _Seen(began)
                 try:
                     yield self._parts(parts, span, seen, every=bool(request.stop))
                 finally:
@@ -75,7 +76,7 @@ class MeteredVisionModel:
         record = current()
         try:
             async for *before, last in parts:
-                last = self._with_cost(last)
+                last = self._with_cost(last, seen)
                 seen.usage = last.usage
                 if record.first_token_ms is None:
                     record.first_token_ms = record.elapsed_ms()
@@ -83,7 +84,8 @@ class MeteredVisionModel:
                     record.stream, seen.finished = "completed", True
                     _note(span, seen.usage, last.stop_reason)
                 # At any of them a stop text may end the answer; else only the last one is told.
-                yield (*(map(self._with_cost, before) if every else before), last)
+                earlier = [self._with_cost(part, seen) for part in before] if every else before
+                yield (*earlier, last)
         except ServiceError:
             record.stream = "failed"
             raise
@@ -104,26 +106,29 @@ class MeteredVisionModel:
             }
         )
 
-    def _begin(self) -> None:
+    def _begin(self) -> float:
         record = current()
         record.attempts += 1
         record.model, record.target = self.target.model_id, self.target.region
+        return time.perf_counter()
 
-    def _with_cost(self, part: StreamPart) -> StreamPart:
-        usage = self._priced(part.usage)
+    def _with_cost(self, part: StreamPart, seen: "_Seen") -> StreamPart:
+        usage = self._priced(part.usage, seen.began)
         if isinstance(part, Finish):
             return replace(part, usage=usage, target=self.target)
         return Delta(part.text, usage, part.logprobs)
 
-    def _priced(self, usage: Usage) -> Usage:
+    def _priced(self, usage: Usage, began: float) -> Usage:
         counted = usage.prompt_token_count, usage.generation_token_count
-        return Usage(*counted, cost(self.price, usage))
+        return Usage(*counted, cost(self.price, usage, began))
 
 
 @dataclass(slots=True)
 class _Seen:
     """How far a stream came."""
 
+    began: float
+    """By `time.perf_counter`."""
     usage: Usage = field(default_factory=Usage)
     finished: bool = False
 

@@ -9,14 +9,21 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from math import ceil
 
-from app.domain.access import Call, Resource, current_call
-from app.domain.cost import Price
-from app.domain.generation import Completion, Finish, ModelRequest, StreamPart, StreamParts, Usage
+from app.domain.access import Call, Resource
+from app.domain.cost import Pricing
+from app.domain.generation import (
+    Bill,
+    Completion,
+    Finish,
+    ModelRequest,
+    StreamPart,
+    StreamParts,
+    Usage,
+)
 from app.domain.limit import MICRO, Standing
 from app.domain.ports import TokenCounter, VisionModel
 from app.services.access.limits import Limits
 from app.services.images import canvas
-from app.services.model_stack.billing import Bill, expect
 from app.services.usage import pricing
 
 NOTHING = Usage(0, 0)
@@ -28,11 +35,11 @@ class Reservation:
 
     call: Call
     limits: Limits
+    bill: Bill
     taken: dict[Resource, int] = field(default_factory=dict)
     windows: dict[Resource, tuple[Standing, ...]] = field(default_factory=dict)
     """What each was taken of: in a later window there is nothing to correct."""
     used: Usage = field(default_factory=Usage)
-    bill: Bill = field(default_factory=Bill)
 
     async def take(self, resource: Resource, amount: int) -> None:
         """Take ``amount``, or raise RateLimitedError."""
@@ -44,12 +51,14 @@ class Reservation:
         if not self.bill.open:
             await self._correct(dict.fromkeys(self.taken, 0))
 
-    async def settle(self, price: Price | None) -> None:
+    async def settle(self, price: Pricing | None) -> None:
         """Correct what was taken to what was used, so far as Bedrock told."""
         if self.used == NOTHING:
             await self.give_back()
             return
-        total, cost = self.used.total_token_count, pricing.cost(price, self.used)
+        total = self.used.total_token_count
+        # By time, it is known only where it was taken: next to the adapter.
+        cost = self.used.cost or pricing.cost(price, self.used)
         used: dict[Resource, int] = {}
         if total is not None:
             used[Resource.TOKENS] = total
@@ -72,7 +81,7 @@ class RationedModel:
     inner: VisionModel
     limits: Limits
     counter: TokenCounter
-    price: Price | None
+    price: Pricing | None
 
     async def generate(self, request: ModelRequest) -> Completion:
         """Answer as ``inner`` does."""
@@ -112,8 +121,8 @@ class RationedModel:
 
     async def _reserve(self, request: ModelRequest) -> Reservation:
         """Take of every quota, or of none and raise RateLimitedError."""
-        call = current_call()
-        reservation = Reservation(call, self.limits)
+        call = request.terms.call
+        reservation = Reservation(call, self.limits, request.bill)
         images = [image for turn in request.turns for image in turn.images]
         try:
             if images:
@@ -125,13 +134,11 @@ class RationedModel:
                 longest = request.sampling.max_gen_len
                 await reservation.take(Resource.TOKENS, prompt + longest)
                 if self.price is not None:
-                    most = self.price.of(prompt, longest).total
+                    most = self.price.most(prompt, longest).total
                     await reservation.take(Resource.SPEND, ceil(most * MICRO))
         except BaseException:
             await reservation.give_back()
             raise
-        if reservation.taken:
-            expect(reservation.bill)
         return reservation
 
 

@@ -56,7 +56,7 @@ class Backoff:
     def wait(self, failures: int) -> float:
         """Return the wait after so many failures."""
         # Bounded before it is raised: 2.0 ** 1024 is no number.
-        grown = self.initial * 2 ** min(failures - 1, 32)
+        grown = self.initial * 2.0 ** min(failures - 1, 32)
         return min(self.longest, grown + random.uniform(0, self.jitter))  # noqa: S311 - no secret
 
 

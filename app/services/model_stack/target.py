@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from app.domain.cost import Pricing
 from app.domain.generation import Target
 from app.services.model_stack.circuit_breaker import Breaker, BreakerState
 from app.services.model_stack.cold_start import ColdStarts
@@ -12,12 +13,14 @@ from app.telemetry.metrics import Metrics
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """A target's breaker, slots and cold starts."""
+    """A target's breaker, slots, cold starts and price."""
 
     target: Target
     breaker: Breaker
     slots: FairSlots
     starts: ColdStarts = field(default_factory=ColdStarts)
+    price: Pricing | None = None
+    """None where it is unknown."""
 
 
 def show(gates: Sequence[Gate], metrics: Metrics) -> None:

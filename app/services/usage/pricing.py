@@ -1,13 +1,14 @@
 """The price table: data with a date and a source, replaceable by a file of the operator's."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from app.domain.cost import Cost, Price
+from app.domain.cost import Cost, Price, Pricing, UnitPrice
 from app.domain.generation import Usage
 from app.domain.model import ModelIdentity, ModelKind
 
@@ -22,27 +23,40 @@ class PriceRow:
 
 
 @dataclass(frozen=True, slots=True)
+class UnitRow:
+    """What a Custom Model Unit of an imported model's running copy costs."""
+
+    usd_per_unit_minute: float
+    units_per_copy: Mapping[str, int]
+    """By base model; where one is missing Bedrock is asked."""
+
+
+@dataclass(frozen=True, slots=True)
 class PriceTable:
     """Prices as they were listed on a day."""
 
     as_of: date
     source: str
     rows: tuple[PriceRow, ...]
+    units: UnitRow | None = None
 
-    def price(self, identity: ModelIdentity) -> Price | None:
-        """Return the model's price, None where it is unknown or not by token."""
+    def price(self, identity: ModelIdentity) -> Pricing | None:
+        """Return the model's price, None where it is unknown."""
         for row in self.rows:
             if row.model == identity.base.key and identity.kind in row.kinds:
                 return row.price
-        return None
+        if self.units is None or identity.kind is not ModelKind.IMPORTED_MODEL:
+            return None
+        return UnitPrice(
+            self.units.usd_per_unit_minute, self.units.units_per_copy.get(identity.base.key)
+        )
 
 
-def cost(price: Price | None, usage: Usage) -> Cost | None:
-    """Return what ``usage`` costs; None where the price or a count is unknown."""
-    prompt, generation = usage.prompt_token_count, usage.generation_token_count
-    if price is None or prompt is None or generation is None:
+def cost(price: Pricing | None, usage: Usage, began: float = 0) -> Cost | None:
+    """Return what ``usage`` costs; None where the price or what it is reckoned from is unknown."""
+    if price is None:
         return None
-    return price.of(prompt, generation)
+    return price.answered(usage.prompt_token_count, usage.generation_token_count, began)
 
 
 def load(path: Path | None = None) -> PriceTable:
@@ -54,6 +68,7 @@ def load(path: Path | None = None) -> PriceTable:
             as_of=date.fromisoformat(table["as_of"]),
             source=str(table["source"]),
             rows=tuple(_row(row) for row in table["prices"]),
+            units=_units(table["custom_model_units"]) if "custom_model_units" in table else None,
         )
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path or 'prices.json'}: {type(error).__name__}: {error}") from error
@@ -62,3 +77,8 @@ def load(path: Path | None = None) -> PriceTable:
 def _row(row: dict[str, Any]) -> PriceRow:
     price = Price(float(row["input_usd_per_million"]), float(row["output_usd_per_million"]))
     return PriceRow(str(row["model"]), frozenset(ModelKind(kind) for kind in row["kinds"]), price)
+
+
+def _units(row: dict[str, Any]) -> UnitRow:
+    copies = {str(model): int(units) for model, units in row.get("units_per_copy", {}).items()}
+    return UnitRow(float(row["usd_per_unit_minute"]), copies)

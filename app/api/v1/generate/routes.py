@@ -2,18 +2,18 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Depends, Form, Response
+from fastapi import APIRouter, Body, Form, Response
 
 from app.api.errors import problem
 from app.api.errors.documented import GENERATION_ERRORS, JSON_IMAGE_ERRORS
 from app.api.openapi.examples import GENERATE
-from app.api.routing.dependencies import AskingTerms
-from app.api.routing.uploads import GenerateForm, UploadRoute, multipart_only
-from app.api.v1.generate.schemas import GenerateIn, GenerationOut
-from app.api.v1.generate.streaming import STREAM_RESPONSE, Answers
+from app.api.routing.context import Context
+from app.api.routing.headers import CallHeaders
+from app.api.v1.generate.schemas import GenerateForm, GenerateIn, GenerationOut
+from app.api.v1.generate.streaming import STREAM_RESPONSE, respond
 from app.domain import errors
 
-router = APIRouter(prefix="/v1", tags=["generate"], route_class=UploadRoute)
+router = APIRouter(prefix="/v1", tags=["generate"])
 
 
 @router.post(
@@ -27,11 +27,11 @@ router = APIRouter(prefix="/v1", tags=["generate"], route_class=UploadRoute)
     responses=STREAM_RESPONSE | problem.responses(*JSON_IMAGE_ERRORS, *GENERATION_ERRORS),
 )
 async def generate(
-    answers: Answers,
-    terms: AskingTerms,
+    context: Context,
+    headers: CallHeaders,
     body: Annotated[GenerateIn, Body(openapi_examples=GENERATE)],
 ) -> Response:
-    return await answers.answer(body.to_request(terms), stream=body.stream)
+    return await respond(context, body.to_request(context.terms(headers)), stream=body.stream)
 
 
 @router.post(
@@ -40,13 +40,12 @@ async def generate(
     summary="Answer a prompt about an uploaded image",
     description="The same as `/v1/generate`, with pictures as files of a multipart form.",
     response_description="The model's answer.",
-    dependencies=[Depends(multipart_only)],
     response_model=GenerationOut,
     responses=STREAM_RESPONSE | problem.responses(errors.MalformedBodyError, *GENERATION_ERRORS),
 )
 async def generate_upload(
-    answers: Answers,
-    terms: AskingTerms,
+    context: Context,
+    headers: CallHeaders,
     form: Annotated[GenerateForm, Form(media_type="multipart/form-data")],
 ) -> Response:
-    return await answers.answer(await form.to_request(terms), stream=form.stream)
+    return await respond(context, form.to_request(context.terms(headers)), stream=form.stream)

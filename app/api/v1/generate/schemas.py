@@ -1,26 +1,26 @@
 """Bodies and answers of the service's own dialect."""
 
-from typing import Annotated, Any, Self
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.api.errors.problem import Fault, fault
+from app.api.errors.problem import Fault
 from app.api.responses.cost import CostOut
 from app.api.responses.warnings import WarningOut
+from app.api.routing.multipart import FormFile
 from app.api.v1.image_forms import ImageIn, received
 from app.domain.generation import (
-    Generation,
     GenerationRequest,
     ImageInput,
     ImageStrategy,
-    Part,
     Role,
     Sampling,
     StopReason,
     Terms,
     Turn,
 )
-from app.domain.image import ImageReport, Treatment
+from app.domain.image import ReceivedImage, Treatment
 from app.domain.model import Dialect, Language
 from app.services.generation.validation import MAX_SEVERAL
 
@@ -117,6 +117,40 @@ class GenerateIn(GenerationOptions):
         return self.request(images, terms)
 
 
+def exemplified(values: Mapping[str, Any]) -> Callable[[dict[str, Any]], None]:
+    """Return a function that gives an example to a form's fields without a default.
+
+    It is the field's of ``values``, or a blank. Swagger UI makes a value up for a field that has
+    neither, and sends it. A blank is taken for nothing; null would be sent as a word.
+    """
+
+    def extend(schema: dict[str, Any]) -> None:
+        for name, field in schema["properties"].items():
+            if field.get("default") is None:
+                field["examples"] = [values.get(name, "")]
+
+    return extend
+
+
+def uploaded(files: Iterable[FormFile]) -> tuple[ReceivedImage, ...]:
+    """Return the domain's form of the files of the field ``images``."""
+    return tuple(
+        ReceivedImage(file.data, file.content_type, f"images.{i}") for i, file in enumerate(files)
+    )
+
+
+class GenerateForm(GenerationOptions):
+    """A prompt, image files, or both."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra=exemplified({}))
+
+    images: Annotated[list[FormFile], Field(description="Pictures, one file each.")] = []
+
+    def to_request(self, terms: Terms) -> GenerationRequest:
+        """Return the domain's request."""
+        return self.request(uploaded(self.images), terms)
+
+
 class ReceivedOut(BaseModel):
     """A picture as it came."""
 
@@ -171,37 +205,6 @@ class ImageOut(BaseModel):
     ]
     warnings: list[WarningOut]
 
-    @classmethod
-    def of(cls, report: ImageReport) -> "ImageOut":
-        """Render ``report``."""
-        facts, prepared, canvas = report.received, report.prepared, report.canvas
-        return cls(
-            media_type=facts.media_type,
-            width=facts.width,
-            height=facts.height,
-            bytes=facts.bytes,
-            received=ReceivedOut(
-                declared_type=report.declared_type,
-                media_type=facts.media_type,
-                width=facts.width,
-                height=facts.height,
-                bytes=facts.bytes,
-                orientation=facts.orientation,
-                frames=facts.frames,
-            ),
-            prepared=PreparedOut(
-                media_type=prepared.media_type,
-                width=prepared.width,
-                height=prepared.height,
-                bytes=prepared.size,
-                sha256=prepared.sha256,
-            ),
-            canvas=CanvasOut(columns=canvas.columns, rows=canvas.rows, tiles=canvas.tiles),
-            scale=report.scale,
-            treatment=report.treatment,
-            warnings=[WarningOut.of(warning) for warning in report.warnings],
-        )
-
 
 class LatencyOut(BaseModel):
     """Milliseconds."""
@@ -238,23 +241,6 @@ class PartOut(BaseModel):
     stop_reason: StopReason | None = None
     stop_reason_raw: str | None = None
     error: Annotated[Fault | None, Field(description="Why there is no answer.")] = None
-
-    @classmethod
-    def of(cls, part: Part) -> Self:
-        """Render ``part``."""
-        if part.generation is None:
-            return cls(image=part.name, error=part.error and fault(part.error))
-        completion, usage = part.generation.completion, part.generation.completion.usage
-        return cls(
-            image=part.name,
-            id=part.generation.id,
-            generation=completion.text,
-            prompt_token_count=usage.prompt_token_count,
-            generation_token_count=usage.generation_token_count,
-            total_token_count=usage.total_token_count,
-            stop_reason=completion.stop_reason,
-            stop_reason_raw=completion.stop_reason_raw,
-        )
 
 
 class Identified(BaseModel):
@@ -305,47 +291,14 @@ class GenerationFacts(Identified):
         Field(description="With image_strategy `each` and several images: one by one, in order."),
     ] = []
 
-    @staticmethod
-    def facts(generation: Generation) -> dict[str, Any]:
-        """Return these fields of ``generation``."""
-        completion, usage = generation.completion, generation.completion.usage
-        return {
-            "id": generation.id,
-            "model": generation.model,
-            "prompt_token_count": usage.prompt_token_count,
-            "generation_token_count": usage.generation_token_count,
-            "total_token_count": usage.total_token_count,
-            "cost_usd": CostOut.of(usage.cost),
-            "stop_reason": completion.stop_reason,
-            "stop_reason_raw": completion.stop_reason_raw,
-            "images": [ImageOut.of(report) for report in generation.images],
-            "warnings": [WarningOut.of(warning) for warning in generation.warnings],
-            "target": completion.target
-            and TargetOut.model_validate(completion.target, from_attributes=True),
-            "generations": [PartOut.of(part) for part in generation.parts],
-        }
-
 
 class GenerationOut(GenerationFacts, Worded):
     """A normalised answer."""
 
     latency_ms: LatencyOut
 
-    @classmethod
-    def of(cls, generation: Generation) -> Self:
-        """Render ``generation``."""
-        latency = LatencyOut.model_validate(generation.latency, from_attributes=True)
-        text = generation.completion.text
-        return cls(generation=text, latency_ms=latency, **cls.facts(generation))
-
 
 class DoneEvent(GenerationFacts):
     """`event: done`: the terminal event of a stream that succeeded. All but the text."""
 
     latency_ms: StreamLatencyOut
-
-    @classmethod
-    def of(cls, generation: Generation) -> Self:
-        """Render ``generation``."""
-        latency = StreamLatencyOut.model_validate(generation.latency, from_attributes=True)
-        return cls(latency_ms=latency, **cls.facts(generation))

@@ -1,76 +1,105 @@
-"""A `GenerationOut` as JSON, without the model on the way.
+"""Answers of the service's own dialect as JSON. The schemas describe what is written here.
 
-To build the model and have pydantic write it takes three times as long; a test holds this to it.
+To build a pydantic model of each answer and have it written takes three times as long.
 """
 
 from typing import Any
 
 import orjson
 
-from app.api.v1.generate.schemas import PartOut
+from app.api.errors.problem import fault
+from app.api.responses.cost import fields as cost_fields
 from app.domain.cost import Cost
-from app.domain.generation import Generation, Target
+from app.domain.generation import Generation, Part, Started, Target
 from app.domain.image import Caveat, ImageReport
 
 
-def generation_out(generation: Generation) -> bytes:
-    """Return what ``GenerationOut.of(generation).model_dump_json()`` returns."""
-    completion, usage, latency = (
-        generation.completion,
-        generation.completion.usage,
-        generation.latency,
-    )
+def generation(answer: Generation) -> bytes:
+    """Return a `GenerationOut`."""
+    latency = {"total": answer.latency.total, "model": answer.latency.model}
     return orjson.dumps(
         {
-            "id": generation.id,
-            "model": generation.model,
-            "generation": completion.text,
-            "prompt_token_count": usage.prompt_token_count,
-            "generation_token_count": usage.generation_token_count,
-            "total_token_count": usage.total_token_count,
-            "cost_usd": _cost(usage.cost),
-            "stop_reason": completion.stop_reason,
-            "stop_reason_raw": completion.stop_reason_raw,
-            "images": [_image(report) for report in generation.images],
-            "warnings": _warnings(generation.warnings),
-            "target": _target(completion.target),
-            "generations": [PartOut.of(part).model_dump(mode="json") for part in generation.parts],
-            "latency_ms": {"total": latency.total, "model": latency.model},
+            "id": answer.id,
+            "model": answer.model,
+            "generation": answer.completion.text,
+            **facts(answer),
+            "latency_ms": latency,
         }
     )
 
 
-def _cost(cost: Cost | None) -> dict[str, float] | None:
-    if cost is None:
-        return None
-    return {"input": cost.input, "output": cost.output, "total": cost.total}
+def started(event: Started) -> bytes:
+    """Return a `StartEvent`."""
+    return orjson.dumps(
+        {
+            "id": event.id,
+            "model": event.model,
+            "images": [image(report) for report in event.images],
+            "warnings": warnings(event.warnings),
+        }
+    )
 
 
-def _target(target: Target | None) -> dict[str, str] | None:
-    if target is None:
-        return None
-    return {"region": target.region, "model_id": target.model_id, "dialect": target.dialect}
+def done(answer: Generation) -> bytes:
+    """Return a `DoneEvent`."""
+    latency = answer.latency
+    return orjson.dumps(
+        {
+            "id": answer.id,
+            "model": answer.model,
+            **facts(answer),
+            "latency_ms": {
+                "total": latency.total,
+                "model": latency.model,
+                "first_token": latency.first_token,
+            },
+        }
+    )
 
 
-def _warnings(caveats: tuple[Caveat, ...]) -> list[dict[str, str]]:
+def facts(answer: Generation) -> dict[str, Any]:
+    """Return the `GenerationFacts` of an answer, but for what identifies it."""
+    completion, usage = answer.completion, answer.completion.usage
+    return {
+        "prompt_token_count": usage.prompt_token_count,
+        "generation_token_count": usage.generation_token_count,
+        "total_token_count": usage.total_token_count,
+        "cost_usd": cost(usage.cost),
+        "stop_reason": completion.stop_reason,
+        "stop_reason_raw": completion.stop_reason_raw,
+        "images": [image(report) for report in answer.images],
+        "warnings": warnings(answer.warnings),
+        "target": _target(completion.target),
+        "generations": [_part(part) for part in answer.parts],
+    }
+
+
+def cost(amount: Cost | None) -> dict[str, Any] | None:
+    """Return a `CostOut`, or None where the cost is unknown."""
+    return None if amount is None else cost_fields(amount)
+
+
+def warnings(caveats: tuple[Caveat, ...]) -> list[dict[str, str]]:
+    """Return a `WarningOut` for each of ``caveats``."""
     return [{"code": caveat.code, "message": caveat.message} for caveat in caveats]
 
 
-def _image(report: ImageReport) -> dict[str, Any]:
-    facts, prepared, canvas = report.received, report.prepared, report.canvas
+def image(report: ImageReport) -> dict[str, Any]:
+    """Return an `ImageOut`."""
+    received, prepared, canvas = report.received, report.prepared, report.canvas
     return {
-        "media_type": facts.media_type,
-        "width": facts.width,
-        "height": facts.height,
-        "bytes": facts.bytes,
+        "media_type": received.media_type,
+        "width": received.width,
+        "height": received.height,
+        "bytes": received.bytes,
         "received": {
             "declared_type": report.declared_type,
-            "media_type": facts.media_type,
-            "width": facts.width,
-            "height": facts.height,
-            "bytes": facts.bytes,
-            "orientation": facts.orientation,
-            "frames": facts.frames,
+            "media_type": received.media_type,
+            "width": received.width,
+            "height": received.height,
+            "bytes": received.bytes,
+            "orientation": received.orientation,
+            "frames": received.frames,
         },
         "prepared": {
             "media_type": prepared.media_type,
@@ -82,5 +111,29 @@ def _image(report: ImageReport) -> dict[str, Any]:
         "canvas": {"columns": canvas.columns, "rows": canvas.rows, "tiles": canvas.tiles},
         "scale": report.scale,
         "treatment": report.treatment,
-        "warnings": _warnings(report.warnings),
+        "warnings": warnings(report.warnings),
+    }
+
+
+def _target(target: Target | None) -> dict[str, str] | None:
+    if target is None:
+        return None
+    return {"region": target.region, "model_id": target.model_id, "dialect": target.dialect}
+
+
+def _part(part: Part) -> dict[str, Any]:
+    answer, error = part.generation, part.error
+    completion = None if answer is None else answer.completion
+    usage = None if completion is None else completion.usage
+    return {
+        "image": part.name,
+        "id": answer and answer.id,
+        "generation": None if completion is None else completion.text,
+        "prompt_token_count": None if usage is None else usage.prompt_token_count,
+        "generation_token_count": None if usage is None else usage.generation_token_count,
+        "total_token_count": None if usage is None else usage.total_token_count,
+        "stop_reason": None if completion is None else completion.stop_reason,
+        "stop_reason_raw": None if completion is None else completion.stop_reason_raw,
+        # An answer's error says nothing of what also went wrong.
+        "error": None if answer is not None or error is None else fault(error).model_dump(),
     }

@@ -1,21 +1,21 @@
 """The events of a streamed generation: ``start``, ``delta``, then one ``done`` or ``error``."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 import orjson
-from fastapi import Depends, Request, Response
+from fastapi import Response
 from pydantic import BaseModel, Field
 
 from app.api.errors import problem
 from app.api.responses import sse
 from app.api.responses.cost import CostOut
 from app.api.responses.sse import EventStream
+from app.api.responses.streaming import opened
 from app.api.responses.warnings import WarningOut
-from app.api.routing.asking import Asking
-from app.api.v1.generate.schemas import DoneEvent, ImageOut
-from app.api.v1.generate.serialize import generation_out
+from app.api.routing.context import RequestContext
+from app.api.v1.generate import serialize
+from app.api.v1.generate.schemas import ImageOut
 from app.domain.generation import (
     Delta,
     Done,
@@ -81,27 +81,17 @@ STREAM_RESPONSE: dict[int | str, dict[str, Any]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Answering:
-    """Answers in the form that the caller asked for."""
+async def respond(context: RequestContext, request: GenerationRequest, *, stream: bool) -> Response:
+    """Answer in one piece or as a stream."""
+    services = context.services
+    if not stream:
+        generation = await services.generations.generate(request)
+        return Response(serialize.generation(generation), media_type="application/json")
 
-    asking: Asking
+    async def streamed(events: AsyncIterator[GenerationEvents]) -> EventStream:
+        return EventStream(encode(events, context.id), services.timing.heartbeat)
 
-    async def answer(self, request: GenerationRequest, *, stream: bool) -> Response:
-        """Answer in one piece or as a stream."""
-        if not stream:
-            whole = generation_out(await self.asking.whole(request))
-            return Response(whole, media_type="application/json")
-        services = self.asking.services
-        events = await self.asking.enter(services.generations.stream(request))
-        return EventStream(encode(events, self.asking.request_id), services.timing.heartbeat)
-
-
-async def _answering(request: Request) -> Answering:
-    return Answering(Asking.of(request))
-
-
-Answers = Annotated[Answering, Depends(_answering)]
+    return await opened(services.generations.stream(request), streamed)
 
 
 async def encode(events: AsyncIterator[GenerationEvents], request_id: str) -> AsyncGenerator[bytes]:
@@ -115,31 +105,20 @@ def _encoded(happened: GenerationEvent, request_id: str) -> bytes:
         case Delta(text):
             return sse.event("delta", b'{"text":%b}' % orjson.dumps(text))
         case Started():
-            return sse.event("start", _dump(_start(happened)))
+            return sse.event("start", serialize.started(happened))
         case Done(generation):
-            return sse.event("done", _dump(DoneEvent.of(generation)))
+            return sse.event("done", serialize.done(generation))
         case Failed():
-            return sse.event("error", _dump(_error(happened, request_id)))
+            return sse.event("error", _error(happened, request_id))
 
 
-def _start(started: Started) -> StartEvent:
-    return StartEvent(
-        id=started.id,
-        model=started.model,
-        images=[ImageOut.of(report) for report in started.images],
-        warnings=[WarningOut.of(caveat) for caveat in started.warnings],
+def _error(failed: Failed, request_id: str) -> bytes:
+    return orjson.dumps(
+        {
+            **problem.of(failed.error, request_id).model_dump(),
+            "generation": failed.text,
+            "prompt_token_count": failed.usage.prompt_token_count,
+            "generation_token_count": failed.usage.generation_token_count,
+            "cost_usd": serialize.cost(failed.usage.cost),
+        }
     )
-
-
-def _error(failed: Failed, request_id: str) -> ErrorEvent:
-    return ErrorEvent(
-        **problem.of(failed.error, request_id).model_dump(),
-        generation=failed.text,
-        prompt_token_count=failed.usage.prompt_token_count,
-        generation_token_count=failed.usage.generation_token_count,
-        cost_usd=CostOut.of(failed.usage.cost),
-    )
-
-
-def _dump(event: BaseModel) -> bytes:
-    return event.model_dump_json().encode()

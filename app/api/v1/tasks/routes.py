@@ -4,21 +4,21 @@ from collections.abc import Awaitable, Callable
 from functools import cache
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Depends, Form, Response
+from fastapi import APIRouter, Body, Form, Response
 from pydantic import BaseModel, Field
 
 from app.api.errors import problem
 from app.api.errors.documented import GENERATION_ERRORS, JSON_IMAGE_ERRORS
 from app.api.openapi.examples import PICTURE
-from app.api.routing.dependencies import AskingTerms
-from app.api.routing.uploads import UploadRoute, multipart_only
-from app.api.v1.tasks.schemas import TaskForm, TaskIn, TaskOut, answer_of, body_of, camel, form_of
-from app.api.v1.tasks.streaming import STREAM, TaskAnswers
+from app.api.routing.context import Context
+from app.api.routing.headers import CallHeaders
+from app.api.v1.tasks.schemas import TaskForm, TaskIn, answer_of, body_of, camel, form_of
+from app.api.v1.tasks.streaming import STREAM, respond
 from app.domain import errors
 from app.services.tasks import TASKS
-from app.services.tasks.spec import Result, Task
+from app.services.tasks.spec import Task
 
-router = APIRouter(prefix="/v1", tags=["tasks"], route_class=UploadRoute)
+router = APIRouter(prefix="/v1", tags=["tasks"])
 
 Endpoint = Callable[..., Awaitable[Response]]
 
@@ -87,35 +87,35 @@ def example(task: Task[Any, Any]) -> dict[str, Any]:
     return {"images": images, **task.example.parameters}
 
 
-def json_endpoint(task: Task[Any, Any], answer_type: type[TaskOut[Result]]) -> Endpoint:
+def json_endpoint(task: Task[Any, Any]) -> Endpoint:
     """Return the route function of ``task`` for JSON."""
     body_type = body_of(task)
     examples: Any = {task.name: {"summary": task.summary, "value": example(task)}}
 
     async def run(
-        answers: TaskAnswers,
-        terms: AskingTerms,
+        context: Context,
+        headers: CallHeaders,
         body: Annotated[TaskIn, Body(openapi_examples=examples)],
     ) -> Response:
-        request = await body.to_request(task, terms)
-        return await answers.answer(request, answer_type, stream=body.stream)
+        request = body.to_request(task, context.terms(headers))
+        return await respond(context, request, stream=body.stream)
 
     # The spec's own type, which FastAPI reads: written above is what mypy can know of it.
     run.__annotations__["body"] = Annotated[body_type, Body(openapi_examples=examples)]
     return run
 
 
-def form_endpoint(task: Task[Any, Any], answer_type: type[TaskOut[Result]]) -> Endpoint:
+def form_endpoint(task: Task[Any, Any]) -> Endpoint:
     """Return the route function of ``task`` for multipart forms."""
     form_type = form_of(task)
 
     async def run(
-        answers: TaskAnswers,
-        terms: AskingTerms,
+        context: Context,
+        headers: CallHeaders,
         form: Annotated[TaskForm, Form(media_type="multipart/form-data")],
     ) -> Response:
-        request = await form.to_request(task, terms)
-        return await answers.answer(request, answer_type, stream=form.stream)
+        request = form.to_request(task, context.terms(headers))
+        return await respond(context, request, stream=form.stream)
 
     run.__annotations__["form"] = Annotated[form_type, Form(media_type="multipart/form-data")]
     return run
@@ -144,7 +144,7 @@ def _add(task: Task[Any, Any]) -> None:
     operation, answer_type = f"task{camel(task.name)}", answer_of(task)
     router.add_api_route(
         f"/tasks/{task.name}",
-        json_endpoint(task, answer_type),
+        json_endpoint(task),
         methods=["POST"],
         response_model=answer_type,
         operation_id=operation,
@@ -155,14 +155,13 @@ def _add(task: Task[Any, Any]) -> None:
     )
     router.add_api_route(
         f"/tasks/{task.name}/upload",
-        form_endpoint(task, answer_type),
+        form_endpoint(task),
         methods=["POST"],
         response_model=answer_type,
         operation_id=f"{operation}Upload",
         summary=f"{task.summary} (upload)",
         description=f"The same as `/v1/tasks/{task.name}`, with files of a multipart form.",
         response_description="The typed answer.",
-        dependencies=[Depends(multipart_only)],
         responses=_responses(errors.MalformedBodyError, *TASK_ERRORS),
     )
 

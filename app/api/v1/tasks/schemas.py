@@ -3,14 +3,20 @@
 from dataclasses import asdict
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from app.api.routing.uploads import File, exemplified, uploaded
-from app.api.v1.generate.schemas import GenerationFacts, Identified, LatencyOut
+from app.api.routing.multipart import FormFile
+from app.api.v1.generate.schemas import (
+    GenerationFacts,
+    Identified,
+    LatencyOut,
+    exemplified,
+    uploaded,
+)
 from app.api.v1.image_forms import ImageIn, received
 from app.domain.generation import ImageInput, Sampling, Terms
 from app.domain.model import Language
-from app.services.task_runner.request import TaskAnswer, TaskRequest
+from app.services.task_runner.request import TaskRequest
 from app.services.tasks.spec import Parameters, Result, Task
 
 ResultT = TypeVar("ResultT", bound=BaseModel)
@@ -71,7 +77,7 @@ class TaskIn(TaskOptions):
         Field(description="Pictures, each as base64 text, a data URI, a URL, or an S3 object."),
     ] = []
 
-    async def to_request(self, task: Task[Any, Any], terms: Terms) -> TaskRequest:
+    def to_request(self, task: Task[Any, Any], terms: Terms) -> TaskRequest:
         """Return the use case's request."""
         images = tuple(received(image, f"images.{i}") for i, image in enumerate(self.images))
         return self.request(task, images, terms)
@@ -82,24 +88,15 @@ class TaskForm(TaskOptions):
 
     model_config = ConfigDict(extra="forbid")
 
-    images: Annotated[list[File], Field(description="Pictures, one file each.")] = []
+    images: Annotated[list[FormFile], Field(description="Pictures, one file each.")] = []
 
-    @model_validator(mode="before")
-    @classmethod
-    def _drop_blanks(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Take a field that a browser sent empty for one that was not sent."""
-        return {name: value for name, value in values.items() if value not in ("", [""])}
-
-    async def to_request(self, task: Task[Any, Any], terms: Terms) -> TaskRequest:
+    def to_request(self, task: Task[Any, Any], terms: Terms) -> TaskRequest:
         """Return the use case's request."""
-        images = [await uploaded(file, f"images.{i}") for i, file in enumerate(self.images)]
-        return self.request(task, tuple(images), terms)
+        return self.request(task, uploaded(self.images), terms)
 
 
 class RawTextOut(BaseModel):
     """What the model wrote in one call."""
-
-    model_config = ConfigDict(from_attributes=True)
 
     page: Annotated[
         int | None,
@@ -138,24 +135,6 @@ class TaskOut(GenerationFacts, Typed[ResultT], Generic[ResultT]):
     latency_ms: Annotated[
         LatencyOut, Field(description="`model` sums up all calls, which overlap.")
     ]
-
-    @classmethod
-    def of(cls, answer: TaskAnswer) -> "TaskOut[ResultT]":
-        """Render ``answer``."""
-        generation = answer.generation
-        return cls(
-            task=answer.task,
-            prompt_version=answer.prompt_version,
-            valid=answer.result is not None,
-            result=answer.result,
-            faults=list(answer.faults),
-            generation=generation.completion.text,
-            raw_texts=[RawTextOut.model_validate(raw) for raw in answer.raw],
-            repaired=answer.repaired,
-            calls=answer.calls,
-            latency_ms=LatencyOut.model_validate(generation.latency, from_attributes=True),
-            **cls.facts(generation),
-        )
 
 
 def body_of(task: Task[Any, Any]) -> type[TaskIn]:

@@ -1,21 +1,20 @@
 """The events of a streamed task: any number of ``progress``, then one ``result`` or ``error``."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
-from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import Depends, Request, Response
+from fastapi import Response
 from pydantic import BaseModel, Field
 
 from app.api.errors import problem
 from app.api.responses import sse
 from app.api.responses.sse import EventStream
-from app.api.routing.asking import Asking
-from app.api.v1.tasks.schemas import TaskOut
+from app.api.responses.streaming import opened
+from app.api.routing.context import RequestContext
+from app.api.v1.tasks import serialize
 from app.domain.errors import ServiceError
 from app.services.task_runner.events import TaskEvent, streamed
 from app.services.task_runner.request import Progress, TaskAnswer, TaskRequest
-from app.services.tasks.spec import Result
 
 
 class ProgressEvent(BaseModel):
@@ -54,45 +53,27 @@ STREAM: dict[int | str, dict[str, Any]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class TaskAnswering:
-    """Answers in the form that the caller asked for."""
+async def respond(context: RequestContext, request: TaskRequest, *, stream: bool) -> Response:
+    """Answer in one piece or as a stream."""
+    services = context.services
+    if not stream:
+        answer = await services.tasks.run(request)
+        return Response(serialize.answer(answer), media_type="application/json")
 
-    asking: Asking
+    async def events(happening: AsyncIterator[TaskEvent]) -> EventStream:
+        return EventStream(encode(happening, context.id), services.timing.heartbeat)
 
-    async def answer(
-        self, request: TaskRequest, form: type[TaskOut[Result]], *, stream: bool
-    ) -> Response:
-        """Answer in one piece or as a stream."""
-        services = self.asking.services
-        if not stream:
-            whole = form.of(await services.tasks.run(request))
-            return Response(whole.model_dump_json(), media_type="application/json")
-        events = await self.asking.enter(streamed(services.tasks, request))
-        return EventStream(encode(events, form, self.asking.request_id), services.timing.heartbeat)
+    return await opened(streamed(services.tasks, request), events)
 
 
-async def _answering(request: Request) -> TaskAnswering:
-    return TaskAnswering(Asking.of(request))
-
-
-TaskAnswers = Annotated[TaskAnswering, Depends(_answering)]
-
-
-async def encode(
-    events: AsyncIterator[TaskEvent], form: type[TaskOut[Result]], request_id: str
-) -> AsyncGenerator[bytes]:
+async def encode(events: AsyncIterator[TaskEvent], request_id: str) -> AsyncGenerator[bytes]:
     """Encode each event."""
     async for happened in events:
         match happened:
             case Progress():
-                progress = ProgressEvent.model_validate(happened, from_attributes=True)
-                yield _event("progress", progress)
+                yield sse.event("progress", serialize.progress(happened))
             case TaskAnswer():
-                yield _event("result", form.of(happened))
+                yield sse.event("result", serialize.answer(happened))
             case ServiceError():
-                yield _event("error", problem.of(happened, request_id))
-
-
-def _event(name: str, data: BaseModel) -> bytes:
-    return sse.event(name, data.model_dump_json().encode())
+                told = problem.of(happened, request_id)
+                yield sse.event("error", told.model_dump_json().encode())

@@ -14,6 +14,7 @@ from app.services.concurrency.admission_queue import Door
 from app.services.concurrency.budget import Budget
 from app.services.concurrency.deadline import Drain
 from app.services.registry import Timing
+from tests.support.requests import request_scope
 
 
 class Silent:
@@ -38,7 +39,7 @@ class Opened:
 
     drain: Drain = field(default_factory=Drain)
     room: Budget = field(default_factory=lambda: Budget("bytes", 10, 60))
-    timing: Timing = field(default_factory=lambda: Timing(request=60, heartbeat=60))
+    timing: Timing = field(default_factory=lambda: Timing(request=60, longest=60, heartbeat=60))
     operations: Asking = field(default_factory=lambda: Asking(remote=False))
 
 
@@ -57,8 +58,7 @@ async def status(
     async def send(message: Any) -> None:
         sent.append(message)
 
-    state = {"services": services, "request_id": "req_1", "headers": dict(headers)}
-    scope = {"type": "http", "method": "POST", "path": path, "headers": [], "state": state}
+    scope = request_scope(services, *headers, path=path)
     anyone = Gatekeeper((Rule("/open", public=True),))
     await EntranceMiddleware(app, door, anyone, 100, 60)(scope, receive, send)
     found: int = sent[0]["status"]

@@ -10,6 +10,7 @@ from app.api.pipeline.connection import Link
 from app.api.pipeline.request_body import Incoming
 from app.services.concurrency.budget import Budget, Reservation
 from app.services.concurrency.deadline import Drain
+from tests.support.requests import request_context
 
 BODY = {"type": "http.request", "body": b"0123456789", "more_body": False}
 
@@ -28,7 +29,7 @@ async def incoming(receive: Any, link: Link | None = None, **options: Any) -> In
         drain=options.get("drain", Drain()),
         request=task,
         link=link,
-        state=options.get("state", {}),
+        context=options.get("context") or request_context(),
     )
 
 
@@ -123,12 +124,13 @@ async def test_a_body_over_the_limit_is_refused_while_it_is_read():
 
 
 async def test_a_client_that_leaves_with_the_whole_answer_cancels_nothing():
-    link, state = Link(), {"answered": True}
+    link, context = Link(), request_context()
+    context.answered = True
 
     async def receive() -> dict[str, Any]:
         return BODY
 
-    found = await incoming(receive, link, state=state)
+    found = await incoming(receive, link, context=context)
     await found()
     link.lose()
     await asyncio.sleep(0)

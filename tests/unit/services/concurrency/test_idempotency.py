@@ -67,7 +67,7 @@ def kept(**options: Any) -> IdempotentAnswers:
 
 
 def on(key: str = "k", caller: str = "a", deadline: float = math.inf) -> Terms:
-    return Terms(caller=caller, deadline=deadline, idempotency_key=key)
+    return Terms(address=caller, deadline=deadline, idempotency_key=key)
 
 
 CONTENT = b"Why?"

@@ -90,7 +90,7 @@ async def test_callers_are_told_what_is_known_and_when_to_come_back(clock, strea
             async for _ in parts:
                 pass
 
-    with pytest.raises(ModelLoadingError, match="scaled to zero.*last starts took 120 s") as told:
+    with pytest.raises(ModelLoadingError, match=r"scaled to zero.*last starts took 120 s") as told:
         await ask()
     clock.now += 60
     await ask()

@@ -6,7 +6,7 @@ import pytest
 
 from app.adapters.bedrock.token_counter import ByteBound
 from app.adapters.stores.rate_limiter import open_limiter
-from app.domain.access import Resource, current_call
+from app.domain.access import ANONYMOUS_CALL, Resource
 from app.domain.errors import ModelThrottledError, ServiceError, UpstreamTimeoutError
 from app.domain.generation import Completion, ModelRequest, Role, StopReason, Target, Turn, Usage
 from app.domain.image import ImageType, PreparedImage
@@ -19,7 +19,6 @@ from app.services.model_stack.retry import RULES
 from app.telemetry.metrics import Metrics
 from tests.support.fakes import FakeVisionModel
 
-ASKED = ModelRequest((Turn(Role.USER, "one two"),))
 TARGET = Target("us-west-2", "m", Dialect.INVOKE)
 
 
@@ -69,12 +68,12 @@ async def kept(model, *, cut: bool = True) -> int:
     async with open_limiter(None) as limiter:
         limits = Limits(limiter, {"tokens": "10000/hour"}, Metrics())
         rationed = RationedModel(model, limits, ByteBound(), None)
-        asking = asyncio.create_task(rationed.generate(ASKED))
+        asking = asyncio.create_task(rationed.generate(ModelRequest((Turn(Role.USER, "one two"),))))
         if cut:
             await asyncio.sleep(0.02)
             asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
-        (standing,) = await limits.take(current_call(), Resource.TOKENS, 1)
+        (standing,) = await limits.take(ANONYMOUS_CALL, Resource.TOKENS, 1)
     return 9999 - standing.remaining
 
 
@@ -97,7 +96,7 @@ async def test_a_call_that_is_cut_off_while_its_tokens_are_counted_gives_its_til
         await asyncio.sleep(0.02)
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
-        (standing,) = await limits.take(current_call(), Resource.TILES, 1)
+        (standing,) = await limits.take(ANONYMOUS_CALL, Resource.TILES, 1)
 
     assert standing.remaining == 99
 

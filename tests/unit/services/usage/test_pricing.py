@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from app.domain.cost import UnitPrice
 from app.domain.generation import Usage
 from app.domain.model import identify
 from app.services.usage import pricing
@@ -16,7 +17,7 @@ def test_the_served_model_has_a_dated_price_with_its_source():
     price = table.price(identify("us.meta.llama3-2-11b-instruct-v1:0"))
 
     assert price is not None
-    assert price.of(1_000_000, 500_000).total == pytest.approx(0.16 + 0.08)
+    assert price.most(1_000_000, 500_000).total == pytest.approx(0.16 + 0.08)
     assert table.as_of.year >= 2026
     assert table.source
 
@@ -25,7 +26,6 @@ def test_the_served_model_has_a_dated_price_with_its_source():
     "model_id",
     [
         "us.meta.llama3-2-90b-instruct-v1:0",
-        f"{ARN}imported-model/abc",
         f"{ARN}provisioned-model/abc",
     ],
 )
@@ -38,7 +38,7 @@ def test_an_unknown_price_or_count_makes_an_unknown_cost_and_not_zero():
 
     assert pricing.cost(None, Usage(1, 1)) is None
     assert pricing.cost(price, Usage(1, None)) is None
-    assert pricing.cost(price, Usage(0, 0)) == price.of(0, 0)
+    assert pricing.cost(price, Usage(0, 0)) == price.most(0, 0)
 
 
 def test_an_operators_table_takes_the_place_of_the_services_own(tmp_path):
@@ -54,7 +54,7 @@ def test_an_operators_table_takes_the_place_of_the_services_own(tmp_path):
 
     price = table.price(identify("us.meta.llama3-2-90b-instruct-v1:0"))
     assert price is not None
-    assert price.of(1_000_000, 1_000_000).total == 5
+    assert price.most(1_000_000, 1_000_000).total == 5
     assert table.price(identify("us.meta.llama3-2-11b-instruct-v1:0")) is None
 
 
@@ -65,3 +65,24 @@ def test_a_bad_table_is_refused_with_its_path(tmp_path, text):
 
     with pytest.raises(ValueError, match=r"prices\.json"):
         pricing.load(path)
+
+
+def test_an_imported_model_is_priced_by_units_and_never_by_token(tmp_path):
+    price = pricing.load().price(identify(f"{ARN}imported-model/abc"))
+
+    assert isinstance(price, UnitPrice)
+    assert price.units_per_copy is None
+
+
+def test_the_units_of_a_copy_can_be_given_in_the_table(tmp_path):
+    path = tmp_path / "prices.json"
+    units = {"usd_per_unit_minute": 0.05, "units_per_copy": {"llama3-2-11b": 4}}
+    path.write_text(
+        json.dumps(
+            {"as_of": "2026-11-27", "source": "x", "prices": [], "custom_model_units": units}
+        )
+    )
+    price = pricing.load(path).price(identify(f"{ARN}imported-model/abc"))
+
+    assert isinstance(price, UnitPrice)
+    assert price.window_cost == pytest.approx(1.0)

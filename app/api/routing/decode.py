@@ -1,0 +1,216 @@
+"""A request's body, from its bytes to the model that its route declares."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol, get_args, get_origin
+
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive
+
+from app.api.routing import json_body
+from app.api.routing.headers import Headers
+from app.api.routing.multipart import FormFile, FormParser, FormValue
+from app.domain.errors import UnsupportedContentTypeError
+
+INLINE = 2**20
+"""Bytes of a body up to which it is decoded on the event loop, in about 0.2 ms."""
+JSON, FORM = "application/json", "multipart/form-data"
+ANY_TYPE = "*/*"
+"""The media type of a JSON body that may be declared as anything: AWS's SDKs declare nothing."""
+
+
+def media_type(headers: Headers) -> bytes:
+    """Return the declared media type without its parameters, in lower case."""
+    return headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+
+
+def is_json(headers: Headers) -> bool:
+    """Tell whether a body is declared as JSON or as a media type that is built on it."""
+    declared = media_type(headers)
+    built_on = declared.startswith(b"application/") and declared.endswith(b"+json")
+    return declared == b"application/json" or built_on
+
+
+def is_form(headers: Headers) -> bool:
+    """Tell whether a body is declared as a multipart form."""
+    return media_type(headers) == b"multipart/form-data"
+
+
+def check_encoding(headers: Headers) -> None:
+    """Refuse a compressed body by name: unpacked, it may be a thousand times as large."""
+    encoding = headers.get(b"content-encoding", b"identity")
+    if encoding.strip().lower() not in (b"", b"identity"):
+        raise UnsupportedContentTypeError(
+            f"Content-Encoding is {encoding.decode('latin-1')}; send the body uncompressed"
+        )
+
+
+class Decoder(Protocol):
+    """Makes a model of a body."""
+
+    async def decode(self, headers: Headers, receive: Receive) -> BaseModel:
+        """Return the model; raises a ServiceError or RequestValidationError."""
+        ...
+
+
+@dataclass(frozen=True)
+class JsonDecoder:
+    """Takes JSON."""
+
+    model: type[BaseModel]
+    any_type: bool = False
+    """Whether it may be declared as any media type."""
+
+    async def decode(self, headers: Headers, receive: Receive) -> BaseModel:
+        """Return the model."""
+        raw = await _whole(receive)
+        if not raw:
+            raise RequestValidationError(
+                [{"type": "missing", "loc": ("body",), "msg": "Field required"}]
+            )
+        if not (self.any_type or is_json(headers)):
+            message = f"is not declared as JSON; send Content-Type: {JSON}"
+            raise UnsupportedContentTypeError.at("body", message)
+        check_encoding(headers)
+        if len(raw) < INLINE:
+            return self._decoded(raw)
+        return await asyncio.to_thread(self._decoded, raw)
+
+    def _decoded(self, raw: bytes) -> BaseModel:
+        # Not by `model_validate_json`, which copies each picture's text once more, and again for
+        # each form that it may have.
+        value = json_body.loads(raw)
+        if isinstance(value, dict) and None in value.values():
+            value = {k: v for k, v in value.items() if v is not None or k not in self._names}
+        return validated(self.model, value)
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        """The model's fields: null for one of them is taken as left out."""
+        fields = self.model.model_fields.items()
+        return frozenset(field.alias or name for name, field in fields)
+
+
+@dataclass(frozen=True)
+class FormDecoder:
+    """Takes multipart forms."""
+
+    model: type[BaseModel]
+
+    async def decode(self, headers: Headers, receive: Receive) -> BaseModel:
+        """Return the model."""
+        if not is_form(headers):
+            raise _unsupported(headers, f"is {FORM}")
+        check_encoding(headers)
+        parser = FormParser(headers[b"content-type"])
+        async for piece in _pieces(receive):
+            for start in range(0, len(piece), INLINE):
+                if start:
+                    # The event loop turns between the pieces of a large one.
+                    await asyncio.sleep(0)
+                parser.feed(piece[start : start + INLINE] if len(piece) > INLINE else piece)
+        return validated(self.model, self._fields(parser.close()))
+
+    def _fields(self, values: list[tuple[str, FormValue]]) -> dict[str, Any]:
+        """Return the fields by name; of one that is repeated the last, unless it is a list."""
+        fields: dict[str, Any] = {}
+        for name, value in values:
+            # What a browser sends of a field that was left alone.
+            if value == "" or (isinstance(value, FormFile) and not (value.name or value.data)):
+                continue
+            if isinstance(value, FormFile):
+                name = self._file_names.get(name, name)
+            if name in self._lists:
+                fields.setdefault(name, []).append(value)
+            else:
+                fields[name] = value
+        return fields
+
+    @cached_property
+    def _lists(self) -> frozenset[str]:
+        fields = self.model.model_fields.items()
+        return frozenset(name for name, field in fields if get_origin(field.annotation) is list)
+
+    @cached_property
+    def _file_names(self) -> Mapping[str, str]:
+        """What else callers call the field for files."""
+        fields = self.model.model_fields
+        own = next((name for name, field in fields.items() if _takes_files(field.annotation)), None)
+        return {} if own is None else {name: own for name in _FILE_NAMES if name not in fields}
+
+
+_FILE_NAMES = ("image", "images", "file", "files", "image[]", "images[]", "file[]", "files[]")
+
+
+def _takes_files(annotation: Any) -> bool:  # noqa: ANN401 - any type
+    if annotation is FormFile:
+        return True
+    return any(_takes_files(part) for part in get_args(annotation))
+
+
+@dataclass(frozen=True, slots=True)
+class OrForm:
+    """Says of a JSON body's parameter that the same path also takes a form; metadata of a type."""
+
+    form: type[BaseModel]
+
+
+@dataclass(frozen=True, slots=True)
+class EitherDecoder:
+    """Takes JSON or a multipart form."""
+
+    json: JsonDecoder
+    form: FormDecoder
+
+    async def decode(self, headers: Headers, receive: Receive) -> BaseModel:
+        """Return one of both models."""
+        if is_form(headers):
+            return await self.form.decode(headers, receive)
+        if not is_json(headers):
+            raise _unsupported(headers, f"are {JSON} and {FORM}")
+        return await self.json.decode(headers, receive)
+
+
+def validated(model: type[BaseModel], value: object) -> BaseModel:
+    """Return ``value`` as ``model``, or raise RequestValidationError."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        faults = error.errors(include_url=False)
+        raise RequestValidationError(
+            [{**fault, "loc": ("body", *fault["loc"])} for fault in faults], body=value
+        ) from error
+
+
+def _unsupported(headers: Headers, accepted: str) -> UnsupportedContentTypeError:
+    declared = headers.get(b"content-type", b"none").decode("latin-1")
+    return UnsupportedContentTypeError(f"Content-Type is {declared}; accepted here {accepted}")
+
+
+async def _whole(receive: Receive) -> bytes:
+    message = await receive()
+    if message["type"] == "http.request" and not message.get("more_body"):
+        first: bytes = message.get("body", b"")
+        return first
+    parts = [message.get("body", b"")]
+    while message["type"] == "http.request" and message.get("more_body"):
+        message = await receive()
+        parts.append(message.get("body", b""))
+    if message["type"] != "http.request":
+        raise ClientDisconnect
+    return b"".join(parts)
+
+
+async def _pieces(receive: Receive) -> AsyncIterator[bytes]:
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise ClientDisconnect
+        more = message.get("more_body", False)
+        if piece := message.get("body"):
+            yield piece

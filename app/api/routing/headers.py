@@ -1,0 +1,98 @@
+"""Request headers that decide how a request is answered, read once when it arrives."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Header
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+Headers = Mapping[bytes, bytes]
+"""A request's, by lower-case name. If one is repeated, the first value wins."""
+
+
+class TimeoutHeaders(BaseModel):
+    """Headers of every operation that waits for something."""
+
+    model_config = ConfigDict(frozen=True)
+
+    timeout: Annotated[
+        float | None,
+        Field(
+            alias="X-Request-Timeout",
+            gt=0,
+            description="Seconds until the whole answer must be there, in place of the service's "
+            "own deadline: fewer, or more to wait for a model that loads, up to what the service "
+            "is set to allow.",
+        ),
+    ] = None
+
+
+class RequestHeaders(TimeoutHeaders):
+    """Headers of every operation that asks the model."""
+
+    second_bill: Annotated[
+        bool,
+        Field(
+            alias="X-Allow-Second-Bill",
+            description="Try again also where the first call may have been billed: after a read "
+            "timeout or a broken connection.",
+        ),
+    ] = False
+    idempotency_key: Annotated[
+        str | None,
+        Field(
+            alias="Idempotency-Key",
+            min_length=1,
+            max_length=255,
+            description="Requests with the same key and body share one call of the model and its "
+            "answer, a task's with all its calls, for ten minutes. A stream then carries the whole "
+            "answer in one piece. The same key with another body is refused.",
+        ),
+    ] = None
+
+
+CallHeaders = Annotated[RequestHeaders, Header()]
+DeadlineHeaders = Annotated[TimeoutHeaders, Header()]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadHeaders:
+    """What was read, and what was wrong."""
+
+    values: RequestHeaders
+    """A header with a fault has its default here."""
+    faults: tuple[dict[str, Any], ...] = ()
+    """As pydantic tells them."""
+
+
+_NAMES = {
+    alias.lower().encode(): alias
+    for field in RequestHeaders.model_fields.values()
+    if (alias := field.alias) is not None
+}
+_NONE = ReadHeaders(RequestHeaders())
+
+
+def read(headers: Headers) -> ReadHeaders:
+    """Return the `RequestHeaders` among ``headers``."""
+    if _NAMES.keys().isdisjoint(headers):
+        return _NONE
+    values = {
+        alias: headers[name].decode("latin-1") for name, alias in _NAMES.items() if name in headers
+    }
+    try:
+        return ReadHeaders(RequestHeaders.model_validate(values))
+    except ValidationError as error:
+        faults = error.errors(include_url=False)
+        for fault in faults:
+            values.pop(str(fault["loc"][0]), None)
+        return ReadHeaders(
+            RequestHeaders.model_validate(values),
+            tuple({**fault, "loc": ("header", *fault["loc"])} for fault in faults),
+        )
+
+
+def faults(read: ReadHeaders, declared: frozenset[str]) -> list[dict[str, Any]]:
+    """Return the faults of those headers that an operation declares."""
+    return [fault for fault in read.faults if fault["loc"][1] in declared]

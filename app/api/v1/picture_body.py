@@ -1,0 +1,66 @@
+"""A body that is one picture: JSON or a multipart form, on one path."""
+
+from typing import Annotated, Any
+
+from fastapi import Body
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.api.openapi.examples import PICTURE
+from app.api.routing.decode import OrForm
+from app.api.routing.multipart import FormFile
+from app.api.v1.image_forms import ImageIn, received
+from app.domain.generation import ImageInput
+from app.domain.image import ReceivedImage
+
+_NAME = "image"
+
+
+class PrepareIn(BaseModel):
+    """One picture."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    image: Annotated[ImageIn, Field(description="Base64 text, a data URI, a URL or an S3 object.")]
+
+    def to_image(self) -> ImageInput:
+        """Return the domain's form of the picture."""
+        return received(self.image, _NAME)
+
+
+class PictureForm(BaseModel):
+    """One picture as a file."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    image: FormFile
+
+    def to_image(self) -> ImageInput:
+        """Return the domain's form of the picture."""
+        return ReceivedImage(self.image.data, self.image.content_type, _NAME)
+
+
+REQUEST_BODY: dict[str, Any] = {
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "properties": {
+                    "image": {
+                        "type": "string",
+                        "format": "binary",
+                        "description": "The picture's file.",
+                    }
+                },
+                "required": ["image"],
+                "additionalProperties": False,
+            }
+        },
+    },
+}
+"""What FastAPI, which knows one form of a body per route, can't write into the document."""
+
+Picture = Annotated[
+    PrepareIn,
+    OrForm(PictureForm),
+    Body(openapi_examples={"picture": {"summary": "A picture", "value": {_NAME: PICTURE}}}),
+]

@@ -1,0 +1,46 @@
+"""Answers of the tasks as JSON. The schemas describe what is written here."""
+
+import orjson
+
+from app.api.v1.generate import serialize
+from app.services.task_runner.request import Progress, RawAnswer, TaskAnswer
+
+
+def answer(answer: TaskAnswer) -> bytes:
+    """Return a `TaskOut`."""
+    generation, result = answer.generation, answer.result
+    latency = {"total": generation.latency.total, "model": generation.latency.model}
+    return orjson.dumps(
+        {
+            "id": generation.id,
+            "model": generation.model,
+            "task": answer.task,
+            "prompt_version": answer.prompt_version,
+            "valid": result is not None,
+            "result": None if result is None else result.model_dump(mode="json"),
+            "faults": answer.faults,
+            "generation": generation.completion.text,
+            "raw_texts": [_raw(raw) for raw in answer.raw],
+            **serialize.facts(generation),
+            "repaired": answer.repaired,
+            "calls": answer.calls,
+            "latency_ms": latency,
+        }
+    )
+
+
+def _raw(raw: RawAnswer) -> dict[str, object]:
+    return {"page": raw.page, "file": raw.file, "number": raw.number, "text": raw.text}
+
+
+def progress(progress: Progress) -> bytes:
+    """Return a `ProgressEvent`."""
+    return orjson.dumps(
+        {
+            "done": progress.done,
+            "total": progress.total,
+            "page": progress.page,
+            "fault": progress.fault,
+            "text": progress.text,
+        }
+    )

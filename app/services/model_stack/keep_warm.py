@@ -1,0 +1,71 @@
+"""Keeps an imported model's copy from being taken away, where an operator wants to pay for that."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+
+from app.domain.cost import WINDOW_SECONDS, UnitPrice
+from app.domain.errors import ServiceError
+from app.domain.generation import Completion, ModelRequest, Role, Sampling, Turn
+from app.services.model_stack.target import Gate
+
+SMALLEST = ModelRequest((Turn(Role.USER, "Hi"),), sampling=Sampling(max_gen_len=1))
+DAY_SECONDS = 86_400
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class KeepWarm:
+    """Makes the smallest call where nobody made one for ``idle`` seconds."""
+
+    gates: Sequence[Gate]
+    ask: Callable[[ModelRequest], Awaitable[Completion]]
+    idle: float
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+    def _announce(self) -> None:
+        """Log that it is switched on, and what a day of it costs, which a first call has told."""
+        price = self.gates[0].price
+        day = None
+        if isinstance(price, UnitPrice) and price.units_per_copy is not None:
+            day = round(price.window_cost * DAY_SECONDS / WINDOW_SECONDS, 2)
+        log.warning(
+            "the model is kept warm, which is billed", idle_seconds=self.idle, usd_a_day=day
+        )
+
+    async def run(self) -> None:
+        """Look after the first target until cancelled."""
+        starts, announced = self.gates[0].starts, False
+        while True:
+            answered = starts.answered
+            since = self.idle if answered is None else starts.clock() - answered
+            if since >= self.idle:
+                try:
+                    await self.ask(SMALLEST)
+                except ServiceError as error:
+                    log.warning("the model was not kept warm", code=error.code)
+                since = 0
+                if not announced:
+                    self._announce()
+                    announced = True
+            await self.sleep(max(1, self.idle - since))
+
+
+@asynccontextmanager
+async def kept_warm(keeper: KeepWarm | None) -> AsyncIterator[None]:
+    """Run ``keeper`` beside the block, where there is one."""
+    if keeper is None:
+        yield
+        return
+    running = asyncio.create_task(keeper.run())
+    try:
+        yield
+    finally:
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running

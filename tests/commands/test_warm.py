@@ -1,0 +1,99 @@
+"""``python -m app warm``, and a service whose model was scaled to zero."""
+
+import asyncio
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from app.__main__ import main
+from app.emulator.app import create_emulator
+from app.emulator.config import EmulatorConfig
+from app.emulator.control.request_log import ANSWERED
+from app.settings import PREFIX, Settings
+from app.wiring.services import open_services
+from tests.support.app import Rig
+from tests.support.metrics import value
+from tests.support.server import serving
+
+MODEL = "arn:aws:bedrock:us-west-2:123456789012:imported-model/llama32vis11"
+COLD_SECONDS = 2
+
+
+@pytest.fixture
+def emulator_url() -> Iterator[str]:
+    config = EmulatorConfig(region="us-west-2", cold_start_seconds=COLD_SECONDS)
+    with serving(create_emulator(config)) as url:
+        yield url
+
+
+@pytest.fixture
+def client(emulator_url: str) -> Iterator[httpx.Client]:
+    settings = Settings(
+        _env_file=None, endpoint_url=emulator_url, model_id=MODEL, request_timeout=1
+    )
+    with Rig(model=None, settings=settings).client() as client:
+        yield client
+
+
+def test_the_command_waits_until_the_model_answers(emulator_url, monkeypatch, capsys):
+    monkeypatch.setenv(f"{PREFIX}ENDPOINT_URL", emulator_url)
+    monkeypatch.setenv(f"{PREFIX}MODEL_ID", MODEL)
+
+    assert main(["warm"]) == 0
+    assert "The model answers; it took" in capsys.readouterr().out
+
+
+def test_the_command_gives_up_after_its_time(emulator_url, monkeypatch, capsys):
+    monkeypatch.setenv(f"{PREFIX}ENDPOINT_URL", emulator_url)
+    monkeypatch.setenv(f"{PREFIX}MODEL_ID", MODEL)
+
+    assert main(["warm", "--timeout", "0"]) == 1
+    assert "does not answer" in capsys.readouterr().err
+
+
+def test_a_client_with_less_time_than_a_start_takes_is_told_to_come_back(client):
+    answer = client.post("/v1/generate", json={"prompt": "Hi"})
+
+    body = answer.json()
+    assert (answer.status_code, body["code"], body["retryable"]) == (503, "model_loading", True)
+    assert "scaled to zero" in body["detail"]
+    assert int(answer.headers["retry-after"]) >= 5
+
+
+def test_a_client_with_more_time_has_its_answer(client):
+    answer = client.post("/v1/generate", json={"prompt": "Hi"}, headers={"X-Request-Timeout": "60"})
+
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["cost_usd"]["basis"] == "units"
+    assert answer.json()["cost_usd"]["window"]["cost"] == pytest.approx(0.785)
+
+
+def test_readiness_and_metrics_tell_a_start_from_a_fault(client):
+    client.post("/v1/generate", json={"prompt": "Hi"})
+    (loading,) = client.get("/readyz").json()["targets"]
+    client.post("/v1/generate", json={"prompt": "Hi"}, headers={"X-Request-Timeout": "60"})
+    (warm,) = client.get("/readyz").json()["targets"]
+
+    assert (loading["model"], loading["breaker"]) == ("loading", "closed")
+    assert (warm["model"], warm["loading_seconds"]) == ("warm", None)
+    assert len(warm["last_starts_seconds"]) == 1
+    metrics = client.get("/metrics").text
+    target = warm["target"]
+    assert value(metrics, "llama_vision_cold_start_seconds_count", target=target) == 1
+    assert value(metrics, "llama_vision_billing_windows_total", target=target) == 1
+
+
+async def test_a_model_that_is_kept_warm_is_called_without_callers(emulator_url):
+    settings = Settings(_env_file=None, endpoint_url=emulator_url, model_id=MODEL, keep_warm=0.1)
+    async with open_services(settings), httpx.AsyncClient(base_url=emulator_url) as http:
+        for _ in range(600):
+            if await answered(http):
+                return
+            await asyncio.sleep(0.1)
+    pytest.fail("no call was made")
+
+
+async def answered(http: httpx.AsyncClient) -> bool:
+    calls = (await http.get("/_emulator/requests")).json()["requests"]
+    return any(call["outcome"] == ANSWERED for call in calls)
