@@ -88,6 +88,8 @@ def create_app(settings: Settings, open_services: OpenServices) -> Application:
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
         separate_input_output_schemas=False,
+        # Its redirects name the Host that was sent.
+        redirect_slashes=False,
     )
     for router in ROUTERS:
         app.include_router(router)

@@ -16,6 +16,7 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from statistics import median_low
@@ -30,25 +31,54 @@ from app.domain.access import Scope
 from app.main import create_app
 from app.settings import Settings
 from app.wiring.services import open_services
-from bench import dialects, recorded
+from bench import dialects, photos, recorded
 from bench.gateways import LIMITS
-from bench.photos import Picture, fitting_100_kb
-from bench.workloads import Requests, Shape, Workload
+from bench.photos import Picture
+from bench.workloads import Shape, Workload
 from tests.support.process import clean, running
 
 REQUESTS = 40
 """Of each kind; the median of their counts is told."""
 WARM_UP = 10
 """Requests before, for what is done once only."""
-WORKLOADS: Mapping[str, Workload] = {
-    "text": Workload("text", "", 1),
-    "picture": Workload("picture", "", 1, picture="100 KB"),
-    "stream": Workload("stream", "", 1, Shape.STREAM),
+TEXT = Workload("text", "", 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of request."""
+
+    dialect: Callable[[str], dialects.Dialect]
+    """Of an API key."""
+    workload: Workload = TEXT
+    picture: Callable[[], Picture] | None = None
+    header: str = ""
+    """A further one; ``{}`` in it is another number each time."""
+    status: int = 200
+    body: bytes | None = None
+    """In place of the workload's."""
+
+
+KINDS: Mapping[str, Kind] = {
+    "text": Kind(dialects.ours),
+    "text, X-Request-Timeout": Kind(dialects.ours, header="X-Request-Timeout: 60"),
+    "text, X-Allow-Second-Bill": Kind(dialects.ours, header="X-Allow-Second-Bill: false"),
+    "text, Idempotency-Key": Kind(dialects.ours, header="Idempotency-Key: {}"),
+    "invalid body": Kind(dialects.ours, status=422, body=b'{"prompt": 1}'),
+    "chat": Kind(lambda key: dialects.chat(key, recorded.MODEL)),
+    "invoke": Kind(lambda key: dialects.aws(key, "invoke")),
+    "converse": Kind(lambda key: dialects.aws(key, "converse")),
+    "picture": Kind(dialects.ours, picture=photos.fitting_100_kb),
+    "upload of 100 KB": Kind(
+        dialects.ours, Workload("form", "", 1, Shape.FORM), photos.fitting_100_kb
+    ),
+    "upload of 3 MB": Kind(dialects.ours, Workload("form", "", 1, Shape.FORM), photos.fitting_3_mb),
+    "stream": Kind(dialects.ours, Workload("stream", "", 1, Shape.STREAM)),
 }
 _LOOP = (os.path.dirname(asyncio.__file__), selectors.__file__)  # noqa: PTH120 - as in code objects
 
 Calls = Counter[CodeType]
-Ask = Callable[[bytes], Any]
+Ask = Callable[[bytes, int], Any]
 
 
 @contextmanager
@@ -67,15 +97,15 @@ def counting() -> Iterator[Calls]:
         sys.setprofile(None)
 
 
-async def count(ask: Ask, requests: Requests) -> Calls:
-    """Return the calls of a median request."""
+async def count(ask: Ask, requests: Iterator[bytes], status: int) -> Calls:
+    """Return the calls of a median request that is answered with ``status``."""
     for _ in range(WARM_UP):
-        await ask(b"".join(next(requests)))
+        await ask(next(requests), status)
     counted = []
     for _ in range(REQUESTS):
-        request = b"".join(next(requests))
+        request = next(requests)
         with counting() as calls:
-            await ask(request)
+            await ask(request, status)
         counted.append(calls)
     middle = median_low(calls.total() for calls in counted)
     return next(calls for calls in counted if calls.total() == middle)
@@ -96,14 +126,14 @@ async def service(upstream: str, folder: Path) -> AsyncIterator[tuple[Ask, str]]
     app = create_app(settings, open_services)
     async with app.router.lifespan_context(app) as state:
 
-        async def ask(request: bytes) -> None:
-            await _asgi(app, dict(state or {}), request)
+        async def ask(request: bytes, status: int) -> None:
+            await _asgi(app, dict(state or {}), request, status)
 
         yield ask, text
 
 
-async def _asgi(app: Any, state: dict[str, Any], request: bytes) -> None:
-    """Ask ``app`` as a server would that has read all of ``request``; raises if it refuses."""
+async def _asgi(app: Any, state: dict[str, Any], request: bytes, status: int) -> None:
+    """Ask ``app`` as a server would that has read all of ``request``; the answer has ``status``."""
     head, _, body = request.partition(b"\r\n\r\n")
     first, *lines = head.split(b"\r\n")
     method, path, _ = first.split(b" ")
@@ -137,7 +167,7 @@ async def _asgi(app: Any, state: dict[str, Any], request: bytes) -> None:
             statuses.append(message["status"])
 
     await app(scope, receive, send)
-    if statuses != [200]:
+    if statuses != [status]:
         raise RuntimeError(f"answered with {statuses}")
 
 
@@ -145,15 +175,19 @@ async def counts(upstream: str) -> dict[str, Calls]:
     """Return the calls of one request of each kind."""
     with TemporaryDirectory() as folder:
         async with service(upstream, Path(folder)) as (ask, api_key):
-            dialect, picture = dialects.ours(api_key), fitting_100_kb()
             return {
-                name: await count(ask, _requests(dialect, workload, picture))
-                for name, workload in WORKLOADS.items()
+                name: await count(ask, _requests(kind, api_key), kind.status)
+                for name, kind in KINDS.items()
             }
 
 
-def _requests(dialect: dialects.Dialect, workload: Workload, picture: Picture) -> Requests:
-    return dialect.requests(workload, picture if workload.picture else None)
+def _requests(kind: Kind, api_key: str) -> Iterator[bytes]:
+    picture = None if kind.picture is None else kind.picture()
+    made = kind.dialect(api_key).requests(kind.workload, picture)
+    for number, parts in enumerate(made):
+        head, _, body = b"".join(parts).partition(b"\r\n\r\n")
+        more = f"\r\n{kind.header.format(number)}".encode() if kind.header else b""
+        yield head + more + b"\r\n\r\n" + (body if kind.body is None else kind.body)
 
 
 def main() -> None:

@@ -129,6 +129,22 @@ def chat(key: str, model: str) -> Dialect:
     )
 
 
+def aws(key: str, operation: str) -> Dialect:
+    """This service's AWS dialect, text only: ``invoke`` or ``converse``."""
+    native = direct().body
+
+    def converse(_: str | None, stream: bool) -> dict[str, Any]:  # noqa: ARG001 - the path tells
+        messages = [{"role": "user", "content": [{"text": PROMPT}]}]
+        return {"messages": messages, "inferenceConfig": {"maxTokens": _MAX_TOKENS}}
+
+    return Dialect(
+        lambda _: f"/model/{MODEL}/{operation}",
+        native if operation == "invoke" else converse,
+        b":event-type",
+        {"Authorization": f"Bearer {key}"},
+    )
+
+
 def _form(fields: dict[str, Any]) -> tuple[bytes, bytes]:
     """Return what stands before and after the file of a form."""
     parts = [

@@ -50,6 +50,12 @@ def fitting_500_kb() -> Picture:
     return _sized(1120, 1120, 500_000)
 
 
+def fitting_3_mb() -> Picture:
+    """A noisy picture of about 3 MB that the model takes as it is."""
+    noisy = photo(1120, 1120, grain=20)
+    return Picture(encoded(noisy, "JPEG", quality=100, subsampling=0))
+
+
 def to_prepare() -> Picture:
     """A noisy picture slightly too large for the model: 550 KB is made of it, at small cost."""
     return Picture(encoded(photo(1200, 1200, grain=1), "JPEG", quality=95))

@@ -66,6 +66,9 @@ class Ready(BaseModel):
 
     status: Literal["ready"] = "ready"
     model: Annotated[str, Field(description="The configured model id.")]
+    dialect_reason: Annotated[
+        str, Field(description="Why the first target has the dialect that it has.")
+    ]
     targets: Annotated[list[TargetState], Field(description="The ways to the model, in order.")]
 
 
@@ -94,6 +97,7 @@ async def readyz(context: Context) -> Ready:
     await services.readiness.check()
     return Ready(
         model=services.model.identity.id,
+        dialect_reason=services.model.dialect_reason,
         targets=[TargetState.of(gate) for gate in services.gates],
     )
 

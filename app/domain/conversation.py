@@ -37,25 +37,33 @@ def _joined(turns: Sequence[Turn[ImageInput]]) -> Turn[ImageInput]:
     )
 
 
-def with_newest_images(turns: Turns) -> tuple[Turns, tuple[Caveat, ...]]:
-    """Leave out the pictures of all turns but the last that has any, and say so.
+def with_newest_images(turns: Turns, most: int) -> tuple[Turns, tuple[Caveat, ...]]:
+    """Leave out the pictures of earlier turns that are more than ``most``, and say so.
 
-    The model takes one picture in a request, and a client sends the whole conversation each
-    time. Several in the newest of these turns are left to the request's image strategy.
+    A client sends the whole conversation each time. The newest turn that has pictures keeps all
+    of its own, which are left to the request's image strategy; of the turns before it those keep
+    theirs that fit, newest first.
     """
-    pictured = [position for position, turn in enumerate(turns) if turn.images]
-    if len(pictured) < 2:
+    room, kept, left_out = most, list(turns), 0
+    newest = True
+    for position in reversed(range(len(turns))):
+        images = len(turns[position].images)
+        if not images:
+            continue
+        if newest or (images <= room and not left_out):
+            room -= images
+            newest = False
+            continue
+        left_out += images
+        kept[position] = _without_images(turns[position])
+    if not left_out:
         return turns, ()
-    left_out = sum(len(turns[position].images) for position in pictured[:-1])
-    kept = tuple(
-        turn if position == pictured[-1] else _without_images(turn)
-        for position, turn in enumerate(turns)
-    )
+    number = "one image" if most == 1 else f"{most} images"
     message = (
-        f"the model sees one image in a request: {left_out} of earlier turns left out, the "
+        f"the model sees {number} in a request: {left_out} of earlier turns left out, the "
         "newest shown"
     )
-    return kept, (Caveat("earlier_images_left_out", message),)
+    return tuple(kept), (Caveat("earlier_images_left_out", message),)
 
 
 def _without_images(turn: Turn[ImageInput]) -> Turn[ImageInput]:

@@ -110,6 +110,9 @@ class GenerationRequest:
     strategy: ImageStrategy = ImageStrategy.SINGLE
     strategies: tuple[ImageStrategy, ...] = ()
     """Others that the caller may choose, for the hint where there are too many pictures."""
+    whole_conversation: bool = False
+    """The client sends all turns each time, so that pictures of earlier turns that the model has
+    no room for are left out and told; otherwise they are refused."""
     stop: tuple[str, ...] = ()
     """The answer ends before the first of these texts."""
     caveats: tuple[Caveat, ...] = ()

@@ -85,7 +85,7 @@ def parse(text: str) -> tuple[KeyRecord, ...]:
     """Read a JSON list of records, or raise ValueError that names the entry at fault."""
     try:
         entries = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"is not JSON: {error}") from error
     if not isinstance(entries, list):
         raise ValueError("is not a JSON list of keys")

@@ -15,6 +15,10 @@ class UsageKey(NamedTuple):
     task: str
 
 
+MOST = 2**53
+"""Of what is counted: no store and no reader of JSON loses a digit below it."""
+
+
 @dataclass(frozen=True, slots=True)
 class UsageCounts:
     """What is added up."""
@@ -27,6 +31,11 @@ class UsageCounts:
     cost_usd: float = 0
     unpriced: int = 0
     """Requests that used tokens of an unknown price; their cost is not in ``cost_usd``."""
+
+    @property
+    def plausible(self) -> bool:
+        """Whether every count is one that a store can hold: neither negative nor beyond `MOST`."""
+        return all(0 <= getattr(self, name) <= MOST for name in self.__slots__)
 
     def __add__(self, other: "UsageCounts") -> "UsageCounts":
         return UsageCounts(

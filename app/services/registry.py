@@ -6,7 +6,7 @@ from opentelemetry.trace import Tracer
 
 from app.domain.errors import FieldError, UnknownModelError
 from app.domain.generation import Target
-from app.domain.model import ModelIdentity
+from app.domain.model import Capabilities, ModelIdentity
 from app.domain.ports import Authenticator, Readiness
 from app.services.access.limits import Limits
 from app.services.concurrency.budget import Budget
@@ -27,8 +27,12 @@ class ServedModel:
     """The configured model and how it is reached."""
 
     identity: ModelIdentity
+    capabilities: Capabilities
+    """What all targets take and give."""
     targets: tuple[Target, ...]
     """In the order in which they are asked."""
+    dialect_reason: str = ""
+    """Why the first target's dialect is the one it is."""
     aliases: tuple[str, ...] = ()
     """Other names that requests may use for it."""
 

@@ -16,6 +16,7 @@ from app.domain.model import (
     ModelIdentity,
     capabilities,
     choose_dialect,
+    common,
     identify,
 )
 from app.settings.types import Names, Seconds
@@ -210,6 +211,11 @@ class BedrockSettings(BaseModel):
     def capabilities_of(self, target: Target) -> Capabilities:
         """Return what ``target``'s model takes and gives."""
         return capabilities(target.dialect, self._identity(target).base)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What all targets take and give: a request may go to any of them."""
+        return common(map(self.capabilities_of, self.targets))
 
     def _identity(self, target: Target) -> ModelIdentity:
         """Return what is known of a target; another server's model is taken for the first's."""

@@ -5,7 +5,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import aioboto3
 
+from app.adapters.http1.resolver import open_resolver
 from app.adapters.sources import http, s3
+from app.adapters.sources.addresses import AddressPolicy
 from app.adapters.sources.http import HttpImageSource
 from app.adapters.sources.off import DisabledSource
 from app.adapters.sources.rules import UrlRules
@@ -43,6 +45,8 @@ async def _urls(stack: AsyncExitStack, settings: Settings) -> ImageSource[UrlIma
         rules=UrlRules(settings.image_url_hosts, settings.image_url_allow_http),
         max_bytes=settings.max_image_bytes,
         timeout=settings.image_source_timeout,
+        addresses=AddressPolicy(),
+        resolve=http.resolving(await stack.enter_async_context(open_resolver())),
     )
 
 

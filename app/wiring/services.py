@@ -22,6 +22,7 @@ from app.services.generation.service import GenerationService
 from app.services.generation.structured import StructuredService
 from app.services.model_stack import retry
 from app.services.model_stack.keep_warm import KeepWarm, kept_warm
+from app.services.model_stack.prompt_length import BoundedPromptModel
 from app.services.model_stack.quota import RationedModel
 from app.services.model_stack.retry import Retries
 from app.services.model_stack.target import Gate
@@ -82,7 +83,12 @@ async def open_services(
         await stack.enter_async_context(kept_warm(_keeper(gates, model, settings)))
         generations = GenerationService(
             identity=identity,
-            model=RationedModel(model, operations.limits, counter, price),
+            capabilities=settings.capabilities,
+            model=BoundedPromptModel(
+                RationedModel(model, operations.limits, counter, price),
+                counter,
+                settings.capabilities.context_window,
+            ),
             sources=sources,
             preparer=preparer,
             drain=drain,
@@ -90,7 +96,13 @@ async def open_services(
             sheets=pool,
         )
         yield Services(
-            model=ServedModel(identity, settings.targets, settings.model_aliases),
+            model=ServedModel(
+                identity,
+                settings.capabilities,
+                settings.targets,
+                settings.dialect_choice.reason,
+                settings.model_aliases,
+            ),
             gates=gates,
             generations=generations,
             tasks=TaskService(generations, Documents(sources, pool, image_limits(settings))),

@@ -310,3 +310,64 @@ def test_null_is_taken_as_left_out_but_not_for_a_field_that_does_not_exist(asked
     assert taken.status_code == 200
     assert model.requests[-1].sampling.temperature == 0.5
     assert refused.json()["code"] == "unknown_field"
+
+
+def test_at_most_ten_faults_are_told_and_the_rest_counted(asked):
+    refused = asked[0].post("/v1/generate", json={"images": [0] * 5_000})
+
+    assert refused.status_code == 422
+    assert len(refused.json()["errors"]) == 10
+    assert "and 4,990 more" in refused.json()["detail"]
+    assert len(refused.content) < 4_000
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/generate", {"images": [0] * 300_000}),
+        ("/v1/estimate", {"images": [0] * 300_000}),
+        ("/v1/images/prepare", {"image": [0] * 300_000}),
+        ("/v1/tasks/caption", {"images": [0] * 300_000}),
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "x"}] * 200_001}),
+        ("/model/m/invoke", {"images": [0] * 300_000}),
+        ("/model/m/converse", {"messages": [0] * 300_000}),
+    ],
+)
+def test_a_body_of_too_many_values_is_refused_in_every_dialect(asked, path, body):
+    refused = asked[0].post(path, json=body)
+
+    assert refused.status_code in (400, 422)
+    assert "values or more; at most 10,000" in refused.text
+    assert len(refused.content) < 1_000
+
+
+def test_a_name_that_the_caller_chose_is_told_in_part(asked):
+    refused = asked[0].post("/v1/generate", json={"x" * 100_000: 1})
+
+    assert len(refused.content) < 2_000
+
+
+@pytest.mark.parametrize("path", ["/healthz/", "/v1/models/", "/v1/generate/", "/healthz//"])
+@pytest.mark.parametrize("host", ["evil.example", ""])
+def test_a_slash_too_much_is_redirected_on_the_same_host(asked, path, host):
+    for method in ("GET", "POST", "HEAD"):
+        answer = asked[0].request(method, f"{path}?a=1", headers={"Host": host})
+
+        assert answer.status_code == 307
+        assert answer.headers["location"] == f"{path.rstrip('/')}?a=1"
+
+
+def test_what_does_not_exist_is_not_redirected_to(asked):
+    assert asked[0].get("/nothing/").status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/v1/models", "/v1/tasks", "/docs", "/openapi.json"])
+def test_head_is_answered_where_get_is_without_the_body(asked, path):
+    got, head = asked[0].get(path), asked[0].head(path)
+
+    assert (head.status_code, head.content) == (got.status_code, b"")
+    assert head.headers["content-length"] == got.headers["content-length"]
+
+
+def test_head_is_refused_where_get_is(asked):
+    assert asked[0].head("/v1/generate").status_code == 405

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI, Response
 from joserfc import jws
 from joserfc.jwk import OctKey, RSAKey
 
@@ -20,6 +21,7 @@ from tests.api.test_refusals import problem
 from tests.support.access import add_key, bearer
 from tests.support.app import Rig
 from tests.support.identity_provider import EC, RSA, Provider, identity_provider
+from tests.support.server import serving
 
 ROTATED = RSAKey.generate_key(2048, {"kid": "two"})
 AUDIENCE = "llama-vision"
@@ -89,6 +91,60 @@ def test_a_token_with_a_wrong_or_missing_claim_is_refused(client, provider, chan
 
 def part(value: dict[str, Any]) -> str:
     return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+
+
+DEEP = "[" * 3000 + "]" * 3000
+
+
+def signed(payload: str) -> str:
+    return str(jws.serialize_compact({"alg": "RS256", "kid": "one"}, payload.encode(), RSA))
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        DEEP,
+        f'{{"sub": {DEEP}}}',
+        "[]",
+        "5",
+        '"text"',
+        '{"sub": 5, "exp": 1e400}',
+        f'{{"exp": {"9" * 5000}}}',
+        '{"exp": {}, "aud": [[]], "iss": [], "sub": ["a"]}',
+    ],
+    ids=lambda payload: repr(payload[:20]),
+)
+def test_a_signature_makes_no_token_of_what_is_none(client, payload):
+    answer = client.post("/v1/generate", json=ASKED, headers=bearer(signed(payload)))
+
+    problem(answer, 401, "credentials_invalid")
+
+
+def test_a_subject_that_is_no_text_is_refused(client, provider):
+    for subject in (5, ["ann"], {"name": "ann"}, True):
+        problem(ask(client, token(provider, sub=subject)), 401, "credentials_invalid")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [DEEP, "[]", '{"keys": 5}', '{"keys": {}}', "{" * 2_000_000],
+    ids=lambda answer: answer[:12],
+)
+def test_odd_keys_of_an_issuer_are_our_fault_and_not_the_callers(answer):
+    app = FastAPI()
+
+    @app.get("/keys")
+    async def keys() -> Response:
+        return Response(answer)
+
+    with serving(app) as url:
+        settings = Settings(
+            _env_file=None, oidc_issuer=url, oidc_audience=AUDIENCE, oidc_jwks_url=f"{url}/keys"
+        )
+        with Rig(settings=settings).client() as client:
+            told = client.post("/v1/generate", json=ASKED, headers=bearer(signed("{}")))
+
+    problem(told, 503, "identity_provider_unavailable")
 
 
 def test_an_unsigned_token_is_refused(client, provider):

@@ -9,6 +9,7 @@ from itertools import pairwise
 import aioboto3
 import pytest
 
+from app.adapters.bedrock.chat import ChatVisionModel
 from app.adapters.bedrock.codecs import streaming
 from app.adapters.bedrock.converse import ConverseVisionModel
 from app.adapters.bedrock.identity.credentials import Connection
@@ -26,7 +27,7 @@ from app.domain.generation import (
     Turn,
     Usage,
 )
-from app.domain.model import Dialect
+from app.domain.model import LLAMA_3_2_11B, Dialect, capabilities
 from app.domain.ports import VisionModel
 from app.emulator.wire import eventstream
 from app.emulator.wire.errors import THROTTLING, AwsError
@@ -66,6 +67,22 @@ CONVERSE_FINAL = CONVERSE_STOP + eventstream.event(
 )
 
 
+def chat_texts(*words: str) -> bytes:
+    choices = ({"index": 0, "delta": {"content": word}, "finish_reason": None} for word in words)
+    return b"".join(eventstream.chunk({"choices": [choice]}) for choice in choices)
+
+
+CHAT_FINAL = eventstream.chunk(
+    {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+) + eventstream.chunk(
+    {"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": len(WORDS)}}
+)
+
+
+def chat_adapter(runtime: Runtime, model_id: str) -> VisionModel:
+    return ChatVisionModel(runtime, model_id, capabilities(Dialect.CHAT, LLAMA_3_2_11B))
+
+
 @dataclass(frozen=True)
 class Wire:
     """How a dialect's stream is written."""
@@ -77,9 +94,10 @@ class Wire:
 
 INVOKE = Wire(InvokeVisionModel, texts, FINAL)
 CONVERSE = Wire(ConverseVisionModel, converse_texts, CONVERSE_FINAL)
+CHAT = Wire(chat_adapter, chat_texts, CHAT_FINAL)
 
 
-@pytest.fixture(params=[INVOKE, CONVERSE], ids=["invoke", "converse"])
+@pytest.fixture(params=[INVOKE, CONVERSE, CHAT], ids=["invoke", "converse", "chat"])
 def wire(request: pytest.FixtureRequest) -> Wire:
     found: Wire = request.param
     return found

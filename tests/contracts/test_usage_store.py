@@ -113,6 +113,34 @@ async def test_additions_at_the_same_time_lose_nothing(store):
     assert found.counts.cost_usd == 5
 
 
+@pytest.mark.parametrize("tokens", [2**64 - 1, 2**63, -(2**70), 10**400])
+async def test_a_count_that_no_store_can_hold_costs_no_other_row_and_is_told(store, tokens):
+    ledger = UsageLedger(store, Metrics())
+    ledger(RequestRecord(model="m", attempts=1, prompt_tokens=tokens, caller="odd"))
+    ledger(RequestRecord(model="m", attempts=1, prompt_tokens=7, caller="ann"))
+    with capture_logs() as logged:
+        await ledger.flush()
+    ledger(RequestRecord(model="m", attempts=1, prompt_tokens=8, caller="ann"))
+    await ledger.flush()
+
+    today = datetime.now(UTC).date()
+    rows = await store.read(UsageQuery(today - timedelta(days=1), today))
+    assert [(r.key.caller, r.counts.prompt_tokens) for r in rows] == [("ann", 15)]
+    assert [line["event"] for line in logged] == ["usage row left out"]
+
+
+@in_postgres
+async def test_what_overflows_in_the_database_costs_no_other_row(postgres):
+    much = UsageCounts(1, 2**62)
+    async with open_postgres(postgres.url) as store:
+        await store.add(batch(row(counts=much)))
+        with capture_logs() as logged:
+            await store.add(batch(row(counts=much), row("bob")))
+
+        assert await store.read(asked()) == (row(counts=much), row("bob"))
+    assert "usage row left out" in [line["event"] for line in logged]
+
+
 async def test_two_processes_may_share_a_file(tmp_path):
     path = tmp_path / "u.sqlite3"
     async with open_sqlite_usage(path) as first, open_sqlite_usage(path) as second:
@@ -221,8 +249,13 @@ async def test_two_replicas_that_add_the_same_rows_do_not_wait_for_each_other(po
 @in_postgres
 async def test_rows_are_added_all_or_none(postgres):
     async with open_postgres(postgres.url) as store:
-        with pytest.raises(UsageStoreError):
-            await store.add(batch(row("ann"), row("bob", counts=UsageCounts(2**63))))
+        assert await store.read(asked()) == ()
+        postgres.query(f"ALTER TABLE {TABLE} ADD CONSTRAINT no_bob CHECK (caller <> 'bob')")
+        try:
+            with pytest.raises(UsageStoreError):
+                await store.add(batch(row("ann"), row("bob")))
+        finally:
+            postgres.query(f"ALTER TABLE {TABLE} DROP CONSTRAINT no_bob")
 
         assert await store.read(asked()) == ()
 

@@ -85,7 +85,8 @@ def running(
     emulator_url: str, fault: str = "", dialect: Dialect = Dialect.INVOKE, **options: Any
 ) -> Iterator[Service]:
     """Run a service whose model has ``fault``."""
-    model_id = model_arn(fault)
+    kind = "imported-model" if dialect is Dialect.CHAT else "provisioned-model"
+    model_id = model_arn(fault, kind)
     settings = Settings(
         _env_file=None, endpoint_url=emulator_url, model_id=model_id, dialect=dialect, **options
     )

@@ -192,3 +192,44 @@ def _serve(
             with context.wrap_socket(connection, server_side=True) as secure:
                 listener.received += secure.recv(2**16)
         listener.done.set()
+
+
+@contextmanager
+def tunnelling() -> Iterator[str]:
+    """Run an HTTP proxy that knows CONNECT and nothing else, and yield its URL."""
+    server = socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=_tunnel_all, args=(server,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+    finally:
+        with suppress(OSError):
+            server.shutdown(socket.SHUT_RDWR)
+        server.close()
+        thread.join(SECONDS)
+
+
+def _tunnel_all(server: socket.socket) -> None:
+    while True:
+        try:
+            client, _ = server.accept()
+        except OSError:
+            return
+        with client, suppress(OSError):
+            client.settimeout(SECONDS)
+            target = client.recv(2**16).split()[1].decode()
+            with socket.create_connection(("127.0.0.1", int(target.rpartition(":")[2]))) as end:
+                end.settimeout(SECONDS)
+                client.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
+                back = threading.Thread(target=_copy, args=(end, client))
+                back.start()
+                _copy(client, end)
+                back.join(SECONDS)
+
+
+def _copy(source: socket.socket, sink: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(2**16):
+            sink.sendall(data)
+    with suppress(OSError):
+        sink.shutdown(socket.SHUT_WR)

@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 import structlog
 
+from app.adapters.threads import Threads
 from app.domain import key
 from app.domain.key import KeyRecord
 
@@ -42,6 +43,7 @@ class KeyFile:
     interval: float
     """Seconds between two looks at the file."""
     keys: Mapping[str, KeyRecord] = field(default_factory=dict)
+    threads: Threads = field(default_factory=lambda: Threads("keys"))
     _seen: tuple[int, int] | None = None
     _fault: str | None = None
     """Why the keys are those of before, which is logged once."""
@@ -58,11 +60,11 @@ class KeyFile:
             self._fault = None
 
     async def _reload(self) -> None:
-        found = await asyncio.to_thread(self.path.stat)
+        found = await self.threads.run(self.path.stat)
         seen = found.st_mtime_ns, found.st_ino
         if seen == self._seen:
             return
-        records = await asyncio.to_thread(read, self.path)
+        records = await self.threads.run(read, self.path)
         self._seen = seen
         self.keys = MappingProxyType({record.id: record for record in records})
         log.info("keys loaded", path=str(self.path), keys=len(records))
@@ -78,8 +80,8 @@ class KeyFile:
 async def open_key_file(path: Path, interval: float) -> AsyncIterator[KeyFile]:
     """Open the keys in ``path`` and keep them as the file is. Raises OSError and ValueError."""
     # The first time a bad file stops the start; later ones leave the keys as they were.
-    await asyncio.to_thread(read, path)
     keyring = KeyFile(path, interval)
+    await keyring.threads.run(read, path)
     await keyring.reload()
     watching = asyncio.create_task(keyring.watch())
     try:
@@ -88,3 +90,4 @@ async def open_key_file(path: Path, interval: float) -> AsyncIterator[KeyFile]:
         watching.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await watching
+        keyring.threads.close()

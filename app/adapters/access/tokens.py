@@ -1,6 +1,7 @@
 """JSON Web Tokens of one OIDC issuer, checked by joserfc against the issuer's published keys."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -26,8 +27,20 @@ from app.domain.errors import (
 ALGORITHMS = ("RS256", "PS256", "ES256")
 """Signatures with a public key only: a published key must never do as a shared secret."""
 KEY_TYPES = ("RSA", "EC")
+LONGEST_TOKEN = 16_384
+"""Characters; a header of HTTP is seldom allowed as many."""
+MOST_KEYS = 100
+"""Of an issuer's published keys, that are looked at."""
+LONGEST_ANSWER = 2**20
+"""Bytes of an issuer's answer."""
 LONGEST_SUBJECT = 255
 """Characters; OpenID Connect allows no more."""
+
+# What the library raises of a token that is none. Its JSON may be nested too deeply for the parser,
+# signed or not, and hold numbers that no clock shows.
+_MALFORMED = (
+    jose.JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError
+)  # fmt: skip
 
 log = structlog.get_logger()
 
@@ -89,10 +102,10 @@ class IssuerKeys:
     async def _fetch(self) -> None:
         try:
             found = await self._get(self.issuer.jwks_url or await self._discovered())
-            keys = [key for published in found["keys"] for key in _imported(published)]
+            keys = [key for entry in found["keys"][:MOST_KEYS] for key in _imported(entry)]
             if not keys:
                 raise ValueError("none of the keys can be read")
-        except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, *_MALFORMED) as error:
             # Keys in hand are good until the issuer can be asked again.
             log.warning("issuer's keys not fetched", reason=type(error).__name__)
         else:
@@ -106,12 +119,20 @@ class IssuerKeys:
         )
         if configuration["issuer"] != self.issuer.url:
             raise ValueError("the configuration is another issuer's")
-        return str(configuration["jwks_uri"])
+        found = str(configuration["jwks_uri"])
+        if self.issuer.url.startswith("https:") and not found.startswith("https:"):
+            raise ValueError("the keys are where nobody vouches for them")
+        return found
 
     async def _get(self, url: str) -> Any:  # noqa: ANN401 - whatever JSON the issuer sends
-        answer = await self.client.get(url)
-        answer.raise_for_status()
-        return answer.json()
+        async with self.client.stream("GET", url) as answer:
+            answer.raise_for_status()
+            content = b""
+            async for piece in answer.aiter_bytes():
+                content += piece
+                if len(content) > LONGEST_ANSWER:
+                    raise ValueError("the answer is too long")
+        return json.loads(content)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +146,15 @@ class TokenAuthenticator:
         """Return the token's subject, or raise an AccessError or IdentityProviderError."""
         if not credential:
             raise CredentialsMissingError("no token was sent; send Authorization: Bearer <token>")
+        if len(credential) > LONGEST_TOKEN:
+            raise CredentialsInvalidError("the token is not accepted: too long")
         keys = await self.keys.holding(_key_id(credential))
         try:
             claims = jwt.decode(credential, keys, algorithms=ALGORITHMS).claims
             self._required().validate(claims)
         except jose.ExpiredTokenError as error:
             raise CredentialsExpiredError("the token is past its time") from error
-        except (jose.JoseError, ValueError, TypeError) as error:
+        except _MALFORMED as error:
             reason = getattr(error, "error", "malformed")
             raise CredentialsInvalidError(f"the token is not accepted: {reason}") from error
         return Caller(f"sub:{_subject(claims)}", self._scopes(claims))
@@ -161,7 +184,7 @@ def _imported(published: object) -> list[Key]:
         return []
     try:
         return KeySet.import_key_set({"keys": [published]}).keys
-    except (jose.JoseError, ValueError, KeyError, TypeError) as error:
+    except _MALFORMED as error:
         log.warning("issuer's key left out", reason=type(error).__name__)
         return []
 
@@ -172,12 +195,14 @@ def _subject(claims: Mapping[str, Any]) -> str:
     Nothing is cut off: whoever has a long name must not be taken for another.
     """
     subject = claims["sub"]
+    if not isinstance(subject, str):
+        raise CredentialsInvalidError("the token is not accepted: sub is not a text")
     # Log lines and databases have no place for what can't be printed.
     if len(subject) > LONGEST_SUBJECT or not subject.isprintable():
         raise CredentialsInvalidError(
             f"the token is not accepted: sub is not {LONGEST_SUBJECT} printable characters at most"
         )
-    return str(subject)
+    return subject
 
 
 def _values(claim: object) -> list[str]:
@@ -191,7 +216,7 @@ def _key_id(token: str) -> str:
     try:
         # Nothing vouches for the header yet; it only says which key to look for.
         header: object = extract_compact(token.encode()).headers()
-    except (jose.JoseError, ValueError) as error:
+    except _MALFORMED as error:
         raise CredentialsInvalidError("the token is not accepted: malformed") from error
     # The library takes a list, and text, for a header where `alg` is in it.
     return str(header.get("kid", "")) if isinstance(header, dict) else ""

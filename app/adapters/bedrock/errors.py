@@ -20,8 +20,8 @@ from app.domain import errors
 
 _END_OF_LIFE = (
     "The configured model version is retired on Amazon Bedrock. The operator can import the same "
-    "weights (Custom Model Import) and set LLAMA_VISION_MODEL_ID to the imported model's ARN with "
-    "LLAMA_VISION_DIALECT=converse, or name a successor there."
+    "weights (Custom Model Import) and set LLAMA_VISION_MODEL_ID to the imported model's ARN, or "
+    "name a successor there."
 )
 _LEGACY = (
     "The configured model is legacy on Amazon Bedrock and closed to AWS accounts that have not "

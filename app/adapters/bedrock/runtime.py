@@ -6,10 +6,8 @@ keeps nothing. What Bedrock refuses is raised as botocore's ClientError, what fa
 `app.adapters.http1.errors`.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from os import environ
 from typing import Any
@@ -29,6 +27,7 @@ from app.adapters.bedrock.identity.sigv4 import Identity, Signer, identity
 from app.adapters.http1.opening import open_sender
 from app.adapters.http1.resolver import open_resolver
 from app.adapters.http1.sender import Answer, Sender
+from app.adapters.threads import Threads
 from app.adapters.trust import trusted
 
 INLINE = 2**20
@@ -53,7 +52,7 @@ class Runtime:
     http: Sender
     headers: Mapping[str, str]
     """Of every call, besides those that are signed."""
-    threads: Executor
+    threads: Threads
     """For bodies of `INLINE` bytes and more."""
 
     def path(self, model_id: str, name: str) -> str:
@@ -94,9 +93,7 @@ class Runtime:
         if size < INLINE:
             headers, content = self._signed(signer, path, body)
         else:
-            loop = asyncio.get_running_loop()
-            signed = loop.run_in_executor(self.threads, self._signed, signer, path, body)
-            headers, content = await signed
+            headers, content = await self.threads.run(self._signed, signer, path, body)
         return self.http.post(path, headers, content)
 
     def _signed(
@@ -159,7 +156,7 @@ async def open_runtime(session: aioboto3.Session, connection: Connection) -> Asy
     host = URL(endpoint).host_port_subcomponent or ""
     caller = identity(session, connection.region, host)
     async with AsyncExitStack() as stack:
-        threads = stack.enter_context(ThreadPoolExecutor(_THREADS, thread_name_prefix="bodies"))
+        threads = stack.enter_context(closing(Threads("bodies", _THREADS)))
         http = await stack.enter_async_context(open_way(connection, endpoint))
         yield Runtime(endpoint, caller, http, {"Host": host, **_HEADERS}, threads)
 

@@ -1,6 +1,5 @@
 """Tokens of a whole prompt, with Llama's vocabulary where it is installed."""
 
-import asyncio
 import base64
 from dataclasses import dataclass, field
 from functools import cache
@@ -10,6 +9,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from app.adapters.bedrock.codecs import llama
+from app.adapters.threads import Threads
 from app.domain.generation import ModelRequest
 from app.domain.ports import TokenCounter
 from app.domain.token import CountMethod, TokenCount
@@ -37,7 +37,13 @@ class ByteBound:
 
     async def count(self, request: ModelRequest) -> TokenCount:
         """Return the prompt's bytes."""
-        return TokenCount(len(llama.render(request).encode()), CountMethod.BOUND)
+        short = sum([len(turn.text) for turn in request.turns]) < _INLINE
+        count = _bytes(request) if short else await asyncio.to_thread(_bytes, request)
+        return TokenCount(count, CountMethod.BOUND)
+
+
+def _bytes(request: ModelRequest) -> int:
+    return len(llama.render(request).encode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +51,12 @@ class LlamaTokenCounter:
     """Counts with the model's own vocabulary, loaded in a thread at the first use (0.5 s)."""
 
     path: Path = field(default_factory=lambda: _found() or Path())
+    threads: Threads = field(default_factory=lambda: Threads("tokens"))
 
     async def count(self, request: ModelRequest) -> TokenCount:
         """Return the prompt's tokens."""
         short = sum([len(turn.text) for turn in request.turns]) < _INLINE and self._loaded
-        count = self._count(request) if short else await asyncio.to_thread(self._count, request)
+        count = self._count(request) if short else await self.threads.run(self._count, request)
         return TokenCount(count, CountMethod.EXACT)
 
     @property

@@ -1,9 +1,7 @@
 """An OpenAI-compatible server over plain HTTP/1.1."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from urllib.request import getproxies, proxy_bypass
 
@@ -15,6 +13,7 @@ from app.adapters.http1.resolver import open_resolver
 from app.adapters.http1.sender import Answer, Limits, Sender
 from app.adapters.openai import errors
 from app.adapters.openai.sse import events
+from app.adapters.threads import Threads
 from app.adapters.trust import trusted
 
 INLINE = 2**20
@@ -30,7 +29,7 @@ class Server:
     path: str
     http: Sender
     headers: Mapping[str, str]
-    threads: Executor
+    threads: Threads
     """For bodies of `INLINE` bytes and more."""
 
     async def call(self, body: Callable[[], Pieces], size: int) -> bytes:
@@ -60,7 +59,7 @@ class Server:
     async def _made(self, body: Callable[[], Pieces], size: int) -> Pieces:
         if size < INLINE:
             return body()
-        return await asyncio.get_running_loop().run_in_executor(self.threads, body)
+        return await self.threads.run(body)
 
 
 async def _arriving(response: Answer) -> AsyncIterator[Iterator[str]]:
@@ -83,7 +82,7 @@ async def open_server(url: str, key: str | None, limits: Limits) -> AsyncIterato
         headers["Authorization"] = f"Bearer {key}"
     endpoint = str(address.origin())
     proxy = None if proxy_bypass(address.host or "") else getproxies().get(address.scheme)
-    with ThreadPoolExecutor(2, thread_name_prefix="bodies") as threads:
+    with closing(Threads("bodies", 2)) as threads:
         async with (
             open_resolver() as resolver,
             open_sender(endpoint, limits, trusted(), resolver, proxy) as http,

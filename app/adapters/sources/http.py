@@ -2,14 +2,14 @@
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
+from app.adapters.http1.resolver import Resolver
 from app.adapters.sources import errors, rules
 from app.adapters.sources.addresses import AddressPolicy
 from app.adapters.sources.rules import UrlRules, host_of
@@ -35,11 +35,18 @@ _UNTYPED = ("", "application/octet-stream", "binary/octet-stream")
 Resolve = Callable[[str], Awaitable[Sequence[str]]]
 
 
-async def resolve(host: str) -> Sequence[str]:
-    """Return the host's addresses as the system's resolver gives them, or raise OSError."""
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+def resolving(resolver: Resolver) -> Resolve:
+    """Return what asks ``resolver`` for a host's addresses, or raises OSError.
+
+    Callers choose the hosts: however slow their names are to look up, the threads that do it are
+    nobody else's.
+    """
+
+    async def resolve(host: str) -> Sequence[str]:
+        found = await resolver.resolve(host, 0)
+        return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+    return resolve
 
 
 @asynccontextmanager
@@ -69,8 +76,8 @@ class HttpImageSource:
     max_bytes: int
     timeout: float
     """Seconds for all of it: resolving, redirects, reading."""
-    addresses: AddressPolicy = field(default_factory=AddressPolicy)
-    resolve: Resolve = resolve
+    addresses: AddressPolicy
+    resolve: Resolve
 
     async def fetch(self, image: UrlImage) -> ReceivedImage:
         """Return the picture's bytes and declared type, or raise an ImageError."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 CHUNK_BYTES = 64 * 1024
 MAX_CONNECTIONS = 32
 
+_CLIMBING = {".", ".."}
 _UNTYPED = ("binary/octet-stream", "application/octet-stream")
 
 
@@ -87,6 +88,9 @@ class S3ImageSource:
                 return await self._read(image)
 
     def _check(self, image: S3Image) -> None:
+        # S3 takes a key as it is written; whatever stands before a store may not.
+        if not _CLIMBING.isdisjoint(image.key.replace("\\", "/").split("/")):
+            raise ImageS3NotAllowedError("the key has . or .. for a part of its path")
         for entry in self.buckets:
             bucket, _, prefix = entry.partition("/")
             if image.bucket == bucket and image.key.startswith(prefix):

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 import structlog
 from asyncpg import (
     Connection,
+    DataError,
     InterfaceError,
     InternalClientError,
     Pool,
@@ -86,7 +87,11 @@ class PostgresUsage:
         # Committed apart, once the rows are answered: a database that comes to them only when they
         # were given up, and will be sent again, must not keep them twice.
         async with self._connection() as connection, connection.transaction():
-            await connection.executemany(_ADD, flat)
+            try:
+                async with connection.transaction():
+                    await connection.executemany(_ADD, flat)
+            except DataError:
+                await _each(connection, flat)
 
     async def read(self, query: UsageQuery) -> tuple[UsageRow, ...]:
         """Return the rows asked for, or raise UsageStoreError."""
@@ -100,6 +105,16 @@ class PostgresUsage:
         with _translated():
             async with self.pool.acquire(timeout=_SECONDS) as connection:
                 yield connection
+
+
+async def _each(connection: Connection, flat: list[tuple[object, ...]]) -> None:
+    """Add the rows one by one, without those that the table has no room for."""
+    for row in flat:
+        try:
+            async with connection.transaction():
+                await connection.execute(_ADD, *row)
+        except DataError as error:
+            log.error("usage row left out", key=row[:4], reason=type(error).__name__)
 
 
 def _flat(row: UsageRow) -> tuple[object, ...]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 
+from app.adapters.threads import Threads
 from app.domain.errors import UsageStoreError
 from app.domain.usage import UsageBatch, UsageCounts, UsageKey, UsageQuery, UsageRow
 
@@ -41,7 +42,8 @@ ORDER BY {", ".join(_KEYS)}
 def _translated() -> Iterator[None]:
     try:
         yield
-    except (sqlite3.Error, OSError) as error:
+    # OverflowError: a number that SQLite has no room for.
+    except (sqlite3.Error, OSError, OverflowError) as error:
         raise UsageStoreError(f"the usage file can't be used: {error}") from error
 
 
@@ -51,17 +53,18 @@ class SqliteUsage:
 
     path: Path
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    threads: Threads = field(default_factory=lambda: Threads("usage"))
     _open: "_Open | None" = None
 
     async def add(self, batch: UsageBatch) -> None:
         """Add its rows in one transaction, or raise UsageStoreError."""
         async with self.turn:
-            await asyncio.to_thread(self._add, [_flat(row) for row in batch.rows])
+            await self.threads.run(self._add, [_flat(row) for row in batch.rows])
 
     async def read(self, query: UsageQuery) -> tuple[UsageRow, ...]:
         """Return the rows asked for, or raise UsageStoreError."""
         async with self.turn:
-            return await asyncio.to_thread(self._read, query)
+            return await self.threads.run(self._read, query)
 
     def connect(self) -> None:
         """Open the file, made if need be, or raise UsageStoreError. Blocks."""
@@ -143,8 +146,11 @@ def _connect(path: Path) -> sqlite3.Connection:
 async def open_sqlite_usage(path: Path) -> AsyncIterator[SqliteUsage]:
     """Open the file, made if need be, or raise UsageStoreError."""
     store = SqliteUsage(path)
-    await asyncio.to_thread(store.connect)
     try:
-        yield store
+        await store.threads.run(store.connect)
+        try:
+            yield store
+        finally:
+            await store.threads.run(store.close)
     finally:
-        await asyncio.to_thread(store.close)
+        store.threads.close()

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.api.unsupported_parameters import Foreign
-from app.domain.conversation import alternating, with_newest_images
+from app.domain.conversation import alternating
 from app.domain.generation import GenerationRequest, ImageInput, Role, Sampling, Terms, Turn
 from app.domain.image import Base64Image, S3Image
 
@@ -131,10 +131,10 @@ class ConverseIn(BaseModel):
 
     def to_request(self, terms: Terms) -> GenerationRequest:
         """Return the domain's request."""
-        turns, caveats = with_newest_images(alternating(self._turns()))
         config, default = self.inferenceConfig, Sampling()
         return GenerationRequest(
-            turns=turns,
+            turns=alternating(self._turns()),
+            whole_conversation=True,
             system="\n\n".join(block.text for block in self.system or ()) or None,
             sampling=Sampling(
                 default.temperature if config.temperature is None else config.temperature,
@@ -142,7 +142,6 @@ class ConverseIn(BaseModel):
                 config.maxTokens or MAX_TOKENS,
             ),
             stop=tuple(config.stopSequences or ()),
-            caveats=caveats,
             terms=terms,
         )
 

@@ -16,7 +16,7 @@ from app.api.openai.schemas import (
     ChatTextPart,
     ChatUserMessage,
 )
-from app.domain.conversation import alternating, with_newest_images
+from app.domain.conversation import alternating
 from app.domain.errors import FieldError, InvalidParameterError
 from app.domain.generation import (
     GenerationRequest,
@@ -53,16 +53,16 @@ def translated(body: ChatIn, terms: Terms) -> Asked:
     if body.stream_options is not None:
         extra = body.stream_options.model_extra or {}
         ignored += unsupported_parameters.STREAM.ignored(extra, "stream_options.")
-    turns, caveats = with_newest_images(alternating(_turns(body)))
     request = GenerationRequest(
-        turns=turns,
+        turns=alternating(_turns(body)),
+        whole_conversation=True,
         system="\n\n".join(_system(body)) or None,
         sampling=_sampling(body),
         terms=terms,
         strategy=ImageStrategy(body.image_strategy),
         strategies=(ImageStrategy.CONTACT_SHEET,),
         stop=_stop(body),
-        caveats=(*caveats, *_moved(body)),
+        caveats=tuple(_moved(body)),
     )
     return Asked(request, ignored, _form(body))
 

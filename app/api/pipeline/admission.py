@@ -70,10 +70,10 @@ class EntranceMiddleware:
         try:
             if services.operations.remote:
                 async with within:
-                    await self.gatekeeper.admit(scope, services.operations)
+                    await self.gatekeeper.admit(context, scope)
             else:
                 # There is nothing to wait for, and a timer would be work for each request.
-                await self.gatekeeper.admit(scope, services.operations)
+                await self.gatekeeper.admit(context, scope)
             held = await services.room.hold(self._expected(context.headers), within)
         except ServiceError as error:
             await dialects.refuse(error, scope, receive, send)

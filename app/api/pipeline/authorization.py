@@ -10,11 +10,10 @@ from functools import lru_cache, partial
 
 from starlette.types import Scope as AsgiScope
 
-from app.api.routing.context import request_context
+from app.api.routing.context import RequestContext
 from app.api.routing.headers import Headers
 from app.domain.access import Call, Caller, Resource, Scope
 from app.domain.errors import ScopeMissingError
-from app.services.registry import Operations
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +86,12 @@ class Gatekeeper:
     def __init__(self, rules: tuple[Rule, ...]) -> None:
         self._rule = lru_cache(maxsize=1024)(partial(rule_for, among=rules))
 
-    async def admit(self, scope: AsgiScope, operations: Operations) -> None:
+    async def admit(self, context: RequestContext, scope: AsgiScope) -> None:
         """Note who calls and what is left of their requests, or raise a ServiceError."""
         rule = self._rule(scope["path"].removeprefix(scope.get("root_path", "")))
         if rule.public:
             return
-        context = request_context(scope)
+        operations = context.services.operations
         caller = await operations.authenticator.authenticate(credential(context.headers))
         context.record.caller = caller.id
         check_scope(caller, rule)

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
+from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.errors import dialects
@@ -14,18 +16,24 @@ from app.api.routing.operation import Operation, compile_operations
 
 @dataclass(slots=True)
 class Dispatcher:
-    """Answers POST requests by their operations; leaves other methods and paths to FastAPI."""
+    """Answers POST requests by their operations; leaves other methods and paths to FastAPI.
+
+    What FastAPI has no answer to is answered here: HEAD where there is GET, and a slash too much.
+    """
 
     framework: ASGIApp
     literal: dict[str, Operation] = field(default_factory=dict)
     """By path."""
     patterns: list[tuple[re.Pattern[str], Operation]] = field(default_factory=list)
     """Of paths with parameters."""
+    paths: set[str] = field(default_factory=set)
+    """Every literal path, of other methods too."""
 
     def compile(self, app: FastAPI) -> None:
         """Learn the routes of ``app``, or raise UnsupportedRouteError."""
         self.literal.clear()
         self.patterns.clear()
+        self.paths = {str(route.path) for route in iter_route_contexts(app.routes)}
         for route, operation in compile_operations(app):
             if route.param_convertors:
                 self.patterns.append((route.path_regex, operation))
@@ -34,9 +42,15 @@ class Dispatcher:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        operation, arguments = self._find(scope)
+        path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+        operation: Operation | None = None
+        arguments: dict[str, Any] = {}
+        if scope["method"] == "POST":
+            operation = self.literal.get(path)
+            if operation is None:
+                operation, arguments = self._matching(path)
         if operation is None:
-            await self.framework(scope, receive, send)
+            await self._other(path, scope, receive, send)
             return
         context = request_context(scope)
         context.record.route = operation.path
@@ -46,13 +60,26 @@ class Dispatcher:
             response = dialects.response(error, scope)
         await response(scope, receive, send)
 
-    def _find(self, scope: Scope) -> tuple[Operation | None, dict[str, Any]]:
-        if scope["method"] != "POST":
-            return None, {}
-        path: str = scope["path"].removeprefix(scope.get("root_path", ""))
-        if path in self.literal:
-            return self.literal[path], {}
+    async def _other(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
+        shorter = path.rstrip("/")
+        if shorter != path and shorter in self.paths:
+            await _redirect(scope, shorter)(scope, receive, send)
+        elif scope["method"] == "HEAD":
+            # The server leaves out the body.
+            got = {**scope, "method": "GET"}
+            await self.framework(got, receive, send)
+            scope["route"] = got.get("route")
+        else:
+            await self.framework(scope, receive, send)
+
+    def _matching(self, path: str) -> tuple[Operation | None, dict[str, Any]]:
         for pattern, operation in self.patterns:
             if match := pattern.match(path):
                 return operation, match.groupdict()
         return None, {}
+
+
+def _redirect(scope: Scope, path: str) -> RedirectResponse:
+    """Return a redirect to ``path`` on whatever host the client knows the service by."""
+    query = scope.get("query_string", b"").decode("latin-1")
+    return RedirectResponse(f"{scope.get('root_path', '')}{path}{query and '?'}{query}")

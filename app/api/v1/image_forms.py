@@ -13,7 +13,7 @@ class ImageBase64(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    base64: Annotated[str, Field(description="Standard base64 with padding, or a data URI.")]
+    base64: Annotated[str, Field(description="Base64, also URL-safe or unpadded, or a data URI.")]
     media_type: Annotated[
         str | None,
         Field(description="Declared type; what counts is the type found in the bytes."),

@@ -24,6 +24,14 @@ class ModelLimits(BaseModel):
     max_image_bytes: Annotated[int, Field(description="Bytes the model is sent at most.")]
 
 
+class ModelCapabilities(BaseModel):
+    """What the model enforces or tells while it generates, through the dialect that is used."""
+
+    structured_output: Annotated[bool, Field(description="JSON, with or without a schema.")]
+    choice: Annotated[bool, Field(description="One of several given texts.")]
+    logprobs: Annotated[bool, Field(description="Log probabilities of the answer's tokens.")]
+
+
 class ModelLanguages(BaseModel):
     """Officially supported languages, ISO 639-1."""
 
@@ -44,10 +52,12 @@ class ModelOut(BaseModel):
     name: str
     kind: Annotated[ModelKind, Field(description="What the id names.")]
     dialect: Annotated[Dialect, Field(description="The Bedrock operation that is used.")]
+    dialect_reason: Annotated[str, Field(description="Why it is this one.")]
     region: Annotated[str, Field(description="The AWS region that is called.")]
     regions: Annotated[list[str], Field(description="Where Bedrock offers the base model.")]
     languages: ModelLanguages
     limits: ModelLimits
+    capabilities: ModelCapabilities
 
     @classmethod
     def of(cls, served: ServedModel) -> "ModelOut":
@@ -60,12 +70,22 @@ class ModelOut(BaseModel):
             name=base.name,
             kind=served.identity.kind,
             dialect=served.targets[0].dialect,
+            dialect_reason=served.dialect_reason,
             region=served.targets[0].region,
             regions=list(base.regions),
             languages=ModelLanguages(
                 text=list(base.text_languages), image=list(base.image_languages)
             ),
-            limits=ModelLimits.model_validate(base, from_attributes=True),
+            limits=ModelLimits(
+                context_window=served.capabilities.context_window,
+                max_gen_len=base.max_gen_len,
+                max_images=served.capabilities.max_images,
+                max_image_side=base.max_image_side,
+                max_image_bytes=base.max_image_bytes,
+            ),
+            capabilities=ModelCapabilities.model_validate(
+                served.capabilities, from_attributes=True
+            ),
         )
 
 

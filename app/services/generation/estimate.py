@@ -11,7 +11,7 @@ from app.domain.token import CountMethod, TokenCount
 from app.services.concurrency.deadline import Drain
 from app.services.generation.multiple_images import calls
 from app.services.generation.service import GenerationService
-from app.services.generation.validation import check
+from app.services.generation.validation import checked
 from app.services.images import canvas
 
 
@@ -79,7 +79,7 @@ class EstimateService:
 
     async def estimate(self, request: GenerationRequest) -> Estimate:
         """Return what ``request`` would take, or raise what would refuse it."""
-        check(request, self.identity)
+        request = checked(request, self.generations.capabilities)
         async with self.drain.before(request.terms.deadline):
             asked = [await self.generations.prepared(one) for one in calls(request)]
         return Estimate(

@@ -15,7 +15,11 @@ from app.domain.ports import ImageSource
 from app.services.concurrency.budget import Budget
 from app.services.images.error_location import named
 
-_DATA_URI = re.compile(r"data:(?P<type>[^;,]*)(?P<parameters>[^,]*),", re.IGNORECASE)
+_LONGEST_HEAD = 1024
+"""Characters of a data URI before its comma: as far as it is looked for. A media type has at most
+255 (RFC 6838), and few have parameters."""
+_URL_SAFE = bytes.maketrans(b"-_", b"+/")
+_BLANK = b" \t\n\v\f\r"
 
 # Names as long as RFC 6838 has them; what follows a semicolon is left off.
 _MEDIA_TYPE = re.compile(r"\s*([\w.+*-]{1,127}/[\w.+*-]{1,127})\s*(?:;.*)?", re.ASCII | re.DOTALL)
@@ -98,7 +102,7 @@ class _Brought:
 
 
 def decode(image: Base64Image) -> ReceivedImage:
-    """Decode base64 text or a base64 data URI; line breaks and spaces in it are let pass."""
+    """Decode base64 text or a base64 data URI; blanks in it and missing padding are let pass."""
     declared, text = image.declared_type, image.text.strip()
     if text[:5].lower() == "data:":
         declared, text = _split_data_uri(text, image)
@@ -107,30 +111,34 @@ def decode(image: Base64Image) -> ReceivedImage:
     except ValueError as error:  # binascii.Error is one
         raise InvalidBase64Error.at(
             image.name,
-            f"is not base64 ({error}); accepted are standard base64 with padding, or a data URI "
-            "such as data:image/png;base64,…",
+            f"is not base64 ({error}); accepted are base64, also URL-safe or unpadded, or a data "
+            "URI such as data:image/png;base64,…",
         ) from error
 
 
 def _typed(image: ReceivedImage) -> ReceivedImage:
     """Keep the declared type only where it is a media type: answers and a header repeat it."""
-    match = _MEDIA_TYPE.fullmatch(image.declared_type or "")
+    match = _MEDIA_TYPE.fullmatch((image.declared_type or "")[:_LONGEST_HEAD])
     declared = match[1] if match is not None else None
     return image if declared == image.declared_type else replace(image, declared_type=declared)
 
 
 def _split_data_uri(text: str, image: Base64Image) -> tuple[str | None, str]:
-    match = _DATA_URI.match(text)
-    if match is None or not match["parameters"].lower().endswith(";base64"):
+    comma = text.find(",", 0, _LONGEST_HEAD)
+    kind, *parameters = text[len("data:") : max(comma, 0)].lower().split(";")
+    if comma < 0 or "base64" not in map(str.strip, parameters):
         raise InvalidBase64Error.at(
             image.name,
             "is a data URI but not a base64 one; accepted is data:<media type>;base64,<data>",
         )
-    return image.declared_type or match["type"].lower() or None, text[match.end() :]
+    return image.declared_type or kind.strip() or None, text[comma + 1 :]
 
 
 def _b64decode(text: str) -> bytes:
     try:
         return pybase64.b64decode(text, validate=True)
     except ValueError:
-        return pybase64.b64decode("".join(text.split()), validate=True)
+        pass
+    # As some clients write it: with line breaks, in the alphabet of URLs, without its padding.
+    raw = text.encode("ascii").translate(_URL_SAFE, _BLANK).rstrip(b"=")
+    return pybase64.b64decode(raw + b"=" * (-len(raw) % 4), validate=True)

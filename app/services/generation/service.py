@@ -20,6 +20,7 @@ from app.domain.generation import (
     GenerationEvents,
     GenerationRequest,
     ImageInput,
+    ImageStrategy,
     Latency,
     ModelRequest,
     Started,
@@ -30,7 +31,7 @@ from app.domain.generation import (
     Usage,
 )
 from app.domain.image import Caveat, ImageReport, PreparedImage
-from app.domain.model import ModelIdentity
+from app.domain.model import Capabilities, ModelIdentity
 from app.domain.ports import ImagePreparer, VisionModel
 from app.services.concurrency.deadline import Drain
 from app.services.concurrency.idempotency import IdempotentAnswers, fingerprint, slim
@@ -43,7 +44,7 @@ from app.services.generation.multiple_images import (
     sheet_caveats,
 )
 from app.services.generation.prompt import caveats, in_language, with_prompt
-from app.services.generation.validation import check
+from app.services.generation.validation import checked
 from app.telemetry import current
 
 log = structlog.get_logger()
@@ -54,6 +55,8 @@ class GenerationService:
     """Answers prompts about pictures."""
 
     identity: ModelIdentity
+    capabilities: Capabilities
+    """What all targets take and give."""
     model: VisionModel
     sources: ImageSources
     preparer: ImagePreparer
@@ -69,12 +72,14 @@ class GenerationService:
         async def make(terms: Terms) -> Generation:
             return slim(await self._answer(replace(request, terms=terms)))
 
-        digest = await asyncio.to_thread(fingerprint, request)
+        # Texts are bounded, and digested in less time than a thread costs; pictures are not.
+        pictures = any(turn.images for turn in request.turns)
+        digest = await asyncio.to_thread(fingerprint, request) if pictures else fingerprint(request)
         return await self.answers.share(request.terms, digest, make)
 
     async def _answer(self, request: GenerationRequest) -> Generation:
         # All of it, before a byte is decoded and before the first of several calls is paid for.
-        check(request, self.identity)
+        request = checked(request, self.capabilities)
         if asks_each(request):
             return await each(request, self._generate)
         return await self._generate(request)
@@ -104,7 +109,7 @@ class GenerationService:
             yield _whole(await self.generate(request))
             return
         # Before a byte is decoded: a refusal must cost nothing.
-        check(request, self.identity)
+        request = checked(request, self.capabilities)
         call = _Call(self.identity.id)
         async with self.drain.before(request.terms.deadline):
             prepared = await self._prepare(request, call)
@@ -140,7 +145,8 @@ class GenerationService:
 
     async def _prepare(self, request: GenerationRequest, call: "_Call") -> ModelRequest:
         call.caveats = (*request.caveats, *caveats(request, self.identity))
-        turns = [await self._prepare_turn(turn, call) for turn in request.turns]
+        on_sheet = request.strategy is ImageStrategy.CONTACT_SHEET
+        turns = [await self._prepare_turn(turn, call, on_sheet) for turn in request.turns]
         return ModelRequest(
             turns=in_language(with_prompt(tuple(turns)), request.language),
             system=request.system,
@@ -150,11 +156,13 @@ class GenerationService:
             stop=request.stop,
         )
 
-    async def _prepare_turn(self, turn: Turn[ImageInput], call: "_Call") -> Turn[PreparedImage]:
+    async def _prepare_turn(
+        self, turn: Turn[ImageInput], call: "_Call", on_sheet: bool
+    ) -> Turn[PreparedImage]:
         reports = [await self._prepare_image(image) for image in turn.images]
         call.images += reports
         pictures = tuple([report.prepared for report in reports])
-        if len(pictures) < 2:
+        if len(pictures) < 2 or not on_sheet:
             return Turn(turn.role, turn.text, pictures)
         sheet = await self.sheets.contact_sheet(pictures)
         call.caveats += sheet_caveats(sheet, len(pictures))

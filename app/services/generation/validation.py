@@ -1,7 +1,9 @@
 """What is refused from a request's outline alone, before a byte is decoded."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from app.domain.conversation import with_newest_images
 from app.domain.errors import (
     FieldError,
     InvalidParameterError,
@@ -9,10 +11,13 @@ from app.domain.errors import (
     TooManyImagesError,
 )
 from app.domain.generation import GenerationRequest, ImageInput, ImageStrategy
-from app.domain.model import ModelIdentity
+from app.domain.model import Capabilities
 
 MAX_SEVERAL = 16
 """Pictures of one request: as many as a contact sheet holds, and calls that one may cost."""
+
+MAX_CHARACTERS = 1_000_000
+"""Characters of a request's texts together: twice what English fills the context window with."""
 
 _HINTS = {
     ImageStrategy.CONTACT_SHEET: "contact_sheet lays several out on one",
@@ -22,20 +27,44 @@ _HINTS = {
 _IMAGE_MARKER = "<|image|>"
 
 
-def check(request: GenerationRequest, identity: ModelIdentity) -> None:
-    """Return, or raise the RequestError that ``request`` deserves."""
+def checked(request: GenerationRequest, capabilities: Capabilities) -> GenerationRequest:
+    """Return ``request`` with as many pictures as the model takes, or raise a RequestError.
+
+    ``capabilities`` are those that all targets have.
+    """
+    if request.whole_conversation:
+        turns, caveats = with_newest_images(request.turns, capabilities.max_images)
+        request = replace(request, turns=turns, caveats=(*caveats, *request.caveats))
+    _check(request, capabilities.max_images)
+    return request
+
+
+def _check(request: GenerationRequest, max_images: int) -> None:
+    characters = len(request.system or "")
+    for turn in request.turns:
+        characters += len(turn.text)
+    if characters > MAX_CHARACTERS:
+        raise _too_long(characters)
     images = [image for turn in request.turns for image in turn.images]
     last = request.turns[-1]
     if not last.text.strip() and not last.images:
         raise PromptMissingError.at("prompt", "give a prompt, an image, or both")
     several = request.strategy is not ImageStrategy.SINGLE
-    most = MAX_SEVERAL if several else identity.base.max_images
+    most = MAX_SEVERAL if several else max_images
     if len(images) > most:
         raise _too_many(images, most, "" if several else _strategies(request))
-    if several and sum(bool(turn.images) for turn in request.turns) > identity.base.max_images:
-        raise _too_many(images, identity.base.max_images, ", here in one turn")
+    if several and sum(bool(turn.images) for turn in request.turns) > max_images:
+        place = "one turn" if max_images == 1 else f"{max_images} turns"
+        raise _too_many(images, max_images, f", here in {place}")
     if request.raw_prompt:
         _check_raw(request, images)
+
+
+def _too_long(characters: int) -> InvalidParameterError:
+    return InvalidParameterError.at(
+        "prompt",
+        f"has {characters:,} characters, all texts together; at most {MAX_CHARACTERS:,} are taken",
+    )
 
 
 def _strategies(request: GenerationRequest) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -57,9 +57,19 @@ class UsageLedger:
         async with self._turn:
             await self._write()
             if self._pending:
-                rows = tuple(UsageRow(key, found) for key, found in self._pending.items())
-                self._pending, self._unwritten = {}, UsageBatch(uuid.uuid4().hex, rows)
+                rows = [UsageRow(key, counted) for key, counted in self._pending.items()]
+                self._pending = {}
+                self._unwritten = UsageBatch(uuid.uuid4().hex, tuple(self._writable(rows)))
                 await self._write()
+
+    def _writable(self, rows: list[UsageRow]) -> Iterator[UsageRow]:
+        """Yield the rows that a store can hold; another would keep all later ones from it."""
+        for row in rows:
+            if row.counts.plausible:
+                yield row
+                continue
+            self.metrics.count("llama_vision_usage_write_failures_total")
+            log.error("usage row left out", key=tuple(map(str, row.key)), counts=str(row.counts))
 
     async def _write(self) -> None:
         if self._unwritten is not None:

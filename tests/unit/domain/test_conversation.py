@@ -37,7 +37,7 @@ def test_a_conversation_that_the_user_does_not_begin_and_end_is_refused(turns):
 
 def test_the_newest_turn_with_pictures_keeps_them_and_earlier_ones_keep_their_words():
     turns, caveats = with_newest_images(
-        (user("", "1"), assistant("x"), user("b", "2", "3"), assistant("y"), user("c"))
+        (user("", "1"), assistant("x"), user("b", "2", "3"), assistant("y"), user("c")), 1
     )
 
     assert shown(turns) == [[], [], ["2", "3"], [], []]
@@ -48,4 +48,29 @@ def test_the_newest_turn_with_pictures_keeps_them_and_earlier_ones_keep_their_wo
 def test_pictures_of_one_turn_only_are_left_alone():
     turns = (user("a", "1", "2"), assistant("x"), user("b"))
 
-    assert with_newest_images(turns) == (turns, ())
+    assert with_newest_images(turns, 1) == (turns, ())
+
+
+@pytest.mark.parametrize(
+    ("most", "kept"),
+    [
+        (1, [[], [], [], [], ["3"]]),
+        (2, [[], [], ["2"], [], ["3"]]),
+        (3, [["1"], [], ["2"], [], ["3"]]),
+    ],
+)
+def test_earlier_turns_keep_the_pictures_that_the_model_has_room_for(most, kept):
+    turns, caveats = with_newest_images(
+        (user("a", "1"), assistant("x"), user("b", "2"), assistant("y"), user("c", "3")), most
+    )
+
+    assert shown(turns) == kept
+    assert bool(caveats) == (most < 3)
+
+
+def test_no_earlier_picture_is_shown_behind_one_that_is_left_out():
+    turns, _ = with_newest_images(
+        (user("a", "1"), assistant("x"), user("b", "2", "3"), assistant("y"), user("c", "4")), 2
+    )
+
+    assert shown(turns) == [[], [], [], [], ["4"]]

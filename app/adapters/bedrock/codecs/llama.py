@@ -6,6 +6,7 @@ Source: Meta's ``llama3_2/vision_prompt_format.md``.
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import cache
 
 from app.domain.generation import ModelRequest, Role, Turn
 from app.domain.image import PreparedImage
@@ -52,12 +53,36 @@ def neutralise(text: str) -> str:
     """
     if text.isascii() and "<|" not in text:
         return text
-    text = unicodedata.normalize("NFC", whole(text))
+    text = unicodedata.normalize("NFC", stream_safe(whole(text)))
     while True:
         broken = _TOKEN.sub(r"\1 \2 \3", text)
         if broken == text:
             return text
         text = broken
+
+
+_LONGEST_RUN = 30
+"""Combining marks in a row: what Unicode's stream-safe text format has at most (UAX 15)."""
+_JOINER = "\N{COMBINING GRAPHEME JOINER}"
+
+
+def stream_safe(text: str) -> str:
+    """Return ``text`` with a joiner within each longer run of combining marks.
+
+    Normalisation sorts each run, in a time that grows with the square of its length.
+    """
+    # A longer run has a mark at one of these places, whatever place it begins at.
+    if not any(map(unicodedata.combining, text[:: _LONGEST_RUN + 1])):
+        return text
+    return _long_run().sub(rf"\g<0>{_JOINER}", text)
+
+
+@cache
+def _long_run() -> re.Pattern[str]:
+    # There are none beyond the second plane.
+    marks = [chr(code) for code in range(0x20000) if unicodedata.combining(chr(code))]
+    several = f"[{''.join(marks)}]"
+    return re.compile(f"{several}{{{_LONGEST_RUN}}}(?={several})")
 
 
 def render(request: ModelRequest) -> str:
@@ -71,10 +96,13 @@ def render(request: ModelRequest) -> str:
 
 
 def size(request: ModelRequest) -> int:
-    """Return about how many bytes a body with ``request`` has; its pictures are in base64."""
+    """Return how much work a body with ``request`` is, in bytes of a picture's base64.
+
+    Text is normalised and searched: a character is as much work as 16 bytes of a picture.
+    """
     found = 0
     for turn in request.turns:
-        found += len(turn.text)
+        found += len(turn.text) * 16
         for image in turn.images:
             found += len(image.data) * 4 // 3
     return found

@@ -1,11 +1,13 @@
 """Base64 in all its forms."""
 
 import base64
+from typing import Any, ClassVar
 
 import pytest
 
 from app.domain.errors import ImageTooLargeError, InvalidBase64Error
 from app.domain.image import Base64Image, ReceivedImage
+from app.services.generation import image_sources
 from app.services.generation.image_sources import ImageSources, decode
 from tests.support.fakes import FakeImageSource, plenty
 
@@ -33,7 +35,9 @@ def test_text_is_decoded_and_its_declared_type_kept(text, declared):
     assert decode(Base64Image(text)) == ReceivedImage(DATA, declared)
 
 
-@pytest.mark.parametrize("text", ["@", "abc", "data:image/png,x", "data:image/png;base64", "a-_b"])
+@pytest.mark.parametrize(
+    "text", ["@", "abcde", "data:image/png,x", "data:image/png;base64", "a-+!"]
+)
 def test_what_is_no_base64_is_refused_with_its_place(text):
     with pytest.raises(InvalidBase64Error, match=r"^images\.2: is"):
         decode(Base64Image(text, name="images.2"))
@@ -70,3 +74,60 @@ async def test_large_text_is_decoded_all_the_same_in_a_thread():
 @pytest.mark.parametrize("kind", [ReceivedImage, lambda _, declared: Base64Image(TEXT, declared)])
 async def test_a_declared_type_is_kept_where_it_is_a_media_type(kind, declared, kept):
     assert (await sources(1000).fetch(kind(DATA, declared))).declared_type == kept
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("data:image/png;base64,aGk=", "image/png"),
+        ("DATA:IMAGE/PNG;BASE64,aGk=", "image/png"),
+        ("data:image/png;charset=utf-8;base64,aGk=", "image/png"),
+        ("data:image/png;base64;name=a.png,aGk=", "image/png"),
+        ("data:;base64,aGk=", None),
+        ("aGk", None),
+        (" a\nG\tk= ", None),
+    ],
+)
+def test_base64_is_read_as_clients_write_it(text, kind):
+    decoded = decode(Base64Image(text, None, "images.0"))
+
+    assert (decoded.data, decoded.declared_type) == (b"hi", kind)
+
+
+def test_the_alphabet_of_urls_is_read_too():
+    assert decode(Base64Image("-_-_", None, "images.0")).data == b"\xfb\xff\xbf"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "data:" + "a" * 100_000,
+        "data:" + "a" * 2_000 + ";base64,aGk=",
+        "data:image/png,aGk=",
+        "data:",
+        "a",
+        "@@@@",
+        "ä" * 8,
+    ],
+)
+def test_what_is_no_base64_is_refused(text):
+    with pytest.raises(InvalidBase64Error):
+        decode(Base64Image(text, None, "images.0"))
+
+
+def test_a_data_uris_head_is_looked_for_within_a_bound():
+    class Watched(str):
+        """Tells how far it was searched."""
+
+        ends: ClassVar[list[int]] = []
+
+        def find(self, *arguments: Any) -> int:
+            self.ends.append(arguments[2])
+            return super().find(*arguments)
+
+    with pytest.raises(InvalidBase64Error):
+        image_sources._split_data_uri(
+            Watched("data:" + "a" * 100_000), Base64Image("", None, "images.0")
+        )
+
+    assert Watched.ends == [1024]

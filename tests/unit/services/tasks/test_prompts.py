@@ -58,6 +58,14 @@ def test_no_text_ends_its_fence_or_begins_another(text):
     assert fenced("question", text).count("</question>") == 1
 
 
+@pytest.mark.parametrize(
+    "unseen", ["\u200b", "\u2060", "\ufeff", "\u00ad", "\u200d\u200b", "\U000e0041"]
+)
+def test_what_is_not_seen_hides_no_tag_from_the_fence(unseen):
+    for tag in (f"<{unseen}/question>", f"</{unseen}question>", f"<{unseen} {unseen}b>"):
+        assert fenced("question", tag) == f"<question>< {tag[1:]}</question>"
+
+
 def test_a_fenced_text_stays_readable():
     assert fenced("q", "Is 3 < 4 and a <b> bold?") == "<q>Is 3 < 4 and a < b> bold?</q>"
 

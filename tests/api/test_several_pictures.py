@@ -1,0 +1,90 @@
+"""Several real pictures in one call, where the model takes them: an imported one, up to three."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from app.settings import Settings
+from tests.support.app import Rig
+from tests.support.fakes import FakeVisionModel
+from tests.support.images import sample
+from tests.support.pictures import ASTRONAUT, ROCKET, b64
+
+IMPORTED = "arn:aws:bedrock:us-west-2:123456789012:imported-model/llama32vis11"
+SETTINGS = Settings(_env_file=None, model_id=IMPORTED)
+
+
+@pytest.fixture
+def model() -> FakeVisionModel:
+    return FakeVisionModel()
+
+
+@pytest.fixture
+def client(model: FakeVisionModel) -> Iterator[httpx.Client]:
+    with Rig(model, settings=SETTINGS).client() as client:
+        yield client
+
+
+def third() -> str:
+    return b64(sample("coffee.png"))
+
+
+def test_three_pictures_arrive_as_three_in_their_order(client, model):
+    answer = client.post(
+        "/v1/generate",
+        json={"prompt": "Compare.", "images": [b64(ASTRONAUT), b64(ROCKET), third()]},
+    )
+
+    assert answer.status_code == 200, answer.text
+    (asked,) = model.requests
+    (turn,) = asked.turns
+    assert [(image.width, image.height) for image in turn.images] == [
+        (512, 512), (640, 427), (600, 400),
+    ]  # fmt: skip
+    assert [image["received"]["width"] for image in answer.json()["images"]] == [512, 640, 600]
+
+
+def test_a_fourth_is_refused_and_the_strategies_are_named(client, model):
+    images = [b64(ASTRONAUT), b64(ROCKET), third(), b64(ASTRONAUT)]
+    answer = client.post("/v1/generate", json={"prompt": "Compare.", "images": images})
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "too_many_images")
+    assert "takes 3" in answer.json()["detail"]
+    assert "contact_sheet" in answer.json()["detail"]
+    assert model.requests == []
+
+
+def test_a_contact_sheet_is_still_made_where_it_is_asked_for(client, model):
+    images = [b64(ASTRONAUT), b64(ROCKET)]
+    asked = {"prompt": "Compare.", "images": images, "image_strategy": "contact_sheet"}
+    answer = client.post("/v1/generate", json=asked)
+
+    assert answer.status_code == 200, answer.text
+    assert [len(turn.images) for turn in model.requests[0].turns] == [1]
+
+
+def part(data: bytes) -> dict[str, object]:
+    return {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{b64(data)}"}}
+
+
+def test_several_turns_keep_their_own_pictures(client, model):
+    messages = [
+        {"role": "user", "content": [part(ASTRONAUT), {"type": "text", "text": "Who?"}]},
+        {"role": "assistant", "content": "An astronaut."},
+        {"role": "user", "content": [part(ROCKET), {"type": "text", "text": "And this?"}]},
+    ]
+    answer = client.post("/v1/chat/completions", json={"model": IMPORTED, "messages": messages})
+
+    assert answer.status_code == 200, answer.text
+    assert [len(turn.images) for turn in model.requests[0].turns] == [1, 0, 1]
+
+
+def test_the_model_and_readiness_say_what_it_can_and_why_it_is_asked_so(client):
+    (model,) = client.get("/v1/models").json()["data"]
+    ready = client.get("/readyz").json()
+
+    assert (model["dialect"], model["limits"]["max_images"]) == ("chat", 3)
+    assert model["capabilities"] == {"structured_output": True, "choice": True, "logprobs": True}
+    assert "imported model" in model["dialect_reason"]
+    assert ready["dialect_reason"] == model["dialect_reason"]

@@ -1,0 +1,41 @@
+"""Texts before they are part of a prompt: bounded runs of marks, and work that leaves the loop."""
+
+import unicodedata
+
+import pytest
+
+from app.adapters.bedrock.codecs.llama import neutralise, size, stream_safe
+from app.domain.generation import ModelRequest, Role, Turn
+
+BELOW, ABOVE = "\u0323", "\u0307"
+JOINER = "\u034f"
+
+
+def longest_run(text: str) -> int:
+    """Return the combining marks of ``text`` that stand in a row, at most."""
+    longest = run = 0
+    for character in text:
+        run = run + 1 if unicodedata.combining(character) else 0
+        longest = max(longest, run)
+    return longest
+
+
+@pytest.mark.parametrize("count", [31, 60, 61, 10_000])
+def test_a_run_of_combining_marks_is_bounded_before_it_is_sorted(count):
+    marks = (ABOVE + BELOW) * count
+
+    assert longest_run(stream_safe(f"a{marks}b")) == 30
+    assert longest_run(neutralise(f"a{marks}b")) <= 30
+    assert stream_safe(f"a{marks}b").replace(JOINER, "") == f"a{marks}b"
+
+
+@pytest.mark.parametrize("text", ["Grüße", "u" + ABOVE * 30, "e\u0301", "한국어", "نَصّ"])
+def test_a_text_that_people_write_is_left_as_it_is(text):
+    assert stream_safe(text) == text
+    assert neutralise(text) == unicodedata.normalize("NFC", text)
+
+
+def test_a_text_counts_as_more_work_than_a_picture_of_its_size():
+    asked = ModelRequest((Turn(Role.USER, "x" * 70_000),))
+
+    assert size(asked) > 2**20

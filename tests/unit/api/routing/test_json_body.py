@@ -1,0 +1,78 @@
+"""JSON is bounded before anything is made of it."""
+
+import json
+
+import pytest
+from fastapi.exceptions import RequestValidationError
+
+from app.api.routing import json_body
+from app.api.routing.json_body import MOST_VALUES, loads
+from app.domain.errors import InvalidParameterError
+
+
+def refused(raw: bytes) -> str:
+    with pytest.raises(InvalidParameterError) as raised:
+        loads(raw)
+    return raised.value.detail
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"images": [' + b"0," * MOST_VALUES + b"0]}",
+        b"[" + b"[]," * MOST_VALUES + b"0]",
+        b"{" + b",".join(b'"%d": 0' % i for i in range(MOST_VALUES + 1)) + b"}",
+        b"[" + b'"",' * MOST_VALUES + b'""]',
+        b"[" + b'"a\\"b",' * MOST_VALUES + b'""]',
+        b"," * (MOST_VALUES + 1),
+    ],
+    ids=["list", "lists", "map", "texts", "quotes", "no JSON"],
+)
+def test_a_body_of_too_many_values_is_refused_before_it_is_parsed(raw, monkeypatch):
+    monkeypatch.setattr(json_body, "from_json", None)
+
+    assert "values or more; at most 10,000" in refused(raw)
+
+
+def test_the_refusal_tells_the_count():
+    messages = [{"role": "user", "content": "x"}] * 200_001
+
+    assert "has 400,002 values" in refused(json.dumps({"messages": messages}).encode())
+
+
+@pytest.mark.parametrize(
+    "text", ["," * 50_000, '",' * 50_000, "\\," * 50_000, "[,{," * 20_000], ids=range(4)
+)
+def test_commas_in_texts_are_no_values(text):
+    assert loads(json.dumps({"prompt": text}).encode()) == {"prompt": text}
+
+
+def test_as_many_values_as_are_taken_are_taken():
+    assert len(loads(json.dumps([0] * MOST_VALUES).encode())) == MOST_VALUES
+
+
+@pytest.mark.parametrize("quote", [b'"', b'\\"', b"\\"], ids=["quotes", "escaped", "backslashes"])
+def test_each_byte_of_strings_without_an_end_is_read_once(quote):
+    # Were it read again from every quote, this would take minutes.
+    with pytest.raises((InvalidParameterError, RequestValidationError)):
+        loads(b'["' + quote * 1_000_001 + b"," * (MOST_VALUES + 1))
+
+
+@pytest.mark.parametrize("levels", [201, 500, 100_000])
+@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"], ids=["plain", "with a mark"])
+@pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}")])
+def test_what_is_too_deep_is_refused(levels, start, opening, closing):
+    with pytest.raises(RequestValidationError):
+        loads(start + opening * levels + b"1" + closing * levels)
+
+
+def test_a_number_of_too_many_digits_is_refused():
+    with pytest.raises(RequestValidationError) as raised:
+        loads(b'{"a": ' + b"1" * 5_000 + b"}")
+
+    assert "more digits" in raised.value.errors()[0]["ctx"]["error"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_every_encoding_of_unicode_is_read(encoding):
+    assert loads('{"prompt": "Grüße"}'.encode(encoding)) == {"prompt": "Grüße"}

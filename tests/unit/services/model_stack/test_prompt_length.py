@@ -1,0 +1,57 @@
+"""Prompts that are longer than the context window are never sent."""
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from app.domain.errors import InvalidParameterError
+from app.domain.generation import ModelRequest, Role, Turn
+from app.domain.token import CountMethod, TokenCount
+from app.services.model_stack.prompt_length import BoundedPromptModel
+from tests.support.fakes import FakeVisionModel
+
+
+@dataclass
+class Counter:
+    """Counts as it is told, and how often it was asked."""
+
+    tokens: int
+    method: CountMethod = CountMethod.EXACT
+    asked: int = field(default=0, init=False)
+
+    async def count(self, request: ModelRequest) -> TokenCount:
+        self.asked += 1
+        return TokenCount(self.tokens, self.method)
+
+
+def asked(characters: int) -> ModelRequest:
+    return ModelRequest((Turn(Role.USER, "x" * characters),))
+
+
+async def test_a_prompt_of_more_tokens_than_the_window_is_refused_before_the_model_is_asked():
+    model = FakeVisionModel()
+    bounded = BoundedPromptModel(model, Counter(101), 100)
+    with pytest.raises(InvalidParameterError, match="has 101 tokens; at most 100"):
+        await bounded.generate(asked(400))
+    with pytest.raises(InvalidParameterError):
+        async with bounded.stream(asked(400)):
+            raise AssertionError("the stream has begun")
+
+    assert model.requests == []
+
+
+@pytest.mark.parametrize("counter", [Counter(100), Counter(10_000, CountMethod.BOUND)])
+async def test_a_prompt_that_fits_or_may_fit_is_answered(counter):
+    bounded = BoundedPromptModel(FakeVisionModel(), counter, 100)
+    await bounded.generate(asked(400))
+    async with bounded.stream(asked(400)) as parts:
+        assert [part async for part in parts]
+
+    assert counter.asked == 2
+
+
+async def test_the_tokens_of_a_prompt_that_must_fit_are_not_counted():
+    counter = Counter(10_000)
+    await BoundedPromptModel(FakeVisionModel(), counter, 100).generate(asked(25))
+
+    assert counter.asked == 0
