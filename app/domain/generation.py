@@ -159,6 +159,8 @@ class StopReason(StrEnum):
     STOP = "stop"
     LENGTH = "length"
     GUARDRAIL = "guardrail"
+    REPETITION = "repetition"
+    """The model said the same again and again, and was stopped by this service."""
     OTHER = "other"
     """Something newer than this service; the raw value is kept beside it."""
 

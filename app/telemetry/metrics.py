@@ -179,6 +179,11 @@ def _model(metrics: Metrics, record: RequestRecord) -> None:
             record.first_token_ms / 1000,
             gen_ai_request_model=model,
         )
+    for kind, times in (
+        ("refused", record.model_refusals),
+        ("image_not_seen", record.images_not_seen),
+    ):
+        metrics.count("llama_vision_model_refusals_total", times, kind=kind)
     if record.stream is not None:
         metrics.count("llama_vision_streams_total", outcome=record.stream)
     metrics.count("llama_vision_cost_usd_total", record.cost_usd or 0, gen_ai_request_model=model)
@@ -216,6 +221,11 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "llama_vision_model_retries_total": (
         "Calls made again after one that failed, fallbacks' aside.",
         (_MODEL,),
+    ),
+    "llama_vision_model_refusals_total": (
+        "Answers to tasks and in forms in which the model refused (`refused`), or saw no picture "
+        "(`image_not_seen`).",
+        ("kind",),
     ),
     "llama_vision_streams_total": (
         "Streams that began: `completed`, `failed`, or `abandoned` by the client.",

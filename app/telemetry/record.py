@@ -44,6 +44,10 @@ class RequestRecord:
     retries: int = 0
     """Of these, those made again after one that failed."""
     stop_reason: str | None = None
+    model_refusals: int = 0
+    """Answers in which the model refused."""
+    images_not_seen: int = 0
+    """Answers in which the model said that there was no picture."""
     stream: str | None = None
     """How a stream ended: ``completed``, ``failed`` or ``abandoned``."""
     duration_ms: float = 0
@@ -86,6 +90,8 @@ class RequestRecord:
 _COUNTED = (
     "attempts",
     "retries",
+    "model_refusals",
+    "images_not_seen",
     "images",
     "images_cached",
     "image_bytes_in",

@@ -21,6 +21,7 @@ from app.services.model_stack.cold_start import ColdStartModel, ColdStarts
 from app.services.model_stack.concurrency_limit import FairSlots, LimitedModel
 from app.services.model_stack.failover import FailoverModel
 from app.services.model_stack.metering import MeteredVisionModel
+from app.services.model_stack.repetition import RepetitionModel
 from app.services.model_stack.retry import RetriedModel, Retries, RetryBudget
 from app.services.model_stack.stop_sequences import StoppedModel
 from app.services.model_stack.target import Gate
@@ -75,11 +76,15 @@ def server_key(path: Path) -> str:
 
 def model_stack(upstreams: Upstreams, gates: Sequence[Gate], retries: Retries) -> VisionModel:
     """Stack what every call goes through. Read from the inside out."""
-    return StoppedModel(
-        RetriedModel(
-            FailoverModel([(gate.target, guarded(gate, upstreams(gate.target))) for gate in gates]),
-            RetryBudget(),
-            retries,
+    return RepetitionModel(
+        StoppedModel(
+            RetriedModel(
+                FailoverModel(
+                    [(gate.target, guarded(gate, upstreams(gate.target))) for gate in gates]
+                ),
+                RetryBudget(),
+                retries,
+            )
         )
     )
 

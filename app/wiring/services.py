@@ -10,6 +10,8 @@ from app.adapters.aws_session import aws_session
 from app.adapters.bedrock import token_counter
 from app.adapters.bedrock.identity.credentials import CredentialsCheck
 from app.domain.ports import ImagePreparer, VisionModel
+from app.services.answers.executor import AnswerReader
+from app.services.answers.repair import FormAsker
 from app.services.concurrency.budget import Budget
 from app.services.concurrency.deadline import Drain
 from app.services.concurrency.idempotency import IdempotentAnswers
@@ -69,6 +71,7 @@ async def open_services(
     gates = open_gates(settings)
     room = bytes_in_flight(settings)
     async with (
+        AnswerReader.open() as reader,
         open_operations(settings, gates) as operations,
         open_units(gates, settings),
         open_upstreams(session, settings) as upstreams,
@@ -95,6 +98,7 @@ async def open_services(
             answers=IdempotentAnswers(drain, settings.max_request_timeout),
             sheets=pool,
         )
+        asker = FormAsker(generations.generate, reader, drain)
         yield Services(
             model=ServedModel(
                 identity,
@@ -105,8 +109,8 @@ async def open_services(
             ),
             gates=gates,
             generations=generations,
-            tasks=TaskService(generations, Documents(sources, pool, image_limits(settings))),
-            structured=StructuredService(generations),
+            tasks=TaskService(generations, Documents(sources, pool, image_limits(settings)), asker),
+            structured=StructuredService(asker),
             preparations=PreparationService(sources, preparer, drain),
             readiness=AllReady((drain, CredentialsCheck(session))),
             timing=Timing(

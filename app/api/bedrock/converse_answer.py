@@ -19,6 +19,7 @@ from app.domain.generation import (
 
 _STOP_REASONS = {
     StopReason.LENGTH: "max_tokens",
+    StopReason.REPETITION: "max_tokens",
     StopReason.GUARDRAIL: "guardrail_intervened",
 }
 

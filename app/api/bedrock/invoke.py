@@ -23,7 +23,7 @@ from app.domain.generation import (
 )
 from app.domain.image import Base64Image
 
-_STOP_REASONS = {StopReason.LENGTH: "length"}
+_STOP_REASONS = {StopReason.LENGTH: "length", StopReason.REPETITION: "length"}
 
 
 class InvokeIn(BaseModel):

@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 from app.api.responses.cost import CostOut
 from app.api.responses.warnings import WarningOut, together
-from app.domain.generation import Generation, Started, StopReason, Usage
+from app.domain.generation import Completion, Generation, Started, StopReason, Usage
 
 FinishReason = Literal["stop", "length", "content_filter"]
 
@@ -15,6 +15,7 @@ FINISH_REASONS: dict[StopReason, FinishReason] = {
     StopReason.STOP: "stop",
     StopReason.LENGTH: "length",
     StopReason.GUARDRAIL: "content_filter",
+    StopReason.REPETITION: "length",
     StopReason.OTHER: "stop",
 }
 
@@ -47,7 +48,10 @@ class ChatAnswerMessage(BaseModel):
     content: str
     refusal: Annotated[
         str | None,
-        Field(description="Why `content` is not of the `response_format` that was asked for."),
+        Field(
+            description="The model's words where it refused, else why `content` is not of the "
+            "`response_format` that was asked for."
+        ),
     ] = None
 
 
@@ -61,6 +65,13 @@ class ChatChoice(BaseModel):
         str | None, Field(description="The stop text that ended it, or Bedrock's own word for why.")
     ] = None
     logprobs: None = None
+    generation: Annotated[
+        str | None,
+        Field(
+            description="Of this service, with `response_format`: the model's raw text, which "
+            "`content` was read from; of two calls one after the other."
+        ),
+    ] = None
 
 
 class ChatCompletion(BaseModel):
@@ -76,13 +87,16 @@ class ChatCompletion(BaseModel):
     warnings: Annotated[list[WarningOut], Field(description="Of this service, not of OpenAI.")]
 
     @classmethod
-    def of(cls, generation: Generation, refusal: str | None = None) -> "ChatCompletion":
+    def of(
+        cls, generation: Generation, refusal: str | None = None, raw: str | None = None
+    ) -> "ChatCompletion":
         """Render ``generation``."""
         completion = generation.completion
         choice = ChatChoice(
             message=ChatAnswerMessage(content=completion.text, refusal=refusal),
             finish_reason=FINISH_REASONS[completion.stop_reason],
-            stop_reason=completion.stop_sequence or completion.stop_reason_raw,
+            stop_reason=_stop_reason(completion),
+            generation=raw,
         )
         warnings = together(generation.warnings, generation.images)
         return cls(
@@ -94,6 +108,12 @@ class ChatCompletion(BaseModel):
             cost_usd=CostOut.of(completion.usage.cost),
             warnings=[WarningOut.of(caveat) for caveat in warnings],
         )
+
+
+def _stop_reason(completion: Completion) -> str | None:
+    if completion.stop_reason is StopReason.REPETITION:
+        return completion.stop_reason.value
+    return completion.stop_sequence or completion.stop_reason_raw
 
 
 _WHERE_SAID = Field(exclude_if=lambda value: not value and value != "")
@@ -113,6 +133,11 @@ class ChatChunkChoice(BaseModel):
     index: int = 0
     delta: ChatDelta
     finish_reason: FinishReason | None = None
+    generation: Annotated[
+        str | None,
+        _WHERE_SAID,
+        Field(description="Of this service, with `response_format`: the model's raw text."),
+    ] = None
 
 
 class ChatChunk(BaseModel):

@@ -106,7 +106,7 @@ def _whole(asked: Asked, structured: Structured) -> Response:
     generation = structured.generation
     caveats = warnings.together(generation.warnings, generation.images)
     return Response(
-        ChatCompletion.of(generation, structured.refusal).model_dump_json(),
+        ChatCompletion.of(generation, structured.refusal, structured.raw).model_dump_json(),
         media_type="application/json",
         headers=warnings.headers(caveats, asked.ignored),
     )

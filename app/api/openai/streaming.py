@@ -49,7 +49,7 @@ class ChunkEncoder:
         yield self._piece(ChatDelta(content=text))
         if structured.refusal is not None:
             yield self._piece(ChatDelta(refusal=structured.refusal))
-        yield self._end(structured.generation)
+        yield self._end(structured.generation, structured.raw)
 
     def _encoded(self, happened: GenerationEvent) -> bytes:
         match happened:
@@ -63,10 +63,12 @@ class ChunkEncoder:
             case Started():
                 return b""
 
-    def _end(self, generation: Generation) -> bytes:
+    def _end(self, generation: Generation, raw: str | None = None) -> bytes:
         completion = generation.completion
         finish = FINISH_REASONS[completion.stop_reason]
-        ended = self._chunk(ChatChunkChoice(delta=ChatDelta(), finish_reason=finish))
+        ended = self._chunk(
+            ChatChunkChoice(delta=ChatDelta(), finish_reason=finish, generation=raw)
+        )
         cost = CostOut.of(completion.usage.cost)
         last = self._sent(ChatLastChunk(**dict(ended), cost_usd=cost))
         if self.include_usage:

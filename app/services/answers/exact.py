@@ -2,33 +2,52 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import jsonschema_rs
 
-from app.services.answers.filled import conformed, faults_of, validator
-from app.services.answers.form import AnswerError
+from app.services.answers.conform import Conforming, texts
+from app.services.answers.conform import plain as plain_value
+from app.services.answers.filled import faults_of, validator
+from app.services.answers.form import SHOWN
+from app.services.answers.notes import AnswerError, Notes, Refusal
+from app.services.answers.refusal import refusal
 from app.services.answers.schema import Schema, plain
+
+
+def _refused(answer: dict[str, Any]) -> tuple[dict[str, Any] | None, Refusal | None]:
+    """Return None and the refusal where one stands for a value: no part can be left out."""
+    first = next((r for text in texts(answer) if (r := refusal(text))), None)
+    return (answer, None) if first is None else (None, first)
 
 
 @dataclass(frozen=True, slots=True)
 class AnyObject:
     """Any JSON object."""
 
+    gaps: ClassVar[bool] = False
+
     @property
     def schema(self) -> Schema:
         """What the prompt carries."""
         return {"type": "object"}
 
-    def check(self, value: dict[str, object]) -> dict[str, Any]:
-        """Return ``value``."""
-        return value
+    def check(self, value: dict[str, Any], notes: Notes | None = None) -> dict[str, Any]:
+        """Return ``value``, numbers as numbers where JSON has them so."""
+        del notes
+        result: dict[str, Any] = plain_value(value)
+        return result
+
+    def refusal(self, answer: dict[str, Any]) -> tuple[dict[str, Any] | None, Refusal | None]:
+        """Return ``answer`` and None, or None and the refusal that it holds."""
+        return _refused(answer)
 
 
 @dataclass(frozen=True)
 class SchemaForm:
     """An object valid under the schema. Making one raises SchemaError where it can't be used."""
 
+    gaps: ClassVar[bool] = False
     given: Schema
     schema: Schema = field(init=False)
     """As the prompt carries it: references resolved."""
@@ -41,13 +60,19 @@ class SchemaForm:
     def _validator(self) -> jsonschema_rs.Validator:
         return validator(self.schema)
 
-    def check(self, value: dict[str, object]) -> dict[str, Any]:
+    def check(self, value: dict[str, Any], notes: Notes | None = None) -> dict[str, Any]:
         """Return ``value`` without nulls that stand for nothing, or raise AnswerError."""
-        exact: dict[str, Any] = without_blanks(conformed(value, self.schema), self.schema)
-        faults = tuple(faults_of(self._validator, exact))
+        work = Conforming.to(value, cut=notes is not None and notes.cut)
+        completed = work.conformed(value, self.schema)
+        exact: dict[str, Any] = without_blanks(completed, self.schema)
+        faults = work.faults or list(faults_of(self._validator, exact))
         if faults:
-            raise AnswerError(faults)
+            raise AnswerError(faults[:SHOWN])
         return exact
+
+    def refusal(self, answer: dict[str, Any]) -> tuple[dict[str, Any] | None, Refusal | None]:
+        """Return ``answer`` and None, or None and the refusal that it holds."""
+        return _refused(answer)
 
 
 def without_blanks(value: Any, schema: Schema) -> Any:  # noqa: ANN401 - any JSON value

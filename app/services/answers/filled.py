@@ -1,16 +1,18 @@
 """The form that a caller's JSON Schema describes, null where the picture does not tell."""
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
-from typing import Any
+from typing import Any, ClassVar
 
 import jsonschema_rs
 import orjson
 
-from app.services.answers.form import SHOWN, AnswerError
+from app.services.answers.conform import Conforming, folded, texts
+from app.services.answers.form import SHOWN
+from app.services.answers.notes import AnswerError, Notes, Refusal
+from app.services.answers.refusal import refusal
 from app.services.answers.schema import Schema, SchemaError, nullable, plain
 
 # The engine that runs in linear time: a caller's pattern can't make it backtrack forever.
@@ -31,6 +33,7 @@ class Filled:
 class CallerForm:
     """A caller's schema as a form. Making one raises SchemaError where it can't be used."""
 
+    gaps: ClassVar[bool] = False
     given: dict[str, Any]
     schema: Schema = field(init=False)
     """As the prompt carries it: references resolved, every property nullable."""
@@ -43,15 +46,52 @@ class CallerForm:
     def _validator(self) -> jsonschema_rs.Validator:
         return validator(self.schema)
 
-    def check(self, value: dict[str, object]) -> Filled:
+    def check(self, value: dict[str, Any], notes: Notes | None = None) -> Filled:
         """Return ``value`` completed with nulls, or raise AnswerError."""
-        if not set(value) & set(self.schema["properties"]):
+        if not {folded(key) for key in value} & {folded(key) for key in self.schema["properties"]}:
             raise AnswerError(("the object has none of the properties asked for",))
-        completed = conformed(value, self.schema)
-        faults = tuple(faults_of(self._validator, completed))
-        if faults:
-            raise AnswerError(faults)
+        completed = conformed(value, self.schema, self._validator, notes or Notes())
         return Filled(completed, tuple(missing(completed, self.schema)))
+
+    def refusal(self, answer: Filled) -> tuple[Filled | None, Refusal | None]:
+        """Return ``answer`` without refusals that stand for values, None if nothing remains."""
+        first = next((r for text in texts(answer.fields) if (r := refusal(text))), None)
+        if first is None:
+            return answer, None
+        rest = _without_refusals(answer.fields)
+        if not any(_filled(value) for value in rest.values()):
+            return None, first
+        return Filled(rest, tuple(missing(rest, self.schema))), first
+
+
+def _without_refusals(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    if isinstance(value, dict):
+        return {key: _without_refusals(member) for key, member in value.items()}
+    if isinstance(value, list):
+        return [_without_refusals(item) for item in value]
+    return None if isinstance(value, str) and refusal(value) else value
+
+
+def _filled(value: object) -> bool:
+    if isinstance(value, dict):
+        return any(map(_filled, value.values()))
+    if isinstance(value, list):
+        return any(map(_filled, value))
+    return value is not None and value != ""
+
+
+def conformed(
+    value: dict[str, Any], schema: Schema, validator: jsonschema_rs.Validator, notes: Notes
+) -> dict[str, Any]:
+    """Return ``value`` as ``schema`` asks for it, or raise AnswerError."""
+    work = Conforming.to(value, cut=notes.cut)
+    result: dict[str, Any] = work.conformed(value, schema)
+    faults = work.faults or list(faults_of(validator, result))
+    if faults:
+        raise AnswerError(faults[:SHOWN])
+    if work.trimmed:
+        notes.say("keys_left_out", f"Not asked for and left out: {', '.join(work.trimmed[:20])}.")
+    return result
 
 
 def validator(schema: Schema) -> jsonschema_rs.Validator:
@@ -72,35 +112,6 @@ def faults_of(validator: jsonschema_rs.Validator, value: object) -> Iterator[str
     for fault in islice(validator.iter_errors(value), SHOWN):
         place = ".".join(map(str, fault.instance_path)) or "the object"
         yield f"{place}: {fault.message[:200]}"
-
-
-def conformed(value: Any, schema: Schema) -> Any:  # noqa: ANN401 - any JSON value
-    """Return ``value`` with null for each property left out, and numbers freed of their quotes."""
-    kinds = schema.get("type", [])
-    kinds = kinds if isinstance(kinds, list) else [kinds]
-    properties = schema.get("properties")
-    if isinstance(value, dict) and isinstance(properties, dict):
-        known = {name: conformed(value.get(name), part) for name, part in properties.items()}
-        return {**known, **{name: extra for name, extra in value.items() if name not in known}}
-    if isinstance(value, list) and isinstance(schema.get("items"), dict):
-        return [conformed(item, schema["items"]) for item in value]
-    if isinstance(value, str) and "string" not in kinds:
-        return _unquoted(value, kinds)
-    if isinstance(value, int | float) and not isinstance(value, bool) and kinds:
-        return str(value) if not {"number", "integer"} & set(kinds) and "string" in kinds else value
-    return value
-
-
-def _unquoted(text: str, kinds: list[str]) -> object:
-    if "null" in kinds and text.strip().lower() in {"", "null", "none", "n/a"}:
-        return None
-    try:
-        if "integer" in kinds:
-            return int(text)
-        number = float(text) if "number" in kinds else math.nan
-    except ValueError:
-        return text
-    return number if math.isfinite(number) else text
 
 
 def missing(value: object, schema: Schema, path: str = "") -> Iterator[str]:

@@ -1,77 +1,188 @@
 """The form an answer must have: what the prompt says of it, and what is held against it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from functools import cache
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, model_validator
 
-from app.services.answers.found import objects
+from app.services.answers.conform import folded, renamed, texts
+from app.services.answers.notes import AnswerError, Notes, Refusal
+from app.services.answers.numbers import decimal_separator
+from app.services.answers.quoted import Partial
+from app.services.answers.refusal import refusal
 
 AnswerT = TypeVar("AnswerT")
-AnswerT_co = TypeVar("AnswerT_co", covariant=True)
-ModelT = TypeVar("ModelT", bound=BaseModel)
+ModelT = TypeVar("ModelT", bound="ModelAnswer")
 
 SHOWN = 8
 """Faults told to the model; more would not fit a repair prompt."""
 
 
-class AnswerError(ValueError):
-    """An answer is not of the form asked for."""
-
-    def __init__(self, faults: tuple[str, ...]) -> None:
-        super().__init__("; ".join(faults))
-        self.faults = faults
-        """One line each, with the place of the fault; never the whole answer."""
-
-
-class Form(Protocol[AnswerT_co]):
+class Form(Protocol[AnswerT]):
     """What an answer must be."""
+
+    @property
+    def gaps(self) -> bool:
+        """Whether an unfinished end is worth no second call, if the rest is valid."""
+        ...
 
     @property
     def schema(self) -> dict[str, Any]:
         """The JSON Schema that the prompt carries."""
         ...
 
-    def check(self, value: dict[str, object]) -> AnswerT_co:
+    def check(self, value: dict[str, Any], notes: Notes | None = None) -> AnswerT:
         """Return the answer in ``value``, or raise AnswerError."""
         ...
 
+    def refusal(self, answer: AnswerT) -> tuple[AnswerT | None, Refusal | None]:
+        """Return what is left of ``answer`` without refusals in it, and the first of them."""
+        ...
 
-@dataclass(frozen=True, slots=True)
+
+class ModelPart(BaseModel):
+    """A part of an answer; its keys may be spelt in other ways."""
+
+    aliases: ClassVar[dict[str, str]] = {}
+    """Other names of its keys, folded, with the key that each stands for."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keys(cls, value: object) -> object:
+        return cls.spelt(value) if isinstance(value, dict) else value
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """Return the keys that are asked for."""
+        return [field.alias or name for name, field in cls.model_fields.items()]
+
+    @classmethod
+    def spelt(cls, value: dict[str, Any]) -> dict[str, Any]:
+        """Return ``value`` with the keys that are asked for."""
+        result = renamed(value, cls.names())
+        for key in tuple(result):
+            name = cls.aliases.get(folded(key))
+            if name is not None and key not in cls.names() and name not in result:
+                result[name] = result.pop(key)
+        return result
+
+
+class ModelAnswer(ModelPart):
+    """An answer that a task asks of the model."""
+
+    prose: ClassVar[frozenset[str]] = frozenset()
+    """Texts that are worth something without their end."""
+    spared: ClassVar[frozenset[str]] = frozenset()
+    """Keys that may be missing where the answer was cut off, or can't be mended."""
+    spoken: ClassVar[tuple[str, ...]] = ()
+    """Fields in which a refusal may stand for a value."""
+    witness: ClassVar[str | None] = None
+    """The field with words of the picture: what stands there too is no refusal."""
+
+    def refused(self) -> Refusal | None:
+        """Return the refusal that stands for a value."""
+        for name in self.spoken:
+            text = getattr(self, name)
+            said = refusal(text) if isinstance(text, str) else None
+            seen = getattr(self, self.witness) if self.witness else None
+            if said is not None and not (seen and folded(text[:60]) in folded(str(seen))):
+                return said
+        return None
+
+
 class Model(Generic[ModelT]):
     """The form that a Pydantic model describes."""
 
-    type: type[ModelT]
+    __slots__ = ("type",)
+    gaps = True
+
+    def __init__(self, type: type[ModelT]) -> None:  # noqa: A002 - what it is
+        self.type = type
 
     @property
     def schema(self) -> dict[str, Any]:
         """The model's JSON Schema, references resolved, without what a prompt can do without."""
-        return compact(self.type.model_json_schema(by_alias=True))
+        return _schema(self.type)
 
-    def check(self, value: dict[str, object]) -> ModelT:
-        """Return ``value`` as the model, or raise AnswerError."""
-        try:
-            return self.type.model_validate(value)
-        except ValidationError as error:
-            raise AnswerError(tuple(_faults(error))) from error
+    def check(self, value: dict[str, Any], notes: Notes | None = None) -> ModelT:
+        """Return ``value`` as the model, or raise AnswerError.
+
+        In a lenient reading entries of lists that are wrong are left out, and what may be spared.
+        """
+        notes = notes or Notes()
+        notes.decimal = decimal_separator(texts(value))
+        prepared = self._prepared(value, notes)
+        for _ in range(3):
+            try:
+                return self.type.model_validate(prepared, context=notes)
+            except ValidationError as error:
+                if not notes.lenient or not _left_out(error, prepared, self.type.spared, notes):
+                    raise AnswerError(tuple(_faults(error))) from error
+        raise AnswerError(("too much of it is wrong",))
+
+    def refusal(self, answer: ModelT) -> tuple[ModelT | None, Refusal | None]:
+        """Return ``answer`` and None, or None and the refusal that stands in it."""
+        said = answer.refused()
+        return (answer, None) if said is None else (None, said)
+
+    def _prepared(self, value: dict[str, Any], notes: Notes) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        for key, member in self.type.spelt(value).items():
+            if not isinstance(member, Partial):
+                result[key] = member
+            elif key in self.type.prose and (text := whole_words(member)):
+                result[key] = text
+        if notes.cut or notes.lenient:
+            for name in self.type.spared:
+                if result.get(name) is None:
+                    result[name] = None
+        return result
+
+
+def whole_words(text: str) -> str:
+    """Return ``text`` without its last, unfinished word, or its last row of a table."""
+    lines = text.splitlines(keepends=True)
+    if len(lines) > 1 and lines[-1].lstrip().startswith("|"):
+        return "".join(lines[:-1]).rstrip()
+    if text[-1:].isspace():
+        return text.rstrip()
+    words = text.rsplit(None, 1)
+    return words[0].rstrip() if len(words) > 1 else ""
+
+
+def _left_out(
+    error: ValidationError, value: dict[str, Any], spared: frozenset[str], notes: Notes
+) -> bool:
+    """Take what is wrong out of ``value``; return whether that was possible."""
+    dropped: dict[str, set[int]] = {}
+    for fault in error.errors(include_url=False, include_input=False):
+        match fault["loc"]:
+            case (str() as name, int() as index, *_) if isinstance(value.get(name), list):
+                dropped.setdefault(name, set()).add(index)
+            case (str() as name, *_) if name in spared and value.get(name) is not None:
+                value[name] = None
+                notes.say("value_left_out", f"{name} could not be read and is left out.")
+            case _:
+                return False
+    for name, indexes in dropped.items():
+        value[name] = [item for i, item in enumerate(value[name]) if i not in indexes]
+        if not value[name]:
+            return False
+        places = ", ".join(f"{name}.{index}" for index in sorted(indexes)[:20])
+        notes.say("entries_left_out", f"Could not be read and are left out: {places}.")
+    return True
 
 
 def _faults(error: ValidationError) -> Iterator[str]:
     for fault in error.errors(include_url=False, include_input=False)[:SHOWN]:
         place = ".".join(map(str, fault["loc"])) or "the object"
-        yield f"{place}: {fault['msg']}"
+        yield f"{place}: {fault['msg'].removeprefix('Value error, ')}"
 
 
-def read(text: str, form: Form[AnswerT]) -> AnswerT:
-    """Return the answer in ``text``, or raise AnswerError with what is wrong with the likeliest."""
-    first: AnswerError | None = None
-    for value in objects(text):
-        try:
-            return form.check(value)
-        except AnswerError as error:
-            first = first or error
-    raise first or AnswerError(("there is no JSON object in the answer",))
+@cache
+def _schema(model: type[ModelAnswer]) -> dict[str, Any]:
+    return compact(model.model_json_schema(by_alias=True))
 
 
 _DROPPED = ("title", "default", "$defs")

@@ -1,40 +1,204 @@
-"""Field types that forgive the spellings of an 11B model, and nothing that changes the meaning."""
+"""Field types that take the usual spellings of an 11B model, and nothing that changes a value."""
 
-from typing import Annotated, TypeVar
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BeforeValidator, Field
+from pydantic import (
+    BeforeValidator,
+    Field,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WithJsonSchema,
+    WrapValidator,
+)
+
+from app.services.answers.conform import folded
+from app.services.answers.notes import Notes
+from app.services.answers.numbers import NO_NUMBER, Hints, NumberError, boolean, nothing, number
+from app.services.answers.quoted import Partial
+from app.services.answers.scan import Bare
 
 ItemT = TypeVar("ItemT")
+
+
+def notes_of(info: ValidationInfo) -> Notes:
+    """Return where to note what is noticed; nobody reads it outside a reading."""
+    return info.context if isinstance(info.context, Notes) else Notes()
 
 
 def _listed(value: object) -> object:
     if value is None:
         return []
-    return value if isinstance(value, list) else [value]
-
-
-def _worded(value: object) -> object:
-    return value.strip().lower() if isinstance(value, str) else value
+    items = value if isinstance(value, list) else [value]
+    return [item for item in items if not isinstance(item, Partial)]
 
 
 def _spoken(value: object) -> object:
-    """Take a number for its digits; null and a list's worth of text are no text."""
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+    """Take a number or a truth for how it is written; lines of a list stand below each other."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, list) and value and all(_is_line(item) for item in value):
+        return "\n".join(str(_spoken(item)) for item in value if item is not None)
+    return str(value) if isinstance(value, str) else value
+
+
+def lone_text(value: object) -> object:
+    """Return the one text in ``{"step": 1, "text": "a cat"}``, others as they are."""
+    if isinstance(value, dict):
+        said = [v for v in value.values() if isinstance(v, str) and not isinstance(v, Bare)]
+        return said[0] if len(said) == 1 else value
+    return value
+
+
+def _is_line(item: object) -> bool:
+    return item is None or isinstance(item, str | int | float)
+
+
+def _blank(value: object) -> object:
+    return "" if value is None else value
 
 
 def _absent(value: object) -> object:
-    return None if isinstance(value, str) and value.strip().lower() in _NOTHING else value
+    return None if isinstance(value, str) and nothing(value, NO_NUMBER) else value
 
 
-_NOTHING = {"", "null", "none", "n/a", "unknown", "not found", "-"}
+def _numbered(hints: Hints) -> Callable[[object, ValidationInfo], object]:
+    def read(value: object, info: ValidationInfo) -> object:
+        if not isinstance(value, str):
+            return value
+        own = replace(hints, bare=isinstance(value, Bare), decimal=notes_of(info).decimal)
+        try:
+            return number(value, own)
+        except NumberError as error:
+            raise ValueError(str(error)) from error
+
+    return read
+
+
+share = _numbered(Hints(share=True))
+
+
+def _true(value: object) -> object:
+    if isinstance(value, str) and (truth := boolean(value)) is not None:
+        return truth
+    return value
+
+
+def sparing(schema: dict[str, Any]) -> tuple[WrapValidator, WithJsonSchema]:
+    """Return what lets a value be null where the answer was cut off, or can't be mended."""
+    return WrapValidator(_spared), WithJsonSchema(schema)
+
+
+def _spared(value: object, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> object:
+    """Take null, which a form that is cut off or can't be mended is filled with."""
+    notes = notes_of(info)
+    if value is None and not (notes.cut or notes.lenient):
+        raise ValueError("Field required")
+    return None if value is None else handler(value)
+
+
+def _said(value: object, handler: ValidatorFunctionWrapHandler) -> object:
+    """Take null and an empty text for none: the model was asked, and says that there is none."""
+    return None if value is None or value == "" else handler(value)
+
+
+def word(synonyms: dict[str, str], *, kind: str, other: str | None = None) -> BeforeValidator:
+    """Return what takes a word in any case, spelling and usual language for one of a few.
+
+    ``synonyms`` are folded. Others are ``other``, with a warning, where there is such a one.
+    """
+
+    def read(value: object, info: ValidationInfo) -> object:
+        if not isinstance(value, str):
+            return value
+        own = folded(value)
+        if own in synonyms:
+            return synonyms[own]
+        if other is None or not own:
+            return value.strip().lower()
+        notes_of(info).say(
+            "word_unknown", f"The {kind} {value[:60]!r} is none known; told is {other}."
+        )
+        return other
+
+    return BeforeValidator(read)
+
+
+def synonyms(**words: str) -> dict[str, str]:
+    """Return a table for `word` of each word's synonyms, written with commas between them."""
+    return {
+        folded(text): name
+        for name, line in words.items()
+        for text in (name, *line.split(","))
+        if folded(text)
+    }
+
+
+def trimmed(most: int, what: str) -> BeforeValidator:
+    """Return what keeps the first entries of a list, and says so."""
+
+    def read(value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 - any list
+        if isinstance(value, list) and len(value) > most:
+            notes_of(info).say(
+                "answer_trimmed", f"Of {len(value)} {what} the first {most} are given."
+            )
+            return value[:most]
+        return value
+
+    return BeforeValidator(read)
+
+
+def shortened(most: int, what: str) -> BeforeValidator:
+    """Return what cuts a text at a word, and says so."""
+
+    def read(value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 - any text
+        text = " ".join(value.split()) if isinstance(value, str) else value
+        if not isinstance(value, str) or len(text) <= most:
+            return value
+        notes_of(info).say(
+            "answer_trimmed",
+            f"The {what} has {len(text)} characters and was cut to {most}; `generation` has all.",
+        )
+        return text[: most - 1].rsplit(" ", 1)[0].rstrip(" ,;:.-") + "…"
+
+    return BeforeValidator(read)
+
+
+def parted(value: object) -> object:
+    """Return the words of ``cat, tabby`` one by one."""
+    if isinstance(value, str) and re.search(r"[,;\n]", value):
+        return [part.strip() for part in re.split(r"[,;\n]", value) if part.strip()]
+    return value
+
 
 Listed = Annotated[list[ItemT], BeforeValidator(_listed)]
 """A list; a lone value is taken for a list of one, null for none."""
 Text = Annotated[str, BeforeValidator(_spoken)]
-"""A text; a number is taken for its digits."""
+"""A text; a number is taken for how it is written, a list for lines."""
+Sentence = Annotated[Text, BeforeValidator(lone_text)]
+"""An entry of a list of texts; an object with one text is taken for it."""
+Words = Annotated[str, BeforeValidator(_spoken), BeforeValidator(_blank)]
+"""A text that may be empty; null is empty."""
 Nullable = Annotated[ItemT | None, BeforeValidator(_absent)]
 """A value, or null; the usual words for nothing are taken for null."""
-Word = Annotated[ItemT, BeforeValidator(_worded)]
-"""One of a few words, in any case."""
-Share = Annotated[float, Field(ge=0, le=1)]
-"""0 to 1. Percentages are refused: whether 1 is 1 % or all can't be told."""
+Truth = Annotated[bool, BeforeValidator(_true)]
+"""True or false; the usual words for yes and no are taken for them."""
+Number = Annotated[float, BeforeValidator(_numbered(Hints()))]
+"""A number, read where there is one way to read it."""
+Reading = Annotated[
+    float, Field(allow_inf_nan=False), BeforeValidator(_numbered(Hints(approximate=True)))
+]
+"""A number read off a scale: about 15 is 15."""
+Share = Annotated[float, Field(ge=0, le=1), BeforeValidator(share)]
+"""0 to 1, 85 % or 8/10. A bare 85 is refused: whether 1 is 1 % or all can't be told."""
+SparedText = Annotated[
+    str | None,
+    WrapValidator(_said),
+    BeforeValidator(_spoken),
+    WithJsonSchema({"type": "string", "minLength": 1}),
+]
+"""A text beside what counts, null where there is none or the answer was cut off before it."""

@@ -10,7 +10,6 @@ import structlog
 
 from app.domain.errors import InternalError, ServiceError
 from app.domain.generation import (
-    Completion,
     Generation,
     GenerationRequest,
     ImageInput,
@@ -18,11 +17,10 @@ from app.domain.generation import (
     Latency,
     Part,
     Role,
-    StopReason,
     Turn,
-    summed,
 )
 from app.domain.image import Caveat, PreparedImage
+from app.services.generation.combine import combined
 from app.services.generation.prompt import DEFAULT_PROMPT
 from app.services.images.sheet import ContactSheet
 
@@ -118,29 +116,23 @@ def with_one(request: GenerationRequest, image: ImageInput) -> GenerationRequest
 
 def _together(parts: Sequence[Part], answers: Sequence[Generation], total_ms: int) -> Generation:
     """Return one answer for all: texts one under the other, counts added up."""
-    first = answers[0]
-    return Generation(
+    text = "\n\n".join(
+        f"Image {number}: {part.generation.completion.text}"
+        for number, part in enumerate(parts, 1)
+        if part.generation is not None
+    )
+    together = combined(
+        answers,
         id=f"gen_{uuid.uuid4().hex}",
-        model=first.model,
-        completion=Completion(
-            text="\n\n".join(
-                f"Image {number}: {part.generation.completion.text}"
-                for number, part in enumerate(parts, 1)
-                if part.generation is not None
-            ),
-            usage=summed([a.completion.usage for a in answers]),
-            stop_reason=common([a.completion.stop_reason for a in answers], StopReason.OTHER),
-            stop_reason_raw=common([a.completion.stop_reason_raw for a in answers], None),
-            target=common([a.completion.target for a in answers], None),
-        ),
-        images=tuple(image for answer in answers for image in answer.images),
+        text=text,
+        latency=Latency(total=total_ms, model=max(a.latency.model for a in answers)),
+        images=[image for answer in answers for image in answer.images],
         warnings=(
             *_partial(parts, answers),
             *dict.fromkeys(w for a in answers for w in a.warnings),
         ),
-        latency=Latency(total=total_ms, model=max(a.latency.model for a in answers)),
-        parts=tuple(parts),
     )
+    return replace(together, parts=tuple(parts))
 
 
 def _partial(parts: Sequence[Part], answers: Sequence[Generation]) -> tuple[Caveat, ...]:
@@ -148,8 +140,3 @@ def _partial(parts: Sequence[Part], answers: Sequence[Generation]) -> tuple[Cave
         return ()
     failed = ", ".join(part.name for part in parts if part.error is not None)
     return (Caveat("partial_failure", f"no answer for {failed}; see its error in generations"),)
-
-
-def common(values: Sequence[T], otherwise: T) -> T:
-    """Return the one value that all have."""
-    return values[0] if len(set(values)) == 1 else otherwise

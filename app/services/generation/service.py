@@ -24,6 +24,7 @@ from app.domain.generation import (
     Latency,
     ModelRequest,
     Started,
+    StopReason,
     StreamPart,
     StreamParts,
     Terms,
@@ -33,6 +34,7 @@ from app.domain.generation import (
 from app.domain.image import Caveat, ImageReport, PreparedImage
 from app.domain.model import Capabilities, ModelIdentity
 from app.domain.ports import ImagePreparer, VisionModel
+from app.services.answers.repetition import loop
 from app.services.concurrency.deadline import Drain
 from app.services.concurrency.idempotency import IdempotentAnswers, fingerprint, slim
 from app.services.generation.image_sources import ImageSources
@@ -245,7 +247,7 @@ class _Call:
             model=completion.target.model_id if completion.target else self.model,
             completion=completion,
             images=tuple(self.images),
-            warnings=self.caveats,
+            warnings=(*self.caveats, *_repetition(completion)),
             latency=Latency(
                 total=_milliseconds(answered - self.started),
                 model=_milliseconds(answered - self.asked) if model is None else model,
@@ -259,6 +261,14 @@ def _failed(call: _Call, error: ServiceError) -> Failed:
     record = current()
     record.stream, record.code = "failed", error.code
     return call.failed(error)
+
+
+def _repetition(completion: Completion) -> tuple[Caveat, ...]:
+    """Return the warning that an answer without an end says the same again and again."""
+    if completion.stop_reason not in (StopReason.LENGTH, StopReason.REPETITION):
+        return ()
+    run = loop(completion.text)
+    return () if run is None else (Caveat("repetition", run.message),)
 
 
 def _milliseconds(seconds: float) -> int:

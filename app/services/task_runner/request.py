@@ -6,6 +6,7 @@ from typing import Any
 
 from app.domain.generation import Generation, ImageInput, Sampling, Terms
 from app.domain.model import Language
+from app.services.answers.notes import Refusal
 from app.services.concurrency import idempotency
 from app.services.tasks.spec import Parameters, Result, Task
 
@@ -44,7 +45,9 @@ class TaskAnswer:
     result: Result | None
     """None where the model's answer could not be made valid."""
     faults: tuple[str, ...]
-    """Why ``result`` is None."""
+    """Why ``result`` is None, or what the model refused to say beside it."""
+    refusal: Refusal | None
+    """The first refusal, where there was one."""
     repaired: bool
     """Whether an answer was asked for again."""
     calls: int

@@ -2,15 +2,12 @@
 
 import asyncio
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from app.domain.errors import (
-    ServiceError,
-)
+from app.domain.errors import ServiceError
 from app.domain.generation import (
-    Completion,
     Generation,
     GenerationRequest,
     ImageInput,
@@ -19,17 +16,16 @@ from app.domain.generation import (
     Role,
     StopReason,
     Turn,
-    summed,
 )
 from app.domain.image import Caveat, ImageReport
-from app.services.answers.form import AnswerError, read
+from app.services.answers.notes import Refusal
+from app.services.answers.repair import FormAsker, Formed
 from app.services.documents.page import Origin
 from app.services.documents.page_images import Shot
-from app.services.generation.multiple_images import common
-from app.services.generation.service import GenerationService
+from app.services.generation.combine import combined
 from app.services.geometry import View
 from app.services.task_runner.request import Notify, Progress, RawAnswer, TaskAnswer, TaskRequest
-from app.services.tasks.prompt import SYSTEM, correction, prompt
+from app.services.tasks.prompt import SYSTEM, prompt
 from app.services.tasks.spec import (
     Finding,
     Question,
@@ -38,19 +34,12 @@ from app.services.tasks.spec import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Asking:
-    question: Question[Any]
-    position: int
-    turn: Turn[ImageInput]
-
-
 @dataclass(slots=True)
 class Run:
     """What is learnt on the way to one answer."""
 
     request: TaskRequest
-    generations: GenerationService
+    asker: FormAsker
     turn: asyncio.Semaphore
     notify: Notify
     asked: list[tuple[int, Generation]] = field(default_factory=list)
@@ -60,9 +49,12 @@ class Run:
     shown: dict[int, Shot] = field(default_factory=dict)
     """By position, of the questions about one picture or page."""
     repairs: int = 0
-    warnings: dict[str, Caveat] = field(default_factory=dict)
-    """By code, or by message where it names a page."""
+    warnings: dict[tuple[str, str], Caveat] = field(default_factory=dict)
+    refusals: list[tuple[int, Refusal]] = field(default_factory=list)
+    """With the number of the page that was asked about."""
     failures: list[ServiceError] = field(default_factory=list)
+    several: bool = False
+    """Whether there is more than one page, so that a warning has to name its own."""
     started: float = field(default_factory=lambda: asyncio.get_running_loop().time())
 
     async def ask_all(
@@ -70,6 +62,7 @@ class Run:
     ) -> list[Finding[Any]]:
         """Ask all ``questions``, a few at a time, and the follow-up; keep their order."""
         done = 0
+        self.several = len({shot.page for shot in shots}) > 1
 
         async def ask(position: int, question: Question[Any]) -> Finding[Any]:
             nonlocal done
@@ -103,77 +96,52 @@ class Run:
             self.shown[position] = shots[0]
         try:
             turn = Turn(Role.USER, told(question.text), await self._load(shots))
-            asking = _Asking(question, position, turn)
-            generation = await self._generate(position, turn)
+            formed = await self.asker.ask(self._generation(turn), question.form)
         except ServiceError as error:
             self.failures.append(error)
             return Finding(None, f"{error.code}: {error.detail}", page=page, origin=origin)
+        first = formed.generations[0]
         reports = [
             replace(report, scale=report.scale * shot.scale)
-            for report, shot in zip(generation.images, shots, strict=True)
+            for report, shot in zip(first.images, shots, strict=True)
         ]
         self.images.update(zip(question.images, reports, strict=True))
-        answer, fault = await self._read(asking, generation)
-        return Finding(answer, fault, _view(shots, reports), page, origin)
+        self.asked.extend((position, generation) for generation in formed.generations)
+        self.repairs += formed.repaired
+        for generation in formed.generations:
+            self._warn(generation.warnings)
+        return replace(self._finding(formed, page, _view(shots, reports)), origin=origin)
 
     async def _load(self, shots: Sequence[Shot]) -> tuple[ImageInput, ...]:
-        async with self.generations.drain.before(self.request.terms.deadline):
+        async with self.asker.drain.before(self.request.terms.deadline):
             shown = [await shot.load() for shot in shots]
-        for caveat in (caveat for one in shown for caveat in one.caveats):
-            # Each of its own: it names the page.
-            self.warnings.setdefault(caveat.message, caveat)
+        for one in shown:
+            self._warn(one.caveats)
         return tuple(one.image for one in shown)
 
-    async def _read(self, asking: _Asking, generation: Generation) -> tuple[Any, str | None]:
-        """Return the answer and None, or None and what is wrong with it."""
-        text, stop = generation.completion.text, generation.completion.stop_reason
-        try:
-            answer = await asyncio.to_thread(read, text, asking.question.form)
-        except AnswerError as error:
-            # What was cut off would be cut off again, and a guardrail would step in again.
-            if stop in (StopReason.LENGTH, StopReason.GUARDRAIL):
-                return None, f"{error} (the answer ended by {stop})"
-            return await self._repair(asking, text, error)
-        if stop is StopReason.LENGTH:
-            self._warn(
-                "answer_cut_off",
-                "The answer was cut off at max_gen_len; given is what was complete by then.",
-            )
-        return answer, None
-
-    async def _repair(
-        self, asking: _Asking, text: str, error: AnswerError
-    ) -> tuple[Any, str | None]:
-        self.repairs += 1
-        form = asking.question.form
-        said: Turn[ImageInput] = Turn(Role.ASSISTANT, text)
-        asked: Turn[ImageInput] = Turn(Role.USER, correction(error, form.schema))
-        try:
-            again = await self._generate(asking.position, asking.turn, said, asked)
-            return await asyncio.to_thread(read, again.completion.text, form), None
-        except AnswerError as still:
-            return None, f"{still} (also after a repair)"
-        except ServiceError as failure:
-            # The first answer was paid for: it must not be lost for the second one's failure.
-            return None, f"{error} (the repair failed: {failure.code})"
-
-    async def _generate(self, position: int, *turns: Turn[ImageInput]) -> Generation:
-        generation = await self.generations.generate(
-            GenerationRequest(
-                turns=turns,
-                sampling=self.request.sampling,
-                strategy=_strategy(turns[0]),
-                language=self.request.language,
-                terms=self.request.terms,
-            )
+    def _generation(self, turn: Turn[ImageInput]) -> GenerationRequest:
+        return GenerationRequest(
+            turns=(turn,),
+            sampling=self.request.sampling,
+            strategy=_strategy(turn),
+            language=self.request.language,
+            terms=self.request.terms,
         )
-        self.asked.append((position, generation))
-        for caveat in generation.warnings:
-            self._warn(caveat.code, caveat.message)
-        return generation
 
-    def _warn(self, code: str, message: str) -> None:
-        self.warnings.setdefault(code, Caveat(code, message))
+    def _finding(self, formed: Formed[Any], page: int, view: View | None) -> Finding[Any]:
+        reading = formed.reading
+        if reading is None:
+            return Finding(None, "; ".join(formed.faults), page=page)
+        self._warn(reading.caveats, f"page {page}: " if self.several else "")
+        if reading.refusal is not None:
+            self.refusals.append((page, reading.refusal))
+        fault = str(reading.refusal) if reading.answer is None else None
+        return Finding(reading.answer, fault, reading.caveats, view, page)
+
+    def _warn(self, caveats: Sequence[Caveat], where: str = "") -> None:
+        for caveat in caveats:
+            message = f"{where}{caveat.message}"
+            self.warnings.setdefault((caveat.code, message), Caveat(caveat.code, message))
 
     async def conclude(
         self, findings: Sequence[Finding[Any]]
@@ -182,7 +150,7 @@ class Run:
         try:
             # In a thread: a task may draw a layer.
             conclude = self.request.task.conclude
-            return await asyncio.to_thread(conclude, self.request.parameters, findings), ()
+            return await self.asker.reader.run(conclude, self.request.parameters, findings), ()
         except UnansweredError as error:
             return None, error.faults
 
@@ -194,12 +162,18 @@ class Run:
             task=task.name,
             prompt_version=f"{own.name}-{own.version}+{system.name}-{system.version}",
             result=result,
-            faults=faults,
+            faults=faults if result is None else tuple(self._refused()),
+            refusal=self.refusals[0][1] if self.refusals else None,
             repaired=self.repairs > 0,
             calls=len(self.asked),
             generation=self._together(),
             raw=tuple(self._raw(position, generation) for position, generation in self._in_order()),
         )
+
+    def _refused(self) -> Iterator[str]:
+        """Yield what the model would not say, beside what it said."""
+        for page, refusal in self.refusals:
+            yield f"page {page}: {refusal}" if self.several else str(refusal)
 
     def _in_order(self) -> list[tuple[int, Generation]]:
         # Sorted by position alone: a repair comes after what it repairs.
@@ -214,23 +188,17 @@ class Run:
     def _together(self) -> Generation:
         asked = [generation for _, generation in self._in_order()]
         completions = [generation.completion for generation in asked]
-        cut = next(
-            (c for c in completions if c.stop_reason is not StopReason.STOP), completions[-1]
-        )
         elapsed = asyncio.get_running_loop().time() - self.started
-        return Generation(
+        return combined(
+            asked,
             id=f"task_{uuid.uuid4().hex}",
-            model=asked[0].model,
-            completion=Completion(
-                text="\n\n".join(completion.text for completion in completions),
-                usage=summed([completion.usage for completion in completions]),
-                stop_reason=cut.stop_reason,
-                stop_reason_raw=cut.stop_reason_raw,
-                target=common([completion.target for completion in completions], None),
-            ),
-            images=tuple(self.images[position] for position in sorted(self.images)),
-            warnings=tuple(self.warnings.values()),
+            text="\n\n".join(completion.text for completion in completions),
             latency=Latency(total=round(elapsed * 1000), model=sum(g.latency.model for g in asked)),
+            images=[self.images[position] for position in sorted(self.images)],
+            warnings=tuple(self.warnings.values()),
+            stop=next(
+                (c for c in completions if c.stop_reason is not StopReason.STOP), completions[-1]
+            ),
         )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from app.domain.errors import ImagesMissingError, InvalidParameterError
 from app.domain.generation import Terms
+from app.services.answers.repair import FormAsker
 from app.services.documents.page import PageRangeError
 from app.services.documents.page_images import Choice, Documents, Shot, shot_of
 from app.services.generation.service import GenerationService
@@ -29,6 +30,7 @@ class TaskService:
 
     generations: GenerationService
     documents: Documents
+    asker: FormAsker
     concurrency: int = CONCURRENCY
 
     async def run(self, request: TaskRequest, notify: Notify = lambda _: None) -> TaskAnswer:
@@ -49,7 +51,7 @@ class TaskService:
 
     async def _run(self, request: TaskRequest, notify: Notify) -> TaskAnswer:
         _check(request)
-        run = Run(request, self.generations, asyncio.Semaphore(self.concurrency), notify)
+        run = Run(request, self.asker, asyncio.Semaphore(self.concurrency), notify)
         async with AsyncExitStack() as held:
             with _parameters():
                 shots = await self._shots(request, held)

@@ -1,9 +1,21 @@
 """Boxes as the model writes them and as a result gives them."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
+from app.services.answers.conform import folded
+from app.services.answers.lenient import Share, notes_of
+from app.services.answers.numbers import NO_NUMBER, nothing
 from app.services.geometry import Box, Size, View
 from app.services.images import overlay
 
@@ -23,12 +35,68 @@ def _sided(sides: list[float]) -> list[float]:
     return sides
 
 
+_CORNERS = (
+    ("left", "top", "right", "bottom"),
+    ("x1", "y1", "x2", "y2"),
+    ("xmin", "ymin", "xmax", "ymax"),
+)
+
+
+def _cornered(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """Take sides by their names for a list of them; a width and height for a right and bottom."""
+    if isinstance(value, str):
+        return [side.strip() for side in value.strip("[] ").split(",")]
+    if isinstance(value, list) and len(value) == 2 and all(isinstance(p, list) for p in value):
+        return [side for corner in value for side in corner]
+    if not isinstance(value, dict):
+        return value
+    sides = {folded(key): side for key, side in value.items()}
+    for names in _CORNERS:
+        if all(name in sides for name in names):
+            return [sides[name] for name in names]
+    return value
+
+
+def no_place(value: object) -> bool:
+    """Whether a box says that there is none: null, a word for nothing, or four zeros."""
+    if value is None or (isinstance(value, str) and nothing(value, NO_NUMBER)):
+        return True
+    if not isinstance(value, list):
+        return False
+    return not value or all(_zero(side) for side in value)
+
+
+def _zero(side: object) -> bool:
+    return side is None or (isinstance(side, int | float | str) and str(side).strip("0.") == "")
+
+
 ModelBox = Annotated[
-    list[Annotated[float, Field(ge=0, le=1)]],
+    list[Share],
     Field(min_length=4, max_length=4, description="[left, top, right, bottom], each 0 to 1"),
     AfterValidator(_sided),
+    BeforeValidator(_cornered),
 ]
 """As asked of the model. Percentages and pixels are refused: which one was meant is a guess."""
+
+
+def _or_none(
+    value: object, handler: ValidatorFunctionWrapHandler, info: ValidationInfo
+) -> list[float] | None:
+    if no_place(value):
+        return None
+    try:
+        box: list[float] | None = handler(value)
+    except ValidationError:
+        notes_of(info).say(
+            "boxes_left_out",
+            "Boxes outside the picture or inside out are null; their text is kept.",
+        )
+        return None
+    return box
+
+
+OptionalBox = Annotated[ModelBox | None, WrapValidator(_or_none)]
+"""A box that is worth less than the text that it belongs to: null where it is none."""
 
 
 class PixelBox(BaseModel):

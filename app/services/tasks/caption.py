@@ -1,18 +1,21 @@
 """Caption: what a picture shows, in the words a use needs."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BeforeValidator, Field
 
 from app.domain.generation import Sampling
-from app.services.answers.form import Model
-from app.services.answers.lenient import Listed, Text
-from app.services.tasks.prompt import prompt, with_schema
+from app.services.answers.form import Model, ModelAnswer
+from app.services.answers.instruction import with_schema
+from app.services.answers.lenient import Listed, Text, parted, shortened, sparing, trimmed
+from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import Example, Finding, Parameters, Question, Result, Task, only
 
 MAX_ALT = 125
 """Characters; screen readers commonly break longer ones up."""
+
+MAX_TAGS = 20
 
 Style = Literal["short", "detailed", "alt_text", "social", "product", "property_listing"]
 STYLES: dict[Style, str] = {
@@ -31,16 +34,25 @@ class CaptionParameters(Parameters):
     style: Annotated[Style, Field(description="What the caption is for.")] = "short"
 
 
-class CaptionAnswer(BaseModel):
+class CaptionAnswer(ModelAnswer):
     """Asked of the model."""
+
+    aliases: ClassVar[dict[str, str]] = {"alttext": "alt", "keywords": "tags"}
+    spared: ClassVar[frozenset[str]] = frozenset({"alt", "tags"})
+    spoken: ClassVar[tuple[str, ...]] = ("caption", "alt")
 
     caption: Annotated[Text, Field(min_length=1)]
     alt: Annotated[
-        Text,
-        Field(min_length=1, max_length=MAX_ALT, description="at most 125 characters, one phrase"),
+        str | None,
+        *sparing({"type": "string", "minLength": 1, "maxLength": MAX_ALT}),
+        shortened(MAX_ALT, "alternative text"),
+        Field(description="at most 125 characters, one phrase"),
     ]
     tags: Annotated[
-        Listed[Text], Field(max_length=20, description="three to eight single words, lower case")
+        Listed[Text],
+        Field(max_length=MAX_TAGS, description="three to eight single words, lower case"),
+        trimmed(MAX_TAGS, "tags"),
+        BeforeValidator(parted),
     ]
 
 
@@ -49,8 +61,12 @@ class CaptionResult(Result):
 
     caption: Annotated[str, Field(description="In the style asked for.")]
     alt_text: Annotated[
-        str,
-        Field(max_length=MAX_ALT, description="For an `alt` attribute; at most 125 characters."),
+        str | None,
+        Field(
+            max_length=MAX_ALT,
+            description="For an `alt` attribute; at most 125 characters. Null where the answer was "
+            "cut off before it.",
+        ),
     ]
     tags: Annotated[list[str], Field(description="Keywords, each once.")]
 
@@ -65,7 +81,8 @@ def questions(parameters: CaptionParameters, _: int) -> Sequence[Question[Captio
 def conclude(_: CaptionParameters, findings: Sequence[Finding[CaptionAnswer]]) -> CaptionResult:
     """Return the answer, each tag once."""
     answer = only(findings)
-    tags = dict.fromkeys(tag.strip().lower() for tag in answer.tags if tag.strip())
+    words = (tag.strip().lstrip("#").lower() for tag in answer.tags)
+    tags = dict.fromkeys(word for word in words if word)
     return CaptionResult(caption=answer.caption, alt_text=answer.alt, tags=list(tags))
 
 

@@ -1,14 +1,26 @@
 """Chart: its kind, its axes and its data as a table."""
 
+from collections import Counter
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, Field, FiniteFloat
+from pydantic import BaseModel, BeforeValidator, Field, ValidationInfo, model_validator
 
 from app.domain.generation import Sampling
 from app.services.answers.fence import fenced
-from app.services.answers.form import Model
-from app.services.answers.lenient import Listed, Nullable, Text, Word
+from app.services.answers.form import Model, ModelAnswer, ModelPart
+from app.services.answers.instruction import with_schema
+from app.services.answers.lenient import (
+    Listed,
+    Nullable,
+    Reading,
+    SparedText,
+    Text,
+    notes_of,
+    synonyms,
+    trimmed,
+    word,
+)
 from app.services.tasks.pages import (
     Conflict,
     PageFacts,
@@ -18,7 +30,7 @@ from app.services.tasks.pages import (
     report,
     settled,
 )
-from app.services.tasks.prompt import prompt, with_schema
+from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import (
     DocumentParameters,
     Example,
@@ -42,23 +54,93 @@ class ChartParameters(DocumentParameters):
     ] = None
 
 
-class Point(BaseModel):
+_KINDS = synonyms(
+    bar=(
+        "bar chart,bar graph,bars,column,column chart,columns,stacked bar,stacked bar chart,"
+        "grouped bar,grouped bar chart,horizontal bar,horizontal bar chart,vertical bar,"
+        "vertical bar chart,clustered bar chart,stacked column chart,barplot,bar plot,"
+        "balkendiagramm,säulendiagramm,balken,diagramme à barres,gráfico de barras,grafico a barre"
+    ),
+    line=(
+        "line chart,line graph,line plot,lines,multi line chart,liniendiagramm,time series,"
+        "courbe,gráfico de líneas"
+    ),
+    pie=(
+        "pie chart,pie graph,donut,doughnut,donut chart,doughnut chart,ring chart,"
+        "kreisdiagramm,tortendiagramm,camembert"
+    ),
+    scatter=(
+        "scatter plot,scatterplot,scatter chart,scatter graph,scatter diagram,bubble,"
+        "bubble chart,streudiagramm"
+    ),
+    area="area chart,area graph,stacked area,stacked area chart,flächendiagramm",
+    histogram="histograms,histogramm,histogram chart",
+    box="box plot,boxplot,box and whisker,box and whisker plot,box chart",
+    mixed="combo,combo chart,combination,combination chart,combined,bar and line,mixed chart",
+    other="other chart,unknown",
+)
+
+
+class Point(ModelPart):
     """One value."""
+
+    aliases: ClassVar[dict[str, str]] = {
+        "name": "x", "label": "x", "category": "x", "value": "y", "legend": "series",
+    }  # fmt: skip
 
     series: Annotated[Nullable[Text], Field(description="as in the legend")] = None
     x: Annotated[Text, Field(description="category or place on the x axis")]
-    y: Nullable[FiniteFloat] = None
+    y: Nullable[Reading] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _pair(cls, value: object) -> object:
+        """Take ``["2020", 10]`` for a place and its value."""
+        if isinstance(value, list) and len(value) == 2:
+            return {"x": value[0], "y": value[1]}
+        return value
 
 
-class ChartAnswer(BaseModel):
+def _pointed(value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 - any JSON value
+    """Return points of one unit: where all values are in percent, that is what they are in."""
+    if isinstance(value, dict) and not {"x", "y"} & set(value):
+        value = [[x, y] for x, y in value.items()]
+    if not isinstance(value, list):
+        return value
+    heights = [p["y"] for p in value if isinstance(p, dict) and p.get("y") is not None]
+    if heights and all(isinstance(y, str) and y.rstrip().endswith("%") for y in heights):
+        notes_of(info).say("unit_left_out", "All values of the chart are in percent.")
+        return [
+            {**p, "y": p["y"].rstrip().removesuffix("%")}
+            if isinstance(p, dict) and p.get("y")
+            else p
+            for p in value
+        ]
+    return value
+
+
+class ChartAnswer(ModelAnswer):
     """Asked of the model."""
 
-    chart_type: Word[Kind]
+    aliases: ClassVar[dict[str, str]] = {
+        "type": "chart_type",
+        "kind": "chart_type",
+        "data": "points",
+    }
+    spared: ClassVar[frozenset[str]] = frozenset({"insight"})
+    spoken: ClassVar[tuple[str, ...]] = ("insight",)
+
+    chart_type: Annotated[Kind, word(_KINDS, kind="chart", other="other")]
     title: Nullable[Text] = None
     x_axis: Annotated[Nullable[Text], Field(description="label of the x axis with its unit")] = None
     y_axis: Annotated[Nullable[Text], Field(description="label of the y axis with its unit")] = None
-    points: Annotated[Listed[Point], Field(max_length=MAX_POINTS)]
-    insight: Annotated[Text, Field(min_length=1, description="one sentence")]
+    points: Annotated[
+        Listed[Point],
+        Field(max_length=MAX_POINTS),
+        trimmed(MAX_POINTS, "points"),
+        BeforeValidator(_pointed),
+    ]
+    insight: Annotated[SparedText, Field(description="one sentence")]
 
 
 class AxesOut(BaseModel):
@@ -74,7 +156,10 @@ class ChartTable(BaseModel):
     columns: Annotated[list[str], Field(description="The x axis, then each series.")]
     rows: Annotated[
         list[list[str | float | None]],
-        Field(description="x, then the value of each series; null where it has none there."),
+        Field(
+            description="x, then the value of each series; null where it has none there. Several "
+            "values of one series at one x are several rows."
+        ),
     ]
 
 
@@ -85,7 +170,13 @@ class ChartData(BaseModel):
     title: str | None
     axes: AxesOut
     table: ChartTable
-    insight: Annotated[str, Field(description="One line; the answer, if a question was given.")]
+    insight: Annotated[
+        str | None,
+        Field(
+            description="One line; the answer, if a question was given. Null where the answer was "
+            "cut off before it."
+        ),
+    ]
 
 
 class ChartPage(PageReport):
@@ -166,12 +257,15 @@ def tabulated(answer: ChartAnswer) -> ChartTable:
     """Return the points by x and series, in the order in which they first come."""
     unnamed = answer.y_axis or "value"
     series = list(dict.fromkeys(point.series or unnamed for point in answer.points))
-    rows: dict[str, dict[str, float | None]] = {}
+    rows: dict[tuple[str, int], dict[str, float | None]] = {}
+    seen: Counter[tuple[str, str]] = Counter()
     for point in answer.points:
-        rows.setdefault(point.x, {})[point.series or unnamed] = point.y
+        name = point.series or unnamed
+        rows.setdefault((point.x, seen[point.x, name]), {})[name] = point.y
+        seen[point.x, name] += 1
     return ChartTable(
         columns=[answer.x_axis or "x", *series],
-        rows=[[x, *(values.get(name) for name in series)] for x, values in rows.items()],
+        rows=[[x, *(values.get(name) for name in series)] for (x, _), values in rows.items()],
     )
 
 
@@ -203,6 +297,7 @@ CHART = Task(
                     "width": 600,
                     "height": 400,
                     "error": None,
+                    "warnings": [],
                     "chart": {
                         "chart_type": "bar",
                         "title": "Sales",

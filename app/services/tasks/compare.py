@@ -1,14 +1,15 @@
 """Compare: what pictures share and where they differ."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, Field
 
 from app.services.answers.fence import fenced
-from app.services.answers.form import Model
-from app.services.answers.lenient import Listed, Text
-from app.services.tasks.prompt import prompt, with_schema
+from app.services.answers.form import Model, ModelAnswer
+from app.services.answers.instruction import with_schema
+from app.services.answers.lenient import Listed, Sentence, Text, Words, trimmed
+from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import (
     Example,
     Finding,
@@ -21,6 +22,7 @@ from app.services.tasks.spec import (
 )
 
 MAX_IMAGES = 8
+MAX_ENTRIES = 20
 
 
 class CompareParameters(Parameters):
@@ -39,18 +41,28 @@ class CompareParameters(Parameters):
     ] = "each"
 
 
-class Description(BaseModel):
+class Description(ModelAnswer):
     """Asked of the model, of every picture."""
 
+    prose: ClassVar[frozenset[str]] = frozenset({"description", "text"})
+    spared: ClassVar[frozenset[str]] = frozenset({"text"})
+    spoken: ClassVar[tuple[str, ...]] = ("description",)
+
     description: Annotated[Text, Field(min_length=1, description="three to six sentences")]
-    text: Annotated[Text, Field(description="all words in the picture, empty if none")]
+    text: Annotated[Words, Field(description="all words in the picture, empty if none")]
 
 
-class Comparison(BaseModel):
+class Comparison(ModelAnswer):
     """Asked of the model once, about the descriptions."""
 
-    differences: Annotated[Listed[Text], Field(max_length=20)]
-    similarities: Annotated[Listed[Text], Field(max_length=20)]
+    spared: ClassVar[frozenset[str]] = frozenset({"similarities"})
+
+    differences: Annotated[
+        Listed[Sentence], Field(max_length=MAX_ENTRIES), trimmed(MAX_ENTRIES, "differences")
+    ]
+    similarities: Annotated[
+        Listed[Sentence], Field(max_length=MAX_ENTRIES), trimmed(MAX_ENTRIES, "similarities")
+    ]
 
 
 class PictureOut(BaseModel):

@@ -1,14 +1,26 @@
 """Diagram: nodes and edges, and Mermaid text to draw it again."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
 from app.domain.generation import Sampling
+from app.services.answers.conform import folded
 from app.services.answers.fence import fenced
-from app.services.answers.form import Model
-from app.services.answers.lenient import Listed, Nullable, Text, Word
+from app.services.answers.form import Model, ModelAnswer, ModelPart
+from app.services.answers.instruction import with_schema
+from app.services.answers.lenient import (
+    Listed,
+    Nullable,
+    SparedText,
+    Text,
+    notes_of,
+    synonyms,
+    trimmed,
+    word,
+)
 from app.services.tasks.pages import (
     Conflict,
     PageFacts,
@@ -18,7 +30,7 @@ from app.services.tasks.pages import (
     report,
     settled,
 )
-from app.services.tasks.prompt import prompt, with_schema
+from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import (
     DocumentParameters,
     Example,
@@ -46,39 +58,154 @@ class DiagramParameters(DocumentParameters):
     ] = None
 
 
-class Node(BaseModel):
+_KINDS = synonyms(
+    flowchart=(
+        "flow chart,flow diagram,flow,process,process diagram,process flow,workflow,"
+        "flussdiagramm,organigramme de flux"
+    ),
+    sequence="sequence diagram,sequenzdiagramm",
+    **{"class": "class diagram,uml class diagram,uml,klassendiagramm"},
+    entity_relationship="er,erd,er diagram,entity relationship diagram,database schema,data model",
+    network="network diagram,topology,network topology,netzwerk,netzwerkdiagramm,graph",
+    architecture=(
+        "architecture diagram,system architecture,system,system diagram,block diagram,"
+        "component diagram"
+    ),
+    organisation=(
+        "organization,org chart,organisation chart,organization chart,organizational chart,"
+        "organigram,organigramm"
+    ),
+    tree="tree diagram,hierarchy,decision tree,family tree,baum,baumdiagramm",
+    mind_map="mindmap,mind map diagram,concept map",
+    timeline="time line,gantt,gantt chart,zeitstrahl",
+    other="other diagram,unknown",
+)
+
+
+class Node(ModelPart):
     """A box or symbol."""
+
+    aliases: ClassVar[dict[str, str]] = {
+        "label": "name", "text": "name", "title": "name", "words": "name",
+    }  # fmt: skip
 
     name: Annotated[Text, Field(min_length=1, max_length=200, description="the words in it")]
 
+    @model_validator(mode="before")
+    @classmethod
+    def _name_alone(cls, value: Any) -> Any:  # noqa: ANN401 - any JSON value
+        if isinstance(value, str):
+            return {"name": value}
+        if isinstance(value, dict) and "id" in value and not set(cls.spelt(value)) & {"name"}:
+            return {**value, "name": value["id"]}
+        return value
 
-class Edge(BaseModel):
+
+class Edge(ModelPart):
     """A line or arrow."""
 
     model_config = ConfigDict(populate_by_name=True)
+    aliases: ClassVar[dict[str, str]] = {
+        "source": "from", "start": "from", "target": "to", "end": "to",
+        "label": "words", "text": "words",
+    }  # fmt: skip
 
     source: Annotated[Text, Field(alias="from", description="name of a node")]
     target: Annotated[Text, Field(alias="to", description="name of a node")]
     words: Annotated[Nullable[Text], Field(description="written beside the line")] = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _pair(cls, value: Any) -> Any:  # noqa: ANN401 - any JSON value
+        """Take ``["A", "B"]`` for an edge from A to B, with its words behind."""
+        if isinstance(value, list) and 2 <= len(value) <= 3:
+            return dict(zip(("from", "to", "words"), value, strict=False))
+        return value
 
-class DiagramAnswer(BaseModel):
+
+def _names_by_id(nodes: list[Any]) -> dict[str, str]:
+    """Return the nodes' names by their ids; those of one name get a number, as they are told by id.
+
+    Empty where not every node has an id of its own that is no other node's name.
+    """
+    if not all(isinstance(node, dict) and {"id", "name"} <= set(node) for node in nodes):
+        return {}
+    ids, said = [str(node["id"]) for node in nodes], [str(node["name"]) for node in nodes]
+    if len(set(ids)) < len(ids) or set(ids) & set(said):
+        return {}
+    times, seen = Counter(said), Counter[str]()
+    for node, name in zip(nodes, said, strict=True):
+        seen[name] += 1
+        node["name"] = f"{name} ({seen[name]})" if times[name] > 1 else name
+    return {own: node["name"] for own, node in zip(ids, nodes, strict=True)}
+
+
+class DiagramAnswer(ModelAnswer):
     """Asked of the model."""
 
-    kind: Word[Kind]
-    nodes: Annotated[Listed[Node], Field(max_length=MAX_NODES)]
-    edges: Annotated[Listed[Edge], Field(max_length=MAX_EDGES)]
-    explanation: Annotated[Text, Field(min_length=1, description="one to three sentences")]
+    aliases: ClassVar[dict[str, str]] = {"type": "kind", "diagramtype": "kind"}
+    spared: ClassVar[frozenset[str]] = frozenset({"edges", "explanation"})
+    spoken: ClassVar[tuple[str, ...]] = ("explanation",)
+
+    kind: Annotated[Kind, word(_KINDS, kind="diagram", other="other")]
+    nodes: Annotated[Listed[Node], Field(max_length=MAX_NODES), trimmed(MAX_NODES, "nodes")]
+    edges: Annotated[Listed[Edge], Field(max_length=MAX_EDGES), trimmed(MAX_EDGES, "edges")]
+    explanation: Annotated[SparedText, Field(description="one to three sentences")]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _ids(cls, value: Any) -> Any:  # noqa: ANN401 - any JSON value
+        """Return edges that name their nodes where they gave the nodes' ids."""
+        if not isinstance(value, dict) or not isinstance(value.get("nodes"), list):
+            return value
+        nodes = [Node.spelt(node) if isinstance(node, dict) else node for node in value["nodes"]]
+        names = _names_by_id(nodes)
+        if not names or not isinstance(value.get("edges"), list):
+            return value
+        edges = [Edge.spelt(edge) if isinstance(edge, dict) else edge for edge in value["edges"]]
+        for edge in edges:
+            if isinstance(edge, dict):
+                ends = {end: edge[end] for end in ("from", "to") if end in edge}
+                edge.update({end: names.get(str(name), name) for end, name in ends.items()})
+        return {**value, "nodes": nodes, "edges": edges}
 
     @model_validator(mode="after")
-    def _edges_end_at_nodes(self) -> Self:
-        known = {node.name for node in self.nodes}
-        if len(known) < len(self.nodes):
+    def _edges_end_at_nodes(self, info: ValidationInfo) -> Self:
+        notes = notes_of(info)
+        names = Counter(node.name for node in self.nodes)
+        twice = [name for name, count in names.items() if count > 1]
+        if twice and not notes.lenient:
             raise ValueError("two nodes have one name; add a number to it")
-        loose = {end for edge in self.edges for end in (edge.source, edge.target)} - known
-        if loose:
+        by_fold = Counter(folded(name) for name in names)
+        known = {folded(name): name for name in names if by_fold[folded(name)] == 1}
+        for edge in self.edges:
+            edge.source = (
+                edge.source if edge.source in names else known.get(folded(edge.source), edge.source)
+            )
+            edge.target = (
+                edge.target if edge.target in names else known.get(folded(edge.target), edge.target)
+            )
+        loose = {end for edge in self.edges for end in (edge.source, edge.target)} - set(names)
+        if loose and not (notes.lenient or notes.cut):
             raise ValueError(f"edges name nodes that are not there: {', '.join(sorted(loose))}")
+        if loose or twice:
+            self._without(loose | set(twice), twice, info)
         return self
+
+    def _without(self, unclear: set[str], twice: list[str], info: ValidationInfo) -> None:
+        """Leave out edges whose ends can't be told, and number nodes of one name."""
+        kept = [edge for edge in self.edges if not {edge.source, edge.target} & unclear]
+        if len(kept) < len(self.edges):
+            notes_of(info).say(
+                "entries_left_out",
+                f"{len(self.edges) - len(kept)} edges are left out: their nodes can't be told.",
+            )
+        self.edges = kept
+        seen: Counter[str] = Counter()
+        for node in self.nodes:
+            if node.name in twice:
+                seen[node.name] += 1
+                node.name = f"{node.name} ({seen[node.name]})"
 
 
 class NodeOut(BaseModel):
@@ -102,7 +229,13 @@ class DiagramData(BaseModel):
     kind: Kind
     nodes: list[NodeOut]
     edges: Annotated[list[EdgeOut], Field(description="Both ends are ids of nodes.")]
-    explanation: Annotated[str, Field(description="The answer, if a question was given.")]
+    explanation: Annotated[
+        str | None,
+        Field(
+            description="The answer, if a question was given. Null where the answer was cut off "
+            "before it."
+        ),
+    ]
     mermaid: Annotated[
         str | None, Field(description="A Mermaid flowchart; null where nothing is connected.")
     ]
@@ -162,7 +295,8 @@ def _united(told: Sequence[Told]) -> tuple[DiagramData, list[Conflict]]:
         kind=kind,
         nodes=nodes,
         edges=edges,
-        explanation=" ".join(dict.fromkeys(answer.explanation for answer in answers)),
+        explanation=" ".join(dict.fromkeys(a.explanation for a in answers if a.explanation))
+        or None,
         mermaid=mermaid(nodes, edges) if edges else None,
     )
     return data, conflicts
@@ -215,6 +349,7 @@ DIAGRAM = Task(
                     "width": 600,
                     "height": 400,
                     "error": None,
+                    "warnings": [],
                     "diagram": {
                         "kind": "flowchart",
                         "nodes": [{"id": "n1", "label": "Start"}, {"id": "n2", "label": "Stop"}],

@@ -1,23 +1,28 @@
 """Document question answering: which page answers, and with which words."""
 
+import re
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
 from app.services.answers.fence import fenced
-from app.services.answers.form import Model
-from app.services.answers.lenient import Nullable, Share, Text
+from app.services.answers.form import Model, ModelAnswer
+from app.services.answers.instruction import with_schema
+from app.services.answers.lenient import Nullable, Text, Truth, notes_of, share, sparing
+from app.services.answers.numbers import NO_NUMBER, nothing
 from app.services.tasks.pages import PageFacts, by_page, facts
-from app.services.tasks.prompt import prompt, with_schema
+from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import (
     DocumentParameters,
     Example,
     Finding,
     Images,
+    Note,
     Question,
     Result,
     Task,
+    notes,
 )
 
 
@@ -27,13 +32,40 @@ class DocumentQaParameters(DocumentParameters):
     question: Annotated[str, Field(min_length=1, max_length=2000, description="What to find out.")]
 
 
-class PageAnswer(BaseModel):
+class PageAnswer(ModelAnswer):
     """Asked of the model, of every page."""
 
-    found: bool
-    answer: Nullable[Text] = None
+    spared: ClassVar[frozenset[str]] = frozenset({"relevance"})
+    spoken: ClassVar[tuple[str, ...]] = ("answer",)
+    witness: ClassVar[str | None] = "quote"
+
+    found: Truth
+    answer: Text | None = None
     quote: Annotated[Nullable[Text], Field(description="the words on the page that say so")] = None
-    relevance: Share
+    relevance: Annotated[
+        float | None,
+        Field(ge=0, le=1),
+        *sparing({"type": "number", "minimum": 0, "maximum": 1}),
+        BeforeValidator(share),
+    ]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _words_of_the_page(cls, value: Any) -> Any:  # noqa: ANN401 - any JSON value
+        """Take a word for nothing as none, unless the page says it: ``Cause: Unknown``."""
+        if not isinstance(value, dict) or not isinstance(answer := value.get("answer"), str):
+            return value
+        words = re.findall(r"\w+", str(value.get("quote") or "").casefold())
+        said = answer.strip().casefold()
+        if nothing(answer, NO_NUMBER) and (not said.isalpha() or said not in words):
+            return {**value, "answer": None}
+        return value
+
+    @model_validator(mode="after")
+    def _not_found_and_answered(self, info: ValidationInfo) -> Self:
+        if not self.found and self.answer is not None:
+            notes_of(info).doubt("found is false, but there is an answer")
+        return self
 
     @property
     def usable(self) -> bool:
@@ -48,6 +80,7 @@ class PageFinding(PageFacts):
     quote: str | None
     relevance: Annotated[float | None, Field(ge=0, le=1)]
     error: Annotated[str | None, Field(description="Why the page could not be asked, else null.")]
+    warnings: Annotated[list[Note], Field(description="About this page's answer.")]
 
 
 class DocumentQaResult(Result):
@@ -87,7 +120,7 @@ def conclude(_: DocumentQaParameters, findings: Sequence[Finding[PageAnswer]]) -
 def _page(own: Sequence[Finding[PageAnswer]]) -> PageFinding:
     answers = [finding.answer for finding in own if finding.answer is not None]
     faults = [finding.fault for finding in own if finding.fault]
-    best = max(answers, key=lambda answer: (answer.usable, answer.relevance), default=None)
+    best = max(answers, key=lambda answer: (answer.usable, answer.relevance or 0), default=None)
     usable = best if best and best.usable else None
     return PageFinding(
         **facts(own),
@@ -95,6 +128,7 @@ def _page(own: Sequence[Finding[PageAnswer]]) -> PageFinding:
         quote=usable.quote if usable else None,
         relevance=best.relevance if best else None,
         error="; ".join(faults) or None,
+        warnings=notes(own),
     )
 
 
@@ -125,6 +159,7 @@ DOCUMENT_QA = Task(
                     "quote": "Total: 42.10",
                     "relevance": 1.0,
                     "error": None,
+                    "warnings": [],
                 }
             ],
         },

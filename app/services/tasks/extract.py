@@ -7,10 +7,11 @@ import orjson
 from pydantic import BeforeValidator, Field
 
 from app.services.answers.filled import CallerForm, Filled, missing, validator
+from app.services.answers.instruction import with_schema
 from app.services.answers.schema import Schema, SchemaError
 from app.services.tasks.field_merge import Told, merged
 from app.services.tasks.pages import Conflict, PageFacts, PageReport, by_page, facts, report
-from app.services.tasks.prompt import prompt, with_schema
+from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import (
     DocumentParameters,
     Example,
@@ -154,6 +155,7 @@ EXTRACT = Task(
                     "width": 600,
                     "height": 800,
                     "error": None,
+                    "warnings": [],
                     "fields": {"vendor": None, "total": 42.1},
                     "not_found": ["vendor"],
                 }

@@ -1,16 +1,18 @@
 """Grounding: where things are, on the original picture."""
 
+import re
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, Field
+from pydantic import BeforeValidator, Field
 
 from app.services.answers.fence import fenced
-from app.services.answers.form import Model
-from app.services.answers.lenient import Listed, Text
-from app.services.tasks.boxes import BoxOut, ModelBox, Overlay, drawn, placed, shared
+from app.services.answers.form import Model, ModelAnswer, ModelPart
+from app.services.answers.instruction import with_schema
+from app.services.answers.lenient import Listed, Text, trimmed
+from app.services.tasks.boxes import BoxOut, ModelBox, Overlay, drawn, no_place, placed, shared
 from app.services.tasks.pages import PageFacts, PageReport, by_page, facts, page_size, report
-from app.services.tasks.prompt import prompt, with_schema
+from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import (
     DocumentParameters,
     Example,
@@ -39,17 +41,41 @@ class GroundingParameters(DocumentParameters):
     overlay: Overlay = "none"
 
 
-class Located(BaseModel):
+class Located(ModelPart):
     """One place."""
+
+    aliases: ClassVar[dict[str, str]] = {
+        "name": "label", "phrase": "label", "object": "label", "textcontent": "label",
+        "bbox": "box", "bbox2d": "box", "boundingbox": "box", "coordinates": "box",
+    }  # fmt: skip
 
     label: Annotated[Text, Field(min_length=1, description="the phrase, as it was given")]
     box: ModelBox
 
 
-class GroundingAnswer(BaseModel):
+def _placed(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """Return the entries that have a place; what is not there has none."""
+    if isinstance(value, dict) and not {"label", "box"} & set(value):
+        value = [{"label": label, "box": box} for label, box in value.items()]
+    if not isinstance(value, list):
+        return value
+    return [entry for entry in value if not (isinstance(entry, dict) and _nowhere(entry))]
+
+
+def _nowhere(entry: dict[str, Any]) -> bool:
+    boxes = [box for key, box in Located.spelt(entry).items() if key == "box"]
+    return bool(boxes) and no_place(boxes[0])
+
+
+class GroundingAnswer(ModelAnswer):
     """Asked of the model."""
 
-    objects: Annotated[Listed[Located], Field(max_length=MAX_OBJECTS)]
+    objects: Annotated[
+        Listed[Located],
+        Field(max_length=MAX_OBJECTS),
+        trimmed(MAX_OBJECTS, "objects"),
+        BeforeValidator(_placed),
+    ]
 
 
 class LocatedOut(PageFacts):
@@ -105,7 +131,7 @@ def conclude(parameters: GroundingParameters, findings: Found) -> GroundingResul
         raise UnansweredError(("there is no picture to place a box on",))
     objects, pages = [], []
     for page in by_page(findings):
-        places = _places(page)
+        places = _places(page, parameters.phrases)
         objects += [LocatedOut(**facts(page), label=label, box=box) for label, box in places]
         pages.append(_page(parameters, page, places))
     first = next(page for page in pages if page.width is not None and page.height is not None)
@@ -119,13 +145,16 @@ def conclude(parameters: GroundingParameters, findings: Found) -> GroundingResul
     )
 
 
-def _places(page: Found) -> list[tuple[str, BoxOut]]:
+def _places(page: Found, phrases: Sequence[str]) -> list[tuple[str, BoxOut]]:
     """Return what is on a page, once where two tiles show it."""
     places: list[tuple[str, BoxOut]] = []
     for finding in page:
         if finding.answer is None or finding.view is None:
             continue
-        own = [(thing.label, placed(thing.box, finding.view)) for thing in finding.answer.objects]
+        own = [
+            (_phrase(thing.label, phrases), placed(thing.box, finding.view))
+            for thing in finding.answer.objects
+        ]
         places += [place for place in own if not any(_twins(place, known) for known in places)]
     return places
 
@@ -146,8 +175,57 @@ def _page(
 
 
 def _not_found(parameters: GroundingParameters, labels: set[str]) -> list[str]:
-    known = {label.casefold() for label in labels}
-    return [phrase for phrase in parameters.phrases if phrase.strip().casefold() not in known]
+    return [p for p in parameters.phrases if not any(_names(p, label) for label in labels)]
+
+
+_ARTICLES = frozenset(
+    [
+        "a",
+        "an",
+        "the",
+        "der",
+        "die",
+        "das",
+        "ein",
+        "eine",
+        "el",
+        "la",
+        "los",
+        "las",
+        "un",
+        "una",
+        "le",
+        "les",
+        "il",
+        "lo",
+        "o",
+        "os",
+        "as",
+    ]
+)
+
+
+def _words(text: str) -> frozenset[str]:
+    """Return the words of a phrase without articles and without the plural."""
+    words = re.findall(r"\w+", text.casefold())
+    return frozenset(
+        (word[:-2] if re.search(r"(?:s|x|z|ch|sh)es$", word) else word.removesuffix("s"))
+        if len(word) > 3 and not word.endswith("ss")
+        else word
+        for word in words
+        if word not in _ARTICLES
+    ) or frozenset(words)
+
+
+def _names(phrase: str, label: str) -> bool:
+    """Whether ``label`` is the phrase, or the phrase with more words: ``black cat`` is a cat."""
+    return phrase.strip().casefold() == label.strip().casefold() or _words(phrase) <= _words(label)
+
+
+def _phrase(label: str, phrases: Sequence[str]) -> str:
+    """Return the phrase that ``label`` spells in another way, else ``label``."""
+    alike = [phrase for phrase in phrases if _words(phrase) == _words(label)]
+    return alike[0] if len(alike) == 1 and label not in phrases else label
 
 
 GROUNDING = Task(
@@ -191,6 +269,7 @@ GROUNDING = Task(
                     "width": 96,
                     "height": 64,
                     "error": None,
+                    "warnings": [],
                     "not_found": [],
                     "overlay": '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 96 64" />',
                 }

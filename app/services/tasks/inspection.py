@@ -1,20 +1,33 @@
 """Inspection: damage and defects of an object, as far as a picture shows them."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field, ValidationInfo, model_validator
 
+from app.services.answers.conform import folded
 from app.services.answers.fence import fenced
-from app.services.answers.form import Model
-from app.services.answers.lenient import Listed, Text, Word
-from app.services.tasks.prompt import prompt, with_schema
+from app.services.answers.form import Model, ModelAnswer, ModelPart
+from app.services.answers.instruction import with_schema
+from app.services.answers.lenient import (
+    Listed,
+    SparedText,
+    Text,
+    Words,
+    notes_of,
+    synonyms,
+    trimmed,
+    word,
+)
+from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import Example, Finding, Parameters, Question, Result, Task, only
 
 NOTICE = (
     "Made by a language model from one picture. No substitute for an inspection by a qualified "
     "person; what a picture does not show is not judged."
 )
+MAX_FINDINGS = 30
+
 Verdict = Literal["no_defect_seen", "defect_seen", "uncertain"]
 Severity = Literal["minor", "major", "critical", "unknown"]
 
@@ -31,21 +44,93 @@ class InspectionParameters(Parameters):
     ] = []  # noqa: RUF012 - Pydantic copies it
 
 
-class Defect(BaseModel):
+_SEVERITIES = synonyms(
+    minor=(
+        "low,slight,small,light,superficial,cosmetic,mild,trivial,negligible,gering,leicht,"
+        "klein,mineure,leve,lieve"
+    ),
+    major=(
+        "high,serious,significant,large,considerable,schwer,erheblich,hoch,majeure,grave,importante"
+    ),
+    critical=(
+        "severe,extreme,very high,very severe,fatal,dangerous,kritisch,critique,crítico,critico"
+    ),
+    unknown="n/a,none,unclear,not known,unbekannt",
+)
+_VERDICTS = synonyms(
+    no_defect_seen=(
+        "no defect,no defects,no defects seen,no damage,no damage seen,ok,pass,passed,good,"
+        "intact,none"
+    ),
+    defect_seen="defect,defects,defects seen,damage,damaged,damage seen,defective,fail,failed",
+    uncertain="unknown,unclear,unsure,inconclusive,not sure",
+)
+
+
+class Defect(ModelPart):
     """Asked of the model."""
+
+    aliases: ClassVar[dict[str, str]] = {
+        "name": "defect", "type": "defect", "damage": "defect",
+        "location": "place", "description": "details",
+    }  # fmt: skip
 
     defect: Annotated[Text, Field(min_length=1)]
-    severity: Word[Severity]
-    place: Annotated[Text, Field(description="where on the object")]
-    details: Text
+    severity: Annotated[Severity, word(_SEVERITIES, kind="severity", other="unknown")]
+    place: Annotated[Words, Field(description="where on the object")]
+    details: Words
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defect_alone(cls, value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 - any value
+        if isinstance(value, str):
+            value = {"defect": value, "severity": "unknown"}
+        if not isinstance(value, dict):
+            return value
+        spare = {"severity": "unknown"} if notes_of(info).lenient else {}
+        return {"place": None, "details": None, **spare, **cls.spelt(value)}
 
 
-class InspectionAnswer(BaseModel):
+def _seen(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """Return the findings that are some: not ``{"defect": "none"}``."""
+    if not isinstance(value, list):
+        return value
+    return [
+        entry
+        for entry in value
+        if not isinstance(entry, dict)
+        or _VERDICTS.get(folded(str(Defect.spelt(entry).get("defect")))) != "no_defect_seen"
+    ]
+
+
+class InspectionAnswer(ModelAnswer):
     """Asked of the model."""
 
-    findings: Annotated[Listed[Defect], Field(max_length=30)]
-    verdict: Word[Verdict]
-    action: Annotated[Text, Field(description="what should be done next, one sentence")]
+    spared: ClassVar[frozenset[str]] = frozenset({"action"})
+    spoken: ClassVar[tuple[str, ...]] = ("action",)
+
+    findings: Annotated[
+        Listed[Defect],
+        Field(max_length=MAX_FINDINGS),
+        trimmed(MAX_FINDINGS, "findings"),
+        BeforeValidator(_seen),
+    ]
+    verdict: Annotated[Verdict, word(_VERDICTS, kind="verdict")]
+    action: Annotated[SparedText, Field(description="what should be done next, one sentence")]
+
+    @property
+    def contradicts(self) -> bool:
+        """Whether the verdict says other than the findings."""
+        return (self.verdict == "no_defect_seen") is bool(self.findings) and (
+            self.verdict != "uncertain"
+        )
+
+    @model_validator(mode="after")
+    def _verdict_follows(self, info: ValidationInfo) -> Self:
+        if self.contradicts:
+            count = len(self.findings)
+            notes_of(info).doubt(f"the verdict is {self.verdict}, but there are {count} findings")
+        return self
 
 
 class DefectOut(BaseModel):
@@ -62,7 +147,9 @@ class InspectionResult(Result):
 
     verdict: Verdict
     findings: Annotated[list[DefectOut], Field(description="The most severe first.")]
-    recommended_action: str
+    recommended_action: Annotated[
+        str | None, Field(description="Null where the answer was cut off before it.")
+    ]
     notice: Annotated[str, Field(description="What this is not.")]
 
 
@@ -85,7 +172,8 @@ def conclude(
     order: list[Severity] = ["critical", "major", "minor", "unknown"]
     defects = sorted(answer.findings, key=lambda defect: order.index(defect.severity))
     return InspectionResult(
-        verdict=answer.verdict,
+        # Of two that contradict each other neither is to be relied on.
+        verdict="uncertain" if answer.contradicts else answer.verdict,
         findings=[
             DefectOut(
                 defect=found.defect,

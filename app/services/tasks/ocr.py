@@ -8,10 +8,11 @@ from pydantic import Field
 from app.domain.generation import Sampling
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model
+from app.services.answers.instruction import with_schema
 from app.services.tasks.ocr_answers import Answer, Blocks, Lines, Marked, Plain, Rows
 from app.services.tasks.ocr_pages import LineOut, PagedTable, PageOut, ReadPage, text_of
 from app.services.tasks.pages import by_page
-from app.services.tasks.prompt import prompt, with_schema
+from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import (
     DocumentParameters,
     Example,
@@ -142,6 +143,7 @@ OCR = Task(
                     "width": 600,
                     "height": 800,
                     "error": None,
+                    "warnings": [],
                     "text": "TOTAL 42.10",
                     "markdown": None,
                     "blocks": [],

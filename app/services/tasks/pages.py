@@ -6,7 +6,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, Field
 
 from app.services.geometry import Size
-from app.services.tasks.spec import Finding, UnansweredError
+from app.services.tasks.spec import Finding, Note, UnansweredError, faults_of, notes
 
 AnswerT = TypeVar("AnswerT")
 ValueT = TypeVar("ValueT")
@@ -30,6 +30,9 @@ class PageReport(PageFacts):
     ]
     height: int | None
     error: Annotated[str | None, Field(description="Why not all of it could be read, else null.")]
+    warnings: Annotated[
+        list[Note], Field(description="About this page: `answer_cut_off`, `repetition`.")
+    ]
 
 
 class PagedValue(PageFacts):
@@ -54,16 +57,11 @@ def by_page(findings: Sequence[Finding[AnswerT]]) -> list[list[Finding[AnswerT]]
     Raises UnansweredError where none of them is an answer, and no page has a text layer.
     """
     if all(finding.answer is None and finding.origin.text is None for finding in findings):
-        raise UnansweredError(tuple(dict.fromkeys(_fault(f, findings) for f in findings)))
+        raise UnansweredError(faults_of(findings))
     pages: dict[int, list[Finding[AnswerT]]] = {}
     for finding in findings:
         pages.setdefault(finding.page, []).append(finding)
     return list(pages.values())
-
-
-def _fault(finding: Finding[Any], findings: Sequence[Finding[Any]]) -> str:
-    fault = finding.fault or "there is no answer"
-    return fault if len(findings) == 1 else f"page {finding.page}: {fault}"
 
 
 def facts(found: Sequence[Finding[Any]]) -> dict[str, Any]:
@@ -81,6 +79,7 @@ def report(found: Sequence[Finding[Any]]) -> dict[str, Any]:
         "width": size.width if size else None,
         "height": size.height if size else None,
         "error": "; ".join(dict.fromkeys(faults)) or None,
+        "warnings": notes(found),
     }
 
 

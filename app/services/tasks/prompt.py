@@ -5,14 +5,7 @@ from functools import cache
 from importlib.resources import files
 from string import Template
 
-import orjson
-
-from app.services.answers.form import AnswerError
-from app.services.answers.schema import Schema
-
 SYSTEM = "system"
-REPAIR = "repair"
-_SHOWN = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +28,3 @@ def prompt(name: str) -> Prompt:
         files(__package__).joinpath("prompts", f"{name}.txt").read_text().partition("\n")
     )
     return Prompt(name, int(first.removeprefix("version ")), text.strip())
-
-
-def with_schema(text: str, schema: Schema) -> str:
-    """Return ``text`` followed by the form that the answer has to have."""
-    return (
-        f"{text}\n\nAnswer with one JSON object and nothing else, valid under this JSON Schema. "
-        f"Keep its keys as they are.\n{orjson.dumps(schema).decode()}"
-    )
-
-
-def correction(error: AnswerError, schema: Schema) -> str:
-    """Return what asks for a wrong answer again."""
-    faults = "\n".join(error.faults)[:_SHOWN]
-    return with_schema(prompt(REPAIR).filled(faults=faults), schema)

@@ -1,15 +1,16 @@
 """Reasoning: a question that takes steps from what is seen to the answer."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, ClassVar
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from app.domain.generation import Sampling
 from app.services.answers.fence import fenced
-from app.services.answers.form import Model
-from app.services.answers.lenient import Listed, Text
-from app.services.tasks.prompt import prompt, with_schema
+from app.services.answers.form import Model, ModelAnswer
+from app.services.answers.instruction import with_schema
+from app.services.answers.lenient import Listed, Sentence, Text, trimmed
+from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import Example, Finding, Parameters, Question, Result, Task, only
 
 MAX_STEPS = 12
@@ -21,11 +22,14 @@ class ReasoningParameters(Parameters):
     question: Annotated[str, Field(min_length=1, max_length=2000, description="What to work out.")]
 
 
-class ReasoningAnswer(BaseModel):
+class ReasoningAnswer(ModelAnswer):
     """Asked of the model."""
 
+    spared: ClassVar[frozenset[str]] = frozenset({"steps"})
+    spoken: ClassVar[tuple[str, ...]] = ("answer",)
+
     # First, so that they are written before the answer: written after it they would only excuse it.
-    steps: Annotated[Listed[Text], Field(max_length=MAX_STEPS)]
+    steps: Annotated[Listed[Sentence], Field(max_length=MAX_STEPS), trimmed(MAX_STEPS, "steps")]
     answer: Annotated[Text, Field(min_length=1)]
 
 

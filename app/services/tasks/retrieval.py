@@ -1,14 +1,15 @@
 """Retrieval: pictures ranked for a text, or texts for a picture."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, Field
 
 from app.services.answers.fence import fenced
-from app.services.answers.form import Model
-from app.services.answers.lenient import Share, Text
-from app.services.tasks.prompt import prompt, with_schema
+from app.services.answers.form import Model, ModelAnswer
+from app.services.answers.instruction import with_schema
+from app.services.answers.lenient import Share, Words
+from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import (
     Example,
     Finding,
@@ -37,10 +38,12 @@ class RetrievalParameters(Parameters):
     ] = []  # noqa: RUF012 - Pydantic copies it
 
 
-class FitAnswer(BaseModel):
+class FitAnswer(ModelAnswer):
     """Asked of the model, of every candidate."""
 
-    reason: Text
+    spoken: ClassVar[tuple[str, ...]] = ("reason",)
+
+    reason: Words
     score: Share
 
 

@@ -8,7 +8,9 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app.domain.generation import Sampling
-from app.services.answers.form import AnswerError, Form
+from app.domain.image import Caveat
+from app.services.answers.form import Form
+from app.services.answers.notes import AnswerError
 from app.services.documents.page import Origin
 from app.services.geometry import View
 
@@ -96,6 +98,8 @@ class Finding(Generic[AnswerT]):
     """None where the answer could not be read, or the call failed."""
     fault: str | None = None
     """Why ``answer`` is None."""
+    caveats: tuple[Caveat, ...] = ()
+    """What is to be said beside ``answer``."""
     view: View | None = None
     """Which part of the original or the page was shown; None where it was not, or several."""
     page: int = 1
@@ -106,6 +110,29 @@ class Finding(Generic[AnswerT]):
 
 class UnansweredError(AnswerError):
     """Findings from which no result can be made."""
+
+
+class Note(BaseModel):
+    """A warning about one page."""
+
+    code: str
+    message: str
+
+
+def notes(findings: Sequence[Finding[Any]]) -> list[Note]:
+    """Return what is to be said of one page's answers, each once."""
+    caveats = dict.fromkeys(caveat for finding in findings for caveat in finding.caveats)
+    return [Note(code=caveat.code, message=caveat.message) for caveat in caveats]
+
+
+def faults_of(findings: Sequence[Finding[Any]]) -> tuple[str, ...]:
+    """Return why there is no answer, page by page where there are several."""
+    several = len({finding.page for finding in findings}) > 1
+    return tuple(
+        f"page {finding.page}: {finding.fault}" if several else finding.fault
+        for finding in findings
+        if finding.fault
+    ) or ("there is no answer",)
 
 
 @dataclass(frozen=True, slots=True)

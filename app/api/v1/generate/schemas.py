@@ -272,8 +272,9 @@ class GenerationFacts(Identified):
     stop_reason: Annotated[
         StopReason,
         Field(
-            description="`stop`: finished. `length`: cut at max_gen_len. `guardrail`: a guardrail "
-            "stepped in. `other`: see stop_reason_raw."
+            description="`stop`: finished. `length`: cut at max_gen_len. `repetition`: a "
+            "stream that said the same again and again, ended by this service. `guardrail`: a "
+            "guardrail stepped in. `other`: see stop_reason_raw."
         ),
     ]
     stop_reason_raw: Annotated[str | None, Field(description="As Bedrock spelled it.")]

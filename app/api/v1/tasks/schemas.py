@@ -116,7 +116,22 @@ class Typed(Identified, Generic[ResultT]):
     result: Annotated[
         ResultT | None, Field(description="Null where the answer could not be made valid.")
     ]
-    faults: Annotated[list[str], Field(description="Why there is no result; else empty.")]
+    faults: Annotated[
+        list[str],
+        Field(
+            description="Why there is no result, or what the model refused to say beside it; else "
+            "empty."
+        ),
+    ]
+    refused: Annotated[
+        bool, Field(description="Whether the model refused to answer, or a part of it.")
+    ]
+    image_not_seen: Annotated[
+        bool, Field(description="Whether the model said that there was no picture.")
+    ]
+    refusal: Annotated[
+        str | None, Field(description="The model's words, where it refused or saw no picture.")
+    ]
     generation: Annotated[
         str, Field(description="The model's raw text; of several calls one after another.")
     ]

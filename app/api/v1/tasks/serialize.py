@@ -8,7 +8,7 @@ from app.services.task_runner.request import Progress, RawAnswer, TaskAnswer
 
 def answer(answer: TaskAnswer) -> bytes:
     """Return a `TaskOut`."""
-    generation, result = answer.generation, answer.result
+    generation, result, refusal = answer.generation, answer.result, answer.refusal
     latency = {"total": generation.latency.total, "model": generation.latency.model}
     return orjson.dumps(
         {
@@ -17,8 +17,12 @@ def answer(answer: TaskAnswer) -> bytes:
             "task": answer.task,
             "prompt_version": answer.prompt_version,
             "valid": result is not None,
-            "result": None if result is None else result.model_dump(mode="json"),
+            # By Pydantic: integers in it may be longer than 64 bits.
+            "result": None if result is None else orjson.Fragment(result.model_dump_json()),
             "faults": answer.faults,
+            "refused": refusal is not None and not refusal.image_not_seen,
+            "image_not_seen": refusal is not None and refusal.image_not_seen,
+            "refusal": None if refusal is None else refusal.words,
             "generation": generation.completion.text,
             "raw_texts": [_raw(raw) for raw in answer.raw],
             **serialize.facts(generation),

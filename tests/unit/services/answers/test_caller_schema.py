@@ -7,8 +7,9 @@ import pytest
 
 from app.services.answers.exact import SchemaForm
 from app.services.answers.filled import CallerForm
-from app.services.answers.form import AnswerError, read
+from app.services.answers.notes import AnswerError
 from app.services.answers.schema import MAX_DEPTH, SchemaError
+from tests.support.answers import answer_in
 
 
 def an_object(**properties: Any) -> dict[str, Any]:
@@ -131,4 +132,4 @@ def test_a_pattern_made_to_backtrack_forever_is_decided_at_once():
 def test_an_answer_is_found_in_its_wrapping():
     text = 'The fields:\n```json\n{"vendor": "Shop", "total": 3,}\n```'
 
-    assert read(text, CallerForm(RECEIPT)).fields["vendor"] == "Shop"
+    assert answer_in(text, CallerForm(RECEIPT)).fields["vendor"] == "Shop"

@@ -25,7 +25,6 @@ PINNED = {
     "inspection": (1, "06ad596ee50c650f"),
     "ocr": (1, "daf57a7e9a6bb8f2"),
     "reasoning": (1, "5272132ae78da232"),
-    "repair": (1, "e15f55f9b939a810"),
     "retrieval": (1, "77d91cf61f4e03a8"),
     "system": (1, "af14ae6aeb28588c"),
     "vqa": (1, "fdccc87a2552235e"),

@@ -2,9 +2,10 @@
 
 import pytest
 
-from app.services.answers.form import Model, read
+from app.services.answers.form import Model
 from app.services.tasks import TASKS, chart, compare, diagram, document_qa, inspection, retrieval
 from app.services.tasks.spec import Finding, UnansweredError
+from tests.support.answers import answer_in
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
@@ -21,7 +22,7 @@ def test_a_chart_becomes_a_table_of_its_series():
         '{"series": "A", "x": "2024", "y": 1}, {"series": "B", "x": "2024", "y": 2},'
         '{"series": "A", "x": "2025", "y": "3.5"}]}'
     )
-    answer = read(text, Model(chart.ChartAnswer))
+    answer = answer_in(text, Model(chart.ChartAnswer))
     result = chart.conclude(chart.ChartParameters(), [Finding(answer)])
 
     assert result.table.columns == ["Year", "A", "B"]

@@ -1,0 +1,267 @@
+"""A value as written, made what a JSON Schema asks for; never another value."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from app.services.answers.numbers import (
+    NO_NUMBER,
+    Hints,
+    NumberError,
+    boolean,
+    decimal_separator,
+    nothing,
+    number,
+)
+from app.services.answers.quoted import Partial
+from app.services.answers.scan import Bare
+from app.services.answers.schema import Schema
+
+MISSING = object()
+"""No value: the model left the property out."""
+_SHAPES = ("object", "array")
+
+
+def plain(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """Return ``value`` as JSON has it where no schema says otherwise: ``042`` stays text."""
+    if isinstance(value, dict):
+        return {key: plain(member) for key, member in value.items()}
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    if not isinstance(value, Bare):
+        return value
+    if value in ("NaN", "Infinity", "-Infinity"):
+        return None
+    try:
+        return number(value, Hints(bare=True)) if _JSON_NUMBER.fullmatch(value) else str(value)
+    except NumberError:
+        # Beyond all bounds: no number that JSON's readers agree on.
+        return None
+
+
+_JSON_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
+
+
+def folded(name: str) -> str:
+    """Return ``name`` without case and without what parts its words."""
+    return re.sub(r"[\W_]+", "", name).casefold()
+
+
+def renamed(value: dict[str, Any], names: list[str]) -> dict[str, Any]:
+    """Return ``value`` with the keys in ``names`` spelt as there: ``Invoice Number`` is one."""
+    by_fold = {folded(name): name for name in names}
+    result: dict[str, Any] = {}
+    for key, member in value.items():
+        name = key if key in names else by_fold.get(folded(key), key)
+        if name != key and (name in value or name in result):
+            name = key
+        result[name] = member
+    return result
+
+
+def texts(value: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON value
+    """Yield each text and number in ``value``."""
+    level = [value]
+    while level:
+        part = level.pop()
+        if isinstance(part, dict):
+            level.extend(reversed(part.values()))
+        elif isinstance(part, list):
+            level.extend(reversed(part))
+        elif isinstance(part, str):
+            yield part
+
+
+@dataclass(slots=True)
+class Conforming:
+    """Makes one object conform to a schema, and keeps what was wrong with it."""
+
+    hints: Hints = field(default_factory=Hints)
+    faults: list[str] = field(default_factory=list)
+    trimmed: list[str] = field(default_factory=list)
+    """Places of what was left out because nobody asked for it."""
+    cut: bool = False
+    """Whether what is missing may have been cut off."""
+
+    @classmethod
+    def to(cls, value: dict[str, Any], *, cut: bool = False) -> "Conforming":
+        """Begin, with what the numbers in ``value`` tell of each other."""
+        return cls(Hints(decimal=decimal_separator(texts(value))), cut=cut)
+
+    def conformed(self, value: Any, schema: Schema, place: str = "") -> Any:  # noqa: ANN401
+        """Return ``value`` under ``schema``; a property left out is null."""
+        if value is MISSING or value is None or isinstance(value, Partial):
+            return None
+        kinds = kinds_of(schema)
+        value = _unwrapped(value, kinds)
+        if isinstance(value, dict) and "array" in kinds and "object" not in kinds:
+            value = [value]
+        if isinstance(value, dict):
+            return self._object(value, _branch(schema, "properties"), place)
+        if isinstance(value, list):
+            return self._list(value, _branch(schema, "items"), place)
+        if (
+            listed := schema.get("enum", [schema["const"]] if "const" in schema else None)
+        ) is not None:
+            return _listed_value(value, listed)
+        if isinstance(value, str) and "array" in kinds and "string" not in kinds:
+            return self._list([value], _branch(schema, "items"), place)
+        return self._scalar(value, kinds, schema, place)
+
+    def _object(self, value: dict[str, Any], schema: Schema, place: str) -> Any:  # noqa: ANN401
+        parts = schema.get("properties")
+        if not isinstance(parts, dict):
+            return self._open(value, schema, place)
+        value = renamed(value, list(parts))
+        known = {
+            name: self.conformed(value.get(name, MISSING), part, _at(place, name))
+            for name, part in parts.items()
+        }
+        others = {key: member for key, member in value.items() if key not in parts}
+        missing = [name for name in parts if name not in value]
+        more = schema.get("additionalProperties")
+        if others and more in (None, False):
+            self._others(others, missing, parts, place)
+        if more is False:
+            self.trimmed.extend(_at(place, key) for key in others)
+            others = {}
+        return {**known, **self._open(others, schema, place)}
+
+    def _others(
+        self, others: dict[str, Any], missing: list[str], parts: dict[str, Any], place: str
+    ) -> None:
+        """Fault keys that may be those asked for under other names."""
+        filled = [key for key, member in others.items() if member not in (None, "", [], {})]
+        if filled and len(missing) == len(parts):
+            self.faults.append(f"{place or 'the object'} has none of the properties asked for")
+        elif filled and missing and not self.cut:
+            self.faults.append(
+                f"{place or 'the object'}: {', '.join(missing[:8])} missing; not asked for: "
+                f"{', '.join(filled[:8])}. Keep the keys as they are"
+            )
+
+    def _open(self, value: dict[str, Any], schema: Schema, place: str) -> dict[str, Any]:
+        more = schema.get("additionalProperties")
+        if isinstance(more, dict):
+            return {k: self.conformed(member, more, _at(place, k)) for k, member in value.items()}
+        return {
+            key: plain(member) for key, member in value.items() if not isinstance(member, Partial)
+        }
+
+    def _list(self, value: list[Any], schema: Schema, place: str) -> Any:  # noqa: ANN401
+        items = schema.get("items")
+        value = [item for item in value if not isinstance(item, Partial)]
+        if not isinstance(items, dict):
+            return plain(value)
+        return [self.conformed(item, items, _at(place, str(i))) for i, item in enumerate(value)]
+
+    def _scalar(self, value: Any, kinds: set[str], schema: Schema, place: str) -> Any:  # noqa: ANN401
+        if isinstance(value, bool):
+            return value if "boolean" in kinds or "string" not in kinds else str(value).lower()
+        if isinstance(value, int | float):
+            return (
+                str(value)
+                if kinds and not {"number", "integer"} & kinds and "string" in kinds
+                else value
+            )
+        if not kinds:
+            return plain(value)
+        numeric = bool({"number", "integer"} & kinds)
+        if isinstance(value, Bare) and numeric and _JSON_NUMBER.fullmatch(value):
+            return self._number(value, kinds, schema, place)
+        if "string" in kinds:
+            return (
+                None
+                if isinstance(value, str) and value == "null" and "null" in kinds
+                else str(value)
+            )
+        if "null" in kinds and nothing(value, NO_NUMBER):
+            return None
+        if (
+            "boolean" in kinds
+            and (truth := boolean(value)) is not None
+            and not (numeric and value.strip().isdigit())
+        ):
+            return truth
+        return self._number(value, kinds, schema, place) if numeric else str(value)
+
+    def _number(self, value: str, kinds: set[str], schema: Schema, place: str) -> Any:  # noqa: ANN401
+        if "null" in kinds and nothing(value, NO_NUMBER):
+            return None
+        told = " ".join((place.rpartition(".")[2], str(schema.get("description", "")))).casefold()
+        hints = replace(
+            self.hints,
+            integer="number" not in kinds,
+            share=schema.get("maximum") == 1 or schema.get("exclusiveMaximum") == 1,
+            percent=schema.get("maximum") == 100 or "percent" in told or "%" in told,
+            bare=isinstance(value, Bare),
+        )
+        try:
+            read = number(value, hints)
+        except NumberError as error:
+            self.faults.append(f"{place or 'the object'}: {error}")
+            return str(value)
+        return (
+            int(read)
+            if "number" not in kinds and isinstance(read, float) and read.is_integer()
+            else read
+        )
+
+
+def _listed_value(value: Any, listed: list[Any]) -> Any:  # noqa: ANN401 - any JSON value
+    """Return the one of ``listed`` that ``value`` is, in any case and spelling."""
+    written = plain(value)
+    for entry in listed:
+        if type(entry) is type(written) and entry == written:
+            return entry
+    alike = [entry for entry in listed if _spelt(entry) == _spelt(value)]
+    if len(alike) == 1:
+        return alike[0]
+    truth = boolean(str(value))
+    if isinstance(truth, bool) and truth in [e for e in listed if isinstance(e, bool)]:
+        return truth
+    if None in listed and isinstance(value, str) and nothing(value):
+        return None
+    return str(value) if isinstance(value, str) else value
+
+
+def _spelt(value: object) -> str:
+    """Return a word without case and without what parts it; its signs stay: A+ is no A."""
+    return re.sub(r"(?<=\w)[\s_-]+(?=\w)", "", str(value).strip()).casefold()
+
+
+def _at(place: str, name: str) -> str:
+    return f"{place}.{name}" if place else name
+
+
+def kinds_of(schema: Schema) -> set[str]:
+    """Return the types that ``schema`` allows, of its alternatives together; none for any."""
+    kind = schema.get("type")
+    if kind is not None:
+        return set(kind) if isinstance(kind, list) else {kind}
+    kinds: set[str] = set()
+    for key in ("anyOf", "oneOf", "allOf"):
+        for option in schema.get(key, ()):
+            kinds |= kinds_of(option)
+    if not kinds and "properties" in schema:
+        return {"object"}
+    return kinds
+
+
+def _branch(schema: Schema, keyword: str) -> Schema:
+    """Return ``schema``, or of its alternatives the first that has ``keyword``."""
+    if keyword in schema:
+        return schema
+    for key in ("anyOf", "oneOf", "allOf"):
+        for option in schema.get(key, ()):
+            if keyword in (found := _branch(option, keyword)):
+                return found
+    return schema
+
+
+def _unwrapped(value: Any, kinds: set[str]) -> Any:  # noqa: ANN401 - any JSON value
+    """Return the value in ``{"type": "string", "value": "ACME"}`` where no object is asked for."""
+    if isinstance(value, dict) and "value" in value and kinds and "object" not in kinds:
+        return value["value"]
+    return value

@@ -1,0 +1,68 @@
+"""Objects that only repeat what was asked for: a schema, a template, an example of its form."""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from app.services.answers.conform import folded, texts
+from app.services.answers.schema import Schema
+
+_TYPES = frozenset({"string", "number", "integer", "boolean", "array", "object", "null"})
+_TEMPLATE = re.compile(
+    r"\.{2,}|…|(?:string|number|integer|boolean|float|int|str|bool|any)(?: or null| \| null|\?)?"
+    r"|string\[\]|(?:[\w -]{1,40}\|)+[\w -]{1,40}|[\w ]{1,40} goes here",
+    re.IGNORECASE,
+)
+_PLACE = re.compile(
+    r"<[^<>]{1,80}>|\[[^\[\]]{1,80}\]|\{[^{}]{1,80}\}|x{3,}|_{2,}"
+    r"|(?:your|insert|enter|put|write|add) [\w ]{1,40}(?: here)?",
+    re.IGNORECASE,
+)
+"""Places to fill, which a page may have as well: only several of them are an echo."""
+
+
+def is_schema(value: dict[str, Any], names: Iterable[str]) -> bool:
+    """Whether ``value`` is a JSON Schema where none is asked for."""
+    if "properties" in names:
+        return False
+    if "$schema" in value or "$defs" in value:
+        return True
+    return isinstance(value.get("properties"), dict) and value.get("type", "object") == "object"
+
+
+def repeats(value: dict[str, Any], schema: Schema) -> bool:
+    """Whether ``value`` holds nothing but places to fill, descriptions, or parts of schemas."""
+    described = frozenset(folded(text) for text in _descriptions(schema))
+    said = [text for text in texts(value) if not text.lstrip("-").replace(".", "").isdigit()]
+    listed = frozenset(folded(str(word)) for word in _listed(schema))
+    own = [text for text in said if folded(text) not in listed or "|" in text]
+    if not own:
+        return _only_schemas(value)
+    rest = [t for t in own if not (_TEMPLATE.fullmatch(t.strip()) or folded(t) in described)]
+    return len(own) > 1 and all(_PLACE.fullmatch(text.strip()) for text in rest) if rest else True
+
+
+def _only_schemas(value: dict[str, Any]) -> bool:
+    parts = [member for member in value.values() if member is not None]
+    return bool(parts) and all(isinstance(p, dict) and p.get("type") in _TYPES for p in parts)
+
+
+def _descriptions(schema: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON value
+    if isinstance(schema, dict):
+        if isinstance(schema.get("description"), str):
+            yield schema["description"]
+        for part in schema.values():
+            yield from _descriptions(part)
+    elif isinstance(schema, list):
+        for part in schema:
+            yield from _descriptions(part)
+
+
+def _listed(schema: Any) -> Iterator[Any]:  # noqa: ANN401 - any JSON value
+    if isinstance(schema, dict):
+        yield from schema.get("enum", ()) if isinstance(schema.get("enum"), list) else ()
+        for part in schema.values():
+            yield from _listed(part)
+    elif isinstance(schema, list):
+        for part in schema:
+            yield from _listed(part)

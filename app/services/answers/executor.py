@@ -1,0 +1,54 @@
+"""Where answers are read: beside the event loop, in threads that nothing else waits for."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
+
+from app.domain.generation import StopReason
+from app.services.answers.form import Form
+from app.services.answers.notes import Reading
+from app.services.answers.reading import read
+
+P = ParamSpec("P")
+T = TypeVar("T")
+AnswerT = TypeVar("AnswerT")
+
+THREADS = 2
+"""Answers read at a time. More would only take turns at the interpreter."""
+SHORT = 2048
+"""Characters of an answer that is read at once: going to a thread takes longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerReader:
+    """Reads answers in a bounded number of threads of its own.
+
+    Reading takes steps in proportion to an answer's length, and no answer is longer than
+    `app.services.answers.objects.LONGEST`: a thread is never held for long.
+    """
+
+    pool: ThreadPoolExecutor
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls) -> AsyncIterator["AnswerReader"]:
+        """Yield a reader; its threads end with the block."""
+        pool = ThreadPoolExecutor(THREADS, thread_name_prefix="answers")
+        try:
+            yield cls(pool)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    async def read(self, text: str, form: Form[AnswerT], stop: StopReason) -> Reading[AnswerT]:
+        """Return what ``text`` says, or raise AnswerError."""
+        if len(text) <= SHORT:
+            return read(text, form, stop)
+        return await self.run(read, text, form, stop)
+
+    async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Return what ``work`` returns."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.pool, lambda: work(*args, **kwargs))

@@ -1,0 +1,252 @@
+"""What a model's answer says, read against the form that was asked for: right values or none."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from app.domain.generation import StopReason
+from app.services.answers.conform import folded, kinds_of, texts
+from app.services.answers.echo import is_schema, repeats
+from app.services.answers.form import Form
+from app.services.answers.notes import AnswerError, Notes, Reading
+from app.services.answers.objects import LONGEST, Written, objects
+from app.services.answers.refusal import refusal
+from app.services.answers.repetition import Loop, loop
+
+AnswerT = TypeVar("AnswerT")
+
+CHECKED = 16
+"""Objects of one answer that are held against the form, the last ones."""
+ENDS = (StopReason.LENGTH, StopReason.REPETITION)
+"""Reasons for which an answer's end is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """One object that may be the answer."""
+
+    value: dict[str, Any]
+    written: Written
+    keys: int
+    """How many of the keys asked for it has."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Valid(Generic[AnswerT]):
+    choice: _Choice
+    answer: AnswerT
+    notes: Notes
+
+
+def read(text: str, form: Form[AnswerT], stop: StopReason = StopReason.STOP) -> Reading[AnswerT]:
+    """Return the answer in ``text``, or raise AnswerError with what is wrong with the likeliest.
+
+    Of several objects the last whole one counts. Takes time in proportion to the text's length.
+    """
+    if len(text) > LONGEST:
+        raise AnswerError((f"the answer has more than {LONGEST:,} characters",))
+    written, repeated = _written(text, stop)
+    notes = Notes(cut=stop in ENDS or repeated is not None)
+    if repeated is not None:
+        notes.say("repetition", repeated.message)
+    choices = list(_choices(text, written, form, cut=notes.cut))
+    if not any(choice.keys for choice in choices) and (said := _refusal(text, choices)):
+        return Reading(None, tuple(notes.caveats.values()), said)
+    try:
+        valid = _chosen(choices, form, notes)
+    except AnswerError as error:
+        if said := refusal(text.partition("{")[0]):
+            return Reading(None, tuple(notes.caveats.values()), said)
+        raise AnswerError(error.faults, error.fallback, looped=repeated is not None) from error
+    if not _filled(valid.choice.value) and (said := refusal(text.partition("{")[0])):
+        return Reading(None, tuple(notes.caveats.values()), said)
+    return _finished(text, valid, form, stop)
+
+
+def _written(text: str, stop: StopReason) -> tuple[list[Written], Loop | None]:
+    """Return what is written, up to the first round of a loop without an end."""
+    written = objects(text)
+    if stop not in ENDS and (not written or written[-1].whole):
+        return written, None
+    repeated = loop(text)
+    if repeated is None or (written and written[-1].whole and written[-1].end > repeated.kept):
+        return written, None
+    return objects(text[: repeated.kept]), repeated
+
+
+def _refusal(text: str, choices: list[_Choice]) -> Any:  # noqa: ANN401 - Refusal | None
+    for choice in choices:
+        for said in texts(choice.value):
+            if (refused := refusal(said)) is not None:
+                return refused
+    return refusal(text)
+
+
+def _filled(value: Any) -> bool:  # noqa: ANN401 - any JSON value
+    """Whether there is anything in ``value``."""
+    if isinstance(value, dict | list):
+        return any(map(_filled, value.values() if isinstance(value, dict) else value))
+    return value is not None and value != ""
+
+
+def _choices(text: str, written: list[Written], form: Form[Any], *, cut: bool) -> Iterator[_Choice]:
+    """Yield the objects that may be meant, thoughts and repeated forms left out.
+
+    A thought that is never closed may be the answer where nothing follows it.
+    """
+    schema = form.schema
+    names = {folded(name): name for name in schema.get("properties", {})}
+    final = [one for one in written if not one.draft]
+    if not final and written and not cut and not text[written[-1].end :].strip("` \n"):
+        final = written[-1:]
+    for one in final[-4 * CHECKED :]:
+        for value in _expanded(one.value, schema, names):
+            yield _Choice(value, one, _keys(value, names))
+
+
+def _keys(value: dict[str, Any], names: dict[str, str]) -> int:
+    return len({folded(key) for key in value} & set(names))
+
+
+def _expanded(
+    value: dict[str, Any] | list[Any], schema: dict[str, Any], names: dict[str, str]
+) -> Iterator[dict[str, Any]]:
+    if not names:
+        yield from _objects_of(value)
+    elif isinstance(value, dict):
+        inner = _unwrapped(value, names, schema.get("properties", {}))
+        if not is_schema(inner, names.values()) and not repeats(inner, schema):
+            yield inner
+    elif (name := _sole_list(schema)) is not None and not _holds(value, names):
+        yield {name: value}
+    else:
+        for item in _objects_of(value):
+            yield from _expanded(item, schema, names)
+
+
+def _objects_of(value: dict[str, Any] | list[Any]) -> Iterator[dict[str, Any]]:
+    for item in value if isinstance(value, list) else [value]:
+        if isinstance(item, dict):
+            yield item
+
+
+def _holds(items: list[Any], names: dict[str, str]) -> bool:
+    return any(isinstance(item, dict) and _keys(item, names) for item in items)
+
+
+def _sole_list(schema: dict[str, Any]) -> str | None:
+    """Return the one property of ``schema``, where it is a list."""
+    properties = schema.get("properties", {})
+    if len(properties) != 1:
+        return None
+    ((name, part),) = properties.items()
+    return name if part.get("type") == "array" else None
+
+
+def _unwrapped(
+    value: dict[str, Any], names: dict[str, str], parts: dict[str, Any], levels: int = 3
+) -> dict[str, Any]:
+    """Return ``value``, or the object in it that has more of the keys asked for."""
+    best, keys = value, _keys(value, names)
+    if not names or levels == 0:
+        return best
+    if is_schema(value, names.values()):
+        # Its own "type" is no value, whatever the caller's field of that name is.
+        keys = 0
+    for key, member in value.items():
+        lone = member[0] if isinstance(member, list) and len(member) == 1 else member
+        part = parts.get(names.get(folded(key), ""))
+        if isinstance(lone, dict) and (part is None or not {"object", "array"} & kinds_of(part)):
+            inner = _unwrapped(lone, names, parts, levels - 1)
+            if _keys(inner, names) > keys:
+                best, keys = inner, _keys(inner, names)
+    return best
+
+
+def _chosen(choices: list[_Choice], form: Form[AnswerT], notes: Notes) -> _Valid[AnswerT]:
+    """Return the last whole valid one of those with the most keys, or raise AnswerError."""
+    valid: list[_Valid[AnswerT]] = []
+    failed: list[tuple[int, int, AnswerError]] = []
+    for position, choice in enumerate(choices[-CHECKED:]):
+        try:
+            valid.append(_checked(choice, form, notes))
+        except AnswerError as error:
+            failed.append((choice.keys, position, error))
+    if not valid:
+        if not failed:
+            raise AnswerError(("there is no JSON object in the answer",))
+        raise max(failed, key=lambda one: one[:2])[2]
+    best = max((v.choice.written.whole, v.choice.keys) for v in valid)
+    equals = [v for v in valid if (v.choice.written.whole, v.choice.keys) == best]
+    last = equals[-1]
+    if any(other.answer != last.answer for other in equals):
+        last.notes.say(
+            "several_answers",
+            f"The model gave {len(equals)} answers that differ; the last one is given.",
+        )
+    return last
+
+
+def _checked(choice: _Choice, form: Form[AnswerT], notes: Notes) -> _Valid[AnswerT]:
+    """Return ``choice`` as an answer, or raise AnswerError with what could be said instead."""
+    own = Notes(notes.cut, caveats=dict(notes.caveats))
+    written = choice.written
+    if written.doubts:
+        raise AnswerError(written.doubts)
+    try:
+        answer = form.check(choice.value, own)
+    except AnswerError as error:
+        raise AnswerError(error.faults, _fallback(choice, form, notes)) from error
+    if written.left_out:
+        _say_cut(own, written)
+    if own.doubts:
+        faults = tuple(own.doubts)
+        for fault in faults:
+            own.say("contradiction", fault)
+        raise AnswerError(faults, _reading(_Valid(choice, answer, own), form))
+    # Dots in a whole object stand for values that nobody cut off.
+    if written.left_out and not notes.cut and (written.whole or not form.gaps):
+        faults = tuple(f"{place}: is not finished" for place in written.left_out[:8])
+        raise AnswerError(faults, _reading(_Valid(choice, answer, own), form))
+    return _Valid(choice, answer, own)
+
+
+def _fallback(choice: _Choice, form: Form[AnswerT], notes: Notes) -> Reading[AnswerT] | None:
+    own = Notes(notes.cut, lenient=True, caveats=dict(notes.caveats))
+    try:
+        answer = form.check(choice.value, own)
+    except AnswerError:
+        return None
+    for fault in own.doubts:
+        own.say("contradiction", fault)
+    if choice.written.left_out:
+        _say_cut(own, choice.written)
+    return _reading(_Valid(choice, answer, own), form)
+
+
+def _say_cut(notes: Notes, written: Written) -> None:
+    places = ", ".join(written.left_out[:8])
+    notes.say(
+        "answer_cut_off",
+        f"The answer was cut off; given is what was complete by then. Unfinished: {places}.",
+    )
+
+
+def _reading(valid: _Valid[AnswerT], form: Form[AnswerT]) -> Reading[AnswerT]:
+    answer, said = form.refusal(valid.answer)
+    return Reading(answer, tuple(valid.notes.caveats.values()), said)
+
+
+def _finished(
+    text: str, valid: _Valid[AnswerT], form: Form[AnswerT], stop: StopReason
+) -> Reading[AnswerT]:
+    """Return the chosen answer with what is to be said of how it ended."""
+    notes, written = valid.notes, valid.choice.written
+    after = "{" in text[written.end :]
+    if stop in ENDS and not written.left_out and (not written.whole or after):
+        notes.say("answer_cut_off", "The answer was cut off; given is what was complete by then.")
+    if written.whole and (
+        run := loop(text[: written.end].rstrip("\"'}] \n"), times=20, characters=400)
+    ):
+        notes.say("repetition", run.message)
+    return _reading(valid, form)

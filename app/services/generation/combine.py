@@ -1,0 +1,53 @@
+"""Several answers of the model summed up as one."""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from app.domain.generation import (
+    Completion,
+    Generation,
+    Latency,
+    StopReason,
+    summed,
+)
+from app.domain.image import Caveat, ImageReport
+
+T = TypeVar("T")
+
+
+def combined(
+    answers: Sequence[Generation],
+    *,
+    id: str,  # noqa: A002 - as it is called in answers
+    text: str,
+    latency: Latency,
+    images: Sequence[ImageReport],
+    warnings: Sequence[Caveat],
+    stop: Completion | None = None,
+) -> Generation:
+    """Return one answer for all: tokens and cost added up, the target where all have the same.
+
+    ``stop`` is the one whose end counts; without it the end that all have in common.
+    """
+    completions = [answer.completion for answer in answers]
+    reasons = [stop or completion for completion in completions]
+    return Generation(
+        id=id,
+        model=answers[0].model,
+        completion=Completion(
+            text=text,
+            usage=summed([completion.usage for completion in completions]),
+            stop_reason=common([reason.stop_reason for reason in reasons], StopReason.OTHER),
+            stop_reason_raw=common([reason.stop_reason_raw for reason in reasons], None),
+            target=common([completion.target for completion in completions], None),
+            stop_sequence=stop.stop_sequence if stop else None,
+        ),
+        images=tuple(images),
+        warnings=tuple(warnings),
+        latency=latency,
+    )
+
+
+def common(values: Sequence[T], otherwise: T) -> T:
+    """Return the one value that all have."""
+    return values[0] if len(set(values)) == 1 else otherwise

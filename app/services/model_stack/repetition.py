@@ -1,0 +1,53 @@
+"""Streams that would say the same again and again until no room is left."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from app.domain.generation import (
+    Completion,
+    Delta,
+    Finish,
+    ModelRequest,
+    StopReason,
+    StreamParts,
+)
+from app.domain.ports import VisionModel
+from app.services.answers.repetition import LoopFinder
+from app.telemetry import current
+
+
+@dataclass(frozen=True, slots=True)
+class RepetitionModel:
+    """Ends a stream that has run into a loop, so that its rest is not paid for.
+
+    Leaving the stream ends the call upstream. An answer in one piece is there and paid for, and
+    stays as it is.
+    """
+
+    inner: VisionModel
+
+    async def generate(self, request: ModelRequest) -> Completion:
+        """Answer as ``inner`` does."""
+        return await self.inner.generate(request)
+
+    @asynccontextmanager
+    async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:
+        """Stream until the answer has run into a loop."""
+        async with self.inner.stream(request) as parts:
+            yield _until_loop(parts)
+
+
+async def _until_loop(parts: AsyncIterator[StreamParts]) -> AsyncIterator[StreamParts]:
+    finder = LoopFinder()
+    async for arrived in parts:
+        last = arrived[-1]
+        text = "".join(part.text for part in arrived if isinstance(part, Delta))
+        if isinstance(last, Finish) or finder.feed(text) is None:
+            yield arrived
+            continue
+        # Not abandoned, as it looks from below: this service ended it.
+        record = current()
+        record.stream, record.stop_reason = "completed", StopReason.REPETITION.value
+        yield (*arrived, Finish(last.usage, StopReason.REPETITION, None))
+        return

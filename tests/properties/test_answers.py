@@ -1,0 +1,123 @@
+"""An answer is read as itself or as a fault, however it is written and wherever it is cut."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.domain.generation import StopReason
+from app.services.answers.filled import CallerForm
+from app.services.answers.notes import AnswerError
+from app.services.answers.reading import read
+from app.services.answers.refusal import refusal
+from tests.support.answers import answer_in
+from tests.support.styles import STYLES
+
+ITEM = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "price": {"type": "number"}},
+}
+FORM = CallerForm(
+    {
+        "type": "object",
+        "properties": {
+            "vendor": {"type": "string"},
+            "note": {"type": "string"},
+            "total": {"type": "number"},
+            "count": {"type": "integer"},
+            "paid": {"type": "boolean"},
+            "items": {"type": "array", "items": ITEM},
+        },
+    }
+)
+SIGNS = st.sampled_from([*list("ab Z09.,:;-\"'`{}[]()/\\#<>|$\n\tüß€"), "```", '": "', "nul", "//"])
+TEXTS = st.lists(SIGNS, max_size=12).map("".join).filter(lambda text: refusal(text) is None)
+AMOUNTS = st.integers(-10_000_000, 10_000_000).map(lambda cents: cents / 100)
+OBJECTS = st.fixed_dictionaries(
+    {
+        "vendor": st.sampled_from(["ACME", "Corner Shop", "Café"]),
+        "note": st.none() | TEXTS,
+        "total": st.none() | AMOUNTS,
+        "count": st.none() | st.integers(0, 10**20),
+        "paid": st.none() | st.booleans(),
+        "items": st.lists(
+            st.fixed_dictionaries({"name": TEXTS, "price": st.none() | AMOUNTS}), max_size=3
+        ),
+    }
+)
+
+
+def fields(text: str, stop: StopReason = StopReason.STOP) -> dict[str, Any] | None:
+    """Return what is read, None where it is a fault."""
+    try:
+        return answer_in(text, FORM, stop).fields
+    except AnswerError:
+        return None
+
+
+@pytest.mark.parametrize("style", STYLES)
+@given(value=OBJECTS)
+def test_an_object_in_any_style_is_read_as_itself_or_as_a_fault(style, value):
+    assert fields(STYLES[style](value)) in (value, None)
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_a_plain_object_in_any_style_is_read_and_costs_no_second_call(style):
+    value = {
+        "vendor": "ACME",
+        "note": "Thank you, come again",
+        "total": 1234.5,
+        "count": 3,
+        "paid": True,
+        "items": [{"name": "Bread", "price": 1.29}, {"name": "Milk", "price": None}],
+    }
+    assert fields(STYLES[style](value)) == value
+
+
+def is_prefix(part: Any, whole: Any) -> bool:
+    """Whether ``part`` is ``whole`` up to some place."""
+    if part is None or part == whole:
+        return True
+    if isinstance(part, dict):
+        return all(is_prefix(part[key], whole[key]) for key in part)
+    if isinstance(part, list):
+        return len(part) <= len(whole) and part == whole[: len(part)]
+    return False
+
+
+@given(value=OBJECTS, share=st.floats(0, 1), escaped=st.booleans())
+def test_what_is_cut_anywhere_keeps_a_prefix_of_the_truth_and_says_so(value, share, escaped):
+    text = json.dumps(value, ensure_ascii=escaped)
+    cut = text[: int(len(text) * share)]
+    try:
+        reading = read(cut, FORM, StopReason.LENGTH)
+    except AnswerError:
+        return
+    assert reading.answer is not None
+    assert is_prefix(reading.answer.fields, value)
+    assert cut == text or "answer_cut_off" in {caveat.code for caveat in reading.caveats}
+
+
+def ends(text: str) -> dict[str, int]:
+    """Return where each member's value ends in ``text``, an object as `dumps` writes it."""
+    decoder, at, result = json.JSONDecoder(), 1, {}
+    while text[at] != "}":
+        key, at = decoder.raw_decode(text, at)
+        _, at = decoder.raw_decode(text, at + 2)
+        result[key] = at
+        at += 2 if text[at] == "," else 0
+    return result
+
+
+@given(value=OBJECTS, share=st.floats(0.1, 1))
+def test_everything_whole_before_the_cut_is_kept(value, share):
+    text = json.dumps(value)
+    cut = text[: int(len(text) * share)]
+    whole = {key: value[key] for key, end in ends(text).items() if end < len(cut)}
+    if not whole:
+        return
+    reading = read(cut, FORM, StopReason.LENGTH)
+    assert reading.answer is not None
+    assert {key: reading.answer.fields[key] for key in whole} == whole

@@ -1,0 +1,90 @@
+"""Asking in a form: where answers are read, and that nothing is waited for longer than allowed."""
+
+import asyncio
+import json
+import threading
+from typing import Any
+
+from app.domain.generation import (
+    Completion,
+    Generation,
+    GenerationRequest,
+    Latency,
+    Role,
+    StopReason,
+    Terms,
+    Turn,
+    Usage,
+)
+from app.services.answers.executor import THREADS, AnswerReader
+from app.services.answers.notes import Notes, Refusal
+from app.services.answers.repair import FormAsker
+from app.services.concurrency.deadline import Drain
+
+LONG = json.dumps({"a": "x" * 5000})
+
+
+class Gate:
+    """A form that is held against answers until it is opened."""
+
+    gaps = False
+    schema = {"type": "object", "properties": {"a": {"type": "string"}}}  # noqa: RUF012 - constant
+
+    def __init__(self) -> None:
+        self.open = threading.Event()
+        self.threads: list[str] = []
+
+    def check(self, value: dict[str, Any], notes: Notes | None = None) -> dict[str, Any]:
+        self.threads.append(threading.current_thread().name)
+        self.open.wait(30)
+        return value
+
+    def refusal(self, answer: dict[str, Any]) -> tuple[dict[str, Any] | None, Refusal | None]:
+        return answer, None
+
+
+def request(deadline: float = float("inf")) -> GenerationRequest:
+    return GenerationRequest((Turn(Role.USER, "?"),), terms=Terms(deadline=deadline))
+
+
+async def long(_: GenerationRequest) -> Generation:
+    completion = Completion(LONG, Usage(1, 1), StopReason.STOP, "stop")
+    return Generation("gen_1", "m", completion, (), (), Latency(1, 1))
+
+
+async def test_a_long_answer_is_read_in_a_thread_of_its_own_pool():
+    form = Gate()
+    form.open.set()
+    async with AnswerReader.open() as reader:
+        formed = await FormAsker(long, reader, Drain()).ask(request(), form)
+
+    assert formed.reading is not None
+    assert all(name.startswith("answers") for name in form.threads)
+
+
+async def test_the_deadline_holds_while_an_answer_is_read_and_the_answer_is_kept():
+    form = Gate()
+    async with AnswerReader.open() as reader:
+        deadline = asyncio.get_running_loop().time() + 0.05
+        formed = await FormAsker(long, reader, Drain()).ask(request(deadline), form)
+        form.open.set()
+
+    assert formed.reading is None
+    assert formed.faults[0].startswith("deadline_exceeded")
+    assert [answer.completion.text for answer in formed.generations] == [LONG]
+
+
+async def test_answers_that_take_long_hold_up_no_other_work_in_threads():
+    form = Gate()
+    async with AnswerReader.open() as reader:
+        asker = FormAsker(long, reader, Drain())
+        reading = [asyncio.create_task(asker.ask(request(), form)) for _ in range(20)]
+        await asyncio.sleep(0.05)
+        others = await asyncio.wait_for(asyncio.to_thread(lambda: "done"), 30)
+        busy = len(form.threads)
+        form.open.set()
+        formed = await asyncio.gather(*reading)
+
+    assert others == "done"
+    assert busy == THREADS
+    assert all(one.reading is not None for one in formed)
