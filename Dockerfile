@@ -1,18 +1,25 @@
 # One image, two targets: `service` (the default) and `emulator`, which adds an OCR engine and the
-# Llama 3 vocabulary.
-FROM python:3.13-slim AS base
+# Llama 3 vocabulary. For amd64 and arm64: the digest is that of the index of both.
+FROM python:3.13.15-slim-trixie@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b AS base
 ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 WORKDIR /srv
 
-# Wheels only: nothing is compiled, so no build tools reach any stage.
-FROM base AS service-packages
-COPY requirements/service.txt requirements/
+# Wheels only: nothing is compiled, so no build tools reach any stage. One package has no wheel; it
+# is pure Python, and what makes its wheel is pinned too. It goes again, with pip.
+FROM base AS packages
+COPY requirements/build.txt requirements/
 RUN python -m venv /opt/venv \
- && /opt/venv/bin/pip install --no-cache-dir --no-deps --require-hashes --only-binary :all: -r requirements/service.txt
+ && /opt/venv/bin/pip install --no-cache-dir --require-hashes --only-binary :all: -r requirements/build.txt
 
-FROM service-packages AS emulator-packages
+FROM packages AS service-packages
+COPY requirements/service.txt requirements/
+RUN /opt/venv/bin/pip install --no-cache-dir --no-deps --require-hashes --no-build-isolation --only-binary :all: --no-binary pyvips -r requirements/service.txt \
+ && /opt/venv/bin/pip uninstall --yes setuptools pip
+
+FROM packages AS emulator-packages
 COPY requirements/emulator.txt requirements/
-RUN /opt/venv/bin/pip install --no-cache-dir --no-deps --require-hashes --only-binary :all: -r requirements/emulator.txt
+RUN /opt/venv/bin/pip install --no-cache-dir --no-deps --require-hashes --no-build-isolation --only-binary :all: --no-binary pyvips -r requirements/emulator.txt \
+ && /opt/venv/bin/pip uninstall --yes setuptools pip
 
 # For the text of PDFs that don't embed their fonts: WenQuanYi for Chinese, Japanese and Korean (5 MB,
 # where Noto's has 90), Noto for the others, one style of each script (5 MB of 42).
@@ -29,19 +36,32 @@ RUN apt-get update \
     do cp "/usr/share/fonts/truetype/noto/NotoSans$script-Regular.ttf" /fonts; done
 
 FROM base AS runtime
+LABEL org.opencontainers.image.title="llama-vision-service" \
+      org.opencontainers.image.description="An image-native REST service in front of Llama 3.2 Vision on Amazon Bedrock" \
+      org.opencontainers.image.licenses="Apache-2.0"
+# Of the build: which commit it is of, and which bill of materials (`make sbom`) says what is in it.
+ARG REVISION=unknown
+ARG SBOM_SHA256=unknown
+LABEL org.opencontainers.image.revision="$REVISION" org.cyclonedx.bom.sha256="$SBOM_SHA256"
 # The usage ledger is the one thing that the service writes.
 RUN useradd --system --uid 10001 --no-create-home app \
  && install --directory --owner=app /var/lib/llama-vision
 ENV PATH=/opt/venv/bin:$PATH
+COPY deploy/image/healthcheck /usr/local/bin/
 COPY app app
+# The file system is read-only later, so what Python would write beside them is written now.
+RUN python -m compileall -q --invalidation-mode unchecked-hash app
 USER 10001
+# The process itself gets it (exec form below) and finishes what it is doing, for which `docker stop`
+# gives it 10 s and needs to give it 40: docs/operations.md, "Rolling restarts".
+STOPSIGNAL SIGTERM
 
 FROM runtime AS emulator
 COPY --from=emulator-packages /opt/venv /opt/venv
 ENV EMULATOR_HOST=0.0.0.0
 EXPOSE 9100
 HEALTHCHECK --interval=5s --timeout=3s --start-period=20s --retries=5 \
-  CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:9100/_emulator/health', timeout=2)"]
+  CMD ["healthcheck", "9100", "/_emulator/health"]
 CMD ["python", "-m", "app.emulator"]
 
 FROM runtime AS service
@@ -51,9 +71,6 @@ COPY --from=fonts /fonts /usr/share/fonts
 ENV LLAMA_VISION_HOST=0.0.0.0 LLAMA_VISION_USAGE_FILE=/var/lib/llama-vision/usage.sqlite3
 VOLUME /var/lib/llama-vision
 EXPOSE 8000
-# Exec form: the process itself gets SIGTERM and finishes what it is doing, for which `docker stop`
-# gives it 10 s and needs to give it 40: docs/operations.md, "Rolling restarts".
 HEALTHCHECK --interval=5s --timeout=3s --start-period=20s --retries=5 \
-  CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/healthz', timeout=2)"]
-STOPSIGNAL SIGTERM
+  CMD ["healthcheck", "8000", "/healthz"]
 CMD ["python", "-m", "app", "serve"]

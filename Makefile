@@ -1,38 +1,37 @@
-# Everything runs from one virtual environment; `make run` and `make test` need
-# only Python >= 3.11 and make.
+# Everything runs from one virtual environment, which the targets make: `make run` and `make test`
+# need only Python >= 3.11 and make.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 LITELLM ?= $(VENV)-litellm
 LITELLM_VERSION := 1.102.4
-PIP := python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes
-PIP_INSTALL := $(BIN)/$(PIP)
-UV_COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+INSTALL := @$(PYTHON) -m machine environment
+UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
+UV_PROJECT := $(UV_COMPILE) pyproject.toml
+# Many tests wait for a server or a signal: two processes for each core keep it busy.
+PYTEST := $(BIN)/python -m pytest -n $$($(PYTHON) -c "import os; print(2 * (os.cpu_count() or 1))") --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve emulator test bench check format lint types contracts openapi tasks settings lock clients clean
+.PHONY: help run serve emulator test fuzz bench check format lint types contracts openapi tasks settings lock wheels sbom audit clients clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
-$(VENV)/demo.stamp: requirements/emulator.txt
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP_INSTALL) -r requirements/emulator.txt
+$(VENV)/demo.stamp: requirements/emulator.txt requirements/build.txt
+	$(INSTALL) $(VENV) requirements/emulator.txt
 	@touch $@
 
-$(VENV)/dev.stamp: requirements/dev.txt
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP_INSTALL) -r requirements/dev.txt
+$(VENV)/dev.stamp: requirements/dev.txt requirements/build.txt
+	$(INSTALL) $(VENV) requirements/dev.txt
 	@touch $@ $(VENV)/demo.stamp
 
-$(VENV)/bench.stamp: requirements/bench.txt
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP_INSTALL) -r requirements/bench.txt
+$(VENV)/bench.stamp: requirements/bench.txt requirements/build.txt
+	$(INSTALL) $(VENV) requirements/bench.txt
 	@touch $@ $(VENV)/demo.stamp
 
-run: $(VENV)/demo.stamp  ## emulator and service; asks one question about a picture, then serves
-	$(BIN)/python -m app dev
+run: $(VENV)/demo.stamp  ## emulator and service; asks one question about a picture, then serves; PORT=8001 for another port
+	@$(if $(PORT),LLAMA_VISION_PORT=$(PORT)) $(BIN)/python -m app dev
 
 serve: $(VENV)/demo.stamp  ## the service alone, in front of Amazon Bedrock
 	$(BIN)/python -m app serve
@@ -40,18 +39,31 @@ serve: $(VENV)/demo.stamp  ## the service alone, in front of Amazon Bedrock
 emulator: $(VENV)/demo.stamp  ## the emulator alone
 	$(BIN)/python -m app.emulator
 
-test: $(VENV)/dev.stamp  ## the whole test suite
-	@# Many tests wait for a server or a signal: two for each core keep it busy.
-	$(BIN)/python -m pytest -n $$($(BIN)/python -c "import os; print(2 * (os.cpu_count() or 1))") --dist loadgroup
+test:  ## the whole test suite, with the checks of the sources; sets the machine up first
+	@$(PYTHON) -m machine tests $(VENV)
+	@$(PYTEST)
+
+check: $(VENV)/dev.stamp lint types contracts  ## format, lint, types, import contract: the quick part of make test
+
+clients: $(VENV)/dev.stamp  ## only the clients generated from openapi/, checked
+	@$(PYTHON) -m machine tests $(VENV)
+	$(BIN)/python -m pytest tests/clients
+
+fuzz: $(VENV)/dev.stamp  ## fuzz what reads bytes of callers and of Bedrock, for ten minutes (SECONDS_EACH)
+	$(BIN)/python -m tests.fuzz
+
+sbom: $(VENV)/dev.stamp  ## write sbom.json: what the service's image holds, as CycloneDX
+	@$(BIN)/cyclonedx-py requirements requirements/service.txt --pyproject pyproject.toml --output-reproducible -o sbom.json 2>/dev/null
+	@sha256sum sbom.json
+
+audit: $(VENV)/dev.stamp  ## known vulnerabilities of what the service's image holds, where a database is reached
+	@$(BIN)/python -m machine audit
 
 bench: $(VENV)/bench.stamp  ## the service beside its peers, in about ten minutes; see bench/README.md
 	@$(BIN)/python -c "from bench.process import cores; cores()"
 	@# A virtual environment of its own: LiteLLM wants other versions. Without it the table says so.
-	@test -x $(LITELLM)/bin/litellm || { $(PYTHON) -m venv $(LITELLM) \
-		&& $(LITELLM)/bin/$(PIP) -r bench/litellm/requirements.txt; } || true
+	@test -x $(LITELLM)/bin/litellm || $(PYTHON) -m machine environment $(LITELLM) bench/litellm/requirements.txt || true
 	LITELLM_VENV=$(LITELLM) $(BIN)/python -m bench $(BENCH)
-
-check: $(VENV)/dev.stamp lint types contracts test  ## format, lint, types, import contract, tests; CI runs this and clients
 
 format: $(VENV)/dev.stamp  ## rewrite the sources in the project's format
 	$(BIN)/ruff format .
@@ -77,16 +89,22 @@ settings: $(VENV)/dev.stamp  ## write docs/settings.md
 	$(BIN)/python -m app settings > docs/settings.md
 
 lock: $(VENV)/dev.stamp  ## recompile the requirement files from pyproject.toml
-	$(UV_COMPILE) --all-extras --group dev -o requirements/dev.txt
-	$(UV_COMPILE) --extra emulator --extra otel --extra postgres -c requirements/dev.txt -o requirements/emulator.txt
-	$(UV_COMPILE) --extra otel --extra postgres -c requirements/dev.txt -o requirements/service.txt
-	$(UV_COMPILE) --extra emulator --extra otel --extra postgres --group bench -c requirements/dev.txt -o requirements/bench.txt
-	echo "litellm[proxy]==$(LITELLM_VERSION)" | $(subst pyproject.toml,-,$(UV_COMPILE)) -o bench/litellm/requirements.txt
+	$(UV_COMPILE) --group build -o requirements/build.txt
+	$(UV_COMPILE) --group tools --no-deps -o requirements/tools.txt
+	$(UV_PROJECT) --all-extras --group dev -o requirements/dev.txt
+	$(UV_PROJECT) --extra emulator --extra otel --extra postgres -c requirements/dev.txt -o requirements/emulator.txt
+	$(UV_PROJECT) --extra otel --extra postgres -c requirements/dev.txt -o requirements/service.txt
+	$(UV_PROJECT) --extra emulator --extra otel --extra postgres --group bench -c requirements/dev.txt -o requirements/bench.txt
+	$(MAKE) --no-print-directory wheels
+	echo "litellm[proxy]==$(LITELLM_VERSION)" | $(UV_COMPILE) - -o bench/litellm/requirements.txt
 
-clients: $(VENV)/dev.stamp  ## generate TypeScript types and a Python client from openapi/, check both (needs npm)
-	npm ci --prefix tests/clients
-	npm run --prefix tests/clients check
-	$(BIN)/python -m pytest tests/clients
+# What Debian of the images' base takes. pyvips has no wheel: it is pure Python.
+WHEEL := $(BIN)/uv pip compile --quiet --no-deps --python-version 3.13 --only-binary :all: --no-binary pyvips -o /dev/null
+wheels: $(VENV)/dev.stamp  ## whether all that the images hold has wheels for both architectures
+	@for machine in x86_64 aarch64; do for file in service emulator; do \
+		$(WHEEL) requirements/$$file.txt --python-platform $$machine-manylinux_2_28 >/dev/null || exit 1; \
+		echo "$$file: wheels for $$machine"; done; done
 
 clean:  ## remove what the targets made
-	rm -rf $(VENV) $(LITELLM) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV)-newest $(VENV)-image $(LITELLM) tests/clients/node_modules sbom.json
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

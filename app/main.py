@@ -17,6 +17,9 @@ from app.api.openapi import document, security, swagger_ui
 from app.api.pipeline import authorization
 from app.api.pipeline.admission import EntranceMiddleware
 from app.api.pipeline.authorization import Gatekeeper, Rule
+from app.api.pipeline.callers import Callers
+from app.api.pipeline.provenance import Provenance
+from app.api.pipeline.request_body import BodyTiming
 from app.api.pipeline.request_context import RequestContextMiddleware
 from app.api.pipeline.response_headers import CORS_ANSWER_HEADERS
 from app.api.pipeline.unhandled_errors import UnhandledErrorsMiddleware
@@ -70,12 +73,13 @@ class State(TypedDict):
 def create_app(settings: Settings, open_services: OpenServices) -> Application:
     """Build the application. Nothing is opened before its lifespan starts."""
     door = Door(settings.max_in_progress, settings.max_wait / 2)
+    callers = Callers(settings.authenticates)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         dispatcher.compile(app)
         async with open_services(settings) as services:
-            yield {"services": services, "turnstile": Turnstile(door, services)}
+            yield {"services": services, "turnstile": Turnstile(door, callers, services)}
 
     app = Application(
         title="Llama Vision on Bedrock",
@@ -102,19 +106,25 @@ def create_app(settings: Settings, open_services: OpenServices) -> Application:
     document.install(app)
     security.install(app, rules)
     dispatcher = Dispatcher(app.framework)
-    app.front = front(dispatcher, door, settings, rules)
+    app.front = front(dispatcher, door, callers, settings, rules)
     return app
 
 
-def front(dispatcher: ASGIApp, door: Door, settings: Settings, rules: tuple[Rule, ...]) -> ASGIApp:
+def front(
+    dispatcher: ASGIApp, door: Door, callers: Callers, settings: Settings, rules: tuple[Rule, ...]
+) -> ASGIApp:
     """Stack what requests pass before they are dispatched. Read from the inside out."""
     entrance = UnhandledErrorsMiddleware(
         EntranceMiddleware(
             dispatcher,
             door=door,
             gatekeeper=Gatekeeper(rules),
+            callers=callers,
+            provenance=Provenance(
+                settings.reached_by, frozenset(map(str.encode, settings.allowed_origins))
+            ),
             max_bytes=settings.max_body_bytes,
-            patience=settings.body_timeout,
+            timing=BodyTiming(settings.body_timeout, settings.body_least_rate),
         )
     )
     if not settings.allowed_origins:

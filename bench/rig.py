@@ -26,10 +26,10 @@ class Rig:
 
 
 @contextmanager
-def rig(fault: str, **options: str) -> Iterator[Rig]:
+def rig(fault: str, answer: str = ANSWER, **options: str) -> Iterator[Rig]:
     """Run both, with ``options`` as further settings; this process shares the emulator's core."""
     cores = process.cores()
-    given = ("--port", "0", "--fixed-answer", ANSWER, "--recorded-requests", "1", "--fault", fault)
+    given = ("--port", "0", "--fixed-answer", answer, "--recorded-requests", "1", "--fault", fault)
     with process.on_core(cores[-1]), running("app.emulator", *given) as emulator, ExitStack() as on:
         with process.on_core(cores[0]):
             service, key = on.enter_context(gateways.service(emulator.url, options=options))

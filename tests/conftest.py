@@ -12,6 +12,8 @@ from app.settings import PREFIX
 from tests.support.postgres import PostgresServer, postgres_server
 from tests.support.redis import redis_server
 
+pytest_plugins = ["tests.support.missing"]
+
 telemetry.configure("warning")
 
 hypothesis_settings.register_profile("suite", deadline=None, print_blob=True)

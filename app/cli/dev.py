@@ -19,6 +19,7 @@ QUESTION = "What is in this picture?"
 EMULATOR_PORT = 9100
 START_SECONDS = 60.0
 SERVING = "Serving on {url}; Swagger UI on {url}/docs. Ctrl-C ends it."
+PORT_TAKEN = "Port {port} is taken. Choose another one: make run PORT={other}"
 KEYS_NEEDED = (
     "No first question was asked: this service is set to ask for keys or tokens. "
     "Send one with yours, as Authorization: Bearer <key>."
@@ -27,6 +28,10 @@ KEYS_NEEDED = (
 
 async def run(settings: Settings) -> int:
     """Start both, print the first answer, then serve until a signal or until one of them ends."""
+    if not _free(settings.host, settings.port):
+        other = settings.port + 1
+        sys.stderr.write(PORT_TAKEN.format(port=settings.port, other=other) + "\n")
+        return 1
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -50,6 +55,18 @@ async def run(settings: Settings) -> int:
     finally:
         await _stop(children)
     return 0 if stopped.is_set() else 1
+
+
+def _free(host: str, port: int) -> bool:
+    """Tell whether the service could listen there."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+        return True
 
 
 def emulator_port() -> int:

@@ -104,9 +104,21 @@ class BodyTimeoutError(RequestError):
 
 
 class MalformedRequestError(RequestError):
-    """The request is not HTTP, its head is too long, or its end is in doubt."""
+    """The request is not HTTP/1.1, has not one Host, has too long a head, or a doubtful end."""
 
     code, status, title = "malformed_request", 400, "Malformed request"
+
+
+class HostNotAllowedError(RequestError):
+    """The request came by a host name that is not this service's."""
+
+    code, status, title = "host_not_allowed", 421, "Host not allowed"
+
+
+class OriginNotAllowedError(RequestError):
+    """A browser sent the request for a page of an origin that may not call."""
+
+    code, status, title = "origin_not_allowed", 403, "Origin not allowed"
 
 
 class MalformedJsonError(RequestError):

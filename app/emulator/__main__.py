@@ -3,9 +3,11 @@
 import argparse
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -13,6 +15,7 @@ import uvicorn
 from app.emulator.app import create_emulator
 from app.emulator.config import EmulatorConfig, default_guardrails, default_imported_models
 from app.emulator.faults.spelling import parsed as parsed_fault
+from app.emulator.guardrails import policy
 
 _PREFIX = "EMULATOR_"
 
@@ -49,7 +52,8 @@ _FLAGS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("custom-model-units", "units of a copy", {"default": 2, "type": _positive}),
     ("admin-token", "asked for at /_emulator, but for health", {}),
     ("fault", "a fault on every call; see docs/emulator.md", {"action": "append"}),
-    ("guardrail", "ID=WORD,WORD: a guardrail that blocks words", {"action": "append"}),
+    ("guardrail", "ID=RULE,RULE: a guardrail; see docs/emulator.md", {"action": "append"}),
+    ("knowledge-base", "ID=FOLDER: documents that Retrieve finds", {"action": "append"}),
     ("seed", "varies the wording above temperature 0", {"default": 0, "type": int}),
     ("recorded-requests", "how many are remembered", {"default": 1000, "type": _positive}),
     ("workers", "threads that decode and read pictures", {"default": 2, "type": _positive}),
@@ -115,6 +119,9 @@ def config_of(given: argparse.Namespace) -> EmulatorConfig:
     """
     for fault in given.fault or ():
         parsed_fault(fault)
+    guardrails = _guardrails(given.guardrail) if given.guardrail else default_guardrails()
+    for rules in guardrails.values():
+        policy.parsed(rules)
     return EmulatorConfig(
         auth=given.auth,
         access_keys=_pairs(given.access_key, ":", "--access-key"),
@@ -139,12 +146,13 @@ def config_of(given: argparse.Namespace) -> EmulatorConfig:
         admin_token=given.admin_token or None,
         admin_open=_is_loopback(given.host),
         faults=tuple(given.fault or ()),
+        knowledge_bases=_folders(given.knowledge_base),
         seed=given.seed,
         record_prompts=given.record_prompts,
         recorded_requests=given.recorded_requests,
         workers=given.workers,
         read_words=given.read_words,
-        guardrails=_guardrails(given.guardrail) if given.guardrail else default_guardrails(),
+        guardrails=guardrails,
     )
 
 
@@ -167,6 +175,18 @@ def _day(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise ValueError(f"--end-of-life wants a date as YYYY-MM-DD, not {text!r}") from None
+
+
+def _folders(values: Sequence[str] | None) -> dict[str, str]:
+    folders = _pairs(values, "=", "--knowledge-base")
+    for name, folder in folders.items():
+        if not re.fullmatch(r"[0-9a-zA-Z]{10}", name):
+            raise ValueError(
+                f"--knowledge-base wants an id of ten letters and digits, not {name!r}"
+            )
+        if not Path(folder).is_dir():
+            raise ValueError(f"--knowledge-base {name}: {folder} is no folder")
+    return folders
 
 
 def _guardrails(values: Sequence[str]) -> dict[str, tuple[str, ...]]:

@@ -7,16 +7,18 @@ from urllib.parse import unquote
 
 import orjson
 
-from app.emulator import guardrail
 from app.emulator.config import EmulatorConfig
 from app.emulator.control import admin, catalogue, request_log
 from app.emulator.control.admin import Admin
 from app.emulator.control.plane import ControlPlane
 from app.emulator.control.request_log import Entry, RequestLog
 from app.emulator.faults.fault_schedule import FaultSchedule
+from app.emulator.guardrails.screening import Screening
 from app.emulator.inference import OPERATIONS, Inference
 from app.emulator.model import vocabulary
 from app.emulator.model.model import ToyModel
+from app.emulator.retrieval.knowledge_bases import KnowledgeBases
+from app.emulator.unary_operations import UnaryOperations
 from app.emulator.wire import auth
 from app.emulator.wire.errors import UNKNOWN_OPERATION, AwsError, ErrorKind
 from app.emulator.wire.exchange import (
@@ -44,7 +46,10 @@ class Emulator:
         self._requests = RequestLog(config.recorded_requests)
         self._gate = auth.gate(config)
         self._control = ControlPlane(config)
-        self._inference = Inference(config, self._model, self._faults, self._control)
+        screening = Screening(config, self._model)
+        self._inference = Inference(config, self._model, self._faults, self._control, screening)
+        self._knowledge = KnowledgeBases(config.knowledge_bases, self._model)
+        self._unary = UnaryOperations(self._model, screening, self._knowledge, self._faults)
         self._admin = Admin(
             config,
             self._faults,
@@ -62,6 +67,7 @@ class Emulator:
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
+        await self._knowledge.open()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         self._model.close()
@@ -112,13 +118,12 @@ class Emulator:
                 target = catalogue.resolve(unquote(model))
                 entry.model_id = target.name
                 await self._inference.serve(exchange, operation, target, request, entry)
-            case "POST", ["guardrail", identifier, "version", version, "apply"]:
-                entry.operation = "ApplyGuardrail"
-                self._refuse_if_planned(entry.operation)
-                found = guardrail.found(self._config.guardrails, unquote(identifier), version)
-                judge = partial(guardrail.apply, found, request.body)
-                body = await self._model.in_thread(judge, size=len(request.body))
-                await self._reply(exchange, entry, body)
+            case "POST", ["guardrail", name, "version", version, "apply"]:
+                await self._unary.apply(exchange, request, entry, name, version)
+            case "POST", ["guardrail-checks", "invoke"]:
+                await self._unary.check(exchange, request, entry)
+            case "POST", ["knowledgebases", name, "retrieve"]:
+                await self._unary.retrieve(exchange, request, entry, name)
             case _:
                 await self._answer_control(exchange, request, parts, entry)
 

@@ -7,8 +7,20 @@ from typing import Literal
 
 
 def default_guardrails() -> Mapping[str, tuple[str, ...]]:
-    """Return the one guardrail that exists when none is configured."""
-    return {"emulator": ("blockme",)}
+    """Return the guardrails that exist when none is configured: a small and a strict one."""
+    return {
+        "emulator": ("blockme",),
+        "strict": (
+            "blockme",
+            r"regex:SECRET-\d+",
+            r"mask-regex:CASE-\d+",
+            "pii:US_SOCIAL_SECURITY_NUMBER",
+            "mask-pii:EMAIL",
+            "mask-pii:PHONE",
+            "colour:red",
+            "picture-word:blockme",
+        ),
+    }
 
 
 def default_imported_models() -> Mapping[str, str]:
@@ -54,7 +66,9 @@ class EmulatorConfig:
     faults: tuple[str, ...] = ()
     """Faults of every call, in the spelling of `app.emulator.faults.spelling`."""
     guardrails: Mapping[str, tuple[str, ...]] = field(default_factory=default_guardrails)
-    """Guardrail identifier to the words that it blocks."""
+    """Guardrail identifier to its rules, in the spelling of `app.emulator.guardrails.policy`."""
+    knowledge_bases: Mapping[str, str] = field(default_factory=dict)
+    """Knowledge base id, ten letters and digits, to the folder of its documents."""
     seed: int = 0
     """Varies the wording of answers whose temperature is above 0."""
     record_prompts: bool = False

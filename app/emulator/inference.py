@@ -1,26 +1,23 @@
 """The four operations that ask the model, from a request's body to an answer to deliver."""
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import orjson
 
-from app.emulator import guardrail
 from app.emulator.config import EmulatorConfig
 from app.emulator.control.catalogue import Route, Target, on_demand_refused
 from app.emulator.control.clock import today
 from app.emulator.control.plane import ControlPlane
 from app.emulator.control.request_log import Entry, rendered_ask
-from app.emulator.faults.delivery import Delivery
+from app.emulator.faults.delivery import Delivery, refuse
 from app.emulator.faults.fault_schedule import FaultSchedule, Plan
-from app.emulator.faults.spelling import GatewayReply
-from app.emulator.guardrail import Guardrail
-from app.emulator.model.logprobs import Spoken
+from app.emulator.guardrails.screening import Screening
 from app.emulator.model.model import ToyModel
 from app.emulator.wire import bodies, converse, imported, native, streams
-from app.emulator.wire.conversation import Answer, Ask, Guarded, GuardOutcome
-from app.emulator.wire.errors import RETIRED, AwsError, ErrorKind, invalid
+from app.emulator.wire.conversation import Ask, Guarded
+from app.emulator.wire.errors import RETIRED, AwsError, invalid
 from app.emulator.wire.exchange import Exchange, Request
 from app.emulator.wire.replies import JSON, metrics, ms_since, request_id
 
@@ -52,6 +49,7 @@ class Inference:
     model: ToyModel
     faults: FaultSchedule
     control: ControlPlane
+    screening: Screening
 
     async def serve(
         self, exchange: Exchange, operation: Operation, target: Target, request: Request, log: Entry
@@ -64,11 +62,8 @@ class Inference:
         ask = await self._ask(operation, target, request, guarded)
         keep = partial(rendered_ask, ask, prompt=self.config.record_prompts)
         log.ask = await self.model.in_thread(keep, size=len(ask.prompt))
-        if isinstance(plan.refusal, ErrorKind):
-            raise AwsError(plan.refusal)
         if plan.refusal is not None:
-            log.status = plan.refusal.status
-            await _as_gateway(exchange, plan.refusal)
+            log.status = await refuse(exchange, plan.refusal)
             return
         if target.route is Route.IMPORTED:
             self.control.call(target.name)
@@ -112,7 +107,7 @@ class Inference:
     async def _answer(
         self, delivery: Delivery, operation: Operation, target: Target, ask: Ask, started: float
     ) -> None:
-        answer = await self._guarded(ask) if ask.guarded else await self._free(ask)
+        answer = await self.screening.answer(ask)
         if operation.streams:
             frames = streams.frames(ask, answer, target.short_name, started)
             await delivery.stream(streams.headers(ask.format), frames)
@@ -124,56 +119,6 @@ class Inference:
             headers += metrics(answer, latency)
         await delivery.whole(headers, orjson.dumps(body), len(answer.pieces))
 
-    async def _free(self, ask: Ask) -> Answer:
-        return await self.model.answer(ask, await self.model.speech(ask))
-
-    async def _guarded(self, ask: Ask) -> Answer:
-        assert ask.guarded is not None
-        guard = guardrail.found(self.config.guardrails, ask.guarded.identifier, ask.guarded.version)
-        question = guard.judge("\n".join(turn.text for turn in ask.turns))
-        if question.blocked:
-            return _intervened(
-                await self.model.answer(ask, Spoken(guardrail.BLOCKED)), guard, ask, question
-            )
-        return await self._judged(guard, ask, question)
-
-    async def _judged(self, guard: Guardrail, ask: Ask, question: guardrail.Verdict) -> Answer:
-        verdict = guard.judge((await self._free(ask)).text)
-        answer = await self.model.answer(ask, Spoken(verdict.text))
-        if verdict.intervened:
-            return _intervened(answer, guard, ask, question, verdict)
-        outcome = GuardOutcome(intervened=False, trace=_trace(guard, ask, question, verdict))
-        return replace(answer, guard=outcome)
-
-
-def _intervened(
-    answer: Answer,
-    guard: Guardrail,
-    ask: Ask,
-    question: guardrail.Verdict,
-    verdict: guardrail.Verdict | None = None,
-) -> Answer:
-    outcome = GuardOutcome(intervened=True, trace=_trace(guard, ask, question, verdict))
-    return replace(answer, stop="guardrail", guard=outcome)
-
-
-def _trace(
-    guard: Guardrail,
-    ask: Ask,
-    question: guardrail.Verdict,
-    verdict: guardrail.Verdict | None,
-) -> dict[str, object] | None:
-    if ask.guarded is None or not ask.guarded.trace:
-        return None
-    asked = sum(len(turn.text) for turn in ask.turns)
-    trace: dict[str, object] = {
-        "input": {guard.identifier: guardrail.assessment(question, asked, ask.picture_count)}
-    }
-    if verdict is not None:
-        said = guardrail.assessment(verdict, len(verdict.text))
-        trace["outputs"] = {guard.identifier: said}
-    return trace
-
 
 def _guard_headers(request: Request) -> Guarded | None:
     identifier = request.headers.get(b"x-amzn-bedrock-guardrailidentifier", b"").decode()
@@ -184,10 +129,3 @@ def _guard_headers(request: Request) -> Guarded | None:
         return None
     trace = request.headers.get(b"x-amzn-bedrock-trace", b"DISABLED")
     return Guarded(identifier, version, trace != b"DISABLED")
-
-
-async def _as_gateway(exchange: Exchange, reply: GatewayReply) -> None:
-    headers = [(b"content-type", reply.content_type.encode())]
-    if reply.retry_after is not None:
-        headers.append((b"retry-after", str(reply.retry_after).encode()))
-    await exchange.reply(reply.status, headers, reply.body.encode())

@@ -11,7 +11,8 @@ from http import HTTPStatus
 
 from app.api.errors import dialects
 from app.api.pipeline import response_headers
-from app.api.pipeline.admission import FREE, share
+from app.api.pipeline.admission import FREE
+from app.api.pipeline.callers import Callers
 from app.api.pipeline.request_body import malformed
 from app.api.pipeline.request_context import request_id
 from app.api.pipeline.response_headers import Pairs
@@ -35,6 +36,7 @@ class Turnstile:
     """Stands before the door, on the server's side of ASGI."""
 
     door: Door
+    callers: Callers
     services: Services
     _forms: dict[tuple[str, str], Form] = field(default_factory=dict)
     """By code and dialect."""
@@ -52,7 +54,9 @@ class Turnstile:
             return None
         # Of a repeated one the first.
         found = dict(reversed([*given]))
-        if b"origin" in found or self.door.admits(share(found, client)):
+        if b"origin" in found or self.door.admits(
+            self.callers.share(found, client[0] if client else "")
+        ):
             return None
         return self._answer(self.door.refusal(), method, path, found, more)
 

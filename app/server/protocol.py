@@ -16,6 +16,8 @@ from uvicorn.server import ServerState
 
 from app.api.pipeline.connection import STATE, Link
 from app.server import load_shedding as turnstiles
+from app.server import request_head
+from app.server.descriptors import Exhaustion
 from app.server.load_shedding import Turnstile
 
 PARTS = 16
@@ -23,8 +25,14 @@ PARTS = 16
 WAITING = 16
 """Requests behind the one in progress on its connection. What is read at once could hold
 thousands."""
+REFUSALS = 16
+"""Requests in a row that one connection may have refused before they reach a route. Then it is
+closed: a refusal is cheap, thousands in one piece are not."""
+FRAMING = 8
+"""Bytes of chunk sizes and line ends for each byte of a body; the shortest chunk has five."""
 MOVED = 16 * 1024
 """Bytes that a client must take of an answer in the time it is given."""
+INVALID = "Invalid HTTP request received."
 _OFFERS = (b"upgrade", b"http2-settings")
 """Headers of a client that would rather speak something else."""
 
@@ -52,6 +60,14 @@ class BoundedProtocol(HttpToolsProtocol):
     last_seconds = 1.0
     """For a request to come that is on its way when the server goes down."""
 
+    exhaustion = Exhaustion()
+
+    _body_bytes = 0
+    """Of the body, in the piece that is being read."""
+    _framing = 0
+    """Bytes within the body that are none of it, beyond what its chunks need."""
+    _refusals = 0
+    """Requests refused in a row."""
     _head_bytes = 0
     """Of a head that is not complete, but for a piece that began with something else."""
     _head_ended = False
@@ -71,6 +87,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._cycles: deque[Any] = deque()
         """Of requests that have not been answered; uvicorn knows the last one only."""
         self._expect_head()
+        if self.exhaustion.by(transport):
+            transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Expect nothing more, and have the requests end."""
@@ -87,14 +105,17 @@ class BoundedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes | memoryview) -> None:
         """Parse what has come, and count it where it belongs to an unfinished head."""
         self._head_ended = False
+        within_body, self._body_bytes = self._in_body, 0
         try:
             self.parser.feed_data(data)
         except HttpParserUpgrade as offer:
-            self._decline(bytes(data[offer.args[0] :]))
-            return
+            if not self._declined(bytes(data[offer.args[0] :])):
+                return
         except HttpParserError:
-            self.send_400_response("Invalid HTTP request received.")
+            self.send_400_response(INVALID)
             return
+        if within_body and self._in_body and not self._head_ended:
+            self._count_framing(len(data))
         # A head mostly comes in one piece, and needs no timer.
         if self._in_head:
             self._expect_head()
@@ -103,36 +124,57 @@ class BoundedProtocol(HttpToolsProtocol):
             if self._head_bytes > self.max_head_bytes:
                 self._close()
 
-    def _decline(self, rest: bytes) -> None:
-        """Take a request that offers another protocol for what it is without the offer.
+    def _declined(self, rest: bytes) -> bool:
+        """Take each request that offers another protocol for what it is without the offer.
 
-        The parser would leave its body unread, or take it for the next request.
+        The parser would leave its body unread, or take it for the next request. Returns whether
+        the connection can be read on.
         """
-        method = self.parser.get_method()
-        if method == b"CONNECT":
-            self.send_400_response("Invalid HTTP request received.")
-            return
-        head = [b"%s %s HTTP/%s" % (method, self.url, self.parser.get_http_version().encode())]
-        head += [b"%s: %s" % header for header in map(_without_offer, self.headers) if header]
-        self.parser = HttpRequestParser(self)
-        # As uvicorn sets its own.
-        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        self.data_received(b"\r\n".join((*head, b"", rest)))
+        while True:
+            method = self.parser.get_method()
+            if method == b"CONNECT":
+                self.send_400_response(INVALID)
+                return False
+            head = [b"%s %s HTTP/%s" % (method, self.url, self.parser.get_http_version().encode())]
+            head += [b"%s: %s" % header for header in map(_without_offer, self.headers) if header]
+            again = b"\r\n".join((*head, b"", rest))
+            self.parser = HttpRequestParser(self)
+            # As uvicorn sets its own.
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+            try:
+                self.parser.feed_data(again)
+            except HttpParserUpgrade as offer:
+                # A further request, behind this one.
+                rest = again[offer.args[0] :]
+            except HttpParserError:
+                self.send_400_response(INVALID)
+                return False
+            else:
+                return True
+
+    def _count_framing(self, received: int) -> None:
+        """Bound what comes within a body and is none of it: extensions of chunks, trailers."""
+        self._framing = max(0, self._framing + received - (1 + FRAMING) * self._body_bytes)
+        if self._framing > self.max_head_bytes:
+            self.send_400_response(INVALID)
 
     def on_message_begin(self) -> None:
         """Expect a head; the parser answers 400 to what is raised here."""
         if len(self.pipeline) >= WAITING:
             raise ValueError("too many requests wait for the answer to the one before them")
+        if self.transport.is_closing():
+            raise ValueError("the connection ends behind the answer before")
         super()._unset_keepalive_if_required()
         super().on_message_begin()
-        self.scope["state"][STATE] = self._link = Link()
+        self.scope["state"][STATE] = self._link = Link(on_refused=self._refused)
         self._links.append(self._link)
-        self._header_bytes = 0
+        self._header_bytes = self._framing = 0
         self._in_head = True
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Count a header."""
-        super().on_header(name, value)
+        """Count a header, or a trailer, which is dropped: nobody may say in it who they are."""
+        if not self._in_body:
+            super().on_header(name, value)
         self._header_bytes += len(name) + len(value)
         if self._header_bytes > self.max_head_bytes:
             raise ValueError("the request's headers are too long")
@@ -140,6 +182,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Take the head for complete, and turn the request away where the door does."""
         self._head_is_here()
+        request_head.check(self.parser.get_http_version(), self.url, self.headers)
         if self.parser.should_upgrade():
             # It begins anew when it is declined.
             self._links.pop()
@@ -154,7 +197,11 @@ class BoundedProtocol(HttpToolsProtocol):
         before: Any = self.cycle
         if turnstile is None or not (before is None or before.response_complete):
             return False
-        keep = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
+        keep = (
+            self._refusals + 1 < REFUSALS
+            and self.parser.get_http_version() != "1.0"
+            and self.parser.should_keep_alive()
+        )
         more = [*self.server_state.default_headers]
         if not keep:
             more.append((b"connection", b"close"))
@@ -162,6 +209,8 @@ class BoundedProtocol(HttpToolsProtocol):
         answer = turnstile.refusal(method, path, self.headers, self.client, more)
         if answer is None:
             return False
+        self._refusals += 1
+        self._link.refused = True
         self.cycle = _TURNED_AWAY
         self.transport.write(answer)
         if not keep:
@@ -169,11 +218,19 @@ class BoundedProtocol(HttpToolsProtocol):
         self.on_response_complete()
         return True
 
+    def _refused(self) -> None:
+        """Count the refusal of the request that is being answered; the last one ends all."""
+        self._refusals += 1
+        if self._refusals >= REFUSALS and self._cycles:
+            self._cycles[0].keep_alive = False
+
     def send_400_response(self, msg: str) -> None:
         """Answer what the parser can't read, and close the connection behind the last answer.
 
         Whatever is being answered is answered first; where this is its body, by whoever reads it.
         """
+        if self.transport.is_closing():
+            return
         cycle: Any = self.cycle
         if cycle is not None and not cycle.response_complete:
             cycle.keep_alive = False
@@ -218,19 +275,24 @@ class BoundedProtocol(HttpToolsProtocol):
         copies all that is there for each that comes. Where there is room for the whole body the
         application is woken now and then, or when all is here.
         """
+        self._body_bytes += len(body)
         if self.cycle.response_complete:
             return
         link = self._link
         link.keep(body)
-        if not link.admitted:
+        if not link.covered():
             if link.unread > HIGH_WATER_LIMIT:
                 self.flow.pause_reading()
+            if link.held is not None:
+                # Its reader waits for room.
+                self.cycle.message_event.set()
         elif len(link.parts) % PARTS == 0:
             self.cycle.message_event.set()
 
     def on_response_complete(self) -> None:
         """Forget the request; those behind it are answered in their order."""
-        self._links.popleft()
+        if not self._links.popleft().refused:
+            self._refusals = 0
         if self._cycles:
             self._cycles.popleft()
         super().on_response_complete()

@@ -3,24 +3,20 @@
 import asyncio
 import gc
 import socket
-import sys
 from contextlib import suppress
 from types import FrameType
 
-import structlog
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.config import STARTUP_FAILURE
 
 from app import allocator
+from app.server import descriptors, listener
 from app.server.protocol import SharedBufferProtocol
 from app.services.registry import Services
 from app.settings import Settings
 
 LISTENERS = 32
 """On the same socket."""
-
-log = structlog.get_logger()
 
 
 class Server(uvicorn.Server):
@@ -43,6 +39,7 @@ class Server(uvicorn.Server):
                 server_header=False,
                 loop="uvloop",
                 http=SharedBufferProtocol,  # type: ignore[arg-type]  # uvicorn knows no buffered ones
+                timeout_keep_alive=settings.keep_alive,  # type: ignore[arg-type]  # a timer's delay
                 # Past the grace time the streams have ended themselves; this is for the rest.
                 timeout_graceful_shutdown=round(settings.shutdown_grace) + 5,
             )
@@ -52,14 +49,15 @@ class Server(uvicorn.Server):
         """Start, with memory kept at hand and the garbage collector's stops short."""
         # Before there are threads, each of which would take a heap of its own.
         allocator.keep_blocks()
-        self.listeners = sockets or [self._bound()]
-        for listener in self.listeners:
+        descriptors.raise_limit()
+        self.listeners = sockets or [listener.bound(self.settings.host, self.settings.port)]
+        for each in self.listeners:
             # Python's dup makes the socket, which all workers share, wait as the original does: one
             # that serves already would stand still in `accept`.
-            listener.setblocking(False)
+            each.setblocking(False)
         # uvloop takes one new connection per listener with each turn of the loop: under load, with
         # turns of 50 ms, callers waited for seconds to be refused.
-        copies = [listener.dup() for listener in self.listeners for _ in range(LISTENERS)]
+        copies = [each.dup() for each in self.listeners for _ in range(LISTENERS)]
         await super().startup(copies)
         if sockets is None:
             self._log_started_message(self.listeners)
@@ -69,18 +67,6 @@ class Server(uvicorn.Server):
         gc.collect()
         gc.freeze()
         gc.set_threshold(5_000, 5, 1_000)
-
-    def _bound(self) -> socket.socket:
-        host, port = self.settings.host, self.settings.port
-        bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            bound.bind((host, port))
-        except OSError as error:
-            log.error("can't listen", host=host, port=port, reason=error.strerror)
-            bound.close()
-            sys.exit(STARTUP_FAILURE)
-        return bound
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to drain; a second signal ends the delay."""
@@ -107,11 +93,11 @@ class Server(uvicorn.Server):
         nobody took when the last one closes it.
         """
         taken: list[socket.socket] = []
-        for listener in self.listeners:
+        for each in self.listeners:
             with suppress(OSError):  # in the end that there is none
                 while True:
-                    taken.append(listener.accept()[0])
-            listener.close()
+                    taken.append(each.accept()[0])
+            each.close()
         return taken
 
     def _protocol(self) -> SharedBufferProtocol:

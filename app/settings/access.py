@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from app.domain import key, limit
-from app.settings.types import Seconds
+from app.settings.types import Names, Seconds
 
 
 class AccessSettings(BaseModel):
@@ -67,6 +67,15 @@ class AccessSettings(BaseModel):
     public_readiness: Annotated[
         bool, Field(description="Answer `/readyz` to anyone. `/healthz` always is.")
     ] = True
+    allowed_hosts: Annotated[
+        Names,
+        Field(
+            description="Names in `Host` that requests may come by, separated by commas, without "
+            "ports: `llm.example.com`, `*.example.com`, `10.0.*`. Unset: any name, but on a "
+            "loopback address, where neither keys nor an OIDC issuer are configured, only that "
+            "address and `localhost`."
+        ),
+    ] = ()
     cors_origins: Annotated[
         str | None,
         Field(
@@ -112,6 +121,16 @@ class AccessSettings(BaseModel):
         for origin in self.allowed_origins:
             if not re.fullmatch(r"https?://[^/*?#]+", origin):
                 raise ValueError(f"cors_origins: {origin!r} is not an origin such as https://a.org")
+        return self
+
+    @model_validator(mode="after")
+    def _check_hosts(self) -> Self:
+        for name in self.allowed_hosts:
+            if not re.fullmatch(r"[a-z0-9.*_-]+|\[[0-9a-f:.]+\]", name):
+                raise ValueError(
+                    f"allowed_hosts: {name!r} is not a name such as llm.example.com, in small "
+                    "letters, without a scheme or port"
+                )
         return self
 
     @property

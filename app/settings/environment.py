@@ -73,6 +73,17 @@ class Settings(
                 raise ValueError(f"{room}: is less than {one}, so that one request could not go")
         return self
 
+    @property
+    def reached_by(self) -> tuple[str, ...]:
+        """Host names that requests may come by; any where there are none.
+
+        Where anyone on this machine is let in, a name of elsewhere can only be a web page's.
+        """
+        if self.allowed_hosts or self.authenticates or not is_loopback(self.host):
+            return self.allowed_hosts
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return ("localhost", "127.0.0.1", "[::1]", host)
+
 
 class SettingsError(Exception):
     """A setting is wrong; the message has one line for each, with the variable's name."""

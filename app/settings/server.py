@@ -37,6 +37,14 @@ class ServerSettings(BaseModel):
         Seconds,
         Field(description="Seconds of silence after which a comment keeps a stream open."),
     ] = 15
+    keep_alive: Annotated[
+        Seconds,
+        Field(
+            description="Seconds that a connection is kept open between two requests. Longer than "
+            "the balancer in front keeps its own (60 s as most come), or it sends requests down "
+            "connections that are being closed."
+        ),
+    ] = 75
     shutdown_delay: Annotated[
         float,
         Field(
@@ -76,3 +84,10 @@ class ServerSettings(BaseModel):
             "A slow sender holds memory that others need."
         ),
     ] = 60
+    body_least_rate: Annotated[
+        Bytes,
+        Field(
+            description="Bytes per second that a body must have brought on average, from its tenth "
+            "second on. A body that is announced and does not come is refused then."
+        ),
+    ] = 4096

@@ -72,7 +72,12 @@ async def _objects(
 
 def bytes_in_flight(settings: Settings) -> Budget:
     """Return the room for bodies and fetched pictures."""
-    return Budget("bytes", settings.max_bytes_in_flight, settings.admission_timeout)
+    return Budget(
+        "bytes",
+        settings.max_bytes_in_flight,
+        settings.admission_timeout,
+        largest=settings.max_body_bytes,
+    )
 
 
 def admitting(preparer: ImagePreparer, settings: Settings) -> ImagePreparer:

@@ -23,6 +23,7 @@ from app.telemetry.emf import EmbeddedMetrics
 from app.telemetry.logs import request_log
 from app.telemetry.metrics import BILLING_WINDOWS, COLD_STARTS, Metrics
 from app.telemetry.record import NO_TRACER, Sink
+from app.telemetry.repeats import CountedRefusals
 from app.telemetry.tracing import SERVICE, open_tracer
 from app.wiring.access import open_authenticator, open_limits
 
@@ -49,7 +50,7 @@ async def open_operations(
         tracer = await stack.enter_async_context(open_tracer()) if settings.traces else NO_TRACER
         if settings.otlp_metrics:
             await stack.enter_async_context(_sending(metrics))
-        sinks: tuple[Sink, ...] = (request_log(), metrics, usage)
+        sinks: tuple[Sink, ...] = (CountedRefusals(request_log()), metrics, usage)
         if settings.emf_namespace:
             sinks = (*sinks, EmbeddedMetrics(settings.emf_namespace, settings.emf_dimensions))
         remote = settings.oidc_issuer is not None or settings.limits_store == "redis"

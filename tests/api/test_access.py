@@ -146,7 +146,8 @@ def test_a_refusal_does_not_wait_for_the_body(keys):
         with socket.create_connection((where.hostname, where.port), timeout=10) as raw:
             # A megabyte is announced and none of it sent.
             raw.sendall(
-                b"POST /v1/generate HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+                b"POST /v1/generate HTTP/1.1\r\nhost: localhost\r\n"
+                b"content-type: application/json\r\n"
                 b"content-length: 1000000\r\n\r\n"
             )
             assert raw.recv(1000).startswith(b"HTTP/1.1 401 ")

@@ -54,13 +54,16 @@ def test_the_prepared_picture_and_the_sampling_reach_the_model(client, model):
     assert max(image.width, image.height) <= 1120
 
 
+ENCODED = b64(ASTRONAUT)
+
+
 @pytest.mark.parametrize(
     "image",
     [
-        f"data:image/png;base64,{b64(ASTRONAUT)}",
-        {"base64": b64(ASTRONAUT), "media_type": "image/png"},
-        {"base64": f"data:image/png;base64,{b64(ASTRONAUT)}"},
-        "\n".join(b64(ASTRONAUT)[i : i + 76] for i in range(0, len(b64(ASTRONAUT)), 76)),
+        f"data:image/png;base64,{ENCODED}",
+        {"base64": ENCODED, "media_type": "image/png"},
+        {"base64": f"data:image/png;base64,{ENCODED}"},
+        "\n".join(ENCODED[i : i + 76] for i in range(0, len(ENCODED), 76)),
     ],
     ids=["data URI", "object", "object with data URI", "wrapped lines"],
 )

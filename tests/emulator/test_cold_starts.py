@@ -66,8 +66,11 @@ def test_a_copy_that_nobody_asks_for_five_minutes_is_taken_away() -> None:
 
 def test_a_copy_that_was_loaded_and_never_asked_is_taken_away_too() -> None:
     rig = Rig(EmulatorConfig(cold_start_seconds=40))
-    assert [rig.call(), rig.call(341)] == [NOT_READY] * 2
-    assert [rig.call(40)] == ["served"]
+    assert rig.call() == NOT_READY
+    rig.now += 40
+    assert (rig.status["state"], rig.status["copies"], rig.status["windows"]) == ("ready", 1, 0)
+    assert rig.call(301) == NOT_READY
+    assert rig.call(40) == "served"
 
 
 def test_without_a_cold_start_every_call_is_served_and_copies_are_counted() -> None:
@@ -86,11 +89,18 @@ def test_windows_of_five_minutes_are_counted_from_the_first_call_that_is_served(
     assert rig.status["windows"] == 1
     rig.call(299)
     assert rig.status["windows"] == 1
-    rig.call(1)
+    rig.call(2)
     assert rig.status["windows"] == 2
     # The copy stays for five minutes after the last call, and is paid for until then.
     rig.now += 10_000
     assert rig.status["windows"] == 3
+
+
+def test_a_single_call_costs_one_window() -> None:
+    rig = Rig(EmulatorConfig())
+    rig.call()
+    rig.now += 10_000
+    assert rig.status["windows"] == 1
 
 
 def test_the_copy_count_is_told_minute_by_minute() -> None:

@@ -36,6 +36,7 @@ def test_every_flag_reaches_the_configuration() -> None:
         *("--allow-bare-model-id", "--record-prompts", "--no-read-words"),
         *("--imported-model", "abc123def456=mine", "--listed-imports-only"),
         *("--cold-start-seconds", "40", "--idle-seconds", "60", "--import-seconds", "0.5"),
+        *("--knowledge-base", "ABCDEFGHIJ=/"),
         *("--custom-model-units", "4", "--admin-token", "secret", "--host", "0.0.0.0"),
     )
     assert made == EmulatorConfig(
@@ -58,6 +59,7 @@ def test_every_flag_reaches_the_configuration() -> None:
         cold_start_seconds=40,
         idle_seconds=60,
         import_seconds=0.5,
+        knowledge_bases={"ABCDEFGHIJ": "/"},
         custom_model_units=4,
         admin_token="secret",
         admin_open=False,
@@ -89,6 +91,9 @@ def test_a_flag_wins_over_its_variable() -> None:
         ("--port", "many"),
         ("--workers", "0"),
         ("--imported-model", "abc"),
+        ("--guardrail", "mine=regex:("),
+        ("--knowledge-base", "short=/"),
+        ("--knowledge-base", "ABCDEFGHIJ=/no/such/folder"),
         ("--cold-start-seconds", "-1"),
         ("--idle-seconds", "inf"),
         ("--custom-model-units", "0"),

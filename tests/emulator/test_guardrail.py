@@ -3,13 +3,27 @@
 import json
 from typing import Any
 
+import httpx
 import pytest
-from botocore.exceptions import ClientError
+from botocore.config import Config
+from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 
 from app.emulator.config import EmulatorConfig
-from app.emulator.guardrail import BLOCKED
-from tests.emulator.asking import MODEL, body, chunks, drained, imported, messages, plain
-from tests.emulator.serving import serving
+from app.emulator.guardrails import personal
+from app.emulator.guardrails.judgement import BLOCKED
+from app.emulator.guardrails.policy import parsed
+from tests.emulator.asking import (
+    MODEL,
+    body,
+    chat,
+    chunks,
+    drained,
+    imported,
+    messages,
+    plain,
+    written,
+)
+from tests.emulator.serving import Served, serving
 
 HEADERS = {"guardrailIdentifier": "emulator", "guardrailVersion": "1"}
 IMAGE = {"image": {"format": "png", "source": {"bytes": plain()}}}
@@ -168,3 +182,155 @@ def test_guardrails_are_configured_by_their_words() -> None:
         assert applied(client, "A kumquat", **arguments)["action"] == "GUARDRAIL_INTERVENED"
         assert applied(client, "Two words", **arguments)["action"] == "GUARDRAIL_INTERVENED"
         assert applied(client, "kumquats", **arguments)["action"] == "NONE"
+
+
+STRICT = {"guardrailIdentifier": "strict"}
+
+
+def sensitive(reply: Any) -> dict[str, Any]:
+    found: dict[str, Any] = reply["assessments"][0]["sensitiveInformationPolicy"]
+    return found
+
+
+def test_a_pattern_blocks_or_masks(runtime: Any) -> None:
+    blocked = applied(runtime, "It is SECRET-42.", **STRICT)
+    assert blocked["outputs"] == [{"text": BLOCKED}]
+    assert sensitive(blocked)["regexes"] == [
+        {
+            "name": "pattern-1",
+            "regex": r"SECRET-\d+",
+            "match": "SECRET-42",
+            "action": "BLOCKED",
+            "detected": True,
+        }
+    ]
+    masked = applied(runtime, "See CASE-7 and CASE-8.", **STRICT)
+    assert masked["outputs"] == [{"text": "See {REGEX} and {REGEX}."}]
+    assert [found["action"] for found in sensitive(masked)["regexes"]] == ["ANONYMIZED"] * 2
+
+
+def test_kinds_of_personal_information_block_or_mask(runtime: Any) -> None:
+    blocked = applied(runtime, "My number is 123-45-6789", **STRICT)
+    (entity,) = sensitive(blocked)["piiEntities"]
+    assert (entity["type"], entity["action"]) == ("US_SOCIAL_SECURITY_NUMBER", "BLOCKED")
+    masked = applied(runtime, "Call +49 30 1234 567 or a@b.de", **STRICT)
+    assert masked["outputs"] == [{"text": "Call {PHONE} or {EMAIL}"}]
+    assert masked["actionReason"] == "Guardrail masked."
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("EMAIL", "ann.b@example.org"),
+        ("URL", "https://example.org/a?b"),
+        ("US_SOCIAL_SECURITY_NUMBER", "123-45-6789"),
+        ("CREDIT_DEBIT_CARD_NUMBER", "4111 1111 1111 1111"),
+        ("INTERNATIONAL_BANK_ACCOUNT_NUMBER", "DE89 3704 0044 0532 0130 00"),
+        ("MAC_ADDRESS", "00:1b:44:11:3a:b7"),
+        ("IP_ADDRESS", "192.168.0.1"),
+        ("AWS_ACCESS_KEY", "AKIAIOSFODNN7EXAMPLE"),
+        ("PHONE", "+1 415 555 0132"),
+    ],
+)
+def test_each_kind_is_found_as_itself_and_nothing_else(kind: str, text: str) -> None:
+    found = list(personal.places(f"It is {text}.", frozenset(personal.PATTERNS)))
+    assert found == [(kind, 6, 6 + len(text))]
+
+
+@pytest.mark.parametrize("text", ["1234 5678 9012 3456", "in 2024-05-17 at 10:30", "version 1.2.3"])
+def test_what_only_looks_like_a_number_of_a_person_is_left_alone(text: str) -> None:
+    kinds = frozenset({"CREDIT_DEBIT_CARD_NUMBER", "US_SOCIAL_SECURITY_NUMBER", "IP_ADDRESS"})
+    kinds |= {"PHONE"} if text.startswith("in ") else set()
+    assert list(personal.places(text, kinds)) == []
+
+
+def block(picture: bytes) -> dict[str, Any]:
+    return {"image": {"format": "png", "source": {"bytes": picture}}}
+
+
+def test_a_picture_is_blocked_by_its_colour(runtime: Any) -> None:
+    assert applied(runtime, content=[block(plain(colour="blue"))], **STRICT)["action"] == "NONE"
+    reply = applied(runtime, "Hi", content=[block(plain(colour="red"))], **STRICT)
+    assert reply["action"] == "GUARDRAIL_INTERVENED"
+    (found,) = reply["assessments"][0]["contentPolicy"]["filters"]
+    assert (found["type"], found["action"], found["confidence"]) == ("VIOLENCE", "BLOCKED", "HIGH")
+
+
+def test_a_picture_is_blocked_by_the_words_in_it(runtime: Any) -> None:
+    picture = written("Please blockme now", size=(600, 120))
+    reply = applied(runtime, content=[block(picture)], **STRICT)
+    (found,) = reply["assessments"][0]["contentPolicy"]["filters"]
+    assert found["type"] == "MISCONDUCT"
+    harmless = written("Please read me now", size=(600, 120))
+    assert applied(runtime, content=[block(harmless)], **STRICT)["action"] == "NONE"
+
+
+def test_words_that_stand_in_two_blocks_are_found_together() -> None:
+    with serving(EmulatorConfig(guardrails={"mine": ("two words",)})) as served:
+        parts = ("Two", "words")
+        reply = applied(served.client(), " ".join(parts), guardrailIdentifier="mine")
+    assert reply["action"] == "GUARDRAIL_INTERVENED"
+
+
+def test_a_forbidden_picture_never_reaches_the_model(runtime: Any) -> None:
+    reply = runtime.invoke_model(
+        modelId=imported(),
+        body=chat("Describe", plain(colour="blue"), plain(colour="red")),
+        guardrailIdentifier="strict",
+        guardrailVersion="1",
+    )
+    answer = json.loads(reply["body"].read())
+    assert answer["amazon-bedrock-guardrailAction"] == "INTERVENED"
+    assert answer["choices"][0]["message"]["content"] == BLOCKED
+
+
+def test_too_many_pictures_are_refused(runtime: Any) -> None:
+    with pytest.raises(ClientError, match="more than 20 images"):
+        applied(runtime, content=[IMAGE] * 21)
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        ("throttle", "ThrottlingException"),
+        ("internal", "InternalServerException"),
+        ("unavailable", "ServiceUnavailableException"),
+        ("denied", "AccessDeniedException"),
+        ("quota", "ServiceQuotaExceededException"),
+        ("not-found", "ResourceNotFoundException"),
+        ("validation", "ValidationException"),
+        ("gateway-timeout", "504"),
+    ],
+)
+def test_a_guardrail_fails_as_its_identifier_spells(runtime: Any, fault: str, code: str) -> None:
+    with pytest.raises(ClientError) as caught:
+        applied(runtime, "Hi", guardrailIdentifier=f"emulator.{fault}")
+    assert caught.value.response["Error"]["Code"] == code
+
+
+def test_a_guardrail_can_hang_up_stall_and_answer_nonsense(emulator: Served) -> None:
+    with pytest.raises(ConnectionClosedError):
+        applied(emulator.client(), "Hi", guardrailIdentifier="emulator.drop")
+    client = emulator.client(config=Config(read_timeout=0.3))
+    with pytest.raises(ReadTimeoutError):
+        applied(client, "Hi", guardrailIdentifier="emulator.stall")
+    reply = httpx.post(
+        f"{emulator.url}/guardrail/emulator.malformed/version/1/apply",
+        json={"source": "INPUT", "content": [{"text": {"text": "Hi"}}]},
+    )
+    assert reply.status_code == 200
+    with pytest.raises(json.JSONDecodeError):
+        reply.json()
+
+
+def test_a_fault_that_does_not_exist_is_refused_by_name(runtime: Any) -> None:
+    with pytest.raises(ClientError, match="no fault is spelled 'nonsense'"):
+        applied(runtime, "Hi", guardrailIdentifier="emulator.nonsense")
+
+
+@pytest.mark.parametrize(
+    "rule", ["regex:(", "pii:SHOE_SIZE", "mask-pii:", "colour:octarine", "picture-word:"]
+)
+def test_a_rule_that_makes_no_sense_stops_the_start(rule: str) -> None:
+    with pytest.raises(ValueError, match=rule.partition(":")[0]):
+        parsed([rule])

@@ -179,9 +179,12 @@ async def test_a_cancelled_call_is_counted(emulator: Served) -> None:
     model_id = imported()
     session = aioboto3.Session(region_name="us-east-1", **KEYS)
     async with session.client("bedrock-runtime", endpoint_url=emulator.url) as client:
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.3):
-                await client.converse(modelId=f"{model_id}.stall", messages=messages())
+        call = client.converse(modelId=f"{model_id}.stall", messages=messages())
+        task = asyncio.ensure_future(call)
+        await asyncio.to_thread(emulator.until, model_id, "active", 60)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
     record = await asyncio.to_thread(emulator.until, model_id, "client_left")
     assert (record["client_left"], record["active"]) == (1, 0)
 

@@ -52,6 +52,7 @@ class Drive:
     def __init__(self, url: str) -> None:
         self.control = client("bedrock", url)
         self.runtime = client("bedrock-runtime", url)
+        self.agent = client("bedrock-agent-runtime", url)
         self.arn = ""
 
     def versions(self) -> Any:
@@ -137,6 +138,30 @@ class Drive:
             _code(lambda: self.control.get_imported_model(modelIdentifier="nothing")),
         ]
 
+    def checks(self) -> Any:
+        """Score a text without a guardrail."""
+        reply = self.runtime.invoke_guardrail_checks(
+            messages=[{"role": "user", "content": [{"text": "a bomb, from a@b.de"}]}],
+            checks={
+                "contentFilter": {"categories": [{"category": "VIOLENCE"}]},
+                "sensitiveInformation": {"entities": [{"type": "EMAIL"}]},
+            },
+        )["results"]
+        (score,) = reply["contentFilter"]["results"]
+        (entity,) = reply["sensitiveInformation"]["results"]
+        return [score["severityScore"] > 0.5, entity["type"]]
+
+    def retrieves(self) -> Any:
+        """Find a document by a text, and a picture by a picture."""
+        words = {"text": "cider"}
+        seen = base64.b64decode(picture(40, 30).partition(",")[2])
+        image = {"type": "IMAGE", "image": {"format": "png", "inlineContent": seen}}
+        found = [
+            self.agent.retrieve(knowledgeBaseId="KNOWLEDGE1", retrievalQuery=query)
+            for query in (words, image)
+        ]
+        return [reply["retrievalResults"][0]["content"]["type"] for reply in found]
+
     def deletes(self) -> Any:
         """Delete the model, and find it gone."""
         self.control.delete_imported_model(modelIdentifier=self.arn)
@@ -152,6 +177,8 @@ STEPS = (
     "stream",
     "completions",
     "refusals",
+    "checks",
+    "retrieves",
     "deletes",
 )
 

@@ -30,6 +30,7 @@ OPERATIONS = {
         "ApplyGuardrail",
         "InvokeGuardrailChecks",
     ),
+    "bedrock-agent-runtime": ("Retrieve",),
 }
 
 

@@ -9,28 +9,17 @@ from typing import Any
 import pytest
 
 from app.emulator.config import EmulatorConfig
+from tests.emulator.asking import plain
 from tests.emulator.serving import serving
 
 HERE = Path(__file__).parent
 SHAPES = HERE.parent / "data" / "aws-shapes.json"
-VARIABLE = "NEWEST_PYTHON"
 
 
-@pytest.fixture(scope="module")
-def python() -> str:
-    """Return the Python that has the newest boto3. In CI its absence is a failure."""
-    found = os.environ.get(VARIABLE, "")
-    if not found and os.environ.get("CI"):
-        pytest.fail(f"{VARIABLE} must name a Python: see tests/newest/README.md")
-    if not found:
-        pytest.skip(f"{VARIABLE} names no Python with the newest boto3: see tests/newest/README.md")
-    return found
-
-
-def run(python: str, script: str, *arguments: str) -> str:
+def run(newest: Path, script: str, *arguments: str) -> str:
     """Return what a script of this folder prints, run by that Python."""
     ended = subprocess.run(
-        [python, str(HERE / script), *arguments],
+        [newest, str(HERE / script), *arguments],
         capture_output=True,
         text=True,
         timeout=300,
@@ -42,10 +31,16 @@ def run(python: str, script: str, *arguments: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def told(python: str) -> dict[str, Any]:
+def told(newest: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Return what each step told."""
-    with serving(EmulatorConfig(import_seconds=0.2, read_words=False)) as served:
-        lines = run(python, "drive.py", served.url).splitlines()
+    folder = tmp_path_factory.mktemp("documents")
+    (folder / "orchard.md").write_text("The orchard sells cider.")
+    (folder / "red.png").write_bytes(plain())
+    config = EmulatorConfig(
+        import_seconds=0.2, read_words=False, knowledge_bases={"KNOWLEDGE1": str(folder)}
+    )
+    with serving(config) as served:
+        lines = run(newest, "drive.py", served.url).splitlines()
     return {line["step"]: line["told"] for line in map(json.loads, lines)}
 
 
@@ -79,15 +74,21 @@ def test_refusals_are_known_by_name(told: dict[str, Any]) -> None:
     assert told["deletes"] == "ResourceNotFoundException"
 
 
-def test_the_shapes_in_the_data_are_what_the_newest_sdk_says(python: str) -> None:
-    newest, kept = json.loads(run(python, "service_shapes.py")), json.loads(SHAPES.read_text())
-    if newest["botocore"] == kept["botocore"]:
-        assert newest == kept
+def test_texts_are_scored_and_documents_found(told: dict[str, Any]) -> None:
+    assert told["checks"] == [True, "EMAIL"]
+    assert told["retrieves"] == ["TEXT", "IMAGE"]
+
+
+def test_the_shapes_in_the_data_are_what_the_newest_sdk_says(newest: Path) -> None:
+    shapes = json.loads(run(newest, "service_shapes.py"))
+    kept = json.loads(SHAPES.read_text())
+    if shapes["botocore"] == kept["botocore"]:
+        assert shapes == kept
     changed = [
         f"{service}.{name}"
         for service, model in kept["services"].items()
         for name, shape in model["shapes"].items()
-        if newest["services"][service]["shapes"].get(name, {}).get("required", [])
+        if shapes["services"][service]["shapes"].get(name, {}).get("required", [])
         != shape.get("required", [])
     ]
     # A newer SDK may know more members; what must be there must be there still.

@@ -1,5 +1,6 @@
 """Whoever is turned away before there is a task is told the same as by way of the middlewares."""
 
+import contextlib
 import json
 import socket
 import threading
@@ -12,8 +13,10 @@ import httpx
 import pytest
 
 from app.server.load_shedding import Turnstile
+from app.server.protocol import REFUSALS
 from app.settings import Settings
 from app.telemetry import RequestRecord
+from tests.support.access import add_key, guarded
 from tests.support.app import Rig
 from tests.support.fakes import GatedVisionModel
 
@@ -21,8 +24,11 @@ ASKED = {"prompt": "Hi"}
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
 BEDROCK = "/model/us.meta.llama3-2-11b-instruct-v1%3A0/invoke"
 SAME = {"X-Request-Id": "the-same"}
-# What the middlewares are left to answer.
-BROWSER = {"Origin": "https://elsewhere.example"}
+
+
+def browser(client: httpx.Client) -> dict[str, str]:
+    """Return headers of a page of the service's own, which the middlewares are left to answer."""
+    return SAME | {"Origin": str(client.base_url).rstrip("/")}
 
 
 @contextmanager
@@ -61,7 +67,7 @@ def counted(monkeypatch) -> list[bytes | None]:
 def test_a_refusal_is_the_same_either_way_in_each_dialect(counted, path, body):
     with full() as client:
         soon = client.post(path, json=body, headers=SAME)
-        late = client.post(path, json=body, headers=SAME | BROWSER)
+        late = client.post(path, json=body, headers=browser(client))
 
     assert [said is not None for said in counted[1:]] == [True, False]
     assert soon.status_code == late.status_code == 503
@@ -75,8 +81,10 @@ def test_a_refusal_is_the_same_either_way_in_each_dialect(counted, path, body):
 
 def test_the_connection_serves_on_behind_a_refusal_whose_body_is_dropped():
     body = json.dumps({"prompt": "x" * 300_000}).encode()
-    head = b"POST /v1/generate HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
-    health = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    head = b"POST /v1/generate HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(
+        body
+    )
+    health = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     with full() as client:
         address = urlsplit(str(client.base_url))
         with socket.create_connection((address.hostname, address.port), timeout=20) as raw:
@@ -91,7 +99,9 @@ def test_the_connection_serves_on_behind_a_refusal_whose_body_is_dropped():
     ("version", "header"), [("1.1", "Connection: close\r\n"), ("1.0", ""), ("1.0", "X: y\r\n")]
 )
 def test_a_connection_that_is_not_kept_ends_behind_a_refusal(version, header):
-    asked = f"POST /v1/generate HTTP/{version}\r\nHost: x\r\n{header}Content-Length: 0\r\n\r\n"
+    asked = (
+        f"POST /v1/generate HTTP/{version}\r\nHost: localhost\r\n{header}Content-Length: 0\r\n\r\n"
+    )
     with full() as client:
         address = urlsplit(str(client.base_url))
         with socket.create_connection((address.hostname, address.port), timeout=20) as raw:
@@ -107,7 +117,7 @@ def test_a_refusal_is_recorded_like_any_other():
     records: list[RequestRecord] = []
     with full(sinks=(records.append,)) as client:
         client.post("/v1/generate", json=ASKED, headers=SAME)
-        client.post("/v1/generate", json=ASKED, headers=SAME | BROWSER)
+        client.post("/v1/generate", json=ASKED, headers=browser(client))
 
     soon, late = (record.fields() for record in records[:2])
     assert soon["request_id"] == "the-same"
@@ -130,3 +140,55 @@ def test_health_and_lists_are_never_turned_away():
     with full() as client:
         assert client.get("/healthz").status_code == 200
         assert client.get("/v1/models").status_code == 200
+
+
+def refused_in_one_piece(asked: bytes, **more: Any) -> bytes:
+    """Return what is answered to ``asked``, sent at once to a service that is full."""
+    with full(**more) as client:
+        address = urlsplit(str(client.base_url))
+        with socket.create_connection((address.hostname, address.port), timeout=20) as raw:
+            with contextlib.suppress(ConnectionError):
+                raw.sendall(asked)
+            with raw.makefile("rb") as found, contextlib.suppress(ConnectionResetError):
+                return found.read()
+    return b""
+
+
+@pytest.mark.parametrize("offer", ["", "Connection: upgrade\r\nUpgrade: websocket\r\n"])
+def test_a_connection_has_only_so_many_requests_refused_in_a_row(offer):
+    asked = f"POST / HTTP/1.1\r\nHost: localhost\r\n{offer}Content-Length: 0\r\n\r\n".encode()
+    records: list[RequestRecord] = []
+    refused_in_one_piece(asked * (4_000_000 // len(asked)), sinks=(records.append,))
+
+    assert [record.status for record in records[:-1]] == [503] * REFUSALS
+
+
+def test_the_last_refusal_says_that_the_connection_ends():
+    asked = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"
+    *others, last = refused_in_one_piece(asked * REFUSALS).lower().split(b"http/1.1 503 ")[1:]
+
+    assert len(others) == REFUSALS - 1
+    assert b"\r\nconnection: close\r\n" in last
+    assert not any(b"\r\nconnection: close\r\n" in other for other in others)
+
+
+def test_a_connection_without_credentials_is_closed_after_as_many_refusals(tmp_path):
+    add_key(tmp_path / "keys.json")
+    with guarded(tmp_path / "keys.json").client() as client:
+        closed = [
+            client.post("/v1/generate", json=ASKED).headers.get("connection") == "close"
+            for _ in range(REFUSALS + 1)
+        ]
+
+    assert closed == [False] * (REFUSALS - 1) + [True, False]
+
+
+def test_a_request_that_comes_in_forgives_the_refusals_before_it():
+    with full() as client:
+        for _ in range(3):
+            closed = [
+                client.post("/v1/generate", json=ASKED).headers.get("connection") == "close"
+                for _ in range(REFUSALS - 1)
+            ]
+            assert not any(closed)
+            assert client.get("/healthz").is_success

@@ -161,7 +161,8 @@ def test_what_a_killed_worker_had_in_progress_is_shown_no_longer(tmp_path, emula
             for _ in range(2):
                 raw = stack.enter_context(socket.create_connection(where))
                 raw.sendall(
-                    b"POST /v1/generate HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+                    b"POST /v1/generate HTTP/1.1\r\nhost: localhost\r\n"
+                    b"content-type: application/json\r\n"
                     b"content-length: 9\r\n\r\n"
                 )
             until(lambda: active() == 3)

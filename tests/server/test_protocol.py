@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import resource
 import socket
 import time
 from collections.abc import Iterator, Mapping
@@ -12,10 +13,14 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+import structlog
 import uvicorn
 from uvicorn.server import ServerState
 
+from app.server import descriptors
 from app.server.protocol import WAITING, BoundedProtocol, SharedBufferProtocol
+from app.server.serving import Server
+from app.settings import Settings
 from app.telemetry import RequestRecord
 from tests.api.test_refusals import problem
 from tests.support.app import Rig
@@ -70,7 +75,9 @@ def answer(raw: socket.socket) -> bytes:
 def test_headers_of_a_usual_length_are_answered():
     with connected() as raw:
         padding = b"a" * 30_000
-        raw.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx: " + padding)
+        raw.sendall(
+            b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nx: " + padding
+        )
         raw.sendall(b"\r\n\r\n")
 
         assert received(raw).startswith(b"HTTP/1.1 200 ")
@@ -79,8 +86,10 @@ def test_headers_of_a_usual_length_are_answered():
 @pytest.mark.parametrize(
     "head",
     [
-        b"GET /healthz HTTP/1.1\r\nhost: x\r\nx: " + b"a" * 400_000,
-        b"GET /healthz HTTP/1.1\r\nhost: x\r\n" + b"x: aaaaaaaaaaaaaaaa\r\n" * 20_000 + b"\r\n",
+        b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nx: " + b"a" * 400_000,
+        b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n"
+        + b"x: aaaaaaaaaaaaaaaa\r\n" * 20_000
+        + b"\r\n",
         b"GET /" + b"a" * 400_000,
     ],
     ids=["one long header", "many headers", "long path"],
@@ -95,7 +104,7 @@ def test_a_head_without_end_is_cut_off(head):
         assert b"HTTP/1.1 200" not in received(raw)
 
 
-@pytest.mark.parametrize("begun", [b"", b"GET /healthz HTTP/1.1\r\nhost: x\r\n"])
+@pytest.mark.parametrize("begun", [b"", b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n"])
 def test_a_head_that_does_not_come_is_not_waited_for(begun):
     with connected(Impatient) as raw:
         raw.sendall(begun)
@@ -105,7 +114,7 @@ def test_a_head_that_does_not_come_is_not_waited_for(begun):
 
 def test_a_second_request_has_its_own_time():
     with connected(Impatient) as raw:
-        raw.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+        raw.sendall(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
         assert raw.recv(65536).startswith(b"HTTP/1.1 200 ")
         raw.sendall(b"GET /healthz HTTP/1.1\r\nhost")
 
@@ -122,7 +131,7 @@ def seconds_dripped(raw: socket.socket, drip: bytes) -> float:
     return time.monotonic() - begun
 
 
-HEALTH = b"GET /healthz HTTP/1.1\r\nhost: x\r\n"
+HEALTH = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n"
 LONG = b"content-length: 1000000\r\n\r\n"
 CHUNKED = b"transfer-encoding: chunked\r\n\r\n"
 
@@ -133,7 +142,7 @@ CHUNKED = b"transfer-encoding: chunked\r\n\r\n"
         (HEALTH + b"\r\n", b"\r\n"),
         (HEALTH + LONG, b" "),
         (HEALTH + CHUNKED, b"1\r\nx\r\n"),
-        (b"POST /v1/nothing HTTP/1.1\r\nhost: x\r\n" + LONG, b" "),
+        (b"POST /v1/nothing HTTP/1.1\r\nhost: localhost\r\n" + LONG, b" "),
     ],
     ids=["blank lines", "rest of a body", "chunks", "rest of a refused body"],
 )
@@ -182,7 +191,7 @@ async def endless(scope: object, receive: object, send: object) -> None:
 async def test_who_leaves_is_seen_though_the_whole_body_came_before_there_was_room_for_it():
     protocol, transport = opened(endless)
     # More than is read ahead.
-    head = b"POST /v1/generate HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n"
+    head = b"POST /v1/generate HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100000\r\n\r\n"
     protocol.data_received(head + b" " * 100_000)
 
     # What is not read does not tell its end either.
@@ -244,14 +253,16 @@ def test_a_request_that_has_begun_is_idle_no_longer():
 )
 def test_a_request_whose_end_is_ambiguous_is_refused(request_):
     with connected() as raw:
-        raw.sendall(b"POST /v1/generate HTTP/1.1\r\nhost: x\r\nconnection: close\r\n" + request_)
+        raw.sendall(
+            b"POST /v1/generate HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n" + request_
+        )
 
         assert received(raw).startswith(b"HTTP/1.1 400 ")
 
 
-CHAT = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\n"
-AWS = b"POST /model/us.meta.llama3-2-11b-instruct-v1%3A0/invoke HTTP/1.1\r\nhost: x\r\n"
-GENERATE = b"POST /v1/generate HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+CHAT = b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\n"
+AWS = b"POST /model/us.meta.llama3-2-11b-instruct-v1%3A0/invoke HTTP/1.1\r\nhost: localhost\r\n"
+GENERATE = b"POST /v1/generate HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
 ID = b"x-request-id: mine\r\n"
 TWO_ENDS = b"content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"
 NO_CHUNK = CHUNKED + b"zz\r\n"
@@ -327,7 +338,12 @@ def test_a_request_answered_before_its_malformed_body_is_not_answered_twice():
 def asking(prompt: str, *headers: bytes) -> bytes:
     body = json.dumps({"prompt": prompt}).encode()
     length = b"content-length: %d" % len(body)
-    head = (b"POST /v1/generate HTTP/1.1", b"host: x", b"content-type: application/json", length)
+    head = (
+        b"POST /v1/generate HTTP/1.1",
+        b"host: localhost",
+        b"content-type: application/json",
+        length,
+    )
     return b"\r\n".join((*head, *headers, b"", body))
 
 
@@ -376,7 +392,7 @@ def test_a_request_that_offers_another_protocol_is_answered_in_this_one(offer, a
 
 
 def test_the_body_of_a_request_that_offers_another_protocol_is_no_request():
-    hidden = b"GET /v1/models HTTP/1.1\r\nhost: x\r\n\r\n"
+    hidden = b"GET /v1/models HTTP/1.1\r\nhost: localhost\r\n\r\n"
     length = b"content-length: %d" % len(hidden)
     with connected() as raw:
         raw.sendall(GENERATE + b"\r\n".join((*UPGRADE, length, b"", b"")))
@@ -433,7 +449,7 @@ def test_a_connection_that_ends_waits_no_longer_for_what_is_not_taken():
         unhurried(url) as raw,
     ):
         # So little that the server need not wait to write it.
-        raw.sendall(b"GET /v1/tasks HTTP/1.1\r\nhost: x\r\n\r\n")
+        raw.sendall(b"GET /v1/tasks HTTP/1.1\r\nhost: localhost\r\n\r\n")
         time.sleep(2)
         head, _, body = received(raw).partition(b"\r\n\r\n")
 
@@ -442,7 +458,7 @@ def test_a_connection_that_ends_waits_no_longer_for_what_is_not_taken():
 
 def test_a_client_that_takes_its_answer_slowly_gets_all_of_it():
     with serving(Rig().app(), http=Impatient) as url, unhurried(url) as raw:
-        raw.sendall(b"GET /openapi.json HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        raw.sendall(b"GET /openapi.json HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
         found = b""
         while piece := raw.recv(20_000):
             found += piece
@@ -466,3 +482,143 @@ def test_what_comes_is_read_to_one_place(monkeypatch):
         assert received(raw)
 
     assert set(taken) == {memoryview}
+
+
+TRAILED = GENERATE + CHUNKED + b"1\r\nx\r\n0\r\n"
+
+
+@pytest.mark.parametrize(
+    "drip",
+    [b"x: " + b"y" * 990 + b"\r\n", b"y" * 1000, b"1;" + b"y" * 990 + b"\r\nx\r\n"],
+    ids=["trailers", "one trailer", "extensions of chunks"],
+)
+async def test_what_comes_behind_or_around_a_body_is_bounded_as_a_head_is(drip):
+    protocol, _ = opened(endless)
+    body = b"" if drip.startswith(b"1;") else b"1\r\nx\r\n0\r\n"
+    protocol.data_received(GENERATE + CHUNKED + body)
+    pieces = 0
+    while not protocol._link.spoilt and pieces < 1000:
+        protocol.data_received(drip)
+        pieces += 1
+
+    assert pieces * len(drip) <= protocol.max_head_bytes + 2 * len(drip)
+    await ended(protocol)
+
+
+async def test_chunks_of_one_byte_are_a_body_like_any_other():
+    protocol, _ = opened(endless)
+    protocol.data_received(GENERATE + CHUNKED)
+    for _ in range(20_000):
+        protocol.data_received(b"1\r\nx\r\n")
+
+    assert not protocol._link.spoilt
+    await ended(protocol)
+
+
+def test_trailers_are_no_headers_of_this_request_or_the_next():
+    seen = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        while (await receive()).get("more_body"):
+            pass
+        seen.append([name for name, _ in scope["headers"]])
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    with serving(app, http=SharedBufferProtocol, lifespan="off") as url:
+        where = urlsplit(url)
+        with socket.create_connection((where.hostname, where.port), timeout=20) as raw:
+            raw.sendall(TRAILED + b"authorization: Bearer secret\r\nx-api-key: k\r\n\r\n")
+            raw.sendall(HEALTH + b"connection: close\r\n\r\n")
+            received(raw)
+
+    assert seen == [[b"host", b"content-type", b"transfer-encoding"], [b"host", b"connection"]]
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /healthz HTTP/1.1\r\n",
+        b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nhost: localhost\r\n",
+        b"GET /healthz HTTP/1.0\r\nhost: localhost\r\nhost: y\r\n",
+        b"GET /healthz HTTP/1.1\r\nhost: a b\r\n",
+        b"GET /healthz HTTP/1.1\r\nhost: x/y\r\n",
+        b"GET /healthz HTTP/1.1\r\nhost: u@x\r\n",
+        b"GET /healthz HTTP/1.1\r\nhost:\r\n",
+        b"GET http://there/healthz HTTP/1.1\r\nhost: here\r\n",
+        b"GET /healthz HTTP/2.0\r\nhost: localhost\r\n",
+        b"GET /healthz HTTP/0.9\r\nhost: localhost\r\n",
+        b"GET /healthz\r\n",
+    ],
+)
+def test_a_request_of_another_version_or_without_one_host_is_refused(head):
+    with connected() as raw:
+        raw.sendall(head + b"\r\n")
+
+        assert kinds(answers(received(raw))) == [(400, "malformed_request")]
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /healthz HTTP/1.0\r\n",
+        b"GET /healthz HTTP/1.1\r\nhost: 127.0.0.1:8000\r\n",
+        b"GET /healthz HTTP/1.1\r\nhost: [::1]:8000\r\n",
+        b"GET http://localhost/healthz HTTP/1.1\r\nhost: localhost\r\n",
+    ],
+)
+def test_a_request_with_a_host_that_is_one_is_answered(head):
+    with connected() as raw:
+        raw.sendall(head + b"connection: close\r\n\r\n")
+
+        assert received(raw).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_offers_of_another_protocol_behind_one_another_do_not_pile_up():
+    protocol, _ = opened(endless)
+    offer = b"\r\n".join((HEALTH + b"connection: upgrade", b"upgrade: websocket", b"", b""))
+    protocol.data_received(offer * 3000)
+
+    assert len(protocol.pipeline) == WAITING
+    await ended(protocol)
+
+
+class Occupied:
+    """A connection of the system's, of this number."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def fileno(self) -> int:
+        return self.number
+
+
+def test_a_connection_that_takes_one_of_the_last_descriptors_is_dropped_and_that_is_logged_once():
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    told = descriptors.Exhaustion()
+    with structlog.testing.capture_logs() as logged:
+        dropped = [
+            told.by(Mock(get_extra_info=lambda _, n=number: Occupied(n)))
+            for number in (10, limit - 1, limit - 1, limit - 1)
+        ]
+
+    assert dropped == [False, True, True, True]
+    assert [line["event"] for line in logged] == ["file descriptors run out"]
+
+
+async def test_a_dropped_connection_is_closed_before_anything_is_read(monkeypatch):
+    monkeypatch.setattr(descriptors, "RESERVE", 10**9)
+    config = uvicorn.Config(endless, lifespan="off", log_config=None)
+    with socket.socket() as connection:
+        transport = Mock(get_extra_info=lambda name: connection if name == "socket" else None)
+        protocol = BoundedProtocol(config, ServerState(), {})
+        protocol.connection_made(transport)
+
+    assert transport.abort.called
+    protocol.connection_lost(None)
+
+
+def test_a_connection_that_is_idle_is_kept_for_as_long_as_the_setting_says():
+    settings = Settings(_env_file=None, keep_alive=90)
+
+    assert Server(Rig().app(), settings).config.timeout_keep_alive == 90

@@ -44,7 +44,7 @@ def half_sent(url: str, path: str = "/v1/generate", **headers: str) -> Iterator[
     more = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     with socket.create_connection((address.hostname, address.port), timeout=30) as half:
         half.sendall(
-            f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{more}"
+            f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{more}"
             f'Content-Length: {CLAIMED}\r\n\r\n{{"pro'.encode()
         )
         yield half

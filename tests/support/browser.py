@@ -11,9 +11,9 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse
 
+from tests.support.programs import chromium
 from tests.support.server import serving
 
-CHROMIUM = "/usr/bin/chromium"
 OPTIONS = (
     "--headless",
     "--no-sandbox",
@@ -86,7 +86,7 @@ def _report(url: str, reports: "queue.Queue[Any]") -> Any:
 def _chromium(url: str) -> Iterator[None]:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         process = subprocess.Popen(
-            [CHROMIUM, *OPTIONS, f"--user-data-dir={profile}", "--remote-debugging-port=0", url],
+            [chromium(), *OPTIONS, f"--user-data-dir={profile}", "--remote-debugging-port=0", url],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

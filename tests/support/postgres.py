@@ -1,6 +1,7 @@
-"""A real PostgreSQL on a free port. Tests fail where there is none."""
+"""A real PostgreSQL on a free port."""
 
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -13,11 +14,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.support.programs import program
+
 PASSWORD = "hunter2"
-# It refuses to run as root.
-_USER: dict[str, Any] = (
-    {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
-)
+
+
+def _user() -> dict[str, Any]:
+    """Return who runs it: it refuses to run as root."""
+    if os.geteuid() != 0:
+        return {}
+    nobody = pwd.getpwnam("nobody")
+    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+
+
+_USER = _user()
 
 
 @dataclass
@@ -86,21 +96,16 @@ class PostgresServer:
 @contextmanager
 def postgres_server() -> Iterator[PostgresServer]:
     """Make a cluster that survives no power cut, run it, and take it away."""
-    programs = _programs()
+    installed = program("postgres").parent
     # Not pytest's own folder, which no other user may enter.
     with tempfile.TemporaryDirectory(prefix="postgres-") as name:
         folder = Path(name)
         (folder / "password").write_text(PASSWORD)
+        programs = _copied(installed, folder) if _USER else installed
         if _USER:
             for path in (folder, folder / "password"):
-                shutil.chown(path, "postgres", "postgres")
-        # Words in an order that is not their bytes', as most servers have it.
-        subprocess.run(
-            [programs / "initdb", "-D", folder / "data", "--username=postgres", "--no-sync",
-             "--auth=scram-sha-256", f"--pwfile={folder / 'password'}",
-             "--encoding=UTF8", "--locale=C", "--locale-provider=icu", "--icu-locale=en-US"],
-            cwd=folder, stdout=subprocess.DEVNULL, timeout=60, check=True, **_USER,
-        )  # fmt: skip
+                os.chown(path, _USER["user"], _USER["group"])
+        _initialise(folder, programs)
         server = PostgresServer(folder, programs, _free_port())
         try:
             server.start()
@@ -109,12 +114,30 @@ def postgres_server() -> Iterator[PostgresServer]:
             server.stop()
 
 
-def _programs() -> Path:
-    # Debian keeps them off the path.
-    installed = (str(path) for path in Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    found = shutil.which("initdb") or next(installed, None)
-    assert found, "there is no PostgreSQL"
-    return Path(found).resolve().parent
+def _initialise(folder: Path, programs: Path) -> None:
+    command: list[str | Path] = [
+        programs / "initdb", "-D", folder / "data", "--username=postgres", "--no-sync",
+        "--auth=scram-sha-256", f"--pwfile={folder / 'password'}",
+        "--encoding=UTF8", "--locale=C",
+    ]  # fmt: skip
+    # Words in an order that is not their bytes', as most have it; a wheel's server has none.
+    for order in (("--locale-provider=icu", "--icu-locale=en-US"), ()):
+        run = subprocess.run(
+            [*command, *order], cwd=folder, capture_output=True, text=True, timeout=60, **_USER
+        )
+        if run.returncode == 0:
+            return
+    raise AssertionError(run.stdout + run.stderr)
+
+
+def _copied(programs: Path, folder: Path) -> Path:
+    """Return where its programs are for a user who may not enter this checkout."""
+    install = programs.parents[1]
+    if "tools" not in programs.parts:
+        return programs
+    # With what stands beside it: its libraries are found from there.
+    shutil.copytree(install.parent, folder / "install", symlinks=True)
+    return folder / "install" / programs.relative_to(install.parent)
 
 
 def _free_port() -> int:

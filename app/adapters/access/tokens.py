@@ -1,6 +1,5 @@
 """JSON Web Tokens of one OIDC issuer, checked by joserfc against the issuer's published keys."""
 
-import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -23,6 +22,7 @@ from app.domain.errors import (
     CredentialsMissingError,
     IdentityProviderError,
 )
+from app.services.concurrency.single_flight import SingleFlight
 
 ALGORITHMS = ("RS256", "PS256", "ES256")
 """Signatures with a public key only: a published key must never do as a shared secret."""
@@ -72,7 +72,8 @@ class IssuerKeys:
     """Seconds; so that made-up key ids can't have the keys fetched all the time."""
     _keys: KeySet = field(default_factory=lambda: KeySet([]))
     _fetched: float = float("-inf")
-    _fetching: "asyncio.Task[None] | None" = None
+    # It goes on past the deadline of whoever asks: short ones would keep all without keys.
+    _fetches: SingleFlight[None, None] = field(default_factory=lambda: SingleFlight(lasting=True))
 
     async def holding(self, key_id: str) -> KeySet:
         """Return the keys, fetched anew where ``key_id`` is not among them.
@@ -80,10 +81,7 @@ class IssuerKeys:
         Raises IdentityProviderError where there are none.
         """
         if self._stale(key_id):
-            if self._fetching is None or self._fetching.done():
-                self._fetching = asyncio.create_task(self._fetch())
-            # It goes on past the deadline of whoever asks: short ones would keep all without keys.
-            await asyncio.shield(self._fetching)
+            await self._fetches.run(None, self._fetch)
         if not self._keys:
             raise IdentityProviderError("the token issuer's keys can't be had")
         return self._keys
@@ -95,9 +93,7 @@ class IssuerKeys:
 
     async def close(self) -> None:
         """Fetch no longer."""
-        if self._fetching is not None:
-            self._fetching.cancel()
-            await asyncio.wait([self._fetching])
+        await self._fetches.close(cancel=True)
 
     async def _fetch(self) -> None:
         try:

@@ -1,5 +1,6 @@
 """Tokens of a whole prompt, with Llama's vocabulary where it is installed."""
 
+import asyncio
 import base64
 from dataclasses import dataclass, field
 from functools import cache

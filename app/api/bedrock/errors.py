@@ -45,6 +45,8 @@ TABLE: dict[type[ServiceError], AwsError] = {
     errors.CredentialsInvalidError: AwsError("UnrecognizedClientException", 403),
     errors.CredentialsExpiredError: AwsError("ExpiredTokenException", 403),
     errors.ScopeMissingError: ACCESS_DENIED,
+    errors.HostNotAllowedError: ACCESS_DENIED,
+    errors.OriginNotAllowedError: ACCESS_DENIED,
     errors.RateLimitedError: THROTTLING,
     errors.BodyTooLargeError: AwsError("RequestEntityTooLargeException", 413),
     errors.DeadlineExceededError: TIMEOUT,

@@ -1,8 +1,8 @@
 """Pure ASGI middleware: what a request passes before it reaches a route.
 
-In this order, so that a refusal costs least: the door, who calls and whether they may, the body's
-declared length, room for it. Only then is a byte of the body read. Whatever is waited for here is
-waited for within the request's deadline.
+In this order, so that a refusal costs least: the page and the host it comes by, the door, who calls
+and whether they may, the body's declared length. Only then is a byte of the body read, and room is
+taken for it as it comes. Whatever is waited for here is waited for within the request's deadline.
 """
 
 import asyncio
@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.errors import dialects
-from app.api.pipeline.authorization import Gatekeeper, credential
+from app.api.pipeline.authorization import Gatekeeper
+from app.api.pipeline.callers import Callers
 from app.api.pipeline.connection import STATE, Link
 from app.api.pipeline.deadline import deadline
-from app.api.pipeline.request_body import Incoming, too_large
+from app.api.pipeline.provenance import Provenance
+from app.api.pipeline.request_body import BodyTiming, Incoming, too_large
 from app.api.routing.context import RequestContext, request_context
 from app.api.routing.headers import Headers
 from app.domain.errors import ServiceError
@@ -33,10 +35,11 @@ class EntranceMiddleware:
     app: ASGIApp
     door: Door
     gatekeeper: Gatekeeper
+    callers: Callers
+    provenance: Provenance
     max_bytes: int
     """Of a body; what one is taken for that doesn't declare its length, until it is read."""
-    patience: float
-    """Seconds for a body to arrive."""
+    timing: BodyTiming
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -49,22 +52,29 @@ class EntranceMiddleware:
             context.options.values, services.timing.request, services.timing.longest
         )
         within = services.drain.before(context.deadline)
-        if scope["method"] in FREE:
-            await self._inside(context, scope, receive, send, within)
-            return
-        caller = share(context.headers, scope.get("client"))
+        caller = self.callers.share(context.headers, context.address)
+        free = scope["method"] in FREE
         try:
-            await self.door.enter(caller, within)
+            self.provenance.check(scope["method"], context.headers)
+            if not free:
+                await self.door.enter(caller, within)
         except ServiceError as error:
-            await dialects.refuse(error, scope, receive, send)
+            await _refuse(error, scope, receive, send)
             return
         try:
-            await self._inside(context, scope, receive, send, within)
+            await self._inside(context, scope, receive, send, within, caller)
         finally:
-            self.door.leave(caller)
+            if not free:
+                self.door.leave(caller)
 
     async def _inside(
-        self, context: RequestContext, scope: Scope, receive: Receive, send: Send, within: Wait
+        self,
+        context: RequestContext,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        within: Wait,
+        caller: str,
     ) -> None:
         services = context.services
         try:
@@ -74,19 +84,21 @@ class EntranceMiddleware:
             else:
                 # There is nothing to wait for, and a timer would be work for each request.
                 await self.gatekeeper.admit(context, scope)
-            held = await services.room.hold(self._expected(context.headers), within)
+            expected = self._expected(context.headers)
         except ServiceError as error:
-            await dialects.refuse(error, scope, receive, send)
+            await _refuse(error, scope, receive, send)
             return
+        if context.record.caller is not None:
+            self.callers.note(context.headers)
+        held = services.room.open(caller, expected)
         try:
             await self._watched(context, scope, receive, send, held)
         finally:
             held.release()
 
     def _expected(self, headers: Headers) -> int:
-        """Return the bytes to make room for, or raise BodyTooLargeError."""
+        """Return the bytes that are to come at most, or raise BodyTooLargeError."""
         if b"transfer-encoding" in headers:
-            # Not as it comes: bodies half read would wait for one another's room.
             return self.max_bytes
         length = headers.get(b"content-length", b"0")
         declared = int(length) if length.isdigit() else 0
@@ -106,13 +118,13 @@ class EntranceMiddleware:
         assert request is not None
         link: Link | None = scope["state"].get(STATE)
         if link is not None:
-            link.admitted = True
+            link.held = held
         incoming = Incoming(
             receive=receive,
             held=held,
             max_bytes=self.max_bytes,
-            patience=self.patience,
-            until=asyncio.get_running_loop().time() + self.patience,
+            timing=self.timing,
+            begun=asyncio.get_running_loop().time(),
             due=context.deadline,
             drain=context.services.drain,
             request=request,
@@ -130,6 +142,8 @@ class EntranceMiddleware:
             incoming.close()
 
 
-def share(headers: Headers, client: tuple[str, int] | None) -> str:
-    """Return whose share a request counts against, by what they say: a look-up costs more."""
-    return credential(headers) or (client[0] if client else "")
+async def _refuse(error: ServiceError, scope: Scope, receive: Receive, send: Send) -> None:
+    link: Link | None = scope["state"].get(STATE)
+    if link is not None:
+        link.refuse()
+    await dialects.refuse(error, scope, receive, send)

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from app.services.concurrency.budget import Reservation
+
 STATE = "link"
 """Where the protocol puts it in a scope's ``state``."""
 
@@ -16,14 +18,25 @@ class Link:
     """The body has arrived: to receive it takes no time."""
     spoilt: bool = False
     """What arrives is no body as HTTP has it; nothing more can be received."""
-    admitted: bool = False
-    """There is room for the whole body: it need not wait for its reader."""
+    held: Reservation | None = None
+    """Room for the body, once the request is let in: what is covered need not wait to be read."""
+    received: int = 0
+    """Bytes of the body that have arrived."""
     parts: list[bytes] = field(default_factory=list)
     """What has arrived of the body and was not received yet."""
     unread: int = 0
     """Bytes of ``parts``."""
     on_lost: Callable[[], None] | None = None
     """Called once when the client is gone."""
+    on_refused: Callable[[], None] | None = None
+    """Called when the request is refused before it reaches a route."""
+    refused: bool = False
+
+    def refuse(self) -> None:
+        """Tell that the request is refused: a connection has only so many in a row."""
+        self.refused = True
+        if self.on_refused is not None:
+            self.on_refused()
 
     def lose(self) -> None:
         """Tell that the client is gone."""
@@ -44,8 +57,14 @@ class Link:
 
     def keep(self, part: bytes) -> None:
         """Keep what has arrived."""
+        size = len(part)
         self.parts.append(part)
-        self.unread += len(part)
+        self.unread += size
+        self.received += size
+
+    def covered(self) -> bool:
+        """Tell whether there is room for what has arrived; it is taken where it can be had."""
+        return self.held is not None and self.held.grow_to(self.received)
 
     def take(self) -> bytes:
         """Return all that has arrived, in one piece."""

@@ -24,10 +24,25 @@ def too_large(max_bytes: int) -> BodyTooLargeError:
     return BodyTooLargeError(f"the body has more than {max_bytes:,} bytes")
 
 
+@dataclass(frozen=True, slots=True)
+class BodyTiming:
+    """How long a body may take to arrive."""
+
+    whole: float
+    """Seconds for all of it."""
+    least_rate: float
+    """Bytes a second that have to have come on average, once `GRACE` is over."""
+
+
+GRACE = 10.0
+"""Seconds that any body has before its rate counts."""
+
+
 def malformed() -> MalformedRequestError:
     """Return the refusal of what is no request as HTTP has it."""
     return MalformedRequestError(
-        "this is not HTTP/1.1, its head is too long, or it leaves in doubt where the body ends"
+        "this is not HTTP/1.1 with one Host, its head or what follows its body is too long, or it "
+        "leaves in doubt where the body ends"
     )
 
 
@@ -42,10 +57,9 @@ class Incoming:
     receive: Receive
     held: Reservation
     max_bytes: int
-    patience: float
-    """Seconds for the body to arrive, for the refusal."""
-    until: float
-    """The same in loop time: a body that is never complete would keep its room."""
+    timing: BodyTiming
+    begun: float
+    """When the body was first waited for, in loop time, later by what was waited for room."""
     due: float
     """The request's deadline, in loop time."""
     drain: Drain
@@ -76,7 +90,7 @@ class Incoming:
         if self.link is not None and self.link.spoilt:
             raise self._refused(malformed())
         if message["type"] == "http.request":
-            self._count(message)
+            await self._count(message)
         elif not self.left:
             self._leave()
             # For the cancellation to come here: the framework would take half a body for a bad one.
@@ -85,27 +99,48 @@ class Incoming:
 
     async def _in_time(self) -> Message:
         try:
-            async with self.drain.before(min(self.until, self.due)):
+            async with self.drain.before(min(self._until(), self.due)):
                 return await self.receive()
         except ServiceError as error:
             raise self._refused(self._late(error)) from error
 
+    def _until(self) -> float:
+        """Return when more of the body must have come, in loop time."""
+        allowed = GRACE + self._read / self.timing.least_rate
+        return self.begun + min(self.timing.whole, allowed)
+
     def _late(self, error: ServiceError) -> ServiceError:
         """Return ``error``, or what it is where the body's own time was the shorter one."""
-        if isinstance(error, DeadlineExceededError) and self.until < self.due:
-            return BodyTimeoutError(f"the body did not arrive within {self.patience:g} seconds")
+        if isinstance(error, DeadlineExceededError) and self._until() < self.due:
+            return BodyTimeoutError(
+                f"the body did not arrive within {self.timing.whole:g} seconds, or came at less "
+                f"than {self.timing.least_rate:g} bytes a second"
+            )
         return error
 
-    def _count(self, message: Message) -> None:
+    async def _wait_for_room(self) -> None:
+        loop = asyncio.get_running_loop()
+        since = loop.time()
+        try:
+            await self.held.wait_for(self._read, self.drain.before(self.due))
+        except ServiceError as error:
+            raise self._refused(error) from error
+        self.begun += loop.time() - since
+
+    async def _count(self, message: Message) -> None:
         if self.link is not None and self.link.parts:
             message["body"] = self.link.take()
         self._read += len(message.get("body", b""))
         if self._read > self.max_bytes:
             raise self._refused(too_large(self.max_bytes))
-        if message.get("more_body"):
+        more = message.get("more_body", False)
+        if not more:
+            self.held.expected = self._read
+        if not self.held.grow_to(self._read):
+            await self._wait_for_room()
+        if more:
             return
         self._complete = True
-        self.held.shrink_to(self._read)
         if self.link is not None:
             self.link.watch(self._leave)
         else:

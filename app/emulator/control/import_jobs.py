@@ -1,36 +1,17 @@
 """Import jobs: they run for a while, then there is a model or a reason why there is none."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
 from uuid import uuid4
 
-import orjson
-
 from app.emulator.config import EmulatorConfig
-from app.emulator.control import paging
-from app.emulator.control.imported_models import ImportedModel, ImportedModels, instant
-from app.emulator.wire.errors import CONFLICT, NOT_FOUND, QUOTA, AwsError, invalid
+from app.emulator.control import import_request, paging
+from app.emulator.control.imported_model import ImportedModel, instant
+from app.emulator.control.imported_models import ImportedModels
+from app.emulator.wire.errors import CONFLICT, NOT_FOUND, QUOTA, AwsError
 
-_FIELDS = {
-    "jobName": r"[a-zA-Z0-9](-*[a-zA-Z0-9\+\-\.])*",
-    "importedModelName": r"([0-9a-zA-Z][_-]?)+",
-    "roleArn": r"arn:aws(-[^:]+)?:iam::([0-9]{12})?:role/.+",
-    "clientRequestToken": r"[a-zA-Z0-9]([-a-zA-Z0-9]{0,254}[a-zA-Z0-9])?",
-    "importedModelKmsKeyId": (
-        r"(arn:aws(-[^:]+)?:kms:[a-zA-Z0-9-]*:[0-9]{12}:((key/[a-zA-Z0-9-]{36})"
-        r"|(alias/[a-zA-Z0-9-_/]+)))|([a-zA-Z0-9-]{36})|(alias/[a-zA-Z0-9-_/]+)"
-    ),
-}
-_LONGEST = {"jobName": 63, "importedModelName": 63}
-_REQUIRED = ("jobName", "importedModelName", "roleArn", "modelDataSource")
-_UNREAD = ("jobTags", "importedModelTags", "vpcConfig", "modelDataSource")
-_S3_URI = (
-    r"s3://[a-z0-9][-.a-z0-9]{1,61}[a-z0-9]"
-    r"(?:/[-!_*'().a-z0-9A-Z]+(?:/[-!_*'().a-z0-9A-Z]+)*)?/?"
-)
 MOST_RUNNING = 10
 
 FAILURES = {
@@ -114,7 +95,7 @@ class ImportJobs:
 
     def create(self, body: bytes) -> dict[str, Any]:
         """Return CreateModelImportJob, or raise the 400 that it earns."""
-        fields = _checked(body)
+        fields = import_request.checked(body)
         earlier = self._repeated(fields)
         if earlier is not None:
             return {"jobArn": earlier.arn}
@@ -208,43 +189,6 @@ class ImportJobs:
         chosen = paging.selected(jobs, wanted, lambda job: job.name, lambda job: job.created)
         page, token = paging.page(chosen, wanted)
         return {"modelImportJobSummaries": [self._summary(job) for job in page], **token}
-
-
-def _checked(body: bytes) -> dict[str, Any]:
-    try:
-        fields = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        raise invalid("The request body is not valid JSON.") from None
-    if not isinstance(fields, dict):
-        raise invalid("The request body must be a JSON object.")
-    for key in _REQUIRED:
-        if key not in fields:
-            raise invalid(f"1 validation error detected: {key} is required")
-    unknown = sorted(fields.keys() - _FIELDS.keys() - set(_UNREAD))
-    if unknown:
-        raise invalid(f"Unknown member(s) in the request: {', '.join(unknown)}")
-    for key, wanted in _FIELDS.items():
-        if key in fields:
-            _check_text(fields[key], key, wanted)
-    _check_source(fields["modelDataSource"])
-    return fields
-
-
-def _check_text(value: object, key: str, wanted: str) -> None:
-    longest = _LONGEST.get(key, 2048)
-    if not isinstance(value, str) or len(value) > longest or not re.fullmatch(wanted, value):
-        raise invalid(
-            f"1 validation error detected: Value at '{key}' failed to satisfy constraint:"
-            f" Member must satisfy regular expression pattern: {wanted}"
-        )
-
-
-def _check_source(source: object) -> None:
-    match source:
-        case {"s3DataSource": {"s3Uri": str(uri), **others}, **more} if not others and not more:
-            _check_text(uri, "modelDataSource.s3DataSource.s3Uri", _S3_URI)
-        case _:
-            raise invalid("modelDataSource must hold s3DataSource with s3Uri.")
 
 
 def _key_arn(key: str | None, region: str, account: str) -> str | None:

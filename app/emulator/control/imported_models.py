@@ -1,75 +1,22 @@
-"""Imported models: which there are, and whether a copy of one is loaded.
-
-A copy that nobody asks is taken away; the next call finds the model cold, and is refused with
-ModelNotReadyException until a copy is loaded again.
-"""
+"""Imported models: which there are, and what the control plane and the admin endpoint tell."""
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs
 
 from app.emulator.config import EmulatorConfig
 from app.emulator.control import paging
+from app.emulator.control.imported_model import ImportedModel, instant
 from app.emulator.wire.errors import CONFLICT, NOT_FOUND, NOT_READY, AwsError
 
 ARCHITECTURE = "MllamaForConditionalGeneration"
-WINDOW_SECONDS = 300
-"""Copies are paid for in windows of so many seconds, from the first call that is served."""
 _ARN = re.compile(
     r"(?P<prefix>arn:aws(?:-[a-z-]+)?:bedrock:[a-z0-9-]{1,20}:\d{12}:imported-model/)(?P<id>[A-Za-z0-9-]+)"
     r"(?:\..*)?"
 )
-# Made-up models and times of loading are forgotten beyond so many: the oldest first.
+# Made-up models are forgotten beyond so many: the oldest first.
 _REMEMBERED = 10_000
-_SPANS = 1_000
-
-
-@dataclass(slots=True)
-class Span:
-    """A time in which a copy was loaded."""
-
-    begin: float
-    """Seconds since 1970, as all times here."""
-    last_call: float
-
-
-@dataclass(slots=True)
-class ImportedModel:
-    """One imported model, and its copy."""
-
-    arn: str
-    name: str
-    created: float
-    cold_start_seconds: float
-    job_arn: str | None = None
-    job_name: str | None = None
-    source: str | None = None
-    kms_key_arn: str | None = None
-    loaded_at: float | None = None
-    """When the copy that is loading is ready; None while none is loading."""
-    cold_starts: int = 0
-    spans: list[Span] = field(default_factory=list)
-
-    @property
-    def id(self) -> str:
-        """The last part of its ARN."""
-        return self.arn.rpartition("/")[2]
-
-    def begin(self, now: float) -> None:
-        """Have a copy from now on."""
-        self.spans = [*self.spans[1 - _SPANS :], Span(now, now)]
-
-    def copies(self, now: float, idle: float) -> int:
-        """Return how many copies are loaded at a time: one or none."""
-        return int(any(s.begin <= now < s.last_call + idle for s in self.spans[-1:]))
-
-    def windows(self, now: float, idle: float) -> int:
-        """Return how many windows were begun until ``now``."""
-        seconds = (min(now, span.last_call + idle) - span.begin for span in self.spans)
-        return sum(1 + int(length // WINDOW_SECONDS) for length in seconds if length >= 0)
 
 
 class ImportedModels:
@@ -131,7 +78,7 @@ class ImportedModels:
     def call(self, arn: str) -> None:
         """Count a call of a model, or raise the 429 while no copy of it is loaded."""
         model, now, idle = self.find(arn), self._now(), self._config.idle_seconds
-        if model.copies(now, idle):
+        if model.serves(now, idle):
             model.spans[-1].last_call = now
             return
         if model.loaded_at is None or now >= model.loaded_at + idle:
@@ -150,21 +97,21 @@ class ImportedModels:
             model.cold_start_seconds = cold_start_seconds
         if state == "cold":
             model.loaded_at = None
-            if model.copies(now, self._config.idle_seconds):
+            if model.serves(now, self._config.idle_seconds):
                 model.spans[-1].last_call = now - self._config.idle_seconds
         elif state == "ready" and not model.copies(now, self._config.idle_seconds):
-            model.begin(now)
+            model.loaded_at = now
 
     def status(self, model: ImportedModel) -> dict[str, Any]:
         """Return a model's copy as the admin endpoint shows it."""
         now, idle = self._now(), self._config.idle_seconds
         copies = model.copies(now, idle)
-        loading = not copies and model.loaded_at is not None and now < model.loaded_at
+        wait = 0.0 if copies or model.loaded_at is None else max(model.loaded_at - now, 0.0)
         return {
             "arn": model.arn,
             "name": model.name,
-            "state": "ready" if copies else ("loading" if loading else "cold"),
-            "seconds_to_ready": max(model.loaded_at - now, 0) if loading and model.loaded_at else 0,
+            "state": "ready" if copies else ("loading" if wait else "cold"),
+            "seconds_to_ready": wait,
             "cold_start_seconds": model.cold_start_seconds,
             "cold_starts": model.cold_starts,
             "copies": copies,
@@ -234,8 +181,3 @@ class ImportedModels:
         """Raise the 400 for a name that a model has."""
         if self.named(name) is not None:
             raise AwsError(CONFLICT, f"The imported model name {name} is already in use.")
-
-
-def instant(seconds: float) -> str:
-    """Return a time as the control plane writes it."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from app.emulator.faults.fault_schedule import Plan
-from app.emulator.faults.spelling import Break
+from app.emulator.faults.spelling import Break, GatewayReply
 from app.emulator.wire import eventstream
-from app.emulator.wire.errors import AwsError
+from app.emulator.wire.errors import AwsError, ErrorKind
 from app.emulator.wire.exchange import Exchange, Headers, HungUpError
 from app.emulator.wire.streams import Frame
 
@@ -83,6 +83,17 @@ class Delivery:
         await asyncio.sleep(0)
         self.exchange.hang_up()
         raise HungUpError
+
+
+async def refuse(exchange: Exchange, refusal: ErrorKind | GatewayReply) -> int:
+    """Send what stands before Bedrock, and return its status; raise what Bedrock itself says."""
+    if isinstance(refusal, ErrorKind):
+        raise AwsError(refusal)
+    headers = [(b"content-type", refusal.content_type.encode())]
+    if refusal.retry_after is not None:
+        headers.append((b"retry-after", str(refusal.retry_after).encode()))
+    await exchange.reply(refusal.status, headers, refusal.body.encode())
+    return refusal.status
 
 
 def _reached(broken: Break, frame: Frame, texts: int) -> bool:

@@ -26,6 +26,9 @@ EXCEPTIONS = {
     "retired": errors.RETIRED,
     "legacy": errors.LEGACY,
     "bad-key": errors.UNKNOWN_KEY,
+    "conflict": errors.KNOWLEDGE_CONFLICT,
+    "dependency-failed": errors.DEPENDENCY_FAILED,
+    "bad-gateway-exception": errors.BAD_GATEWAY,
 }
 
 
@@ -44,6 +47,7 @@ GATEWAY_REPLIES = {
     "overloaded": GatewayReply(
         529, "application/json", '{"type":"overloaded_error","message":"Overloaded"}', 1
     ),
+    "malformed": GatewayReply(200, "application/json", '{"usage":'),
     "bad-gateway": GatewayReply(502, "text/html", "<html><h1>502 Bad Gateway</h1></html>"),
     "gateway-timeout": GatewayReply(504, "text/html", "<html><h1>504 Gateway Time-out</h1></html>"),
 }

@@ -12,11 +12,11 @@ from app.emulator.config import EmulatorConfig
 from app.emulator.model import answers, logprobs, ocr, tiles
 from app.emulator.model.answers import Perception
 from app.emulator.model.logprobs import Spoken
-from app.emulator.model.pixels import measured
+from app.emulator.model.pixels import Pixels, measured
 from app.emulator.model.question import Question, parsed
 from app.emulator.model.text_lines import TextLines
 from app.emulator.model.vocabulary import Vocabulary
-from app.emulator.wire.conversation import Answer, Ask, BodyFormat, Sampling, TokenScore
+from app.emulator.wire.conversation import Answer, Ask, BodyFormat, Picture, Sampling, TokenScore
 from app.emulator.wire.errors import AwsError, invalid
 
 _REMEMBERED = 256
@@ -73,6 +73,14 @@ class ToyModel:
             return work()
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
+    async def in_reading_thread(self, work: Callable[[], _T]) -> _T:
+        """Run work in the one thread in which `read` may be called."""
+        return await asyncio.get_running_loop().run_in_executor(self._reading_thread, work)
+
+    def read(self, picture: Picture) -> TextLines:
+        """Return what stands in a picture; nothing where no engine is installed."""
+        return self._reader.read(picture)
+
     async def speech(self, ask: Ask) -> Spoken:
         """Return all that there is to say to ``ask``."""
         if self._config.fixed_answer is not None:
@@ -84,16 +92,22 @@ class ToyModel:
         return await self.in_thread(work, size=size)
 
     async def _perceived(self, ask: Ask, question: Question) -> Perception:
-        pixels, lines = [], []
-        reads = self._reader.able and (question.needs_reading or ask.constraint is not None)
-        for picture in ask.pictures:
-            measure, read = partial(measured, picture), partial(self._reader.read, picture)
-            pixels.append(await self._once(f"pixels {picture.sha256}", measure, self._threads))
-            if reads:
-                key = f"words {picture.sha256}"
-                lines.append(await self._once(key, read, self._reading_thread))
-        together = TextLines(tuple(line for read in lines for line in read.lines))
-        return Perception(tuple(pixels), together if lines else None)
+        reads = question.needs_reading or ask.constraint is not None
+        seen = [await self.look(picture, read=reads) for picture in ask.pictures]
+        lines = [line for _, read in seen if read is not None for line in read.lines]
+        able = bool(seen) and reads and self._reader.able
+        return Perception(
+            tuple(pixels for pixels, _ in seen), TextLines(tuple(lines)) if able else None
+        )
+
+    async def look(self, picture: Picture, *, read: bool) -> tuple[Pixels, TextLines | None]:
+        """Return what is seen in a picture, and what is read in it where that is wanted."""
+        measure = partial(measured, picture)
+        pixels = await self._once(f"pixels {picture.sha256}", measure, self._threads)
+        if not (read and self._reader.able):
+            return pixels, None
+        work = partial(self._reader.read, picture)
+        return pixels, await self._once(f"words {picture.sha256}", work, self._reading_thread)
 
     async def answer(self, ask: Ask, spoken: Spoken) -> Answer:
         """Return what is ``spoken`` as the generation for ``ask``, cut to its limits."""

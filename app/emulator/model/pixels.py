@@ -22,6 +22,8 @@ _PALETTE = {
     "pink": (240, 150, 180),
     "brown": (115, 75, 45),
 }
+COLOURS = tuple(_PALETTE)
+"""The colours that are told apart."""
 _SIDES = ("top", "right", "bottom", "left")
 
 

@@ -73,6 +73,22 @@ NOT_READY = ErrorKind(
     "Model is not ready for inference. Wait and try your request again. Refer to"
     " https://docs.aws.amazon.com/bedrock/latest/userguide/invoke-imported-model.html.",
 )
+# These three are bedrock-agent-runtime's.
+KNOWLEDGE_CONFLICT = ErrorKind(
+    "ConflictException", 409, "There was a conflict performing an operation."
+)
+DEPENDENCY_FAILED = ErrorKind(
+    "DependencyFailedException",
+    424,
+    "There was an issue with a dependency. Check the resource and try your request again.",
+    {"resourceName": "knowledge-base"},
+)
+BAD_GATEWAY = ErrorKind(
+    "BadGatewayException",
+    502,
+    "There was an issue with a dependency due to a server issue. Retry your request.",
+    {"resourceName": "knowledge-base"},
+)
 INTERNAL = ErrorKind(
     "InternalServerException",
     500,

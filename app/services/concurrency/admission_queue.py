@@ -1,11 +1,11 @@
 """How requests come in: a bounded number, one with each turn of the event loop, callers in turn."""
 
 import asyncio
-from collections import deque
 from dataclasses import dataclass, field
 
 from app.domain.errors import OverloadedError
 from app.services.concurrency.deadline import Wait
+from app.services.concurrency.fair_queue import FairQueue
 
 _SMOOTHING = 0.02
 # One long turn of the loop, a thousand connections taken at once, is no pace.
@@ -30,9 +30,7 @@ class Door:
     _callers: dict[str, int] = field(default_factory=dict)
     """Requests of each caller, inside and in line."""
     _total: int = 0
-    _lines: dict[str, deque[asyncio.Future[None]]] = field(default_factory=dict)
-    """Each caller's waiters; the first caller is the next to go in."""
-    _waiting: int = 0
+    _line: FairQueue = field(default_factory=lambda: FairQueue(_nothing))
     _pace: float = 0.001
     """Seconds from one going in to the next, smoothed."""
     _last: float = 0
@@ -67,7 +65,7 @@ class Door:
 
     def admits(self, caller: str) -> bool:
         """Tell whether one more request of ``caller`` would be let in."""
-        if self._total < self.capacity and self._waiting * self._pace < self.patience:
+        if self._total < self.capacity and len(self._line) * self._pace < self.patience:
             return True
         # Filled by others: whoever has less than a share of it is let in all the same.
         callers = len(self._callers) + (caller not in self._callers)
@@ -87,32 +85,19 @@ class Door:
             self._last = loop.time()
             self._next = loop.call_soon(self._let_next_in)
             return
-        async with within:
-            turn: asyncio.Future[None] = loop.create_future()
-            self._lines.setdefault(caller, deque()).append(turn)
-            self._waiting += 1
-            await turn
+        await self._line.wait(caller, within)
 
     def _let_next_in(self) -> None:
         """Let one in, and come again with the next turn of the loop; rest when no one waits."""
-        loop = asyncio.get_running_loop()
         self._next = None
-        while self._lines:
-            turn = self._pop()
-            # A cancelled one has left.
-            if not turn.done():
-                now = loop.time()
-                self._pace += _SMOOTHING * (min(now - self._last, _LONGEST) - self._pace)
-                self._last = now
-                turn.set_result(None)
-                self._next = loop.call_soon(self._let_next_in)
-                return
+        if not self._line.admit():
+            return
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        self._pace += _SMOOTHING * (min(now - self._last, _LONGEST) - self._pace)
+        self._last = now
+        self._next = loop.call_soon(self._let_next_in)
 
-    def _pop(self) -> asyncio.Future[None]:
-        caller = next(iter(self._lines))
-        line = self._lines.pop(caller)
-        self._waiting -= 1
-        turn = line.popleft()
-        if line:
-            self._lines[caller] = line  # behind the others
-        return turn
+
+def _nothing() -> None:
+    """Who leaves the line leaves the door as well, and nothing else is held."""

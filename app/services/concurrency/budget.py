@@ -1,14 +1,15 @@
 """A bound on what the process has in its hands at a time: bytes of bodies, pixels of pictures."""
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
+from itertools import count
 
 from app.domain.errors import OverloadedError
 from app.domain.image import ImageLimits, ImageReport, ReceivedImage
 from app.domain.ports import ImagePreparer
+from app.services.concurrency.budget_survey import Survey
 from app.services.images.error_location import named
 from app.services.images.header import inspect
 
@@ -18,38 +19,80 @@ Within = AbstractAsyncContextManager[None]
 _UNBOUNDED: Within = nullcontext()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Reservation:
-    """One holder's share of a budget."""
+    """One holder's part of a budget. It may grow as what it is for arrives."""
 
     budget: "Budget"
+    caller: str
+    expected: int = 0
+    """What it comes to hold; 0 for one that is made whole."""
     amount: int = 0
+    age: int = -1
+    """In the order in which holders first asked for room."""
+
+    @property
+    def rest(self) -> int:
+        """What is still to arrive."""
+        return max(0, self.expected - self.amount)
+
+    def grow_to(self, amount: int) -> bool:
+        """Hold ``amount`` in all, or tell that there is no room at once: `wait_for` it then."""
+        return amount <= self.amount or self.budget.grant(self, amount)
+
+    async def wait_for(self, amount: int, within: Within = _UNBOUNDED) -> None:
+        """Hold ``amount`` in all, or raise OverloadedError when the budget's patience ends.
+
+        Or whatever ``within`` raises.
+        """
+        await self.budget.wait(self, amount, within)
 
     def shrink_to(self, amount: int) -> None:
         """Give back all beyond ``amount``."""
         if amount < self.amount:
-            self.budget.give(self.amount - amount)
-            self.amount = amount
+            self.budget.give(self, self.amount - amount)
 
     def release(self) -> None:
         """Give all of it back."""
-        self.budget.give(self.amount)
-        self.amount = 0
+        self.budget.give(self, self.amount)
 
 
 @dataclass(slots=True)
 class Budget:
-    """An amount that all requests share, first come, first served."""
+    """An amount that all requests share.
+
+    What arrives piece by piece is counted as it arrives, not when it is announced. So that
+    holders who have arrived in part never wait for one another for ever, room for the rest of
+    any one of them is kept back from all but the oldest: that one can always be completed.
+    A caller has at most three quarters of the whole, whether complete or not. Reservations
+    without a caller are made whole, first come, first served.
+    """
 
     what: str
     """What is counted: ``bytes``."""
     limit: int
     patience: float
-    """Seconds that a request waits for its share."""
+    """Seconds that a holder waits for its part."""
+    largest: int = 0
+    """The most that one arriving holder comes to hold."""
     in_use: int = 0
     peak: int = 0
     """The most that was ever in use."""
-    _waiting: deque[tuple[int, "asyncio.Future[None]"]] = field(default_factory=deque)
+    _used: dict[str, int] = field(default_factory=dict)
+    """What each caller holds."""
+    _arriving: dict[Reservation, None] = field(default_factory=dict)
+    """Holders that are not complete."""
+    _waiting: "dict[Reservation, tuple[int, asyncio.Future[None]]]" = field(default_factory=dict)
+    _ages: "count[int]" = field(default_factory=count)
+
+    @property
+    def share(self) -> int:
+        """The most that one caller holds."""
+        return max(self.limit * 3 // 4, min(self.limit, self.largest))
+
+    def open(self, caller: str = "", expected: int = 0) -> Reservation:
+        """Return a reservation of nothing yet, for what is ``expected`` to arrive at most."""
+        return Reservation(self, caller, expected)
 
     async def hold(self, amount: int, within: Within = _UNBOUNDED) -> Reservation:
         """Return ``amount`` held until it is released, or raise OverloadedError.
@@ -57,8 +100,13 @@ class Budget:
         Or whatever ``within`` raises. More than the whole budget counts as all of it: such a one
         goes alone.
         """
-        held = Reservation(self, min(amount, self.limit))
-        await self.take(held.amount, within)
+        held = self.open()
+        if not held.grow_to(amount):
+            try:
+                await held.wait_for(amount, within)
+            except BaseException:
+                held.release()
+                raise
         return held
 
     @asynccontextmanager
@@ -70,32 +118,88 @@ class Budget:
         finally:
             held.release()
 
-    async def take(self, amount: int, within: Within = _UNBOUNDED) -> None:
-        """Wait for ``amount``, or raise OverloadedError after `patience`."""
-        if not amount:
-            return
-        if not self._waiting and self._fits(amount):
-            self._grant(amount)
-            return
-        await self._wait(amount, within)
+    def grant(self, held: Reservation, amount: int) -> bool:
+        """Let ``held`` have ``amount`` in all, if there is room and nobody older waits for it."""
+        more = min(amount, self.limit) - held.amount
+        if held.age < 0:
+            held.age = next(self._ages)
+        if not self._waiting and self._plenty(held, more):
+            self._take(held, more)
+            return True
+        if held.rest:
+            self._arriving[held] = None
+        survey = self._survey()
+        if any(
+            waiting.age < held.age and survey.allows(waiting, amount - waiting.amount)
+            for waiting, (amount, _) in self._waiting.items()
+        ):
+            return False
+        if not (survey.allows(held, more) and survey.fits(held, more)):
+            return False
+        self._take(held, more)
+        return True
 
-    def give(self, amount: int) -> None:
-        """Take ``amount`` back, and let in who fits now."""
-        self.in_use -= amount
-        self._let_in()
-
-    async def _wait(self, amount: int, within: Within) -> None:
+    async def wait(self, held: Reservation, amount: int, within: Within) -> None:
+        """Wait until ``held`` has ``amount`` in all, or raise OverloadedError."""
         turn = asyncio.get_running_loop().create_future()
-        entry = (amount, turn)
-        self._waiting.append(entry)
+        self._waiting[held] = (min(amount, self.limit), turn)
         try:
             async with within, asyncio.timeout(self.patience):
                 await turn
-        except BaseException as error:
-            self._leave(entry)
-            if isinstance(error, TimeoutError):
-                raise self._overloaded() from error
-            raise
+        except TimeoutError as error:
+            raise self._overloaded() from error
+        finally:
+            # One who was let in at the moment of giving up holds it until it is released.
+            if self._waiting.pop(held, None) is not None:
+                self._let_in()
+
+    def give(self, held: Reservation, amount: int) -> None:
+        """Take ``amount`` back, and let in who fits now."""
+        if amount:
+            held.amount -= amount
+            self.in_use -= amount
+            self._used[held.caller] -= amount
+            if not self._used[held.caller]:
+                del self._used[held.caller]
+        if self._arriving and not held.amount:
+            self._arriving.pop(held, None)
+        if self._waiting:
+            self._let_in()
+
+    def _plenty(self, held: Reservation, more: int) -> bool:
+        """Tell whether there is room whatever else may arrive: seen without looking at it."""
+        mine = self._used.get(held.caller, 0) + more
+        return self.in_use + more + self.largest <= self.limit and mine + self.largest <= self.share
+
+    def _survey(self) -> Survey:
+        return Survey(self.in_use, self.limit, self.share, self._used, self._arriving)
+
+    def _let_in(self) -> None:
+        """Let in who fits, the oldest first: a large one must not starve behind new small ones."""
+        survey, blocked = self._survey(), False
+        for held in sorted(self._waiting, key=lambda held: held.age):
+            amount, turn = self._waiting[held]
+            more = amount - held.amount
+            # A cancelled one is about to leave by itself; one beyond its share bars nobody.
+            if turn.done() or not survey.allows(held, more):
+                continue
+            if (blocked and not survey.first(held)) or not survey.fits(held, more):
+                blocked = True
+                continue
+            del self._waiting[held]
+            self._take(held, more)
+            survey.in_use += more
+            turn.set_result(None)
+
+    def _take(self, held: Reservation, more: int) -> None:
+        held.amount += more
+        if held.amount < held.expected:
+            self._arriving[held] = None
+        elif self._arriving:
+            self._arriving.pop(held, None)
+        self._used[held.caller] = self._used.get(held.caller, 0) + more
+        self.in_use += more
+        self.peak = max(self.peak, self.in_use)
 
     def _overloaded(self) -> OverloadedError:
         return OverloadedError(
@@ -103,32 +207,6 @@ class Budget:
             f"within {self.patience:g} seconds.",
             retry_after=self.patience,
         )
-
-    def _leave(self, entry: "tuple[int, asyncio.Future[None]]") -> None:
-        amount, turn = entry
-        if turn.done() and not turn.cancelled():
-            # Let in at the very moment of giving up.
-            self.give(amount)
-            return
-        if entry in self._waiting:
-            self._waiting.remove(entry)
-        self._let_in()
-
-    def _let_in(self) -> None:
-        # In order: a large one must not starve behind ever new small ones.
-        while self._waiting and self._fits(self._waiting[0][0]):
-            amount, turn = self._waiting.popleft()
-            # A cancelled one is about to leave by itself.
-            if not turn.done():
-                self._grant(amount)
-                turn.set_result(None)
-
-    def _fits(self, amount: int) -> bool:
-        return self.in_use + amount <= self.limit
-
-    def _grant(self, amount: int) -> None:
-        self.in_use += amount
-        self.peak = max(self.peak, self.in_use)
 
 
 @dataclass(frozen=True, slots=True)

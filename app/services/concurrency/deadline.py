@@ -43,7 +43,8 @@ class Wait:
     """A block that is ended by its deadline or by a drain.
 
     Until it is entered it costs nothing. Once left it may be entered again. Works as
-    `asyncio.timeout` does, in a third of the calls: each request enters two or three.
+    `asyncio.timeout_at` does; on top of that a block took 22 calls of Python functions, so it takes
+    16, and each request enters two or three.
     """
 
     __slots__ = ("_cancelling", "_deadline", "_drain", "_ended", "_task", "_timer")

@@ -11,6 +11,7 @@ from app.domain.errors import IdempotencyConflictError
 from app.domain.generation import Generation, GenerationRequest, ImageInput, Terms
 from app.domain.image import Base64Image, ImageReport, ReceivedImage, S3Image, UrlImage
 from app.services.concurrency.deadline import Drain
+from app.services.concurrency.single_flight import Flight
 from app.telemetry import RequestRecord, current, recording
 
 T = TypeVar("T")
@@ -22,18 +23,21 @@ Key = tuple[str, str]
 @dataclass(slots=True)
 class _Shared:
     digest: bytes
-    task: asyncio.Task[Any]
+    flight: Flight[Any]
     expires: float
     record: RequestRecord
     """What the answer took. Not its first asker's, who may have left when it comes."""
-    waiting: int = 0
     told: bool = False
     """Whether ``record`` is part of some request's."""
 
 
 @dataclass(slots=True)
 class IdempotentAnswers:
-    """Keeps answers in memory, for a bounded time and in a bounded number."""
+    """Keeps answers in memory, for a bounded time and in a bounded number.
+
+    Where there are too many, the oldest of the caller who has the most is forgotten: nobody's keys
+    push out another's answers who has fewer.
+    """
 
     drain: Drain
     longest: float
@@ -42,6 +46,9 @@ class IdempotentAnswers:
     seconds: float = 600
     most: int = 1000
     _shared: "OrderedDict[Key, _Shared]" = field(default_factory=OrderedDict)
+    """The oldest first."""
+    _keys: dict[str, dict[Key, None]] = field(default_factory=dict)
+    """Those of each caller, the oldest first."""
 
     async def share(self, terms: Terms, digest: bytes, make: Callable[[Terms], Awaitable[T]]) -> T:
         """Return the answer that the key in ``terms`` has, or make it on the terms of all.
@@ -55,20 +62,18 @@ class IdempotentAnswers:
         key = terms.caller, terms.idempotency_key
         self._forget_expired()
         shared = self._find(key, digest) or self._begin(key, digest, terms, make)
-        shared.waiting += 1
         try:
             async with self.drain.before(terms.deadline):
-                answer: T = await asyncio.shield(shared.task)
+                answer: T = await shared.flight.join()
                 return answer
         finally:
-            shared.waiting -= 1
             self._left(key, shared)
 
     def _left(self, key: Key, shared: _Shared) -> None:
-        if shared.waiting and not shared.task.done():
+        done = shared.flight.task.done()
+        if shared.flight.waiting and not done:
             return
-        if not shared.task.done():
-            shared.task.cancel()
+        if not done:
             # At once: who comes while it winds up must not be cancelled with it.
             self._forget(key, shared)
         if not shared.told:
@@ -94,28 +99,42 @@ class IdempotentAnswers:
             with recording(record):
                 return await make(terms)
 
-        task = asyncio.create_task(run())
-        shared = self._shared[key] = _Shared(digest, task, now + self.seconds, record)
+        shared = self._shared[key] = _Shared(digest, Flight(run()), now + self.seconds, record)
+        self._keys.setdefault(key[0], {})[key] = None
 
         def ended(task: asyncio.Task[T]) -> None:
             if task.cancelled() or task.exception():
                 self._forget(key, shared)
 
-        shared.task.add_done_callback(ended)
+        shared.flight.task.add_done_callback(ended)
         return shared
 
     def _forget(self, key: Key, shared: _Shared) -> None:
         if self._shared.get(key) is shared:
             del self._shared[key]
+            keys = self._keys[key[0]]
+            del keys[key]
+            if not keys:
+                del self._keys[key[0]]
 
     def _forget_expired(self) -> None:
         now = asyncio.get_running_loop().time()
-        # Oldest first; those still being made are never forgotten.
-        for key, shared in list(self._shared.items()):
-            if shared.expires > now and len(self._shared) < self.most:
-                return
-            if shared.task.done():
-                del self._shared[key]
+        # Those still being made are never forgotten.
+        while self._shared:
+            key, shared = next(iter(self._shared.items()))
+            if shared.expires > now or not shared.flight.task.done():
+                break
+            self._forget(key, shared)
+        if len(self._shared) >= self.most:
+            self._make_room()
+
+    def _make_room(self) -> None:
+        for keys in sorted(self._keys.values(), key=len, reverse=True):
+            for key in keys:
+                shared = self._shared[key]
+                if shared.flight.task.done():
+                    self._forget(key, shared)
+                    return
 
 
 def slim(generation: Generation) -> Generation:

@@ -2,11 +2,11 @@
 
 import asyncio
 from collections import OrderedDict
-from dataclasses import dataclass
 from hashlib import sha256
 
 from app.domain.image import ImageReport, ReceivedImage
 from app.domain.ports import ImagePreparer
+from app.services.concurrency.single_flight import SingleFlight
 from app.services.images.warnings import redeclared
 from app.telemetry import current
 
@@ -14,14 +14,6 @@ ENTRY_OVERHEAD = 2_048
 """Bytes that a report takes beside its picture, roughly; so that tiny pictures count too."""
 INLINE_BYTES = 256 * 1024
 """Digests of less are taken at once; a thread would cost more than it saves."""
-
-
-@dataclass(slots=True)
-class Flight:
-    """A picture being prepared, and how many callers wait for it."""
-
-    task: asyncio.Task[ImageReport]
-    waiting: int = 0
 
 
 class CachedPreparer:
@@ -37,7 +29,7 @@ class CachedPreparer:
         self._max_bytes = max_bytes
         self._bytes = 0
         self._reports: OrderedDict[bytes, ImageReport] = OrderedDict()
-        self._flights: dict[tuple[bytes, str], Flight] = {}
+        self._flights = SingleFlight[tuple[bytes, str], ImageReport]()
 
     @property
     def bytes_held(self) -> int:
@@ -49,27 +41,14 @@ class CachedPreparer:
         digest = await _digest(image.data)
         report = self._reports.get(digest)
         if report is None:
-            report = await self._shared(digest, image)
+            # By name too, because an error names the picture that it is about.
+            report = await self._flights.run(
+                (digest, image.name), lambda: self._make(digest, image)
+            )
         else:
             self._reports.move_to_end(digest)
             current().images_cached += 1
         return redeclared(report, image.declared_type)
-
-    async def _shared(self, digest: bytes, image: ReceivedImage) -> ImageReport:
-        # By name too, because an error names the picture that it is about.
-        key = digest, image.name
-        if key not in self._flights:
-            self._flights[key] = Flight(asyncio.create_task(self._make(digest, image)))
-        flight = self._flights[key]
-        flight.waiting += 1
-        try:
-            # Shielded: one caller who leaves must not take the picture from the others.
-            return await asyncio.shield(flight.task)
-        finally:
-            flight.waiting -= 1
-            if not flight.waiting:
-                del self._flights[key]
-                flight.task.cancel()
 
     async def _make(self, digest: bytes, image: ReceivedImage) -> ImageReport:
         report = await self._inner.prepare(image)

@@ -12,6 +12,7 @@ from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from app.domain.errors import ImageDecoderError, ImageTimeoutError
 from app.domain.image import ImageLimits, ImageReport, PreparedImage, ReceivedImage
+from app.services.concurrency.single_flight import SingleFlight
 from app.services.images import worker
 from app.services.images.error_location import named
 from app.services.images.header import Inspection, inspect
@@ -57,7 +58,8 @@ class PooledPreparer:
         self._run = run
         self._turn = asyncio.Semaphore(workers)
         self._pool: ProcessPool | None = None
-        self._repair: asyncio.Task[None] | None = None
+        # It goes on when the caller leaves: the workers it starts would be nobody's.
+        self._repairs = SingleFlight[None, None](lasting=True)
 
     async def __aenter__(self) -> Self:
         """Start the workers and wait until they answer."""
@@ -71,8 +73,7 @@ class PooledPreparer:
         trace: TracebackType | None,
     ) -> None:
         """Stop the workers, whatever they are doing."""
-        if self._repair is not None:
-            await asyncio.wait([self._repair])
+        await self._repairs.close()
         pool, self._pool = self._pool, None
         if pool is not None:
             await asyncio.to_thread(_stop, pool)
@@ -130,10 +131,7 @@ class PooledPreparer:
 
     async def _heal(self) -> None:
         """Wait for another pool, which all who find this one broken share."""
-        if self._repair is None or self._repair.done():
-            self._repair = asyncio.create_task(self._replace())
-        # It goes on when the caller leaves: the workers it starts would be nobody's.
-        await asyncio.shield(self._repair)
+        await self._repairs.run(None, self._replace)
 
     async def _replace(self) -> None:
         if self._pool is None or self._pool.active:

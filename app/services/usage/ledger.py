@@ -13,6 +13,7 @@ import structlog
 from app.domain.errors import ServiceError
 from app.domain.ports import UsageStore
 from app.domain.usage import UsageBatch, UsageCounts, UsageKey, UsageQuery, UsageRow
+from app.services.concurrency.single_flight import Flight
 from app.telemetry import RequestRecord
 from app.telemetry.metrics import Metrics
 
@@ -51,7 +52,7 @@ class UsageLedger:
         """Move what was counted to the store, or keep it and raise UsageStoreError."""
         # A write that was begun may be made whoever gives up waiting for it, a client that leaves
         # or the service at its end: only its own end tells whether to make it again.
-        await asyncio.shield(asyncio.create_task(self._move()))
+        await Flight(self._move(), lasting=True).join()
 
     async def _move(self) -> None:
         async with self._turn:

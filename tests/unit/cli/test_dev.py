@@ -81,3 +81,20 @@ def test_it_asks_a_first_question_or_says_why_it_can_not(tmp_path, guarded):
         guarded,
     )
     assert "credentials_missing" not in text
+
+
+def test_a_port_that_is_taken_is_one_sentence_and_starts_nothing(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+
+        run = subprocess.run(
+            [sys.executable, "-m", "app", "dev"],
+            env={**os.environ, "PYTHONPATH": str(ROOT), f"{PREFIX}PORT": str(port)},
+            cwd=tmp_path, capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+
+    other = f"Choose another one: make run PORT={port + 1}"
+    assert (run.returncode, run.stdout) == (1, "")
+    assert run.stderr == f"Port {port} is taken. {other}\n"

@@ -9,6 +9,9 @@ import pytest
 
 from app.api.pipeline.admission import EntranceMiddleware
 from app.api.pipeline.authorization import Gatekeeper, Rule
+from app.api.pipeline.callers import Callers
+from app.api.pipeline.provenance import Provenance
+from app.api.pipeline.request_body import BodyTiming
 from app.domain.access import Caller
 from app.services.concurrency.admission_queue import Door
 from app.services.concurrency.budget import Budget
@@ -60,7 +63,9 @@ async def status(
 
     scope = request_scope(services, *headers, path=path)
     anyone = Gatekeeper((Rule("/open", public=True),))
-    await EntranceMiddleware(app, door, anyone, 100, 60)(scope, receive, send)
+    await EntranceMiddleware(
+        app, door, anyone, Callers(False), Provenance((), frozenset()), 100, BodyTiming(60, 4096)
+    )(scope, receive, send)
     found: int = sent[0]["status"]
     return found
 

@@ -7,7 +7,7 @@ import pytest
 
 from app.api.errors.problem import RaisedWhileReading
 from app.api.pipeline.connection import Link
-from app.api.pipeline.request_body import Incoming
+from app.api.pipeline.request_body import GRACE, BodyTiming, Incoming
 from app.services.concurrency.budget import Budget, Reservation
 from app.services.concurrency.deadline import Drain
 from tests.support.requests import request_context
@@ -16,15 +16,15 @@ BODY = {"type": "http.request", "body": b"0123456789", "more_body": False}
 
 
 async def incoming(receive: Any, link: Link | None = None, **options: Any) -> Incoming:
-    held = await Budget("bytes", 100, 1).hold(50)
+    held = Budget("bytes", 100, 1).open("someone", 50)
     task: Any = asyncio.current_task()
     loop = asyncio.get_running_loop()
     return Incoming(
         receive=receive,
         held=held,
         max_bytes=options.get("max_bytes", 100),
-        patience=60,
-        until=loop.time() + options.get("patience", 60),
+        timing=BodyTiming(options.get("patience", 60), options.get("least_rate", 4096)),
+        begun=loop.time() - options.get("since", 0),
         due=loop.time() + options.get("due", 600),
         drain=options.get("drain", Drain()),
         request=task,
@@ -163,6 +163,7 @@ async def never() -> dict[str, Any]:
     ("bounds", "code"),
     [
         ({"patience": 0, "due": 60}, "body_timeout"),
+        ({"patience": 600, "due": 60, "since": GRACE}, "body_timeout"),
         ({"patience": 60, "due": 0}, "deadline_exceeded"),
     ],
 )
@@ -172,6 +173,31 @@ async def test_a_body_that_does_not_come_is_refused_by_whichever_bound_is_nearer
         await found()
 
     assert raised.value.error.code == code
+
+
+async def test_a_body_has_more_time_the_more_of_it_has_come():
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"x" * 50, "more_body": True}
+
+    found = await incoming(receive, Link(), least_rate=10)
+    assert found._until() - found.begun == GRACE
+    await found()
+
+    assert found._until() - found.begun == GRACE + 5
+
+
+async def test_the_time_that_a_body_waits_for_room_is_not_its_own():
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"x" * 50, "more_body": True}
+
+    found = await incoming(receive, Link())
+    others = await found.held.budget.hold(100)
+    begun = found.begun
+    asyncio.get_running_loop().call_later(0.01, others.release)
+    await found()
+
+    assert found.begun > begun
+    assert found.held.amount == 50
 
 
 async def test_a_body_that_is_waited_for_when_the_service_closes_is_refused_for_that():

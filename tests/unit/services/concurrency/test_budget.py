@@ -3,6 +3,8 @@
 import asyncio
 
 import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
 
 from app.domain.errors import (
     DeadlineExceededError,
@@ -11,7 +13,7 @@ from app.domain.errors import (
     OverloadedError,
 )
 from app.domain.image import ImageLimits, ImageReport, ReceivedImage, UrlImage
-from app.services.concurrency.budget import AdmittedPreparer, Budget
+from app.services.concurrency.budget import AdmittedPreparer, Budget, Reservation
 from app.services.concurrency.deadline import Drain
 from app.services.generation.image_sources import ImageSources
 from app.services.images.prepare import prepare
@@ -203,3 +205,86 @@ async def test_one_who_need_not_wait_is_not_late():
     held.release()
 
     assert budget.peak == 10
+
+
+def arriving(budget: Budget, caller: str, expected: int, amount: int) -> Reservation:
+    """Return a holder of ``amount`` that has arrived of ``expected``."""
+    held = budget.open(caller, expected)
+    assert held.grow_to(amount)
+    return held
+
+
+def test_what_is_announced_takes_no_room():
+    budget = Budget("bytes", 96, 60, largest=32)
+    for _ in range(3):
+        arriving(budget, "a", 32, 1)
+
+    assert budget.in_use == 3
+    assert budget.open("b", 20).grow_to(20)
+
+
+def test_a_caller_has_at_most_three_quarters_of_the_room():
+    budget = Budget("bytes", 96, 60, largest=32)
+    for _ in range(2):
+        arriving(budget, "a", 32, 32)
+    greedy = arriving(budget, "a", 32, 8)
+
+    assert not greedy.grow_to(9)
+    assert arriving(budget, "b", 20, 20).amount == 20
+
+
+async def test_holders_that_arrive_in_turns_are_all_completed_whatever_their_number():
+    budget = Budget("bytes", 40, 60, largest=32)
+    done: list[int] = []
+
+    async def arrive(number: int) -> None:
+        held = budget.open(f"caller {number % 3}", 32)
+        for amount in range(1, 33):
+            if not held.grow_to(amount):
+                await held.wait_for(amount)
+            await asyncio.sleep(0)
+        done.append(number)
+        held.release()
+
+    await asyncio.gather(*(arrive(number) for number in range(20)))
+
+    assert sorted(done) == list(range(20))
+    assert budget.peak <= 40
+    assert budget.in_use == 0
+
+
+@settings(max_examples=30, phases=(Phase.explicit, Phase.generate))
+@given(
+    sizes=st.lists(st.integers(1, 32), min_size=1, max_size=12),
+    callers=st.integers(1, 4),
+    limit=st.integers(32, 100),
+    order=st.randoms(use_true_random=False),
+)
+async def test_no_order_of_arrival_makes_holders_wait_for_one_another_for_ever(
+    sizes, callers, limit, order
+):
+    budget = Budget("bytes", limit, 60, largest=32)
+    turns = [asyncio.Event() for _ in sizes]
+
+    async def arrive(number: int, size: int) -> None:
+        held = budget.open(f"caller {number % callers}", size)
+        for amount in range(1, size + 1):
+            await turns[number].wait()
+            turns[number].clear()
+            if not held.grow_to(amount):
+                await held.wait_for(amount)
+        held.release()
+
+    tasks = [asyncio.create_task(arrive(*each)) for each in enumerate(sizes)]
+    # Each step brings a byte of some; at most as many steps as all have bytes, for each of them.
+    for _ in range(sum(sizes) * 20):
+        order.choice(turns).set()
+        await asyncio.sleep(0)
+    for _ in range(sum(sizes) * 4):
+        for turn in turns:
+            turn.set()
+        await asyncio.sleep(0)
+
+    assert all(task.done() for task in tasks)
+    assert budget.in_use == 0
+    assert not budget._used

@@ -128,7 +128,7 @@ async def test_the_call_goes_on_while_anyone_waits_and_ends_with_the_last():
     answers, model = kept(), Model()
     first, second = (asyncio.create_task(answers.share(on(), CONTENT, model)) for _ in range(2))
     await model.called.wait()
-    await until(lambda: next(iter(answers._shared.values())).waiting == 2)
+    await until(lambda: next(iter(answers._shared.values())).flight.waiting == 2)
 
     await cancelled(first)
     assert model.ended == 0
@@ -216,7 +216,7 @@ async def test_what_a_call_took_is_told_once_where_all_stay(failing):
     sharing = asyncio.gather(
         *(recorded(answers, model, record) for record in records), return_exceptions=True
     )
-    await until(lambda: bool(answers._shared) and answers._shared["a", "k"].waiting == 3)
+    await until(lambda: bool(answers._shared) and answers._shared["a", "k"].flight.waiting == 3)
     model.go.set()
     await sharing
 
@@ -261,3 +261,19 @@ def test_an_answer_that_is_kept_tells_of_its_pictures_all_but_their_bytes():
     assert kept.prepared.data == b""
     assert kept.prepared.size == len(report.prepared.data)
     assert kept.prepared.sha256 == sha256(report.prepared.data).hexdigest()
+
+
+async def test_a_callers_thousand_keys_forget_no_answer_of_another():
+    answers, model = kept(), ready()
+    await answers.share(on(caller="b"), CONTENT, model)
+    for number in range(1500):
+        await answers.share(on(f"k{number}", caller="a"), CONTENT, model)
+    calls = model.calls
+
+    await answers.share(on(caller="b"), CONTENT, model)
+    assert model.calls == calls
+    await answers.share(on("k1499", caller="a"), CONTENT, model)
+    assert model.calls == calls
+    # Of its own the caller's oldest are forgotten.
+    await answers.share(on("k0", caller="a"), CONTENT, model)
+    assert model.calls == calls + 1

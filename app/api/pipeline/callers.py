@@ -1,0 +1,50 @@
+"""Whose share of the service a request counts against, before it is known who calls."""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from hashlib import blake2b
+
+from app.api.pipeline.authorization import credential
+from app.api.routing.headers import Headers
+
+KNOWN = 4096
+"""Credentials remembered, at 200 bytes each; the one used longest ago is forgotten first."""
+
+
+@dataclass(slots=True)
+class Callers:
+    """Tells callers apart by credentials that were good, and by address whatever else they say.
+
+    A made-up key for each request would else be a caller of its own each time.
+    """
+
+    authenticates: bool
+    """Whether credentials are asked for at all."""
+    _known: OrderedDict[bytes, str] = field(default_factory=OrderedDict)
+    """Names of the shares of credentials that were good, by the credentials' digests."""
+
+    def share(self, headers: Headers, address: str) -> str:
+        """Return what the request is counted under; empty where there is not even an address."""
+        if not self.authenticates:
+            return address
+        sent = credential(headers)
+        return self._known.get(_digest(sent), address) if sent else address
+
+    def note(self, headers: Headers) -> None:
+        """Remember that the request's credential was good."""
+        if not self.authenticates:
+            return
+        sent = credential(headers)
+        if not sent:
+            return
+        digest = _digest(sent)
+        if digest in self._known:
+            self._known.move_to_end(digest)
+            return
+        self._known[digest] = f"credential {digest.hex()}"
+        if len(self._known) > KNOWN:
+            self._known.popitem(last=False)
+
+
+def _digest(sent: str) -> bytes:
+    return blake2b(sent.encode("latin-1"), digest_size=16).digest()

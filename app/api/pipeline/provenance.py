@@ -1,0 +1,64 @@
+"""Where a request comes from: by which host name, and from which site's page."""
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from urllib.parse import urlsplit
+
+from app.api.routing.headers import Headers
+from app.domain.errors import HostNotAllowedError, OriginNotAllowedError
+
+SAFE = (b"same-origin", b"none")
+"""What a browser says of requests by the service's own pages, and by its user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Refuses requests that someone's browser was talked into by a page from elsewhere.
+
+    A page may send forms and plain text to any address without asking first, also to one that only
+    its visitor reaches; and where it has its own name lead here, it may read the answers as well.
+    """
+
+    hosts: tuple[str, ...]
+    """Names that the service is reached by, with ``*`` for any part; any name where empty."""
+    origins: frozenset[bytes]
+    """Origins whose pages may call."""
+
+    def check(self, method: str, headers: Headers) -> None:
+        """Return, or raise HostNotAllowedError or OriginNotAllowedError."""
+        # No browser leaves Host out.
+        host = headers.get(b"host", b"")
+        if self.hosts and host and not self._allowed(host):
+            raise HostNotAllowedError(
+                "this service is not reached by the name in Host; LLAMA_VISION_ALLOWED_HOSTS lists "
+                "the names that it is reached by"
+            )
+        origin, site = headers.get(b"origin"), headers.get(b"sec-fetch-site")
+        if (origin is None and site is None) or origin in self.origins or site in SAFE:
+            return
+        if _foreign(origin, site, host) and not _followed_link(method, headers):
+            raise OriginNotAllowedError(
+                "pages of that origin may not call this service; LLAMA_VISION_CORS_ORIGINS lists "
+                "those that may"
+            )
+
+    def _allowed(self, host: bytes) -> bool:
+        name = _name(host)
+        return any(name == allowed or fnmatchcase(name, allowed) for allowed in self.hosts)
+
+
+def _foreign(origin: bytes | None, site: bytes | None, host: bytes) -> bool:
+    if origin is None:
+        return site == b"cross-site"
+    return urlsplit(origin.decode("latin-1")).netloc.lower().encode("latin-1") != host.lower()
+
+
+def _followed_link(method: str, headers: Headers) -> bool:
+    """Tell whether someone came by a link, to a page that the other site can't read."""
+    return method in ("GET", "HEAD") and headers.get(b"sec-fetch-mode") == b"navigate"
+
+
+def _name(host: bytes) -> str:
+    """Return a Host header's name without its port."""
+    name, colon, port = host.decode("latin-1").lower().rpartition(":")
+    return name if colon and (port.isdigit() or not port) else f"{name}{colon}{port}"

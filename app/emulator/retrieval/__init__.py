@@ -1,0 +1,1 @@
+"""Knowledge bases from folders, as bedrock-agent-runtime serves them."""

@@ -1,0 +1,26 @@
+"""What a request's head must have beyond what the parser sees to."""
+
+import re
+from collections.abc import Iterable
+
+_HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%!$&'()*+,;=-]+)(?::[0-9]{0,5})?")
+_AUTHORITY = re.compile(rb"https?://([^/?#]*)", re.IGNORECASE)
+
+
+def check(version: str, target: bytes, headers: Iterable[tuple[bytes, bytes]]) -> None:
+    """Raise ValueError where RFC 9112 has the request refused: by its version or its Host.
+
+    The parser reads HTTP/0.9 and HTTP/2.0 as if they were HTTP/1.1. Where a target names a host
+    of its own, one who reads it and one who reads the header would disagree on who is asked.
+    """
+    if version not in ("1.1", "1.0"):
+        raise ValueError("this is not HTTP/1.1")
+    hosts = [value for name, value in headers if name == b"host"]
+    if len(hosts) != 1 and (hosts or version == "1.1"):
+        raise ValueError("a request has one Host header")
+    if hosts and not _HOST.fullmatch(hosts[0]):
+        raise ValueError("Host is not a host")
+    if not target.startswith(b"/"):
+        named = _AUTHORITY.match(target)
+        if named is not None and hosts != [named[1]]:
+            raise ValueError("Host is not the target's host")

@@ -1,0 +1,185 @@
+"""Several processes that serve from one socket: started, watched, replaced, drained together."""
+
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing import Pipe, get_context
+from multiprocessing.connection import Connection
+from queue import Empty, SimpleQueue
+
+import structlog
+import uvicorn
+from prometheus_client.multiprocess import mark_process_dead
+from uvicorn.config import STARTUP_FAILURE
+
+SILENCE = 30.0
+"""Seconds without a sign of life after which a worker is replaced, also while it starts."""
+LOOK = 0.5
+"""Seconds between two looks at the workers."""
+END: tuple[int, ...] = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (*END, signal.SIGHUP)
+
+MakeServer = Callable[[], uvicorn.Server]
+"""Makes what one worker runs. A module's own function: workers are spawned."""
+
+log = structlog.get_logger()
+
+
+class Worker:
+    """A process that serves, and answers when it is asked for a sign of life."""
+
+    def __init__(self, make: MakeServer, sockets: list[socket.socket]) -> None:
+        self._pipe, answers = Pipe()
+        self.process = get_context("spawn").Process(target=_serve, args=(make, sockets, answers))
+        self.process.start()
+        answers.close()
+        self.heard = time.monotonic()
+        self.serves = False
+
+    @property
+    def pid(self) -> int:
+        """The process's number."""
+        assert self.process.pid is not None
+        return self.process.pid
+
+    @property
+    def status(self) -> int | str | None:
+        """What it ended with: an exit status or a signal's name; None while it runs."""
+        code = self.process.exitcode
+        return code if code is None or code >= 0 else signal.Signals(-code).name
+
+    def is_alive(self) -> bool:
+        """Ask for a sign of life, and tell whether the last one was within `SILENCE`.
+
+        The answer is not waited for: a worker that hangs must not keep signals from the others.
+        """
+        if not self.process.is_alive():
+            return False
+        with suppress(OSError, EOFError):  # of one that ends
+            self._pipe.send(b"ping")
+            while self._pipe.poll():
+                self.serves = self._pipe.recv()
+                self.heard = time.monotonic()
+        return time.monotonic() - self.heard < SILENCE
+
+    def send(self, number: int) -> None:
+        """Send it a signal."""
+        if self.process.is_alive():
+            os.kill(self.pid, number)
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait for its end, and tell whether it has come.
+
+        Its gauges are then taken out of what the others show: it may have died.
+        """
+        self.process.join(timeout)
+        if self.process.exitcode is None:
+            return False
+        self._pipe.close()
+        mark_process_dead(self.pid)  # type: ignore[no-untyped-call]
+        return True
+
+
+def _serve(make: MakeServer, sockets: list[socket.socket], answers: Connection) -> None:
+    """Run in a worker: serve, and end in peace after SIGINT, which uvicorn raises again."""
+    with suppress(KeyboardInterrupt):
+        server = make()
+        threading.Thread(target=_answer, args=(server, answers), daemon=True).start()
+        server.run(sockets)
+
+
+def _answer(server: uvicorn.Server, answers: Connection) -> None:
+    with suppress(OSError, EOFError):  # when the supervisor is gone
+        while True:
+            answers.recv()
+            answers.send(server.started)
+
+
+class Supervisor:
+    """Starts workers, replaces those that die, and has all drain together."""
+
+    def __init__(self, make: MakeServer, listener: socket.socket, number: int) -> None:
+        """``number`` workers that each run what ``make`` makes, all on ``listener``."""
+        self._make, self._listener = make, listener
+        self._signals: SimpleQueue[int] = SimpleQueue()
+        self._failed = False
+        self._number = number
+        self.workers: list[Worker] = []
+
+    def run(self) -> int:
+        """Supervise until SIGTERM or SIGINT, and return the exit status. SIGHUP restarts."""
+        for number in SIGNALS:
+            signal.signal(number, lambda number, _: self._signals.put(number))
+        self.start()
+        while not self._failed:
+            told = self._next(LOOK)
+            if told in END:
+                break
+            if told == signal.SIGHUP:
+                self._restart()
+            self._replace_dead()
+        self._drain()
+        return STARTUP_FAILURE if self._failed else 0
+
+    def start(self) -> None:
+        """Start the workers."""
+        self.workers = [self._start() for _ in range(self._number)]
+
+    def _next(self, seconds: float) -> int | None:
+        with suppress(Empty):
+            return self._signals.get(timeout=seconds)
+        return None
+
+    def _start(self) -> Worker:
+        return Worker(self._make, [self._listener])
+
+    def _replace_dead(self) -> None:
+        for position, worker in enumerate(self.workers):
+            if worker.is_alive():
+                continue
+            hung = worker.status is None
+            worker.send(signal.SIGKILL)
+            worker.join()
+            if worker.status == STARTUP_FAILURE:
+                # The next one would fare no better.
+                log.error("a worker can't start", pid=worker.pid, status=worker.status)
+                self._failed = True
+                return
+            log.warning("a worker died", pid=worker.pid, status=worker.status, hung=hung)
+            self.workers[position] = self._start()
+
+    def _restart(self) -> None:
+        """Replace each worker by one that serves before it is told to go."""
+        for position, worker in enumerate(self.workers):
+            successor = self._start()
+            end = time.monotonic() + SILENCE
+            while successor.is_alive() and not successor.serves and time.monotonic() < end:
+                time.sleep(0.1)
+            if not successor.serves:
+                log.error("a worker's successor does not start", pid=successor.pid)
+                successor.send(signal.SIGKILL)
+                successor.join()
+                return
+            self.workers[position] = successor
+            worker.send(signal.SIGTERM)
+            worker.join()
+
+    def _drain(self) -> None:
+        """Have the workers drain, leave the listening to them, and pass on a second signal.
+
+        While anyone has the socket open the kernel goes on making connections: those of after
+        the drain would wait for workers who no longer take any.
+        """
+        for worker in self.workers:
+            worker.send(signal.SIGTERM)
+        self._listener.close()
+        for worker in self.workers:
+            while not worker.join(0.1):
+                if self._next(0) in END:
+                    for other in self.workers:
+                        # Of two SIGTERM that wait for a busy worker the kernel keeps one.
+                        other.send(signal.SIGINT)

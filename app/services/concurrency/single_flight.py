@@ -1,0 +1,61 @@
+"""Work that is done once for all who ask for it while it is under way."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Hashable
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+K = TypeVar("K", bound=Hashable)
+
+
+class Flight(Generic[T]):
+    """One run of some work, whose outcome is shared by all who join it."""
+
+    __slots__ = ("_lasting", "task", "waiting")
+
+    def __init__(self, work: Coroutine[Any, Any, T], *, lasting: bool = False) -> None:
+        """``lasting`` work goes on when nobody waits for it any more; other work is cancelled."""
+        self.task = asyncio.create_task(work)
+        self.waiting = 0
+        self._lasting = lasting
+
+    async def join(self) -> T:
+        """Return the outcome, or raise what the work raises."""
+        self.waiting += 1
+        try:
+            # Shielded: one who leaves must not take it from the others.
+            return await asyncio.shield(self.task)
+        finally:
+            self.waiting -= 1
+            if not self.waiting and not self._lasting:
+                self.task.cancel()
+
+
+class SingleFlight(Generic[K, T]):
+    """Flights by key: whoever asks for what is under way joins it."""
+
+    def __init__(self, *, lasting: bool = False) -> None:
+        """``lasting`` as in `Flight`."""
+        self._lasting = lasting
+        self._flights: dict[K, Flight[T]] = {}
+
+    async def run(self, key: K, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Return what the work under way for ``key`` returns, or what ``work`` does."""
+        flight = self._flights.get(key)
+        if flight is None or flight.task.done():
+            flight = self._flights[key] = Flight(work(), lasting=self._lasting)
+        try:
+            return await flight.join()
+        finally:
+            ended = flight.task.done() or not (flight.waiting or self._lasting)
+            if ended and self._flights.get(key) is flight:
+                del self._flights[key]
+
+    async def close(self, *, cancel: bool = False) -> None:
+        """Wait for what is under way to end; ``cancel`` ends it."""
+        tasks = [flight.task for flight in self._flights.values()]
+        if cancel:
+            for task in tasks:
+                task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)

@@ -1,0 +1,46 @@
+"""Refusals that repeat are counted in the log, not told one by one."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+import structlog
+
+from app.telemetry.record import RequestRecord, Sink
+
+LINES = 20
+"""A second, of each code. Who is refused more often than that costs one line more."""
+WINDOW = 1.0
+"""Seconds."""
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class CountedRefusals:
+    """A `Sink` that passes on so many refusals a second, and says how many more there were.
+
+    A refusal is an error that was told before any route took the request; what callers of a route
+    are told stays a line each.
+    """
+
+    inner: Sink
+    _told: dict[str | None, int] = field(default_factory=dict)
+    """Refusals in the window of each code that has one."""
+
+    def __call__(self, record: RequestRecord) -> None:
+        """Pass ``record`` on, or count it."""
+        if record.route is not None or record.status < 400:
+            self.inner(record)
+            return
+        code = record.code
+        if code not in self._told:
+            self._told[code] = 0
+            asyncio.get_running_loop().call_later(WINDOW, self._end, code)
+        self._told[code] += 1
+        if self._told[code] <= LINES:
+            self.inner(record)
+
+    def _end(self, code: str | None) -> None:
+        repeats = self._told.pop(code) - LINES
+        if repeats > 0:
+            log.warning("further requests refused", code=code, repeats=repeats)

@@ -1,0 +1,1 @@
+"""Set a machine up: environments, servers, a browser. Standard library only."""

@@ -1,0 +1,118 @@
+"""What the test suite needs: first it is said what can't be had, then the rest is installed."""
+
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from machine import browser, environment, image, newest, system, tools
+from machine.errors import SetupError
+
+REQUIREMENTS = environment.ROOT / "requirements" / "dev.txt"
+REGISTRY = "network access to the package registries"
+CHROMIUM = "chromium"
+PACKAGES = "npm packages"
+NEWEST = "newest releases"
+IMAGE = "packages of the image"
+
+
+def prepare(folder: Path) -> None:
+    """Install everything that can be; write down what is missing and how to get it."""
+    environment.create(folder)
+    reached = _reached(folder)
+    expected = dict(_expected(folder, registry=reached))
+    _say(expected)
+    newest.forget(folder)
+    _install_packages(folder)
+    missing = dict(_install_tools(folder, registry=reached))
+    _say({name: advice for name, advice in missing.items() if name not in expected})
+    record(folder).write_text(json.dumps(missing))
+
+
+def record(folder: Path) -> Path:
+    """Return the file that names what is missing, with how to get it."""
+    return folder / "missing.json"
+
+
+def _reached(folder: Path) -> bool:
+    """Ask the registry for a small package that is needed anyway."""
+    with tempfile.TemporaryDirectory() as scratch:
+        run = environment.pip(
+            folder, "download", "--no-deps", "--no-cache-dir", "--retries", "0", "--timeout", "15",
+            *("--only-binary", ":all:", "--dest", scratch, "--require-hashes"),
+            *("-r", str(environment.BUILD)),
+        )  # fmt: skip
+    return run.returncode == 0
+
+
+def _expected(folder: Path, *, registry: bool) -> Iterator[tuple[str, str]]:
+    """Yield what is known to be missing before anything is installed."""
+    if not registry:
+        yield NEWEST, REGISTRY
+        for tool in tools.TOOLS:
+            if not (tools.program(folder, tool.name) or system.can_install()):
+                yield tool.name, system.advice(tool.debian)
+        if not browser.packages_installed():
+            yield PACKAGES, REGISTRY
+        if not image.current(folder):
+            yield IMAGE, REGISTRY
+    unpackable = browser.carried() and (registry or browser.packages_installed())
+    if not (unpackable or browser.program(folder) or system.can_install()):
+        yield CHROMIUM, system.advice(CHROMIUM)
+
+
+def _install_packages(folder: Path) -> None:
+    stamp = folder / "dev.stamp"
+    if stamp.exists() and stamp.stat().st_mtime >= REQUIREMENTS.stat().st_mtime:
+        return
+    try:
+        environment.install(folder, REQUIREMENTS)
+    except SetupError as problem:
+        raise SetupError(f"{problem}\nNo test ran.") from None
+    stamp.touch()
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    name: str
+    ready: Callable[[], bool]
+    install: Callable[[], bool]
+    advice: str
+
+
+def _steps(folder: Path, *, registry: bool) -> Iterator[_Step]:
+    for tool in tools.TOOLS:
+        obtain = partial(tools.obtain, folder, tool, registry=registry)
+        yield _Step(
+            tool.name, partial(tools.current, folder, tool), obtain, system.advice(tool.debian)
+        )
+    packages = partial(browser.install_packages, folder)
+    yield _Step(PACKAGES, browser.packages_installed, packages, REGISTRY)
+    chromium = partial(browser.current, folder), partial(browser.obtain, folder)
+    yield _Step(CHROMIUM, *chromium, system.advice(CHROMIUM))
+    yield _Step(IMAGE, partial(image.current, folder), partial(image.install, folder), REGISTRY)
+    # Newer ones may be out whenever the suite is run.
+    yield _Step(NEWEST, lambda: False, lambda: registry and newest.install(folder), REGISTRY)
+
+
+def _install_tools(folder: Path, *, registry: bool) -> Iterator[tuple[str, str]]:
+    """Install them one after the other, and yield those that are missing with how to get them."""
+    for step in _steps(folder, registry=registry):
+        if step.ready():
+            continue
+        _tell(f"Setting up: {step.name}")
+        if not step.install():
+            yield step.name, step.advice
+
+
+def _tell(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def _say(missing: dict[str, str]) -> None:
+    for name, advice in missing.items():
+        _tell(f"Missing: {name}. Its tests will not run. Get it with: {advice}")

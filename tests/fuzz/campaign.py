@@ -1,0 +1,30 @@
+"""Runs a check on examples until its time is over, or until one fails."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+BATCH = 200
+"""Examples between two looks at the clock."""
+
+
+def campaign(strategy: st.SearchStrategy[Any], check: Callable[[Any], None], seconds: float) -> int:
+    """Return how many examples held; raise what ``check`` raises, on the smallest example."""
+    until = time.monotonic() + seconds
+    held = 0
+
+    @settings(
+        max_examples=BATCH, deadline=None, database=None, suppress_health_check=[*HealthCheck]
+    )
+    @given(strategy)
+    def batch(example: Any) -> None:
+        nonlocal held
+        check(example)
+        held += 1
+
+    while time.monotonic() < until:
+        batch()
+    return held

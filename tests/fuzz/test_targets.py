@@ -1,0 +1,25 @@
+"""A minute of the fuzzers in every run of the suite; `make fuzz` gives them ten."""
+
+import pytest
+
+from tests.fuzz.campaign import campaign
+from tests.fuzz.mutation import mutated
+from tests.fuzz.targets import TARGETS
+
+SECONDS = 60
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_damaged_bytes_are_read_or_refused_as_they_should_be(name):
+    target = TARGETS[name]
+
+    with target.opened() as check:
+        assert campaign(target.strategy, check, SECONDS / len(TARGETS)) > 0
+
+
+def test_a_planted_fault_is_found():
+    def check(data: bytes) -> None:
+        assert b"\0\0" not in data
+
+    with pytest.raises(AssertionError):
+        campaign(mutated([b"a", b"b"], [b"\0"]), check, seconds=60)

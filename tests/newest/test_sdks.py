@@ -1,0 +1,65 @@
+"""The newest releases of boto3 and openai ask the service for a text, a picture and a stream."""
+
+import json
+import os
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.pictures import DATA
+
+PROGRAMS = Path(__file__).parent / "programs"
+PICTURE = DATA / "astronaut.png"
+SEEN = "[fake 1 image(s)] What is in this picture?"
+
+
+def answers(python: Path, program: str, *arguments: str) -> dict[str, Any]:
+    """Run a program with the newest releases and nothing of the machine's; return what it says."""
+    run = subprocess.run(
+        [python, PROGRAMS / program, *arguments],
+        capture_output=True, text=True, timeout=100,
+        env={"PATH": os.environ["PATH"], "AWS_EC2_METADATA_DISABLED": "true"},
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    said: dict[str, Any] = json.loads(run.stdout)
+    return said
+
+
+@pytest.fixture
+def by_boto3(newest: Path, service_url: str) -> dict[str, Any]:
+    return answers(newest, "aws.py", service_url, str(PICTURE))
+
+
+@pytest.fixture
+def by_openai(newest: Path, service_url: str) -> dict[str, Any]:
+    return answers(newest, "openai_chat.py", service_url, str(PICTURE))
+
+
+def numbers(release: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in release.split(".")[:2])
+
+
+def test_the_newest_boto3_asks_for_a_text_a_picture_and_a_stream(by_boto3):
+    assert by_boto3["text"] == "[fake 0 image(s)] Why?"
+    assert by_boto3["picture"] == SEEN
+    assert by_boto3["stream"] == SEEN
+    assert by_boto3["deltas"] > 1
+    assert "Why?" in by_boto3["native"]
+
+
+def test_the_newest_openai_asks_for_a_text_a_picture_and_a_stream(by_openai):
+    assert by_openai["text"] == "[fake 0 image(s)] Why?"
+    assert by_openai["picture"] == SEEN
+    assert by_openai["stream"] == SEEN
+    assert by_openai["deltas"] > 1
+    assert by_openai["models"]
+
+
+@pytest.mark.parametrize(("package", "said"), [("boto3", "by_boto3"), ("openai", "by_openai")])
+def test_they_are_no_older_than_those_that_the_other_tests_run_with(package, said, request):
+    newest = request.getfixturevalue(said)["version"]
+
+    assert numbers(newest) >= numbers(version(package))

@@ -1,0 +1,137 @@
+"""The image without a container: the Dockerfile's steps run here, and what they make serves."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from machine import image
+from tests.support.app import Rig
+from tests.support.process import ROOT
+from tests.support.programs import image_packages
+from tests.support.server import serving
+
+HEALTHCHECK = ROOT / "deploy" / "image" / "healthcheck"
+DOCKERFILE = image.DOCKERFILE.read_text()
+NO_ONE = 10001
+MEGABYTE = 1_000_000
+BASE = 125
+"""Megabytes of python:3.13-slim, at most; the workflow measures the whole image."""
+
+
+def healthy(port: int, path: str) -> bool:
+    return subprocess.run([HEALTHCHECK, str(port), path], check=False).returncode == 0
+
+
+@pytest.fixture
+def packages() -> Path:
+    return image_packages()
+
+
+@pytest.fixture
+def srv(tmp_path: Path) -> Path:
+    """Return what the runtime stage has in its working folder, where nobody can write."""
+    folder = Path(shutil.copytree(ROOT / "app", tmp_path / "srv" / "app")).parent
+    (compiling,) = [run for run in image.commands("runtime") if "compileall" in run]
+    command = re.sub("^python", sys.executable, compiling)
+    subprocess.run(["sh", "-c", command], cwd=folder, check=True)
+    for path in (*folder.rglob("*"), folder):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    return folder
+
+
+@contextmanager
+def served(packages: Path, srv: Path, port: int) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run the image's command with the image's environment, and nothing of this machine's."""
+    said = dict(re.findall(r"(LLAMA_VISION_\w+)=(\S+)", DOCKERFILE.split(" AS service\n")[1]))
+    environment = {
+        **said, "PATH": f"{packages.resolve() / 'bin'}:/usr/bin:/bin",
+        "PYTHONDONTWRITEBYTECODE": "1", "LLAMA_VISION_HOST": "127.0.0.1",
+        "LLAMA_VISION_PORT": str(port), "LLAMA_VISION_USAGE_STORE": "memory",
+        "AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any",
+    }  # fmt: skip
+    command = re.findall(r'^CMD \["(.*)"\]$', DOCKERFILE, re.MULTILINE)[-1].split('", "')
+    process = subprocess.Popen(
+        [packages.resolve() / "bin" / command[0], *command[1:]],
+        cwd=srv, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **_nobody(srv),
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def _nobody(srv: Path) -> dict[str, Any]:
+    """Return how it is run as the image's user, where that user can get at the files."""
+    if os.geteuid() != 0:
+        return {}
+    for folder in (*srv.parents, *image_packages().resolve().parents):
+        if not folder.stat().st_mode & 0o001:
+            return {}
+    return {"user": NO_ONE, "group": NO_ONE, "extra_groups": []}
+
+
+def test_what_the_dockerfile_builds_serves_where_nothing_can_be_written(packages, srv):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    before = sorted(srv.rglob("*"))
+    assert list(srv.rglob("*.pyc"))
+
+    with served(packages, srv, port) as process:
+        for _ in range(600):
+            if healthy(port, "/healthz") or process.poll() is not None:
+                break
+            time.sleep(0.1)
+        assert process.poll() is None, process.communicate()[0].decode()
+        assert healthy(port, "/healthz")
+        (stop,) = re.findall(r"^STOPSIGNAL (\w+)$", DOCKERFILE, re.MULTILINE)
+        process.send_signal(getattr(signal, stop))
+        assert process.wait(timeout=60) == 0
+    assert sorted(srv.rglob("*")) == before
+
+
+def test_the_service_weighs_what_leaves_the_image_under_350_megabytes(packages):
+    weight = sum(
+        path.lstat().st_size
+        for folder in (packages, ROOT / "app")
+        for path in folder.rglob("*")
+        if not path.is_dir()
+    )
+
+    assert BASE + weight / MEGABYTE < 350
+
+
+def test_the_image_keeps_no_installer(packages):
+    modules = {path.name.partition("-")[0] for path in packages.glob("lib/*/site-packages/*")}
+
+    assert "uvicorn" in modules
+    assert modules.isdisjoint({"pip", "setuptools"})
+
+
+def test_health_is_an_answer_of_200_and_nothing_else():
+    with serving(Rig().app()) as url:
+        port = int(url.rpartition(":")[2])
+
+        assert healthy(port, "/healthz")
+        assert not healthy(port, "/nothing")
+    assert not healthy(port, "/healthz")
+
+
+def test_the_base_is_pinned_by_digest_and_every_other_stage_comes_of_it():
+    stages = re.findall(r"^FROM (\S+) AS (\S+)$", DOCKERFILE, re.MULTILINE)
+    (base, *rest) = stages
+
+    assert re.fullmatch(r"python:3\.\d+\.\d+-slim-\w+@sha256:[0-9a-f]{64}", base[0])
+    assert {parent for parent, _ in rest} <= {name for _, name in stages}

@@ -1,0 +1,102 @@
+"""What sets a machine up says what is missing, first and last, and fails."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from machine import audit, preparation, system, tools
+from tests.support.process import ROOT
+
+UNREACHED = {
+    "PIP_INDEX_URL": "http://127.0.0.1:9/",
+    "PIP_EXTRA_INDEX_URL": "",
+    "PIP_FIND_LINKS": "",
+    "PIP_CONFIG_FILE": os.devnull,
+}
+
+
+def test_a_run_that_wants_a_program_ends_with_an_error_and_says_which_suites_did_not_run(tmp_path):
+    (tmp_path / "conftest.py").write_text('pytest_plugins = ["tests.support.missing"]\n')
+    (tmp_path / "test_with_it.py").write_text(
+        "from tests.support.programs import lack\n\n"
+        "def test_other():\n    pass\n\ndef test_one():\n    lack('a browser')\n"
+    )
+
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-n", "2", str(tmp_path)],
+        cwd=tmp_path, capture_output=True, text=True, timeout=100,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+
+    *_, last = run.stdout.strip().splitlines()
+    assert run.returncode == 1, run.stdout
+    assert "Not run: test_with_it.py (1). Missing: a browser. Get it with: " in run.stdout
+    assert re.fullmatch(r"=+ 1 passed, 1 skipped in .* =+", last)
+
+
+def test_without_a_registry_the_first_line_says_so_and_nothing_pretends_to_have_run(tmp_path):
+    run = subprocess.run(
+        [sys.executable, "-m", "machine", "tests", str(tmp_path / "environment")],
+        cwd=ROOT, capture_output=True, text=True, timeout=100, env={**os.environ, **UNREACHED},
+    )  # fmt: skip
+
+    assert run.returncode == 1
+    assert run.stdout.splitlines()[0] == (
+        "Missing: newest releases. Its tests will not run. "
+        "Get it with: network access to the package registries"
+    )
+    assert run.stderr.endswith("No test ran.\n")
+
+
+def test_programs_that_only_a_password_would_install_are_named_before_anything_is_done(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(system, "can_install", lambda: False)
+    monkeypatch.setattr(tools, "_of_system", lambda _: None)
+
+    missing = dict(preparation._expected(tmp_path, registry=False))
+
+    assert {tool.name for tool in tools.TOOLS} <= missing.keys()
+    assert missing["redis-server"] == "sudo apt-get install redis-server"
+    assert (
+        not {"redis-server", "node"} & dict(preparation._expected(tmp_path, registry=True)).keys()
+    )
+
+
+def test_every_tool_is_pinned():
+    assert all("--hash=sha256:" in tools._pin(tool) for tool in tools.TOOLS)
+
+
+@pytest.mark.parametrize(
+    ("packages", "said", "known"),
+    [
+        ([{"name": "a", "skip_reason": "not found"}], audit.SKIPPED, False),
+        ([{"name": "a", "version": "1", "vulns": []}], "Audited 1 of 1 packages.", False),
+        (
+            [{"name": "a", "version": "1", "vulns": [{"id": "CVE-1", "fix_versions": ["2"]}]}],
+            "a 1: CVE-1, mended in 2",
+            True,
+        ),
+    ],
+)
+def test_an_audit_tells_no_database_from_no_vulnerability(packages, said, known):
+    lines, vulnerable = audit.verdict(json.dumps({"dependencies": packages}))
+
+    assert (lines[0], vulnerable) == (said, known)
+
+
+def test_no_file_names_the_host_of_a_package_registry():
+    hosts = ("pypi." + "org", "pythonhosted." + "org", "npmjs." + "org", "deb.debian." + "org")
+    made = {".git", "node_modules", "__pycache__", "results", ".hypothesis"}
+
+    for folder, inner, names in os.walk(ROOT):
+        inner[:] = [name for name in inner if name not in made and not name.startswith(".venv")]
+        for name in names:
+            if name not in ("sbom.json", ".git"):
+                data = (Path(folder) / name).read_bytes()
+                assert not any(host.encode() in data for host in hosts), name

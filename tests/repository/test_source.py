@@ -1,0 +1,41 @@
+"""The sources are formatted, linted and typed; the tree is the diagram; the workflow is safe."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.commands import beside_python
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*command: str) -> None:
+    """Run a tool in the checkout; fail with what it says."""
+    done = subprocess.run(
+        [beside_python(command[0]), *command[1:]],
+        cwd=ROOT, capture_output=True, text=True, timeout=900,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_sources_are_formatted():
+    run("ruff", "format", "--check", ".")
+
+
+def test_the_sources_pass_the_linter():
+    run("ruff", "check", ".")
+
+
+# A cold run reads every module, with the types of the libraries, beside the other tests.
+@pytest.mark.timeout(900)
+def test_the_sources_pass_the_type_checker():
+    run("mypy")
+
+
+def test_the_tree_is_the_diagram():
+    run("lint-imports")
+
+
+def test_the_workflow_has_no_weakness_that_its_auditor_knows():
+    run("zizmor", "--offline", "--no-progress", "--pedantic", ".github")

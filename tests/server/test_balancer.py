@@ -1,0 +1,107 @@
+"""Replicas behind a real nginx, set up as deploy/ and docs/operations.md show, are restarted."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import httpx
+import pytest
+
+from app.emulator.app import create_emulator
+from app.emulator.config import EmulatorConfig
+from app.settings import PREFIX, Settings
+from tests.support.nginx import CONFIGURATION, balancer
+from tests.support.process import ROOT, free_port, running
+from tests.support.server import serving
+
+
+@pytest.fixture(scope="module")
+def emulator_url() -> Iterator[str]:
+    with serving(create_emulator(EmulatorConfig())) as url:
+        yield url
+
+
+@contextmanager
+def replica(emulator_url: str, port: int) -> Iterator[None]:
+    """Run a replica on ``port`` until the block is left, then have it drain."""
+    environment = {
+        f"{PREFIX}ENDPOINT_URL": emulator_url,
+        f"{PREFIX}PORT": str(port),
+        f"{PREFIX}IMAGE_WORKERS": "1",
+        f"{PREFIX}USAGE_STORE": "memory",
+    }
+    with running("app", "serve", environment=environment):
+        yield
+
+
+class Callers:
+    """Ask one question after the other, and count how they were answered."""
+
+    def __init__(self, url: str, number: int) -> None:
+        self.statuses: Counter[int | str] = Counter()
+        self._url, self._ended = url, threading.Event()
+        self._threads = [threading.Thread(target=self._ask) for _ in range(number)]
+        for thread in self._threads:
+            thread.start()
+
+    def _ask(self) -> None:
+        with httpx.Client(base_url=self._url, timeout=60) as client:
+            while not self._ended.is_set():
+                try:
+                    answer = client.post("/v1/generate", json={"prompt": "Why?"})
+                    self.statuses[answer.status_code] += 1
+                except httpx.TransportError as error:
+                    self.statuses[type(error).__name__] += 1
+                self._ended.wait(0.01)
+
+    def wait_for(self, more: int) -> None:
+        """Wait until ``more`` have been answered."""
+        until = self.statuses.total() + more
+        end = time.monotonic() + 60
+        while self.statuses.total() < until and time.monotonic() < end:
+            time.sleep(0.02)
+
+    def end(self) -> None:
+        self._ended.set()
+        for thread in self._threads:
+            thread.join(60)
+
+
+def test_replicas_restarted_one_after_the_other_behind_nginx_lose_no_request(emulator_url):
+    ports = free_port(), free_port()
+    with ExitStack() as stack:
+        replicas = [stack.enter_context(ExitStack()) for _ in ports]
+        for each, port in zip(replicas, ports, strict=True):
+            each.enter_context(replica(emulator_url, port))
+        callers = Callers(stack.enter_context(balancer(*ports)), 4)
+        try:
+            callers.wait_for(50)
+            for each, port in zip(replicas, ports, strict=True):
+                each.close()
+                callers.wait_for(20)
+                each.enter_context(replica(emulator_url, port))
+            callers.wait_for(20)
+        finally:
+            callers.end()
+
+    assert set(callers.statuses) == {200}
+    assert callers.statuses[200] >= 110
+
+
+def test_a_connection_is_kept_longer_than_balancers_keep_theirs():
+    settings = Settings(_env_file=None)
+
+    assert settings.keep_alive > 60
+    assert "keepalive_timeout 60s;" in CONFIGURATION.read_text()
+
+
+def test_the_page_about_restarts_shows_the_configuration_that_was_rehearsed():
+    page = (ROOT / "docs" / "operations.md").read_text()
+
+    for line in ("max_fails=0", "keepalive_timeout 60s", "deploy/nginx/llama-vision.conf"):
+        assert line in page
+    assert "./deploy/nginx/llama-vision.conf" in (
+        CONFIGURATION.with_name("docker-compose.yml").read_text()
+    )

@@ -1,0 +1,69 @@
+"""A real nginx in front of two addresses, with the configuration that deploy/ has."""
+
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from tests.support.process import ROOT, free_port
+from tests.support.programs import program
+
+CONFIGURATION = ROOT / "deploy" / "nginx" / "llama-vision.conf"
+_AROUND = """\
+daemon off;
+worker_processes 1;
+pid {folder}/pid;
+error_log {folder}/errors info;
+events {{ }}
+http {{
+    access_log {folder}/access;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    {shown}
+}}
+"""
+
+
+@contextmanager
+def balancer(first: int, second: int) -> Iterator[str]:
+    """Run nginx in front of two ports of this machine, and yield its URL."""
+    port = free_port()
+    shown = (
+        CONFIGURATION.read_text()
+        .replace("replica:8000", f"127.0.0.1:{first}")
+        .replace("service:8000", f"127.0.0.1:{second}")
+        .replace("listen 8080", f"listen 127.0.0.1:{port}")
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        path = Path(folder) / "nginx.conf"
+        path.write_text(_AROUND.format(folder=folder, shown=shown))
+        process = subprocess.Popen(
+            [program("nginx"), "-p", folder, "-c", str(path), "-e", "stderr"]
+        )
+        url = f"http://127.0.0.1:{port}"
+        try:
+            _until_answering(process, url)
+            yield url
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def _until_answering(process: "subprocess.Popen[bytes]", url: str) -> None:
+    for _ in range(300):
+        assert process.poll() is None, "nginx ended at once"
+        try:
+            httpx.get(f"{url}/healthz", timeout=30)
+        except httpx.TransportError:
+            time.sleep(0.1)
+        else:
+            return
+    raise AssertionError("nginx does not answer")

@@ -1,0 +1,81 @@
+"""Callers take turns."""
+
+import asyncio
+from contextlib import nullcontext
+
+import pytest
+
+from app.services.concurrency.fair_queue import FairQueue
+
+
+class Line:
+    """A queue, who was admitted, and how many turns came back."""
+
+    def __init__(self) -> None:
+        self.queue = FairQueue(self._returned)
+        self.admitted: list[str] = []
+        self.returned = 0
+
+    def _returned(self) -> None:
+        self.returned += 1
+
+    async def join(self, caller: str) -> "asyncio.Task[None]":
+        async def wait() -> None:
+            await self.queue.wait(caller, nullcontext())
+            self.admitted.append(caller)
+
+        task = asyncio.create_task(wait())
+        await asyncio.sleep(0)
+        return task
+
+
+async def test_callers_take_turns_however_many_each_has_in_line():
+    line = Line()
+    tasks = [await line.join(caller) for caller in "aaabc"]
+    for _ in tasks:
+        assert line.queue.admit()
+        await asyncio.sleep(0)
+
+    assert line.admitted == ["a", "b", "c", "a", "a"]
+    await asyncio.gather(*tasks)
+
+
+async def test_nobody_is_admitted_from_an_empty_line():
+    assert not Line().queue.admit()
+
+
+async def test_one_who_leaves_the_line_is_not_admitted():
+    line = Line()
+    first, second = await line.join("a"), await line.join("a")
+    first.cancel()
+    await asyncio.sleep(0)
+    assert len(line.queue) == 1
+    assert line.queue.admit()
+    await second
+
+    assert line.admitted == ["a"]
+    assert line.returned == 0
+
+
+async def test_one_who_leaves_at_the_moment_of_being_admitted_gives_the_turn_back():
+    line = Line()
+    task = await line.join("a")
+    assert line.queue.admit()
+    task.cancel()
+    await asyncio.wait([task])
+
+    assert line.returned == 1
+
+
+async def test_the_newest_of_the_longest_line_is_sent_away_for_one_who_has_less():
+    line = Line()
+    tasks = [await line.join("a") for _ in range(3)]
+
+    assert not line.queue.evict("a", ValueError("full"))
+    assert line.queue.evict("b", ValueError("full"))
+    with pytest.raises(ValueError, match="full"):
+        await tasks[2]
+    assert len(line.queue) == 2
+    for task in tasks[:2]:
+        task.cancel()
+    await asyncio.wait(tasks)
