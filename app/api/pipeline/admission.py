@@ -88,7 +88,7 @@ class EntranceMiddleware:
         except ServiceError as error:
             await _refuse(error, scope, receive, send)
             return
-        if context.record.caller is not None:
+        if caller == context.address and context.record.caller is not None:
             self.callers.note(context.headers)
         held = services.room.open(caller, expected)
         try:

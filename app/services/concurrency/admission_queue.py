@@ -65,7 +65,7 @@ class Door:
 
     def admits(self, caller: str) -> bool:
         """Tell whether one more request of ``caller`` would be let in."""
-        if self._total < self.capacity and len(self._line) * self._pace < self.patience:
+        if self._total < self.capacity and self._line.length * self._pace < self.patience:
             return True
         # Filled by others: whoever has less than a share of it is let in all the same.
         callers = len(self._callers) + (caller not in self._callers)
@@ -90,7 +90,7 @@ class Door:
     def _let_next_in(self) -> None:
         """Let one in, and come again with the next turn of the loop; rest when no one waits."""
         self._next = None
-        if not self._line.admit():
+        if not (self._line.length and self._line.admit()):
             return
         loop = asyncio.get_running_loop()
         now = loop.time()

@@ -194,7 +194,10 @@ class Documents:
             return Kind.PICTURE
         try:
             pages = inspect(image.data, self.limits).facts.frames
-        except ImageError:
+        except ImageError as error:
+            # The pages of a camera's raw picture are previews of it.
+            if "raw picture" in error.detail:
+                raise
             # The first page may be at fault, and the others not.
             return Kind.TIFF
         return Kind.TIFF if pages > 1 else Kind.PICTURE

@@ -35,11 +35,11 @@ class FairSlots:
     @property
     def waiting(self) -> int:
         """Waiters in line."""
-        return len(self._line)
+        return self._line.length
 
     async def take(self, caller: str) -> None:
         """Take a slot, or raise OverloadedError where the line is full or doesn't move."""
-        if self._taken < self.capacity and not self._line:
+        if self._taken < self.capacity and not self._line.length:
             self._taken += 1
         else:
             with stage("wait"):
@@ -55,7 +55,7 @@ class FairSlots:
 
     def release(self) -> None:
         """Hand the slot to the next caller in turn, or give it back."""
-        if not self._line.admit():
+        if not (self._line.length and self._line.admit()):
             self._taken -= 1
 
     def _overloaded(self) -> OverloadedError:
