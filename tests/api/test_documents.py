@@ -296,6 +296,12 @@ def test_a_document_that_is_only_named_is_fetched_once_and_holds_its_room_while_
 REFUSED = {
     "a locked document": (LOCKED, {}, 422, "document_locked"),
     "a damaged one": (FOUR_PAGES[:3000], {}, 422, "image_damaged"),
+    "a camera's raw picture": (
+        (DATA / "raw.dng").read_bytes(),
+        {},
+        415,
+        "unsupported_image_type",
+    ),
     "one without pages": (
         (DATA / "pdf-no-pages.pdf").read_bytes(),
         {},
