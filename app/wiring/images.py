@@ -19,7 +19,7 @@ from app.services.generation.image_sources import ImageSources
 from app.services.images.cache import CachedPreparer
 from app.services.images.fast_path import PassingPreparer
 from app.services.images.pool import PooledPreparer
-from app.services.model_stack.metering import MeteredPreparer
+from app.services.model_stack.metering import MeteringPreparer
 from app.settings import PREFIX, Settings
 
 
@@ -111,6 +111,6 @@ def open_pool(settings: Settings) -> PooledPreparer:
 
 def image_pipeline(pool: ImagePreparer, settings: Settings) -> ImagePreparer:
     """Stack what a picture goes through. Read from the inside out."""
-    return MeteredPreparer(
+    return MeteringPreparer(
         PassingPreparer(remembering(admitting(pool, settings), settings), image_limits(settings))
     )

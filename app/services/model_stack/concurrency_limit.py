@@ -65,7 +65,7 @@ class FairSlots:
 
 
 @dataclass(frozen=True, slots=True)
-class LimitedModel:
+class ConcurrencyLimitModel:
     """Asks when it is the caller's turn. A stream holds its slot throughout."""
 
     inner: VisionModel

@@ -75,7 +75,7 @@ class Reservation:
 
 
 @dataclass(frozen=True, slots=True)
-class RationedModel:
+class QuotaModel:
     """Refuses with RateLimitedError what is over the caller's quotas. Stands above retries."""
 
     inner: VisionModel

@@ -92,7 +92,7 @@ class RetryBudget:
 
 
 @dataclass(frozen=True, slots=True)
-class RetriedModel:
+class RetryModel:
     """Calls again what is worth it. Never after a stream's first event."""
 
     inner: VisionModel

@@ -7,7 +7,7 @@ import pytest
 from app.domain import errors
 from app.domain.errors import ServiceError
 from app.domain.generation import ModelRequest, Role, Terms, Turn
-from app.services.model_stack.retry import Backoff, RetriedModel, Retries, RetryBudget
+from app.services.model_stack.retry import Backoff, Retries, RetryBudget, RetryModel
 from tests.support.scripted import Answer, ScriptedVisionModel
 
 AT_ONCE = Retries(backoff=Backoff(initial=0, longest=0, jitter=0))
@@ -24,11 +24,9 @@ def request(deadline: float = 1e9, *, second_bill: bool = True) -> ModelRequest:
     return ModelRequest((Turn(Role.USER, "Why?"),), terms=terms)
 
 
-def retried(*met: ServiceError, budget: RetryBudget | None = None) -> RetriedModel:
+def retried(*met: ServiceError, budget: RetryBudget | None = None) -> RetryModel:
     answers: Sequence[Answer] = (*met, "an answer")
-    return RetriedModel(
-        ScriptedVisionModel(answers=list(answers)), budget or RetryBudget(), AT_ONCE
-    )
+    return RetryModel(ScriptedVisionModel(answers=list(answers)), budget or RetryBudget(), AT_ONCE)
 
 
 @pytest.mark.parametrize(
