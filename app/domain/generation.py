@@ -56,7 +56,7 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class CallContext:
     """On whose behalf and on what terms a request is answered."""
 
     call: Call = ANONYMOUS_CALL
@@ -106,7 +106,7 @@ class GenerationRequest:
     language: Language | None = None
     raw_prompt: bool = False
     """The single turn's text is a finished Llama prompt, sent exactly as written."""
-    terms: Terms = field(default_factory=Terms)
+    call_context: CallContext = field(default_factory=CallContext)
     strategy: ImageStrategy = ImageStrategy.SINGLE
     strategies: tuple[ImageStrategy, ...] = ()
     """Others that the caller may choose, for the hint where there are too many pictures."""
@@ -127,7 +127,7 @@ class ModelRequest:
     system: str | None = None
     sampling: Sampling = field(default_factory=Sampling)
     raw_prompt: bool = False
-    terms: Terms = field(default_factory=Terms)
+    call_context: CallContext = field(default_factory=CallContext)
     stop: tuple[str, ...] = ()
     form: OutputForm | None = None
     """Enforced where the target's `Capabilities` have ``structured_output``, else left out."""

@@ -108,7 +108,7 @@ async def invoke(
     context: Context, headers: CallHeaders, model_id: str, body: InvokeBody
 ) -> Response:
     ignored = checked(context, model_id)
-    request = body.to_request(context.terms(headers))
+    request = body.to_request(context.call_context(headers))
     return await respond(context, request, invoke_body.answer, ignored)
 
 
@@ -117,7 +117,7 @@ async def invoke_stream(
     context: Context, headers: CallHeaders, model_id: str, body: InvokeBody
 ) -> Response:
     ignored = checked(context, model_id)
-    request = body.to_request(context.terms(headers))
+    request = body.to_request(context.call_context(headers))
     return await respond_streamed(context, request, invoke_body.encode, ignored)
 
 
@@ -126,7 +126,7 @@ async def converse(
     context: Context, headers: CallHeaders, model_id: str, body: ConverseBody
 ) -> Response:
     ignored = (*body.ignored(), *checked(context, model_id))
-    request = body.to_request(context.terms(headers))
+    request = body.to_request(context.call_context(headers))
     return await respond(context, request, converse_answer.answer, ignored)
 
 
@@ -135,5 +135,5 @@ async def converse_stream(
     context: Context, headers: CallHeaders, model_id: str, body: ConverseBody
 ) -> Response:
     ignored = (*body.ignored(), *checked(context, model_id))
-    request = body.to_request(context.terms(headers))
+    request = body.to_request(context.call_context(headers))
     return await respond_streamed(context, request, converse_answer.encode, ignored)

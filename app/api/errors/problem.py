@@ -73,7 +73,7 @@ def headers(error: ServiceError) -> dict[str, str]:
     if error.retry_after is not None:
         found["Retry-After"] = str(max(1, ceil(error.retry_after)))
     if isinstance(error, RateLimitedError):
-        found |= rate_limit_headers.headers(error.standings)
+        found |= rate_limit_headers.headers(error.quota_statuses)
     if isinstance(error, AccessError) and error.status in CHALLENGES:
         found["WWW-Authenticate"] = CHALLENGES[error.status]
     return found

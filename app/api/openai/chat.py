@@ -128,6 +128,6 @@ async def chat(
     headers: CallHeaders,
     body: Annotated[ChatIn, Body(openapi_examples=CHAT)],
 ) -> Response:
-    asked = translated(body, context.terms(headers))
+    asked = translated(body, context.call_context(headers))
     context.services.model.check_named(body.model)
     return await respond(context, body, asked)

@@ -19,12 +19,12 @@ from app.api.openai.schemas import (
 from app.domain.conversation import alternating
 from app.domain.errors import FieldError, InvalidParameterError
 from app.domain.generation import (
+    CallContext,
     GenerationRequest,
     ImageInput,
     ImageStrategy,
     Role,
     Sampling,
-    Terms,
     Turn,
 )
 from app.domain.image import Base64Image, Caveat, UrlImage
@@ -47,7 +47,7 @@ class Asked:
     """What the answer has to be, where it is to be JSON."""
 
 
-def translated(body: ChatIn, terms: Terms) -> Asked:
+def translated(body: ChatIn, call_context: CallContext) -> Asked:
     """Return what ``body`` asks for, or raise a RequestError."""
     ignored = unsupported_parameters.REQUEST.ignored(body.model_extra or {})
     if body.stream_options is not None:
@@ -58,7 +58,7 @@ def translated(body: ChatIn, terms: Terms) -> Asked:
         whole_conversation=True,
         system="\n\n".join(_system(body)) or None,
         sampling=_sampling(body),
-        terms=terms,
+        call_context=call_context,
         strategy=ImageStrategy(body.image_strategy),
         strategies=(ImageStrategy.CONTACT_SHEET,),
         stop=_stop(body),

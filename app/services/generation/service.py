@@ -11,6 +11,7 @@ import structlog
 
 from app.domain.errors import InternalError, ServiceError
 from app.domain.generation import (
+    CallContext,
     Completion,
     Delta,
     Done,
@@ -27,7 +28,6 @@ from app.domain.generation import (
     StopReason,
     StreamPart,
     StreamParts,
-    Terms,
     Turn,
     Usage,
 )
@@ -68,16 +68,16 @@ class GenerationService:
 
     async def generate(self, request: GenerationRequest) -> Generation:
         """Answer ``request``, or raise one of `app.domain.errors`."""
-        if request.terms.idempotency_key is None:
+        if request.call_context.idempotency_key is None:
             return await self._answer(request)
 
-        async def make(terms: Terms) -> Generation:
-            return slim(await self._answer(replace(request, terms=terms)))
+        async def make(call_context: CallContext) -> Generation:
+            return slim(await self._answer(replace(request, call_context=call_context)))
 
         # Texts are bounded, and digested in less time than a thread costs; pictures are not.
         pictures = any(turn.images for turn in request.turns)
         digest = await asyncio.to_thread(fingerprint, request) if pictures else fingerprint(request)
-        return await self.answers.share(request.terms, digest, make)
+        return await self.answers.share(request.call_context, digest, make)
 
     async def _answer(self, request: GenerationRequest) -> Generation:
         # All of it, before a byte is decoded and before the first of several calls is paid for.
@@ -88,7 +88,7 @@ class GenerationService:
 
     async def _generate(self, request: GenerationRequest) -> Generation:
         call = _Call(self.identity.id)
-        async with self.drain.before(request.terms.deadline):
+        async with self.drain.before(request.call_context.deadline):
             prepared = await self._prepare(request, call)
             call.asked = _now()
             completion = await self.model.generate(prepared)
@@ -105,7 +105,7 @@ class GenerationService:
         and `Failed`, each time those that are ready together, and raises nothing.
         Leaving closes the upstream.
         """
-        if request.terms.idempotency_key is not None or asks_each(request):
+        if request.call_context.idempotency_key is not None or asks_each(request):
             # Shared whole: the second asker could not have the first one's pieces. And several
             # answers at once are no one stream.
             yield _whole(await self.generate(request))
@@ -113,13 +113,13 @@ class GenerationService:
         # Before a byte is decoded: a refusal must cost nothing.
         request = checked(request, self.capabilities)
         call = _Call(self.identity.id)
-        async with self.drain.before(request.terms.deadline):
+        async with self.drain.before(request.call_context.deadline):
             prepared = await self._prepare(request, call)
             call.asked = _now()
             stream = self.model.stream(prepared)
             parts = await stream.__aenter__()
         try:
-            yield self._events(parts, call, request.terms.deadline)
+            yield self._events(parts, call, request.call_context.deadline)
         finally:
             if not call.ended:
                 log.info("stream abandoned", generation_id=call.id, **call.so_far())
@@ -154,7 +154,7 @@ class GenerationService:
             system=request.system,
             sampling=request.sampling,
             raw_prompt=request.raw_prompt,
-            terms=request.terms,
+            call_context=request.call_context,
             stop=request.stop,
         )
 

@@ -99,7 +99,7 @@ class Run:
         return self._finding(formed, page, _view(shots, first.images))
 
     async def _load(self, shots: Sequence[Shot]) -> tuple[ImageInput, ...]:
-        async with self.asker.drain.before(self.request.terms.deadline):
+        async with self.asker.drain.before(self.request.call_context.deadline):
             return tuple([await shot.load() for shot in shots])
 
     def _generation(self, turn: Turn[ImageInput]) -> GenerationRequest:
@@ -108,7 +108,7 @@ class Run:
             sampling=self.request.sampling,
             strategy=_strategy(turn),
             language=self.request.language,
-            terms=self.request.terms,
+            call_context=self.request.call_context,
         )
 
     def _finding(self, formed: Formed[Any], page: int, view: View | None) -> Finding[Any]:

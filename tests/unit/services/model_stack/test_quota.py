@@ -73,8 +73,8 @@ async def kept(model, *, cut: bool = True) -> int:
             await asyncio.sleep(0.02)
             asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
-        (standing,) = await limits.take(ANONYMOUS_CALL, Resource.TOKENS, 1)
-    return 9999 - standing.remaining
+        (status,) = await limits.take(ANONYMOUS_CALL, Resource.TOKENS, 1)
+    return 9999 - status.remaining
 
 
 def metered(model) -> MeteringModel:
@@ -96,9 +96,9 @@ async def test_a_call_that_is_cut_off_while_its_tokens_are_counted_gives_its_til
         await asyncio.sleep(0.02)
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
-        (standing,) = await limits.take(ANONYMOUS_CALL, Resource.TILES, 1)
+        (status,) = await limits.take(ANONYMOUS_CALL, Resource.TILES, 1)
 
-    assert standing.remaining == 99
+    assert status.remaining == 99
 
 
 async def test_a_call_that_is_cut_off_under_way_keeps_everything():
