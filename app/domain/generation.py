@@ -10,8 +10,8 @@ from app.domain.access import ANONYMOUS, ANONYMOUS_CALL, Call
 from app.domain.cost import Cost, added
 from app.domain.errors import ServiceError
 from app.domain.image import (
+    AnswerWarning,
     Base64Image,
-    Caveat,
     ImageReport,
     PreparedImage,
     ReceivedImage,
@@ -115,7 +115,7 @@ class GenerationRequest:
     no room for are left out and told; otherwise they are refused."""
     stop: tuple[str, ...] = ()
     """The answer ends before the first of these texts."""
-    caveats: tuple[Caveat, ...] = ()
+    warnings: tuple[AnswerWarning, ...] = ()
     """What was noticed when the request was read; part of the answer's warnings."""
 
 
@@ -263,7 +263,7 @@ class Generation:
     model: str
     completion: Completion
     images: tuple[ImageReport, ...]
-    warnings: tuple[Caveat, ...]
+    warnings: tuple[AnswerWarning, ...]
     latency: Latency
     parts: "tuple[Part, ...]" = ()
     """The answers that this one sums up, picture by picture, where it took a call for each."""
@@ -286,7 +286,7 @@ class Started:
     id: str
     model: str
     images: tuple[ImageReport, ...]
-    warnings: tuple[Caveat, ...]
+    warnings: tuple[AnswerWarning, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,7 +97,7 @@ def test_what_is_cut_anywhere_keeps_a_prefix_of_the_truth_and_says_so(value, sha
         return
     assert reading.answer is not None
     assert is_prefix(reading.answer.fields, value)
-    assert cut == text or "answer_cut_off" in {caveat.code for caveat in reading.caveats}
+    assert cut == text or "answer_cut_off" in {warning.code for warning in reading.warnings}
 
 
 def ends(text: str) -> dict[str, int]:

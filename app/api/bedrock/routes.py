@@ -52,10 +52,10 @@ async def respond(
 ) -> Response:
     """Answer in one piece."""
     generation = await context.services.generations.generate(request)
-    caveats = warnings.together(generation.warnings, generation.images)
+    answer_warnings = warnings.together(generation.warnings, generation.images)
     headers = {
         REQUEST_ID_HEADER: context.id,
-        **warnings.headers(caveats, ignored),
+        **warnings.headers(answer_warnings, ignored),
         **invoke_body.headers(generation),
         **cost.headers(generation.completion.usage.cost),
     }
@@ -71,10 +71,10 @@ async def respond_streamed(
 
     async def streamed(events: AsyncIterator[GenerationEvents]) -> Streamed:
         started = await first(events)
-        caveats = warnings.together(started.warnings, started.images)
+        answer_warnings = warnings.together(started.warnings, started.images)
         headers = {
             REQUEST_ID_HEADER: context.id,
-            **warnings.headers(caveats, ignored),
+            **warnings.headers(answer_warnings, ignored),
             "X-Amzn-Bedrock-Content-Type": "application/json",
         }
         return Streamed(encode(events), MEDIA_TYPE, headers)

@@ -27,7 +27,7 @@ from app.domain.generation import (
     Sampling,
     Turn,
 )
-from app.domain.image import Base64Image, Caveat, UrlImage
+from app.domain.image import AnswerWarning, Base64Image, UrlImage
 from app.services.answers.exact import AnyObject, SchemaForm
 from app.services.answers.form import Form
 from app.services.answers.schema import SchemaError
@@ -62,7 +62,7 @@ def translated(body: ChatIn, call_context: CallContext) -> Asked:
         strategy=ImageStrategy(body.image_strategy),
         strategies=(ImageStrategy.CONTACT_SHEET,),
         stop=_stop(body),
-        caveats=tuple(_moved(body)),
+        warnings=tuple(_moved(body)),
     )
     return Asked(request, ignored, _form(body))
 
@@ -86,10 +86,10 @@ def _system(body: ChatIn) -> Iterator[str]:
             yield _text(message.content)
 
 
-def _moved(body: ChatIn) -> Iterator[Caveat]:
+def _moved(body: ChatIn) -> Iterator[AnswerWarning]:
     others = [not isinstance(message, ChatSystemMessage) for message in body.messages]
     if others != sorted(others):
-        yield Caveat(
+        yield AnswerWarning(
             "system_message_moved",
             "the model's template has one system turn, at the beginning: later ones joined it",
         )

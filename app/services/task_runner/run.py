@@ -17,7 +17,7 @@ from app.domain.generation import (
     StopReason,
     Turn,
 )
-from app.domain.image import Caveat, ImageReport
+from app.domain.image import AnswerWarning, ImageReport
 from app.services.answers.notes import Refusal
 from app.services.answers.repair import FormAsker, Formed
 from app.services.documents.page_images import Shot
@@ -46,7 +46,7 @@ class Run:
     images: dict[int, ImageReport] = field(default_factory=dict)
     """By position, each once however often it was shown."""
     repairs: int = 0
-    warnings: dict[tuple[str, str], Caveat] = field(default_factory=dict)
+    warnings: dict[tuple[str, str], AnswerWarning] = field(default_factory=dict)
     refusals: list[tuple[int, Refusal]] = field(default_factory=list)
     """With the number of the page that was asked about."""
     failures: list[ServiceError] = field(default_factory=list)
@@ -115,16 +115,16 @@ class Run:
         reading = formed.reading
         if reading is None:
             return Finding(None, "; ".join(formed.faults), page=page)
-        self._warn(reading.caveats, f"page {page}: " if self.several else "")
+        self._warn(reading.warnings, f"page {page}: " if self.several else "")
         if reading.refusal is not None:
             self.refusals.append((page, reading.refusal))
         fault = str(reading.refusal) if reading.answer is None else None
-        return Finding(reading.answer, fault, reading.caveats, view, page)
+        return Finding(reading.answer, fault, reading.warnings, view, page)
 
-    def _warn(self, caveats: Sequence[Caveat], where: str = "") -> None:
-        for caveat in caveats:
-            message = f"{where}{caveat.message}"
-            self.warnings.setdefault((caveat.code, message), Caveat(caveat.code, message))
+    def _warn(self, warnings: Sequence[AnswerWarning], where: str = "") -> None:
+        for warning in warnings:
+            message = f"{where}{warning.message}"
+            self.warnings.setdefault((warning.code, message), AnswerWarning(warning.code, message))
 
     async def conclude(
         self, findings: Sequence[Finding[Any]]

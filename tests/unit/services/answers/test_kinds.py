@@ -261,7 +261,7 @@ def test_what_is_whole_is_kept_and_the_cut_is_told_where_it_is_in(raw, model, ex
     answer = reading.answer.model_dump()
 
     assert {name: answer[name] for name in expected} == expected
-    assert "answer_cut_off" in {caveat.code for caveat in reading.caveats}
+    assert "answer_cut_off" in {warning.code for warning in reading.warnings}
 
 
 def test_the_other_numbers_of_an_answer_decide_what_a_comma_means():
