@@ -49,7 +49,7 @@ class Problem(Fault):
     request_id: str = Field(description="As in the `X-Request-Id` header.")
 
 
-def of(error: ServiceError, request_id: str) -> Problem:
+def describe(error: ServiceError, request_id: str) -> Problem:
     """Describe ``error``."""
     return Problem(request_id=request_id, **fault(error).model_dump())
 
@@ -82,7 +82,7 @@ def headers(error: ServiceError) -> dict[str, str]:
 def response(error: ServiceError, request_id: str) -> Response:
     """Render ``error``."""
     return Response(
-        orjson.dumps(of(error, request_id).model_dump()),
+        orjson.dumps(describe(error, request_id).model_dump()),
         status_code=error.status,
         media_type=MEDIA_TYPE,
         headers=headers(error),

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 import orjson
 from pydantic import BeforeValidator, Field
 
-from app.services.answers.filled import CallerForm, Filled
 from app.services.answers.instruction import with_schema
 from app.services.answers.schema import SchemaError
+from app.services.answers.schema_form import CallerForm, Filled
 from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import (
     Example,
