@@ -300,9 +300,16 @@ class TooManyPagesError(ImageError):
 
 
 class ImageTimeoutError(ImageError):
-    """Decoding a picture took longer than the limit; its decoder was stopped."""
+    """Decoding took more CPU than one picture, or one request, may take; it was stopped."""
 
     code, status, title = "image_prepare_timeout", 422, "Image took too long to decode"
+
+
+class ImageDecoderBusyError(ImageTimeoutError):
+    """The machine was too busy to decode a picture in time; it may be good."""
+
+    code, status, title = "image_decoder_busy", 503, "Image decoders are too busy"
+    retryable = True
 
 
 class ImageDecoderError(ImageError):

@@ -9,7 +9,7 @@ import aioboto3
 from app.adapters.aws_session import aws_session
 from app.adapters.bedrock import token_counter
 from app.adapters.bedrock.identity.credentials import CredentialsCheck
-from app.domain.ports import ImagePreparer, VisionModel
+from app.domain.ports import VisionModel
 from app.services.answers.executor import AnswerReader
 from app.services.answers.repair import FormAsker
 from app.services.concurrency.budget import Budget
@@ -22,6 +22,7 @@ from app.services.generation.image_sources import ImageSources
 from app.services.generation.multiple_images import SheetMaker
 from app.services.generation.service import GenerationService
 from app.services.generation.structured import StructuredService
+from app.services.images.pipeline import Decoders
 from app.services.model_stack import retry
 from app.services.model_stack.keep_warm import KeepWarm, kept_warm
 from app.services.model_stack.prompt_length import BoundedPromptModel
@@ -39,7 +40,7 @@ from app.wiring.telemetry import open_operations
 from app.wiring.units import open_units
 
 
-class PictureWork(ImagePreparer, Workers, SheetMaker, Protocol):
+class PictureWork(Decoders, Workers, SheetMaker, Protocol):
     """What decodes and draws: pictures, pages of documents, contact sheets."""
 
 

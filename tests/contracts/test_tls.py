@@ -70,7 +70,6 @@ def streamed(dialect: Dialect) -> Call:
 
 
 async def other_server(host: str, port: int) -> object:
-    pytest.importorskip("httpx_sse")
     from app.adapters.openai.model import OpenAiVisionModel
     from app.adapters.openai.server import open_server
 

@@ -104,7 +104,7 @@ class Shape:
     example: Callable[[ServiceError, str], BaseModel]
 
 
-SHAPE = Shape(MEDIA_TYPE, "Problem", lambda error: error.status, of)
+SHAPE = Shape(MEDIA_TYPE, "Problem", lambda error: error.status, describe)
 
 
 def documented(declared: Sequence[type[ServiceError]], shape: Shape) -> Responses:

@@ -7,11 +7,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from app.domain.errors import OverloadedError
-from app.domain.image import ImageLimits, ImageReport, ReceivedImage
-from app.domain.ports import ImagePreparer
 from app.services.concurrency.budget_survey import Survey
-from app.services.images.error_location import named
-from app.services.images.header import inspect
 
 Within = AbstractAsyncContextManager[None]
 """What bounds a wait from outside, and is entered only where there is something to wait for."""
@@ -206,19 +202,3 @@ class Budget:
             f"within {self.patience:g} seconds.",
             retry_after=self.patience,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class AdmittedPreparer:
-    """An `ImagePreparer` that has only so many pixels in preparation at a time."""
-
-    inner: ImagePreparer
-    limits: ImageLimits
-    pixels: Budget
-
-    async def prepare(self, image: ReceivedImage) -> ImageReport:
-        """Return the report, or raise an ImageError or OverloadedError."""
-        with named(image):
-            facts, _ = await asyncio.to_thread(inspect, image.data, self.limits)
-        async with self.pixels.reserve(facts.width * facts.height):
-            return await self.inner.prepare(image)
