@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Self
 
 if TYPE_CHECKING:
-    from app.domain.limit import Standing
+    from app.domain.limit import QuotaStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,12 +211,12 @@ class RateLimitedError(AccessError):
         *,
         errors: tuple[FieldError, ...] = (),
         retry_after: float | None = None,
-        standings: "tuple[Standing, ...]" = (),
+        quota_statuses: "tuple[QuotaStatus, ...]" = (),
         retryable: bool = True,
     ) -> None:
         super().__init__(detail, errors=errors, retry_after=retry_after)
         self.retryable = retryable
-        self.standings = standings
+        self.quota_statuses = quota_statuses
         """The quota that was used up."""
 
 

@@ -13,7 +13,7 @@ from app.domain.errors import (
     UnsupportedImageTypeError,
 )
 from app.domain.generation import ImageInput
-from app.domain.image import Caveat, ImageLimits, ImageType, ReceivedImage
+from app.domain.image import AnswerWarning, ImageLimits, ImageType, ReceivedImage
 from app.services.documents import pdf, render
 from app.services.documents.page import Cut, Detail, Origin, PageRangeError, view
 from app.services.documents.render import MOST_PAGES, MOST_SHOTS, Kind, Outline, Page, Wanted
@@ -40,7 +40,7 @@ class Shown:
     """A picture for the model, and what the page has that it lacks."""
 
     image: ImageInput
-    caveats: tuple[Caveat, ...] = ()
+    caveats: tuple[AnswerWarning, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

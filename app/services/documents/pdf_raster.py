@@ -10,7 +10,7 @@ import pyvips
 from PIL import Image
 
 from app.domain.errors import PageNotShownError
-from app.domain.image import Caveat
+from app.domain.image import AnswerWarning
 from app.services.documents import font_map, pdf_text
 from app.services.documents.fonts import Font, Fonts
 from app.services.documents.page import Cut
@@ -39,7 +39,7 @@ _HIDDEN = raw.FPDF_ANNOT_FLAG_HIDDEN | raw.FPDF_ANNOT_FLAG_NOVIEW
 
 def raster(
     data: bytes, cut: Cut, *, blank: bool = False, fonts: Fonts = FONTS
-) -> tuple[pyvips.Image, tuple[Caveat, ...]]:
+) -> tuple[pyvips.Image, tuple[AnswerWarning, ...]]:
     """Return a tile of a page drawn, with its form fields filled in, and what it lacks.
 
     Raises PageNotShownError where the whole page shows nothing although it has text, or with
@@ -125,20 +125,20 @@ def _nothing_shown(page: pypdfium2.PdfPage, characters: Iterable[Character]) -> 
     )
 
 
-def _fonts_missing(number: int, missing: Iterable[Character]) -> Iterator[Caveat]:
+def _fonts_missing(number: int, missing: Iterable[Character]) -> Iterator[AnswerWarning]:
     by_font = sorted(missing, key=lambda character: character.font)
     for font, characters in groupby(by_font, key=lambda character: character.font):
-        yield Caveat(
+        yield AnswerWarning(
             FONT_MISSING,
             f"page {number}: {sum(1 for _ in characters)} characters in the font {font[:80]} are "
             "not shown: the PDF does not embed it, and no font of this machine has them.",
         )
 
 
-def _annotations(number: int, page: pypdfium2.PdfPage) -> Iterator[Caveat]:
+def _annotations(number: int, page: pypdfium2.PdfPage) -> Iterator[AnswerWarning]:
     kinds = sorted(filter(None, map(_undrawn, _annotated(page))))
     for kind, same in groupby(kinds):
-        yield Caveat(
+        yield AnswerWarning(
             ANNOTATION_NOT_DRAWN,
             f"page {number}: {len(list(same))} annotation(s) of the kind {kind} without an "
             "appearance stream are not drawn.",

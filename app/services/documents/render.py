@@ -15,7 +15,7 @@ from app.domain.errors import (
     ImageError,
     TooManyPagesError,
 )
-from app.domain.image import Caveat, ImageLimits
+from app.domain.image import AnswerWarning, ImageLimits
 from app.services.documents import pdf, pdf_raster, tiff
 from app.services.documents.page import (
     WIDTH,
@@ -70,7 +70,7 @@ class Drawing:
     """A part of a page as the model is shown it."""
 
     png: bytes
-    caveats: tuple[Caveat, ...] = ()
+    caveats: tuple[AnswerWarning, ...] = ()
     """What of the page it lacks."""
 
 
@@ -191,7 +191,7 @@ def drawn(
 
 def _raster(
     data: bytes, kind: Kind, cut: Cut, limits: ImageLimits, *, blank: bool
-) -> tuple[pyvips.Image, tuple[Caveat, ...]]:
+) -> tuple[pyvips.Image, tuple[AnswerWarning, ...]]:
     match kind:
         case Kind.PDF:
             return pdf_raster.raster(data, cut, blank=blank)

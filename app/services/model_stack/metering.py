@@ -27,7 +27,7 @@ from app.telemetry import current, stage
 
 
 @dataclass(frozen=True, slots=True)
-class MeteredVisionModel:
+class MeteringModel:
     """Counts each call, its tokens and its cost. Stands next to the adapter, below retries."""
 
     inner: VisionModel
@@ -153,7 +153,7 @@ def _note(span: Span, usage: Usage, stop_reason: StopReason | None = None) -> No
 
 
 @dataclass(frozen=True, slots=True)
-class MeteredPreparer:
+class MeteringPreparer:
     """Counts pictures, their bytes and their tiles."""
 
     inner: ImagePreparer

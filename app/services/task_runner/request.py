@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from app.domain.generation import Generation, ImageInput, Sampling, Terms
+from app.domain.generation import CallContext, Generation, ImageInput, Sampling
 from app.domain.model import Language
 from app.services.answers.notes import Refusal
 from app.services.concurrency import idempotency
@@ -20,7 +20,7 @@ class TaskRequest:
     images: tuple[ImageInput, ...]
     sampling: Sampling
     language: Language | None
-    terms: Terms
+    call_context: CallContext
 
 
 @dataclass(frozen=True, slots=True)

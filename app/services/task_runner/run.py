@@ -17,7 +17,7 @@ from app.domain.generation import (
     StopReason,
     Turn,
 )
-from app.domain.image import Caveat, ImageReport
+from app.domain.image import AnswerWarning, ImageReport
 from app.services.answers.notes import Refusal
 from app.services.answers.repair import FormAsker, Formed
 from app.services.documents.page import Origin
@@ -49,7 +49,7 @@ class Run:
     shown: dict[int, Shot] = field(default_factory=dict)
     """By position, of the questions about one picture or page."""
     repairs: int = 0
-    warnings: dict[tuple[str, str], Caveat] = field(default_factory=dict)
+    warnings: dict[tuple[str, str], AnswerWarning] = field(default_factory=dict)
     refusals: list[tuple[int, Refusal]] = field(default_factory=list)
     """With the number of the page that was asked about."""
     failures: list[ServiceError] = field(default_factory=list)
@@ -113,7 +113,7 @@ class Run:
         return replace(self._finding(formed, page, _view(shots, reports)), origin=origin)
 
     async def _load(self, shots: Sequence[Shot]) -> tuple[ImageInput, ...]:
-        async with self.asker.drain.before(self.request.terms.deadline):
+        async with self.asker.drain.before(self.request.call_context.deadline):
             shown = [await shot.load() for shot in shots]
         for one in shown:
             self._warn(one.caveats)
@@ -125,23 +125,23 @@ class Run:
             sampling=self.request.sampling,
             strategy=_strategy(turn),
             language=self.request.language,
-            terms=self.request.terms,
+            call_context=self.request.call_context,
         )
 
     def _finding(self, formed: Formed[Any], page: int, view: View | None) -> Finding[Any]:
         reading = formed.reading
         if reading is None:
             return Finding(None, "; ".join(formed.faults), page=page)
-        self._warn(reading.caveats, f"page {page}: " if self.several else "")
+        self._warn(reading.warnings, f"page {page}: " if self.several else "")
         if reading.refusal is not None:
             self.refusals.append((page, reading.refusal))
         fault = str(reading.refusal) if reading.answer is None else None
-        return Finding(reading.answer, fault, reading.caveats, view, page)
+        return Finding(reading.answer, fault, reading.warnings, view, page)
 
-    def _warn(self, caveats: Sequence[Caveat], where: str = "") -> None:
-        for caveat in caveats:
-            message = f"{where}{caveat.message}"
-            self.warnings.setdefault((caveat.code, message), Caveat(caveat.code, message))
+    def _warn(self, warnings: Sequence[AnswerWarning], where: str = "") -> None:
+        for warning in warnings:
+            message = f"{where}{warning.message}"
+            self.warnings.setdefault((warning.code, message), AnswerWarning(warning.code, message))
 
     async def conclude(
         self, findings: Sequence[Finding[Any]]

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 from app.domain.errors import ImagesMissingError, InvalidParameterError
-from app.domain.generation import Terms
+from app.domain.generation import CallContext
 from app.services.answers.repair import FormAsker
 from app.services.documents.page import PageRangeError
 from app.services.documents.page_images import Choice, Documents, Shot, shot_of
@@ -40,14 +40,16 @@ class TaskService:
         the answer may be shared nobody is notified: a second asker could not be.
         """
         current().task = request.task.name
-        if request.terms.idempotency_key is None:
+        if request.call_context.idempotency_key is None:
             return await self._run(request, notify)
 
-        async def make(terms: Terms) -> TaskAnswer:
-            return slim(await self._run(replace(request, terms=terms), lambda _: None))
+        async def make(call_context: CallContext) -> TaskAnswer:
+            return slim(
+                await self._run(replace(request, call_context=call_context), lambda _: None)
+            )
 
         digest = await asyncio.to_thread(fingerprint, request)
-        return await self.generations.answers.share(request.terms, digest, make)
+        return await self.generations.answers.share(request.call_context, digest, make)
 
     async def _run(self, request: TaskRequest, notify: Notify) -> TaskAnswer:
         _check(request)
@@ -63,7 +65,7 @@ class TaskService:
     async def _shots(self, request: TaskRequest, held: AsyncExitStack) -> list[Shot]:
         match request.parameters:
             case DocumentParameters() as wanted:
-                async with self.generations.drain.before(request.terms.deadline):
+                async with self.generations.drain.before(request.call_context.deadline):
                     return await held.enter_async_context(
                         self.documents.shots(
                             request.images, Choice(wanted.pages, wanted.detail, wanted.wants_text)

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 import orjson
 from pydantic import BeforeValidator, Field
 
-from app.services.answers.filled import CallerForm, Filled, missing, validator
 from app.services.answers.instruction import with_schema
 from app.services.answers.schema import Schema, SchemaError
+from app.services.answers.schema_form import CallerForm, Filled, missing, validator
 from app.services.tasks.field_merge import Told, merged
 from app.services.tasks.pages import Conflict, PageFacts, PageReport, by_page, facts, report
 from app.services.tasks.prompt import prompt

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app.domain.generation import Sampling
-from app.domain.image import Caveat
+from app.domain.image import AnswerWarning
 from app.services.answers.form import Form
 from app.services.answers.notes import AnswerError
 from app.services.documents.page import Origin
@@ -98,7 +98,7 @@ class Finding(Generic[AnswerT]):
     """None where the answer could not be read, or the call failed."""
     fault: str | None = None
     """Why ``answer`` is None."""
-    caveats: tuple[Caveat, ...] = ()
+    warnings: tuple[AnswerWarning, ...] = ()
     """What is to be said beside ``answer``."""
     view: View | None = None
     """Which part of the original or the page was shown; None where it was not, or several."""
@@ -121,8 +121,8 @@ class Note(BaseModel):
 
 def notes(findings: Sequence[Finding[Any]]) -> list[Note]:
     """Return what is to be said of one page's answers, each once."""
-    caveats = dict.fromkeys(caveat for finding in findings for caveat in finding.caveats)
-    return [Note(code=caveat.code, message=caveat.message) for caveat in caveats]
+    warnings = dict.fromkeys(warning for finding in findings for warning in finding.warnings)
+    return [Note(code=warning.code, message=warning.message) for warning in warnings]
 
 
 def faults_of(findings: Sequence[Finding[Any]]) -> tuple[str, ...]:

@@ -75,5 +75,5 @@ async def encode(events: AsyncIterator[TaskEvent], request_id: str) -> AsyncGene
             case TaskAnswer():
                 yield sse.event("result", serialize.answer(happened))
             case ServiceError():
-                told = problem.of(happened, request_id)
+                told = problem.describe(happened, request_id)
                 yield sse.event("error", told.model_dump_json().encode())

@@ -6,10 +6,10 @@ import pytest
 
 from app.domain.generation import StopReason
 from app.services.answers.exact import AnyObject, SchemaForm
-from app.services.answers.filled import CallerForm
 from app.services.answers.form import Form, Model
 from app.services.answers.notes import AnswerError
 from app.services.answers.reading import read
+from app.services.answers.schema_form import CallerForm
 from app.services.tasks import (
     caption,
     chart,
@@ -261,7 +261,7 @@ def test_what_is_whole_is_kept_and_the_cut_is_told_where_it_is_in(raw, model, ex
     answer = reading.answer.model_dump()
 
     assert {name: answer[name] for name in expected} == expected
-    assert "answer_cut_off" in {caveat.code for caveat in reading.caveats}
+    assert "answer_cut_off" in {warning.code for warning in reading.warnings}
 
 
 def test_the_other_numbers_of_an_answer_decide_what_a_comma_means():
