@@ -22,8 +22,8 @@ from app.server.protocol import WAITING, BoundedProtocol, SharedBufferProtocol
 from app.server.serving import Server
 from app.settings import Settings
 from app.telemetry import RequestRecord
-from tests.api.test_refusals import problem
 from tests.support.app import Rig
+from tests.support.problem import problem
 from tests.support.server import serving
 
 
