@@ -70,6 +70,10 @@ class RequestRecord:
     image_bytes_in: int = 0
     image_bytes_out: int = 0
     tiles: int = 0
+    decoder_ms: float = 0
+    """CPU that decoders took for the request's pictures and pages, in milliseconds."""
+    decoder_timeouts: int = 0
+    """Pieces of this work that were stopped; after the first no more is begun."""
     prompt_tokens: int = 0
     generation_tokens: int = 0
     cost_usd: float | None = None
@@ -112,6 +116,8 @@ _COUNTED = (
     "image_bytes_in",
     "image_bytes_out",
     "tiles",
+    "decoder_ms",
+    "decoder_timeouts",
     "prompt_tokens",
     "generation_tokens",
 )

@@ -15,7 +15,6 @@ from typing import Any
 from unittest.mock import Mock
 from zlib import crc32
 
-from app.services.answers.found import objects
 from botocore.eventstream import ParserError
 from hypothesis import strategies as st
 
@@ -24,6 +23,7 @@ from app.adapters.http1.connection import Http1
 from app.adapters.http1.errors import DisconnectedError
 from app.domain.errors import ServiceError
 from app.domain.image import ImageLimits
+from app.services.answers.objects import objects
 from app.services.images.header import inspect
 from app.services.images.sniff import SIGNATURES
 from tests.fuzz.mutation import cuts, mutated, pieces
@@ -198,9 +198,9 @@ TEXT_TOKENS = [
 
 
 def _text(data: bytes) -> None:
-    for value in objects(data.decode(errors="replace")):
-        assert isinstance(value, dict)
-        json.dumps(value).encode()
+    for written in objects(data.decode(errors="replace")):
+        assert isinstance(written.value, dict | list)
+        json.dumps(written.value).encode()
 
 
 # Pictures' headers: facts within the limits, or a refusal with a code of its own.

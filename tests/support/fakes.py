@@ -30,7 +30,8 @@ from app.domain.image import (
 )
 from app.services.concurrency.budget import Budget
 from app.services.images.error_location import named
-from app.services.images.prepare import prepare
+from app.services.images.header import Inspection
+from app.services.images.prepare import prepare_decoded
 from app.services.images.sheet import ContactSheet, contact_sheet
 
 T = TypeVar("T")
@@ -90,9 +91,9 @@ class InlinePreparer:
 
     limits: ImageLimits
 
-    async def prepare(self, image: ReceivedImage) -> ImageReport:
+    async def decode(self, image: ReceivedImage, inspection: Inspection) -> ImageReport:
         with named(image):
-            return await asyncio.to_thread(prepare, image, self.limits)
+            return await asyncio.to_thread(prepare_decoded, image, inspection, self.limits)
 
     async def work(self, function: Callable[..., T], *arguments: object) -> T:
         # Not in threads: PDFium is not made for several at a time.

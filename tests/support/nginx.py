@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 
 from tests.support.process import ROOT, free_port
+from tests.support.programs import program
 
 CONFIGURATION = ROOT / "deploy" / "nginx" / "llama-vision.conf"
 _AROUND = """\
@@ -44,7 +45,9 @@ def balancer(first: int, second: int) -> Iterator[str]:
         Path(folder).chmod(0o755)
         path = Path(folder) / "nginx.conf"
         path.write_text(_AROUND.format(folder=folder, shown=shown))
-        process = subprocess.Popen(["nginx", "-p", folder, "-c", str(path), "-e", "stderr"])
+        process = subprocess.Popen(
+            [program("nginx"), "-p", folder, "-c", str(path), "-e", "stderr"]
+        )
         url = f"http://127.0.0.1:{port}"
         try:
             _until_answering(process, url)

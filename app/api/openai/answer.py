@@ -103,7 +103,7 @@ class ChatCompletion(BaseModel):
             message=ChatAnswerMessage(content=completion.text, refusal=refusal),
             finish_reason=FINISH_REASONS[completion.stop_reason],
             stop_reason=_stop_reason(completion),
-            logprobs=ChatLogprobs.of(completion.logprobs),
+            logprobs=ChatLogprobs.rendered(completion.logprobs),
             generation=raw,
         )
         warnings = together(generation.warnings, generation.images)
@@ -114,7 +114,7 @@ class ChatCompletion(BaseModel):
             choices=[choice],
             usage=ChatUsage.of(completion.usage),
             cost_usd=CostOut.of(completion.usage.cost),
-            warnings=[WarningOut.of(caveat) for caveat in warnings],
+            warnings=[WarningOut.of(warning) for warning in warnings],
         )
 
 
@@ -177,7 +177,7 @@ class ChatChunk(BaseModel):
             created=int(time.time()),
             model=started.model,
             choices=[ChatChunkChoice(delta=ChatDelta(role="assistant", content=""))],
-            warnings=[WarningOut.of(caveat) for caveat in warnings],
+            warnings=[WarningOut.of(warning) for warning in warnings],
         )
 
 

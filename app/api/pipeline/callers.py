@@ -28,23 +28,23 @@ class Callers:
         if not self.authenticates:
             return address
         sent = credential(headers)
-        return self._known.get(_digest(sent), address) if sent else address
+        if not sent:
+            return address
+        digest = blake2b(sent.encode("latin-1"), digest_size=16).digest()
+        known = self._known.get(digest)
+        if known is None:
+            return address
+        self._known.move_to_end(digest)
+        return known
 
     def note(self, headers: Headers) -> None:
-        """Remember that the request's credential was good."""
+        """Remember that the request's credential was good, where `share` did not know it."""
         if not self.authenticates:
             return
         sent = credential(headers)
         if not sent:
             return
-        digest = _digest(sent)
-        if digest in self._known:
-            self._known.move_to_end(digest)
-            return
+        digest = blake2b(sent.encode("latin-1"), digest_size=16).digest()
         self._known[digest] = f"credential {digest.hex()}"
         if len(self._known) > KNOWN:
             self._known.popitem(last=False)
-
-
-def _digest(sent: str) -> bytes:
-    return blake2b(sent.encode("latin-1"), digest_size=16).digest()

@@ -3,11 +3,12 @@
 import html
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from json import JSONDecoder
 from typing import Any
 
-from app.services.answers.quoted import UNESCAPED
+from app.services.answers.quotation import UNESCAPED
 from app.services.answers.scan import DEEPEST, Bare, NoValueError, Scanned, Scanner, TooDeepError
 
 LONGEST = 262_144
@@ -126,9 +127,10 @@ class _Reader:
                 if self.at < 0:
                     break
         if not drafts and _MEMBER.match(self.text):
-            drafts.append(
-                _from(Scanner(self.text, self.text.find(_first_quote(self.text))).members())
-            )
+            # Members without their braces; of what holds none, nothing is read.
+            with suppress(NoValueError, TooDeepError):
+                scanner = Scanner(self.text, self.text.find(_first_quote(self.text)))
+                drafts.append(_from(scanner.members()))
         yield from drafts
 
     def _skip_thought(self, mark: re.Match[str]) -> None:

@@ -68,7 +68,7 @@ def chosen(completion: Completion, measures: Sequence[Measure]) -> dict[str, Cha
 def _measured(
     completion: Completion, spans: Mapping[Measure, _Span]
 ) -> Iterator[tuple[str, Chance]]:
-    tokens = _Tokens.of(completion)
+    tokens = _Tokens.spelling(completion)
     if tokens is None:
         return
     for measure, span in spans.items():
@@ -116,7 +116,7 @@ class _Tokens:
     starts: tuple[int, ...]
 
     @classmethod
-    def of(cls, completion: Completion) -> "_Tokens | None":
+    def spelling(cls, completion: Completion) -> "_Tokens | None":
         """Return the tokens; None where there are none, or where they don't spell the text."""
         if not completion.logprobs:
             return None

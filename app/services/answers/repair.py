@@ -6,16 +6,16 @@ from typing import Generic, TypeVar
 
 from app.domain.errors import OutputFormRefusedError, ServiceError
 from app.domain.generation import (
+    CallContext,
     Completion,
     Generation,
     GenerationRequest,
     ImageInput,
     Role,
     StopReason,
-    Terms,
     Turn,
 )
-from app.domain.image import Caveat
+from app.domain.image import AnswerWarning
 from app.services.answers.enforcement import Enforced, Enforcement
 from app.services.answers.executor import AnswerReader
 from app.services.answers.form import Form
@@ -56,7 +56,7 @@ class Formed(Generic[AnswerT]):
         return len(self.generations) > 1
 
 
-NOT_ENFORCED = Caveat(
+NOT_ENFORCED = AnswerWarning(
     "form_not_enforced",
     "The upstream can't hold an answer to this schema while it generates; the schema was asked for "
     "in the prompt, and the answer is checked as always.",
@@ -124,7 +124,7 @@ class FormAsker:
         """Return what the last of ``generations`` says, or raise AnswerError."""
         completion = generations[-1].completion
         text = question.answer(completion.text)
-        async with self.drain.before(question.request.terms.deadline):
+        async with self.drain.before(question.request.call_context.deadline):
             reading = await self.reader.read(text, question.form, completion.stop_reason)
             return (
                 Formed(
@@ -189,7 +189,9 @@ def _unheld(request: GenerationRequest, form: Form[AnswerT]) -> GenerationReques
     """Return ``request`` in the prompt's way, since the upstream refused the form."""
     asked = _told(request, form)
     return replace(
-        asked, terms=_apart(asked.terms, "in words"), caveats=(*asked.caveats, NOT_ENFORCED)
+        asked,
+        call_context=_apart(asked.call_context, "in words"),
+        warnings=(*asked.warnings, NOT_ENFORCED),
     )
 
 
@@ -198,10 +200,10 @@ def _saying(request: GenerationRequest, text: str) -> GenerationRequest:
     return replace(request, turns=(*earlier, replace(last, text=text)))
 
 
-def _apart(terms: Terms, which: str) -> Terms:
-    """Return ``terms`` under an idempotency key of its own."""
-    key = terms.idempotency_key
-    return terms if key is None else replace(terms, idempotency_key=f"{key} {which}")
+def _apart(context: CallContext, which: str) -> CallContext:
+    """Return ``context`` under an idempotency key of its own."""
+    key = context.idempotency_key
+    return context if key is None else replace(context, idempotency_key=f"{key} {which}")
 
 
 def _settled(
@@ -220,20 +222,20 @@ def _correcting(
     request: GenerationRequest, said: Completion, error: AnswerError, form: Form[AnswerT]
 ) -> GenerationRequest:
     """Return the second request, under an idempotency key of its own."""
-    terms = _apart(request.terms, "again")
+    call_context = _apart(request.call_context, "again")
     repeated = loop(said.text) if error.looped else None
     text = said.text if repeated is None else said.text[: repeated.kept]
     sampling = request.sampling
     if error.looped or not text.strip():
         sampling = replace(sampling, temperature=max(sampling.temperature, WARM))
     if not text.strip():
-        return replace(request, terms=terms, sampling=sampling)
+        return replace(request, call_context=call_context, sampling=sampling)
     turns: tuple[Turn[ImageInput], ...] = (
         *request.turns,
         Turn(Role.ASSISTANT, text[:SHOWN]),
         Turn(Role.USER, correction(error.faults, form.schema)),
     )
-    return replace(request, turns=turns, terms=terms, sampling=sampling)
+    return replace(request, turns=turns, call_context=call_context, sampling=sampling)
 
 
 def _noted(formed: Formed[AnswerT]) -> Formed[AnswerT]:

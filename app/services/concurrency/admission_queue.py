@@ -13,7 +13,7 @@ _LONGEST = 0.05
 
 
 @dataclass(slots=True)
-class Door:
+class AdmissionQueue:
     """Lets requests in as fast as they can be worked on, and turns away what would wait long.
 
     To begin a request takes a millisecond of the event loop. A hundred at once would hold up
@@ -65,7 +65,7 @@ class Door:
 
     def admits(self, caller: str) -> bool:
         """Tell whether one more request of ``caller`` would be let in."""
-        if self._total < self.capacity and len(self._line) * self._pace < self.patience:
+        if self._total < self.capacity and self._line.length * self._pace < self.patience:
             return True
         # Filled by others: whoever has less than a share of it is let in all the same.
         callers = len(self._callers) + (caller not in self._callers)
@@ -90,7 +90,7 @@ class Door:
     def _let_next_in(self) -> None:
         """Let one in, and come again with the next turn of the loop; rest when no one waits."""
         self._next = None
-        if not self._line.admit():
+        if not (self._line.length and self._line.admit()):
             return
         loop = asyncio.get_running_loop()
         now = loop.time()
@@ -100,4 +100,4 @@ class Door:
 
 
 def _nothing() -> None:
-    """Who leaves the line leaves the door as well, and nothing else is held."""
+    """Hold nothing: a request that leaves the line leaves the admission queue as well."""

@@ -7,11 +7,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from app.domain.errors import OverloadedError
-from app.domain.image import ImageLimits, ImageReport, ReceivedImage
-from app.domain.ports import ImagePreparer
 from app.services.concurrency.budget_survey import Survey
-from app.services.images.error_location import named
-from app.services.images.header import inspect
 
 Within = AbstractAsyncContextManager[None]
 """What bounds a wait from outside, and is entered only where there is something to wait for."""
@@ -85,10 +81,11 @@ class Budget:
     _waiting: "dict[Reservation, tuple[int, asyncio.Future[None]]]" = field(default_factory=dict)
     _ages: "count[int]" = field(default_factory=count)
 
-    @property
-    def share(self) -> int:
-        """The most that one caller holds."""
-        return max(self.limit * 3 // 4, min(self.limit, self.largest))
+    share: int = field(init=False)
+    """The most that one caller holds."""
+
+    def __post_init__(self) -> None:
+        self.share = max(self.limit * 3 // 4, min(self.limit, self.largest))
 
     def open(self, caller: str = "", expected: int = 0) -> Reservation:
         """Return a reservation of nothing yet, for what is ``expected`` to arrive at most."""
@@ -123,7 +120,10 @@ class Budget:
         more = min(amount, self.limit) - held.amount
         if held.age < 0:
             held.age = next(self._ages)
-        if not self._waiting and self._plenty(held, more):
+        mine = self._used.get(held.caller, 0)
+        # Where there is plenty, nobody is in anybody's way whatever else arrives.
+        most = more + self.largest
+        if not self._waiting and self.in_use + most <= self.limit and mine + most <= self.share:
             self._take(held, more)
             return True
         if held.rest:
@@ -166,11 +166,6 @@ class Budget:
         if self._waiting:
             self._let_in()
 
-    def _plenty(self, held: Reservation, more: int) -> bool:
-        """Tell whether there is room whatever else may arrive: seen without looking at it."""
-        mine = self._used.get(held.caller, 0) + more
-        return self.in_use + more + self.largest <= self.limit and mine + self.largest <= self.share
-
     def _survey(self) -> Survey:
         return Survey(self.in_use, self.limit, self.share, self._used, self._arriving)
 
@@ -207,19 +202,3 @@ class Budget:
             f"within {self.patience:g} seconds.",
             retry_after=self.patience,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class AdmittedPreparer:
-    """An `ImagePreparer` that has only so many pixels in preparation at a time."""
-
-    inner: ImagePreparer
-    limits: ImageLimits
-    pixels: Budget
-
-    async def prepare(self, image: ReceivedImage) -> ImageReport:
-        """Return the report, or raise an ImageError or OverloadedError."""
-        with named(image):
-            facts, _ = await asyncio.to_thread(inspect, image.data, self.limits)
-        async with self.pixels.reserve(facts.width * facts.height):
-            return await self.inner.prepare(image)

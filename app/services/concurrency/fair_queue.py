@@ -15,11 +15,8 @@ class FairQueue:
     """Takes back the turn of a waiter who left at the moment it was admitted."""
     _lines: dict[str, deque[asyncio.Future[None]]] = field(default_factory=dict)
     """Each caller's waiters; the first caller is the next to be admitted."""
-    _length: int = 0
-
-    def __len__(self) -> int:
-        """Waiters of all callers."""
-        return self._length
+    length: int = 0
+    """Waiters of all callers."""
 
     async def wait(self, caller: str, within: AbstractAsyncContextManager[object]) -> None:
         """Return when it is the waiter's turn.
@@ -28,7 +25,7 @@ class FairQueue:
         """
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._lines.setdefault(caller, deque()).append(turn)
-        self._length += 1
+        self.length += 1
         try:
             async with within:
                 await turn
@@ -45,7 +42,7 @@ class FairQueue:
             caller = next(iter(self._lines))
             line = self._lines.pop(caller)
             turn = line.popleft()
-            self._length -= 1
+            self.length -= 1
             if line:
                 self._lines[caller] = line  # behind the others
             # A cancelled one is about to leave by itself.
@@ -63,7 +60,7 @@ class FairQueue:
         if len(self._lines.get(longest, ())) <= len(self._lines.get(caller, ())) + 1:
             return False
         turn = self._lines[longest].pop()
-        self._length -= 1
+        self.length -= 1
         if not turn.done():
             turn.set_exception(error)
         return True
@@ -72,6 +69,6 @@ class FairQueue:
         line = self._lines.get(caller)
         if line is not None and turn in line:
             line.remove(turn)
-            self._length -= 1
+            self.length -= 1
             if not line:
                 del self._lines[caller]

@@ -35,11 +35,11 @@ class FairSlots:
     @property
     def waiting(self) -> int:
         """Waiters in line."""
-        return len(self._line)
+        return self._line.length
 
     async def take(self, caller: str) -> None:
         """Take a slot, or raise OverloadedError where the line is full or doesn't move."""
-        if self._taken < self.capacity and not self._line:
+        if self._taken < self.capacity and not self._line.length:
             self._taken += 1
         else:
             with stage("wait"):
@@ -55,7 +55,7 @@ class FairSlots:
 
     def release(self) -> None:
         """Hand the slot to the next caller in turn, or give it back."""
-        if not self._line.admit():
+        if not (self._line.length and self._line.admit()):
             self._taken -= 1
 
     def _overloaded(self) -> OverloadedError:
@@ -65,7 +65,7 @@ class FairSlots:
 
 
 @dataclass(frozen=True, slots=True)
-class LimitedModel:
+class ConcurrencyLimitModel:
     """Asks when it is the caller's turn. A stream holds its slot throughout."""
 
     inner: VisionModel
@@ -73,7 +73,7 @@ class LimitedModel:
 
     async def generate(self, request: ModelRequest) -> Completion:
         """Answer ``request``, or raise OverloadedError."""
-        await self.slots.take(request.terms.caller)
+        await self.slots.take(request.call_context.caller)
         try:
             return await self.inner.generate(request)
         finally:
@@ -82,7 +82,7 @@ class LimitedModel:
     @asynccontextmanager
     async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:
         """Stream, or raise OverloadedError."""
-        await self.slots.take(request.terms.caller)
+        await self.slots.take(request.call_context.caller)
         try:
             async with self.inner.stream(request) as parts:
                 yield parts

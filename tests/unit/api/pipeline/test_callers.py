@@ -41,8 +41,10 @@ def test_callers_whose_keys_were_good_are_told_apart_wherever_they_call_from():
 def test_only_so_many_keys_are_remembered(monkeypatch):
     monkeypatch.setattr(callers, "KNOWN", 2)
     known = Callers(authenticates=True)
-    for number in (1, 2, 1, 3):
-        known.note(key(number))
+    known.note(key(1))
+    known.note(key(2))
+    known.share(key(1), HERE)
+    known.note(key(3))
 
     assert known.share(key(2), HERE) == "10.0.0.1"
     assert known.share(key(1), HERE) != "10.0.0.1"

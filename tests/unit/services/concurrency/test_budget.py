@@ -9,14 +9,12 @@ from hypothesis import strategies as st
 from app.domain.errors import (
     DeadlineExceededError,
     ImageSourceNotFoundError,
-    NotAnImageError,
     OverloadedError,
 )
-from app.domain.image import ImageLimits, ImageReport, ReceivedImage, UrlImage
-from app.services.concurrency.budget import AdmittedPreparer, Budget, Reservation
+from app.domain.image import ReceivedImage, UrlImage
+from app.services.concurrency.budget import Budget, Reservation
 from app.services.concurrency.deadline import Drain
 from app.services.generation.image_sources import ImageSources
-from app.services.images.prepare import prepare
 from tests.support.fakes import FakeImageSource
 from tests.support.pictures import ASTRONAUT
 
@@ -153,36 +151,6 @@ async def test_a_fetched_picture_has_room_for_the_most_it_may_be_then_for_what_i
 
     assert held == [2_000_000, len(ASTRONAUT), 2_000_000, 0]
     assert room.in_use == 0
-
-
-async def test_only_so_many_pixels_are_in_preparation_at_a_time():
-    pixels = Budget("pixels", 600 * 600, 60)
-    seen = []
-
-    class Watched:
-        async def prepare(self, image: ReceivedImage) -> ImageReport:
-            seen.append(pixels.in_use)
-            await asyncio.sleep(0)
-            return prepare(image, ImageLimits())
-
-    preparer = AdmittedPreparer(Watched(), ImageLimits(), pixels)
-    await asyncio.gather(*(preparer.prepare(ReceivedImage(ASTRONAUT)) for _ in range(5)))
-
-    assert seen == [512 * 512] * 5
-    assert pixels.peak == 512 * 512
-    assert pixels.in_use == 0
-
-
-async def test_what_is_no_picture_is_refused_by_name_without_a_reservation():
-    pixels = Budget("pixels", 1, 60)
-    # Nothing behind it: it must not come so far.
-    preparer = AdmittedPreparer(None, ImageLimits(), pixels)  # type: ignore[arg-type]
-
-    with pytest.raises(NotAnImageError) as raised:
-        await preparer.prepare(ReceivedImage(b"x", name="images.4"))
-
-    assert raised.value.errors[0].field == "images.4"
-    assert pixels.peak == 0
 
 
 async def test_one_who_waits_past_a_deadline_leaves_the_line():

@@ -49,7 +49,7 @@ async def test_one_who_leaves_the_line_is_not_admitted():
     first, second = await line.join("a"), await line.join("a")
     first.cancel()
     await asyncio.sleep(0)
-    assert len(line.queue) == 1
+    assert line.queue.length == 1
     assert line.queue.admit()
     await second
 
@@ -75,7 +75,7 @@ async def test_the_newest_of_the_longest_line_is_sent_away_for_one_who_has_less(
     assert line.queue.evict("b", ValueError("full"))
     with pytest.raises(ValueError, match="full"):
         await tasks[2]
-    assert len(line.queue) == 2
+    assert line.queue.length == 2
     for task in tasks[:2]:
         task.cancel()
     await asyncio.wait(tasks)

@@ -8,10 +8,10 @@ from types import FrameType
 
 import pytest
 
-from app.services.answers.filled import CallerForm
 from app.services.answers.notes import AnswerError
 from app.services.answers.objects import LONGEST
 from app.services.answers.reading import read
+from app.services.answers.schema_form import CallerForm
 
 FORM = CallerForm(
     {"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "number"}}}
