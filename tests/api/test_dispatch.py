@@ -348,7 +348,7 @@ def test_a_name_that_the_caller_chose_is_told_in_part(asked):
 
 
 @pytest.mark.parametrize("path", ["/healthz/", "/v1/models/", "/v1/generate/", "/healthz//"])
-@pytest.mark.parametrize("host", ["evil.example", ""])
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:9"])
 def test_a_slash_too_much_is_redirected_on_the_same_host(asked, path, host):
     for method in ("GET", "POST", "HEAD"):
         answer = asked[0].request(method, f"{path}?a=1", headers={"Host": host})

@@ -432,7 +432,7 @@ def test_a_client_that_takes_nothing_of_its_answer_is_cut_off_and_the_model_let_
     records: list[RequestRecord] = []
     # Each word another: a model that repeats itself would be ended for that.
     drawn = random.Random(0)
-    prompt = " ".join(drawn.randbytes(100).hex() for _ in range(2000))
+    prompt = " ".join(drawn.randbytes(4).hex() + "word" * 48 for _ in range(2000))
     body = json.dumps({"prompt": prompt, "stream": True, "max_gen_len": 2000}).encode()
     head = GENERATE + b"content-length: %d\r\n\r\n" % len(body)
     rig = Rig(more={"sinks": (records.append,)})
