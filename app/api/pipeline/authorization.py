@@ -37,6 +37,7 @@ RULES = (
     Rule("/metrics", Scope.METRICS),
     Rule("/v1/generate", Scope.GENERATE),
     Rule("/v1/chat", Scope.GENERATE),
+    Rule("/v1/responses", Scope.GENERATE),
     Rule("/v1/estimate", Scope.GENERATE),
     Rule("/v1/tasks", Scope.TASKS),
     Rule("/v1/images", Scope.IMAGES),
