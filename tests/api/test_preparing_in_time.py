@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from app.domain.image import ReceivedImage, S3Image, UrlImage
+from app.domain.ports import Arrival
 from app.services.generation.image_sources import ImageSources
 from tests.api.test_refusals import problem
 from tests.support.app import Rig
@@ -27,7 +28,7 @@ BODIES: dict[str, dict[str, Any]] = {
 class Silent:
     """A source that never has the picture."""
 
-    async def fetch(self, image: UrlImage | S3Image) -> ReceivedImage:
+    async def fetch(self, image: UrlImage | S3Image, arrival: Arrival) -> ReceivedImage:
         await asyncio.Event().wait()
         raise AssertionError
 
