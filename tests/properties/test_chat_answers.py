@@ -24,7 +24,12 @@ METRICS = {"inputTokenCount": 2795, "outputTokenCount": 9, "invocationLatency": 
 
 def whole(text: str) -> dict[str, Any]:
     """Return an answer as AWS's user guide shows it."""
-    message = {"role": "assistant", "content": text, "refusal": None, "tool_calls": []}
+    message: dict[str, Any] = {
+        "role": "assistant",
+        "content": text,
+        "refusal": None,
+        "tool_calls": [],
+    }
     return {
         "id": "chatcmpl-1",
         "object": "chat.completion",
@@ -142,7 +147,8 @@ def test_a_streams_text_is_kept_whatever_is_missing_null_or_unknown(said):
 
 @given(st.sampled_from([None, ""]), st.booleans())
 def test_a_stream_that_never_says_why_it_ended_but_counts_its_tokens_is_whole(reason, gone):
-    decoder, parts = chat.ChunkDecoder(), []
+    decoder = chat.ChunkDecoder()
+    parts: list[Any] = []
     for chunk in chunks(TEXT):
         for choice in chunk["choices"]:
             choice["finish_reason"] = reason
