@@ -72,6 +72,9 @@ def test_an_imported_model_is_priced_by_units_and_never_by_token(tmp_path):
 
     assert isinstance(price, UnitPrice)
     assert price.units_per_copy is None
+    # Not zero: an estimate would promise that, and a limit by spend believe it.
+    assert price.most(1, 1) is None
+    assert price.answered(1, 1, 0) is None
 
 
 def test_the_units_of_a_copy_can_be_given_in_the_table(tmp_path):
