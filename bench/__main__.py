@@ -20,7 +20,7 @@ from bench.run import OURS, Run
 from bench.standing import Standing, progress, standing
 from bench.verdict import verdict
 from bench.workloads import PICTURES, WORKLOADS, Workload
-from tests.support.process import running
+from fixtures.process import running
 
 OURS_ALONE = {
     "1,000 streams at once, ours, in front of the emulator": (

@@ -35,7 +35,7 @@ from bench import dialects, photos, recorded
 from bench.gateways import LIMITS
 from bench.photos import Picture
 from bench.workloads import Shape, Workload
-from tests.support.process import clean, running
+from fixtures.process import clean, running
 
 REQUESTS = 40
 """Of each kind; the median of their counts is told."""

@@ -17,7 +17,7 @@ from bench import dialects, process, recorded
 from bench.photos import Picture
 from bench.pressing import Crowd, Tally
 from bench.workloads import PICTURES, WORKLOADS, Shape, Workload
-from tests.support.process import running
+from fixtures.process import running
 
 ASKED = ("text-64", "500kb-64", "stream-16")
 SIGNED = replace(dialects.direct(), headers=recorded.SIGNED)

@@ -20,7 +20,7 @@ from bench.dialects import Dialect
 from bench.recorded import MODEL
 from bench.run import CHAT, LITELLM, NAIVE, OURS
 from bench.workloads import Identity
-from tests.support.process import ROOT, Running, clean, running
+from fixtures.process import ROOT, Running, clean, running
 
 LITELLM_CONFIG = Path(__file__).parent / "litellm" / "config.yaml"
 LITELLM_KEY, LITELLM_MODEL = "sk-bench", "llama-vision"

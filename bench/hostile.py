@@ -28,7 +28,7 @@ from bench.attacks import ATTACKS, Attack
 from bench.load import Caller, Reply, post
 from bench.recorded import ANSWER
 from bench.rig import Rig, rig
-from tests.support.process import ROOT
+from fixtures.process import ROOT
 
 RATE = 20
 MOST_TIMES = 2.0

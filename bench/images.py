@@ -23,8 +23,8 @@ from PIL import Image
 from app.domain.image import ImageLimits, ReceivedImage
 from app.services.images.pool import PooledPreparer
 from app.services.images.prepare import prepare
-from tests.support.images import encoded, page, sample
-from tests.support.similarity import similarity
+from fixtures.images import encoded, page, sample
+from fixtures.similarity import similarity
 
 LIMITS = ImageLimits()
 QUALITY = 90

@@ -8,7 +8,7 @@ from PIL import Image
 from app.domain.image import ImageLimits, PreparedImage, ReceivedImage
 from app.services.images.prepare import prepare
 from app.services.images.sheet import contact_sheet
-from tests.support.images import DATA, sample
+from fixtures.images import DATA, sample
 
 FOLDER = Path(__file__).parents[1] / "docs" / "images"
 LIMITS = ImageLimits()

@@ -8,7 +8,7 @@ import socket
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tests.support.process import running
+from fixtures.process import running
 
 MODEL = "us.meta.llama3-2-11b-instruct-v1:0"
 ANSWER = "The sea is wide and blue. It moves all day and rests at night."

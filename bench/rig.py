@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bench import gateways, process
 from bench.recorded import ANSWER
-from tests.support.process import running
+from fixtures.process import resident_mib, running
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Rig:
 
     def memory_mib(self) -> float:
         """Return the resident memory of the process that serves, in MiB."""
-        return process.resident_mib(self.pid)
+        return resident_mib(self.pid)
 
     def cpu_seconds(self) -> float:
         return process.cpu_seconds(self.pid)

@@ -24,6 +24,7 @@ from bench.gateways import Gateway
 from bench.pressing import Crowd, Tally
 from bench.standing import standing
 from bench.workloads import PICTURES, WORKLOADS, Workload
+from fixtures.process import resident_mib
 
 CALLERS = {"text-64": 8, "500kb-64": 8, "500kb-form-64": 4, "photo-4": 2, "stream-16": 4}
 """How many keep asking, by workload."""
@@ -73,11 +74,11 @@ def _course(looks: Sequence[tuple[float, float]]) -> dict[str, Any]:
 async def watch(pid: int, looks: list[Look]) -> None:
     began = time.monotonic()
     while True:
-        mib = {pid: process.resident_mib(pid)}
+        mib = {pid: resident_mib(pid)}
         for each in process.workers(pid):
             with suppress(OSError):  # It ended while we looked.
                 if _decodes(each):
-                    mib[each] = process.resident_mib(each)
+                    mib[each] = resident_mib(each)
         looks.append(Look(time.monotonic() - began, mib))
         await asyncio.sleep(1)
 

@@ -12,7 +12,7 @@ from bench import dialects, gateways, process, recorded
 from bench.gateways import Gateway, UnavailableError
 from bench.run import DIRECT, Skipped
 from bench.workloads import Identity
-from tests.support.process import running
+from fixtures.process import running
 
 
 @dataclass(frozen=True, slots=True)

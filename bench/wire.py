@@ -29,7 +29,7 @@ from app.adapters.bedrock.runtime import Runtime, open_runtime
 from app.domain.generation import ModelRequest, Role, Turn
 from app.domain.image import ImageType, PreparedImage
 from bench import process, recorded
-from tests.support.process import clean, running
+from fixtures.process import clean, running
 
 Call = Callable[[], Awaitable[object]]
 

@@ -15,7 +15,7 @@ from bench.pressing import Crowd, Expectation
 from bench.standing import Standing
 from bench.upstream import Connection, Upstream
 from bench.workloads import Workload
-from tests.support.process import running
+from fixtures.process import running
 
 WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\nhello, sea!"
 CHUNKED = (

@@ -13,7 +13,7 @@ from app.services.images.prepare import prepare
 from bench import dialects, photos
 from bench.photos import Picture
 from bench.workloads import PICTURES, PROMPT, WORKLOADS, Shape, Workload
-from tests.support.images import corners, encoded
+from fixtures.images import corners, encoded
 
 DIALECTS = {
     "direct": dialects.direct(),

@@ -11,8 +11,8 @@ from bench.photos import Picture
 from bench.standing import standing
 from bench.verdict import TAKEN, verdict
 from bench.workloads import Identity, Shape, Workload
-from tests.support.images import encoded, photo
-from tests.support.process import running
+from fixtures.images import encoded, photo
+from fixtures.process import running
 
 FITTING = Picture(encoded(photo(), "JPEG"))
 LARGE = Picture(encoded(photo(1600, 1200), "JPEG"))
