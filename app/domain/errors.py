@@ -288,9 +288,21 @@ class ImageOverBudgetError(ImageError):
 
 
 class DocumentLockedError(ImageError):
-    """A document needs a password to be opened."""
+    """A document needs a password, a certificate or another key to be opened."""
 
-    code, status, title = "document_locked", 422, "Document needs a password"
+    code, status, title = "document_locked", 422, "Document is locked"
+
+
+class DocumentEmptyError(ImageError):
+    """A document without a page."""
+
+    code, status, title = "document_without_pages", 422, "Document has no pages"
+
+
+class PageNotShownError(ImageError):
+    """A page that shows nothing although it has text: its fonts are not to be had."""
+
+    code, status, title = "page_not_shown", 422, "Page shows none of its text"
 
 
 class TooManyPagesError(ImageError):

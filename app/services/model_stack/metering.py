@@ -23,7 +23,6 @@ from app.domain.generation import (
 from app.domain.image import ImageReport, ReceivedImage
 from app.domain.ports import ImagePreparer, VisionModel
 from app.services.model_stack import billing
-from app.services.usage.pricing import cost
 from app.telemetry import current, stage
 
 
@@ -119,8 +118,13 @@ class MeteringModel:
         return Delta(part.text, usage, part.logprobs)
 
     def _priced(self, usage: Usage, began: float) -> Usage:
-        counted = usage.prompt_token_count, usage.generation_token_count
-        return Usage(*counted, cost(self.price, usage, began))
+        price, prompt, generation = (
+            self.price,
+            usage.prompt_token_count,
+            usage.generation_token_count,
+        )
+        cost = None if price is None else price.answered(prompt, generation, began)
+        return Usage(prompt, generation, cost)
 
 
 @dataclass(slots=True)

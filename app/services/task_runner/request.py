@@ -24,6 +24,19 @@ class TaskRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class RawAnswer:
+    """What the model wrote in one call."""
+
+    text: str
+    page: int | None = None
+    """Number of the page or position of the picture it was about, from 1; None for no or all."""
+    file: str | None = None
+    """Place of its file in the request."""
+    number: int | None = None
+    """Of the page in its file, from 1."""
+
+
+@dataclass(frozen=True, slots=True)
 class TaskAnswer:
     """What a caller gets."""
 
@@ -41,6 +54,8 @@ class TaskAnswer:
     """Calls of the model, all of them paid for."""
     generation: Generation
     """Raw texts, token counts and latencies of all calls together."""
+    raw: tuple[RawAnswer, ...] = ()
+    """The raw texts one by one, in the order of the questions."""
 
 
 def fingerprint(request: TaskRequest) -> bytes:
@@ -64,6 +79,8 @@ class Progress:
     total: int
     page: int
     fault: str | None
+    text: str | None = None
+    """What was read, of tasks that read text."""
 
 
 Notify = Callable[[Progress], None]

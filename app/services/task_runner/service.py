@@ -9,7 +9,7 @@ from app.domain.errors import ImagesMissingError, InvalidParameterError
 from app.domain.generation import CallContext
 from app.services.answers.repair import FormAsker
 from app.services.documents.page import PageRangeError
-from app.services.documents.page_images import Documents, Shot, shot_of
+from app.services.documents.page_images import Choice, Documents, Shot, shot_of
 from app.services.generation.service import GenerationService
 from app.services.generation.validation import too_many
 from app.services.task_runner.request import Notify, TaskAnswer, TaskRequest, fingerprint, slim
@@ -64,10 +64,12 @@ class TaskService:
 
     async def _shots(self, request: TaskRequest, held: AsyncExitStack) -> list[Shot]:
         match request.parameters:
-            case DocumentParameters(pages=pages, detail=detail):
+            case DocumentParameters() as wanted:
                 async with self.generations.drain.before(request.call_context.deadline):
                     return await held.enter_async_context(
-                        self.documents.shots(request.images, pages, detail)
+                        self.documents.shots(
+                            request.images, Choice(wanted.pages, wanted.detail, wanted.wants_text)
+                        )
                     )
             case _:
                 return [shot_of(image, page) for page, image in enumerate(request.images, 1)]

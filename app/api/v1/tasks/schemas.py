@@ -95,6 +95,18 @@ class TaskForm(TaskOptions):
         return self.request(task, uploaded(self.images), call_context)
 
 
+class RawTextOut(BaseModel):
+    """What the model wrote in one call."""
+
+    page: Annotated[
+        int | None,
+        Field(description="The page or picture it was about, from 1; null for none or several."),
+    ]
+    file: Annotated[str | None, Field(description="Its file's place in the request: `images.0`.")]
+    number: Annotated[int | None, Field(description="The page's number in its file, from 1.")]
+    text: str
+
+
 class Typed(Identified, Generic[ResultT]):
     """What was found; before the facts, as it is what people look for."""
 
@@ -122,6 +134,9 @@ class Typed(Identified, Generic[ResultT]):
     ]
     generation: Annotated[
         str, Field(description="The model's raw text; of several calls one after another.")
+    ]
+    raw_texts: Annotated[
+        list[RawTextOut], Field(description="The raw text of each call, in the pages' order.")
     ]
 
 
