@@ -7,7 +7,7 @@ from itertools import count
 
 from PIL import ExifTags, Image
 
-from bench.images import photo
+from bench.micro.images import photo
 from fixtures.images import encoded
 
 _DENSITY = 14

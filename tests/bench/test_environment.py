@@ -19,7 +19,7 @@ def _machine(monkeypatch):
 
 @pytest.fixture
 def started(tmp_path):
-    with running("bench.upstream", str(tmp_path), environment={"GIVEN": "1"}) as it:
+    with running("bench.peers.upstream", str(tmp_path), environment={"GIVEN": "1"}) as it:
         yield it
 
 

@@ -111,7 +111,7 @@ def test_python_versions_agree():
 
 @pytest.mark.parametrize(
     "path",
-    [*sorted((ROOT / "requirements").glob("*.txt")), ROOT / "bench/litellm/requirements.txt"],
+    [*sorted((ROOT / "requirements").glob("*.txt")), ROOT / "bench/peers/litellm/requirements.txt"],
     ids=lambda p: str(p.relative_to(ROOT)),
 )
 def test_requirements_are_pinned_with_hashes_and_name_no_address(path):
