@@ -1,6 +1,7 @@
 """Probabilities of an answer's values, by hand."""
 
 import math
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ def answered(*tokens: Token, text: str | None = None) -> Completion:
     return Completion(said, Usage(), StopReason.STOP, "stop", logprobs=tuple(made))
 
 
-def near(probability: float) -> object:
+def near(probability: float) -> Any:
     return pytest.approx(probability, abs=1e-9)
 
 

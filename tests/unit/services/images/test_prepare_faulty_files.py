@@ -9,8 +9,8 @@ from app.domain.errors import ImageDamagedError, ImageError, UnsupportedImageTyp
 from app.domain.image import ImageLimits, ImageReport, ImageType, ReceivedImage, Treatment
 from app.services.images.formats import colour
 from app.services.images.prepare import prepare
-from tests.support.images import BLUE, GREEN, RED, YELLOW, chunk, corners, encoded, photo, sample
-from tests.support.images import png as grey
+from fixtures.images import BLUE, GREEN, RED, YELLOW, chunk, corners, encoded, photo, sample
+from fixtures.images import png as grey
 from tests.support.judge import judge
 from tests.support.tiff import chained, directory, tiff
 
