@@ -5,18 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from app.services.answers.numbers import (
-    NO_NUMBER,
-    Hints,
-    NumberError,
-    boolean,
-    decimal_separator,
-    nothing,
-    number,
-)
+from app.services.answers.numbers import Hints, NumberError, decimal_separator, number
 from app.services.answers.quotation import Partial
 from app.services.answers.scan import Bare
 from app.services.answers.schema import Schema
+from app.services.answers.words import NO_NUMBER, boolean, not_there, nothing
 
 MISSING = object()
 """No value: the model left the property out."""
@@ -83,11 +76,13 @@ class Conforming:
     """Places of what was left out because nobody asked for it."""
     cut: bool = False
     """Whether what is missing may have been cut off."""
+    lenient: bool = False
+    """Whether the model can't be asked again: what may be several is taken for one."""
 
     @classmethod
-    def to(cls, value: dict[str, Any], *, cut: bool = False) -> "Conforming":
+    def to(cls, value: dict[str, Any], *, cut: bool = False, lenient: bool = False) -> "Conforming":
         """Begin, with what the numbers in ``value`` tell of each other."""
-        return cls(Hints(decimal=decimal_separator(texts(value))), cut=cut)
+        return cls(Hints(decimal=decimal_separator(texts(value))), cut=cut, lenient=lenient)
 
     def conformed(self, value: Any, schema: Schema, place: str = "") -> Any:  # noqa: ANN401
         """Return ``value`` under ``schema``; a property left out is null."""
@@ -97,6 +92,8 @@ class Conforming:
         value = _unwrapped(value, kinds)
         if isinstance(value, dict) and "array" in kinds and "object" not in kinds:
             value = [value]
+        if isinstance(value, list) and _lone(value) and kinds and "array" not in kinds:
+            value = value[0]
         if isinstance(value, dict):
             return self._object(value, _branch(schema, "properties"), place)
         if isinstance(value, list):
@@ -106,6 +103,10 @@ class Conforming:
         ) is not None:
             return _listed_value(value, listed)
         if isinstance(value, str) and "array" in kinds and "string" not in kinds:
+            if nothing(value, NO_NUMBER) and "null" in kinds:
+                return None
+            if _SEVERAL.search(value) and not self.lenient:
+                self.faults.append(f"{place or 'the object'}: is one text; write a list")
             return self._list([value], _branch(schema, "items"), place)
         return self._scalar(value, kinds, schema, place)
 
@@ -154,6 +155,8 @@ class Conforming:
         value = [item for item in value if not isinstance(item, Partial)]
         if not isinstance(items, dict):
             return plain(value)
+        if kinds_of(items) == {"string"}:
+            value = [item for item in value if item is not None]
         return [self.conformed(item, items, _at(place, str(i))) for i, item in enumerate(value)]
 
     def _scalar(self, value: Any, kinds: set[str], schema: Schema, place: str) -> Any:  # noqa: ANN401
@@ -171,11 +174,7 @@ class Conforming:
         if isinstance(value, Bare) and numeric and _JSON_NUMBER.fullmatch(value):
             return self._number(value, kinds, schema, place)
         if "string" in kinds:
-            return (
-                None
-                if isinstance(value, str) and value == "null" and "null" in kinds
-                else str(value)
-            )
+            return None if "null" in kinds and _unsaid(str(value)) else str(value)
         if "null" in kinds and nothing(value, NO_NUMBER):
             return None
         if (
@@ -215,13 +214,18 @@ def _listed_value(value: Any, listed: list[Any]) -> Any:  # noqa: ANN401 - any J
     for entry in listed:
         if type(entry) is type(written) and entry == written:
             return entry
-    alike = [entry for entry in listed if _spelt(entry) == _spelt(value)]
+    alike = [entry for entry in listed if _spelt(entry) == _spelt(value)] or [
+        # Words in brackets behind one are no other one.
+        entry
+        for entry in listed
+        if isinstance(value, str) and _spelt(entry) == _spelt(value.partition("(")[0]) != ""
+    ]
     if len(alike) == 1:
         return alike[0]
     truth = boolean(str(value))
     if isinstance(truth, bool) and truth in [e for e in listed if isinstance(e, bool)]:
         return truth
-    if None in listed and isinstance(value, str) and nothing(value):
+    if None in listed and isinstance(value, str) and nothing(value, NO_NUMBER):
         return None
     return str(value) if isinstance(value, str) else value
 
@@ -229,6 +233,19 @@ def _listed_value(value: Any, listed: list[Any]) -> Any:  # noqa: ANN401 - any J
 def _spelt(value: object) -> str:
     """Return a word without case and without what parts it; its signs stay: A+ is no A."""
     return re.sub(r"(?<=\w)[\s_-]+(?=\w)", "", str(value).strip()).casefold()
+
+
+_SEVERAL = re.compile(r"[,;\n]\s")
+"""Stands between the entries of a list, and within one."""
+
+
+def _lone(value: list[Any]) -> bool:
+    return len(value) == 1 and not isinstance(value[0], dict | list | Partial)
+
+
+def _unsaid(text: str) -> bool:
+    """Whether a text stands for none: JSON's null in quotes, or words about the picture."""
+    return text == "null" or not_there(text)
 
 
 def _at(place: str, name: str) -> str:

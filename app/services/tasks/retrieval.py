@@ -43,7 +43,7 @@ class FitAnswer(ModelAnswer):
 
     spoken: ClassVar[tuple[str, ...]] = ("reason",)
 
-    reason: Words
+    reason: Words = ""
     score: Share
 
 
