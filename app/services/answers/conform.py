@@ -92,23 +92,15 @@ class Conforming:
         value = _unwrapped(value, kinds)
         if isinstance(value, dict) and "array" in kinds and "object" not in kinds:
             value = [value]
-        if isinstance(value, list) and _lone(value) and kinds and "array" not in kinds:
-            value = value[0]
+        if isinstance(value, list) and kinds and "array" not in kinds:
+            value = self._one(value, kinds)
+            if value is None:
+                return None
         if isinstance(value, dict):
             return self._object(value, _branch(schema, "properties"), place)
         if isinstance(value, list):
             return self._list(value, _branch(schema, "items"), place)
-        if (
-            listed := schema.get("enum", [schema["const"]] if "const" in schema else None)
-        ) is not None:
-            return _listed_value(value, listed)
-        if isinstance(value, str) and "array" in kinds and "string" not in kinds:
-            if nothing(value, NO_NUMBER) and "null" in kinds:
-                return None
-            if _SEVERAL.search(value) and not self.lenient:
-                self.faults.append(f"{place or 'the object'}: is one text; write a list")
-            return self._list([value], _branch(schema, "items"), place)
-        return self._scalar(value, kinds, schema, place)
+        return self._single(value, kinds, schema, place)
 
     def _object(self, value: dict[str, Any], schema: Schema, place: str) -> Any:  # noqa: ANN401
         parts = schema.get("properties")
@@ -150,13 +142,36 @@ class Conforming:
             key: plain(member) for key, member in value.items() if not isinstance(member, Partial)
         }
 
+    def _single(self, value: Any, kinds: set[str], schema: Schema, place: str) -> Any:  # noqa: ANN401
+        if (listed := _closed_list(schema)) is not None:
+            return _listed_value(value, listed)
+        if isinstance(value, str) and "array" in kinds and "string" not in kinds:
+            if nothing(value, NO_NUMBER) and "null" in kinds:
+                return None
+            if _SEVERAL.search(value) and not self.lenient:
+                self.faults.append(f"{place or 'the object'}: is one text; write a list")
+            return self._list([value], _branch(schema, "items"), place)
+        return self._scalar(value, kinds, schema, place)
+
+    def _one(self, value: list[Any], kinds: set[str]) -> Any:  # noqa: ANN401 - any JSON value
+        """Return what a list stands for where none is asked for, else the list."""
+        if len(value) == 1 and not isinstance(value[0], dict | list | Partial):
+            return value[0]
+        if not value and "null" in kinds:
+            return None
+        if self.lenient and "string" in kinds and all(isinstance(v, str) for v in value):
+            return "\n".join(value)
+        return value
+
     def _list(self, value: list[Any], schema: Schema, place: str) -> Any:  # noqa: ANN401
         items = schema.get("items")
         value = [item for item in value if not isinstance(item, Partial)]
         if not isinstance(items, dict):
             return plain(value)
         if kinds_of(items) == {"string"}:
-            value = [item for item in value if item is not None]
+            # A cell keeps its place in a row; an entry that is none is left out.
+            in_row = place.rpartition(".")[2].isdigit()
+            value = [i if i is not None else "" for i in value if in_row or i is not None]
         return [self.conformed(item, items, _at(place, str(i))) for i, item in enumerate(value)]
 
     def _scalar(self, value: Any, kinds: set[str], schema: Schema, place: str) -> Any:  # noqa: ANN401
@@ -208,6 +223,20 @@ class Conforming:
         )
 
 
+def _closed_list(schema: Schema) -> list[Any] | None:
+    """Return the few values that ``schema`` allows, of its alternatives together; None for more."""
+    if "enum" in schema:
+        return list(schema["enum"])
+    if "const" in schema:
+        return [schema["const"]]
+    if schema.get("type") == "null":
+        return [None]
+    lists = [_closed_list(option) for key in ("anyOf", "oneOf") for option in schema.get(key, ())]
+    if not lists or None in lists:
+        return None
+    return [value for values in lists for value in values or ()]
+
+
 def _listed_value(value: Any, listed: list[Any]) -> Any:  # noqa: ANN401 - any JSON value
     """Return the one of ``listed`` that ``value`` is, in any case and spelling."""
     written = plain(value)
@@ -225,6 +254,10 @@ def _listed_value(value: Any, listed: list[Any]) -> Any:  # noqa: ANN401 - any J
     truth = boolean(str(value))
     if isinstance(truth, bool) and truth in [e for e in listed if isinstance(e, bool)]:
         return truth
+    truths = {entry: boolean(entry) for entry in listed if isinstance(entry, str)}
+    same = [entry for entry, means in truths.items() if truth is not None and means is truth]
+    if len(same) == 1 and {True, False} <= set(truths.values()):
+        return same[0]
     if None in listed and isinstance(value, str) and nothing(value, NO_NUMBER):
         return None
     return str(value) if isinstance(value, str) else value
@@ -235,12 +268,8 @@ def _spelt(value: object) -> str:
     return re.sub(r"(?<=\w)[\s_-]+(?=\w)", "", str(value).strip()).casefold()
 
 
-_SEVERAL = re.compile(r"[,;\n]\s")
+_SEVERAL = re.compile(r"[,;]\s|\n")
 """Stands between the entries of a list, and within one."""
-
-
-def _lone(value: list[Any]) -> bool:
-    return len(value) == 1 and not isinstance(value[0], dict | list | Partial)
 
 
 def _unsaid(text: str) -> bool:

@@ -185,11 +185,17 @@ def _sole_list(schema: dict[str, Any]) -> str | None:
     return name if part.get("type") == "array" else None
 
 
+_ENVELOPES = frozenset(
+    {"parameters", "arguments", "input", "data", "result", "response", "output", "answer", "json"}
+)
+"""Keys of a call or a reply around an answer: what stands beside them is about the call."""
+
+
 def _unwrapped(
     value: dict[str, Any], names: dict[str, str], parts: dict[str, Any], levels: int = 3
 ) -> dict[str, Any]:
     """Return ``value``, or the object in it that has more of the keys asked for."""
-    best, keys = value, _keys(value, names)
+    best, keys, wrapper = value, _keys(value, names), ""
     if not names or levels == 0:
         return best
     if is_schema(value, names.values()):
@@ -201,8 +207,8 @@ def _unwrapped(
         if isinstance(lone, dict) and (part is None or not {"object", "array"} & kinds_of(part)):
             inner = _unwrapped(lone, names, parts, levels - 1)
             if _keys(inner, names) > keys:
-                best, keys = inner, _keys(inner, names)
-    if best is value or is_schema(value, names.values()):
+                best, keys, wrapper = inner, _keys(inner, names), folded(key)
+    if wrapper in ("", *_ENVELOPES) or is_schema(value, names.values()):
         return best
     there = {folded(key) for key in best}
     beside = {key: value[key] for key in value if folded(key) in names.keys() - there}

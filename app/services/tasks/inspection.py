@@ -95,7 +95,7 @@ class Defect(ModelPart):
 
 _NO_DEFECT = re.compile(
     r"(?:there (?:is|are) )?(?:no|none of the|keine?|aucun|ning[uú]n|nessun|nenhum)\s(?:\w+ ){0,3}?"
-    r"(?:defects?|damages?|issues?|problems?|faults?|flaws?|anomal(?:y|ies)|mängel|schäden"
+    r"(?:defects?|damages?|issues?|problems?|faults?|flaws?|scratch(?:es)?|dents?|cracks?|corrosion|rust|wear|anomal(?:y|ies)|mängel|schäden"
     r"|d[ée]fauts?|da[ñn]os?|difetti?|defeitos?)"
     r"(?: (?:\w+ ){0,2}?(?:seen|found|observed|visible|detected|identified|noted|present|sichtbar"
     r"|gefunden|erkennbar))?(?: (?:in|on) the \w+)?\.?",
