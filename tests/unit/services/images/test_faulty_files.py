@@ -192,6 +192,27 @@ def test_extra_samples_of_a_tiff_are_transparency_where_it_says_so(extras, expec
     assert like(at(picture, (4, 4)), expected)
 
 
+@pytest.mark.parametrize(
+    ("stored", "photometric", "extras", "expected"),
+    [
+        ((64, 32, 16, 128), 2, (1,), (191, 159, 143)),
+        ((64, 32, 16, 7, 128), 2, (0, 1), (191, 159, 143)),
+        ((64, 32, 16, 128, 7), 2, (1, 0), (191, 159, 143)),
+        ((64, 128), 1, (1,), (191, 191, 191)),
+        ((64, 32, 16, 128), 2, (2,), (159, 143, 135)),
+    ],
+)
+@pytest.mark.parametrize("bits", [8, 16])
+def test_colours_of_a_tiff_that_hold_their_transparency_are_divided_by_it_once(
+    stored, photometric, extras, expected, bits
+):
+    data = tiff(stored, bits=bits, photometric=photometric, extras=extras)
+
+    _, picture = prepared(data)
+
+    assert like(at(picture, (4, 4)), expected, by=3)
+
+
 @pytest.mark.parametrize(("colours", "count"), [(1, 1), (5, 4)])
 def test_extra_samples_beside_grey_and_cmyk_are_left_out(colours, count):
     data = tiff([0] * count + [255] * 2, bits=8, photometric=colours, extras=(0, 0))
