@@ -3,7 +3,7 @@
 import struct
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from app.domain.errors import ImageDamagedError, ImageError, UnsupportedImageTypeError
 from app.domain.image import ImageLimits, ImageReport, ImageType, ReceivedImage, Treatment
@@ -230,6 +230,17 @@ def test_ycbcr_is_turned_to_rgb_whatever_it_is_packed_with(compression):
     _, picture = prepared(data)
 
     assert_quarters(picture)
+
+
+@pytest.mark.parametrize("space", ["XYZ", "LAB"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("size", [(60, 40), (1600, 1200)])
+def test_a_profile_of_colours_that_no_picture_has_changes_nothing(kind, space, size):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile(space)).tobytes()
+
+    _, picture = prepared(encoded(corners(*size), kind, icc_profile=profile))
+
+    assert_quarters(picture, by=8)
 
 
 def test_the_sample_in_ycbcr_has_its_true_colours():
