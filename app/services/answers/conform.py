@@ -1,10 +1,12 @@
 """A value as written, made what a JSON Schema asks for; never another value."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from app.services.answers.listed import Listed
+from app.services.answers.notes import AnswerError
 from app.services.answers.numbers import Hints, NumberError, decimal_separator, number
 from app.services.answers.quotation import Partial
 from app.services.answers.scan import Bare
@@ -13,7 +15,9 @@ from app.services.answers.words import NO_NUMBER, boolean, not_there, nothing
 
 MISSING = object()
 """No value: the model left the property out."""
-_SHAPES = ("object", "array")
+MOST_STEPS = 100_000
+"""Properties looked for, in all objects of an answer. A table of 100 rows and columns has 10,000;
+a 2,000-token answer of nothing but braces under a schema of 400 parts would have 400,000."""
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401 - any JSON value
@@ -41,7 +45,7 @@ def folded(name: str) -> str:
     return re.sub(r"[\W_]+", "", name).casefold()
 
 
-def renamed(value: dict[str, Any], names: list[str]) -> dict[str, Any]:
+def renamed(value: dict[str, Any], names: Collection[str]) -> dict[str, Any]:
     """Return ``value`` with the keys in ``names`` spelt as there: ``Invoice Number`` is one."""
     by_fold = {folded(name): name for name in names}
     result: dict[str, Any] = {}
@@ -78,6 +82,9 @@ class Conforming:
     """Whether what is missing may have been cut off."""
     lenient: bool = False
     """Whether the model can't be asked again: what may be several is taken for one."""
+    _steps: int = 0
+    _lists: dict[int, Listed | None] = field(default_factory=dict)
+    """By the schema, which outlives this."""
 
     @classmethod
     def to(cls, value: dict[str, Any], *, cut: bool = False, lenient: bool = False) -> "Conforming":
@@ -86,6 +93,7 @@ class Conforming:
 
     def conformed(self, value: Any, schema: Schema, place: str = "") -> Any:  # noqa: ANN401
         """Return ``value`` under ``schema``; a property left out is null."""
+        self._count(1)
         if value is MISSING or value is None or isinstance(value, Partial):
             return None
         kinds = kinds_of(schema)
@@ -106,7 +114,8 @@ class Conforming:
         parts = schema.get("properties")
         if not isinstance(parts, dict):
             return self._open(value, schema, place)
-        value = renamed(value, list(parts))
+        self._count(len(parts))
+        value = renamed(value, parts)
         known = {
             name: self.conformed(value.get(name, MISSING), part, _at(place, name))
             for name, part in parts.items()
@@ -120,6 +129,18 @@ class Conforming:
             self.trimmed.extend(_at(place, key) for key in others)
             others = {}
         return {**known, **self._open(others, schema, place)}
+
+    def _count(self, more: int) -> None:
+        """Note so many steps, or raise AnswerError: a short answer may be under a wide schema."""
+        self._steps += more
+        if self._steps > MOST_STEPS:
+            raise AnswerError(("the answer has too many objects for a schema of this size",))
+
+    def _listed(self, schema: Schema) -> Listed | None:
+        if id(schema) not in self._lists:
+            entries = _closed_list(schema)
+            self._lists[id(schema)] = None if entries is None else Listed.from_entries(entries)
+        return self._lists[id(schema)]
 
     def _others(
         self, others: dict[str, Any], missing: list[str], parts: dict[str, Any], place: str
@@ -143,8 +164,8 @@ class Conforming:
         }
 
     def _single(self, value: Any, kinds: set[str], schema: Schema, place: str) -> Any:  # noqa: ANN401
-        if (listed := _closed_list(schema)) is not None:
-            return _listed_value(value, listed)
+        if (listed := self._listed(schema)) is not None:
+            return listed.value(value, plain(value))
         if isinstance(value, str) and "array" in kinds and "string" not in kinds:
             if nothing(value, NO_NUMBER) and "null" in kinds:
                 return None
@@ -235,37 +256,6 @@ def _closed_list(schema: Schema) -> list[Any] | None:
     if not lists or None in lists:
         return None
     return [value for values in lists for value in values or ()]
-
-
-def _listed_value(value: Any, listed: list[Any]) -> Any:  # noqa: ANN401 - any JSON value
-    """Return the one of ``listed`` that ``value`` is, in any case and spelling."""
-    written = plain(value)
-    for entry in listed:
-        if type(entry) is type(written) and entry == written:
-            return entry
-    alike = [entry for entry in listed if _spelt(entry) == _spelt(value)] or [
-        # Words in brackets behind one are no other one.
-        entry
-        for entry in listed
-        if isinstance(value, str) and _spelt(entry) == _spelt(value.partition("(")[0]) != ""
-    ]
-    if len(alike) == 1:
-        return alike[0]
-    truth = boolean(str(value))
-    if isinstance(truth, bool) and truth in [e for e in listed if isinstance(e, bool)]:
-        return truth
-    truths = {entry: boolean(entry) for entry in listed if isinstance(entry, str)}
-    same = [entry for entry, means in truths.items() if truth is not None and means is truth]
-    if len(same) == 1 and {True, False} <= set(truths.values()):
-        return same[0]
-    if None in listed and isinstance(value, str) and nothing(value, NO_NUMBER):
-        return None
-    return str(value) if isinstance(value, str) else value
-
-
-def _spelt(value: object) -> str:
-    """Return a word without case and without what parts it; its signs stay: A+ is no A."""
-    return re.sub(r"(?<=\w)[\s_-]+(?=\w)", "", str(value).strip()).casefold()
 
 
 _SEVERAL = re.compile(r"[,;]\s|\n")
