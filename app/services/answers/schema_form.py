@@ -94,7 +94,7 @@ def conformed(
     value: dict[str, Any], schema: Schema, validator: jsonschema_rs.Validator, notes: Notes
 ) -> dict[str, Any]:
     """Return ``value`` as ``schema`` asks for it, or raise AnswerError."""
-    work = Conforming.to(value, cut=notes.cut)
+    work = Conforming.to(value, cut=notes.cut, lenient=notes.lenient)
     result: dict[str, Any] = work.conformed(value, schema)
     faults = work.faults or list(faults_of(validator, result, schema))
     if faults:
