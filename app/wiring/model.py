@@ -97,7 +97,7 @@ def model_stack(
 
 
 def open_guards(settings: Settings) -> tuple[TargetGuard, ...]:
-    """Return a gate for each target, in order."""
+    """Return a guard for each target, in order."""
     return tuple(
         TargetGuard(
             target,

@@ -99,7 +99,8 @@ class IdempotentAnswers:
     ) -> _Shared:
         now = asyncio.get_running_loop().time()
         call_context = replace(call_context, idempotency_key=None, deadline=now + self.longest)
-        record = RequestRecord(tracer=current().tracer)
+        asker = current()
+        record = RequestRecord(tracer=asker.tracer, share=asker.share)
 
         async def run() -> T:
             with recording(record):
@@ -170,6 +171,8 @@ def fingerprint(request: GenerationRequest) -> bytes:
         request.raw_prompt,
         request.strategy,
         request.stop,
+        request.form,
+        request.logprobs,
     )
     return digested(outline, [image for turn in request.turns for image in turn.images])
 
