@@ -1,7 +1,10 @@
 """``python -m app doctor``: each line, good and bad, in front of real servers."""
 
 import json
+import os
 import socket
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +23,7 @@ from tests.support.postgres import PostgresServer
 from tests.support.s3 import make_bucket, s3_client
 from tests.support.server import serving
 
+ROOT = Path(__file__).parents[2]
 MODEL = "arn:aws:bedrock:us-west-2:123456789012:imported-model/llama32vis11"
 
 
@@ -266,3 +270,22 @@ def test_every_start_that_fails_points_to_it(capsys, monkeypatch):
 
     assert main(["serve"]) == 2
     assert "python -m app doctor" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_start_that_fails_later_points_to_it_too(monkeypatch, workers):
+    monkeypatch.setenv(f"{PREFIX}WORKERS", workers)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setenv(f"{PREFIX}PORT", str(taken.getsockname()[1]))
+        run = subprocess.run(
+            [sys.executable, "-m", "app", "serve"],
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    assert run.returncode != 0
+    assert "can't listen" in run.stdout
+    assert "python -m app doctor" in run.stderr
