@@ -298,6 +298,16 @@ def test_the_param_at_fault_is_told_once(fake, options, param):
     assert str(refused.value).count(f"{param}:") == 1
 
 
+def test_a_prompt_that_is_too_long_is_told_in_the_callers_words(fake):
+    with pytest.raises(openai.BadRequestError) as chat:
+        ask(fake, user("a" * 1_000_001))
+    with pytest.raises(openai.BadRequestError) as responses:
+        fake.responses.create(model=MODEL, input="a" * 1_000_001)
+
+    assert (chat.value.param, responses.value.param) == ("messages", "input")
+    assert "prompt" not in str(chat.value)
+
+
 def test_what_makes_no_difference_is_taken_and_listed(fake):
     raw = fake.chat.completions.with_raw_response.create(
         model=MODEL,

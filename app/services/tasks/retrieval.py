@@ -45,7 +45,7 @@ class FitAnswer(ModelAnswer):
 
     spoken: ClassVar[tuple[str, ...]] = ("reason",)
 
-    reason: Words
+    reason: Words = ""
     score: Share
 
 
