@@ -6,7 +6,7 @@ from itertools import groupby
 
 from app.domain.errors import InvalidParameterError, PromptMissingError
 from app.domain.generation import ImageInput, Role, Turn
-from app.domain.image import Caveat
+from app.domain.image import AnswerWarning
 
 Turns = tuple[Turn[ImageInput], ...]
 
@@ -37,7 +37,7 @@ def _joined(turns: Sequence[Turn[ImageInput]]) -> Turn[ImageInput]:
     )
 
 
-def with_newest_images(turns: Turns, most: int) -> tuple[Turns, tuple[Caveat, ...]]:
+def with_newest_images(turns: Turns, most: int) -> tuple[Turns, tuple[AnswerWarning, ...]]:
     """Leave out the pictures of earlier turns that are more than ``most``, and say so.
 
     A client sends the whole conversation each time. The newest turn that has pictures keeps all
@@ -63,7 +63,7 @@ def with_newest_images(turns: Turns, most: int) -> tuple[Turns, tuple[Caveat, ..
         f"the model sees {number} in a request: {left_out} of earlier turns left out, the "
         "newest shown"
     )
-    return tuple(kept), (Caveat("earlier_images_left_out", message),)
+    return tuple(kept), (AnswerWarning("earlier_images_left_out", message),)
 
 
 def _without_images(turn: Turn[ImageInput]) -> Turn[ImageInput]:

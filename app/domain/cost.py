@@ -107,7 +107,11 @@ class Price:
         """Return what these many tokens cost; None where a count is unknown."""
         if prompt_tokens is None or generation_tokens is None:
             return None
-        return self.of(prompt_tokens, generation_tokens)
+        # As `of`, written out: this is asked for each piece of a stream.
+        return Cost(
+            round(prompt_tokens * self.input / 1e6, _DIGITS),
+            round(generation_tokens * self.output / 1e6, _DIGITS),
+        )
 
 
 @dataclass(slots=True)

@@ -19,7 +19,7 @@ from app.services.generation.image_sources import ImageSources
 from app.services.images.cache import KeptReports, NoReportCache, ReportCache
 from app.services.images.pipeline import Decoders, PicturePipeline
 from app.services.images.pool import PooledPreparer
-from app.services.model_stack.metering import MeteredPreparer
+from app.services.model_stack.metering import MeteringPreparer
 from app.settings import PREFIX, Settings
 
 
@@ -110,7 +110,7 @@ def open_pool(settings: Settings) -> PooledPreparer:
 
 def image_pipeline(decoders: Decoders, settings: Settings) -> ImagePreparer:
     """Return the way that every picture goes, counted."""
-    return MeteredPreparer(
+    return MeteringPreparer(
         PicturePipeline(
             decoders, image_limits(settings), pixels_in_flight(settings), report_cache(settings)
         )

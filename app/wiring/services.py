@@ -26,15 +26,15 @@ from app.services.images.pipeline import Decoders
 from app.services.model_stack import retry
 from app.services.model_stack.keep_warm import KeepWarm, kept_warm
 from app.services.model_stack.prompt_length import BoundedPromptModel
-from app.services.model_stack.quota import RationedModel
+from app.services.model_stack.quota import QuotaModel
 from app.services.model_stack.retry import Retries
-from app.services.model_stack.target import Gate
+from app.services.model_stack.target import TargetGuard
 from app.services.readiness import AllReady
 from app.services.registry import ServedModel, Services, Timing
 from app.services.task_runner.service import TaskService
 from app.settings import Settings
 from app.wiring.images import bytes_in_flight, image_limits, image_pipeline, open_pool, open_sources
-from app.wiring.model import OpenUpstreams, model_stack, open_gates, open_upstreams
+from app.wiring.model import OpenUpstreams, model_stack, open_guards, open_upstreams
 from app.wiring.preflight import announce
 from app.wiring.telemetry import open_operations
 from app.wiring.units import open_units
@@ -69,27 +69,27 @@ async def open_services(
     announce(identity, settings)
     session = aws_session()
     drain = Drain()
-    gates = open_gates(settings)
+    guards = open_guards(settings)
     room = bytes_in_flight(settings)
     async with (
         AnswerReader.open() as reader,
-        open_operations(settings, gates) as operations,
-        open_units(gates, settings),
+        open_operations(settings, guards) as operations,
+        open_units(guards, settings),
         open_upstreams(session, settings) as upstreams,
         open_pool(settings) as pool,
         open_sources(session, settings, room) as sources,
         AsyncExitStack() as stack,
     ):
-        price = gates[0].price
+        price = guards[0].price
         counter = token_counter.counter()
         preparer = image_pipeline(pool, settings)
-        model = model_stack(upstreams, gates, retries)
-        await stack.enter_async_context(kept_warm(_keeper(gates, model, settings)))
+        model = model_stack(upstreams, guards, retries)
+        await stack.enter_async_context(kept_warm(_keeper(guards, model, settings)))
         generations = GenerationService(
             identity=identity,
             capabilities=settings.capabilities,
             model=BoundedPromptModel(
-                RationedModel(model, operations.limits, counter, price),
+                QuotaModel(model, operations.limits, counter, price),
                 counter,
                 settings.capabilities.context_window,
             ),
@@ -108,7 +108,7 @@ async def open_services(
                 settings.dialect_choice.reason,
                 settings.model_aliases,
             ),
-            gates=gates,
+            guards=guards,
             generations=generations,
             tasks=TaskService(generations, Documents(sources, pool, image_limits(settings)), asker),
             structured=StructuredService(asker),
@@ -126,7 +126,9 @@ async def open_services(
         )
 
 
-def _keeper(gates: Sequence[Gate], model: VisionModel, settings: Settings) -> KeepWarm | None:
+def _keeper(
+    guards: Sequence[TargetGuard], model: VisionModel, settings: Settings
+) -> KeepWarm | None:
     return (
-        None if settings.keep_warm is None else KeepWarm(gates, model.generate, settings.keep_warm)
+        None if settings.keep_warm is None else KeepWarm(guards, model.generate, settings.keep_warm)
     )

@@ -13,22 +13,22 @@ from botocore.session import get_session
 
 from app.domain.cost import UnitPrice
 from app.domain.generation import Target
-from app.services.model_stack.target import Gate
+from app.services.model_stack.target import TargetGuard
 from app.settings import Settings
 
 log = structlog.get_logger()
 
 
 @asynccontextmanager
-async def open_units(gates: Sequence[Gate], settings: Settings) -> AsyncIterator[None]:
+async def open_units(guards: Sequence[TargetGuard], settings: Settings) -> AsyncIterator[None]:
     """Look units up in a thread, so that neither the start nor the event loop waits for them.
 
     Until they are known, and where Bedrock does not tell, costs are unknown.
     """
     unknown = [
-        (gate.target, gate.price)
-        for gate in gates
-        if isinstance(gate.price, UnitPrice) and gate.price.units_per_copy is None
+        (guard.target, guard.price)
+        for guard in guards
+        if isinstance(guard.price, UnitPrice) and guard.price.units_per_copy is None
     ]
     lookup = asyncio.create_task(asyncio.to_thread(_look_up, unknown, settings))
     try:

@@ -20,10 +20,10 @@ from app.domain.generation import Completion, ModelRequest
 from app.main import create_app
 from app.settings import PREFIX, Settings, SettingsError, load
 from app.wiring.services import open_services
-from tests.api.test_refusals import problem
 from tests.support.access import RELOAD, add_key, bearer, guarded
 from tests.support.app import Rig
 from tests.support.fakes import FakeVisionModel
+from tests.support.problem import problem
 
 ASKED = {"prompt": "Hi"}
 ROOT = Path(__file__).parents[2]

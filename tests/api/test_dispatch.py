@@ -366,10 +366,9 @@ def test_a_name_that_the_caller_chose_is_told_in_part(asked):
 
 
 @pytest.mark.parametrize("path", ["/healthz/", "/v1/models/", "/v1/generate/", "/healthz//"])
-@pytest.mark.parametrize("host", ["evil.example", ""])
-def test_a_slash_too_much_is_redirected_on_the_same_host(asked, path, host):
+def test_a_slash_too_much_is_redirected_to_a_path_and_no_host(asked, path):
     for method in ("GET", "POST", "HEAD"):
-        answer = asked[0].request(method, f"{path}?a=1", headers={"Host": host})
+        answer = asked[0].request(method, f"{path}?a=1")
 
         assert answer.status_code == 307
         assert answer.headers["location"] == f"{path.rstrip('/')}?a=1"

@@ -10,12 +10,12 @@ from app.services.concurrency.budget import Budget
 from app.services.generation.image_sources import ImageSources
 from app.settings import Settings
 from app.telemetry import current
-from tests.api.test_preparing_in_time import BODIES, PICTURE
-from tests.api.test_refusals import problem
 from tests.support.access import add_key, bearer, guarded
 from tests.support.app import Rig
 from tests.support.fakes import FakeImageSource, FakeVisionModel, plenty
+from tests.support.picture_requests import BODIES, PICTURE
 from tests.support.pictures import ASTRONAUT
+from tests.support.problem import problem
 from tests.support.s3 import REGION, make_bucket, s3_client
 
 URL = "https://images.example.com/cat.png"

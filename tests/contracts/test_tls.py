@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +33,12 @@ from app.domain.limit import parse
 from app.domain.model import LLAMA_3_2_11B, Dialect, capabilities, identify
 from app.domain.usage import UsageQuery
 from app.wiring.model import vision_model
-from tests.contracts.test_usage_store import DAY
 from tests.support.dialects import BEDROCK, MODEL_IDS
 from tests.support.fakes import Arriving
 from tests.support.tls import CASES, HOST, Authority, Opening, authority, listening, tunnelling
 from tests.support.upstream import Peer, answer, upstream
 
+DAY = date(2026, 11, 23)
 ASKED = ModelRequest(turns=(Turn(Role.USER, "Why is the sky blue?"),))
 LIMITS = Limits(connect_timeout=5, read_timeout=5)
 ADDRESS = "127.0.0.1"

@@ -40,14 +40,14 @@ def test_every_row_of_awss_exceptions_is_what_the_code_answers():
     assert rows
     for names, status, codes in rows:
         for code in named(codes):
-            found = aws.of(by_code[code]("detail"))
+            found = aws.aws_error(by_code[code]("detail"))
             assert found.type in names.split(", "), code
             assert found.status == int(status), code
 
 
 def test_every_exception_that_can_be_answered_has_its_row():
     for cls in errors.catalogue():
-        assert f" {aws.of(cls('detail')).type}" in AWS, cls.code
+        assert f" {aws.aws_error(cls('detail')).type}" in AWS, cls.code
 
 
 def example(page: str, url: str) -> dict[str, Any]:

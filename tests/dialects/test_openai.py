@@ -15,14 +15,14 @@ from pydantic import BaseModel
 from app.domain.access import Scope
 from app.domain.generation import Completion, StopReason, Usage
 from app.settings import Settings
-from tests.dialects.conftest import ALIAS
-from tests.streaming.conftest import Service, model_arn, running
 from tests.support.access import add_key, guarded
 from tests.support.app import Rig
+from tests.support.dialects import ALIAS
 from tests.support.fakes import FakeVisionModel
 from tests.support.pictures import ASTRONAUT, ROCKET, b64
 from tests.support.scripted import ScriptedVisionModel
 from tests.support.server import serving
+from tests.support.service import Service, model_arn, running
 
 MODEL = "us.meta.llama3-2-11b-instruct-v1:0"
 

@@ -24,7 +24,7 @@ from app import __version__
 from app.adapters.bedrock.codecs.event_stream import Frame, FrameDecoder
 from app.adapters.bedrock.identity.credentials import Connection, endpoint_of
 from app.adapters.bedrock.identity.sigv4 import Identity, Signer, identity
-from app.adapters.http1.opening import open_sender
+from app.adapters.http1.endpoint import open_sender
 from app.adapters.http1.resolver import open_resolver
 from app.adapters.http1.sender import Answer, Sender
 from app.adapters.trust import trusted

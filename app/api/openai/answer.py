@@ -106,7 +106,7 @@ class ChatCompletion(BaseModel):
             choices=[choice],
             usage=ChatUsage.of(completion.usage),
             cost_usd=CostOut.of(completion.usage.cost),
-            warnings=[WarningOut.of(caveat) for caveat in warnings],
+            warnings=[WarningOut.of(warning) for warning in warnings],
         )
 
 
@@ -164,7 +164,7 @@ class ChatChunk(BaseModel):
             created=int(time.time()),
             model=started.model,
             choices=[ChatChunkChoice(delta=ChatDelta(role="assistant", content=""))],
-            warnings=[WarningOut.of(caveat) for caveat in warnings],
+            warnings=[WarningOut.of(warning) for warning in warnings],
         )
 
 

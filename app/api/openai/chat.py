@@ -97,18 +97,18 @@ def _stream(
     context: RequestContext, chunks: AsyncGenerator[bytes], asked: Asked, started: Started
 ) -> EventStream:
     stream = EventStream(chunks, context.services.timing.heartbeat)
-    caveats = warnings.together(started.warnings, started.images)
-    stream.headers.update(warnings.headers(caveats, asked.ignored))
+    answer_warnings = warnings.together(started.warnings, started.images)
+    stream.headers.update(warnings.headers(answer_warnings, asked.ignored))
     return stream
 
 
 def _whole(asked: Asked, structured: Structured) -> Response:
     generation = structured.generation
-    caveats = warnings.together(generation.warnings, generation.images)
+    answer_warnings = warnings.together(generation.warnings, generation.images)
     return Response(
         ChatCompletion.of(generation, structured.refusal, structured.raw).model_dump_json(),
         media_type="application/json",
-        headers=warnings.headers(caveats, asked.ignored),
+        headers=warnings.headers(answer_warnings, asked.ignored),
     )
 
 
@@ -128,6 +128,6 @@ async def chat(
     headers: CallHeaders,
     body: Annotated[ChatIn, Body(openapi_examples=CHAT)],
 ) -> Response:
-    asked = translated(body, context.terms(headers))
+    asked = translated(body, context.call_context(headers))
     context.services.model.check_named(body.model)
     return await respond(context, body, asked)

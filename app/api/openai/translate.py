@@ -19,15 +19,15 @@ from app.api.openai.schemas import (
 from app.domain.conversation import alternating
 from app.domain.errors import FieldError, InvalidParameterError
 from app.domain.generation import (
+    CallContext,
     GenerationRequest,
     ImageInput,
     ImageStrategy,
     Role,
     Sampling,
-    Terms,
     Turn,
 )
-from app.domain.image import Base64Image, Caveat, UrlImage
+from app.domain.image import AnswerWarning, Base64Image, UrlImage
 from app.services.answers.exact import AnyObject, SchemaForm
 from app.services.answers.form import Form
 from app.services.answers.schema import SchemaError
@@ -47,7 +47,7 @@ class Asked:
     """What the answer has to be, where it is to be JSON."""
 
 
-def translated(body: ChatIn, terms: Terms) -> Asked:
+def translated(body: ChatIn, call_context: CallContext) -> Asked:
     """Return what ``body`` asks for, or raise a RequestError."""
     ignored = unsupported_parameters.REQUEST.ignored(body.model_extra or {})
     if body.stream_options is not None:
@@ -58,11 +58,11 @@ def translated(body: ChatIn, terms: Terms) -> Asked:
         whole_conversation=True,
         system="\n\n".join(_system(body)) or None,
         sampling=_sampling(body),
-        terms=terms,
+        call_context=call_context,
         strategy=ImageStrategy(body.image_strategy),
         strategies=(ImageStrategy.CONTACT_SHEET,),
         stop=_stop(body),
-        caveats=tuple(_moved(body)),
+        warnings=tuple(_moved(body)),
     )
     return Asked(request, ignored, _form(body))
 
@@ -86,10 +86,10 @@ def _system(body: ChatIn) -> Iterator[str]:
             yield _text(message.content)
 
 
-def _moved(body: ChatIn) -> Iterator[Caveat]:
+def _moved(body: ChatIn) -> Iterator[AnswerWarning]:
     others = [not isinstance(message, ChatSystemMessage) for message in body.messages]
     if others != sorted(others):
-        yield Caveat(
+        yield AnswerWarning(
             "system_message_moved",
             "the model's template has one system turn, at the beginning: later ones joined it",
         )

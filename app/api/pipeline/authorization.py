@@ -108,5 +108,5 @@ class Gatekeeper:
             context.record.share = caller.id
         check_scope(caller, rule)
         call = Call(caller, rule.scope)
-        context.standings = await operations.limits.take(call, Resource.REQUESTS, 1)
+        context.quota_statuses = await operations.limits.take(call, Resource.REQUESTS, 1)
         context.call = call

@@ -86,8 +86,8 @@ def _opened(scope: Scope, services: Services) -> RequestContext:
 def _own(context: RequestContext) -> list[tuple[bytes, bytes]]:
     """Return the headers that this request's answer has beside those of every answer."""
     own = [(b"x-request-id", context.id.encode())]
-    if context.standings:
-        for name, value in rate_limit_headers.headers(context.standings).items():
+    if context.quota_statuses:
+        for name, value in rate_limit_headers.headers(context.quota_statuses).items():
             own.append((name.lower().encode(), value.encode()))
     if context.services.drain.draining:
         own.append((b"connection", b"close"))

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from pydantic import BaseModel
 
-from app.domain.image import Caveat, ImageReport
+from app.domain.image import AnswerWarning, ImageReport
 
 WARNINGS_HEADER = "X-Warnings"
 IGNORED_HEADER = "X-Ignored-Parameters"
@@ -17,20 +17,22 @@ class WarningOut(BaseModel):
     message: str
 
     @classmethod
-    def of(cls, warning: Caveat) -> "WarningOut":
+    def of(cls, warning: AnswerWarning) -> "WarningOut":
         """Render ``warning``."""
         return cls(code=warning.code, message=warning.message)
 
 
-def together(warnings: Iterable[Caveat], images: Iterable[ImageReport]) -> list[Caveat]:
+def together(
+    warnings: Iterable[AnswerWarning], images: Iterable[ImageReport]
+) -> list[AnswerWarning]:
     """Return an answer's own warnings and those of its pictures, for answers without a report."""
-    return [*warnings, *(caveat for report in images for caveat in report.warnings)]
+    return [*warnings, *(warning for report in images for warning in report.warnings)]
 
 
-def headers(warnings: Iterable[Caveat], ignored: Iterable[str]) -> dict[str, str]:
+def headers(warnings: Iterable[AnswerWarning], ignored: Iterable[str]) -> dict[str, str]:
     """Return what a foreign dialect's answer says in its headers: codes, and parameters ignored."""
     said = {
-        WARNINGS_HEADER: ", ".join(dict.fromkeys(caveat.code for caveat in warnings)),
+        WARNINGS_HEADER: ", ".join(dict.fromkeys(warning.code for warning in warnings)),
         IGNORED_HEADER: ", ".join(ignored),
     }
     return {name: value for name, value in said.items() if value}

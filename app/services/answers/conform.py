@@ -16,7 +16,7 @@ from app.services.answers.numbers import (
     nothing,
     number,
 )
-from app.services.answers.quoted import Partial
+from app.services.answers.quotation import Partial
 from app.services.answers.scan import Bare
 from app.services.answers.schema import Schema
 

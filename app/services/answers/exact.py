@@ -8,11 +8,11 @@ import jsonschema_rs
 
 from app.services.answers.conform import Conforming, texts
 from app.services.answers.conform import plain as plain_value
-from app.services.answers.filled import faults_of, validator
 from app.services.answers.form import SHOWN
 from app.services.answers.notes import AnswerError, Notes, Refusal
 from app.services.answers.refusal import refusal
 from app.services.answers.schema import Schema, plain
+from app.services.answers.schema_form import faults_of, validator
 
 
 def _refused(answer: dict[str, Any]) -> tuple[dict[str, Any] | None, Refusal | None]:

@@ -80,7 +80,7 @@ class FormAsker:
         self, generation: Generation, request: GenerationRequest, form: Form[AnswerT]
     ) -> Reading[AnswerT]:
         completion = generation.completion
-        async with self.drain.before(request.terms.deadline):
+        async with self.drain.before(request.call_context.deadline):
             return await self.reader.read(completion.text, form, completion.stop_reason)
 
     async def _again(
@@ -121,21 +121,23 @@ def _correcting(
     request: GenerationRequest, said: Completion, error: AnswerError, form: Form[AnswerT]
 ) -> GenerationRequest:
     """Return the second request, under an idempotency key of its own."""
-    key = request.terms.idempotency_key
-    terms = replace(request.terms, idempotency_key=None if key is None else f"{key} again")
+    key = request.call_context.idempotency_key
+    call_context = replace(
+        request.call_context, idempotency_key=None if key is None else f"{key} again"
+    )
     repeated = loop(said.text) if error.looped else None
     text = said.text if repeated is None else said.text[: repeated.kept]
     sampling = request.sampling
     if error.looped or not text.strip():
         sampling = replace(sampling, temperature=max(sampling.temperature, WARM))
     if not text.strip():
-        return replace(request, terms=terms, sampling=sampling)
+        return replace(request, call_context=call_context, sampling=sampling)
     turns: tuple[Turn[ImageInput], ...] = (
         *request.turns,
         Turn(Role.ASSISTANT, text[:SHOWN]),
         Turn(Role.USER, correction(error.faults, form.schema)),
     )
-    return replace(request, turns=turns, terms=terms, sampling=sampling)
+    return replace(request, turns=turns, call_context=call_context, sampling=sampling)
 
 
 def _noted(formed: Formed[AnswerT]) -> Formed[AnswerT]:

@@ -10,7 +10,7 @@ from app.domain.generation import (
     StopReason,
     summed,
 )
-from app.domain.image import Caveat, ImageReport
+from app.domain.image import AnswerWarning, ImageReport
 
 T = TypeVar("T")
 
@@ -22,7 +22,7 @@ def combined(
     text: str,
     latency: Latency,
     images: Sequence[ImageReport],
-    warnings: Sequence[Caveat],
+    warnings: Sequence[AnswerWarning],
     stop: Completion | None = None,
 ) -> Generation:
     """Return one answer for all: tokens and cost added up, the target where all have the same.

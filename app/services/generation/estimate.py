@@ -80,7 +80,7 @@ class EstimateService:
     async def estimate(self, request: GenerationRequest) -> Estimate:
         """Return what ``request`` would take, or raise what would refuse it."""
         request = checked(request, self.generations.capabilities)
-        async with self.drain.before(request.terms.deadline):
+        async with self.drain.before(request.call_context.deadline):
             asked = [await self.generations.prepared(one) for one in calls(request)]
         return Estimate(
             prompts=tuple([await self.counter.count(call) for call in asked]),

@@ -59,7 +59,7 @@ def _in_form(turns: tuple[Turn[ImageInput], ...], form: Form[Any]) -> tuple[Turn
 def _together(formed: Formed[Any]) -> Generation:
     """Return the last answer with the tokens and the time of both."""
     last = formed.generations[-1]
-    caveats = formed.reading.caveats if formed.reading else ()
+    warnings = formed.reading.warnings if formed.reading else ()
     return combined(
         formed.generations,
         id=last.id,
@@ -70,6 +70,6 @@ def _together(formed: Formed[Any]) -> Generation:
             first_token=last.latency.first_token,
         ),
         images=last.images,
-        warnings=tuple(dict.fromkeys((*last.warnings, *caveats))),
+        warnings=tuple(dict.fromkeys((*last.warnings, *warnings))),
         stop=last.completion,
     )

@@ -4,7 +4,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import ceil
 
-from app.domain.image import Caveat, ImageFacts, ImageLimits, ImageReport, ImageType, ReceivedImage
+from app.domain.image import (
+    AnswerWarning,
+    ImageFacts,
+    ImageLimits,
+    ImageReport,
+    ImageType,
+    ReceivedImage,
+)
 from app.services.images import canvas, pixels
 from app.services.images.header import Inspection
 
@@ -68,7 +75,7 @@ def observe(
     scale: float,
     limits: ImageLimits,
     mended: Mending = UNMENDED,
-) -> tuple[Caveat, ...]:
+) -> tuple[AnswerWarning, ...]:
     """The warnings that a picture prepared at ``scale`` deserves, in a fixed order."""
     facts, layout = inspection
     return (
@@ -82,29 +89,29 @@ def observe(
     )
 
 
-def _mended(mended: Mending) -> Iterator[Caveat]:
+def _mended(mended: Mending) -> Iterator[AnswerWarning]:
     faults = [
         *(["bytes that belong to nothing were left out"] if mended.stray_bytes else []),
         *(["its missing end was added"] if mended.no_end else []),
     ]
     if faults:
-        yield Caveat(IMAGE_REPAIRED, f"The file is faulty: {' and '.join(faults)}.")
+        yield AnswerWarning(IMAGE_REPAIRED, f"The file is faulty: {' and '.join(faults)}.")
     if mended.share_of_rows < 1:
-        yield Caveat(
+        yield AnswerWarning(
             IMAGE_INCOMPLETE,
             f"The file has data for {mended.share_of_rows:.0%} of the picture's rows; "
             "the rest is grey.",
         )
     elif mended.share_of_detail < 1:
-        yield Caveat(
+        yield AnswerWarning(
             IMAGE_INCOMPLETE,
             f"The file has {mended.share_of_detail:.0%} of the scans' coefficients: fine detail "
             "is missing.",
         )
 
 
-def _brightness() -> Iterator[Caveat]:
-    yield Caveat(
+def _brightness() -> Iterator[AnswerWarning]:
+    yield AnswerWarning(
         HDR_TONE_MAPPED,
         "The picture is HDR (PQ or HLG); it was mapped to the brightness of a usual screen, "
         "and bright parts lose detail.",
@@ -120,42 +127,42 @@ def redeclared(report: ImageReport, declared: str | None) -> ImageReport:
     return replace(report, declared_type=declared, warnings=(*_declared(declared, found), *others))
 
 
-def _declared(declared: str | None, found: ImageType) -> Iterator[Caveat]:
+def _declared(declared: str | None, found: ImageType) -> Iterator[AnswerWarning]:
     name = (declared or "").partition(";")[0].strip().lower()
     if name and name not in UNTOLD and ALIASES.get(name, name) != found:
-        yield Caveat(
+        yield AnswerWarning(
             DECLARED_TYPE_CORRECTED,
             f"Declared as {name[:64]}, but the bytes are {found}; the bytes were believed.",
         )
 
 
-def _animation(facts: ImageFacts) -> Iterator[Caveat]:
+def _animation(facts: ImageFacts) -> Iterator[AnswerWarning]:
     if facts.frames > 1 and facts.media_type is ImageType.TIFF:
-        yield Caveat(
+        yield AnswerWarning(
             FIRST_PAGE_ONLY, f"The file has {facts.frames} pages; only the first was used."
         )
     elif facts.frames > 1:
-        yield Caveat(
+        yield AnswerWarning(
             FIRST_FRAME_ONLY, f"The file has {facts.frames} frames; only the first was used."
         )
 
 
-def legibility(scale: float) -> Iterator[Caveat]:
+def legibility(scale: float) -> Iterator[AnswerWarning]:
     """The warning that a picture shown at ``scale`` deserves, if any."""
     if scale < LEGIBLE_SCALE:
         least = ceil(LEGIBLE_HEIGHT / scale)
-        yield Caveat(
+        yield AnswerWarning(
             SMALL_TEXT_ILLEGIBLE,
             f"Scaled to {scale:.0%}: letters less than {least} pixels tall in the original "
             f"may be illegible to the model.",
         )
 
 
-def _strip(facts: ImageFacts, limits: ImageLimits) -> Iterator[Caveat]:
+def _strip(facts: ImageFacts, limits: ImageLimits) -> Iterator[AnswerWarning]:
     width, height = pixels.upright_size(facts.width, facts.height, facts.orientation)
     wanted = max(canvas.target(width, height, max(width, height)))
     if wanted > STRIP_LOSS * limits.max_side:
-        yield Caveat(
+        yield AnswerWarning(
             EXTREME_ASPECT_RATIO,
             f"The model could take a strip like this {wanted} pixels long, Bedrock takes "
             f"{limits.max_side}: detail is lost. Cutting it into pieces keeps it.",

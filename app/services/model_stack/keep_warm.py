@@ -11,7 +11,7 @@ import structlog
 from app.domain.cost import WINDOW_SECONDS, UnitPrice
 from app.domain.errors import ServiceError
 from app.domain.generation import Completion, ModelRequest, Role, Sampling, Turn
-from app.services.model_stack.target import Gate
+from app.services.model_stack.target import TargetGuard
 
 SMALLEST = ModelRequest((Turn(Role.USER, "Hi"),), sampling=Sampling(max_gen_len=1))
 DAY_SECONDS = 86_400
@@ -23,14 +23,14 @@ log = structlog.get_logger()
 class KeepWarm:
     """Makes the smallest call where nobody made one for ``idle`` seconds."""
 
-    gates: Sequence[Gate]
+    guards: Sequence[TargetGuard]
     ask: Callable[[ModelRequest], Awaitable[Completion]]
     idle: float
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     def _announce(self) -> None:
         """Log that it is switched on, and what a day of it costs, which a first call has told."""
-        price = self.gates[0].price
+        price = self.guards[0].price
         day = None
         if isinstance(price, UnitPrice) and price.units_per_copy is not None:
             day = round(price.window_cost * DAY_SECONDS / WINDOW_SECONDS, 2)
@@ -40,7 +40,7 @@ class KeepWarm:
 
     async def run(self) -> None:
         """Look after the first target until cancelled."""
-        starts, announced = self.gates[0].starts, False
+        starts, announced = self.guards[0].starts, False
         while True:
             answered = starts.answered
             since = self.idle if answered is None else starts.clock() - answered

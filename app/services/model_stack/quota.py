@@ -20,7 +20,7 @@ from app.domain.generation import (
     StreamParts,
     Usage,
 )
-from app.domain.limit import MICRO, Standing
+from app.domain.limit import MICRO, QuotaStatus
 from app.domain.ports import TokenCounter, VisionModel
 from app.services.access.limits import Limits
 from app.services.images import canvas
@@ -37,7 +37,7 @@ class Reservation:
     limits: Limits
     bill: Bill
     taken: dict[Resource, int] = field(default_factory=dict)
-    windows: dict[Resource, tuple[Standing, ...]] = field(default_factory=dict)
+    windows: dict[Resource, tuple[QuotaStatus, ...]] = field(default_factory=dict)
     """What each was taken of: in a later window there is nothing to correct."""
     used: Usage = field(default_factory=Usage)
 
@@ -75,7 +75,7 @@ class Reservation:
 
 
 @dataclass(frozen=True, slots=True)
-class RationedModel:
+class QuotaModel:
     """Refuses with RateLimitedError what is over the caller's quotas. Stands above retries."""
 
     inner: VisionModel
@@ -121,7 +121,7 @@ class RationedModel:
 
     async def _reserve(self, request: ModelRequest) -> Reservation:
         """Take of every quota, or of none and raise RateLimitedError."""
-        call = request.terms.call
+        call = request.call_context.call
         reservation = Reservation(call, self.limits, request.bill)
         images = [image for turn in request.turns for image in turn.images]
         try:

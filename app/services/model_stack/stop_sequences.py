@@ -19,7 +19,7 @@ from app.telemetry import current
 
 
 @dataclass(frozen=True, slots=True)
-class StoppedModel:
+class StopSequenceModel:
     """Ends answers before the first of the caller's stop texts.
 
     A stream is not read past one, so leaving it ends the call upstream. An answer in one piece

@@ -1,15 +1,17 @@
 """What a task is: data, a prompt, and pure functions."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app.domain.generation import Sampling
-from app.domain.image import Caveat
+from app.domain.image import AnswerWarning
 from app.services.answers.form import Form
 from app.services.answers.notes import AnswerError
+from app.services.documents.page import Origin
 from app.services.geometry import View
 
 
@@ -19,22 +21,45 @@ class Parameters(BaseModel):
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
 
+_RANGE = re.compile(r"\s*\d+\s*(-\s*\d*\s*)?(,\s*\d+\s*(-\s*\d*\s*)?)*", re.ASCII)
+
+
+def _range(text: str) -> str:
+    if not _RANGE.fullmatch(text):
+        raise ValueError("pages are numbers and ranges such as 1-3,5 or 2-")
+    return text
+
+
+PageRange = Annotated[
+    str,
+    # Not as a pattern of Pydantic's: a refusal would show it and nothing else.
+    Field(max_length=100, json_schema_extra={"pattern": f"^{_RANGE.pattern}$"}),
+    AfterValidator(_range),
+]
+
+
 class DocumentParameters(Parameters):
     """What a task that takes documents takes beside."""
 
     pages: Annotated[
-        str | None,
+        PageRange | None,
         Field(
-            max_length=100,
-            pattern=r"^\s*\d+\s*(-\s*\d*\s*)?(,\s*\d+\s*(-\s*\d*\s*)?)*$",
-            description="Pages of a PDF or TIFF, from 1: `1-3,5` or `2-`. By default all, up to "
-            "the limit.",
+            description="Pages of each PDF or TIFF, from 1: `1-3,5` or `2-`. By default all. At "
+            "most 50 of all files together; refused with other pictures.",
         ),
     ] = None
     detail: Annotated[
         Literal["auto", "high"],
-        Field(description="`high` reads each page in overlapping strips: one call for each."),
+        Field(
+            description="`high` reads each page in pieces, as sharp as they can be shown: one call "
+            "for each, at most 120."
+        ),
     ] = "auto"
+
+    @property
+    def wants_text(self) -> bool:
+        """Whether the pages' own text layers are wanted."""
+        return False
 
 
 class Result(BaseModel):
@@ -73,12 +98,14 @@ class Finding(Generic[AnswerT]):
     """None where the answer could not be read, or the call failed."""
     fault: str | None = None
     """Why ``answer`` is None."""
-    caveats: tuple[Caveat, ...] = ()
+    warnings: tuple[AnswerWarning, ...] = ()
     """What is to be said beside ``answer``."""
     view: View | None = None
     """Which part of the original or the page was shown; None where it was not, or several."""
     page: int = 1
-    """Number of the page, or position of the picture, from 1."""
+    """Number of the page, or position of the picture, from 1, counted on over all files."""
+    origin: Origin = field(default_factory=Origin)
+    """The file and the page in it, and which part of the page was shown."""
 
 
 class UnansweredError(AnswerError):
@@ -94,8 +121,8 @@ class Note(BaseModel):
 
 def notes(findings: Sequence[Finding[Any]]) -> list[Note]:
     """Return what is to be said of one page's answers, each once."""
-    caveats = dict.fromkeys(caveat for finding in findings for caveat in finding.caveats)
-    return [Note(code=caveat.code, message=caveat.message) for caveat in caveats]
+    warnings = dict.fromkeys(warning for finding in findings for warning in finding.warnings)
+    return [Note(code=warning.code, message=warning.message) for warning in warnings]
 
 
 def faults_of(findings: Sequence[Finding[Any]]) -> tuple[str, ...]:
@@ -147,6 +174,8 @@ class Task(Generic[ParametersT, AnswerT]):
         None
     )
     """A last question, about text alone, put after the others; its finding comes last."""
+    told: Callable[[AnswerT], str] | None = None
+    """The text of one answer, for those who follow the progress; None for none."""
 
 
 def only(findings: Sequence[Finding[AnswerT]]) -> AnswerT:

@@ -6,13 +6,13 @@ import threading
 from typing import Any
 
 from app.domain.generation import (
+    CallContext,
     Completion,
     Generation,
     GenerationRequest,
     Latency,
     Role,
     StopReason,
-    Terms,
     Turn,
     Usage,
 )
@@ -44,7 +44,7 @@ class Gate:
 
 
 def request(deadline: float = float("inf")) -> GenerationRequest:
-    return GenerationRequest((Turn(Role.USER, "?"),), terms=Terms(deadline=deadline))
+    return GenerationRequest((Turn(Role.USER, "?"),), call_context=CallContext(deadline=deadline))
 
 
 async def long(_: GenerationRequest) -> Generation:

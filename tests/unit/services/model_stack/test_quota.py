@@ -13,8 +13,8 @@ from app.domain.image import ImageType, PreparedImage
 from app.domain.model import Dialect
 from app.domain.token import TokenCount
 from app.services.access.limits import Limits
-from app.services.model_stack.metering import MeteredVisionModel
-from app.services.model_stack.quota import RationedModel
+from app.services.model_stack.metering import MeteringModel
+from app.services.model_stack.quota import QuotaModel
 from app.services.model_stack.retry import RULES
 from app.telemetry.metrics import Metrics
 from tests.support.fakes import FakeVisionModel
@@ -53,7 +53,7 @@ class Scripted:
 class Again:
     """Asks until there is no error, then waits."""
 
-    def __init__(self, inner: MeteredVisionModel, calls: int) -> None:
+    def __init__(self, inner: MeteringModel, calls: int) -> None:
         self.inner, self.calls = inner, calls
 
     async def generate(self, request: ModelRequest) -> Completion:
@@ -67,18 +67,18 @@ async def kept(model, *, cut: bool = True) -> int:
     """Return the tokens that are gone when ``model``, asked once, was given up."""
     async with open_limiter(None) as limiter:
         limits = Limits(limiter, {"tokens": "10000/hour"}, Metrics())
-        rationed = RationedModel(model, limits, ByteBound(), None)
+        rationed = QuotaModel(model, limits, ByteBound(), None)
         asking = asyncio.create_task(rationed.generate(ModelRequest((Turn(Role.USER, "one two"),))))
         if cut:
             await asyncio.sleep(0.02)
             asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
-        (standing,) = await limits.take(ANONYMOUS_CALL, Resource.TOKENS, 1)
-    return 9999 - standing.remaining
+        (status,) = await limits.take(ANONYMOUS_CALL, Resource.TOKENS, 1)
+    return 9999 - status.remaining
 
 
-def metered(model) -> MeteredVisionModel:
-    return MeteredVisionModel(model, TARGET, None)
+def metered(model) -> MeteringModel:
+    return MeteringModel(model, TARGET, None)
 
 
 async def test_a_call_that_is_cut_off_while_it_waits_in_line_gives_everything_back():
@@ -89,16 +89,16 @@ async def test_a_call_that_is_cut_off_while_its_tokens_are_counted_gives_its_til
     picture = PreparedImage(b"", ImageType.PNG, 1000, 1000)
     async with open_limiter(None) as limiter:
         limits = Limits(limiter, {"tiles": "100/hour", "tokens": "10000/hour"}, Metrics())
-        rationed = RationedModel(FakeVisionModel(), limits, Endless(), None)
+        rationed = QuotaModel(FakeVisionModel(), limits, Endless(), None)
         asking = asyncio.create_task(
             rationed.generate(ModelRequest((Turn(Role.USER, "?", (picture,)),)))
         )
         await asyncio.sleep(0.02)
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
-        (standing,) = await limits.take(ANONYMOUS_CALL, Resource.TILES, 1)
+        (status,) = await limits.take(ANONYMOUS_CALL, Resource.TILES, 1)
 
-    assert standing.remaining == 99
+    assert status.remaining == 99
 
 
 async def test_a_call_that_is_cut_off_under_way_keeps_everything():

@@ -6,9 +6,9 @@ import jsonschema_rs
 import pytest
 
 from app.services.answers.exact import SchemaForm
-from app.services.answers.filled import CallerForm
 from app.services.answers.notes import AnswerError
 from app.services.answers.schema import MAX_DEPTH, SchemaError
+from app.services.answers.schema_form import CallerForm
 from tests.support.answers import answer_in
 
 

@@ -6,10 +6,10 @@ import pytest
 
 from app.domain.generation import StopReason
 from app.services.answers.exact import AnyObject, SchemaForm
-from app.services.answers.filled import CallerForm
 from app.services.answers.form import Form, Model
 from app.services.answers.notes import AnswerError
 from app.services.answers.reading import read
+from app.services.answers.schema_form import CallerForm
 from app.services.tasks import (
     caption,
     chart,
@@ -17,7 +17,7 @@ from app.services.tasks import (
     document_qa,
     grounding,
     inspection,
-    ocr,
+    ocr_answers,
     reasoning,
     retrieval,
     vqa,
@@ -103,9 +103,9 @@ FAULTS: dict[str, tuple[str, Form[Any]]] = {
     ),
     "a page that quotes JSON": (
         '{"text": "Page says: {"text": "fake"} end"}',
-        Model(ocr.Plain),
+        Model(ocr_answers.Plain),
     ),
-    "texts joined by a plus": ('{"text": "one" + "two"}', Model(ocr.Plain)),
+    "texts joined by a plus": ('{"text": "one" + "two"}', Model(ocr_answers.Plain)),
     "a word that is not in the list": ('{"size": "S"}', SIZE),
     "not found beside an answer": (
         '{"found": false, "answer": "42", "relevance": 0}',
@@ -162,23 +162,23 @@ SHAPES: dict[str, tuple[str, type[Any], dict[str, Any]]] = {
     ),
     "rows of several lengths": (
         '{"rows": [["a", "b"], ["c"]]}',
-        ocr.Rows,
+        ocr_answers.Rows,
         {"rows": [["a", "b"], ["c", ""]]},
     ),
-    "rows alone": ('[["a"], ["c"]]', ocr.Rows, {"rows": [["a"], ["c"]]}),
+    "rows alone": ('[["a"], ["c"]]', ocr_answers.Rows, {"rows": [["a"], ["c"]]}),
     "a header beside rows": (
         '{"header": ["a"], "rows": [["1"]]}',
-        ocr.Rows,
+        ocr_answers.Rows,
         {"rows": [["a"], ["1"]]},
     ),
     "a table of pipes": (
         '{"rows": "| a | b |\\n|---|---|\\n| 1 | 2 |"}',
-        ocr.Rows,
+        ocr_answers.Rows,
         {"rows": [["a", "b"], ["1", "2"]]},
     ),
     "lines as texts": (
         '{"lines": ["a"]}',
-        ocr.Lines,
+        ocr_answers.Lines,
         {"lines": [{"text": "a", "box": None}]},
     ),
     "alt under its long name": (
@@ -234,10 +234,10 @@ def test_what_does_not_fit_the_form_is_made_to_fit_if_it_is(raw, model, expected
 
 
 CUTS: dict[str, tuple[str, type[Any], dict[str, Any]]] = {
-    "a number in a page": ('{"text": "A\\nTOTAL 42.1', ocr.Plain, {"text": "A\nTOTAL"}),
+    "a number in a page": ('{"text": "A\\nTOTAL 42.1', ocr_answers.Plain, {"text": "A\nTOTAL"}),
     "a row of a table": (
         '{"markdown": "| a |\\n|---|\\n| 1 |\\n| 2',
-        ocr.Marked,
+        ocr_answers.Marked,
         {"markdown": "| a |\n|---|\n| 1 |"},
     ),
     "a point": (
@@ -261,7 +261,7 @@ def test_what_is_whole_is_kept_and_the_cut_is_told_where_it_is_in(raw, model, ex
     answer = reading.answer.model_dump()
 
     assert {name: answer[name] for name in expected} == expected
-    assert "answer_cut_off" in {caveat.code for caveat in reading.caveats}
+    assert "answer_cut_off" in {warning.code for warning in reading.warnings}
 
 
 def test_the_other_numbers_of_an_answer_decide_what_a_comma_means():

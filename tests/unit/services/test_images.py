@@ -10,7 +10,7 @@ from app.domain.image import ImageLimits, ImageReport
 from app.services import images
 from app.services.images.warnings import CODES
 
-DOCUMENT = Path(__file__).parents[4] / "docs" / "images.md"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "images.md"
 
 
 def rows(name: str) -> int:

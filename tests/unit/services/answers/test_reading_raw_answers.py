@@ -12,7 +12,7 @@ from app.services.tasks import (
     document_qa,
     grounding,
     inspection,
-    ocr,
+    ocr_answers,
     reasoning,
     retrieval,
     vqa,
@@ -60,11 +60,11 @@ READABLE = {
     ),
     "with scores as text": (retrieval.FitAnswer, '{"reason": "a cat", "score": "0.8"}'),
     "cut off within a list of objects": (
-        ocr.Lines,
+        ocr_answers.Lines,
         '{"lines": [{"text": "one", "box": [0, 0, 1, 0.1]}, {"text": "two", "box": [0, 0.2',
     ),
-    "with raw line breaks in a page": (ocr.Plain, '{"text": "TOTAL\n42.10"}'),
-    "with rows of numbers": (ocr.Rows, '{"rows": [["a", 1], ["b", 2.5]]}'),
+    "with raw line breaks in a page": (ocr_answers.Plain, '{"text": "TOTAL\n42.10"}'),
+    "with rows of numbers": (ocr_answers.Rows, '{"rows": [["a", 1], ["b", 2.5]]}'),
     "with a missing value in a chart": (
         chart.ChartAnswer,
         '{"chart_type": "Bar", "points": [{"x": 2024, "y": null}], "insight": "up"}',
@@ -172,7 +172,7 @@ def test_half_an_emoji_does_not_make_an_answer_unsayable(written):
 def test_of_an_answer_cut_off_in_a_list_the_complete_entries_are_kept():
     _, text = READABLE["cut off within a list of objects"]
 
-    assert [line.text for line in answer_in(text, Model(ocr.Lines)).lines] == ["one"]
+    assert [line.text for line in answer_in(text, Model(ocr_answers.Lines)).lines] == ["one"]
 
 
 def test_prose_with_braces_is_not_taken_for_the_answer():
