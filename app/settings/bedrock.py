@@ -1,5 +1,6 @@
 """Which model is called, where, and how often at a time."""
 
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
@@ -122,6 +123,14 @@ class BedrockSettings(BaseModel):
             "A fallback inherits whatever it leaves out from the first target."
         ),
     ] = ()
+    structured_output: Annotated[
+        bool,
+        Field(
+            description="Hold answers of tasks and of `response_format` to their form while they "
+            "are generated, where all targets can (imported models, OpenAI-compatible servers). "
+            "Off: the form is asked for in the prompt, as it is for all other models."
+        ),
+    ] = True
     keep_warm: Annotated[
         Seconds | None,
         Field(
@@ -187,7 +196,7 @@ class BedrockSettings(BaseModel):
         except ValueError as error:
             raise ValueError(f"fallbacks: {error}") from error
         for target, region in zip(targets, regions, strict=True):
-            if target.dialect is not Dialect.OPENAI and region not in (None, target.region):
+            if target.dialect.is_bedrock and region not in (None, target.region):
                 raise ValueError(f"fallbacks: {target.model_id} is not in {target.region}")
 
     @property
@@ -215,11 +224,14 @@ class BedrockSettings(BaseModel):
     @property
     def capabilities(self) -> Capabilities:
         """What all targets take and give: a request may go to any of them."""
-        return common(map(self.capabilities_of, self.targets))
+        able = common(map(self.capabilities_of, self.targets))
+        if self.structured_output:
+            return able
+        return replace(able, structured_output=False, choice=False)
 
     def _identity(self, target: Target) -> ModelIdentity:
         """Return what is known of a target; another server's model is taken for the first's."""
-        if target.dialect is Dialect.OPENAI:
+        if not target.dialect.is_bedrock:
             return self.identity
         return identify(target.model_id, self.base_model)
 

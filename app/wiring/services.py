@@ -10,6 +10,7 @@ from app.adapters.aws_session import aws_session
 from app.adapters.bedrock import token_counter
 from app.adapters.bedrock.identity.credentials import CredentialsCheck
 from app.domain.ports import VisionModel
+from app.services.answers.enforcement import Enforcement
 from app.services.answers.executor import AnswerReader
 from app.services.answers.repair import FormAsker
 from app.services.concurrency.budget import Budget
@@ -37,7 +38,7 @@ from app.wiring.images import bytes_in_flight, image_limits, image_pipeline, ope
 from app.wiring.model import OpenUpstreams, model_stack, open_guards, open_upstreams
 from app.wiring.preflight import announce
 from app.wiring.telemetry import open_operations
-from app.wiring.units import open_units
+from app.wiring.units import units_lookup
 
 
 class PictureWork(Decoders, Workers, SheetMaker, Protocol):
@@ -74,12 +75,12 @@ async def open_services(
     async with (
         AnswerReader.open() as reader,
         open_operations(settings, guards) as operations,
-        open_units(guards, settings),
         open_upstreams(session, settings) as upstreams,
         open_pool(settings) as pool,
         open_sources(session, settings, room) as sources,
         AsyncExitStack() as stack,
     ):
+        stack.enter_context(units_lookup(guards, settings))
         price = guards[0].price
         counter = token_counter.counter()
         preparer = image_pipeline(pool, settings)
@@ -99,7 +100,8 @@ async def open_services(
             answers=IdempotentAnswers(drain, settings.max_request_timeout),
             sheets=pool,
         )
-        asker = FormAsker(generations.generate, reader, drain)
+        enforcement = Enforcement(settings.capabilities)
+        asker = FormAsker(generations.generate, reader, drain, enforcement)
         yield Services(
             model=ServedModel(
                 identity,
@@ -113,7 +115,7 @@ async def open_services(
             tasks=TaskService(generations, Documents(sources, pool, image_limits(settings)), asker),
             structured=StructuredService(asker),
             preparations=PreparationService(sources, preparer, drain),
-            readiness=AllReady((drain, CredentialsCheck(session))),
+            readiness=AllReady((drain, *_credentials(session, settings))),
             timing=Timing(
                 request=settings.request_timeout,
                 longest=settings.max_request_timeout,
@@ -124,6 +126,12 @@ async def open_services(
             estimates=EstimateService(identity, generations, counter, price, drain),
             operations=operations,
         )
+
+
+def _credentials(session: aioboto3.Session, settings: Settings) -> tuple[CredentialsCheck, ...]:
+    """Return what looks for AWS's credentials, where a target needs them."""
+    needed = any(target.dialect.is_bedrock for target in settings.targets)
+    return (CredentialsCheck(session),) if needed else ()
 
 
 def _keeper(

@@ -28,6 +28,20 @@ def test_no_helper_is_imported_from_a_test_file():
     ] == []
 
 
+def test_bench_and_tests_meet_only_in_the_fixtures_and_where_the_bench_is_tested():
+    forbidden = {
+        "bench": ("tests.",),
+        "tests": ("bench.",),
+        "fixtures": ("app.", "bench.", "tests."),
+    }
+    assert [
+        (str(path.relative_to(ROOT)), name)
+        for folder, packages in forbidden.items()
+        for path, name in imports(folder)
+        if f"{name}.".startswith(packages) and not path.is_relative_to(TESTS / "bench")
+    ] == []
+
+
 def exists(module: Path) -> bool:
     return module.is_dir() or module.with_suffix(".py").exists()
 

@@ -9,8 +9,8 @@ from contextlib import ExitStack, contextmanager
 import httpx
 
 from app.settings import PREFIX, Settings
+from fixtures.process import ROOT, free_port, running
 from tests.support.nginx import CONFIGURATION, balancer
-from tests.support.process import ROOT, free_port, running
 
 
 @contextmanager

@@ -51,9 +51,10 @@ def test_a_file_that_can_not_be_read_stops_the_start_with_one_line(
     run = start(tmp_path, workers="2", **{setting: str(path)})
 
     assert run.returncode == 2
-    (line,) = run.stderr.splitlines()
+    line, hint = run.stderr.splitlines()
     assert line.startswith(f"{PREFIX}{setting.upper()}: {path}: ")
     assert said in line
+    assert "python -m app doctor" in hint
 
 
 def test_metrics_of_several_workers_are_added_up(tmp_path, emulator_url):

@@ -17,9 +17,9 @@ import pytest
 
 from app.server.serving import Server
 from app.settings import Settings
+from fixtures.process import Running
 from tests.support import sse
 from tests.support.app import Rig
-from tests.support.process import Running
 from tests.support.worker_processes import SECONDS, ask, callers, service, started, stop, until
 
 

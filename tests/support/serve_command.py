@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 
 from app.settings import PREFIX
-from tests.support.process import ROOT
+from fixtures.process import ROOT
 
 
 @contextmanager

@@ -9,8 +9,8 @@ from functools import cache
 import httpx
 
 from app.settings import PREFIX
-from tests.support.process import Running
-from tests.support.process import running as running_process
+from fixtures.process import Running
+from fixtures.process import running as running_process
 from tests.support.service import model_arn
 
 SECONDS = 60

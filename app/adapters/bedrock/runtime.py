@@ -1,9 +1,9 @@
 """One region's bedrock-runtime, called over connections of our own.
 
 The AWS SDK keeps session, credentials and endpoint. Its way to call costs several times the CPU
-(measured by `bench.wire`), and a small call is little else; of most exceptions within a stream it
-keeps nothing. What Bedrock refuses is raised as botocore's ClientError, what fails on the way as
-`app.adapters.http1.errors`.
+(measured by `bench.micro.wire`), and a small call is little else; it keeps nothing of most
+exceptions within a stream. What Bedrock refuses is raised as botocore's ClientError, what fails on
+the way as `app.adapters.http1.errors`.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping

@@ -6,11 +6,11 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
+from app.domain.model import Capabilities
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer
-from app.services.answers.instruction import with_schema
 from app.services.answers.lenient import Nullable, Text, Truth, notes_of, share, sparing
-from app.services.answers.numbers import NO_NUMBER, nothing
+from app.services.answers.words import NO_NUMBER, nothing
 from app.services.tasks.pages import PageFacts, by_page, facts
 from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import (
@@ -32,6 +32,13 @@ class DocumentQaParameters(DocumentParameters):
     question: Annotated[str, Field(min_length=1, max_length=2000, description="What to find out.")]
 
 
+def _on_the_page(said: str, words: list[str]) -> bool:
+    """Whether the words quoted hold an answer that would otherwise be none: ``Cause: Unknown``."""
+    own = re.findall(r"\w+", said)
+    spread = f" {' '.join(words)} "
+    return len("".join(own)) > 2 and f" {' '.join(own)} " in spread
+
+
 class PageAnswer(ModelAnswer):
     """Asked of the model, of every page."""
 
@@ -41,7 +48,9 @@ class PageAnswer(ModelAnswer):
 
     found: Truth
     answer: Text | None = None
-    quote: Annotated[Nullable[Text], Field(description="the words on the page that say so")] = None
+    quote: Annotated[
+        Nullable[Text], Field(description="copied from the page, where it says so")
+    ] = None
     relevance: Annotated[
         float | None,
         Field(ge=0, le=1),
@@ -57,7 +66,7 @@ class PageAnswer(ModelAnswer):
             return value
         words = re.findall(r"\w+", str(value.get("quote") or "").casefold())
         said = answer.strip().casefold()
-        if nothing(answer, NO_NUMBER) and (not said.isalpha() or said not in words):
+        if nothing(answer, NO_NUMBER) and not _on_the_page(said, words):
             return {**value, "answer": None}
         return value
 
@@ -94,11 +103,12 @@ class DocumentQaResult(Result):
     pages: Annotated[list[PageFinding], Field(description="What each page says.")]
 
 
-def questions(parameters: DocumentQaParameters, shots: int) -> Sequence[Question[PageAnswer]]:
+def questions(
+    parameters: DocumentQaParameters, shots: int, _able: Capabilities
+) -> Sequence[Question[PageAnswer]]:
     """Ask every page, or every strip of it."""
     form = Model(PageAnswer)
-    filled = prompt("document-qa").filled(question=fenced("question", parameters.question))
-    text = with_schema(filled, form.schema)
+    text = prompt("document-qa").filled(question=fenced("question", parameters.question))
     return [Question(text, form, (shot,)) for shot in range(shots)]
 
 

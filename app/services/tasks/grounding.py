@@ -6,10 +6,11 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field
 
+from app.domain.model import Capabilities
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer, ModelPart
-from app.services.answers.instruction import with_schema
 from app.services.answers.lenient import Listed, Text, trimmed
+from app.services.answers.words import NO_NUMBER, nothing
 from app.services.tasks.boxes import BoxOut, ModelBox, Overlay, drawn, no_place, placed, shared
 from app.services.tasks.pages import PageFacts, PageReport, by_page, facts, page_size, report
 from app.services.tasks.prompt import prompt
@@ -55,6 +56,8 @@ class Located(ModelPart):
 
 def _placed(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     """Return the entries that have a place; what is not there has none."""
+    if isinstance(value, str) and nothing(value, NO_NUMBER):
+        return []
     if isinstance(value, dict) and not {"label", "box"} & set(value):
         value = [{"label": label, "box": box} for label, box in value.items()]
     if not isinstance(value, list):
@@ -112,12 +115,13 @@ class GroundingResult(Result):
     pages: list[GroundingPage]
 
 
-def questions(parameters: GroundingParameters, shots: int) -> Sequence[Question[GroundingAnswer]]:
+def questions(
+    parameters: GroundingParameters, shots: int, _able: Capabilities
+) -> Sequence[Question[GroundingAnswer]]:
     """Ask once for each picture, page or tile."""
     form = Model(GroundingAnswer)
     phrases = " ".join(fenced("phrase", phrase) for phrase in parameters.phrases)
     text = prompt("grounding").filled(what=phrases or "every distinct thing and every line of text")
-    text = with_schema(text, form.schema)
     return [Question(text, form, (shot,)) for shot in range(shots)]
 
 

@@ -19,7 +19,8 @@ from app.services.images.decoder_queue import DecoderQueue
 from app.services.images.header import inspect
 from app.services.images.pool import REQUEST_CPU, PooledPreparer
 from app.telemetry.record import RequestRecord, recording
-from bench.process import resident_mib
+from fixtures.images import HOSTILE, encoded, gnawed, photo, sample
+from fixtures.process import resident_mib
 from tests.support.decoders import (
     BURN,
     CRASH,
@@ -33,7 +34,6 @@ from tests.support.decoders import (
     variables,
     wait,
 )
-from tests.support.images import HOSTILE, encoded, gnawed, photo, sample
 from tests.support.judge import judge, judge_picture
 
 LIMITS = ImageLimits()
