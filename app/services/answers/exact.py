@@ -58,7 +58,7 @@ class SchemaForm:
 
     @cached_property
     def _validator(self) -> jsonschema_rs.Validator:
-        return validator(self.schema)
+        return validator(self.schema, formats=True)
 
     def check(self, value: dict[str, Any], notes: Notes | None = None) -> dict[str, Any]:
         """Return ``value`` without nulls that stand for nothing, or raise AnswerError."""
