@@ -99,6 +99,8 @@ def conformed(
     faults = work.faults or list(faults_of(validator, result, schema))
     if faults:
         raise AnswerError(faults[:SHOWN])
+    for assumed in work.assumed[:SHOWN]:
+        notes.say("shape_assumed", assumed)
     if work.trimmed:
         notes.say("keys_left_out", f"Not asked for and left out: {', '.join(work.trimmed[:20])}.")
     return result

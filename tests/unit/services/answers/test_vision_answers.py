@@ -347,6 +347,16 @@ def test_an_answer_is_read_without_another_call_although_it_has(model, raw, expe
     assert {name: answer[name] for name in expected} == expected
 
 
+@pytest.mark.parametrize("raw", ['{"tags": "a, b"}', '{"title": ["a", "b"]}'])
+def test_what_can_not_be_asked_again_is_taken_as_it_stands_and_told(raw):
+    with pytest.raises(AnswerError) as fault:
+        read(raw, TAGS)
+
+    fallback = fault.value.fallback
+    assert fallback is not None
+    assert [warning.code for warning in fallback.warnings] == ["shape_assumed"]
+
+
 CUT: dict[str, tuple[Form[Any], str, dict[str, Any]]] = {
     "the verdict": (
         Model(inspection.InspectionAnswer),
