@@ -31,7 +31,7 @@ class RequestRecord:
     status: int = 0
     """0 where the client left before an answer began."""
     code: str | None = None
-    """Of the error it was answered with."""
+    """The code of the error that it was answered with."""
     caller: str | None = None
     """A key's id or a token's subject; None where nobody was asked."""
     task: str | None = None
@@ -66,7 +66,7 @@ class RequestRecord:
     """Time by stage; stages that ran at once are added up."""
     images: int = 0
     images_cached: int = 0
-    """Of the pictures, those that were prepared before."""
+    """Pictures that had been prepared before."""
     image_bytes_in: int = 0
     image_bytes_out: int = 0
     tiles: int = 0

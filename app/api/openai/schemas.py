@@ -66,7 +66,7 @@ class ChatSystemMessage(BaseModel):
 
 
 class ChatUserMessage(BaseModel):
-    """What the user says and shows."""
+    """A message of the user, with text and pictures."""
 
     model_config = _STRICT
 
@@ -76,7 +76,7 @@ class ChatUserMessage(BaseModel):
 
 
 class ChatAssistantMessage(BaseModel):
-    """What the model answered earlier; may be sent back as it came."""
+    """An earlier answer of the model; may be sent back as it came."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 

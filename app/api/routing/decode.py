@@ -142,7 +142,7 @@ class FormDecoder:
 
     @cached_property
     def _file_names(self) -> Mapping[str, str]:
-        """What else callers call the field for files."""
+        """Other names that callers use for the field of files."""
         fields = self.model.model_fields
         own = next((name for name, field in fields.items() if _takes_files(field.annotation)), None)
         return {} if own is None else {name: own for name in _FILE_NAMES if name not in fields}

@@ -39,7 +39,7 @@ SHOWN = 8_000
 
 @dataclass(frozen=True, slots=True)
 class Formed(Generic[AnswerT]):
-    """What came of one question."""
+    """The outcome of one question."""
 
     generations: tuple[Generation, ...]
     """The answers as the model gave them, one or two, all paid for."""

@@ -27,7 +27,7 @@ T = TypeVar("T")
 CRASHED = "The picture crashed its decoder, or made it use up its memory."
 
 ANYBODY = "anonymous"
-"""Who calls where callers are not told apart."""
+"""The caller's name where callers are not told apart."""
 WORKERS = 2
 CPU = 5.0
 """Seconds of CPU for one piece of work. The slowest honest picture measured takes one."""

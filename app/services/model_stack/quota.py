@@ -31,14 +31,14 @@ NOTHING = Usage(0, 0)
 
 @dataclass(slots=True)
 class Reservation:
-    """What one call took."""
+    """The amounts that one call reserved."""
 
     call: Call
     limits: Limits
     bill: Bill
     taken: dict[Resource, int] = field(default_factory=dict)
     windows: dict[Resource, tuple[QuotaStatus, ...]] = field(default_factory=dict)
-    """What each was taken of: in a later window there is nothing to correct."""
+    """The windows that each was taken from: in a later window there is nothing to correct."""
     used: Usage = field(default_factory=Usage)
 
     async def take(self, resource: Resource, amount: int) -> None:
