@@ -216,7 +216,7 @@ class Completion:
     stop_sequence: str | None = None
     """The caller's stop text that ended it, where one did."""
     logprobs: tuple[TokenLogprob, ...] | None = None
-    """Of the whole text as the model wrote it; None where they were not asked for or not given."""
+    """Log probabilities of the whole text; None if they were not asked for or not given."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,9 @@ class RequestRecord:
     """The code of the error that it was answered with."""
     caller: str | None = None
     """A key's id or a token's subject; None where nobody was asked."""
+    share: str = ""
+    """The key of the fair share that the request takes: the caller's, or its address where callers
+    are not told apart. No log line has it."""
     task: str | None = None
     model: str | None = None
     """The id of the model that answered, or was asked last."""
@@ -42,7 +45,7 @@ class RequestRecord:
     attempts: int = 0
     """Calls of the model."""
     retries: int = 0
-    """Of these, those made again after one that failed."""
+    """Those of the calls that repeated one that failed."""
     stop_reason: str | None = None
     model_refusals: int = 0
     """Answers in which the model refused."""
@@ -51,11 +54,11 @@ class RequestRecord:
     formed_answers: int = 0
     """Answers that were asked for in a form."""
     enforced_answers: int = 0
-    """Of these, those that the upstream held to it."""
+    """Those of the formed answers that the upstream held to their form."""
     repairs: int = 0
-    """Of all of them, those that were not of the form and asked for again."""
+    """Those of the formed answers that missed their form and were asked for again."""
     enforced_repairs: int = 0
-    """Of the repairs, those of answers that the upstream held to the form."""
+    """Repairs of answers that the upstream had held to the form."""
     forms_refused: int = 0
     """Forms that the upstream refused."""
     stream: str | None = None
@@ -122,7 +125,9 @@ _COUNTED = (
     "generation_tokens",
 )
 
-LOGGED = tuple(f.name for f in fields(RequestRecord) if f.name not in ("started", "tracer"))
+LOGGED = tuple(
+    f.name for f in fields(RequestRecord) if f.name not in ("share", "started", "tracer")
+)
 _values = attrgetter(*LOGGED)
 
 Sink = Callable[[RequestRecord], None]

@@ -169,8 +169,12 @@ def test_health_is_open_and_readiness_and_docs_are_by_setting(keys):
 def test_what_does_not_exist_is_not_told_from_what_does_to_an_unknown_caller(keys):
     add_key(keys)
     with guarded(keys).client() as client:
-        problem(client.get("/v1/nothing"), 401, "credentials_missing")
-        problem(client.get("/v1/models"), 401, "credentials_missing")
+        problem(client.get("/nothing"), 401, "credentials_missing")
+        problem(client.get("/v1/usage"), 401, "credentials_missing")
+        for path in ("/v1/nothing", "/v1/models", "/chat/completions"):
+            refused = client.get(path)
+            assert refused.status_code == 401
+            assert refused.json()["error"]["code"] == "credentials_missing"
 
 
 def all_rules():

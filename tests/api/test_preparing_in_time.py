@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from app.domain.image import ReceivedImage, S3Image, UrlImage
+from app.domain.ports import Arrival
 from app.services.generation.image_sources import ImageSources
 from tests.support.app import Rig
 from tests.support.fakes import FakeVisionModel, plenty
@@ -18,7 +19,7 @@ from tests.support.problem import problem
 class Silent:
     """A source that never has the picture."""
 
-    async def fetch(self, image: UrlImage | S3Image) -> ReceivedImage:
+    async def fetch(self, image: UrlImage | S3Image, arrival: Arrival) -> ReceivedImage:
         await asyncio.Event().wait()
         raise AssertionError
 

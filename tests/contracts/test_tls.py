@@ -34,6 +34,7 @@ from app.domain.model import LLAMA_3_2_11B, Dialect, capabilities, identify
 from app.domain.usage import UsageQuery
 from app.wiring.model import vision_model
 from tests.support.dialects import BEDROCK, MODEL_IDS
+from tests.support.fakes import Arriving
 from tests.support.tls import CASES, HOST, Authority, Opening, authority, listening, tunnelling
 from tests.support.upstream import Peer, answer, upstream
 
@@ -82,7 +83,7 @@ async def other_server(host: str, port: int) -> object:
 async def objects(host: str, port: int) -> object:
     connection = s3.Connection("us-east-1", f"https://{host}:{port}")
     async with s3.open_client(aws_session(), connection) as client:
-        return await S3ImageSource(client, ("b",), 10, 10).fetch(S3Image("b", "k"))
+        return await S3ImageSource(client, ("b",), 10, 10).fetch(S3Image("b", "k"), Arriving())
 
 
 async def control_plane(host: str, port: int) -> object:
@@ -240,7 +241,7 @@ async def test_a_picture_is_asked_for_only_at_the_host_of_its_url(case, trusted)
                 resolve=here,
             )
             with suppress(Exception):
-                await source.fetch(UrlImage(f"https://{HOST}:{listener.port}/a.png"))
+                await source.fetch(UrlImage(f"https://{HOST}:{listener.port}/a.png"), Arriving())
 
     assert bool(listener.received) == CASES[case]
 

@@ -27,8 +27,8 @@ from app.adapters.bedrock.identity.sigv4 import Identity, Signer, identity
 from app.adapters.http1.endpoint import open_sender
 from app.adapters.http1.resolver import open_resolver
 from app.adapters.http1.sender import Answer, Sender
-from app.adapters.threads import Threads
 from app.adapters.trust import trusted
+from app.services.concurrency.threads import Threads
 
 INLINE = 2**20
 """Bytes of a body up to which it is built and hashed on the event loop: less than 1 ms. A thread

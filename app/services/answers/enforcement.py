@@ -29,7 +29,7 @@ class Enforced:
     schema: Schema
     """The schema that the answer is validated against here."""
     key: str | None = None
-    """Of a choice: the one property, whose value is the text that the model writes."""
+    """The one property of a choice, whose value is the text that the model writes."""
 
     @property
     def digest(self) -> bytes:

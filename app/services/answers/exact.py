@@ -65,7 +65,7 @@ class SchemaForm:
         work = Conforming.to(value, cut=notes is not None and notes.cut)
         completed = work.conformed(value, self.schema)
         exact: dict[str, Any] = without_blanks(completed, self.schema)
-        faults = work.faults or list(faults_of(self._validator, exact))
+        faults = work.faults or list(faults_of(self._validator, exact, self.schema))
         if faults:
             raise AnswerError(faults[:SHOWN])
         return exact

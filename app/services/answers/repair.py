@@ -157,7 +157,7 @@ class FormAsker:
 
 @dataclass(frozen=True, slots=True)
 class _Question(Generic[AnswerT]):
-    """What is asked, in one of the two ways."""
+    """The request, in one of the two ways."""
 
     request: GenerationRequest
     form: Form[AnswerT]

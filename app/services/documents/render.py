@@ -71,7 +71,7 @@ class Drawing:
 
     png: bytes
     warnings: tuple[AnswerWarning, ...] = ()
-    """What of the page it lacks."""
+    """The part of the page that it lacks."""
 
 
 @dataclass(frozen=True, slots=True)

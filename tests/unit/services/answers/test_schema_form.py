@@ -56,6 +56,24 @@ REFUSED = {
     ),
     "a number that no prompt can carry": (an_object(a={"maximum": 2**64}), "64-bit"),
     "a default nested deeper than a prompt can carry": (an_object(a={"default": ROW}), "limit"),
+    "many patterns": (
+        an_object(**{f"p{i}": {"type": "string", "pattern": "a"} for i in range(51)}),
+        "more than 50 patterns",
+    ),
+    "a text that multiplies": (
+        {
+            **an_object(**{f"p{i}": {"$ref": "#/$defs/d"} for i in range(30)}),
+            "$defs": {"d": {"type": "string", "description": "x" * 10_000}},
+        },
+        "longer texts and lists",
+    ),
+    "a list that multiplies": (
+        {
+            **an_object(**{f"p{i}": {"$ref": "#/$defs/d"} for i in range(30)}),
+            "$defs": {"d": {"enum": [f"w{i}" for i in range(2_000)]}},
+        },
+        "longer texts and lists",
+    ),
     "a part that is no schema": (an_object(a=7), "no object"),
 }
 

@@ -6,6 +6,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from app.api.errors import problem
+from app.api.openai import errors as openai
 from app.api.routing.context import Context
 from app.domain import errors
 from app.domain.model import Dialect, Language, ModelKind
@@ -102,7 +103,20 @@ class ModelList(BaseModel):
     summary="List the configured model",
     description="Its id, limits, languages, regions and wire dialect.",
     response_description="The served models.",
-    responses=problem.responses(errors.InternalError),
+    responses=problem.documented((errors.InternalError,), openai.SHAPE),
 )
 async def models(context: Context) -> ModelList:
     return ModelList(data=[ModelOut.of(context.services.model)])
+
+
+@router.get(
+    "/models/{model:path}",
+    operation_id="getModel",
+    summary="Show the configured model",
+    description="By its id or one of its aliases.",
+    response_description="The model.",
+    responses=problem.documented((errors.InternalError, errors.UnknownModelError), openai.SHAPE),
+)
+async def model(context: Context, model: str) -> ModelOut:
+    context.services.model.check_named(model)
+    return ModelOut.of(context.services.model)
