@@ -104,7 +104,7 @@ async def refuse(error: ServiceError, scope: Scope, receive: Receive, send: Send
 
 
 EXPECTED = (ServiceError, RequestValidationError, HTTPException)
-"""What is raised to be rendered."""
+"""Errors that are raised to be rendered."""
 
 
 def install(app: FastAPI) -> None:

@@ -46,7 +46,7 @@ class CallerForm:
     gaps: ClassVar[bool] = False
     given: dict[str, Any]
     schema: Schema = field(init=False)
-    """As the prompt carries it: references resolved, every property nullable."""
+    """The schema as the prompt carries it: references resolved, every property nullable."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "schema", nullable(plain(self.given)))

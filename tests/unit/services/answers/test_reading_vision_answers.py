@@ -375,6 +375,7 @@ CUT: dict[str, tuple[Form[Any], str, dict[str, Any]]] = {
 def test_what_was_whole_is_kept_where_the_answer_is_cut_off_in(form, raw, expected):
     reading = read(raw, form, StopReason.LENGTH)
 
+    assert reading.answer is not None
     answer = reading.answer.model_dump()
     assert {name: answer[name] for name in expected} == expected
     assert "answer_cut_off" in {warning.code for warning in reading.warnings}
