@@ -94,11 +94,13 @@ def conformed(
     value: dict[str, Any], schema: Schema, validator: jsonschema_rs.Validator, notes: Notes
 ) -> dict[str, Any]:
     """Return ``value`` as ``schema`` asks for it, or raise AnswerError."""
-    work = Conforming.to(value, cut=notes.cut)
+    work = Conforming.to(value, cut=notes.cut, lenient=notes.lenient)
     result: dict[str, Any] = work.conformed(value, schema)
     faults = work.faults or list(faults_of(validator, result, schema))
     if faults:
         raise AnswerError(faults[:SHOWN])
+    for assumed in work.assumed[:SHOWN]:
+        notes.say("shape_assumed", assumed)
     if work.trimmed:
         notes.say("keys_left_out", f"Not asked for and left out: {', '.join(work.trimmed[:20])}.")
     return result

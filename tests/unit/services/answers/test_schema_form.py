@@ -136,7 +136,7 @@ def test_what_is_missing_is_null_and_listed():
         ({"vendor": "Shop", "total": -1}, "total"),
         ({"vendor": "Shop", "total": "a lot"}, "total"),
         ({"currency": "GBP"}, "currency"),
-        ({"vendor": ["Shop"]}, "vendor"),
+        ({"vendor": ["Shop", "Café"]}, "vendor"),
         ({"shop": "Shop"}, "none of the properties"),
     ],
 )
