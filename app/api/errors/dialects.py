@@ -15,7 +15,13 @@ from app.api.errors.problem import Shape
 from app.api.openai import errors as openai
 from app.api.openai import paths as openai_paths
 from app.api.routing.context import request_context
-from app.domain.errors import InternalError, NotFoundError, ServiceError
+from app.domain.errors import (
+    InternalError,
+    NotFoundError,
+    ServiceError,
+    UnknownFieldError,
+    UnsupportedParameterError,
+)
 
 Render = Callable[[ServiceError, str], Response]
 
@@ -57,6 +63,9 @@ _SAID = (
 
 def _renamed(error: ServiceError, path: str) -> ServiceError:
     if not error.errors or error.errors[0].field != "prompt":
+        return error
+    if isinstance(error, UnsupportedParameterError | UnknownFieldError):
+        # It is the caller's own word: responses have a parameter of that name.
         return error
     name = next((name for paths, name in _SAID if paths.match(path)), "prompt")
     return type(error).at(name, error.errors[0].message)
