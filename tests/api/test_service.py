@@ -34,6 +34,7 @@ def test_health_and_readiness_answer(client):
                 "waiting": 0,
             }
         ],
+        "dialect_reason": "a foundation model of Llama 3.2 takes Llama's own body",
     }
 
 
