@@ -21,6 +21,20 @@ COPY requirements/emulator.txt requirements/
 RUN /opt/venv/bin/pip install --no-cache-dir --no-deps --require-hashes --no-build-isolation --only-binary :all: --no-binary pyvips -r requirements/emulator.txt \
  && /opt/venv/bin/pip uninstall --yes setuptools pip
 
+# For the text of PDFs that don't embed their fonts: WenQuanYi for Chinese, Japanese and Korean (5 MB,
+# where Noto's has 90), Noto for the others, one style of each script (5 MB of 42).
+FROM base AS fonts
+# Versions are not pinned: fonts hardly change, and Debian keeps no old ones.
+# hadolint ignore=DL3008
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends fonts-noto-core fonts-wqy-microhei \
+ && rm -rf /var/lib/apt/lists/* \
+ && mkdir /fonts \
+ && cp /usr/share/fonts/truetype/wqy/wqy-microhei.ttc /fonts \
+ && for script in "" Arabic Armenian Bengali Devanagari Ethiopic Georgian Gujarati Gurmukhi Hebrew \
+      Kannada Khmer Lao Malayalam Math Myanmar Sinhala Symbols Symbols2 Tamil Telugu Thai; \
+    do cp "/usr/share/fonts/truetype/noto/NotoSans$script-Regular.ttf" /fonts; done
+
 FROM base AS runtime
 LABEL org.opencontainers.image.title="llama-vision-service" \
       org.opencontainers.image.description="An image-native REST service in front of Llama 3.2 Vision on Amazon Bedrock" \
@@ -52,6 +66,7 @@ CMD ["python", "-m", "app.emulator"]
 
 FROM runtime AS service
 COPY --from=service-packages /opt/venv /opt/venv
+COPY --from=fonts /fonts /usr/share/fonts
 # Off loopback the service starts with API keys, an OIDC issuer, or LLAMA_VISION_AUTH=disabled only.
 ENV LLAMA_VISION_HOST=0.0.0.0 LLAMA_VISION_USAGE_FILE=/var/lib/llama-vision/usage.sqlite3
 VOLUME /var/lib/llama-vision

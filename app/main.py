@@ -12,24 +12,25 @@ from app import __version__
 from app.api import ops
 from app.api.bedrock import routes as bedrock
 from app.api.errors import dialects
-from app.api.openai import chat
+from app.api.openai import chat, models
+from app.api.openai.responses import routes as responses
 from app.api.openapi import document, security, swagger_ui
 from app.api.pipeline import authorization
-from app.api.pipeline.admission import EntranceMiddleware
+from app.api.pipeline.admission import AdmissionMiddleware
 from app.api.pipeline.authorization import Gatekeeper, Rule
 from app.api.pipeline.callers import Callers
 from app.api.pipeline.provenance import Provenance
 from app.api.pipeline.request_body import BodyTiming
 from app.api.pipeline.request_context import RequestContextMiddleware
 from app.api.pipeline.response_headers import CORS_ANSWER_HEADERS
-from app.api.pipeline.unhandled_errors import UnhandledErrorsMiddleware
+from app.api.pipeline.unhandled_errors import UnhandledErrorMiddleware
 from app.api.routing.application import Application
 from app.api.routing.dispatch import Dispatcher
-from app.api.v1 import estimate, images, models, usage
+from app.api.v1 import estimate, images, usage
 from app.api.v1.generate import routes as generate
 from app.api.v1.tasks import routes as tasks
-from app.server.load_shedding import Turnstile
-from app.services.concurrency.admission_queue import Door
+from app.server.load_shedding import LoadShedder
+from app.services.concurrency.admission_queue import AdmissionQueue
 from app.services.registry import Services
 from app.settings import Settings
 
@@ -43,6 +44,7 @@ ROUTERS = (
     models.router,
     usage.router,
     chat.router,
+    responses.router,
     bedrock.router,
     ops.router,
 )
@@ -67,19 +69,22 @@ class State(TypedDict):
     """What the lifespan hands to the server and to every request."""
 
     services: Services
-    turnstile: Turnstile
+    load_shedder: LoadShedder
 
 
 def create_app(settings: Settings, open_services: OpenServices) -> Application:
     """Build the application. Nothing is opened before its lifespan starts."""
-    door = Door(settings.max_in_progress, settings.max_wait / 2)
+    queue = AdmissionQueue(settings.max_in_progress, settings.max_wait / 2)
     callers = Callers(settings.authenticates)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         dispatcher.compile(app)
         async with open_services(settings) as services:
-            yield {"services": services, "turnstile": Turnstile(door, callers, services)}
+            yield {
+                "services": services,
+                "load_shedder": LoadShedder(queue, callers, services),
+            }
 
     app = Application(
         title="Llama Vision on Bedrock",
@@ -106,18 +111,22 @@ def create_app(settings: Settings, open_services: OpenServices) -> Application:
     document.install(app)
     security.install(app, rules)
     dispatcher = Dispatcher(app.framework)
-    app.front = front(dispatcher, door, callers, settings, rules)
+    app.front = front(dispatcher, queue, callers, settings, rules)
     return app
 
 
 def front(
-    dispatcher: ASGIApp, door: Door, callers: Callers, settings: Settings, rules: tuple[Rule, ...]
+    dispatcher: ASGIApp,
+    queue: AdmissionQueue,
+    callers: Callers,
+    settings: Settings,
+    rules: tuple[Rule, ...],
 ) -> ASGIApp:
     """Stack what requests pass before they are dispatched. Read from the inside out."""
-    entrance = UnhandledErrorsMiddleware(
-        EntranceMiddleware(
+    pipeline = UnhandledErrorMiddleware(
+        AdmissionMiddleware(
             dispatcher,
-            door=door,
+            queue=queue,
             gatekeeper=Gatekeeper(rules),
             callers=callers,
             provenance=Provenance(
@@ -128,10 +137,10 @@ def front(
         )
     )
     if not settings.allowed_origins:
-        return RequestContextMiddleware(entrance)
+        return RequestContextMiddleware(pipeline)
     return RequestContextMiddleware(
         CORSMiddleware(
-            entrance,
+            pipeline,
             allow_origins=settings.allowed_origins,
             allow_methods=("GET", "POST"),
             # SDKs add some of their own with each version; it is the origin that is trusted.

@@ -11,7 +11,7 @@ from app.api.routing.context import Context
 from app.domain import errors
 from app.services.model_stack.circuit_breaker import BreakerState
 from app.services.model_stack.cold_start import ModelState
-from app.services.model_stack.target import Gate
+from app.services.model_stack.target import TargetGuard
 
 router = APIRouter(tags=["operations"])
 
@@ -46,13 +46,13 @@ class TargetState(BaseModel):
     ]
 
     @classmethod
-    def of(cls, gate: Gate) -> "TargetState":
-        """Render ``gate``."""
-        slots, starts = gate.slots, gate.starts
+    def of(cls, guard: TargetGuard) -> "TargetState":
+        """Render ``guard``."""
+        slots, starts = guard.slots, guard.starts
         loading = starts.loading_for
         return cls(
-            target=str(gate.target),
-            breaker=gate.breaker.state,
+            target=str(guard.target),
+            breaker=guard.breaker.state,
             active=slots.taken,
             waiting=slots.waiting,
             model=starts.state,
@@ -98,7 +98,7 @@ async def readyz(context: Context) -> Ready:
     return Ready(
         model=services.model.identity.id,
         dialect_reason=services.model.dialect_reason,
-        targets=[TargetState.of(gate) for gate in services.gates],
+        targets=[TargetState.of(guard) for guard in services.guards],
     )
 
 

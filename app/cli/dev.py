@@ -18,6 +18,8 @@ PICTURE = Path(__file__).parent / "data" / "astronaut.png"
 QUESTION = "What is in this picture?"
 EMULATOR_PORT = 9100
 START_SECONDS = 60.0
+REGION = "us-east-1"
+MODEL = f"arn:aws:bedrock:{REGION}:123456789012:imported-model/llama32vis11"
 SERVING = "Serving on {url}; Swagger UI on {url}/docs. Ctrl-C ends it."
 PORT_TAKEN = "Port {port} is taken. Choose another one: make run PORT={other}"
 KEYS_NEEDED = (
@@ -40,7 +42,7 @@ async def run(settings: Settings) -> int:
     emulator_url = f"http://127.0.0.1:{port}"
     url = f"http://{settings.host}:{settings.port}"
     emulator = await _start("app.emulator", "--port", str(port))
-    service = await _start("app", "serve", environment=_offline(emulator_url))
+    service = await _start("app", "serve", environment=_offline(emulator_url, settings))
     children = (emulator, service)
     try:
         async with asyncio.timeout(START_SECONDS), httpx.AsyncClient() as client:
@@ -70,20 +72,28 @@ def _free(host: str, port: int) -> bool:
 
 
 def emulator_port() -> int:
-    """Return `EMULATOR_PORT`, or a free one where that is taken."""
+    """Return the port that ``EMULATOR_PORT`` names, 9100 by default; a free one if it is taken."""
+    named = int(os.environ.get("EMULATOR_PORT") or EMULATOR_PORT)
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", EMULATOR_PORT))
+            probe.bind(("127.0.0.1", named))
         except OSError:
             probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
 
 
-def _offline(emulator_url: str) -> dict[str, str]:
-    """Return what points the service at the emulator, with credentials that are no one's."""
+def _offline(emulator_url: str, settings: Settings) -> dict[str, str]:
+    """Return what points the service at the emulator, with credentials that are no one's.
+
+    Where no model is named it is the imported one that the emulator has from its start: the form in
+    which the model lives on Bedrock today.
+    """
+    named = "model_id" in settings.model_fields_set
+    model = {} if named else {f"{PREFIX}MODEL_ID": MODEL, f"{PREFIX}REGION": REGION}
     return {
+        **model,
         f"{PREFIX}ENDPOINT_URL": emulator_url,
         "AWS_ACCESS_KEY_ID": "emulator",
         "AWS_SECRET_ACCESS_KEY": "emulator",

@@ -6,7 +6,7 @@ import sys
 import time
 
 from app.domain.errors import ModelLoadingError, ServiceError
-from app.domain.generation import GenerationRequest, Role, Sampling, Terms, Turn
+from app.domain.generation import CallContext, GenerationRequest, Role, Sampling, Turn
 from app.services.registry import Services
 from app.settings import load
 from app.telemetry.logs import configure
@@ -53,6 +53,6 @@ async def _ask(services: Services) -> None:
     request = GenerationRequest(
         turns=(Turn(Role.USER, "Hi"),),
         sampling=Sampling(max_gen_len=1),
-        terms=Terms(deadline=deadline),
+        call_context=CallContext(deadline=deadline),
     )
     await services.generations.generate(request)

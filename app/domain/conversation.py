@@ -6,7 +6,7 @@ from itertools import groupby
 
 from app.domain.errors import InvalidParameterError, PromptMissingError
 from app.domain.generation import ImageInput, Role, Turn
-from app.domain.image import Caveat
+from app.domain.image import AnswerWarning
 
 Turns = tuple[Turn[ImageInput], ...]
 
@@ -14,18 +14,16 @@ OMITTED = "[an earlier image]"
 """Stands for a picture that is not shown again, where its turn had no words."""
 
 
-def alternating(turns: Iterable[Turn[ImageInput]]) -> Turns:
-    """Join neighbouring turns of one speaker, or raise a RequestError.
+def alternating(turns: Iterable[Turn[ImageInput]], field: str = "messages") -> Turns:
+    """Join neighbouring turns of one speaker, or raise a RequestError that names ``field``.
 
     The model's template has the user speak first and last, and there has to be a question.
     """
     joined = tuple(_joined(list(group)) for _, group in groupby(turns, key=lambda turn: turn.role))
     if not joined or joined[0].role is not Role.USER or joined[-1].role is not Role.USER:
-        raise InvalidParameterError.at(
-            "messages", "the first and the last turn have to be the user's"
-        )
+        raise InvalidParameterError.at(field, "the first and the last turn have to be the user's")
     if not joined[-1].text.strip() and not joined[-1].images:
-        raise PromptMissingError.at("messages", "the last turn has neither text nor an image")
+        raise PromptMissingError.at(field, "the last turn has neither text nor an image")
     return joined
 
 
@@ -37,7 +35,7 @@ def _joined(turns: Sequence[Turn[ImageInput]]) -> Turn[ImageInput]:
     )
 
 
-def with_newest_images(turns: Turns, most: int) -> tuple[Turns, tuple[Caveat, ...]]:
+def with_newest_images(turns: Turns, most: int) -> tuple[Turns, tuple[AnswerWarning, ...]]:
     """Leave out the pictures of earlier turns that are more than ``most``, and say so.
 
     A client sends the whole conversation each time. The newest turn that has pictures keeps all
@@ -63,7 +61,7 @@ def with_newest_images(turns: Turns, most: int) -> tuple[Turns, tuple[Caveat, ..
         f"the model sees {number} in a request: {left_out} of earlier turns left out, the "
         "newest shown"
     )
-    return tuple(kept), (Caveat("earlier_images_left_out", message),)
+    return tuple(kept), (AnswerWarning("earlier_images_left_out", message),)
 
 
 def _without_images(turn: Turn[ImageInput]) -> Turn[ImageInput]:

@@ -68,8 +68,8 @@ def added(costs: Sequence[Cost | None]) -> Cost | None:
 class Pricing(Protocol):
     """What calls of one target cost."""
 
-    def most(self, prompt_tokens: int, generation_tokens: int) -> Cost:
-        """Return the most that a call with at most these many tokens can cost."""
+    def most(self, prompt_tokens: int, generation_tokens: int) -> Cost | None:
+        """Return the most that a call with at most these many tokens can cost; None if unknown."""
         ...
 
     def answered(
@@ -107,7 +107,11 @@ class Price:
         """Return what these many tokens cost; None where a count is unknown."""
         if prompt_tokens is None or generation_tokens is None:
             return None
-        return self.of(prompt_tokens, generation_tokens)
+        # As `of`, written out: this is asked for each piece of a stream.
+        return Cost(
+            round(prompt_tokens * self.input / 1e6, _DIGITS),
+            round(generation_tokens * self.output / 1e6, _DIGITS),
+        )
 
 
 @dataclass(slots=True)
@@ -135,8 +139,17 @@ class UnitPrice:
         minutes = WINDOW_SECONDS / 60
         return round(self.usd_per_unit_minute * (self.units_per_copy or 0) * minutes, _DIGITS)
 
-    def most(self, prompt_tokens: int, generation_tokens: int) -> Cost:  # noqa: ARG002 - by time
-        """Return the cost of a whole window: a call that opens one may be all there is in it."""
+    def most(
+        self,
+        prompt_tokens: int,  # noqa: ARG002 - by time
+        generation_tokens: int,  # noqa: ARG002
+    ) -> Cost | None:
+        """Return the cost of a whole window: a call that opens one may be all there is in it.
+
+        None while the units of a copy are unknown.
+        """
+        if self.units_per_copy is None:
+            return None
         return Cost(0, 0, self.window_cost, Window(self.window_cost, self._today))
 
     def answered(

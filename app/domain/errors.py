@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Self
 
 if TYPE_CHECKING:
-    from app.domain.limit import Standing
+    from app.domain.limit import QuotaStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,12 +211,12 @@ class RateLimitedError(AccessError):
         *,
         errors: tuple[FieldError, ...] = (),
         retry_after: float | None = None,
-        standings: "tuple[Standing, ...]" = (),
+        quota_statuses: "tuple[QuotaStatus, ...]" = (),
         retryable: bool = True,
     ) -> None:
         super().__init__(detail, errors=errors, retry_after=retry_after)
         self.retryable = retryable
-        self.standings = standings
+        self.quota_statuses = quota_statuses
         """The quota that was used up."""
 
 
@@ -288,9 +288,21 @@ class ImageOverBudgetError(ImageError):
 
 
 class DocumentLockedError(ImageError):
-    """A document needs a password to be opened."""
+    """A document needs a password, a certificate or another key to be opened."""
 
-    code, status, title = "document_locked", 422, "Document needs a password"
+    code, status, title = "document_locked", 422, "Document is locked"
+
+
+class DocumentEmptyError(ImageError):
+    """A document without a page."""
+
+    code, status, title = "document_without_pages", 422, "Document has no pages"
+
+
+class PageNotShownError(ImageError):
+    """A page that shows nothing although it has text: its fonts are not to be had."""
+
+    code, status, title = "page_not_shown", 422, "Page shows none of its text"
 
 
 class TooManyPagesError(ImageError):
@@ -300,9 +312,16 @@ class TooManyPagesError(ImageError):
 
 
 class ImageTimeoutError(ImageError):
-    """Decoding a picture took longer than the limit; its decoder was stopped."""
+    """Decoding took more CPU than one picture, or one request, may take; it was stopped."""
 
     code, status, title = "image_prepare_timeout", 422, "Image took too long to decode"
+
+
+class ImageDecoderBusyError(ImageTimeoutError):
+    """The machine was too busy to decode a picture in time; it may be good."""
+
+    code, status, title = "image_decoder_busy", 503, "Image decoders are too busy"
+    retryable = True
 
 
 class ImageDecoderError(ImageError):

@@ -10,8 +10,8 @@ from app.domain.access import ANONYMOUS, ANONYMOUS_CALL, Call
 from app.domain.cost import Cost, added
 from app.domain.errors import ServiceError
 from app.domain.image import (
+    AnswerWarning,
     Base64Image,
-    Caveat,
     ImageReport,
     PreparedImage,
     ReceivedImage,
@@ -56,7 +56,7 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class CallContext:
     """On whose behalf and on what terms a request is answered."""
 
     call: Call = ANONYMOUS_CALL
@@ -106,7 +106,7 @@ class GenerationRequest:
     language: Language | None = None
     raw_prompt: bool = False
     """The single turn's text is a finished Llama prompt, sent exactly as written."""
-    terms: Terms = field(default_factory=Terms)
+    call_context: CallContext = field(default_factory=CallContext)
     strategy: ImageStrategy = ImageStrategy.SINGLE
     strategies: tuple[ImageStrategy, ...] = ()
     """Others that the caller may choose, for the hint where there are too many pictures."""
@@ -115,8 +115,12 @@ class GenerationRequest:
     no room for are left out and told; otherwise they are refused."""
     stop: tuple[str, ...] = ()
     """The answer ends before the first of these texts."""
-    caveats: tuple[Caveat, ...] = ()
+    warnings: tuple[AnswerWarning, ...] = ()
     """What was noticed when the request was read; part of the answer's warnings."""
+    form: OutputForm | None = None
+    """As in `ModelRequest`."""
+    logprobs: int | None = None
+    """As in `ModelRequest`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +131,7 @@ class ModelRequest:
     system: str | None = None
     sampling: Sampling = field(default_factory=Sampling)
     raw_prompt: bool = False
-    terms: Terms = field(default_factory=Terms)
+    call_context: CallContext = field(default_factory=CallContext)
     stop: tuple[str, ...] = ()
     form: OutputForm | None = None
     """Enforced where the target's `Capabilities` have ``structured_output``, else left out."""
@@ -263,7 +267,7 @@ class Generation:
     model: str
     completion: Completion
     images: tuple[ImageReport, ...]
-    warnings: tuple[Caveat, ...]
+    warnings: tuple[AnswerWarning, ...]
     latency: Latency
     parts: "tuple[Part, ...]" = ()
     """The answers that this one sums up, picture by picture, where it took a call for each."""
@@ -286,7 +290,7 @@ class Started:
     id: str
     model: str
     images: tuple[ImageReport, ...]
-    warnings: tuple[Caveat, ...]
+    warnings: tuple[AnswerWarning, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ class ImageType(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Caveat:
+class AnswerWarning:
     """Something that the caller should know about an answer that was given all the same."""
 
     code: str
@@ -151,7 +151,7 @@ class ImageReport:
     scale: float
     """Prepared size over received size along the longer side, at most 1."""
     treatment: Treatment = Treatment.ENCODED
-    warnings: tuple[Caveat, ...] = ()
+    warnings: tuple[AnswerWarning, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

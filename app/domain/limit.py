@@ -44,7 +44,7 @@ class Quota:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class QuotaStatus:
     """What a caller has left of a quota."""
 
     quota: Quota

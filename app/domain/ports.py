@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 from app.domain.access import Caller
 from app.domain.generation import Completion, ModelRequest, StreamParts
 from app.domain.image import ImageReport, ReceivedImage
-from app.domain.limit import Quota, Standing
+from app.domain.limit import Quota, QuotaStatus
 from app.domain.token import TokenCount
 from app.domain.usage import UsageBatch, UsageQuery, UsageRow
 
@@ -45,14 +45,25 @@ class ImagePreparer(Protocol):
         ...
 
 
+class Arrival(Protocol):
+    """Room for what is being fetched, taken as it comes."""
+
+    async def grow_to(self, size: int) -> None:
+        """Return when there is room for ``size`` bytes in all, or raise OverloadedError."""
+        ...
+
+
 RemoteT_contra = TypeVar("RemoteT_contra", contravariant=True)
 
 
 class ImageSource(Protocol[RemoteT_contra]):
     """Where pictures of one kind of name are fetched from: `UrlImage` or `S3Image`."""
 
-    async def fetch(self, image: RemoteT_contra) -> ReceivedImage:
-        """Return the bytes within the source's bounds of size and time, or raise an ImageError."""
+    async def fetch(self, image: RemoteT_contra, arrival: Arrival) -> ReceivedImage:
+        """Return the bytes within the source's bounds of size and time, or raise an ImageError.
+
+        Each piece has room by ``arrival``; what is waited for that is none of the source's time.
+        """
         ...
 
 
@@ -104,14 +115,14 @@ class RateLimiter(Protocol):
 
     async def take(
         self, holder: str, quotas: tuple[Quota, ...], amount: int
-    ) -> tuple[Standing, ...]:
+    ) -> tuple[QuotaStatus, ...]:
         """Take ``amount`` of every quota and return what is left, or take of none.
 
         Raises RateLimitedError, which names the quota, or LimiterUnavailableError.
         """
         ...
 
-    async def settle(self, holder: str, taken: tuple[Standing, ...], difference: int) -> None:
+    async def settle(self, holder: str, taken: tuple[QuotaStatus, ...], difference: int) -> None:
         """Count ``difference`` more, or less where negative, in the windows that were taken of.
 
         One that has ended is left alone. Raises LimiterUnavailableError.

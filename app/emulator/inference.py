@@ -15,7 +15,7 @@ from app.emulator.faults.delivery import Delivery, refuse
 from app.emulator.faults.fault_schedule import FaultSchedule, Plan
 from app.emulator.guardrails.screening import Screening
 from app.emulator.model.model import ToyModel
-from app.emulator.wire import bodies, converse, imported, native, streams
+from app.emulator.wire import bodies, converse, imported_model, native, streams
 from app.emulator.wire.conversation import Ask, Guarded
 from app.emulator.wire.errors import RETIRED, AwsError, invalid
 from app.emulator.wire.exchange import Exchange, Request
@@ -100,7 +100,7 @@ class Inference:
         if operation.converse:
             parse = partial(converse.parse, request.body, decode=decode)
         else:
-            native_parse = imported.parse if target.route is Route.IMPORTED else native.parse
+            native_parse = imported_model.parse if target.route is Route.IMPORTED else native.parse
             parse = partial(native_parse, request.body, guarded, decode=decode)
         return await self.model.in_thread(parse, size=len(request.body))
 

@@ -1,4 +1,4 @@
-"""Answers to requests that never come in: they are malformed, or the door turns them away.
+"""Refuses malformed and surplus requests before an ASGI scope exists.
 
 There is no task and no scope for them. Where the processor is the bound, whatever refusals take is
 taken from answers. By way of the middlewares they take twice as much; that way is left to requests
@@ -18,12 +18,12 @@ from app.api.pipeline.request_context import request_id
 from app.api.pipeline.response_headers import Pairs
 from app.api.routing.headers import Headers
 from app.domain.errors import ServiceError
-from app.services.concurrency.admission_queue import Door
+from app.services.concurrency.admission_queue import AdmissionQueue
 from app.services.registry import Services
 from app.telemetry import RequestRecord
 from app.telemetry.record import NO_TRACER
 
-STATE = "turnstile"
+STATE = "load_shedder"
 """Where the lifespan puts it in the server's state."""
 _ID = "(request id)"
 
@@ -32,10 +32,10 @@ Form = Callable[[str, Pairs], bytes]
 
 
 @dataclass(frozen=True, slots=True)
-class Turnstile:
-    """Stands before the door, on the server's side of ASGI."""
+class LoadShedder:
+    """Refuses what the admission queue has no room for, on the server's side of ASGI."""
 
-    door: Door
+    queue: AdmissionQueue
     callers: Callers
     services: Services
     _forms: dict[tuple[str, str], Form] = field(default_factory=dict)
@@ -52,13 +52,13 @@ class Turnstile:
         traced = self.services.operations.tracer is not NO_TRACER
         if method in FREE or traced or self.services.drain.draining:
             return None
-        # Of a repeated one the first.
+        # If a header is repeated, the first value wins.
         found = dict(reversed([*given]))
-        if b"origin" in found or self.door.admits(
+        if b"origin" in found or self.queue.admits(
             self.callers.share(found, client[0] if client else "")
         ):
             return None
-        return self._answer(self.door.refusal(), method, path, found, more)
+        return self._answer(self.queue.refusal(), method, path, found, more)
 
     def malformed(self, method: str, path: str, given: Pairs, more: Pairs) -> bytes:
         """Return the whole answer to what can't be read, of which this much could."""

@@ -1,7 +1,7 @@
 """uvicorn's HTTP protocol with bounds on what a client sends and leaves unread; it has none.
 
-Bodies are bounded, and taken from the request's `Link`, by `app.api.pipeline.admission`: no other
-application can be served with it.
+`app.api.pipeline.admission` bounds bodies and takes them from the request's `RequestChannel`: no
+other application can be served with this protocol.
 """
 
 import asyncio
@@ -14,11 +14,10 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from app.api.pipeline.connection import STATE, Link
-from app.server import load_shedding as turnstiles
-from app.server import request_head
+from app.api.pipeline.connection import STATE, RequestChannel
+from app.server import load_shedding, request_head
 from app.server.descriptors import Exhaustion
-from app.server.load_shedding import Turnstile
+from app.server.load_shedding import LoadShedder
 
 PARTS = 16
 """Of a body, each at most 256 KB, between two looks at whether it has become too large."""
@@ -83,7 +82,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Expect the first head."""
         super().connection_made(transport)
-        self._links: deque[Link] = deque()
+        self._channels: deque[RequestChannel] = deque()
         self._cycles: deque[Any] = deque()
         """Of requests that have not been answered; uvicorn knows the last one only."""
         self._expect_head()
@@ -99,8 +98,8 @@ class BoundedProtocol(HttpToolsProtocol):
         for cycle in self._cycles:
             cycle.disconnected = True
             cycle.message_event.set()
-        for link in self._links:
-            link.lose()
+        for channel in self._channels:
+            channel.lose()
 
     def data_received(self, data: bytes | memoryview) -> None:
         """Parse what has come, and count it where it belongs to an unfinished head."""
@@ -166,8 +165,8 @@ class BoundedProtocol(HttpToolsProtocol):
             raise ValueError("the connection ends behind the answer before")
         super()._unset_keepalive_if_required()
         super().on_message_begin()
-        self.scope["state"][STATE] = self._link = Link(on_refused=self._refused)
-        self._links.append(self._link)
+        self.scope["state"][STATE] = self._channel = RequestChannel(on_refused=self._refused)
+        self._channels.append(self._channel)
         self._header_bytes = self._framing = 0
         self._in_head = True
 
@@ -180,12 +179,12 @@ class BoundedProtocol(HttpToolsProtocol):
             raise ValueError("the request's headers are too long")
 
     def on_headers_complete(self) -> None:
-        """Take the head for complete, and turn the request away where the door does."""
+        """Take the head for complete, and refuse the request where the load shedder does."""
         self._head_is_here()
         request_head.check(self.parser.get_http_version(), self.url, self.headers)
         if self.parser.should_upgrade():
             # It begins anew when it is declined.
-            self._links.pop()
+            self._channels.pop()
             return
         if not self._turned_away():
             super().on_headers_complete()
@@ -193,9 +192,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_body = True
 
     def _turned_away(self) -> bool:
-        turnstile: Turnstile | None = self.app_state.get(turnstiles.STATE)
+        load_shedder: LoadShedder | None = self.app_state.get(load_shedding.STATE)
         before: Any = self.cycle
-        if turnstile is None or not (before is None or before.response_complete):
+        if load_shedder is None or not (before is None or before.response_complete):
             return False
         keep = (
             self._refusals + 1 < REFUSALS
@@ -206,11 +205,11 @@ class BoundedProtocol(HttpToolsProtocol):
         if not keep:
             more.append((b"connection", b"close"))
         method, path = self.parser.get_method().decode(), self.url.decode("latin-1")
-        answer = turnstile.refusal(method, path, self.headers, self.client, more)
+        answer = load_shedder.refusal(method, path, self.headers, self.client, more)
         if answer is None:
             return False
         self._refusals += 1
-        self._link.refused = True
+        self._channel.refused = True
         self.cycle = _TURNED_AWAY
         self.transport.write(answer)
         if not keep:
@@ -235,7 +234,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if cycle is not None and not cycle.response_complete:
             cycle.keep_alive = False
             if self._in_body:
-                self._link.spoilt = True
+                self._channel.spoilt = True
                 cycle.message_event.set()
             return
         # One that was answered before its body came must not be answered again.
@@ -244,15 +243,15 @@ class BoundedProtocol(HttpToolsProtocol):
         self._close()
 
     def _answer_malformed(self, msg: str) -> None:
-        turnstile: Turnstile | None = self.app_state.get(turnstiles.STATE)
-        if turnstile is None:
+        load_shedder: LoadShedder | None = self.app_state.get(load_shedding.STATE)
+        if load_shedder is None:
             super().send_400_response(msg)
             return
         more = [*self.server_state.default_headers, (b"connection", b"close")]
         # Before it has read the target, the parser has none but a made-up method.
         method = self.parser.get_method().decode() if self.url else ""
         self.transport.write(
-            turnstile.malformed(method, self.url.decode("latin-1"), self.headers, more)
+            load_shedder.malformed(method, self.url.decode("latin-1"), self.headers, more)
         )
 
     def on_message_complete(self) -> None:
@@ -260,7 +259,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.parser.should_upgrade():
             return
         super().on_message_complete()
-        self._link.whole = True
+        self._channel.whole = True
         self._in_body = False
         if not self.pipeline:
             # To see the client leave.
@@ -278,20 +277,20 @@ class BoundedProtocol(HttpToolsProtocol):
         self._body_bytes += len(body)
         if self.cycle.response_complete:
             return
-        link = self._link
-        link.keep(body)
-        if not link.covered():
-            if link.unread > HIGH_WATER_LIMIT:
+        channel = self._channel
+        channel.keep(body)
+        if not channel.covered():
+            if channel.unread > HIGH_WATER_LIMIT:
                 self.flow.pause_reading()
-            if link.held is not None:
+            if channel.held is not None:
                 # Its reader waits for room.
                 self.cycle.message_event.set()
-        elif len(link.parts) % PARTS == 0:
+        elif len(channel.parts) % PARTS == 0:
             self.cycle.message_event.set()
 
     def on_response_complete(self) -> None:
         """Forget the request; those behind it are answered in their order."""
-        if not self._links.popleft().refused:
+        if not self._channels.popleft().refused:
             self._refusals = 0
         if self._cycles:
             self._cycles.popleft()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from app.domain.errors import NotReadyError, UpstreamCredentialsError
 from app.domain.ports import Readiness
-from app.services.model_stack.target import Gate
+from app.services.model_stack.target import TargetGuard
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class CredentialsTaken:
     is forgotten after a minute, so that another one may be sent and tell anew.
     """
 
-    gates: Sequence[Gate]
+    gates: Sequence[TargetGuard]
 
     async def check(self) -> None:
         """Return, or raise NotReadyError."""

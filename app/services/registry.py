@@ -15,7 +15,7 @@ from app.services.generation.dry_run import PreparationService
 from app.services.generation.estimate import EstimateService
 from app.services.generation.service import GenerationService
 from app.services.generation.structured import StructuredService
-from app.services.model_stack.target import Gate
+from app.services.model_stack.target import TargetGuard
 from app.services.task_runner.service import TaskService
 from app.services.usage.ledger import UsageLedger
 from app.telemetry import Sink
@@ -84,7 +84,7 @@ class Services:
     """Every use case, built once in `app.wiring.services`."""
 
     model: ServedModel
-    gates: tuple[Gate, ...]
+    guards: tuple[TargetGuard, ...]
     """Of each target, in the order in which they are asked."""
     generations: GenerationService
     preparations: PreparationService

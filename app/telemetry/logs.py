@@ -34,20 +34,37 @@ def timestamped(_: object, __: str, event: structlog.types.EventDict) -> structl
     return event
 
 
+_SHARED: tuple[structlog.types.Processor, ...] = (structlog.stdlib.add_log_level, timestamped)
+
+
+def _renderer() -> structlog.types.Processor:
+    if sys.stdout.isatty():
+        return structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    return structlog.processors.JSONRenderer(serializer=_json)
+
+
+def library_handler() -> logging.Handler:
+    """Return what writes a library's lines to standard output in the form of all others."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=_SHARED,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                frames_only,
+                _renderer(),
+            ],
+        )
+    )
+    return handler
+
+
 def configure(level: str) -> None:
     """Send every log line, the libraries' too, to standard output in one form.
 
     Only names, numbers and codes are logged; prompts, pictures and keys never are.
     """
-    renderer: structlog.types.Processor = (
-        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
-        if sys.stdout.isatty()
-        else structlog.processors.JSONRenderer(serializer=_json)
-    )
-    shared: list[structlog.types.Processor] = [
-        structlog.stdlib.add_log_level,
-        timestamped,
-    ]
+    renderer, shared = _renderer(), _SHARED
     # Straight to the output: the way through the standard library's loggers costs as much again,
     # and under overload every refusal is a line.
     structlog.configure(
@@ -57,18 +74,7 @@ def configure(level: str) -> None:
         # Not cached: a logger that was used before would keep the level and output of that time.
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                frames_only,
-                renderer,
-            ],
-        )
-    )
-    logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+    logging.basicConfig(handlers=[library_handler()], level=level.upper(), force=True)
     # These log request bodies and headers below WARNING.
     for chatty in ("botocore", "aiobotocore", "aioboto3", "httpx", "httpcore", "asyncio", "PIL"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))

@@ -34,6 +34,9 @@ class RequestRecord:
     """Of the error it was answered with."""
     caller: str | None = None
     """A key's id or a token's subject; None where nobody was asked."""
+    share: str = ""
+    """Whose share of what is bounded the request takes: the caller's, or its address's where
+    callers are not told apart. It is in no log line."""
     task: str | None = None
     model: str | None = None
     """The id of the model that answered, or was asked last."""
@@ -48,6 +51,16 @@ class RequestRecord:
     """Answers in which the model refused."""
     images_not_seen: int = 0
     """Answers in which the model said that there was no picture."""
+    formed_answers: int = 0
+    """Answers that were asked for in a form."""
+    enforced_answers: int = 0
+    """Of these, those that the upstream held to it."""
+    repairs: int = 0
+    """Of all of them, those that were not of the form and asked for again."""
+    enforced_repairs: int = 0
+    """Of the repairs, those of answers that the upstream held to the form."""
+    forms_refused: int = 0
+    """Forms that the upstream refused."""
     stream: str | None = None
     """How a stream ended: ``completed``, ``failed`` or ``abandoned``."""
     duration_ms: float = 0
@@ -60,6 +73,10 @@ class RequestRecord:
     image_bytes_in: int = 0
     image_bytes_out: int = 0
     tiles: int = 0
+    decoder_ms: float = 0
+    """CPU that decoders took for the request's pictures and pages, in milliseconds."""
+    decoder_timeouts: int = 0
+    """Pieces of this work that were stopped; after the first no more is begun."""
     prompt_tokens: int = 0
     generation_tokens: int = 0
     cost_usd: float | None = None
@@ -92,16 +109,25 @@ _COUNTED = (
     "retries",
     "model_refusals",
     "images_not_seen",
+    "formed_answers",
+    "enforced_answers",
+    "repairs",
+    "enforced_repairs",
+    "forms_refused",
     "images",
     "images_cached",
     "image_bytes_in",
     "image_bytes_out",
     "tiles",
+    "decoder_ms",
+    "decoder_timeouts",
     "prompt_tokens",
     "generation_tokens",
 )
 
-LOGGED = tuple(f.name for f in fields(RequestRecord) if f.name not in ("started", "tracer"))
+LOGGED = tuple(
+    f.name for f in fields(RequestRecord) if f.name not in ("share", "started", "tracer")
+)
 _values = attrgetter(*LOGGED)
 
 Sink = Callable[[RequestRecord], None]

@@ -14,12 +14,12 @@ from app.adapters.sources.rules import UrlRules
 from app.adapters.sources.s3 import S3ImageSource
 from app.domain.image import ImageLimits, S3Image, UrlImage
 from app.domain.ports import ImagePreparer, ImageSource
-from app.services.concurrency.budget import AdmittedPreparer, Budget
+from app.services.concurrency.budget import Budget
 from app.services.generation.image_sources import ImageSources
-from app.services.images.cache import CachedPreparer
-from app.services.images.fast_path import PassingPreparer
+from app.services.images.cache import KeptReports, NoReportCache, ReportCache
+from app.services.images.pipeline import Decoders, PicturePipeline
 from app.services.images.pool import PooledPreparer
-from app.services.model_stack.metering import MeteredPreparer
+from app.services.model_stack.metering import MeteringPreparer
 from app.settings import PREFIX, Settings
 
 
@@ -76,21 +76,20 @@ def bytes_in_flight(settings: Settings) -> Budget:
         "bytes",
         settings.max_bytes_in_flight,
         settings.admission_timeout,
-        largest=settings.max_body_bytes,
+        largest=max(settings.max_body_bytes, settings.max_image_bytes),
     )
 
 
-def admitting(preparer: ImagePreparer, settings: Settings) -> ImagePreparer:
-    """Bound the pixels that ``preparer`` works on at a time."""
-    pixels = Budget("pixels", settings.max_pixels_in_flight, settings.admission_timeout)
-    return AdmittedPreparer(preparer, image_limits(settings), pixels)
+def pixels_in_flight(settings: Settings) -> Budget:
+    """Return the room for pictures that are being decoded."""
+    return Budget("pixels", settings.max_pixels_in_flight, settings.admission_timeout)
 
 
-def remembering(preparer: ImagePreparer, settings: Settings) -> ImagePreparer:
-    """Put the cache before ``preparer``, where there is to be one."""
+def report_cache(settings: Settings) -> ReportCache:
+    """Return what keeps prepared pictures, where they are to be kept."""
     if not settings.image_cache_bytes:
-        return preparer
-    return CachedPreparer(preparer, settings.image_cache_bytes)
+        return NoReportCache()
+    return KeptReports(settings.image_cache_bytes)
 
 
 def image_limits(settings: Settings) -> ImageLimits:
@@ -109,8 +108,10 @@ def open_pool(settings: Settings) -> PooledPreparer:
     return PooledPreparer(image_limits(settings), workers=settings.image_workers)
 
 
-def image_pipeline(pool: ImagePreparer, settings: Settings) -> ImagePreparer:
-    """Stack what a picture goes through. Read from the inside out."""
-    return MeteredPreparer(
-        PassingPreparer(remembering(admitting(pool, settings), settings), image_limits(settings))
+def image_pipeline(decoders: Decoders, settings: Settings) -> ImagePreparer:
+    """Return the way that every picture goes, counted."""
+    return MeteringPreparer(
+        PicturePipeline(
+            decoders, image_limits(settings), pixels_in_flight(settings), report_cache(settings)
+        )
     )

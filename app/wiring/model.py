@@ -16,15 +16,15 @@ from app.domain.cost import Pricing
 from app.domain.generation import Target
 from app.domain.model import Dialect, ModelIdentity, capabilities, identify
 from app.domain.ports import VisionModel
-from app.services.model_stack.circuit_breaker import Breaker, BreakingModel
+from app.services.model_stack.circuit_breaker import Breaker, CircuitBreakerModel
 from app.services.model_stack.cold_start import ColdStartModel, ColdStarts
-from app.services.model_stack.concurrency_limit import FairSlots, LimitedModel
+from app.services.model_stack.concurrency_limit import ConcurrencyLimitModel, FairSlots
 from app.services.model_stack.failover import FailoverModel
-from app.services.model_stack.metering import MeteredVisionModel
+from app.services.model_stack.metering import MeteringModel
 from app.services.model_stack.repetition import RepetitionModel
-from app.services.model_stack.retry import RetriedModel, Retries, RetryBudget
-from app.services.model_stack.stop_sequences import StoppedModel
-from app.services.model_stack.target import Gate
+from app.services.model_stack.retry import Retries, RetryBudget, RetryModel
+from app.services.model_stack.stop_sequences import StopSequenceModel
+from app.services.model_stack.target import TargetGuard
 from app.services.usage import pricing
 from app.settings import Settings
 
@@ -74,13 +74,15 @@ def server_key(path: Path) -> str:
     return key
 
 
-def model_stack(upstreams: Upstreams, gates: Sequence[Gate], retries: Retries) -> VisionModel:
+def model_stack(
+    upstreams: Upstreams, guards: Sequence[TargetGuard], retries: Retries
+) -> VisionModel:
     """Stack what every call goes through. Read from the inside out."""
     return RepetitionModel(
-        StoppedModel(
-            RetriedModel(
+        StopSequenceModel(
+            RetryModel(
                 FailoverModel(
-                    [(gate.target, guarded(gate, upstreams(gate.target))) for gate in gates]
+                    [(guard.target, guarded(guard, upstreams(guard.target))) for guard in guards]
                 ),
                 RetryBudget(),
                 retries,
@@ -89,10 +91,10 @@ def model_stack(upstreams: Upstreams, gates: Sequence[Gate], retries: Retries) -
     )
 
 
-def open_gates(settings: Settings) -> tuple[Gate, ...]:
-    """Return a gate for each target, in order."""
+def open_guards(settings: Settings) -> tuple[TargetGuard, ...]:
+    """Return a guard for each target, in order."""
     return tuple(
-        Gate(
+        TargetGuard(
             target,
             Breaker(settings.breaker_threshold, settings.breaker_reset),
             FairSlots(settings.max_concurrency, settings.max_waiting, settings.max_wait),
@@ -103,11 +105,11 @@ def open_gates(settings: Settings) -> tuple[Gate, ...]:
     )
 
 
-def guarded(gate: Gate, upstream: VisionModel) -> VisionModel:
+def guarded(guard: TargetGuard, upstream: VisionModel) -> VisionModel:
     """Stack what stands before one target. Read from the inside out."""
-    metered = MeteredVisionModel(upstream, gate.target, gate.price)
-    return LimitedModel(
-        BreakingModel(ColdStartModel(metered, gate.starts), gate.breaker), gate.slots
+    metered = MeteringModel(upstream, guard.target, guard.price)
+    return ConcurrencyLimitModel(
+        CircuitBreakerModel(ColdStartModel(metered, guard.starts), guard.breaker), guard.slots
     )
 
 

@@ -9,7 +9,8 @@ import aioboto3
 from app.adapters.aws_session import aws_session
 from app.adapters.bedrock import token_counter
 from app.adapters.bedrock.identity.credentials import CredentialsCheck
-from app.domain.ports import ImagePreparer, VisionModel
+from app.domain.ports import VisionModel
+from app.services.answers.enforcement import Enforcement
 from app.services.answers.executor import AnswerReader
 from app.services.answers.repair import FormAsker
 from app.services.concurrency.budget import Budget
@@ -22,24 +23,25 @@ from app.services.generation.image_sources import ImageSources
 from app.services.generation.multiple_images import SheetMaker
 from app.services.generation.service import GenerationService
 from app.services.generation.structured import StructuredService
+from app.services.images.pipeline import Decoders
 from app.services.model_stack import retry
 from app.services.model_stack.keep_warm import KeepWarm, kept_warm
 from app.services.model_stack.prompt_length import BoundedPromptModel
-from app.services.model_stack.quota import RationedModel
+from app.services.model_stack.quota import QuotaModel
 from app.services.model_stack.retry import Retries
-from app.services.model_stack.target import Gate
+from app.services.model_stack.target import TargetGuard
 from app.services.readiness import AllReady, CredentialsTaken
 from app.services.registry import ServedModel, Services, Timing
 from app.services.task_runner.service import TaskService
 from app.settings import Settings
 from app.wiring.images import bytes_in_flight, image_limits, image_pipeline, open_pool, open_sources
-from app.wiring.model import OpenUpstreams, model_stack, open_gates, open_upstreams
+from app.wiring.model import OpenUpstreams, model_stack, open_guards, open_upstreams
 from app.wiring.preflight import announce
 from app.wiring.telemetry import open_operations
-from app.wiring.units import open_units
+from app.wiring.units import units_lookup
 
 
-class PictureWork(ImagePreparer, Workers, SheetMaker, Protocol):
+class PictureWork(Decoders, Workers, SheetMaker, Protocol):
     """What decodes and draws: pictures, pages of documents, contact sheets."""
 
 
@@ -68,27 +70,27 @@ async def open_services(
     announce(identity, settings)
     session = aws_session()
     drain = Drain()
-    gates = open_gates(settings)
+    guards = open_guards(settings)
     room = bytes_in_flight(settings)
     async with (
         AnswerReader.open() as reader,
-        open_operations(settings, gates) as operations,
-        open_units(gates, settings),
+        open_operations(settings, guards) as operations,
         open_upstreams(session, settings) as upstreams,
         open_pool(settings) as pool,
         open_sources(session, settings, room) as sources,
         AsyncExitStack() as stack,
     ):
-        price = gates[0].price
+        stack.enter_context(units_lookup(guards, settings))
+        price = guards[0].price
         counter = token_counter.counter()
         preparer = image_pipeline(pool, settings)
-        model = model_stack(upstreams, gates, retries)
-        await stack.enter_async_context(kept_warm(_keeper(gates, model, settings)))
+        model = model_stack(upstreams, guards, retries)
+        await stack.enter_async_context(kept_warm(_keeper(guards, model, settings)))
         generations = GenerationService(
             identity=identity,
             capabilities=settings.capabilities,
             model=BoundedPromptModel(
-                RationedModel(model, operations.limits, counter, price),
+                QuotaModel(model, operations.limits, counter, price),
                 counter,
                 settings.capabilities.context_window,
             ),
@@ -98,7 +100,8 @@ async def open_services(
             answers=IdempotentAnswers(drain, settings.max_request_timeout),
             sheets=pool,
         )
-        asker = FormAsker(generations.generate, reader, drain)
+        enforcement = Enforcement(settings.capabilities)
+        asker = FormAsker(generations.generate, reader, drain, enforcement)
         yield Services(
             model=ServedModel(
                 identity,
@@ -107,12 +110,12 @@ async def open_services(
                 settings.dialect_choice.reason,
                 settings.model_aliases,
             ),
-            gates=gates,
+            guards=guards,
             generations=generations,
             tasks=TaskService(generations, Documents(sources, pool, image_limits(settings)), asker),
             structured=StructuredService(asker),
             preparations=PreparationService(sources, preparer, drain),
-            readiness=AllReady((drain, CredentialsCheck(session), CredentialsTaken(gates))),
+            readiness=AllReady((drain, CredentialsCheck(session), CredentialsTaken(guards))),
             timing=Timing(
                 request=settings.request_timeout,
                 longest=settings.max_request_timeout,
@@ -125,7 +128,9 @@ async def open_services(
         )
 
 
-def _keeper(gates: Sequence[Gate], model: VisionModel, settings: Settings) -> KeepWarm | None:
+def _keeper(
+    guards: Sequence[TargetGuard], model: VisionModel, settings: Settings
+) -> KeepWarm | None:
     return (
-        None if settings.keep_warm is None else KeepWarm(gates, model.generate, settings.keep_warm)
+        None if settings.keep_warm is None else KeepWarm(guards, model.generate, settings.keep_warm)
     )

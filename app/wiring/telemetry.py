@@ -15,7 +15,7 @@ from app.adapters.stores.usage_sqlite import open_sqlite_usage
 from app.domain.cost import UnitPrice
 from app.domain.errors import UsageStoreError
 from app.domain.ports import UsageStore
-from app.services.model_stack.target import Gate, show
+from app.services.model_stack.target import TargetGuard, show
 from app.services.registry import Operations
 from app.services.usage.ledger import open_ledger
 from app.settings import Settings
@@ -32,21 +32,21 @@ log = structlog.get_logger()
 
 @asynccontextmanager
 async def open_operations(
-    settings: Settings, gates: Sequence[Gate] = ()
+    settings: Settings, guards: Sequence[TargetGuard] = ()
 ) -> AsyncIterator[Operations]:
     """Open what tells callers apart, counts what they use, and shows it."""
     metrics = Metrics()
-    for gate in gates:
-        target = str(gate.target)
-        gate.starts.observe = partial(metrics.observe, COLD_STARTS, target=target)
-        if isinstance(gate.price, UnitPrice):
-            gate.price.opened = partial(metrics.count, BILLING_WINDOWS, target=target)
+    for guard in guards:
+        target = str(guard.target)
+        guard.starts.observe = partial(metrics.observe, COLD_STARTS, target=target)
+        if isinstance(guard.price, UnitPrice):
+            guard.price.opened = partial(metrics.count, BILLING_WINDOWS, target=target)
     async with AsyncExitStack() as stack:
         authenticator = await stack.enter_async_context(open_authenticator(settings))
         limits = await stack.enter_async_context(open_limits(settings, metrics))
         store = await stack.enter_async_context(open_usage_store(settings))
         usage = await stack.enter_async_context(open_ledger(store, metrics))
-        await stack.enter_async_context(_running(metrics, gates))
+        await stack.enter_async_context(_running(metrics, guards))
         tracer = await stack.enter_async_context(open_tracer()) if settings.traces else NO_TRACER
         if settings.otlp_metrics:
             await stack.enter_async_context(_sending(metrics))
@@ -85,8 +85,8 @@ async def open_usage_store(settings: Settings) -> AsyncIterator[UsageStore]:
 
 
 @asynccontextmanager
-async def _running(metrics: Metrics, gates: Sequence[Gate]) -> AsyncIterator[None]:
-    watching = asyncio.create_task(metrics.watch_loop(lambda: show(gates, metrics)))
+async def _running(metrics: Metrics, guards: Sequence[TargetGuard]) -> AsyncIterator[None]:
+    watching = asyncio.create_task(metrics.watch_loop(lambda: show(guards, metrics)))
     try:
         yield
     finally:

@@ -1,6 +1,7 @@
 """Every POST goes one way: its body is read the same whatever headers, type and size it has."""
 
 import json
+import threading
 from typing import Any
 
 import httpx
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from app.api.routing import json_body
 from tests.support.app import Rig
 from tests.support.fakes import FakeVisionModel
 from tests.support.pictures import ROCKET, b64
@@ -341,6 +343,22 @@ def test_a_body_of_too_many_values_is_refused_in_every_dialect(asked, path, body
     assert len(refused.content) < 1_000
 
 
+@pytest.mark.parametrize(
+    "body", [{"prompt": "x" * 2**20}, {"prompt": "x", "images": [0] * 5_000}], ids=["long", "many"]
+)
+def test_large_bodies_are_read_in_threads_that_nothing_else_waits_for(asked, body, monkeypatch):
+    names, loads = [], json_body.loads
+
+    def noted(raw: bytes, *, few: bool) -> Any:
+        names.append(threading.current_thread().name)
+        return loads(raw, few=few)
+
+    monkeypatch.setattr(json_body, "loads", noted)
+    asked[0].post("/v1/generate", json=body)
+
+    assert [name.partition("_")[0] for name in names] == ["json"]
+
+
 def test_a_name_that_the_caller_chose_is_told_in_part(asked):
     refused = asked[0].post("/v1/generate", json={"x" * 100_000: 1})
 
@@ -348,10 +366,9 @@ def test_a_name_that_the_caller_chose_is_told_in_part(asked):
 
 
 @pytest.mark.parametrize("path", ["/healthz/", "/v1/models/", "/v1/generate/", "/healthz//"])
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:9"])
-def test_a_slash_too_much_is_redirected_on_the_same_host(asked, path, host):
+def test_a_slash_too_much_is_redirected_to_a_path_and_no_host(asked, path):
     for method in ("GET", "POST", "HEAD"):
-        answer = asked[0].request(method, f"{path}?a=1", headers={"Host": host})
+        answer = asked[0].request(method, f"{path}?a=1")
 
         assert answer.status_code == 307
         assert answer.headers["location"] == f"{path.rstrip('/')}?a=1"

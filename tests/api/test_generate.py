@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from app.domain.generation import Completion, Sampling, StopReason, Terms, Usage
+from app.domain.generation import CallContext, Completion, Sampling, StopReason, Usage
 from app.domain.image import ImageType
 from tests.support.app import Rig
 from tests.support.fakes import FakeVisionModel
@@ -96,7 +96,9 @@ def test_an_upload_is_answered_like_the_same_request_in_json(client, model):
     assert {k: v for k, v in first.items() if k not in varying} | {"images": None} == {
         k: v for k, v in second.items() if k not in varying
     } | {"images": None}
-    first_asked, second_asked = (replace(request, terms=Terms()) for request in model.requests)
+    first_asked, second_asked = (
+        replace(request, call_context=CallContext()) for request in model.requests
+    )
     assert first_asked == second_asked
 
 

@@ -70,7 +70,8 @@ def test_the_upload_endpoint_needs_only_a_file(client):
 
 def error_type(path: str) -> str:
     """Return the media type of errors: OpenAI's form is plain JSON."""
-    return "application/json" if path.startswith("/v1/chat/") else "application/problem+json"
+    openai = path.startswith(("/v1/chat/", "/v1/responses", "/v1/models"))
+    return "application/json" if openai else "application/problem+json"
 
 
 def test_every_operation_is_tagged_summarised_and_says_which_errors_it_answers():
@@ -162,10 +163,11 @@ def test_where_a_picture_can_be_named_it_is_said_why_it_may_not_be_had():
         path: json.dumps(operation["responses"])
         for path, operations in DOCUMENT["paths"].items()
         for operation in operations.values()
-        if {"ImageUrl", "ChatImageUrl"} & schemas_of(operation.get("requestBody"))
+        if {"ImageUrl", "ChatImageUrl", "ResponsesImagePart"}
+        & schemas_of(operation.get("requestBody"))
     }
 
-    assert {"/v1/generate", "/v1/chat/completions"} < set(naming)
+    assert {"/v1/generate", "/v1/chat/completions", "/v1/responses"} < set(naming)
     for path, responses in naming.items():
         assert [e.code for e in JSON_IMAGE_ERRORS if f"`{e.code}`" not in responses] == [], path
 

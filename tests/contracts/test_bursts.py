@@ -31,8 +31,8 @@ from app.domain.model import LLAMA_3_2_11B, Dialect, capabilities
 from app.domain.ports import VisionModel
 from app.emulator.wire import eventstream
 from app.emulator.wire.errors import THROTTLING, AwsError
-from app.services.model_stack.metering import MeteredVisionModel
-from app.services.model_stack.stop_sequences import StoppedModel
+from app.services.model_stack.metering import MeteringModel
+from app.services.model_stack.stop_sequences import StopSequenceModel
 from tests.support.upstream import CHUNKED, LAST_CHUNK, Peer, Script, Upstream, chunk, upstream
 
 ASKED = ModelRequest(turns=(Turn(Role.USER, "Why?"),))
@@ -195,7 +195,7 @@ async def test_what_comes_behind_the_end_is_no_part_of_the_answer(wire, late, to
 async def test_a_stop_text_within_a_burst_ends_it_there_at_the_cost_until_there():
     request = ModelRequest(turns=ASKED.turns, stop=(" three",))
     async with model(texts(*WORDS) + FINAL) as inner:
-        asked = StoppedModel(MeteredVisionModel(inner, TARGET, PRICE))
+        asked = StopSequenceModel(MeteringModel(inner, TARGET, PRICE))
         async with asked.stream(request) as parts:
             (burst,) = [arrived async for arrived in parts]
 
@@ -244,7 +244,7 @@ async def test_a_stream_that_does_not_end_is_left_all_the_same(wire, monkeypatch
 
 async def test_the_cost_so_far_is_told_with_the_last_of_a_burst():
     async with model(texts(*WORDS)) as inner:
-        asked = MeteredVisionModel(inner, TARGET, PRICE)
+        asked = MeteringModel(inner, TARGET, PRICE)
         async with asked.stream(ASKED) as parts:
             burst = await anext(parts)
 

@@ -23,8 +23,6 @@ from app.domain.output import Choice, JsonObject
 from app.domain.ports import VisionModel
 from tests.support.upstream import CHUNKED, LAST_CHUNK, Peer, Script, answer, chunk, upstream
 
-pytest.importorskip("httpx_sse")
-
 ASKED = ModelRequest(turns=(Turn(Role.USER, "Why?"),))
 EVENTS = CHUNKED.replace(b"\r\n\r\n", b"\r\nContent-Type: text/event-stream\r\n\r\n")
 

@@ -34,13 +34,13 @@ def holder() -> str:
 
 
 async def left(limiter: RateLimiter, holder: str, quotas: tuple[Quota, ...]) -> list[int]:
-    return [standing.remaining for standing in await limiter.take(holder, quotas, 0)]
+    return [status.remaining for status in await limiter.take(holder, quotas, 0)]
 
 
 async def test_a_quota_is_taken_down_to_nothing_and_then_refused_by_name(limiter, holder):
-    (standing,) = await limiter.take(holder, HOUR, 9)
-    assert standing.remaining == 1
-    assert 3500 < standing.reset <= 3601
+    (status,) = await limiter.take(holder, HOUR, 9)
+    assert status.remaining == 1
+    assert 3500 < status.reset <= 3601
     await limiter.take(holder, HOUR, 1)
 
     with pytest.raises(RateLimitedError, match="requests: 10 per 3600 s is used up") as refused:
@@ -48,7 +48,7 @@ async def test_a_quota_is_taken_down_to_nothing_and_then_refused_by_name(limiter
 
     assert refused.value.retry_after is not None
     assert refused.value.retry_after > 3500
-    assert refused.value.standings[0].remaining == 0
+    assert refused.value.quota_statuses[0].remaining == 0
 
 
 async def test_holders_do_not_share(limiter, holder):
@@ -72,7 +72,7 @@ async def test_more_than_the_whole_quota_is_refused_with_no_word_of_waiting(limi
         await limiter.take(holder, HOUR, 11)
 
     assert (refused.value.retry_after, refused.value.retryable) == (None, False)
-    assert refused.value.standings[0].remaining == 7
+    assert refused.value.quota_statuses[0].remaining == 7
     assert await left(limiter, holder, HOUR) == [7]
 
 
@@ -117,9 +117,9 @@ async def test_calls_at_the_same_time_never_get_more_than_the_quota(limiter, hol
 async def test_two_replicas_share_a_redis(redis_url, holder):
     async with open_limiter(redis_url) as first, open_limiter(redis_url) as second:
         await first.take(holder, HOUR, 6)
-        (standing,) = await second.take(holder, HOUR, 3)
+        (status,) = await second.take(holder, HOUR, 3)
 
-    assert standing.remaining == 1
+    assert status.remaining == 1
 
 
 async def test_a_redis_that_is_away_is_an_error_without_its_password(holder):

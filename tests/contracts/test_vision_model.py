@@ -61,7 +61,6 @@ def open_model(request, emulator_url) -> OpenModel:
     @asynccontextmanager
     async def other(model_id: str) -> AsyncIterator[VisionModel]:
         # In the fixture alone: it needs httpx-sse, which nothing else does.
-        pytest.importorskip("httpx_sse")
         from app.adapters.openai.model import OpenAiVisionModel
         from app.adapters.openai.server import open_server
 

@@ -26,6 +26,8 @@ def test_every_parameter_of_openai_that_is_judged_is_named():
 
     assert unsupported_parameters.REQUEST.harmless <= known
     assert set(unsupported_parameters.REQUEST.neutral) <= known
+    assert unsupported_parameters.RESPONSES.harmless <= known
+    assert set(unsupported_parameters.RESPONSES.neutral) <= known
 
 
 def test_every_parameter_of_converse_that_is_judged_is_named():
@@ -40,21 +42,21 @@ def test_every_row_of_awss_exceptions_is_what_the_code_answers():
     assert rows
     for names, status, codes in rows:
         for code in named(codes):
-            found = aws.of(by_code[code]("detail"))
+            found = aws.aws_error(by_code[code]("detail"))
             assert found.type in names.split(", "), code
             assert found.status == int(status), code
 
 
 def test_every_exception_that_can_be_answered_has_its_row():
     for cls in errors.catalogue():
-        assert f" {aws.of(cls('detail')).type}" in AWS, cls.code
+        assert f" {aws.aws_error(cls('detail')).type}" in AWS, cls.code
 
 
 def example(page: str, url: str) -> dict[str, Any]:
-    """Run the page's first example against ``url`` and return what it defined."""
-    found = re.search(r"```python\n(.*?)```", page, re.DOTALL)
+    """Run the page's examples of Python against ``url`` and return what they defined."""
+    found = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     assert found
-    code = found[1].replace("http://localhost:8000", url)
+    code = "\n".join(found).replace("http://localhost:8000", url)
     code = code.replace("data:image/jpeg;base64,…", f"data:image/png;base64,{b64(ASTRONAUT)}")
     defined: dict[str, Any] = {"picture": ASTRONAUT}
     exec(code.replace("lvk_…", "lvk_any"), defined)
@@ -69,5 +71,5 @@ def test_the_examples_work_as_they_stand(monkeypatch):
         openai, boto = example(OPENAI, url), example(AWS, url)
 
     said = "[fake 1 image(s)] What is in this picture?"
-    assert openai["answer"].choices[0].message.content == said
+    assert openai["answer"].output_text == said
     assert boto["answer"]["output"]["message"]["content"][0]["text"] == said

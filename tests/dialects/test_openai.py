@@ -15,14 +15,14 @@ from pydantic import BaseModel
 from app.domain.access import Scope
 from app.domain.generation import Completion, StopReason, Usage
 from app.settings import Settings
-from tests.dialects.conftest import ALIAS
-from tests.streaming.conftest import Service, model_arn, running
 from tests.support.access import add_key, guarded
 from tests.support.app import Rig
+from tests.support.dialects import ALIAS
 from tests.support.fakes import FakeVisionModel
 from tests.support.pictures import ASTRONAUT, ROCKET, b64
 from tests.support.scripted import ScriptedVisionModel
 from tests.support.server import serving
+from tests.support.service import Service, model_arn, running
 
 MODEL = "us.meta.llama3-2-11b-instruct-v1:0"
 
@@ -245,7 +245,6 @@ TEXT = "messages.0.content"
 @pytest.mark.parametrize(
     ("message", "param", "code"),
     [
-        (user(text("a") | {"cache_control": {}}), f"{TEXT}.0.cache_control", "unknown_field"),
         (user({"type": "text"}), f"{TEXT}.0.text", "invalid_parameter"),
         (
             user({"type": "image_url", "image_url": "https://x"}),
@@ -310,6 +309,50 @@ def test_what_makes_no_difference_is_taken_and_listed(fake):
 
     listed = set(raw.headers["x-ignored-parameters"].split(", "))
     assert listed == {"seed", "presence_penalty", "tool_choice"}
+
+
+def test_members_of_parts_and_turns_that_nothing_is_read_from_are_listed(fake, model):
+    shown = picture(ASTRONAUT)
+    shown["image_url"] |= {"format": "image/png", "detail": "original"}
+    said = {"role": "assistant", "content": "A.", "refusal": "No.", "audio": None}
+    refused = {"role": "assistant", "content": [{"type": "refusal", "refusal": "I won't."}]}
+    cached = text("Why?") | {"cache_control": {"type": "ephemeral"}, "bad name\r\nX: y": 1}
+    raw = fake.chat.completions.with_raw_response.create(
+        model=MODEL, messages=[user(shown), said, user("b"), refused, user(cached)]
+    )
+
+    assert set(raw.headers["x-ignored-parameters"].split(", ")) == {
+        "messages.0.content.0.image_url.format",
+        "messages.1.refusal",
+        "messages.4.content.0.cache_control",
+    }
+    assert model.requests[0].turns[3].text == "I won't."
+
+
+def test_the_list_of_what_is_ignored_is_bounded(fake):
+    many = text("Why?") | {f"member_{number}": 1 for number in range(1_000)}
+    raw = fake.chat.completions.with_raw_response.create(model=MODEL, messages=[user(many)])
+
+    assert len(raw.headers["x-ignored-parameters"].split(", ")) == 50
+
+
+def test_tools_that_the_model_may_not_call_are_ignored_and_listed(fake):
+    raw = fake.chat.completions.with_raw_response.create(
+        model=MODEL,
+        messages=[user("Why?")],
+        tools=[{"type": "function", "function": {"name": "f"}}],
+        tool_choice="none",
+    )
+
+    assert set(raw.headers["x-ignored-parameters"].split(", ")) == {"tools", "tool_choice"}
+
+
+@pytest.mark.parametrize("role", ["tool", "function"])
+def test_a_result_of_a_tool_is_refused_with_what_to_do(fake, role):
+    with pytest.raises(openai.BadRequestError, match="message of the user") as refused:
+        ask(fake, user("Why?"), {"role": role, "content": "5", "tool_call_id": "c"})
+
+    assert refused.value.param == "messages.1"
 
 
 def test_a_conversation_that_the_assistant_ends_is_refused(fake):
@@ -553,6 +596,44 @@ def test_models_are_listed(client, service):
     assert ALIAS in model.model_extra["aliases"]
 
 
+def test_a_model_is_shown_by_its_id_and_by_its_aliases(client, service):
+    assert client.models.retrieve(service.model_id).id == service.model_id
+    assert client.models.retrieve(ALIAS).id == service.model_id
+    with pytest.raises(openai.NotFoundError, match=ALIAS) as refused:
+        client.models.retrieve("gpt-5")
+
+    assert refused.value.code == "unknown_model"
+
+
+def test_a_path_that_is_not_served_is_an_error_of_openais(fake):
+    with pytest.raises(openai.NotFoundError, match="/v1/chat/completions") as refused:
+        fake.embeddings.create(model=MODEL, input="a")
+    with pytest.raises(openai.NotFoundError) as images:
+        fake.images.generate(model=MODEL, prompt="a cat")
+
+    for error in (refused.value, images.value):
+        assert (error.code, error.type) == ("not_found", "not_found_error")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "said"),
+    [("", "has to end in /v1"), ("/v1/v1", "one /v1"), ("/openai", "address and /v1")],
+)
+def test_a_wrong_base_url_says_so(fake, suffix, said):
+    root = str(fake.base_url).removesuffix("/v1/")
+    for ask_it in (
+        lambda it: ask(it, user("Why?")),
+        lambda it: it.responses.create(model=MODEL, input="Why?"),
+        lambda it: it.models.list(),
+        lambda it: it.models.retrieve(MODEL),
+    ):
+        with (
+            OpenAI(base_url=f"{root}{suffix}", api_key="key", max_retries=0) as wrong,
+            pytest.raises(openai.NotFoundError, match=said),
+        ):
+            ask_it(wrong)
+
+
 def test_a_data_uri_that_is_no_picture_is_named(fake):
     url = "data:image/png;base64," + base64.b64encode(b"no picture").decode()
     part = {"type": "image_url", "image_url": {"url": url}}
@@ -576,6 +657,13 @@ def test_keys_of_the_service_are_the_sdks_api_keys(tmp_path):
             asked("wrong")
         with pytest.raises(openai.PermissionDeniedError):
             asked(narrow)
+        for base in (f"{url}/v1", url):
+            with (
+                OpenAI(base_url=base, api_key="wrong") as client,
+                pytest.raises(openai.AuthenticationError) as unlisted,
+            ):
+                client.models.list()
+            assert unlisted.value.code == "credentials_invalid"
 
     assert refused.value.type == "authentication_error"
     assert refused.value.code == "credentials_invalid"

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.generation import StopReason
-from app.services.answers.filled import CallerForm
 from app.services.answers.notes import AnswerError
 from app.services.answers.reading import read
 from app.services.answers.refusal import refusal
+from app.services.answers.schema_form import CallerForm
 from tests.support.answers import answer_in
 from tests.support.styles import STYLES
 
@@ -97,7 +97,7 @@ def test_what_is_cut_anywhere_keeps_a_prefix_of_the_truth_and_says_so(value, sha
         return
     assert reading.answer is not None
     assert is_prefix(reading.answer.fields, value)
-    assert cut == text or "answer_cut_off" in {caveat.code for caveat in reading.caveats}
+    assert cut == text or "answer_cut_off" in {warning.code for warning in reading.warnings}
 
 
 def ends(text: str) -> dict[str, int]:

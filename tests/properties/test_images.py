@@ -9,8 +9,9 @@ from app.domain.errors import ImageError
 from app.domain.image import ImageLimits, ReceivedImage
 from app.services.images.canvas import CANVASES, TILE, choose, fit, target
 from app.services.images.prepare import prepare
-from tests.support.images import corners, encoded, page, photo, turned, with_gps
+from fixtures.images import corners, encoded, page, photo, sample, turned, with_gps
 from tests.support.judge import judge
+from tests.support.tiff import chained, directory
 
 LIMITS = ImageLimits(max_pixels=4_000_000, byte_budget=200_000)
 KINDS = ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "HEIF", "AVIF"]
@@ -30,6 +31,13 @@ def originals() -> tuple[bytes, ...]:
         encoded(corners(40, 30), "PNG", save_all=True, append_images=[corners(40, 30).rotate(90)]),
         turned(6),
         with_gps(),
+        encoded(photo(90, 60), "TIFF", big_tiff=True),
+        encoded(photo(90, 60), "TIFF", compression="zstd"),
+        chained([directory([9, 9, 9, 9], photometric=2, extras=[2], subfile=n) for n in (1, 0)]),
+        sample("heic-sequence.heics"),
+        sample("avif-sequence.avif"),
+        sample("gif-frame-smaller-than-screen.gif"),
+        sample("png-gama-1.0.png"),
     )
 
 
@@ -49,7 +57,7 @@ def test_random_bytes_end_in_a_typed_refusal(data):
 
 
 @given(
-    which=st.integers(0, 15),
+    which=st.integers(0, 22),
     edits=st.lists(st.tuples(st.integers(0, 1 << 20), st.integers(0, 255)), min_size=1, max_size=6),
 )
 @settings(max_examples=400)
@@ -62,7 +70,7 @@ def test_bytes_changed_anywhere_end_within_the_contract_or_in_a_typed_refusal(wh
 
 
 @given(
-    which=st.integers(0, 15),
+    which=st.integers(0, 22),
     edits=st.lists(st.tuples(st.integers(0, 700), st.integers(0, 255)), min_size=1, max_size=3),
 )
 @settings(max_examples=400)
@@ -75,7 +83,27 @@ def test_headers_changed_anywhere_end_within_the_contract_or_in_a_typed_refusal(
 
 
 @given(
-    which=st.integers(0, 15),
+    which=st.integers(0, 22),
+    place=st.integers(0, 900),
+    width=st.sampled_from([2, 4, 8]),
+    value=st.sampled_from([0, 1, 0x7F, 0x80, 0xFF]),
+    rest=st.sampled_from([0, 0xFF]),
+    order=st.sampled_from(["big", "little"]),
+)
+@settings(max_examples=600)
+def test_sizes_and_offsets_of_any_value_end_within_the_contract_or_in_a_typed_refusal(
+    which, place, width, value, rest, order
+):
+    data = bytearray(originals()[which])
+    number = bytes([value, *[rest] * (width - 1)])
+    place %= len(data) - 8
+    data[place : place + width] = number if order == "big" else number[::-1]
+
+    assert settled(bytes(data))
+
+
+@given(
+    which=st.integers(0, 22),
     cut=st.tuples(st.floats(0, 1), st.floats(0, 1)),
     filling=st.binary(max_size=40),
 )

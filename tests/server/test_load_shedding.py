@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from app.server.load_shedding import Turnstile
+from app.server.load_shedding import LoadShedder
 from app.server.protocol import REFUSALS
 from app.settings import Settings
 from app.telemetry import RequestRecord
@@ -51,13 +51,13 @@ def full(**more: Any) -> Iterator[httpx.Client]:
 def counted(monkeypatch) -> list[bytes | None]:
     """Return what turnstiles have said."""
     said: list[bytes | None] = []
-    refusal = Turnstile.refusal
+    refusal = LoadShedder.refusal
 
     def noted(*given) -> bytes | None:
         said.append(refusal(*given))
         return said[-1]
 
-    monkeypatch.setattr(Turnstile, "refusal", noted)
+    monkeypatch.setattr(LoadShedder, "refusal", noted)
     return said
 
 

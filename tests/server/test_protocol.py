@@ -23,8 +23,8 @@ from app.server.protocol import WAITING, BoundedProtocol, SharedBufferProtocol
 from app.server.serving import Server
 from app.settings import Settings
 from app.telemetry import RequestRecord
-from tests.api.test_refusals import problem
 from tests.support.app import Rig
+from tests.support.problem import problem
 from tests.support.server import serving
 
 
@@ -500,7 +500,7 @@ async def test_what_comes_behind_or_around_a_body_is_bounded_as_a_head_is(drip):
     body = b"" if drip.startswith(b"1;") else b"1\r\nx\r\n0\r\n"
     protocol.data_received(GENERATE + CHUNKED + body)
     pieces = 0
-    while not protocol._link.spoilt and pieces < 1000:
+    while not protocol._channel.spoilt and pieces < 1000:
         protocol.data_received(drip)
         pieces += 1
 
@@ -514,7 +514,7 @@ async def test_chunks_of_one_byte_are_a_body_like_any_other():
     for _ in range(20_000):
         protocol.data_received(b"1\r\nx\r\n")
 
-    assert not protocol._link.spoilt
+    assert not protocol._channel.spoilt
     await ended(protocol)
 
 

@@ -12,7 +12,6 @@ import pytest
 from app.domain.generation import ModelRequest, StreamParts
 from app.domain.model import Dialect
 from app.emulator.faults import spelling
-from tests.streaming.conftest import patience_for, running
 from tests.streaming.outcomes import BREAKS, DEADLINE, EXCEPTIONS, GATEWAY_REPLIES
 from tests.support import sse
 from tests.support.app import Rig
@@ -20,6 +19,7 @@ from tests.support.fakes import FakeVisionModel
 from tests.support.metrics import value
 from tests.support.pictures import ASTRONAUT
 from tests.support.server import serving
+from tests.support.service import running, timeout_for
 
 # A model that is being loaded is waited for as long as another attempt fits before the deadline.
 PATIENT = ("not-ready", "loading")
@@ -107,7 +107,7 @@ def test_events_arrive_as_they_are_made(emulator_url):
 @pytest.mark.parametrize("fault", REFUSED)
 def test_a_refusal_before_the_first_event_keeps_its_own_status(emulator_url, dialect, fault):
     # A breaker that opens would answer in the fault's place.
-    options: Any = {"breaker_threshold": 100, "read_timeout": patience_for(REFUSED[fault][1])}
+    options: Any = {"breaker_threshold": 100, "read_timeout": timeout_for(REFUSED[fault][1])}
     waits = any(name in fault for name in PATIENT)
     patience = {"x-request-timeout": "1"} if waits else {}
     with (
@@ -129,7 +129,7 @@ def test_a_failure_in_the_middle_is_the_one_terminal_event_with_its_true_status(
 ):
     with (
         running(
-            emulator_url, fault, dialect, read_timeout=patience_for(BROKEN[fault][1])
+            emulator_url, fault, dialect, read_timeout=timeout_for(BROKEN[fault][1])
         ) as service,
         service.stream() as answer,
     ):

@@ -3,6 +3,8 @@
 import ctypes
 import os
 import signal
+import time
+from pathlib import Path
 
 import pyvips
 
@@ -10,7 +12,7 @@ from app.domain.image import ImageLimits, ImageReport, ReceivedImage
 from app.services.images.header import Inspection
 from app.services.images.prepare import prepare_decoded
 
-HANG, CRASH, KILL, DEVOUR = b"hang", b"crash", b"kill", b"devour"
+HANG, CRASH, KILL, DEVOUR, BURN = b"hang", b"crash", b"kill", b"devour", b"burn"
 
 
 def moody(image: ReceivedImage, inspection: Inspection, limits: ImageLimits) -> ImageReport:
@@ -20,6 +22,9 @@ def moody(image: ReceivedImage, inspection: Inspection, limits: ImageLimits) -> 
         if image.data.endswith(b"deaf" + HANG):
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
         ctypes.CDLL(None).pause()
+    if image.data.endswith(BURN):
+        while True:
+            pass
     if image.data.endswith(CRASH):
         ctypes.string_at(0)
     if image.data.endswith(KILL):
@@ -43,3 +48,22 @@ def scatter() -> int:
 
 
 _kept: list[bytearray] = []
+
+
+def variables() -> list[str]:
+    """Return the names of the worker's environment, as the system keeps it."""
+    text = Path("/proc/self/environ").read_bytes()
+    return [line.partition(b"=")[0].decode() for line in text.split(b"\0") if line]
+
+
+def burn(seconds: float) -> float:
+    """Use up so much CPU."""
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+    return seconds
+
+
+def wait() -> None:
+    """Never end."""
+    ctypes.CDLL(None).pause()

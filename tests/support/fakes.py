@@ -28,9 +28,11 @@ from app.domain.image import (
     S3Image,
     UrlImage,
 )
+from app.domain.ports import Arrival
 from app.services.concurrency.budget import Budget
 from app.services.images.error_location import named
-from app.services.images.prepare import prepare
+from app.services.images.header import Inspection
+from app.services.images.prepare import prepare_decoded
 from app.services.images.sheet import ContactSheet, contact_sheet
 
 T = TypeVar("T")
@@ -90,9 +92,9 @@ class InlinePreparer:
 
     limits: ImageLimits
 
-    async def prepare(self, image: ReceivedImage) -> ImageReport:
+    async def decode(self, image: ReceivedImage, inspection: Inspection) -> ImageReport:
         with named(image):
-            return await asyncio.to_thread(prepare, image, self.limits)
+            return await asyncio.to_thread(prepare_decoded, image, inspection, self.limits)
 
     async def work(self, function: Callable[..., T], *arguments: object) -> T:
         # Not in threads: PDFium is not made for several at a time.
@@ -108,6 +110,16 @@ def plenty() -> Budget:
 
 
 @dataclass
+class Arriving:
+    """Has room for all that is fetched, and notes how much it was asked for."""
+
+    sizes: list[int] = field(default_factory=list)
+
+    async def grow_to(self, size: int) -> None:
+        self.sizes.append(size)
+
+
+@dataclass
 class FakeImageSource:
     """Has the pictures that it was given, by URL or by S3 key."""
 
@@ -116,13 +128,14 @@ class FakeImageSource:
     max_bytes: int = 20 * 1024 * 1024
     asked: list[UrlImage | S3Image] = field(default_factory=list)
 
-    async def fetch(self, image: UrlImage | S3Image) -> ReceivedImage:
+    async def fetch(self, image: UrlImage | S3Image, arrival: Arrival) -> ReceivedImage:
         self.asked.append(image)
         where = image.url if isinstance(image, UrlImage) else image.key
         if where not in self.pictures:
             raise ImageSourceNotFoundError("not there")
         if len(self.pictures[where]) > self.max_bytes:
             raise ImageTooLargeError("too large")
+        await arrival.grow_to(len(self.pictures[where]))
         return ReceivedImage(self.pictures[where], self.declared_type, image.name)
 
 

@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 from app.adapters.stores.redis_client import PATIENCE, open_redis
 from app.adapters.stores.windows import MemoryWindows, RedisWindows, Windows
 from app.domain.errors import LimiterUnavailableError, RateLimitedError
-from app.domain.limit import Quota, Standing
+from app.domain.limit import Quota, QuotaStatus
 from app.domain.ports import RateLimiter
 
 UNDOING = 0.2
@@ -27,46 +27,46 @@ class WindowedLimiter:
 
     async def take(
         self, holder: str, quotas: tuple[Quota, ...], amount: int
-    ) -> tuple[Standing, ...]:
+    ) -> tuple[QuotaStatus, ...]:
         """Take ``amount`` of every quota, or of none and raise RateLimitedError."""
-        standings: list[Standing] = []
+        quota_statuses: list[QuotaStatus] = []
         try:
             for quota in quotas:
                 window = await self.windows.add(_key(holder, quota), quota.window, amount)
                 left = max(0, quota.amount - window.count)
-                standings.append(Standing(quota, left, max(0.0, window.left), window.ends))
+                quota_statuses.append(QuotaStatus(quota, left, max(0.0, window.left), window.ends))
                 if window.count > quota.amount:
-                    raise _refusal(standings[-1], window.count - amount, amount)
+                    raise _refusal(quota_statuses[-1], window.count - amount, amount)
         except BaseException:
             # A refused one was counted too.
-            await self._undo(holder, tuple(standings), amount)
+            await self._undo(holder, tuple(quota_statuses), amount)
             raise
-        return tuple(standings)
+        return tuple(quota_statuses)
 
-    async def _undo(self, holder: str, taken: tuple[Standing, ...], amount: int) -> None:
+    async def _undo(self, holder: str, taken: tuple[QuotaStatus, ...], amount: int) -> None:
         """Give ``amount`` back, unless Redis is away; the caller has an error already."""
         if taken:
             with suppress(RedisError, OSError):
                 async with asyncio.timeout(UNDOING):
                     await self.settle(holder, taken, -amount)
 
-    async def settle(self, holder: str, taken: tuple[Standing, ...], difference: int) -> None:
+    async def settle(self, holder: str, taken: tuple[QuotaStatus, ...], difference: int) -> None:
         """Count ``difference`` more, or less where it is negative; never refuses."""
-        for standing in taken:
-            await self.windows.correct(_key(holder, standing.quota), standing.ends, difference)
+        for status in taken:
+            await self.windows.correct(_key(holder, status.quota), status.ends, difference)
 
 
-def _refusal(standing: Standing, before: int, amount: int) -> RateLimitedError:
-    quota = standing.quota
-    standing = replace(standing, remaining=max(0, quota.amount - before))
+def _refusal(status: QuotaStatus, before: int, amount: int) -> RateLimitedError:
+    quota = status.quota
+    status = replace(status, remaining=max(0, quota.amount - before))
     if amount > quota.amount:
         return RateLimitedError(
             f"this request alone is more than the limit {quota} allows",
-            standings=(standing,),
+            quota_statuses=(status,),
             retryable=False,
         )
     return RateLimitedError(
-        f"the limit {quota} is used up", retry_after=standing.reset, standings=(standing,)
+        f"the limit {quota} is used up", retry_after=status.reset, quota_statuses=(status,)
     )
 
 
@@ -93,12 +93,12 @@ class RestingLimiter:
 
     async def take(
         self, holder: str, quotas: tuple[Quota, ...], amount: int
-    ) -> tuple[Standing, ...]:
+    ) -> tuple[QuotaStatus, ...]:
         """Take as ``inner`` does."""
         async with self._awake():
             return await self.inner.take(holder, quotas, amount)
 
-    async def settle(self, holder: str, taken: tuple[Standing, ...], difference: int) -> None:
+    async def settle(self, holder: str, taken: tuple[QuotaStatus, ...], difference: int) -> None:
         """Settle as ``inner`` does."""
         async with self._awake():
             await self.inner.settle(holder, taken, difference)

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.api.unsupported_parameters import Foreign
 from app.domain.conversation import alternating
-from app.domain.generation import GenerationRequest, ImageInput, Role, Sampling, Terms, Turn
+from app.domain.generation import CallContext, GenerationRequest, ImageInput, Role, Sampling, Turn
 from app.domain.image import Base64Image, S3Image
 
 MAX_TOKENS = 2048
@@ -129,7 +129,7 @@ class ConverseIn(BaseModel):
         """Return the parameters that make no difference, or raise for those that would."""
         return REQUEST.ignored(self.model_extra or {})
 
-    def to_request(self, terms: Terms) -> GenerationRequest:
+    def to_request(self, call_context: CallContext) -> GenerationRequest:
         """Return the domain's request."""
         config, default = self.inferenceConfig, Sampling()
         return GenerationRequest(
@@ -142,7 +142,7 @@ class ConverseIn(BaseModel):
                 config.maxTokens or MAX_TOKENS,
             ),
             stop=tuple(config.stopSequences or ()),
-            terms=terms,
+            call_context=call_context,
         )
 
     def _turns(self) -> Iterator[Turn[ImageInput]]:

@@ -76,7 +76,7 @@ _FAMILIES: tuple[tuple[type[ServiceError], AwsError], ...] = (
 )
 
 
-def of(error: ServiceError) -> AwsError:
+def aws_error(error: ServiceError) -> AwsError:
     """Return AWS's exception for ``error``: its own, or its family's."""
     if type(error) in TABLE:
         return TABLE[type(error)]
@@ -90,7 +90,7 @@ def message(error: ServiceError) -> bytes:
 
 def response(error: ServiceError, request_id: str) -> Response:
     """Render ``error``."""
-    found = of(error)
+    found = aws_error(error)
     return Response(
         message(error),
         status_code=found.status,

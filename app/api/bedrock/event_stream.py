@@ -48,7 +48,7 @@ def exception(error: ServiceError) -> bytes:
 
     AWS's service models know five there; every other one is an error of the model's stream.
     """
-    found = errors.of(error)
+    found = errors.aws_error(error)
     known = found if found in _WITHIN_STREAMS else errors.TRUNCATED
     return frame(_headers("exception", known.frame_type), errors.message(error))
 

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.bedrock import event_stream
 from app.domain.generation import (
+    CallContext,
     Completion,
     Delta,
     Done,
@@ -17,7 +18,6 @@ from app.domain.generation import (
     Role,
     Sampling,
     StopReason,
-    Terms,
     Turn,
     Usage,
 )
@@ -37,7 +37,7 @@ class InvokeIn(BaseModel):
     top_p: Annotated[float | None, Field(ge=0, le=1)] = None
     max_gen_len: Annotated[int | None, Field(ge=1, le=2048)] = None
 
-    def to_request(self, terms: Terms) -> GenerationRequest:
+    def to_request(self, call_context: CallContext) -> GenerationRequest:
         """Return the domain's request."""
         images = tuple(
             Base64Image(text, None, f"images.{i}") for i, text in enumerate(self.images or ())
@@ -51,7 +51,7 @@ class InvokeIn(BaseModel):
                 self.max_gen_len or default.max_gen_len,
             ),
             raw_prompt=True,
-            terms=terms,
+            call_context=call_context,
         )
 
 

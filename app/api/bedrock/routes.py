@@ -52,10 +52,10 @@ async def respond(
 ) -> Response:
     """Answer in one piece."""
     generation = await context.services.generations.generate(request)
-    caveats = warnings.together(generation.warnings, generation.images)
+    answer_warnings = warnings.together(generation.warnings, generation.images)
     headers = {
         REQUEST_ID_HEADER: context.id,
-        **warnings.headers(caveats, ignored),
+        **warnings.headers(answer_warnings, ignored),
         **invoke_body.headers(generation),
         **cost.headers(generation.completion.usage.cost),
     }
@@ -71,10 +71,10 @@ async def respond_streamed(
 
     async def streamed(events: AsyncIterator[GenerationEvents]) -> Streamed:
         started = await first(events)
-        caveats = warnings.together(started.warnings, started.images)
+        answer_warnings = warnings.together(started.warnings, started.images)
         headers = {
             REQUEST_ID_HEADER: context.id,
-            **warnings.headers(caveats, ignored),
+            **warnings.headers(answer_warnings, ignored),
             "X-Amzn-Bedrock-Content-Type": "application/json",
         }
         return Streamed(encode(events), MEDIA_TYPE, headers)
@@ -108,7 +108,7 @@ async def invoke(
     context: Context, headers: CallHeaders, model_id: str, body: InvokeBody
 ) -> Response:
     ignored = checked(context, model_id)
-    request = body.to_request(context.terms(headers))
+    request = body.to_request(context.call_context(headers))
     return await respond(context, request, invoke_body.answer, ignored)
 
 
@@ -117,7 +117,7 @@ async def invoke_stream(
     context: Context, headers: CallHeaders, model_id: str, body: InvokeBody
 ) -> Response:
     ignored = checked(context, model_id)
-    request = body.to_request(context.terms(headers))
+    request = body.to_request(context.call_context(headers))
     return await respond_streamed(context, request, invoke_body.encode, ignored)
 
 
@@ -126,7 +126,7 @@ async def converse(
     context: Context, headers: CallHeaders, model_id: str, body: ConverseBody
 ) -> Response:
     ignored = (*body.ignored(), *checked(context, model_id))
-    request = body.to_request(context.terms(headers))
+    request = body.to_request(context.call_context(headers))
     return await respond(context, request, converse_answer.answer, ignored)
 
 
@@ -135,5 +135,5 @@ async def converse_stream(
     context: Context, headers: CallHeaders, model_id: str, body: ConverseBody
 ) -> Response:
     ignored = (*body.ignored(), *checked(context, model_id))
-    request = body.to_request(context.terms(headers))
+    request = body.to_request(context.call_context(headers))
     return await respond_streamed(context, request, converse_answer.encode, ignored)

@@ -26,6 +26,7 @@ IMAGE_ERRORS = (
     errors.ImageDamagedError,
     errors.ImageDecoderError,
     errors.ImageTimeoutError,
+    errors.ImageDecoderBusyError,
     errors.ImageOverBudgetError,
     errors.ExtremeAspectRatioError,
 )

@@ -49,7 +49,7 @@ class Problem(Fault):
     request_id: str = Field(description="As in the `X-Request-Id` header.")
 
 
-def of(error: ServiceError, request_id: str) -> Problem:
+def describe(error: ServiceError, request_id: str) -> Problem:
     """Describe ``error``."""
     return Problem(request_id=request_id, **fault(error).model_dump())
 
@@ -73,7 +73,7 @@ def headers(error: ServiceError) -> dict[str, str]:
     if error.retry_after is not None:
         found["Retry-After"] = str(max(1, ceil(error.retry_after)))
     if isinstance(error, RateLimitedError):
-        found |= rate_limit_headers.headers(error.standings)
+        found |= rate_limit_headers.headers(error.quota_statuses)
     if isinstance(error, AccessError) and error.status in CHALLENGES:
         found["WWW-Authenticate"] = CHALLENGES[error.status]
     return found
@@ -82,7 +82,7 @@ def headers(error: ServiceError) -> dict[str, str]:
 def response(error: ServiceError, request_id: str) -> Response:
     """Render ``error``."""
     return Response(
-        orjson.dumps(of(error, request_id).model_dump()),
+        orjson.dumps(describe(error, request_id).model_dump()),
         status_code=error.status,
         media_type=MEDIA_TYPE,
         headers=headers(error),
@@ -104,7 +104,7 @@ class Shape:
     example: Callable[[ServiceError, str], BaseModel]
 
 
-SHAPE = Shape(MEDIA_TYPE, "Problem", lambda error: error.status, of)
+SHAPE = Shape(MEDIA_TYPE, "Problem", lambda error: error.status, describe)
 
 
 def documented(declared: Sequence[type[ServiceError]], shape: Shape) -> Responses:

@@ -24,20 +24,22 @@ from app.services.generation.structured import Structured
 
 router = APIRouter(prefix="/v1/chat", tags=["openai"])
 
+ANSWER_HEADERS: dict[str, Any] = {
+    warnings.WARNINGS_HEADER: {
+        "description": "Codes of the answer's warnings.",
+        "schema": {"type": "string"},
+    },
+    warnings.IGNORED_HEADER: {
+        "description": "Parameters that were given and make no difference.",
+        "schema": {"type": "string"},
+    },
+}
+
 STREAM_RESPONSE: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The answer; with `stream: true` as server-sent events whose data are "
         "chunks (ChatChunk), ended by `[DONE]`, or by an error (ChatErrorBody) without it.",
-        "headers": {
-            warnings.WARNINGS_HEADER: {
-                "description": "Codes of the answer's warnings.",
-                "schema": {"type": "string"},
-            },
-            warnings.IGNORED_HEADER: {
-                "description": "Parameters that were given and make no difference.",
-                "schema": {"type": "string"},
-            },
-        },
+        "headers": ANSWER_HEADERS,
         "content": {
             "text/event-stream": {
                 "schema": {
@@ -97,18 +99,18 @@ def _stream(
     context: RequestContext, chunks: AsyncGenerator[bytes], asked: Asked, started: Started
 ) -> EventStream:
     stream = EventStream(chunks, context.services.timing.heartbeat)
-    caveats = warnings.together(started.warnings, started.images)
-    stream.headers.update(warnings.headers(caveats, asked.ignored))
+    answer_warnings = warnings.together(started.warnings, started.images)
+    stream.headers.update(warnings.headers(answer_warnings, asked.ignored))
     return stream
 
 
 def _whole(asked: Asked, structured: Structured) -> Response:
     generation = structured.generation
-    caveats = warnings.together(generation.warnings, generation.images)
+    answer_warnings = warnings.together(generation.warnings, generation.images)
     return Response(
         ChatCompletion.of(generation, structured.refusal, structured.raw).model_dump_json(),
         media_type="application/json",
-        headers=warnings.headers(caveats, asked.ignored),
+        headers=warnings.headers(answer_warnings, asked.ignored),
     )
 
 
@@ -128,6 +130,7 @@ async def chat(
     headers: CallHeaders,
     body: Annotated[ChatIn, Body(openapi_examples=CHAT)],
 ) -> Response:
-    asked = translated(body, context.terms(headers))
-    context.services.model.check_named(body.model)
+    model = context.services.model
+    asked = translated(body, context.call_context(headers), model.capabilities)
+    model.check_named(body.model)
     return await respond(context, body, asked)

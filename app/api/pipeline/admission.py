@@ -1,8 +1,9 @@
-"""Pure ASGI middleware: what a request passes before it reaches a route.
+"""Pure ASGI middleware: the checks that a request passes before it reaches a route.
 
-In this order, so that a refusal costs least: the page and the host it comes by, the door, who calls
-and whether they may, the body's declared length. Only then is a byte of the body read, and room is
-taken for it as it comes. Whatever is waited for here is waited for within the request's deadline.
+They run in this order, so that a refusal costs least: the page and the host that the request comes
+by, the admission queue, who calls and whether they may, the declared length of the body. Only then
+is the body read, and memory is reserved for it as it arrives. Every wait ends at the request's
+deadline.
 """
 
 import asyncio
@@ -13,14 +14,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.api.errors import dialects
 from app.api.pipeline.authorization import Gatekeeper
 from app.api.pipeline.callers import Callers
-from app.api.pipeline.connection import STATE, Link
+from app.api.pipeline.connection import STATE, RequestChannel
 from app.api.pipeline.deadline import deadline
 from app.api.pipeline.provenance import Provenance
-from app.api.pipeline.request_body import BodyTiming, Incoming, too_large
+from app.api.pipeline.request_body import BodyTiming, BoundedReceive, too_large
 from app.api.routing.context import RequestContext, request_context
 from app.api.routing.headers import Headers
 from app.domain.errors import ServiceError
-from app.services.concurrency.admission_queue import Door
+from app.services.concurrency.admission_queue import AdmissionQueue
 from app.services.concurrency.budget import Reservation
 from app.services.concurrency.deadline import Wait
 
@@ -29,11 +30,11 @@ FREE = ("GET", "HEAD", "OPTIONS")
 
 
 @dataclass(frozen=True, slots=True)
-class EntranceMiddleware:
+class AdmissionMiddleware:
     """Lets requests in one by one, and watches that their clients stay."""
 
     app: ASGIApp
-    door: Door
+    queue: AdmissionQueue
     gatekeeper: Gatekeeper
     callers: Callers
     provenance: Provenance
@@ -57,7 +58,7 @@ class EntranceMiddleware:
         try:
             self.provenance.check(scope["method"], context.headers)
             if not free:
-                await self.door.enter(caller, within)
+                await self.queue.enter(caller, within)
         except ServiceError as error:
             await _refuse(error, scope, receive, send)
             return
@@ -65,7 +66,7 @@ class EntranceMiddleware:
             await self._inside(context, scope, receive, send, within, caller)
         finally:
             if not free:
-                self.door.leave(caller)
+                self.queue.leave(caller)
 
     async def _inside(
         self,
@@ -90,7 +91,7 @@ class EntranceMiddleware:
             return
         if caller == context.address and context.record.caller is not None:
             self.callers.note(context.headers)
-        held = services.room.open(caller, expected)
+        held = services.room.open(context.record.share, expected)
         try:
             await self._watched(context, scope, receive, send, held)
         finally:
@@ -116,10 +117,10 @@ class EntranceMiddleware:
     ) -> None:
         request = asyncio.current_task()
         assert request is not None
-        link: Link | None = scope["state"].get(STATE)
-        if link is not None:
-            link.held = held
-        incoming = Incoming(
+        channel: RequestChannel | None = scope["state"].get(STATE)
+        if channel is not None:
+            channel.held = held
+        bounded = BoundedReceive(
             receive=receive,
             held=held,
             max_bytes=self.max_bytes,
@@ -128,22 +129,22 @@ class EntranceMiddleware:
             due=context.deadline,
             drain=context.services.drain,
             request=request,
-            link=link,
+            channel=channel,
             context=context,
         )
         try:
-            await self.app(scope, incoming, send)
+            await self.app(scope, bounded, send)
         except asyncio.CancelledError:
-            if not incoming.left:
+            if not bounded.left:
                 raise
             request.uncancel()
             context.record.code = "client_gone"
         finally:
-            incoming.close()
+            bounded.close()
 
 
 async def _refuse(error: ServiceError, scope: Scope, receive: Receive, send: Send) -> None:
-    link: Link | None = scope["state"].get(STATE)
-    if link is not None:
-        link.refuse()
+    channel: RequestChannel | None = scope["state"].get(STATE)
+    if channel is not None:
+        channel.refuse()
     await dialects.refuse(error, scope, receive, send)

@@ -12,7 +12,7 @@ from starlette.types import Scope as AsgiScope
 
 from app.api.routing.context import RequestContext
 from app.api.routing.headers import Headers
-from app.domain.access import Call, Caller, Resource, Scope
+from app.domain.access import ANONYMOUS, Call, Caller, Resource, Scope
 from app.domain.errors import ScopeMissingError
 
 
@@ -37,6 +37,7 @@ RULES = (
     Rule("/metrics", Scope.METRICS),
     Rule("/v1/generate", Scope.GENERATE),
     Rule("/v1/chat", Scope.GENERATE),
+    Rule("/v1/responses", Scope.GENERATE),
     Rule("/v1/estimate", Scope.GENERATE),
     Rule("/v1/tasks", Scope.TASKS),
     Rule("/v1/images", Scope.IMAGES),
@@ -104,7 +105,9 @@ class Gatekeeper:
         operations = context.services.operations
         caller = await operations.authenticator.authenticate(credential(context.headers))
         context.record.caller = caller.id
+        if caller is not ANONYMOUS:
+            context.record.share = caller.id
         check_scope(caller, rule)
         call = Call(caller, rule.scope)
-        context.standings = await operations.limits.take(call, Resource.REQUESTS, 1)
+        context.quota_statuses = await operations.limits.take(call, Resource.REQUESTS, 1)
         context.call = call

@@ -1,17 +1,17 @@
-"""A request's connection, as the middleware sees it. Any server but ours has none to offer."""
+"""The connection state that the protocol and the middleware share; other servers offer none."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from app.services.concurrency.budget import Reservation
 
-STATE = "link"
+STATE = "channel"
 """Where the protocol puts it in a scope's ``state``."""
 
 
 @dataclass(slots=True)
-class Link:
-    """What ASGI has no message for. One for each request: a second may come down behind it."""
+class RequestChannel:
+    """The state of one request that ASGI has no message for; pipelined requests have one each."""
 
     lost: bool = False
     whole: bool = False

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from starlette.types import Message, Receive
 
 from app.api.errors import problem
-from app.api.pipeline.connection import Link
+from app.api.pipeline.connection import RequestChannel
 from app.api.routing.context import RequestContext
 from app.domain.errors import (
     BodyTimeoutError,
@@ -47,7 +47,7 @@ def malformed() -> MalformedRequestError:
 
 
 @dataclass(slots=True)
-class Incoming:
+class BoundedReceive:
     """An ASGI ``receive`` that bounds the body in size and time, and gives back spare room.
 
     It cancels the request when the client leaves, for which it watches once the body is there:
@@ -64,7 +64,7 @@ class Incoming:
     """The request's deadline, in loop time."""
     drain: Drain
     request: "asyncio.Task[object]"
-    link: Link | None
+    channel: RequestChannel | None
     context: RequestContext
     left: bool = False
     """Whether the client has left, and the request was cancelled for that."""
@@ -82,12 +82,12 @@ class Incoming:
             # There is none but the disconnect left.
             await self._gone.wait()
             return {"type": "http.disconnect"}
-        if self.link is not None and self.link.whole:
+        if self.channel is not None and self.channel.whole:
             # The server would say the same, and is not asked.
             message: Message = {"type": "http.request"}
         else:
             message = await self._in_time()
-        if self.link is not None and self.link.spoilt:
+        if self.channel is not None and self.channel.spoilt:
             raise self._refused(malformed())
         if message["type"] == "http.request":
             await self._count(message)
@@ -128,8 +128,8 @@ class Incoming:
         self.begun += loop.time() - since
 
     async def _count(self, message: Message) -> None:
-        if self.link is not None and self.link.parts:
-            message["body"] = self.link.take()
+        if self.channel is not None and self.channel.parts:
+            message["body"] = self.channel.take()
         self._read += len(message.get("body", b""))
         if self._read > self.max_bytes:
             raise self._refused(too_large(self.max_bytes))
@@ -141,8 +141,8 @@ class Incoming:
         if more:
             return
         self._complete = True
-        if self.link is not None:
-            self.link.watch(self._leave)
+        if self.channel is not None:
+            self.channel.watch(self._leave)
         else:
             self._watching = asyncio.create_task(self._watch())
 
@@ -163,7 +163,7 @@ class Incoming:
 
     def close(self) -> None:
         """Watch no longer."""
-        if self.link is not None:
-            self.link.end()
+        if self.channel is not None:
+            self.channel.end()
         if self._watching is not None:
             self._watching.cancel()

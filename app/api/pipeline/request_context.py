@@ -71,13 +71,14 @@ def _opened(scope: Scope, services: Services) -> RequestContext:
     # Reversed, so that of a repeated header the first value wins.
     headers = dict(reversed(scope["headers"]))
     identity, client = request_id(headers), scope.get("client")
+    address = client[0] if client else ""
     context = scope["state"][STATE] = RequestContext(
         services,
         identity,
         headers,
         request_headers.read(headers),
-        RequestRecord(identity, scope["method"]),
-        client[0] if client else "",
+        RequestRecord(identity, scope["method"], share=address),
+        address,
     )
     return context
 
@@ -85,8 +86,8 @@ def _opened(scope: Scope, services: Services) -> RequestContext:
 def _own(context: RequestContext) -> list[tuple[bytes, bytes]]:
     """Return the headers that this request's answer has beside those of every answer."""
     own = [(b"x-request-id", context.id.encode())]
-    if context.standings:
-        for name, value in rate_limit_headers.headers(context.standings).items():
+    if context.quota_statuses:
+        for name, value in rate_limit_headers.headers(context.quota_statuses).items():
             own.append((name.lower().encode(), value.encode()))
     if context.services.drain.draining:
         own.append((b"connection", b"close"))

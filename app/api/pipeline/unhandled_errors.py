@@ -13,7 +13,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class UnhandledErrorsMiddleware:
+class UnhandledErrorMiddleware:
     """Logs a fault of ours, and answers it as any other error.
 
     It stands within what adds headers to answers: a browser keeps from a page what has none of

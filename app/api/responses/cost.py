@@ -24,13 +24,6 @@ class WindowOut(BaseModel):
 class CostOut(BaseModel):
     """US dollars at the listed price."""
 
-    basis: Annotated[
-        Basis,
-        Field(
-            description="`tokens`, or `units`: an imported model is billed by the time that a copy "
-            "runs, and has no price per token."
-        ),
-    ] = Basis.TOKENS
     input: Annotated[float | None, Field(description="Of the tokens in; null by units.")]
     output: Annotated[float | None, Field(description="Of the tokens out; null by units.")]
     total: Annotated[
@@ -40,6 +33,13 @@ class CostOut(BaseModel):
             "its seconds."
         ),
     ]
+    basis: Annotated[
+        Basis,
+        Field(
+            description="`tokens`, or `units`: an imported model is billed by the time that a copy "
+            "runs, and has no price per token."
+        ),
+    ] = Basis.TOKENS
     window: Annotated[WindowOut | None, Field(description="By units only.")] = None
 
     @classmethod
@@ -52,10 +52,10 @@ def fields(cost: Cost) -> dict[str, Any]:
     """Return a `CostOut`."""
     by_tokens = cost.window is None
     return {
-        "basis": cost.basis,
         "input": cost.input if by_tokens else None,
         "output": cost.output if by_tokens else None,
         "total": cost.total,
+        "basis": cost.basis,
         "window": (
             None if cost.window is None else {"cost": cost.window.cost, "today": cost.window.today}
         ),

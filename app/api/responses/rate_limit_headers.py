@@ -6,17 +6,17 @@ what remains and when it is whole again.
 
 from math import ceil
 
-from app.domain.limit import Standing
+from app.domain.limit import QuotaStatus
 
 
-def headers(standings: tuple[Standing, ...]) -> dict[str, str]:
+def headers(quota_statuses: tuple[QuotaStatus, ...]) -> dict[str, str]:
     """Return both headers, none where there are no quotas."""
-    if not standings:
+    if not quota_statuses:
         return {}
     policies, left = [], []
-    for standing in standings:
-        quota = standing.quota
+    for status in quota_statuses:
+        quota = status.quota
         name = f"{quota.name}/{quota.window}s"
         policies.append(f'"{name}";q={quota.amount};w={quota.window}')
-        left.append(f'"{name}";r={standing.remaining};t={ceil(standing.reset)}')
+        left.append(f'"{name}";r={status.remaining};t={ceil(status.reset)}')
     return {"RateLimit-Policy": ", ".join(policies), "RateLimit": ", ".join(left)}

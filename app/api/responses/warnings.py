@@ -1,10 +1,12 @@
 """Warnings, as every dialect renders them."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from pydantic import BaseModel
 
-from app.domain.image import Caveat, ImageReport
+from app.domain.image import AnswerWarning, ImageReport
 
 WARNINGS_HEADER = "X-Warnings"
 IGNORED_HEADER = "X-Ignored-Parameters"
@@ -17,20 +19,34 @@ class WarningOut(BaseModel):
     message: str
 
     @classmethod
-    def of(cls, warning: Caveat) -> "WarningOut":
+    def of(cls, warning: AnswerWarning) -> "WarningOut":
         """Render ``warning``."""
         return cls(code=warning.code, message=warning.message)
 
 
-def together(warnings: Iterable[Caveat], images: Iterable[ImageReport]) -> list[Caveat]:
+def together(
+    warnings: Iterable[AnswerWarning], images: Iterable[ImageReport]
+) -> list[AnswerWarning]:
     """Return an answer's own warnings and those of its pictures, for answers without a report."""
-    return [*warnings, *(caveat for report in images for caveat in report.warnings)]
+    return [*warnings, *(warning for report in images for warning in report.warnings)]
 
 
-def headers(warnings: Iterable[Caveat], ignored: Iterable[str]) -> dict[str, str]:
+def headers(warnings: Iterable[AnswerWarning], ignored: Iterable[str]) -> dict[str, str]:
     """Return what a foreign dialect's answer says in its headers: codes, and parameters ignored."""
     said = {
-        WARNINGS_HEADER: ", ".join(dict.fromkeys(caveat.code for caveat in warnings)),
-        IGNORED_HEADER: ", ".join(ignored),
+        WARNINGS_HEADER: ", ".join(dict.fromkeys(warning.code for warning in warnings)),
+        IGNORED_HEADER: ", ".join(_listed(ignored)),
     }
     return {name: value for name, value in said.items() if value}
+
+
+MOST_LISTED = 50
+"""Parameters that are listed as ignored."""
+_NAME = re.compile(r"[\w.\-\[\]]{1,100}", re.ASCII)
+"""Names that go into a header: callers choose those of members that nobody reads."""
+
+
+def _listed(names: Iterable[str]) -> Iterator[str]:
+    """Yield those of ``names`` that a header can carry, without repetitions."""
+    fitting = (name for name in dict.fromkeys(names) if _NAME.fullmatch(name))
+    yield from islice(fitting, MOST_LISTED)

@@ -8,8 +8,8 @@ from starlette.types import Scope
 
 from app.api.routing.headers import Headers, ReadHeaders, RequestHeaders
 from app.domain.access import ANONYMOUS_CALL, Call
-from app.domain.generation import Terms
-from app.domain.limit import Standing
+from app.domain.generation import CallContext
+from app.domain.limit import QuotaStatus
 from app.services.registry import Services
 from app.telemetry import RequestRecord
 
@@ -33,14 +33,14 @@ class RequestContext:
     """When the answer is worth nothing any more, in the event loop's time (seconds)."""
     call: Call = ANONYMOUS_CALL
     """Who asks, and for the use of what."""
-    standings: tuple[Standing, ...] = field(default=())
+    quota_statuses: tuple[QuotaStatus, ...] = field(default=())
     """What is left of the caller's quotas."""
     answered: bool = False
     """Whether the whole answer was sent."""
 
-    def terms(self, headers: RequestHeaders) -> Terms:
+    def call_context(self, headers: RequestHeaders) -> CallContext:
         """Return on whose behalf and on what terms the model is asked."""
-        return Terms(
+        return CallContext(
             self.call, self.address, self.deadline, headers.second_bill, headers.idempotency_key
         )
 

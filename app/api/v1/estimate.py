@@ -13,7 +13,7 @@ from app.api.routing.context import Context
 from app.api.routing.headers import DeadlineHeaders
 from app.api.v1.generate.schemas import GenerateIn
 from app.domain import errors
-from app.domain.generation import Terms
+from app.domain.generation import CallContext
 from app.domain.token import CountMethod
 from app.services.generation.estimate import Estimate
 
@@ -127,6 +127,6 @@ async def estimate(
     headers: DeadlineHeaders,  # noqa: ARG001 - the deadline is the context's already
     body: Annotated[GenerateIn, Body(openapi_examples=GENERATE)],
 ) -> Response:
-    request = body.to_request(Terms(deadline=context.deadline))
+    request = body.to_request(CallContext(deadline=context.deadline))
     out = EstimateOut.of(await context.services.estimates.estimate(request))
     return Response(out.model_dump_json(), media_type="application/json")

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from app.emulator.model import constrained, descriptions, lookup, schema_answer
+from app.emulator.model import constraint, descriptions, lookup, schema_answer
 from app.emulator.model.facts import Facts
 from app.emulator.model.logprobs import Spoken
 from app.emulator.model.pixels import Pixels
@@ -41,9 +41,9 @@ def answer(ask: Ask, question: Question, perceived: Perception, seed: int) -> Sp
     facts = perceived.facts(question)
     if ask.constraint is not None:
         free = partial(_in_words, ask, question, perceived, seed)
-        return constrained.answer(ask.constraint, facts, free)
+        return constraint.answer(ask.constraint, facts, free)
     if question.schema is not None:
-        return Spoken(_under_schema(question.schema, facts), constrained.confidence(facts))
+        return Spoken(_under_schema(question.schema, facts), constraint.confidence(facts))
     return Spoken(f"{MARK} {_in_words(ask, question, perceived, seed)}")
 
 

@@ -9,7 +9,7 @@ import structlog
 from app.domain import limit
 from app.domain.access import Call, Resource, Scope
 from app.domain.errors import LimiterUnavailableError
-from app.domain.limit import Quota, Standing
+from app.domain.limit import Quota, QuotaStatus
 from app.domain.ports import RateLimiter
 from app.telemetry.metrics import Metrics
 
@@ -36,7 +36,7 @@ class Limits:
         configured = tuple({**self.defaults, **own}.items()) if own else self._defaults
         return _quotas(configured, resource, call.scope)
 
-    async def take(self, call: Call, resource: Resource, amount: int) -> tuple[Standing, ...]:
+    async def take(self, call: Call, resource: Resource, amount: int) -> tuple[QuotaStatus, ...]:
         """Take ``amount`` of every quota, or raise RateLimited- or LimiterUnavailableError."""
         quotas = self.quotas(call, resource) if amount else ()
         if not quotas:
@@ -49,7 +49,7 @@ class Limits:
                 raise
             return ()
 
-    async def settle(self, call: Call, taken: tuple[Standing, ...], difference: int) -> None:
+    async def settle(self, call: Call, taken: tuple[QuotaStatus, ...], difference: int) -> None:
         """Correct what was ``taken`` by ``difference``; a failure is only counted."""
         if not (taken and difference):
             return

@@ -1,10 +1,12 @@
 """A value as written, made what a JSON Schema asks for; never another value."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from app.services.answers.listed import Listed
+from app.services.answers.notes import AnswerError
 from app.services.answers.numbers import (
     NO_NUMBER,
     Hints,
@@ -14,13 +16,15 @@ from app.services.answers.numbers import (
     nothing,
     number,
 )
-from app.services.answers.quoted import Partial
+from app.services.answers.quotation import Partial
 from app.services.answers.scan import Bare
 from app.services.answers.schema import Schema
 
 MISSING = object()
 """No value: the model left the property out."""
-_SHAPES = ("object", "array")
+MOST_STEPS = 100_000
+"""Properties looked for, in all objects of an answer. A table of 100 rows and columns has 10,000;
+a 2,000-token answer of nothing but braces under a schema of 400 parts would have 400,000."""
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401 - any JSON value
@@ -48,7 +52,7 @@ def folded(name: str) -> str:
     return re.sub(r"[\W_]+", "", name).casefold()
 
 
-def renamed(value: dict[str, Any], names: list[str]) -> dict[str, Any]:
+def renamed(value: dict[str, Any], names: Collection[str]) -> dict[str, Any]:
     """Return ``value`` with the keys in ``names`` spelt as there: ``Invoice Number`` is one."""
     by_fold = {folded(name): name for name in names}
     result: dict[str, Any] = {}
@@ -83,6 +87,9 @@ class Conforming:
     """Places of what was left out because nobody asked for it."""
     cut: bool = False
     """Whether what is missing may have been cut off."""
+    _steps: int = 0
+    _lists: dict[int, Listed] = field(default_factory=dict)
+    """By the schema, which outlives this."""
 
     @classmethod
     def to(cls, value: dict[str, Any], *, cut: bool = False) -> "Conforming":
@@ -91,6 +98,7 @@ class Conforming:
 
     def conformed(self, value: Any, schema: Schema, place: str = "") -> Any:  # noqa: ANN401
         """Return ``value`` under ``schema``; a property left out is null."""
+        self._count(1)
         if value is MISSING or value is None or isinstance(value, Partial):
             return None
         kinds = kinds_of(schema)
@@ -101,10 +109,8 @@ class Conforming:
             return self._object(value, _branch(schema, "properties"), place)
         if isinstance(value, list):
             return self._list(value, _branch(schema, "items"), place)
-        if (
-            listed := schema.get("enum", [schema["const"]] if "const" in schema else None)
-        ) is not None:
-            return _listed_value(value, listed)
+        if "enum" in schema or "const" in schema:
+            return self._listed(schema).value(value, plain(value))
         if isinstance(value, str) and "array" in kinds and "string" not in kinds:
             return self._list([value], _branch(schema, "items"), place)
         return self._scalar(value, kinds, schema, place)
@@ -113,7 +119,8 @@ class Conforming:
         parts = schema.get("properties")
         if not isinstance(parts, dict):
             return self._open(value, schema, place)
-        value = renamed(value, list(parts))
+        self._count(len(parts))
+        value = renamed(value, parts)
         known = {
             name: self.conformed(value.get(name, MISSING), part, _at(place, name))
             for name, part in parts.items()
@@ -127,6 +134,19 @@ class Conforming:
             self.trimmed.extend(_at(place, key) for key in others)
             others = {}
         return {**known, **self._open(others, schema, place)}
+
+    def _count(self, more: int) -> None:
+        """Note so many steps, or raise AnswerError: a short answer may be under a wide schema."""
+        self._steps += more
+        if self._steps > MOST_STEPS:
+            raise AnswerError(("the answer has too many objects for a schema of this size",))
+
+    def _listed(self, schema: Schema) -> Listed:
+        listed = self._lists.get(id(schema))
+        if listed is None:
+            entries = schema["enum"] if "enum" in schema else [schema["const"]]
+            listed = self._lists[id(schema)] = Listed.from_entries(entries)
+        return listed
 
     def _others(
         self, others: dict[str, Any], missing: list[str], parts: dict[str, Any], place: str
@@ -207,28 +227,6 @@ class Conforming:
             if "number" not in kinds and isinstance(read, float) and read.is_integer()
             else read
         )
-
-
-def _listed_value(value: Any, listed: list[Any]) -> Any:  # noqa: ANN401 - any JSON value
-    """Return the one of ``listed`` that ``value`` is, in any case and spelling."""
-    written = plain(value)
-    for entry in listed:
-        if type(entry) is type(written) and entry == written:
-            return entry
-    alike = [entry for entry in listed if _spelt(entry) == _spelt(value)]
-    if len(alike) == 1:
-        return alike[0]
-    truth = boolean(str(value))
-    if isinstance(truth, bool) and truth in [e for e in listed if isinstance(e, bool)]:
-        return truth
-    if None in listed and isinstance(value, str) and nothing(value):
-        return None
-    return str(value) if isinstance(value, str) else value
-
-
-def _spelt(value: object) -> str:
-    """Return a word without case and without what parts it; its signs stay: A+ is no A."""
-    return re.sub(r"(?<=\w)[\s_-]+(?=\w)", "", str(value).strip()).casefold()
 
 
 def _at(place: str, name: str) -> str:

@@ -8,11 +8,11 @@ import jsonschema_rs
 
 from app.services.answers.conform import Conforming, texts
 from app.services.answers.conform import plain as plain_value
-from app.services.answers.filled import faults_of, validator
 from app.services.answers.form import SHOWN
 from app.services.answers.notes import AnswerError, Notes, Refusal
 from app.services.answers.refusal import refusal
 from app.services.answers.schema import Schema, plain
+from app.services.answers.schema_form import faults_of, validator
 
 
 def _refused(answer: dict[str, Any]) -> tuple[dict[str, Any] | None, Refusal | None]:
@@ -65,7 +65,7 @@ class SchemaForm:
         work = Conforming.to(value, cut=notes is not None and notes.cut)
         completed = work.conformed(value, self.schema)
         exact: dict[str, Any] = without_blanks(completed, self.schema)
-        faults = work.faults or list(faults_of(self._validator, exact))
+        faults = work.faults or list(faults_of(self._validator, exact, self.schema))
         if faults:
             raise AnswerError(faults[:SHOWN])
         return exact

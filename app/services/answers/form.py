@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError, model_validator
 from app.services.answers.conform import folded, renamed, texts
 from app.services.answers.notes import AnswerError, Notes, Refusal
 from app.services.answers.numbers import decimal_separator
-from app.services.answers.quoted import Partial
+from app.services.answers.quotation import Partial
 from app.services.answers.refusal import refusal
 
 AnswerT = TypeVar("AnswerT")

@@ -17,7 +17,7 @@ from pydantic import (
 from app.services.answers.conform import folded
 from app.services.answers.notes import Notes
 from app.services.answers.numbers import NO_NUMBER, Hints, NumberError, boolean, nothing, number
-from app.services.answers.quoted import Partial
+from app.services.answers.quotation import Partial
 from app.services.answers.scan import Bare
 
 ItemT = TypeVar("ItemT")

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from app.domain.image import Caveat
+from app.domain.image import AnswerWarning
 from app.services.answers.numbers import Separator
 
 AnswerT_co = TypeVar("AnswerT_co", covariant=True)
@@ -37,13 +37,13 @@ class Notes:
     """Whether this is the last reading: what is wrong is left out, if anything remains."""
     decimal: Separator | None = None
     """What the numbers of the answer have before their decimals, where they agree."""
-    caveats: dict[tuple[str, str], Caveat] = field(default_factory=dict)
+    warnings: dict[tuple[str, str], AnswerWarning] = field(default_factory=dict)
     doubts: dict[str, None] = field(default_factory=dict)
     """What the model is asked about once more, although it may stand."""
 
     def say(self, code: str, message: str) -> None:
         """Tell the caller."""
-        self.caveats.setdefault((code, message), Caveat(code, message))
+        self.warnings.setdefault((code, message), AnswerWarning(code, message))
 
     def doubt(self, fault: str) -> None:
         """Have the model asked again; told as a contradiction if it stays."""
@@ -56,7 +56,7 @@ class Reading(Generic[AnswerT_co]):
 
     answer: AnswerT_co | None
     """None where the model refused."""
-    caveats: tuple[Caveat, ...] = ()
+    warnings: tuple[AnswerWarning, ...] = ()
     refusal: Refusal | None = None
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from json import JSONDecoder
 from typing import Any
 
-from app.services.answers.quoted import UNESCAPED
+from app.services.answers.quotation import UNESCAPED
 from app.services.answers.scan import DEEPEST, Bare, NoValueError, Scanned, Scanner, TooDeepError
 
 LONGEST = 262_144

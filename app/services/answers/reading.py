@@ -51,15 +51,15 @@ def read(text: str, form: Form[AnswerT], stop: StopReason = StopReason.STOP) -> 
         notes.say("repetition", repeated.message)
     choices = list(_choices(text, written, form, cut=notes.cut))
     if not any(choice.keys for choice in choices) and (said := _refusal(text, choices)):
-        return Reading(None, tuple(notes.caveats.values()), said)
+        return Reading(None, tuple(notes.warnings.values()), said)
     try:
         valid = _chosen(choices, form, notes)
     except AnswerError as error:
         if said := refusal(text.partition("{")[0]):
-            return Reading(None, tuple(notes.caveats.values()), said)
+            return Reading(None, tuple(notes.warnings.values()), said)
         raise AnswerError(error.faults, error.fallback, looped=repeated is not None) from error
     if not _filled(valid.choice.value) and (said := refusal(text.partition("{")[0])):
-        return Reading(None, tuple(notes.caveats.values()), said)
+        return Reading(None, tuple(notes.warnings.values()), said)
     return _finished(text, valid, form, stop)
 
 
@@ -189,7 +189,7 @@ def _chosen(choices: list[_Choice], form: Form[AnswerT], notes: Notes) -> _Valid
 
 def _checked(choice: _Choice, form: Form[AnswerT], notes: Notes) -> _Valid[AnswerT]:
     """Return ``choice`` as an answer, or raise AnswerError with what could be said instead."""
-    own = Notes(notes.cut, caveats=dict(notes.caveats))
+    own = Notes(notes.cut, warnings=dict(notes.warnings))
     written = choice.written
     if written.doubts:
         raise AnswerError(written.doubts)
@@ -212,7 +212,7 @@ def _checked(choice: _Choice, form: Form[AnswerT], notes: Notes) -> _Valid[Answe
 
 
 def _fallback(choice: _Choice, form: Form[AnswerT], notes: Notes) -> Reading[AnswerT] | None:
-    own = Notes(notes.cut, lenient=True, caveats=dict(notes.caveats))
+    own = Notes(notes.cut, lenient=True, warnings=dict(notes.warnings))
     try:
         answer = form.check(choice.value, own)
     except AnswerError:
@@ -234,7 +234,7 @@ def _say_cut(notes: Notes, written: Written) -> None:
 
 def _reading(valid: _Valid[AnswerT], form: Form[AnswerT]) -> Reading[AnswerT]:
     answer, said = form.refusal(valid.answer)
-    return Reading(answer, tuple(valid.notes.caveats.values()), said)
+    return Reading(answer, tuple(valid.notes.warnings.values()), said)
 
 
 def _finished(

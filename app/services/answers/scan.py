@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.services.answers.quoted import (
+from app.services.answers.quotation import (
     AFTER_BARE_MEMBER,
     AFTER_ITEM,
     AFTER_KEY,

@@ -6,6 +6,11 @@ from typing import Any
 MAX_NODES = 400
 """Schemas within the schema, references resolved: more would not fit a prompt for an 11B model."""
 MAX_DEPTH = 8
+MAX_PATTERNS = 50
+"""Patterns, references resolved; a large one takes a millisecond to compile."""
+MAX_WEIGHT = 200_000
+"""Of the whole, references resolved, as `weight` counts it: a small schema may say a long text a
+hundred times over."""
 KEYWORDS = frozenset(
     {"type", "title", "description", "examples", "default", "enum", "const"}
     | {"properties", "required", "additionalProperties", "minProperties", "maxProperties"}
@@ -38,6 +43,8 @@ class _Resolver:
     def __init__(self, root: Schema) -> None:
         self._root = root
         self._nodes = 0
+        self._patterns = 0
+        self._weight = 0
 
     def resolve(self, part: object, depth: int, within: tuple[str, ...]) -> Schema:
         """Return ``part`` resolved; ``within`` are the references on the way to it."""
@@ -61,6 +68,9 @@ class _Resolver:
             if key not in KEYWORDS:
                 raise SchemaError(f"uses {key[:40]!r}; known are {', '.join(sorted(KEYWORDS))}")
             yield key, self._member(key, value, depth, within)
+            self._patterns += key == "pattern"
+            if self._patterns > MAX_PATTERNS:
+                raise SchemaError(f"has more than {MAX_PATTERNS} patterns")
 
     def _member(self, key: str, value: object, depth: int, within: tuple[str, ...]) -> object:
         if key == "properties" and isinstance(value, dict):
@@ -69,6 +79,9 @@ class _Resolver:
             return [self.resolve(part, depth + 1, within) for part in value]
         if key in _SINGLE and not isinstance(value, bool):
             return self.resolve(value, depth + 1, within)
+        self._weight += weight(value, MAX_WEIGHT)
+        if self._weight > MAX_WEIGHT:
+            raise SchemaError("has longer texts and lists than fit a prompt, references resolved")
         return value
 
     def _referred(self, part: Schema, depth: int, within: tuple[str, ...]) -> Schema:
@@ -88,6 +101,25 @@ class _Resolver:
             **self.resolve(target[name], depth, (*within, reference)),
             **self.resolve(beside, depth, within),
         }
+
+
+def weight(value: object, most: int) -> int:
+    """Return the characters of ``value`` and 4 for each text, number, list and map in it.
+
+    Counts no further than just beyond ``most``.
+    """
+    total, parts = 0, [value]
+    while parts and total <= most:
+        part = parts.pop()
+        total += 4
+        if isinstance(part, dict):
+            total += sum(map(len, part))
+            parts.extend(part.values())
+        elif isinstance(part, list):
+            parts.extend(part)
+        elif isinstance(part, str):
+            total += len(part)
+    return total
 
 
 def nullable(schema: Schema) -> Schema:

@@ -13,7 +13,7 @@ _LONGEST = 0.05
 
 
 @dataclass(slots=True)
-class Door:
+class AdmissionQueue:
     """Lets requests in as fast as they can be worked on, and turns away what would wait long.
 
     To begin a request takes a millisecond of the event loop. A hundred at once would hold up
@@ -100,4 +100,4 @@ class Door:
 
 
 def _nothing() -> None:
-    """Who leaves the line leaves the door as well, and nothing else is held."""
+    """Hold nothing: a request that leaves the line leaves the admission queue as well."""

@@ -7,11 +7,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from app.domain.errors import OverloadedError
-from app.domain.image import ImageLimits, ImageReport, ReceivedImage
-from app.domain.ports import ImagePreparer
 from app.services.concurrency.budget_survey import Survey
-from app.services.images.error_location import named
-from app.services.images.header import inspect
 
 Within = AbstractAsyncContextManager[None]
 """What bounds a wait from outside, and is entered only where there is something to wait for."""
@@ -39,6 +35,11 @@ class Reservation:
     def grow_to(self, amount: int) -> bool:
         """Hold ``amount`` in all, or tell that there is no room at once: `wait_for` it then."""
         return amount <= self.amount or self.budget.grant(self, amount)
+
+    def complete(self) -> None:
+        """Expect nothing more."""
+        self.expected = self.amount
+        self.budget.give(self, 0)
 
     async def wait_for(self, amount: int, within: Within = _UNBOUNDED) -> None:
         """Hold ``amount`` in all, or raise OverloadedError when the budget's patience ends.
@@ -165,7 +166,7 @@ class Budget:
             self._used[held.caller] -= amount
             if not self._used[held.caller]:
                 del self._used[held.caller]
-        if self._arriving and not held.amount:
+        if self._arriving and not (held.amount and held.rest):
             self._arriving.pop(held, None)
         if self._waiting:
             self._let_in()
@@ -206,19 +207,3 @@ class Budget:
             f"within {self.patience:g} seconds.",
             retry_after=self.patience,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class AdmittedPreparer:
-    """An `ImagePreparer` that has only so many pixels in preparation at a time."""
-
-    inner: ImagePreparer
-    limits: ImageLimits
-    pixels: Budget
-
-    async def prepare(self, image: ReceivedImage) -> ImageReport:
-        """Return the report, or raise an ImageError or OverloadedError."""
-        with named(image):
-            facts, _ = await asyncio.to_thread(inspect, image.data, self.limits)
-        async with self.pixels.reserve(facts.width * facts.height):
-            return await self.inner.prepare(image)

@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Any, TypeVar
 
 from app.domain.errors import IdempotencyConflictError
-from app.domain.generation import Generation, GenerationRequest, ImageInput, Terms
+from app.domain.generation import CallContext, Generation, GenerationRequest, ImageInput
 from app.domain.image import Base64Image, ImageReport, ReceivedImage, S3Image, UrlImage
 from app.services.concurrency.deadline import Drain
 from app.services.concurrency.single_flight import Flight
@@ -50,20 +50,22 @@ class IdempotentAnswers:
     _keys: dict[str, dict[Key, None]] = field(default_factory=dict)
     """Those of each caller, the oldest first."""
 
-    async def share(self, terms: Terms, digest: bytes, make: Callable[[Terms], Awaitable[T]]) -> T:
-        """Return the answer that the key in ``terms`` has, or make it on the terms of all.
+    async def share(
+        self, call_context: CallContext, digest: bytes, make: Callable[[CallContext], Awaitable[T]]
+    ) -> T:
+        """Return the answer that the key in ``call_context`` has, or make it on the terms of all.
 
         Raises IdempotencyConflictError where the key was used for another ``digest``, and
         DeadlineExceededError at the end of the caller's own time. A failure is shared by those
         who wait for it and then forgotten. The call goes on while anyone waits for it; what it
         took is told to one of those who do.
         """
-        assert terms.idempotency_key is not None
-        key = terms.caller, terms.idempotency_key
+        assert call_context.idempotency_key is not None
+        key = call_context.caller, call_context.idempotency_key
         self._forget_expired()
-        shared = self._find(key, digest) or self._begin(key, digest, terms, make)
+        shared = self._find(key, digest) or self._begin(key, digest, call_context, make)
         try:
-            async with self.drain.before(terms.deadline):
+            async with self.drain.before(call_context.deadline):
                 answer: T = await shared.flight.join()
                 return answer
         finally:
@@ -89,15 +91,20 @@ class IdempotentAnswers:
         return shared
 
     def _begin(
-        self, key: Key, digest: bytes, terms: Terms, make: Callable[[Terms], Awaitable[T]]
+        self,
+        key: Key,
+        digest: bytes,
+        call_context: CallContext,
+        make: Callable[[CallContext], Awaitable[T]],
     ) -> _Shared:
         now = asyncio.get_running_loop().time()
-        terms = replace(terms, idempotency_key=None, deadline=now + self.longest)
-        record = RequestRecord(tracer=current().tracer)
+        call_context = replace(call_context, idempotency_key=None, deadline=now + self.longest)
+        asker = current()
+        record = RequestRecord(tracer=asker.tracer, share=asker.share)
 
         async def run() -> T:
             with recording(record):
-                return await make(terms)
+                return await make(call_context)
 
         shared = self._shared[key] = _Shared(digest, Flight(run()), now + self.seconds, record)
         self._keys.setdefault(key[0], {})[key] = None
@@ -164,6 +171,8 @@ def fingerprint(request: GenerationRequest) -> bytes:
         request.raw_prompt,
         request.strategy,
         request.stop,
+        request.form,
+        request.logprobs,
     )
     return digested(outline, [image for turn in request.turns for image in turn.images])
 

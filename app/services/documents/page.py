@@ -1,6 +1,6 @@
-"""Which pages and which strips of them are shown: pure arithmetic."""
+"""Which pages and which tiles of them are shown: pure arithmetic."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
 from typing import Literal, NamedTuple
@@ -8,11 +8,16 @@ from typing import Literal, NamedTuple
 from app.services.geometry import Size, View
 
 WIDTH = 1_120
-"""Pixels along the longer side of a page shown whole, and along the width of a strip."""
+"""Pixels along the longer side of a page shown whole, and the widest that a tile may be."""
 STRIP = 560
-"""Pixels of a strip's height: two of the model's tiles, and as much text as one answer holds."""
+"""Pixels of a tile's height: two of the model's own tiles, and as much text as one answer holds."""
 OVERLAP = 120
-"""Pixels that neighbouring strips share: four lines of a letter, three of them whole."""
+"""Pixels that neighbouring tiles share where nothing empty lies between them: four lines of a
+letter, three of them whole."""
+ROW_GAP, COLUMN_GAP = 4, 8
+"""Pixels of emptiness to cut through: between lines, and between words."""
+ROW_SLACK, COLUMN_SLACK = 200, 320
+"""Pixels before a tile's end within which emptiness is looked for."""
 
 Detail = Literal["auto", "high"]
 
@@ -21,22 +26,64 @@ class PageRangeError(ValueError):
     """A page range can't be used."""
 
 
-class Band(NamedTuple):
-    """A horizontal part of a page: shares of its height, 0 at the top."""
+class Tile(NamedTuple):
+    """A part of a page, in pixels of the page as it is drawn."""
 
-    top: float
-    bottom: float
+    left: int
+    top: int
+    width: int
+    height: int
+
+
+class Span(NamedTuple):
+    """A part of one side of a page, in pixels."""
+
+    start: int
+    length: int
+    shared: int = 0
+    """Pixels that the span before has too."""
+    gap: int = 0
+    """Empty pixels around where it meets the span before, where they share none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """What is to be rendered of a page."""
+    """What is to be drawn of a page."""
 
     page: int
-    """From 0."""
-    width: int
-    """Of the whole page's width, pixels."""
-    band: Band
+    """Its number in the document, from 1."""
+    drawn: Size
+    """Of the whole page, in the pixels in which it is drawn."""
+    tile: Tile
+    row: int = 0
+    """Which row of tiles this one is in, from 0."""
+    shared_above: int = 0
+    """Pixels that the row of tiles above shows too."""
+    shared_left: int = 0
+    """Pixels that the tile to the left shows too."""
+    gap_left: int = 0
+    """Empty pixels around where it meets the tile to the left, where they share none."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of the page is shown."""
+        return self.tile == (0, 0, *self.drawn)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where something that is shown comes from."""
+
+    file: str = "images.0"
+    """Place of the file in the request."""
+    number: int = 1
+    """Of the page in its file, from 1."""
+    size: Size | None = None
+    """Of the page: points for a PDF, else pixels as a viewer shows it; None where not known."""
+    cut: Cut | None = None
+    """What is shown of the page; None for a picture shown whole."""
+    text: str | None = None
+    """The page's own text layer, where that was asked for and there is one."""
 
 
 def selected(text: str | None, count: int) -> tuple[int, ...]:
@@ -58,22 +105,63 @@ def _part(part: str, count: int) -> range:
     return range(start, stop + 1)
 
 
-def cuts(page: int, size: Size, detail: Detail) -> Iterator[Cut]:
-    """Yield what to show of ``page`` (from 0): the whole, or strips from top to bottom."""
-    height = WIDTH * size.height / size.width
-    if detail == "auto" or height <= STRIP:
-        yield Cut(page, max(1, int(WIDTH * min(1.0, size.width / size.height))), Band(0, 1))
-        return
-    count = ceil((height - OVERLAP) / (STRIP - OVERLAP))
-    share = STRIP / height
-    # Spread evenly, so that the last strip is as tall as the others.
-    step = (1 - share) / (count - 1) if count > 1 else 0
-    for number in range(count):
-        top = number * step
-        yield Cut(page, WIDTH, Band(top, min(1.0, top + share)))
+def whole(page: int, size: Size, sharpest: float) -> Cut:
+    """Return all of ``page`` (from 1), as large as the model takes it.
+
+    ``sharpest`` is the most pixels for one unit of ``size``.
+    """
+    drawn = scaled(size, min(WIDTH / max(size), sharpest))
+    return Cut(page, drawn, Tile(0, 0, *drawn))
+
+
+def scaled(size: Size, scale: float) -> Size:
+    """Return ``size`` in whole pixels, none of them over what ``scale`` gives."""
+    return Size(max(1, int(size.width * scale)), max(1, int(size.height * scale)))
+
+
+def in_tiles(size: Size, sharpest: float) -> Size:
+    """Return how large a page is drawn that is shown in tiles: its shorter side fills a tile."""
+    return scaled(size, min(WIDTH / min(size), sharpest))
+
+
+def spans(total: int, most: int, *, slack: int, gaps: Sequence[Span] = ()) -> Iterator[Span]:
+    """Yield the parts, at most ``most`` long, that cover a side of ``total`` pixels.
+
+    They meet in the widest of the ``gaps`` within ``slack`` of a part's end, and overlap where
+    there is none.
+    """
+    start = shared = width = 0
+    while total - start > most:
+        end = start + most
+        near = [part for gap in gaps if (part := _within(gap, end - slack, end)).length > 0]
+        if near:
+            gap = max(near, key=lambda part: (part.length, part.start))
+            end = gap.start + gap.length // 2
+        yield Span(start, end - start, shared, width)
+        shared, width = (0, gap.length) if near else (OVERLAP, 0)
+        start = end - shared
+    yield Span(start, total - start, shared, width)
+
+
+def _within(gap: Span, first: int, last: int) -> Span:
+    start = max(gap.start, first)
+    return Span(start, min(gap.start + gap.length, last) - start)
+
+
+def tile_height(drawn: Size) -> int:
+    """Return how tall the tiles of a page are: a narrow page's as tall as the model takes them."""
+    return WIDTH if drawn.width <= STRIP else STRIP
+
+
+def least_tiles(drawn: Size) -> int:
+    """Return about how many tiles a page makes."""
+    across = ceil(max(1, drawn.width - OVERLAP) / (WIDTH - OVERLAP))
+    height = tile_height(drawn)
+    return across * ceil(max(1, drawn.height - OVERLAP) / (height - OVERLAP))
 
 
 def view(cut: Cut, size: Size) -> View:
     """Return which part of a page of ``size`` a cut shows."""
-    top, bottom = cut.band
-    return View(size, (0, top * size.height, size.width, (bottom - top) * size.height))
+    across, down = size.width / cut.drawn.width, size.height / cut.drawn.height
+    left, top, width, height = cut.tile
+    return View(size, (left * across, top * down, width * across, height * down))

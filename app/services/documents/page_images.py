@@ -2,27 +2,29 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol, TypeVar
 
-from app.domain.errors import TooManyPagesError
+from app.domain.errors import (
+    ImageError,
+    NotAnImageError,
+    TooManyPagesError,
+    UnsupportedImageTypeError,
+)
 from app.domain.generation import ImageInput
-from app.domain.image import ImageLimits, ImageType, ReceivedImage
+from app.domain.image import AnswerWarning, ImageLimits, ImageType, ReceivedImage
 from app.services.documents import pdf, render
-from app.services.documents.page import Cut, Detail, cuts, view
-from app.services.documents.render import Kind
+from app.services.documents.page import Cut, Detail, Origin, PageRangeError, view
+from app.services.documents.render import MOST_PAGES, MOST_SHOTS, Kind, Outline, Page, Wanted
 from app.services.generation.image_sources import ImageSources
 from app.services.geometry import View
 from app.services.images.error_location import named
 from app.services.images.header import inspect
+from app.services.images.sniff import sniff
+from app.services.images.warnings import legibility
 
 T = TypeVar("T")
-
-MOST_PAGES = 50
-"""Pages of all documents of a request: each is at least one call of the model."""
-MOST_SHOTS = 120
-"""Pages or strips of them."""
 
 
 class Workers(Protocol):
@@ -34,15 +36,37 @@ class Workers(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Shown:
+    """A picture for the model, and what the page has that it lacks."""
+
+    image: ImageInput
+    warnings: tuple[AnswerWarning, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Shot:
     """One picture as the model will be shown it."""
 
     page: int
-    """From 1."""
-    load: Callable[[], Awaitable[ImageInput]]
-    """Makes it, when its turn comes: the pages of a document are never all in memory."""
+    """From 1, counted on from one file to the next."""
+    load: Callable[[], Awaitable[Shown]]
+    """Makes it, when its turn comes: the pages of a document are never all in memory. Raises what
+    keeps this page alone from being shown."""
+    origin: Origin = Origin()  # noqa: RUF009 - frozen
     view: View | None = None
     """Which part of the page it shows; None where that is the whole of a picture."""
+    scale: float = 1.0
+    """Pixels shown for one of the original, where that is a picture; at most 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which pages of the files are shown, and how."""
+
+    pages: str | None = None
+    detail: Detail = "auto"
+    text: bool = False
+    """Whether the pages' own text layers are wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,73 +81,138 @@ class Documents:
 
     @asynccontextmanager
     async def shots(
-        self, images: Sequence[ImageInput], pages: str | None, detail: Detail
+        self, images: Sequence[ImageInput], choice: Choice
     ) -> AsyncIterator[list[Shot]]:
         """Yield what to show of ``images``, in order; pages count on from one to the next.
 
         Holds the files until it is left. Entering raises PageRangeError, TooManyPagesError, or
-        what refuses one of the files.
+        what refuses one of the files as a whole.
         """
         async with AsyncExitStack() as held:
             fetched = [
                 await held.enter_async_context(self.sources.fetched(image)) for image in images
             ]
-            yield await self._all(fetched, pages, detail)
+            yield await self._all(fetched, choice)
 
-    async def _all(
-        self, images: Sequence[ReceivedImage], pages: str | None, detail: Detail
-    ) -> list[Shot]:
+    async def _all(self, images: Sequence[ReceivedImage], choice: Choice) -> list[Shot]:
         shots: list[Shot] = []
-        before = 0
+        before = pages = 0
         for image in images:
             with named(image):
-                count, found = await self._shots(image, pages, detail, before)
+                wanted = Wanted(
+                    choice.pages, choice.detail, self.most_pages, pages, text=choice.text
+                )
+                count, own = await self._shots(image, wanted, before)
             before += count
-            shots += found
+            pages += len({shot.page for shot in own})
+            shots += own
         if len(shots) > self.most_shots:
             raise TooManyPagesError(
-                f"That makes {len(shots)} pages or strips; at most {self.most_shots} can be asked "
+                f"That makes {len(shots)} pages or pieces; at most {self.most_shots} can be asked "
                 "about at a time. Choose some with pages, or less detail."
             )
         return shots
 
     async def _shots(
-        self, image: ReceivedImage, pages: str | None, detail: Detail, before: int
+        self, image: ReceivedImage, wanted: Wanted, before: int
     ) -> tuple[int, list[Shot]]:
         kind = self._kind(image)
-        if kind is Kind.PICTURE and detail == "auto":
+        if kind is Kind.PICTURE and wanted.pages is not None:
+            raise PageRangeError(
+                f"{image.name} is a picture and has no pages to choose from; PDFs and TIFFs have"
+            )
+        if kind is Kind.PICTURE and wanted.detail == "auto":
             return 1, [shot_of(image, before + 1)]
-        outline = await self.workers.work(
-            render.outline,
-            image.data,
-            kind,
-            None if kind is Kind.PICTURE else pages,
-            self.most_pages,
-            self.limits,
-        )
-        return outline.count, [
-            Shot(before + page, partial(self._drawn, image, kind, cut), view(cut, size))
-            for page, size in outline.pages
-            for cut in cuts(page - 1, size, detail)
+        outline = await self._outline(image, kind, wanted)
+        shots = [
+            shot
+            for page in outline.pages
+            for shot in await self._of_page(image, kind, page, before, wanted.detail)
         ]
+        return outline.count, shots
 
-    async def _drawn(self, image: ReceivedImage, kind: Kind, cut: Cut) -> ImageInput:
+    async def _outline(self, image: ReceivedImage, kind: Kind, wanted: Wanted) -> Outline:
+        try:
+            return await self.workers.work(render.outline, image.data, kind, wanted, self.limits)
+        except PageRangeError as error:
+            raise PageRangeError(f"{image.name}: {error}") from error
+
+    async def _of_page(
+        self, image: ReceivedImage, kind: Kind, page: Page, before: int, detail: Detail
+    ) -> list[Shot]:
+        number = before + page.number
+        origin = Origin(image.name, page.number, page.size, text=page.text)
+        if page.size is None or page.fault is not None:
+            return [Shot(number, partial(_refused, image, page.fault), origin)]
+        try:
+            cuts = await self._cuts(image, kind, page, detail)
+        except ImageError as fault:
+            return [Shot(number, partial(_refused, image, fault), origin)]
+        if kind is Kind.PICTURE and len(cuts) == 1 and cuts[0].drawn == page.size:
+            return [shot_of(image, number)]
+        return [self._shot(image, kind, number, page, cut) for cut in cuts]
+
+    async def _cuts(
+        self, image: ReceivedImage, kind: Kind, page: Page, detail: Detail
+    ) -> tuple[Cut, ...]:
+        if detail == "auto":
+            return render.cuts_whole(kind, page)
+        return await self.workers.work(render.tiled, image.data, kind, page, self.limits)
+
+    def _shot(self, image: ReceivedImage, kind: Kind, number: int, page: Page, cut: Cut) -> Shot:
+        assert page.size is not None
+        scale = 1.0 if kind is Kind.PDF else min(1.0, max(cut.drawn) / max(page.size))
+        return Shot(
+            number,
+            partial(self._drawn, image, kind, cut, scale, blank=page.text is not None),
+            Origin(image.name, page.number, page.size, cut, page.text),
+            view(cut, page.size),
+            scale,
+        )
+
+    async def _drawn(
+        self, image: ReceivedImage, kind: Kind, cut: Cut, scale: float, *, blank: bool
+    ) -> Shown:
+        draw = partial(render.drawn, blank=blank)
         with named(image):
-            data = await self.workers.work(render.drawn, image.data, kind, cut, self.limits)
-        return ReceivedImage(data, "image/png", image.name)
+            drawing = await self.workers.work(draw, image.data, kind, cut, self.limits)
+        warnings = (replace(c, message=f"{image.name}: {c.message}") for c in drawing.warnings)
+        return Shown(
+            ReceivedImage(drawing.png, "image/png", image.name), (*warnings, *legibility(scale))
+        )
 
     def _kind(self, image: ReceivedImage) -> Kind:
         if pdf.is_pdf(image.data):
             return Kind.PDF
-        facts = inspect(image.data, self.limits).facts
-        paged = facts.media_type is ImageType.TIFF and facts.frames > 1
-        return Kind.TIFF if paged else Kind.PICTURE
+        try:
+            media_type = sniff(image.data)
+        except (NotAnImageError, UnsupportedImageTypeError) as error:
+            raise type(error)(f"{error.detail} A PDF is taken here, too.") from error
+        if media_type is not ImageType.TIFF:
+            # Refused here where it can't be used at all.
+            inspect(image.data, self.limits)
+            return Kind.PICTURE
+        try:
+            pages = inspect(image.data, self.limits).facts.frames
+        except ImageError as error:
+            # The pages of a camera's raw picture are previews of it.
+            if "raw picture" in error.detail:
+                raise
+            # The first page may be at fault, and the others not.
+            return Kind.TIFF
+        return Kind.TIFF if pages > 1 else Kind.PICTURE
 
 
-async def _as_it_is(image: ImageInput) -> ImageInput:
-    return image
+async def _refused(image: ReceivedImage, fault: ImageError | None) -> Shown:
+    assert fault is not None
+    with named(image):
+        raise fault
+
+
+async def _as_it_is(image: ImageInput) -> Shown:
+    return Shown(image)
 
 
 def shot_of(image: ImageInput, page: int) -> Shot:
     """Return a picture to be shown whole, as it was sent."""
-    return Shot(page, partial(_as_it_is, image))
+    return Shot(page, partial(_as_it_is, image), Origin(image.name))

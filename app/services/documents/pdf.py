@@ -1,21 +1,28 @@
-"""PDF pages as pixels. Runs in a worker: PDFium is C++ and reads untrusted bytes."""
+"""A PDF opened, its pages measured. Runs in a worker: PDFium is C++ and reads untrusted bytes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pypdfium2
-import pyvips
+import pypdfium2.raw as raw
 
-from app.domain.errors import DocumentLockedError, ExtremeAspectRatioError, ImageDamagedError
+from app.domain.errors import (
+    DocumentEmptyError,
+    DocumentLockedError,
+    ExtremeAspectRatioError,
+    ImageDamagedError,
+)
+from app.services.documents import library_log, pdf_text
+from app.services.documents.page import Detail
 from app.services.geometry import Size
-from app.services.images.decode import from_pillow
 
 MAGIC = b"%PDF-"
 MAGIC_WITHIN = 1024
 """Bytes in which a reader looks for the magic; mail gateways put lines before it."""
 MOST_ELONGATED = 20
-"""Longer over shorter side of a page. Banners have 5."""
-_PASSWORD = 4  # FPDF_ERR_PASSWORD
+"""Longer over shorter side of a page that is shown whole. Banners have 5."""
+SHARPEST = 200 / 72
+"""Pixels a point at which a narrow page is drawn in tiles: 200 dots an inch."""
 
 
 def is_pdf(data: bytes) -> bool:
@@ -23,40 +30,40 @@ def is_pdf(data: bytes) -> bool:
     return MAGIC in data[:MAGIC_WITHIN]
 
 
-def count(data: bytes) -> int:
-    """Return how many pages there are."""
-    with _opened(data) as document:
-        return len(document)
-
-
-def sizes(data: bytes, pages: Sequence[int]) -> list[Size]:
-    """Return the size in points of ``pages`` (from 0)."""
-    with _opened(data) as document:
-        return [_size(document, page) for page in pages]
-
-
-def raster(data: bytes, page: int, width: int) -> pyvips.Image:
-    """Return ``page`` (from 0) drawn ``width`` pixels wide, with its form fields filled in."""
-    with _opened(data) as document:
-        across, _ = document.get_page_size(page)
-        document.init_forms()
-        # PDFium rounds both sides up; one pixel less keeps them within what was asked for.
-        drawn = document[page].render(scale=max(1, width - 1) / across, rev_byteorder=True)
-        return from_pillow(drawn.to_pil().convert("RGB"))
-
-
-def _size(document: pypdfium2.PdfDocument, page: int) -> Size:
-    width, height = document.get_page_size(page)
-    if min(width, height) < 1 or max(width, height) > MOST_ELONGATED * min(width, height):
+def size(document: pypdfium2.PdfDocument, detail: Detail, page: int) -> Size:
+    """Return the size in points of a page (from 1), or raise what keeps it from being shown."""
+    try:
+        width, height = document.get_page_size(page - 1)
+    except pypdfium2.PdfiumError as error:
+        raise ImageDamagedError("It is damaged or not there: it can't be read.") from error
+    if min(width, height) <= 0:
+        raise ImageDamagedError(
+            "Its CropBox lies outside its MediaBox: no part of it is to be shown."
+        )
+    if min(width, height) < 1:
+        raise ExtremeAspectRatioError(f"It is {width:g} x {height:g} points: too narrow to draw.")
+    if detail == "auto" and max(width, height) > MOST_ELONGATED * min(width, height):
         raise ExtremeAspectRatioError(
-            f"Page {page + 1} is {width:g} x {height:g} points; one side may be at most "
-            f"{MOST_ELONGATED} times the other."
+            f"It is {width:g} x {height:g} points; shown whole, one side may be at most "
+            f"{MOST_ELONGATED} times the other. Detail high reads it in pieces."
         )
     return Size(round(width), round(height))
 
 
+def text_layer(document: pypdfium2.PdfDocument, page: int) -> str | None:
+    """Return the own text of a page (from 1), None where it has none."""
+    try:
+        return pdf_text.text_layer(document[page - 1]).strip() or None
+    except pypdfium2.PdfiumError:
+        return None
+
+
 @contextmanager
-def _opened(data: bytes) -> Iterator[pypdfium2.PdfDocument]:
+def opened(data: bytes) -> Iterator[pypdfium2.PdfDocument]:
+    """Yield the document; raise DocumentLockedError, DocumentEmptyError or ImageDamagedError."""
+    library_log.attach()
+    # PDFium keeps the error of the last file, and sets none for a file without pages.
+    raw.FPDF_LoadDocument(b"", None)
     try:
         document = pypdfium2.PdfDocument(data)
         try:
@@ -64,6 +71,19 @@ def _opened(data: bytes) -> Iterator[pypdfium2.PdfDocument]:
         finally:
             document.close()
     except pypdfium2.PdfiumError as error:
-        if getattr(error, "err_code", None) == _PASSWORD:
-            raise DocumentLockedError("The PDF needs a password; send one without.") from error
-        raise ImageDamagedError("The PDF is damaged or cut off: it can't be read.") from error
+        raise _refusal(getattr(error, "err_code", None)) from error
+
+
+def _refusal(code: int | None) -> DocumentEmptyError | DocumentLockedError | ImageDamagedError:
+    match code:
+        case raw.FPDF_ERR_FILE:
+            return DocumentEmptyError("The PDF has no pages.")
+        case raw.FPDF_ERR_PASSWORD:
+            return DocumentLockedError("The PDF needs a password; send one without.")
+        case raw.FPDF_ERR_SECURITY:
+            return DocumentLockedError(
+                "The PDF is locked by a certificate or another scheme than a password; send one "
+                "that is not."
+            )
+        case _:
+            return ImageDamagedError("The PDF is damaged or cut off: it can't be read.")

@@ -1,21 +1,45 @@
 """What a worker does with a document: tell its pages, draw a part of one."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 
 import pyvips
 from PIL import UnidentifiedImageError
 
-from app.domain.errors import ImageDamagedError, TooManyPagesError
-from app.domain.image import ImageLimits
-from app.services.documents import pdf, tiff
-from app.services.documents.page import Cut, selected
+from app.domain.errors import (
+    ExtremeAspectRatioError,
+    ImageDamagedError,
+    ImageError,
+    TooManyPagesError,
+)
+from app.domain.image import AnswerWarning, ImageLimits
+from app.services.documents import pdf, pdf_raster, tiff
+from app.services.documents.page import (
+    WIDTH,
+    Cut,
+    Detail,
+    Tile,
+    in_tiles,
+    least_tiles,
+    selected,
+    whole,
+)
+from app.services.documents.tiling import tiles
 from app.services.geometry import TURNED, Size
 from app.services.images import pixels
 from app.services.images.decode import decode, is_upright
 from app.services.images.encode import to_png
 from app.services.images.header import inspect
+
+MOST_PAGES = 50
+"""Pages of all documents of a request: each is at least one call of the model."""
+MOST_SHOTS = 120
+"""Pages or tiles of them."""
+UNENLARGED = 1.0
+"""Pixels drawn for one of the original: a picture is never enlarged."""
 
 
 class Kind(StrEnum):
@@ -27,77 +51,169 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which pages of a document, and how."""
+
+    pages: str | None
+    """A range such as ``1-3,5``; None for all."""
+    detail: Detail
+    most: int = MOST_PAGES
+    """Pages of all files that may be asked about."""
+    before: int = 0
+    """Pages of other files that are asked about already."""
+    text: bool = False
+    """Whether the pages' own text layers are wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A part of a page as the model is shown it."""
+
+    png: bytes
+    warnings: tuple[AnswerWarning, ...] = ()
+    """What of the page it lacks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a document, as far as it can be told without drawing it."""
+
+    number: int
+    """From 1."""
+    size: Size | None
+    """Points for a PDF, else pixels as a viewer shows them; None where there is a fault."""
+    fault: ImageError | None = None
+    """Why the page can't be shown."""
+    text: str | None = None
+    """Its own text layer, where that was asked for and there is one."""
+
+
+@dataclass(frozen=True, slots=True)
 class Outline:
     """A document's pages, as far as they were chosen."""
 
     count: int
     """Of all pages."""
-    pages: tuple[tuple[int, Size], ...]
-    """Number, from 1, and size: points for a PDF, else pixels as a viewer shows them."""
+    pages: tuple[Page, ...]
 
 
-def outline(data: bytes, kind: Kind, pages: str | None, most: int, limits: ImageLimits) -> Outline:
-    """Return the outline of the pages that ``pages`` selects.
+def outline(data: bytes, kind: Kind, wanted: Wanted, limits: ImageLimits) -> Outline:
+    """Return the outline of the pages that are ``wanted``.
 
-    Raises PageRangeError, TooManyPagesError over ``most``, or another ImageError.
+    Raises PageRangeError, TooManyPagesError, or what is wrong with the document as a whole. What
+    is wrong with one page is told with the page.
     """
-    count = _count(data, kind)
-    chosen = selected(pages, count)
-    if len(chosen) > most:
+    match kind:
+        case Kind.PDF:
+            with pdf.opened(data) as document:
+                read = partial(pdf.text_layer, document) if wanted.text else _no_text
+                return _outlined(
+                    wanted, len(document), partial(pdf.size, document, wanted.detail), read
+                )
+        case Kind.TIFF:
+            count = len(tiff.pages(data, limits))
+            return _outlined(wanted, count, partial(tiff.size, data, limits))
+        case Kind.PICTURE:
+            return _outlined(wanted, 1, lambda _: _picture_size(data, limits))
+
+
+def _no_text(_: int) -> None:
+    return None
+
+
+def _outlined(
+    wanted: Wanted,
+    count: int,
+    size: Callable[[int], Size],
+    text: Callable[[int], str | None] = _no_text,
+) -> Outline:
+    chosen = selected(wanted.pages, count)
+    if len(chosen) + wanted.before > wanted.most:
+        others = f", and {wanted.before} of other files" if wanted.before else ""
         raise TooManyPagesError(
-            f"{len(chosen)} of {count} pages are asked about; at most {most} can be at a time. "
-            "Choose some with pages."
+            f"{len(chosen)} of {count} pages are asked about{others}; at most {wanted.most} of "
+            "all files together can be at a time. Choose some with pages."
         )
-    sizes = _sizes(data, kind, [page - 1 for page in chosen], limits)
-    return Outline(count, tuple(zip(chosen, sizes, strict=True)))
+    return Outline(count, tuple(_page(number, size, text(number)) for number in chosen))
 
 
-def _count(data: bytes, kind: Kind) -> int:
+def _page(number: int, size: Callable[[int], Size], text: str | None) -> Page:
+    try:
+        with page_named(number):
+            return Page(number, size(number), text=text)
+    except ImageError as fault:
+        return Page(number, None, fault, text)
+
+
+@contextmanager
+def page_named(number: int) -> Iterator[None]:
+    """Put the page's number before the detail of an ImageError."""
+    try:
+        yield
+    except ImageError as error:
+        error.detail = f"page {number}: {error.detail}"
+        error.args = (error.detail,)
+        raise
+
+
+def cuts_whole(kind: Kind, page: Page) -> tuple[Cut, ...]:
+    """Return all of a page, as one."""
+    assert page.size is not None
+    # A PDF's page may be enlarged: its letters are drawn anew, however large.
+    return (whole(page.number, page.size, WIDTH if kind is Kind.PDF else UNENLARGED),)
+
+
+def tiled(data: bytes, kind: Kind, page: Page, limits: ImageLimits) -> tuple[Cut, ...]:
+    """Return the tiles of a page, or raise an ImageError. Draws it, to find where it is empty."""
+    assert page.size is not None
+    drawn = in_tiles(page.size, pdf.SHARPEST if kind is Kind.PDF else UNENLARGED)
+    with page_named(page.number):
+        if least_tiles(drawn) > MOST_SHOTS:
+            raise ExtremeAspectRatioError(
+                f"It makes about {least_tiles(drawn)} pieces; at most {MOST_SHOTS} can be shown."
+            )
+        everything = Cut(page.number, drawn, Tile(0, 0, *drawn))
+        image, _ = _raster(data, kind, everything, limits, blank=page.text is not None)
+        return tuple(tiles(page.number, image))
+
+
+def drawn(
+    data: bytes, kind: Kind, cut: Cut, limits: ImageLimits, *, blank: bool = False
+) -> Drawing:
+    """Return a part of a page, or raise an ImageError.
+
+    ``blank`` lets a page pass that shows nothing of its text: for those who have the text.
+    """
+    with page_named(cut.page):
+        image, warnings = _raster(data, kind, cut, limits, blank=blank)
+        return Drawing(to_png(image), warnings)
+
+
+def _raster(
+    data: bytes, kind: Kind, cut: Cut, limits: ImageLimits, *, blank: bool
+) -> tuple[pyvips.Image, tuple[AnswerWarning, ...]]:
     match kind:
         case Kind.PDF:
-            return pdf.count(data)
+            return pdf_raster.raster(data, cut, blank=blank)
         case Kind.TIFF:
-            return tiff.count(data)
+            return tiff.raster(data, cut, limits).crop(*cut.tile), ()
         case Kind.PICTURE:
-            return 1
+            return _picture(data, cut, limits).crop(*cut.tile), ()
 
 
-def _sizes(data: bytes, kind: Kind, pages: Sequence[int], limits: ImageLimits) -> list[Size]:
-    match kind:
-        case Kind.PDF:
-            return pdf.sizes(data, pages)
-        case Kind.TIFF:
-            return tiff.sizes(data, pages, limits)
-        case Kind.PICTURE:
-            facts = inspect(data, limits).facts
-            return [Size(*pixels.upright_size(facts.width, facts.height, facts.orientation))]
-
-
-def drawn(data: bytes, kind: Kind, cut: Cut, limits: ImageLimits) -> bytes:
-    """Return a part of a page as PNG, or raise an ImageError."""
-    whole = _raster(data, kind, cut, limits)
-    top = min(round(cut.band.top * whole.height), whole.height - 1)
-    height = max(1, round(cut.band.bottom * whole.height) - top)
-    return to_png(whole.crop(0, top, whole.width, height))
-
-
-def _raster(data: bytes, kind: Kind, cut: Cut, limits: ImageLimits) -> pyvips.Image:
-    match kind:
-        case Kind.PDF:
-            return pdf.raster(data, cut.page, cut.width)
-        case Kind.TIFF:
-            return tiff.raster(data, cut.page, cut.width, limits)
-        case Kind.PICTURE:
-            return _picture(data, cut, limits)
+def _picture_size(data: bytes, limits: ImageLimits) -> Size:
+    facts = inspect(data, limits).facts
+    return Size(*pixels.upright_size(facts.width, facts.height, facts.orientation))
 
 
 def _picture(data: bytes, cut: Cut, limits: ImageLimits) -> pyvips.Image:
     facts = inspect(data, limits).facts
-    across = facts.height if facts.orientation >= TURNED else facts.width
-    scale = min(1.0, cut.width / across)
-    size = (max(1, round(facts.width * scale)), max(1, round(facts.height * scale)))
+    width, height = cut.drawn
+    stored = (height, width) if facts.orientation >= TURNED else (width, height)
     orientation = 1 if is_upright(facts.media_type) else facts.orientation
     try:
-        return pixels.render(decode(data, facts, size), size, orientation)
+        return pixels.render(
+            decode(data, facts, stored), cut.drawn if orientation == 1 else stored, orientation
+        )
     except (pyvips.Error, UnidentifiedImageError, OSError, ValueError) as error:
-        raise ImageDamagedError("The picture is damaged: it can't be decoded.") from error
+        raise ImageDamagedError("It is damaged: it can't be decoded.") from error

@@ -10,7 +10,7 @@ from app.domain.generation import (
     StopReason,
     summed,
 )
-from app.domain.image import Caveat, ImageReport
+from app.domain.image import AnswerWarning, ImageReport
 
 T = TypeVar("T")
 
@@ -22,12 +22,13 @@ def combined(
     text: str,
     latency: Latency,
     images: Sequence[ImageReport],
-    warnings: Sequence[Caveat],
+    warnings: Sequence[AnswerWarning],
     stop: Completion | None = None,
 ) -> Generation:
     """Return one answer for all: tokens and cost added up, the target where all have the same.
 
-    ``stop`` is the one whose end counts; without it the end that all have in common.
+    ``stop`` is the one whose end and log probabilities count; without it the end that all have in
+    common.
     """
     completions = [answer.completion for answer in answers]
     reasons = [stop or completion for completion in completions]
@@ -41,6 +42,7 @@ def combined(
             stop_reason_raw=common([reason.stop_reason_raw for reason in reasons], None),
             target=common([completion.target for completion in completions], None),
             stop_sequence=stop.stop_sequence if stop else None,
+            logprobs=stop.logprobs if stop else None,
         ),
         images=tuple(images),
         warnings=tuple(warnings),

@@ -64,7 +64,8 @@ class Estimate:
         if self.price is None:
             return None
         prompt = self.prompt_tokens
-        return self.price.most(prompt, 0), self.price.most(prompt, self.reserved)
+        least, most = self.price.most(prompt, 0), self.price.most(prompt, self.reserved)
+        return (least, most) if least and most else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ class EstimateService:
     async def estimate(self, request: GenerationRequest) -> Estimate:
         """Return what ``request`` would take, or raise what would refuse it."""
         request = checked(request, self.generations.capabilities)
-        async with self.drain.before(request.terms.deadline):
+        async with self.drain.before(request.call_context.deadline):
             asked = [await self.generations.prepared(one) for one in calls(request)]
         return Estimate(
             prompts=tuple([await self.counter.count(call) for call in asked]),

@@ -19,7 +19,7 @@ from app.domain.generation import (
     Role,
     Turn,
 )
-from app.domain.image import Caveat, PreparedImage
+from app.domain.image import AnswerWarning, PreparedImage
 from app.services.generation.combine import combined
 from app.services.generation.prompt import DEFAULT_PROMPT
 from app.services.images.sheet import ContactSheet
@@ -52,10 +52,10 @@ def laid_out(text: str, sheet: ContactSheet, count: int) -> Turn[PreparedImage]:
     return Turn(Role.USER, f"{told}\n\n{text.strip() or DEFAULT_PROMPT}", (sheet.prepared,))
 
 
-def sheet_caveats(sheet: ContactSheet, count: int) -> tuple[Caveat, ...]:
+def sheet_warnings(sheet: ContactSheet, count: int) -> tuple[AnswerWarning, ...]:
     """Return what the caller should know of the sheet."""
     picture = sheet.prepared
-    made = Caveat(
+    made = AnswerWarning(
         "contact_sheet",
         f"{count} pictures were laid out on one of {picture.width} x {picture.height} pixels, in "
         f"{sheet.columns} column(s) and {sheet.rows} row(s); the smallest has "
@@ -135,8 +135,10 @@ def _together(parts: Sequence[Part], answers: Sequence[Generation], total_ms: in
     return replace(together, parts=tuple(parts))
 
 
-def _partial(parts: Sequence[Part], answers: Sequence[Generation]) -> tuple[Caveat, ...]:
+def _partial(parts: Sequence[Part], answers: Sequence[Generation]) -> tuple[AnswerWarning, ...]:
     if len(answers) == len(parts):
         return ()
     failed = ", ".join(part.name for part in parts if part.error is not None)
-    return (Caveat("partial_failure", f"no answer for {failed}; see its error in generations"),)
+    return (
+        AnswerWarning("partial_failure", f"no answer for {failed}; see its error in generations"),
+    )

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from app.domain.generation import GenerationRequest, Turn
-from app.domain.image import Caveat, PreparedImage
+from app.domain.image import AnswerWarning, PreparedImage
 from app.domain.model import Language, ModelIdentity
 
 DEFAULT_PROMPT = "Describe this image."
@@ -31,7 +31,7 @@ def in_language(turns: Turns, language: Language | None) -> Turns:
     return (*turns[:-1], replace(last, text=f"{last.text}\n\nAnswer in {language.label}."))
 
 
-def caveats(request: GenerationRequest, identity: ModelIdentity) -> Iterator[Caveat]:
+def warnings(request: GenerationRequest, identity: ModelIdentity) -> Iterator[AnswerWarning]:
     """Yield what the caller should know although the request is answered."""
     language = request.language
     if (
@@ -40,10 +40,10 @@ def caveats(request: GenerationRequest, identity: ModelIdentity) -> Iterator[Cav
         and any(turn.images for turn in request.turns)
     ):
         supported = ", ".join(known.label for known in identity.base.image_languages)
-        yield Caveat(
+        yield AnswerWarning(
             "language_unsupported_with_images",
             f"Meta supports only {supported} where an image is involved; the answer in "
             f"{language.label} may be worse",
         )
     if not request.turns[-1].text.strip():
-        yield Caveat("default_prompt", f"no prompt was given; asked was: {DEFAULT_PROMPT}")
+        yield AnswerWarning("default_prompt", f"no prompt was given; asked was: {DEFAULT_PROMPT}")

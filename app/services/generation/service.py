@@ -11,6 +11,7 @@ import structlog
 
 from app.domain.errors import InternalError, ServiceError
 from app.domain.generation import (
+    CallContext,
     Completion,
     Delta,
     Done,
@@ -27,11 +28,10 @@ from app.domain.generation import (
     StopReason,
     StreamPart,
     StreamParts,
-    Terms,
     Turn,
     Usage,
 )
-from app.domain.image import Caveat, ImageReport, PreparedImage
+from app.domain.image import AnswerWarning, ImageReport, PreparedImage
 from app.domain.model import Capabilities, ModelIdentity
 from app.domain.ports import ImagePreparer, VisionModel
 from app.services.answers.repetition import loop
@@ -43,9 +43,9 @@ from app.services.generation.multiple_images import (
     asks_each,
     each,
     laid_out,
-    sheet_caveats,
+    sheet_warnings,
 )
-from app.services.generation.prompt import caveats, in_language, with_prompt
+from app.services.generation.prompt import in_language, warnings, with_prompt
 from app.services.generation.validation import checked
 from app.telemetry import current
 
@@ -68,16 +68,16 @@ class GenerationService:
 
     async def generate(self, request: GenerationRequest) -> Generation:
         """Answer ``request``, or raise one of `app.domain.errors`."""
-        if request.terms.idempotency_key is None:
+        if request.call_context.idempotency_key is None:
             return await self._answer(request)
 
-        async def make(terms: Terms) -> Generation:
-            return slim(await self._answer(replace(request, terms=terms)))
+        async def make(call_context: CallContext) -> Generation:
+            return slim(await self._answer(replace(request, call_context=call_context)))
 
         # Texts are bounded, and digested in less time than a thread costs; pictures are not.
         pictures = any(turn.images for turn in request.turns)
         digest = await asyncio.to_thread(fingerprint, request) if pictures else fingerprint(request)
-        return await self.answers.share(request.terms, digest, make)
+        return await self.answers.share(request.call_context, digest, make)
 
     async def _answer(self, request: GenerationRequest) -> Generation:
         # All of it, before a byte is decoded and before the first of several calls is paid for.
@@ -88,7 +88,7 @@ class GenerationService:
 
     async def _generate(self, request: GenerationRequest) -> Generation:
         call = _Call(self.identity.id)
-        async with self.drain.before(request.terms.deadline):
+        async with self.drain.before(request.call_context.deadline):
             prepared = await self._prepare(request, call)
             call.asked = _now()
             completion = await self.model.generate(prepared)
@@ -105,7 +105,7 @@ class GenerationService:
         and `Failed`, each time those that are ready together, and raises nothing.
         Leaving closes the upstream.
         """
-        if request.terms.idempotency_key is not None or asks_each(request):
+        if request.call_context.idempotency_key is not None or asks_each(request):
             # Shared whole: the second asker could not have the first one's pieces. And several
             # answers at once are no one stream.
             yield _whole(await self.generate(request))
@@ -113,13 +113,13 @@ class GenerationService:
         # Before a byte is decoded: a refusal must cost nothing.
         request = checked(request, self.capabilities)
         call = _Call(self.identity.id)
-        async with self.drain.before(request.terms.deadline):
+        async with self.drain.before(request.call_context.deadline):
             prepared = await self._prepare(request, call)
             call.asked = _now()
             stream = self.model.stream(prepared)
             parts = await stream.__aenter__()
         try:
-            yield self._events(parts, call, request.terms.deadline)
+            yield self._events(parts, call, request.call_context.deadline)
         finally:
             if not call.ended:
                 log.info("stream abandoned", generation_id=call.id, **call.so_far())
@@ -146,7 +146,7 @@ class GenerationService:
         return await self._prepare(request, _Call(self.identity.id))
 
     async def _prepare(self, request: GenerationRequest, call: "_Call") -> ModelRequest:
-        call.caveats = (*request.caveats, *caveats(request, self.identity))
+        call.warnings = (*request.warnings, *warnings(request, self.identity))
         on_sheet = request.strategy is ImageStrategy.CONTACT_SHEET
         turns = [await self._prepare_turn(turn, call, on_sheet) for turn in request.turns]
         return ModelRequest(
@@ -154,8 +154,10 @@ class GenerationService:
             system=request.system,
             sampling=request.sampling,
             raw_prompt=request.raw_prompt,
-            terms=request.terms,
+            call_context=request.call_context,
             stop=request.stop,
+            form=request.form,
+            logprobs=request.logprobs if self.capabilities.logprobs else None,
         )
 
     async def _prepare_turn(
@@ -167,7 +169,7 @@ class GenerationService:
         if len(pictures) < 2 or not on_sheet:
             return Turn(turn.role, turn.text, pictures)
         sheet = await self.sheets.contact_sheet(pictures)
-        call.caveats += sheet_caveats(sheet, len(pictures))
+        call.warnings += sheet_warnings(sheet, len(pictures))
         return laid_out(turn.text, sheet, len(pictures))
 
     async def _prepare_image(self, image: ImageInput) -> ImageReport:
@@ -187,14 +189,14 @@ class _Call:
     started: float = field(default_factory=_now)
     asked: float = 0
     images: list[ImageReport] = field(default_factory=list)
-    caveats: tuple[Caveat, ...] = ()
+    warnings: tuple[AnswerWarning, ...] = ()
     texts: list[str] = field(default_factory=list)
     usage: Usage = field(default_factory=Usage)
     first_token_ms: int | None = None
     ended: bool = False
 
     def begun(self) -> Started:
-        return Started(self.id, self.model, tuple(self.images), self.caveats)
+        return Started(self.id, self.model, tuple(self.images), self.warnings)
 
     def events(self, parts: StreamParts) -> GenerationEvents:
         """Return what ``parts`` say up to the end, which nothing may come after."""
@@ -247,7 +249,7 @@ class _Call:
             model=completion.target.model_id if completion.target else self.model,
             completion=completion,
             images=tuple(self.images),
-            warnings=(*self.caveats, *_repetition(completion)),
+            warnings=(*self.warnings, *_repetition(completion)),
             latency=Latency(
                 total=_milliseconds(answered - self.started),
                 model=_milliseconds(answered - self.asked) if model is None else model,
@@ -263,12 +265,12 @@ def _failed(call: _Call, error: ServiceError) -> Failed:
     return call.failed(error)
 
 
-def _repetition(completion: Completion) -> tuple[Caveat, ...]:
+def _repetition(completion: Completion) -> tuple[AnswerWarning, ...]:
     """Return the warning that an answer without an end says the same again and again."""
     if completion.stop_reason not in (StopReason.LENGTH, StopReason.REPETITION):
         return ()
     run = loop(completion.text)
-    return () if run is None else (Caveat("repetition", run.message),)
+    return () if run is None else (AnswerWarning("repetition", run.message),)
 
 
 def _milliseconds(seconds: float) -> int:
@@ -278,4 +280,8 @@ def _milliseconds(seconds: float) -> int:
 async def _whole(generation: Generation) -> AsyncIterator[GenerationEvents]:
     """Yield the events of an answer that is there already."""
     yield (Started(generation.id, generation.model, generation.images, generation.warnings),)
-    yield Delta(generation.completion.text, generation.completion.usage), Done(generation)
+    completion = generation.completion
+    yield (
+        Delta(completion.text, completion.usage, completion.logprobs or ()),
+        Done(generation),
+    )

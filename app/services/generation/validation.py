@@ -33,8 +33,8 @@ def checked(request: GenerationRequest, capabilities: Capabilities) -> Generatio
     ``capabilities`` are those that all targets have.
     """
     if request.whole_conversation:
-        turns, caveats = with_newest_images(request.turns, capabilities.max_images)
-        request = replace(request, turns=turns, caveats=(*caveats, *request.caveats))
+        turns, warnings = with_newest_images(request.turns, capabilities.max_images)
+        request = replace(request, turns=turns, warnings=(*warnings, *request.warnings))
     _check(request, capabilities.max_images)
     return request
 

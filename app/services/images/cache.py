@@ -2,10 +2,11 @@
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from hashlib import sha256
+from typing import Protocol
 
 from app.domain.image import ImageReport, ReceivedImage
-from app.domain.ports import ImagePreparer
 from app.services.concurrency.single_flight import SingleFlight
 from app.services.images.warnings import redeclared
 from app.telemetry import current
@@ -16,16 +17,35 @@ INLINE_BYTES = 256 * 1024
 """Digests of less are taken at once; a thread would cost more than it saves."""
 
 
-class CachedPreparer:
-    """An `ImagePreparer` that remembers what another one made, least recently used forgotten first.
+Make = Callable[[ReceivedImage], Awaitable[ImageReport]]
+"""Prepares a picture, or raises an ImageError."""
+
+
+class ReportCache(Protocol):
+    """Where reports may be had without making them."""
+
+    async def report(self, image: ReceivedImage, make: Make) -> ImageReport:
+        """Return the report, kept or made now, or raise what ``make`` raises."""
+        ...
+
+
+class NoReportCache:
+    """A `ReportCache` that keeps nothing."""
+
+    async def report(self, image: ReceivedImage, make: Make) -> ImageReport:
+        """Return the report, made now."""
+        return await make(image)
+
+
+class KeptReports:
+    """A `ReportCache` in memory, least recently used forgotten first.
 
     A picture asked for while it is being prepared is waited for, not prepared again. Refusals
     are not remembered: the header gives most of them at once.
     """
 
-    def __init__(self, inner: ImagePreparer, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int) -> None:
         """``max_bytes`` bounds the prepared pictures kept, overhead included."""
-        self._inner = inner
         self._max_bytes = max_bytes
         self._bytes = 0
         self._reports: OrderedDict[bytes, ImageReport] = OrderedDict()
@@ -36,22 +56,22 @@ class CachedPreparer:
         """Bytes of the reports kept at the moment, overhead included."""
         return self._bytes
 
-    async def prepare(self, image: ReceivedImage) -> ImageReport:
-        """Return the report, kept or new, or raise an ImageError."""
+    async def report(self, image: ReceivedImage, make: Make) -> ImageReport:
+        """Return the report, kept or made now, or raise what ``make`` raises."""
         digest = await _digest(image.data)
         report = self._reports.get(digest)
         if report is None:
             # By name too, because an error names the picture that it is about.
             report = await self._flights.run(
-                (digest, image.name), lambda: self._make(digest, image)
+                (digest, image.name), lambda: self._made(digest, image, make)
             )
         else:
             self._reports.move_to_end(digest)
             current().images_cached += 1
         return redeclared(report, image.declared_type)
 
-    async def _make(self, digest: bytes, image: ReceivedImage) -> ImageReport:
-        report = await self._inner.prepare(image)
+    async def _made(self, digest: bytes, image: ReceivedImage, make: Make) -> ImageReport:
+        report = await make(image)
         self._keep(digest, report)
         return report
 

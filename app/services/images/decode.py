@@ -12,9 +12,18 @@ import pillow_heif
 import pyvips
 from PIL import Image, ImageOps
 
-from app.domain.errors import ImageDamagedError
-from app.domain.image import ImageFacts, ImageType
-from app.services.images.formats import png, webp
+from app.domain.errors import ImageDamagedError, ImageError
+from app.domain.image import ImageFacts, ImageLimits, ImageType
+from app.services.images.formats import (
+    gif,
+    heif,
+    heif_sequence,
+    jpeg,
+    png,
+    tiff,
+    tiff_tags,
+    webp,
+)
 
 LEAST_SHRINK_LEFT = 1.5
 """How much shrinking stays for the resize after a JPEG was shrunk by its own transform.
@@ -28,6 +37,8 @@ SHRUNK_WHILE_DECODED = frozenset({ImageType.JPEG, ImageType.WEBP})
 """Types whose decoders give a smaller picture for less work."""
 STREAMED = {"access": "sequential", "fail_on": "error"}
 """Rows are decoded once, top to bottom, and damage is an error and not grey rows."""
+BOUNDS = ImageLimits()
+"""What was read before within a caller's limits is read again within these."""
 
 
 def decode(data: bytes, facts: ImageFacts, target: tuple[int, int]) -> pyvips.Image:
@@ -42,7 +53,7 @@ def decode(data: bytes, facts: ImageFacts, target: tuple[int, int]) -> pyvips.Im
         if facts.media_type is ImageType.WEBP:
             return _webp(data, facts, target)
         return LOADERS[facts.media_type](data)
-    except MemoryError:
+    except (MemoryError, ImageError):
         raise
     except Exception as error:
         raise damaged(facts) from error
@@ -62,12 +73,15 @@ def is_upright(media_type: ImageType) -> bool:
 def _jpeg(data: bytes, facts: ImageFacts, target: tuple[int, int]) -> pyvips.Image:
     factor = min(facts.width / target[0], facts.height / target[1])
     shrink = next(s for s in (8, 4, 2, 1) if s == 1 or factor / s >= LEAST_SHRINK_LEFT)
-    return pyvips.Image.jpegload_buffer(data, shrink=shrink, **STREAMED)
+    # Rows that are missing are looked for afterwards: browsers show what is there.
+    options = {**STREAMED, "fail_on": "none"}
+    return pyvips.Image.jpegload_buffer(jpeg.closed(data, BOUNDS), shrink=shrink, **options)
 
 
 def _png(data: bytes) -> pyvips.Image:
     # The decoder never sees text chunks: unpacking those is how PNG bombs go off.
-    return pyvips.Image.pngload_buffer(png.essential(data, profile=True), **STREAMED)
+    image = pyvips.Image.pngload_buffer(png.essential(data), **STREAMED)
+    return _with_profile(image, png.profile(data, BOUNDS))
 
 
 def _webp(data: bytes, facts: ImageFacts, target: tuple[int, int]) -> pyvips.Image:
@@ -79,11 +93,51 @@ def _webp(data: bytes, facts: ImageFacts, target: tuple[int, int]) -> pyvips.Ima
 
 
 def _gif(data: bytes) -> pyvips.Image:
-    return pyvips.Image.gifload_buffer(data, page=0, **STREAMED)
+    screen = gif.structure(data, BOUNDS)
+    # Alone on a screen of its size: libvips guesses the size of some screens.
+    image = pyvips.Image.gifload_buffer(gif.first_frame(data, screen), page=0, **STREAMED)
+    frame = screen.first
+    if frame is None or (screen.width, screen.height) == (frame.width, frame.height):
+        return image
+    # What no frame covers is transparent.
+    image = image.colourspace("srgb")
+    image = image if image.hasalpha() else image.addalpha()
+    return image.embed(frame.left, frame.top, screen.width, screen.height)
 
 
 def _tiff(data: bytes) -> pyvips.Image:
-    return pyvips.Image.tiffload_buffer(data, page=0, **STREAMED)
+    alone, page = tiff.picture(data, BOUNDS)
+    return tiff_page(alone, page)
+
+
+def tiff_page(data: bytes, page: tiff.Page) -> pyvips.Image:
+    """The only page of a TIFF, stored as ``page`` says: grey, RGB or CMYK, alpha at most beside."""
+    if page.needs_pillow:
+        with Image.open(BytesIO(data), formats=["TIFF"]) as picture:
+            picture.load()
+            # Stored side up, as libvips gives it.
+            return from_pillow(picture)
+    image = pyvips.Image.tiffload_buffer(data, page=0, **STREAMED)
+    colours = tiff_tags.CHANNELS[page.colours]
+    return image if page.colours == tiff_tags.INDEXED else _without_extras(image, colours, page)
+
+
+def _without_extras(image: pyvips.Image, colours: int, page: tiff.Page) -> pyvips.Image:
+    """``image`` with its colours and its transparency, and nothing that is neither."""
+    if image.bands <= colours:
+        return image
+    deep = image.format == "ushort"
+    kind = {1: ("b-w", "grey16"), 3: ("srgb", "rgb16"), 4: ("cmyk", "cmyk")}[colours][deep]
+    see_through = {tiff_tags.ASSOCIATED, tiff_tags.UNASSOCIATED}
+    place = next((n for n, extra in enumerate(page.extras) if extra in see_through), None)
+    plain = image.extract_band(0, n=colours).copy(interpretation=kind)
+    if place is None or colours + place >= image.bands:
+        return plain
+    whole = plain.bandjoin(image.extract_band(colours + place)).copy(interpretation=kind)
+    if page.extras[place] == tiff_tags.ASSOCIATED:
+        most = 65_535 if deep else 255
+        return whole.unpremultiply(max_alpha=most).cast(image.format).copy(interpretation=kind)
+    return whole
 
 
 def _bmp(data: bytes) -> pyvips.Image:
@@ -92,28 +146,69 @@ def _bmp(data: bytes) -> pyvips.Image:
 
 
 def _avif(data: bytes) -> pyvips.Image:
-    with Image.open(BytesIO(data), formats=["AVIF"]) as picture:
-        return from_pillow(ImageOps.exif_transpose(picture))
+    data = heif_sequence.first_picture(data, BOUNDS)
+    stored = heif.storage(data, BOUNDS)
+    if stored.deep:
+        # Pillow would leave 8 bits of it, and those of HDR are not enough.
+        image = pyvips.Image.heifload_buffer(data, **STREAMED)
+    else:
+        with Image.open(BytesIO(data), formats=["AVIF"]) as picture:
+            image = from_pillow(ImageOps.exif_transpose(picture))
+    return _with_profile(image, stored.profile)
 
 
 def _heic(data: bytes) -> pyvips.Image:
-    file = pillow_heif.open_heif(BytesIO(data), convert_hdr_to_8bit=True)
-    return from_pillow(file[file.primary_index].to_pillow())
+    data = heif_sequence.first_picture(data, BOUNDS)
+    file = pillow_heif.open_heif(BytesIO(data), convert_hdr_to_8bit=False)
+    return _with_profile(_from_heif(file[file.primary_index]), heif.storage(data, BOUNDS).profile)
+
+
+def _from_heif(picture: pillow_heif.HeifImage) -> pyvips.Image:
+    if not picture.mode.endswith(";16"):
+        return from_pillow(picture.to_pillow())
+    samples = bytes(picture.data)
+    bands = {"I;16": 1, "L;16": 1, "LA;16": 2, "RGB;16": 3, "RGBA;16": 4}[picture.mode]
+    image = pyvips.Image.new_from_memory(samples, *picture.size, bands, "ushort")
+    image = image.copy(interpretation="grey16" if bands < 3 else "rgb16")
+    profile = picture.info.get("icc_profile")
+    return _with_profile(image, profile if isinstance(profile, bytes) else None)
+
+
+def _with_profile(image: pyvips.Image, profile: bytes | None) -> pyvips.Image:
+    """``image`` with a colour profile, where it has none of its own."""
+    if profile is None or image.get_typeof("icc-profile-data"):
+        return image
+    if profile[16:20] == b"RGB ":
+        image = image.colourspace("rgb16" if image.format == "ushort" else "srgb")
+    image = image.copy()
+    image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
+    return image
 
 
 def from_pillow(picture: Image.Image) -> pyvips.Image:
     """The same pixels in libvips, with the picture's colour profile."""
     profile = picture.info.get("icc_profile")
-    if picture.mode not in {"L", "RGB", "RGBA"}:
+    if picture.mode not in KEPT_MODES:
         picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
+    kind, sample = KEPT_MODES[picture.mode]
     pixels = pyvips.Image.new_from_memory(
-        picture.tobytes(), picture.width, picture.height, len(picture.getbands()), "uchar"
-    )
-    kind = "b-w" if picture.mode == "L" else "srgb"
-    pixels = pixels.copy(interpretation=kind)
+        picture.tobytes(), picture.width, picture.height, len(picture.getbands()), sample
+    ).copy(interpretation=kind)
     if profile:
         pixels.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
     return pixels
+
+
+KEPT_MODES: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "L": ("b-w", "uchar"),
+        "I;16": ("grey16", "ushort"),
+        "RGB": ("srgb", "uchar"),
+        "RGBA": ("srgb", "uchar"),
+        "CMYK": ("cmyk", "uchar"),
+    }
+)
+"""Pillow's modes that libvips has too: interpretation and kind of sample."""
 
 
 LOADERS: Mapping[ImageType, Callable[[bytes], pyvips.Image]] = MappingProxyType(

@@ -28,6 +28,8 @@ FLAT_SHARE = 0.9
 """From here on a picture counts as drawn although its few edges are soft."""
 SAMPLED_ROWS = 16
 """Every sixteenth row is looked at: enough for a share, and half a millisecond."""
+ICON = 64
+"""Pixels along the longer side up to which JPEG's blocks would show, and PNG costs nothing."""
 PNG_EFFORT = 4
 """zlib's level: 6 takes half as long again for two per cent."""
 
@@ -49,7 +51,7 @@ def encode(image: pyvips.Image, byte_budget: int) -> tuple[bytes, ImageType, pyv
 
 
 def _attempts(image: pyvips.Image) -> Iterator[tuple[bytes, ImageType, pyvips.Image]]:
-    if is_drawn(image):
+    if max(image.width, image.height) <= ICON or is_drawn(image):
         yield to_png(image), ImageType.PNG, image
     for scale, quality in LADDER:
         smaller = image if scale == 1 else _shrunk(image, scale)

@@ -56,7 +56,7 @@ def inspect(data: bytes, limits: ImageLimits) -> Inspection:
     media_type = sniff(data)
     try:
         layout = READERS[media_type](data, limits)
-    except (struct.error, IndexError, ValueError) as error:
+    except (struct.error, LookupError, ValueError, ArithmeticError) as error:
         raise ImageDamagedError(
             f"The {media_type.short_name.upper()} header is damaged or cut off."
         ) from error

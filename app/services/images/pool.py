@@ -4,38 +4,51 @@ import asyncio
 import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
 from types import TracebackType
 from typing import Self, TypeVar
 
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
-from app.domain.errors import ImageDecoderError, ImageTimeoutError
+from app.domain.errors import ImageDecoderBusyError, ImageDecoderError, ImageTimeoutError
 from app.domain.image import ImageLimits, ImageReport, PreparedImage, ReceivedImage
 from app.services.concurrency.single_flight import SingleFlight
 from app.services.images import worker
+from app.services.images.decoder_queue import DecoderQueue
 from app.services.images.error_location import named
 from app.services.images.header import Inspection, inspect
 from app.services.images.prepare import prepare_decoded, prepare_undecoded
 from app.services.images.sheet import ContactSheet, contact_sheet
+from app.services.images.spawn import DecoderContext
+from app.services.images.worker import Done
+from app.telemetry import current
 
 T = TypeVar("T")
 
+CRASHED = "The picture crashed its decoder, or made it use up its memory."
+
 WORKERS = 2
-TIMEOUT = 6.0
-"""Seconds for one picture. The slowest honest one measured, a 48-megapixel HEIC, takes one."""
+CPU = 5.0
+"""Seconds of CPU for one piece of work. The slowest honest picture measured takes one."""
+TIMEOUT = 8.0
+"""Seconds of wall clock for it, for when the machine is busy: a hostile file ends within ten."""
 MEMORY = 1024 * 1024 * 1024
 """Bytes of address space of one worker; it holds a 100-megapixel progressive JPEG."""
-GRACE = 2.0
-"""Seconds more until the pool itself is taken to be stuck, not the picture slow."""
+GRACE = 4.0
+"""Seconds more until the pool itself is taken to be stuck: workers may have to be started first."""
+REQUEST_CPU = 60.0
+"""Seconds of CPU for all that one request has decoded: fifty pages at a second each, and some."""
+LIGHT_PIXELS = 16_000_000
+"""Pixels up to which a picture whose header was read counts as light work."""
+BUSY_RETRY = 5.0
+"""Seconds after which a picture that a busy machine was too slow for may be tried again."""
 
 
 class PooledPreparer:
     """Prepares pictures in a few worker processes; an `ImagePreparer`.
 
     Pictures that need no decoding never reach a worker. At most ``workers`` pictures are with
-    the workers at a time, the others wait here, holding nothing but their own bytes. Cancelling
-    the caller stops the work.
+    the workers at a time, the others wait here in turns of their callers, holding nothing but
+    their own bytes. Cancelling the caller stops the work.
     """
 
     def __init__(
@@ -44,19 +57,22 @@ class PooledPreparer:
         *,
         workers: int = WORKERS,
         timeout: float = TIMEOUT,
+        cpu: float = CPU,
         memory: int = MEMORY,
         run: Callable[[ReceivedImage, Inspection, ImageLimits], ImageReport] = prepare_decoded,
     ) -> None:
-        """``timeout`` in seconds per picture, ``memory`` in bytes of address space per worker.
+        """``timeout`` and ``cpu`` in seconds for each piece of work, of wall clock and of CPU;
+        ``memory`` in bytes of address space for each worker.
 
         ``run`` is what a worker does with a picture; it must be a module's own function.
         """
         self._limits = limits
         self._workers = workers
         self._timeout = timeout
+        self._cpu = cpu
         self._memory = memory
         self._run = run
-        self._turn = asyncio.Semaphore(workers)
+        self._queue = DecoderQueue(workers)
         self._pool: ProcessPool | None = None
         # It goes on when the caller leaves: the workers it starts would be nobody's.
         self._repairs = SingleFlight[None, None](lasting=True)
@@ -82,52 +98,99 @@ class PooledPreparer:
         """Return what was received and what was made of it, or raise an ImageError."""
         with named(image):
             # In a thread for the digest and the inflating of large pictures that fit.
-            inspection, report = await asyncio.to_thread(_look, image, self._limits)
-            if report is None:
-                report = await self.work(self._run, image, inspection, self._limits)
-            return report
+            inspection, report = await asyncio.to_thread(look, image, self._limits)
+        return report or await self.decode(image, inspection)
+
+    async def decode(self, image: ReceivedImage, inspection: Inspection) -> ImageReport:
+        """Return the report of a picture that has to be decoded, or raise an ImageError."""
+        facts = inspection.facts
+        heavy = facts.width * facts.height > LIGHT_PIXELS
+        with named(image):
+            return await self._work(heavy, self._run, image, inspection, self._limits)
 
     async def contact_sheet(self, pictures: Sequence[PreparedImage]) -> ContactSheet:
         """Lay prepared pictures out on one sheet, in a worker: it has to decode them again."""
-        return await self.work(contact_sheet, tuple(pictures), self._limits)
+        return await self._work(False, contact_sheet, tuple(pictures), self._limits)
 
     async def work(self, function: Callable[..., T], *arguments: object) -> T:
         """Return what ``function``, a module's own, makes of ``arguments`` in a worker.
 
-        Raises what it raises, and an ImageError where the worker dies or takes too long.
+        Nothing is known of what it costs, so that it leaves a worker to pictures. Raises what it
+        raises, and an ImageError where the worker dies or takes too long, or the request has used
+        up its share of the workers.
         """
-        async with self._turn:
-            try:
-                return await self._ask(function, arguments)
-            except BrokenProcessPool:
-                # Pebble gives its pool up when a worker dies between two pictures.
-                await self._heal()
-            try:
-                return await self._ask(function, arguments)
-            except BrokenProcessPool as error:
-                raise ImageDecoderError("The picture crashed its decoder.") from error
+        return await self._work(True, function, *arguments)
+
+    async def _work(self, heavy: bool, function: Callable[..., T], *arguments: object) -> T:
+        self._check_share()
+        await self._queue.take(current().share, heavy=heavy)
+        try:
+            # Others of the same request may have used it up in the meantime.
+            self._check_share()
+            return await self._tried_twice(function, arguments)
+        finally:
+            self._queue.release(heavy=heavy)
+
+    def _check_share(self) -> None:
+        """Raise ImageTimeoutError where the request had its share of the workers."""
+        record = current()
+        if record.decoder_timeouts:
+            raise ImageTimeoutError(
+                "Decoding another part of the request took too long; nothing more of it is decoded."
+            )
+        if record.decoder_ms >= 1000 * REQUEST_CPU:
+            raise ImageTimeoutError(
+                f"The request used up the {REQUEST_CPU:g} seconds of decoding that one may take; "
+                "send fewer pages at a time."
+            )
+
+    async def _tried_twice(self, function: Callable[..., T], arguments: tuple[object, ...]) -> T:
+        try:
+            return await self._ask(function, arguments)
+        except BrokenProcessPool:
+            # Pebble gives its pool up when a worker dies between two pictures.
+            await self._heal()
+        try:
+            return await self._ask(function, arguments)
+        except BrokenProcessPool as error:
+            raise ImageDecoderError("The picture crashed its decoder.") from error
 
     async def _ask(self, function: Callable[..., T], arguments: tuple[object, ...]) -> T:
+        record = current()
         try:
             async with asyncio.timeout(self._timeout + GRACE):
-                return await asyncio.wrap_future(self._schedule(function, arguments))
+                done = await asyncio.wrap_future(self._schedule(function, arguments))
         except TimeoutError as error:
-            raise ImageTimeoutError(
-                f"Decoding the picture took more than {self._timeout:g} seconds and was stopped."
+            record.decoder_timeouts += 1
+            raise ImageDecoderBusyError(
+                f"Decoding the picture was not done after {self._timeout:g} seconds, on a machine "
+                "that is busy, and was stopped.",
+                retry_after=BUSY_RETRY,
             ) from error
-        except (ProcessExpired, MemoryError) as error:
-            raise ImageDecoderError(
-                "The picture crashed its decoder, or made it use up its memory."
-            ) from error
+        except ProcessExpired as error:
+            if error.exitcode == -worker.OUT_OF_TIME:
+                record.decoder_timeouts += 1
+                record.decoder_ms += 1000 * self._cpu
+                raise ImageTimeoutError(
+                    f"Decoding the picture took more than {self._cpu:g} seconds of CPU and was "
+                    "stopped."
+                ) from error
+            raise ImageDecoderError(CRASHED) from error
+        except MemoryError as error:
+            raise ImageDecoderError(CRASHED) from error
+        record.decoder_ms = round(record.decoder_ms + 1000 * done.cpu, 1)
+        return done.result
 
     def _schedule(
         self, function: Callable[..., T], arguments: tuple[object, ...]
-    ) -> ProcessFuture[T]:
+    ) -> ProcessFuture[Done[T]]:
         if self._pool is None:
             raise RuntimeError("the preparer is not open")
         if not self._pool.active:
             raise BrokenProcessPool("the pool has stopped")
-        return self._pool.schedule(worker.run, (function, *arguments), timeout=self._timeout)
+        return self._pool.schedule(
+            worker.run, (self._cpu, function, *arguments), timeout=self._timeout
+        )
 
     async def _heal(self) -> None:
         """Wait for another pool, which all who find this one broken share."""
@@ -140,20 +203,19 @@ class PooledPreparer:
         await asyncio.to_thread(_stop, broken)
 
     def _start(self) -> ProcessPool:
-        # Spawned and not forked: a fork of a process with threads can deadlock in the child,
-        # and a fresh one starts in a tenth of a second.
         pool = ProcessPool(
             max_workers=self._workers,
             initializer=_set_up,
             initargs=(self._memory,),
-            context=get_context("spawn"),
+            context=DecoderContext(),
         )
         for ready in [pool.schedule(_ready) for _ in range(self._workers)]:
             ready.result()
         return pool
 
 
-def _look(image: ReceivedImage, limits: ImageLimits) -> tuple[Inspection, ImageReport | None]:
+def look(image: ReceivedImage, limits: ImageLimits) -> tuple[Inspection, ImageReport | None]:
+    """Inspect a picture, and prepare it if it needs no decoder; its digest is taken as well."""
     inspection = inspect(image.data, limits)
     report = prepare_undecoded(image, inspection, limits)
     if report is not None:

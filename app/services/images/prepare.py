@@ -6,22 +6,25 @@ import pyvips
 
 from app.domain.errors import (
     ExtremeAspectRatioError,
+    ImageDamagedError,
     ImageDecoderError,
 )
 from app.domain.image import (
     ImageFacts,
     ImageLimits,
     ImageReport,
+    ImageType,
     PreparedImage,
     ReceivedImage,
     Treatment,
 )
-from app.services.images import canvas, pixels
-from app.services.images.decode import SHRUNK_WHILE_DECODED, damaged, decode, is_upright
+from app.services.images import canvas, completeness, pixels
+from app.services.images.decode import BOUNDS, SHRUNK_WHILE_DECODED, damaged, decode, is_upright
 from app.services.images.encode import encode
+from app.services.images.formats import jpeg
 from app.services.images.header import Inspection, check_pixels, inspect
 from app.services.images.strip import passable
-from app.services.images.warnings import observe
+from app.services.images.warnings import UNMENDED, Mending, observe
 
 
 def prepare(image: ReceivedImage, limits: ImageLimits) -> ImageReport:
@@ -41,14 +44,9 @@ def prepare_undecoded(
 
     Plain Python over bytes, so it is safe in the service's own process.
     """
-    facts = inspection.facts
-    _target(facts, limits)
-    data = passable(image.data, facts, inspection.layout, limits)
-    if data is None:
-        return None
-    treatment = Treatment.UNCHANGED if data is image.data else Treatment.STRIPPED
-    prepared = PreparedImage(data, facts.media_type, facts.width, facts.height)
-    return _report(image, facts, prepared, treatment, limits)
+    _target(inspection.facts, limits)
+    data = passable(image.data, inspection, limits)
+    return None if data is None else _passed(image, inspection, data, limits)
 
 
 def prepare_decoded(
@@ -56,11 +54,17 @@ def prepare_decoded(
 ) -> ImageReport:
     """The report of a picture decoded, resized and encoded again.
 
-    Calls C decoders: on untrusted bytes only in a process that may die.
+    One that fits, but for a doubt that only a decoder can settle, goes through as it is. Calls C
+    decoders: on untrusted bytes only in a process that may die.
     """
     facts = inspection.facts
     try:
-        data, media_type, rendered = encode(_render(image.data, facts, limits), limits.byte_budget)
+        doubtful = passable(image.data, inspection, limits, sure=False)
+        if doubtful is not None and _is_whole(doubtful):
+            return _passed(image, inspection, doubtful, limits)
+        picture = _render(image.data, facts, limits)
+        mended = _mended(image.data, inspection, picture)
+        data, media_type, rendered = encode(picture, limits.byte_budget)
     except pyvips.Error as error:
         # Most loaders read a picture's rows only when they are asked for.
         raise damaged(facts) from error
@@ -69,7 +73,40 @@ def prepare_decoded(
     # Hashed here, in a process of its own, and not when the event loop is asked for it.
     digest = sha256(data).hexdigest()
     prepared = PreparedImage(data, media_type, rendered.width, rendered.height, digest)
-    return _report(image, facts, prepared, Treatment.ENCODED, limits)
+    return _report(image, inspection, prepared, Treatment.ENCODED, limits, mended)
+
+
+def _passed(
+    image: ReceivedImage, inspection: Inspection, data: bytes, limits: ImageLimits
+) -> ImageReport:
+    facts = inspection.facts
+    treatment = Treatment.UNCHANGED if data is image.data else Treatment.STRIPPED
+    prepared = PreparedImage(data, facts.media_type, facts.width, facts.height)
+    return _report(image, inspection, prepared, treatment, limits)
+
+
+def _is_whole(data: bytes) -> bool:
+    return jpeg.detail(data, BOUNDS) == 1 and completeness.is_whole(data)
+
+
+def _mended(data: bytes, inspection: Inspection, picture: pyvips.Image) -> Mending:
+    """What is wrong with a JPEG that was decoded all the same; ImageDamagedError for too much."""
+    facts, layout = inspection
+    if facts.media_type is not ImageType.JPEG:
+        return Mending()
+    share = 1.0
+    if completeness.may_lack_rows(picture, usual_colours=layout.plain or layout.stray):
+        share = completeness.share_of_rows(jpeg.closed(data, BOUNDS))
+    if share < completeness.LEAST:
+        raise ImageDamagedError(
+            f"The JPEG is cut off: it has data for only {share:.0%} of its rows."
+        )
+    return Mending(
+        stray_bytes=layout.stray,
+        no_end=not jpeg.is_closed(data, BOUNDS),
+        share_of_rows=share,
+        share_of_detail=jpeg.detail(data, BOUNDS),
+    )
 
 
 def _render(data: bytes, facts: ImageFacts, limits: ImageLimits) -> pyvips.Image:
@@ -101,11 +138,13 @@ def _too_narrow(facts: ImageFacts) -> ExtremeAspectRatioError:
 
 def _report(
     image: ReceivedImage,
-    facts: ImageFacts,
+    inspection: Inspection,
     prepared: PreparedImage,
     treatment: Treatment,
     limits: ImageLimits,
+    mended: Mending = UNMENDED,
 ) -> ImageReport:
+    facts = inspection.facts
     scale = min(1.0, max(prepared.width, prepared.height) / max(facts.width, facts.height))
     return ImageReport(
         received=facts,
@@ -114,5 +153,5 @@ def _report(
         canvas=canvas.choose(prepared.width, prepared.height),
         scale=scale,
         treatment=treatment,
-        warnings=observe(image, facts, scale, limits),
+        warnings=observe(image, inspection, scale, limits, mended),
     )

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from PIL import Image, ImageDraw, ImageFont
 
 from app.domain.errors import ImageDamagedError, TooManyImagesError
-from app.domain.image import Canvas, Caveat, ImageLimits, PreparedImage
+from app.domain.image import AnswerWarning, Canvas, ImageLimits, PreparedImage
 from app.services.images import canvas
 from app.services.images.decode import from_pillow
 from app.services.images.encode import encode
@@ -36,7 +36,7 @@ class ContactSheet:
     rows: int
     scales: tuple[float, ...]
     """How far each picture was scaled down on the sheet, at most 1, in the order given."""
-    warnings: tuple[Caveat, ...] = ()
+    warnings: tuple[AnswerWarning, ...] = ()
 
 
 class Grid(NamedTuple):

@@ -20,7 +20,6 @@ SIGNATURES: tuple[tuple[int, bytes, ImageType], ...] = (
 """Offset, bytes, type."""
 
 FOREIGN: tuple[tuple[int, bytes, str], ...] = (
-    (0, b"%PDF-", "a PDF document"),
     (0, b"PK\x03\x04", "a ZIP archive or Office document"),
     (0, b"PK\x05\x06", "an empty ZIP archive"),
     (0, b"\x1f\x8b", "a gzip archive"),
@@ -52,12 +51,80 @@ FOREIGN: tuple[tuple[int, bytes, str], ...] = (
     (0, b"v/1\x01", "an OpenEXR picture"),
     (0, b"#?RADIANCE", "a Radiance HDR picture"),
     (128, b"DICM", "a DICOM picture"),
-    (0, b"FUJIFILMCCD-RAW", "a camera's raw picture"),
+    (0, b"FUJIFILMCCD-RAW", "a camera's raw picture, RAF"),
+    (0, b"IIU\0", "a camera's raw picture, RW2"),
+    (0, b"IIRO", "a camera's raw picture, ORF"),
+    (0, b"IIRS", "a camera's raw picture, ORF"),
+    (0, b"MMOR", "a camera's raw picture, ORF"),
+    (6, b"HEAPCCDR", "a camera's raw picture, CRW"),
+    (0, b"\0MRM", "a camera's raw picture, MRW"),
+    (0, b"FOVb", "a camera's raw picture, X3F"),
+    (0, b"ARRI", "a camera's raw picture, ARI"),
+    (4, b"RED1", "a camera's raw video, R3D"),
+    (4, b"RED2", "a camera's raw video, R3D"),
+    (0, b"qoif", "a QOI picture"),
+    (0, b"II\xbc\x01", "a JPEG XR picture"),
+    (0, b"BPG\xfb", "a BPG picture"),
+    (0, b"FLIF", "a FLIF picture"),
+    (0, b"farbfeld", "a farbfeld picture"),
+    (0, b"DDS ", "a DirectDraw texture, DDS"),
+    (0, b"\xabKTX ", "a Khronos texture, KTX"),
+    (0, b"icns", "an Apple icon"),
+    (0, b"\0\0\2\0", "a Windows cursor or a TGA picture"),
+    (0, b"\0\0\x0a\0", "a TGA picture"),
+    (0, b"gimp xcf", "a GIMP drawing, XCF"),
+    (0, b"SIMPLE  =", "a FITS picture"),
+    (0, b"\x01\xda", "an SGI picture"),
+    (0, b"\x59\xa6\x6a\x95", "a Sun raster picture"),
+    (0, b"\x97JB2\r\n\x1a\n", "a JBIG2 picture"),
+    (0, b"\xd7\xcd\xc6\x9a", "a Windows metafile, WMF"),
+    (40, b" EMF", "a Windows metafile, EMF"),
+    (0, b"/* XPM */", "an XPM picture"),
+    (0, b"#define ", "an XBM picture"),
+    (0, b"id=ImageMagick", "an ImageMagick picture, MIFF"),
+    (0, b"\x89HDF\r\n", "an HDF5 file"),
+    (0, b"\x8aMNG", "an MNG animation"),
+    (0, b"\x8bJNG", "a JNG picture"),
     (0, b"\x7fELF", "a program"),
     (0, b"MZ", "a program"),
 )
 """Offset, bytes, what to call it in the refusal."""
 
+NETPBM = {
+    **dict.fromkeys(b"14", "a PBM picture"),
+    **dict.fromkeys(b"25", "a PGM picture"),
+    **dict.fromkeys(b"36", "a PPM picture"),
+    ord("7"): "a PAM picture",
+    **dict.fromkeys(b"Ff", "a PFM picture"),
+}
+"""By the second letter, behind a P and before white space."""
+PCX_VERSIONS = frozenset({0, 2, 3, 4, 5})
+TGA_FOOTER = b"TRUEVISION-XFILE.\0"
+DOCUMENT = (
+    "This is a PDF document, which picture endpoints don't take; ask about its pages with a task "
+    "that takes documents, as POST /v1/tasks/document-qa or /v1/tasks/ocr, or send a picture: "
+    f"{ACCEPTED}."
+)
+PDF_WITHIN = 1024
+"""Bytes in which a PDF's mark is looked for; mail gateways put lines before it."""
+
+RAW_BRANDS = {b"crx ": "a camera's raw picture, CR3"}
+SHORT_HEIF = b"mif3"
+OTHER_BRANDS = {
+    b"avci": "a HEIF picture coded as AVC (H.264)",
+    b"avcs": "a HEIF sequence coded as AVC (H.264)",
+    b"j2ki": "a HEIF picture coded as JPEG 2000",
+    b"j2is": "a HEIF sequence coded as JPEG 2000",
+    b"vvic": "a HEIF picture coded as VVC (H.266)",
+    b"vvis": "a HEIF sequence coded as VVC (H.266)",
+    b"evbi": "a HEIF picture coded as EVC",
+    b"jpeg": "a HEIF picture coded as JPEG",
+    b"jpgs": "a HEIF sequence coded as JPEG",
+}
+HEIF_BRANDS = frozenset({b"mif1", b"mif2", b"msf1", b"miaf", b"heif", b"unif", b"1pic"})
+"""Of pictures and sequences in whatever coding."""
+CODING_WITHIN = 65_536
+"""Bytes in which the coding of a picture whose brands don't tell it is looked for."""
 HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"})
 AVIF_BRANDS = frozenset({b"avif", b"avis"})
 MARKUP: tuple[tuple[bytes, str], ...] = (
@@ -78,7 +145,9 @@ def sniff(data: bytes) -> ImageType:
         raise NotAnImageError("The picture is empty: it has no bytes.")
     # TIFF's signature is shared by Canon's raw files, which carry their own mark behind it.
     if data[8:10] == b"CR" and data[:2] in {b"II", b"MM"}:
-        raise _unsupported("a camera's raw picture")
+        raise _unsupported("a camera's raw picture, CR2")
+    if data[:2] in {b"II", b"MM"} and data[8:12] in {b"IIII", b"MMMM"}:
+        raise _unsupported("a camera's raw picture, IIQ")
     for offset, magic, media_type in SIGNATURES:
         if data.startswith(magic, offset):
             return media_type
@@ -90,15 +159,35 @@ def sniff(data: bytes) -> ImageType:
 def _by_brand(data: bytes) -> ImageType:
     size = int.from_bytes(data[:4], "big")
     brands = {data[at : at + 4] for at in range(8, min(size, 256), 4) if at != 12}
+    if data[8:12] == SHORT_HEIF or data[16:24].endswith(b"mini"):
+        raise _unsupported("a HEIF or AVIF picture in the short form (a `mini` box)")
+    for names in (RAW_BRANDS, OTHER_BRANDS):
+        if data[8:12] in names:
+            raise _unsupported(names[data[8:12]])
     # A file may claim both (`mif1` with either codec); the codec's own brand decides.
     if data[8:12] in AVIF_BRANDS or (brands & AVIF_BRANDS and not brands & HEIC_BRANDS):
         return ImageType.AVIF
     if brands & HEIC_BRANDS:
         return ImageType.HEIC
+    if SHORT_HEIF in brands:
+        raise _unsupported("a HEIF or AVIF picture in the short form (a `mini` box)")
+    if brands & HEIF_BRANDS:
+        # The reader of the boxes refuses other codings by name.
+        head = data[:CODING_WITHIN]
+        return ImageType.AVIF if b"av01" in head and b"hvc1" not in head else ImageType.HEIC
     raise _unsupported("an MP4 or QuickTime video")
 
 
 def _refusal(data: bytes) -> NotAnImageError | UnsupportedImageTypeError:
+    if b"%PDF-" in data[:PDF_WITHIN]:
+        return UnsupportedImageTypeError(DOCUMENT)
+    if data[:1] == b"P" and data[2:3].isspace() and data[1] in NETPBM:
+        return _unsupported(NETPBM[data[1]])
+    # Magic number, version, run-length encoding, bits a sample.
+    if data[:1] == b"\x0a" and data[1:2] and data[1] in PCX_VERSIONS and data[2:3] == b"\1":
+        return _unsupported("a PCX picture")
+    if data.endswith(TGA_FOOTER):
+        return _unsupported("a TGA picture")
     for offset, magic, name in FOREIGN:
         if data.startswith(magic, offset):
             return _unsupported(name)

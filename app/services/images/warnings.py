@@ -1,23 +1,37 @@
 """What the caller should know about a prepared picture: the report's warnings."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import ceil
 
-from app.domain.image import Caveat, ImageFacts, ImageLimits, ImageReport, ImageType, ReceivedImage
+from app.domain.image import (
+    AnswerWarning,
+    ImageFacts,
+    ImageLimits,
+    ImageReport,
+    ImageType,
+    ReceivedImage,
+)
 from app.services.images import canvas, pixels
+from app.services.images.header import Inspection
 
 DECLARED_TYPE_CORRECTED = "declared_type_corrected"
 FIRST_FRAME_ONLY = "first_frame_only"
 FIRST_PAGE_ONLY = "first_page_only"
 SMALL_TEXT_ILLEGIBLE = "small_text_illegible"
 EXTREME_ASPECT_RATIO = "extreme_aspect_ratio"
+IMAGE_REPAIRED = "image_repaired"
+IMAGE_INCOMPLETE = "image_incomplete"
+HDR_TONE_MAPPED = "hdr_tone_mapped"
 CODES = (
     DECLARED_TYPE_CORRECTED,
     FIRST_FRAME_ONLY,
     FIRST_PAGE_ONLY,
     SMALL_TEXT_ILLEGIBLE,
     EXTREME_ASPECT_RATIO,
+    IMAGE_REPAIRED,
+    IMAGE_INCOMPLETE,
+    HDR_TONE_MAPPED,
 )
 
 LEGIBLE_HEIGHT = 10
@@ -38,15 +52,69 @@ UNTOLD = frozenset({"application/octet-stream", "binary/octet-stream", "image/*"
 """Declared types that claim nothing."""
 
 
+@dataclass(frozen=True, slots=True)
+class Mending:
+    """What was wrong with a picture that was read all the same."""
+
+    stray_bytes: bool = False
+    """Bytes that belong to nothing stood between its segments."""
+    no_end: bool = False
+    """The mark of its end was missing."""
+    share_of_rows: float = 1.0
+    """That there is data for; the others are grey."""
+    share_of_detail: float = 1.0
+    """Of a progressive JPEG's coefficients, that there are scans for."""
+
+
+UNMENDED = Mending()
+
+
 def observe(
-    image: ReceivedImage, facts: ImageFacts, scale: float, limits: ImageLimits
-) -> tuple[Caveat, ...]:
+    image: ReceivedImage,
+    inspection: Inspection,
+    scale: float,
+    limits: ImageLimits,
+    mended: Mending = UNMENDED,
+) -> tuple[AnswerWarning, ...]:
     """The warnings that a picture prepared at ``scale`` deserves, in a fixed order."""
+    facts, layout = inspection
     return (
         *_declared(image.declared_type, facts.media_type),
         *_animation(facts),
         *legibility(scale),
         *_strip(facts, limits),
+        # Seldom: a picture that fits would pay for the calls.
+        *(_mended(mended) if mended is not UNMENDED else ()),
+        *(_brightness() if layout.hdr else ()),
+    )
+
+
+def _mended(mended: Mending) -> Iterator[AnswerWarning]:
+    faults = [
+        *(["bytes that belong to nothing were left out"] if mended.stray_bytes else []),
+        *(["its missing end was added"] if mended.no_end else []),
+    ]
+    if faults:
+        yield AnswerWarning(IMAGE_REPAIRED, f"The file is faulty: {' and '.join(faults)}.")
+    if mended.share_of_rows < 1:
+        yield AnswerWarning(
+            IMAGE_INCOMPLETE,
+            f"The file has data for {mended.share_of_rows:.0%} of the picture's rows; "
+            "the rest is grey.",
+        )
+    elif mended.share_of_detail < 1:
+        yield AnswerWarning(
+            IMAGE_INCOMPLETE,
+            f"The file has {mended.share_of_detail:.0%} of the scans' coefficients: fine detail "
+            "is missing.",
+        )
+
+
+def _brightness() -> Iterator[AnswerWarning]:
+    yield AnswerWarning(
+        HDR_TONE_MAPPED,
+        "The picture is HDR (PQ or HLG); it was mapped to the brightness of a usual screen, "
+        "and bright parts lose detail.",
     )
 
 
@@ -59,42 +127,42 @@ def redeclared(report: ImageReport, declared: str | None) -> ImageReport:
     return replace(report, declared_type=declared, warnings=(*_declared(declared, found), *others))
 
 
-def _declared(declared: str | None, found: ImageType) -> Iterator[Caveat]:
+def _declared(declared: str | None, found: ImageType) -> Iterator[AnswerWarning]:
     name = (declared or "").partition(";")[0].strip().lower()
     if name and name not in UNTOLD and ALIASES.get(name, name) != found:
-        yield Caveat(
+        yield AnswerWarning(
             DECLARED_TYPE_CORRECTED,
             f"Declared as {name[:64]}, but the bytes are {found}; the bytes were believed.",
         )
 
 
-def _animation(facts: ImageFacts) -> Iterator[Caveat]:
+def _animation(facts: ImageFacts) -> Iterator[AnswerWarning]:
     if facts.frames > 1 and facts.media_type is ImageType.TIFF:
-        yield Caveat(
+        yield AnswerWarning(
             FIRST_PAGE_ONLY, f"The file has {facts.frames} pages; only the first was used."
         )
     elif facts.frames > 1:
-        yield Caveat(
+        yield AnswerWarning(
             FIRST_FRAME_ONLY, f"The file has {facts.frames} frames; only the first was used."
         )
 
 
-def legibility(scale: float) -> Iterator[Caveat]:
+def legibility(scale: float) -> Iterator[AnswerWarning]:
     """The warning that a picture shown at ``scale`` deserves, if any."""
     if scale < LEGIBLE_SCALE:
         least = ceil(LEGIBLE_HEIGHT / scale)
-        yield Caveat(
+        yield AnswerWarning(
             SMALL_TEXT_ILLEGIBLE,
             f"Scaled to {scale:.0%}: letters less than {least} pixels tall in the original "
             f"may be illegible to the model.",
         )
 
 
-def _strip(facts: ImageFacts, limits: ImageLimits) -> Iterator[Caveat]:
+def _strip(facts: ImageFacts, limits: ImageLimits) -> Iterator[AnswerWarning]:
     width, height = pixels.upright_size(facts.width, facts.height, facts.orientation)
     wanted = max(canvas.target(width, height, max(width, height)))
     if wanted > STRIP_LOSS * limits.max_side:
-        yield Caveat(
+        yield AnswerWarning(
             EXTREME_ASPECT_RATIO,
             f"The model could take a strip like this {wanted} pixels long, Bedrock takes "
             f"{limits.max_side}: detail is lost. Cutting it into pieces keeps it.",

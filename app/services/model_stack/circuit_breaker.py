@@ -98,7 +98,7 @@ _now = time.monotonic
 
 
 @dataclass(frozen=True, slots=True)
-class BreakingModel:
+class CircuitBreakerModel:
     """Passes calls on while the breaker lets them."""
 
     inner: VisionModel

@@ -65,7 +65,7 @@ class FairSlots:
 
 
 @dataclass(frozen=True, slots=True)
-class LimitedModel:
+class ConcurrencyLimitModel:
     """Asks when it is the caller's turn. A stream holds its slot throughout."""
 
     inner: VisionModel
@@ -73,7 +73,7 @@ class LimitedModel:
 
     async def generate(self, request: ModelRequest) -> Completion:
         """Answer ``request``, or raise OverloadedError."""
-        await self.slots.take(request.terms.caller)
+        await self.slots.take(request.call_context.caller)
         try:
             return await self.inner.generate(request)
         finally:
@@ -82,7 +82,7 @@ class LimitedModel:
     @asynccontextmanager
     async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:
         """Stream, or raise OverloadedError."""
-        await self.slots.take(request.terms.caller)
+        await self.slots.take(request.call_context.caller)
         try:
             async with self.inner.stream(request) as parts:
                 yield parts

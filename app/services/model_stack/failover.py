@@ -45,7 +45,7 @@ class FailoverModel:
             try:
                 return await ask(model)
             except (UpstreamError, OverloadedError) as error:
-                if not _elsewhere(error, second_bill=request.terms.second_bill):
+                if not _elsewhere(error, second_bill=request.call_context.second_bill):
                     raise
                 raised.append(error)
                 log.warning("target failed", target=str(target), code=error.code)

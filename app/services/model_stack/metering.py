@@ -23,12 +23,11 @@ from app.domain.generation import (
 from app.domain.image import ImageReport, ReceivedImage
 from app.domain.ports import ImagePreparer, VisionModel
 from app.services.model_stack import billing
-from app.services.usage.pricing import cost
 from app.telemetry import current, stage
 
 
 @dataclass(frozen=True, slots=True)
-class MeteredVisionModel:
+class MeteringModel:
     """Counts each call, its tokens and its cost. Stands next to the adapter, below retries."""
 
     inner: VisionModel
@@ -119,8 +118,13 @@ class MeteredVisionModel:
         return Delta(part.text, usage, part.logprobs)
 
     def _priced(self, usage: Usage, began: float) -> Usage:
-        counted = usage.prompt_token_count, usage.generation_token_count
-        return Usage(*counted, cost(self.price, usage, began))
+        price, prompt, generation = (
+            self.price,
+            usage.prompt_token_count,
+            usage.generation_token_count,
+        )
+        cost = None if price is None else price.answered(prompt, generation, began)
+        return Usage(prompt, generation, cost)
 
 
 @dataclass(slots=True)
@@ -149,7 +153,7 @@ def _note(span: Span, usage: Usage, stop_reason: StopReason | None = None) -> No
 
 
 @dataclass(frozen=True, slots=True)
-class MeteredPreparer:
+class MeteringPreparer:
     """Counts pictures, their bytes and their tiles."""
 
     inner: ImagePreparer

@@ -4,6 +4,7 @@ As Bedrock does it: the prompt's tokens and max_gen_len are reserved, and what w
 given back.
 """
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -20,13 +21,16 @@ from app.domain.generation import (
     StreamParts,
     Usage,
 )
-from app.domain.limit import MICRO, Standing
+from app.domain.limit import MICRO, QuotaStatus
 from app.domain.ports import TokenCounter, VisionModel
 from app.services.access.limits import Limits
 from app.services.images import canvas
 from app.services.usage import pricing
 
 NOTHING = Usage(0, 0)
+LEAST = 1
+"""Millionths of a dollar that are reserved where the price is unknown: another target, whose price
+is known, may answer, and a quota that is used up refuses such calls too."""
 
 
 @dataclass(slots=True)
@@ -37,9 +41,12 @@ class Reservation:
     limits: Limits
     bill: Bill
     taken: dict[Resource, int] = field(default_factory=dict)
-    windows: dict[Resource, tuple[Standing, ...]] = field(default_factory=dict)
+    windows: dict[Resource, tuple[QuotaStatus, ...]] = field(default_factory=dict)
     """What each was taken of: in a later window there is nothing to correct."""
     used: Usage = field(default_factory=Usage)
+    began: float = field(default_factory=time.perf_counter)
+    priced: bool = False
+    """Whether the most that the call can cost was known."""
 
     async def take(self, resource: Resource, amount: int) -> None:
         """Take ``amount``, or raise RateLimitedError."""
@@ -57,13 +64,15 @@ class Reservation:
             await self.give_back()
             return
         total = self.used.total_token_count
-        # By time, it is known only where it was taken: next to the adapter.
-        cost = self.used.cost or pricing.cost(price, self.used)
+        # The target that answered has told it, unless the answer was left before it did.
+        cost = self.used.cost or pricing.cost(price, self.used, self.began)
         used: dict[Resource, int] = {}
         if total is not None:
             used[Resource.TOKENS] = total
         if cost is not None:
             used[Resource.SPEND] = ceil(cost.total * MICRO)
+        elif not self.priced:
+            used[Resource.SPEND] = 0
         await self._correct(used)
 
     async def _correct(self, used: dict[Resource, int]) -> None:
@@ -75,7 +84,7 @@ class Reservation:
 
 
 @dataclass(frozen=True, slots=True)
-class RationedModel:
+class QuotaModel:
     """Refuses with RateLimitedError what is over the caller's quotas. Stands above retries."""
 
     inner: VisionModel
@@ -121,7 +130,7 @@ class RationedModel:
 
     async def _reserve(self, request: ModelRequest) -> Reservation:
         """Take of every quota, or of none and raise RateLimitedError."""
-        call = request.terms.call
+        call = request.call_context.call
         reservation = Reservation(call, self.limits, request.bill)
         images = [image for turn in request.turns for image in turn.images]
         try:
@@ -133,9 +142,10 @@ class RationedModel:
                 prompt = (await self.counter.count(request)).tokens
                 longest = request.sampling.max_gen_len
                 await reservation.take(Resource.TOKENS, prompt + longest)
-                if self.price is not None:
-                    most = self.price.most(prompt, longest).total
-                    await reservation.take(Resource.SPEND, ceil(most * MICRO))
+                most = self.price.most(prompt, longest) if self.price else None
+                reservation.priced = most is not None
+                spend = ceil(most.total * MICRO) if most else LEAST
+                await reservation.take(Resource.SPEND, spend)
         except BaseException:
             await reservation.give_back()
             raise
@@ -150,4 +160,5 @@ def _merged(seen: Usage, part: StreamPart) -> Usage:
         seen,
         prompt_token_count=usage.prompt_token_count or seen.prompt_token_count,
         generation_token_count=usage.generation_token_count or seen.generation_token_count,
+        cost=usage.cost or seen.cost,
     )

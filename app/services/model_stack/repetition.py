@@ -42,7 +42,11 @@ async def _until_loop(parts: AsyncIterator[StreamParts]) -> AsyncIterator[Stream
     finder = LoopFinder()
     async for arrived in parts:
         last = arrived[-1]
-        text = "".join(part.text for part in arrived if isinstance(part, Delta))
+        text = ""
+        # Not by join: each part would cost a call of its own.
+        for part in arrived:
+            if isinstance(part, Delta):
+                text += part.text
         if isinstance(last, Finish) or finder.feed(text) is None:
             yield arrived
             continue

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from app.domain import errors
 from app.domain.errors import ModelLoadingError, UpstreamError
-from app.domain.generation import Completion, ModelRequest, StreamParts, Terms
+from app.domain.generation import CallContext, Completion, ModelRequest, StreamParts
 from app.domain.ports import VisionModel
 from app.telemetry import current
 
@@ -92,7 +92,7 @@ class RetryBudget:
 
 
 @dataclass(frozen=True, slots=True)
-class RetriedModel:
+class RetryModel:
     """Calls again what is worth it. Never after a stream's first event."""
 
     inner: VisionModel
@@ -101,17 +101,19 @@ class RetriedModel:
 
     async def generate(self, request: ModelRequest) -> Completion:
         """Answer ``request``, or raise the last attempt's error."""
-        return await self._attempting(request.terms, lambda: self.inner.generate(request))
+        return await self._attempting(request.call_context, lambda: self.inner.generate(request))
 
     @asynccontextmanager
     async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:
         """Stream; entering is what is tried again."""
         async with AsyncExitStack() as stack:
             yield await self._attempting(
-                request.terms, lambda: stack.enter_async_context(self.inner.stream(request))
+                request.call_context, lambda: stack.enter_async_context(self.inner.stream(request))
             )
 
-    async def _attempting(self, terms: Terms, attempt: Callable[[], Awaitable[T]]) -> T:
+    async def _attempting(
+        self, call_context: CallContext, attempt: Callable[[], Awaitable[T]]
+    ) -> T:
         """Make the first attempt; only where it fails is there a schedule to keep."""
         self.budget.earn()
         try:
@@ -119,7 +121,7 @@ class RetriedModel:
         except UpstreamError as error:
             failed = error
         met: Counter[Rule] = Counter()
-        while (wait := self._next(failed, terms, met)) is not None:
+        while (wait := self._next(failed, call_context, met)) is not None:
             await asyncio.sleep(wait)
             current().retries += 1
             try:
@@ -128,21 +130,23 @@ class RetriedModel:
                 failed = error
         raise failed
 
-    def _next(self, error: UpstreamError, terms: Terms, met: Counter[Rule]) -> float | None:
+    def _next(
+        self, error: UpstreamError, call_context: CallContext, met: Counter[Rule]
+    ) -> float | None:
         """Return the seconds until the next attempt, or None where there is none."""
         rule = self.retries.rules.get(type(error))
-        if rule is None or (rule.billed and not terms.second_bill):
+        if rule is None or (rule.billed and not call_context.second_bill):
             return None
         # By rule: what was waited for a model that loads is not taken from a throttle's attempts,
         # and a second bill is one, whichever error caused the first.
         met[rule] += 1
-        wait = self._wait(error, terms, met.total())
+        wait = self._wait(error, call_context, met.total())
         if met[rule] >= rule.attempts or wait is None:
             return None
         # An imported model that loads is one long wait, not a storm.
         return wait if math.isinf(rule.attempts) or self.budget.spend() else None
 
-    def _wait(self, error: UpstreamError, terms: Terms, failures: int) -> float | None:
+    def _wait(self, error: UpstreamError, call_context: CallContext, failures: int) -> float | None:
         """Return the seconds to wait; None where the answer would come too late."""
         wait = self.retries.backoff.wait(failures)
         if isinstance(error, ModelLoadingError):
@@ -153,5 +157,5 @@ class RetriedModel:
             return wait
         else:
             wait = error.retry_after
-        left = terms.deadline - asyncio.get_running_loop().time()
+        left = call_context.deadline - asyncio.get_running_loop().time()
         return wait if wait < left else None

@@ -12,7 +12,7 @@ from app.telemetry.metrics import Metrics
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
+class TargetGuard:
     """A target's breaker, slots, cold starts and price."""
 
     target: Target
@@ -23,12 +23,12 @@ class Gate:
     """None where it is unknown."""
 
 
-def show(gates: Sequence[Gate], metrics: Metrics) -> None:
+def show(guards: Sequence[TargetGuard], metrics: Metrics) -> None:
     """Set the targets' gauges."""
-    for gate in gates:
-        labels = {"target": str(gate.target)}
-        shut = gate.breaker.state is not BreakerState.CLOSED
+    for guard in guards:
+        labels = {"target": str(guard.target)}
+        shut = guard.breaker.state is not BreakerState.CLOSED
         metrics.set("llama_vision_target_breaker_open", int(shut), **labels)
-        metrics.set("llama_vision_target_active_calls", gate.slots.taken, **labels)
-        metrics.set("llama_vision_target_waiting_requests", gate.slots.waiting, **labels)
-        metrics.set("llama_vision_target_loading", int(gate.starts.began is not None), **labels)
+        metrics.set("llama_vision_target_active_calls", guard.slots.taken, **labels)
+        metrics.set("llama_vision_target_waiting_requests", guard.slots.waiting, **labels)
+        metrics.set("llama_vision_target_loading", int(guard.starts.began is not None), **labels)

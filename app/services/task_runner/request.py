@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from app.domain.generation import Generation, ImageInput, Sampling, Terms
+from app.domain.generation import CallContext, Generation, ImageInput, Sampling
 from app.domain.model import Language
 from app.services.answers.notes import Refusal
 from app.services.concurrency import idempotency
@@ -20,7 +20,20 @@ class TaskRequest:
     images: tuple[ImageInput, ...]
     sampling: Sampling
     language: Language | None
-    terms: Terms
+    call_context: CallContext
+
+
+@dataclass(frozen=True, slots=True)
+class RawAnswer:
+    """What the model wrote in one call."""
+
+    text: str
+    page: int | None = None
+    """Number of the page or position of the picture it was about, from 1; None for no or all."""
+    file: str | None = None
+    """Place of its file in the request."""
+    number: int | None = None
+    """Of the page in its file, from 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +54,8 @@ class TaskAnswer:
     """Calls of the model, all of them paid for."""
     generation: Generation
     """Raw texts, token counts and latencies of all calls together."""
+    raw: tuple[RawAnswer, ...] = ()
+    """The raw texts one by one, in the order of the questions."""
 
 
 def fingerprint(request: TaskRequest) -> bytes:
@@ -64,6 +79,8 @@ class Progress:
     total: int
     page: int
     fault: str | None
+    text: str | None = None
+    """What was read, of tasks that read text."""
 
 
 Notify = Callable[[Progress], None]

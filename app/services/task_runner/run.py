@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from app.domain.errors import ServiceError
@@ -17,13 +17,14 @@ from app.domain.generation import (
     StopReason,
     Turn,
 )
-from app.domain.image import Caveat, ImageReport
+from app.domain.image import AnswerWarning, ImageReport
 from app.services.answers.notes import Refusal
 from app.services.answers.repair import FormAsker, Formed
+from app.services.documents.page import Origin
 from app.services.documents.page_images import Shot
 from app.services.generation.combine import combined
 from app.services.geometry import View
-from app.services.task_runner.request import Notify, Progress, TaskAnswer, TaskRequest
+from app.services.task_runner.request import Notify, Progress, RawAnswer, TaskAnswer, TaskRequest
 from app.services.tasks.prompt import SYSTEM, prompt
 from app.services.tasks.spec import (
     Finding,
@@ -39,14 +40,18 @@ class Run:
 
     request: TaskRequest
     asker: FormAsker
+    max_images: int
+    """Pictures that the model takes in one call."""
     turn: asyncio.Semaphore
     notify: Notify
     asked: list[tuple[int, Generation]] = field(default_factory=list)
     """Every answer with its question's position, as they came."""
     images: dict[int, ImageReport] = field(default_factory=dict)
     """By position, each once however often it was shown."""
+    shown: dict[int, Shot] = field(default_factory=dict)
+    """By position, of the questions about one picture or page."""
     repairs: int = 0
-    warnings: dict[tuple[str, str], Caveat] = field(default_factory=dict)
+    warnings: dict[tuple[str, str], AnswerWarning] = field(default_factory=dict)
     refusals: list[tuple[int, Refusal]] = field(default_factory=list)
     """With the number of the page that was asked about."""
     failures: list[ServiceError] = field(default_factory=list)
@@ -68,7 +73,7 @@ class Run:
                 finding = await self._ask(question, position, shown)
             done += 1
             if len(questions) > 1:
-                self.notify(Progress(done, len(questions), finding.page, finding.fault))
+                self.notify(self._progress(done, len(questions), finding))
             return finding
 
         async with asyncio.TaskGroup() as group:
@@ -80,51 +85,65 @@ class Run:
         last = follow_up(self.request.parameters, findings) if follow_up else None
         return findings if last is None else [*findings, await self._ask(last, len(findings), ())]
 
+    def _progress(self, done: int, total: int, finding: Finding[Any]) -> Progress:
+        told = self.request.task.told
+        text = told(finding.answer) if told and finding.answer is not None else None
+        return Progress(done, total, finding.page, finding.fault, text)
+
     async def _ask(
         self, question: Question[Any], position: int, shots: Sequence[Shot]
     ) -> Finding[Any]:
-        page = shots[0].page if shots else 1
+        page, origin = (shots[0].page, shots[0].origin) if shots else (1, Origin())
+        if len(shots) == 1:
+            self.shown[position] = shots[0]
         try:
             turn = Turn(Role.USER, told(question.text), await self._load(shots))
-            formed = await self.asker.ask(self._generation(turn), question.form)
+            formed = await self.asker.ask(self._generation(turn), question.form, question.measures)
         except ServiceError as error:
             self.failures.append(error)
-            return Finding(None, f"{error.code}: {error.detail}", page=page)
+            return Finding(None, f"{error.code}: {error.detail}", page=page, origin=origin)
         first = formed.generations[0]
-        self.images.update(zip(question.images, first.images, strict=True))
+        reports = [
+            replace(report, scale=report.scale * shot.scale)
+            for report, shot in zip(first.images, shots, strict=True)
+        ]
+        self.images.update(zip(question.images, reports, strict=True))
         self.asked.extend((position, generation) for generation in formed.generations)
         self.repairs += formed.repaired
         for generation in formed.generations:
             self._warn(generation.warnings)
-        return self._finding(formed, page, _view(shots, first.images))
+        return replace(self._finding(formed, page, _view(shots, reports)), origin=origin)
 
     async def _load(self, shots: Sequence[Shot]) -> tuple[ImageInput, ...]:
-        async with self.asker.drain.before(self.request.terms.deadline):
-            return tuple([await shot.load() for shot in shots])
+        async with self.asker.drain.before(self.request.call_context.deadline):
+            shown = [await shot.load() for shot in shots]
+        for one in shown:
+            self._warn(one.warnings)
+        return tuple(one.image for one in shown)
 
     def _generation(self, turn: Turn[ImageInput]) -> GenerationRequest:
         return GenerationRequest(
             turns=(turn,),
             sampling=self.request.sampling,
-            strategy=_strategy(turn),
+            strategy=_strategy(turn, self.max_images),
             language=self.request.language,
-            terms=self.request.terms,
+            call_context=self.request.call_context,
         )
 
     def _finding(self, formed: Formed[Any], page: int, view: View | None) -> Finding[Any]:
         reading = formed.reading
         if reading is None:
             return Finding(None, "; ".join(formed.faults), page=page)
-        self._warn(reading.caveats, f"page {page}: " if self.several else "")
+        self._warn(reading.warnings, f"page {page}: " if self.several else "")
         if reading.refusal is not None:
             self.refusals.append((page, reading.refusal))
         fault = str(reading.refusal) if reading.answer is None else None
-        return Finding(reading.answer, fault, reading.caveats, view, page)
+        return Finding(reading.answer, fault, reading.warnings, view, page, chances=formed.chances)
 
-    def _warn(self, caveats: Sequence[Caveat], where: str = "") -> None:
-        for caveat in caveats:
-            message = f"{where}{caveat.message}"
-            self.warnings.setdefault((caveat.code, message), Caveat(caveat.code, message))
+    def _warn(self, warnings: Sequence[AnswerWarning], where: str = "") -> None:
+        for warning in warnings:
+            message = f"{where}{warning.message}"
+            self.warnings.setdefault((warning.code, message), AnswerWarning(warning.code, message))
 
     async def conclude(
         self, findings: Sequence[Finding[Any]]
@@ -150,6 +169,7 @@ class Run:
             repaired=self.repairs > 0,
             calls=len(self.asked),
             generation=self._together(),
+            raw=tuple(self._raw(position, generation) for position, generation in self._in_order()),
         )
 
     def _refused(self) -> Iterator[str]:
@@ -157,9 +177,18 @@ class Run:
         for page, refusal in self.refusals:
             yield f"page {page}: {refusal}" if self.several else str(refusal)
 
-    def _together(self) -> Generation:
+    def _in_order(self) -> list[tuple[int, Generation]]:
         # Sorted by position alone: a repair comes after what it repairs.
-        asked = [generation for _, generation in sorted(self.asked, key=lambda pair: pair[0])]
+        return sorted(self.asked, key=lambda pair: pair[0])
+
+    def _raw(self, position: int, generation: Generation) -> RawAnswer:
+        text, shot = generation.completion.text, self.shown.get(position)
+        if shot is None:
+            return RawAnswer(text)
+        return RawAnswer(text, shot.page, shot.origin.file, shot.origin.number)
+
+    def _together(self) -> Generation:
+        asked = [generation for _, generation in self._in_order()]
         completions = [generation.completion for generation in asked]
         elapsed = asyncio.get_running_loop().time() - self.started
         return combined(
@@ -190,5 +219,6 @@ def _view(shots: Sequence[Shot], reports: Sequence[ImageReport]) -> View | None:
     return shots[0].view or View.whole(reports[0])
 
 
-def _strategy(turn: Turn[ImageInput]) -> ImageStrategy:
-    return ImageStrategy.CONTACT_SHEET if len(turn.images) > 1 else ImageStrategy.SINGLE
+def _strategy(turn: Turn[ImageInput], most: int) -> ImageStrategy:
+    fits = len(turn.images) <= most
+    return ImageStrategy.SINGLE if fits else ImageStrategy.CONTACT_SHEET

@@ -6,10 +6,10 @@ from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 from app.domain.errors import ImagesMissingError, InvalidParameterError
-from app.domain.generation import Terms
+from app.domain.generation import CallContext
 from app.services.answers.repair import FormAsker
 from app.services.documents.page import PageRangeError
-from app.services.documents.page_images import Documents, Shot, shot_of
+from app.services.documents.page_images import Choice, Documents, Shot, shot_of
 from app.services.generation.service import GenerationService
 from app.services.generation.validation import too_many
 from app.services.task_runner.request import Notify, TaskAnswer, TaskRequest, fingerprint, slim
@@ -40,32 +40,38 @@ class TaskService:
         the answer may be shared nobody is notified: a second asker could not be.
         """
         current().task = request.task.name
-        if request.terms.idempotency_key is None:
+        if request.call_context.idempotency_key is None:
             return await self._run(request, notify)
 
-        async def make(terms: Terms) -> TaskAnswer:
-            return slim(await self._run(replace(request, terms=terms), lambda _: None))
+        async def make(call_context: CallContext) -> TaskAnswer:
+            return slim(
+                await self._run(replace(request, call_context=call_context), lambda _: None)
+            )
 
         digest = await asyncio.to_thread(fingerprint, request)
-        return await self.generations.answers.share(request.terms, digest, make)
+        return await self.generations.answers.share(request.call_context, digest, make)
 
     async def _run(self, request: TaskRequest, notify: Notify) -> TaskAnswer:
         _check(request)
-        run = Run(request, self.asker, asyncio.Semaphore(self.concurrency), notify)
+        able = self.generations.capabilities
+        turn = asyncio.Semaphore(self.concurrency)
+        run = Run(request, self.asker, able.max_images, turn, notify)
         async with AsyncExitStack() as held:
             with _parameters():
                 shots = await self._shots(request, held)
-                questions = request.task.questions(request.parameters, len(shots))
+                questions = request.task.questions(request.parameters, len(shots), able)
             findings = await run.ask_all(questions, shots)
         result, faults = await run.conclude(findings)
         return run.answer(result, faults)
 
     async def _shots(self, request: TaskRequest, held: AsyncExitStack) -> list[Shot]:
         match request.parameters:
-            case DocumentParameters(pages=pages, detail=detail):
-                async with self.generations.drain.before(request.terms.deadline):
+            case DocumentParameters() as wanted:
+                async with self.generations.drain.before(request.call_context.deadline):
                     return await held.enter_async_context(
-                        self.documents.shots(request.images, pages, detail)
+                        self.documents.shots(
+                            request.images, Choice(wanted.pages, wanted.detail, wanted.wants_text)
+                        )
                     )
             case _:
                 return [shot_of(image, page) for page, image in enumerate(request.images, 1)]

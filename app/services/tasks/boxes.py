@@ -131,6 +131,30 @@ def placed(box: list[float], view: View) -> BoxOut:
     )
 
 
+def enclosing(one: BoxOut, other: BoxOut) -> BoxOut:
+    """Return the smallest box that holds both."""
+    return BoxOut(
+        left=min(one.left, other.left),
+        top=min(one.top, other.top),
+        right=max(one.right, other.right),
+        bottom=max(one.bottom, other.bottom),
+        pixels=PixelBox(
+            left=min(one.pixels.left, other.pixels.left),
+            top=min(one.pixels.top, other.pixels.top),
+            right=max(one.pixels.right, other.pixels.right),
+            bottom=max(one.pixels.bottom, other.pixels.bottom),
+        ),
+    )
+
+
+def shared(one: BoxOut, other: BoxOut) -> float:
+    """Return the area that both boxes have over the area that either has, 0 to 1."""
+    across = max(0.0, min(one.right, other.right) - max(one.left, other.left))
+    down = max(0.0, min(one.bottom, other.bottom) - max(one.top, other.top))
+    areas = sum((box.right - box.left) * (box.bottom - box.top) for box in (one, other))
+    return across * down / (areas - across * down)
+
+
 def drawn(kind: Overlay, places: list[tuple[str, BoxOut]], size: Size) -> str | None:
     """Return the layer, None where none is wanted."""
     marks = [

@@ -7,9 +7,9 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, BeforeValidator, Field, ValidationInfo, model_validator
 
 from app.domain.generation import Sampling
+from app.domain.model import Capabilities
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer, ModelPart
-from app.services.answers.instruction import with_schema
 from app.services.answers.lenient import (
     Listed,
     Nullable,
@@ -21,15 +21,32 @@ from app.services.answers.lenient import (
     trimmed,
     word,
 )
+from app.services.tasks.pages import (
+    Conflict,
+    PageFacts,
+    PageReport,
+    by_page,
+    facts,
+    report,
+    settled,
+)
 from app.services.tasks.prompt import prompt
-from app.services.tasks.spec import Example, Finding, Parameters, Question, Result, Task, only
+from app.services.tasks.spec import (
+    DocumentParameters,
+    Example,
+    Finding,
+    Images,
+    Question,
+    Result,
+    Task,
+)
 
 MAX_POINTS = 200
 
 Kind = Literal["bar", "line", "pie", "scatter", "area", "histogram", "box", "mixed", "other"]
 
 
-class ChartParameters(Parameters):
+class ChartParameters(DocumentParameters):
     """What to find out beside the data."""
 
     question: Annotated[
@@ -146,7 +163,7 @@ class ChartTable(BaseModel):
     ]
 
 
-class ChartResult(Result):
+class ChartData(BaseModel):
     """A chart's data."""
 
     chart_type: Kind
@@ -162,20 +179,73 @@ class ChartResult(Result):
     ]
 
 
-def questions(parameters: ChartParameters, _: int) -> Sequence[Question[ChartAnswer]]:
-    """Ask once."""
+class ChartPage(PageReport):
+    """The chart on one page."""
+
+    chart: Annotated[ChartData | None, Field(description="Null where none could be read.")]
+
+
+class ChartResult(Result, ChartData):
+    """The chart with the most values, with what other pages tell of the same one."""
+
+    conflicts: Annotated[
+        list[Conflict], Field(description="Values that pages tell differently: `series.x`.")
+    ]
+    pages: Annotated[list[ChartPage], Field(description="The chart on each page or picture.")]
+
+
+def questions(
+    parameters: ChartParameters, shots: int, _able: Capabilities
+) -> Sequence[Question[ChartAnswer]]:
+    """Ask once for each picture, page or tile."""
     form = Model(ChartAnswer)
     asked = parameters.question
     text = prompt("chart").filled(
         question=f" The insight answers this: {fenced('question', asked)}" if asked else ""
     )
-    return (Question(with_schema(text, form.schema), form),)
+    return [Question(text, form, (shot,)) for shot in range(shots)]
+
+
+Told = tuple[PageFacts, ChartAnswer]
 
 
 def conclude(_: ChartParameters, findings: Sequence[Finding[ChartAnswer]]) -> ChartResult:
-    """Return the points as a table."""
-    answer = only(findings)
-    return ChartResult(
+    """Return the points as a table, those of several pages where they show one chart."""
+    told, pages = [], []
+    for page in by_page(findings):
+        answers: list[Told] = [(PageFacts(**facts(page)), f.answer) for f in page if f.answer]
+        told += answers
+        chart = _data(_united(answers)[0]) if answers else None
+        pages.append(ChartPage(**report(page), chart=chart))
+    answer, conflicts = _united(told)
+    return ChartResult(**dict(_data(answer)), conflicts=conflicts, pages=pages)
+
+
+def _united(told: Sequence[Told]) -> tuple[ChartAnswer, list[Conflict]]:
+    """Return the chart with the most points, with those of the same chart in other answers."""
+    _, largest = max(told, key=lambda one: len(one[1].points))
+    cells: dict[tuple[str | None, str], list[tuple[PageFacts, float]]] = {}
+    for where, answer in told:
+        if _same_chart(answer, largest):
+            for point in answer.points:
+                cell = cells.setdefault((point.series, point.x), [])
+                cell += [(where, point.y)] if point.y is not None else []
+    points, conflicts = [], []
+    for (series, x), values in cells.items():
+        path = f"{series}.{x}" if series else x
+        value, differing = settled(path, values) if values else (None, [])
+        points.append(Point(series=series, x=x, y=value))
+        conflicts += differing
+    return largest.model_copy(update={"points": points}), conflicts
+
+
+def _same_chart(one: ChartAnswer, other: ChartAnswer) -> bool:
+    facets = ("chart_type", "title", "x_axis", "y_axis")
+    return all(getattr(one, facet) == getattr(other, facet) for facet in facets)
+
+
+def _data(answer: ChartAnswer) -> ChartData:
+    return ChartData(
         chart_type=answer.chart_type,
         title=answer.title,
         axes=AxesOut(x=answer.x_axis, y=answer.y_axis),
@@ -204,11 +274,12 @@ CHART = Task(
     name="chart",
     summary="Read the data off a chart",
     description="Kind, title, axes and the series as a table, with a one-line insight. Values that "
-    "are not printed are read off the axis and approximate.",
+    "are not printed are read off the axis and approximate. Takes PDFs and several pages, too.",
     parameters=ChartParameters,
     result=ChartResult,
     questions=questions,
     conclude=conclude,
+    images=Images(most=20, documents=True),
     sampling=Sampling(temperature=0.0, max_gen_len=2048),
     example=Example(
         parameters={"question": "Which year was best?"},
@@ -218,6 +289,28 @@ CHART = Task(
             "axes": {"x": "Year", "y": "Units"},
             "table": {"columns": ["Year", "Units"], "rows": [["2024", 12.0], ["2025", 19.0]]},
             "insight": "2025 was best.",
+            "conflicts": [],
+            "pages": [
+                {
+                    "page": 1,
+                    "file": "images.0",
+                    "number": 1,
+                    "width": 600,
+                    "height": 400,
+                    "error": None,
+                    "warnings": [],
+                    "chart": {
+                        "chart_type": "bar",
+                        "title": "Sales",
+                        "axes": {"x": "Year", "y": "Units"},
+                        "table": {
+                            "columns": ["Year", "Units"],
+                            "rows": [["2024", 12.0], ["2025", 19.0]],
+                        },
+                        "insight": "2025 was best.",
+                    },
+                }
+            ],
         },
     ),
 )

@@ -7,10 +7,10 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
 from app.domain.generation import Sampling
+from app.domain.model import Capabilities
 from app.services.answers.conform import folded
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer, ModelPart
-from app.services.answers.instruction import with_schema
 from app.services.answers.lenient import (
     Listed,
     Nullable,
@@ -21,8 +21,25 @@ from app.services.answers.lenient import (
     trimmed,
     word,
 )
+from app.services.tasks.pages import (
+    Conflict,
+    PageFacts,
+    PageReport,
+    by_page,
+    facts,
+    report,
+    settled,
+)
 from app.services.tasks.prompt import prompt
-from app.services.tasks.spec import Example, Finding, Parameters, Question, Result, Task, only
+from app.services.tasks.spec import (
+    DocumentParameters,
+    Example,
+    Finding,
+    Images,
+    Question,
+    Result,
+    Task,
+)
 
 MAX_NODES = 100
 MAX_EDGES = 200
@@ -33,7 +50,7 @@ Kind = Literal[
 ]  # fmt: skip
 
 
-class DiagramParameters(Parameters):
+class DiagramParameters(DocumentParameters):
     """What to find out beside the structure."""
 
     question: Annotated[
@@ -206,7 +223,7 @@ class EdgeOut(BaseModel):
     label: str | None
 
 
-class DiagramResult(Result):
+class DiagramData(BaseModel):
     """A diagram's structure."""
 
     kind: Kind
@@ -224,32 +241,66 @@ class DiagramResult(Result):
     ]
 
 
-def questions(parameters: DiagramParameters, _: int) -> Sequence[Question[DiagramAnswer]]:
-    """Ask once."""
+class DiagramPage(PageReport):
+    """The diagram on one page."""
+
+    diagram: Annotated[DiagramData | None, Field(description="Null where none could be read.")]
+
+
+class DiagramResult(Result, DiagramData):
+    """The structure over all pages; nodes of one name are one node."""
+
+    conflicts: Annotated[list[Conflict], Field(description="What pages tell differently: `kind`.")]
+    pages: Annotated[list[DiagramPage], Field(description="The diagram on each page or picture.")]
+
+
+def questions(
+    parameters: DiagramParameters, shots: int, _able: Capabilities
+) -> Sequence[Question[DiagramAnswer]]:
+    """Ask once for each picture, page or tile."""
     form = Model(DiagramAnswer)
     asked = parameters.question
     text = prompt("diagram").filled(
         question=f" The explanation answers this: {fenced('question', asked)}" if asked else ""
     )
-    return (Question(with_schema(text, form.schema), form),)
+    return [Question(text, form, (shot,)) for shot in range(shots)]
+
+
+Told = tuple[PageFacts, DiagramAnswer]
 
 
 def conclude(_: DiagramParameters, findings: Sequence[Finding[DiagramAnswer]]) -> DiagramResult:
     """Return the structure."""
-    answer = only(findings)
-    ids = {node.name: f"n{number}" for number, node in enumerate(answer.nodes, 1)}
-    nodes = [NodeOut(id=ids[node.name], label=node.name) for node in answer.nodes]
+    told, pages = [], []
+    for page in by_page(findings):
+        answers: list[Told] = [(PageFacts(**facts(page)), f.answer) for f in page if f.answer]
+        told += answers
+        diagram = _united(answers)[0] if answers else None
+        pages.append(DiagramPage(**report(page), diagram=diagram))
+    diagram, conflicts = _united(told)
+    return DiagramResult(**dict(diagram), conflicts=conflicts, pages=pages)
+
+
+def _united(told: Sequence[Told]) -> tuple[DiagramData, list[Conflict]]:
+    answers = [answer for _, answer in told]
+    kind, conflicts = settled("kind", [(where, answer.kind) for where, answer in told])
+    names = dict.fromkeys(node.name for answer in answers for node in answer.nodes)
+    ids = {name: f"n{number}" for number, name in enumerate(names, 1)}
+    nodes = [NodeOut(id=own, label=name) for name, own in ids.items()]
+    drawn = ((e.source, e.target, e.words) for answer in answers for e in answer.edges)
     edges = [
-        EdgeOut(source=ids[edge.source], target=ids[edge.target], label=edge.words)
-        for edge in answer.edges
+        EdgeOut(source=ids[source], target=ids[target], label=words)
+        for source, target, words in (dict.fromkeys(drawn) if len(answers) > 1 else drawn)
     ]
-    return DiagramResult(
-        kind=answer.kind,
+    data = DiagramData(
+        kind=kind,
         nodes=nodes,
         edges=edges,
-        explanation=answer.explanation,
+        explanation=" ".join(dict.fromkeys(a.explanation for a in answers if a.explanation))
+        or None,
         mermaid=mermaid(nodes, edges) if edges else None,
     )
+    return data, conflicts
 
 
 def mermaid(nodes: Sequence[NodeOut], edges: Sequence[EdgeOut]) -> str:
@@ -274,11 +325,13 @@ def _quoted(text: str) -> str:
 DIAGRAM = Task(
     name="diagram",
     summary="Read the structure of a diagram",
-    description="Nodes, edges and an explanation, with Mermaid text where things are connected.",
+    description="Nodes, edges and an explanation, with Mermaid text where things are connected. "
+    "Takes PDFs and several pages, too: nodes of one name are one node.",
     parameters=DiagramParameters,
     result=DiagramResult,
     questions=questions,
     conclude=conclude,
+    images=Images(most=20, documents=True),
     sampling=Sampling(temperature=0.0, max_gen_len=2048),
     example=Example(
         parameters={},
@@ -288,6 +341,25 @@ DIAGRAM = Task(
             "edges": [{"source": "n1", "target": "n2", "label": None}],
             "explanation": "It starts and stops.",
             "mermaid": 'flowchart TD\n    n1["Start"]\n    n2["Stop"]\n    n1 --> n2',
+            "conflicts": [],
+            "pages": [
+                {
+                    "page": 1,
+                    "file": "images.0",
+                    "number": 1,
+                    "width": 600,
+                    "height": 400,
+                    "error": None,
+                    "warnings": [],
+                    "diagram": {
+                        "kind": "flowchart",
+                        "nodes": [{"id": "n1", "label": "Start"}, {"id": "n2", "label": "Stop"}],
+                        "edges": [{"source": "n1", "target": "n2", "label": None}],
+                        "explanation": "It starts and stops.",
+                        "mermaid": 'flowchart TD\n    n1["Start"]\n    n2["Stop"]\n    n1 --> n2',
+                    },
+                }
+            ],
         },
     ),
 )

@@ -4,13 +4,14 @@ import re
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, BeforeValidator, Field, ValidationInfo, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
+from app.domain.model import Capabilities
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer
-from app.services.answers.instruction import with_schema
 from app.services.answers.lenient import Nullable, Text, Truth, notes_of, share, sparing
 from app.services.answers.numbers import NO_NUMBER, nothing
+from app.services.tasks.pages import PageFacts, by_page, facts
 from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import (
     DocumentParameters,
@@ -21,8 +22,6 @@ from app.services.tasks.spec import (
     Question,
     Result,
     Task,
-    UnansweredError,
-    faults_of,
     notes,
 )
 
@@ -42,7 +41,9 @@ class PageAnswer(ModelAnswer):
 
     found: Truth
     answer: Text | None = None
-    quote: Annotated[Nullable[Text], Field(description="the words on the page that say so")] = None
+    quote: Annotated[
+        Nullable[Text], Field(description="copied from the page, where it says so")
+    ] = None
     relevance: Annotated[
         float | None,
         Field(ge=0, le=1),
@@ -74,10 +75,9 @@ class PageAnswer(ModelAnswer):
         return self.found and self.answer is not None
 
 
-class PageFinding(BaseModel):
+class PageFinding(PageFacts):
     """What one page says."""
 
-    page: int
     answer: str | None
     quote: str | None
     relevance: Annotated[float | None, Field(ge=0, le=1)]
@@ -90,41 +90,43 @@ class DocumentQaResult(Result):
 
     answer: Annotated[str | None, Field(description="Null where no page answers.")]
     page: Annotated[int | None, Field(description="From 1; of several pictures, their position.")]
+    file: Annotated[str | None, Field(description="The page's file in the request: `images.0`.")]
+    number: Annotated[int | None, Field(description="The page's number in its file, from 1.")]
     quote: Annotated[str | None, Field(description="As on the page; not verified.")]
     pages: Annotated[list[PageFinding], Field(description="What each page says.")]
 
 
-def questions(parameters: DocumentQaParameters, shots: int) -> Sequence[Question[PageAnswer]]:
+def questions(
+    parameters: DocumentQaParameters, shots: int, _able: Capabilities
+) -> Sequence[Question[PageAnswer]]:
     """Ask every page, or every strip of it."""
     form = Model(PageAnswer)
-    filled = prompt("document-qa").filled(question=fenced("question", parameters.question))
-    text = with_schema(filled, form.schema)
+    text = prompt("document-qa").filled(question=fenced("question", parameters.question))
     return [Question(text, form, (shot,)) for shot in range(shots)]
 
 
 def conclude(_: DocumentQaParameters, findings: Sequence[Finding[PageAnswer]]) -> DocumentQaResult:
     """Return the most relevant page's answer; of pages equally relevant, the first one's."""
-    if all(finding.answer is None for finding in findings):
-        raise UnansweredError(faults_of(findings))
-    pages = [_page(number, findings) for number in dict.fromkeys(f.page for f in findings)]
+    pages = [_page(found) for found in by_page(findings)]
     answered = [page for page in pages if page.answer is not None]
     best = max(answered, key=lambda page: page.relevance or 0, default=None)
     return DocumentQaResult(
         answer=best.answer if best else None,
         page=best.page if best else None,
+        file=best.file if best else None,
+        number=best.number if best else None,
         quote=best.quote if best else None,
         pages=pages,
     )
 
 
-def _page(number: int, findings: Sequence[Finding[PageAnswer]]) -> PageFinding:
-    own = [finding for finding in findings if finding.page == number]
+def _page(own: Sequence[Finding[PageAnswer]]) -> PageFinding:
     answers = [finding.answer for finding in own if finding.answer is not None]
     faults = [finding.fault for finding in own if finding.fault]
     best = max(answers, key=lambda answer: (answer.usable, answer.relevance or 0), default=None)
     usable = best if best and best.usable else None
     return PageFinding(
-        page=number,
+        **facts(own),
         answer=usable.answer if usable else None,
         quote=usable.quote if usable else None,
         relevance=best.relevance if best else None,
@@ -148,10 +150,14 @@ DOCUMENT_QA = Task(
         result={
             "answer": "42.10",
             "page": 1,
+            "file": "images.0",
+            "number": 1,
             "quote": "Total: 42.10",
             "pages": [
                 {
                     "page": 1,
+                    "file": "images.0",
+                    "number": 1,
                     "answer": "42.10",
                     "quote": "Total: 42.10",
                     "relevance": 1.0,

@@ -6,19 +6,21 @@ from typing import Annotated, Any
 import orjson
 from pydantic import BeforeValidator, Field
 
-from app.services.answers.filled import CallerForm, Filled
-from app.services.answers.instruction import with_schema
-from app.services.answers.schema import SchemaError
+from app.domain.model import Capabilities
+from app.services.answers.schema import Schema, SchemaError
+from app.services.answers.schema_form import CallerForm, Filled, missing, validator
+from app.services.tasks.field_merge import Told, merged
+from app.services.tasks.pages import Conflict, PageFacts, PageReport, by_page, facts, report
 from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import (
+    DocumentParameters,
     Example,
     Finding,
-    Parameters,
+    Images,
     Question,
     Result,
     Task,
     TaskParameterError,
-    only,
 )
 
 MAX_SCHEMA_BYTES = 16 * 1024
@@ -37,7 +39,7 @@ def _from_text(value: object) -> object:
         raise ValueError(f"is not JSON: {error}") from error
 
 
-class ExtractParameters(Parameters):
+class ExtractParameters(DocumentParameters):
     """What to look for."""
 
     json_schema: Annotated[
@@ -49,6 +51,15 @@ class ExtractParameters(Parameters):
             "to its own `$defs` are resolved, others refused. Also taken as JSON text.",
         ),
     ]
+
+
+class ExtractPage(PageReport):
+    """What one page tells."""
+
+    fields: Annotated[
+        dict[str, Any] | None, Field(description="Null where the page could not be read.")
+    ]
+    not_found: list[str]
 
 
 class ExtractResult(Result):
@@ -64,34 +75,69 @@ class ExtractResult(Result):
     not_found: Annotated[
         list[str], Field(description="Paths of the properties that are null: `items.0.price`.")
     ]
+    conflicts: Annotated[
+        list[Conflict], Field(description="What pages tell differently; lists go on over pages.")
+    ]
+    pages: Annotated[list[ExtractPage], Field(description="What each page or picture tells.")]
 
 
-def questions(parameters: ExtractParameters, _: int) -> Sequence[Question[Filled]]:
-    """Ask once, with the caller's schema."""
+def questions(
+    parameters: ExtractParameters, shots: int, _able: Capabilities
+) -> Sequence[Question[Filled]]:
+    """Ask once for each picture, page or tile, with the caller's schema."""
     try:
         if len(orjson.dumps(parameters.json_schema)) > MAX_SCHEMA_BYTES:
             raise SchemaError(f"has more than {MAX_SCHEMA_BYTES:,} bytes")
         form = CallerForm(parameters.json_schema)
     except (SchemaError, TypeError, RecursionError) as error:
         raise TaskParameterError("schema", str(error)) from error
-    return (Question(with_schema(prompt("extract").filled(), form.schema), form),)
+    text = prompt("extract").filled()
+    return [Question(text, form, (shot,)) for shot in range(shots)]
 
 
-def conclude(_: ExtractParameters, findings: Sequence[Finding[Filled]]) -> ExtractResult:
-    """Return the fields."""
-    filled = only(findings)
-    return ExtractResult(fields=filled.fields, not_found=list(filled.not_found))
+def conclude(parameters: ExtractParameters, findings: Sequence[Finding[Filled]]) -> ExtractResult:
+    """Return the fields of all pages as one object, and each page's."""
+    schema = CallerForm(parameters.json_schema).schema
+    pages, conflicts, told = [], [], []
+    for page in by_page(findings):
+        answers = [(PageFacts(**facts(page)), f.answer.fields) for f in page if f.answer]
+        fields, differing = merged(answers, once=True) if answers else (None, [])
+        conflicts += differing
+        told += [(PageFacts(**facts(page)), fields)] if fields is not None else []
+        not_found = list(missing(fields, schema)) if fields is not None else []
+        pages.append(ExtractPage(**report(page), fields=fields, not_found=not_found))
+    together, differing = _valid(told, schema)
+    return ExtractResult(
+        fields=together,
+        not_found=list(missing(together, schema)),
+        conflicts=[*conflicts, *differing],
+        pages=pages,
+    )
+
+
+def _valid(told: Sequence[Told], schema: Schema) -> tuple[dict[str, Any], list[Conflict]]:
+    """Return the fields of all pages together, or as much of it as the schema allows."""
+    check = validator(schema)
+    for lists_add_up in (True, False):
+        together, conflicts = merged(told, lists_add_up=lists_add_up)
+        if check.is_valid(together):
+            return together, conflicts
+    # What the page says that tells the most.
+    least = min(told, key=lambda page: len(list(missing(page[1], schema))))
+    return least[1], conflicts
 
 
 EXTRACT = Task(
     name="extract",
     summary="Fill a JSON Schema from a document",
     description="Reads the fields that your schema describes off a form, receipt, invoice or card. "
-    "What is not there is null and listed.",
+    "What is not there is null and listed. Takes PDFs and several pages: their fields are merged, "
+    "and told page by page; one call for each page.",
     parameters=ExtractParameters,
     result=ExtractResult,
     questions=questions,
     conclude=conclude,
+    images=Images(most=20, documents=True),
     example=Example(
         parameters={
             "schema": {
@@ -99,6 +145,23 @@ EXTRACT = Task(
                 "properties": {"vendor": {"type": "string"}, "total": {"type": "number"}},
             }
         },
-        result={"fields": {"vendor": None, "total": 42.1}, "not_found": ["vendor"]},
+        result={
+            "fields": {"vendor": None, "total": 42.1},
+            "not_found": ["vendor"],
+            "conflicts": [],
+            "pages": [
+                {
+                    "page": 1,
+                    "file": "images.0",
+                    "number": 1,
+                    "width": 600,
+                    "height": 800,
+                    "error": None,
+                    "warnings": [],
+                    "fields": {"vendor": None, "total": 42.1},
+                    "not_found": ["vendor"],
+                }
+            ],
+        },
     ),
 )

@@ -4,31 +4,34 @@ import re
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BeforeValidator, Field
 
+from app.domain.model import Capabilities
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer, ModelPart
-from app.services.answers.instruction import with_schema
 from app.services.answers.lenient import Listed, Text, trimmed
-from app.services.tasks.boxes import BoxOut, ModelBox, Overlay, drawn, no_place, placed
+from app.services.tasks.boxes import BoxOut, ModelBox, Overlay, drawn, no_place, placed, shared
+from app.services.tasks.pages import PageFacts, PageReport, by_page, facts, page_size, report
 from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import (
+    DocumentParameters,
     Example,
     Finding,
-    Parameters,
+    Images,
     Question,
     Result,
     Task,
     UnansweredError,
-    only,
 )
 
 MAX_OBJECTS = 60
+SAME = 0.5
+"""Share that two boxes of one label have in common from which they are one thing's."""
 
 Phrase = Annotated[str, Field(min_length=1, max_length=200)]
 
 
-class GroundingParameters(Parameters):
+class GroundingParameters(DocumentParameters):
     """What to locate."""
 
     phrases: Annotated[
@@ -75,52 +78,105 @@ class GroundingAnswer(ModelAnswer):
     ]
 
 
-class LocatedOut(BaseModel):
+class LocatedOut(PageFacts):
     """Something at its place."""
 
     label: str
     box: BoxOut
 
 
+class GroundingPage(PageReport):
+    """Where phrases are on one page."""
+
+    not_found: Annotated[list[str], Field(description="Phrases without a place on it.")]
+    overlay: Annotated[str | None, Field(description="The layer asked for, of this page.")]
+
+
 class GroundingResult(Result):
     """What is where."""
 
     objects: list[LocatedOut]
-    not_found: Annotated[list[str], Field(description="Phrases without a place.")]
-    width: Annotated[int, Field(description="Of the original as a viewer shows it, pixels.")]
-    height: Annotated[int, Field(description="Of the original as a viewer shows it, pixels.")]
-    overlay: Annotated[
-        str | None, Field(description="The layer asked for: SVG text, or a PNG in a data URI.")
+    not_found: Annotated[list[str], Field(description="Phrases without a place on any page.")]
+    width: Annotated[
+        int,
+        Field(
+            description="Of the original as a viewer shows it, pixels, for a PDF points; of "
+            "several pages the first that could be read."
+        ),
     ]
+    height: int
+    overlay: Annotated[
+        str | None,
+        Field(description="The layer asked for: SVG text, or a PNG in a data URI; of that page."),
+    ]
+    pages: list[GroundingPage]
 
 
-def questions(parameters: GroundingParameters, _: int) -> Sequence[Question[GroundingAnswer]]:
-    """Ask once."""
+def questions(
+    parameters: GroundingParameters, shots: int, _able: Capabilities
+) -> Sequence[Question[GroundingAnswer]]:
+    """Ask once for each picture, page or tile."""
     form = Model(GroundingAnswer)
     phrases = " ".join(fenced("phrase", phrase) for phrase in parameters.phrases)
     text = prompt("grounding").filled(what=phrases or "every distinct thing and every line of text")
-    return (Question(with_schema(text, form.schema), form),)
+    return [Question(text, form, (shot,)) for shot in range(shots)]
 
 
-def conclude(
-    parameters: GroundingParameters, findings: Sequence[Finding[GroundingAnswer]]
-) -> GroundingResult:
-    """Return the boxes on the original."""
-    answer, view = only(findings), findings[0].view
-    if view is None:
+Found = Sequence[Finding[GroundingAnswer]]
+
+
+def conclude(parameters: GroundingParameters, findings: Found) -> GroundingResult:
+    """Return the boxes on the originals."""
+    if not any(finding.answer is not None and finding.view for finding in findings):
+        by_page(findings)
         raise UnansweredError(("there is no picture to place a box on",))
-    places = [
-        (_phrase(located.label, parameters.phrases), placed(located.box, view))
-        for located in answer.objects
-    ]
-    labels = [label for label, _ in places]
+    objects, pages = [], []
+    for page in by_page(findings):
+        places = _places(page, parameters.phrases)
+        objects += [LocatedOut(**facts(page), label=label, box=box) for label, box in places]
+        pages.append(_page(parameters, page, places))
+    first = next(page for page in pages if page.width is not None and page.height is not None)
     return GroundingResult(
-        objects=[LocatedOut(label=label, box=box) for label, box in places],
-        not_found=[p for p in parameters.phrases if not any(_names(p, label) for label in labels)],
-        width=view.original.width,
-        height=view.original.height,
-        overlay=drawn(parameters.overlay, places, view.original),
+        objects=objects,
+        not_found=_not_found(parameters, {thing.label for thing in objects}),
+        width=first.width or 0,
+        height=first.height or 0,
+        overlay=first.overlay,
+        pages=pages,
     )
+
+
+def _places(page: Found, phrases: Sequence[str]) -> list[tuple[str, BoxOut]]:
+    """Return what is on a page, once where two tiles show it."""
+    places: list[tuple[str, BoxOut]] = []
+    for finding in page:
+        if finding.answer is None or finding.view is None:
+            continue
+        own = [
+            (_phrase(thing.label, phrases), placed(thing.box, finding.view))
+            for thing in finding.answer.objects
+        ]
+        places += [place for place in own if not any(_twins(place, known) for known in places)]
+    return places
+
+
+def _twins(one: tuple[str, BoxOut], other: tuple[str, BoxOut]) -> bool:
+    return one[0].casefold() == other[0].casefold() and shared(one[1], other[1]) > SAME
+
+
+def _page(
+    parameters: GroundingParameters, page: Found, places: list[tuple[str, BoxOut]]
+) -> GroundingPage:
+    size = page_size(page)
+    return GroundingPage(
+        **report(page),
+        not_found=_not_found(parameters, {label for label, _ in places}),
+        overlay=drawn(parameters.overlay, places, size) if size else None,
+    )
+
+
+def _not_found(parameters: GroundingParameters, labels: set[str]) -> list[str]:
+    return [p for p in parameters.phrases if not any(_names(p, label) for label in labels)]
 
 
 _ARTICLES = frozenset(
@@ -178,16 +234,20 @@ GROUNDING = Task(
     summary="Locate things in a picture",
     description="Boxes on the original picture as a viewer shows it, whatever was turned and "
     "shrunk for the model; with a layer to lay over it on request. Llama 3.2 Vision was not "
-    "trained to point: treat its boxes as hints.",
+    "trained to point: treat its boxes as hints. Takes PDFs and several pages, too.",
     parameters=GroundingParameters,
     result=GroundingResult,
     questions=questions,
     conclude=conclude,
+    images=Images(most=20, documents=True),
     example=Example(
         parameters={"phrases": ["cat"], "overlay": "svg"},
         result={
             "objects": [
                 {
+                    "page": 1,
+                    "file": "images.0",
+                    "number": 1,
                     "label": "cat",
                     "box": {
                         "left": 0.25,
@@ -202,6 +262,19 @@ GROUNDING = Task(
             "width": 96,
             "height": 64,
             "overlay": '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 96 64" />',
+            "pages": [
+                {
+                    "page": 1,
+                    "file": "images.0",
+                    "number": 1,
+                    "width": 96,
+                    "height": 64,
+                    "error": None,
+                    "warnings": [],
+                    "not_found": [],
+                    "overlay": '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 96 64" />',
+                }
+            ],
         },
     ),
 )

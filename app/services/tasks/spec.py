@@ -1,15 +1,19 @@
 """What a task is: data, a prompt, and pure functions."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app.domain.generation import Sampling
-from app.domain.image import Caveat
+from app.domain.image import AnswerWarning
+from app.domain.model import Capabilities
 from app.services.answers.form import Form
 from app.services.answers.notes import AnswerError
+from app.services.answers.probability import Chance, Measure
+from app.services.documents.page import Origin
 from app.services.geometry import View
 
 
@@ -19,26 +23,54 @@ class Parameters(BaseModel):
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
 
+_RANGE = re.compile(r"\s*\d+\s*(-\s*\d*\s*)?(,\s*\d+\s*(-\s*\d*\s*)?)*", re.ASCII)
+
+
+def _range(text: str) -> str:
+    if not _RANGE.fullmatch(text):
+        raise ValueError("pages are numbers and ranges such as 1-3,5 or 2-")
+    return text
+
+
+PageRange = Annotated[
+    str,
+    # Not as a pattern of Pydantic's: a refusal would show it and nothing else.
+    Field(max_length=100, json_schema_extra={"pattern": f"^{_RANGE.pattern}$"}),
+    AfterValidator(_range),
+]
+
+
 class DocumentParameters(Parameters):
     """What a task that takes documents takes beside."""
 
     pages: Annotated[
-        str | None,
+        PageRange | None,
         Field(
-            max_length=100,
-            pattern=r"^\s*\d+\s*(-\s*\d*\s*)?(,\s*\d+\s*(-\s*\d*\s*)?)*$",
-            description="Pages of a PDF or TIFF, from 1: `1-3,5` or `2-`. By default all, up to "
-            "the limit.",
+            description="Pages of each PDF or TIFF, from 1: `1-3,5` or `2-`. By default all. At "
+            "most 50 of all files together; refused with other pictures.",
         ),
     ] = None
     detail: Annotated[
         Literal["auto", "high"],
-        Field(description="`high` reads each page in overlapping strips: one call for each."),
+        Field(
+            description="`high` reads each page in pieces, as sharp as they can be shown: one call "
+            "for each, at most 120."
+        ),
     ] = "auto"
+
+    @property
+    def wants_text(self) -> bool:
+        """Whether the pages' own text layers are wanted."""
+        return False
 
 
 class Result(BaseModel):
     """What a task gives."""
+
+
+def left_out(value: object) -> Any:  # noqa: ANN401 - what Pydantic's Field returns
+    """Return what keeps a field out of the answer where it is ``value`` and says nothing."""
+    return Field(exclude_if=lambda said: said == value)
 
 
 class TaskParameterError(ValueError):
@@ -61,8 +93,10 @@ class Question(Generic[AnswerT]):
     text: str
     form: Form[AnswerT]
     images: tuple[int, ...] = (0,)
-    """Positions among the pictures or pages. Several are shown on a contact sheet; none asks
-    about text alone."""
+    """Positions among the pictures or pages. Several are shown as they are where the model takes
+    so many, else on a contact sheet; none asks about text alone."""
+    measures: tuple[Measure, ...] = ()
+    """Values of the answer whose probability is wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +107,16 @@ class Finding(Generic[AnswerT]):
     """None where the answer could not be read, or the call failed."""
     fault: str | None = None
     """Why ``answer`` is None."""
-    caveats: tuple[Caveat, ...] = ()
+    warnings: tuple[AnswerWarning, ...] = ()
     """What is to be said beside ``answer``."""
     view: View | None = None
     """Which part of the original or the page was shown; None where it was not, or several."""
     page: int = 1
-    """Number of the page, or position of the picture, from 1."""
+    """Number of the page, or position of the picture, from 1, counted on over all files."""
+    origin: Origin = field(default_factory=Origin)
+    """The file and the page in it, and which part of the page was shown."""
+    chances: Mapping[str, Chance] = field(default_factory=dict)
+    """How likely values of the answer were, by key, where that is known."""
 
 
 class UnansweredError(AnswerError):
@@ -94,8 +132,8 @@ class Note(BaseModel):
 
 def notes(findings: Sequence[Finding[Any]]) -> list[Note]:
     """Return what is to be said of one page's answers, each once."""
-    caveats = dict.fromkeys(caveat for finding in findings for caveat in finding.caveats)
-    return [Note(code=caveat.code, message=caveat.message) for caveat in caveats]
+    warnings = dict.fromkeys(warning for finding in findings for warning in finding.warnings)
+    return [Note(code=warning.code, message=warning.message) for warning in warnings]
 
 
 def faults_of(findings: Sequence[Finding[Any]]) -> tuple[str, ...]:
@@ -136,8 +174,8 @@ class Task(Generic[ParametersT, AnswerT]):
     description: str
     parameters: type[ParametersT]
     result: type[Result]
-    questions: Callable[[ParametersT, int], Sequence[Question[AnswerT]]]
-    """What to ask, given the parameters and the number of pictures or pages."""
+    questions: Callable[[ParametersT, int, Capabilities], Sequence[Question[AnswerT]]]
+    """What to ask, by the parameters, the number of pictures or pages, and what the model can."""
     conclude: Callable[[ParametersT, Sequence[Finding[AnswerT]]], Result]
     """The result from the findings, one per question and in their order, or UnansweredError."""
     example: Example
@@ -147,6 +185,8 @@ class Task(Generic[ParametersT, AnswerT]):
         None
     )
     """A last question, about text alone, put after the others; its finding comes last."""
+    told: Callable[[AnswerT], str] | None = None
+    """The text of one answer, for those who follow the progress; None for none."""
 
 
 def only(findings: Sequence[Finding[AnswerT]]) -> AnswerT:

@@ -36,13 +36,13 @@ def test_a_conversation_that_the_user_does_not_begin_and_end_is_refused(turns):
 
 
 def test_the_newest_turn_with_pictures_keeps_them_and_earlier_ones_keep_their_words():
-    turns, caveats = with_newest_images(
+    turns, warnings = with_newest_images(
         (user("", "1"), assistant("x"), user("b", "2", "3"), assistant("y"), user("c")), 1
     )
 
     assert shown(turns) == [[], [], ["2", "3"], [], []]
     assert [turn.text for turn in turns] == [OMITTED, "x", "b", "y", "c"]
-    assert [caveat.code for caveat in caveats] == ["earlier_images_left_out"]
+    assert [warning.code for warning in warnings] == ["earlier_images_left_out"]
 
 
 def test_pictures_of_one_turn_only_are_left_alone():
@@ -60,12 +60,12 @@ def test_pictures_of_one_turn_only_are_left_alone():
     ],
 )
 def test_earlier_turns_keep_the_pictures_that_the_model_has_room_for(most, kept):
-    turns, caveats = with_newest_images(
+    turns, warnings = with_newest_images(
         (user("a", "1"), assistant("x"), user("b", "2"), assistant("y"), user("c", "3")), most
     )
 
     assert shown(turns) == kept
-    assert bool(caveats) == (most < 3)
+    assert bool(warnings) == (most < 3)
 
 
 def test_no_earlier_picture_is_shown_behind_one_that_is_left_out():

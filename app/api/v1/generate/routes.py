@@ -31,7 +31,9 @@ async def generate(
     headers: CallHeaders,
     body: Annotated[GenerateIn, Body(openapi_examples=GENERATE)],
 ) -> Response:
-    return await respond(context, body.to_request(context.terms(headers)), stream=body.stream)
+    return await respond(
+        context, body.to_request(context.call_context(headers)), stream=body.stream
+    )
 
 
 @router.post(
@@ -48,4 +50,6 @@ async def generate_upload(
     headers: CallHeaders,
     form: Annotated[GenerateForm, Form(media_type="multipart/form-data")],
 ) -> Response:
-    return await respond(context, form.to_request(context.terms(headers)), stream=form.stream)
+    return await respond(
+        context, form.to_request(context.call_context(headers)), stream=form.stream
+    )

@@ -11,13 +11,13 @@ from app.api.responses.warnings import WarningOut
 from app.api.routing.multipart import FormFile
 from app.api.v1.image_forms import ImageIn, received
 from app.domain.generation import (
+    CallContext,
     GenerationRequest,
     ImageInput,
     ImageStrategy,
     Role,
     Sampling,
     StopReason,
-    Terms,
     Turn,
 )
 from app.domain.image import ReceivedImage, Treatment
@@ -87,7 +87,9 @@ class GenerationOptions(BaseModel):
         ),
     ] = ImageStrategy.SINGLE
 
-    def request(self, images: tuple[ImageInput, ...], terms: Terms) -> GenerationRequest:
+    def request(
+        self, images: tuple[ImageInput, ...], call_context: CallContext
+    ) -> GenerationRequest:
         """Return the domain's request."""
         return GenerationRequest(
             turns=(Turn(Role.USER, self.prompt, images),),
@@ -97,7 +99,7 @@ class GenerationOptions(BaseModel):
             raw_prompt=self.raw_prompt,
             strategy=self.image_strategy,
             strategies=_STRATEGIES,
-            terms=terms,
+            call_context=call_context,
         )
 
 
@@ -111,10 +113,10 @@ class GenerateIn(GenerationOptions):
         Field(description="Pictures, each as base64 text, a data URI, a URL, or an S3 object."),
     ] = []
 
-    def to_request(self, terms: Terms) -> GenerationRequest:
+    def to_request(self, call_context: CallContext) -> GenerationRequest:
         """Return the domain's request."""
         images = tuple(received(image, f"images.{i}") for i, image in enumerate(self.images))
-        return self.request(images, terms)
+        return self.request(images, call_context)
 
 
 def exemplified(values: Mapping[str, Any]) -> Callable[[dict[str, Any]], None]:
@@ -146,9 +148,9 @@ class GenerateForm(GenerationOptions):
 
     images: Annotated[list[FormFile], Field(description="Pictures, one file each.")] = []
 
-    def to_request(self, terms: Terms) -> GenerationRequest:
+    def to_request(self, call_context: CallContext) -> GenerationRequest:
         """Return the domain's request."""
-        return self.request(uploaded(self.images), terms)
+        return self.request(uploaded(self.images), call_context)
 
 
 class ReceivedOut(BaseModel):

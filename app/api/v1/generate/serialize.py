@@ -11,7 +11,7 @@ from app.api.errors.problem import fault
 from app.api.responses.cost import fields as cost_fields
 from app.domain.cost import Cost
 from app.domain.generation import Generation, Part, Started, Target
-from app.domain.image import Caveat, ImageReport
+from app.domain.image import AnswerWarning, ImageReport
 
 
 def generation(answer: Generation) -> bytes:
@@ -79,9 +79,9 @@ def cost(amount: Cost | None) -> dict[str, Any] | None:
     return None if amount is None else cost_fields(amount)
 
 
-def warnings(caveats: tuple[Caveat, ...]) -> list[dict[str, str]]:
-    """Return a `WarningOut` for each of ``caveats``."""
-    return [{"code": caveat.code, "message": caveat.message} for caveat in caveats]
+def warnings(answer_warnings: tuple[AnswerWarning, ...]) -> list[dict[str, str]]:
+    """Return a `WarningOut` for each of ``answer_warnings``."""
+    return [{"code": warning.code, "message": warning.message} for warning in answer_warnings]
 
 
 def image(report: ImageReport) -> dict[str, Any]:

@@ -115,7 +115,7 @@ def _encoded(happened: GenerationEvent, request_id: str) -> bytes:
 def _error(failed: Failed, request_id: str) -> bytes:
     return orjson.dumps(
         {
-            **problem.of(failed.error, request_id).model_dump(),
+            **problem.describe(failed.error, request_id).model_dump(),
             "generation": failed.text,
             "prompt_token_count": failed.usage.prompt_token_count,
             "generation_token_count": failed.usage.generation_token_count,

@@ -97,7 +97,7 @@ def json_endpoint(task: Task[Any, Any]) -> Endpoint:
         headers: CallHeaders,
         body: Annotated[TaskIn, Body(openapi_examples=examples)],
     ) -> Response:
-        request = body.to_request(task, context.terms(headers))
+        request = body.to_request(task, context.call_context(headers))
         return await respond(context, request, stream=body.stream)
 
     # The spec's own type, which FastAPI reads: written above is what mypy can know of it.
@@ -114,7 +114,7 @@ def form_endpoint(task: Task[Any, Any]) -> Endpoint:
         headers: CallHeaders,
         form: Annotated[TaskForm, Form(media_type="multipart/form-data")],
     ) -> Response:
-        request = form.to_request(task, context.terms(headers))
+        request = form.to_request(task, context.call_context(headers))
         return await respond(context, request, stream=form.stream)
 
     run.__annotations__["form"] = Annotated[form_type, Form(media_type="multipart/form-data")]

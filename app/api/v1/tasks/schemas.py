@@ -14,7 +14,7 @@ from app.api.v1.generate.schemas import (
     uploaded,
 )
 from app.api.v1.image_forms import ImageIn, received
-from app.domain.generation import ImageInput, Sampling, Terms
+from app.domain.generation import CallContext, ImageInput, Sampling
 from app.domain.model import Language
 from app.services.task_runner.request import TaskRequest
 from app.services.tasks.spec import Parameters, Result, Task
@@ -60,11 +60,11 @@ class TaskOptions(BaseModel):
         )
 
     def request(
-        self, task: Task[Any, Any], images: tuple[ImageInput, ...], terms: Terms
+        self, task: Task[Any, Any], images: tuple[ImageInput, ...], call_context: CallContext
     ) -> TaskRequest:
         """Return the use case's request."""
         assert isinstance(self, Parameters)
-        return TaskRequest(task, self, images, self.sampling(task), self.language, terms)
+        return TaskRequest(task, self, images, self.sampling(task), self.language, call_context)
 
 
 class TaskIn(TaskOptions):
@@ -77,10 +77,10 @@ class TaskIn(TaskOptions):
         Field(description="Pictures, each as base64 text, a data URI, a URL, or an S3 object."),
     ] = []
 
-    def to_request(self, task: Task[Any, Any], terms: Terms) -> TaskRequest:
+    def to_request(self, task: Task[Any, Any], call_context: CallContext) -> TaskRequest:
         """Return the use case's request."""
         images = tuple(received(image, f"images.{i}") for i, image in enumerate(self.images))
-        return self.request(task, images, terms)
+        return self.request(task, images, call_context)
 
 
 class TaskForm(TaskOptions):
@@ -90,9 +90,21 @@ class TaskForm(TaskOptions):
 
     images: Annotated[list[FormFile], Field(description="Pictures, one file each.")] = []
 
-    def to_request(self, task: Task[Any, Any], terms: Terms) -> TaskRequest:
+    def to_request(self, task: Task[Any, Any], call_context: CallContext) -> TaskRequest:
         """Return the use case's request."""
-        return self.request(task, uploaded(self.images), terms)
+        return self.request(task, uploaded(self.images), call_context)
+
+
+class RawTextOut(BaseModel):
+    """What the model wrote in one call."""
+
+    page: Annotated[
+        int | None,
+        Field(description="The page or picture it was about, from 1; null for none or several."),
+    ]
+    file: Annotated[str | None, Field(description="Its file's place in the request: `images.0`.")]
+    number: Annotated[int | None, Field(description="The page's number in its file, from 1.")]
+    text: str
 
 
 class Typed(Identified, Generic[ResultT]):
@@ -122,6 +134,9 @@ class Typed(Identified, Generic[ResultT]):
     ]
     generation: Annotated[
         str, Field(description="The model's raw text; of several calls one after another.")
+    ]
+    raw_texts: Annotated[
+        list[RawTextOut], Field(description="The raw text of each call, in the pages' order.")
     ]
 
 

@@ -3,7 +3,7 @@
 import orjson
 
 from app.api.v1.generate import serialize
-from app.services.task_runner.request import Progress, TaskAnswer
+from app.services.task_runner.request import Progress, RawAnswer, TaskAnswer
 
 
 def answer(answer: TaskAnswer) -> bytes:
@@ -24,12 +24,17 @@ def answer(answer: TaskAnswer) -> bytes:
             "image_not_seen": refusal is not None and refusal.image_not_seen,
             "refusal": None if refusal is None else refusal.words,
             "generation": generation.completion.text,
+            "raw_texts": [_raw(raw) for raw in answer.raw],
             **serialize.facts(generation),
             "repaired": answer.repaired,
             "calls": answer.calls,
             "latency_ms": latency,
         }
     )
+
+
+def _raw(raw: RawAnswer) -> dict[str, object]:
+    return {"page": raw.page, "file": raw.file, "number": raw.number, "text": raw.text}
 
 
 def progress(progress: Progress) -> bytes:
@@ -40,5 +45,6 @@ def progress(progress: Progress) -> bytes:
             "total": progress.total,
             "page": progress.page,
             "fault": progress.fault,
+            "text": progress.text,
         }
     )

@@ -24,6 +24,9 @@ class ProgressEvent(BaseModel):
     total: Annotated[int, Field(description="Questions in all.")]
     page: Annotated[int, Field(description="The page or picture it was about, from 1.")]
     fault: Annotated[str | None, Field(description="Why it has no answer, else null.")]
+    text: Annotated[
+        str | None, Field(description="What was read there, of tasks that read text; else null.")
+    ]
 
 
 STREAM: dict[int | str, dict[str, Any]] = {
@@ -72,5 +75,5 @@ async def encode(events: AsyncIterator[TaskEvent], request_id: str) -> AsyncGene
             case TaskAnswer():
                 yield sse.event("result", serialize.answer(happened))
             case ServiceError():
-                told = problem.of(happened, request_id)
+                told = problem.describe(happened, request_id)
                 yield sse.event("error", told.model_dump_json().encode())

@@ -1,15 +1,41 @@
 """EXIF's orientation, and the TIFF directories that EXIF is written in."""
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from struct import unpack_from
 from typing import NamedTuple
 
 ORIENTATION = 0x0112
 MAX_ENTRIES = 1_024
 """Cameras write fewer than a hundred."""
-_INTEGERS: Mapping[int, tuple[str, int]] = {1: ("B", 1), 3: ("H", 2), 4: ("I", 4), 16: ("Q", 8)}
+_INTEGERS: Mapping[int, tuple[str, int]] = {
+    1: ("B", 1),
+    3: ("H", 2),
+    4: ("I", 4),
+    13: ("I", 4),
+    16: ("Q", 8),
+    18: ("Q", 8),
+}
 """TIFF's field types that hold unsigned integers, with the bytes of one."""
+_SIZES: Mapping[int, int] = {
+    1: 1,
+    2: 1,
+    3: 2,
+    4: 4,
+    5: 8,
+    6: 1,
+    7: 1,
+    8: 2,
+    9: 4,
+    10: 8,
+    11: 4,
+    12: 8,
+    13: 4,
+    16: 8,
+    17: 8,
+    18: 8,
+}
+"""The bytes of one value of every field type."""
 
 
 class Dialect(NamedTuple):
@@ -19,6 +45,52 @@ class Dialect(NamedTuple):
     first: int
     """Where the first directory begins."""
     big: bool
+
+    @property
+    def entry(self) -> int:
+        """Bytes of a directory's entry."""
+        return 20 if self.big else 12
+
+
+class Entry(NamedTuple):
+    """One entry of a directory, which begins at ``at``."""
+
+    tag: int
+    kind: int
+    length: int
+    at: int
+
+    def first(self, data: bytes, form: Dialect) -> int:
+        """The first of its integers, 0 where it holds none."""
+        values = self.values(data, form, 1)
+        return values[0] if values else 0
+
+    def values(self, data: bytes, form: Dialect, most: int) -> tuple[int, ...]:
+        """Its integers, the first ``most`` of them; none where they would stand past the end."""
+        letter, size = _INTEGERS.get(self.kind, ("B", 0))
+        count = min(self.length, most)
+        body = self.raw(data, form, count * size)
+        if not size or len(body) < count * size:
+            return ()
+        return unpack_from(f"{form.order}{count}{letter}", body)
+
+    def raw(self, data: bytes, form: Dialect, most: int) -> bytes:
+        """The bytes of its values, ``most`` of them."""
+        word, room = ("Q", 8) if form.big else ("I", 4)
+        place = self.at + 4 + room
+        if self.length * _SIZES.get(self.kind, 1) > room:
+            # Several values stand elsewhere, and the entry says where.
+            (place,) = unpack_from(form.order + word, data, place)
+        return data[place : place + most]
+
+
+def entries(data: bytes, form: Dialect, at: int, most: int = MAX_ENTRIES) -> Iterator[Entry]:
+    """Yield the first ``most`` entries of the directory at ``at``; struct.error past the end."""
+    first, count, size = _entries(data, form, at)
+    word = "Q" if form.big else "I"
+    for place in range(first, first + min(count, most) * size, size):
+        tag, kind, length = unpack_from(form.order + "HH" + word, data, place)
+        yield Entry(tag, kind, length, place)
 
 
 def dialect(data: bytes) -> Dialect:

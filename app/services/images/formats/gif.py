@@ -1,29 +1,93 @@
-"""GIF: the header read, the frames counted."""
+"""GIF: the header read, the frames counted, the first frame cut out."""
 
+import struct
 from struct import unpack_from
+from typing import NamedTuple
 
+from app.domain.errors import ImageDamagedError
 from app.domain.image import ImageLimits
 from app.services.images.formats.layout import ChunkCounter, Layout
 
-EXTENSION, IMAGE = 0x21, 0x2C
+EXTENSION, IMAGE, END = 0x21, 0x2C, b";"
+GRAPHIC_CONTROL = 0xF9
+
+
+class Frame(NamedTuple):
+    """Where the first frame stands on the screen, and in the file."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+    control: tuple[int, int]
+    """Start and end of the extension that says what is transparent; equal where there is none."""
+    start: int
+    """Of the frame's descriptor."""
+    end: int
+    """Of its pixel data."""
+
+
+class Screen(NamedTuple):
+    """A GIF's structure."""
+
+    width: int
+    """Pixels of the logical screen, or what the first frame needs where that is more."""
+    height: int
+    frames: int
+    first: Frame | None
 
 
 def read(data: bytes, limits: ImageLimits) -> Layout:
     """The layout of the picture. Its size is the logical screen's, as browsers show it."""
+    screen = structure(data, limits)
+    return Layout(screen.width, screen.height, frames=max(screen.frames, 1))
+
+
+def structure(data: bytes, limits: ImageLimits) -> Screen:
+    """Walk the file's blocks, and find its first frame."""
     width, height, packed = unpack_from("<HHB", data, 6)
     at = 13 + _table(packed)
     # Ten blocks of pixel data for each piece that other formats may have: GIF's hold 255 bytes.
     counter = ChunkCounter(limits, each=10)
-    frames = 0
+    frames, control, first = 0, (0, 0), None
     while at < len(data) and frames <= limits.max_frames:
+        start = at
         if data[at] == EXTENSION:
             at = _skip_blocks(data, at + 2, counter)
+            if data[start + 1 : start + 2] == bytes([GRAPHIC_CONTROL]):
+                control = (start, at)
         elif data[at] == IMAGE and at + 10 < len(data):
             frames += 1
             at = _skip_blocks(data, at + 11 + _table(data[at + 9]), counter)
+            if first is None:
+                left, top, across, down = unpack_from("<HHHH", data, start + 1)
+                first = Frame(left, top, across, down, control, start, at)
         else:
             break
-    return Layout(width, height, frames=max(frames, 1))
+    if first is not None:
+        # As browsers do where the screen is too small for the frame.
+        width = max(width, first.left + first.width)
+        height = max(height, first.top + first.height)
+    return Screen(width, height, frames, first)
+
+
+def first_frame(data: bytes, screen: Screen) -> bytes:
+    """A GIF of the first frame alone, on a screen of its size."""
+    frame = screen.first
+    if frame is None:
+        raise ImageDamagedError("The GIF is damaged or cut off before its picture begins.")
+    return b"".join(
+        [
+            data[:6],
+            struct.pack("<HH", frame.width, frame.height),
+            data[10 : 13 + _table(data[10])],
+            data[slice(*frame.control)],
+            data[frame.start : frame.start + 1],
+            struct.pack("<HHHH", 0, 0, frame.width, frame.height),
+            data[frame.start + 9 : frame.end],
+            END,
+        ]
+    )
 
 
 def _table(packed: int) -> int:

@@ -1,11 +1,15 @@
 """HEIC and AVIF: the header read, out of the boxes of ISO 14496-12 and 23008-12."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from struct import unpack_from
+from types import MappingProxyType
 from typing import NamedTuple
 
-from app.domain.errors import ImageDamagedError
+from app.domain.errors import ImageDamagedError, UnsupportedImageTypeError
 from app.domain.image import ImageLimits
+from app.services.images.formats import colour
+from app.services.images.formats import heif_sequence as sequence
+from app.services.images.formats.boxes import Box, boxes, within
 from app.services.images.formats.layout import ChunkCounter, Layout
 
 TURNED = {0: 1, 1: 8, 2: 3, 3: 6}
@@ -14,47 +18,27 @@ MIRRORED = {0: 4, 1: 2}
 """EXIF orientation by ``imir``'s axis: 0 turns it upside down, 1 swaps left and right."""
 
 
-class Box(NamedTuple):
-    """One box: its four-letter name and where its body lies."""
+class Primary(NamedTuple):
+    """The picture to show, by its properties."""
 
-    name: bytes
-    start: int
-    end: int
-
-
-def _boxes(data: bytes, start: int, end: int, counter: ChunkCounter) -> Iterator[Box]:
-    at = start
-    while at + 8 <= min(end, len(data)):
-        counter.step()
-        size, name = unpack_from(">I4s", data, at)
-        head = 8
-        if size == 1:
-            (size,) = unpack_from(">Q", data, at + 8)
-            head = 16
-        stop = at + size if size else end
-        if not at + head <= stop <= end:
-            # Decoders fill in what is missing of a file cut off; the caller should know instead.
-            raise ValueError("a box is smaller than its header or reaches past its end")
-        yield Box(name, at + head, stop)
-        at = stop
+    own: list[Box]
+    """Its own properties."""
+    table: list[Box]
+    """Those of every item, tiles and thumbnails among them."""
+    top: list[Box]
 
 
 def read(data: bytes, limits: ImageLimits) -> Layout:
-    """The layout of the primary picture; turning is told as the EXIF orientation it equals."""
+    """The layout of the primary picture; turning is told as the EXIF orientation it equals.
+
+    Of a sequence without a primary picture it is the first one.
+    """
     counter = ChunkCounter(limits)
-    top = list(_boxes(data, 0, len(data), counter))
-    meta = _first(top, b"meta")
-    inner = list(_boxes(data, meta.start + 4, meta.end, counter))
-    primary = _primary(data, _first(inner, b"pitm"))
-    properties = list(_boxes(data, *_first(inner, b"iprp")[1:], counter))
-    table = list(_boxes(data, *_first(properties, b"ipco")[1:], counter))
-    own = [
-        table[index - 1]
-        for box in properties
-        if box.name == b"ipma"
-        for index in _associations(data, box, primary, counter)
-        if 0 < index <= len(table)
-    ]
+    top = list(boxes(data, 0, len(data), counter))
+    if sequence.is_alone(top):
+        return sequence.read(data, top, counter)
+    primary = _primary_of(data, top, counter)
+    own, table = primary.own, primary.table
     # Pictures of a grid or a thumbnail may be larger than the primary one says: bound them all.
     sizes = [unpack_from(">II", data, box.start + 4) for box in table if box.name == b"ispe"]
     primary_size = [unpack_from(">II", data, box.start + 4) for box in own if box.name == b"ispe"]
@@ -69,15 +53,109 @@ def read(data: bytes, limits: ImageLimits) -> Layout:
         orientation=_orientation(data, own),
         frames=_frames(data, top, counter),
         largest_metadata=max((b.end - b.start for b in table if b.name == b"colr"), default=0),
+        hdr=is_hdr(data, own),
     )
 
 
-def _frames(data: bytes, boxes: list[Box], counter: ChunkCounter) -> int:
+def _primary_of(data: bytes, top: list[Box], counter: ChunkCounter) -> Primary:
+    meta = _first(top, b"meta")
+    inner = list(boxes(data, meta.start + 4, meta.end, counter))
+    number = _primary(data, _first(inner, b"pitm"))
+    _check_kind(data, inner, number, counter)
+    properties = list(boxes(data, *_first(inner, b"iprp")[1:], counter))
+    table = list(boxes(data, *_first(properties, b"ipco")[1:], counter))
+    own = [
+        table[index - 1]
+        for box in properties
+        if box.name == b"ipma"
+        for index in _associations(data, box, number, counter)
+        if 0 < index <= len(table)
+    ]
+    return Primary(own, table, top)
+
+
+DERIVED = frozenset({b"grid", b"iden", b"iovl"})
+"""Kinds of items that are put together of others."""
+CODED = frozenset({b"hvc1", b"av01"})
+FOREIGN_KINDS: Mapping[bytes, str] = MappingProxyType(
+    {
+        b"unci": "an uncompressed HEIF picture",
+        b"jpeg": "a HEIF picture coded as JPEG",
+        b"j2k1": "a HEIF picture coded as JPEG 2000",
+        b"avc1": "a HEIF picture coded as AVC (H.264)",
+        b"vvc1": "a HEIF picture coded as VVC (H.266)",
+        b"evc1": "a HEIF picture coded as EVC",
+        b"lhv1": "a HEIF picture coded as layered HEVC",
+    }
+)
+
+
+def _check_kind(data: bytes, inner: list[Box], number: int, counter: ChunkCounter) -> None:
+    """Raise UnsupportedImageTypeError where the primary item is coded in a way not read here."""
+    kinds = dict(_kinds(data, inner, counter))
+    kind = kinds.get(number)
+    if kind in DERIVED and not CODED.intersection(kinds.values()):
+        kind = next((each for each in kinds.values() if each in FOREIGN_KINDS), kind)
+    if kind is not None and kind in FOREIGN_KINDS:
+        raise UnsupportedImageTypeError(
+            f"This is {FOREIGN_KINDS[kind]}, which is not accepted; only HEVC and AV1 are."
+        )
+
+
+def _kinds(data: bytes, inner: list[Box], counter: ChunkCounter) -> Iterator[tuple[int, bytes]]:
+    """Number and kind of each item."""
+    for table in inner:
+        if table.name == b"iinf":
+            start = table.start + (8 if data[table.start] else 6)
+            for box in boxes(data, start, table.end, counter):
+                if box.name == b"infe" and data[box.start] in {2, 3}:
+                    wide = data[box.start] == 3
+                    number = unpack_from(">I" if wide else ">H", data, box.start + 4)[0]
+                    at = box.start + (10 if wide else 8)
+                    yield number, data[at : at + 4]
+
+
+def is_hdr(data: bytes, properties: list[Box]) -> bool:
+    """Whether the numbers among a picture's properties tell of PQ or HLG."""
+    numbers = _numbers(data, properties)
+    return numbers is not None and numbers[1] in colour.HDR
+
+
+def _numbers(data: bytes, properties: list[Box]) -> tuple[int, int] | None:
+    """H.273's colour primaries and transfer characteristics, where they are told."""
+    for box in properties:
+        if box.name == b"colr" and data.startswith(b"nclx", box.start):
+            primaries, transfer = unpack_from(">HH", data, box.start + 4)
+            return primaries, transfer
+    return None
+
+
+class Storage(NamedTuple):
+    """What a decoder needs to know of a picture, `read` before, beside its bytes."""
+
+    profile: bytes | None
+    """The ICC profile that the colours' numbers amount to; None where they are sRGB's."""
+    deep: bool
+    """Whether samples have more than 8 bits."""
+
+
+def storage(data: bytes, limits: ImageLimits) -> Storage:
+    """How the primary picture's colours are stored."""
+    counter = ChunkCounter(limits)
+    top = list(boxes(data, 0, len(data), counter))
+    if sequence.is_alone(top):
+        own = table = sequence.properties(data, top, counter)
+    else:
+        own, table, _ = _primary_of(data, top, counter)
+    numbers = _numbers(data, own)
+    deep = any(box.name == b"av1C" and data[box.start + 2] & 0x40 for box in table)
+    return Storage(colour.coded(*numbers) if numbers else None, deep)
+
+
+def _frames(data: bytes, top: list[Box], counter: ChunkCounter) -> int:
     """How many frames the file's first track has; 1 where there is none."""
-    for name in (b"moov", b"trak", b"mdia", b"minf", b"stbl"):
-        inside = [box for box in boxes if box.name == name][:1]
-        boxes = [part for box in inside for part in _boxes(data, box.start, box.end, counter)]
-    sizes = [box for box in boxes if box.name == b"stsz"]
+    table = within(data, top, (b"moov", b"trak", *sequence.SAMPLES), counter)
+    sizes = [box for box in table if box.name == b"stsz"]
     return max(1, unpack_from(">I", data, sizes[0].start + 8)[0]) if sizes else 1
 
 

@@ -1,7 +1,10 @@
 """JPEG: the header read, and everything cut out that is not the picture."""
 
 import re
+from collections.abc import Mapping
+from dataclasses import replace
 from struct import unpack_from
+from types import MappingProxyType
 
 import re2
 
@@ -9,9 +12,11 @@ from app.domain.errors import ImageDamagedError, UnsupportedImageTypeError
 from app.domain.image import ImageLimits
 from app.services.images.formats import exif, icc
 from app.services.images.formats.jpeg_proof import (
+    DRI,
     EOI,
     FRAMES,
     OTHER_FRAMES,
+    SCAN,
     SOS,
     STANDALONE,
     TABLES,
@@ -24,14 +29,22 @@ MAGIC = b"\xff\xd8\xff"
 JFIF, EXIF, ICC, ADOBE = 0xE0, 0xE1, 0xE2, 0xEE
 ICC_HEADER = b"ICC_PROFILE\0"
 
-SCAN = 0x100
-"""In place of a marker, and no byte: the entropy-coded data after an SOS."""
+UNREAD_FRAMES: Mapping[int, str] = MappingProxyType(
+    {
+        **dict.fromkeys((0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF), "a hierarchical JPEG"),
+        0xCB: "a lossless JPEG with arithmetic coding",
+        0xF7: "a JPEG-LS picture",
+    }
+)
+"""Start-of-frame markers that no decoder here reads."""
 _BYTES = re2.Options()
 _BYTES.encoding = re2.Options.Encoding.LATIN1  # else they would have to be UTF-8
 # Begins with one literal byte, which RE2 looks for at memory speed. Every picture is searched to
 # its end, and Python's own takes twelve times as long.
-_AFTER_SCAN = re2.compile(rb"\xff[^\x00\xff\xd0-\xd7]", _BYTES)
-"""The next marker in entropy-coded data: not a stuffed 0xFF, not a restart."""
+_AFTER_SCAN = re2.compile(rb"\xff[^\x00\xff]", _BYTES)
+"""The next marker in entropy-coded data: not a stuffed 0xFF."""
+_AFTER_RESTARTS = re2.compile(rb"\xff[^\x00\xff\xd0-\xd7]", _BYTES)
+"""The same where restarts are announced, which belong to the data."""
 _FILL = re.compile(rb"\xff*")
 
 
@@ -39,42 +52,63 @@ def segments(data: bytes, limits: ImageLimits, *, header: bool = False) -> list[
     """Return every segment of the first picture in the file, and every `SCAN`, ending with EOI.
 
     Ends without EOI where the file is cut off, and with the first SOS where only the ``header``
-    is asked for. Raises `ImageBombError` over the limit of pieces.
+    is asked for. Bytes between segments that belong to none are passed over, as decoders do: one
+    segment's end and the next one's start are then apart. Raises `ImageBombError` over the limit
+    of pieces.
     """
     # One loop without a call for each piece: every picture that fits goes through it as it waits.
-    found: list[Segment] = []
-    at, left, size = 2, limits.max_chunks, len(data)
-    while True:
-        if data.startswith(b"\xff\xff", at):
-            # The last 0xFF of a run is the marker's own.
-            at = _FILL.match(data, at).end() - 1  # type: ignore[union-attr]
-        whole = at + 4 <= size or data.startswith(b"\xff\xd9", at)
-        if not whole or data[at] != 0xFF:
-            return found
+    every: list[Segment] = []
+    at, left, size, after_scan = 2, limits.max_chunks, len(data), _AFTER_SCAN
+    while at >= 0:
+        if at + 4 > size and not data.startswith(b"\xff\xd9", at):
+            return every
+        marker = data[at + 1]
+        if data[at] != 0xFF or marker in _NO_MARKER:
+            at = _next_marker(data, at)
+            continue
         if not left:
             raise too_many_pieces(limits.max_chunks)
         left -= 1
-        marker, start = data[at + 1], at
-        at += 2
+        start, at = at, at + 2
         if marker != EOI and marker not in STANDALONE:
             at += data[at] << 8 | data[at + 1]
-        found.append(Segment(marker, start, at, data[start + 4 : at]))
+        every.append(Segment(marker, start, at, data[start + 4 : at]))
         if marker == EOI or (header and marker == SOS):
-            return found
-        if marker == SOS:
-            after = _AFTER_SCAN.search(data, at)
+            return every
+        if marker == DRI:
+            after_scan = (_AFTER_SCAN, _AFTER_RESTARTS)[any(every[-1].payload)]
+        elif marker == SOS:
+            after = after_scan.search(data, at)
             if after is None:
-                return found
-            found.append(Segment(SCAN, at, after.start(), b""))
+                return every
+            every.append(Segment(SCAN, at, after.start(), b""))
             at = after.start()
+    return every
+
+
+_NO_MARKER = frozenset({0x00, 0xFF})
+
+
+def _next_marker(data: bytes, at: int) -> int:
+    """Where the next marker begins, past fill bytes and what belongs to nothing; -1 for none."""
+    if data.startswith(b"\xff\xff", at):
+        # The last 0xFF of a run is the marker's own.
+        return _FILL.match(data, at).end() - 1  # type: ignore[union-attr]
+    marker = _AFTER_SCAN.search(data, at)
+    return -1 if marker is None else int(marker.start())
 
 
 def read(data: bytes, limits: ImageLimits) -> Layout:
     """The layout of the first picture in the file."""
     frame: Segment | None = None
     orientation, adobe, profile, metadata = 0, None, [], 0
+    end, stray = 2, False
     for segment in segments(data, limits, header=True):
         payload = segment.payload
+        # Fill bytes before a marker are allowed.
+        if segment.start != end:
+            stray = stray or bool(data[end : segment.start].strip(b"\xff"))
+        end = segment.end
         if segment.marker in FRAMES or segment.marker in OTHER_FRAMES:
             frame = segment
         elif segment.marker == EXIF and payload.startswith(b"Exif\0\0") and not orientation:
@@ -87,12 +121,18 @@ def read(data: bytes, limits: ImageLimits) -> Layout:
     if frame is None:
         raise ImageDamagedError("The JPEG is damaged or cut off before its picture begins.")
     foreign_profile = bool(profile) and not icc.is_srgb(b"".join(profile))
-    return _layout(frame, adobe, orientation or 1, icc_bytes=metadata, foreign=foreign_profile)
+    layout = _layout(frame, adobe, orientation or 1, icc_bytes=metadata, foreign=foreign_profile)
+    return replace(layout, stray=True, plain=False) if stray else layout
 
 
 def _layout(
     frame: Segment, adobe: int | None, orientation: int, *, icc_bytes: int, foreign: bool
 ) -> Layout:
+    if frame.marker in UNREAD_FRAMES:
+        raise UnsupportedImageTypeError(
+            f"This is {UNREAD_FRAMES[frame.marker]}, which is not accepted; only baseline and "
+            "progressive JPEG are."
+        )
     precision, height, width, components = unpack_from(">BHHB", frame.payload)
     if precision != 8:
         raise UnsupportedImageTypeError(
@@ -110,22 +150,23 @@ def _layout(
     )
 
 
-def stripped(data: bytes, limits: ImageLimits) -> bytes | None:
+def stripped(data: bytes, limits: ImageLimits, *, sure: bool = True) -> bytes | None:
     """``data`` without metadata, comments, thumbnails and what follows the picture.
 
     The same object where there is nothing to cut. None where the file can't be proven whole
-    and well-formed without decoding it.
+    and well-formed without decoding it. Unless that has to be ``sure``, also returned where the
+    data may be short of the frame, as only a decoder can tell.
     """
-    found = segments(data, limits)
-    proof = Proof()
-    for segment in found:
-        if segment.marker != SCAN and not proof.add(segment):
+    every = segments(data, limits)
+    proof = Proof(data)
+    for segment in every:
+        if not proof.add(segment) or (segment.marker in _NAMING and _is_short(segment.payload)):
             return None
-    if not proof.whole:
+    if not proof.whole or (sure and proof.doubtful):
         return None
     kept = [
         segment
-        for segment in found
+        for segment in every
         if segment.marker in _DRAWN or (segment.marker in _NAMING and _is_plain(segment))
     ]
     # The file's own mark is two bytes.
@@ -135,15 +176,46 @@ def stripped(data: bytes, limits: ImageLimits) -> bytes | None:
     return b"".join([whole[:2], *[whole[segment.start : segment.end] for segment in kept]])
 
 
+def detail(data: bytes, limits: ImageLimits) -> float:
+    """The share of its coefficients, 0 to 1, that a progressive JPEG was given; 1 for others."""
+    if b"\xff\xc2" not in data:
+        return 1.0
+    proof = Proof(data)
+    for segment in segments(data, limits):
+        proof.add(segment)
+    return proof.detail
+
+
+def closed(data: bytes, limits: ImageLimits) -> bytes:
+    """``data`` with its end marked, where that is missing."""
+    return data if is_closed(data, limits) else data + b"\xff\xd9"
+
+
+def is_closed(data: bytes, limits: ImageLimits) -> bool:
+    """Whether the picture's end is marked."""
+    # Nearly every file ends with the mark, and a walk of a large one takes milliseconds.
+    if data.endswith(b"\xff\xd9"):
+        return True
+    every = segments(data, limits)
+    return bool(every) and every[-1].marker == EOI
+
+
 _DRAWN = FRAMES | TABLES | {SOS, SCAN, EOI}
 """What the picture is drawn of."""
 _NAMING = frozenset({JFIF, ADOBE})
 """What names its colours."""
 
 
+def _is_short(payload: bytes) -> bool:
+    """Whether the payload is a JFIF or Adobe mark that is cut off."""
+    return (payload.startswith(b"JFIF\0") and len(payload) < 14) or (
+        payload.startswith(b"Adobe") and len(payload) < 12
+    )
+
+
 def _is_plain(segment: Segment) -> bool:
     """Whether a segment names the picture's colours, and holds nothing else."""
     if segment.marker == JFIF:
         # Longer ones carry a thumbnail.
-        return segment.payload.startswith(b"JFIF\0") and len(segment.payload) == 14
+        return segment.payload.startswith(b"JFIF\0\1") and len(segment.payload) == 14
     return segment.payload.startswith(b"Adobe") and len(segment.payload) == 12

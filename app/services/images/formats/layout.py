@@ -20,6 +20,10 @@ class Layout:
     """Eight bits or fewer a sample, opaque, grey or sRGB, in a form that every decoder reads."""
     largest_metadata: int = 0
     """Bytes of the largest metadata block, unpacked."""
+    hdr: bool = False
+    """Brighter than a page's white (PQ or HLG), so that it is mapped to it."""
+    stray: bool = False
+    """Bytes that belong to nothing stand between its pieces, and are left out."""
 
 
 class ChunkCounter:

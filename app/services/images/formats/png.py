@@ -5,34 +5,24 @@ from collections.abc import Iterator
 from struct import unpack_from
 from typing import NamedTuple
 
-from app.domain.errors import ImageDamagedError
+from app.domain.errors import ImageDamagedError, UnsupportedImageTypeError
 from app.domain.image import ImageLimits
-from app.services.images.formats import exif, icc
+from app.services.images.formats import colour, exif, icc
 from app.services.images.formats.layout import ChunkCounter, Layout
+from app.services.images.formats.png_proof import (
+    GREY,
+    PALETTE,
+    TRUECOLOUR,
+    Chunk,
+    are_rows_whole,
+    header_fault,
+    is_palette_allowed,
+    is_well_formed,
+)
 
 SIGNATURE = 8
 PICTURE = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
 """What a decoder needs to draw the picture."""
-CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
-"""Samples per pixel by PNG's colour type."""
-GREY, TRUECOLOUR, PALETTE = 0, 2, 3
-
-
-class Chunk(NamedTuple):
-    """One chunk; ``start`` and ``end`` span its length and checksum too."""
-
-    name: bytes
-    start: int
-    end: int
-
-    def body(self, data: bytes) -> bytes:
-        """The chunk's own bytes."""
-        return data[self.start + 8 : self.end - 4]
-
-    def intact(self, data: bytes) -> bool:
-        """Whether the checksum holds."""
-        (checksum,) = unpack_from(">I", data, self.end - 4)
-        return bool(zlib.crc32(memoryview(data)[self.start + 4 : self.end - 4]) == checksum)
 
 
 def chunks(data: bytes, limits: ImageLimits) -> Iterator[Chunk]:
@@ -59,25 +49,96 @@ def _walk(data: bytes) -> Iterator[Chunk]:
 def read(data: bytes, limits: ImageLimits) -> Layout:
     """The layout of the picture; an APNG's frames are counted, not looked at."""
     if data[12:16] != b"IHDR":
-        raise ImageDamagedError("The PNG is damaged: it does not begin with its header.")
-    width, height, depth, colour, _, _, interlaced = unpack_from(">IIBBBBB", data, 16)
-    found = {chunk.name: chunk for chunk in chunks(data, limits)}
-    profile = _profile(found[b"iCCP"].body(data), limits) if b"iCCP" in found else b""
-    metadata = found[b"eXIf"].body(data) if b"eXIf" in found else b""
-    foreign = bool(profile) and not icc.is_srgb(profile)
+        raise _refused_start(data)
+    fault = header_fault(data[16 : 16 + min(unpack_from(">I", data, 8)[0], 14)])
+    if fault is not None:
+        raise ImageDamagedError(f"The PNG is damaged: {fault}.")
+    width, height, depth, colour_type, _, _, interlaced = unpack_from(">IIBBBBB", data, 16)
+    first = _by_name(chunks(data, limits))
+    told = _told(data, first, limits)
+    metadata = first[b"eXIf"].body(data) if b"eXIf" in first else b""
+    frames = unpack_from(">I", data, first[b"acTL"].start + 8)[0] if b"acTL" in first else 1
     return Layout(
         width=width,
         height=height,
         orientation=exif.orientation(metadata) if metadata else 1,
-        frames=unpack_from(">I", data, found[b"acTL"].start + 8)[0] if b"acTL" in found else 1,
-        plain=colour in {GREY, TRUECOLOUR, PALETTE}
+        frames=frames,
+        plain=colour_type in {GREY, TRUECOLOUR, PALETTE}
         and depth <= 8
-        and not (interlaced or foreign or b"tRNS" in found),
-        largest_metadata=max(len(profile), len(metadata)),
+        and not (interlaced or told.profile or b"tRNS" in first),
+        largest_metadata=max(told.bytes, len(metadata)),
+        hdr=told.hdr,
     )
 
 
-def _profile(body: bytes, limits: ImageLimits) -> bytes:
+def _refused_start(data: bytes) -> ImageDamagedError | UnsupportedImageTypeError:
+    if data[12:16] == b"CgBI":
+        return UnsupportedImageTypeError(
+            "This is a PNG in Apple's own form for programs (CgBI), which is not accepted; "
+            "send the original."
+        )
+    return ImageDamagedError("The PNG is damaged: it does not begin with its header.")
+
+
+class ToldColour(NamedTuple):
+    """How a PNG says its colours are to be taken."""
+
+    profile: bytes | None = None
+    """An ICC profile to convert from; None where the colours are sRGB's."""
+    bytes: int = 0
+    """What an embedded profile unpacks to."""
+    hdr: bool = False
+
+
+def profile(data: bytes, limits: ImageLimits) -> bytes | None:
+    """The ICC profile to convert a PNG, `read` before, from; None where it is sRGB."""
+    return _told(data, _by_name(chunks(data, limits)), limits).profile
+
+
+def _by_name(every: Iterator[Chunk]) -> dict[bytes, Chunk]:
+    """The first chunk of each name; of those that tell colours, only ones before the rows."""
+    first: dict[bytes, Chunk] = {}
+    for chunk in every:
+        if chunk.name not in COLOURS or b"IDAT" not in first:
+            first.setdefault(chunk.name, chunk)
+    return first
+
+
+COLOURS = frozenset({b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM"})
+
+
+def _told(data: bytes, first: dict[bytes, Chunk], limits: ImageLimits) -> ToldColour:
+    """The colours as browsers take them: the first of cICP, iCCP, sRGB, gAMA with cHRM."""
+    numbers = first[b"cICP"].body(data) if b"cICP" in first else b""
+    embedded = _unpacked(first[b"iCCP"].body(data), limits) if b"iCCP" in first else b""
+    size = len(embedded)
+    if len(numbers) == 4:
+        primaries, transfer = numbers[0], numbers[1]
+        return ToldColour(colour.coded(primaries, transfer), size, transfer in colour.HDR)
+    if embedded:
+        return ToldColour(None if icc.is_srgb(embedded) else embedded, size)
+    if b"sRGB" in first:
+        return ToldColour(None, size)
+    return ToldColour(_measured(data, first), size)
+
+
+def _measured(data: bytes, first: dict[bytes, Chunk]) -> bytes | None:
+    gamma, gamut = None, None
+    if b"gAMA" in first and len(body := first[b"gAMA"].body(data)) == 4:
+        gamma = unpack_from(">I", body)[0] / 100_000
+    if b"cHRM" in first and len(body := first[b"cHRM"].body(data)) == 32:
+        parts = [part / 100_000 for part in unpack_from(">8I", body)]
+        gamut = colour.Chromaticities(*zip(parts[::2], parts[1::2], strict=True))
+    if gamma is None and gamut is None:
+        return None
+    try:
+        return colour.measured(gamma or None, gamut)
+    except (ValueError, ArithmeticError):
+        # Browsers take numbers that make no sense for absent.
+        return None
+
+
+def _unpacked(body: bytes, limits: ImageLimits) -> bytes:
     """The unpacked colour profile, one byte over the limit at most; empty if it is broken."""
     _, _, packed = body.partition(b"\0")
     try:
@@ -92,40 +153,28 @@ def stripped(data: bytes, limits: ImageLimits) -> bytes | None:
     The same object where there is nothing to cut. None where the file can't be proven whole:
     a checksum fails, or its packed rows are not exactly those that the header announces.
     """
-    kept = [chunk for chunk in chunks(data, limits) if chunk.name in PICTURE]
-    names = [chunk.name for chunk in kept if chunk.name != b"IDAT"]
-    if names not in ([b"IHDR", b"IEND"], [b"IHDR", b"PLTE", b"IEND"]):
+    every = list(chunks(data, limits))
+    if not is_well_formed(data, every):
         return None
-    if not all(chunk.intact(data) for chunk in kept) or not _rows_whole(data, kept):
+    width, height, depth, colour = unpack_from(">IIBB", data, 16)
+    palette = next((chunk.body(data) for chunk in every if chunk.name == b"PLTE"), None)
+    packed = b"".join(chunk.body(data) for chunk in every if chunk.name == b"IDAT")
+    if not is_palette_allowed(palette, colour, depth):
         return None
-    result = essential(data, profile=False)
+    if not are_rows_whole(packed, width, height, depth, colour):
+        return None
+    result = essential(data)
     return data if len(result) == len(data) else result
 
 
-def _rows_whole(data: bytes, kept: list[Chunk]) -> bool:
-    """Whether the packed rows unpack to what the header announces, each with a known filter."""
-    width, height, depth, colour = unpack_from(">IIBB", data, 16)
-    palette = kept[1].body(data) if kept[1].name == b"PLTE" else b""
-    if len(palette) % 3 or (bool(palette) != (colour == PALETTE) and colour != TRUECOLOUR):
-        return False
-    stride = 1 + (width * CHANNELS[colour] * depth + 7) // 8
-    packed = b"".join(chunk.body(data) for chunk in kept if chunk.name == b"IDAT")
-    unpacker = zlib.decompressobj()
-    try:
-        rows = unpacker.decompress(packed, stride * height + 1)
-    except zlib.error:
-        return False
-    return len(rows) == stride * height and unpacker.eof and max(rows[::stride]) <= 4
-
-
-def essential(data: bytes, *, profile: bool) -> bytes:
-    """The file with only the chunks that draw the picture, and its colour profile if asked.
+def essential(data: bytes) -> bytes:
+    """The file with only the chunks that draw the picture.
 
     ``data`` was `read` before, so its chunks are known to be within the limits.
     """
-    wanted = PICTURE | {b"iCCP"} if profile else PICTURE
     every = list(_walk(data))
-    kept = [c for c in every if c.name in wanted]
+    # A decoder has to refuse what it must understand and doesn't: those stay too.
+    kept = [c for c in every if c.name in PICTURE or c.name[:1].isupper()]
     if len(kept) == len(every) and kept[-1].end == len(data):
         return data
     return b"".join([data[:SIGNATURE], *(data[c.start : c.end] for c in kept)])

@@ -1,54 +1,258 @@
-"""TIFF: the header read, the pages counted."""
+"""TIFF: the header read, the pages counted, one page cut out for the decoder."""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from app.domain.errors import ImageDamagedError, UnsupportedImageTypeError
 from app.domain.image import ImageLimits
 from app.services.images.formats import exif
+from app.services.images.formats import tiff_tags as tags
 from app.services.images.formats.layout import Layout
 
-WIDTH, HEIGHT, BITS, COLOURS, SAMPLES = 256, 257, 258, 262, 339
 TAKEN = "only unsigned ones of up to 8 bits, or of 16, are accepted"
 _DEPTHS = frozenset({1, 2, 4, 8, 16})
 _UNSIGNED = frozenset({1, 4})
 """Named so, or without a name."""
 _KINDS = {2: "signed ", 3: "floating-point ", 5: "complex ", 6: "complex "}
-_LAB = frozenset({8, 9, 10})
-"""CIELAB, and as ICC and ITU write it."""
+MOST_LOOKED_AT = 16
+"""Directories that are searched for a camera's raw picture."""
+_BROKEN = (struct.error, IndexError, ValueError, OverflowError)
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """One directory: a page, a thumbnail, or a picture hidden from old readers."""
+
+    at: int
+    reduced: bool
+    """A smaller copy of another picture, or a mask: no page."""
+
+
+class Page(NamedTuple):
+    """How a page is stored."""
+
+    width: int
+    height: int
+    orientation: int
+    colours: int
+    compression: int
+    extras: tuple[int, ...]
+    """What each sample beside the colours is, 0 for nothing known."""
+    tiled_planes: bool
+    profile_bytes: int
+
+    @property
+    def needs_pillow(self) -> bool:
+        """Whether libvips can't read it and Pillow's libtiff can."""
+        mixed = self.colours == tags.YCBCR and self.compression != tags.JPEG
+        return mixed or self.tiled_planes or self.compression in tags.BY_PILLOW
 
 
 def read(data: bytes, limits: ImageLimits) -> Layout:
     """The layout of the first page."""
     form = exif.dialect(data)
-    page = exif.directory(data, form, form.first)
-    if WIDTH not in page or HEIGHT not in page:
-        raise ImageDamagedError("The TIFF's first page has no size.")
-    _check(page)
-    orientation = page.get(exif.ORIENTATION, 1)
+    every = list(directories(data, form, limits))
+    _refuse_raw(data, form, every)
+    place, pages = _choice(data, form, every)
+    page = described(data, form, place)
     return Layout(
-        page[WIDTH],
-        page[HEIGHT],
-        orientation=orientation if 1 <= orientation <= 8 else 1,
-        frames=_pages(data, form, limits),
+        page.width,
+        page.height,
+        orientation=page.orientation,
+        frames=pages,
+        largest_metadata=page.profile_bytes,
     )
 
 
-def _check(page: dict[int, int]) -> None:
-    """Raise UnsupportedImageTypeError for what has no one range of black to white."""
-    if page.get(COLOURS) in _LAB:
-        raise UnsupportedImageTypeError(
-            "This is a TIFF in CIELAB; only grey, palettes, RGB, YCbCr and CMYK are accepted."
-        )
-    bits, kind = page.get(BITS, 1), page.get(SAMPLES, 1)
-    if bits not in _DEPTHS or kind not in _UNSIGNED:
-        raise UnsupportedImageTypeError(
-            f"This is a TIFF with {_KINDS.get(kind, '')}samples of {bits} bits; {TAKEN}."
-        )
-
-
-def _pages(data: bytes, form: exif.Dialect, limits: ImageLimits) -> int:
-    """How many pages there are, one over the limit at most; a circle counts once."""
+def directories(data: bytes, form: exif.Dialect, limits: ImageLimits) -> Iterator[Directory]:
+    """Every directory of the file's chain, one over the limit at most; a circle counts once."""
     seen: set[int] = set()
     at = form.first
     while at and at not in seen and len(seen) <= limits.max_frames:
         seen.add(at)
+        yield Directory(at, _is_reduced(data, form, at))
         at = exif.following(data, form, at)
-    return len(seen)
+
+
+def pages(data: bytes, limits: ImageLimits) -> list[int]:
+    """Where the directory of each page stands, in order: thumbnails and masks are no pages."""
+    form = exif.dialect(data)
+    every = list(directories(data, form, limits))
+    full = [each.at for each in every if not each.reduced]
+    return full or [_choice(data, form, every)[0]]
+
+
+def _choice(data: bytes, form: exif.Dialect, every: list[Directory]) -> tuple[int, int]:
+    """Where the picture's directory stands, and how many pages there are."""
+    full = [each.at for each in every if not each.reduced]
+    if full:
+        return full[0], len(full)
+    # Only small copies in the chain: the whole may stand below one, else the largest is all.
+    below = [at for at in _below(data, form, every) if not _is_reduced(data, form, at)]
+    places = below or [each.at for each in every]
+    if not places:
+        raise ImageDamagedError("The TIFF has no page.")
+    return max(places[:MOST_LOOKED_AT], key=lambda at: _area(data, form, at)), 1
+
+
+def _area(data: bytes, form: exif.Dialect, at: int) -> int:
+    page = exif.directory(data, form, at)
+    return page.get(tags.WIDTH, 0) * page.get(tags.HEIGHT, 0)
+
+
+def _is_reduced(data: bytes, form: exif.Dialect, at: int) -> bool:
+    # Directories are sorted by tag, and these two are the first.
+    for entry in exif.entries(data, form, at, most=4):
+        if entry.tag == tags.SUBFILE:
+            return bool(entry.first(data, form) & 0b101)
+        if entry.tag == tags.OLD_SUBFILE:
+            return entry.first(data, form) == 2
+    return False
+
+
+def _below(data: bytes, form: exif.Dialect, every: list[Directory]) -> Iterator[int]:
+    """Where the directories stand that the first ones refer to."""
+    for each in every[:MOST_LOOKED_AT]:
+        for entry in exif.entries(data, form, each.at):
+            if entry.tag == tags.SUB_DIRECTORIES:
+                for place in entry.values(data, form, MOST_LOOKED_AT):
+                    try:
+                        exif.directory(data, form, place)
+                    except _BROKEN:
+                        continue
+                    yield place
+
+
+def _refuse_raw(data: bytes, form: exif.Dialect, every: list[Directory]) -> None:
+    """Raise UnsupportedImageTypeError for a camera's raw picture, whose pages are previews."""
+    looked_at = [each.at for each in every[:MOST_LOOKED_AT]]
+    looked_at += list(_below(data, form, every))[:MOST_LOOKED_AT]
+    full_size = False
+    for at in looked_at:
+        page = exif.directory(data, form, at)
+        if tags.DNG_VERSION in page:
+            raise _raw("DNG")
+        if (
+            page.get(tags.COLOURS) in tags.RAW_COLOURS
+            or page.get(tags.COMPRESSION) in tags.RAW_COMPRESSIONS
+            or tags.LEAF_DATA in page
+            or tags.KODAK_DATA in page
+        ):
+            raise _raw(_raw_name(data, form, looked_at[0]))
+        full_size = full_size or not _is_reduced(data, form, at)
+    if looked_at and not full_size and (name := _raw_name(data, form, looked_at[0])):
+        # A camera's file of nothing but previews keeps its picture where only it looks.
+        raise _raw(name)
+
+
+def _raw(name: str) -> UnsupportedImageTypeError:
+    kind = f", {name}" if name else ""
+    return UnsupportedImageTypeError(
+        f"This is a camera's raw picture{kind}, which is not accepted; "
+        "develop it first and send a JPEG, PNG or TIFF."
+    )
+
+
+def _raw_name(data: bytes, form: exif.Dialect, at: int) -> str:
+    for entry in exif.entries(data, form, at):
+        if entry.tag == tags.MAKE:
+            make = entry.raw(data, form, 32).decode("latin-1").strip().lower()
+            return next((name for start, name in tags.RAW_NAMES if make.startswith(start)), "")
+    return ""
+
+
+def described(data: bytes, form: exif.Dialect, at: int) -> Page:
+    """Read the page whose directory stands at ``at``.
+
+    Raises UnsupportedImageTypeError for what no decoder here reads, or what has no one range of
+    black to white.
+    """
+    page = exif.directory(data, form, at)
+    if tags.WIDTH not in page or tags.HEIGHT not in page:
+        raise ImageDamagedError("The TIFF's first page has no size.")
+    lists = {
+        entry.tag: entry.values(data, form, 8)
+        for entry in exif.entries(data, form, at)
+        if entry.tag in {tags.BITS, tags.EXTRAS, tags.FORMAT}
+    }
+    _check(page, lists)
+    orientation = page.get(tags.ORIENTATION, 1)
+    colours = page.get(tags.COLOURS, tags.BLACK_IS_ZERO)
+    beside = max(0, min(page.get(tags.SAMPLES, 1), 64) - tags.CHANNELS[colours])
+    extras = lists.get(tags.EXTRAS, ())[:beside]
+    planes = page.get(tags.PLANES, 1) == 2 and page.get(tags.SAMPLES, 1) > 1
+    return Page(
+        page[tags.WIDTH],
+        page[tags.HEIGHT],
+        orientation=orientation if 1 <= orientation <= 8 else 1,
+        colours=colours,
+        compression=page.get(tags.COMPRESSION, 1),
+        extras=(*extras, *[0] * (beside - len(extras))),
+        tiled_planes=planes and tags.TILE_OFFSETS in page,
+        profile_bytes=next(
+            (e.length for e in exif.entries(data, form, at) if e.tag == tags.PROFILE), 0
+        ),
+    )
+
+
+def _check(page: dict[int, int], lists: dict[int, tuple[int, ...]]) -> None:
+    colours = page.get(tags.COLOURS, tags.BLACK_IS_ZERO)
+    if colours not in tags.CHANNELS:
+        name = tags.COLOUR_NAMES.get(colours, f"colours of the kind {colours}")
+        raise _unsupported(f"in {name}", "only grey, palettes, RGB, YCbCr and CMYK are accepted")
+    compression = page.get(tags.COMPRESSION, 1)
+    if compression not in tags.BY_LIBVIPS | tags.BY_PILLOW:
+        name = tags.COMPRESSION_NAMES.get(compression, f"number {compression}")
+        raise _unsupported(
+            f"with the compression {name}",
+            "send it uncompressed or with LZW, Deflate, JPEG, PackBits, CCITT, LZMA or Zstandard",
+        )
+    depths, kinds = lists.get(tags.BITS, (1,)), lists.get(tags.FORMAT, (1,))
+    samples = page.get(tags.SAMPLES, 1)
+    bits, kind = depths[0] if depths else 1, next((k for k in kinds if k not in _UNSIGNED), 1)
+    if bits not in _DEPTHS or kind not in _UNSIGNED:
+        raise _unsupported(f"with {_KINDS.get(kind, '')}samples of {bits} bits", TAKEN)
+    if len(set(depths[:samples])) > 1:
+        raise _unsupported("with samples of different depths", "send all with the same bits")
+    planes = page.get(tags.PLANES, 1) == 2 and tags.TILE_OFFSETS in page and samples > 1
+    if planes and (colours, samples, bits) != (tags.RGB, 3, 8):
+        raise _unsupported("with tiles of separate planes", "send it with its samples together")
+    if colours == tags.SEPARATED and (page.get(tags.INKS, 1) != 1 or samples < 4):
+        raise _unsupported("in inks other than those of CMYK", "send it in CMYK or RGB")
+
+
+def _unsupported(what: str, instead: str) -> UnsupportedImageTypeError:
+    return UnsupportedImageTypeError(f"This is a TIFF {what}, which is not accepted; {instead}.")
+
+
+def essential(data: bytes, at: int) -> bytes:
+    """The file with one page, whose directory stands at ``at``, and no tag that draws nothing.
+
+    Decoders stumble over tags that are private, unknown or malformed; the picture is good.
+    """
+    form = exif.dialect(data)
+    kept: dict[int, bytes] = {}
+    for entry in exif.entries(data, form, at):
+        if entry.tag in tags.DRAWN:
+            kept.setdefault(entry.tag, data[entry.at : entry.at + form.entry])
+    place = len(data) + (len(data) & 1)
+    count, word = ("Q", "Q") if form.big else ("H", "I")
+    table = b"".join(
+        [
+            struct.pack(form.order + count, len(kept)),
+            *(kept[tag] for tag in sorted(kept)),
+            struct.pack(form.order + word, 0),
+        ]
+    )
+    first = 8 if form.big else 4
+    head = data[:first] + struct.pack(form.order + word, place)
+    return b"".join([head, data[len(head) :], bytes(len(data) & 1), table])
+
+
+def picture(data: bytes, limits: ImageLimits) -> tuple[bytes, Page]:
+    """The file with only the page that `read` described, and how that is stored."""
+    form = exif.dialect(data)
+    place, _ = _choice(data, form, list(directories(data, form, limits)))
+    return essential(data, place), described(data, form, place)

@@ -59,7 +59,7 @@ def test_frames_one_after_the_other_are_decoded_with_their_checksums_right():
 
 @pytest.mark.parametrize("cls", list(errors.catalogue()), ids=lambda cls: cls.code)
 def test_every_error_of_the_catalogue_is_one_that_awss_sdks_know(cls):
-    found = aws.of(cls("detail"))
+    found = aws.aws_error(cls("detail"))
 
     if found.type not in COMMON:
         assert MODEL.shape_for(found.type).metadata["error"]["httpStatusCode"] == found.status

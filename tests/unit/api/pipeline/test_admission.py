@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from app.api.pipeline.admission import EntranceMiddleware
+from app.api.pipeline.admission import AdmissionMiddleware
 from app.api.pipeline.authorization import Gatekeeper, Rule
 from app.api.pipeline.callers import Callers
 from app.api.pipeline.provenance import Provenance
 from app.api.pipeline.request_body import BodyTiming
 from app.domain.access import Caller
-from app.services.concurrency.admission_queue import Door
+from app.services.concurrency.admission_queue import AdmissionQueue
 from app.services.concurrency.budget import Budget
 from app.services.concurrency.deadline import Drain
 from app.services.registry import Timing
@@ -47,7 +47,7 @@ class Opened:
 
 
 async def status(
-    door: Door, services: Opened, *headers: tuple[bytes, bytes], path: str = "/open"
+    queue: AdmissionQueue, services: Opened, *headers: tuple[bytes, bytes], path: str = "/open"
 ) -> int:
     """Return what a request is answered with that the application would answer with 200."""
     sent: list[Any] = []
@@ -63,59 +63,59 @@ async def status(
 
     scope = request_scope(services, *headers, path=path)
     anyone = Gatekeeper((Rule("/open", public=True),))
-    await EntranceMiddleware(
-        app, door, anyone, Callers(False), Provenance((), frozenset()), 100, BodyTiming(60, 4096)
+    await AdmissionMiddleware(
+        app, queue, anyone, Callers(False), Provenance((), frozenset()), 100, BodyTiming(60, 4096)
     )(scope, receive, send)
     found: int = sent[0]["status"]
     return found
 
 
-async def crowded() -> tuple[Door, "asyncio.Future[list[None]]"]:
+async def crowded() -> tuple[AdmissionQueue, "asyncio.Future[list[None]]"]:
     """Return a door with a line before it, and those who stand there."""
-    door, drain = Door(100, 1), Drain()
-    line = asyncio.gather(*(door.enter("someone", drain.before(math.inf)) for _ in range(20)))
+    queue, drain = AdmissionQueue(100, 1), Drain()
+    line = asyncio.gather(*(queue.enter("someone", drain.before(math.inf)) for _ in range(20)))
     await asyncio.sleep(0)
-    return door, line
+    return queue, line
 
 
 async def test_who_stands_at_the_door_at_the_deadline_is_answered():
-    door, line = await crowded()
-    assert await status(door, Opened(), (b"x-request-timeout", b"1e-9")) == 504
+    queue, line = await crowded()
+    assert await status(queue, Opened(), (b"x-request-timeout", b"1e-9")) == 504
     await line
 
-    assert door.total == 20
+    assert queue.total == 20
 
 
 async def test_who_stands_at_the_door_when_the_service_closes_is_answered():
-    (door, line), services = await crowded(), Opened()
+    (queue, line), services = await crowded(), Opened()
     asyncio.get_running_loop().call_soon(services.drain.close)
-    assert await status(door, services) == 503
+    assert await status(queue, services) == 503
     await line
 
-    assert door.total == 20
+    assert queue.total == 20
 
 
 async def test_who_is_not_known_yet_at_the_deadline_is_answered():
     services = Opened(operations=Asking())
     waits = (b"x-request-timeout", b"0.01")
     async with asyncio.timeout(5):
-        assert await status(Door(100, 1), services, waits, path="/closed") == 504
+        assert await status(AdmissionQueue(100, 1), services, waits, path="/closed") == 504
 
 
 async def test_who_is_not_known_yet_when_the_service_closes_is_answered():
     services = Opened(operations=Asking())
     asyncio.get_running_loop().call_soon(services.drain.close)
     async with asyncio.timeout(5):
-        assert await status(Door(100, 1), services, path="/closed") == 503
+        assert await status(AdmissionQueue(100, 1), services, path="/closed") == 503
 
 
 async def test_who_finds_door_and_room_free_is_let_in_whatever_the_deadline():
     headers = [(b"x-request-timeout", b"1e-9"), (b"content-length", b"10")]
-    assert await status(Door(100, 1), Opened(), *headers) == 200
+    assert await status(AdmissionQueue(100, 1), Opened(), *headers) == 200
 
 
 @pytest.mark.parametrize("nonsense", [b"soon", b"nan", b"0", b"\xff"])
 async def test_what_is_no_deadline_bounds_nothing_here(nonsense):
-    door, line = await crowded()
-    assert await status(door, Opened(), (b"x-request-timeout", nonsense)) == 200
+    queue, line = await crowded()
+    assert await status(queue, Opened(), (b"x-request-timeout", nonsense)) == 200
     await line

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from app.api.errors.problem import RaisedWhileReading
-from app.api.pipeline.connection import Link
-from app.api.pipeline.request_body import GRACE, BodyTiming, Incoming
+from app.api.pipeline.connection import RequestChannel
+from app.api.pipeline.request_body import GRACE, BodyTiming, BoundedReceive
 from app.services.concurrency.budget import Budget, Reservation
 from app.services.concurrency.deadline import Drain
 from tests.support.requests import request_context
@@ -15,11 +15,13 @@ from tests.support.requests import request_context
 BODY = {"type": "http.request", "body": b"0123456789", "more_body": False}
 
 
-async def incoming(receive: Any, link: Link | None = None, **options: Any) -> Incoming:
+async def incoming(
+    receive: Any, channel: RequestChannel | None = None, **options: Any
+) -> BoundedReceive:
     held = Budget("bytes", 100, 1).open("someone", 50)
     task: Any = asyncio.current_task()
     loop = asyncio.get_running_loop()
-    return Incoming(
+    return BoundedReceive(
         receive=receive,
         held=held,
         max_bytes=options.get("max_bytes", 100),
@@ -28,7 +30,7 @@ async def incoming(receive: Any, link: Link | None = None, **options: Any) -> In
         due=loop.time() + options.get("due", 600),
         drain=options.get("drain", Drain()),
         request=task,
-        link=link,
+        channel=channel,
         context=options.get("context") or request_context(),
     )
 
@@ -59,7 +61,7 @@ async def test_a_client_that_leaves_before_its_body_is_whole_has_its_request_can
     async def receive() -> dict[str, Any]:
         return {"type": "http.disconnect"}
 
-    found = await incoming(receive, Link())
+    found = await incoming(receive, RequestChannel())
     with pytest.raises(asyncio.CancelledError):
         await found()
 
@@ -69,17 +71,17 @@ async def test_a_client_that_leaves_before_its_body_is_whole_has_its_request_can
 
 @pytest.mark.parametrize("when", ["before", "after"])
 async def test_a_link_that_is_lost_cancels_the_request_once_its_body_is_here(when):
-    link = Link()
+    channel = RequestChannel()
 
     async def receive() -> dict[str, Any]:
         if when == "before":
-            link.lose()
+            channel.lose()
         return BODY
 
-    found = await incoming(receive, link)
+    found = await incoming(receive, channel)
     await found()
     if when == "after":
-        link.lose()
+        channel.lose()
     with pytest.raises(asyncio.CancelledError):
         await asyncio.sleep(30)
 
@@ -88,15 +90,15 @@ async def test_a_link_that_is_lost_cancels_the_request_once_its_body_is_here(whe
 
 
 async def test_a_link_lost_after_the_answer_cancels_nothing():
-    link = Link()
+    channel = RequestChannel()
 
     async def receive() -> dict[str, Any]:
         return BODY
 
-    found = await incoming(receive, link)
+    found = await incoming(receive, channel)
     await found()
     found.close()
-    link.lose()
+    channel.lose()
     await asyncio.sleep(0)
 
     assert not found.left
@@ -106,7 +108,7 @@ async def test_room_that_the_body_does_not_need_is_given_back():
     async def receive() -> dict[str, Any]:
         return BODY
 
-    found = await incoming(receive, Link())
+    found = await incoming(receive, RequestChannel())
     await found()
 
     assert isinstance(found.held, Reservation)
@@ -117,22 +119,22 @@ async def test_a_body_over_the_limit_is_refused_while_it_is_read():
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": b"x" * 8, "more_body": True}
 
-    found = await incoming(receive, Link(), max_bytes=10)
+    found = await incoming(receive, RequestChannel(), max_bytes=10)
     await found()
     with pytest.raises(RaisedWhileReading, match="more than 10 bytes"):
         await found()
 
 
 async def test_a_client_that_leaves_with_the_whole_answer_cancels_nothing():
-    link, context = Link(), request_context()
+    channel, context = RequestChannel(), request_context()
     context.answered = True
 
     async def receive() -> dict[str, Any]:
         return BODY
 
-    found = await incoming(receive, link, context=context)
+    found = await incoming(receive, channel, context=context)
     await found()
-    link.lose()
+    channel.lose()
     await asyncio.sleep(0)
 
     assert not found.left
@@ -168,7 +170,7 @@ async def never() -> dict[str, Any]:
     ],
 )
 async def test_a_body_that_does_not_come_is_refused_by_whichever_bound_is_nearer(bounds, code):
-    found = await incoming(never, Link(), **bounds)
+    found = await incoming(never, RequestChannel(), **bounds)
     with pytest.raises(RaisedWhileReading) as raised:
         await found()
 
@@ -179,7 +181,7 @@ async def test_a_body_has_more_time_the_more_of_it_has_come():
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": b"x" * 50, "more_body": True}
 
-    found = await incoming(receive, Link(), least_rate=10)
+    found = await incoming(receive, RequestChannel(), least_rate=10)
     assert found._until() - found.begun == GRACE
     await found()
 
@@ -190,7 +192,7 @@ async def test_the_time_that_a_body_waits_for_room_is_not_its_own():
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": b"x" * 50, "more_body": True}
 
-    found = await incoming(receive, Link())
+    found = await incoming(receive, RequestChannel())
     others = await found.held.budget.hold(100)
     begun = found.begun
     asyncio.get_running_loop().call_later(0.01, others.release)
@@ -202,7 +204,7 @@ async def test_the_time_that_a_body_waits_for_room_is_not_its_own():
 
 async def test_a_body_that_is_waited_for_when_the_service_closes_is_refused_for_that():
     drain = Drain()
-    found = await incoming(never, Link(), drain=drain)
+    found = await incoming(never, RequestChannel(), drain=drain)
     asyncio.get_running_loop().call_soon(drain.close)
     for _ in range(2):
         with pytest.raises(RaisedWhileReading) as raised:
@@ -213,8 +215,8 @@ async def test_a_body_that_is_waited_for_when_the_service_closes_is_refused_for_
 async def test_a_body_that_is_here_is_not_waited_for():
     drain = Drain()
     drain.close()
-    link = Link(whole=True)
-    link.keep(b"0123456789")
+    channel = RequestChannel(whole=True)
+    channel.keep(b"0123456789")
 
-    found = await incoming(never, link, drain=drain, due=-1)
+    found = await incoming(never, channel, drain=drain, due=-1)
     assert (await found())["body"] == b"0123456789"

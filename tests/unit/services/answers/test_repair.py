@@ -6,13 +6,13 @@ import threading
 from typing import Any
 
 from app.domain.generation import (
+    CallContext,
     Completion,
     Generation,
     GenerationRequest,
     Latency,
     Role,
     StopReason,
-    Terms,
     Turn,
     Usage,
 )
@@ -44,7 +44,7 @@ class Gate:
 
 
 def request(deadline: float = float("inf")) -> GenerationRequest:
-    return GenerationRequest((Turn(Role.USER, "?"),), terms=Terms(deadline=deadline))
+    return GenerationRequest((Turn(Role.USER, "?"),), call_context=CallContext(deadline=deadline))
 
 
 async def long(_: GenerationRequest) -> Generation:
@@ -59,6 +59,18 @@ async def test_a_long_answer_is_read_in_a_thread_of_its_own_pool():
         formed = await FormAsker(long, reader, Drain()).ask(request(), form)
 
     assert formed.reading is not None
+    assert all(name.startswith("answers") for name in form.threads)
+
+
+async def test_a_short_answer_under_a_large_schema_is_read_there_too():
+    form = Gate()
+    form.open.set()
+    words = {"enum": [f"w{i}" for i in range(2_000)]}
+    form.schema = {"type": "object", "properties": {"a": words}}
+    async with AnswerReader.open() as reader:
+        await reader.read('{"a": "w1"}', form, StopReason.STOP)
+
+    assert form.threads
     assert all(name.startswith("answers") for name in form.threads)
 
 

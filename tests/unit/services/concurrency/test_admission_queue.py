@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.errors import DeadlineExceededError, OverloadedError, ShuttingDownError
-from app.services.concurrency.admission_queue import Door
+from app.services.concurrency.admission_queue import AdmissionQueue
 from app.services.concurrency.deadline import Drain, Wait
 
 
 class Crowd:
     """Requests that stay inside until they are told to leave."""
 
-    def __init__(self, door: Door) -> None:
-        self.door = door
+    def __init__(self, queue: AdmissionQueue) -> None:
+        self.queue = queue
         self.drain = Drain()
         self.inside: list[str] = []
         self.leaving = asyncio.Event()
@@ -29,12 +29,12 @@ class Crowd:
         return asyncio.create_task(self._stay(name, caller or name, within))
 
     async def _stay(self, name: str, caller: str, within: Wait) -> None:
-        await self.door.enter(caller, within)
+        await self.queue.enter(caller, within)
         try:
             self.inside.append(name)
             await self.leaving.wait()
         finally:
-            self.door.leave(caller)
+            self.queue.leave(caller)
 
 
 async def turns(count: int) -> None:
@@ -43,7 +43,7 @@ async def turns(count: int) -> None:
 
 
 async def test_no_more_than_one_goes_in_with_each_turn_of_the_loop():
-    crowd = Crowd(Door(100, 1))
+    crowd = Crowd(AdmissionQueue(100, 1))
     tasks = [crowd.come(f"{i}") for i in range(20)]
     inside = []
     for _ in range(30):
@@ -54,11 +54,11 @@ async def test_no_more_than_one_goes_in_with_each_turn_of_the_loop():
     assert all(after - before <= 1 for before, after in itertools.pairwise(inside))
     crowd.leaving.set()
     await asyncio.gather(*tasks)
-    assert crowd.door.total == 0
+    assert crowd.queue.total == 0
 
 
 async def test_callers_take_turns_at_the_door():
-    crowd = Crowd(Door(100, 1))
+    crowd = Crowd(AdmissionQueue(100, 1))
     tasks = [crowd.come(f"a{i}", "a") for i in range(10)] + [crowd.come("b", "b")]
     await turns(30)
 
@@ -68,7 +68,7 @@ async def test_callers_take_turns_at_the_door():
 
 
 async def test_over_its_capacity_it_refuses_at_once_and_says_when_to_come_again():
-    crowd = Crowd(Door(3, retry_after=7))
+    crowd = Crowd(AdmissionQueue(3, retry_after=7))
     tasks = [crowd.come(f"{i}", "a") for i in range(3)]
     await turns(10)
 
@@ -80,7 +80,7 @@ async def test_over_its_capacity_it_refuses_at_once_and_says_when_to_come_again(
 
 
 async def test_one_callers_crowd_does_not_shut_the_door_on_another():
-    crowd = Crowd(Door(4, 1))
+    crowd = Crowd(AdmissionQueue(4, 1))
     tasks = [crowd.come(f"a{i}", "a") for i in range(4)]
     await turns(10)
     tasks += [crowd.come(f"b{i}", "b") for i in range(2)]
@@ -94,11 +94,11 @@ async def test_one_callers_crowd_does_not_shut_the_door_on_another():
 
 
 async def test_many_callers_get_no_more_in_than_twice_its_capacity():
-    crowd = Crowd(Door(4, 1))
+    crowd = Crowd(AdmissionQueue(4, 1))
     tasks = [crowd.come(f"{i}") for i in range(30)]
     await turns(60)
 
-    assert crowd.door.total <= 8
+    assert crowd.queue.total <= 8
     crowd.leaving.set()
     outcomes = await asyncio.gather(*tasks, return_exceptions=True)
     assert len(crowd.inside) == outcomes.count(None)
@@ -106,7 +106,7 @@ async def test_many_callers_get_no_more_in_than_twice_its_capacity():
 
 async def test_a_line_that_would_take_longer_than_the_patience_is_not_joined():
     # At a millisecond each, the fourth would wait for longer: one is inside, two wait.
-    crowd = Crowd(Door(100, 1, patience=0.0015))
+    crowd = Crowd(AdmissionQueue(100, 1, patience=0.0015))
     tasks = [crowd.come(f"{i}", "a") for i in range(4)]
     crowd.leaving.set()
     outcomes = await asyncio.gather(*tasks, return_exceptions=True)
@@ -115,7 +115,7 @@ async def test_a_line_that_would_take_longer_than_the_patience_is_not_joined():
 
 
 async def test_who_leaves_the_line_holds_up_nobody():
-    crowd = Crowd(Door(100, 1))
+    crowd = Crowd(AdmissionQueue(100, 1))
     tasks = [crowd.come(f"{i}", "a") for i in range(4)]
     await turns(1)
     tasks[1].cancel()
@@ -125,11 +125,11 @@ async def test_who_leaves_the_line_holds_up_nobody():
     assert crowd.inside == ["0", "3"]
     crowd.leaving.set()
     await asyncio.gather(tasks[0], tasks[3])
-    assert crowd.door.total == 0
+    assert crowd.queue.total == 0
 
 
 async def test_who_waits_at_the_door_past_the_deadline_is_sent_away_and_holds_up_nobody():
-    crowd = Crowd(Door(100, 1))
+    crowd = Crowd(AdmissionQueue(100, 1))
     tasks = [crowd.come(f"{i}", "a") for i in range(4)]
     late = crowd.come("late", "a", deadline=0)
     tasks.append(crowd.come("4", "a"))
@@ -140,11 +140,11 @@ async def test_who_waits_at_the_door_past_the_deadline_is_sent_away_and_holds_up
     assert crowd.inside == ["0", "1", "2", "3", "4"]
     crowd.leaving.set()
     await asyncio.gather(*tasks)
-    assert crowd.door.total == 0
+    assert crowd.queue.total == 0
 
 
 async def test_who_waits_at_the_door_when_the_service_closes_is_told_so():
-    crowd = Crowd(Door(100, 1))
+    crowd = Crowd(AdmissionQueue(100, 1))
     tasks = [crowd.come(f"{i}", "a") for i in range(6)]
     await turns(2)
     crowd.drain.close()
@@ -153,7 +153,7 @@ async def test_who_waits_at_the_door_when_the_service_closes_is_told_so():
 
     assert outcomes[0] is None
     assert isinstance(outcomes[-1], ShuttingDownError)
-    assert crowd.door.total == 0
+    assert crowd.queue.total == 0
 
 
 @given(st.lists(st.tuples(st.sampled_from(["come", "cancel"]), st.integers(0, 9)), max_size=60))
@@ -162,7 +162,7 @@ def test_the_door_counts_right_whoever_comes_and_leaves(steps):
 
 
 async def play(steps: list[tuple[str, int]]) -> None:
-    crowd = Crowd(Door(5, 1))
+    crowd = Crowd(AdmissionQueue(5, 1))
     tasks: list[asyncio.Task[None]] = []
     for number, (step, who) in enumerate(steps):
         if step == "come" or not tasks:
@@ -171,9 +171,9 @@ async def play(steps: list[tuple[str, int]]) -> None:
             tasks[who % len(tasks)].cancel()
         if who % 2:
             await asyncio.sleep(0)
-        assert 0 <= crowd.door.total <= 10
+        assert 0 <= crowd.queue.total <= 10
     crowd.leaving.set()
     await asyncio.gather(*tasks, return_exceptions=True)
-    assert crowd.door.total == 0
+    assert crowd.queue.total == 0
     # And it is as open as it was.
     await crowd.come("last")

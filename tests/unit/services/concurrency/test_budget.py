@@ -9,14 +9,12 @@ from hypothesis import strategies as st
 from app.domain.errors import (
     DeadlineExceededError,
     ImageSourceNotFoundError,
-    NotAnImageError,
     OverloadedError,
 )
-from app.domain.image import ImageLimits, ImageReport, ReceivedImage, UrlImage
-from app.services.concurrency.budget import AdmittedPreparer, Budget, Reservation
+from app.domain.image import ReceivedImage, UrlImage
+from app.services.concurrency.budget import Budget, Reservation
 from app.services.concurrency.deadline import Drain
 from app.services.generation.image_sources import ImageSources
-from app.services.images.prepare import prepare
 from tests.support.fakes import FakeImageSource
 from tests.support.pictures import ASTRONAUT
 
@@ -131,14 +129,14 @@ async def test_what_a_holder_gives_back_lets_others_in():
     assert budget.in_use == 0
 
 
-async def test_a_fetched_picture_has_room_for_the_most_it_may_be_then_for_what_it_is():
+async def test_a_fetched_picture_has_room_for_what_has_come_of_it():
     room = Budget("bytes", 5_000_000, 60)
     held = []
 
     class Watched(FakeImageSource):
-        async def fetch(self, image):
+        async def fetch(self, image, arrival):
             held.append(room.in_use)
-            return await super().fetch(image)
+            return await super().fetch(image, arrival)
 
     known = Watched({"a": ASTRONAUT})
     sources = ImageSources(2_000_000, urls=known, objects=known, room=room)
@@ -151,38 +149,45 @@ async def test_a_fetched_picture_has_room_for_the_most_it_may_be_then_for_what_i
     async with sources.fetched(ReceivedImage(ASTRONAUT)):
         held.append(room.in_use)
 
-    assert held == [2_000_000, len(ASTRONAUT), 2_000_000, 0]
+    assert held == [0, len(ASTRONAUT), 0, 0]
     assert room.in_use == 0
 
 
-async def test_only_so_many_pixels_are_in_preparation_at_a_time():
-    pixels = Budget("pixels", 600 * 600, 60)
-    seen = []
+async def test_pictures_that_do_not_come_take_no_room_from_others():
+    room, never = Budget("bytes", 5_000_000, 60, largest=2_000_000), asyncio.Event()
 
-    class Watched:
-        async def prepare(self, image: ReceivedImage) -> ImageReport:
-            seen.append(pixels.in_use)
-            await asyncio.sleep(0)
-            return prepare(image, ImageLimits())
+    class Slow(FakeImageSource):
+        async def fetch(self, image, arrival):
+            await arrival.grow_to(1)
+            await never.wait()
+            return await super().fetch(image, arrival)
 
-    preparer = AdmittedPreparer(Watched(), ImageLimits(), pixels)
-    await asyncio.gather(*(preparer.prepare(ReceivedImage(ASTRONAUT)) for _ in range(5)))
+    slow = Slow({"a": ASTRONAUT})
+    sources = ImageSources(2_000_000, urls=slow, objects=slow, room=room)
 
-    assert seen == [512 * 512] * 5
-    assert pixels.peak == 512 * 512
-    assert pixels.in_use == 0
+    async def ask() -> None:
+        async with sources.fetched(UrlImage("a")):
+            pass
+
+    asking = [asyncio.create_task(ask()) for _ in range(20)]
+    await settle()
+
+    assert room.in_use == 20
+    assert room.open("polite", 2_000_000).grow_to(2_000_000)
+    for task in asking:
+        task.cancel()
+    await asyncio.gather(*asking, return_exceptions=True)
+    assert room.in_use == 2_000_000
 
 
-async def test_what_is_no_picture_is_refused_by_name_without_a_reservation():
-    pixels = Budget("pixels", 1, 60)
-    # Nothing behind it: it must not come so far.
-    preparer = AdmittedPreparer(None, ImageLimits(), pixels)  # type: ignore[arg-type]
+def test_one_who_expects_nothing_more_keeps_no_room_back():
+    budget = Budget("bytes", 96, 60, largest=32)
+    short = arriving(budget, "a", 32, 8)
+    later = arriving(budget, "b", 32, 8)
+    short.complete()
 
-    with pytest.raises(NotAnImageError) as raised:
-        await preparer.prepare(ReceivedImage(b"x", name="images.4"))
-
-    assert raised.value.errors[0].field == "images.4"
-    assert pixels.peak == 0
+    assert later.grow_to(32)
+    assert budget.open("c").grow_to(56)
 
 
 async def test_one_who_waits_past_a_deadline_leaves_the_line():

@@ -16,7 +16,7 @@ from app.domain.errors import (
     ShuttingDownError,
     UpstreamUnavailableError,
 )
-from app.domain.generation import Completion, Generation, Latency, StopReason, Terms, Usage
+from app.domain.generation import CallContext, Completion, Generation, Latency, StopReason, Usage
 from app.domain.image import ImageLimits, ReceivedImage
 from app.services.concurrency.deadline import Drain
 from app.services.concurrency.idempotency import IdempotentAnswers, slim
@@ -35,11 +35,11 @@ class Model:
     go: asyncio.Event = field(default_factory=asyncio.Event)
     winding_up: asyncio.Event | None = None
     failing: bool = False
-    terms: Terms = field(default_factory=Terms)
+    call_context: CallContext = field(default_factory=CallContext)
 
-    async def __call__(self, terms: Terms) -> Generation:
+    async def __call__(self, call_context: CallContext) -> Generation:
         self.calls += 1
-        self.terms = terms
+        self.call_context = call_context
         current().attempts += 1
         self.called.set()
         try:
@@ -66,8 +66,8 @@ def kept(**options: Any) -> IdempotentAnswers:
     return IdempotentAnswers(Drain(), 60, **options)
 
 
-def on(key: str = "k", caller: str = "a", deadline: float = math.inf) -> Terms:
-    return Terms(address=caller, deadline=deadline, idempotency_key=key)
+def on(key: str = "k", caller: str = "a", deadline: float = math.inf) -> CallContext:
+    return CallContext(address=caller, deadline=deadline, idempotency_key=key)
 
 
 CONTENT = b"Why?"
@@ -165,8 +165,8 @@ async def test_each_who_waits_has_its_own_deadline_and_the_call_the_services():
     model.go.set()
 
     assert (await patient).id == "gen_1"
-    assert model.terms.deadline > soon() + 50
-    assert model.terms.idempotency_key is None
+    assert model.call_context.deadline > soon() + 50
+    assert model.call_context.idempotency_key is None
 
 
 async def test_the_last_deadline_of_those_who_wait_ends_the_call():

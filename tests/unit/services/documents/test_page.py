@@ -10,10 +10,15 @@ from app.services.documents.page import (
     OVERLAP,
     STRIP,
     WIDTH,
+    Cut,
     PageRangeError,
-    cuts,
+    Span,
+    Tile,
+    in_tiles,
     selected,
+    spans,
     view,
+    whole,
 )
 from app.services.geometry import Box, Size
 
@@ -42,29 +47,39 @@ def test_a_range_outside_the_document_is_refused(text):
 
 
 def test_a_page_is_shown_whole_within_what_the_model_takes():
-    (cut,) = cuts(2, A4, "auto")
+    cut = whole(3, A4, WIDTH)
 
-    assert (cut.page, cut.band) == (2, (0, 1))
-    assert cut.width * A4.height / A4.width <= WIDTH
-
-
-@given(st.integers(100, 2000), st.integers(100, 8000))
-def test_strips_cover_the_page_and_share_at_least_the_overlap(width, height):
-    strips = list(cuts(0, Size(width, height), "high"))
-    tall = WIDTH * height / width
-
-    assert strips[0].band.top == 0
-    assert strips[-1].band.bottom == pytest.approx(1)
-    for above, below in pairwise(strips):
-        assert (above.band.bottom - below.band.top) * tall >= OVERLAP - 1
-    if len(strips) > 1:
-        assert all((c.band.bottom - c.band.top) * tall <= STRIP + 1 for c in strips)
+    assert (cut.page, cut.is_whole) == (3, True)
+    assert WIDTH - 1 <= max(cut.drawn) <= WIDTH
 
 
-def test_a_box_on_a_strip_is_placed_on_the_page():
-    strips = list(cuts(0, A4, "high"))
-    box = view(strips[-1], A4).to_original(Box(0.1, 0.5, 0.2, 1))
+def test_a_picture_is_not_enlarged():
+    assert whole(1, Size(200, 300), 1.0).drawn == Size(200, 300)
+    assert in_tiles(Size(200, 300), 1.0) == Size(200, 300)
 
-    assert box.left == pytest.approx(0.1)
-    assert box.bottom == pytest.approx(1)
-    assert 0.5 < box.top < 1
+
+@given(st.integers(1, 9000), st.lists(st.integers(0, 9000), max_size=9))
+def test_spans_cover_a_side_and_overlap_only_where_nothing_is_empty(total, starts):
+    gaps = [Span(start, 9) for start in starts if start + 9 <= total]
+    parts = list(spans(total, STRIP, slack=200, gaps=gaps))
+
+    assert parts[0].start == 0
+    assert parts[-1].start + parts[-1].length == total
+    assert all(0 < part.length <= STRIP for part in parts)
+    for above, below in pairwise(parts):
+        assert above.start + above.length - below.start == below.shared
+        clean = any(gap.start < below.start < gap.start + gap.length for gap in gaps)
+        assert below.shared == (0 if clean else OVERLAP) or clean
+
+
+def test_a_side_is_cut_in_the_widest_gap_near_the_end_of_a_part():
+    gaps = [Span(100, 90), Span(420, 20), Span(480, 6)]
+
+    assert [part.start for part in spans(900, STRIP, slack=200, gaps=gaps)] == [0, 430]
+
+
+def test_a_box_on_a_tile_is_placed_on_the_page():
+    cut = Cut(1, Size(1120, 1584), Tile(560, 792, 560, 396))
+    box = view(cut, A4).to_original(Box(0.5, 0.5, 1, 1))
+
+    assert box == pytest.approx((0.75, 0.625, 1, 0.75), abs=1e-9)

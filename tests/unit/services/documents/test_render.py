@@ -3,9 +3,10 @@
 import io
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops
 
 from app.domain.errors import (
+    DocumentEmptyError,
     DocumentLockedError,
     ExtremeAspectRatioError,
     ImageDamagedError,
@@ -14,17 +15,30 @@ from app.domain.errors import (
     UnsupportedImageTypeError,
 )
 from app.domain.image import ImageLimits
-from app.services.documents.page import Band, Cut, cuts
-from app.services.documents.render import Kind, drawn, outline
+from app.services.documents import render
+from app.services.documents.page import Cut, Tile
+from app.services.documents.render import Kind, Page, Wanted, cuts_whole, outline, tiled
 from app.services.geometry import Size
-from tests.support.documents import FOUR_PAGES, LOCKED, blank_pdf, tiff
+from tests.support.documents import FOUR_PAGES, LOCKED, blank_pdf, pdf_of, stream, tiff
 from tests.support.drawn import encoded
+from tests.support.pictures import DATA
 
 LIMITS = ImageLimits()
+ALL = Wanted(None, "auto")
+HIGH = Wanted(None, "high")
+ODD = (DATA / "pdf-page-2-of-3-too-narrow.pdf").read_bytes()
 
 
 def opened(data: bytes) -> Image.Image:
     return Image.open(io.BytesIO(data)).convert("RGB")
+
+
+def drawn(data: bytes, kind: Kind, cut: Cut) -> Image.Image:
+    return opened(render.drawn(data, kind, cut, LIMITS).png)
+
+
+def cut_of(page: int, size: tuple[int, int]) -> Cut:
+    return Cut(page, Size(*size), Tile(0, 0, *size))
 
 
 def stripes(*colours: str, size: tuple[int, int] = (200, 300)) -> Image.Image:
@@ -36,67 +50,162 @@ def stripes(*colours: str, size: tuple[int, int] = (200, 300)) -> Image.Image:
 
 
 def test_a_pdfs_pages_are_counted_and_measured_in_points():
-    found = outline(FOUR_PAGES, Kind.PDF, "2-3", 50, LIMITS)
+    result = outline(FOUR_PAGES, Kind.PDF, Wanted("2-3", "auto"), LIMITS)
 
-    assert found.count == 4
-    assert found.pages == ((2, Size(595, 842)), (3, Size(595, 842)))
+    assert result.count == 4
+    assert result.pages == (Page(2, Size(595, 842)), Page(3, Size(595, 842)))
+
+
+def test_a_pages_own_text_is_told_where_it_is_wanted():
+    pages = outline(FOUR_PAGES, Kind.PDF, Wanted("1", "auto", text=True), LIMITS).pages
+
+    assert pages[0].text is not None
+    assert pages[0].text.startswith("Hello, here is some text without a meaning.")
+    assert "\r" not in pages[0].text
 
 
 def test_a_pdfs_page_is_drawn_upright_on_white_within_what_the_model_takes():
-    (cut,) = cuts(0, Size(595, 842), "auto")
-    page = opened(drawn(FOUR_PAGES, Kind.PDF, cut, LIMITS))
+    (page,) = outline(FOUR_PAGES, Kind.PDF, Wanted("1", "auto"), LIMITS).pages
+    picture = drawn(FOUR_PAGES, Kind.PDF, cuts_whole(Kind.PDF, page)[0])
 
-    assert max(page.size) <= 1120
-    assert max(page.size) > 1100
-    assert page.getpixel((2, 2)) == (255, 255, 255)
-    dark = sum(page.convert("L").histogram()[:128])
-    assert dark > 5000
+    assert max(picture.size) == 1120
+    assert picture.getpixel((2, 2)) == (255, 255, 255)
+    assert sum(picture.convert("L").histogram()[:128]) > 5000
 
 
 def test_different_pages_are_different_pictures():
-    pages = {drawn(FOUR_PAGES, Kind.PDF, Cut(n, 400, Band(0, 1)), LIMITS) for n in range(4)}
+    pages = {drawn(FOUR_PAGES, Kind.PDF, cut_of(n, (400, 566))).tobytes() for n in range(1, 5)}
 
     assert len(pages) == 4
+
+
+def test_a_tile_holds_the_very_pixels_of_the_page():
+    whole = drawn(FOUR_PAGES, Kind.PDF, cut_of(1, (1120, 1584)))
+    tile = Tile(300, 500, 640, 240)
+    part = drawn(FOUR_PAGES, Kind.PDF, Cut(1, Size(1120, 1584), tile))
+
+    # Antialiasing may differ where a letter is cut.
+    difference = ImageChops.difference(part, whole.crop((300, 500, 940, 740))).convert("L")
+    assert sum(difference.histogram()[48:]) < 0.001 * 640 * 240
 
 
 def test_a_tiffs_pages_come_upright_and_in_their_colours():
     pages = [stripes("red", "blue"), stripes("lime", "black")]
     data = tiff(pages)
-    found = outline(data, Kind.TIFF, None, 50, LIMITS)
 
-    assert found.pages == ((1, Size(200, 300)), (2, Size(200, 300)))
-    second = opened(drawn(data, Kind.TIFF, Cut(1, 1120, Band(0, 1)), LIMITS))
-    assert second.size == (200, 300)
+    assert outline(data, Kind.TIFF, ALL, LIMITS).pages == (
+        Page(1, Size(200, 300)),
+        Page(2, Size(200, 300)),
+    )
+    second = drawn(data, Kind.TIFF, cut_of(2, (200, 300)))
     assert second.getpixel((100, 50)) == (0, 255, 0)
 
 
 def test_a_turned_tiff_page_is_turned_back():
     data = tiff([stripes("red", "blue"), stripes("red", "blue")], tiffinfo={0x0112: 3})
-    page = opened(drawn(data, Kind.TIFF, Cut(0, 1120, Band(0, 1)), LIMITS))
+    page = drawn(data, Kind.TIFF, cut_of(1, (200, 300)))
 
     assert page.getpixel((100, 50)) == (0, 0, 255)
 
 
+@pytest.mark.parametrize("tags", [{254: 1}, {255: 2}, {254: 4}], ids=["smaller", "old", "mask"])
+def test_a_tiffs_thumbnail_or_mask_is_no_page(tags):
+    file = io.BytesIO()
+    with Image.new("RGB", (20, 30), "red") as small, Image.new("RGB", (200, 300), "lime") as page:
+        small.save(file, "TIFF", save_all=True, append_images=[page, page], tiffinfo=tags)
+    # Pillow writes the tags on every page: only the first one keeps its own.
+    data = bytearray(file.getvalue())
+    (tag,) = tags
+    _clear_after_first(data, tag)
+    result = outline(bytes(data), Kind.TIFF, ALL, LIMITS)
+
+    assert result.pages == (Page(1, Size(200, 300)), Page(2, Size(200, 300)))
+    assert drawn(bytes(data), Kind.TIFF, cut_of(1, (200, 300))).getpixel((9, 9)) == (0, 255, 0)
+
+
+def _clear_after_first(data: bytearray, tag: int) -> None:
+    entry = tag.to_bytes(2, "little") + b"\4\0\1\0\0\0"
+    short = tag.to_bytes(2, "little") + b"\3\0\1\0\0\0"
+    at = max(data.find(entry), data.find(short))
+    while (at := max(data.find(entry, at + 1), data.find(short, at + 1))) > 0:
+        data[at + 8 : at + 12] = b"\0\0\0\0"
+
+
+def test_the_thumbnail_of_a_real_file_is_no_page():
+    data = (DATA / "tiff-with-thumbnail.tif").read_bytes()
+
+    assert [page.size for page in outline(data, Kind.TIFF, ALL, LIMITS).pages] == [Size(600, 800)]
+
+
 @pytest.mark.parametrize(("orientation", "top"), [(1, "red"), (3, "blue")])
-def test_a_strip_is_cut_from_the_picture_as_a_viewer_shows_it(orientation, top):
+def test_a_tile_is_cut_from_the_picture_as_a_viewer_shows_it(orientation, top):
     exif = Image.Exif()
     exif[0x0112] = orientation
     data = encoded(stripes("red", "blue"), "PNG", exif=exif)
-    strip = opened(drawn(data, Kind.PICTURE, Cut(0, 1120, Band(0, 0.5)), LIMITS))
+    tile = drawn(data, Kind.PICTURE, Cut(1, Size(200, 300), Tile(0, 0, 200, 150)))
 
-    assert strip.size == (200, 150)
-    assert strip.getpixel((100, 140)) == Image.new("RGB", (1, 1), top).getpixel((0, 0))
-
-
-def test_a_document_with_a_password_is_refused_as_such():
-    with pytest.raises(DocumentLockedError):
-        outline(LOCKED, Kind.PDF, None, 50, LIMITS)
+    assert tile.size == (200, 150)
+    assert tile.getpixel((100, 140)) == Image.new("RGB", (1, 1), top).getpixel((0, 0))
 
 
-@pytest.mark.parametrize("data", [FOUR_PAGES[:3000], b"%PDF-1.7\n" + b"\0" * 200])
-def test_a_damaged_pdf_is_refused(data):
-    with pytest.raises(ImageDamagedError):
-        outline(data, Kind.PDF, None, 50, LIMITS)
+REFUSED_WHOLE = {
+    "a password": (LOCKED, DocumentLockedError, "password"),
+    "a certificate": (
+        (DATA / "pdf-certificate-encrypted.pdf").read_bytes(),
+        DocumentLockedError,
+        "certificate",
+    ),
+    "no pages": ((DATA / "pdf-no-pages.pdf").read_bytes(), DocumentEmptyError, "no pages"),
+    "no page tree": (pdf_of(), DocumentEmptyError, "no pages"),
+    "half a file": (FOUR_PAGES[:3000], ImageDamagedError, "damaged"),
+    "noise": (b"%PDF-1.7\n" + b"\0" * 200, ImageDamagedError, "damaged"),
+}
+
+
+@pytest.mark.parametrize("data", REFUSED_WHOLE.values(), ids=REFUSED_WHOLE)
+def test_what_refuses_a_document_as_a_whole_says_what_it_is(data):
+    content, error, words = data
+    # Whatever PDFium said of the file before must not be said of this one.
+    for before in (FOUR_PAGES[:3000], LOCKED, FOUR_PAGES):
+        with pytest.raises((ImageDamagedError, DocumentLockedError, TooManyPagesError)):
+            outline(before, Kind.PDF, Wanted(None, "auto", most=0), LIMITS)
+        with pytest.raises(error, match=words):
+            outline(content, Kind.PDF, ALL, LIMITS)
+
+
+def faults(data: bytes, kind: Kind, wanted: Wanted = ALL) -> list[type | None]:
+    pages = outline(data, kind, wanted, LIMITS).pages
+    return [None if page.fault is None else type(page.fault) for page in pages]
+
+
+def test_a_page_that_can_not_be_shown_is_a_fault_of_that_page_alone():
+    box = b"/MediaBox[0 0 300 300]"
+    good, cropped = box, box + b"/CropBox[400 400 500 500]"
+
+    assert faults(ODD, Kind.PDF) == [None, ExtremeAspectRatioError, None]
+    assert faults(pdf_of(good, cropped, good), Kind.PDF) == [None, ImageDamagedError, None]
+    pages = [stripes("red"), Image.new("F", (8, 8)), stripes("lime")]
+    assert faults(tiff(pages), Kind.TIFF) == [None, UnsupportedImageTypeError, None]
+    assert faults(tiff(list(reversed(pages))), Kind.TIFF)[1] is UnsupportedImageTypeError
+    assert faults(tiff([pages[1], pages[0]]), Kind.TIFF) == [UnsupportedImageTypeError, None]
+
+
+def test_the_fault_of_a_page_names_it_and_what_is_wrong_with_it():
+    data = pdf_of(b"/MediaBox[0 0 9 9]", b"/MediaBox[0 0 9 9]/CropBox[20 20 30 30]")
+    fault = outline(data, Kind.PDF, ALL, LIMITS).pages[1].fault
+
+    assert fault is not None
+    assert fault.detail.startswith("page 2: Its CropBox lies outside its MediaBox")
+
+
+def test_a_long_strip_is_read_in_pieces_where_these_are_wanted():
+    page = outline(ODD, Kind.PDF, Wanted("2", "high"), LIMITS).pages[0]
+    pieces = tiled(ODD, Kind.PDF, page, LIMITS)
+
+    # Its text stands at its foot; what is empty is not shown.
+    assert 1 <= len(pieces) <= 3
+    assert pieces[-1].tile.top > 0.9 * pieces[-1].drawn.height
+    assert all(piece.tile.width <= 1120 and piece.tile.height <= 1120 for piece in pieces)
 
 
 def test_a_damaged_tiff_page_is_refused():
@@ -104,31 +213,50 @@ def test_a_damaged_tiff_page_is_refused():
     broken = data[: len(data) // 4]
 
     with pytest.raises(ImageDamagedError):
-        drawn(broken, Kind.TIFF, Cut(1, 1120, Band(0, 1)), LIMITS)
+        drawn(broken, Kind.TIFF, cut_of(1, (200, 300)))
 
 
 def test_more_pages_than_allowed_are_refused_unless_fewer_are_chosen():
     document = blank_pdf(*[(100, 100)] * 60)
 
-    with pytest.raises(TooManyPagesError):
-        outline(document, Kind.PDF, None, 50, LIMITS)
-    assert [page for page, _ in outline(document, Kind.PDF, "59-", 50, LIMITS).pages] == [59, 60]
+    with pytest.raises(TooManyPagesError, match=r"60 of 60 pages .* at most 50 of all files"):
+        outline(document, Kind.PDF, ALL, LIMITS)
+    with pytest.raises(TooManyPagesError, match="and 49 of other files"):
+        outline(document, Kind.PDF, Wanted("1-2", "auto", before=49), LIMITS)
+    pages = outline(document, Kind.PDF, Wanted("59-", "auto"), LIMITS).pages
+    assert [page.number for page in pages] == [59, 60]
 
 
-def test_a_page_like_a_thread_is_refused_before_it_is_drawn():
-    with pytest.raises(ExtremeAspectRatioError):
-        outline(blank_pdf((10, 14_000)), Kind.PDF, None, 50, LIMITS)
-
-
-def test_a_tiff_page_of_other_samples_than_the_first_is_refused_by_name():
-    data = tiff([stripes("red"), Image.new("F", (8, 8))])
-
-    with pytest.raises(UnsupportedImageTypeError, match="Page 2 of the TIFF"):
-        outline(data, Kind.TIFF, None, 50, LIMITS)
-
-
-def test_a_tiff_page_over_the_pixel_limit_is_refused():
+def test_a_tiff_page_over_the_pixel_limit_is_a_fault_of_that_page():
     data = tiff([stripes("red"), stripes("blue", size=(400, 400))])
+    pages = outline(data, Kind.TIFF, ALL, ImageLimits(max_pixels=100_000)).pages
 
-    with pytest.raises(ImageTooManyPixelsError):
-        outline(data, Kind.TIFF, None, 50, ImageLimits(max_pixels=100_000))
+    assert pages[0].fault is None
+    assert isinstance(pages[1].fault, ImageTooManyPixelsError)
+
+
+def test_annotations_that_are_not_drawn_are_told():
+    annotation = b"<</Type/Annot/Subtype/%b/Rect[50 50 250 250]/F %d>>"
+    data = pdf_of(
+        b"/MediaBox[0 0 300 300]/Annots[4 0 R 5 0 R 6 0 R]",
+        more=[annotation % (b"Stamp", 4), annotation % (b"Square", 4), annotation % (b"Line", 2)],
+    )
+    drawing = render.drawn(data, Kind.PDF, cut_of(1, (300, 300)), LIMITS)
+
+    assert [warning.message for warning in drawing.warnings] == [
+        "page 1: 1 annotation(s) of the kind Stamp without an appearance stream are not drawn."
+    ]
+
+
+def test_an_empty_page_without_text_is_shown():
+    assert (
+        drawn(blank_pdf((99, 99)), Kind.PDF, cut_of(1, (99, 99))).getextrema() == ((255, 255),) * 3
+    )
+
+
+def test_hidden_text_over_a_scan_does_not_make_a_page_one_that_shows_nothing():
+    hidden = b"/MediaBox[0 0 99 99]/Contents 4 0 R/Resources<</Font<</F 5 0 R>>>>"
+    font = b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>"
+    data = pdf_of(hidden, more=[stream(b"BT 3 Tr /F 9 Tf 9 9 Td (Hidden) Tj ET"), font])
+
+    assert drawn(data, Kind.PDF, cut_of(1, (99, 99))).size == (99, 99)

@@ -5,9 +5,9 @@ import pytest
 
 from app.domain.errors import ImageDamagedError
 from app.domain.image import ImageLimits, ImageReport, ReceivedImage
-from app.services.images.cache import ENTRY_OVERHEAD, CachedPreparer
+from app.services.images.cache import ENTRY_OVERHEAD, KeptReports
 from app.services.images.prepare import prepare
-from tests.support.images import encoded, photo
+from fixtures.images import encoded, photo
 
 LIMITS = ImageLimits()
 SIZES = [(60, 40), (61, 40), (62, 40)]
@@ -42,23 +42,24 @@ async def started(count: int, *coroutines):
 
 async def test_the_same_picture_asked_about_twice_is_prepared_once():
     inner = Counting()
-    cache = CachedPreparer(inner, 1 << 20)
+    cache = KeptReports(1 << 20)
 
-    first = await cache.prepare(PICTURES[0])
+    first = await cache.report(PICTURES[0], inner.prepare)
     copy = bytes(bytearray(PICTURES[0].data))
-    second = await cache.prepare(ReceivedImage(copy, "image/png", "b"))
+    second = await cache.report(ReceivedImage(copy, "image/png", "b"), inner.prepare)
 
     assert first == second
     assert len(inner.asked) == 1
 
 
 async def test_a_kept_report_reads_as_if_made_for_the_type_declared_this_time():
-    cache = CachedPreparer(Counting(), 1 << 20)
+    inner = Counting()
+    cache = KeptReports(1 << 20)
     data = PICTURES[0].data
-    await cache.prepare(PICTURES[0])
+    await cache.report(PICTURES[0], inner.prepare)
 
-    wrong = await cache.prepare(ReceivedImage(data, "image/gif"))
-    silent = await cache.prepare(ReceivedImage(data))
+    wrong = await cache.report(ReceivedImage(data, "image/gif"), inner.prepare)
+    silent = await cache.report(ReceivedImage(data), inner.prepare)
 
     assert wrong == prepare(ReceivedImage(data, "image/gif"), LIMITS)
     assert [warning.code for warning in wrong.warnings] == ["declared_type_corrected"]
@@ -69,28 +70,29 @@ async def test_the_kept_pictures_never_exceed_the_bound_and_the_least_recently_u
     inner = Counting()
     cost = [len(picture.data) + ENTRY_OVERHEAD for picture in PICTURES]
     bound = cost[0] + max(cost[1:])
-    cache = CachedPreparer(inner, bound)
+    cache = KeptReports(bound)
 
     for index in (0, 1, 0, 2):
-        await cache.prepare(PICTURES[index])
+        await cache.report(PICTURES[index], inner.prepare)
         assert cache.bytes_held <= bound
-    await cache.prepare(PICTURES[0])
+    await cache.report(PICTURES[0], inner.prepare)
     assert len(inner.asked) == 3
-    await cache.prepare(PICTURES[1])
+    await cache.report(PICTURES[1], inner.prepare)
     assert len(inner.asked) == 4
 
 
 async def test_a_picture_larger_than_the_whole_cache_is_prepared_and_not_kept():
-    cache = CachedPreparer(Counting(), 100)
+    inner = Counting()
+    cache = KeptReports(100)
 
-    assert (await cache.prepare(PICTURES[0])).prepared.width == 60
+    assert (await cache.report(PICTURES[0], inner.prepare)).prepared.width == 60
     assert cache.bytes_held == 0
 
 
 async def test_a_picture_asked_about_while_it_is_prepared_is_waited_for():
     inner = Counting(asyncio.Event())
-    cache = CachedPreparer(inner, 1 << 20)
-    tasks = await started(3, *(cache.prepare(PICTURES[0]) for _ in range(5)))
+    cache = KeptReports(1 << 20)
+    tasks = await started(3, *(cache.report(PICTURES[0], inner.prepare) for _ in range(5)))
     assert inner.gate is not None
     inner.gate.set()
 
@@ -102,8 +104,8 @@ async def test_a_picture_asked_about_while_it_is_prepared_is_waited_for():
 
 async def test_one_caller_who_leaves_does_not_take_the_picture_from_the_others():
     inner = Counting(asyncio.Event())
-    cache = CachedPreparer(inner, 1 << 20)
-    leaver, stayer = await started(3, *(cache.prepare(PICTURES[0]) for _ in range(2)))
+    cache = KeptReports(1 << 20)
+    leaver, stayer = await started(3, *(cache.report(PICTURES[0], inner.prepare) for _ in range(2)))
     leaver.cancel()
     await asyncio.sleep(0)
     assert inner.gate is not None
@@ -115,12 +117,12 @@ async def test_one_caller_who_leaves_does_not_take_the_picture_from_the_others()
 
 async def test_the_work_stops_when_the_last_caller_has_left_and_starts_anew_for_the_next():
     inner = Counting(asyncio.Event())
-    cache = CachedPreparer(inner, 1 << 20)
-    (leaver,) = await started(3, cache.prepare(PICTURES[0]))
+    cache = KeptReports(1 << 20)
+    (leaver,) = await started(3, cache.report(PICTURES[0], inner.prepare))
     leaver.cancel()
     with pytest.raises(asyncio.CancelledError):
         await leaver
-    (comer,) = await started(3, cache.prepare(PICTURES[0]))
+    (comer,) = await started(3, cache.report(PICTURES[0], inner.prepare))
     assert inner.gate is not None
     inner.gate.set()
 
@@ -130,14 +132,14 @@ async def test_the_work_stops_when_the_last_caller_has_left_and_starts_anew_for_
 
 async def test_a_refusal_is_not_kept_and_reaches_everyone_who_waits():
     inner = Counting()
-    cache = CachedPreparer(inner, 1 << 20)
+    cache = KeptReports(1 << 20)
     broken = ReceivedImage(PICTURES[0].data[:60])
 
     outcomes = await asyncio.gather(
-        *(cache.prepare(broken) for _ in range(3)), return_exceptions=True
+        *(cache.report(broken, inner.prepare) for _ in range(3)), return_exceptions=True
     )
     with pytest.raises(ImageDamagedError):
-        await cache.prepare(broken)
+        await cache.report(broken, inner.prepare)
 
     assert [type(outcome) for outcome in outcomes] == [ImageDamagedError] * 3
     assert len(inner.asked) == 2

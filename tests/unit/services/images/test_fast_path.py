@@ -1,43 +1,29 @@
-from dataclasses import dataclass, field
-
 import pytest
 
-from app.domain.errors import ImageDamagedError
-from app.domain.image import ImageLimits, ImageReport, ReceivedImage, Treatment
-from app.services.images.fast_path import INLINE_BYTES, INLINE_SEGMENTS, PassingPreparer
+from app.domain.image import ImageLimits, ReceivedImage, Treatment
+from app.services.images.fast_path import INLINE_BYTES, INLINE_SEGMENTS, glance, inline
 from app.services.images.prepare import prepare
-from tests.support.images import encoded, gnawed, photo, with_gps
+from fixtures.images import encoded, photo, with_gps
 from tests.support.judge import judge
 
 LIMITS = ImageLimits()
+INLINE = inline(LIMITS)
 FITS = encoded(photo(300, 200), "JPEG")
 COMMENT = b"\xff\xfe\0\2"
-
-
-@dataclass
-class Asked:
-    """Prepares as the pool does, and notes what it was asked for."""
-
-    pictures: list[bytes] = field(default_factory=list)
-
-    async def prepare(self, image: ReceivedImage) -> ImageReport:
-        self.pictures.append(image.data)
-        return prepare(image, LIMITS)
 
 
 @pytest.mark.parametrize(
     ("data", "treatment"), [(FITS, Treatment.UNCHANGED), (with_gps(), Treatment.STRIPPED)]
 )
-async def test_a_jpeg_that_fits_goes_through_as_it_would_behind(data, treatment):
-    inner = Asked()
+def test_a_jpeg_that_fits_goes_through_as_it_would_behind(data, treatment):
     image = ReceivedImage(data, "image/png", "images.2")
 
-    report = await PassingPreparer(inner, LIMITS).prepare(image)
+    report = glance(image, INLINE).report
 
+    assert report is not None
     judge(report, LIMITS)
     assert report == prepare(image, LIMITS)
     assert report.treatment is treatment
-    assert inner.pictures == []
 
 
 @pytest.mark.parametrize(
@@ -51,18 +37,9 @@ async def test_a_jpeg_that_fits_goes_through_as_it_would_behind(data, treatment)
         pytest.param(FITS[:-2] + COMMENT * INLINE_SEGMENTS + FITS[-2:], id="many at the end"),
     ],
 )
-async def test_a_picture_that_takes_work_is_left_to_the_others(data):
-    inner = Asked()
-
-    judge(await PassingPreparer(inner, LIMITS).prepare(ReceivedImage(data)), LIMITS)
-
-    assert inner.pictures == [data]
+def test_a_picture_that_takes_work_is_left_to_the_others(data):
+    assert glance(ReceivedImage(data), INLINE).report is None
 
 
-async def test_what_is_wrong_with_a_jpeg_is_said_by_those_behind():
-    inner = Asked()
-
-    with pytest.raises(ImageDamagedError):
-        await PassingPreparer(inner, LIMITS).prepare(ReceivedImage(gnawed(FITS)[:300]))
-
-    assert len(inner.pictures) == 1
+def test_what_is_wrong_with_a_jpeg_is_said_by_those_behind():
+    assert glance(ReceivedImage(FITS[:100]), INLINE) == (None, None)

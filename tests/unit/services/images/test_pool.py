@@ -8,13 +8,32 @@ import pytest
 import pytest_asyncio
 import pyvips
 
-from app.domain.errors import ImageDamagedError, ImageDecoderError, ImageTimeoutError
+from app.domain.errors import (
+    ImageDamagedError,
+    ImageDecoderBusyError,
+    ImageDecoderError,
+    ImageTimeoutError,
+)
 from app.domain.image import ImageLimits, ReceivedImage, Treatment
+from app.services.images.decoder_queue import DecoderQueue
 from app.services.images.header import inspect
-from app.services.images.pool import PooledPreparer
-from bench.process import resident_mib
-from tests.support.decoders import CRASH, DEVOUR, HANG, KILL, draw, moody, scatter
-from tests.support.images import HOSTILE, encoded, gnawed, photo, sample
+from app.services.images.pool import REQUEST_CPU, PooledPreparer
+from app.telemetry.record import RequestRecord, recording
+from fixtures.images import HOSTILE, encoded, gnawed, photo, sample
+from fixtures.process import resident_mib
+from tests.support.decoders import (
+    BURN,
+    CRASH,
+    DEVOUR,
+    HANG,
+    KILL,
+    burn,
+    draw,
+    moody,
+    scatter,
+    variables,
+    wait,
+)
 from tests.support.judge import judge, judge_picture
 
 LIMITS = ImageLimits()
@@ -23,8 +42,18 @@ PICTURE = encoded(photo(300, 200), "WEBP")
 
 @pytest_asyncio.fixture
 async def preparer() -> AsyncIterator[PooledPreparer]:
-    """Two workers that do what a picture's last bytes ask for, two seconds at most."""
-    async with PooledPreparer(LIMITS, workers=2, timeout=2, run=moody) as opened:
+    """Two workers that do what a picture's last bytes ask for.
+
+    In half a second of CPU and four of wall clock at most.
+    """
+    async with PooledPreparer(LIMITS, workers=2, timeout=4, cpu=0.5, run=moody) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture
+async def strict() -> AsyncIterator[PooledPreparer]:
+    """The same with a fifth of a second of CPU, and time enough to use it on a busy machine."""
+    async with PooledPreparer(LIMITS, workers=1, timeout=60, cpu=0.2, run=moody) as opened:
         yield opened
 
 
@@ -91,8 +120,9 @@ async def test_a_refusal_made_in_a_worker_arrives_as_itself_and_names_the_pictur
 @pytest.mark.parametrize(
     ("fault", "error"),
     [
-        (HANG, ImageTimeoutError),
-        (b"deaf" + HANG, ImageTimeoutError),
+        (HANG, ImageDecoderBusyError),
+        (b"deaf" + HANG, ImageDecoderBusyError),
+        (BURN, ImageTimeoutError),
         (CRASH, ImageDecoderError),
         (KILL, ImageDecoderError),
         (DEVOUR, ImageDecoderError),
@@ -112,6 +142,67 @@ async def test_a_picture_that_breaks_its_decoder_costs_only_itself(preparer, fau
     assert (await preparer.prepare(ReceivedImage(PICTURE))).prepared == reports[0].prepared
 
 
+async def test_work_that_takes_too_much_cpu_is_refused_for_good(strict):
+    with pytest.raises(ImageTimeoutError) as caught:
+        await strict.prepare(ReceivedImage(PICTURE + BURN))
+
+    assert (caught.value.status, caught.value.retryable) == (422, False)
+
+
+async def test_a_picture_that_a_busy_machine_is_too_slow_for_may_be_sent_again(preparer):
+    # It waits and takes no CPU, as one that others keep from running.
+    with pytest.raises(ImageTimeoutError) as caught:
+        await preparer.prepare(ReceivedImage(PICTURE + HANG))
+
+    assert (caught.value.status, caught.value.retryable) == (503, True)
+    assert caught.value.retry_after
+
+
+async def test_a_worker_is_not_given_the_services_secrets(monkeypatch):
+    for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "LLAMA_VISION_KEYS_FILE"):
+        monkeypatch.setenv(name, "secret")
+    async with PooledPreparer(LIMITS, workers=1) as opened:
+        names = await opened.work(variables)
+
+    assert "PATH" in names
+    assert not [name for name in names if name.startswith(("AWS_", "LLAMA_"))]
+
+
+async def test_a_request_ends_after_the_first_of_its_pieces_that_takes_too_long(strict):
+    with recording(RequestRecord()) as record:
+        with pytest.raises(ImageTimeoutError):
+            await strict.prepare(ReceivedImage(PICTURE + BURN))
+        used = record.decoder_ms
+        with pytest.raises(ImageTimeoutError, match="nothing more"):
+            await strict.prepare(ReceivedImage(PICTURE))
+
+    assert used >= 200
+    # No worker had it.
+    assert (record.decoder_timeouts, record.decoder_ms) == (1, used)
+    assert (await strict.prepare(ReceivedImage(PICTURE))).prepared
+
+
+async def test_a_picture_does_not_wait_behind_documents_that_never_end(preparer):
+    documents = [asyncio.create_task(preparer.work(wait)) for _ in range(4)]
+    await until(lambda: busy(preparer) == 1)
+
+    judge(await preparer.prepare(ReceivedImage(PICTURE)), LIMITS)
+
+    assert not any(document.done() for document in documents)
+    for document in documents:
+        document.cancel()
+    await asyncio.gather(*documents, return_exceptions=True)
+
+
+async def test_a_request_has_only_so_much_cpu_of_the_decoders(preparer):
+    with recording(RequestRecord(decoder_ms=1000 * REQUEST_CPU - 1)) as record:
+        await preparer.work(burn, 0.01)
+        with pytest.raises(ImageTimeoutError, match="used up"):
+            await preparer.work(burn, 0.01)
+
+    assert record.decoder_ms > 1000 * REQUEST_CPU
+
+
 async def test_many_poisoned_pictures_in_a_row_leave_a_working_pool(preparer):
     faults = [HANG, CRASH, KILL, DEVOUR] * 2
     poisoned = [preparer.prepare(ReceivedImage(PICTURE + fault)) for fault in faults]
@@ -129,6 +220,23 @@ async def test_a_worker_killed_between_two_pictures_is_replaced(preparer):
     await asyncio.sleep(0.3)
 
     judge(await preparer.prepare(ReceivedImage(PICTURE)), LIMITS)
+
+
+async def test_turns_are_those_of_whose_share_a_request_takes(preparer, monkeypatch):
+    callers = []
+    take = DecoderQueue.take
+
+    async def noted(queue: DecoderQueue, caller: str, *, heavy: bool) -> None:
+        callers.append(caller)
+        await take(queue, caller, heavy=heavy)
+
+    monkeypatch.setattr(DecoderQueue, "take", noted)
+    # Without keys the caller of each request is the same one.
+    for address in ("10.0.0.1", "10.0.0.2"):
+        with recording(RequestRecord(caller="anonymous", share=address)):
+            await preparer.prepare(ReceivedImage(PICTURE))
+
+    assert callers == ["10.0.0.1", "10.0.0.2"]
 
 
 async def test_a_caller_who_leaves_stops_the_work(preparer):

@@ -9,7 +9,7 @@ import pytest
 
 from app.domain import errors
 from app.domain.generation import Completion, ModelRequest, Role, StreamParts, Turn
-from app.services.model_stack.circuit_breaker import Breaker, BreakerState, BreakingModel
+from app.services.model_stack.circuit_breaker import Breaker, BreakerState, CircuitBreakerModel
 from tests.support.fakes import FakeVisionModel
 
 REQUEST = ModelRequest((Turn(Role.USER, "Why?"),))
@@ -36,7 +36,7 @@ class SlowModel:
             yield parts
 
 
-async def fail(model: BreakingModel, times: int) -> None:
+async def fail(model: CircuitBreakerModel, times: int) -> None:
     for _ in range(times):
         with suppress(errors.UpstreamError):
             await model.generate(REQUEST)
@@ -44,7 +44,7 @@ async def fail(model: BreakingModel, times: int) -> None:
 
 async def test_after_failures_in_a_row_calls_are_refused_without_being_made():
     fake = FakeVisionModel(failing=FAILED)
-    model = BreakingModel(fake, Breaker(threshold=3, reset=NEVER))
+    model = CircuitBreakerModel(fake, Breaker(threshold=3, reset=NEVER))
     await fail(model, 3)
 
     with pytest.raises(errors.CircuitOpenError) as refused:
@@ -59,7 +59,7 @@ async def test_after_failures_in_a_row_calls_are_refused_without_being_made():
 @pytest.mark.parametrize("error", [errors.ModelEndOfLifeError, errors.UpstreamCredentialsError])
 async def test_what_waiting_does_not_mend_is_told_as_it_is_while_no_calls_are_made(error):
     fake = FakeVisionModel(failing=error("Ask the operator."))
-    model = BreakingModel(fake, Breaker(threshold=3, reset=NEVER))
+    model = CircuitBreakerModel(fake, Breaker(threshold=3, reset=NEVER))
     await fail(model, 3)
 
     with pytest.raises(error, match=r"Ask the operator\.") as refused:
@@ -74,7 +74,7 @@ async def test_what_waiting_does_not_mend_is_told_as_it_is_while_no_calls_are_ma
 
 @pytest.mark.parametrize("error", [errors.UpstreamTimeoutError, errors.UpstreamAnswerError])
 async def test_what_may_have_been_billed_is_not_told_of_calls_that_were_not_made(error):
-    model = BreakingModel(FakeVisionModel(failing=error("slow")), Breaker(1, NEVER))
+    model = CircuitBreakerModel(FakeVisionModel(failing=error("slow")), Breaker(1, NEVER))
     await fail(model, 1)
 
     with pytest.raises(errors.CircuitOpenError):
@@ -83,7 +83,7 @@ async def test_what_may_have_been_billed_is_not_told_of_calls_that_were_not_made
 
 async def test_an_answer_between_failures_starts_the_count_again():
     fake = FakeVisionModel(failing=FAILED)
-    model = BreakingModel(fake, Breaker(threshold=3, reset=NEVER))
+    model = CircuitBreakerModel(fake, Breaker(threshold=3, reset=NEVER))
     await fail(model, 2)
     fake.failing = None
     await model.generate(REQUEST)
@@ -95,7 +95,9 @@ async def test_an_answer_between_failures_starts_the_count_again():
 
 @pytest.mark.parametrize("error", [errors.ModelThrottledError, errors.UpstreamValidationError])
 async def test_what_says_nothing_of_the_targets_health_does_not_count(error):
-    model = BreakingModel(FakeVisionModel(failing=error("no")), Breaker(threshold=1, reset=NEVER))
+    model = CircuitBreakerModel(
+        FakeVisionModel(failing=error("no")), Breaker(threshold=1, reset=NEVER)
+    )
     await fail(model, 3)
 
     assert model.breaker.state is BreakerState.CLOSED
@@ -103,7 +105,7 @@ async def test_what_says_nothing_of_the_targets_health_does_not_count(error):
 
 async def test_half_open_lets_one_call_through_and_its_answer_closes():
     slow = SlowModel()
-    model = BreakingModel(slow, Breaker(reset=AT_ONCE, state=BreakerState.OPEN))
+    model = CircuitBreakerModel(slow, Breaker(reset=AT_ONCE, state=BreakerState.OPEN))
     probe = asyncio.create_task(model.generate(REQUEST))
     await asyncio.sleep(0)
 
@@ -118,14 +120,14 @@ async def test_half_open_lets_one_call_through_and_its_answer_closes():
 
 async def test_one_failure_while_half_open_opens_again():
     breaker = Breaker(threshold=5, reset=AT_ONCE, state=BreakerState.OPEN)
-    model = BreakingModel(FakeVisionModel(failing=FAILED), breaker)
+    model = CircuitBreakerModel(FakeVisionModel(failing=FAILED), breaker)
     await fail(model, 1)
 
     assert breaker.state is BreakerState.OPEN
 
 
 async def test_a_deciding_call_that_is_cancelled_leaves_the_decision_to_the_next():
-    model = BreakingModel(SlowModel(), Breaker(reset=AT_ONCE, state=BreakerState.OPEN))
+    model = CircuitBreakerModel(SlowModel(), Breaker(reset=AT_ONCE, state=BreakerState.OPEN))
     probe = asyncio.create_task(model.generate(REQUEST))
     await asyncio.sleep(0)
     probe.cancel()
@@ -138,7 +140,7 @@ async def test_a_deciding_call_that_is_cancelled_leaves_the_decision_to_the_next
 
 async def test_an_older_call_that_is_cancelled_lets_no_second_one_through():
     slow = SlowModel()
-    model = BreakingModel(slow, Breaker(threshold=1, reset=AT_ONCE))
+    model = CircuitBreakerModel(slow, Breaker(threshold=1, reset=AT_ONCE))
     older = asyncio.create_task(model.generate(REQUEST))
     await asyncio.sleep(0)
     model.breaker.failed(FAILED)

@@ -4,7 +4,7 @@ import pytest
 
 from app.domain import errors
 from app.domain.errors import ServiceError
-from app.domain.generation import ModelRequest, Role, Target, Terms, Turn
+from app.domain.generation import CallContext, ModelRequest, Role, Target, Turn
 from app.domain.model import Dialect
 from app.services.model_stack.failover import FailoverModel
 from tests.support.fakes import FakeVisionModel
@@ -19,7 +19,9 @@ TRUNCATED = errors.StreamTruncatedError("cut")
 
 
 def request(*, second_bill: bool = False) -> ModelRequest:
-    return ModelRequest((Turn(Role.USER, "Why?"),), terms=Terms(second_bill=second_bill))
+    return ModelRequest(
+        (Turn(Role.USER, "Why?"),), call_context=CallContext(second_bill=second_bill)
+    )
 
 
 def failover(*failing: ServiceError | None) -> FailoverModel:

@@ -16,8 +16,8 @@ from app.domain.generation import (
     Usage,
 )
 from app.domain.model import Dialect
-from app.services.model_stack.metering import MeteredVisionModel
-from app.services.model_stack.stop_sequences import StoppedModel
+from app.services.model_stack.metering import MeteringModel
+from app.services.model_stack.stop_sequences import StopSequenceModel
 from tests.support.fakes import FakeVisionModel
 
 PRICE = Price(1, 2)
@@ -36,7 +36,7 @@ class Batching(FakeVisionModel):
 
 
 async def test_a_stream_that_a_stop_text_ends_within_a_batch_tells_its_cost_so_far():
-    model = StoppedModel(MeteredVisionModel(Batching(), TARGET, PRICE))
+    model = StopSequenceModel(MeteringModel(Batching(), TARGET, PRICE))
     request = ModelRequest((Turn(Role.USER, "Why?"),), stop=("c",))
     async with model.stream(request) as parts:
         told = [part async for arrived in parts for part in arrived]

@@ -6,8 +6,8 @@ import pytest
 
 from app.domain import errors
 from app.domain.errors import ServiceError
-from app.domain.generation import ModelRequest, Role, Terms, Turn
-from app.services.model_stack.retry import Backoff, RetriedModel, Retries, RetryBudget
+from app.domain.generation import CallContext, ModelRequest, Role, Turn
+from app.services.model_stack.retry import Backoff, Retries, RetryBudget, RetryModel
 from tests.support.scripted import Answer, ScriptedVisionModel
 
 AT_ONCE = Retries(backoff=Backoff(initial=0, longest=0, jitter=0))
@@ -20,15 +20,13 @@ DISCONNECTED = errors.UpstreamDisconnectedError("broken")
 
 
 def request(deadline: float = 1e9, *, second_bill: bool = True) -> ModelRequest:
-    terms = Terms(deadline=deadline, second_bill=second_bill)
-    return ModelRequest((Turn(Role.USER, "Why?"),), terms=terms)
+    call_context = CallContext(deadline=deadline, second_bill=second_bill)
+    return ModelRequest((Turn(Role.USER, "Why?"),), call_context=call_context)
 
 
-def retried(*met: ServiceError, budget: RetryBudget | None = None) -> RetriedModel:
+def retried(*met: ServiceError, budget: RetryBudget | None = None) -> RetryModel:
     answers: Sequence[Answer] = (*met, "an answer")
-    return RetriedModel(
-        ScriptedVisionModel(answers=list(answers)), budget or RetryBudget(), AT_ONCE
-    )
+    return RetryModel(ScriptedVisionModel(answers=list(answers)), budget or RetryBudget(), AT_ONCE)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 
 from app.domain import errors
 from app.domain.generation import ModelRequest, Role, Turn
-from app.services.model_stack.retry import Backoff, RetriedModel, Retries, RetryBudget
+from app.services.model_stack.retry import Backoff, Retries, RetryBudget, RetryModel
 from app.telemetry import RequestRecord, recording
 from tests.support.fakes import FakeVisionModel
 
@@ -33,7 +33,7 @@ def test_no_more_is_saved_than_the_most():
 
 async def test_a_storm_of_failures_is_not_multiplied():
     model = FakeVisionModel(failing=errors.ModelThrottledError("slower"))
-    retried = RetriedModel(model, RetryBudget(), AT_ONCE)
+    retried = RetryModel(model, RetryBudget(), AT_ONCE)
     for _ in range(100):
         with pytest.raises(errors.ModelThrottledError):
             await retried.generate(REQUEST)
@@ -45,7 +45,7 @@ async def test_a_storm_of_failures_is_not_multiplied():
 async def test_each_retry_is_written_down_and_the_first_call_is_none():
     model = FakeVisionModel(failing=errors.ModelFailedError("no"))
     with recording(RequestRecord()) as record, pytest.raises(errors.ModelFailedError):
-        await RetriedModel(model, RetryBudget(), AT_ONCE).generate(REQUEST)
+        await RetryModel(model, RetryBudget(), AT_ONCE).generate(REQUEST)
 
     assert (len(model.requests), record.retries) == (2, 1)
 
@@ -53,5 +53,5 @@ async def test_each_retry_is_written_down_and_the_first_call_is_none():
 async def test_without_a_budget_the_error_is_told_at_once():
     model = FakeVisionModel(failing=errors.ModelThrottledError("slower"))
     with pytest.raises(errors.ModelThrottledError):
-        await RetriedModel(model, RetryBudget(left=0), AT_ONCE).generate(REQUEST)
+        await RetryModel(model, RetryBudget(left=0), AT_ONCE).generate(REQUEST)
     assert len(model.requests) == 1

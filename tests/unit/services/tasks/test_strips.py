@@ -1,6 +1,9 @@
-"""Strips of a page, joined."""
+"""Tiles of a page, joined."""
 
-from app.services.tasks.strips import Strip, joined
+import pytest
+
+from app.services.geometry import Box
+from app.services.tasks.strips import Strip, beside, joined, spliced
 
 PAGE = [f"Line number {i} of the page" for i in range(30)]
 
@@ -23,6 +26,12 @@ def test_what_does_not_overlap_is_not_compared():
     ]
 
 
+def test_a_sparse_page_does_not_double_its_line():
+    assert joined([Strip(["Secret code: ZX-4471"]), Strip(["Secret code: ZX-4471"], 0.2)]) == [
+        "Secret code: ZX-4471"
+    ]
+
+
 def test_a_line_cut_in_half_at_the_edge_is_taken_from_the_strip_that_has_it_whole():
     above = [*PAGE[:10], "L1ne numbar 1O af tha"]
     below = ["9 0f the pagc", *PAGE[9:20]]
@@ -37,10 +46,23 @@ def test_a_text_that_repeats_itself_loses_no_lines():
     assert joined([Strip(page[:14]), Strip(page[10:], 4 / 14)]) == page
 
 
+@pytest.mark.parametrize("shared", [1, 2, 3, 4])
+def test_equal_lines_stay_as_many_as_they_are(shared):
+    strips = [Strip(["- - - -"] * 13), Strip(["- - - -"] * 13, shared / 13)]
+
+    assert len(joined(strips)) == 26 - shared
+
+
 def test_a_line_read_slightly_otherwise_is_still_one_line():
     strips = [Strip(["Total amount due today"]), Strip(["Total arnount due today", "Thanks"], 0.5)]
 
     assert joined(strips) == ["Total amount due today", "Thanks"]
+
+
+def test_one_misread_line_doubles_nothing():
+    below = [PAGE[9], "205 Sweet &Sour Pork Ribs", PAGE[11], *PAGE[12:20]]
+
+    assert joined([Strip(PAGE[:12]), Strip(below, 0.25)]) == PAGE[:20]
 
 
 def test_lines_with_other_numbers_are_two_lines():
@@ -59,3 +81,59 @@ def test_an_empty_strip_loses_nothing():
     strips = [Strip(PAGE[:3]), Strip([], 0.2), Strip(PAGE[3:5], 0.2)]
 
     assert joined(strips) == PAGE[:5]
+
+
+def test_where_places_are_known_they_tell_equal_lines_apart():
+    line = {n: ("equal", Box(0.1, n / 20, 0.9, (n + 0.8) / 20)) for n in range(20)}
+    strips = [
+        Strip([line[n] for n in range(12)], 0, 0, 0.6),
+        Strip([line[n] for n in range(10, 20)], 0.2, 0.5, 1),
+    ]
+
+    result = joined(strips, key=lambda item: item[0], place=lambda item: item[1])
+    assert result == list(line.values())
+
+
+def test_of_a_line_read_twice_the_reading_stays_that_has_it_whole():
+    place = Box(0.1, 0.57, 0.9, 0.6)
+    cut, whole = ("h a l f", place), ("half a line", Box(0.1, 0.57, 0.9, 0.62))
+    strips = [Strip([cut], 0, 0, 0.6), Strip([whole], 0.2, 0.5, 1)]
+
+    result = joined(strips, key=lambda item: item[0], place=lambda item: item[1])
+    assert result == [whole]
+
+
+def side_by_side(left: list[str], right: list[str], *, overlap: bool, gap: int = 0) -> list[str]:
+    return beside(left, right, overlap=overlap, gap=gap, key=str, splice=lambda _, __, text: text)
+
+
+def test_a_line_in_two_parts_is_one_line():
+    assert (
+        spliced("The quick brown f", "rown fox jumps", overlap=True) == "The quick brown fox jumps"
+    )
+    assert spliced("The quick", "brown fox", overlap=False) == "The quick brown fox"
+
+
+def test_tiles_side_by_side_give_lines_in_one_piece():
+    left, right = ["Coffee and a c", "Tea, a pot o", "Sum"], ["and a cake 3.00", "pot of it 2.50"]
+
+    assert side_by_side(left[:2], right, overlap=True) == [
+        "Coffee and a cake 3.00",
+        "Tea, a pot of it 2.50",
+    ]
+    assert side_by_side(left, ["pot of it 2.50"], overlap=True) == [
+        "Coffee and a c",
+        "Tea, a pot of it 2.50",
+        "Sum",
+    ]
+    assert side_by_side(["Coffee", "Tea"], ["3.00", "2.50"], overlap=False, gap=90) == [
+        "Coffee 3.00",
+        "Tea 2.50",
+    ]
+
+
+def test_columns_of_running_text_stay_one_after_the_other():
+    left = ["a first column's line, which is long", "another first column's line, long"]
+    right = ["a second column's line, which is long", "another second column's line, long"]
+
+    assert side_by_side(left, right, overlap=False, gap=60) == [*left, *right]

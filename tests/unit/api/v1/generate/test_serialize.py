@@ -21,7 +21,7 @@ from app.domain.generation import (
     Target,
     Usage,
 )
-from app.domain.image import Caveat, ReceivedImage
+from app.domain.image import AnswerWarning, ReceivedImage
 from app.domain.model import Dialect
 from app.services.images.prepare import prepare
 from app.settings import Settings
@@ -49,8 +49,11 @@ FULL = dataclasses.replace(
         5,
         Target("us-west-2", "a.model", Dialect.INVOKE),
     ),
-    images=(REPORT, dataclasses.replace(REPORT, declared_type=None, warnings=(Caveat("c", "m"),))),
-    warnings=(Caveat("code", "message"),),
+    images=(
+        REPORT,
+        dataclasses.replace(REPORT, declared_type=None, warnings=(AnswerWarning("c", "m"),)),
+    ),
+    warnings=(AnswerWarning("code", "message"),),
     parts=(Part("images.0", PLAIN), Part("images.1", error=ModelThrottledError("slow"))),
 )
 

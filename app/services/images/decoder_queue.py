@@ -1,0 +1,94 @@
+"""Whose work a decoder takes next."""
+
+import asyncio
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+
+Line = OrderedDict[str, deque["asyncio.Future[None]"]]
+"""Each caller's waiters; the first caller is the next to be served."""
+
+
+@dataclass(slots=True)
+class DecoderQueue:
+    """Hands ``workers`` out to callers in turn, however much each has in line.
+
+    Heavy work, whose cost nobody knows, leaves one worker to work that is known to be light, so
+    that no picture waits behind documents. A single worker takes them alternately.
+    """
+
+    workers: int
+    _heavy_running: int = 0
+    _light_running: int = 0
+    _heavy_last: bool = False
+    _heavy: Line = field(default_factory=OrderedDict)
+    _light: Line = field(default_factory=OrderedDict)
+
+    @property
+    def waiting(self) -> int:
+        """How many are in line."""
+        return sum(len(line) for lines in (self._heavy, self._light) for line in lines.values())
+
+    async def take(self, caller: str, *, heavy: bool) -> None:
+        """Wait for a worker."""
+        lines = self._heavy if heavy else self._light
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        lines.setdefault(caller, deque()).append(turn)
+        self._serve()
+        try:
+            await turn
+        except BaseException:
+            self._leave(lines, caller, turn, heavy=heavy)
+            raise
+
+    def release(self, *, heavy: bool) -> None:
+        """Give a worker back."""
+        if heavy:
+            self._heavy_running -= 1
+        else:
+            self._light_running -= 1
+        self._serve()
+
+    def _serve(self) -> None:
+        while (heavy := self._next_kind()) is not None:
+            turn = _pop(self._heavy if heavy else self._light)
+            # A cancelled one is about to leave by itself.
+            if not turn.done():
+                self._grant(turn, heavy=heavy)
+
+    def _grant(self, turn: "asyncio.Future[None]", *, heavy: bool) -> None:
+        self._heavy_last = heavy
+        if heavy:
+            self._heavy_running += 1
+        else:
+            self._light_running += 1
+        turn.set_result(None)
+
+    def _next_kind(self) -> bool | None:
+        """Whether heavy or light work is next, None for neither."""
+        if self._heavy_running + self._light_running >= self.workers:
+            return None
+        may_heavy = bool(self._heavy) and self._heavy_running < max(1, self.workers - 1)
+        if may_heavy and self._light:
+            return not self._heavy_last
+        return may_heavy or (False if self._light else None)
+
+    def _leave(
+        self, lines: Line, caller: str, turn: "asyncio.Future[None]", *, heavy: bool
+    ) -> None:
+        if turn.done() and not turn.cancelled():
+            # Handed over at the very moment of leaving.
+            self.release(heavy=heavy)
+            return
+        line = lines.get(caller)
+        if line is not None and turn in line:
+            line.remove(turn)
+            if not line:
+                del lines[caller]
+
+
+def _pop(lines: Line) -> "asyncio.Future[None]":
+    caller, line = lines.popitem(last=False)
+    turn = line.popleft()
+    if line:
+        lines[caller] = line  # behind the others
+    return turn

@@ -1,0 +1,90 @@
+"""The tags of a TIFF's directories by name, and what their values stand for."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+SUBFILE, OLD_SUBFILE = 254, 255
+WIDTH, HEIGHT, BITS, COMPRESSION, COLOURS, MAKE = 256, 257, 258, 259, 262, 271
+OFFSETS, ORIENTATION, SAMPLES, PLANES, TILE_WIDTH, TILE_OFFSETS = 273, 274, 277, 284, 322, 324
+SUB_DIRECTORIES, INKS, EXTRAS, FORMAT, PROFILE = 330, 332, 338, 339, 34675
+DNG_VERSION, LEAF_DATA, KODAK_DATA = 50706, 34310, 65024
+
+DRAWN = frozenset(
+    {
+        *(WIDTH, HEIGHT, BITS, COMPRESSION, COLOURS, 266, OFFSETS, SAMPLES, 278, 279, PLANES),
+        *(292, 293, 317, 320, TILE_WIDTH, 323, TILE_OFFSETS, 325, INKS, EXTRAS, FORMAT, 347),
+        *(512, 513, 514, 515, 517, 518, 519, 520, 521, 529, 530, 531, 532, PROFILE),
+    }
+)
+"""What a decoder needs to draw a page: its layout, tables, colours and profile."""
+
+WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, INDEXED, SEPARATED, YCBCR = 0, 1, 2, 3, 5, 6
+CHANNELS: Mapping[int, int] = MappingProxyType(
+    {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, INDEXED: 1, SEPARATED: 4, YCBCR: 3}
+)
+"""Samples of a pixel's colour by the kinds of colour that are read."""
+COLOUR_NAMES: Mapping[int, str] = MappingProxyType(
+    {
+        4: "a transparency mask",
+        8: "CIELAB",
+        9: "CIELAB as ICC writes it",
+        10: "CIELAB as ITU writes it",
+        32844: "LogL brightness",
+        32845: "LogLuv colours",
+    }
+)
+ASSOCIATED, UNASSOCIATED = 1, 2
+"""Kinds of extra samples that are transparency; colours are multiplied by the first."""
+
+JPEG, OLD_JPEG = 7, 6
+BY_LIBVIPS = frozenset({1, 2, 3, 4, 5, JPEG, 8, 32771, 32773, 32946})
+BY_PILLOW = frozenset({OLD_JPEG, 34925, 50000})
+"""Compressions by the decoder whose wheel carries them."""
+COMPRESSION_NAMES: Mapping[int, str] = MappingProxyType(
+    {
+        32766: "NeXT",
+        32809: "ThunderScan",
+        32908: "PixarFilm",
+        32909: "PixarLog",
+        34661: "JBIG",
+        34676: "SGI log",
+        34677: "SGI log",
+        34712: "JPEG 2000",
+        33003: "JPEG 2000",
+        33005: "JPEG 2000",
+        34715: "JBIG 2",
+        34887: "LERC",
+        34926: "an experimental Zstandard",
+        34927: "an experimental WebP",
+        50001: "WebP",
+        50002: "JPEG XL",
+        52546: "JPEG XL",
+    }
+)
+
+RAW_COLOURS = frozenset({32803, 34892})
+"""A camera sensor's colour filters, and its linear values."""
+RAW_COMPRESSIONS = frozenset({32767, 32769, 32770, 32867, 34713, 34892, 65000, 65535})
+"""Sony's, Epson's, Samsung's, Kodak's, Nikon's, DNG's lossy one, Kodak's, Pentax's."""
+RAW_NAMES: tuple[tuple[str, str], ...] = (
+    ("nikon", "NEF"),
+    ("canon", "CR2"),
+    ("sony", "ARW"),
+    ("eastman kodak", "KDC or DCR"),
+    ("kodak", "KDC or DCR"),
+    ("pentax", "PEF"),
+    ("ricoh", "PEF"),
+    ("samsung", "SRW"),
+    ("hasselblad", "3FR"),
+    ("imacon", "FFF"),
+    ("seiko epson", "ERF"),
+    ("leaf", "MOS"),
+    ("phase one", "IIQ"),
+    ("mamiya", "MEF"),
+    ("panasonic", "RW2"),
+    ("leica", "RWL"),
+    ("olympus", "ORF"),
+    ("om digital", "ORF"),
+    ("fujifilm", "RAF"),
+)
+"""Beginning of the camera's make in lower case, and how its raw files end."""

@@ -1,0 +1,55 @@
+"""The fields that several pages tell, as one object."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from app.services.tasks.pages import Conflict, PageFacts, settled
+
+Told = tuple[PageFacts, Any]
+
+
+def merged(
+    pages: Sequence[Told], *, lists_add_up: bool = True, once: bool = False
+) -> tuple[dict[str, Any], list[Conflict]]:
+    """Return one object of those that the pages tell, and what they tell differently.
+
+    A list goes on from page to page, or with ``lists_add_up`` off is the first page's. With
+    ``once`` an item that comes again is left out: tiles of one page show some things twice.
+    """
+    conflicts: list[Conflict] = []
+
+    def merge(path: str, told: Sequence[Told]) -> Any:  # noqa: ANN401 - any JSON value
+        known = [(where, value) for where, value in told if value is not None]
+        if not known:
+            return None
+        values = [value for _, value in known]
+        if all(isinstance(value, dict) for value in values):
+            names = dict.fromkeys(name for value in values for name in value)
+            return {name: merge(_below(path, name), list(_members(known, name))) for name in names}
+        if all(isinstance(value, list) for value in values):
+            return _list(values, lists_add_up=lists_add_up, once=once)
+        value, differing = settled(path, known)
+        conflicts.extend(differing)
+        return value
+
+    result: dict[str, Any] = merge("", pages)
+    return result, conflicts
+
+
+def _below(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _members(told: Sequence[Told], name: str) -> Iterator[Told]:
+    return ((where, value.get(name)) for where, value in told)
+
+
+def _list(values: Sequence[list[Any]], *, lists_add_up: bool, once: bool) -> list[Any]:
+    if not lists_add_up:
+        return next((value for value in values if value), [])
+    if all(value == values[0] for value in values):
+        return values[0]
+    result: list[Any] = []
+    for value in values:
+        result += [item for item in value if not (once and item in result)]
+    return result

@@ -1,0 +1,166 @@
+"""What the model is asked for about a page's text."""
+
+import re
+from typing import Annotated, Any, ClassVar, Literal, get_args
+
+from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
+
+from app.services.answers.form import ModelAnswer, ModelPart
+from app.services.answers.lenient import Listed, Words, notes_of
+from app.services.tasks.boxes import OptionalBox
+
+Kind = Literal[
+    "title", "heading", "paragraph", "list", "table", "header", "footer", "caption", "figure",
+    "other",
+]  # fmt: skip
+
+
+def _kind(value: object) -> object:
+    word = value.strip().lower() if isinstance(value, str) else value
+    if word == "text":
+        return "paragraph"
+    return word if word in get_args(Kind) else "other"
+
+
+class Plain(ModelAnswer):
+    """Asked of the model."""
+
+    aliases: ClassVar[dict[str, str]] = {"content": "text", "ocrtext": "text", "lines": "text"}
+    prose: ClassVar[frozenset[str]] = frozenset({"text"})
+    spoken: ClassVar[tuple[str, ...]] = ("text",)
+
+    text: Annotated[Words, Field(description="all text, a line break for each line")]
+
+
+class Marked(ModelAnswer):
+    """Asked of the model."""
+
+    aliases: ClassVar[dict[str, str]] = {"text": "markdown", "content": "markdown"}
+    prose: ClassVar[frozenset[str]] = frozenset({"markdown"})
+    spoken: ClassVar[tuple[str, ...]] = ("markdown",)
+
+    markdown: Annotated[Words, Field(description="all text as Markdown, tables as tables")]
+
+
+class Line(ModelPart):
+    """One line."""
+
+    aliases: ClassVar[dict[str, str]] = {
+        "textcontent": "text", "content": "text", "line": "text", "linetext": "text",
+        "bbox": "box", "bbox2d": "box", "boundingbox": "box", "coordinates": "box",
+    }  # fmt: skip
+
+    text: Words
+    box: OptionalBox = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _text_alone(cls, value: object) -> object:
+        return {"text": value} if isinstance(value, str) else value
+
+
+def _by_line(value: object) -> object:
+    return value.splitlines() if isinstance(value, str) else value
+
+
+class Lines(ModelAnswer):
+    """Asked of the model."""
+
+    aliases: ClassVar[dict[str, str]] = {"text": "lines"}
+    spoken: ClassVar[tuple[str, ...]] = ("all_text",)
+
+    lines: Annotated[Listed[Line], Field(description="in reading order"), BeforeValidator(_by_line)]
+
+    @property
+    def all_text(self) -> str:
+        """The lines one below the other."""
+        return "\n".join(line.text for line in self.lines)
+
+
+_RULE = re.compile(r"[\s|:-]*")
+"""A line of a table in Markdown that holds no cells."""
+
+
+def _cells(line: str) -> list[str]:
+    mark = "\t" if "\t" in line else "|"
+    return [cell.strip() for cell in line.strip().strip("|").split(mark)]
+
+
+def _cells_alone(row: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """Return the cells of ``{"cells": [...]}``."""
+    if isinstance(row, dict) and len(row) == 1:
+        (cells,) = row.values()
+        return cells if isinstance(cells, list) else row
+    return row
+
+
+def _tabled(value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 - any JSON value
+    """Return rows of equal length: objects become a header and rows, short rows are filled up."""
+    if isinstance(value, str):
+        value = [_cells(line) for line in value.splitlines() if not _RULE.fullmatch(line)]
+    if not isinstance(value, list):
+        return value
+    rows = [_cells_alone(row) for row in value]
+    if rows and all(isinstance(row, dict) for row in rows):
+        header = list(dict.fromkeys(key for row in rows for key in row))
+        rows = [header, *([row.get(key) for key in header] for row in rows)]
+    widths = [len(row) for row in rows if isinstance(row, list)]
+    widest = max(widths, default=0)
+    if any(width != widest for width in widths):
+        notes_of(info).say(
+            "rows_padded",
+            f"Rows of the table have {min(widths)} to {widest} cells; short ones are "
+            "filled up with empty cells at their end.",
+        )
+    return [[*row, *[""] * (widest - len(row))] if isinstance(row, list) else row for row in rows]
+
+
+class Rows(ModelAnswer):
+    """Asked of the model."""
+
+    aliases: ClassVar[dict[str, str]] = {"table": "rows", "data": "rows"}
+
+    rows: Annotated[
+        Listed[Listed[Words]],
+        Field(description="each row of the table, the header first"),
+        BeforeValidator(_tabled),
+    ]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _header(cls, value: Any) -> Any:  # noqa: ANN401 - any JSON value
+        """Put a header that stands beside the rows before them."""
+        if not isinstance(value, dict) or not isinstance(rows := value.get("rows"), list):
+            return value
+        names = (name for name in ("header", "headers", "columns") if value.get(name))
+        header = value.get(next(names, ""))
+        lists = rows and all(isinstance(row, list) for row in rows)
+        return {**value, "rows": [header, *rows]} if isinstance(header, list) and lists else value
+
+
+class Block(ModelPart):
+    """One block."""
+
+    aliases: ClassVar[dict[str, str]] = {
+        "type": "kind", "content": "text", "markdown": "text", "bbox": "box", "boundingbox": "box",
+    }  # fmt: skip
+
+    kind: Annotated[Kind, BeforeValidator(_kind)]
+    text: Annotated[Words, Field(description="a table as a Markdown table")]
+    box: OptionalBox = None
+
+
+class Blocks(ModelAnswer):
+    """Asked of the model."""
+
+    spoken: ClassVar[tuple[str, ...]] = ("all_text",)
+
+    blocks: Annotated[Listed[Block], Field(description="in reading order")]
+
+    @property
+    def all_text(self) -> str:
+        """The blocks one below the other."""
+        return "\n".join(block.text for block in self.blocks)
+
+
+Answer = Plain | Marked | Lines | Rows | Blocks

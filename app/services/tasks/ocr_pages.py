@@ -1,0 +1,245 @@
+"""What was read on each page: its text, lines, blocks and tables, tiles put together."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Annotated, cast
+
+from pydantic import BaseModel, Field
+
+from app.services.geometry import Box
+from app.services.tasks.boxes import BoxOut, enclosing, placed
+from app.services.tasks.ocr_answers import (
+    Answer,
+    Blocks,
+    Kind,
+    Lines,
+    Marked,
+    Plain,
+    Rows,
+)
+from app.services.tasks.pages import PageFacts, PageReport, facts, report
+from app.services.tasks.spec import Finding
+from app.services.tasks.strips import Strip, beside, joined
+from app.services.tasks.tables import Table, as_html, in_markdown
+
+
+class LineOut(BaseModel):
+    """One line at its place."""
+
+    page: int
+    text: str
+    box: Annotated[
+        BoxOut | None, Field(description="On the page or the picture; null where none was told.")
+    ]
+
+
+class TableOut(BaseModel):
+    """Rows of cells."""
+
+    rows: Annotated[Table, Field(description="The header first.")]
+    html: Annotated[str, Field(description="The same as an HTML table.")]
+    box: Annotated[BoxOut | None, Field(description="Null where none was told.")]
+
+
+class PagedTable(TableOut, PageFacts):
+    """A table and where it is."""
+
+
+class BlockOut(BaseModel):
+    """A part of a page at its place."""
+
+    kind: Kind
+    text: str
+    box: Annotated[BoxOut | None, Field(description="Null where none was told.")]
+
+
+class PageOut(PageReport):
+    """One page or picture."""
+
+    text: Annotated[
+        str | None, Field(description="Null where nothing could be read. See `text_layer`.")
+    ]
+    markdown: Annotated[
+        str | None, Field(description="With output `markdown` or `blocks`; else null.")
+    ]
+    blocks: Annotated[list[BlockOut], Field(description="With output `blocks`, in reading order.")]
+    tables: Annotated[
+        list[TableOut], Field(description="With output `markdown` or `blocks`, or layout `table`.")
+    ]
+    text_layer: Annotated[
+        str | None,
+        Field(description="The page's own text, where a PDF has it and it was asked for."),
+    ]
+    model_text: Annotated[
+        str | None, Field(description="What the model read where `text` is the page's own.")
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A line, a row or a block as it was read."""
+
+    text: str
+    box: BoxOut | None = None
+    kind: Kind = "other"
+    cells: tuple[str, ...] = ()
+
+    @property
+    def place(self) -> Box | None:
+        """Where it is on the page, as shares of it."""
+        box = self.box
+        return Box(box.left, box.top, box.right, box.bottom) if box else None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPage:
+    """A page as it was read, before it is put in any form."""
+
+    found: Sequence[Finding[Answer]]
+    form: type[Answer]
+    pieces: Sequence[Piece]
+
+    @classmethod
+    def from_findings(cls, found: Sequence[Finding[Answer]], form: type[Answer]) -> "ReadPage":
+        """Return the page of these findings, which are of its tiles."""
+        read = [finding for finding in found if finding.answer is not None]
+        return cls(found, form, _together(read))
+
+    @property
+    def text_layer(self) -> str | None:
+        """The page's own text, where it was asked for and there is one."""
+        return self.found[0].origin.text
+
+    @property
+    def read_text(self) -> str | None:
+        """What the model read; None where nothing could be read."""
+        if all(finding.answer is None for finding in self.found):
+            return None
+        return ("\n\n" if self.form is Blocks else "\n").join(piece.text for piece in self.pieces)
+
+    @property
+    def markdown(self) -> str | None:
+        """The page in Markdown, where that or blocks were asked for."""
+        if self.form is Marked:
+            return self.read_text
+        if self.form is not Blocks or self.read_text is None:
+            return None
+        return "\n\n".join(_marked(piece) for piece in self.pieces)
+
+    def lines(self) -> list[LineOut]:
+        """Return each line with its place, where that is known."""
+        page = self.found[0].page
+        return [
+            LineOut(page=page, text=line, box=piece.box)
+            for piece in self.pieces
+            for line in piece.text.splitlines()
+            if line.strip()
+        ]
+
+    def tables(self) -> list[TableOut]:
+        """Return the page's tables."""
+        if self.form is Rows:
+            rows = [list(piece.cells) for piece in self.pieces]
+            return [_table(rows, None)] if rows else []
+        if self.form is Blocks:
+            tables = (piece for piece in self.pieces if piece.kind == "table")
+            return [_table(rows, t.box) for t in tables for rows in in_markdown(t.text)]
+        return [_table(rows, None) for rows in in_markdown(self.markdown or "")]
+
+    def paged_tables(self) -> list[PagedTable]:
+        """Return the page's tables with where they are."""
+        return [PagedTable(**facts(self.found), **dict(table)) for table in self.tables()]
+
+    def out(self) -> PageOut:
+        """Return the page as the result gives it."""
+        blocks = self.pieces if self.form is Blocks else ()
+        own = self.text_layer
+        return PageOut(
+            **report(self.found),
+            text=self.read_text if own is None else own,
+            markdown=self.markdown,
+            blocks=[BlockOut(kind=p.kind, text=p.text, box=p.box) for p in blocks],
+            tables=self.tables(),
+            text_layer=own,
+            model_text=None if own is None else self.read_text,
+        )
+
+
+def text_of(answer: Answer) -> str:
+    """Return the text of one answer."""
+    return "\n".join(piece.text for piece in _pieces(Finding(answer)))
+
+
+def _table(rows: Table, box: BoxOut | None) -> TableOut:
+    return TableOut(rows=rows, html=as_html(rows), box=box)
+
+
+def _marked(piece: Piece) -> str:
+    prefix = {"title": "# ", "heading": "## "}.get(piece.kind, "")
+    return prefix + (" ".join(piece.text.split()) if prefix else piece.text)
+
+
+def _together(found: Sequence[Finding[Answer]]) -> list[Piece]:
+    """Return what all tiles of a page show, once."""
+    rows = [list(row) for _, row in groupby(found, key=_row)]
+    strips = [Strip(_side_by_side(row), *_span(row[0])) for row in rows]
+    return joined(strips, key=lambda piece: piece.text, place=lambda piece: piece.place)
+
+
+def _row(finding: Finding[Answer]) -> int:
+    return finding.origin.cut.row if finding.origin.cut else 0
+
+
+def _span(finding: Finding[Answer]) -> tuple[float, float, float]:
+    """Return which share of a tile the row above shows too, and where on the page it is."""
+    cut = finding.origin.cut
+    if cut is None:
+        return 0.0, 0.0, 1.0
+    _, top, _, height = cut.tile
+    whole = cut.drawn.height
+    return cut.shared_above / height, top / whole, (top + height) / whole
+
+
+def _side_by_side(row: Sequence[Finding[Answer]]) -> list[Piece]:
+    pieces = list(_pieces(row[0]))
+    for finding in row[1:]:
+        cut = finding.origin.cut
+        right = list(_pieces(finding))
+        if isinstance(finding.answer, Blocks) or cut is None:
+            pieces = [*pieces, *right]
+            continue
+        pieces = beside(
+            pieces,
+            right,
+            overlap=cut.shared_left > 0,
+            gap=cut.gap_left,
+            key=lambda piece: piece.text,
+            splice=_spliced,
+        )
+    return pieces
+
+
+def _spliced(left: Piece, right: Piece, text: str) -> Piece:
+    box = enclosing(left.box, right.box) if left.box and right.box else None
+    return replace(left, text=text, box=box, cells=(*left.cells, *right.cells))
+
+
+def _pieces(finding: Finding[Answer]) -> Iterator[Piece]:
+    answer = cast("Answer", finding.answer)
+
+    def place(box: list[float] | None) -> BoxOut | None:
+        return placed(box, finding.view) if box and finding.view else None
+
+    match answer:
+        case Plain(text=text) | Marked(markdown=text):
+            yield from map(Piece, text.splitlines())
+        case Lines(lines=lines):
+            for line in lines:
+                yield Piece(line.text, place(line.box))
+        case Rows(rows=rows):
+            for row in rows:
+                yield Piece("\t".join(row), cells=tuple(row))
+        case Blocks(blocks=blocks):
+            for block in blocks:
+                yield Piece(block.text, place(block.box), block.kind)

@@ -1,0 +1,109 @@
+"""What the results of tasks that read documents say of each page."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, Field
+
+from app.services.geometry import Size
+from app.services.tasks.spec import Finding, Note, UnansweredError, faults_of, notes
+
+AnswerT = TypeVar("AnswerT")
+ValueT = TypeVar("ValueT")
+
+
+class PageFacts(BaseModel):
+    """Which page or picture something is of."""
+
+    page: Annotated[
+        int, Field(description="From 1, counted on over all files; of pictures, their position.")
+    ]
+    file: Annotated[str, Field(description="Place of its file in the request: `images.0`.")]
+    number: Annotated[int, Field(description="In its file, from 1.")]
+
+
+class PageReport(PageFacts):
+    """A page or picture, and whether it could be read."""
+
+    width: Annotated[
+        int | None, Field(description="Points for a PDF, else pixels; null where not known.")
+    ]
+    height: int | None
+    error: Annotated[str | None, Field(description="Why not all of it could be read, else null.")]
+    warnings: Annotated[
+        list[Note], Field(description="About this page: `answer_cut_off`, `repetition`.")
+    ]
+
+
+class PagedValue(PageFacts):
+    """A value and the page that tells it."""
+
+    value: Any
+
+
+class Conflict(BaseModel):
+    """A value that pages tell differently."""
+
+    path: Annotated[str, Field(description="Where it is in the result: `items.0.price`.")]
+    values: Annotated[
+        list[PagedValue],
+        Field(description="Each with a page that tells it; the result has the most frequent."),
+    ]
+
+
+def by_page(findings: Sequence[Finding[AnswerT]]) -> list[list[Finding[AnswerT]]]:
+    """Return the findings of each page together.
+
+    Raises UnansweredError where none of them is an answer, and no page has a text layer.
+    """
+    if all(finding.answer is None and finding.origin.text is None for finding in findings):
+        raise UnansweredError(faults_of(findings))
+    pages: dict[int, list[Finding[AnswerT]]] = {}
+    for finding in findings:
+        pages.setdefault(finding.page, []).append(finding)
+    return list(pages.values())
+
+
+def facts(found: Sequence[Finding[Any]]) -> dict[str, Any]:
+    """Return the fields of `PageFacts` for the findings of one page."""
+    first = found[0]
+    return {"page": first.page, "file": first.origin.file, "number": first.origin.number}
+
+
+def report(found: Sequence[Finding[Any]]) -> dict[str, Any]:
+    """Return the fields of `PageReport` for the findings of one page."""
+    size = page_size(found)
+    faults = (f.fault or "there is no answer" for f in found if f.answer is None)
+    return {
+        **facts(found),
+        "width": size.width if size else None,
+        "height": size.height if size else None,
+        "error": "; ".join(dict.fromkeys(faults)) or None,
+        "warnings": notes(found),
+    }
+
+
+def page_size(found: Sequence[Finding[Any]]) -> Size | None:
+    """Return the size of the page that the findings are of, None where it is not known."""
+    sizes = (f.origin.size or (f.view.original if f.view else None) for f in found)
+    return next((size for size in sizes if size is not None), None)
+
+
+def settled(path: str, told: Sequence[tuple[PageFacts, ValueT]]) -> tuple[ValueT, list[Conflict]]:
+    """Return the most frequent of the values told, the first of equals, and how others differ.
+
+    Values that differ in case and spaces only are one value.
+    """
+    values: dict[object, list[tuple[PageFacts, ValueT]]] = {}
+    for where, value in told:
+        values.setdefault(_normal(value), []).append((where, value))
+    most = max(values.values(), key=len)[0][1]
+    if len(values) == 1:
+        return most, []
+    first = (same[0] for same in values.values())
+    paged = [PagedValue(**dict(where), value=value) for where, value in first]
+    return most, [Conflict(path=path, values=paged)]
+
+
+def _normal(value: object) -> object:
+    return " ".join(value.split()).casefold() if isinstance(value, str) else repr(value)

@@ -1,0 +1,72 @@
+"""TIFFs made by hand, with the tags that a test is about."""
+
+import struct
+from collections.abc import Sequence
+
+SIDE = 8
+
+
+def directory(
+    pixel: Sequence[int],
+    *,
+    bits: int = 8,
+    photometric: int,
+    compression: int = 1,
+    extras: Sequence[int] = (),
+    size: int = SIDE,
+    subfile: int | None = None,
+    make: bytes | None = None,
+    inks: int | None = None,
+) -> tuple[list[tuple[int, int, bytes]], bytes]:
+    """The tags (number, kind, values) and the pixels of a square, every pixel the same."""
+    samples = len(pixel)
+    letter = "B" if bits == 8 else "H"
+    scale = 1 if bits == 8 else 257
+    one = struct.pack(f"<{samples}{letter}", *(scale * value for value in pixel))
+    pixels = one * size * size
+    tags = [
+        (256, 4, struct.pack("<I", size)),
+        (257, 4, struct.pack("<I", size)),
+        (258, 3, struct.pack(f"<{samples}H", *[bits] * samples)),
+        (259, 3, struct.pack("<H", compression)),
+        (262, 3, struct.pack("<H", photometric)),
+        (277, 3, struct.pack("<H", samples)),
+        (278, 4, struct.pack("<I", size)),
+        (279, 4, struct.pack("<I", len(pixels))),
+    ]
+    if subfile is not None:
+        tags.append((254, 4, struct.pack("<I", subfile)))
+    if make is not None:
+        tags.append((271, 2, make + b"\0"))
+    if inks is not None:
+        tags.append((332, 3, struct.pack("<H", inks)))
+    if extras:
+        tags.append((338, 3, struct.pack(f"<{len(extras)}H", *extras)))
+    return tags, pixels
+
+
+def chained(directories: Sequence[tuple[list[tuple[int, int, bytes]], bytes]]) -> bytes:
+    """A TIFF of these directories, one after the other."""
+    data = bytearray(b"II*\0\0\0\0\0")
+    link = 4
+    for tags, pixels in directories:
+        place = len(data)
+        data += pixels + bytes(len(pixels) & 1)
+        entries = []
+        for tag, kind, values in sorted([*tags, (273, 4, struct.pack("<I", place))]):
+            count = len(values) // {2: 1, 3: 2, 4: 4}[kind]
+            inside = values.ljust(4, b"\0")
+            if len(values) > 4:
+                inside = struct.pack("<I", len(data))
+                data += values + bytes(len(values) & 1)
+            entries.append(struct.pack("<HHI", tag, kind, count) + inside)
+        struct.pack_into("<I", data, link, len(data))
+        data += struct.pack("<H", len(entries)) + b"".join(entries)
+        link = len(data)
+        data += bytes(4)
+    return bytes(data)
+
+
+def tiff(pixel: Sequence[int], **options: object) -> bytes:
+    """A TIFF of one square, every pixel the same; ``options`` as of `directory`."""
+    return chained([directory(pixel, **options)])  # type: ignore[arg-type]

@@ -1,0 +1,111 @@
+"""Text whose font the PDF does not embed: drawn with a font of the machine, or told."""
+
+import io
+import struct
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from app.domain.errors import PageNotShownError
+from app.services.documents import pdf_raster
+from app.services.documents.fonts import Fonts
+from app.services.documents.page import Cut, Tile
+from app.services.geometry import Size
+from tests.support.documents import unembedded_pdf
+from tests.support.pictures import DATA
+
+NONE = Fonts(())
+CJK = DATA / "droid-fallback-subset.ttf"
+PAGE = Cut(1, Size(595, 842), Tile(0, 0, 595, 842))
+UNEMBEDDED = (DATA / "pdf-cjk-not-embedded.pdf").read_bytes()
+
+
+@pytest.fixture
+def fonts(tmp_path: Path) -> Fonts:
+    (tmp_path / "droid.ttf").write_bytes(CJK.read_bytes())
+    return Fonts((str(tmp_path),))
+
+
+def drawn(data: bytes, fonts: Fonts) -> tuple[Image.Image, list[str]]:
+    image, warnings = pdf_raster.raster(data, PAGE, fonts=fonts)
+    picture = Image.open(io.BytesIO(image.pngsave_buffer())).convert("L")
+    return picture, [warning.message for warning in warnings]
+
+
+def dark(picture: Image.Image, box: tuple[int, int, int, int]) -> int:
+    return sum(picture.crop(box).histogram()[:128])
+
+
+def test_text_without_its_font_is_drawn_with_one_of_the_machine(fonts):
+    picture, warnings = drawn(UNEMBEDDED, fonts)
+
+    assert warnings == []
+    ink = [row for row in range(picture.height) if dark(picture, (0, row, 595, row + 1))]
+    assert len(ink) > 60
+
+
+def test_a_collection_of_fonts_is_used_too(tmp_path):
+    single = CJK.read_bytes()
+    count = struct.unpack_from(">H", single, 4)[0]
+    moved = bytearray(single)
+    for entry in range(12, 12 + 16 * count, 16):
+        (place,) = struct.unpack_from(">I", single, entry + 8)
+        struct.pack_into(">I", moved, entry + 8, place + 16)
+    header = struct.pack(">4sIII", b"ttcf", 0x10000, 1, 16)
+    (tmp_path / "many.ttc").write_bytes(header + moved)
+
+    picture, warnings = drawn(UNEMBEDDED, Fonts((str(tmp_path),)))
+
+    assert warnings == []
+    assert dark(picture, (0, 0, 595, 842)) > 500
+
+
+def test_a_page_that_shows_nothing_of_its_text_is_refused_and_names_its_fonts():
+    with pytest.raises(PageNotShownError, match="STSong-Light, HeiseiMin-W3"):
+        drawn(UNEMBEDDED, NONE)
+
+
+def test_a_page_that_lacks_some_of_its_text_is_shown_with_a_warning():
+    picture, warnings = drawn(unembedded_pdf("你好", "SimSun", latin="Total 12.00"), NONE)
+
+    assert warnings == [
+        "page 1: 2 characters in the font SimSun are not shown: the PDF does not embed it, and no "
+        "font of this machine has them."
+    ]
+    assert dark(picture, (40, 220, 300, 250)) > 100
+
+
+def test_a_font_of_the_machine_leaves_the_other_text_as_it_is(fonts):
+    data = unembedded_pdf("你好", "SimSun", latin="Total 12.00")
+    plain, _ = drawn(data, NONE)
+    picture, warnings = drawn(data, fonts)
+
+    below = (0, 200, 595, 842)
+    assert warnings == []
+    assert picture.crop(below).tobytes() == plain.crop(below).tobytes()
+    assert dark(picture, (40, 110, 300, 150)) > 100
+
+
+def test_latin_letters_in_a_font_that_is_not_embedded_stay_when_others_need_a_font(fonts):
+    picture, warnings = drawn(unembedded_pdf("你12好", "SimSun"), fonts)
+
+    assert warnings == []
+    for left in (50, 74, 98, 122):
+        assert dark(picture, (left, 115, left + 24, 150)) > 10
+
+
+def test_after_a_page_with_chosen_fonts_the_next_is_drawn_as_before(fonts):
+    before = drawn(unembedded_pdf("你好", "SimSun", latin="a"), NONE)
+    drawn(UNEMBEDDED, fonts)
+
+    assert drawn(unembedded_pdf("你好", "SimSun", latin="a"), NONE)[1] == before[1]
+
+
+def test_the_font_that_has_the_most_of_a_text_is_taken(fonts, tmp_path):
+    (tmp_path / "broken.ttf").write_bytes(b"no font")
+    best = fonts.best(frozenset("你好é"))
+
+    assert best is not None
+    assert best.path.name == "droid.ttf"
+    assert fonts.best(frozenset("é")) is None

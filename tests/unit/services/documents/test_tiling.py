@@ -1,0 +1,78 @@
+"""Where a page that is read in detail is cut."""
+
+import pytest
+from PIL import Image, ImageDraw
+
+from app.services.documents.page import OVERLAP
+from app.services.documents.tiling import tiles
+from app.services.images.decode import from_pillow
+
+
+def page(width: int, height: int) -> tuple[Image.Image, ImageDraw.ImageDraw]:
+    image = Image.new("L", (width, height), 255)
+    return image, ImageDraw.Draw(image)
+
+
+def lines(draw: ImageDraw.ImageDraw, tops: range, width: int, *, height: int = 14) -> None:
+    for top in tops:
+        draw.rectangle((40, top, width - 40, top + height), fill=0)
+
+
+def test_lines_are_never_cut_and_shown_once():
+    image, draw = page(1120, 1584)
+    tops = range(30, 1540, 22)
+    lines(draw, tops, 1120)
+    cuts = tiles(1, from_pillow(image))
+
+    assert [cut.shared_above for cut in cuts] == [0] * len(cuts)
+    for top in tops:
+        holding = [c for c in cuts if c.tile.top <= top and top + 14 < c.tile.top + c.tile.height]
+        assert len(holding) == 1
+
+
+def test_a_tables_rules_do_not_keep_it_from_being_cut_between_its_rows():
+    image, draw = page(1120, 1584)
+    for left in (30, 580):
+        for top in range(30, 1540, 22):
+            draw.rectangle((left, top, left + 510, top + 14), fill=0)
+    for left in (10, 560, 1110):
+        draw.line((left, 0, left, 1584), fill=0, width=2)
+
+    assert all(cut.shared_above == 0 for cut in tiles(1, from_pillow(image)))
+
+
+def test_where_nothing_is_empty_tiles_overlap():
+    image = Image.effect_noise((1120, 1584), 100)
+    cuts = tiles(1, from_pillow(image))
+
+    assert [cut.shared_above for cut in cuts] == [0, OVERLAP, OVERLAP, OVERLAP]
+    assert cuts[-1].tile.top + cuts[-1].tile.height == 1584
+
+
+def test_what_is_empty_is_not_shown_unless_all_is():
+    image, draw = page(1120, 1584)
+    lines(draw, range(1500, 1540, 22), 1120)
+
+    assert [cut.row for cut in tiles(1, from_pillow(image))] == [3]
+    assert len(tiles(1, from_pillow(page(1120, 1584)[0]))) == 1
+
+
+def test_a_wide_page_is_cut_across_between_its_words():
+    image, draw = page(6000, 200)
+    for left in range(20, 5900, 130):
+        draw.rectangle((left, 80, left + 100, 110), fill=0)
+    cuts = tiles(1, from_pillow(image))
+
+    assert len(cuts) >= 6
+    assert all(cut.tile.width <= 1120 and cut.shared_left == 0 for cut in cuts)
+    assert sum(cut.tile.width for cut in cuts) == 6000
+
+
+@pytest.mark.parametrize("width", [300, 560])
+def test_a_narrow_page_has_taller_tiles(width):
+    image, draw = page(width, 3000)
+    lines(draw, range(10, 2980, 22), width)
+    cuts = tiles(1, from_pillow(image))
+
+    assert len(cuts) == 3
+    assert all(cut.tile.height <= 1120 for cut in cuts)

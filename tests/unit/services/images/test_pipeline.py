@@ -1,0 +1,102 @@
+import sys
+import threading
+from dataclasses import dataclass, field
+from types import FrameType
+
+import pytest
+
+from app.domain.errors import NotAnImageError
+from app.domain.image import ImageLimits, ImageReport, ReceivedImage, Treatment
+from app.services.concurrency.budget import Budget
+from app.services.images import header
+from app.services.images.cache import KeptReports, NoReportCache
+from app.services.images.header import Inspection
+from app.services.images.pipeline import PicturePipeline
+from app.services.images.prepare import prepare_decoded
+from fixtures.images import encoded, photo, sample
+
+LIMITS = ImageLimits()
+
+
+@dataclass
+class Watched:
+    """Decodes in this process, and notes how many pixels had room meanwhile."""
+
+    pixels: Budget
+    in_use: list[int] = field(default_factory=list)
+
+    async def decode(self, image: ReceivedImage, inspection: Inspection) -> ImageReport:
+        self.in_use.append(self.pixels.in_use)
+        return prepare_decoded(image, inspection, LIMITS)
+
+
+class Counted:
+    """Counts the inspections in this thread and in those begun meanwhile."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __enter__(self) -> "Counted":
+        threading.setprofile(self._see)
+        sys.setprofile(self._see)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.setprofile(None)
+        threading.setprofile(None)
+
+    def _see(self, frame: FrameType, event: str, _: object) -> None:
+        self.calls += event == "call" and frame.f_code is header.inspect.__code__
+
+
+@pytest.mark.parametrize(
+    ("data", "treatment"),
+    [
+        pytest.param(encoded(photo(300, 200), "JPEG"), Treatment.UNCHANGED, id="JPEG that fits"),
+        pytest.param(encoded(photo(300, 200)), Treatment.UNCHANGED, id="PNG that fits"),
+        pytest.param(encoded(photo(1800, 1200), "JPEG"), Treatment.ENCODED, id="JPEG to shrink"),
+        pytest.param(encoded(photo(1800, 1200)), Treatment.ENCODED, id="PNG to shrink"),
+        pytest.param(encoded(photo(300, 200), "WEBP"), Treatment.ENCODED, id="WebP"),
+    ],
+)
+async def test_each_picture_is_inspected_once(data, treatment):
+    pixels = Budget("pixels", 10_000_000, 60)
+    pipeline = PicturePipeline(Watched(pixels), LIMITS, pixels, KeptReports(1 << 22))
+
+    with Counted() as inspections:
+        report = await pipeline.prepare(ReceivedImage(data))
+
+    assert report.treatment is treatment
+    assert inspections.calls == 1
+
+
+async def test_only_so_many_pixels_are_being_decoded_at_a_time():
+    pixels = Budget("pixels", 600 * 600, 60)
+    decoders = Watched(pixels)
+    pipeline = PicturePipeline(decoders, LIMITS, pixels, NoReportCache())
+
+    for _ in range(2):
+        await pipeline.prepare(ReceivedImage(encoded(photo(512, 512), "WEBP")))
+
+    assert decoders.in_use == [512 * 512] * 2
+    assert (pixels.peak, pixels.in_use) == (512 * 512, 0)
+
+
+async def test_a_picture_that_goes_as_it_is_needs_no_room_for_its_pixels():
+    pixels = Budget("pixels", 1, 60)
+    pipeline = PicturePipeline(Watched(pixels), LIMITS, pixels, NoReportCache())
+
+    await pipeline.prepare(ReceivedImage(sample("astronaut.png")))
+
+    assert pixels.peak == 0
+
+
+async def test_what_is_no_picture_is_refused_by_name_without_a_reservation():
+    pixels = Budget("pixels", 1, 60)
+    pipeline = PicturePipeline(Watched(pixels), LIMITS, pixels, NoReportCache())
+
+    with pytest.raises(NotAnImageError) as raised:
+        await pipeline.prepare(ReceivedImage(b"x", name="images.4"))
+
+    assert raised.value.errors[0].field == "images.4"
+    assert pixels.peak == 0
