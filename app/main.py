@@ -93,6 +93,8 @@ def create_app(settings: Settings, open_services: OpenServices) -> Application:
         openapi_tags=_TAGS,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         lifespan=lifespan,
+        # Which would be made on the event loop.
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,

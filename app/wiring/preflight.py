@@ -82,7 +82,8 @@ def unwritable(path: Path) -> str | None:
 
 def _unknown_region(settings: Settings) -> str | None:
     """Return which region AWS does not have; an address of one's own may be of any region."""
-    if settings.endpoint_url is not None:
+    # The SDK tells nothing without the profile that is named, which has a line of its own.
+    if settings.endpoint_url is not None or _aws_fault(check_profile):
         return None
     sdk = botocore.session.Session()
     known = {

@@ -115,7 +115,7 @@ async def open_services(
             tasks=TaskService(generations, Documents(sources, pool, image_limits(settings)), asker),
             structured=StructuredService(asker),
             preparations=PreparationService(sources, preparer, drain),
-            readiness=AllReady((drain, CredentialsCheck(session), CredentialsTaken(guards))),
+            readiness=AllReady((drain, *_credentials(session, settings), CredentialsTaken(guards))),
             timing=Timing(
                 request=settings.request_timeout,
                 longest=settings.max_request_timeout,
@@ -126,6 +126,12 @@ async def open_services(
             estimates=EstimateService(identity, generations, counter, price, drain),
             operations=operations,
         )
+
+
+def _credentials(session: aioboto3.Session, settings: Settings) -> tuple[CredentialsCheck, ...]:
+    """Return what looks for AWS's credentials, where a target needs them."""
+    needed = any(target.dialect.is_bedrock for target in settings.targets)
+    return (CredentialsCheck(session),) if needed else ()
 
 
 def _keeper(

@@ -71,5 +71,6 @@ def test_the_examples_work_as_they_stand(monkeypatch):
         openai, boto = example(OPENAI, url), example(AWS, url)
 
     said = "[fake 1 image(s)] What is in this picture?"
-    assert openai["answer"].output_text == said
+    assert openai["answer"].choices[0].message.content == said
+    assert openai["response"].output_text == said
     assert boto["answer"]["output"]["message"]["content"][0]["text"] == said

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from app.domain.access import Scope
 from app.domain.generation import Completion, StopReason, Usage
+from app.domain.model import Dialect
 from app.settings import Settings
 from tests.support.access import add_key, guarded
 from tests.support.app import Rig
@@ -222,6 +223,7 @@ def test_several_pictures_in_one_message_are_refused_or_laid_out_on_one(fake, mo
     [
         ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools"),
         ({"logprobs": True}, "logprobs"),
+        ({"top_logprobs": 3}, "top_logprobs"),
         ({"n": 2}, "n"),
         ({"frequency_penalty": 0.5}, "frequency_penalty"),
         ({"logit_bias": {"1": 5}}, "logit_bias"),
@@ -294,6 +296,16 @@ def test_the_param_at_fault_is_told_once(fake, options, param):
 
     assert refused.value.param == param
     assert str(refused.value).count(f"{param}:") == 1
+
+
+def test_a_prompt_that_is_too_long_is_told_in_the_callers_words(fake):
+    with pytest.raises(openai.BadRequestError) as chat:
+        ask(fake, user("a" * 1_000_001))
+    with pytest.raises(openai.BadRequestError) as responses:
+        fake.responses.create(model=MODEL, input="a" * 1_000_001)
+
+    assert (chat.value.param, responses.value.param) == ("messages", "input")
+    assert "prompt" not in str(chat.value)
 
 
 def test_what_makes_no_difference_is_taken_and_listed(fake):
@@ -417,6 +429,61 @@ def test_a_structured_answer_is_parsed_by_the_sdk(client):
     assert choice.message.refusal is None
     assert isinstance(choice.message.parsed, Portrait)
     assert choice.message.parsed.kind in ("photo", "drawing")
+
+
+@pytest.fixture
+def imported(emulator_url: str) -> Iterator[OpenAI]:
+    """A client of a service whose model is an imported one."""
+    with (
+        running(emulator_url, dialect=Dialect.CHAT, model_aliases=(ALIAS,)) as service,
+        client_of(service.url) as client,
+    ):
+        yield client
+
+
+def test_an_imported_models_structured_answer_is_parsed_by_the_sdk(imported):
+    answer = imported.chat.completions.parse(
+        model=ALIAS,
+        messages=[user(text("Describe it"), picture(ASTRONAUT))],
+        response_format=Portrait,
+        logprobs=True,
+    )
+
+    (choice,) = answer.choices
+    assert isinstance(choice.message.parsed, Portrait)
+    assert spelt(choice.logprobs.content) == choice.generation
+    assert answer.warnings == []
+
+
+def spelt(tokens: Any) -> str:
+    return b"".join(bytes(token.bytes) for token in tokens).decode()
+
+
+@pytest.mark.parametrize("stop", [None, "came"])
+def test_log_probabilities_are_those_of_the_tokens_said_streamed_or_not(imported, stop):
+    options: dict[str, Any] = {"logprobs": True, "top_logprobs": 2, "model": ALIAS, "stop": stop}
+    (whole,) = ask(imported, user("Why? Ä"), **options).choices
+    chunks = [chunk.choices[0] for chunk in ask(imported, user("Why? Ä"), stream=True, **options)]
+    streamed = [token for c in chunks if c.logprobs for token in c.logprobs.content]
+
+    said = whole.message.content
+    assert (whole.stop_reason == stop) is (stop is not None)
+    # A token may hold the last characters of the text and the first of the stop text.
+    assert spelt(whole.logprobs.content).startswith(said)
+    assert len(spelt(whole.logprobs.content[:-1])) < len(said)
+    assert [(t.token, t.logprob) for t in streamed] == [
+        (t.token, t.logprob) for t in whole.logprobs.content
+    ]
+    assert all(t.logprob <= 0 and len(t.top_logprobs) == 2 for t in streamed)
+
+
+def test_no_log_probabilities_come_unasked_and_alternatives_need_them(imported):
+    (choice,) = ask(imported, user("Why?"), model=ALIAS).choices
+    with pytest.raises(openai.BadRequestError) as refused:
+        ask(imported, user("Why?"), model=ALIAS, top_logprobs=2)
+
+    assert choice.logprobs is None
+    assert refused.value.param == "top_logprobs"
 
 
 def test_a_json_object_comes_as_json_also_in_a_stream(client):

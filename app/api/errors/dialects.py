@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from app.api.bedrock import errors as bedrock
-from app.api.errors import problem
+from app.api.errors import page, problem
 from app.api.errors.problem import Shape
 from app.api.openai import errors as openai
 from app.api.openai import paths as openai_paths
@@ -44,8 +44,22 @@ def shape(path: str) -> Shape:
 
 
 def render(error: ServiceError, path: str, request_id: str) -> Response:
-    """Render ``error`` in the dialect of ``path``."""
-    return RENDER[dialect(path)](error, request_id)
+    """Render ``error`` in the dialect of ``path``, and in its name for what was said."""
+    return RENDER[dialect(path)](_renamed(error, path), request_id)
+
+
+_SAID = (
+    (re.compile("/v1/responses$"), "input"),
+    (re.compile("/v1/chat/|/model/.*/converse(-stream)?$"), "messages"),
+)
+"""What dialects call that which is `prompt` in ours, by path."""
+
+
+def _renamed(error: ServiceError, path: str) -> ServiceError:
+    if not error.errors or error.errors[0].field != "prompt":
+        return error
+    name = next((name for paths, name in _SAID if paths.match(path)), "prompt")
+    return type(error).at(name, error.errors[0].message)
 
 
 def response(error: Exception, scope: Scope) -> Response:
@@ -58,6 +72,8 @@ def response(error: Exception, scope: Scope) -> Response:
     context = request_context(scope)
     context.record.code = told.code
     path = scope["path"].removeprefix(scope.get("root_path", ""))
+    if page.is_wanted(told, path, context.headers.get(b"accept", b"")):
+        return page.response(told, context.id)
     rendered = render(told, path, context.id)
     if isinstance(error, HTTPException):
         rendered.headers.update(error.headers or {})

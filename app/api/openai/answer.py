@@ -103,7 +103,7 @@ class ChatCompletion(BaseModel):
             message=ChatAnswerMessage(content=completion.text, refusal=refusal),
             finish_reason=FINISH_REASONS[completion.stop_reason],
             stop_reason=_stop_reason(completion),
-            logprobs=ChatLogprobs.rendered(completion.logprobs),
+            logprobs=ChatLogprobs.of(completion.logprobs),
             generation=raw,
         )
         warnings = together(generation.warnings, generation.images)

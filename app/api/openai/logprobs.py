@@ -36,7 +36,7 @@ class ChatLogprobs(BaseModel):
     refusal: None = None
 
     @classmethod
-    def rendered(cls, tokens: Sequence[TokenLogprob] | None) -> "ChatLogprobs | None":
+    def of(cls, tokens: Sequence[TokenLogprob] | None) -> "ChatLogprobs | None":
         """Render ``tokens``, None where there are none."""
         return cls(content=[_token(token) for token in tokens]) if tokens else None
 

@@ -79,7 +79,7 @@ class ChunkEncoder:
         return last + DONE
 
     def _piece(self, delta: ChatDelta, logprobs: Sequence[TokenLogprob] | None = None) -> bytes:
-        choice = ChatChunkChoice(delta=delta, logprobs=ChatLogprobs.rendered(logprobs))
+        choice = ChatChunkChoice(delta=delta, logprobs=ChatLogprobs.of(logprobs))
         return self._sent(self._chunk(choice))
 
     def _chunk(self, *choices: ChatChunkChoice) -> ChatChunk:

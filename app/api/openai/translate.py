@@ -177,7 +177,9 @@ def _images(message: ChatUserMessage, place: str) -> Iterator[ImageInput]:
 
 def image(url: str, name: str) -> ImageInput:
     """Return the picture that ``url`` is, or where it is; ``name`` is its place in the body."""
-    return Base64Image(url, None, name) if url[:5].lower() == "data:" else UrlImage(url, name)
+    return (
+        Base64Image(url, None, name) if url.lstrip()[:5].lower() == "data:" else UrlImage(url, name)
+    )
 
 
 def _form(body: ChatIn) -> Form[Any] | None:

@@ -7,18 +7,11 @@ from typing import Any
 
 from app.services.answers.listed import Listed
 from app.services.answers.notes import AnswerError
-from app.services.answers.numbers import (
-    NO_NUMBER,
-    Hints,
-    NumberError,
-    boolean,
-    decimal_separator,
-    nothing,
-    number,
-)
+from app.services.answers.numbers import Hints, NumberError, decimal_separator, number
 from app.services.answers.quotation import Partial
 from app.services.answers.scan import Bare
 from app.services.answers.schema import Schema
+from app.services.answers.words import NO_NUMBER, boolean, not_there, nothing
 
 MISSING = object()
 """No value: the model left the property out."""
@@ -83,18 +76,22 @@ class Conforming:
 
     hints: Hints = field(default_factory=Hints)
     faults: list[str] = field(default_factory=list)
+    assumed: list[str] = field(default_factory=list)
+    """What was taken for what is asked for, as the model can't be asked again."""
     trimmed: list[str] = field(default_factory=list)
     """Places of what was left out because nobody asked for it."""
     cut: bool = False
     """Whether what is missing may have been cut off."""
+    lenient: bool = False
+    """Whether the model can't be asked again: what may be several is taken for one."""
     _steps: int = 0
-    _lists: dict[int, Listed] = field(default_factory=dict)
+    _lists: dict[int, Listed | None] = field(default_factory=dict)
     """By the schema, which outlives this."""
 
     @classmethod
-    def to(cls, value: dict[str, Any], *, cut: bool = False) -> "Conforming":
+    def to(cls, value: dict[str, Any], *, cut: bool = False, lenient: bool = False) -> "Conforming":
         """Begin, with what the numbers in ``value`` tell of each other."""
-        return cls(Hints(decimal=decimal_separator(texts(value))), cut=cut)
+        return cls(Hints(decimal=decimal_separator(texts(value))), cut=cut, lenient=lenient)
 
     def conformed(self, value: Any, schema: Schema, place: str = "") -> Any:  # noqa: ANN401
         """Return ``value`` under ``schema``; a property left out is null."""
@@ -105,15 +102,15 @@ class Conforming:
         value = _unwrapped(value, kinds)
         if isinstance(value, dict) and "array" in kinds and "object" not in kinds:
             value = [value]
+        if isinstance(value, list) and kinds and "array" not in kinds:
+            value = self._one(value, kinds, place)
+            if value is None:
+                return None
         if isinstance(value, dict):
             return self._object(value, _branch(schema, "properties"), place)
         if isinstance(value, list):
             return self._list(value, _branch(schema, "items"), place)
-        if "enum" in schema or "const" in schema:
-            return self._listed(schema).value(value, plain(value))
-        if isinstance(value, str) and "array" in kinds and "string" not in kinds:
-            return self._list([value], _branch(schema, "items"), place)
-        return self._scalar(value, kinds, schema, place)
+        return self._single(value, kinds, schema, place)
 
     def _object(self, value: dict[str, Any], schema: Schema, place: str) -> Any:  # noqa: ANN401
         parts = schema.get("properties")
@@ -141,12 +138,11 @@ class Conforming:
         if self._steps > MOST_STEPS:
             raise AnswerError(("the answer has too many objects for a schema of this size",))
 
-    def _listed(self, schema: Schema) -> Listed:
-        listed = self._lists.get(id(schema))
-        if listed is None:
-            entries = schema["enum"] if "enum" in schema else [schema["const"]]
-            listed = self._lists[id(schema)] = Listed.from_entries(entries)
-        return listed
+    def _listed(self, schema: Schema) -> Listed | None:
+        if id(schema) not in self._lists:
+            entries = _closed_list(schema)
+            self._lists[id(schema)] = None if entries is None else Listed.from_entries(entries)
+        return self._lists[id(schema)]
 
     def _others(
         self, others: dict[str, Any], missing: list[str], parts: dict[str, Any], place: str
@@ -169,11 +165,38 @@ class Conforming:
             key: plain(member) for key, member in value.items() if not isinstance(member, Partial)
         }
 
+    def _single(self, value: Any, kinds: set[str], schema: Schema, place: str) -> Any:  # noqa: ANN401
+        if (listed := self._listed(schema)) is not None:
+            return listed.value(value, plain(value))
+        if isinstance(value, str) and "array" in kinds and "string" not in kinds:
+            if nothing(value, NO_NUMBER) and "null" in kinds:
+                return None
+            if _SEVERAL.search(value):
+                noted = self.assumed if self.lenient else self.faults
+                noted.append(f"{place or 'the object'}: is one text; write a list")
+            return self._list([value], _branch(schema, "items"), place)
+        return self._scalar(value, kinds, schema, place)
+
+    def _one(self, value: list[Any], kinds: set[str], place: str) -> Any:  # noqa: ANN401 - any JSON value
+        """Return what a list stands for where none is asked for, else the list."""
+        if len(value) == 1 and not isinstance(value[0], dict | list | Partial):
+            return value[0]
+        if not value and "null" in kinds:
+            return None
+        if self.lenient and "string" in kinds and all(isinstance(v, str) for v in value):
+            self.assumed.append(f"{place or 'the object'}: is a list; write one text")
+            return "\n".join(value)
+        return value
+
     def _list(self, value: list[Any], schema: Schema, place: str) -> Any:  # noqa: ANN401
         items = schema.get("items")
         value = [item for item in value if not isinstance(item, Partial)]
         if not isinstance(items, dict):
             return plain(value)
+        if kinds_of(items) == {"string"}:
+            # A cell keeps its place in a row; an entry that is none is left out.
+            in_row = place.rpartition(".")[2].isdigit()
+            value = [i if i is not None else "" for i in value if in_row or i is not None]
         return [self.conformed(item, items, _at(place, str(i))) for i, item in enumerate(value)]
 
     def _scalar(self, value: Any, kinds: set[str], schema: Schema, place: str) -> Any:  # noqa: ANN401
@@ -191,11 +214,7 @@ class Conforming:
         if isinstance(value, Bare) and numeric and _JSON_NUMBER.fullmatch(value):
             return self._number(value, kinds, schema, place)
         if "string" in kinds:
-            return (
-                None
-                if isinstance(value, str) and value == "null" and "null" in kinds
-                else str(value)
-            )
+            return None if "null" in kinds and _unsaid(str(value)) else str(value)
         if "null" in kinds and nothing(value, NO_NUMBER):
             return None
         if (
@@ -227,6 +246,29 @@ class Conforming:
             if "number" not in kinds and isinstance(read, float) and read.is_integer()
             else read
         )
+
+
+def _closed_list(schema: Schema) -> list[Any] | None:
+    """Return the few values that ``schema`` allows, of its alternatives together; None for more."""
+    if "enum" in schema:
+        return list(schema["enum"])
+    if "const" in schema:
+        return [schema["const"]]
+    if schema.get("type") == "null":
+        return [None]
+    lists = [_closed_list(option) for key in ("anyOf", "oneOf") for option in schema.get(key, ())]
+    if not lists or None in lists:
+        return None
+    return [value for values in lists for value in values or ()]
+
+
+_SEVERAL = re.compile(r"[,;]\s|\n")
+"""Stands between the entries of a list, and within one."""
+
+
+def _unsaid(text: str) -> bool:
+    """Whether a text stands for none: JSON's null in quotes, or words about the picture."""
+    return text == "null" or not_there(text)
 
 
 def _at(place: str, name: str) -> str:

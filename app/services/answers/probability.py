@@ -137,7 +137,7 @@ class _Tokens:
             for index, (token, begins) in enumerate(zip(self.tokens, self.starts, strict=True))
             if begins < end and begins + len(token.written) > start
         ]
-        if not own:
+        if not own or start == end:
             return None
         probability = math.exp(sum(self.tokens[index].logprob for index in own))
         others = dict(self._others(own, start, end, options))

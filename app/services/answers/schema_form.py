@@ -94,24 +94,31 @@ def conformed(
     value: dict[str, Any], schema: Schema, validator: jsonschema_rs.Validator, notes: Notes
 ) -> dict[str, Any]:
     """Return ``value`` as ``schema`` asks for it, or raise AnswerError."""
-    work = Conforming.to(value, cut=notes.cut)
+    work = Conforming.to(value, cut=notes.cut, lenient=notes.lenient)
     result: dict[str, Any] = work.conformed(value, schema)
     faults = work.faults or list(faults_of(validator, result, schema))
     if faults:
         raise AnswerError(faults[:SHOWN])
+    for assumed in work.assumed[:SHOWN]:
+        notes.say("shape_assumed", assumed)
     if work.trimmed:
         notes.say("keys_left_out", f"Not asked for and left out: {', '.join(work.trimmed[:20])}.")
     return result
 
 
-def validator(schema: Schema) -> jsonschema_rs.Validator:
-    """Return what holds answers against ``schema``, or raise SchemaError."""
+def validator(schema: Schema, *, formats: bool = False) -> jsonschema_rs.Validator:
+    """Return what holds answers against ``schema``, or raise SchemaError.
+
+    With ``formats`` texts have to be of the `format` that is named for them.
+    """
     try:
         orjson.dumps(schema)
     except TypeError as error:
         raise SchemaError(f"can't be written into a prompt: {error}") from error
     try:
-        return jsonschema_rs.Draft202012Validator(schema, pattern_options=_PATTERNS, offline=True)
+        return jsonschema_rs.Draft202012Validator(
+            schema, pattern_options=_PATTERNS, offline=True, validate_formats=formats
+        )
     except ValueError as error:
         reason = str(error).splitlines()[0][:200]
         raise SchemaError(f"is not a JSON Schema of draft 2020-12: {reason}") from error

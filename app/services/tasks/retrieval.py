@@ -45,7 +45,7 @@ class FitAnswer(ModelAnswer):
 
     spoken: ClassVar[tuple[str, ...]] = ("reason",)
 
-    reason: Words
+    reason: Words = ""
     score: Share
 
 
@@ -139,11 +139,11 @@ def conclude(
 
 
 def _ranked(index: int, text: str | None, finding: Finding[FitAnswer], answer: FitAnswer) -> Ranked:
-    fits = answer.match if isinstance(answer, JudgedAnswer) else None
+    match = answer.match if isinstance(answer, JudgedAnswer) else None
     verdict = finding.chances.get(VERDICT.key)
     # Only of what was read: a word that stood for the truth has tokens of its own.
-    known = verdict is not None and fits is not None and verdict.value is fits
-    probability = round(_of_fitting(verdict), 4) if verdict is not None and known else None
+    known = verdict is not None and match is not None and verdict.value is match
+    probability = round(_of_match(verdict), 4) if verdict is not None and known else None
     return Ranked(
         index=index,
         text=text,
@@ -153,12 +153,15 @@ def _ranked(index: int, text: str | None, finding: Finding[FitAnswer], answer: F
     )
 
 
-def _of_fitting(verdict: Chance) -> float:
+def _of_match(verdict: Chance) -> float:
     """Return the probability of ``true``, as its share of both words where both are known."""
     said = verdict.probability
     other = next(iter(verdict.others.values()), None)
-    share = said if other is None or said + other == 0 else said / (said + other)
-    return share if verdict.value else 1 - share
+    if other is not None and said + other > 0:
+        said = said / (said + other)
+        return said if verdict.value else 1 - said
+    # The word that was not said is no likelier than the one that was.
+    return said if verdict.value else min(said, 1 - said)
 
 
 RETRIEVAL = Task(

@@ -1,5 +1,6 @@
 """Visual question answering: one question about one picture."""
 
+import re
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -53,9 +54,11 @@ _CONFIDENCE = synonyms(
 
 def _confidence(value: object, info: ValidationInfo) -> object:
     """Take a share for the word that it amounts to, and say so."""
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
     if not isinstance(value, str):
         return value
-    known = _CONFIDENCE.get(folded(value.partition("(")[0]))
+    known = _CONFIDENCE.get(folded(re.split(r"[(,;]|\s[-–—]\s", value)[0]))  # noqa: RUF001
     if known is not None:
         return known
     try:

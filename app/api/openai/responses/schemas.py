@@ -67,7 +67,7 @@ class ResponsesSystemMessage(BaseModel):
 
     model_config = _JUDGED
 
-    type: Literal["message"] = "message"
+    type: Literal["message"] | None = "message"
     role: Literal["system", "developer"]
     content: Annotated[Text | Annotated[list[ResponsesTextPart], Tag("list")], TextOrList]
 
@@ -77,7 +77,7 @@ class ResponsesUserMessage(BaseModel):
 
     model_config = _JUDGED
 
-    type: Literal["message"] = "message"
+    type: Literal["message"] | None = "message"
     role: Literal["user"]
     content: Annotated[Text | Annotated[list[ResponsesPart], Tag("list")], TextOrList]
 
@@ -87,7 +87,7 @@ class ResponsesAssistantMessage(BaseModel):
 
     model_config = _JUDGED
 
-    type: Literal["message"] = "message"
+    type: Literal["message"] | None = "message"
     role: Literal["assistant"]
     content: Annotated[Text | Annotated[list[ResponsesSaidPart], Tag("list")], TextOrList]
 

@@ -28,7 +28,11 @@ ROW: list[Any] = []
 for _ in range(251):
     ROW = [ROW]
 
-LOOP = {"type": "object", "properties": {"next": {"$ref": "#/$defs/node"}}}
+LOOP = {
+    "type": "object",
+    "properties": {"next": {"$ref": "#/$defs/node"}},
+    "required": ["next"],
+}
 DOUBLING = {
     f"d{i}": an_object(a={"$ref": f"#/$defs/d{i + 1}"}, b={"$ref": f"#/$defs/d{i + 1}"})
     for i in range(7)
@@ -40,6 +44,7 @@ REFUSED = {
     "a reference to the web": (an_object(a={"$ref": "https://example.org/s"}), "outside itself"),
     "a reference to a file": (an_object(a={"$ref": "file:///etc/passwd"}), "outside itself"),
     "a reference to nothing": (an_object(a={"$ref": "#/$defs/a"}), "not there"),
+    "a reference to nothing but itself": ({"$ref": "#"}, "refers to itself"),
     "a reference to itself": ({**LOOP, "$defs": {"node": LOOP}}, "refers to itself"),
     "a dynamic reference": (an_object(a={"$dynamicRef": "#a"}), "dynamicRef"),
     "deep nesting": (nested(MAX_DEPTH + 2), "nested deeper"),
@@ -131,7 +136,7 @@ def test_what_is_missing_is_null_and_listed():
         ({"vendor": "Shop", "total": -1}, "total"),
         ({"vendor": "Shop", "total": "a lot"}, "total"),
         ({"currency": "GBP"}, "currency"),
-        ({"vendor": ["Shop"]}, "vendor"),
+        ({"vendor": ["Shop", "Café"]}, "vendor"),
         ({"shop": "Shop"}, "none of the properties"),
     ],
 )
@@ -151,3 +156,64 @@ def test_an_answer_is_found_in_its_wrapping():
     text = 'The fields:\n```json\n{"vendor": "Shop", "total": 3,}\n```'
 
     assert answer_in(text, CallerForm(RECEIPT)).fields["vendor"] == "Shop"
+
+
+TREE = {
+    **an_object(
+        name={"type": "string"},
+        children={"type": "array", "items": {"$ref": "#"}},
+        next={"anyOf": [{"$ref": "#"}, {"type": "null"}]},
+        named={"type": "object", "additionalProperties": {"$ref": "#"}},
+        other={"$ref": "#"},
+    ),
+    "required": ["name"],
+}
+
+
+def tree(depth: int) -> dict[str, Any]:
+    below = [] if depth == 0 else [tree(depth - 1)]
+    return {"name": f"level {depth}", "children": below}
+
+
+@pytest.mark.parametrize("form", [SchemaForm, CallerForm])
+def test_a_schema_that_refers_to_itself_is_taken_where_it_ends(form):
+    written = form(TREE)
+
+    written.check(tree(1))
+    with pytest.raises(AnswerError):
+        written.check(tree(9))
+
+
+def test_what_is_valid_where_a_schema_was_ended_is_valid_under_the_callers_own():
+    ours, callers = jsonschema_rs.validator_for(SchemaForm(TREE).schema), TREE
+    theirs = jsonschema_rs.validator_for(callers)
+    for key, value in {
+        "children": [{"name": 5}],
+        "next": {"name": 5},
+        "named": {"a": {"name": 5}},
+        "other": {"name": 5},
+    }.items():
+        answer: dict[str, Any] = {"name": "deepest", key: value}
+        for _ in range(5):
+            assert not theirs.is_valid(answer)
+            assert not ours.is_valid(answer)
+            answer = {"name": "above", "children": [answer]}
+
+
+@pytest.mark.parametrize(
+    ("name", "right", "wrong"),
+    [
+        ("date-time", "2024-05-01T10:00:00Z", "yesterday"),
+        ("date", "2024-05-01", "1 May"),
+        ("uuid", "9f1c3c52-7f0b-4f5e-9a55-0d5c1d3c1a01", "nine"),
+        ("email", "a@example.org", "a at example"),
+        ("ipv4", "127.0.0.1", "999.1"),
+        ("uri", "https://example.org/a", "no address"),
+    ],
+)
+def test_texts_of_a_response_format_are_of_the_format_named_for_them(name, right, wrong):
+    form = SchemaForm(an_object(a={"type": "string", "format": name}))
+
+    assert form.check({"a": right}) == {"a": right}
+    with pytest.raises(AnswerError, match=name):
+        form.check({"a": wrong})

@@ -3,7 +3,7 @@
 import struct
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from app.domain.errors import ImageDamagedError, ImageError, UnsupportedImageTypeError
 from app.domain.image import ImageLimits, ImageReport, ImageType, ReceivedImage, Treatment
@@ -192,6 +192,27 @@ def test_extra_samples_of_a_tiff_are_transparency_where_it_says_so(extras, expec
     assert like(at(picture, (4, 4)), expected)
 
 
+@pytest.mark.parametrize(
+    ("stored", "photometric", "extras", "expected"),
+    [
+        ((64, 32, 16, 128), 2, (1,), (191, 159, 143)),
+        ((64, 32, 16, 7, 128), 2, (0, 1), (191, 159, 143)),
+        ((64, 32, 16, 128, 7), 2, (1, 0), (191, 159, 143)),
+        ((64, 128), 1, (1,), (191, 191, 191)),
+        ((64, 32, 16, 128), 2, (2,), (159, 143, 135)),
+    ],
+)
+@pytest.mark.parametrize("bits", [8, 16])
+def test_colours_of_a_tiff_that_hold_their_transparency_are_divided_by_it_once(
+    stored, photometric, extras, expected, bits
+):
+    data = tiff(stored, bits=bits, photometric=photometric, extras=extras)
+
+    _, picture = prepared(data)
+
+    assert like(at(picture, (4, 4)), expected, by=3)
+
+
 @pytest.mark.parametrize(("colours", "count"), [(1, 1), (5, 4)])
 def test_extra_samples_beside_grey_and_cmyk_are_left_out(colours, count):
     data = tiff([0] * count + [255] * 2, bits=8, photometric=colours, extras=(0, 0))
@@ -209,6 +230,17 @@ def test_ycbcr_is_turned_to_rgb_whatever_it_is_packed_with(compression):
     _, picture = prepared(data)
 
     assert_quarters(picture)
+
+
+@pytest.mark.parametrize("space", ["XYZ", "LAB"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("size", [(60, 40), (1600, 1200)])
+def test_a_profile_of_colours_that_no_picture_has_changes_nothing(kind, space, size):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile(space)).tobytes()
+
+    _, picture = prepared(encoded(corners(*size), kind, icc_profile=profile))
+
+    assert_quarters(picture, by=8)
 
 
 def test_the_sample_in_ycbcr_has_its_true_colours():
