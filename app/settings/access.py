@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from app.domain import key, limit
+from app.domain.access import Scope
 from app.settings.types import Names, Seconds
 
 
@@ -114,6 +115,17 @@ class AccessSettings(BaseModel):
                 raise ValueError(f"keys: {error}") from error
         if self.oidc_issuer is not None and self.oidc_audience is None:
             raise ValueError("oidc_audience: is missing, but oidc_issuer is set")
+        return self
+
+    @model_validator(mode="after")
+    def _check_scopes(self) -> Self:
+        for value, scopes in self.oidc_scope_names.items():
+            for name in scopes.split():
+                if name not in {*Scope}:
+                    raise ValueError(
+                        f"oidc_scope_names: {value!r} names the scope {name!r}; there are "
+                        f"{', '.join(Scope)}"
+                    )
         return self
 
     @model_validator(mode="after")

@@ -32,8 +32,12 @@ def test_health_and_readiness_answer(client):
                 "breaker": "closed",
                 "active": 0,
                 "waiting": 0,
+                "model": "unknown",
+                "loading_seconds": None,
+                "last_starts_seconds": [],
             }
         ],
+        "dialect_reason": "a foundation model of Llama 3.2 takes Llama's own body",
     }
 
 

@@ -137,5 +137,6 @@ def _encoded(path: str) -> str:
 
 def identity(session: aioboto3.Session, region: str, host: str) -> Identity:
     """Return who calls, by the SDK's own rule: a Bedrock API key wins over all credentials."""
-    key = environ.get("AWS_BEARER_TOKEN_BEDROCK")
+    # Read from a file, it ends with the end of a line, which no header may hold.
+    key = environ.get("AWS_BEARER_TOKEN_BEDROCK", "").strip()
     return ApiKey(key) if key else AwsIdentity(session, region, host)
