@@ -20,7 +20,7 @@ from app.server.descriptors import Exhaustion
 from app.server.load_shedding import LoadShedder
 
 PARTS = 16
-"""Of a body, each at most 256 KB, between two looks at whether it has become too large."""
+"""Body chunks (at most 256 KB each) to buffer before the size limit is checked again."""
 WAITING = 16
 """Requests behind the one in progress on its connection. What is read at once could hold
 thousands."""
@@ -42,7 +42,7 @@ _OFFERS = (b"upgrade", b"http2-settings")
 
 
 class _TurnedAway:
-    """In place of uvicorn's cycle of a request and its answer: what still comes is dropped."""
+    """Takes the place of uvicorn's request cycle and drops whatever still arrives."""
 
     response_complete = True
     message_event = asyncio.Event()
@@ -57,25 +57,25 @@ class BoundedProtocol(HttpToolsProtocol):
     max_head_bytes = 64 * 1024
     """Ten times what browsers and SDKs send."""
     head_seconds = 10.0
-    """From the connection, or a further request's first byte, to the end of the headers."""
+    """Seconds to the end of the headers, from the connection or a further request's first byte."""
 
     write_seconds = 30.0
-    """For a client to take `MOVED` of an answer, or what is left of it."""
+    """Seconds that a client has to take `MOVED` bytes of an answer, or the rest of it."""
     last_seconds = 1.0
-    """For a request to come that is on its way when the server goes down."""
+    """Seconds that a request has to arrive if it is on its way when the server goes down."""
 
     exhaustion = Exhaustion()
 
     _body_bytes = 0
-    """Of the body, in the piece that is being read."""
+    """Bytes of the body in the piece that is being read."""
     _chunks = 0
-    """Of the body, in the piece that was read last."""
+    """Chunks of the body in the piece that was read last."""
     _framing = 0
     """Bytes within the body that are none of it, beyond what its chunks need."""
     _refusals = 0
     """Requests refused in a row."""
     _head_bytes = 0
-    """Of a head that is not complete, but for a piece that began with something else."""
+    """Bytes of the incomplete head, not counting a piece that began with something else."""
     _head_ended = False
     """Whether one did in the piece that is being read."""
     _header_bytes = 0
@@ -92,7 +92,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self._channels: deque[RequestChannel] = deque()
         self._cycles: deque[Any] = deque()
-        """Of requests that have not been answered; uvicorn knows the last one only."""
+        """The cycles of requests that have not been answered; uvicorn knows the last one only."""
         self._expect_head()
         if self.exhaustion.by(transport):
             transport.abort()

@@ -1,4 +1,4 @@
-"""Who may call, from which pages, and how much."""
+"""Callers, the pages they may call from, and their limits."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ from app.settings.types import Names, Seconds
 
 
 class AccessSettings(BaseModel):
-    """Who may call, from which pages, and how much."""
+    """Callers, the pages they may call from, and their limits."""
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
 

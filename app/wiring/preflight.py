@@ -1,4 +1,4 @@
-"""What is looked at before anything starts."""
+"""Checks before anything starts."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -42,7 +42,7 @@ from app.wiring.units import units_lookup
 
 
 class PictureWork(Decoders, Workers, SheetMaker, Protocol):
-    """What decodes and draws: pictures, pages of documents, contact sheets."""
+    """Decodes pictures, draws pages of documents and contact sheets."""
 
 
 OpenPool = Callable[[Settings], AbstractAsyncContextManager[PictureWork]]

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from app.api.bedrock import errors as bedrock
-from app.api.errors import problem
+from app.api.errors import page, problem
 from app.api.errors.problem import Shape
 from app.api.openai import errors as openai
 from app.api.openai import paths as openai_paths
@@ -72,6 +72,8 @@ def response(error: Exception, scope: Scope) -> Response:
     context = request_context(scope)
     context.record.code = told.code
     path = scope["path"].removeprefix(scope.get("root_path", ""))
+    if page.is_wanted(told, path, context.headers.get(b"accept", b"")):
+        return page.response(told, context.id)
     rendered = render(told, path, context.id)
     if isinstance(error, HTTPException):
         rendered.headers.update(error.headers or {})
@@ -102,7 +104,7 @@ async def refuse(error: ServiceError, scope: Scope, receive: Receive, send: Send
 
 
 EXPECTED = (ServiceError, RequestValidationError, HTTPException)
-"""What is raised to be rendered."""
+"""Errors that are raised to be rendered."""
 
 
 def install(app: FastAPI) -> None:

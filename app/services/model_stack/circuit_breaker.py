@@ -41,7 +41,7 @@ class Breaker:
     _failures: int = 0
     _opened: float = field(default=0)
     _lasting: tuple[type[UpstreamError], str] | None = None
-    """What it last failed with and what was told of it, where waiting does not help."""
+    """The last error and its detail, if waiting does not help."""
 
     def enter(self) -> bool:
         """Let a call through, and return whether it is the one that decides.

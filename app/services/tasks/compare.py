@@ -26,7 +26,7 @@ MAX_ENTRIES = 20
 
 
 class CompareParameters(Parameters):
-    """What to look at."""
+    """The focus of the comparison."""
 
     focus: Annotated[
         str | None, Field(max_length=500, description="What the comparison is about.")

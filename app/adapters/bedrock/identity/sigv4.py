@@ -34,7 +34,7 @@ class Signer(Protocol):
 
 
 class Identity(Protocol):
-    """Whoever calls Bedrock."""
+    """The identity that calls Bedrock."""
 
     async def signer(self) -> Signer:
         """Return what signs now, with credentials that have not expired."""
@@ -58,7 +58,7 @@ class ApiKey:
 
 @dataclass(slots=True)
 class AwsIdentity:
-    """What AWS's chain yields, refreshed by the SDK."""
+    """Credentials from AWS's chain, refreshed by the SDK."""
 
     session: aioboto3.Session
     region: str
@@ -85,7 +85,7 @@ class SigV4:
     credentials: ReadOnlyCredentials = field(repr=False)
     region: str
     host: str
-    """As in the Host header."""
+    """The host as in the Host header."""
     _day_key: tuple[str, bytes] = field(default=("", b""), repr=False)
 
     def sign(self, path: str, body: Iterable[bytes]) -> dict[str, str]:
