@@ -38,7 +38,6 @@ def test_health_and_readiness_answer(client):
                 "last_starts_seconds": [],
             }
         ],
-        "dialect_reason": "a foundation model of Llama 3.2 takes Llama's own body",
     }
 
 

@@ -73,7 +73,7 @@ def test_a_program_that_is_a_link_to_another_goes_by_its_own_name(tmp_path, monk
     folder.mkdir()
     (folder / "check").write_text("")
     (folder / "server").symlink_to("check")
-    monkeypatch.setattr(tools.shutil, "which", lambda name: str(folder / name))
+    monkeypatch.setattr("machine.tools.shutil.which", lambda name: str(folder / name))
 
     assert tools._of_system("server") == folder / "server"
 
