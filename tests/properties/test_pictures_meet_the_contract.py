@@ -21,7 +21,19 @@ from tests.support.pictures import DATA
 from tests.support.server import serving
 
 MODEL_ID = "us.meta.llama3-2-11b-instruct-v1:0"
-SAMPLES = sorted(path for path in DATA.iterdir() if path.suffix in (".png", ".jpg", ".heic"))
+REFUSED = {
+    "jpeg-70-percent-lost-with-eoi.jpg",
+    "jpeg-sos-components-swapped.jpg",
+    "png-compression-method-128.png",
+    "png-plte-between-idats.png",
+    "png-rgb-depth-2.png",
+}
+"""Samples that no strict decoder opens; `test_faulty_files` has them."""
+SAMPLES = sorted(
+    path
+    for path in DATA.iterdir()
+    if path.suffix in (".png", ".jpg", ".heic") and path.name not in REFUSED
+)
 
 
 @pytest.fixture(scope="module")
