@@ -96,7 +96,7 @@ class PostgresServer:
 @contextmanager
 def postgres_server() -> Iterator[PostgresServer]:
     """Make a cluster that survives no power cut, run it, and take it away."""
-    installed = program("postgres").parent
+    installed = program("postgres").resolve().parent
     # Not pytest's own folder, which no other user may enter.
     with tempfile.TemporaryDirectory(prefix="postgres-") as name:
         folder = Path(name)
