@@ -70,7 +70,8 @@ COMMANDS = {
     "settings": documents.settings,
 }
 
-SERVERS = ("serve", "dev")
+SERVERS = ("serve",)
+"""Commands whose failed starts point to the doctor; dev says itself what it lacks."""
 
 WITH_ARGUMENTS: dict[str, tuple[Command, str]] = {
     "import": (import_model, "bring Llama 3.2 Vision's weights from S3 into Bedrock"),
