@@ -5,8 +5,11 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
@@ -290,3 +293,41 @@ def test_a_start_that_fails_later_points_to_it_too(monkeypatch, workers):
     assert run.returncode != 0
     assert "can't listen" in run.stdout
     assert "python -m app doctor" in run.stderr
+
+
+@pytest.mark.parametrize(("minutes", "level"), [(0, "ok"), (2, "warning"), (30, "fault")])
+def test_a_clock_that_is_off_is_told_by_the_endpoints_date(capsys, monkeypatch, minutes, level):
+    async def endpoint(scope: Any, _: Any, send: Any) -> None:
+        date = formatdate(time.time() - 60 * minutes, usegmt=True).encode()
+        await send({"type": "http.response.start", "status": 404, "headers": [(b"date", date)]})
+        await send({"type": "http.response.body", "body": b""})
+
+    with serving(endpoint, date_header=False, lifespan="off") as url:
+        monkeypatch.setenv(f"{PREFIX}ENDPOINT_URL", url)
+        _, lines = told(capsys)
+
+    assert lines["clock"][0] == level
+
+
+def test_a_foundation_model_that_is_legacy_is_a_warning_that_says_what_to_do(capsys, monkeypatch):
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).date()
+    foundation = "meta.llama3-2-11b-instruct-v1:0"
+    config = EmulatorConfig(region="us-west-2", end_of_life={foundation: tomorrow})
+    with serving(create_emulator(config)) as url:
+        monkeypatch.setenv(f"{PREFIX}ENDPOINT_URL", url)
+        monkeypatch.setenv(f"{PREFIX}MODEL_ID", foundation)
+        _, lines = told(capsys)
+
+    assert lines["model"][0] == "warning"
+    assert "LEGACY" in lines["model"][1]
+    assert "python -m app import" in lines["model"][1]
+
+
+def test_a_database_without_its_library_is_a_warning(capsys, monkeypatch):
+    monkeypatch.setenv(f"{PREFIX}POSTGRES_URL", "postgresql://127.0.0.1:9/x")
+    monkeypatch.setitem(sys.modules, "asyncpg", None)
+
+    _, lines = told(capsys)
+
+    assert lines["PostgreSQL"][0] == "warning"
+    assert "extra postgres" in lines["PostgreSQL"][1]
