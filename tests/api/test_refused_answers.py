@@ -69,7 +69,11 @@ def test_a_refusal_in_one_field_leaves_the_others(client, model):
         "/v1/tasks/extract", json={"schema": schema, "images": ASKED["images"]}
     ).json()
 
-    assert body["result"] == {"fields": {"vendor": None, "total": 42.1}, "not_found": ["vendor"]}
+    result = body["result"]
+    fields = {"vendor": None, "total": 42.1}
+    assert (result["fields"], result["not_found"], result["conflicts"]) == (fields, ["vendor"], [])
+    (page,) = result["pages"]
+    assert (page["fields"], page["not_found"], page["error"]) == (fields, ["vendor"], None)
     assert (body["valid"], body["refused"], body["calls"]) == (True, True, 1)
     assert body["faults"] == [f"refused: {SORRY}"]
 

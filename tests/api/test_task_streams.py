@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -79,15 +80,20 @@ def test_when_every_page_fails_the_stream_ends_with_the_error(client, model):
     assert value(metrics, "llama_vision_refusals_total", code="model_throttled") == 1
 
 
+@dataclass
 class WaitingModel(ScriptedVisionModel):
-    """Answers the first call; holds the others until they are cancelled."""
+    """Answers the first call once another is under way; holds the others until cancelled."""
 
-    cancelled = 0
+    cancelled: int = 0
+    another: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def generate(self, request: ModelRequest) -> Any:
         if not self.requests:
-            return await super().generate(request)
+            answer = await super().generate(request)
+            await self.another.wait()
+            return answer
         self.requests.append(request)
+        self.another.set()
         try:
             await asyncio.sleep(60)
         except asyncio.CancelledError:

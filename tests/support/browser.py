@@ -37,7 +37,7 @@ SECONDS = 100
 PAGE = """<!doctype html><title>test</title><script type="module">
 async function seen() {{ {script} }}
 const report = await seen().catch((error) => ({{ error: String(error) }}));
-await fetch("/test/report", {{ method: "POST", body: JSON.stringify(report) }});
+await fetch("/test/report", {{ method: "PUT", body: JSON.stringify(report) }});
 </script>"""
 
 
@@ -71,7 +71,8 @@ def _with_page(app: FastAPI, script: Callable[[], str]) -> "queue.Queue[Any]":
         reports.put(json.loads(await request.body()))
 
     app.add_api_route("/test/page", page)
-    app.add_api_route("/test/report", report, methods=["POST"])
+    # No POST route: the service compiles those, and honours only what its own need.
+    app.add_api_route("/test/report", report, methods=["PUT"])
     return reports
 
 
