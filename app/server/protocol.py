@@ -304,9 +304,8 @@ class BoundedProtocol(HttpToolsProtocol):
         if not channel.covered():
             if channel.unread > HIGH_WATER_LIMIT:
                 self.flow.pause_reading()
-            if channel.held is not None:
-                # Its reader waits for room.
-                self.cycle.message_event.set()
+            # Its reader waits for room, or comes later and takes room for what is there already.
+            self.cycle.message_event.set()
         elif len(channel.parts) % PARTS == 0:
             self.cycle.message_event.set()
 

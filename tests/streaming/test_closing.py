@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 
-from tests.support.half_sent import CLAIMED, answered, half_sent
+from tests.support.half_sent import CLAIMED, answered, half_sent, nearly_sent
 from tests.support.problem import problem
 from tests.support.worker_processes import SECONDS, ask, service, stop
 
@@ -30,7 +30,7 @@ def test_past_the_grace_time_who_waits_for_room_gets_its_503(emulator_url):
     room = {"max_bytes_in_flight": CLAIMED, "max_body_bytes": CLAIMED, "max_image_bytes": CLAIMED}
     with (
         service(emulator_url, "", shutdown_grace=0.5, admission_timeout=20, **room) as process,
-        half_sent(process.url),
+        nearly_sent(process.url),
         ThreadPoolExecutor(1) as pool,
     ):
         time.sleep(0.3)

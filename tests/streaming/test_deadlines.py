@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.support import sse
-from tests.support.half_sent import CLAIMED, answered, half_sent
+from tests.support.half_sent import CLAIMED, answered, half_sent, nearly_sent
 from tests.support.problem import problem
 from tests.support.service import Service, running
 
@@ -88,7 +88,7 @@ def test_who_waits_for_room_is_answered_at_the_deadline(emulator_url):
     }
     with (
         running(emulator_url, admission_timeout=20, **room) as service,
-        half_sent(service.url),
+        nearly_sent(service.url),
     ):
         time.sleep(0.2)
         for path, body in paths(service).values():
@@ -111,7 +111,8 @@ def test_a_deadline_that_is_none_is_refused_in_every_dialect(emulator_url, secon
 
 
 def test_more_than_the_service_allows_is_not_given(emulator_url):
-    with running(emulator_url, "first-token-20000ms", request_timeout=0.3) as service:
+    allowed = {"request_timeout": 0.2, "max_request_timeout": 0.4}
+    with running(emulator_url, "first-token-20000ms", **allowed) as service:
         problem(service.ask(headers={"x-request-timeout": "inf"}), 504, LATE)
 
 

@@ -203,7 +203,7 @@ def test_a_request_on_its_way_when_listening_ends_is_answered(emulator_url, work
         stop(process)
         until_refused(process.url)
         with early:
-            early.sendall(b"GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n")
+            early.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
             answer = early.makefile("rb").read()
 
         assert answer.startswith(b"HTTP/1.1 200")
@@ -228,7 +228,7 @@ async def test_who_has_connected_but_was_not_taken_when_listening_ends_is_answer
     address = server.listeners[0].getsockname()
     # The loop does not turn before the shutdown: the kernel alone has made the connection.
     with socket.create_connection(address, timeout=SECONDS) as waiting:
-        waiting.sendall(b"GET /healthz HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")
+        waiting.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         await server.shutdown()
 
         assert waiting.recv(65536).startswith(b"HTTP/1.1 200")

@@ -25,6 +25,14 @@ def half_sent(url: str, path: str = "/v1/generate", **headers: str) -> Iterator[
         yield half
 
 
+@contextmanager
+def nearly_sent(url: str) -> Iterator[socket.socket]:
+    """Send all but a request's last bytes: room for a body is taken as it arrives."""
+    with half_sent(url) as half:
+        half.sendall(b"x" * (CLAIMED - 10))
+        yield half
+
+
 def answered(half: socket.socket) -> tuple[int, bytes]:
     """Read an answer, and return its status and body."""
     answer = HTTPResponse(half)

@@ -70,13 +70,17 @@ def model_arn(fault: str = "", kind: str = "provisioned-model") -> str:
     return f"arn:aws:bedrock:us-west-2:123456789012:{kind}/{name}"
 
 
+def model_kind(dialect: Dialect) -> str:
+    """Return the kind of a model whose dialect is ``dialect`` or can be set to it."""
+    return "imported-model" if dialect is Dialect.CHAT else "provisioned-model"
+
+
 @contextmanager
 def running(
     emulator_url: str, fault: str = "", dialect: Dialect = Dialect.INVOKE, **options: Any
 ) -> Iterator[Service]:
     """Run a service whose model has ``fault``."""
-    kind = "imported-model" if dialect is Dialect.CHAT else "provisioned-model"
-    model_id = model_arn(fault, kind)
+    model_id = model_arn(fault, model_kind(dialect))
     settings = Settings(
         _env_file=None, endpoint_url=emulator_url, model_id=model_id, dialect=dialect, **options
     )

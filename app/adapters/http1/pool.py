@@ -100,6 +100,9 @@ class Pool:
         )
         # In two steps, as only the transport beneath TLS knows what is not sent yet.
         if secure:
+            # uvloop would wait for a handshake with one that has hung up, up to the time limit.
+            if raw.is_closing():
+                raise ConnectionResetError("the connection was closed before TLS began")
             try:
                 transport = await loop.start_tls(
                     raw, connection, self.trusted, server_hostname=host
