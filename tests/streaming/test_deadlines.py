@@ -111,8 +111,8 @@ def test_a_deadline_that_is_none_is_refused_in_every_dialect(emulator_url, secon
 
 
 def test_more_than_the_service_allows_is_not_given(emulator_url):
-    allowed = {"request_timeout": 0.2, "max_request_timeout": 0.4}
-    with running(emulator_url, "first-token-20000ms", **allowed) as service:
+    fault, usual, most = "first-token-20000ms", 0.2, 0.4
+    with running(emulator_url, fault, request_timeout=usual, max_request_timeout=most) as service:
         problem(service.ask(headers={"x-request-timeout": "inf"}), 504, LATE)
 
 
