@@ -1,7 +1,10 @@
 """Each kind of upstream stands in for each other kind, whole and streamed."""
 
+import json
 from collections.abc import Iterator
+from importlib.resources import files
 from itertools import permutations
+from pathlib import Path
 
 import httpx
 import pytest
@@ -44,9 +47,21 @@ def configured(first: Dialect, second: Dialect, emulator_url: str, other_url: st
     )
 
 
+def priced(folder: Path) -> Path:
+    """Return a price table with the units of a copy, which are looked up beside the start else."""
+    table = json.loads((files("app.services.usage") / "prices.json").read_text())
+    table["custom_model_units"]["units_per_copy"] = {"llama3-2-11b": 2}
+    path = folder / "prices.json"
+    path.write_text(json.dumps(table))
+    return path
+
+
 @pytest.mark.parametrize(("first", "second"), list(permutations(Dialect, 2)))
-def test_where_one_kind_fails_another_answers(emulator_url, other_url, first, second):
+def test_where_one_kind_fails_another_answers(
+    emulator_url, other_url, first, second, tmp_path: Path
+):
     settings = configured(first, second, emulator_url, other_url)
+    settings = settings.model_copy(update={"prices_file": priced(tmp_path)})
     body = {"prompt": "What size?", "images": [b64(ASTRONAUT)], "temperature": 0}
     with Rig(model=None, settings=settings).client() as client:
         whole = client.post("/v1/generate", json=body)

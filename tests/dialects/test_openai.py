@@ -738,7 +738,10 @@ def test_keys_of_the_service_are_the_sdks_api_keys(tmp_path):
 
 def test_a_stream_that_a_stop_text_ended_is_recorded_as_completed_with_its_tokens(emulator_url):
     records: list[Any] = []
-    settings = Settings(_env_file=None, endpoint_url=emulator_url, model_id=model_arn())
+    # In the native body each piece tells its tokens; in the chat body only the last one does.
+    settings = Settings(
+        _env_file=None, endpoint_url=emulator_url, model_id=model_arn(), dialect="invoke"
+    )
     rig = Rig(model=None, settings=settings, more={"sinks": (records.append,)})
     with serving(rig.app()) as url, client_of(url) as client:
         list(ask(client, user("Why?"), model=settings.model_id, stop=" ", stream=True))
