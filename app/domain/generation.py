@@ -117,6 +117,10 @@ class GenerationRequest:
     """The answer ends before the first of these texts."""
     warnings: tuple[AnswerWarning, ...] = ()
     """What was noticed when the request was read; part of the answer's warnings."""
+    form: OutputForm | None = None
+    """As in `ModelRequest`."""
+    logprobs: int | None = None
+    """As in `ModelRequest`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,3 +51,8 @@ class TokenLogprob:
     """The likeliest tokens at this place, the chosen one usually among them, likeliest first."""
     data: bytes | None = None
     """Its bytes in UTF-8, where the upstream says; those of all tokens together are the text's."""
+
+    @property
+    def written(self) -> bytes:
+        """Its bytes, as far as they are known."""
+        return self.token.encode("utf-8", "replace") if self.data is None else self.data

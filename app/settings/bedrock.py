@@ -1,5 +1,6 @@
 """Which model is called, where, and how often at a time."""
 
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
@@ -122,6 +123,14 @@ class BedrockSettings(BaseModel):
             "A fallback inherits whatever it leaves out from the first target."
         ),
     ] = ()
+    structured_output: Annotated[
+        bool,
+        Field(
+            description="Hold answers of tasks and of `response_format` to their form while they "
+            "are generated, where all targets can (imported models, OpenAI-compatible servers). "
+            "Off: the form is asked for in the prompt, as it is for all other models."
+        ),
+    ] = True
     keep_warm: Annotated[
         Seconds | None,
         Field(
@@ -215,7 +224,10 @@ class BedrockSettings(BaseModel):
     @property
     def capabilities(self) -> Capabilities:
         """What all targets take and give: a request may go to any of them."""
-        return common(map(self.capabilities_of, self.targets))
+        able = common(map(self.capabilities_of, self.targets))
+        if self.structured_output:
+            return able
+        return replace(able, structured_output=False, choice=False)
 
     def _identity(self, target: Target) -> ModelIdentity:
         """Return what is known of a target; another server's model is taken for the first's."""

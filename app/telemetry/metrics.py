@@ -184,6 +184,17 @@ def _model(metrics: Metrics, record: RequestRecord) -> None:
         ("image_not_seen", record.images_not_seen),
     ):
         metrics.count("llama_vision_model_refusals_total", times, kind=kind)
+    for way, answers, repairs in (
+        ("enforced", record.enforced_answers, record.enforced_repairs),
+        (
+            "prompt",
+            record.formed_answers - record.enforced_answers,
+            record.repairs - record.enforced_repairs,
+        ),
+    ):
+        metrics.count("llama_vision_formed_answers_total", answers, way=way)
+        metrics.count("llama_vision_repairs_total", repairs, way=way)
+    metrics.count("llama_vision_forms_refused_total", record.forms_refused)
     if record.stream is not None:
         metrics.count("llama_vision_streams_total", outcome=record.stream)
     metrics.count("llama_vision_cost_usd_total", record.cost_usd or 0, gen_ai_request_model=model)
@@ -226,6 +237,20 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
         "Answers to tasks and in forms in which the model refused (`refused`), or saw no picture "
         "(`image_not_seen`).",
         ("kind",),
+    ),
+    "llama_vision_formed_answers_total": (
+        "Answers asked for in a form: held to it by the upstream (`enforced`), or asked for in the "
+        "`prompt`.",
+        ("way",),
+    ),
+    "llama_vision_repairs_total": (
+        "Of these, answers that were not of the form and were asked for again: one more paid call "
+        "each.",
+        ("way",),
+    ),
+    "llama_vision_forms_refused_total": (
+        "Forms that the upstream would not enforce, and that are asked for in the prompt since.",
+        (),
     ),
     "llama_vision_streams_total": (
         "Streams that began: `completed`, `failed`, or `abandoned` by the client.",

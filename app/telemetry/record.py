@@ -48,6 +48,16 @@ class RequestRecord:
     """Answers in which the model refused."""
     images_not_seen: int = 0
     """Answers in which the model said that there was no picture."""
+    formed_answers: int = 0
+    """Answers that were asked for in a form."""
+    enforced_answers: int = 0
+    """Of these, those that the upstream held to it."""
+    repairs: int = 0
+    """Of all of them, those that were not of the form and asked for again."""
+    enforced_repairs: int = 0
+    """Of the repairs, those of answers that the upstream held to the form."""
+    forms_refused: int = 0
+    """Forms that the upstream refused."""
     stream: str | None = None
     """How a stream ended: ``completed``, ``failed`` or ``abandoned``."""
     duration_ms: float = 0
@@ -96,6 +106,11 @@ _COUNTED = (
     "retries",
     "model_refusals",
     "images_not_seen",
+    "formed_answers",
+    "enforced_answers",
+    "repairs",
+    "enforced_repairs",
+    "forms_refused",
     "images",
     "images_cached",
     "image_bytes_in",

@@ -10,6 +10,7 @@ from app.adapters.aws_session import aws_session
 from app.adapters.bedrock import token_counter
 from app.adapters.bedrock.identity.credentials import CredentialsCheck
 from app.domain.ports import VisionModel
+from app.services.answers.enforcement import Enforcement
 from app.services.answers.executor import AnswerReader
 from app.services.answers.repair import FormAsker
 from app.services.concurrency.budget import Budget
@@ -99,7 +100,8 @@ async def open_services(
             answers=IdempotentAnswers(drain, settings.max_request_timeout),
             sheets=pool,
         )
-        asker = FormAsker(generations.generate, reader, drain)
+        enforcement = Enforcement(settings.capabilities)
+        asker = FormAsker(generations.generate, reader, drain, enforcement)
         yield Services(
             model=ServedModel(
                 identity,

@@ -1,4 +1,8 @@
-"""Every task over HTTP in front of the emulator, which reads the words in pictures."""
+"""Every task over HTTP in front of the emulator, which reads the words in pictures.
+
+Asked of the foundation model, whose prompt carries the form of the answer, and of an imported one,
+which is held to it while it generates.
+"""
 
 import io
 from collections.abc import AsyncIterator, Iterator
@@ -30,13 +34,22 @@ OTHER = words("Garden Centre", "Date: 2026-04-02", "Total: 17.30", "Thank you")
 FRUIT = words("zebra crossing", "apples: 12", "pears: 7", "plums: 4")
 
 
-@pytest.fixture(scope="module")
-def service(emulator_url: str) -> Iterator[httpx.Client]:
+FOUNDATION = "us.meta.llama3-2-11b-instruct-v1:0"
+IMPORTED = "arn:aws:bedrock:us-east-1:123456789012:imported-model/llama32vis11"
+
+
+@pytest.fixture(scope="module", params=[FOUNDATION, IMPORTED], ids=["foundation", "imported"])
+def service(request: pytest.FixtureRequest, emulator_url: str) -> Iterator[httpx.Client]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_ACCESS_KEY_ID", "emulator")
         patch.setenv("AWS_SECRET_ACCESS_KEY", "emulator")
         settings = Settings(
-            _env_file=None, endpoint_url=emulator_url, image_workers=1, usage_store="memory"
+            _env_file=None,
+            region="us-east-1",
+            model_id=request.param,
+            endpoint_url=emulator_url,
+            image_workers=1,
+            usage_store="memory",
         )
         with (
             serving(create_app(settings, wiring.open_services)) as url,
@@ -61,7 +74,8 @@ def test_the_documented_example_of_every_task_works(service):
     tasks = service.get("/v1/tasks").json()["tasks"]
     answers = [service.post(task["path"], json=task["example"]["request"]) for task in tasks]
 
-    assert [(a.status_code, a.json()["valid"]) for a in answers] == [(200, True)] * len(tasks)
+    said = [(a.status_code, a.json()["valid"], a.json()["repaired"]) for a in answers]
+    assert said == [(200, True, False)] * len(tasks)
 
 
 def test_a_caption_describes_the_picture(service):
@@ -216,11 +230,12 @@ def test_the_picture_with_the_word_ranks_first(service):
 def test_the_text_that_the_picture_shows_ranks_first(service):
     ranking = run(service, "retrieval", FRUIT, texts=["corner shop", "zebra"])["ranking"]
 
-    assert (ranking[0]["text"], ranking[1]["score"]) == ("zebra", 0)
+    assert ranking[0]["text"] == "zebra"
+    assert ranking[0]["score"] > 0.5 > ranking[1]["score"]
 
 
 def test_words_in_which_pictures_differ_are_told(service):
-    pictures = run(service, "compare", RECEIPT, OTHER)["images"]
+    pictures = run(service, "compare", RECEIPT, OTHER, image_strategy="each")["images"]
 
     assert "Total: 42.10" in pictures[0]["words_only_here"]
     assert "Thank you" in pictures[1]["words_only_here"]

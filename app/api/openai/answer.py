@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
+from app.api.openai.logprobs import ChatLogprobs
 from app.api.responses.cost import CostOut
 from app.api.responses.warnings import WarningOut, together
 from app.domain.generation import Completion, Generation, Started, StopReason, Usage
@@ -64,7 +65,13 @@ class ChatChoice(BaseModel):
     stop_reason: Annotated[
         str | None, Field(description="The stop text that ended it, or Bedrock's own word for why.")
     ] = None
-    logprobs: None = None
+    logprobs: Annotated[
+        ChatLogprobs | None,
+        Field(
+            description="Where asked for: of the tokens that the model wrote; with "
+            "`response_format` they spell `generation`, of two calls the last one's."
+        ),
+    ] = None
     generation: Annotated[
         str | None,
         Field(
@@ -96,6 +103,7 @@ class ChatCompletion(BaseModel):
             message=ChatAnswerMessage(content=completion.text, refusal=refusal),
             finish_reason=FINISH_REASONS[completion.stop_reason],
             stop_reason=_stop_reason(completion),
+            logprobs=ChatLogprobs.of(completion.logprobs),
             generation=raw,
         )
         warnings = together(generation.warnings, generation.images)
@@ -133,6 +141,11 @@ class ChatChunkChoice(BaseModel):
     index: int = 0
     delta: ChatDelta
     finish_reason: FinishReason | None = None
+    logprobs: Annotated[
+        ChatLogprobs | None,
+        _WHERE_SAID,
+        Field(description="Where asked for: of the tokens that arrived with the chunk."),
+    ] = None
     generation: Annotated[
         str | None,
         _WHERE_SAID,

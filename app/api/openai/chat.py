@@ -128,6 +128,7 @@ async def chat(
     headers: CallHeaders,
     body: Annotated[ChatIn, Body(openapi_examples=CHAT)],
 ) -> Response:
-    asked = translated(body, context.call_context(headers))
-    context.services.model.check_named(body.model)
+    model = context.services.model
+    asked = translated(body, context.call_context(headers), model.capabilities)
+    model.check_named(body.model)
     return await respond(context, body, asked)

@@ -196,8 +196,19 @@ class ChatIn(BaseModel):
     response_format: Annotated[
         ChatFormat | None,
         Field(
-            description="`json_object` and `json_schema` are asked for in the prompt, checked, and "
-            "asked again once; `refusal` says where the answer still is not of the form."
+            description="`json_object` and `json_schema` are enforced while the answer is "
+            "generated, where the model has that, else asked for in the prompt; checked, and asked "
+            "again once. `refusal` says where the answer still is not of the form."
+        ),
+    ] = None
+    logprobs: Annotated[
+        bool | None,
+        Field(description="Tell each token's log probability. Refused where the model has none."),
+    ] = None
+    top_logprobs: Annotated[
+        int | None,
+        Field(
+            ge=0, le=20, description="The likeliest tokens to tell at each place, with `logprobs`."
         ),
     ] = None
     user: Annotated[str | None, Field(description="Taken and not looked at.")] = None

@@ -1,6 +1,6 @@
 """A streamed answer as OpenAI sends it: chunks, then ``[DONE]``, or an error and no ``[DONE]``."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from app.api.openai import errors
@@ -12,6 +12,7 @@ from app.api.openai.answer import (
     ChatLastChunk,
     ChatUsage,
 )
+from app.api.openai.logprobs import ChatLogprobs
 from app.api.responses import sse
 from app.api.responses.cost import CostOut
 from app.domain.generation import (
@@ -23,6 +24,7 @@ from app.domain.generation import (
     GenerationEvents,
     Started,
 )
+from app.domain.output import TokenLogprob
 from app.services.generation.structured import Structured
 
 DONE = sse.data(b"[DONE]")
@@ -45,16 +47,16 @@ class ChunkEncoder:
     async def whole(self, structured: Structured) -> AsyncGenerator[bytes]:
         """Encode an answer that had to be there before it could be checked."""
         yield self._sent(self.first)
-        text = structured.generation.completion.text
-        yield self._piece(ChatDelta(content=text))
+        completion = structured.generation.completion
+        yield self._piece(ChatDelta(content=completion.text), completion.logprobs)
         if structured.refusal is not None:
             yield self._piece(ChatDelta(refusal=structured.refusal))
         yield self._end(structured.generation, structured.raw)
 
     def _encoded(self, happened: GenerationEvent) -> bytes:
         match happened:
-            case Delta(text):
-                return self._piece(ChatDelta(content=text))
+            case Delta(text, _, logprobs):
+                return self._piece(ChatDelta(content=text), logprobs)
             case Done(generation):
                 return self._end(generation)
             case Failed(error):
@@ -76,8 +78,9 @@ class ChunkEncoder:
             last += self._sent(self._chunk().model_copy(update={"usage": usage}))
         return last + DONE
 
-    def _piece(self, delta: ChatDelta) -> bytes:
-        return self._sent(self._chunk(ChatChunkChoice(delta=delta)))
+    def _piece(self, delta: ChatDelta, logprobs: Sequence[TokenLogprob] | None = None) -> bytes:
+        choice = ChatChunkChoice(delta=delta, logprobs=ChatLogprobs.of(logprobs))
+        return self._sent(self._chunk(choice))
 
     def _chunk(self, *choices: ChatChunkChoice) -> ChatChunk:
         first = self.first

@@ -28,6 +28,7 @@ from app.domain.generation import (
     Turn,
 )
 from app.domain.image import AnswerWarning, Base64Image, UrlImage
+from app.domain.model import Capabilities
 from app.services.answers.exact import AnyObject, SchemaForm
 from app.services.answers.form import Form
 from app.services.answers.schema import SchemaError
@@ -47,9 +48,12 @@ class Asked:
     """What the answer has to be, where it is to be JSON."""
 
 
-def translated(body: ChatIn, call_context: CallContext) -> Asked:
-    """Return what ``body`` asks for, or raise a RequestError."""
-    ignored = unsupported_parameters.REQUEST.ignored(body.model_extra or {})
+def translated(body: ChatIn, call_context: CallContext, capabilities: Capabilities) -> Asked:
+    """Return what ``body`` asks for of a model with ``capabilities``, or raise a RequestError."""
+    foreign = dict(body.model_extra or {})
+    if not capabilities.logprobs:
+        foreign |= {name: getattr(body, name) for name in unsupported_parameters.LOGPROBS}
+    ignored = unsupported_parameters.REQUEST.ignored(foreign)
     if body.stream_options is not None:
         extra = body.stream_options.model_extra or {}
         ignored += unsupported_parameters.STREAM.ignored(extra, "stream_options.")
@@ -63,6 +67,7 @@ def translated(body: ChatIn, call_context: CallContext) -> Asked:
         strategies=(ImageStrategy.CONTACT_SHEET,),
         stop=_stop(body),
         warnings=tuple(_moved(body)),
+        logprobs=_logprobs(body),
     )
     return Asked(request, ignored, _form(body))
 
@@ -74,6 +79,14 @@ def _sampling(body: ChatIn) -> Sampling:
         default.top_p if body.top_p is None else body.top_p,
         body.max_completion_tokens or body.max_tokens or MAX_TOKENS,
     )
+
+
+def _logprobs(body: ChatIn) -> int | None:
+    if not body.logprobs:
+        if body.top_logprobs:
+            raise InvalidParameterError.at("top_logprobs", "needs logprobs to be true")
+        return None
+    return body.top_logprobs or 0
 
 
 def _stop(body: ChatIn) -> tuple[str, ...]:

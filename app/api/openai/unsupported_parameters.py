@@ -2,6 +2,9 @@
 
 from app.api.unsupported_parameters import Foreign
 
+LOGPROBS = ("logprobs", "top_logprobs")
+"""Parameters that only some models have."""
+
 REQUEST = Foreign(
     harmless=frozenset(
         {

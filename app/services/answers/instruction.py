@@ -1,6 +1,7 @@
 """What the model is told of the form that its answer has to have."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import orjson
 
@@ -16,6 +17,46 @@ def with_schema(text: str, schema: Schema) -> str:
         f"{text}\n\nAnswer with one JSON object and nothing else, valid under this JSON Schema. "
         f"Keep its keys as they are.\n{orjson.dumps(schema).decode()}"
     )
+
+
+def with_keys(text: str, schema: Schema) -> str:
+    """Return ``text`` followed by the keys of an answer that the upstream holds to ``schema``."""
+    keys = "\n".join(_outline(schema, ""))
+    return f"{text}\n\nAnswer with one JSON object and nothing else. Its keys:\n{keys}"
+
+
+def with_options(text: str, options: Sequence[str]) -> str:
+    """Return ``text`` followed by the texts one of which the answer has to be."""
+    listed = "\n".join(options)
+    return f"{text}\n\nAnswer with one of these and nothing else:\n{listed}"
+
+
+def _outline(schema: Schema, margin: str) -> Iterator[str]:
+    """Yield a line for each key with what its schema says in words, inner ones further in."""
+    for name, part in schema.get("properties", {}).items():
+        yield f"{margin}{name}{_meaning(part)}"
+        for inner in _inner(part):
+            yield from _outline(inner, f"{margin}  ")
+
+
+def _meaning(part: Any) -> str:  # noqa: ANN401 - any JSON value
+    if not isinstance(part, dict):
+        return ""
+    words = part.get("description") or part.get("title")
+    said = [words] if isinstance(words, str) else []
+    if isinstance(listed := part.get("enum"), list):
+        said.append(f"one of {', '.join(map(str, listed))}")
+    return f": {'; '.join(said)}" if said else ""
+
+
+def _inner(part: Any) -> Iterator[Schema]:  # noqa: ANN401 - any JSON value
+    """Yield the objects that ``part`` is, lists or chooses from."""
+    if not isinstance(part, dict):
+        return
+    if part.get("properties"):
+        yield part
+    for one in (part.get("items"), *part.get("anyOf", ()), *part.get("oneOf", ())):
+        yield from _inner(one)
 
 
 def correction(faults: Sequence[str], schema: Schema) -> str:

@@ -1,11 +1,12 @@
 """An answer in a form: asked for, read, and asked for once more where that may help."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
-from app.domain.errors import ServiceError
+from app.domain.errors import OutputFormRefusedError, ServiceError
 from app.domain.generation import (
+    CallContext,
     Completion,
     Generation,
     GenerationRequest,
@@ -14,10 +15,13 @@ from app.domain.generation import (
     StopReason,
     Turn,
 )
+from app.domain.image import AnswerWarning
+from app.services.answers.enforcement import Enforced, Enforcement
 from app.services.answers.executor import AnswerReader
 from app.services.answers.form import Form
-from app.services.answers.instruction import correction
+from app.services.answers.instruction import correction, with_schema
 from app.services.answers.notes import AnswerError, Reading
+from app.services.answers.probability import TOP, Chance, Measure, chances, chosen
 from app.services.answers.reading import ENDS
 from app.services.answers.repetition import loop
 from app.services.concurrency.deadline import Drain
@@ -43,6 +47,8 @@ class Formed(Generic[AnswerT]):
     """None where none of them could be read."""
     faults: tuple[str, ...] = ()
     """Why ``reading`` is None."""
+    chances: Mapping[str, Chance] = field(default_factory=dict)
+    """How likely values of the answer that was read were, by key, where that is known."""
 
     @property
     def repaired(self) -> bool:
@@ -50,59 +56,154 @@ class Formed(Generic[AnswerT]):
         return len(self.generations) > 1
 
 
+NOT_ENFORCED = AnswerWarning(
+    "form_not_enforced",
+    "The upstream can't hold an answer to this schema while it generates; the schema was asked for "
+    "in the prompt, and the answer is checked as always.",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class FormAsker:
-    """Has the model answer in a form."""
+    """Has the model answer in a form.
+
+    Where the upstream can, it holds the answer to the form while it generates, and the prompt
+    carries less; else the prompt carries the form.
+    """
 
     generate: Ask
     reader: AnswerReader
     drain: Drain
+    enforcement: Enforcement = field(default_factory=Enforcement)
 
-    async def ask(self, request: GenerationRequest, form: Form[AnswerT]) -> Formed[AnswerT]:
+    async def ask(
+        self, request: GenerationRequest, form: Form[AnswerT], measures: Sequence[Measure] = ()
+    ) -> Formed[AnswerT]:
         """Return the answer to ``request``, or raise one of `app.domain.errors` for the first call.
 
         An answer that can't be read is returned all the same, with what is wrong with it: it has
-        been paid for. A refusal is no fault of form, and is not asked about again.
+        been paid for. A refusal is no fault of form, and is not asked about again. ``measures``
+        are values whose probability is wanted.
         """
-        first = await self.generate(request)
+        if measures:
+            request = replace(request, logprobs=TOP if any(m.options for m in measures) else 0)
+        enforced = self.enforcement.enforced(form.schema)
+        if enforced is None:
+            question = _Question(_told(request, form), form, measures)
+            return _noted(await self._asked(question))
+        if not self.enforcement.refused(enforced):
+            held = _held(request, enforced)
+            try:
+                return _noted(await self._asked(_Question(held, form, measures, enforced)))
+            except OutputFormRefusedError:
+                self.enforcement.refuse(enforced)
+                current().forms_refused += 1
+        return _noted(await self._asked(_Question(_unheld(request, form), form, measures)))
+
+    async def _asked(self, question: "_Question[AnswerT]") -> Formed[AnswerT]:
+        first = await self.generate(question.request)
+        record = current()
+        record.formed_answers += 1
+        record.enforced_answers += question.enforced is not None
         try:
-            return _noted(Formed((first,), await self._read(first, request, form)))
+            return await self._formed((first,), question)
         except ServiceError as late:
             return Formed((first,), faults=(f"{late.code}: the answer was not read in time",))
         except AnswerError as error:
             stop = first.completion.stop_reason
             if stop is StopReason.GUARDRAIL or (stop in ENDS and not error.looped):
                 # It would be cut off again, or the guardrail would step in again.
-                return _noted(_settled((first,), error.fallback, error.faults, f"ended by {stop}"))
-            return _noted(await self._again(request, first, error, form))
+                return _settled((first,), error.fallback, error.faults, f"ended by {stop}")
+            record.repairs += 1
+            record.enforced_repairs += question.enforced is not None
+            return await self._again(question, first, error)
 
-    async def _read(
-        self, generation: Generation, request: GenerationRequest, form: Form[AnswerT]
-    ) -> Reading[AnswerT]:
-        completion = generation.completion
-        async with self.drain.before(request.call_context.deadline):
-            return await self.reader.read(completion.text, form, completion.stop_reason)
+    async def _formed(
+        self, generations: tuple[Generation, ...], question: "_Question[AnswerT]"
+    ) -> Formed[AnswerT]:
+        """Return what the last of ``generations`` says, or raise AnswerError."""
+        completion = generations[-1].completion
+        text = question.answer(completion.text)
+        async with self.drain.before(question.request.call_context.deadline):
+            reading = await self.reader.read(text, question.form, completion.stop_reason)
+            return (
+                Formed(
+                    generations,
+                    reading,
+                    chances=await self.reader.run(question.chances, completion),
+                )
+                if question.measures and completion.logprobs
+                else Formed(generations, reading)
+            )
 
     async def _again(
-        self,
-        request: GenerationRequest,
-        first: Generation,
-        error: AnswerError,
-        form: Form[AnswerT],
+        self, question: "_Question[AnswerT]", first: Generation, error: AnswerError
     ) -> Formed[AnswerT]:
         fallback: Reading[AnswerT] | None = error.fallback
+        correcting = _correcting(question.request, first.completion, error, question.form)
         try:
-            second = await self.generate(_correcting(request, first.completion, error, form))
+            second = await self.generate(correcting)
         except ServiceError as failure:
             # The first answer was paid for: it must not be lost for the second one's failure.
             return _settled((first,), fallback, error.faults, f"the repair failed: {failure.code}")
         both = (first, second)
         try:
-            return Formed(both, await self._read(second, request, form))
+            return await self._formed(both, question)
         except ServiceError as late:
             return _settled(both, fallback, error.faults, f"the repair failed: {late.code}")
         except AnswerError as still:
             return _settled(both, still.fallback or fallback, still.faults, "also after a repair")
+
+
+@dataclass(frozen=True, slots=True)
+class _Question(Generic[AnswerT]):
+    """What is asked, in one of the two ways."""
+
+    request: GenerationRequest
+    form: Form[AnswerT]
+    measures: Sequence[Measure]
+    enforced: Enforced | None = None
+    """None where the prompt alone carries the form."""
+
+    def answer(self, text: str) -> str:
+        return text if self.enforced is None else self.enforced.answer(text)
+
+    def chances(self, completion: Completion) -> dict[str, Chance]:
+        bare = self.enforced is not None and self.enforced.key is not None
+        return (chosen if bare else chances)(completion, self.measures)
+
+
+def _told(request: GenerationRequest, form: Form[AnswerT]) -> GenerationRequest:
+    """Return ``request`` with the form in the prompt."""
+    text = request.turns[-1].text
+    return _saying(request, with_schema(text, form.schema).strip())
+
+
+def _held(request: GenerationRequest, enforced: Enforced) -> GenerationRequest:
+    """Return ``request`` with the form beside the prompt."""
+    text = enforced.told(request.turns[-1].text).strip()
+    return replace(_saying(request, text), form=enforced.form)
+
+
+def _unheld(request: GenerationRequest, form: Form[AnswerT]) -> GenerationRequest:
+    """Return ``request`` in the prompt's way, since the upstream refused the form."""
+    asked = _told(request, form)
+    return replace(
+        asked,
+        call_context=_apart(asked.call_context, "in words"),
+        warnings=(*asked.warnings, NOT_ENFORCED),
+    )
+
+
+def _saying(request: GenerationRequest, text: str) -> GenerationRequest:
+    *earlier, last = request.turns
+    return replace(request, turns=(*earlier, replace(last, text=text)))
+
+
+def _apart(call_context: CallContext, which: str) -> CallContext:
+    """Return ``call_context`` under an idempotency key of its own."""
+    key = call_context.idempotency_key
+    return call_context if key is None else replace(call_context, idempotency_key=f"{key} {which}")
 
 
 def _settled(
@@ -121,10 +222,7 @@ def _correcting(
     request: GenerationRequest, said: Completion, error: AnswerError, form: Form[AnswerT]
 ) -> GenerationRequest:
     """Return the second request, under an idempotency key of its own."""
-    key = request.call_context.idempotency_key
-    call_context = replace(
-        request.call_context, idempotency_key=None if key is None else f"{key} again"
-    )
+    call_context = _apart(request.call_context, "again")
     repeated = loop(said.text) if error.looped else None
     text = said.text if repeated is None else said.text[: repeated.kept]
     sampling = request.sampling

@@ -170,6 +170,8 @@ def fingerprint(request: GenerationRequest) -> bytes:
         request.raw_prompt,
         request.strategy,
         request.stop,
+        request.form,
+        request.logprobs,
     )
     return digested(outline, [image for turn in request.turns for image in turn.images])
 

@@ -27,7 +27,8 @@ def combined(
 ) -> Generation:
     """Return one answer for all: tokens and cost added up, the target where all have the same.
 
-    ``stop`` is the one whose end counts; without it the end that all have in common.
+    ``stop`` is the one whose end and log probabilities count; without it the end that all have in
+    common.
     """
     completions = [answer.completion for answer in answers]
     reasons = [stop or completion for completion in completions]
@@ -41,6 +42,7 @@ def combined(
             stop_reason_raw=common([reason.stop_reason_raw for reason in reasons], None),
             target=common([completion.target for completion in completions], None),
             stop_sequence=stop.stop_sequence if stop else None,
+            logprobs=stop.logprobs if stop else None,
         ),
         images=tuple(images),
         warnings=tuple(warnings),

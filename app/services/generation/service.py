@@ -156,6 +156,8 @@ class GenerationService:
             raw_prompt=request.raw_prompt,
             call_context=request.call_context,
             stop=request.stop,
+            form=request.form,
+            logprobs=request.logprobs if self.capabilities.logprobs else None,
         )
 
     async def _prepare_turn(
@@ -278,4 +280,8 @@ def _milliseconds(seconds: float) -> int:
 async def _whole(generation: Generation) -> AsyncIterator[GenerationEvents]:
     """Yield the events of an answer that is there already."""
     yield (Started(generation.id, generation.model, generation.images, generation.warnings),)
-    yield Delta(generation.completion.text, generation.completion.usage), Done(generation)
+    completion = generation.completion
+    yield (
+        Delta(completion.text, completion.usage, completion.logprobs or ()),
+        Done(generation),
+    )

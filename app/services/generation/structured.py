@@ -1,13 +1,12 @@
-"""Answers that are JSON: asked for in the prompt, checked, asked again once."""
+"""Answers that are JSON: held to their form where that can be, checked, asked again once."""
 
 from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic_core import to_json
 
-from app.domain.generation import Generation, GenerationRequest, ImageInput, Latency, Turn
+from app.domain.generation import Generation, GenerationRequest, Latency
 from app.services.answers.form import Form
-from app.services.answers.instruction import with_schema
 from app.services.answers.repair import FormAsker, Formed
 from app.services.generation.combine import combined
 
@@ -35,8 +34,7 @@ class StructuredService:
 
         An answer that can't be made valid is returned all the same: it has been paid for.
         """
-        turns = _in_form(request.turns, form)
-        formed = await self.asker.ask(replace(request, turns=turns), form)
+        formed = await self.asker.ask(request, form)
         generation = _together(formed)
         raw = "\n\n".join(answer.completion.text for answer in formed.generations)
         reading = formed.reading
@@ -49,11 +47,6 @@ class StructuredService:
         text = to_json(reading.answer, inf_nan_mode="null").decode()
         completion = replace(generation.completion, text=text)
         return Structured(replace(generation, completion=completion), raw=raw)
-
-
-def _in_form(turns: tuple[Turn[ImageInput], ...], form: Form[Any]) -> tuple[Turn[ImageInput], ...]:
-    last = turns[-1]
-    return (*turns[:-1], replace(last, text=with_schema(last.text, form.schema).strip()))
 
 
 def _together(formed: Formed[Any]) -> Generation:

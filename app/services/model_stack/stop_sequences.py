@@ -1,8 +1,9 @@
 """Stop texts, which the model itself has none of."""
 
+from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from app.domain.generation import (
     Completion,
@@ -13,6 +14,7 @@ from app.domain.generation import (
     StreamPart,
     StreamParts,
 )
+from app.domain.output import TokenLogprob
 from app.domain.ports import VisionModel
 from app.services.generation.stop_sequences import StopFinder
 from app.telemetry import current
@@ -37,8 +39,13 @@ class StopSequenceModel:
         text = finder.feed(completion.text) + finder.end()
         if finder.found is None:
             return completion
+        tokens = HeldTokens()
         return replace(
-            completion, text=text, stop_reason=StopReason.STOP, stop_sequence=finder.found
+            completion,
+            text=text,
+            stop_reason=StopReason.STOP,
+            stop_sequence=finder.found,
+            logprobs=completion.logprobs and tokens.released(text, completion.logprobs),
         )
 
     @asynccontextmanager
@@ -48,11 +55,39 @@ class StopSequenceModel:
             yield _until(parts, StopFinder(request.stop)) if request.stop else parts
 
 
+@dataclass(slots=True)
+class HeldTokens:
+    """Keeps tokens back until their text is given out: a stop text's own never are."""
+
+    _text: int = 0
+    """Bytes of text given out."""
+    _told: int = 0
+    """Bytes of tokens given out."""
+    _held: deque[TokenLogprob] = field(default_factory=deque)
+
+    def released(
+        self, text: str, arrived: tuple[TokenLogprob, ...], *, last: bool = False
+    ) -> tuple[TokenLogprob, ...]:
+        """Return the tokens that ``text`` begins, those of ``arrived`` behind those held.
+
+        With ``last`` no text comes any more that a token could wait for.
+        """
+        self._text += len(text.encode())
+        self._held += arrived
+        released = []
+        while self._held and (last or self._told < self._text):
+            token = self._held.popleft()
+            self._told += len(token.written)
+            released.append(token)
+        return tuple(released)
+
+
 async def _until(
     parts: AsyncIterator[StreamParts], finder: StopFinder
 ) -> AsyncIterator[StreamParts]:
+    tokens = HeldTokens()
     async for arrived in parts:
-        kept = [after for part in arrived for after in _after(part, finder)]
+        kept = [after for part in arrived for after in _after(part, finder, tokens)]
         if finder.found is not None:
             # Not abandoned, as it looks from below: the caller has the whole of it.
             record = current()
@@ -63,17 +98,20 @@ async def _until(
             return
 
 
-def _after(part: StreamPart, finder: StopFinder) -> Iterator[StreamPart]:
+def _after(part: StreamPart, finder: StopFinder, tokens: HeldTokens) -> Iterator[StreamPart]:
     """Yield what ``part`` becomes; nothing once a stop text was found."""
     if finder.found is not None:
         return
     if isinstance(part, Finish):
-        if text := finder.end():
-            yield Delta(text, part.usage)
+        text = finder.end()
+        scores = tokens.released(text, (), last=True)
+        if text or scores:
+            yield Delta(text, part.usage, scores)
         yield part
         return
     text = finder.feed(part.text)
-    if text or part.logprobs:
-        yield Delta(text, part.usage, part.logprobs)
+    scores = tokens.released(text, part.logprobs)
+    if text or scores:
+        yield Delta(text, part.usage, scores)
     if finder.found is not None:
         yield Finish(part.usage, StopReason.STOP, None, stop_sequence=finder.found)

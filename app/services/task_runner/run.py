@@ -40,6 +40,8 @@ class Run:
 
     request: TaskRequest
     asker: FormAsker
+    max_images: int
+    """Pictures that the model takes in one call."""
     turn: asyncio.Semaphore
     notify: Notify
     asked: list[tuple[int, Generation]] = field(default_factory=list)
@@ -96,7 +98,7 @@ class Run:
             self.shown[position] = shots[0]
         try:
             turn = Turn(Role.USER, told(question.text), await self._load(shots))
-            formed = await self.asker.ask(self._generation(turn), question.form)
+            formed = await self.asker.ask(self._generation(turn), question.form, question.measures)
         except ServiceError as error:
             self.failures.append(error)
             return Finding(None, f"{error.code}: {error.detail}", page=page, origin=origin)
@@ -123,7 +125,7 @@ class Run:
         return GenerationRequest(
             turns=(turn,),
             sampling=self.request.sampling,
-            strategy=_strategy(turn),
+            strategy=_strategy(turn, self.max_images),
             language=self.request.language,
             call_context=self.request.call_context,
         )
@@ -136,7 +138,7 @@ class Run:
         if reading.refusal is not None:
             self.refusals.append((page, reading.refusal))
         fault = str(reading.refusal) if reading.answer is None else None
-        return Finding(reading.answer, fault, reading.warnings, view, page)
+        return Finding(reading.answer, fault, reading.warnings, view, page, chances=formed.chances)
 
     def _warn(self, warnings: Sequence[AnswerWarning], where: str = "") -> None:
         for warning in warnings:
@@ -217,5 +219,6 @@ def _view(shots: Sequence[Shot], reports: Sequence[ImageReport]) -> View | None:
     return shots[0].view or View.whole(reports[0])
 
 
-def _strategy(turn: Turn[ImageInput]) -> ImageStrategy:
-    return ImageStrategy.CONTACT_SHEET if len(turn.images) > 1 else ImageStrategy.SINGLE
+def _strategy(turn: Turn[ImageInput], most: int) -> ImageStrategy:
+    fits = len(turn.images) <= most
+    return ImageStrategy.SINGLE if fits else ImageStrategy.CONTACT_SHEET

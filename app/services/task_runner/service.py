@@ -53,11 +53,13 @@ class TaskService:
 
     async def _run(self, request: TaskRequest, notify: Notify) -> TaskAnswer:
         _check(request)
-        run = Run(request, self.asker, asyncio.Semaphore(self.concurrency), notify)
+        able = self.generations.capabilities
+        turn = asyncio.Semaphore(self.concurrency)
+        run = Run(request, self.asker, able.max_images, turn, notify)
         async with AsyncExitStack() as held:
             with _parameters():
                 shots = await self._shots(request, held)
-                questions = request.task.questions(request.parameters, len(shots))
+                questions = request.task.questions(request.parameters, len(shots), able)
             findings = await run.ask_all(questions, shots)
         result, faults = await run.conclude(findings)
         return run.answer(result, faults)

@@ -6,8 +6,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BeforeValidator, Field
 
 from app.domain.generation import Sampling
+from app.domain.model import Capabilities
 from app.services.answers.form import Model, ModelAnswer
-from app.services.answers.instruction import with_schema
 from app.services.answers.lenient import Listed, Text, parted, shortened, sparing, trimmed
 from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import Example, Finding, Parameters, Question, Result, Task, only
@@ -71,11 +71,13 @@ class CaptionResult(Result):
     tags: Annotated[list[str], Field(description="Keywords, each once.")]
 
 
-def questions(parameters: CaptionParameters, _: int) -> Sequence[Question[CaptionAnswer]]:
+def questions(
+    parameters: CaptionParameters, _: int, _able: Capabilities
+) -> Sequence[Question[CaptionAnswer]]:
     """Ask once."""
     form = Model(CaptionAnswer)
     text = prompt("caption").filled(style=STYLES[parameters.style])
-    return (Question(with_schema(text, form.schema), form),)
+    return (Question(text, form),)
 
 
 def conclude(_: CaptionParameters, findings: Sequence[Finding[CaptionAnswer]]) -> CaptionResult:

@@ -7,9 +7,9 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, BeforeValidator, Field, ValidationInfo, model_validator
 
 from app.domain.generation import Sampling
+from app.domain.model import Capabilities
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer, ModelPart
-from app.services.answers.instruction import with_schema
 from app.services.answers.lenient import (
     Listed,
     Nullable,
@@ -194,14 +194,15 @@ class ChartResult(Result, ChartData):
     pages: Annotated[list[ChartPage], Field(description="The chart on each page or picture.")]
 
 
-def questions(parameters: ChartParameters, shots: int) -> Sequence[Question[ChartAnswer]]:
+def questions(
+    parameters: ChartParameters, shots: int, _able: Capabilities
+) -> Sequence[Question[ChartAnswer]]:
     """Ask once for each picture, page or tile."""
     form = Model(ChartAnswer)
     asked = parameters.question
     text = prompt("chart").filled(
         question=f" The insight answers this: {fenced('question', asked)}" if asked else ""
     )
-    text = with_schema(text, form.schema)
     return [Question(text, form, (shot,)) for shot in range(shots)]
 
 

@@ -5,9 +5,9 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, Field
 
+from app.domain.model import Capabilities
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer
-from app.services.answers.instruction import with_schema
 from app.services.answers.lenient import Listed, Sentence, Text, Words, trimmed
 from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import (
@@ -32,13 +32,15 @@ class CompareParameters(Parameters):
         str | None, Field(max_length=500, description="What the comparison is about.")
     ] = None
     image_strategy: Annotated[
-        Literal["each", "contact_sheet"],
+        Literal["auto", "each", "contact_sheet"],
         Field(
-            description="`each`: every picture is described in a call of its own and the "
+            description="`auto`: one call shows them all, each as it is, where the model takes so "
+            "many; else `each`. `each`: every picture is described in a call of its own and the "
             "descriptions are compared; keeps detail. `contact_sheet`: one call shows them side "
-            "by side; keeps what words would lose, at a smaller size."
+            "by side, on one picture where the model does not take so many; keeps what words "
+            "would lose, there at a smaller size."
         ),
-    ] = "each"
+    ] = "auto"
 
 
 class Description(ModelAnswer):
@@ -80,27 +82,28 @@ class CompareResult(Result):
 
     differences: list[str]
     similarities: list[str]
-    images: Annotated[
-        list[PictureOut], Field(description="Empty where they were shown on a contact sheet.")
-    ]
+    images: Annotated[list[PictureOut], Field(description="Empty where one call showed them all.")]
 
 
 Answer = Description | Comparison
 
 
-def questions(parameters: CompareParameters, shots: int) -> Sequence[Question[Answer]]:
-    """Ask for a description of every picture, or for the comparison of all on a sheet."""
-    if parameters.image_strategy == "contact_sheet":
+def questions(
+    parameters: CompareParameters, shots: int, able: Capabilities
+) -> Sequence[Question[Answer]]:
+    """Ask for a description of every picture, or for the comparison of all in one call."""
+    fits = parameters.image_strategy == "auto" and shots <= able.max_images
+    if fits or parameters.image_strategy == "contact_sheet":
         return (_side_by_side(parameters, shots),)
     form: Model[Answer] = Model(Description)
-    text = with_schema(prompt("compare").filled(focus=_focus(parameters)), form.schema)
+    text = prompt("compare").filled(focus=_focus(parameters))
     return [Question(text, form, (shot,)) for shot in range(shots)]
 
 
 def _side_by_side(parameters: CompareParameters, shots: int) -> Question[Answer]:
     form: Model[Answer] = Model(Comparison)
     text = prompt("compare-sheet").filled(focus=_focus(parameters))
-    return Question(with_schema(text, form.schema), form, tuple(range(shots)))
+    return Question(text, form, tuple(range(shots)))
 
 
 def follow_up(
@@ -108,7 +111,7 @@ def follow_up(
 ) -> Question[Answer] | None:
     """Ask for the comparison of the descriptions, None where one of them is missing."""
     described = [f.answer for f in findings if isinstance(f.answer, Description)]
-    if parameters.image_strategy == "contact_sheet" or len(described) < len(findings):
+    if not described or len(described) < len(findings):
         return None
     form: Model[Answer] = Model(Comparison)
     text = prompt("compare-texts").filled(
@@ -119,7 +122,7 @@ def follow_up(
             for number, found in enumerate(described, 1)
         ),
     )
-    return Question(with_schema(text, form.schema), form, ())
+    return Question(text, form, ())
 
 
 def _focus(parameters: CompareParameters) -> str:
@@ -160,9 +163,9 @@ def _folded(text: str) -> dict[str, str]:
 COMPARE = Task(
     name="compare",
     summary="Compare pictures",
-    description=f"Differences and similarities of 2 to {MAX_IMAGES} images. The model takes one "
-    "picture at a time: they are described one by one, or shown on a contact sheet. Very small "
-    "differences can be missed.",
+    description=f"Differences and similarities of 2 to {MAX_IMAGES} images. A model that takes "
+    "so many at a time sees them all at once; else they are described one by one, or shown on a "
+    "contact sheet. Very small differences can be missed.",
     parameters=CompareParameters,
     result=CompareResult,
     questions=questions,
@@ -170,7 +173,7 @@ COMPARE = Task(
     follow_up=follow_up,
     images=Images(least=2, most=MAX_IMAGES),
     example=Example(
-        parameters={"focus": "the animal"},
+        parameters={"focus": "the animal", "image_strategy": "each"},
         result={
             "differences": [],
             "similarities": ["Both show the same cat."],

@@ -7,10 +7,10 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
 from app.domain.generation import Sampling
+from app.domain.model import Capabilities
 from app.services.answers.conform import folded
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer, ModelPart
-from app.services.answers.instruction import with_schema
 from app.services.answers.lenient import (
     Listed,
     Nullable,
@@ -254,14 +254,15 @@ class DiagramResult(Result, DiagramData):
     pages: Annotated[list[DiagramPage], Field(description="The diagram on each page or picture.")]
 
 
-def questions(parameters: DiagramParameters, shots: int) -> Sequence[Question[DiagramAnswer]]:
+def questions(
+    parameters: DiagramParameters, shots: int, _able: Capabilities
+) -> Sequence[Question[DiagramAnswer]]:
     """Ask once for each picture, page or tile."""
     form = Model(DiagramAnswer)
     asked = parameters.question
     text = prompt("diagram").filled(
         question=f" The explanation answers this: {fenced('question', asked)}" if asked else ""
     )
-    text = with_schema(text, form.schema)
     return [Question(text, form, (shot,)) for shot in range(shots)]
 
 

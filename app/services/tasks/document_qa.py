@@ -6,9 +6,9 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
+from app.domain.model import Capabilities
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer
-from app.services.answers.instruction import with_schema
 from app.services.answers.lenient import Nullable, Text, Truth, notes_of, share, sparing
 from app.services.answers.numbers import NO_NUMBER, nothing
 from app.services.tasks.pages import PageFacts, by_page, facts
@@ -41,7 +41,9 @@ class PageAnswer(ModelAnswer):
 
     found: Truth
     answer: Text | None = None
-    quote: Annotated[Nullable[Text], Field(description="the words on the page that say so")] = None
+    quote: Annotated[
+        Nullable[Text], Field(description="copied from the page, where it says so")
+    ] = None
     relevance: Annotated[
         float | None,
         Field(ge=0, le=1),
@@ -94,11 +96,12 @@ class DocumentQaResult(Result):
     pages: Annotated[list[PageFinding], Field(description="What each page says.")]
 
 
-def questions(parameters: DocumentQaParameters, shots: int) -> Sequence[Question[PageAnswer]]:
+def questions(
+    parameters: DocumentQaParameters, shots: int, _able: Capabilities
+) -> Sequence[Question[PageAnswer]]:
     """Ask every page, or every strip of it."""
     form = Model(PageAnswer)
-    filled = prompt("document-qa").filled(question=fenced("question", parameters.question))
-    text = with_schema(filled, form.schema)
+    text = prompt("document-qa").filled(question=fenced("question", parameters.question))
     return [Question(text, form, (shot,)) for shot in range(shots)]
 
 

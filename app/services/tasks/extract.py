@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import orjson
 from pydantic import BeforeValidator, Field
 
-from app.services.answers.instruction import with_schema
+from app.domain.model import Capabilities
 from app.services.answers.schema import Schema, SchemaError
 from app.services.answers.schema_form import CallerForm, Filled, missing, validator
 from app.services.tasks.field_merge import Told, merged
@@ -81,7 +81,9 @@ class ExtractResult(Result):
     pages: Annotated[list[ExtractPage], Field(description="What each page or picture tells.")]
 
 
-def questions(parameters: ExtractParameters, shots: int) -> Sequence[Question[Filled]]:
+def questions(
+    parameters: ExtractParameters, shots: int, _able: Capabilities
+) -> Sequence[Question[Filled]]:
     """Ask once for each picture, page or tile, with the caller's schema."""
     try:
         if len(orjson.dumps(parameters.json_schema)) > MAX_SCHEMA_BYTES:
@@ -89,7 +91,7 @@ def questions(parameters: ExtractParameters, shots: int) -> Sequence[Question[Fi
         form = CallerForm(parameters.json_schema)
     except (SchemaError, TypeError, RecursionError) as error:
         raise TaskParameterError("schema", str(error)) from error
-    text = with_schema(prompt("extract").filled(), form.schema)
+    text = prompt("extract").filled()
     return [Question(text, form, (shot,)) for shot in range(shots)]
 
 

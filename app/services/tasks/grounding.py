@@ -6,9 +6,9 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field
 
+from app.domain.model import Capabilities
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer, ModelPart
-from app.services.answers.instruction import with_schema
 from app.services.answers.lenient import Listed, Text, trimmed
 from app.services.tasks.boxes import BoxOut, ModelBox, Overlay, drawn, no_place, placed, shared
 from app.services.tasks.pages import PageFacts, PageReport, by_page, facts, page_size, report
@@ -112,12 +112,13 @@ class GroundingResult(Result):
     pages: list[GroundingPage]
 
 
-def questions(parameters: GroundingParameters, shots: int) -> Sequence[Question[GroundingAnswer]]:
+def questions(
+    parameters: GroundingParameters, shots: int, _able: Capabilities
+) -> Sequence[Question[GroundingAnswer]]:
     """Ask once for each picture, page or tile."""
     form = Model(GroundingAnswer)
     phrases = " ".join(fenced("phrase", phrase) for phrase in parameters.phrases)
     text = prompt("grounding").filled(what=phrases or "every distinct thing and every line of text")
-    text = with_schema(text, form.schema)
     return [Question(text, form, (shot,)) for shot in range(shots)]
 
 

@@ -5,10 +5,10 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationInfo, model_validator
 
+from app.domain.model import Capabilities
 from app.services.answers.conform import folded
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer, ModelPart
-from app.services.answers.instruction import with_schema
 from app.services.answers.lenient import (
     Listed,
     SparedText,
@@ -153,7 +153,9 @@ class InspectionResult(Result):
     notice: Annotated[str, Field(description="What this is not.")]
 
 
-def questions(parameters: InspectionParameters, _: int) -> Sequence[Question[InspectionAnswer]]:
+def questions(
+    parameters: InspectionParameters, _: int, _able: Capabilities
+) -> Sequence[Question[InspectionAnswer]]:
     """Ask once."""
     form = Model(InspectionAnswer)
     listed = " ".join(fenced("defect", defect) for defect in parameters.look_for)
@@ -161,7 +163,7 @@ def questions(parameters: InspectionParameters, _: int) -> Sequence[Question[Ins
         object=fenced("object", parameters.object),
         look_for=f"\nPay attention to these: {listed}" if listed else "",
     )
-    return (Question(with_schema(text, form.schema), form),)
+    return (Question(text, form),)
 
 
 def conclude(

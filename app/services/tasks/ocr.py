@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from app.domain.generation import Sampling
+from app.domain.model import Capabilities
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model
-from app.services.answers.instruction import with_schema
 from app.services.tasks.ocr_answers import Answer, Blocks, Lines, Marked, Plain, Rows
 from app.services.tasks.ocr_pages import LineOut, PagedTable, PageOut, ReadPage, text_of
 from app.services.tasks.pages import by_page
@@ -95,13 +95,15 @@ class OcrResult(Result):
     pages: list[PageOut]
 
 
-def questions(parameters: OcrParameters, shots: int) -> Sequence[Question[Answer]]:
+def questions(
+    parameters: OcrParameters, shots: int, _able: Capabilities
+) -> Sequence[Question[Answer]]:
     """Ask once for each picture, page or tile."""
     if parameters.output is not None and parameters.layout != "plain":
         raise TaskParameterError("output", "give either output or layout, not both")
     form: Model[Answer] = Model(parameters.form)
     hint = f"\nThe text is in: {fenced('hint', parameters.hint)}" if parameters.hint else ""
-    text = with_schema(prompt("ocr").filled(layout=WISHES[parameters.form], hint=hint), form.schema)
+    text = prompt("ocr").filled(layout=WISHES[parameters.form], hint=hint)
     return [Question(text, form, (shot,)) for shot in range(shots)]
 
 

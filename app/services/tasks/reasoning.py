@@ -6,9 +6,9 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from app.domain.generation import Sampling
+from app.domain.model import Capabilities
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer
-from app.services.answers.instruction import with_schema
 from app.services.answers.lenient import Listed, Sentence, Text, trimmed
 from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import Example, Finding, Parameters, Question, Result, Task, only
@@ -40,11 +40,13 @@ class ReasoningResult(Result):
     answer: str
 
 
-def questions(parameters: ReasoningParameters, _: int) -> Sequence[Question[ReasoningAnswer]]:
+def questions(
+    parameters: ReasoningParameters, _: int, _able: Capabilities
+) -> Sequence[Question[ReasoningAnswer]]:
     """Ask once."""
     form = Model(ReasoningAnswer)
     text = prompt("reasoning").filled(question=fenced("question", parameters.question))
-    return (Question(with_schema(text, form.schema), form),)
+    return (Question(text, form),)
 
 
 def conclude(

@@ -5,10 +5,11 @@ from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, Field
 
+from app.domain.model import Capabilities
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer
-from app.services.answers.instruction import with_schema
-from app.services.answers.lenient import Share, Words
+from app.services.answers.lenient import Share, Truth, Words
+from app.services.answers.probability import Chance, Measure
 from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import (
     Example,
@@ -47,12 +48,39 @@ class FitAnswer(ModelAnswer):
     score: Share
 
 
+class JudgedAnswer(FitAnswer):
+    """Asked where the model tells how likely its words are."""
+
+    # After the reason, which it is to follow from.
+    match: Annotated[Truth, Field(description="whether the picture fits the text")]
+
+
+VERDICT = Measure("match", ("true", "false"))
+
+
 class Ranked(BaseModel):
     """One candidate."""
 
     index: Annotated[int, Field(description="Among the images or texts given, from 0.")]
     text: Annotated[str | None, Field(description="The candidate, where texts are ranked.")]
-    score: Annotated[float, Field(ge=0, le=1)]
+    score: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="How well it fits: `probability` where that is known, else the model's own "
+            "number.",
+        ),
+    ]
+    probability: Annotated[
+        float | None,
+        Field(
+            ge=0,
+            le=1,
+            description="Of the model saying that it fits, by its log probabilities; null where "
+            "there are none.",
+        ),
+    ]
     reason: str
 
 
@@ -70,21 +98,23 @@ class RetrievalResult(Result):
     failed: list[Unranked]
 
 
-def questions(parameters: RetrievalParameters, shots: int) -> Sequence[Question[FitAnswer]]:
+def questions(
+    parameters: RetrievalParameters, shots: int, able: Capabilities
+) -> Sequence[Question[FitAnswer]]:
     """Ask once for each candidate."""
     if (parameters.query is None) == (not parameters.texts):
         raise TaskParameterError("query", "give either a query or texts")
     if parameters.texts and shots != 1:
         raise TaskParameterError("texts", f"are ranked for one image; {shots} were given")
     if parameters.query is not None:
-        return [_question(parameters.query, shot) for shot in range(shots)]
-    return [_question(text, 0) for text in parameters.texts]
+        return [_question(parameters.query, shot, able) for shot in range(shots)]
+    return [_question(text, 0, able) for text in parameters.texts]
 
 
-def _question(text: str, image: int) -> Question[FitAnswer]:
-    form = Model(FitAnswer)
+def _question(text: str, image: int, able: Capabilities) -> Question[FitAnswer]:
+    form: Model[FitAnswer] = Model(JudgedAnswer if able.logprobs else FitAnswer)
     filled = prompt("retrieval").filled(text=fenced("text", text))
-    return Question(with_schema(filled, form.schema), form, (image,))
+    return Question(filled, form, (image,), (VERDICT,) if able.logprobs else ())
 
 
 def conclude(
@@ -92,14 +122,9 @@ def conclude(
 ) -> RetrievalResult:
     """Return the candidates by score."""
     ranking = [
-        Ranked(
-            index=index,
-            text=parameters.texts[index] if parameters.texts else None,
-            score=finding.answer.score,
-            reason=finding.answer.reason,
-        )
+        _ranked(index, parameters.texts[index] if parameters.texts else None, finding, answer)
         for index, finding in enumerate(findings)
-        if finding.answer is not None
+        if (answer := finding.answer) is not None
     ]
     failed = [
         Unranked(index=index, error=finding.fault or "there is no answer")
@@ -111,12 +136,36 @@ def conclude(
     return RetrievalResult(ranking=sorted(ranking, key=lambda r: -r.score), failed=failed)
 
 
+def _ranked(index: int, text: str | None, finding: Finding[FitAnswer], answer: FitAnswer) -> Ranked:
+    fits = answer.match if isinstance(answer, JudgedAnswer) else None
+    verdict = finding.chances.get(VERDICT.key)
+    # Only of what was read: a word that stood for the truth has tokens of its own.
+    known = verdict is not None and fits is not None and verdict.value is fits
+    probability = round(_of_fitting(verdict), 4) if verdict is not None and known else None
+    return Ranked(
+        index=index,
+        text=text,
+        score=answer.score if probability is None else probability,
+        probability=probability,
+        reason=answer.reason,
+    )
+
+
+def _of_fitting(verdict: Chance) -> float:
+    """Return the probability of ``true``, as its share of both words where both are known."""
+    said = verdict.probability
+    other = next(iter(verdict.others.values()), None)
+    share = said if other is None or said + other == 0 else said / (said + other)
+    return share if verdict.value else 1 - share
+
+
 RETRIEVAL = Task(
     name="retrieval",
     summary="Rank pictures for a text, or texts for a picture",
     description=f"Up to {MAX_IMAGES} images for one `query`, or up to {MAX_TEXTS} `texts` for one "
-    "image; one call for each candidate, counted in the answer. Scores are the model's judgement, "
-    "given one by one: good for order, no probabilities.",
+    "image; one call for each candidate, which shows the picture as it is, counted in the answer. "
+    "Scores are the model's judgement, given one by one: probabilities where the model tells them, "
+    "else good for order alone.",
     parameters=RetrievalParameters,
     result=RetrievalResult,
     questions=questions,
@@ -125,7 +174,15 @@ RETRIEVAL = Task(
     example=Example(
         parameters={"query": "a cat"},
         result={
-            "ranking": [{"index": 0, "text": None, "score": 1.0, "reason": "It shows a cat."}],
+            "ranking": [
+                {
+                    "index": 0,
+                    "text": None,
+                    "score": 0.97,
+                    "probability": 0.97,
+                    "reason": "It shows a cat.",
+                }
+            ],
             "failed": [],
         },
     ),

@@ -9,8 +9,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app.domain.generation import Sampling
 from app.domain.image import AnswerWarning
+from app.domain.model import Capabilities
 from app.services.answers.form import Form
 from app.services.answers.notes import AnswerError
+from app.services.answers.probability import Chance, Measure
 from app.services.documents.page import Origin
 from app.services.geometry import View
 
@@ -86,8 +88,10 @@ class Question(Generic[AnswerT]):
     text: str
     form: Form[AnswerT]
     images: tuple[int, ...] = (0,)
-    """Positions among the pictures or pages. Several are shown on a contact sheet; none asks
-    about text alone."""
+    """Positions among the pictures or pages. Several are shown as they are where the model takes
+    so many, else on a contact sheet; none asks about text alone."""
+    measures: tuple[Measure, ...] = ()
+    """Values of the answer whose probability is wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,8 @@ class Finding(Generic[AnswerT]):
     """Number of the page, or position of the picture, from 1, counted on over all files."""
     origin: Origin = field(default_factory=Origin)
     """The file and the page in it, and which part of the page was shown."""
+    chances: Mapping[str, Chance] = field(default_factory=dict)
+    """How likely values of the answer were, by key, where that is known."""
 
 
 class UnansweredError(AnswerError):
@@ -163,8 +169,8 @@ class Task(Generic[ParametersT, AnswerT]):
     description: str
     parameters: type[ParametersT]
     result: type[Result]
-    questions: Callable[[ParametersT, int], Sequence[Question[AnswerT]]]
-    """What to ask, given the parameters and the number of pictures or pages."""
+    questions: Callable[[ParametersT, int, Capabilities], Sequence[Question[AnswerT]]]
+    """What to ask, by the parameters, the number of pictures or pages, and what the model can."""
     conclude: Callable[[ParametersT, Sequence[Finding[AnswerT]]], Result]
     """The result from the findings, one per question and in their order, or UnansweredError."""
     example: Example

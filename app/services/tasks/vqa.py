@@ -1,18 +1,31 @@
 """Visual question answering: one question about one picture."""
 
 from collections.abc import Sequence
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, ValidationInfo
+from pydantic import BaseModel, BeforeValidator, Field, ValidationInfo
 
+from app.domain.model import Capabilities
 from app.services.answers.conform import folded
+from app.services.answers.exact import SchemaForm
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer
-from app.services.answers.instruction import with_schema
 from app.services.answers.lenient import Nullable, Text, notes_of, sparing, synonyms
 from app.services.answers.numbers import Hints, NumberError, number
+from app.services.answers.probability import Chance, Measure
 from app.services.tasks.prompt import prompt
-from app.services.tasks.spec import Example, Finding, Parameters, Question, Result, Task, only
+from app.services.tasks.spec import (
+    Example,
+    Finding,
+    Parameters,
+    Question,
+    Result,
+    Task,
+    TaskParameterError,
+    only,
+)
+
+MAX_CHOICES = 32
 
 Confidence = Literal["high", "medium", "low"]
 
@@ -21,6 +34,10 @@ class VqaParameters(Parameters):
     """What is asked."""
 
     question: Annotated[str, Field(min_length=1, max_length=2000, description="What to find out.")]
+    choices: Annotated[
+        list[Annotated[str, Field(max_length=200, pattern=r"^\S(?:[^\r\n]*\S)?$")]],
+        Field(max_length=MAX_CHOICES, description="The answer is one of these; none: any words."),
+    ] = []  # noqa: RUF012 - Pydantic copies it
 
 
 _CONFIDENCE = synonyms(
@@ -48,11 +65,15 @@ def _confidence(value: object, info: ValidationInfo) -> object:
     share = share / 100 if 10 < share <= 100 else share
     if not 0 <= share <= 1:
         return value
-    word = "high" if share >= 0.8 else "medium" if share >= 0.5 else "low"
+    word = _word(share)
     notes_of(info).say(
         "confidence_in_words", f"The confidence {value[:20]!r} was taken for {word}."
     )
     return word
+
+
+def _word(share: float) -> Confidence:
+    return "high" if share >= 0.8 else "medium" if share >= 0.5 else "low"
 
 
 class VqaAnswer(ModelAnswer):
@@ -73,6 +94,21 @@ class VqaAnswer(ModelAnswer):
     ] = None
 
 
+class ChoiceOut(BaseModel):
+    """One of the answers that were to choose from."""
+
+    choice: str
+    probability: Annotated[
+        float | None,
+        Field(
+            ge=0,
+            le=1,
+            description="By the model's log probabilities; null where they don't tell it: it was "
+            "not among the likeliest.",
+        ),
+    ]
+
+
 class VqaResult(Result):
     """The answer and what it rests on."""
 
@@ -80,37 +116,94 @@ class VqaResult(Result):
     confidence: Annotated[
         Confidence | None,
         Field(
-            description="The model's own word; not a calibrated probability. Null where it gave "
-            "none that is known."
+            description="`confidence_probability` as a word, `high` from 0.8, `medium` from 0.5; "
+            "where that is null the model's own word, not a calibrated probability. Null where it "
+            "gave none that is known."
+        ),
+    ]
+    confidence_probability: Annotated[
+        float | None,
+        Field(
+            ge=0,
+            le=1,
+            description="Of the answer's tokens, by the model's log probabilities; null where "
+            "there are none.",
         ),
     ]
     evidence: Annotated[
         str | None, Field(description="What in the picture shows it; null where nothing was named.")
     ]
+    choices: Annotated[
+        list[ChoiceOut], Field(description="Those of the request, likeliest first, then the rest.")
+    ] = []  # noqa: RUF012 - Pydantic copies it
 
 
-def questions(parameters: VqaParameters, _: int) -> Sequence[Question[VqaAnswer]]:
+def questions(parameters: VqaParameters, _: int, able: Capabilities) -> Sequence[Question[Any]]:
     """Ask once."""
-    form = Model(VqaAnswer)
     text = prompt("vqa").filled(question=fenced("question", parameters.question))
-    return (Question(with_schema(text, form.schema), form),)
+    options = tuple(parameters.choices)
+    measures = (Measure("answer", options),) if able.logprobs else ()
+    form = _closed(options) if options else Model(VqaAnswer)
+    return (Question(text, form, measures=measures),)
 
 
-def conclude(_: VqaParameters, findings: Sequence[Finding[VqaAnswer]]) -> VqaResult:
+def _closed(options: tuple[str, ...]) -> SchemaForm:
+    if len({folded(option) for option in options}) < max(2, len(options)):
+        raise TaskParameterError("choices", "have to be two at least, and different ones")
+    answer = {"type": "string", "enum": list(options)}
+    return SchemaForm({"type": "object", "properties": {"answer": answer}, "required": ["answer"]})
+
+
+def conclude(parameters: VqaParameters, findings: Sequence[Finding[Any]]) -> VqaResult:
     """Return the answer."""
-    return VqaResult(**only(findings).model_dump())
+    said: VqaAnswer | dict[str, Any] = only(findings)
+    answer = said if isinstance(said, VqaAnswer) else VqaAnswer.model_construct(**_bare(said))
+    chance = findings[0].chances.get("answer")
+    # Only of what was read: an answer that was mended has other tokens.
+    if chance is not None and chance.value != answer.answer:
+        chance = None
+    return VqaResult(
+        answer=answer.answer,
+        confidence=answer.confidence if chance is None else _word(chance.probability),
+        confidence_probability=None if chance is None else round(chance.probability, 4),
+        evidence=answer.evidence,
+        choices=_choices(parameters.choices, chance),
+    )
+
+
+def _bare(said: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of an answer that was to be one of a few, and nothing else."""
+    return {"answer": said["answer"], "confidence": None, "evidence": None}
+
+
+def _choices(options: Sequence[str], chance: Chance | None) -> list[ChoiceOut]:
+    known = {} if chance is None else {**chance.others, str(chance.value): chance.probability}
+    probabilities = {option: known.get(option) for option in options}
+    ranked = sorted(options, key=lambda option: -(probabilities[option] or 0))
+    return [
+        ChoiceOut(choice=option, probability=None if p is None else round(p, 4))
+        for option in ranked
+        for p in (probabilities[option],)
+    ]
 
 
 VQA = Task(
     name="vqa",
     summary="Answer a question about a picture",
-    description="A short answer, how sure the model says it is, and what in the picture shows it.",
+    description="A short answer, how sure the model is, and what in the picture shows it; or one "
+    "of `choices`, with their probabilities where the model tells them.",
     parameters=VqaParameters,
     result=VqaResult,
     questions=questions,
     conclude=conclude,
     example=Example(
         parameters={"question": "What animal is this?"},
-        result={"answer": "A cat", "confidence": "high", "evidence": "whiskers and pointed ears"},
+        result={
+            "answer": "A cat",
+            "confidence": "high",
+            "confidence_probability": 0.93,
+            "evidence": "whiskers and pointed ears",
+            "choices": [],
+        },
     ),
 )

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from app.domain.model import Capabilities
 from app.services.documents.page import Cut, Origin, Tile, view
 from app.services.geometry import Size
 from app.services.tasks import chart, diagram, extract, grounding, ocr
@@ -75,7 +76,7 @@ def test_text_is_not_taken_for_markdown():
 
 def test_output_and_layout_together_are_refused():
     with pytest.raises(TaskParameterError):
-        ocr.questions(ocr.OcrParameters(output="text", layout="lines"), 1)
+        ocr.questions(ocr.OcrParameters(output="text", layout="lines"), 1, Capabilities())
 
 
 def test_tiles_of_a_page_give_one_text_and_one_table():
@@ -138,7 +139,7 @@ SCHEMA = {
 
 def extracted(*pages: dict[str, Any], schema: dict[str, Any] = SCHEMA) -> extract.ExtractResult:
     parameters = extract.ExtractParameters.model_validate({"schema": schema})
-    (question,) = extract.questions(parameters, 1)
+    (question,) = extract.questions(parameters, 1, Capabilities())
     return extract.conclude(
         parameters, [on_page(question.form.check(page), n) for n, page in enumerate(pages, 1)]
     )
@@ -173,7 +174,7 @@ def test_fields_put_together_stay_valid_under_the_schema():
 
 def test_a_page_that_could_not_be_read_leaves_the_others_fields():
     parameters = extract.ExtractParameters.model_validate({"schema": SCHEMA})
-    (question,) = extract.questions(parameters, 1)
+    (question,) = extract.questions(parameters, 1, Capabilities())
     good = on_page(question.form.check({"total": 1}), 2)
     result = extract.conclude(parameters, [Finding(None, "broken", page=1), good])
 

@@ -1,0 +1,57 @@
+"""Log probabilities as OpenAI tells them."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from app.domain.output import TokenLogprob
+
+_BYTES = "In UTF-8; null where they are not known: half a character."
+
+
+class ChatTopLogprob(BaseModel):
+    """A token that could have stood at a place."""
+
+    token: str
+    logprob: float
+    bytes: Annotated[list[int] | None, Field(description=_BYTES)]
+
+
+class ChatTokenLogprob(BaseModel):
+    """A token of the answer."""
+
+    token: str
+    logprob: Annotated[float, Field(description="Natural logarithm of its probability.")]
+    bytes: Annotated[list[int] | None, Field(description=_BYTES)]
+    top_logprobs: Annotated[
+        list[ChatTopLogprob], Field(description="As many as were asked for, likeliest first.")
+    ]
+
+
+class ChatLogprobs(BaseModel):
+    """The tokens of the answer."""
+
+    content: list[ChatTokenLogprob] | None
+    refusal: None = None
+
+    @classmethod
+    def of(cls, tokens: Sequence[TokenLogprob] | None) -> "ChatLogprobs | None":
+        """Render ``tokens``, None where there are none."""
+        return cls(content=[_token(token) for token in tokens]) if tokens else None
+
+
+def _token(token: TokenLogprob) -> ChatTokenLogprob:
+    return ChatTokenLogprob(
+        token=token.token,
+        logprob=token.logprob,
+        bytes=_bytes(token.token) if token.data is None else list(token.data),
+        top_logprobs=[
+            ChatTopLogprob(token=other.token, logprob=other.logprob, bytes=_bytes(other.token))
+            for other in token.alternatives
+        ],
+    )
+
+
+def _bytes(token: str) -> list[int] | None:
+    return None if "\ufffd" in token else list(token.encode())

@@ -1,0 +1,118 @@
+"""Which forms the upstream holds an answer to while it generates, and what it is told of them."""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+import orjson
+
+from app.domain.model import Capabilities
+from app.domain.output import Choice, JsonObject, JsonSchema, OutputForm
+from app.services.answers.grammar import grammar, small
+from app.services.answers.instruction import with_keys, with_options, with_schema
+from app.services.answers.schema import Schema
+
+MAX_OPTIONS = 64
+"""Texts of a closed answer that are sent as a choice."""
+REMEMBERED = 512
+"""Refused forms; the one refused first is forgotten first."""
+NAME = "answer"
+
+
+@dataclass(frozen=True, slots=True)
+class Enforced:
+    """A form as the upstream is sent it."""
+
+    form: OutputForm
+    schema: Schema
+    """What is held against the answer here."""
+    key: str | None = None
+    """Of a choice: the one property, whose value is the text that the model writes."""
+
+    @property
+    def digest(self) -> bytes:
+        """Tells equal forms."""
+        match self.form:
+            case JsonSchema(_, schema):
+                said: object = schema
+            case Choice(options):
+                said = options
+            case JsonObject():
+                said = "object"
+        return sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).digest()
+
+    def told(self, text: str) -> str:
+        """Return ``text`` with what the model still has to be told of the form."""
+        match self.form:
+            case Choice(options):
+                return with_options(text, options)
+            case JsonSchema():
+                return with_keys(text, self.schema)
+            case JsonObject():
+                return with_schema(text, self.schema)
+
+    def answer(self, text: str) -> str:
+        """Return ``text`` as the JSON that it stands for."""
+        if isinstance(self.form, Choice) and text.strip() in self.form.options:
+            return orjson.dumps({self.key: text.strip()}).decode()
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class Enforcement:
+    """Decides for each form; remembers those that the upstream refused, in this process."""
+
+    capabilities: Capabilities = field(default_factory=Capabilities)
+    """What all targets enforce."""
+    _refused: OrderedDict[bytes, None] = field(default_factory=OrderedDict)
+
+    def enforced(self, schema: Schema) -> Enforced | None:
+        """Return what is sent for a form with ``schema``; None where the prompt alone carries it.
+
+        A schema that is too large or too deep to be compiled fast is asked for in the prompt, and
+        only held to be an object.
+        """
+        closed = _closed(schema) if self.capabilities.choice else None
+        if closed is not None:
+            return closed
+        if not self.capabilities.structured_output:
+            return None
+        if not schema.get("properties") or not small(schema):
+            return Enforced(JsonObject(), schema)
+        return Enforced(JsonSchema(NAME, grammar(schema)), schema)
+
+    def refuse(self, enforced: Enforced) -> None:
+        """Remember that the upstream refused the form."""
+        self._refused[enforced.digest] = None
+        if len(self._refused) > REMEMBERED:
+            self._refused.popitem(last=False)
+
+    def refused(self, enforced: Enforced) -> bool:
+        """Whether the upstream refused the form before."""
+        return enforced.digest in self._refused
+
+
+def _closed(schema: Schema) -> Enforced | None:
+    """Return the choice that an object with one property out of a few texts amounts to."""
+    properties: Mapping[str, Any] = schema.get("properties", {})
+    if len(properties) != 1 or set(schema) - _CLOSED:
+        return None
+    ((key, part),) = properties.items()
+    if schema.get("required") != [key] or set(part) - _LISTED:
+        return None
+    options = part.get("enum", ())
+    if not 1 < len(options) <= MAX_OPTIONS:
+        return None
+    if not all(
+        isinstance(option, str) and option and option == option.strip() for option in options
+    ):
+        return None
+    return Enforced(Choice(tuple(options)), schema, key)
+
+
+_CLOSED = frozenset(
+    {"type", "properties", "required", "additionalProperties", "title", "description"}
+)
+_LISTED = frozenset({"type", "enum", "title", "description", "default", "examples"})
