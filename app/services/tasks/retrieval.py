@@ -9,7 +9,8 @@ from app.domain.model import Capabilities
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer
 from app.services.answers.lenient import Share, Truth, Words
-from app.services.answers.probability import Chance, Measure
+from app.services.answers.probability import Measure, of_truth
+from app.services.tasks.capability import Capability
 from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import (
     Example,
@@ -141,7 +142,7 @@ def _ranked(index: int, text: str | None, finding: Finding[FitAnswer], answer: F
     verdict = finding.chances.get(VERDICT.key)
     # Only of what was read: a word that stood for the truth has tokens of its own.
     known = verdict is not None and fits is not None and verdict.value is fits
-    probability = round(_of_fitting(verdict), 4) if verdict is not None and known else None
+    probability = round(of_truth(verdict), 4) if verdict is not None and known else None
     return Ranked(
         index=index,
         text=text,
@@ -149,14 +150,6 @@ def _ranked(index: int, text: str | None, finding: Finding[FitAnswer], answer: F
         probability=probability,
         reason=answer.reason,
     )
-
-
-def _of_fitting(verdict: Chance) -> float:
-    """Return the probability of ``true``, as its share of both words where both are known."""
-    said = verdict.probability
-    other = next(iter(verdict.others.values()), None)
-    share = said if other is None or said + other == 0 else said / (said + other)
-    return share if verdict.value else 1 - share
 
 
 RETRIEVAL = Task(
@@ -170,6 +163,10 @@ RETRIEVAL = Task(
     result=RetrievalResult,
     questions=questions,
     conclude=conclude,
+    capability=Capability(
+        basis="No measurement; Meta names it as an additional use case.",
+        untrained=("scores that are calibrated",),
+    ),
     images=Images(most=MAX_IMAGES),
     example=Example(
         parameters={"query": "a cat"},
