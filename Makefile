@@ -62,7 +62,7 @@ audit: $(VENV)/dev.stamp  ## known vulnerabilities of what the service's image h
 bench: $(VENV)/bench.stamp  ## the service beside its peers, in about ten minutes; see bench/README.md
 	@$(BIN)/python -c "from bench.process import cores; cores()"
 	@# A virtual environment of its own: LiteLLM wants other versions. Without it the table says so.
-	@test -x $(LITELLM)/bin/litellm || $(PYTHON) -m machine environment $(LITELLM) bench/litellm/requirements.txt || true
+	@test -x $(LITELLM)/bin/litellm || $(PYTHON) -m machine environment $(LITELLM) bench/peers/litellm/requirements.txt || true
 	LITELLM_VENV=$(LITELLM) $(BIN)/python -m bench $(BENCH)
 
 format: $(VENV)/dev.stamp  ## rewrite the sources in the project's format
@@ -96,7 +96,7 @@ lock: $(VENV)/dev.stamp  ## recompile the requirement files from pyproject.toml
 	$(UV_PROJECT) --extra otel --extra postgres -c requirements/dev.txt -o requirements/service.txt
 	$(UV_PROJECT) --extra emulator --extra otel --extra postgres --group bench -c requirements/dev.txt -o requirements/bench.txt
 	$(MAKE) --no-print-directory wheels
-	echo "litellm[proxy]==$(LITELLM_VERSION)" | $(UV_COMPILE) - -o bench/litellm/requirements.txt
+	echo "litellm[proxy]==$(LITELLM_VERSION)" | $(UV_COMPILE) - -o bench/peers/litellm/requirements.txt
 
 # What Debian of the images' base takes. pyvips has no wheel: it is pure Python.
 WHEEL := $(BIN)/uv pip compile --quiet --no-deps --python-version 3.13 --only-binary :all: --no-binary pyvips -o /dev/null

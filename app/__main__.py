@@ -35,10 +35,24 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if parsed.command in WITH_ARGUMENTS:
             return WITH_ARGUMENTS[parsed.command][0].run(parsed)
-        return COMMANDS[parsed.command]()
+        return _started(parsed.command)
     except SettingsError as error:
         sys.stderr.write(f"{error}\n{HINT}\n")
         return 2
+
+
+def _started(command: str) -> int:
+    """Run a command that takes no arguments; a start that fails points to the doctor.
+
+    Why it failed is logged by whoever met it: one worker, several of them, the port's listener.
+    """
+    try:
+        status = COMMANDS[command]()
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else 1
+    if status and command in SERVERS:
+        sys.stderr.write(f"{HINT}\n")
+    return status
 
 
 def dev_server() -> int:
@@ -55,6 +69,8 @@ COMMANDS = {
     "tasks": documents.tasks,
     "settings": documents.settings,
 }
+
+SERVERS = ("serve", "dev")
 
 WITH_ARGUMENTS: dict[str, tuple[Command, str]] = {
     "import": (import_model, "bring Llama 3.2 Vision's weights from S3 into Bedrock"),

@@ -12,7 +12,8 @@ from app import __version__
 from app.api import ops
 from app.api.bedrock import routes as bedrock
 from app.api.errors import dialects
-from app.api.openai import chat
+from app.api.openai import chat, models
+from app.api.openai.responses import routes as responses
 from app.api.openapi import document, security, swagger_ui
 from app.api.pipeline import authorization
 from app.api.pipeline.admission import AdmissionMiddleware
@@ -25,7 +26,7 @@ from app.api.pipeline.response_headers import CORS_ANSWER_HEADERS
 from app.api.pipeline.unhandled_errors import UnhandledErrorMiddleware
 from app.api.routing.application import Application
 from app.api.routing.dispatch import Dispatcher
-from app.api.v1 import estimate, images, models, usage
+from app.api.v1 import estimate, images, usage
 from app.api.v1.generate import routes as generate
 from app.api.v1.tasks import routes as tasks
 from app.server.load_shedding import LoadShedder
@@ -43,6 +44,7 @@ ROUTERS = (
     models.router,
     usage.router,
     chat.router,
+    responses.router,
     bedrock.router,
     ops.router,
 )
@@ -91,6 +93,8 @@ def create_app(settings: Settings, open_services: OpenServices) -> Application:
         openapi_tags=_TAGS,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         lifespan=lifespan,
+        # Which would be made on the event loop.
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,

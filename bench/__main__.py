@@ -9,18 +9,19 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-from bench import gateways, machine, publish, report
-from bench.filling import fill
-from bench.gateways import Gateway
-from bench.measuring import measure
+from bench import machine, report
+from bench.peers import gateways, publish
+from bench.peers.cache_warm_up import fill
+from bench.peers.comparison import Comparison, comparison, progress
+from bench.peers.gateways import Gateway
+from bench.peers.load_generator import UNANSWERED
+from bench.peers.measurement import measure
+from bench.peers.results import FILE, Results
+from bench.peers.run import OURS, Run
+from bench.peers.verdict import verdict
+from bench.peers.workloads import PICTURES, WORKLOADS, Workload
 from bench.photos import Picture
-from bench.pressing import UNANSWERED
-from bench.results import FILE, Results
-from bench.run import OURS, Run
-from bench.standing import Standing, progress, standing
-from bench.verdict import verdict
-from bench.workloads import PICTURES, WORKLOADS, Workload
-from tests.support.process import running
+from fixtures.process import running
 
 OURS_ALONE = {
     "1,000 streams at once, ours, in front of the emulator": (
@@ -43,7 +44,7 @@ def main() -> None:
     began = datetime.now(UTC)
     workloads = tuple(each for each in WORKLOADS if wanted(each, given.only))
     identities = dict.fromkeys(each.identity for each in workloads)
-    with standing(given.gateways, identities) as stand:
+    with comparison(given.gateways, identities) as stand:
         verdicts = judged(stand, workloads)
         fill_caches(stand)
         runs = list(rounds(stand, workloads, given.rounds, given.seconds))
@@ -81,7 +82,7 @@ def wanted(workload: Workload, only: Sequence[str]) -> bool:
     return not only or workload.name.startswith(tuple(only))
 
 
-def judged(stand: Standing, workloads: Sequence[Workload]) -> dict[str, dict[str, str]]:
+def judged(stand: Comparison, workloads: Sequence[Workload]) -> dict[str, dict[str, str]]:
     """Show an emulator that looks at pictures what each gateway sends; by workload and gateway."""
     with running("app.emulator", "--port", "0", "--no-read-words") as emulator:
         return {
@@ -93,7 +94,7 @@ def judged(stand: Standing, workloads: Sequence[Workload]) -> dict[str, dict[str
         }
 
 
-def fill_caches(stand: Standing) -> None:
+def fill_caches(stand: Comparison) -> None:
     for each in stand.gateways:
         if each.name == OURS:
             progress("filling the cache of prepared pictures")
@@ -101,7 +102,7 @@ def fill_caches(stand: Standing) -> None:
 
 
 def rounds(
-    stand: Standing, workloads: Sequence[Workload], number: int, seconds: float
+    stand: Comparison, workloads: Sequence[Workload], number: int, seconds: float
 ) -> Iterator[Run]:
     """Run every workload on every gateway in turn, and all that again.
 
@@ -120,7 +121,7 @@ def rounds(
                 yield run
 
 
-def asked(stand: Standing, workload: Workload) -> Iterator[Gateway]:
+def asked(stand: Comparison, workload: Workload) -> Iterator[Gateway]:
     for each in stand.gateways:
         shown = each.identity in (None, workload.identity)
         if shown and (not workload.only or each.name in workload.only):

@@ -7,8 +7,8 @@ from itertools import count
 
 from PIL import ExifTags, Image
 
-from bench.images import photo
-from tests.support.images import encoded
+from bench.micro.images import photo
+from fixtures.images import encoded
 
 _DENSITY = 14
 """Where a JFIF file says its dots per inch, two numbers of 16 bits that no decoder heeds."""

@@ -77,12 +77,6 @@ def peak(pid: int) -> Peak:
     return Peak(high_water_mib(pid), sum(map(_most, workers(pid))))
 
 
-def resident_mib(pid: int) -> float:
-    """Return the resident memory of ``pid`` at the moment, MiB."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-
 def high_water_mib(pid: int) -> float:
     """Return the most resident memory of ``pid`` so far, or since `forget_peaks`, MiB."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()

@@ -66,7 +66,8 @@ def _of_system(name: str) -> Path | None:
     # Debian keeps PostgreSQL's off the path.
     off_the_path = sorted(Path(_DEBIAN_POSTGRES).glob(f"*/bin/{name}"))
     path = shutil.which(name) or next(iter(reversed(off_the_path)), None)
-    return Path(path).resolve() if path else None
+    # Not what a link points to: Debian's redis-server is another program by that name.
+    return Path(path).absolute() if path else None
 
 
 def _stamp(environment_folder: Path, tool: Tool) -> Path:

@@ -8,9 +8,12 @@ import pytest
 from hypothesis import settings as hypothesis_settings
 
 from app import telemetry
+from app.emulator.app import create_emulator
+from app.emulator.config import EmulatorConfig
 from app.settings import PREFIX
 from tests.support.postgres import PostgresServer, postgres_server
 from tests.support.redis import redis_server
+from tests.support.server import serving
 
 pytest_plugins = ["tests.support.missing"]
 
@@ -47,6 +50,13 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
     # So that no test leaves a file behind.
     monkeypatch.setenv(f"{PREFIX}USAGE_STORE", "memory")
+
+
+@pytest.fixture(scope="session")
+def emulator_url() -> Iterator[str]:
+    """Return the address of an emulator with its defaults, one for all tests of a process."""
+    with serving(create_emulator(EmulatorConfig())) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,12 @@ from app.domain.errors import (
     UnsupportedParameterError,
 )
 
+_REASONS: dict[type[RequestError], str] = {
+    UnsupportedParameterError: "is not supported by the model, and leaving it out would change "
+    "the answer",
+    UnknownFieldError: "there is no such parameter",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Foreign:
@@ -20,6 +26,8 @@ class Foreign:
     """Whatever they say, the answer is the same to the caller."""
     neutral: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
     """Others, with the values (beside null) that ask for nothing."""
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    """Why one of those is refused, where there is more to say than that the model has it not."""
 
     def ignored(self, given: Mapping[str, Any], place: str = "") -> tuple[str, ...]:
         """Return the harmless ones that were given, or raise for those that would matter.
@@ -29,7 +37,7 @@ class Foreign:
         said = {name: value for name, value in given.items() if value is not None}
         refused = [name for name in said if self._matters(name, said[name])]
         if refused:
-            raise _refusal(place, refused, self._class(refused))
+            raise self._refusal(place, refused)
         return tuple(f"{place}{name}" for name in said)
 
     def _matters(self, name: str, value: object) -> bool:
@@ -41,20 +49,13 @@ class Foreign:
             for neutral in self.neutral.get(name, ())
         )
 
-    def _class(self, refused: list[str]) -> type[RequestError]:
+    def _refusal(self, place: str, refused: list[str]) -> RequestError:
         known = all(name in self.neutral for name in refused)
-        return UnsupportedParameterError if known else UnknownFieldError
-
-
-_REASONS: dict[type[RequestError], str] = {
-    UnsupportedParameterError: "is not supported by the model, and leaving it out would change "
-    "the answer",
-    UnknownFieldError: "there is no such parameter",
-}
-
-
-def _refusal(place: str, names: list[str], cls: type[RequestError]) -> RequestError:
-    return cls(
-        "; ".join(f"{place}{name}: {_REASONS[cls]}" for name in names),
-        errors=tuple(FieldError(f"{place}{name}", cls.code, _REASONS[cls]) for name in names),
-    )
+        cls = UnsupportedParameterError if known else UnknownFieldError
+        reasons = {name: self.reasons.get(name, _REASONS[cls]) for name in refused}
+        return cls(
+            "; ".join(f"{place}{name}: {reason}" for name, reason in reasons.items()),
+            errors=tuple(
+                FieldError(f"{place}{name}", cls.code, reason) for name, reason in reasons.items()
+            ),
+        )

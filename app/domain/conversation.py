@@ -14,18 +14,16 @@ OMITTED = "[an earlier image]"
 """Stands for a picture that is not shown again, where its turn had no words."""
 
 
-def alternating(turns: Iterable[Turn[ImageInput]]) -> Turns:
-    """Join neighbouring turns of one speaker, or raise a RequestError.
+def alternating(turns: Iterable[Turn[ImageInput]], field: str = "messages") -> Turns:
+    """Join neighbouring turns of one speaker, or raise a RequestError that names ``field``.
 
     The model's template has the user speak first and last, and there has to be a question.
     """
     joined = tuple(_joined(list(group)) for _, group in groupby(turns, key=lambda turn: turn.role))
     if not joined or joined[0].role is not Role.USER or joined[-1].role is not Role.USER:
-        raise InvalidParameterError.at(
-            "messages", "the first and the last turn have to be the user's"
-        )
+        raise InvalidParameterError.at(field, "the first and the last turn have to be the user's")
     if not joined[-1].text.strip() and not joined[-1].images:
-        raise PromptMissingError.at("messages", "the last turn has neither text nor an image")
+        raise PromptMissingError.at(field, "the last turn has neither text nor an image")
     return joined
 
 

@@ -68,8 +68,8 @@ def added(costs: Sequence[Cost | None]) -> Cost | None:
 class Pricing(Protocol):
     """What calls of one target cost."""
 
-    def most(self, prompt_tokens: int, generation_tokens: int) -> Cost:
-        """Return the most that a call with at most these many tokens can cost."""
+    def most(self, prompt_tokens: int, generation_tokens: int) -> Cost | None:
+        """Return the most that a call with at most these many tokens can cost; None if unknown."""
         ...
 
     def answered(
@@ -139,8 +139,17 @@ class UnitPrice:
         minutes = WINDOW_SECONDS / 60
         return round(self.usd_per_unit_minute * (self.units_per_copy or 0) * minutes, _DIGITS)
 
-    def most(self, prompt_tokens: int, generation_tokens: int) -> Cost:  # noqa: ARG002 - by time
-        """Return the cost of a whole window: a call that opens one may be all there is in it."""
+    def most(
+        self,
+        prompt_tokens: int,  # noqa: ARG002 - by time
+        generation_tokens: int,  # noqa: ARG002
+    ) -> Cost | None:
+        """Return the cost of a whole window: a call that opens one may be all there is in it.
+
+        None while the units of a copy are unknown.
+        """
+        if self.units_per_copy is None:
+            return None
         return Cost(0, 0, self.window_cost, Window(self.window_cost, self._today))
 
     def answered(

@@ -37,6 +37,11 @@ class Dialect(StrEnum):
     OPENAI = "openai"
     """The same body to an OpenAI-compatible server that is no Bedrock."""
 
+    @property
+    def is_bedrock(self) -> bool:
+        """Whether it is spoken to Bedrock, with AWS's credentials, in one of AWS's regions."""
+        return self is not Dialect.OPENAI
+
 
 @dataclass(frozen=True, slots=True)
 class BaseModel:

@@ -45,14 +45,25 @@ class ImagePreparer(Protocol):
         ...
 
 
+class Arrival(Protocol):
+    """Room for what is being fetched, taken as it comes."""
+
+    async def grow_to(self, size: int) -> None:
+        """Return when there is room for ``size`` bytes in all, or raise OverloadedError."""
+        ...
+
+
 RemoteT_contra = TypeVar("RemoteT_contra", contravariant=True)
 
 
 class ImageSource(Protocol[RemoteT_contra]):
     """Where pictures of one kind of name are fetched from: `UrlImage` or `S3Image`."""
 
-    async def fetch(self, image: RemoteT_contra) -> ReceivedImage:
-        """Return the bytes within the source's bounds of size and time, or raise an ImageError."""
+    async def fetch(self, image: RemoteT_contra, arrival: Arrival) -> ReceivedImage:
+        """Return the bytes within the source's bounds of size and time, or raise an ImageError.
+
+        Each piece has room by ``arrival``; what is waited for that is none of the source's time.
+        """
         ...
 
 

@@ -196,7 +196,7 @@ class BedrockSettings(BaseModel):
         except ValueError as error:
             raise ValueError(f"fallbacks: {error}") from error
         for target, region in zip(targets, regions, strict=True):
-            if target.dialect is not Dialect.OPENAI and region not in (None, target.region):
+            if target.dialect.is_bedrock and region not in (None, target.region):
                 raise ValueError(f"fallbacks: {target.model_id} is not in {target.region}")
 
     @property
@@ -231,7 +231,7 @@ class BedrockSettings(BaseModel):
 
     def _identity(self, target: Target) -> ModelIdentity:
         """Return what is known of a target; another server's model is taken for the first's."""
-        if target.dialect is Dialect.OPENAI:
+        if not target.dialect.is_bedrock:
             return self.identity
         return identify(target.model_id, self.base_model)
 

@@ -23,7 +23,8 @@ class ServerSettings(BaseModel):
         Seconds,
         Field(
             description="Seconds from a request's arrival to its whole answer, waiting and all "
-            "attempts included. A caller can ask for fewer with `X-Request-Timeout`."
+            "attempts included. A caller can ask for fewer with `X-Request-Timeout`, or for more, "
+            "up to `max_request_timeout`."
         ),
     ] = 300
     max_request_timeout: Annotated[

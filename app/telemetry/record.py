@@ -34,6 +34,9 @@ class RequestRecord:
     """Of the error it was answered with."""
     caller: str | None = None
     """A key's id or a token's subject; None where nobody was asked."""
+    share: str = ""
+    """Whose share of what is bounded the request takes: the caller's, or its address's where
+    callers are not told apart. It is in no log line."""
     task: str | None = None
     model: str | None = None
     """The id of the model that answered, or was asked last."""
@@ -122,7 +125,9 @@ _COUNTED = (
     "generation_tokens",
 )
 
-LOGGED = tuple(f.name for f in fields(RequestRecord) if f.name not in ("started", "tracer"))
+LOGGED = tuple(
+    f.name for f in fields(RequestRecord) if f.name not in ("share", "started", "tracer")
+)
 _values = attrgetter(*LOGGED)
 
 Sink = Callable[[RequestRecord], None]

@@ -76,7 +76,7 @@ def bytes_in_flight(settings: Settings) -> Budget:
         "bytes",
         settings.max_bytes_in_flight,
         settings.admission_timeout,
-        largest=settings.max_body_bytes,
+        largest=max(settings.max_body_bytes, settings.max_image_bytes),
     )
 
 

@@ -40,7 +40,7 @@ async def open_upstreams(session: aioboto3.Session, settings: Settings) -> Async
     adapters: dict[Target, VisionModel] = {}
     async with AsyncExitStack() as stack:
         for target in settings.targets:
-            if target.dialect is Dialect.OPENAI:
+            if not target.dialect.is_bedrock:
                 server = open_other_server(settings, target)
                 adapters[target] = await stack.enter_async_context(server)
                 continue
@@ -59,11 +59,16 @@ async def open_other_server(settings: Settings, target: Target) -> AsyncIterator
     from app.adapters.openai.model import OpenAiVisionModel
     from app.adapters.openai.server import open_server
 
-    key = settings.openai_key.get_secret_value() if settings.openai_key else None
-    if settings.openai_key_file is not None:
-        key = server_key(settings.openai_key_file)
+    key = key_of_server(settings)
     async with open_server(str(settings.openai_url), key, limits(settings)) as server:
         yield OpenAiVisionModel(server, target.model_id, settings.capabilities_of(target))
+
+
+def key_of_server(settings: Settings) -> str | None:
+    """Return the key for the other server, None where it needs none. Raises as `server_key`."""
+    if settings.openai_key_file is not None:
+        return server_key(settings.openai_key_file)
+    return settings.openai_key.get_secret_value() if settings.openai_key else None
 
 
 def server_key(path: Path) -> str:
@@ -92,7 +97,7 @@ def model_stack(
 
 
 def open_guards(settings: Settings) -> tuple[TargetGuard, ...]:
-    """Return a gate for each target, in order."""
+    """Return a guard for each target, in order."""
     return tuple(
         TargetGuard(
             target,
@@ -115,7 +120,7 @@ def guarded(guard: TargetGuard, upstream: VisionModel) -> VisionModel:
 
 def price(target: Target, settings: Settings) -> Pricing | None:
     """Return what calls of ``target`` cost; None where that is unknown."""
-    if target.dialect is Dialect.OPENAI:
+    if not target.dialect.is_bedrock:
         return None
     identity = identify(target.model_id, settings.identity.base.key)
     return pricing.load(settings.prices_file).price(identity)

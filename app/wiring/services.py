@@ -38,7 +38,7 @@ from app.wiring.images import bytes_in_flight, image_limits, image_pipeline, ope
 from app.wiring.model import OpenUpstreams, model_stack, open_guards, open_upstreams
 from app.wiring.preflight import announce
 from app.wiring.telemetry import open_operations
-from app.wiring.units import open_units
+from app.wiring.units import units_lookup
 
 
 class PictureWork(Decoders, Workers, SheetMaker, Protocol):
@@ -75,12 +75,12 @@ async def open_services(
     async with (
         AnswerReader.open() as reader,
         open_operations(settings, guards) as operations,
-        open_units(guards, settings),
         open_upstreams(session, settings) as upstreams,
         open_pool(settings) as pool,
         open_sources(session, settings, room) as sources,
         AsyncExitStack() as stack,
     ):
+        stack.enter_context(units_lookup(guards, settings))
         price = guards[0].price
         counter = token_counter.counter()
         preparer = image_pipeline(pool, settings)
@@ -115,7 +115,7 @@ async def open_services(
             tasks=TaskService(generations, Documents(sources, pool, image_limits(settings)), asker),
             structured=StructuredService(asker),
             preparations=PreparationService(sources, preparer, drain),
-            readiness=AllReady((drain, CredentialsCheck(session))),
+            readiness=AllReady((drain, *_credentials(session, settings))),
             timing=Timing(
                 request=settings.request_timeout,
                 longest=settings.max_request_timeout,
@@ -126,6 +126,12 @@ async def open_services(
             estimates=EstimateService(identity, generations, counter, price, drain),
             operations=operations,
         )
+
+
+def _credentials(session: aioboto3.Session, settings: Settings) -> tuple[CredentialsCheck, ...]:
+    """Return what looks for AWS's credentials, where a target needs them."""
+    needed = any(target.dialect.is_bedrock for target in settings.targets)
+    return (CredentialsCheck(session),) if needed else ()
 
 
 def _keeper(

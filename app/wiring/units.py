@@ -1,9 +1,9 @@
 """How many Custom Model Units a copy takes, asked of Bedrock beside the start."""
 
-import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from threading import Event, Thread
 from typing import Any
 
 import structlog
@@ -14,40 +14,53 @@ from botocore.session import get_session
 from app.domain.cost import UnitPrice
 from app.domain.generation import Target
 from app.services.model_stack.target import TargetGuard
-from app.settings import Settings
+from app.settings import PREFIX, Settings
+
+REMEDY = (
+    f"grant bedrock:GetImportedModel, or write units_per_copy into {PREFIX}PRICES_FILE; "
+    "docs/metrics.md"
+)
 
 log = structlog.get_logger()
 
 
-@asynccontextmanager
-async def open_units(guards: Sequence[TargetGuard], settings: Settings) -> AsyncIterator[None]:
+@contextmanager
+def units_lookup(guards: Sequence[TargetGuard], settings: Settings) -> Iterator[None]:
     """Look units up in a thread, so that neither the start nor the event loop waits for them.
 
-    Until they are known, and where Bedrock does not tell, costs are unknown.
+    Nor does the end: the thread is no one of an executor's, all of which are waited for. Until
+    units are known, and where Bedrock does not tell, costs are unknown.
     """
     unknown = [
         (guard.target, guard.price)
         for guard in guards
         if isinstance(guard.price, UnitPrice) and guard.price.units_per_copy is None
     ]
-    lookup = asyncio.create_task(asyncio.to_thread(_look_up, unknown, settings))
+    over = Event()
+    if unknown:
+        arguments = unknown, settings, over
+        Thread(target=_look_up, args=arguments, name="units", daemon=True).start()
     try:
         yield
     finally:
-        lookup.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await lookup
+        over.set()
 
 
-def _look_up(unknown: Sequence[tuple[Target, UnitPrice]], settings: Settings) -> None:
+def _look_up(unknown: Sequence[tuple[Target, UnitPrice]], settings: Settings, over: Event) -> None:
     for target, price in unknown:
         try:
-            price.units_per_copy = _units(target, settings)
+            units, reason = _units(target, settings), "Bedrock does not tell"
         except (BotoCoreError, ClientError, OSError) as error:
+            units, reason = None, _reason(error)
+        if over.is_set():
+            return
+        price.units_per_copy = units
+        if units is None:
             log.warning(
                 "the model's units are unknown, and so is what calls cost",
                 target=str(target),
-                reason=type(error).__name__,
+                reason=reason,
+                remedy=REMEDY,
             )
 
 
@@ -62,3 +75,10 @@ def _units(target: Target, settings: Settings) -> int | None:
         reply = client.get_imported_model(modelIdentifier=target.model_id)
     units: int | None = reply.get("customModelUnits", {}).get("customModelUnitsPerModelCopy")
     return units
+
+
+def _reason(error: Exception) -> str:
+    """Return AWS's code where it answered, else the kind of the failure."""
+    if isinstance(error, ClientError):
+        return str(error.response.get("Error", {}).get("Code") or type(error).__name__)
+    return type(error).__name__

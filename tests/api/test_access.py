@@ -20,10 +20,10 @@ from app.domain.generation import Completion, ModelRequest
 from app.main import create_app
 from app.settings import PREFIX, Settings, SettingsError, load
 from app.wiring.services import open_services
-from tests.api.test_refusals import problem
 from tests.support.access import RELOAD, add_key, bearer, guarded
 from tests.support.app import Rig
 from tests.support.fakes import FakeVisionModel
+from tests.support.problem import problem
 
 ASKED = {"prompt": "Hi"}
 ROOT = Path(__file__).parents[2]
@@ -169,8 +169,12 @@ def test_health_is_open_and_readiness_and_docs_are_by_setting(keys):
 def test_what_does_not_exist_is_not_told_from_what_does_to_an_unknown_caller(keys):
     add_key(keys)
     with guarded(keys).client() as client:
-        problem(client.get("/v1/nothing"), 401, "credentials_missing")
-        problem(client.get("/v1/models"), 401, "credentials_missing")
+        problem(client.get("/nothing"), 401, "credentials_missing")
+        problem(client.get("/v1/usage"), 401, "credentials_missing")
+        for path in ("/v1/nothing", "/v1/models", "/chat/completions"):
+            refused = client.get(path)
+            assert refused.status_code == 401
+            assert refused.json()["error"]["code"] == "credentials_missing"
 
 
 def all_rules():

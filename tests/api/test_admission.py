@@ -9,9 +9,9 @@ import httpx
 import pytest
 
 from app.settings import Settings
-from tests.api.test_refusals import problem
 from tests.support.app import Rig
 from tests.support.fakes import FakeVisionModel, GatedVisionModel
+from tests.support.problem import problem
 
 BODY = 60_000
 ROOM = 100_000

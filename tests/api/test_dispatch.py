@@ -1,6 +1,7 @@
 """Every POST goes one way: its body is read the same whatever headers, type and size it has."""
 
 import json
+import threading
 from typing import Any
 
 import httpx
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from app.api.routing import json_body
 from tests.support.app import Rig
 from tests.support.fakes import FakeVisionModel
 from tests.support.pictures import ROCKET, b64
@@ -339,6 +341,22 @@ def test_a_body_of_too_many_values_is_refused_in_every_dialect(asked, path, body
     assert refused.status_code in (400, 422)
     assert "values or more; at most 10,000" in refused.text
     assert len(refused.content) < 1_000
+
+
+@pytest.mark.parametrize(
+    "body", [{"prompt": "x" * 2**20}, {"prompt": "x", "images": [0] * 5_000}], ids=["long", "many"]
+)
+def test_large_bodies_are_read_in_threads_that_nothing_else_waits_for(asked, body, monkeypatch):
+    names, loads = [], json_body.loads
+
+    def noted(raw: bytes, *, few: bool) -> Any:
+        names.append(threading.current_thread().name)
+        return loads(raw, few=few)
+
+    monkeypatch.setattr(json_body, "loads", noted)
+    asked[0].post("/v1/generate", json=body)
+
+    assert [name.partition("_")[0] for name in names] == ["json"]
 
 
 def test_a_name_that_the_caller_chose_is_told_in_part(asked):

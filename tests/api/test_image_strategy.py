@@ -7,10 +7,10 @@ import pytest
 
 from app.domain.errors import ModelThrottledError
 from app.domain.generation import Completion, ModelRequest
-from tests.api.test_refusals import problem
 from tests.support.app import NO_RETRIES, Rig
 from tests.support.fakes import FakeVisionModel
 from tests.support.pictures import ASTRONAUT, ROCKET, b64
+from tests.support.problem import problem
 
 THREE = [b64(ASTRONAUT), b64(ROCKET), b64(ASTRONAUT)]
 

@@ -8,11 +8,11 @@ from app.domain.access import Scope
 from app.domain.errors import ModelThrottledError, UpstreamTimeoutError
 from app.domain.generation import Completion, ModelRequest
 from app.settings import Settings
-from tests.api.test_refusals import problem
 from tests.support.access import add_key, bearer, guarded
 from tests.support.app import Rig
 from tests.support.fakes import FakeVisionModel
 from tests.support.pictures import ASTRONAUT, b64
+from tests.support.problem import problem
 
 ASKED = {"prompt": "one two", "max_gen_len": 10}
 

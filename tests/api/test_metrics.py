@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, get_args
 
 import pytest
@@ -19,11 +18,9 @@ from app.telemetry.record import LOGGED
 from tests.support.access import add_key, bearer, guarded
 from tests.support.app import NO_RETRIES, Rig
 from tests.support.fakes import FakeVisionModel
-from tests.support.metrics import value
+from tests.support.metrics import MODEL, documented, section, value
 from tests.support.pictures import ASTRONAUT, b64
 
-DOCS = Path(__file__).parents[2] / "docs" / "metrics.md"
-MODEL = "us.meta.llama3-2-11b-instruct-v1:0"
 ASKED = {"prompt": "one two", "images": [b64(ASTRONAUT)]}
 
 
@@ -151,20 +148,6 @@ def test_everything_that_may_be_an_emf_dimension_is_a_text_in_the_line():
 
     assert all(found[name] and isinstance(found[name], str) for name in get_args(Dimension))
     assert found["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["Service"]]
-
-
-def documented() -> dict[str, tuple[str, str, str]]:
-    """Return kind, labels and meaning of each metric in the docs."""
-    row = r"^\| `(\w+)` \| (.*?) \| (.*?) \| (.*) \|$"
-    rows = re.findall(row, section("Metrics"), re.MULTILINE)
-    return {name: (kind, labels, text) for name, kind, labels, text in rows}
-
-
-def section(title: str) -> str:
-    (text,) = re.findall(
-        rf"^## {title}\n(.*?)(?=^## |\Z)", DOCS.read_text(), re.MULTILINE | re.DOTALL
-    )
-    return str(text)
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
 """The OpenAPI document, held against a running server."""
 
+import asyncio
 import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from jsonschema_rs import Draft202012Validator
 from openapi_spec_validator import validate
@@ -70,7 +72,8 @@ def test_the_upload_endpoint_needs_only_a_file(client):
 
 def error_type(path: str) -> str:
     """Return the media type of errors: OpenAI's form is plain JSON."""
-    return "application/json" if path.startswith("/v1/chat/") else "application/problem+json"
+    openai = path.startswith(("/v1/chat/", "/v1/responses", "/v1/models"))
+    return "application/json" if openai else "application/problem+json"
 
 
 def test_every_operation_is_tagged_summarised_and_says_which_errors_it_answers():
@@ -162,10 +165,11 @@ def test_where_a_picture_can_be_named_it_is_said_why_it_may_not_be_had():
         path: json.dumps(operation["responses"])
         for path, operations in DOCUMENT["paths"].items()
         for operation in operations.values()
-        if {"ImageUrl", "ChatImageUrl"} & schemas_of(operation.get("requestBody"))
+        if {"ImageUrl", "ChatImageUrl", "ResponsesImagePart"}
+        & schemas_of(operation.get("requestBody"))
     }
 
-    assert {"/v1/generate", "/v1/chat/completions"} < set(naming)
+    assert {"/v1/generate", "/v1/chat/completions", "/v1/responses"} < set(naming)
     for path, responses in naming.items():
         assert [e.code for e in JSON_IMAGE_ERRORS if f"`{e.code}`" not in responses] == [], path
 
@@ -204,3 +208,30 @@ def test_a_choice_between_objects_can_be_told_by_a_tag_or_by_what_they_must_have
             chosen = [schemas[choice["$ref"].rpartition("/")[2]] for choice in choices]
             assert all(choice["additionalProperties"] is False for choice in chosen), name
             assert len({tuple(choice["required"]) for choice in chosen}) == len(chosen), name
+
+
+def runs_a_loop() -> bool:
+    """Tell whether this thread runs an event loop."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+async def test_the_document_is_made_away_from_the_event_loop_and_once(monkeypatch):
+    app = Rig().app()
+    on_loops: list[bool] = []
+    made = app.openapi
+
+    def noted() -> Any:
+        on_loops.append(runs_a_loop())
+        return made()
+
+    monkeypatch.setattr(app, "openapi", noted)
+    with serving(app) as url:
+        async with httpx.AsyncClient(base_url=url, timeout=60) as client:
+            both = await asyncio.gather(client.get("/openapi.json"), client.get("/openapi.json"))
+
+    assert [answer.json() for answer in both] == [DOCUMENT, DOCUMENT]
+    assert on_loops == [False]

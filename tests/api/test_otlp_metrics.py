@@ -12,11 +12,11 @@ import pytest
 
 from app.domain.errors import ModelThrottledError
 from app.settings import Settings, SettingsError, load
-from tests.server.test_processes import emulator_url, service  # noqa: F401 - a fixture
 from tests.support.app import Rig
 from tests.support.collector import Collector, attributes
 from tests.support.fakes import FakeVisionModel
 from tests.support.pictures import ASTRONAUT, b64
+from tests.support.serve_command import service
 
 MODEL = "us.meta.llama3-2-11b-instruct-v1:0"
 ASKED = {"prompt": "MARKED", "images": [b64(ASTRONAUT)]}
@@ -156,7 +156,7 @@ def test_a_collector_that_never_answers_does_not_hold_up_the_end(collector, monk
 def test_each_of_several_workers_sends_its_own_numbers_when_it_is_stopped(
     tmp_path,
     collector: Collector,
-    emulator_url,  # noqa: F811 - a fixture
+    emulator_url,
 ):
     settings = {"workers": "2", "usage_store": "memory", "otlp_metrics": "true"}
     with service(tmp_path, emulator_url, **settings) as (client, pid):

@@ -3,31 +3,23 @@
 import asyncio
 import time
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
 
 from app.domain.image import ReceivedImage, S3Image, UrlImage
+from app.domain.ports import Arrival
 from app.services.generation.image_sources import ImageSources
-from tests.api.test_refusals import problem
 from tests.support.app import Rig
 from tests.support.fakes import FakeVisionModel, plenty
-
-PICTURE = {"url": "https://slow.example/a.png"}
-BODIES: dict[str, dict[str, Any]] = {
-    "/v1/generate": {"prompt": "Why?", "images": [PICTURE]},
-    "/v1/estimate": {"prompt": "Why?", "images": [PICTURE]},
-    "/v1/images/prepare": {"image": PICTURE},
-    "/v1/tasks/vqa": {"question": "Why?", "images": [PICTURE]},
-    "/v1/tasks/ocr": {"images": [PICTURE]},
-}
+from tests.support.picture_requests import BODIES
+from tests.support.problem import problem
 
 
 @dataclass
 class Silent:
     """A source that never has the picture."""
 
-    async def fetch(self, image: UrlImage | S3Image) -> ReceivedImage:
+    async def fetch(self, image: UrlImage | S3Image, arrival: Arrival) -> ReceivedImage:
         await asyncio.Event().wait()
         raise AssertionError
 

@@ -9,10 +9,10 @@ import httpx
 import pytest
 
 from app.settings import Settings
-from tests.api.test_refusals import problem
 from tests.support.access import add_key, bearer, guarded
 from tests.support.app import Rig
 from tests.support.pictures import ASTRONAUT
+from tests.support.problem import problem
 
 FRIEND = "https://app.example.com"
 EVIL = "https://evil.example"
@@ -81,7 +81,7 @@ def test_one_who_follows_a_link_to_the_documentation_gets_it(client):
     followed = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
 
     assert client.get("/docs", headers=followed).status_code == 200
-    problem(client.get("/v1/models", headers={"Origin": EVIL}), 403, "origin_not_allowed")
+    problem(client.get("/v1/usage", headers={"Origin": EVIL}), 403, "origin_not_allowed")
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:8000", "127.0.0.1.evil.example"])
@@ -92,7 +92,7 @@ def test_a_name_that_is_not_the_services_leads_nowhere(client, path, call, host)
     # AWS has no such status.
     assert answer.status_code == (403 if path.startswith("/model/") else 421)
     assert "not reached by the name" in answer.text
-    problem(client.get("/v1/models", headers={"Host": host}), 421, "host_not_allowed")
+    problem(client.get("/v1/usage", headers={"Host": host}), 421, "host_not_allowed")
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:80", "127.0.0.1", "[::1]:8000"])

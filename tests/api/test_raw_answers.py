@@ -213,6 +213,15 @@ def ask(service: httpx.Client, script: ScriptedVisionModel, case: dict[str, Any]
     return answer.json()
 
 
+def within(part: Any, whole: Any) -> bool:
+    """Whether ``part`` says of each object what ``whole`` does, which may say more."""
+    if isinstance(part, dict) and isinstance(whole, dict):
+        return all(name in whole and within(part[name], whole[name]) for name in part)
+    if isinstance(part, list) and isinstance(whole, list):
+        return len(part) == len(whole) and all(map(within, part, whole))
+    return bool(part == whole)
+
+
 @pytest.mark.parametrize("case", ANSWERS, ids=lambda case: f"{case['id']}-{case['kind']}")
 def test_a_raw_answer_is_read_as_it_stands_or_not_at_all(service, script, case):
     expected, warnings = RIGHT[case["id"]]
@@ -221,7 +230,7 @@ def test_a_raw_answer_is_read_as_it_stands_or_not_at_all(service, script, case):
 
     assert body["valid"] is (expected is not None), body["faults"]
     if expected is not None:
-        assert {name: body["result"][name] for name in expected} == expected
+        assert within(expected, {name: body["result"][name] for name in expected})
         assert {w["code"] for w in body["warnings"]} - {"contact_sheet"} == warnings
     assert body["calls"] == calls + (case["id"] in ASKED_AGAIN)
     assert case["raw"] in body["generation"]

@@ -6,9 +6,9 @@ import httpx
 import pytest
 
 from app.settings import Settings
+from fixtures.images import sample
 from tests.support.app import Rig
 from tests.support.fakes import FakeVisionModel
-from tests.support.images import sample
 from tests.support.pictures import ASTRONAUT, ROCKET, b64
 
 IMPORTED = "arn:aws:bedrock:us-west-2:123456789012:imported-model/llama32vis11"

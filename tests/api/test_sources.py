@@ -5,14 +5,17 @@ from dataclasses import dataclass, field
 import pytest
 
 from app.domain.image import ReceivedImage, S3Image, UrlImage
+from app.domain.ports import Arrival
 from app.services.concurrency.budget import Budget
 from app.services.generation.image_sources import ImageSources
 from app.settings import Settings
-from tests.api.test_preparing_in_time import BODIES, PICTURE
-from tests.api.test_refusals import problem
+from app.telemetry import current
+from tests.support.access import add_key, bearer, guarded
 from tests.support.app import Rig
 from tests.support.fakes import FakeImageSource, FakeVisionModel, plenty
+from tests.support.picture_requests import BODIES, PICTURE
 from tests.support.pictures import ASTRONAUT
+from tests.support.problem import problem
 from tests.support.s3 import REGION, make_bucket, s3_client
 
 URL = "https://images.example.com/cat.png"
@@ -57,20 +60,59 @@ class Watching(FakeImageSource):
     room: Budget = field(default_factory=plenty)
     held: list[int] = field(default_factory=list)
 
-    async def fetch(self, image: UrlImage | S3Image) -> ReceivedImage:
+    async def fetch(self, image: UrlImage | S3Image, arrival: Arrival) -> ReceivedImage:
         self.held.append(self.room.in_use)
-        return await super().fetch(image)
+        received = await super().fetch(image, arrival)
+        self.held.append(self.room.in_use)
+        return received
 
 
 @pytest.mark.parametrize("path", BODIES)
-def test_a_picture_has_room_as_the_largest_that_it_may_be_while_it_is_fetched(path):
+def test_a_picture_has_room_as_it_comes_and_none_before(path):
     source = Watching({PICTURE["url"]: ASTRONAUT})
     rig = Rig(sources=ImageSources(2**20, urls=source, objects=source, room=source.room))
     with rig.client() as client:
         client.post(path, json=BODIES[path])
 
-    assert set(source.held) == {2**20}
+    before, after = source.held[:2]
+    assert before < 1000
+    assert after == before + len(ASTRONAUT)
     assert source.room.in_use == 0
+
+
+@dataclass
+class Noting(FakeImageSource):
+    """Notes whose share of the service a request takes, where decoders and room ask for it."""
+
+    shares: list[str] = field(default_factory=list)
+
+    async def fetch(self, image: UrlImage | S3Image, arrival: Arrival) -> ReceivedImage:
+        self.shares.append(current().share)
+        return await super().fetch(image, arrival)
+
+
+@pytest.mark.parametrize("headers", [{}, {"idempotency-key": "k"}])
+@pytest.mark.parametrize("path", BODIES)
+def test_work_counts_for_the_address_where_nobody_is_told_apart(path, headers):
+    source = Noting({PICTURE["url"]: ASTRONAUT})
+    rig = Rig(sources=ImageSources(2**20, urls=source, objects=source, room=plenty()))
+    with rig.client() as client:
+        client.post(path, json=BODIES[path], headers=headers)
+
+    assert set(source.shares) == {"127.0.0.1"}
+
+
+@pytest.mark.parametrize("headers", [{}, {"idempotency-key": "k"}])
+@pytest.mark.parametrize("path", BODIES)
+def test_work_counts_for_the_caller_who_is_known(path, headers, tmp_path):
+    source = Noting({PICTURE["url"]: ASTRONAUT})
+    key = add_key(tmp_path / "keys.json")
+    rig = guarded(tmp_path / "keys.json")
+    rig.sources = ImageSources(2**20, urls=source, objects=source, room=plenty())
+    with rig.client() as client:
+        client.post(path, json=BODIES[path], headers={**bearer(key), **headers})
+
+    assert set(source.shares) == {key.split("_")[1]}
 
 
 @pytest.mark.parametrize(

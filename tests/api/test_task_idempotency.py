@@ -6,11 +6,11 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.api.test_refusals import problem
-from tests.api.test_task_streams import events
 from tests.support.documents import FOUR_PAGES
 from tests.support.pictures import b64
+from tests.support.problem import problem
 from tests.support.scripted import ScriptedVisionModel
+from tests.support.sse import events
 
 
 @pytest.fixture

@@ -1,11 +1,9 @@
 """A task as server-sent events, over a socket."""
 
 import asyncio
-import json
 import time
 from typing import Any
 
-import httpx
 import pytest
 
 from app.domain.errors import ModelThrottledError
@@ -15,20 +13,12 @@ from tests.support.documents import FOUR_PAGES
 from tests.support.metrics import value
 from tests.support.pictures import ASTRONAUT, b64
 from tests.support.scripted import ScriptedVisionModel
+from tests.support.sse import events
 
 
 @pytest.fixture
 def model() -> ScriptedVisionModel:
     return ScriptedVisionModel(answers=['{"text": "HELLO"}'])
-
-
-def events(answer: httpx.Response) -> list[tuple[str, dict[str, Any]]]:
-    found = []
-    for block in answer.text.split("\n\n"):
-        lines = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
-        if lines:
-            found.append((lines["event"], json.loads(lines["data"])))
-    return found
 
 
 def test_each_page_is_told_and_the_result_comes_last(client):

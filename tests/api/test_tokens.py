@@ -17,10 +17,10 @@ from app.adapters.access.tokens import ALGORITHMS, Issuer, IssuerKeys, TokenAuth
 from app.domain.access import Scope
 from app.domain.errors import CredentialsInvalidError, IdentityProviderError
 from app.settings import Settings
-from tests.api.test_refusals import problem
 from tests.support.access import add_key, bearer
 from tests.support.app import Rig
 from tests.support.identity_provider import EC, RSA, Provider, identity_provider
+from tests.support.problem import problem
 from tests.support.server import serving
 
 ROTATED = RSAKey.generate_key(2048, {"kid": "two"})

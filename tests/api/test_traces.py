@@ -9,7 +9,6 @@ import pytest
 
 from app.domain.errors import ModelFailedError
 from app.settings import Settings
-from tests.server.test_processes import emulator_url  # noqa: F401 - a fixture
 from tests.support.app import Rig
 from tests.support.collector import attributes
 from tests.support.fakes import FakeVisionModel
@@ -88,7 +87,7 @@ def documented() -> dict[str, set[str]]:
 
 def test_the_docs_have_every_span_and_attribute_that_is_sent_and_no_other(
     collector,
-    emulator_url,  # noqa: F811 - a fixture
+    emulator_url,
 ):
     settings = Settings(_env_file=None, traces=True, endpoint_url=emulator_url, max_concurrency=1)
     with Rig(None, settings=settings).client() as client:

@@ -13,11 +13,11 @@ from app.services.images import canvas
 from app.services.usage.ledger import UsageLedger
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
-from tests.api.test_refusals import problem
 from tests.support.access import add_key, bearer, guarded
 from tests.support.app import Rig
 from tests.support.fakes import FakeVisionModel
 from tests.support.pictures import ASTRONAUT, b64
+from tests.support.problem import problem
 
 ASKED = {"prompt": "one two three"}
 PRICE = 0.16 / 1e6

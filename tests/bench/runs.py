@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from bench.run import Run
+from bench.peers.run import Run
 
 _RUN = Run(
     round=1,

@@ -24,7 +24,7 @@ BUDGET = {
     "upload of 3 MB": 830,
     "stream": 2618,
 }
-"""Calls for one request, as ``python -m bench.calls`` prints them; ``--top 30`` says which ones.
+"""Calls for one request, as ``python -m bench.micro.calls`` prints them; ``--top 30`` names them.
 
 Write its numbers here when the path of a request became shorter, or longer for a good reason.
 """
@@ -35,7 +35,11 @@ would hold nothing."""
 
 def test_a_request_takes_as_many_python_calls_as_budgeted():
     run = subprocess.run(
-        [sys.executable, "-m", "bench.calls"], cwd=ROOT, capture_output=True, text=True, timeout=100
+        [sys.executable, "-m", "bench.micro.calls"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=100,
     )
     assert run.returncode == 0, run.stderr
 

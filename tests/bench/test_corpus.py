@@ -3,8 +3,8 @@ import shutil
 import pytest
 from PIL import Image
 
-from bench import corpus
-from tests.support.images import DATA, encoded, photo
+from bench.micro import corpus
+from fixtures.images import DATA, encoded, photo
 
 FILES = ["rocket.jpg", "exif-Portrait_8.jpg", "png-rgb-depth-2.png", "raw.dng", "coffee.png"]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bench import fetch
-from tests.support.process import ROOT, running
+from fixtures.process import ROOT, running
 
 PROXIES = ("http_proxy", "HTTP_PROXY", "https_proxy", "all_proxy")
 SET = ("LLAMA_VISION_MODEL_ID", "AWS_BEARER_TOKEN_BEDROCK", "AWS_PROFILE", "EMULATOR_FAULT")
@@ -19,7 +19,7 @@ def _machine(monkeypatch):
 
 @pytest.fixture
 def started(tmp_path):
-    with running("bench.upstream", str(tmp_path), environment={"GIVEN": "1"}) as it:
+    with running("bench.peers.upstream", str(tmp_path), environment={"GIVEN": "1"}) as it:
         yield it
 
 

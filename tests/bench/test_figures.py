@@ -1,4 +1,4 @@
-from bench import figures
+from bench.peers import figures
 from tests.bench.runs import run
 
 

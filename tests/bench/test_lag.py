@@ -4,7 +4,7 @@ import pytest
 from prometheus_client import generate_latest
 
 from app.telemetry.metrics import Metrics
-from bench import lag
+from bench.peers import lag
 
 
 def test_buckets_are_read_off_the_services_own_page_each_by_itself():

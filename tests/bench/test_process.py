@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import pytest
 
 from bench import process
+from fixtures.process import resident_mib
 
 GRANDCHILD = "import sys; print(flush=True); sys.stdin.read()"
 ONCE_LARGE = f"large = b'x' * 2**26; del large; {GRANDCHILD}"
@@ -49,7 +50,7 @@ def test_the_most_memory_is_that_since_it_was_forgotten():
     process.forget_peaks(os.getpid())
 
     assert process.peak(os.getpid()).main < with_it - 50
-    assert process.peak(os.getpid()).main >= process.resident_mib(os.getpid()) * 0.9
+    assert process.peak(os.getpid()).main >= resident_mib(os.getpid()) * 0.9
 
 
 def test_where_there_is_no_linux_one_line_says_so(monkeypatch):

@@ -10,10 +10,11 @@ from PIL import Image
 
 from app.domain.image import ImageLimits, ReceivedImage, Treatment
 from app.services.images.prepare import prepare
-from bench import dialects, photos
+from bench import photos
+from bench.peers import dialects
+from bench.peers.workloads import PICTURES, PROMPT, WORKLOADS, Shape, Workload
 from bench.photos import Picture
-from bench.workloads import PICTURES, PROMPT, WORKLOADS, Shape, Workload
-from tests.support.images import corners, encoded
+from fixtures.images import corners, encoded
 
 DIALECTS = {
     "direct": dialects.direct(),

@@ -1,6 +1,6 @@
 import pytest
 
-from bench.soak import SERVICE, Look, courses, markdown, slope_mib_per_hour
+from bench.soak.__main__ import SERVICE, Look, courses, markdown, slope_mib_per_hour
 
 
 def test_the_slope_is_that_of_the_second_half():

@@ -1,7 +1,7 @@
 import pytest
 
-from bench import figures, gateways, publish, tables
-from bench.targets import Relation, Target
+from bench.peers import figures, gateways, publish, tables
+from bench.peers.targets import Relation, Target
 from tests.bench.runs import run
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from bench import targets
+from bench.peers import targets
 from tests.bench.runs import run
 
 STALL = "event loop's stall, p99 of the worst row of ours, ms"

@@ -1,20 +1,29 @@
 """``python -m app doctor``: each line, good and bad, in front of real servers."""
 
 import json
+import os
+import socket
+import subprocess
+import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aiobotocore.endpoint import AioEndpoint
 
 from app.__main__ import main
 from app.emulator.app import create_emulator
 from app.emulator.config import EmulatorConfig
-from app.settings import PREFIX
+from app.settings import PREFIX, Settings
+from tests.support.app import Rig
 from tests.support.identity_provider import identity_provider
 from tests.support.postgres import PostgresServer
 from tests.support.s3 import make_bucket, s3_client
 from tests.support.server import serving
 
+ROOT = Path(__file__).parents[2]
 MODEL = "arn:aws:bedrock:us-west-2:123456789012:imported-model/llama32vis11"
 
 
@@ -143,8 +152,140 @@ def test_the_token_issuer_is_asked_for_its_keys(capsys, monkeypatch, there):
     assert lines["OIDC issuer"][0] == ("ok" if there else "fault")
 
 
+@pytest.fixture
+def other_server(monkeypatch: pytest.MonkeyPatch, emulator_url: str) -> Iterator[str]:
+    """Serve another instance of this service, and have the doctor look at it alone."""
+    served = Settings(_env_file=None, endpoint_url=emulator_url, model_id=MODEL)
+    for name in ("ENDPOINT_URL", "MODEL_ID"):
+        monkeypatch.delenv(PREFIX + name)
+    monkeypatch.setenv(f"{PREFIX}DIALECT", "openai")
+    monkeypatch.setenv(f"{PREFIX}OPENAI_MODEL", MODEL)
+    with serving(Rig(model=None, settings=served).app()) as url:
+        monkeypatch.setenv(f"{PREFIX}OPENAI_URL", f"{url}/v1")
+        yield url
+
+
+def test_a_server_that_is_no_bedrock_is_looked_at_and_aws_is_not(capsys, other_server):
+    status, lines = told(capsys, "--spend")
+
+    assert lines.keys() >= {"AWS", "target", "server", "call with text", "call with a picture"}
+    assert not lines.keys() & {"endpoint", "credentials", "identity", "model"}
+    assert (status, MODEL in lines["server"][1]) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "level", "text"),
+    [
+        ("OPENAI_URL", "http://127.0.0.1:9/v1", "fault", "OPENAI_URL"),
+        ("OPENAI_MODEL", "other", "fault", "OPENAI_MODEL"),
+        ("OPENAI_KEY", "k\u00e9y", "fault", "OPENAI_KEY"),
+        ("OPENAI_URL", "{}/v2", "warning", "404"),
+    ],
+)
+def test_what_is_wrong_with_such_a_server_is_told(
+    capsys, monkeypatch, other_server, name, value, level, text
+):
+    monkeypatch.setenv(PREFIX + name, value.format(other_server))
+    _, lines = told(capsys)
+
+    assert lines["server"][0] == level
+    assert text in lines["server"][1]
+
+
+def test_where_nothing_answers_every_line_gives_up_by_itself(capsys, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        for name, value in {
+            "AWS_ENDPOINT_URL_STS": f"http://127.0.0.1:{port}",
+            f"{PREFIX}ENDPOINT_URL": f"http://127.0.0.1:{port}",
+            f"{PREFIX}IMAGE_S3_BUCKETS": "one,two,three",
+            f"{PREFIX}IMAGE_S3_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+            f"{PREFIX}REDIS_URL": f"redis://:geheim@127.0.0.1:{port}/0",
+            f"{PREFIX}POSTGRES_URL": f"postgresql://u:geheim@127.0.0.1:{port}/x",
+        }.items():
+            monkeypatch.setenv(name, value)
+        connections = count_connections(monkeypatch)
+        status, lines = told(capsys)
+
+    assert status == 2
+    levels = {subject: level for subject, (level, _) in lines.items()}
+    assert levels["endpoint"] == levels["Redis"] == levels["PostgreSQL"] == "fault"
+    assert levels["bucket one"] == levels["bucket three"] == "fault"
+    assert levels["model"] == levels["identity"] == "warning"
+    # The SDK's clients would each try five times.
+    assert connections == {"bedrock": 1, "s3": 3, "sts": 1}
+
+
+def count_connections(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Count the attempts of the SDK's clients, by service."""
+    counted: Counter[str] = Counter()
+    endpoint: Any = AioEndpoint
+    send = endpoint._send
+
+    async def counting(self: Any, request: Any) -> Any:
+        counted[request.headers["Authorization"].decode().split("/")[3]] += 1
+        return await send(self, request)
+
+    monkeypatch.setattr(endpoint, "_send", counting)
+    return counted
+
+
+def test_a_model_that_is_scaled_to_zero_is_a_warning_and_not_waited_for(capsys, monkeypatch):
+    monkeypatch.setattr("app.cli.doctor.model.CALL_SECONDS", 1)
+    config = EmulatorConfig(region="us-west-2", cold_start_seconds=600)
+    with serving(create_emulator(config)) as url:
+        monkeypatch.setenv(f"{PREFIX}ENDPOINT_URL", url)
+        status, lines = told(capsys, "--spend")
+
+    assert lines["call with text"][0] == "warning"
+    assert "python -m app warm" in lines["call with text"][1]
+    assert status == 1
+
+
+@pytest.mark.parametrize("more", [(), ("--json",)])
+def test_no_secret_is_shown(capsys, monkeypatch, tmp_path, more):
+    (tmp_path / ".env").write_text(f"{PREFIX}OPENAI_KEY=geheim-1\n")
+    for name, value in {
+        f"{PREFIX}REDIS_URL": "redis://:geheim-2@127.0.0.1:9/0",
+        f"{PREFIX}POSTGRES_URL": "postgresql://u:geheim-3@127.0.0.1:x/db",
+        f"{PREFIX}OPENAI_URL": "http://u:geheim-4@127.0.0.1:9/v1",
+        f"{PREFIX}OPENAI_MODEL": "m",
+        f"{PREFIX}FALLBACKS": '[{"dialect": "openai"}]',
+        f"{PREFIX}IMAGE_S3_ENDPOINT_URL": "http://u:geheim-5@127.0.0.1:9",
+        "AWS_ACCESS_KEY_ID": "AKIDgeheim-6",
+        "AWS_SECRET_ACCESS_KEY": "geheim-7",
+    }.items():
+        monkeypatch.setenv(name, value)
+
+    main(["doctor", *more])
+    text = capsys.readouterr().out
+
+    assert "geheim" not in text
+    assert f"{PREFIX}OPENAI_KEY from .env" in text
+    assert f"{PREFIX}REDIS_URL from the environment" in text
+
+
 def test_every_start_that_fails_points_to_it(capsys, monkeypatch):
     monkeypatch.setenv(f"{PREFIX}PORT", "x")
 
     assert main(["serve"]) == 2
     assert "python -m app doctor" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_start_that_fails_later_points_to_it_too(monkeypatch, workers):
+    monkeypatch.setenv(f"{PREFIX}WORKERS", workers)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setenv(f"{PREFIX}PORT", str(taken.getsockname()[1]))
+        run = subprocess.run(
+            [sys.executable, "-m", "app", "serve"],
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    assert run.returncode != 0
+    assert "can't listen" in run.stdout
+    assert "python -m app doctor" in run.stderr

@@ -1,7 +1,9 @@
 """``python -m app warm``, and a service whose model was scaled to zero."""
 
 import asyncio
+import base64
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -14,6 +16,7 @@ from app.settings import PREFIX, Settings
 from app.wiring.services import open_services
 from tests.support.app import Rig
 from tests.support.metrics import value
+from tests.support.pictures import ASTRONAUT
 from tests.support.server import serving
 
 MODEL = "arn:aws:bedrock:us-west-2:123456789012:imported-model/llama32vis11"
@@ -59,6 +62,34 @@ def test_a_client_with_less_time_than_a_start_takes_is_told_to_come_back(client)
     assert (answer.status_code, body["code"], body["retryable"]) == (503, "model_loading", True)
     assert "scaled to zero" in body["detail"]
     assert int(answer.headers["retry-after"]) >= 5
+
+
+CHAT = {"model": MODEL, "messages": [{"role": "user", "content": "Hi"}]}
+TURN = {"messages": [{"role": "user", "content": [{"text": "Hi"}]}]}
+IMAGE = base64.b64encode(ASTRONAUT).decode()
+DOORS: dict[str, tuple[str, dict[str, Any]]] = {
+    "generate": ("/v1/generate", {"prompt": "Hi"}),
+    "stream": ("/v1/generate", {"prompt": "Hi", "stream": True}),
+    "task": ("/v1/tasks/caption", {"images": [IMAGE]}),
+    "chat": ("/v1/chat/completions", CHAT),
+    "chat stream": ("/v1/chat/completions", {**CHAT, "stream": True}),
+    "Converse": (f"/model/{MODEL}/converse", TURN),
+    "ConverseStream": (f"/model/{MODEL}/converse-stream", TURN),
+}
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_at_every_door_a_start_is_told_and_more_time_is_taken(client, door):
+    path, body = DOORS[door]
+    refused = client.post(path, json=body)
+    answered = client.post(path, json=body, headers={"X-Request-Timeout": "60"})
+
+    # Bedrock's own status, as its SDK expects it.
+    assert refused.status_code == (429 if path.startswith("/model/") else 503), refused.text
+    assert "model_loading" in refused.text
+    assert "scaled to zero" in refused.text
+    assert int(refused.headers["retry-after"]) >= 5
+    assert answered.status_code == 200, answered.text
 
 
 def test_a_client_with_more_time_has_its_answer(client):

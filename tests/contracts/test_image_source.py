@@ -16,7 +16,7 @@ from app.adapters.sources.s3 import Connection, S3ImageSource, open_client
 from app.domain.errors import ImageSourceNotFoundError, ImageTooLargeError
 from app.domain.image import ReceivedImage, S3Image, UrlImage
 from app.domain.ports import ImageSource
-from tests.support.fakes import FakeImageSource
+from tests.support.fakes import Arriving, FakeImageSource
 from tests.support.hostile import HostileServer
 from tests.support.pictures import ASTRONAUT
 from tests.support.s3 import REGION, make_bucket, s3_client
@@ -89,7 +89,7 @@ def s3_scene(s3_url) -> Scene:
 
 async def test_a_picture_comes_with_its_type_and_its_place_in_the_request(scene):
     async with scene.open(1024 * 1024) as source:
-        received = await source.fetch(scene.image("astronaut.png"))
+        received = await source.fetch(scene.image("astronaut.png"), Arriving())
 
     assert received == ReceivedImage(ASTRONAUT, "image/png", "images.7")
 
@@ -97,12 +97,12 @@ async def test_a_picture_comes_with_its_type_and_its_place_in_the_request(scene)
 async def test_what_is_not_there_is_not_found(scene):
     async with scene.open(1024 * 1024) as source:
         with pytest.raises(ImageSourceNotFoundError):
-            await source.fetch(scene.image("moon.png"))
+            await source.fetch(scene.image("moon.png"), Arriving())
 
 
 async def test_a_picture_over_the_bound_is_refused_and_one_at_the_bound_is_not(scene):
     async with scene.open(len(ASTRONAUT) - 1) as source:
         with pytest.raises(ImageTooLargeError):
-            await source.fetch(scene.image("astronaut.png"))
+            await source.fetch(scene.image("astronaut.png"), Arriving())
     async with scene.open(len(ASTRONAUT)) as source:
-        assert (await source.fetch(scene.image("astronaut.png"))).data == ASTRONAUT
+        assert (await source.fetch(scene.image("astronaut.png"), Arriving())).data == ASTRONAUT

@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +33,12 @@ from app.domain.limit import parse
 from app.domain.model import LLAMA_3_2_11B, Dialect, capabilities, identify
 from app.domain.usage import UsageQuery
 from app.wiring.model import vision_model
-from tests.contracts.test_usage_store import DAY
 from tests.support.dialects import BEDROCK, MODEL_IDS
+from tests.support.fakes import Arriving
 from tests.support.tls import CASES, HOST, Authority, Opening, authority, listening, tunnelling
 from tests.support.upstream import Peer, answer, upstream
 
+DAY = date(2026, 11, 23)
 ASKED = ModelRequest(turns=(Turn(Role.USER, "Why is the sky blue?"),))
 LIMITS = Limits(connect_timeout=5, read_timeout=5)
 ADDRESS = "127.0.0.1"
@@ -81,7 +83,7 @@ async def other_server(host: str, port: int) -> object:
 async def objects(host: str, port: int) -> object:
     connection = s3.Connection("us-east-1", f"https://{host}:{port}")
     async with s3.open_client(aws_session(), connection) as client:
-        return await S3ImageSource(client, ("b",), 10, 10).fetch(S3Image("b", "k"))
+        return await S3ImageSource(client, ("b",), 10, 10).fetch(S3Image("b", "k"), Arriving())
 
 
 async def control_plane(host: str, port: int) -> object:
@@ -239,7 +241,7 @@ async def test_a_picture_is_asked_for_only_at_the_host_of_its_url(case, trusted)
                 resolve=here,
             )
             with suppress(Exception):
-                await source.fetch(UrlImage(f"https://{HOST}:{listener.port}/a.png"))
+                await source.fetch(UrlImage(f"https://{HOST}:{listener.port}/a.png"), Arriving())
 
     assert bool(listener.received) == CASES[case]
 

@@ -4,18 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.emulator.app import create_emulator
-from app.emulator.config import EmulatorConfig
-from tests.streaming.conftest import Service, running
-from tests.support.server import serving
-
-ALIAS = "gpt-4o-mini"
-
-
-@pytest.fixture(scope="session")
-def emulator_url() -> Iterator[str]:
-    with serving(create_emulator(EmulatorConfig())) as url:
-        yield url
+from tests.support.dialects import ALIAS
+from tests.support.service import Service, running
 
 
 @pytest.fixture

@@ -16,14 +16,14 @@ from app.domain.image import S3Image
 from app.domain.model import Dialect
 from app.services.generation.image_sources import ImageSources
 from app.settings import Settings
-from tests.dialects.conftest import ALIAS
-from tests.streaming.conftest import Service, running
 from tests.support.access import add_key, guarded
 from tests.support.app import Rig
-from tests.support.dialects import BEDROCK
+from tests.support.dialects import ALIAS, BEDROCK
 from tests.support.fakes import FakeImageSource, FakeVisionModel, plenty
 from tests.support.pictures import ASTRONAUT, ROCKET, b64
+from tests.support.scripted import ScriptedVisionModel
 from tests.support.server import serving
+from tests.support.service import Service, running
 
 MODEL = "us.meta.llama3-2-11b-instruct-v1:0"
 PICTURED = (
@@ -467,3 +467,77 @@ def test_keys_of_the_service_are_the_sdks_bearer_tokens(tmp_path, monkeypatch):
             asked("wrong")
         with pytest.raises(ClientError, match="AccessDeniedException"):
             asked(narrow)
+
+
+def test_a_signature_of_aws_is_refused_by_name(tmp_path, monkeypatch):
+    monkeypatch.delenv("AWS_BEARER_TOKEN_BEDROCK")
+    add_key(tmp_path / "keys.json")
+    with (
+        serving(guarded(tmp_path / "keys.json").app()) as url,
+        closing(
+            boto3.client(
+                "bedrock-runtime",
+                endpoint_url=url,
+                region_name="us-west-2",
+                config=ONCE,
+                aws_access_key_id="AKIA",
+                aws_secret_access_key="secret",
+            )
+        ) as client,
+        pytest.raises(ClientError, match="signature of AWS") as refused,
+    ):
+        client.converse(modelId=ALIAS, messages=[user("Why?")])
+
+    assert refused.value.response["Error"]["Code"] == "MissingAuthenticationTokenException"
+
+
+def test_where_no_keys_are_asked_for_any_aws_keys_will_do(fake, monkeypatch):
+    monkeypatch.delenv("AWS_BEARER_TOKEN_BEDROCK")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "any")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "any")
+    with client_of(fake.meta.endpoint_url) as client:
+        answer = client.converse(
+            modelId="us.meta.llama3-2-11b-instruct-v1:0", messages=[user("Why?")]
+        )
+
+    assert answer["output"]["message"]["content"][0]["text"].endswith("Why?")
+
+
+FORM = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+
+
+def converse_in_form(answers: list[Any], schema: Any, path: str = "converse") -> Any:
+    """Ask as SDKs do that know `outputConfig`; the one of these tests may be older."""
+    asked = {"type": "json_schema", "structure": {"jsonSchema": {"schema": schema, "name": "f"}}}
+    body = {"messages": [user("How many?")], "outputConfig": {"textFormat": asked}}
+    with Rig(ScriptedVisionModel(answers=answers)).client() as http:
+        return http.post(f"/model/us.meta.llama3-2-11b-instruct-v1:0/{path}", json=body)
+
+
+@pytest.mark.parametrize("path", ["converse", "converse-stream"])
+def test_an_answer_of_converse_is_of_the_schema_asked_for(path):
+    answer = converse_in_form(["It is a = 5", 'Well: {"a": 5}'], json.dumps(FORM), path)
+
+    assert answer.status_code == 200
+    assert "x-warnings" not in answer.headers
+    if path == "converse":
+        (block,) = answer.json()["output"]["message"]["content"]
+        assert json.loads(block["text"]) == {"a": 5}
+    else:
+        assert b'{\\"a\\":5}' in answer.content
+        assert b"messageStop" in answer.content
+
+
+def test_an_answer_of_converse_that_is_not_of_the_schema_says_so():
+    answer = converse_in_form(["No."], json.dumps(FORM))
+
+    assert answer.json()["output"]["message"]["content"] == [{"text": "No."}]
+    assert "answer_not_of_form" in answer.headers["x-warnings"]
+
+
+@pytest.mark.parametrize("schema", ["{", "5", '{"type": "object"}', '{"$ref": "http://x"}'])
+def test_a_schema_of_converse_that_cannot_be_used_is_refused(schema):
+    answer = converse_in_form(["No."], schema)
+
+    assert answer.status_code == 400
+    assert "outputConfig.textFormat.structure.jsonSchema.schema" in answer.json()["message"]

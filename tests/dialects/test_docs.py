@@ -26,6 +26,8 @@ def test_every_parameter_of_openai_that_is_judged_is_named():
 
     assert unsupported_parameters.REQUEST.harmless <= known
     assert set(unsupported_parameters.REQUEST.neutral) <= known
+    assert unsupported_parameters.RESPONSES.harmless <= known
+    assert set(unsupported_parameters.RESPONSES.neutral) <= known
 
 
 def test_every_parameter_of_converse_that_is_judged_is_named():
@@ -51,10 +53,10 @@ def test_every_exception_that_can_be_answered_has_its_row():
 
 
 def example(page: str, url: str) -> dict[str, Any]:
-    """Run the page's first example against ``url`` and return what it defined."""
-    found = re.search(r"```python\n(.*?)```", page, re.DOTALL)
+    """Run the page's examples of Python against ``url`` and return what they defined."""
+    found = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     assert found
-    code = found[1].replace("http://localhost:8000", url)
+    code = "\n".join(found).replace("http://localhost:8000", url)
     code = code.replace("data:image/jpeg;base64,…", f"data:image/png;base64,{b64(ASTRONAUT)}")
     defined: dict[str, Any] = {"picture": ASTRONAUT}
     exec(code.replace("lvk_…", "lvk_any"), defined)
@@ -70,4 +72,5 @@ def test_the_examples_work_as_they_stand(monkeypatch):
 
     said = "[fake 1 image(s)] What is in this picture?"
     assert openai["answer"].choices[0].message.content == said
+    assert openai["response"].output_text == said
     assert boto["answer"]["output"]["message"]["content"][0]["text"] == said

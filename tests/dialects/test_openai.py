@@ -14,15 +14,16 @@ from pydantic import BaseModel
 
 from app.domain.access import Scope
 from app.domain.generation import Completion, StopReason, Usage
+from app.domain.model import Dialect
 from app.settings import Settings
-from tests.dialects.conftest import ALIAS
-from tests.streaming.conftest import Service, model_arn, running
 from tests.support.access import add_key, guarded
 from tests.support.app import Rig
+from tests.support.dialects import ALIAS
 from tests.support.fakes import FakeVisionModel
 from tests.support.pictures import ASTRONAUT, ROCKET, b64
 from tests.support.scripted import ScriptedVisionModel
 from tests.support.server import serving
+from tests.support.service import Service, model_arn, running
 
 MODEL = "us.meta.llama3-2-11b-instruct-v1:0"
 
@@ -222,6 +223,7 @@ def test_several_pictures_in_one_message_are_refused_or_laid_out_on_one(fake, mo
     [
         ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools"),
         ({"logprobs": True}, "logprobs"),
+        ({"top_logprobs": 3}, "top_logprobs"),
         ({"n": 2}, "n"),
         ({"frequency_penalty": 0.5}, "frequency_penalty"),
         ({"logit_bias": {"1": 5}}, "logit_bias"),
@@ -245,7 +247,6 @@ TEXT = "messages.0.content"
 @pytest.mark.parametrize(
     ("message", "param", "code"),
     [
-        (user(text("a") | {"cache_control": {}}), f"{TEXT}.0.cache_control", "unknown_field"),
         (user({"type": "text"}), f"{TEXT}.0.text", "invalid_parameter"),
         (
             user({"type": "image_url", "image_url": "https://x"}),
@@ -297,6 +298,16 @@ def test_the_param_at_fault_is_told_once(fake, options, param):
     assert str(refused.value).count(f"{param}:") == 1
 
 
+def test_a_prompt_that_is_too_long_is_told_in_the_callers_words(fake):
+    with pytest.raises(openai.BadRequestError) as chat:
+        ask(fake, user("a" * 1_000_001))
+    with pytest.raises(openai.BadRequestError) as responses:
+        fake.responses.create(model=MODEL, input="a" * 1_000_001)
+
+    assert (chat.value.param, responses.value.param) == ("messages", "input")
+    assert "prompt" not in str(chat.value)
+
+
 def test_what_makes_no_difference_is_taken_and_listed(fake):
     raw = fake.chat.completions.with_raw_response.create(
         model=MODEL,
@@ -310,6 +321,50 @@ def test_what_makes_no_difference_is_taken_and_listed(fake):
 
     listed = set(raw.headers["x-ignored-parameters"].split(", "))
     assert listed == {"seed", "presence_penalty", "tool_choice"}
+
+
+def test_members_of_parts_and_turns_that_nothing_is_read_from_are_listed(fake, model):
+    shown = picture(ASTRONAUT)
+    shown["image_url"] |= {"format": "image/png", "detail": "original"}
+    said = {"role": "assistant", "content": "A.", "refusal": "No.", "audio": None}
+    refused = {"role": "assistant", "content": [{"type": "refusal", "refusal": "I won't."}]}
+    cached = text("Why?") | {"cache_control": {"type": "ephemeral"}, "bad name\r\nX: y": 1}
+    raw = fake.chat.completions.with_raw_response.create(
+        model=MODEL, messages=[user(shown), said, user("b"), refused, user(cached)]
+    )
+
+    assert set(raw.headers["x-ignored-parameters"].split(", ")) == {
+        "messages.0.content.0.image_url.format",
+        "messages.1.refusal",
+        "messages.4.content.0.cache_control",
+    }
+    assert model.requests[0].turns[3].text == "I won't."
+
+
+def test_the_list_of_what_is_ignored_is_bounded(fake):
+    many = text("Why?") | {f"member_{number}": 1 for number in range(1_000)}
+    raw = fake.chat.completions.with_raw_response.create(model=MODEL, messages=[user(many)])
+
+    assert len(raw.headers["x-ignored-parameters"].split(", ")) == 50
+
+
+def test_tools_that_the_model_may_not_call_are_ignored_and_listed(fake):
+    raw = fake.chat.completions.with_raw_response.create(
+        model=MODEL,
+        messages=[user("Why?")],
+        tools=[{"type": "function", "function": {"name": "f"}}],
+        tool_choice="none",
+    )
+
+    assert set(raw.headers["x-ignored-parameters"].split(", ")) == {"tools", "tool_choice"}
+
+
+@pytest.mark.parametrize("role", ["tool", "function"])
+def test_a_result_of_a_tool_is_refused_with_what_to_do(fake, role):
+    with pytest.raises(openai.BadRequestError, match="message of the user") as refused:
+        ask(fake, user("Why?"), {"role": role, "content": "5", "tool_call_id": "c"})
+
+    assert refused.value.param == "messages.1"
 
 
 def test_a_conversation_that_the_assistant_ends_is_refused(fake):
@@ -374,6 +429,61 @@ def test_a_structured_answer_is_parsed_by_the_sdk(client):
     assert choice.message.refusal is None
     assert isinstance(choice.message.parsed, Portrait)
     assert choice.message.parsed.kind in ("photo", "drawing")
+
+
+@pytest.fixture
+def imported(emulator_url: str) -> Iterator[OpenAI]:
+    """A client of a service whose model is an imported one."""
+    with (
+        running(emulator_url, dialect=Dialect.CHAT, model_aliases=(ALIAS,)) as service,
+        client_of(service.url) as client,
+    ):
+        yield client
+
+
+def test_an_imported_models_structured_answer_is_parsed_by_the_sdk(imported):
+    answer = imported.chat.completions.parse(
+        model=ALIAS,
+        messages=[user(text("Describe it"), picture(ASTRONAUT))],
+        response_format=Portrait,
+        logprobs=True,
+    )
+
+    (choice,) = answer.choices
+    assert isinstance(choice.message.parsed, Portrait)
+    assert spelt(choice.logprobs.content) == choice.generation
+    assert answer.warnings == []
+
+
+def spelt(tokens: Any) -> str:
+    return b"".join(bytes(token.bytes) for token in tokens).decode()
+
+
+@pytest.mark.parametrize("stop", [None, "came"])
+def test_log_probabilities_are_those_of_the_tokens_said_streamed_or_not(imported, stop):
+    options: dict[str, Any] = {"logprobs": True, "top_logprobs": 2, "model": ALIAS, "stop": stop}
+    (whole,) = ask(imported, user("Why? Ä"), **options).choices
+    chunks = [chunk.choices[0] for chunk in ask(imported, user("Why? Ä"), stream=True, **options)]
+    streamed = [token for c in chunks if c.logprobs for token in c.logprobs.content]
+
+    said = whole.message.content
+    assert (whole.stop_reason == stop) is (stop is not None)
+    # A token may hold the last characters of the text and the first of the stop text.
+    assert spelt(whole.logprobs.content).startswith(said)
+    assert len(spelt(whole.logprobs.content[:-1])) < len(said)
+    assert [(t.token, t.logprob) for t in streamed] == [
+        (t.token, t.logprob) for t in whole.logprobs.content
+    ]
+    assert all(t.logprob <= 0 and len(t.top_logprobs) == 2 for t in streamed)
+
+
+def test_no_log_probabilities_come_unasked_and_alternatives_need_them(imported):
+    (choice,) = ask(imported, user("Why?"), model=ALIAS).choices
+    with pytest.raises(openai.BadRequestError) as refused:
+        ask(imported, user("Why?"), model=ALIAS, top_logprobs=2)
+
+    assert choice.logprobs is None
+    assert refused.value.param == "top_logprobs"
 
 
 def test_a_json_object_comes_as_json_also_in_a_stream(client):
@@ -553,6 +663,44 @@ def test_models_are_listed(client, service):
     assert ALIAS in model.model_extra["aliases"]
 
 
+def test_a_model_is_shown_by_its_id_and_by_its_aliases(client, service):
+    assert client.models.retrieve(service.model_id).id == service.model_id
+    assert client.models.retrieve(ALIAS).id == service.model_id
+    with pytest.raises(openai.NotFoundError, match=ALIAS) as refused:
+        client.models.retrieve("gpt-5")
+
+    assert refused.value.code == "unknown_model"
+
+
+def test_a_path_that_is_not_served_is_an_error_of_openais(fake):
+    with pytest.raises(openai.NotFoundError, match="/v1/chat/completions") as refused:
+        fake.embeddings.create(model=MODEL, input="a")
+    with pytest.raises(openai.NotFoundError) as images:
+        fake.images.generate(model=MODEL, prompt="a cat")
+
+    for error in (refused.value, images.value):
+        assert (error.code, error.type) == ("not_found", "not_found_error")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "said"),
+    [("", "has to end in /v1"), ("/v1/v1", "one /v1"), ("/openai", "address and /v1")],
+)
+def test_a_wrong_base_url_says_so(fake, suffix, said):
+    root = str(fake.base_url).removesuffix("/v1/")
+    for ask_it in (
+        lambda it: ask(it, user("Why?")),
+        lambda it: it.responses.create(model=MODEL, input="Why?"),
+        lambda it: it.models.list(),
+        lambda it: it.models.retrieve(MODEL),
+    ):
+        with (
+            OpenAI(base_url=f"{root}{suffix}", api_key="key", max_retries=0) as wrong,
+            pytest.raises(openai.NotFoundError, match=said),
+        ):
+            ask_it(wrong)
+
+
 def test_a_data_uri_that_is_no_picture_is_named(fake):
     url = "data:image/png;base64," + base64.b64encode(b"no picture").decode()
     part = {"type": "image_url", "image_url": {"url": url}}
@@ -576,6 +724,13 @@ def test_keys_of_the_service_are_the_sdks_api_keys(tmp_path):
             asked("wrong")
         with pytest.raises(openai.PermissionDeniedError):
             asked(narrow)
+        for base in (f"{url}/v1", url):
+            with (
+                OpenAI(base_url=base, api_key="wrong") as client,
+                pytest.raises(openai.AuthenticationError) as unlisted,
+            ):
+                client.models.list()
+            assert unlisted.value.code == "credentials_invalid"
 
     assert refused.value.type == "authentication_error"
     assert refused.value.code == "credentials_invalid"

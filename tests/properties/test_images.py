@@ -9,7 +9,7 @@ from app.domain.errors import ImageError
 from app.domain.image import ImageLimits, ReceivedImage
 from app.services.images.canvas import CANVASES, TILE, choose, fit, target
 from app.services.images.prepare import prepare
-from tests.support.images import corners, encoded, page, photo, sample, turned, with_gps
+from fixtures.images import corners, encoded, page, photo, sample, turned, with_gps
 from tests.support.judge import judge
 from tests.support.tiff import chained, directory
 

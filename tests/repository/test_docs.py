@@ -46,3 +46,20 @@ def test_the_exported_openapi_document_is_the_applications():
 
     current = create_app(Settings.model_construct(), open_services).openapi()
     assert exported == json.loads(json.dumps(current)), "run `make openapi`"
+
+
+def test_every_file_that_the_architecture_names_exists():
+    named = re.findall(
+        r"\b(?:app|docs|tests)/[\w./-]*\w", (ROOT / "docs/architecture.md").read_text()
+    )
+
+    assert len(named) > 30
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_decisions_are_numbered_in_a_row():
+    pages = sorted((ROOT / "docs/decisions").glob("*.md"))
+
+    assert [int(page.name[:4]) for page in pages] == list(range(1, len(pages) + 1))
+    for number, page in enumerate(pages, 1):
+        assert page.read_text().startswith(f"# {number}. "), page.name

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
+from fixtures.process import ROOT
 from machine import image
 from tests.support.app import Rig
-from tests.support.process import ROOT
 from tests.support.programs import image_packages
 from tests.support.server import serving
 

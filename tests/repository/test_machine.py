@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.process import ROOT
 from machine import audit, preparation, system, tools
-from tests.support.process import ROOT
 
 UNREACHED = {
     "PIP_INDEX_URL": "http://127.0.0.1:9/",

@@ -27,6 +27,7 @@ WORKFLOW: dict[str, Any] = yaml.safe_load((ROOT / ".github/workflows/check.yml")
 PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT: dict[str, Any] = PYPROJECT["project"]
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
+OURS = ("app", "bench", "fixtures", "machine", "tests")
 GROUPS: dict[str, list[str]] = PYPROJECT["dependency-groups"]
 INSTALLABLE: list[str] = [*PROJECT["dependencies"], *chain(*EXTRAS.values())]
 PORT = Settings.model_fields["port"].default
@@ -110,7 +111,7 @@ def test_python_versions_agree():
 
 @pytest.mark.parametrize(
     "path",
-    [*sorted((ROOT / "requirements").glob("*.txt")), ROOT / "bench/litellm/requirements.txt"],
+    [*sorted((ROOT / "requirements").glob("*.txt")), ROOT / "bench/peers/litellm/requirements.txt"],
     ids=lambda p: str(p.relative_to(ROOT)),
 )
 def test_requirements_are_pinned_with_hashes_and_name_no_address(path):
@@ -167,10 +168,19 @@ def imported(folder: str) -> Iterator[str]:
             elif isinstance(node, ast.ImportFrom):
                 modules = [node.module or ""]
             packages = {module.partition(".")[0] for module in modules}
-            yield from packages - {*sys.stdlib_module_names, "app", "bench", "machine", "tests"}
+            yield from packages - {
+                *sys.stdlib_module_names,
+                "app",
+                "bench",
+                "fixtures",
+                "machine",
+                "tests",
+            }
 
 
-@pytest.mark.parametrize(("folder", "group"), [("app", None), ("bench", "bench"), ("tests", "dev")])
+@pytest.mark.parametrize(
+    ("folder", "group"), [("app", None), ("bench", "bench"), ("fixtures", "dev"), ("tests", "dev")]
+)
 def test_what_is_imported_is_declared(folder, group):
     declared = {*map(named, [*INSTALLABLE, *(GROUPS[group] if group else ())])}
     brought_by = packages_distributions()

@@ -7,20 +7,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import httpx
-import pytest
 
-from app.emulator.app import create_emulator
-from app.emulator.config import EmulatorConfig
 from app.settings import PREFIX, Settings
+from fixtures.process import ROOT, free_port, running
 from tests.support.nginx import CONFIGURATION, balancer
-from tests.support.process import ROOT, free_port, running
-from tests.support.server import serving
-
-
-@pytest.fixture(scope="module")
-def emulator_url() -> Iterator[str]:
-    with serving(create_emulator(EmulatorConfig())) as url:
-        yield url
 
 
 @contextmanager

@@ -5,80 +5,19 @@ import os
 import signal
 import socket
 import sqlite3
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.emulator.app import create_emulator
-from app.emulator.config import EmulatorConfig
 from app.settings import PREFIX
-from tests.api.test_metrics import MODEL, documented
-from tests.support.metrics import value
-from tests.support.server import serving
+from tests.support.metrics import MODEL, documented, value
+from tests.support.serve_command import service, start
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def emulator_url() -> Iterator[str]:
-    with serving(create_emulator(EmulatorConfig())) as url:
-        yield url
-
-
-@contextmanager
-def service(folder: Path, emulator_url: str, **settings: str) -> Iterator[tuple[httpx.Client, int]]:
-    """Run ``python -m app serve`` and yield a client of it and its process id."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    named = {"port": str(port), "endpoint_url": emulator_url, "image_workers": "1", **settings}
-    environment = {**os.environ, **{PREFIX + name.upper(): text for name, text in named.items()}}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "app", "serve"],
-        env={**environment, "PYTHONPATH": str(ROOT)},
-        cwd=folder,
-        stdout=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
-            _ready(client, process)
-            yield client, process.pid
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait(timeout=30)
-
-
-def _ready(client: httpx.Client, process: "subprocess.Popen[bytes]") -> None:
-    for _ in range(600):
-        assert process.poll() is None, "the service ended at once"
-        with contextlib.suppress(httpx.TransportError):
-            if client.get("/healthz").is_success:
-                return
-        time.sleep(0.1)
-    raise AssertionError("the service does not answer")
-
-
-def start(folder: Path, **settings: str) -> "subprocess.CompletedProcess[str]":
-    """Run ``python -m app serve``, which is to fail."""
-    named = {"port": "0", "image_workers": "1", "usage_store": "memory", **settings}
-    environment = {**os.environ, **{PREFIX + name.upper(): text for name, text in named.items()}}
-    return subprocess.run(
-        [sys.executable, "-m", "app", "serve"],
-        env={**environment, "PYTHONPATH": str(ROOT)},
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
@@ -112,9 +51,10 @@ def test_a_file_that_can_not_be_read_stops_the_start_with_one_line(
     run = start(tmp_path, workers="2", **{setting: str(path)})
 
     assert run.returncode == 2
-    (line,) = run.stderr.splitlines()
+    line, hint = run.stderr.splitlines()
     assert line.startswith(f"{PREFIX}{setting.upper()}: {path}: ")
     assert said in line
+    assert "python -m app doctor" in hint
 
 
 def test_metrics_of_several_workers_are_added_up(tmp_path, emulator_url):

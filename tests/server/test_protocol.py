@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 import resource
 import socket
 import time
@@ -22,8 +23,8 @@ from app.server.protocol import WAITING, BoundedProtocol, SharedBufferProtocol
 from app.server.serving import Server
 from app.settings import Settings
 from app.telemetry import RequestRecord
-from tests.api.test_refusals import problem
 from tests.support.app import Rig
+from tests.support.problem import problem
 from tests.support.server import serving
 
 
@@ -429,7 +430,9 @@ def unhurried(url: str) -> socket.socket:
 
 def test_a_client_that_takes_nothing_of_its_answer_is_cut_off_and_the_model_let_go():
     records: list[RequestRecord] = []
-    prompt = f"{'word' * 50} " * 2000
+    # Each word another: a model that repeats itself would be ended for that.
+    drawn = random.Random(0)
+    prompt = " ".join(drawn.randbytes(4).hex() + "word" * 48 for _ in range(2000))
     body = json.dumps({"prompt": prompt, "stream": True, "max_gen_len": 2000}).encode()
     head = GENERATE + b"content-length: %d\r\n\r\n" % len(body)
     rig = Rig(more={"sinks": (records.append,)})

@@ -15,7 +15,7 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import multiprocess
 
 from app.server.supervisor import SILENCE, Supervisor, Worker
-from tests.server.test_processes import start
+from tests.support.serve_command import start
 
 SECONDS = 60
 UVICORNS_OWN = multiprocess.Process

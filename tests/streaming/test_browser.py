@@ -9,10 +9,10 @@ from app.api.openapi.examples import PICTURE
 from app.domain.generation import Sampling
 from app.services.tasks.extract import EXTRACT
 from app.settings import Settings
-from tests.streaming.conftest import model_arn
 from tests.support.app import Rig
 from tests.support.browser import visited, visited_from_elsewhere
 from tests.support.fakes import FakeVisionModel
+from tests.support.service import model_arn
 
 # One Chromium at a time: each is several processes.
 pytestmark = pytest.mark.xdist_group("chromium")

@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 
-from tests.api.test_refusals import problem
-from tests.streaming.test_deadlines import CLAIMED, answered, half_sent
-from tests.streaming.test_shutdown import SECONDS, ask, service, stop
+from tests.support.half_sent import CLAIMED, answered, half_sent
+from tests.support.problem import problem
+from tests.support.worker_processes import SECONDS, ask, service, stop
 
 
 def test_past_the_grace_time_a_half_sent_body_gets_its_503(emulator_url):

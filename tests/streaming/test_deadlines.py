@@ -1,23 +1,19 @@
 """One deadline for all that a request waits for: docs/reliability.md."""
 
 import json
-import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.client import HTTPResponse
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import pytest
 
-from tests.api.test_refusals import problem
-from tests.streaming.conftest import Service, running
 from tests.support import sse
+from tests.support.half_sent import CLAIMED, answered, half_sent
+from tests.support.problem import problem
+from tests.support.service import Service, running
 
 LATE = "deadline_exceeded"
-CLAIMED = 60_000
-"""Bytes that a half-sent request says it has."""
 
 
 def paths(service: Service) -> dict[str, tuple[str, dict[str, Any]]]:
@@ -33,28 +29,6 @@ def paths(service: Service) -> dict[str, tuple[str, dict[str, Any]]]:
             {"messages": [{"role": "user", "content": [{"text": "Why?"}]}]},
         ),
     }
-
-
-@contextmanager
-def half_sent(url: str, path: str = "/v1/generate", **headers: str) -> Iterator[socket.socket]:
-    """Send the head of a request and the beginning of its body."""
-    address = urlsplit(url)
-    assert address.hostname is not None
-    assert address.port is not None
-    more = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    with socket.create_connection((address.hostname, address.port), timeout=30) as half:
-        half.sendall(
-            f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{more}"
-            f'Content-Length: {CLAIMED}\r\n\r\n{{"pro'.encode()
-        )
-        yield half
-
-
-def answered(half: socket.socket) -> tuple[int, bytes]:
-    """Read an answer, and return its status and body."""
-    answer = HTTPResponse(half)
-    answer.begin()
-    return answer.status, answer.read()
 
 
 def test_a_body_that_is_still_coming_at_the_deadline_is_answered_in_its_dialect(emulator_url):

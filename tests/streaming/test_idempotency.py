@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from tests.api.test_refusals import problem
-from tests.streaming.conftest import Service, running
 from tests.support.documents import FOUR_PAGES
 from tests.support.pictures import b64
+from tests.support.problem import problem
+from tests.support.service import Service, running
 
 LATE = "deadline_exceeded"
 

@@ -16,10 +16,10 @@ from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.domain.model import Dialect
-from tests.streaming.conftest import Service, running
 from tests.support.dialects import BEDROCK
 from tests.support.documents import blank_pdf
 from tests.support.pictures import ASTRONAUT, b64
+from tests.support.service import Service, running
 
 ROOM = 4 * 2**20
 """Bytes in flight, and of a body: one that does not declare its length needs all of it."""

@@ -5,10 +5,10 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.streaming.conftest import running
 from tests.streaming.outcomes import BREAKS, DEADLINE, EXCEPTIONS, GATEWAY_REPLIES, Told
 from tests.support import sse
 from tests.support.dialects import BEDROCK
+from tests.support.service import running
 
 HARMLESS = None
 

@@ -14,8 +14,8 @@ import pytest
 from app.domain.model import Dialect
 from app.services.model_stack.retry import RULES
 from app.settings.bedrock import Fallback
-from tests.streaming.conftest import model_arn, patience_for, running
 from tests.support import sse
+from tests.support.service import model_arn, running, timeout_for
 
 # fault -> code, and the calls that the emulator gets without leave for a second bill
 CALLS = {
@@ -46,7 +46,7 @@ FAST: Any = {"breaker_threshold": 100}
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("fault", CALLS)
 def test_each_error_is_retried_as_often_as_the_table_says(emulator_url, dialect, fault, stream):
-    read_timeout = patience_for(CALLS[fault][0])
+    read_timeout = timeout_for(CALLS[fault][0])
     with running(emulator_url, fault, dialect, read_timeout=read_timeout, **FAST) as service:
         code = service.ask(stream=stream).json()["code"]
 
@@ -58,7 +58,7 @@ def test_each_error_is_retried_as_often_as_the_table_says(emulator_url, dialect,
 def test_what_may_have_been_billed_is_tried_again_with_the_callers_leave(
     emulator_url, dialect, fault, stream
 ):
-    read_timeout = patience_for(CALLS[fault][0])
+    read_timeout = timeout_for(CALLS[fault][0])
     with running(emulator_url, fault, dialect, read_timeout=read_timeout, **FAST) as service:
         leave = {"x-allow-second-bill": "true"}
 
@@ -149,7 +149,7 @@ def test_retry_after_is_honoured(emulator_url, dialect):
 
 
 def test_a_read_timeout_is_told_as_such(emulator_url, dialect):
-    read_timeout = patience_for("upstream_timeout")
+    read_timeout = timeout_for("upstream_timeout")
     with running(emulator_url, "stall", dialect, read_timeout=read_timeout, **FAST) as service:
         answer = service.ask()
 

@@ -8,24 +8,19 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
-from functools import cache
+from contextlib import ExitStack
 
 import httpx
 import pytest
 
 from app.server.serving import Server
-from app.settings import PREFIX, Settings
-from tests.streaming.conftest import model_arn
+from app.settings import Settings
+from fixtures.process import Running
 from tests.support import sse
 from tests.support.app import Rig
-from tests.support.process import Running
-from tests.support.process import running as running_process
-
-SECONDS = 60
-"""For what should take one or two."""
+from tests.support.worker_processes import SECONDS, ask, callers, service, started, stop, until
 
 
 @pytest.fixture(params=[1, 2])
@@ -33,54 +28,8 @@ def workers(request: pytest.FixtureRequest) -> int:
     return int(request.param)
 
 
-@contextmanager
-def service(
-    emulator_url: str, fault: str = "", workers: int = 1, **options: object
-) -> Iterator[Running]:
-    """Run ``workers`` processes that serve from one port, once all of them do."""
-    settings = {
-        "ENDPOINT_URL": emulator_url,
-        "MODEL_ID": model_arn(fault),
-        "PORT": 0,
-        "WORKERS": workers,
-        "IMAGE_WORKERS": 1,
-        "USAGE_STORE": "memory",
-        **options,
-    }
-    environment = {f"{PREFIX}{name.upper()}": str(value) for name, value in settings.items()}
-    with running_process("app", "serve", environment=environment) as process:
-        until(lambda: started(process) == workers, "not all workers started")
-        yield process
-
-
-def started(process: Running) -> int:
-    """Return how many workers have begun to serve so far."""
-    return process.log().count("Application startup complete")
-
-
-def until(reached: Callable[[], bool], otherwise: str) -> None:
-    end = time.monotonic() + SECONDS
-    while not reached():
-        assert time.monotonic() < end, otherwise
-        time.sleep(0.02)
-
-
-@cache
-def callers() -> httpx.Client:
-    """Return a client that opens a connection for each request; to make one takes long."""
-    return httpx.Client(timeout=SECONDS, limits=httpx.Limits(max_keepalive_connections=0))
-
-
-def ask(url: str) -> httpx.Response:
-    return callers().post(f"{url}/v1/generate", json={"prompt": "Why?"})
-
-
 def status(url: str) -> int:
     return callers().get(f"{url}/readyz").status_code
-
-
-def stop(process: Running) -> None:
-    process.process.send_signal(signal.SIGTERM)
 
 
 def until_not_ready(url: str) -> None:

@@ -84,3 +84,7 @@ class Rig:
         """Serve the application on a socket and yield a client of it."""
         with serving(self.app()) as url, httpx.Client(base_url=url, timeout=30) as client:
             yield client
+
+
+def small(**limits: Any) -> Rig:
+    return Rig(settings=Settings(_env_file=None, **limits))

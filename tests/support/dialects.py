@@ -10,3 +10,5 @@ MODEL_IDS = {
     Dialect.CHAT: IMPORTED,
 }
 """What the emulator answers in each of them, pictures included."""
+ALIAS = "gpt-4o-mini"
+"""Another vendor's name, which SDKs ask for and the settings map to the model."""

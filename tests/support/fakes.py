@@ -28,6 +28,7 @@ from app.domain.image import (
     S3Image,
     UrlImage,
 )
+from app.domain.ports import Arrival
 from app.services.concurrency.budget import Budget
 from app.services.images.error_location import named
 from app.services.images.header import Inspection
@@ -109,6 +110,16 @@ def plenty() -> Budget:
 
 
 @dataclass
+class Arriving:
+    """Has room for all that is fetched, and notes how much it was asked for."""
+
+    sizes: list[int] = field(default_factory=list)
+
+    async def grow_to(self, size: int) -> None:
+        self.sizes.append(size)
+
+
+@dataclass
 class FakeImageSource:
     """Has the pictures that it was given, by URL or by S3 key."""
 
@@ -117,13 +128,14 @@ class FakeImageSource:
     max_bytes: int = 20 * 1024 * 1024
     asked: list[UrlImage | S3Image] = field(default_factory=list)
 
-    async def fetch(self, image: UrlImage | S3Image) -> ReceivedImage:
+    async def fetch(self, image: UrlImage | S3Image, arrival: Arrival) -> ReceivedImage:
         self.asked.append(image)
         where = image.url if isinstance(image, UrlImage) else image.key
         if where not in self.pictures:
             raise ImageSourceNotFoundError("not there")
         if len(self.pictures[where]) > self.max_bytes:
             raise ImageTooLargeError("too large")
+        await arrival.grow_to(len(self.pictures[where]))
         return ReceivedImage(self.pictures[where], self.declared_type, image.name)
 
 

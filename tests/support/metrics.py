@@ -1,6 +1,12 @@
-"""Prometheus's text format, read."""
+"""Prometheus's text format, and what docs/metrics.md says of it, read."""
+
+import re
+from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
+
+DOCS = Path(__file__).parents[2] / "docs" / "metrics.md"
+MODEL = "us.meta.llama3-2-11b-instruct-v1:0"
 
 
 def samples(text: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
@@ -14,3 +20,17 @@ def samples(text: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
 def value(text: str, name: str, **labels: str) -> float:
     """Return a sample, or raise KeyError."""
     return samples(text)[name, frozenset(labels.items())]
+
+
+def documented() -> dict[str, tuple[str, str, str]]:
+    """Return kind, labels and meaning of each metric in the docs."""
+    row = r"^\| `(\w+)` \| (.*?) \| (.*?) \| (.*) \|$"
+    rows = re.findall(row, section("Metrics"), re.MULTILINE)
+    return {name: (kind, labels, text) for name, kind, labels, text in rows}
+
+
+def section(title: str) -> str:
+    (text,) = re.findall(
+        rf"^## {title}\n(.*?)(?=^## |\Z)", DOCS.read_text(), re.MULTILINE | re.DOTALL
+    )
+    return str(text)

@@ -7,7 +7,7 @@ from random import Random
 
 from PIL import PngImagePlugin
 
-from tests.support.images import chunk, encoded, photo
+from fixtures.images import chunk, encoded, photo
 
 PNG_MARK = b"\x89PNG\r\n\x1a\n"
 STRANGE = (0, 1, 2, 3, 4, 5, 6, 7, 8, 16, 0x11, 0x21, 0x22, 128, 255)

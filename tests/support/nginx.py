@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.support.process import ROOT, free_port
+from fixtures.process import ROOT, free_port
 from tests.support.programs import program
 
 CONFIGURATION = ROOT / "deploy" / "nginx" / "llama-vision.conf"

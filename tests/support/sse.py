@@ -57,3 +57,13 @@ def each(answer: httpx.Response, events: Events | None = None) -> Iterator[tuple
                 yield name, json.loads(value)
             case _:
                 raise AssertionError(f"not a line of an event stream: {line!r}")
+
+
+def events(answer: httpx.Response) -> list[tuple[str, dict[str, Any]]]:
+    """Return the names and data of a whole task's stream."""
+    found = []
+    for block in answer.text.split("\n\n"):
+        lines = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
+        if lines:
+            found.append((lines["event"], json.loads(lines["data"])))
+    return found

@@ -12,9 +12,9 @@ from types import MappingProxyType
 
 import structlog
 
-from app.adapters.threads import Threads
 from app.domain import key
 from app.domain.key import KeyRecord
+from app.services.concurrency.threads import Threads
 
 log = structlog.get_logger()
 

@@ -64,7 +64,7 @@ TABLE: dict[str, tuple[type[errors.UpstreamError], str]] = {
     "ModelStreamErrorException": (errors.ModelFailedError, "The model failed while answering."),
     "ModelTimeoutException": (
         errors.ModelTimeoutError,
-        "The model took longer than Amazon Bedrock allows; a smaller max_gen_len helps.",
+        "The model took longer than Amazon Bedrock allows; a smaller limit of tokens helps.",
     ),
     "ResourceNotFoundException": (errors.ModelNotFoundError, _NOT_FOUND),
     "ServiceQuotaExceededException": (
@@ -77,8 +77,8 @@ TABLE: dict[str, tuple[type[errors.UpstreamError], str]] = {
     ),
     "ThrottlingException": (
         errors.ModelThrottledError,
-        "Amazon Bedrock's token quota is used up for the moment. It reserves max_gen_len up "
-        "front, so a smaller one helps.",
+        "Amazon Bedrock's token quota is used up for the moment. It reserves the limit of tokens "
+        "up front, so a smaller one helps.",
     ),
     "ValidationException": (errors.UpstreamValidationError, ""),
     # Not in Bedrock's model: AWS's common errors, from its front door.

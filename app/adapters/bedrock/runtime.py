@@ -1,9 +1,9 @@
 """One region's bedrock-runtime, called over connections of our own.
 
 The AWS SDK keeps session, credentials and endpoint. Its way to call costs several times the CPU
-(measured by `bench.wire`), and a small call is little else; of most exceptions within a stream it
-keeps nothing. What Bedrock refuses is raised as botocore's ClientError, what fails on the way as
-`app.adapters.http1.errors`.
+(measured by `bench.micro.wire`), and a small call is little else; it keeps nothing of most
+exceptions within a stream. What Bedrock refuses is raised as botocore's ClientError, what fails on
+the way as `app.adapters.http1.errors`.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -27,8 +27,8 @@ from app.adapters.bedrock.identity.sigv4 import Identity, Signer, identity
 from app.adapters.http1.endpoint import open_sender
 from app.adapters.http1.resolver import open_resolver
 from app.adapters.http1.sender import Answer, Sender
-from app.adapters.threads import Threads
 from app.adapters.trust import trusted
+from app.services.concurrency.threads import Threads
 
 INLINE = 2**20
 """Bytes of a body up to which it is built and hashed on the event loop: less than 1 ms. A thread

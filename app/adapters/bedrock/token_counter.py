@@ -10,10 +10,10 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from app.adapters.bedrock.codecs import llama
-from app.adapters.threads import Threads
 from app.domain.generation import ModelRequest
 from app.domain.ports import TokenCounter
 from app.domain.token import CountMethod, TokenCount
+from app.services.concurrency.threads import Threads
 
 if TYPE_CHECKING:
     import tiktoken

@@ -13,8 +13,8 @@ from app.adapters.http1.resolver import open_resolver
 from app.adapters.http1.sender import Answer, Limits, Sender
 from app.adapters.openai import errors
 from app.adapters.openai.sse import events
-from app.adapters.threads import Threads
 from app.adapters.trust import trusted
+from app.services.concurrency.threads import Threads
 
 INLINE = 2**20
 """Bytes of a body up to which it is built on the event loop: less than 1 ms."""

@@ -1,6 +1,5 @@
 """Pictures by URL: allow-listed hosts, at addresses that were checked, within bounds."""
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -12,6 +11,7 @@ import httpx
 from app.adapters.http1.resolver import Resolver
 from app.adapters.sources import errors, rules
 from app.adapters.sources.addresses import AddressPolicy
+from app.adapters.sources.clock import timed
 from app.adapters.sources.rules import UrlRules, host_of
 from app.adapters.trust import trusted
 from app.domain.errors import (
@@ -24,6 +24,7 @@ from app.domain.errors import (
     UnsupportedImageTypeError,
 )
 from app.domain.image import ReceivedImage, UrlImage
+from app.domain.ports import Arrival
 
 MAX_REDIRECTS = 3
 MAX_CONNECTIONS = 32
@@ -79,17 +80,17 @@ class HttpImageSource:
     addresses: AddressPolicy
     resolve: Resolve
 
-    async def fetch(self, image: UrlImage) -> ReceivedImage:
+    async def fetch(self, image: UrlImage, arrival: Arrival) -> ReceivedImage:
         """Return the picture's bytes and declared type, or raise an ImageError."""
         with errors.from_http():
-            async with asyncio.timeout(self.timeout):
-                return await self._follow(rules.parse(image.url), image.name)
+            async with timed(self.timeout, arrival) as counted:
+                return await self._follow(rules.parse(image.url), image.name, counted)
 
-    async def _follow(self, url: httpx.URL, name: str) -> ReceivedImage:
+    async def _follow(self, url: httpx.URL, name: str, arrival: Arrival) -> ReceivedImage:
         for _ in range(MAX_REDIRECTS + 1):
             async with self._response(url) as response:
                 if not response.has_redirect_location:
-                    return await self._read(response, name)
+                    return await self._read(response, name, arrival)
                 url = rules.join(url, response.headers["location"])
         raise ImageTooManyRedirectsError(f"redirects more than {MAX_REDIRECTS} times")
 
@@ -138,7 +139,7 @@ class HttpImageSource:
             },
         )
 
-    async def _read(self, response: httpx.Response, name: str) -> ReceivedImage:
+    async def _read(self, response: httpx.Response, name: str, arrival: Arrival) -> ReceivedImage:
         check_status(response.status_code)
         declared = declared_type(response.headers)
         length = response.headers.get("content-length", "")
@@ -146,9 +147,10 @@ class HttpImageSource:
             raise self._too_large()
         data = bytearray()
         async for chunk in response.aiter_raw(CHUNK_BYTES):
-            data += chunk
-            if len(data) > self.max_bytes:
+            if len(data) + len(chunk) > self.max_bytes:
                 raise self._too_large()
+            await arrival.grow_to(len(data) + len(chunk))
+            data += chunk
         return ReceivedImage(bytes(data), declared, name)
 
     def _too_large(self) -> ImageTooLargeError:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from app.domain.errors import ImageSourceDisabledError
 from app.domain.image import ReceivedImage, S3Image, UrlImage
+from app.domain.ports import Arrival
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +16,11 @@ class DisabledSource:
     setting: str
     """The environment variable that switches it on."""
 
-    async def fetch(self, image: UrlImage | S3Image) -> ReceivedImage:  # noqa: ARG002 - the port's
+    async def fetch(
+        self,
+        image: UrlImage | S3Image,  # noqa: ARG002 - the port's
+        arrival: Arrival,  # noqa: ARG002 - the port's
+    ) -> ReceivedImage:
         """Raise ImageSourceDisabledError."""
         raise ImageSourceDisabledError(
             f"{self.what} are switched off here; the operator can allow them with {self.setting}"

@@ -1,6 +1,5 @@
 """Pictures from Amazon S3: allowed buckets, sizes asked before reading."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,12 +9,14 @@ import aioboto3
 
 from app.adapters.aws_session import CheckedConfig
 from app.adapters.sources import errors
+from app.adapters.sources.clock import timed
 from app.domain.errors import (
     ImageS3NotAllowedError,
     ImageSourceDeniedError,
     ImageTooLargeError,
 )
 from app.domain.image import ReceivedImage, S3Image
+from app.domain.ports import Arrival
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
@@ -80,12 +81,12 @@ class S3ImageSource:
     owner: str | None = None
     """The account that must own the bucket, 12 digits."""
 
-    async def fetch(self, image: S3Image) -> ReceivedImage:
+    async def fetch(self, image: S3Image, arrival: Arrival) -> ReceivedImage:
         """Return the object's bytes and declared type, or raise an ImageError."""
         self._check(image)
         with errors.from_s3():
-            async with asyncio.timeout(self.timeout):
-                return await self._read(image)
+            async with timed(self.timeout, arrival) as counted:
+                return await self._read(image, counted)
 
     def _check(self, image: S3Image) -> None:
         # S3 takes a key as it is written; whatever stands before a store may not.
@@ -109,7 +110,7 @@ class S3ImageSource:
                 "named with the picture"
             )
 
-    async def _read(self, image: S3Image) -> ReceivedImage:
+    async def _read(self, image: S3Image, arrival: Arrival) -> ReceivedImage:
         name = self._name(image)
         head = await self.client.head_object(**name)
         self._check_size(head["ContentLength"])
@@ -119,8 +120,9 @@ class S3ImageSource:
         body = reply["Body"]
         async with body:  # what this yields checks no length
             async for chunk in body.iter_chunks(CHUNK_BYTES):
+                self._check_size(len(data) + len(chunk))
+                await arrival.grow_to(len(data) + len(chunk))
                 data += chunk
-                self._check_size(len(data))
         return ReceivedImage(bytes(data), declared_type(head.get("ContentType")), image.name)
 
     def _name(self, image: S3Image) -> ObjectName:

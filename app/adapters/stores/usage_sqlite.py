@@ -11,9 +11,9 @@ from typing import Any
 
 import structlog
 
-from app.adapters.threads import Threads
 from app.domain.errors import UsageStoreError
 from app.domain.usage import UsageBatch, UsageCounts, UsageKey, UsageQuery, UsageRow
+from app.services.concurrency.threads import Threads
 
 log = structlog.get_logger()
 

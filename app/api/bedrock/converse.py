@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from app.api.bedrock.output_config import OutputConfig
 from app.api.unsupported_parameters import Foreign
 from app.domain.conversation import alternating
 from app.domain.generation import CallContext, GenerationRequest, ImageInput, Role, Sampling, Turn
@@ -19,7 +20,6 @@ REQUEST = Foreign(
         "additionalModelRequestFields": ({},),
         "additionalModelResponseFieldPaths": ([],),
         "guardrailConfig": (),
-        "outputConfig": (),
         "performanceConfig": ({}, {"latency": "standard"}),
         "promptVariables": ({},),
         "serviceTier": ({"type": "default"},),
@@ -124,6 +124,7 @@ class ConverseIn(BaseModel):
     messages: Annotated[list[ConverseMessage], Field(min_length=1)]
     system: list[ConverseSystem] | None = None
     inferenceConfig: InferenceConfig = InferenceConfig()  # noqa: N815 - AWS's name
+    outputConfig: OutputConfig = OutputConfig()  # noqa: N815 - AWS's name
 
     def ignored(self) -> tuple[str, ...]:
         """Return the parameters that make no difference, or raise for those that would."""

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import orjson
 from fastapi import APIRouter, Body, Response
 
-from app.api.bedrock import converse_answer
+from app.api.bedrock import converse_answer, output_config
 from app.api.bedrock import invoke as invoke_body
 from app.api.bedrock.converse import ConverseIn
 from app.api.bedrock.errors import REQUEST_ID_HEADER
@@ -23,7 +23,7 @@ from app.api.routing.decode import ANY_TYPE
 from app.api.routing.headers import CallHeaders
 from app.api.unsupported_parameters import Foreign
 from app.domain.errors import UnsupportedParameterError
-from app.domain.generation import Generation, GenerationEvents, GenerationRequest
+from app.domain.generation import Generation, GenerationEvents, GenerationRequest, Started
 
 router = APIRouter(prefix="/model", include_in_schema=False)
 
@@ -51,7 +51,16 @@ async def respond(
     ignored: Iterable[str],
 ) -> Response:
     """Answer in one piece."""
-    generation = await context.services.generations.generate(request)
+    return whole(context, await context.services.generations.generate(request), render, ignored)
+
+
+def whole(
+    context: RequestContext,
+    generation: Generation,
+    render: Callable[[Generation], dict[str, Any]],
+    ignored: Iterable[str],
+) -> Response:
+    """Return the answer in one piece."""
     answer_warnings = warnings.together(generation.warnings, generation.images)
     headers = {
         REQUEST_ID_HEADER: context.id,
@@ -71,15 +80,25 @@ async def respond_streamed(
 
     async def streamed(events: AsyncIterator[GenerationEvents]) -> Streamed:
         started = await first(events)
-        answer_warnings = warnings.together(started.warnings, started.images)
-        headers = {
-            REQUEST_ID_HEADER: context.id,
-            **warnings.headers(answer_warnings, ignored),
-            "X-Amzn-Bedrock-Content-Type": "application/json",
-        }
-        return Streamed(encode(events), MEDIA_TYPE, headers)
+        return frames(context, encode(events), started, ignored)
 
     return await opened(context.services.generations.stream(request), streamed)
+
+
+def frames(
+    context: RequestContext,
+    encoded: AsyncGenerator[bytes],
+    answer: Started | Generation,
+    ignored: Iterable[str],
+) -> Streamed:
+    """Return the response that sends ``encoded``."""
+    answer_warnings = warnings.together(answer.warnings, answer.images)
+    headers = {
+        REQUEST_ID_HEADER: context.id,
+        **warnings.headers(answer_warnings, ignored),
+        "X-Amzn-Bedrock-Content-Type": "application/json",
+    }
+    return Streamed(encoded, MEDIA_TYPE, headers)
 
 
 def checked(context: RequestContext, model_id: str) -> tuple[str, ...]:
@@ -127,6 +146,9 @@ async def converse(
 ) -> Response:
     ignored = (*body.ignored(), *checked(context, model_id))
     request = body.to_request(context.call_context(headers))
+    if (form := body.outputConfig.form()) is not None:
+        generation = output_config.told(await context.services.structured.generate(request, form))
+        return whole(context, generation, converse_answer.answer, ignored)
     return await respond(context, request, converse_answer.answer, ignored)
 
 
@@ -136,4 +158,8 @@ async def converse_stream(
 ) -> Response:
     ignored = (*body.ignored(), *checked(context, model_id))
     request = body.to_request(context.call_context(headers))
+    if (form := body.outputConfig.form()) is not None:
+        generation = output_config.told(await context.services.structured.generate(request, form))
+        encoded = converse_answer.encode(output_config.events(generation))
+        return frames(context, encoded, generation, ignored)
     return await respond_streamed(context, request, converse_answer.encode, ignored)

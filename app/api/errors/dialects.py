@@ -1,6 +1,8 @@
 """Which shape an error takes: its dialect's own, by the path that was asked."""
 
+import re
 from collections.abc import Callable
+from http import HTTPStatus
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -11,33 +13,53 @@ from app.api.bedrock import errors as bedrock
 from app.api.errors import problem
 from app.api.errors.problem import Shape
 from app.api.openai import errors as openai
+from app.api.openai import paths as openai_paths
 from app.api.routing.context import request_context
-from app.domain.errors import InternalError, ServiceError
-
-OPENAI = "/v1/chat/"
+from app.domain.errors import InternalError, NotFoundError, ServiceError
 
 Render = Callable[[ServiceError, str], Response]
 
-DIALECTS: tuple[tuple[str, Render], ...] = (
-    (OPENAI, openai.response),
-    ("/model/", bedrock.response),
-)
-"""Every other path has problem details."""
+RENDER: dict[str, Render] = {
+    "openai": openai.response,
+    "bedrock": bedrock.response,
+    "": problem.response,
+}
+
+BEDROCK = "/model/"
+NATIVE = re.compile("/v1/(generate|tasks|estimate|images/prepare|usage)(/|$)")
+"""This service's own paths under /v1. All others there are paths that OpenAI's clients may ask."""
+
+
+def dialect(path: str) -> str:
+    """Return the dialect of ``path``: `openai`, `bedrock`, or nothing for problem details."""
+    if path.startswith(BEDROCK):
+        return "bedrock"
+    under_v1 = path.startswith("/v1/") and not NATIVE.match(path)
+    return "openai" if under_v1 or openai_paths.misses_base(path) else ""
 
 
 def shape(path: str) -> Shape:
     """Return how the OpenAPI document tells errors of ``path``."""
-    return openai.SHAPE if path.startswith(OPENAI) else problem.SHAPE
-
-
-def dialect(path: str) -> str:
-    """Return what paths of the same dialect as ``path`` begin with; nothing for our own."""
-    return next((prefix for prefix, _ in DIALECTS if path.startswith(prefix)), "")
+    return openai.SHAPE if dialect(path) == "openai" else problem.SHAPE
 
 
 def render(error: ServiceError, path: str, request_id: str) -> Response:
-    """Render ``error`` in the dialect of ``path``."""
-    return dict(DIALECTS).get(dialect(path), problem.response)(error, request_id)
+    """Render ``error`` in the dialect of ``path``, and in its name for what was said."""
+    return RENDER[dialect(path)](_renamed(error, path), request_id)
+
+
+_SAID = (
+    (re.compile("/v1/responses$"), "input"),
+    (re.compile("/v1/chat/|/model/.*/converse(-stream)?$"), "messages"),
+)
+"""What dialects call that which is `prompt` in ours, by path."""
+
+
+def _renamed(error: ServiceError, path: str) -> ServiceError:
+    if not error.errors or error.errors[0].field != "prompt":
+        return error
+    name = next((name for paths, name in _SAID if paths.match(path)), "prompt")
+    return type(error).at(name, error.errors[0].message)
 
 
 def response(error: Exception, scope: Scope) -> Response:
@@ -63,8 +85,15 @@ def _service_error(error: Exception, scope: Scope) -> ServiceError:
         case RequestValidationError():
             return problem.from_validation(error.errors(), error.body)
         case HTTPException():
-            return problem.from_http(error, scope["method"], scope["path"])
+            return _from_http(error, scope)
     return InternalError("a fault of this service; its log has more under the request id")
+
+
+def _from_http(error: HTTPException, scope: Scope) -> ServiceError:
+    path = scope["path"].removeprefix(scope.get("root_path", ""))
+    if error.status_code == HTTPStatus.NOT_FOUND and dialect(path) == "openai":
+        return NotFoundError(openai_paths.missing(path))
+    return problem.from_http(error, scope["method"], scope["path"])
 
 
 async def refuse(error: ServiceError, scope: Scope, receive: Receive, send: Send) -> None:

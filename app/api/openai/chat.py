@@ -24,20 +24,22 @@ from app.services.generation.structured import Structured
 
 router = APIRouter(prefix="/v1/chat", tags=["openai"])
 
+ANSWER_HEADERS: dict[str, Any] = {
+    warnings.WARNINGS_HEADER: {
+        "description": "Codes of the answer's warnings.",
+        "schema": {"type": "string"},
+    },
+    warnings.IGNORED_HEADER: {
+        "description": "Parameters that were given and make no difference.",
+        "schema": {"type": "string"},
+    },
+}
+
 STREAM_RESPONSE: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The answer; with `stream: true` as server-sent events whose data are "
         "chunks (ChatChunk), ended by `[DONE]`, or by an error (ChatErrorBody) without it.",
-        "headers": {
-            warnings.WARNINGS_HEADER: {
-                "description": "Codes of the answer's warnings.",
-                "schema": {"type": "string"},
-            },
-            warnings.IGNORED_HEADER: {
-                "description": "Parameters that were given and make no difference.",
-                "schema": {"type": "string"},
-            },
-        },
+        "headers": ANSWER_HEADERS,
         "content": {
             "text/event-stream": {
                 "schema": {

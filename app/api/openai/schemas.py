@@ -4,9 +4,12 @@ has not are in `unsupported_parameters`.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic_core import PydanticCustomError
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
+# Members that nothing is read from change nothing: they are listed in a header.
+PART = ConfigDict(extra="allow", strict=True)
 
 
 def _form(value: object) -> str | None:
@@ -16,16 +19,22 @@ def _form(value: object) -> str | None:
 
 
 # By what was sent: Pydantic would else tell what is wrong with it as the other form too.
-_TextOrList = Discriminator(
+TextOrList = Discriminator(
     _form, custom_error_type="text_or_list", custom_error_message="give text or a list"
 )
-_Text = Annotated[str, Tag("text")]
+Text = Annotated[str, Tag("text")]
+
+
+Detail = Annotated[
+    str | None,
+    Field(description="Ignored: a picture is always prepared for the model's own resolution."),
+]
 
 
 class ChatTextPart(BaseModel):
     """A piece of text."""
 
-    model_config = _STRICT
+    model_config = PART
 
     type: Literal["text"]
     text: str
@@ -34,25 +43,32 @@ class ChatTextPart(BaseModel):
 class ChatImageUrl(BaseModel):
     """A picture as a data URI, or by its address where the operator allows its host."""
 
-    model_config = _STRICT
+    model_config = PART
 
     url: str
-    detail: Annotated[
-        Literal["auto", "low", "high"] | None,
-        Field(description="Ignored: a picture is always prepared for the model's own resolution."),
-    ] = None
+    detail: Detail = None
 
 
 class ChatImagePart(BaseModel):
     """A picture."""
 
-    model_config = _STRICT
+    model_config = PART
 
     type: Literal["image_url"]
     image_url: ChatImageUrl
 
 
+class ChatRefusalPart(BaseModel):
+    """What the assistant said where it refused."""
+
+    model_config = PART
+
+    type: Literal["refusal"]
+    refusal: str
+
+
 ChatPart = Annotated[ChatTextPart | ChatImagePart, Discriminator("type")]
+ChatSaidPart = Annotated[ChatTextPart | ChatRefusalPart, Discriminator("type")]
 
 
 class ChatSystemMessage(BaseModel):
@@ -61,7 +77,7 @@ class ChatSystemMessage(BaseModel):
     model_config = _STRICT
 
     role: Literal["system", "developer"]
-    content: Annotated[_Text | Annotated[list[ChatTextPart], Tag("list")], _TextOrList]
+    content: Annotated[Text | Annotated[list[ChatTextPart], Tag("list")], TextOrList]
     name: str | None = None
 
 
@@ -71,7 +87,7 @@ class ChatUserMessage(BaseModel):
     model_config = _STRICT
 
     role: Literal["user"]
-    content: Annotated[_Text | Annotated[list[ChatPart], Tag("list")], _TextOrList]
+    content: Annotated[Text | Annotated[list[ChatPart], Tag("list")], TextOrList]
     name: str | None = None
 
 
@@ -81,13 +97,25 @@ class ChatAssistantMessage(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True)
 
     role: Literal["assistant"]
-    content: Annotated[_Text | Annotated[list[ChatTextPart], Tag("list")], _TextOrList] | None = (
-        None
-    )
+    content: Annotated[Text | Annotated[list[ChatSaidPart], Tag("list")], TextOrList] | None = None
+
+
+def _with_known_role(message: object) -> object:
+    """Return ``message``, or say of the roles of tools why there are none."""
+    role = message.get("role") if isinstance(message, dict) else None
+    if role in ("tool", "function"):
+        raise PydanticCustomError(
+            "role_of_tools",
+            "role {role}: the model takes no tools with pictures, so there are no results of them; "
+            "put what they found into a message of the user",
+            {"role": role},
+        )
+    return message
 
 
 ChatMessage = Annotated[
-    ChatSystemMessage | ChatUserMessage | ChatAssistantMessage, Discriminator("role")
+    Annotated[ChatSystemMessage | ChatUserMessage | ChatAssistantMessage, Discriminator("role")],
+    BeforeValidator(_with_known_role),
 ]
 
 
@@ -183,7 +211,7 @@ class ChatIn(BaseModel):
         Annotated[
             Annotated[StopText, Tag("text")]
             | Annotated[list[StopText], Field(max_length=64), Tag("list")],
-            _TextOrList,
+            TextOrList,
         ]
         | None,
         Field(description="The answer ends before the first of these. Applied by this service."),

@@ -1,8 +1,10 @@
 """From OpenAI's form of a request to the domain's. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from pydantic import BaseModel
 
 from app.api.openai import unsupported_parameters
 from app.api.openai.schemas import (
@@ -11,13 +13,13 @@ from app.api.openai.schemas import (
     ChatIn,
     ChatJsonFormat,
     ChatJsonSchemaFormat,
-    ChatPart,
+    ChatRefusalPart,
     ChatSystemMessage,
     ChatTextPart,
     ChatUserMessage,
 )
 from app.domain.conversation import alternating
-from app.domain.errors import FieldError, InvalidParameterError
+from app.domain.errors import InvalidParameterError
 from app.domain.generation import (
     CallContext,
     GenerationRequest,
@@ -50,34 +52,39 @@ class Asked:
 
 def translated(body: ChatIn, call_context: CallContext, capabilities: Capabilities) -> Asked:
     """Return what ``body`` asks for of a model with ``capabilities``, or raise a RequestError."""
-    foreign = dict(body.model_extra or {})
+    extra, unused = unsupported_parameters.without_unused_tools(body.model_extra or {})
+    foreign = dict(extra)
     if not capabilities.logprobs:
         foreign |= {name: getattr(body, name) for name in unsupported_parameters.LOGPROBS}
-    ignored = unsupported_parameters.REQUEST.ignored(foreign)
+    ignored = unsupported_parameters.REQUEST.ignored(foreign) + unused
     if body.stream_options is not None:
-        extra = body.stream_options.model_extra or {}
-        ignored += unsupported_parameters.STREAM.ignored(extra, "stream_options.")
+        of_stream = body.stream_options.model_extra or {}
+        ignored += unsupported_parameters.STREAM.ignored(of_stream, "stream_options.")
+    ignored += tuple(_of_messages(body))
     request = GenerationRequest(
         turns=alternating(_turns(body)),
         whole_conversation=True,
         system="\n\n".join(_system(body)) or None,
-        sampling=_sampling(body),
+        sampling=sampling(
+            body.temperature, body.top_p, body.max_completion_tokens or body.max_tokens
+        ),
         call_context=call_context,
         strategy=ImageStrategy(body.image_strategy),
         strategies=(ImageStrategy.CONTACT_SHEET,),
         stop=_stop(body),
-        warnings=tuple(_moved(body)),
+        warnings=moved(isinstance(message, ChatSystemMessage) for message in body.messages),
         logprobs=_logprobs(body),
     )
     return Asked(request, ignored, _form(body))
 
 
-def _sampling(body: ChatIn) -> Sampling:
+def sampling(temperature: float | None, top_p: float | None, tokens: int | None) -> Sampling:
+    """Return how tokens are drawn, with defaults for what is None."""
     default = Sampling()
     return Sampling(
-        default.temperature if body.temperature is None else body.temperature,
-        default.top_p if body.top_p is None else body.top_p,
-        body.max_completion_tokens or body.max_tokens or MAX_TOKENS,
+        default.temperature if temperature is None else temperature,
+        default.top_p if top_p is None else top_p,
+        tokens or MAX_TOKENS,
     )
 
 
@@ -99,13 +106,41 @@ def _system(body: ChatIn) -> Iterator[str]:
             yield _text(message.content)
 
 
-def _moved(body: ChatIn) -> Iterator[AnswerWarning]:
-    others = [not isinstance(message, ChatSystemMessage) for message in body.messages]
-    if others != sorted(others):
-        yield AnswerWarning(
-            "system_message_moved",
-            "the model's template has one system turn, at the beginning: later ones joined it",
-        )
+def moved(system: Iterable[bool]) -> tuple[AnswerWarning, ...]:
+    """Return a warning where a message after the first of the others is for the system turn."""
+    others = [not of_system for of_system in system]
+    if others == sorted(others):
+        return ()
+    message = "the model's template has one system turn, at the beginning: later ones joined it"
+    return (AnswerWarning("system_message_moved", message),)
+
+
+def unread(parts: Iterable[BaseModel], place: str) -> Iterator[str]:
+    """Yield the members of ``parts`` that nothing is read from, by their places."""
+    for position, part in enumerate(parts):
+        for name, value in (part.model_extra or {}).items():
+            if value is not None:
+                yield f"{place}.{position}.{name}"
+
+
+def _of_messages(body: ChatIn) -> Iterator[str]:
+    """Yield the members of messages that make no difference, or raise a RequestError."""
+    for position, message in enumerate(body.messages):
+        place = f"messages.{position}"
+        if isinstance(message, ChatAssistantMessage):
+            yield from unsupported_parameters.ASSISTANT.ignored(
+                message.model_extra or {}, f"{place}."
+            )
+        if isinstance(message.content, list):
+            yield from unread(message.content, f"{place}.content")
+            yield from _of_pictures(message.content, f"{place}.content")
+
+
+def _of_pictures(parts: Sequence[BaseModel], place: str) -> Iterator[str]:
+    for position, part in enumerate(parts):
+        if isinstance(part, ChatImagePart):
+            for name in part.image_url.model_extra or {}:
+                yield f"{place}.{position}.image_url.{name}"
 
 
 def _turns(body: ChatIn) -> Iterator[Turn[ImageInput]]:
@@ -116,14 +151,20 @@ def _turns(body: ChatIn) -> Iterator[Turn[ImageInput]]:
                 images = tuple(_images(message, place))
                 yield Turn(Role.USER, _text(message.content), images)
             case ChatAssistantMessage():
-                unsupported_parameters.ASSISTANT.ignored(message.model_extra or {}, f"{place}.")
                 yield Turn(Role.ASSISTANT, _text(message.content))
 
 
-def _text(content: str | list[ChatTextPart] | list[ChatPart] | None) -> str:
+def _text(content: str | Sequence[BaseModel] | None) -> str:
     if isinstance(content, str):
         return content
-    return "\n".join(part.text for part in content or () if isinstance(part, ChatTextPart))
+    return "\n".join(_words(content or ()))
+
+
+def _words(parts: Iterable[BaseModel]) -> Iterator[str]:
+    for part in parts:
+        match part:
+            case ChatTextPart(text=words) | ChatRefusalPart(refusal=words):
+                yield words
 
 
 def _images(message: ChatUserMessage, place: str) -> Iterator[ImageInput]:
@@ -131,11 +172,14 @@ def _images(message: ChatUserMessage, place: str) -> Iterator[ImageInput]:
         return
     for position, part in enumerate(message.content):
         if isinstance(part, ChatImagePart):
-            yield _image(part.image_url.url, f"{place}.content.{position}.image_url.url")
+            yield image(part.image_url.url, f"{place}.content.{position}.image_url.url")
 
 
-def _image(url: str, name: str) -> ImageInput:
-    return Base64Image(url, None, name) if url[:5].lower() == "data:" else UrlImage(url, name)
+def image(url: str, name: str) -> ImageInput:
+    """Return the picture that ``url`` is, or where it is; ``name`` is its place in the body."""
+    return (
+        Base64Image(url, None, name) if url.lstrip()[:5].lower() == "data:" else UrlImage(url, name)
+    )
 
 
 def _form(body: ChatIn) -> Form[Any] | None:
@@ -143,16 +187,16 @@ def _form(body: ChatIn) -> Form[Any] | None:
         case ChatJsonFormat():
             return AnyObject()
         case ChatJsonSchemaFormat(json_schema=asked):
-            return _schema_form(asked.json_schema)
+            return schema_form(asked.json_schema, "response_format.json_schema.schema")
     return None
 
 
-def _schema_form(schema: dict[str, Any]) -> SchemaForm:
+def schema_form(schema: dict[str, Any], place: str) -> SchemaForm:
+    """Return the form of answers under ``schema``, which stands at ``place`` in the body.
+
+    Raises InvalidParameterError where it can't be used.
+    """
     try:
         return SchemaForm(schema)
     except (SchemaError, RecursionError) as error:
-        place = "response_format.json_schema.schema"
-        raise InvalidParameterError(
-            f"{place}: {error}",
-            errors=(FieldError(place, InvalidParameterError.code, str(error)),),
-        ) from error
+        raise InvalidParameterError.at(place, str(error)) from error

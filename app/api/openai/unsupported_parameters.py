@@ -1,9 +1,14 @@
 """OpenAI's parameters that this model has not: which are harmless, and which are refused."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from app.api.unsupported_parameters import Foreign
 
 LOGPROBS = ("logprobs", "top_logprobs")
 """Parameters that only some models have."""
+_STATELESS = "nothing is stored here: send the conversation whole"
+_TOOLS = "the model takes no tools with pictures"
 
 REQUEST = Foreign(
     harmless=frozenset(
@@ -38,6 +43,7 @@ REQUEST = Foreign(
         "verbosity": ("medium",),
         "web_search_options": (),
     },
+    reasons={"tools": _TOOLS, "functions": _TOOLS},
 )
 
 ASSISTANT = Foreign(
@@ -47,3 +53,64 @@ ASSISTANT = Foreign(
 )
 
 STREAM = Foreign(harmless=frozenset({"include_obfuscation"}))
+
+RESPONSES = Foreign(
+    harmless=frozenset(
+        {
+            "image",
+            "max_tool_calls",
+            "metadata",
+            "parallel_tool_calls",
+            "prompt_cache_key",
+            "prompt_cache_options",
+            "prompt_cache_retention",
+            "safety_identifier",
+            "service_tier",
+            # The answer is never stored, whatever this says.
+            "store",
+            # A conversation that is too long is refused rather than cut.
+            "truncation",
+        }
+    ),
+    neutral={
+        "access_programs": (),
+        "background": (False,),
+        "background_options": (),
+        "context_management": ([],),
+        "conversation": (),
+        "moderation": (),
+        "previous_response_id": (),
+        "prompt": (),
+        "tool_choice": ("none", "auto"),
+        "tools": ([],),
+        "top_logprobs": (0,),
+    },
+    reasons={
+        "background": _STATELESS,
+        "conversation": f"{_STATELESS}, in input",
+        "previous_response_id": f"{_STATELESS}, in input",
+        "prompt": "prompts are not kept here: send its text as instructions or in input",
+        "tools": _TOOLS,
+    },
+)
+
+REASONING = Foreign(
+    # Of no reasoning there is no summary.
+    harmless=frozenset({"summary", "generate_summary"}),
+    neutral={"effort": ("none",)},
+)
+
+TEXT = Foreign(harmless=frozenset(), neutral={"verbosity": ("medium",)})
+
+ITEM = Foreign(harmless=frozenset({"id", "phase", "status"}))
+"""Members of a message of responses, which may be an answer that is sent back."""
+
+_OF_TOOLS = ("tools", "functions")
+
+
+def without_unused_tools(extra: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return ``extra`` without tools that the model is told not to call, and their names."""
+    if "none" not in (extra.get("tool_choice"), extra.get("function_call")):
+        return dict(extra), ()
+    unused = tuple(name for name in _OF_TOOLS if extra.get(name) is not None)
+    return {name: value for name, value in extra.items() if name not in unused}, unused

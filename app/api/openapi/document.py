@@ -7,14 +7,13 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from app.api.errors import dialects
 from app.api.errors.problem import Problem
+from app.api.openai import errors as openai
 from app.api.openai.answer import ChatChunk
-from app.api.openai.errors import ChatErrorBody
 from app.api.v1.generate.schemas import DoneEvent
 from app.api.v1.generate.streaming import DeltaEvent, ErrorEvent, StartEvent
 from app.api.v1.tasks.streaming import ProgressEvent
-
-CHAT = "/v1/chat/completions"
 
 # Named in responses of another media type than JSON, which FastAPI has no models for.
 NAMED: tuple[type[BaseModel], ...] = (
@@ -25,12 +24,12 @@ NAMED: tuple[type[BaseModel], ...] = (
     ErrorEvent,
     ProgressEvent,
     ChatChunk,
-    ChatErrorBody,
+    openai.ChatErrorBody,
 )
 
 
 def install(app: FastAPI) -> None:
-    """Have ``app`` describe the schemas in NAMED too, and chat's errors as they are."""
+    """Have ``app`` describe the schemas in NAMED too, and errors in OpenAI's shape as they are."""
     original = app.openapi
 
     @cache
@@ -41,7 +40,10 @@ def install(app: FastAPI) -> None:
             ref_template="#/components/schemas/{model}",
         )
         schemas = document["components"]["schemas"]
-        _correct_chat(document["paths"][CHAT]["post"]["responses"])
+        for path, operations in document["paths"].items():
+            if dialects.shape(path) is openai.SHAPE:
+                for operation in operations.values():
+                    _correct(operation["responses"])
         for unused in ("HTTPValidationError", "ValidationError"):
             del schemas[unused]
         document["components"]["schemas"] = dict(sorted({**named["$defs"], **schemas}.items()))
@@ -50,12 +52,12 @@ def install(app: FastAPI) -> None:
     app.openapi = openapi  # type: ignore[method-assign] # FastAPI's documented way to extend it
 
 
-def _correct_chat(answers: dict[str, Any]) -> None:
+def _correct(answers: dict[str, Any]) -> None:
     """Take out a refusal that FastAPI adds where there is none of 422: here that is a 400.
 
     And put in the null that it strips from the document, and that these errors do have.
     """
-    del answers["422"]
+    answers.pop("422", None)
     for answer in answers.values():
         for example in answer["content"]["application/json"].get("examples", {}).values():
             example["value"]["error"].setdefault("param", None)

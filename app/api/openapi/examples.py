@@ -57,3 +57,25 @@ CHAT: dict[str, Example] = {
         },
     },
 }
+
+RESPONSES: dict[str, Example] = {
+    "picture": {
+        "summary": "A question about a picture",
+        "value": {
+            "model": "us.meta.llama3-2-11b-instruct-v1:0",
+            "input": [
+                {
+                    "role": "user",
+                    "content": [
+                        {"type": "input_text", "text": "What is in this picture?"},
+                        {"type": "input_image", "image_url": f"data:image/jpeg;base64,{PICTURE}"},
+                    ],
+                }
+            ],
+        },
+    },
+    "text": {
+        "summary": "Text only",
+        "value": {"model": "us.meta.llama3-2-11b-instruct-v1:0", "input": "Why is the sky blue?"},
+    },
+}

@@ -1,9 +1,14 @@
-"""Swagger UI from the service's own files: it works with no internet."""
+"""The document, and Swagger UI from the service's own files: it works with no internet."""
 
+import asyncio
 import importlib.util
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
+from typing import Any
 
-from fastapi import APIRouter, FastAPI, Request
+import orjson
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.staticfiles import StaticFiles
@@ -36,10 +41,36 @@ async def swagger_ui(request: Request) -> HTMLResponse:
     )
 
 
+@dataclass(slots=True)
+class Document:
+    """The OpenAPI document as JSON: made once, which takes a second or more."""
+
+    app: FastAPI
+    _rendered: dict[str, bytes] = field(default_factory=dict)
+    """By the prefix that the service is reached under."""
+    _making: Lock = field(default_factory=Lock)
+
+    async def __call__(self, request: Request) -> Response:
+        """Answer with the document; it is made away from the event loop."""
+        prefix = request.scope.get("root_path", "").rstrip("/")
+        rendered = self._rendered.get(prefix)
+        if rendered is None:
+            rendered = await asyncio.to_thread(self._render, prefix)
+        return Response(rendered, media_type="application/json")
+
+    def _render(self, prefix: str) -> bytes:
+        with self._making:
+            if prefix not in self._rendered:
+                servers: dict[str, Any] = {"servers": [{"url": prefix}]} if prefix else {}
+                self._rendered[prefix] = orjson.dumps({**self.app.openapi(), **servers})
+            return self._rendered[prefix]
+
+
 def install(app: FastAPI) -> None:
-    """Serve the page and its files, which a package carries."""
+    """Serve the document, the page and its files, which a package carries."""
     found = importlib.util.find_spec("fastapi_swagger")
     assert found is not None
     assert found.origin is not None
     app.include_router(router)
+    app.add_route("/openapi.json", Document(app).__call__, include_in_schema=False)
     app.mount(_FILES, StaticFiles(directory=Path(found.origin).parent / "resources"))

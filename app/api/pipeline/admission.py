@@ -91,7 +91,7 @@ class AdmissionMiddleware:
             return
         if caller == context.address and context.record.caller is not None:
             self.callers.note(context.headers)
-        held = services.room.open(caller, expected)
+        held = services.room.open(context.record.share, expected)
         try:
             await self._watched(context, scope, receive, send, held)
         finally:

@@ -12,8 +12,8 @@ from starlette.types import Scope as AsgiScope
 
 from app.api.routing.context import RequestContext
 from app.api.routing.headers import Headers
-from app.domain.access import Call, Caller, Resource, Scope
-from app.domain.errors import ScopeMissingError
+from app.domain.access import ANONYMOUS, Call, Caller, Resource, Scope
+from app.domain.errors import CredentialsMissingError, ScopeMissingError
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,7 @@ RULES = (
     Rule("/metrics", Scope.METRICS),
     Rule("/v1/generate", Scope.GENERATE),
     Rule("/v1/chat", Scope.GENERATE),
+    Rule("/v1/responses", Scope.GENERATE),
     Rule("/v1/estimate", Scope.GENERATE),
     Rule("/v1/tasks", Scope.TASKS),
     Rule("/v1/images", Scope.IMAGES),
@@ -75,6 +76,21 @@ def credential(headers: Headers) -> str | None:
     return None if key is None else key.decode("latin-1")
 
 
+def _other_credentials(headers: Headers) -> CredentialsMissingError | None:
+    """Return what to say of credentials that are of another kind, None where there are none."""
+    kind = headers.get(b"authorization", b"").partition(b" ")[0].lower()
+    if kind.startswith(b"aws4-"):
+        return CredentialsMissingError(
+            "a signature of AWS was sent, which is no key of this service: set "
+            "AWS_BEARER_TOKEN_BEDROCK to one, or see docs/aws-sdk.md"
+        )
+    if kind and kind != b"bearer":
+        return CredentialsMissingError(
+            "the Authorization header is not of the kind Bearer; send an API key or token so"
+        )
+    return None
+
+
 def check_scope(caller: Caller, rule: Rule) -> None:
     """Return, or raise ScopeMissingError."""
     if rule.scope is not None and rule.scope not in caller.scopes:
@@ -102,8 +118,13 @@ class Gatekeeper:
         if rule.public:
             return
         operations = context.services.operations
-        caller = await operations.authenticator.authenticate(credential(context.headers))
+        try:
+            caller = await operations.authenticator.authenticate(credential(context.headers))
+        except CredentialsMissingError as error:
+            raise _other_credentials(context.headers) or error from error
         context.record.caller = caller.id
+        if caller is not ANONYMOUS:
+            context.record.share = caller.id
         check_scope(caller, rule)
         call = Call(caller, rule.scope)
         context.quota_statuses = await operations.limits.take(call, Resource.REQUESTS, 1)

@@ -71,13 +71,14 @@ def _opened(scope: Scope, services: Services) -> RequestContext:
     # Reversed, so that of a repeated header the first value wins.
     headers = dict(reversed(scope["headers"]))
     identity, client = request_id(headers), scope.get("client")
+    address = client[0] if client else ""
     context = scope["state"][STATE] = RequestContext(
         services,
         identity,
         headers,
         request_headers.read(headers),
-        RequestRecord(identity, scope["method"]),
-        client[0] if client else "",
+        RequestRecord(identity, scope["method"], share=address),
+        address,
     )
     return context
 

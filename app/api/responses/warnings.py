@@ -1,6 +1,8 @@
 """Warnings, as every dialect renders them."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from pydantic import BaseModel
 
@@ -33,6 +35,18 @@ def headers(warnings: Iterable[AnswerWarning], ignored: Iterable[str]) -> dict[s
     """Return what a foreign dialect's answer says in its headers: codes, and parameters ignored."""
     said = {
         WARNINGS_HEADER: ", ".join(dict.fromkeys(warning.code for warning in warnings)),
-        IGNORED_HEADER: ", ".join(ignored),
+        IGNORED_HEADER: ", ".join(_listed(ignored)),
     }
     return {name: value for name, value in said.items() if value}
+
+
+MOST_LISTED = 50
+"""Parameters that are listed as ignored."""
+_NAME = re.compile(r"[\w.\-\[\]]{1,100}", re.ASCII)
+"""Names that go into a header: callers choose those of members that nobody reads."""
+
+
+def _listed(names: Iterable[str]) -> Iterator[str]:
+    """Yield those of ``names`` that a header can carry, without repetitions."""
+    fitting = (name for name in dict.fromkeys(names) if _NAME.fullmatch(name))
+    yield from islice(fitting, MOST_LISTED)

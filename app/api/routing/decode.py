@@ -15,6 +15,7 @@ from app.api.routing import json_body
 from app.api.routing.headers import Headers
 from app.api.routing.multipart import FormFile, FormParser, FormValue
 from app.domain.errors import UnsupportedContentTypeError
+from app.services.concurrency.threads import Threads
 
 INLINE = 2**20
 """Bytes of a body up to which it is decoded on the event loop, in about 0.2 ms."""
@@ -64,6 +65,8 @@ class JsonDecoder:
     """Takes JSON."""
 
     model: type[BaseModel]
+    threads: Threads
+    """Where large ones are read, so that they wait for no other work, and it for none of them."""
     any_type: bool = False
     """Whether it may be declared as any media type."""
 
@@ -83,7 +86,7 @@ class JsonDecoder:
         few = not json_body.has_more_than(INLINE_VALUES, raw)
         if few and len(raw) < INLINE:
             return self._decoded(raw, few)
-        return await asyncio.to_thread(self._decoded, raw, few)
+        return await self.threads.run(self._decoded, raw, few)
 
     def _decoded(self, raw: bytes, few: bool) -> BaseModel:
         # Not by `model_validate_json`, which copies each picture's text once more, and again for

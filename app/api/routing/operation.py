@@ -29,6 +29,10 @@ from app.api.routing.decode import (
     OrForm,
 )
 from app.api.routing.headers import RequestHeaders, faults
+from app.services.concurrency.threads import Threads
+
+JSON_THREADS = 2
+"""Large bodies read at a time. More would only take turns at the interpreter."""
 
 
 class UnsupportedRouteError(Exception):
@@ -87,6 +91,7 @@ def compile_operations(app: FastAPI) -> Iterator[tuple[RouteContext, Operation]]
 
     Raises UnsupportedRouteError for the first route that can't be compiled.
     """
+    threads = Threads("json", JSON_THREADS)
     for what in ("user_middleware", "dependency_overrides"):
         if getattr(app, what):
             raise UnsupportedRouteError(f"the application has {what}, which POST routes bypass")
@@ -95,7 +100,7 @@ def compile_operations(app: FastAPI) -> Iterator[tuple[RouteContext, Operation]]
         if isinstance(original, Mount) or "POST" not in (route.methods or ()):
             continue
         try:
-            yield route, _compiled(route)
+            yield route, _compiled(route, threads)
         except _NotHonouredError as error:
             raise UnsupportedRouteError(f"POST {route.path}: {error}") from error
 
@@ -104,12 +109,12 @@ class _NotHonouredError(Exception):
     """Says what a route declares."""
 
 
-def _compiled(route: RouteContext) -> Operation:
+def _compiled(route: RouteContext, threads: Threads) -> Operation:
     if type(route.original_route) is not APIRoute:
         raise _NotHonouredError(f"is a {type(route.original_route).__name__}, not an APIRoute")
     _check_route(route)
     dependant: Dependant = route.dependant
-    body = _body(route)
+    body = _body(route, threads)
     names = [dependency.name for dependency in dependant.dependencies]
     model, texts = _header_parameters(dependant)
     return Operation(
@@ -191,7 +196,7 @@ def _aliases(model: type[BaseModel]) -> frozenset[str]:
     return frozenset(field.alias or name for name, field in model.model_fields.items())
 
 
-def _body(route: RouteContext) -> tuple[str, Decoder] | None:
+def _body(route: RouteContext, threads: Threads) -> tuple[str, Decoder] | None:
     parameters = route.dependant.body_params
     if not parameters:
         return None
@@ -203,6 +208,6 @@ def _body(route: RouteContext) -> tuple[str, Decoder] | None:
         raise _NotHonouredError(f"its body {name} is no pydantic model")
     if isinstance(info, Form):
         return name, FormDecoder(model)
-    decoder = JsonDecoder(model, any_type=info.media_type == ANY_TYPE)
+    decoder = JsonDecoder(model, threads, any_type=info.media_type == ANY_TYPE)
     forms = [extra.form for extra in info.metadata if isinstance(extra, OrForm)]
     return name, EitherDecoder(decoder, FormDecoder(forms[0])) if forms else decoder

@@ -7,13 +7,17 @@ from collections.abc import AsyncIterator
 
 import aioboto3
 import httpx
+from aiobotocore.config import AioConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
 from app.adapters.aws_session import aws_session
 from app.adapters.bedrock.model_import import sentence
+from app.cli.doctor.configuration import shown
 from app.domain.finding import Finding, fault, ok, warning
 from app.settings import PREFIX, Settings
 
+CONFIG = AioConfig(connect_timeout=5, read_timeout=5, retries={"total_max_attempts": 1})
+"""Of the SDK's clients, which by themselves try for minutes."""
 SKEW_SECONDS = 60
 MAX_SKEW_SECONDS = 300
 """AWS refuses signatures that are older."""
@@ -22,6 +26,10 @@ TIMEOUT = 5
 
 async def check(settings: Settings) -> AsyncIterator[Finding]:
     """Yield findings about the endpoint, the clock and the credentials."""
+    buckets = settings.image_s3_buckets
+    if not (buckets or any(target.dialect.is_bedrock for target in settings.targets)):
+        yield ok("AWS", "not asked: nothing of it is used")
+        return
     async for finding in _endpoint(settings):
         yield finding
     if os.environ.get("AWS_BEARER_TOKEN_BEDROCK"):
@@ -49,20 +57,22 @@ async def _endpoint(settings: Settings) -> AsyncIterator[Finding]:
             answer = await client.head(url)
     except httpx.HTTPError as error:
         mend = f"Check the network, proxies and {PREFIX}ENDPOINT_URL."
-        yield fault("endpoint", f"{url} is not reached: {type(error).__name__}", mend)
+        yield fault("endpoint", f"{shown(url)} is not reached: {type(error).__name__}", mend)
         return
-    yield ok("endpoint", url)
-    said = answer.headers.get("date")
-    if said is None:
-        yield warning("clock", "the endpoint does not tell the time", "")
-        return
-    skew = abs(time.time() - email.utils.parsedate_to_datetime(said).timestamp())
+    yield ok("endpoint", shown(url))
+    yield _clock(answer.headers.get("date", ""))
+
+
+def _clock(said: str) -> Finding:
+    try:
+        skew = abs(time.time() - email.utils.parsedate_to_datetime(said).timestamp())
+    except ValueError:
+        return warning("clock", "the endpoint does not tell the time")
+    text = f"{skew:.0f} s from the endpoint's"
     if skew < SKEW_SECONDS:
-        yield ok("clock", f"{skew:.0f} s from the endpoint's")
-    else:
-        text = f"{skew:.0f} s from the endpoint's"
-        mend = f"Set the clock; AWS refuses signatures past {MAX_SKEW_SECONDS} s."
-        yield (fault if skew > MAX_SKEW_SECONDS else warning)("clock", text, mend)
+        return ok("clock", text)
+    mend = f"Set the clock; AWS refuses signatures past {MAX_SKEW_SECONDS} s."
+    return (fault if skew > MAX_SKEW_SECONDS else warning)("clock", text, mend)
 
 
 def _api_key(key: str) -> Finding:
@@ -77,7 +87,7 @@ async def _identity(session: aioboto3.Session, settings: Settings) -> Finding:
     if settings.endpoint_url and not elsewhere:
         return ok("identity", "not asked: the endpoint is not AWS's own")
     try:
-        async with session.client("sts", region_name=settings.region) as sts:
+        async with session.client("sts", region_name=settings.region, config=CONFIG) as sts:
             reply = await sts.get_caller_identity()
     except ClientError as error:
         return fault("identity", sentence(error), "Renew the credentials.")

@@ -3,6 +3,8 @@
 import argparse
 import asyncio
 import sys
+from collections.abc import AsyncIterator
+from itertools import chain
 
 import orjson
 
@@ -14,6 +16,8 @@ from app.telemetry.logs import configure
 
 EXIT = {Level.OK: 0, Level.WARNING: 1, Level.FAULT: 2}
 """The exit status says the worst."""
+MOST_SECONDS = 20
+"""For all checks of one kind: whoever waits for a diagnosis has no patience for the illness."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,11 +52,28 @@ async def examine(*, spend: bool = False) -> list[Finding]:
         mend = "See docs/settings.md, then run this again for the rest."
         return [*checked, *(fault("settings", line, mend) for line in str(error).splitlines())]
     checked += configuration.check(settings)
-    checked += [finding async for finding in aws.check(settings)]
-    checked += [finding async for finding in model.check(settings)]
-    checked += [finding async for finding in stores.check(settings)]
+    # Beside each other: each has to give up by itself where nothing answers.
+    several = await asyncio.gather(
+        _listed("AWS", aws.check(settings)),
+        _listed("model", model.check(settings)),
+        _listed("stores", stores.check(settings)),
+    )
+    checked += chain.from_iterable(several)
     if spend:
         checked += [finding async for finding in model.call(settings)]
+    return checked
+
+
+async def _listed(subject: str, checks: AsyncIterator[Finding]) -> list[Finding]:
+    """Return what ``checks`` yield within `MOST_SECONDS`, and a fault where they yield no more."""
+    checked: list[Finding] = []
+    try:
+        async with asyncio.timeout(MOST_SECONDS):
+            async for finding in checks:
+                checked.append(finding)  # noqa: PERF401 - what came in time is kept
+    except TimeoutError:
+        mend = "Check the network, proxies and DNS; see the lines above."
+        checked.append(fault(subject, f"not all was looked at within {MOST_SECONDS} s", mend))
     return checked
 
 

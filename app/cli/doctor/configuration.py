@@ -1,6 +1,7 @@
 """Settings and where they came from, and the files that they name."""
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from app.domain.finding import Finding, fault, ok, warning
 from app.settings import PREFIX, Settings, SettingsError, origins
 from app.wiring.preflight import check as check_files
 
+_USER = re.compile(r"(?<=:)//[^/?#\s]*@")
 LEAST_FREE_BYTES = 100 * 1024 * 1024
 
 
@@ -16,7 +18,7 @@ def check(settings: Settings) -> Iterator[Finding]:
     """Yield a finding for each setting that is not the default, and for the files."""
     sources = origins()
     for name, source in sorted(sources.items()):
-        yield ok("setting", f"{PREFIX}{name} from {source}: {_shown(settings, name)}")
+        yield ok("setting", f"{PREFIX}{name} from {source}: {_value(settings, name)}")
     if not sources:
         yield ok("settings", "all are the defaults")
     try:
@@ -28,10 +30,14 @@ def check(settings: Settings) -> Iterator[Finding]:
         yield _ledger(settings.usage_file)
 
 
-def _shown(settings: Settings, name: str) -> str:
-    value = getattr(settings, name.lower())
+def _value(settings: Settings, name: str) -> str:
     # Pydantic's own text of a secret is stars.
-    return str(value)
+    return shown(str(getattr(settings, name.lower())))
+
+
+def shown(text: str) -> str:
+    """Return ``text`` without the user and the password of URLs in it."""
+    return _USER.sub("//…@", text)
 
 
 def _ledger(path: Path) -> Finding:

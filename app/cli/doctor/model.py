@@ -10,15 +10,20 @@ from botocore.exceptions import BotoCoreError, ClientError
 from app.adapters.aws_session import aws_session
 from app.adapters.bedrock.model_import import sentence
 from app.cli.dev import PICTURE
-from app.domain.errors import ServiceError
+from app.cli.doctor import server
+from app.cli.doctor.aws import CONFIG
+from app.domain.errors import ModelLoadingError, ServiceError
 from app.domain.finding import Finding, fault, ok, warning
-from app.domain.generation import GenerationRequest, Role, Sampling, Target, Turn
+from app.domain.generation import CallContext, GenerationRequest, Role, Sampling, Target, Turn
 from app.domain.image import ReceivedImage
 from app.domain.model import ModelIdentity, ModelKind, identify
 from app.services.registry import Services
 from app.settings import PREFIX, Settings
 from app.wiring.services import open_services
 
+CALL_SECONDS = 60
+"""For the smallest calls; a model that was scaled to zero takes longer."""
+LEGACY = "LEGACY"
 IMPORT = "Import the weights: python -m app import, docs/model.md."
 _OPERATIONS = {
     ModelKind.IMPORTED_MODEL: ("get_imported_model", "modelIdentifier"),
@@ -35,6 +40,10 @@ _OPERATIONS = {
 async def check(settings: Settings) -> AsyncIterator[Finding]:
     """Yield findings about each target's model."""
     for target in settings.targets:
+        if not target.dialect.is_bedrock:
+            yield ok("target", f"{target}: dialect {target.dialect}")
+            yield await server.check(settings, target)
+            continue
         identity = identify(target.model_id, settings.base_model)
         yield ok("target", f"{target}: dialect {target.dialect}, {identity.base.name}")
         ended = identity.base.end_of_life
@@ -49,17 +58,26 @@ async def _known(settings: Settings, target: Target, identity: ModelIdentity) ->
     endpoint = str(settings.endpoint_url) if settings.endpoint_url else None
     try:
         async with aws_session().client(
-            "bedrock", region_name=target.region, endpoint_url=endpoint
+            "bedrock", region_name=target.region, endpoint_url=endpoint, config=CONFIG
         ) as bedrock:
             reply = await getattr(bedrock, operation)(**{parameter: identity.id})
     except ClientError as error:
         if error.response.get("Error", {}).get("Code") == "AccessDeniedException":
             name = "".join(word.capitalize() for word in operation.split("_"))
             return warning("model", sentence(error), f"Grant bedrock:{name} to have it looked up.")
-        return fault("model", sentence(error), f"Correct {PREFIX}MODEL_ID or {PREFIX}REGION.")
+        mend = f"Correct {PREFIX}MODEL_ID or {PREFIX}REGION; python -m app models lists imports."
+        return fault("model", sentence(error), mend)
     except (BotoCoreError, OSError) as error:
-        return warning("model", f"the control plane is not reached: {error}", "")
+        mend = "Check the network; the model may be served all the same."
+        return warning("model", f"the control plane is not reached: {error}", mend)
+    if _lifecycle(reply) == LEGACY:
+        return warning("model", f"{_described(reply)}: Bedrock will end it", IMPORT)
     return ok("model", _described(reply))
+
+
+def _lifecycle(reply: dict[str, Any]) -> str | None:
+    status: str | None = reply.get("modelDetails", {}).get("modelLifecycle", {}).get("status")
+    return status
 
 
 def _described(reply: dict[str, Any]) -> str:
@@ -68,7 +86,7 @@ def _described(reply: dict[str, Any]) -> str:
     words = (
         reply.get("modelName") or reply.get("inferenceProfileName") or details.get("modelName"),
         reply.get("modelArchitecture"),
-        reply.get("status") or details.get("modelLifecycle", {}).get("status"),
+        reply.get("status") or _lifecycle(reply),
         f"{units} Custom Model Units a copy" if units else None,
     )
     return ", ".join(str(word) for word in words if word) or "is there"
@@ -88,10 +106,14 @@ async def call(settings: Settings) -> AsyncIterator[Finding]:
 
 async def _asked(services: Services, subject: str, *images: ReceivedImage) -> Finding:
     request = GenerationRequest(
-        turns=(Turn(Role.USER, "Say yes.", images),), sampling=Sampling(max_gen_len=8)
+        turns=(Turn(Role.USER, "Say yes.", images),),
+        sampling=Sampling(max_gen_len=8),
+        call_context=CallContext(deadline=asyncio.get_running_loop().time() + CALL_SECONDS),
     )
     try:
         generation = await services.generations.generate(request)
+    except ModelLoadingError as error:
+        return warning(subject, error.detail, "Run python -m app warm, then this again.")
     except ServiceError as error:
         return fault(
             subject, f"{error.code}: {error.detail}", f"See {error.code} in docs/errors.md."

@@ -1,5 +1,6 @@
 """What stands beside the service: buckets, Redis, PostgreSQL, the token issuer."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import httpx
@@ -10,22 +11,24 @@ from app.adapters.access.tokens import open_tokens
 from app.adapters.aws_session import aws_session
 from app.adapters.bedrock.model_import import sentence
 from app.adapters.stores.redis_client import open_redis
+from app.cli.doctor.aws import CONFIG
 from app.domain.errors import IdentityProviderError
-from app.domain.finding import Finding, fault, ok
+from app.domain.finding import Finding, fault, ok, warning
 from app.settings import PREFIX, Settings
 from app.wiring.access import issuer
 
 
 async def check(settings: Settings) -> AsyncIterator[Finding]:
     """Yield a finding for each of those that the settings name."""
-    for name in settings.image_s3_buckets or ():
-        yield await _bucket(settings, name.partition("/")[0])
+    checks = [_bucket(settings, name.partition("/")[0]) for name in settings.image_s3_buckets or ()]
     if settings.redis_url is not None:
-        yield await _redis(settings.redis_url.get_secret_value())
+        checks.append(_redis(settings.redis_url.get_secret_value()))
     if settings.postgres_url is not None:
-        yield await _postgres(settings.postgres_url.get_secret_value())
+        checks.append(_postgres(settings.postgres_url.get_secret_value()))
     if settings.authenticates and settings.oidc_issuer is not None:
-        yield await _issuer(settings)
+        checks.append(_issuer(settings))
+    for finding in await asyncio.gather(*checks):
+        yield finding
 
 
 async def _bucket(settings: Settings, name: str) -> Finding:
@@ -34,7 +37,10 @@ async def _bucket(settings: Settings, name: str) -> Finding:
     subject, mend = f"bucket {name}", "Check its name and grant s3:ListBucket and s3:GetObject."
     try:
         async with aws_session().client(
-            "s3", region_name=region, endpoint_url=str(endpoint) if endpoint else None
+            "s3",
+            region_name=region,
+            endpoint_url=str(endpoint) if endpoint else None,
+            config=CONFIG,
         ) as s3:
             reply = await s3.head_bucket(Bucket=name)
     except ClientError as error:
@@ -57,15 +63,20 @@ async def _redis(url: str) -> Finding:
 
 
 async def _postgres(url: str) -> Finding:
-    # An extra: whoever keeps nothing there need not install it.
-    import asyncpg
-
+    mend = f"Check {PREFIX}POSTGRES_URL."
+    try:
+        # An extra: whoever keeps nothing there need not install it.
+        import asyncpg
+    except ImportError:
+        return warning("PostgreSQL", "asyncpg is not installed", "Install the extra postgres.")
     try:
         connection = await asyncpg.connect(url, timeout=5)
         version = await connection.fetchval("SHOW server_version")
         await connection.close()
+    except ValueError as error:
+        # The library quotes what it can't read, password and all.
+        return fault("PostgreSQL", f"{type(error).__name__}: the URL can't be read", mend)
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
-        mend = f"Check {PREFIX}POSTGRES_URL."
         return fault("PostgreSQL", f"{type(error).__name__}: {error}", mend)
     return ok("PostgreSQL", f"version {version}")
 

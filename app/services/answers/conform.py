@@ -1,26 +1,23 @@
 """A value as written, made what a JSON Schema asks for; never another value."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from app.services.answers.numbers import (
-    NO_NUMBER,
-    Hints,
-    NumberError,
-    boolean,
-    decimal_separator,
-    nothing,
-    number,
-)
+from app.services.answers.listed import Listed
+from app.services.answers.notes import AnswerError
+from app.services.answers.numbers import Hints, NumberError, decimal_separator, number
 from app.services.answers.quotation import Partial
 from app.services.answers.scan import Bare
 from app.services.answers.schema import Schema
+from app.services.answers.words import NO_NUMBER, boolean, not_there, nothing
 
 MISSING = object()
 """No value: the model left the property out."""
-_SHAPES = ("object", "array")
+MOST_STEPS = 100_000
+"""Properties looked for, in all objects of an answer. A table of 100 rows and columns has 10,000;
+a 2,000-token answer of nothing but braces under a schema of 400 parts would have 400,000."""
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401 - any JSON value
@@ -48,7 +45,7 @@ def folded(name: str) -> str:
     return re.sub(r"[\W_]+", "", name).casefold()
 
 
-def renamed(value: dict[str, Any], names: list[str]) -> dict[str, Any]:
+def renamed(value: dict[str, Any], names: Collection[str]) -> dict[str, Any]:
     """Return ``value`` with the keys in ``names`` spelt as there: ``Invoice Number`` is one."""
     by_fold = {folded(name): name for name in names}
     result: dict[str, Any] = {}
@@ -83,37 +80,42 @@ class Conforming:
     """Places of what was left out because nobody asked for it."""
     cut: bool = False
     """Whether what is missing may have been cut off."""
+    lenient: bool = False
+    """Whether the model can't be asked again: what may be several is taken for one."""
+    _steps: int = 0
+    _lists: dict[int, Listed | None] = field(default_factory=dict)
+    """By the schema, which outlives this."""
 
     @classmethod
-    def to(cls, value: dict[str, Any], *, cut: bool = False) -> "Conforming":
+    def to(cls, value: dict[str, Any], *, cut: bool = False, lenient: bool = False) -> "Conforming":
         """Begin, with what the numbers in ``value`` tell of each other."""
-        return cls(Hints(decimal=decimal_separator(texts(value))), cut=cut)
+        return cls(Hints(decimal=decimal_separator(texts(value))), cut=cut, lenient=lenient)
 
     def conformed(self, value: Any, schema: Schema, place: str = "") -> Any:  # noqa: ANN401
         """Return ``value`` under ``schema``; a property left out is null."""
+        self._count(1)
         if value is MISSING or value is None or isinstance(value, Partial):
             return None
         kinds = kinds_of(schema)
         value = _unwrapped(value, kinds)
         if isinstance(value, dict) and "array" in kinds and "object" not in kinds:
             value = [value]
+        if isinstance(value, list) and kinds and "array" not in kinds:
+            value = self._one(value, kinds)
+            if value is None:
+                return None
         if isinstance(value, dict):
             return self._object(value, _branch(schema, "properties"), place)
         if isinstance(value, list):
             return self._list(value, _branch(schema, "items"), place)
-        if (
-            listed := schema.get("enum", [schema["const"]] if "const" in schema else None)
-        ) is not None:
-            return _listed_value(value, listed)
-        if isinstance(value, str) and "array" in kinds and "string" not in kinds:
-            return self._list([value], _branch(schema, "items"), place)
-        return self._scalar(value, kinds, schema, place)
+        return self._single(value, kinds, schema, place)
 
     def _object(self, value: dict[str, Any], schema: Schema, place: str) -> Any:  # noqa: ANN401
         parts = schema.get("properties")
         if not isinstance(parts, dict):
             return self._open(value, schema, place)
-        value = renamed(value, list(parts))
+        self._count(len(parts))
+        value = renamed(value, parts)
         known = {
             name: self.conformed(value.get(name, MISSING), part, _at(place, name))
             for name, part in parts.items()
@@ -127,6 +129,18 @@ class Conforming:
             self.trimmed.extend(_at(place, key) for key in others)
             others = {}
         return {**known, **self._open(others, schema, place)}
+
+    def _count(self, more: int) -> None:
+        """Note so many steps, or raise AnswerError: a short answer may be under a wide schema."""
+        self._steps += more
+        if self._steps > MOST_STEPS:
+            raise AnswerError(("the answer has too many objects for a schema of this size",))
+
+    def _listed(self, schema: Schema) -> Listed | None:
+        if id(schema) not in self._lists:
+            entries = _closed_list(schema)
+            self._lists[id(schema)] = None if entries is None else Listed.from_entries(entries)
+        return self._lists[id(schema)]
 
     def _others(
         self, others: dict[str, Any], missing: list[str], parts: dict[str, Any], place: str
@@ -149,11 +163,36 @@ class Conforming:
             key: plain(member) for key, member in value.items() if not isinstance(member, Partial)
         }
 
+    def _single(self, value: Any, kinds: set[str], schema: Schema, place: str) -> Any:  # noqa: ANN401
+        if (listed := self._listed(schema)) is not None:
+            return listed.value(value, plain(value))
+        if isinstance(value, str) and "array" in kinds and "string" not in kinds:
+            if nothing(value, NO_NUMBER) and "null" in kinds:
+                return None
+            if _SEVERAL.search(value) and not self.lenient:
+                self.faults.append(f"{place or 'the object'}: is one text; write a list")
+            return self._list([value], _branch(schema, "items"), place)
+        return self._scalar(value, kinds, schema, place)
+
+    def _one(self, value: list[Any], kinds: set[str]) -> Any:  # noqa: ANN401 - any JSON value
+        """Return what a list stands for where none is asked for, else the list."""
+        if len(value) == 1 and not isinstance(value[0], dict | list | Partial):
+            return value[0]
+        if not value and "null" in kinds:
+            return None
+        if self.lenient and "string" in kinds and all(isinstance(v, str) for v in value):
+            return "\n".join(value)
+        return value
+
     def _list(self, value: list[Any], schema: Schema, place: str) -> Any:  # noqa: ANN401
         items = schema.get("items")
         value = [item for item in value if not isinstance(item, Partial)]
         if not isinstance(items, dict):
             return plain(value)
+        if kinds_of(items) == {"string"}:
+            # A cell keeps its place in a row; an entry that is none is left out.
+            in_row = place.rpartition(".")[2].isdigit()
+            value = [i if i is not None else "" for i in value if in_row or i is not None]
         return [self.conformed(item, items, _at(place, str(i))) for i, item in enumerate(value)]
 
     def _scalar(self, value: Any, kinds: set[str], schema: Schema, place: str) -> Any:  # noqa: ANN401
@@ -171,11 +210,7 @@ class Conforming:
         if isinstance(value, Bare) and numeric and _JSON_NUMBER.fullmatch(value):
             return self._number(value, kinds, schema, place)
         if "string" in kinds:
-            return (
-                None
-                if isinstance(value, str) and value == "null" and "null" in kinds
-                else str(value)
-            )
+            return None if "null" in kinds and _unsaid(str(value)) else str(value)
         if "null" in kinds and nothing(value, NO_NUMBER):
             return None
         if (
@@ -209,26 +244,27 @@ class Conforming:
         )
 
 
-def _listed_value(value: Any, listed: list[Any]) -> Any:  # noqa: ANN401 - any JSON value
-    """Return the one of ``listed`` that ``value`` is, in any case and spelling."""
-    written = plain(value)
-    for entry in listed:
-        if type(entry) is type(written) and entry == written:
-            return entry
-    alike = [entry for entry in listed if _spelt(entry) == _spelt(value)]
-    if len(alike) == 1:
-        return alike[0]
-    truth = boolean(str(value))
-    if isinstance(truth, bool) and truth in [e for e in listed if isinstance(e, bool)]:
-        return truth
-    if None in listed and isinstance(value, str) and nothing(value):
+def _closed_list(schema: Schema) -> list[Any] | None:
+    """Return the few values that ``schema`` allows, of its alternatives together; None for more."""
+    if "enum" in schema:
+        return list(schema["enum"])
+    if "const" in schema:
+        return [schema["const"]]
+    if schema.get("type") == "null":
+        return [None]
+    lists = [_closed_list(option) for key in ("anyOf", "oneOf") for option in schema.get(key, ())]
+    if not lists or None in lists:
         return None
-    return str(value) if isinstance(value, str) else value
+    return [value for values in lists for value in values or ()]
 
 
-def _spelt(value: object) -> str:
-    """Return a word without case and without what parts it; its signs stay: A+ is no A."""
-    return re.sub(r"(?<=\w)[\s_-]+(?=\w)", "", str(value).strip()).casefold()
+_SEVERAL = re.compile(r"[,;]\s|\n")
+"""Stands between the entries of a list, and within one."""
+
+
+def _unsaid(text: str) -> bool:
+    """Whether a text stands for none: JSON's null in quotes, or words about the picture."""
+    return text == "null" or not_there(text)
 
 
 def _at(place: str, name: str) -> str:

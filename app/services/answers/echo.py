@@ -12,11 +12,12 @@ _TYPES = frozenset({"string", "number", "integer", "boolean", "array", "object",
 _TEMPLATE = re.compile(
     r"\.{2,}|…|(?:string|number|integer|boolean|float|int|str|bool|any)"
     r"(?: or null| ?\| ?null|\?)?(?: \(.{1,400}\))?(?: ?\| ?null)?"
-    r"|string\[\]|(?:[\w -]{1,40}\|)+[\w -]{1,40}|[\w ]{1,40} goes here",
+    r"|string\[\]|[\w ]{1,40} goes here",
     re.IGNORECASE | re.DOTALL,
 )
 _PLACE = re.compile(
     r"<[^<>]{1,80}>|\[[^\[\]]{1,80}\]|\{[^{}]{1,80}\}|x{3,}|_{2,}"
+    r"|y{4}-m{2}-d{2}|[dm]{2}[./][dm]{2}[./]y{4}|hh:mm(?::ss)?"
     r"|(?:your|insert|enter|put|write|add) [\w ]{1,40}(?: here)?",
     re.IGNORECASE,
 )
@@ -46,8 +47,16 @@ def repeats(value: dict[str, Any], schema: Schema) -> bool:
     own = [text for text in said if folded(text) not in listed or "|" in text]
     if not own:
         return _only_schemas(value)
-    rest = [t for t in own if not (_TEMPLATE.fullmatch(t.strip()) or folded(t) in described)]
+    rest = [t for t in own if not (_template(t, listed) or folded(t) in described)]
     return len(own) > 1 and all(_PLACE.fullmatch(text.strip()) for text in rest) if rest else True
+
+
+def _template(text: str, listed: frozenset[str]) -> bool:
+    """Whether ``text`` is what a template has for a value: ``string``, ``high|medium|low``."""
+    options = [folded(option) for option in text.split("|")]
+    return _TEMPLATE.fullmatch(text.strip()) is not None or (
+        len(options) > 1 and all(option in listed or option in _TYPES for option in options)
+    )
 
 
 def _only_schemas(value: dict[str, Any]) -> bool:

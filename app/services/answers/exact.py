@@ -58,14 +58,15 @@ class SchemaForm:
 
     @cached_property
     def _validator(self) -> jsonschema_rs.Validator:
-        return validator(self.schema)
+        return validator(self.schema, formats=True)
 
     def check(self, value: dict[str, Any], notes: Notes | None = None) -> dict[str, Any]:
         """Return ``value`` without nulls that stand for nothing, or raise AnswerError."""
-        work = Conforming.to(value, cut=notes is not None and notes.cut)
+        notes = notes or Notes()
+        work = Conforming.to(value, cut=notes.cut, lenient=notes.lenient)
         completed = work.conformed(value, self.schema)
         exact: dict[str, Any] = without_blanks(completed, self.schema)
-        faults = work.faults or list(faults_of(self._validator, exact))
+        faults = work.faults or list(faults_of(self._validator, exact, self.schema))
         if faults:
             raise AnswerError(faults[:SHOWN])
         return exact

@@ -11,6 +11,7 @@ from app.domain.generation import StopReason
 from app.services.answers.form import Form
 from app.services.answers.notes import Reading
 from app.services.answers.reading import read
+from app.services.answers.schema import weight
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -20,6 +21,9 @@ THREADS = 2
 """Answers read at a time. More would only take turns at the interpreter."""
 SHORT = 2048
 """Characters of an answer that is read at once: going to a thread takes longer."""
+
+LIGHT = 8192
+"""Of a schema, as `weight` counts it, up to which the same holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,7 @@ class AnswerReader:
 
     async def read(self, text: str, form: Form[AnswerT], stop: StopReason) -> Reading[AnswerT]:
         """Return what ``text`` says, or raise AnswerError."""
-        if len(text) <= SHORT:
+        if len(text) <= SHORT and weight(form.schema, LIGHT) <= LIGHT:
             return read(text, form, stop)
         return await self.run(read, text, form, stop)
 

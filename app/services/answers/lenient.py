@@ -16,9 +16,10 @@ from pydantic import (
 
 from app.services.answers.conform import folded
 from app.services.answers.notes import Notes
-from app.services.answers.numbers import NO_NUMBER, Hints, NumberError, boolean, nothing, number
+from app.services.answers.numbers import Hints, NumberError, number
 from app.services.answers.quotation import Partial
 from app.services.answers.scan import Bare
+from app.services.answers.words import NO_NUMBER, boolean, nothing
 
 ItemT = TypeVar("ItemT")
 
@@ -62,12 +63,15 @@ def _blank(value: object) -> object:
     return "" if value is None else value
 
 
-def _absent(value: object) -> object:
+def absent(value: object) -> object:
+    """Take the usual words for nothing for null."""
     return None if isinstance(value, str) and nothing(value, NO_NUMBER) else value
 
 
 def _numbered(hints: Hints) -> Callable[[object, ValidationInfo], object]:
     def read(value: object, info: ValidationInfo) -> object:
+        if isinstance(value, bool):
+            raise ValueError(f"{str(value).lower()} is no number")
         if not isinstance(value, str):
             return value
         own = replace(hints, bare=isinstance(value, Bare), decimal=notes_of(info).decimal)
@@ -169,10 +173,28 @@ def shortened(most: int, what: str) -> BeforeValidator:
 
 
 def parted(value: object) -> object:
-    """Return the words of ``cat, tabby`` one by one."""
-    if isinstance(value, str) and re.search(r"[,;\n]", value):
-        return [part.strip() for part in re.split(r"[,;\n]", value) if part.strip()]
+    """Return the words of ``cat, tabby`` or ``#cat #tabby`` one by one."""
+    if isinstance(value, str) and (re.search(r"[,;\n]", value) or value.count("#") > 1):
+        return [part.strip() for part in re.split(r"[,;\n]|\s(?=#)", value) if part.strip()]
     return value
+
+
+_TEXT_KEYS = frozenset({"text", "description", "content", "value", "step", "difference", "detail"})
+_NUMBERED = re.compile(r"(?:step|schritt|item|no)?[\W_]*\d+", re.IGNORECASE)
+
+
+def _entries(value: object) -> object:
+    """Return the entries of a list: the lines of a text, ``key: text`` of an object, words only."""
+    if isinstance(value, str):
+        value = value.splitlines()
+    elif isinstance(value, dict) and not _TEXT_KEYS & {folded(str(key)) for key in value}:
+        said = {key: text for key, text in value.items() if isinstance(text, str)}
+        if len(said) < len(value):
+            return value
+        value = [v if _NUMBERED.fullmatch(k) else f"{k}: {v}" for k, v in said.items()]
+    if not isinstance(value, list):
+        return value
+    return [e for e in value if e is not None and not (isinstance(e, str) and nothing(e.strip()))]
 
 
 Listed = Annotated[list[ItemT], BeforeValidator(_listed)]
@@ -181,9 +203,11 @@ Text = Annotated[str, BeforeValidator(_spoken)]
 """A text; a number is taken for how it is written, a list for lines."""
 Sentence = Annotated[Text, BeforeValidator(lone_text)]
 """An entry of a list of texts; an object with one text is taken for it."""
+Sentences = Annotated[Listed[Sentence], BeforeValidator(_entries)]
+"""A list of texts; a lone text is taken for its lines, an object for its entries."""
 Words = Annotated[str, BeforeValidator(_spoken), BeforeValidator(_blank)]
 """A text that may be empty; null is empty."""
-Nullable = Annotated[ItemT | None, BeforeValidator(_absent)]
+Nullable = Annotated[ItemT | None, BeforeValidator(absent)]
 """A value, or null; the usual words for nothing are taken for null."""
 Truth = Annotated[bool, BeforeValidator(_true)]
 """True or false; the usual words for yes and no are taken for them."""

@@ -53,7 +53,7 @@ _AROUND = re.compile(rf"^{_CURRENCY}\s*|\s*{_CURRENCY}$", re.IGNORECASE)
 _ABOUT = re.compile(r"^(?:~|≈|about|approx\.?|approximately|ca\.?|circa|around)\s*", re.IGNORECASE)
 _DIGITS = re.compile(r"\d[\d.,'’ \u00a0\u202f_]*\d|\d|[.,]\d+")
 _UNIT = re.compile(
-    r"(?<=[\d.,])\s*(?:kg|g|mg|lbs?|oz|km|cm|mm|m|ft|in|l|ml|cl|pcs?|pieces?|units?|items?|stk|stück|x|°[CF]?|kWh|kW|W|V"
+    r"(?<=[\d.,])\s*(?:kg|(?-i:g|m)|mg|lbs?|oz|km|cm|mm|ft|in|l|ml|cl|pcs?|pieces?|units?|items?|stk|stück|x|°[CF]?|kWh|kW|W|V"
     r"|h|hrs?|hours?|min|mins|minutes?|s|sec|days?|years?|people|persons?|/-|,-|,–|,—)\.?$",
     re.IGNORECASE,
 )
@@ -232,70 +232,3 @@ def decimal_separator(texts: Iterable[str]) -> Separator | None:
         elif _POINT.fullmatch(bare):
             seen.add(Separator.POINT)
     return seen.pop() if len(seen) == 1 else None
-
-
-_YES = {
-    "true",
-    "yes",
-    "y",
-    "ja",
-    "oui",
-    "sí",
-    "si",
-    "sì",
-    "sim",
-    "हाँ",
-    "हां",
-    "जी",
-    "ใช่",
-    "checked",
-    "✓",
-    "✔",
-    "☑",
-    "☒",
-    "x",
-    "on",
-    "1",
-}
-_NO = {
-    "false",
-    "no",
-    "n",
-    "nein",
-    "non",
-    "não",
-    "nao",
-    "नहीं",
-    "ไม่",
-    "ไม่ใช่",
-    "unchecked",
-    "☐",
-    "off",
-    "0",
-}
-
-
-def boolean(text: str) -> bool | None:
-    """Return what the usual words for yes and no say, None for others."""
-    word = text.strip().strip(".!\"'").casefold()
-    return True if word in _YES else False if word in _NO else None
-
-
-NOTHING = frozenset(
-    {"", "null", "none", "n/a", "na", "nan", "nil", "undefined", "-", "–", "—", "--"}
-)
-"""Words for no value. ``unknown`` is one only where a number is asked for."""
-NO_NUMBER = NOTHING | {
-    "unknown",
-    "not found",
-    "not visible",
-    "not available",
-    "?",
-    "unreadable",
-    "illegible",
-}
-
-
-def nothing(text: str, words: frozenset[str] = NOTHING) -> bool:
-    """Whether ``text`` is a word for no value."""
-    return text.strip().casefold() in words

@@ -26,7 +26,9 @@ _MARK = re.compile(
 _LIST = re.compile(r"\[\s*[{\[\"'“]")
 _MEMBER = re.compile(r"\s*(?:```\w*\s*)?[\"'“][\w .-]{1,80}[\"'”]\s*:")
 _STRAY = re.compile(r"[^{\[]*?[\"'][\]}]|[^{\[]*?\S[^{\[]*?[\]}]")
-_MIXED = re.compile(r"[\[\s]\d{1,3},\d{3}(?:\.\d{1,9})?,\s+\d")
+_MIXED = re.compile(
+    r"[\[\s]\d{1,3},\d{3}(?:\.\d{1,9})?,\s+\d|,\s+-?\d{1,3},\d{3}(?:\.\d{1,9})?\s*[,\]]"
+)
 _ENTITY = re.compile(r"\{\s*&(?:quot|#34|#39|apos);")
 _HALVES = re.compile("\\\\u[dD][89a-fA-F]|[\ud800-\udfff]")
 _ESCAPED = re.compile(r"[{\[]\s*\\+\"")

@@ -50,8 +50,11 @@ def of_truth(chance: Chance) -> float:
     """Return the probability of ``true``, as its share of both words where both are known."""
     said = chance.probability
     other = next(iter(chance.others.values()), None)
-    share = said if other is None or said + other == 0 else said / (said + other)
-    return share if chance.value else 1 - share
+    if other is not None and said + other > 0:
+        said = said / (said + other)
+        return said if chance.value else 1 - said
+    # The word that was not said is no likelier than the one that was.
+    return said if chance.value else min(said, 1 - said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,7 @@ def chosen(completion: Completion, measures: Sequence[Measure]) -> dict[str, Cha
 def _measured(
     completion: Completion, spans: Mapping[Measure, _Span]
 ) -> Iterator[tuple[str, Chance]]:
-    tokens = _Tokens.of(completion)
+    tokens = _Tokens.spelling(completion)
     if tokens is None:
         return
     for measure, span in spans.items():
@@ -131,7 +134,7 @@ class _Tokens:
     starts: tuple[int, ...]
 
     @classmethod
-    def of(cls, completion: Completion) -> "_Tokens | None":
+    def spelling(cls, completion: Completion) -> "_Tokens | None":
         """Return the tokens; None where there are none, or where they don't spell the text."""
         if not completion.logprobs:
             return None
@@ -152,7 +155,7 @@ class _Tokens:
             for index, (token, begins) in enumerate(zip(self.tokens, self.starts, strict=True))
             if begins < end and begins + len(token.written) > start
         ]
-        if not own:
+        if not own or start == end:
             return None
         probability = math.exp(sum(self.tokens[index].logprob for index in own))
         others = dict(self._others(own, start, end, options))

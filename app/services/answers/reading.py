@@ -12,6 +12,7 @@ from app.services.answers.notes import AnswerError, Notes, Reading
 from app.services.answers.objects import LONGEST, Written, objects
 from app.services.answers.refusal import refusal
 from app.services.answers.repetition import Loop, loop
+from app.services.answers.scan import Bare
 
 AnswerT = TypeVar("AnswerT")
 
@@ -100,9 +101,48 @@ def _choices(text: str, written: list[Written], form: Form[Any], *, cut: bool) -
     final = [one for one in written if not one.draft]
     if not final and written and not cut and not text[written[-1].end :].strip("` \n"):
         final = written[-1:]
-    for one in final[-4 * CHECKED :]:
-        for value in _expanded(one.value, schema, names):
-            yield _Choice(value, one, _keys(value, names))
+    choices = [
+        _Choice(value, one, _keys(value, names))
+        for one in final[-4 * CHECKED :]
+        for value in _expanded(one.value, schema, names)
+    ]
+    yield from _gathered(choices, schema, names)
+
+
+def _gathered(
+    choices: list[_Choice], schema: dict[str, Any], names: dict[str, str]
+) -> list[_Choice]:
+    """Return one choice of several that are its pieces: entries of a list, or keys one by one."""
+    entry = _entry(schema)
+    entries = [c for c in choices if not c.keys and entry & {folded(key) for key in c.value}]
+    if entry and entries and len(entries) == len(choices):
+        name = next(iter(names.values()))
+        return [_joined(choices, {name: [choice.value for choice in choices]}, 1)]
+    own = [{folded(key) for key in choice.value} & set(names) for choice in choices]
+    keys = set().union(*own)
+    if len(choices) > 1 and all(own) and sum(map(len, own)) == len(keys):
+        value = {key: member for choice in choices for key, member in choice.value.items()}
+        return [_joined(choices, value, len(keys))]
+    return choices
+
+
+def _joined(choices: list[_Choice], value: dict[str, Any], keys: int) -> _Choice:
+    pieces = list({id(choice.written): choice.written for choice in choices}.values())
+    written = Written(
+        value,
+        pieces[-1].end,
+        all(piece.whole for piece in pieces),
+        tuple(place for piece in pieces for place in piece.left_out),
+        tuple(doubt for piece in pieces for doubt in piece.doubts),
+    )
+    return _Choice(value, written, keys)
+
+
+def _entry(schema: dict[str, Any]) -> set[str]:
+    """Return the keys, folded, of an entry of the one list that is asked for."""
+    name = _sole_list(schema)
+    items = schema["properties"][name].get("items", {}) if name else {}
+    return {folded(key) for key in items.get("properties", {})}
 
 
 def _keys(value: dict[str, Any], names: dict[str, str]) -> int:
@@ -119,7 +159,9 @@ def _expanded(
         if not is_schema(inner, names.values()) and not repeats(inner, schema):
             yield inner
     elif (name := _sole_list(schema)) is not None and not _holds(value, names):
-        yield {name: value}
+        # Numbers alone are the mark of a note or a box in prose.
+        if not value or not all(isinstance(item, Bare) for item in value):
+            yield {name: value}
     else:
         for item in _objects_of(value):
             yield from _expanded(item, schema, names)
@@ -144,11 +186,17 @@ def _sole_list(schema: dict[str, Any]) -> str | None:
     return name if part.get("type") == "array" else None
 
 
+_ENVELOPES = frozenset(
+    {"parameters", "arguments", "input", "data", "result", "response", "output", "answer", "json"}
+)
+"""Keys of a call or a reply around an answer: what stands beside them is about the call."""
+
+
 def _unwrapped(
     value: dict[str, Any], names: dict[str, str], parts: dict[str, Any], levels: int = 3
 ) -> dict[str, Any]:
     """Return ``value``, or the object in it that has more of the keys asked for."""
-    best, keys = value, _keys(value, names)
+    best, keys, wrapper = value, _keys(value, names), ""
     if not names or levels == 0:
         return best
     if is_schema(value, names.values()):
@@ -160,8 +208,12 @@ def _unwrapped(
         if isinstance(lone, dict) and (part is None or not {"object", "array"} & kinds_of(part)):
             inner = _unwrapped(lone, names, parts, levels - 1)
             if _keys(inner, names) > keys:
-                best, keys = inner, _keys(inner, names)
-    return best
+                best, keys, wrapper = inner, _keys(inner, names), folded(key)
+    if wrapper in ("", *_ENVELOPES) or is_schema(value, names.values()):
+        return best
+    there = {folded(key) for key in best}
+    beside = {key: value[key] for key in value if folded(key) in names.keys() - there}
+    return {**beside, **best}
 
 
 def _chosen(choices: list[_Choice], form: Form[AnswerT], notes: Notes) -> _Valid[AnswerT]:

@@ -215,10 +215,10 @@ def _saying(request: GenerationRequest, text: str) -> GenerationRequest:
     return replace(request, turns=(*earlier, replace(last, text=text)))
 
 
-def _apart(call_context: CallContext, which: str) -> CallContext:
-    """Return ``call_context`` under an idempotency key of its own."""
-    key = call_context.idempotency_key
-    return call_context if key is None else replace(call_context, idempotency_key=f"{key} {which}")
+def _apart(context: CallContext, which: str) -> CallContext:
+    """Return ``context`` under an idempotency key of its own."""
+    key = context.idempotency_key
+    return context if key is None else replace(context, idempotency_key=f"{key} {which}")
 
 
 def _settled(

@@ -29,6 +29,7 @@ _BARE = re.compile(r"[^,}\]\n]*+")
 _BARE_KEY = re.compile(r"([\w$][\w$ .-]{0,80}?)\s{0,20}(?:=>|[:=])")
 _CUT_KEY = re.compile(r"[\w$ .-]{0,100}+\Z")
 _COMMENT = re.compile(r"\s(?://|#|/\*).*")
+_LOOSE_BEFORE = re.compile(r",\s+-?\d{1,3},\Z")
 _WORDS = {
     "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
     "null": None, "None": None, "NULL": None, "nil": None, "undefined": None, "": None,
@@ -236,7 +237,7 @@ class Scanner:
         """Doubt numbers of a list that are parted now by ``,`` and now by ``, ``."""
         before, after = self.text[max(0, start - 2) : start], self.text[self.at : self.at + 2]
         tight = before[-1:] == "," and before[:1].isdigit()
-        loose = after == ", "
+        loose = after == ", " or _LOOSE_BEFORE.search(self.text, max(0, start - 9), start)
         if tight and loose:
             self._doubt(place.rpartition(".")[0], "commas part its numbers, or stand within them")
 

@@ -1,11 +1,23 @@
-"""A caller's JSON Schema, made safe: bounded, without references, nothing fetched or recursive."""
+"""A caller's JSON Schema, made safe: bounded, without references, nothing fetched.
 
-from collections.abc import Iterator
+What refers to itself is written out a few levels deep and ends there: an answer under that is one
+under the caller's schema, too.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 MAX_NODES = 400
 """Schemas within the schema, references resolved: more would not fit a prompt for an 11B model."""
 MAX_DEPTH = 8
+LEVELS = (3, 2)
+"""How often a reference may stand within itself: as often as fits."""
+MAX_PATTERNS = 50
+"""Patterns, references resolved; a large one takes a millisecond to compile."""
+MAX_WEIGHT = 200_000
+"""Of the whole, references resolved, as `weight` counts it: a small schema may say a long text a
+hundred times over."""
 KEYWORDS = frozenset(
     {"type", "title", "description", "examples", "default", "enum", "const"}
     | {"properties", "required", "additionalProperties", "minProperties", "maxProperties"}
@@ -14,8 +26,10 @@ KEYWORDS = frozenset(
     | {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}
 )
 _OUTER = frozenset({"$schema", "$id", "$comment", "$defs", "definitions"})
-_LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
+_CHOICES = ("anyOf", "oneOf")
+_LISTS = (*_CHOICES, "allOf", "prefixItems")
 _SINGLE = ("items", "additionalProperties")
+ROOT = "#"
 
 Schema = dict[str, Any]
 
@@ -24,20 +38,35 @@ class SchemaError(ValueError):
     """A caller's schema can't be used; the message says what would be."""
 
 
+class _EndlessError(SchemaError):
+    """A part refers to itself more often than is written out."""
+
+
 def plain(schema: Schema) -> Schema:
     """Return ``schema`` with its own references resolved, or raise SchemaError."""
-    result = _Resolver(schema).resolve(schema, 0, ())
+    result = _resolved(schema)
     if result.get("type") != "object" or not result.get("properties"):
         raise SchemaError("has to describe an object with properties")
     return result
 
 
+def _resolved(schema: Schema) -> Schema:
+    *deeper, least = LEVELS
+    for levels in deeper:
+        with suppress(SchemaError):
+            return _Resolver(schema, levels).resolve(schema, 0, (ROOT,))
+    return _Resolver(schema, least).resolve(schema, 0, (ROOT,))
+
+
 class _Resolver:
     """Copies a schema piece by piece and counts the pieces."""
 
-    def __init__(self, root: Schema) -> None:
+    def __init__(self, root: Schema, levels: int) -> None:
         self._root = root
+        self._levels = levels
         self._nodes = 0
+        self._patterns = 0
+        self._weight = 0
 
     def resolve(self, part: object, depth: int, within: tuple[str, ...]) -> Schema:
         """Return ``part`` resolved; ``within`` are the references on the way to it."""
@@ -50,7 +79,8 @@ class _Resolver:
             raise SchemaError("has a part that is no object; each part has to be a schema")
         if "$ref" in part:
             return self._referred(part, depth, within)
-        return dict(self._members(part, depth, within))
+        members = dict(self._members(part, depth, within))
+        return _closed(part, members)
 
     def _members(
         self, part: Schema, depth: int, within: tuple[str, ...]
@@ -60,34 +90,106 @@ class _Resolver:
                 continue
             if key not in KEYWORDS:
                 raise SchemaError(f"uses {key[:40]!r}; known are {', '.join(sorted(KEYWORDS))}")
-            yield key, self._member(key, value, depth, within)
+            try:
+                yield key, self._member(key, value, depth, within)
+            except _EndlessError:
+                if key not in _SINGLE:
+                    raise
+            self._patterns += key == "pattern"
+            if self._patterns > MAX_PATTERNS:
+                raise SchemaError(f"has more than {MAX_PATTERNS} patterns")
 
     def _member(self, key: str, value: object, depth: int, within: tuple[str, ...]) -> object:
         if key == "properties" and isinstance(value, dict):
-            return {name: self.resolve(part, depth + 1, within) for name, part in value.items()}
+            return dict(self._ending(value.items(), depth, within))
+        if key in _CHOICES and isinstance(value, list):
+            choices = [part for _, part in self._ending(enumerate(value), depth, within)]
+            if value and not choices:
+                raise _EndlessError("refers to itself by each choice; it has to end somewhere")
+            return choices
         if key in _LISTS and isinstance(value, list):
             return [self.resolve(part, depth + 1, within) for part in value]
         if key in _SINGLE and not isinstance(value, bool):
             return self.resolve(value, depth + 1, within)
+        self._weight += weight(value, MAX_WEIGHT)
+        if self._weight > MAX_WEIGHT:
+            raise SchemaError("has longer texts and lists than fit a prompt, references resolved")
         return value
+
+    def _ending(
+        self, parts: Iterable[tuple[Any, object]], depth: int, within: tuple[str, ...]
+    ) -> Iterator[tuple[Any, Schema]]:
+        """Yield ``parts`` resolved, without those that don't end."""
+        for name, part in parts:
+            with suppress(_EndlessError):
+                yield name, self.resolve(part, depth + 1, within)
 
     def _referred(self, part: Schema, depth: int, within: tuple[str, ...]) -> Schema:
         reference = part["$ref"]
-        if not isinstance(reference, str) or not reference.startswith(
-            ("#/$defs/", "#/definitions/")
-        ):
-            raise SchemaError("refers outside itself; accepted are references to #/$defs/…")
-        if reference in within:
+        if not isinstance(reference, str):
+            raise SchemaError("has a reference that is no text")
+        if within.count(reference) >= self._levels:
+            raise _EndlessError(f"refers to itself by {reference[:80]}; it has to end somewhere")
+        target = self._target(reference)
+        if target is part:
             raise SchemaError(f"refers to itself by {reference[:80]}; it has to end somewhere")
+        beside = {key: value for key, value in part.items() if key != "$ref"}
+        return {
+            **self.resolve(target, depth, (*within, reference)),
+            **self.resolve(beside, depth, within),
+        }
+
+    def _target(self, reference: str) -> object:
+        if reference == ROOT:
+            return self._root
+        if not reference.startswith(("#/$defs/", "#/definitions/")):
+            raise SchemaError("refers outside itself; accepted are references to # and #/$defs/…")
         _, place, name = reference.split("/", 2)
         target = self._root.get(place)
         if not isinstance(target, dict) or name not in target:
             raise SchemaError(f"refers to {reference[:80]}, which is not there")
-        beside = {key: value for key, value in part.items() if key != "$ref"}
-        return {
-            **self.resolve(target[name], depth, (*within, reference)),
-            **self.resolve(beside, depth, within),
-        }
+        return target[name]
+
+
+def _closed(part: Schema, members: Schema) -> Schema:
+    """Return ``members`` of ``part`` so that nothing is let in where a part was left out.
+
+    Raises _EndlessError where there has to be something.
+    """
+    if "items" in part and "items" not in members:
+        members["maxItems"] = 0
+    if "additionalProperties" in part and "additionalProperties" not in members:
+        members["additionalProperties"] = False
+    if isinstance(part.get("properties"), dict):
+        left_out = part["properties"].keys() - members["properties"].keys()
+        if left_out:
+            members["additionalProperties"] = False
+        required = part.get("required")
+        if isinstance(required, list) and any(name in required for name in left_out):
+            raise _EndlessError("refers to itself where it is required; it has to end somewhere")
+    least = part.get("minItems")
+    if members.get("maxItems") == 0 and isinstance(least, int) and least > 0:
+        raise _EndlessError("refers to itself in an array that can't be empty")
+    return members
+
+
+def weight(value: object, most: int) -> int:
+    """Return the characters of ``value`` and 4 for each text, number, list and map in it.
+
+    Counts no further than just beyond ``most``.
+    """
+    total, parts = 0, [value]
+    while parts and total <= most:
+        part = parts.pop()
+        total += 4
+        if isinstance(part, dict):
+            total += sum(map(len, part))
+            parts.extend(part.values())
+        elif isinstance(part, list):
+            parts.extend(part)
+        elif isinstance(part, str):
+            total += len(part)
+    return total
 
 
 def nullable(schema: Schema) -> Schema:

@@ -1,6 +1,6 @@
 """The form that a caller's JSON Schema describes, null where the picture does not tell."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
@@ -13,10 +13,20 @@ from app.services.answers.conform import Conforming, folded, texts
 from app.services.answers.form import SHOWN
 from app.services.answers.notes import AnswerError, Notes, Refusal
 from app.services.answers.refusal import refusal
-from app.services.answers.schema import Schema, SchemaError, nullable, plain
+from app.services.answers.schema import (
+    MAX_WEIGHT,
+    Schema,
+    SchemaError,
+    nullable,
+    plain,
+    weight,
+)
 
 # The engine that runs in linear time: a caller's pattern can't make it backtrack forever.
 _PATTERNS = jsonschema_rs.RegexOptions(size_limit=1_000_000, dfa_size_limit=1_000_000)
+
+MOST_COPIED = 10_000_000
+"""Weight of an answer times that of its schema, up to which all its faults are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +94,9 @@ def conformed(
     value: dict[str, Any], schema: Schema, validator: jsonschema_rs.Validator, notes: Notes
 ) -> dict[str, Any]:
     """Return ``value`` as ``schema`` asks for it, or raise AnswerError."""
-    work = Conforming.to(value, cut=notes.cut)
+    work = Conforming.to(value, cut=notes.cut, lenient=notes.lenient)
     result: dict[str, Any] = work.conformed(value, schema)
-    faults = work.faults or list(faults_of(validator, result))
+    faults = work.faults or list(faults_of(validator, result, schema))
     if faults:
         raise AnswerError(faults[:SHOWN])
     if work.trimmed:
@@ -94,24 +104,45 @@ def conformed(
     return result
 
 
-def validator(schema: Schema) -> jsonschema_rs.Validator:
-    """Return what holds answers against ``schema``, or raise SchemaError."""
+def validator(schema: Schema, *, formats: bool = False) -> jsonschema_rs.Validator:
+    """Return what holds answers against ``schema``, or raise SchemaError.
+
+    With ``formats`` texts have to be of the `format` that is named for them.
+    """
     try:
         orjson.dumps(schema)
     except TypeError as error:
         raise SchemaError(f"can't be written into a prompt: {error}") from error
     try:
-        return jsonschema_rs.Draft202012Validator(schema, pattern_options=_PATTERNS, offline=True)
+        return jsonschema_rs.Draft202012Validator(
+            schema, pattern_options=_PATTERNS, offline=True, validate_formats=formats
+        )
     except ValueError as error:
         reason = str(error).splitlines()[0][:200]
         raise SchemaError(f"is not a JSON Schema of draft 2020-12: {reason}") from error
 
 
-def faults_of(validator: jsonschema_rs.Validator, value: object) -> Iterator[str]:
-    """Yield what is wrong with ``value``, a line each, as many as the model is told."""
-    for fault in islice(validator.iter_errors(value), SHOWN):
+def faults_of(validator: jsonschema_rs.Validator, value: object, schema: Schema) -> Iterator[str]:
+    """Yield what is wrong with ``value``, a line each, as many as the model is told.
+
+    Only the first where ``value`` or ``schema`` is large.
+    """
+    for fault in islice(_faults(validator, value, schema), SHOWN):
         place = ".".join(map(str, fault.instance_path)) or "the object"
         yield f"{place}: {fault.message[:200]}"
+
+
+def _faults(
+    validator: jsonschema_rs.Validator, value: object, schema: Schema
+) -> Iterable[jsonschema_rs.ValidationError]:
+    # All are made before the first is seen, each with its own copy of what it breaks.
+    if weight(value, MAX_WEIGHT) * weight(schema, MAX_WEIGHT) <= MOST_COPIED:
+        return validator.iter_errors(value)
+    try:
+        validator.validate(value)
+    except jsonschema_rs.ValidationError as error:
+        return (error,)
+    return ()
 
 
 def missing(value: object, schema: Schema, path: str = "") -> Iterator[str]:

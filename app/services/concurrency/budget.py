@@ -36,6 +36,11 @@ class Reservation:
         """Hold ``amount`` in all, or tell that there is no room at once: `wait_for` it then."""
         return amount <= self.amount or self.budget.grant(self, amount)
 
+    def complete(self) -> None:
+        """Expect nothing more."""
+        self.expected = self.amount
+        self.budget.give(self, 0)
+
     async def wait_for(self, amount: int, within: Within = _UNBOUNDED) -> None:
         """Hold ``amount`` in all, or raise OverloadedError when the budget's patience ends.
 
@@ -161,7 +166,7 @@ class Budget:
             self._used[held.caller] -= amount
             if not self._used[held.caller]:
                 del self._used[held.caller]
-        if self._arriving and not held.amount:
+        if self._arriving and not (held.amount and held.rest):
             self._arriving.pop(held, None)
         if self._waiting:
             self._let_in()

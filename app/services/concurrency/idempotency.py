@@ -99,7 +99,8 @@ class IdempotentAnswers:
     ) -> _Shared:
         now = asyncio.get_running_loop().time()
         call_context = replace(call_context, idempotency_key=None, deadline=now + self.longest)
-        record = RequestRecord(tracer=current().tracer)
+        asker = current()
+        record = RequestRecord(tracer=asker.tracer, share=asker.share)
 
         async def run() -> T:
             with recording(record):

@@ -40,7 +40,7 @@ class Shown:
     """A picture for the model, and what the page has that it lacks."""
 
     image: ImageInput
-    caveats: tuple[AnswerWarning, ...] = ()
+    warnings: tuple[AnswerWarning, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,9 +176,9 @@ class Documents:
         draw = partial(render.drawn, blank=blank)
         with named(image):
             drawing = await self.workers.work(draw, image.data, kind, cut, self.limits)
-        caveats = (replace(c, message=f"{image.name}: {c.message}") for c in drawing.caveats)
+        warnings = (replace(c, message=f"{image.name}: {c.message}") for c in drawing.warnings)
         return Shown(
-            ReceivedImage(drawing.png, "image/png", image.name), (*caveats, *legibility(scale))
+            ReceivedImage(drawing.png, "image/png", image.name), (*warnings, *legibility(scale))
         )
 
     def _kind(self, image: ReceivedImage) -> Kind:

@@ -53,8 +53,8 @@ def raster(
             raise PageNotShownError(_nothing_shown(page, characters))
         left, top, _, _ = cut.tile
         missing = pdf_text.missing(page, grey, (-left, -top, *cut.drawn), characters)
-        caveats = (*_fonts_missing(cut.page, missing), *_annotations(cut.page, page))
-    return from_pillow(picture), caveats
+        warnings = (*_fonts_missing(cut.page, missing), *_annotations(cut.page, page))
+    return from_pillow(picture), warnings
 
 
 @contextmanager

@@ -70,7 +70,7 @@ class Drawing:
     """A part of a page as the model is shown it."""
 
     png: bytes
-    caveats: tuple[AnswerWarning, ...] = ()
+    warnings: tuple[AnswerWarning, ...] = ()
     """What of the page it lacks."""
 
 
@@ -185,8 +185,8 @@ def drawn(
     ``blank`` lets a page pass that shows nothing of its text: for those who have the text.
     """
     with page_named(cut.page):
-        image, caveats = _raster(data, kind, cut, limits, blank=blank)
-        return Drawing(to_png(image), caveats)
+        image, warnings = _raster(data, kind, cut, limits, blank=blank)
+        return Drawing(to_png(image), warnings)
 
 
 def _raster(

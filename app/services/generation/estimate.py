@@ -64,7 +64,8 @@ class Estimate:
         if self.price is None:
             return None
         prompt = self.prompt_tokens
-        return self.price.most(prompt, 0), self.price.most(prompt, self.reserved)
+        least, most = self.price.most(prompt, 0), self.price.most(prompt, self.reserved)
+        return (least, most) if least and most else None
 
 
 @dataclass(frozen=True, slots=True)

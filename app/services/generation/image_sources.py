@@ -11,9 +11,10 @@ import pybase64
 from app.domain.errors import ImageTooLargeError, InvalidBase64Error
 from app.domain.generation import ImageInput
 from app.domain.image import Base64Image, ReceivedImage, S3Image, UrlImage
-from app.domain.ports import ImageSource
-from app.services.concurrency.budget import Budget
+from app.domain.ports import Arrival, ImageSource
+from app.services.concurrency.budget import Budget, Reservation
 from app.services.images.error_location import named
+from app.telemetry import current
 
 _LONGEST_HEAD = 1024
 """Characters of a data URI before its comma: as far as it is looked for. A media type has at most
@@ -50,20 +51,25 @@ class ImageSources:
 
     @asynccontextmanager
     async def _held(self, image: ImageInput) -> AsyncIterator[ReceivedImage]:
-        # As large as it may be, until its size is known.
-        async with self.room.reserve(self.max_bytes) as held:
-            received = await self.fetch(image)
-            held.shrink_to(len(received.data))
+        held = self.room.open(current().share, self.max_bytes)
+        try:
+            received = await self.fetch(image, _Room(held))
+            held.complete()
             yield received
+        finally:
+            held.release()
 
-    async def fetch(self, image: ImageInput) -> ReceivedImage:
-        """Return the picture's bytes, or raise InvalidBase64Error or an ImageError."""
+    async def fetch(self, image: ImageInput, arrival: Arrival) -> ReceivedImage:
+        """Return the picture's bytes, or raise InvalidBase64Error or an ImageError.
+
+        What comes from elsewhere has room by ``arrival``.
+        """
         with named(image):
             match image:
                 case UrlImage():
-                    received = await self.urls.fetch(image)
+                    received = await self.urls.fetch(image, arrival)
                 case S3Image():
-                    received = await self.objects.fetch(image)
+                    received = await self.objects.fetch(image, arrival)
                 case Base64Image():
                     received = await self._decode(image)
                 case ReceivedImage():
@@ -84,6 +90,22 @@ class ImageSources:
         return ImageTooLargeError(f"has {size:,} bytes; accepted are at most {self.max_bytes:,}")
 
 
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """An `Arrival` that holds its part of a budget."""
+
+    held: Reservation | None
+    """None for what the request brought, which is counted as a part of its body."""
+
+    async def grow_to(self, size: int) -> None:
+        """Return when there is room for ``size`` bytes in all, or raise OverloadedError."""
+        if self.held is not None and not self.held.grow_to(size):
+            await self.held.wait_for(size)
+
+
+_BROUGHT = _Room(None)
+
+
 class _Brought:
     """A block with a picture that the request brought."""
 
@@ -95,7 +117,7 @@ class _Brought:
 
     async def __aenter__(self) -> ReceivedImage:
         """Decode it."""
-        return await self._sources.fetch(self._image)
+        return await self._sources.fetch(self._image, _BROUGHT)
 
     async def __aexit__(self, *_: object) -> None:
         """Nothing was held."""

@@ -133,11 +133,8 @@ def _without_extras(image: pyvips.Image, colours: int, page: tiff.Page) -> pyvip
     plain = image.extract_band(0, n=colours).copy(interpretation=kind)
     if place is None or colours + place >= image.bands:
         return plain
-    whole = plain.bandjoin(image.extract_band(colours + place)).copy(interpretation=kind)
-    if page.extras[place] == tiff_tags.ASSOCIATED:
-        most = 65_535 if deep else 255
-        return whole.unpremultiply(max_alpha=most).cast(image.format).copy(interpretation=kind)
-    return whole
+    # Colours multiplied by their transparency have been divided by it when libvips loaded them.
+    return plain.bandjoin(image.extract_band(colours + place)).copy(interpretation=kind)
 
 
 def _bmp(data: bytes) -> pyvips.Image:

@@ -17,6 +17,7 @@ def render(image: pyvips.Image, size: tuple[int, int], orientation: int) -> pyvi
 
     An attached colour profile is applied unless it is sRGB's own. The result is in memory.
     """
+    image = _without_odd_profile(image)
     if size == (image.width, image.height):
         image = _convert(image)
     else:
@@ -25,6 +26,18 @@ def render(image: pyvips.Image, size: tuple[int, int], orientation: int) -> pyvi
             size[0], height=size[1], size="force", no_rotate=True, **options
         )
     return _turn(_eight_bit(image).copy_memory(), orientation)
+
+
+def _without_odd_profile(image: pyvips.Image) -> pyvips.Image:
+    """``image`` without a profile of colours that pictures are not stored in, such as XYZ.
+
+    libvips would take the picture's samples for them.
+    """
+    name = "icc-profile-data"
+    if image.get_typeof(name) and not icc.is_for_pictures(image.get(name)):
+        image = image.copy()
+        image.remove(name)
+    return image
 
 
 def _foreign(image: pyvips.Image) -> bool:

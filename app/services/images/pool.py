@@ -26,8 +26,6 @@ T = TypeVar("T")
 
 CRASHED = "The picture crashed its decoder, or made it use up its memory."
 
-ANYBODY = "anonymous"
-"""Who calls where callers are not told apart."""
 WORKERS = 2
 CPU = 5.0
 """Seconds of CPU for one piece of work. The slowest honest picture measured takes one."""
@@ -125,7 +123,7 @@ class PooledPreparer:
 
     async def _work(self, heavy: bool, function: Callable[..., T], *arguments: object) -> T:
         self._check_share()
-        await self._queue.take(current().caller or ANYBODY, heavy=heavy)
+        await self._queue.take(current().share, heavy=heavy)
         try:
             # Others of the same request may have used it up in the meantime.
             self._check_share()

@@ -29,18 +29,21 @@ class KeepWarm:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     def _announce(self) -> None:
-        """Log that it is switched on, and what a day of it costs, which a first call has told."""
-        price = self.guards[0].price
-        day = None
-        if isinstance(price, UnitPrice) and price.units_per_copy is not None:
-            day = round(price.window_cost * DAY_SECONDS / WINDOW_SECONDS, 2)
+        """Log that it is switched on, and what a day of it costs where that is known."""
         log.warning(
-            "the model is kept warm, which is billed", idle_seconds=self.idle, usd_a_day=day
+            "the model is kept warm, which is billed", idle_seconds=self.idle, usd_a_day=self._day()
         )
+
+    def _day(self) -> float | None:
+        price = self.guards[0].price
+        if not isinstance(price, UnitPrice) or price.units_per_copy is None:
+            return None
+        return round(price.window_cost * DAY_SECONDS / WINDOW_SECONDS, 2)
 
     async def run(self) -> None:
         """Look after the first target until cancelled."""
-        starts, announced = self.guards[0].starts, False
+        starts, priced = self.guards[0].starts, self._day() is not None
+        self._announce()
         while True:
             answered = starts.answered
             since = self.idle if answered is None else starts.clock() - answered
@@ -50,9 +53,10 @@ class KeepWarm:
                 except ServiceError as error:
                     log.warning("the model was not kept warm", code=error.code)
                 since = 0
-                if not announced:
+                if not priced and self._day() is not None:
+                    # Bedrock tells the units beside the start.
                     self._announce()
-                    announced = True
+                    priced = True
             await self.sleep(max(1, self.idle - since))
 
 

@@ -4,6 +4,7 @@ As Bedrock does it: the prompt's tokens and max_gen_len are reserved, and what w
 given back.
 """
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -27,6 +28,9 @@ from app.services.images import canvas
 from app.services.usage import pricing
 
 NOTHING = Usage(0, 0)
+LEAST = 1
+"""Millionths of a dollar that are reserved where the price is unknown: another target, whose price
+is known, may answer, and a quota that is used up refuses such calls too."""
 
 
 @dataclass(slots=True)
@@ -40,6 +44,9 @@ class Reservation:
     windows: dict[Resource, tuple[QuotaStatus, ...]] = field(default_factory=dict)
     """What each was taken of: in a later window there is nothing to correct."""
     used: Usage = field(default_factory=Usage)
+    began: float = field(default_factory=time.perf_counter)
+    priced: bool = False
+    """Whether the most that the call can cost was known."""
 
     async def take(self, resource: Resource, amount: int) -> None:
         """Take ``amount``, or raise RateLimitedError."""
@@ -57,13 +64,15 @@ class Reservation:
             await self.give_back()
             return
         total = self.used.total_token_count
-        # By time, it is known only where it was taken: next to the adapter.
-        cost = self.used.cost or pricing.cost(price, self.used)
+        # The target that answered has told it, unless the answer was left before it did.
+        cost = self.used.cost or pricing.cost(price, self.used, self.began)
         used: dict[Resource, int] = {}
         if total is not None:
             used[Resource.TOKENS] = total
         if cost is not None:
             used[Resource.SPEND] = ceil(cost.total * MICRO)
+        elif not self.priced:
+            used[Resource.SPEND] = 0
         await self._correct(used)
 
     async def _correct(self, used: dict[Resource, int]) -> None:
@@ -133,9 +142,10 @@ class QuotaModel:
                 prompt = (await self.counter.count(request)).tokens
                 longest = request.sampling.max_gen_len
                 await reservation.take(Resource.TOKENS, prompt + longest)
-                if self.price is not None:
-                    most = self.price.most(prompt, longest).total
-                    await reservation.take(Resource.SPEND, ceil(most * MICRO))
+                most = self.price.most(prompt, longest) if self.price else None
+                reservation.priced = most is not None
+                spend = ceil(most.total * MICRO) if most else LEAST
+                await reservation.take(Resource.SPEND, spend)
         except BaseException:
             await reservation.give_back()
             raise
@@ -150,4 +160,5 @@ def _merged(seen: Usage, part: StreamPart) -> Usage:
         seen,
         prompt_token_count=usage.prompt_token_count or seen.prompt_token_count,
         generation_token_count=usage.generation_token_count or seen.generation_token_count,
+        cost=usage.cost or seen.cost,
     )

@@ -19,6 +19,9 @@ T = TypeVar("T")
 
 LOADING_POLL = 10
 """Seconds between two attempts at most, while a model loads."""
+LOADING_LEAST = 1
+"""Seconds that an attempt needs to be worth it then. One that the deadline cuts off is told as one
+that came too late and may be billed, and not as a start that goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,13 +152,14 @@ class RetryModel:
     def _wait(self, error: UpstreamError, call_context: CallContext, failures: int) -> float | None:
         """Return the seconds to wait; None where the answer would come too late."""
         wait = self.retries.backoff.wait(failures)
+        left = call_context.deadline - asyncio.get_running_loop().time()
         if isinstance(error, ModelLoadingError):
             # It may be ready before it is expected, so it is asked more often than clients are
             # told to; and whoever has no time left learns why, not only that time is up.
             wait = min(wait, LOADING_POLL)
+            left -= LOADING_LEAST
         elif error.retry_after is None:
             return wait
         else:
             wait = error.retry_after
-        left = call_context.deadline - asyncio.get_running_loop().time()
         return wait if wait < left else None

@@ -132,7 +132,7 @@ class Run:
         async with self.asker.drain.before(self.request.call_context.deadline):
             shown = [await shot.load() for shot in shots]
         for one in shown:
-            self._warn(one.caveats)
+            self._warn(one.warnings)
         return tuple(one.image for one in shown)
 
     def _generation(self, turn: Turn[ImageInput]) -> GenerationRequest:

@@ -15,7 +15,8 @@ from pydantic import (
 
 from app.services.answers.conform import folded
 from app.services.answers.lenient import Share, notes_of
-from app.services.answers.numbers import NO_NUMBER, nothing
+from app.services.answers.numbers import Hints, NumberError, number
+from app.services.answers.words import NO_NUMBER, nothing
 from app.services.geometry import Box, Size, View
 from app.services.images import overlay
 
@@ -40,13 +41,24 @@ _CORNERS = (
     ("x1", "y1", "x2", "y2"),
     ("xmin", "ymin", "xmax", "ymax"),
 )
+_EXTENTS = (
+    ("x", "y", "width", "height"),
+    ("x", "y", "w", "h"),
+    ("left", "top", "width", "height"),
+)
 
 
 def _cornered(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     """Take sides by their names for a list of them; a width and height for a right and bottom."""
     if isinstance(value, str):
         return [side.strip() for side in value.strip("[] ").split(",")]
-    if isinstance(value, list) and len(value) == 2 and all(isinstance(p, list) for p in value):
+    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], list):
+        return value[0]
+    if (
+        isinstance(value, list)
+        and len(value) == 2
+        and all(isinstance(p, list) and len(p) == 2 for p in value)
+    ):
         return [side for corner in value for side in corner]
     if not isinstance(value, dict):
         return value
@@ -54,7 +66,19 @@ def _cornered(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     for names in _CORNERS:
         if all(name in sides for name in names):
             return [sides[name] for name in names]
+    for names in _EXTENTS:
+        if all(name in sides for name in names):
+            return _from_extent([sides[name] for name in names])
     return value
+
+
+def _from_extent(told: list[Any]) -> list[Any]:
+    """Return the sides of a left, a top, a width and a height."""
+    try:
+        left, top, width, height = (number(str(side), Hints(share=True)) for side in told)
+    except NumberError:
+        return told[:2]
+    return [left, top, round(left + width, 6), round(top + height, 6)]
 
 
 def no_place(value: object) -> bool:

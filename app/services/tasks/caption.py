@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field
 from app.domain.generation import Sampling
 from app.domain.model import Capabilities
 from app.services.answers.form import Model, ModelAnswer
-from app.services.answers.lenient import Listed, Text, parted, shortened, sparing, trimmed
+from app.services.answers.lenient import Sentences, Text, parted, shortened, sparing, trimmed
 from app.services.tasks.capability import Capability
 from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import Example, Finding, Parameters, Question, Result, Task, only
@@ -38,7 +38,7 @@ class CaptionParameters(Parameters):
 class CaptionAnswer(ModelAnswer):
     """Asked of the model."""
 
-    aliases: ClassVar[dict[str, str]] = {"alttext": "alt", "keywords": "tags"}
+    aliases: ClassVar[dict[str, str]] = {"alttext": "alt", "keywords": "tags", "hashtags": "tags"}
     spared: ClassVar[frozenset[str]] = frozenset({"alt", "tags"})
     spoken: ClassVar[tuple[str, ...]] = ("caption", "alt")
 
@@ -50,7 +50,7 @@ class CaptionAnswer(ModelAnswer):
         Field(description="at most 125 characters, one phrase"),
     ]
     tags: Annotated[
-        Listed[Text],
+        Sentences,
         Field(max_length=MAX_TAGS, description="three to eight single words, lower case"),
         trimmed(MAX_TAGS, "tags"),
         BeforeValidator(parted),

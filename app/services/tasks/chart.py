@@ -104,6 +104,9 @@ class Point(ModelPart):
 
 def _pointed(value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 - any JSON value
     """Return points of one unit: where all values are in percent, that is what they are in."""
+    match value:
+        case {"x": [*xs], "y": [*ys]} if len(xs) == len(ys):
+            value = [list(pair) for pair in zip(xs, ys, strict=True)]
     if isinstance(value, dict) and not {"x", "y"} & set(value):
         value = [[x, y] for x, y in value.items()]
     if not isinstance(value, list):
@@ -225,14 +228,18 @@ def conclude(_: ChartParameters, findings: Sequence[Finding[ChartAnswer]]) -> Ch
 def _united(told: Sequence[Told]) -> tuple[ChartAnswer, list[Conflict]]:
     """Return the chart with the most points, with those of the same chart in other answers."""
     _, largest = max(told, key=lambda one: len(one[1].points))
-    cells: dict[tuple[str | None, str], list[tuple[PageFacts, float]]] = {}
+    cells: dict[tuple[str | None, str, int], list[tuple[PageFacts, float]]] = {}
     for where, answer in told:
         if _same_chart(answer, largest):
+            # Several values of one answer at one place are several points, as in a scatter plot.
+            times: Counter[tuple[str | None, str]] = Counter()
             for point in answer.points:
-                cell = cells.setdefault((point.series, point.x), [])
+                place = point.series, point.x
+                cell = cells.setdefault((*place, times[place]), [])
+                times[place] += 1
                 cell += [(where, point.y)] if point.y is not None else []
     points, conflicts = [], []
-    for (series, x), values in cells.items():
+    for (series, x, _), values in cells.items():
         path = f"{series}.{x}" if series else x
         value, differing = settled(path, values) if values else (None, [])
         points.append(Point(series=series, x=x, y=value))

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 from app.domain.model import Capabilities
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer
-from app.services.answers.lenient import Listed, Sentence, Text, Words, trimmed
+from app.services.answers.lenient import Sentences, Text, Words, absent, trimmed
 from app.services.tasks.capability import Capability
 from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import (
@@ -55,7 +55,11 @@ class Description(ModelAnswer):
     spoken: ClassVar[tuple[str, ...]] = ("description",)
 
     description: Annotated[Text, Field(min_length=1, description="three to six sentences")]
-    text: Annotated[Words, Field(description="all words in the picture, empty if none")]
+    text: Annotated[
+        Words,
+        Field(description="all words in the picture, empty if none"),
+        BeforeValidator(absent),
+    ]
 
 
 class Comparison(ModelAnswer):
@@ -64,10 +68,10 @@ class Comparison(ModelAnswer):
     spared: ClassVar[frozenset[str]] = frozenset({"similarities"})
 
     differences: Annotated[
-        Listed[Sentence], Field(max_length=MAX_ENTRIES), trimmed(MAX_ENTRIES, "differences")
+        Sentences, Field(max_length=MAX_ENTRIES), trimmed(MAX_ENTRIES, "differences")
     ]
     similarities: Annotated[
-        Listed[Sentence], Field(max_length=MAX_ENTRIES), trimmed(MAX_ENTRIES, "similarities")
+        Sentences, Field(max_length=MAX_ENTRIES), trimmed(MAX_ENTRIES, "similarities")
     ]
 
 

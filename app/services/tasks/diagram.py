@@ -1,5 +1,6 @@
 """Diagram: nodes and edges, and Mermaid text to draw it again."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -94,12 +95,19 @@ class Node(ModelPart):
 
     @model_validator(mode="before")
     @classmethod
-    def _name_alone(cls, value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    def _name_alone(cls, value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 - any value
         if isinstance(value, str):
             return {"name": value}
+        if isinstance(value, dict) and (inner := value.get("children")):
+            if not notes_of(info).lenient and isinstance(inner, list):
+                raise ValueError("has nodes within it; write all nodes in one list, with edges")
+            notes_of(info).say("entries_left_out", "Nodes within others are left out.")
         if isinstance(value, dict) and "id" in value and not set(cls.spelt(value)) & {"name"}:
             return {**value, "name": value["id"]}
         return value
+
+
+_ARROW = re.compile(r"-{1,3}>|=>|→")
 
 
 class Edge(ModelPart):
@@ -121,6 +129,8 @@ class Edge(ModelPart):
         """Take ``["A", "B"]`` for an edge from A to B, with its words behind."""
         if isinstance(value, list) and 2 <= len(value) <= 3:
             return dict(zip(("from", "to", "words"), value, strict=False))
+        if isinstance(value, str) and len(ends := _ARROW.split(value)) == 2:
+            return {"from": ends[0].strip(), "to": ends[1].strip()}
         return value
 
 

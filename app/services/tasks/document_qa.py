@@ -10,7 +10,7 @@ from app.domain.model import Capabilities
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer
 from app.services.answers.lenient import Nullable, Text, Truth, notes_of, share, sparing
-from app.services.answers.numbers import NO_NUMBER, nothing
+from app.services.answers.words import NO_NUMBER, nothing
 from app.services.tasks.capability import Capability
 from app.services.tasks.pages import PageFacts, by_page, facts
 from app.services.tasks.prompt import prompt
@@ -31,6 +31,13 @@ class DocumentQaParameters(DocumentParameters):
     """What is asked."""
 
     question: Annotated[str, Field(min_length=1, max_length=2000, description="What to find out.")]
+
+
+def _on_the_page(said: str, words: list[str]) -> bool:
+    """Whether the words quoted hold an answer that would otherwise be none: ``Cause: Unknown``."""
+    own = re.findall(r"\w+", said)
+    spread = f" {' '.join(words)} "
+    return len("".join(own)) > 2 and f" {' '.join(own)} " in spread
 
 
 class PageAnswer(ModelAnswer):
@@ -60,7 +67,7 @@ class PageAnswer(ModelAnswer):
             return value
         words = re.findall(r"\w+", str(value.get("quote") or "").casefold())
         said = answer.strip().casefold()
-        if nothing(answer, NO_NUMBER) and (not said.isalpha() or said not in words):
+        if nothing(answer, NO_NUMBER) and not _on_the_page(said, words):
             return {**value, "answer": None}
         return value
 

@@ -10,6 +10,7 @@ from app.domain.model import Capabilities
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer, ModelPart
 from app.services.answers.lenient import Listed, Text, trimmed
+from app.services.answers.words import NO_NUMBER, nothing
 from app.services.tasks.boxes import BoxOut, ModelBox, Overlay, drawn, no_place, placed, shared
 from app.services.tasks.capability import BOXES_UNTRAINED, Capability
 from app.services.tasks.pages import PageFacts, PageReport, by_page, facts, page_size, report
@@ -57,6 +58,8 @@ class Located(ModelPart):
 
 def _placed(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     """Return the entries that have a place; what is not there has none."""
+    if isinstance(value, str) and nothing(value, NO_NUMBER):
+        return []
     if isinstance(value, dict) and not {"label", "box"} & set(value):
         value = [{"label": label, "box": box} for label, box in value.items()]
     if not isinstance(value, list):

@@ -1,5 +1,6 @@
 """Inspection: damage and defects of an object, as far as a picture shows them."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -20,6 +21,7 @@ from app.services.answers.lenient import (
     trimmed,
     word,
 )
+from app.services.answers.words import NO_NUMBER, nothing
 from app.services.tasks.capability import Capability
 from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import (
@@ -102,21 +104,48 @@ class Defect(ModelPart):
         return {"place": None, "details": None, **spare, **cls.spelt(value)}
 
 
+_NO_DEFECT = re.compile(
+    r"(?:there (?:is|are) )?(?:no|none of the|keine?|aucun|ning[uú]n|nessun|nenhum)\s(?:\w+ ){0,3}?"
+    r"(?:defects?|damages?|issues?|problems?|faults?|flaws?|scratch(?:es)?|dents?|cracks?|corrosion|rust|wear|anomal(?:y|ies)|mängel|schäden"
+    r"|d[ée]fauts?|da[ñn]os?|difetti?|defeitos?)"
+    r"(?: (?:\w+ ){0,2}?(?:seen|found|observed|visible|detected|identified|noted|present|sichtbar"
+    r"|gefunden|erkennbar))?(?: (?:in|on) the \w+)?\.?",
+    re.IGNORECASE,
+)
+
+
+def _none_seen(text: object) -> bool:
+    """Whether a defect or a verdict says that there is no defect."""
+    said = str(text).strip()
+    known = nothing(said, NO_NUMBER) or _VERDICTS.get(folded(said)) == "no_defect_seen"
+    return known or (len(said) < 100 and _NO_DEFECT.fullmatch(said) is not None)
+
+
 def _seen(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     """Return the findings that are some: not ``{"defect": "none"}``."""
+    if isinstance(value, str):
+        value = [value]
     if not isinstance(value, list):
         return value
-    return [
-        entry
-        for entry in value
-        if not isinstance(entry, dict)
-        or _VERDICTS.get(folded(str(Defect.spelt(entry).get("defect")))) != "no_defect_seen"
-    ]
+    return [entry for entry in value if not _none_seen(_defect(entry))]
+
+
+def _defect(entry: object) -> object:
+    return Defect.spelt(entry).get("defect", "?!") if isinstance(entry, dict) else entry or ""
+
+
+def _verdict(value: object) -> object:
+    spoken = isinstance(value, str) and _NO_DEFECT.fullmatch(value.strip()[:100])
+    return "no_defect_seen" if spoken else value
 
 
 class InspectionAnswer(ModelAnswer):
     """Asked of the model."""
 
+    aliases: ClassVar[dict[str, str]] = {
+        "defects": "findings", "damages": "findings", "issues": "findings",
+        "recommendation": "action", "recommendedaction": "action",
+    }  # fmt: skip
     spared: ClassVar[frozenset[str]] = frozenset({"action"})
     spoken: ClassVar[tuple[str, ...]] = ("action",)
 
@@ -126,8 +155,18 @@ class InspectionAnswer(ModelAnswer):
         trimmed(MAX_FINDINGS, "findings"),
         BeforeValidator(_seen),
     ]
-    verdict: Annotated[Verdict, word(_VERDICTS, kind="verdict")]
+    verdict: Annotated[Verdict, word(_VERDICTS, kind="verdict"), BeforeValidator(_verdict)]
     action: Annotated[SparedText, Field(description="what should be done next, one sentence")]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _cut_before_the_verdict(cls, value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401
+        """Keep the findings of an answer that was cut off before its verdict."""
+        if isinstance(value, dict) and notes_of(info).cut:
+            value = cls.spelt(value)
+            if value.get("findings") and value.get("verdict") is None:
+                return {**value, "verdict": "uncertain"}
+        return value
 
     @property
     def contradicts(self) -> bool:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
 from app.services.answers.form import ModelAnswer, ModelPart
-from app.services.answers.lenient import Listed, Words, notes_of
+from app.services.answers.lenient import Listed, Words, lone_text, notes_of
 from app.services.tasks.boxes import OptionalBox
 
 Kind = Literal[
@@ -22,6 +22,20 @@ def _kind(value: object) -> object:
     return word if word in get_args(Kind) else "other"
 
 
+_NO_TEXT = re.compile(
+    r"(?:there is |i see |\()?no (?:visible |readable |legible )?text (?:is |was )?"
+    r"(?:visible|found|detected|present|available|in|on)\b[^.\n]{0,40}[.)]?",
+    re.IGNORECASE,
+)
+
+
+def _below_each_other(value: object) -> object:
+    """Take lines as objects for their texts, and words that say that there is no text for none."""
+    if isinstance(value, list):
+        return [lone_text(item) for item in value]
+    return "" if isinstance(value, str) and _NO_TEXT.fullmatch(value.strip()) else value
+
+
 class Plain(ModelAnswer):
     """Asked of the model."""
 
@@ -29,7 +43,11 @@ class Plain(ModelAnswer):
     prose: ClassVar[frozenset[str]] = frozenset({"text"})
     spoken: ClassVar[tuple[str, ...]] = ("text",)
 
-    text: Annotated[Words, Field(description="all text, a line break for each line")]
+    text: Annotated[
+        Words,
+        Field(description="all text, a line break for each line"),
+        BeforeValidator(_below_each_other),
+    ]
 
 
 class Marked(ModelAnswer):
@@ -39,7 +57,11 @@ class Marked(ModelAnswer):
     prose: ClassVar[frozenset[str]] = frozenset({"markdown"})
     spoken: ClassVar[tuple[str, ...]] = ("markdown",)
 
-    markdown: Annotated[Words, Field(description="all text as Markdown, tables as tables")]
+    markdown: Annotated[
+        Words,
+        Field(description="all text as Markdown, tables as tables"),
+        BeforeValidator(_below_each_other),
+    ]
 
 
 class Line(ModelPart):
@@ -56,7 +78,12 @@ class Line(ModelPart):
     @model_validator(mode="before")
     @classmethod
     def _text_alone(cls, value: object) -> object:
-        return {"text": value} if isinstance(value, str) else value
+        match value:
+            case str() | None:
+                return {"text": value}
+            case [str() as text, list() as box]:
+                return {"text": text, "box": box}
+        return value
 
 
 def _by_line(value: object) -> object:
@@ -87,7 +114,9 @@ def _cells(line: str) -> list[str]:
 
 
 def _cells_alone(row: Any) -> Any:  # noqa: ANN401 - any JSON value
-    """Return the cells of ``{"cells": [...]}``."""
+    """Return the cells of ``{"cells": [...]}`` and of ``a | b``."""
+    if isinstance(row, str) and re.search(r"\s\|\s|\t", row):
+        return _cells(row)
     if isinstance(row, dict) and len(row) == 1:
         (cells,) = row.values()
         return cells if isinstance(cells, list) else row

@@ -9,7 +9,7 @@ from app.domain.generation import Sampling
 from app.domain.model import Capabilities
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer
-from app.services.answers.lenient import Listed, Sentence, Text, trimmed
+from app.services.answers.lenient import Sentences, Text, trimmed
 from app.services.tasks.capability import Capability
 from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import Example, Finding, Parameters, Question, Result, Task, only
@@ -30,7 +30,7 @@ class ReasoningAnswer(ModelAnswer):
     spoken: ClassVar[tuple[str, ...]] = ("answer",)
 
     # First, so that they are written before the answer: written after it they would only excuse it.
-    steps: Annotated[Listed[Sentence], Field(max_length=MAX_STEPS), trimmed(MAX_STEPS, "steps")]
+    steps: Annotated[Sentences, Field(max_length=MAX_STEPS), trimmed(MAX_STEPS, "steps")]
     answer: Annotated[Text, Field(min_length=1)]
 
 

@@ -22,6 +22,7 @@ from app.services.tasks.spec import (
     Task,
     TaskParameterError,
     UnansweredError,
+    left_out,
 )
 
 MAX_IMAGES = 20
@@ -45,7 +46,7 @@ class FitAnswer(ModelAnswer):
 
     spoken: ClassVar[tuple[str, ...]] = ("reason",)
 
-    reason: Words
+    reason: Words = ""
     score: Share
 
 
@@ -78,10 +79,11 @@ class Ranked(BaseModel):
         Field(
             ge=0,
             le=1,
-            description="Of the model saying that it fits, by its log probabilities; null where "
-            "there are none.",
+            description="Of the model saying that it fits, by its log probabilities; left out "
+            "where there are none.",
         ),
-    ]
+        left_out(None),
+    ] = None
     reason: str
 
 
@@ -138,10 +140,10 @@ def conclude(
 
 
 def _ranked(index: int, text: str | None, finding: Finding[FitAnswer], answer: FitAnswer) -> Ranked:
-    fits = answer.match if isinstance(answer, JudgedAnswer) else None
+    match = answer.match if isinstance(answer, JudgedAnswer) else None
     verdict = finding.chances.get(VERDICT.key)
     # Only of what was read: a word that stood for the truth has tokens of its own.
-    known = verdict is not None and fits is not None and verdict.value is fits
+    known = verdict is not None and match is not None and verdict.value is match
     probability = round(of_truth(verdict), 4) if verdict is not None and known else None
     return Ranked(
         index=index,

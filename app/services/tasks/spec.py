@@ -69,6 +69,11 @@ class Result(BaseModel):
     """What a task gives."""
 
 
+def left_out(value: object) -> Any:  # noqa: ANN401 - what Pydantic's Field returns
+    """Return what keeps a field out of the answer where it is ``value`` and says nothing."""
+    return Field(exclude_if=lambda said: said == value)
+
+
 class TaskParameterError(ValueError):
     """A parameter can't be used; Pydantic alone could not tell."""
 

@@ -1,5 +1,6 @@
 """Visual question answering: one question about one picture."""
 
+import re
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -23,6 +24,7 @@ from app.services.tasks.spec import (
     Result,
     Task,
     TaskParameterError,
+    left_out,
     only,
 )
 
@@ -54,9 +56,11 @@ _CONFIDENCE = synonyms(
 
 def _confidence(value: object, info: ValidationInfo) -> object:
     """Take a share for the word that it amounts to, and say so."""
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
     if not isinstance(value, str):
         return value
-    known = _CONFIDENCE.get(folded(value.partition("(")[0]))
+    known = _CONFIDENCE.get(folded(re.split(r"[(,;]|\s[-–—]\s", value)[0]))  # noqa: RUF001
     if known is not None:
         return known
     try:
@@ -133,8 +137,8 @@ class VqaResult(Result):
         Confidence | None,
         Field(
             description="`confidence_probability` as a word, `high` from 0.8, `medium` from 0.5; "
-            "where that is null the model's own word, not a calibrated probability. Null where it "
-            "gave none that is known."
+            "where that is missing the model's own word, not a calibrated probability. Null where "
+            "it gave none that is known."
         ),
     ]
     confidence_probability: Annotated[
@@ -142,15 +146,21 @@ class VqaResult(Result):
         Field(
             ge=0,
             le=1,
-            description="Of the answer's tokens, by the model's log probabilities; null where "
+            description="Of the answer's tokens, by the model's log probabilities; left out where "
             "there are none.",
         ),
-    ]
+        left_out(None),
+    ] = None
     evidence: Annotated[
         str | None, Field(description="What in the picture shows it; null where nothing was named.")
     ]
     choices: Annotated[
-        list[ChoiceOut], Field(description="Those of the request, likeliest first, then the rest.")
+        list[ChoiceOut],
+        Field(
+            description="Those of the request, likeliest first, then the rest; left out where "
+            "there were none."
+        ),
+        left_out([]),
     ] = []  # noqa: RUF012 - Pydantic copies it
 
 
@@ -224,7 +234,6 @@ VQA = Task(
             "confidence": "high",
             "confidence_probability": 0.93,
             "evidence": "whiskers and pointed ears",
-            "choices": [],
         },
     ),
 )

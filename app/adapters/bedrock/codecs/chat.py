@@ -149,7 +149,7 @@ def from_chat(body: bytes, headers: Mapping[str, str]) -> Completion:
     if text is None:
         raise UpstreamAnswerError("the upstream's answer is not a chat completion")
     counted = _usage(answer, Usage())
-    raw = choice.get("finish_reason")
+    raw = choice.get("finish_reason") or None
     return Completion(
         text=llama.whole(text),
         usage=Usage(
@@ -175,6 +175,8 @@ class ChunkDecoder:
     _usage: Usage = field(default_factory=Usage)
     _latency_ms: int | None = None
     _end: tuple[StopReason, str | None] | None = None
+    _counted: bool = False
+    """Whether Bedrock's metrics have come, which it sends with the last chunk."""
     _text: llama.WholeText = field(default_factory=llama.WholeText)
     _waiting: tuple[TokenLogprob, ...] = ()
     """Of tokens whose text is not whole yet."""
@@ -198,12 +200,14 @@ class ChunkDecoder:
         choice, metrics = _choice(chunk), member(chunk, "amazon-bedrock-invocationMetrics")
         self._usage = _usage(chunk, self._usage)
         self._latency_ms = _first(number(metrics.get("invocationLatency")), self._latency_ms)
-        raw = choice.get("finish_reason")
+        # Servers that have no reason yet write null, or an empty text.
+        raw = choice.get("finish_reason") or None
         if raw is not None:
             self._end = stop_reason(raw, chunk), str(raw)
         yield from self._delta(
             _text(choice) or "", logprobs(choice.get("logprobs")) or (), last=raw is not None
         )
+        self._counted |= bool(metrics)
         if self._end is not None and (metrics or isinstance(chunk.get("usage"), dict)):
             yield self._finish()
 
@@ -228,8 +232,12 @@ class ChunkDecoder:
 
     def end(self) -> Iterator[StreamPart]:
         """Yield what is still owed when the upstream has ended."""
-        if self._end is not None and not self.finished:
+        if self.finished:
+            return
+        if self._end is not None:
             yield self._finish()
+        elif self._counted:
+            yield from self._done()
 
 
 def stop_reason(raw: object, answer: object = None) -> StopReason:
@@ -241,16 +249,21 @@ def stop_reason(raw: object, answer: object = None) -> StopReason:
 
 def _choice(answer: object) -> Mapping[str, Any]:
     choices = answer.get("choices") if isinstance(answer, dict) else None
-    first = choices[0] if isinstance(choices, list) and choices else None
-    return first if isinstance(first, dict) else {}
+    every = choices if isinstance(choices, list) else ()
+    return next((choice for choice in every if isinstance(choice, dict)), {})
 
 
 def _text(choice: Mapping[str, Any]) -> str | None:
-    """Return a choice's text; None where it has no place for one."""
-    for place in ("delta", "message"):
-        if isinstance(message := choice.get(place), dict):
-            return _content(message.get("content")) or _content(message.get("refusal"))
-    return _content(choice["text"]) if "text" in choice else None
+    """Return a choice's text from wherever it stands; None where it has no place for one."""
+    messages = [
+        choice[place] for place in ("delta", "message") if isinstance(choice.get(place), dict)
+    ]
+    places = [message.get(name) for message in messages for name in ("content", "refusal")]
+    if "text" in choice:
+        places.append(choice["text"])
+    if not places:
+        return None
+    return next((text for text in map(_content, places) if text), "")
 
 
 def _content(content: object) -> str:

@@ -18,6 +18,11 @@ def is_srgb(profile: bytes) -> bool:
         return False
 
 
+def is_for_pictures(profile: bytes) -> bool:
+    """Whether ``profile`` describes colours that accepted pictures have: RGB, grey or CMYK."""
+    return profile[16:20] in (b"RGB ", b"GRAY", b"CMYK")
+
+
 def _description(profile: bytes) -> str:
     (count,) = unpack_from(">I", profile, 128)
     for tag in range(132, 132 + 12 * min(count, MAX_TAGS), 12):

@@ -1,5 +1,6 @@
 """Pictures by URL, from a server that misbehaves."""
 
+import asyncio
 import socket
 from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ from app.adapters.sources.rules import UrlRules
 from app.domain import errors
 from app.domain.image import ReceivedImage, UrlImage
 from tests.support.authority import certify
+from tests.support.fakes import Arriving
 from tests.support.hostile import HostileServer
 from tests.support.pictures import ASTRONAUT
 from tests.support.server import serving
@@ -71,6 +73,7 @@ def fetch(port):
         addresses: AddressPolicy = LOOPBACK,
         max_bytes: int = 1024 * 1024,
         seconds: float = 10,
+        arrival: Arriving | None = None,
     ) -> ReceivedImage:
         async with open_transport() as transport:
             source = HttpImageSource(
@@ -81,7 +84,9 @@ def fetch(port):
                 addresses,
                 resolver or Resolver(["127.0.0.1"]),
             )
-            return await source.fetch(UrlImage(f"http://{host}:{port}/{path}", "images.3"))
+            return await source.fetch(
+                UrlImage(f"http://{host}:{port}/{path}", "images.3"), arrival or Arriving()
+            )
 
     return fetch
 
@@ -197,6 +202,30 @@ async def test_an_endless_body_is_left_at_the_bound(fetch, server):
     assert server.chunks_sent < 2000
 
 
+async def test_no_more_is_read_than_has_room_and_waiting_for_it_is_none_of_the_time(fetch, server):
+    class Slow(Arriving):
+        async def grow_to(self, size: int) -> None:
+            await super().grow_to(size)
+            await asyncio.sleep(0.6)
+
+    arrival = Slow()
+    picture = await fetch("picture.png", seconds=0.5, arrival=arrival)
+
+    assert picture.data == ASTRONAUT
+    assert arrival.sizes[0] <= 2**16
+    assert arrival.sizes == sorted(arrival.sizes)
+    assert arrival.sizes[-1] == len(ASTRONAUT)
+
+
+async def test_room_that_is_not_to_be_had_is_no_fault_of_the_host(fetch):
+    class Full(Arriving):
+        async def grow_to(self, size: int) -> None:
+            raise errors.OverloadedError("full", retry_after=1)
+
+    with pytest.raises(errors.OverloadedError):
+        await fetch("picture.png", arrival=Full())
+
+
 async def test_a_body_announced_as_too_long_is_not_read(fetch, server):
     with pytest.raises(errors.ImageTooLargeError):
         await fetch("claims/1048577")
@@ -279,9 +308,11 @@ async def test_the_certificate_is_checked_against_the_urls_host(server, tmp_path
                 LOOPBACK,
                 Resolver(["127.0.0.1"]),
             )
-            right = await source.fetch(UrlImage(f"https://{HOST}:{port}/picture.png"))
+            right = await source.fetch(UrlImage(f"https://{HOST}:{port}/picture.png"), Arriving())
             with pytest.raises(errors.ImageSourceUnavailableError):
-                await source.fetch(UrlImage(f"https://other.example:{port}/picture.png"))
+                await source.fetch(
+                    UrlImage(f"https://other.example:{port}/picture.png"), Arriving()
+                )
 
     assert right.data == ASTRONAUT
     assert server.asked == [(f"{HOST}:{port}", "/picture.png")]
@@ -301,6 +332,6 @@ async def test_a_certificate_of_no_known_authority_is_refused(server, tmp_path):
                 Resolver(["127.0.0.1"]),
             )  # fmt: skip
             with pytest.raises(errors.ImageSourceUnavailableError):
-                await source.fetch(UrlImage(f"https://{HOST}:{port}/picture.png"))
+                await source.fetch(UrlImage(f"https://{HOST}:{port}/picture.png"), Arriving())
 
     assert server.asked == []

@@ -14,6 +14,7 @@ from app.adapters.sources.errors import from_s3
 from app.adapters.sources.s3 import Connection, S3ImageSource, open_client
 from app.domain import errors
 from app.domain.image import S3Image
+from tests.support.fakes import Arriving
 from tests.support.pictures import ASTRONAUT, ROCKET
 from tests.support.s3 import REGION, make_bucket, s3_client
 
@@ -48,8 +49,8 @@ async def test_an_older_version_is_read_where_it_is_named(bucket, s3_url):
     bucket.put_object(Bucket="pictures", Key="twice", Body=ROCKET)
 
     async with opened(s3_url) as source:
-        latest = await source.fetch(S3Image("pictures", "twice"))
-        older = await source.fetch(S3Image("pictures", "twice", first))
+        latest = await source.fetch(S3Image("pictures", "twice"), Arriving())
+        older = await source.fetch(S3Image("pictures", "twice", first), Arriving())
 
     assert latest.data == ROCKET
     assert older.data == ASTRONAUT
@@ -57,7 +58,7 @@ async def test_an_older_version_is_read_where_it_is_named(bucket, s3_url):
 
 async def test_the_type_that_s3_writes_by_default_is_none(bucket, s3_url):
     async with opened(s3_url) as source:
-        received = await source.fetch(S3Image("pictures", "public/astronaut.png"))
+        received = await source.fetch(S3Image("pictures", "public/astronaut.png"), Arriving())
 
     assert received.declared_type is None
 
@@ -83,12 +84,12 @@ async def test_another_bucket_or_prefix_than_allowed_is_refused_without_a_call(n
     source = S3ImageSource(NoCalls(), ("pictures/public/",), 1024, 10)  # type: ignore[arg-type]  # none of its methods may be used
 
     with pytest.raises(errors.ImageS3NotAllowedError, match=f"{name}|part of its path"):
-        await source.fetch(S3Image(name, key))
+        await source.fetch(S3Image(name, key), Arriving())
 
 
 async def test_a_key_under_an_allowed_prefix_is_read(bucket, s3_url):
     async with opened(s3_url, buckets=("other", "pictures/public/")) as source:
-        received = await source.fetch(S3Image("pictures", "public/astronaut.png"))
+        received = await source.fetch(S3Image("pictures", "public/astronaut.png"), Arriving())
 
     assert received.data == ASTRONAUT
 
@@ -108,7 +109,7 @@ async def test_s3_is_told_on_each_call_which_account_must_own_the_bucket(
                 (model.name, params["headers"]["x-amz-expected-bucket-owner"])
             ),
         )
-        await source.fetch(S3Image("pictures", "public/astronaut.png", owner=of_caller))
+        await source.fetch(S3Image("pictures", "public/astronaut.png", owner=of_caller), Arriving())
 
     assert told == [("HeadObject", OWNER), ("GetObject", OWNER)]
 
@@ -116,7 +117,9 @@ async def test_s3_is_told_on_each_call_which_account_must_own_the_bucket(
 async def test_an_owner_that_the_operator_does_not_expect_is_denied(bucket, s3_url):
     async with opened(s3_url, owner=OWNER) as source:
         with pytest.raises(errors.ImageSourceDeniedError, match="expected account"):
-            await source.fetch(S3Image("pictures", "public/astronaut.png", owner="2" * 12))
+            await source.fetch(
+                S3Image("pictures", "public/astronaut.png", owner="2" * 12), Arriving()
+            )
 
 
 async def test_too_large_an_object_is_refused_before_it_is_read(bucket, s3_url):
@@ -126,7 +129,7 @@ async def test_too_large_an_object_is_refused_before_it_is_read(bucket, s3_url):
             "before-call.s3", lambda model, **_: calls.append(model.name)
         )
         with pytest.raises(errors.ImageTooLargeError, match=f"{len(ASTRONAUT):,}"):
-            await source.fetch(S3Image("pictures", "public/astronaut.png"))
+            await source.fetch(S3Image("pictures", "public/astronaut.png"), Arriving())
 
     assert calls == ["HeadObject"]
 
@@ -142,23 +145,23 @@ async def test_an_object_replaced_while_it_is_read_is_not_taken(bucket, s3_url):
 
         source.client.meta.events.register("before-call.s3", replace)
         with pytest.raises(errors.ImageSourceUnavailableError, match="replaced"):
-            await source.fetch(S3Image("pictures", "changing"))
+            await source.fetch(S3Image("pictures", "changing"), Arriving())
 
 
 @pytest.mark.parametrize("version", ["00000000-0000-0000-0000-000000000000", "nonsense"])
 async def test_a_version_or_bucket_that_is_not_there_is_not_found(bucket, s3_url, version):
     async with opened(s3_url, buckets=("pictures", "no-such-bucket")) as source:
         with pytest.raises(errors.ImageSourceNotFoundError):
-            await source.fetch(S3Image("pictures", "public/astronaut.png", version))
+            await source.fetch(S3Image("pictures", "public/astronaut.png", version), Arriving())
         with pytest.raises(errors.ImageSourceNotFoundError):
-            await source.fetch(S3Image("no-such-bucket", "x"))
+            await source.fetch(S3Image("no-such-bucket", "x"), Arriving())
 
 
 async def test_a_server_that_is_not_there_is_unavailable():
     # Port 9 is the discard service, which nothing offers on the loopback.
     async with opened("http://127.0.0.1:9") as source:
         with pytest.raises(errors.ImageSourceUnavailableError):
-            await source.fetch(S3Image("pictures", "x"))
+            await source.fetch(S3Image("pictures", "x"), Arriving())
 
 
 def test_every_error_that_s3_declares_for_reading_is_translated():

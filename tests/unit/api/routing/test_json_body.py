@@ -34,10 +34,34 @@ def test_a_body_of_too_many_values_is_refused_before_it_is_parsed(raw, monkeypat
     assert "values or more; at most 10,000" in refused(raw)
 
 
-def test_the_refusal_tells_the_count():
-    messages = [{"role": "user", "content": "x"}] * 200_001
+@pytest.mark.parametrize(
+    "raw",
+    [
+        json.dumps({"messages": [{"role": "user", "content": "x"}] * 200_001}).encode(),
+        b'"' * 2_000_000 + b"," * (MOST_VALUES + 1),
+    ],
+    ids=["chat", "quotes"],
+)
+def test_values_are_counted_no_further_than_it_takes_to_refuse(raw, monkeypatch):
+    ends = []
+    text_end = json_body._text_end
 
-    assert "has 400,002 values" in refused(json.dumps({"messages": messages}).encode())
+    def noted(raw: bytes, start: int) -> int:
+        ends.append(text_end(raw, start))
+        return ends[-1]
+
+    monkeypatch.setattr(json_body, "_text_end", noted)
+
+    assert "has 10,001 values or more" in refused(raw)
+    assert len(ends) <= json_body.MOST_TEXTS + 1
+
+
+@pytest.mark.parametrize("text", [b"\\n" + b"a" * 2_000_000, b"\\n" * 500_000, b"\\na" * 500_000])
+def test_a_long_text_is_read_in_pieces_between_which_others_run(text):
+    match = json_body._WITHIN.match(text)
+
+    assert match is not None
+    assert 0 < match.end() <= 1024 * 512
 
 
 @pytest.mark.parametrize(

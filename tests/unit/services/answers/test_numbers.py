@@ -6,10 +6,10 @@ from app.services.answers.numbers import (
     Hints,
     NumberError,
     Separator,
-    boolean,
     decimal_separator,
     number,
 )
+from app.services.answers.words import boolean
 
 COMMA, POINT = Hints(decimal=Separator.COMMA), Hints(decimal=Separator.POINT)
 

@@ -62,6 +62,18 @@ async def test_a_long_answer_is_read_in_a_thread_of_its_own_pool():
     assert all(name.startswith("answers") for name in form.threads)
 
 
+async def test_a_short_answer_under_a_large_schema_is_read_there_too():
+    form = Gate()
+    form.open.set()
+    words = {"enum": [f"w{i}" for i in range(2_000)]}
+    form.schema = {"type": "object", "properties": {"a": words}}
+    async with AnswerReader.open() as reader:
+        await reader.read('{"a": "w1"}', form, StopReason.STOP)
+
+    assert form.threads
+    assert all(name.startswith("answers") for name in form.threads)
+
+
 async def test_the_deadline_holds_while_an_answer_is_read_and_the_answer_is_kept():
     form = Gate()
     async with AnswerReader.open() as reader:

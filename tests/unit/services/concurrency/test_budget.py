@@ -129,14 +129,14 @@ async def test_what_a_holder_gives_back_lets_others_in():
     assert budget.in_use == 0
 
 
-async def test_a_fetched_picture_has_room_for_the_most_it_may_be_then_for_what_it_is():
+async def test_a_fetched_picture_has_room_for_what_has_come_of_it():
     room = Budget("bytes", 5_000_000, 60)
     held = []
 
     class Watched(FakeImageSource):
-        async def fetch(self, image):
+        async def fetch(self, image, arrival):
             held.append(room.in_use)
-            return await super().fetch(image)
+            return await super().fetch(image, arrival)
 
     known = Watched({"a": ASTRONAUT})
     sources = ImageSources(2_000_000, urls=known, objects=known, room=room)
@@ -149,8 +149,45 @@ async def test_a_fetched_picture_has_room_for_the_most_it_may_be_then_for_what_i
     async with sources.fetched(ReceivedImage(ASTRONAUT)):
         held.append(room.in_use)
 
-    assert held == [2_000_000, len(ASTRONAUT), 2_000_000, 0]
+    assert held == [0, len(ASTRONAUT), 0, 0]
     assert room.in_use == 0
+
+
+async def test_pictures_that_do_not_come_take_no_room_from_others():
+    room, never = Budget("bytes", 5_000_000, 60, largest=2_000_000), asyncio.Event()
+
+    class Slow(FakeImageSource):
+        async def fetch(self, image, arrival):
+            await arrival.grow_to(1)
+            await never.wait()
+            return await super().fetch(image, arrival)
+
+    slow = Slow({"a": ASTRONAUT})
+    sources = ImageSources(2_000_000, urls=slow, objects=slow, room=room)
+
+    async def ask() -> None:
+        async with sources.fetched(UrlImage("a")):
+            pass
+
+    asking = [asyncio.create_task(ask()) for _ in range(20)]
+    await settle()
+
+    assert room.in_use == 20
+    assert room.open("polite", 2_000_000).grow_to(2_000_000)
+    for task in asking:
+        task.cancel()
+    await asyncio.gather(*asking, return_exceptions=True)
+    assert room.in_use == 2_000_000
+
+
+def test_one_who_expects_nothing_more_keeps_no_room_back():
+    budget = Budget("bytes", 96, 60, largest=32)
+    short = arriving(budget, "a", 32, 8)
+    later = arriving(budget, "b", 32, 8)
+    short.complete()
+
+    assert later.grow_to(32)
+    assert budget.open("c").grow_to(56)
 
 
 async def test_one_who_waits_past_a_deadline_leaves_the_line():

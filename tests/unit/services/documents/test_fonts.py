@@ -28,9 +28,9 @@ def fonts(tmp_path: Path) -> Fonts:
 
 
 def drawn(data: bytes, fonts: Fonts) -> tuple[Image.Image, list[str]]:
-    image, caveats = pdf_raster.raster(data, PAGE, fonts=fonts)
+    image, warnings = pdf_raster.raster(data, PAGE, fonts=fonts)
     picture = Image.open(io.BytesIO(image.pngsave_buffer())).convert("L")
-    return picture, [caveat.message for caveat in caveats]
+    return picture, [warning.message for warning in warnings]
 
 
 def dark(picture: Image.Image, box: tuple[int, int, int, int]) -> int:
@@ -38,9 +38,9 @@ def dark(picture: Image.Image, box: tuple[int, int, int, int]) -> int:
 
 
 def test_text_without_its_font_is_drawn_with_one_of_the_machine(fonts):
-    picture, caveats = drawn(UNEMBEDDED, fonts)
+    picture, warnings = drawn(UNEMBEDDED, fonts)
 
-    assert caveats == []
+    assert warnings == []
     ink = [row for row in range(picture.height) if dark(picture, (0, row, 595, row + 1))]
     assert len(ink) > 60
 
@@ -55,9 +55,9 @@ def test_a_collection_of_fonts_is_used_too(tmp_path):
     header = struct.pack(">4sIII", b"ttcf", 0x10000, 1, 16)
     (tmp_path / "many.ttc").write_bytes(header + moved)
 
-    picture, caveats = drawn(UNEMBEDDED, Fonts((str(tmp_path),)))
+    picture, warnings = drawn(UNEMBEDDED, Fonts((str(tmp_path),)))
 
-    assert caveats == []
+    assert warnings == []
     assert dark(picture, (0, 0, 595, 842)) > 500
 
 
@@ -67,9 +67,9 @@ def test_a_page_that_shows_nothing_of_its_text_is_refused_and_names_its_fonts():
 
 
 def test_a_page_that_lacks_some_of_its_text_is_shown_with_a_warning():
-    picture, caveats = drawn(unembedded_pdf("你好", "SimSun", latin="Total 12.00"), NONE)
+    picture, warnings = drawn(unembedded_pdf("你好", "SimSun", latin="Total 12.00"), NONE)
 
-    assert caveats == [
+    assert warnings == [
         "page 1: 2 characters in the font SimSun are not shown: the PDF does not embed it, and no "
         "font of this machine has them."
     ]
@@ -79,18 +79,18 @@ def test_a_page_that_lacks_some_of_its_text_is_shown_with_a_warning():
 def test_a_font_of_the_machine_leaves_the_other_text_as_it_is(fonts):
     data = unembedded_pdf("你好", "SimSun", latin="Total 12.00")
     plain, _ = drawn(data, NONE)
-    picture, caveats = drawn(data, fonts)
+    picture, warnings = drawn(data, fonts)
 
     below = (0, 200, 595, 842)
-    assert caveats == []
+    assert warnings == []
     assert picture.crop(below).tobytes() == plain.crop(below).tobytes()
     assert dark(picture, (40, 110, 300, 150)) > 100
 
 
 def test_latin_letters_in_a_font_that_is_not_embedded_stay_when_others_need_a_font(fonts):
-    picture, caveats = drawn(unembedded_pdf("你12好", "SimSun"), fonts)
+    picture, warnings = drawn(unembedded_pdf("你12好", "SimSun"), fonts)
 
-    assert caveats == []
+    assert warnings == []
     for left in (50, 74, 98, 122):
         assert dark(picture, (left, 115, left + 24, 150)) > 10
 

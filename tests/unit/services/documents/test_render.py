@@ -243,7 +243,7 @@ def test_annotations_that_are_not_drawn_are_told():
     )
     drawing = render.drawn(data, Kind.PDF, cut_of(1, (300, 300)), LIMITS)
 
-    assert [caveat.message for caveat in drawing.caveats] == [
+    assert [warning.message for warning in drawing.warnings] == [
         "page 1: 1 annotation(s) of the kind Stamp without an appearance stream are not drawn."
     ]
 

@@ -9,7 +9,7 @@ from app.domain.errors import ImageTooLargeError, InvalidBase64Error
 from app.domain.image import Base64Image, ReceivedImage
 from app.services.generation import image_sources
 from app.services.generation.image_sources import ImageSources, decode
-from tests.support.fakes import FakeImageSource, plenty
+from tests.support.fakes import Arriving, FakeImageSource, plenty
 
 DATA = bytes(range(256)) * 3
 TEXT = base64.b64encode(DATA).decode()
@@ -45,13 +45,13 @@ def test_what_is_no_base64_is_refused_with_its_place(text):
 
 async def test_too_much_base64_is_refused_by_its_length_alone():
     with pytest.raises(ImageTooLargeError):
-        await sources(100).fetch(Base64Image("@" * 4000))
+        await sources(100).fetch(Base64Image("@" * 4000), Arriving())
 
 
 async def test_large_text_is_decoded_all_the_same_in_a_thread():
     big = bytes(1024 * 1024)
 
-    received = await sources(2**21).fetch(Base64Image(base64.b64encode(big).decode()))
+    received = await sources(2**21).fetch(Base64Image(base64.b64encode(big).decode()), Arriving())
 
     assert received.data == big
 
@@ -73,7 +73,7 @@ async def test_large_text_is_decoded_all_the_same_in_a_thread():
 )
 @pytest.mark.parametrize("kind", [ReceivedImage, lambda _, declared: Base64Image(TEXT, declared)])
 async def test_a_declared_type_is_kept_where_it_is_a_media_type(kind, declared, kept):
-    assert (await sources(1000).fetch(kind(DATA, declared))).declared_type == kept
+    assert (await sources(1000).fetch(kind(DATA, declared), Arriving())).declared_type == kept
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from app.domain.errors import ImageDamagedError
 from app.domain.image import ImageLimits, ImageReport, ReceivedImage
 from app.services.images.cache import ENTRY_OVERHEAD, KeptReports
 from app.services.images.prepare import prepare
-from tests.support.images import encoded, photo
+from fixtures.images import encoded, photo
 
 LIMITS = ImageLimits()
 SIZES = [(60, 40), (61, 40), (62, 40)]

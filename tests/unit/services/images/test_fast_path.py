@@ -3,7 +3,7 @@ import pytest
 from app.domain.image import ImageLimits, ReceivedImage, Treatment
 from app.services.images.fast_path import INLINE_BYTES, INLINE_SEGMENTS, glance, inline
 from app.services.images.prepare import prepare
-from tests.support.images import encoded, photo, with_gps
+from fixtures.images import encoded, photo, with_gps
 from tests.support.judge import judge
 
 LIMITS = ImageLimits()

@@ -9,8 +9,8 @@ from app.domain.image import ImageLimits
 from app.services.images.formats import exif, heif, icc, jpeg, png
 from app.services.images.formats.boxes import Box
 from app.services.images.formats.jpeg_proof import SCAN
-from tests.support.images import chunk, corners, encoded, page, photo, with_gps
-from tests.support.images import png as grey
+from fixtures.images import chunk, corners, encoded, page, photo, with_gps
+from fixtures.images import png as grey
 
 LIMITS = ImageLimits()
 BASELINE = encoded(photo(80, 60), "JPEG")

@@ -3,7 +3,7 @@ import pytest
 from app.domain.errors import ImageDamagedError, ImageTooLargeError
 from app.domain.image import ImageLimits, ImageType
 from app.services.images.header import facts
-from tests.support.images import corners, encoded, gif, photo, sample, tiff_of_pages, turned
+from fixtures.images import corners, encoded, gif, photo, sample, tiff_of_pages, turned
 
 KINDS = ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "HEIF", "AVIF"]
 

@@ -13,7 +13,7 @@ from app.services.images.cache import KeptReports, NoReportCache
 from app.services.images.header import Inspection
 from app.services.images.pipeline import PicturePipeline
 from app.services.images.prepare import prepare_decoded
-from tests.support.images import encoded, photo, sample
+from fixtures.images import encoded, photo, sample
 
 LIMITS = ImageLimits()
 

@@ -15,10 +15,12 @@ from app.domain.errors import (
     ImageTimeoutError,
 )
 from app.domain.image import ImageLimits, ReceivedImage, Treatment
+from app.services.images.decoder_queue import DecoderQueue
 from app.services.images.header import inspect
 from app.services.images.pool import REQUEST_CPU, PooledPreparer
 from app.telemetry.record import RequestRecord, recording
-from bench.process import resident_mib
+from fixtures.images import HOSTILE, encoded, gnawed, photo, sample
+from fixtures.process import resident_mib
 from tests.support.decoders import (
     BURN,
     CRASH,
@@ -32,7 +34,6 @@ from tests.support.decoders import (
     variables,
     wait,
 )
-from tests.support.images import HOSTILE, encoded, gnawed, photo, sample
 from tests.support.judge import judge, judge_picture
 
 LIMITS = ImageLimits()
@@ -219,6 +220,23 @@ async def test_a_worker_killed_between_two_pictures_is_replaced(preparer):
     await asyncio.sleep(0.3)
 
     judge(await preparer.prepare(ReceivedImage(PICTURE)), LIMITS)
+
+
+async def test_turns_are_those_of_whose_share_a_request_takes(preparer, monkeypatch):
+    callers = []
+    take = DecoderQueue.take
+
+    async def noted(queue: DecoderQueue, caller: str, *, heavy: bool) -> None:
+        callers.append(caller)
+        await take(queue, caller, heavy=heavy)
+
+    monkeypatch.setattr(DecoderQueue, "take", noted)
+    # Without keys the caller of each request is the same one.
+    for address in ("10.0.0.1", "10.0.0.2"):
+        with recording(RequestRecord(caller="anonymous", share=address)):
+            await preparer.prepare(ReceivedImage(PICTURE))
+
+    assert callers == ["10.0.0.1", "10.0.0.2"]
 
 
 async def test_a_caller_who_leaves_stops_the_work(preparer):

@@ -9,7 +9,7 @@ from app.domain.image import ImageLimits, ImageReport, ImageType, ReceivedImage,
 from app.services.images.decode import decode
 from app.services.images.header import inspect
 from app.services.images.prepare import prepare
-from tests.support.images import (
+from fixtures.images import (
     BLUE,
     GREEN,
     HOSTILE,
@@ -26,8 +26,8 @@ from tests.support.images import (
     turned,
     with_gps,
 )
+from fixtures.similarity import similarity
 from tests.support.judge import judge
-from tests.support.similarity import similarity
 
 LIMITS = ImageLimits()
 

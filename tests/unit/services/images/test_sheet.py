@@ -5,7 +5,7 @@ from app.domain.errors import ImageDamagedError, TooManyImagesError
 from app.domain.image import ImageLimits, ImageType, PreparedImage, ReceivedImage
 from app.services.images.prepare import prepare
 from app.services.images.sheet import arrange, contact_sheet
-from tests.support.images import encoded, photo
+from fixtures.images import encoded, photo
 from tests.support.judge import judge_picture
 
 LIMITS = ImageLimits()

@@ -3,7 +3,7 @@ import pytest
 from app.domain.errors import NotAnImageError, UnsupportedImageTypeError
 from app.domain.image import ImageType
 from app.services.images.sniff import FOREIGN, sniff
-from tests.support.images import encoded, photo, sample
+from fixtures.images import encoded, photo, sample
 
 
 @pytest.mark.parametrize(

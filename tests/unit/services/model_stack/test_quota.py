@@ -7,9 +7,16 @@ import pytest
 from app.adapters.bedrock.token_counter import ByteBound
 from app.adapters.stores.rate_limiter import open_limiter
 from app.domain.access import ANONYMOUS_CALL, Resource
-from app.domain.errors import ModelThrottledError, ServiceError, UpstreamTimeoutError
+from app.domain.cost import Price, Pricing, UnitPrice
+from app.domain.errors import (
+    ModelThrottledError,
+    RateLimitedError,
+    ServiceError,
+    UpstreamTimeoutError,
+)
 from app.domain.generation import Completion, ModelRequest, Role, StopReason, Target, Turn, Usage
 from app.domain.image import ImageType, PreparedImage
+from app.domain.limit import MICRO
 from app.domain.model import Dialect
 from app.domain.token import TokenCount
 from app.services.access.limits import Limits
@@ -77,8 +84,8 @@ async def kept(model, *, cut: bool = True) -> int:
     return 9999 - status.remaining
 
 
-def metered(model) -> MeteringModel:
-    return MeteringModel(model, TARGET, None)
+def metered(model, price: Pricing | None = None) -> MeteringModel:
+    return MeteringModel(model, TARGET, price)
 
 
 async def test_a_call_that_is_cut_off_while_it_waits_in_line_gives_everything_back():
@@ -119,6 +126,54 @@ async def test_a_call_that_timed_out_is_kept_whatever_came_of_the_next_attempt()
 
 async def test_an_answer_keeps_what_it_used():
     assert await kept(metered(Scripted()), cut=False) == 7
+
+
+DOLLAR = Price(0, 1e6 / 4)
+"""One for each answer of `Scripted`."""
+
+
+async def spent(first: Pricing | None, answering: Pricing | None) -> float:
+    """Return the dollars that are gone where ``answering`` is the target's price that answered."""
+    async with open_limiter(None) as limiter:
+        limits = Limits(limiter, {"spend": "1000/hour"}, Metrics())
+        model = QuotaModel(metered(Scripted(), answering), limits, ByteBound(), first)
+        await model.generate(ModelRequest((Turn(Role.USER, "?"),)))
+        (status,) = await limits.take(ANONYMOUS_CALL, Resource.SPEND, 1)
+    return round(1000 - status.remaining / MICRO, 4)
+
+
+@pytest.mark.parametrize("first", [DOLLAR, UnitPrice(0.0785, 2), UnitPrice(0.0785), None])
+async def test_the_target_that_answered_is_paid_whatever_the_first_one_would_have_cost(first):
+    assert await spent(first, DOLLAR) == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize("price", [UnitPrice(0.0785), None])
+async def test_what_has_no_known_price_spends_nothing(price):
+    assert await spent(price, price) == pytest.approx(0, abs=1e-4)
+
+
+async def test_a_quota_that_is_used_up_refuses_calls_whose_price_is_unknown():
+    async with open_limiter(None) as limiter:
+        limits = Limits(limiter, {"spend": "1/hour"}, Metrics())
+        await limits.take(ANONYMOUS_CALL, Resource.SPEND, MICRO)
+        with pytest.raises(RateLimitedError):
+            await QuotaModel(FakeVisionModel(), limits, ByteBound(), None).generate(
+                ModelRequest((Turn(Role.USER, "?"),))
+            )
+
+
+async def test_a_stream_that_was_left_early_pays_its_share_of_the_window_and_not_all_of_it():
+    price = UnitPrice(1, 1)
+    async with open_limiter(None) as limiter:
+        limits = Limits(limiter, {"spend": "1000/hour"}, Metrics())
+        model = QuotaModel(
+            MeteringModel(FakeVisionModel(), TARGET, price), limits, ByteBound(), price
+        )
+        async with model.stream(ModelRequest((Turn(Role.USER, "?"),))) as parts:
+            await anext(parts)
+        (status,) = await limits.take(ANONYMOUS_CALL, Resource.SPEND, 1)
+
+    assert 1000 - status.remaining / MICRO < price.window_cost / 2
 
 
 def test_what_may_have_been_billed_is_the_same_for_quotas_retries_and_fallbacks():

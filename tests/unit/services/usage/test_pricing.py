@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from app.domain.cost import UnitPrice
+from app.domain.cost import Price, UnitPrice
 from app.domain.generation import Usage
 from app.domain.model import identify
 from app.services.usage import pricing
@@ -16,7 +16,7 @@ def test_the_served_model_has_a_dated_price_with_its_source():
     table = pricing.load()
     price = table.price(identify("us.meta.llama3-2-11b-instruct-v1:0"))
 
-    assert price is not None
+    assert isinstance(price, Price)
     assert price.most(1_000_000, 500_000).total == pytest.approx(0.16 + 0.08)
     assert table.as_of.year >= 2026
     assert table.source
@@ -53,7 +53,7 @@ def test_an_operators_table_takes_the_place_of_the_services_own(tmp_path):
     table = pricing.load(path)
 
     price = table.price(identify("us.meta.llama3-2-90b-instruct-v1:0"))
-    assert price is not None
+    assert isinstance(price, Price)
     assert price.most(1_000_000, 1_000_000).total == 5
     assert table.price(identify("us.meta.llama3-2-11b-instruct-v1:0")) is None
 
@@ -72,6 +72,9 @@ def test_an_imported_model_is_priced_by_units_and_never_by_token(tmp_path):
 
     assert isinstance(price, UnitPrice)
     assert price.units_per_copy is None
+    # Not zero: an estimate would promise that, and a limit by spend believe it.
+    assert price.most(1, 1) is None
+    assert price.answered(1, 1, 0) is None
 
 
 def test_the_units_of_a_copy_can_be_given_in_the_table(tmp_path):

@@ -1,0 +1,81 @@
+"""Converse's `outputConfig`: the form that an answer is to have."""
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.domain.errors import InvalidParameterError
+from app.domain.generation import Delta, Done, Generation, GenerationEvents
+from app.domain.image import AnswerWarning
+from app.services.answers.exact import SchemaForm
+from app.services.answers.schema import SchemaError
+from app.services.generation.structured import Structured
+
+_STRICT = ConfigDict(extra="forbid", strict=True)
+PLACE = "outputConfig.textFormat.structure.jsonSchema.schema"
+
+
+class JsonSchema(BaseModel):
+    """The schema of a JSON object."""
+
+    model_config = _STRICT
+
+    text: Annotated[
+        str, Field(alias="schema", max_length=100_000, description="JSON Schema as text.")
+    ]
+    name: str | None = None
+    description: str | None = None
+
+
+class Structure(BaseModel):
+    """What the answer's text is made like."""
+
+    model_config = _STRICT
+
+    jsonSchema: JsonSchema  # noqa: N815 - AWS's name
+
+
+class TextFormat(BaseModel):
+    """How the answer's text is written."""
+
+    model_config = _STRICT
+
+    type: Literal["json_schema"]
+    structure: Structure
+
+
+class OutputConfig(BaseModel):
+    """What is asked of the answer."""
+
+    model_config = _STRICT
+
+    textFormat: TextFormat | None = None  # noqa: N815 - AWS's name
+
+    def form(self) -> SchemaForm | None:
+        """Return the form of the answer, or raise InvalidParameterError for a schema of no use."""
+        if self.textFormat is None:
+            return None
+        try:
+            schema = json.loads(self.textFormat.structure.jsonSchema.text)
+            if not isinstance(schema, dict):
+                raise SchemaError("has to be a JSON object as text")
+            return SchemaForm(schema)
+        except (ValueError, RecursionError) as error:
+            raise InvalidParameterError.at(PLACE, str(error)) from error
+
+
+def told(structured: Structured) -> Generation:
+    """Return the answer, with a warning where it is not of the form: Converse has no refusal."""
+    generation = structured.generation
+    if structured.refusal is None:
+        return generation
+    warning = AnswerWarning("answer_not_of_form", structured.refusal)
+    return replace(generation, warnings=(*generation.warnings, warning))
+
+
+async def events(generation: Generation) -> AsyncIterator[GenerationEvents]:
+    """Yield the events of an answer that had to be there before it could be checked."""
+    yield (Delta(generation.completion.text), Done(generation))

@@ -1,0 +1,122 @@
+"""GET /v1/models."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+
+from app.api.errors import problem
+from app.api.openai import errors as openai
+from app.api.routing.context import Context
+from app.domain import errors
+from app.domain.model import Dialect, Language, ModelKind
+from app.services.registry import ServedModel
+
+router = APIRouter(prefix="/v1", tags=["models"])
+
+
+class ModelLimits(BaseModel):
+    """What one request may hold."""
+
+    context_window: Annotated[int, Field(description="Tokens, input and output together.")]
+    max_gen_len: Annotated[int, Field(description="Tokens to generate at most.")]
+    max_images: Annotated[int, Field(description="Images in one call of the model.")]
+    max_image_side: Annotated[int, Field(description="Pixels the model is sent at most.")]
+    max_image_bytes: Annotated[int, Field(description="Bytes the model is sent at most.")]
+
+
+class ModelCapabilities(BaseModel):
+    """What the model enforces or tells while it generates, through the dialect that is used."""
+
+    structured_output: Annotated[bool, Field(description="JSON, with or without a schema.")]
+    choice: Annotated[bool, Field(description="One of several given texts.")]
+    logprobs: Annotated[bool, Field(description="Log probabilities of the answer's tokens.")]
+
+
+class ModelLanguages(BaseModel):
+    """Officially supported languages, ISO 639-1."""
+
+    text: list[Language]
+    image: Annotated[list[Language], Field(description="Where an image is involved.")]
+
+
+class ModelOut(BaseModel):
+    """A model that this service serves."""
+
+    id: Annotated[str, Field(description="As sent to Bedrock.")]
+    aliases: Annotated[
+        list[str], Field(description="Other names that requests of foreign dialects may use.")
+    ]
+    object: Literal["model"] = "model"
+    created: Annotated[int, Field(description="Release of the weights, Unix seconds.")]
+    owned_by: Literal["meta"] = "meta"
+    name: str
+    kind: Annotated[ModelKind, Field(description="What the id names.")]
+    dialect: Annotated[Dialect, Field(description="The Bedrock operation that is used.")]
+    dialect_reason: Annotated[str, Field(description="Why it is this one.")]
+    region: Annotated[str, Field(description="The AWS region that is called.")]
+    regions: Annotated[list[str], Field(description="Where Bedrock offers the base model.")]
+    languages: ModelLanguages
+    limits: ModelLimits
+    capabilities: ModelCapabilities
+
+    @classmethod
+    def of(cls, served: ServedModel) -> "ModelOut":
+        """Render ``served``."""
+        base = served.identity.base
+        return cls(
+            id=served.identity.id,
+            aliases=list(served.names),
+            created=base.released,
+            name=base.name,
+            kind=served.identity.kind,
+            dialect=served.targets[0].dialect,
+            dialect_reason=served.dialect_reason,
+            region=served.targets[0].region,
+            regions=list(base.regions),
+            languages=ModelLanguages(
+                text=list(base.text_languages), image=list(base.image_languages)
+            ),
+            limits=ModelLimits(
+                context_window=served.capabilities.context_window,
+                max_gen_len=base.max_gen_len,
+                max_images=served.capabilities.max_images,
+                max_image_side=base.max_image_side,
+                max_image_bytes=base.max_image_bytes,
+            ),
+            capabilities=ModelCapabilities.model_validate(
+                served.capabilities, from_attributes=True
+            ),
+        )
+
+
+class ModelList(BaseModel):
+    """The served models."""
+
+    object: Literal["list"] = "list"
+    data: list[ModelOut]
+
+
+@router.get(
+    "/models",
+    operation_id="listModels",
+    summary="List the configured model",
+    description="Its id, limits, languages, regions and wire dialect.",
+    response_description="The served models.",
+    responses=problem.documented((errors.InternalError,), openai.SHAPE),
+)
+async def models(context: Context) -> ModelList:
+    return ModelList(data=[ModelOut.of(context.services.model)])
+
+
+@router.get(
+    "/models/{model:path}",
+    operation_id="getModel",
+    summary="Show the configured model",
+    description="By its id or one of its aliases.",
+    response_description="The model.",
+    responses=problem.documented((errors.InternalError, errors.UnknownModelError), openai.SHAPE),
+)
+async def model(context: Context, model: str) -> ModelOut:
+    context.services.model.check_named(model)
+    return ModelOut.of(context.services.model)

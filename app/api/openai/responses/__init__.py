@@ -1,0 +1,1 @@
+"""OpenAI's responses: the interface that its current SDKs call by default."""

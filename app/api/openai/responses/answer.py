@@ -1,0 +1,222 @@
+"""Answers of POST /v1/responses."""
+
+import time
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field
+
+from app.api.openai.responses.schemas import ResponsesIn
+from app.api.responses.cost import CostOut
+from app.api.responses.warnings import WarningOut, together
+from app.domain.generation import Completion, Generation, Sampling, Started, StopReason, Usage
+from app.services.generation.structured import Structured
+
+Status = Literal["in_progress", "completed", "incomplete"]
+Reason = Literal["max_output_tokens", "content_filter"]
+
+_INCOMPLETE: dict[StopReason, Reason] = {
+    StopReason.LENGTH: "max_output_tokens",
+    StopReason.REPETITION: "max_output_tokens",
+    StopReason.GUARDRAIL: "content_filter",
+}
+
+
+class ResponsesInputDetails(BaseModel):
+    """Nothing is cached."""
+
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+
+
+class ResponsesOutputDetails(BaseModel):
+    """The model does not reason apart from its answer."""
+
+    reasoning_tokens: int = 0
+
+
+class ResponsesUsage(BaseModel):
+    """Tokens as Bedrock counted them. A picture is about one."""
+
+    input_tokens: int
+    input_tokens_details: ResponsesInputDetails = ResponsesInputDetails()
+    output_tokens: int
+    output_tokens_details: ResponsesOutputDetails = ResponsesOutputDetails()
+    total_tokens: int
+
+    @classmethod
+    def of(cls, usage: Usage) -> "ResponsesUsage | None":
+        """Render ``usage``, None where a count is unknown: OpenAI's form has no other way."""
+        tokens_in, tokens_out = usage.prompt_token_count, usage.generation_token_count
+        if tokens_in is None or tokens_out is None:
+            return None
+        return cls(
+            input_tokens=tokens_in, output_tokens=tokens_out, total_tokens=tokens_in + tokens_out
+        )
+
+
+class ResponsesOutputText(BaseModel):
+    """What the model said."""
+
+    type: Literal["output_text"] = "output_text"
+    text: str
+    annotations: list[dict[str, Any]] = []
+    logprobs: list[dict[str, Any]] = []
+
+
+class ResponsesOutputRefusal(BaseModel):
+    """The model's words where it refused, else why its answer is not of the form asked for."""
+
+    type: Literal["refusal"] = "refusal"
+    refusal: str
+
+
+ResponsesContent = Annotated[
+    ResponsesOutputText | ResponsesOutputRefusal, Field(discriminator="type")
+]
+
+
+class ResponsesOutputMessage(BaseModel):
+    """The one item of an answer."""
+
+    id: str
+    type: Literal["message"] = "message"
+    status: Status
+    role: Literal["assistant"] = "assistant"
+    content: list[ResponsesContent]
+
+
+class ResponsesIncomplete(BaseModel):
+    """Why an answer is not whole."""
+
+    reason: Reason
+
+
+class ResponsesOut(BaseModel):
+    """An answer. It is not stored."""
+
+    id: str
+    object: Literal["response"] = "response"
+    created_at: Annotated[int, Field(description="Unix seconds.")]
+    status: Status
+    background: Literal[False] = False
+    error: None = None
+    incomplete_details: ResponsesIncomplete | None = None
+    instructions: str | None
+    max_output_tokens: int | None
+    max_tool_calls: None = None
+    metadata: dict[str, str] = {}
+    model: Annotated[str, Field(description="The model id that was called.")]
+    output: list[ResponsesOutputMessage]
+    parallel_tool_calls: bool = False
+    previous_response_id: None = None
+    reasoning: Annotated[dict[str, None], Field(description="Of none.")] = {
+        "effort": None,
+        "summary": None,
+    }
+    service_tier: Literal["default"] = "default"
+    store: Literal[False] = False
+    temperature: float
+    text: Annotated[dict[str, Any], Field(description="As it was asked for.")]
+    tool_choice: Literal["none"] = "none"
+    tools: list[dict[str, Any]] = []
+    top_logprobs: int = 0
+    top_p: float
+    truncation: Literal["disabled"] = "disabled"
+    usage: Annotated[ResponsesUsage | None, Field(description="Null where Bedrock did not say.")]
+    user: str | None
+    stop_reason: Annotated[
+        str | None, Field(description="Of this service: Bedrock's own word, or `repetition`.")
+    ] = None
+    generation: Annotated[
+        str | None,
+        Field(
+            description="Of this service, with a JSON format: the model's raw text, which the "
+            "output was read from; of two calls one after the other."
+        ),
+    ] = None
+    cost_usd: Annotated[
+        CostOut | None,
+        Field(description="Of this service. Null where the price or a count is unknown."),
+    ] = None
+    warnings: Annotated[list[WarningOut], Field(description="Of this service.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Rendering:
+    """Renders one answer: as it begins, and as it ends."""
+
+    body: ResponsesIn
+    sampling: Sampling
+    created: int = field(default_factory=lambda: int(time.time()))
+
+    def begun(self, started: Started) -> ResponsesOut:
+        """Render an answer of which nothing is there yet."""
+        warnings = together(started.warnings, started.images)
+        format_ = self.body.text.format if self.body.text else None
+        asked = format_.model_dump(by_alias=True, exclude_none=True) if format_ else None
+        return ResponsesOut(
+            id=started.id,
+            created_at=self.created,
+            status="in_progress",
+            instructions=self.body.instructions,
+            max_output_tokens=self.body.max_output_tokens,
+            model=started.model,
+            output=[],
+            temperature=self.sampling.temperature,
+            text={"format": asked or {"type": "text"}},
+            top_p=self.sampling.top_p,
+            usage=None,
+            user=self.body.user,
+            warnings=[WarningOut.of(caveat) for caveat in warnings],
+        )
+
+    def ended(self, begun: ResponsesOut, structured: Structured) -> ResponsesOut:
+        """Return ``begun`` with the whole answer."""
+        completion = structured.generation.completion
+        reason = _INCOMPLETE.get(completion.stop_reason)
+        item = message(begun, [content(structured)], status(completion))
+        return begun.model_copy(
+            update={
+                "status": item.status,
+                "incomplete_details": ResponsesIncomplete(reason=reason) if reason else None,
+                "output": [item],
+                "usage": ResponsesUsage.of(completion.usage),
+                "stop_reason": _stop_reason(completion),
+                "generation": structured.raw,
+                "cost_usd": CostOut.of(completion.usage.cost),
+                "warnings": _warnings(structured.generation),
+            }
+        )
+
+
+def content(structured: Structured) -> ResponsesContent:
+    """Return what an answer holds.
+
+    Where it is not of the form asked for that is only the refusal: SDKs parse any text there is.
+    """
+    if structured.refusal is not None:
+        return ResponsesOutputRefusal(refusal=structured.refusal)
+    return ResponsesOutputText(text=structured.generation.completion.text)
+
+
+def message(
+    begun: ResponsesOut, parts: list[ResponsesContent], status: Status
+) -> ResponsesOutputMessage:
+    """Return the one item of the answer that has ``begun``."""
+    return ResponsesOutputMessage(id=f"msg_{begun.id}", status=status, content=parts)
+
+
+def status(completion: Completion) -> Status:
+    """Return what became of an answer."""
+    return "incomplete" if completion.stop_reason in _INCOMPLETE else "completed"
+
+
+def _stop_reason(completion: Completion) -> str | None:
+    if completion.stop_reason is StopReason.REPETITION:
+        return completion.stop_reason.value
+    return completion.stop_reason_raw
+
+
+def _warnings(generation: Generation) -> list[WarningOut]:
+    return [WarningOut.of(caveat) for caveat in together(generation.warnings, generation.images)]

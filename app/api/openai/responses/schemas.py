@@ -1,0 +1,229 @@
+"""Bodies of POST /v1/responses. Parameters of OpenAI's that this model has not are in
+`app.api.openai.unsupported_parameters`.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic_core import PydanticCustomError
+
+from app.api.openai.schemas import PART, Detail, Text, TextOrList, Tokens
+
+_JUDGED = ConfigDict(extra="allow", strict=True)
+"""Other members are judged in `translate`, by their names."""
+
+
+class ResponsesTextPart(BaseModel):
+    """A piece of text."""
+
+    model_config = PART
+
+    type: Literal["input_text"]
+    text: str
+
+
+class ResponsesImagePart(BaseModel):
+    """A picture."""
+
+    model_config = PART
+
+    type: Literal["input_image"]
+    image_url: Annotated[
+        str | None,
+        Field(
+            description="A data URI, or the picture's address where the operator allows its host."
+        ),
+    ] = None
+    file_id: Annotated[str | None, Field(description="Refused: no files are kept here.")] = None
+    detail: Detail = None
+
+
+class ResponsesAnswerPart(BaseModel):
+    """What the model answered earlier."""
+
+    model_config = PART
+
+    type: Literal["output_text"]
+    text: str
+
+
+class ResponsesRefusalPart(BaseModel):
+    """What the model said earlier where it refused."""
+
+    model_config = PART
+
+    type: Literal["refusal"]
+    refusal: str
+
+
+ResponsesPart = Annotated[ResponsesTextPart | ResponsesImagePart, Discriminator("type")]
+ResponsesSaidPart = Annotated[
+    ResponsesAnswerPart | ResponsesTextPart | ResponsesRefusalPart, Discriminator("type")
+]
+
+
+class ResponsesSystemMessage(BaseModel):
+    """Instructions that stand above the conversation."""
+
+    model_config = _JUDGED
+
+    type: Literal["message"] | None = "message"
+    role: Literal["system", "developer"]
+    content: Annotated[Text | Annotated[list[ResponsesTextPart], Tag("list")], TextOrList]
+
+
+class ResponsesUserMessage(BaseModel):
+    """What the user says and shows."""
+
+    model_config = _JUDGED
+
+    type: Literal["message"] | None = "message"
+    role: Literal["user"]
+    content: Annotated[Text | Annotated[list[ResponsesPart], Tag("list")], TextOrList]
+
+
+class ResponsesAssistantMessage(BaseModel):
+    """What the model answered earlier; an item of `output` may be sent back as it came."""
+
+    model_config = _JUDGED
+
+    type: Literal["message"] | None = "message"
+    role: Literal["assistant"]
+    content: Annotated[Text | Annotated[list[ResponsesSaidPart], Tag("list")], TextOrList]
+
+
+ResponsesMessage = ResponsesSystemMessage | ResponsesUserMessage | ResponsesAssistantMessage
+
+_OTHER_ITEMS = {
+    "item_reference": "nothing is stored here: send the message itself (SDKs do with store: false)",
+    "reasoning": "the model does not reason apart from its answer: leave this item out",
+}
+
+
+def _message(item: object) -> object:
+    """Return ``item`` where it may be a message, or say why it is none that can be taken."""
+    kind = item.get("type") if isinstance(item, dict) else None
+    if kind in (None, "message") or not isinstance(kind, str):
+        return item
+    reason = _OTHER_ITEMS.get(kind, "the model takes no tools, so there are messages only")
+    raise PydanticCustomError(
+        "item_type", "type {kind}: {reason}", {"kind": kind[:40], "reason": reason}
+    )
+
+
+ResponsesItem = Annotated[
+    Annotated[ResponsesMessage, Discriminator("role")], BeforeValidator(_message)
+]
+
+
+class ResponsesTextFormat(BaseModel):
+    """Text, as the model writes it."""
+
+    model_config = PART
+
+    type: Literal["text"]
+
+
+class ResponsesJsonFormat(BaseModel):
+    """One JSON object."""
+
+    model_config = PART
+
+    type: Literal["json_object"]
+
+
+class ResponsesSchemaFormat(BaseModel):
+    """A JSON object under a schema."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    type: Literal["json_schema"]
+    name: str
+    description: str | None = None
+    json_schema: Annotated[
+        dict[str, Any],
+        Field(
+            alias="schema",
+            description="JSON Schema (draft 2020-12) of an object with properties. References to "
+            "its own `$defs` are resolved, others refused.",
+        ),
+    ]
+    strict: Annotated[
+        bool | None, Field(description="Ignored: answers are always held against the schema.")
+    ] = None
+
+
+ResponsesFormat = Annotated[
+    ResponsesTextFormat | ResponsesJsonFormat | ResponsesSchemaFormat, Discriminator("type")
+]
+
+
+class ResponsesText(BaseModel):
+    """What the answer's text has to be."""
+
+    model_config = _JUDGED
+
+    format: Annotated[
+        ResponsesFormat | None,
+        Field(
+            description="`json_object` and `json_schema` are asked for in the prompt, checked, and "
+            "asked again once; a `refusal` says where the answer still is not of the form."
+        ),
+    ] = None
+
+
+class ResponsesReasoning(BaseModel):
+    """Settings of models that reason apart from their answer, which this one does not."""
+
+    model_config = _JUDGED
+
+
+class ResponsesStreamOptions(BaseModel):
+    """How a stream is sent."""
+
+    model_config = _JUDGED
+
+
+class ResponsesIn(BaseModel):
+    """What is to be answered, with all that was said before: nothing is stored."""
+
+    model_config = _JUDGED
+
+    model: Annotated[str, Field(description="The configured model's id, or an alias of it.")]
+    input: Annotated[
+        Text | Annotated[list[ResponsesItem], Field(min_length=1), Tag("list")],
+        TextOrList,
+        Field(
+            description="What the user says, or the messages of a conversation: the user speaks "
+            "first and last. Of pictures in several messages the model sees those of the newest, "
+            "which a warning says."
+        ),
+    ]
+    instructions: Annotated[
+        str | None, Field(description="Stands above the conversation, before system messages.")
+    ] = None
+    max_output_tokens: Annotated[
+        Tokens | None, Field(description="Most tokens to generate, by default 2048.")
+    ] = None
+    temperature: Annotated[
+        float | None, Field(ge=0, le=1, description="0 to 1, by default 0.5.")
+    ] = None
+    top_p: Annotated[float | None, Field(ge=0, le=1, description="0 to 1, by default 0.9.")] = None
+    text: ResponsesText | None = None
+    include: Annotated[
+        list[str] | None,
+        Field(description="Nothing that can be included is there; log probabilities are refused."),
+    ] = None
+    reasoning: ResponsesReasoning | None = None
+    stream: Annotated[
+        bool | None, Field(description="Answer with server-sent events, piece by piece.")
+    ] = None
+    stream_options: ResponsesStreamOptions | None = None
+    user: Annotated[str | None, Field(description="Taken and not looked at.")] = None
+    image_strategy: Annotated[
+        Literal["single", "contact_sheet"],
+        Field(
+            description="Of this service, not of OpenAI: what to do with several images in one "
+            "message. `single` refuses them, `contact_sheet` lays them out on one.",
+        ),
+    ] = "single"

@@ -1,0 +1,1 @@
+"""The service under strain: for long, with too much, by hostile callers."""

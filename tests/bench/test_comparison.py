@@ -1,0 +1,93 @@
+"""The real gateways in front of the stand-in, which looks at nothing: so the emulator does."""
+
+from dataclasses import replace
+from functools import partial
+
+from bench import fetch
+from bench.peers import dialects
+from bench.peers.cache_warm_up import fill
+from bench.peers.comparison import comparison
+from bench.peers.gateways import Gateway
+from bench.peers.measurement import counts, measure
+from bench.peers.verdict import TAKEN, verdict
+from bench.peers.workloads import Identity, Shape, Workload
+from bench.photos import Picture
+from fixtures.images import encoded, photo
+from fixtures.process import running
+
+FITTING = Picture(encoded(photo(), "JPEG"))
+LARGE = Picture(encoded(photo(1600, 1200), "JPEG"))
+TEXT = Workload("text", "", 1)
+STREAM = Workload("stream", "", 1, Shape.STREAM)
+PICTURE = Workload("picture", "", 1, picture="100 KB")
+FORM = Workload("form", "", 1, Shape.FORM, "100 KB")
+
+
+def test_the_model_takes_what_is_sent_but_large_pictures_of_us_only():
+    with (
+        comparison(["ours", "naive"]) as stand,
+        running("app.emulator", "--port", "0", "--no-read-words") as emulator,
+    ):
+        direct, ours, naive = stand.gateways
+        said = partial(verdict, upstream=stand.upstream_url, emulator=emulator.url)
+
+        for gateway in (direct, ours, naive):
+            assert said(gateway, TEXT, None) == TAKEN
+            assert said(gateway, STREAM, None) == TAKEN
+            assert said(gateway, PICTURE, FITTING) == TAKEN
+        assert said(ours, PICTURE, LARGE) == TAKEN
+        assert said(ours, FORM, LARGE) == TAKEN
+        assert "1600x1200" in said(naive, PICTURE, LARGE)
+
+
+def test_what_one_gateway_sent_is_not_taken_for_what_the_next_sends(tmp_path):
+    (tmp_path / "invoke").write_bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    with (
+        running("bench.peers.upstream", str(tmp_path)) as it,
+        running("bench.peers.upstream", str(tmp_path)) as other,
+    ):
+        sending = Gateway("sending", it.url, dialects.direct(), it.process.pid)
+        silent = replace(sending, url=other.url)
+        said = partial(verdict, workload=TEXT, picture=None, upstream=it.url, emulator=other.url)
+
+        assert said(sending) == TAKEN
+        assert said(silent) == "nothing was sent"
+
+
+def test_each_gateway_shows_itself_to_bedrock_as_the_workload_says():
+    schemes = {Identity.SIGNED: b"AWS4-HMAC-SHA256", Identity.API_KEY: b"Bearer"}
+    with (
+        comparison(["ours", "naive"], schemes) as stand,
+        running("app.emulator", "--port", "0", "--no-read-words") as emulator,
+    ):
+        for identity, scheme in schemes.items():
+            asked_with_it = [each for each in stand.gateways if each.identity is identity]
+            assert [each.name for each in asked_with_it] == ["ours", "naive"]
+            for gateway in asked_with_it:
+                verdict(gateway, TEXT, None, stand.upstream_url, emulator.url)
+                assert fetch.get(f"{stand.upstream_url}/bench/scheme") == scheme
+
+
+def test_the_cache_of_pictures_is_filled_with_as_many_as_asked_for():
+    with comparison(["ours"]) as stand:
+        fill(stand.gateways[-1], stand.upstream_url, 3_000_000)
+
+        sent = counts(stand.upstream_url)
+    assert sent.bytes * 3 / 4 >= 3_000_000
+    assert sent.requests >= 6
+
+
+def test_a_run_counts_every_answer_and_what_it_took():
+    with comparison(["naive"]) as stand:
+        runs = [
+            measure(stand, gateway, workload, None, number=1, seconds=0)
+            for gateway in stand.gateways
+            for workload in (TEXT, STREAM)
+        ]
+
+    assert [run.gateway for run in runs] == ["direct", "direct", "naive", "naive"]
+    for run in runs:
+        assert (run.answered, run.failed, run.upstream_requests) == (1, 0, 1)
+        assert run.upstream_bytes
+        assert run.p50
+        assert run.peak_mib > 10

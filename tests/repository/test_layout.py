@@ -1,0 +1,61 @@
+"""The tests' own tree: helpers stand in tests/support, unit tests beside what they test."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+TESTS = ROOT / "tests"
+
+
+def imports(folder: str) -> Iterator[tuple[Path, str]]:
+    """Yield each file of a folder with each module, or name of a module, that it imports."""
+    for path in sorted((ROOT / folder).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                yield from ((path, alias.name) for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                yield from ((path, f"{node.module}.{alias.name}") for alias in node.names)
+
+
+def test_no_helper_is_imported_from_a_test_file():
+    assert [
+        (str(path.relative_to(ROOT)), name)
+        for path, name in imports("tests")
+        if name.startswith("tests.")
+        for part in name.split(".")[:-1]
+        if part.startswith(("test_", "conftest"))
+    ] == []
+
+
+def test_bench_and_tests_meet_only_in_the_fixtures_and_where_the_bench_is_tested():
+    forbidden = {
+        "bench": ("tests.",),
+        "tests": ("bench.",),
+        "fixtures": ("app.", "bench.", "tests."),
+    }
+    assert [
+        (str(path.relative_to(ROOT)), name)
+        for folder, packages in forbidden.items()
+        for path, name in imports(folder)
+        if f"{name}.".startswith(packages) and not path.is_relative_to(TESTS / "bench")
+    ] == []
+
+
+def exists(module: Path) -> bool:
+    return module.is_dir() or module.with_suffix(".py").exists()
+
+
+def test_every_unit_test_stands_where_its_module_stands():
+    """It is called as its module or package, or as that and a topic: ``test_retry_budget``."""
+    unit = TESTS / "unit"
+    paths = sorted(unit.rglob("test_*.py"))
+    strangers = []
+    for path in paths:
+        room = ROOT / "app" / path.parent.relative_to(unit)
+        words = path.stem.split("_")[1:]
+        if not any(exists(room / "_".join(words[:n])) for n in range(1, len(words) + 1)):
+            strangers.append(str(path.relative_to(ROOT)))
+
+    assert paths
+    assert strangers == []

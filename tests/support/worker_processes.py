@@ -1,0 +1,63 @@
+"""The service as processes that share a port, asked and stopped from outside."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+
+import httpx
+
+from app.settings import PREFIX
+from fixtures.process import Running
+from fixtures.process import running as running_process
+from tests.support.service import model_arn
+
+SECONDS = 60
+"""For what should take one or two."""
+
+
+@contextmanager
+def service(
+    emulator_url: str, fault: str = "", workers: int = 1, **options: object
+) -> Iterator[Running]:
+    """Run ``workers`` processes that serve from one port, once all of them do."""
+    settings = {
+        "ENDPOINT_URL": emulator_url,
+        "MODEL_ID": model_arn(fault),
+        "PORT": 0,
+        "WORKERS": workers,
+        "IMAGE_WORKERS": 1,
+        "USAGE_STORE": "memory",
+        **options,
+    }
+    environment = {f"{PREFIX}{name.upper()}": str(value) for name, value in settings.items()}
+    with running_process("app", "serve", environment=environment) as process:
+        until(lambda: started(process) == workers, "not all workers started")
+        yield process
+
+
+def started(process: Running) -> int:
+    """Return how many workers have begun to serve so far."""
+    return process.log().count("Application startup complete")
+
+
+def until(reached: Callable[[], bool], otherwise: str) -> None:
+    end = time.monotonic() + SECONDS
+    while not reached():
+        assert time.monotonic() < end, otherwise
+        time.sleep(0.02)
+
+
+@cache
+def callers() -> httpx.Client:
+    """Return a client that opens a connection for each request; to make one takes long."""
+    return httpx.Client(timeout=SECONDS, limits=httpx.Limits(max_keepalive_connections=0))
+
+
+def ask(url: str) -> httpx.Response:
+    return callers().post(f"{url}/v1/generate", json={"prompt": "Why?"})
+
+
+def stop(process: Running) -> None:
+    process.process.send_signal(signal.SIGTERM)

@@ -1,0 +1,219 @@
+"""A caller's JSON Schema: what is refused, and what an answer under it looks like."""
+
+from typing import Any
+
+import jsonschema_rs
+import pytest
+
+from app.services.answers.exact import SchemaForm
+from app.services.answers.notes import AnswerError
+from app.services.answers.schema import MAX_DEPTH, SchemaError
+from app.services.answers.schema_form import CallerForm
+from tests.support.answers import answer_in
+
+
+def an_object(**properties: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": properties}
+
+
+def nested(depth: int) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "string"}
+    for _ in range(depth):
+        schema = an_object(a=schema)
+    return schema
+
+
+# One level more than can be written down, and one less than the validator refuses.
+ROW: list[Any] = []
+for _ in range(251):
+    ROW = [ROW]
+
+LOOP = {
+    "type": "object",
+    "properties": {"next": {"$ref": "#/$defs/node"}},
+    "required": ["next"],
+}
+DOUBLING = {
+    f"d{i}": an_object(a={"$ref": f"#/$defs/d{i + 1}"}, b={"$ref": f"#/$defs/d{i + 1}"})
+    for i in range(7)
+}
+
+REFUSED = {
+    "no object": ({"type": "array", "items": {"type": "string"}}, "object with properties"),
+    "no properties": ({"type": "object"}, "object with properties"),
+    "a reference to the web": (an_object(a={"$ref": "https://example.org/s"}), "outside itself"),
+    "a reference to a file": (an_object(a={"$ref": "file:///etc/passwd"}), "outside itself"),
+    "a reference to nothing": (an_object(a={"$ref": "#/$defs/a"}), "not there"),
+    "a reference to nothing but itself": ({"$ref": "#"}, "refers to itself"),
+    "a reference to itself": ({**LOOP, "$defs": {"node": LOOP}}, "refers to itself"),
+    "a dynamic reference": (an_object(a={"$dynamicRef": "#a"}), "dynamicRef"),
+    "deep nesting": (nested(MAX_DEPTH + 2), "nested deeper"),
+    "many parts": (an_object(**{f"p{i}": {} for i in range(500)}), "more than 400 parts"),
+    "parts that multiply": (
+        {**an_object(a={"$ref": "#/$defs/d0"}), "$defs": {**DOUBLING, "d7": {"type": "string"}}},
+        "more than 400 parts|nested deeper",
+    ),
+    "an unknown type": (an_object(a={"type": "money"}), "not a JSON Schema"),
+    "a pattern that is none": (an_object(a={"type": "string", "pattern": "("}), "not a JSON"),
+    "a pattern that takes megabytes": (
+        an_object(a={"type": "string", "pattern": "(?:a{1000}){1000}"}),
+        "not a JSON",
+    ),
+    "a number that no prompt can carry": (an_object(a={"maximum": 2**64}), "64-bit"),
+    "a default nested deeper than a prompt can carry": (an_object(a={"default": ROW}), "limit"),
+    "many patterns": (
+        an_object(**{f"p{i}": {"type": "string", "pattern": "a"} for i in range(51)}),
+        "more than 50 patterns",
+    ),
+    "a text that multiplies": (
+        {
+            **an_object(**{f"p{i}": {"$ref": "#/$defs/d"} for i in range(30)}),
+            "$defs": {"d": {"type": "string", "description": "x" * 10_000}},
+        },
+        "longer texts and lists",
+    ),
+    "a list that multiplies": (
+        {
+            **an_object(**{f"p{i}": {"$ref": "#/$defs/d"} for i in range(30)}),
+            "$defs": {"d": {"enum": [f"w{i}" for i in range(2_000)]}},
+        },
+        "longer texts and lists",
+    ),
+    "a part that is no schema": (an_object(a=7), "no object"),
+}
+
+
+@pytest.mark.parametrize(("schema", "reason"), REFUSED.values(), ids=REFUSED)
+def test_a_schema_is_refused_that_has(schema, reason):
+    with pytest.raises(SchemaError, match=reason):
+        CallerForm(schema)
+    with pytest.raises(SchemaError, match=reason):
+        SchemaForm(schema)
+
+
+RECEIPT = {
+    "type": "object",
+    "required": ["vendor", "total"],
+    "properties": {
+        "vendor": {"type": "string"},
+        "total": {"type": "number", "minimum": 0},
+        "count": {"type": "integer"},
+        "currency": {"enum": ["EUR", "USD"]},
+        "items": {"type": "array", "items": {"$ref": "#/$defs/item"}},
+    },
+    "$defs": {"item": an_object(name={"type": "string"}, price={"type": "number"})},
+}
+
+
+def test_a_complete_answer_is_valid_under_the_schema_as_it_was_given():
+    filled = CallerForm(RECEIPT).check(
+        {
+            "vendor": "Shop",
+            "total": "42.10",
+            "count": "2",
+            "currency": "EUR",
+            "items": [{"name": 7, "price": 1}],
+        }
+    )
+
+    assert filled.fields["total"] == 42.1
+    assert filled.fields["count"] == 2
+    assert filled.fields["items"] == [{"name": "7", "price": 1}]
+    assert filled.not_found == ()
+    assert jsonschema_rs.is_valid(RECEIPT, filled.fields)
+
+
+def test_what_is_missing_is_null_and_listed():
+    filled = CallerForm(RECEIPT).check({"vendor": "Shop", "items": [{"name": "Tea"}]})
+
+    assert filled.fields["total"] is None
+    assert filled.not_found == ("total", "count", "currency", "items.0.price")
+
+
+@pytest.mark.parametrize(
+    ("answer", "fault"),
+    [
+        ({"vendor": "Shop", "total": -1}, "total"),
+        ({"vendor": "Shop", "total": "a lot"}, "total"),
+        ({"currency": "GBP"}, "currency"),
+        ({"vendor": ["Shop", "Café"]}, "vendor"),
+        ({"shop": "Shop"}, "none of the properties"),
+    ],
+)
+def test_an_answer_that_is_not_under_the_schema_is_refused(answer, fault):
+    with pytest.raises(AnswerError, match=fault):
+        CallerForm(RECEIPT).check(answer)
+
+
+def test_a_pattern_made_to_backtrack_forever_is_decided_at_once():
+    form = CallerForm(an_object(a={"type": "string", "pattern": "^(a+)+$"}))
+
+    with pytest.raises(AnswerError):
+        form.check({"a": "a" * 5000 + "!"})
+
+
+def test_an_answer_is_found_in_its_wrapping():
+    text = 'The fields:\n```json\n{"vendor": "Shop", "total": 3,}\n```'
+
+    assert answer_in(text, CallerForm(RECEIPT)).fields["vendor"] == "Shop"
+
+
+TREE = {
+    **an_object(
+        name={"type": "string"},
+        children={"type": "array", "items": {"$ref": "#"}},
+        next={"anyOf": [{"$ref": "#"}, {"type": "null"}]},
+        named={"type": "object", "additionalProperties": {"$ref": "#"}},
+        other={"$ref": "#"},
+    ),
+    "required": ["name"],
+}
+
+
+def tree(depth: int) -> dict[str, Any]:
+    below = [] if depth == 0 else [tree(depth - 1)]
+    return {"name": f"level {depth}", "children": below}
+
+
+@pytest.mark.parametrize("form", [SchemaForm, CallerForm])
+def test_a_schema_that_refers_to_itself_is_taken_where_it_ends(form):
+    written = form(TREE)
+
+    written.check(tree(1))
+    with pytest.raises(AnswerError):
+        written.check(tree(9))
+
+
+def test_what_is_valid_where_a_schema_was_ended_is_valid_under_the_callers_own():
+    ours, callers = jsonschema_rs.validator_for(SchemaForm(TREE).schema), TREE
+    theirs = jsonschema_rs.validator_for(callers)
+    for key, value in {
+        "children": [{"name": 5}],
+        "next": {"name": 5},
+        "named": {"a": {"name": 5}},
+        "other": {"name": 5},
+    }.items():
+        answer: dict[str, Any] = {"name": "deepest", key: value}
+        for _ in range(5):
+            assert not theirs.is_valid(answer)
+            assert not ours.is_valid(answer)
+            answer = {"name": "above", "children": [answer]}
+
+
+@pytest.mark.parametrize(
+    ("name", "right", "wrong"),
+    [
+        ("date-time", "2024-05-01T10:00:00Z", "yesterday"),
+        ("date", "2024-05-01", "1 May"),
+        ("uuid", "9f1c3c52-7f0b-4f5e-9a55-0d5c1d3c1a01", "nine"),
+        ("email", "a@example.org", "a at example"),
+        ("ipv4", "127.0.0.1", "999.1"),
+        ("uri", "https://example.org/a", "no address"),
+    ],
+)
+def test_texts_of_a_response_format_are_of_the_format_named_for_them(name, right, wrong):
+    form = SchemaForm(an_object(a={"type": "string", "format": name}))
+
+    assert form.check({"a": right}) == {"a": right}
+    with pytest.raises(AnswerError, match=name):
+        form.check({"a": wrong})

@@ -1,0 +1,512 @@
+"""Files that were once read wrongly or refused wrongly, and others of their kinds."""
+
+import struct
+
+import pytest
+from PIL import Image, ImageCms
+
+from app.domain.errors import ImageDamagedError, ImageError, UnsupportedImageTypeError
+from app.domain.image import ImageLimits, ImageReport, ImageType, ReceivedImage, Treatment
+from app.services.images.formats import colour
+from app.services.images.prepare import prepare
+from fixtures.images import BLUE, GREEN, RED, YELLOW, chunk, corners, encoded, photo, sample
+from fixtures.images import png as grey
+from tests.support.judge import judge
+from tests.support.tiff import chained, directory, tiff
+
+LIMITS = ImageLimits()
+WHITE = (255, 255, 255)
+
+
+def prepared(data: bytes) -> tuple[ImageReport, Image.Image]:
+    report = prepare(ReceivedImage(data), LIMITS)
+    return report, judge(report, LIMITS).convert("RGB")
+
+
+def codes(report: ImageReport) -> list[str]:
+    return [warning.code for warning in report.warnings]
+
+
+def at(picture: Image.Image, place: tuple[int, int]) -> tuple[int, ...]:
+    pixel = picture.getpixel(place)
+    assert isinstance(pixel, tuple)
+    return pixel
+
+
+def like(one: tuple[int, ...], other: tuple[int, ...], by: int = 4) -> bool:
+    return all(abs(a - b) <= by for a, b in zip(one, other, strict=True))
+
+
+def assert_quarters(picture: Image.Image, by: int = 4) -> None:
+    """Red, green, blue and yellow in reading order."""
+    width, height = picture.size
+    places = [(x, y) for y in (height // 4, height * 3 // 4) for x in (width // 4, width * 3 // 4)]
+    for place, wanted in zip(places, (RED, GREEN, BLUE, YELLOW), strict=True):
+        assert like(at(picture, place), wanted, by), (place, at(picture, place))
+
+
+# --- what no strict decoder opens ---------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "png-rgb-depth-2.png",
+        "png-compression-method-128.png",
+        "png-plte-between-idats.png",
+        "jpeg-sos-components-swapped.jpg",
+        "bigtiff-ifd-offset-over-63-bits.tif",
+    ],
+)
+def test_what_no_strict_decoder_opens_is_refused_as_damaged(name):
+    with pytest.raises(ImageDamagedError):
+        prepare(ReceivedImage(sample(name)), LIMITS)
+
+
+# --- rows that are missing ----------------------------------------------------------------
+
+
+def shortened(data: bytes, share: float, *, end: bytes) -> bytes:
+    scan = data.index(b"\xff\xda")
+    return data[: scan + int((len(data) - scan) * share)] + end
+
+
+@pytest.mark.parametrize("end", [b"\xff\xd9", b""], ids=["end marked", "end missing"])
+@pytest.mark.parametrize("kind", [{}, {"subsampling": 0}, {"optimize": True}])
+def test_a_jpeg_of_which_most_rows_are_missing_is_refused_with_the_share(end, kind):
+    data = shortened(encoded(photo(), "JPEG", quality=85, **kind), 0.3, end=end)
+
+    with pytest.raises(ImageDamagedError, match=r"data for only \d+% of its rows"):
+        prepare(ReceivedImage(data), LIMITS)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5])
+def test_a_jpeg_that_lacks_restarts_is_refused(share):
+    data = encoded(photo(), "JPEG", quality=85, restart_marker_blocks=4)
+
+    with pytest.raises(ImageDamagedError):
+        prepare(ReceivedImage(shortened(data, share, end=b"\xff\xd9")), LIMITS)
+
+
+@pytest.mark.parametrize("end", [b"\xff\xd9", b""], ids=["end marked", "end missing"])
+def test_a_jpeg_of_which_some_rows_are_missing_is_told_with_the_share(end):
+    data = shortened(encoded(photo(), "JPEG", quality=85), 0.9, end=end)
+
+    report, picture = prepared(data)
+
+    assert picture.size == (600, 400)
+    assert "image_incomplete" in codes(report)
+    assert "%" in next(w.message for w in report.warnings if w.code == "image_incomplete")
+    assert ("image_repaired" in codes(report)) == (not end)
+
+
+@pytest.mark.parametrize("size", [(1400, 900), (300, 200)], ids=["to shrink", "that fits"])
+def test_a_progressive_jpeg_without_its_last_scans_is_told_with_the_share(size):
+    data = encoded(photo(*size), "JPEG", progressive=True)
+    whole, _ = prepared(data)
+    third_scan = [at for at in range(len(data)) if data.startswith(b"\xff\xda", at)][2]
+
+    report, _ = prepared(data[:third_scan] + b"\xff\xd9")
+
+    assert "image_incomplete" not in codes(whole)
+    assert "image_incomplete" in codes(report)
+
+
+def test_the_sample_without_most_of_its_data_is_refused():
+    with pytest.raises(ImageDamagedError, match="rows"):
+        prepare(ReceivedImage(sample("jpeg-70-percent-lost-with-eoi.jpg")), LIMITS)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF", "BMP", "GIF"])
+def test_other_types_that_lack_data_are_refused(kind):
+    data = encoded(photo(), kind)
+
+    with pytest.raises(ImageDamagedError):
+        prepare(ReceivedImage(data[: len(data) * 6 // 10]), LIMITS)
+
+
+def test_a_jpeg_that_is_smooth_throughout_passes_when_its_decoder_says_that_it_is_whole():
+    data = encoded(Image.linear_gradient("L").convert("RGB"), "JPEG", quality=95)
+
+    report, _ = prepared(data)
+
+    assert report.treatment is Treatment.UNCHANGED
+    assert not report.warnings
+
+
+def test_a_grey_picture_with_all_its_rows_is_not_taken_for_one_without():
+    picture = Image.new("RGB", (1600, 1200), (128, 128, 128))
+    picture.paste(photo(1600, 300))
+
+    report, _ = prepared(encoded(picture, "JPEG"))
+
+    assert "image_incomplete" not in codes(report)
+
+
+# --- repaired -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        ("jpeg-only-eoi-missing.jpg", "missing end"),
+        ("jpeg-stray-bytes-between-segments.jpg", "belong to nothing"),
+    ],
+)
+def test_a_jpeg_with_a_small_fault_is_repaired_and_told(name, fault):
+    report, _ = prepared(sample(name))
+
+    assert codes(report) == ["image_repaired"]
+    assert fault in report.warnings[0].message
+
+
+# --- colours --------------------------------------------------------------------------------
+
+
+def test_a_tiff_of_five_samples_is_rgb_on_white():
+    _, picture = prepared(sample("tiff-rgb-alpha-and-one-more.tif"))
+
+    assert like(at(picture, (3, 3)), RED)
+
+
+@pytest.mark.parametrize(
+    ("extras", "expected"),
+    [
+        ((0,), RED),  # unspecified is no transparency
+        ((2,), WHITE),
+        ((1,), WHITE),
+        ((0, 2), WHITE),
+        ((0, 0), RED),
+        ((2, 0), WHITE),
+        ((), RED),
+    ],
+)
+@pytest.mark.parametrize("bits", [8, 16])
+def test_extra_samples_of_a_tiff_are_transparency_where_it_says_so(extras, expected, bits):
+    count = max(len(extras), 1)
+    colours = (0, 0, 0) if extras == (1,) else RED
+    data = tiff([*colours, *[0] * count], bits=bits, photometric=2, extras=extras)
+
+    _, picture = prepared(data)
+
+    assert like(at(picture, (4, 4)), expected)
+
+
+@pytest.mark.parametrize(
+    ("stored", "photometric", "extras", "expected"),
+    [
+        ((64, 32, 16, 128), 2, (1,), (191, 159, 143)),
+        ((64, 32, 16, 7, 128), 2, (0, 1), (191, 159, 143)),
+        ((64, 32, 16, 128, 7), 2, (1, 0), (191, 159, 143)),
+        ((64, 128), 1, (1,), (191, 191, 191)),
+        ((64, 32, 16, 128), 2, (2,), (159, 143, 135)),
+    ],
+)
+@pytest.mark.parametrize("bits", [8, 16])
+def test_colours_of_a_tiff_that_hold_their_transparency_are_divided_by_it_once(
+    stored, photometric, extras, expected, bits
+):
+    data = tiff(stored, bits=bits, photometric=photometric, extras=extras)
+
+    _, picture = prepared(data)
+
+    assert like(at(picture, (4, 4)), expected, by=3)
+
+
+@pytest.mark.parametrize(("colours", "count"), [(1, 1), (5, 4)])
+def test_extra_samples_beside_grey_and_cmyk_are_left_out(colours, count):
+    data = tiff([0] * count + [255] * 2, bits=8, photometric=colours, extras=(0, 0))
+
+    report, picture = prepared(data)
+
+    assert report.prepared.media_type is ImageType.PNG
+    assert like(at(picture, (4, 4)), (0, 0, 0) if count == 1 else WHITE)
+
+
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw", "tiff_adobe_deflate", "zstd"])
+def test_ycbcr_is_turned_to_rgb_whatever_it_is_packed_with(compression):
+    data = encoded(corners(60, 40).convert("YCbCr"), "TIFF", compression=compression)
+
+    _, picture = prepared(data)
+
+    assert_quarters(picture)
+
+
+@pytest.mark.parametrize("space", ["XYZ", "LAB"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("size", [(60, 40), (1600, 1200)])
+def test_a_profile_of_colours_that_no_picture_has_changes_nothing(kind, space, size):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile(space)).tobytes()
+
+    _, picture = prepared(encoded(corners(*size), kind, icc_profile=profile))
+
+    assert_quarters(picture, by=8)
+
+
+def test_the_sample_in_ycbcr_has_its_true_colours():
+    _, picture = prepared(sample("tiff-ycbcr-lzw.tif"))
+
+    assert like(at(picture, (3, 3)), (219, 30, 28))
+
+
+def test_grey_heif_of_ten_bits_is_a_ramp():
+    _, picture = prepared(sample("heif-grey-10-bit.heif"))
+
+    ramp = [at(picture, (14, y))[0] for y in range(0, 100, 10)]
+
+    assert ramp == sorted(ramp)
+    assert ramp[0] < 10
+    assert ramp[-1] > 220
+
+
+def test_colours_in_p3_told_by_numbers_become_srgb():
+    _, picture = prepared(sample("avif-nclx-p3.avif"))
+
+    # The stored red is 220, 30, 30: in P3 a deeper red, which sRGB's hardly reaches.
+    assert like(at(picture, (12, 8)), (241, 0, 0), 6)
+
+
+def test_a_gamma_is_applied_as_browsers_apply_it():
+    report, picture = prepared(sample("png-gama-1.0.png"))
+
+    assert report.treatment is Treatment.ENCODED
+    # Linear light of 220, 30 and 30 of 255, as sRGB.
+    assert like(at(picture, (12, 8)), (239, 96, 96))
+
+
+@pytest.mark.parametrize(
+    ("chunks", "shown"),
+    [
+        ([(b"gAMA", struct.pack(">I", 45_455))], 128),
+        ([(b"gAMA", struct.pack(">I", 100_000))], 188),
+        ([(b"sRGB", b"\0"), (b"gAMA", struct.pack(">I", 100_000))], 128),
+        ([(b"cICP", bytes([1, 8, 0, 1])), (b"sRGB", b"\0")], 188),
+        ([(b"cICP", bytes([1, 13, 0, 1])), (b"gAMA", struct.pack(">I", 100_000))], 128),
+        ([(b"gAMA", bytes(4))], 128),
+        ([(b"cHRM", bytes(32))], 128),
+    ],
+)
+def test_the_first_of_what_tells_a_pngs_colours_counts(chunks, shown):
+    rows = (b"\0" + b"\x80" * 8) * 8
+    data = grey(*[chunk(*each) for each in chunks], rows=rows)
+
+    _, picture = prepared(data)
+
+    assert like(at(picture, (4, 4)), (shown,) * 3, 2)
+
+
+@pytest.mark.parametrize(("transfer", "paper_white"), [(colour.PQ, 148), (colour.HLG, 191)])
+def test_hdr_is_mapped_to_the_brightness_of_a_screen_and_told(transfer, paper_white):
+    numbers = chunk(b"cICP", bytes([9, transfer, 0, 1]))
+
+    def shown(value: int) -> int:
+        report, picture = prepared(grey(numbers, rows=(b"\0" + bytes([value]) * 8) * 8))
+        assert codes(report) == ["hdr_tone_mapped"]
+        return int(at(picture, (4, 4))[0])
+
+    steps = [shown(value) for value in (0, 64, paper_white, 220, 255)]
+
+    # What is brighter than a display of 1,000 nits shows is all the same.
+    assert steps == sorted(steps)
+    assert len(set(steps)) >= 4
+    assert steps[0] < 3
+    # Paper is nearly white, and what shines is whiter.
+    assert 215 <= steps[2] <= 245
+
+
+# --- sizes, thumbnails, frames ----------------------------------------------------------------
+
+
+def test_a_gif_frame_smaller_than_its_screen_stands_on_white():
+    _, picture = prepared(sample("gif-frame-smaller-than-screen.gif"))
+
+    assert picture.size == (75, 50)
+    assert at(picture, (1, 1)) == WHITE
+    assert at(picture, (37, 25)) != WHITE
+
+
+@pytest.mark.parametrize(
+    "screen",
+    [
+        (640, 480),
+        (640, 512),
+        (800, 600),
+        (1024, 768),
+        (1280, 1024),
+        (1600, 1200),
+        (0, 0),
+        (300, 99),
+    ],
+)
+def test_a_gif_has_the_size_of_its_screen_whatever_that_is(screen):
+    data = bytearray(encoded(corners(60, 40), "GIF"))
+    frame = data.index(b"\x2c\0\0\0\0\x3c\0\x28\0")
+    data[6:10] = struct.pack("<HH", *screen)
+    data[frame + 1 : frame + 5] = struct.pack("<HH", 8, 4)
+
+    report, picture = prepared(bytes(data))
+
+    assert (report.received.width, report.received.height) == (
+        max(screen[0], 68),
+        max(screen[1], 44),
+    )
+    scale = report.scale
+    inside = at(picture, (int((8 + 15) * scale), int((4 + 10) * scale)))
+    assert like(inside, RED, 12)
+    if screen[0] > 68:
+        assert at(picture, (picture.width - 1, picture.height - 1)) == WHITE
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["page first", "thumbnail first"])
+def test_a_thumbnail_is_no_page_of_a_tiff(order):
+    pages = [
+        directory([9, 9, 9], photometric=2, size=40),
+        directory([200, 100, 50], photometric=2, size=8, subfile=1),
+    ]
+
+    report, picture = prepared(chained([pages[n] for n in order]))
+
+    assert report.received.frames == 1
+    assert picture.size == (40, 40)
+    assert codes(report) == []
+
+
+def test_the_sample_with_a_thumbnail_has_one_page():
+    report, picture = prepared(sample("tiff-with-thumbnail.tif"))
+
+    assert report.received.frames == 1
+    assert picture.size == (600, 800)
+
+
+@pytest.mark.parametrize("name", ["heic-sequence.heics", "avif-sequence.avif"])
+def test_a_sequence_gives_its_first_picture(name):
+    report, picture = prepared(sample(name))
+
+    assert_quarters(picture, by=12)
+    assert report.received.frames == 3
+    assert codes(report) == ["first_frame_only"]
+
+
+@pytest.mark.parametrize("side", [16, 32, 64])
+def test_an_icon_stays_a_png(side):
+    report, _ = prepared(encoded(photo(side, side), "WEBP"))
+
+    assert report.prepared.media_type is ImageType.PNG
+
+
+# --- what is read, and what is refused by name ------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "expected"),
+    [
+        ("tiff-private-undefined-tag.tif", (15, 10), (200, 30, 30)),
+        ("tiff-zstd.tif", (3, 3), RED),
+        ("tiff-old-jpeg-tiled.tif", (5, 5), (132, 153, 174)),
+    ],
+)
+def test_a_tiff_that_a_decoder_here_reads_is_read(name, place, expected):
+    _, picture = prepared(sample(name))
+
+    assert like(at(picture, place), expected, 12)
+
+
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw", "packbits", "lzma", "zstd", "jpeg"])
+def test_a_tiff_is_read_whatever_it_is_packed_with(compression):
+    _, picture = prepared(encoded(corners(60, 40), "TIFF", compression=compression))
+
+    assert_quarters(picture, by=20 if compression == "jpeg" else 4)
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "I;16"])
+def test_pillows_decoder_keeps_colours_and_depth(mode):
+    picture = corners(60, 40).convert("CMYK")
+    if mode == "I;16":
+        samples = b"".join(struct.pack("<H", 257 * n) for n in range(256)) * 2
+        picture = Image.frombytes("I;16", (256, 2), samples)
+
+    _, one = prepared(encoded(picture, "TIFF", compression="tiff_lzw"))
+    _, other = prepared(encoded(picture, "TIFF", compression="zstd"))
+
+    assert like(at(one, (5, 1)), at(other, (5, 1)))
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (sample("raw.dng"), "raw picture, DNG"),
+        (tiff([0], bits=8, photometric=32803, make=b"NIKON CORPORATION"), "raw picture, NEF"),
+        (tiff([0], bits=8, photometric=1, compression=34713, make=b"NIKON"), "raw picture, NEF"),
+        (tiff([0], bits=8, photometric=1, compression=32767, make=b"SONY"), "raw picture, ARW"),
+        (tiff([0], bits=8, photometric=1, compression=65000, make=b"Kodak"), "raw picture, KDC"),
+        (tiff([0], bits=8, photometric=34892), "raw picture"),
+        (tiff([0], bits=8, photometric=2, subfile=1, make=b"PENTAX"), "raw picture, PEF"),
+        (b"II*\0\x10\0\0\0CR\2\0" + bytes(40), "raw picture, CR2"),
+        (b"\0\0\0\x18ftypcrx \0\0\0\1crx isom" + bytes(40), "raw picture, CR3"),
+        (b"IIRO\x08\0\0\0" + bytes(40), "raw picture, ORF"),
+        (tiff([0], bits=8, photometric=1, compression=34712), "JPEG 2000"),
+        (tiff([0], bits=8, photometric=1, compression=50001), "WebP"),
+        (tiff([0], bits=8, photometric=4), "transparency mask"),
+        (tiff([0] * 4, bits=8, photometric=5, inks=2), "inks"),
+        (b"P6\n2 2\n255\n" + bytes(12), "a PPM picture"),
+        (b"P5 2 2 255\n" + bytes(4), "a PGM picture"),
+        (b"qoif" + bytes(40), "a QOI picture"),
+        (b"\x0a\5\1\x08" + bytes(140), "a PCX picture"),
+        (b"\0\0\0\x10ftypmif3avif" + b"\0\0\0\x40mini" + bytes(60), "short form"),
+        (b"%PDF-1.7\n", "document-qa"),
+        (b"\xff\xd8\xff\xf7\0\x0b\x08\0\x08\0\x08\1\1\x11\0", "JPEG-LS"),
+    ],
+)
+def test_what_is_not_read_is_refused_by_name(data, name):
+    with pytest.raises(UnsupportedImageTypeError, match=name):
+        prepare(ReceivedImage(data), LIMITS)
+
+
+def test_an_uncompressed_heif_is_refused_by_name():
+    data = encoded(corners(64, 64), "HEIF").replace(b"hvc1", b"unci")
+
+    with pytest.raises(UnsupportedImageTypeError, match="uncompressed HEIF"):
+        prepare(ReceivedImage(data), LIMITS)
+
+
+# --- offsets and sizes of 64 bits ---------------------------------------------------------------
+
+HUGE = [2**63 - 1, 2**63, 2**64 - 1]
+
+
+@pytest.mark.parametrize("huge", HUGE)
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_offsets_of_64_bits_in_a_bigtiff_end_in_a_typed_refusal(huge, order):
+    mark = b"II" if order == "<" else b"MM"
+    head = mark + struct.pack(order + "HHHQ", 43, 8, 0, 16)
+    first = mark + struct.pack(order + "HHHQ", 43, 8, 0, huge)
+    many = head + struct.pack(order + "Q", huge)
+    entries = [(256, 16, 1, 8), (257, 16, 1, 8), (258, 3, huge, huge), (273, 16, huge, huge)]
+    table = struct.pack(order + "Q", len(entries)) + b"".join(
+        struct.pack(order + "HHQQ", *entry) for entry in entries
+    )
+
+    for data in (
+        first,
+        many,
+        head + table + struct.pack(order + "Q", huge),
+        head + table + bytes(8),
+    ):
+        with pytest.raises(ImageError):
+            prepare(ReceivedImage(data), LIMITS)
+
+
+@pytest.mark.parametrize("huge", HUGE)
+@pytest.mark.parametrize("name", [b"meta", b"moov", b"mdat", b"free"])
+def test_boxes_of_64_bits_end_in_a_typed_refusal(huge, name):
+    head = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
+    data = head + struct.pack(">I4sQ", 1, name, huge) + bytes(64)
+
+    with pytest.raises(ImageError):
+        prepare(ReceivedImage(data), LIMITS)
+
+
+def test_a_still_avif_is_read():
+    _, picture = prepared(encoded(corners(64, 64), "AVIF"))
+
+    assert_quarters(picture, by=12)
