@@ -8,7 +8,7 @@ MIB = 1024 * 1024
 
 
 class Knob(IntEnum):
-    """What `mallopt` sets; numbers from glibc's malloc.h."""
+    """Parameters of `mallopt`; numbers from glibc's malloc.h."""
 
     TRIM_THRESHOLD = -1
     """Bytes free at the heap's end from which on they go back to the system."""

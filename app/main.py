@@ -66,7 +66,7 @@ _TAGS = [
 
 
 class State(TypedDict):
-    """What the lifespan hands to the server and to every request."""
+    """The state that the lifespan hands to the server and to every request."""
 
     services: Services
     load_shedder: LoadShedder

@@ -66,8 +66,12 @@ def _of_system(name: str) -> Path | None:
     # Debian keeps PostgreSQL's off the path.
     off_the_path = sorted(Path(_DEBIAN_POSTGRES).glob(f"*/bin/{name}"))
     path = shutil.which(name) or next(iter(reversed(off_the_path)), None)
-    # Not what a link points to: Debian's redis-server is another program by that name.
-    return Path(path).absolute() if path else None
+    if path is None:
+        return None
+    # Beside what a link leads to stand its other programs; but one that is a link to another
+    # program, as Debian's redis-server, goes by the name that it is started by.
+    target = Path(path).resolve()
+    return target if target.name == name else Path(path).absolute()
 
 
 def _stamp(environment_folder: Path, tool: Tool) -> Path:

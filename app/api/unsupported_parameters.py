@@ -1,4 +1,4 @@
-"""What a foreign dialect's clients may send beyond what this service can do."""
+"""Parameters that clients of a foreign dialect may send but this service does not support."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Who calls, and what they may do."""
+"""Callers, and what they may do."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,11 +21,11 @@ class Scope(StrEnum):
 
 
 class Resource(StrEnum):
-    """What a limit counts."""
+    """The resource that a limit counts."""
 
     REQUESTS = "requests"
     TOKENS = "tokens"
-    """Of prompt and answer together; max_gen_len is reserved up front and settled after."""
+    """Tokens of prompt and answer; max_gen_len is reserved up front and settled afterwards."""
     TILES = "tiles"
     """560-pixel tiles that the vision encoder works through, 1 to 4 a picture."""
     SPEND = "spend"
@@ -34,14 +34,14 @@ class Resource(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whoever a request comes from."""
+    """The caller of a request."""
 
     id: str
     """Stable, and safe to log: a key's id or a token's subject."""
     scopes: frozenset[Scope]
     name: str = ""
     limits: Mapping[str, str] = field(default_factory=dict)
-    """By resource, or by ``scope:resource``; in place of the service's own for that name."""
+    """Limits by resource or ``scope:resource``; each replaces the service's own of that name."""
 
 
 ANONYMOUS = Caller("anonymous", frozenset(Scope))

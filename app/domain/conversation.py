@@ -1,4 +1,4 @@
-"""What becomes of a conversation as a foreign client sends it, before the model sees it."""
+"""Makes a foreign client's conversation fit for the model."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What an answer costs: by tokens, or by the time that a copy of an imported model runs."""
+"""The cost of an answer: by tokens, or by the time that a copy of an imported model runs."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ _DAY_SECONDS = 86_400
 
 
 class Basis(StrEnum):
-    """What a cost was reckoned from."""
+    """The basis that a cost was reckoned from."""
 
     TOKENS = "tokens"
     UNITS = "units"
@@ -38,12 +38,12 @@ class Cost:
     input: float
     output: float
     share: float = 0
-    """Of a window, for the seconds that the call took of it; instead of the two above."""
+    """The cost of a window, for the seconds that the call took of it; instead of the two above."""
     window: Window | None = None
 
     @property
     def basis(self) -> Basis:
-        """What it was reckoned from."""
+        """The basis that it was reckoned from."""
         return Basis.TOKENS if self.window is None else Basis.UNITS
 
     @property
@@ -66,7 +66,7 @@ def added(costs: Sequence[Cost | None]) -> Cost | None:
 
 
 class Pricing(Protocol):
-    """What calls of one target cost."""
+    """The price of calls of one target."""
 
     def most(self, prompt_tokens: int, generation_tokens: int) -> Cost | None:
         """Return the most that a call with at most these many tokens can cost; None if unknown."""

@@ -28,7 +28,7 @@ class FieldError:
     field: str
     """Path of the field, dotted, with list positions: ``images.0``."""
     code: str
-    """What kind of fault it is, for example ``unknown_field``."""
+    """The kind of fault, for example ``unknown_field``."""
     message: str
     """What was wrong and what would be accepted."""
 

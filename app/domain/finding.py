@@ -1,4 +1,4 @@
-"""What a check found: one line for an operator, and the sentence that mends it."""
+"""The outcome of a check: one line for an operator, and the sentence that mends it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ class Finding:
 
     level: Level
     subject: str
-    """What was looked at, in a word or two."""
+    """The thing that was looked at, in a word or two."""
     message: str
     mend: str = ""
-    """What to do about it; empty where nothing is to be done."""
+    """The remedy; empty if nothing is to be done."""
 
 
 def ok(subject: str, message: str) -> Finding:

@@ -1,4 +1,4 @@
-"""What is asked of the model, and what it answers."""
+"""Requests to the model, and its answers."""
 
 import math
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ ImageT = TypeVar("ImageT")
 
 
 class Role(StrEnum):
-    """Who speaks in a turn."""
+    """The speaker of a turn."""
 
     USER = "user"
     ASSISTANT = "assistant"
@@ -57,14 +57,14 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class CallContext:
-    """On whose behalf and on what terms a request is answered."""
+    """The caller on whose behalf a request is answered, its deadline and its options."""
 
     call: Call = ANONYMOUS_CALL
-    """Who asks, and for the use of what."""
+    """The caller, and the use that is made of the service."""
     address: str = ""
     """The client's network address, which tells callers apart where nothing else does."""
     deadline: float = math.inf
-    """When the answer is worth nothing any more, in the event loop's time (seconds)."""
+    """The time at which the answer becomes worthless, in seconds of the event loop's clock."""
     second_bill: bool = False
     """A call that may have been billed already may be made again."""
     idempotency_key: str | None = None
@@ -72,20 +72,20 @@ class CallContext:
 
     @property
     def caller(self) -> str:
-        """Whose share of what is bounded the request takes; nobody's burst may starve others."""
+        """The key of the fair share that the request takes; nobody's burst may starve others."""
         return self.address if self.call.caller is ANONYMOUS else self.call.caller.id
 
 
 @dataclass(slots=True)
 class Bill:
-    """What is owed for one question to the model, its retries included."""
+    """The amount owed for one question to the model, its retries included."""
 
     open: bool = False
     """A call was sent, and neither answered nor refused: Bedrock may bill it."""
 
 
 class ImageStrategy(StrEnum):
-    """What is done with several pictures, of which the model takes one at a time."""
+    """The treatment of several pictures, of which the model takes one at a time."""
 
     SINGLE = "single"
     """Nothing: more than one is refused."""
@@ -97,7 +97,7 @@ class ImageStrategy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
-    """What a caller asks for."""
+    """A caller's request for an answer."""
 
     turns: tuple[Turn[ImageInput], ...]
     """Alternating, the user first and last."""
@@ -118,7 +118,7 @@ class GenerationRequest:
     stop: tuple[str, ...] = ()
     """The answer ends before the first of these texts."""
     warnings: tuple[AnswerWarning, ...] = ()
-    """What was noticed when the request was read; part of the answer's warnings."""
+    """Warnings from reading the request; they become part of the answer's."""
     form: OutputForm | None = None
     """As in `ModelRequest`."""
     begun: str = ""
@@ -129,7 +129,7 @@ class GenerationRequest:
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """What goes to the model: prepared pictures, finished texts."""
+    """A request to the model: prepared pictures, finished texts."""
 
     turns: tuple[Turn[PreparedImage], ...]
     system: str | None = None
@@ -211,13 +211,13 @@ def _total(counts: Sequence[int | None]) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What the model answered."""
+    """The model's answer."""
 
     text: str
     usage: Usage
     stop_reason: StopReason
     stop_reason_raw: str | None
-    """As Bedrock spelled it."""
+    """The reason as Bedrock spelled it."""
     latency_ms: int | None = None
     """The model's own time as Bedrock reports it."""
     target: Target | None = None
@@ -225,7 +225,7 @@ class Completion:
     stop_sequence: str | None = None
     """The caller's stop text that ended it, where one did."""
     logprobs: tuple[TokenLogprob, ...] | None = None
-    """Of the whole text as the model wrote it; None where they were not asked for or not given."""
+    """Log probabilities of the whole text; None if they were not asked for or not given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +236,7 @@ class Delta:
     usage: Usage = field(default_factory=Usage)
     """Tokens so far, where the upstream says."""
     logprobs: tuple[TokenLogprob, ...] = ()
-    """Of the tokens that arrived with this piece."""
+    """Log probabilities of the tokens that arrived with this piece."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,16 +261,16 @@ class Latency:
     """Milliseconds."""
 
     total: int
-    """From the request's arrival in the service layer to its answer."""
+    """Milliseconds from the request's arrival in the service layer to its answer."""
     model: int
-    """Of that, waiting for Bedrock."""
+    """Milliseconds of that spent waiting for Bedrock."""
     first_token: int | None = None
-    """From the request's arrival to the first text, where the answer was streamed."""
+    """Milliseconds from the request's arrival to the first text, if the answer was streamed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """What a caller gets."""
+    """The answer to a caller."""
 
     id: str
     model: str
@@ -284,10 +284,10 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What came of one picture of several: an answer or an error."""
+    """The outcome of one picture of several: an answer or an error."""
 
     name: str
-    """Where the picture stood in the request."""
+    """The picture's place in the request."""
     generation: Generation | None = None
     error: ServiceError | None = None
 

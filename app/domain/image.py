@@ -39,7 +39,7 @@ class ReceivedImage:
     declared_type: str | None = None
     """The media type that came with it (data URI, form part, Content-Type), if any."""
     name: str = "images.0"
-    """Where it stood in the request, for error messages."""
+    """The picture's place in the request, for error messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class Canvas:
 
 @dataclass(frozen=True, slots=True)
 class ImageFacts:
-    """What a picture's bytes say of it. Read from its header."""
+    """Facts about a picture, read from its header."""
 
     media_type: ImageType
     width: int
@@ -119,7 +119,7 @@ class PreparedImage:
 
     @property
     def sha256(self) -> str:
-        """Of ``data``, lower-case hexadecimal.
+        """SHA-256 of ``data``, lower-case hexadecimal.
 
         Hashed when first asked for: a seventh of the work on a picture that fits, and most dialects
         don't show it.
@@ -130,7 +130,7 @@ class PreparedImage:
 
 
 class Treatment(StrEnum):
-    """What was done to a picture's bytes."""
+    """The treatment of a picture's bytes."""
 
     UNCHANGED = "unchanged"
     """It fitted in every respect and went through byte for byte."""
@@ -142,7 +142,7 @@ class Treatment(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ImageReport:
-    """What was received, what was made of it, and what may have been lost."""
+    """The picture that was received, the one that was made of it, and what may have been lost."""
 
     received: ImageFacts
     declared_type: str | None
@@ -156,7 +156,7 @@ class ImageReport:
 
 @dataclass(frozen=True, slots=True)
 class ImageLimits:
-    """What is taken in, and what a prepared picture may be at most."""
+    """Limits of received pictures and of prepared ones."""
 
     max_bytes: int = 20 * 1024 * 1024
     """Bytes of a received picture. Phones' 12-megapixel photos have 2 to 10 MB."""

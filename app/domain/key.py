@@ -23,7 +23,7 @@ _HASH = re.compile(r"sha256\$(?P<salt>[0-9a-f]{32})\$(?P<digest>[0-9a-f]{64})")
 
 @dataclass(frozen=True, slots=True)
 class KeyRecord:
-    """What is kept of a key. The key itself can't be told from it."""
+    """The stored part of a key, from which the key can't be derived."""
 
     id: str
     hash: str
@@ -38,7 +38,7 @@ class KeyRecord:
 
     @property
     def caller(self) -> Caller:
-        """Whoever holds the key."""
+        """The holder of the key."""
         return Caller(self.id, frozenset(self.scopes), self.name, self.limits)
 
     def matches(self, secret: str) -> bool:

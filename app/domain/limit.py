@@ -17,7 +17,7 @@ COUNTED: Mapping[Resource, tuple[Scope, ...]] = {
     Resource.TILES: _MODEL,
     Resource.SPEND: _MODEL,
 }
-"""In which scopes each is used: a limit for another one would never count."""
+"""Scopes in which each resource is used: a limit for another one would never count."""
 
 _SECONDS = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400}
 _RATE = re.compile(
@@ -30,11 +30,11 @@ class Quota:
     """An amount for a window of time."""
 
     name: str
-    """As configured: ``requests``, or ``tasks:requests`` for one scope alone."""
+    """The name as configured: ``requests``, or ``tasks:requests`` for one scope alone."""
     resource: Resource
     scope: Scope | None
     amount: int
-    """In the resource's unit; spend in millionths of a dollar."""
+    """The amount in the resource's unit; spend in millionths of a dollar."""
     window: int
     """Seconds."""
 
@@ -45,14 +45,14 @@ class Quota:
 
 @dataclass(frozen=True, slots=True)
 class QuotaStatus:
-    """What a caller has left of a quota."""
+    """The rest of a caller's quota."""
 
     quota: Quota
     remaining: int
     reset: float
     """Seconds until the window ends."""
     ends: float
-    """When that is, by the limiter's clock: what tells this window from those after it."""
+    """The time of that by the limiter's clock, which tells this window from later ones."""
 
 
 def parse(limits: Mapping[str, str]) -> tuple[Quota, ...]:

@@ -45,7 +45,7 @@ class Dialect(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BaseModel:
-    """What is known of one set of weights. Sources: Meta's model card, AWS's user guide."""
+    """Facts about one set of weights. Sources: Meta's model card, AWS's user guide."""
 
     key: str
     """Short name, used in settings."""
@@ -53,11 +53,11 @@ class BaseModel:
     foundation_model_id: str
     inference_profile_id: str
     regions: tuple[str, ...]
-    """Where the inference profile can be called from."""
+    """Regions that the inference profile can be called from."""
     released: int
     """Unix seconds."""
     end_of_life: date | None
-    """When Bedrock stops serving the foundation model; imported weights go on."""
+    """The day on which Bedrock stops serving the foundation model; imported weights go on."""
     text_languages: tuple[Language, ...] = tuple(Language)
     image_languages: tuple[Language, ...] = (Language.ENGLISH,)
     context_window: int = 128_000
@@ -98,7 +98,7 @@ ALIASES = {"meta.llama3-2-11b-instruct-v10": "meta.llama3-2-11b-instruct-v1:0"}
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a model takes and gives through one dialect."""
+    """The capabilities of a model through one dialect."""
 
     max_images: int = 1
     """Pictures in one request."""
@@ -162,7 +162,7 @@ def common(several: Iterable[Capabilities]) -> Capabilities:
 
 
 class ModelKind(StrEnum):
-    """What the configured id names."""
+    """The kind of model that the configured id names."""
 
     FOUNDATION_MODEL = "foundation-model"
     INFERENCE_PROFILE = "inference-profile"
@@ -176,13 +176,13 @@ class ModelIdentity:
     """The configured model."""
 
     id: str
-    """As sent to Bedrock."""
+    """The id as it is sent to Bedrock."""
     kind: ModelKind
     base: BaseModel
     region: str | None = None
     """The region an ARN names."""
     alias: str | None = None
-    """What was configured, where it was an alias of ``id``."""
+    """The configured name, if it was an alias of ``id``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ class JsonSchema:
     """The answer is one JSON value that the schema accepts."""
 
     name: str
-    """For the upstream: letters, digits, ``_`` and ``-``, at most 64."""
+    """The name for the upstream: letters, digits, ``_`` and ``-``, at most 64."""
     schema: Mapping[str, object]
     """JSON Schema. Flat and small ones are fast: the upstream compiles each to a grammar."""
 
@@ -27,7 +27,7 @@ class Choice:
 
 
 OutputForm = JsonObject | JsonSchema | Choice
-"""What the upstream enforces while it generates."""
+"""A form that the upstream enforces while it generates."""
 
 
 @dataclass(frozen=True, slots=True)

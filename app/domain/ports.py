@@ -1,4 +1,4 @@
-"""What the use cases need of the outside world, in our words.
+"""The outside world as the use cases need it, in the domain's words.
 
 Every port's fake is in ``tests/support``; one contract suite runs over the fake and the
 adapter.
@@ -57,7 +57,7 @@ RemoteT_contra = TypeVar("RemoteT_contra", contravariant=True)
 
 
 class ImageSource(Protocol[RemoteT_contra]):
-    """Where pictures of one kind of name are fetched from: `UrlImage` or `S3Image`."""
+    """Fetches pictures of one kind of name: `UrlImage` or `S3Image`."""
 
     async def fetch(self, image: RemoteT_contra, arrival: Arrival) -> ReceivedImage:
         """Return the bytes within the source's bounds of size and time, or raise an ImageError.

@@ -1,4 +1,4 @@
-"""Who used how much."""
+"""Usage by caller, model, task and day."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class UsageKey(NamedTuple):
-    """What usage is told apart by."""
+    """The key by which usage is told apart."""
 
     day: date
     """UTC."""
@@ -16,12 +16,12 @@ class UsageKey(NamedTuple):
 
 
 MOST = 2**53
-"""Of what is counted: no store and no reader of JSON loses a digit below it."""
+"""The bound of counts: no store and no reader of JSON loses a digit below it."""
 
 
 @dataclass(frozen=True, slots=True)
 class UsageCounts:
-    """What is added up."""
+    """Counts, which are added up."""
 
     requests: int = 0
     prompt_tokens: int = 0
@@ -51,7 +51,7 @@ class UsageCounts:
 
 @dataclass(frozen=True, slots=True)
 class UsageRow:
-    """What one caller used of one model for one task on one day."""
+    """The usage of one model by one caller for one task on one day."""
 
     key: UsageKey
     counts: UsageCounts

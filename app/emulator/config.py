@@ -1,4 +1,4 @@
-"""What an emulator is told when it starts. Read from nowhere: the command line fills it."""
+"""The emulator's configuration, filled by its command line."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,1 +1,1 @@
-"""What stands between the socket and ASGI: bounds, load shedding, draining."""
+"""The layer between the socket and ASGI: bounds, load shedding, draining."""

@@ -13,7 +13,7 @@ import structlog
 RESERVE = 64
 """Kept back for connections to Bedrock, files and pipes."""
 MOST = 65_536
-"""As many as are asked for. More than callers and calls can use."""
+"""File descriptors to ask for: more than callers and calls can use."""
 QUIET = 10.0
 """Seconds between two log lines."""
 

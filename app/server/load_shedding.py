@@ -24,7 +24,7 @@ from app.telemetry import RequestRecord
 from app.telemetry.record import NO_TRACER
 
 STATE = "load_shedder"
-"""Where the lifespan puts it in the server's state."""
+"""The key under which the lifespan puts the shedder in the server's state."""
 _ID = "(request id)"
 
 Form = Callable[[str, Pairs], bytes]
@@ -39,7 +39,7 @@ class LoadShedder:
     callers: Callers
     services: Services
     _forms: dict[tuple[str, str], Form] = field(default_factory=dict)
-    """By code and dialect."""
+    """Prepared answers, by error code and dialect."""
 
     def refusal(
         self, method: str, path: str, given: Pairs, client: tuple[str, int] | None, more: Pairs

@@ -20,7 +20,7 @@ from app.server.descriptors import Exhaustion
 from app.server.load_shedding import LoadShedder
 
 PARTS = 16
-"""Of a body, each at most 256 KB, between two looks at whether it has become too large."""
+"""Body chunks (at most 256 KB each) to buffer before the size limit is checked again."""
 WAITING = 16
 """Requests behind the one in progress on its connection. What is read at once could hold
 thousands."""
@@ -28,7 +28,12 @@ REFUSALS = 16
 """Requests in a row that one connection may have refused before they reach a route. Then it is
 closed: a refusal is cheap, thousands in one piece are not."""
 FRAMING = 8
-"""Bytes of chunk sizes and line ends for each byte of a body; the shortest chunk has five."""
+"""Bytes of a body for each byte of chunk sizes and line ends: chunks of 48 bytes and more."""
+CHUNKS = 500
+"""Chunks that one piece of a body may have for the connection to be read on at once. Each takes
+microseconds: the others have their turn first."""
+SMALL = 16 * 1024
+"""Bytes read at a time, but for bodies that are not in chunks: no more than 3,000 of these."""
 MOVED = 16 * 1024
 """Bytes that a client must take of an answer in the time it is given."""
 INVALID = "Invalid HTTP request received."
@@ -37,7 +42,7 @@ _OFFERS = (b"upgrade", b"http2-settings")
 
 
 class _TurnedAway:
-    """In place of uvicorn's cycle of a request and its answer: what still comes is dropped."""
+    """Takes the place of uvicorn's request cycle and drops whatever still arrives."""
 
     response_complete = True
     message_event = asyncio.Event()
@@ -52,28 +57,31 @@ class BoundedProtocol(HttpToolsProtocol):
     max_head_bytes = 64 * 1024
     """Ten times what browsers and SDKs send."""
     head_seconds = 10.0
-    """From the connection, or a further request's first byte, to the end of the headers."""
+    """Seconds to the end of the headers, from the connection or a further request's first byte."""
 
     write_seconds = 30.0
-    """For a client to take `MOVED` of an answer, or what is left of it."""
+    """Seconds that a client has to take `MOVED` bytes of an answer, or the rest of it."""
     last_seconds = 1.0
-    """For a request to come that is on its way when the server goes down."""
+    """Seconds that a request has to arrive if it is on its way when the server goes down."""
 
     exhaustion = Exhaustion()
 
     _body_bytes = 0
-    """Of the body, in the piece that is being read."""
+    """Bytes of the body in the piece that is being read."""
+    _chunks = 0
+    """Chunks of the body in the piece that was read last."""
     _framing = 0
     """Bytes within the body that are none of it, beyond what its chunks need."""
     _refusals = 0
     """Requests refused in a row."""
     _head_bytes = 0
-    """Of a head that is not complete, but for a piece that began with something else."""
+    """Bytes of the incomplete head, not counting a piece that began with something else."""
     _head_ended = False
     """Whether one did in the piece that is being read."""
     _header_bytes = 0
     _in_head = True
     _in_body = False
+    _chunked = False
     _overdue: asyncio.TimerHandle | None = None
     _unsent = 0
     """Bytes that waited to be taken when that was last looked at."""
@@ -84,7 +92,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self._channels: deque[RequestChannel] = deque()
         self._cycles: deque[Any] = deque()
-        """Of requests that have not been answered; uvicorn knows the last one only."""
+        """The cycles of requests that have not been answered; uvicorn knows the last one only."""
         self._expect_head()
         if self.exhaustion.by(transport):
             transport.abort()
@@ -104,7 +112,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes | memoryview) -> None:
         """Parse what has come, and count it where it belongs to an unfinished head."""
         self._head_ended = False
-        within_body, self._body_bytes = self._in_body, 0
+        within_body, self._body_bytes, self._chunks = self._in_body, 0, 0
         try:
             self.parser.feed_data(data)
         except HttpParserUpgrade as offer:
@@ -115,6 +123,9 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         if within_body and self._in_body and not self._head_ended:
             self._count_framing(len(data))
+        if self._chunks > CHUNKS and not self.flow.read_paused:
+            self.flow.pause_reading()
+            self.loop.call_soon(self._read_on)
         # A head mostly comes in one piece, and needs no timer.
         if self._in_head:
             self._expect_head()
@@ -153,9 +164,18 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _count_framing(self, received: int) -> None:
         """Bound what comes within a body and is none of it: extensions of chunks, trailers."""
-        self._framing = max(0, self._framing + received - (1 + FRAMING) * self._body_bytes)
+        allowed = self._body_bytes + self._body_bytes // FRAMING
+        self._framing = max(0, self._framing + received - allowed)
         if self._framing > self.max_head_bytes:
             self.send_400_response(INVALID)
+
+    def _read_on(self) -> None:
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
+
+    def in_one_piece(self) -> bool:
+        """Tell whether what comes next is a body, or the rest of one, that is not in chunks."""
+        return self._in_body and not self._chunked
 
     def on_message_begin(self) -> None:
         """Expect a head; the parser answers 400 to what is raised here."""
@@ -190,6 +210,7 @@ class BoundedProtocol(HttpToolsProtocol):
             super().on_headers_complete()
             self._cycles.append(self.cycle)
         self._in_body = True
+        self._chunked = any(name == b"transfer-encoding" for name, _ in self.headers)
 
     def _turned_away(self) -> bool:
         load_shedder: LoadShedder | None = self.app_state.get(load_shedding.STATE)
@@ -275,6 +296,7 @@ class BoundedProtocol(HttpToolsProtocol):
         application is woken now and then, or when all is here.
         """
         self._body_bytes += len(body)
+        self._chunks += 1
         if self.cycle.response_complete:
             return
         channel = self._channel
@@ -386,6 +408,7 @@ _READ = bytearray(2**18)
 """Where all connections read to: what has come is parsed at once, and what is kept of it copied.
 
 The event loop's own way copies all of it once more, into `bytes` of its own."""
+_READ_SMALL = memoryview(_READ)[:SMALL]
 
 
 class SharedBufferProtocol(asyncio.BufferedProtocol):
@@ -412,9 +435,9 @@ class SharedBufferProtocol(asyncio.BufferedProtocol):
         """End."""
         self._http.connection_lost(exc)
 
-    def get_buffer(self, _: int) -> bytearray:
+    def get_buffer(self, _: int) -> bytearray | memoryview:
         """Return where the next bytes go."""
-        return _READ
+        return _READ if self._http.in_one_piece() else _READ_SMALL
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take them from there."""

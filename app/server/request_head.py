@@ -1,4 +1,4 @@
-"""What a request's head must have beyond what the parser sees to."""
+"""Checks of a request's head that the parser leaves out."""
 
 import re
 from collections.abc import Iterable

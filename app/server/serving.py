@@ -16,7 +16,7 @@ from app.services.registry import Services
 from app.settings import Settings
 
 LISTENERS = 32
-"""On the same socket."""
+"""Listeners on the same socket."""
 
 
 class Server(uvicorn.Server):

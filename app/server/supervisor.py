@@ -48,7 +48,7 @@ class Worker:
 
     @property
     def status(self) -> int | str | None:
-        """What it ended with: an exit status or a signal's name; None while it runs."""
+        """The exit status or the signal's name that it ended with; None while it runs."""
         code = self.process.exitcode
         return code if code is None or code >= 0 else signal.Signals(-code).name
 

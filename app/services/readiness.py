@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from app.domain.errors import NotReadyError, UpstreamCredentialsError
 from app.domain.ports import Readiness
+from app.services.model_stack.target import TargetGuard
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,3 +18,23 @@ class AllReady:
         """Return, or raise the first part's NotReadyError."""
         for part in self.parts:
             await part.check()
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialsTaken:
+    """Ready unless each target has just refused the service's credentials.
+
+    A key that has expired or is mistyped is there, so that only a call can tell. What a call told
+    is forgotten after a minute, so that another one may be sent and tell anew.
+    """
+
+    gates: Sequence[TargetGuard]
+
+    async def check(self) -> None:
+        """Return, or raise NotReadyError."""
+        lasting = [gate.breaker.lasting for gate in self.gates]
+        if all(refusal is UpstreamCredentialsError for refusal in lasting):
+            raise NotReadyError(
+                "Amazon Bedrock refused the service's credentials: they are mistyped or have "
+                "expired, or the machine's clock is wrong. The log has AWS's own sentence."
+            )

@@ -28,9 +28,9 @@ class ServedModel:
 
     identity: ModelIdentity
     capabilities: Capabilities
-    """What all targets take and give."""
+    """The capabilities that all targets share."""
     targets: tuple[Target, ...]
-    """In the order in which they are asked."""
+    """The targets, in the order in which they are asked."""
     dialect_reason: str = ""
     """Why the first target's dialect is the one it is."""
     aliases: tuple[str, ...] = ()
@@ -47,7 +47,7 @@ class ServedModel:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What it may be called beside its id."""
+        """Names that the model may be called beside its id."""
         configured = () if self.identity.alias is None else (self.identity.alias,)
         return (*configured, *self.aliases)
 
@@ -57,16 +57,16 @@ class Timing:
     """Seconds."""
 
     request: float
-    """From a request's arrival to its whole answer, unless the caller asks for another time."""
+    """Seconds from a request's arrival to its whole answer, unless the caller sets another time."""
     longest: float
     """The most that a caller may ask for."""
     heartbeat: float
-    """Of silence in a stream before a comment is sent."""
+    """Seconds of silence in a stream before a comment is sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Operations:
-    """What is about callers and operators rather than answers."""
+    """Services for callers and operators rather than for answers."""
 
     authenticator: Authenticator
     limits: Limits
@@ -74,7 +74,7 @@ class Operations:
     metrics: Metrics
     tracer: Tracer
     sinks: tuple[Sink, ...]
-    """Where each finished request's record goes."""
+    """Receivers of each finished request's record."""
     remote: bool
     """Whether who calls, or what they may, is asked of another service, which may take its time."""
 
@@ -85,7 +85,7 @@ class Services:
 
     model: ServedModel
     guards: tuple[TargetGuard, ...]
-    """Of each target, in the order in which they are asked."""
+    """The guard of each target, in the order in which they are asked."""
     generations: GenerationService
     preparations: PreparationService
     tasks: TaskService

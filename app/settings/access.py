@@ -1,4 +1,4 @@
-"""Who may call, from which pages, and how much."""
+"""Callers, the pages they may call from, and their limits."""
 
 import re
 from pathlib import Path
@@ -7,11 +7,12 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from app.domain import key, limit
+from app.domain.access import Scope
 from app.settings.types import Names, Seconds
 
 
 class AccessSettings(BaseModel):
-    """Who may call, from which pages, and how much."""
+    """Callers, the pages they may call from, and their limits."""
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
 
@@ -114,6 +115,17 @@ class AccessSettings(BaseModel):
                 raise ValueError(f"keys: {error}") from error
         if self.oidc_issuer is not None and self.oidc_audience is None:
             raise ValueError("oidc_audience: is missing, but oidc_issuer is set")
+        return self
+
+    @model_validator(mode="after")
+    def _check_scopes(self) -> Self:
+        for value, scopes in self.oidc_scope_names.items():
+            for name in scopes.split():
+                if name not in {*Scope}:
+                    raise ValueError(
+                        f"oidc_scope_names: {value!r} names the scope {name!r}; there are "
+                        f"{', '.join(Scope)}"
+                    )
         return self
 
     @model_validator(mode="after")

@@ -223,7 +223,7 @@ class BedrockSettings(BaseModel):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What all targets take and give: a request may go to any of them."""
+        """Return the capabilities that all targets share: a request may go to any of them."""
         able = common(map(self.capabilities_of, self.targets))
         if self.structured_output:
             return able

@@ -1,10 +1,16 @@
 """Which pictures are taken, from where, and how they are prepared."""
 
-from typing import Annotated
+import re
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl, model_validator
 
 from app.settings.types import MIB, Bytes, Names, Seconds
+
+_HOST = re.compile(
+    r"((\*\.)?[\w-]+(\.[\w-]+)*\.?|\[[0-9a-fA-F:.]+\]|[0-9a-fA-F:]*::[0-9a-fA-F:.]*)(:\d+)?"
+)
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]+(/[^*]*)?")
 
 
 class ImageSettings(BaseModel):
@@ -74,3 +80,19 @@ class ImageSettings(BaseModel):
         Seconds,
         Field(description="Seconds to fetch one picture by URL or from S3, redirects included."),
     ] = 10
+
+    @model_validator(mode="after")
+    def _check_lists(self) -> Self:
+        for host in self.image_url_hosts or ():
+            if not _HOST.fullmatch(host):
+                raise ValueError(
+                    f"image_url_hosts: {host!r} is not host, host:port or *.domain, without a "
+                    "scheme or path"
+                )
+        for bucket in self.image_s3_buckets or ():
+            if not _BUCKET.fullmatch(bucket):
+                raise ValueError(
+                    f"image_s3_buckets: {bucket!r} is not bucket or bucket/prefix, without s3:// "
+                    "and *"
+                )
+        return self

@@ -1,4 +1,4 @@
-"""Where the service listens, and how long and how much at a time."""
+"""The service's address, time limits and capacity."""
 
 from typing import Annotated, Literal
 
@@ -8,7 +8,7 @@ from app.settings.types import MIB, Bytes, Seconds
 
 
 class ServerSettings(BaseModel):
-    """Where the service listens, and how long and how much at a time."""
+    """The service's address, time limits and capacity."""
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
 

@@ -1,4 +1,4 @@
-"""Where counts and usage are kept."""
+"""The stores of counts and usage."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ _REDIS = re.compile(
 
 
 class StoreSettings(BaseModel):
-    """Where counts and usage are kept."""
+    """The stores of counts and usage."""
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
 

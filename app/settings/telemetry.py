@@ -1,4 +1,4 @@
-"""What is measured, priced and sent to an observer."""
+"""Metrics, prices, traces and logs."""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
@@ -12,7 +12,7 @@ Dimension = Literal["Service", "Model", "Task", "Caller", "Route"]
 
 
 class TelemetrySettings(BaseModel):
-    """What is measured, priced and sent to an observer."""
+    """Metrics, prices, traces and logs."""
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
 

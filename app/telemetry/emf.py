@@ -22,7 +22,7 @@ class EmbeddedMetrics:
 
     namespace: str
     dimensions: tuple[str, ...] = ("Service", "Model")
-    """What metrics are told apart by: names of texts in the line."""
+    """The dimensions of metrics: names of text fields in the line."""
     service: str = "llama-vision"
     write: Callable[[str], object] = _write
 

@@ -28,7 +28,7 @@ METHODS = frozenset({"GET", "POST", "DELETE", "PUT", "PATCH", "HEAD", "OPTIONS"}
 LOOK = 0.02
 """Seconds between two looks at how late the event loop is."""
 LOOKS = 25
-"""From one sampling of the gauges to the next."""
+"""Seconds from one sampling of the gauges to the next."""
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 # As OpenTelemetry's GenAI conventions advise for token counts.
 _TOKENS = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 131072)
@@ -48,9 +48,9 @@ class Metrics:
     histograms: dict[str, BatchHistogram] = field(default_factory=dict)
     gauges: dict[str, Gauge] = field(default_factory=dict)
     _counted: dict[Labelled, float] = field(default_factory=dict)
-    """What counters grew by since the last `flush`."""
+    """The counters' growth since the last `flush`."""
     _observed: dict[Labelled, list[float]] = field(default_factory=dict)
-    """What histograms are still to observe."""
+    """Values that histograms are still to observe."""
     _moved: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

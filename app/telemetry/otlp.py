@@ -24,7 +24,7 @@ from app.telemetry import bridge
 log = structlog.get_logger()
 
 FLUSH_SECONDS = 2.0
-"""What sending the rest may take at the end: a collector that is away must not hold us up."""
+"""Seconds to send the rest at the end: a collector that is away must not hold us up."""
 _INTERVAL_MS = 60_000.0
 
 

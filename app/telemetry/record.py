@@ -31,12 +31,12 @@ class RequestRecord:
     status: int = 0
     """0 where the client left before an answer began."""
     code: str | None = None
-    """Of the error it was answered with."""
+    """The code of the error that it was answered with."""
     caller: str | None = None
     """A key's id or a token's subject; None where nobody was asked."""
     share: str = ""
-    """Whose share of what is bounded the request takes: the caller's, or its address's where
-    callers are not told apart. It is in no log line."""
+    """The key of the fair share that the request takes: the caller's, or its address where callers
+    are not told apart. No log line has it."""
     task: str | None = None
     model: str | None = None
     """The id of the model that answered, or was asked last."""
@@ -45,7 +45,7 @@ class RequestRecord:
     attempts: int = 0
     """Calls of the model."""
     retries: int = 0
-    """Of these, those made again after one that failed."""
+    """Those of the calls that repeated one that failed."""
     stop_reason: str | None = None
     model_refusals: int = 0
     """Answers in which the model refused."""
@@ -54,11 +54,11 @@ class RequestRecord:
     formed_answers: int = 0
     """Answers that were asked for in a form."""
     enforced_answers: int = 0
-    """Of these, those that the upstream held to it."""
+    """Those of the formed answers that the upstream held to their form."""
     repairs: int = 0
-    """Of all of them, those that were not of the form and asked for again."""
+    """Those of the formed answers that missed their form and were asked for again."""
     enforced_repairs: int = 0
-    """Of the repairs, those of answers that the upstream held to the form."""
+    """Repairs of answers that the upstream had held to the form."""
     forms_refused: int = 0
     """Forms that the upstream refused."""
     stream: str | None = None
@@ -69,7 +69,7 @@ class RequestRecord:
     """Time by stage; stages that ran at once are added up."""
     images: int = 0
     images_cached: int = 0
-    """Of the pictures, those that were prepared before."""
+    """Pictures that had been prepared before."""
     image_bytes_in: int = 0
     image_bytes_out: int = 0
     tiles: int = 0

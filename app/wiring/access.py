@@ -1,4 +1,4 @@
-"""Who calls and how much they may: keys, tokens, quotas."""
+"""Opens access: keys, tokens, quotas."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

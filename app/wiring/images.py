@@ -1,4 +1,4 @@
-"""What fetches pictures and what makes them right for the model."""
+"""Opens the sources of pictures and the pipeline that prepares them."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager

@@ -1,12 +1,15 @@
-"""What is looked at before anything starts."""
+"""Checks before anything starts."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import botocore.session
 import structlog
 
 from app.adapters.access import key_file
-from app.domain.model import ModelIdentity
+from app.adapters.bedrock.identity.credentials import check_api_key, check_profile
+from app.domain.model import Dialect, ModelIdentity
 from app.services.usage import pricing
 from app.settings import PREFIX, Settings, SettingsError
 from app.wiring.model import server_key
@@ -15,18 +18,34 @@ log = structlog.get_logger()
 
 
 def check(settings: Settings) -> None:
-    """Raise SettingsError, with a line for each, where files that are named can't be read.
+    """Raise SettingsError, with a line for each, where what the settings name can't be used.
 
     Asked before anything starts: of several workers each would fail by itself.
     """
+    faults = [*_file_faults(settings), _unknown_region(settings)]
+    faults += [_aws_fault(check_profile), _aws_fault(check_api_key)]
+    if settings.usage_store == "sqlite" and (reason := unwritable(settings.usage_file)):
+        faults.append(f"{PREFIX}USAGE_FILE: {reason}")
+    _raise(faults)
+
+
+def check_files(settings: Settings) -> None:
+    """Raise SettingsError, with a line for each, where files that are named can't be read."""
+    _raise(_file_faults(settings))
+
+
+def _raise(faults: Iterable[str | None]) -> None:
+    if lines := [fault for fault in faults if fault]:
+        raise SettingsError("\n".join(lines))
+
+
+def _file_faults(settings: Settings) -> list[str | None]:
     keys_file = settings.keys_file if settings.authenticates else None
-    faults = (
+    return [
         _fault("keys_file", key_file.read, keys_file),
         _fault("prices_file", pricing.load, settings.prices_file),
         _fault("openai_key_file", server_key, settings.openai_key_file),
-    )
-    if lines := [fault for fault in faults if fault]:
-        raise SettingsError("\n".join(lines))
+    ]
 
 
 def _fault(name: str, read: Callable[[Path], object], path: Path | None) -> str | None:
@@ -38,6 +57,52 @@ def _fault(name: str, read: Callable[[Path], object], path: Path | None) -> str 
     except ValueError as error:
         return f"{PREFIX}{name.upper()}: {error}"
     return None
+
+
+def _aws_fault(check: Callable[[], None]) -> str | None:
+    try:
+        check()
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def unwritable(path: Path) -> str | None:
+    """Return why SQLite could not write usage to ``path``; nothing is changed to find out."""
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        return f"{folder} does not exist"
+    if path.is_dir():
+        return f"{path} is a folder, not a file"
+    # SQLite writes files of its own beside it.
+    if not (os.access(folder, os.W_OK) and (not path.exists() or os.access(path, os.W_OK))):
+        return f"{path} can't be written by this user"
+    return None
+
+
+def _unknown_region(settings: Settings) -> str | None:
+    """Return which region AWS does not have; an address of one's own may be of any region."""
+    # The SDK tells nothing without the profile that is named, which has a line of its own.
+    if settings.endpoint_url is not None or _aws_fault(check_profile):
+        return None
+    sdk = botocore.session.Session()
+    known = {
+        region
+        for partition in sdk.get_available_partitions()
+        for region in sdk.get_available_regions("ec2", partition)
+    }
+    named = [("REGION", settings.region), ("IMAGE_S3_REGION", settings.image_s3_region)]
+    named += [
+        ("FALLBACKS", target.region)
+        for target in settings.targets[1:]
+        if target.dialect is not Dialect.OPENAI
+    ]
+    lines = [
+        f"{PREFIX}{name}: AWS has no region {region!r}"
+        for name, region in named
+        if region is not None and region not in known
+    ]
+    return "\n".join(dict.fromkeys(lines)) or None
 
 
 def announce(identity: ModelIdentity, settings: Settings) -> None:

@@ -30,7 +30,7 @@ from app.services.model_stack.prompt_length import BoundedPromptModel
 from app.services.model_stack.quota import QuotaModel
 from app.services.model_stack.retry import Retries
 from app.services.model_stack.target import TargetGuard
-from app.services.readiness import AllReady
+from app.services.readiness import AllReady, CredentialsTaken
 from app.services.registry import ServedModel, Services, Timing
 from app.services.task_runner.service import TaskService
 from app.settings import Settings
@@ -42,7 +42,7 @@ from app.wiring.units import units_lookup
 
 
 class PictureWork(Decoders, Workers, SheetMaker, Protocol):
-    """What decodes and draws: pictures, pages of documents, contact sheets."""
+    """Decodes pictures, draws pages of documents and contact sheets."""
 
 
 OpenPool = Callable[[Settings], AbstractAsyncContextManager[PictureWork]]
@@ -115,7 +115,7 @@ async def open_services(
             tasks=TaskService(generations, Documents(sources, pool, image_limits(settings)), asker),
             structured=StructuredService(asker),
             preparations=PreparationService(sources, preparer, drain),
-            readiness=AllReady((drain, *_credentials(session, settings))),
+            readiness=AllReady((drain, *_credentials(session, settings), CredentialsTaken(guards))),
             timing=Timing(
                 request=settings.request_timeout,
                 longest=settings.max_request_timeout,

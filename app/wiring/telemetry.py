@@ -1,4 +1,4 @@
-"""What is counted of requests, and where it is sent."""
+"""Opens the sinks that requests' records are sent to."""
 
 import asyncio
 import contextlib

@@ -166,6 +166,21 @@ def test_health_is_open_and_readiness_and_docs_are_by_setting(keys):
         assert client.get("/openapi.json").status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/docs", "/"])
+def test_a_browser_that_has_no_key_is_shown_a_page_that_says_what_to_do(keys, path):
+    add_key(keys)
+    with guarded(keys).client() as client:
+        shown = client.get(path, headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+        problem(client.get(path), 401, "credentials_missing")
+        called = client.get("/v1/usage", headers={"Accept": "text/html"})
+
+    assert shown.status_code == 401
+    assert shown.headers["content-type"].startswith("text/html")
+    assert "LLAMA_VISION_PUBLIC_DOCS=true" in shown.text
+    assert shown.headers["x-request-id"] in shown.text
+    problem(called, 401, "credentials_missing")
+
+
 def test_what_does_not_exist_is_not_told_from_what_does_to_an_unknown_caller(keys):
     add_key(keys)
     with guarded(keys).client() as client:

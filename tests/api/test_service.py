@@ -26,12 +26,16 @@ def test_health_and_readiness_answer(client):
     assert client.get("/readyz").json() == {
         "status": "ready",
         "model": "us.meta.llama3-2-11b-instruct-v1:0",
+        "dialect_reason": "a foundation model of Llama 3.2 takes Llama's own body",
         "targets": [
             {
                 "target": "us-west-2/us.meta.llama3-2-11b-instruct-v1:0/invoke",
                 "breaker": "closed",
                 "active": 0,
                 "waiting": 0,
+                "model": "unknown",
+                "loading_seconds": None,
+                "last_starts_seconds": [],
             }
         ],
     }

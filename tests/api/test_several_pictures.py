@@ -1,13 +1,17 @@
 """Several real pictures in one call, where the model takes them: an imported one, up to three."""
 
+import io
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
+from PIL import Image, ImageColor
 
 from app.settings import Settings
 from fixtures.images import sample
 from tests.support.app import Rig
+from tests.support.drawn import encoded
 from tests.support.fakes import FakeVisionModel
 from tests.support.pictures import ASTRONAUT, ROCKET, b64
 
@@ -43,6 +47,34 @@ def test_three_pictures_arrive_as_three_in_their_order(client, model):
         (512, 512), (640, 427), (600, 400),
     ]  # fmt: skip
     assert [image["received"]["width"] for image in answer.json()["images"]] == [512, 640, 600]
+
+
+def lying(orientation: int, colour: str) -> bytes:
+    """Return a tall JPEG with a black top, stored as ``orientation`` says that cameras do."""
+    upright = Image.new("RGB", (100, 200), colour)
+    upright.paste("black", (0, 0, 100, 50))
+    turns = {1: 0, 3: 180, 6: 90, 8: 270}
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return encoded(upright.rotate(turns[orientation], expand=True), "JPEG", exif=exif, quality=95)
+
+
+def test_three_pictures_that_cameras_stored_lying_arrive_upright_in_their_order(client, model):
+    colours = {"red": 6, "lime": 3, "blue": 8}
+    images = [b64(lying(orientation, colour)) for colour, orientation in colours.items()]
+    answer = client.post("/v1/generate", json={"prompt": "Compare.", "images": images})
+
+    assert answer.status_code == 200, answer.text
+    (turn,) = model.requests[0].turns
+    for image, colour in zip(turn.images, colours, strict=True):
+        picture = Image.open(io.BytesIO(image.data)).convert("RGB")
+        assert picture.getexif().get(0x0112, 1) == 1
+        assert picture.height > picture.width
+        pixels: Any = picture.load()
+        top, bottom = (pixels[picture.width // 2, picture.height * part // 8] for part in (1, 7))
+        assert max(top) < 40
+        wanted = ImageColor.getrgb(colour)
+        assert max(abs(a - b) for a, b in zip(bottom, wanted, strict=True)) < 40
 
 
 def test_a_fourth_is_refused_and_the_strategies_are_named(client, model):

@@ -34,7 +34,7 @@ def test_an_answer_tells_its_cost(client):
 def test_a_streamed_answer_tells_its_cost_at_its_end(client):
     stream = client.post("/v1/generate", json={**ASKED, "stream": True}).text
 
-    assert '"cost_usd":{"input":' in stream.replace(" ", "").split("event:done")[1]
+    assert '"cost_usd":{"basis":"tokens","input":' in stream.replace(" ", "").split("event:done")[1]
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,8 @@ def test_the_good_lines(capsys):
         (f"{PREFIX}ENDPOINT_URL", "http://127.0.0.1:9", "endpoint", "fault", "not reached"),
         ("AWS_ACCESS_KEY_ID", "", "credentials", "fault", "yields none"),
         ("AWS_PROFILE", "nobody", "credentials", "fault", "AWS_PROFILE"),
-        ("AWS_BEARER_TOKEN_BEDROCK", "key\n", "credentials", "fault", "white space"),
+        ("AWS_BEARER_TOKEN_BEDROCK", "key\n", "credentials", "warning", "white space"),
+        ("AWS_BEARER_TOKEN_BEDROCK", "two keys", "credentials", "fault", "spaces"),
         ("AWS_BEARER_TOKEN_BEDROCK", "key", "credentials", "ok", "API key"),
         (f"{PREFIX}MODEL_ID", f"{MODEL}x", "model", "fault", "not found"),
         (

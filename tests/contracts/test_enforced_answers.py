@@ -109,7 +109,10 @@ class Asked:
 
     def counted(self, name: str, **labels: str) -> float:
         text = self.http.get("/metrics").text
-        return value(text, name, **labels) if f"{name}{{" in text or f"{name} " in text else 0
+        try:
+            return value(text, name, **labels)
+        except KeyError:  # Nothing was counted yet.
+            return 0
 
 
 Open = Callable[..., AbstractContextManager[Asked]]

@@ -8,11 +8,12 @@ from typing import Any
 import aioboto3
 import pytest
 from aiobotocore.credentials import AioRefreshableCredentials
+from structlog.testing import capture_logs
 
 from app.adapters.bedrock.identity.credentials import Connection
 from app.adapters.bedrock.identity.sigv4 import AwsIdentity, Signer
 from app.adapters.bedrock.runtime import open_runtime
-from app.domain.errors import UpstreamAccessDeniedError, UpstreamCredentialsError
+from app.domain.errors import UpstreamCredentialsError
 from app.domain.generation import Delta, ModelRequest, Role, Turn
 from app.domain.model import Dialect, identify
 from app.domain.ports import VisionModel
@@ -90,11 +91,21 @@ async def test_a_wrong_secret_is_told_as_such(guarded_url):
             await asked.stream(ASKED).__aenter__()
 
 
-async def test_a_wrong_api_key_is_denied(guarded_url, monkeypatch):
+async def test_a_wrong_api_key_is_told_as_such_and_logged_as_aws_says_it(guarded_url, monkeypatch):
     monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", "another")
     async with model(guarded_url, session()) as asked:
-        with pytest.raises(UpstreamAccessDeniedError):
+        with capture_logs() as lines, pytest.raises(UpstreamCredentialsError):
             await asked.generate(ASKED)
+
+    assert [line["said"] for line in lines] == [
+        "Authentication failed: Please make sure your API Key is valid."
+    ]
+
+
+async def test_the_end_of_a_line_behind_an_api_key_is_no_part_of_it(guarded_url, monkeypatch):
+    monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", f"{API_KEY}\r\n")
+    async with model(guarded_url, session("wrong")) as asked:
+        assert (await asked.generate(ASKED)).text
 
 
 async def test_no_credentials_are_told_as_such(guarded_url, monkeypatch):

@@ -68,6 +68,16 @@ def test_programs_that_only_a_password_would_install_are_named_before_anything_i
     )
 
 
+def test_a_program_that_is_a_link_to_another_goes_by_its_own_name(tmp_path, monkeypatch):
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "check").write_text("")
+    (folder / "server").symlink_to("check")
+    monkeypatch.setattr("machine.tools.shutil.which", lambda name: str(folder / name))
+
+    assert tools._of_system("server") == folder / "server"
+
+
 def test_every_tool_is_pinned():
     assert all("--hash=sha256:" in tools._pin(tool) for tool in tools.TOOLS)
 

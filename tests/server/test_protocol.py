@@ -19,7 +19,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from app.server import descriptors
-from app.server.protocol import WAITING, BoundedProtocol, SharedBufferProtocol
+from app.server.protocol import CHUNKS, SMALL, WAITING, BoundedProtocol, SharedBufferProtocol
 from app.server.serving import Server
 from app.settings import Settings
 from app.telemetry import RequestRecord
@@ -508,13 +508,52 @@ async def test_what_comes_behind_or_around_a_body_is_bounded_as_a_head_is(drip):
     await ended(protocol)
 
 
-async def test_chunks_of_one_byte_are_a_body_like_any_other():
+@pytest.mark.parametrize(("size", "count"), [(1, 10_000), (48, 100_000)])
+async def test_small_chunks_are_a_body_like_any_other(size, count):
     protocol, _ = opened(endless)
     protocol.data_received(GENERATE + CHUNKED)
-    for _ in range(20_000):
-        protocol.data_received(b"1\r\nx\r\n")
+    for _ in range(count // 100):
+        protocol.data_received(b"%x\r\n%s\r\n" % (size, b"x" * size) * 100)
 
     assert not protocol._channel.spoilt
+    await ended(protocol)
+
+
+async def test_a_body_of_nothing_but_the_smallest_chunks_ends_where_a_head_would():
+    protocol, _ = opened(endless)
+    protocol.data_received(GENERATE + CHUNKED)
+    for _ in range(200):
+        protocol.data_received(b"1\r\nx\r\n" * 100)
+
+    assert protocol._channel.spoilt
+    await ended(protocol)
+
+
+@pytest.mark.parametrize(
+    ("head", "most"),
+    [(b"", SMALL), (GENERATE + CHUNKED, SMALL), (GENERATE + b"content-length: 9\r\n\r\n", 2**18)],
+    ids=["head", "chunks", "one piece"],
+)
+async def test_only_a_body_that_is_not_in_chunks_is_read_in_large_pieces(head, most):
+    protocol, transport = opened(endless)
+    shared = SharedBufferProtocol(protocol.config, ServerState(), {})
+    shared.connection_made(transport)
+    if head:
+        shared._http.data_received(head)
+
+    assert len(shared.get_buffer(-1)) == most
+    await ended(shared._http)
+    await ended(protocol)
+
+
+async def test_a_piece_of_many_chunks_is_the_last_one_read_before_others_have_their_turn():
+    protocol, _ = opened(endless)
+    protocol.data_received(GENERATE + CHUNKED)
+    protocol.data_received(b"1\r\nx\r\n" * (CHUNKS + 1))
+    assert protocol.flow.read_paused
+
+    await asyncio.sleep(0)
+    assert not protocol.flow.read_paused
     await ended(protocol)
 
 

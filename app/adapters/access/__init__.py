@@ -1,1 +1,1 @@
-"""Where keys are kept, and whose tokens are trusted."""
+"""The stored keys, and the issuers of trusted tokens."""

@@ -30,7 +30,7 @@ KEY_TYPES = ("RSA", "EC")
 LONGEST_TOKEN = 16_384
 """Characters; a header of HTTP is seldom allowed as many."""
 MOST_KEYS = 100
-"""Of an issuer's published keys, that are looked at."""
+"""The most of an issuer's published keys that are looked at."""
 LONGEST_ANSWER = 2**20
 """Bytes of an issuer's answer."""
 LONGEST_SUBJECT = 255
@@ -47,12 +47,12 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Issuer:
-    """Whose tokens are taken, and what in them."""
+    """A trusted issuer of tokens, and the claims that are read."""
 
     url: str
     audience: str
     jwks_url: str | None = None
-    """By default found through the issuer's OpenID configuration."""
+    """The URL of its keys, by default found through the issuer's OpenID configuration."""
     scope_claim: str = "scope"
     scope_names: Mapping[str, str] = field(default_factory=dict)
     """The claim's values to our scopes, separated by spaces. By default our scopes' own names."""

@@ -11,12 +11,15 @@ from email.utils import parsedate_to_datetime
 from typing import Any, cast
 
 import aiohttp
+import structlog
 from botocore import exceptions as aws
 from botocore.eventstream import ParserError
 from botocore.parsers import ResponseParserError
 
 from app.adapters.http1 import errors as http1
 from app.domain import errors
+
+log = structlog.get_logger()
 
 _END_OF_LIFE = (
     "The configured model version is retired on Amazon Bedrock. The operator can import the same "
@@ -112,7 +115,22 @@ _BY_MESSAGE: tuple[tuple[str, type[errors.UpstreamError], str], ...] = (
     ("on-demand throughput isn", errors.OnDemandUnsupportedError, _ON_DEMAND),
     ("model identifier is invalid", errors.ModelNotFoundError, _NOT_FOUND),
 )
+# What Bedrock says of an API key that it does not take, in the name of a lacking permission.
+_BAD_KEY = (
+    "authentication failed",
+    "api key",
+    "bearer token",
+    "security token",
+    "token has expired",
+    "token is expired",
+)
+# A lacking permission may name bedrock:CallWithBearerToken.
+_LACKING = ("not authorized to perform", "explicit deny")
 _SPEAKING = ("ResourceNotFoundException", "ValidationException", "AccessDeniedException")
+
+
+_SENTENCE = 500
+"""Characters of what AWS says that are logged."""
 
 
 class translated:  # noqa: N801 - reads as a function
@@ -186,7 +204,25 @@ def _connection_error(error: Exception) -> errors.UpstreamError:
 
 
 def from_client_error(error: aws.ClientError) -> errors.UpstreamError:
-    """Translate an error reply or an event-stream exception."""
+    """Translate an error reply or an event-stream exception.
+
+    AWS's own sentence about who may call is for the log: it may name accounts and roles.
+    """
+    refusal = _translated(error)
+    if isinstance(refusal, (errors.UpstreamCredentialsError, errors.UpstreamAccessDeniedError)):
+        log.warning("aws refused the call", code=refusal.code, said=_first_line(error))
+    return refusal
+
+
+def _first_line(error: aws.ClientError) -> str:
+    # Behind the first line of a signature's fault stands the request that was signed.
+    details = cast("dict[str, Any]", error.response).get("Error", {})
+    said = str(details.get("Message", "")).strip().partition("\n")[0]
+    # Of a header that can't be read it quotes what stands there.
+    return said.partition("Authorization=")[0][:_SENTENCE]
+
+
+def _translated(error: aws.ClientError) -> errors.UpstreamError:
     # Looser than the stubs: an event-stream exception carries neither all keys nor any metadata.
     response = cast("dict[str, Any]", error.response)
     details, metadata = response.get("Error", {}), response.get("ResponseMetadata", {})
@@ -198,6 +234,8 @@ def from_client_error(error: aws.ClientError) -> errors.UpstreamError:
         for words, cls, detail in _BY_MESSAGE:
             if words in message.lower():
                 return cls(detail)
+    if code == "AccessDeniedException" and _names_bad_key(message.lower()):
+        return errors.UpstreamCredentialsError(CREDENTIALS)
     if code == "ModelErrorException" and 400 <= _original_status(error) < 500:
         return errors.UpstreamValidationError(message)
     if code in TABLE:
@@ -209,6 +247,12 @@ def from_client_error(error: aws.ClientError) -> errors.UpstreamError:
         )
     named = code or status or "an error that has no name"
     return errors.UpstreamError(f"Amazon Bedrock answered {named}.")
+
+
+def _names_bad_key(message: str) -> bool:
+    return any(words in message for words in _BAD_KEY) and not any(
+        words in message for words in _LACKING
+    )
 
 
 def canonical(code: str, status: int) -> str:

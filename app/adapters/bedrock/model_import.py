@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
 
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
-"""Of a JSON file or template; the longest real one, an index, has about 0.1 MB."""
+"""Most bytes of a JSON file or template; the longest real one, an index, has about 0.1 MB."""
 MAX_FILES = 10_000
 
 
@@ -74,7 +74,7 @@ class ImportedModel:
 
 @dataclass(frozen=True, slots=True)
 class BucketFiles:
-    """What is under an S3 prefix."""
+    """The files under an S3 prefix."""
 
     region: str
     sizes: dict[str, int]

@@ -45,15 +45,15 @@ _HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """What calls Bedrock in one region."""
+    """Calls Bedrock in one region."""
 
     endpoint: str
     identity: Identity
     http: Sender
     headers: Mapping[str, str]
-    """Of every call, besides those that are signed."""
+    """Headers of every call, besides those that are signed."""
     threads: Threads
-    """For bodies of `INLINE` bytes and more."""
+    """Threads for bodies of `INLINE` bytes and more."""
 
     def path(self, model_id: str, name: str) -> str:
         """Return where ``name`` (``invoke``, ``converse-stream``, …) is called."""

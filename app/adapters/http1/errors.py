@@ -1,4 +1,4 @@
-"""What can go wrong between this service and the server that it calls."""
+"""Errors between this service and the server that it calls."""
 
 
 class Http1Error(Exception):

@@ -26,7 +26,7 @@ class Pool:
     _idle: deque[tuple[float, Http1]] = field(default_factory=deque)
     """Since when (loop time), the longest first."""
     room: asyncio.Semaphore = field(init=False)
-    """For exchanges."""
+    """Slots for exchanges."""
     _sweeping: asyncio.TimerHandle | None = None
 
     def __post_init__(self) -> None:

@@ -85,7 +85,7 @@ class Proxied:
     http: aiohttp.ClientSession
     origin: URL
     room: asyncio.Semaphore
-    """For exchanges, as in a `app.adapters.http1.pool.Pool`."""
+    """Slots for exchanges, as in `app.adapters.http1.pool.Pool`."""
 
     @asynccontextmanager
     async def post(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from app.adapters.http1.sender import KEEP_ALIVE
 
 AddressInfo = tuple[int, int, int, str, "tuple[str, int] | tuple[str, int, int, int]"]
-"""As `socket.getaddrinfo` returns it."""
+"""An address as `socket.getaddrinfo` returns it."""
 LookUp = Callable[[str, int], Sequence[AddressInfo]]
 _MOST = 256
 """Names remembered; then all are forgotten."""

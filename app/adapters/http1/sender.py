@@ -35,7 +35,7 @@ class Answer(Protocol):
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """By names in lower case."""
+        """Headers by names in lower case."""
         ...
 
     async def read(self) -> bytes:

@@ -1,4 +1,4 @@
-"""What an OpenAI-compatible server and the way to it fail with, as `app.domain.errors`."""
+"""Translates failures of an OpenAI-compatible server into `app.domain.errors`."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

@@ -19,7 +19,7 @@ class OpenAiVisionModel:
 
     server: Server
     name: str
-    """As the server knows it."""
+    """The model's name as the server knows it."""
     capabilities: Capabilities
 
     async def generate(self, request: ModelRequest) -> Completion:

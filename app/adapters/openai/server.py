@@ -30,7 +30,7 @@ class Server:
     http: Sender
     headers: Mapping[str, str]
     threads: Threads
-    """For bodies of `INLINE` bytes and more."""
+    """Threads for bodies of `INLINE` bytes and more."""
 
     async def call(self, body: Callable[[], Pieces], size: int) -> bytes:
         """Return an answer's body, or raise an UpstreamError or one of ``http1``'s errors.

@@ -1,1 +1,1 @@
-"""Where pictures that are only named in a request come from: HTTP and S3."""
+"""Sources of pictures that a request only names: HTTP and S3."""

@@ -1,4 +1,4 @@
-"""What fetching a picture can fail with, as `app.domain.errors`."""
+"""Translates failures to fetch a picture into `app.domain.errors`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -12,7 +12,7 @@ class DisabledSource:
     """Refuses every picture and says how to switch the source on."""
 
     what: str
-    """What is off: ``pictures by URL``."""
+    """The feature that is off: ``pictures by URL``."""
     setting: str
     """The environment variable that switches it on."""
 

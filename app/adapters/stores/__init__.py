@@ -1,1 +1,1 @@
-"""What outlives a request or a process."""
+"""Stores of what outlives a request or a process."""

@@ -7,7 +7,7 @@ from app.domain.usage import UsageBatch, UsageCounts, UsageKey, UsageQuery, Usag
 
 @dataclass(frozen=True, slots=True)
 class MemoryUsage:
-    """For where nothing may be written, and for tests."""
+    """A UsageStore in memory, for machines without a disk and for tests."""
 
     kept: dict[UsageKey, UsageCounts] = field(default_factory=dict)
 

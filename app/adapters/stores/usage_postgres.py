@@ -30,9 +30,9 @@ TABLE = "llama_vision_usage"
 _CHECKED = ("require", "verify-ca", "verify-full")
 _HERE = (None, "localhost", "127.0.0.1", "::1")
 _SECONDS = 2
-"""For a connection, and for each statement."""
+"""Seconds for a connection, and for each statement."""
 _CONNECTIONS = 2
-"""Of one process, at most: one that adds, and one that reads meanwhile."""
+"""Connections of one process: one that adds, and one that reads meanwhile."""
 
 _KEYS = ("day", "model", "caller", "task")
 _COUNTS = tuple(UsageCounts.__slots__)

@@ -33,7 +33,7 @@ class Windows(Protocol):
 
 
 class MemoryWindows:
-    """In a dictionary. Those whose window has ended are swept out once a minute.
+    """Counts in a dictionary. Those whose window has ended are swept out once a minute.
 
     By a clock that nobody sets back: a window would last so much longer.
     """
@@ -89,7 +89,7 @@ _PREFIX = "llama-vision:limits:"
 
 
 class RedisWindows:
-    """In Redis, for all replicas that share it."""
+    """Counts in Redis, for all replicas that share it."""
 
     def __init__(self, client: "Redis") -> None:
         self._add = client.register_script(_ADD)

@@ -42,7 +42,7 @@ class S3Location(BaseModel):
 
 
 class ConverseSource(BaseModel):
-    """Where a picture's bytes are."""
+    """The source of a picture's bytes."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 

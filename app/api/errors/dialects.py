@@ -10,12 +10,18 @@ from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from app.api.bedrock import errors as bedrock
-from app.api.errors import problem
+from app.api.errors import page, problem
 from app.api.errors.problem import Shape
 from app.api.openai import errors as openai
 from app.api.openai import paths as openai_paths
 from app.api.routing.context import request_context
-from app.domain.errors import InternalError, NotFoundError, ServiceError
+from app.domain.errors import (
+    InternalError,
+    NotFoundError,
+    ServiceError,
+    UnknownFieldError,
+    UnsupportedParameterError,
+)
 
 Render = Callable[[ServiceError, str], Response]
 
@@ -58,6 +64,9 @@ _SAID = (
 def _renamed(error: ServiceError, path: str) -> ServiceError:
     if not error.errors or error.errors[0].field != "prompt":
         return error
+    if isinstance(error, UnsupportedParameterError | UnknownFieldError):
+        # It is the caller's own word: responses have a parameter of that name.
+        return error
     name = next((name for paths, name in _SAID if paths.match(path)), "prompt")
     return type(error).at(name, error.errors[0].message)
 
@@ -72,6 +81,8 @@ def response(error: Exception, scope: Scope) -> Response:
     context = request_context(scope)
     context.record.code = told.code
     path = scope["path"].removeprefix(scope.get("root_path", ""))
+    if page.is_wanted(told, path, context.headers.get(b"accept", b"")):
+        return page.response(told, context.id)
     rendered = render(told, path, context.id)
     if isinstance(error, HTTPException):
         rendered.headers.update(error.headers or {})
@@ -102,7 +113,7 @@ async def refuse(error: ServiceError, scope: Scope, receive: Receive, send: Send
 
 
 EXPECTED = (ServiceError, RequestValidationError, HTTPException)
-"""What is raised to be rendered."""
+"""Errors that are raised to be rendered."""
 
 
 def install(app: FastAPI) -> None:

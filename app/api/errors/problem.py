@@ -32,7 +32,7 @@ class FieldProblem(BaseModel):
 
 
 class Fault(BaseModel):
-    """What went wrong, with a stable `code`."""
+    """A fault with a stable `code`."""
 
     type: str = Field(description="The code as a URI; docs/errors.md explains it.")
     title: str = Field(description="The same for every occurrence of the code.")

@@ -43,7 +43,7 @@ class ChatUsage(BaseModel):
 
 
 class ChatAnswerMessage(BaseModel):
-    """What the model answers."""
+    """The model's answer."""
 
     role: Literal["assistant"] = "assistant"
     content: str
@@ -128,7 +128,7 @@ _WHERE_SAID = Field(exclude_if=lambda value: not value and value != "")
 
 
 class ChatDelta(BaseModel):
-    """What a chunk adds to the message."""
+    """The text that a chunk adds to the message."""
 
     role: Annotated[Literal["assistant"] | None, _WHERE_SAID] = None
     content: Annotated[str | None, _WHERE_SAID] = None
@@ -136,7 +136,7 @@ class ChatDelta(BaseModel):
 
 
 class ChatChunkChoice(BaseModel):
-    """What a chunk adds to the one answer."""
+    """A chunk's part of the one answer."""
 
     index: int = 0
     delta: ChatDelta

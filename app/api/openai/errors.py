@@ -17,7 +17,7 @@ _TYPES = {
 
 
 class ChatError(BaseModel):
-    """What was wrong."""
+    """The fault, in OpenAI's form."""
 
     message: Annotated[str, Field(description="What was wrong, and what would be accepted.")]
     type: Annotated[str, Field(description="OpenAI's class of the error.")]

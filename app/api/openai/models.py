@@ -16,7 +16,7 @@ router = APIRouter(prefix="/v1", tags=["models"])
 
 
 class ModelLimits(BaseModel):
-    """What one request may hold."""
+    """The limits of one request."""
 
     context_window: Annotated[int, Field(description="Tokens, input and output together.")]
     max_gen_len: Annotated[int, Field(description="Tokens to generate at most.")]
@@ -26,7 +26,7 @@ class ModelLimits(BaseModel):
 
 
 class ModelCapabilities(BaseModel):
-    """What the model enforces or tells while it generates, through the dialect that is used."""
+    """Features that the model enforces or reports in the dialect that is used."""
 
     structured_output: Annotated[bool, Field(description="JSON, with or without a schema.")]
     choice: Annotated[bool, Field(description="One of several given texts.")]

@@ -59,7 +59,7 @@ class ChatImagePart(BaseModel):
 
 
 class ChatRefusalPart(BaseModel):
-    """What the assistant said where it refused."""
+    """The assistant's words of refusal."""
 
     model_config = PART
 
@@ -82,7 +82,7 @@ class ChatSystemMessage(BaseModel):
 
 
 class ChatUserMessage(BaseModel):
-    """What the user says and shows."""
+    """A message of the user, with text and pictures."""
 
     model_config = _STRICT
 
@@ -92,7 +92,7 @@ class ChatUserMessage(BaseModel):
 
 
 class ChatAssistantMessage(BaseModel):
-    """What the model answered earlier; may be sent back as it came."""
+    """An earlier answer of the model; may be sent back as it came."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 

@@ -1,4 +1,4 @@
-"""From OpenAI's form of a request to the domain's. Pure."""
+"""Translates OpenAI's form of a request into the domain's. Pure."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ class Asked:
     ignored: tuple[str, ...]
     """Parameters that were given and make no difference."""
     form: Form[Any] | None = None
-    """What the answer has to be, where it is to be JSON."""
+    """The form of the answer, if it is to be JSON."""
 
 
 def translated(body: ChatIn, call_context: CallContext, capabilities: Capabilities) -> Asked:

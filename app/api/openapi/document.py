@@ -1,4 +1,4 @@
-"""What FastAPI does not write into the OpenAPI document by itself."""
+"""Adds what FastAPI does not write into the OpenAPI document by itself."""
 
 from functools import cache
 from typing import Any

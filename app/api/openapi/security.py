@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of access: which credentials, which scope, which refusals."""
+"""Documents access in OpenAPI: credentials, scopes and refusals."""
 
 from collections.abc import Callable
 from typing import Any

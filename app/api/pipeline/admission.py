@@ -39,7 +39,7 @@ class AdmissionMiddleware:
     callers: Callers
     provenance: Provenance
     max_bytes: int
-    """Of a body; what one is taken for that doesn't declare its length, until it is read."""
+    """Maximum body size; also reserved for bodies without Content-Length until they are read."""
     timing: BodyTiming
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

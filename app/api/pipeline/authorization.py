@@ -18,7 +18,7 @@ from app.domain.errors import CredentialsMissingError, ScopeMissingError
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What it takes to use a path and all below it."""
+    """The access that a path and all below it require."""
 
     prefix: str
     scope: Scope | None = None
@@ -51,7 +51,7 @@ READINESS = ("/readyz",)
 LONGEST = 200
 """Characters of a path whose rule is remembered: 1,024 of them are 200 KB."""
 CLOSED = Rule("(no other)")
-"""For what no rule covers: nobody unknown learns what exists."""
+"""The rule for all other paths: unknown callers don't learn what exists."""
 
 
 def rules(*, public_docs: bool, public_readiness: bool) -> tuple[Rule, ...]:

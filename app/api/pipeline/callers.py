@@ -1,4 +1,4 @@
-"""Whose share of the service a request counts against, before it is known who calls."""
+"""Tells callers apart before they are authenticated, to share the service among them."""
 
 from collections import OrderedDict
 from dataclasses import dataclass, field

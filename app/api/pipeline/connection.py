@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from app.services.concurrency.budget import Reservation
 
 STATE = "channel"
-"""Where the protocol puts it in a scope's ``state``."""
+"""The channel's key in a scope's ``state``."""
 
 
 @dataclass(slots=True)
@@ -17,13 +17,13 @@ class RequestChannel:
     whole: bool = False
     """The body has arrived: to receive it takes no time."""
     spoilt: bool = False
-    """What arrives is no body as HTTP has it; nothing more can be received."""
+    """The body violates HTTP's framing; nothing more can be received."""
     held: Reservation | None = None
     """Room for the body, once the request is let in: what is covered need not wait to be read."""
     received: int = 0
     """Bytes of the body that have arrived."""
     parts: list[bytes] = field(default_factory=list)
-    """What has arrived of the body and was not received yet."""
+    """Pieces of the body that have arrived and were not received yet."""
     unread: int = 0
     """Bytes of ``parts``."""
     on_lost: Callable[[], None] | None = None

@@ -1,4 +1,4 @@
-"""When an answer is due: known from a request's head, before anything is waited for."""
+"""The deadline of an answer: read from a request's head, before anything is waited for."""
 
 import asyncio
 

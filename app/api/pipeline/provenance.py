@@ -1,4 +1,4 @@
-"""Where a request comes from: by which host name, and from which site's page."""
+"""The host name that a request comes by, and the site whose page sent it."""
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -8,7 +8,7 @@ from app.api.routing.headers import Headers
 from app.domain.errors import HostNotAllowedError, OriginNotAllowedError
 
 SAFE = (b"same-origin", b"none")
-"""What a browser says of requests by the service's own pages, and by its user."""
+"""Values of Sec-Fetch-Site for requests by the service's own pages, and by the user."""
 
 
 @dataclass(frozen=True, slots=True)

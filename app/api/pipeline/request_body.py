@@ -59,7 +59,7 @@ class BoundedReceive:
     max_bytes: int
     timing: BodyTiming
     begun: float
-    """When the body was first waited for, in loop time, later by what was waited for room."""
+    """The loop time at which the body was first awaited, plus the time spent waiting for room."""
     due: float
     """The request's deadline, in loop time."""
     drain: Drain

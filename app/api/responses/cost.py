@@ -1,4 +1,4 @@
-"""What an answer cost, as every dialect tells it."""
+"""The cost of an answer, in the form that every dialect uses."""
 
 from typing import Annotated, Any
 

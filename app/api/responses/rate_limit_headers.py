@@ -1,4 +1,4 @@
-"""What is left of a caller's quotas, in the headers of the IETF's draft.
+"""Reports the rest of a caller's quotas, in the headers of the IETF's draft.
 
 draft-ietf-httpapi-ratelimit-headers: ``RateLimit-Policy`` names quota and window, ``RateLimit``
 what remains and when it is whole again.

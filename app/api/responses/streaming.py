@@ -24,7 +24,7 @@ class Streamed(StreamingResponse):
         super().__init__(pieces, media_type=media_type, headers=headers)
         self.pieces = pieces
         self.source = AsyncExitStack()
-        """What the pieces are made of; left after the last one."""
+        """Contexts that the pieces depend on; left after the last one."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
         """Send all pieces."""

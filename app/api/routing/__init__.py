@@ -1,1 +1,1 @@
-"""From a request's bytes to a route's parameters."""
+"""Turns a request's bytes into a route's parameters."""

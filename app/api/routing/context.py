@@ -1,4 +1,4 @@
-"""What one request carries through the middleware to its route."""
+"""The state that one request carries through the middleware to its route."""
 
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -14,7 +14,7 @@ from app.services.registry import Services
 from app.telemetry import RequestRecord
 
 STATE = "context"
-"""Where the context is in a scope's ``state``."""
+"""The context's key in a scope's ``state``."""
 
 
 @dataclass(slots=True)
@@ -26,15 +26,15 @@ class RequestContext:
     headers: Headers
     options: ReadHeaders
     record: RequestRecord
-    """What the request took, for its log line and the metrics."""
+    """The request's record, for its log line and the metrics."""
     address: str = ""
     """The client's."""
     deadline: float = 0
-    """When the answer is worth nothing any more, in the event loop's time (seconds)."""
+    """The time at which the answer becomes worthless, in seconds of the event loop's clock."""
     call: Call = ANONYMOUS_CALL
-    """Who asks, and for the use of what."""
+    """The caller, and the use that is made of the service."""
     quota_statuses: tuple[QuotaStatus, ...] = field(default=())
-    """What is left of the caller's quotas."""
+    """The rest of the caller's quotas."""
     answered: bool = False
     """Whether the whole answer was sent."""
 

@@ -66,7 +66,7 @@ class JsonDecoder:
 
     model: type[BaseModel]
     threads: Threads
-    """Where large ones are read, so that they wait for no other work, and it for none of them."""
+    """Threads for large bodies, so that they wait for no other work, nor it for them."""
     any_type: bool = False
     """Whether it may be declared as any media type."""
 
@@ -145,7 +145,7 @@ class FormDecoder:
 
     @cached_property
     def _file_names(self) -> Mapping[str, str]:
-        """What else callers call the field for files."""
+        """Other names that callers use for the field of files."""
         fields = self.model.model_fields
         own = next((name for name, field in fields.items() if _takes_files(field.annotation)), None)
         return {} if own is None else {name: own for name in _FILE_NAMES if name not in fields}

@@ -23,9 +23,9 @@ class Dispatcher:
 
     framework: ASGIApp
     literal: dict[str, Operation] = field(default_factory=dict)
-    """By path."""
+    """Operations by path."""
     patterns: list[tuple[re.Pattern[str], Operation]] = field(default_factory=list)
-    """Of paths with parameters."""
+    """Operations of paths with parameters."""
     paths: set[str] = field(default_factory=set)
     """Every literal path, of other methods too."""
 

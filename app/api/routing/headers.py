@@ -58,12 +58,12 @@ DeadlineHeaders = Annotated[TimeoutHeaders, Header()]
 
 @dataclass(frozen=True, slots=True)
 class ReadHeaders:
-    """What was read, and what was wrong."""
+    """Headers that were read, and what was wrong with them."""
 
     values: RequestHeaders
     """A header with a fault has its default here."""
     faults: tuple[dict[str, Any], ...] = ()
-    """As pydantic tells them."""
+    """Errors, in pydantic's form."""
 
 
 _NAMES = {

@@ -22,7 +22,7 @@ class FormFile:
     """A file of a form."""
 
     name: str
-    """As its sender calls it; empty where a browser's file field was left alone."""
+    """The name that its sender gave; empty if a browser's file field was left alone."""
     content_type: str | None
     data: bytes
 

@@ -43,7 +43,7 @@ class CostRange(BaseModel):
 
 
 class EstimateOut(BaseModel):
-    """What the request would take."""
+    """Tokens, pictures and cost that the request would take."""
 
     calls: Annotated[
         int, Field(description="Of the model: one, or with `image_strategy` `each` one a picture.")

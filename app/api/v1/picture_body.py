@@ -57,7 +57,7 @@ REQUEST_BODY: dict[str, Any] = {
         },
     },
 }
-"""What FastAPI, which knows one form of a body per route, can't write into the document."""
+"""The second form of the body; FastAPI documents one form per route."""
 
 Picture = Annotated[
     PrepareIn,

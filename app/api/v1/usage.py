@@ -18,7 +18,7 @@ MAX_DAYS = 400
 
 
 class UsageOut(BaseModel):
-    """What one caller used of one model for one task on one day."""
+    """The usage of one model by one caller for one task on one day."""
 
     day: Annotated[date, Field(description="UTC.")]
     model: str

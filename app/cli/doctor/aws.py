@@ -11,6 +11,7 @@ from aiobotocore.config import AioConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
 from app.adapters.aws_session import aws_session
+from app.adapters.bedrock.identity.credentials import check_api_key
 from app.adapters.bedrock.model_import import sentence
 from app.cli.doctor.configuration import shown
 from app.domain.finding import Finding, fault, ok, warning
@@ -76,9 +77,14 @@ def _clock(said: str) -> Finding:
 
 
 def _api_key(key: str) -> Finding:
+    mend = "Remove the spaces or the line end in AWS_BEARER_TOKEN_BEDROCK."
+    try:
+        check_api_key()
+    except ValueError as error:
+        return fault("credentials", str(error), mend)
     if key != key.strip():
-        mend = "Remove the spaces or the line end in AWS_BEARER_TOKEN_BEDROCK."
-        return fault("credentials", "the Bedrock API key has white space around it", mend)
+        text = "the Bedrock API key has white space around it, which the service leaves out"
+        return warning("credentials", text, mend)
     return ok("credentials", "a Bedrock API key; whose it is can't be asked")
 
 

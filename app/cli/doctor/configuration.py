@@ -1,6 +1,5 @@
 """Settings and where they came from, and the files that they name."""
 
-import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -8,7 +7,7 @@ from pathlib import Path
 
 from app.domain.finding import Finding, fault, ok, warning
 from app.settings import PREFIX, Settings, SettingsError, origins
-from app.wiring.preflight import check as check_files
+from app.wiring.preflight import check_files, unwritable
 
 _USER = re.compile(r"(?<=:)//[^/?#\s]*@")
 LEAST_FREE_BYTES = 100 * 1024 * 1024
@@ -43,11 +42,8 @@ def shown(text: str) -> str:
 def _ledger(path: Path) -> Finding:
     folder = path.absolute().parent
     subject = f"{PREFIX}USAGE_FILE"
-    if not folder.is_dir():
-        return fault(subject, f"{folder} does not exist", "Make the folder, or name another.")
-    if not os.access(path if path.exists() else folder, os.W_OK):
-        mend = "Let the service's user write there, or name another file."
-        return fault(subject, f"{path} can't be written", mend)
+    if reason := unwritable(path):
+        return fault(subject, reason, "Let the service's user write there, or name another file.")
     free = shutil.disk_usage(folder).free
     if free < LEAST_FREE_BYTES:
         return warning(subject, f"{free // 2**20} MiB are free in {folder}", "Free some room.")

@@ -1,4 +1,4 @@
-"""What stands beside the service: buckets, Redis, PostgreSQL, the token issuer."""
+"""Checks the services beside this one: buckets, Redis, PostgreSQL, the token issuer."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -30,7 +30,7 @@ class Admin:
     requests: RequestLog
     models: ImportedModels
     about: dict[str, Any]
-    """What the health endpoint tells besides ``status``."""
+    """Facts that the health endpoint tells besides ``status``."""
 
     def answer(self, request: Request) -> _Reply:
         """Return status and body."""

@@ -36,7 +36,7 @@ _BY_ID = {model.id: model for model in MODELS}
 
 
 class Route(StrEnum):
-    """By which kind of name a model was called."""
+    """The kind of name by which a model was called."""
 
     FOUNDATION = "foundation-model"
     PROFILE = "inference-profile"

@@ -36,7 +36,7 @@ class ImportedModel:
     source: str | None = None
     kms_key_arn: str | None = None
     loaded_at: float | None = None
-    """When the copy that is loading is ready; None while none is loading."""
+    """The time at which the loading copy is ready; None while none is loading."""
     cold_starts: int = 0
     spans: list[Span] = field(default_factory=list)
 

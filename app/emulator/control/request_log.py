@@ -1,4 +1,4 @@
-"""What was received, kept for those who test against the emulator: digests, sizes, no secrets."""
+"""The requests received, for tests against the emulator: digests, sizes, no secrets."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ class Entry:
     ask: dict[str, Any] | None = None
     """Parameters, picture digests and prompt, once the body was rendered_ask."""
     status: int | None = None
-    """Of the reply, None if none was begun."""
+    """The status of the reply, None if none was begun."""
     outcome: str = RUNNING
 
     def rendered(self) -> dict[str, Any]:

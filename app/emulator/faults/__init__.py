@@ -1,1 +1,1 @@
-"""What goes wrong on demand, and when."""
+"""Faults on demand, and their schedule."""

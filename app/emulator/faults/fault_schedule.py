@@ -38,7 +38,7 @@ class ActiveFault:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What happens to one call."""
+    """The fate of one call."""
 
     refusal: ErrorKind | GatewayReply | None = None
     broken: Break | None = None
@@ -61,7 +61,7 @@ class FaultSchedule:
         self._named: OrderedDict[tuple[str, str], ActiveFault] = OrderedDict()
         self._always = [ActiveFault(parsed(spelled)) for spelled in always]
         self.installed: dict[int, ActiveFault] = {}
-        """By number, in the order in which they came."""
+        """Faults by number, in the order in which they were installed."""
 
     def install(self, spelled: str, model_id: str | None, operation: str | None) -> int:
         """Put a fault in force and return its number.

@@ -1,4 +1,4 @@
-"""What can be made to go wrong, how it is spelled, and when it happens.
+"""Names of faults, with their spelling and their schedule.
 
 A fault is spelled ``name[-after-N][-every-N | -first-N | -for-Ns | -until-T]`` in characters that
 AWS allows in a model id; ``loading-N`` is short for ``not-ready-first-N``.
@@ -65,7 +65,7 @@ class Break:
     after: int | None = None
     """How many pieces of text are sent before; None where the break is usual."""
     kind: ErrorKind | None = None
-    """Of an exception frame."""
+    """The type of an exception frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +85,12 @@ Effect = ErrorKind | GatewayReply | Break | Delay
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """On which calls a fault happens: all, unless told otherwise."""
+    """The calls on which a fault happens: all, unless told otherwise."""
 
     every: int = 1
     first: int | None = None
     seconds: float | None = None
-    """From the first call that it was watching for."""
+    """Seconds from the first call that it was watching for."""
     until: float | None = None
     """Seconds since 1970."""
 

@@ -1,4 +1,4 @@
-"""What a guardrail finds in a text or in a picture, and what may be shown of it."""
+"""Judges a text or a picture by a guardrail, and decides what may be shown of it."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -40,7 +40,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a guardrail makes of a text or a picture."""
+    """A guardrail's judgement of a text or a picture."""
 
     text: str
     """The text as it may be shown: itself, masked, or the refusal."""

@@ -1,4 +1,4 @@
-"""What a guardrail looks for, as its rules spell it.
+"""A guardrail's policy, as its rules spell it.
 
 A rule is a word that blocks, or one of the kinds of `KINDS` with a colon and a value:
 ``regex:[A-Z]{3}-\\d+``, ``mask-pii:PHONE``, ``colour:red``, ``picture-word:secret``.

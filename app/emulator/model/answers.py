@@ -1,4 +1,4 @@
-"""What the emulator says: in words, or in JSON where the prompt carries a schema."""
+"""Answers of the emulator: in words, or in JSON if the prompt carries a schema."""
 
 from dataclasses import dataclass
 from functools import partial

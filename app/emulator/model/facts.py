@@ -1,4 +1,4 @@
-"""What is known of a picture under the names that people give to the parts of an answer."""
+"""Facts about a picture, by the names that people give to the parts of an answer."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -51,7 +51,7 @@ class Facts:
     pixels: Pixels | None
     lines: TextLines
     only: Labelled | None = None
-    """What an entry of a list is about."""
+    """The subject of a list's entry."""
 
     def nothing(self) -> "Facts":
         """Return the same question about a picture in which nothing is seen."""

@@ -18,13 +18,13 @@ _COMMON = (" the", " a", ",", ".", " of", " is", "\n", " and", " in", " to", "Th
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """What is said before it becomes tokens, and how well it is founded."""
+    """An answer before it becomes tokens, and how well it is founded."""
 
     text: str
     confidence: float = 0.9
     """0 to 1: the probability of a token that carries meaning."""
     choices: tuple[str, ...] = ()
-    """What could have been said instead, the text among them."""
+    """Alternatives to the answer, the text among them."""
 
 
 def scored(

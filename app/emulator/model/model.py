@@ -1,4 +1,4 @@
-"""Where a checked ask becomes an answer: pictures are looked at in threads, tokens counted."""
+"""Turns a checked ask into an answer: looks at pictures in threads, counts tokens."""
 
 import asyncio
 from collections import OrderedDict

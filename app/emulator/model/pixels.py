@@ -1,4 +1,4 @@
-"""What can be said of a picture from its pixels alone: always the same for the same pixels."""
+"""Describes a picture from its pixels alone: always the same for the same pixels."""
 
 import io
 from dataclasses import dataclass

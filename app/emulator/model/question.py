@@ -1,4 +1,4 @@
-"""What a prompt wants: an answer under a JSON Schema, the text, a place, or a word about it."""
+"""Finds what a prompt wants: an answer under a JSON Schema, the text, a place, or a word."""
 
 import re
 from collections.abc import Iterator
@@ -64,13 +64,13 @@ class Question:
 
     @cached_property
     def phrases(self) -> tuple[str, ...]:
-        """What is quoted, fenced, tagged or listed in it, in order."""
+        """Texts that are quoted, fenced, tagged or listed in it, in order."""
         found = (_quote(match) for match in _QUOTED.finditer(self.text))
         return tuple(dict.fromkeys(phrase.strip() for phrase in found if phrase.strip()))
 
     @property
     def sought(self) -> tuple[str, ...]:
-        """What is to be located: the phrases of a question for a place."""
+        """Phrases to locate, in a question for a place."""
         return self.phrases if self.wants_place else ()
 
     @property

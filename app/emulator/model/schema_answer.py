@@ -26,12 +26,12 @@ UNFOLLOWED = (
     RecursionError,
     re.error,
 )
-"""What `filled` raises under something that looks like a schema and is none."""
+"""Errors that `filled` raises under something that looks like a schema and is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where in the answer a value belongs."""
+    """The place of a value in the answer."""
 
     root: Schema
     facts: Facts

@@ -44,10 +44,10 @@ class Chunk:
     document: str
     """The path within the folder, with ``/`` between its parts."""
     text: str
-    """What is searched; of a picture, the words read in it."""
+    """The text that is searched; for a picture, the words read in it."""
     metadata: dict[str, Any]
     pixels: Pixels | None = None
-    """Of a picture."""
+    """The pixels of a picture."""
 
 
 def chunks(folder: Path, read: Read) -> Iterator[Chunk]:

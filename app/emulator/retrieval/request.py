@@ -21,20 +21,20 @@ _MOST, _USUAL, _MAX_PICTURE = 100, 5, 5 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What one Retrieve wants."""
+    """One Retrieve request."""
 
     text: str
     """Empty for a query by picture."""
     picture: Picture | None
     filter: dict[str, Any] | None
     results: int
-    """On a page."""
+    """Results on a page."""
     reranked: int | None
     """How many are ranked again; None wants no reranking."""
     start: int
     """Results before this page."""
     digest: str
-    """Of all that must stay alike from page to page."""
+    """A digest of all that must stay alike from page to page."""
 
     def token(self, end: int) -> str:
         """Return what leads to the page that begins at ``end``."""

@@ -1,4 +1,4 @@
-"""Who may call. ``Anyone`` lets all in; ``Verified`` checks signatures and API keys."""
+"""Authenticates calls: ``Anyone`` lets all in; ``Verified`` checks signatures and API keys."""
 
 import hmac
 from dataclasses import dataclass

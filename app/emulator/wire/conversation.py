@@ -1,4 +1,4 @@
-"""What a caller asks, whichever operation carried it, and what the emulator answers."""
+"""A caller's question, whichever operation carried it, and the emulator's answer."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,7 +14,7 @@ class Picture:
 
     data: bytes
     sha256: str
-    """Of ``data``, lower-case hexadecimal."""
+    """SHA-256 of ``data``, lower-case hexadecimal."""
     format: str
     """``jpeg``, ``png``, ``webp`` or ``gif``, by its bytes."""
     width: int
@@ -51,7 +51,7 @@ class Guarded:
 
 
 class BodyFormat(StrEnum):
-    """In which of Bedrock's bodies a call came, and its answer goes."""
+    """The one of Bedrock's bodies that a call came in and its answer goes in."""
 
     LLAMA = "Llama"
     """InvokeModel's body for the foundation model."""
@@ -64,7 +64,7 @@ class BodyFormat(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Constraint:
-    """What an answer is held to while it is generated. Exactly one member is given."""
+    """The constraint of an answer while it is generated. Exactly one member is given."""
 
     schema: dict[str, Any] | None = None
     """A JSON Schema; ``{}`` wants any JSON object."""
@@ -100,7 +100,7 @@ class Ask:
     sampling: Sampling
     pictures: tuple[Picture, ...] = ()
     picture_count: int = 0
-    """As many as were sent; more than ``pictures`` when the emulator decodes none."""
+    """The number of pictures sent; more than ``pictures`` when the emulator decodes none."""
     guarded: Guarded | None = None
     format: BodyFormat = BodyFormat.LLAMA
     constraint: Constraint | None = None
@@ -140,7 +140,7 @@ class TokenScore:
 
 @dataclass(frozen=True, slots=True)
 class GuardOutcome:
-    """What a guardrail did to a call."""
+    """A guardrail's effect on a call."""
 
     intervened: bool
     trace: dict[str, Any] | None = None

@@ -39,7 +39,7 @@ _FIELDS = frozenset(
 
 @dataclass(slots=True)
 class _Gathered:
-    """What is found while messages are walked."""
+    """Findings while messages are walked."""
 
     pictures: list[Picture] = field(default_factory=list)
     picture_count: int = 0

@@ -13,10 +13,10 @@ class ErrorKind:
     """One exception of the Bedrock API."""
 
     name: str
-    """As in the ``x-amzn-ErrorType`` header."""
+    """The name as in the ``x-amzn-ErrorType`` header."""
     status: int
     message: str
-    """What it says when nothing more particular is known."""
+    """The message when nothing more particular is known."""
     extra: dict[str, Any] = field(default_factory=dict)
     """Members of the exception's shape besides ``message``."""
 

@@ -1,4 +1,4 @@
-"""What OpenAI's two bodies have in common, as an imported model takes them."""
+"""The common part of OpenAI's two bodies, as an imported model takes them."""
 
 from typing import Any
 from uuid import uuid4

@@ -25,7 +25,7 @@ _DATA_URI = re.compile(r"data:image/(?P<kind>png|jpeg|gif|webp);base64,", re.ASC
 
 @dataclass(slots=True)
 class _Gathered:
-    """What is found while messages are walked."""
+    """Findings while messages are walked."""
 
     decode: bool
     pictures: list[Picture] = field(default_factory=list)

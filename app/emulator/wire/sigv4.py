@@ -23,7 +23,7 @@ _AUTHORIZATION = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What an Authorization header says of the request it came with."""
+    """The content of an Authorization header."""
 
     access_key: str
     scope: str

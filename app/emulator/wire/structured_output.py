@@ -1,4 +1,4 @@
-"""What an imported model's answer is held to: ``response_format`` and ``structured_outputs``."""
+"""Reads an imported model's constraints: ``response_format`` and ``structured_outputs``."""
 
 import re
 from collections.abc import Iterator

@@ -27,7 +27,7 @@ class Keyring(Protocol):
 
     @property
     def keys(self) -> Mapping[str, KeyRecord]:
-        """By id."""
+        """The key records, by id."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Whose quotas a call draws on, and what happens when they can't be counted."""
+"""Takes calls from their callers' quotas, and decides when those can't be counted."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

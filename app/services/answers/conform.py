@@ -76,6 +76,8 @@ class Conforming:
 
     hints: Hints = field(default_factory=Hints)
     faults: list[str] = field(default_factory=list)
+    assumed: list[str] = field(default_factory=list)
+    """What was taken for what is asked for, as the model can't be asked again."""
     trimmed: list[str] = field(default_factory=list)
     """Places of what was left out because nobody asked for it."""
     cut: bool = False
@@ -101,7 +103,7 @@ class Conforming:
         if isinstance(value, dict) and "array" in kinds and "object" not in kinds:
             value = [value]
         if isinstance(value, list) and kinds and "array" not in kinds:
-            value = self._one(value, kinds)
+            value = self._one(value, kinds, place)
             if value is None:
                 return None
         if isinstance(value, dict):
@@ -169,18 +171,20 @@ class Conforming:
         if isinstance(value, str) and "array" in kinds and "string" not in kinds:
             if nothing(value, NO_NUMBER) and "null" in kinds:
                 return None
-            if _SEVERAL.search(value) and not self.lenient:
-                self.faults.append(f"{place or 'the object'}: is one text; write a list")
+            if _SEVERAL.search(value):
+                noted = self.assumed if self.lenient else self.faults
+                noted.append(f"{place or 'the object'}: is one text; write a list")
             return self._list([value], _branch(schema, "items"), place)
         return self._scalar(value, kinds, schema, place)
 
-    def _one(self, value: list[Any], kinds: set[str]) -> Any:  # noqa: ANN401 - any JSON value
+    def _one(self, value: list[Any], kinds: set[str], place: str) -> Any:  # noqa: ANN401 - any JSON value
         """Return what a list stands for where none is asked for, else the list."""
         if len(value) == 1 and not isinstance(value[0], dict | list | Partial):
             return value[0]
         if not value and "null" in kinds:
             return None
         if self.lenient and "string" in kinds and all(isinstance(v, str) for v in value):
+            self.assumed.append(f"{place or 'the object'}: is a list; write one text")
             return "\n".join(value)
         return value
 

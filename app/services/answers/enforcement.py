@@ -27,9 +27,9 @@ class Enforced:
 
     form: OutputForm
     schema: Schema
-    """What is held against the answer here."""
+    """The schema that the answer is validated against here."""
     key: str | None = None
-    """Of a choice: the one property, whose value is the text that the model writes."""
+    """The one property of a choice, whose value is the text that the model writes."""
 
     @property
     def digest(self) -> bytes:
@@ -65,7 +65,7 @@ class Enforcement:
     """Decides for each form; remembers those that the upstream refused, in this process."""
 
     capabilities: Capabilities = field(default_factory=Capabilities)
-    """What all targets enforce."""
+    """The capabilities that all targets share."""
     _refused: OrderedDict[bytes, None] = field(default_factory=OrderedDict)
 
     def enforced(self, schema: Schema) -> Enforced | None:

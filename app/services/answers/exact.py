@@ -29,7 +29,7 @@ class AnyObject:
 
     @property
     def schema(self) -> Schema:
-        """What the prompt carries."""
+        """The schema as the prompt carries it."""
         return {"type": "object"}
 
     def check(self, value: dict[str, Any], notes: Notes | None = None) -> dict[str, Any]:

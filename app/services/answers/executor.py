@@ -1,4 +1,4 @@
-"""Where answers are read: beside the event loop, in threads that nothing else waits for."""
+"""Reads answers beside the event loop, in threads that nothing else waits for."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

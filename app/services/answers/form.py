@@ -20,7 +20,7 @@ SHOWN = 8
 
 
 class Form(Protocol[AnswerT]):
-    """What an answer must be."""
+    """The form that an answer must have."""
 
     @property
     def gaps(self) -> bool:

@@ -1,4 +1,4 @@
-"""What the model is told of the form that its answer has to have."""
+"""Instructions to the model about the form that its answer must have."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any

@@ -9,7 +9,7 @@ from app.services.answers.words import NO_NUMBER, boolean, nothing
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """What a schema's ``enum`` lists. Looking one up takes as long for a thousand as for one."""
+    """The values of a schema's ``enum``. A look-up takes as long among a thousand as among two."""
 
     exact: dict[tuple[type, Any], Any]
     alike: dict[str, list[Any]]

@@ -1,4 +1,4 @@
-"""What is noticed while an answer is read."""
+"""Notes that are taken while an answer is read."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -36,10 +36,10 @@ class Notes:
     lenient: bool = False
     """Whether this is the last reading: what is wrong is left out, if anything remains."""
     decimal: Separator | None = None
-    """What the numbers of the answer have before their decimals, where they agree."""
+    """The decimal sign of the answer's numbers, if they agree."""
     warnings: dict[tuple[str, str], AnswerWarning] = field(default_factory=dict)
     doubts: dict[str, None] = field(default_factory=dict)
-    """What the model is asked about once more, although it may stand."""
+    """Doubts that the model is asked about once more, although the answer may stand."""
 
     def say(self, code: str, message: str) -> None:
         """Tell the caller."""
@@ -74,6 +74,6 @@ class AnswerError(ValueError):
         """One line each, with the place of the fault; never the whole answer."""
         super().__init__("; ".join(self.faults))
         self.fallback = fallback
-        """What can be said where the model can't do better."""
+        """The answer to give if the model can't do better."""
         self.looped = looped
         """Whether the model said the same again and again."""

@@ -18,7 +18,7 @@ class NumberError(ValueError):
 
 
 class Separator(StrEnum):
-    """What stands before the decimals in a document."""
+    """The decimal sign of a document."""
 
     POINT = "."
     COMMA = ","
@@ -26,11 +26,11 @@ class Separator(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Hints:
-    """What is known beside the number itself."""
+    """Knowledge beside the number itself."""
 
     integer: bool = False
     decimal: Separator | None = None
-    """As the document's other numbers are written, where they agree."""
+    """The decimal sign of the document's other numbers, if they agree."""
     share: bool = False
     """Whether 0 to 1 is asked for, so that percent can be told."""
     percent: bool = False

@@ -34,7 +34,7 @@ class Chance:
 
     value: Any
     probability: float
-    """Of all its tokens, one after the other, given what was written before; 0 to 1."""
+    """The probability of all its tokens, each given what was written before; 0 to 1."""
     others: Mapping[str, float] = field(default_factory=dict)
     """The other options that are known, each with the probability of turning to it."""
 

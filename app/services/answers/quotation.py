@@ -74,7 +74,7 @@ class Quoted:
 
     text: str
     end: int
-    """Where to read on."""
+    """The position after the text, to read on from."""
     doubtful: bool = False
     """Whether it may end elsewhere: something in it looks like the end of a key."""
     stops: int = 0

@@ -1,4 +1,4 @@
-"""What a model's answer says, read against the form that was asked for: right values or none."""
+"""Reads a model's answer against the form that was asked for: right values or none."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -24,7 +24,7 @@ class Language:
     excuse: re.Pattern[str]
     """Begins a clause before the refusal."""
     unable: re.Pattern[str]
-    """With ``deed`` in one clause it refuses."""
+    """Words that refuse if ``deed`` stands in the same clause."""
     deed: re.Pattern[str]
     unseen: re.Pattern[str]
     """Says that there is no picture."""

@@ -42,7 +42,7 @@ SHOWN = 8_000
 
 @dataclass(frozen=True, slots=True)
 class Formed(Generic[AnswerT]):
-    """What came of one question."""
+    """The outcome of one question."""
 
     generations: tuple[Generation, ...]
     """The answers as the model gave them, one or two, all paid for."""
@@ -172,7 +172,7 @@ class FormAsker:
 
 @dataclass(frozen=True, slots=True)
 class _Question(Generic[AnswerT]):
-    """What is asked, in one of the two ways."""
+    """The request, in one of the two ways."""
 
     request: GenerationRequest
     form: Form[AnswerT]

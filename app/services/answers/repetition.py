@@ -13,18 +13,18 @@ class Loop:
     """A text that repeats itself up to its end."""
 
     start: int
-    """Where the first of the repeated texts begins."""
+    """The position of the first of the repeated texts."""
     unit: str
 
     @property
     def message(self) -> str:
-        """What a caller is told."""
+        """The message for the caller."""
         shown = " ".join(self.unit.split())[:60]
         return f"The model said {shown!r} again and again."
 
     @property
     def kept(self) -> int:
-        """Where to cut: behind the first of them."""
+        """The position to cut at, behind the first of them."""
         return self.start + len(self.unit)
 
 

@@ -46,7 +46,7 @@ class CallerForm:
     gaps: ClassVar[bool] = False
     given: dict[str, Any]
     schema: Schema = field(init=False)
-    """As the prompt carries it: references resolved, every property nullable."""
+    """The schema as the prompt carries it: references resolved, every property nullable."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "schema", nullable(plain(self.given)))
@@ -99,6 +99,8 @@ def conformed(
     faults = work.faults or list(faults_of(validator, result, schema))
     if faults:
         raise AnswerError(faults[:SHOWN])
+    for assumed in work.assumed[:SHOWN]:
+        notes.say("shape_assumed", assumed)
     if work.trimmed:
         notes.say("keys_left_out", f"Not asked for and left out: {', '.join(work.trimmed[:20])}.")
     return result

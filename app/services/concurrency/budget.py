@@ -10,7 +10,7 @@ from app.domain.errors import OverloadedError
 from app.services.concurrency.budget_survey import Survey
 
 Within = AbstractAsyncContextManager[None]
-"""What bounds a wait from outside, and is entered only where there is something to wait for."""
+"""Bounds a wait from outside; entered only if there is something to wait for."""
 
 _UNBOUNDED: Within = nullcontext()
 
@@ -22,14 +22,14 @@ class Reservation:
     budget: "Budget"
     caller: str
     expected: int = 0
-    """What it comes to hold; 0 for one that is made whole."""
+    """The amount that it will hold in the end; 0 for one that is made whole."""
     amount: int = 0
     age: int = -1
-    """In the order in which holders first asked for room."""
+    """The reservation's number, in the order in which holders first asked for room."""
 
     @property
     def rest(self) -> int:
-        """What is still to arrive."""
+        """The amount that is still to arrive."""
         return max(0, self.expected - self.amount)
 
     def grow_to(self, amount: int) -> bool:
@@ -70,7 +70,7 @@ class Budget:
     """
 
     what: str
-    """What is counted: ``bytes``."""
+    """The unit that is counted: ``bytes``."""
     limit: int
     patience: float
     """Seconds that a holder waits for its part."""
@@ -80,7 +80,7 @@ class Budget:
     peak: int = 0
     """The most that was ever in use."""
     _used: dict[str, int] = field(default_factory=dict)
-    """What each caller holds."""
+    """The amount that each caller holds."""
     _arriving: dict[Reservation, None] = field(default_factory=dict)
     """Holders that are not complete."""
     _waiting: "dict[Reservation, tuple[int, asyncio.Future[None]]]" = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Who may have more of a budget, while others have arrived in part."""
+"""Decides who may have more of a budget, while others have arrived in part."""
 
 from collections.abc import Iterable, Mapping
 from typing import Protocol
@@ -19,12 +19,12 @@ class Holder(Protocol):
 
     @property
     def rest(self) -> int:
-        """What is still expected to arrive."""
+        """The amount that is still expected to arrive."""
         ...
 
 
 class Survey:
-    """What has arrived in part, summed up once for all who ask for room.
+    """Sums up what has arrived in part, once for all who ask for room.
 
     Room for the rest of any one holder is kept back from all but the oldest, overall and within
     its caller's share. So the oldest can always be completed, then the next, and so on.

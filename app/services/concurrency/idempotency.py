@@ -26,7 +26,7 @@ class _Shared:
     flight: Flight[Any]
     expires: float
     record: RequestRecord
-    """What the answer took. Not its first asker's, who may have left when it comes."""
+    """The record of the answer: not its first asker's, who may have left when it comes."""
     told: bool = False
     """Whether ``record`` is part of some request's."""
 

@@ -48,12 +48,12 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """What is to be drawn of a page."""
+    """The part of a page that is to be drawn."""
 
     page: int
     """Its number in the document, from 1."""
     drawn: Size
-    """Of the whole page, in the pixels in which it is drawn."""
+    """The size of the whole page, in the pixels in which it is drawn."""
     tile: Tile
     row: int = 0
     """Which row of tiles this one is in, from 0."""
@@ -72,16 +72,16 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where something that is shown comes from."""
+    """The origin of something that is shown."""
 
     file: str = "images.0"
     """Place of the file in the request."""
     number: int = 1
-    """Of the page in its file, from 1."""
+    """The number of the page in its file, from 1."""
     size: Size | None = None
-    """Of the page: points for a PDF, else pixels as a viewer shows it; None where not known."""
+    """The page's size: points for a PDF, else pixels as a viewer shows it; None if unknown."""
     cut: Cut | None = None
-    """What is shown of the page; None for a picture shown whole."""
+    """The part of the page that is shown; None for a picture shown whole."""
     text: str | None = None
     """The page's own text layer, where that was asked for and there is one."""
 

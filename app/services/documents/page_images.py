@@ -1,4 +1,4 @@
-"""From what a caller sent to the pictures that the model is shown, one after the other."""
+"""Turns what a caller sent into the pictures that the model is shown, one after the other."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -48,7 +48,7 @@ class Shot:
     """One picture as the model will be shown it."""
 
     page: int
-    """From 1, counted on from one file to the next."""
+    """The page's number from 1, counted on from one file to the next."""
     load: Callable[[], Awaitable[Shown]]
     """Makes it, when its turn comes: the pages of a document are never all in memory. Raises what
     keeps this page alone from being shown."""

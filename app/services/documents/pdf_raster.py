@@ -19,7 +19,7 @@ from app.services.documents.pdf_text import Character
 from app.services.images.decode import from_pillow
 
 MOST_ANNOTATIONS = 2_000
-"""Of a page that are looked at."""
+"""Annotations of a page that are looked at."""
 FONTS = Fonts()
 
 FONT_MISSING = "font_missing"

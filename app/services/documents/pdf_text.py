@@ -12,7 +12,7 @@ import pypdfium2.raw as raw
 from PIL import Image
 
 MOST_CHARACTERS = 50_000
-"""Of a page. A newspaper's has 30,000."""
+"""Most characters of a page. A newspaper's has 30,000."""
 INVISIBLE = 3
 """Text render mode: OCR engines lay such text over a scan."""
 _UNSEEN = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})

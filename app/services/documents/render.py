@@ -1,4 +1,4 @@
-"""What a worker does with a document: tell its pages, draw a part of one."""
+"""A worker's operations on a document: list its pages, draw a part of one."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -71,7 +71,7 @@ class Drawing:
 
     png: bytes
     warnings: tuple[AnswerWarning, ...] = ()
-    """What of the page it lacks."""
+    """The part of the page that it lacks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class Page:
     """One page of a document, as far as it can be told without drawing it."""
 
     number: int
-    """From 1."""
+    """The page's number, from 1."""
     size: Size | None
     """Points for a PDF, else pixels as a viewer shows them; None where there is a fault."""
     fault: ImageError | None = None

@@ -1,4 +1,4 @@
-"""What a request would take, without asking the model."""
+"""Estimates of what a request would take, made without asking the model."""
 
 from dataclasses import dataclass
 
@@ -17,21 +17,21 @@ from app.services.images import canvas
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a request would take."""
+    """Tokens, pictures and cost that a request would take."""
 
     prompts: tuple[TokenCount, ...]
     """Of each call."""
     max_gen_len: int
     """Of each call."""
     images: tuple[PreparedImage, ...]
-    """As they would be sent: a contact sheet in place of its pictures."""
+    """The pictures as they would be sent: a contact sheet in place of its pictures."""
     context_window: int
     """Tokens that prompt and answer of one call may have together."""
     price: Pricing | None
 
     @property
     def prompt_tokens(self) -> int:
-        """Of all calls together."""
+        """Return the sum of all calls."""
         return sum(prompt.tokens for prompt in self.prompts)
 
     @property

@@ -1,4 +1,4 @@
-"""Where a picture's bytes come from: in the request, as base64 text, or from elsewhere by name."""
+"""Gets a picture's bytes: from the request, from base64 text, or from elsewhere by name."""
 
 import asyncio
 import re
@@ -36,7 +36,7 @@ class ImageSources:
     """Fetches what a caller named."""
 
     max_bytes: int
-    """Of one picture."""
+    """The most bytes of one picture."""
     urls: ImageSource[UrlImage]
     objects: ImageSource[S3Image]
     room: Budget

@@ -1,4 +1,4 @@
-"""What the service adds to a caller's words, and what it warns of."""
+"""Additions to a caller's prompt, and warnings about it."""
 
 from collections.abc import Iterator
 from dataclasses import replace

@@ -58,7 +58,7 @@ class GenerationService:
 
     identity: ModelIdentity
     capabilities: Capabilities
-    """What all targets take and give."""
+    """The capabilities that all targets share."""
     model: VisionModel
     sources: ImageSources
     preparer: ImagePreparer
@@ -183,7 +183,7 @@ _now = time.perf_counter
 
 @dataclass(slots=True)
 class _Call:
-    """What is learnt on the way to one answer."""
+    """The state of one answer in the making."""
 
     model: str
     id: str = field(default_factory=lambda: f"gen_{urandom(16).hex()}")

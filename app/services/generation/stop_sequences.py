@@ -1,4 +1,4 @@
-"""Where an answer ends for the caller's stop texts. Pure."""
+"""Finds where a stop text of the caller's ends an answer. Pure."""
 
 import re
 from dataclasses import dataclass, field

@@ -20,7 +20,7 @@ class Structured:
     refusal: str | None = None
     """The model's words where it refused, else what is wrong with its answer."""
     raw: str | None = None
-    """What the model wrote, of both calls where there were two; None where no form was asked."""
+    """The model's raw texts, of both calls if there were two; None if no form was asked for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What is refused from a request's outline alone, before a byte is decoded."""
+"""Validates a request from its outline alone, before a byte is decoded."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -22,7 +22,7 @@ Make = Callable[[ReceivedImage], Awaitable[ImageReport]]
 
 
 class ReportCache(Protocol):
-    """Where reports may be had without making them."""
+    """A store of reports, so that they need not be made again."""
 
     async def report(self, image: ReceivedImage, make: Make) -> ImageReport:
         """Return the report, kept or made now, or raise what ``make`` raises."""

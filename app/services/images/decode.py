@@ -38,7 +38,7 @@ SHRUNK_WHILE_DECODED = frozenset({ImageType.JPEG, ImageType.WEBP})
 STREAMED = {"access": "sequential", "fail_on": "error"}
 """Rows are decoded once, top to bottom, and damage is an error and not grey rows."""
 BOUNDS = ImageLimits()
-"""What was read before within a caller's limits is read again within these."""
+"""The limits for reading again what was read before within a caller's limits."""
 
 
 def decode(data: bytes, facts: ImageFacts, target: tuple[int, int]) -> pyvips.Image:

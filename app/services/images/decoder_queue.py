@@ -1,4 +1,4 @@
-"""Whose work a decoder takes next."""
+"""The queue for decoders, which decides whose work is next."""
 
 import asyncio
 from collections import OrderedDict, deque

@@ -25,7 +25,7 @@ DIFFERENCES = ((0, 3), (3, 17), (33, 256))
 """Differences between neighbouring samples, as half-open ranges: nothing or JPEG's own noise;
 shading and grain; the edges of letters and lines."""
 FLAT_SHARE = 0.9
-"""From here on a picture counts as drawn although its few edges are soft."""
+"""The share from which a picture counts as drawn although its few edges are soft."""
 SAMPLED_ROWS = 16
 """Every sixteenth row is looked at: enough for a share, and half a millisecond."""
 ICON = 64

@@ -17,12 +17,12 @@ INLINE_SEGMENTS = 100
 
 
 class Look(NamedTuple):
-    """What a first look at a picture gave."""
+    """The outcome of a first look at a picture."""
 
     inspection: Inspection | None = None
     """None where nothing was looked at, or something is wrong, which a second look tells."""
     report: ImageReport | None = None
-    """Where the picture goes through as it is."""
+    """The report of a picture that goes through as it is; None for any other."""
 
 
 def inline(limits: ImageLimits) -> ImageLimits:

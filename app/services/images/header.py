@@ -1,4 +1,4 @@
-"""What a picture's header says, read without a decoder, and the refusals that follow from it.
+"""Reads a picture's header without a decoder, and refuses what follows from it.
 
 The readers of the single formats are plain Python over bytes: nothing that a file holds can
 crash them or make them allocate, so they may run in the service's own process.
@@ -38,9 +38,9 @@ class Inspection(NamedTuple):
     """A picture's header, read and found within the limits."""
 
     facts: ImageFacts
-    """For the caller."""
+    """The facts for the caller."""
     layout: Layout
-    """For the preparation."""
+    """The layout for the preparation."""
 
 
 def inspect(data: bytes, limits: ImageLimits) -> Inspection:
@@ -73,7 +73,7 @@ def inspect(data: bytes, limits: ImageLimits) -> Inspection:
 
 
 def facts(data: bytes, limits: ImageLimits | None = None) -> ImageFacts:
-    """What the header says of the picture; refusals as in `inspect`."""
+    """Return what the header says of the picture; refuse as `inspect` does."""
     return inspect(data, limits or ImageLimits()).facts
 
 

@@ -90,7 +90,7 @@ def _is_whole(data: bytes) -> bool:
 
 
 def _mended(data: bytes, inspection: Inspection, picture: pyvips.Image) -> Mending:
-    """What is wrong with a JPEG that was decoded all the same; ImageDamagedError for too much."""
+    """Return the faults of a JPEG that was decoded; raise ImageDamagedError for too many."""
     facts, layout = inspection
     if facts.media_type is not ImageType.JPEG:
         return Mending()

@@ -123,7 +123,7 @@ def _draw(pictures: Sequence[PreparedImage], grid: Grid) -> Image.Image:
 
 
 def _edges(lengths: Iterable[int]) -> list[int]:
-    """Where each column or row begins, and the end of all, with gaps around them."""
+    """Return where each column or row begins, and where all end, with gaps around them."""
     return list(accumulate((max(length, LABEL_HEIGHT) + GAP for length in lengths), initial=GAP))
 
 

@@ -97,7 +97,7 @@ NETPBM = {
     ord("7"): "a PAM picture",
     **dict.fromkeys(b"Ff", "a PFM picture"),
 }
-"""By the second letter, behind a P and before white space."""
+"""Netpbm's types by their second letter, behind a P and before white space."""
 PCX_VERSIONS = frozenset({0, 2, 3, 4, 5})
 TGA_FOOTER = b"TRUEVISION-XFILE.\0"
 DOCUMENT = (
@@ -122,7 +122,7 @@ OTHER_BRANDS = {
     b"jpgs": "a HEIF sequence coded as JPEG",
 }
 HEIF_BRANDS = frozenset({b"mif1", b"mif2", b"msf1", b"miaf", b"heif", b"unif", b"1pic"})
-"""Of pictures and sequences in whatever coding."""
+"""The brands of pictures and sequences, however they are coded."""
 CODING_WITHIN = 65_536
 """Bytes in which the coding of a picture whose brands don't tell it is looked for."""
 HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"})

@@ -10,7 +10,7 @@ from typing import Any
 
 KEPT = frozenset({"PATH", "HOME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "LD_LIBRARY_PATH"})
 KEPT_STARTS = ("PYTHON", "LC_", "MALLOC_", "VIPS_", "COVERAGE_")
-"""What a decoder's process may need. AWS keys, tokens and this service's settings are not in it."""
+"""Variables that a decoder's process may need: no AWS keys, tokens or settings."""
 
 
 def environment() -> dict[str, str]:

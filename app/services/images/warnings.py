@@ -1,4 +1,4 @@
-"""What the caller should know about a prepared picture: the report's warnings."""
+"""The report's warnings, which tell the caller what became of a picture."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -54,7 +54,7 @@ UNTOLD = frozenset({"application/octet-stream", "binary/octet-stream", "image/*"
 
 @dataclass(frozen=True, slots=True)
 class Mending:
-    """What was wrong with a picture that was read all the same."""
+    """The faults of a picture that was read all the same."""
 
     stray_bytes: bool = False
     """Bytes that belong to nothing stood between its segments."""
@@ -63,7 +63,7 @@ class Mending:
     share_of_rows: float = 1.0
     """That there is data for; the others are grey."""
     share_of_detail: float = 1.0
-    """Of a progressive JPEG's coefficients, that there are scans for."""
+    """The share of a progressive JPEG's coefficients that there are scans for."""
 
 
 UNMENDED = Mending()

@@ -1,4 +1,4 @@
-"""What runs inside a decoder's process."""
+"""The code that runs inside a decoder's process."""
 
 import logging
 import os
@@ -16,7 +16,7 @@ from app import allocator
 T = TypeVar("T")
 
 OUT_OF_TIME = signal.SIGPROF
-"""What ends a process that has used up its CPU, in whatever code it is: nothing handles it."""
+"""The signal that ends a process whose CPU time is used up; no code handles it."""
 NICENESS = 5
 """The event loop comes first where cores are few; 10 leaves a decoder a tenth of a busy one."""
 QUIET = 1.0
@@ -47,7 +47,7 @@ def set_up(memory: int) -> None:
 
 
 class Done(NamedTuple, Generic[T]):
-    """What came of a piece of work, and the seconds of CPU that it took."""
+    """The outcome of a piece of work, and the seconds of CPU that it took."""
 
     result: T
     cpu: float

@@ -1,1 +1,1 @@
-"""What Custom Model Import asks of a folder of weights, checked before it costs anything."""
+"""Checks what Custom Model Import requires of a folder of weights, before it costs anything."""

@@ -21,7 +21,7 @@ TRANSFORMERS = "4.51.3"
 """The version that AWS names."""
 DTYPES = ("bfloat16", "float16", "float32")
 REGIONS = ("us-east-1", "us-east-2", "us-west-2", "eu-central-1")
-"""Where Custom Model Import is offered."""
+"""Regions that offer Custom Model Import."""
 LAYERS: Mapping[int, BaseModel] = {40: LLAMA_3_2_11B, 100: LLAMA_3_2_90B}
 """Text layers, by which the two sizes of Llama 3.2 Vision are told apart."""
 LEAST_BYTES: Mapping[str, int] = {LLAMA_3_2_11B.key: 20 * 10**9, LLAMA_3_2_90B.key: 170 * 10**9}
@@ -43,12 +43,12 @@ _NEEDED = {
 
 @dataclass(frozen=True, slots=True)
 class ModelFiles:
-    """What lies under an S3 prefix."""
+    """The files under an S3 prefix."""
 
     sizes: Mapping[str, int]
     """File names relative to the prefix, and their bytes."""
     documents: Mapping[str, Any] = field(default_factory=dict)
-    """What is in those of `DOCUMENTS` that are there: parsed JSON, text, or None if unreadable."""
+    """Contents of the `DOCUMENTS` that exist: parsed JSON, text, or None if unreadable."""
 
     @property
     def config(self) -> Mapping[str, Any]:
@@ -62,7 +62,7 @@ class ModelFiles:
 
     @property
     def base(self) -> BaseModel | None:
-        """Whose weights these are, None where the configuration is of neither."""
+        """The base model of these weights; None if the configuration fits neither."""
         layers = _mapping(self.config.get("text_config")).get("num_hidden_layers")
         return LAYERS.get(layers) if isinstance(layers, int) else None
 

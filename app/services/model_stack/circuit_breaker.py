@@ -20,6 +20,10 @@ _HEALTHY = (
 )
 
 
+REMEMBERED = 60
+"""Seconds that a failure stands for the target; then a call is to tell anew."""
+
+
 class BreakerState(StrEnum):
     """Whether calls go through."""
 
@@ -40,8 +44,15 @@ class Breaker:
     state: BreakerState = BreakerState.CLOSED
     _failures: int = 0
     _opened: float = field(default=0)
+    _failed: float = field(default=0)
     _lasting: tuple[type[UpstreamError], str] | None = None
-    """What it last failed with and what was told of it, where waiting does not help."""
+    """The last error and its detail, if waiting does not help."""
+
+    @property
+    def lasting(self) -> type[UpstreamError] | None:
+        """What the target's last call failed with, where waiting does not help."""
+        recent = _now() - self._failed < REMEMBERED
+        return self._lasting[0] if self._lasting and self._failures and recent else None
 
     def enter(self) -> bool:
         """Let a call through, and return whether it is the one that decides.
@@ -69,6 +80,7 @@ class Breaker:
     def failed(self, error: UpstreamError) -> None:
         """Count a failure."""
         self._failures += 1
+        self._failed = _now()
         # What may have been billed is not to be told of a call that was never made.
         passing = error.retryable or error.billed
         # Not the error itself: its traceback holds on to the request.

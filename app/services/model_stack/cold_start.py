@@ -45,11 +45,11 @@ class ColdStarts:
     """Told how long each start took."""
     clock: Callable[[], float] = time.monotonic
     began: float | None = None
-    """When the start in progress was first met, by ``clock``."""
+    """The time at which the start in progress was first met, by ``clock``."""
     took: deque[float] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     """How long the last starts took, oldest first."""
     answered: float | None = None
-    """When a call was answered last, by ``clock``."""
+    """The time at which a call was answered last, by ``clock``."""
     _met: float = 0
 
     @property

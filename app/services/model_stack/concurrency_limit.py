@@ -18,7 +18,7 @@ class FairSlots:
 
     capacity: int
     max_waiting: int
-    """In line, all callers together."""
+    """Waiters of all callers together."""
     max_wait: float
     """Seconds in line."""
     _taken: int = 0

@@ -132,7 +132,7 @@ class _Seen:
     """How far a stream came."""
 
     began: float
-    """By `time.perf_counter`."""
+    """Seconds, by `time.perf_counter`."""
     usage: Usage = field(default_factory=Usage)
     finished: bool = False
 

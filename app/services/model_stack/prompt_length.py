@@ -10,7 +10,7 @@ from app.domain.ports import TokenCounter, VisionModel
 from app.domain.token import CountMethod
 
 _BYTES = 4
-"""Of a character in UTF-8, at most; every token is a byte or more."""
+"""Most bytes of a character in UTF-8; every token is a byte or more."""
 
 
 @dataclass(frozen=True, slots=True)

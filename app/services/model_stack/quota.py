@@ -35,14 +35,14 @@ is known, may answer, and a quota that is used up refuses such calls too."""
 
 @dataclass(slots=True)
 class Reservation:
-    """What one call took."""
+    """The amounts that one call reserved."""
 
     call: Call
     limits: Limits
     bill: Bill
     taken: dict[Resource, int] = field(default_factory=dict)
     windows: dict[Resource, tuple[QuotaStatus, ...]] = field(default_factory=dict)
-    """What each was taken of: in a later window there is nothing to correct."""
+    """The windows that each was taken from: in a later window there is nothing to correct."""
     used: Usage = field(default_factory=Usage)
     began: float = field(default_factory=time.perf_counter)
     priced: bool = False

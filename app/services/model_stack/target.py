@@ -1,4 +1,4 @@
-"""What stands before one target, and how it is doing."""
+"""The guard of one target: its breaker, slots, cold starts and price."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

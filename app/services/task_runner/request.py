@@ -1,4 +1,4 @@
-"""What is asked of a task, and what comes of it."""
+"""Requests for tasks, and their answers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ from app.services.tasks.spec import Parameters, Result, Task
 
 @dataclass(frozen=True, slots=True)
 class TaskRequest:
-    """What a caller asks for."""
+    """A caller's request for a task."""
 
     task: Task[Any, Any]
     parameters: Parameters
@@ -25,7 +25,7 @@ class TaskRequest:
 
 @dataclass(frozen=True, slots=True)
 class RawAnswer:
-    """What the model wrote in one call."""
+    """The text that the model wrote in one call."""
 
     text: str
     page: int | None = None
@@ -33,12 +33,12 @@ class RawAnswer:
     file: str | None = None
     """Place of its file in the request."""
     number: int | None = None
-    """Of the page in its file, from 1."""
+    """The number of the page in its file, from 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaskAnswer:
-    """What a caller gets."""
+    """A task's answer to the caller."""
 
     task: str
     prompt_version: str
@@ -80,7 +80,7 @@ class Progress:
     page: int
     fault: str | None
     text: str | None = None
-    """What was read, of tasks that read text."""
+    """The text that was read, for tasks that read text."""
 
 
 Notify = Callable[[Progress], None]

@@ -37,7 +37,7 @@ from app.services.tasks.spec import (
 
 @dataclass(slots=True)
 class Run:
-    """What is learnt on the way to one answer."""
+    """The state of one task's answer in the making."""
 
     request: TaskRequest
     asker: FormAsker
@@ -48,13 +48,13 @@ class Run:
     asked: list[tuple[int, Generation]] = field(default_factory=list)
     """Every answer with its question's position, as they came."""
     images: dict[int, ImageReport] = field(default_factory=dict)
-    """By position, each once however often it was shown."""
+    """Reports by position, each once however often the picture was shown."""
     shown: dict[int, Shot] = field(default_factory=dict)
-    """By position, of the questions about one picture or page."""
+    """Pictures by position, for questions about one picture or page."""
     repairs: int = 0
     warnings: dict[tuple[str, str], AnswerWarning] = field(default_factory=dict)
     refusals: list[tuple[int, Refusal]] = field(default_factory=list)
-    """With the number of the page that was asked about."""
+    """Refusals, each with the number of the page that was asked about."""
     failures: list[ServiceError] = field(default_factory=list)
     several: bool = False
     """Whether there is more than one page, so that a warning has to name its own."""

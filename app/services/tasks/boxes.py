@@ -100,7 +100,7 @@ ModelBox = Annotated[
     AfterValidator(_sided),
     BeforeValidator(_cornered),
 ]
-"""As asked of the model. Percentages and pixels are refused: which one was meant is a guess."""
+"""The form that the model is asked for. Percentages and pixels are refused as ambiguous."""
 
 
 def _or_none(

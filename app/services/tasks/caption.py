@@ -30,7 +30,7 @@ STYLES: dict[Style, str] = {
 
 
 class CaptionParameters(Parameters):
-    """What the caption is for."""
+    """The purpose of the caption."""
 
     style: Annotated[Style, Field(description="What the caption is for.")] = "short"
 

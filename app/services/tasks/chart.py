@@ -48,7 +48,7 @@ Kind = Literal["bar", "line", "pie", "scatter", "area", "histogram", "box", "mix
 
 
 class ChartParameters(DocumentParameters):
-    """What to find out beside the data."""
+    """A question beside the data."""
 
     question: Annotated[
         str | None, Field(max_length=2000, description="Answered by `insight`, if given.")

@@ -30,7 +30,7 @@ DESCRIBED = "Write the description in $language; copy the words in the picture a
 
 
 class CompareParameters(Parameters):
-    """What to look at."""
+    """The focus of the comparison."""
 
     focus: Annotated[
         str | None, Field(max_length=500, description="What the comparison is about.")

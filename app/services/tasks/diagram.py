@@ -53,7 +53,7 @@ Kind = Literal[
 
 
 class DiagramParameters(DocumentParameters):
-    """What to find out beside the structure."""
+    """A question beside the structure."""
 
     question: Annotated[
         str | None, Field(max_length=2000, description="Answered by `explanation`, if given.")

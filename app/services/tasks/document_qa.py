@@ -28,7 +28,7 @@ from app.services.tasks.spec import (
 
 
 class DocumentQaParameters(DocumentParameters):
-    """What is asked."""
+    """The question."""
 
     question: Annotated[str, Field(min_length=1, max_length=2000, description="What to find out.")]
 
@@ -84,7 +84,7 @@ class PageAnswer(ModelAnswer):
 
 
 class PageFinding(PageFacts):
-    """What one page says."""
+    """The answer of one page."""
 
     answer: str | None
     quote: str | None

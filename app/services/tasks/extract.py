@@ -43,7 +43,7 @@ def _from_text(value: object) -> object:
 
 
 class ExtractParameters(DocumentParameters):
-    """What to look for."""
+    """The fields to look for."""
 
     json_schema: Annotated[
         dict[str, Any],
@@ -57,7 +57,7 @@ class ExtractParameters(DocumentParameters):
 
 
 class ExtractPage(PageReport):
-    """What one page tells."""
+    """The fields of one page."""
 
     fields: Annotated[
         dict[str, Any] | None, Field(description="Null where the page could not be read.")

@@ -35,7 +35,7 @@ Phrase = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class GroundingParameters(DocumentParameters):
-    """What to locate."""
+    """The phrases to locate."""
 
     phrases: Annotated[
         list[Phrase],
@@ -91,14 +91,14 @@ class LocatedOut(PageFacts):
 
 
 class GroundingPage(PageReport):
-    """Where phrases are on one page."""
+    """The places of phrases on one page."""
 
     not_found: Annotated[list[str], Field(description="Phrases without a place on it.")]
     overlay: Annotated[str | None, Field(description="The layer asked for, of this page.")]
 
 
 class GroundingResult(Result):
-    """What is where."""
+    """Phrases and their places."""
 
     objects: list[LocatedOut]
     not_found: Annotated[list[str], Field(description="Phrases without a place on any page.")]

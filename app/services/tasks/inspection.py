@@ -46,7 +46,7 @@ Severity = Literal["minor", "major", "critical", "unknown"]
 
 
 class InspectionParameters(Parameters):
-    """What is inspected, and for what."""
+    """The object that is inspected, and the defects to look for."""
 
     object: Annotated[
         str, Field(min_length=1, max_length=200, description="What it is: `car door`, `weld`.")
@@ -193,7 +193,7 @@ class DefectOut(BaseModel):
 
 
 class InspectionResult(Result):
-    """What was found."""
+    """The findings."""
 
     verdict: Verdict
     findings: Annotated[list[DefectOut], Field(description="The most severe first.")]

@@ -67,7 +67,7 @@ class OcrParameters(DocumentParameters):
 
     @property
     def form(self) -> type[Answer]:
-        """What is asked of the model."""
+        """The questions to the model."""
         return OUTPUTS[self.output] if self.output else LAYOUTS[self.layout]
 
 

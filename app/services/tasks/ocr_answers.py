@@ -1,4 +1,4 @@
-"""What the model is asked for about a page's text."""
+"""The forms that the model is asked for about a page's text."""
 
 import re
 from typing import Annotated, Any, ClassVar, Literal, get_args

@@ -1,4 +1,4 @@
-"""What was read on each page: its text, lines, blocks and tables, tiles put together."""
+"""Puts together what was read on each page: text, lines, blocks and tables, from all its tiles."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -87,7 +87,7 @@ class Piece:
 
     @property
     def place(self) -> Box | None:
-        """Where it is on the page, as shares of it."""
+        """The place on the page, as shares of it."""
         box = self.box
         return Box(box.left, box.top, box.right, box.bottom) if box else None
 
@@ -113,7 +113,7 @@ class ReadPage:
 
     @property
     def read_text(self) -> str | None:
-        """What the model read; None where nothing could be read."""
+        """The text that the model read; None where nothing could be read."""
         if all(finding.answer is None for finding in self.found):
             return None
         return ("\n\n" if self.form is Blocks else "\n").join(piece.text for piece in self.pieces)

@@ -1,4 +1,4 @@
-"""What the results of tasks that read documents say of each page."""
+"""Page-by-page parts of the results of tasks that read documents."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, TypeVar

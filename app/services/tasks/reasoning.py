@@ -18,7 +18,7 @@ MAX_STEPS = 12
 
 
 class ReasoningParameters(Parameters):
-    """What is asked."""
+    """The question."""
 
     question: Annotated[str, Field(min_length=1, max_length=2000, description="What to work out.")]
 

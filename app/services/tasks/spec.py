@@ -1,4 +1,4 @@
-"""What a task is: data, a prompt, and pure functions."""
+"""The parts of a task: data, a prompt, and pure functions."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +19,7 @@ from app.services.tasks.capability import Capability
 
 
 class Parameters(BaseModel):
-    """What a task takes beside its pictures."""
+    """The parameters of a task, beside its pictures."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
@@ -42,7 +42,7 @@ PageRange = Annotated[
 
 
 class DocumentParameters(Parameters):
-    """What a task that takes documents takes beside."""
+    """The parameters of a task that takes documents."""
 
     pages: Annotated[
         PageRange | None,
@@ -66,7 +66,7 @@ class DocumentParameters(Parameters):
 
 
 class Result(BaseModel):
-    """What a task gives."""
+    """The result of a task."""
 
 
 def left_out(value: object) -> Any:  # noqa: ANN401 - what Pydantic's Field returns
@@ -109,14 +109,14 @@ class Question(Generic[AnswerT]):
 
 @dataclass(frozen=True, slots=True)
 class Finding(Generic[AnswerT]):
-    """What came of one question."""
+    """The outcome of one question."""
 
     answer: AnswerT | None
     """None where the answer could not be read, or the call failed."""
     fault: str | None = None
     """Why ``answer`` is None."""
     warnings: tuple[AnswerWarning, ...] = ()
-    """What is to be said beside ``answer``."""
+    """Warnings beside ``answer``."""
     view: View | None = None
     """Which part of the original or the page was shown; None where it was not, or several."""
     page: int = 1
@@ -177,13 +177,13 @@ class Task(Generic[ParametersT, AnswerT]):
     """One use of the model, as an endpoint of its own."""
 
     name: str
-    """As in its path."""
+    """The task's name, as in its path."""
     summary: str
     description: str
     parameters: type[ParametersT]
     result: type[Result]
     questions: Callable[[ParametersT, int, Capabilities], Sequence[Question[AnswerT]]]
-    """What to ask, by the parameters, the number of pictures or pages, and what the model can."""
+    """Makes the questions from parameters, number of pictures or pages, and model capabilities."""
     conclude: Callable[[ParametersT, Sequence[Finding[AnswerT]]], Result]
     """The result from the findings, one per question and in their order, or UnansweredError."""
     example: Example

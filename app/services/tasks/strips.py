@@ -1,4 +1,4 @@
-"""What was read in the tiles of one page, joined: nothing doubled, nothing lost."""
+"""Joins what was read in the tiles of one page: nothing doubled, nothing lost."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ ItemT = TypeVar("ItemT")
 ALIKE = 0.6
 """Mean similarity from which lines of two tiles are taken for the same lines, 0 to 1."""
 EACH_LINE_OFF = 0.05
-"""What it costs an alignment that it is a line longer or shorter than expected."""
+"""The cost of an alignment that is a line longer or shorter than expected."""
 EACH_LINE_CUT = 0.02
-"""What it costs to take a tile's outermost line for one that was cut in half."""
+"""The cost of taking a tile's outermost line for one that was cut in half."""
 OTHER_NUMBER = 0.3
 """Similarity of lines that differ in a number: likelier two lines than one misread."""
 SHORT = 8
@@ -31,13 +31,13 @@ GUTTER, PROSE = 40, 25
 
 @dataclass(frozen=True, slots=True)
 class Strip(Generic[ItemT]):
-    """What was read in one tile, or in a row of them."""
+    """The text of one tile, or of a row of them."""
 
     lines: Sequence[ItemT]
     shared: float = 0.0
     """Share of its height that the strip above shows as well, 0 to 1."""
     top: float = 0.0
-    """Where it begins on the page, as a share of its height."""
+    """The place where it begins on the page, as a share of its height."""
     bottom: float = 1.0
 
 

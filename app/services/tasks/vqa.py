@@ -35,7 +35,7 @@ Confidence = Literal["high", "medium", "low"]
 
 
 class VqaParameters(Parameters):
-    """What is asked."""
+    """The question."""
 
     question: Annotated[str, Field(min_length=1, max_length=2000, description="What to find out.")]
     choices: Annotated[

@@ -1,1 +1,1 @@
-"""What callers used and what it cost."""
+"""Callers' usage and its cost."""

@@ -34,7 +34,7 @@ class UsageLedger:
     metrics: Metrics
     _pending: dict[UsageKey, UsageCounts] = field(default_factory=dict)
     _unwritten: UsageBatch | None = None
-    """What the store did not say it has. It may have it, so this is given again as it is."""
+    """The batch that the store did not confirm: it may have it, so it is sent again unchanged."""
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __call__(self, record: RequestRecord) -> None:

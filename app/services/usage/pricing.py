@@ -24,11 +24,11 @@ class PriceRow:
 
 @dataclass(frozen=True, slots=True)
 class UnitRow:
-    """What a Custom Model Unit of an imported model's running copy costs."""
+    """The price of a Custom Model Unit of an imported model's running copy."""
 
     usd_per_unit_minute: float
     units_per_copy: Mapping[str, int]
-    """By base model; where one is missing Bedrock is asked."""
+    """Units by base model; Bedrock is asked for a missing one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,14 @@ from opentelemetry.semconv.attributes import error_attributes, http_attributes
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.telemetry import RequestRecord, bridge
-from app.telemetry.metrics import COUNTERS, GAUGES, HISTOGRAMS, Metrics
+from app.telemetry.metrics import (
+    BILLING_WINDOWS,
+    COLD_STARTS,
+    COUNTERS,
+    GAUGES,
+    HISTOGRAMS,
+    Metrics,
+)
 
 SINCE, NOW = 1_000, 2_000
 CONVENTIONS = (gen_ai_metrics, http_metrics, gen_ai_attributes, http_attributes, error_attributes)
@@ -49,6 +56,9 @@ def metrics() -> Metrics:
     metrics(RequestRecord(method="POST", status=200, model="m", attempts=1, prompt_tokens=1))
     metrics.count("llama_vision_limiter_failures_total")
     metrics.count("llama_vision_usage_write_failures_total")
+    metrics.count("llama_vision_model_refusals_total", kind="refused")
+    metrics.count(BILLING_WINDOWS, target="us-west-2")
+    metrics.observe(COLD_STARTS, 70, target="us-west-2")
     metrics.observe("llama_vision_event_loop_lag_seconds", 7)
     metrics.move("http_server_active_requests", 3)
     for name in GAUGES.keys() - {"http_server_active_requests"}:

@@ -36,7 +36,7 @@ _STOP_REASONS = {
 _SHORT = 2**16
 """Bytes up to which copying a piece is cheaper than a write of its own."""
 DONE = "[DONE]"
-"""What OpenAI's streams end with."""
+"""The end of OpenAI's streams."""
 
 
 def to_chat(request: ModelRequest, capabilities: Capabilities, **more: object) -> tuple[bytes, ...]:
@@ -179,7 +179,7 @@ class ChunkDecoder:
     """Whether Bedrock's metrics have come, which it sends with the last chunk."""
     _text: llama.WholeText = field(default_factory=llama.WholeText)
     _waiting: tuple[TokenLogprob, ...] = ()
-    """Of tokens whose text is not whole yet."""
+    """Tokens whose text is not whole yet."""
 
     def feed(self, said: bytes | str) -> Iterator[StreamPart]:
         """Yield what one chunk says, or raise UpstreamAnswerError or ModelFailedError."""

@@ -1,4 +1,4 @@
-"""What an upstream says of the form that an answer was to have. Pure."""
+"""Reads an upstream's errors about the form that an answer was to have. Pure."""
 
 import re
 from collections.abc import Iterator

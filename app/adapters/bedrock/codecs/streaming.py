@@ -1,4 +1,4 @@
-"""What all dialects' streams have in common."""
+"""The common part of all dialects' streams."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -22,7 +22,7 @@ END = 0.5
 
 
 Translated = Callable[[], AbstractContextManager[object]]
-"""What raises foreign errors as an UpstreamError."""
+"""A context that raises foreign errors as an UpstreamError."""
 FrameT = TypeVar("FrameT")
 FrameT_contra = TypeVar("FrameT_contra", contravariant=True)
 

@@ -1,1 +1,1 @@
-"""Who the service is to AWS: credentials and signatures."""
+"""The service's identity to AWS: credentials and signatures."""

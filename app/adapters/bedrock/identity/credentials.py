@@ -1,10 +1,11 @@
-"""Where Bedrock is, and whether there are credentials for it."""
+"""Finds Bedrock's endpoint, and checks that there are credentials for it."""
 
 import asyncio
 from dataclasses import dataclass, field
 from os import environ
 
 import aioboto3
+import botocore.session
 
 from app.adapters.aws_session import CheckedConfig
 from app.adapters.bedrock import errors
@@ -33,6 +34,22 @@ async def endpoint_of(session: aioboto3.Session, connection: Connection) -> str:
         return endpoint.rstrip("/")
 
 
+def check_profile() -> None:
+    """Return, or raise ValueError where AWS's configuration lacks the profile that is named."""
+    named = environ.get("AWS_PROFILE") or environ.get("AWS_DEFAULT_PROFILE")
+    if named and named != "default" and named not in botocore.session.Session().available_profiles:
+        raise ValueError(f"AWS_PROFILE: AWS's configuration has no profile {named!r}")
+
+
+def check_api_key() -> None:
+    """Return, or raise ValueError where a Bedrock API key is no text that a header may hold."""
+    key = environ.get("AWS_BEARER_TOKEN_BEDROCK", "").strip()
+    if key and not (key.isascii() and key.isprintable() and " " not in key):
+        raise ValueError(
+            "AWS_BEARER_TOKEN_BEDROCK: holds spaces, line ends or letters that no API key has"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class CredentialsCheck:
     """Readiness: whether AWS's chain yields credentials. Calls no operation of Bedrock."""
@@ -44,8 +61,12 @@ class CredentialsCheck:
     async def check(self) -> None:
         """Return, or raise NotReadyError."""
         # The SDK's own variable for a Bedrock API key; it wins over every other credential.
-        if environ.get("AWS_BEARER_TOKEN_BEDROCK"):
+        if environ.get("AWS_BEARER_TOKEN_BEDROCK", "").strip():
             return
+        try:
+            check_profile()
+        except ValueError as error:
+            raise NotReadyError(str(error)) from error
         try:
             with errors.translated():
                 async with asyncio.timeout(self.timeout):

@@ -34,7 +34,7 @@ class Signer(Protocol):
 
 
 class Identity(Protocol):
-    """Whoever calls Bedrock."""
+    """The identity that calls Bedrock."""
 
     async def signer(self) -> Signer:
         """Return what signs now, with credentials that have not expired."""
@@ -58,7 +58,7 @@ class ApiKey:
 
 @dataclass(slots=True)
 class AwsIdentity:
-    """What AWS's chain yields, refreshed by the SDK."""
+    """Credentials from AWS's chain, refreshed by the SDK."""
 
     session: aioboto3.Session
     region: str
@@ -85,7 +85,7 @@ class SigV4:
     credentials: ReadOnlyCredentials = field(repr=False)
     region: str
     host: str
-    """As in the Host header."""
+    """The host as in the Host header."""
     _day_key: tuple[str, bytes] = field(default=("", b""), repr=False)
 
     def sign(self, path: str, body: Iterable[bytes]) -> dict[str, str]:
@@ -137,5 +137,6 @@ def _encoded(path: str) -> str:
 
 def identity(session: aioboto3.Session, region: str, host: str) -> Identity:
     """Return who calls, by the SDK's own rule: a Bedrock API key wins over all credentials."""
-    key = environ.get("AWS_BEARER_TOKEN_BEDROCK")
+    # Read from a file, it ends with the end of a line, which no header may hold.
+    key = environ.get("AWS_BEARER_TOKEN_BEDROCK", "").strip()
     return ApiKey(key) if key else AwsIdentity(session, region, host)

@@ -56,7 +56,7 @@ class ResponsesUsage(BaseModel):
 
 
 class ResponsesOutputText(BaseModel):
-    """What the model said."""
+    """The model's text."""
 
     type: Literal["output_text"] = "output_text"
     text: str
@@ -168,7 +168,7 @@ class Rendering:
             top_p=self.sampling.top_p,
             usage=None,
             user=self.body.user,
-            warnings=[WarningOut.of(caveat) for caveat in warnings],
+            warnings=[WarningOut.of(warning) for warning in warnings],
         )
 
     def ended(self, begun: ResponsesOut, structured: Structured) -> ResponsesOut:
@@ -219,4 +219,4 @@ def _stop_reason(completion: Completion) -> str | None:
 
 
 def _warnings(generation: Generation) -> list[WarningOut]:
-    return [WarningOut.of(caveat) for caveat in together(generation.warnings, generation.images)]
+    return [WarningOut.of(warning) for warning in together(generation.warnings, generation.images)]

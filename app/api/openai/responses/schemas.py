@@ -39,7 +39,7 @@ class ResponsesImagePart(BaseModel):
 
 
 class ResponsesAnswerPart(BaseModel):
-    """What the model answered earlier."""
+    """The text of an earlier answer of the model."""
 
     model_config = PART
 
@@ -48,7 +48,7 @@ class ResponsesAnswerPart(BaseModel):
 
 
 class ResponsesRefusalPart(BaseModel):
-    """What the model said earlier where it refused."""
+    """The text of an earlier refusal of the model."""
 
     model_config = PART
 
@@ -73,7 +73,7 @@ class ResponsesSystemMessage(BaseModel):
 
 
 class ResponsesUserMessage(BaseModel):
-    """What the user says and shows."""
+    """A message of the user, with text and pictures."""
 
     model_config = _JUDGED
 
@@ -83,7 +83,7 @@ class ResponsesUserMessage(BaseModel):
 
 
 class ResponsesAssistantMessage(BaseModel):
-    """What the model answered earlier; an item of `output` may be sent back as it came."""
+    """An earlier answer of the model; an item of `output` may be sent back as it came."""
 
     model_config = _JUDGED
 
@@ -159,7 +159,7 @@ ResponsesFormat = Annotated[
 
 
 class ResponsesText(BaseModel):
-    """What the answer's text has to be."""
+    """The form of the answer's text."""
 
     model_config = _JUDGED
 
@@ -185,7 +185,7 @@ class ResponsesStreamOptions(BaseModel):
 
 
 class ResponsesIn(BaseModel):
-    """What is to be answered, with all that was said before: nothing is stored."""
+    """A request with the whole conversation so far: nothing is stored."""
 
     model_config = _JUDGED
 

@@ -28,7 +28,7 @@ _STRATEGIES = (ImageStrategy.CONTACT_SHEET, ImageStrategy.EACH)
 
 
 class GenerationOptions(BaseModel):
-    """What every generation endpoint takes beside its images."""
+    """Parameters that every generation endpoint takes beside its images."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -232,7 +232,7 @@ class TargetOut(BaseModel):
 
 
 class PartOut(BaseModel):
-    """What came of one image of several: an answer or an error."""
+    """The outcome of one image of several: an answer or an error."""
 
     image: Annotated[str, Field(description="Its place in the request: `images.0`.")]
     id: str | None = None
@@ -253,7 +253,7 @@ class Identified(BaseModel):
 
 
 class Worded(Identified):
-    """What was said; before the facts, as it is what people look for."""
+    """The answer; it stands before the facts, because people look for it."""
 
     generation: Annotated[str, Field(description="The generated text.")]
 

@@ -23,7 +23,7 @@ ResultT = TypeVar("ResultT", bound=BaseModel)
 
 
 class TaskOptions(BaseModel):
-    """What every task takes beside its images and its own parameters."""
+    """Parameters that every task takes beside its images and its own."""
 
     temperature: Annotated[
         float | None, Field(ge=0, le=1, description="Randomness, 0 to 1. By default the task's.")
@@ -96,7 +96,7 @@ class TaskForm(TaskOptions):
 
 
 class RawTextOut(BaseModel):
-    """What the model wrote in one call."""
+    """The text that the model wrote in one call."""
 
     page: Annotated[
         int | None,
@@ -108,7 +108,7 @@ class RawTextOut(BaseModel):
 
 
 class Typed(Identified, Generic[ResultT]):
-    """What was found; before the facts, as it is what people look for."""
+    """The result; it stands before the facts, because people look for it."""
 
     task: str
     prompt_version: Annotated[str, Field(description="Which prompt texts were used.")]

@@ -131,7 +131,7 @@ def _rolled_off(light: float) -> float:
 _CURVES: Mapping[int, Curve] = MappingProxyType(
     {4: _power(2.2), 5: _power(2.8), 8: _power(1), 17: _power(2.6), PQ: _pq, HLG: _hlg}
 )
-"""By number in H.273. Those of television (1, 6, 14, 15) are shown as sRGB, as browsers do."""
+"""Transfer functions by number in H.273. Television's (1, 6, 14, 15) count as sRGB."""
 
 
 def _profile(gamut: Chromaticities, curve: Curve) -> bytes:

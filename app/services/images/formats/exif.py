@@ -43,7 +43,7 @@ class Dialect(NamedTuple):
 
     order: str
     first: int
-    """Where the first directory begins."""
+    """The position of the first directory."""
     big: bool
 
     @property
@@ -130,14 +130,14 @@ def directory(data: bytes, form: Dialect, at: int) -> dict[int, int]:
 
 
 def following(data: bytes, form: Dialect, at: int) -> int:
-    """Where the directory after the one at ``at`` begins, 0 at the end; entries are not read."""
+    """Return the position of the directory after that at ``at``, 0 at the end."""
     first, count, entry_size = _entries(data, form, at)
     word = "Q" if form.big else "I"
     return int(unpack_from(form.order + word, data, first + count * entry_size)[0])
 
 
 def _entries(data: bytes, form: Dialect, at: int) -> tuple[int, int, int]:
-    """Where a directory's first entry is, how many there are, and the bytes of each."""
+    """Return the position of a directory's first entry, their number, and each one's bytes."""
     if form.big:
         return at + 8, unpack_from(form.order + "Q", data, at)[0], 20
     return at + 2, unpack_from(form.order + "H", data, at)[0], 12

@@ -13,7 +13,7 @@ GRAPHIC_CONTROL = 0xF9
 
 
 class Frame(NamedTuple):
-    """Where the first frame stands on the screen, and in the file."""
+    """The place of the first frame on the screen, and in the file."""
 
     left: int
     top: int
@@ -22,9 +22,9 @@ class Frame(NamedTuple):
     control: tuple[int, int]
     """Start and end of the extension that says what is transparent; equal where there is none."""
     start: int
-    """Of the frame's descriptor."""
+    """The position of the frame's descriptor."""
     end: int
-    """Of its pixel data."""
+    """The position of its pixel data."""
 
 
 class Screen(NamedTuple):

@@ -131,7 +131,7 @@ def _numbers(data: bytes, properties: list[Box]) -> tuple[int, int] | None:
 
 
 class Storage(NamedTuple):
-    """What a decoder needs to know of a picture, `read` before, beside its bytes."""
+    """Return what a decoder needs to know of a picture beside its bytes; `read` it before."""
 
     profile: bytes | None
     """The ICC profile that the colours' numbers amount to; None where they are sRGB's."""

@@ -105,7 +105,7 @@ def _orientation(data: bytes, parts: Sequence[Box]) -> int:
 
 
 def _place(data: bytes, table: Sequence[Box]) -> tuple[int, int]:
-    """Where the first sample stands, and its bytes."""
+    """The position of the first sample, and its length in bytes."""
     at = size = 0
     for box in table:
         if box.name == b"stsz":

@@ -90,7 +90,7 @@ _NO_MARKER = frozenset({0x00, 0xFF})
 
 
 def _next_marker(data: bytes, at: int) -> int:
-    """Where the next marker begins, past fill bytes and what belongs to nothing; -1 for none."""
+    """Return the position of the next marker, past fill and stray bytes; -1 if there is none."""
     if data.startswith(b"\xff\xff", at):
         # The last 0xFF of a run is the marker's own.
         return _FILL.match(data, at).end() - 1  # type: ignore[union-attr]
@@ -201,9 +201,9 @@ def is_closed(data: bytes, limits: ImageLimits) -> bool:
 
 
 _DRAWN = FRAMES | TABLES | {SOS, SCAN, EOI}
-"""What the picture is drawn of."""
+"""The segments that the picture is drawn from."""
 _NAMING = frozenset({JFIF, ADOBE})
-"""What names its colours."""
+"""The segments that describe its colours."""
 
 
 def _is_short(payload: bytes) -> bool:

@@ -16,7 +16,7 @@ TABLES = frozenset({0xC4, 0xDB, 0xDD})
 DQT, DHT, DRI, DNL = 0xDB, 0xC4, 0xDD, 0xDC
 SOS, EOI = 0xDA, 0xD9
 SCAN = 0x100
-"""In place of a marker, and no byte: the entropy-coded data after an SOS."""
+"""Stands for the entropy-coded data after an SOS; no byte, so no marker."""
 STANDALONE = frozenset({0x01, *range(0xD0, 0xD8)})
 """Markers without a payload, beside EOI."""
 MOST_RESTARTS = 20_000
@@ -42,7 +42,7 @@ class Component(NamedTuple):
     """One colour of the frame."""
 
     place: int
-    """In the frame, from 0."""
+    """The component's position in the frame, from 0."""
     across: int
     """Sampling: blocks in a unit of work, next to each other."""
     down: int
@@ -54,7 +54,7 @@ class Scan(NamedTuple):
 
     blocks: int
     units: int
-    """Of work: what is counted between restarts."""
+    """Units of work (MCUs), as they are counted between restarts."""
     least: int
     """Bits that a block takes at least."""
     end: tuple[int, int] | None
@@ -81,7 +81,7 @@ class Proof:
         self._restart = 0
         self._scan: Scan | None = None
         self._planes: dict[int, bytearray] = {}
-        """Of each component drawn: the lowest bit that each coefficient has so far."""
+        """The lowest bit that each coefficient has so far, for each component drawn."""
         self._bytes = 0
         self.whole = False
         """The end was reached with every component drawn."""

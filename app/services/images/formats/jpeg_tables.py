@@ -13,7 +13,7 @@ MOST_HUFFMAN = len(HUFFMAN_SLOTS) * (17 + 256)
 """Bytes of a segment that fills every slot once; checking more would only cost time."""
 MOST_QUANTISERS = 4 * (1 + 64 * 2)
 _ROOM = tuple(1 << 16 - length for length in range(1, 17))
-"""What a code of each length takes of the tree."""
+"""The share of the tree that a code of each length takes."""
 
 
 class Huffman(NamedTuple):

@@ -1,4 +1,4 @@
-"""What a format's reader finds in a file's header."""
+"""The layout of a picture, as a format's reader finds it in the file's header."""
 
 from dataclasses import dataclass
 

@@ -22,7 +22,7 @@ from app.services.images.formats.png_proof import (
 
 SIGNATURE = 8
 PICTURE = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
-"""What a decoder needs to draw the picture."""
+"""The chunks that a decoder needs to draw the picture."""
 
 
 def chunks(data: bytes, limits: ImageLimits) -> Iterator[Chunk]:
@@ -86,7 +86,7 @@ class ToldColour(NamedTuple):
     profile: bytes | None = None
     """An ICC profile to convert from; None where the colours are sRGB's."""
     bytes: int = 0
-    """What an embedded profile unpacks to."""
+    """Return the embedded profile, unpacked."""
     hdr: bool = False
 
 

@@ -39,7 +39,7 @@ class Page(NamedTuple):
     colours: int
     compression: int
     extras: tuple[int, ...]
-    """What each sample beside the colours is, 0 for nothing known."""
+    """The meaning of each sample beside the colours, 0 for unknown."""
     tiled_planes: bool
     profile_bytes: int
 
@@ -77,7 +77,7 @@ def directories(data: bytes, form: exif.Dialect, limits: ImageLimits) -> Iterato
 
 
 def pages(data: bytes, limits: ImageLimits) -> list[int]:
-    """Where the directory of each page stands, in order: thumbnails and masks are no pages."""
+    """Return the position of each page's directory, in order: thumbnails and masks are no pages."""
     form = exif.dialect(data)
     every = list(directories(data, form, limits))
     full = [each.at for each in every if not each.reduced]
@@ -85,7 +85,7 @@ def pages(data: bytes, limits: ImageLimits) -> list[int]:
 
 
 def _choice(data: bytes, form: exif.Dialect, every: list[Directory]) -> tuple[int, int]:
-    """Where the picture's directory stands, and how many pages there are."""
+    """Return the position of the picture's directory, and the number of pages."""
     full = [each.at for each in every if not each.reduced]
     if full:
         return full[0], len(full)
@@ -113,7 +113,7 @@ def _is_reduced(data: bytes, form: exif.Dialect, at: int) -> bool:
 
 
 def _below(data: bytes, form: exif.Dialect, every: list[Directory]) -> Iterator[int]:
-    """Where the directories stand that the first ones refer to."""
+    """Return the positions of the directories that the first ones refer to."""
     for each in every[:MOST_LOOKED_AT]:
         for entry in exif.entries(data, form, each.at):
             if entry.tag == tags.SUB_DIRECTORIES:

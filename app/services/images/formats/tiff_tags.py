@@ -16,7 +16,7 @@ DRAWN = frozenset(
         *(512, 513, 514, 515, 517, 518, 519, 520, 521, 529, 530, 531, 532, PROFILE),
     }
 )
-"""What a decoder needs to draw a page: its layout, tables, colours and profile."""
+"""The tags that a decoder needs to draw a page: its layout, tables, colours and profile."""
 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, INDEXED, SEPARATED, YCBCR = 0, 1, 2, 3, 5, 6
 CHANNELS: Mapping[int, int] = MappingProxyType(

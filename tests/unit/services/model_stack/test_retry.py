@@ -1,5 +1,6 @@
 """How often a call is made that meets one error after another."""
 
+import asyncio
 from collections.abc import Sequence
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from app.domain import errors
 from app.domain.errors import ServiceError
 from app.domain.generation import CallContext, ModelRequest, Role, Turn
-from app.services.model_stack.retry import Backoff, Retries, RetryBudget, RetryModel
+from app.services.model_stack.retry import LOADING_LEAST, Backoff, Retries, RetryBudget, RetryModel
 from tests.support.scripted import Answer, ScriptedVisionModel
 
 AT_ONCE = Retries(backoff=Backoff(initial=0, longest=0, jitter=0))
@@ -64,3 +65,11 @@ async def test_a_wait_that_is_longer_than_the_deadline_costs_nothing_of_the_budg
         await retried(patient, budget=budget).generate(request())
 
     assert budget.left == budget.most
+
+
+async def test_a_model_that_loads_is_not_asked_when_the_deadline_would_cut_the_answer_off():
+    now = asyncio.get_running_loop().time()
+
+    with pytest.raises(errors.ModelLoadingError):
+        await retried(LOADING).generate(request(now + LOADING_LEAST * 0.9))
+    assert (await retried(LOADING).generate(request(now + 60))).text == "an answer"

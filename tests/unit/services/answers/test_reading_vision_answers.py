@@ -347,6 +347,16 @@ def test_an_answer_is_read_without_another_call_although_it_has(model, raw, expe
     assert {name: answer[name] for name in expected} == expected
 
 
+@pytest.mark.parametrize("raw", ['{"tags": "a, b"}', '{"title": ["a", "b"]}'])
+def test_what_can_not_be_asked_again_is_taken_as_it_stands_and_told(raw):
+    with pytest.raises(AnswerError) as fault:
+        read(raw, TAGS)
+
+    fallback = fault.value.fallback
+    assert fallback is not None
+    assert [warning.code for warning in fallback.warnings] == ["shape_assumed"]
+
+
 CUT: dict[str, tuple[Form[Any], str, dict[str, Any]]] = {
     "the verdict": (
         Model(inspection.InspectionAnswer),
@@ -365,6 +375,7 @@ CUT: dict[str, tuple[Form[Any], str, dict[str, Any]]] = {
 def test_what_was_whole_is_kept_where_the_answer_is_cut_off_in(form, raw, expected):
     reading = read(raw, form, StopReason.LENGTH)
 
+    assert reading.answer is not None
     answer = reading.answer.model_dump()
     assert {name: answer[name] for name in expected} == expected
     assert "answer_cut_off" in {warning.code for warning in reading.warnings}
