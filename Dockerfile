@@ -43,7 +43,7 @@ LABEL org.opencontainers.image.title="llama-vision-service" \
 ARG REVISION=unknown
 ARG SBOM_SHA256=unknown
 LABEL org.opencontainers.image.revision="$REVISION" org.cyclonedx.bom.sha256="$SBOM_SHA256"
-# The usage ledger is the one thing that the service writes.
+# The usage ledger and the data directory are all that the service writes.
 RUN useradd --system --uid 10001 --no-create-home app \
  && install --directory --owner=app /var/lib/llama-vision
 ENV PATH=/opt/venv/bin:$PATH
@@ -68,7 +68,8 @@ FROM runtime AS service
 COPY --from=service-packages /opt/venv /opt/venv
 COPY --from=fonts /fonts /usr/share/fonts
 # Off loopback the service starts with API keys, an OIDC issuer, or LLAMA_VISION_AUTH=disabled only.
-ENV LLAMA_VISION_HOST=0.0.0.0 LLAMA_VISION_USAGE_FILE=/var/lib/llama-vision/usage.sqlite3
+ENV LLAMA_VISION_HOST=0.0.0.0 LLAMA_VISION_USAGE_FILE=/var/lib/llama-vision/usage.sqlite3 \
+    LLAMA_VISION_DATA_DIRECTORY=/var/lib/llama-vision
 VOLUME /var/lib/llama-vision
 EXPOSE 8000
 HEALTHCHECK --interval=5s --timeout=3s --start-period=20s --retries=5 \

@@ -448,6 +448,12 @@ class UsageStoreError(CapacityError):
     code, status, title = "usage_store_unavailable", 503, "Usage store unavailable"
 
 
+class DataKeyError(CapacityError):
+    """What is kept can't be read or written: its key is not to be had, or it was changed."""
+
+    code, status, title = "data_key_unavailable", 503, "Data key unavailable"
+
+
 class InternalError(ServiceError):
     """A fault of this service; the log has its trace under the request's id."""
 

@@ -128,3 +128,20 @@ class RateLimiter(Protocol):
         One that has ended is left alone. Raises LimiterUnavailableError.
         """
         ...
+
+
+class DataCipher(Protocol):
+    """Encrypts what is kept: files, answers, jobs. Each caller's data has keys of its own."""
+
+    async def encrypt(self, owner: str, plaintext: bytes, purpose: bytes) -> bytes:
+        """Return ``plaintext`` encrypted under a key of ``owner``, the caller's id.
+
+        ``purpose`` says where it is kept (``b"cache:" + key``): what was encrypted for one place
+        can't be read as another. Pieces of at most 1 MiB, so that the loop is never held up.
+        Raises DataKeyError where no key is to be had.
+        """
+        ...
+
+    async def decrypt(self, owner: str, ciphertext: bytes, purpose: bytes) -> bytes:
+        """Return the plaintext, or raise DataKeyError: the key is gone or the bytes changed."""
+        ...

@@ -18,6 +18,13 @@ class StoreSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
 
+    data_directory: Annotated[
+        Path,
+        Field(
+            description="The directory for what the service keeps on this machine. The workers of "
+            "one machine share it; it is made when something is first kept."
+        ),
+    ] = Path("data")
     limits_store: Annotated[
         Literal["memory", "redis"],
         Field(description="`memory`: each worker counts alone. `redis`: all replicas together."),
