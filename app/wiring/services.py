@@ -1,7 +1,7 @@
 """The composition root: opens what the service needs for its life, and builds Services."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, closing
 from typing import Protocol
 
 import aioboto3
@@ -15,6 +15,7 @@ from app.services.answers.executor import AnswerReader
 from app.services.answers.repair import FormAsker
 from app.services.concurrency.budget import Budget
 from app.services.concurrency.deadline import Drain
+from app.services.concurrency.fair_threads import FairThreads
 from app.services.concurrency.idempotency import IdempotentAnswers
 from app.services.documents.page_images import Documents, Workers
 from app.services.generation.dry_run import PreparationService
@@ -39,6 +40,9 @@ from app.wiring.model import OpenUpstreams, model_stack, open_guards, open_upstr
 from app.wiring.preflight import announce
 from app.wiring.telemetry import open_operations
 from app.wiring.units import units_lookup
+
+PICTURE_THREADS = 2
+"""Pictures that are inspected or digested at a time."""
 
 
 class PictureWork(Decoders, Workers, SheetMaker, Protocol):
@@ -83,7 +87,8 @@ async def open_services(
         stack.enter_context(units_lookup(guards, settings))
         price = guards[0].price
         counter = token_counter.counter()
-        preparer = image_pipeline(pool, settings)
+        threads = stack.enter_context(closing(FairThreads("pictures", PICTURE_THREADS)))
+        preparer = image_pipeline(pool, settings, threads)
         model = model_stack(upstreams, guards, retries)
         await stack.enter_async_context(kept_warm(_keeper(guards, model, settings)))
         generations = GenerationService(
@@ -99,6 +104,7 @@ async def open_services(
             drain=drain,
             answers=IdempotentAnswers(drain, settings.max_request_timeout),
             sheets=pool,
+            threads=threads,
         )
         enforcement = Enforcement(settings.capabilities)
         asker = FormAsker(generations.generate, reader, drain, enforcement)

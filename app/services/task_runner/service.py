@@ -48,7 +48,7 @@ class TaskService:
                 await self._run(replace(request, call_context=call_context), lambda _: None)
             )
 
-        digest = await asyncio.to_thread(fingerprint, request)
+        digest = await self.generations.threads.run(fingerprint, request)
         return await self.generations.answers.share(request.call_context, digest, make)
 
     async def _run(self, request: TaskRequest, notify: Notify) -> TaskAnswer:
