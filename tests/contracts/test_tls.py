@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
@@ -27,13 +27,16 @@ from app.adapters.sources.s3 import S3ImageSource
 from app.adapters.stores.rate_limiter import open_limiter
 from app.adapters.stores.redis_client import open_redis
 from app.adapters.stores.usage_postgres import open_postgres
+from app.cli.doctor import aws, server, stores
 from app.domain.generation import ModelRequest, Role, Turn
 from app.domain.image import S3Image, UrlImage
 from app.domain.limit import parse
 from app.domain.model import LLAMA_3_2_11B, Dialect, capabilities, identify
 from app.domain.usage import UsageQuery
+from app.settings import Settings
 from app.wiring.model import vision_model
-from tests.support.dialects import BEDROCK, MODEL_IDS
+from app.wiring.units import units_of
+from tests.support.dialects import BEDROCK, IMPORTED, MODEL_IDS
 from tests.support.fakes import Arriving
 from tests.support.tls import CASES, HOST, Authority, Opening, authority, listening, tunnelling
 from tests.support.upstream import Peer, answer, upstream
@@ -92,6 +95,40 @@ async def control_plane(host: str, port: int) -> object:
         "bedrock", region_name="us-east-1", endpoint_url=endpoint
     ) as client:
         return await client.list_foundation_models()
+
+
+async def units(host: str, port: int) -> object:
+    settings = Settings(
+        _env_file=None,
+        model_id=IMPORTED,
+        region="us-east-1",
+        dialect=Dialect.CHAT,
+        endpoint_url=f"https://{host}:{port}",
+    )
+    return await asyncio.to_thread(units_of, settings.targets[0], settings)
+
+
+async def issuer_of_tokens(host: str, port: int) -> object:
+    """Look for the URL of an issuer's keys in its OpenID configuration."""
+    async with open_tokens(Issuer(f"https://{host}:{port}", "aud")) as tokens:
+        return await tokens.keys.holding("k")
+
+
+def doctor(check: Callable[[Settings], AsyncIterator[object]], **settings: str) -> Call:
+    """Return a call of the doctor's, whose settings name the server as ``{}``."""
+
+    async def call(host: str, port: int) -> object:
+        there: Any = {
+            name: value.replace("{}", f"{host}:{port}").replace("CA", CA)
+            for name, value in settings.items()
+        }
+        return [each async for each in check(Settings(_env_file=None, **there))]
+
+    return call
+
+
+async def look_at_server(settings: Settings) -> AsyncIterator[object]:
+    yield await server.check(settings, settings.targets[0])
 
 
 async def role(host: str, port: int) -> object:
@@ -155,6 +192,24 @@ CLIENTS: dict[str, Call] = {
     "Bedrock's control plane": control_plane,
     "STS": role,
     "an issuer's keys": issuer_keys,
+    "an issuer's configuration": issuer_of_tokens,
+    "the units of an imported model": units,
+    "the doctor, at a server": doctor(
+        look_at_server, openai_model="llama", dialect="openai", openai_url="https://{}/v1"
+    ),
+    "the doctor, at Bedrock": doctor(aws.check, endpoint_url="https://{}"),
+    "the doctor, at S3": doctor(
+        stores.check, image_s3_buckets="bucket", image_s3_endpoint_url="https://{}"
+    ),
+    "the doctor, at PostgreSQL": doctor(
+        stores.check,
+        usage_store="postgres",
+        postgres_url="postgresql://u:secret@{}/db?sslmode=require&sslrootcert=CA",
+    ),
+    "the doctor, at Redis": doctor(
+        stores.check, usage_store="redis", redis_url="rediss://:secret@{}/0?ssl_ca_certs=CA"
+    ),
+    "the doctor, at an issuer": doctor(stores.check, oidc_issuer="https://{}", oidc_audience="aud"),
     "limits in Redis": limiter,
     "usage in Redis": redis_usage,
     "usage in PostgreSQL, verify-full": postgres("verify-full"),

@@ -139,7 +139,7 @@ async def _make_table(connection: Connection) -> None:
         await connection.execute(_CREATE)
 
 
-def _trusted(url: str) -> ssl.SSLContext | None:
+def tls(url: str) -> ssl.SSLContext | None:
     """Return whom to trust where ``url`` asks for TLS, None where it doesn't.
 
     ``require`` asks for no check in PostgreSQL's own terms, which any impostor passes; here it
@@ -169,7 +169,7 @@ async def open_postgres(url: str) -> AsyncIterator[PostgresUsage]:
         max_size=_CONNECTIONS,
         command_timeout=_SECONDS,
         init=_make_table,
-        ssl=_trusted(url),
+        ssl=tls(url),
     )
     try:
         yield PostgresUsage(pool)

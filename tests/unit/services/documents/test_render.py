@@ -222,7 +222,8 @@ def test_pages_of_any_storage_come_in_their_colours_as_pictures_do():
     for number in range(1, 5):
         page = drawn(data, Kind.TIFF, cut_of(number, (20, 20)))
         difference = ImageChops.difference(page, Image.new("RGB", page.size, red))
-        assert (page.mode, max(difference.convert("L").getextrema()) <= 3) == ("RGB", True), number
+        assert page.mode == "RGB"
+        assert not any(difference.convert("L").histogram()[4:]), number
 
 
 def test_a_directory_that_is_damaged_ends_the_pages_before_it():
