@@ -55,11 +55,9 @@ class Settings(
 
     @model_validator(mode="after")
     def _check_timeouts(self) -> Self:
-        if "max_request_timeout" in self.model_fields_set:
-            if self.max_request_timeout < self.request_timeout:
-                raise ValueError("max_request_timeout: is less than request_timeout")
-        elif self.max_request_timeout < self.request_timeout:
-            object.__setattr__(self, "max_request_timeout", self.request_timeout)
+        given = "max_request_timeout" in self.model_fields_set
+        if given and self.max_request_timeout < self.request_timeout:
+            raise ValueError("max_request_timeout: is less than request_timeout")
         return self
 
     @model_validator(mode="after")
@@ -72,6 +70,11 @@ class Settings(
             if getattr(self, room) < getattr(self, one):
                 raise ValueError(f"{room}: is less than {one}, so that one request could not go")
         return self
+
+    @property
+    def longest_request(self) -> float:
+        """The most seconds that a request may take, its caller's wish included."""
+        return max(self.max_request_timeout, self.request_timeout)
 
     @property
     def reached_by(self) -> tuple[str, ...]:

@@ -97,7 +97,7 @@ async def open_services(
             sources=sources,
             preparer=preparer,
             drain=drain,
-            answers=IdempotentAnswers(drain, settings.max_request_timeout),
+            answers=IdempotentAnswers(drain, settings.longest_request),
             sheets=pool,
         )
         enforcement = Enforcement(settings.capabilities)
@@ -118,7 +118,7 @@ async def open_services(
             readiness=AllReady((drain, *_credentials(session, settings), CredentialsTaken(guards))),
             timing=Timing(
                 request=settings.request_timeout,
-                longest=settings.max_request_timeout,
+                longest=settings.longest_request,
                 heartbeat=settings.heartbeat,
             ),
             drain=drain,
