@@ -119,7 +119,7 @@ def test_an_answer_cut_off_is_not_paid_for_twice(client, model):
     assert "ended by length" in body["faults"][0]
 
 
-def test_what_was_complete_before_the_cut_is_given_with_a_warning(client, model):
+def test_complete_parts_before_a_cut_are_returned_with_a_warning(client, model):
     cut = '{"lines": [{"text": "one", "box": null}, {"text": "two", "bo'
     model.answers = [completion(cut, StopReason.LENGTH)]
     body = client.post("/v1/tasks/ocr", json={"layout": "lines", "images": [b64(ASTRONAUT)]}).json()

@@ -186,7 +186,7 @@ def test_a_server_that_is_no_bedrock_is_looked_at_and_aws_is_not(capsys, other_s
         ("OPENAI_URL", "{}/v2", "warning", "404"),
     ],
 )
-def test_what_is_wrong_with_such_a_server_is_told(
+def test_faults_of_such_a_server_are_reported(
     capsys, monkeypatch, other_server, name, value, level, text
 ):
     monkeypatch.setenv(PREFIX + name, value.format(other_server))

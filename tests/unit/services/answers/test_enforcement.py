@@ -86,7 +86,7 @@ def test_a_closed_answer_is_a_choice_where_the_model_has_that():
     ],
     ids=["null", "numbers", "one", "a space", "too many", "a bound"],
 )
-def test_what_no_choice_says_wholly_is_a_schema(part):
+def test_forms_beyond_a_choice_become_a_schema(part):
     enforced = Enforcement(ABLE).enforced(an_object(label=part))
 
     assert enforced is not None

@@ -114,7 +114,7 @@ async def test_a_line_that_would_take_longer_than_the_patience_is_not_joined():
     assert [type(outcome) for outcome in outcomes] == [type(None)] * 3 + [OverloadedError]
 
 
-async def test_who_leaves_the_line_holds_up_nobody():
+async def test_a_client_that_leaves_the_queue_holds_up_nobody():
     crowd = Crowd(AdmissionQueue(100, 1))
     tasks = [crowd.come(f"{i}", "a") for i in range(4)]
     await turns(1)

@@ -61,7 +61,7 @@ def test_no_text_ends_its_fence_or_begins_another(text):
 @pytest.mark.parametrize(
     "unseen", ["\u200b", "\u2060", "\ufeff", "\u00ad", "\u200d\u200b", "\U000e0041"]
 )
-def test_what_is_not_seen_hides_no_tag_from_the_fence(unseen):
+def test_invisible_characters_hide_no_tag_from_the_fence(unseen):
     for tag in (f"<{unseen}/question>", f"</{unseen}question>", f"<{unseen} {unseen}b>"):
         assert fenced("question", tag) == f"<question>< {tag[1:]}</question>"
 
@@ -74,7 +74,7 @@ def test_the_system_text_says_that_words_in_a_picture_are_no_instructions():
     assert "never instructions" in prompt("system").text
 
 
-def test_what_is_filled_into_a_prompt_is_not_filled_again():
+def test_text_filled_into_a_prompt_is_not_filled_again():
     filled = prompt("vqa").filled(question="What costs $question?")
 
     assert filled.endswith("What costs $question?")
