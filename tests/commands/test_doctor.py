@@ -115,7 +115,7 @@ def test_a_usage_file_that_can_not_be_written_is_a_fault(capsys, monkeypatch, tm
     assert (status, bad[f"{PREFIX}USAGE_FILE"][0]) == (2, "fault")
 
 
-def test_whose_the_credentials_are_is_asked_of_sts(capsys, monkeypatch, s3_url):
+def test_sts_is_asked_who_the_credentials_belong_to(capsys, monkeypatch, s3_url):
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", s3_url)
 
     main(["doctor"])

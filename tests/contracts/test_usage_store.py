@@ -270,7 +270,7 @@ async def test_a_row_that_postgres_cannot_hold_blocks_no_other(postgres):
 
 
 @in_postgres
-async def test_who_may_create_nothing_uses_a_table_that_is_there(postgres):
+async def test_a_user_without_create_rights_uses_an_existing_table(postgres):
     async with open_postgres(postgres.url) as owner:
         await owner.read(asked())
     postgres.query(

@@ -200,7 +200,7 @@ def test_a_client_that_leaves_before_its_body_is_whole_causes_no_call(emulator_u
         assert labels["http_route"] != "(none)"
 
 
-def test_who_leaves_while_a_picture_is_prepared_causes_no_call(emulator_url):
+def test_a_client_that_leaves_during_preparation_causes_no_call(emulator_url):
     file = BytesIO()
     Image.new("RGB", (9_000, 9_000)).save(file, "PNG")
     build = post("/v1/generate", images=[b64(file.getvalue())] * 6, image_strategy="contact_sheet")
@@ -229,9 +229,7 @@ def test_a_client_that_leaves_the_queue_causes_no_call(emulator_url, form):
 @pytest.mark.parametrize(
     ("build", "dialect"), ways("whole", "upload stream", "chat stream", "task", "key stream")
 )
-def test_who_leaves_while_a_retry_is_waited_for_causes_no_further_call(
-    emulator_url, build, dialect
-):
+def test_a_client_that_leaves_before_a_retry_causes_no_further_call(emulator_url, build, dialect):
     # With its refusal the emulator asks for a second's wait.
     with left_service(emulator_url, "overloaded-first-1", dialect) as service:
         with client(build(service)):

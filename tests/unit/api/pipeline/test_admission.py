@@ -78,7 +78,7 @@ async def crowded() -> tuple[AdmissionQueue, "asyncio.Future[list[None]]"]:
     return queue, line
 
 
-async def test_who_stands_at_the_door_at_the_deadline_is_answered():
+async def test_a_queued_request_is_answered_at_its_deadline():
     queue, line = await crowded()
     assert await status(queue, Opened(), (b"x-request-timeout", b"1e-9")) == 504
     await line
@@ -86,7 +86,7 @@ async def test_who_stands_at_the_door_at_the_deadline_is_answered():
     assert queue.total == 20
 
 
-async def test_who_stands_at_the_door_when_the_service_closes_is_answered():
+async def test_a_queued_request_is_answered_when_the_service_closes():
     (queue, line), services = await crowded(), Opened()
     asyncio.get_running_loop().call_soon(services.drain.close)
     assert await status(queue, services) == 503

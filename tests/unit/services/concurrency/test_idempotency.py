@@ -178,7 +178,7 @@ async def test_the_last_deadline_of_those_who_wait_ends_the_call():
     assert model.ended == 1
 
 
-async def test_who_waits_when_the_service_closes_is_told_so():
+async def test_waiting_requests_are_told_when_the_service_closes():
     drain = Drain()
     answers, model = IdempotentAnswers(drain, 60), Model()
     waiting = asyncio.create_task(answers.share(on(), CONTENT, model))
