@@ -34,6 +34,8 @@ class Foreign:
 
         Raises UnsupportedParameterError, or UnknownFieldError for what the dialect has not.
         """
+        if not given:
+            return ()
         said = {name: value for name, value in given.items() if value is not None}
         refused = [name for name in said if self._matters(name, said[name])]
         if refused:
