@@ -145,3 +145,11 @@ class DataCipher(Protocol):
     async def decrypt(self, owner: str, ciphertext: bytes, purpose: bytes) -> bytes:
         """Return the plaintext, or raise DataKeyError: the key is gone or the bytes changed."""
         ...
+
+    async def erase(self, owner: str) -> bool:
+        """Drop the owner's keys, and tell whether there were any.
+
+        Whatever was encrypted for it can't be read any more, wherever it is; what is encrypted
+        afterwards has new keys. Raises DataKeyError where the keys can't be reached.
+        """
+        ...

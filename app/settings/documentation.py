@@ -7,6 +7,7 @@ from pydantic.fields import FieldInfo
 
 from app.settings.access import AccessSettings
 from app.settings.bedrock import BedrockSettings
+from app.settings.encryption import EncryptionSettings
 from app.settings.environment import PREFIX
 from app.settings.images import ImageSettings
 from app.settings.server import ServerSettings
@@ -19,6 +20,7 @@ TOPICS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("Pictures", ImageSettings),
     ("Access and limits", AccessSettings),
     ("Stores", StoreSettings),
+    ("Encryption", EncryptionSettings),
     ("Telemetry and prices", TelemetrySettings),
 )
 

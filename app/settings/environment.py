@@ -5,7 +5,6 @@ profile, container or instance role, or a Bedrock API key in AWS_BEARER_TOKEN_BE
 """
 
 import os
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Self
 
@@ -16,10 +15,12 @@ from pydantic_settings import SettingsError as UnreadableError
 
 from app.settings.access import AccessSettings
 from app.settings.bedrock import BedrockSettings
+from app.settings.encryption import EncryptionSettings
 from app.settings.images import ImageSettings
 from app.settings.server import ServerSettings
 from app.settings.stores import StoreSettings
 from app.settings.telemetry import TelemetrySettings
+from app.settings.transport import is_loopback
 
 PREFIX = "LLAMA_VISION_"
 
@@ -30,6 +31,7 @@ class Settings(
     ImageSettings,
     AccessSettings,
     StoreSettings,
+    EncryptionSettings,
     TelemetrySettings,
     BaseSettings,
 ):
@@ -130,16 +132,6 @@ def keys_file() -> Path | None:
     Read alone: keys are made before the service can start, and whatever else is wrong.
     """
     return _KeysFile().keys_file
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether ``host`` is reached from this machine only."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _named() -> set[str]:
