@@ -20,12 +20,14 @@ from app.settings.images import ImageSettings
 from app.settings.server import ServerSettings
 from app.settings.stores import StoreSettings
 from app.settings.telemetry import TelemetrySettings
+from app.settings.tls import TlsSettings
 
 PREFIX = "LLAMA_VISION_"
 
 
 class Settings(
     ServerSettings,
+    TlsSettings,
     BedrockSettings,
     ImageSettings,
     AccessSettings,
@@ -72,6 +74,11 @@ class Settings(
             if getattr(self, room) < getattr(self, one):
                 raise ValueError(f"{room}: is less than {one}, so that one request could not go")
         return self
+
+    @property
+    def scheme(self) -> str:
+        """What the service speaks: ``http`` or ``https``."""
+        return "https" if self.tls_files else "http"
 
     @property
     def reached_by(self) -> tuple[str, ...]:
