@@ -13,9 +13,11 @@ from app.settings.images import ImageSettings
 from app.settings.server import ServerSettings
 from app.settings.stores import StoreSettings
 from app.settings.telemetry import TelemetrySettings
+from app.settings.tls import TlsSettings
 
 TOPICS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("Server", ServerSettings),
+    ("TLS", TlsSettings),
     ("Amazon Bedrock", BedrockSettings),
     ("Pictures", ImageSettings),
     ("Access and limits", AccessSettings),

@@ -20,6 +20,7 @@ from app.settings.images import ImageSettings
 from app.settings.server import ServerSettings
 from app.settings.stores import StoreSettings
 from app.settings.telemetry import TelemetrySettings
+from app.settings.tls import TlsSettings
 from app.settings.transport import is_loopback
 
 PREFIX = "LLAMA_VISION_"
@@ -27,6 +28,7 @@ PREFIX = "LLAMA_VISION_"
 
 class Settings(
     ServerSettings,
+    TlsSettings,
     BedrockSettings,
     ImageSettings,
     AccessSettings,
@@ -77,6 +79,10 @@ class Settings(
     def longest_request(self) -> float:
         """The most seconds that a request may take, its caller's wish included."""
         return max(self.max_request_timeout, self.request_timeout)
+
+    def scheme(self) -> str:
+        """What the service speaks: ``http`` or ``https``."""
+        return "https" if self.tls_files else "http"
 
     @property
     def reached_by(self) -> tuple[str, ...]:
