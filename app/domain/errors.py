@@ -157,6 +157,12 @@ class UnknownModelError(RequestError):
     code, status, title = "unknown_model", 404, "Unknown model"
 
 
+class UnknownKnowledgeBaseError(RequestError):
+    """The request names a knowledge base that is not served here, or not to this caller."""
+
+    code, status, title = "unknown_knowledge_base", 404, "Unknown knowledge base"
+
+
 class PromptMissingError(RequestError):
     """Neither a prompt nor an image was given."""
 
@@ -571,6 +577,49 @@ class UpstreamDisconnectedError(UpstreamError):
 
     code, status, title, retryable = "upstream_disconnected", 502, "Upstream disconnected", True
     billed = True
+
+
+class KnowledgeBaseNotFoundError(UpstreamError):
+    """Bedrock does not know the configured knowledge base."""
+
+    code, status, title = "knowledge_base_not_found", 502, "Knowledge base not found upstream"
+
+
+class KnowledgeBaseBusyError(UpstreamError):
+    """The knowledge base is being changed, as at the end of a data source's sync."""
+
+    code, status, title, retryable = "knowledge_base_busy", 503, "Knowledge base busy", True
+
+
+class KnowledgeBaseDependencyError(UpstreamError):
+    """What a knowledge base depends on failed: its vector store, its embedding model, a key."""
+
+    code, status, title = "knowledge_base_dependency_failed", 502, "Knowledge base's store failed"
+    retryable = True
+
+
+class RetrievalThrottledError(UpstreamError):
+    """Bedrock's quota for retrievals is used up for the moment."""
+
+    code, status, title, retryable = "retrieval_throttled", 429, "Retrieval throttled", True
+
+
+class RetrievalRefusedError(UpstreamError):
+    """Bedrock found a retrieval invalid, as where its store does not know an operator."""
+
+    code, status, title = "retrieval_refused", 400, "Retrieval refused by the knowledge base"
+
+
+class RetrievalAccessDeniedError(UpstreamError):
+    """The service's AWS identity may not ask the knowledge base."""
+
+    code, status, title = "retrieval_access_denied", 502, "Access to the knowledge base denied"
+
+
+class RetrievalUnreadableError(UpstreamError):
+    """A knowledge base's answer can't be read."""
+
+    code, status, title = "retrieval_unreadable", 502, "Knowledge base's answer unreadable"
 
 
 class CircuitOpenError(UpstreamError):
