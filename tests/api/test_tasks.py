@@ -15,6 +15,12 @@ from tests.support.pictures import ASTRONAUT, ROCKET, b64
 from tests.support.scripted import ScriptedVisionModel, completion
 
 ANSWER = '{"answer": "A cat", "confidence": "high", "evidence": "whiskers"}'
+RESULT = {
+    **json.loads(ANSWER),
+    "found": True,
+    "confidence_probability": None,
+    "choices": [],
+}
 ASKED = {"question": "What is it?", "images": [b64(ASTRONAUT)]}
 
 
@@ -30,10 +36,10 @@ def test_a_task_answers_with_every_documented_field(client, model):
     body = answer.json()
     assert body["id"].startswith("task_")
     assert body["task"] == "vqa"
-    assert body["prompt_version"] == "vqa-1+system-1"
+    assert body["prompt_version"] == "vqa-2+system-2"
     assert body["model"] == "us.meta.llama3-2-11b-instruct-v1:0"
     assert body["valid"] is True
-    assert body["result"] == {"answer": "A cat", "confidence": "high", "evidence": "whiskers"}
+    assert body["result"] == RESULT
     assert body["faults"] == []
     assert body["generation"] == ANSWER
     assert (body["repaired"], body["calls"]) == (False, 1)
@@ -180,7 +186,7 @@ def test_the_same_idempotency_key_shares_every_call_of_a_task(client, model):
     first = client.post("/v1/tasks/vqa", json=ASKED, headers=headers).json()
     second = client.post("/v1/tasks/vqa", json=ASKED, headers=headers).json()
 
-    assert first["result"] == second["result"] == json.loads(ANSWER)
+    assert first["result"] == second["result"] == RESULT
     assert len(model.requests) == first["calls"] == 2
 
 

@@ -288,6 +288,7 @@ CHART = Task(
     conclude=conclude,
     images=Images(most=20, documents=True),
     sampling=Sampling(temperature=0.0, max_gen_len=2048),
+    language="Write the insight in $language; copy the words of the chart as they are.",
     example=Example(
         parameters={"question": "Which year was best?"},
         result={

@@ -23,6 +23,7 @@ from app.services.tasks.spec import (
 
 MAX_IMAGES = 8
 MAX_ENTRIES = 20
+DESCRIBED = "Write the description in $language; copy the words in the picture as they are."
 
 
 class CompareParameters(Parameters):
@@ -101,7 +102,7 @@ def questions(
         return (_side_by_side(parameters, shots),)
     form: Model[Answer] = Model(Description)
     text = prompt("compare").filled(focus=_focus(parameters))
-    return [Question(text, form, (shot,)) for shot in range(shots)]
+    return [Question(text, form, (shot,), language=DESCRIBED) for shot in range(shots)]
 
 
 def _side_by_side(parameters: CompareParameters, shots: int) -> Question[Answer]:

@@ -343,6 +343,7 @@ DIAGRAM = Task(
     conclude=conclude,
     images=Images(most=20, documents=True),
     sampling=Sampling(temperature=0.0, max_gen_len=2048),
+    language="Write the explanation in $language; copy the words of the diagram as they are.",
     example=Example(
         parameters={},
         result={

@@ -152,6 +152,7 @@ DOCUMENT_QA = Task(
     questions=questions,
     conclude=conclude,
     images=Images(most=20, documents=True),
+    language="Write the answer in $language; copy the quote as the page has it.",
     example=Example(
         parameters={"question": "What is the total?"},
         result={

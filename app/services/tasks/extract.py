@@ -138,6 +138,7 @@ EXTRACT = Task(
     questions=questions,
     conclude=conclude,
     images=Images(most=20, documents=True),
+    language="",
     example=Example(
         parameters={
             "schema": {

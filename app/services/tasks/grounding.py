@@ -122,7 +122,8 @@ def questions(
     form = Model(GroundingAnswer)
     phrases = " ".join(fenced("phrase", phrase) for phrase in parameters.phrases)
     text = prompt("grounding").filled(what=phrases or "every distinct thing and every line of text")
-    return [Question(text, form, (shot,)) for shot in range(shots)]
+    language = "" if parameters.phrases else "Name things in $language; copy words as they are."
+    return [Question(text, form, (shot,), language=language) for shot in range(shots)]
 
 
 Found = Sequence[Finding[GroundingAnswer]]

@@ -131,6 +131,7 @@ OCR = Task(
     told=text_of,
     images=Images(most=20, documents=True),
     sampling=Sampling(temperature=0.0, max_gen_len=2048),
+    language="",
     example=Example(
         parameters={"layout": "plain"},
         result={

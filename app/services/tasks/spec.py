@@ -97,6 +97,8 @@ class Question(Generic[AnswerT]):
     so many, else on a contact sheet; none asks about text alone."""
     measures: tuple[Measure, ...] = ()
     """Values of the answer whose probability is wanted."""
+    language: str | None = None
+    """As `Task.language`, where it is another one for this question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +181,8 @@ class Task(Generic[ParametersT, AnswerT]):
     conclude: Callable[[ParametersT, Sequence[Finding[AnswerT]]], Result]
     """The result from the findings, one per question and in their order, or UnansweredError."""
     example: Example
+    language: str = "Write in $language."
+    """What the model is told of the language of its own words, never of what it copies."""
     images: Images = field(default_factory=Images)
     sampling: Sampling = field(default_factory=lambda: Sampling(temperature=0.0, max_gen_len=1024))
     follow_up: Callable[[ParametersT, Sequence[Finding[AnswerT]]], Question[Any] | None] | None = (
