@@ -52,8 +52,8 @@ def answer(ask: Ask, question: Question, perceived: Perception, seed: int) -> Sp
 
 def _begun(ask: Ask) -> str:
     """Return how the prompt begins the answer, without blanks; empty where it does not."""
-    last = ask.turns[-1]
-    return "".join(last.text.split()) if last.role == "assistant" else ""
+    last = ask.turns[-1] if ask.turns else None
+    return "".join(last.text.split()) if last and last.role == "assistant" else ""
 
 
 def _under_schema(schema: dict[str, Any], facts: Facts) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 
+from app.services.answers.advice import advice
 from app.services.answers.schema import Schema
 from app.services.answers.skeleton import skeleton
 
@@ -65,7 +66,7 @@ def _inner(part: Any) -> Iterator[Schema]:  # noqa: ANN401 - any JSON value
 
 def correction(faults: Sequence[str], schema: Schema) -> str:
     """Return what asks for a wrong answer again."""
-    told = "\n".join(faults)[:_SHOWN]
+    told = advice(faults)[:_SHOWN]
     return with_form(
-        f"That answer can not be used:\n{told}\nGive the whole answer again, corrected.", schema
+        f"That answer can not be used. Change this:\n{told}\nGive the whole answer again.", schema
     )

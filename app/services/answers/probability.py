@@ -39,6 +39,21 @@ class Chance:
     """The other options that are known, each with the probability of turning to it."""
 
 
+def ranked(options: Sequence[str], chance: Chance | None) -> list[tuple[str, float | None]]:
+    """Return ``options`` with their probabilities, likeliest first, then those without one."""
+    known = {} if chance is None else {**chance.others, str(chance.value): chance.probability}
+    pairs = [(option, known.get(option)) for option in options]
+    return sorted(pairs, key=lambda pair: -(pair[1] or 0))
+
+
+def of_truth(chance: Chance) -> float:
+    """Return the probability of ``true``, as its share of both words where both are known."""
+    said = chance.probability
+    other = next(iter(chance.others.values()), None)
+    share = said if other is None or said + other == 0 else said / (said + other)
+    return share if chance.value else 1 - share
+
+
 @dataclass(frozen=True, slots=True)
 class _Span:
     value: Any

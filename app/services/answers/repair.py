@@ -34,6 +34,8 @@ Ask = Callable[[GenerationRequest], Awaitable[Generation]]
 
 WARM = 0.7
 """Temperature, at least, of what is asked again after a loop: at 0 it would loop again."""
+MILD = 0.4
+"""Temperature, at least, of any other repair: at 0 the same is likely to be said again."""
 SHOWN = 8_000
 """Characters of a wrong answer that the model is shown again."""
 
@@ -239,8 +241,8 @@ def _correcting(
     repeated = loop(said.text) if error.looped else None
     text = said.text if repeated is None else said.text[: repeated.kept]
     sampling = request.sampling
-    if error.looped or not text.strip():
-        sampling = replace(sampling, temperature=max(sampling.temperature, WARM))
+    warmer = WARM if error.looped or not text.strip() else MILD
+    sampling = replace(sampling, temperature=max(sampling.temperature, warmer))
     if not text.strip():
         return replace(request, call_context=call_context, sampling=sampling)
     turns: tuple[Turn[ImageInput], ...] = (

@@ -167,7 +167,9 @@ class Run:
         try:
             # In a thread: a task may draw a layer.
             conclude = self.request.task.conclude
-            return await self.asker.reader.run(conclude, self.request.parameters, findings), ()
+            result = await self.asker.reader.run(conclude, self.request.parameters, findings)
+            self._warn(self.request.task.cautions(self.request.parameters))
+            return result, ()
         except UnansweredError as error:
             return None, error.faults
 

@@ -1,6 +1,7 @@
 """Compare: what pictures share and where they differ."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field
@@ -9,8 +10,10 @@ from app.domain.model import Capabilities
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer
 from app.services.answers.lenient import Sentences, Text, Words, absent, trimmed
+from app.services.tasks.capability import Capability
 from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import (
+    LISTING,
     Example,
     Finding,
     Images,
@@ -175,6 +178,11 @@ COMPARE = Task(
     result=CompareResult,
     questions=questions,
     conclude=conclude,
+    sampling=replace(LISTING, max_gen_len=1024),
+    capability=Capability(
+        basis="Not measured by itself; nearest is VQAv2 75.2.",
+        untrained=("small differences",),
+    ),
     follow_up=follow_up,
     images=Images(least=2, most=MAX_IMAGES),
     example=Example(

@@ -13,7 +13,8 @@ from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer
 from app.services.answers.lenient import Nullable, Text, notes_of, sparing, synonyms
 from app.services.answers.numbers import Hints, NumberError, number
-from app.services.answers.probability import Chance, Measure
+from app.services.answers.probability import Chance, Measure, ranked
+from app.services.tasks.capability import Capability
 from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import (
     Example,
@@ -206,13 +207,9 @@ def _bare(said: dict[str, Any]) -> dict[str, Any]:
 
 
 def _choices(options: Sequence[str], chance: Chance | None) -> list[ChoiceOut]:
-    known = {} if chance is None else {**chance.others, str(chance.value): chance.probability}
-    probabilities = {option: known.get(option) for option in options}
-    ranked = sorted(options, key=lambda option: -(probabilities[option] or 0))
     return [
         ChoiceOut(choice=option, probability=None if p is None else round(p, 4))
-        for option in ranked
-        for p in (probabilities[option],)
+        for option, p in ranked(options, chance)
     ]
 
 
@@ -225,6 +222,10 @@ VQA = Task(
     result=VqaResult,
     questions=questions,
     conclude=conclude,
+    capability=Capability(
+        basis="VQAv2 75.2; short answers about photos.",
+        untrained=("confidence in words",),
+    ),
     example=Example(
         parameters={"question": "What animal is this?"},
         result={

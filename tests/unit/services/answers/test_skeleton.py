@@ -1,5 +1,7 @@
 """The form in a prompt: short, without what a model of 11B makes nothing of, and no answer."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -90,11 +92,12 @@ PARTS = st.recursive(
 def test_the_emulator_reads_a_skeleton_as_the_schema_it_came_from(members):
     schema = {"type": "object", "properties": members, "required": list(members)}
     shown = skeleton(schema)
+    assert shown is not None
 
     assert emulated.parsed(f"So: {shown} End.", 4) == (schema, 4 + len(shown))
 
 
-PARAMETERS = {
+PARAMETERS: dict[str, dict[str, Any]] = {
     "vqa": {"question": "Who?"},
     "reasoning": {"question": "Who?"},
     "document-qa": {"question": "Who?"},
@@ -115,6 +118,7 @@ def test_a_skeleton_that_is_repeated_is_no_answer(task):
     parameters = task.parameters(**PARAMETERS.get(task.name, {}))
     form = task.questions(parameters, task.images.least, Capabilities())[0].form
     shown = skeleton(form.schema)
+    assert shown is not None
     in_quotes = shown.replace("string", '"string"').replace("number", '"number"')
 
     for text in (shown, f"```json\n{shown}\n```", in_quotes, shown.replace(", ", ",\n  ")):

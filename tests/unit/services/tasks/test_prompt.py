@@ -16,6 +16,7 @@ from app.services.tasks.prompt import prompt
 PINNED = {
     "caption": (2, "dba87186b36036c7"),
     "chart": (2, "5830aee6080e7a1f"),
+    "classify": (1, "ebcd8a83eb67e2a9"),
     "compare-sheet": (3, "93083a4b980dd628"),
     "compare-texts": (2, "112535635f066781"),
     "compare": (2, "0e039d9697ffe2e1"),
