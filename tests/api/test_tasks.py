@@ -15,12 +15,7 @@ from tests.support.pictures import ASTRONAUT, ROCKET, b64
 from tests.support.scripted import ScriptedVisionModel, completion
 
 ANSWER = '{"answer": "A cat", "confidence": "high", "evidence": "whiskers"}'
-RESULT = {
-    **json.loads(ANSWER),
-    "found": True,
-    "confidence_probability": None,
-    "choices": [],
-}
+RESULT = {**json.loads(ANSWER), "found": True}
 ASKED = {"question": "What is it?", "images": [b64(ASTRONAUT)]}
 
 
@@ -93,7 +88,7 @@ def test_an_answer_that_is_not_valid_is_asked_for_once_more_with_its_fault(clien
     user, assistant, correction = model.requests[1].turns
     assert len(user.images) == 1
     assert assistant.text == '{"answer": "A cat", "confidence": "very"}'
-    assert "confidence: Input should be" in correction.text
+    assert "confidence: write 'high', 'medium' or 'low'" in correction.text
 
 
 def test_an_answer_that_stays_invalid_is_not_lost(client, model):
@@ -131,7 +126,8 @@ def test_what_was_complete_before_the_cut_is_given_with_a_warning(client, model)
     body = client.post("/v1/tasks/ocr", json={"layout": "lines", "images": [b64(ASTRONAUT)]}).json()
 
     assert body["result"]["text"] == "one"
-    assert [warning["code"] for warning in body["warnings"]] == ["answer_cut_off"]
+    codes = {warning["code"] for warning in body["warnings"]}
+    assert codes == {"answer_cut_off", "boxes_untrained"}
 
 
 def test_a_refusal_upstream_is_an_error_of_the_request(client, model):
@@ -272,7 +268,8 @@ def test_a_form_as_swagger_ui_fills_it_asks_as_the_task_does(client, model, task
         files=[("images", ("a.jpg", ROCKET, "image/jpeg"))] * task.images.least,
     )
     assert answer.status_code == 200
-    assert {request.sampling for request in model.requests} == {task.sampling}
+    asked = [request.sampling for request in model.requests if len(request.turns) == 1]
+    assert set(asked) == {task.sampling}
     assert not any("Answer in" in request.turns[-1].text for request in model.requests)
 
 

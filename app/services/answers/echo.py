@@ -12,7 +12,7 @@ _TYPES = frozenset({"string", "number", "integer", "boolean", "array", "object",
 _TEMPLATE = re.compile(
     r"\.{2,}|…|(?:string|number|integer|boolean|float|int|str|bool|any)"
     r"(?: or null| ?\| ?null|\?)?(?: \(.{1,400}\))?(?: ?\| ?null)?"
-    r"|string\[\]|(?:[\w -]{1,40}\|)+[\w -]{1,40}|[\w ]{1,40} goes here",
+    r"|string\[\]|[\w ]{1,40} goes here",
     re.IGNORECASE | re.DOTALL,
 )
 _PLACE = re.compile(
