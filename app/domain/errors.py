@@ -30,7 +30,7 @@ class FieldError:
     code: str
     """The kind of fault, for example ``unknown_field``."""
     message: str
-    """What was wrong and what would be accepted."""
+    """The fault, and what would be accepted."""
 
 
 class ServiceError(Exception):
@@ -55,7 +55,7 @@ class ServiceError(Exception):
     ) -> None:
         super().__init__(detail)
         self.detail = detail
-        """What was wrong this time, and what would be accepted."""
+        """The fault this time, and what would be accepted."""
         self.errors = errors
         self.retry_after = retry_after
         """Seconds after which a retry is worth it, where known."""
@@ -449,7 +449,7 @@ class UsageStoreError(CapacityError):
 
 
 class DataKeyError(CapacityError):
-    """What is kept can't be read or written: its key is not to be had, or it was changed."""
+    """Kept data can't be read or written: its key is missing, or the data was changed."""
 
     code, status, title = "data_key_unavailable", 503, "Data key unavailable"
 

@@ -185,11 +185,11 @@ class Usage:
     prompt_token_count: int | None = None
     generation_token_count: int | None = None
     cost: Cost | None = None
-    """At the listed price; None where that or a count is unknown."""
+    """The cost at the listed price; None where that or a count is unknown."""
 
     @property
     def total_token_count(self) -> int | None:
-        """Both together, None unless both are known."""
+        """The sum of both counts, None unless both are known."""
         if self.prompt_token_count is None or self.generation_token_count is None:
             return None
         return self.prompt_token_count + self.generation_token_count

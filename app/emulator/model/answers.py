@@ -26,9 +26,9 @@ class Perception:
     """All that is known of the pictures of an ask."""
 
     pixels: tuple[Pixels, ...] = ()
-    """One for each picture, in their order."""
+    """The pixels of each picture, in their order."""
     lines: TextLines | None = None
-    """Those of all pictures; None where nothing could read, or nobody asked."""
+    """The lines of all pictures; None where nothing could read, or nobody asked."""
 
     def facts(self, question: Question) -> Facts:
         """Return what is known that matters for a question."""

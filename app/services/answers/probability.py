@@ -23,9 +23,9 @@ class Measure:
     """A value of the answer whose probability is wanted."""
 
     key: str
-    """At the top of the answer's object."""
+    """The key at the top of the answer's object."""
     options: tuple[str, ...] = ()
-    """As JSON, less the quotes: all that it may be, where that is a closed list."""
+    """The closed list of values in JSON, without quotes; empty where any is possible."""
 
 
 @dataclass(frozen=True, slots=True)

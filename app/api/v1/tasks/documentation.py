@@ -55,9 +55,9 @@ def _table(schema: dict[str, Any], default: str | None) -> Iterator[str]:
     yield f"|---|---|{'---|' if default else ''}---|"
     required = schema.get("required", ())
     for name, part in schema["properties"].items():
-        told = part.get("description", "").replace("|", "\\|").replace("\n", " ")
+        description = part.get("description", "").replace("|", "\\|").replace("\n", " ")
         cell = "required" if name in required else f"`{_json(part.get('default'), flat=True)}`"
-        yield f"| `{name}` | {_type(part)} |{f' {cell} |' if default else ''} {told} |"
+        yield f"| `{name}` | {_type(part)} |{f' {cell} |' if default else ''} {description} |"
 
 
 def _type(part: dict[str, Any]) -> str:
