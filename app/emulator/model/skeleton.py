@@ -171,6 +171,8 @@ def _keywords(said: str) -> Schema:
     count, _, what = said.partition(" ")
     if count.isdigit() and what in _BOTH:
         return dict.fromkeys(_BOTH[what], int(count))
+    if said == "not empty":
+        return {"minLength": 1}
     if said == "each entry once":
         return {"uniqueItems": True}
     if said.startswith("as ") and " " not in said[3:]:

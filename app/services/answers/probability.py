@@ -50,8 +50,11 @@ def of_truth(chance: Chance) -> float:
     """Return the probability of ``true``, as its share of both words where both are known."""
     said = chance.probability
     other = next(iter(chance.others.values()), None)
-    share = said if other is None or said + other == 0 else said / (said + other)
-    return share if chance.value else 1 - share
+    if other is not None and said + other > 0:
+        said = said / (said + other)
+        return said if chance.value else 1 - said
+    # The word that was not said is no likelier than the one that was.
+    return said if chance.value else min(said, 1 - said)
 
 
 @dataclass(frozen=True, slots=True)

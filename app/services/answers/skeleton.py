@@ -111,6 +111,8 @@ def _bounds(part: Schema) -> Iterator[str]:
         yield f"in steps of {part['multipleOf']}"
     yield from _sizes(part, "Length", "characters")
     yield from _sizes(part, "Items", "entries")
+    if part.get("minLength") == 1 != part.get("maxLength"):
+        yield "not empty"
     if part.get("uniqueItems"):
         yield "each entry once"
 
