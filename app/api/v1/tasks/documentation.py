@@ -36,6 +36,11 @@ def _section(task: Task[Any, Any]) -> Iterator[str]:
         f"Images: {many}{documents}. By default temperature {sampling.temperature:g}, max_gen_len "
         f"{sampling.max_gen_len}. Prompt version {prompt(task.name).version}.\n"
     )
+    capability = task.capability
+    yield f"Capability: {capability.basis} Languages: {', '.join(capability.languages)}."
+    if capability.untrained:
+        yield f"Not trained for: {', '.join(capability.untrained)}."
+    yield ""
     yield from _table(task.parameters.model_json_schema(), "by default")
     yield "\nResult:\n"
     yield from _table(task.result.model_json_schema(mode="serialization"), None)
