@@ -4,7 +4,7 @@ Every port's fake is in ``tests/support``; one contract suite runs over the fake
 adapter.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeVar
 
@@ -14,6 +14,7 @@ from app.domain.image import ImageReport, ReceivedImage
 from app.domain.limit import Quota, QuotaStatus
 from app.domain.token import TokenCount
 from app.domain.usage import UsageBatch, UsageQuery, UsageRow
+from app.domain.webhook import WebhookReply
 
 
 class VisionModel(Protocol):
@@ -144,4 +145,19 @@ class DataCipher(Protocol):
 
     async def decrypt(self, owner: str, ciphertext: bytes, purpose: bytes) -> bytes:
         """Return the plaintext, or raise DataKeyError: the key is gone or the bytes changed."""
+        ...
+
+
+class WebhookSender(Protocol):
+    """Tells callers' servers of events."""
+
+    def check(self, url: str) -> None:
+        """Return where events may go to ``url``; else raise WebhookUrlNotAllowedError.
+
+        Raises WebhooksDisabledError where they may go nowhere.
+        """
+        ...
+
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> WebhookReply:
+        """Make one attempt to tell ``url`` of an event; nothing is raised."""
         ...

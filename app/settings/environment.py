@@ -20,6 +20,7 @@ from app.settings.images import ImageSettings
 from app.settings.server import ServerSettings
 from app.settings.stores import StoreSettings
 from app.settings.telemetry import TelemetrySettings
+from app.settings.webhooks import WebhookSettings
 
 PREFIX = "LLAMA_VISION_"
 
@@ -31,6 +32,7 @@ class Settings(
     AccessSettings,
     StoreSettings,
     TelemetrySettings,
+    WebhookSettings,
     BaseSettings,
 ):
     """One frozen set of settings; variables are the field names in capitals behind the prefix.
