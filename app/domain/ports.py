@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeVar
 
 from app.domain.access import Caller
+from app.domain.batch_job import BatchJob, BatchJobName, RecordCounts, RecordResult
 from app.domain.generation import Completion, ModelRequest, StreamParts
 from app.domain.image import ImageReport, ReceivedImage
 from app.domain.limit import Quota, QuotaStatus
@@ -160,4 +161,45 @@ class WebhookSender(Protocol):
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> WebhookReply:
         """Make one attempt to tell ``url`` of an event; nothing is raised."""
+        ...
+
+
+class BatchJobs(Protocol):
+    """Batch jobs of the model's own platform. Every method raises UpstreamError."""
+
+    async def write(
+        self, job: BatchJobName, requests: AsyncIterator[tuple[int, ModelRequest]]
+    ) -> int:
+        """Write the job's records, each under its number; return how many.
+
+        Written again, they replace what is there. Raises BatchEngineError where they are more
+        than one job takes.
+        """
+        ...
+
+    async def start(self, job: BatchJobName) -> str:
+        """Start the job over the records that were written and return its id.
+
+        Asked again with the same token, it finds the job that an earlier call made.
+        """
+        ...
+
+    async def status(self, job_id: str) -> BatchJob:
+        """Return how the job stands."""
+        ...
+
+    async def stop(self, job_id: str) -> None:
+        """Ask the job to stop; one that has ended already is left alone."""
+        ...
+
+    def results(self, job: BatchJobName, job_id: str) -> AsyncIterator[RecordResult]:
+        """Yield the results there are, in any order, one line of the output at a time."""
+        ...
+
+    async def counts(self, job: BatchJobName, job_id: str) -> RecordCounts | None:
+        """Return how many results there ought to be, None where nothing tells."""
+        ...
+
+    async def remove(self, job: BatchJobName) -> None:
+        """Delete the job's records and results."""
         ...
