@@ -12,6 +12,7 @@ from app.settings.images import ImageSettings
 from app.settings.server import ServerSettings
 from app.settings.stores import StoreSettings
 from app.settings.telemetry import TelemetrySettings
+from app.settings.work import WorkSettings
 
 TOPICS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("Server", ServerSettings),
@@ -19,6 +20,7 @@ TOPICS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("Pictures", ImageSettings),
     ("Access and limits", AccessSettings),
     ("Stores", StoreSettings),
+    ("Files, batches and jobs", WorkSettings),
     ("Telemetry and prices", TelemetrySettings),
 )
 
