@@ -19,6 +19,7 @@ from app.api.pipeline import authorization
 from app.api.pipeline.admission import AdmissionMiddleware
 from app.api.pipeline.authorization import Gatekeeper, Rule
 from app.api.pipeline.callers import Callers
+from app.api.pipeline.in_process import InProcess
 from app.api.pipeline.provenance import Provenance
 from app.api.pipeline.request_body import BodyTiming
 from app.api.pipeline.request_context import RequestContextMiddleware
@@ -32,6 +33,8 @@ from app.api.v1.tasks import routes as tasks
 from app.server.load_shedding import LoadShedder
 from app.services.concurrency.admission_queue import AdmissionQueue
 from app.services.registry import Services
+from app.services.work.endpoint import Endpoint
+from app.services.work.handler import WorkHandler
 from app.settings import Settings
 
 OpenServices = Callable[[Settings], AbstractAsyncContextManager[Services]]
@@ -80,7 +83,10 @@ def create_app(settings: Settings, open_services: OpenServices) -> Application:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         dispatcher.compile(app)
-        async with open_services(settings) as services:
+        async with (
+            open_services(settings) as services,
+            services.worker.running(handlers(services, InProcess(dispatcher, services, rules))),
+        ):
             yield {
                 "services": services,
                 "load_shedder": LoadShedder(queue, callers, services),
@@ -115,6 +121,12 @@ def create_app(settings: Settings, open_services: OpenServices) -> Application:
     dispatcher = Dispatcher(app.framework)
     app.front = front(dispatcher, queue, callers, settings, rules)
     return app
+
+
+def handlers(services: Services, endpoint: Endpoint) -> tuple[WorkHandler, ...]:
+    """Return what does each kind of long work; its items ask the ``endpoint``."""
+    del services, endpoint
+    return ()
 
 
 def front(

@@ -44,6 +44,8 @@ class Caller:
     """Limits by resource or ``scope:resource``; each replaces the service's own of that name."""
 
 
+TOKEN_PREFIX = "sub:"  # noqa: S105 - the beginning of an id
+"""The beginning of the ids of callers who came with a token; no key's id begins so."""
 ANONYMOUS = Caller("anonymous", frozenset(Scope))
 
 

@@ -4,7 +4,7 @@ Every port's fake is in ``tests/support``; one contract suite runs over the fake
 adapter.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeVar
 
@@ -16,6 +16,17 @@ from app.domain.limit import Quota, QuotaStatus
 from app.domain.token import TokenCount
 from app.domain.usage import UsageBatch, UsageQuery, UsageRow
 from app.domain.webhook import WebhookReply
+from app.domain.work import (
+    Finished,
+    GroupCounts,
+    Leased,
+    NewWork,
+    Postponed,
+    QueueDepth,
+    WorkGroup,
+    WorkKind,
+    WorkResult,
+)
 
 
 class VisionModel(Protocol):
@@ -84,6 +95,14 @@ class Authenticator(Protocol):
         """Return whoever ``credential`` belongs to, or raise an AccessError.
 
         ``credential`` is a key or token as it was sent, None where none was.
+        """
+        ...
+
+    def current(self, caller: Caller) -> Caller:
+        """Return a caller of earlier as it is now, or raise CredentialsInvalidError.
+
+        Work that is done later asks again what its caller may. A token's holder is what the token
+        said then; a key that was revoked or removed has no holder.
         """
         ...
 
@@ -202,4 +221,103 @@ class BatchJobs(Protocol):
 
     async def remove(self, job: BatchJobName) -> None:
         """Delete the job's records and results."""
+        ...
+
+
+class WorkQueue(Protocol):
+    """Keeps work and its results until they are fetched, for all workers together.
+
+    Leases, results and states change in one transaction. A worker that dies holds its items no
+    longer than a lease; then any worker has them. An item may so be done twice, but it has one
+    result: the first. Every method raises WorkQueueError where the store can't be used.
+    """
+
+    async def open(self, group: WorkGroup, work: Sequence[NewWork] = ()) -> None:
+        """Keep a new ``group`` and its first ``work``, together."""
+        ...
+
+    async def put(self, group: WorkGroup, work: Sequence[NewWork]) -> None:
+        """Add ``work`` to a group; positions that are there already stay as they are."""
+        ...
+
+    async def group(self, owner: str, group: str) -> WorkGroup | None:
+        """Return the group, None where ``owner`` has none such."""
+        ...
+
+    async def groups(
+        self, owner: str, kind: WorkKind, limit: int, after: str | None = None
+    ) -> tuple[WorkGroup, ...]:
+        """Return the owner's groups, newest first, those behind the group ``after``."""
+        ...
+
+    async def active(self, kind: WorkKind) -> tuple[WorkGroup, ...]:
+        """Return every owner's groups with work left to do, oldest first."""
+        ...
+
+    async def change(self, group: WorkGroup) -> bool:
+        """Keep status, body, activity and expiry of ``group``.
+
+        Returns False, and changes nothing, where it was changed since its version was read.
+        """
+        ...
+
+    async def lease(
+        self,
+        worker: str,
+        kinds: Collection[WorkKind],
+        limit: int,
+        without: Collection[str] = (),
+    ) -> tuple[Leased, ...]:
+        """Lease waiting items to ``worker``.
+
+        Callers share: the next item is one of the caller who has the fewest leased. One caller's
+        items come in the order of their groups, then of their positions. Those of callers in
+        ``without`` are left.
+        """
+        ...
+
+    async def renew(self, worker: str) -> frozenset[int]:
+        """Prolong all leases of ``worker``, and return the ids of the items it still holds."""
+        ...
+
+    async def held(self, worker: str) -> frozenset[int]:
+        """Return the ids of the items that ``worker`` still holds, without prolonging."""
+        ...
+
+    async def finish(self, finished: Sequence[Finished]) -> int:
+        """Keep results; returns how many count. Of an item that has one already, the first does."""
+        ...
+
+    async def postpone(self, postponed: Sequence[Postponed]) -> None:
+        """Give items back, to be leased again later."""
+        ...
+
+    async def cancel(self, owner: str, group: str, *, leased: bool) -> int:
+        """Cancel the waiting items of a group, and with ``leased`` those being done too."""
+        ...
+
+    async def counts(self, group: str) -> GroupCounts:
+        """Return how far a group has come."""
+        ...
+
+    async def results(
+        self, owner: str, group: str, after: int, limit: int
+    ) -> tuple[WorkResult, ...]:
+        """Return items by position, those behind the position ``after``, at most ``limit``."""
+        ...
+
+    async def clear(self, group: str) -> None:
+        """Forget the group's items and their results, but not the group."""
+        ...
+
+    async def forget(self, owner: str, group: str) -> None:
+        """Forget the group and all that belongs to it."""
+        ...
+
+    async def expire(self) -> int:
+        """Forget groups whose time is over, and return how many."""
+        ...
+
+    async def depths(self) -> dict[WorkKind, QueueDepth]:
+        """Return what waits, by kind."""
         ...

@@ -13,6 +13,7 @@ from app.settings.server import ServerSettings
 from app.settings.stores import StoreSettings
 from app.settings.telemetry import TelemetrySettings
 from app.settings.webhooks import WebhookSettings
+from app.settings.work import WorkSettings
 
 TOPICS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("Server", ServerSettings),
@@ -21,6 +22,7 @@ TOPICS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("Access and limits", AccessSettings),
     ("Stores", StoreSettings),
     ("Webhooks", WebhookSettings),
+    ("Files, batches and jobs", WorkSettings),
     ("Telemetry and prices", TelemetrySettings),
 )
 

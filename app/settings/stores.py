@@ -67,12 +67,17 @@ class StoreSettings(BaseModel):
 
     @model_validator(mode="after")
     def _check_postgres(self) -> Self:
-        if self.usage_store != "postgres":
+        stores = {
+            "usage_store": self.usage_store,
+            "queue_store": getattr(self, "queue_store", None),
+        }
+        name = next((name for name, store in stores.items() if store == "postgres"), None)
+        if name is None:
             return self
         if self.postgres_url is None:
-            raise ValueError("postgres_url: is missing, but usage_store is postgres")
+            raise ValueError(f"postgres_url: is missing, but {name} is postgres")
         if not re.match("postgres(ql)?://", self.postgres_url.get_secret_value()):
             raise ValueError("postgres_url: does not begin with postgresql://")
         if not is_installed("asyncpg"):
-            raise ValueError("usage_store: needs asyncpg, which is not installed")
+            raise ValueError(f"{name}: needs asyncpg, which is not installed")
         return self

@@ -9,6 +9,7 @@ import aioboto3
 from app.adapters.aws_session import aws_session
 from app.adapters.bedrock import token_counter
 from app.adapters.bedrock.identity.credentials import CredentialsCheck
+from app.adapters.encryption.plain import PlainData
 from app.domain.ports import VisionModel
 from app.services.answers.enforcement import Enforcement
 from app.services.answers.executor import AnswerReader
@@ -33,12 +34,14 @@ from app.services.model_stack.target import TargetGuard
 from app.services.readiness import AllReady, CredentialsTaken
 from app.services.registry import ServedModel, Services, Timing
 from app.services.task_runner.service import TaskService
+from app.services.work.worker import Worker
 from app.settings import Settings
 from app.wiring.images import bytes_in_flight, image_limits, image_pipeline, open_pool, open_sources
 from app.wiring.model import OpenUpstreams, model_stack, open_guards, open_upstreams
 from app.wiring.preflight import announce
 from app.wiring.telemetry import open_operations
 from app.wiring.units import units_lookup
+from app.wiring.work import open_queue
 
 
 class PictureWork(Decoders, Workers, SheetMaker, Protocol):
@@ -72,12 +75,14 @@ async def open_services(
     drain = Drain()
     guards = open_guards(settings)
     room = bytes_in_flight(settings)
+    cipher = PlainData()
     async with (
         AnswerReader.open() as reader,
         open_operations(settings, guards) as operations,
         open_upstreams(session, settings) as upstreams,
         open_pool(settings) as pool,
         open_sources(session, settings, room) as sources,
+        open_queue(settings, cipher) as queue,
         AsyncExitStack() as stack,
     ):
         stack.enter_context(units_lookup(guards, settings))
@@ -125,6 +130,8 @@ async def open_services(
             room=room,
             estimates=EstimateService(identity, generations, counter, price, drain),
             operations=operations,
+            queue=queue,
+            worker=Worker(queue, drain),
         )
 
 
