@@ -1,6 +1,7 @@
 """Signatures of webhooks, verified as their receivers verify them."""
 
 import time
+from typing import Any
 
 import pytest
 from openai import AsyncOpenAI, InvalidWebhookSignatureError, OpenAI
@@ -25,7 +26,7 @@ def test_the_openai_sdk_unwraps_a_batchs_event(kind: str) -> None:
     event = WebhookEvent("evt_1", kind, "batch_1", 1_700_000_000)
     client = OpenAI(api_key="none", webhook_secret=secret())
 
-    told = client.webhooks.unwrap(event.body, signed(event=event))
+    told: Any = client.webhooks.unwrap(event.body, signed(event=event))
 
     assert (told.id, told.type, told.created_at) == ("evt_1", kind, 1_700_000_000)
     assert told.data.id == "batch_1"
@@ -34,7 +35,7 @@ def test_the_openai_sdk_unwraps_a_batchs_event(kind: str) -> None:
 async def test_the_async_sdk_unwraps_a_jobs_event() -> None:
     event = WebhookEvent("evt_2", "job.completed", "job_1", 1_700_000_000)
     async with AsyncOpenAI(api_key="none") as client:
-        told = client.webhooks.unwrap(event.body, signed(event=event), secret=secret())
+        told: Any = client.webhooks.unwrap(event.body, signed(event=event), secret=secret())
 
     assert (told.type, told.data.id) == ("job.completed", "job_1")
 
@@ -49,7 +50,7 @@ async def test_the_async_sdk_unwraps_a_jobs_event() -> None:
     ],
 )
 def test_what_was_not_signed_for_the_receiver_is_refused(refused) -> None:
-    told = {"payload": EVENT.body, "headers": signed(), "secret": secret()} | refused
+    arguments: Any = {"payload": EVENT.body, "headers": signed(), "secret": secret()} | refused
     client = OpenAI(api_key="none")
     with pytest.raises((InvalidWebhookSignatureError, ValueError)):
-        client.webhooks.unwrap(**told)
+        client.webhooks.unwrap(**arguments)
