@@ -64,6 +64,8 @@ class Caller:
     """Passed by every document that the caller may see in a knowledge base."""
 
 
+TOKEN_PREFIX = "sub:"  # noqa: S105 - the beginning of an id
+"""The beginning of the ids of callers who came with a token; no key's id begins so."""
 ANONYMOUS = Caller("anonymous", frozenset(Scope))
 
 

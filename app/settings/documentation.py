@@ -14,6 +14,8 @@ from app.settings.server import ServerSettings
 from app.settings.stores import StoreSettings
 from app.settings.telemetry import TelemetrySettings
 from app.settings.tls import TlsSettings
+from app.settings.webhooks import WebhookSettings
+from app.settings.work import WorkSettings
 
 TOPICS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("Server", ServerSettings),
@@ -23,6 +25,8 @@ TOPICS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("Access and limits", AccessSettings),
     ("Stores", StoreSettings),
     ("Encryption", EncryptionSettings),
+    ("Webhooks", WebhookSettings),
+    ("Files, batches and jobs", WorkSettings),
     ("Telemetry and prices", TelemetrySettings),
 )
 

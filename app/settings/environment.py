@@ -22,6 +22,8 @@ from app.settings.stores import StoreSettings
 from app.settings.telemetry import TelemetrySettings
 from app.settings.tls import TlsSettings
 from app.settings.transport import is_loopback
+from app.settings.webhooks import WebhookSettings
+from app.settings.work import WorkSettings
 
 PREFIX = "LLAMA_VISION_"
 
@@ -35,6 +37,8 @@ class Settings(
     StoreSettings,
     EncryptionSettings,
     TelemetrySettings,
+    WebhookSettings,
+    WorkSettings,
     BaseSettings,
 ):
     """One frozen set of settings; variables are the field names in capitals behind the prefix.
@@ -73,6 +77,12 @@ class Settings(
         ):
             if getattr(self, room) < getattr(self, one):
                 raise ValueError(f"{room}: is less than {one}, so that one request could not go")
+        return self
+
+    @model_validator(mode="after")
+    def _check_files(self) -> Self:
+        if self.files_store == "s3" and self.files_bucket is None:
+            raise ValueError("files_bucket: is missing, but files_store is s3")
         return self
 
     @property

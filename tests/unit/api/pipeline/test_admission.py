@@ -27,6 +27,9 @@ class Silent:
         await asyncio.Event().wait()
         raise AssertionError
 
+    def current(self, caller: Caller) -> Caller:
+        raise AssertionError
+
 
 @dataclass
 class Asking:
