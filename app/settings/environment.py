@@ -90,8 +90,9 @@ class Settings(
         """The most seconds that a request may take, its caller's wish included."""
         return max(self.max_request_timeout, self.request_timeout)
 
+    @property
     def scheme(self) -> str:
-        """What the service speaks: ``http`` or ``https``."""
+        """The scheme of the service's URLs: ``http`` or ``https``."""
         return "https" if self.tls_files else "http"
 
     @property

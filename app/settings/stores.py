@@ -96,19 +96,6 @@ class StoreSettings(BaseModel):
                 "postgres_url: is on another machine and without TLS: add ?sslmode=verify-full, or "
                 "allow it by LLAMA_VISION_ALLOW_PLAIN_STORES=true"
             )
-        stores = {
-            "usage_store": self.usage_store,
-            "queue_store": getattr(self, "queue_store", None),
-        }
-        name = next((name for name, store in stores.items() if store == "postgres"), None)
-        if name is None:
-            return self
-        if self.postgres_url is None:
-            raise ValueError(f"postgres_url: is missing, but {name} is postgres")
-        if not re.match("postgres(ql)?://", self.postgres_url.get_secret_value()):
-            raise ValueError("postgres_url: does not begin with postgresql://")
-        if not is_installed("asyncpg"):
-            raise ValueError(f"{name}: needs asyncpg, which is not installed")
         return self
 
     def _stores(self, kind: str) -> list[str]:
