@@ -68,7 +68,7 @@ async def _postgres(url: str) -> Finding:
         # An extra: whoever keeps nothing there need not install it.
         import asyncpg
 
-        from app.adapters.stores.usage_postgres import tls
+        from app.adapters.stores.postgres import tls
     except ImportError:
         return warning("PostgreSQL", "asyncpg is not installed", "Install the extra postgres.")
     try:
