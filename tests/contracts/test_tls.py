@@ -13,11 +13,14 @@ import pytest
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.metrics.export import MetricsData
+from pydantic import SecretStr
 
 from app.adapters.access.tokens import Issuer, open_tokens
 from app.adapters.aws_session import aws_session
+from app.adapters.bedrock.control_plane import open_control_plane
 from app.adapters.bedrock.identity.credentials import Connection
 from app.adapters.bedrock.runtime import open_runtime
+from app.adapters.encryption.root_kms import KmsRootKeys
 from app.adapters.http1.sender import Limits
 from app.adapters.sources import http, s3
 from app.adapters.sources.addresses import AddressPolicy
@@ -36,6 +39,7 @@ from app.domain.usage import UsageQuery
 from app.settings import Settings
 from app.wiring.model import vision_model
 from app.wiring.units import units_of
+from app.wiring.webhooks import open_webhook_sender
 from tests.support.dialects import BEDROCK, IMPORTED, MODEL_IDS
 from tests.support.fakes import Arriving
 from tests.support.tls import CASES, HOST, Authority, Opening, authority, listening, tunnelling
@@ -95,6 +99,27 @@ async def control_plane(host: str, port: int) -> object:
         "bedrock", region_name="us-east-1", endpoint_url=endpoint
     ) as client:
         return await client.list_foundation_models()
+
+
+async def batch_jobs(host: str, port: int) -> object:
+    connection = Connection("us-east-1", f"https://{host}:{port}", LIMITS)
+    async with open_control_plane(aws_session(), connection) as plane:
+        return await plane.get("model-invocation-jobs")
+
+
+async def data_keys(host: str, port: int) -> object:
+    endpoint: Any = f"https://{host}:{port}"
+    async with aws_session().client("kms", region_name="us-east-1", endpoint_url=endpoint) as kms:
+        return await KmsRootKeys(kms, "alias/data").wrap(b"secret", "ann")
+
+
+async def webhook(host: str, port: int) -> object:
+    url = f"https://{host}:{port}/hook"
+    settings = Settings(
+        _env_file=None, webhook_hosts=(f"{host}:{port}",), webhook_secret=SecretStr("s" * 32)
+    )
+    async with open_webhook_sender(settings, AddressPolicy(("127.0.0.0/8", "::1/128"))) as sender:
+        return await sender.post(url, {}, b"{}")
 
 
 async def units(host: str, port: int) -> object:
@@ -191,6 +216,9 @@ CLIENTS: dict[str, Call] = {
     "S3": objects,
     "Bedrock's control plane": control_plane,
     "STS": role,
+    "batch jobs": batch_jobs,
+    "KMS": data_keys,
+    "webhooks": webhook,
     "an issuer's keys": issuer_keys,
     "an issuer's configuration": issuer_of_tokens,
     "the units of an imported model": units,
