@@ -4,7 +4,7 @@ import argparse
 import sys
 from typing import Protocol
 
-from app.cli import dev, documents, import_model, keys, models, serve, warm
+from app.cli import dev, documents, encryption, import_model, keys, models, serve, warm
 from app.cli.doctor import command as doctor
 from app.settings import SettingsError
 
@@ -71,6 +71,7 @@ WITH_ARGUMENTS: dict[str, tuple[Command, str]] = {
     "warm": (warm, "load an imported model before it is needed"),
     "models": (models, "list or delete imported models"),
     "doctor": (doctor, "look at everything that the service needs, one by one"),
+    "encryption": (encryption, "add a root key for callers' data, and wrap their keys anew"),
     "keys": (keys, "create, list or revoke API keys"),
 }
 

@@ -7,7 +7,7 @@ from opentelemetry.trace import Tracer
 from app.domain.errors import FieldError, UnknownModelError
 from app.domain.generation import Target
 from app.domain.model import Capabilities, ModelIdentity
-from app.domain.ports import Authenticator, Readiness
+from app.domain.ports import Authenticator, Readiness, WorkQueue
 from app.services.access.limits import Limits
 from app.services.concurrency.budget import Budget
 from app.services.concurrency.deadline import Drain
@@ -18,6 +18,8 @@ from app.services.generation.structured import StructuredService
 from app.services.model_stack.target import TargetGuard
 from app.services.task_runner.service import TaskService
 from app.services.usage.ledger import UsageLedger
+from app.services.webhooks.service import Webhooks
+from app.services.work.worker import Worker
 from app.telemetry import Sink
 from app.telemetry.metrics import Metrics
 
@@ -97,3 +99,8 @@ class Services:
     drain: Drain
     room: Budget
     """Bytes of bodies and fetched pictures in flight."""
+    queue: WorkQueue
+    """What keeps batches and jobs."""
+    worker: Worker
+    """What does them in this process."""
+    webhooks: Webhooks

@@ -7,12 +7,15 @@ from pydantic.fields import FieldInfo
 
 from app.settings.access import AccessSettings
 from app.settings.bedrock import BedrockSettings
+from app.settings.encryption import EncryptionSettings
 from app.settings.environment import PREFIX
 from app.settings.images import ImageSettings
 from app.settings.server import ServerSettings
 from app.settings.stores import StoreSettings
 from app.settings.telemetry import TelemetrySettings
 from app.settings.tls import TlsSettings
+from app.settings.webhooks import WebhookSettings
+from app.settings.work import WorkSettings
 
 TOPICS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("Server", ServerSettings),
@@ -21,6 +24,9 @@ TOPICS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("Pictures", ImageSettings),
     ("Access and limits", AccessSettings),
     ("Stores", StoreSettings),
+    ("Encryption", EncryptionSettings),
+    ("Webhooks", WebhookSettings),
+    ("Files, batches and jobs", WorkSettings),
     ("Telemetry and prices", TelemetrySettings),
 )
 

@@ -9,6 +9,7 @@ import structlog
 
 from app.adapters.access import key_file
 from app.adapters.bedrock.identity.credentials import check_api_key, check_profile
+from app.adapters.encryption import root_file
 from app.adapters.tls_files import TlsFiles
 from app.domain.model import Dialect, ModelIdentity
 from app.services.usage import pricing
@@ -45,6 +46,7 @@ def _file_faults(settings: Settings) -> list[str | None]:
     return [
         _fault("keys_file", key_file.read, keys_file),
         _fault("prices_file", pricing.load, settings.prices_file),
+        _fault("encryption_key_file", root_file.read, settings.encryption_key_file),
         _fault("openai_key_file", server_key, settings.openai_key_file),
         _tls_fault(settings),
     ]
