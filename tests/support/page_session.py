@@ -15,6 +15,8 @@ from tests.support.pages import Block
 SECONDS = 240
 PORTS = ("8000", "8443", "9100")
 """Ports that pages name. Each run has others for them."""
+MODEL = "arn:aws:bedrock:us-west-2:123456789012:imported-model/abc123def456"
+"""The model of the pages, which their programs call by its old name."""
 LINKED = ("app", "bench", "deploy", "docs", "fixtures", "openapi", "requirements", "tests")
 """What pages may name of the repository: a shell's folder has links to it."""
 ENVIRONMENT = Path(sys.prefix)
@@ -185,5 +187,8 @@ def _environment(folder: Path, ports: dict[str, str]) -> dict[str, str]:
         "AWS_CONFIG_FILE": str(folder / "aws"),
         "LLAMA_VISION_PORT": ports["8000"],
         "LLAMA_VISION_IMAGE_WORKERS": "1",
+        "LLAMA_VISION_REGION": "us-west-2",
+        "LLAMA_VISION_MODEL_ID": MODEL,
+        "LLAMA_VISION_MODEL_ALIASES": "us.meta.llama3-2-11b-instruct-v1:0",
         "EMULATOR_PORT": ports["9100"],
     }
