@@ -151,12 +151,14 @@ def _offline(emulator_url: str, settings: Settings) -> dict[str, str]:
     """Return what points the service at the emulator, with credentials that are no one's.
 
     Where no model is named it is the imported one that the emulator has from its start: the form in
-    which the model lives on Bedrock today.
+    which the model lives on Bedrock today. It answers to the foundation model's id too, which the
+    programs in docs/ name.
     """
-    named = "model_id" in settings.model_fields_set
-    model = {} if named else {f"{PREFIX}MODEL_ID": MODEL, f"{PREFIX}REGION": REGION}
+    model = {f"{PREFIX}MODEL_ID": MODEL, f"{PREFIX}REGION": REGION}
+    if "model_aliases" not in settings.model_fields_set:
+        model[f"{PREFIX}MODEL_ALIASES"] = settings.model_id
     return {
-        **model,
+        **({} if "model_id" in settings.model_fields_set else model),
         f"{PREFIX}ENDPOINT_URL": emulator_url,
         "AWS_ACCESS_KEY_ID": "emulator",
         "AWS_SECRET_ACCESS_KEY": "emulator",

@@ -161,7 +161,8 @@ def body_of(task: Task[Any, Any]) -> type[TaskIn]:
 
 def form_of(task: Task[Any, Any]) -> type[TaskForm]:
     """Return the multipart body of ``task``."""
-    values = {**asdict(task.sampling), **task.example.parameters}
+    places = [""] * max(1, task.images.least)
+    values = {**asdict(task.sampling), **task.example.parameters, "images": places}
 
     class Exemplified(TaskForm):
         model_config = ConfigDict(json_schema_extra=exemplified(values))
