@@ -29,9 +29,11 @@ from app.api.routing.application import Application
 from app.api.routing.dispatch import Dispatcher
 from app.api.v1 import estimate, images, usage, webhooks
 from app.api.v1.generate import routes as generate
+from app.api.v1.jobs import routes as jobs
 from app.api.v1.tasks import routes as tasks
 from app.server.load_shedding import LoadShedder
 from app.services.concurrency.admission_queue import AdmissionQueue
+from app.services.jobs.handler import JobHandler
 from app.services.registry import Services
 from app.services.webhooks.handler import WebhookHandler
 from app.services.work.endpoint import Endpoint
@@ -48,6 +50,7 @@ ROUTERS = (
     models.router,
     usage.router,
     webhooks.router,
+    jobs.router,
     chat.router,
     responses.router,
     bedrock.router,
@@ -88,7 +91,9 @@ def create_app(settings: Settings, open_services: OpenServices) -> Application:
         dispatcher.compile(app)
         async with (
             open_services(settings) as services,
-            services.worker.running(handlers(services, InProcess(dispatcher, services, rules))),
+            services.worker.running(
+                handlers(settings, services, InProcess(dispatcher, services, rules))
+            ),
         ):
             yield {
                 "services": services,
@@ -126,10 +131,12 @@ def create_app(settings: Settings, open_services: OpenServices) -> Application:
     return app
 
 
-def handlers(services: Services, endpoint: Endpoint) -> tuple[WorkHandler, ...]:
+def handlers(settings: Settings, services: Services, endpoint: Endpoint) -> tuple[WorkHandler, ...]:
     """Return what does each kind of long work; its items ask the ``endpoint``."""
-    del endpoint
-    return (WebhookHandler(services.webhooks),)
+    return (
+        JobHandler(services.jobs, endpoint, settings.job_concurrency, settings.job_timeout),
+        WebhookHandler(services.webhooks),
+    )
 
 
 def front(
@@ -159,7 +166,7 @@ def front(
         CORSMiddleware(
             pipeline,
             allow_origins=settings.allowed_origins,
-            allow_methods=("GET", "POST"),
+            allow_methods=("GET", "POST", "DELETE"),
             # SDKs add some of their own with each version; it is the origin that is trusted.
             allow_headers=("*",),
             expose_headers=CORS_ANSWER_HEADERS,

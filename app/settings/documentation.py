@@ -9,6 +9,7 @@ from app.settings.access import AccessSettings
 from app.settings.bedrock import BedrockSettings
 from app.settings.environment import PREFIX
 from app.settings.images import ImageSettings
+from app.settings.jobs import JobSettings
 from app.settings.server import ServerSettings
 from app.settings.stores import StoreSettings
 from app.settings.telemetry import TelemetrySettings
@@ -21,6 +22,7 @@ TOPICS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("Pictures", ImageSettings),
     ("Access and limits", AccessSettings),
     ("Stores", StoreSettings),
+    ("Jobs", JobSettings),
     ("Webhooks", WebhookSettings),
     ("Files, batches and jobs", WorkSettings),
     ("Telemetry and prices", TelemetrySettings),

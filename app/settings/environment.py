@@ -17,6 +17,7 @@ from pydantic_settings import SettingsError as UnreadableError
 from app.settings.access import AccessSettings
 from app.settings.bedrock import BedrockSettings
 from app.settings.images import ImageSettings
+from app.settings.jobs import JobSettings
 from app.settings.server import ServerSettings
 from app.settings.stores import StoreSettings
 from app.settings.telemetry import TelemetrySettings
@@ -33,6 +34,7 @@ class Settings(
     AccessSettings,
     StoreSettings,
     TelemetrySettings,
+    JobSettings,
     WebhookSettings,
     WorkSettings,
     BaseSettings,
