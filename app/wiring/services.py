@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from typing import Protocol
 
 import aioboto3
@@ -18,6 +19,8 @@ from app.services.concurrency.budget import Budget
 from app.services.concurrency.deadline import Drain
 from app.services.concurrency.idempotency import IdempotentAnswers
 from app.services.documents.page_images import Documents, Workers
+from app.services.files.source import FileImageSource
+from app.services.files.uploads import UploadService
 from app.services.generation.dry_run import PreparationService
 from app.services.generation.estimate import EstimateService
 from app.services.generation.image_sources import ImageSources
@@ -41,7 +44,7 @@ from app.wiring.model import OpenUpstreams, model_stack, open_guards, open_upstr
 from app.wiring.preflight import announce
 from app.wiring.telemetry import open_operations
 from app.wiring.units import units_lookup
-from app.wiring.work import open_queue
+from app.wiring.work import open_files, open_queue
 
 
 class PictureWork(Decoders, Workers, SheetMaker, Protocol):
@@ -82,10 +85,12 @@ async def open_services(
         open_upstreams(session, settings) as upstreams,
         open_pool(settings) as pool,
         open_sources(session, settings, room) as sources,
+        open_files(session, settings, cipher) as files,
         open_queue(settings, cipher) as queue,
         AsyncExitStack() as stack,
     ):
         stack.enter_context(units_lookup(guards, settings))
+        sources = replace(sources, files=FileImageSource(files, settings.max_image_bytes))
         price = guards[0].price
         counter = token_counter.counter()
         preparer = image_pipeline(pool, settings)
@@ -130,6 +135,8 @@ async def open_services(
             room=room,
             estimates=EstimateService(identity, generations, counter, price, drain),
             operations=operations,
+            files=files,
+            uploads=UploadService(files),
             queue=queue,
             worker=Worker(queue, drain),
         )
