@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
 from pydantic import BaseModel, PrivateAttr
 from python_multipart.exceptions import FormParserError
@@ -30,8 +30,8 @@ class StreamedForm(BaseModel):
     @classmethod
     def arriving(cls, content_type: bytes, receive: Receive) -> Self:
         """Return the form that is about to come in, or raise MalformedBodyError."""
-        form: Self = cls.model_construct()
-        form._stream = FormStream(content_type, receive)
+        form = cast("Self", cls.model_construct())
+        form._stream = FormStream(content_type, receive)  # noqa: SLF001 - its own class's
         return form
 
     async def read(self, take: TakeFile[T]) -> tuple[dict[str, Any], T | None]:
