@@ -166,6 +166,14 @@ class DataCipher(Protocol):
         """Return the plaintext, or raise DataKeyError: the key is gone or the bytes changed."""
         ...
 
+    async def erase(self, owner: str) -> bool:
+        """Drop the owner's keys, and tell whether there were any.
+
+        Whatever was encrypted for it can't be read any more, wherever it is; what is encrypted
+        afterwards has new keys. Raises DataKeyError where the keys can't be reached.
+        """
+        ...
+
 
 class WorkQueue(Protocol):
     """Keeps work and its results until they are fetched, for all workers together.

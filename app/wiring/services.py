@@ -10,7 +10,6 @@ import aioboto3
 from app.adapters.aws_session import aws_session
 from app.adapters.bedrock import token_counter
 from app.adapters.bedrock.identity.credentials import CredentialsCheck
-from app.adapters.encryption.plain import PlainData
 from app.domain.ports import VisionModel
 from app.services.answers.enforcement import Enforcement
 from app.services.answers.executor import AnswerReader
@@ -39,6 +38,7 @@ from app.services.registry import ServedModel, Services, Timing
 from app.services.task_runner.service import TaskService
 from app.services.work.worker import Worker
 from app.settings import Settings
+from app.wiring.encryption import open_cipher
 from app.wiring.images import bytes_in_flight, image_limits, image_pipeline, open_pool, open_sources
 from app.wiring.model import OpenUpstreams, model_stack, open_guards, open_upstreams
 from app.wiring.preflight import announce
@@ -78,13 +78,13 @@ async def open_services(
     drain = Drain()
     guards = open_guards(settings)
     room = bytes_in_flight(settings)
-    cipher = PlainData()
     async with (
         AnswerReader.open() as reader,
         open_operations(settings, guards) as operations,
         open_upstreams(session, settings) as upstreams,
         open_pool(settings) as pool,
         open_sources(session, settings, room) as sources,
+        open_cipher(session, settings) as cipher,
         open_files(session, settings, cipher) as files,
         open_queue(settings, cipher) as queue,
         AsyncExitStack() as stack,
@@ -107,7 +107,7 @@ async def open_services(
             sources=sources,
             preparer=preparer,
             drain=drain,
-            answers=IdempotentAnswers(drain, settings.max_request_timeout),
+            answers=IdempotentAnswers(drain, settings.longest_request),
             sheets=pool,
         )
         enforcement = Enforcement(settings.capabilities)
@@ -128,7 +128,7 @@ async def open_services(
             readiness=AllReady((drain, *_credentials(session, settings), CredentialsTaken(guards))),
             timing=Timing(
                 request=settings.request_timeout,
-                longest=settings.max_request_timeout,
+                longest=settings.longest_request,
                 heartbeat=settings.heartbeat,
             ),
             drain=drain,

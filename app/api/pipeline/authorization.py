@@ -97,8 +97,8 @@ def _other_credentials(headers: Headers) -> CredentialsMissingError | None:
 def check_scope(caller: Caller, rule: Rule) -> None:
     """Return, or raise ScopeMissingError."""
     if rule.scope is not None and rule.scope not in caller.scopes:
-        given = ", ".join(sorted(caller.scopes)) or "none"
-        raise ScopeMissingError(f"this needs the scope {rule.scope}; {caller.id} has: {given}")
+        scopes = ", ".join(sorted(caller.scopes)) or "none"
+        raise ScopeMissingError(f"this needs the scope {rule.scope}; {caller.id} has: {scopes}")
 
 
 class Gatekeeper:

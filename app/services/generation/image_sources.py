@@ -14,7 +14,7 @@ from app.domain.image import Base64Image, FileImage, ReceivedImage, S3Image, Url
 from app.domain.ports import Arrival, ImageSource
 from app.services.concurrency.budget import Budget, Reservation
 from app.services.files.source import NO_FILES
-from app.services.images.error_location import named
+from app.services.images.error_location import ImageErrorLocation
 from app.telemetry import current
 
 _LONGEST_HEAD = 1024
@@ -66,7 +66,7 @@ class ImageSources:
 
         What comes from elsewhere has room by ``arrival``.
         """
-        with named(image):
+        with ImageErrorLocation(image):
             match image:
                 case UrlImage():
                     received = await self.urls.fetch(image, arrival)

@@ -111,9 +111,12 @@ class GenerateIn(GenerationOptions):
     images: Annotated[
         list[ImageIn],
         Field(
-            description="Pictures, each as base64 text, a data URI, a URL, an S3 object or a file."
+            description="Pictures, each as base64 text, a data URI, a URL, an S3 object or a file.",
+            # A default of [] would be copied deeply for each request.
+            default_factory=list,
+            json_schema_extra={"default": []},
         ),
-    ] = []
+    ]
 
     def to_request(self, call_context: CallContext) -> GenerationRequest:
         """Return the domain's request."""
