@@ -12,11 +12,11 @@ from app import __version__
 from app.api import ops
 from app.api.bedrock import routes as bedrock
 from app.api.errors import dialects
-from app.api.openai import chat, models
+from app.api.openai import chat, files, models, uploads
 from app.api.openai.responses import routes as responses
 from app.api.openapi import document, security, swagger_ui
 from app.api.pipeline import authorization
-from app.api.pipeline.admission import AdmissionMiddleware
+from app.api.pipeline.admission import WINDOW, AdmissionMiddleware
 from app.api.pipeline.authorization import Gatekeeper, Rule
 from app.api.pipeline.callers import Callers
 from app.api.pipeline.in_process import InProcess
@@ -52,10 +52,15 @@ ROUTERS = (
     webhooks.router,
     jobs.router,
     chat.router,
+    files.router,
+    uploads.router,
     responses.router,
     bedrock.router,
     ops.router,
 )
+
+FILES = "/v1/files"
+"""The path whose bodies are handed on as they come."""
 
 _DESCRIPTION = """\
 Ask Llama 3.2 11B Vision on Amazon Bedrock about pictures.
@@ -69,6 +74,7 @@ _TAGS = [
     {"name": "images", "description": "What becomes of a picture on its way to the model."},
     {"name": "openai", "description": "For programs that use an OpenAI SDK."},
     {"name": "jobs", "description": "Answers that are fetched later, and webhooks."},
+    {"name": "files", "description": "Kept for their caller, to be named in requests."},
     {"name": "models", "description": "What is served."},
     {"name": "operations", "description": "For load balancers and operators."},
 ]
@@ -158,6 +164,8 @@ def front(
             ),
             max_bytes=settings.max_body_bytes,
             timing=BodyTiming(settings.body_timeout, settings.body_least_rate),
+            # The form around the file takes some bytes too.
+            streamed={FILES: settings.max_file_bytes + WINDOW},
         )
     )
     if not settings.allowed_origins:

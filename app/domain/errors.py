@@ -30,7 +30,7 @@ class FieldError:
     code: str
     """The kind of fault, for example ``unknown_field``."""
     message: str
-    """What was wrong and what would be accepted."""
+    """The fault, and what would be accepted."""
 
 
 class ServiceError(Exception):
@@ -55,7 +55,7 @@ class ServiceError(Exception):
     ) -> None:
         super().__init__(detail)
         self.detail = detail
-        """What was wrong this time, and what would be accepted."""
+        """The fault this time, and what would be accepted."""
         self.errors = errors
         self.retry_after = retry_after
         """Seconds after which a retry is worth it, where known."""
@@ -227,6 +227,12 @@ class UnknownModelError(RequestError):
     """The request names a model that is not served here."""
 
     code, status, title = "unknown_model", 404, "Unknown model"
+
+
+class UnknownKnowledgeBaseError(RequestError):
+    """The request names a knowledge base that is not served here, or not to this caller."""
+
+    code, status, title = "unknown_knowledge_base", 404, "Unknown knowledge base"
 
 
 class PromptMissingError(RequestError):
@@ -548,7 +554,7 @@ class UsageStoreError(CapacityError):
 
 
 class DataKeyError(CapacityError):
-    """What is kept can't be read or written: its key is not to be had, or it was changed."""
+    """Kept data can't be read or written: its key is missing, or the data was changed."""
 
     code, status, title = "data_key_unavailable", 503, "Data key unavailable"
 
@@ -688,6 +694,49 @@ class UpstreamDisconnectedError(UpstreamError):
 
     code, status, title, retryable = "upstream_disconnected", 502, "Upstream disconnected", True
     billed = True
+
+
+class KnowledgeBaseNotFoundError(UpstreamError):
+    """Bedrock does not know the configured knowledge base."""
+
+    code, status, title = "knowledge_base_not_found", 502, "Knowledge base not found upstream"
+
+
+class KnowledgeBaseBusyError(UpstreamError):
+    """The knowledge base is being changed, as at the end of a data source's sync."""
+
+    code, status, title, retryable = "knowledge_base_busy", 503, "Knowledge base busy", True
+
+
+class KnowledgeBaseDependencyError(UpstreamError):
+    """What a knowledge base depends on failed: its vector store, its embedding model, a key."""
+
+    code, status, title = "knowledge_base_dependency_failed", 502, "Knowledge base's store failed"
+    retryable = True
+
+
+class RetrievalThrottledError(UpstreamError):
+    """Bedrock's quota for retrievals is used up for the moment."""
+
+    code, status, title, retryable = "retrieval_throttled", 429, "Retrieval throttled", True
+
+
+class RetrievalRefusedError(UpstreamError):
+    """Bedrock found a retrieval invalid, as where its store does not know an operator."""
+
+    code, status, title = "retrieval_refused", 400, "Retrieval refused by the knowledge base"
+
+
+class RetrievalAccessDeniedError(UpstreamError):
+    """The service's AWS identity may not ask the knowledge base."""
+
+    code, status, title = "retrieval_access_denied", 502, "Access to the knowledge base denied"
+
+
+class RetrievalUnreadableError(UpstreamError):
+    """A knowledge base's answer can't be read."""
+
+    code, status, title = "retrieval_unreadable", 502, "Knowledge base's answer unreadable"
 
 
 class CircuitOpenError(UpstreamError):

@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
-from app.domain import limit
-from app.domain.access import Caller, Scope
+from app.domain import limit, metadata_filter
+from app.domain.access import Caller, scope
 
 _KEY = re.compile(r"lvk_(?P<id>[0-9a-f]{12})_(?P<secret>[A-Za-z0-9_-]{43})")
 _HASH = re.compile(r"sha256\$(?P<salt>[0-9a-f]{32})\$(?P<digest>[0-9a-f]{64})")
@@ -29,8 +29,10 @@ class KeyRecord:
     hash: str
     """``sha256$<salt>$<digest of salt and secret>``, hexadecimal."""
     name: str
-    scopes: tuple[Scope, ...]
+    scopes: tuple[str, ...]
     limits: Mapping[str, str] = field(default_factory=dict)
+    filter: Mapping[str, Any] | None = None
+    """Passed by every document that the holder may see, as `metadata_filter.parse` reads it."""
     created: str = ""
     """RFC 3339, UTC."""
     revoked: str | None = None
@@ -39,7 +41,8 @@ class KeyRecord:
     @property
     def caller(self) -> Caller:
         """The holder of the key."""
-        return Caller(self.id, frozenset(self.scopes), self.name, self.limits)
+        own = None if self.filter is None else metadata_filter.parse(self.filter)
+        return Caller(self.id, frozenset(self.scopes), self.name, self.limits, own)
 
     def matches(self, secret: str) -> bool:
         """Tell whether ``secret`` is this key's, in a time that does not depend on it."""
@@ -54,7 +57,10 @@ NO_KEY = KeyRecord("", f"sha256${'0' * 32}${'0' * 64}", "", ())
 
 
 def issue(
-    name: str, scopes: Iterable[Scope], limits: Mapping[str, str] | None = None
+    name: str,
+    scopes: Iterable[str],
+    limits: Mapping[str, str] | None = None,
+    own_filter: Mapping[str, Any] | None = None,
 ) -> tuple[str, KeyRecord]:
     """Make a new key and return it with its record. Raises ValueError for a name with controls."""
     _check_text(name)
@@ -65,6 +71,7 @@ def issue(
         name=name,
         scopes=tuple(scopes),
         limits=limits or {},
+        filter=own_filter,
         created=_now(),
     )
     return f"lvk_{key_id}_{secret}", record
@@ -103,7 +110,7 @@ def render(records: Iterable[KeyRecord]) -> str:
 def _record(position: int, entry: Any) -> KeyRecord:  # noqa: ANN401 - whatever the JSON holds
     try:
         record = KeyRecord(
-            **{**entry, "scopes": tuple(Scope(scope) for scope in entry["scopes"])},
+            **{**entry, "scopes": tuple(scope(name) for name in entry["scopes"])},
         )
         for text in (record.id, record.hash, record.name, record.created):
             _check_text(text)
@@ -117,6 +124,10 @@ def _record(position: int, entry: Any) -> KeyRecord:  # noqa: ANN401 - whatever 
         limit.parse(record.limits)
     except ValueError as error:
         raise ValueError(f"entry {position}: limits.{error}") from error
+    try:
+        _ = record.caller
+    except ValueError as error:
+        raise ValueError(f"entry {position}: filter: {error}") from error
     return record
 
 

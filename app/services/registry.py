@@ -11,6 +11,8 @@ from app.domain.ports import Authenticator, Readiness, WorkQueue
 from app.services.access.limits import Limits
 from app.services.concurrency.budget import Budget
 from app.services.concurrency.deadline import Drain
+from app.services.files.service import FileService
+from app.services.files.uploads import UploadService
 from app.services.generation.dry_run import PreparationService
 from app.services.generation.estimate import EstimateService
 from app.services.generation.service import GenerationService
@@ -100,6 +102,8 @@ class Services:
     drain: Drain
     room: Budget
     """Bytes of bodies and fetched pictures in flight."""
+    files: FileService
+    uploads: UploadService
     queue: WorkQueue
     """What keeps batches and jobs."""
     worker: Worker

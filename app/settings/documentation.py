@@ -7,17 +7,20 @@ from pydantic.fields import FieldInfo
 
 from app.settings.access import AccessSettings
 from app.settings.bedrock import BedrockSettings
+from app.settings.encryption import EncryptionSettings
 from app.settings.environment import PREFIX
 from app.settings.images import ImageSettings
 from app.settings.jobs import JobSettings
 from app.settings.server import ServerSettings
 from app.settings.stores import StoreSettings
 from app.settings.telemetry import TelemetrySettings
+from app.settings.tls import TlsSettings
 from app.settings.webhooks import WebhookSettings
 from app.settings.work import WorkSettings
 
 TOPICS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("Server", ServerSettings),
+    ("TLS", TlsSettings),
     ("Amazon Bedrock", BedrockSettings),
     ("Pictures", ImageSettings),
     ("Access and limits", AccessSettings),
@@ -25,6 +28,7 @@ TOPICS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("Jobs", JobSettings),
     ("Webhooks", WebhookSettings),
     ("Files, batches and jobs", WorkSettings),
+    ("Encryption", EncryptionSettings),
     ("Telemetry and prices", TelemetrySettings),
 )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from typing import Protocol
 
 import aioboto3
@@ -9,7 +10,6 @@ import aioboto3
 from app.adapters.aws_session import aws_session
 from app.adapters.bedrock import token_counter
 from app.adapters.bedrock.identity.credentials import CredentialsCheck
-from app.adapters.encryption.plain import PlainData
 from app.domain.ports import VisionModel, WebhookSender
 from app.services.answers.enforcement import Enforcement
 from app.services.answers.executor import AnswerReader
@@ -18,6 +18,8 @@ from app.services.concurrency.budget import Budget
 from app.services.concurrency.deadline import Drain
 from app.services.concurrency.idempotency import IdempotentAnswers
 from app.services.documents.page_images import Documents, Workers
+from app.services.files.source import FileImageSource
+from app.services.files.uploads import UploadService
 from app.services.generation.dry_run import PreparationService
 from app.services.generation.estimate import EstimateService
 from app.services.generation.image_sources import ImageSources
@@ -37,13 +39,14 @@ from app.services.registry import ServedModel, Services, Timing
 from app.services.task_runner.service import TaskService
 from app.services.work.worker import Worker
 from app.settings import Settings
+from app.wiring.encryption import open_cipher
 from app.wiring.images import bytes_in_flight, image_limits, image_pipeline, open_pool, open_sources
 from app.wiring.model import OpenUpstreams, model_stack, open_guards, open_upstreams
 from app.wiring.preflight import announce
 from app.wiring.telemetry import open_operations
 from app.wiring.units import units_lookup
 from app.wiring.webhooks import open_webhook_sender, webhooks
-from app.wiring.work import open_queue
+from app.wiring.work import open_files, open_queue
 
 
 class PictureWork(Decoders, Workers, SheetMaker, Protocol):
@@ -79,18 +82,20 @@ async def open_services(
     drain = Drain()
     guards = open_guards(settings)
     room = bytes_in_flight(settings)
-    cipher = PlainData()
     async with (
         AnswerReader.open() as reader,
         open_operations(settings, guards) as operations,
         open_upstreams(session, settings) as upstreams,
         open_pool(settings) as pool,
         open_sources(session, settings, room) as sources,
+        open_cipher(session, settings) as cipher,
+        open_files(session, settings, cipher) as files,
         open_queue(settings, cipher) as queue,
         open_webhooks(settings) as sender,
         AsyncExitStack() as stack,
     ):
         stack.enter_context(units_lookup(guards, settings))
+        sources = replace(sources, files=FileImageSource(files, settings.max_image_bytes))
         price = guards[0].price
         counter = token_counter.counter()
         preparer = image_pipeline(pool, settings)
@@ -107,7 +112,7 @@ async def open_services(
             sources=sources,
             preparer=preparer,
             drain=drain,
-            answers=IdempotentAnswers(drain, settings.max_request_timeout),
+            answers=IdempotentAnswers(drain, settings.longest_request),
             sheets=pool,
         )
         worker, hooks = Worker(queue, drain), webhooks(queue, sender, settings)
@@ -129,13 +134,15 @@ async def open_services(
             readiness=AllReady((drain, *_credentials(session, settings), CredentialsTaken(guards))),
             timing=Timing(
                 request=settings.request_timeout,
-                longest=settings.max_request_timeout,
+                longest=settings.longest_request,
                 heartbeat=settings.heartbeat,
             ),
             drain=drain,
             room=room,
             estimates=EstimateService(identity, generations, counter, price, drain),
             operations=operations,
+            files=files,
+            uploads=UploadService(files),
             queue=queue,
             worker=worker,
             webhooks=hooks,

@@ -58,7 +58,7 @@ _SAID = (
     (re.compile("/v1/responses$"), "input"),
     (re.compile("/v1/chat/|/model/.*/converse(-stream)?$"), "messages"),
 )
-"""What dialects call that which is `prompt` in ours, by path."""
+"""Each dialect's name for our field `prompt`, by path."""
 
 
 def _renamed(error: ServiceError, path: str) -> ServiceError:

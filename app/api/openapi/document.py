@@ -59,5 +59,5 @@ def _correct(answers: dict[str, Any]) -> None:
     """
     answers.pop("422", None)
     for answer in answers.values():
-        for example in answer["content"]["application/json"].get("examples", {}).values():
+        for example in answer["content"].get("application/json", {}).get("examples", {}).values():
             example["value"]["error"].setdefault("param", None)

@@ -27,7 +27,9 @@ from app.api.routing.decode import (
     FormDecoder,
     JsonDecoder,
     OrForm,
+    StreamedFormDecoder,
 )
+from app.api.routing.form_stream import StreamedForm
 from app.api.routing.headers import RequestHeaders, faults
 from app.services.concurrency.threads import Threads
 
@@ -50,7 +52,7 @@ class Operation:
     headers: str | None = None
     """Name of the parameter for the `RequestHeaders`."""
     declared: frozenset[str] = frozenset()
-    """Those headers that the route documents; faults of others are not its business."""
+    """The headers that the route documents; it does not look at others."""
     texts: tuple[tuple[str, bytes, str], ...] = ()
     """Other headers, handed on as they came: parameter, header and default."""
     body: str | None = None
@@ -211,6 +213,8 @@ def _body(route: RouteContext, threads: Threads) -> tuple[str, Decoder] | None:
         raise _NotHonouredError("declares a body of several parameters or files")
     if not (isinstance(model, type) and issubclass(model, BaseModel)):
         raise _NotHonouredError(f"its body {name} is no pydantic model")
+    if isinstance(info, Form) and issubclass(model, StreamedForm):
+        return name, StreamedFormDecoder(model)
     if isinstance(info, Form):
         return name, FormDecoder(model)
     decoder = JsonDecoder(model, threads, any_type=info.media_type == ANY_TYPE)
