@@ -39,6 +39,7 @@ from app.services.webhooks.handler import WebhookHandler
 from app.services.work.endpoint import Endpoint
 from app.services.work.handler import WorkHandler
 from app.settings import Settings
+from app.telemetry.metrics import JOBS, WEBHOOK_ATTEMPTS
 
 OpenServices = Callable[[Settings], AbstractAsyncContextManager[Services]]
 
@@ -139,9 +140,16 @@ def create_app(settings: Settings, open_services: OpenServices) -> Application:
 
 def handlers(settings: Settings, services: Services, endpoint: Endpoint) -> tuple[WorkHandler, ...]:
     """Return what does each kind of long work; its items ask the ``endpoint``."""
+    count = services.operations.metrics.count
     return (
-        JobHandler(services.jobs, endpoint, settings.job_concurrency, settings.job_timeout),
-        WebhookHandler(services.webhooks),
+        JobHandler(
+            services.jobs,
+            endpoint,
+            settings.job_concurrency,
+            settings.job_timeout,
+            lambda status: count(JOBS, outcome=status),
+        ),
+        WebhookHandler(services.webhooks, lambda status: count(WEBHOOK_ATTEMPTS, outcome=status)),
     )
 
 

@@ -94,7 +94,7 @@ class Settings(
 
     @property
     def scheme(self) -> str:
-        """What the service speaks: ``http`` or ``https``."""
+        """The scheme of the service's URLs: ``http`` or ``https``."""
         return "https" if self.tls_files else "http"
 
     @property
