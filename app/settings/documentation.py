@@ -6,6 +6,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from app.settings.access import AccessSettings
+from app.settings.batch_jobs import BatchJobSettings
 from app.settings.bedrock import BedrockSettings
 from app.settings.encryption import EncryptionSettings
 from app.settings.environment import PREFIX
@@ -26,6 +27,7 @@ TOPICS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("Access and limits", AccessSettings),
     ("Stores", StoreSettings),
     ("Jobs", JobSettings),
+    ("Bedrock's batch jobs", BatchJobSettings),
     ("Webhooks", WebhookSettings),
     ("Files, batches and jobs", WorkSettings),
     ("Encryption", EncryptionSettings),

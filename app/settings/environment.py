@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableError
 
 from app.settings.access import AccessSettings
+from app.settings.batch_jobs import BatchJobSettings
 from app.settings.bedrock import BedrockSettings
 from app.settings.encryption import EncryptionSettings
 from app.settings.images import ImageSettings
@@ -39,6 +40,7 @@ class Settings(
     EncryptionSettings,
     TelemetrySettings,
     JobSettings,
+    BatchJobSettings,
     WebhookSettings,
     WorkSettings,
     BaseSettings,
