@@ -27,12 +27,13 @@ from app.api.pipeline.response_headers import CORS_ANSWER_HEADERS
 from app.api.pipeline.unhandled_errors import UnhandledErrorMiddleware
 from app.api.routing.application import Application
 from app.api.routing.dispatch import Dispatcher
-from app.api.v1 import estimate, images, usage
+from app.api.v1 import estimate, images, usage, webhooks
 from app.api.v1.generate import routes as generate
 from app.api.v1.tasks import routes as tasks
 from app.server.load_shedding import LoadShedder
 from app.services.concurrency.admission_queue import AdmissionQueue
 from app.services.registry import Services
+from app.services.webhooks.handler import WebhookHandler
 from app.services.work.endpoint import Endpoint
 from app.services.work.handler import WorkHandler
 from app.settings import Settings
@@ -46,6 +47,7 @@ ROUTERS = (
     images.router,
     models.router,
     usage.router,
+    webhooks.router,
     chat.router,
     files.router,
     uploads.router,
@@ -69,6 +71,7 @@ _TAGS = [
     {"name": "images", "description": "What becomes of a picture on its way to the model."},
     {"name": "openai", "description": "For programs that use an OpenAI SDK."},
     {"name": "files", "description": "Kept for their caller, to be named in requests."},
+    {"name": "jobs", "description": "Answers that are fetched later, and webhooks."},
     {"name": "models", "description": "What is served."},
     {"name": "operations", "description": "For load balancers and operators."},
 ]
@@ -131,8 +134,8 @@ def create_app(settings: Settings, open_services: OpenServices) -> Application:
 
 def handlers(services: Services, endpoint: Endpoint) -> tuple[WorkHandler, ...]:
     """Return what does each kind of long work; its items ask the ``endpoint``."""
-    del services, endpoint
-    return ()
+    del endpoint
+    return (WebhookHandler(services.webhooks),)
 
 
 def front(

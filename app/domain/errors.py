@@ -298,6 +298,33 @@ class RateLimitedError(AccessError):
         """The quota that was used up."""
 
 
+# --- long work ---------------------------------------------------------------------------
+
+
+class JobNotFoundError(RequestError):
+    """The caller has no such job, or it has expired."""
+
+    code, status, title = "job_not_found", 404, "Job not found"
+
+
+class WebhooksDisabledError(RequestError):
+    """The request names a webhook, but they are switched off."""
+
+    code, status, title = "webhooks_disabled", 422, "Webhooks switched off"
+
+
+class WebhookUrlNotAllowedError(RequestError):
+    """A webhook's URL whose scheme or host is not on the operator's list."""
+
+    code, status, title = "webhook_url_not_allowed", 422, "Webhook URL not allowed"
+
+
+class BatchEngineError(RequestError):
+    """Bedrock's own batch jobs were asked for, but can't take this batch."""
+
+    code, status, title = "batch_engine_unavailable", 422, "Batch engine can't take this batch"
+
+
 # --- a picture is at fault --------------------------------------------------------------
 
 

@@ -9,12 +9,14 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeVar
 
 from app.domain.access import Caller
+from app.domain.batch_job import BatchJob, BatchJobName, RecordCounts, RecordResult
 from app.domain.file import PresignedForm
 from app.domain.generation import Completion, ModelRequest, StreamParts
 from app.domain.image import ImageReport, ReceivedImage
 from app.domain.limit import Quota, QuotaStatus
 from app.domain.token import TokenCount
 from app.domain.usage import UsageBatch, UsageQuery, UsageRow
+from app.domain.webhook import WebhookReply
 from app.domain.work import (
     Finished,
     GroupCounts,
@@ -172,6 +174,62 @@ class DataCipher(Protocol):
         Whatever was encrypted for it can't be read any more, wherever it is; what is encrypted
         afterwards has new keys. Raises DataKeyError where the keys can't be reached.
         """
+        ...
+
+
+class WebhookSender(Protocol):
+    """Tells callers' servers of events."""
+
+    def check(self, url: str) -> None:
+        """Return where events may go to ``url``; else raise WebhookUrlNotAllowedError.
+
+        Raises WebhooksDisabledError where they may go nowhere.
+        """
+        ...
+
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> WebhookReply:
+        """Make one attempt to tell ``url`` of an event; nothing is raised."""
+        ...
+
+
+class BatchJobs(Protocol):
+    """Batch jobs of the model's own platform. Every method raises UpstreamError."""
+
+    async def write(
+        self, job: BatchJobName, requests: AsyncIterator[tuple[int, ModelRequest]]
+    ) -> int:
+        """Write the job's records, each under its number; return how many.
+
+        Written again, they replace what is there. Raises BatchEngineError where they are more
+        than one job takes.
+        """
+        ...
+
+    async def start(self, job: BatchJobName) -> str:
+        """Start the job over the records that were written and return its id.
+
+        Asked again with the same token, it finds the job that an earlier call made.
+        """
+        ...
+
+    async def status(self, job_id: str) -> BatchJob:
+        """Return how the job stands."""
+        ...
+
+    async def stop(self, job_id: str) -> None:
+        """Ask the job to stop; one that has ended already is left alone."""
+        ...
+
+    def results(self, job: BatchJobName, job_id: str) -> AsyncIterator[RecordResult]:
+        """Yield the results there are, in any order, one line of the output at a time."""
+        ...
+
+    async def counts(self, job: BatchJobName, job_id: str) -> RecordCounts | None:
+        """Return how many results there ought to be, None where nothing tells."""
+        ...
+
+    async def remove(self, job: BatchJobName) -> None:
+        """Delete the job's records and results."""
         ...
 
 

@@ -17,6 +17,10 @@ class WorkKind(StrEnum):
     """One line of a batch's input file."""
     JOB = "job"
     """One request that is answered later."""
+    JOB_EVENT = "job_event"
+    """What a job told while it ran. Only kept: no worker takes it."""
+    WEBHOOK = "webhook"
+    """One event that a caller's server is to be told of."""
 
 
 class WorkState(StrEnum):

@@ -20,6 +20,7 @@ from app.services.generation.structured import StructuredService
 from app.services.model_stack.target import TargetGuard
 from app.services.task_runner.service import TaskService
 from app.services.usage.ledger import UsageLedger
+from app.services.webhooks.service import Webhooks
 from app.services.work.worker import Worker
 from app.telemetry import Sink
 from app.telemetry.metrics import Metrics
@@ -106,3 +107,4 @@ class Services:
     """What keeps batches and jobs."""
     worker: Worker
     """What does them in this process."""
+    webhooks: Webhooks

@@ -14,6 +14,7 @@ from app.settings.server import ServerSettings
 from app.settings.stores import StoreSettings
 from app.settings.telemetry import TelemetrySettings
 from app.settings.tls import TlsSettings
+from app.settings.webhooks import WebhookSettings
 from app.settings.work import WorkSettings
 
 TOPICS: tuple[tuple[str, type[BaseModel]], ...] = (
@@ -25,6 +26,9 @@ TOPICS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("Stores", StoreSettings),
     ("Files, batches and jobs", WorkSettings),
     ("Encryption", EncryptionSettings),
+    ("Encryption", EncryptionSettings),
+    ("Webhooks", WebhookSettings),
+    ("Files, batches and jobs", WorkSettings),
     ("Telemetry and prices", TelemetrySettings),
 )
 

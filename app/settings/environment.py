@@ -22,6 +22,7 @@ from app.settings.stores import StoreSettings
 from app.settings.telemetry import TelemetrySettings
 from app.settings.tls import TlsSettings
 from app.settings.transport import is_loopback
+from app.settings.webhooks import WebhookSettings
 from app.settings.work import WorkSettings
 
 PREFIX = "LLAMA_VISION_"
@@ -36,6 +37,7 @@ class Settings(
     StoreSettings,
     EncryptionSettings,
     TelemetrySettings,
+    WebhookSettings,
     WorkSettings,
     BaseSettings,
 ):
@@ -90,7 +92,7 @@ class Settings(
 
     @property
     def scheme(self) -> str:
-        """What the service speaks: ``http`` or ``https``."""
+        """The scheme of the service's URLs: ``http`` or ``https``."""
         return "https" if self.tls_files else "http"
 
     @property

@@ -10,7 +10,7 @@ import aioboto3
 from app.adapters.aws_session import aws_session
 from app.adapters.bedrock import token_counter
 from app.adapters.bedrock.identity.credentials import CredentialsCheck
-from app.domain.ports import VisionModel
+from app.domain.ports import VisionModel, WebhookSender
 from app.services.answers.enforcement import Enforcement
 from app.services.answers.executor import AnswerReader
 from app.services.answers.repair import FormAsker
@@ -44,6 +44,7 @@ from app.wiring.model import OpenUpstreams, model_stack, open_guards, open_upstr
 from app.wiring.preflight import announce
 from app.wiring.telemetry import open_operations
 from app.wiring.units import units_lookup
+from app.wiring.webhooks import open_webhook_sender, webhooks
 from app.wiring.work import open_files, open_queue
 
 
@@ -55,6 +56,7 @@ OpenPool = Callable[[Settings], AbstractAsyncContextManager[PictureWork]]
 OpenSources = Callable[
     [aioboto3.Session, Settings, Budget], AbstractAsyncContextManager[ImageSources]
 ]
+OpenWebhooks = Callable[[Settings], AbstractAsyncContextManager[WebhookSender]]
 
 
 @asynccontextmanager
@@ -64,13 +66,14 @@ async def open_services(
     open_upstreams: OpenUpstreams = open_upstreams,
     open_pool: OpenPool = open_pool,
     open_sources: OpenSources = open_sources,
+    open_webhooks: OpenWebhooks = open_webhook_sender,
     retries: Retries = retry.DEFAULT,
 ) -> AsyncIterator[Services]:
     """Open what the service needs for its life, and close it afterwards.
 
     The other arguments are where the service meets the outside: Bedrock, processes that decode,
-    pictures by name, the waits between attempts. Tests put theirs there, and have everything
-    else as it is in production.
+    pictures by name, webhooks, the waits between attempts. Tests put theirs there, and have
+    everything else as it is in production.
     """
     identity = settings.identity
     announce(identity, settings)
@@ -87,6 +90,7 @@ async def open_services(
         open_cipher(session, settings) as cipher,
         open_files(session, settings, cipher) as files,
         open_queue(settings, cipher) as queue,
+        open_webhooks(settings) as sender,
         AsyncExitStack() as stack,
     ):
         stack.enter_context(units_lookup(guards, settings))
@@ -139,6 +143,7 @@ async def open_services(
             uploads=UploadService(files),
             queue=queue,
             worker=Worker(queue, drain),
+            webhooks=webhooks(queue, sender, settings),
         )
 
 

@@ -88,6 +88,22 @@ async def test_status_headers_and_body_are_told(way):
 
 
 @BOTH
+async def test_a_question_has_no_body(way):
+    async def script(peer: Peer) -> None:
+        head = await peer.reader.readuntil(b"\r\n\r\n")
+        assert head.split(b"\r\n")[0].startswith(b"GET ")
+        assert b"content-length" not in head.lower()
+        await peer.say(answer(b'{"status":"Completed"}'))
+
+    async with (
+        upstream(script) as served,
+        way(served.port) as sender,
+        sender.get("/model-invocation-job/x", {"Host": "bedrock.test"}) as found,
+    ):
+        assert await found.read() == b'{"status":"Completed"}'
+
+
+@BOTH
 async def test_a_connection_is_used_again_and_again(way):
     async with upstream(echo) as served, way(served.port) as sender:
         answers = [await post(sender, b'{"n":%d}' % n) for n in range(5)]

@@ -172,7 +172,7 @@ def test_with_mutual_tls_only_who_shows_a_certificate_of_the_authoritys_is_answe
 def test_the_images_health_check_asks_over_tls(emulator_url, tmp_path, certificate, trusted):
     def healthy(process: Running, **named: Path) -> bool:
         environment = {f"{PREFIX}{name.upper()}": str(path) for name, path in named.items()}
-        command = [ROOT / "deploy" / "image" / "healthcheck", str(port(process)), "/healthz"]
+        command = [str(ROOT / "deploy" / "image" / "healthcheck"), str(port(process)), "/healthz"]
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         return not subprocess.run(
             command, env={"PATH": path, **environment}, check=False

@@ -70,7 +70,7 @@ class Runtime:
         async with await self._post(path, body, size) as response:
             content = await response.read()
             if response.status != 200:
-                raise _refusal(response, content)
+                raise refusal(response, content)
             return content, response.headers
 
     @asynccontextmanager
@@ -83,7 +83,7 @@ class Runtime:
         """
         async with await self._post(path, body, size) as response:
             if response.status != 200:
-                raise _refusal(response, await response.read())
+                raise refusal(response, await response.read())
             yield _arriving(response)
 
     async def _post(
@@ -115,7 +115,8 @@ def _event(frame: Frame) -> Frame:
     return frame
 
 
-def _refusal(response: Answer, content: bytes) -> ClientError:
+def refusal(response: Answer, content: bytes) -> ClientError:
+    """Return what the SDK would raise for an answer that is no success."""
     said = _json(content)
     code = response.headers.get("x-amzn-errortype") or said.get("__type") or said.get("code") or ""
     answer: Any = {

@@ -45,6 +45,9 @@ RULES = (
     Rule("/v1/uploads", Scope.FILES),
     Rule("/v1/batches", Scope.BATCHES),
     Rule("/v1/models"),
+    # Of jobs and webhooks a caller sees its own only.
+    Rule("/v1/jobs"),
+    Rule("/v1/webhooks"),
     # A caller without the admin scope sees its own.
     Rule("/v1/usage"),
     Rule("/model", Scope.GENERATE),

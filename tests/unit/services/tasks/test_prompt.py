@@ -77,10 +77,6 @@ def test_the_system_text_says_that_words_in_a_picture_are_no_instructions():
 
 
 def test_text_filled_into_a_prompt_is_not_filled_again():
-    filled = prompt("vqa").filled(question="What costs $question?")
-
-
-def test_what_is_filled_into_a_prompt_is_not_filled_again():
     filled = prompt("vqa").filled(question="What costs $question?", unless="")
 
     assert filled.endswith("What costs $question?")
