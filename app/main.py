@@ -29,14 +29,17 @@ from app.api.routing.application import Application
 from app.api.routing.dispatch import Dispatcher
 from app.api.v1 import estimate, images, usage, webhooks
 from app.api.v1.generate import routes as generate
+from app.api.v1.jobs import routes as jobs
 from app.api.v1.tasks import routes as tasks
 from app.server.load_shedding import LoadShedder
 from app.services.concurrency.admission_queue import AdmissionQueue
+from app.services.jobs.handler import JobHandler
 from app.services.registry import Services
 from app.services.webhooks.handler import WebhookHandler
 from app.services.work.endpoint import Endpoint
 from app.services.work.handler import WorkHandler
 from app.settings import Settings
+from app.telemetry.metrics import JOBS, WEBHOOK_ATTEMPTS
 
 OpenServices = Callable[[Settings], AbstractAsyncContextManager[Services]]
 
@@ -48,6 +51,7 @@ ROUTERS = (
     models.router,
     usage.router,
     webhooks.router,
+    jobs.router,
     chat.router,
     files.router,
     uploads.router,
@@ -70,8 +74,8 @@ _TAGS = [
     {"name": "tasks", "description": "Typed answers for what is often asked of pictures."},
     {"name": "images", "description": "What becomes of a picture on its way to the model."},
     {"name": "openai", "description": "For programs that use an OpenAI SDK."},
-    {"name": "files", "description": "Kept for their caller, to be named in requests."},
     {"name": "jobs", "description": "Answers that are fetched later, and webhooks."},
+    {"name": "files", "description": "Kept for their caller, to be named in requests."},
     {"name": "models", "description": "What is served."},
     {"name": "operations", "description": "For load balancers and operators."},
 ]
@@ -94,7 +98,9 @@ def create_app(settings: Settings, open_services: OpenServices) -> Application:
         dispatcher.compile(app)
         async with (
             open_services(settings) as services,
-            services.worker.running(handlers(services, InProcess(dispatcher, services, rules))),
+            services.worker.running(
+                handlers(settings, services, InProcess(dispatcher, services, rules))
+            ),
         ):
             yield {
                 "services": services,
@@ -132,10 +138,19 @@ def create_app(settings: Settings, open_services: OpenServices) -> Application:
     return app
 
 
-def handlers(services: Services, endpoint: Endpoint) -> tuple[WorkHandler, ...]:
+def handlers(settings: Settings, services: Services, endpoint: Endpoint) -> tuple[WorkHandler, ...]:
     """Return what does each kind of long work; its items ask the ``endpoint``."""
-    del endpoint
-    return (WebhookHandler(services.webhooks),)
+    count = services.operations.metrics.count
+    return (
+        JobHandler(
+            services.jobs,
+            endpoint,
+            settings.job_concurrency,
+            settings.job_timeout,
+            lambda status: count(JOBS, outcome=status),
+        ),
+        WebhookHandler(services.webhooks, lambda status: count(WEBHOOK_ATTEMPTS, outcome=status)),
+    )
 
 
 def front(

@@ -17,6 +17,7 @@ from app.services.generation.dry_run import PreparationService
 from app.services.generation.estimate import EstimateService
 from app.services.generation.service import GenerationService
 from app.services.generation.structured import StructuredService
+from app.services.jobs.service import Jobs
 from app.services.model_stack.target import TargetGuard
 from app.services.task_runner.service import TaskService
 from app.services.usage.ledger import UsageLedger
@@ -108,3 +109,4 @@ class Services:
     worker: Worker
     """What does them in this process."""
     webhooks: Webhooks
+    jobs: Jobs

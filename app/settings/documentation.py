@@ -10,6 +10,7 @@ from app.settings.bedrock import BedrockSettings
 from app.settings.encryption import EncryptionSettings
 from app.settings.environment import PREFIX
 from app.settings.images import ImageSettings
+from app.settings.jobs import JobSettings
 from app.settings.server import ServerSettings
 from app.settings.stores import StoreSettings
 from app.settings.telemetry import TelemetrySettings
@@ -24,11 +25,10 @@ TOPICS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("Pictures", ImageSettings),
     ("Access and limits", AccessSettings),
     ("Stores", StoreSettings),
-    ("Files, batches and jobs", WorkSettings),
-    ("Encryption", EncryptionSettings),
-    ("Encryption", EncryptionSettings),
+    ("Jobs", JobSettings),
     ("Webhooks", WebhookSettings),
     ("Files, batches and jobs", WorkSettings),
+    ("Encryption", EncryptionSettings),
     ("Telemetry and prices", TelemetrySettings),
 )
 

@@ -17,6 +17,7 @@ from app.settings.access import AccessSettings
 from app.settings.bedrock import BedrockSettings
 from app.settings.encryption import EncryptionSettings
 from app.settings.images import ImageSettings
+from app.settings.jobs import JobSettings
 from app.settings.server import ServerSettings
 from app.settings.stores import StoreSettings
 from app.settings.telemetry import TelemetrySettings
@@ -37,6 +38,7 @@ class Settings(
     StoreSettings,
     EncryptionSettings,
     TelemetrySettings,
+    JobSettings,
     WebhookSettings,
     WorkSettings,
     BaseSettings,

@@ -219,6 +219,8 @@ def _images(metrics: Metrics, record: RequestRecord) -> None:
 
 _MODEL = "gen_ai_request_model"
 COLD_STARTS = "llama_vision_cold_start_seconds"
+JOBS = "llama_vision_jobs_total"
+WEBHOOK_ATTEMPTS = "llama_vision_webhook_attempts_total"
 BILLING_WINDOWS = "llama_vision_billing_windows_total"
 
 COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -271,6 +273,12 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "llama_vision_limiter_failures_total": (
         "Calls that were let through or refused because limits could not be counted.",
         (),
+    ),
+    JOBS: ("Jobs that have ended: `completed` or `failed`.", ("outcome",)),
+    WEBHOOK_ATTEMPTS: (
+        "Attempts to deliver a webhook: `delivered`, `pending` where another one follows, or "
+        "`given_up`.",
+        ("outcome",),
     ),
     "llama_vision_usage_write_failures_total": (
         "Writes of usage that failed; the numbers are kept for the next.",

@@ -27,6 +27,7 @@ from app.services.generation.multiple_images import SheetMaker
 from app.services.generation.service import GenerationService
 from app.services.generation.structured import StructuredService
 from app.services.images.pipeline import Decoders
+from app.services.jobs.service import Jobs
 from app.services.model_stack import retry
 from app.services.model_stack.keep_warm import KeepWarm, kept_warm
 from app.services.model_stack.prompt_length import BoundedPromptModel
@@ -114,6 +115,7 @@ async def open_services(
             answers=IdempotentAnswers(drain, settings.longest_request),
             sheets=pool,
         )
+        worker, hooks = Worker(queue, drain), webhooks(queue, sender, settings)
         enforcement = Enforcement(settings.capabilities)
         asker = FormAsker(generations.generate, reader, drain, enforcement)
         yield Services(
@@ -142,8 +144,9 @@ async def open_services(
             files=files,
             uploads=UploadService(files),
             queue=queue,
-            worker=Worker(queue, drain),
-            webhooks=webhooks(queue, sender, settings),
+            worker=worker,
+            webhooks=hooks,
+            jobs=Jobs(queue, hooks, settings.job_expires, worker.wake),
         )
 
 

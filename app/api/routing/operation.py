@@ -66,7 +66,12 @@ class Operation:
 
         Raises a ServiceError, or RequestValidationError for all faults of headers and body.
         """
+        return await self.endpoint(**arguments, **await self.bound(context, receive))
+
+    async def bound(self, context: RequestContext, receive: Receive) -> dict[str, Any]:
+        """Return the arguments that are read from headers and body; raises as `answer` does."""
         options = context.options
+        arguments: dict[str, Any] = {}
         faulty = faults(options, self.declared) if options.faults else []
         if self.decoder is not None and self.body is not None:
             try:
@@ -81,7 +86,7 @@ class Operation:
             arguments[self.headers] = options.values
         for name, header, default in self.texts:
             arguments[name] = _text(context.headers, header, default)
-        return await self.endpoint(**arguments)
+        return arguments
 
 
 def _text(headers: Mapping[bytes, bytes], name: bytes, default: str) -> str:

@@ -1,11 +1,15 @@
 """An endpoint of this service, asked from within it."""
 
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from app.domain.access import Caller
 from app.domain.errors import ServiceError
 from app.domain.work import NO_USAGE, WorkUsage
+
+OnEvent = Callable[[str, bytes], Awaitable[None]]
+"""Takes an event's name and its data, JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,10 @@ class EndpointRequest:
     seconds: float
     """Until the answer must be there."""
     idempotency_key: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Further headers that decide the answer, by names in lower case; the type of ``body``."""
+    on_event: "OnEvent | None" = None
+    """Told of what happens on the way, where the operation can tell it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +41,7 @@ class EndpointAnswer:
     usage: WorkUsage = NO_USAGE
     error: ServiceError | None = None
     """The error that ``body`` renders, where it is one."""
+    media_type: str = "application/json"
 
 
 class Endpoint(Protocol):
