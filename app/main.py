@@ -12,7 +12,7 @@ from app import __version__
 from app.api import ops
 from app.api.bedrock import routes as bedrock
 from app.api.errors import dialects
-from app.api.openai import chat, files, models, uploads
+from app.api.openai import batches, chat, files, models, uploads
 from app.api.openai.responses import routes as responses
 from app.api.openapi import document, security, swagger_ui
 from app.api.pipeline import authorization
@@ -31,7 +31,11 @@ from app.api.v1 import estimate, images, usage, webhooks
 from app.api.v1.generate import routes as generate
 from app.api.v1.jobs import routes as jobs
 from app.api.v1.tasks import routes as tasks
+from app.domain.batch import Batch
 from app.server.load_shedding import LoadShedder
+from app.services.batches.handler import RowHandler, RowShare
+from app.services.batches.intake import IntakeLimits
+from app.services.batches.keeper import BatchKeeper
 from app.services.concurrency.admission_queue import AdmissionQueue
 from app.services.jobs.handler import JobHandler
 from app.services.registry import Services
@@ -55,6 +59,7 @@ ROUTERS = (
     chat.router,
     files.router,
     uploads.router,
+    batches.router,
     responses.router,
     bedrock.router,
     ops.router,
@@ -75,6 +80,7 @@ _TAGS = [
     {"name": "images", "description": "What becomes of a picture on its way to the model."},
     {"name": "openai", "description": "For programs that use an OpenAI SDK."},
     {"name": "jobs", "description": "Answers that are fetched later, and webhooks."},
+    {"name": "batches", "description": "Many requests in one file, answered when there is room."},
     {"name": "files", "description": "Kept for their caller, to be named in requests."},
     {"name": "models", "description": "What is served."},
     {"name": "operations", "description": "For load balancers and operators."},
@@ -149,7 +155,40 @@ def handlers(settings: Settings, services: Services, endpoint: Endpoint) -> tupl
             settings.job_timeout,
             lambda status: count(JOBS, outcome=status),
         ),
+        row_handler(settings, services, endpoint),
         WebhookHandler(services.webhooks, lambda status: count(WEBHOOK_ATTEMPTS, outcome=status)),
+    )
+
+
+def row_handler(settings: Settings, services: Services, endpoint: Endpoint) -> RowHandler:
+    """Return what does the rows of batches."""
+
+    async def announce(batch: Batch) -> None:
+        if batch.webhook is not None:
+            kind = f"batch.{batch.status}"
+            await services.webhooks.announce(batch.owner, batch.webhook, kind, batch.id)
+            services.worker.wake()
+
+    metrics = services.operations.metrics
+    keeper = BatchKeeper(
+        services.queue,
+        services.files,
+        services.worker.name,
+        IntakeLimits(settings.max_batch_rows, settings.max_body_bytes),
+        endpoint.unknown_fields,
+        announce,
+        services.worker.wake,
+        metrics,
+    )
+    share = RowShare(settings.batch_share, settings.batch_concurrency, services.guards)
+    return RowHandler(
+        services.queue,
+        services.files,
+        endpoint,
+        keeper,
+        share,
+        metrics,
+        settings.longest_request,
     )
 
 

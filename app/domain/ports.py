@@ -309,6 +309,10 @@ class WorkQueue(Protocol):
         """Return how far a group has come."""
         ...
 
+    async def has_open(self, group: str) -> bool:
+        """Tell whether any item of a group may still be answered."""
+        ...
+
     async def results(
         self, owner: str, group: str, after: int, limit: int
     ) -> tuple[WorkResult, ...]:

@@ -9,6 +9,7 @@ from app.domain.generation import Target
 from app.domain.model import Capabilities, ModelIdentity
 from app.domain.ports import Authenticator, Readiness, WorkQueue
 from app.services.access.limits import Limits
+from app.services.batches.service import BatchService
 from app.services.concurrency.budget import Budget
 from app.services.concurrency.deadline import Drain
 from app.services.files.service import FileService
@@ -104,6 +105,7 @@ class Services:
     """Bytes of bodies and fetched pictures in flight."""
     files: FileService
     uploads: UploadService
+    batches: BatchService
     queue: WorkQueue
     """What keeps batches and jobs."""
     worker: Worker

@@ -62,7 +62,12 @@ class Metrics:
             )
         for name, (text, labels) in GAUGES.items():
             self.gauges[name] = Gauge(
-                name, text, labels, registry=self.registry, multiprocess_mode="livesum"
+                name,
+                text,
+                labels,
+                registry=self.registry,
+                # One queue is all workers' together: each shows the same.
+                multiprocess_mode="livemax" if name in SHARED else "livesum",
             )
 
     def count(self, name: str, amount: float = 1, **labels: str) -> None:
@@ -223,6 +228,12 @@ JOBS = "llama_vision_jobs_total"
 WEBHOOK_ATTEMPTS = "llama_vision_webhook_attempts_total"
 BILLING_WINDOWS = "llama_vision_billing_windows_total"
 
+BATCH_ROWS = "llama_vision_batch_rows_total"
+WORK_WAITING = "llama_vision_work_waiting"
+WORK_LEASED = "llama_vision_work_leased"
+WORK_OLDEST = "llama_vision_work_oldest_seconds"
+SHARED = (WORK_WAITING, WORK_LEASED, WORK_OLDEST)
+
 COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "llama_vision_refusals_total": (
         "Requests answered with an error, by its code; damaged pictures and streams that failed "
@@ -270,6 +281,11 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
         ("direction",),
     ),
     "llama_vision_image_tiles_total": ("560-pixel tiles for the vision encoder.", ()),
+    BATCH_ROWS: (
+        "Rows of batches that were answered (`succeeded`, `failed`), or that met what passes and "
+        "are tried again (`postponed`).",
+        ("outcome",),
+    ),
     "llama_vision_limiter_failures_total": (
         "Calls that were let through or refused because limits could not be counted.",
         (),
@@ -334,4 +350,7 @@ GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
         "1 while a target's model is loaded after it was scaled to zero.",
         ("target",),
     ),
+    WORK_WAITING: ("Rows, jobs and webhooks that wait on the queue.", ("kind",)),
+    WORK_LEASED: ("Rows, jobs and webhooks that are being done.", ("kind",)),
+    WORK_OLDEST: ("Seconds since the oldest of those that wait was put.", ("kind",)),
 }

@@ -14,6 +14,7 @@ from app.domain.ports import VisionModel, WebhookSender
 from app.services.answers.enforcement import Enforcement
 from app.services.answers.executor import AnswerReader
 from app.services.answers.repair import FormAsker
+from app.services.batches.service import BatchService
 from app.services.concurrency.budget import Budget
 from app.services.concurrency.deadline import Drain
 from app.services.concurrency.idempotency import IdempotentAnswers
@@ -143,6 +144,7 @@ async def open_services(
             operations=operations,
             files=files,
             uploads=UploadService(files),
+            batches=BatchService(queue, files, hooks.check),
             queue=queue,
             worker=worker,
             webhooks=hooks,

@@ -6,7 +6,7 @@ record in logs, metrics and usage. Only what bounds connections is left out: adm
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +21,7 @@ from app.api.routing import headers as request_headers
 from app.api.routing.context import STATE, RequestContext
 from app.api.routing.dispatch import Dispatcher
 from app.api.v1.tasks import serialize
-from app.domain.access import ANONYMOUS, Call, Caller, Resource
+from app.domain.access import ANONYMOUS, Call, Resource
 from app.domain.errors import InternalError, NotFoundError, ServiceError
 from app.domain.work import WorkUsage
 from app.services.registry import Services
@@ -40,13 +40,11 @@ class InProcess:
     services: Services
     rules: tuple[Rule, ...]
 
-    def scope_missing(self, caller: Caller, path: str) -> ServiceError | None:
-        """Return why ``caller`` may not ask ``path``, None where it may."""
-        try:
-            check_scope(caller, rule_for(path, self.rules))
-        except ServiceError as error:
-            return error
-        return None
+    def unknown_fields(self, path: str, body: Mapping[str, object]) -> list[str]:
+        """Return the fields of ``body`` that the endpoint would refuse by their names."""
+        operation, _ = self.dispatcher.operation(path)
+        names = None if operation is None else operation.field_names
+        return [] if names is None else [name for name in body if name not in names]
 
     async def answer(self, request: EndpointRequest) -> EndpointAnswer:
         """Return what the operation answers; an error is rendered in its path's dialect."""

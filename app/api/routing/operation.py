@@ -59,6 +59,17 @@ class Operation:
     """Name of the parameter for the body."""
     decoder: Decoder | None = None
 
+    @property
+    def field_names(self) -> frozenset[str] | None:
+        """The fields that its JSON body may have, None where others are not refused."""
+        decoder = self.decoder.json if isinstance(self.decoder, EitherDecoder) else self.decoder
+        if not isinstance(decoder, JsonDecoder):
+            return None
+        if decoder.model.model_config.get("extra") != "forbid":
+            return None
+        fields = decoder.model.model_fields.items()
+        return frozenset(field.alias or name for name, field in fields)
+
     async def answer(
         self, context: RequestContext, receive: Receive, arguments: dict[str, Any]
     ) -> Response:

@@ -51,6 +51,6 @@ class Endpoint(Protocol):
         """Return the answer; an error is an answer too."""
         ...
 
-    def scope_missing(self, caller: Caller, path: str) -> ServiceError | None:
-        """Return why ``caller`` may not ask ``path``, None where it may."""
+    def unknown_fields(self, path: str, body: Mapping[str, object]) -> list[str]:
+        """Return the fields of ``body`` that the endpoint would refuse by their names."""
         ...
