@@ -6,10 +6,12 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from app.settings.access import AccessSettings
+from app.settings.batch_jobs import BatchJobSettings
 from app.settings.bedrock import BedrockSettings
 from app.settings.encryption import EncryptionSettings
 from app.settings.environment import PREFIX
 from app.settings.images import ImageSettings
+from app.settings.jobs import JobSettings
 from app.settings.server import ServerSettings
 from app.settings.stores import StoreSettings
 from app.settings.telemetry import TelemetrySettings
@@ -24,9 +26,11 @@ TOPICS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("Pictures", ImageSettings),
     ("Access and limits", AccessSettings),
     ("Stores", StoreSettings),
-    ("Encryption", EncryptionSettings),
+    ("Jobs", JobSettings),
+    ("Bedrock's batch jobs", BatchJobSettings),
     ("Webhooks", WebhookSettings),
     ("Files, batches and jobs", WorkSettings),
+    ("Encryption", EncryptionSettings),
     ("Telemetry and prices", TelemetrySettings),
 )
 

@@ -14,9 +14,11 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableError
 
 from app.settings.access import AccessSettings
+from app.settings.batch_jobs import BatchJobSettings
 from app.settings.bedrock import BedrockSettings
 from app.settings.encryption import EncryptionSettings
 from app.settings.images import ImageSettings
+from app.settings.jobs import JobSettings
 from app.settings.server import ServerSettings
 from app.settings.stores import StoreSettings
 from app.settings.telemetry import TelemetrySettings
@@ -37,6 +39,8 @@ class Settings(
     StoreSettings,
     EncryptionSettings,
     TelemetrySettings,
+    JobSettings,
+    BatchJobSettings,
     WebhookSettings,
     WorkSettings,
     BaseSettings,

@@ -62,7 +62,12 @@ class Metrics:
             )
         for name, (text, labels) in GAUGES.items():
             self.gauges[name] = Gauge(
-                name, text, labels, registry=self.registry, multiprocess_mode="livesum"
+                name,
+                text,
+                labels,
+                registry=self.registry,
+                # One queue is all workers' together: each shows the same.
+                multiprocess_mode="livemax" if name in SHARED else "livesum",
             )
 
     def count(self, name: str, amount: float = 1, **labels: str) -> None:
@@ -219,7 +224,15 @@ def _images(metrics: Metrics, record: RequestRecord) -> None:
 
 _MODEL = "gen_ai_request_model"
 COLD_STARTS = "llama_vision_cold_start_seconds"
+JOBS = "llama_vision_jobs_total"
+WEBHOOK_ATTEMPTS = "llama_vision_webhook_attempts_total"
 BILLING_WINDOWS = "llama_vision_billing_windows_total"
+
+BATCH_ROWS = "llama_vision_batch_rows_total"
+WORK_WAITING = "llama_vision_work_waiting"
+WORK_LEASED = "llama_vision_work_leased"
+WORK_OLDEST = "llama_vision_work_oldest_seconds"
+SHARED = (WORK_WAITING, WORK_LEASED, WORK_OLDEST)
 
 COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "llama_vision_refusals_total": (
@@ -268,9 +281,20 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
         ("direction",),
     ),
     "llama_vision_image_tiles_total": ("560-pixel tiles for the vision encoder.", ()),
+    BATCH_ROWS: (
+        "Rows of batches that were answered (`succeeded`, `failed`), or that met what passes and "
+        "are tried again (`postponed`).",
+        ("outcome",),
+    ),
     "llama_vision_limiter_failures_total": (
         "Calls that were let through or refused because limits could not be counted.",
         (),
+    ),
+    JOBS: ("Jobs that have ended: `completed` or `failed`.", ("outcome",)),
+    WEBHOOK_ATTEMPTS: (
+        "Attempts to deliver a webhook: `delivered`, `pending` where another one follows, or "
+        "`given_up`.",
+        ("outcome",),
     ),
     "llama_vision_usage_write_failures_total": (
         "Writes of usage that failed; the numbers are kept for the next.",
@@ -326,4 +350,7 @@ GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
         "1 while a target's model is loaded after it was scaled to zero.",
         ("target",),
     ),
+    WORK_WAITING: ("Rows, jobs and webhooks that wait on the queue.", ("kind",)),
+    WORK_LEASED: ("Rows, jobs and webhooks that are being done.", ("kind",)),
+    WORK_OLDEST: ("Seconds since the oldest of those that wait was put.", ("kind",)),
 }

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, closing
+from dataclasses import replace
 from typing import Protocol
 
 import aioboto3
@@ -9,16 +10,18 @@ import aioboto3
 from app.adapters.aws_session import aws_session
 from app.adapters.bedrock import token_counter
 from app.adapters.bedrock.identity.credentials import CredentialsCheck
-from app.adapters.encryption.plain import PlainData
 from app.domain.ports import VisionModel, WebhookSender
 from app.services.answers.enforcement import Enforcement
 from app.services.answers.executor import AnswerReader
 from app.services.answers.repair import FormAsker
+from app.services.batches.service import BatchService
 from app.services.concurrency.budget import Budget
 from app.services.concurrency.deadline import Drain
 from app.services.concurrency.fair_threads import FairThreads
 from app.services.concurrency.idempotency import IdempotentAnswers
 from app.services.documents.page_images import Documents, Workers
+from app.services.files.source import FileImageSource
+from app.services.files.uploads import UploadService
 from app.services.generation.dry_run import PreparationService
 from app.services.generation.estimate import EstimateService
 from app.services.generation.image_sources import ImageSources
@@ -26,6 +29,7 @@ from app.services.generation.multiple_images import SheetMaker
 from app.services.generation.service import GenerationService
 from app.services.generation.structured import StructuredService
 from app.services.images.pipeline import Decoders
+from app.services.jobs.service import Jobs
 from app.services.model_stack import retry
 from app.services.model_stack.keep_warm import KeepWarm, kept_warm
 from app.services.model_stack.prompt_length import BoundedPromptModel
@@ -37,13 +41,14 @@ from app.services.registry import ServedModel, Services, Timing
 from app.services.task_runner.service import TaskService
 from app.services.work.worker import Worker
 from app.settings import Settings
+from app.wiring.encryption import open_cipher
 from app.wiring.images import bytes_in_flight, image_limits, image_pipeline, open_pool, open_sources
 from app.wiring.model import OpenUpstreams, model_stack, open_guards, open_upstreams
 from app.wiring.preflight import announce
 from app.wiring.telemetry import open_operations
 from app.wiring.units import units_lookup
 from app.wiring.webhooks import open_webhook_sender, webhooks
-from app.wiring.work import open_queue
+from app.wiring.work import open_files, open_queue
 
 PICTURE_THREADS = 2
 """Pictures that are inspected or digested at a time."""
@@ -82,18 +87,20 @@ async def open_services(
     drain = Drain()
     guards = open_guards(settings)
     room = bytes_in_flight(settings)
-    cipher = PlainData()
     async with (
         AnswerReader.open() as reader,
         open_operations(settings, guards) as operations,
         open_upstreams(session, settings) as upstreams,
         open_pool(settings) as pool,
         open_sources(session, settings, room) as sources,
+        open_cipher(session, settings) as cipher,
+        open_files(session, settings, cipher) as files,
         open_queue(settings, cipher) as queue,
         open_webhooks(settings) as sender,
         AsyncExitStack() as stack,
     ):
         stack.enter_context(units_lookup(guards, settings))
+        sources = replace(sources, files=FileImageSource(files, settings.max_image_bytes))
         price = guards[0].price
         counter = token_counter.counter()
         threads = stack.enter_context(closing(FairThreads("pictures", PICTURE_THREADS)))
@@ -115,6 +122,7 @@ async def open_services(
             sheets=pool,
             threads=threads,
         )
+        worker, hooks = Worker(queue, drain), webhooks(queue, sender, settings)
         enforcement = Enforcement(settings.capabilities)
         asker = FormAsker(generations.generate, reader, drain, enforcement)
         yield Services(
@@ -140,9 +148,13 @@ async def open_services(
             room=room,
             estimates=EstimateService(identity, generations, counter, price, drain),
             operations=operations,
+            files=files,
+            uploads=UploadService(files),
+            batches=BatchService(queue, files, hooks.check),
             queue=queue,
-            worker=Worker(queue, drain),
-            webhooks=webhooks(queue, sender, settings),
+            worker=worker,
+            webhooks=hooks,
+            jobs=Jobs(queue, hooks, settings.job_expires, worker.wake),
         )
 
 

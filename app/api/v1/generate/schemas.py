@@ -20,7 +20,7 @@ from app.domain.generation import (
     StopReason,
     Turn,
 )
-from app.domain.image import ReceivedImage, Treatment
+from app.domain.image import FileImage, ReceivedImage, Treatment
 from app.domain.model import Dialect, Language
 from app.services.generation.validation import MAX_SEVERAL
 
@@ -111,7 +111,7 @@ class GenerateIn(GenerationOptions):
     images: Annotated[
         list[ImageIn],
         Field(
-            description="Pictures, each as base64 text, a data URI, a URL, or an S3 object.",
+            description="Pictures, each as base64 text, a data URI, a URL, an S3 object or a file.",
             # A default of [] would be copied deeply for each request.
             default_factory=list,
             json_schema_extra={"default": []},
@@ -120,7 +120,8 @@ class GenerateIn(GenerationOptions):
 
     def to_request(self, call_context: CallContext) -> GenerationRequest:
         """Return the domain's request."""
-        images = tuple(received(image, f"images.{i}") for i, image in enumerate(self.images))
+        owner = call_context.call.caller.id
+        images = tuple(received(image, f"images.{i}", owner) for i, image in enumerate(self.images))
         return self.request(images, call_context)
 
 
@@ -155,8 +156,19 @@ def _drop_null(field: dict[str, Any]) -> None:
 def uploaded(files: Iterable[FormFile]) -> tuple[ReceivedImage, ...]:
     """Return the domain's form of the files of the field ``images``."""
     return tuple(
+FileIds = Annotated[
+    list[Annotated[str, Field(pattern="^file-", max_length=64)]],
+    Field(description="Pictures that were uploaded to `/v1/files`, behind those sent here."),
+]
+
+
+def uploaded(files: Iterable[FormFile], kept: Iterable[str], owner: str) -> tuple[ImageInput, ...]:
+    """Return the domain's form of the files of the field ``images``, and of those ``kept``."""
+    sent = tuple(
         ReceivedImage(file.data, file.content_type, f"images.{i}") for i, file in enumerate(files)
     )
+    named = tuple(FileImage(file_id, owner, f"file_ids.{i}") for i, file_id in enumerate(kept))
+    return (*sent, *named)
 
 
 class GenerateForm(GenerationOptions):
@@ -165,10 +177,12 @@ class GenerateForm(GenerationOptions):
     model_config = ConfigDict(extra="forbid", json_schema_extra=exemplified({}))
 
     images: Annotated[list[FormFile], Field(description="Pictures, one file each.")] = []
+    file_ids: FileIds = []
 
     def to_request(self, call_context: CallContext) -> GenerationRequest:
         """Return the domain's request."""
-        return self.request(uploaded(self.images), call_context)
+        images = uploaded(self.images, self.file_ids, call_context.call.caller.id)
+        return self.request(images, call_context)
 
 
 class ReceivedOut(BaseModel):
