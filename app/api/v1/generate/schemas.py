@@ -153,9 +153,6 @@ def _drop_null(field: dict[str, Any]) -> None:
             field.update({name: value for name, value in kind.items() if name not in field})
 
 
-def uploaded(files: Iterable[FormFile]) -> tuple[ReceivedImage, ...]:
-    """Return the domain's form of the files of the field ``images``."""
-    return tuple(
 FileIds = Annotated[
     list[Annotated[str, Field(pattern="^file-", max_length=64)]],
     Field(description="Pictures that were uploaded to `/v1/files`, behind those sent here."),
