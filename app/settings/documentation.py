@@ -9,6 +9,7 @@ from app.settings.access import AccessSettings
 from app.settings.bedrock import BedrockSettings
 from app.settings.environment import PREFIX
 from app.settings.images import ImageSettings
+from app.settings.retrieval import RetrievalSettings
 from app.settings.server import ServerSettings
 from app.settings.stores import StoreSettings
 from app.settings.telemetry import TelemetrySettings
@@ -17,6 +18,7 @@ TOPICS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("Server", ServerSettings),
     ("Amazon Bedrock", BedrockSettings),
     ("Pictures", ImageSettings),
+    ("Documents", RetrievalSettings),
     ("Access and limits", AccessSettings),
     ("Stores", StoreSettings),
     ("Telemetry and prices", TelemetrySettings),

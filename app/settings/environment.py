@@ -17,6 +17,7 @@ from pydantic_settings import SettingsError as UnreadableError
 from app.settings.access import AccessSettings
 from app.settings.bedrock import BedrockSettings
 from app.settings.images import ImageSettings
+from app.settings.retrieval import RetrievalSettings
 from app.settings.server import ServerSettings
 from app.settings.stores import StoreSettings
 from app.settings.telemetry import TelemetrySettings
@@ -28,6 +29,7 @@ class Settings(
     ServerSettings,
     BedrockSettings,
     ImageSettings,
+    RetrievalSettings,
     AccessSettings,
     StoreSettings,
     TelemetrySettings,
