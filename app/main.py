@@ -28,6 +28,7 @@ from app.api.routing.application import Application
 from app.api.routing.dispatch import Dispatcher
 from app.api.v1 import estimate, images, usage
 from app.api.v1.generate import routes as generate
+from app.api.v1.rag import routes as rag
 from app.api.v1.tasks import routes as tasks
 from app.server.load_shedding import LoadShedder
 from app.services.concurrency.admission_queue import AdmissionQueue
@@ -39,6 +40,7 @@ OpenServices = Callable[[Settings], AbstractAsyncContextManager[Services]]
 ROUTERS = (
     generate.router,
     tasks.router,
+    rag.router,
     estimate.router,
     images.router,
     models.router,
@@ -58,6 +60,7 @@ Errors are problem details (RFC 9457) with a stable `code`. Every answer carries
 _TAGS = [
     {"name": "generate", "description": "Prompts, with a picture or without."},
     {"name": "tasks", "description": "Typed answers for what is often asked of pictures."},
+    {"name": "rag", "description": "Answers from documents and pictures, with citations."},
     {"name": "images", "description": "What becomes of a picture on its way to the model."},
     {"name": "openai", "description": "For programs that use an OpenAI SDK."},
     {"name": "models", "description": "What is served."},

@@ -41,6 +41,7 @@ RULES = (
     Rule("/v1/estimate", Scope.GENERATE),
     Rule("/v1/tasks", Scope.TASKS),
     Rule("/v1/images", Scope.IMAGES),
+    Rule("/v1/rag", Scope.RAG),
     Rule("/v1/models"),
     # A caller without the admin scope sees its own.
     Rule("/v1/usage"),
