@@ -211,7 +211,7 @@ def test_a_retrieval_is_tried_again_where_that_is_worth_it():
 
 
 def test_a_knowledge_base_that_keeps_failing_is_left_alone():
-    failing = [errors.RetrievalAccessDeniedError("no") for _ in range(9)]
+    failing: list[errors.ServiceError] = [errors.RetrievalAccessDeniedError("no") for _ in range(9)]
     retriever = FakeRetriever([CIDER], failing)
     with rag_rig(retriever=retriever, settings={"breaker_threshold": 2}).client() as client:
         body = {"knowledge_base": NAME, "question": "Cider?"}

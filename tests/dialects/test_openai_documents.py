@@ -43,7 +43,7 @@ def test_citations_are_annotations_of_the_message(asked):
         },
     )
     message = answer.choices[0].message
-    (annotation,) = message.annotations or ()
+    (annotation,) = list(message.annotations or [])
     cited = annotation.url_citation
 
     assert message.content == 'It costs "4.50 a bottle" [1]. It is organic.'

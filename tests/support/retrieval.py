@@ -7,19 +7,26 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
-from app.domain.access import Scope
 from app.domain.errors import ServiceError
 from app.domain.metadata_filter import passes
 from app.domain.retrieval import Chunk, ChunkKind, RetrievalQuery
 from app.emulator.config import EmulatorConfig
 from app.settings import Settings
+from tests.emulator.serving import Served
 from tests.emulator.serving import serving as emulating
 from tests.support.app import Rig
 from tests.support.server import serving
 
 BASE_ID = "KNOWLEDGE1"
 NAME = "handbook"
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "emulator",
+    "AWS_SECRET_ACCESS_KEY": "emulator",
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "LLAMA_VISION_USAGE_STORE": "memory",
+}
 
 
 def chunk(text: str, document: str = "orchard.md", **more: Any) -> Chunk:
@@ -64,22 +71,26 @@ def rag_rig(*chunks: Chunk, base: dict[str, Any] | None = None, **more: Any) -> 
 
 @contextmanager
 def documents_served(
-    folder: Path, base: dict[str, Any] | None = None, *, fault: str = "", **more: Any
-) -> Iterator[httpx.Client]:
-    """Serve a knowledge base of ``folder`` from an emulator, and the service in front of it."""
-    config = EmulatorConfig(knowledge_bases={BASE_ID: str(folder)}, record_prompts=True)
-    with emulating(config) as emulator:
-        identifier = f"{BASE_ID}.{fault}" if fault else BASE_ID
+    folder: Path | None = None, base: dict[str, Any] | None = None, **more: Any
+) -> Iterator[tuple[httpx.Client, Served]]:
+    """Serve a knowledge base of ``folder`` from an emulator, and the service in front of it.
+
+    Without a folder the emulator's own documents are served.
+    """
+    config = EmulatorConfig(knowledge_bases={BASE_ID: str(folder)}) if folder else EmulatorConfig()
+    with pytest.MonkeyPatch.context() as environment, emulating(config) as emulator:
+        # Set for each test, and here for the tests of a module together.
+        for name, value in CREDENTIALS.items():
+            environment.setenv(name, value)
         own = {
             "endpoint_url": emulator.url,
             "retrieval_endpoint_url": emulator.url,
             "model_id": "arn:aws:bedrock:us-west-2:123456789012:imported-model/llama32vis11",
             **more,
         }
-        rig = Rig(model=None, settings=settings({"id": identifier, **(base or {})}, **own))
-        with serving(rig.app()) as url, httpx.Client(base_url=url, timeout=60) as client:
-            client.headers["X-Emulator"] = emulator.url
-            yield client
+        rig = Rig(model=None, settings=settings(base, **own))
+        with serving(rig.app()) as url, httpx.Client(base_url=url, timeout=100) as client:
+            yield client, emulator
 
 
 def ask(client: httpx.Client, question: str = "", **body: Any) -> dict[str, Any]:
@@ -89,6 +100,3 @@ def ask(client: httpx.Client, question: str = "", **body: Any) -> dict[str, Any]
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
     return found
-
-
-SCOPES = (Scope.GENERATE, Scope.RAG)
