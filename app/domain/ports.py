@@ -14,6 +14,7 @@ from app.domain.file import PresignedForm
 from app.domain.generation import Completion, ModelRequest, StreamParts
 from app.domain.image import ImageReport, ReceivedImage
 from app.domain.limit import Quota, QuotaStatus
+from app.domain.retrieval import Chunk, RetrievalQuery
 from app.domain.token import TokenCount
 from app.domain.usage import UsageBatch, UsageQuery, UsageRow
 from app.domain.webhook import WebhookReply
@@ -47,6 +48,17 @@ class VisionModel(Protocol):
         that arrived together, as handing on many costs no more than handing on one. If the
         upstream ends without a `Finish` it raises StreamTruncatedError, and UpstreamError for
         every other failure. Leaving closes the upstream, wherever the stream stands.
+        """
+        ...
+
+
+class Retriever(Protocol):
+    """Finds chunks of documents in knowledge bases."""
+
+    async def retrieve(self, query: RetrievalQuery) -> tuple[Chunk, ...]:
+        """Return what was found, best first, or raise an `app.domain.errors.UpstreamError`.
+
+        At most ``query.results`` chunks, none where nothing was found.
         """
         ...
 

@@ -1,5 +1,6 @@
 """The use cases that the API may call."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from opentelemetry.trace import Tracer
@@ -20,6 +21,8 @@ from app.services.generation.service import GenerationService
 from app.services.generation.structured import StructuredService
 from app.services.jobs.service import Jobs
 from app.services.model_stack.target import TargetGuard
+from app.services.retrieval.service import RagService
+from app.services.retrieval.stack import KnowledgeBaseGuard
 from app.services.task_runner.service import TaskService
 from app.services.usage.ledger import UsageLedger
 from app.services.webhooks.service import Webhooks
@@ -92,10 +95,13 @@ class Services:
     model: ServedModel
     guards: tuple[TargetGuard, ...]
     """The guard of each target, in the order in which they are asked."""
+    knowledge_base_guards: Mapping[str, KnowledgeBaseGuard]
+    """The guard of each knowledge base, by its name."""
     generations: GenerationService
     preparations: PreparationService
     tasks: TaskService
     structured: StructuredService
+    rag: RagService
     readiness: Readiness
     timing: Timing
     estimates: EstimateService

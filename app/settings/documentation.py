@@ -12,6 +12,7 @@ from app.settings.encryption import EncryptionSettings
 from app.settings.environment import PREFIX
 from app.settings.images import ImageSettings
 from app.settings.jobs import JobSettings
+from app.settings.retrieval import RetrievalSettings
 from app.settings.server import ServerSettings
 from app.settings.stores import StoreSettings
 from app.settings.telemetry import TelemetrySettings
@@ -24,6 +25,7 @@ TOPICS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("TLS", TlsSettings),
     ("Amazon Bedrock", BedrockSettings),
     ("Pictures", ImageSettings),
+    ("Documents", RetrievalSettings),
     ("Access and limits", AccessSettings),
     ("Stores", StoreSettings),
     ("Jobs", JobSettings),

@@ -19,6 +19,7 @@ from app.settings.bedrock import BedrockSettings
 from app.settings.encryption import EncryptionSettings
 from app.settings.images import ImageSettings
 from app.settings.jobs import JobSettings
+from app.settings.retrieval import RetrievalSettings
 from app.settings.server import ServerSettings
 from app.settings.stores import StoreSettings
 from app.settings.telemetry import TelemetrySettings
@@ -35,6 +36,7 @@ class Settings(
     TlsSettings,
     BedrockSettings,
     ImageSettings,
+    RetrievalSettings,
     AccessSettings,
     StoreSettings,
     EncryptionSettings,

@@ -45,6 +45,8 @@ from app.wiring.encryption import open_cipher
 from app.wiring.images import bytes_in_flight, image_limits, image_pipeline, open_pool, open_sources
 from app.wiring.model import OpenUpstreams, model_stack, open_guards, open_upstreams
 from app.wiring.preflight import announce
+from app.wiring.retrieval import OpenRetriever, open_retriever, rag_service
+from app.wiring.retrieval import open_guards as open_knowledge_base_guards
 from app.wiring.telemetry import open_operations
 from app.wiring.units import units_lookup
 from app.wiring.webhooks import open_webhook_sender, webhooks
@@ -73,6 +75,7 @@ async def open_services(
     open_pool: OpenPool = open_pool,
     open_sources: OpenSources = open_sources,
     open_webhooks: OpenWebhooks = open_webhook_sender,
+    open_retriever: OpenRetriever = open_retriever,
     retries: Retries = retry.DEFAULT,
 ) -> AsyncIterator[Services]:
     """Open what the service needs for its life, and close it afterwards.
@@ -86,10 +89,11 @@ async def open_services(
     session = aws_session()
     drain = Drain()
     guards = open_guards(settings)
+    knowledge_base_guards = open_knowledge_base_guards(settings)
     room = bytes_in_flight(settings)
     async with (
         AnswerReader.open() as reader,
-        open_operations(settings, guards) as operations,
+        open_operations(settings, guards, knowledge_base_guards) as operations,
         open_upstreams(session, settings) as upstreams,
         open_pool(settings) as pool,
         open_sources(session, settings, room) as sources,
@@ -97,6 +101,7 @@ async def open_services(
         open_files(session, settings, cipher) as files,
         open_queue(settings, cipher) as queue,
         open_webhooks(settings) as sender,
+        open_retriever(session, settings) as retriever,
         AsyncExitStack() as stack,
     ):
         stack.enter_context(units_lookup(guards, settings))
@@ -137,6 +142,17 @@ async def open_services(
             generations=generations,
             tasks=TaskService(generations, Documents(sources, pool, image_limits(settings)), asker),
             structured=StructuredService(asker),
+            rag=rag_service(
+                retriever,
+                knowledge_base_guards,
+                settings,
+                generations,
+                asker,
+                pool,
+                counter,
+                retries,
+            ),
+            knowledge_base_guards=knowledge_base_guards,
             preparations=PreparationService(sources, preparer, drain),
             readiness=AllReady((drain, *_credentials(session, settings), CredentialsTaken(guards))),
             timing=Timing(

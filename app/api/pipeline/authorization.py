@@ -44,6 +44,7 @@ RULES = (
     Rule("/v1/files", Scope.FILES),
     Rule("/v1/uploads", Scope.FILES),
     Rule("/v1/batches", Scope.BATCHES),
+    Rule("/v1/rag", Scope.RAG),
     Rule("/v1/models"),
     # Of jobs and webhooks a caller sees its own only.
     Rule("/v1/jobs"),
