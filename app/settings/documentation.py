@@ -9,6 +9,7 @@ from app.settings.access import AccessSettings
 from app.settings.bedrock import BedrockSettings
 from app.settings.encryption import EncryptionSettings
 from app.settings.environment import PREFIX
+from app.settings.evidence import EvidenceSettings
 from app.settings.images import ImageSettings
 from app.settings.server import ServerSettings
 from app.settings.stores import StoreSettings
@@ -22,6 +23,7 @@ TOPICS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("TLS", TlsSettings),
     ("Amazon Bedrock", BedrockSettings),
     ("Pictures", ImageSettings),
+    ("Evidence and documents", EvidenceSettings),
     ("Access and limits", AccessSettings),
     ("Stores", StoreSettings),
     ("Encryption", EncryptionSettings),

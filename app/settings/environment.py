@@ -16,6 +16,7 @@ from pydantic_settings import SettingsError as UnreadableError
 from app.settings.access import AccessSettings
 from app.settings.bedrock import BedrockSettings
 from app.settings.encryption import EncryptionSettings
+from app.settings.evidence import EvidenceSettings
 from app.settings.images import ImageSettings
 from app.settings.server import ServerSettings
 from app.settings.stores import StoreSettings
@@ -33,6 +34,7 @@ class Settings(
     TlsSettings,
     BedrockSettings,
     ImageSettings,
+    EvidenceSettings,
     AccessSettings,
     StoreSettings,
     EncryptionSettings,
