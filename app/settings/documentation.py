@@ -10,6 +10,7 @@ from app.settings.batch_jobs import BatchJobSettings
 from app.settings.bedrock import BedrockSettings
 from app.settings.encryption import EncryptionSettings
 from app.settings.environment import PREFIX
+from app.settings.evidence import EvidenceSettings
 from app.settings.images import ImageSettings
 from app.settings.jobs import JobSettings
 from app.settings.retrieval import RetrievalSettings
@@ -26,6 +27,7 @@ TOPICS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("Amazon Bedrock", BedrockSettings),
     ("Pictures", ImageSettings),
     ("Documents", RetrievalSettings),
+    ("Evidence and documents", EvidenceSettings),
     ("Access and limits", AccessSettings),
     ("Stores", StoreSettings),
     ("Jobs", JobSettings),

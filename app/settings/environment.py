@@ -17,6 +17,7 @@ from app.settings.access import AccessSettings
 from app.settings.batch_jobs import BatchJobSettings
 from app.settings.bedrock import BedrockSettings
 from app.settings.encryption import EncryptionSettings
+from app.settings.evidence import EvidenceSettings
 from app.settings.images import ImageSettings
 from app.settings.jobs import JobSettings
 from app.settings.retrieval import RetrievalSettings
@@ -37,6 +38,7 @@ class Settings(
     BedrockSettings,
     ImageSettings,
     RetrievalSettings,
+    EvidenceSettings,
     AccessSettings,
     StoreSettings,
     EncryptionSettings,

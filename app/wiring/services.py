@@ -42,6 +42,7 @@ from app.services.task_runner.service import TaskService
 from app.services.work.worker import Worker
 from app.settings import Settings
 from app.wiring.encryption import open_cipher
+from app.wiring.evidence import open_reader
 from app.wiring.images import bytes_in_flight, image_limits, image_pipeline, open_pool, open_sources
 from app.wiring.model import OpenUpstreams, model_stack, open_guards, open_upstreams
 from app.wiring.preflight import announce
@@ -102,6 +103,7 @@ async def open_services(
         open_queue(settings, cipher) as queue,
         open_webhooks(settings) as sender,
         open_retriever(session, settings) as retriever,
+        open_reader(settings) as evidence,
         AsyncExitStack() as stack,
     ):
         stack.enter_context(units_lookup(guards, settings))
@@ -140,7 +142,12 @@ async def open_services(
             ),
             guards=guards,
             generations=generations,
-            tasks=TaskService(generations, Documents(sources, pool, image_limits(settings)), asker),
+            tasks=TaskService(
+                generations,
+                Documents(sources, pool, image_limits(settings), settings.max_pages),
+                asker,
+                evidence,
+            ),
             structured=StructuredService(asker),
             rag=rag_service(
                 retriever,

@@ -17,6 +17,7 @@ from app.api.v1.generate.schemas import (
 from app.api.v1.image_forms import ImageIn, received
 from app.domain.generation import CallContext, ImageInput, Sampling
 from app.domain.model import Language
+from app.services.evidence.support import EvidenceOut
 from app.services.task_runner.request import TaskRequest
 from app.services.tasks.spec import Parameters, Result, Task
 
@@ -121,6 +122,13 @@ class Typed(Identified, Generic[ResultT]):
     valid: Annotated[bool, Field(description="Whether there is a `result`.")]
     result: Annotated[
         ResultT | None, Field(description="Null where the answer could not be made valid.")
+    ]
+    evidence: Annotated[
+        dict[str, EvidenceOut | dict[str, Any] | list[Any] | None] | None,
+        Field(
+            description="Which readings support the values of `result`, in its shape: at the path "
+            "of a text or number stands its evidence. Null where nothing tells. docs/evidence.md."
+        ),
     ]
     faults: Annotated[
         list[str],
