@@ -42,6 +42,8 @@ class Caller:
     name: str = ""
     limits: Mapping[str, str] = field(default_factory=dict)
     """Limits by resource or ``scope:resource``; each replaces the service's own of that name."""
+    guardrail: Mapping[str, str] = field(default_factory=dict)
+    """Members of the guardrail policy that replace the service's own: ``input``, ``stream``, …"""
 
 
 ANONYMOUS = Caller("anonymous", frozenset(Scope))

@@ -8,13 +8,13 @@ import hmac
 import json
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
-from app.domain import limit
+from app.domain import guardrail, limit
 from app.domain.access import Caller, Scope
 
 _KEY = re.compile(r"lvk_(?P<id>[0-9a-f]{12})_(?P<secret>[A-Za-z0-9_-]{43})")
@@ -35,11 +35,13 @@ class KeyRecord:
     """RFC 3339, UTC."""
     revoked: str | None = None
     """RFC 3339, UTC; a revoked key's record stays, so that its id is never given again."""
+    guardrail: Mapping[str, str] = field(default_factory=dict)
+    """As in `Caller`."""
 
     @property
     def caller(self) -> Caller:
         """The holder of the key."""
-        return Caller(self.id, frozenset(self.scopes), self.name, self.limits)
+        return Caller(self.id, frozenset(self.scopes), self.name, self.limits, self.guardrail)
 
     def matches(self, secret: str) -> bool:
         """Tell whether ``secret`` is this key's, in a time that does not depend on it."""
@@ -111,13 +113,20 @@ def _record(position: int, entry: Any) -> KeyRecord:  # noqa: ANN401 - whatever 
         raise ValueError(f"entry {position}: {error}") from error
     if not _HASH.fullmatch(record.hash):
         raise ValueError(f"entry {position}: hash is not sha256$<salt>$<digest>")
-    if not isinstance(record.limits, dict):
-        raise ValueError(f"entry {position}: limits is not an object")
-    try:
-        limit.parse(record.limits)
-    except ValueError as error:
-        raise ValueError(f"entry {position}: limits.{error}") from error
+    _check_map(position, "limits", record.limits, limit.parse)
+    _check_map(position, "guardrail", record.guardrail, guardrail.parse)
     return record
+
+
+def _check_map(
+    position: int, name: str, value: object, parse: Callable[[Mapping[str, str]], object]
+) -> None:
+    if not isinstance(value, dict):
+        raise ValueError(f"entry {position}: {name} is not an object")
+    try:
+        parse(value)
+    except ValueError as error:
+        raise ValueError(f"entry {position}: {name}.{error}") from error
 
 
 def _check_text(text: object) -> None:

@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar
 
 from app.domain.access import Caller
 from app.domain.generation import Completion, ModelRequest, StreamParts
+from app.domain.guardrail import Assessment, Content, GuardrailPolicy
 from app.domain.image import ImageReport, ReceivedImage
 from app.domain.limit import Quota, QuotaStatus
 from app.domain.token import TokenCount
@@ -126,6 +127,18 @@ class RateLimiter(Protocol):
         """Count ``difference`` more, or less where negative, in the windows that were taken of.
 
         One that has ended is left alone. Raises LimiterUnavailableError.
+        """
+        ...
+
+
+class Guardrail(Protocol):
+    """Judges texts and pictures, whichever guardrail a policy names."""
+
+    async def assess(self, content: Content, policy: GuardrailPolicy) -> Assessment:
+        """Return the verdict on all of ``content`` together.
+
+        Raises GuardrailUnavailableError where there is none: the guardrail can't be reached, does
+        not exist, or answers what can't be read.
         """
         ...
 

@@ -15,6 +15,7 @@ from app.services.generation.dry_run import PreparationService
 from app.services.generation.estimate import EstimateService
 from app.services.generation.service import GenerationService
 from app.services.generation.structured import StructuredService
+from app.services.guardrails.policies import GuardrailPolicies
 from app.services.model_stack.target import TargetGuard
 from app.services.task_runner.service import TaskService
 from app.services.usage.ledger import UsageLedger
@@ -97,3 +98,4 @@ class Services:
     drain: Drain
     room: Budget
     """Bytes of bodies and fetched pictures in flight."""
+    guardrails: GuardrailPolicies

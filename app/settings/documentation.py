@@ -8,6 +8,7 @@ from pydantic.fields import FieldInfo
 from app.settings.access import AccessSettings
 from app.settings.bedrock import BedrockSettings
 from app.settings.environment import PREFIX
+from app.settings.guardrails import GuardrailSettings
 from app.settings.images import ImageSettings
 from app.settings.server import ServerSettings
 from app.settings.stores import StoreSettings
@@ -18,6 +19,7 @@ TOPICS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("Amazon Bedrock", BedrockSettings),
     ("Pictures", ImageSettings),
     ("Access and limits", AccessSettings),
+    ("Guardrails", GuardrailSettings),
     ("Stores", StoreSettings),
     ("Telemetry and prices", TelemetrySettings),
 )

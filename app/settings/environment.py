@@ -16,6 +16,7 @@ from pydantic_settings import SettingsError as UnreadableError
 
 from app.settings.access import AccessSettings
 from app.settings.bedrock import BedrockSettings
+from app.settings.guardrails import GuardrailSettings
 from app.settings.images import ImageSettings
 from app.settings.server import ServerSettings
 from app.settings.stores import StoreSettings
@@ -29,6 +30,7 @@ class Settings(
     BedrockSettings,
     ImageSettings,
     AccessSettings,
+    GuardrailSettings,
     StoreSettings,
     TelemetrySettings,
     BaseSettings,

@@ -215,6 +215,11 @@ def _images(metrics: Metrics, record: RequestRecord) -> None:
 _MODEL = "gen_ai_request_model"
 COLD_STARTS = "llama_vision_cold_start_seconds"
 BILLING_WINDOWS = "llama_vision_billing_windows_total"
+GUARDRAIL_VERDICTS = "llama_vision_guardrail_verdicts_total"
+GUARDRAIL_FAILURES = "llama_vision_guardrail_failures_total"
+GUARDRAIL_UNITS = "llama_vision_guardrail_units_total"
+GUARDRAIL_COST = "llama_vision_guardrail_cost_usd_total"
+GUARDRAIL_PICTURES = "llama_vision_guardrail_pictures_remembered_total"
 
 COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "llama_vision_refusals_total": (
@@ -267,6 +272,21 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
         "Calls that were let through or refused because limits could not be counted.",
         (),
     ),
+    GUARDRAIL_VERDICTS: (
+        "Verdicts of guardrails on an `input`, an `output` or an `image`: `none`, `audited`, "
+        "`masked` or `blocked`; `model` where Bedrock found nothing within its call.",
+        ("source", "action"),
+    ),
+    GUARDRAIL_FAILURES: (
+        "Checks that could not be made: the request was refused, or passed with a warning.",
+        ("source",),
+    ),
+    GUARDRAIL_UNITS: (
+        "Units that guardrails processed, by the policy they are billed by.",
+        ("policy",),
+    ),
+    GUARDRAIL_COST: ("US dollars spent on guardrails, at the listed price.", ()),
+    GUARDRAIL_PICTURES: ("Pictures whose verdict was remembered.", ()),
     "llama_vision_usage_write_failures_total": (
         "Writes of usage that failed; the numbers are kept for the next.",
         (),
@@ -279,7 +299,8 @@ HISTOGRAMS: dict[str, tuple[str, tuple[str, ...], tuple[float, ...]]] = {
         _SECONDS,
     ),
     "llama_vision_stage_duration_seconds": (
-        "Time of a request by stage: `prepare` its pictures, `wait` in line, `model` to answer.",
+        "Time of a request by stage: `prepare` its pictures, `guardrail` checks, `wait` in line, "
+        "`model` to answer.",
         ("stage",),
         _SECONDS,
     ),

@@ -81,6 +81,13 @@ class RequestRecord:
     generation_tokens: int = 0
     cost_usd: float | None = None
     """At the listed price; None where nothing was generated or the price is unknown."""
+    guardrail_action: str | None = None
+    """``none``, ``audited``, ``masked`` or ``blocked``; None where no guardrail was asked."""
+    guardrail_policies: str | None = None
+    """Names of the rules that hit, with commas between."""
+    guardrail_units: int = 0
+    guardrail_cost_usd: float = 0
+    """At the listed price; not in ``cost_usd``, which is the model's."""
     started: float = field(default_factory=time.perf_counter)
     tracer: Tracer = NO_TRACER
 
@@ -92,6 +99,8 @@ class RequestRecord:
         """Count what was done for this request under a record of its own."""
         self.model, self.target = other.model or self.model, other.target or self.target
         self.stop_reason = other.stop_reason or self.stop_reason
+        self.guardrail_action = other.guardrail_action or self.guardrail_action
+        self.guardrail_policies = other.guardrail_policies or self.guardrail_policies
         for name in _COUNTED:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         if other.cost_usd is not None:
@@ -123,6 +132,8 @@ _COUNTED = (
     "decoder_timeouts",
     "prompt_tokens",
     "generation_tokens",
+    "guardrail_units",
+    "guardrail_cost_usd",
 )
 
 LOGGED = tuple(

@@ -100,7 +100,13 @@ def image_limits(settings: Settings) -> ImageLimits:
         max_pixels=settings.max_image_pixels,
         max_side=base.max_image_side,
         byte_budget=base.max_image_bytes,
+        pixel_digests=pixel_digests(settings),
     )
+
+
+def pixel_digests(settings: Settings) -> bool:
+    """Whether pictures are told apart by their pixels anywhere."""
+    return settings.guardrail_kind is not None
 
 
 def open_pool(settings: Settings) -> PooledPreparer:

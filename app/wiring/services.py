@@ -23,7 +23,9 @@ from app.services.generation.image_sources import ImageSources
 from app.services.generation.multiple_images import SheetMaker
 from app.services.generation.service import GenerationService
 from app.services.generation.structured import StructuredService
+from app.services.guardrails.policies import GuardrailPolicies
 from app.services.images.pipeline import Decoders
+from app.services.images.pixel_digest import PixelDigests
 from app.services.model_stack import retry
 from app.services.model_stack.keep_warm import KeepWarm, kept_warm
 from app.services.model_stack.prompt_length import BoundedPromptModel
@@ -34,6 +36,7 @@ from app.services.readiness import AllReady, CredentialsTaken
 from app.services.registry import ServedModel, Services, Timing
 from app.services.task_runner.service import TaskService
 from app.settings import Settings
+from app.wiring.guardrails import open_guardrails
 from app.wiring.images import bytes_in_flight, image_limits, image_pipeline, open_pool, open_sources
 from app.wiring.model import OpenUpstreams, model_stack, open_guards, open_upstreams
 from app.wiring.preflight import announce
@@ -72,12 +75,21 @@ async def open_services(
     drain = Drain()
     guards = open_guards(settings)
     room = bytes_in_flight(settings)
+    guardrails = GuardrailPolicies(settings.guardrail_policy)
     async with (
         AnswerReader.open() as reader,
         open_operations(settings, guards) as operations,
         open_upstreams(session, settings) as upstreams,
         open_pool(settings) as pool,
         open_sources(session, settings, room) as sources,
+        open_guardrails(
+            session,
+            settings,
+            guardrails,
+            operations.limits,
+            operations.metrics,
+            PixelDigests(pool),
+        ) as guarded,
         AsyncExitStack() as stack,
     ):
         stack.enter_context(units_lookup(guards, settings))
@@ -90,7 +102,7 @@ async def open_services(
             identity=identity,
             capabilities=settings.capabilities,
             model=BoundedPromptModel(
-                QuotaModel(model, operations.limits, counter, price),
+                guarded(QuotaModel(model, operations.limits, counter, price)),
                 counter,
                 settings.capabilities.context_window,
             ),
@@ -125,6 +137,7 @@ async def open_services(
             room=room,
             estimates=EstimateService(identity, generations, counter, price, drain),
             operations=operations,
+            guardrails=guardrails,
         )
 
 

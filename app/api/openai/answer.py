@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 
 from app.api.openai.logprobs import ChatLogprobs
 from app.api.responses.cost import CostOut
+from app.api.responses.guardrail import GuardrailOut
 from app.api.responses.warnings import WarningOut, together
 from app.domain.generation import Completion, Generation, Started, StopReason, Usage
 
@@ -21,6 +22,13 @@ FINISH_REASONS: dict[StopReason, FinishReason] = {
 }
 
 
+GuardrailSaid = Annotated[
+    GuardrailOut | None,
+    Field(
+        description="Of this service: what guardrails did; absent where none was asked.",
+        exclude_if=lambda value: value is None,
+    ),
+]
 _COST = "Of this service, not of OpenAI. Null where the price or a count is unknown."
 
 
@@ -91,6 +99,7 @@ class ChatCompletion(BaseModel):
     choices: list[ChatChoice]
     usage: Annotated[ChatUsage | None, Field(description="Null where Bedrock did not say.")]
     cost_usd: Annotated[CostOut | None, Field(description=_COST)]
+    guardrail: GuardrailSaid = None
     warnings: Annotated[list[WarningOut], Field(description="Of this service, not of OpenAI.")]
 
     @classmethod
@@ -114,6 +123,7 @@ class ChatCompletion(BaseModel):
             choices=[choice],
             usage=ChatUsage.of(completion.usage),
             cost_usd=CostOut.of(completion.usage.cost),
+            guardrail=GuardrailOut.of(completion.guardrail),
             warnings=[WarningOut.of(warning) for warning in warnings],
         )
 
@@ -185,3 +195,4 @@ class ChatLastChunk(ChatChunk):
     """The piece that says why the answer ended."""
 
     cost_usd: Annotated[CostOut | None, Field(description=_COST)]
+    guardrail: GuardrailSaid = None

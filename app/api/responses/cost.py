@@ -41,6 +41,10 @@ class CostOut(BaseModel):
         ),
     ] = Basis.TOKENS
     window: Annotated[WindowOut | None, Field(description="By units only.")] = None
+    guardrail: Annotated[
+        float,
+        Field(description="Of guardrails' checks; part of the total.", exclude_if=lambda v: not v),
+    ] = 0
 
     @classmethod
     def of(cls, cost: Cost | None) -> "CostOut | None":
@@ -52,6 +56,7 @@ def fields(cost: Cost) -> dict[str, Any]:
     """Return a `CostOut`."""
     by_tokens = cost.window is None
     return {
+        **({"guardrail": cost.guardrail} if cost.guardrail else {}),
         "input": cost.input if by_tokens else None,
         "output": cost.output if by_tokens else None,
         "total": cost.total,

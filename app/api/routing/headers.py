@@ -7,6 +7,8 @@ from typing import Annotated, Any
 from fastapi import Header
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from app.domain.guardrail import GuardrailWish
+
 Headers = Mapping[bytes, bytes]
 """A request's, by lower-case name. If one is repeated, the first value wins."""
 
@@ -50,6 +52,24 @@ class RequestHeaders(TimeoutHeaders):
             "answer in one piece. The same key with another body is refused.",
         ),
     ] = None
+    guardrail: Annotated[
+        str | None,
+        Field(
+            alias="X-Guardrail-Policy",
+            pattern=r"^\s*\w+\s*=\s*\w+(\s*,\s*\w+\s*=\s*\w+)*\s*$",
+            max_length=255,
+            description="A stricter guardrail policy than the service's own: "
+            "`input=enforce, output=enforce, image=enforce, stream=buffer, on_failure=refuse`, or "
+            "some of these. A laxer one is refused.",
+        ),
+    ] = None
+
+    def guardrail_wish(self) -> GuardrailWish | None:
+        """Return what the request asks of the guardrail policy."""
+        if self.guardrail is None:
+            return None
+        pairs = (pair.split("=") for pair in self.guardrail.split(","))
+        return GuardrailWish({name.strip(): value.strip() for name, value in pairs})
 
 
 CallHeaders = Annotated[RequestHeaders, Header()]

@@ -10,6 +10,7 @@ from app.domain.generation import (
     StopReason,
     summed,
 )
+from app.domain.guardrail import GuardrailReport
 from app.domain.image import AnswerWarning, ImageReport
 
 T = TypeVar("T")
@@ -43,11 +44,18 @@ def combined(
             target=common([completion.target for completion in completions], None),
             stop_sequence=stop.stop_sequence if stop else None,
             logprobs=stop.logprobs if stop else None,
+            guardrail=_guardrails(completions),
         ),
         images=tuple(images),
         warnings=tuple(warnings),
         latency=latency,
     )
+
+
+def _guardrails(completions: Sequence[Completion]) -> GuardrailReport | None:
+    """Return what guardrails said of all together; None where none was asked."""
+    reports = [c.guardrail for c in completions if c.guardrail is not None]
+    return sum(reports[1:], reports[0]) if reports else None
 
 
 def common(values: Sequence[T], otherwise: T) -> T:

@@ -6,8 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
+from app.api.openai.answer import GuardrailSaid
 from app.api.openai.responses.schemas import ResponsesIn
 from app.api.responses.cost import CostOut
+from app.api.responses.guardrail import GuardrailOut
 from app.api.responses.warnings import WarningOut, together
 from app.domain.generation import Completion, Generation, Sampling, Started, StopReason, Usage
 from app.services.generation.structured import Structured
@@ -139,6 +141,7 @@ class ResponsesOut(BaseModel):
         CostOut | None,
         Field(description="Of this service. Null where the price or a count is unknown."),
     ] = None
+    guardrail: GuardrailSaid = None
     warnings: Annotated[list[WarningOut], Field(description="Of this service.")]
 
 
@@ -185,6 +188,7 @@ class Rendering:
                 "stop_reason": _stop_reason(completion),
                 "generation": structured.raw,
                 "cost_usd": CostOut.of(completion.usage.cost),
+                "guardrail": GuardrailOut.of(completion.guardrail),
                 "warnings": _warnings(structured.generation),
             }
         )
