@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from app.adapters.access import key_file
-from app.domain import key, limit
+from app.domain import guardrail, key, limit
 from app.domain.access import Scope
 from app.settings import PREFIX, keys_file
 
@@ -28,10 +28,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     create.add_argument(
         "--limits",
-        type=_limits,
+        type=_object,
         default={},
         metavar="JSON",
         help="""for example '{"requests": "10/second; 300/minute", "spend": "5/day"}'""",
+    )
+    create.add_argument(
+        "--guardrail",
+        type=_object,
+        default={},
+        metavar="JSON",
+        help="""a guardrail policy of its own, for example '{"output": "audit"}'""",
     )
     actions.add_parser("list", help="list the keys")
     actions.add_parser("revoke", help="shut a key out").add_argument("id", help="as listed")
@@ -55,7 +62,9 @@ def run(parsed: argparse.Namespace) -> int:
 
 def _create(given: argparse.Namespace, path: Path | None) -> int:
     limit.parse(given.limits)
-    text, record = key.issue(given.name, given.scope or DEFAULT_SCOPES, given.limits)
+    guardrail.parse(given.guardrail)
+    scopes = given.scope or DEFAULT_SCOPES
+    text, record = key.issue(given.name, scopes, given.limits, given.guardrail)
     if path is None:
         sys.stderr.write(f"No file was given; for {PREFIX}KEYS:\n{key.render([record])}")
     else:
@@ -85,8 +94,8 @@ def _revoke(path: Path, key_id: str) -> int:
     return 0
 
 
-def _limits(text: str) -> dict[str, str]:
-    """Read what ``--limits`` takes, or raise ValueError."""
+def _object(text: str) -> dict[str, str]:
+    """Read a JSON object, or raise ValueError."""
     found = json.loads(text)
     if not isinstance(found, dict):
         raise argparse.ArgumentTypeError("is not a JSON object")

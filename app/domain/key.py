@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
-from app.domain import guardrail, limit
+from app.domain import guardrail as guardrails
+from app.domain import limit
 from app.domain.access import Caller, Scope
 
 _KEY = re.compile(r"lvk_(?P<id>[0-9a-f]{12})_(?P<secret>[A-Za-z0-9_-]{43})")
@@ -56,7 +57,10 @@ NO_KEY = KeyRecord("", f"sha256${'0' * 32}${'0' * 64}", "", ())
 
 
 def issue(
-    name: str, scopes: Iterable[Scope], limits: Mapping[str, str] | None = None
+    name: str,
+    scopes: Iterable[Scope],
+    limits: Mapping[str, str] | None = None,
+    guardrail: Mapping[str, str] | None = None,
 ) -> tuple[str, KeyRecord]:
     """Make a new key and return it with its record. Raises ValueError for a name with controls."""
     _check_text(name)
@@ -68,6 +72,7 @@ def issue(
         scopes=tuple(scopes),
         limits=limits or {},
         created=_now(),
+        guardrail=guardrail or {},
     )
     return f"lvk_{key_id}_{secret}", record
 
@@ -114,7 +119,7 @@ def _record(position: int, entry: Any) -> KeyRecord:  # noqa: ANN401 - whatever 
     if not _HASH.fullmatch(record.hash):
         raise ValueError(f"entry {position}: hash is not sha256$<salt>$<digest>")
     _check_map(position, "limits", record.limits, limit.parse)
-    _check_map(position, "guardrail", record.guardrail, guardrail.parse)
+    _check_map(position, "guardrail", record.guardrail, guardrails.parse)
     return record
 
 
