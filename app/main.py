@@ -26,7 +26,7 @@ from app.api.pipeline.response_headers import CORS_ANSWER_HEADERS
 from app.api.pipeline.unhandled_errors import UnhandledErrorMiddleware
 from app.api.routing.application import Application
 from app.api.routing.dispatch import Dispatcher
-from app.api.v1 import estimate, images, usage
+from app.api.v1 import cache, estimate, images, usage
 from app.api.v1.generate import routes as generate
 from app.api.v1.tasks import routes as tasks
 from app.server.load_shedding import LoadShedder
@@ -43,6 +43,7 @@ ROUTERS = (
     images.router,
     models.router,
     usage.router,
+    cache.router,
     chat.router,
     responses.router,
     bedrock.router,
@@ -144,7 +145,7 @@ def front(
         CORSMiddleware(
             pipeline,
             allow_origins=settings.allowed_origins,
-            allow_methods=("GET", "POST"),
+            allow_methods=("GET", "POST", "DELETE"),
             # SDKs add some of their own with each version; it is the origin that is trusted.
             allow_headers=("*",),
             expose_headers=CORS_ANSWER_HEADERS,

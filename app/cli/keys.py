@@ -8,6 +8,7 @@ from pathlib import Path
 from app.adapters.access import key_file
 from app.domain import guardrail, key, limit
 from app.domain.access import Scope
+from app.domain.cache import CacheMode
 from app.settings import PREFIX, keys_file
 
 DEFAULT_SCOPES = (Scope.GENERATE, Scope.TASKS, Scope.IMAGES)
@@ -40,6 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="JSON",
         help="""a guardrail policy of its own, for example '{"output": "audit"}'""",
     )
+    create.add_argument(
+        "--cache", choices=list(CacheMode), help="whether its answers are kept; docs/cache.md"
+    )
     actions.add_parser("list", help="list the keys")
     actions.add_parser("revoke", help="shut a key out").add_argument("id", help="as listed")
 
@@ -64,7 +68,7 @@ def _create(given: argparse.Namespace, path: Path | None) -> int:
     limit.parse(given.limits)
     guardrail.parse(given.guardrail)
     scopes = given.scope or DEFAULT_SCOPES
-    text, record = key.issue(given.name, scopes, given.limits, given.guardrail)
+    text, record = key.issue(given.name, scopes, given.limits, given.guardrail, given.cache)
     if path is None:
         sys.stderr.write(f"No file was given; for {PREFIX}KEYS:\n{key.render([record])}")
     else:

@@ -15,7 +15,7 @@ class Scope(StrEnum):
     IMAGES = "images"
     """Preparing and inspecting pictures without the model."""
     ADMIN = "admin"
-    """Every caller's usage."""
+    """Every caller's usage, and the answer cache."""
     METRICS = "metrics"
     """Prometheus metrics."""
 
@@ -44,6 +44,8 @@ class Caller:
     """Limits by resource or ``scope:resource``; each replaces the service's own of that name."""
     guardrail: Mapping[str, str] = field(default_factory=dict)
     """Members of the guardrail policy that replace the service's own: ``input``, ``stream``, …"""
+    cache: str | None = None
+    """A `CacheMode` in place of the service's own."""
 
 
 ANONYMOUS = Caller("anonymous", frozenset(Scope))

@@ -472,6 +472,12 @@ class UsageStoreError(CapacityError):
     code, status, title = "usage_store_unavailable", 503, "Usage store unavailable"
 
 
+class AnswerStoreError(CapacityError):
+    """The answer cache's store can't be reached; answers are given all the same."""
+
+    code, status, title = "answer_store_unavailable", 503, "Answer store unavailable"
+
+
 class DataKeyError(CapacityError):
     """What is kept can't be read or written: its key is not to be had, or it was changed."""
 

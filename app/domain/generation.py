@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Generic, TypeVar
 
 from app.domain.access import ANONYMOUS, ANONYMOUS_CALL, Call
+from app.domain.cache import NO_WISH, CacheWish, Replay
 from app.domain.cost import Cost, added
 from app.domain.errors import ServiceError
 from app.domain.guardrail import Action, GuardrailPolicy, GuardrailReport, GuardrailWish
@@ -72,6 +73,9 @@ class CallContext:
     """Requests of one caller with the same key and content share one answer."""
     guardrail: GuardrailWish | None = None
     """A stricter policy than the caller's, by the request's wish."""
+    cache: CacheWish = NO_WISH
+    task: str = ""
+    """The task and the versions of its prompts, empty for none."""
 
     @property
     def caller(self) -> str:
@@ -227,6 +231,8 @@ class Completion:
     """Log probabilities of the whole text; None if they were not asked for or not given."""
     guardrail: GuardrailReport | None = None
     """What guardrails said; None where none was asked."""
+    replay: Replay | None = None
+    """Set where the answer is one that was kept."""
 
     @property
     def blocked(self) -> bool:
@@ -256,6 +262,7 @@ class Finish:
     target: Target | None = None
     stop_sequence: str | None = None
     guardrail: GuardrailReport | None = None
+    replay: Replay | None = None
 
 
 StreamPart = Delta | Finish

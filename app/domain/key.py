@@ -17,6 +17,7 @@ from typing import Any
 from app.domain import guardrail as guardrails
 from app.domain import limit
 from app.domain.access import Caller, Scope
+from app.domain.cache import CacheMode
 
 _KEY = re.compile(r"lvk_(?P<id>[0-9a-f]{12})_(?P<secret>[A-Za-z0-9_-]{43})")
 _HASH = re.compile(r"sha256\$(?P<salt>[0-9a-f]{32})\$(?P<digest>[0-9a-f]{64})")
@@ -38,11 +39,15 @@ class KeyRecord:
     """RFC 3339, UTC; a revoked key's record stays, so that its id is never given again."""
     guardrail: Mapping[str, str] = field(default_factory=dict)
     """As in `Caller`."""
+    cache: str | None = None
+    """As in `Caller`."""
 
     @property
     def caller(self) -> Caller:
         """The holder of the key."""
-        return Caller(self.id, frozenset(self.scopes), self.name, self.limits, self.guardrail)
+        return Caller(
+            self.id, frozenset(self.scopes), self.name, self.limits, self.guardrail, self.cache
+        )
 
     def matches(self, secret: str) -> bool:
         """Tell whether ``secret`` is this key's, in a time that does not depend on it."""
@@ -61,6 +66,7 @@ def issue(
     scopes: Iterable[Scope],
     limits: Mapping[str, str] | None = None,
     guardrail: Mapping[str, str] | None = None,
+    cache: str | None = None,
 ) -> tuple[str, KeyRecord]:
     """Make a new key and return it with its record. Raises ValueError for a name with controls."""
     _check_text(name)
@@ -73,6 +79,7 @@ def issue(
         limits=limits or {},
         created=_now(),
         guardrail=guardrail or {},
+        cache=cache,
     )
     return f"lvk_{key_id}_{secret}", record
 
@@ -120,6 +127,8 @@ def _record(position: int, entry: Any) -> KeyRecord:  # noqa: ANN401 - whatever 
         raise ValueError(f"entry {position}: hash is not sha256$<salt>$<digest>")
     _check_map(position, "limits", record.limits, limit.parse)
     _check_map(position, "guardrail", record.guardrail, guardrails.parse)
+    if record.cache not in (None, *CacheMode):
+        raise ValueError(f"entry {position}: cache is not one of {', '.join(CacheMode)}")
     return record
 
 

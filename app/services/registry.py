@@ -9,6 +9,7 @@ from app.domain.generation import Target
 from app.domain.model import Capabilities, ModelIdentity
 from app.domain.ports import Authenticator, Readiness
 from app.services.access.limits import Limits
+from app.services.cache.answers import KeptAnswers
 from app.services.concurrency.budget import Budget
 from app.services.concurrency.deadline import Drain
 from app.services.generation.dry_run import PreparationService
@@ -99,3 +100,5 @@ class Services:
     room: Budget
     """Bytes of bodies and fetched pictures in flight."""
     guardrails: GuardrailPolicies
+    answers: KeptAnswers | None = None
+    """The answer cache; None where nothing is kept."""

@@ -7,6 +7,7 @@ from pydantic.fields import FieldInfo
 
 from app.settings.access import AccessSettings
 from app.settings.bedrock import BedrockSettings
+from app.settings.cache import CacheSettings
 from app.settings.environment import PREFIX
 from app.settings.guardrails import GuardrailSettings
 from app.settings.images import ImageSettings
@@ -20,6 +21,7 @@ TOPICS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("Pictures", ImageSettings),
     ("Access and limits", AccessSettings),
     ("Guardrails", GuardrailSettings),
+    ("Answer cache", CacheSettings),
     ("Stores", StoreSettings),
     ("Telemetry and prices", TelemetrySettings),
 )

@@ -16,6 +16,7 @@ from pydantic_settings import SettingsError as UnreadableError
 
 from app.settings.access import AccessSettings
 from app.settings.bedrock import BedrockSettings
+from app.settings.cache import CacheSettings
 from app.settings.guardrails import GuardrailSettings
 from app.settings.images import ImageSettings
 from app.settings.server import ServerSettings
@@ -31,6 +32,7 @@ class Settings(
     ImageSettings,
     AccessSettings,
     GuardrailSettings,
+    CacheSettings,
     StoreSettings,
     TelemetrySettings,
     BaseSettings,
@@ -62,6 +64,12 @@ class Settings(
                 raise ValueError("max_request_timeout: is less than request_timeout")
         elif self.max_request_timeout < self.request_timeout:
             object.__setattr__(self, "max_request_timeout", self.request_timeout)
+        return self
+
+    @model_validator(mode="after")
+    def _check_cache(self) -> Self:
+        if self.cache_store == "redis" and self.redis_url is None:
+            raise ValueError("redis_url: is missing, but cache_store is redis")
         return self
 
     @model_validator(mode="after")

@@ -219,6 +219,10 @@ GUARDRAIL_VERDICTS = "llama_vision_guardrail_verdicts_total"
 GUARDRAIL_FAILURES = "llama_vision_guardrail_failures_total"
 GUARDRAIL_UNITS = "llama_vision_guardrail_units_total"
 GUARDRAIL_COST = "llama_vision_guardrail_cost_usd_total"
+CACHE_LOOKUPS = "llama_vision_answer_cache_lookups_total"
+CACHE_STORED = "llama_vision_answer_cache_stored_total"
+CACHE_FAILURES = "llama_vision_answer_cache_failures_total"
+CACHE_SAVED = "llama_vision_answer_cache_saved_usd_total"
 GUARDRAIL_PICTURES = "llama_vision_guardrail_pictures_remembered_total"
 
 COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -272,6 +276,18 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
         "Calls that were let through or refused because limits could not be counted.",
         (),
     ),
+    CACHE_LOOKUPS: (
+        "Questions that the answer cache was looked up for: a `hit`, a `miss`, one `joined` to an "
+        "equal one under way, or `fresh` by the request's wish.",
+        ("outcome",),
+    ),
+    CACHE_STORED: ("Answers that were kept.", ()),
+    CACHE_FAILURES: (
+        "Operations of the answer cache that failed (`get`, `put`, `claim`, `release`), entries "
+        "that could not be `read`, and keys of data that were not to be had (`key`).",
+        ("operation",),
+    ),
+    CACHE_SAVED: ("US dollars that kept answers would have cost.", ()),
     GUARDRAIL_VERDICTS: (
         "Verdicts of guardrails on an `input`, an `output` or an `image`: `none`, `audited`, "
         "`masked` or `blocked`; `model` where Bedrock found nothing within its call.",

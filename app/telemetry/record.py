@@ -81,6 +81,8 @@ class RequestRecord:
     generation_tokens: int = 0
     cost_usd: float | None = None
     """At the listed price; None where nothing was generated or the price is unknown."""
+    answers_cached: int = 0
+    """Answers that were kept ones."""
     guardrail_action: str | None = None
     """``none``, ``audited``, ``masked`` or ``blocked``; None where no guardrail was asked."""
     guardrail_policies: str | None = None
@@ -132,6 +134,7 @@ _COUNTED = (
     "decoder_timeouts",
     "prompt_tokens",
     "generation_tokens",
+    "answers_cached",
     "guardrail_units",
     "guardrail_cost_usd",
 )

@@ -9,6 +9,7 @@ import aioboto3
 from app.adapters.aws_session import aws_session
 from app.adapters.bedrock import token_counter
 from app.adapters.bedrock.identity.credentials import CredentialsCheck
+from app.adapters.encryption.plain import PlainData
 from app.domain.ports import VisionModel
 from app.services.answers.enforcement import Enforcement
 from app.services.answers.executor import AnswerReader
@@ -36,6 +37,7 @@ from app.services.readiness import AllReady, CredentialsTaken
 from app.services.registry import ServedModel, Services, Timing
 from app.services.task_runner.service import TaskService
 from app.settings import Settings
+from app.wiring.cache import open_answers, with_cache
 from app.wiring.guardrails import open_guardrails
 from app.wiring.images import bytes_in_flight, image_limits, image_pipeline, open_pool, open_sources
 from app.wiring.model import OpenUpstreams, model_stack, open_guards, open_upstreams
@@ -88,8 +90,9 @@ async def open_services(
             guardrails,
             operations.limits,
             operations.metrics,
-            PixelDigests(pool),
+            digests := PixelDigests(pool),
         ) as guarded,
+        open_answers(settings, operations.metrics, PlainData()) as answers,
         AsyncExitStack() as stack,
     ):
         stack.enter_context(units_lookup(guards, settings))
@@ -101,10 +104,16 @@ async def open_services(
         generations = GenerationService(
             identity=identity,
             capabilities=settings.capabilities,
-            model=BoundedPromptModel(
-                guarded(QuotaModel(model, operations.limits, counter, price)),
-                counter,
-                settings.capabilities.context_window,
+            model=with_cache(
+                BoundedPromptModel(
+                    guarded(QuotaModel(model, operations.limits, counter, price)),
+                    counter,
+                    settings.capabilities.context_window,
+                ),
+                answers,
+                settings,
+                guardrails,
+                digests,
             ),
             sources=sources,
             preparer=preparer,
@@ -138,6 +147,7 @@ async def open_services(
             estimates=EstimateService(identity, generations, counter, price, drain),
             operations=operations,
             guardrails=guardrails,
+            answers=answers,
         )
 
 

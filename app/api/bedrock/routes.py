@@ -65,10 +65,17 @@ def whole(
         **warnings.headers(answer_warnings, ignored),
         **invoke_body.headers(generation),
         **cost.headers(generation.completion.usage.cost),
+        **_age(generation),
     }
     return Response(
         orjson.dumps(render(generation)), media_type="application/json", headers=headers
     )
+
+
+def _age(generation: Generation) -> dict[str, str]:
+    """Return the header that says how old a kept answer is; a new one has none."""
+    replay = generation.completion.replay
+    return {} if replay is None else {"Age": str(round(replay.age))}
 
 
 async def respond_streamed(

@@ -32,7 +32,7 @@ RENDER: dict[str, Render] = {
 }
 
 BEDROCK = "/model/"
-NATIVE = re.compile("/v1/(generate|tasks|estimate|images/prepare|usage)(/|$)")
+NATIVE = re.compile("/v1/(generate|tasks|estimate|images/prepare|usage|cache)(/|$)")
 """This service's own paths under /v1. All others there are paths that OpenAI's clients may ask."""
 
 

@@ -29,6 +29,20 @@ GuardrailSaid = Annotated[
         exclude_if=lambda value: value is None,
     ),
 ]
+CachedSaid = Annotated[
+    bool,
+    Field(
+        description="Of this service: whether the answer is one that was kept.",
+        exclude_if=lambda value: not value,
+    ),
+]
+AgeSaid = Annotated[
+    float | None,
+    Field(
+        description="Of this service: seconds since the model gave a kept answer.",
+        exclude_if=lambda value: value is None,
+    ),
+]
 _COST = "Of this service, not of OpenAI. Null where the price or a count is unknown."
 
 
@@ -100,6 +114,8 @@ class ChatCompletion(BaseModel):
     usage: Annotated[ChatUsage | None, Field(description="Null where Bedrock did not say.")]
     cost_usd: Annotated[CostOut | None, Field(description=_COST)]
     guardrail: GuardrailSaid = None
+    cached: CachedSaid = False
+    age_seconds: AgeSaid = None
     warnings: Annotated[list[WarningOut], Field(description="Of this service, not of OpenAI.")]
 
     @classmethod
@@ -124,6 +140,8 @@ class ChatCompletion(BaseModel):
             usage=ChatUsage.of(completion.usage),
             cost_usd=CostOut.of(completion.usage.cost),
             guardrail=GuardrailOut.of(completion.guardrail),
+            cached=completion.replay is not None,
+            age_seconds=completion.replay and completion.replay.age,
             warnings=[WarningOut.of(warning) for warning in warnings],
         )
 
@@ -196,3 +214,5 @@ class ChatLastChunk(ChatChunk):
 
     cost_usd: Annotated[CostOut | None, Field(description=_COST)]
     guardrail: GuardrailSaid = None
+    cached: CachedSaid = False
+    age_seconds: AgeSaid = None

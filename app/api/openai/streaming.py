@@ -74,7 +74,15 @@ class ChunkEncoder:
         )
         cost = CostOut.of(completion.usage.cost)
         guardrail = GuardrailOut.of(completion.guardrail)
-        last = self._sent(ChatLastChunk(**dict(ended), cost_usd=cost, guardrail=guardrail))
+        last = self._sent(
+            ChatLastChunk(
+                **dict(ended),
+                cost_usd=cost,
+                guardrail=guardrail,
+                cached=completion.replay is not None,
+                age_seconds=completion.replay and completion.replay.age,
+            )
+        )
         if self.include_usage:
             usage = ChatUsage.of(completion.usage)
             last += self._sent(self._chunk().model_copy(update={"usage": usage}))

@@ -54,6 +54,7 @@ class RequestContext:
             headers.second_bill,
             headers.idempotency_key,
             joined(guardrail, headers.guardrail_wish()),
+            headers.cache_wish(),
         )
         if call_context.guardrail is not None:
             self.services.guardrails.policy(call_context)

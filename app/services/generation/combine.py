@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TypeVar
 
+from app.domain.cache import Replay
 from app.domain.generation import (
     Completion,
     Generation,
@@ -45,11 +46,20 @@ def combined(
             stop_sequence=stop.stop_sequence if stop else None,
             logprobs=stop.logprobs if stop else None,
             guardrail=_guardrails(completions),
+            replay=_replay(completions),
         ),
         images=tuple(images),
         warnings=tuple(warnings),
         latency=latency,
     )
+
+
+def _replay(completions: Sequence[Completion]) -> Replay | None:
+    """Return the oldest of the replays, None unless all are some."""
+    replays = [c.replay for c in completions if c.replay is not None]
+    if not replays or len(replays) < len(completions):
+        return None
+    return max(replays, key=lambda replay: replay.age)
 
 
 def _guardrails(completions: Sequence[Completion]) -> GuardrailReport | None:

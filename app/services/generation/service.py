@@ -243,6 +243,7 @@ class _Call:
             finish.target,
             finish.stop_sequence,
             guardrail=finish.guardrail,
+            replay=finish.replay,
         )
         return Done(self.generation(completion))
 

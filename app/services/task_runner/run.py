@@ -85,6 +85,12 @@ class Run:
         last = follow_up(self.request.parameters, findings) if follow_up else None
         return findings if last is None else [*findings, await self._ask(last, len(findings), ())]
 
+    @property
+    def version(self) -> str:
+        """The versions of the prompts."""
+        own, system = prompt(self.request.task.name), prompt(SYSTEM)
+        return f"{own.name}-{own.version}+{system.name}-{system.version}"
+
     def _progress(self, done: int, total: int, finding: Finding[Any]) -> Progress:
         told = self.request.task.told
         text = told(finding.answer) if told and finding.answer is not None else None
@@ -127,7 +133,7 @@ class Run:
             sampling=self.request.sampling,
             strategy=_strategy(turn, self.max_images),
             language=self.request.language,
-            call_context=self.request.call_context,
+            call_context=replace(self.request.call_context, task=self.version),
         )
 
     def _finding(self, formed: Formed[Any], page: int, view: View | None) -> Finding[Any]:
@@ -159,10 +165,9 @@ class Run:
     def answer(self, result: Result | None, faults: tuple[str, ...]) -> TaskAnswer:
         """Put everything together."""
         task = self.request.task
-        own, system = prompt(task.name), prompt(SYSTEM)
         return TaskAnswer(
             task=task.name,
-            prompt_version=f"{own.name}-{own.version}+{system.name}-{system.version}",
+            prompt_version=self.version,
             result=result,
             faults=faults if result is None else tuple(self._refused()),
             refusal=self.refusals[0][1] if self.refusals else None,

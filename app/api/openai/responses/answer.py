@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from app.api.openai.answer import GuardrailSaid
+from app.api.openai.answer import AgeSaid, CachedSaid, GuardrailSaid
 from app.api.openai.responses.schemas import ResponsesIn
 from app.api.responses.cost import CostOut
 from app.api.responses.guardrail import GuardrailOut
@@ -142,6 +142,8 @@ class ResponsesOut(BaseModel):
         Field(description="Of this service. Null where the price or a count is unknown."),
     ] = None
     guardrail: GuardrailSaid = None
+    cached: CachedSaid = False
+    age_seconds: AgeSaid = None
     warnings: Annotated[list[WarningOut], Field(description="Of this service.")]
 
 
@@ -189,6 +191,8 @@ class Rendering:
                 "generation": structured.raw,
                 "cost_usd": CostOut.of(completion.usage.cost),
                 "guardrail": GuardrailOut.of(completion.guardrail),
+                "cached": completion.replay is not None,
+                "age_seconds": completion.replay and completion.replay.age,
                 "warnings": _warnings(structured.generation),
             }
         )

@@ -275,6 +275,12 @@ class GenerationFacts(Identified):
     guardrail: Annotated[
         GuardrailOut | None, Field(description="What guardrails did; null where none was asked.")
     ] = None
+    cached: Annotated[
+        bool, Field(description="Whether the answer is one that was kept: it cost nothing.")
+    ] = False
+    age_seconds: Annotated[
+        float | None, Field(description="Seconds since the model gave it, where it was kept.")
+    ] = None
     stop_reason: Annotated[
         StopReason,
         Field(

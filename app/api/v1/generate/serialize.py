@@ -68,6 +68,8 @@ def facts(answer: Generation) -> dict[str, Any]:
         "total_token_count": usage.total_token_count,
         "cost_usd": cost(usage.cost),
         "guardrail": guardrail(completion.guardrail),
+        "cached": completion.replay is not None,
+        "age_seconds": None if completion.replay is None else completion.replay.age,
         "stop_reason": completion.stop_reason,
         "stop_reason_raw": completion.stop_reason_raw,
         "images": [image(report) for report in answer.images],
