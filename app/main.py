@@ -19,6 +19,7 @@ from app.api.pipeline import authorization
 from app.api.pipeline.admission import AdmissionMiddleware
 from app.api.pipeline.authorization import Gatekeeper, Rule
 from app.api.pipeline.callers import Callers
+from app.api.pipeline.in_process import InProcess
 from app.api.pipeline.provenance import Provenance
 from app.api.pipeline.request_body import BodyTiming
 from app.api.pipeline.request_context import RequestContextMiddleware
@@ -26,12 +27,15 @@ from app.api.pipeline.response_headers import CORS_ANSWER_HEADERS
 from app.api.pipeline.unhandled_errors import UnhandledErrorMiddleware
 from app.api.routing.application import Application
 from app.api.routing.dispatch import Dispatcher
-from app.api.v1 import cache, estimate, images, usage
+from app.api.v1 import cache, estimate, images, usage, webhooks
 from app.api.v1.generate import routes as generate
 from app.api.v1.tasks import routes as tasks
 from app.server.load_shedding import LoadShedder
 from app.services.concurrency.admission_queue import AdmissionQueue
 from app.services.registry import Services
+from app.services.webhooks.handler import WebhookHandler
+from app.services.work.endpoint import Endpoint
+from app.services.work.handler import WorkHandler
 from app.settings import Settings
 
 OpenServices = Callable[[Settings], AbstractAsyncContextManager[Services]]
@@ -44,6 +48,7 @@ ROUTERS = (
     models.router,
     usage.router,
     cache.router,
+    webhooks.router,
     chat.router,
     responses.router,
     bedrock.router,
@@ -61,6 +66,7 @@ _TAGS = [
     {"name": "tasks", "description": "Typed answers for what is often asked of pictures."},
     {"name": "images", "description": "What becomes of a picture on its way to the model."},
     {"name": "openai", "description": "For programs that use an OpenAI SDK."},
+    {"name": "jobs", "description": "Answers that are fetched later, and webhooks."},
     {"name": "models", "description": "What is served."},
     {"name": "operations", "description": "For load balancers and operators."},
 ]
@@ -81,7 +87,10 @@ def create_app(settings: Settings, open_services: OpenServices) -> Application:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         dispatcher.compile(app)
-        async with open_services(settings) as services:
+        async with (
+            open_services(settings) as services,
+            services.worker.running(handlers(services, InProcess(dispatcher, services, rules))),
+        ):
             yield {
                 "services": services,
                 "load_shedder": LoadShedder(queue, callers, services),
@@ -116,6 +125,12 @@ def create_app(settings: Settings, open_services: OpenServices) -> Application:
     dispatcher = Dispatcher(app.framework)
     app.front = front(dispatcher, queue, callers, settings, rules)
     return app
+
+
+def handlers(services: Services, endpoint: Endpoint) -> tuple[WorkHandler, ...]:
+    """Return what does each kind of long work; its items ask the ``endpoint``."""
+    del endpoint
+    return (WebhookHandler(services.webhooks),)
 
 
 def front(

@@ -4,10 +4,11 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from app.adapters.access import key_file
-from app.domain import guardrail, key, limit
-from app.domain.access import Scope
+from app.domain import guardrail, key, limit, metadata_filter
+from app.domain.access import Scope, scope
 from app.domain.cache import CacheMode
 from app.settings import PREFIX, keys_file
 
@@ -23,9 +24,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     create.add_argument(
         "--scope",
         action="append",
-        type=Scope,
-        choices=list(Scope),
-        help=f"may be repeated; by default {', '.join(DEFAULT_SCOPES)}",
+        type=scope,
+        metavar="SCOPE",
+        help=f"may be repeated; one of {', '.join(Scope)} or rag:<name>; by default "
+        f"{', '.join(DEFAULT_SCOPES)}",
     )
     create.add_argument(
         "--limits",
@@ -43,6 +45,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     create.add_argument(
         "--cache", choices=list(CacheMode), help="whether its answers are kept; docs/cache.md"
+    )
+    create.add_argument(
+        "--filter",
+        type=_filter,
+        metavar="JSON",
+        help="documents of knowledge bases that its holder may see, for example "
+        """'{"equals": {"key": "tenant", "value": "acme"}}'""",
     )
     actions.add_parser("list", help="list the keys")
     actions.add_parser("revoke", help="shut a key out").add_argument("id", help="as listed")
@@ -68,7 +77,9 @@ def _create(given: argparse.Namespace, path: Path | None) -> int:
     limit.parse(given.limits)
     guardrail.parse(given.guardrail)
     scopes = given.scope or DEFAULT_SCOPES
-    text, record = key.issue(given.name, scopes, given.limits, given.guardrail, given.cache)
+    text, record = key.issue(
+        given.name, scopes, given.limits, given.filter, given.guardrail, given.cache
+    )
     if path is None:
         sys.stderr.write(f"No file was given; for {PREFIX}KEYS:\n{key.render([record])}")
     else:
@@ -84,7 +95,8 @@ def _list(path: Path) -> int:
         state = f"revoked {record.revoked}" if record.revoked else "valid"
         scopes = ",".join(record.scopes)
         limits = json.dumps(dict(record.limits))
-        columns = (record.id, state, record.created, scopes, limits, record.name)
+        own = [] if record.filter is None else [f"filter {json.dumps(record.filter)}"]
+        columns = (record.id, state, record.created, scopes, limits, record.name, *own)
         sys.stdout.write("\t".join(columns) + "\n")
     return 0
 
@@ -103,6 +115,16 @@ def _object(text: str) -> dict[str, str]:
     found = json.loads(text)
     if not isinstance(found, dict):
         raise argparse.ArgumentTypeError("is not a JSON object")
+    return found
+
+
+def _filter(text: str) -> dict[str, Any]:
+    """Read what ``--filter`` takes, or raise ValueError."""
+    found: dict[str, Any] = json.loads(text)
+    try:
+        metadata_filter.parse(found)
+    except metadata_filter.FilterError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
     return found
 
 

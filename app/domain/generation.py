@@ -111,6 +111,8 @@ class GenerationRequest:
     system: str | None = None
     sampling: Sampling = field(default_factory=Sampling)
     language: Language | None = None
+    language_asked: bool = False
+    """The last turn says itself which language is wanted, and for what."""
     raw_prompt: bool = False
     """The single turn's text is a finished Llama prompt, sent exactly as written."""
     call_context: CallContext = field(default_factory=CallContext)
@@ -125,6 +127,8 @@ class GenerationRequest:
     warnings: tuple[AnswerWarning, ...] = ()
     """Warnings from reading the request; they become part of the answer's."""
     form: OutputForm | None = None
+    """As in `ModelRequest`."""
+    begun: str = ""
     """As in `ModelRequest`."""
     logprobs: int | None = None
     """As in `ModelRequest`."""
@@ -145,6 +149,11 @@ class ModelRequest:
     stop: tuple[str, ...] = ()
     form: OutputForm | None = None
     """Enforced where the target's `Capabilities` have ``structured_output``, else left out."""
+    begun: str = ""
+    """How the answer begins: the model goes on behind it, and does not repeat it.
+
+    Left out where the target's `Capabilities` have no ``begun``.
+    """
     logprobs: int | None = None
     """Alternatives wanted for each token of the answer, 0 to 20; None wants no probabilities.
 
@@ -188,11 +197,11 @@ class Usage:
     prompt_token_count: int | None = None
     generation_token_count: int | None = None
     cost: Cost | None = None
-    """At the listed price; None where that or a count is unknown."""
+    """The cost at the listed price; None where that or a count is unknown."""
 
     @property
     def total_token_count(self) -> int | None:
-        """Both together, None unless both are known."""
+        """The sum of both counts, None unless both are known."""
         if self.prompt_token_count is None or self.generation_token_count is None:
             return None
         return self.prompt_token_count + self.generation_token_count

@@ -15,8 +15,8 @@ from hashlib import sha256
 from typing import Any
 
 from app.domain import guardrail as guardrails
-from app.domain import limit
-from app.domain.access import Caller, Scope
+from app.domain import limit, metadata_filter
+from app.domain.access import Caller, scope
 from app.domain.cache import CacheMode
 
 _KEY = re.compile(r"lvk_(?P<id>[0-9a-f]{12})_(?P<secret>[A-Za-z0-9_-]{43})")
@@ -31,8 +31,10 @@ class KeyRecord:
     hash: str
     """``sha256$<salt>$<digest of salt and secret>``, hexadecimal."""
     name: str
-    scopes: tuple[Scope, ...]
+    scopes: tuple[str, ...]
     limits: Mapping[str, str] = field(default_factory=dict)
+    filter: Mapping[str, Any] | None = None
+    """Passed by every document that the holder may see, as `metadata_filter.parse` reads it."""
     created: str = ""
     """RFC 3339, UTC."""
     revoked: str | None = None
@@ -45,8 +47,15 @@ class KeyRecord:
     @property
     def caller(self) -> Caller:
         """The holder of the key."""
+        own = None if self.filter is None else metadata_filter.parse(self.filter)
         return Caller(
-            self.id, frozenset(self.scopes), self.name, self.limits, self.guardrail, self.cache
+            self.id,
+            frozenset(self.scopes),
+            self.name,
+            self.limits,
+            own,
+            self.guardrail,
+            self.cache,
         )
 
     def matches(self, secret: str) -> bool:
@@ -63,8 +72,9 @@ NO_KEY = KeyRecord("", f"sha256${'0' * 32}${'0' * 64}", "", ())
 
 def issue(
     name: str,
-    scopes: Iterable[Scope],
+    scopes: Iterable[str],
     limits: Mapping[str, str] | None = None,
+    own_filter: Mapping[str, Any] | None = None,
     guardrail: Mapping[str, str] | None = None,
     cache: str | None = None,
 ) -> tuple[str, KeyRecord]:
@@ -77,6 +87,7 @@ def issue(
         name=name,
         scopes=tuple(scopes),
         limits=limits or {},
+        filter=own_filter,
         created=_now(),
         guardrail=guardrail or {},
         cache=cache,
@@ -117,7 +128,7 @@ def render(records: Iterable[KeyRecord]) -> str:
 def _record(position: int, entry: Any) -> KeyRecord:  # noqa: ANN401 - whatever the JSON holds
     try:
         record = KeyRecord(
-            **{**entry, "scopes": tuple(Scope(scope) for scope in entry["scopes"])},
+            **{**entry, "scopes": tuple(scope(name) for name in entry["scopes"])},
         )
         for text in (record.id, record.hash, record.name, record.created):
             _check_text(text)
@@ -129,6 +140,10 @@ def _record(position: int, entry: Any) -> KeyRecord:  # noqa: ANN401 - whatever 
     _check_map(position, "guardrail", record.guardrail, guardrails.parse)
     if record.cache not in (None, *CacheMode):
         raise ValueError(f"entry {position}: cache is not one of {', '.join(CacheMode)}")
+    try:
+        _ = record.caller
+    except ValueError as error:
+        raise ValueError(f"entry {position}: filter: {error}") from error
     return record
 
 

@@ -7,7 +7,7 @@ from opentelemetry.trace import Tracer
 from app.domain.errors import FieldError, UnknownModelError
 from app.domain.generation import Target
 from app.domain.model import Capabilities, ModelIdentity
-from app.domain.ports import Authenticator, Readiness
+from app.domain.ports import Authenticator, Readiness, WorkQueue
 from app.services.access.limits import Limits
 from app.services.cache.answers import KeptAnswers
 from app.services.concurrency.budget import Budget
@@ -20,6 +20,8 @@ from app.services.guardrails.policies import GuardrailPolicies
 from app.services.model_stack.target import TargetGuard
 from app.services.task_runner.service import TaskService
 from app.services.usage.ledger import UsageLedger
+from app.services.webhooks.service import Webhooks
+from app.services.work.worker import Worker
 from app.telemetry import Sink
 from app.telemetry.metrics import Metrics
 
@@ -100,5 +102,10 @@ class Services:
     room: Budget
     """Bytes of bodies and fetched pictures in flight."""
     guardrails: GuardrailPolicies
+    queue: WorkQueue
+    """What keeps batches and jobs."""
+    worker: Worker
+    """What does them in this process."""
+    webhooks: Webhooks
     answers: KeptAnswers | None = None
     """The answer cache; None where nothing is kept."""

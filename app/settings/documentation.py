@@ -8,21 +8,29 @@ from pydantic.fields import FieldInfo
 from app.settings.access import AccessSettings
 from app.settings.bedrock import BedrockSettings
 from app.settings.cache import CacheSettings
+from app.settings.encryption import EncryptionSettings
 from app.settings.environment import PREFIX
 from app.settings.guardrails import GuardrailSettings
 from app.settings.images import ImageSettings
 from app.settings.server import ServerSettings
 from app.settings.stores import StoreSettings
 from app.settings.telemetry import TelemetrySettings
+from app.settings.tls import TlsSettings
+from app.settings.webhooks import WebhookSettings
+from app.settings.work import WorkSettings
 
 TOPICS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("Server", ServerSettings),
+    ("TLS", TlsSettings),
     ("Amazon Bedrock", BedrockSettings),
     ("Pictures", ImageSettings),
     ("Access and limits", AccessSettings),
     ("Guardrails", GuardrailSettings),
     ("Answer cache", CacheSettings),
     ("Stores", StoreSettings),
+    ("Encryption", EncryptionSettings),
+    ("Webhooks", WebhookSettings),
+    ("Files, batches and jobs", WorkSettings),
     ("Telemetry and prices", TelemetrySettings),
 )
 

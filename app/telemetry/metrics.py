@@ -179,6 +179,18 @@ def _model(metrics: Metrics, record: RequestRecord) -> None:
             record.first_token_ms / 1000,
             gen_ai_request_model=model,
         )
+    if record.formed_answers or record.forms_refused:
+        _forms(metrics, record)
+    if record.stream is not None:
+        metrics.count("llama_vision_streams_total", outcome=record.stream)
+    metrics.count("llama_vision_cost_usd_total", record.cost_usd or 0, gen_ai_request_model=model)
+    if record.cost_usd is None and any(tokens.values()):
+        metrics.count("llama_vision_unpriced_answers_total", gen_ai_request_model=model)
+    metrics.count("llama_vision_model_attempts_total", record.attempts, gen_ai_request_model=model)
+    metrics.count("llama_vision_model_retries_total", record.retries, gen_ai_request_model=model)
+
+
+def _forms(metrics: Metrics, record: RequestRecord) -> None:
     for kind, times in (
         ("refused", record.model_refusals),
         ("image_not_seen", record.images_not_seen),
@@ -195,13 +207,6 @@ def _model(metrics: Metrics, record: RequestRecord) -> None:
         metrics.count("llama_vision_formed_answers_total", answers, way=way)
         metrics.count("llama_vision_repairs_total", repairs, way=way)
     metrics.count("llama_vision_forms_refused_total", record.forms_refused)
-    if record.stream is not None:
-        metrics.count("llama_vision_streams_total", outcome=record.stream)
-    metrics.count("llama_vision_cost_usd_total", record.cost_usd or 0, gen_ai_request_model=model)
-    if record.cost_usd is None and any(tokens.values()):
-        metrics.count("llama_vision_unpriced_answers_total", gen_ai_request_model=model)
-    metrics.count("llama_vision_model_attempts_total", record.attempts, gen_ai_request_model=model)
-    metrics.count("llama_vision_model_retries_total", record.retries, gen_ai_request_model=model)
 
 
 def _images(metrics: Metrics, record: RequestRecord) -> None:

@@ -45,7 +45,7 @@ class RequestRecord:
     attempts: int = 0
     """Calls of the model."""
     retries: int = 0
-    """Those of the calls that repeated one that failed."""
+    """The calls that repeated one that failed."""
     stop_reason: str | None = None
     model_refusals: int = 0
     """Answers in which the model refused."""
@@ -54,9 +54,9 @@ class RequestRecord:
     formed_answers: int = 0
     """Answers that were asked for in a form."""
     enforced_answers: int = 0
-    """Those of the formed answers that the upstream held to their form."""
+    """The formed answers that the upstream held to their form."""
     repairs: int = 0
-    """Those of the formed answers that missed their form and were asked for again."""
+    """The formed answers that missed their form and were asked for again."""
     enforced_repairs: int = 0
     """Repairs of answers that the upstream had held to the form."""
     forms_refused: int = 0
@@ -80,7 +80,7 @@ class RequestRecord:
     prompt_tokens: int = 0
     generation_tokens: int = 0
     cost_usd: float | None = None
-    """At the listed price; None where nothing was generated or the price is unknown."""
+    """The cost at the listed price; None where nothing was generated or the price is unknown."""
     answers_cached: int = 0
     """Answers that were kept ones."""
     guardrail_action: str | None = None

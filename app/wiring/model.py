@@ -26,6 +26,7 @@ from app.services.model_stack.retry import Retries, RetryBudget, RetryModel
 from app.services.model_stack.stop_sequences import StopSequenceModel
 from app.services.model_stack.target import TargetGuard
 from app.services.usage import pricing
+from app.services.usage.pricing import PriceTable
 from app.settings import Settings
 
 Upstreams = Callable[[Target], VisionModel]
@@ -98,13 +99,14 @@ def model_stack(
 
 def open_guards(settings: Settings) -> tuple[TargetGuard, ...]:
     """Return a guard for each target, in order."""
+    table = pricing.load(settings.prices_file)
     return tuple(
         TargetGuard(
             target,
             Breaker(settings.breaker_threshold, settings.breaker_reset),
             FairSlots(settings.max_concurrency, settings.max_waiting, settings.max_wait),
             ColdStarts(),
-            price(target, settings),
+            price(target, settings, table),
         )
         for target in settings.targets
     )
@@ -118,12 +120,12 @@ def guarded(guard: TargetGuard, upstream: VisionModel) -> VisionModel:
     )
 
 
-def price(target: Target, settings: Settings) -> Pricing | None:
+def price(target: Target, settings: Settings, table: PriceTable) -> Pricing | None:
     """Return what calls of ``target`` cost; None where that is unknown."""
     if not target.dialect.is_bedrock:
         return None
     identity = identify(target.model_id, settings.identity.base.key)
-    return pricing.load(settings.prices_file).price(identity)
+    return table.price(identity)
 
 
 def connection(settings: Settings, region: str) -> Connection:

@@ -10,7 +10,7 @@ from app.adapters.aws_session import aws_session
 from app.adapters.bedrock import token_counter
 from app.adapters.bedrock.identity.credentials import CredentialsCheck
 from app.adapters.encryption.plain import PlainData
-from app.domain.ports import VisionModel
+from app.domain.ports import VisionModel, WebhookSender
 from app.services.answers.enforcement import Enforcement
 from app.services.answers.executor import AnswerReader
 from app.services.answers.repair import FormAsker
@@ -36,6 +36,7 @@ from app.services.model_stack.target import TargetGuard
 from app.services.readiness import AllReady, CredentialsTaken
 from app.services.registry import ServedModel, Services, Timing
 from app.services.task_runner.service import TaskService
+from app.services.work.worker import Worker
 from app.settings import Settings
 from app.wiring.cache import open_answers, with_cache
 from app.wiring.guardrails import open_guardrails
@@ -44,6 +45,8 @@ from app.wiring.model import OpenUpstreams, model_stack, open_guards, open_upstr
 from app.wiring.preflight import announce
 from app.wiring.telemetry import open_operations
 from app.wiring.units import units_lookup
+from app.wiring.webhooks import open_webhook_sender, webhooks
+from app.wiring.work import open_queue
 
 
 class PictureWork(Decoders, Workers, SheetMaker, Protocol):
@@ -54,6 +57,7 @@ OpenPool = Callable[[Settings], AbstractAsyncContextManager[PictureWork]]
 OpenSources = Callable[
     [aioboto3.Session, Settings, Budget], AbstractAsyncContextManager[ImageSources]
 ]
+OpenWebhooks = Callable[[Settings], AbstractAsyncContextManager[WebhookSender]]
 
 
 @asynccontextmanager
@@ -63,13 +67,14 @@ async def open_services(
     open_upstreams: OpenUpstreams = open_upstreams,
     open_pool: OpenPool = open_pool,
     open_sources: OpenSources = open_sources,
+    open_webhooks: OpenWebhooks = open_webhook_sender,
     retries: Retries = retry.DEFAULT,
 ) -> AsyncIterator[Services]:
     """Open what the service needs for its life, and close it afterwards.
 
     The other arguments are where the service meets the outside: Bedrock, processes that decode,
-    pictures by name, the waits between attempts. Tests put theirs there, and have everything
-    else as it is in production.
+    pictures by name, webhooks, the waits between attempts. Tests put theirs there, and have
+    everything else as it is in production.
     """
     identity = settings.identity
     announce(identity, settings)
@@ -78,6 +83,7 @@ async def open_services(
     guards = open_guards(settings)
     room = bytes_in_flight(settings)
     guardrails = GuardrailPolicies(settings.guardrail_policy)
+    cipher = PlainData()
     async with (
         AnswerReader.open() as reader,
         open_operations(settings, guards) as operations,
@@ -92,7 +98,9 @@ async def open_services(
             operations.metrics,
             digests := PixelDigests(pool),
         ) as guarded,
-        open_answers(settings, operations.metrics, PlainData()) as answers,
+        open_answers(settings, operations.metrics, cipher) as answers,
+        open_queue(settings, cipher) as queue,
+        open_webhooks(settings) as sender,
         AsyncExitStack() as stack,
     ):
         stack.enter_context(units_lookup(guards, settings))
@@ -118,7 +126,7 @@ async def open_services(
             sources=sources,
             preparer=preparer,
             drain=drain,
-            answers=IdempotentAnswers(drain, settings.max_request_timeout),
+            answers=IdempotentAnswers(drain, settings.longest_request),
             sheets=pool,
         )
         enforcement = Enforcement(settings.capabilities)
@@ -139,7 +147,7 @@ async def open_services(
             readiness=AllReady((drain, *_credentials(session, settings), CredentialsTaken(guards))),
             timing=Timing(
                 request=settings.request_timeout,
-                longest=settings.max_request_timeout,
+                longest=settings.longest_request,
                 heartbeat=settings.heartbeat,
             ),
             drain=drain,
@@ -148,6 +156,9 @@ async def open_services(
             operations=operations,
             guardrails=guardrails,
             answers=answers,
+            queue=queue,
+            worker=Worker(queue, drain),
+            webhooks=webhooks(queue, sender, settings),
         )
 
 

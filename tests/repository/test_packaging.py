@@ -148,7 +148,7 @@ def test_every_requirement_file_has_its_row():
 
 @pytest.mark.parametrize("extra", ["otel", "postgres"])
 @pytest.mark.parametrize("name", ["service", "emulator", "dev", "bench"])
-def test_what_a_setting_turns_on_is_in_the_requirement_files(name, extra):
+def test_packages_that_a_setting_needs_are_in_the_requirement_files(name, extra):
     needed = EXTRAS[extra]
     installed = re.findall(
         r"^([\w.-]+)==", (ROOT / f"requirements/{name}.txt").read_text(), re.MULTILINE
@@ -181,7 +181,7 @@ def imported(folder: str) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("folder", "group"), [("app", None), ("bench", "bench"), ("fixtures", "dev"), ("tests", "dev")]
 )
-def test_what_is_imported_is_declared(folder, group):
+def test_imported_packages_are_declared(folder, group):
     declared = {*map(named, [*INSTALLABLE, *(GROUPS[group] if group else ())])}
     brought_by = packages_distributions()
 
@@ -195,7 +195,7 @@ def test_what_is_imported_is_declared(folder, group):
     }
 
 
-def test_what_is_declared_is_declared_once():
+def test_each_item_is_declared_once():
     declared = [named(each) for each in [*INSTALLABLE, *chain(*GROUPS.values())]]
 
     assert sorted(declared) == sorted({*declared})

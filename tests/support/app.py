@@ -8,7 +8,8 @@ from typing import Any
 import aioboto3
 import httpx
 
-from app.domain.ports import Readiness, VisionModel
+from app.adapters.sources.addresses import AddressPolicy
+from app.domain.ports import Readiness, VisionModel, WebhookSender
 from app.main import create_app
 from app.services.concurrency.budget import Budget
 from app.services.generation.image_sources import ImageSources
@@ -20,6 +21,7 @@ from app.wiring.images import image_limits
 from app.wiring.images import open_sources as open_real_sources
 from app.wiring.model import Upstreams, open_upstreams
 from app.wiring.services import open_services
+from app.wiring.webhooks import open_webhook_sender
 from tests.support.fakes import FakeReadiness, FakeVisionModel, InlinePreparer
 from tests.support.server import serving
 
@@ -41,6 +43,9 @@ class Rig:
     sources: ImageSources | None = None
     """Instead of those that the settings give."""
 
+    webhooks: WebhookSender | None = None
+    """Instead of the one that the settings give."""
+
     retries: Retries = AT_ONCE
     """Production's rules, without its waits."""
 
@@ -57,6 +62,7 @@ class Rig:
             open_upstreams=self._open_upstreams,
             open_pool=lambda settings: nullcontext(InlinePreparer(image_limits(settings))),
             open_sources=self._open_sources,
+            open_webhooks=self._open_webhooks,
             retries=self.retries,
         ) as services:
             self.room = services.room
@@ -78,6 +84,11 @@ class Rig:
         if self.sources is not None:
             return nullcontext(self.sources)
         return open_real_sources(session, settings, room)
+
+    def _open_webhooks(self, settings: Settings) -> AbstractAsyncContextManager[WebhookSender]:
+        # The tests' receivers are on the loopback.
+        near = AddressPolicy(exempt=("127.0.0.0/8",))
+        return nullcontext(self.webhooks) if self.webhooks else open_webhook_sender(settings, near)
 
     @contextmanager
     def client(self) -> Iterator[httpx.Client]:

@@ -73,7 +73,7 @@ class Runtime:
         async with await self._post(path, body, size, headers) as response:
             content = await response.read()
             if response.status != 200:
-                raise _refusal(response, content)
+                raise refusal(response, content)
             return content, response.headers
 
     @asynccontextmanager
@@ -86,7 +86,7 @@ class Runtime:
         """
         async with await self._post(path, body, size, headers) as response:
             if response.status != 200:
-                raise _refusal(response, await response.read())
+                raise refusal(response, await response.read())
             yield _arriving(response)
 
     async def _post(
@@ -118,7 +118,8 @@ def _event(frame: Frame) -> Frame:
     return frame
 
 
-def _refusal(response: Answer, content: bytes) -> ClientError:
+def refusal(response: Answer, content: bytes) -> ClientError:
+    """Return what the SDK would raise for an answer that is no success."""
     said = _json(content)
     code = response.headers.get("x-amzn-errortype") or said.get("__type") or said.get("code") or ""
     answer: Any = {

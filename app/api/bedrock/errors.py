@@ -91,14 +91,14 @@ def message(error: ServiceError) -> bytes:
 
 def response(error: ServiceError, request_id: str) -> Response:
     """Render ``error``."""
-    found = aws_error(error)
+    described = aws_error(error)
     return Response(
         message(error),
-        status_code=found.status,
+        status_code=described.status,
         media_type="application/json",
         headers={
             **problem.headers(error),
-            TYPE_HEADER: found.type,
+            TYPE_HEADER: described.type,
             REQUEST_ID_HEADER: request_id,
         },
     )

@@ -4,7 +4,7 @@ Left out of the OpenAPI document: AWS's service model describes them, and their 
 that no such document can tell.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from typing import Annotated, Any
 
 import orjson
@@ -46,7 +46,7 @@ async def respond(
     context: RequestContext,
     request: GenerationRequest,
     render: Callable[[Generation], dict[str, Any]],
-    ignored: Iterable[str],
+    ignored: Sequence[str],
 ) -> Response:
     """Answer in one piece."""
     return whole(context, await context.services.generations.generate(request), render, ignored)
@@ -56,7 +56,7 @@ def whole(
     context: RequestContext,
     generation: Generation,
     render: Callable[[Generation], dict[str, Any]],
-    ignored: Iterable[str],
+    ignored: Sequence[str],
 ) -> Response:
     """Return the answer in one piece."""
     answer_warnings = warnings.together(generation.warnings, generation.images)
@@ -79,7 +79,7 @@ def _age(generation: Generation) -> dict[str, str]:
 
 
 async def respond_streamed(
-    context: RequestContext, request: GenerationRequest, encode: Encoder, ignored: Iterable[str]
+    context: RequestContext, request: GenerationRequest, encode: Encoder, ignored: Sequence[str]
 ) -> Response:
     """Answer as an event stream."""
 
@@ -94,7 +94,7 @@ def frames(
     context: RequestContext,
     encoded: AsyncGenerator[bytes],
     answer: Started | Generation,
-    ignored: Iterable[str],
+    ignored: Sequence[str],
 ) -> Streamed:
     """Return the response that sends ``encoded``."""
     answer_warnings = warnings.together(answer.warnings, answer.images)

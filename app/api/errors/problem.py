@@ -90,14 +90,14 @@ def fault(error: ServiceError) -> Fault:
 
 def headers(error: ServiceError) -> dict[str, str]:
     """Return the headers that ``error`` is answered with, in every dialect."""
-    found = {}
+    rendered = {}
     if error.retry_after is not None:
-        found["Retry-After"] = str(max(1, ceil(error.retry_after)))
+        rendered["Retry-After"] = str(max(1, ceil(error.retry_after)))
     if isinstance(error, RateLimitedError):
-        found |= rate_limit_headers.headers(error.quota_statuses)
+        rendered |= rate_limit_headers.headers(error.quota_statuses)
     if isinstance(error, AccessError) and error.status in CHALLENGES:
-        found["WWW-Authenticate"] = CHALLENGES[error.status]
-    return found
+        rendered["WWW-Authenticate"] = CHALLENGES[error.status]
+    return rendered
 
 
 def response(error: ServiceError, request_id: str) -> Response:
@@ -136,17 +136,17 @@ def documented(declared: Sequence[type[ServiceError]], shape: Shape) -> Response
     return {status: _response(found, shape) for status, found in sorted(by_status.items())}
 
 
-def _response(found: Sequence[type[ServiceError]], shape: Shape) -> dict[str, Any]:
+def _response(kinds: Sequence[type[ServiceError]], shape: Shape) -> dict[str, Any]:
     def example(error: type[ServiceError]) -> dict[str, Any]:
         described = shape.example(error(_first_line(error)), "req_0123456789abcdef")
         return {"value": described.model_dump()}
 
     return {
-        "description": "; ".join(f"`{error.code}`: {_first_line(error)}" for error in found),
+        "description": "; ".join(f"`{error.code}`: {_first_line(error)}" for error in kinds),
         "content": {
             shape.media_type: {
                 "schema": {"$ref": f"#/components/schemas/{shape.schema}"},
-                "examples": {error.code: example(error) for error in found},
+                "examples": {error.code: example(error) for error in kinds},
             }
         },
     }

@@ -35,6 +35,9 @@ from app.services.answers.exact import AnyObject, SchemaForm
 from app.services.answers.form import Form
 from app.services.answers.schema import SchemaError
 
+_STRATEGIES = {
+    strategy.value: strategy for strategy in (ImageStrategy.SINGLE, ImageStrategy.CONTACT_SHEET)
+}
 MAX_TOKENS = 2048
 """OpenAI's default is as much as the model can."""
 
@@ -54,7 +57,7 @@ def translated(body: ChatIn, call_context: CallContext, capabilities: Capabiliti
     """Return what ``body`` asks for of a model with ``capabilities``, or raise a RequestError."""
     extra, unused = unsupported_parameters.without_unused_tools(body.model_extra or {})
     foreign = dict(extra)
-    if not capabilities.logprobs:
+    if not capabilities.logprobs and (body.logprobs, body.top_logprobs) != (None, None):
         foreign |= {name: getattr(body, name) for name in unsupported_parameters.LOGPROBS}
     ignored = unsupported_parameters.REQUEST.ignored(foreign) + unused
     if body.stream_options is not None:
@@ -69,7 +72,7 @@ def translated(body: ChatIn, call_context: CallContext, capabilities: Capabiliti
             body.temperature, body.top_p, body.max_completion_tokens or body.max_tokens
         ),
         call_context=call_context,
-        strategy=ImageStrategy(body.image_strategy),
+        strategy=_STRATEGIES[body.image_strategy],
         strategies=(ImageStrategy.CONTACT_SHEET,),
         stop=_stop(body),
         warnings=moved(isinstance(message, ChatSystemMessage) for message in body.messages),

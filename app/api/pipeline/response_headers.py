@@ -43,13 +43,13 @@ _SECURITY = tuple(
 Pairs = Iterable[tuple[bytes, bytes]]
 
 
-def completed(given: Pairs, own: Pairs) -> list[tuple[bytes, bytes]]:
+def completed(answered: Pairs, own: Pairs) -> list[tuple[bytes, bytes]]:
     """Return an answer's headers with ``own`` and `SECURITY_HEADERS` where it has none such."""
-    found = list(given)
-    names = dict(found)
-    found += [pair for pair in own if pair[0] not in names]
+    headers = list(answered)
+    names = dict(headers)
+    headers += [pair for pair in own if pair[0] not in names]
     if names.get(b"content-type", b"").startswith(b"text/html"):
         names[_POLICY] = b""
-        found.append((_POLICY, _DOCS_POLICY.encode()))
-    found += [pair for pair in _SECURITY if pair[0] not in names]
-    return found
+        headers.append((_POLICY, _DOCS_POLICY.encode()))
+    headers += [pair for pair in _SECURITY if pair[0] not in names]
+    return headers

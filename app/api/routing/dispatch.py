@@ -44,11 +44,8 @@ class Dispatcher:
         """Answer one request."""
         path: str = scope["path"].removeprefix(scope.get("root_path", ""))
         operation: Operation | None = None
-        arguments: dict[str, Any] = {}
         if scope["method"] == "POST":
-            operation = self.literal.get(path)
-            if operation is None:
-                operation, arguments = self._matching(path)
+            operation, arguments = self.operation(path)
         if operation is None:
             await self._other(path, scope, receive, send)
             return
@@ -59,6 +56,11 @@ class Dispatcher:
         except dialects.EXPECTED as error:
             response = dialects.response(error, scope)
         await response(scope, receive, send)
+
+    def operation(self, path: str) -> tuple[Operation | None, dict[str, Any]]:
+        """Return the operation of ``path`` and the path's arguments, None where there is none."""
+        operation = self.literal.get(path)
+        return (operation, {}) if operation is not None else self._matching(path)
 
     async def _other(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
         shorter = path.rstrip("/")

@@ -50,7 +50,7 @@ class Operation:
     headers: str | None = None
     """Name of the parameter for the `RequestHeaders`."""
     declared: frozenset[str] = frozenset()
-    """Those headers that the route documents; faults of others are not its business."""
+    """The headers that the route documents; it does not look at others."""
     texts: tuple[tuple[str, bytes, str], ...] = ()
     """Other headers, handed on as they came: parameter, header and default."""
     body: str | None = None

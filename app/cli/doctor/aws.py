@@ -18,7 +18,7 @@ from app.domain.finding import Finding, fault, ok, warning
 from app.settings import PREFIX, Settings
 
 CONFIG = AioConfig(connect_timeout=5, read_timeout=5, retries={"total_max_attempts": 1})
-"""Of the SDK's clients, which by themselves try for minutes."""
+"""How the SDK's clients are set up here: by themselves they try for minutes."""
 SKEW_SECONDS = 60
 MAX_SKEW_SECONDS = 300
 """AWS refuses signatures that are older."""

@@ -26,9 +26,9 @@ class Perception:
     """All that is known of the pictures of an ask."""
 
     pixels: tuple[Pixels, ...] = ()
-    """One for each picture, in their order."""
+    """The pixels of each picture, in their order."""
     lines: TextLines | None = None
-    """Those of all pictures; None where nothing could read, or nobody asked."""
+    """The lines of all pictures; None where nothing could read, or nobody asked."""
 
     def facts(self, question: Question) -> Facts:
         """Return what is known that matters for a question."""
@@ -42,9 +42,18 @@ def answer(ask: Ask, question: Question, perceived: Perception, seed: int) -> Sp
     if ask.constraint is not None:
         free = partial(_in_words, ask, question, perceived, seed)
         return constraint.answer(ask.constraint, facts, free)
+    if question.schema is not None and (begun := _begun(ask)):
+        said = _under_schema(question.schema, facts).removeprefix(begun)
+        return Spoken(said, constraint.confidence(facts))
     if question.schema is not None:
         return Spoken(_under_schema(question.schema, facts), constraint.confidence(facts))
     return Spoken(f"{MARK} {_in_words(ask, question, perceived, seed)}")
+
+
+def _begun(ask: Ask) -> str:
+    """Return how the prompt begins the answer, without blanks; empty where it does not."""
+    last = ask.turns[-1] if ask.turns else None
+    return "".join(last.text.split()) if last and last.role == "assistant" else ""
 
 
 def _under_schema(schema: dict[str, Any], facts: Facts) -> str:

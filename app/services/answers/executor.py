@@ -23,7 +23,7 @@ SHORT = 2048
 """Characters of an answer that is read at once: going to a thread takes longer."""
 
 LIGHT = 8192
-"""Of a schema, as `weight` counts it, up to which the same holds."""
+"""The weight of a schema, as `weight` counts it, up to which the same holds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ class IdempotentAnswers:
     _shared: "OrderedDict[Key, _Shared]" = field(default_factory=OrderedDict)
     """The oldest first."""
     _keys: dict[str, dict[Key, None]] = field(default_factory=dict)
-    """Those of each caller, the oldest first."""
+    """The keys of each caller, the oldest first."""
 
     async def share(
         self, call_context: CallContext, digest: bytes, make: Callable[[CallContext], Awaitable[T]]

@@ -19,7 +19,7 @@ from app.services.documents.page import Cut, Detail, Origin, PageRangeError, vie
 from app.services.documents.render import MOST_PAGES, MOST_SHOTS, Kind, Outline, Page, Wanted
 from app.services.generation.image_sources import ImageSources
 from app.services.geometry import View
-from app.services.images.error_location import named
+from app.services.images.error_location import ImageErrorLocation
 from app.services.images.header import inspect
 from app.services.images.sniff import sniff
 from app.services.images.warnings import legibility
@@ -98,7 +98,7 @@ class Documents:
         shots: list[Shot] = []
         before = pages = 0
         for image in images:
-            with named(image):
+            with ImageErrorLocation(image):
                 wanted = Wanted(
                     choice.pages, choice.detail, self.most_pages, pages, text=choice.text
                 )
@@ -174,7 +174,7 @@ class Documents:
         self, image: ReceivedImage, kind: Kind, cut: Cut, scale: float, *, blank: bool
     ) -> Shown:
         draw = partial(render.drawn, blank=blank)
-        with named(image):
+        with ImageErrorLocation(image):
             drawing = await self.workers.work(draw, image.data, kind, cut, self.limits)
         warnings = (replace(c, message=f"{image.name}: {c.message}") for c in drawing.warnings)
         return Shown(
@@ -205,7 +205,7 @@ class Documents:
 
 async def _refused(image: ReceivedImage, fault: ImageError | None) -> Shown:
     assert fault is not None
-    with named(image):
+    with ImageErrorLocation(image):
         raise fault
 
 

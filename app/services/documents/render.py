@@ -93,7 +93,7 @@ class Outline:
     """A document's pages, as far as they were chosen."""
 
     count: int
-    """Of all pages."""
+    """The number of all pages."""
     pages: tuple[Page, ...]
 
 

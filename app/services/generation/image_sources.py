@@ -13,7 +13,7 @@ from app.domain.generation import ImageInput
 from app.domain.image import Base64Image, ReceivedImage, S3Image, UrlImage
 from app.domain.ports import Arrival, ImageSource
 from app.services.concurrency.budget import Budget, Reservation
-from app.services.images.error_location import named
+from app.services.images.error_location import ImageErrorLocation
 from app.telemetry import current
 
 _LONGEST_HEAD = 1024
@@ -64,7 +64,7 @@ class ImageSources:
 
         What comes from elsewhere has room by ``arrival``.
         """
-        with named(image):
+        with ImageErrorLocation(image):
             match image:
                 case UrlImage():
                     received = await self.urls.fetch(image, arrival)

@@ -154,13 +154,14 @@ class GenerationService:
         on_sheet = request.strategy is ImageStrategy.CONTACT_SHEET
         turns = [await self._prepare_turn(turn, call, on_sheet) for turn in request.turns]
         return ModelRequest(
-            turns=in_language(with_prompt(tuple(turns)), request.language),
+            turns=_worded(tuple(turns), request),
             system=request.system,
             sampling=request.sampling,
             raw_prompt=request.raw_prompt,
             call_context=request.call_context,
             stop=request.stop,
             form=request.form,
+            begun=request.begun if self.capabilities.begun else "",
             logprobs=request.logprobs if self.capabilities.logprobs else None,
         )
 
@@ -262,6 +263,14 @@ class _Call:
                 first_token=self.first_token_ms,
             ),
         )
+
+
+def _worded(
+    turns: tuple[Turn[PreparedImage], ...], request: GenerationRequest
+) -> tuple[Turn[PreparedImage], ...]:
+    """Return ``turns`` with a prompt, and a wish for a language that they don't have."""
+    language = None if request.language_asked else request.language
+    return in_language(with_prompt(turns), language)
 
 
 def _failed(call: _Call, error: ServiceError) -> Failed:

@@ -7,7 +7,7 @@ from typing import Protocol
 from app.domain.image import ImageLimits, ImageReport, ReceivedImage
 from app.services.concurrency.budget import Budget
 from app.services.images.cache import ReportCache
-from app.services.images.error_location import named
+from app.services.images.error_location import ImageErrorLocation
 from app.services.images.fast_path import glance, inline
 from app.services.images.header import Inspection
 from app.services.images.pool import look
@@ -47,7 +47,7 @@ class PicturePipeline:
         return await self._cache.report(image, partial(self._make, inspection))
 
     async def _make(self, inspection: Inspection | None, image: ReceivedImage) -> ImageReport:
-        with named(image):
+        with ImageErrorLocation(image):
             if inspection is None:
                 seen, report = await asyncio.to_thread(look, image, self._limits)
                 if report is not None:

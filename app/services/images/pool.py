@@ -14,7 +14,7 @@ from app.domain.image import ImageLimits, ImageReport, PreparedImage, ReceivedIm
 from app.services.concurrency.single_flight import SingleFlight
 from app.services.images import worker
 from app.services.images.decoder_queue import DecoderQueue
-from app.services.images.error_location import named
+from app.services.images.error_location import ImageErrorLocation
 from app.services.images.header import Inspection, inspect
 from app.services.images.prepare import prepare_decoded, prepare_undecoded
 from app.services.images.sheet import ContactSheet, contact_sheet
@@ -96,7 +96,7 @@ class PooledPreparer:
 
     async def prepare(self, image: ReceivedImage) -> ImageReport:
         """Return what was received and what was made of it, or raise an ImageError."""
-        with named(image):
+        with ImageErrorLocation(image):
             # In a thread for the digest and the inflating of large pictures that fit.
             inspection, report = await asyncio.to_thread(look, image, self._limits)
         return report or await self.decode(image, inspection)
@@ -105,7 +105,7 @@ class PooledPreparer:
         """Return the report of a picture that has to be decoded, or raise an ImageError."""
         facts = inspection.facts
         heavy = facts.width * facts.height > LIGHT_PIXELS
-        with named(image):
+        with ImageErrorLocation(image):
             return await self._work(heavy, self._run, image, inspection, self._limits)
 
     async def contact_sheet(self, pictures: Sequence[PreparedImage]) -> ContactSheet:

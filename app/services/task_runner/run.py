@@ -4,6 +4,7 @@ import asyncio
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from string import Template
 from typing import Any
 
 from app.domain.errors import ServiceError
@@ -25,7 +26,7 @@ from app.services.documents.page_images import Shot
 from app.services.generation.combine import combined
 from app.services.geometry import View
 from app.services.task_runner.request import Notify, Progress, RawAnswer, TaskAnswer, TaskRequest
-from app.services.tasks.prompt import SYSTEM, prompt
+from app.services.tasks.prompt import SYSTEM, TEXT_ONLY, prompt
 from app.services.tasks.spec import (
     Finding,
     Question,
@@ -103,7 +104,8 @@ class Run:
         if len(shots) == 1:
             self.shown[position] = shots[0]
         try:
-            turn = Turn(Role.USER, told(question.text), await self._load(shots))
+            text = self._told(question)
+            turn = Turn(Role.USER, text, await self._load(shots))
             formed = await self.asker.ask(self._generation(turn), question.form, question.measures)
         except ServiceError as error:
             self.failures.append(error)
@@ -120,6 +122,18 @@ class Run:
             self._warn(generation.warnings)
         return replace(self._finding(formed, page, _view(shots, reports)), origin=origin)
 
+    def _told(self, question: Question[Any]) -> str:
+        """Return a question with what holds for every question, before its form is added.
+
+        Not in a system turn: Meta's own template has none beside a picture. The language stands
+        here and not behind the form, and says what is not to be translated.
+        """
+        always = prompt(SYSTEM if question.images else TEXT_ONLY).text
+        language, own = self.request.language, question.language
+        wish = self.request.task.language if own is None else own
+        said = Template(wish).substitute(language=language.label) if language and wish else ""
+        return "\n\n".join([always, f"{question.text}\n{said}".strip()])
+
     async def _load(self, shots: Sequence[Shot]) -> tuple[ImageInput, ...]:
         async with self.asker.drain.before(self.request.call_context.deadline):
             shown = [await shot.load() for shot in shots]
@@ -133,6 +147,7 @@ class Run:
             sampling=self.request.sampling,
             strategy=_strategy(turn, self.max_images),
             language=self.request.language,
+            language_asked=True,
             call_context=replace(self.request.call_context, task=self.version),
         )
 
@@ -158,7 +173,9 @@ class Run:
         try:
             # In a thread: a task may draw a layer.
             conclude = self.request.task.conclude
-            return await self.asker.reader.run(conclude, self.request.parameters, findings), ()
+            result = await self.asker.reader.run(conclude, self.request.parameters, findings)
+            self._warn(self.request.task.cautions(self.request.parameters))
+            return result, ()
         except UnansweredError as error:
             return None, error.faults
 
@@ -207,14 +224,6 @@ class Run:
                 (c for c in completions if c.stop_reason is not StopReason.STOP), completions[-1]
             ),
         )
-
-
-def told(text: str) -> str:
-    """Return a question with what holds for every question before it.
-
-    Not in a system turn: Meta's own template has none beside a picture.
-    """
-    return f"{prompt(SYSTEM).text}\n\n{text}"
 
 
 def _view(shots: Sequence[Shot], reports: Sequence[ImageReport]) -> View | None:

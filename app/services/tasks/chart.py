@@ -6,7 +6,6 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationInfo, model_validator
 
-from app.domain.generation import Sampling
 from app.domain.model import Capabilities
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer, ModelPart
@@ -21,6 +20,7 @@ from app.services.answers.lenient import (
     trimmed,
     word,
 )
+from app.services.tasks.capability import CHART_VALUES_UNTRAINED, Capability
 from app.services.tasks.pages import (
     Conflict,
     PageFacts,
@@ -32,6 +32,7 @@ from app.services.tasks.pages import (
 )
 from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import (
+    LISTING,
     DocumentParameters,
     Example,
     Finding,
@@ -286,8 +287,17 @@ CHART = Task(
     result=ChartResult,
     questions=questions,
     conclude=conclude,
+    capability=Capability(
+        basis="ChartQA 83.4 (with chain of thought): questions, not tables.",
+        untrained=(
+            "exact values",
+            "whole tables",
+        ),
+    ),
+    cautions=lambda _: (CHART_VALUES_UNTRAINED,),
     images=Images(most=20, documents=True),
-    sampling=Sampling(temperature=0.0, max_gen_len=2048),
+    sampling=LISTING,
+    language="Write the insight in $language; copy the words of the chart as they are.",
     example=Example(
         parameters={"question": "Which year was best?"},
         result={

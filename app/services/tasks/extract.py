@@ -6,13 +6,16 @@ from typing import Annotated, Any
 import orjson
 from pydantic import BeforeValidator, Field
 
+from app.domain.image import AnswerWarning
 from app.domain.model import Capabilities
 from app.services.answers.schema import Schema, SchemaError
 from app.services.answers.schema_form import CallerForm, Filled, missing, validator
+from app.services.tasks.capability import LINE_ITEMS_UNTRAINED, Capability
 from app.services.tasks.field_merge import Told, merged
 from app.services.tasks.pages import Conflict, PageFacts, PageReport, by_page, facts, report
 from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import (
+    LISTING,
     DocumentParameters,
     Example,
     Finding,
@@ -127,6 +130,21 @@ def _valid(told: Sequence[Told], schema: Schema) -> tuple[dict[str, Any], list[C
     return least[1], conflicts
 
 
+def _cautions(parameters: ExtractParameters) -> Sequence[AnswerWarning]:
+    schema = CallerForm(parameters.json_schema).schema
+    return (LINE_ITEMS_UNTRAINED,) if _lists_objects(schema) else ()
+
+
+def _lists_objects(part: Any) -> bool:  # noqa: ANN401 - any JSON value
+    if isinstance(part, list):
+        return any(map(_lists_objects, part))
+    if not isinstance(part, dict):
+        return False
+    items = part.get("items")
+    listed = isinstance(items, dict) and bool(items.get("properties"))
+    return listed or any(map(_lists_objects, part.values()))
+
+
 EXTRACT = Task(
     name="extract",
     summary="Fill a JSON Schema from a document",
@@ -137,7 +155,17 @@ EXTRACT = Task(
     result=ExtractResult,
     questions=questions,
     conclude=conclude,
+    sampling=LISTING,
+    capability=Capability(
+        basis="DocVQA 88.4 (ANLS): questions about pages, not fields of forms.",
+        untrained=(
+            "line items",
+            "dense tables",
+        ),
+    ),
+    cautions=_cautions,
     images=Images(most=20, documents=True),
+    language="",
     example=Example(
         parameters={
             "schema": {

@@ -5,15 +5,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from app.domain.generation import Sampling
+from app.domain.image import AnswerWarning
 from app.domain.model import Capabilities
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model
+from app.services.tasks.capability import BOXES_UNTRAINED, TABLES_UNTRAINED, Capability
 from app.services.tasks.ocr_answers import Answer, Blocks, Lines, Marked, Plain, Rows
 from app.services.tasks.ocr_pages import LineOut, PagedTable, PageOut, ReadPage, text_of
 from app.services.tasks.pages import by_page
 from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import (
+    LISTING,
     DocumentParameters,
     Example,
     Finding,
@@ -119,6 +121,12 @@ def conclude(parameters: OcrParameters, findings: Sequence[Finding[Answer]]) -> 
     )
 
 
+def _cautions(parameters: OcrParameters) -> Sequence[AnswerWarning]:
+    if parameters.form in (Lines, Blocks):
+        return (BOXES_UNTRAINED,)
+    return (TABLES_UNTRAINED,) if parameters.form is Rows else ()
+
+
 OCR = Task(
     name="ocr",
     summary="Read the text in pictures and documents",
@@ -128,9 +136,20 @@ OCR = Task(
     result=OcrResult,
     questions=questions,
     conclude=conclude,
+    capability=Capability(
+        basis="DocVQA 88.4 (ANLS), of the base model TextVQA 73.1: questions, not "
+        "whole transcriptions.",
+        untrained=(
+            "boxes",
+            "tables",
+            "handwriting",
+        ),
+    ),
+    cautions=_cautions,
     told=text_of,
     images=Images(most=20, documents=True),
-    sampling=Sampling(temperature=0.0, max_gen_len=2048),
+    sampling=LISTING,
+    language="",
     example=Example(
         parameters={"layout": "plain"},
         result={

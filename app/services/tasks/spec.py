@@ -15,6 +15,7 @@ from app.services.answers.notes import AnswerError
 from app.services.answers.probability import Chance, Measure
 from app.services.documents.page import Origin
 from app.services.geometry import View
+from app.services.tasks.capability import Capability
 
 
 class Parameters(BaseModel):
@@ -82,6 +83,11 @@ class TaskParameterError(ValueError):
         self.message = message
 
 
+SHORT = Sampling(temperature=0.0, max_gen_len=1024)
+"""For short answers: the likeliest one."""
+LISTING = Sampling(temperature=0.2, max_gen_len=2048)
+"""For long texts and lists, in which a model at 0 is likeliest to loop; see docs/tasks.md."""
+
 ParametersT = TypeVar("ParametersT", bound=Parameters)
 AnswerT = TypeVar("AnswerT")
 
@@ -97,6 +103,8 @@ class Question(Generic[AnswerT]):
     so many, else on a contact sheet; none asks about text alone."""
     measures: tuple[Measure, ...] = ()
     """Values of the answer whose probability is wanted."""
+    language: str | None = None
+    """As `Task.language`, where it is another one for this question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +187,14 @@ class Task(Generic[ParametersT, AnswerT]):
     conclude: Callable[[ParametersT, Sequence[Finding[AnswerT]]], Result]
     """The result from the findings, one per question and in their order, or UnansweredError."""
     example: Example
+    capability: Capability
+    """How well the model is known to do it."""
+    cautions: Callable[[ParametersT], Sequence[AnswerWarning]] = lambda _: ()
+    """What is to be said beside every result, by the parameters."""
+    language: str = "Write in $language."
+    """What the model is told of the language of its own words, never of what it copies."""
     images: Images = field(default_factory=Images)
-    sampling: Sampling = field(default_factory=lambda: Sampling(temperature=0.0, max_gen_len=1024))
+    sampling: Sampling = SHORT
     follow_up: Callable[[ParametersT, Sequence[Finding[AnswerT]]], Question[Any] | None] | None = (
         None
     )

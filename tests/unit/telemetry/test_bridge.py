@@ -113,7 +113,7 @@ def shown(text: str) -> Shown:
     }
 
 
-async def test_by_opentelemetrys_rules_every_sample_is_what_metrics_shows(metrics):
+async def test_opentelemetry_samples_equal_those_of_the_metrics_page(metrics):
     expected = shown((await metrics.render()).decode())
 
     assert dict(pair for metric in bridged(metrics) for pair in as_prometheus(metric)) == expected

@@ -111,11 +111,17 @@ class StreamDecoder:
         return iter(())
 
     def _count(self, answer: Mapping[str, Any]) -> Usage:
-        metrics = member(answer, _METRICS)
+        before = self.usage
         prompt, given = answer.get("prompt_token_count"), answer.get("generation_token_count")
+        if prompt is None and _METRICS not in answer:
+            # As most chunks are: not the first, and not the last.
+            return Usage(
+                before.prompt_token_count, _known(given, None, before.generation_token_count)
+            )
+        metrics = member(answer, _METRICS)
         return Usage(
-            _known(prompt, metrics.get("inputTokenCount"), self.usage.prompt_token_count),
-            _known(given, metrics.get("outputTokenCount"), self.usage.generation_token_count),
+            _known(prompt, metrics.get("inputTokenCount"), before.prompt_token_count),
+            _known(given, metrics.get("outputTokenCount"), before.generation_token_count),
         )
 
 

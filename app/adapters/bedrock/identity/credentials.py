@@ -22,10 +22,12 @@ class Connection:
     limits: Limits = field(default_factory=Limits)
 
 
-async def endpoint_of(session: aioboto3.Session, connection: Connection) -> str:
-    """Return Bedrock's address by the SDK's own rules: its variables, the profile, the region."""
+async def endpoint_of(
+    session: aioboto3.Session, connection: Connection, service: str = "bedrock-runtime"
+) -> str:
+    """Return a service's address by the SDK's own rules: its variables, the profile, the region."""
     async with session.client(
-        "bedrock-runtime",
+        service,
         region_name=connection.region,
         endpoint_url=connection.endpoint_url,
         config=CheckedConfig(),

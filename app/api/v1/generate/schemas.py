@@ -111,8 +111,13 @@ class GenerateIn(GenerationOptions):
 
     images: Annotated[
         list[ImageIn],
-        Field(description="Pictures, each as base64 text, a data URI, a URL, or an S3 object."),
-    ] = []
+        Field(
+            description="Pictures, each as base64 text, a data URI, a URL, or an S3 object.",
+            # A default of [] would be copied deeply for each request.
+            default_factory=list,
+            json_schema_extra={"default": []},
+        ),
+    ]
 
     def to_request(self, call_context: CallContext) -> GenerationRequest:
         """Return the domain's request."""

@@ -75,5 +75,5 @@ async def encode(events: AsyncIterator[TaskEvent], request_id: str) -> AsyncGene
             case TaskAnswer():
                 yield sse.event("result", serialize.answer(happened))
             case ServiceError():
-                told = problem.describe(happened, request_id)
-                yield sse.event("error", told.model_dump_json().encode())
+                document = problem.describe(happened, request_id)
+                yield sse.event("error", document.model_dump_json().encode())

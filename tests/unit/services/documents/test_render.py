@@ -163,7 +163,7 @@ REFUSED_WHOLE = {
 
 
 @pytest.mark.parametrize("data", REFUSED_WHOLE.values(), ids=REFUSED_WHOLE)
-def test_what_refuses_a_document_as_a_whole_says_what_it_is(data):
+def test_refusals_of_a_whole_document_name_the_reason(data):
     content, error, words = data
     # Whatever PDFium said of the file before must not be said of this one.
     for before in (FOUR_PAGES[:3000], LOCKED, FOUR_PAGES):

@@ -91,7 +91,7 @@ async def test_a_picture_that_goes_as_it_is_needs_no_room_for_its_pixels():
     assert pixels.peak == 0
 
 
-async def test_what_is_no_picture_is_refused_by_name_without_a_reservation():
+async def test_a_file_that_is_not_a_picture_is_refused_without_a_reservation():
     pixels = Budget("pixels", 1, 60)
     pipeline = PicturePipeline(Watched(pixels), LIMITS, pixels, NoReportCache())
 
