@@ -27,7 +27,7 @@ from app.api.pipeline.response_headers import CORS_ANSWER_HEADERS
 from app.api.pipeline.unhandled_errors import UnhandledErrorMiddleware
 from app.api.routing.application import Application
 from app.api.routing.dispatch import Dispatcher
-from app.api.v1 import estimate, images, usage, webhooks
+from app.api.v1 import cache, estimate, images, usage, webhooks
 from app.api.v1.generate import routes as generate
 from app.api.v1.jobs import routes as jobs
 from app.api.v1.rag import routes as rag
@@ -56,6 +56,7 @@ ROUTERS = (
     images.router,
     models.router,
     usage.router,
+    cache.router,
     webhooks.router,
     jobs.router,
     chat.router,

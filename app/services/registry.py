@@ -11,6 +11,7 @@ from app.domain.model import Capabilities, ModelIdentity
 from app.domain.ports import Authenticator, Readiness, WorkQueue
 from app.services.access.limits import Limits
 from app.services.batches.service import BatchService
+from app.services.cache.answers import KeptAnswers
 from app.services.concurrency.budget import Budget
 from app.services.concurrency.deadline import Drain
 from app.services.files.service import FileService
@@ -19,6 +20,7 @@ from app.services.generation.dry_run import PreparationService
 from app.services.generation.estimate import EstimateService
 from app.services.generation.service import GenerationService
 from app.services.generation.structured import StructuredService
+from app.services.guardrails.policies import GuardrailPolicies
 from app.services.jobs.service import Jobs
 from app.services.model_stack.target import TargetGuard
 from app.services.retrieval.service import RagService
@@ -112,9 +114,12 @@ class Services:
     files: FileService
     uploads: UploadService
     batches: BatchService
+    guardrails: GuardrailPolicies
     queue: WorkQueue
     """What keeps batches and jobs."""
     worker: Worker
     """What does them in this process."""
     webhooks: Webhooks
     jobs: Jobs
+    answers: KeptAnswers | None = None
+    """The answer cache; None where nothing is kept."""

@@ -8,9 +8,11 @@ from pydantic.fields import FieldInfo
 from app.settings.access import AccessSettings
 from app.settings.batch_jobs import BatchJobSettings
 from app.settings.bedrock import BedrockSettings
+from app.settings.cache import CacheSettings
 from app.settings.encryption import EncryptionSettings
 from app.settings.environment import PREFIX
 from app.settings.evidence import EvidenceSettings
+from app.settings.guardrails import GuardrailSettings
 from app.settings.images import ImageSettings
 from app.settings.jobs import JobSettings
 from app.settings.retrieval import RetrievalSettings
@@ -29,6 +31,8 @@ TOPICS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("Documents", RetrievalSettings),
     ("Evidence and documents", EvidenceSettings),
     ("Access and limits", AccessSettings),
+    ("Guardrails", GuardrailSettings),
+    ("Answer cache", CacheSettings),
     ("Stores", StoreSettings),
     ("Jobs", JobSettings),
     ("Bedrock's batch jobs", BatchJobSettings),

@@ -250,6 +250,15 @@ COLD_STARTS = "llama_vision_cold_start_seconds"
 JOBS = "llama_vision_jobs_total"
 WEBHOOK_ATTEMPTS = "llama_vision_webhook_attempts_total"
 BILLING_WINDOWS = "llama_vision_billing_windows_total"
+GUARDRAIL_VERDICTS = "llama_vision_guardrail_verdicts_total"
+GUARDRAIL_FAILURES = "llama_vision_guardrail_failures_total"
+GUARDRAIL_UNITS = "llama_vision_guardrail_units_total"
+GUARDRAIL_COST = "llama_vision_guardrail_cost_usd_total"
+CACHE_LOOKUPS = "llama_vision_answer_cache_lookups_total"
+CACHE_STORED = "llama_vision_answer_cache_stored_total"
+CACHE_FAILURES = "llama_vision_answer_cache_failures_total"
+CACHE_SAVED = "llama_vision_answer_cache_saved_usd_total"
+GUARDRAIL_PICTURES = "llama_vision_guardrail_pictures_remembered_total"
 
 BATCH_ROWS = "llama_vision_batch_rows_total"
 WORK_WAITING = "llama_vision_work_waiting"
@@ -341,6 +350,33 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
         "`given_up`.",
         ("outcome",),
     ),
+    CACHE_LOOKUPS: (
+        "Questions that the answer cache was looked up for: a `hit`, a `miss`, one `joined` to an "
+        "equal one under way, or `fresh` by the request's wish.",
+        ("outcome",),
+    ),
+    CACHE_STORED: ("Answers that were kept.", ()),
+    CACHE_FAILURES: (
+        "Operations of the answer cache that failed (`get`, `put`, `claim`, `release`), entries "
+        "that could not be `read`, and keys of data that were not to be had (`key`).",
+        ("operation",),
+    ),
+    CACHE_SAVED: ("US dollars that kept answers would have cost.", ()),
+    GUARDRAIL_VERDICTS: (
+        "Verdicts of guardrails on an `input`, an `output` or an `image`: `none`, `audited`, "
+        "`masked` or `blocked`; `model` where Bedrock found nothing within its call.",
+        ("source", "action"),
+    ),
+    GUARDRAIL_FAILURES: (
+        "Checks that could not be made: the request was refused, or passed with a warning.",
+        ("source",),
+    ),
+    GUARDRAIL_UNITS: (
+        "Units that guardrails processed, by the policy they are billed by.",
+        ("policy",),
+    ),
+    GUARDRAIL_COST: ("US dollars spent on guardrails, at the listed price.", ()),
+    GUARDRAIL_PICTURES: ("Pictures whose verdict was remembered.", ()),
     "llama_vision_usage_write_failures_total": (
         "Writes of usage that failed; the numbers are kept for the next.",
         (),
@@ -355,6 +391,8 @@ HISTOGRAMS: dict[str, tuple[str, tuple[str, ...], tuple[float, ...]]] = {
     "llama_vision_stage_duration_seconds": (
         "Time of a request by stage: `prepare` its pictures, `wait` in line, `model` to answer, "
         "`retrieve` from a knowledge base.",
+        "Time of a request by stage: `prepare` its pictures, `guardrail` checks, `wait` in line, "
+        "`model` to answer.",
         ("stage",),
         _SECONDS,
     ),

@@ -28,7 +28,9 @@ from app.services.generation.image_sources import ImageSources
 from app.services.generation.multiple_images import SheetMaker
 from app.services.generation.service import GenerationService
 from app.services.generation.structured import StructuredService
+from app.services.guardrails.policies import GuardrailPolicies
 from app.services.images.pipeline import Decoders
+from app.services.images.pixel_digest import PixelDigests
 from app.services.jobs.service import Jobs
 from app.services.model_stack import retry
 from app.services.model_stack.keep_warm import KeepWarm, kept_warm
@@ -41,8 +43,10 @@ from app.services.registry import ServedModel, Services, Timing
 from app.services.task_runner.service import TaskService
 from app.services.work.worker import Worker
 from app.settings import Settings
+from app.wiring.cache import open_answers, with_cache
 from app.wiring.encryption import open_cipher
 from app.wiring.evidence import open_reader
+from app.wiring.guardrails import open_guardrails
 from app.wiring.images import bytes_in_flight, image_limits, image_pipeline, open_pool, open_sources
 from app.wiring.model import OpenUpstreams, model_stack, open_guards, open_upstreams
 from app.wiring.preflight import announce
@@ -92,6 +96,8 @@ async def open_services(
     guards = open_guards(settings)
     knowledge_base_guards = open_knowledge_base_guards(settings)
     room = bytes_in_flight(settings)
+    guardrails = GuardrailPolicies(settings.guardrail_policy)
+    cipher = PlainData()
     async with (
         AnswerReader.open() as reader,
         open_operations(settings, guards, knowledge_base_guards) as operations,
@@ -100,6 +106,15 @@ async def open_services(
         open_sources(session, settings, room) as sources,
         open_cipher(session, settings) as cipher,
         open_files(session, settings, cipher) as files,
+        open_guardrails(
+            session,
+            settings,
+            guardrails,
+            operations.limits,
+            operations.metrics,
+            digests := PixelDigests(pool),
+        ) as guarded,
+        open_answers(settings, operations.metrics, cipher) as answers,
         open_queue(settings, cipher) as queue,
         open_webhooks(settings) as sender,
         open_retriever(session, settings) as retriever,
@@ -117,10 +132,16 @@ async def open_services(
         generations = GenerationService(
             identity=identity,
             capabilities=settings.capabilities,
-            model=BoundedPromptModel(
-                QuotaModel(model, operations.limits, counter, price),
-                counter,
-                settings.capabilities.context_window,
+            model=with_cache(
+                BoundedPromptModel(
+                    guarded(QuotaModel(model, operations.limits, counter, price)),
+                    counter,
+                    settings.capabilities.context_window,
+                ),
+                answers,
+                settings,
+                guardrails,
+                digests,
             ),
             sources=sources,
             preparer=preparer,
@@ -174,6 +195,8 @@ async def open_services(
             files=files,
             uploads=UploadService(files),
             batches=BatchService(queue, files, hooks.check),
+            guardrails=guardrails,
+            answers=answers,
             queue=queue,
             worker=worker,
             webhooks=hooks,

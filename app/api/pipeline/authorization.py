@@ -51,6 +51,7 @@ RULES = (
     Rule("/v1/webhooks"),
     # A caller without the admin scope sees its own.
     Rule("/v1/usage"),
+    Rule("/v1/cache", Scope.ADMIN),
     Rule("/model", Scope.GENERATE),
 )
 DOCS = ("/", "/docs", "/openapi.json")

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.errors.problem import Fault
 from app.api.responses.cost import CostOut
+from app.api.responses.guardrail import GuardrailOut
 from app.api.responses.warnings import WarningOut
 from app.api.routing.multipart import FormFile
 from app.api.v1.image_forms import ImageIn, received
@@ -300,6 +301,15 @@ class GenerationFacts(Identified):
     cost_usd: Annotated[
         CostOut | None, Field(description="null where the price or a count is unknown.")
     ]
+    guardrail: Annotated[
+        GuardrailOut | None, Field(description="What guardrails did; null where none was asked.")
+    ] = None
+    cached: Annotated[
+        bool, Field(description="Whether the answer is one that was kept: it cost nothing.")
+    ] = False
+    age_seconds: Annotated[
+        float | None, Field(description="Seconds since the model gave it, where it was kept.")
+    ] = None
     stop_reason: Annotated[
         StopReason,
         Field(
