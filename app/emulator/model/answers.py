@@ -29,9 +29,8 @@ class Perception:
     """The pixels of each picture, in their order."""
     lines: TextLines | None = None
     """The lines of all pictures; None where nothing could read, or nobody asked."""
-    """Those of all pictures; None where nothing could read, or nobody asked."""
     readings: tuple[TextLines, ...] = ()
-    """Those of each picture, in their order; empty where ``lines`` is None."""
+    """The lines of each picture, in their order; empty where ``lines`` is None."""
 
     def facts(self, question: Question) -> Facts:
         """Return what is known that matters for a question."""
