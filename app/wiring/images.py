@@ -12,6 +12,7 @@ from app.adapters.sources.http import HttpImageSource
 from app.adapters.sources.off import DisabledSource
 from app.adapters.sources.rules import UrlRules
 from app.adapters.sources.s3 import S3ImageSource
+from app.domain.cache import CacheMode
 from app.domain.image import ImageLimits, S3Image, UrlImage
 from app.domain.ports import ImagePreparer, ImageSource
 from app.services.concurrency.budget import Budget
@@ -102,7 +103,13 @@ def image_limits(settings: Settings) -> ImageLimits:
         max_pixels=settings.max_image_pixels,
         max_side=base.max_image_side,
         byte_budget=base.max_image_bytes,
+        pixel_digests=pixel_digests(settings),
     )
+
+
+def pixel_digests(settings: Settings) -> bool:
+    """Whether pictures are told apart by their pixels anywhere."""
+    return settings.guardrail_kind is not None or settings.cache is not CacheMode.OFF
 
 
 def open_pool(settings: Settings) -> PooledPreparer:
