@@ -9,7 +9,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from app import __version__
-from app.api import ops
+from app.api import ops, well_known
 from app.api.bedrock import routes as bedrock
 from app.api.errors import dialects
 from app.api.openai import chat, models
@@ -20,13 +20,14 @@ from app.api.pipeline.admission import AdmissionMiddleware
 from app.api.pipeline.authorization import Gatekeeper, Rule
 from app.api.pipeline.callers import Callers
 from app.api.pipeline.provenance import Provenance
+from app.api.pipeline.receipts import ReceiptMiddleware
 from app.api.pipeline.request_body import BodyTiming
 from app.api.pipeline.request_context import RequestContextMiddleware
 from app.api.pipeline.response_headers import CORS_ANSWER_HEADERS
 from app.api.pipeline.unhandled_errors import UnhandledErrorMiddleware
 from app.api.routing.application import Application
 from app.api.routing.dispatch import Dispatcher
-from app.api.v1 import estimate, images, usage
+from app.api.v1 import audit, estimate, images, residency, usage
 from app.api.v1.generate import routes as generate
 from app.api.v1.tasks import routes as tasks
 from app.server.load_shedding import LoadShedder
@@ -43,10 +44,13 @@ ROUTERS = (
     images.router,
     models.router,
     usage.router,
+    residency.router,
+    audit.router,
     chat.router,
     responses.router,
     bedrock.router,
     ops.router,
+    well_known.router,
 )
 
 _DESCRIPTION = """\
@@ -125,7 +129,7 @@ def front(
     rules: tuple[Rule, ...],
 ) -> ASGIApp:
     """Stack what requests pass before they are dispatched. Read from the inside out."""
-    pipeline = UnhandledErrorMiddleware(
+    pipeline: ASGIApp = UnhandledErrorMiddleware(
         AdmissionMiddleware(
             dispatcher,
             queue=queue,
@@ -138,6 +142,8 @@ def front(
             timing=BodyTiming(settings.body_timeout, settings.body_least_rate),
         )
     )
+    if settings.receipt_key_file is not None:
+        pipeline = ReceiptMiddleware(pipeline)
     if not settings.allowed_origins:
         return RequestContextMiddleware(pipeline)
     return RequestContextMiddleware(

@@ -15,7 +15,7 @@ class Scope(StrEnum):
     IMAGES = "images"
     """Preparing and inspecting pictures without the model."""
     ADMIN = "admin"
-    """Every caller's usage."""
+    """Every caller's usage; residency, audit, erasure."""
     METRICS = "metrics"
     """Prometheus metrics."""
 

@@ -217,6 +217,8 @@ class Completion:
     """The caller's stop text that ended it, where one did."""
     logprobs: tuple[TokenLogprob, ...] | None = None
     """Log probabilities of the whole text; None if they were not asked for or not given."""
+    warnings: tuple[AnswerWarning, ...] = ()
+    """Warnings from on the way to the model, such as of its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +242,8 @@ class Finish:
     latency_ms: int | None = None
     target: Target | None = None
     stop_sequence: str | None = None
+    warnings: tuple[AnswerWarning, ...] = ()
+    """As in `Completion`."""
 
 
 StreamPart = Delta | Finish

@@ -7,15 +7,19 @@ from opentelemetry.trace import Tracer
 from app.domain.errors import FieldError, UnknownModelError
 from app.domain.generation import Target
 from app.domain.model import Capabilities, ModelIdentity
-from app.domain.ports import Authenticator, Readiness
+from app.domain.ports import Authenticator, DataCipher, Readiness
 from app.services.access.limits import Limits
+from app.services.audit.log import AuditLog
 from app.services.concurrency.budget import Budget
 from app.services.concurrency.deadline import Drain
 from app.services.generation.dry_run import PreparationService
 from app.services.generation.estimate import EstimateService
 from app.services.generation.service import GenerationService
 from app.services.generation.structured import StructuredService
+from app.services.lifecycle.sentinel import LifecycleSentinel
 from app.services.model_stack.target import TargetGuard
+from app.services.receipts.issuer import Receipts
+from app.services.residency.sentinel import ResidencySentinel
 from app.services.task_runner.service import TaskService
 from app.services.usage.ledger import UsageLedger
 from app.telemetry import Sink
@@ -85,7 +89,7 @@ class Services:
 
     model: ServedModel
     guards: tuple[TargetGuard, ...]
-    """The guard of each target, in the order in which they are asked."""
+    """The guard of each target and successor, in the order in which they are asked."""
     generations: GenerationService
     preparations: PreparationService
     tasks: TaskService
@@ -97,3 +101,12 @@ class Services:
     drain: Drain
     room: Budget
     """Bytes of bodies and fetched pictures in flight."""
+    residency: ResidencySentinel
+    lifecycle: LifecycleSentinel
+    cipher: DataCipher
+    """The cipher that callers' data is kept by."""
+    receipts: Receipts
+    audit: AuditLog | None
+    """None where there is none."""
+    proving: bool
+    """Whether requests leave a trail of digests, for receipts or the audit log."""

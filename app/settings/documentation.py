@@ -6,10 +6,14 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from app.settings.access import AccessSettings
+from app.settings.audit import AuditSettings
 from app.settings.bedrock import BedrockSettings
 from app.settings.encryption import EncryptionSettings
 from app.settings.environment import PREFIX
 from app.settings.images import ImageSettings
+from app.settings.lifecycle import LifecycleSettings
+from app.settings.receipts import ReceiptSettings
+from app.settings.residency import ResidencySettings
 from app.settings.server import ServerSettings
 from app.settings.stores import StoreSettings
 from app.settings.telemetry import TelemetrySettings
@@ -21,6 +25,10 @@ TOPICS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("Access and limits", AccessSettings),
     ("Stores", StoreSettings),
     ("Encryption", EncryptionSettings),
+    ("Residency", ResidencySettings),
+    ("Lifecycle", LifecycleSettings),
+    ("Receipts", ReceiptSettings),
+    ("Audit", AuditSettings),
     ("Telemetry and prices", TelemetrySettings),
 )
 

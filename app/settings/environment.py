@@ -14,9 +14,13 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableError
 
 from app.settings.access import AccessSettings
+from app.settings.audit import AuditSettings
 from app.settings.bedrock import BedrockSettings
 from app.settings.encryption import EncryptionSettings
 from app.settings.images import ImageSettings
+from app.settings.lifecycle import LifecycleSettings
+from app.settings.receipts import ReceiptSettings
+from app.settings.residency import ResidencySettings
 from app.settings.server import ServerSettings
 from app.settings.stores import StoreSettings
 from app.settings.telemetry import TelemetrySettings
@@ -32,6 +36,10 @@ class Settings(
     AccessSettings,
     StoreSettings,
     EncryptionSettings,
+    ResidencySettings,
+    ReceiptSettings,
+    AuditSettings,
+    LifecycleSettings,
     TelemetrySettings,
     BaseSettings,
 ):

@@ -8,7 +8,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from prometheus_client import (
     CollectorRegistry,
@@ -62,7 +62,11 @@ class Metrics:
             )
         for name, (text, labels) in GAUGES.items():
             self.gauges[name] = Gauge(
-                name, text, labels, registry=self.registry, multiprocess_mode="livesum"
+                name,
+                text,
+                labels,
+                registry=self.registry,
+                multiprocess_mode=GAUGE_MODES.get(name, "livesum"),
             )
 
     def count(self, name: str, amount: float = 1, **labels: str) -> None:
@@ -220,6 +224,10 @@ def _images(metrics: Metrics, record: RequestRecord) -> None:
 _MODEL = "gen_ai_request_model"
 COLD_STARTS = "llama_vision_cold_start_seconds"
 BILLING_WINDOWS = "llama_vision_billing_windows_total"
+RESIDENCY = "llama_vision_residency_violations"
+DAYS_LEFT = "llama_vision_model_days_left"
+SUCCESSOR = "llama_vision_successor_serving"
+AUDIT_FAILURES = "llama_vision_audit_write_failures_total"
 
 COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "llama_vision_refusals_total": (
@@ -272,6 +280,7 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
         "Calls that were let through or refused because limits could not be counted.",
         (),
     ),
+    AUDIT_FAILURES: ("Times that audit records could not be written; they are kept meanwhile.", ()),
     "llama_vision_usage_write_failures_total": (
         "Writes of usage that failed; the numbers are kept for the next.",
         (),
@@ -326,4 +335,22 @@ GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
         "1 while a target's model is loaded after it was scaled to zero.",
         ("target",),
     ),
+    RESIDENCY: (
+        "1 where a hop is outside the allowed regions, or nobody can tell where it is.",
+        ("hop",),
+    ),
+    DAYS_LEFT: (
+        "Days until Bedrock ends a target's model; negative afterwards. Absent without an end.",
+        ("target",),
+    ),
+    SUCCESSOR: (
+        "1 while a successor answers in the place of the configured model.",
+        ("target",),
+    ),
 }
+GAUGE_MODES: dict[str, Literal["livemax", "livemin"]] = {
+    RESIDENCY: "livemax",
+    DAYS_LEFT: "livemin",
+    SUCCESSOR: "livemax",
+}
+"""How workers' gauges are put together; all others are added up."""

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from typing import Protocol
 
 import aioboto3
@@ -13,6 +14,7 @@ from app.domain.ports import VisionModel
 from app.services.answers.enforcement import Enforcement
 from app.services.answers.executor import AnswerReader
 from app.services.answers.repair import FormAsker
+from app.services.audit.changes import KeyChanges
 from app.services.concurrency.budget import Budget
 from app.services.concurrency.deadline import Drain
 from app.services.concurrency.idempotency import IdempotentAnswers
@@ -32,11 +34,17 @@ from app.services.model_stack.retry import Retries
 from app.services.model_stack.target import TargetGuard
 from app.services.readiness import AllReady, CredentialsTaken
 from app.services.registry import ServedModel, Services, Timing
+from app.services.residency.sentinel import ResidencyReadiness
 from app.services.task_runner.service import TaskService
 from app.settings import Settings
+from app.wiring.audit import open_audit_log
+from app.wiring.encryption import open_cipher
 from app.wiring.images import bytes_in_flight, image_limits, image_pipeline, open_pool, open_sources
+from app.wiring.lifecycle import open_lifecycle, watched
 from app.wiring.model import OpenUpstreams, model_stack, open_guards, open_upstreams
 from app.wiring.preflight import announce
+from app.wiring.receipts import open_receipts, proves, witness, witnessed_pictures
+from app.wiring.residency import open_residency, resident, resident_sources
 from app.wiring.telemetry import open_operations
 from app.wiring.units import units_lookup
 
@@ -70,21 +78,40 @@ async def open_services(
     announce(identity, settings)
     session = aws_session()
     drain = Drain()
-    guards = open_guards(settings)
+    guards = open_guards(settings, settings.targets)
+    successors = open_guards(settings, settings.successor_targets)
+    key_changes = KeyChanges()
     room = bytes_in_flight(settings)
     async with (
         AnswerReader.open() as reader,
-        open_operations(settings, guards) as operations,
+        open_operations(settings, (*guards, *successors), key_changes) as operations,
+        open_residency(session, settings, operations.metrics) as residency,
+        open_lifecycle(session, settings, operations.metrics) as lifecycle,
+        open_cipher(session, settings) as cipher,
+        open_receipts(session, settings) as receipts,
+        open_audit_log(session, settings, cipher, receipts, operations.metrics) as audit,
         open_upstreams(session, settings) as upstreams,
         open_pool(settings) as pool,
-        open_sources(session, settings, room) as sources,
+        open_sources(session, settings, room) as all_sources,
         AsyncExitStack() as stack,
     ):
         stack.enter_context(units_lookup(guards, settings))
+        if audit is not None:
+            key_changes.attach(audit)
+            operations = replace(operations, sinks=(*operations.sinks, audit))
+        sources = resident_sources(all_sources, residency)
         price = guards[0].price
         counter = token_counter.counter()
-        preparer = image_pipeline(pool, settings)
-        model = model_stack(upstreams, guards, retries)
+        preparer = witnessed_pictures(settings, image_pipeline(pool, settings))
+        model = model_stack(
+            resident(upstreams, residency),
+            guards,
+            successors,
+            lifecycle,
+            retries,
+            witness(settings, residency),
+        )
+        await stack.enter_async_context(watched(lifecycle))
         await stack.enter_async_context(kept_warm(_keeper(guards, model, settings)))
         generations = GenerationService(
             identity=identity,
@@ -110,12 +137,19 @@ async def open_services(
                 settings.dialect_choice.reason,
                 settings.model_aliases,
             ),
-            guards=guards,
+            guards=(*guards, *successors),
             generations=generations,
             tasks=TaskService(generations, Documents(sources, pool, image_limits(settings)), asker),
             structured=StructuredService(asker),
             preparations=PreparationService(sources, preparer, drain),
-            readiness=AllReady((drain, *_credentials(session, settings), CredentialsTaken(guards))),
+            readiness=AllReady(
+                (
+                    drain,
+                    *_credentials(session, settings),
+                    CredentialsTaken(guards),
+                    ResidencyReadiness(residency),
+                )
+            ),
             timing=Timing(
                 request=settings.request_timeout,
                 longest=settings.max_request_timeout,
@@ -125,6 +159,12 @@ async def open_services(
             room=room,
             estimates=EstimateService(identity, generations, counter, price, drain),
             operations=operations,
+            residency=residency,
+            lifecycle=lifecycle,
+            cipher=cipher,
+            receipts=receipts,
+            audit=audit,
+            proving=proves(settings),
         )
 
 

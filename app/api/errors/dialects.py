@@ -32,7 +32,9 @@ RENDER: dict[str, Render] = {
 }
 
 BEDROCK = "/model/"
-NATIVE = re.compile("/v1/(generate|tasks|estimate|images/prepare|usage)(/|$)")
+NATIVE = re.compile(
+    "/v1/(generate|tasks|estimate|images/prepare|usage|residency|audit|callers)(/|$)"
+)
 """This service's own paths under /v1. All others there are paths that OpenAI's clients may ask."""
 
 

@@ -13,6 +13,7 @@ from app.domain.image import Base64Image, ImageReport, ReceivedImage, S3Image, U
 from app.services.concurrency.deadline import Drain
 from app.services.concurrency.single_flight import Flight
 from app.telemetry import RequestRecord, current, recording
+from app.telemetry.trail import Trail
 
 T = TypeVar("T")
 
@@ -81,6 +82,10 @@ class IdempotentAnswers:
         if not shared.told:
             shared.told = True
             current().add(shared.record)
+            return
+        trail, made = current().trail, shared.record.trail
+        if trail is not None and made is not None:
+            trail.add(made, shared=True)
 
     def _find(self, key: Key, digest: bytes) -> _Shared | None:
         shared = self._shared.get(key)
@@ -100,7 +105,8 @@ class IdempotentAnswers:
         now = asyncio.get_running_loop().time()
         call_context = replace(call_context, idempotency_key=None, deadline=now + self.longest)
         asker = current()
-        record = RequestRecord(tracer=asker.tracer, share=asker.share)
+        trail = None if asker.trail is None else Trail()
+        record = RequestRecord(tracer=asker.tracer, share=asker.share, trail=trail)
 
         async def run() -> T:
             with recording(record):

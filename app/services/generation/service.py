@@ -238,6 +238,7 @@ class _Call:
             finish.latency_ms,
             finish.target,
             finish.stop_sequence,
+            warnings=finish.warnings,
         )
         return Done(self.generation(completion))
 
@@ -249,7 +250,7 @@ class _Call:
             model=completion.target.model_id if completion.target else self.model,
             completion=completion,
             images=tuple(self.images),
-            warnings=(*self.warnings, *_repetition(completion)),
+            warnings=(*self.warnings, *completion.warnings, *_repetition(completion)),
             latency=Latency(
                 total=_milliseconds(answered - self.started),
                 model=_milliseconds(answered - self.asked) if model is None else model,
