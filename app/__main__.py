@@ -1,7 +1,6 @@
 """The command line, ``python -m app``: serve, dev, and what operators need beside them."""
 
 import argparse
-import asyncio
 import sys
 from typing import Protocol
 
@@ -18,8 +17,9 @@ from app.cli import (
     verify,
     warm,
 )
+from app.cli.batch import command as batch
 from app.cli.doctor import command as doctor
-from app.settings import SettingsError, load
+from app.settings import SettingsError
 
 
 class Command(Protocol):
@@ -37,7 +37,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m app", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("serve", help="serve HTTP in front of Amazon Bedrock")
-    commands.add_parser("dev", help="serve in front of the emulator, and ask a first question")
     commands.add_parser("openapi", help="print the OpenAPI document")
     commands.add_parser("tasks", help="print docs/tasks.md")
     commands.add_parser("settings", help="print docs/settings.md")
@@ -67,25 +66,20 @@ def _started(command: str) -> int:
     return status
 
 
-def dev_server() -> int:
-    """Serve in front of the emulator; no AWS account is needed."""
-    return asyncio.run(dev.run(load()))
-
-
 HINT = "python -m app doctor looks at everything that the service needs, one by one."
 
 COMMANDS = {
     "serve": serve.run,
-    "dev": dev_server,
     "openapi": documents.openapi,
     "tasks": documents.tasks,
     "settings": documents.settings,
 }
 
 SERVERS = ("serve",)
-"""Commands whose failed starts point to the doctor; dev says itself what it lacks."""
+"""Commands whose failed starts point to the doctor; ``dev`` says itself what it lacks."""
 
 WITH_ARGUMENTS: dict[str, tuple[Command, str]] = {
+    "dev": (dev, "serve in front of the emulator, and ask a first question"),
     "import": (import_model, "bring Llama 3.2 Vision's weights from S3 into Bedrock"),
     "warm": (warm, "load an imported model before it is needed"),
     "models": (models, "list or delete imported models"),
@@ -94,6 +88,7 @@ WITH_ARGUMENTS: dict[str, tuple[Command, str]] = {
     "receipts": (receipts, "add a key that signs receipts and audit heads"),
     "audit": (audit, "read the whole audit log and say whether it holds"),
     "verify": (verify, "say in words what a receipt proves"),
+    "batch": (batch, "run one task over a folder of pictures"),
     "keys": (keys, "create, list or revoke API keys"),
 }
 

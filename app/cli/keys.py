@@ -4,10 +4,12 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from app.adapters.access import key_file
-from app.domain import key, limit
-from app.domain.access import Scope
+from app.domain import guardrail, key, limit, metadata_filter
+from app.domain.access import Scope, scope
+from app.domain.cache import CacheMode
 from app.settings import PREFIX, keys_file
 
 DEFAULT_SCOPES = (Scope.GENERATE, Scope.TASKS, Scope.IMAGES)
@@ -22,16 +24,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     create.add_argument(
         "--scope",
         action="append",
-        type=Scope,
-        choices=list(Scope),
-        help=f"may be repeated; by default {', '.join(DEFAULT_SCOPES)}",
+        type=scope,
+        metavar="SCOPE",
+        help=f"may be repeated; one of {', '.join(Scope)} or rag:<name>; by default "
+        f"{', '.join(DEFAULT_SCOPES)}",
     )
     create.add_argument(
         "--limits",
-        type=_limits,
+        type=_object,
         default={},
         metavar="JSON",
         help="""for example '{"requests": "10/second; 300/minute", "spend": "5/day"}'""",
+    )
+    create.add_argument(
+        "--guardrail",
+        type=_object,
+        default={},
+        metavar="JSON",
+        help="""a guardrail policy of its own, for example '{"output": "audit"}'""",
+    )
+    create.add_argument(
+        "--cache", choices=list(CacheMode), help="whether its answers are kept; docs/cache.md"
+    )
+    create.add_argument(
+        "--filter",
+        type=_filter,
+        metavar="JSON",
+        help="documents of knowledge bases that its holder may see, for example "
+        """'{"equals": {"key": "tenant", "value": "acme"}}'""",
     )
     actions.add_parser("list", help="list the keys")
     actions.add_parser("revoke", help="shut a key out").add_argument("id", help="as listed")
@@ -55,7 +75,11 @@ def run(parsed: argparse.Namespace) -> int:
 
 def _create(given: argparse.Namespace, path: Path | None) -> int:
     limit.parse(given.limits)
-    text, record = key.issue(given.name, given.scope or DEFAULT_SCOPES, given.limits)
+    guardrail.parse(given.guardrail)
+    scopes = given.scope or DEFAULT_SCOPES
+    text, record = key.issue(
+        given.name, scopes, given.limits, given.filter, given.guardrail, given.cache
+    )
     if path is None:
         sys.stderr.write(f"No file was given; for {PREFIX}KEYS:\n{key.render([record])}")
     else:
@@ -71,7 +95,8 @@ def _list(path: Path) -> int:
         state = f"revoked {record.revoked}" if record.revoked else "valid"
         scopes = ",".join(record.scopes)
         limits = json.dumps(dict(record.limits))
-        columns = (record.id, state, record.created, scopes, limits, record.name)
+        own = [] if record.filter is None else [f"filter {json.dumps(record.filter)}"]
+        columns = (record.id, state, record.created, scopes, limits, record.name, *own)
         sys.stdout.write("\t".join(columns) + "\n")
     return 0
 
@@ -85,11 +110,21 @@ def _revoke(path: Path, key_id: str) -> int:
     return 0
 
 
-def _limits(text: str) -> dict[str, str]:
-    """Read what ``--limits`` takes, or raise ValueError."""
+def _object(text: str) -> dict[str, str]:
+    """Read a JSON object, or raise ValueError."""
     found = json.loads(text)
     if not isinstance(found, dict):
         raise argparse.ArgumentTypeError("is not a JSON object")
+    return found
+
+
+def _filter(text: str) -> dict[str, Any]:
+    """Read what ``--filter`` takes, or raise ValueError."""
+    found: dict[str, Any] = json.loads(text)
+    try:
+        metadata_filter.parse(found)
+    except metadata_filter.FilterError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
     return found
 
 

@@ -1,8 +1,11 @@
 """Callers, and what they may do."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+
+from app.domain.metadata_filter import MetadataFilter
 
 
 class Scope(StrEnum):
@@ -14,10 +17,28 @@ class Scope(StrEnum):
     """Ready-made tasks on pictures."""
     IMAGES = "images"
     """Preparing and inspecting pictures without the model."""
+    FILES = "files"
+    """Files and uploads of one's own."""
+    BATCHES = "batches"
+    """Batches of one's own; each row needs its endpoint's scope too."""
     ADMIN = "admin"
-    """Every caller's usage; residency, audit, erasure."""
+    """Every caller's usage, and the answer cache; residency, audit, erasure."""
     METRICS = "metrics"
     """Prometheus metrics."""
+    RAG = "rag"
+    """Questions to knowledge bases, which show what is in their documents."""
+
+
+_OWN = re.compile(r"rag:[A-Za-z0-9._-]{1,64}")
+
+
+def scope(name: str) -> str:
+    """Return the scope called ``name``, or raise ValueError.
+
+    Beside those of `Scope` there are those that an operator makes up for knowledge bases:
+    ``rag:legal``.
+    """
+    return name if _OWN.fullmatch(name) else Scope(name)
 
 
 class Resource(StrEnum):
@@ -38,12 +59,21 @@ class Caller:
 
     id: str
     """Stable, and safe to log: a key's id or a token's subject."""
-    scopes: frozenset[Scope]
+    scopes: frozenset[str]
+    """Of `Scope`, and those of knowledge bases that are called ``rag:`` and a name."""
     name: str = ""
     limits: Mapping[str, str] = field(default_factory=dict)
     """Limits by resource or ``scope:resource``; each replaces the service's own of that name."""
+    filter: MetadataFilter | None = None
+    """Passed by every document that the caller may see in a knowledge base."""
+    guardrail: Mapping[str, str] = field(default_factory=dict)
+    """Members of the guardrail policy that replace the service's own: ``input``, ``stream``, …"""
+    cache: str | None = None
+    """A `CacheMode` in place of the service's own."""
 
 
+TOKEN_PREFIX = "sub:"  # noqa: S105 - the beginning of an id
+"""The beginning of the ids of callers who came with a token; no key's id begins so."""
 ANONYMOUS = Caller("anonymous", frozenset(Scope))
 
 

@@ -12,10 +12,10 @@ MICRO = 1_000_000
 
 _MODEL = (Scope.GENERATE, Scope.TASKS)
 COUNTED: Mapping[Resource, tuple[Scope, ...]] = {
-    Resource.REQUESTS: (*_MODEL, Scope.IMAGES, Scope.METRICS),
-    Resource.TOKENS: _MODEL,
-    Resource.TILES: _MODEL,
-    Resource.SPEND: _MODEL,
+    Resource.REQUESTS: (*_MODEL, Scope.IMAGES, Scope.METRICS, Scope.RAG),
+    Resource.TOKENS: (*_MODEL, Scope.RAG),
+    Resource.TILES: (*_MODEL, Scope.RAG),
+    Resource.SPEND: (*_MODEL, Scope.RAG),
 }
 """Scopes in which each resource is used: a limit for another one would never count."""
 

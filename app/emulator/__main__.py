@@ -13,7 +13,12 @@ from typing import Any
 import uvicorn
 
 from app.emulator.app import create_emulator
-from app.emulator.config import EmulatorConfig, default_guardrails, default_imported_models
+from app.emulator.config import (
+    EmulatorConfig,
+    default_guardrails,
+    default_imported_models,
+    default_knowledge_bases,
+)
 from app.emulator.faults.spelling import parsed as parsed_fault
 from app.emulator.guardrails import policy
 
@@ -49,6 +54,9 @@ _FLAGS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("cold-start-seconds", "how long an imported model loads", {"default": 0.0, "type": _seconds}),
     ("idle-seconds", "when its copy is taken away", {"default": 300.0, "type": _seconds}),
     ("import-seconds", "how long an import job runs", {"default": 2.0, "type": _seconds}),
+    ("s3-endpoint", "URL of the S3 server of batch jobs", {}),
+    ("batch-seconds", "how long a batch job runs", {"default": 2.0, "type": _seconds}),
+    ("batch-least-records", "fewest of a batch job", {"default": 100, "type": _positive}),
     ("custom-model-units", "units of a copy", {"default": 2, "type": _positive}),
     ("admin-token", "asked for at /_emulator, but for health", {}),
     ("fault", "a fault on every call; see docs/emulator.md", {"action": "append"}),
@@ -142,11 +150,16 @@ def config_of(given: argparse.Namespace) -> EmulatorConfig:
         cold_start_seconds=given.cold_start_seconds,
         idle_seconds=given.idle_seconds,
         import_seconds=given.import_seconds,
+        s3_endpoint=given.s3_endpoint or None,
+        batch_seconds=given.batch_seconds,
+        batch_least_records=given.batch_least_records,
         custom_model_units=given.custom_model_units,
         admin_token=given.admin_token or None,
         admin_open=_is_loopback(given.host),
         faults=tuple(given.fault or ()),
-        knowledge_bases=_folders(given.knowledge_base),
+        knowledge_bases=(
+            _folders(given.knowledge_base) if given.knowledge_base else default_knowledge_bases()
+        ),
         seed=given.seed,
         record_prompts=given.record_prompts,
         recorded_requests=given.recorded_requests,

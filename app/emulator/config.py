@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from pathlib import Path
 from typing import Literal
 
 
@@ -26,6 +27,11 @@ def default_guardrails() -> Mapping[str, tuple[str, ...]]:
 def default_imported_models() -> Mapping[str, str]:
     """Return the one imported model that exists when none is configured."""
     return {"llama32vis11": "llama-3-2-11b-vision"}
+
+
+def default_knowledge_bases() -> Mapping[str, str]:
+    """Return the one knowledge base that exists when none is configured: sample documents."""
+    return {"SAMPLEKB01": str(Path(__file__).parent / "data" / "documents")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,12 @@ class EmulatorConfig:
     """After so long without a call the copy of an imported model is taken away."""
     import_seconds: float = 2
     """How long an import job runs."""
+    s3_endpoint: str | None = None
+    """The S3 server that batch inference jobs read from and write to; without one they fail."""
+    batch_seconds: float = 2
+    """How long a batch inference job runs, beside the time that its answers take."""
+    batch_least_records: int = 100
+    """The fewest records that a batch inference job may have."""
     custom_model_units: int = 2
     """Units that a copy of an imported model takes."""
     admin_token: str | None = field(default=None, repr=False)
@@ -71,7 +83,7 @@ class EmulatorConfig:
     """Faults of every call, in the spelling of `app.emulator.faults.spelling`."""
     guardrails: Mapping[str, tuple[str, ...]] = field(default_factory=default_guardrails)
     """Guardrail identifier to its rules, in the spelling of `app.emulator.guardrails.policy`."""
-    knowledge_bases: Mapping[str, str] = field(default_factory=dict)
+    knowledge_bases: Mapping[str, str] = field(default_factory=default_knowledge_bases)
     """Knowledge base id, ten letters and digits, to the folder of its documents."""
     seed: int = 0
     """Varies the wording of answers whose temperature is above 0."""

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from app.domain import key, limit
-from app.domain.access import Scope
+from app.domain.access import Scope, scope
 from app.settings.types import Names, Seconds
 
 
@@ -121,11 +121,13 @@ class AccessSettings(BaseModel):
     def _check_scopes(self) -> Self:
         for value, scopes in self.oidc_scope_names.items():
             for name in scopes.split():
-                if name not in {*Scope}:
+                try:
+                    scope(name)
+                except ValueError as error:
                     raise ValueError(
                         f"oidc_scope_names: {value!r} names the scope {name!r}; there are "
-                        f"{', '.join(Scope)}"
-                    )
+                        f"{', '.join(Scope)} and rag:<name>"
+                    ) from error
         return self
 
     @model_validator(mode="after")

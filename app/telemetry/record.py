@@ -47,7 +47,7 @@ class RequestRecord:
     attempts: int = 0
     """Calls of the model."""
     retries: int = 0
-    """Those of the calls that repeated one that failed."""
+    """The calls that repeated one that failed."""
     stop_reason: str | None = None
     model_refusals: int = 0
     """Answers in which the model refused."""
@@ -56,9 +56,9 @@ class RequestRecord:
     formed_answers: int = 0
     """Answers that were asked for in a form."""
     enforced_answers: int = 0
-    """Those of the formed answers that the upstream held to their form."""
+    """The formed answers that the upstream held to their form."""
     repairs: int = 0
-    """Those of the formed answers that missed their form and were asked for again."""
+    """The formed answers that missed their form and were asked for again."""
     enforced_repairs: int = 0
     """Repairs of answers that the upstream had held to the form."""
     forms_refused: int = 0
@@ -79,10 +79,36 @@ class RequestRecord:
     """CPU that decoders took for the request's pictures and pages, in milliseconds."""
     decoder_timeouts: int = 0
     """Pieces of this work that were stopped; after the first no more is begun."""
+    knowledge_base: str | None = None
+    """The configured name of the knowledge base that was asked."""
+    retrievals: int = 0
+    """Calls of a knowledge base."""
+    retrieval_retries: int = 0
+    """Those of them that repeated one that failed."""
+    chunks_found: int = 0
+    chunks_used: int = 0
+    """Chunks that the model was shown."""
+    chunks_withheld: int = 0
+    """Chunks that a store returned against the filter; nobody was shown them."""
+    citations: int = 0
+    """Citations that stand in answers."""
+    citation_faults: int = 0
+    """Markers, quotes and sentences of answers that no source stands behind."""
+    unanswered: str | None = None
+    """Why a question was not answered from documents."""
     prompt_tokens: int = 0
     generation_tokens: int = 0
     cost_usd: float | None = None
-    """At the listed price; None where nothing was generated or the price is unknown."""
+    """The cost at the listed price; None where nothing was generated or the price is unknown."""
+    answers_cached: int = 0
+    """Answers that were kept ones."""
+    guardrail_action: str | None = None
+    """``none``, ``audited``, ``masked`` or ``blocked``; None where no guardrail was asked."""
+    guardrail_policies: str | None = None
+    """Names of the rules that hit, with commas between."""
+    guardrail_units: int = 0
+    guardrail_cost_usd: float = 0
+    """At the listed price; not in ``cost_usd``, which is the model's."""
     started: float = field(default_factory=time.perf_counter)
     tracer: Tracer = NO_TRACER
     trail: Trail | None = None
@@ -96,6 +122,10 @@ class RequestRecord:
         """Count what was done for this request under a record of its own."""
         self.model, self.target = other.model or self.model, other.target or self.target
         self.stop_reason = other.stop_reason or self.stop_reason
+        self.knowledge_base = other.knowledge_base or self.knowledge_base
+        self.unanswered = other.unanswered or self.unanswered
+        self.guardrail_action = other.guardrail_action or self.guardrail_action
+        self.guardrail_policies = other.guardrail_policies or self.guardrail_policies
         for name in _COUNTED:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         if self.trail is not None and other.trail is not None:
@@ -127,8 +157,18 @@ _COUNTED = (
     "tiles",
     "decoder_ms",
     "decoder_timeouts",
+    "retrievals",
+    "retrieval_retries",
+    "chunks_found",
+    "chunks_used",
+    "chunks_withheld",
+    "citations",
+    "citation_faults",
     "prompt_tokens",
     "generation_tokens",
+    "answers_cached",
+    "guardrail_units",
+    "guardrail_cost_usd",
 )
 
 LOGGED = tuple(

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
 
@@ -16,8 +17,10 @@ from app.adapters.audit.files import AuditFiles
 from app.adapters.audit.s3_heads import S3Heads
 from app.adapters.sources import s3
 from app.domain.ports import DataCipher
+from app.services.audit.changes import KeyChanges
 from app.services.audit.log import AuditLog, AuditStore, Head, Publish, logged
 from app.services.receipts.issuer import Receipts
+from app.services.registry import Operations
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
 
@@ -57,6 +60,14 @@ async def open_audit_log(
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
             await log.flush()
+
+
+def audited(operations: Operations, log: AuditLog | None, changes: KeyChanges) -> Operations:
+    """Return ``operations`` that note each request and each change of keys in ``log``."""
+    if log is None:
+        return operations
+    changes.attach(log)
+    return replace(operations, sinks=(*operations.sinks, log))
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ from functools import partial
 
 import aioboto3
 
-from app.adapters.bedrock.control_plane import open_control_plane
+from app.adapters.bedrock.control_planes import open_control_planes
 from app.adapters.bedrock.lifecycle import Lifecycles
 from app.domain.model import identify
 from app.services.lifecycle.sentinel import LifecycleSentinel
@@ -25,7 +25,7 @@ async def open_lifecycle(
         yield LifecycleSentinel({}, metrics)
         return
     endpoint = str(settings.endpoint_url) if settings.endpoint_url else None
-    async with open_control_plane(session, endpoint) as plane:
+    async with open_control_planes(session, endpoint) as plane:
         lifecycles, base = Lifecycles(plane), settings.identity.base.key
         asked = {
             target: partial(lifecycles.life, target, identify(target.model_id, base))

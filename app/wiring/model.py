@@ -18,6 +18,7 @@ from app.domain.model import Dialect, ModelIdentity, capabilities, identify
 from app.domain.ports import VisionModel
 from app.services.lifecycle.models import LifecycleModel, Link, SuccessorModel
 from app.services.lifecycle.sentinel import LifecycleSentinel
+from app.services.model_stack.batched import BatchedModel
 from app.services.model_stack.circuit_breaker import Breaker, CircuitBreakerModel
 from app.services.model_stack.cold_start import ColdStartModel, ColdStarts
 from app.services.model_stack.concurrency_limit import ConcurrencyLimitModel, FairSlots
@@ -28,6 +29,7 @@ from app.services.model_stack.retry import Retries, RetryBudget, RetryModel
 from app.services.model_stack.stop_sequences import StopSequenceModel
 from app.services.model_stack.target import TargetGuard
 from app.services.usage import pricing
+from app.services.usage.pricing import PriceTable
 from app.settings import Settings
 
 Upstreams = Callable[[Target], VisionModel]
@@ -100,7 +102,16 @@ def model_stack(
     targets = [(guard.target, one(guard)) for guard in guards]
     further = [(guard.target, one(guard)) for guard in successors]
     chain = chained(targets, further, sentinel)
-    return RepetitionModel(StopSequenceModel(RetryModel(chain, RetryBudget(), retries)))
+    first = guards[0]
+    return RepetitionModel(
+        StopSequenceModel(
+            BatchedModel(
+                RetryModel(chain, RetryBudget(), retries),
+                first.target,
+                first.price,
+            )
+        )
+    )
 
 
 def chained(
@@ -121,13 +132,14 @@ def open_guards(
     settings: Settings, targets: Iterable[Target] | None = None
 ) -> tuple[TargetGuard, ...]:
     """Return a guard for each of ``targets``, by default the configured ones, in order."""
+    table = pricing.load(settings.prices_file)
     return tuple(
         TargetGuard(
             target,
             Breaker(settings.breaker_threshold, settings.breaker_reset),
             FairSlots(settings.max_concurrency, settings.max_waiting, settings.max_wait),
             ColdStarts(),
-            price(target, settings),
+            price(target, settings, table),
         )
         for target in (settings.targets if targets is None else targets)
     )
@@ -141,12 +153,12 @@ def guarded(guard: TargetGuard, upstream: VisionModel) -> VisionModel:
     )
 
 
-def price(target: Target, settings: Settings) -> Pricing | None:
+def price(target: Target, settings: Settings, table: PriceTable) -> Pricing | None:
     """Return what calls of ``target`` cost; None where that is unknown."""
     if not target.dialect.is_bedrock:
         return None
     identity = identify(target.model_id, settings.identity.base.key)
-    return pricing.load(settings.prices_file).price(identity)
+    return table.price(identity)
 
 
 def connection(settings: Settings, region: str) -> Connection:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import aioboto3
 
-from app.adapters.bedrock.control_plane import open_control_plane
+from app.adapters.bedrock.control_planes import open_control_planes
 from app.adapters.bedrock.locations import Locations, bucket
 from app.adapters.sources import s3
 from app.domain.model import identify
@@ -155,7 +155,7 @@ async def open_sentinel(
         settings.image_s3_region or settings.region, str(s3_endpoint) if s3_endpoint else None
     )
     async with AsyncExitStack() as stack:
-        plane = await stack.enter_async_context(open_control_plane(session, endpoint))
+        plane = await stack.enter_async_context(open_control_planes(session, endpoint))
         client = await stack.enter_async_context(s3.open_client(session, connection))
         lookup = Lookup(settings, Locations(plane), client)
         yield ResidencySentinel(

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from app.adapters.aws_session import aws_session
-from app.adapters.bedrock.control_plane import open_control_plane
+from app.adapters.bedrock.control_planes import open_control_planes
 from app.adapters.bedrock.lifecycle import Lifecycles
 from app.domain.access import Call, Caller
 from app.domain.errors import ModelEndOfLifeError, ModelThrottledError
@@ -61,7 +61,7 @@ def life(end: date | None = None, legacy: date | None = None) -> Life:
 
 
 async def asked(url: str, model_id: str) -> Life:
-    async with open_control_plane(aws_session(), url) as plane:
+    async with open_control_planes(aws_session(), url) as plane:
         return await Lifecycles(plane).life(target(model_id), identify(model_id))
 
 

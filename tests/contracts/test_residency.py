@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from app.adapters.aws_session import aws_session
-from app.adapters.bedrock.control_plane import open_control_plane
+from app.adapters.bedrock.control_planes import open_control_planes
 from app.adapters.bedrock.locations import Locations
 from app.domain.control_plane import UnknownToAwsError
 from app.domain.errors import ResidencyError
@@ -84,7 +84,7 @@ async def test_a_model_is_where_the_control_plane_says_and_not_where_its_prefix_
     control, model_id, regions
 ):
     target = Target("us-west-2", model_id, Dialect.INVOKE)
-    async with open_control_plane(aws_session(), control) as plane:
+    async with open_control_planes(aws_session(), control) as plane:
         location = await Locations(plane).model(target, identify(model_id))
 
     assert set(location.regions) == regions
@@ -93,13 +93,13 @@ async def test_a_model_is_where_the_control_plane_says_and_not_where_its_prefix_
 
 async def test_a_profile_that_aws_does_not_know_is_told_so(control):
     target = Target("us-west-2", f"apac.{MODEL}", Dialect.INVOKE)
-    async with open_control_plane(aws_session(), control) as plane:
+    async with open_control_planes(aws_session(), control) as plane:
         with pytest.raises(UnknownToAwsError, match="was not found"):
             await Locations(plane).model(target, identify(target.model_id))
 
 
 async def test_guardrails_and_knowledge_bases_are_placed_by_what_aws_tells_of_them(control):
-    async with open_control_plane(aws_session(), control) as plane:
+    async with open_control_planes(aws_session(), control) as plane:
         locations = Locations(plane)
         plain = await locations.guardrail("us-west-2", "emulator", ())
         crossing = await locations.guardrail("us-west-2", "strict", ())
@@ -264,7 +264,7 @@ async def test_a_control_plane_that_is_away_at_the_start_fails_closed_and_later_
             sentinel.interval = 0
             await sentinel.survey()
             assert len(sentinel.violations()) == 1
-        with pytest.raises(SettingsError, match="AWS refused"):
+        with pytest.raises(SettingsError, match="AWS does not say"):
             async with open_residency(aws_session(), configured, Metrics()):
                 pass
 

@@ -250,7 +250,7 @@ def test_another_server_is_a_target_like_any_other():
     assert chosen(model_id=IMPORTED, **OTHER) == [bedrock]
 
 
-def test_what_a_target_takes_is_known_by_its_dialect_and_model():
+def test_capabilities_follow_from_dialect_and_model():
     settings = Settings(_env_file=None, model_id=IMPORTED, fallbacks=[{"dialect": "converse"}])
 
     assert [settings.capabilities_of(target).max_images for target in settings.targets] == [3, 1]

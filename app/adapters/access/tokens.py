@@ -2,8 +2,8 @@
 
 import json
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,7 @@ from joserfc.jwk import Key, KeySet
 from joserfc.jws import extract_compact
 
 from app.adapters.trust import trusted
-from app.domain.access import Caller, Scope
+from app.domain.access import TOKEN_PREFIX, Caller, scope
 from app.domain.errors import (
     CredentialsExpiredError,
     CredentialsInvalidError,
@@ -153,7 +153,11 @@ class TokenAuthenticator:
         except _MALFORMED as error:
             reason = getattr(error, "error", "malformed")
             raise CredentialsInvalidError(f"the token is not accepted: {reason}") from error
-        return Caller(f"sub:{_subject(claims)}", self._scopes(claims))
+        return Caller(f"{TOKEN_PREFIX}{_subject(claims)}", self._scopes(claims))
+
+    def current(self, caller: Caller) -> Caller:
+        """Return ``caller``: what its token said is all that is known of it."""
+        return caller
 
     def _required(self) -> jwt.JWTClaimsRegistry:
         return jwt.JWTClaimsRegistry(
@@ -164,11 +168,18 @@ class TokenAuthenticator:
             sub={"essential": True},
         )
 
-    def _scopes(self, claims: Mapping[str, Any]) -> frozenset[Scope]:
+    def _scopes(self, claims: Mapping[str, Any]) -> frozenset[str]:
         values = _values(claims.get(self.issuer.scope_claim))
         names = self.issuer.scope_names
-        mapped = {name for value in values for name in names.get(value, "").split()}
-        return frozenset(scope for scope in Scope if scope in (mapped if names else values))
+        mapped = [name for value in values for name in names.get(value, "").split()]
+        return frozenset(_known(mapped if names else values))
+
+
+def _known(names: Iterable[str]) -> Iterator[str]:
+    """Yield the scopes among ``names``, which are an issuer's: others are none of ours."""
+    for name in names:
+        with suppress(ValueError):
+            yield scope(name)
 
 
 def _imported(published: object) -> list[Key]:

@@ -1,98 +1,87 @@
-"""AWS's control planes by plain signed JSON: fields newer than the SDK's models are read too."""
+"""Bedrock's control plane in one region, called in plain signed JSON.
 
-from collections.abc import AsyncIterator
+The pinned SDK's service model is older than some members that its operations have by now, and
+drops them; here what AWS says is kept as it came.
+"""
+
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from os import environ
+from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import aioboto3
-import httpx
 import orjson
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from yarl import URL
 
-from app.adapters.aws_session import CheckedConfig
-from app.adapters.trust import trusted
-from app.domain.control_plane import ControlPlaneError, UnknownToAwsError
+from app import __version__
+from app.adapters.bedrock import errors
+from app.adapters.bedrock.identity.credentials import Connection, endpoint_of
+from app.adapters.bedrock.identity.sigv4 import Identity, identity
+from app.adapters.bedrock.runtime import open_way, refusal
+from app.adapters.http1.sender import Answer, Sender
+from app.domain.errors import UpstreamAnswerError
 
-TIMEOUT = 10
-MAX_ANSWER = 4 * 2**20
+_HEADERS = {
+    "Accept": "application/json",
+    "Accept-Encoding": "identity",
+    "User-Agent": f"llama-vision/{__version__}",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class ControlPlane:
-    """Reads what AWS says of models, profiles, guardrails and knowledge bases, in any region."""
+    """Calls operations of the service ``bedrock``. Raises UpstreamError."""
 
-    session: aioboto3.Session
-    http: httpx.AsyncClient
-    endpoint_url: str | None = None
-    """In place of AWS's own address, for all regions."""
-    _endpoints: dict[tuple[str, str], str] = field(default_factory=dict)
+    prefix: str
+    """The path of the endpoint, before the operation's."""
+    identity: Identity
+    http: Sender
+    headers: Mapping[str, str]
 
-    async def get(self, region: str, *path: str, service: str = "bedrock") -> dict[str, Any]:
-        """Return the JSON at ``path``, whose parts are encoded here.
+    async def get(self, *parts: str) -> dict[str, Any]:
+        """Return what AWS answers under the path of ``parts``, which are encoded here."""
+        path = self._path(parts)
+        with errors.translated():
+            signer = await self.identity.signer()
+            headers = {**self.headers, **signer.sign(path, (), "GET")}
+            async with self.http.get(path, headers) as answer:
+                return await _document(answer)
 
-        Raises UnknownToAwsError where AWS knows no such thing, and ControlPlaneError where
-        it does not say.
-        """
-        try:
-            url = await self._endpoint(region, service)
-            url += "".join(f"/{quote(part, safe='-._~')}" for part in path)
-            answer = await self.http.get(url, headers=await self._signed(url, region, service))
-        except (BotoCoreError, ClientError, httpx.HTTPError, OSError) as error:
-            raise ControlPlaneError(f"AWS is not reached: {type(error).__name__}") from error
-        content = _json(answer.content)
-        if answer.status_code == httpx.codes.OK:
-            return content
-        said = str(content.get("message") or content.get("Message") or answer.status_code)[:300]
-        if answer.status_code in (400, 404):
-            raise UnknownToAwsError(said)
-        raise ControlPlaneError(f"AWS refused: {said}")
+    async def post(self, *parts: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Return what AWS answers to ``body``, which is small."""
+        path, content = self._path(parts), (orjson.dumps(body or {}),)
+        with errors.translated():
+            signer = await self.identity.signer()
+            signed = signer.sign(path, content)
+            headers = {**self.headers, "Content-Type": "application/json", **signed}
+            async with self.http.post(path, headers, content) as answer:
+                return await _document(answer)
 
-    async def _endpoint(self, region: str, service: str) -> str:
-        known = self._endpoints.get((region, service))
-        if known is None:
-            async with self.session.client(
-                service,
-                region_name=region,
-                endpoint_url=self.endpoint_url,
-                config=CheckedConfig(),
-            ) as client:
-                known = self._endpoints[region, service] = client.meta.endpoint_url.rstrip("/")
-        return known
-
-    async def _signed(self, url: str, region: str, service: str) -> dict[str, str]:
-        key = environ.get("AWS_BEARER_TOKEN_BEDROCK", "").strip()
-        # Bedrock alone takes such keys; its agents' control plane does not.
-        if key and service == "bedrock":
-            return {"Authorization": f"Bearer {key}"}
-        credentials = await self.session.get_credentials()
-        if credentials is None:
-            raise NoCredentialsError
-        request = AWSRequest("GET", url)
-        SigV4Auth(await credentials.get_frozen_credentials(), "bedrock", region).add_auth(request)
-        return dict(request.headers)
+    def _path(self, parts: tuple[str, ...]) -> str:
+        return "/".join((self.prefix, *(quote(part, safe="-._~") for part in parts)))
 
 
-def _json(content: bytes) -> dict[str, Any]:
+async def _document(answer: Answer) -> dict[str, Any]:
+    content = await answer.read()
+    if not 200 <= answer.status < 300:
+        raise refusal(answer, content)
     try:
-        said = orjson.loads(content[:MAX_ANSWER])
-    except orjson.JSONDecodeError:
-        return {}
-    return said if isinstance(said, dict) else {}
+        document = orjson.loads(content or b"{}")
+    except orjson.JSONDecodeError as error:
+        raise UpstreamAnswerError("Bedrock's control plane answered no JSON") from error
+    if not isinstance(document, dict):
+        raise UpstreamAnswerError("Bedrock's control plane answered no object")
+    return document
 
 
 @asynccontextmanager
 async def open_control_plane(
-    session: aioboto3.Session, endpoint_url: str | None
+    session: aioboto3.Session, connection: Connection, service: str = "bedrock"
 ) -> AsyncIterator[ControlPlane]:
-    """Open a client of the control planes; nothing is asked before it is used."""
-    async with httpx.AsyncClient(
-        timeout=TIMEOUT,
-        verify=trusted(environ.get("AWS_CA_BUNDLE")),
-        follow_redirects=False,
-    ) as http:
-        yield ControlPlane(session, http, endpoint_url)
+    """Open the way to the control plane in one region; ``bedrock-agent`` has knowledge bases."""
+    endpoint = await endpoint_of(session, connection, service)
+    host = URL(endpoint).host_port_subcomponent or ""
+    caller = identity(session, connection.region, host)
+    async with open_way(connection, endpoint) as http:
+        yield ControlPlane(urlsplit(endpoint).path, caller, http, {"Host": host, **_HEADERS})

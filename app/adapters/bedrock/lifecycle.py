@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any
 
-from app.adapters.bedrock.control_plane import ControlPlane
+from app.adapters.bedrock.control_planes import ControlPlanes
 from app.domain.control_plane import ControlPlaneError, UnknownToAwsError
 from app.domain.generation import Target
 from app.domain.lifecycle import Life, LifeStatus, soonest
@@ -16,7 +16,7 @@ from app.domain.residency import region_of
 class Lifecycles:
     """Tells how long models are there."""
 
-    plane: ControlPlane
+    plane: ControlPlanes
 
     async def life(self, target: Target, identity: ModelIdentity) -> Life:
         """Return what AWS says of ``target``'s model; never raises."""

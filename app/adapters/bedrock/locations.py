@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from app.adapters.bedrock.control_plane import ControlPlane
+from app.adapters.bedrock.control_planes import ControlPlanes
 from app.domain.control_plane import ControlPlaneError, UnknownToAwsError
 from app.domain.generation import Target
 from app.domain.model import ModelIdentity, ModelKind
@@ -22,7 +22,7 @@ _OF_OLD = {None: "us-east-1", "": "us-east-1", "EU": "eu-west-1"}
 class Locations:
     """Asks the control planes. Every method raises ControlPlaneError where AWS does not say."""
 
-    plane: ControlPlane
+    plane: ControlPlanes
 
     async def model(self, target: Target, identity: ModelIdentity) -> Location:
         """Return the regions in which ``target`` may be answered: the one called and all others."""

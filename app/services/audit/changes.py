@@ -46,7 +46,7 @@ class KeyChanges:
 def _shown(record: KeyRecord) -> dict[str, object]:
     return {
         "id": record.id,
-        "scopes": sorted(scope.value for scope in record.scopes),
+        "scopes": sorted(map(str, record.scopes)),
         "limits": dict(record.limits),
         "revoked": record.revoked or None,
     }

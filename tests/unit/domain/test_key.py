@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from app.domain import key
+from app.domain import key, metadata_filter
 from app.domain.access import Scope
 
 
@@ -36,7 +36,7 @@ def test_where_no_key_has_the_id_the_comparison_fails_too():
 
 
 @pytest.mark.parametrize("text", ["", "lvk_", "lvk_0123456789ab_short", "sk-abc", "a.b.c"])
-def test_what_has_not_the_form_of_a_key_is_none(text):
+def test_text_without_the_form_of_a_key_is_not_a_key(text):
     assert key.split(text) is None
 
 
@@ -74,3 +74,27 @@ def entry(**changes: object) -> str:
 def test_a_bad_list_is_refused_with_the_entry_at_fault(text, said):
     with pytest.raises(ValueError, match=said):
         key.parse(text)
+
+
+def test_a_key_may_carry_a_filter_and_scopes_of_knowledge_bases():
+    wanted = {"equals": {"key": "tenant", "value": "acme"}}
+    _, record = key.issue("a", [Scope.RAG, "rag:legal"], None, wanted)
+
+    (kept,) = key.parse(key.render([record]))
+
+    assert kept.caller.scopes == {"rag", "rag:legal"}
+    assert kept.caller.filter == metadata_filter.parse(wanted)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"filter": {"equals": {"key": "tenant"}}}, "entry 0: filter: equals"),
+        ({"filter": []}, "entry 0: filter"),
+        ({"scopes": ["rag:"]}, "entry 0"),
+        ({"scopes": ["legal"]}, "entry 0"),
+    ],
+)
+def test_a_filter_or_scope_that_is_none_is_refused(changes, said):
+    with pytest.raises(ValueError, match=said):
+        key.parse(entry(**changes))

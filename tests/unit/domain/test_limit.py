@@ -24,7 +24,10 @@ def test_a_quota_reads_as_it_was_meant():
         ({"wishes": "1/day"}, "wishes: is not one of requests"),
         ({"root:tokens": "1/day"}, "root:tokens: is not one of"),
         ({"admin:requests": "1/day"}, "admin:requests: would never count; .* generate, tasks, im"),
-        ({"images:tiles": "1/day"}, "images:tiles: would never count; .* for generate, tasks$"),
+        (
+            {"images:tiles": "1/day"},
+            "images:tiles: would never count; .* for generate, tasks, rag$",
+        ),
         ({"metrics:spend": "1/day"}, "metrics:spend: would never count"),
         ({"tokens": "many"}, "tokens: 'many' is not a rate"),
         ({"tokens": "1/fortnight"}, "not a rate"),

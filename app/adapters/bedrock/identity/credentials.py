@@ -22,10 +22,15 @@ class Connection:
     limits: Limits = field(default_factory=Limits)
 
 
-async def endpoint_of(session: aioboto3.Session, connection: Connection) -> str:
-    """Return Bedrock's address by the SDK's own rules: its variables, the profile, the region."""
+async def endpoint_of(
+    session: aioboto3.Session, connection: Connection, service: str = "bedrock-runtime"
+) -> str:
+    """Return ``service``'s address by the SDK's own rules: its variables, the profile, the region.
+
+    ``service`` is ``bedrock-runtime``, or ``bedrock-agent-runtime`` for knowledge bases.
+    """
     async with session.client(
-        "bedrock-runtime",
+        service,
         region_name=connection.region,
         endpoint_url=connection.endpoint_url,
         config=CheckedConfig(),

@@ -1,0 +1,193 @@
+# ruff: noqa: RUF001 - signs that people and models write are what this is about
+"""Citations in an answer: markers as ``[2]``, sentences, and whether a quote is in its source.
+
+Pure, and in steps proportional to the texts' lengths.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator, Set
+from dataclasses import dataclass
+from enum import StrEnum
+
+NOT_IN_SOURCES = "NOT IN SOURCES"
+"""What the model is asked to write where its sources do not answer."""
+LONGEST_MARKER = 40
+"""Characters between the brackets."""
+
+_NUMBERS = r"\d{1,3}(?: {0,2}(?:,|;|and|-|–) {0,2}(?:source[ _]?)?\d{1,3})*"
+_MARKER = re.compile(rf"[ \t]{{0,8}}[\[【](?:sources?[ _]?)? ?({_NUMBERS}) ?[\]】]", re.IGNORECASE)
+_OPEN = re.compile(rf"[ \t]{{0,8}}(?:[\[【][\w ,;–-]{{0,{LONGEST_MARKER}}})?\Z")
+_PIECE = re.compile(r"(\d+)(?:\s*[-–]\s*(?:source[ _]?)?(\d+))?")
+_END = re.compile(r"""[.!?…。！？]+["'”’»)\]]{0,3}(?:\s{0,2}\[\d{1,3}\])*(?=\s|\Z)|\n+""")
+_ONE = re.compile(r"\s?\[(\d{1,3})\]")
+_QUOTED = re.compile(r"[\"“„«]([^\"“”„«»\n]{1,2000})[\"”“»]")
+_SPACE = re.compile(r"\s+")
+_WORD = re.compile(r"\S{1,1000}|\s+")
+_ABBREVIATION = re.compile(
+    r"(?:^|[\s(])(?:[A-Za-z]|\d{1,2}|No|Nr|Mr|Mrs|Ms|Dr|St|vs|etc|e\.g|i\.e)\.$"
+)
+_DENIAL = re.compile(
+    r"\b(?:sources?|documents?|context|passages?|texts?|information|excerpts?)\b[^.\n]{0,60}"
+    r"\b(?:do(?:es)?(?: not|n['’]t)|(?:is|are) not|isn['’]t|aren['’]t|no)\b",
+    re.IGNORECASE,
+)
+_NORMAL = str.maketrans(
+    {
+        **dict.fromkeys("‘’‚‛", "'"),
+        **dict.fromkeys("“”„‟«»", '"'),
+        **dict.fromkeys("–—‐‑−", "-"),
+        "\u00ad": None,
+        "\u200b": None,
+    }
+)
+
+
+class QuoteMatch(StrEnum):
+    """How far a quote agrees with its source."""
+
+    EXACT = "exact"
+    """Character by character."""
+    WHITESPACE = "whitespace"
+    """Once blanks and line breaks are taken for one."""
+    FOLDED = "folded"
+    """Once case, quotation marks and dashes are taken for one too."""
+
+
+def match(quote: str, source: str) -> QuoteMatch | None:
+    """Return how ``quote`` occurs in ``source``, None where it does not."""
+    if not quote.strip():
+        return None
+    if quote in source:
+        return QuoteMatch.EXACT
+    quote, source = _spaced(quote), _spaced(source)
+    if quote in source:
+        return QuoteMatch.WHITESPACE
+    return QuoteMatch.FOLDED if _folded(quote) in _folded(source) else None
+
+
+def _spaced(text: str) -> str:
+    return _SPACE.sub(" ", text).strip()
+
+
+def _folded(text: str) -> str:
+    # In bounded pieces: normalisation sorts a run of marks in a time that grows with its square.
+    words = _WORD.findall(text)
+    plain = "".join([unicodedata.normalize("NFKC", word) for word in words])
+    return _spaced(plain.translate(_NORMAL).casefold())
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A sentence of an answer."""
+
+    text: str
+    """Without its markers."""
+    markers: tuple[int, ...]
+    """The sources that it names, in order, each once."""
+
+    @property
+    def quotes(self) -> tuple[str, ...]:
+        """Texts between quotation marks, of two words or more."""
+        quoted = (found[1].strip() for found in _QUOTED.finditer(self.text))
+        return tuple(text for text in quoted if len(text.split()) > 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """A text whose markers all lead to a source."""
+
+    text: str
+    removed: tuple[int, ...] = ()
+    """Numbers that no source has, in order, as often as they were written."""
+
+
+class MarkerFilter:
+    """Passes a text on with markers written as ``[n]``, without those that lead nowhere.
+
+    The text may come in pieces: what may be the beginning of a marker is kept back. Pieces give the
+    same text as the whole.
+    """
+
+    def __init__(self, sources: Set[int]) -> None:
+        self._sources = sources
+        self._held = ""
+        self.removed: list[int] = []
+        """Numbers that no source has."""
+        self.cited: dict[int, None] = {}
+        """Sources that were named, in order."""
+
+    def feed(self, piece: str, *, last: bool = False) -> str:
+        """Return what can be passed on."""
+        text, self._held = self._held + piece, ""
+        if not last and (opened := _OPEN.search(text, max(0, len(text) - LONGEST_MARKER - 10))):
+            text, self._held = text[: opened.start()], text[opened.start() :]
+        return _MARKER.sub(self._written, text)
+
+    def _written(self, found: re.Match[str]) -> str:
+        if len(found[0].strip()) > LONGEST_MARKER:
+            return found[0]
+        numbers = list(_numbered(found[1]))
+        kept = [number for number in numbers if number in self._sources]
+        self.removed += [number for number in numbers if number not in self._sources]
+        self.cited.update(dict.fromkeys(kept))
+        if not kept:
+            return ""
+        blank = " " if found[0][0] in " \t" else ""
+        return blank + "".join(f"[{number}]" for number in dict.fromkeys(kept))
+
+
+def _numbered(text: str) -> Iterator[int]:
+    for piece in _PIECE.finditer(text):
+        first, last = int(piece[1]), int(piece[2] or piece[1])
+        yield from range(first, min(last, first + 100) + 1) if last >= first else (first, last)
+
+
+def marked(text: str, sources: Set[int]) -> Marked:
+    """Return ``text`` with those of its markers that lead to one of ``sources``."""
+    markers = MarkerFilter(sources)
+    kept = markers.feed(text, last=True)
+    return Marked(kept, tuple(markers.removed))
+
+
+def sentences(text: str) -> tuple[Sentence, ...]:
+    """Return the sentences of ``text``, whose markers are written as ``[n]``."""
+    return tuple(
+        Sentence(words, tuple(dict.fromkeys(int(number) for number in _ONE.findall(part))))
+        for part in parts(text)
+        if re.search(r"\w", words := _ONE.sub("", part).strip())
+    )
+
+
+def parts(text: str) -> list[str]:
+    """Return ``text`` cut after each sentence; together the parts are the text again."""
+    quoted = [found.span() for found in _QUOTED.finditer(text)]
+    cuts, start, passed = [], 0, 0
+    for end in _END.finditer(text):
+        while passed < len(quoted) and quoted[passed][1] <= end.start():
+            passed += 1
+        within = passed < len(quoted) and quoted[passed][0] < end.start()
+        # A quote may hold several sentences.
+        if (within and end.end() < quoted[passed][1]) or _abbreviated(text, end):
+            continue
+        cuts.append(text[start : end.end()])
+        start = end.end()
+    return [part for part in (*cuts, text[start:]) if part]
+
+
+def _abbreviated(text: str, end: re.Match[str]) -> bool:
+    before = text[max(0, end.start() - 8) : end.start() + 1]
+    return end[0][0] == "." and _ABBREVIATION.search(before) is not None
+
+
+def without_markers(text: str) -> str:
+    """Return ``text`` without markers, as an earlier answer is shown: its sources are others'."""
+    return _MARKER.sub("", text)
+
+
+def denies(text: str) -> bool:
+    """Whether ``text``, an answer without a citation, says that the sources do not answer."""
+    if NOT_IN_SOURCES in text.upper():
+        return True
+    first = text.strip()[:400]
+    return len(text) < 600 and _DENIAL.search(first) is not None

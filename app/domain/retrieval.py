@@ -1,0 +1,132 @@
+"""Knowledge bases, questions to them, and the chunks of documents that they return."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from app.domain.access import Caller
+from app.domain.generation import CallContext
+from app.domain.metadata_filter import MetadataFilter
+
+KEY_PREFIX = "x-amz-bedrock-kb-"
+"""Begins the names of the attributes that Bedrock itself gives to a chunk."""
+_PAGE = f"{KEY_PREFIX}document-page-number"
+
+
+class Search(StrEnum):
+    """How a vector store looks for chunks."""
+
+    SEMANTIC = "semantic"
+    """By meaning."""
+    HYBRID = "hybrid"
+    """By meaning and by words."""
+
+
+class KnowledgeBaseKind(StrEnum):
+    """Who runs the store behind a knowledge base."""
+
+    VECTOR = "vector"
+    """A vector store of one's own; Bedrock's `vectorSearchConfiguration`."""
+    MANAGED = "managed"
+    """Bedrock; `managedSearchConfiguration`, which has no choice of search."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnowledgeBase:
+    """A knowledge base as it is configured."""
+
+    name: str
+    """The name that callers use."""
+    id: str = field(repr=False)
+    """Bedrock's id or ARN, which callers never see."""
+    region: str
+    description: str = ""
+    kind: KnowledgeBaseKind = KnowledgeBaseKind.VECTOR
+    image_queries: bool = False
+    """Whether it takes a picture for a question."""
+    reranker: str | None = None
+    """ARN of the model that ranks results again; None where there is none."""
+    scopes: frozenset[str] = frozenset()
+    """Callers need one of these; empty where every caller of the endpoint may ask."""
+    filter: MetadataFilter | None = None
+    """Added to every question."""
+    usd_per_query: float | None = None
+    """US dollars for one query, ranking included; None where it is not known."""
+    requires_filter: bool = False
+    """Whether only callers who carry a filter of their own may ask."""
+
+    def open_to(self, caller: Caller) -> bool:
+        """Whether ``caller`` may ask it."""
+        if self.scopes and self.scopes.isdisjoint(caller.scopes):
+            return False
+        return caller.filter is not None or not self.requires_filter
+
+
+@dataclass(frozen=True, slots=True)
+class QueryImage:
+    """A picture that is looked for."""
+
+    data: bytes = field(repr=False)
+    format: str
+    """``png``, ``jpeg``, ``gif`` or ``webp``."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetrievalQuery:
+    """One question to a knowledge base: a text or a picture."""
+
+    knowledge_base: KnowledgeBase
+    text: str
+    """Empty where a picture is looked for."""
+    results: int
+    """Most chunks, 1 to 100."""
+    image: QueryImage | None = None
+    filter: MetadataFilter | None = None
+    """All that a chunk has to pass, the caller's own and the server's together."""
+    search: Search | None = None
+    """None leaves it to Bedrock."""
+    rerank: bool = False
+    call_context: CallContext = field(default_factory=CallContext)
+
+
+class ChunkKind(StrEnum):
+    """The kind of content of a chunk."""
+
+    TEXT = "text"
+    IMAGE = "image"
+    ROW = "row"
+    AUDIO = "audio"
+    VIDEO = "video"
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of a document as it was found."""
+
+    kind: ChunkKind
+    text: str = field(repr=False)
+    """The text; a row's columns, what is spoken, a summary; empty where there is none."""
+    uri: str
+    """The document's place: ``s3://bucket/key``, a URL, an id; empty where nothing was said."""
+    score: float | None = None
+    picture: bytes | None = field(default=None, repr=False)
+    """A picture's file; None where only its place is known."""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def document(self) -> str:
+        """The document's name: the last part of its place."""
+        return self.uri.split("?")[0].rstrip("/").rpartition("/")[2] or self.uri
+
+    @property
+    def page(self) -> int | None:
+        """The page's number, from 1, where Bedrock tells it."""
+        page = self.metadata.get(_PAGE)
+        whole = isinstance(page, int | float) and not isinstance(page, bool) and page == int(page)
+        return int(page) if whole and page is not None else None
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """The document's own metadata, without Bedrock's."""
+        return {k: v for k, v in self.metadata.items() if not k.startswith(KEY_PREFIX)}

@@ -1,0 +1,132 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.domain.citation import (
+    MarkerFilter,
+    QuoteMatch,
+    denies,
+    marked,
+    match,
+    parts,
+    sentences,
+    without_markers,
+)
+
+SOURCE = "The orchard  sells\ncider at 4.50 a bottle. “Fresh” — every day."
+
+
+@pytest.mark.parametrize(
+    ("quote", "kind"),
+    [
+        ("at 4.50 a bottle", QuoteMatch.EXACT),
+        ("The orchard sells cider", QuoteMatch.WHITESPACE),
+        ("the ORCHARD sells", QuoteMatch.FOLDED),
+        ('"fresh" - every day', QuoteMatch.FOLDED),
+        ("at 5.40 a bottle", None),
+        ("cider orchard", None),
+        ("  ", None),
+    ],
+)
+def test_a_quote_agrees_with_its_source_exactly_or_after_folding(quote, kind):
+    assert match(quote, SOURCE) is kind
+
+
+@pytest.mark.parametrize(
+    ("text", "kept", "removed"),
+    [
+        ("Cider costs 4.50 [1].", "Cider costs 4.50 [1].", ()),
+        ("Cider costs 4.50 [9].", "Cider costs 4.50.", (9,)),
+        ("Both say so [1, 2].", "Both say so [1][2].", ()),
+        ("Both say so [1; 9].", "Both say so [1].", (9,)),
+        ("All do [1-3].", "All do [1][2][3].", ()),
+        ("It is so [source_2], [Source 3].", "It is so [2], [3].", ()),
+        ("So【1】it is.", "So[1]it is.", ()),
+        ("In [2019] or [x] nothing.", "In [2019] or [x] nothing.", ()),
+        ("Twice [1][1] and [0].", "Twice [1][1] and.", (0,)),
+    ],
+)
+def test_markers_lead_to_a_source_or_are_taken_out(text, kept, removed):
+    result = marked(text, {1, 2, 3})
+
+    assert (result.text, result.removed) == (kept, removed)
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                "[",
+                "]",
+                "1",
+                "9",
+                " ",
+                "  ",
+                "a.",
+                ",",
+                "source_",
+                "[1]",
+                " [9]",
+                "[1, 2]",
+                "\n",
+                "-",
+            ]
+        ),
+        max_size=30,
+    ),
+    st.data(),
+)
+def test_a_text_in_pieces_comes_out_as_the_whole(words, data):
+    text = "".join(words)
+    whole = marked(text, {1, 2})
+    filtered, passed, rest = MarkerFilter({1, 2}), "", text
+    while rest:
+        size = data.draw(st.integers(1, len(rest)))
+        passed += filtered.feed(rest[:size])
+        rest = rest[size:]
+    passed += filtered.feed("", last=True)
+
+    assert passed == whole.text
+    assert tuple(filtered.removed) == whole.removed
+
+
+def test_a_sentence_has_the_markers_that_stand_before_or_behind_its_end():
+    text = (
+        'Cider is 4.50 [1]. It ripens, e.g. in May. [2][3] "No. It is. Not so." [1]\nNobody knows'
+    )
+
+    assert [(s.text, s.markers) for s in sentences(text)] == [
+        ("Cider is 4.50.", (1,)),
+        ("It ripens, e.g. in May.", (2, 3)),
+        ('"No. It is. Not so."', (1,)),
+        ("Nobody knows", ()),
+    ]
+
+
+@given(st.text(alphabet=st.sampled_from('ab .!?"\n[1]“”'), max_size=200))
+def test_the_parts_of_a_text_are_the_text(text):
+    assert "".join(parts(text)) == text
+
+
+def test_quotes_of_two_words_or_more_are_found():
+    (sentence,) = sentences('It is "very cheap", says “the sign outside” of "cider" [1].')
+
+    assert sentence.quotes == ("very cheap", "the sign outside")
+
+
+@pytest.mark.parametrize(
+    ("text", "denied"),
+    [
+        ("NOT IN SOURCES", True),
+        ("[model] Not in sources.", True),
+        ("The provided documents do not mention the price of tea.", True),
+        ("The sources don't say.", True),
+        ("Cider costs 4.50.", False),
+    ],
+)
+def test_an_answer_that_the_sources_do_not_say_is_known(text, denied):
+    assert denies(text) is denied
+
+
+def test_an_earlier_answer_is_shown_without_its_markers():
+    assert without_markers("Cider is 4.50 [1][2]. Cheap [3].") == "Cider is 4.50. Cheap."
