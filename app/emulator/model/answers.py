@@ -41,8 +41,9 @@ class Perception:
 def answer(ask: Ask, question: Question, perceived: Perception, seed: int) -> Spoken:
     """Return what there is to say, or raise the 400 for a constraint that can't be followed."""
     sourced = sources.asked(ask.question, perceived.readings)
-    if sourced is not None and (said := _from_sources(ask, question, sourced)) is not None:
-        return said
+    cited = None if sourced is None else _from_sources(ask, question, sourced)
+    if cited is not None:
+        return cited
     facts = perceived.facts(question)
     if ask.constraint is not None:
         free = partial(_in_words, ask, question, perceived, seed)
