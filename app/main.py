@@ -28,7 +28,7 @@ from app.api.pipeline.response_headers import CORS_ANSWER_HEADERS
 from app.api.pipeline.unhandled_errors import UnhandledErrorMiddleware
 from app.api.routing.application import Application
 from app.api.routing.dispatch import Dispatcher
-from app.api.v1 import audit, cache, estimate, images, residency, usage, webhooks
+from app.api.v1 import audit, cache, callers, estimate, images, residency, usage, webhooks
 from app.api.v1.generate import routes as generate
 from app.api.v1.jobs import routes as jobs
 from app.api.v1.rag import routes as rag
@@ -59,6 +59,7 @@ ROUTERS = (
     usage.router,
     residency.router,
     audit.router,
+    callers.router,
     cache.router,
     webhooks.router,
     jobs.router,

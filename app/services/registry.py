@@ -15,6 +15,7 @@ from app.services.batches.service import BatchService
 from app.services.cache.answers import KeptAnswers
 from app.services.concurrency.budget import Budget
 from app.services.concurrency.deadline import Drain
+from app.services.erasure.service import ErasureService
 from app.services.files.service import FileService
 from app.services.files.uploads import UploadService
 from app.services.generation.dry_run import PreparationService
@@ -132,6 +133,7 @@ class Services:
     receipts: Receipts
     audit: AuditLog | None
     """None where there is none."""
+    erasure: ErasureService
     proving: bool
     """Whether requests leave a trail of digests, for receipts or the audit log."""
     answers: KeptAnswers | None = None

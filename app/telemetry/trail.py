@@ -14,6 +14,8 @@ class Trail:
 
     calls: list[Facts] = field(default_factory=list)
     images: list[Facts] = field(default_factory=list)
+    verdicts: list[Facts] = field(default_factory=list)
+    """Of guardrails."""
     running: list[Callable[[], Facts]] = field(default_factory=list)
     """Streams that have not ended; each returns what it came to."""
     shared: bool = False
@@ -34,4 +36,5 @@ class Trail:
         """Count what was done for this request under a trail of its own."""
         self.calls += other.calls
         self.images += other.images
+        self.verdicts += other.verdicts
         self.shared = self.shared or shared

@@ -8,9 +8,9 @@ import aioboto3
 
 from app.adapters.aws_session import CheckedConfig
 from app.adapters.receipts.signing_keys import open_signing_keys
-from app.domain.ports import ImagePreparer
+from app.domain.ports import ImagePreparer, VisionModel
 from app.services.receipts.issuer import NoKeys, Receipts
-from app.services.receipts.witness import WitnessModel, WitnessPreparer
+from app.services.receipts.witness import VerdictWitness, WitnessModel, WitnessPreparer
 from app.services.residency.sentinel import ResidencySentinel
 from app.settings import Settings
 from app.wiring.model import Around
@@ -51,6 +51,11 @@ def witness(settings: Settings, sentinel: ResidencySentinel) -> Around:
     if not proves(settings):
         return lambda _, model: model
     return lambda target, model: WitnessModel(model, target, sentinel.report_of)
+
+
+def verdicts(settings: Settings, model: VisionModel) -> VisionModel:
+    """Return ``model`` whose guardrail's verdicts are noted, where somebody wants to prove them."""
+    return VerdictWitness(model) if proves(settings) else model
 
 
 def witnessed_pictures(settings: Settings, preparer: ImagePreparer) -> ImagePreparer:

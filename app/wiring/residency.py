@@ -74,6 +74,41 @@ def key_hops(lookup: Lookup) -> Iterator[Hop]:
         yield Hop(HopKind.KEY, "kms", partial(_known, Location((region,), source)))
 
 
+def guardrail_hops(lookup: Lookup) -> Iterator[Hop]:
+    """Yield the guardrail; one of inline checks has none, and judges in the region it is called."""
+    settings = lookup.settings
+    if settings.guardrail_kind is None:
+        return
+    region = settings.guardrail_region or settings.region
+    if settings.guardrail_id is None:
+        location = Location((region,), "the region that checks are called in")
+        yield Hop(HopKind.GUARDRAIL, "checks", partial(_known, location))
+        return
+    # What stands behind a point is the emulator's: which fault it has.
+    name = settings.guardrail_id.partition(".")[0]
+    declared = lookup.declared(f"guardrail {name}")
+    resolve = partial(lookup.locations.guardrail, region, name, declared)
+    yield Hop(HopKind.GUARDRAIL, name, resolve)
+
+
+def knowledge_base_hops(lookup: Lookup) -> Iterator[Hop]:
+    """Yield each knowledge base, its embedding model and its index."""
+    settings = lookup.settings
+    for base in settings.knowledge_bases_in(settings.region).values():
+        resolve = partial(lookup.locations.knowledge_base, base.region, base.id)
+        yield Hop(HopKind.KNOWLEDGE_BASE, base.id, resolve)
+
+
+def kept_hops(lookup: Lookup) -> Iterator[Hop]:
+    """Yield the buckets of files, of batch jobs and of audit heads."""
+    settings = lookup.settings
+    names = [settings.files_bucket, settings.audit_heads_bucket]
+    if settings.batch_jobs_location is not None:
+        names.append(settings.batch_jobs_location.removeprefix("s3://"))
+    for name in dict.fromkeys(n.partition("/")[0] for n in names if n is not None):
+        yield Hop(HopKind.BUCKET, name, partial(bucket, lookup.s3, name))
+
+
 def store_hops(lookup: Lookup) -> Iterator[Hop]:
     """Yield Redis and PostgreSQL, where something is kept there."""
     settings = lookup.settings
@@ -98,6 +133,9 @@ HopProvider = Callable[[Lookup], Iterable[Hop]]
 PROVIDERS: tuple[HopProvider, ...] = (
     model_hops,
     bucket_hops,
+    kept_hops,
+    guardrail_hops,
+    knowledge_base_hops,
     key_hops,
     store_hops,
     telemetry_hops,
@@ -155,7 +193,9 @@ async def open_sentinel(
         settings.image_s3_region or settings.region, str(s3_endpoint) if s3_endpoint else None
     )
     async with AsyncExitStack() as stack:
-        plane = await stack.enter_async_context(open_control_planes(session, endpoint))
+        agents = settings.retrieval_endpoint_url
+        planes = open_control_planes(session, endpoint, str(agents) if agents else endpoint)
+        plane = await stack.enter_async_context(planes)
         client = await stack.enter_async_context(s3.open_client(session, connection))
         lookup = Lookup(settings, Locations(plane), client)
         yield ResidencySentinel(

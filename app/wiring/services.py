@@ -21,6 +21,7 @@ from app.services.concurrency.deadline import Drain
 from app.services.concurrency.fair_threads import FairThreads
 from app.services.concurrency.idempotency import IdempotentAnswers
 from app.services.documents.page_images import Documents, Workers
+from app.services.erasure.service import ErasureService
 from app.services.files.source import FileImageSource
 from app.services.files.uploads import UploadService
 from app.services.generation.dry_run import PreparationService
@@ -48,13 +49,20 @@ from app.settings import Settings
 from app.wiring.audit import audited, open_audit_log
 from app.wiring.cache import open_answers, with_cache
 from app.wiring.encryption import open_cipher
+from app.wiring.erasure import erasure_holders
 from app.wiring.evidence import open_reader
 from app.wiring.guardrails import open_guardrails
 from app.wiring.images import bytes_in_flight, image_limits, image_pipeline, open_pool, open_sources
 from app.wiring.lifecycle import open_lifecycle, watched
 from app.wiring.model import OpenUpstreams, model_stack, open_guards, open_upstreams
 from app.wiring.preflight import announce
-from app.wiring.receipts import open_receipts, proves, witness, witnessed_pictures
+from app.wiring.receipts import (
+    open_receipts,
+    proves,
+    verdicts,
+    witness,
+    witnessed_pictures,
+)
 from app.wiring.residency import open_residency, resident, resident_sources
 from app.wiring.retrieval import OpenRetriever, open_retriever, rag_service
 from app.wiring.retrieval import open_guards as open_knowledge_base_guards
@@ -159,7 +167,9 @@ async def open_services(
             capabilities=settings.capabilities,
             model=with_cache(
                 BoundedPromptModel(
-                    guarded(QuotaModel(model, operations.limits, counter, price)),
+                    verdicts(
+                        settings, guarded(QuotaModel(model, operations.limits, counter, price))
+                    ),
                     counter,
                     settings.capabilities.context_window,
                 ),
@@ -229,6 +239,9 @@ async def open_services(
             cipher=cipher,
             receipts=receipts,
             audit=audit,
+            erasure=ErasureService(
+                cipher, erasure_holders(files, answers, queue, generations.answers), receipts, audit
+            ),
             proving=proves(settings),
             files=files,
             uploads=UploadService(files),

@@ -182,7 +182,30 @@ def test_a_task_names_itself_and_all_its_calls(http):
     assert answer.status_code == 200, answer.text
     said = independent(answer.headers["receipt"], published(http))
     assert said["task"] == {"name": "caption"}
+    assert said["calls"][0]["task"].startswith("caption-")
     assert len(said["calls"]) >= 1
+
+
+def test_a_guardrails_verdict_is_in_the_receipt_of_what_it_let_through(key_file, emulator_url):
+    settings = Settings(
+        _env_file=None,
+        endpoint_url=emulator_url,
+        receipt_key_file=key_file,
+        receipts="always",
+        guardrail_kind="apply",
+        guardrail_id="strict",
+    )
+    with (
+        serving(Rig(model=None, settings=settings).app()) as url,
+        httpx.Client(base_url=url, timeout=60) as http,
+    ):
+        answer = http.post("/v1/generate", json={"prompt": "Write to ann@example.com"})
+        said = independent(answer.headers["receipt"], published(http))
+
+    (verdict,) = said["guardrails"]
+    assert (verdict["guardrail"], verdict["action"]) == ("strict", "masked")
+    assert verdict["policies"]
+    assert "ann@example.com" not in json.dumps(said)
 
 
 def test_nobody_gets_one_unasked_and_nothing_that_was_not_paid_for_has_one(http):

@@ -170,6 +170,32 @@ def buckets(s3_url: str) -> str:
         ({"image_s3_buckets": ("outside/pictures",)}, "bucket outside", "GetBucketLocation"),
         ({"image_s3_buckets": ("nowhere",)}, "bucket nowhere", "there is no bucket"),
         (
+            {"guardrail_kind": "apply", "guardrail_id": "strict"},
+            "guardrail strict",
+            "AWS tells not",
+        ),
+        ({"guardrail_kind": "apply", "guardrail_id": "nobodys"}, "guardrail nobodys", "not found"),
+        (
+            {"guardrail_kind": "checks", "guardrail_region": "eu-central-1"},
+            "guardrail checks",
+            "the region that checks are called in",
+        ),
+        (
+            {"knowledge_bases": {"manuals": {"id": "ZZZZZZZZZZ"}}},
+            "knowledge-base ZZZZZZZZZZ",
+            "not found",
+        ),
+        ({"files_store": "s3", "files_bucket": "outside/files"}, "bucket outside", "eu-central-1"),
+        ({"audit_heads_bucket": "outside"}, "bucket outside", "eu-central-1"),
+        (
+            {
+                "batch_jobs_location": "s3://outside/batches/",
+                "batch_jobs_role": "arn:aws:iam::123456789012:role/batch",
+            },
+            "bucket outside",
+            "eu-central-1",
+        ),
+        (
             {"encryption_kms_key": "arn:aws:kms:eu-central-1:1:key/2"},
             "key kms",
             "the key's ARN",
@@ -230,13 +256,17 @@ async def test_a_hop_inside_lets_the_service_start_and_a_store_on_this_machine_i
         residency=UNITED_STATES,
         image_s3_endpoint_url=buckets,
         image_s3_buckets=("inside",),
+        guardrail_kind="apply",
+        guardrail_id="strict",
+        residency_declared={"guardrail strict": "us-east-1,us-east-2"},
+        knowledge_bases={"manuals": {"id": "ABCDEFGHIJ"}},
         usage_store="redis",
         redis_url="redis://127.0.0.1:6379/0",
     )
     async with open_residency(aws_session(), configured, Metrics()) as sentinel:
         reports = list(sentinel.reports.values())
 
-    assert [report.verdict for report in reports] == [Verdict.INSIDE] * 3
+    assert [report.verdict for report in reports] == [Verdict.INSIDE] * 5
     assert reports[-1].location.regions == (HERE,)
 
 

@@ -30,6 +30,8 @@ class ControlPlanes:
     stack: AsyncExitStack
     endpoint_url: str | None = None
     """In place of AWS's own address, for all regions."""
+    agent_endpoint_url: str | None = None
+    """The same for knowledge bases."""
     _planes: dict[tuple[str, str], ControlPlane] = field(default_factory=dict)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -51,7 +53,8 @@ class ControlPlanes:
         async with self._turn:
             plane = self._planes.get((region, service))
             if plane is None:
-                connection = Connection(region, self.endpoint_url)
+                own = self.endpoint_url if service == "bedrock" else self.agent_endpoint_url
+                connection = Connection(region, own)
                 opened = open_control_plane(self.session, connection, service)
                 plane = await self.stack.enter_async_context(opened)
                 self._planes[region, service] = plane
@@ -66,8 +69,8 @@ def _sentence(error: Exception) -> str:
 
 @asynccontextmanager
 async def open_control_planes(
-    session: aioboto3.Session, endpoint_url: str | None
+    session: aioboto3.Session, endpoint_url: str | None, agent_endpoint_url: str | None = None
 ) -> AsyncIterator[ControlPlanes]:
     """Open the way to all regions; nothing is opened or asked before it is used."""
     async with AsyncExitStack() as stack:
-        yield ControlPlanes(session, stack, endpoint_url)
+        yield ControlPlanes(session, stack, endpoint_url, agent_endpoint_url or endpoint_url)

@@ -118,6 +118,7 @@ class AuditLog:
                 "duration_ms": round(record.duration_ms),
                 "images": [] if trail is None else trail.images,
                 "calls": [] if trail is None else trail.calls,
+                "guardrails": [] if trail is None else trail.verdicts,
                 "shared": trail is not None and trail.shared,
             }
         )

@@ -72,6 +72,13 @@ class IdempotentAnswers:
         finally:
             self._left(key, shared)
 
+    async def erase(self, caller: str) -> int:
+        """Forget the caller's answers that are made, and return how many."""
+        keys = [key for key in self._keys.get(caller, ()) if self._shared[key].flight.task.done()]
+        for key in keys:
+            self._forget(key, self._shared[key])
+        return len(keys)
+
     def _left(self, key: Key, shared: _Shared) -> None:
         done = shared.flight.task.done()
         if shared.flight.waiting and not done:

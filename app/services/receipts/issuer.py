@@ -119,6 +119,7 @@ class Receipts:
             "task": task,
             "images": trail.images,
             "calls": trail.calls,
+            "guardrails": trail.verdicts,
             "shared": trail.shared,
         }
 

@@ -19,6 +19,7 @@ from app.domain.generation import (
     Target,
     Usage,
 )
+from app.domain.guardrail import GuardrailReport
 from app.domain.image import ImageReport, ReceivedImage
 from app.domain.output import Choice, JsonSchema, OutputForm
 from app.domain.ports import ImagePreparer, VisionModel
@@ -80,6 +81,7 @@ class WitnessModel:
             "dialect": self.target.dialect.value,
             "regions": None if where is None else list(where.location.regions),
             "residency": None if where is None else where.verdict.value,
+            "task": request.call_context.task or None,
             "prompt_sha256": _prompt(request),
             "pictures_sha256": [image.sha256 for turn in request.turns for image in turn.images],
             "schema_sha256": None if request.form is None else _form(request.form),
@@ -90,8 +92,48 @@ class WitnessModel:
             "generation_tokens": usage.generation_token_count,
             "cost_usd": None if cost is None else f"{cost.total:.10f}",
             "cost_basis": None if cost is None else cost.basis.value,
-            "guardrail": {"verdict": "intervened"} if reason is StopReason.GUARDRAIL else None,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictWitness:
+    """A model whose guardrail's verdicts are noted: what it did, and by which rules."""
+
+    inner: VisionModel
+
+    async def generate(self, request: ModelRequest) -> Completion:
+        """Answer as ``inner`` does."""
+        completion = await self.inner.generate(request)
+        _verdict(completion.guardrail)
+        return completion
+
+    @asynccontextmanager
+    async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:
+        """Stream as ``inner`` does."""
+        async with self.inner.stream(request) as parts:
+            yield parts if current().trail is None else _judged(parts)
+
+
+async def _judged(parts: AsyncIterator[StreamParts]) -> AsyncIterator[StreamParts]:
+    async for arrived in parts:
+        if isinstance(arrived[-1], Finish):
+            _verdict(arrived[-1].guardrail)
+        yield arrived
+
+
+def _verdict(report: GuardrailReport | None) -> None:
+    trail = current().trail
+    if trail is not None and report is not None:
+        trail.verdicts.append(
+            {
+                "guardrail": report.id,
+                "action": report.action.value,
+                "policies": list(report.policies),
+                "sources": list(report.sources),
+                "unchecked": list(report.unchecked),
+                "cost_usd": f"{report.cost_usd:.10f}",
+            }
+        )
 
 
 @dataclass(slots=True)
