@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import structlog
 
-from app.adapters.access.key_file import open_key_file
+from app.adapters.access.key_file import Changed, open_key_file
 from app.adapters.access.tokens import Issuer, open_tokens
 from app.adapters.stores.rate_limiter import open_limiter
 from app.domain import key
@@ -25,12 +25,14 @@ log = structlog.get_logger()
 
 
 @asynccontextmanager
-async def open_authenticator(settings: Settings) -> AsyncIterator[Authenticator]:
+async def open_authenticator(
+    settings: Settings, changed: Changed | None = None
+) -> AsyncIterator[Authenticator]:
     """Open what tells callers apart."""
     if not settings.authenticates:
         yield OpenAccess()
         return
-    async with open_keyring(settings) as keyring:
+    async with open_keyring(settings, changed) as keyring:
         keys = KeyAuthenticator(keyring)
         configured = issuer(settings)
         if configured is None:
@@ -54,10 +56,12 @@ def issuer(settings: Settings) -> Issuer | None:
 
 
 @asynccontextmanager
-async def open_keyring(settings: Settings) -> AsyncIterator[Keyring]:
+async def open_keyring(
+    settings: Settings, changed: Changed | None = None
+) -> AsyncIterator[Keyring]:
     """Open the API keys, none where none are configured."""
     if settings.keys_file is not None:
-        async with open_key_file(settings.keys_file, settings.keys_reload) as keyring:
+        async with open_key_file(settings.keys_file, settings.keys_reload, changed) as keyring:
             yield keyring
         return
     records = key.parse(settings.keys.get_secret_value()) if settings.keys else ()
