@@ -1,13 +1,13 @@
 """The command line, ``python -m app``: serve, dev, and what operators need beside them."""
 
 import argparse
-import asyncio
 import sys
 from typing import Protocol
 
-from app.cli import dev, documents, import_model, keys, models, serve, warm
+from app.cli import dev, documents, encryption, import_model, keys, models, serve, warm
+from app.cli.batch import command as batch
 from app.cli.doctor import command as doctor
-from app.settings import SettingsError, load
+from app.settings import SettingsError
 
 
 class Command(Protocol):
@@ -25,7 +25,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m app", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("serve", help="serve HTTP in front of Amazon Bedrock")
-    commands.add_parser("dev", help="serve in front of the emulator, and ask a first question")
     commands.add_parser("openapi", help="print the OpenAPI document")
     commands.add_parser("tasks", help="print docs/tasks.md")
     commands.add_parser("settings", help="print docs/settings.md")
@@ -55,29 +54,26 @@ def _started(command: str) -> int:
     return status
 
 
-def dev_server() -> int:
-    """Serve in front of the emulator; no AWS account is needed."""
-    return asyncio.run(dev.run(load()))
-
-
 HINT = "python -m app doctor looks at everything that the service needs, one by one."
 
 COMMANDS = {
     "serve": serve.run,
-    "dev": dev_server,
     "openapi": documents.openapi,
     "tasks": documents.tasks,
     "settings": documents.settings,
 }
 
 SERVERS = ("serve",)
-"""Commands whose failed starts point to the doctor; dev says itself what it lacks."""
+"""Commands whose failed starts point to the doctor; ``dev`` says itself what it lacks."""
 
 WITH_ARGUMENTS: dict[str, tuple[Command, str]] = {
+    "dev": (dev, "serve in front of the emulator, and ask a first question"),
     "import": (import_model, "bring Llama 3.2 Vision's weights from S3 into Bedrock"),
     "warm": (warm, "load an imported model before it is needed"),
     "models": (models, "list or delete imported models"),
     "doctor": (doctor, "look at everything that the service needs, one by one"),
+    "encryption": (encryption, "add a root key for callers' data, and wrap their keys anew"),
+    "batch": (batch, "run one task over a folder of pictures"),
     "keys": (keys, "create, list or revoke API keys"),
 }
 

@@ -34,11 +34,13 @@ class Foreign:
 
         Raises UnsupportedParameterError, or UnknownFieldError for what the dialect has not.
         """
-        said = {name: value for name, value in given.items() if value is not None}
-        refused = [name for name in said if self._matters(name, said[name])]
+        if not given:
+            return ()
+        sent = {name: value for name, value in given.items() if value is not None}
+        refused = [name for name in sent if self._matters(name, sent[name])]
         if refused:
             raise self._refusal(place, refused)
-        return tuple(f"{place}{name}" for name in said)
+        return tuple(f"{place}{name}" for name in sent)
 
     def _matters(self, name: str, value: object) -> bool:
         if name in self.harmless:

@@ -1,19 +1,23 @@
 """``python -m app dev``: the emulator and the service, and a first question about a picture."""
 
+import argparse
 import asyncio
 import contextlib
 import json
 import os
 import signal
 import socket
+import ssl
 import sys
+import tempfile
 from asyncio.subprocess import Process
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from app.settings import PREFIX, Settings
+from app.cli.certificate import ThrowawayFiles, throwaway
+from app.settings import PREFIX, Settings, SettingsError, load
 
 PICTURE = Path(__file__).parent / "data" / "astronaut.png"
 QUESTION = "What is in this picture?"
@@ -38,7 +42,40 @@ KEYS_NEEDED = (
 )
 
 
-async def run(settings: Settings) -> int:
+MUTUAL = (
+    f"{PREFIX}TLS_CLIENT_CA_FILE: dev has no certificate for its first question; serve takes it"
+)
+TRUST = """Clients trust its certificate, which is good for a week, with:
+export AWS_CA_BUNDLE={path} SSL_CERT_FILE={path} NODE_EXTRA_CA_CERTS={path}"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes."""
+    parser.add_argument(
+        "--tls",
+        nargs="?",
+        const="",
+        metavar="FOLDER",
+        help="speak HTTPS with a throw-away certificate, kept in FOLDER or else removed at the end",
+    )
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """Serve in front of the emulator; no AWS account is needed."""
+    with contextlib.ExitStack() as stack:
+        files = None
+        if parsed.tls is not None:
+            folder = parsed.tls or stack.enter_context(
+                tempfile.TemporaryDirectory(prefix="llama-vision-tls-")
+            )
+            files = throwaway(Path(folder).absolute())
+        settings = load()
+        if settings.tls_client_ca_file is not None:
+            raise SettingsError(MUTUAL)
+        return asyncio.run(_serve(settings, files))
+
+
+async def _serve(settings: Settings, files: ThrowawayFiles | None) -> int:
     """Start both, print the first answer, then serve until a signal or until one of them ends."""
     if not _free(settings.host, settings.port):
         other = settings.port + 1
@@ -50,23 +87,49 @@ async def run(settings: Settings) -> int:
         loop.add_signal_handler(number, stopped.set)
     port = emulator_port()
     emulator_url = f"http://127.0.0.1:{port}"
-    url = f"http://{settings.host}:{settings.port}"
+    secure = _secure(files)
+    scheme = "https" if files else settings.scheme
+    url = f"{scheme}://{settings.host}:{settings.port}"
     emulator = await _start("app.emulator", "--port", str(port))
-    service = await _start("app", "serve", environment=_offline(emulator_url, settings))
+    service = await _start(
+        "app", "serve", environment={**_offline(emulator_url, settings), **secure}
+    )
     children = (emulator, service)
     try:
-        async with asyncio.timeout(START_SECONDS), httpx.AsyncClient() as client:
+        async with asyncio.timeout(START_SECONDS), _client(files) as client:
             await _ready(client, f"{emulator_url}/_emulator/health", children, stopped)
             # Readiness may need a key, and there is nothing to wait for after this.
             await _ready(client, f"{url}/healthz", children, stopped)
             if not stopped.is_set() and _running(children):
                 told = KEYS_NEEDED if settings.authenticates else await answer(client, url)
-                sys.stdout.write(f"\n{told}\n\n{SERVING.format(url=url)}\n")
+                trust = f"{TRUST.format(path=files.authority)}\n" if files else ""
+                sys.stdout.write(f"\n{told}\n\n{trust}{SERVING.format(url=url)}\n")
                 sys.stdout.flush()
         await _until_stopped(stopped, children)
     finally:
         await _stop(children)
     return 0 if stopped.is_set() else 1
+
+
+def _secure(files: ThrowawayFiles | None) -> dict[str, str]:
+    """Return the settings that have the service show the throw-away certificate."""
+    if files is None:
+        return {}
+    return {
+        f"{PREFIX}TLS_CERTIFICATE_FILE": str(files.certificate),
+        f"{PREFIX}TLS_KEY_FILE": str(files.certificate),
+    }
+
+
+def _client(files: ThrowawayFiles | None) -> httpx.AsyncClient:
+    """Return a client that trusts the service's certificate.
+
+    A certificate of the settings' own need not name this address: the service is a child of this
+    process, on a port that was free.
+    """
+    if files is None:
+        return httpx.AsyncClient(verify=False)  # noqa: S501 - its own child, as said above
+    return httpx.AsyncClient(verify=ssl.create_default_context(cafile=files.authority))
 
 
 def _free(host: str, port: int) -> bool:
@@ -98,13 +161,15 @@ def _offline(emulator_url: str, settings: Settings) -> dict[str, str]:
     """Return what points the service at the emulator, with credentials that are no one's.
 
     Where no model is named it is the imported one that the emulator has from its start: the form in
-    which the model lives on Bedrock today. Where no knowledge base is named it is the emulator's.
+    which the model lives on Bedrock today. It answers to the foundation model's id too, which the
+    programs in docs/ name. Where no knowledge base is named it is the emulator's.
     """
-    named = "model_id" in settings.model_fields_set
-    model = {} if named else {f"{PREFIX}MODEL_ID": MODEL, f"{PREFIX}REGION": REGION}
+    model = {f"{PREFIX}MODEL_ID": MODEL, f"{PREFIX}REGION": REGION}
+    if "model_aliases" not in settings.model_fields_set:
+        model[f"{PREFIX}MODEL_ALIASES"] = settings.model_id
     own_bases = "knowledge_bases" in settings.model_fields_set
     return {
-        **model,
+        **({} if "model_id" in settings.model_fields_set else model),
         **({} if own_bases else {f"{PREFIX}KNOWLEDGE_BASES": json.dumps(KNOWLEDGE_BASES)}),
         f"{PREFIX}RETRIEVAL_ENDPOINT_URL": emulator_url,
         f"{PREFIX}ENDPOINT_URL": emulator_url,

@@ -29,7 +29,7 @@ def make_server() -> Server:
 def run(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT, and return the exit status."""
     bound = listener.bound(settings.host, settings.port)
-    line = f"workers running on {listener.url(bound)}"
+    line = f"workers running on {listener.url(bound, settings.scheme)}"
     log.info(line, workers=settings.workers)
     with metrics_folder():
         return Supervisor(make_server, bound, settings.workers).run()

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Self
 
 if TYPE_CHECKING:
+    from app.domain.generation import Usage
+    from app.domain.guardrail import GuardrailReport
     from app.domain.limit import QuotaStatus
 
 
@@ -30,7 +32,7 @@ class FieldError:
     code: str
     """The kind of fault, for example ``unknown_field``."""
     message: str
-    """What was wrong and what would be accepted."""
+    """The fault, and what would be accepted."""
 
 
 class ServiceError(Exception):
@@ -45,6 +47,10 @@ class ServiceError(Exception):
     """Whether the same call may succeed later."""
     billed: ClassVar[bool] = False
     """Whether a call of the model may have been billed all the same."""
+    usage: "Usage | None" = None
+    """The tokens that were used by then, where a guardrail held an answer back."""
+    report: "GuardrailReport | None" = None
+    """What guardrails had said by then."""
 
     def __init__(
         self,
@@ -55,7 +61,7 @@ class ServiceError(Exception):
     ) -> None:
         super().__init__(detail)
         self.detail = detail
-        """What was wrong this time, and what would be accepted."""
+        """The fault this time, and what would be accepted."""
         self.errors = errors
         self.retry_after = retry_after
         """Seconds after which a retry is worth it, where known."""
@@ -77,6 +83,78 @@ class NotFoundError(RequestError):
     """No such path."""
 
     code, status, title = "not_found", 404, "Not found"
+
+
+class FileNotFoundHereError(RequestError):
+    """The caller has no such file: it never was, was deleted, or is past its time."""
+
+    code, status, title = "file_not_found", 404, "No such file"
+
+
+class FileTooLargeError(RequestError):
+    """A file has more bytes than the limit."""
+
+    code, status, title = "file_too_large", 413, "File too large"
+
+
+class FileQuotaError(RequestError):
+    """The caller's files would have more bytes together than the limit."""
+
+    code, status, title = "file_quota_exceeded", 403, "File quota exceeded"
+
+
+class FilePurposeError(RequestError):
+    """The file was uploaded for another purpose than this one."""
+
+    code, status, title = "file_purpose", 422, "File of another purpose"
+
+
+class RangeNotSatisfiableError(RequestError):
+    """The range that was asked for lies beyond the file's end."""
+
+    code, status, title = "range_not_satisfiable", 416, "Range not satisfiable"
+
+
+class UploadsDisabledError(RequestError):
+    """Uploads past the service need files to be kept in S3."""
+
+    code, status, title = "uploads_disabled", 422, "Uploads are switched off"
+
+
+class UploadIncompleteError(RequestError):
+    """The upload's bytes have not arrived in the store, or are not as many as were announced."""
+
+    code, status, title = "upload_incomplete", 422, "Upload incomplete"
+
+
+class BatchNotFoundError(RequestError):
+    """The caller has no such batch."""
+
+    code, status, title = "batch_not_found", 404, "No such batch"
+
+
+class BatchStateError(RequestError):
+    """The batch is in a state in which this can't be done."""
+
+    code, status, title = "batch_state", 409, "Batch is in another state"
+
+
+class BatchCancelledError(RequestError):
+    """The batch was cancelled before this row was begun."""
+
+    code, status, title = "batch_cancelled", 409, "Batch cancelled"
+
+
+class BatchExpiredError(RequestError):
+    """The batch's completion window ended before this row was answered."""
+
+    code, status, title = "batch_expired", 409, "Batch expired"
+
+
+class BatchInputGoneError(RequestError):
+    """The batch's input file was deleted before this row was begun."""
+
+    code, status, title = "batch_input_gone", 409, "Batch input gone"
 
 
 class MethodNotAllowedError(RequestError):
@@ -224,6 +302,33 @@ class RateLimitedError(AccessError):
         self.retryable = retryable
         self.quota_statuses = quota_statuses
         """The quota that was used up."""
+
+
+# --- long work ---------------------------------------------------------------------------
+
+
+class JobNotFoundError(RequestError):
+    """The caller has no such job, or it has expired."""
+
+    code, status, title = "job_not_found", 404, "Job not found"
+
+
+class WebhooksDisabledError(RequestError):
+    """The request names a webhook, but they are switched off."""
+
+    code, status, title = "webhooks_disabled", 422, "Webhooks switched off"
+
+
+class WebhookUrlNotAllowedError(RequestError):
+    """A webhook's URL whose scheme or host is not on the operator's list."""
+
+    code, status, title = "webhook_url_not_allowed", 422, "Webhook URL not allowed"
+
+
+class BatchEngineError(RequestError):
+    """Bedrock's own batch jobs were asked for, but can't take this batch."""
+
+    code, status, title = "batch_engine_unavailable", 422, "Batch engine can't take this batch"
 
 
 # --- a picture is at fault --------------------------------------------------------------
@@ -417,6 +522,24 @@ class ShuttingDownError(CapacityError):
     billed = True
 
 
+class GuardrailPolicyError(RequestError):
+    """The request asks for a laxer guardrail policy than the operator's, or names another one."""
+
+    code, status, title = "guardrail_policy", 403, "Guardrail policy not allowed"
+
+
+class GuardrailBlockedError(RequestError):
+    """A guardrail blocked the prompt, a picture or the answer."""
+
+    code, status, title = "guardrail_blocked", 422, "Blocked by a guardrail"
+
+
+class GuardrailUnavailableError(CapacityError):
+    """The guardrail can't be asked, and nothing passes unchecked."""
+
+    code, status, title = "guardrail_unavailable", 503, "Guardrail unavailable"
+
+
 class IdempotencyConflictError(RequestError):
     """The Idempotency-Key was used for another request."""
 
@@ -454,10 +577,34 @@ class UsageStoreError(CapacityError):
     code, status, title = "usage_store_unavailable", 503, "Usage store unavailable"
 
 
+class AnswerStoreError(CapacityError):
+    """The answer cache's store can't be reached; answers are given all the same."""
+
+    code, status, title = "answer_store_unavailable", 503, "Answer store unavailable"
+
+
 class DataKeyError(CapacityError):
-    """What is kept can't be read or written: its key is not to be had, or it was changed."""
+    """Kept data can't be read or written: its key is missing, or the data was changed."""
 
     code, status, title = "data_key_unavailable", 503, "Data key unavailable"
+
+
+class WorkQueueError(CapacityError):
+    """The queue of batches and jobs can't be read or written: its disk or database is away."""
+
+    code, status, title = "work_queue_unavailable", 503, "Work queue unavailable"
+
+
+class FileStoreError(CapacityError):
+    """The store of files can't be reached, or what it keeps can't be read."""
+
+    code, status, title = "file_store_unavailable", 503, "File store unavailable"
+
+
+class StorageFullError(CapacityError):
+    """There is no room left where the service keeps files and work."""
+
+    code, status, title = "storage_full", 507, "Storage full"
 
 
 class InternalError(ServiceError):

@@ -7,11 +7,14 @@ from enum import StrEnum
 from typing import Generic, TypeVar
 
 from app.domain.access import ANONYMOUS, ANONYMOUS_CALL, Call
+from app.domain.cache import NO_WISH, CacheWish, Replay
 from app.domain.cost import Cost, added
 from app.domain.errors import ServiceError
+from app.domain.guardrail import Action, GuardrailPolicy, GuardrailReport, GuardrailWish
 from app.domain.image import (
     AnswerWarning,
     Base64Image,
+    FileImage,
     ImageReport,
     PreparedImage,
     ReceivedImage,
@@ -21,7 +24,7 @@ from app.domain.image import (
 from app.domain.model import Dialect, Language
 from app.domain.output import OutputForm, TokenLogprob
 
-ImageInput = ReceivedImage | Base64Image | UrlImage | S3Image
+ImageInput = ReceivedImage | Base64Image | UrlImage | S3Image | FileImage
 """A picture as a caller may give it."""
 
 ImageT = TypeVar("ImageT")
@@ -69,6 +72,11 @@ class CallContext:
     """A call that may have been billed already may be made again."""
     idempotency_key: str | None = None
     """Requests of one caller with the same key and content share one answer."""
+    guardrail: GuardrailWish | None = None
+    """A stricter policy than the caller's, by the request's wish."""
+    cache: CacheWish = NO_WISH
+    task: str = ""
+    """The task and the versions of its prompts, empty for none."""
 
     @property
     def caller(self) -> str:
@@ -104,6 +112,8 @@ class GenerationRequest:
     system: str | None = None
     sampling: Sampling = field(default_factory=Sampling)
     language: Language | None = None
+    language_asked: bool = False
+    """The last turn says itself which language is wanted, and for what."""
     raw_prompt: bool = False
     """The single turn's text is a finished Llama prompt, sent exactly as written."""
     call_context: CallContext = field(default_factory=CallContext)
@@ -119,8 +129,13 @@ class GenerationRequest:
     """Warnings from reading the request; they become part of the answer's."""
     form: OutputForm | None = None
     """As in `ModelRequest`."""
+    begun: str = ""
+    """As in `ModelRequest`."""
     logprobs: int | None = None
     """As in `ModelRequest`."""
+    shows_blocked: bool = False
+    """A blocked answer is an answer that ended for it, as foreign dialects have it; else it is
+    raised as a GuardrailBlockedError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +150,11 @@ class ModelRequest:
     stop: tuple[str, ...] = ()
     form: OutputForm | None = None
     """Enforced where the target's `Capabilities` have ``structured_output``, else left out."""
+    begun: str = ""
+    """How the answer begins: the model goes on behind it, and does not repeat it.
+
+    Left out where the target's `Capabilities` have no ``begun``.
+    """
     logprobs: int | None = None
     """Alternatives wanted for each token of the answer, 0 to 20; None wants no probabilities.
 
@@ -143,6 +163,8 @@ class ModelRequest:
     bill: Bill = field(default_factory=Bill, compare=False)
     """Written next to the adapter, where it is known whether anything was sent; read above the
     retries, where the caller's quotas are drawn on."""
+    guardrail: GuardrailPolicy | None = None
+    """The guardrail that Bedrock is to run within the call, None for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,11 +198,11 @@ class Usage:
     prompt_token_count: int | None = None
     generation_token_count: int | None = None
     cost: Cost | None = None
-    """At the listed price; None where that or a count is unknown."""
+    """The cost at the listed price; None where that or a count is unknown."""
 
     @property
     def total_token_count(self) -> int | None:
-        """Both together, None unless both are known."""
+        """The sum of both counts, None unless both are known."""
         if self.prompt_token_count is None or self.generation_token_count is None:
             return None
         return self.prompt_token_count + self.generation_token_count
@@ -217,6 +239,15 @@ class Completion:
     """The caller's stop text that ended it, where one did."""
     logprobs: tuple[TokenLogprob, ...] | None = None
     """Log probabilities of the whole text; None if they were not asked for or not given."""
+    guardrail: GuardrailReport | None = None
+    """What guardrails said; None where none was asked."""
+    replay: Replay | None = None
+    """Set where the answer is one that was kept."""
+
+    @property
+    def blocked(self) -> bool:
+        """Whether a guardrail held the answer, or the question, back."""
+        return self.guardrail is not None and self.guardrail.action is Action.BLOCKED
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +271,8 @@ class Finish:
     latency_ms: int | None = None
     target: Target | None = None
     stop_sequence: str | None = None
+    guardrail: GuardrailReport | None = None
+    replay: Replay | None = None
 
 
 StreamPart = Delta | Finish

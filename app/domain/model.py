@@ -115,11 +115,13 @@ class Capabilities:
     """
     raw_prompt: bool = False
     """Whether a finished Llama prompt can be sent as it is."""
+    begun: bool = False
+    """Whether the beginning of the answer can be sent, behind which the model goes on."""
     context_window: int = 128_000
     """Tokens, input and output together."""
 
 
-_NATIVE = Capabilities(raw_prompt=True)
+_NATIVE = Capabilities(raw_prompt=True, begun=True)
 _CONVERSE = Capabilities()
 _CHAT = Capabilities(max_images=3, structured_output=True, choice=True, logprobs=True)
 # OpenAI's own body has no choice; vLLM's name for it changed from version to version.
@@ -154,6 +156,7 @@ def common(several: Iterable[Capabilities]) -> Capabilities:
         logprobs=all(row.logprobs for row in rows),
         stop=all(row.stop for row in rows),
         raw_prompt=all(row.raw_prompt for row in rows),
+        begun=all(row.begun for row in rows),
         context_window=min(row.context_window for row in rows),
     )
 

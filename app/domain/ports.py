@@ -4,17 +4,33 @@ Every port's fake is in ``tests/support``; one contract suite runs over the fake
 adapter.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeVar
 
 from app.domain.access import Caller
+from app.domain.batch_job import BatchJob, BatchJobName, RecordCounts, RecordResult
+from app.domain.cache import Place
+from app.domain.file import PresignedForm
 from app.domain.generation import Completion, ModelRequest, StreamParts
+from app.domain.guardrail import Assessment, Content, GuardrailPolicy
 from app.domain.image import ImageReport, ReceivedImage
 from app.domain.limit import Quota, QuotaStatus
 from app.domain.retrieval import Chunk, RetrievalQuery
 from app.domain.token import TokenCount
 from app.domain.usage import UsageBatch, UsageQuery, UsageRow
+from app.domain.webhook import WebhookReply
+from app.domain.work import (
+    Finished,
+    GroupCounts,
+    Leased,
+    NewWork,
+    Postponed,
+    QueueDepth,
+    WorkGroup,
+    WorkKind,
+    WorkResult,
+)
 
 
 class VisionModel(Protocol):
@@ -69,7 +85,7 @@ RemoteT_contra = TypeVar("RemoteT_contra", contravariant=True)
 
 
 class ImageSource(Protocol[RemoteT_contra]):
-    """Fetches pictures of one kind of name: `UrlImage` or `S3Image`."""
+    """Fetches pictures of one kind of name: `UrlImage`, `S3Image` or `FileImage`."""
 
     async def fetch(self, image: RemoteT_contra, arrival: Arrival) -> ReceivedImage:
         """Return the bytes within the source's bounds of size and time, or raise an ImageError.
@@ -94,6 +110,14 @@ class Authenticator(Protocol):
         """Return whoever ``credential`` belongs to, or raise an AccessError.
 
         ``credential`` is a key or token as it was sent, None where none was.
+        """
+        ...
+
+    def current(self, caller: Caller) -> Caller:
+        """Return a caller of earlier as it is now, or raise CredentialsInvalidError.
+
+        Work that is done later asks again what its caller may. A token's holder is what the token
+        said then; a key that was revoked or removed has no holder.
         """
         ...
 
@@ -142,6 +166,53 @@ class RateLimiter(Protocol):
         ...
 
 
+class Guardrail(Protocol):
+    """Judges texts and pictures, whichever guardrail a policy names."""
+
+    async def assess(self, content: Content, policy: GuardrailPolicy) -> Assessment:
+        """Return the verdict on all of ``content`` together.
+
+        Raises GuardrailUnavailableError where there is none: the guardrail can't be reached, does
+        not exist, or answers what can't be read.
+        """
+        ...
+
+
+class AnswerStore(Protocol):
+    """Keeps answers as bytes that it does not understand, bounded and for a time.
+
+    Every method raises AnswerStoreError where the store can't be used.
+    """
+
+    @property
+    def shared(self) -> bool:
+        """Whether other processes see the same answers."""
+        ...
+
+    async def get(self, place: Place) -> bytes | None:
+        """Return what is kept there and has not expired."""
+        ...
+
+    async def put(self, place: Place, data: bytes, seconds: float) -> None:
+        """Keep ``data`` for so many seconds, in place of what was kept there."""
+        ...
+
+    async def claim(self, place: Place, holder: str, seconds: float) -> bool:
+        """Tell whether ``holder`` is the one who makes the answer, for so many seconds.
+
+        The holder may claim again, to go on.
+        """
+        ...
+
+    async def release(self, place: Place, holder: str) -> None:
+        """End the holder's claim."""
+        ...
+
+    async def purge(self, owner: str | None, model: str | None) -> int:
+        """Forget the answers of an owner, of a model, or all; return how many."""
+        ...
+
+
 class DataCipher(Protocol):
     """Encrypts what is kept: files, answers, jobs. Each caller's data has keys of its own."""
 
@@ -156,4 +227,219 @@ class DataCipher(Protocol):
 
     async def decrypt(self, owner: str, ciphertext: bytes, purpose: bytes) -> bytes:
         """Return the plaintext, or raise DataKeyError: the key is gone or the bytes changed."""
+        ...
+
+    async def erase(self, owner: str) -> bool:
+        """Drop the owner's keys, and tell whether there were any.
+
+        Whatever was encrypted for it can't be read any more, wherever it is; what is encrypted
+        afterwards has new keys. Raises DataKeyError where the keys can't be reached.
+        """
+        ...
+
+
+class WebhookSender(Protocol):
+    """Tells callers' servers of events."""
+
+    def check(self, url: str) -> None:
+        """Return where events may go to ``url``; else raise WebhookUrlNotAllowedError.
+
+        Raises WebhooksDisabledError where they may go nowhere.
+        """
+        ...
+
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> WebhookReply:
+        """Make one attempt to tell ``url`` of an event; nothing is raised."""
+        ...
+
+
+class BatchJobs(Protocol):
+    """Batch jobs of the model's own platform. Every method raises UpstreamError."""
+
+    async def write(
+        self, job: BatchJobName, requests: AsyncIterator[tuple[int, ModelRequest]]
+    ) -> int:
+        """Write the job's records, each under its number; return how many.
+
+        Written again, they replace what is there. Raises BatchEngineError where they are more
+        than one job takes.
+        """
+        ...
+
+    async def start(self, job: BatchJobName) -> str:
+        """Start the job over the records that were written and return its id.
+
+        Asked again with the same token, it finds the job that an earlier call made.
+        """
+        ...
+
+    async def status(self, job_id: str) -> BatchJob:
+        """Return how the job stands."""
+        ...
+
+    async def stop(self, job_id: str) -> None:
+        """Ask the job to stop; one that has ended already is left alone."""
+        ...
+
+    def results(self, job: BatchJobName, job_id: str) -> AsyncIterator[RecordResult]:
+        """Yield the results there are, in any order, one line of the output at a time."""
+        ...
+
+    async def counts(self, job: BatchJobName, job_id: str) -> RecordCounts | None:
+        """Return how many results there ought to be, None where nothing tells."""
+        ...
+
+    async def remove(self, job: BatchJobName) -> None:
+        """Delete the job's records and results."""
+        ...
+
+
+class WorkQueue(Protocol):
+    """Keeps work and its results until they are fetched, for all workers together.
+
+    Leases, results and states change in one transaction. A worker that dies holds its items no
+    longer than a lease; then any worker has them. An item may so be done twice, but it has one
+    result: the first. Every method raises WorkQueueError where the store can't be used.
+    """
+
+    async def open(self, group: WorkGroup, work: Sequence[NewWork] = ()) -> None:
+        """Keep a new ``group`` and its first ``work``, together."""
+        ...
+
+    async def put(self, group: WorkGroup, work: Sequence[NewWork]) -> None:
+        """Add ``work`` to a group; positions that are there already stay as they are."""
+        ...
+
+    async def group(self, owner: str, group: str) -> WorkGroup | None:
+        """Return the group, None where ``owner`` has none such."""
+        ...
+
+    async def groups(
+        self, owner: str, kind: WorkKind, limit: int, after: str | None = None
+    ) -> tuple[WorkGroup, ...]:
+        """Return the owner's groups, newest first, those behind the group ``after``."""
+        ...
+
+    async def active(self, kind: WorkKind) -> tuple[WorkGroup, ...]:
+        """Return every owner's groups with work left to do, oldest first."""
+        ...
+
+    async def change(self, group: WorkGroup) -> bool:
+        """Keep status, body, activity and expiry of ``group``.
+
+        Returns False, and changes nothing, where it was changed since its version was read.
+        """
+        ...
+
+    async def lease(
+        self,
+        worker: str,
+        kinds: Collection[WorkKind],
+        limit: int,
+        without: Collection[str] = (),
+    ) -> tuple[Leased, ...]:
+        """Lease waiting items to ``worker``.
+
+        Callers share: the next item is one of the caller who has the fewest leased. One caller's
+        items come in the order of their groups, then of their positions. Those of callers in
+        ``without`` are left.
+        """
+        ...
+
+    async def renew(self, worker: str) -> frozenset[int]:
+        """Prolong all leases of ``worker``, and return the ids of the items it still holds."""
+        ...
+
+    async def held(self, worker: str) -> frozenset[int]:
+        """Return the ids of the items that ``worker`` still holds, without prolonging."""
+        ...
+
+    async def finish(self, finished: Sequence[Finished]) -> int:
+        """Keep results; returns how many count. Of an item that has one already, the first does."""
+        ...
+
+    async def postpone(self, postponed: Sequence[Postponed]) -> None:
+        """Give items back, to be leased again later."""
+        ...
+
+    async def cancel(self, owner: str, group: str, *, leased: bool) -> int:
+        """Cancel the waiting items of a group, and with ``leased`` those being done too."""
+        ...
+
+    async def counts(self, group: str) -> GroupCounts:
+        """Return how far a group has come."""
+        ...
+
+    async def has_open(self, group: str) -> bool:
+        """Tell whether any item of a group may still be answered."""
+        ...
+
+    async def results(
+        self, owner: str, group: str, after: int, limit: int
+    ) -> tuple[WorkResult, ...]:
+        """Return items by position, those behind the position ``after``, at most ``limit``."""
+        ...
+
+    async def clear(self, group: str) -> None:
+        """Forget the group's items and their results, but not the group."""
+        ...
+
+    async def forget(self, owner: str, group: str) -> None:
+        """Forget the group and all that belongs to it."""
+        ...
+
+    async def expire(self) -> int:
+        """Forget groups whose time is over, and return how many."""
+        ...
+
+    async def depths(self) -> dict[WorkKind, QueueDepth]:
+        """Return what waits, by kind."""
+        ...
+
+
+class FileStore(Protocol):
+    """Keeps bytes under ids, each caller's apart.
+
+    Every method raises FileStoreError where the store can't be used, and StorageFullError where
+    there is no room.
+    """
+
+    async def write(self, owner: str, file_id: str, pieces: AsyncIterator[bytes]) -> int:
+        """Keep what ``pieces`` bring and return how many bytes; nothing where they fail.
+
+        What was under the id before is replaced at once, in the end.
+        """
+        ...
+
+    async def describe(self, owner: str, file_id: str, facts: bytes) -> None:
+        """Keep the facts of a file. Only now it is listed."""
+        ...
+
+    async def facts(self, owner: str, file_id: str) -> bytes | None:
+        """Return the facts of a file, None where there is none."""
+        ...
+
+    def read(self, owner: str, file_id: str, start: int, end: int) -> AsyncIterator[bytes]:
+        """Yield the bytes from ``start`` up to ``end``, which is not read.
+
+        Raises FileNotFoundHereError where there are none.
+        """
+        ...
+
+    async def sizes(self, owner: str) -> Mapping[str, int]:
+        """Return the bytes kept under each of the owner's ids."""
+        ...
+
+    async def delete(self, owner: str, file_id: str) -> bool:
+        """Delete a file and its facts, and tell whether there was one."""
+        ...
+
+    async def expire(self, now: float) -> int:
+        """Delete everyone's files whose time is over, and return how many."""
+        ...
+
+    async def presigned(
+        self, owner: str, file_id: str, size: int, seconds: int
+    ) -> PresignedForm | None:
+        """Return a form by which anyone can put ``size`` bytes there; None where there is none."""
         ...

@@ -1,17 +1,22 @@
 """The emulator as an ASGI application: one port for the runtime, the control plane and itself."""
 
 import logging
+import time
 from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
 import orjson
 
+from app.emulator.batch.jobs import Answer, InvocationJobs
+from app.emulator.batch.records import Records
+from app.emulator.batch.run import Run
 from app.emulator.config import EmulatorConfig
 from app.emulator.control import admin, catalogue, request_log
 from app.emulator.control.admin import Admin
 from app.emulator.control.plane import ControlPlane
 from app.emulator.control.request_log import Entry, RequestLog
+from app.emulator.faults.delivery import Delivery, refuse
 from app.emulator.faults.fault_schedule import FaultSchedule
 from app.emulator.guardrails.screening import Screening
 from app.emulator.inference import OPERATIONS, Inference
@@ -48,6 +53,8 @@ class Emulator:
         self._control = ControlPlane(config)
         screening = Screening(config, self._model)
         self._inference = Inference(config, self._model, self._faults, self._control, screening)
+        records = Records(config, self._model, self._faults, screening)
+        self._batch = InvocationJobs(config, Run(config, records, time.time))
         self._knowledge = KnowledgeBases(config.knowledge_bases, self._model)
         self._unary = UnaryOperations(self._model, screening, self._knowledge, self._faults)
         self._admin = Admin(
@@ -70,6 +77,7 @@ class Emulator:
         self._knowledge.open()
         await send({"type": "lifespan.startup.complete"})
         await receive()
+        self._batch.close()
         await self._knowledge.close()
         self._model.close()
         await send({"type": "lifespan.shutdown.complete"})
@@ -125,8 +133,23 @@ class Emulator:
                 await self._unary.check(exchange, request, entry)
             case "POST", ["knowledgebases", name, "retrieve"]:
                 await self._unary.retrieve(exchange, request, entry, name)
+            case _ if (job := self._batch.operation(request, parts)) is not None:
+                await self._answer_batch(exchange, entry, *job)
             case _:
                 await self._answer_control(exchange, request, parts, entry)
+
+    async def _answer_batch(
+        self, exchange: Exchange, entry: Entry, operation: str, answer: Answer
+    ) -> None:
+        """Do what is asked, and answer unless a fault loses the answer on its way."""
+        entry.operation = operation
+        plan = self._faults.plan("", operation)
+        if plan.refusal is not None:
+            entry.status = await refuse(exchange, plan.refusal)
+            return
+        body = orjson.dumps(answer())
+        entry.status = 200
+        await Delivery(exchange, plan).whole([JSON, request_id()], body, tokens=1)
 
     async def _answer_control(
         self, exchange: Exchange, request: Request, parts: list[str], entry: Entry

@@ -63,6 +63,12 @@ class EmulatorConfig:
     """After so long without a call the copy of an imported model is taken away."""
     import_seconds: float = 2
     """How long an import job runs."""
+    s3_endpoint: str | None = None
+    """The S3 server that batch inference jobs read from and write to; without one they fail."""
+    batch_seconds: float = 2
+    """How long a batch inference job runs, beside the time that its answers take."""
+    batch_least_records: int = 100
+    """The fewest records that a batch inference job may have."""
     custom_model_units: int = 2
     """Units that a copy of an imported model takes."""
     admin_token: str | None = field(default=None, repr=False)

@@ -22,7 +22,7 @@ def bound(host: str, port: int) -> socket.socket:
     return listener
 
 
-def url(listener: socket.socket) -> str:
-    """Return where ``listener`` is reached."""
+def url(listener: socket.socket, scheme: str) -> str:
+    """Return where ``listener`` is reached by ``scheme``, http or https."""
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

@@ -77,7 +77,7 @@ class BoundedProtocol(HttpToolsProtocol):
     _head_bytes = 0
     """Bytes of the incomplete head, not counting a piece that began with something else."""
     _head_ended = False
-    """Whether one did in the piece that is being read."""
+    """Whether a head ended in the piece that is being read."""
     _header_bytes = 0
     _in_head = True
     _in_body = False

@@ -10,13 +10,22 @@ import uvicorn
 from fastapi import FastAPI
 
 from app import allocator
+from app.adapters.tls_files import TlsFiles
 from app.server import descriptors, listener
 from app.server.protocol import SharedBufferProtocol
+from app.server.tls import ReloadedTls
 from app.services.registry import Services
 from app.settings import Settings
 
 LISTENERS = 32
 """Listeners on the same socket."""
+EVENT_LOOP = "app.server.event_loop:EventLoop"
+
+
+def tls(settings: Settings) -> ReloadedTls | None:
+    """Return what TLS is spoken with; None without a certificate. Raises OSError or ValueError."""
+    files = settings.tls_files
+    return None if files is None else ReloadedTls(TlsFiles(*files))
 
 
 class Server(uvicorn.Server):
@@ -29,6 +38,8 @@ class Server(uvicorn.Server):
         self.settings = settings
         self.draining: asyncio.Task[None] | None = None
         self.listeners: list[socket.socket] = []
+        self.tls = tls(settings)
+        self.watching: asyncio.Task[None] | None = None
         super().__init__(
             uvicorn.Config(
                 app,
@@ -37,7 +48,8 @@ class Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                loop="uvloop",
+                loop=EVENT_LOOP,
+                ssl_context_factory=self.tls.give if self.tls else None,
                 http=SharedBufferProtocol,  # type: ignore[arg-type]  # uvicorn knows no buffered ones
                 timeout_keep_alive=settings.keep_alive,  # type: ignore[arg-type]  # a timer's delay
                 # Past the grace time the streams have ended themselves; this is for the rest.
@@ -59,6 +71,9 @@ class Server(uvicorn.Server):
         # turns of 50 ms, callers waited for seconds to be refused.
         copies = [each.dup() for each in self.listeners for _ in range(LISTENERS)]
         await super().startup(copies)
+        if self.tls is not None:
+            watch = self.tls.watch(self.settings.tls_reload)
+            self.watching = asyncio.get_running_loop().create_task(watch)
         if sockets is None:
             self._log_started_message(self.listeners)
         # What is there now stays: AWS's service descriptions alone are hundreds of thousands of
@@ -79,9 +94,16 @@ class Server(uvicorn.Server):
         """Listen no longer, serve those who have connected, then end as uvicorn does."""
         for server in self.servers:
             server.close()
+        if self.watching is not None:
+            self.watching.cancel()
         loop = asyncio.get_running_loop()
-        for connection in self._last_connections():
-            await loop.connect_accepted_socket(self._protocol, connection)
+        context = self.tls.context if self.tls else None
+        last = (
+            loop.connect_accepted_socket(self._protocol, connection, ssl=context)
+            for connection in self._last_connections()
+        )
+        # One that leaves, or is slow with its part of TLS, must not keep the others from theirs.
+        await asyncio.gather(*last, return_exceptions=True)
         # So that the protocols know all connections that were taken before.
         await asyncio.sleep(0)
         await super().shutdown(sockets)

@@ -116,10 +116,10 @@ class Supervisor:
             signal.signal(number, lambda number, _: self._signals.put(number))
         self.start()
         while not self._failed:
-            told = self._next(LOOK)
-            if told in END:
+            signal_number = self._next(LOOK)
+            if signal_number in END:
                 break
-            if told == signal.SIGHUP:
+            if signal_number == signal.SIGHUP:
                 self._restart()
             self._replace_dead()
         self._drain()

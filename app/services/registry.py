@@ -8,19 +8,27 @@ from opentelemetry.trace import Tracer
 from app.domain.errors import FieldError, UnknownModelError
 from app.domain.generation import Target
 from app.domain.model import Capabilities, ModelIdentity
-from app.domain.ports import Authenticator, Readiness
+from app.domain.ports import Authenticator, Readiness, WorkQueue
 from app.services.access.limits import Limits
+from app.services.batches.service import BatchService
+from app.services.cache.answers import KeptAnswers
 from app.services.concurrency.budget import Budget
 from app.services.concurrency.deadline import Drain
+from app.services.files.service import FileService
+from app.services.files.uploads import UploadService
 from app.services.generation.dry_run import PreparationService
 from app.services.generation.estimate import EstimateService
 from app.services.generation.service import GenerationService
 from app.services.generation.structured import StructuredService
+from app.services.guardrails.policies import GuardrailPolicies
+from app.services.jobs.service import Jobs
 from app.services.model_stack.target import TargetGuard
 from app.services.retrieval.service import RagService
 from app.services.retrieval.stack import KnowledgeBaseGuard
 from app.services.task_runner.service import TaskService
 from app.services.usage.ledger import UsageLedger
+from app.services.webhooks.service import Webhooks
+from app.services.work.worker import Worker
 from app.telemetry import Sink
 from app.telemetry.metrics import Metrics
 
@@ -103,3 +111,15 @@ class Services:
     drain: Drain
     room: Budget
     """Bytes of bodies and fetched pictures in flight."""
+    files: FileService
+    uploads: UploadService
+    batches: BatchService
+    guardrails: GuardrailPolicies
+    queue: WorkQueue
+    """What keeps batches and jobs."""
+    worker: Worker
+    """What does them in this process."""
+    webhooks: Webhooks
+    jobs: Jobs
+    answers: KeptAnswers | None = None
+    """The answer cache; None where nothing is kept."""

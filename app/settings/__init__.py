@@ -4,10 +4,10 @@ from app.settings.environment import (
     PREFIX,
     Settings,
     SettingsError,
-    is_loopback,
     keys_file,
     load,
     origins,
 )
+from app.settings.transport import is_loopback
 
 __all__ = ["PREFIX", "Settings", "SettingsError", "is_loopback", "keys_file", "load", "origins"]

@@ -5,7 +5,6 @@ profile, container or instance role, or a Bedrock API key in AWS_BEARER_TOKEN_BE
 """
 
 import os
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Self
 
@@ -15,24 +14,43 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableError
 
 from app.settings.access import AccessSettings
+from app.settings.batch_jobs import BatchJobSettings
 from app.settings.bedrock import BedrockSettings
+from app.settings.cache import CacheSettings
+from app.settings.encryption import EncryptionSettings
+from app.settings.evidence import EvidenceSettings
+from app.settings.guardrails import GuardrailSettings
 from app.settings.images import ImageSettings
+from app.settings.jobs import JobSettings
 from app.settings.retrieval import RetrievalSettings
 from app.settings.server import ServerSettings
 from app.settings.stores import StoreSettings
 from app.settings.telemetry import TelemetrySettings
+from app.settings.tls import TlsSettings
+from app.settings.transport import is_loopback
+from app.settings.webhooks import WebhookSettings
+from app.settings.work import WorkSettings
 
 PREFIX = "LLAMA_VISION_"
 
 
 class Settings(
     ServerSettings,
+    TlsSettings,
     BedrockSettings,
     ImageSettings,
     RetrievalSettings,
+    EvidenceSettings,
     AccessSettings,
+    GuardrailSettings,
+    CacheSettings,
     StoreSettings,
+    EncryptionSettings,
     TelemetrySettings,
+    JobSettings,
+    BatchJobSettings,
+    WebhookSettings,
+    WorkSettings,
     BaseSettings,
 ):
     """One frozen set of settings; variables are the field names in capitals behind the prefix.
@@ -57,11 +75,15 @@ class Settings(
 
     @model_validator(mode="after")
     def _check_timeouts(self) -> Self:
-        if "max_request_timeout" in self.model_fields_set:
-            if self.max_request_timeout < self.request_timeout:
-                raise ValueError("max_request_timeout: is less than request_timeout")
-        elif self.max_request_timeout < self.request_timeout:
-            object.__setattr__(self, "max_request_timeout", self.request_timeout)
+        given = "max_request_timeout" in self.model_fields_set
+        if given and self.max_request_timeout < self.request_timeout:
+            raise ValueError("max_request_timeout: is less than request_timeout")
+        return self
+
+    @model_validator(mode="after")
+    def _check_cache(self) -> Self:
+        if self.cache_store == "redis" and self.redis_url is None:
+            raise ValueError("redis_url: is missing, but cache_store is redis")
         return self
 
     @model_validator(mode="after")
@@ -74,6 +96,22 @@ class Settings(
             if getattr(self, room) < getattr(self, one):
                 raise ValueError(f"{room}: is less than {one}, so that one request could not go")
         return self
+
+    @model_validator(mode="after")
+    def _check_files(self) -> Self:
+        if self.files_store == "s3" and self.files_bucket is None:
+            raise ValueError("files_bucket: is missing, but files_store is s3")
+        return self
+
+    @property
+    def longest_request(self) -> float:
+        """The most seconds that a request may take, its caller's wish included."""
+        return max(self.max_request_timeout, self.request_timeout)
+
+    @property
+    def scheme(self) -> str:
+        """The scheme of the service's URLs: ``http`` or ``https``."""
+        return "https" if self.tls_files else "http"
 
     @property
     def reached_by(self) -> tuple[str, ...]:
@@ -129,16 +167,6 @@ def keys_file() -> Path | None:
     Read alone: keys are made before the service can start, and whatever else is wrong.
     """
     return _KeysFile().keys_file
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether ``host`` is reached from this machine only."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _named() -> set[str]:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from app.settings.transport import postgres_is_safe, redis_is_safe
 from app.settings.types import is_installed
 
 _REDIS = re.compile(
@@ -51,28 +52,53 @@ class StoreSettings(BaseModel):
         ),
     ] = None
 
+    allow_plain_stores: Annotated[
+        bool,
+        Field(
+            description="Let a Redis or PostgreSQL on another machine be spoken to without TLS. "
+            "Otherwise the address is `rediss://…`, or has `?sslmode=verify-full`."
+        ),
+    ] = False
+
     @model_validator(mode="after")
     def _check_redis(self) -> Self:
-        stores = {"usage_store": self.usage_store, "limits_store": self.limits_store}
-        for name, store in stores.items():
-            if store == "redis" and self.redis_url is None:
+        for name in self._stores("redis"):
+            if self.redis_url is None:
                 raise ValueError(f"redis_url: is missing, but {name} is redis")
         # The libraries quote what they can't read, password and all.
-        if self.redis_url and not _REDIS.fullmatch(self.redis_url.get_secret_value()):
+        url = self.redis_url.get_secret_value() if self.redis_url else None
+        if url is not None and not _REDIS.fullmatch(url):
             raise ValueError(
                 "redis_url: is not redis://:password@host:port/db; in a password / is written "
                 "%2F, @ %40, # %23 and ? %3F"
+            )
+        if url and self._stores("redis") and not (self.allow_plain_stores or redis_is_safe(url)):
+            raise ValueError(
+                "redis_url: is on another machine and without TLS: write rediss://, or allow it "
+                "by LLAMA_VISION_ALLOW_PLAIN_STORES=true"
             )
         return self
 
     @model_validator(mode="after")
     def _check_postgres(self) -> Self:
-        if self.usage_store != "postgres":
+        stores = self._stores("postgres")
+        if not stores:
             return self
         if self.postgres_url is None:
-            raise ValueError("postgres_url: is missing, but usage_store is postgres")
-        if not re.match("postgres(ql)?://", self.postgres_url.get_secret_value()):
+            raise ValueError(f"postgres_url: is missing, but {stores[0]} is postgres")
+        url = self.postgres_url.get_secret_value()
+        if not re.match("postgres(ql)?://", url):
             raise ValueError("postgres_url: does not begin with postgresql://")
         if not is_installed("asyncpg"):
-            raise ValueError("usage_store: needs asyncpg, which is not installed")
+            raise ValueError(f"{stores[0]}: needs asyncpg, which is not installed")
+        if not (self.allow_plain_stores or postgres_is_safe(url)):
+            raise ValueError(
+                "postgres_url: is on another machine and without TLS: add ?sslmode=verify-full, or "
+                "allow it by LLAMA_VISION_ALLOW_PLAIN_STORES=true"
+            )
         return self
+
+    def _stores(self, kind: str) -> list[str]:
+        """Return the settings, those of other topics too, that have something kept in ``kind``."""
+        names = (name for name in type(self).model_fields if name.endswith("_store"))
+        return [name for name in names if getattr(self, name, None) == kind]

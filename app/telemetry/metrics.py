@@ -62,7 +62,12 @@ class Metrics:
             )
         for name, (text, labels) in GAUGES.items():
             self.gauges[name] = Gauge(
-                name, text, labels, registry=self.registry, multiprocess_mode="livesum"
+                name,
+                text,
+                labels,
+                registry=self.registry,
+                # One queue is all workers' together: each shows the same.
+                multiprocess_mode="livemax" if name in SHARED else "livesum",
             )
 
     def count(self, name: str, amount: float = 1, **labels: str) -> None:
@@ -181,6 +186,18 @@ def _model(metrics: Metrics, record: RequestRecord) -> None:
             record.first_token_ms / 1000,
             gen_ai_request_model=model,
         )
+    if record.formed_answers or record.forms_refused:
+        _forms(metrics, record)
+    if record.stream is not None:
+        metrics.count("llama_vision_streams_total", outcome=record.stream)
+    metrics.count("llama_vision_cost_usd_total", record.cost_usd or 0, gen_ai_request_model=model)
+    if record.cost_usd is None and any(tokens.values()):
+        metrics.count("llama_vision_unpriced_answers_total", gen_ai_request_model=model)
+    metrics.count("llama_vision_model_attempts_total", record.attempts, gen_ai_request_model=model)
+    metrics.count("llama_vision_model_retries_total", record.retries, gen_ai_request_model=model)
+
+
+def _forms(metrics: Metrics, record: RequestRecord) -> None:
     for kind, times in (
         ("refused", record.model_refusals),
         ("image_not_seen", record.images_not_seen),
@@ -197,13 +214,6 @@ def _model(metrics: Metrics, record: RequestRecord) -> None:
         metrics.count("llama_vision_formed_answers_total", answers, way=way)
         metrics.count("llama_vision_repairs_total", repairs, way=way)
     metrics.count("llama_vision_forms_refused_total", record.forms_refused)
-    if record.stream is not None:
-        metrics.count("llama_vision_streams_total", outcome=record.stream)
-    metrics.count("llama_vision_cost_usd_total", record.cost_usd or 0, gen_ai_request_model=model)
-    if record.cost_usd is None and any(tokens.values()):
-        metrics.count("llama_vision_unpriced_answers_total", gen_ai_request_model=model)
-    metrics.count("llama_vision_model_attempts_total", record.attempts, gen_ai_request_model=model)
-    metrics.count("llama_vision_model_retries_total", record.retries, gen_ai_request_model=model)
 
 
 def _images(metrics: Metrics, record: RequestRecord) -> None:
@@ -237,7 +247,24 @@ def _retrieval(metrics: Metrics, record: RequestRecord) -> None:
 _MODEL = "gen_ai_request_model"
 _BASE = "knowledge_base"
 COLD_STARTS = "llama_vision_cold_start_seconds"
+JOBS = "llama_vision_jobs_total"
+WEBHOOK_ATTEMPTS = "llama_vision_webhook_attempts_total"
 BILLING_WINDOWS = "llama_vision_billing_windows_total"
+GUARDRAIL_VERDICTS = "llama_vision_guardrail_verdicts_total"
+GUARDRAIL_FAILURES = "llama_vision_guardrail_failures_total"
+GUARDRAIL_UNITS = "llama_vision_guardrail_units_total"
+GUARDRAIL_COST = "llama_vision_guardrail_cost_usd_total"
+CACHE_LOOKUPS = "llama_vision_answer_cache_lookups_total"
+CACHE_STORED = "llama_vision_answer_cache_stored_total"
+CACHE_FAILURES = "llama_vision_answer_cache_failures_total"
+CACHE_SAVED = "llama_vision_answer_cache_saved_usd_total"
+GUARDRAIL_PICTURES = "llama_vision_guardrail_pictures_remembered_total"
+
+BATCH_ROWS = "llama_vision_batch_rows_total"
+WORK_WAITING = "llama_vision_work_waiting"
+WORK_LEASED = "llama_vision_work_leased"
+WORK_OLDEST = "llama_vision_work_oldest_seconds"
+SHARED = (WORK_WAITING, WORK_LEASED, WORK_OLDEST)
 
 COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "llama_vision_refusals_total": (
@@ -308,10 +335,48 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
         ("direction",),
     ),
     "llama_vision_image_tiles_total": ("560-pixel tiles for the vision encoder.", ()),
+    BATCH_ROWS: (
+        "Rows of batches that were answered (`succeeded`, `failed`), or that met what passes and "
+        "are tried again (`postponed`).",
+        ("outcome",),
+    ),
     "llama_vision_limiter_failures_total": (
         "Calls that were let through or refused because limits could not be counted.",
         (),
     ),
+    JOBS: ("Jobs that have ended: `completed` or `failed`.", ("outcome",)),
+    WEBHOOK_ATTEMPTS: (
+        "Attempts to deliver a webhook: `delivered`, `pending` where another one follows, or "
+        "`given_up`.",
+        ("outcome",),
+    ),
+    CACHE_LOOKUPS: (
+        "Questions that the answer cache was looked up for: a `hit`, a `miss`, one `joined` to an "
+        "equal one under way, or `fresh` by the request's wish.",
+        ("outcome",),
+    ),
+    CACHE_STORED: ("Answers that were kept.", ()),
+    CACHE_FAILURES: (
+        "Operations of the answer cache that failed (`get`, `put`, `claim`, `release`), entries "
+        "that could not be `read`, and keys of data that were not to be had (`key`).",
+        ("operation",),
+    ),
+    CACHE_SAVED: ("US dollars that kept answers would have cost.", ()),
+    GUARDRAIL_VERDICTS: (
+        "Verdicts of guardrails on an `input`, an `output` or an `image`: `none`, `audited`, "
+        "`masked` or `blocked`; `model` where Bedrock found nothing within its call.",
+        ("source", "action"),
+    ),
+    GUARDRAIL_FAILURES: (
+        "Checks that could not be made: the request was refused, or passed with a warning.",
+        ("source",),
+    ),
+    GUARDRAIL_UNITS: (
+        "Units that guardrails processed, by the policy they are billed by.",
+        ("policy",),
+    ),
+    GUARDRAIL_COST: ("US dollars spent on guardrails, at the listed price.", ()),
+    GUARDRAIL_PICTURES: ("Pictures whose verdict was remembered.", ()),
     "llama_vision_usage_write_failures_total": (
         "Writes of usage that failed; the numbers are kept for the next.",
         (),
@@ -324,8 +389,8 @@ HISTOGRAMS: dict[str, tuple[str, tuple[str, ...], tuple[float, ...]]] = {
         _SECONDS,
     ),
     "llama_vision_stage_duration_seconds": (
-        "Time of a request by stage: `prepare` its pictures, `wait` in line, `model` to answer, "
-        "`retrieve` from a knowledge base.",
+        "Time of a request by stage: `prepare` its pictures, `guardrail` checks, `wait` in line, "
+        "`model` to answer, `retrieve` from a knowledge base.",
         ("stage",),
         _SECONDS,
     ),
@@ -372,4 +437,7 @@ GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
         "1 while a target's model is loaded after it was scaled to zero.",
         ("target",),
     ),
+    WORK_WAITING: ("Rows, jobs and webhooks that wait on the queue.", ("kind",)),
+    WORK_LEASED: ("Rows, jobs and webhooks that are being done.", ("kind",)),
+    WORK_OLDEST: ("Seconds since the oldest of those that wait was put.", ("kind",)),
 }

@@ -98,8 +98,8 @@ class _Snapshot:
     since: int = field(default_factory=time.time_ns)
 
     def __call__(self) -> MetricsData:
-        found = bridge.metrics(self.registry.collect(), self.since, time.time_ns())
-        scoped = ScopeMetrics(self.scope, found, "")
+        metrics = bridge.metrics(self.registry.collect(), self.since, time.time_ns())
+        scoped = ScopeMetrics(self.scope, metrics, "")
         return MetricsData([ResourceMetrics(self.resource, [scoped], "")])
 
 

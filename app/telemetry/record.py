@@ -45,7 +45,7 @@ class RequestRecord:
     attempts: int = 0
     """Calls of the model."""
     retries: int = 0
-    """Those of the calls that repeated one that failed."""
+    """The calls that repeated one that failed."""
     stop_reason: str | None = None
     model_refusals: int = 0
     """Answers in which the model refused."""
@@ -54,9 +54,9 @@ class RequestRecord:
     formed_answers: int = 0
     """Answers that were asked for in a form."""
     enforced_answers: int = 0
-    """Those of the formed answers that the upstream held to their form."""
+    """The formed answers that the upstream held to their form."""
     repairs: int = 0
-    """Those of the formed answers that missed their form and were asked for again."""
+    """The formed answers that missed their form and were asked for again."""
     enforced_repairs: int = 0
     """Repairs of answers that the upstream had held to the form."""
     forms_refused: int = 0
@@ -97,7 +97,16 @@ class RequestRecord:
     prompt_tokens: int = 0
     generation_tokens: int = 0
     cost_usd: float | None = None
-    """At the listed price; None where nothing was generated or the price is unknown."""
+    """The cost at the listed price; None where nothing was generated or the price is unknown."""
+    answers_cached: int = 0
+    """Answers that were kept ones."""
+    guardrail_action: str | None = None
+    """``none``, ``audited``, ``masked`` or ``blocked``; None where no guardrail was asked."""
+    guardrail_policies: str | None = None
+    """Names of the rules that hit, with commas between."""
+    guardrail_units: int = 0
+    guardrail_cost_usd: float = 0
+    """At the listed price; not in ``cost_usd``, which is the model's."""
     started: float = field(default_factory=time.perf_counter)
     tracer: Tracer = NO_TRACER
 
@@ -111,6 +120,8 @@ class RequestRecord:
         self.stop_reason = other.stop_reason or self.stop_reason
         self.knowledge_base = other.knowledge_base or self.knowledge_base
         self.unanswered = other.unanswered or self.unanswered
+        self.guardrail_action = other.guardrail_action or self.guardrail_action
+        self.guardrail_policies = other.guardrail_policies or self.guardrail_policies
         for name in _COUNTED:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         if other.cost_usd is not None:
@@ -149,6 +160,9 @@ _COUNTED = (
     "citation_faults",
     "prompt_tokens",
     "generation_tokens",
+    "answers_cached",
+    "guardrail_units",
+    "guardrail_cost_usd",
 )
 
 LOGGED = tuple(

@@ -54,7 +54,7 @@ def _span(tracer: Tracer, headers: Mapping[bytes, bytes], record: RequestRecord)
 
 
 def _attributes(record: RequestRecord) -> Iterator[tuple[str, str | int | float]]:
-    found = {
+    attributes = {
         "http.request.method": record.method,
         "http.route": record.route,
         "http.response.status_code": record.status,
@@ -65,7 +65,7 @@ def _attributes(record: RequestRecord) -> Iterator[tuple[str, str | int | float]
         "llama_vision.image_tiles": record.tiles,
         "llama_vision.cost_usd": record.cost_usd,
     }
-    for name, value in found.items():
+    for name, value in attributes.items():
         if value is not None:
             yield name, value
 

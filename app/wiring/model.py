@@ -16,6 +16,7 @@ from app.domain.cost import Pricing
 from app.domain.generation import Target
 from app.domain.model import Dialect, ModelIdentity, capabilities, identify
 from app.domain.ports import VisionModel
+from app.services.model_stack.batched import BatchedModel
 from app.services.model_stack.circuit_breaker import Breaker, CircuitBreakerModel
 from app.services.model_stack.cold_start import ColdStartModel, ColdStarts
 from app.services.model_stack.concurrency_limit import ConcurrencyLimitModel, FairSlots
@@ -26,6 +27,7 @@ from app.services.model_stack.retry import Retries, RetryBudget, RetryModel
 from app.services.model_stack.stop_sequences import StopSequenceModel
 from app.services.model_stack.target import TargetGuard
 from app.services.usage import pricing
+from app.services.usage.pricing import PriceTable
 from app.settings import Settings
 
 Upstreams = Callable[[Target], VisionModel]
@@ -85,12 +87,19 @@ def model_stack(
     """Stack what every call goes through. Read from the inside out."""
     return RepetitionModel(
         StopSequenceModel(
-            RetryModel(
-                FailoverModel(
-                    [(guard.target, guarded(guard, upstreams(guard.target))) for guard in guards]
+            BatchedModel(
+                RetryModel(
+                    FailoverModel(
+                        [
+                            (guard.target, guarded(guard, upstreams(guard.target)))
+                            for guard in guards
+                        ]
+                    ),
+                    RetryBudget(),
+                    retries,
                 ),
-                RetryBudget(),
-                retries,
+                guards[0].target,
+                guards[0].price,
             )
         )
     )
@@ -98,13 +107,14 @@ def model_stack(
 
 def open_guards(settings: Settings) -> tuple[TargetGuard, ...]:
     """Return a guard for each target, in order."""
+    table = pricing.load(settings.prices_file)
     return tuple(
         TargetGuard(
             target,
             Breaker(settings.breaker_threshold, settings.breaker_reset),
             FairSlots(settings.max_concurrency, settings.max_waiting, settings.max_wait),
             ColdStarts(),
-            price(target, settings),
+            price(target, settings, table),
         )
         for target in settings.targets
     )
@@ -118,12 +128,12 @@ def guarded(guard: TargetGuard, upstream: VisionModel) -> VisionModel:
     )
 
 
-def price(target: Target, settings: Settings) -> Pricing | None:
+def price(target: Target, settings: Settings, table: PriceTable) -> Pricing | None:
     """Return what calls of ``target`` cost; None where that is unknown."""
     if not target.dialect.is_bedrock:
         return None
     identity = identify(target.model_id, settings.identity.base.key)
-    return pricing.load(settings.prices_file).price(identity)
+    return table.price(identity)
 
 
 def connection(settings: Settings, region: str) -> Connection:

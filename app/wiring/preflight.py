@@ -9,6 +9,8 @@ import structlog
 
 from app.adapters.access import key_file
 from app.adapters.bedrock.identity.credentials import check_api_key, check_profile
+from app.adapters.encryption import root_file
+from app.adapters.tls_files import TlsFiles
 from app.domain.model import Dialect, ModelIdentity
 from app.services.usage import pricing
 from app.settings import PREFIX, Settings, SettingsError
@@ -44,7 +46,9 @@ def _file_faults(settings: Settings) -> list[str | None]:
     return [
         _fault("keys_file", key_file.read, keys_file),
         _fault("prices_file", pricing.load, settings.prices_file),
+        _fault("encryption_key_file", root_file.read, settings.encryption_key_file),
         _fault("openai_key_file", server_key, settings.openai_key_file),
+        _tls_fault(settings),
     ]
 
 
@@ -56,6 +60,20 @@ def _fault(name: str, read: Callable[[Path], object], path: Path | None) -> str 
         return f"{PREFIX}{name.upper()}: {path}: {error.strerror}"
     except ValueError as error:
         return f"{PREFIX}{name.upper()}: {error}"
+    return None
+
+
+def _tls_fault(settings: Settings) -> str | None:
+    if settings.tls_files is None:
+        return None
+    try:
+        TlsFiles(*settings.tls_files).context()
+    except OSError as error:
+        path = Path(error.filename)
+        name = {settings.tls_key_file: "KEY", settings.tls_client_ca_file: "CLIENT_CA"}.get(path)
+        return f"{PREFIX}TLS_{name or 'CERTIFICATE'}_FILE: {path}: {error.strerror}"
+    except ValueError as error:
+        return f"{PREFIX}TLS_CERTIFICATE_FILE: {error}"
     return None
 
 

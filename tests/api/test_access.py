@@ -181,7 +181,7 @@ def test_a_browser_that_has_no_key_is_shown_a_page_that_says_what_to_do(keys, pa
     problem(called, 401, "credentials_missing")
 
 
-def test_what_does_not_exist_is_not_told_from_what_does_to_an_unknown_caller(keys):
+def test_an_unknown_caller_cannot_tell_missing_paths_from_existing_ones(keys):
     add_key(keys)
     with guarded(keys).client() as client:
         problem(client.get("/nothing"), 401, "credentials_missing")

@@ -374,7 +374,7 @@ def test_a_slash_too_much_is_redirected_to_a_path_and_no_host(asked, path):
         assert answer.headers["location"] == f"{path.rstrip('/')}?a=1"
 
 
-def test_what_does_not_exist_is_not_redirected_to(asked):
+def test_missing_paths_are_not_redirected_to(asked):
     assert asked[0].get("/nothing/").status_code == 404
 
 

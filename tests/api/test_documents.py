@@ -169,7 +169,7 @@ def test_pages_may_be_null_for_all(client, model):
 
 
 @pytest.mark.parametrize("pages", ["-3", "abc", "1\N{EN DASH}3", "", "1,,2"])
-def test_what_is_no_range_of_pages_is_refused_in_plain_words(client, model, pages):
+def test_an_invalid_page_range_is_refused_in_plain_words(client, model, pages):
     answer = client.post("/v1/tasks/ocr", json={"images": [b64(FOUR_PAGES)], "pages": pages})
 
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_parameter")
@@ -187,7 +187,7 @@ def test_a_pdf_sent_to_a_picture_endpoint_is_pointed_to_the_tasks_that_take_it(c
         assert "/v1/tasks/ocr" in answer.json()["detail"]
 
 
-def test_what_a_document_task_does_not_take_is_pointed_to_what_it_takes(client, model):
+def test_an_unsupported_document_is_refused_with_the_supported_kinds(client, model):
     answer = client.post("/v1/tasks/ocr", json={"images": [b64(b"PK\3\4" + b"x" * 99)]})
 
     assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_image_type")

@@ -53,7 +53,7 @@ def with_attributes(metric: Any, **wanted: object) -> Any:
     return point
 
 
-def test_what_requests_came_to_is_sent_when_the_service_ends(collector):
+def test_pending_metrics_are_sent_at_shutdown(collector):
     with sending().client() as client:
         client.post("/v1/generate", json=ASKED)
         client.post("/v1/generate", json={**ASKED, "stream": True})

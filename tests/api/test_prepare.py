@@ -76,7 +76,7 @@ def test_a_declared_type_that_is_none_is_left_out_of_the_report(client):
         ("", "application/json"),
     ],
 )
-def test_what_accept_names_first_is_given(client, accept, media_type):
+def test_the_first_media_type_of_accept_is_served(client, accept, media_type):
     answer = client.post(PATH, json={"image": b64(ASTRONAUT)}, headers={"accept": accept})
 
     assert answer.headers["content-type"] == media_type
@@ -133,7 +133,7 @@ def test_a_body_that_is_no_picture_is_refused_by_name(client, body, status, code
 
 
 @pytest.mark.parametrize("content", [b'{"image": ', b"\xff\xfe", b"[" * 100_000])
-def test_what_is_no_json_is_refused(client, content):
+def test_invalid_json_is_refused(client, content):
     answer = client.post(PATH, content=content, headers={"content-type": "application/json"})
 
     problem(answer, 400, "malformed_json")

@@ -120,6 +120,6 @@ def test_with_keys_any_name_leads_here_unless_names_are_listed(tmp_path: Path):
 
 
 @pytest.mark.parametrize("name", ["https://a.org", "a.org:80", "A.org", "a/b"])
-def test_what_is_no_name_stops_the_start(name):
+def test_an_invalid_name_stops_the_start(name):
     with pytest.raises(ValueError, match=r"allowed_hosts: .* is not a name"):
         Settings(_env_file=None, allowed_hosts=name)

@@ -187,6 +187,13 @@ RIGHT: dict[int, tuple[dict[str, Any] | None, set[str]]] = {
         set(),
     ),
 }
+BEYOND = {
+    **dict.fromkeys((29, 37), "line_items_untrained"),
+    **dict.fromkeys((40, 41, 48, 50, 51, 52), "boxes_untrained"),
+    **dict.fromkeys((42, 43), "tables_untrained"),
+    **dict.fromkeys((62, 63, 65), "chart_values_untrained"),
+}
+"""What the answer gives beyond what the model was measured on."""
 ASKED_AGAIN = {2, 18, 21, 22, 23, 28, 46, 47, 49, 56, 60, 61, 64, 66, 68, 70}
 """Where a second call may give what the first did not: none of them has a usable answer whole."""
 
@@ -231,7 +238,9 @@ def test_a_raw_answer_is_read_as_it_stands_or_not_at_all(service, script, case):
     assert body["valid"] is (expected is not None), body["faults"]
     if expected is not None:
         assert within(expected, {name: body["result"][name] for name in expected})
-        assert {w["code"] for w in body["warnings"]} - {"contact_sheet"} == warnings
+        beyond = {BEYOND[case["id"]]} if case["id"] in BEYOND else set()
+        codes = {warning["code"] for warning in body["warnings"]}
+        assert codes - {"contact_sheet"} == warnings | beyond
     assert body["calls"] == calls + (case["id"] in ASKED_AGAIN)
     assert case["raw"] in body["generation"]
     assert body["refused"] is (case["id"] == 1)

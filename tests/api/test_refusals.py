@@ -47,7 +47,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("body", "status", "code", "named"), REFUSED.values(), ids=REFUSED)
-def test_what_is_wrong_is_refused_by_name_before_the_model_is_asked(
+def test_faults_are_refused_by_name_before_the_model_is_called(
     client, model, body, status, code, named
 ):
     answer = client.post("/v1/generate", json=body)

@@ -109,7 +109,7 @@ def test_refusals_are_counted(client, model):
         assert f'llama_vision_model_refusals_total{{kind="{kind}"}} 1.0' in lines
 
 
-def test_what_is_cut_off_is_marked_on_its_page(client, model):
+def test_a_cut_off_answer_is_marked_on_its_page(client, model):
     model.answering = lambda request: (
         completion('{"text": "HELLO\\nTOTAL 42.1', StopReason.LENGTH)
         if request.turns[0].images[0].width == 512

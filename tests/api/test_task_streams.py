@@ -101,7 +101,7 @@ class WaitingModel(ScriptedVisionModel):
             raise
 
 
-def test_who_leaves_stops_the_calls_that_are_under_way():
+def test_a_client_that_leaves_stops_its_calls():
     model = WaitingModel(answers=['{"text": "HELLO"}'])
     with Rig(model).client() as client:
         body = {"images": [b64(FOUR_PAGES)], "stream": True}

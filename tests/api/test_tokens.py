@@ -179,7 +179,7 @@ def test_another_signer_under_a_known_key_id_is_refused(client, provider):
 
 
 @pytest.mark.parametrize("text", ["a.b.c", "..", "e30.e30.e30", "a.b", f"{'x' * 9000}.y.z", ALG])
-def test_what_is_no_token_is_refused(client, text):
+def test_text_that_is_not_a_token_is_refused(client, text):
     problem(ask(client, text), 401, "credentials_invalid")
 
 

@@ -40,7 +40,7 @@ def test_the_model_takes_what_is_sent_but_large_pictures_of_us_only():
         assert "1600x1200" in said(naive, PICTURE, LARGE)
 
 
-def test_what_one_gateway_sent_is_not_taken_for_what_the_next_sends(tmp_path):
+def test_requests_of_one_gateway_are_not_mistaken_for_the_next_ones(tmp_path):
     (tmp_path / "invoke").write_bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
     with (
         running("bench.peers.upstream", str(tmp_path)) as it,

@@ -14,7 +14,7 @@ def test_figures_are_medians_of_the_rounds_but_memory_is_the_most_and_errors_all
     assert (found.per_second, found.peak_mib, found.failed) == (300.0, 70.0, 3)
 
 
-def test_what_is_added_is_over_the_upstream_alone_in_the_same_round():
+def test_overhead_is_measured_against_the_upstream_in_the_same_round():
     runs = [
         run("direct", number=1, p50=1.0),
         run("direct", number=2, p50=5.0),

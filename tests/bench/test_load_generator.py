@@ -73,7 +73,7 @@ async def test_every_answer_is_counted_by_the_caller_and_by_the_upstream(operati
         ("unknown", Expectation(b"sea"), "404"),
     ],
 )
-async def test_what_is_not_the_whole_answer_is_a_failure(operation, expectation, outcome):
+async def test_an_incomplete_answer_is_a_failure(operation, expectation, outcome):
     async with upstream() as url:
         with closing(Crowd(url, 2, expectation)) as crowd:
             tally = await crowd.press(post(operation), 0)

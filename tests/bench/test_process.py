@@ -60,7 +60,7 @@ def test_where_there_is_no_linux_one_line_says_so(monkeypatch):
         process.cores()
 
 
-def test_what_is_started_on_a_core_stays_there_and_its_starter_does_not():
+def test_a_process_started_on_a_core_stays_there_and_its_parent_moves_back():
     before = os.sched_getaffinity(0)
     with process.on_core(min(before)):
         run = [sys.executable, "-c", "import os; print(os.sched_getaffinity(0))"]

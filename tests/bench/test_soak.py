@@ -27,7 +27,7 @@ def test_each_process_is_told_by_itself_even_one_that_ended():
     assert found["decoder 2"]["slope MiB/hour"] == 1
 
 
-def test_what_is_published_has_a_row_for_each_process():
+def test_published_tables_have_a_row_for_each_process():
     text = markdown(
         {
             "machine": {"commit": "abc"},

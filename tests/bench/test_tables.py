@@ -48,7 +48,7 @@ def test_a_cell_stays_one_cell_whatever_a_log_says():
     assert table.splitlines()[2] == "| x \\| y z | 1 |"
 
 
-def test_of_a_log_the_last_line_that_says_something_is_told():
+def test_the_last_line_with_content_is_quoted_from_a_log():
     log = "INFO: starting\n\x1b[31mERROR: no such | port\x1b[0m\n \n"
 
     assert gateways.last_line(log) == "ERROR: no such | port"
@@ -62,7 +62,7 @@ def test_a_stall_is_told_with_the_number_of_looks_it_is_of():
     assert "| ≤ 5 (15) " in tables.tables(figures.table(runs), {}, {})
 
 
-def test_what_a_stream_adds_is_told_for_each_chunk_where_streams_do_not_wait():
+def test_stream_overhead_is_reported_per_chunk():
     runs = [
         run(gateway, workload, p50=p50)
         for workload in ("stream-16", "stream-1")
@@ -78,7 +78,7 @@ def test_what_a_stream_adds_is_told_for_each_chunk_where_streams_do_not_wait():
     assert table[3][place] == "40"  # 4 ms over 100 chunks
 
 
-def test_what_the_model_would_refuse_is_marked_and_told():
+def test_requests_that_the_model_would_refuse_are_marked():
     runs = [run("ours", "photo-4"), run("naive", "photo-4", per_second=500.0)]
 
     text = tables.tables(

@@ -89,5 +89,5 @@ def test_fewer_bytes_are_counted_against_what_the_caller_sent():
     assert found(runs, "12 MP photo, times fewer bytes upstream").measured == 10
 
 
-def test_what_was_not_measured_is_neither_met_nor_missed():
+def test_an_unmeasured_aim_is_neither_met_nor_missed():
     assert all(target.met is None for target in targets.targets([]))

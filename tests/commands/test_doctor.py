@@ -115,7 +115,7 @@ def test_a_usage_file_that_can_not_be_written_is_a_fault(capsys, monkeypatch, tm
     assert (status, bad[f"{PREFIX}USAGE_FILE"][0]) == (2, "fault")
 
 
-def test_whose_the_credentials_are_is_asked_of_sts(capsys, monkeypatch, s3_url):
+def test_sts_is_asked_who_the_credentials_belong_to(capsys, monkeypatch, s3_url):
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", s3_url)
 
     main(["doctor"])
@@ -186,7 +186,7 @@ def test_a_server_that_is_no_bedrock_is_looked_at_and_aws_is_not(capsys, other_s
         ("OPENAI_URL", "{}/v2", "warning", "404"),
     ],
 )
-def test_what_is_wrong_with_such_a_server_is_told(
+def test_faults_of_such_a_server_are_reported(
     capsys, monkeypatch, other_server, name, value, level, text
 ):
     monkeypatch.setenv(PREFIX + name, value.format(other_server))

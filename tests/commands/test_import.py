@@ -108,7 +108,9 @@ def test_a_dry_run_checks_and_imports_nothing(control_plane, s3_url, uploaded, c
         ("s3://nobodys-bucket/llama", ("--dry-run",), "HeadBucket: 404"),
     ],
 )
-def test_what_can_not_be_read_is_one_line(control_plane, s3_url, capsys, source, more, told):
+def test_an_unreadable_file_is_reported_in_one_line(
+    control_plane, s3_url, capsys, source, more, told
+):
     assert command(s3_url, source, *more) > 0
     assert told in capsys.readouterr().err
 

@@ -161,7 +161,7 @@ async def test_wherever_a_burst_is_cut_the_parts_are_the_same(wire):
         (b"", StreamTruncatedError),
     ],
 )
-async def test_what_came_in_one_burst_with_a_failure_is_told_before_it(wire, last, error):
+async def test_deltas_in_one_burst_with_a_failure_are_sent_before_it(wire, last, error):
     told: list[StreamPart] = []
     burst = wire.texts(*WORDS) + last
     async with model(burst, wire=wire) as asked, asked.stream(ASKED) as parts:
@@ -182,7 +182,7 @@ LATE = {
 
 @pytest.mark.parametrize("late", LATE.values(), ids=LATE)
 @pytest.mark.parametrize("together", [True, False])
-async def test_what_comes_behind_the_end_is_no_part_of_the_answer(wire, late, together):
+async def test_bytes_behind_the_end_are_not_part_of_the_answer(wire, late, together):
     answer, behind = wire.texts(*WORDS) + wire.final, late(wire)
     bursts = (answer + behind,) if together else (answer, behind)
     async with model(*bursts, wire=wire) as asked, asked.stream(ASKED) as parts:

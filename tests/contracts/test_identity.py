@@ -60,7 +60,7 @@ def session(secret: str = KEYS[1], token: str | None = None) -> aioboto3.Session
 
 @pytest.mark.parametrize("token", [None, "a/session+token=="])
 @pytest.mark.parametrize("model_id", [MODEL_ID, ARN])
-async def test_what_we_sign_is_let_in(guarded_url, token, model_id):
+async def test_requests_signed_by_us_are_accepted(guarded_url, token, model_id):
     async with model(guarded_url, session(token=token), model_id) as asked:
         whole, streamed = await both(asked)
 

@@ -94,7 +94,7 @@ async def test_a_picture_comes_with_its_type_and_its_place_in_the_request(scene)
     assert received == ReceivedImage(ASTRONAUT, "image/png", "images.7")
 
 
-async def test_what_is_not_there_is_not_found(scene):
+async def test_a_missing_item_is_not_found(scene):
     async with scene.open(1024 * 1024) as source:
         with pytest.raises(ImageSourceNotFoundError):
             await source.fetch(scene.image("moon.png"), Arriving())

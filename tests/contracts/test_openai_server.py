@@ -113,7 +113,7 @@ async def test_wherever_its_events_are_cut_the_answer_is_the_same(cut):
         (b"", StreamTruncatedError),
     ],
 )
-async def test_what_came_before_a_failure_is_told_before_it(end, raised):
+async def test_deltas_before_a_failure_are_sent_before_it(end, raised):
     parts: list[Any] = []
     async with model(streaming(piece("A"), end)) as asked:
         with pytest.raises(raised):

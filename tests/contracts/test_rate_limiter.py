@@ -57,7 +57,7 @@ async def test_holders_do_not_share(limiter, holder):
     assert await left(limiter, holder + "2", HOUR) == [10]
 
 
-async def test_what_is_refused_takes_nothing_of_any_quota(limiter, holder):
+async def test_refused_requests_take_no_quota(limiter, holder):
     await limiter.take(holder, BOTH, 4)
 
     with pytest.raises(RateLimitedError, match="5 per 3600"):
@@ -76,7 +76,7 @@ async def test_more_than_the_whole_quota_is_refused_with_no_word_of_waiting(limi
     assert await left(limiter, holder, HOUR) == [7]
 
 
-async def test_what_was_not_used_is_given_back_and_more_is_taken_without_refusal(limiter, holder):
+async def test_unused_quota_is_returned_and_excess_is_taken_without_refusal(limiter, holder):
     taken = await limiter.take(holder, HOUR, 8)
     await limiter.settle(holder, taken, -5)
     assert await left(limiter, holder, HOUR) == [7]
@@ -87,7 +87,7 @@ async def test_what_was_not_used_is_given_back_and_more_is_taken_without_refusal
         await limiter.take(holder, HOUR, 1)
 
 
-async def test_what_is_given_back_goes_to_the_window_that_it_was_taken_of(limiter, holder):
+async def test_returned_quota_goes_to_its_own_window(limiter, holder):
     early = await limiter.take(holder, SOON, 8)
     await asyncio.sleep(1.05)
     late = await limiter.take(holder, SOON, 6)
@@ -214,7 +214,7 @@ async def silent() -> None:
 
 
 @pytest.mark.parametrize("stumble", [broken, silent])
-async def test_what_is_cut_off_between_two_quotas_takes_nothing_of_any(stumble, holder):
+async def test_a_request_refused_by_one_quota_takes_nothing_of_others(stumble, holder):
     limiter = WindowedLimiter(Stumbling(stumble))
     with pytest.raises((ConnectionResetError, TimeoutError)):
         async with asyncio.timeout(0.05):

@@ -88,6 +88,22 @@ async def test_status_headers_and_body_are_told(way):
 
 
 @BOTH
+async def test_a_question_has_no_body(way):
+    async def script(peer: Peer) -> None:
+        head = await peer.reader.readuntil(b"\r\n\r\n")
+        assert head.split(b"\r\n")[0].startswith(b"GET ")
+        assert b"content-length" not in head.lower()
+        await peer.say(answer(b'{"status":"Completed"}'))
+
+    async with (
+        upstream(script) as served,
+        way(served.port) as sender,
+        sender.get("/model-invocation-job/x", {"Host": "bedrock.test"}) as found,
+    ):
+        assert await found.read() == b'{"status":"Completed"}'
+
+
+@BOTH
 async def test_a_connection_is_used_again_and_again(way):
     async with upstream(echo) as served, way(served.port) as sender:
         answers = [await post(sender, b'{"n":%d}' % n) for n in range(5)]
@@ -146,9 +162,7 @@ async def test_connection_close_is_honoured(way):
 @BOTH
 @pytest.mark.parametrize("status", [403, 413, 503])
 @pytest.mark.parametrize("size", [500_000, 32_000_000])
-async def test_what_answers_before_it_has_read_the_body_is_not_asked_again_over_it(
-    way, status, size
-):
+async def test_a_connection_answered_before_its_body_was_read_is_not_reused(way, status, size):
     async def script(peer: Peer) -> None:
         head = await peer.reader.readuntil(b"\r\n\r\n")
         await peer.say(answer(b"no", status=status))
@@ -254,7 +268,7 @@ async def test_an_answer_that_ends_early_or_is_none_is_a_broken_connection(way, 
 
 
 @BOTH
-async def test_what_is_announced_first_is_passed_over(way):
+async def test_text_before_the_json_is_skipped(way):
     async def script(peer: Peer) -> None:
         await peer.request()
         await peer.say(b"HTTP/1.1 100 Continue\r\nX-Early: 1\r\n\r\n")
@@ -420,7 +434,7 @@ async def test_a_line_break_in_a_header_is_refused(way):
 
 
 @DIRECT
-async def test_what_says_more_than_it_was_asked_is_not_asked_again(way):
+async def test_answers_with_extra_words_are_not_asked_again(way):
     async def script(peer: Peer) -> None:
         await peer.request()
         await peer.say(answer(b"yes") + answer(b"unasked"))
@@ -476,7 +490,7 @@ async def test_idle_connections_are_closed_after_a_while(way, monkeypatch):
 
 
 @DIRECT
-async def test_what_the_server_does_not_take_is_a_timeout(way):
+async def test_a_server_that_takes_no_bytes_is_a_timeout(way):
     async def script(peer: Peer) -> None:
         peer.writer.transport.pause_reading()  # type: ignore[attr-defined] # asyncio's stub
         await asyncio.sleep(LONG)

@@ -63,7 +63,7 @@ def asked(caller: str | None = None, days: int = 0) -> UsageQuery:
     return UsageQuery(DAY - timedelta(days=days), DAY, caller)
 
 
-async def test_what_is_added_twice_is_added_up(store):
+async def test_repeated_additions_are_summed(store):
     await store.add(batch(row()))
     await store.add(batch(row(), row("bob")))
 
@@ -130,7 +130,7 @@ async def test_a_count_that_no_store_can_hold_costs_no_other_row_and_is_told(sto
 
 
 @in_postgres
-async def test_what_overflows_in_the_database_costs_no_other_row(postgres):
+async def test_a_row_that_overflows_costs_no_other_row(postgres):
     much = UsageCounts(1, 2**62)
     async with open_postgres(postgres.url) as store:
         await store.add(batch(row(counts=much)))
@@ -168,7 +168,7 @@ async def test_a_file_that_is_taken_away_is_noticed_and_another_begun_by_all_who
 
 
 @pytest.mark.timeout(30)
-async def test_what_a_frozen_redis_was_sent_is_not_counted_twice_when_it_is_sent_again(tmp_path):
+async def test_a_batch_resent_to_a_frozen_redis_counts_once(tmp_path):
     with redis_server(tmp_path) as url, redis.from_url(url) as other:
         process = other.info("server")["process_id"]
         async with open_redis(url) as client:
@@ -185,7 +185,7 @@ async def test_what_a_frozen_redis_was_sent_is_not_counted_twice_when_it_is_sent
             assert await store.read(asked()) == (row(), row("bob"))
 
 
-async def test_what_redis_has_although_nobody_heard_it_counts_once(redis_url):
+async def test_a_write_whose_reply_was_lost_counts_once_in_redis(redis_url):
     async with open_redis(redis_url) as client:
         await client.flushdb()
         store = RedisUsage(client)
@@ -261,7 +261,7 @@ async def test_rows_are_added_all_or_none(postgres):
 
 
 @in_postgres
-async def test_what_postgres_can_not_hold_keeps_no_other_row_from_being_written(postgres):
+async def test_a_row_that_postgres_cannot_hold_blocks_no_other(postgres):
     async with open_postgres(postgres.url) as store:
         await store.add(batch(row("ann"), row("a\0b"), row("a\ud800b")))
 
@@ -270,7 +270,7 @@ async def test_what_postgres_can_not_hold_keeps_no_other_row_from_being_written(
 
 
 @in_postgres
-async def test_who_may_create_nothing_uses_a_table_that_is_there(postgres):
+async def test_a_user_without_create_rights_uses_an_existing_table(postgres):
     async with open_postgres(postgres.url) as owner:
         await owner.read(asked())
     postgres.query(
@@ -299,7 +299,7 @@ async def test_a_database_that_comes_back_is_used_again(postgres):
 
 @in_postgres
 @pytest.mark.timeout(20)
-async def test_what_a_frozen_database_was_sent_is_not_counted_twice_when_it_is_sent_again(postgres):
+async def test_a_batch_resent_to_a_frozen_database_counts_once(postgres):
     async with open_postgres(postgres.url) as store:
         await store.add(batch(row()))
         async with store.pool.acquire() as connection:

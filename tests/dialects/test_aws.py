@@ -226,7 +226,7 @@ def test_a_declared_format_that_the_bytes_deny_does_no_harm(fake, model):
     assert request.turns[0].images[0].media_type == "image/png"
 
 
-def test_of_pictures_in_several_messages_the_newest_is_seen_and_that_is_said(fake, model):
+def test_the_newest_of_pictures_in_several_messages_is_sent_with_a_warning(fake, model):
     answer = fake.converse(
         modelId=MODEL,
         messages=[
@@ -279,14 +279,16 @@ def test_stop_sequences_end_answers_and_streams(fake):
         ),
     ],
 )
-def test_what_would_change_the_answer_is_a_validation_exception(fake, model, options, named):
+def test_parameters_that_would_change_the_answer_are_validation_exceptions(
+    fake, model, options, named
+):
     with pytest.raises(fake.exceptions.ValidationException, match=named):
         fake.converse(**{"modelId": MODEL, "messages": [user("Why?")], **options})
 
     assert model.requests == []
 
 
-def test_what_makes_no_difference_is_taken_and_listed(fake):
+def test_parameters_without_effect_are_accepted_and_listed(fake):
     answer = fake.converse(modelId=MODEL, messages=[user("Why?")], requestMetadata={"team": "a"})
 
     headers = answer["ResponseMetadata"]["HTTPHeaders"]

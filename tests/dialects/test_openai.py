@@ -180,7 +180,7 @@ def test_a_conversation_reaches_the_model_turn_by_turn(fake, model):
     assert (sampling.temperature, sampling.top_p, sampling.max_gen_len) == (0.1, 0.2, 8)
 
 
-def test_of_pictures_in_several_messages_the_newest_is_seen_and_that_is_said(fake, model):
+def test_the_newest_of_pictures_in_several_messages_is_sent_with_a_warning(fake, model):
     raw = fake.chat.completions.with_raw_response.create(
         model=MODEL,
         messages=[
@@ -232,7 +232,7 @@ def test_several_pictures_in_one_message_are_refused_or_laid_out_on_one(fake, mo
         ({"extra_body": {"top_k": 5}}, "top_k"),
     ],
 )
-def test_what_would_change_the_answer_is_refused_by_name(fake, model, options, named):
+def test_parameters_that_would_change_the_answer_are_refused_by_name(fake, model, options, named):
     with pytest.raises(openai.BadRequestError) as refused:
         ask(fake, user("Why?"), **options)
 
@@ -308,7 +308,7 @@ def test_a_prompt_that_is_too_long_is_told_in_the_callers_words(fake):
     assert "prompt" not in str(chat.value)
 
 
-def test_what_makes_no_difference_is_taken_and_listed(fake):
+def test_parameters_without_effect_are_accepted_and_listed(fake):
     raw = fake.chat.completions.with_raw_response.create(
         model=MODEL,
         messages=[user("Why?")],

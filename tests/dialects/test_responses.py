@@ -160,7 +160,9 @@ def test_a_conversation_reaches_the_model_turn_by_turn(fake, model):
         ({"extra_body": {"top_k": 5}}, "top_k", "no such parameter"),
     ],
 )
-def test_what_would_change_the_answer_is_refused_by_name(fake, model, options, param, said):
+def test_parameters_that_would_change_the_answer_are_refused_by_name(
+    fake, model, options, param, said
+):
     with pytest.raises(openai.BadRequestError, match=said) as refused:
         ask(fake, "Why?", **options)
 
@@ -179,7 +181,7 @@ def test_what_would_change_the_answer_is_refused_by_name(fake, model, options, p
         (
             user({"type": "input_image", "file_id": "file-1"}),
             "input.0.content.0.file_id",
-            "no files are kept",
+            "there is no file",
         ),
         (user({"type": "input_image"}), "input.0.content.0.image_url", "data URI"),
         ({"role": "tool", "content": "a"}, "input.0", "role"),
@@ -198,7 +200,7 @@ def test_the_param_at_fault_is_a_place_in_the_body(fake, model, item, param, sai
     assert model.requests == []
 
 
-def test_what_makes_no_difference_is_taken_and_listed(fake):
+def test_parameters_without_effect_are_accepted_and_listed(fake):
     raw = fake.responses.with_raw_response.create(
         model=MODEL,
         input=[user({**text("Why?"), "prompt_cache_breakpoint": {"mode": "explicit"}})],
@@ -363,7 +365,7 @@ def test_an_answer_with_a_number_longer_than_64_bits_is_not_lost():
     assert json.loads(answer.output_text) == {"number": int("9" * 30)}
 
 
-def test_what_is_not_stored_cannot_be_fetched(fake):
+def test_an_unstored_picture_cannot_be_fetched(fake):
     with pytest.raises(openai.NotFoundError, match="POST /v1/responses") as refused:
         fake.responses.retrieve("resp_1")
 

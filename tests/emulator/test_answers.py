@@ -139,7 +139,7 @@ def test_it_sees_which_side_is_lightest(runtime: Any) -> None:
     assert [side.partition(".")[0] for side in sides] == ["top", "right", "bottom", "left"]
 
 
-def test_what_is_transparent_is_seen_on_white(runtime: Any) -> None:
+def test_transparent_pixels_are_shown_on_white(runtime: Any) -> None:
     clear = encoded(Image.new("RGBA", (40, 40), (255, 0, 0, 0)))
     assert "Its colours: white 100%" in invoked(runtime, DESCRIBE, clear)
 

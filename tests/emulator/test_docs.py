@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from app.emulator.__main__ import parser
+from app.emulator.batch import job as batch_job
 from app.emulator.control import import_jobs
 from app.emulator.faults import spelling
 from app.emulator.inference import OPERATIONS
@@ -67,6 +68,11 @@ def test_every_operation_has_its_row() -> None:
 
 def test_every_failure_of_an_import_has_its_row() -> None:
     assert [name for name in import_jobs.FAILURES if len(rows_of(name)) != 1] == []
+
+
+def test_every_end_of_a_batch_job_has_its_row() -> None:
+    parts = [*batch_job.ENDS, batch_job.RECORD_ERRORS]
+    assert [part for part in parts if len(rows_of(part)) != 1] == []
 
 
 def test_the_three_lines_work(emulator: Any) -> None:

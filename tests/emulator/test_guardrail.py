@@ -82,7 +82,7 @@ def test_images_are_counted(runtime: Any) -> None:
         ),
     ],
 )
-def test_what_a_guardrail_cannot_judge_is_refused(
+def test_content_that_a_guardrail_cannot_judge_is_refused(
     runtime: Any, more: dict[str, Any], code: str
 ) -> None:
     with pytest.raises(ClientError) as caught:
@@ -238,7 +238,7 @@ def test_each_kind_is_found_as_itself_and_nothing_else(kind: str, text: str) -> 
 
 
 @pytest.mark.parametrize("text", ["1234 5678 9012 3456", "in 2024-05-17 at 10:30", "version 1.2.3"])
-def test_what_only_looks_like_a_number_of_a_person_is_left_alone(text: str) -> None:
+def test_numbers_that_only_look_personal_are_left_alone(text: str) -> None:
     kinds = frozenset({"CREDIT_DEBIT_CARD_NUMBER", "US_SOCIAL_SECURITY_NUMBER", "IP_ADDRESS"})
     kinds |= {"PHONE"} if text.startswith("in ") else set()
     assert list(personal.places(text, kinds)) == []

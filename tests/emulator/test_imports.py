@@ -125,7 +125,7 @@ def test_a_name_is_taken_once(control: Any, more: dict[str, str]) -> None:
         {"clientRequestToken": "!"},
     ],
 )
-def test_what_breaks_a_members_pattern_is_refused(control: Any, wrong: dict[str, Any]) -> None:
+def test_a_member_that_breaks_its_pattern_is_refused(control: Any, wrong: dict[str, Any]) -> None:
     status = refusal(control.create_model_import_job, **{**job("llama"), **wrong})
     assert status == (400, "ValidationException")
 

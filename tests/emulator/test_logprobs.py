@@ -52,7 +52,7 @@ def test_a_choice_shares_its_probability_with_the_other_choices(runtime: Any) ->
     assert sum(shares.values()) == pytest.approx(1, abs=1e-4)
 
 
-def test_what_the_picture_says_is_likelier_than_a_guess(runtime: Any) -> None:
+def test_words_in_the_picture_are_likelier_than_a_guess(runtime: Any) -> None:
     picture = written("Total: 42.10", size=(400, 120))
     asked = {"structured_outputs": {"choice": ["total", "letter"]}}
     _, founded = content(runtime, "Which is it?", picture, **asked)

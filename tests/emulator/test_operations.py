@@ -272,7 +272,7 @@ def test_profiles_are_listed_by_type(emulator: Served) -> None:
         ),
     ],
 )
-def test_what_the_control_plane_does_not_know_is_an_aws_error(
+def test_unknown_control_plane_operations_are_aws_errors(
     emulator: Served, operation: str, arguments: dict[str, str], code: str
 ) -> None:
     control = emulator.client("bedrock")

@@ -190,7 +190,7 @@ def test_a_schema_of_itself_ends() -> None:
         {"type": "array", "items": {"type": "string"}, "minItems": "two"},
     ],
 )
-def test_what_only_looks_like_a_schema_is_told_in_words(broken: dict[str, Any]) -> None:
+def test_text_that_only_looks_like_a_schema_is_described_in_words(broken: dict[str, Any]) -> None:
     ask = Ask("", (), Sampling())
     told = answer(
         ask, Question("", {"type": "object", "properties": {"a": broken}}), SEEN, seed=0

@@ -88,7 +88,7 @@ def test_a_phrase_of_two_words_is_one_box(runtime: Any) -> None:
     assert phrase[2] == pytest.approx(word[2], abs=0.01)
 
 
-def test_what_is_not_there_is_not_located(runtime: Any) -> None:
+def test_a_missing_object_is_not_located(runtime: Any) -> None:
     assert '"Banana": not found' in invoked(runtime, "Where is 'Banana'?", RECEIPT)
 
 

@@ -23,6 +23,10 @@ OPERATIONS = {
         "ListFoundationModels",
         "GetInferenceProfile",
         "ListInferenceProfiles",
+        "CreateModelInvocationJob",
+        "GetModelInvocationJob",
+        "ListModelInvocationJobs",
+        "StopModelInvocationJob",
     ),
     "bedrock-runtime": (
         "InvokeModel",

@@ -88,7 +88,7 @@ def is_prefix(part: Any, whole: Any) -> bool:
 
 
 @given(value=OBJECTS, share=st.floats(0, 1), escaped=st.booleans())
-def test_what_is_cut_anywhere_keeps_a_prefix_of_the_truth_and_says_so(value, share, escaped):
+def test_an_answer_cut_anywhere_keeps_a_true_prefix_with_a_warning(value, share, escaped):
     text = json.dumps(value, ensure_ascii=escaped)
     cut = text[: int(len(text) * share)]
     try:

@@ -106,7 +106,7 @@ def test_frames_with_a_damaged_byte_are_refused_where_the_sdk_refuses_them(sent,
 
 
 @given(st.lists(frames, min_size=1, max_size=3), st.data())
-def test_what_is_missing_at_the_end_is_waited_for(sent, data):
+def test_a_missing_end_is_waited_for(sent, data):
     whole = b"".join(sent)
     received = data.draw(pieces(whole[: data.draw(st.integers(0, len(whole) - 1))]))
 

@@ -33,7 +33,7 @@ def boxes(draw: st.DrawFn) -> Box:
 
 
 @given(boxes(), sides, sides, st.tuples(*[st.integers(1, 3000)] * 4))
-def test_to_what_was_shown_and_back_is_where_it_was(box, width, height, region):
+def test_a_point_mapped_to_the_prepared_picture_and_back_is_unchanged(box, width, height, region):
     view = View(Size(width, height), region)
     back = view.to_original(shown(view, box))
 
@@ -53,7 +53,7 @@ def shown(view: View, box: Box) -> Box:
 
 @settings(max_examples=40)
 @given(st.data(), st.integers(60, 1500), st.integers(60, 1500), st.sampled_from(list(TURNS)))
-def test_what_is_seen_on_the_prepared_picture_is_where_it_was_drawn(data, width, height, turn):
+def test_boxes_on_the_prepared_picture_map_to_where_they_were_drawn(data, width, height, turn):
     left, top = data.draw(st.integers(0, width - 30)), data.draw(st.integers(0, height - 30))
     right = data.draw(st.integers(left + 25, width))
     bottom = data.draw(st.integers(top + 25, height))

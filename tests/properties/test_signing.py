@@ -26,8 +26,10 @@ model_ids = st.one_of(
 )
 
 
-def of_the_sdk(keys: ReadOnlyCredentials, region: str, url: str, body: bytes) -> AWSRequest:
-    request = AWSRequest("POST", url, data=body)
+def of_the_sdk(
+    keys: ReadOnlyCredentials, region: str, url: str, body: bytes, method: str = "POST"
+) -> AWSRequest:
+    request = AWSRequest(method, url, data=body)
     botocore.auth.SigV4Auth(keys, SERVICE, region).add_auth(request)
     return request
 
@@ -43,6 +45,18 @@ def test_every_call_is_signed_as_the_sdk_signs_it(keys, now, region, host, model
         signed = {name.lower(): value for name, value in signer.sign_at(now, path, body).items()}
 
         assert signed == {name.lower(): value for name, value in expected.items()}
+
+
+@given(credentials, moments, regions, hosts, model_ids)
+def test_a_question_is_signed_as_the_sdk_signs_it(keys, now, region, host, model_id):
+    path = f"/foundation-models/{quote(model_id, safe='-._~')}"
+    with patch.object(botocore.auth, "get_current_datetime", lambda *_, **__: now):
+        expected = of_the_sdk(keys, region, f"https://{host}{path}", b"", "GET").headers
+    signed = SigV4(keys, region, host).sign_at(now, path, (), "GET")
+
+    assert {name.lower(): value for name, value in signed.items()} == {
+        name.lower(): value for name, value in expected.items()
+    }
 
 
 @given(credentials, st.lists(moments, min_size=2, max_size=4))

@@ -82,7 +82,7 @@ def _nobody(srv: Path) -> dict[str, Any]:
     return {"user": NO_ONE, "group": NO_ONE, "extra_groups": []}
 
 
-def test_what_the_dockerfile_builds_serves_where_nothing_can_be_written(packages, srv):
+def test_the_images_contents_serve_on_a_read_only_file_system(packages, srv):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

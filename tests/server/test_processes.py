@@ -89,7 +89,7 @@ def workers_of(pid: int) -> list[int]:
     return [child for command, child in mains if b"spawn_main" in command]
 
 
-def test_what_a_killed_worker_had_in_progress_is_shown_no_longer(tmp_path, emulator_url):
+def test_gauges_of_a_killed_worker_disappear(tmp_path, emulator_url):
     def active() -> float:
         text = httpx.get(f"{client.base_url}/metrics").text
         return value(text, "http_server_active_requests")

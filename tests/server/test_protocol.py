@@ -189,7 +189,7 @@ async def endless(scope: object, receive: object, send: object) -> None:
     await asyncio.Event().wait()
 
 
-async def test_who_leaves_is_seen_though_the_whole_body_came_before_there_was_room_for_it():
+async def test_a_client_that_leaves_while_waiting_for_room_is_noticed():
     protocol, transport = opened(endless)
     # More than is read ahead.
     head = b"POST /v1/generate HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100000\r\n\r\n"
@@ -203,7 +203,7 @@ async def test_who_leaves_is_seen_though_the_whole_body_came_before_there_was_ro
     await ended(protocol)
 
 
-async def test_what_is_sent_behind_a_request_in_progress_is_not_read_on_and_on():
+async def test_pipelined_bytes_behind_a_request_are_not_read_without_end():
     protocol, _ = opened(endless)
     protocol.data_received((HEALTH + b"\r\n") * 1000)
 
@@ -310,7 +310,7 @@ def test_a_malformed_request_is_refused_like_any_other_and_recorded_once(asked, 
     ]
 
 
-def test_what_is_no_http_at_all_is_told_so():
+def test_bytes_that_are_not_http_are_refused_as_that():
     records: list[RequestRecord] = []
     with connected(more={"sinks": (records.append,)}) as raw:
         raw.sendall(b"\x16\x03\x01\x02\x00")
@@ -471,7 +471,7 @@ def test_a_client_that_takes_its_answer_slowly_gets_all_of_it():
     assert whole.json()["openapi"]
 
 
-def test_what_comes_is_read_to_one_place(monkeypatch):
+def test_all_connections_read_into_one_buffer(monkeypatch):
     taken: list[type] = []
     parsed = BoundedProtocol.data_received
 
@@ -495,7 +495,7 @@ TRAILED = GENERATE + CHUNKED + b"1\r\nx\r\n0\r\n"
     [b"x: " + b"y" * 990 + b"\r\n", b"y" * 1000, b"1;" + b"y" * 990 + b"\r\nx\r\n"],
     ids=["trailers", "one trailer", "extensions of chunks"],
 )
-async def test_what_comes_behind_or_around_a_body_is_bounded_as_a_head_is(drip):
+async def test_bytes_behind_and_around_a_body_are_bounded_as_heads_are(drip):
     protocol, _ = opened(endless)
     body = b"" if drip.startswith(b"1;") else b"1\r\nx\r\n0\r\n"
     protocol.data_received(GENERATE + CHUNKED + body)

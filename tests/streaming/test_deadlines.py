@@ -80,7 +80,7 @@ def test_the_time_that_a_body_took_is_not_given_again(emulator_url):
     assert time.monotonic() - begun < 2.3
 
 
-def test_who_waits_for_room_is_answered_at_the_deadline(emulator_url):
+def test_a_request_waiting_for_room_is_answered_at_its_deadline(emulator_url):
     room: Any = {
         "max_bytes_in_flight": CLAIMED,
         "max_body_bytes": CLAIMED,

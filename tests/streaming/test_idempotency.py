@@ -42,7 +42,7 @@ def test_a_call_nobody_waits_for_any_more_ends_at_the_last_deadline(emulator_url
         assert service.outcome_within(1) == "client_left"
 
 
-def test_what_a_call_took_is_counted_though_its_first_asker_has_left(emulator_url):
+def test_tokens_of_a_shared_call_are_counted_when_its_first_caller_has_left(emulator_url):
     headers = {"idempotency-key": "k"}
     with running(emulator_url, "first-token-1500ms") as service, ThreadPoolExecutor(1) as pool:
         joining = pool.submit(joined, service, headers)

@@ -188,7 +188,7 @@ def read_until(connection: socket.socket, reached: Callable[[bytes], bool]) -> b
 
 
 @pytest.mark.parametrize("form", ["whole", "upload", "chat", "invoke", "converse", "task", "key"])
-def test_who_leaves_before_the_body_is_whole_causes_no_call_and_is_not_refused(emulator_url, form):
+def test_a_client_that_leaves_before_its_body_is_whole_causes_no_call(emulator_url, form):
     with left_service(emulator_url, "") as service:
         with client(ALL[form](service), part=0.5):
             time.sleep(0.2)
@@ -200,7 +200,7 @@ def test_who_leaves_before_the_body_is_whole_causes_no_call_and_is_not_refused(e
         assert labels["http_route"] != "(none)"
 
 
-def test_who_leaves_while_a_picture_is_prepared_causes_no_call(emulator_url):
+def test_a_client_that_leaves_during_preparation_causes_no_call(emulator_url):
     file = BytesIO()
     Image.new("RGB", (9_000, 9_000)).save(file, "PNG")
     build = post("/v1/generate", images=[b64(file.getvalue())] * 6, image_strategy="contact_sheet")
@@ -216,7 +216,7 @@ def test_who_leaves_while_a_picture_is_prepared_causes_no_call(emulator_url):
 
 
 @pytest.mark.parametrize("form", [*OWN, "chat stream", "converse stream", "task stream", "key"])
-def test_who_leaves_the_line_causes_no_call(emulator_url, form):
+def test_a_client_that_leaves_the_queue_causes_no_call(emulator_url, form):
     with left_service(emulator_url, "first-token-60000ms-first-1") as service:
         with client(ALL["whole"](service)):
             until(lambda: waits(service) == (1, 0), PATIENCE, "it was not called")
@@ -229,9 +229,7 @@ def test_who_leaves_the_line_causes_no_call(emulator_url, form):
 @pytest.mark.parametrize(
     ("build", "dialect"), ways("whole", "upload stream", "chat stream", "task", "key stream")
 )
-def test_who_leaves_while_a_retry_is_waited_for_causes_no_further_call(
-    emulator_url, build, dialect
-):
+def test_a_client_that_leaves_before_a_retry_causes_no_further_call(emulator_url, build, dialect):
     # With its refusal the emulator asks for a second's wait.
     with left_service(emulator_url, "overloaded-first-1", dialect) as service:
         with client(build(service)):
@@ -241,7 +239,7 @@ def test_who_leaves_while_a_retry_is_waited_for_causes_no_further_call(
 
 
 @pytest.mark.parametrize(("build", "dialect"), ways(*ALL))
-def test_who_leaves_before_the_first_token_ends_the_call(emulator_url, build, dialect):
+def test_a_client_that_leaves_before_the_first_token_ends_the_call(emulator_url, build, dialect):
     with left_service(emulator_url, "first-token-60000ms-first-1", dialect) as service:
         with client(build(service)):
             until_outcomes(service, "running", seconds=PATIENCE)
@@ -252,7 +250,7 @@ def test_who_leaves_before_the_first_token_ends_the_call(emulator_url, build, di
     ("build", "dialect"),
     ways("stream", "upload stream", "chat stream", "invoke stream", "converse stream"),
 )
-def test_who_leaves_in_the_middle_of_a_stream_ends_the_call(emulator_url, build, dialect):
+def test_a_client_that_leaves_in_mid_stream_ends_the_call(emulator_url, build, dialect):
     with left_service(emulator_url, "stall-after-3-first-1", dialect) as service:
         with client(build(service)) as connection:
             got = read_until(connection, lambda got: got.partition(b"\r\n\r\n")[2] != b"")
@@ -292,7 +290,7 @@ def test_the_call_ends_when_the_last_one_of_its_key_leaves(emulator_url, dialect
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_who_leaves_ends_the_calls_of_all_pictures(emulator_url, dialect, stream):
+def test_a_client_that_leaves_ends_the_calls_of_all_pictures(emulator_url, dialect, stream):
     build = post(
         "/v1/generate",
         prompt="Why?",
@@ -307,7 +305,7 @@ def test_who_leaves_ends_the_calls_of_all_pictures(emulator_url, dialect, stream
         until_outcomes(service, *["client_left"] * 3)
 
 
-def test_who_leaves_in_the_middle_of_a_tasks_stream_ends_its_calls(emulator_url, dialect):
+def test_a_client_that_leaves_in_mid_task_ends_its_calls(emulator_url, dialect):
     build = post("/v1/tasks/ocr", images=[b64(blank_pdf(*[(200, 200)] * 4))], stream=True)
     # Four pages are asked about at a time, one of which waits.
     fault = "first-token-60000ms-every-4"

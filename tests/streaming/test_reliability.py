@@ -56,7 +56,7 @@ def test_each_error_is_retried_as_often_as_the_table_says(emulator_url, dialect,
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("fault", SECOND_BILL)
-def test_what_may_have_been_billed_is_tried_again_with_the_callers_leave(
+def test_calls_that_may_be_billed_are_retried_with_the_callers_leave_only(
     emulator_url, dialect, fault, stream
 ):
     read_timeout = timeout_for(CALLS[fault][0])
@@ -119,15 +119,13 @@ def test_every_row_of_the_table_is_counted():
     assert {error.code for error in RULES} <= here | {"upstream_unreachable", "model_loading"}
 
 
-def test_what_passes_is_answered_after_all(emulator_url, dialect):
+def test_a_passing_failure_is_answered_after_a_retry(emulator_url, dialect):
     with running(emulator_url, "throttle-first-2", dialect) as service:
         assert service.ask().status_code == 200
         assert [call["status"] for call in service.seen()] == [429, 429, 200]
 
 
-def test_what_was_waited_for_a_loading_model_is_not_taken_from_the_next_errors_attempts(
-    emulator_url, dialect
-):
+def test_waiting_for_a_loading_model_leaves_the_attempts_of_later_errors(emulator_url, dialect):
     with running(emulator_url, "loading-3.throttle-first-4", dialect) as service:
         assert service.ask().status_code == 200
         assert [call["status"] for call in service.seen()] == [429] * 4 + [200]

@@ -176,7 +176,7 @@ def workers_of(process: Running) -> list[int]:
     return [int(pid) for pid in re.findall(r"Started server process \[(\d+)\]", process.log())]
 
 
-def test_who_connects_while_running_calls_finish_is_refused_at_once(emulator_url, workers):
+def test_connections_during_shutdown_are_refused_at_once(emulator_url, workers):
     with (
         service(emulator_url, "token-5000ms", workers, shutdown_grace=5) as process,
         httpx.stream(
@@ -220,7 +220,7 @@ def collector() -> Iterator[None]:
     gc.unfreeze()
 
 
-async def test_who_has_connected_but_was_not_taken_when_listening_ends_is_answered(collector):
+async def test_connections_in_the_backlog_at_shutdown_are_answered(collector):
     server = Server(Rig().app(), Settings(_env_file=None, port=0))
     server.config.load()
     server.lifespan = server.config.lifespan_class(server.config)

@@ -8,7 +8,8 @@ from typing import Any
 import aioboto3
 import httpx
 
-from app.domain.ports import Readiness, Retriever, VisionModel
+from app.adapters.sources.addresses import AddressPolicy
+from app.domain.ports import Readiness, Retriever, VisionModel, WebhookSender
 from app.main import create_app
 from app.services.concurrency.budget import Budget
 from app.services.generation.image_sources import ImageSources
@@ -21,6 +22,7 @@ from app.wiring.images import open_sources as open_real_sources
 from app.wiring.model import Upstreams, open_upstreams
 from app.wiring.retrieval import open_retriever
 from app.wiring.services import open_services
+from app.wiring.webhooks import open_webhook_sender
 from tests.support.fakes import FakeReadiness, FakeVisionModel, InlinePreparer
 from tests.support.server import serving
 
@@ -44,6 +46,9 @@ class Rig:
     retriever: Retriever | None = None
     """Instead of Bedrock's knowledge bases."""
 
+    webhooks: WebhookSender | None = None
+    """Instead of the one that the settings give."""
+
     retries: Retries = AT_ONCE
     """Production's rules, without its waits."""
 
@@ -60,6 +65,7 @@ class Rig:
             open_upstreams=self._open_upstreams,
             open_pool=lambda settings: nullcontext(InlinePreparer(image_limits(settings))),
             open_sources=self._open_sources,
+            open_webhooks=self._open_webhooks,
             open_retriever=self._open_retriever,
             retries=self.retries,
         ) as services:
@@ -88,6 +94,11 @@ class Rig:
         if self.sources is not None:
             return nullcontext(self.sources)
         return open_real_sources(session, settings, room)
+
+    def _open_webhooks(self, settings: Settings) -> AbstractAsyncContextManager[WebhookSender]:
+        # The tests' receivers are on the loopback.
+        near = AddressPolicy(exempt=("127.0.0.0/8",))
+        return nullcontext(self.webhooks) if self.webhooks else open_webhook_sender(settings, near)
 
     @contextmanager
     def client(self) -> Iterator[httpx.Client]:

@@ -30,7 +30,7 @@ from app.domain.image import (
 )
 from app.domain.ports import Arrival
 from app.services.concurrency.budget import Budget
-from app.services.images.error_location import named
+from app.services.images.error_location import ImageErrorLocation
 from app.services.images.header import Inspection
 from app.services.images.prepare import prepare_decoded
 from app.services.images.sheet import ContactSheet, contact_sheet
@@ -93,7 +93,7 @@ class InlinePreparer:
     limits: ImageLimits
 
     async def decode(self, image: ReceivedImage, inspection: Inspection) -> ImageReport:
-        with named(image):
+        with ImageErrorLocation(image):
             return await asyncio.to_thread(prepare_decoded, image, inspection, self.limits)
 
     async def work(self, function: Callable[..., T], *arguments: object) -> T:

@@ -88,6 +88,35 @@ class Authority:
         context.load_cert_chain(chain)
         return context
 
+    def issue(self, path: Path) -> int:
+        """Write a new certificate for `HOST` and its key to ``path``; return its serial number.
+
+        The file is put in place at one stroke, as tools that renew certificates do.
+        """
+        key = ec.generate_private_key(ec.SECP256R1())
+        ends = dt.datetime.now(dt.UTC) + dt.timedelta(days=1)
+        names: list[x509.GeneralName] = [
+            x509.DNSName(HOST),
+            x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
+        ]
+        certificate = _signed(_named(HOST), key, self.signer, ends, names)
+        beside = path.with_name(f"{path.name}.new")
+        beside.write_bytes(_pem(certificate) + _pem(key))
+        beside.replace(path)
+        return certificate.serial_number
+
+
+def serial_shown(port: int, trusted: Path) -> int:
+    """Return the serial number of the certificate that a server of this machine shows."""
+    context = ssl.create_default_context(cafile=trusted)
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=SECONDS) as connection,
+        context.wrap_socket(connection, server_hostname=HOST) as secure,
+    ):
+        shown = secure.getpeercert(binary_form=True)
+    assert shown
+    return x509.load_der_x509_certificate(shown).serial_number
+
 
 def authority(folder: Path) -> Authority:
     """Make an authority in ``folder``."""

@@ -250,7 +250,7 @@ def test_another_server_is_a_target_like_any_other():
     assert chosen(model_id=IMPORTED, **OTHER) == [bedrock]
 
 
-def test_what_a_target_takes_is_known_by_its_dialect_and_model():
+def test_capabilities_follow_from_dialect_and_model():
     settings = Settings(_env_file=None, model_id=IMPORTED, fallbacks=[{"dialect": "converse"}])
 
     assert [settings.capabilities_of(target).max_images for target in settings.targets] == [3, 1]
@@ -263,3 +263,49 @@ def test_every_setting_has_its_row_in_the_docs_with_its_default_and_description(
     assert set(re.findall(rf"^\| `{PREFIX}(\w+)`", page, re.MULTILINE)) == {
         name.upper() for name in Settings.model_fields
     }
+
+
+@pytest.mark.parametrize(
+    ("store", "url"),
+    [
+        ("redis", "redis://cache.example:6379/0"),
+        ("redis", "redis://10.0.0.1:6379/0"),
+        ("postgres", "postgresql://u:hunter2@db.example/d"),
+        ("postgres", "postgresql://u:hunter2@127.0.0.1,db.example/d"),
+        ("postgres", "postgresql://u:hunter2@/d?host=db.example"),
+        ("postgres", "postgresql://u:hunter2@db.example/d?sslmode=prefer"),
+    ],
+)
+@pytest.mark.parametrize("setting", ["usage_store", "caller_keys_store"])
+def test_a_store_elsewhere_is_spoken_to_by_tls_unless_said_otherwise(
+    monkeypatch, setting, store, url
+):
+    monkeypatch.setenv(f"{PREFIX}{setting.upper()}", store)
+    monkeypatch.setenv(f"{PREFIX}{store.upper()}_URL", url)
+
+    with pytest.raises(SettingsError, match=f"^{PREFIX}{store.upper()}_URL: .*TLS") as raised:
+        load()
+    monkeypatch.setenv(f"{PREFIX}ALLOW_PLAIN_STORES", "true")
+
+    assert "hunter2" not in str(raised.value)
+    assert load().allow_plain_stores
+
+
+@pytest.mark.parametrize(
+    ("store", "url"),
+    [
+        ("redis", "rediss://cache.example:6379/0"),
+        ("redis", "redis://localhost:6379/0"),
+        ("redis", "redis://:p%2Fw@[::1]:6379/0"),
+        ("postgres", "postgresql://u:p@db.example/d?sslmode=verify-full"),
+        ("postgres", "postgresql://u:p@db.example/d?sslmode=require"),
+        ("postgres", "postgresql://u:p@[::1]:5432/d"),
+        ("postgres", "postgresql://u:p@localhost,127.0.0.1:1/d"),
+        ("postgres", "postgresql:///d?host=/run/postgresql"),
+    ],
+)
+def test_tls_and_this_machine_are_safe(monkeypatch, store, url):
+    monkeypatch.setenv(f"{PREFIX}USAGE_STORE", store)
+    monkeypatch.setenv(f"{PREFIX}{store.upper()}_URL", url)
+
+    assert load().usage_store == store

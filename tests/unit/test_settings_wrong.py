@@ -17,7 +17,7 @@ from app.settings import Settings
         ("oidc_scope_names", {"users": "generate everything"}),
     ],
 )
-def test_what_could_never_match_is_refused_by_its_name(setting, value):
+def test_an_entry_that_could_never_match_is_refused_by_name(setting, value):
     with pytest.raises(ValidationError, match=f"{setting}: "):
         Settings(_env_file=None, **{setting: value})
 

@@ -15,7 +15,7 @@ from joserfc.jwk import Key, KeySet
 from joserfc.jws import extract_compact
 
 from app.adapters.trust import trusted
-from app.domain.access import Caller, scope
+from app.domain.access import TOKEN_PREFIX, Caller, scope
 from app.domain.errors import (
     CredentialsExpiredError,
     CredentialsInvalidError,
@@ -153,7 +153,11 @@ class TokenAuthenticator:
         except _MALFORMED as error:
             reason = getattr(error, "error", "malformed")
             raise CredentialsInvalidError(f"the token is not accepted: {reason}") from error
-        return Caller(f"sub:{_subject(claims)}", self._scopes(claims))
+        return Caller(f"{TOKEN_PREFIX}{_subject(claims)}", self._scopes(claims))
+
+    def current(self, caller: Caller) -> Caller:
+        """Return ``caller``: what its token said is all that is known of it."""
+        return caller
 
     def _required(self) -> jwt.JWTClaimsRegistry:
         return jwt.JWTClaimsRegistry(

@@ -36,6 +36,8 @@ would cost as much again."""
 _THREADS = 2
 Pieces = tuple[bytes, ...]
 """A body."""
+Headers = Mapping[str, str]
+NO_HEADERS: Headers = {}
 _HEADERS = {
     "Content-Type": "application/json",
     "Accept-Encoding": "identity",
@@ -60,41 +62,42 @@ class Runtime:
         return f"{urlsplit(self.endpoint).path}/model/{quote(model_id, safe='-._~')}/{name}"
 
     async def call(
-        self, path: str, body: Callable[[], Pieces], size: int
+        self, path: str, body: Callable[[], Pieces], size: int, headers: Headers = NO_HEADERS
     ) -> tuple[bytes, Mapping[str, str]]:
         """Return an answer's body and headers, or raise what the SDK would.
 
-        ``body`` makes the request's, of about ``size`` bytes.
+        ``body`` makes the request's, of about ``size`` bytes; ``headers`` are sent beside those of
+        every call.
         """
         # Left by cancellation too, which would else leave the connection open.
-        async with await self._post(path, body, size) as response:
+        async with await self._post(path, body, size, headers) as response:
             content = await response.read()
             if response.status != 200:
-                raise _refusal(response, content)
+                raise refusal(response, content)
             return content, response.headers
 
     @asynccontextmanager
     async def stream(
-        self, path: str, body: Callable[[], Pieces], size: int
+        self, path: str, body: Callable[[], Pieces], size: int, headers: Headers = NO_HEADERS
     ) -> AsyncIterator[AsyncIterator[Iterator[Frame]]]:
-        """Yield an answer's event-stream frames as they arrive together.
+        """Yield an answer's event-stream frames as they arrive together; arguments as of `call`.
 
         Leaving closes the connection, unless all came.
         """
-        async with await self._post(path, body, size) as response:
+        async with await self._post(path, body, size, headers) as response:
             if response.status != 200:
-                raise _refusal(response, await response.read())
+                raise refusal(response, await response.read())
             yield _arriving(response)
 
     async def _post(
-        self, path: str, body: Callable[[], Pieces], size: int
+        self, path: str, body: Callable[[], Pieces], size: int, more: Headers
     ) -> AbstractAsyncContextManager[Answer]:
         signer = await self.identity.signer()
         if size < INLINE:
             headers, content = self._signed(signer, path, body)
         else:
             headers, content = await self.threads.run(self._signed, signer, path, body)
-        return self.http.post(path, headers, content)
+        return self.http.post(path, {**headers, **more} if more else headers, content)
 
     def _signed(
         self, signer: Signer, path: str, body: Callable[[], Pieces]
@@ -115,7 +118,8 @@ def _event(frame: Frame) -> Frame:
     return frame
 
 
-def _refusal(response: Answer, content: bytes) -> ClientError:
+def refusal(response: Answer, content: bytes) -> ClientError:
+    """Return what the SDK would raise for an answer that is no success."""
     said = _json(content)
     code = response.headers.get("x-amzn-errortype") or said.get("__type") or said.get("code") or ""
     answer: Any = {

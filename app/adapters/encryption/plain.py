@@ -13,3 +13,8 @@ class PlainData:
         """Return ``ciphertext``."""
         del owner, purpose
         return ciphertext
+
+    async def erase(self, owner: str) -> bool:
+        """Return False: there is no key to drop."""
+        del owner
+        return False

@@ -47,7 +47,7 @@ class Http1(asyncio.Protocol):
 
     def __init__(self, url: str, read_timeout: float) -> None:
         self._url = url
-        """For errors."""
+        """The endpoint, which errors name."""
         self._read_timeout = read_timeout
         """Seconds without a byte."""
         self._timer: asyncio.TimerHandle | None = None

@@ -34,7 +34,12 @@ class Pool:
 
     def post(self, path: str, headers: Mapping[str, str], body: Sequence[bytes]) -> "Exchange":
         """Send; see `Sender`."""
-        return Exchange(self, _head(path, headers, sum(map(len, body))), body)
+        size = sum(map(len, body))
+        return Exchange(self, _head("POST", path, {**headers, "Content-Length": str(size)}), body)
+
+    def get(self, path: str, headers: Mapping[str, str]) -> "Exchange":
+        """Ask; see `Sender`."""
+        return Exchange(self, _head("GET", path, headers), ())
 
     async def close(self) -> None:
         """Close what is idle; what is not closes itself when it is left."""
@@ -150,12 +155,12 @@ class Exchange:
         self._pool.room.release()
 
 
-def _head(path: str, headers: Mapping[str, str], size: int) -> bytes:
+def _head(method: str, path: str, headers: Mapping[str, str]) -> bytes:
     # A list, which one call makes; a generator is called for each line.
     lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
     if lines.count("\n") != len(headers):
         raise ValueError("a header has a line break in it")
-    return f"POST {path} HTTP/1.1\r\n{lines}Content-Length: {size}\r\n\r\n".encode("latin-1")
+    return f"{method} {path} HTTP/1.1\r\n{lines}\r\n".encode("latin-1")
 
 
 def _now() -> float:

@@ -92,12 +92,25 @@ class Proxied:
         self, path: str, headers: Mapping[str, str], body: Sequence[bytes]
     ) -> AsyncIterator[Answer]:
         """Send; see `app.adapters.http1.sender.Sender`."""
+        async with self._exchange("POST", path, headers, b"".join(body)) as answer:
+            yield answer
+
+    @asynccontextmanager
+    async def get(self, path: str, headers: Mapping[str, str]) -> AsyncIterator[Answer]:
+        """Ask; see `app.adapters.http1.sender.Sender`."""
+        async with self._exchange("GET", path, headers, None) as answer:
+            yield answer
+
+    @asynccontextmanager
+    async def _exchange(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes | None
+    ) -> AsyncIterator[Answer]:
         url = URL(f"{self.origin}{path}", encoded=True)
         async with self.room:
             with translated():
                 # Followed, a redirect would take prompt and credentials along.
-                response = await self.http.post(
-                    url, data=b"".join(body), headers=headers, allow_redirects=False
+                response = await self.http.request(
+                    method, url, data=body, headers=headers, allow_redirects=False
                 )
             async with response:
                 yield _Answer(response)

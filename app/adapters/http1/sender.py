@@ -59,3 +59,7 @@ class Sender(Protocol):
         like any other. Raises the errors of `app.adapters.http1.errors`.
         """
         ...
+
+    def get(self, path: str, headers: Mapping[str, str]) -> AbstractAsyncContextManager[Answer]:
+        """GET, as `post` does."""
+        ...

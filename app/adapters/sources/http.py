@@ -1,7 +1,6 @@
 """Pictures by URL: allow-listed hosts, at addresses that were checked, within bounds."""
 
-import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +11,10 @@ from app.adapters.http1.resolver import Resolver
 from app.adapters.sources import errors, rules
 from app.adapters.sources.addresses import AddressPolicy
 from app.adapters.sources.clock import timed
-from app.adapters.sources.rules import UrlRules, host_of
+from app.adapters.sources.pinned import PinnedTransport, Resolve
+from app.adapters.sources.rules import UrlRules
 from app.adapters.trust import trusted
 from app.domain.errors import (
-    ImageAddressForbiddenError,
     ImageSourceDeniedError,
     ImageSourceNotFoundError,
     ImageSourceUnavailableError,
@@ -32,8 +31,6 @@ CHUNK_BYTES = 64 * 1024
 
 # What servers say of a file when they don't know its type.
 _UNTYPED = ("", "application/octet-stream", "binary/octet-stream")
-
-Resolve = Callable[[str], Awaitable[Sequence[str]]]
 
 
 def resolving(resolver: Resolver) -> Resolve:
@@ -70,8 +67,6 @@ async def open_transport(
 class HttpImageSource:
     """Fetches pictures over HTTP, and trusts nothing that it is told on the way."""
 
-    # Not a client: that would keep cookies between callers, follow proxies of the environment
-    # and unpack bodies without a bound.
     transport: httpx.AsyncBaseTransport
     rules: UrlRules
     max_bytes: int
@@ -88,55 +83,15 @@ class HttpImageSource:
 
     async def _follow(self, url: httpx.URL, name: str, arrival: Arrival) -> ReceivedImage:
         for _ in range(MAX_REDIRECTS + 1):
-            async with self._response(url) as response:
+            async with self._pinned().send("GET", url, {"Accept": "image/*"}) as response:
                 if not response.has_redirect_location:
                     return await self._read(response, name, arrival)
                 url = rules.join(url, response.headers["location"])
         raise ImageTooManyRedirectsError(f"redirects more than {MAX_REDIRECTS} times")
 
-    @asynccontextmanager
-    async def _response(self, url: httpx.URL) -> AsyncIterator[httpx.Response]:
-        self.rules.check(url)
-        response = await self._send(url, await self._permitted(url))
-        try:
-            yield response
-        finally:
-            await response.aclose()
-
-    async def _permitted(self, url: httpx.URL) -> Sequence[str]:
-        """Resolve once; what was checked here is what is connected to."""
-        found = await self.resolve(host_of(url))
-        # One bad address among good ones is a trap, or a mistake that comes to the same.
-        if not found or not all(map(self.addresses.permits, found)):
-            raise ImageAddressForbiddenError(
-                f"{host_of(url)} has an address that is not on the public internet"
-            )
-        return found
-
-    async def _send(self, url: httpx.URL, addresses: Sequence[str]) -> httpx.Response:
-        *others, last = addresses
-        for address in others:
-            with contextlib.suppress(httpx.ConnectError, httpx.ConnectTimeout):
-                return await self.transport.handle_async_request(self._pinned(url, address))
-        return await self.transport.handle_async_request(self._pinned(url, last))
-
-    def _pinned(self, url: httpx.URL, address: str) -> httpx.Request:
-        """Return a request that goes to ``address`` but asks for, and verifies, the URL's host."""
-        return httpx.Request(
-            "GET",
-            url.copy_with(host=address),
-            headers={
-                "Host": url.netloc.decode("ascii"),
-                "Accept": "image/*",
-                # Compressed bodies could unpack beyond any bound.
-                "Accept-Encoding": "identity",
-                "Connection": "close",
-            },
-            extensions={
-                "sni_hostname": host_of(url),
-                # So that a dead address leaves time for the host's next one.
-                "timeout": httpx.Timeout(self.timeout, connect=self.timeout / 3).as_dict(),
-            },
+    def _pinned(self) -> PinnedTransport:
+        return PinnedTransport(
+            self.transport, self.rules, self.timeout, self.addresses, self.resolve
         )
 
     async def _read(self, response: httpx.Response, name: str, arrival: Arrival) -> ReceivedImage:

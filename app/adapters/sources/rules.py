@@ -16,6 +16,8 @@ class UrlRules:
     hosts: tuple[str, ...]
     """``host``, ``host:port``, or ``*.domain`` for the subdomains of a domain."""
     allow_http: bool = False
+    purpose: str = "fetch pictures from"
+    """What is done with URLs, in the words of a refusal."""
 
     def check(self, url: httpx.URL) -> None:
         """Return if ``url`` may be fetched, or raise ImageUrlNotAllowedError."""
@@ -27,7 +29,7 @@ class UrlRules:
         if not self._allows(host_of(url), url.port or _PORTS[url.scheme], _PORTS[url.scheme]):
             raise ImageUrlNotAllowedError(
                 f"{url.netloc.decode('ascii')} is not among the hosts that this service may "
-                "fetch pictures from"
+                f"{self.purpose}"
             )
 
     def _allows(self, host: str, port: int, usual_port: int) -> bool:

@@ -1,46 +1,24 @@
 """Usage in PostgreSQL, for several replicas: one row for each day, model, caller and task."""
 
-import asyncio
-import os
-import ssl
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, urlsplit
 
 import structlog
-from asyncpg import (
-    Connection,
-    DataError,
-    InterfaceError,
-    InternalClientError,
-    Pool,
-    PostgresError,
-    Record,
-    create_pool,
-)
+from asyncpg import Connection, DataError, Pool, Record
 
-from app.adapters.trust import trusted
+from app.adapters.stores.postgres import SECONDS, open_pool, translated
 from app.domain.errors import UsageStoreError
 from app.domain.usage import UsageBatch, UsageCounts, UsageKey, UsageQuery, UsageRow
 
 log = structlog.get_logger()
 
 TABLE = "llama_vision_usage"
-_CHECKED = ("require", "verify-ca", "verify-full")
-_HERE = (None, "localhost", "127.0.0.1", "::1")
-_SECONDS = 2
-"""Seconds for a connection, and for each statement."""
-_CONNECTIONS = 2
-"""Connections of one process: one that adds, and one that reads meanwhile."""
-
 _KEYS = ("day", "model", "caller", "task")
 _COUNTS = tuple(UsageCounts.__slots__)
 _COLUMNS = ", ".join((*_KEYS, *_COUNTS))
 _TYPES = dict.fromkeys(_COUNTS, "BIGINT") | {"cost_usd": "DOUBLE PRECISION"}
-_EXISTS = f"SELECT to_regclass('{TABLE}') IS NOT NULL"
-# Sent as one, so it is one transaction. The lock is there because of two that create at once one
-# fails, IF NOT EXISTS or not; the collation because names are ordered as the other stores do.
+# The collation because names are ordered as the other stores do.
 _CREATE = f"""
 SELECT pg_advisory_xact_lock(hashtext('{TABLE}'));
 CREATE TABLE IF NOT EXISTS {TABLE} (
@@ -60,18 +38,6 @@ SELECT {_COLUMNS} FROM {TABLE}
 WHERE day BETWEEN $1 AND $2 AND ($3::text IS NULL OR caller = $3)
 ORDER BY {", ".join(_KEYS)}
 """  # noqa: S608 - the names are this module's own
-
-# ValueError: asyncpg reads the address when it connects.
-_FAILURES = (PostgresError, InterfaceError, InternalClientError, OSError, ValueError)
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except _FAILURES as error:
-        # The type only, and no cause: a message may quote the address with its password.
-        raise UsageStoreError(f"PostgreSQL can't be used: {type(error).__name__}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +68,8 @@ class PostgresUsage:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
-        with _translated():
-            async with self.pool.acquire(timeout=_SECONDS) as connection:
+        with translated(UsageStoreError):
+            async with self.pool.acquire(timeout=SECONDS) as connection:
                 yield connection
 
 
@@ -133,47 +99,8 @@ def _row(record: Record) -> UsageRow:
     return UsageRow(UsageKey(day, model, caller, task), UsageCounts(*counts))
 
 
-async def _make_table(connection: Connection) -> None:
-    # Looked for first: who may only use a table that is there may not create one that is there.
-    if not await connection.fetchval(_EXISTS):
-        await connection.execute(_CREATE)
-
-
-def _trusted(url: str) -> ssl.SSLContext | None:
-    """Return whom to trust where ``url`` asks for TLS, None where it doesn't.
-
-    ``require`` asks for no check in PostgreSQL's own terms, which any impostor passes; here it
-    means ``verify-full``.
-    """
-    options = dict(parse_qsl(urlsplit(url).query))
-    mode = options.get("sslmode") or os.environ.get("PGSSLMODE", "")
-    if mode not in _CHECKED:
-        if urlsplit(url).hostname not in _HERE:
-            log.warning("usage goes to PostgreSQL unchecked", advice="add ?sslmode=verify-full")
-        return None
-    root = options.get("sslrootcert") or os.environ.get("PGSSLROOTCERT")
-    # libpq's word for the system's own.
-    context = trusted(None if root == "system" else root)
-    certificate = options.get("sslcert") or os.environ.get("PGSSLCERT")
-    if certificate:
-        context.load_cert_chain(certificate, options.get("sslkey") or os.environ.get("PGSSLKEY"))
-    return context
-
-
 @asynccontextmanager
 async def open_postgres(url: str) -> AsyncIterator[PostgresUsage]:
     """Open a pool that gives up soon; nothing is sent before it is used."""
-    pool = await create_pool(
-        url,
-        min_size=0,
-        max_size=_CONNECTIONS,
-        command_timeout=_SECONDS,
-        init=_make_table,
-        ssl=_trusted(url),
-    )
-    try:
+    async with open_pool(url, TABLE, _CREATE) as pool:
         yield PostgresUsage(pool)
-    finally:
-        with suppress(*_FAILURES):
-            async with asyncio.timeout(_SECONDS):
-                await pool.close()

@@ -47,6 +47,7 @@ TABLE: dict[type[ServiceError], AwsError] = {
     errors.ScopeMissingError: ACCESS_DENIED,
     errors.HostNotAllowedError: ACCESS_DENIED,
     errors.OriginNotAllowedError: ACCESS_DENIED,
+    errors.GuardrailPolicyError: ACCESS_DENIED,
     errors.RateLimitedError: THROTTLING,
     errors.BodyTooLargeError: AwsError("RequestEntityTooLargeException", 413),
     errors.DeadlineExceededError: TIMEOUT,
@@ -90,14 +91,14 @@ def message(error: ServiceError) -> bytes:
 
 def response(error: ServiceError, request_id: str) -> Response:
     """Render ``error``."""
-    found = aws_error(error)
+    described = aws_error(error)
     return Response(
         message(error),
-        status_code=found.status,
+        status_code=described.status,
         media_type="application/json",
         headers={
             **problem.headers(error),
-            TYPE_HEADER: found.type,
+            TYPE_HEADER: described.type,
             REQUEST_ID_HEADER: request_id,
         },
     )

@@ -48,8 +48,8 @@ def exception(error: ServiceError) -> bytes:
 
     AWS's service models know five there; every other one is an error of the model's stream.
     """
-    found = errors.aws_error(error)
-    known = found if found in _WITHIN_STREAMS else errors.TRUNCATED
+    described = errors.aws_error(error)
+    known = described if described in _WITHIN_STREAMS else errors.TRUNCATED
     return frame(_headers("exception", known.frame_type), errors.message(error))
 
 

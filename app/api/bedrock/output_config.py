@@ -31,7 +31,7 @@ class JsonSchema(BaseModel):
 
 
 class Structure(BaseModel):
-    """What the answer's text is made like."""
+    """The schema that the answer's text follows."""
 
     model_config = _STRICT
 
@@ -48,7 +48,7 @@ class TextFormat(BaseModel):
 
 
 class OutputConfig(BaseModel):
-    """What is asked of the answer."""
+    """The form that the answer is asked for in."""
 
     model_config = _STRICT
 

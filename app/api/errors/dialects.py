@@ -32,7 +32,9 @@ RENDER: dict[str, Render] = {
 }
 
 BEDROCK = "/model/"
-NATIVE = re.compile("/v1/(generate|tasks|estimate|images/prepare|usage|rag)(/|$)")
+NATIVE = re.compile(
+    "/v1/(generate|tasks|rag|estimate|images/prepare|usage|cache|jobs|webhooks)(/|$)"
+)
 """This service's own paths under /v1. All others there are paths that OpenAI's clients may ask."""
 
 
@@ -58,7 +60,7 @@ _SAID = (
     (re.compile("/v1/responses$"), "input"),
     (re.compile("/v1/chat/|/model/.*/converse(-stream)?$"), "messages"),
 )
-"""What dialects call that which is `prompt` in ours, by path."""
+"""Each dialect's name for our field `prompt`, by path."""
 
 
 def _renamed(error: ServiceError, path: str) -> ServiceError:
@@ -77,7 +79,7 @@ def response(error: Exception, scope: Scope) -> Response:
     The only place where an error becomes an answer. An exception that nobody expects is told as
     an InternalError, without a word of what it says.
     """
-    told = _service_error(error, scope)
+    told = service_error(error, scope)
     context = request_context(scope)
     context.record.code = told.code
     path = scope["path"].removeprefix(scope.get("root_path", ""))
@@ -89,7 +91,8 @@ def response(error: Exception, scope: Scope) -> Response:
     return rendered
 
 
-def _service_error(error: Exception, scope: Scope) -> ServiceError:
+def service_error(error: Exception, scope: Scope) -> ServiceError:
+    """Return the catalogue's error for what a request in ``scope`` failed with."""
     match error:
         case ServiceError():
             return error

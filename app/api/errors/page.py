@@ -1,4 +1,4 @@
-"""What a browser is shown in place of the documentation where that wants a key."""
+"""The page that a browser gets in place of the documentation where that wants a key."""
 
 from html import escape
 

@@ -12,6 +12,8 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from app.api.responses import rate_limit_headers
+from app.api.responses.cost import CostOut
+from app.api.responses.guardrail import GuardrailOut
 from app.domain import errors
 from app.domain.errors import AccessError, FieldError, RateLimitedError, ServiceError
 
@@ -49,9 +51,28 @@ class Problem(Fault):
     request_id: str = Field(description="As in the `X-Request-Id` header.")
 
 
+class PaidProblem(Problem):
+    """The problem of an answer that was paid for and held back by a guardrail."""
+
+    prompt_token_count: int | None = Field(description="Tokens in, where known.")
+    generation_token_count: int | None = Field(description="Tokens out, where known.")
+    cost_usd: CostOut | None = Field(description="null where the price or a count is unknown.")
+    guardrail: GuardrailOut | None = Field(description="What guardrails did.")
+
+
 def describe(error: ServiceError, request_id: str) -> Problem:
     """Describe ``error``."""
-    return Problem(request_id=request_id, **fault(error).model_dump())
+    facts = fault(error).model_dump()
+    if error.usage is None:
+        return Problem(request_id=request_id, **facts)
+    return PaidProblem(
+        request_id=request_id,
+        **facts,
+        prompt_token_count=error.usage.prompt_token_count,
+        generation_token_count=error.usage.generation_token_count,
+        cost_usd=CostOut.of(error.usage.cost),
+        guardrail=GuardrailOut.of(error.report),
+    )
 
 
 def fault(error: ServiceError) -> Fault:
@@ -69,14 +90,14 @@ def fault(error: ServiceError) -> Fault:
 
 def headers(error: ServiceError) -> dict[str, str]:
     """Return the headers that ``error`` is answered with, in every dialect."""
-    found = {}
+    rendered = {}
     if error.retry_after is not None:
-        found["Retry-After"] = str(max(1, ceil(error.retry_after)))
+        rendered["Retry-After"] = str(max(1, ceil(error.retry_after)))
     if isinstance(error, RateLimitedError):
-        found |= rate_limit_headers.headers(error.quota_statuses)
+        rendered |= rate_limit_headers.headers(error.quota_statuses)
     if isinstance(error, AccessError) and error.status in CHALLENGES:
-        found["WWW-Authenticate"] = CHALLENGES[error.status]
-    return found
+        rendered["WWW-Authenticate"] = CHALLENGES[error.status]
+    return rendered
 
 
 def response(error: ServiceError, request_id: str) -> Response:
@@ -115,17 +136,17 @@ def documented(declared: Sequence[type[ServiceError]], shape: Shape) -> Response
     return {status: _response(found, shape) for status, found in sorted(by_status.items())}
 
 
-def _response(found: Sequence[type[ServiceError]], shape: Shape) -> dict[str, Any]:
+def _response(kinds: Sequence[type[ServiceError]], shape: Shape) -> dict[str, Any]:
     def example(error: type[ServiceError]) -> dict[str, Any]:
         described = shape.example(error(_first_line(error)), "req_0123456789abcdef")
         return {"value": described.model_dump()}
 
     return {
-        "description": "; ".join(f"`{error.code}`: {_first_line(error)}" for error in found),
+        "description": "; ".join(f"`{error.code}`: {_first_line(error)}" for error in kinds),
         "content": {
             shape.media_type: {
                 "schema": {"$ref": f"#/components/schemas/{shape.schema}"},
-                "examples": {error.code: example(error) for error in found},
+                "examples": {error.code: example(error) for error in kinds},
             }
         },
     }

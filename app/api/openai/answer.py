@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 
 from app.api.openai.logprobs import ChatLogprobs
 from app.api.responses.cost import CostOut
+from app.api.responses.guardrail import GuardrailOut
 from app.api.responses.warnings import WarningOut, together
 from app.domain.citation import QuoteMatch
 from app.domain.generation import Completion, Generation, Started, StopReason, Usage
@@ -23,6 +24,27 @@ FINISH_REASONS: dict[StopReason, FinishReason] = {
 }
 
 
+GuardrailSaid = Annotated[
+    GuardrailOut | None,
+    Field(
+        description="Of this service: what guardrails did; absent where none was asked.",
+        exclude_if=lambda value: value is None,
+    ),
+]
+CachedSaid = Annotated[
+    bool,
+    Field(
+        description="Of this service: whether the answer is one that was kept.",
+        exclude_if=lambda value: not value,
+    ),
+]
+AgeSaid = Annotated[
+    float | None,
+    Field(
+        description="Of this service: seconds since the model gave a kept answer.",
+        exclude_if=lambda value: value is None,
+    ),
+]
 _COST = "Of this service, not of OpenAI. Null where the price or a count is unknown."
 
 
@@ -131,6 +153,9 @@ class ChatCompletion(BaseModel):
     choices: list[ChatChoice]
     usage: Annotated[ChatUsage | None, Field(description="Null where Bedrock did not say.")]
     cost_usd: Annotated[CostOut | None, Field(description=_COST)]
+    guardrail: GuardrailSaid = None
+    cached: CachedSaid = False
+    age_seconds: AgeSaid = None
     warnings: Annotated[list[WarningOut], Field(description="Of this service, not of OpenAI.")]
     rag: Annotated[ChatRag | None, Field(exclude_if=lambda value: value is None)] = None
 
@@ -155,6 +180,9 @@ class ChatCompletion(BaseModel):
             choices=[choice],
             usage=ChatUsage.of(completion.usage),
             cost_usd=CostOut.of(completion.usage.cost),
+            guardrail=GuardrailOut.of(completion.guardrail),
+            cached=completion.replay is not None,
+            age_seconds=completion.replay and completion.replay.age,
             warnings=[WarningOut.of(warning) for warning in warnings],
         )
 
@@ -228,3 +256,6 @@ class ChatLastChunk(ChatChunk):
     """The piece that says why the answer ended."""
 
     cost_usd: Annotated[CostOut | None, Field(description=_COST)]
+    guardrail: GuardrailSaid = None
+    cached: CachedSaid = False
+    age_seconds: AgeSaid = None

@@ -23,14 +23,14 @@ def misses_base(path: str) -> bool:
 
 def missing(path: str) -> str:
     """Return what to say where there is nothing at ``path``, which the client's base URL began."""
-    told = path[:LONGEST]
+    shown = path[:LONGEST]
     if _BARE.match(path):
-        return f"there is no {told}: the base URL has to end in /v1, so that /v1{told} is asked"
+        return f"there is no {shown}: the base URL has to end in /v1, so that /v1{shown} is asked"
     if misses_base(path):
-        return f"there is no {told}: the base URL has to be this service's address and /v1"
+        return f"there is no {shown}: the base URL has to be this service's address and /v1"
     if _TWICE.match(path):
-        return f"there is no {told}: the base URL has to end in one /v1, here it has more"
+        return f"there is no {shown}: the base URL has to end in one /v1, here it has more"
     return (
-        f"there is no {told}; of OpenAI's paths this service has POST /v1/chat/completions, "
+        f"there is no {shown}; of OpenAI's paths this service has POST /v1/chat/completions, "
         "POST /v1/responses, GET /v1/models and GET /v1/models/{model}; see /docs"
     )

@@ -45,7 +45,11 @@ class ChatImageUrl(BaseModel):
 
     model_config = PART
 
-    url: str
+    url: str | None = None
+    file_id: Annotated[
+        str | None,
+        Field(pattern="^file-", max_length=64, description="Of one's own file, in place of `url`."),
+    ] = None
     detail: Detail = None
 
 
@@ -58,6 +62,23 @@ class ChatImagePart(BaseModel):
     image_url: ChatImageUrl
 
 
+class ChatFile(BaseModel):
+    """A picture that was uploaded to `/v1/files`."""
+
+    model_config = PART
+
+    file_id: Annotated[str, Field(pattern="^file-", max_length=64)]
+
+
+class ChatFilePart(BaseModel):
+    """A picture by its file's id, as OpenAI's SDKs name files."""
+
+    model_config = PART
+
+    type: Literal["file"]
+    file: ChatFile
+
+
 class ChatRefusalPart(BaseModel):
     """The assistant's words of refusal."""
 
@@ -67,7 +88,7 @@ class ChatRefusalPart(BaseModel):
     refusal: str
 
 
-ChatPart = Annotated[ChatTextPart | ChatImagePart, Discriminator("type")]
+ChatPart = Annotated[ChatTextPart | ChatImagePart | ChatFilePart, Discriminator("type")]
 ChatSaidPart = Annotated[ChatTextPart | ChatRefusalPart, Discriminator("type")]
 
 

@@ -15,6 +15,7 @@ from app.api.openai.answer import (
 from app.api.openai.logprobs import ChatLogprobs
 from app.api.responses import sse
 from app.api.responses.cost import CostOut
+from app.api.responses.guardrail import GuardrailOut
 from app.domain.generation import (
     Delta,
     Done,
@@ -77,7 +78,16 @@ class ChunkEncoder:
             ChatChunkChoice(delta=ChatDelta(), finish_reason=finish, generation=raw)
         )
         cost = CostOut.of(completion.usage.cost)
-        last = self._sent(ChatLastChunk(**dict(ended), cost_usd=cost))
+        guardrail = GuardrailOut.of(completion.guardrail)
+        last = self._sent(
+            ChatLastChunk(
+                **dict(ended),
+                cost_usd=cost,
+                guardrail=guardrail,
+                cached=completion.replay is not None,
+                age_seconds=completion.replay and completion.replay.age,
+            )
+        )
         if self.include_usage:
             usage = ChatUsage.of(completion.usage)
             last += self._sent(self._chunk().model_copy(update={"usage": usage}))

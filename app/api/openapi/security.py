@@ -40,10 +40,10 @@ def install(app: FastAPI, rules: tuple[Rule, ...]) -> None:
 
     def document() -> dict[str, Any]:
         first = app.openapi_schema is None
-        found = generate()
+        described = generate()
         if first:
-            _describe(found, rules)
-        return found
+            _describe(described, rules)
+        return described
 
     # FastAPI documents this as its way to extend the document.
     app.openapi = document  # type: ignore[method-assign]

@@ -47,7 +47,7 @@ class Document:
 
     app: FastAPI
     _rendered: dict[str, bytes] = field(default_factory=dict)
-    """By the prefix that the service is reached under."""
+    """The document in JSON, by the prefix that the service is reached under."""
     _making: Lock = field(default_factory=Lock)
 
     async def __call__(self, request: Request) -> Response:
@@ -68,9 +68,9 @@ class Document:
 
 def install(app: FastAPI) -> None:
     """Serve the document, the page and its files, which a package carries."""
-    found = importlib.util.find_spec("fastapi_swagger")
-    assert found is not None
-    assert found.origin is not None
+    package = importlib.util.find_spec("fastapi_swagger")
+    assert package is not None
+    assert package.origin is not None
     app.include_router(router)
     app.add_route("/openapi.json", Document(app).__call__, include_in_schema=False)
-    app.mount(_FILES, StaticFiles(directory=Path(found.origin).parent / "resources"))
+    app.mount(_FILES, StaticFiles(directory=Path(package.origin).parent / "resources"))

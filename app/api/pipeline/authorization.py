@@ -41,10 +41,17 @@ RULES = (
     Rule("/v1/estimate", Scope.GENERATE),
     Rule("/v1/tasks", Scope.TASKS),
     Rule("/v1/images", Scope.IMAGES),
+    Rule("/v1/files", Scope.FILES),
+    Rule("/v1/uploads", Scope.FILES),
+    Rule("/v1/batches", Scope.BATCHES),
     Rule("/v1/rag", Scope.RAG),
     Rule("/v1/models"),
+    # Of jobs and webhooks a caller sees its own only.
+    Rule("/v1/jobs"),
+    Rule("/v1/webhooks"),
     # A caller without the admin scope sees its own.
     Rule("/v1/usage"),
+    Rule("/v1/cache", Scope.ADMIN),
     Rule("/model", Scope.GENERATE),
 )
 DOCS = ("/", "/docs", "/openapi.json")
@@ -95,8 +102,8 @@ def _other_credentials(headers: Headers) -> CredentialsMissingError | None:
 def check_scope(caller: Caller, rule: Rule) -> None:
     """Return, or raise ScopeMissingError."""
     if rule.scope is not None and rule.scope not in caller.scopes:
-        given = ", ".join(sorted(caller.scopes)) or "none"
-        raise ScopeMissingError(f"this needs the scope {rule.scope}; {caller.id} has: {given}")
+        scopes = ", ".join(sorted(caller.scopes)) or "none"
+        raise ScopeMissingError(f"this needs the scope {rule.scope}; {caller.id} has: {scopes}")
 
 
 class Gatekeeper:

@@ -18,9 +18,9 @@ from app.telemetry.tracing import request_span
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 
 
-def request_id(given: Headers) -> str:
+def request_id(headers: Headers) -> str:
     """Return the caller's ``X-Request-Id`` if it is sane, else a new one."""
-    sent = given.get(b"x-request-id", b"")
+    sent = headers.get(b"x-request-id", b"")
     return sent.decode() if _SANE_ID.fullmatch(sent) else f"req_{urandom(16).hex()}"
 
 

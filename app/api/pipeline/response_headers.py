@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 CORS_ANSWER_HEADERS = (
+    "Age",
     "RateLimit",
     "RateLimit-Policy",
     "Retry-After",
@@ -10,6 +11,7 @@ CORS_ANSWER_HEADERS = (
     "X-Cost-Usd-Basis",
     "X-Cost-Usd-Input",
     "X-Cost-Usd-Output",
+    "X-Cost-Usd-Saved",
     "X-Cost-Usd-Window",
     "X-Ignored-Parameters",
     "X-Image-Report",
@@ -41,13 +43,13 @@ _SECURITY = tuple(
 Pairs = Iterable[tuple[bytes, bytes]]
 
 
-def completed(given: Pairs, own: Pairs) -> list[tuple[bytes, bytes]]:
+def completed(answered: Pairs, own: Pairs) -> list[tuple[bytes, bytes]]:
     """Return an answer's headers with ``own`` and `SECURITY_HEADERS` where it has none such."""
-    found = list(given)
-    names = dict(found)
-    found += [pair for pair in own if pair[0] not in names]
+    headers = list(answered)
+    names = dict(headers)
+    headers += [pair for pair in own if pair[0] not in names]
     if names.get(b"content-type", b"").startswith(b"text/html"):
         names[_POLICY] = b""
-        found.append((_POLICY, _DOCS_POLICY.encode()))
-    found += [pair for pair in _SECURITY if pair[0] not in names]
-    return found
+        headers.append((_POLICY, _DOCS_POLICY.encode()))
+    headers += [pair for pair in _SECURITY if pair[0] not in names]
+    return headers

@@ -60,7 +60,8 @@ class EventStream(Streamed):
 
 def event(name: str, data: bytes) -> bytes:
     """Encode one event; ``data`` is JSON, so it has no line break of ASCII."""
-    return b"event: %b\ndata: %b\n\n" % (name.encode(), _on_one_line(data))
+    payload = data if data.isascii() else _on_one_line(data)
+    return b"event: %b\ndata: %b\n\n" % (name.encode(), payload)
 
 
 def data(payload: bytes) -> bytes:

@@ -1,7 +1,7 @@
 """Warnings, as every dialect renders them."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 from pydantic import BaseModel
@@ -31,8 +31,10 @@ def together(
     return [*warnings, *(warning for report in images for warning in report.warnings)]
 
 
-def headers(warnings: Iterable[AnswerWarning], ignored: Iterable[str]) -> dict[str, str]:
+def headers(warnings: Sequence[AnswerWarning], ignored: Sequence[str]) -> dict[str, str]:
     """Return what a foreign dialect's answer says in its headers: codes, and parameters ignored."""
+    if not warnings and not ignored:
+        return {}
     said = {
         WARNINGS_HEADER: ", ".join(dict.fromkeys(warning.code for warning in warnings)),
         IGNORED_HEADER: ", ".join(_listed(ignored)),

@@ -10,6 +10,7 @@ from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.errors import dialects
+from app.api.routing import deferral
 from app.api.routing.context import request_context
 from app.api.routing.operation import Operation, compile_operations
 
@@ -44,21 +45,26 @@ class Dispatcher:
         """Answer one request."""
         path: str = scope["path"].removeprefix(scope.get("root_path", ""))
         operation: Operation | None = None
-        arguments: dict[str, Any] = {}
         if scope["method"] == "POST":
-            operation = self.literal.get(path)
-            if operation is None:
-                operation, arguments = self._matching(path)
+            operation, arguments = self.operation(path)
         if operation is None:
             await self._other(path, scope, receive, send)
             return
         context = request_context(scope)
         context.record.route = operation.path
         try:
-            response = await operation.answer(context, receive, arguments)
+            if b"prefer" in context.headers and deferral.wanted(context, path):
+                response = await deferral.accept(context, operation, path, receive)
+            else:
+                response = await operation.answer(context, receive, arguments)
         except dialects.EXPECTED as error:
             response = dialects.response(error, scope)
         await response(scope, receive, send)
+
+    def operation(self, path: str) -> tuple[Operation | None, dict[str, Any]]:
+        """Return the operation of ``path`` and the path's arguments, None where there is none."""
+        operation = self.literal.get(path)
+        return (operation, {}) if operation is not None else self._matching(path)
 
     async def _other(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
         shorter = path.rstrip("/")

@@ -17,7 +17,7 @@ from app.telemetry.logs import configure
 EXIT = {Level.OK: 0, Level.WARNING: 1, Level.FAULT: 2}
 """The exit status says the worst."""
 MOST_SECONDS = 20
-"""For all checks of one kind: whoever waits for a diagnosis has no patience for the illness."""
+"""The time for all checks of one kind, after which they are given up."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from app.domain.finding import Finding, fault, ok
 
 PACKAGES = ("fastapi", "uvicorn", "aioboto3", "botocore", "pydantic", "pillow", "pyvips-binary")
-"""Those whose versions a bug report needs."""
+"""The packages whose versions a bug report needs."""
 OLDEST = (3, 11)
 
 

@@ -22,7 +22,7 @@ from app.settings import PREFIX, Settings
 from app.wiring.services import open_services
 
 CALL_SECONDS = 60
-"""For the smallest calls; a model that was scaled to zero takes longer."""
+"""The time for the smallest calls; a model that was scaled to zero takes longer."""
 LEGACY = "LEGACY"
 IMPORT = "Import the weights: python -m app import, docs/model.md."
 _OPERATIONS = {

@@ -26,11 +26,11 @@ class Perception:
     """All that is known of the pictures of an ask."""
 
     pixels: tuple[Pixels, ...] = ()
-    """One for each picture, in their order."""
+    """The pixels of each picture, in their order."""
     lines: TextLines | None = None
-    """Those of all pictures; None where nothing could read, or nobody asked."""
+    """The lines of all pictures; None where nothing could read, or nobody asked."""
     readings: tuple[TextLines, ...] = ()
-    """Those of each picture, in their order; empty where ``lines`` is None."""
+    """The lines of each picture, in their order; empty where ``lines`` is None."""
 
     def facts(self, question: Question) -> Facts:
         """Return what is known that matters for a question."""
@@ -41,15 +41,25 @@ class Perception:
 def answer(ask: Ask, question: Question, perceived: Perception, seed: int) -> Spoken:
     """Return what there is to say, or raise the 400 for a constraint that can't be followed."""
     sourced = sources.asked(ask.question, perceived.readings)
-    if sourced is not None and (said := _from_sources(ask, question, sourced)) is not None:
-        return said
+    cited = None if sourced is None else _from_sources(ask, question, sourced)
+    if cited is not None:
+        return cited
     facts = perceived.facts(question)
     if ask.constraint is not None:
         free = partial(_in_words, ask, question, perceived, seed)
         return constraint.answer(ask.constraint, facts, free)
+    if question.schema is not None and (begun := _begun(ask)):
+        said = _under_schema(question.schema, facts).removeprefix(begun)
+        return Spoken(said, constraint.confidence(facts))
     if question.schema is not None:
         return Spoken(_under_schema(question.schema, facts), constraint.confidence(facts))
     return Spoken(f"{MARK} {_in_words(ask, question, perceived, seed)}")
+
+
+def _begun(ask: Ask) -> str:
+    """Return how the prompt begins the answer, without blanks; empty where it does not."""
+    last = ask.turns[-1] if ask.turns else None
+    return "".join(last.text.split()) if last and last.role == "assistant" else ""
 
 
 def _from_sources(ask: Ask, question: Question, sourced: sources.SourcedQuestion) -> Spoken | None:

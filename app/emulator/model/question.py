@@ -7,6 +7,7 @@ from functools import cached_property
 from json import JSONDecodeError, JSONDecoder
 from typing import Any
 
+from app.emulator.model import skeleton
 from app.emulator.model.wording import meaningful, tokens
 from app.emulator.wire.conversation import Ask
 
@@ -108,17 +109,26 @@ def parsed(ask: Ask) -> Question:
 
 
 def _schemas(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield each JSON Schema written in a text, with its source."""
+    """Yield each JSON Schema or skeleton written in a text, with its source."""
     start = text.find("{")
     while start >= 0:
-        try:
-            found, end = _decoder.raw_decode(text, start)
-        except (JSONDecodeError, RecursionError):
-            end = start + 1
-        else:
-            if _is_schema(found):
-                yield text[start:end], found
+        found, end = _form(text, start)
+        if found is not None:
+            yield text[start:end], found
         start = text.find("{", end)
+
+
+def _form(text: str, start: int) -> tuple[dict[str, Any] | None, int]:
+    """Return the schema or skeleton that begins at ``start``, and where to look on."""
+    try:
+        found, end = _decoder.raw_decode(text, start)
+        return (found if _is_schema(found) else None), end
+    except (JSONDecodeError, RecursionError):
+        pass
+    try:
+        return skeleton.parsed(text, start)
+    except (skeleton.NoSkeletonError, RecursionError):
+        return None, start + 1
 
 
 def _is_schema(found: object) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from app.domain import key
-from app.domain.access import ANONYMOUS, Caller
+from app.domain.access import ANONYMOUS, TOKEN_PREFIX, Caller
 from app.domain.errors import CredentialsInvalidError, CredentialsMissingError
 from app.domain.key import NO_KEY, KeyRecord
 from app.domain.ports import Authenticator
@@ -20,6 +20,10 @@ class OpenAccess:
     async def authenticate(self, credential: str | None) -> Caller:  # noqa: ARG002 - the port's signature
         """Return the anonymous caller."""
         return ANONYMOUS
+
+    def current(self, caller: Caller) -> Caller:
+        """Return ``caller``."""
+        return caller
 
 
 class Keyring(Protocol):
@@ -60,6 +64,13 @@ class KeyAuthenticator:
             raise CredentialsInvalidError(f"the API key {record.id} was revoked")
         return record.caller
 
+    def current(self, caller: Caller) -> Caller:
+        """Return the key's holder as it is now, or raise CredentialsInvalidError."""
+        record = self.keyring.keys.get(caller.id)
+        if record is None or record.revoked:
+            raise CredentialsInvalidError("the API key is not valid any more")
+        return record.caller
+
 
 @dataclass(frozen=True, slots=True)
 class KeysOrTokens:
@@ -73,3 +84,8 @@ class KeysOrTokens:
         # A key has no dot, a signed token two.
         chosen = self.tokens if credential and "." in credential else self.keys
         return await chosen.authenticate(credential)
+
+    def current(self, caller: Caller) -> Caller:
+        """Return a caller of earlier as it is now, or raise CredentialsInvalidError."""
+        chosen = self.tokens if caller.id.startswith(TOKEN_PREFIX) else self.keys
+        return chosen.current(caller)

@@ -77,7 +77,7 @@ class Conforming:
     hints: Hints = field(default_factory=Hints)
     faults: list[str] = field(default_factory=list)
     assumed: list[str] = field(default_factory=list)
-    """What was taken for what is asked for, as the model can't be asked again."""
+    """Places where something near was taken for the value asked for."""
     trimmed: list[str] = field(default_factory=list)
     """Places of what was left out because nobody asked for it."""
     cut: bool = False
@@ -86,7 +86,7 @@ class Conforming:
     """Whether the model can't be asked again: what may be several is taken for one."""
     _steps: int = 0
     _lists: dict[int, Listed | None] = field(default_factory=dict)
-    """By the schema, which outlives this."""
+    """The lists of each schema, by its identity: the schema outlives this."""
 
     @classmethod
     def to(cls, value: dict[str, Any], *, cut: bool = False, lenient: bool = False) -> "Conforming":

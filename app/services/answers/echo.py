@@ -6,12 +6,14 @@ from typing import Any
 
 from app.services.answers.conform import folded, texts
 from app.services.answers.schema import Schema
+from app.services.answers.skeleton import skeleton
 
 _TYPES = frozenset({"string", "number", "integer", "boolean", "array", "object", "null"})
 _TEMPLATE = re.compile(
-    r"\.{2,}|…|(?:string|number|integer|boolean|float|int|str|bool|any)(?: or null| \| null|\?)?"
+    r"\.{2,}|…|(?:string|number|integer|boolean|float|int|str|bool|any)"
+    r"(?: or null| ?\| ?null|\?)?(?: \(.{1,400}\))?(?: ?\| ?null)?"
     r"|string\[\]|[\w ]{1,40} goes here",
-    re.IGNORECASE,
+    re.IGNORECASE | re.DOTALL,
 )
 _PLACE = re.compile(
     r"<[^<>]{1,80}>|\[[^\[\]]{1,80}\]|\{[^{}]{1,80}\}|x{3,}|_{2,}"
@@ -20,6 +22,12 @@ _PLACE = re.compile(
     re.IGNORECASE,
 )
 """Places to fill, which a page may have as well: only several of them are an echo."""
+
+
+def without_skeleton(text: str, schema: Schema) -> str:
+    """Return ``text`` without the skeleton that the prompt showed, where it is repeated."""
+    shown = skeleton(schema)
+    return text if shown is None else text.replace(shown, " ")
 
 
 def is_schema(value: dict[str, Any], names: Iterable[str]) -> bool:

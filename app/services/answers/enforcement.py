@@ -11,7 +11,7 @@ import orjson
 from app.domain.model import Capabilities
 from app.domain.output import Choice, JsonObject, JsonSchema, OutputForm
 from app.services.answers.grammar import grammar, small
-from app.services.answers.instruction import with_keys, with_options, with_schema
+from app.services.answers.instruction import with_form, with_keys, with_options
 from app.services.answers.schema import Schema
 
 MAX_OPTIONS = 64
@@ -51,7 +51,7 @@ class Enforced:
             case JsonSchema():
                 return with_keys(text, self.schema)
             case JsonObject():
-                return with_schema(text, self.schema)
+                return with_form(text, self.schema)
 
     def answer(self, text: str) -> str:
         """Return ``text`` as the JSON that it stands for."""

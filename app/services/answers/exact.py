@@ -50,7 +50,7 @@ class SchemaForm:
     gaps: ClassVar[bool] = False
     given: Schema
     schema: Schema = field(init=False)
-    """As the prompt carries it: references resolved."""
+    """The schema as the prompt carries it: references resolved."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "schema", plain(self.given))

@@ -201,7 +201,9 @@ def compact(schema: dict[str, Any]) -> dict[str, Any]:
         if not isinstance(part, dict):
             return part
         if "$ref" in part:
-            target = definitions[part["$ref"].rpartition("/")[2]]
+            target = dict(definitions[part["$ref"].rpartition("/")[2]])
+            # A class's docstring is for those who read the code, not for the model.
+            target.pop("description", None)
             part = {**target, **{k: v for k, v in part.items() if k != "$ref"}}
         # Below "properties" the keys are names of fields, which may be "title".
         kept = part if named else {k: v for k, v in part.items() if k not in _DROPPED}

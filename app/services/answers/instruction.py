@@ -5,14 +5,19 @@ from typing import Any
 
 import orjson
 
+from app.services.answers.advice import advice
 from app.services.answers.schema import Schema
+from app.services.answers.skeleton import skeleton
 
 _SHOWN = 600
 """Characters of faults; more would not fit a repair prompt."""
 
 
-def with_schema(text: str, schema: Schema) -> str:
+def with_form(text: str, schema: Schema) -> str:
     """Return ``text`` followed by the form that the answer has to have."""
+    shown = skeleton(schema)
+    if shown is not None:
+        return f"{text}\n\nAnswer with one JSON object of this form and nothing else:\n{shown}"
     return (
         f"{text}\n\nAnswer with one JSON object and nothing else, valid under this JSON Schema. "
         f"Keep its keys as they are.\n{orjson.dumps(schema).decode()}"
@@ -61,7 +66,7 @@ def _inner(part: Any) -> Iterator[Schema]:  # noqa: ANN401 - any JSON value
 
 def correction(faults: Sequence[str], schema: Schema) -> str:
     """Return what asks for a wrong answer again."""
-    told = "\n".join(faults)[:_SHOWN]
-    return with_schema(
-        f"That answer can not be used:\n{told}\nGive the whole answer again, corrected.", schema
+    told = advice(faults)[:_SHOWN]
+    return with_form(
+        f"That answer can not be used. Change this:\n{told}\nGive the whole answer again.", schema
     )

@@ -23,9 +23,9 @@ class Measure:
     """A value of the answer whose probability is wanted."""
 
     key: str
-    """At the top of the answer's object."""
+    """The key at the top of the answer's object."""
     options: tuple[str, ...] = ()
-    """As JSON, less the quotes: all that it may be, where that is a closed list."""
+    """The closed list of values in JSON, without quotes; empty where any is possible."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,24 @@ class Chance:
     """The probability of all its tokens, each given what was written before; 0 to 1."""
     others: Mapping[str, float] = field(default_factory=dict)
     """The other options that are known, each with the probability of turning to it."""
+
+
+def ranked(options: Sequence[str], chance: Chance | None) -> list[tuple[str, float | None]]:
+    """Return ``options`` with their probabilities, likeliest first, then those without one."""
+    known = {} if chance is None else {**chance.others, str(chance.value): chance.probability}
+    pairs = [(option, known.get(option)) for option in options]
+    return sorted(pairs, key=lambda pair: -(pair[1] or 0))
+
+
+def of_truth(chance: Chance) -> float:
+    """Return the probability of ``true``, as its share of both words where both are known."""
+    said = chance.probability
+    other = next(iter(chance.others.values()), None)
+    if other is not None and said + other > 0:
+        said = said / (said + other)
+        return said if chance.value else 1 - said
+    # The word that was not said is no likelier than the one that was.
+    return said if chance.value else min(said, 1 - said)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar
 
 from app.domain.generation import StopReason
 from app.services.answers.conform import folded, kinds_of, texts
-from app.services.answers.echo import is_schema, repeats
+from app.services.answers.echo import is_schema, repeats, without_skeleton
 from app.services.answers.form import Form
 from app.services.answers.notes import AnswerError, Notes, Reading
 from app.services.answers.objects import LONGEST, Written, objects
@@ -46,6 +46,7 @@ def read(text: str, form: Form[AnswerT], stop: StopReason = StopReason.STOP) -> 
     """
     if len(text) > LONGEST:
         raise AnswerError((f"the answer has more than {LONGEST:,} characters",))
+    text = without_skeleton(text, form.schema)
     written, repeated = _written(text, stop)
     notes = Notes(cut=stop in ENDS or repeated is not None)
     if repeated is not None:

@@ -16,10 +16,11 @@ from app.domain.generation import (
     Turn,
 )
 from app.domain.image import AnswerWarning
+from app.services.answers.beginning import beginning, whole
 from app.services.answers.enforcement import Enforced, Enforcement
 from app.services.answers.executor import AnswerReader
 from app.services.answers.form import Form
-from app.services.answers.instruction import correction, with_schema
+from app.services.answers.instruction import correction, with_form
 from app.services.answers.notes import AnswerError, Reading
 from app.services.answers.probability import TOP, Chance, Measure, chances, chosen
 from app.services.answers.reading import ENDS
@@ -33,6 +34,8 @@ Ask = Callable[[GenerationRequest], Awaitable[Generation]]
 
 WARM = 0.7
 """Temperature, at least, of what is asked again after a loop: at 0 it would loop again."""
+MILD = 0.4
+"""Temperature, at least, of any other repair: at 0 the same is likely to be said again."""
 SHOWN = 8_000
 """Characters of a wrong answer that the model is shown again."""
 
@@ -89,7 +92,10 @@ class FormAsker:
             request = replace(request, logprobs=TOP if any(m.options for m in measures) else 0)
         enforced = self.enforcement.enforced(form.schema)
         if enforced is None:
-            question = _Question(_told(request, form), form, measures)
+            told = _told(request, form)
+            if self.enforcement.capabilities.begun:
+                told = replace(told, begun=beginning(form.schema))
+            question = _Question(told, form, measures)
             return _noted(await self._asked(question))
         if not self.enforcement.refused(enforced):
             held = _held(request, enforced)
@@ -101,7 +107,7 @@ class FormAsker:
         return _noted(await self._asked(_Question(_unheld(request, form), form, measures)))
 
     async def _asked(self, question: "_Question[AnswerT]") -> Formed[AnswerT]:
-        first = await self.generate(question.request)
+        first = await self._generate(question.request, question.form)
         record = current()
         record.formed_answers += 1
         record.enforced_answers += question.enforced is not None
@@ -117,6 +123,15 @@ class FormAsker:
             record.repairs += 1
             record.enforced_repairs += question.enforced is not None
             return await self._again(question, first, error)
+
+    async def _generate(self, request: GenerationRequest, form: Form[AnswerT]) -> Generation:
+        """Return an answer with the beginning that it was given."""
+        generation = await self.generate(request)
+        completion = generation.completion
+        text = whole(request.begun, completion.text, completion.stop_reason, form.schema)
+        if text is completion.text:
+            return generation
+        return replace(generation, completion=replace(completion, text=text))
 
     async def _formed(
         self, generations: tuple[Generation, ...], question: "_Question[AnswerT]"
@@ -142,7 +157,7 @@ class FormAsker:
         fallback: Reading[AnswerT] | None = error.fallback
         correcting = _correcting(question.request, first.completion, error, question.form)
         try:
-            second = await self.generate(correcting)
+            second = await self._generate(correcting, question.form)
         except ServiceError as failure:
             # The first answer was paid for: it must not be lost for the second one's failure.
             return _settled((first,), fallback, error.faults, f"the repair failed: {failure.code}")
@@ -176,7 +191,7 @@ class _Question(Generic[AnswerT]):
 def _told(request: GenerationRequest, form: Form[AnswerT]) -> GenerationRequest:
     """Return ``request`` with the form in the prompt."""
     text = request.turns[-1].text
-    return _saying(request, with_schema(text, form.schema).strip())
+    return _saying(request, with_form(text, form.schema).strip())
 
 
 def _held(request: GenerationRequest, enforced: Enforced) -> GenerationRequest:
@@ -226,8 +241,8 @@ def _correcting(
     repeated = loop(said.text) if error.looped else None
     text = said.text if repeated is None else said.text[: repeated.kept]
     sampling = request.sampling
-    if error.looped or not text.strip():
-        sampling = replace(sampling, temperature=max(sampling.temperature, WARM))
+    warmer = WARM if error.looped or not text.strip() else MILD
+    sampling = replace(sampling, temperature=max(sampling.temperature, warmer))
     if not text.strip():
         return replace(request, call_context=call_context, sampling=sampling)
     turns: tuple[Turn[ImageInput], ...] = (

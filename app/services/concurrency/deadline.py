@@ -14,7 +14,7 @@ class Drain:
     draining: bool = False
     closed: bool = False
     waits: "set[Wait]" = field(default_factory=set)
-    """Those that are being waited for."""
+    """The waits in progress."""
 
     def begin(self) -> None:
         """Have readiness fail, so that no new requests are sent here."""

@@ -17,11 +17,11 @@ class FontMap(PdfSysfontBase):  # type: ignore[misc]  # pypdfium2 ships no type 
     def __init__(self) -> None:
         super().__init__()
         self.by_face: Mapping[str, Font] = {}
-        """For fonts that are not embedded, by the name that the PDF gives them."""
+        """The fonts in place of those that are not embedded, by the name in the PDF."""
         self.used: set[str] = set()
         """The names under which PDFium asked for one of `by_face`."""
         self.fallback: Font | None = None
-        """For what is asked for while a page is drawn: single characters that its fonts lack."""
+        """The font for single characters that a page's fonts turn out to lack."""
         self._handles: dict[int, Font] = {}
 
     def MapFont(self, _, weight, italic, charset, pitch, face, exact):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, N802 - PDFium's callback

@@ -19,7 +19,7 @@ from app.services.documents.page import Cut, Detail, Origin, PageRangeError, vie
 from app.services.documents.render import MOST_PAGES, MOST_SHOTS, Kind, Outline, Page, Wanted
 from app.services.generation.image_sources import ImageSources
 from app.services.geometry import View
-from app.services.images.error_location import named
+from app.services.images.error_location import ImageErrorLocation
 from app.services.images.header import inspect
 from app.services.images.sniff import sniff
 from app.services.images.warnings import legibility
@@ -67,6 +67,8 @@ class Choice:
     detail: Detail = "auto"
     text: bool = False
     """Whether the pages' own text layers are wanted."""
+    most: int | None = None
+    """Pages of all files together; None for what one request may have at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,18 +99,18 @@ class Documents:
     async def _all(self, images: Sequence[ReceivedImage], choice: Choice) -> list[Shot]:
         shots: list[Shot] = []
         before = pages = 0
+        most_pages = choice.most or self.most_pages
+        most_shots = max(self.most_shots, most_pages)
         for image in images:
-            with named(image):
-                wanted = Wanted(
-                    choice.pages, choice.detail, self.most_pages, pages, text=choice.text
-                )
+            with ImageErrorLocation(image):
+                wanted = Wanted(choice.pages, choice.detail, most_pages, pages, text=choice.text)
                 count, own = await self._shots(image, wanted, before)
             before += count
             pages += len({shot.page for shot in own})
             shots += own
-        if len(shots) > self.most_shots:
+        if len(shots) > most_shots:
             raise TooManyPagesError(
-                f"That makes {len(shots)} pages or pieces; at most {self.most_shots} can be asked "
+                f"That makes {len(shots)} pages or pieces; at most {most_shots} can be asked "
                 "about at a time. Choose some with pages, or less detail."
             )
         return shots
@@ -174,7 +176,7 @@ class Documents:
         self, image: ReceivedImage, kind: Kind, cut: Cut, scale: float, *, blank: bool
     ) -> Shown:
         draw = partial(render.drawn, blank=blank)
-        with named(image):
+        with ImageErrorLocation(image):
             drawing = await self.workers.work(draw, image.data, kind, cut, self.limits)
         warnings = (replace(c, message=f"{image.name}: {c.message}") for c in drawing.warnings)
         return Shown(
@@ -205,7 +207,7 @@ class Documents:
 
 async def _refused(image: ReceivedImage, fault: ImageError | None) -> Shown:
     assert fault is not None
-    with named(image):
+    with ImageErrorLocation(image):
         raise fault
 
 

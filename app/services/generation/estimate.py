@@ -20,9 +20,9 @@ class Estimate:
     """Tokens, pictures and cost that a request would take."""
 
     prompts: tuple[TokenCount, ...]
-    """Of each call."""
+    """The prompt tokens of each call."""
     max_gen_len: int
-    """Of each call."""
+    """The longest answer of each call, in tokens."""
     images: tuple[PreparedImage, ...]
     """The pictures as they would be sent: a contact sheet in place of its pictures."""
     context_window: int
@@ -57,7 +57,7 @@ class Estimate:
 
     @property
     def cost(self) -> tuple[Cost, Cost] | None:
-        """With no answer and with the longest; None where the price is unknown.
+        """The cost with no answer and with the longest; None where the price is unknown.
 
         An upper bound on both ends where ``method`` is a bound.
         """

@@ -44,12 +44,12 @@ class SheetMaker(Protocol):
 
 def laid_out(text: str, sheet: ContactSheet, count: int) -> Turn[PreparedImage]:
     """Return the user's turn with the sheet for its pictures, and the model told about it."""
-    told = (
+    description = (
         f"The image is a contact sheet of {count} separate pictures, in reading order, in "
         f"{sheet.columns} column(s) and {sheet.rows} row(s). Each has its number, 1 to {count}, "
         "above it."
     )
-    return Turn(Role.USER, f"{told}\n\n{text.strip() or DEFAULT_PROMPT}", (sheet.prepared,))
+    return Turn(Role.USER, f"{description}\n\n{text.strip() or DEFAULT_PROMPT}", (sheet.prepared,))
 
 
 def sheet_warnings(sheet: ContactSheet, count: int) -> tuple[AnswerWarning, ...]:

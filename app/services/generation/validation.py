@@ -73,8 +73,8 @@ def _strategies(request: GenerationRequest) -> str:
 
 
 def _too_many(images: list[ImageInput], most: int, hint: str) -> TooManyImagesError:
-    given = f"{len(images)} were given"
-    return too_many(images, most, f"{given}, but the model takes {most} in one request{hint}")
+    count = f"{len(images)} were given"
+    return too_many(images, most, f"{count}, but the model takes {most} in one request{hint}")
 
 
 def too_many(images: Sequence[ImageInput], most: int, message: str) -> TooManyImagesError:

@@ -4,7 +4,7 @@ from app.domain.errors import FieldError, ImageError
 from app.domain.generation import ImageInput
 
 
-class named:  # noqa: N801 - reads as a function
+class ImageErrorLocation:
     """Puts the picture's place in the request before the detail of an ImageError raised within."""
 
     __slots__ = ("_image",)

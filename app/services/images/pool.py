@@ -14,7 +14,7 @@ from app.domain.image import ImageLimits, ImageReport, PreparedImage, ReceivedIm
 from app.services.concurrency.single_flight import SingleFlight
 from app.services.images import worker
 from app.services.images.decoder_queue import DecoderQueue
-from app.services.images.error_location import named
+from app.services.images.error_location import ImageErrorLocation
 from app.services.images.header import Inspection, inspect
 from app.services.images.prepare import prepare_decoded, prepare_undecoded
 from app.services.images.sheet import ContactSheet, contact_sheet
@@ -92,11 +92,11 @@ class PooledPreparer:
         await self._repairs.close()
         pool, self._pool = self._pool, None
         if pool is not None:
-            await asyncio.to_thread(_stop, pool)
+            await asyncio.to_thread(stop_pool, pool)
 
     async def prepare(self, image: ReceivedImage) -> ImageReport:
         """Return what was received and what was made of it, or raise an ImageError."""
-        with named(image):
+        with ImageErrorLocation(image):
             # In a thread for the digest and the inflating of large pictures that fit.
             inspection, report = await asyncio.to_thread(look, image, self._limits)
         return report or await self.decode(image, inspection)
@@ -105,7 +105,7 @@ class PooledPreparer:
         """Return the report of a picture that has to be decoded, or raise an ImageError."""
         facts = inspection.facts
         heavy = facts.width * facts.height > LIGHT_PIXELS
-        with named(image):
+        with ImageErrorLocation(image):
             return await self._work(heavy, self._run, image, inspection, self._limits)
 
     async def contact_sheet(self, pictures: Sequence[PreparedImage]) -> ContactSheet:
@@ -200,12 +200,12 @@ class PooledPreparer:
         if self._pool is None or self._pool.active:
             return
         broken, self._pool = self._pool, await asyncio.to_thread(self._start)
-        await asyncio.to_thread(_stop, broken)
+        await asyncio.to_thread(stop_pool, broken)
 
     def _start(self) -> ProcessPool:
         pool = ProcessPool(
             max_workers=self._workers,
-            initializer=_set_up,
+            initializer=set_up_worker,
             initargs=(self._memory,),
             context=DecoderContext(),
         )
@@ -223,12 +223,14 @@ def look(image: ReceivedImage, limits: ImageLimits) -> tuple[Inspection, ImageRe
     return inspection, report
 
 
-def _stop(pool: ProcessPool) -> None:
+def stop_pool(pool: ProcessPool) -> None:
+    """Stop the workers, whatever they are doing; waits for their end."""
     pool.stop()  # type: ignore[no-untyped-call]  # pebble annotates only a part
     pool.join()
 
 
-def _set_up(memory: int) -> None:
+def set_up_worker(memory: int) -> None:
+    """Bound a worker to ``memory`` bytes of address space before its first piece of work."""
     # Pebble's own handler is Python code, which never runs while a decoder hangs in C.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     worker.set_up(memory)

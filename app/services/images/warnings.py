@@ -61,7 +61,7 @@ class Mending:
     no_end: bool = False
     """The mark of its end was missing."""
     share_of_rows: float = 1.0
-    """That there is data for; the others are grey."""
+    """The share of rows that there is data for; the others are grey."""
     share_of_detail: float = 1.0
     """The share of a progressive JPEG's coefficients that there are scans for."""
 

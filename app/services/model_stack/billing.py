@@ -4,7 +4,7 @@ from app.domain.errors import ServiceError
 from app.domain.generation import Bill
 
 
-class noted:  # noqa: N801 - reads as a function
+class BillWatch:
     """Notes in ``bill`` how the call in its block ends."""
 
     __slots__ = ("_bill",)

@@ -50,7 +50,7 @@ class Breaker:
 
     @property
     def lasting(self) -> type[UpstreamError] | None:
-        """What the target's last call failed with, where waiting does not help."""
+        """The error of the target's last call, if waiting does not help against it."""
         recent = _now() - self._failed < REMEMBERED
         return self._lasting[0] if self._lasting and self._failures and recent else None
 

@@ -14,7 +14,7 @@ from app.telemetry import stage
 
 @dataclass(slots=True)
 class FairSlots:
-    """So many at a time; the callers who wait take turns, whoever has how many in line."""
+    """A number of calls at a time; callers take turns, however many calls each has waiting."""
 
     capacity: int
     max_waiting: int

@@ -37,7 +37,7 @@ class MeteringModel:
     async def generate(self, request: ModelRequest) -> Completion:
         """Answer as ``inner`` does, with the cost and the target."""
         began = self._begin()
-        with stage("model") as span, billing.noted(request.bill):
+        with stage("model") as span, billing.BillWatch(request.bill):
             self._describe(span, request)
             completion = await self.inner.generate(request)
             usage = self._priced(completion.usage, began)
@@ -51,13 +51,14 @@ class MeteringModel:
             self.target,
             completion.stop_sequence,
             completion.logprobs,
+            completion.guardrail,
         )
 
     @asynccontextmanager
     async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:
         """Answer as ``inner`` does, with the cost and the target in the last part."""
         began = self._begin()
-        with stage("model") as span, billing.noted(request.bill):
+        with stage("model") as span, billing.BillWatch(request.bill):
             self._describe(span, request)
             async with self.inner.stream(request) as parts:
                 current().stream = "abandoned"

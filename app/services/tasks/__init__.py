@@ -4,6 +4,7 @@ from typing import Any
 
 from app.services.tasks.caption import CAPTION
 from app.services.tasks.chart import CHART
+from app.services.tasks.classify import CLASSIFY
 from app.services.tasks.compare import COMPARE
 from app.services.tasks.diagram import DIAGRAM
 from app.services.tasks.document_qa import DOCUMENT_QA
@@ -28,5 +29,6 @@ TASKS: tuple[Task[Any, Any], ...] = (
     DIAGRAM,
     INSPECTION,
     RETRIEVAL,
+    CLASSIFY,
     COMPARE,
 )

@@ -9,6 +9,7 @@ from app.domain.generation import Sampling
 from app.domain.model import Capabilities
 from app.services.answers.form import Model, ModelAnswer
 from app.services.answers.lenient import Sentences, Text, parted, shortened, sparing, trimmed
+from app.services.tasks.capability import Capability
 from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import Example, Finding, Parameters, Question, Result, Task, only
 
@@ -96,6 +97,7 @@ CAPTION = Task(
     result=CaptionResult,
     questions=questions,
     conclude=conclude,
+    capability=Capability(basis="No measurement; Meta names it as an intended use."),
     sampling=Sampling(temperature=0.4, max_gen_len=512),
     example=Example(
         parameters={"style": "alt_text"},

@@ -7,7 +7,6 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
-from app.domain.generation import Sampling
 from app.domain.model import Capabilities
 from app.services.answers.conform import folded
 from app.services.answers.fence import fenced
@@ -22,6 +21,7 @@ from app.services.answers.lenient import (
     trimmed,
     word,
 )
+from app.services.tasks.capability import Capability
 from app.services.tasks.pages import (
     Conflict,
     PageFacts,
@@ -33,6 +33,7 @@ from app.services.tasks.pages import (
 )
 from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import (
+    LISTING,
     DocumentParameters,
     Example,
     Finding,
@@ -341,8 +342,13 @@ DIAGRAM = Task(
     result=DiagramResult,
     questions=questions,
     conclude=conclude,
+    capability=Capability(
+        basis="AI2D 91.1 (multiple choice): questions, not whole structures.",
+        untrained=("all nodes and edges",),
+    ),
     images=Images(most=20, documents=True),
-    sampling=Sampling(temperature=0.0, max_gen_len=2048),
+    sampling=LISTING,
+    language="Write the explanation in $language; copy the words of the diagram as they are.",
     example=Example(
         parameters={},
         result={

@@ -12,9 +12,11 @@ from app.services.answers.form import Model, ModelAnswer, ModelPart
 from app.services.answers.lenient import Listed, Text, trimmed
 from app.services.answers.words import NO_NUMBER, nothing
 from app.services.tasks.boxes import BoxOut, ModelBox, Overlay, drawn, no_place, placed, shared
+from app.services.tasks.capability import BOXES_UNTRAINED, Capability
 from app.services.tasks.pages import PageFacts, PageReport, by_page, facts, page_size, report
 from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import (
+    LISTING,
     DocumentParameters,
     Example,
     Finding,
@@ -122,7 +124,8 @@ def questions(
     form = Model(GroundingAnswer)
     phrases = " ".join(fenced("phrase", phrase) for phrase in parameters.phrases)
     text = prompt("grounding").filled(what=phrases or "every distinct thing and every line of text")
-    return [Question(text, form, (shot,)) for shot in range(shots)]
+    language = "" if parameters.phrases else "Name things in $language; copy words as they are."
+    return [Question(text, form, (shot,), language=language) for shot in range(shots)]
 
 
 Found = Sequence[Finding[GroundingAnswer]]
@@ -242,6 +245,15 @@ GROUNDING = Task(
     result=GroundingResult,
     questions=questions,
     conclude=conclude,
+    sampling=LISTING,
+    capability=Capability(
+        basis="No measurement; Meta names it as an additional use case.",
+        untrained=(
+            "boxes",
+            "saying that something is not there",
+        ),
+    ),
+    cautions=lambda _: (BOXES_UNTRAINED,),
     images=Images(most=20, documents=True),
     example=Example(
         parameters={"phrases": ["cat"], "overlay": "svg"},

@@ -6,6 +6,8 @@ from importlib.resources import files
 from string import Template
 
 SYSTEM = "system"
+TEXT_ONLY = "system-text"
+"""Instead of `SYSTEM` where no picture is shown."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from app.domain.model import Capabilities
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer
 from app.services.answers.lenient import Sentences, Text, trimmed
+from app.services.tasks.capability import Capability
 from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import Example, Finding, Parameters, Question, Result, Task, only
 
@@ -65,6 +66,10 @@ REASONING = Task(
     result=ReasoningResult,
     questions=questions,
     conclude=conclude,
+    capability=Capability(
+        basis="MMMU 50.7, MathVista 51.5.",
+        untrained=("steps that are the real reasons",),
+    ),
     sampling=Sampling(temperature=0.2, max_gen_len=1024),
     example=Example(
         parameters={"question": "Is the animal looking at the camera?"},

@@ -9,7 +9,8 @@ from app.domain.model import Capabilities
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer
 from app.services.answers.lenient import Share, Truth, Words
-from app.services.answers.probability import Chance, Measure
+from app.services.answers.probability import Measure, of_truth
+from app.services.tasks.capability import Capability
 from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import (
     Example,
@@ -143,7 +144,7 @@ def _ranked(index: int, text: str | None, finding: Finding[FitAnswer], answer: F
     verdict = finding.chances.get(VERDICT.key)
     # Only of what was read: a word that stood for the truth has tokens of its own.
     known = verdict is not None and match is not None and verdict.value is match
-    probability = round(_of_match(verdict), 4) if verdict is not None and known else None
+    probability = round(of_truth(verdict), 4) if verdict is not None and known else None
     return Ranked(
         index=index,
         text=text,
@@ -151,17 +152,6 @@ def _ranked(index: int, text: str | None, finding: Finding[FitAnswer], answer: F
         probability=probability,
         reason=answer.reason,
     )
-
-
-def _of_match(verdict: Chance) -> float:
-    """Return the probability of ``true``, as its share of both words where both are known."""
-    said = verdict.probability
-    other = next(iter(verdict.others.values()), None)
-    if other is not None and said + other > 0:
-        said = said / (said + other)
-        return said if verdict.value else 1 - said
-    # The word that was not said is no likelier than the one that was.
-    return said if verdict.value else min(said, 1 - said)
 
 
 RETRIEVAL = Task(
@@ -175,6 +165,10 @@ RETRIEVAL = Task(
     result=RetrievalResult,
     questions=questions,
     conclude=conclude,
+    capability=Capability(
+        basis="No measurement; Meta names it as an additional use case.",
+        untrained=("scores that are calibrated",),
+    ),
     images=Images(most=MAX_IMAGES),
     example=Example(
         parameters={"query": "a cat"},

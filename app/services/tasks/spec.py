@@ -1,7 +1,7 @@
 """The parts of a task: data, a prompt, and pure functions."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
@@ -14,13 +14,29 @@ from app.services.answers.form import Form
 from app.services.answers.notes import AnswerError
 from app.services.answers.probability import Chance, Measure
 from app.services.documents.page import Origin
+from app.services.evidence.claim import Claim, Path
 from app.services.geometry import View
+from app.services.tasks.capability import Capability
 
 
 class Parameters(BaseModel):
     """The parameters of a task, beside its pictures."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+
+class VerifiedParameters(Parameters):
+    """The parameters of a task whose results carry evidence."""
+
+    verify: Annotated[
+        Literal["off", "report", "strict"],
+        Field(
+            description="`report`: `evidence` says which values another reading of the picture "
+            "supports. `strict`: where it supports none, the model is asked once more, and what is "
+            "supported is taken; needs an OCR engine (LLAMA_VISION_EVIDENCE_ENGINE). `off`: no "
+            "evidence."
+        ),
+    ] = "report"
 
 
 _RANGE = re.compile(r"\s*\d+\s*(-\s*\d*\s*)?(,\s*\d+\s*(-\s*\d*\s*)?)*", re.ASCII)
@@ -82,6 +98,11 @@ class TaskParameterError(ValueError):
         self.message = message
 
 
+SHORT = Sampling(temperature=0.0, max_gen_len=1024)
+"""For short answers: the likeliest one."""
+LISTING = Sampling(temperature=0.2, max_gen_len=2048)
+"""For long texts and lists, in which a model at 0 is likeliest to loop; see docs/tasks.md."""
+
 ParametersT = TypeVar("ParametersT", bound=Parameters)
 AnswerT = TypeVar("AnswerT")
 
@@ -97,6 +118,8 @@ class Question(Generic[AnswerT]):
     so many, else on a contact sheet; none asks about text alone."""
     measures: tuple[Measure, ...] = ()
     """Values of the answer whose probability is wanted."""
+    language: str | None = None
+    """As `Task.language`, where it is another one for this question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,12 +202,23 @@ class Task(Generic[ParametersT, AnswerT]):
     conclude: Callable[[ParametersT, Sequence[Finding[AnswerT]]], Result]
     """The result from the findings, one per question and in their order, or UnansweredError."""
     example: Example
+    capability: Capability
+    """How well the model is known to do it."""
+    cautions: Callable[[ParametersT], Sequence[AnswerWarning]] = lambda _: ()
+    """What is to be said beside every result, by the parameters."""
+    language: str = "Write in $language."
+    """What the model is told of the language of its own words, never of what it copies."""
     images: Images = field(default_factory=Images)
-    sampling: Sampling = field(default_factory=lambda: Sampling(temperature=0.0, max_gen_len=1024))
+    sampling: Sampling = SHORT
     follow_up: Callable[[ParametersT, Sequence[Finding[AnswerT]]], Question[Any] | None] | None = (
         None
     )
     """A last question, about text alone, put after the others; its finding comes last."""
+    claims: Callable[[Any], Iterable[Claim]] | None = None
+    """The values of a result for which there may be evidence; None where there is none."""
+    mended: Callable[[AnswerT, AnswerT, Sequence[Path]], AnswerT] | None = None
+    """An answer with the values at these paths of its result taken from a second answer; None
+    where an answer is taken as a whole."""
     told: Callable[[AnswerT], str] | None = None
     """The text of one answer, for those who follow the progress; None for none."""
 

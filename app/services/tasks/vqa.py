@@ -1,7 +1,7 @@
 """Visual question answering: one question about one picture."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationInfo
@@ -13,26 +13,29 @@ from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer
 from app.services.answers.lenient import Nullable, Text, notes_of, sparing, synonyms
 from app.services.answers.numbers import Hints, NumberError, number
-from app.services.answers.probability import Chance, Measure
+from app.services.answers.probability import Chance, Measure, ranked
+from app.services.evidence.claim import Claim
+from app.services.tasks.capability import Capability
 from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import (
     Example,
     Finding,
-    Parameters,
     Question,
     Result,
     Task,
     TaskParameterError,
+    VerifiedParameters,
     left_out,
     only,
 )
 
 MAX_CHOICES = 32
+UNLESS = " If the picture does not show the answer, it is null."
 
 Confidence = Literal["high", "medium", "low"]
 
 
-class VqaParameters(Parameters):
+class VqaParameters(VerifiedParameters):
     """The question."""
 
     question: Annotated[str, Field(min_length=1, max_length=2000, description="What to find out.")]
@@ -80,6 +83,17 @@ def _word(share: float) -> Confidence:
     return "high" if share >= 0.8 else "medium" if share >= 0.5 else "low"
 
 
+_NOT_SHOWN = frozenset(
+    folded(words)
+    for words in ("null", "not shown", "not visible", "it is not shown", "it is not visible")
+) | {""}
+
+
+def _shown(value: object) -> object:
+    """Take the usual words for "the picture does not show it" for null."""
+    return None if isinstance(value, str) and folded(value) in _NOT_SHOWN else value
+
+
 class VqaAnswer(ModelAnswer):
     """Asked of the model."""
 
@@ -87,7 +101,7 @@ class VqaAnswer(ModelAnswer):
     spoken: ClassVar[tuple[str, ...]] = ("answer",)
     witness: ClassVar[str | None] = "evidence"
 
-    answer: Annotated[Text, Field(min_length=1)]
+    answer: Annotated[Text | None, Field(min_length=1), BeforeValidator(_shown)]
     confidence: Annotated[
         Confidence | None,
         *sparing({"enum": ["high", "medium", "low"], "type": "string"}),
@@ -116,7 +130,10 @@ class ChoiceOut(BaseModel):
 class VqaResult(Result):
     """The answer and what it rests on."""
 
-    answer: str
+    answer: Annotated[
+        str | None, Field(description="Null where the picture does not show the answer.")
+    ]
+    found: Annotated[bool, Field(description="Whether the picture shows the answer.")]
     confidence: Annotated[
         Confidence | None,
         Field(
@@ -150,11 +167,14 @@ class VqaResult(Result):
 
 def questions(parameters: VqaParameters, _: int, able: Capabilities) -> Sequence[Question[Any]]:
     """Ask once."""
-    text = prompt("vqa").filled(question=fenced("question", parameters.question))
+    text = prompt("vqa").filled(
+        question=fenced("question", parameters.question),
+        unless="" if parameters.choices else UNLESS,
+    )
     options = tuple(parameters.choices)
     measures = (Measure("answer", options),) if able.logprobs else ()
     form = _closed(options) if options else Model(VqaAnswer)
-    return (Question(text, form, measures=measures),)
+    return (Question(text, form, measures=measures, language="" if options else None),)
 
 
 def _closed(options: tuple[str, ...]) -> SchemaForm:
@@ -174,11 +194,19 @@ def conclude(parameters: VqaParameters, findings: Sequence[Finding[Any]]) -> Vqa
         chance = None
     return VqaResult(
         answer=answer.answer,
+        found=answer.answer is not None,
         confidence=answer.confidence if chance is None else _word(chance.probability),
         confidence_probability=None if chance is None else round(chance.probability, 4),
         evidence=answer.evidence,
         choices=_choices(parameters.choices, chance),
     )
+
+
+def claims(result: VqaResult) -> Iterator[Claim]:
+    """Yield the answer, which the model's own words for what shows it may support."""
+    if result.answer is not None:
+        probability = result.confidence_probability
+        yield Claim(("answer",), result.answer, quote=result.evidence, probability=probability)
 
 
 def _bare(said: dict[str, Any]) -> dict[str, Any]:
@@ -187,13 +215,9 @@ def _bare(said: dict[str, Any]) -> dict[str, Any]:
 
 
 def _choices(options: Sequence[str], chance: Chance | None) -> list[ChoiceOut]:
-    known = {} if chance is None else {**chance.others, str(chance.value): chance.probability}
-    probabilities = {option: known.get(option) for option in options}
-    ranked = sorted(options, key=lambda option: -(probabilities[option] or 0))
     return [
         ChoiceOut(choice=option, probability=None if p is None else round(p, 4))
-        for option in ranked
-        for p in (probabilities[option],)
+        for option, p in ranked(options, chance)
     ]
 
 
@@ -206,10 +230,16 @@ VQA = Task(
     result=VqaResult,
     questions=questions,
     conclude=conclude,
+    claims=claims,
+    capability=Capability(
+        basis="VQAv2 75.2; short answers about photos.",
+        untrained=("confidence in words",),
+    ),
     example=Example(
         parameters={"question": "What animal is this?"},
         result={
             "answer": "A cat",
+            "found": True,
             "confidence": "high",
             "confidence_probability": 0.93,
             "evidence": "whiskers and pointed ears",

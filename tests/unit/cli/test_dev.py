@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from app.cli.dev import EMULATOR_PORT, emulator_port
@@ -29,14 +31,14 @@ def _alone() -> Iterator[None]:
 
 
 @contextmanager
-def dev(folder: Path, **settings: str) -> Iterator["subprocess.Popen[str]"]:
+def dev(folder: Path, *arguments: str, **settings: str) -> Iterator["subprocess.Popen[str]"]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     named = {"port": str(port), "image_workers": "1", "usage_store": "memory", **settings}
     environment = {**os.environ, **{PREFIX + name.upper(): text for name, text in named.items()}}
     process = subprocess.Popen(
-        [sys.executable, "-m", "app", "dev"],
+        [sys.executable, "-m", "app", "dev", *arguments],
         env={**environment, "PYTHONPATH": str(ROOT)},
         cwd=folder,
         stdout=subprocess.PIPE,
@@ -81,6 +83,52 @@ def test_it_asks_a_first_question_or_says_why_it_can_not(tmp_path, guarded):
         guarded,
     )
     assert "credentials_missing" not in text
+
+
+def test_with_tls_it_says_how_clients_trust_its_certificate(tmp_path):
+    told = []
+    with dev(tmp_path, "--tls", "kept") as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            told.append(line)
+            if line.startswith("Serving on "):
+                break
+        url = told[-1].split()[2].rstrip(";")
+        (trust,) = [line for line in told if line.startswith("export AWS_CA_BUNDLE=")]
+        named = {Path(word.partition("=")[2]) for word in trust.split()[1:]}
+        context = ssl.create_default_context(cafile=named.pop())
+        # The name that the pages' programs have for it.
+        asked = {"model": "us.meta.llama3-2-11b-instruct-v1:0", "input": "Why?"}
+        response = httpx.post(f"{url}/v1/responses", json=asked, verify=context)
+        # By its name too, which the certificate has beside the address.
+        answers = [
+            httpx.get(f"{each}/healthz", verify=context)
+            for each in (url, url.replace("127.0.0.1", "localhost"))
+        ]
+
+    assert all(answer.is_success for answer in answers)
+    assert response.json()["status"] == "completed"
+    assert f"POST {url}/v1/generate/upload" in "".join(told)
+    assert not named, "each variable has the same file"
+    assert {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "kept").iterdir()} == {
+        "authority.pem": 0o600,
+        "certificate.pem": 0o600,
+    }
+
+
+def test_with_mutual_tls_it_says_that_it_can_not_ask(tmp_path):
+    (tmp_path / "x.pem").touch()
+    run = subprocess.run(
+        [sys.executable, "-m", "app", "dev"],
+        env={
+            **os.environ, "PYTHONPATH": str(ROOT),
+            f"{PREFIX}TLS_CERTIFICATE_FILE": "x.pem", f"{PREFIX}TLS_CLIENT_CA_FILE": "x.pem",
+        },
+        cwd=tmp_path, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+
+    assert (run.returncode, run.stdout) == (2, "")
+    assert run.stderr.startswith(f"{PREFIX}TLS_CLIENT_CA_FILE: dev has no certificate")
 
 
 def test_a_port_that_is_taken_is_one_sentence_and_starts_nothing(tmp_path):

@@ -36,7 +36,7 @@ def test_where_no_key_has_the_id_the_comparison_fails_too():
 
 
 @pytest.mark.parametrize("text", ["", "lvk_", "lvk_0123456789ab_short", "sk-abc", "a.b.c"])
-def test_what_has_not_the_form_of_a_key_is_none(text):
+def test_text_without_the_form_of_a_key_is_not_a_key(text):
     assert key.split(text) is None
 
 

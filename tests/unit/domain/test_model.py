@@ -72,7 +72,7 @@ def test_the_weights_behind_an_opaque_id_can_be_said():
     "configured",
     ["", "llama", "gpt-4", f"{ARN}guardrail/abc", "us.meta.llama4-scout-17b-instruct-v1:0"],
 )
-def test_what_names_no_known_model_is_refused_with_what_would_be(configured):
+def test_an_unknown_model_is_refused_with_the_known_ones(configured):
     with pytest.raises(ValueError, match=r"meta\.|accepted|whose limits"):
         identify(configured)
 

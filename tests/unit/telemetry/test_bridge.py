@@ -60,6 +60,9 @@ def metrics() -> Metrics:
     metrics.count("llama_vision_formed_answers_total", way="enforced")
     metrics.count("llama_vision_repairs_total", way="enforced")
     metrics.count("llama_vision_forms_refused_total")
+    metrics.count("llama_vision_guardrail_verdicts_total", source="input", action="none")
+    metrics.count("llama_vision_guardrail_failures_total", source="input")
+    metrics.count("llama_vision_guardrail_units_total", policy="word")
     metrics.count(BILLING_WINDOWS, target="us-west-2")
     metrics.observe(COLD_STARTS, 70, target="us-west-2")
     metrics.observe("llama_vision_event_loop_lag_seconds", 7)
@@ -110,7 +113,7 @@ def shown(text: str) -> Shown:
     }
 
 
-async def test_by_opentelemetrys_rules_every_sample_is_what_metrics_shows(metrics):
+async def test_opentelemetry_samples_equal_those_of_the_metrics_page(metrics):
     expected = shown((await metrics.render()).decode())
 
     assert dict(pair for metric in bridged(metrics) for pair in as_prometheus(metric)) == expected

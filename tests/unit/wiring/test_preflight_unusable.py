@@ -20,7 +20,7 @@ from app.wiring import preflight
         ),
     ],
 )  # fmt: skip
-def test_what_can_not_be_used_stops_the_start(monkeypatch, variable, value, settings, words):
+def test_an_unusable_setting_stops_the_start(monkeypatch, variable, value, settings, words):
     monkeypatch.setenv(variable, value)
     with pytest.raises(SettingsError, match=words):
         preflight.check(Settings(_env_file=None, **settings))

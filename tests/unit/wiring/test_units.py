@@ -47,7 +47,7 @@ def test_bedrock_tells_what_a_copy_takes(emulator_url):
     assert lines == []
 
 
-def test_what_is_refused_is_logged_with_its_code_and_what_mends_it(emulator_url):
+def test_refusals_are_logged_with_code_and_remedy(emulator_url):
     price, (line,) = looked_up(emulator_url, f"{MODEL}x")
 
     assert price.units_per_copy is None

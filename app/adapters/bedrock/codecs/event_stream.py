@@ -37,7 +37,7 @@ class Frame(NamedTuple):
     """One event, or an exception."""
 
     headers: Mapping[str, str]
-    """Those whose value is a string: ``:message-type``, ``:event-type``, …"""
+    """The headers whose value is a string: ``:message-type``, ``:event-type``, …"""
     payload: bytes
 
 

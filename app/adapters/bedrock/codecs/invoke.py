@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 from pybase64 import b64encode
 
-from app.adapters.bedrock.codecs import llama
+from app.adapters.bedrock.codecs import guard, llama
 from app.adapters.bedrock.codecs.event_stream import Frame, chunk
 from app.adapters.bedrock.codecs.json import loads, member, number
 from app.domain.errors import UpstreamAnswerError
@@ -68,6 +68,7 @@ def from_invoke(body: bytes, headers: Mapping[str, str]) -> Completion:
         stop_reason=stop_reason(answer),
         stop_reason_raw=_text(answer.get("stop_reason")),
         latency_ms=number(headers.get("x-amzn-bedrock-invocation-latency")),
+        guardrail=guard.report(answer),
     )
 
 
@@ -102,6 +103,7 @@ class StreamDecoder:
                 stop_reason(answer),
                 _text(answer.get("stop_reason")),
                 number(metrics.get("invocationLatency")),
+                guardrail=guard.report(answer),
             )
 
     def end(self) -> Iterator[StreamPart]:
@@ -109,11 +111,17 @@ class StreamDecoder:
         return iter(())
 
     def _count(self, answer: Mapping[str, Any]) -> Usage:
-        metrics = member(answer, _METRICS)
+        before = self.usage
         prompt, given = answer.get("prompt_token_count"), answer.get("generation_token_count")
+        if prompt is None and _METRICS not in answer:
+            # As most chunks are: not the first, and not the last.
+            return Usage(
+                before.prompt_token_count, _known(given, None, before.generation_token_count)
+            )
+        metrics = member(answer, _METRICS)
         return Usage(
-            _known(prompt, metrics.get("inputTokenCount"), self.usage.prompt_token_count),
-            _known(given, metrics.get("outputTokenCount"), self.usage.generation_token_count),
+            _known(prompt, metrics.get("inputTokenCount"), before.prompt_token_count),
+            _known(given, metrics.get("outputTokenCount"), before.generation_token_count),
         )
 
 

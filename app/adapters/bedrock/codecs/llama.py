@@ -92,7 +92,8 @@ def render(request: ModelRequest) -> str:
     turns = [_turn(turn.role, _content(turn)) for turn in request.turns]
     if request.system:
         turns.insert(0, _turn("system", neutralise(request.system)))
-    return f"<|begin_of_text|>{''.join(turns)}{_header(Role.ASSISTANT)}"
+    begun = neutralise(request.begun)
+    return f"<|begin_of_text|>{''.join(turns)}{_header(Role.ASSISTANT)}{begun}"
 
 
 def size(request: ModelRequest) -> int:

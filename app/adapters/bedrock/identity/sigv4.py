@@ -28,8 +28,8 @@ _ALGORITHM = "AWS4-HMAC-SHA256"
 class Signer(Protocol):
     """Signs calls; may be used from any thread."""
 
-    def sign(self, path: str, body: Iterable[bytes]) -> dict[str, str]:
-        """Return what a POST of ``body`` to ``path`` (percent-encoded) needs besides Host."""
+    def sign(self, path: str, body: Iterable[bytes], method: str = "POST") -> dict[str, str]:
+        """Return what sending ``body`` to ``path`` (percent-encoded) needs besides Host."""
         ...
 
 
@@ -51,7 +51,12 @@ class ApiKey:
         """Return itself."""
         return self
 
-    def sign(self, path: str, body: Iterable[bytes]) -> dict[str, str]:  # noqa: ARG002 - the port's signature
+    def sign(
+        self,
+        path: str,  # noqa: ARG002 - the port's
+        body: Iterable[bytes],  # noqa: ARG002
+        method: str = "POST",  # noqa: ARG002
+    ) -> dict[str, str]:
         """Return the key."""
         return {"Authorization": f"Bearer {self.key}"}
 
@@ -88,11 +93,13 @@ class SigV4:
     """The host as in the Host header."""
     _day_key: tuple[str, bytes] = field(default=("", b""), repr=False)
 
-    def sign(self, path: str, body: Iterable[bytes]) -> dict[str, str]:
+    def sign(self, path: str, body: Iterable[bytes], method: str = "POST") -> dict[str, str]:
         """Sign as of now. Hashes the body."""
-        return self.sign_at(datetime.now(UTC), path, body)
+        return self.sign_at(datetime.now(UTC), path, body, method)
 
-    def sign_at(self, now: datetime, path: str, body: Iterable[bytes]) -> dict[str, str]:
+    def sign_at(
+        self, now: datetime, path: str, body: Iterable[bytes], method: str = "POST"
+    ) -> dict[str, str]:
         """Sign as of ``now``."""
         moment = now.strftime("%Y%m%dT%H%M%SZ")
         day = moment[:8]
@@ -106,7 +113,8 @@ class SigV4:
         for piece in body:
             digest.update(piece)
         request = (
-            f"POST\n{_encoded(path)}\n\nhost:{self.host}\n{signed}\n{names}\n{digest.hexdigest()}"
+            f"{method}\n{_encoded(path)}\n\nhost:{self.host}\n{signed}\n{names}\n"
+            f"{digest.hexdigest()}"
         )
         scope = f"{day}/{self.region}/{SERVICE}/aws4_request"
         hashed = hashlib.sha256(request.encode()).hexdigest()

@@ -96,9 +96,9 @@ class EventEncoder:
 
         Its SDK for Python raises an APIError for the member ``error`` only.
         """
-        told = errors.body(error, self.request_id).error.model_dump()
-        flat = {name: told[name] for name in ("code", "message", "param")}
-        return self._event("error", **flat, error=told)
+        described = errors.body(error, self.request_id).error.model_dump()
+        flat = {name: described[name] for name in ("code", "message", "param")}
+        return self._event("error", **flat, error=described)
 
     def _in_part(self, kind: str, **members: object) -> bytes:
         where: dict[str, object] = {

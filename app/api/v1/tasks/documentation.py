@@ -36,6 +36,11 @@ def _section(task: Task[Any, Any]) -> Iterator[str]:
         f"Images: {many}{documents}. By default temperature {sampling.temperature:g}, max_gen_len "
         f"{sampling.max_gen_len}. Prompt version {prompt(task.name).version}.\n"
     )
+    capability = task.capability
+    yield f"Capability: {capability.basis} Languages: {', '.join(capability.languages)}."
+    if capability.untrained:
+        yield f"Not trained for: {', '.join(capability.untrained)}."
+    yield ""
     yield from _table(task.parameters.model_json_schema(), "by default")
     yield "\nResult:\n"
     yield from _table(task.result.model_json_schema(mode="serialization"), None)
@@ -50,9 +55,9 @@ def _table(schema: dict[str, Any], default: str | None) -> Iterator[str]:
     yield f"|---|---|{'---|' if default else ''}---|"
     required = schema.get("required", ())
     for name, part in schema["properties"].items():
-        told = part.get("description", "").replace("|", "\\|").replace("\n", " ")
+        description = part.get("description", "").replace("|", "\\|").replace("\n", " ")
         cell = "required" if name in required else f"`{_json(part.get('default'), flat=True)}`"
-        yield f"| `{name}` | {_type(part)} |{f' {cell} |' if default else ''} {told} |"
+        yield f"| `{name}` | {_type(part)} |{f' {cell} |' if default else ''} {description} |"
 
 
 def _type(part: dict[str, Any]) -> str:

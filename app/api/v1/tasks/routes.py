@@ -23,6 +23,20 @@ router = APIRouter(prefix="/v1", tags=["tasks"])
 Endpoint = Callable[..., Awaitable[Response]]
 
 
+class CapabilityOut(BaseModel):
+    """How well the model is known to do a task, by Meta's model card for the 11B Instruct model."""
+
+    basis: Annotated[
+        str, Field(description="The measurement nearest to the task, or that there is none.")
+    ]
+    untrained: Annotated[
+        list[str], Field(description="What the task gives beyond what the model was trained for.")
+    ]
+    languages: Annotated[
+        list[str], Field(description="Supported by Meta beside a picture; ISO 639-1.")
+    ]
+
+
 class TaskSummary(BaseModel):
     """One task."""
 
@@ -34,6 +48,7 @@ class TaskSummary(BaseModel):
     least_images: int
     most_images: int
     documents: Annotated[bool, Field(description="Whether PDFs and multi-page TIFFs are taken.")]
+    capability: CapabilityOut
     parameters: Annotated[dict[str, Any], Field(description="JSON Schema of its own parameters.")]
     result: Annotated[dict[str, Any], Field(description="JSON Schema of `result`.")]
     example: Annotated[dict[str, Any], Field(description="A request and its result.")]
@@ -50,6 +65,11 @@ class TaskSummary(BaseModel):
             least_images=task.images.least,
             most_images=task.images.most,
             documents=task.images.documents,
+            capability=CapabilityOut(
+                basis=task.capability.basis,
+                untrained=list(task.capability.untrained),
+                languages=list(task.capability.languages),
+            ),
             parameters=task.parameters.model_json_schema(),
             result=task.result.model_json_schema(mode="serialization"),
             example={"request": example(task), "result": dict(task.example.result)},

@@ -57,7 +57,7 @@ async def respond(context: RequestContext, request: TaskRequest, *, stream: bool
     """Answer in one piece or as a stream."""
     services = context.services
     if not stream:
-        answer = await services.tasks.run(request)
+        answer = await services.tasks.run(request, context.on_progress)
         return Response(serialize.answer(answer), media_type="application/json")
 
     async def events(happening: AsyncIterator[TaskEvent]) -> EventStream:
@@ -75,5 +75,5 @@ async def encode(events: AsyncIterator[TaskEvent], request_id: str) -> AsyncGene
             case TaskAnswer():
                 yield sse.event("result", serialize.answer(happened))
             case ServiceError():
-                told = problem.describe(happened, request_id)
-                yield sse.event("error", told.model_dump_json().encode())
+                document = problem.describe(happened, request_id)
+                yield sse.event("error", document.model_dump_json().encode())

@@ -24,7 +24,7 @@ class Primary(NamedTuple):
     own: list[Box]
     """Its own properties."""
     table: list[Box]
-    """Those of every item, tiles and thumbnails among them."""
+    """The properties of every item, tiles and thumbnails among them."""
     top: list[Box]
 
 

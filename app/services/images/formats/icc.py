@@ -4,7 +4,7 @@ import struct
 from struct import unpack_from
 
 SRGB_NAMES = ("srgb", "c2")
-"""How sRGB profiles call themselves; ``c2`` is the compact one that large web sites use."""
+"""The names of sRGB profiles; ``c2`` is the compact one that large web sites use."""
 MAX_TAGS = 100
 
 

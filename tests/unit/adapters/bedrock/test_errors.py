@@ -86,7 +86,7 @@ def test_both_spellings_of_a_code_lead_to_the_same_error(code):
         ("NewException", "", 418, errors.UpstreamError),
     ],
 )
-def test_what_bedrock_says_decides_between_errors(code, message, status, expected):
+def test_bedrocks_message_decides_between_errors(code, message, status, expected):
     assert type(from_client_error(reply(code, message, status))) is expected
 
 
@@ -162,7 +162,7 @@ def test_an_error_that_no_one_knows_is_told_by_what_there_is_of_it(code, status,
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
 )  # fmt: skip
-def test_what_the_client_itself_raises_is_translated_with_its_cause(raised, expected):
+def test_the_clients_own_errors_are_translated_with_their_cause(raised, expected):
     with pytest.raises(errors.UpstreamError) as caught, translated():
         raise raised
 

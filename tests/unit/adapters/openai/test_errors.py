@@ -58,6 +58,6 @@ def test_a_code_says_more_than_a_status(status, code, expected):
         (http1.DisconnectedError("x"), errors.UpstreamDisconnectedError),
     ],
 )
-def test_what_happens_on_the_way_keeps_its_class(raised, expected):
+def test_errors_keep_their_class_on_the_way(raised, expected):
     with pytest.raises(expected), translated():
         raise raised

@@ -61,7 +61,7 @@ def test_public_addresses_are_permitted(address):
 
 
 @pytest.mark.parametrize("address", FORBIDDEN.values(), ids=FORBIDDEN)
-def test_what_is_not_on_the_open_internet_is_not(address):
+def test_private_addresses_are_not_public(address):
     assert not AddressPolicy().permits(address)
 
 

@@ -48,12 +48,12 @@ REFUSED = [
 
 
 @pytest.mark.parametrize("url", ALLOWED)
-def test_what_the_list_names_passes(url):
+def test_entries_of_the_list_pass(url):
     RULES.check(parse(url))
 
 
 @pytest.mark.parametrize("url", REFUSED)
-def test_what_the_list_does_not_name_is_refused(url):
+def test_entries_outside_the_list_are_refused(url):
     with pytest.raises(ImageUrlNotAllowedError) as raised:
         RULES.check(parse(url))
 

@@ -27,6 +27,9 @@ class Silent:
         await asyncio.Event().wait()
         raise AssertionError
 
+    def current(self, caller: Caller) -> Caller:
+        raise AssertionError
+
 
 @dataclass
 class Asking:
@@ -78,7 +81,7 @@ async def crowded() -> tuple[AdmissionQueue, "asyncio.Future[list[None]]"]:
     return queue, line
 
 
-async def test_who_stands_at_the_door_at_the_deadline_is_answered():
+async def test_a_queued_request_is_answered_at_its_deadline():
     queue, line = await crowded()
     assert await status(queue, Opened(), (b"x-request-timeout", b"1e-9")) == 504
     await line
@@ -86,7 +89,7 @@ async def test_who_stands_at_the_door_at_the_deadline_is_answered():
     assert queue.total == 20
 
 
-async def test_who_stands_at_the_door_when_the_service_closes_is_answered():
+async def test_a_queued_request_is_answered_when_the_service_closes():
     (queue, line), services = await crowded(), Opened()
     asyncio.get_running_loop().call_soon(services.drain.close)
     assert await status(queue, services) == 503
@@ -95,27 +98,27 @@ async def test_who_stands_at_the_door_when_the_service_closes_is_answered():
     assert queue.total == 20
 
 
-async def test_who_is_not_known_yet_at_the_deadline_is_answered():
+async def test_a_caller_still_unknown_at_the_deadline_is_answered():
     services = Opened(operations=Asking())
     waits = (b"x-request-timeout", b"0.01")
     async with asyncio.timeout(5):
         assert await status(AdmissionQueue(100, 1), services, waits, path="/closed") == 504
 
 
-async def test_who_is_not_known_yet_when_the_service_closes_is_answered():
+async def test_a_caller_still_unknown_at_shutdown_is_answered():
     services = Opened(operations=Asking())
     asyncio.get_running_loop().call_soon(services.drain.close)
     async with asyncio.timeout(5):
         assert await status(AdmissionQueue(100, 1), services, path="/closed") == 503
 
 
-async def test_who_finds_door_and_room_free_is_let_in_whatever_the_deadline():
+async def test_a_request_that_need_not_wait_is_admitted_whatever_its_deadline():
     headers = [(b"x-request-timeout", b"1e-9"), (b"content-length", b"10")]
     assert await status(AdmissionQueue(100, 1), Opened(), *headers) == 200
 
 
 @pytest.mark.parametrize("nonsense", [b"soon", b"nan", b"0", b"\xff"])
-async def test_what_is_no_deadline_bounds_nothing_here(nonsense):
+async def test_an_invalid_deadline_header_is_ignored_here(nonsense):
     queue, line = await crowded()
     assert await status(queue, Opened(), (b"x-request-timeout", nonsense)) == 200
     await line

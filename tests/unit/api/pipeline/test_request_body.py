@@ -141,7 +141,7 @@ async def test_a_client_that_leaves_with_the_whole_answer_cancels_nothing():
     assert await found() == {"type": "http.disconnect"}
 
 
-async def test_whoever_reads_again_behind_a_body_that_was_refused_is_refused_again():
+async def test_reading_again_behind_a_refused_body_is_refused_again():
     messages = [BODY]
 
     async def receive() -> dict[str, Any]:

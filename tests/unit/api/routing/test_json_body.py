@@ -85,7 +85,7 @@ def test_each_byte_of_strings_without_an_end_is_read_once(quote):
 @pytest.mark.parametrize("levels", [201, 500, 100_000])
 @pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"], ids=["plain", "with a mark"])
 @pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}")])
-def test_what_is_too_deep_is_refused(levels, start, opening, closing):
+def test_values_nested_too_deeply_are_refused(levels, start, opening, closing):
     with pytest.raises(RequestValidationError):
         loads(start + opening * levels + b"1" + closing * levels)
 

@@ -86,7 +86,7 @@ def test_a_closed_answer_is_a_choice_where_the_model_has_that():
     ],
     ids=["null", "numbers", "one", "a space", "too many", "a bound"],
 )
-def test_what_no_choice_says_wholly_is_a_schema(part):
+def test_forms_beyond_a_choice_become_a_schema(part):
     enforced = Enforcement(ABLE).enforced(an_object(label=part))
 
     assert enforced is not None
@@ -100,7 +100,7 @@ def test_a_schema_without_properties_or_with_too_many_is_only_an_object():
         enforced = Enforcement(ABLE).enforced(schema)
         assert enforced is not None
         assert enforced.form == JsonObject()
-        assert "JSON Schema" in enforced.told("Say it.")
+        assert "Answer with one JSON object" in enforced.told("Say it.")
 
 
 def test_refused_forms_are_remembered_up_to_a_bound():

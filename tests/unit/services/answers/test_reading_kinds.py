@@ -227,7 +227,9 @@ SHAPES: dict[str, tuple[str, type[Any], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize(("raw", "model", "expected"), SHAPES.values(), ids=SHAPES)
-def test_what_does_not_fit_the_form_is_made_to_fit_if_it_is(raw, model, expected):
+def test_an_answer_that_misses_the_form_is_made_to_fit_where_that_loses_nothing(
+    raw, model, expected
+):
     answer = answer_in(raw, Model(model)).model_dump()
 
     assert {name: answer[name] for name in expected} == expected
@@ -255,7 +257,7 @@ CUTS: dict[str, tuple[str, type[Any], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize(("raw", "model", "expected"), CUTS.values(), ids=CUTS)
-def test_what_is_whole_is_kept_and_the_cut_is_told_where_it_is_in(raw, model, expected):
+def test_whole_entries_are_kept_and_the_cut_is_located(raw, model, expected):
     reading = read(raw, Model(model), StopReason.LENGTH)
     assert reading.answer is not None
     answer = reading.answer.model_dump()

@@ -169,7 +169,7 @@ def test_half_an_emoji_does_not_make_an_answer_unsayable(written):
     assert answer.answer == "A cat " + "?" * (len(written) // 6)
 
 
-def test_of_an_answer_cut_off_in_a_list_the_complete_entries_are_kept():
+def test_complete_entries_of_a_list_that_was_cut_off_are_kept():
     _, text = READABLE["cut off within a list of objects"]
 
     assert [line.text for line in answer_in(text, Model(ocr_answers.Lines)).lines] == ["one"]

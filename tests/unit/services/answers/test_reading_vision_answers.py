@@ -348,7 +348,7 @@ def test_an_answer_is_read_without_another_call_although_it_has(model, raw, expe
 
 
 @pytest.mark.parametrize("raw", ['{"tags": "a, b"}', '{"title": ["a", "b"]}'])
-def test_what_can_not_be_asked_again_is_taken_as_it_stands_and_told(raw):
+def test_an_answer_that_cannot_be_repaired_is_kept_with_a_warning(raw):
     with pytest.raises(AnswerError) as fault:
         read(raw, TAGS)
 
@@ -372,7 +372,7 @@ CUT: dict[str, tuple[Form[Any], str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize(("form", "raw", "expected"), CUT.values(), ids=CUT)
-def test_what_was_whole_is_kept_where_the_answer_is_cut_off_in(form, raw, expected):
+def test_whole_values_before_the_cut_are_kept(form, raw, expected):
     reading = read(raw, form, StopReason.LENGTH)
 
     assert reading.answer is not None

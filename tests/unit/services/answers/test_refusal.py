@@ -83,7 +83,7 @@ def test_a_missing_picture_is_told_apart(text):
 
 
 @pytest.mark.parametrize("text", SAID.splitlines())
-def test_what_a_picture_says_or_does_not_show_is_no_refusal(text):
+def test_words_about_a_picture_are_not_taken_for_a_refusal(text):
     assert refusal(text) is None
 
 

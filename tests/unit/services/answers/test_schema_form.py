@@ -123,7 +123,7 @@ def test_a_complete_answer_is_valid_under_the_schema_as_it_was_given():
     assert jsonschema_rs.is_valid(RECEIPT, filled.fields)
 
 
-def test_what_is_missing_is_null_and_listed():
+def test_missing_fields_are_null_and_listed():
     filled = CallerForm(RECEIPT).check({"vendor": "Shop", "items": [{"name": "Tea"}]})
 
     assert filled.fields["total"] is None
@@ -184,7 +184,7 @@ def test_a_schema_that_refers_to_itself_is_taken_where_it_ends(form):
         written.check(tree(9))
 
 
-def test_what_is_valid_where_a_schema_was_ended_is_valid_under_the_callers_own():
+def test_answers_valid_under_a_cut_schema_are_valid_under_the_callers_own():
     ours, callers = jsonschema_rs.validator_for(SchemaForm(TREE).schema), TREE
     theirs = jsonschema_rs.validator_for(callers)
     for key, value in {

@@ -114,7 +114,7 @@ async def test_a_line_that_would_take_longer_than_the_patience_is_not_joined():
     assert [type(outcome) for outcome in outcomes] == [type(None)] * 3 + [OverloadedError]
 
 
-async def test_who_leaves_the_line_holds_up_nobody():
+async def test_a_client_that_leaves_the_queue_holds_up_nobody():
     crowd = Crowd(AdmissionQueue(100, 1))
     tasks = [crowd.come(f"{i}", "a") for i in range(4)]
     await turns(1)
@@ -128,7 +128,7 @@ async def test_who_leaves_the_line_holds_up_nobody():
     assert crowd.queue.total == 0
 
 
-async def test_who_waits_at_the_door_past_the_deadline_is_sent_away_and_holds_up_nobody():
+async def test_a_request_queued_past_its_deadline_is_refused_and_holds_up_nobody():
     crowd = Crowd(AdmissionQueue(100, 1))
     tasks = [crowd.come(f"{i}", "a") for i in range(4)]
     late = crowd.come("late", "a", deadline=0)
@@ -143,7 +143,7 @@ async def test_who_waits_at_the_door_past_the_deadline_is_sent_away_and_holds_up
     assert crowd.queue.total == 0
 
 
-async def test_who_waits_at_the_door_when_the_service_closes_is_told_so():
+async def test_queued_requests_are_told_when_the_service_closes():
     crowd = Crowd(AdmissionQueue(100, 1))
     tasks = [crowd.come(f"{i}", "a") for i in range(6)]
     await turns(2)

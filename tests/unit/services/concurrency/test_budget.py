@@ -111,7 +111,7 @@ async def test_nothing_is_reserved_at_once_even_if_all_is_in_use():
         assert budget.in_use == 10
 
 
-async def test_what_a_holder_gives_back_lets_others_in():
+async def test_room_given_back_admits_others():
     budget, gate, order = Budget("bytes", 10, 60), asyncio.Event(), list[int]()
     async with budget.reserve(10) as held:
         newcomer = asyncio.create_task(hold(budget, 3, gate, order))
@@ -219,7 +219,7 @@ def arriving(budget: Budget, caller: str, expected: int, amount: int) -> Reserva
     return held
 
 
-def test_what_is_announced_takes_no_room():
+def test_an_announced_length_reserves_nothing():
     budget = Budget("bytes", 96, 60, largest=32)
     for _ in range(3):
         arriving(budget, "a", 32, 1)

@@ -138,7 +138,7 @@ async def test_the_call_goes_on_while_anyone_waits_and_ends_with_the_last():
     assert not answers._shared
 
 
-async def test_who_comes_while_an_abandoned_call_winds_up_gets_a_call_of_its_own():
+async def test_a_caller_who_arrives_while_an_abandoned_call_ends_gets_a_new_call():
     answers, model = kept(), Model(winding_up=asyncio.Event())
     first = asyncio.create_task(answers.share(on(), CONTENT, model))
     await model.called.wait()
@@ -178,7 +178,7 @@ async def test_the_last_deadline_of_those_who_wait_ends_the_call():
     assert model.ended == 1
 
 
-async def test_who_waits_when_the_service_closes_is_told_so():
+async def test_waiting_requests_are_told_when_the_service_closes():
     drain = Drain()
     answers, model = IdempotentAnswers(drain, 60), Model()
     waiting = asyncio.create_task(answers.share(on(), CONTENT, model))
@@ -195,7 +195,7 @@ async def recorded(answers: IdempotentAnswers, model: Model, record: RequestReco
 
 
 @pytest.mark.parametrize("leaving", [0, 1])
-async def test_what_a_call_took_is_told_once_to_one_who_is_still_there(leaving):
+async def test_a_shared_call_is_reported_once_to_a_caller_who_stayed(leaving):
     answers, model = kept(), Model()
     records = [RequestRecord(), RequestRecord()]
     tasks = [asyncio.create_task(recorded(answers, model, record)) for record in records]
@@ -210,7 +210,7 @@ async def test_what_a_call_took_is_told_once_to_one_who_is_still_there(leaving):
 
 
 @pytest.mark.parametrize("failing", [False, True])
-async def test_what_a_call_took_is_told_once_where_all_stay(failing):
+async def test_a_shared_call_is_reported_once_when_all_callers_stay(failing):
     answers, model = kept(), Model(failing=failing)
     records = [RequestRecord() for _ in range(3)]
     sharing = asyncio.gather(
@@ -223,7 +223,7 @@ async def test_what_a_call_took_is_told_once_where_all_stay(failing):
     assert sum(record.attempts for record in records) == 1
 
 
-async def test_what_an_abandoned_call_took_is_told_to_the_last_who_left():
+async def test_an_abandoned_call_is_reported_to_the_last_caller_who_left():
     answers, model = kept(), Model()
     records = [RequestRecord(), RequestRecord()]
     tasks = [asyncio.create_task(recorded(answers, model, record)) for record in records]

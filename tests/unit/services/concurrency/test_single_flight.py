@@ -77,7 +77,7 @@ async def test_lasting_work_goes_on_though_everyone_left_and_is_joined_by_who_co
     assert work.cancelled == 0
 
 
-async def test_what_is_under_way_at_the_end_is_waited_for_or_cancelled():
+async def test_work_in_progress_at_shutdown_is_awaited_or_cancelled():
     flights, work = SingleFlight[str, int](lasting=True), Work()
     tasks = await asked(flights, work, 1)
     asyncio.get_running_loop().call_soon(work.go.set)

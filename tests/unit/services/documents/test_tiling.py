@@ -49,7 +49,7 @@ def test_where_nothing_is_empty_tiles_overlap():
     assert cuts[-1].tile.top + cuts[-1].tile.height == 1584
 
 
-def test_what_is_empty_is_not_shown_unless_all_is():
+def test_empty_values_are_hidden_unless_all_are_empty():
     image, draw = page(1120, 1584)
     lines(draw, range(1500, 1540, 22), 1120)
 

@@ -38,7 +38,7 @@ def test_text_is_decoded_and_its_declared_type_kept(text, declared):
 @pytest.mark.parametrize(
     "text", ["@", "abcde", "data:image/png,x", "data:image/png;base64", "a-+!"]
 )
-def test_what_is_no_base64_is_refused_with_its_place(text):
+def test_invalid_base64_is_refused_with_its_place(text):
     with pytest.raises(InvalidBase64Error, match=r"^images\.2: is"):
         decode(Base64Image(text, name="images.2"))
 
@@ -110,7 +110,7 @@ def test_the_alphabet_of_urls_is_read_too():
         "ä" * 8,
     ],
 )
-def test_what_is_no_base64_is_refused(text):
+def test_invalid_base64_is_refused(text):
     with pytest.raises(InvalidBase64Error):
         decode(Base64Image(text, None, "images.0"))
 

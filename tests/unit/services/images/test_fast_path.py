@@ -41,5 +41,5 @@ def test_a_picture_that_takes_work_is_left_to_the_others(data):
     assert glance(ReceivedImage(data), INLINE).report is None
 
 
-def test_what_is_wrong_with_a_jpeg_is_said_by_those_behind():
+def test_faults_of_a_jpeg_are_reported_by_later_stages():
     assert glance(ReceivedImage(FITS[:100]), INLINE) == (None, None)

@@ -275,7 +275,7 @@ def test_a_pngs_texts_and_what_follows_it_are_cut_out():
     judge(report, LIMITS)
 
 
-def test_what_follows_a_jpeg_is_cut_off():
+def test_bytes_after_a_jpeg_are_cut_off():
     data = encoded(photo(), "JPEG")
 
     report = made(data + b"PK\x03\x04 hidden")

@@ -58,7 +58,7 @@ def assert_quarters(picture: Image.Image, by: int = 4) -> None:
         "bigtiff-ifd-offset-over-63-bits.tif",
     ],
 )
-def test_what_no_strict_decoder_opens_is_refused_as_damaged(name):
+def test_pictures_that_no_strict_decoder_opens_are_refused_as_damaged(name):
     with pytest.raises(ImageDamagedError):
         prepare(ReceivedImage(sample(name)), LIMITS)
 
@@ -457,7 +457,7 @@ def test_pillows_decoder_keeps_colours_and_depth(mode):
         (b"\xff\xd8\xff\xf7\0\x0b\x08\0\x08\0\x08\1\1\x11\0", "JPEG-LS"),
     ],
 )
-def test_what_is_not_read_is_refused_by_name(data, name):
+def test_unread_parameters_are_refused_by_name(data, name):
     with pytest.raises(UnsupportedImageTypeError, match=name):
         prepare(ReceivedImage(data), LIMITS)
 

@@ -69,6 +69,6 @@ def test_markup_is_told_apart(text, name):
 
 
 @pytest.mark.parametrize("data", [b"", b"hello", bytes(500), b"\xff\xd8", b"RIFF1234WEB"])
-def test_what_is_no_known_file_at_all_is_not_an_image(data):
+def test_an_unknown_file_is_not_an_image(data):
     with pytest.raises(NotAnImageError):
         sniff(data)

@@ -57,7 +57,7 @@ async def test_after_failures_in_a_row_calls_are_refused_without_being_made():
 
 
 @pytest.mark.parametrize("error", [errors.ModelEndOfLifeError, errors.UpstreamCredentialsError])
-async def test_what_waiting_does_not_mend_is_told_as_it_is_while_no_calls_are_made(error):
+async def test_lasting_failures_are_reported_as_such_while_the_circuit_is_open(error):
     fake = FakeVisionModel(failing=error("Ask the operator."))
     model = CircuitBreakerModel(fake, Breaker(threshold=3, reset=NEVER))
     await fail(model, 3)
@@ -73,7 +73,7 @@ async def test_what_waiting_does_not_mend_is_told_as_it_is_while_no_calls_are_ma
 
 
 @pytest.mark.parametrize("error", [errors.UpstreamTimeoutError, errors.UpstreamAnswerError])
-async def test_what_may_have_been_billed_is_not_told_of_calls_that_were_not_made(error):
+async def test_calls_that_were_not_made_are_not_reported_as_billed(error):
     model = CircuitBreakerModel(FakeVisionModel(failing=error("slow")), Breaker(1, NEVER))
     await fail(model, 1)
 
@@ -94,7 +94,7 @@ async def test_an_answer_between_failures_starts_the_count_again():
 
 
 @pytest.mark.parametrize("error", [errors.ModelThrottledError, errors.UpstreamValidationError])
-async def test_what_says_nothing_of_the_targets_health_does_not_count(error):
+async def test_errors_unrelated_to_the_targets_health_do_not_count(error):
     model = CircuitBreakerModel(
         FakeVisionModel(failing=error("no")), Breaker(threshold=1, reset=NEVER)
     )

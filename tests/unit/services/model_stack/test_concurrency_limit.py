@@ -103,7 +103,7 @@ async def test_a_line_that_does_not_move_is_left_after_the_longest_wait():
     assert crowd.slots.taken == 0
 
 
-async def test_who_leaves_the_line_is_passed_over():
+async def test_a_waiter_that_leaves_the_queue_is_passed_over():
     crowd = Crowd(FairSlots(capacity=1, max_waiting=5, max_wait=60))
     held = await crowd.come("a")
     gone = await crowd.come("b")

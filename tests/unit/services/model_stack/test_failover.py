@@ -47,7 +47,7 @@ def failover(*failing: ServiceError | None) -> FailoverModel:
         ((DENIED, errors.ModelNotFoundError("what?")), DENIED),
     ],
 )
-async def test_what_passes_soonest_is_told_when_no_target_can_answer(met, told):
+async def test_the_failure_that_passes_soonest_is_reported_when_all_targets_fail(met, told):
     with pytest.raises(type(told)) as caught:
         await failover(*met).generate(request())
 

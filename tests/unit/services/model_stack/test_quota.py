@@ -148,7 +148,7 @@ async def test_the_target_that_answered_is_paid_whatever_the_first_one_would_hav
 
 
 @pytest.mark.parametrize("price", [UnitPrice(0.0785), None])
-async def test_what_has_no_known_price_spends_nothing(price):
+async def test_a_call_without_a_known_price_spends_no_budget(price):
     assert await spent(price, price) == pytest.approx(0, abs=1e-4)
 
 
@@ -176,7 +176,7 @@ async def test_a_stream_that_was_left_early_pays_its_share_of_the_window_and_not
     assert 1000 - status.remaining / MICRO < price.window_cost / 2
 
 
-def test_what_may_have_been_billed_is_the_same_for_quotas_retries_and_fallbacks():
+def test_quotas_retries_and_fallbacks_agree_on_what_may_be_billed():
     ruled = {error: rule.billed for error, rule in RULES.items()}
 
     assert ruled == {error: error.billed for error in RULES}

@@ -156,7 +156,7 @@ def test_the_fields_of_several_pages_are_one_object():
     assert result.pages[0].not_found == ["total"]
 
 
-def test_what_pages_tell_differently_is_said_and_the_most_frequent_is_taken():
+def test_conflicting_pages_are_reported_and_the_most_frequent_value_wins():
     result = extracted({"total": 1}, {"total": 2}, {"total": 2})
 
     assert result.fields["total"] == 2

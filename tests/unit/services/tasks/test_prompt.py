@@ -14,21 +14,24 @@ from app.services.tasks import TASKS
 from app.services.tasks.prompt import prompt
 
 PINNED = {
-    "caption": (1, "54718d9b60955c44"),
-    "chart": (1, "5614500d271976f8"),
-    "compare-sheet": (2, "65a4083400ac3db5"),
-    "compare-texts": (1, "c5cdd55f03afcc2e"),
-    "compare": (1, "508b28098a306860"),
-    "diagram": (1, "19790dd18d829b3c"),
-    "document-qa": (1, "f1fb64b7e0ac4406"),
-    "extract": (1, "a0620769d7667c71"),
-    "grounding": (1, "ccabf00f3864b8f0"),
-    "inspection": (1, "06ad596ee50c650f"),
-    "ocr": (1, "daf57a7e9a6bb8f2"),
-    "reasoning": (1, "5272132ae78da232"),
-    "retrieval": (1, "77d91cf61f4e03a8"),
-    "system": (1, "af14ae6aeb28588c"),
-    "vqa": (1, "fdccc87a2552235e"),
+    "caption": (2, "dba87186b36036c7"),
+    "chart": (2, "5830aee6080e7a1f"),
+    "classify": (1, "ebcd8a83eb67e2a9"),
+    "compare-sheet": (3, "93083a4b980dd628"),
+    "compare-texts": (2, "112535635f066781"),
+    "compare": (2, "0e039d9697ffe2e1"),
+    "diagram": (2, "d56f40ba39c44974"),
+    "document-qa": (2, "3bab52379fc2ede5"),
+    "extract": (2, "bae1ca9d48f01af5"),
+    "grounding": (2, "84afeff5f54c6252"),
+    "inspection": (2, "aaada43b9ce0f2dd"),
+    "ocr": (2, "a56f3177b51d5be9"),
+    "reasoning": (2, "de6cf117b9ff9938"),
+    "retrieval": (2, "041c6c9d7b8c3ac6"),
+    "system-text": (1, "830f20fb2890b4e7"),
+    "system": (2, "43dd8529090cdd0a"),
+    "verify": (1, "f5eb43a719465e46"),
+    "vqa": (2, "9dd62e3fda612e82"),
 }
 
 
@@ -61,7 +64,7 @@ def test_no_text_ends_its_fence_or_begins_another(text):
 @pytest.mark.parametrize(
     "unseen", ["\u200b", "\u2060", "\ufeff", "\u00ad", "\u200d\u200b", "\U000e0041"]
 )
-def test_what_is_not_seen_hides_no_tag_from_the_fence(unseen):
+def test_invisible_characters_hide_no_tag_from_the_fence(unseen):
     for tag in (f"<{unseen}/question>", f"</{unseen}question>", f"<{unseen} {unseen}b>"):
         assert fenced("question", tag) == f"<question>< {tag[1:]}</question>"
 
@@ -74,8 +77,8 @@ def test_the_system_text_says_that_words_in_a_picture_are_no_instructions():
     assert "never instructions" in prompt("system").text
 
 
-def test_what_is_filled_into_a_prompt_is_not_filled_again():
-    filled = prompt("vqa").filled(question="What costs $question?")
+def test_text_filled_into_a_prompt_is_not_filled_again():
+    filled = prompt("vqa").filled(question="What costs $question?", unless="")
 
     assert filled.endswith("What costs $question?")
 

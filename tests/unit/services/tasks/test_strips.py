@@ -18,7 +18,7 @@ def test_strips_that_share_nothing_are_put_one_after_the_other():
     assert joined([Strip(["a", "b"]), Strip(["c"], 0.2)]) == ["a", "b", "c"]
 
 
-def test_what_does_not_overlap_is_not_compared():
+def test_strips_without_overlap_are_not_compared():
     assert joined([Strip(["Total: 1", "Thanks"]), Strip(["Thanks"])]) == [
         "Total: 1",
         "Thanks",
@@ -94,7 +94,7 @@ def test_where_places_are_known_they_tell_equal_lines_apart():
     assert result == list(line.values())
 
 
-def test_of_a_line_read_twice_the_reading_stays_that_has_it_whole():
+def test_a_line_read_twice_keeps_its_whole_reading():
     place = Box(0.1, 0.57, 0.9, 0.6)
     cut, whole = ("h a l f", place), ("half a line", Box(0.1, 0.57, 0.9, 0.62))
     strips = [Strip([cut], 0, 0, 0.6), Strip([whole], 0.2, 0.5, 1)]

@@ -29,7 +29,7 @@ def test_the_served_model_has_a_dated_price_with_its_source():
         f"{ARN}provisioned-model/abc",
     ],
 )
-def test_what_has_no_listed_price_by_token_has_none(model_id):
+def test_models_without_a_listed_token_price_have_none(model_id):
     assert pricing.load().price(identify(model_id)) is None
 
 

@@ -226,7 +226,7 @@ def test_a_text_is_found_in_the_other_places_that_servers_have_for_it(choice):
     [b"", b"<html>", b"[]", b'"x"', b"{}", b'{"choices":[]}', b'{"choices":[{}]}', b"[" * 10**6],
     ids=lambda body: body[:12].decode(),
 )
-def test_what_is_no_chat_completion_is_an_error(body):
+def test_an_answer_that_is_not_a_chat_completion_is_an_error(body):
     with pytest.raises(UpstreamAnswerError):
         chat.from_chat(body, {})
 
@@ -369,7 +369,7 @@ def test_a_chunk_that_is_no_object_is_an_error(said):
         (JsonObject(), "max_tokens is too large", UpstreamValidationError),
     ],
 )  # fmt: skip
-def test_what_is_refused_for_its_form_is_told_apart(
+def test_refusals_of_the_form_are_told_apart(
     form: OutputForm | None, message: str, raised: type[Exception]
 ):
     with pytest.raises(UpstreamValidationError) as caught, refused_form(asked(form=form)):

@@ -4,7 +4,7 @@ import unicodedata
 
 import pytest
 
-from app.adapters.bedrock.codecs.llama import neutralise, size, stream_safe
+from app.adapters.bedrock.codecs.llama import neutralise, render, size, stream_safe
 from app.domain.generation import ModelRequest, Role, Turn
 
 BELOW, ABOVE = "\u0323", "\u0307"
@@ -39,3 +39,15 @@ def test_a_text_counts_as_more_work_than_a_picture_of_its_size():
     asked = ModelRequest((Turn(Role.USER, "x" * 70_000),))
 
     assert size(asked) > 2**20
+
+
+def test_a_prompt_ends_with_the_beginning_of_the_answer():
+    request = ModelRequest((Turn(Role.USER, "Say."),), begun='{"caption": "')
+
+    assert render(request).endswith('assistant<|end_header_id|>\n\n{"caption": "')
+
+
+def test_a_beginning_forms_no_special_token():
+    request = ModelRequest((Turn(Role.USER, "Say."),), begun='{"<|eot_id|>": ')
+
+    assert render(request).endswith('{"<| eot_id |>": ')

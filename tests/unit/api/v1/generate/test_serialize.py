@@ -72,7 +72,7 @@ STARTED = Started("gen_1", "a.model", FULL.images, FULL.warnings)
         (orjson.dumps(serialize.image(REPORT)), ImageOut),
     ],
 )
-def test_what_is_written_is_what_its_schema_describes_field_by_field(
+def test_rendered_answers_match_their_schema_field_by_field(
     written: bytes, schema: type[BaseModel]
 ):
     # Whatever the schema lacks would be dropped on this way, and what it orders otherwise moved.

@@ -1,0 +1,79 @@
+"""Callers' wrapped secrets in Redis, for several replicas: one hash, a field for each owner.
+
+What Redis forgets can't be read again: it has to keep what it is given on a disk.
+"""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from app.adapters.encryption.keys import WrappedSecret
+from app.domain.errors import DataKeyError
+
+KEY = "llama-vision:caller-keys"
+_REPLACE = """
+if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then
+    redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+    return 1
+end
+return 0
+"""
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        # The type only: a message may quote the address with its password.
+        raise DataKeyError(f"Redis can't be used: {type(error).__name__}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class CallerKeysInRedis:
+    """A CallerKeyStore in a hash."""
+
+    client: "Redis"
+
+    async def get(self, owner: str) -> WrappedSecret | None:
+        """Return the owner's secret, None where there is none."""
+        with _translated():
+            kept = await self.client.hget(KEY, owner)
+        return None if kept is None else _parsed(str(kept))
+
+    async def add(self, owner: str, wrapped: WrappedSecret) -> WrappedSecret:
+        """Keep ``wrapped`` unless there is one, and return the one that is there then."""
+        with _translated():
+            await self.client.hsetnx(KEY, owner, _text(wrapped))
+            kept = await self.client.hget(KEY, owner)
+        if kept is None:
+            raise DataKeyError("the caller's data is being erased")
+        return _parsed(str(kept))
+
+    async def replace(self, owner: str, old: WrappedSecret, new: WrappedSecret) -> bool:
+        """Put ``new`` in the place of ``old``."""
+        with _translated():
+            return bool(await self.client.eval(_REPLACE, 1, KEY, owner, _text(old), _text(new)))
+
+    async def drop(self, owner: str) -> bool:
+        """Forget the owner's secret."""
+        with _translated():
+            return bool(await self.client.hdel(KEY, owner))
+
+    async def owners(self) -> AsyncIterator[str]:
+        """Yield the digests of all owners."""
+        with _translated():
+            async for owner, _ in self.client.hscan_iter(KEY):
+                yield owner
+
+
+def _text(wrapped: WrappedSecret) -> str:
+    return f"{wrapped.root}\n{wrapped.text}"
+
+
+def _parsed(kept: str) -> WrappedSecret:
+    root, _, text = kept.partition("\n")
+    return WrappedSecret(root, text)

@@ -1,0 +1,59 @@
+"""Keys that keep other keys: a root key wraps each caller's secret, and a store has the result."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class WrappedSecret:
+    """A caller's secret, encrypted under a root key."""
+
+    root: str
+    """The root key's name."""
+    text: str
+    """All that unwrapping needs, as ASCII."""
+
+
+class RootKeys(Protocol):
+    """The keys that callers' secrets are encrypted under: one for new ones, others for old ones."""
+
+    async def current(self) -> str:
+        """Return the name of the key that wraps now, or raise DataKeyError."""
+        ...
+
+    async def wrap(self, secret: bytes, owner: str) -> WrappedSecret:
+        """Return ``secret`` encrypted for ``owner`` alone, or raise DataKeyError."""
+        ...
+
+    async def unwrap(self, wrapped: WrappedSecret, owner: str) -> bytes:
+        """Return the secret, or raise DataKeyError: the root key is gone or the bytes changed."""
+        ...
+
+
+class CallerKeyStore(Protocol):
+    """Keeps callers' wrapped secrets, for all workers and replicas that share it.
+
+    Owners go by a digest of their id, so that the store names nobody. Every method raises
+    DataKeyError where the store can't be used.
+    """
+
+    async def get(self, owner: str) -> WrappedSecret | None:
+        """Return the owner's secret, None where there is none."""
+        ...
+
+    async def add(self, owner: str, wrapped: WrappedSecret) -> WrappedSecret:
+        """Keep ``wrapped`` unless there is one, and return the one that is there then."""
+        ...
+
+    async def replace(self, owner: str, old: WrappedSecret, new: WrappedSecret) -> bool:
+        """Put ``new`` in the place of ``old``; leave alone and return False where it is another."""
+        ...
+
+    async def drop(self, owner: str) -> bool:
+        """Forget the owner's secret, and tell whether there was one."""
+        ...
+
+    def owners(self) -> AsyncIterator[str]:
+        """Yield the digests of all owners."""
+        ...

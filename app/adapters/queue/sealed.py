@@ -1,0 +1,163 @@
+"""Encrypts what a queue keeps: payloads, results and the facts of groups."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+from app.domain.ports import DataCipher, WorkQueue
+from app.domain.work import (
+    Finished,
+    GroupCounts,
+    Leased,
+    NewWork,
+    Postponed,
+    QueueDepth,
+    WorkGroup,
+    WorkKind,
+    WorkResult,
+)
+
+
+def _payload(group: str, position: int) -> bytes:
+    return f"work:payload:{group}:{position}".encode()
+
+
+def _result(group: str, position: int) -> bytes:
+    return f"work:result:{group}:{position}".encode()
+
+
+def _body(group: str) -> bytes:
+    return f"work:group:{group}".encode()
+
+
+@dataclass(frozen=True, slots=True)
+class SealedQueue:
+    """A `WorkQueue` whose ``inner`` sees only what the ``cipher`` made of the callers' data."""
+
+    inner: WorkQueue
+    cipher: DataCipher
+
+    async def open(self, group: WorkGroup, work: Sequence[NewWork] = ()) -> None:
+        """Keep a new group and its first items."""
+        await self.inner.open(await self._sealed(group), await self._sealed_work(group, work))
+
+    async def put(self, group: WorkGroup, work: Sequence[NewWork]) -> None:
+        """Add items to a group."""
+        await self.inner.put(await self._sealed(group), await self._sealed_work(group, work))
+
+    async def group(self, owner: str, group: str) -> WorkGroup | None:
+        """Return the group, None where the owner has none such."""
+        sealed = await self.inner.group(owner, group)
+        return None if sealed is None else await self._opened(sealed)
+
+    async def groups(
+        self, owner: str, kind: WorkKind, limit: int, after: str | None = None
+    ) -> tuple[WorkGroup, ...]:
+        """Return the owner's groups, newest first."""
+        sealed = await self.inner.groups(owner, kind, limit, after)
+        return tuple([await self._opened(group) for group in sealed])
+
+    async def active(self, kind: WorkKind) -> tuple[WorkGroup, ...]:
+        """Return the groups with work left to do."""
+        return tuple([await self._opened(group) for group in await self.inner.active(kind)])
+
+    async def change(self, group: WorkGroup) -> bool:
+        """Keep a changed group unless its version is old."""
+        return await self.inner.change(await self._sealed(group))
+
+    async def lease(
+        self,
+        worker: str,
+        kinds: Collection[WorkKind],
+        limit: int,
+        without: Collection[str] = (),
+    ) -> tuple[Leased, ...]:
+        """Lease waiting items to a worker."""
+        sealed = await self.inner.lease(worker, kinds, limit, without)
+        return tuple([await self._opened_work(item) for item in sealed])
+
+    async def renew(self, worker: str) -> frozenset[int]:
+        """Prolong the worker's leases and return what it holds."""
+        return await self.inner.renew(worker)
+
+    async def held(self, worker: str) -> frozenset[int]:
+        """Return the ids of the items that the worker holds."""
+        return await self.inner.held(worker)
+
+    async def finish(self, finished: Sequence[Finished]) -> int:
+        """Keep results that are the first of their items."""
+        return await self.inner.finish([await self._sealed_result(item) for item in finished])
+
+    async def postpone(self, postponed: Sequence[Postponed]) -> None:
+        """Give items back for later."""
+        await self.inner.postpone(postponed)
+
+    async def cancel(self, owner: str, group: str, *, leased: bool) -> int:
+        """Cancel items of a group."""
+        return await self.inner.cancel(owner, group, leased=leased)
+
+    async def counts(self, group: str) -> GroupCounts:
+        """Return how far a group has come."""
+        return await self.inner.counts(group)
+
+    async def has_open(self, group: str) -> bool:
+        """Tell whether any item of a group may still be answered."""
+        return await self.inner.has_open(group)
+
+    async def results(
+        self, owner: str, group: str, after: int, limit: int
+    ) -> tuple[WorkResult, ...]:
+        """Return items by position."""
+        sealed = await self.inner.results(owner, group, after, limit)
+        return tuple([await self._opened_result(owner, group, item) for item in sealed])
+
+    async def clear(self, group: str) -> None:
+        """Forget the group's items."""
+        await self.inner.clear(group)
+
+    async def forget(self, owner: str, group: str) -> None:
+        """Forget a group and its items."""
+        await self.inner.forget(owner, group)
+
+    async def expire(self) -> int:
+        """Forget groups whose time is over."""
+        return await self.inner.expire()
+
+    async def depths(self) -> dict[WorkKind, QueueDepth]:
+        """Return what waits, by kind."""
+        return await self.inner.depths()
+
+    async def _sealed(self, group: WorkGroup) -> WorkGroup:
+        body = await self.cipher.encrypt(group.owner, group.body, _body(group.id))
+        return replace(group, body=body)
+
+    async def _opened(self, group: WorkGroup) -> WorkGroup:
+        body = await self.cipher.decrypt(group.owner, group.body, _body(group.id))
+        return replace(group, body=body)
+
+    async def _sealed_work(self, group: WorkGroup, work: Sequence[NewWork]) -> list[NewWork]:
+        return [
+            replace(
+                item,
+                payload=await self.cipher.encrypt(
+                    group.owner, item.payload, _payload(group.id, item.position)
+                ),
+            )
+            for item in work
+        ]
+
+    async def _opened_work(self, item: Leased) -> Leased:
+        purpose = _payload(item.group, item.position)
+        return replace(item, payload=await self.cipher.decrypt(item.owner, item.payload, purpose))
+
+    async def _sealed_result(self, item: Finished) -> Finished:
+        work = item.work
+        purpose = _result(work.group, work.position)
+        return replace(item, result=await self.cipher.encrypt(work.owner, item.result, purpose))
+
+    async def _opened_result(self, owner: str, group: str, item: WorkResult) -> WorkResult:
+        purpose = _payload(group, item.position)
+        payload = await self.cipher.decrypt(owner, item.payload, purpose)
+        result = item.result
+        if result is not None:
+            result = await self.cipher.decrypt(owner, result, _result(group, item.position))
+        return replace(item, payload=payload, result=result)

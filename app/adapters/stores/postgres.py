@@ -1,0 +1,93 @@
+"""How PostgreSQL is reached: by whoever keeps usage, keys or the audit log there."""
+
+import asyncio
+import os
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from urllib.parse import parse_qsl, urlsplit
+
+import structlog
+from asyncpg import (
+    Connection,
+    InterfaceError,
+    InternalClientError,
+    Pool,
+    PostgresError,
+    create_pool,
+)
+
+from app.adapters.trust import trusted
+from app.domain.errors import ServiceError
+
+log = structlog.get_logger()
+
+SECONDS = 2
+"""Seconds for a connection, and for each statement."""
+_CHECKED = ("require", "verify-ca", "verify-full")
+_HERE = (None, "localhost", "127.0.0.1", "::1")
+_CONNECTIONS = 2
+"""Connections of one process: one that adds, and one that reads meanwhile."""
+
+# ValueError: asyncpg reads the address when it connects.
+FAILURES = (PostgresError, InterfaceError, InternalClientError, OSError, ValueError)
+
+
+@contextmanager
+def translated(to: type[ServiceError]) -> Iterator[None]:
+    """Raise an error of PostgreSQL as one of ours."""
+    try:
+        yield
+    except FAILURES as error:
+        # The type only, and no cause: a message may quote the address with its password.
+        raise to(f"PostgreSQL can't be used: {type(error).__name__}") from None
+
+
+@asynccontextmanager
+async def open_pool(url: str, table: str, create: str) -> AsyncIterator[Pool]:
+    """Open a pool that gives up soon; nothing is sent before it is used.
+
+    ``create`` makes ``table`` and what belongs to it. It is sent as one, so it is one transaction,
+    and begins with a lock: of two that create at once one fails, IF NOT EXISTS or not.
+    """
+
+    async def make_table(connection: Connection) -> None:
+        # Looked for first: who may only use a table that is there may not create one.
+        if not await connection.fetchval(f"SELECT to_regclass('{table}') IS NOT NULL"):
+            await connection.execute(create)
+
+    pool = await create_pool(
+        url,
+        min_size=0,
+        max_size=_CONNECTIONS,
+        command_timeout=SECONDS,
+        init=make_table,
+        ssl=tls(url),
+    )
+    try:
+        yield pool
+    finally:
+        with suppress(*FAILURES):
+            async with asyncio.timeout(SECONDS):
+                await pool.close()
+
+
+def tls(url: str) -> ssl.SSLContext | None:
+    """Return whom to trust where ``url`` asks for TLS, None where it doesn't.
+
+    ``require`` asks for no check in PostgreSQL's own terms, which any impostor passes; here it
+    means ``verify-full``.
+    """
+    options = dict(parse_qsl(urlsplit(url).query))
+    mode = options.get("sslmode") or os.environ.get("PGSSLMODE", "")
+    if mode not in _CHECKED:
+        if urlsplit(url).hostname not in _HERE:
+            log.warning("PostgreSQL is spoken to unchecked", advice="add ?sslmode=verify-full")
+        return None
+    root = options.get("sslrootcert") or os.environ.get("PGSSLROOTCERT")
+    # libpq's word for the system's own.
+    context = trusted(None if root == "system" else root)
+    certificate = options.get("sslcert") or os.environ.get("PGSSLCERT")
+    if certificate:
+        context.load_cert_chain(certificate, options.get("sslkey") or os.environ.get("PGSSLKEY"))
+    return context

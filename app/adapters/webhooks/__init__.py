@@ -1,0 +1,1 @@
+"""Where webhooks are sent: over the guarded transport, or nowhere."""

@@ -1,0 +1,29 @@
+"""Webhooks that are switched off."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from app.domain.errors import WebhooksDisabledError
+from app.domain.webhook import WebhookReply
+
+
+@dataclass(frozen=True, slots=True)
+class DisabledWebhooks:
+    """Refuses every target, and says how to switch webhooks on."""
+
+    setting: str
+
+    def check(self, url: str) -> None:  # noqa: ARG002 - the port's
+        """Raise WebhooksDisabledError."""
+        raise WebhooksDisabledError(
+            f"webhooks are switched off here; the operator can allow them with {self.setting}"
+        )
+
+    async def post(
+        self,
+        url: str,  # noqa: ARG002 - the port's
+        headers: Mapping[str, str],  # noqa: ARG002
+        body: bytes,  # noqa: ARG002
+    ) -> WebhookReply:
+        """Tell that nothing is sent: the setting was taken back since the event was made."""
+        return WebhookReply(fault="webhooks are switched off")

@@ -1,0 +1,167 @@
+"""Requests that no connection brings: rows of batches and jobs.
+
+They go to the same operations as requests by HTTP, with the same context, and leave the same
+record in logs, metrics and usage. Only what bounds connections is left out: admission and CORS.
+"""
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from fastapi import Response
+from starlette.types import Message
+
+from app.api.errors import dialects
+from app.api.pipeline.authorization import Rule, check_scope, rule_for
+from app.api.routing import headers as request_headers
+from app.api.routing.context import STATE, RequestContext
+from app.api.routing.dispatch import Dispatcher
+from app.api.v1.tasks import serialize
+from app.domain.access import ANONYMOUS, Call, Resource
+from app.domain.errors import InternalError, NotFoundError, ServiceError
+from app.domain.work import WorkUsage
+from app.services.registry import Services
+from app.services.task_runner.request import Progress
+from app.services.work.endpoint import EndpointAnswer, EndpointRequest, OnEvent
+from app.telemetry import RequestRecord, recording
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class InProcess:
+    """An `Endpoint`: this service's own operations."""
+
+    dispatcher: Dispatcher
+    services: Services
+    rules: tuple[Rule, ...]
+
+    def unknown_fields(self, path: str, body: Mapping[str, object]) -> list[str]:
+        """Return the fields of ``body`` that the endpoint would refuse by their names."""
+        operation, _ = self.dispatcher.operation(path)
+        names = None if operation is None else operation.field_names
+        return [] if names is None else [name for name in body if name not in names]
+
+    async def answer(self, request: EndpointRequest) -> EndpointAnswer:
+        """Return what the operation answers; an error is rendered in its path's dialect."""
+        context = self._context(request)
+        record = context.record
+        with recording(record):
+            try:
+                answer = await self._answer(context, request)
+            finally:
+                record.duration_ms = record.elapsed_ms()
+                for sink in self.services.operations.sinks:
+                    sink(record)
+        return answer
+
+    async def _answer(self, context: RequestContext, request: EndpointRequest) -> EndpointAnswer:
+        error: ServiceError | None = None
+        try:
+            async with told(context, request.on_event):
+                response = await self._response(context, request)
+        except dialects.EXPECTED as raised:
+            scope = {"path": request.path, "method": "POST", "state": {STATE: context}}
+            response = dialects.response(raised, scope)
+            error = dialects.service_error(raised, scope)
+        context.record.status = response.status_code
+        media_type = response.headers.get("content-type", "application/json")
+        return EndpointAnswer(
+            response.status_code, bytes(response.body), _usage(context), error, media_type
+        )
+
+    async def _response(self, context: RequestContext, request: EndpointRequest) -> Response:
+        operations = self.services.operations
+        rule = rule_for(request.path, self.rules)
+        caller = operations.authenticator.current(request.caller)
+        check_scope(caller, rule)
+        operation, arguments = self.dispatcher.operation(request.path)
+        if operation is None:
+            raise NotFoundError(f"there is no POST {request.path[:200]}")
+        context.record.route = operation.path
+        call = Call(caller, rule.scope)
+        context.quota_statuses = await operations.limits.take(call, Resource.REQUESTS, 1)
+        context.call = call
+        held = self.services.room.open(context.record.share, len(request.body))
+        try:
+            if not held.grow_to(len(request.body)):
+                await held.wait_for(len(request.body), self.services.drain.before(context.deadline))
+            response = await operation.answer(context, _received(request.body), arguments)
+        finally:
+            held.release()
+        if not isinstance(response.body, bytes):
+            raise InternalError("the endpoint streams its answer, which can't be kept")
+        return response
+
+    def _context(self, request: EndpointRequest) -> RequestContext:
+        headers = {
+            b"content-type": b"application/json",
+            b"content-length": b"%d" % len(request.body),
+            b"x-request-id": request.id.encode(),
+        }
+        headers |= {
+            name.encode("latin-1"): value.encode("latin-1")
+            for name, value in request.headers.items()
+        }
+        if request.idempotency_key is not None:
+            headers[b"idempotency-key"] = request.idempotency_key.encode()
+        share = "" if request.caller.id == ANONYMOUS.id else request.caller.id
+        record = RequestRecord(
+            request.id,
+            "POST",
+            caller=request.caller.id,
+            share=share,
+            tracer=self.services.operations.tracer,
+        )
+        return RequestContext(
+            self.services,
+            request.id,
+            headers,
+            request_headers.read(headers),
+            record,
+            deadline=asyncio.get_running_loop().time() + request.seconds,
+        )
+
+
+@asynccontextmanager
+async def told(context: RequestContext, on_event: OnEvent | None) -> AsyncIterator[None]:
+    """Hand on what the operation tells on its way, in order, all of it before its answer."""
+    if on_event is None:
+        yield
+        return
+    queue: asyncio.Queue[Progress | None] = asyncio.Queue()
+
+    async def hand_on(keep: OnEvent) -> None:
+        while (progress := await queue.get()) is not None:
+            try:
+                await keep("progress", serialize.progress(progress))
+            except ServiceError as error:
+                log.warning("an event of a job is lost", code=error.code, reason=error.detail)
+
+    context.on_progress = queue.put_nowait
+    handing = asyncio.create_task(hand_on(on_event))
+    try:
+        yield
+        queue.put_nowait(None)
+        await handing
+    finally:
+        handing.cancel()
+
+
+def _received(body: bytes) -> Any:  # noqa: ANN401 - an ASGI receive
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive
+
+
+def _usage(context: RequestContext) -> WorkUsage:
+    record = context.record
+    usage = WorkUsage(record.prompt_tokens, record.generation_tokens)
+    if record.cost_usd is not None:
+        return dataclasses.replace(usage, cost_usd=record.cost_usd)
+    return dataclasses.replace(usage, unpriced=int(record.generation_tokens > 0))

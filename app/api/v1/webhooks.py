@@ -1,0 +1,99 @@
+"""GET /v1/webhooks."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+
+from app.api.errors import problem
+from app.api.routing.context import Context
+from app.domain import errors
+from app.domain.webhook import Delivery, DeliveryStatus
+
+router = APIRouter(prefix="/v1", tags=["jobs"])
+
+
+class DeliveryOut(BaseModel):
+    """One event on its way to a server of the caller's."""
+
+    id: Annotated[str, Field(description="The event's id, which is its `webhook-id` header too.")]
+    type: Annotated[str, Field(description="`batch.completed`, `job.failed` and the like.")]
+    subject: Annotated[str, Field(description="Id of the batch or job.")]
+    url: str
+    created_at: Annotated[int, Field(description="Seconds since the epoch.")]
+    status: DeliveryStatus
+    attempts: int
+    last_status: Annotated[
+        int | None, Field(description="HTTP status of the last attempt, null without an answer.")
+    ]
+    last_fault: Annotated[
+        str | None, Field(description="Why the last attempt was not answered, else null.")
+    ]
+    next_attempt_at: Annotated[
+        int | None, Field(description="Seconds since the epoch; null where there is none.")
+    ]
+
+    @classmethod
+    def of(cls, delivery: Delivery) -> "DeliveryOut":
+        """Render ``delivery``."""
+        event = delivery.event
+        pending = delivery.status is DeliveryStatus.PENDING
+        return cls(
+            id=event.id,
+            type=event.type,
+            subject=event.subject,
+            url=delivery.url,
+            created_at=event.created_at,
+            status=delivery.status,
+            attempts=delivery.attempts,
+            last_status=delivery.last_status,
+            last_fault=delivery.last_fault,
+            next_attempt_at=int(delivery.next_attempt_at) if pending else None,
+        )
+
+
+class WebhooksOut(BaseModel):
+    """The caller's webhooks."""
+
+    hosts: Annotated[
+        list[str], Field(description="Hosts that the operator allows; none where it is off.")
+    ]
+    secret: Annotated[
+        str | None,
+        Field(
+            description="What the caller's receiver verifies signatures with, by the Standard "
+            "Webhooks scheme; null where webhooks are off."
+        ),
+    ]
+    data: Annotated[list[DeliveryOut], Field(description="Deliveries, newest first.")]
+    has_more: Annotated[bool, Field(description="Whether there are older ones.")]
+
+
+class Page(BaseModel):
+    """Which deliveries."""
+
+    limit: Annotated[int, Field(ge=1, le=100)] = 20
+    after: Annotated[str | None, Field(description="Id of the event before the first one.")] = None
+
+
+@router.get(
+    "/webhooks",
+    operation_id="webhooks",
+    summary="Show the caller's webhooks",
+    description="The secret that its receivers verify signatures with, and what was delivered, "
+    "waits for another attempt, or was given up after a day. docs/jobs.md tells how webhooks are "
+    "asked for and verified.",
+    response_description="The secret and the deliveries.",
+    responses=problem.responses(
+        errors.InvalidParameterError, errors.InternalError, errors.WorkQueueError
+    ),
+)
+async def webhooks(context: Context, page: Annotated[Page, Query()]) -> WebhooksOut:
+    service, owner = context.services.webhooks, context.call.caller.id
+    found = await service.deliveries(owner, page.limit + 1, page.after)
+    return WebhooksOut(
+        hosts=list(service.hosts),
+        secret=service.signing_secret(owner) if service.hosts else None,
+        data=[DeliveryOut.of(delivery) for delivery in found[: page.limit]],
+        has_more=len(found) > page.limit,
+    )

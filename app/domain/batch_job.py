@@ -1,0 +1,76 @@
+"""Bedrock's own batch jobs: what is asked of them and how they end."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from app.domain.errors import ServiceError
+from app.domain.generation import Completion
+
+
+class BatchJobStatus(StrEnum):
+    """How a job stands. Bedrock's own word for it is kept beside."""
+
+    RUNNING = "running"
+    """Submitted, validating, scheduled, in progress or stopping."""
+    COMPLETED = "completed"
+    PARTIALLY_COMPLETED = "partially_completed"
+    """It ran out of time; the records that were processed have results."""
+    FAILED = "failed"
+    STOPPED = "stopped"
+    """Someone stopped it; what was processed has results."""
+    EXPIRED = "expired"
+    """It ran out of time before it began."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchJobName:
+    """What one job is found by, kept before the job is asked for."""
+
+    name: str
+    """At most 63 letters, digits and hyphens; also the folder of its files."""
+    token: str
+    """The client request token: asked for again with the same, it is the same job."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordCounts:
+    """Records of a job, as Bedrock counted them."""
+
+    total: int
+    processed: int
+    succeeded: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class BatchJob:
+    """How a job stands."""
+
+    id: str
+    """Bedrock's ARN."""
+    status: BatchJobStatus
+    raw_status: str
+    message: str | None = None
+    """What Bedrock says of it, for the caller."""
+    counts: RecordCounts | None = None
+    """None where Bedrock has not told yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordResult:
+    """The outcome of one record: a completion or an error."""
+
+    record: int
+    """The record's number, as it was written."""
+    completion: Completion | None = None
+    error: ServiceError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchJobRules:
+    """What Bedrock takes in one job; the quotas are the account's."""
+
+    least_records: int = 100
+    most_records: int = 50_000
+    file_bytes: int = 2**30
+    job_bytes: int = 5 * 2**30

@@ -1,0 +1,73 @@
+"""Webhooks: events that a caller's own server is told of."""
+
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookEvent:
+    """One event, in the shape that OpenAI's webhooks have."""
+
+    id: str
+    type: str
+    """``batch.completed``, ``job.failed``, …"""
+    subject: str
+    """The id of the batch or job."""
+    created_at: int
+    """Seconds since the epoch."""
+
+    @property
+    def body(self) -> bytes:
+        """The JSON that is sent, the same bytes at each attempt."""
+        return json.dumps(
+            {
+                "id": self.id,
+                "object": "event",
+                "type": self.type,
+                "created_at": self.created_at,
+                "data": {"id": self.subject},
+            },
+            separators=(",", ":"),
+        ).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookReply:
+    """How one attempt went."""
+
+    status: int | None = None
+    """The HTTP status; None where nothing was answered."""
+    fault: str | None = None
+    """Why nothing was answered."""
+    retry_after: float | None = None
+    """Seconds that the receiver asked to be left alone for."""
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the receiver has the event."""
+        return self.status is not None and 200 <= self.status < 300
+
+
+class DeliveryStatus(StrEnum):
+    """How a delivery stands."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    GIVEN_UP = "given_up"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """An event on its way to a URL."""
+
+    event: WebhookEvent
+    url: str
+    status: DeliveryStatus = DeliveryStatus.PENDING
+    attempts: int = 0
+    last_status: int | None = None
+    """The HTTP status of the last attempt."""
+    last_fault: str | None = None
+    """Why the last attempt was not answered."""
+    next_attempt_at: float = 0
+    """Seconds since the epoch."""

@@ -1,0 +1,173 @@
+"""Work that outlives the request that asked for it: items on a queue, and the group they belong to.
+
+A batch is a `WorkGroup` whose items are its rows; a job is a group of one item. To put another kind
+of work on the queue: add a member to `WorkKind`, keep its facts as a group with `WorkQueue.open`,
+`put` its items, and give the worker (`app.services.work.worker`) a handler for the kind.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class WorkKind(StrEnum):
+    """The kinds of work, each with a handler of its own."""
+
+    BATCH_ROW = "batch_row"
+    """One line of a batch's input file."""
+    JOB = "job"
+    """One request that is answered later."""
+    JOB_EVENT = "job_event"
+    """What a job told while it ran. Only kept: no worker takes it."""
+    WEBHOOK = "webhook"
+    """One event that a caller's server is to be told of."""
+
+
+class WorkState(StrEnum):
+    """The state of one item."""
+
+    WAITING = "waiting"
+    LEASED = "leased"
+    """A worker has it, until its lease runs out."""
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    """It has a result too, which says why."""
+    CANCELLED = "cancelled"
+    """It was never answered, and will not be."""
+
+
+OPEN_STATES = (WorkState.WAITING, WorkState.LEASED)
+"""States in which an item may still be answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkGroup:
+    """Items that were asked for together."""
+
+    id: str
+    owner: str
+    """The caller's id."""
+    kind: WorkKind
+    status: str
+    """What its kind calls the state it is in."""
+    created_at: float
+    """Seconds since the epoch."""
+    body: bytes = b""
+    """All else that its kind keeps of it."""
+    active: bool = True
+    """Whether there is work left to do; `WorkQueue.active` returns these."""
+    expires_at: float | None = None
+    """When it may be forgotten, in seconds since the epoch; None while it may not."""
+    version: int = 0
+    """Counts the changes, so that of two writers the second one notices."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewWork:
+    """One item for the queue."""
+
+    position: int
+    """The place in its group, from 0; put twice, it is there once."""
+    payload: bytes
+    """What its handler needs to do it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """One item that this worker is to do."""
+
+    id: int
+    kind: WorkKind
+    owner: str
+    group: str
+    position: int
+    payload: bytes
+    attempts: int
+    """Leases so far that ended without a result, this one not counted."""
+    created_at: float
+    worker: str
+    """Whose lease it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkUsage:
+    """What the answers of items took."""
+
+    prompt_tokens: int = 0
+    generation_tokens: int = 0
+    cost_usd: float = 0
+    unpriced: int = 0
+    """Answers whose price is unknown."""
+
+
+NO_USAGE = WorkUsage()
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The end of one item."""
+
+    work: Leased
+    succeeded: bool
+    result: bytes
+    usage: WorkUsage = NO_USAGE
+
+
+@dataclass(frozen=True, slots=True)
+class Postponed:
+    """An item that goes back to the queue."""
+
+    work: Leased
+    seconds: float
+    """Before it is leased again."""
+    counted: bool = True
+    """Whether this counts as an attempt; waiting for a limit or a cold start does not."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkResult:
+    """One item with its result, as output is made of it."""
+
+    position: int
+    state: WorkState
+    payload: bytes
+    result: bytes | None
+    """None where it was never answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupCounts:
+    """How far a group has come."""
+
+    states: Mapping[WorkState, int] = field(default_factory=dict)
+    usage: WorkUsage = NO_USAGE
+
+    @property
+    def total(self) -> int:
+        """Return the number of items."""
+        return sum(self.states.values())
+
+    @property
+    def open(self) -> int:
+        """Return the number of items that may still be answered."""
+        return sum(self.states.get(state, 0) for state in OPEN_STATES)
+
+    def in_state(self, state: WorkState) -> int:
+        """Return the number of items in ``state``."""
+        return self.states.get(state, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class QueueDepth:
+    """What waits of one kind of work."""
+
+    waiting: int = 0
+    leased: int = 0
+    oldest: float | None = None
+    """Seconds since the epoch at which the oldest waiting item was put; None where none waits."""
+
+
+LEASE = 30.0
+"""Seconds that an item belongs to a worker; renewed every third of it."""
+LONGEST_LEASE = 4 * LEASE
+"""Seconds: a lease that seems to run longer was taken before the clock was set back; it is over."""

@@ -1,0 +1,1 @@
+"""Batch inference: jobs that read records from S3 and write answers there."""

@@ -1,0 +1,54 @@
+"""TLS of the service's own, from files that may be replaced while it serves."""
+
+import asyncio
+import ssl
+
+import structlog
+
+from app.adapters.tls_files import TlsFiles
+
+log = structlog.get_logger()
+
+
+class ReloadedTls:
+    """One context for a server's life; new connections use the files' last good state.
+
+    Connections that are open keep what they began with.
+    """
+
+    def __init__(self, files: TlsFiles) -> None:
+        """Read the files, or raise OSError or ValueError."""
+        self._files = files
+        self._read = files.fingerprint()
+        self._current = files.context()
+        self.context = files.context()
+        # It is called for clients that name no server, too.
+        self.context.sni_callback = self._use_current
+
+    def give(self, *_: object) -> ssl.SSLContext:
+        """Return the context, as a factory of uvicorn's does."""
+        return self.context
+
+    async def watch(self, seconds: float) -> None:
+        """Look every ``seconds`` whether a file has changed, until cancelled."""
+        while True:
+            await asyncio.sleep(seconds)
+            await asyncio.to_thread(self.look)
+
+    def look(self) -> None:
+        """Read the files again if they have changed; where they can't be used, say so once."""
+        now = self._files.fingerprint()
+        if now == self._read:
+            return
+        self._read = now
+        try:
+            self._current = self._files.context()
+        except (OSError, ValueError) as error:
+            log.error("certificate not reloaded", reason=str(error))
+        else:
+            log.info("certificate reloaded", file=str(self._files.certificate))
+
+    def _use_current(
+        self, connection: ssl.SSLObject, _name: str | None, _initial: ssl.SSLContext
+    ) -> None:
+        connection.context = self._current

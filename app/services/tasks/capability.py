@@ -1,0 +1,44 @@
+"""What is known of how well the model does a task, and what it was never trained for.
+
+Numbers are those of Meta's model card (``MODEL_CARD_VISION.md`` of llama-models) for the 11B
+Instruct model.
+"""
+
+from dataclasses import dataclass
+
+from app.domain.image import AnswerWarning
+
+CARD = "Meta's model card, 11B Instruct"
+
+
+@dataclass(frozen=True, slots=True)
+class Capability:
+    """What a task rests on."""
+
+    basis: str
+    """The measurement that is nearest to the task, or that there is none."""
+    untrained: tuple[str, ...] = ()
+    """What the task gives beyond anything that was measured."""
+    languages: tuple[str, ...] = ("en",)
+    """Of questions, answers and words in pictures: those that Meta supports beside a picture."""
+
+
+BOXES_UNTRAINED = AnswerWarning(
+    "boxes_untrained",
+    "The model was not trained to say where things are: its boxes are hints, and no measurement "
+    "of them is published.",
+)
+LINE_ITEMS_UNTRAINED = AnswerWarning(
+    "line_items_untrained",
+    "Lists of objects, such as an invoice's lines, go beyond what the model was measured on: "
+    "check their number and every amount.",
+)
+TABLES_UNTRAINED = AnswerWarning(
+    "tables_untrained",
+    "Whole tables go beyond what the model was measured on: check the cells.",
+)
+CHART_VALUES_UNTRAINED = AnswerWarning(
+    "chart_values_untrained",
+    "The model was measured on questions about charts, not on reading all their values: check the "
+    "numbers.",
+)

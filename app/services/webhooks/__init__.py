@@ -1,0 +1,1 @@
+"""Webhooks: signed, delivered, tried again, and shown."""

@@ -1,0 +1,103 @@
+"""Delivers events: signs each attempt, waits longer after each failure, gives up after a day."""
+
+import random
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+
+import structlog
+
+from app.domain.webhook import Delivery, DeliveryStatus, WebhookReply
+from app.domain.work import Finished, Leased, Postponed, WorkKind
+from app.services.webhooks import service, signature
+from app.services.webhooks.service import Webhooks
+
+CONCURRENCY = 8
+"""Deliveries at a time in one process."""
+FIRST_WAIT = 5.0
+"""Seconds after the first failure; three times as long after each further one."""
+LONGEST_WAIT = 4 * 3600.0
+GIVE_UP_AFTER = 24 * 3600.0
+"""Seconds since the event after which no further attempt is made."""
+_JITTER = 0.2
+_GONE = 410
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookHandler:
+    """A `WorkHandler` for events."""
+
+    webhooks: Webhooks
+    count: Callable[[str], None] = lambda _: None
+    """Told how the delivery stands after each attempt."""
+    kind: WorkKind = WorkKind.WEBHOOK
+    interruptible: bool = False
+
+    def room(self, running: int) -> int:
+        """Return how many more deliveries may begin."""
+        return CONCURRENCY - running
+
+    def resting(self) -> Collection[str]:
+        """Return nobody: deliveries cost nothing that is bounded."""
+        return ()
+
+    async def handle(self, work: Leased) -> Finished | Postponed:
+        """Make an attempt where it is time for one."""
+        queue, now = self.webhooks.queue, self.webhooks.clock()
+        group = await queue.group(work.owner, work.group)
+        if group is None:
+            return Finished(work, succeeded=False, result=b"")
+        delivery = service.read(group)
+        # A clock that was set back must not hold an event up for longer than any wait.
+        left = delivery.next_attempt_at - now
+        if 0 < left <= LONGEST_WAIT:
+            return Postponed(work, left, counted=False)
+        key = signature.key(self.webhooks.secret, work.owner)
+        headers = signature.headers(key, delivery.event, int(now))
+        reply = await self.webhooks.sender.post(delivery.url, headers, delivery.event.body)
+        after = attempted(delivery, reply, self.webhooks.clock())
+        self.count(after.status)
+        await queue.change(service.kept(work.owner, after, group.version))
+        if after.status is DeliveryStatus.PENDING:
+            return Postponed(work, after.next_attempt_at - now, counted=False)
+        if after.status is DeliveryStatus.GIVEN_UP:
+            log.warning(
+                "a webhook was given up",
+                event_id=after.event.id,
+                attempts=after.attempts,
+                status=after.last_status,
+            )
+        return Finished(work, after.status is DeliveryStatus.DELIVERED, b"")
+
+    def exhausted(self, work: Leased) -> Finished:
+        """Return the end of an event whose workers died again and again."""
+        return Finished(work, succeeded=False, result=b"")
+
+    async def tend(self) -> None:
+        """Forget what has been shown for long enough."""
+        await self.webhooks.queue.expire()
+
+
+def attempted(delivery: Delivery, reply: WebhookReply, now: float) -> Delivery:
+    """Return how ``delivery`` stands after an attempt that went as ``reply`` tells."""
+    after = replace(
+        delivery,
+        attempts=delivery.attempts + 1,
+        last_status=reply.status,
+        last_fault=reply.fault,
+        next_attempt_at=now,
+    )
+    if reply.accepted:
+        return replace(after, status=DeliveryStatus.DELIVERED)
+    due = now + wait(after.attempts, reply.retry_after)
+    if reply.status == _GONE or due > delivery.event.created_at + GIVE_UP_AFTER:
+        return replace(after, status=DeliveryStatus.GIVEN_UP)
+    return replace(after, next_attempt_at=due)
+
+
+def wait(attempts: int, asked: float | None = None) -> float:
+    """Return the seconds before the next attempt; the receiver may ask for more."""
+    grown = FIRST_WAIT * 3.0 ** min(attempts - 1, 16)
+    jittered = grown * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - no secret
+    return min(LONGEST_WAIT, max(jittered, asked or 0))

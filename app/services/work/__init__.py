@@ -1,0 +1,1 @@
+"""Long work: what takes items off the queue and has them done."""

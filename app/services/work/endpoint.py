@@ -1,0 +1,56 @@
+"""An endpoint of this service, asked from within it."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from app.domain.access import Caller
+from app.domain.errors import ServiceError
+from app.domain.work import NO_USAGE, WorkUsage
+
+OnEvent = Callable[[str, bytes], Awaitable[None]]
+"""Takes an event's name and its data, JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointRequest:
+    """A POST request that no connection brought."""
+
+    id: str
+    """The request's id, as ``X-Request-Id`` has it."""
+    path: str
+    body: bytes
+    """JSON."""
+    caller: Caller
+    """Whose rights are checked, as they are now."""
+    seconds: float
+    """Until the answer must be there."""
+    idempotency_key: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Further headers that decide the answer, by names in lower case; the type of ``body``."""
+    on_event: "OnEvent | None" = None
+    """Told of what happens on the way, where the operation can tell it."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointAnswer:
+    """What the endpoint would have sent."""
+
+    status: int
+    body: bytes
+    usage: WorkUsage = NO_USAGE
+    error: ServiceError | None = None
+    """The error that ``body`` renders, where it is one."""
+    media_type: str = "application/json"
+
+
+class Endpoint(Protocol):
+    """Answers requests as they would be answered by HTTP."""
+
+    async def answer(self, request: EndpointRequest) -> EndpointAnswer:
+        """Return the answer; an error is an answer too."""
+        ...
+
+    def unknown_fields(self, path: str, body: Mapping[str, object]) -> list[str]:
+        """Return the fields of ``body`` that the endpoint would refuse by their names."""
+        ...

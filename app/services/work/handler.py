@@ -1,0 +1,44 @@
+"""What a kind of work has to bring, so that a `Worker` can do it."""
+
+from collections.abc import Collection
+from typing import Protocol
+
+from app.domain.work import Finished, Leased, Postponed, WorkKind
+
+
+class WorkHandler(Protocol):
+    """Does the items of one kind."""
+
+    @property
+    def kind(self) -> WorkKind:
+        """Return the kind of work."""
+        ...
+
+    @property
+    def interruptible(self) -> bool:
+        """Tell whether an item is stopped when it is cancelled or its lease was lost."""
+        ...
+
+    def room(self, running: int) -> int:
+        """Return how many more items may begin now, where ``running`` are being done."""
+        ...
+
+    def resting(self) -> Collection[str]:
+        """Return the callers whose items are not to be begun now."""
+        ...
+
+    async def handle(self, work: Leased) -> Finished | Postponed:
+        """Do one item. An exception is a fault of ours; the item is then tried again later."""
+        ...
+
+    def exhausted(self, work: Leased) -> Finished:
+        """Return the end of an item that was tried too often."""
+        ...
+
+    async def tend(self) -> None:
+        """See to the groups: begin them, end them, forget them.
+
+        It is called every second, and soon after a result was kept, in every process: what it does
+        must be right when another does the same.
+        """
+        ...

@@ -1,0 +1,235 @@
+"""Takes work off the queue, has it done, and keeps the results.
+
+Each process has one. It leases a few more items than it does at a time, so that a transaction
+serves many; it keeps all results that are ready in one.
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from os import urandom
+
+import structlog
+
+from app.domain.errors import ServiceError, WorkQueueError
+from app.domain.ports import WorkQueue
+from app.domain.work import LEASE, Finished, Leased, Postponed
+from app.services.concurrency.deadline import Drain
+from app.services.work.handler import WorkHandler
+
+MOST_ATTEMPTS = 30
+"""Leases without a result, lost ones too, after which an item is given up."""
+POLL = 1.0
+"""Seconds between two looks for work that another process put."""
+WATCH = 0.5
+"""Seconds between two looks whether an item that is being done was cancelled."""
+_AGAIN = (0.1, 5.0)
+"""Seconds before the queue is asked again after a failure: at first, and at most."""
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class _Kind:
+    """One kind's items in this process."""
+
+    handler: WorkHandler
+    ready: deque[Leased] = field(default_factory=deque)
+    """Leased and not begun."""
+    running: dict[int, "asyncio.Task[None]"] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Worker:
+    """Does items of every kind that it has a handler for."""
+
+    queue: WorkQueue
+    drain: Drain
+    name: str = field(default_factory=lambda: f"worker-{urandom(8).hex()}")
+    poll: float = POLL
+    _kinds: list[_Kind] = field(default_factory=list)
+    _woken: asyncio.Event = field(default_factory=asyncio.Event)
+    _tending: asyncio.Event = field(default_factory=asyncio.Event)
+    _ended: list[Finished | Postponed] = field(default_factory=list)
+    _to_keep: asyncio.Event = field(default_factory=asyncio.Event)
+    _failing: bool = False
+
+    def wake(self) -> None:
+        """Look for work now: some was put."""
+        self._woken.set()
+        self._tending.set()
+
+    @asynccontextmanager
+    async def running(self, handlers: Sequence[WorkHandler]) -> AsyncIterator[None]:
+        """Work while the block runs; afterwards what was begun is kept or given back."""
+        self._kinds = [_Kind(handler) for handler in handlers]
+        tasks = [
+            asyncio.create_task(loop)
+            for loop in (
+                self._working(),
+                self._keeping(),
+                self._renewing(),
+                self._watching(),
+                *(self._seeing_to(handler) for handler in handlers),
+            )
+        ]
+        try:
+            yield
+        finally:
+            await _stopped(tasks)
+            await self._leave()
+
+    async def _working(self) -> None:
+        while True:
+            self._woken.clear()
+            if not self.drain.draining and not self._failing:
+                for kind in self._kinds:
+                    await self._fill(kind)
+                    self._begin(kind)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self.poll):
+                    await self._woken.wait()
+
+    async def _fill(self, kind: _Kind) -> None:
+        """Lease enough to go on with, in as few transactions as that takes."""
+        room = kind.handler.room(len(kind.running))
+        wanted = room + max(1, room + len(kind.running)) - len(kind.ready)
+        if room <= 0 or len(kind.ready) >= room:
+            return
+        try:
+            kind.ready += await self.queue.lease(
+                self.name, (kind.handler.kind,), wanted, kind.handler.resting()
+            )
+        except ServiceError as error:
+            log.warning("no work can be leased", code=error.code, reason=error.detail)
+
+    def _begin(self, kind: _Kind) -> None:
+        room = kind.handler.room(len(kind.running))
+        resting = kind.handler.resting()
+        while kind.ready and room > 0:
+            work = kind.ready.popleft()
+            if work.owner in resting:
+                self._end(Postponed(work, 0, counted=False))
+                continue
+            kind.running[work.id] = asyncio.create_task(self._do(kind, work))
+            room -= 1
+
+    async def _do(self, kind: _Kind, work: Leased) -> None:
+        try:
+            if work.attempts >= MOST_ATTEMPTS:
+                self._end(kind.handler.exhausted(work))
+            else:
+                self._end(await kind.handler.handle(work))
+        except Exception:
+            log.exception("work failed", kind=work.kind, group=work.group, position=work.position)
+            self._end(Postponed(work, min(2.0**work.attempts, 60)))
+        except asyncio.CancelledError:
+            self._end(Postponed(work, 0, counted=False))
+        finally:
+            kind.running.pop(work.id, None)
+            self._woken.set()
+
+    def _end(self, ended: Finished | Postponed) -> None:
+        self._ended.append(ended)
+        self._to_keep.set()
+
+    async def _keeping(self) -> None:
+        """Keep results as they come; while the queue can't be written they wait in memory."""
+        wait = _AGAIN[0]
+        while True:
+            await self._to_keep.wait()
+            try:
+                await self._keep()
+            except ServiceError as error:
+                if not self._failing:
+                    log.error("results can't be kept yet", code=error.code, reason=error.detail)
+                # No new work is begun meanwhile: what is in memory is bounded by what was running.
+                self._failing = True
+                await asyncio.sleep(wait)
+                wait = min(2 * wait, _AGAIN[1])
+            else:
+                wait = _AGAIN[0]
+                if self._failing:
+                    self._failing = False
+                    self._woken.set()
+
+    async def _keep(self) -> None:
+        self._to_keep.clear()
+        ended = tuple(self._ended)
+        finished = [item for item in ended if isinstance(item, Finished)]
+        postponed = [item for item in ended if isinstance(item, Postponed)]
+        try:
+            if finished:
+                await self.queue.finish(finished)
+            if postponed:
+                await self.queue.postpone(postponed)
+        except BaseException:
+            self._to_keep.set()
+            raise
+        del self._ended[: len(ended)]
+        if finished:
+            self._tending.set()
+
+    async def _renewing(self) -> None:
+        while True:
+            await asyncio.sleep(LEASE / 3)
+            if not any(kind.running or kind.ready for kind in self._kinds) and not self._ended:
+                continue
+            try:
+                await self.queue.renew(self.name)
+            except ServiceError as error:
+                log.warning("leases can't be renewed", code=error.code, reason=error.detail)
+
+    async def _watching(self) -> None:
+        """Stop what was cancelled."""
+        while True:
+            await asyncio.sleep(WATCH)
+            running = {
+                id_: task
+                for kind in self._kinds
+                if kind.handler.interruptible
+                for id_, task in kind.running.items()
+            }
+            if not running:
+                continue
+            try:
+                held = await self.queue.held(self.name)
+            except ServiceError:
+                continue
+            for id_, task in running.items():
+                if id_ not in held:
+                    task.cancel()
+
+    async def _seeing_to(self, handler: WorkHandler) -> None:
+        while True:
+            self._tending.clear()
+            try:
+                await handler.tend()
+            except ServiceError as error:
+                log.warning("groups wait", kind=handler.kind, code=error.code, reason=error.detail)
+            except Exception:
+                log.exception("groups wait", kind=handler.kind)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self.poll):
+                    await self._tending.wait()
+            # Many results come close together; one look serves them all.
+            await asyncio.sleep(self.poll / 20)
+
+    async def _leave(self) -> None:
+        """Keep what is done and give back what is not."""
+        await _stopped([task for kind in self._kinds for task in kind.running.values()])
+        for kind in self._kinds:
+            for work in kind.ready:
+                self._end(Postponed(work, 0, counted=False))
+            kind.ready.clear()
+        with contextlib.suppress(WorkQueueError):
+            await self._keep()
+
+
+async def _stopped(tasks: Sequence["asyncio.Task[None]"]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

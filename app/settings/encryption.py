@@ -1,0 +1,58 @@
+"""The keys under which callers' data is kept."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from app.settings.types import Name, Seconds
+
+
+class EncryptionSettings(BaseModel):
+    """The keys under which callers' data is kept."""
+
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
+
+    encryption_key_file: Annotated[
+        Path | None,
+        Field(
+            description="File of root keys, which wrap each caller's key; the last one is for new "
+            "ones. `python -m app encryption new-key` adds one. Unset, and without a KMS key, "
+            "callers' data is kept unencrypted."
+        ),
+    ] = None
+    encryption_kms_key: Annotated[
+        Name | None,
+        Field(
+            description="AWS KMS key, by ARN, id or alias, in place of such a file. The service "
+            "needs `kms:GenerateDataKey` and `kms:Decrypt` for it."
+        ),
+    ] = None
+    caller_keys_store: Annotated[
+        Literal["directory", "redis", "postgres"],
+        Field(
+            description="Where callers' keys are kept, wrapped. `directory`: in "
+            "`LLAMA_VISION_DATA_DIRECTORY`, for one machine. `redis`, `postgres`: for several "
+            "replicas together; what is lost there can't be read again."
+        ),
+    ] = "directory"
+    caller_keys_held: Annotated[
+        Seconds,
+        Field(
+            description="Seconds that a worker uses a caller's key before it asks the store "
+            "again. An erasure by another worker is in force after them."
+        ),
+    ] = 60
+
+    @model_validator(mode="after")
+    def _check_one_root(self) -> Self:
+        if self.encryption_key_file is not None and self.encryption_kms_key is not None:
+            raise ValueError(
+                "encryption_kms_key: is set beside encryption_key_file; give one of them"
+            )
+        return self
+
+    @property
+    def encrypts(self) -> bool:
+        """Whether callers' data is encrypted."""
+        return self.encryption_key_file is not None or self.encryption_kms_key is not None

@@ -1,0 +1,53 @@
+"""Which servers are told of batches and jobs that have ended."""
+
+import re
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+from app.settings.types import Names, Seconds
+
+_HOST = re.compile(r"(\*\.)?[\w-]+(\.[\w-]+)*\.?(:\d+)?|\[[0-9a-fA-F:.]+\](:\d+)?")
+_LEAST_SECRET = 24
+
+
+class WebhookSettings(BaseModel):
+    """Which servers are told of batches and jobs that have ended."""
+
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
+
+    webhook_hosts: Annotated[
+        Names | None,
+        Field(
+            description="Hosts that webhooks may be sent to, separated by commas: `host`, "
+            "`host:port`, or `*.domain` for subdomains. Unset: no webhooks. Private addresses are "
+            "refused as for picture URLs."
+        ),
+    ] = None
+    webhook_allow_http: Annotated[
+        bool, Field(description="Whether their URLs may be `http` beside `https`.")
+    ] = False
+    webhook_secret: Annotated[
+        SecretStr | None,
+        Field(
+            description="What the callers' signing keys are derived from, 24 characters or more, "
+            "the same on all replicas. Required with `webhook_hosts`."
+        ),
+    ] = None
+    webhook_timeout: Annotated[
+        Seconds, Field(description="Seconds that one attempt of a delivery may take.")
+    ] = 15
+
+    @model_validator(mode="after")
+    def _check_webhooks(self) -> Self:
+        for host in self.webhook_hosts or ():
+            if not _HOST.fullmatch(host):
+                raise ValueError(f"webhook_hosts: {host!r} is not host, host:port or *.domain")
+        if self.webhook_hosts is not None:
+            secret = self.webhook_secret.get_secret_value() if self.webhook_secret else ""
+            if len(secret) < _LEAST_SECRET:
+                raise ValueError(
+                    f"webhook_secret: has {len(secret)} characters; webhooks are signed with "
+                    f"{_LEAST_SECRET} or more"
+                )
+        return self

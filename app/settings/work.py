@@ -1,0 +1,70 @@
+"""Files, batches and jobs: where they are kept, and how much of the service they may take."""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.settings.types import MIB, Bytes, Seconds
+
+DAY = 24 * 3600
+
+
+class WorkSettings(BaseModel):
+    """Files, batches and jobs: where they are kept, and how much of the service they may take."""
+
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
+
+    queue_store: Annotated[
+        Literal["sqlite", "postgres"],
+        Field(
+            description="Where batches and jobs are kept: a file in the data directory for the "
+            "workers of one machine, or PostgreSQL for several machines."
+        ),
+    ] = "sqlite"
+    batch_share: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=1,
+            description="Share of `max_concurrency` that rows of batches may take while nothing "
+            "else is asked; each interactive request takes one from it.",
+        ),
+    ] = 0.9
+    batch_concurrency: Annotated[
+        int,
+        Field(
+            gt=0, description="Most rows of batches at a time in one worker, whatever the share."
+        ),
+    ] = 32
+    max_batch_rows: Annotated[
+        int, Field(gt=0, description="Most lines of a batch's input file.")
+    ] = 50_000
+    files_store: Annotated[
+        Literal["directory", "s3"],
+        Field(
+            description="Where files are kept: in the data directory, or in an S3 bucket, which "
+            "several machines share."
+        ),
+    ] = "directory"
+    files_bucket: Annotated[
+        str | None,
+        Field(
+            pattern=re.compile(r"^[a-z0-9.-]{3,63}(/.*)?$"),
+            description="The bucket for files, or `bucket/prefix`.",
+        ),
+    ] = None
+    files_region: Annotated[
+        str | None, Field(description="The bucket's region; by default the model's.")
+    ] = None
+    files_endpoint_url: Annotated[
+        str | None, Field(description="Another S3 endpoint, for a store that imitates it.")
+    ] = None
+    max_file_bytes: Annotated[Bytes, Field(description="Maximum bytes of one file.")] = 200 * MIB
+    files_quota_bytes: Annotated[
+        Bytes, Field(description="Maximum bytes of all files of one caller.")
+    ] = 10 * 1024 * MIB
+    files_expire: Annotated[
+        Seconds,
+        Field(description="Seconds that a file is kept where its caller names no other time."),
+    ] = 30 * DAY

@@ -1,0 +1,324 @@
+"""What every WorkQueue does: an SQLite file and a real PostgreSQL, sealed or not."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+
+import pytest
+
+from app.adapters.encryption.plain import PlainData
+from app.adapters.queue.sealed import SealedQueue
+from app.adapters.queue.sqlite import SqliteQueue, open_sqlite_queue
+from app.domain.errors import WorkQueueError
+from app.domain.ports import WorkQueue
+from app.domain.work import (
+    LEASE,
+    Finished,
+    NewWork,
+    Postponed,
+    WorkGroup,
+    WorkKind,
+    WorkState,
+    WorkUsage,
+)
+
+ROWS = (WorkKind.BATCH_ROW,)
+ANN = WorkGroup("batch_1", "ann", WorkKind.BATCH_ROW, "in_progress", 100.0, b"facts")
+
+
+@dataclass
+class Clock:
+    now: float = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(params=["sqlite", "sealed"])
+async def queue(request, tmp_path, clock) -> AsyncIterator[WorkQueue]:
+    async with open_sqlite_queue(tmp_path / "data" / "work.sqlite3") as sqlite:
+        sqlite.clock = clock
+        yield SealedQueue(sqlite, PlainData()) if request.param == "sealed" else sqlite
+
+
+def items(count: int, start: int = 0) -> list[NewWork]:
+    return [NewWork(i, b"row %d" % i) for i in range(start, start + count)]
+
+
+async def test_an_empty_queue_makes_no_file_and_has_nothing(tmp_path):
+    async with open_sqlite_queue(tmp_path / "work.sqlite3") as queue:
+        assert await queue.lease("w", ROWS, 5) == ()
+        assert await queue.group("ann", "batch_1") is None
+        assert await queue.depths() == {}
+        assert await queue.expire() == 0
+
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_work_is_leased_once_and_its_result_is_kept(queue):
+    await queue.open(ANN, items(3))
+
+    leased = await queue.lease("w1", ROWS, 2)
+    rest = await queue.lease("w2", ROWS, 5)
+    counted = await queue.finish(
+        [Finished(leased[0], True, b"yes", WorkUsage(5, 7, 0.5)), Finished(rest[0], False, b"no")]
+    )
+
+    assert [item.position for item in leased] == [0, 1]
+    assert [item.payload for item in rest] == [b"row 2"]
+    assert counted == 2
+    results = await queue.results("ann", "batch_1", -1, 10)
+    assert [(r.position, r.state, r.result) for r in results] == [
+        (0, WorkState.SUCCEEDED, b"yes"),
+        (1, WorkState.LEASED, None),
+        (2, WorkState.FAILED, b"no"),
+    ]
+    counts = await queue.counts("batch_1")
+    assert (counts.total, counts.open) == (3, 1)
+    assert counts.usage == WorkUsage(5, 7, 0.5)
+
+
+async def test_another_callers_group_and_results_are_not_seen(queue):
+    await queue.open(ANN, items(1))
+
+    assert await queue.group("bob", "batch_1") is None
+    assert await queue.results("bob", "batch_1", -1, 10) == ()
+    assert await queue.cancel("bob", "batch_1", leased=True) == 0
+    await queue.forget("bob", "batch_1")
+    assert await queue.group("ann", "batch_1") == ANN
+
+
+async def test_work_put_twice_is_there_once(queue):
+    await queue.open(ANN, items(2))
+    await queue.put(ANN, items(3))
+
+    assert (await queue.counts("batch_1")).total == 3
+
+
+async def test_callers_share_and_one_callers_groups_come_in_order(queue):
+    await queue.open(ANN, items(4))
+    await queue.open(replace(ANN, id="batch_2"), items(2))
+    await queue.open(replace(ANN, id="batch_3", owner="bob"), items(2))
+
+    leased = [item for _ in range(8) for item in await queue.lease("w", ROWS, 1)]
+
+    assert [item.owner for item in leased[:4]] in (
+        ["ann", "bob", "ann", "bob"],
+        ["bob", "ann", "bob", "ann"],
+    )
+    of_ann = [(item.group, item.position) for item in leased if item.owner == "ann"]
+    assert of_ann == [("batch_1", i) for i in range(4)] + [("batch_2", i) for i in range(2)]
+
+
+async def test_callers_who_are_left_out_are_not_leased(queue):
+    await queue.open(ANN, items(1))
+    await queue.open(replace(ANN, id="batch_3", owner="bob"), items(1))
+
+    assert [i.owner for i in await queue.lease("w", ROWS, 9, without={"ann"})] == ["bob"]
+
+
+async def test_a_lease_that_ran_out_goes_to_another_worker(queue, clock):
+    await queue.open(ANN, items(1))
+    await queue.lease("dead", ROWS, 1)
+    clock.now += LEASE - 1
+    assert await queue.lease("w", ROWS, 1) == ()
+
+    clock.now += 2
+    (item,) = await queue.lease("w", ROWS, 1)
+
+    assert item.attempts == 1
+    assert await queue.held("dead") == frozenset()
+    assert await queue.held("w") == {item.id}
+
+
+async def test_a_renewed_lease_does_not_run_out(queue, clock):
+    await queue.open(ANN, items(1))
+    (item,) = await queue.lease("alive", ROWS, 1)
+    clock.now += LEASE - 1
+    assert await queue.renew("alive") == {item.id}
+    clock.now += LEASE - 1
+
+    assert await queue.lease("w", ROWS, 1) == ()
+
+
+async def test_a_worker_never_takes_its_own_work_twice(queue, clock):
+    await queue.open(ANN, items(1))
+    await queue.lease("w", ROWS, 1)
+    clock.now += 10 * LEASE
+
+    assert await queue.lease("w", ROWS, 1) == ()
+
+
+async def test_a_clock_set_back_holds_no_lease_for_long(queue, clock):
+    await queue.open(ANN, items(1))
+    await queue.lease("dead", ROWS, 1)
+    clock.now -= 24 * 3600
+
+    assert len(await queue.lease("w", ROWS, 1)) == 1
+
+
+async def test_a_clock_set_back_holds_no_postponed_work_for_long(queue, clock):
+    await queue.open(ANN, items(1))
+    await queue.postpone([Postponed(item, 30) for item in await queue.lease("w", ROWS, 1)])
+    clock.now -= 24 * 3600
+
+    assert len(await queue.lease("w", ROWS, 1)) == 1
+
+
+async def test_of_two_results_the_first_stays_and_counts(queue, clock):
+    await queue.open(ANN, items(1))
+    (slow,) = await queue.lease("slow", ROWS, 1)
+    clock.now += LEASE + 1
+    (again,) = await queue.lease("quick", ROWS, 1)
+
+    assert await queue.finish([Finished(again, True, b"first", WorkUsage(1, 1, 1.0))]) == 1
+    assert await queue.finish([Finished(slow, True, b"second", WorkUsage(1, 1, 1.0))]) == 0
+
+    (result,) = await queue.results("ann", "batch_1", -1, 10)
+    assert result.result == b"first"
+    assert (await queue.counts("batch_1")).usage.cost_usd == 1.0
+
+
+async def test_a_result_counts_although_its_lease_ran_out(queue, clock):
+    await queue.open(ANN, items(1))
+    (item,) = await queue.lease("slow", ROWS, 1)
+    clock.now += LEASE + 1
+    await queue.lease("quick", ROWS, 1)
+
+    assert await queue.finish([Finished(item, True, b"paid for")]) == 1
+    assert await queue.held("quick") == frozenset()
+
+
+async def test_postponed_work_comes_back_later_and_only_attempts_are_counted(queue, clock):
+    await queue.open(ANN, items(2))
+    first, second = await queue.lease("w", ROWS, 2)
+    await queue.postpone([Postponed(first, 5), Postponed(second, 5, counted=False)])
+    assert await queue.lease("w", ROWS, 2) == ()
+
+    clock.now += 6
+
+    assert [item.attempts for item in await queue.lease("w", ROWS, 2)] == [1, 0]
+
+
+async def test_cancelling_takes_what_waits_and_leaves_what_is_being_done(queue):
+    await queue.open(ANN, items(3))
+    (item,) = await queue.lease("w", ROWS, 1)
+
+    assert await queue.cancel("ann", "batch_1", leased=False) == 2
+    assert await queue.finish([Finished(item, True, b"done")]) == 1
+    assert (await queue.counts("batch_1")).open == 0
+
+
+async def test_cancelling_takes_what_is_being_done_where_that_is_asked(queue):
+    await queue.open(ANN, items(1))
+    (item,) = await queue.lease("w", ROWS, 1)
+
+    assert await queue.cancel("ann", "batch_1", leased=True) == 1
+    assert await queue.held("w") == frozenset()
+    assert await queue.finish([Finished(item, True, b"late")]) == 0
+
+
+async def test_of_two_changes_of_one_version_the_second_is_refused(queue):
+    await queue.open(ANN)
+    group = await queue.group("ann", "batch_1")
+
+    assert await queue.change(replace(group, status="finalizing", body=b"more"))
+    assert not await queue.change(replace(group, status="cancelling"))
+    kept = await queue.group("ann", "batch_1")
+    assert (kept.status, kept.body, kept.version) == ("finalizing", b"more", 1)
+
+
+async def test_groups_are_listed_newest_first_in_pages(queue):
+    for n in range(5):
+        await queue.open(replace(ANN, id=f"batch_{n}"))
+    await queue.open(replace(ANN, id="other", owner="bob"))
+
+    page = await queue.groups("ann", WorkKind.BATCH_ROW, 2)
+    following = await queue.groups("ann", WorkKind.BATCH_ROW, 9, page[-1].id)
+
+    assert [g.id for g in page] == ["batch_4", "batch_3"]
+    assert [g.id for g in following] == ["batch_2", "batch_1", "batch_0"]
+    assert await queue.groups("ann", WorkKind.BATCH_ROW, 9, "unknown") == ()
+
+
+async def test_groups_that_are_over_are_forgotten_in_time(queue, clock):
+    await queue.open(replace(ANN, active=False, expires_at=clock.now + 10), items(1))
+    await queue.open(replace(ANN, id="batch_2", expires_at=clock.now + 10), items(1))
+    assert await queue.expire() == 0
+
+    clock.now += 11
+
+    assert await queue.expire() == 1
+    assert await queue.group("ann", "batch_1") is None
+    assert [g.id for g in await queue.active(WorkKind.BATCH_ROW)] == ["batch_2"]
+
+
+async def test_what_is_forgotten_is_gone(queue):
+    await queue.open(ANN, items(2))
+    await queue.clear("batch_1")
+    assert (await queue.counts("batch_1")).total == 0
+
+    await queue.forget("ann", "batch_1")
+
+    assert await queue.group("ann", "batch_1") is None
+
+
+async def test_the_depths_tell_what_waits_and_since_when(queue, clock):
+    await queue.open(ANN, items(2))
+    clock.now += 60
+    await queue.lease("w", ROWS, 1)
+
+    depth = (await queue.depths())[WorkKind.BATCH_ROW]
+
+    assert (depth.waiting, depth.leased, depth.oldest) == (1, 1, clock.now - 60)
+
+
+async def test_two_workers_never_lease_the_same(tmp_path):
+    async with (
+        open_sqlite_queue(tmp_path / "w.sqlite3") as one,
+        open_sqlite_queue(tmp_path / "w.sqlite3") as two,
+    ):
+        await one.open(ANN, items(60))
+
+        async def drain(queue: SqliteQueue, name: str) -> list[int]:
+            got: list[int] = []
+            while leased := await queue.lease(name, ROWS, 3):
+                got += [item.position for item in leased]
+            return got
+
+        first, second = await asyncio.gather(drain(one, "a"), drain(two, "b"))
+
+    assert sorted(first + second) == list(range(60))
+
+
+async def test_a_full_disk_is_told_and_what_was_kept_stays(tmp_path):
+    async with open_sqlite_queue(tmp_path / "w.sqlite3") as queue:
+        await queue.open(ANN, items(2))
+        leased = await queue.lease("w", ROWS, 2)
+        connection = queue._connection
+        assert connection is not None
+        pages = connection.execute("PRAGMA page_count").fetchone()[0]
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+
+        with pytest.raises(WorkQueueError):
+            await queue.finish([Finished(leased[0], True, b"x" * 500_000)])
+
+        assert (await queue.counts("batch_1")).open == 2
+        connection.execute("PRAGMA max_page_count = 1000000")
+        assert await queue.finish([Finished(leased[0], True, b"x" * 500_000)]) == 1
+
+
+async def test_a_worker_whose_lease_was_lost_gives_nothing_back(queue, clock):
+    await queue.open(ANN, items(1))
+    (lost,) = await queue.lease("slow", ROWS, 1)
+    clock.now += LEASE + 1
+    (item,) = await queue.lease("quick", ROWS, 1)
+
+    await queue.postpone([Postponed(lost, 0)])
+
+    assert await queue.held("quick") == {item.id}

@@ -1,0 +1,48 @@
+"""What the model is told of a wrong answer: what to change, once for each kind of fault."""
+
+import pytest
+
+from app.services.answers.advice import advice
+from app.services.answers.form import Model
+from app.services.answers.notes import AnswerError
+from app.services.answers.reading import read
+from app.services.tasks.caption import CaptionAnswer
+from app.services.tasks.grounding import GroundingAnswer
+
+
+def faults(text, model):
+    with pytest.raises(AnswerError) as caught:
+        read(text, Model(model))
+    return caught.value.faults
+
+
+def test_boxes_in_pixels_are_told_how_to_become_shares():
+    wrong = '{"objects": [{"label": "cat", "box": [120, 80, 460, 300]}]}'
+
+    said = advice(faults(wrong, GroundingAnswer))
+
+    assert "divide left and right by its width" in said
+    assert said.count("shares") == 1
+    assert "Input" not in said
+
+
+def test_prose_is_told_to_become_the_object_alone():
+    assert advice(faults("It is a cat.", CaptionAnswer)) == (
+        "Write the object alone: no words before or behind it."
+    )
+
+
+def test_a_missing_key_is_named():
+    assert advice(faults('{"caption": "A cat"}', CaptionAnswer)) == "alt, tags: missing, add it"
+
+
+def test_many_places_of_one_fault_are_told_once():
+    said = advice([f"points.{n}.y: Input should be a valid number" for n in range(8)])
+
+    assert said == ("points.0.y, points.1.y, points.2.y and others: write a number, in digits")
+
+
+def test_what_is_in_plain_words_already_stays():
+    assert advice(["two nodes have one name; add a number to it"]) == (
+        "two nodes have one name; add a number to it"
+    )

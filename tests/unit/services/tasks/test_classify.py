@@ -1,0 +1,111 @@
+"""Classify: labels of a closed list, and what is known of them."""
+
+from typing import Any
+
+import pytest
+
+from app.domain.model import Capabilities
+from app.services.answers.probability import Chance
+from app.services.answers.reading import read
+from app.services.tasks.classify import ClassifyParameters, conclude, questions
+from app.services.tasks.spec import Finding, TaskParameterError, UnansweredError
+
+LABELS = ["receipt", "invoice", "photo"]
+PLAIN = Capabilities()
+TELLING = Capabilities(logprobs=True)
+
+
+def asked(able: Capabilities = PLAIN, **more: Any) -> Any:
+    (question,) = questions(ClassifyParameters(**{"labels": LABELS, **more}), 1, able)
+    return question
+
+
+def result(text: str, chances: dict[str, Chance] | None = None, **more: Any) -> Any:
+    parameters = ClassifyParameters(**{"labels": LABELS, **more})
+    (question,) = questions(parameters, 1, PLAIN)
+    answer = read(text, question.form).answer
+    return conclude(parameters, [Finding(answer, chances=chances or {})])
+
+
+def test_one_label_is_chosen_of_a_closed_list_with_other():
+    enum = asked().form.schema["properties"]["label"]["enum"]
+
+    assert enum == [*LABELS, "other"]
+    assert asked(other=False).form.schema["properties"]["label"]["enum"] == LABELS
+
+
+def test_the_label_that_was_said_comes_first_without_any_probability():
+    found = result('{"label": "Invoice"}')
+
+    assert (found.labels, found.other) == (["invoice"], False)
+    assert [(one.label, one.probability) for one in found.ranking] == [
+        ("invoice", None),
+        ("receipt", None),
+        ("photo", None),
+    ]
+
+
+def test_none_of_the_labels_is_other():
+    found = result('{"label": "other"}')
+
+    assert (found.labels, found.other) == ([], True)
+    assert [one.label for one in found.ranking] == LABELS
+
+
+def test_probabilities_are_measured_only_where_the_model_tells_them():
+    assert asked().measures == ()
+    assert [m.key for m in asked(TELLING).measures] == ["label"]
+    assert [m.key for m in asked(TELLING, multiple=True).measures] == LABELS
+
+
+def test_probabilities_of_one_label_rank_all():
+    chance = Chance("invoice", 0.7, {"photo": 0.2})
+
+    found = result('{"label": "invoice"}', {"label": chance})
+
+    assert [(one.label, one.probability) for one in found.ranking] == [
+        ("invoice", 0.7),
+        ("photo", 0.2),
+        ("receipt", None),
+    ]
+
+
+def test_a_probability_of_another_word_than_was_read_is_not_told():
+    found = result('{"label": "Invoice"}', {"label": Chance("Invoice", 0.9)})
+
+    assert all(one.probability is None for one in found.ranking)
+
+
+def test_several_labels_are_judged_each_by_itself():
+    chances = {"photo": Chance(True, 0.9, {"false": 0.1}), "invoice": Chance(False, 0.8)}
+
+    found = result('{"receipt": true, "invoice": false, "photo": true}', chances, multiple=True)
+
+    assert (found.labels, found.other) == (["photo", "receipt"], False)
+    assert [(one.label, one.probability) for one in found.ranking] == [
+        ("photo", 0.9),
+        ("receipt", None),
+        ("invoice", 0.2),
+    ]
+
+
+def test_no_label_at_all_is_other_or_no_answer():
+    none = '{"receipt": false, "invoice": false, "photo": false}'
+
+    assert result(none, multiple=True).other
+    with pytest.raises(UnansweredError):
+        result(none, multiple=True, other=False)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"labels": ["a", "A"]},
+        {"labels": ["other", "a"]},
+        {"labels": ["a"], "other": False},
+        {"labels": ["!"]},
+    ],
+)
+def test_labels_that_can_not_be_told_apart_are_refused(parameters):
+    with pytest.raises(TaskParameterError):
+        asked(**parameters)

@@ -1,0 +1,220 @@
+"""The worker: what it takes, keeps and gives back."""
+
+import asyncio
+from collections.abc import Callable, Collection
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from app.adapters.queue.sqlite import open_sqlite_queue
+from app.domain.errors import WorkQueueError
+from app.domain.work import Finished, Leased, NewWork, Postponed, WorkGroup, WorkKind, WorkState
+from app.services.concurrency.deadline import Drain
+from app.services.work import worker as worker_module
+from app.services.work.worker import MOST_ATTEMPTS, Worker
+
+GROUP = WorkGroup("job_1", "ann", WorkKind.JOB, "queued", 0)
+
+
+@dataclass
+class Handler:
+    do: Callable[[Leased], object]
+    at_once: int = 2
+    interruptible: bool = False
+    kind: WorkKind = WorkKind.JOB
+    most: int = 0
+    """The most that ran together."""
+    running: int = 0
+    rested: Collection[str] = ()
+    began: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def room(self, running: int) -> int:
+        return self.at_once - running
+
+    def resting(self) -> Collection[str]:
+        return self.rested
+
+    async def handle(self, work: Leased) -> Finished | Postponed:
+        self.running += 1
+        self.most = max(self.most, self.running)
+        self.began.set()
+        try:
+            outcome = self.do(work)
+            if asyncio.iscoroutine(outcome):
+                outcome = await outcome
+            assert isinstance(outcome, Finished | Postponed)
+            return outcome
+        finally:
+            self.running -= 1
+
+    def exhausted(self, work: Leased) -> Finished:
+        return Finished(work, False, b"given up")
+
+    async def tend(self) -> None:
+        pass
+
+
+@pytest.fixture
+async def queue(tmp_path):
+    async with open_sqlite_queue(tmp_path / "w.sqlite3") as queue:
+        yield queue
+
+
+def items(count: int) -> list[NewWork]:
+    return [NewWork(i, b"%d" % i) for i in range(count)]
+
+
+@asynccontextmanager
+async def working(queue, handler):
+    worker = Worker(queue, Drain(), poll=0.02)
+    async with worker.running([handler]):
+        yield worker
+
+
+async def until_done(queue, group: str = "job_1") -> None:
+    async with asyncio.timeout(20):
+        while (await queue.counts(group)).open:  # noqa: ASYNC110 - another task's work
+            await asyncio.sleep(0.01)
+
+
+async def test_everything_is_done_once_and_no_more_at_a_time_than_there_is_room(queue):
+    done: list[int] = []
+
+    async def do(work: Leased) -> Finished:
+        await asyncio.sleep(0.001)
+        done.append(work.position)
+        return Finished(work, True, work.payload)
+
+    handler = Handler(do)
+    await queue.open(GROUP, items(25))
+    async with working(queue, handler):
+        await until_done(queue)
+
+    assert sorted(done) == list(range(25))
+    assert handler.most == 2
+
+
+async def test_what_is_given_back_is_done_later(queue):
+    seen: list[int] = []
+
+    def do(work: Leased) -> Finished | Postponed:
+        seen.append(work.attempts)
+        return Postponed(work, 0) if work.attempts < 2 else Finished(work, True, b"")
+
+    await queue.open(GROUP, items(1))
+    async with working(queue, Handler(do)):
+        await until_done(queue)
+
+    assert seen == [0, 1, 2]
+
+
+async def test_a_fault_of_ours_is_tried_again_and_then_given_up(queue, monkeypatch):
+    monkeypatch.setattr(worker_module, "MOST_ATTEMPTS", 0)
+
+    def do(work: Leased) -> Finished:
+        raise ValueError
+
+    await queue.open(GROUP, items(1))
+    async with working(queue, Handler(do)):
+        await until_done(queue)
+
+    assert MOST_ATTEMPTS == 30
+    (result,) = await queue.results("ann", "job_1", -1, 1)
+    assert (result.state, result.result) == (WorkState.FAILED, b"given up")
+
+
+async def test_what_is_cancelled_is_stopped_where_its_kind_allows_it(queue):
+    stopped = asyncio.Event()
+
+    async def do(work: Leased) -> Finished:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            stopped.set()
+            raise
+        return Finished(work, True, b"")
+
+    handler = Handler(do, interruptible=True)
+    await queue.open(GROUP, items(1))
+    async with working(queue, handler):
+        await handler.began.wait()
+        await queue.cancel("ann", "job_1", leased=True)
+        async with asyncio.timeout(10):
+            await stopped.wait()
+
+    (result,) = await queue.results("ann", "job_1", -1, 1)
+    assert result.state is WorkState.CANCELLED
+
+
+async def test_what_is_begun_when_the_service_ends_goes_back_at_once(queue):
+    async def do(work: Leased) -> Finished:
+        await asyncio.sleep(60)
+        return Finished(work, True, b"")
+
+    handler = Handler(do)
+    await queue.open(GROUP, items(5))
+    async with working(queue, handler):
+        await handler.began.wait()
+
+    leased = await queue.lease("next", (WorkKind.JOB,), 9)
+    assert [(item.position, item.attempts) for item in leased] == [(i, 0) for i in range(5)]
+
+
+async def test_a_draining_service_takes_no_more(queue):
+    handler = Handler(lambda work: Finished(work, True, b""))
+    async with working(queue, handler) as worker:
+        worker.drain.begin()
+        await queue.open(GROUP, items(1))
+        worker.wake()
+        await asyncio.sleep(0.1)
+
+    assert not handler.began.is_set()
+
+
+async def test_callers_who_rest_are_left_alone(queue):
+    handler = Handler(lambda work: Finished(work, True, b""), rested={"ann"})
+    await queue.open(GROUP, items(1))
+    await queue.open(WorkGroup("job_2", "bob", WorkKind.JOB, "queued", 0), items(1))
+    async with working(queue, handler):
+        await until_done(queue, "job_2")
+
+    assert (await queue.counts("job_1")).open == 1
+
+
+@dataclass
+class Failing:
+    """A queue whose disk is full for a while."""
+
+    inner: Any
+    failures: int
+    tried: int = 0
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+    async def finish(self, finished):
+        self.tried += 1
+        if self.tried <= self.failures:
+            raise WorkQueueError("the disk is full")
+        return await self.inner.finish(finished)
+
+
+async def test_results_that_cant_be_kept_wait_until_they_can(queue, monkeypatch):
+    monkeypatch.setattr(worker_module, "_AGAIN", (0.01, 0.01))
+    begun: list[int] = []
+
+    def do(work: Leased) -> Finished:
+        begun.append(work.position)
+        return Finished(work, True, b"paid")
+
+    failing = Failing(queue, failures=5)
+    await queue.open(GROUP, items(20))
+    async with working(failing, Handler(do)):
+        while failing.tried < 4:  # noqa: ASYNC110 - another task's work
+            await asyncio.sleep(0.005)
+        assert len(begun) <= 4
+        await until_done(queue)
+
+    assert sorted(begun) == list(range(20))
