@@ -66,7 +66,13 @@ def fingerprint(request: TaskRequest) -> bytes:
     """Digest all that decides the answer, but not the terms it is asked on."""
     # The parameters may stand in a body together with pictures, and with how it is answered.
     own = request.parameters.model_dump(include=request.task.parameters.model_fields.keys())
-    outline = (request.task.name, own, request.sampling, request.language)
+    outline = (
+        request.task.name,
+        own,
+        request.sampling,
+        request.language,
+        request.call_context.guardrail,
+    )
     return idempotency.digested(outline, request.images)
 
 
@@ -88,3 +94,8 @@ class Progress:
 
 
 Notify = Callable[[Progress], None]
+
+
+def ignored(progress: Progress) -> None:
+    """Tell nobody."""
+    del progress

@@ -97,6 +97,12 @@ class Run:
         last = follow_up(self.request.parameters, findings) if follow_up else None
         return findings if last is None else [*findings, await self._ask(last, len(findings), ())]
 
+    @property
+    def version(self) -> str:
+        """The versions of the prompts."""
+        own, system = prompt(self.request.task.name), prompt(SYSTEM)
+        return f"{own.name}-{own.version}+{system.name}-{system.version}"
+
     def _progress(self, done: int, total: int, finding: Finding[Any]) -> Progress:
         told = self.request.task.told
         text = told(finding.answer) if told and finding.answer is not None else None
@@ -183,7 +189,7 @@ class Run:
             strategy=_strategy(turn, self.max_images),
             language=self.request.language,
             language_asked=True,
-            call_context=self.request.call_context,
+            call_context=replace(self.request.call_context, task=self.version),
         )
 
     def _finding(self, formed: Formed[Any], page: int, view: View | None) -> Finding[Any]:
@@ -218,10 +224,9 @@ class Run:
         """Put everything together."""
         evidence = None if result is None else await self.verification.evidence(result)
         task = self.request.task
-        own, system = prompt(task.name), prompt(SYSTEM)
         return TaskAnswer(
             task=task.name,
-            prompt_version=f"{own.name}-{own.version}+{system.name}-{system.version}",
+            prompt_version=self.version,
             result=result,
             evidence=evidence,
             faults=faults if result is None else tuple(self._refused()),

@@ -13,7 +13,14 @@ from app.services.documents.page_images import Choice, Documents, Shot, shot_of
 from app.services.evidence.reader import NoReader, Reader
 from app.services.generation.service import GenerationService
 from app.services.generation.validation import too_many
-from app.services.task_runner.request import Notify, TaskAnswer, TaskRequest, fingerprint, slim
+from app.services.task_runner.request import (
+    Notify,
+    TaskAnswer,
+    TaskRequest,
+    fingerprint,
+    ignored,
+    slim,
+)
 from app.services.task_runner.run import Run
 from app.services.task_runner.verification import Verification
 from app.services.tasks.spec import (
@@ -38,7 +45,7 @@ class TaskService:
     reader: Reader = field(default_factory=NoReader)
     concurrency: int = CONCURRENCY
 
-    async def run(self, request: TaskRequest, notify: Notify = lambda _: None) -> TaskAnswer:
+    async def run(self, request: TaskRequest, notify: Notify = ignored) -> TaskAnswer:
         """Return the task's answer, or raise one of `app.domain.errors`.
 
         A question that failed is told in the result as long as another one was answered. Where
@@ -49,11 +56,9 @@ class TaskService:
             return await self._run(request, notify)
 
         async def make(call_context: CallContext) -> TaskAnswer:
-            return slim(
-                await self._run(replace(request, call_context=call_context), lambda _: None)
-            )
+            return slim(await self._run(replace(request, call_context=call_context), ignored))
 
-        digest = await asyncio.to_thread(fingerprint, request)
+        digest = await self.generations.threads.run(fingerprint, request)
         return await self.generations.answers.share(request.call_context, digest, make)
 
     async def _run(self, request: TaskRequest, notify: Notify) -> TaskAnswer:
