@@ -50,7 +50,9 @@ def test_pages_of_pdfs_a_tiff_and_pictures_come_in_their_order(service):
     pages = sent(service, "ocr", files)["result"]["pages"]
     lines = {document.name: document.lines for document in chosen}
 
-    assert [compared(lines[n], p["text"].splitlines())[1] for p, n in zip(pages, names)] == [0] * 8
+    assert [
+        compared(lines[n], p["text"].splitlines())[1] for p, n in zip(pages, names, strict=True)
+    ] == [0] * 8
     assert [(p["file"], p["number"]) for p in pages] == [
         ("images.0", 1), ("images.0", 2), ("images.0", 3), ("images.1", 1), ("images.1", 2),
         ("images.2", 1), ("images.2", 2), ("images.3", 1),

@@ -37,6 +37,8 @@ class RequestContext:
     """The caller, and the use that is made of the service."""
     quota_statuses: tuple[QuotaStatus, ...] = field(default=())
     """The rest of the caller's quotas."""
+    most_pages: int | None = None
+    """Pages of documents that a task may have; None for what one request may have at once."""
     on_progress: Notify = ignored
     """Told of each question of a task that was dealt with."""
     answered: bool = False
