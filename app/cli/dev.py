@@ -162,20 +162,14 @@ def _offline(emulator_url: str, settings: Settings) -> dict[str, str]:
 
     Where no model is named it is the imported one that the emulator has from its start: the form in
     which the model lives on Bedrock today. It answers to the foundation model's id too, which the
-    programs in docs/ name.
+    programs in docs/ name. Where no knowledge base is named it is the emulator's.
     """
     model = {f"{PREFIX}MODEL_ID": MODEL, f"{PREFIX}REGION": REGION}
     if "model_aliases" not in settings.model_fields_set:
         model[f"{PREFIX}MODEL_ALIASES"] = settings.model_id
-    return {
-        **({} if "model_id" in settings.model_fields_set else model),
-    which the model lives on Bedrock today. Where no knowledge base is named it is the emulator's.
-    """
-    named = "model_id" in settings.model_fields_set
-    model = {} if named else {f"{PREFIX}MODEL_ID": MODEL, f"{PREFIX}REGION": REGION}
     own_bases = "knowledge_bases" in settings.model_fields_set
     return {
-        **model,
+        **({} if "model_id" in settings.model_fields_set else model),
         **({} if own_bases else {f"{PREFIX}KNOWLEDGE_BASES": json.dumps(KNOWLEDGE_BASES)}),
         f"{PREFIX}RETRIEVAL_ENDPOINT_URL": emulator_url,
         f"{PREFIX}ENDPOINT_URL": emulator_url,

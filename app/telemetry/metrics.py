@@ -389,10 +389,8 @@ HISTOGRAMS: dict[str, tuple[str, tuple[str, ...], tuple[float, ...]]] = {
         _SECONDS,
     ),
     "llama_vision_stage_duration_seconds": (
-        "Time of a request by stage: `prepare` its pictures, `wait` in line, `model` to answer, "
-        "`retrieve` from a knowledge base.",
         "Time of a request by stage: `prepare` its pictures, `guardrail` checks, `wait` in line, "
-        "`model` to answer.",
+        "`model` to answer, `retrieve` from a knowledge base.",
         ("stage",),
         _SECONDS,
     ),

@@ -97,7 +97,6 @@ async def open_services(
     knowledge_base_guards = open_knowledge_base_guards(settings)
     room = bytes_in_flight(settings)
     guardrails = GuardrailPolicies(settings.guardrail_policy)
-    cipher = PlainData()
     async with (
         AnswerReader.open() as reader,
         open_operations(settings, guards, knowledge_base_guards) as operations,

@@ -29,9 +29,8 @@ class Perception:
     """The pixels of each picture, in their order."""
     lines: TextLines | None = None
     """The lines of all pictures; None where nothing could read, or nobody asked."""
-    """Those of all pictures; None where nothing could read, or nobody asked."""
     readings: tuple[TextLines, ...] = ()
-    """Those of each picture, in their order; empty where ``lines`` is None."""
+    """The lines of each picture, in their order; empty where ``lines`` is None."""
 
     def facts(self, question: Question) -> Facts:
         """Return what is known that matters for a question."""
@@ -42,8 +41,9 @@ class Perception:
 def answer(ask: Ask, question: Question, perceived: Perception, seed: int) -> Spoken:
     """Return what there is to say, or raise the 400 for a constraint that can't be followed."""
     sourced = sources.asked(ask.question, perceived.readings)
-    if sourced is not None and (said := _from_sources(ask, question, sourced)) is not None:
-        return said
+    cited = None if sourced is None else _from_sources(ask, question, sourced)
+    if cited is not None:
+        return cited
     facts = perceived.facts(question)
     if ask.constraint is not None:
         free = partial(_in_words, ask, question, perceived, seed)

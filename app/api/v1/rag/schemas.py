@@ -155,7 +155,7 @@ class RagIn(RagOptions):
 
     def to_request(self, call_context: CallContext) -> RagRequest:
         """Return the use case's request."""
-        image = None if self.image is None else received(self.image, _IMAGE)
+        image = None if self.image is None else received(self.image, _IMAGE, call_context.caller)
         return self.request(image, self.filter, self.history, call_context)
 
 
