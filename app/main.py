@@ -163,6 +163,7 @@ def handlers(settings: Settings, services: Services, endpoint: Endpoint) -> tupl
             settings.job_concurrency,
             settings.job_timeout,
             lambda status: count(JOBS, outcome=status),
+            most_pages=settings.max_job_pages,
         ),
         row_handler(settings, services, endpoint),
         WebhookHandler(services.webhooks, lambda status: count(WEBHOOK_ATTEMPTS, outcome=status)),

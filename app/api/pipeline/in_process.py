@@ -124,6 +124,7 @@ class InProcess:
             request_headers.read(headers),
             record,
             deadline=asyncio.get_running_loop().time() + request.seconds,
+            most_pages=request.most_pages,
         )
 
 
