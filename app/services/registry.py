@@ -7,7 +7,7 @@ from opentelemetry.trace import Tracer
 from app.domain.errors import FieldError, UnknownModelError
 from app.domain.generation import Target
 from app.domain.model import Capabilities, ModelIdentity
-from app.domain.ports import Authenticator, Readiness, WorkQueue
+from app.domain.ports import Authenticator, BatchJobs, Readiness, WorkQueue
 from app.services.access.limits import Limits
 from app.services.batches.service import BatchService
 from app.services.concurrency.budget import Budget
@@ -106,6 +106,8 @@ class Services:
     files: FileService
     uploads: UploadService
     batches: BatchService
+    batch_jobs: BatchJobs | None
+    """Bedrock's own batch jobs, where the settings and the model allow them."""
     queue: WorkQueue
     """What keeps batches and jobs."""
     worker: Worker

@@ -40,6 +40,7 @@ from app.services.registry import ServedModel, Services, Timing
 from app.services.task_runner.service import TaskService
 from app.services.work.worker import Worker
 from app.settings import Settings
+from app.wiring import batch_jobs
 from app.wiring.encryption import open_cipher
 from app.wiring.images import bytes_in_flight, image_limits, image_pipeline, open_pool, open_sources
 from app.wiring.model import OpenUpstreams, model_stack, open_guards, open_upstreams
@@ -93,6 +94,7 @@ async def open_services(
         open_files(session, settings, cipher) as files,
         open_queue(settings, cipher) as queue,
         open_webhooks(settings) as sender,
+        batch_jobs.open_jobs(session, settings) as native,
         AsyncExitStack() as stack,
     ):
         stack.enter_context(units_lookup(guards, settings))
@@ -144,7 +146,8 @@ async def open_services(
             operations=operations,
             files=files,
             uploads=UploadService(files),
-            batches=BatchService(queue, files, hooks.check),
+            batches=BatchService(queue, files, hooks.check, batch_jobs.unavailable(settings)),
+            batch_jobs=native,
             queue=queue,
             worker=worker,
             webhooks=hooks,
