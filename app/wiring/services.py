@@ -118,7 +118,10 @@ async def open_services(
             answers=IdempotentAnswers(drain, settings.longest_request),
             sheets=pool,
         )
-        worker, hooks = Worker(queue, drain), webhooks(queue, sender, settings)
+        worker, hooks = (
+            Worker(queue, drain, lease_seconds=settings.work_lease),
+            webhooks(queue, sender, settings),
+        )
         enforcement = Enforcement(settings.capabilities)
         asker = FormAsker(generations.generate, reader, drain, enforcement)
         yield Services(
