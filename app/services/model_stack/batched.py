@@ -48,6 +48,11 @@ def capturing() -> Iterator[Capture]:
         _carried.reset(token)
 
 
+def captures() -> bool:
+    """Tell whether the request is only to tell what the model is to be asked."""
+    return isinstance(_carried.get(), Capture)
+
+
 @contextmanager
 def answering(completion: Completion | None) -> Iterator[None]:
     """Have the first call of the block be answered with ``completion``, where there is one."""
