@@ -36,6 +36,7 @@ from app.services.registry import ServedModel, Services, Timing
 from app.services.task_runner.service import TaskService
 from app.services.work.worker import Worker
 from app.settings import Settings
+from app.wiring.access import open_limits_check
 from app.wiring.images import bytes_in_flight, image_limits, image_pipeline, open_pool, open_sources
 from app.wiring.model import OpenUpstreams, model_stack, open_guards, open_upstreams
 from app.wiring.preflight import announce
@@ -124,7 +125,14 @@ async def open_services(
             tasks=TaskService(generations, Documents(sources, pool, image_limits(settings)), asker),
             structured=StructuredService(asker),
             preparations=PreparationService(sources, preparer, drain),
-            readiness=AllReady((drain, *_credentials(session, settings), CredentialsTaken(guards))),
+            readiness=AllReady(
+                (
+                    drain,
+                    *_credentials(session, settings),
+                    CredentialsTaken(guards),
+                    *await stack.enter_async_context(open_limits_check(settings)),
+                )
+            ),
             timing=Timing(
                 request=settings.request_timeout,
                 longest=settings.longest_request,
