@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.errors.problem import Fault
 from app.api.responses.cost import CostOut
+from app.api.responses.guardrail import GuardrailOut
 from app.api.responses.warnings import WarningOut
 from app.api.routing.multipart import FormFile
 from app.api.v1.image_forms import ImageIn, received
@@ -20,7 +21,7 @@ from app.domain.generation import (
     StopReason,
     Turn,
 )
-from app.domain.image import ReceivedImage, Treatment
+from app.domain.image import FileImage, ReceivedImage, Treatment
 from app.domain.model import Dialect, Language
 from app.services.generation.validation import MAX_SEVERAL
 
@@ -111,7 +112,7 @@ class GenerateIn(GenerationOptions):
     images: Annotated[
         list[ImageIn],
         Field(
-            description="Pictures, each as base64 text, a data URI, a URL, or an S3 object.",
+            description="Pictures, each as base64 text, a data URI, a URL, an S3 object or a file.",
             # A default of [] would be copied deeply for each request.
             default_factory=list,
             json_schema_extra={"default": []},
@@ -120,7 +121,8 @@ class GenerateIn(GenerationOptions):
 
     def to_request(self, call_context: CallContext) -> GenerationRequest:
         """Return the domain's request."""
-        images = tuple(received(image, f"images.{i}") for i, image in enumerate(self.images))
+        owner = call_context.call.caller.id
+        images = tuple(received(image, f"images.{i}", owner) for i, image in enumerate(self.images))
         return self.request(images, call_context)
 
 
@@ -152,11 +154,19 @@ def _drop_null(field: dict[str, Any]) -> None:
             field.update({name: value for name, value in kind.items() if name not in field})
 
 
-def uploaded(files: Iterable[FormFile]) -> tuple[ReceivedImage, ...]:
-    """Return the domain's form of the files of the field ``images``."""
-    return tuple(
+FileIds = Annotated[
+    list[Annotated[str, Field(pattern="^file-", max_length=64)]],
+    Field(description="Pictures that were uploaded to `/v1/files`, behind those sent here."),
+]
+
+
+def uploaded(files: Iterable[FormFile], kept: Iterable[str], owner: str) -> tuple[ImageInput, ...]:
+    """Return the domain's form of the files of the field ``images``, and of those ``kept``."""
+    sent = tuple(
         ReceivedImage(file.data, file.content_type, f"images.{i}") for i, file in enumerate(files)
     )
+    named = tuple(FileImage(file_id, owner, f"file_ids.{i}") for i, file_id in enumerate(kept))
+    return (*sent, *named)
 
 
 class GenerateForm(GenerationOptions):
@@ -165,10 +175,12 @@ class GenerateForm(GenerationOptions):
     model_config = ConfigDict(extra="forbid", json_schema_extra=exemplified({}))
 
     images: Annotated[list[FormFile], Field(description="Pictures, one file each.")] = []
+    file_ids: FileIds = []
 
     def to_request(self, call_context: CallContext) -> GenerationRequest:
         """Return the domain's request."""
-        return self.request(uploaded(self.images), call_context)
+        images = uploaded(self.images, self.file_ids, call_context.call.caller.id)
+        return self.request(images, call_context)
 
 
 class ReceivedOut(BaseModel):
@@ -289,6 +301,15 @@ class GenerationFacts(Identified):
     cost_usd: Annotated[
         CostOut | None, Field(description="null where the price or a count is unknown.")
     ]
+    guardrail: Annotated[
+        GuardrailOut | None, Field(description="What guardrails did; null where none was asked.")
+    ] = None
+    cached: Annotated[
+        bool, Field(description="Whether the answer is one that was kept: it cost nothing.")
+    ] = False
+    age_seconds: Annotated[
+        float | None, Field(description="Seconds since the model gave it, where it was kept.")
+    ] = None
     stop_reason: Annotated[
         StopReason,
         Field(
