@@ -47,6 +47,7 @@ from app.services.task_runner.service import TaskService
 from app.services.work.worker import Worker
 from app.settings import Settings
 from app.wiring import batch_jobs
+from app.wiring.access import open_limits_check
 from app.wiring.audit import audited, open_audit_log
 from app.wiring.cache import open_answers, with_cache
 from app.wiring.encryption import open_cipher
@@ -228,6 +229,7 @@ async def open_services(
                     *_credentials(session, settings),
                     CredentialsTaken(guards),
                     ResidencyReadiness(residency),
+                    *await stack.enter_async_context(open_limits_check(settings)),
                 )
             ),
             timing=Timing(
