@@ -30,7 +30,7 @@ def _record(
     digests = iter(pixels)
     yield from _texts((VERSION, scope, model, policy, request.call_context.task))
     yield from _optional(request.system)
-    yield from _texts((repr(request.raw_prompt), repr(len(request.turns))))
+    yield from _texts((repr(request.raw_prompt), request.begun, repr(len(request.turns))))
     for turn in request.turns:
         yield from _texts((turn.role, turn.text, repr(len(turn.images))))
         for _ in turn.images:
