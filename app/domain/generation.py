@@ -14,6 +14,7 @@ from app.domain.guardrail import Action, GuardrailPolicy, GuardrailReport, Guard
 from app.domain.image import (
     AnswerWarning,
     Base64Image,
+    FileImage,
     ImageReport,
     PreparedImage,
     ReceivedImage,
@@ -23,7 +24,7 @@ from app.domain.image import (
 from app.domain.model import Dialect, Language
 from app.domain.output import OutputForm, TokenLogprob
 
-ImageInput = ReceivedImage | Base64Image | UrlImage | S3Image
+ImageInput = ReceivedImage | Base64Image | UrlImage | S3Image | FileImage
 """A picture as a caller may give it."""
 
 ImageT = TypeVar("ImageT")

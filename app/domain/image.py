@@ -72,6 +72,16 @@ class S3Image:
 
 
 @dataclass(frozen=True, slots=True)
+class FileImage:
+    """A picture or document that the caller uploaded, not yet read."""
+
+    file_id: str
+    owner: str
+    """The id of the caller who names it."""
+    name: str = "images.0"
+
+
+@dataclass(frozen=True, slots=True)
 class Canvas:
     """The grid of 560-pixel tiles that Llama's image processor lays the picture on."""
 

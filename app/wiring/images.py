@@ -1,7 +1,7 @@
 """Opens the sources of pictures and the pipeline that prepares them."""
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 
 import aioboto3
 
@@ -16,6 +16,7 @@ from app.domain.cache import CacheMode
 from app.domain.image import ImageLimits, S3Image, UrlImage
 from app.domain.ports import ImagePreparer, ImageSource
 from app.services.concurrency.budget import Budget
+from app.services.concurrency.fair_threads import FairThreads
 from app.services.generation.image_sources import ImageSources
 from app.services.images.cache import KeptReports, NoReportCache, ReportCache
 from app.services.images.pipeline import Decoders, PicturePipeline
@@ -35,6 +36,7 @@ async def open_sources(
             urls=await _urls(stack, settings),
             objects=await _objects(stack, session, settings),
             room=room,
+            threads=stack.enter_context(closing(FairThreads("base64"))),
         )
 
 
@@ -86,11 +88,11 @@ def pixels_in_flight(settings: Settings) -> Budget:
     return Budget("pixels", settings.max_pixels_in_flight, settings.admission_timeout)
 
 
-def report_cache(settings: Settings) -> ReportCache:
+def report_cache(settings: Settings, threads: FairThreads) -> ReportCache:
     """Return what keeps prepared pictures, where they are to be kept."""
     if not settings.image_cache_bytes:
         return NoReportCache()
-    return KeptReports(settings.image_cache_bytes)
+    return KeptReports(settings.image_cache_bytes, threads)
 
 
 def image_limits(settings: Settings) -> ImageLimits:
@@ -115,10 +117,14 @@ def open_pool(settings: Settings) -> PooledPreparer:
     return PooledPreparer(image_limits(settings), workers=settings.image_workers)
 
 
-def image_pipeline(decoders: Decoders, settings: Settings) -> ImagePreparer:
+def image_pipeline(decoders: Decoders, settings: Settings, threads: FairThreads) -> ImagePreparer:
     """Return the way that every picture goes, counted."""
     return MeteringPreparer(
         PicturePipeline(
-            decoders, image_limits(settings), pixels_in_flight(settings), report_cache(settings)
+            decoders,
+            image_limits(settings),
+            pixels_in_flight(settings),
+            report_cache(settings, threads),
+            threads,
         )
     )

@@ -1,5 +1,7 @@
 """Guardrails that can't be reached, are slow, or answer nonsense."""
 
+from typing import Any
+
 import httpx
 import pytest
 
@@ -19,8 +21,8 @@ FAULTS = {
 }
 
 
-def rig(emulator_url: str, **more: object) -> Rig:
-    settings = {**SETTINGS, "guardrail_timeout": 1, **more}
+def rig(emulator_url: str, **more: Any) -> Rig:
+    settings: dict[str, Any] = {**SETTINGS, "guardrail_timeout": 1, **more}
     return Rig(settings=Settings(_env_file=None, endpoint_url=emulator_url, **settings))
 
 

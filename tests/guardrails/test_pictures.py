@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from io import BytesIO
+from typing import Any
 
 import httpx
 import pytest
@@ -31,7 +32,11 @@ def pdf(*pages: Image.Image) -> bytes:
 
 @pytest.fixture
 def rig(emulator_url: str) -> Rig:
-    settings = {**SETTINGS, "guardrail_image": "enforce", "guardrail_timeout": PATIENCE}
+    settings: dict[str, Any] = {
+        **SETTINGS,
+        "guardrail_image": "enforce",
+        "guardrail_timeout": PATIENCE,
+    }
     return Rig(settings=Settings(_env_file=None, endpoint_url=emulator_url, **settings))
 
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -91,7 +92,7 @@ def guarded(model: Spelled, stream: StreamMode, guardrail: FakeGuardrail) -> Gua
 
 async def streamed(model: GuardrailModel) -> tuple[list[Delta], Finish]:
     request = ModelRequest((Turn(Role.USER, "Why?"),), call_context=CallContext())
-    parts = []
+    parts: list[Any] = []
     async with model.stream(request) as stream:
         async for arrived in stream:
             parts += arrived

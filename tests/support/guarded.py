@@ -11,7 +11,7 @@ from botocore.eventstream import EventStreamBuffer
 from tests.support import sse
 
 MODEL = "us.meta.llama3-2-11b-instruct-v1:0"
-SETTINGS = {
+SETTINGS: dict[str, Any] = {
     "guardrail_kind": "apply",
     "guardrail_id": "strict",
     "guardrail_version": "1",

@@ -23,7 +23,7 @@ from yarl import URL
 from app import __version__
 from app.adapters.bedrock.codecs.event_stream import Frame, FrameDecoder
 from app.adapters.bedrock.identity.credentials import Connection, endpoint_of
-from app.adapters.bedrock.identity.sigv4 import Identity, Signer, identity
+from app.adapters.bedrock.identity.sigv4 import AwsIdentity, Identity, Signer, identity
 from app.adapters.http1.endpoint import open_sender
 from app.adapters.http1.resolver import open_resolver
 from app.adapters.http1.sender import Answer, Sender
@@ -158,7 +158,33 @@ async def open_runtime(session: aioboto3.Session, connection: Connection) -> Asy
     """Open the way to Bedrock in one region."""
     endpoint = await endpoint_of(session, connection)
     host = URL(endpoint).host_port_subcomponent or ""
-    caller = identity(session, connection.region, host)
+    async with open_calls(
+        connection, endpoint, identity(session, connection.region, host)
+    ) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def open_agent_runtime(
+    session: aioboto3.Session, connection: Connection
+) -> AsyncIterator[Runtime]:
+    """Open the way to Bedrock's knowledge bases in one region.
+
+    A Bedrock API key is no identity there: calls are signed with AWS credentials.
+    """
+    endpoint = await endpoint_of(session, connection, "bedrock-agent-runtime")
+    host = URL(endpoint).host_port_subcomponent or ""
+    caller = AwsIdentity(session, connection.region, host)
+    async with open_calls(connection, endpoint, caller) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def open_calls(
+    connection: Connection, endpoint: str, caller: Identity
+) -> AsyncIterator[Runtime]:
+    """Open what calls ``endpoint`` as ``caller``."""
+    host = URL(endpoint).host_port_subcomponent or ""
     async with AsyncExitStack() as stack:
         threads = stack.enter_context(closing(Threads("bodies", _THREADS)))
         http = await stack.enter_async_context(open_way(connection, endpoint))

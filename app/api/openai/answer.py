@@ -1,7 +1,7 @@
 """Answers of POST /v1/chat/completions: in one piece, and as the chunks of a stream."""
 
 import time
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -9,7 +9,9 @@ from app.api.openai.logprobs import ChatLogprobs
 from app.api.responses.cost import CostOut
 from app.api.responses.guardrail import GuardrailOut
 from app.api.responses.warnings import WarningOut, together
+from app.domain.citation import QuoteMatch
 from app.domain.generation import Completion, Generation, Started, StopReason, Usage
+from app.services.retrieval.request import Unanswered
 
 FinishReason = Literal["stop", "length", "content_filter"]
 
@@ -64,6 +66,37 @@ class ChatUsage(BaseModel):
         )
 
 
+class ChatUrlCitation(BaseModel):
+    """A marker in the text, and the document that it leads to."""
+
+    url: Annotated[str, Field(description="The document's place: `s3://…`, a URL or an id.")]
+    title: str
+    start_index: Annotated[int, Field(description="Of the marker `[n]` in `content`.")]
+    end_index: int
+    n: Annotated[int, Field(description="Of this service, as all below: the marker's number.")]
+    page: int | None
+    score: float | None
+    quote: str | None
+    match: QuoteMatch | None
+
+
+class ChatAnnotation(BaseModel):
+    """A citation."""
+
+    type: Literal["url_citation"] = "url_citation"
+    url_citation: ChatUrlCitation
+
+
+class ChatRag(BaseModel):
+    """Of this service, where a knowledge base was asked: what is beside the text."""
+
+    id: str
+    knowledge_base: str
+    answered: Annotated[bool, Field(description="Whether the documents answer.")]
+    reason: Unanswered | None
+    corrections: list[dict[str, Any]]
+
+
 class ChatAnswerMessage(BaseModel):
     """The model's answer."""
 
@@ -74,6 +107,13 @@ class ChatAnswerMessage(BaseModel):
         Field(
             description="The model's words where it refused, else why `content` is not of the "
             "`response_format` that was asked for."
+        ),
+    ] = None
+    annotations: Annotated[
+        list[ChatAnnotation] | None,
+        Field(
+            description="Citations, where a knowledge base was asked.",
+            exclude_if=lambda value: value is None,
         ),
     ] = None
 
@@ -117,6 +157,7 @@ class ChatCompletion(BaseModel):
     cached: CachedSaid = False
     age_seconds: AgeSaid = None
     warnings: Annotated[list[WarningOut], Field(description="Of this service, not of OpenAI.")]
+    rag: Annotated[ChatRag | None, Field(exclude_if=lambda value: value is None)] = None
 
     @classmethod
     def of(
@@ -161,6 +202,8 @@ class ChatDelta(BaseModel):
     role: Annotated[Literal["assistant"] | None, _WHERE_SAID] = None
     content: Annotated[str | None, _WHERE_SAID] = None
     refusal: Annotated[str | None, _WHERE_SAID] = None
+    annotations: Annotated[list[ChatAnnotation] | None, _WHERE_SAID] = None
+    rag: Annotated[ChatRag | None, _WHERE_SAID] = None
 
 
 class ChatChunkChoice(BaseModel):

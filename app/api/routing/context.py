@@ -12,6 +12,7 @@ from app.domain.generation import CallContext
 from app.domain.guardrail import GuardrailWish, joined
 from app.domain.limit import QuotaStatus
 from app.services.registry import Services
+from app.services.task_runner.request import Notify, ignored
 from app.telemetry import RequestRecord
 
 STATE = "context"
@@ -36,6 +37,8 @@ class RequestContext:
     """The caller, and the use that is made of the service."""
     quota_statuses: tuple[QuotaStatus, ...] = field(default=())
     """The rest of the caller's quotas."""
+    on_progress: Notify = ignored
+    """Told of each question of a task that was dealt with."""
     answered: bool = False
     """Whether the whole answer was sent."""
 

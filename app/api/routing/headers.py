@@ -54,6 +54,26 @@ class RequestHeaders(TimeoutHeaders):
             "answer in one piece. The same key with another body is refused.",
         ),
     ] = None
+    prefer: Annotated[
+        str | None,
+        Field(
+            alias="Prefer",
+            max_length=200,
+            description="`respond-async`: answer 202 with a job at once, whose answer is fetched "
+            "from `/v1/jobs/{id}`. `respond-async, wait=10`: the same, unless the answer is there "
+            "within ten seconds.",
+        ),
+    ] = None
+    webhook_url: Annotated[
+        str | None,
+        Field(
+            alias="X-Webhook-Url",
+            min_length=1,
+            max_length=2000,
+            description="With `respond-async`, or for a batch: the URL to tell, signed, when the "
+            "work has ended. Its host has to be one that the operator allows.",
+        ),
+    ] = None
     guardrail: Annotated[
         str | None,
         Field(

@@ -1,6 +1,5 @@
 """The spine: check, prepare, ask once."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -36,6 +35,7 @@ from app.domain.model import Capabilities, ModelIdentity
 from app.domain.ports import ImagePreparer, VisionModel
 from app.services.answers.repetition import loop
 from app.services.concurrency.deadline import Drain
+from app.services.concurrency.fair_threads import FairThreads
 from app.services.concurrency.idempotency import IdempotentAnswers, fingerprint, slim
 from app.services.generation.image_sources import ImageSources
 from app.services.generation.multiple_images import (
@@ -66,6 +66,8 @@ class GenerationService:
     drain: Drain
     answers: IdempotentAnswers
     sheets: SheetMaker
+    threads: FairThreads
+    """Where pictures are digested."""
 
     async def generate(self, request: GenerationRequest) -> Generation:
         """Answer ``request``, or raise one of `app.domain.errors`."""
@@ -77,7 +79,7 @@ class GenerationService:
 
         # Texts are bounded, and digested in less time than a thread costs; pictures are not.
         pictures = any(turn.images for turn in request.turns)
-        digest = await asyncio.to_thread(fingerprint, request) if pictures else fingerprint(request)
+        digest = await self.threads.run(fingerprint, request) if pictures else fingerprint(request)
         return await self.answers.share(request.call_context, digest, make)
 
     async def _answer(self, request: GenerationRequest) -> Generation:

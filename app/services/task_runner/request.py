@@ -21,6 +21,8 @@ class TaskRequest:
     sampling: Sampling
     language: Language | None
     call_context: CallContext
+    most_pages: int | None = None
+    """Pages of all documents together; None for what one request may have at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,8 @@ class TaskAnswer:
     prompt_version: str
     result: Result | None
     """None where the model's answer could not be made valid."""
+    evidence: dict[str, Any] | None
+    """What supports the values of ``result``, in its shape; None where nothing tells."""
     faults: tuple[str, ...]
     """Why ``result`` is None, or what the model refused to say beside it."""
     refusal: Refusal | None
@@ -90,3 +94,8 @@ class Progress:
 
 
 Notify = Callable[[Progress], None]
+
+
+def ignored(progress: Progress) -> None:
+    """Tell nobody."""
+    del progress

@@ -113,10 +113,11 @@ def _encoded(happened: GenerationEvent, request_id: str) -> bytes:
         case Done(generation):
             return sse.event("done", serialize.done(generation))
         case Failed():
-            return sse.event("error", _error(happened, request_id))
+            return sse.event("error", error(happened, request_id))
 
 
-def _error(failed: Failed, request_id: str) -> bytes:
+def error(failed: Failed, request_id: str) -> bytes:
+    """Return an `ErrorEvent`."""
     return orjson.dumps(
         {
             **problem.describe(failed.error, request_id).model_dump(),
