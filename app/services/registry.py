@@ -8,7 +8,7 @@ from opentelemetry.trace import Tracer
 from app.domain.errors import FieldError, UnknownModelError
 from app.domain.generation import Target
 from app.domain.model import Capabilities, ModelIdentity
-from app.domain.ports import Authenticator, DataCipher, Readiness, WorkQueue
+from app.domain.ports import Authenticator, BatchJobs, DataCipher, Readiness, WorkQueue
 from app.services.access.limits import Limits
 from app.services.audit.log import AuditLog
 from app.services.batches.service import BatchService
@@ -119,6 +119,8 @@ class Services:
     files: FileService
     uploads: UploadService
     batches: BatchService
+    batch_jobs: BatchJobs | None
+    """Bedrock's own batch jobs, where the settings and the model allow them."""
     guardrails: GuardrailPolicies
     queue: WorkQueue
     """What keeps batches and jobs."""

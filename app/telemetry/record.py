@@ -77,6 +77,8 @@ class RequestRecord:
     tiles: int = 0
     decoder_ms: float = 0
     """CPU that decoders took for the request's pictures and pages, in milliseconds."""
+    decoder_seconds: float = 0
+    """CPU that decoders may take for it, where that is more than for any request: for a job."""
     decoder_timeouts: int = 0
     """Pieces of this work that were stopped; after the first no more is begun."""
     knowledge_base: str | None = None
@@ -172,7 +174,9 @@ _COUNTED = (
 )
 
 LOGGED = tuple(
-    f.name for f in fields(RequestRecord) if f.name not in ("share", "started", "tracer", "trail")
+    f.name
+    for f in fields(RequestRecord)
+    if f.name not in ("share", "decoder_seconds", "started", "tracer", "trail")
 )
 _values = attrgetter(*LOGGED)
 

@@ -8,6 +8,7 @@ import structlog
 from app.adapters.access.key_file import Changed, open_key_file
 from app.adapters.access.tokens import Issuer, open_tokens
 from app.adapters.stores.rate_limiter import open_limiter
+from app.adapters.stores.redis_scripts import ScriptsCheck, open_scripts_check
 from app.domain import key
 from app.domain.ports import Authenticator
 from app.services.access.authentication import (
@@ -76,3 +77,13 @@ async def open_limits(settings: Settings, metrics: Metrics) -> AsyncIterator[Lim
         log.warning("each worker counts limits on its own", workers=settings.workers)
     async with open_limiter(shared.get_secret_value() if shared else None) as limiter:
         yield Limits(limiter, settings.limits, metrics, settings.limits_failure == "open")
+
+
+@asynccontextmanager
+async def open_limits_check(settings: Settings) -> AsyncIterator[tuple[ScriptsCheck, ...]]:
+    """Open what readiness asks of the store of limits; nothing where each process counts alone."""
+    if settings.limits_store != "redis" or settings.redis_url is None:
+        yield ()
+        return
+    async with open_scripts_check(settings.redis_url.get_secret_value()) as check:
+        yield (check,)

@@ -117,6 +117,7 @@ def _unknown_region(settings: Settings) -> str | None:
         for target in settings.targets[1:]
         if target.dialect is not Dialect.OPENAI
     ]
+    named += [("KNOWLEDGE_BASES", base.region) for base in settings.knowledge_bases.values()]
     lines = [
         f"{PREFIX}{name}: AWS has no region {region!r}"
         for name, region in named

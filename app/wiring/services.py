@@ -46,6 +46,8 @@ from app.services.residency.sentinel import ResidencyReadiness
 from app.services.task_runner.service import TaskService
 from app.services.work.worker import Worker
 from app.settings import Settings
+from app.wiring import batch_jobs
+from app.wiring.access import open_limits_check
 from app.wiring.audit import audited, open_audit_log
 from app.wiring.cache import open_answers, with_cache
 from app.wiring.encryption import open_cipher
@@ -138,6 +140,7 @@ async def open_services(
         open_answers(settings, operations.metrics, cipher) as answers,
         open_queue(settings, cipher) as queue,
         open_webhooks(settings) as sender,
+        batch_jobs.open_jobs(session, settings) as native,
         open_retriever(session, settings) as retriever,
         open_reader(settings) as evidence,
         AsyncExitStack() as stack,
@@ -185,7 +188,10 @@ async def open_services(
             sheets=pool,
             threads=threads,
         )
-        worker, hooks = Worker(queue, drain), webhooks(queue, sender, settings)
+        worker, hooks = (
+            Worker(queue, drain, lease_seconds=settings.work_lease),
+            webhooks(queue, sender, settings),
+        )
         enforcement = Enforcement(settings.capabilities)
         asker = FormAsker(generations.generate, reader, drain, enforcement)
         yield Services(
@@ -223,6 +229,7 @@ async def open_services(
                     *_credentials(session, settings),
                     CredentialsTaken(guards),
                     ResidencyReadiness(residency),
+                    *await stack.enter_async_context(open_limits_check(settings)),
                 )
             ),
             timing=Timing(
@@ -245,7 +252,8 @@ async def open_services(
             proving=proves(settings),
             files=files,
             uploads=UploadService(files),
-            batches=BatchService(queue, files, hooks.check),
+            batches=BatchService(queue, files, hooks.check, batch_jobs.unavailable(settings)),
+            batch_jobs=native,
             guardrails=guardrails,
             answers=answers,
             queue=queue,

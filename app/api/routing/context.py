@@ -41,6 +41,8 @@ class RequestContext:
     """SHA-256 of the body as far as it was read; None where no receipt is wanted."""
     digested: int = 0
     """Bytes of the body in ``digest``."""
+    most_pages: int | None = None
+    """Pages of documents that a task may have; None for what one request may have at once."""
     on_progress: Notify = ignored
     """Told of each question of a task that was dealt with."""
     answered: bool = False
