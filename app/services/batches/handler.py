@@ -27,7 +27,11 @@ _ALONE = 4
 """The part of the rows, one in so many, that goes on while anyone else asks."""
 
 
-@dataclass(frozen=True, slots=True)
+_NOTICED = 1.0
+"""Seconds for which an interactive request is taken to be followed by others."""
+
+
+@dataclass(slots=True)
 class RowShare:
     """How much of the service rows may take."""
 
@@ -36,6 +40,7 @@ class RowShare:
     most: int
     """Rows at a time."""
     guards: tuple[TargetGuard, ...]
+    _others_until: float = 0
 
     def room(self, running: int) -> int:
         """Return how many more rows may begin. Interactive requests go first."""
@@ -43,7 +48,10 @@ class RowShare:
         others = max(0, slots.taken + slots.waiting - running)
         if slots.waiting:
             return 0
-        most = self.most if not others else max(1, self.most // _ALONE)
+        now = time.monotonic()
+        if others:
+            self._others_until = now + _NOTICED
+        most = self.most if now >= self._others_until else max(1, self.most // _ALONE)
         left = floor(self.share * slots.capacity) - others
         return max(min(most, left), 0 if running else 1) - running
 
