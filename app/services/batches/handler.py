@@ -13,6 +13,7 @@ from app.domain.ports import WorkQueue
 from app.domain.work import Finished, Leased, Postponed, WorkKind
 from app.services.batches import record
 from app.services.batches import row as rows
+from app.services.batches.estimate import Pace
 from app.services.batches.keeper import BatchKeeper
 from app.services.batches.retry import again
 from app.services.batches.row import Place
@@ -68,6 +69,7 @@ class RowHandler:
     metrics: Metrics
     seconds: float
     """That one row may take."""
+    pace: Pace
     _batches: dict[str, tuple[float, Batch | None]] = field(default_factory=dict)
     _resting: dict[str, float] = field(default_factory=dict)
     """Callers whose limits are used up, and until when, by the monotonic clock."""
@@ -112,6 +114,7 @@ class RowHandler:
         except FileNotFoundHereError:
             return Postponed(work, 1, counted=False)
         row = rows.parsed(line, batch.endpoint)
+        began = time.monotonic()
         answer = await self.endpoint.answer(
             EndpointRequest(
                 rows.request_id(work.group, work.position),
@@ -125,6 +128,7 @@ class RowHandler:
             postponed = self._postponed(work, answer.error)
             if postponed is not None:
                 return postponed
+        self.pace.note(time.monotonic() - began)
         succeeded = answer.status < 400
         self.metrics.count(BATCH_ROWS, outcome="succeeded" if succeeded else "failed")
         return Finished(work, succeeded, rows.result(answer.status, answer.body), answer.usage)

@@ -56,10 +56,7 @@ class BatchService:
         Raises InvalidParameterError, FileNotFoundHereError, FilePurposeError or WorkQueueError, or
         what refuses the webhook.
         """
-        if _ENDPOINT.fullmatch(asked.endpoint) is None:
-            raise InvalidParameterError.at(
-                "endpoint", "give /v1/generate, /v1/chat/completions or /v1/tasks/{task}"
-            )
+        check_endpoint(asked.endpoint)
         hours = window_hours(asked.window)
         self.check_webhook(asked.webhook)
         stored = await self.files.get(asked.caller.id, asked.input_file_id)
@@ -129,6 +126,14 @@ class BatchService:
 def moved(batch: Batch, status: BatchStatus, now: float) -> Batch:
     """Return ``batch`` as it is when it comes to ``status``."""
     return replace(batch, status=status, times={**batch.times, status: now})
+
+
+def check_endpoint(endpoint: str) -> None:
+    """Return where rows may ask ``endpoint``, or raise InvalidParameterError."""
+    if _ENDPOINT.fullmatch(endpoint) is None:
+        raise InvalidParameterError.at(
+            "endpoint", "give /v1/generate, /v1/chat/completions or /v1/tasks/{task}"
+        )
 
 
 def window_hours(window: str) -> int:
