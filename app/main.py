@@ -28,9 +28,10 @@ from app.api.pipeline.response_headers import CORS_ANSWER_HEADERS
 from app.api.pipeline.unhandled_errors import UnhandledErrorMiddleware
 from app.api.routing.application import Application
 from app.api.routing.dispatch import Dispatcher
-from app.api.v1 import estimate, images, usage, webhooks
+from app.api.v1 import cache, estimate, images, usage, webhooks
 from app.api.v1.generate import routes as generate
 from app.api.v1.jobs import routes as jobs
+from app.api.v1.rag import routes as rag
 from app.api.v1.tasks import routes as tasks
 from app.domain.batch import Batch
 from app.server.load_shedding import LoadShedder
@@ -52,10 +53,12 @@ OpenServices = Callable[[Settings], AbstractAsyncContextManager[Services]]
 ROUTERS = (
     generate.router,
     tasks.router,
+    rag.router,
     estimate.router,
     images.router,
     models.router,
     usage.router,
+    cache.router,
     webhooks.router,
     jobs.router,
     chat.router,
@@ -79,6 +82,7 @@ Errors are problem details (RFC 9457) with a stable `code`. Every answer carries
 _TAGS = [
     {"name": "generate", "description": "Prompts, with a picture or without."},
     {"name": "tasks", "description": "Typed answers for what is often asked of pictures."},
+    {"name": "rag", "description": "Answers from documents and pictures, with citations."},
     {"name": "images", "description": "What becomes of a picture on its way to the model."},
     {"name": "openai", "description": "For programs that use an OpenAI SDK."},
     {"name": "jobs", "description": "Answers that are fetched later, and webhooks."},

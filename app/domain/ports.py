@@ -10,10 +10,13 @@ from typing import Protocol, TypeVar
 
 from app.domain.access import Caller
 from app.domain.batch_job import BatchJob, BatchJobName, RecordCounts, RecordResult
+from app.domain.cache import Place
 from app.domain.file import PresignedForm
 from app.domain.generation import Completion, ModelRequest, StreamParts
+from app.domain.guardrail import Assessment, Content, GuardrailPolicy
 from app.domain.image import ImageReport, ReceivedImage
 from app.domain.limit import Quota, QuotaStatus
+from app.domain.retrieval import Chunk, RetrievalQuery
 from app.domain.token import TokenCount
 from app.domain.usage import UsageBatch, UsageQuery, UsageRow
 from app.domain.webhook import WebhookReply
@@ -47,6 +50,17 @@ class VisionModel(Protocol):
         that arrived together, as handing on many costs no more than handing on one. If the
         upstream ends without a `Finish` it raises StreamTruncatedError, and UpstreamError for
         every other failure. Leaving closes the upstream, wherever the stream stands.
+        """
+        ...
+
+
+class Retriever(Protocol):
+    """Finds chunks of documents in knowledge bases."""
+
+    async def retrieve(self, query: RetrievalQuery) -> tuple[Chunk, ...]:
+        """Return what was found, best first, or raise an `app.domain.errors.UpstreamError`.
+
+        At most ``query.results`` chunks, none where nothing was found.
         """
         ...
 
@@ -149,6 +163,53 @@ class RateLimiter(Protocol):
 
         One that has ended is left alone. Raises LimiterUnavailableError.
         """
+        ...
+
+
+class Guardrail(Protocol):
+    """Judges texts and pictures, whichever guardrail a policy names."""
+
+    async def assess(self, content: Content, policy: GuardrailPolicy) -> Assessment:
+        """Return the verdict on all of ``content`` together.
+
+        Raises GuardrailUnavailableError where there is none: the guardrail can't be reached, does
+        not exist, or answers what can't be read.
+        """
+        ...
+
+
+class AnswerStore(Protocol):
+    """Keeps answers as bytes that it does not understand, bounded and for a time.
+
+    Every method raises AnswerStoreError where the store can't be used.
+    """
+
+    @property
+    def shared(self) -> bool:
+        """Whether other processes see the same answers."""
+        ...
+
+    async def get(self, place: Place) -> bytes | None:
+        """Return what is kept there and has not expired."""
+        ...
+
+    async def put(self, place: Place, data: bytes, seconds: float) -> None:
+        """Keep ``data`` for so many seconds, in place of what was kept there."""
+        ...
+
+    async def claim(self, place: Place, holder: str, seconds: float) -> bool:
+        """Tell whether ``holder`` is the one who makes the answer, for so many seconds.
+
+        The holder may claim again, to go on.
+        """
+        ...
+
+    async def release(self, place: Place, holder: str) -> None:
+        """End the holder's claim."""
+        ...
+
+    async def purge(self, owner: str | None, model: str | None) -> int:
+        """Forget the answers of an owner, of a model, or all; return how many."""
         ...
 
 

@@ -65,7 +65,7 @@ async def open_pool(
         max_size=_CONNECTIONS,
         command_timeout=seconds,
         init=make_table,
-        ssl=_trusted(url),
+        ssl=tls(url),
     )
     try:
         yield pool
@@ -75,7 +75,7 @@ async def open_pool(
                 await pool.close()
 
 
-def _trusted(url: str) -> ssl.SSLContext | None:
+def tls(url: str) -> ssl.SSLContext | None:
     """Return whom to trust where ``url`` asks for TLS, None where it doesn't.
 
     ``require`` asks for no check in PostgreSQL's own terms, which any impostor passes; here it

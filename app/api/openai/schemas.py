@@ -203,6 +203,27 @@ StopText = Annotated[str, Field(min_length=1, max_length=256)]
 Tokens = Annotated[int, Field(ge=1, le=2048)]
 
 
+class ChatKnowledgeBase(BaseModel):
+    """The documents that the last question is answered from."""
+
+    model_config = _STRICT
+
+    name: Annotated[str, Field(min_length=1, max_length=64)]
+    filter: Annotated[
+        dict[str, Any] | None,
+        Field(description="A filter over metadata, as in `POST /v1/rag/query`."),
+    ] = None
+    max_results: Annotated[int, Field(ge=1, le=100)] = 5
+    search: Literal["semantic", "hybrid"] | None = None
+    rerank: bool = False
+
+
+def _base_form(value: object) -> str | None:
+    if isinstance(value, str):
+        return "text"
+    return "object" if isinstance(value, dict | ChatKnowledgeBase) else None
+
+
 class ChatIn(BaseModel):
     """A conversation to be continued."""
 
@@ -268,3 +289,19 @@ class ChatIn(BaseModel):
             "message. `single` refuses them, `contact_sheet` lays them out on one.",
         ),
     ] = "single"
+    knowledge_base: Annotated[
+        Annotated[
+            Text | Annotated[ChatKnowledgeBase, Tag("object")],
+            Discriminator(
+                _base_form,
+                custom_error_type="text_or_object",
+                custom_error_message="give a name, or an object with one",
+            ),
+        ]
+        | None,
+        Field(
+            description="Of this service, not of OpenAI: a knowledge base from which the last "
+            "question is answered, by its name or with options. Citations are annotations of the "
+            "message."
+        ),
+    ] = None

@@ -78,6 +78,7 @@ def translated(body: ChatIn, call_context: CallContext, capabilities: Capabiliti
         stop=_stop(body),
         warnings=moved(isinstance(message, ChatSystemMessage) for message in body.messages),
         logprobs=_logprobs(body),
+        shows_blocked=True,
     )
     return Asked(request, ignored, _form(body))
 

@@ -9,6 +9,7 @@ from starlette.types import Scope
 from app.api.routing.headers import Headers, ReadHeaders, RequestHeaders
 from app.domain.access import ANONYMOUS_CALL, Call
 from app.domain.generation import CallContext
+from app.domain.guardrail import GuardrailWish, joined
 from app.domain.limit import QuotaStatus
 from app.services.registry import Services
 from app.services.task_runner.request import Notify, ignored
@@ -41,11 +42,26 @@ class RequestContext:
     answered: bool = False
     """Whether the whole answer was sent."""
 
-    def call_context(self, headers: RequestHeaders) -> CallContext:
-        """Return on whose behalf and on what terms the model is asked."""
-        return CallContext(
-            self.call, self.address, self.deadline, headers.second_bill, headers.idempotency_key
+    def call_context(
+        self, headers: RequestHeaders, guardrail: GuardrailWish | None = None
+    ) -> CallContext:
+        """Return on whose behalf and on what terms the model is asked.
+
+        ``guardrail`` is what the dialect's own fields ask of the guardrail policy, beside the
+        header. Raises a RequestError for a wish that can't be granted.
+        """
+        call_context = CallContext(
+            self.call,
+            self.address,
+            self.deadline,
+            headers.second_bill,
+            headers.idempotency_key,
+            joined(guardrail, headers.guardrail_wish()),
+            headers.cache_wish(),
         )
+        if call_context.guardrail is not None:
+            self.services.guardrails.policy(call_context)
+        return call_context
 
 
 def request_context(scope: Scope) -> RequestContext:

@@ -173,6 +173,7 @@ def fingerprint(request: GenerationRequest) -> bytes:
         request.stop,
         request.form,
         request.logprobs,
+        request.call_context.guardrail,
     )
     return digested(outline, [image for turn in request.turns for image in turn.images])
 

@@ -1,10 +1,9 @@
 """Gets a picture's bytes: from the request, from base64 text, or from elsewhere by name."""
 
-import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import pybase64
 
@@ -13,6 +12,7 @@ from app.domain.generation import ImageInput
 from app.domain.image import Base64Image, FileImage, ReceivedImage, S3Image, UrlImage
 from app.domain.ports import Arrival, ImageSource
 from app.services.concurrency.budget import Budget, Reservation
+from app.services.concurrency.fair_threads import FairThreads
 from app.services.files.source import NO_FILES
 from app.services.images.error_location import ImageErrorLocation
 from app.telemetry import current
@@ -42,6 +42,8 @@ class ImageSources:
     objects: ImageSource[S3Image]
     room: Budget
     """Bytes in flight, shared with the bodies of requests."""
+    threads: FairThreads = field(default_factory=lambda: FairThreads("base64"))
+    """Where long base64 texts are decoded."""
     files: ImageSource[FileImage] = NO_FILES
 
     def fetched(self, image: ImageInput) -> AbstractAsyncContextManager[ReceivedImage]:
@@ -88,7 +90,7 @@ class ImageSources:
             raise self._too_large(len(image.text) // 4 * 3)
         if len(image.text) < _INLINE_BYTES:
             return decode(image)
-        return await asyncio.to_thread(decode, image)
+        return await self.threads.run(decode, image)
 
     def _too_large(self, size: int) -> ImageTooLargeError:
         return ImageTooLargeError(f"has {size:,} bytes; accepted are at most {self.max_bytes:,}")

@@ -49,6 +49,7 @@ def translated(body: ResponsesIn, call_context: CallContext) -> Asked:
         strategy=ImageStrategy(body.image_strategy),
         strategies=(ImageStrategy.CONTACT_SHEET,),
         warnings=moved(isinstance(message, ResponsesSystemMessage) for message in messages),
+        shows_blocked=True,
     )
     return Asked(request, tuple(_ignored(body, messages)), _form(body))
 

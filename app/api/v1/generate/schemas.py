@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.errors.problem import Fault
 from app.api.responses.cost import CostOut
+from app.api.responses.guardrail import GuardrailOut
 from app.api.responses.warnings import WarningOut
 from app.api.routing.multipart import FormFile
 from app.api.v1.image_forms import ImageIn, received
@@ -126,18 +127,31 @@ class GenerateIn(GenerationOptions):
 
 
 def exemplified(values: Mapping[str, Any]) -> Callable[[dict[str, Any]], None]:
-    """Return a function that gives an example to a form's fields without a default.
+    """Return a function that has Swagger UI show a form's fields as they are filled in.
 
-    It is the field's of ``values``, or a blank. Swagger UI makes a value up for a field that has
-    neither, and sends it. A blank is taken for nothing; null would be sent as a word.
+    A field without a default gets the value of ``values`` as its example, or a blank: Swagger UI
+    makes a value up for a field that has neither, and sends it. A blank is taken for nothing; null
+    would be sent as a word, so that no field of a form is described as null. Files have a place to
+    choose one from the beginning, or as many as ``values`` have blanks for.
     """
 
     def extend(schema: dict[str, Any]) -> None:
         for name, field in schema["properties"].items():
-            if field.get("default") is None:
+            _drop_null(field)
+            if field.get("items", {}).get("format") == "binary":
+                field["examples"] = [values.get(name, [""])]
+            elif field.get("default") is None:
                 field["examples"] = [values.get(name, "")]
 
     return extend
+
+
+def _drop_null(field: dict[str, Any]) -> None:
+    """Describe a field of a type or null by its type."""
+    match field.get("anyOf"):
+        case [kind, {"type": "null"}]:
+            del field["anyOf"]
+            field.update({name: value for name, value in kind.items() if name not in field})
 
 
 FileIds = Annotated[
@@ -287,6 +301,15 @@ class GenerationFacts(Identified):
     cost_usd: Annotated[
         CostOut | None, Field(description="null where the price or a count is unknown.")
     ]
+    guardrail: Annotated[
+        GuardrailOut | None, Field(description="What guardrails did; null where none was asked.")
+    ] = None
+    cached: Annotated[
+        bool, Field(description="Whether the answer is one that was kept: it cost nothing.")
+    ] = False
+    age_seconds: Annotated[
+        float | None, Field(description="Seconds since the model gave it, where it was kept.")
+    ] = None
     stop_reason: Annotated[
         StopReason,
         Field(

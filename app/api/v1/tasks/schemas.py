@@ -17,6 +17,7 @@ from app.api.v1.generate.schemas import (
 from app.api.v1.image_forms import ImageIn, received
 from app.domain.generation import CallContext, ImageInput, Sampling
 from app.domain.model import Language
+from app.services.evidence.support import EvidenceOut
 from app.services.task_runner.request import TaskRequest
 from app.services.tasks.spec import Parameters, Result, Task
 
@@ -122,6 +123,13 @@ class Typed(Identified, Generic[ResultT]):
     result: Annotated[
         ResultT | None, Field(description="Null where the answer could not be made valid.")
     ]
+    evidence: Annotated[
+        dict[str, EvidenceOut | dict[str, Any] | list[Any] | None] | None,
+        Field(
+            description="Which readings support the values of `result`, in its shape: at the path "
+            "of a text or number stands its evidence. Null where nothing tells. docs/evidence.md."
+        ),
+    ]
     faults: Annotated[
         list[str],
         Field(
@@ -167,7 +175,8 @@ def body_of(task: Task[Any, Any]) -> type[TaskIn]:
 
 def form_of(task: Task[Any, Any]) -> type[TaskForm]:
     """Return the multipart body of ``task``."""
-    values = {**asdict(task.sampling), **task.example.parameters}
+    places = [""] * max(1, task.images.least)
+    values = {**asdict(task.sampling), **task.example.parameters, "images": places}
 
     class Exemplified(TaskForm):
         model_config = ConfigDict(json_schema_extra=exemplified(values))
