@@ -103,7 +103,9 @@ def in_openais_dialect(gateway: Gateway) -> Gateway:
 def _key(file: Path) -> str:
     """Make a key for the model and for metrics."""
     command = [sys.executable, "-m", "app", "keys", "--file", str(file), "create", "bench"]
-    scopes = ["--scope", "generate", "--scope", "metrics"]
+    scopes = [
+        word for scope in ("generate", "metrics", "files", "batches") for word in ("--scope", scope)
+    ]
     made = subprocess.run(
         [*command, *scopes], cwd=ROOT, env=clean(), capture_output=True, text=True, check=True
     )
