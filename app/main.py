@@ -11,7 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from app import __version__
-from app.api import ops
+from app.api import ops, well_known
 from app.api.bedrock import routes as bedrock
 from app.api.errors import dialects
 from app.api.openai import batches, chat, files, models, uploads
@@ -23,13 +23,14 @@ from app.api.pipeline.authorization import Gatekeeper, Rule
 from app.api.pipeline.callers import Callers
 from app.api.pipeline.in_process import InProcess
 from app.api.pipeline.provenance import Provenance
+from app.api.pipeline.receipts import ReceiptMiddleware
 from app.api.pipeline.request_body import BodyTiming
 from app.api.pipeline.request_context import RequestContextMiddleware
 from app.api.pipeline.response_headers import CORS_ANSWER_HEADERS
 from app.api.pipeline.unhandled_errors import UnhandledErrorMiddleware
 from app.api.routing.application import Application
 from app.api.routing.dispatch import Dispatcher
-from app.api.v1 import cache, estimate, images, usage, webhooks
+from app.api.v1 import audit, cache, callers, estimate, images, residency, usage, webhooks
 from app.api.v1.generate import routes as generate
 from app.api.v1.jobs import routes as jobs
 from app.api.v1.rag import routes as rag
@@ -63,6 +64,9 @@ ROUTERS = (
     images.router,
     models.router,
     usage.router,
+    residency.router,
+    audit.router,
+    callers.router,
     cache.router,
     webhooks.router,
     jobs.router,
@@ -73,6 +77,7 @@ ROUTERS = (
     responses.router,
     bedrock.router,
     ops.router,
+    well_known.router,
 )
 
 FILES = "/v1/files"
@@ -177,6 +182,7 @@ def handlers(
             settings.job_concurrency,
             settings.job_timeout,
             lambda status: count(JOBS, outcome=status),
+            most_pages=settings.max_job_pages,
         ),
         row_handler(settings, services, endpoint, pace),
         WebhookHandler(services.webhooks, lambda status: count(WEBHOOK_ATTEMPTS, outcome=status)),
@@ -266,7 +272,7 @@ def front(
     rules: tuple[Rule, ...],
 ) -> ASGIApp:
     """Stack what requests pass before they are dispatched. Read from the inside out."""
-    pipeline = UnhandledErrorMiddleware(
+    pipeline: ASGIApp = UnhandledErrorMiddleware(
         AdmissionMiddleware(
             dispatcher,
             queue=queue,
@@ -281,6 +287,8 @@ def front(
             streamed={FILES: settings.max_file_bytes + WINDOW},
         )
     )
+    if settings.receipt_key_file is not None:
+        pipeline = ReceiptMiddleware(pipeline)
     if not settings.allowed_origins:
         return RequestContextMiddleware(pipeline)
     return RequestContextMiddleware(

@@ -144,6 +144,7 @@ class InProcess:
             request_headers.read(headers),
             record,
             deadline=asyncio.get_running_loop().time() + request.seconds,
+            most_pages=request.most_pages,
         )
 
 

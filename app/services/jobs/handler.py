@@ -31,6 +31,8 @@ class JobHandler:
     """Seconds that one attempt may take."""
     ended: Callable[[str], None] = lambda _: None
     """Told of each job's status at its end."""
+    most_pages: int | None = None
+    """Pages of documents that a job may have; None for as many as one request."""
     clock: Callable[[], float] = time.time
     _settled: list[tuple[str, str]] = field(default_factory=list)
     """Owners and ids of jobs that this process has ended."""
@@ -57,6 +59,7 @@ class JobHandler:
                 body=request.body,
                 caller=request.caller,
                 seconds=self.seconds,
+                most_pages=self.most_pages,
                 headers=request.headers,
                 on_event=events.keep,
             )

@@ -31,6 +31,8 @@ class EndpointRequest:
     """What a batch job has answered to the model's first call."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Further headers that decide the answer, by names in lower case; the type of ``body``."""
+    most_pages: int | None = None
+    """Pages of documents that a task may have; None for as many as by HTTP."""
     on_event: "OnEvent | None" = None
     """Told of what happens on the way, where the operation can tell it."""
 
