@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import replace
 from typing import TypedDict
 
+import orjson
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
@@ -34,16 +35,20 @@ from app.api.v1.jobs import routes as jobs
 from app.api.v1.rag import routes as rag
 from app.api.v1.tasks import routes as tasks
 from app.domain.batch import Batch
+from app.domain.generation import ModelRequest
 from app.server.load_shedding import LoadShedder
+from app.services.batches import row as rows
 from app.services.batches.estimate import BatchEstimates, Pace
 from app.services.batches.handler import RowHandler, RowShare
 from app.services.batches.intake import IntakeLimits
 from app.services.batches.keeper import BatchKeeper
+from app.services.batches.native import NativeBatches
+from app.services.batches.row import Place
 from app.services.concurrency.admission_queue import AdmissionQueue
 from app.services.jobs.handler import JobHandler
 from app.services.registry import Services
 from app.services.webhooks.handler import WebhookHandler
-from app.services.work.endpoint import Endpoint
+from app.services.work.endpoint import Endpoint, EndpointRequest
 from app.services.work.handler import WorkHandler
 from app.settings import Settings
 from app.telemetry.metrics import JOBS, WEBHOOK_ATTEMPTS
@@ -195,6 +200,8 @@ def row_handler(
             services.worker.wake()
 
     metrics = services.operations.metrics
+
+    native = native_batches(settings, services, endpoint)
     keeper = BatchKeeper(
         services.queue,
         services.files,
@@ -204,6 +211,7 @@ def row_handler(
         announce,
         services.worker.wake,
         metrics,
+        native,
     )
     share = RowShare(settings.batch_share, settings.batch_concurrency, services.guards)
     return RowHandler(
@@ -215,6 +223,38 @@ def row_handler(
         metrics,
         settings.longest_request,
         pace,
+    )
+
+
+def native_batches(settings: Settings, services: Services, endpoint: Endpoint) -> NativeBatches:
+    """Return what has batches done by Bedrock's own batch jobs."""
+
+    async def captured(batch: Batch, place: Place, position: int) -> ModelRequest | None:
+        stored = await services.files.get(batch.owner, batch.input_file_id)
+        line = await services.files.read_range(stored, place.start, place.end)
+        body = rows.parsed(line, batch.endpoint).body
+        if body.get("image_strategy") == "each":
+            return None
+        identity = rows.request_id(batch.id, position)
+        request = await endpoint.capture(
+            EndpointRequest(
+                identity,
+                batch.endpoint,
+                orjson.dumps(body),
+                batch.caller,
+                settings.longest_request,
+            )
+        )
+        plain = request is not None and request.form is None and request.logprobs is None
+        return request if plain else None
+
+    return NativeBatches(
+        services.queue,
+        services.batch_jobs,
+        services.batches.no_batch_jobs,
+        settings.batch_jobs_least,
+        settings.batch_jobs_poll,
+        captured,
     )
 
 

@@ -8,7 +8,7 @@ from opentelemetry.trace import Tracer
 from app.domain.errors import FieldError, UnknownModelError
 from app.domain.generation import Target
 from app.domain.model import Capabilities, ModelIdentity
-from app.domain.ports import Authenticator, Readiness, VisionModel, WorkQueue
+from app.domain.ports import Authenticator, BatchJobs, Readiness, VisionModel, WorkQueue
 from app.services.access.limits import Limits, Unlimited
 from app.services.batches.estimate import BatchEstimates
 from app.services.batches.service import BatchService
@@ -115,6 +115,8 @@ class Services:
     files: FileService
     uploads: UploadService
     batches: BatchService
+    batch_jobs: BatchJobs | None
+    """Bedrock's own batch jobs, where the settings and the model allow them."""
     guardrails: GuardrailPolicies
     queue: WorkQueue
     """What keeps batches and jobs."""

@@ -43,6 +43,7 @@ from app.services.registry import ServedModel, Services, Timing
 from app.services.task_runner.service import TaskService
 from app.services.work.worker import Worker
 from app.settings import Settings
+from app.wiring import batch_jobs
 from app.wiring.cache import open_answers, with_cache
 from app.wiring.encryption import open_cipher
 from app.wiring.evidence import open_reader
@@ -116,6 +117,7 @@ async def open_services(
         open_answers(settings, operations.metrics, cipher) as answers,
         open_queue(settings, cipher) as queue,
         open_webhooks(settings) as sender,
+        batch_jobs.open_jobs(session, settings) as native,
         open_retriever(session, settings) as retriever,
         open_reader(settings) as evidence,
         AsyncExitStack() as stack,
@@ -196,7 +198,8 @@ async def open_services(
             operations=operations,
             files=files,
             uploads=UploadService(files),
-            batches=BatchService(queue, files, hooks.check),
+            batches=BatchService(queue, files, hooks.check, batch_jobs.unavailable(settings)),
+            batch_jobs=native,
             guardrails=guardrails,
             answers=answers,
             queue=queue,
