@@ -138,9 +138,14 @@ class BatchEstimates:
             refused = 0
             for number, place in enumerate(sample):
                 line = await self.files.read_range(stored, place.start, place.end)
-                body = orjson.dumps(rows.parsed(line, endpoint).body)
+                body = rows.parsed(line, endpoint).body
+                if body.get("knowledge_base") is not None:
+                    # To look is paid for, and what is found decides how long the prompt is.
+                    raise InvalidParameterError.at(
+                        "input_file_id", "rows that ask a knowledge base can't be priced"
+                    )
                 request = EndpointRequest(
-                    f"estimate_{number}", endpoint, body, caller, self.seconds
+                    f"estimate_{number}", endpoint, orjson.dumps(body), caller, self.seconds
                 )
                 refused += (await asked.answer(request)).error is not None
         return self._scaled(model, len(places), len(sample), refused)
