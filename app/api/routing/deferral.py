@@ -16,7 +16,7 @@ from app.domain.job import Job, JobRequest
 LONGEST_WAIT = 60.0
 """Seconds."""
 _GENERATING = re.compile(
-    r"/v1/(generate(/upload)?|chat/completions|responses|tasks/[a-z-]+(/upload)?)"
+    r"/v1/(generate(/upload)?|chat/completions|responses|rag/query|tasks/[a-z-]+(/upload)?)"
     r"|/model/.+/(invoke|converse)"
 )
 _WAIT = re.compile(r"wait=\"?(\d{1,4})\"?")
