@@ -18,8 +18,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def guarded(folder):
-    settings = {"guardrail_kind": "apply", "guardrail_id": "emulator"}
-    with documents_served(folder, **settings) as (client, _):
+    with documents_served(folder, guardrail_kind="apply", guardrail_id="emulator") as (client, _):
         yield client
 
 
