@@ -1,15 +1,17 @@
 """The application: lifespan, middleware, routers, error handlers."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from typing import TypedDict
 
+import orjson
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from app import __version__
-from app.api import ops
+from app.api import ops, well_known
 from app.api.bedrock import routes as bedrock
 from app.api.errors import dialects
 from app.api.openai import batches, chat, files, models, uploads
@@ -21,27 +23,33 @@ from app.api.pipeline.authorization import Gatekeeper, Rule
 from app.api.pipeline.callers import Callers
 from app.api.pipeline.in_process import InProcess
 from app.api.pipeline.provenance import Provenance
+from app.api.pipeline.receipts import ReceiptMiddleware
 from app.api.pipeline.request_body import BodyTiming
 from app.api.pipeline.request_context import RequestContextMiddleware
 from app.api.pipeline.response_headers import CORS_ANSWER_HEADERS
 from app.api.pipeline.unhandled_errors import UnhandledErrorMiddleware
 from app.api.routing.application import Application
 from app.api.routing.dispatch import Dispatcher
-from app.api.v1 import cache, estimate, images, usage, webhooks
+from app.api.v1 import audit, cache, callers, estimate, images, residency, usage, webhooks
 from app.api.v1.generate import routes as generate
 from app.api.v1.jobs import routes as jobs
 from app.api.v1.rag import routes as rag
 from app.api.v1.tasks import routes as tasks
 from app.domain.batch import Batch
+from app.domain.generation import ModelRequest
 from app.server.load_shedding import LoadShedder
+from app.services.batches import row as rows
+from app.services.batches.estimate import BatchEstimates, Pace
 from app.services.batches.handler import RowHandler, RowShare
 from app.services.batches.intake import IntakeLimits
 from app.services.batches.keeper import BatchKeeper
+from app.services.batches.native import NativeBatches
+from app.services.batches.row import Place
 from app.services.concurrency.admission_queue import AdmissionQueue
 from app.services.jobs.handler import JobHandler
 from app.services.registry import Services
 from app.services.webhooks.handler import WebhookHandler
-from app.services.work.endpoint import Endpoint
+from app.services.work.endpoint import Endpoint, EndpointRequest
 from app.services.work.handler import WorkHandler
 from app.settings import Settings
 from app.telemetry.metrics import JOBS, WEBHOOK_ATTEMPTS
@@ -56,6 +64,9 @@ ROUTERS = (
     images.router,
     models.router,
     usage.router,
+    residency.router,
+    audit.router,
+    callers.router,
     cache.router,
     webhooks.router,
     jobs.router,
@@ -66,6 +77,7 @@ ROUTERS = (
     responses.router,
     bedrock.router,
     ops.router,
+    well_known.router,
 )
 
 FILES = "/v1/files"
@@ -106,12 +118,22 @@ def create_app(settings: Settings, open_services: OpenServices) -> Application:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         dispatcher.compile(app)
-        async with (
-            open_services(settings) as services,
-            services.worker.running(
-                handlers(settings, services, InProcess(dispatcher, services, rules))
-            ),
-        ):
+        async with AsyncExitStack() as stack:
+            services = await stack.enter_async_context(open_services(settings))
+            pace = Pace(settings.batch_concurrency)
+            endpoint = InProcess(dispatcher, services, rules)
+            doing = handlers(settings, services, endpoint, pace)
+            await stack.enter_async_context(services.worker.running(doing))
+            estimates = BatchEstimates(
+                services.files,
+                services.estimates.counter,
+                services.estimates.price,
+                intake_limits(settings),
+                pace,
+                lambda model: InProcess(dispatcher, services.asking(model), rules),
+                settings.request_timeout,
+            )
+            services = replace(services, batch_estimates=estimates)
             yield {
                 "services": services,
                 "load_shedder": LoadShedder(queue, callers, services),
@@ -148,7 +170,9 @@ def create_app(settings: Settings, open_services: OpenServices) -> Application:
     return app
 
 
-def handlers(settings: Settings, services: Services, endpoint: Endpoint) -> tuple[WorkHandler, ...]:
+def handlers(
+    settings: Settings, services: Services, endpoint: Endpoint, pace: Pace
+) -> tuple[WorkHandler, ...]:
     """Return what does each kind of long work; its items ask the ``endpoint``."""
     count = services.operations.metrics.count
     return (
@@ -160,12 +184,19 @@ def handlers(settings: Settings, services: Services, endpoint: Endpoint) -> tupl
             lambda status: count(JOBS, outcome=status),
             most_pages=settings.max_job_pages,
         ),
-        row_handler(settings, services, endpoint),
+        row_handler(settings, services, endpoint, pace),
         WebhookHandler(services.webhooks, lambda status: count(WEBHOOK_ATTEMPTS, outcome=status)),
     )
 
 
-def row_handler(settings: Settings, services: Services, endpoint: Endpoint) -> RowHandler:
+def intake_limits(settings: Settings) -> IntakeLimits:
+    """Return how large a batch's input may be."""
+    return IntakeLimits(settings.max_batch_rows, settings.max_body_bytes)
+
+
+def row_handler(
+    settings: Settings, services: Services, endpoint: Endpoint, pace: Pace
+) -> RowHandler:
     """Return what does the rows of batches."""
 
     async def announce(batch: Batch) -> None:
@@ -175,15 +206,18 @@ def row_handler(settings: Settings, services: Services, endpoint: Endpoint) -> R
             services.worker.wake()
 
     metrics = services.operations.metrics
+
+    native = native_batches(settings, services, endpoint)
     keeper = BatchKeeper(
         services.queue,
         services.files,
         services.worker.name,
-        IntakeLimits(settings.max_batch_rows, settings.max_body_bytes),
+        intake_limits(settings),
         endpoint.unknown_fields,
         announce,
         services.worker.wake,
         metrics,
+        native,
     )
     share = RowShare(settings.batch_share, settings.batch_concurrency, services.guards)
     return RowHandler(
@@ -194,6 +228,39 @@ def row_handler(settings: Settings, services: Services, endpoint: Endpoint) -> R
         share,
         metrics,
         settings.longest_request,
+        pace,
+    )
+
+
+def native_batches(settings: Settings, services: Services, endpoint: Endpoint) -> NativeBatches:
+    """Return what has batches done by Bedrock's own batch jobs."""
+
+    async def captured(batch: Batch, place: Place, position: int) -> ModelRequest | None:
+        stored = await services.files.get(batch.owner, batch.input_file_id)
+        line = await services.files.read_range(stored, place.start, place.end)
+        body = rows.parsed(line, batch.endpoint).body
+        if body.get("image_strategy") == "each":
+            return None
+        identity = rows.request_id(batch.id, position)
+        request = await endpoint.capture(
+            EndpointRequest(
+                identity,
+                batch.endpoint,
+                orjson.dumps(body),
+                batch.caller,
+                settings.longest_request,
+            )
+        )
+        plain = request is not None and request.form is None and request.logprobs is None
+        return request if plain else None
+
+    return NativeBatches(
+        services.queue,
+        services.batch_jobs,
+        services.batches.no_batch_jobs,
+        settings.batch_jobs_least,
+        settings.batch_jobs_poll,
+        captured,
     )
 
 
@@ -205,7 +272,7 @@ def front(
     rules: tuple[Rule, ...],
 ) -> ASGIApp:
     """Stack what requests pass before they are dispatched. Read from the inside out."""
-    pipeline = UnhandledErrorMiddleware(
+    pipeline: ASGIApp = UnhandledErrorMiddleware(
         AdmissionMiddleware(
             dispatcher,
             queue=queue,
@@ -220,6 +287,8 @@ def front(
             streamed={FILES: settings.max_file_bytes + WINDOW},
         )
     )
+    if settings.receipt_key_file is not None:
+        pipeline = ReceiptMiddleware(pipeline)
     if not settings.allowed_origins:
         return RequestContextMiddleware(pipeline)
     return RequestContextMiddleware(

@@ -62,6 +62,15 @@ class AccessSettings(BaseModel):
             "tasks\"}`. By default the values are the scopes' own names."
         ),
     ] = {}
+    oidc_filter_claims: Annotated[
+        dict[str, str],
+        Field(
+            description="Claims that narrow what a token's holder sees in knowledge bases, as "
+            'JSON: `{"tenant": "tenant_id"}` lets documents pass whose attribute `tenant_id` is '
+            "the claim `tenant`, or one of it where it is a list. A token without the claim is "
+            "refused."
+        ),
+    ] = {}
     public_docs: Annotated[
         bool, Field(description="Show `/docs` and `/openapi.json` to anyone.")
     ] = False
@@ -140,6 +149,11 @@ class AccessSettings(BaseModel):
     @model_validator(mode="after")
     def _check_hosts(self) -> Self:
         for name in self.allowed_hosts:
+            if not name.strip(".*"):
+                raise ValueError(
+                    f"allowed_hosts: {name!r} is every name, which a web page's may be; name those "
+                    "that callers use, or leave it unset behind keys"
+                )
             if not re.fullmatch(r"[a-z0-9.*_-]+|\[[0-9a-f:.]+\]", name):
                 raise ValueError(
                     f"allowed_hosts: {name!r} is not a name such as llm.example.com, in small "

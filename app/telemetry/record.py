@@ -9,6 +9,8 @@ from typing import Any
 
 from opentelemetry.trace import INVALID_SPAN, NoOpTracer, Span, Status, StatusCode, Tracer
 
+from app.telemetry.trail import Trail
+
 
 class _Untraced(NoOpTracer):
     """The library's own looks the context up for each span that is not recorded."""
@@ -111,6 +113,8 @@ class RequestRecord:
     """At the listed price; not in ``cost_usd``, which is the model's."""
     started: float = field(default_factory=time.perf_counter)
     tracer: Tracer = NO_TRACER
+    trail: Trail | None = None
+    """What was asked and answered, as digests; None where nobody wants to prove anything."""
 
     def elapsed_ms(self) -> float:
         """Return the milliseconds since the request arrived."""
@@ -126,6 +130,8 @@ class RequestRecord:
         self.guardrail_policies = other.guardrail_policies or self.guardrail_policies
         for name in _COUNTED:
             setattr(self, name, getattr(self, name) + getattr(other, name))
+        if self.trail is not None and other.trail is not None:
+            self.trail.add(other.trail, shared=False)
         if other.cost_usd is not None:
             self.cost_usd = (self.cost_usd or 0) + other.cost_usd
         for name, taken in other.stages_ms.items():
@@ -170,7 +176,7 @@ _COUNTED = (
 LOGGED = tuple(
     f.name
     for f in fields(RequestRecord)
-    if f.name not in ("share", "decoder_seconds", "started", "tracer")
+    if f.name not in ("share", "decoder_seconds", "started", "tracer", "trail")
 )
 _values = attrgetter(*LOGGED)
 

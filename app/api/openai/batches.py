@@ -1,5 +1,6 @@
 """`/v1/batches`: many requests in one file, in OpenAI's shape."""
 
+from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -11,8 +12,8 @@ from app.api.openai import errors as openai
 from app.api.pipeline import authorization
 from app.api.routing.context import Context
 from app.domain import errors
-from app.domain.batch import Batch, BatchStatus
-from app.services.batches.service import NewBatch
+from app.domain.batch import Batch, BatchEngine, BatchStatus
+from app.services.batches.service import NewBatch, check_endpoint
 
 router = APIRouter(prefix="/v1/batches", tags=["batches"])
 
@@ -41,6 +42,15 @@ class BatchIn(BaseModel):
             "given up, and what was answered is delivered.",
         ),
     ] = "24h"
+    engine: Annotated[
+        Literal["auto", "own", "bedrock"],
+        Field(
+            description="`bedrock`: Amazon Bedrock's own batch job; refused where it can't "
+            "take the rows. `own`: this service's queue. `auto`: the first where it can, else the "
+            "second. "
+            "Not of OpenAI."
+        ),
+    ] = "auto"
     metadata: Annotated[
         dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]] | None,
         Field(max_length=16, description="Kept and shown, and not looked at."),
@@ -93,6 +103,25 @@ class BatchUsageOut(BaseModel):
     total_tokens: int
 
 
+class BatchJobOut(BaseModel):
+    """Amazon Bedrock's batch job."""
+
+    id: Annotated[str | None, Field(description="Its ARN, once there is one.")]
+    status: Annotated[str | None, Field(description="In Bedrock's own words.")]
+    message: Annotated[str | None, Field(description="What Bedrock says of its end.")]
+
+
+class BatchEngineOut(BaseModel):
+    """What does a batch."""
+
+    asked: BatchEngine
+    name: Literal["own", "bedrock"]
+    reason: Annotated[
+        str | None, Field(description="Why its rows are on this service's own queue.")
+    ]
+    job: BatchJobOut | None
+
+
 class BatchOut(BaseModel):
     """A batch."""
 
@@ -126,6 +155,7 @@ class BatchOut(BaseModel):
         int, Field(description="Answers whose price is unknown. Not of OpenAI.")
     ]
     metadata: dict[str, str] | None
+    engine: Annotated[BatchEngineOut, Field(description="What does it, and why. Not of OpenAI.")]
 
     @classmethod
     def shown(cls, batch: Batch, model: str) -> "BatchOut":
@@ -165,6 +195,7 @@ class BatchOut(BaseModel):
             cost_usd=round(usage.cost_usd, 9),
             unpriced_rows=usage.unpriced,
             metadata=None if batch.metadata is None else dict(batch.metadata),
+            engine=_engine(batch),
         )
 
 
@@ -177,6 +208,15 @@ def _faults(batch: Batch) -> BatchFaults | None:
             for f in batch.faults
         ]
     )
+
+
+def _engine(batch: Batch) -> BatchEngineOut:
+    native = batch.native
+    job = None
+    if native is not None:
+        job = BatchJobOut(id=native.job_id, status=native.status, message=native.message)
+    name = "bedrock" if native is not None and batch.engine_reason is None else "own"
+    return BatchEngineOut(asked=batch.engine, name=name, reason=batch.engine_reason, job=job)
 
 
 class BatchList(BaseModel):
@@ -197,6 +237,16 @@ EXAMPLE: dict[str, Any] = {
             "input_file_id": "file-1a21f4172630690d9d2ef0123456789abcdef",
             "endpoint": "/v1/tasks/caption",
             "completion_window": "24h",
+        },
+    }
+}
+
+ESTIMATE_EXAMPLE: dict[str, Any] = {
+    "captions": {
+        "summary": "The rows of an uploaded file",
+        "value": {
+            "input_file_id": "file-1a21f4172630690d9d2ef0123456789abcdef",
+            "endpoint": "/v1/tasks/caption",
         },
     }
 }
@@ -224,6 +274,7 @@ EXAMPLE: dict[str, Any] = {
             errors.ScopeMissingError,
             errors.FileNotFoundHereError,
             errors.FilePurposeError,
+            errors.BatchEngineError,
             errors.WebhooksDisabledError,
             errors.WebhookUrlNotAllowedError,
             errors.OverloadedError,
@@ -256,10 +307,98 @@ async def begin(
             body.completion_window,
             body.metadata,
             webhook_url or None,
+            BatchEngine(body.engine),
         )
     )
     context.services.worker.wake()
     return _json(context, batch)
+
+
+class BatchEstimateIn(BaseModel):
+    """A batch that may be begun."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    input_file_id: Annotated[str, Field(max_length=64)]
+    endpoint: Annotated[str, Field(max_length=100, description="The path that every row asks.")]
+
+
+class BatchEstimateCost(BaseModel):
+    """US dollars, at the listed price."""
+
+    least: Annotated[float, Field(description="With empty answers.")]
+    most: Annotated[float, Field(description="With the longest answers.")]
+
+
+class BatchEstimateOut(BaseModel):
+    """What a batch would take, reckoned from a sample of its rows."""
+
+    object: Literal["batch.estimate"] = "batch.estimate"
+    rows: int
+    sampled: Annotated[int, Field(description="Rows that were tried, spread over the file.")]
+    refused: Annotated[
+        int, Field(description="Rows of the sample that would be answered with an error.")
+    ]
+    calls: Annotated[int, Field(description="Calls of the model.")]
+    prompt_tokens: int
+    generation_tokens: Annotated[int, Field(description="At most.")]
+    tiles: Annotated[int, Field(description="560-pixel tiles of pictures.")]
+    cost_usd: Annotated[
+        BatchEstimateCost | None, Field(description="null where the price is unknown.")
+    ]
+    windows: Annotated[
+        int | None,
+        Field(description="Five-minute windows of one copy, where these are paid for."),
+    ]
+    seconds: Annotated[
+        float | None,
+        Field(description="From what rows took so far; null until some were answered."),
+    ]
+
+
+@router.post(
+    "/estimate",
+    operation_id="estimateBatch",
+    summary="Tell what a batch would take",
+    description="Checks the whole input, and has up to 20 of its rows go all the way but to the "
+    "model. Nothing is spent.",
+    response_description="The estimate.",
+    response_model=BatchEstimateOut,
+    responses=problem.documented(
+        (
+            *BATCH_ERRORS,
+            errors.FileStoreError,
+            errors.MalformedJsonError,
+            errors.UnsupportedContentTypeError,
+            errors.BodyTooLargeError,
+            errors.BodyTimeoutError,
+            errors.InvalidParameterError,
+            errors.UnknownFieldError,
+            errors.ScopeMissingError,
+            errors.FileNotFoundHereError,
+            errors.FilePurposeError,
+            errors.OverloadedError,
+            errors.ShuttingDownError,
+            errors.DeadlineExceededError,
+        ),
+        openai.SHAPE,
+    ),
+)
+async def estimate(
+    context: Context, body: Annotated[BatchEstimateIn, Body(openapi_examples=ESTIMATE_EXAMPLE)]
+) -> Response:
+    authorization.check_scope(
+        context.call.caller, authorization.rule_for(body.endpoint, authorization.RULES)
+    )
+    check_endpoint(body.endpoint)
+    estimates = context.services.batch_estimates
+    assert estimates is not None
+    found = await estimates.estimate(context.call.caller, body.input_file_id, body.endpoint)
+    facts = asdict(found)
+    least, most = facts.pop("least_usd"), facts.pop("most_usd")
+    cost = None if least is None or most is None else BatchEstimateCost(least=least, most=most)
+    out = BatchEstimateOut(**facts, cost_usd=cost)
+    return Response(orjson.dumps(out.model_dump(mode="json")), media_type="application/json")
 
 
 @router.get(

@@ -8,11 +8,17 @@ from math import floor
 import orjson
 
 from app.domain.batch import Batch, BatchStatus
-from app.domain.errors import FileNotFoundHereError, InternalError, ServiceError
+from app.domain.errors import (
+    BatchCancelledError,
+    FileNotFoundHereError,
+    InternalError,
+    ServiceError,
+)
 from app.domain.ports import WorkQueue
 from app.domain.work import Finished, Leased, Postponed, WorkKind
-from app.services.batches import record
+from app.services.batches import given, record
 from app.services.batches import row as rows
+from app.services.batches.estimate import Pace
 from app.services.batches.keeper import BatchKeeper
 from app.services.batches.retry import again
 from app.services.batches.row import Place
@@ -27,7 +33,11 @@ _ALONE = 4
 """The part of the rows, one in so many, that goes on while anyone else asks."""
 
 
-@dataclass(frozen=True, slots=True)
+_NOTICED = 1.0
+"""Seconds for which an interactive request is taken to be followed by others."""
+
+
+@dataclass(slots=True)
 class RowShare:
     """How much of the service rows may take."""
 
@@ -36,6 +46,7 @@ class RowShare:
     most: int
     """Rows at a time."""
     guards: tuple[TargetGuard, ...]
+    _others_until: float = 0
 
     def room(self, running: int) -> int:
         """Return how many more rows may begin. Interactive requests go first."""
@@ -43,9 +54,25 @@ class RowShare:
         others = max(0, slots.taken + slots.waiting - running)
         if slots.waiting:
             return 0
-        most = self.most if not others else max(1, self.most // _ALONE)
+        now = time.monotonic()
+        if others:
+            self._others_until = now + _NOTICED
+        most = self.most if now >= self._others_until else max(1, self.most // _ALONE)
         left = floor(self.share * slots.capacity) - others
         return max(min(most, left), 0 if running else 1) - running
+
+
+def _goes_on(batch: Batch, place: Place) -> bool:
+    """Tell whether the row is to be answered; one that was paid for is, whatever happens."""
+    if batch.status in (BatchStatus.IN_PROGRESS, BatchStatus.VALIDATING):
+        return True
+    return place.given is not None and batch.status is BatchStatus.CANCELLING
+
+
+def _is_cut_off(batch: Batch, place: Place) -> bool:
+    """Tell whether the row is left of a batch job's batch that was cancelled."""
+    native = batch.native is not None and batch.engine_reason is None
+    return native and batch.status is BatchStatus.CANCELLING and place.given is None
 
 
 @dataclass(slots=True)
@@ -60,6 +87,7 @@ class RowHandler:
     metrics: Metrics
     seconds: float
     """That one row may take."""
+    pace: Pace
     _batches: dict[str, tuple[float, Batch | None]] = field(default_factory=dict)
     _resting: dict[str, float] = field(default_factory=dict)
     """Callers whose limits are used up, and until when, by the monotonic clock."""
@@ -94,16 +122,19 @@ class RowHandler:
     async def handle(self, work: Leased) -> Finished | Postponed:
         """Answer one row."""
         batch = await self._batch(work)
-        if batch is None or batch.status not in (BatchStatus.IN_PROGRESS, BatchStatus.VALIDATING):
+        place = Place.read(work.payload)
+        if batch is not None and _is_cut_off(batch, place):
+            return self._failed(work, BatchCancelledError("the batch was cancelled before it"))
+        if batch is None or not _goes_on(batch, place):
             # Its end is the keeper's to see to.
             return Postponed(work, 1, counted=False)
-        place = Place.read(work.payload)
         try:
             stored = await self.files.get(work.owner, batch.input_file_id)
             line = await self.files.read_range(stored, place.start, place.end)
         except FileNotFoundHereError:
             return Postponed(work, 1, counted=False)
         row = rows.parsed(line, batch.endpoint)
+        began = time.monotonic()
         answer = await self.endpoint.answer(
             EndpointRequest(
                 rows.request_id(work.group, work.position),
@@ -111,12 +142,14 @@ class RowHandler:
                 orjson.dumps(row.body),
                 batch.caller,
                 self.seconds,
+                completion=None if place.given is None else given.read(place.given),
             )
         )
         if answer.error is not None:
             postponed = self._postponed(work, answer.error)
             if postponed is not None:
                 return postponed
+        self.pace.note(time.monotonic() - began)
         succeeded = answer.status < 400
         self.metrics.count(BATCH_ROWS, outcome="succeeded" if succeeded else "failed")
         return Finished(work, succeeded, rows.result(answer.status, answer.body), answer.usage)
@@ -147,6 +180,9 @@ class RowHandler:
     def exhausted(self, work: Leased) -> Finished:
         """Return the end of a row whose workers died again and again."""
         error = InternalError("the row was begun many times, and never answered")
+        return self._failed(work, error)
+
+    def _failed(self, work: Leased, error: ServiceError) -> Finished:
         self.metrics.count(BATCH_ROWS, outcome="failed")
         body = orjson.dumps({"error": {"code": error.code, "message": error.detail}})
         return Finished(work, False, rows.result(error.status, body))

@@ -5,9 +5,18 @@ from typing import Any
 
 import orjson
 
-from app.domain.access import Caller, scope
-from app.domain.batch import ENDED, Batch, BatchCounts, BatchFault, BatchStatus
+from app.domain.batch import (
+    ENDED,
+    Batch,
+    BatchCounts,
+    BatchEngine,
+    BatchFault,
+    BatchStatus,
+    NativeJob,
+    NativePhase,
+)
 from app.domain.work import WorkGroup, WorkKind, WorkUsage
+from app.services.access import kept_caller
 
 KEPT = 30 * 24 * 3600
 """Seconds that a batch is shown after its end."""
@@ -19,6 +28,7 @@ _PLAIN = (
     "output_file_id",
     "error_file_id",
     "webhook",
+    "engine_reason",
     "claimed_by",
     "claimed_until",
 )
@@ -26,16 +36,13 @@ _PLAIN = (
 
 def group(batch: Batch) -> WorkGroup:
     """Return the group that keeps ``batch``."""
-    caller = batch.caller
     body = {name: getattr(batch, name) for name in _PLAIN} | {
-        "caller": {
-            "scopes": sorted(caller.scopes),
-            "name": caller.name,
-            "limits": dict(caller.limits),
-        },
+        "caller": kept_caller.written(batch.caller),
         "metadata": None if batch.metadata is None else dict(batch.metadata),
         "times": {str(status): at for status, at in batch.times.items()},
         "ending": batch.ending,
+        "engine": batch.engine,
+        "native": None if batch.native is None else asdict(batch.native),
         "faults": [asdict(fault) for fault in batch.faults],
         "counts": asdict(batch.counts),
     }
@@ -56,22 +63,25 @@ def group(batch: Batch) -> WorkGroup:
 def read(kept: WorkGroup) -> Batch:
     """Return the batch that ``kept`` keeps."""
     body: dict[str, Any] = orjson.loads(kept.body)
-    caller, counts = body["caller"], body["counts"]
+    counts = body["counts"]
     return Batch(
         id=kept.id,
-        caller=Caller(
-            kept.owner,
-            frozenset(scope(name) for name in caller["scopes"]),
-            caller["name"],
-            caller["limits"],
-        ),
+        caller=kept_caller.read(kept.owner, body["caller"]),
         created_at=kept.created_at,
         status=BatchStatus(kept.status),
         metadata=body["metadata"],
         times=body["times"],
         ending=None if body["ending"] is None else BatchStatus(body["ending"]),
+        engine=BatchEngine(body.get("engine", BatchEngine.AUTO)),
+        native=_native(body.get("native")),
         faults=tuple(BatchFault(**fault) for fault in body["faults"]),
         counts=BatchCounts(**{**counts, "usage": WorkUsage(**counts["usage"])}),
         version=kept.version,
-        **{name: body[name] for name in _PLAIN},
+        **{name: body[name] for name in _PLAIN if name in body},
     )
+
+
+def _native(body: dict[str, Any] | None) -> NativeJob | None:
+    if body is None:
+        return None
+    return NativeJob(**{**body, "phase": NativePhase(body["phase"])})
