@@ -137,6 +137,11 @@ _NAMES = {
     for field in RequestHeaders.model_fields.values()
     if (alias := field.alias) is not None
 }
+_OF_THE_EXCHANGE = {"X-Request-Timeout", "Prefer", "X-Webhook-Url"}
+DECIDING = frozenset(
+    name.decode() for name, alias in _NAMES.items() if alias not in _OF_THE_EXCHANGE
+)
+"""Headers that decide the answer, whenever it is made; in lower case."""
 _NONE = ReadHeaders(RequestHeaders())
 
 
