@@ -397,3 +397,35 @@ def test_a_key_that_is_revoked_meanwhile_is_answered_nothing_more(tmp_path):
         assert httpx.get(f"{url}/v1/batches", headers=bearer(other)).status_code == 200
 
     assert len(model.asked) == 1
+
+
+def test_an_estimate_tells_what_a_batch_would_take_and_asks_nothing(tmp_path):
+    model = FakeVisionModel()
+    with served(tmp_path, model) as client:
+        http = httpx.Client(base_url=str(client.base_url))
+        texts = lines(*(row(str(n), {"prompt": "Why?", "max_gen_len": 10}) for n in range(50)))
+        file = client.files.create(file=("r", texts), purpose="batch")
+        body = {"input_file_id": file.id, "endpoint": "/v1/generate"}
+        before = http.post("batches/estimate", json=body).json()
+        assert model.requests == []
+        ended(client, begun(client, texts))
+        after = http.post("batches/estimate", json=body).json()
+        captions = lines(
+            row("a", {"images": [b64(ROCKET)]}, "/v1/tasks/caption"),
+            row("b", {"images": []}, "/v1/tasks/caption"),
+        )
+        task = client.files.create(file=("r", captions), purpose="batch")
+        asked = {"input_file_id": task.id, "endpoint": "/v1/tasks/caption"}
+        priced = http.post("batches/estimate", json=asked).json()
+        wrong = http.post("batches/estimate", json={**body, "endpoint": "/v1/tasks/caption"})
+        http.close()
+
+    assert (before["rows"], before["calls"], before["generation_tokens"]) == (50, 50, 500)
+    assert before["prompt_tokens"] > 50
+    assert 0 < before["cost_usd"]["least"] < before["cost_usd"]["most"]
+    assert (before["seconds"], before["refused"]) == (None, 0)
+    assert after["seconds"] is not None
+    assert (priced["calls"], priced["refused"], priced["sampled"]) == (1, 1, 2)
+    assert priced["tiles"] >= 1
+    assert wrong.json()["error"]["code"] == "invalid_parameter"
+    assert "line 1" in wrong.json()["error"]["message"]

@@ -63,6 +63,8 @@ def metrics() -> Metrics:
     metrics.count("llama_vision_guardrail_verdicts_total", source="input", action="none")
     metrics.count("llama_vision_guardrail_failures_total", source="input")
     metrics.count("llama_vision_guardrail_units_total", policy="word")
+    metrics.count("llama_vision_answer_cache_lookups_total", outcome="hit")
+    metrics.count("llama_vision_answer_cache_failures_total", operation="get")
     metrics.count(BILLING_WINDOWS, target="us-west-2")
     metrics.observe(COLD_STARTS, 70, target="us-west-2")
     metrics.observe("llama_vision_event_loop_lag_seconds", 7)

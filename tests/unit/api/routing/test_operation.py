@@ -270,6 +270,6 @@ def test_headers_of_the_model_and_texts_are_honoured():
     app.post("/b")(timeout_only)
     first, second = compiled(app)
 
-    assert len(first.declared) == 3
+    assert len(first.declared) == 7
     assert second.declared == {"X-Request-Timeout"}
     assert second.texts == (("accept", b"accept", "x"),)
