@@ -330,6 +330,17 @@ async def test_a_caller_is_told_once_a_day_and_each_caller_is():
     assert [await told("ann"), await told("ann")] == [1, 0]
 
 
+async def test_the_services_own_table_lets_no_successor_answer():
+    async def ask() -> Life:
+        return Life(LifeStatus.ACTIVE, "the table", NOW, end=date(2026, 7, 7), told=False)
+
+    sentinel = LifecycleSentinel({target("a"): ask}, Metrics())
+    await sentinel.survey()
+
+    assert not sentinel.ended(target("a"))
+    assert "ended a on 2026-07-07" in sentinel.notices()[0]
+
+
 async def test_what_aws_said_before_is_kept_while_it_says_nothing():
     said = [life(TODAY), Life(LifeStatus.UNKNOWN, "away", NOW)]
 

@@ -61,7 +61,8 @@ class RequestHeaders(TimeoutHeaders):
             max_length=200,
             description="`respond-async`: answer 202 with a job at once, whose answer is fetched "
             "from `/v1/jobs/{id}`. `respond-async, wait=10`: the same, unless the answer is there "
-            "within ten seconds.",
+            "within ten seconds. `receipt`: the paid answer carries a signed receipt, where the "
+            "operator configured a key.",
         ),
     ] = None
     webhook_url: Annotated[

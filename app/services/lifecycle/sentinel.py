@@ -67,9 +67,9 @@ class LifecycleSentinel:
         self._logged[target] = step
 
     def ended(self, target: Target) -> bool:
-        """Tell whether the target's model has ended, by AWS's dates and today's."""
+        """Tell whether the target's model has ended, by dates that AWS itself told, and today's."""
         life = self.lives.get(target)
-        return life is not None and life.stage(self.today()) is LifeStatus.ENDED
+        return life is not None and life.told and life.stage(self.today()) is LifeStatus.ENDED
 
     def notices(self) -> tuple[str, ...]:
         """Return what an operator is to know of the targets, in order."""

@@ -70,7 +70,15 @@ def metrics() -> Metrics:
     metrics.observe("llama_vision_event_loop_lag_seconds", 7)
     metrics.move("http_server_active_requests", 3)
     for name in GAUGES.keys() - {"http_server_active_requests"}:
-        metrics.set(name, 1, target="us-west-2")
+        _, names = GAUGES[name]
+        metrics.set(name, 1, **dict.fromkeys(names, "us-west-2"))
+    # Whatever is in no other line of this: every one of them is sent.
+    for name, (_, names) in COUNTERS.items():
+        if names:
+            metrics.count(name, 1, **dict.fromkeys(names, "0"))
+    for name, (_, names, _) in HISTOGRAMS.items():
+        if names:
+            metrics.observe(name, 1, **dict.fromkeys(names, "0"))
     metrics.flush()
     return metrics
 
