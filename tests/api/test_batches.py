@@ -13,6 +13,7 @@ import openai
 import pytest
 from openai import AsyncOpenAI, OpenAI
 
+from app.adapters.encryption import root_file
 from app.domain.access import Scope
 from app.domain.errors import ModelThrottledError, UpstreamTimeoutError
 from app.settings import Settings
@@ -429,3 +430,21 @@ def test_an_estimate_tells_what_a_batch_would_take_and_asks_nothing(tmp_path):
     assert priced["tiles"] >= 1
     assert wrong.json()["error"]["code"] == "invalid_parameter"
     assert "line 1" in wrong.json()["error"]["message"]
+
+
+def test_what_is_kept_is_encrypted_where_there_is_a_key(tmp_path):
+    key = tmp_path / "root"
+    root_file.append(key)
+    data = tmp_path / "data"
+    with served(data, encryption_key_file=key) as client:
+        content = lines(
+            *(row(f"secret-{n}", {"prompt": f"a secret {n} {'x' * 3000}"}) for n in range(200))
+        )
+        batch = ended(client, begun(client, content))
+        output = written(client, batch.output_file_id)
+        back = client.files.content(batch.input_file_id).content
+
+    assert back == content
+    assert [item["custom_id"] for item in output] == [f"secret-{n}" for n in range(200)]
+    for path in data.rglob("*"):
+        assert path.is_dir() or b"secret" not in path.read_bytes(), path

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from app.services.batches import handler
 from app.services.batches.handler import RowShare
 
 
@@ -44,7 +43,7 @@ def test_a_quarter_of_the_rows_goes_on_beside_interactive_requests_and_for_a_whi
     monkeypatch,
 ):
     now = [100.0]
-    monkeypatch.setattr(handler.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("app.services.batches.handler.time.monotonic", lambda: now[0])
     slots = Slots(capacity=1000)
     rows = share(slots, most=32)
     assert rows.room(0) == 32
