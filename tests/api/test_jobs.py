@@ -1,5 +1,6 @@
 """Answers that are fetched later: what is promised, kept, told, ended and forgotten."""
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -348,6 +349,32 @@ def test_a_webhook_tells_that_a_job_has_ended(tmp_path: Path) -> None:
     assert job["webhook"]["status"] == "pending"
     assert (delivered["subject"], delivered["attempts"]) == (job["id"], 1)
     assert delivered["last_status"] == 200
+
+
+@pytest.mark.parametrize(("url_of_row", "kind"), [("generate", "completed"), ("x", "failed")])
+def test_a_webhook_tells_that_a_batch_has_ended(tmp_path: Path, url_of_row: str, kind: str) -> None:
+    receiver = Receiver()
+    line = {
+        "custom_id": "a",
+        "method": "POST",
+        "url": f"/v1/{url_of_row}",
+        "body": {"prompt": "Why?"},
+    }
+    with hooked(tmp_path, receiver) as (http, url):
+        secret = http.get("/v1/webhooks").json()["secret"]
+        base = f"{http.base_url}/v1"
+        with OpenAI(base_url=base, api_key="none", webhook_secret=secret) as client:
+            rows = client.files.create(file=("r.jsonl", json.dumps(line).encode()), purpose="batch")
+            batch = client.batches.create(
+                input_file_id=rows.id,
+                endpoint="/v1/generate",  # type: ignore[arg-type]
+                completion_window="24h",
+                extra_headers={"X-Webhook-Url": url},
+            )
+            assert receiver.enough.wait(60)
+            heads, body = receiver.received[0]
+            event: Any = client.webhooks.unwrap(body, heads)
+    assert (event.type, event.data.id) == (f"batch.{kind}", batch.id)
 
 
 def until_delivered(client: httpx.Client) -> dict[str, Any]:
