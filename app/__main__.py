@@ -5,6 +5,7 @@ import sys
 from typing import Protocol
 
 from app.cli import dev, documents, encryption, import_model, keys, models, serve, warm
+from app.cli.batch import command as batch
 from app.cli.doctor import command as doctor
 from app.settings import SettingsError
 
@@ -72,6 +73,7 @@ WITH_ARGUMENTS: dict[str, tuple[Command, str]] = {
     "models": (models, "list or delete imported models"),
     "doctor": (doctor, "look at everything that the service needs, one by one"),
     "encryption": (encryption, "add a root key for callers' data, and wrap their keys anew"),
+    "batch": (batch, "run one task over a folder of pictures"),
     "keys": (keys, "create, list or revoke API keys"),
 }
 

@@ -12,11 +12,11 @@ from app import __version__
 from app.api import ops
 from app.api.bedrock import routes as bedrock
 from app.api.errors import dialects
-from app.api.openai import chat, models
+from app.api.openai import batches, chat, files, models, uploads
 from app.api.openai.responses import routes as responses
 from app.api.openapi import document, security, swagger_ui
 from app.api.pipeline import authorization
-from app.api.pipeline.admission import AdmissionMiddleware
+from app.api.pipeline.admission import WINDOW, AdmissionMiddleware
 from app.api.pipeline.authorization import Gatekeeper, Rule
 from app.api.pipeline.callers import Callers
 from app.api.pipeline.in_process import InProcess
@@ -27,32 +27,49 @@ from app.api.pipeline.response_headers import CORS_ANSWER_HEADERS
 from app.api.pipeline.unhandled_errors import UnhandledErrorMiddleware
 from app.api.routing.application import Application
 from app.api.routing.dispatch import Dispatcher
-from app.api.v1 import estimate, images, usage, webhooks
+from app.api.v1 import cache, estimate, images, usage, webhooks
 from app.api.v1.generate import routes as generate
+from app.api.v1.jobs import routes as jobs
+from app.api.v1.rag import routes as rag
 from app.api.v1.tasks import routes as tasks
+from app.domain.batch import Batch
 from app.server.load_shedding import LoadShedder
+from app.services.batches.handler import RowHandler, RowShare
+from app.services.batches.intake import IntakeLimits
+from app.services.batches.keeper import BatchKeeper
 from app.services.concurrency.admission_queue import AdmissionQueue
+from app.services.jobs.handler import JobHandler
 from app.services.registry import Services
 from app.services.webhooks.handler import WebhookHandler
 from app.services.work.endpoint import Endpoint
 from app.services.work.handler import WorkHandler
 from app.settings import Settings
+from app.telemetry.metrics import JOBS, WEBHOOK_ATTEMPTS
 
 OpenServices = Callable[[Settings], AbstractAsyncContextManager[Services]]
 
 ROUTERS = (
     generate.router,
     tasks.router,
+    rag.router,
     estimate.router,
     images.router,
     models.router,
     usage.router,
+    cache.router,
     webhooks.router,
+    jobs.router,
     chat.router,
+    files.router,
+    uploads.router,
+    batches.router,
     responses.router,
     bedrock.router,
     ops.router,
 )
+
+FILES = "/v1/files"
+"""The path whose bodies are handed on as they come."""
 
 _DESCRIPTION = """\
 Ask Llama 3.2 11B Vision on Amazon Bedrock about pictures.
@@ -63,9 +80,12 @@ Errors are problem details (RFC 9457) with a stable `code`. Every answer carries
 _TAGS = [
     {"name": "generate", "description": "Prompts, with a picture or without."},
     {"name": "tasks", "description": "Typed answers for what is often asked of pictures."},
+    {"name": "rag", "description": "Answers from documents and pictures, with citations."},
     {"name": "images", "description": "What becomes of a picture on its way to the model."},
     {"name": "openai", "description": "For programs that use an OpenAI SDK."},
     {"name": "jobs", "description": "Answers that are fetched later, and webhooks."},
+    {"name": "batches", "description": "Many requests in one file, answered when there is room."},
+    {"name": "files", "description": "Kept for their caller, to be named in requests."},
     {"name": "models", "description": "What is served."},
     {"name": "operations", "description": "For load balancers and operators."},
 ]
@@ -88,7 +108,9 @@ def create_app(settings: Settings, open_services: OpenServices) -> Application:
         dispatcher.compile(app)
         async with (
             open_services(settings) as services,
-            services.worker.running(handlers(services, InProcess(dispatcher, services, rules))),
+            services.worker.running(
+                handlers(settings, services, InProcess(dispatcher, services, rules))
+            ),
         ):
             yield {
                 "services": services,
@@ -126,10 +148,52 @@ def create_app(settings: Settings, open_services: OpenServices) -> Application:
     return app
 
 
-def handlers(services: Services, endpoint: Endpoint) -> tuple[WorkHandler, ...]:
+def handlers(settings: Settings, services: Services, endpoint: Endpoint) -> tuple[WorkHandler, ...]:
     """Return what does each kind of long work; its items ask the ``endpoint``."""
-    del endpoint
-    return (WebhookHandler(services.webhooks),)
+    count = services.operations.metrics.count
+    return (
+        JobHandler(
+            services.jobs,
+            endpoint,
+            settings.job_concurrency,
+            settings.job_timeout,
+            lambda status: count(JOBS, outcome=status),
+        ),
+        row_handler(settings, services, endpoint),
+        WebhookHandler(services.webhooks, lambda status: count(WEBHOOK_ATTEMPTS, outcome=status)),
+    )
+
+
+def row_handler(settings: Settings, services: Services, endpoint: Endpoint) -> RowHandler:
+    """Return what does the rows of batches."""
+
+    async def announce(batch: Batch) -> None:
+        if batch.webhook is not None:
+            kind = f"batch.{batch.status}"
+            await services.webhooks.announce(batch.owner, batch.webhook, kind, batch.id)
+            services.worker.wake()
+
+    metrics = services.operations.metrics
+    keeper = BatchKeeper(
+        services.queue,
+        services.files,
+        services.worker.name,
+        IntakeLimits(settings.max_batch_rows, settings.max_body_bytes),
+        endpoint.unknown_fields,
+        announce,
+        services.worker.wake,
+        metrics,
+    )
+    share = RowShare(settings.batch_share, settings.batch_concurrency, services.guards)
+    return RowHandler(
+        services.queue,
+        services.files,
+        endpoint,
+        keeper,
+        share,
+        metrics,
+        settings.longest_request,
+    )
 
 
 def front(
@@ -151,6 +215,8 @@ def front(
             ),
             max_bytes=settings.max_body_bytes,
             timing=BodyTiming(settings.body_timeout, settings.body_least_rate),
+            # The form around the file takes some bytes too.
+            streamed={FILES: settings.max_file_bytes + WINDOW},
         )
     )
     if not settings.allowed_origins:
@@ -159,7 +225,7 @@ def front(
         CORSMiddleware(
             pipeline,
             allow_origins=settings.allowed_origins,
-            allow_methods=("GET", "POST"),
+            allow_methods=("GET", "POST", "DELETE"),
             # SDKs add some of their own with each version; it is the origin that is trusted.
             allow_headers=("*",),
             expose_headers=CORS_ANSWER_HEADERS,

@@ -30,8 +30,8 @@ def install_packages(environment_folder: Path) -> bool:
     if node is None:
         return False
     run = subprocess.run(
-        [*_npm(node), "ci", "--prefix", CLIENTS, "--no-audit", "--no-fund"],
-        capture_output=True, check=False, env=_environment(node),
+        [*npm(node), "ci", "--prefix", CLIENTS, "--no-audit", "--no-fund"],
+        capture_output=True, check=False, env=with_node(node),
     )  # fmt: skip
     if run.returncode == 0:
         _stamp().touch()
@@ -101,11 +101,13 @@ def _stamp() -> Path:
     return CLIENTS / "node_modules" / f".{lock}"
 
 
-def _npm(node: Path) -> list[str | Path]:
+def npm(node: Path) -> list[str | Path]:
+    """Return the command that runs npm: the one beside ``node``, else the system's."""
     bundled = node.parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     return [node, bundled] if bundled.exists() else ["npm"]
 
 
-def _environment(node: Path) -> dict[str, str]:
+def with_node(node: Path) -> dict[str, str]:
+    """Return this environment with ``node`` on its path."""
     # Scripts of packages start ``node`` by its name.
     return {**os.environ, "PATH": f"{node.parent}{os.pathsep}{os.environ['PATH']}"}

@@ -1,18 +1,24 @@
 """An environment of the newest releases of what callers bring, unpinned by its purpose."""
 
+import json
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
-from machine import environment
+from machine import browser, environment, tools
 
 NAMES = environment.ROOT / "tests" / "newest" / "requirements.txt"
+NPM_NAMES = environment.ROOT / "tests" / "newest" / "package.json"
 
 
 def names() -> list[str]:
-    """Return what is installed there by name."""
-    return re.findall(r"^[\w.-]+", NAMES.read_text(), re.MULTILINE)
+    """Return what is installed there by name, packages of npm behind ``npm:``."""
+    javascript = json.loads(NPM_NAMES.read_text())["dependencies"]
+    return re.findall(r"^[\w.-]+", NAMES.read_text(), re.MULTILINE) + [
+        f"npm:{name}" for name in javascript
+    ]
 
 
 def folder_beside(environment_folder: Path) -> Path:
@@ -28,6 +34,12 @@ def python(environment_folder: Path) -> Path | None:
     return environment.python(folder) if versions(environment_folder).exists() else None
 
 
+def node_modules(environment_folder: Path) -> Path | None:
+    """Return the folder of the npm packages where the environment is complete, else None."""
+    folder = _javascript(environment_folder) / "node_modules"
+    return folder if versions(environment_folder).exists() else None
+
+
 def versions(environment_folder: Path) -> Path:
     """Return the file that says which releases are installed; it is there when they are."""
     return folder_beside(environment_folder) / "versions.txt"
@@ -40,18 +52,50 @@ def forget(environment_folder: Path) -> None:
 
 def install(environment_folder: Path) -> bool:
     """Install or upgrade to the newest releases, and write down which; tell whether it worked."""
-    folder = folder_beside(environment_folder)
-    record = versions(environment_folder)
     forget(environment_folder)
+    python = _install_python(folder_beside(environment_folder))
+    javascript = _install_javascript(environment_folder)
+    if python is None or javascript is None:
+        return False
+    versions(environment_folder).write_text(python + javascript)
+    return True
+
+
+def _install_python(folder: Path) -> str | None:
     environment.create(folder)
     run = environment.pip(
         folder, "install", "--upgrade", "--upgrade-strategy", "eager", "-r", str(NAMES)
     )
     if run.returncode:
-        return False
+        return None
     frozen = subprocess.run(
         [environment.python(folder), "-m", "pip", "freeze"],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    record.write_text(frozen.stdout)
-    return True
+    return frozen.stdout
+
+
+def _javascript(environment_folder: Path) -> Path:
+    return folder_beside(environment_folder) / "javascript"
+
+
+def _install_javascript(environment_folder: Path) -> str | None:
+    node = tools.program(environment_folder, "node")
+    if node is None:
+        return None
+    folder = _javascript(environment_folder)
+    shutil.rmtree(folder, ignore_errors=True)  # npm keeps what is there and calls it the newest.
+    folder.mkdir()
+    shutil.copy(NPM_NAMES, folder)
+    run = subprocess.run(
+        [*browser.npm(node), "install", "--prefix", folder, "--ignore-scripts", "--no-audit",
+         "--no-fund", "--no-package-lock"],
+        capture_output=True, check=False, env=browser.with_node(node),
+    )  # fmt: skip
+    if run.returncode:
+        return None
+    packages = folder / "node_modules"
+    return "".join(
+        f"npm:{name}=={json.loads((packages / name / 'package.json').read_text())['version']}\n"
+        for name in json.loads(NPM_NAMES.read_text())["dependencies"]
+    )

@@ -85,6 +85,15 @@ def postgres(_postgres: PostgresServer) -> PostgresServer:
 
 
 @pytest.fixture(scope="session")
+def upstreams(s3_url: str) -> Iterator[dict[str, str]]:
+    """Return the variables that name what the documentation's pages call AWS."""
+    from tests.support.aws_stand_ins import aws_stand_ins
+
+    with aws_stand_ins(s3_url) as variables:
+        yield variables
+
+
+@pytest.fixture(scope="session")
 def s3_url() -> Iterator[str]:
     """An S3 server, empty; each test file makes buckets of its own."""
     # Here, because it takes a second that most runs need not spend.

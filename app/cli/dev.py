@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -24,6 +25,15 @@ EMULATOR_PORT = 9100
 START_SECONDS = 60.0
 REGION = "us-east-1"
 MODEL = f"arn:aws:bedrock:{REGION}:123456789012:imported-model/llama32vis11"
+KNOWLEDGE_BASES = {
+    "sample": {
+        "id": "SAMPLEKB01",
+        "description": "Tickets, opening hours and rules of a tram line that does not exist.",
+        "image_queries": True,
+        "reranker": f"arn:aws:bedrock:{REGION}::foundation-model/amazon.rerank-v1:0",
+    }
+}
+"""Of sample documents, which the emulator has from its start."""
 SERVING = "Serving on {url}; Swagger UI on {url}/docs. Ctrl-C ends it."
 PORT_TAKEN = "Port {port} is taken. Choose another one: make run PORT={other}"
 KEYS_NEEDED = (
@@ -151,12 +161,17 @@ def _offline(emulator_url: str, settings: Settings) -> dict[str, str]:
     """Return what points the service at the emulator, with credentials that are no one's.
 
     Where no model is named it is the imported one that the emulator has from its start: the form in
-    which the model lives on Bedrock today.
+    which the model lives on Bedrock today. It answers to the foundation model's id too, which the
+    programs in docs/ name. Where no knowledge base is named it is the emulator's.
     """
-    named = "model_id" in settings.model_fields_set
-    model = {} if named else {f"{PREFIX}MODEL_ID": MODEL, f"{PREFIX}REGION": REGION}
+    model = {f"{PREFIX}MODEL_ID": MODEL, f"{PREFIX}REGION": REGION}
+    if "model_aliases" not in settings.model_fields_set:
+        model[f"{PREFIX}MODEL_ALIASES"] = settings.model_id
+    own_bases = "knowledge_bases" in settings.model_fields_set
     return {
-        **model,
+        **({} if "model_id" in settings.model_fields_set else model),
+        **({} if own_bases else {f"{PREFIX}KNOWLEDGE_BASES": json.dumps(KNOWLEDGE_BASES)}),
+        f"{PREFIX}RETRIEVAL_ENDPOINT_URL": emulator_url,
         f"{PREFIX}ENDPOINT_URL": emulator_url,
         "AWS_ACCESS_KEY_ID": "emulator",
         "AWS_SECRET_ACCESS_KEY": "emulator",

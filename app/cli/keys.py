@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from app.adapters.access import key_file
-from app.domain import key, limit, metadata_filter
+from app.domain import guardrail, key, limit, metadata_filter
 from app.domain.access import Scope, scope
+from app.domain.cache import CacheMode
 from app.settings import PREFIX, keys_file
 
 DEFAULT_SCOPES = (Scope.GENERATE, Scope.TASKS, Scope.IMAGES)
@@ -30,10 +31,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     create.add_argument(
         "--limits",
-        type=_limits,
+        type=_object,
         default={},
         metavar="JSON",
         help="""for example '{"requests": "10/second; 300/minute", "spend": "5/day"}'""",
+    )
+    create.add_argument(
+        "--guardrail",
+        type=_object,
+        default={},
+        metavar="JSON",
+        help="""a guardrail policy of its own, for example '{"output": "audit"}'""",
+    )
+    create.add_argument(
+        "--cache", choices=list(CacheMode), help="whether its answers are kept; docs/cache.md"
     )
     create.add_argument(
         "--filter",
@@ -64,7 +75,11 @@ def run(parsed: argparse.Namespace) -> int:
 
 def _create(given: argparse.Namespace, path: Path | None) -> int:
     limit.parse(given.limits)
-    text, record = key.issue(given.name, given.scope or DEFAULT_SCOPES, given.limits, given.filter)
+    guardrail.parse(given.guardrail)
+    scopes = given.scope or DEFAULT_SCOPES
+    text, record = key.issue(
+        given.name, scopes, given.limits, given.filter, given.guardrail, given.cache
+    )
     if path is None:
         sys.stderr.write(f"No file was given; for {PREFIX}KEYS:\n{key.render([record])}")
     else:
@@ -95,8 +110,8 @@ def _revoke(path: Path, key_id: str) -> int:
     return 0
 
 
-def _limits(text: str) -> dict[str, str]:
-    """Read what ``--limits`` takes, or raise ValueError."""
+def _object(text: str) -> dict[str, str]:
+    """Read a JSON object, or raise ValueError."""
     found = json.loads(text)
     if not isinstance(found, dict):
         raise argparse.ArgumentTypeError("is not a JSON object")

@@ -17,8 +17,12 @@ class Scope(StrEnum):
     """Ready-made tasks on pictures."""
     IMAGES = "images"
     """Preparing and inspecting pictures without the model."""
+    FILES = "files"
+    """Files and uploads of one's own."""
+    BATCHES = "batches"
+    """Batches of one's own; each row needs its endpoint's scope too."""
     ADMIN = "admin"
-    """Every caller's usage."""
+    """Every caller's usage, and the answer cache."""
     METRICS = "metrics"
     """Prometheus metrics."""
     RAG = "rag"
@@ -62,6 +66,10 @@ class Caller:
     """Limits by resource or ``scope:resource``; each replaces the service's own of that name."""
     filter: MetadataFilter | None = None
     """Passed by every document that the caller may see in a knowledge base."""
+    guardrail: Mapping[str, str] = field(default_factory=dict)
+    """Members of the guardrail policy that replace the service's own: ``input``, ``stream``, …"""
+    cache: str | None = None
+    """A `CacheMode` in place of the service's own."""
 
 
 TOKEN_PREFIX = "sub:"  # noqa: S105 - the beginning of an id

@@ -7,7 +7,8 @@ from enum import StrEnum
 from typing import Protocol
 
 # Of a dollar: finer than the price of one token, coarser than binary fractions show.
-_DIGITS = 10
+DIGITS = 10
+"""Decimal places of amounts."""
 WINDOW_SECONDS = 300
 """Imported models are billed in windows of five minutes."""
 _DAY_SECONDS = 86_400
@@ -40,6 +41,10 @@ class Cost:
     share: float = 0
     """The cost of a window, for the seconds that the call took of it; instead of the two above."""
     window: Window | None = None
+    guardrail: float = 0
+    """The cost of guardrails' checks."""
+    saved: float | None = None
+    """The amount that an answer from the cache would have cost; None for any other answer."""
 
     @property
     def basis(self) -> Basis:
@@ -49,7 +54,7 @@ class Cost:
     @property
     def total(self) -> float:
         """All together."""
-        return round(self.input + self.output + self.share, _DIGITS)
+        return round(self.input + self.output + self.share + self.guardrail, DIGITS)
 
 
 def added(costs: Sequence[Cost | None]) -> Cost | None:
@@ -58,11 +63,18 @@ def added(costs: Sequence[Cost | None]) -> Cost | None:
     if not known or len(known) < len(costs):
         return None
     return Cost(
-        round(sum(cost.input for cost in known), _DIGITS),
-        round(sum(cost.output for cost in known), _DIGITS),
-        round(sum(cost.share for cost in known), _DIGITS),
+        round(sum(cost.input for cost in known), DIGITS),
+        round(sum(cost.output for cost in known), DIGITS),
+        round(sum(cost.share for cost in known), DIGITS),
         known[-1].window,
+        round(sum(cost.guardrail for cost in known), DIGITS),
+        _saved(known),
     )
+
+
+def _saved(costs: Sequence[Cost]) -> float | None:
+    saved = [cost.saved for cost in costs if cost.saved is not None]
+    return round(sum(saved), DIGITS) if saved else None
 
 
 class Pricing(Protocol):
@@ -92,8 +104,8 @@ class Price:
     def of(self, prompt_tokens: int, generation_tokens: int) -> Cost:
         """Return what these many tokens cost."""
         return Cost(
-            round(prompt_tokens * self.input / 1e6, _DIGITS),
-            round(generation_tokens * self.output / 1e6, _DIGITS),
+            round(prompt_tokens * self.input / 1e6, DIGITS),
+            round(generation_tokens * self.output / 1e6, DIGITS),
         )
 
     most = of
@@ -109,8 +121,8 @@ class Price:
             return None
         # As `of`, written out: this is asked for each piece of a stream.
         return Cost(
-            round(prompt_tokens * self.input / 1e6, _DIGITS),
-            round(generation_tokens * self.output / 1e6, _DIGITS),
+            round(prompt_tokens * self.input / 1e6, DIGITS),
+            round(generation_tokens * self.output / 1e6, DIGITS),
         )
 
 
@@ -137,7 +149,7 @@ class UnitPrice:
     def window_cost(self) -> float:
         """US dollars for one window of one copy."""
         minutes = WINDOW_SECONDS / 60
-        return round(self.usd_per_unit_minute * (self.units_per_copy or 0) * minutes, _DIGITS)
+        return round(self.usd_per_unit_minute * (self.units_per_copy or 0) * minutes, DIGITS)
 
     def most(
         self,
@@ -163,7 +175,7 @@ class UnitPrice:
         if self.units_per_copy is None:
             return None
         part = min(1, (time.perf_counter() - began) / WINDOW_SECONDS)
-        share = round(self.window_cost * part, _DIGITS)
+        share = round(self.window_cost * part, DIGITS)
         return Cost(0, 0, share, Window(self.window_cost, self._today))
 
     def _count(self, now: float) -> None:

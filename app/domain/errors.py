@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Self
 
 if TYPE_CHECKING:
+    from app.domain.generation import Usage
+    from app.domain.guardrail import GuardrailReport
     from app.domain.limit import QuotaStatus
 
 
@@ -45,6 +47,10 @@ class ServiceError(Exception):
     """Whether the same call may succeed later."""
     billed: ClassVar[bool] = False
     """Whether a call of the model may have been billed all the same."""
+    usage: "Usage | None" = None
+    """The tokens that were used by then, where a guardrail held an answer back."""
+    report: "GuardrailReport | None" = None
+    """What guardrails had said by then."""
 
     def __init__(
         self,
@@ -516,6 +522,24 @@ class ShuttingDownError(CapacityError):
     billed = True
 
 
+class GuardrailPolicyError(RequestError):
+    """The request asks for a laxer guardrail policy than the operator's, or names another one."""
+
+    code, status, title = "guardrail_policy", 403, "Guardrail policy not allowed"
+
+
+class GuardrailBlockedError(RequestError):
+    """A guardrail blocked the prompt, a picture or the answer."""
+
+    code, status, title = "guardrail_blocked", 422, "Blocked by a guardrail"
+
+
+class GuardrailUnavailableError(CapacityError):
+    """The guardrail can't be asked, and nothing passes unchecked."""
+
+    code, status, title = "guardrail_unavailable", 503, "Guardrail unavailable"
+
+
 class IdempotencyConflictError(RequestError):
     """The Idempotency-Key was used for another request."""
 
@@ -551,6 +575,12 @@ class UsageStoreError(CapacityError):
     """The usage store can't be reached; answers are given all the same."""
 
     code, status, title = "usage_store_unavailable", 503, "Usage store unavailable"
+
+
+class AnswerStoreError(CapacityError):
+    """The answer cache's store can't be reached; answers are given all the same."""
+
+    code, status, title = "answer_store_unavailable", 503, "Answer store unavailable"
 
 
 class DataKeyError(CapacityError):

@@ -7,11 +7,14 @@ from enum import StrEnum
 from typing import Generic, TypeVar
 
 from app.domain.access import ANONYMOUS, ANONYMOUS_CALL, Call
+from app.domain.cache import NO_WISH, CacheWish, Replay
 from app.domain.cost import Cost, added
 from app.domain.errors import ServiceError
+from app.domain.guardrail import Action, GuardrailPolicy, GuardrailReport, GuardrailWish
 from app.domain.image import (
     AnswerWarning,
     Base64Image,
+    FileImage,
     ImageReport,
     PreparedImage,
     ReceivedImage,
@@ -21,7 +24,7 @@ from app.domain.image import (
 from app.domain.model import Dialect, Language
 from app.domain.output import OutputForm, TokenLogprob
 
-ImageInput = ReceivedImage | Base64Image | UrlImage | S3Image
+ImageInput = ReceivedImage | Base64Image | UrlImage | S3Image | FileImage
 """A picture as a caller may give it."""
 
 ImageT = TypeVar("ImageT")
@@ -69,6 +72,11 @@ class CallContext:
     """A call that may have been billed already may be made again."""
     idempotency_key: str | None = None
     """Requests of one caller with the same key and content share one answer."""
+    guardrail: GuardrailWish | None = None
+    """A stricter policy than the caller's, by the request's wish."""
+    cache: CacheWish = NO_WISH
+    task: str = ""
+    """The task and the versions of its prompts, empty for none."""
 
     @property
     def caller(self) -> str:
@@ -125,6 +133,9 @@ class GenerationRequest:
     """As in `ModelRequest`."""
     logprobs: int | None = None
     """As in `ModelRequest`."""
+    shows_blocked: bool = False
+    """A blocked answer is an answer that ended for it, as foreign dialects have it; else it is
+    raised as a GuardrailBlockedError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +163,8 @@ class ModelRequest:
     bill: Bill = field(default_factory=Bill, compare=False)
     """Written next to the adapter, where it is known whether anything was sent; read above the
     retries, where the caller's quotas are drawn on."""
+    guardrail: GuardrailPolicy | None = None
+    """The guardrail that Bedrock is to run within the call, None for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +239,15 @@ class Completion:
     """The caller's stop text that ended it, where one did."""
     logprobs: tuple[TokenLogprob, ...] | None = None
     """Log probabilities of the whole text; None if they were not asked for or not given."""
+    guardrail: GuardrailReport | None = None
+    """What guardrails said; None where none was asked."""
+    replay: Replay | None = None
+    """Set where the answer is one that was kept."""
+
+    @property
+    def blocked(self) -> bool:
+        """Whether a guardrail held the answer, or the question, back."""
+        return self.guardrail is not None and self.guardrail.action is Action.BLOCKED
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +271,8 @@ class Finish:
     latency_ms: int | None = None
     target: Target | None = None
     stop_sequence: str | None = None
+    guardrail: GuardrailReport | None = None
+    replay: Replay | None = None
 
 
 StreamPart = Delta | Finish

@@ -72,6 +72,16 @@ class S3Image:
 
 
 @dataclass(frozen=True, slots=True)
+class FileImage:
+    """A picture or document that the caller uploaded, not yet read."""
+
+    file_id: str
+    owner: str
+    """The id of the caller who names it."""
+    name: str = "images.0"
+
+
+@dataclass(frozen=True, slots=True)
 class Canvas:
     """The grid of 560-pixel tiles that Llama's image processor lays the picture on."""
 
@@ -111,6 +121,8 @@ class PreparedImage:
     """`sha256`, once it is known."""
     size: int = 0
     """Bytes of ``data``; kept where a copy drops them."""
+    pixels: str = field(default="", compare=False)
+    """SHA-256 of the pixels before they were encoded, where that was asked for."""
 
     def __post_init__(self) -> None:
         """Take the size off the data."""
@@ -177,3 +189,5 @@ class ImageLimits:
     """Pictures on one contact sheet; each gets 280 x 280 pixels then."""
     byte_budget: int = 3_932_160
     """Bytes of a prepared picture before base64: Converse's 3.75 MiB."""
+    pixel_digests: bool = False
+    """Whether pixels are digested where they are decoded."""

@@ -8,14 +8,16 @@ import hmac
 import json
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
+from app.domain import guardrail as guardrails
 from app.domain import limit, metadata_filter
 from app.domain.access import Caller, scope
+from app.domain.cache import CacheMode
 
 _KEY = re.compile(r"lvk_(?P<id>[0-9a-f]{12})_(?P<secret>[A-Za-z0-9_-]{43})")
 _HASH = re.compile(r"sha256\$(?P<salt>[0-9a-f]{32})\$(?P<digest>[0-9a-f]{64})")
@@ -37,12 +39,24 @@ class KeyRecord:
     """RFC 3339, UTC."""
     revoked: str | None = None
     """RFC 3339, UTC; a revoked key's record stays, so that its id is never given again."""
+    guardrail: Mapping[str, str] = field(default_factory=dict)
+    """As in `Caller`."""
+    cache: str | None = None
+    """As in `Caller`."""
 
     @property
     def caller(self) -> Caller:
         """The holder of the key."""
         own = None if self.filter is None else metadata_filter.parse(self.filter)
-        return Caller(self.id, frozenset(self.scopes), self.name, self.limits, own)
+        return Caller(
+            self.id,
+            frozenset(self.scopes),
+            self.name,
+            self.limits,
+            own,
+            self.guardrail,
+            self.cache,
+        )
 
     def matches(self, secret: str) -> bool:
         """Tell whether ``secret`` is this key's, in a time that does not depend on it."""
@@ -61,6 +75,8 @@ def issue(
     scopes: Iterable[str],
     limits: Mapping[str, str] | None = None,
     own_filter: Mapping[str, Any] | None = None,
+    guardrail: Mapping[str, str] | None = None,
+    cache: str | None = None,
 ) -> tuple[str, KeyRecord]:
     """Make a new key and return it with its record. Raises ValueError for a name with controls."""
     _check_text(name)
@@ -73,6 +89,8 @@ def issue(
         limits=limits or {},
         filter=own_filter,
         created=_now(),
+        guardrail=guardrail or {},
+        cache=cache,
     )
     return f"lvk_{key_id}_{secret}", record
 
@@ -118,17 +136,26 @@ def _record(position: int, entry: Any) -> KeyRecord:  # noqa: ANN401 - whatever 
         raise ValueError(f"entry {position}: {error}") from error
     if not _HASH.fullmatch(record.hash):
         raise ValueError(f"entry {position}: hash is not sha256$<salt>$<digest>")
-    if not isinstance(record.limits, dict):
-        raise ValueError(f"entry {position}: limits is not an object")
-    try:
-        limit.parse(record.limits)
-    except ValueError as error:
-        raise ValueError(f"entry {position}: limits.{error}") from error
+    _check_map(position, "limits", record.limits, limit.parse)
+    _check_map(position, "guardrail", record.guardrail, guardrails.parse)
+    if record.cache not in (None, *CacheMode):
+        raise ValueError(f"entry {position}: cache is not one of {', '.join(CacheMode)}")
     try:
         _ = record.caller
     except ValueError as error:
         raise ValueError(f"entry {position}: filter: {error}") from error
     return record
+
+
+def _check_map(
+    position: int, name: str, value: object, parse: Callable[[Mapping[str, str]], object]
+) -> None:
+    if not isinstance(value, dict):
+        raise ValueError(f"entry {position}: {name} is not an object")
+    try:
+        parse(value)
+    except ValueError as error:
+        raise ValueError(f"entry {position}: {name}.{error}") from error
 
 
 def _check_text(text: object) -> None:

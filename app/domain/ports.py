@@ -10,9 +10,13 @@ from typing import Protocol, TypeVar
 
 from app.domain.access import Caller
 from app.domain.batch_job import BatchJob, BatchJobName, RecordCounts, RecordResult
+from app.domain.cache import Place
+from app.domain.file import PresignedForm
 from app.domain.generation import Completion, ModelRequest, StreamParts
+from app.domain.guardrail import Assessment, Content, GuardrailPolicy
 from app.domain.image import ImageReport, ReceivedImage
 from app.domain.limit import Quota, QuotaStatus
+from app.domain.retrieval import Chunk, RetrievalQuery
 from app.domain.token import TokenCount
 from app.domain.usage import UsageBatch, UsageQuery, UsageRow
 from app.domain.webhook import WebhookReply
@@ -50,6 +54,17 @@ class VisionModel(Protocol):
         ...
 
 
+class Retriever(Protocol):
+    """Finds chunks of documents in knowledge bases."""
+
+    async def retrieve(self, query: RetrievalQuery) -> tuple[Chunk, ...]:
+        """Return what was found, best first, or raise an `app.domain.errors.UpstreamError`.
+
+        At most ``query.results`` chunks, none where nothing was found.
+        """
+        ...
+
+
 class ImagePreparer(Protocol):
     """Makes any picture right for the model."""
 
@@ -70,7 +85,7 @@ RemoteT_contra = TypeVar("RemoteT_contra", contravariant=True)
 
 
 class ImageSource(Protocol[RemoteT_contra]):
-    """Fetches pictures of one kind of name: `UrlImage` or `S3Image`."""
+    """Fetches pictures of one kind of name: `UrlImage`, `S3Image` or `FileImage`."""
 
     async def fetch(self, image: RemoteT_contra, arrival: Arrival) -> ReceivedImage:
         """Return the bytes within the source's bounds of size and time, or raise an ImageError.
@@ -148,6 +163,53 @@ class RateLimiter(Protocol):
 
         One that has ended is left alone. Raises LimiterUnavailableError.
         """
+        ...
+
+
+class Guardrail(Protocol):
+    """Judges texts and pictures, whichever guardrail a policy names."""
+
+    async def assess(self, content: Content, policy: GuardrailPolicy) -> Assessment:
+        """Return the verdict on all of ``content`` together.
+
+        Raises GuardrailUnavailableError where there is none: the guardrail can't be reached, does
+        not exist, or answers what can't be read.
+        """
+        ...
+
+
+class AnswerStore(Protocol):
+    """Keeps answers as bytes that it does not understand, bounded and for a time.
+
+    Every method raises AnswerStoreError where the store can't be used.
+    """
+
+    @property
+    def shared(self) -> bool:
+        """Whether other processes see the same answers."""
+        ...
+
+    async def get(self, place: Place) -> bytes | None:
+        """Return what is kept there and has not expired."""
+        ...
+
+    async def put(self, place: Place, data: bytes, seconds: float) -> None:
+        """Keep ``data`` for so many seconds, in place of what was kept there."""
+        ...
+
+    async def claim(self, place: Place, holder: str, seconds: float) -> bool:
+        """Tell whether ``holder`` is the one who makes the answer, for so many seconds.
+
+        The holder may claim again, to go on.
+        """
+        ...
+
+    async def release(self, place: Place, holder: str) -> None:
+        """End the holder's claim."""
+        ...
+
+    async def purge(self, owner: str | None, model: str | None) -> int:
+        """Forget the answers of an owner, of a model, or all; return how many."""
         ...
 
 
@@ -308,6 +370,10 @@ class WorkQueue(Protocol):
         """Return how far a group has come."""
         ...
 
+    async def has_open(self, group: str) -> bool:
+        """Tell whether any item of a group may still be answered."""
+        ...
+
     async def results(
         self, owner: str, group: str, after: int, limit: int
     ) -> tuple[WorkResult, ...]:
@@ -328,4 +394,52 @@ class WorkQueue(Protocol):
 
     async def depths(self) -> dict[WorkKind, QueueDepth]:
         """Return what waits, by kind."""
+        ...
+
+
+class FileStore(Protocol):
+    """Keeps bytes under ids, each caller's apart.
+
+    Every method raises FileStoreError where the store can't be used, and StorageFullError where
+    there is no room.
+    """
+
+    async def write(self, owner: str, file_id: str, pieces: AsyncIterator[bytes]) -> int:
+        """Keep what ``pieces`` bring and return how many bytes; nothing where they fail.
+
+        What was under the id before is replaced at once, in the end.
+        """
+        ...
+
+    async def describe(self, owner: str, file_id: str, facts: bytes) -> None:
+        """Keep the facts of a file. Only now it is listed."""
+        ...
+
+    async def facts(self, owner: str, file_id: str) -> bytes | None:
+        """Return the facts of a file, None where there is none."""
+        ...
+
+    def read(self, owner: str, file_id: str, start: int, end: int) -> AsyncIterator[bytes]:
+        """Yield the bytes from ``start`` up to ``end``, which is not read.
+
+        Raises FileNotFoundHereError where there are none.
+        """
+        ...
+
+    async def sizes(self, owner: str) -> Mapping[str, int]:
+        """Return the bytes kept under each of the owner's ids."""
+        ...
+
+    async def delete(self, owner: str, file_id: str) -> bool:
+        """Delete a file and its facts, and tell whether there was one."""
+        ...
+
+    async def expire(self, now: float) -> int:
+        """Delete everyone's files whose time is over, and return how many."""
+        ...
+
+    async def presigned(
+        self, owner: str, file_id: str, size: int, seconds: int
+    ) -> PresignedForm | None:
+        """Return a form by which anyone can put ``size`` bytes there; None where there is none."""
         ...

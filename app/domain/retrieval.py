@@ -51,6 +51,8 @@ class KnowledgeBase:
     """Callers need one of these; empty where every caller of the endpoint may ask."""
     filter: MetadataFilter | None = None
     """Added to every question."""
+    usd_per_query: float | None = None
+    """US dollars for one query, ranking included; None where it is not known."""
     requires_filter: bool = False
     """Whether only callers who carry a filter of their own may ask."""
 

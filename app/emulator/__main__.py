@@ -13,7 +13,12 @@ from typing import Any
 import uvicorn
 
 from app.emulator.app import create_emulator
-from app.emulator.config import EmulatorConfig, default_guardrails, default_imported_models
+from app.emulator.config import (
+    EmulatorConfig,
+    default_guardrails,
+    default_imported_models,
+    default_knowledge_bases,
+)
 from app.emulator.faults.spelling import parsed as parsed_fault
 from app.emulator.guardrails import policy
 
@@ -152,7 +157,9 @@ def config_of(given: argparse.Namespace) -> EmulatorConfig:
         admin_token=given.admin_token or None,
         admin_open=_is_loopback(given.host),
         faults=tuple(given.fault or ()),
-        knowledge_bases=_folders(given.knowledge_base),
+        knowledge_bases=(
+            _folders(given.knowledge_base) if given.knowledge_base else default_knowledge_bases()
+        ),
         seed=given.seed,
         record_prompts=given.record_prompts,
         recorded_requests=given.recorded_requests,

@@ -74,10 +74,11 @@ class Emulator:
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
-        await self._knowledge.open()
+        self._knowledge.open()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         self._batch.close()
+        await self._knowledge.close()
         self._model.close()
         await send({"type": "lifespan.shutdown.complete"})
 

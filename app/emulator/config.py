@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from pathlib import Path
 from typing import Literal
 
 
@@ -26,6 +27,11 @@ def default_guardrails() -> Mapping[str, tuple[str, ...]]:
 def default_imported_models() -> Mapping[str, str]:
     """Return the one imported model that exists when none is configured."""
     return {"llama32vis11": "llama-3-2-11b-vision"}
+
+
+def default_knowledge_bases() -> Mapping[str, str]:
+    """Return the one knowledge base that exists when none is configured: sample documents."""
+    return {"SAMPLEKB01": str(Path(__file__).parent / "data" / "documents")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +79,7 @@ class EmulatorConfig:
     """Faults of every call, in the spelling of `app.emulator.faults.spelling`."""
     guardrails: Mapping[str, tuple[str, ...]] = field(default_factory=default_guardrails)
     """Guardrail identifier to its rules, in the spelling of `app.emulator.guardrails.policy`."""
-    knowledge_bases: Mapping[str, str] = field(default_factory=dict)
+    knowledge_bases: Mapping[str, str] = field(default_factory=default_knowledge_bases)
     """Knowledge base id, ten letters and digits, to the folder of its documents."""
     seed: int = 0
     """Varies the wording of answers whose temperature is above 0."""

@@ -1,5 +1,6 @@
 """The use cases that the API may call."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from opentelemetry.trace import Tracer
@@ -9,13 +10,21 @@ from app.domain.generation import Target
 from app.domain.model import Capabilities, ModelIdentity
 from app.domain.ports import Authenticator, Readiness, WorkQueue
 from app.services.access.limits import Limits
+from app.services.batches.service import BatchService
+from app.services.cache.answers import KeptAnswers
 from app.services.concurrency.budget import Budget
 from app.services.concurrency.deadline import Drain
+from app.services.files.service import FileService
+from app.services.files.uploads import UploadService
 from app.services.generation.dry_run import PreparationService
 from app.services.generation.estimate import EstimateService
 from app.services.generation.service import GenerationService
 from app.services.generation.structured import StructuredService
+from app.services.guardrails.policies import GuardrailPolicies
+from app.services.jobs.service import Jobs
 from app.services.model_stack.target import TargetGuard
+from app.services.retrieval.service import RagService
+from app.services.retrieval.stack import KnowledgeBaseGuard
 from app.services.task_runner.service import TaskService
 from app.services.usage.ledger import UsageLedger
 from app.services.webhooks.service import Webhooks
@@ -88,10 +97,13 @@ class Services:
     model: ServedModel
     guards: tuple[TargetGuard, ...]
     """The guard of each target, in the order in which they are asked."""
+    knowledge_base_guards: Mapping[str, KnowledgeBaseGuard]
+    """The guard of each knowledge base, by its name."""
     generations: GenerationService
     preparations: PreparationService
     tasks: TaskService
     structured: StructuredService
+    rag: RagService
     readiness: Readiness
     timing: Timing
     estimates: EstimateService
@@ -99,8 +111,15 @@ class Services:
     drain: Drain
     room: Budget
     """Bytes of bodies and fetched pictures in flight."""
+    files: FileService
+    uploads: UploadService
+    batches: BatchService
+    guardrails: GuardrailPolicies
     queue: WorkQueue
     """What keeps batches and jobs."""
     worker: Worker
     """What does them in this process."""
     webhooks: Webhooks
+    jobs: Jobs
+    answers: KeptAnswers | None = None
+    """The answer cache; None where nothing is kept."""

@@ -6,10 +6,16 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from app.settings.access import AccessSettings
+from app.settings.batch_jobs import BatchJobSettings
 from app.settings.bedrock import BedrockSettings
+from app.settings.cache import CacheSettings
 from app.settings.encryption import EncryptionSettings
 from app.settings.environment import PREFIX
+from app.settings.evidence import EvidenceSettings
+from app.settings.guardrails import GuardrailSettings
 from app.settings.images import ImageSettings
+from app.settings.jobs import JobSettings
+from app.settings.retrieval import RetrievalSettings
 from app.settings.server import ServerSettings
 from app.settings.stores import StoreSettings
 from app.settings.telemetry import TelemetrySettings
@@ -22,11 +28,17 @@ TOPICS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("TLS", TlsSettings),
     ("Amazon Bedrock", BedrockSettings),
     ("Pictures", ImageSettings),
+    ("Documents", RetrievalSettings),
+    ("Evidence and documents", EvidenceSettings),
     ("Access and limits", AccessSettings),
+    ("Guardrails", GuardrailSettings),
+    ("Answer cache", CacheSettings),
     ("Stores", StoreSettings),
-    ("Encryption", EncryptionSettings),
+    ("Jobs", JobSettings),
+    ("Bedrock's batch jobs", BatchJobSettings),
     ("Webhooks", WebhookSettings),
     ("Files, batches and jobs", WorkSettings),
+    ("Encryption", EncryptionSettings),
     ("Telemetry and prices", TelemetrySettings),
 )
 

@@ -14,9 +14,15 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableError
 
 from app.settings.access import AccessSettings
+from app.settings.batch_jobs import BatchJobSettings
 from app.settings.bedrock import BedrockSettings
+from app.settings.cache import CacheSettings
 from app.settings.encryption import EncryptionSettings
+from app.settings.evidence import EvidenceSettings
+from app.settings.guardrails import GuardrailSettings
 from app.settings.images import ImageSettings
+from app.settings.jobs import JobSettings
+from app.settings.retrieval import RetrievalSettings
 from app.settings.server import ServerSettings
 from app.settings.stores import StoreSettings
 from app.settings.telemetry import TelemetrySettings
@@ -33,10 +39,16 @@ class Settings(
     TlsSettings,
     BedrockSettings,
     ImageSettings,
+    RetrievalSettings,
+    EvidenceSettings,
     AccessSettings,
+    GuardrailSettings,
+    CacheSettings,
     StoreSettings,
     EncryptionSettings,
     TelemetrySettings,
+    JobSettings,
+    BatchJobSettings,
     WebhookSettings,
     WorkSettings,
     BaseSettings,
@@ -66,6 +78,12 @@ class Settings(
         given = "max_request_timeout" in self.model_fields_set
         if given and self.max_request_timeout < self.request_timeout:
             raise ValueError("max_request_timeout: is less than request_timeout")
+        return self
+
+    @model_validator(mode="after")
+    def _check_cache(self) -> Self:
+        if self.cache_store == "redis" and self.redis_url is None:
+            raise ValueError("redis_url: is missing, but cache_store is redis")
         return self
 
     @model_validator(mode="after")

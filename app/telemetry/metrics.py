@@ -62,7 +62,12 @@ class Metrics:
             )
         for name, (text, labels) in GAUGES.items():
             self.gauges[name] = Gauge(
-                name, text, labels, registry=self.registry, multiprocess_mode="livesum"
+                name,
+                text,
+                labels,
+                registry=self.registry,
+                # One queue is all workers' together: each shows the same.
+                multiprocess_mode="livemax" if name in SHARED else "livesum",
             )
 
     def count(self, name: str, amount: float = 1, **labels: str) -> None:
@@ -105,6 +110,8 @@ class Metrics:
             _model(self, record)
         if record.images:
             _images(self, record)
+        if record.retrievals:
+            _retrieval(self, record)
 
     async def render(self) -> bytes:
         """Return the text that Prometheus reads, of all workers together."""
@@ -217,9 +224,47 @@ def _images(metrics: Metrics, record: RequestRecord) -> None:
     metrics.count("llama_vision_image_tiles_total", record.tiles)
 
 
+def _retrieval(metrics: Metrics, record: RequestRecord) -> None:
+    base = record.knowledge_base or "(none)"
+    metrics.count("llama_vision_retrievals_total", record.retrievals, knowledge_base=base)
+    metrics.count(
+        "llama_vision_retrieval_retries_total", record.retrieval_retries, knowledge_base=base
+    )
+    for state, chunks in (
+        ("found", record.chunks_found),
+        ("used", record.chunks_used),
+        ("withheld", record.chunks_withheld),
+    ):
+        metrics.count("llama_vision_chunks_total", chunks, state=state, knowledge_base=base)
+    metrics.count("llama_vision_citations_total", record.citations, knowledge_base=base)
+    metrics.count("llama_vision_citation_faults_total", record.citation_faults, knowledge_base=base)
+    if record.unanswered is not None:
+        metrics.count(
+            "llama_vision_unanswered_questions_total", reason=record.unanswered, knowledge_base=base
+        )
+
+
 _MODEL = "gen_ai_request_model"
+_BASE = "knowledge_base"
 COLD_STARTS = "llama_vision_cold_start_seconds"
+JOBS = "llama_vision_jobs_total"
+WEBHOOK_ATTEMPTS = "llama_vision_webhook_attempts_total"
 BILLING_WINDOWS = "llama_vision_billing_windows_total"
+GUARDRAIL_VERDICTS = "llama_vision_guardrail_verdicts_total"
+GUARDRAIL_FAILURES = "llama_vision_guardrail_failures_total"
+GUARDRAIL_UNITS = "llama_vision_guardrail_units_total"
+GUARDRAIL_COST = "llama_vision_guardrail_cost_usd_total"
+CACHE_LOOKUPS = "llama_vision_answer_cache_lookups_total"
+CACHE_STORED = "llama_vision_answer_cache_stored_total"
+CACHE_FAILURES = "llama_vision_answer_cache_failures_total"
+CACHE_SAVED = "llama_vision_answer_cache_saved_usd_total"
+GUARDRAIL_PICTURES = "llama_vision_guardrail_pictures_remembered_total"
+
+BATCH_ROWS = "llama_vision_batch_rows_total"
+WORK_WAITING = "llama_vision_work_waiting"
+WORK_LEASED = "llama_vision_work_leased"
+WORK_OLDEST = "llama_vision_work_oldest_seconds"
+SHARED = (WORK_WAITING, WORK_LEASED, WORK_OLDEST)
 
 COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "llama_vision_refusals_total": (
@@ -261,6 +306,28 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
         "Streams that began: `completed`, `failed`, or `abandoned` by the client.",
         ("outcome",),
     ),
+    "llama_vision_retrievals_total": (
+        "Calls of a knowledge base, retries included.",
+        (_BASE,),
+    ),
+    "llama_vision_retrieval_retries_total": (
+        "Of these, calls made again after one that failed.",
+        (_BASE,),
+    ),
+    "llama_vision_chunks_total": (
+        "Chunks of documents: `found`, `used` in prompts, and `withheld` because a store returned "
+        "them against the filter.",
+        ("state", _BASE),
+    ),
+    "llama_vision_citations_total": ("Citations in answers, checked.", (_BASE,)),
+    "llama_vision_citation_faults_total": (
+        "Markers without a source, quotes that are not in theirs, sentences without support.",
+        (_BASE,),
+    ),
+    "llama_vision_unanswered_questions_total": (
+        "Questions that documents did not answer, by reason.",
+        ("reason", _BASE),
+    ),
     "llama_vision_images_total": ("Pictures taken in.", ()),
     "llama_vision_image_cache_hits_total": ("Pictures that had been prepared before.", ()),
     "llama_vision_image_bytes_total": (
@@ -268,10 +335,48 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
         ("direction",),
     ),
     "llama_vision_image_tiles_total": ("560-pixel tiles for the vision encoder.", ()),
+    BATCH_ROWS: (
+        "Rows of batches that were answered (`succeeded`, `failed`), or that met what passes and "
+        "are tried again (`postponed`).",
+        ("outcome",),
+    ),
     "llama_vision_limiter_failures_total": (
         "Calls that were let through or refused because limits could not be counted.",
         (),
     ),
+    JOBS: ("Jobs that have ended: `completed` or `failed`.", ("outcome",)),
+    WEBHOOK_ATTEMPTS: (
+        "Attempts to deliver a webhook: `delivered`, `pending` where another one follows, or "
+        "`given_up`.",
+        ("outcome",),
+    ),
+    CACHE_LOOKUPS: (
+        "Questions that the answer cache was looked up for: a `hit`, a `miss`, one `joined` to an "
+        "equal one under way, or `fresh` by the request's wish.",
+        ("outcome",),
+    ),
+    CACHE_STORED: ("Answers that were kept.", ()),
+    CACHE_FAILURES: (
+        "Operations of the answer cache that failed (`get`, `put`, `claim`, `release`), entries "
+        "that could not be `read`, and keys of data that were not to be had (`key`).",
+        ("operation",),
+    ),
+    CACHE_SAVED: ("US dollars that kept answers would have cost.", ()),
+    GUARDRAIL_VERDICTS: (
+        "Verdicts of guardrails on an `input`, an `output` or an `image`: `none`, `audited`, "
+        "`masked` or `blocked`; `model` where Bedrock found nothing within its call.",
+        ("source", "action"),
+    ),
+    GUARDRAIL_FAILURES: (
+        "Checks that could not be made: the request was refused, or passed with a warning.",
+        ("source",),
+    ),
+    GUARDRAIL_UNITS: (
+        "Units that guardrails processed, by the policy they are billed by.",
+        ("policy",),
+    ),
+    GUARDRAIL_COST: ("US dollars spent on guardrails, at the listed price.", ()),
+    GUARDRAIL_PICTURES: ("Pictures whose verdict was remembered.", ()),
     "llama_vision_usage_write_failures_total": (
         "Writes of usage that failed; the numbers are kept for the next.",
         (),
@@ -284,7 +389,8 @@ HISTOGRAMS: dict[str, tuple[str, tuple[str, ...], tuple[float, ...]]] = {
         _SECONDS,
     ),
     "llama_vision_stage_duration_seconds": (
-        "Time of a request by stage: `prepare` its pictures, `wait` in line, `model` to answer.",
+        "Time of a request by stage: `prepare` its pictures, `guardrail` checks, `wait` in line, "
+        "`model` to answer, `retrieve` from a knowledge base.",
         ("stage",),
         _SECONDS,
     ),
@@ -320,10 +426,18 @@ GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
         "1 where a target keeps failing and is left alone; with several workers, in how many.",
         ("target",),
     ),
+    "llama_vision_knowledge_base_breaker_open": (
+        "1 where a knowledge base keeps failing and is left alone; with several workers, in how "
+        "many.",
+        (_BASE,),
+    ),
     "llama_vision_target_active_calls": ("Calls under way to a target.", ("target",)),
     "llama_vision_target_waiting_requests": ("Requests in line for a target.", ("target",)),
     "llama_vision_target_loading": (
         "1 while a target's model is loaded after it was scaled to zero.",
         ("target",),
     ),
+    WORK_WAITING: ("Rows, jobs and webhooks that wait on the queue.", ("kind",)),
+    WORK_LEASED: ("Rows, jobs and webhooks that are being done.", ("kind",)),
+    WORK_OLDEST: ("Seconds since the oldest of those that wait was put.", ("kind",)),
 }

@@ -77,10 +77,36 @@ class RequestRecord:
     """CPU that decoders took for the request's pictures and pages, in milliseconds."""
     decoder_timeouts: int = 0
     """Pieces of this work that were stopped; after the first no more is begun."""
+    knowledge_base: str | None = None
+    """The configured name of the knowledge base that was asked."""
+    retrievals: int = 0
+    """Calls of a knowledge base."""
+    retrieval_retries: int = 0
+    """Those of them that repeated one that failed."""
+    chunks_found: int = 0
+    chunks_used: int = 0
+    """Chunks that the model was shown."""
+    chunks_withheld: int = 0
+    """Chunks that a store returned against the filter; nobody was shown them."""
+    citations: int = 0
+    """Citations that stand in answers."""
+    citation_faults: int = 0
+    """Markers, quotes and sentences of answers that no source stands behind."""
+    unanswered: str | None = None
+    """Why a question was not answered from documents."""
     prompt_tokens: int = 0
     generation_tokens: int = 0
     cost_usd: float | None = None
     """The cost at the listed price; None where nothing was generated or the price is unknown."""
+    answers_cached: int = 0
+    """Answers that were kept ones."""
+    guardrail_action: str | None = None
+    """``none``, ``audited``, ``masked`` or ``blocked``; None where no guardrail was asked."""
+    guardrail_policies: str | None = None
+    """Names of the rules that hit, with commas between."""
+    guardrail_units: int = 0
+    guardrail_cost_usd: float = 0
+    """At the listed price; not in ``cost_usd``, which is the model's."""
     started: float = field(default_factory=time.perf_counter)
     tracer: Tracer = NO_TRACER
 
@@ -92,6 +118,10 @@ class RequestRecord:
         """Count what was done for this request under a record of its own."""
         self.model, self.target = other.model or self.model, other.target or self.target
         self.stop_reason = other.stop_reason or self.stop_reason
+        self.knowledge_base = other.knowledge_base or self.knowledge_base
+        self.unanswered = other.unanswered or self.unanswered
+        self.guardrail_action = other.guardrail_action or self.guardrail_action
+        self.guardrail_policies = other.guardrail_policies or self.guardrail_policies
         for name in _COUNTED:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         if other.cost_usd is not None:
@@ -121,8 +151,18 @@ _COUNTED = (
     "tiles",
     "decoder_ms",
     "decoder_timeouts",
+    "retrievals",
+    "retrieval_retries",
+    "chunks_found",
+    "chunks_used",
+    "chunks_withheld",
+    "citations",
+    "citation_faults",
     "prompt_tokens",
     "generation_tokens",
+    "answers_cached",
+    "guardrail_units",
+    "guardrail_cost_usd",
 )
 
 LOGGED = tuple(

@@ -1,7 +1,7 @@
 """Opens the sources of pictures and the pipeline that prepares them."""
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 
 import aioboto3
 
@@ -12,9 +12,11 @@ from app.adapters.sources.http import HttpImageSource
 from app.adapters.sources.off import DisabledSource
 from app.adapters.sources.rules import UrlRules
 from app.adapters.sources.s3 import S3ImageSource
+from app.domain.cache import CacheMode
 from app.domain.image import ImageLimits, S3Image, UrlImage
 from app.domain.ports import ImagePreparer, ImageSource
 from app.services.concurrency.budget import Budget
+from app.services.concurrency.fair_threads import FairThreads
 from app.services.generation.image_sources import ImageSources
 from app.services.images.cache import KeptReports, NoReportCache, ReportCache
 from app.services.images.pipeline import Decoders, PicturePipeline
@@ -34,6 +36,7 @@ async def open_sources(
             urls=await _urls(stack, settings),
             objects=await _objects(stack, session, settings),
             room=room,
+            threads=stack.enter_context(closing(FairThreads("base64"))),
         )
 
 
@@ -85,11 +88,11 @@ def pixels_in_flight(settings: Settings) -> Budget:
     return Budget("pixels", settings.max_pixels_in_flight, settings.admission_timeout)
 
 
-def report_cache(settings: Settings) -> ReportCache:
+def report_cache(settings: Settings, threads: FairThreads) -> ReportCache:
     """Return what keeps prepared pictures, where they are to be kept."""
     if not settings.image_cache_bytes:
         return NoReportCache()
-    return KeptReports(settings.image_cache_bytes)
+    return KeptReports(settings.image_cache_bytes, threads)
 
 
 def image_limits(settings: Settings) -> ImageLimits:
@@ -100,7 +103,13 @@ def image_limits(settings: Settings) -> ImageLimits:
         max_pixels=settings.max_image_pixels,
         max_side=base.max_image_side,
         byte_budget=base.max_image_bytes,
+        pixel_digests=pixel_digests(settings),
     )
+
+
+def pixel_digests(settings: Settings) -> bool:
+    """Whether pictures are told apart by their pixels anywhere."""
+    return settings.guardrail_kind is not None or settings.cache is not CacheMode.OFF
 
 
 def open_pool(settings: Settings) -> PooledPreparer:
@@ -108,10 +117,14 @@ def open_pool(settings: Settings) -> PooledPreparer:
     return PooledPreparer(image_limits(settings), workers=settings.image_workers)
 
 
-def image_pipeline(decoders: Decoders, settings: Settings) -> ImagePreparer:
+def image_pipeline(decoders: Decoders, settings: Settings, threads: FairThreads) -> ImagePreparer:
     """Return the way that every picture goes, counted."""
     return MeteringPreparer(
         PicturePipeline(
-            decoders, image_limits(settings), pixels_in_flight(settings), report_cache(settings)
+            decoders,
+            image_limits(settings),
+            pixels_in_flight(settings),
+            report_cache(settings, threads),
+            threads,
         )
     )

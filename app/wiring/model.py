@@ -16,6 +16,7 @@ from app.domain.cost import Pricing
 from app.domain.generation import Target
 from app.domain.model import Dialect, ModelIdentity, capabilities, identify
 from app.domain.ports import VisionModel
+from app.services.model_stack.batched import BatchedModel
 from app.services.model_stack.circuit_breaker import Breaker, CircuitBreakerModel
 from app.services.model_stack.cold_start import ColdStartModel, ColdStarts
 from app.services.model_stack.concurrency_limit import ConcurrencyLimitModel, FairSlots
@@ -86,12 +87,19 @@ def model_stack(
     """Stack what every call goes through. Read from the inside out."""
     return RepetitionModel(
         StopSequenceModel(
-            RetryModel(
-                FailoverModel(
-                    [(guard.target, guarded(guard, upstreams(guard.target))) for guard in guards]
+            BatchedModel(
+                RetryModel(
+                    FailoverModel(
+                        [
+                            (guard.target, guarded(guard, upstreams(guard.target)))
+                            for guard in guards
+                        ]
+                    ),
+                    RetryBudget(),
+                    retries,
                 ),
-                RetryBudget(),
-                retries,
+                guards[0].target,
+                guards[0].price,
             )
         )
     )

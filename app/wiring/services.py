@@ -1,7 +1,8 @@
 """The composition root: opens what the service needs for its life, and builds Services."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, closing
+from dataclasses import replace
 from typing import Protocol
 
 import aioboto3
@@ -9,22 +10,28 @@ import aioboto3
 from app.adapters.aws_session import aws_session
 from app.adapters.bedrock import token_counter
 from app.adapters.bedrock.identity.credentials import CredentialsCheck
-from app.adapters.encryption.plain import PlainData
 from app.domain.ports import VisionModel, WebhookSender
 from app.services.answers.enforcement import Enforcement
 from app.services.answers.executor import AnswerReader
 from app.services.answers.repair import FormAsker
+from app.services.batches.service import BatchService
 from app.services.concurrency.budget import Budget
 from app.services.concurrency.deadline import Drain
+from app.services.concurrency.fair_threads import FairThreads
 from app.services.concurrency.idempotency import IdempotentAnswers
 from app.services.documents.page_images import Documents, Workers
+from app.services.files.source import FileImageSource
+from app.services.files.uploads import UploadService
 from app.services.generation.dry_run import PreparationService
 from app.services.generation.estimate import EstimateService
 from app.services.generation.image_sources import ImageSources
 from app.services.generation.multiple_images import SheetMaker
 from app.services.generation.service import GenerationService
 from app.services.generation.structured import StructuredService
+from app.services.guardrails.policies import GuardrailPolicies
 from app.services.images.pipeline import Decoders
+from app.services.images.pixel_digest import PixelDigests
+from app.services.jobs.service import Jobs
 from app.services.model_stack import retry
 from app.services.model_stack.keep_warm import KeepWarm, kept_warm
 from app.services.model_stack.prompt_length import BoundedPromptModel
@@ -36,13 +43,22 @@ from app.services.registry import ServedModel, Services, Timing
 from app.services.task_runner.service import TaskService
 from app.services.work.worker import Worker
 from app.settings import Settings
+from app.wiring.cache import open_answers, with_cache
+from app.wiring.encryption import open_cipher
+from app.wiring.evidence import open_reader
+from app.wiring.guardrails import open_guardrails
 from app.wiring.images import bytes_in_flight, image_limits, image_pipeline, open_pool, open_sources
 from app.wiring.model import OpenUpstreams, model_stack, open_guards, open_upstreams
 from app.wiring.preflight import announce
+from app.wiring.retrieval import OpenRetriever, open_retriever, rag_service
+from app.wiring.retrieval import open_guards as open_knowledge_base_guards
 from app.wiring.telemetry import open_operations
 from app.wiring.units import units_lookup
 from app.wiring.webhooks import open_webhook_sender, webhooks
-from app.wiring.work import open_queue
+from app.wiring.work import open_files, open_queue
+
+PICTURE_THREADS = 2
+"""Pictures that are inspected or digested at a time."""
 
 
 class PictureWork(Decoders, Workers, SheetMaker, Protocol):
@@ -64,6 +80,7 @@ async def open_services(
     open_pool: OpenPool = open_pool,
     open_sources: OpenSources = open_sources,
     open_webhooks: OpenWebhooks = open_webhook_sender,
+    open_retriever: OpenRetriever = open_retriever,
     retries: Retries = retry.DEFAULT,
 ) -> AsyncIterator[Services]:
     """Open what the service needs for its life, and close it afterwards.
@@ -77,38 +94,62 @@ async def open_services(
     session = aws_session()
     drain = Drain()
     guards = open_guards(settings)
+    knowledge_base_guards = open_knowledge_base_guards(settings)
     room = bytes_in_flight(settings)
-    cipher = PlainData()
+    guardrails = GuardrailPolicies(settings.guardrail_policy)
     async with (
         AnswerReader.open() as reader,
-        open_operations(settings, guards) as operations,
+        open_operations(settings, guards, knowledge_base_guards) as operations,
         open_upstreams(session, settings) as upstreams,
         open_pool(settings) as pool,
         open_sources(session, settings, room) as sources,
+        open_cipher(session, settings) as cipher,
+        open_files(session, settings, cipher) as files,
+        open_guardrails(
+            session,
+            settings,
+            guardrails,
+            operations.limits,
+            operations.metrics,
+            digests := PixelDigests(pool),
+        ) as guarded,
+        open_answers(settings, operations.metrics, cipher) as answers,
         open_queue(settings, cipher) as queue,
         open_webhooks(settings) as sender,
+        open_retriever(session, settings) as retriever,
+        open_reader(settings) as evidence,
         AsyncExitStack() as stack,
     ):
         stack.enter_context(units_lookup(guards, settings))
+        sources = replace(sources, files=FileImageSource(files, settings.max_image_bytes))
         price = guards[0].price
         counter = token_counter.counter()
-        preparer = image_pipeline(pool, settings)
+        threads = stack.enter_context(closing(FairThreads("pictures", PICTURE_THREADS)))
+        preparer = image_pipeline(pool, settings, threads)
         model = model_stack(upstreams, guards, retries)
         await stack.enter_async_context(kept_warm(_keeper(guards, model, settings)))
         generations = GenerationService(
             identity=identity,
             capabilities=settings.capabilities,
-            model=BoundedPromptModel(
-                QuotaModel(model, operations.limits, counter, price),
-                counter,
-                settings.capabilities.context_window,
+            model=with_cache(
+                BoundedPromptModel(
+                    guarded(QuotaModel(model, operations.limits, counter, price)),
+                    counter,
+                    settings.capabilities.context_window,
+                ),
+                answers,
+                settings,
+                guardrails,
+                digests,
             ),
             sources=sources,
             preparer=preparer,
             drain=drain,
             answers=IdempotentAnswers(drain, settings.longest_request),
             sheets=pool,
+            threads=threads,
         )
+        worker, hooks = Worker(queue, drain), webhooks(queue, sender, settings)
         enforcement = Enforcement(settings.capabilities)
         asker = FormAsker(generations.generate, reader, drain, enforcement)
         yield Services(
@@ -121,8 +162,24 @@ async def open_services(
             ),
             guards=guards,
             generations=generations,
-            tasks=TaskService(generations, Documents(sources, pool, image_limits(settings)), asker),
+            tasks=TaskService(
+                generations,
+                Documents(sources, pool, image_limits(settings), settings.max_pages),
+                asker,
+                evidence,
+            ),
             structured=StructuredService(asker),
+            rag=rag_service(
+                retriever,
+                knowledge_base_guards,
+                settings,
+                generations,
+                asker,
+                pool,
+                counter,
+                retries,
+            ),
+            knowledge_base_guards=knowledge_base_guards,
             preparations=PreparationService(sources, preparer, drain),
             readiness=AllReady((drain, *_credentials(session, settings), CredentialsTaken(guards))),
             timing=Timing(
@@ -134,9 +191,15 @@ async def open_services(
             room=room,
             estimates=EstimateService(identity, generations, counter, price, drain),
             operations=operations,
+            files=files,
+            uploads=UploadService(files),
+            batches=BatchService(queue, files, hooks.check),
+            guardrails=guardrails,
+            answers=answers,
             queue=queue,
-            worker=Worker(queue, drain),
-            webhooks=webhooks(queue, sender, settings),
+            worker=worker,
+            webhooks=hooks,
+            jobs=Jobs(queue, hooks, settings.job_expires, worker.wake),
         )
 
 

@@ -2,9 +2,10 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+from types import MappingProxyType
 
 import structlog
 
@@ -17,6 +18,8 @@ from app.domain.errors import UsageStoreError
 from app.domain.ports import UsageStore
 from app.services.model_stack.target import TargetGuard, show
 from app.services.registry import Operations
+from app.services.retrieval import stack as retrieval
+from app.services.retrieval.stack import KnowledgeBaseGuard
 from app.services.usage.ledger import open_ledger
 from app.settings import Settings
 from app.telemetry.emf import EmbeddedMetrics
@@ -32,7 +35,9 @@ log = structlog.get_logger()
 
 @asynccontextmanager
 async def open_operations(
-    settings: Settings, guards: Sequence[TargetGuard] = ()
+    settings: Settings,
+    guards: Sequence[TargetGuard] = (),
+    knowledge_bases: Mapping[str, KnowledgeBaseGuard] = MappingProxyType({}),
 ) -> AsyncIterator[Operations]:
     """Open what tells callers apart, counts what they use, and shows it."""
     metrics = Metrics()
@@ -46,7 +51,7 @@ async def open_operations(
         limits = await stack.enter_async_context(open_limits(settings, metrics))
         store = await stack.enter_async_context(open_usage_store(settings))
         usage = await stack.enter_async_context(open_ledger(store, metrics))
-        await stack.enter_async_context(_running(metrics, guards))
+        await stack.enter_async_context(_running(metrics, guards, knowledge_bases))
         tracer = await stack.enter_async_context(open_tracer()) if settings.traces else NO_TRACER
         if settings.otlp_metrics:
             await stack.enter_async_context(_sending(metrics))
@@ -85,8 +90,16 @@ async def open_usage_store(settings: Settings) -> AsyncIterator[UsageStore]:
 
 
 @asynccontextmanager
-async def _running(metrics: Metrics, guards: Sequence[TargetGuard]) -> AsyncIterator[None]:
-    watching = asyncio.create_task(metrics.watch_loop(lambda: show(guards, metrics)))
+async def _running(
+    metrics: Metrics,
+    guards: Sequence[TargetGuard],
+    knowledge_bases: Mapping[str, KnowledgeBaseGuard],
+) -> AsyncIterator[None]:
+    def sample() -> None:
+        show(guards, metrics)
+        retrieval.show(knowledge_bases, metrics)
+
+    watching = asyncio.create_task(metrics.watch_loop(sample))
     try:
         yield
     finally:

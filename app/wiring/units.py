@@ -1,16 +1,16 @@
 """How many Custom Model Units a copy takes, asked of Bedrock beside the start."""
 
-import contextlib
+import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from threading import Event, Thread
 from typing import Any
 
 import structlog
-from botocore.config import Config
+from aiobotocore.config import AioConfig
 from botocore.exceptions import BotoCoreError, ClientError
-from botocore.session import get_session
 
+from app.adapters.aws_session import aws_session
 from app.domain.cost import UnitPrice
 from app.domain.generation import Target
 from app.services.model_stack.target import TargetGuard
@@ -49,7 +49,7 @@ def units_lookup(guards: Sequence[TargetGuard], settings: Settings) -> Iterator[
 def _look_up(unknown: Sequence[tuple[Target, UnitPrice]], settings: Settings, over: Event) -> None:
     for target, price in unknown:
         try:
-            units, reason = _units(target, settings), "Bedrock does not tell"
+            units, reason = units_of(target, settings), "Bedrock does not tell"
         except (BotoCoreError, ClientError, OSError) as error:
             units, reason = None, _reason(error)
         if over.is_set():
@@ -64,15 +64,20 @@ def _look_up(unknown: Sequence[tuple[Target, UnitPrice]], settings: Settings, ov
             )
 
 
-def _units(target: Target, settings: Settings) -> int | None:
-    client: Any = get_session().create_client(
+def units_of(target: Target, settings: Settings) -> int | None:
+    """Return the units that Bedrock tells, None where it tells none; or raise what the SDK does."""
+    return asyncio.run(_asked(target, settings))
+
+
+async def _asked(target: Target, settings: Settings) -> int | None:
+    endpoint: Any = str(settings.endpoint_url) if settings.endpoint_url else None
+    async with aws_session().client(
         "bedrock",
         region_name=target.region,
-        endpoint_url=str(settings.endpoint_url) if settings.endpoint_url else None,
-        config=Config(connect_timeout=5, read_timeout=5, retries={"total_max_attempts": 1}),
-    )
-    with contextlib.closing(client):
-        reply = client.get_imported_model(modelIdentifier=target.model_id)
+        endpoint_url=endpoint,
+        config=AioConfig(connect_timeout=5, read_timeout=5, retries={"total_max_attempts": 1}),
+    ) as client:
+        reply: Any = await client.get_imported_model(modelIdentifier=target.model_id)
     units: int | None = reply.get("customModelUnits", {}).get("customModelUnitsPerModelCopy")
     return units
 

@@ -1,11 +1,16 @@
-"""Opens what long work is kept in."""
+"""Opens what files and long work are kept in."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
+import aioboto3
+
+from app.adapters.files.directory import DirectoryFiles
+from app.adapters.files.s3 import BucketConnection, open_bucket_files
 from app.adapters.queue.sealed import SealedQueue
 from app.adapters.queue.sqlite import open_sqlite_queue
-from app.domain.ports import DataCipher, WorkQueue
+from app.domain.ports import DataCipher, FileStore, WorkQueue
+from app.services.files.service import FileLimits, FileService
 from app.settings import Settings
 
 
@@ -14,3 +19,27 @@ async def open_queue(settings: Settings, cipher: DataCipher) -> AsyncIterator[Wo
     """Open the queue of batches and jobs; what it keeps is encrypted by ``cipher``."""
     async with open_sqlite_queue(settings.data_directory / "work.sqlite3") as queue:
         yield SealedQueue(queue, cipher)
+
+
+@asynccontextmanager
+async def open_files(
+    session: aioboto3.Session, settings: Settings, cipher: DataCipher
+) -> AsyncIterator[FileService]:
+    """Open what keeps callers' files, encrypted by ``cipher``."""
+    limits = FileLimits(settings.max_file_bytes, settings.files_quota_bytes, settings.files_expire)
+    async with AsyncExitStack() as stack:
+        yield FileService(await _store(stack, session, settings), cipher, limits)
+
+
+async def _store(stack: AsyncExitStack, session: aioboto3.Session, settings: Settings) -> FileStore:
+    if settings.files_store == "directory":
+        return DirectoryFiles(settings.data_directory / "files")
+    assert settings.files_bucket is not None
+    bucket, _, prefix = settings.files_bucket.partition("/")
+    connection = BucketConnection(
+        bucket,
+        prefix.rstrip("/"),
+        settings.files_region or settings.region,
+        settings.files_endpoint_url,
+    )
+    return await stack.enter_async_context(open_bucket_files(session, connection))

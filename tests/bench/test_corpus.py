@@ -3,7 +3,7 @@ import shutil
 import pytest
 from PIL import Image
 
-from bench.micro import corpus
+from bench import corpus
 from fixtures.images import DATA, encoded, photo
 
 FILES = ["rocket.jpg", "exif-Portrait_8.jpg", "png-rgb-depth-2.png", "raw.dng", "coffee.png"]

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
@@ -13,11 +13,14 @@ import pytest
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.metrics.export import MetricsData
+from pydantic import SecretStr
 
 from app.adapters.access.tokens import Issuer, open_tokens
 from app.adapters.aws_session import aws_session
+from app.adapters.bedrock.control_plane import open_control_plane
 from app.adapters.bedrock.identity.credentials import Connection
 from app.adapters.bedrock.runtime import open_runtime
+from app.adapters.encryption.root_kms import KmsRootKeys
 from app.adapters.http1.sender import Limits
 from app.adapters.sources import http, s3
 from app.adapters.sources.addresses import AddressPolicy
@@ -27,13 +30,17 @@ from app.adapters.sources.s3 import S3ImageSource
 from app.adapters.stores.rate_limiter import open_limiter
 from app.adapters.stores.redis_client import open_redis
 from app.adapters.stores.usage_postgres import open_postgres
+from app.cli.doctor import aws, server, stores
 from app.domain.generation import ModelRequest, Role, Turn
 from app.domain.image import S3Image, UrlImage
 from app.domain.limit import parse
 from app.domain.model import LLAMA_3_2_11B, Dialect, capabilities, identify
 from app.domain.usage import UsageQuery
+from app.settings import Settings
 from app.wiring.model import vision_model
-from tests.support.dialects import BEDROCK, MODEL_IDS
+from app.wiring.units import units_of
+from app.wiring.webhooks import open_webhook_sender
+from tests.support.dialects import BEDROCK, IMPORTED, MODEL_IDS
 from tests.support.fakes import Arriving
 from tests.support.tls import CASES, HOST, Authority, Opening, authority, listening, tunnelling
 from tests.support.upstream import Peer, answer, upstream
@@ -92,6 +99,61 @@ async def control_plane(host: str, port: int) -> object:
         "bedrock", region_name="us-east-1", endpoint_url=endpoint
     ) as client:
         return await client.list_foundation_models()
+
+
+async def batch_jobs(host: str, port: int) -> object:
+    connection = Connection("us-east-1", f"https://{host}:{port}", LIMITS)
+    async with open_control_plane(aws_session(), connection) as plane:
+        return await plane.get("model-invocation-jobs")
+
+
+async def data_keys(host: str, port: int) -> object:
+    endpoint: Any = f"https://{host}:{port}"
+    async with aws_session().client("kms", region_name="us-east-1", endpoint_url=endpoint) as kms:
+        return await KmsRootKeys(kms, "alias/data").wrap(b"secret", "ann")
+
+
+async def webhook(host: str, port: int) -> object:
+    url = f"https://{host}:{port}/hook"
+    settings = Settings(
+        _env_file=None, webhook_hosts=(f"{host}:{port}",), webhook_secret=SecretStr("s" * 32)
+    )
+    async with open_webhook_sender(settings, AddressPolicy(("127.0.0.0/8", "::1/128"))) as sender:
+        return await sender.post(url, {}, b"{}")
+
+
+async def units(host: str, port: int) -> object:
+    settings = Settings(
+        _env_file=None,
+        model_id=IMPORTED,
+        region="us-east-1",
+        dialect=Dialect.CHAT,
+        endpoint_url=f"https://{host}:{port}",
+    )
+    return await asyncio.to_thread(units_of, settings.targets[0], settings)
+
+
+async def issuer_of_tokens(host: str, port: int) -> object:
+    """Look for the URL of an issuer's keys in its OpenID configuration."""
+    async with open_tokens(Issuer(f"https://{host}:{port}", "aud")) as tokens:
+        return await tokens.keys.holding("k")
+
+
+def doctor(check: Callable[[Settings], AsyncIterator[object]], **settings: str) -> Call:
+    """Return a call of the doctor's, whose settings name the server as ``{}``."""
+
+    async def call(host: str, port: int) -> object:
+        there: Any = {
+            name: value.replace("{}", f"{host}:{port}").replace("CA", CA)
+            for name, value in settings.items()
+        }
+        return [each async for each in check(Settings(_env_file=None, **there))]
+
+    return call
+
+
+async def look_at_server(settings: Settings) -> AsyncIterator[object]:
+    yield await server.check(settings, settings.targets[0])
 
 
 async def role(host: str, port: int) -> object:
@@ -154,7 +216,28 @@ CLIENTS: dict[str, Call] = {
     "S3": objects,
     "Bedrock's control plane": control_plane,
     "STS": role,
+    "batch jobs": batch_jobs,
+    "KMS": data_keys,
+    "webhooks": webhook,
     "an issuer's keys": issuer_keys,
+    "an issuer's configuration": issuer_of_tokens,
+    "the units of an imported model": units,
+    "the doctor, at a server": doctor(
+        look_at_server, openai_model="llama", dialect="openai", openai_url="https://{}/v1"
+    ),
+    "the doctor, at Bedrock": doctor(aws.check, endpoint_url="https://{}"),
+    "the doctor, at S3": doctor(
+        stores.check, image_s3_buckets="bucket", image_s3_endpoint_url="https://{}"
+    ),
+    "the doctor, at PostgreSQL": doctor(
+        stores.check,
+        usage_store="postgres",
+        postgres_url="postgresql://u:secret@{}/db?sslmode=require&sslrootcert=CA",
+    ),
+    "the doctor, at Redis": doctor(
+        stores.check, usage_store="redis", redis_url="rediss://:secret@{}/0?ssl_ca_certs=CA"
+    ),
+    "the doctor, at an issuer": doctor(stores.check, oidc_issuer="https://{}", oidc_audience="aud"),
     "limits in Redis": limiter,
     "usage in Redis": redis_usage,
     "usage in PostgreSQL, verify-full": postgres("verify-full"),

@@ -181,7 +181,7 @@ def test_parameters_that_would_change_the_answer_are_refused_by_name(
         (
             user({"type": "input_image", "file_id": "file-1"}),
             "input.0.content.0.file_id",
-            "no files are kept",
+            "there is no file",
         ),
         (user({"type": "input_image"}), "input.0.content.0.image_url", "data URI"),
         ({"role": "tool", "content": "a"}, "input.0", "role"),

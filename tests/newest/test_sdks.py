@@ -1,41 +1,25 @@
 """The newest releases of boto3 and openai ask the service for a text, a picture and a stream."""
 
-import json
-import os
-import subprocess
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.newest import Answers
 from tests.support.pictures import DATA
 
-PROGRAMS = Path(__file__).parent / "programs"
 PICTURE = DATA / "astronaut.png"
 SEEN = "[fake 1 image(s)] What is in this picture?"
 
 
-def answers(python: Path, program: str, *arguments: str) -> dict[str, Any]:
-    """Run a program with the newest releases and nothing of the machine's; return what it says."""
-    run = subprocess.run(
-        [python, PROGRAMS / program, *arguments],
-        capture_output=True, text=True, timeout=100,
-        env={"PATH": os.environ["PATH"], "AWS_EC2_METADATA_DISABLED": "true"},
-    )  # fmt: skip
-    assert run.returncode == 0, run.stderr
-    said: dict[str, Any] = json.loads(run.stdout)
-    return said
+@pytest.fixture
+def by_boto3(newest_answers: Answers, service_url: str) -> dict[str, Any]:
+    return newest_answers("aws.py", service_url, str(PICTURE))
 
 
 @pytest.fixture
-def by_boto3(newest: Path, service_url: str) -> dict[str, Any]:
-    return answers(newest, "aws.py", service_url, str(PICTURE))
-
-
-@pytest.fixture
-def by_openai(newest: Path, service_url: str) -> dict[str, Any]:
-    return answers(newest, "openai_chat.py", service_url, str(PICTURE))
+def by_openai(newest_answers: Answers, service_url: str) -> dict[str, Any]:
+    return newest_answers("openai_chat.py", service_url, str(PICTURE))
 
 
 def numbers(release: str) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ import aioboto3
 import httpx
 
 from app.adapters.sources.addresses import AddressPolicy
-from app.domain.ports import Readiness, VisionModel, WebhookSender
+from app.domain.ports import Readiness, Retriever, VisionModel, WebhookSender
 from app.main import create_app
 from app.services.concurrency.budget import Budget
 from app.services.generation.image_sources import ImageSources
@@ -20,6 +20,7 @@ from app.settings import Settings
 from app.wiring.images import image_limits
 from app.wiring.images import open_sources as open_real_sources
 from app.wiring.model import Upstreams, open_upstreams
+from app.wiring.retrieval import open_retriever
 from app.wiring.services import open_services
 from app.wiring.webhooks import open_webhook_sender
 from tests.support.fakes import FakeReadiness, FakeVisionModel, InlinePreparer
@@ -42,6 +43,8 @@ class Rig:
     """Fields of Operations that are to be other ones."""
     sources: ImageSources | None = None
     """Instead of those that the settings give."""
+    retriever: Retriever | None = None
+    """Instead of Bedrock's knowledge bases."""
 
     webhooks: WebhookSender | None = None
     """Instead of the one that the settings give."""
@@ -63,6 +66,7 @@ class Rig:
             open_pool=lambda settings: nullcontext(InlinePreparer(image_limits(settings))),
             open_sources=self._open_sources,
             open_webhooks=self._open_webhooks,
+            open_retriever=self._open_retriever,
             retries=self.retries,
         ) as services:
             self.room = services.room
@@ -77,6 +81,12 @@ class Rig:
     ) -> AbstractAsyncContextManager[Upstreams]:
         model = self.model
         return nullcontext(lambda _: model) if model else open_upstreams(session, settings)
+
+    def _open_retriever(
+        self, session: aioboto3.Session, settings: Settings
+    ) -> AbstractAsyncContextManager[Retriever]:
+        retriever = self.retriever
+        return nullcontext(retriever) if retriever else open_retriever(session, settings)
 
     def _open_sources(
         self, session: aioboto3.Session, settings: Settings, room: Budget

@@ -39,6 +39,11 @@ def newest_python() -> Path:
     return python or lack(preparation.NEWEST)
 
 
+def newest_node_modules() -> Path:
+    """Return the folder of the newest npm packages of tests/newest, or skip the test."""
+    return newest.node_modules(ENVIRONMENT) or lack(preparation.NEWEST)
+
+
 def image_packages() -> Path:
     """Return the folder that stands for the image's environment, or skip the test."""
     if not image.current(ENVIRONMENT):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from app.adapters.bedrock import errors
-from app.adapters.bedrock.codecs import chat, chat_errors, llama
+from app.adapters.bedrock.codecs import chat, chat_errors, guard, llama
 from app.adapters.bedrock.codecs.event_stream import Frame, chunk
 from app.adapters.bedrock.codecs.streaming import streamed
 from app.adapters.bedrock.runtime import Runtime
@@ -32,7 +32,9 @@ class ChatVisionModel:
         """Answer ``request`` in one call, or raise an UpstreamError."""
         body = partial(chat.to_chat, request, self.capabilities)
         with _translated(request):
-            answer, headers = await self.runtime.call(self._whole, body, llama.size(request))
+            answer, headers = await self.runtime.call(
+                self._whole, body, llama.size(request), guard.headers(request)
+            )
         return chat.from_chat(answer, headers)
 
     def stream(
@@ -40,7 +42,9 @@ class ChatVisionModel:
     ) -> AbstractAsyncContextManager[AsyncIterator[StreamParts]]:
         """Answer ``request`` piece by piece; see `app.domain.ports.VisionModel`."""
         body = partial(chat.to_chat, request, self.capabilities)
-        frames = self.runtime.stream(self._pieces, body, llama.size(request))
+        frames = self.runtime.stream(
+            self._pieces, body, llama.size(request), guard.headers(request)
+        )
         return streamed(frames, FramedChunks(), lambda: _translated(request))
 
 

@@ -36,6 +36,6 @@ class ConverseVisionModel:
         self, request: ModelRequest
     ) -> AbstractAsyncContextManager[AsyncIterator[StreamParts]]:
         """Answer ``request`` piece by piece; see `app.domain.ports.VisionModel`."""
-        body = partial(converse.to_body, request)
+        body = partial(converse.to_body, request, streamed=True)
         frames = self.runtime.stream(self._pieces, body, llama.size(request))
         return streamed(frames, converse.StreamDecoder())

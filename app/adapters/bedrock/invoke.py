@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from app.adapters.bedrock import errors
-from app.adapters.bedrock.codecs import invoke, llama
+from app.adapters.bedrock.codecs import guard, invoke, llama
 from app.adapters.bedrock.codecs.streaming import streamed
 from app.adapters.bedrock.runtime import Runtime
 from app.domain.generation import Completion, ModelRequest, StreamParts
@@ -29,7 +29,9 @@ class InvokeVisionModel:
         """Answer ``request`` in one call, or raise an UpstreamError."""
         body = partial(invoke.to_invoke, request)
         with errors.translated():
-            answer, headers = await self.runtime.call(self._whole, body, llama.size(request))
+            answer, headers = await self.runtime.call(
+                self._whole, body, llama.size(request), guard.headers(request)
+            )
         return invoke.from_invoke(answer, headers)
 
     def stream(
@@ -37,5 +39,7 @@ class InvokeVisionModel:
     ) -> AbstractAsyncContextManager[AsyncIterator[StreamParts]]:
         """Answer ``request`` piece by piece; see `app.domain.ports.VisionModel`."""
         body = partial(invoke.to_invoke, request)
-        frames = self.runtime.stream(self._pieces, body, llama.size(request))
+        frames = self.runtime.stream(
+            self._pieces, body, llama.size(request), guard.headers(request)
+        )
         return streamed(frames, invoke.StreamDecoder())

@@ -23,7 +23,7 @@ from yarl import URL
 from app import __version__
 from app.adapters.bedrock.codecs.event_stream import Frame, FrameDecoder
 from app.adapters.bedrock.identity.credentials import Connection, endpoint_of
-from app.adapters.bedrock.identity.sigv4 import Identity, Signer, identity
+from app.adapters.bedrock.identity.sigv4 import AwsIdentity, Identity, Signer, identity
 from app.adapters.http1.endpoint import open_sender
 from app.adapters.http1.resolver import open_resolver
 from app.adapters.http1.sender import Answer, Sender
@@ -36,6 +36,8 @@ would cost as much again."""
 _THREADS = 2
 Pieces = tuple[bytes, ...]
 """A body."""
+Headers = Mapping[str, str]
+NO_HEADERS: Headers = {}
 _HEADERS = {
     "Content-Type": "application/json",
     "Accept-Encoding": "identity",
@@ -60,14 +62,15 @@ class Runtime:
         return f"{urlsplit(self.endpoint).path}/model/{quote(model_id, safe='-._~')}/{name}"
 
     async def call(
-        self, path: str, body: Callable[[], Pieces], size: int
+        self, path: str, body: Callable[[], Pieces], size: int, headers: Headers = NO_HEADERS
     ) -> tuple[bytes, Mapping[str, str]]:
         """Return an answer's body and headers, or raise what the SDK would.
 
-        ``body`` makes the request's, of about ``size`` bytes.
+        ``body`` makes the request's, of about ``size`` bytes; ``headers`` are sent beside those of
+        every call.
         """
         # Left by cancellation too, which would else leave the connection open.
-        async with await self._post(path, body, size) as response:
+        async with await self._post(path, body, size, headers) as response:
             content = await response.read()
             if response.status != 200:
                 raise refusal(response, content)
@@ -75,26 +78,26 @@ class Runtime:
 
     @asynccontextmanager
     async def stream(
-        self, path: str, body: Callable[[], Pieces], size: int
+        self, path: str, body: Callable[[], Pieces], size: int, headers: Headers = NO_HEADERS
     ) -> AsyncIterator[AsyncIterator[Iterator[Frame]]]:
-        """Yield an answer's event-stream frames as they arrive together.
+        """Yield an answer's event-stream frames as they arrive together; arguments as of `call`.
 
         Leaving closes the connection, unless all came.
         """
-        async with await self._post(path, body, size) as response:
+        async with await self._post(path, body, size, headers) as response:
             if response.status != 200:
                 raise refusal(response, await response.read())
             yield _arriving(response)
 
     async def _post(
-        self, path: str, body: Callable[[], Pieces], size: int
+        self, path: str, body: Callable[[], Pieces], size: int, more: Headers
     ) -> AbstractAsyncContextManager[Answer]:
         signer = await self.identity.signer()
         if size < INLINE:
             headers, content = self._signed(signer, path, body)
         else:
             headers, content = await self.threads.run(self._signed, signer, path, body)
-        return self.http.post(path, headers, content)
+        return self.http.post(path, {**headers, **more} if more else headers, content)
 
     def _signed(
         self, signer: Signer, path: str, body: Callable[[], Pieces]
@@ -155,7 +158,33 @@ async def open_runtime(session: aioboto3.Session, connection: Connection) -> Asy
     """Open the way to Bedrock in one region."""
     endpoint = await endpoint_of(session, connection)
     host = URL(endpoint).host_port_subcomponent or ""
-    caller = identity(session, connection.region, host)
+    async with open_calls(
+        connection, endpoint, identity(session, connection.region, host)
+    ) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def open_agent_runtime(
+    session: aioboto3.Session, connection: Connection
+) -> AsyncIterator[Runtime]:
+    """Open the way to Bedrock's knowledge bases in one region.
+
+    A Bedrock API key is no identity there: calls are signed with AWS credentials.
+    """
+    endpoint = await endpoint_of(session, connection, "bedrock-agent-runtime")
+    host = URL(endpoint).host_port_subcomponent or ""
+    caller = AwsIdentity(session, connection.region, host)
+    async with open_calls(connection, endpoint, caller) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def open_calls(
+    connection: Connection, endpoint: str, caller: Identity
+) -> AsyncIterator[Runtime]:
+    """Open what calls ``endpoint`` as ``caller``."""
+    host = URL(endpoint).host_port_subcomponent or ""
     async with AsyncExitStack() as stack:
         threads = stack.enter_context(closing(Threads("bodies", _THREADS)))
         http = await stack.enter_async_context(open_way(connection, endpoint))

@@ -1,6 +1,5 @@
 """Tokens of a whole prompt, with Llama's vocabulary where it is installed."""
 
-import asyncio
 import base64
 from dataclasses import dataclass, field
 from functools import cache
@@ -36,10 +35,12 @@ _loading = Lock()
 class ByteBound:
     """At most so many tokens: the vocabulary knows every byte, and no token is shorter."""
 
+    threads: Threads = field(default_factory=lambda: Threads("tokens"))
+
     async def count(self, request: ModelRequest) -> TokenCount:
         """Return the prompt's bytes."""
         short = sum([len(turn.text) for turn in request.turns]) < _INLINE
-        count = _bytes(request) if short else await asyncio.to_thread(_bytes, request)
+        count = _bytes(request) if short else await self.threads.run(_bytes, request)
         return TokenCount(count, CountMethod.BOUND)
 
 

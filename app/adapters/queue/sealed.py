@@ -99,6 +99,10 @@ class SealedQueue:
         """Return how far a group has come."""
         return await self.inner.counts(group)
 
+    async def has_open(self, group: str) -> bool:
+        """Tell whether any item of a group may still be answered."""
+        return await self.inner.has_open(group)
+
     async def results(
         self, owner: str, group: str, after: int, limit: int
     ) -> tuple[WorkResult, ...]:

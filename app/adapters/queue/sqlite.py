@@ -54,6 +54,8 @@ CREATE TABLE IF NOT EXISTS work (
 );
 CREATE INDEX IF NOT EXISTS work_waiting ON work (kind, owner, seq, position)
     WHERE state = 'waiting';
+CREATE INDEX IF NOT EXISTS work_state
+    ON work (seq, state, prompt_tokens, generation_tokens, cost_usd, unpriced);
 CREATE INDEX IF NOT EXISTS work_leased ON work (worker) WHERE state = 'leased';
 """
 _GROUP = "id, owner, kind, status, created_at, body, active, expires_at, version"
@@ -139,6 +141,10 @@ class SqliteQueue:
     async def counts(self, group: str) -> GroupCounts:
         """Return how far a group has come, or raise WorkQueueError."""
         return await self._read(GroupCounts(), _counts, group)
+
+    async def has_open(self, group: str) -> bool:
+        """Tell whether any item of a group may still be answered, or raise WorkQueueError."""
+        return await self._read(False, _has_open, group)
 
     async def results(
         self, owner: str, group: str, after: int, limit: int
@@ -496,6 +502,15 @@ def _counts(connection: sqlite3.Connection, group: str) -> GroupCounts:
             int(sum(row[5] for row in rows)),
         ),
     )
+
+
+def _has_open(connection: sqlite3.Connection, group: str) -> bool:
+    row = connection.execute(
+        "SELECT EXISTS (SELECT 1 FROM work WHERE seq = (SELECT seq FROM work_group WHERE id = ?) "
+        "AND state IN ('waiting', 'leased'))",
+        (group,),
+    ).fetchone()
+    return bool(row[0])
 
 
 def _results(

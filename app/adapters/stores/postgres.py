@@ -62,7 +62,7 @@ async def open_pool(url: str, table: str, create: str) -> AsyncIterator[Pool]:
         max_size=_CONNECTIONS,
         command_timeout=SECONDS,
         init=make_table,
-        ssl=_trusted(url),
+        ssl=tls(url),
     )
     try:
         yield pool
@@ -72,7 +72,7 @@ async def open_pool(url: str, table: str, create: str) -> AsyncIterator[Pool]:
                 await pool.close()
 
 
-def _trusted(url: str) -> ssl.SSLContext | None:
+def tls(url: str) -> ssl.SSLContext | None:
     """Return whom to trust where ``url`` asks for TLS, None where it doesn't.
 
     ``require`` asks for no check in PostgreSQL's own terms, which any impostor passes; here it

@@ -5,10 +5,12 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from app.api.bedrock.guardrail import GuardrailConfig
 from app.api.bedrock.output_config import OutputConfig
 from app.api.unsupported_parameters import Foreign
 from app.domain.conversation import alternating
 from app.domain.generation import CallContext, GenerationRequest, ImageInput, Role, Sampling, Turn
+from app.domain.guardrail import GuardrailWish
 from app.domain.image import Base64Image, S3Image
 
 MAX_TOKENS = 2048
@@ -19,7 +21,6 @@ REQUEST = Foreign(
     neutral={
         "additionalModelRequestFields": ({},),
         "additionalModelResponseFieldPaths": ([],),
-        "guardrailConfig": (),
         "performanceConfig": ({}, {"latency": "standard"}),
         "promptVariables": ({},),
         "serviceTier": ({"type": "default"},),
@@ -125,6 +126,11 @@ class ConverseIn(BaseModel):
     system: list[ConverseSystem] | None = None
     inferenceConfig: InferenceConfig = InferenceConfig()  # noqa: N815 - AWS's name
     outputConfig: OutputConfig = OutputConfig()  # noqa: N815 - AWS's name
+    guardrailConfig: GuardrailConfig | None = None  # noqa: N815 - AWS's name
+
+    def guardrail_wish(self) -> GuardrailWish | None:
+        """Return what the request asks of the guardrail policy."""
+        return None if self.guardrailConfig is None else self.guardrailConfig.wish()
 
     def ignored(self) -> tuple[str, ...]:
         """Return the parameters that make no difference, or raise for those that would."""
@@ -144,6 +150,7 @@ class ConverseIn(BaseModel):
             ),
             stop=tuple(config.stopSequences or ()),
             call_context=call_context,
+            shows_blocked=True,
         )
 
     def _turns(self) -> Iterator[Turn[ImageInput]]:

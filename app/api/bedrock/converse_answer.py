@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
+from app.api.bedrock import guardrail
 from app.api.bedrock.event_stream import event, exception
 from app.domain.generation import (
     Completion,
@@ -26,7 +27,7 @@ _STOP_REASONS = {
 
 def answer(generation: Generation) -> dict[str, Any]:
     """Return the body of an answer in one piece."""
-    message = {"role": "assistant", "content": [{"text": generation.completion.text}]}
+    message = {"role": "assistant", "content": [{"text": guardrail.text(generation.completion)}]}
     return {
         "output": {"message": message},
         "stopReason": stop_reason(generation.completion),
@@ -46,9 +47,12 @@ def _encoded(happened: GenerationEvent) -> bytes:
         case Delta(text):
             return event("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": text}})
         case Done(generation):
+            completion = generation.completion
+            said = _encoded(Delta(guardrail.text(completion))) if completion.blocked else b""
             reason = stop_reason(generation.completion)
             return (
-                event("contentBlockStop", {"contentBlockIndex": 0})
+                said
+                + event("contentBlockStop", {"contentBlockIndex": 0})
                 + event("messageStop", {"stopReason": reason})
                 + event("metadata", _facts(generation))
             )
@@ -60,6 +64,8 @@ def _encoded(happened: GenerationEvent) -> bytes:
 
 def stop_reason(completion: Completion) -> str:
     """Return Converse's word; Bedrock's own where it is newer than this service."""
+    if guardrail.intervened(completion):
+        return "guardrail_intervened"
     if completion.stop_sequence is not None:
         return "stop_sequence"
     if completion.stop_reason is StopReason.OTHER and completion.stop_reason_raw:
@@ -68,9 +74,11 @@ def stop_reason(completion: Completion) -> str:
 
 
 def _facts(generation: Generation) -> dict[str, Any]:
+    report = generation.completion.guardrail
     return {
         "usage": _usage(generation.completion.usage),
         "metrics": {"latencyMs": generation.latency.total},
+        **({} if report is None else {"trace": guardrail.trace(report)}),
     }
 
 

@@ -47,6 +47,7 @@ TABLE: dict[type[ServiceError], AwsError] = {
     errors.ScopeMissingError: ACCESS_DENIED,
     errors.HostNotAllowedError: ACCESS_DENIED,
     errors.OriginNotAllowedError: ACCESS_DENIED,
+    errors.GuardrailPolicyError: ACCESS_DENIED,
     errors.RateLimitedError: THROTTLING,
     errors.BodyTooLargeError: AwsError("RequestEntityTooLargeException", 413),
     errors.DeadlineExceededError: TIMEOUT,

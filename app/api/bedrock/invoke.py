@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.api.bedrock import event_stream
+from app.api.bedrock import event_stream, guardrail
 from app.domain.generation import (
     CallContext,
     Completion,
@@ -51,6 +51,7 @@ class InvokeIn(BaseModel):
                 self.max_gen_len or default.max_gen_len,
             ),
             raw_prompt=True,
+            shows_blocked=True,
             call_context=call_context,
         )
 
@@ -59,7 +60,7 @@ def answer(generation: Generation) -> dict[str, Any]:
     """Return the body of an answer in one piece."""
     completion = generation.completion
     return {
-        "generation": completion.text,
+        "generation": guardrail.text(completion),
         "prompt_token_count": completion.usage.prompt_token_count,
         "generation_token_count": completion.usage.generation_token_count,
         "stop_reason": _stop_reason(completion),
@@ -113,7 +114,9 @@ def _last(generation: Generation, *, first: bool) -> dict[str, Any]:
         "firstByteLatency": latency.first_token,
     }
     return {
-        **_chunk("", completion.usage, first=first),
+        **_chunk(
+            guardrail.text(completion) if completion.blocked else "", completion.usage, first=first
+        ),
         "stop_reason": _stop_reason(completion),
         **_guarded(completion),
         "amazon-bedrock-invocationMetrics": {k: v for k, v in metrics.items() if v is not None},
@@ -127,6 +130,13 @@ def _stop_reason(completion: Completion) -> str:
     return _STOP_REASONS.get(completion.stop_reason, "stop")
 
 
-def _guarded(completion: Completion) -> dict[str, str]:
-    intervened = completion.stop_reason is StopReason.GUARDRAIL
-    return {"amazon-bedrock-guardrailAction": "INTERVENED"} if intervened else {}
+def _guarded(completion: Completion) -> dict[str, Any]:
+    report = completion.guardrail
+    if completion.stop_reason is StopReason.GUARDRAIL or guardrail.intervened(completion):
+        action = "INTERVENED"
+    elif report is not None:
+        action = "NONE"
+    else:
+        return {}
+    traced = {} if report is None else {"amazon-bedrock-trace": guardrail.trace(report)}
+    return {"amazon-bedrock-guardrailAction": action, **traced}

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import orjson
 from fastapi import APIRouter, Body, Response
 
-from app.api.bedrock import converse_answer, output_config
+from app.api.bedrock import converse_answer, guardrail, output_config
 from app.api.bedrock import invoke as invoke_body
 from app.api.bedrock.converse import ConverseIn
 from app.api.bedrock.errors import REQUEST_ID_HEADER
@@ -22,7 +22,6 @@ from app.api.routing.context import Context, RequestContext
 from app.api.routing.decode import ANY_TYPE
 from app.api.routing.headers import CallHeaders
 from app.api.unsupported_parameters import Foreign
-from app.domain.errors import UnsupportedParameterError
 from app.domain.generation import Generation, GenerationEvents, GenerationRequest, Started
 
 router = APIRouter(prefix="/model", include_in_schema=False)
@@ -38,7 +37,6 @@ _HEADERS = Foreign(
     },
 )
 _JUDGED = {name.lower().encode(): name for name in (*_HEADERS.harmless, *_HEADERS.neutral)}
-_GUARDRAIL_HEADERS = (b"x-amzn-bedrock-guardrailidentifier", b"x-amzn-bedrock-guardrailversion")
 
 InvokeBody = Annotated[InvokeIn, Body(media_type=ANY_TYPE)]
 ConverseBody = Annotated[ConverseIn, Body(media_type=ANY_TYPE)]
@@ -67,10 +65,17 @@ def whole(
         **warnings.headers(answer_warnings, ignored),
         **invoke_body.headers(generation),
         **cost.headers(generation.completion.usage.cost),
+        **_age(generation),
     }
     return Response(
         orjson.dumps(render(generation)), media_type="application/json", headers=headers
     )
+
+
+def _age(generation: Generation) -> dict[str, str]:
+    """Return the header that says how old a kept answer is; a new one has none."""
+    replay = generation.completion.replay
+    return {} if replay is None else {"Age": str(round(replay.age))}
 
 
 async def respond_streamed(
@@ -108,12 +113,6 @@ def checked(context: RequestContext, model_id: str) -> tuple[str, ...]:
     """
     context.services.model.check_named(model_id)
     sent = context.headers
-    for name in _GUARDRAIL_HEADERS:
-        if name in sent:
-            raise UnsupportedParameterError.at(
-                name.decode(),
-                "guardrails are set by the operator of this service, not by a request",
-            )
     if _JUDGED.keys().isdisjoint(sent):
         return ()
     return _HEADERS.ignored(
@@ -127,7 +126,8 @@ async def invoke(
     context: Context, headers: CallHeaders, model_id: str, body: InvokeBody
 ) -> Response:
     ignored = checked(context, model_id)
-    request = body.to_request(context.call_context(headers))
+    wish = guardrail.wish(context.headers)
+    request = body.to_request(context.call_context(headers, wish))
     return await respond(context, request, invoke_body.answer, ignored)
 
 
@@ -136,7 +136,8 @@ async def invoke_stream(
     context: Context, headers: CallHeaders, model_id: str, body: InvokeBody
 ) -> Response:
     ignored = checked(context, model_id)
-    request = body.to_request(context.call_context(headers))
+    wish = guardrail.wish(context.headers)
+    request = body.to_request(context.call_context(headers, wish))
     return await respond_streamed(context, request, invoke_body.encode, ignored)
 
 
@@ -145,7 +146,7 @@ async def converse(
     context: Context, headers: CallHeaders, model_id: str, body: ConverseBody
 ) -> Response:
     ignored = (*body.ignored(), *checked(context, model_id))
-    request = body.to_request(context.call_context(headers))
+    request = body.to_request(context.call_context(headers, body.guardrail_wish()))
     if (form := body.outputConfig.form()) is not None:
         generation = output_config.told(await context.services.structured.generate(request, form))
         return whole(context, generation, converse_answer.answer, ignored)
@@ -157,7 +158,7 @@ async def converse_stream(
     context: Context, headers: CallHeaders, model_id: str, body: ConverseBody
 ) -> Response:
     ignored = (*body.ignored(), *checked(context, model_id))
-    request = body.to_request(context.call_context(headers))
+    request = body.to_request(context.call_context(headers, body.guardrail_wish()))
     if (form := body.outputConfig.form()) is not None:
         generation = output_config.told(await context.services.structured.generate(request, form))
         encoded = converse_answer.encode(output_config.events(generation))

@@ -32,7 +32,9 @@ RENDER: dict[str, Render] = {
 }
 
 BEDROCK = "/model/"
-NATIVE = re.compile("/v1/(generate|tasks|estimate|images/prepare|usage|jobs|webhooks)(/|$)")
+NATIVE = re.compile(
+    "/v1/(generate|tasks|rag|estimate|images/prepare|usage|cache|jobs|webhooks)(/|$)"
+)
 """This service's own paths under /v1. All others there are paths that OpenAI's clients may ask."""
 
 

@@ -31,6 +31,18 @@ IMAGE_ERRORS = (
     errors.ExtremeAspectRatioError,
 )
 
+RETRIEVAL_ERRORS = (
+    errors.ScopeMissingError,
+    errors.UnknownKnowledgeBaseError,
+    errors.RetrievalRefusedError,
+    errors.RetrievalThrottledError,
+    errors.KnowledgeBaseNotFoundError,
+    errors.RetrievalAccessDeniedError,
+    errors.KnowledgeBaseDependencyError,
+    errors.RetrievalUnreadableError,
+    errors.KnowledgeBaseBusyError,
+)
+
 GENERATION_ERRORS = (
     errors.UnsupportedContentTypeError,
     errors.BodyTimeoutError,
@@ -38,6 +50,9 @@ GENERATION_ERRORS = (
     errors.InvalidParameterError,
     errors.UnknownFieldError,
     errors.PromptMissingError,
+    errors.GuardrailPolicyError,
+    errors.GuardrailBlockedError,
+    errors.GuardrailUnavailableError,
     errors.IdempotencyConflictError,
     errors.TooManyImagesError,
     *IMAGE_ERRORS,

@@ -12,6 +12,8 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from app.api.responses import rate_limit_headers
+from app.api.responses.cost import CostOut
+from app.api.responses.guardrail import GuardrailOut
 from app.domain import errors
 from app.domain.errors import AccessError, FieldError, RateLimitedError, ServiceError
 
@@ -49,9 +51,28 @@ class Problem(Fault):
     request_id: str = Field(description="As in the `X-Request-Id` header.")
 
 
+class PaidProblem(Problem):
+    """The problem of an answer that was paid for and held back by a guardrail."""
+
+    prompt_token_count: int | None = Field(description="Tokens in, where known.")
+    generation_token_count: int | None = Field(description="Tokens out, where known.")
+    cost_usd: CostOut | None = Field(description="null where the price or a count is unknown.")
+    guardrail: GuardrailOut | None = Field(description="What guardrails did.")
+
+
 def describe(error: ServiceError, request_id: str) -> Problem:
     """Describe ``error``."""
-    return Problem(request_id=request_id, **fault(error).model_dump())
+    facts = fault(error).model_dump()
+    if error.usage is None:
+        return Problem(request_id=request_id, **facts)
+    return PaidProblem(
+        request_id=request_id,
+        **facts,
+        prompt_token_count=error.usage.prompt_token_count,
+        generation_token_count=error.usage.generation_token_count,
+        cost_usd=CostOut.of(error.usage.cost),
+        guardrail=GuardrailOut.of(error.report),
+    )
 
 
 def fault(error: ServiceError) -> Fault:

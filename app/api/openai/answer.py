@@ -1,14 +1,17 @@
 """Answers of POST /v1/chat/completions: in one piece, and as the chunks of a stream."""
 
 import time
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
 from app.api.openai.logprobs import ChatLogprobs
 from app.api.responses.cost import CostOut
+from app.api.responses.guardrail import GuardrailOut
 from app.api.responses.warnings import WarningOut, together
+from app.domain.citation import QuoteMatch
 from app.domain.generation import Completion, Generation, Started, StopReason, Usage
+from app.services.retrieval.request import Unanswered
 
 FinishReason = Literal["stop", "length", "content_filter"]
 
@@ -21,6 +24,27 @@ FINISH_REASONS: dict[StopReason, FinishReason] = {
 }
 
 
+GuardrailSaid = Annotated[
+    GuardrailOut | None,
+    Field(
+        description="Of this service: what guardrails did; absent where none was asked.",
+        exclude_if=lambda value: value is None,
+    ),
+]
+CachedSaid = Annotated[
+    bool,
+    Field(
+        description="Of this service: whether the answer is one that was kept.",
+        exclude_if=lambda value: not value,
+    ),
+]
+AgeSaid = Annotated[
+    float | None,
+    Field(
+        description="Of this service: seconds since the model gave a kept answer.",
+        exclude_if=lambda value: value is None,
+    ),
+]
 _COST = "Of this service, not of OpenAI. Null where the price or a count is unknown."
 
 
@@ -42,6 +66,37 @@ class ChatUsage(BaseModel):
         )
 
 
+class ChatUrlCitation(BaseModel):
+    """A marker in the text, and the document that it leads to."""
+
+    url: Annotated[str, Field(description="The document's place: `s3://…`, a URL or an id.")]
+    title: str
+    start_index: Annotated[int, Field(description="Of the marker `[n]` in `content`.")]
+    end_index: int
+    n: Annotated[int, Field(description="Of this service, as all below: the marker's number.")]
+    page: int | None
+    score: float | None
+    quote: str | None
+    match: QuoteMatch | None
+
+
+class ChatAnnotation(BaseModel):
+    """A citation."""
+
+    type: Literal["url_citation"] = "url_citation"
+    url_citation: ChatUrlCitation
+
+
+class ChatRag(BaseModel):
+    """Of this service, where a knowledge base was asked: what is beside the text."""
+
+    id: str
+    knowledge_base: str
+    answered: Annotated[bool, Field(description="Whether the documents answer.")]
+    reason: Unanswered | None
+    corrections: list[dict[str, Any]]
+
+
 class ChatAnswerMessage(BaseModel):
     """The model's answer."""
 
@@ -52,6 +107,13 @@ class ChatAnswerMessage(BaseModel):
         Field(
             description="The model's words where it refused, else why `content` is not of the "
             "`response_format` that was asked for."
+        ),
+    ] = None
+    annotations: Annotated[
+        list[ChatAnnotation] | None,
+        Field(
+            description="Citations, where a knowledge base was asked.",
+            exclude_if=lambda value: value is None,
         ),
     ] = None
 
@@ -91,7 +153,11 @@ class ChatCompletion(BaseModel):
     choices: list[ChatChoice]
     usage: Annotated[ChatUsage | None, Field(description="Null where Bedrock did not say.")]
     cost_usd: Annotated[CostOut | None, Field(description=_COST)]
+    guardrail: GuardrailSaid = None
+    cached: CachedSaid = False
+    age_seconds: AgeSaid = None
     warnings: Annotated[list[WarningOut], Field(description="Of this service, not of OpenAI.")]
+    rag: Annotated[ChatRag | None, Field(exclude_if=lambda value: value is None)] = None
 
     @classmethod
     def of(
@@ -114,6 +180,9 @@ class ChatCompletion(BaseModel):
             choices=[choice],
             usage=ChatUsage.of(completion.usage),
             cost_usd=CostOut.of(completion.usage.cost),
+            guardrail=GuardrailOut.of(completion.guardrail),
+            cached=completion.replay is not None,
+            age_seconds=completion.replay and completion.replay.age,
             warnings=[WarningOut.of(warning) for warning in warnings],
         )
 
@@ -133,6 +202,8 @@ class ChatDelta(BaseModel):
     role: Annotated[Literal["assistant"] | None, _WHERE_SAID] = None
     content: Annotated[str | None, _WHERE_SAID] = None
     refusal: Annotated[str | None, _WHERE_SAID] = None
+    annotations: Annotated[list[ChatAnnotation] | None, _WHERE_SAID] = None
+    rag: Annotated[ChatRag | None, _WHERE_SAID] = None
 
 
 class ChatChunkChoice(BaseModel):
@@ -185,3 +256,6 @@ class ChatLastChunk(ChatChunk):
     """The piece that says why the answer ended."""
 
     cost_usd: Annotated[CostOut | None, Field(description=_COST)]
+    guardrail: GuardrailSaid = None
+    cached: CachedSaid = False
+    age_seconds: AgeSaid = None

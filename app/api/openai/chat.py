@@ -6,9 +6,15 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Response
 
 from app.api.errors import problem
-from app.api.errors.documented import GENERATION_ERRORS, JSON_IMAGE_ERRORS
+from app.api.errors.documented import GENERATION_ERRORS, JSON_IMAGE_ERRORS, RETRIEVAL_ERRORS
 from app.api.openai import errors as openai
 from app.api.openai.answer import ChatChunk, ChatCompletion
+from app.api.openai.knowledge_base import (
+    RagChunkEncoder,
+    asked_of_documents,
+    completion,
+    first_chunk,
+)
 from app.api.openai.schemas import ChatIn
 from app.api.openai.streaming import ChunkEncoder, begun
 from app.api.openai.translate import Asked, translated
@@ -21,6 +27,7 @@ from app.api.routing.headers import CallHeaders
 from app.domain import errors
 from app.domain.generation import GenerationEvents, Started
 from app.services.generation.structured import Structured
+from app.services.retrieval.streaming import Begun, RagEvent, streamed
 
 router = APIRouter(prefix="/v1/chat", tags=["openai"])
 
@@ -59,12 +66,15 @@ CHAT_ERRORS = (
     *GENERATION_ERRORS,
     errors.UnsupportedParameterError,
     errors.UnknownModelError,
+    *RETRIEVAL_ERRORS,
 )
 
 
 async def respond(context: RequestContext, body: ChatIn, asked: Asked) -> Response:
     """Answer in one piece or as a stream."""
     services = context.services
+    if body.knowledge_base is not None:
+        return await _from_documents(context, body, asked)
     if asked.form is not None:
         structured = await services.structured.generate(asked.request, asked.form)
         return _structured(context, body, asked, structured)
@@ -77,6 +87,32 @@ async def respond(context: RequestContext, body: ChatIn, asked: Asked) -> Respon
         return _stream(context, chunks, asked, started)
 
     return await opened(services.generations.stream(asked.request), streamed)
+
+
+async def _from_documents(context: RequestContext, body: ChatIn, asked: Asked) -> Response:
+    """Answer from a knowledge base."""
+    services, model = context.services, context.services.model.identity.id
+    request = asked_of_documents(body, asked)
+    if not body.stream:
+        answer = await services.rag.answer(request)
+        return Response(
+            completion(answer, model).model_dump_json(),
+            media_type="application/json",
+            headers=warnings.headers(answer.warnings, asked.ignored),
+        )
+
+    async def events(happening: AsyncIterator[RagEvent]) -> EventStream:
+        begun = await anext(happening)
+        assert isinstance(begun, Begun)
+        options = body.stream_options
+        usage = options is not None and bool(options.include_usage)
+        chunks = ChunkEncoder(first_chunk(begun, model), usage, context.id)
+        encoder = RagChunkEncoder(chunks, model, context.id)
+        stream = EventStream(encoder.encode(happening), services.timing.heartbeat)
+        stream.headers.update(warnings.headers(begun.answer.warnings, asked.ignored))
+        return stream
+
+    return await opened(streamed(services.rag, request), events)
 
 
 def _structured(

@@ -45,7 +45,11 @@ class ChatImageUrl(BaseModel):
 
     model_config = PART
 
-    url: str
+    url: str | None = None
+    file_id: Annotated[
+        str | None,
+        Field(pattern="^file-", max_length=64, description="Of one's own file, in place of `url`."),
+    ] = None
     detail: Detail = None
 
 
@@ -58,6 +62,23 @@ class ChatImagePart(BaseModel):
     image_url: ChatImageUrl
 
 
+class ChatFile(BaseModel):
+    """A picture that was uploaded to `/v1/files`."""
+
+    model_config = PART
+
+    file_id: Annotated[str, Field(pattern="^file-", max_length=64)]
+
+
+class ChatFilePart(BaseModel):
+    """A picture by its file's id, as OpenAI's SDKs name files."""
+
+    model_config = PART
+
+    type: Literal["file"]
+    file: ChatFile
+
+
 class ChatRefusalPart(BaseModel):
     """The assistant's words of refusal."""
 
@@ -67,7 +88,7 @@ class ChatRefusalPart(BaseModel):
     refusal: str
 
 
-ChatPart = Annotated[ChatTextPart | ChatImagePart, Discriminator("type")]
+ChatPart = Annotated[ChatTextPart | ChatImagePart | ChatFilePart, Discriminator("type")]
 ChatSaidPart = Annotated[ChatTextPart | ChatRefusalPart, Discriminator("type")]
 
 
@@ -182,6 +203,27 @@ StopText = Annotated[str, Field(min_length=1, max_length=256)]
 Tokens = Annotated[int, Field(ge=1, le=2048)]
 
 
+class ChatKnowledgeBase(BaseModel):
+    """The documents that the last question is answered from."""
+
+    model_config = _STRICT
+
+    name: Annotated[str, Field(min_length=1, max_length=64)]
+    filter: Annotated[
+        dict[str, Any] | None,
+        Field(description="A filter over metadata, as in `POST /v1/rag/query`."),
+    ] = None
+    max_results: Annotated[int, Field(ge=1, le=100)] = 5
+    search: Literal["semantic", "hybrid"] | None = None
+    rerank: bool = False
+
+
+def _base_form(value: object) -> str | None:
+    if isinstance(value, str):
+        return "text"
+    return "object" if isinstance(value, dict | ChatKnowledgeBase) else None
+
+
 class ChatIn(BaseModel):
     """A conversation to be continued."""
 
@@ -247,3 +289,19 @@ class ChatIn(BaseModel):
             "message. `single` refuses them, `contact_sheet` lays them out on one.",
         ),
     ] = "single"
+    knowledge_base: Annotated[
+        Annotated[
+            Text | Annotated[ChatKnowledgeBase, Tag("object")],
+            Discriminator(
+                _base_form,
+                custom_error_type="text_or_object",
+                custom_error_message="give a name, or an object with one",
+            ),
+        ]
+        | None,
+        Field(
+            description="Of this service, not of OpenAI: a knowledge base from which the last "
+            "question is answered, by its name or with options. Citations are annotations of the "
+            "message."
+        ),
+    ] = None

@@ -15,6 +15,7 @@ from app.api.openai.answer import (
 from app.api.openai.logprobs import ChatLogprobs
 from app.api.responses import sse
 from app.api.responses.cost import CostOut
+from app.api.responses.guardrail import GuardrailOut
 from app.domain.generation import (
     Delta,
     Done,
@@ -48,37 +49,52 @@ class ChunkEncoder:
         """Encode an answer that had to be there before it could be checked."""
         yield self._sent(self.first)
         completion = structured.generation.completion
-        yield self._piece(ChatDelta(content=completion.text), completion.logprobs)
+        yield self.piece(ChatDelta(content=completion.text), completion.logprobs)
         if structured.refusal is not None:
-            yield self._piece(ChatDelta(refusal=structured.refusal))
-        yield self._end(structured.generation, structured.raw)
+            yield self.piece(ChatDelta(refusal=structured.refusal))
+        yield self.end(structured.generation, structured.raw)
 
     def _encoded(self, happened: GenerationEvent) -> bytes:
         match happened:
             case Delta(text, _, logprobs):
-                return self._piece(ChatDelta(content=text), logprobs)
+                return self.piece(ChatDelta(content=text), logprobs)
             case Done(generation):
-                return self._end(generation)
+                return self.end(generation)
             case Failed(error):
                 body = errors.body(error, self.request_id)
                 return sse.data(body.model_dump_json().encode())
             case Started():
                 return b""
 
-    def _end(self, generation: Generation, raw: str | None = None) -> bytes:
+    def begin(self) -> bytes:
+        """Encode the chunk that begins the message."""
+        return self._sent(self.first)
+
+    def end(self, generation: Generation, raw: str | None = None) -> bytes:
+        """Encode why the answer ended, its usage, and the end of the stream."""
         completion = generation.completion
         finish = FINISH_REASONS[completion.stop_reason]
         ended = self._chunk(
             ChatChunkChoice(delta=ChatDelta(), finish_reason=finish, generation=raw)
         )
         cost = CostOut.of(completion.usage.cost)
-        last = self._sent(ChatLastChunk(**dict(ended), cost_usd=cost))
+        guardrail = GuardrailOut.of(completion.guardrail)
+        last = self._sent(
+            ChatLastChunk(
+                **dict(ended),
+                cost_usd=cost,
+                guardrail=guardrail,
+                cached=completion.replay is not None,
+                age_seconds=completion.replay and completion.replay.age,
+            )
+        )
         if self.include_usage:
             usage = ChatUsage.of(completion.usage)
             last += self._sent(self._chunk().model_copy(update={"usage": usage}))
         return last + DONE
 
-    def _piece(self, delta: ChatDelta, logprobs: Sequence[TokenLogprob] | None = None) -> bytes:
+    def piece(self, delta: ChatDelta, logprobs: Sequence[TokenLogprob] | None = None) -> bytes:
+        """Encode a piece of the message."""
         choice = ChatChunkChoice(delta=delta, logprobs=ChatLogprobs.of(logprobs))
         return self._sent(self._chunk(choice))
 

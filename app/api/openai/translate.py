@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from app.api.openai import unsupported_parameters
 from app.api.openai.schemas import (
     ChatAssistantMessage,
+    ChatFilePart,
     ChatImagePart,
     ChatIn,
     ChatJsonFormat,
@@ -29,7 +30,7 @@ from app.domain.generation import (
     Sampling,
     Turn,
 )
-from app.domain.image import AnswerWarning, Base64Image, UrlImage
+from app.domain.image import AnswerWarning, Base64Image, FileImage, UrlImage
 from app.domain.model import Capabilities
 from app.services.answers.exact import AnyObject, SchemaForm
 from app.services.answers.form import Form
@@ -65,7 +66,7 @@ def translated(body: ChatIn, call_context: CallContext, capabilities: Capabiliti
         ignored += unsupported_parameters.STREAM.ignored(of_stream, "stream_options.")
     ignored += tuple(_of_messages(body))
     request = GenerationRequest(
-        turns=alternating(_turns(body)),
+        turns=alternating(_turns(body, call_context.call.caller.id)),
         whole_conversation=True,
         system="\n\n".join(_system(body)) or None,
         sampling=sampling(
@@ -77,6 +78,7 @@ def translated(body: ChatIn, call_context: CallContext, capabilities: Capabiliti
         stop=_stop(body),
         warnings=moved(isinstance(message, ChatSystemMessage) for message in body.messages),
         logprobs=_logprobs(body),
+        shows_blocked=True,
     )
     return Asked(request, ignored, _form(body))
 
@@ -146,12 +148,12 @@ def _of_pictures(parts: Sequence[BaseModel], place: str) -> Iterator[str]:
                 yield f"{place}.{position}.image_url.{name}"
 
 
-def _turns(body: ChatIn) -> Iterator[Turn[ImageInput]]:
+def _turns(body: ChatIn, owner: str) -> Iterator[Turn[ImageInput]]:
     for position, message in enumerate(body.messages):
         place = f"messages.{position}"
         match message:
             case ChatUserMessage():
-                images = tuple(_images(message, place))
+                images = tuple(_images(message, place, owner))
                 yield Turn(Role.USER, _text(message.content), images)
             case ChatAssistantMessage():
                 yield Turn(Role.ASSISTANT, _text(message.content))
@@ -170,12 +172,25 @@ def _words(parts: Iterable[BaseModel]) -> Iterator[str]:
                 yield words
 
 
-def _images(message: ChatUserMessage, place: str) -> Iterator[ImageInput]:
+def _images(message: ChatUserMessage, place: str, owner: str) -> Iterator[ImageInput]:
     if isinstance(message.content, str):
         return
     for position, part in enumerate(message.content):
-        if isinstance(part, ChatImagePart):
-            yield image(part.image_url.url, f"{place}.content.{position}.image_url.url")
+        where = f"{place}.content.{position}"
+        match part:
+            case ChatImagePart(image_url=named):
+                yield named_image(named.url, named.file_id, owner, f"{where}.image_url")
+            case ChatFilePart(file=named_file):
+                yield FileImage(named_file.file_id, owner, f"{where}.file.file_id")
+
+
+def named_image(url: str | None, file_id: str | None, owner: str, name: str) -> ImageInput:
+    """Return the picture by its address or its file's id, or raise InvalidParameterError."""
+    if url is not None and file_id is None:
+        return image(url, f"{name}.url")
+    if file_id is not None and url is None:
+        return FileImage(file_id, owner, f"{name}.file_id")
+    raise InvalidParameterError.at(f"{name}.url", "give an address or data URI, or a file_id")
 
 
 def image(url: str, name: str) -> ImageInput:

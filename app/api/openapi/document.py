@@ -11,6 +11,7 @@ from app.api.errors import dialects
 from app.api.errors.problem import Problem
 from app.api.openai import errors as openai
 from app.api.openai.answer import ChatChunk
+from app.api.routing import deferral
 from app.api.v1.generate.schemas import DoneEvent
 from app.api.v1.generate.streaming import DeltaEvent, ErrorEvent, StartEvent
 from app.api.v1.tasks.streaming import ProgressEvent
@@ -26,6 +27,15 @@ NAMED: tuple[type[BaseModel], ...] = (
     ChatChunk,
     openai.ChatErrorBody,
 )
+
+LATER: dict[str, Any] = {
+    "description": "With `Prefer: respond-async`: a job, whose answer is fetched from where "
+    "`Location` says.",
+    "headers": {
+        "Location": {"schema": {"type": "string"}, "description": "`/v1/jobs/{id}`"},
+    },
+    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/JobOut"}}},
+}
 
 
 def install(app: FastAPI) -> None:
@@ -44,6 +54,9 @@ def install(app: FastAPI) -> None:
             if dialects.shape(path) is openai.SHAPE:
                 for operation in operations.values():
                     _correct(operation["responses"])
+        for path, operations in document["paths"].items():
+            if deferral.generates(path):
+                operations["post"]["responses"]["202"] = LATER
         for unused in ("HTTPValidationError", "ValidationError"):
             del schemas[unused]
         document["components"]["schemas"] = dict(sorted({**named["$defs"], **schemas}.items()))
@@ -59,5 +72,5 @@ def _correct(answers: dict[str, Any]) -> None:
     """
     answers.pop("422", None)
     for answer in answers.values():
-        for example in answer["content"]["application/json"].get("examples", {}).values():
+        for example in answer["content"].get("application/json", {}).get("examples", {}).values():
             example["value"]["error"].setdefault("param", None)

@@ -58,6 +58,26 @@ CHAT: dict[str, Example] = {
     },
 }
 
+RAG: dict[str, Example] = {
+    "question": {
+        "summary": "A question that a document answers",
+        "value": {"knowledge_base": "sample", "question": "How much is a day ticket?"},
+    },
+    "filter": {
+        "summary": "The chunks alone, of documents that pass a filter",
+        "value": {
+            "knowledge_base": "sample",
+            "question": "opening hours",
+            "mode": "retrieve",
+            "filter": {"equals": {"key": "language", "value": "en"}},
+        },
+    },
+    "nothing": {
+        "summary": "A question that no document answers",
+        "value": {"knowledge_base": "sample", "question": "Who won the chess final?"},
+    },
+}
+
 RESPONSES: dict[str, Example] = {
     "picture": {
         "summary": "A question about a picture",

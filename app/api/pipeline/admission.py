@@ -7,7 +7,9 @@ deadline.
 """
 
 import asyncio
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -25,6 +27,8 @@ from app.services.concurrency.admission_queue import AdmissionQueue
 from app.services.concurrency.budget import Reservation
 from app.services.concurrency.deadline import Wait
 
+WINDOW = 1024 * 1024
+"""Bytes that are held for a body that is handed on as it comes."""
 FREE = ("GET", "HEAD", "OPTIONS")
 """Health, documents, lists: cheap, and needed most when the rest is refused."""
 
@@ -41,6 +45,8 @@ class AdmissionMiddleware:
     max_bytes: int
     """Maximum body size; also reserved for bodies without Content-Length until they are read."""
     timing: BodyTiming
+    streamed: Mapping[str, int] = field(default_factory=dict)
+    """Paths whose bodies are handed on as they come, with their maximum size."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -49,9 +55,9 @@ class AdmissionMiddleware:
             return
         context = request_context(scope)
         services = context.services
-        context.deadline = deadline(
-            context.options.values, services.timing.request, services.timing.longest
-        )
+        most = self.streamed.get(_path(scope))
+        request = services.timing.request if most is None else services.timing.longest
+        context.deadline = deadline(context.options.values, request, services.timing.longest)
         within = services.drain.before(context.deadline)
         caller = self.callers.share(context.headers, context.address)
         free = scope["method"] in FREE
@@ -85,26 +91,29 @@ class AdmissionMiddleware:
             else:
                 # There is nothing to wait for, and a timer would be work for each request.
                 await self.gatekeeper.admit(context, scope)
-            expected = self._expected(context.headers)
+            most = self.streamed.get(_path(scope))
+            expected = self._expected(context.headers, self.max_bytes if most is None else most)
         except ServiceError as error:
             await _refuse(error, scope, receive, send)
             return
         if caller == context.address and context.record.caller is not None:
             self.callers.note(context.headers)
-        held = services.room.open(context.record.share, expected)
+        held = services.room.open(context.record.share, expected if most is None else WINDOW)
         try:
-            await self._watched(context, scope, receive, send, held)
+            if most is not None and not await _held(held, within, scope, receive, send):
+                return
+            await self._watched(context, scope, receive, send, held, most)
         finally:
             held.release()
 
-    def _expected(self, headers: Headers) -> int:
+    def _expected(self, headers: Headers, most: int) -> int:
         """Return the bytes that are to come at most, or raise BodyTooLargeError."""
         if b"transfer-encoding" in headers:
-            return self.max_bytes
+            return most
         length = headers.get(b"content-length", b"0")
         declared = int(length) if length.isdigit() else 0
-        if declared > self.max_bytes:
-            raise too_large(self.max_bytes)
+        if declared > most:
+            raise too_large(most)
         return declared
 
     async def _watched(
@@ -114,23 +123,25 @@ class AdmissionMiddleware:
         receive: Receive,
         send: Send,
         held: Reservation,
+        streamed: int | None,
     ) -> None:
         request = asyncio.current_task()
         assert request is not None
         channel: RequestChannel | None = scope["state"].get(STATE)
-        if channel is not None:
+        if channel is not None and streamed is None:
             channel.held = held
         bounded = BoundedReceive(
             receive=receive,
             held=held,
-            max_bytes=self.max_bytes,
-            timing=self.timing,
+            max_bytes=self.max_bytes if streamed is None else streamed,
+            timing=self.timing if streamed is None else replace(self.timing, whole=math.inf),
             begun=asyncio.get_running_loop().time(),
             due=context.deadline,
             drain=context.services.drain,
             request=request,
             channel=channel,
             context=context,
+            streamed=streamed is not None,
         )
         try:
             await self.app(scope, bounded, send)
@@ -148,3 +159,21 @@ async def _refuse(error: ServiceError, scope: Scope, receive: Receive, send: Sen
     if channel is not None:
         channel.refuse()
     await dialects.refuse(error, scope, receive, send)
+
+
+async def _held(
+    held: Reservation, within: Wait, scope: Scope, receive: Receive, send: Send
+) -> bool:
+    """Hold room for a body that is handed on as it comes, or refuse it and return False."""
+    try:
+        if not held.grow_to(WINDOW):
+            await held.wait_for(WINDOW, within)
+    except ServiceError as error:
+        await _refuse(error, scope, receive, send)
+        return False
+    return True
+
+
+def _path(scope: Scope) -> str:
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))

@@ -41,12 +41,17 @@ RULES = (
     Rule("/v1/estimate", Scope.GENERATE),
     Rule("/v1/tasks", Scope.TASKS),
     Rule("/v1/images", Scope.IMAGES),
+    Rule("/v1/files", Scope.FILES),
+    Rule("/v1/uploads", Scope.FILES),
+    Rule("/v1/batches", Scope.BATCHES),
+    Rule("/v1/rag", Scope.RAG),
     Rule("/v1/models"),
     # Of jobs and webhooks a caller sees its own only.
     Rule("/v1/jobs"),
     Rule("/v1/webhooks"),
     # A caller without the admin scope sees its own.
     Rule("/v1/usage"),
+    Rule("/v1/cache", Scope.ADMIN),
     Rule("/model", Scope.GENERATE),
 )
 DOCS = ("/", "/docs", "/openapi.json")

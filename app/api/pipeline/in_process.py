@@ -6,9 +6,12 @@ record in logs, metrics and usage. Only what bounds connections is left out: adm
 
 import asyncio
 import dataclasses
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
 from fastapi import Response
 from starlette.types import Message
 
@@ -17,12 +20,16 @@ from app.api.pipeline.authorization import Rule, check_scope, rule_for
 from app.api.routing import headers as request_headers
 from app.api.routing.context import STATE, RequestContext
 from app.api.routing.dispatch import Dispatcher
-from app.domain.access import ANONYMOUS, Call, Caller, Resource
+from app.api.v1.tasks import serialize
+from app.domain.access import ANONYMOUS, Call, Resource
 from app.domain.errors import InternalError, NotFoundError, ServiceError
 from app.domain.work import WorkUsage
 from app.services.registry import Services
-from app.services.work.endpoint import EndpointAnswer, EndpointRequest
+from app.services.task_runner.request import Progress
+from app.services.work.endpoint import EndpointAnswer, EndpointRequest, OnEvent
 from app.telemetry import RequestRecord, recording
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +40,11 @@ class InProcess:
     services: Services
     rules: tuple[Rule, ...]
 
-    def scope_missing(self, caller: Caller, path: str) -> ServiceError | None:
-        """Return why ``caller`` may not ask ``path``, None where it may."""
-        try:
-            check_scope(caller, rule_for(path, self.rules))
-        except ServiceError as error:
-            return error
-        return None
+    def unknown_fields(self, path: str, body: Mapping[str, object]) -> list[str]:
+        """Return the fields of ``body`` that the endpoint would refuse by their names."""
+        operation, _ = self.dispatcher.operation(path)
+        names = None if operation is None else operation.field_names
+        return [] if names is None else [name for name in body if name not in names]
 
     async def answer(self, request: EndpointRequest) -> EndpointAnswer:
         """Return what the operation answers; an error is rendered in its path's dialect."""
@@ -57,13 +62,17 @@ class InProcess:
     async def _answer(self, context: RequestContext, request: EndpointRequest) -> EndpointAnswer:
         error: ServiceError | None = None
         try:
-            response = await self._response(context, request)
+            async with told(context, request.on_event):
+                response = await self._response(context, request)
         except dialects.EXPECTED as raised:
             scope = {"path": request.path, "method": "POST", "state": {STATE: context}}
             response = dialects.response(raised, scope)
             error = dialects.service_error(raised, scope)
         context.record.status = response.status_code
-        return EndpointAnswer(response.status_code, bytes(response.body), _usage(context), error)
+        media_type = response.headers.get("content-type", "application/json")
+        return EndpointAnswer(
+            response.status_code, bytes(response.body), _usage(context), error, media_type
+        )
 
     async def _response(self, context: RequestContext, request: EndpointRequest) -> Response:
         operations = self.services.operations
@@ -94,6 +103,10 @@ class InProcess:
             b"content-length": b"%d" % len(request.body),
             b"x-request-id": request.id.encode(),
         }
+        headers |= {
+            name.encode("latin-1"): value.encode("latin-1")
+            for name, value in request.headers.items()
+        }
         if request.idempotency_key is not None:
             headers[b"idempotency-key"] = request.idempotency_key.encode()
         share = "" if request.caller.id == ANONYMOUS.id else request.caller.id
@@ -112,6 +125,31 @@ class InProcess:
             record,
             deadline=asyncio.get_running_loop().time() + request.seconds,
         )
+
+
+@asynccontextmanager
+async def told(context: RequestContext, on_event: OnEvent | None) -> AsyncIterator[None]:
+    """Hand on what the operation tells on its way, in order, all of it before its answer."""
+    if on_event is None:
+        yield
+        return
+    queue: asyncio.Queue[Progress | None] = asyncio.Queue()
+
+    async def hand_on(keep: OnEvent) -> None:
+        while (progress := await queue.get()) is not None:
+            try:
+                await keep("progress", serialize.progress(progress))
+            except ServiceError as error:
+                log.warning("an event of a job is lost", code=error.code, reason=error.detail)
+
+    context.on_progress = queue.put_nowait
+    handing = asyncio.create_task(hand_on(on_event))
+    try:
+        yield
+        queue.put_nowait(None)
+        await handing
+    finally:
+        handing.cancel()
 
 
 def _received(body: bytes) -> Any:  # noqa: ANN401 - an ASGI receive

@@ -66,6 +66,8 @@ class BoundedReceive:
     request: "asyncio.Task[object]"
     channel: RequestChannel | None
     context: RequestContext
+    streamed: bool = False
+    """Whether the body is handed on as it comes, so that room is held for a part of it only."""
     left: bool = False
     """Whether the client has left, and the request was cancelled for that."""
     _read: int = 0
@@ -134,10 +136,11 @@ class BoundedReceive:
         if self._read > self.max_bytes:
             raise self._refused(too_large(self.max_bytes))
         more = message.get("more_body", False)
-        if not more:
-            self.held.expected = self._read
-        if not self.held.grow_to(self._read):
-            await self._wait_for_room()
+        if not self.streamed:
+            if not more:
+                self.held.expected = self._read
+            if not self.held.grow_to(self._read):
+                await self._wait_for_room()
         if more:
             return
         self._complete = True

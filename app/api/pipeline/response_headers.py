@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 CORS_ANSWER_HEADERS = (
+    "Age",
     "RateLimit",
     "RateLimit-Policy",
     "Retry-After",
@@ -10,6 +11,7 @@ CORS_ANSWER_HEADERS = (
     "X-Cost-Usd-Basis",
     "X-Cost-Usd-Input",
     "X-Cost-Usd-Output",
+    "X-Cost-Usd-Saved",
     "X-Cost-Usd-Window",
     "X-Ignored-Parameters",
     "X-Image-Report",

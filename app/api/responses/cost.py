@@ -41,6 +41,17 @@ class CostOut(BaseModel):
         ),
     ] = Basis.TOKENS
     window: Annotated[WindowOut | None, Field(description="By units only.")] = None
+    guardrail: Annotated[
+        float,
+        Field(description="Of guardrails' checks; part of the total.", exclude_if=lambda v: not v),
+    ] = 0
+    saved: Annotated[
+        float | None,
+        Field(
+            description="What an answer from the cache would have cost.",
+            exclude_if=lambda v: v is None,
+        ),
+    ] = None
 
     @classmethod
     def of(cls, cost: Cost | None) -> "CostOut | None":
@@ -52,6 +63,8 @@ def fields(cost: Cost) -> dict[str, Any]:
     """Return a `CostOut`."""
     by_tokens = cost.window is None
     return {
+        **({"guardrail": cost.guardrail} if cost.guardrail else {}),
+        **({} if cost.saved is None else {"saved": cost.saved}),
         "input": cost.input if by_tokens else None,
         "output": cost.output if by_tokens else None,
         "total": cost.total,
@@ -68,6 +81,8 @@ def headers(cost: Cost | None) -> dict[str, str]:
         return {}
     # Not as 1e-06: a header is read by more than JSON parsers.
     told = {COST_HEADER: f"{cost.total:.10f}", f"{COST_HEADER}-Basis": cost.basis.value}
+    if cost.saved is not None:
+        told[f"{COST_HEADER}-Saved"] = f"{cost.saved:.10f}"
     if cost.window is not None:
         return {**told, f"{COST_HEADER}-Window": f"{cost.window.cost:.10f}"}
     return {

@@ -9,8 +9,10 @@ from starlette.types import Scope
 from app.api.routing.headers import Headers, ReadHeaders, RequestHeaders
 from app.domain.access import ANONYMOUS_CALL, Call
 from app.domain.generation import CallContext
+from app.domain.guardrail import GuardrailWish, joined
 from app.domain.limit import QuotaStatus
 from app.services.registry import Services
+from app.services.task_runner.request import Notify, ignored
 from app.telemetry import RequestRecord
 
 STATE = "context"
@@ -35,14 +37,31 @@ class RequestContext:
     """The caller, and the use that is made of the service."""
     quota_statuses: tuple[QuotaStatus, ...] = field(default=())
     """The rest of the caller's quotas."""
+    on_progress: Notify = ignored
+    """Told of each question of a task that was dealt with."""
     answered: bool = False
     """Whether the whole answer was sent."""
 
-    def call_context(self, headers: RequestHeaders) -> CallContext:
-        """Return on whose behalf and on what terms the model is asked."""
-        return CallContext(
-            self.call, self.address, self.deadline, headers.second_bill, headers.idempotency_key
+    def call_context(
+        self, headers: RequestHeaders, guardrail: GuardrailWish | None = None
+    ) -> CallContext:
+        """Return on whose behalf and on what terms the model is asked.
+
+        ``guardrail`` is what the dialect's own fields ask of the guardrail policy, beside the
+        header. Raises a RequestError for a wish that can't be granted.
+        """
+        call_context = CallContext(
+            self.call,
+            self.address,
+            self.deadline,
+            headers.second_bill,
+            headers.idempotency_key,
+            joined(guardrail, headers.guardrail_wish()),
+            headers.cache_wish(),
         )
+        if call_context.guardrail is not None:
+            self.services.guardrails.policy(call_context)
+        return call_context
 
 
 def request_context(scope: Scope) -> RequestContext:

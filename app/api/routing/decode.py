@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
 from app.api.routing import json_body
+from app.api.routing.form_stream import StreamedForm
 from app.api.routing.headers import Headers
 from app.api.routing.multipart import FormFile, FormParser, FormValue
 from app.domain.errors import UnsupportedContentTypeError
@@ -149,6 +150,20 @@ class FormDecoder:
         fields = self.model.model_fields
         own = next((name for name, field in fields.items() if _takes_files(field.annotation)), None)
         return {} if own is None else {name: own for name in _FILE_NAMES if name not in fields}
+
+
+@dataclass(frozen=True, slots=True)
+class StreamedFormDecoder:
+    """Takes multipart forms whose file is read by the route, as it arrives."""
+
+    model: type[StreamedForm]
+
+    async def decode(self, headers: Headers, receive: Receive) -> BaseModel:
+        """Return the form, of which nothing was read yet."""
+        if not is_form(headers):
+            raise _unsupported(headers, f"is {FORM}")
+        check_encoding(headers)
+        return self.model.arriving(headers[b"content-type"], receive)
 
 
 _FILE_NAMES = ("image", "images", "file", "files", "image[]", "images[]", "file[]", "files[]")

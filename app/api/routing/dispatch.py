@@ -10,6 +10,7 @@ from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.errors import dialects
+from app.api.routing import deferral
 from app.api.routing.context import request_context
 from app.api.routing.operation import Operation, compile_operations
 
@@ -52,7 +53,10 @@ class Dispatcher:
         context = request_context(scope)
         context.record.route = operation.path
         try:
-            response = await operation.answer(context, receive, arguments)
+            if b"prefer" in context.headers and deferral.wanted(context, path):
+                response = await deferral.accept(context, operation, path, receive)
+            else:
+                response = await operation.answer(context, receive, arguments)
         except dialects.EXPECTED as error:
             response = dialects.response(error, scope)
         await response(scope, receive, send)

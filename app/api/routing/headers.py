@@ -7,6 +7,9 @@ from typing import Annotated, Any
 from fastapi import Header
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from app.domain.cache import NO_WISH, CacheWish
+from app.domain.guardrail import GuardrailWish
+
 Headers = Mapping[bytes, bytes]
 """A request's, by lower-case name. If one is repeated, the first value wins."""
 
@@ -50,6 +53,65 @@ class RequestHeaders(TimeoutHeaders):
             "answer in one piece. The same key with another body is refused.",
         ),
     ] = None
+    prefer: Annotated[
+        str | None,
+        Field(
+            alias="Prefer",
+            max_length=200,
+            description="`respond-async`: answer 202 with a job at once, whose answer is fetched "
+            "from `/v1/jobs/{id}`. `respond-async, wait=10`: the same, unless the answer is there "
+            "within ten seconds.",
+        ),
+    ] = None
+    webhook_url: Annotated[
+        str | None,
+        Field(
+            alias="X-Webhook-Url",
+            min_length=1,
+            max_length=2000,
+            description="With `respond-async`, or for a batch: the URL to tell, signed, when the "
+            "work has ended. Its host has to be one that the operator allows.",
+        ),
+    ] = None
+    guardrail: Annotated[
+        str | None,
+        Field(
+            alias="X-Guardrail-Policy",
+            pattern=r"^\s*\w+\s*=\s*\w+(\s*,\s*\w+\s*=\s*\w+)*\s*$",
+            max_length=255,
+            description="A stricter guardrail policy than the service's own: "
+            "`input=enforce, output=enforce, image=enforce, stream=buffer, on_failure=refuse`, or "
+            "some of these. A laxer one is refused.",
+        ),
+    ] = None
+
+    cache_control: Annotated[
+        str | None,
+        Field(
+            alias="Cache-Control",
+            max_length=500,
+            description="Where the answer cache is on: `max-age=600` takes an answer that is at "
+            "most so many seconds old and has this one kept, `no-cache` asks the model in any "
+            "case, `no-store` keeps nothing.",
+        ),
+    ] = None
+
+    def cache_wish(self) -> CacheWish:
+        """Return what the request asks of the answer cache; directives it has not are ignored."""
+        if self.cache_control is None:
+            return NO_WISH
+        pairs = (part.partition("=") for part in self.cache_control.lower().split(","))
+        said = {name.strip(): value.strip().strip('"') for name, _, value in pairs}
+        age = said.get("max-age", "")
+        max_age = float(age) if age.isascii() and age.isdigit() else None
+        return CacheWish("no-cache" in said or max_age == 0, "no-store" not in said, max_age)
+
+    def guardrail_wish(self) -> GuardrailWish | None:
+        """Return what the request asks of the guardrail policy."""
+        if self.guardrail is None:
+            return None
+        pairs = (pair.split("=") for pair in self.guardrail.split(","))
+        return GuardrailWish({name.strip(): value.strip() for name, value in pairs})
 
 
 CallHeaders = Annotated[RequestHeaders, Header()]

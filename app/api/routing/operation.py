@@ -27,7 +27,9 @@ from app.api.routing.decode import (
     FormDecoder,
     JsonDecoder,
     OrForm,
+    StreamedFormDecoder,
 )
+from app.api.routing.form_stream import StreamedForm
 from app.api.routing.headers import RequestHeaders, faults
 from app.services.concurrency.threads import Threads
 
@@ -57,6 +59,17 @@ class Operation:
     """Name of the parameter for the body."""
     decoder: Decoder | None = None
 
+    @property
+    def field_names(self) -> frozenset[str] | None:
+        """The fields that its JSON body may have, None where others are not refused."""
+        decoder = self.decoder.json if isinstance(self.decoder, EitherDecoder) else self.decoder
+        if not isinstance(decoder, JsonDecoder):
+            return None
+        if decoder.model.model_config.get("extra") != "forbid":
+            return None
+        fields = decoder.model.model_fields.items()
+        return frozenset(field.alias or name for name, field in fields)
+
     async def answer(
         self, context: RequestContext, receive: Receive, arguments: dict[str, Any]
     ) -> Response:
@@ -64,7 +77,12 @@ class Operation:
 
         Raises a ServiceError, or RequestValidationError for all faults of headers and body.
         """
+        return await self.endpoint(**arguments, **await self.bound(context, receive))
+
+    async def bound(self, context: RequestContext, receive: Receive) -> dict[str, Any]:
+        """Return the arguments that are read from headers and body; raises as `answer` does."""
         options = context.options
+        arguments: dict[str, Any] = {}
         faulty = faults(options, self.declared) if options.faults else []
         if self.decoder is not None and self.body is not None:
             try:
@@ -79,7 +97,7 @@ class Operation:
             arguments[self.headers] = options.values
         for name, header, default in self.texts:
             arguments[name] = _text(context.headers, header, default)
-        return await self.endpoint(**arguments)
+        return arguments
 
 
 def _text(headers: Mapping[bytes, bytes], name: bytes, default: str) -> str:
@@ -206,6 +224,8 @@ def _body(route: RouteContext, threads: Threads) -> tuple[str, Decoder] | None:
         raise _NotHonouredError("declares a body of several parameters or files")
     if not (isinstance(model, type) and issubclass(model, BaseModel)):
         raise _NotHonouredError(f"its body {name} is no pydantic model")
+    if isinstance(info, Form) and issubclass(model, StreamedForm):
+        return name, StreamedFormDecoder(model)
     if isinstance(info, Form):
         return name, FormDecoder(model)
     decoder = JsonDecoder(model, threads, any_type=info.media_type == ANY_TYPE)

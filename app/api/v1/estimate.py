@@ -127,6 +127,6 @@ async def estimate(
     headers: DeadlineHeaders,  # noqa: ARG001 - the deadline is the context's already
     body: Annotated[GenerateIn, Body(openapi_examples=GENERATE)],
 ) -> Response:
-    request = body.to_request(CallContext(deadline=context.deadline))
+    request = body.to_request(CallContext(context.call, deadline=context.deadline))
     out = EstimateOut.of(await context.services.estimates.estimate(request))
     return Response(out.model_dump_json(), media_type="application/json")

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from app.domain.generation import ImageInput
-from app.domain.image import Base64Image, S3Image, UrlImage
+from app.domain.image import Base64Image, FileImage, S3Image, UrlImage
 
 
 class ImageBase64(BaseModel):
@@ -55,29 +55,47 @@ class ImageS3(BaseModel):
     ] = None
 
 
+class ImageFile(BaseModel):
+    """A picture that was uploaded to `/v1/files`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    file_id: Annotated[
+        str,
+        Field(
+            pattern="^file-",
+            max_length=64,
+            description="Of one's own file, uploaded for the purpose `vision`.",
+        ),
+    ]
+
+
 def _image_form(value: object) -> str | None:
     if isinstance(value, str):
         return "text"
     fields = value if isinstance(value, dict) else getattr(value, "__dict__", {})
-    return next((form for form in ("url", "s3_uri", "base64") if form in fields), None)
+    return next((form for form in ("url", "s3_uri", "file_id", "base64") if form in fields), None)
 
 
 ImageIn = Annotated[
     Annotated[str, Tag("text"), Field(title="Base64 or data URI")]
     | Annotated[ImageBase64, Tag("base64")]
     | Annotated[ImageUrl, Tag("url")]
-    | Annotated[ImageS3, Tag("s3_uri")],
+    | Annotated[ImageS3, Tag("s3_uri")]
+    | Annotated[ImageFile, Tag("file_id")],
     Discriminator(
         _image_form,
         custom_error_type="image_form",
-        custom_error_message="give base64 text, a data URI, or an object with `base64`, `url` or "
-        "`s3_uri`",
+        custom_error_message="give base64 text, a data URI, or an object with `base64`, `url`, "
+        "`s3_uri` or `file_id`",
     ),
 ]
 
 
-def received(image: str | ImageBase64 | ImageUrl | ImageS3, name: str) -> ImageInput:
-    """Return the domain's form of ``image``, which stands at ``name`` in the request."""
+def received(
+    image: str | ImageBase64 | ImageUrl | ImageS3 | ImageFile, name: str, owner: str
+) -> ImageInput:
+    """Return the domain's form of ``image``, which ``owner`` named at ``name`` in the request."""
     match image:
         case str():
             return Base64Image(image, None, name)
@@ -85,6 +103,8 @@ def received(image: str | ImageBase64 | ImageUrl | ImageS3, name: str) -> ImageI
             return Base64Image(image.base64, image.media_type, name)
         case ImageUrl():
             return UrlImage(image.url, name)
+        case ImageFile():
+            return FileImage(image.file_id, owner, name)
         case ImageS3():
             bucket, _, key = image.s3_uri.removeprefix("s3://").partition("/")
             return S3Image(bucket, key, image.version_id, name)

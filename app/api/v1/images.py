@@ -72,7 +72,10 @@ async def prepare(
     ] = "application/json",
 ) -> Response:
     preparations = context.services.preparations
-    return rendered(await preparations.prepare(picture.to_image(), context.deadline), accept)
+    return rendered(
+        await preparations.prepare(picture.to_image(context.call.caller.id), context.deadline),
+        accept,
+    )
 
 
 def rendered(report: ImageReport, accept: str) -> Response:

@@ -20,11 +20,13 @@ class PrepareIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    image: Annotated[ImageIn, Field(description="Base64 text, a data URI, a URL or an S3 object.")]
+    image: Annotated[
+        ImageIn, Field(description="Base64 text, a data URI, a URL, an S3 object or a file.")
+    ]
 
-    def to_image(self) -> ImageInput:
-        """Return the domain's form of the picture."""
-        return received(self.image, _NAME)
+    def to_image(self, owner: str) -> ImageInput:
+        """Return the domain's form of the picture, which ``owner`` sent or named."""
+        return received(self.image, _NAME, owner)
 
 
 class PictureForm(BaseModel):
@@ -34,7 +36,7 @@ class PictureForm(BaseModel):
 
     image: FormFile
 
-    def to_image(self) -> ImageInput:
+    def to_image(self, owner: str) -> ImageInput:  # noqa: ARG002 - as of the JSON body
         """Return the domain's form of the picture."""
         return ReceivedImage(self.image.data, self.image.content_type, _NAME)
 

@@ -13,6 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from app.adapters.aws_session import aws_session
 from app.adapters.bedrock.identity.credentials import check_api_key
 from app.adapters.bedrock.model_import import sentence
+from app.adapters.trust import trusted
 from app.cli.doctor.configuration import shown
 from app.domain.finding import Finding, fault, ok, warning
 from app.settings import PREFIX, Settings
@@ -54,7 +55,9 @@ async def check(settings: Settings) -> AsyncIterator[Finding]:
 async def _endpoint(settings: Settings) -> AsyncIterator[Finding]:
     url = str(settings.endpoint_url or f"https://bedrock-runtime.{settings.region}.amazonaws.com/")
     try:
-        async with httpx.AsyncClient(timeout=TIMEOUT, follow_redirects=False) as client:
+        async with httpx.AsyncClient(
+            verify=trusted(), timeout=TIMEOUT, follow_redirects=False
+        ) as client:
             answer = await client.head(url)
     except httpx.HTTPError as error:
         mend = f"Check the network, proxies and {PREFIX}ENDPOINT_URL."

@@ -2,6 +2,7 @@
 
 import httpx
 
+from app.adapters.trust import trusted
 from app.cli.doctor.configuration import shown
 from app.domain.finding import Finding, fault, ok, warning
 from app.domain.generation import Target
@@ -18,7 +19,7 @@ async def check(settings: Settings, target: Target) -> Finding:
     try:
         key = key_of_server(settings)
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        async with httpx.AsyncClient(timeout=TIMEOUT) as client:
+        async with httpx.AsyncClient(verify=trusted(), timeout=TIMEOUT) as client:
             answer = await client.get(url, headers=headers)
     except (OSError, ValueError) as error:
         mend = f"Correct {PREFIX}OPENAI_KEY or {PREFIX}OPENAI_KEY_FILE."

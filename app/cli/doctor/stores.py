@@ -67,10 +67,12 @@ async def _postgres(url: str) -> Finding:
     try:
         # An extra: whoever keeps nothing there need not install it.
         import asyncpg
+
+        from app.adapters.stores.postgres import tls
     except ImportError:
         return warning("PostgreSQL", "asyncpg is not installed", "Install the extra postgres.")
     try:
-        connection = await asyncpg.connect(url, timeout=5)
+        connection = await asyncpg.connect(url, timeout=5, ssl=tls(url))
         version = await connection.fetchval("SHOW server_version")
         await connection.close()
     except ValueError as error:

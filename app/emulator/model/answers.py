@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from app.emulator.model import constraint, descriptions, lookup, schema_answer
+from app.emulator.model import constraint, descriptions, lookup, schema_answer, sources
 from app.emulator.model.facts import Facts
 from app.emulator.model.logprobs import Spoken
 from app.emulator.model.pixels import Pixels
@@ -29,6 +29,8 @@ class Perception:
     """The pixels of each picture, in their order."""
     lines: TextLines | None = None
     """The lines of all pictures; None where nothing could read, or nobody asked."""
+    readings: tuple[TextLines, ...] = ()
+    """The lines of each picture, in their order; empty where ``lines`` is None."""
 
     def facts(self, question: Question) -> Facts:
         """Return what is known that matters for a question."""
@@ -38,6 +40,10 @@ class Perception:
 
 def answer(ask: Ask, question: Question, perceived: Perception, seed: int) -> Spoken:
     """Return what there is to say, or raise the 400 for a constraint that can't be followed."""
+    sourced = sources.asked(ask.question, perceived.readings)
+    cited = None if sourced is None else _from_sources(ask, question, sourced)
+    if cited is not None:
+        return cited
     facts = perceived.facts(question)
     if ask.constraint is not None:
         free = partial(_in_words, ask, question, perceived, seed)
@@ -54,6 +60,15 @@ def _begun(ask: Ask) -> str:
     """Return how the prompt begins the answer, without blanks; empty where it does not."""
     last = ask.turns[-1] if ask.turns else None
     return "".join(last.text.split()) if last and last.role == "assistant" else ""
+
+
+def _from_sources(ask: Ask, question: Question, sourced: sources.SourcedQuestion) -> Spoken | None:
+    """Return the answer from the prompt's sources; None under a form that is for something else."""
+    if ask.constraint is None and question.schema is None:
+        return Spoken(f"{MARK} {sources.in_words(sourced)}")
+    schema = ask.constraint.schema if ask.constraint is not None else None
+    formed = sources.in_form(sourced, schema or question.schema or {})
+    return None if formed is None else Spoken(orjson.dumps(formed).decode())
 
 
 def _under_schema(schema: dict[str, Any], facts: Facts) -> str:

@@ -97,7 +97,9 @@ class ToyModel:
         lines = [line for _, read in seen if read is not None for line in read.lines]
         able = bool(seen) and reads and self._reader.able
         return Perception(
-            tuple(pixels for pixels, _ in seen), TextLines(tuple(lines)) if able else None
+            tuple(pixels for pixels, _ in seen),
+            TextLines(tuple(lines)) if able else None,
+            tuple(read or TextLines() for _, read in seen) if able else (),
         )
 
     async def look(self, picture: Picture, *, read: bool) -> tuple[Pixels, TextLines | None]:

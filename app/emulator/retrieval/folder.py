@@ -1,5 +1,6 @@
 """A folder's files as chunks: pages, paragraphs and pictures, with their metadata."""
 
+import csv
 import io
 import logging
 import re
@@ -21,6 +22,11 @@ from app.emulator.wire.picture import checked
 
 _log = logging.getLogger(__name__)
 _METADATA = ".metadata.json"
+_WORDS = ".words.txt"
+"""Beside a picture: its words, read before, so that nothing need read them again."""
+_SAID = {".transcript.txt": "AUDIO", ".summary.txt": "VIDEO"}
+"""Beside a recording or a video: what Bedrock would have made of it."""
+_BESIDE = (_METADATA, _WORDS, *_SAID)
 _PREFIX = "x-amz-bedrock-kb-"
 _CHUNK = 1200  # Characters: about the 300 tokens of AWS's default.
 _LARGEST = 50_000_000
@@ -33,6 +39,14 @@ _PICTURES = {
     ".gif": "image/gif",
     ".webp": "image/webp",
 }
+_RECORDINGS = {
+    ".mp3": ("AUDIO", "audio/mpeg"),
+    ".wav": ("AUDIO", "audio/wav"),
+    ".flac": ("AUDIO", "audio/flac"),
+    ".mp4": ("VIDEO", "video/mp4"),
+    ".mov": ("VIDEO", "video/quicktime"),
+}
+_MOST_ROWS = 10_000
 Read = Callable[[Picture], TextLines]
 
 
@@ -48,12 +62,18 @@ class Chunk:
     metadata: dict[str, Any]
     pixels: Pixels | None = None
     """The pixels of a picture."""
+    kind: str = "TEXT"
+    """``TEXT``, ``IMAGE``, ``ROW``, ``AUDIO`` or ``VIDEO``."""
+    row: tuple[tuple[str, str], ...] = ()
+    """A table's row: columns and values."""
+    said: str = ""
+    """A recording's words, or a video's summary."""
 
 
 def chunks(folder: Path, read: Read) -> Iterator[Chunk]:
     """Yield the chunks of every file that can be read, in the order of their names."""
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and not path.name.endswith(_METADATA) and path.stat().st_size < _LARGEST:
+        if path.is_file() and not path.name.endswith(_BESIDE) and path.stat().st_size < _LARGEST:
             try:
                 yield from list(_of_file(path, path.suffix.lower(), folder, read))
             except (AwsError, OSError, ValueError, RuntimeError, AttributeError) as error:
@@ -70,7 +90,31 @@ def _of_file(path: Path, kind: str, folder: Path, read: Read) -> Iterator[Chunk]
             yield _chunk(path, folder, text, "application/pdf", about)
     elif kind in _PICTURES:
         picture = _picture(path.read_bytes())
-        yield _chunk(path, folder, read(picture).text, _PICTURES[kind], pixels=measured(picture))
+        words = path.with_name(path.name + _WORDS)
+        text = words.read_text("utf-8") if words.is_file() else read(picture).text
+        pixels = measured(picture)
+        yield _chunk(path, folder, text, _PICTURES[kind], pixels=pixels, kind="IMAGE")
+    elif kind == ".csv":
+        yield from _rows(path, folder)
+    elif kind in _RECORDINGS:
+        yield _recording(path, folder, *_RECORDINGS[kind])
+
+
+def _rows(path: Path, folder: Path) -> Iterator[Chunk]:
+    with path.open(encoding="utf-8", errors="replace", newline="") as file:
+        for number, row in zip(range(_MOST_ROWS), csv.DictReader(file), strict=False):
+            cells = tuple((str(name), str(value)) for name, value in row.items() if name)
+            text = "\n".join(f"{name}: {value}" for name, value in cells)
+            about = {"row": number + 1}
+            yield _chunk(path, folder, text, "text/csv", about, kind="ROW", row=cells)
+
+
+def _recording(path: Path, folder: Path, kind: str, mime_type: str) -> Chunk:
+    beside = next(path.with_name(path.name + end) for end, of in _SAID.items() if of == kind)
+    said = beside.read_text("utf-8").strip() if beside.is_file() else ""
+    # One of which nothing is known is found by its name, as by a title.
+    text = said or path.stem.replace("-", " ").replace("_", " ")
+    return _chunk(path, folder, text, mime_type, kind=kind, said=said)
 
 
 def _chunk(
@@ -79,17 +123,17 @@ def _chunk(
     text: str,
     mime_type: str,
     about: dict[str, Any] | None = None,
-    pixels: Pixels | None = None,
+    **more: Any,  # noqa: ANN401 - further fields of the chunk
 ) -> Chunk:
     document = path.relative_to(folder).as_posix()
     known = {
         "source-file-mime-type": mime_type,
-        "source-file-modality": "TEXT" if pixels is None else "IMAGE",
+        "source-file-modality": more.get("kind", "TEXT").replace("ROW", "TEXT"),
         "chunk-id": sha256(f"{document}|{about}|{text}".encode()).hexdigest()[:32],
         **(about or {}),
     }
     prefixed = {f"{_PREFIX}{key}": value for key, value in known.items()}
-    return Chunk(path, document, text, {**_attributes(path), **prefixed}, pixels)
+    return Chunk(path, document, text, {**_attributes(path), **prefixed}, **more)
 
 
 def _attributes(path: Path) -> dict[str, Any]:

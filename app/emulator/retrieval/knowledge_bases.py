@@ -23,11 +23,24 @@ class KnowledgeBases:
         self._model = model
         self._indexes: dict[str, Index] = {}
         self._lock = asyncio.Lock()
+        self._opening: asyncio.Task[None] | None = None
 
-    async def open(self) -> None:
-        """Index every folder. Pictures take about a second each."""
+    def open(self) -> None:
+        """Begin to index every folder; who asks meanwhile waits.
+
+        Pictures take seconds each, unless their words stand beside them.
+        """
+        self._opening = asyncio.create_task(self._open())
+
+    async def _open(self) -> None:
         for identifier in self._folders:
             await self._index(identifier)
+
+    async def close(self) -> None:
+        """Index no more."""
+        if self._opening is not None:
+            self._opening.cancel()
+            await asyncio.gather(self._opening, return_exceptions=True)
 
     async def _index(self, identifier: str) -> Index:
         async with self._lock:
@@ -67,16 +80,29 @@ def _result(name: str, hit: Hit) -> dict[str, Any]:
     uri = f"s3://{name.lower()}/{hit.chunk.document}"
     about = {"x-amz-bedrock-kb-source-uri": uri, "x-amz-bedrock-kb-data-source-id": f"{name[:9]}0"}
     return {
-        "content": _content(hit.chunk),
+        "content": _content(hit.chunk, uri),
         "location": {"type": "S3", "s3Location": {"uri": uri}},
         "metadata": {**hit.chunk.metadata, **about},
         "score": hit.score,
     }
 
 
-def _content(chunk: Chunk) -> dict[str, str]:
-    if chunk.pixels is None:
-        return {"type": "TEXT", "text": chunk.text}
+def _content(chunk: Chunk, uri: str) -> dict[str, Any]:
+    match chunk.kind:
+        case "ROW":
+            columns = [
+                {"columnName": name, "columnValue": value, "type": "STRING"}
+                for name, value in chunk.row
+            ]
+            return {"type": "ROW", "row": columns}
+        case "AUDIO":
+            told = {"transcription": chunk.said} if chunk.said else {}
+            return {"type": "AUDIO", "audio": {"s3Uri": uri, **told}}
+        case "VIDEO":
+            told = {"summary": chunk.said} if chunk.said else {}
+            return {"type": "VIDEO", "video": {"s3Uri": uri, **told}}
+        case "TEXT":
+            return {"type": "TEXT", "text": chunk.text}
     encoded = base64.b64encode(chunk.path.read_bytes()).decode()
     kind = chunk.metadata["x-amz-bedrock-kb-source-file-mime-type"]
     return {"type": "IMAGE", "byteContent": f"data:{kind};base64,{encoded}"}

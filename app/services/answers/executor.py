@@ -1,9 +1,7 @@
 """Reads answers beside the event loop, in threads that nothing else waits for."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
@@ -12,6 +10,7 @@ from app.services.answers.form import Form
 from app.services.answers.notes import Reading
 from app.services.answers.reading import read
 from app.services.answers.schema import weight
+from app.services.concurrency.fair_threads import FairThreads
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -31,20 +30,17 @@ class AnswerReader:
     """Reads answers in a bounded number of threads of its own.
 
     Reading takes steps in proportion to an answer's length, and no answer is longer than
-    `app.services.answers.objects.LONGEST`: a thread is never held for long.
+    `app.services.answers.objects.LONGEST`: a thread is never held for long. Callers take turns.
     """
 
-    pool: ThreadPoolExecutor
+    threads: FairThreads
 
     @classmethod
     @asynccontextmanager
     async def open(cls) -> AsyncIterator["AnswerReader"]:
         """Yield a reader; its threads end with the block."""
-        pool = ThreadPoolExecutor(THREADS, thread_name_prefix="answers")
-        try:
-            yield cls(pool)
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+        with closing(FairThreads("answers", THREADS)) as threads:
+            yield cls(threads)
 
     async def read(self, text: str, form: Form[AnswerT], stop: StopReason) -> Reading[AnswerT]:
         """Return what ``text`` says, or raise AnswerError."""
@@ -54,5 +50,4 @@ class AnswerReader:
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return what ``work`` returns."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.pool, lambda: work(*args, **kwargs))
+        return await self.threads.run(work, *args, **kwargs)

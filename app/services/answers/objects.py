@@ -4,15 +4,26 @@ import html
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from json import JSONDecoder
 from typing import Any
 
 from app.services.answers.quotation import UNESCAPED
-from app.services.answers.scan import DEEPEST, Bare, NoValueError, Scanned, Scanner, TooDeepError
+from app.services.answers.scan import (
+    DEEPEST,
+    Bare,
+    LongKeys,
+    NoValueError,
+    Scanned,
+    Scanner,
+    TooDeepError,
+)
 
 LONGEST = 262_144
 """Characters of an answer that is read: 2,048 tokens, none of which is longer than 128."""
+
+_COUNTED_AT_ONCE = 64
+"""Characters in which line ends are counted while the decoder reads one."""
 
 _MARK = re.compile(
     r"(?P<open>[{\[])"
@@ -109,10 +120,12 @@ class _Reader:
     at: int = 0
     thinking: bool = False
     spent: int = 0
-    """Characters that the strict reading gave up after."""
+    """Steps of strict readings that gave up."""
+    long_keys: LongKeys = field(default_factory=dict)
 
     def read(self) -> Iterator[Written]:
         drafts: list[Written] = []
+        thought = 0
         while mark := _MARK.search(self.text, self.at):
             self.at = mark.end()
             if mark["turn"]:
@@ -121,7 +134,9 @@ class _Reader:
                 self._skip_thought(mark)
             elif mark["thought"]:
                 self.thinking = False
-                drafts = [replace(draft, draft=True) for draft in drafts]
+                thoughts = [replace(draft, draft=True) for draft in drafts[thought:]]
+                drafts[thought:] = thoughts
+                thought = len(drafts)
             else:
                 self.at = mark.start()
                 if (written := self._written()) is not None:
@@ -151,7 +166,7 @@ class _Reader:
                 self.at = start + 1
                 return None
             try:
-                scanned = Scanner(self.text, start).scan()
+                scanned = Scanner(self.text, start, self.long_keys).scan()
             except NoValueError as nothing:
                 self.at = max(nothing.end, start + 1)
                 return None
@@ -176,7 +191,9 @@ class _Reader:
         try:
             value, end = _decoder.raw_decode(self.text, start)
         except (ValueError, RecursionError) as error:
-            self.spent += getattr(error, "pos", len(self.text)) - start
+            end = getattr(error, "pos", len(self.text))
+            # The error counts the lines of all that stands before it.
+            self.spent += end - start + end // _COUNTED_AT_ONCE
             return None
         if UNESCAPED.search(self.text, start, end) or not _within(value, DEEPEST):
             return None

@@ -21,9 +21,13 @@ from app.services.answers.quotation import (
 
 DEEPEST = 64
 """Levels of a value that are read; no form has so many."""
+_LONGEST_KEY = 200
+
+LongKeys = dict[str, tuple[int, int]]
+"""From where to where no text that begins is short enough for a key, by its opening quotes."""
 
 _BLANK = re.compile(
-    r"(?:[\s;]++|//[^\n]*+|\#[^\n]*+|/\*(?:[^*]|\*(?!/))*+(?:\*/|\Z)|<!--(?:[^-]|-(?!->))*+-->)*+"
+    r"(?:[\s;]++|//[^\n]*+|\#[^\n]*+|/\*(?:[^*]|\*(?!/))*+(?:\*/|\Z)|<!--(?:[^-]|-(?!->))*+(?:-->|\Z))*+"
 )
 _BARE = re.compile(r"[^,}\]\n]*+")
 _BARE_KEY = re.compile(r"([\w$][\w$ .-]{0,80}?)\s{0,20}(?:=>|[:=])")
@@ -74,6 +78,8 @@ class Scanner:
 
     text: str
     at: int = 0
+    long_keys: LongKeys = field(default_factory=dict)
+    """Shared by all scanners of a text, so that none looks for the same end again."""
     steps: int = 0
     _left_out: list[str] = field(default_factory=list)
     _doubts: list[str] = field(default_factory=list)
@@ -125,9 +131,16 @@ class Scanner:
         """Return the key that stands here, with its colon behind it, None at the text's end."""
         start = self.at
         if self.text[start] in QUOTES:
+            if self._within_long_key(start):
+                self._no_key(members)
+                return None
             read = quoted(self.text, start, AFTER_KEY)
             self.steps += read.stops
-            if isinstance(read.text, Partial) or len(read.text) > 200:
+            if isinstance(read.text, Partial) or len(read.text) > _LONGEST_KEY:
+                # An escape takes six characters at most for one.
+                each = 6 if "\\" in self.text[start : read.end] else 1
+                least = read.end - each * (_LONGEST_KEY + 6)
+                self.long_keys[self._opening(start)] = start, least
                 if isinstance(read.text, Partial):
                     self._left_out.append(read.text[:40])
                     self.at = read.end
@@ -143,6 +156,15 @@ class Scanner:
             return None
         self._bare_keys, self.at = True, bare.end()
         return bare[1]
+
+    def _within_long_key(self, start: int) -> bool:
+        """Tell whether the text at ``start`` ends where one did that is too long for a key."""
+        begin, end = self.long_keys.get(self._opening(start), (0, 0))
+        return begin < start < end
+
+    def _opening(self, start: int) -> str:
+        opener = self.text[start]
+        return opener * 3 if self.text.startswith(opener * 3, start) else opener
 
     def _no_key(self, members: dict[str, Any]) -> None:
         """Go to the end where the text ends within a key, or raise NoValueError in prose."""

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from app.domain.errors import IdempotencyConflictError
 from app.domain.generation import CallContext, Generation, GenerationRequest, ImageInput
-from app.domain.image import Base64Image, ImageReport, ReceivedImage, S3Image, UrlImage
+from app.domain.image import Base64Image, FileImage, ImageReport, ReceivedImage, S3Image, UrlImage
 from app.services.concurrency.deadline import Drain
 from app.services.concurrency.single_flight import Flight
 from app.telemetry import RequestRecord, current, recording
@@ -173,6 +173,7 @@ def fingerprint(request: GenerationRequest) -> bytes:
         request.stop,
         request.form,
         request.logprobs,
+        request.call_context.guardrail,
     )
     return digested(outline, [image for turn in request.turns for image in turn.images])
 
@@ -191,7 +192,7 @@ def _content(image: ImageInput) -> bytes:
             content = image.text.encode("utf-8", "replace")
         case ReceivedImage():
             content = image.data
-        case UrlImage() | S3Image():
+        case UrlImage() | S3Image() | FileImage():
             # By its name: what it names is not fetched yet.
             return sha256(repr(replace(image, name="")).encode("utf-8", "replace")).digest()
     return sha256(content).digest() + repr(image.declared_type).encode()

@@ -67,6 +67,8 @@ class Choice:
     detail: Detail = "auto"
     text: bool = False
     """Whether the pages' own text layers are wanted."""
+    most: int | None = None
+    """Pages of all files together; None for what one request may have at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,18 +99,18 @@ class Documents:
     async def _all(self, images: Sequence[ReceivedImage], choice: Choice) -> list[Shot]:
         shots: list[Shot] = []
         before = pages = 0
+        most_pages = choice.most or self.most_pages
+        most_shots = max(self.most_shots, most_pages)
         for image in images:
             with ImageErrorLocation(image):
-                wanted = Wanted(
-                    choice.pages, choice.detail, self.most_pages, pages, text=choice.text
-                )
+                wanted = Wanted(choice.pages, choice.detail, most_pages, pages, text=choice.text)
                 count, own = await self._shots(image, wanted, before)
             before += count
             pages += len({shot.page for shot in own})
             shots += own
-        if len(shots) > self.most_shots:
+        if len(shots) > most_shots:
             raise TooManyPagesError(
-                f"That makes {len(shots)} pages or pieces; at most {self.most_shots} can be asked "
+                f"That makes {len(shots)} pages or pieces; at most {most_shots} can be asked "
                 "about at a time. Choose some with pages, or less detail."
             )
         return shots

@@ -111,8 +111,7 @@ def outline(data: bytes, kind: Kind, wanted: Wanted, limits: ImageLimits) -> Out
                     wanted, len(document), partial(pdf.size, document, wanted.detail), read
                 )
         case Kind.TIFF:
-            count = len(tiff.pages(data, limits))
-            return _outlined(wanted, count, partial(tiff.size, data, limits))
+            return _outlined(wanted, tiff.count(data, limits), partial(tiff.size, data, limits))
         case Kind.PICTURE:
             return _outlined(wanted, 1, lambda _: _picture_size(data, limits))
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TypeVar
 
+from app.domain.cache import Replay
 from app.domain.generation import (
     Completion,
     Generation,
@@ -10,6 +11,7 @@ from app.domain.generation import (
     StopReason,
     summed,
 )
+from app.domain.guardrail import GuardrailReport
 from app.domain.image import AnswerWarning, ImageReport
 
 T = TypeVar("T")
@@ -43,11 +45,27 @@ def combined(
             target=common([completion.target for completion in completions], None),
             stop_sequence=stop.stop_sequence if stop else None,
             logprobs=stop.logprobs if stop else None,
+            guardrail=_guardrails(completions),
+            replay=_replay(completions),
         ),
         images=tuple(images),
         warnings=tuple(warnings),
         latency=latency,
     )
+
+
+def _replay(completions: Sequence[Completion]) -> Replay | None:
+    """Return the oldest of the replays, None unless all are some."""
+    replays = [c.replay for c in completions if c.replay is not None]
+    if not replays or len(replays) < len(completions):
+        return None
+    return max(replays, key=lambda replay: replay.age)
+
+
+def _guardrails(completions: Sequence[Completion]) -> GuardrailReport | None:
+    """Return what guardrails said of all together; None where none was asked."""
+    reports = [c.guardrail for c in completions if c.guardrail is not None]
+    return sum(reports[1:], reports[0]) if reports else None
 
 
 def common(values: Sequence[T], otherwise: T) -> T:

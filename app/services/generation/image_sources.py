@@ -1,18 +1,19 @@
 """Gets a picture's bytes: from the request, from base64 text, or from elsewhere by name."""
 
-import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import pybase64
 
 from app.domain.errors import ImageTooLargeError, InvalidBase64Error
 from app.domain.generation import ImageInput
-from app.domain.image import Base64Image, ReceivedImage, S3Image, UrlImage
+from app.domain.image import Base64Image, FileImage, ReceivedImage, S3Image, UrlImage
 from app.domain.ports import Arrival, ImageSource
 from app.services.concurrency.budget import Budget, Reservation
+from app.services.concurrency.fair_threads import FairThreads
+from app.services.files.source import NO_FILES
 from app.services.images.error_location import ImageErrorLocation
 from app.telemetry import current
 
@@ -25,7 +26,7 @@ _BLANK = b" \t\n\v\f\r"
 # Names as long as RFC 6838 has them; what follows a semicolon is left off.
 _MEDIA_TYPE = re.compile(r"\s*([\w.+*-]{1,127}/[\w.+*-]{1,127})\s*(?:;.*)?", re.ASCII | re.DOTALL)
 
-_REMOTE = (UrlImage, S3Image)
+_REMOTE = (UrlImage, S3Image, FileImage)
 
 # Below this a thread costs more than it saves: decoding runs at ten gigabytes a second.
 _INLINE_BYTES = 4 * 1024 * 1024
@@ -41,6 +42,9 @@ class ImageSources:
     objects: ImageSource[S3Image]
     room: Budget
     """Bytes in flight, shared with the bodies of requests."""
+    threads: FairThreads = field(default_factory=lambda: FairThreads("base64"))
+    """Where long base64 texts are decoded."""
+    files: ImageSource[FileImage] = NO_FILES
 
     def fetched(self, image: ImageInput) -> AbstractAsyncContextManager[ReceivedImage]:
         """Yield the picture, holding room for its bytes where the request did not bring them.
@@ -70,6 +74,8 @@ class ImageSources:
                     received = await self.urls.fetch(image, arrival)
                 case S3Image():
                     received = await self.objects.fetch(image, arrival)
+                case FileImage():
+                    received = await self.files.fetch(image, arrival)
                 case Base64Image():
                     received = await self._decode(image)
                 case ReceivedImage():
@@ -84,7 +90,7 @@ class ImageSources:
             raise self._too_large(len(image.text) // 4 * 3)
         if len(image.text) < _INLINE_BYTES:
             return decode(image)
-        return await asyncio.to_thread(decode, image)
+        return await self.threads.run(decode, image)
 
     def _too_large(self, size: int) -> ImageTooLargeError:
         return ImageTooLargeError(f"has {size:,} bytes; accepted are at most {self.max_bytes:,}")

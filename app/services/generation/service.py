@@ -1,6 +1,5 @@
 """The spine: check, prepare, ask once."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -36,6 +35,7 @@ from app.domain.model import Capabilities, ModelIdentity
 from app.domain.ports import ImagePreparer, VisionModel
 from app.services.answers.repetition import loop
 from app.services.concurrency.deadline import Drain
+from app.services.concurrency.fair_threads import FairThreads
 from app.services.concurrency.idempotency import IdempotentAnswers, fingerprint, slim
 from app.services.generation.image_sources import ImageSources
 from app.services.generation.multiple_images import (
@@ -47,6 +47,7 @@ from app.services.generation.multiple_images import (
 )
 from app.services.generation.prompt import in_language, warnings, with_prompt
 from app.services.generation.validation import checked
+from app.services.guardrails.refusal import blocked
 from app.telemetry import current
 
 log = structlog.get_logger()
@@ -65,6 +66,8 @@ class GenerationService:
     drain: Drain
     answers: IdempotentAnswers
     sheets: SheetMaker
+    threads: FairThreads
+    """Where pictures are digested."""
 
     async def generate(self, request: GenerationRequest) -> Generation:
         """Answer ``request``, or raise one of `app.domain.errors`."""
@@ -76,7 +79,7 @@ class GenerationService:
 
         # Texts are bounded, and digested in less time than a thread costs; pictures are not.
         pictures = any(turn.images for turn in request.turns)
-        digest = await asyncio.to_thread(fingerprint, request) if pictures else fingerprint(request)
+        digest = await self.threads.run(fingerprint, request) if pictures else fingerprint(request)
         return await self.answers.share(request.call_context, digest, make)
 
     async def _answer(self, request: GenerationRequest) -> Generation:
@@ -92,6 +95,8 @@ class GenerationService:
             prepared = await self._prepare(request, call)
             call.asked = _now()
             completion = await self.model.generate(prepared)
+        if completion.blocked and not request.shows_blocked:
+            raise blocked(completion)
         return call.generation(completion)
 
     @asynccontextmanager
@@ -119,21 +124,22 @@ class GenerationService:
             stream = self.model.stream(prepared)
             parts = await stream.__aenter__()
         try:
-            yield self._events(parts, call, request.call_context.deadline)
+            yield self._events(parts, call, request)
         finally:
             if not call.ended:
                 log.info("stream abandoned", generation_id=call.id, **call.so_far())
             await stream.__aexit__(None, None, None)
 
     async def _events(
-        self, parts: AsyncIterator[StreamParts], call: "_Call", deadline: float
+        self, parts: AsyncIterator[StreamParts], call: "_Call", request: GenerationRequest
     ) -> AsyncIterator[GenerationEvents]:
         yield (call.begun(),)
         try:
             while not call.ended:
-                async with self.drain.before(deadline):
+                async with self.drain.before(request.call_context.deadline):
                     arrived = await anext(parts)
-                yield call.events(arrived)
+                events = call.events(arrived)
+                yield events if request.shows_blocked else _refused(events, call)
         except ServiceError as error:
             yield (_failed(call, error),)
         except Exception:
@@ -219,7 +225,7 @@ class _Call:
 
     def failed(self, error: ServiceError) -> Failed:
         self.ended = True
-        return Failed(error, "".join(self.texts), self.usage)
+        return Failed(error, "".join(self.texts), error.usage or self.usage)
 
     def so_far(self) -> dict[str, int | None]:
         """Return what an abandoned stream came to: numbers only."""
@@ -239,6 +245,8 @@ class _Call:
             finish.latency_ms,
             finish.target,
             finish.stop_sequence,
+            guardrail=finish.guardrail,
+            replay=finish.replay,
         )
         return Done(self.generation(completion))
 
@@ -250,7 +258,7 @@ class _Call:
             model=completion.target.model_id if completion.target else self.model,
             completion=completion,
             images=tuple(self.images),
-            warnings=(*self.warnings, *_repetition(completion)),
+            warnings=(*self.warnings, *_repetition(completion), *_unchecked(completion)),
             latency=Latency(
                 total=_milliseconds(answered - self.started),
                 model=_milliseconds(answered - self.asked) if model is None else model,
@@ -280,6 +288,23 @@ def _repetition(completion: Completion) -> tuple[AnswerWarning, ...]:
         return ()
     run = loop(completion.text)
     return () if run is None else (AnswerWarning("repetition", run.message),)
+
+
+def _refused(events: GenerationEvents, call: _Call) -> GenerationEvents:
+    """Return ``events`` with a blocked answer told as a failure."""
+    *before, last = events
+    if not isinstance(last, Done) or not last.generation.completion.blocked:
+        return events
+    return (*before, _failed(call, blocked(last.generation.completion)))
+
+
+def _unchecked(completion: Completion) -> tuple[AnswerWarning, ...]:
+    """Return the warning that a guardrail could not be asked."""
+    report = completion.guardrail
+    if report is None or not report.unchecked:
+        return ()
+    message = f"The guardrail could not be asked about: {', '.join(report.unchecked)}."
+    return (AnswerWarning("guardrail_not_asked", message),)
 
 
 def _milliseconds(seconds: float) -> int:

@@ -1,12 +1,12 @@
 """Prepare the same picture once: reports kept by content digest, bounded in bytes."""
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from typing import Protocol
 
 from app.domain.image import ImageReport, ReceivedImage
+from app.services.concurrency.fair_threads import FairThreads
 from app.services.concurrency.single_flight import SingleFlight
 from app.services.images.warnings import redeclared
 from app.telemetry import current
@@ -44,8 +44,12 @@ class KeptReports:
     are not remembered: the header gives most of them at once.
     """
 
-    def __init__(self, max_bytes: int) -> None:
-        """``max_bytes`` bounds the prepared pictures kept, overhead included."""
+    def __init__(self, max_bytes: int, threads: FairThreads) -> None:
+        """``max_bytes`` bounds the prepared pictures kept, overhead included.
+
+        Digests of large pictures are taken in ``threads``.
+        """
+        self._threads = threads
         self._max_bytes = max_bytes
         self._bytes = 0
         self._reports: OrderedDict[bytes, ImageReport] = OrderedDict()
@@ -58,7 +62,7 @@ class KeptReports:
 
     async def report(self, image: ReceivedImage, make: Make) -> ImageReport:
         """Return the report, kept or made now, or raise what ``make`` raises."""
-        digest = await _digest(image.data)
+        digest = await self._digest(image.data)
         report = self._reports.get(digest)
         if report is None:
             # By name too, because an error names the picture that it is about.
@@ -69,6 +73,11 @@ class KeptReports:
             self._reports.move_to_end(digest)
             current().images_cached += 1
         return redeclared(report, image.declared_type)
+
+    async def _digest(self, data: bytes) -> bytes:
+        if len(data) <= INLINE_BYTES:
+            return sha256(data).digest()
+        return await self._threads.run(lambda: sha256(data).digest())
 
     async def _made(self, digest: bytes, image: ReceivedImage, make: Make) -> ImageReport:
         report = await make(image)
@@ -88,9 +97,3 @@ class KeptReports:
 
 def _size(report: ImageReport) -> int:
     return len(report.prepared.data) + ENTRY_OVERHEAD
-
-
-async def _digest(data: bytes) -> bytes:
-    if len(data) <= INLINE_BYTES:
-        return sha256(data).digest()
-    return await asyncio.to_thread(lambda: sha256(data).digest())

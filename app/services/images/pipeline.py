@@ -1,11 +1,11 @@
 """The way of every picture through the service: each step in order, one inspection for all."""
 
-import asyncio
 from functools import partial
 from typing import Protocol
 
 from app.domain.image import ImageLimits, ImageReport, ReceivedImage
 from app.services.concurrency.budget import Budget
+from app.services.concurrency.fair_threads import FairThreads
 from app.services.images.cache import ReportCache
 from app.services.images.error_location import ImageErrorLocation
 from app.services.images.fast_path import glance, inline
@@ -30,14 +30,23 @@ class PicturePipeline:
     """
 
     def __init__(
-        self, decoders: Decoders, limits: ImageLimits, pixels: Budget, cache: ReportCache
+        self,
+        decoders: Decoders,
+        limits: ImageLimits,
+        pixels: Budget,
+        cache: ReportCache,
+        threads: FairThreads,
     ) -> None:
-        """``pixels`` bounds what is being decoded or waits for a decoder."""
+        """``pixels`` bounds what is being decoded or waits for a decoder.
+
+        Pictures are inspected in ``threads``.
+        """
         self._decoders = decoders
         self._limits = limits
         self._inline = inline(limits)
         self._pixels = pixels
         self._cache = cache
+        self._threads = threads
 
     async def prepare(self, image: ReceivedImage) -> ImageReport:
         """Return the report, or raise an ImageError or OverloadedError."""
@@ -49,7 +58,7 @@ class PicturePipeline:
     async def _make(self, inspection: Inspection | None, image: ReceivedImage) -> ImageReport:
         with ImageErrorLocation(image):
             if inspection is None:
-                seen, report = await asyncio.to_thread(look, image, self._limits)
+                seen, report = await self._threads.run(look, image, self._limits)
                 if report is not None:
                     return report
             else:

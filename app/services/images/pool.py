@@ -92,7 +92,7 @@ class PooledPreparer:
         await self._repairs.close()
         pool, self._pool = self._pool, None
         if pool is not None:
-            await asyncio.to_thread(_stop, pool)
+            await asyncio.to_thread(stop_pool, pool)
 
     async def prepare(self, image: ReceivedImage) -> ImageReport:
         """Return what was received and what was made of it, or raise an ImageError."""
@@ -200,12 +200,12 @@ class PooledPreparer:
         if self._pool is None or self._pool.active:
             return
         broken, self._pool = self._pool, await asyncio.to_thread(self._start)
-        await asyncio.to_thread(_stop, broken)
+        await asyncio.to_thread(stop_pool, broken)
 
     def _start(self) -> ProcessPool:
         pool = ProcessPool(
             max_workers=self._workers,
-            initializer=_set_up,
+            initializer=set_up_worker,
             initargs=(self._memory,),
             context=DecoderContext(),
         )
@@ -223,12 +223,14 @@ def look(image: ReceivedImage, limits: ImageLimits) -> tuple[Inspection, ImageRe
     return inspection, report
 
 
-def _stop(pool: ProcessPool) -> None:
+def stop_pool(pool: ProcessPool) -> None:
+    """Stop the workers, whatever they are doing; waits for their end."""
     pool.stop()  # type: ignore[no-untyped-call]  # pebble annotates only a part
     pool.join()
 
 
-def _set_up(memory: int) -> None:
+def set_up_worker(memory: int) -> None:
+    """Bound a worker to ``memory`` bytes of address space before its first piece of work."""
     # Pebble's own handler is Python code, which never runs while a decoder hangs in C.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     worker.set_up(memory)

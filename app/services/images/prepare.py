@@ -18,7 +18,7 @@ from app.domain.image import (
     ReceivedImage,
     Treatment,
 )
-from app.services.images import canvas, completeness, pixels
+from app.services.images import canvas, completeness, pixel_digest, pixels
 from app.services.images.decode import BOUNDS, SHRUNK_WHILE_DECODED, damaged, decode, is_upright
 from app.services.images.encode import encode
 from app.services.images.formats import jpeg
@@ -72,7 +72,14 @@ def prepare_decoded(
         raise ImageDecoderError("Decoding the picture takes more memory than it may.") from error
     # Hashed here, in a process of its own, and not when the event loop is asked for it.
     digest = sha256(data).hexdigest()
-    prepared = PreparedImage(data, media_type, rendered.width, rendered.height, digest)
+    prepared = PreparedImage(
+        data,
+        media_type,
+        rendered.width,
+        rendered.height,
+        digest,
+        pixels=pixel_digest.digest(rendered) if limits.pixel_digests else "",
+    )
     return _report(image, inspection, prepared, Treatment.ENCODED, limits, mended)
 
 

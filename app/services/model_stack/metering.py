@@ -51,6 +51,7 @@ class MeteringModel:
             self.target,
             completion.stop_sequence,
             completion.logprobs,
+            completion.guardrail,
         )
 
     @asynccontextmanager

@@ -94,29 +94,18 @@ class RetryBudget:
         return True
 
 
-@dataclass(frozen=True, slots=True)
-class RetryModel:
-    """Calls again what is worth it. Never after a stream's first event."""
+class Attempts:
+    """Makes a call again where that is worth it; a wrapper of a port inherits this."""
 
-    inner: VisionModel
+    __slots__ = ()
     budget: RetryBudget
-    retries: Retries = DEFAULT
+    retries: Retries
 
-    async def generate(self, request: ModelRequest) -> Completion:
-        """Answer ``request``, or raise the last attempt's error."""
-        return await self._attempting(request.call_context, lambda: self.inner.generate(request))
+    def count_retry(self) -> None:
+        """Count a call that repeats one that failed."""
+        current().retries += 1
 
-    @asynccontextmanager
-    async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:
-        """Stream; entering is what is tried again."""
-        async with AsyncExitStack() as stack:
-            yield await self._attempting(
-                request.call_context, lambda: stack.enter_async_context(self.inner.stream(request))
-            )
-
-    async def _attempting(
-        self, call_context: CallContext, attempt: Callable[[], Awaitable[T]]
-    ) -> T:
+    async def attempting(self, call_context: CallContext, attempt: Callable[[], Awaitable[T]]) -> T:
         """Make the first attempt; only where it fails is there a schedule to keep."""
         self.budget.earn()
         try:
@@ -126,7 +115,7 @@ class RetryModel:
         met: Counter[Rule] = Counter()
         while (wait := self._next(failed, call_context, met)) is not None:
             await asyncio.sleep(wait)
-            current().retries += 1
+            self.count_retry()
             try:
                 return await attempt()
             except UpstreamError as error:
@@ -163,3 +152,24 @@ class RetryModel:
         else:
             wait = error.retry_after
         return wait if wait < left else None
+
+
+@dataclass(frozen=True, slots=True)
+class RetryModel(Attempts):
+    """Calls again what is worth it. Never after a stream's first event."""
+
+    inner: VisionModel
+    budget: RetryBudget
+    retries: Retries = DEFAULT
+
+    async def generate(self, request: ModelRequest) -> Completion:
+        """Answer ``request``, or raise the last attempt's error."""
+        return await self.attempting(request.call_context, lambda: self.inner.generate(request))
+
+    @asynccontextmanager
+    async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:
+        """Stream; entering is what is tried again."""
+        async with AsyncExitStack() as stack:
+            yield await self.attempting(
+                request.call_context, lambda: stack.enter_async_context(self.inner.stream(request))
+            )

@@ -21,6 +21,8 @@ class TaskRequest:
     sampling: Sampling
     language: Language | None
     call_context: CallContext
+    most_pages: int | None = None
+    """Pages of all documents together; None for what one request may have at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,8 @@ class TaskAnswer:
     prompt_version: str
     result: Result | None
     """None where the model's answer could not be made valid."""
+    evidence: dict[str, Any] | None
+    """What supports the values of ``result``, in its shape; None where nothing tells."""
     faults: tuple[str, ...]
     """Why ``result`` is None, or what the model refused to say beside it."""
     refusal: Refusal | None
@@ -62,7 +66,13 @@ def fingerprint(request: TaskRequest) -> bytes:
     """Digest all that decides the answer, but not the terms it is asked on."""
     # The parameters may stand in a body together with pictures, and with how it is answered.
     own = request.parameters.model_dump(include=request.task.parameters.model_fields.keys())
-    outline = (request.task.name, own, request.sampling, request.language)
+    outline = (
+        request.task.name,
+        own,
+        request.sampling,
+        request.language,
+        request.call_context.guardrail,
+    )
     return idempotency.digested(outline, request.images)
 
 
@@ -84,3 +94,8 @@ class Progress:
 
 
 Notify = Callable[[Progress], None]
+
+
+def ignored(progress: Progress) -> None:
+    """Tell nobody."""
+    del progress

@@ -1,6 +1,7 @@
 """One run of a task: its questions asked, each repaired at most once, and put together."""
 
 import asyncio
+import contextlib
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,7 @@ from app.services.documents.page_images import Shot
 from app.services.generation.combine import combined
 from app.services.geometry import View
 from app.services.task_runner.request import Notify, Progress, RawAnswer, TaskAnswer, TaskRequest
+from app.services.task_runner.verification import Verification
 from app.services.tasks.prompt import SYSTEM, TEXT_ONLY, prompt
 from app.services.tasks.spec import (
     Finding,
@@ -33,6 +35,10 @@ from app.services.tasks.spec import (
     Result,
     UnansweredError,
 )
+
+AHEAD = 16
+"""Questions of one task that are answered or wait for their picture to be read again: so many
+pictures are held."""
 
 
 @dataclass(slots=True)
@@ -45,6 +51,7 @@ class Run:
     """Pictures that the model takes in one call."""
     turn: asyncio.Semaphore
     notify: Notify
+    verification: Verification
     asked: list[tuple[int, Generation]] = field(default_factory=list)
     """Every answer with its question's position, as they came."""
     images: dict[int, ImageReport] = field(default_factory=dict)
@@ -64,14 +71,18 @@ class Run:
         self, questions: Sequence[Question[Any]], shots: Sequence[Shot]
     ) -> list[Finding[Any]]:
         """Ask all ``questions``, a few at a time, and the follow-up; keep their order."""
-        done = 0
+        done, ahead = 0, asyncio.Semaphore(AHEAD)
         self.several = len({shot.page for shot in shots}) > 1
 
         async def ask(position: int, question: Question[Any]) -> Finding[Any]:
             nonlocal done
-            async with self.turn:
-                shown = [shots[image] for image in question.images]
-                finding = await self._ask(question, position, shown)
+            shown = [shots[image] for image in question.images]
+            async with ahead:
+                async with self.turn:
+                    finding = await self._ask(question, position, shown)
+                # Not in its turn: another question need not wait until this picture is read.
+                await self._read(position)
+                finding = await self._confirmed(question, position, shown, finding)
             done += 1
             if len(questions) > 1:
                 self.notify(self._progress(done, len(questions), finding))
@@ -86,13 +97,24 @@ class Run:
         last = follow_up(self.request.parameters, findings) if follow_up else None
         return findings if last is None else [*findings, await self._ask(last, len(findings), ())]
 
+    @property
+    def version(self) -> str:
+        """The versions of the prompts."""
+        own, system = prompt(self.request.task.name), prompt(SYSTEM)
+        return f"{own.name}-{own.version}+{system.name}-{system.version}"
+
     def _progress(self, done: int, total: int, finding: Finding[Any]) -> Progress:
         told = self.request.task.told
         text = told(finding.answer) if told and finding.answer is not None else None
         return Progress(done, total, finding.page, finding.fault, text)
 
     async def _ask(
-        self, question: Question[Any], position: int, shots: Sequence[Shot]
+        self,
+        question: Question[Any],
+        position: int,
+        shots: Sequence[Shot],
+        *,
+        again: bool = False,
     ) -> Finding[Any]:
         page, origin = (shots[0].page, shots[0].origin) if shots else (1, Origin())
         if len(shots) == 1:
@@ -102,7 +124,8 @@ class Run:
             turn = Turn(Role.USER, text, await self._load(shots))
             formed = await self.asker.ask(self._generation(turn), question.form, question.measures)
         except ServiceError as error:
-            self.failures.append(error)
+            if not again:
+                self.failures.append(error)
             return Finding(None, f"{error.code}: {error.detail}", page=page, origin=origin)
         first = formed.generations[0]
         reports = [
@@ -114,7 +137,31 @@ class Run:
         self.repairs += formed.repaired
         for generation in formed.generations:
             self._warn(generation.warnings)
-        return replace(self._finding(formed, page, _view(shots, reports)), origin=origin)
+        view = _view(shots, reports)
+        if not again and len(first.images) == 1:
+            self.verification.keep(position, first.images[0].prepared.data, page, origin, view)
+        return replace(self._finding(formed, page, view), origin=origin)
+
+    async def _read(self, position: int) -> None:
+        now, deadline = asyncio.get_running_loop().time(), self.request.call_context.deadline
+        # The answer is paid for, and others are to come: a reading has half of the time left.
+        until = now + max(0, deadline - now) / 2
+        with contextlib.suppress(ServiceError):
+            async with self.asker.drain.before(until):
+                await self.verification.read(position)
+
+    async def _confirmed(
+        self,
+        question: Question[Any],
+        position: int,
+        shots: Sequence[Shot],
+        finding: Finding[Any],
+    ) -> Finding[Any]:
+        async def again(question: Question[Any]) -> Finding[Any]:
+            async with self.turn:
+                return await self._ask(question, position, shots, again=True)
+
+        return await self.verification.confirmed(position, question, finding, again)
 
     def _told(self, question: Question[Any]) -> str:
         """Return a question with what holds for every question, before its form is added.
@@ -142,7 +189,7 @@ class Run:
             strategy=_strategy(turn, self.max_images),
             language=self.request.language,
             language_asked=True,
-            call_context=self.request.call_context,
+            call_context=replace(self.request.call_context, task=self.version),
         )
 
     def _finding(self, formed: Formed[Any], page: int, view: View | None) -> Finding[Any]:
@@ -173,14 +220,15 @@ class Run:
         except UnansweredError as error:
             return None, error.faults
 
-    def answer(self, result: Result | None, faults: tuple[str, ...]) -> TaskAnswer:
+    async def answer(self, result: Result | None, faults: tuple[str, ...]) -> TaskAnswer:
         """Put everything together."""
+        evidence = None if result is None else await self.verification.evidence(result)
         task = self.request.task
-        own, system = prompt(task.name), prompt(SYSTEM)
         return TaskAnswer(
             task=task.name,
-            prompt_version=f"{own.name}-{own.version}+{system.name}-{system.version}",
+            prompt_version=self.version,
             result=result,
+            evidence=evidence,
             faults=faults if result is None else tuple(self._refused()),
             refusal=self.refusals[0][1] if self.refusals else None,
             repaired=self.repairs > 0,

@@ -3,17 +3,26 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from app.domain.errors import ImagesMissingError, InvalidParameterError
 from app.domain.generation import CallContext
 from app.services.answers.repair import FormAsker
 from app.services.documents.page import PageRangeError
 from app.services.documents.page_images import Choice, Documents, Shot, shot_of
+from app.services.evidence.reader import NoReader, Reader
 from app.services.generation.service import GenerationService
 from app.services.generation.validation import too_many
-from app.services.task_runner.request import Notify, TaskAnswer, TaskRequest, fingerprint, slim
+from app.services.task_runner.request import (
+    Notify,
+    TaskAnswer,
+    TaskRequest,
+    fingerprint,
+    ignored,
+    slim,
+)
 from app.services.task_runner.run import Run
+from app.services.task_runner.verification import Verification
 from app.services.tasks.spec import (
     DocumentParameters,
     TaskParameterError,
@@ -31,9 +40,10 @@ class TaskService:
     generations: GenerationService
     documents: Documents
     asker: FormAsker
+    reader: Reader = field(default_factory=NoReader)
     concurrency: int = CONCURRENCY
 
-    async def run(self, request: TaskRequest, notify: Notify = lambda _: None) -> TaskAnswer:
+    async def run(self, request: TaskRequest, notify: Notify = ignored) -> TaskAnswer:
         """Return the task's answer, or raise one of `app.domain.errors`.
 
         A question that failed is told in the result as long as another one was answered. Where
@@ -44,37 +54,44 @@ class TaskService:
             return await self._run(request, notify)
 
         async def make(call_context: CallContext) -> TaskAnswer:
-            return slim(
-                await self._run(replace(request, call_context=call_context), lambda _: None)
-            )
+            return slim(await self._run(replace(request, call_context=call_context), ignored))
 
-        digest = await asyncio.to_thread(fingerprint, request)
+        digest = await self.generations.threads.run(fingerprint, request)
         return await self.generations.answers.share(request.call_context, digest, make)
 
     async def _run(self, request: TaskRequest, notify: Notify) -> TaskAnswer:
         _check(request)
+        verification = Verification(
+            request.task, request.parameters, self.asker.reader, self.reader
+        )
+        if verification.wanted == "strict" and not self.reader.able:
+            raise InvalidParameterError.at(
+                "verify", "strict needs an OCR engine, and this service has none; use report"
+            )
         able = self.generations.capabilities
         turn = asyncio.Semaphore(self.concurrency)
-        run = Run(request, self.asker, able.max_images, turn, notify)
+        run = Run(request, self.asker, able.max_images, turn, notify, verification)
         async with AsyncExitStack() as held:
             with _parameters():
                 shots = await self._shots(request, held)
                 questions = request.task.questions(request.parameters, len(shots), able)
             findings = await run.ask_all(questions, shots)
         result, faults = await run.conclude(findings)
-        return run.answer(result, faults)
+        return await run.answer(result, faults)
 
     async def _shots(self, request: TaskRequest, held: AsyncExitStack) -> list[Shot]:
         match request.parameters:
             case DocumentParameters() as wanted:
                 async with self.generations.drain.before(request.call_context.deadline):
                     return await held.enter_async_context(
-                        self.documents.shots(
-                            request.images, Choice(wanted.pages, wanted.detail, wanted.wants_text)
-                        )
+                        self.documents.shots(request.images, _choice(wanted, request.most_pages))
                     )
             case _:
                 return [shot_of(image, page) for page, image in enumerate(request.images, 1)]
+
+
+def _choice(wanted: DocumentParameters, most_pages: int | None) -> Choice:
+    return Choice(wanted.pages, wanted.detail, wanted.wants_text, most_pages)
 
 
 def _check(request: TaskRequest) -> None:

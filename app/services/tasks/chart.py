@@ -1,7 +1,7 @@
 """Chart: its kind, its axes and its data as a table."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationInfo, model_validator
@@ -20,6 +20,7 @@ from app.services.answers.lenient import (
     trimmed,
     word,
 )
+from app.services.evidence.claim import Claim, Path, leaves
 from app.services.tasks.capability import CHART_VALUES_UNTRAINED, Capability
 from app.services.tasks.pages import (
     Conflict,
@@ -40,6 +41,7 @@ from app.services.tasks.spec import (
     Question,
     Result,
     Task,
+    VerifiedParameters,
 )
 
 MAX_POINTS = 200
@@ -47,7 +49,7 @@ MAX_POINTS = 200
 Kind = Literal["bar", "line", "pie", "scatter", "area", "histogram", "box", "mixed", "other"]
 
 
-class ChartParameters(DocumentParameters):
+class ChartParameters(DocumentParameters, VerifiedParameters):
     """A question beside the data."""
 
     question: Annotated[
@@ -278,6 +280,20 @@ def tabulated(answer: ChartAnswer) -> ChartTable:
     )
 
 
+def claims(result: ChartResult) -> Iterator[Claim]:
+    """Yield what may be printed: title, axes, names of series, places and values."""
+    printed = {
+        "title": result.title,
+        "axes": result.axes.model_dump(),
+        "table": result.table.model_dump(),
+    }
+    # A column without a name is called something all the same.
+    invented: dict[Path, str] = {("table", "columns", 0): "x", ("table", "columns", 1): "value"}
+    for path, value in leaves(printed):
+        if invented.get(path) != value:
+            yield Claim(path, value)
+
+
 CHART = Task(
     name="chart",
     summary="Read the data off a chart",
@@ -287,6 +303,7 @@ CHART = Task(
     result=ChartResult,
     questions=questions,
     conclude=conclude,
+    claims=claims,
     capability=Capability(
         basis="ChartQA 83.4 (with chain of thought): questions, not tables.",
         untrained=(

@@ -1,7 +1,7 @@
 """Document question answering: which page answers, and with which words."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
@@ -11,6 +11,7 @@ from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer
 from app.services.answers.lenient import Nullable, Text, Truth, notes_of, share, sparing
 from app.services.answers.words import NO_NUMBER, nothing
+from app.services.evidence.claim import Claim
 from app.services.tasks.capability import Capability
 from app.services.tasks.pages import PageFacts, by_page, facts
 from app.services.tasks.prompt import prompt
@@ -23,11 +24,12 @@ from app.services.tasks.spec import (
     Question,
     Result,
     Task,
+    VerifiedParameters,
     notes,
 )
 
 
-class DocumentQaParameters(DocumentParameters):
+class DocumentQaParameters(DocumentParameters, VerifiedParameters):
     """The question."""
 
     question: Annotated[str, Field(min_length=1, max_length=2000, description="What to find out.")]
@@ -128,6 +130,17 @@ def conclude(_: DocumentQaParameters, findings: Sequence[Finding[PageAnswer]]) -
     )
 
 
+def claims(result: DocumentQaResult) -> Iterator[Claim]:
+    """Yield the answer and the quote of the page that answers."""
+    if result.page is None:
+        return
+    pages = frozenset([result.page])
+    if result.answer is not None:
+        yield Claim(("answer",), result.answer, pages, result.quote)
+    if result.quote:
+        yield Claim(("quote",), result.quote, pages)
+
+
 def _page(own: Sequence[Finding[PageAnswer]]) -> PageFinding:
     answers = [finding.answer for finding in own if finding.answer is not None]
     faults = [finding.fault for finding in own if finding.fault]
@@ -152,6 +165,7 @@ DOCUMENT_QA = Task(
     result=DocumentQaResult,
     questions=questions,
     conclude=conclude,
+    claims=claims,
     capability=Capability(
         basis="DocVQA 88.4 (ANLS).",
         untrained=(

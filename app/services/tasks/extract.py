@@ -1,6 +1,7 @@
 """Extract: the fields of a caller's schema, from a form, a receipt, an invoice, a card."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from copy import deepcopy
 from typing import Annotated, Any
 
 import orjson
@@ -10,6 +11,7 @@ from app.domain.image import AnswerWarning
 from app.domain.model import Capabilities
 from app.services.answers.schema import Schema, SchemaError
 from app.services.answers.schema_form import CallerForm, Filled, missing, validator
+from app.services.evidence.claim import Claim, Path, leaves
 from app.services.tasks.capability import LINE_ITEMS_UNTRAINED, Capability
 from app.services.tasks.field_merge import Told, merged
 from app.services.tasks.pages import Conflict, PageFacts, PageReport, by_page, facts, report
@@ -24,6 +26,7 @@ from app.services.tasks.spec import (
     Result,
     Task,
     TaskParameterError,
+    VerifiedParameters,
 )
 
 MAX_SCHEMA_BYTES = 16 * 1024
@@ -42,7 +45,7 @@ def _from_text(value: object) -> object:
         raise ValueError(f"is not JSON: {error}") from error
 
 
-class ExtractParameters(DocumentParameters):
+class ExtractParameters(DocumentParameters, VerifiedParameters):
     """The fields to look for."""
 
     json_schema: Annotated[
@@ -130,6 +133,26 @@ def _valid(told: Sequence[Told], schema: Schema) -> tuple[dict[str, Any], list[C
     return least[1], conflicts
 
 
+def claims(result: ExtractResult) -> Iterator[Claim]:
+    """Yield the fields, each with the pages that tell it."""
+    told = [(page.page, dict(leaves(page.fields))) for page in result.pages if page.fields]
+    for path, value in leaves(result.fields):
+        pages = frozenset(page for page, fields in told if value in fields.values())
+        yield Claim(("fields", *path), value, pages)
+
+
+def mended(first: Filled, second: Filled, paths: Iterable[Path]) -> Filled:
+    """Return the first answer with the fields at ``paths`` as the second one has them."""
+    fields: dict[str, Any] = deepcopy(first.fields)
+    again = dict(leaves(second.fields))
+    for _, *path in paths:
+        place: Any = fields
+        for part in path[:-1]:
+            place = place[part]
+        place[path[-1]] = again.get(tuple(path))
+    return Filled(fields, first.not_found)
+
+
 def _cautions(parameters: ExtractParameters) -> Sequence[AnswerWarning]:
     schema = CallerForm(parameters.json_schema).schema
     return (LINE_ITEMS_UNTRAINED,) if _lists_objects(schema) else ()
@@ -164,6 +187,8 @@ EXTRACT = Task(
         ),
     ),
     cautions=_cautions,
+    claims=claims,
+    mended=mended,
     images=Images(most=20, documents=True),
     language="",
     example=Example(

@@ -1,6 +1,6 @@
 """OCR: the text in pictures and on pages, in the layout asked for."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -9,6 +9,7 @@ from app.domain.image import AnswerWarning
 from app.domain.model import Capabilities
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model
+from app.services.evidence.claim import Claim, leaves
 from app.services.tasks.capability import BOXES_UNTRAINED, TABLES_UNTRAINED, Capability
 from app.services.tasks.ocr_answers import Answer, Blocks, Lines, Marked, Plain, Rows
 from app.services.tasks.ocr_pages import LineOut, PagedTable, PageOut, ReadPage, text_of
@@ -24,13 +25,14 @@ from app.services.tasks.spec import (
     Result,
     Task,
     TaskParameterError,
+    VerifiedParameters,
 )
 
 Layout = Literal["plain", "lines", "markdown", "table"]
 Output = Literal["text", "markdown", "blocks"]
 
 
-class OcrParameters(DocumentParameters):
+class OcrParameters(DocumentParameters, VerifiedParameters):
     """How the text is wanted."""
 
     layout: Annotated[
@@ -121,6 +123,16 @@ def conclude(parameters: OcrParameters, findings: Sequence[Finding[Answer]]) -> 
     )
 
 
+def claims(result: OcrResult) -> Iterator[Claim]:
+    """Yield each line, and the cells of tables."""
+    for index, line in enumerate(result.lines):
+        if line.text.strip("|-: "):
+            yield Claim(("lines", index, "text"), line.text, frozenset([line.page]))
+    for index, table in enumerate(result.tables):
+        for path, cell in leaves(table.rows):
+            yield Claim(("tables", index, "rows", *path), cell, frozenset([table.page]))
+
+
 def _cautions(parameters: OcrParameters) -> Sequence[AnswerWarning]:
     if parameters.form in (Lines, Blocks):
         return (BOXES_UNTRAINED,)
@@ -136,6 +148,7 @@ OCR = Task(
     result=OcrResult,
     questions=questions,
     conclude=conclude,
+    claims=claims,
     capability=Capability(
         basis="DocVQA 88.4 (ANLS), of the base model TextVQA 73.1: questions, not "
         "whole transcriptions.",

@@ -1,7 +1,7 @@
 """The parts of a task: data, a prompt, and pure functions."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
@@ -14,6 +14,7 @@ from app.services.answers.form import Form
 from app.services.answers.notes import AnswerError
 from app.services.answers.probability import Chance, Measure
 from app.services.documents.page import Origin
+from app.services.evidence.claim import Claim, Path
 from app.services.geometry import View
 from app.services.tasks.capability import Capability
 
@@ -22,6 +23,20 @@ class Parameters(BaseModel):
     """The parameters of a task, beside its pictures."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+
+class VerifiedParameters(Parameters):
+    """The parameters of a task whose results carry evidence."""
+
+    verify: Annotated[
+        Literal["off", "report", "strict"],
+        Field(
+            description="`report`: `evidence` says which values another reading of the picture "
+            "supports. `strict`: where it supports none, the model is asked once more, and what is "
+            "supported is taken; needs an OCR engine (LLAMA_VISION_EVIDENCE_ENGINE). `off`: no "
+            "evidence."
+        ),
+    ] = "report"
 
 
 _RANGE = re.compile(r"\s*\d+\s*(-\s*\d*\s*)?(,\s*\d+\s*(-\s*\d*\s*)?)*", re.ASCII)
@@ -199,6 +214,11 @@ class Task(Generic[ParametersT, AnswerT]):
         None
     )
     """A last question, about text alone, put after the others; its finding comes last."""
+    claims: Callable[[Any], Iterable[Claim]] | None = None
+    """The values of a result for which there may be evidence; None where there is none."""
+    mended: Callable[[AnswerT, AnswerT, Sequence[Path]], AnswerT] | None = None
+    """An answer with the values at these paths of its result taken from a second answer; None
+    where an answer is taken as a whole."""
     told: Callable[[AnswerT], str] | None = None
     """The text of one answer, for those who follow the progress; None for none."""
 

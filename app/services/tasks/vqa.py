@@ -1,7 +1,7 @@
 """Visual question answering: one question about one picture."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationInfo
@@ -14,16 +14,17 @@ from app.services.answers.form import Model, ModelAnswer
 from app.services.answers.lenient import Nullable, Text, notes_of, sparing, synonyms
 from app.services.answers.numbers import Hints, NumberError, number
 from app.services.answers.probability import Chance, Measure, ranked
+from app.services.evidence.claim import Claim
 from app.services.tasks.capability import Capability
 from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import (
     Example,
     Finding,
-    Parameters,
     Question,
     Result,
     Task,
     TaskParameterError,
+    VerifiedParameters,
     left_out,
     only,
 )
@@ -34,7 +35,7 @@ UNLESS = " If the picture does not show the answer, it is null."
 Confidence = Literal["high", "medium", "low"]
 
 
-class VqaParameters(Parameters):
+class VqaParameters(VerifiedParameters):
     """The question."""
 
     question: Annotated[str, Field(min_length=1, max_length=2000, description="What to find out.")]
@@ -201,6 +202,13 @@ def conclude(parameters: VqaParameters, findings: Sequence[Finding[Any]]) -> Vqa
     )
 
 
+def claims(result: VqaResult) -> Iterator[Claim]:
+    """Yield the answer, which the model's own words for what shows it may support."""
+    if result.answer is not None:
+        probability = result.confidence_probability
+        yield Claim(("answer",), result.answer, quote=result.evidence, probability=probability)
+
+
 def _bare(said: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of an answer that was to be one of a few, and nothing else."""
     return {"answer": said["answer"], "confidence": None, "evidence": None}
@@ -222,6 +230,7 @@ VQA = Task(
     result=VqaResult,
     questions=questions,
     conclude=conclude,
+    claims=claims,
     capability=Capability(
         basis="VQAv2 75.2; short answers about photos.",
         untrained=("confidence in words",),

@@ -22,6 +22,8 @@ FLUSH_SECONDS = 0.5
 MAX_PENDING = 10_000
 """Rows held while the store is away; usage of further keys is then counted as unattributed."""
 OVERFLOW = "(others)"
+NO_MODEL = "(none)"
+"""The model of requests that a guardrail blocked before it was asked."""
 
 log = structlog.get_logger()
 
@@ -38,11 +40,13 @@ class UsageLedger:
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __call__(self, record: RequestRecord) -> None:
-        """Count a finished request that called the model. Neither blocks nor fails."""
-        if record.attempts == 0 or record.model is None:
+        """Count a finished request that called the model or a guardrail. Never blocks or fails."""
+        if record.attempts == 0 and not record.guardrail_units:
             return
         caller = record.caller or "anonymous"
-        key = UsageKey(datetime.now(UTC).date(), record.model, caller, record.task or "generate")
+        key = UsageKey(
+            datetime.now(UTC).date(), record.model or NO_MODEL, caller, record.task or "generate"
+        )
         if key not in self._pending and len(self._pending) >= MAX_PENDING:
             key = UsageKey(key.day, OVERFLOW, OVERFLOW, OVERFLOW)
         before, added = self._pending.get(key), counts(record)
@@ -105,7 +109,7 @@ def counts(record: RequestRecord) -> UsageCounts:
         generation_tokens=record.generation_tokens,
         images=record.images,
         tiles=record.tiles,
-        cost_usd=record.cost_usd or 0,
+        cost_usd=(record.cost_usd or 0) + record.guardrail_cost_usd,
         unpriced=1 if used and record.cost_usd is None else 0,
     )
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from importlib.resources import files
 from pathlib import Path
@@ -39,6 +39,8 @@ class PriceTable:
     source: str
     rows: tuple[PriceRow, ...]
     units: UnitRow | None = None
+    guardrail_units: Mapping[str, float] = field(default_factory=dict)
+    """US dollars for a guardrail's unit, by policy; what is free or unknown has none."""
 
     def price(self, identity: ModelIdentity) -> Pricing | None:
         """Return the model's price, None where it is unknown."""
@@ -69,8 +71,12 @@ def load(path: Path | None = None) -> PriceTable:
             source=str(table["source"]),
             rows=tuple(_row(row) for row in table["prices"]),
             units=_units(table["custom_model_units"]) if "custom_model_units" in table else None,
+            guardrail_units={
+                str(policy): float(price)
+                for policy, price in table.get("guardrail_units_usd", {}).items()
+            },
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path or 'prices.json'}: {type(error).__name__}: {error}") from error
 
 

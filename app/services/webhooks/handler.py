@@ -1,7 +1,7 @@
 """Delivers events: signs each attempt, waits longer after each failure, gives up after a day."""
 
 import random
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 import structlog
@@ -29,6 +29,8 @@ class WebhookHandler:
     """A `WorkHandler` for events."""
 
     webhooks: Webhooks
+    count: Callable[[str], None] = lambda _: None
+    """Told how the delivery stands after each attempt."""
     kind: WorkKind = WorkKind.WEBHOOK
     interruptible: bool = False
 
@@ -55,6 +57,7 @@ class WebhookHandler:
         headers = signature.headers(key, delivery.event, int(now))
         reply = await self.webhooks.sender.post(delivery.url, headers, delivery.event.body)
         after = attempted(delivery, reply, self.webhooks.clock())
+        self.count(after.status)
         await queue.change(service.kept(work.owner, after, group.version))
         if after.status is DeliveryStatus.PENDING:
             return Postponed(work, after.next_attempt_at - now, counted=False)

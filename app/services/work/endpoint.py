@@ -1,11 +1,15 @@
 """An endpoint of this service, asked from within it."""
 
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from app.domain.access import Caller
 from app.domain.errors import ServiceError
 from app.domain.work import NO_USAGE, WorkUsage
+
+OnEvent = Callable[[str, bytes], Awaitable[None]]
+"""Takes an event's name and its data, JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,10 @@ class EndpointRequest:
     seconds: float
     """Until the answer must be there."""
     idempotency_key: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Further headers that decide the answer, by names in lower case; the type of ``body``."""
+    on_event: "OnEvent | None" = None
+    """Told of what happens on the way, where the operation can tell it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +41,7 @@ class EndpointAnswer:
     usage: WorkUsage = NO_USAGE
     error: ServiceError | None = None
     """The error that ``body`` renders, where it is one."""
+    media_type: str = "application/json"
 
 
 class Endpoint(Protocol):
@@ -42,6 +51,6 @@ class Endpoint(Protocol):
         """Return the answer; an error is an answer too."""
         ...
 
-    def scope_missing(self, caller: Caller, path: str) -> ServiceError | None:
-        """Return why ``caller`` may not ask ``path``, None where it may."""
+    def unknown_fields(self, path: str, body: Mapping[str, object]) -> list[str]:
+        """Return the fields of ``body`` that the endpoint would refuse by their names."""
         ...

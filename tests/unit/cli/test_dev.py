@@ -97,6 +97,9 @@ def test_with_tls_it_says_how_clients_trust_its_certificate(tmp_path):
         (trust,) = [line for line in told if line.startswith("export AWS_CA_BUNDLE=")]
         named = {Path(word.partition("=")[2]) for word in trust.split()[1:]}
         context = ssl.create_default_context(cafile=named.pop())
+        # The name that the pages' programs have for it.
+        asked = {"model": "us.meta.llama3-2-11b-instruct-v1:0", "input": "Why?"}
+        response = httpx.post(f"{url}/v1/responses", json=asked, verify=context)
         # By its name too, which the certificate has beside the address.
         answers = [
             httpx.get(f"{each}/healthz", verify=context)
@@ -104,6 +107,7 @@ def test_with_tls_it_says_how_clients_trust_its_certificate(tmp_path):
         ]
 
     assert all(answer.is_success for answer in answers)
+    assert response.json()["status"] == "completed"
     assert f"POST {url}/v1/generate/upload" in "".join(told)
     assert not named, "each variable has the same file"
     assert {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "kept").iterdir()} == {

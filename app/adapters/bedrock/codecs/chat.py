@@ -10,7 +10,7 @@ from typing import Any
 
 from pybase64 import b64encode
 
-from app.adapters.bedrock.codecs import llama
+from app.adapters.bedrock.codecs import guard, llama
 from app.adapters.bedrock.codecs.chat_logprobs import logprobs
 from app.adapters.bedrock.codecs.json import dumps, loads, member, number
 from app.domain.errors import InvalidParameterError, ModelFailedError, UpstreamAnswerError
@@ -24,6 +24,7 @@ from app.domain.generation import (
     Turn,
     Usage,
 )
+from app.domain.guardrail import GuardrailReport
 from app.domain.image import PreparedImage
 from app.domain.model import Capabilities
 from app.domain.output import Choice, JsonObject, JsonSchema, OutputForm, TokenLogprob
@@ -160,6 +161,7 @@ def from_chat(body: bytes, headers: Mapping[str, str]) -> Completion:
         stop_reason_raw=None if raw is None else str(raw),
         latency_ms=_header(headers, "invocation-latency"),
         logprobs=logprobs(choice.get("logprobs")),
+        guardrail=guard.report(answer),
     )
 
 
@@ -178,6 +180,7 @@ class ChunkDecoder:
     _counted: bool = False
     """Whether Bedrock's metrics have come, which it sends with the last chunk."""
     _text: llama.WholeText = field(default_factory=llama.WholeText)
+    _guardrail: GuardrailReport | None = None
     _waiting: tuple[TokenLogprob, ...] = ()
     """Tokens whose text is not whole yet."""
 
@@ -208,6 +211,7 @@ class ChunkDecoder:
             _text(choice) or "", logprobs(choice.get("logprobs")) or (), last=raw is not None
         )
         self._counted |= bool(metrics)
+        self._guardrail = guard.report(chunk) or self._guardrail
         if self._end is not None and (metrics or isinstance(chunk.get("usage"), dict)):
             yield self._finish()
 
@@ -228,7 +232,7 @@ class ChunkDecoder:
     def _finish(self) -> Finish:
         self.finished = True
         reason, raw = self._end or (StopReason.OTHER, None)
-        return Finish(self._usage, reason, raw, self._latency_ms)
+        return Finish(self._usage, reason, raw, self._latency_ms, guardrail=self._guardrail)
 
     def end(self) -> Iterator[StreamPart]:
         """Yield what is still owed when the upstream has ended."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from pybase64 import b64encode
 
-from app.adapters.bedrock.codecs import llama
+from app.adapters.bedrock.codecs import guard, llama
 from app.adapters.bedrock.codecs.event_stream import Frame
 from app.adapters.bedrock.codecs.json import loads, member, number
 from app.domain.errors import InvalidParameterError, UpstreamAnswerError
@@ -40,7 +40,7 @@ _STOP_REASONS = {
 }
 
 
-def to_converse(request: ModelRequest) -> dict[str, Any]:
+def to_converse(request: ModelRequest, *, streamed: bool = False) -> dict[str, Any]:
     """Return the operation's parameters but for the model id."""
     if request.raw_prompt:
         raise InvalidParameterError.at(
@@ -58,12 +58,14 @@ def to_converse(request: ModelRequest) -> dict[str, Any]:
     }
     if request.system:
         parameters["system"] = [{"text": llama.neutralise(request.system)}]
+    if request.guardrail is not None:
+        parameters["guardrailConfig"] = guard.config(request.guardrail, streamed=streamed)
     return parameters
 
 
-def to_body(request: ModelRequest) -> tuple[bytes, ...]:
+def to_body(request: ModelRequest, *, streamed: bool = False) -> tuple[bytes, ...]:
     """Return the operation's JSON body, as the SDK would make it of the parameters."""
-    return (orjson.dumps(to_converse(request), default=_base64),)
+    return (orjson.dumps(to_converse(request, streamed=streamed), default=_base64),)
 
 
 def _base64(picture: bytes) -> str:
@@ -101,6 +103,7 @@ def from_converse(body: bytes) -> Completion:
         stop_reason=stop_reason(raw),
         stop_reason_raw=None if raw is None else str(raw),
         latency_ms=number(member(answer, "metrics").get("latencyMs")),
+        guardrail=guard.converse_report(answer, raw),
     )
 
 
@@ -149,6 +152,7 @@ class StreamDecoder:
             stop_reason(self._stop),
             self._stop or None,
             number(member(metadata, "metrics").get("latencyMs")),
+            guardrail=guard.converse_report(metadata, self._stop),
         )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 from pybase64 import b64encode
 
-from app.adapters.bedrock.codecs import llama
+from app.adapters.bedrock.codecs import guard, llama
 from app.adapters.bedrock.codecs.event_stream import Frame, chunk
 from app.adapters.bedrock.codecs.json import loads, member, number
 from app.domain.errors import UpstreamAnswerError
@@ -68,6 +68,7 @@ def from_invoke(body: bytes, headers: Mapping[str, str]) -> Completion:
         stop_reason=stop_reason(answer),
         stop_reason_raw=_text(answer.get("stop_reason")),
         latency_ms=number(headers.get("x-amzn-bedrock-invocation-latency")),
+        guardrail=guard.report(answer),
     )
 
 
@@ -102,6 +103,7 @@ class StreamDecoder:
                 stop_reason(answer),
                 _text(answer.get("stop_reason")),
                 number(metrics.get("invocationLatency")),
+                guardrail=guard.report(answer),
             )
 
     def end(self) -> Iterator[StreamPart]:

@@ -25,7 +25,10 @@ class Connection:
 async def endpoint_of(
     session: aioboto3.Session, connection: Connection, service: str = "bedrock-runtime"
 ) -> str:
-    """Return a service's address by the SDK's own rules: its variables, the profile, the region."""
+    """Return ``service``'s address by the SDK's own rules: its variables, the profile, the region.
+
+    ``service`` is ``bedrock-runtime``, or ``bedrock-agent-runtime`` for knowledge bases.
+    """
     async with session.client(
         service,
         region_name=connection.region,

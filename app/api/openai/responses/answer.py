@@ -6,8 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
+from app.api.openai.answer import AgeSaid, CachedSaid, GuardrailSaid
 from app.api.openai.responses.schemas import ResponsesIn
 from app.api.responses.cost import CostOut
+from app.api.responses.guardrail import GuardrailOut
 from app.api.responses.warnings import WarningOut, together
 from app.domain.generation import Completion, Generation, Sampling, Started, StopReason, Usage
 from app.services.generation.structured import Structured
@@ -139,6 +141,9 @@ class ResponsesOut(BaseModel):
         CostOut | None,
         Field(description="Of this service. Null where the price or a count is unknown."),
     ] = None
+    guardrail: GuardrailSaid = None
+    cached: CachedSaid = False
+    age_seconds: AgeSaid = None
     warnings: Annotated[list[WarningOut], Field(description="Of this service.")]
 
 
@@ -185,6 +190,9 @@ class Rendering:
                 "stop_reason": _stop_reason(completion),
                 "generation": structured.raw,
                 "cost_usd": CostOut.of(completion.usage.cost),
+                "guardrail": GuardrailOut.of(completion.guardrail),
+                "cached": completion.replay is not None,
+                "age_seconds": completion.replay and completion.replay.age,
                 "warnings": _warnings(structured.generation),
             }
         )

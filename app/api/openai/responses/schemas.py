@@ -34,7 +34,12 @@ class ResponsesImagePart(BaseModel):
             description="A data URI, or the picture's address where the operator allows its host."
         ),
     ] = None
-    file_id: Annotated[str | None, Field(description="Refused: no files are kept here.")] = None
+    file_id: Annotated[
+        str | None,
+        Field(
+            pattern="^file-", max_length=64, description="Of one's own file, in place of its url."
+        ),
+    ] = None
     detail: Detail = None
 
 

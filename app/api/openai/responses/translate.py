@@ -30,6 +30,7 @@ from app.domain.generation import (
     Role,
     Turn,
 )
+from app.domain.image import FileImage
 from app.services.answers.exact import AnyObject
 from app.services.answers.form import Form
 
@@ -40,7 +41,7 @@ def translated(body: ResponsesIn, call_context: CallContext) -> Asked:
     """Return what ``body`` asks for, or raise a RequestError."""
     messages = _messages(body)
     request = GenerationRequest(
-        turns=alternating(_turns(messages), "input"),
+        turns=alternating(_turns(messages, call_context.call.caller.id), "input"),
         whole_conversation=True,
         system="\n\n".join(_system(body, messages)) or None,
         sampling=sampling(body.temperature, body.top_p, body.max_output_tokens),
@@ -48,6 +49,7 @@ def translated(body: ResponsesIn, call_context: CallContext) -> Asked:
         strategy=ImageStrategy(body.image_strategy),
         strategies=(ImageStrategy.CONTACT_SHEET,),
         warnings=moved(isinstance(message, ResponsesSystemMessage) for message in messages),
+        shows_blocked=True,
     )
     return Asked(request, tuple(_ignored(body, messages)), _form(body))
 
@@ -66,11 +68,11 @@ def _system(body: ResponsesIn, messages: Iterable[ResponsesMessage]) -> Iterator
             yield _text(message)
 
 
-def _turns(messages: Iterable[ResponsesMessage]) -> Iterator[Turn[ImageInput]]:
+def _turns(messages: Iterable[ResponsesMessage], owner: str) -> Iterator[Turn[ImageInput]]:
     for position, message in enumerate(messages):
         match message:
             case ResponsesUserMessage():
-                images = tuple(_images(message, f"input.{position}"))
+                images = tuple(_images(message, f"input.{position}", owner))
                 yield Turn(Role.USER, _text(message), images)
             case ResponsesAssistantMessage():
                 yield Turn(Role.ASSISTANT, _text(message))
@@ -90,7 +92,7 @@ def _words(parts: Iterable[BaseModel]) -> Iterator[str]:
                 yield words
 
 
-def _images(message: ResponsesUserMessage, place: str) -> Iterator[ImageInput]:
+def _images(message: ResponsesUserMessage, place: str, owner: str) -> Iterator[ImageInput]:
     if isinstance(message.content, str):
         return
     for position, part in enumerate(message.content):
@@ -100,9 +102,7 @@ def _images(message: ResponsesUserMessage, place: str) -> Iterator[ImageInput]:
         if part.image_url is not None:
             yield image(part.image_url, f"{where}.image_url")
         elif part.file_id is not None:
-            raise UnsupportedParameterError.at(
-                f"{where}.file_id", "no files are kept here: send the picture in image_url"
-            )
+            yield FileImage(part.file_id, owner, f"{where}.file_id")
         else:
             raise InvalidParameterError.at(f"{where}.image_url", "give a data URI or an address")
 

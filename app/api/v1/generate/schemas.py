@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.errors.problem import Fault
 from app.api.responses.cost import CostOut
+from app.api.responses.guardrail import GuardrailOut
 from app.api.responses.warnings import WarningOut
 from app.api.routing.multipart import FormFile
 from app.api.v1.image_forms import ImageIn, received
@@ -20,7 +21,7 @@ from app.domain.generation import (
     StopReason,
     Turn,
 )
-from app.domain.image import ReceivedImage, Treatment
+from app.domain.image import FileImage, ReceivedImage, Treatment
 from app.domain.model import Dialect, Language
 from app.services.generation.validation import MAX_SEVERAL
 
@@ -111,7 +112,7 @@ class GenerateIn(GenerationOptions):
     images: Annotated[
         list[ImageIn],
         Field(
-            description="Pictures, each as base64 text, a data URI, a URL, or an S3 object.",
+            description="Pictures, each as base64 text, a data URI, a URL, an S3 object or a file.",
             # A default of [] would be copied deeply for each request.
             default_factory=list,
             json_schema_extra={"default": []},
@@ -120,30 +121,52 @@ class GenerateIn(GenerationOptions):
 
     def to_request(self, call_context: CallContext) -> GenerationRequest:
         """Return the domain's request."""
-        images = tuple(received(image, f"images.{i}") for i, image in enumerate(self.images))
+        owner = call_context.call.caller.id
+        images = tuple(received(image, f"images.{i}", owner) for i, image in enumerate(self.images))
         return self.request(images, call_context)
 
 
 def exemplified(values: Mapping[str, Any]) -> Callable[[dict[str, Any]], None]:
-    """Return a function that gives an example to a form's fields without a default.
+    """Return a function that has Swagger UI show a form's fields as they are filled in.
 
-    It is the field's of ``values``, or a blank. Swagger UI makes a value up for a field that has
-    neither, and sends it. A blank is taken for nothing; null would be sent as a word.
+    A field without a default gets the value of ``values`` as its example, or a blank: Swagger UI
+    makes a value up for a field that has neither, and sends it. A blank is taken for nothing; null
+    would be sent as a word, so that no field of a form is described as null. Files have a place to
+    choose one from the beginning, or as many as ``values`` have blanks for.
     """
 
     def extend(schema: dict[str, Any]) -> None:
         for name, field in schema["properties"].items():
-            if field.get("default") is None:
+            _drop_null(field)
+            if field.get("items", {}).get("format") == "binary":
+                field["examples"] = [values.get(name, [""])]
+            elif field.get("default") is None:
                 field["examples"] = [values.get(name, "")]
 
     return extend
 
 
-def uploaded(files: Iterable[FormFile]) -> tuple[ReceivedImage, ...]:
-    """Return the domain's form of the files of the field ``images``."""
-    return tuple(
+def _drop_null(field: dict[str, Any]) -> None:
+    """Describe a field of a type or null by its type."""
+    match field.get("anyOf"):
+        case [kind, {"type": "null"}]:
+            del field["anyOf"]
+            field.update({name: value for name, value in kind.items() if name not in field})
+
+
+FileIds = Annotated[
+    list[Annotated[str, Field(pattern="^file-", max_length=64)]],
+    Field(description="Pictures that were uploaded to `/v1/files`, behind those sent here."),
+]
+
+
+def uploaded(files: Iterable[FormFile], kept: Iterable[str], owner: str) -> tuple[ImageInput, ...]:
+    """Return the domain's form of the files of the field ``images``, and of those ``kept``."""
+    sent = tuple(
         ReceivedImage(file.data, file.content_type, f"images.{i}") for i, file in enumerate(files)
     )
+    named = tuple(FileImage(file_id, owner, f"file_ids.{i}") for i, file_id in enumerate(kept))
+    return (*sent, *named)
 
 
 class GenerateForm(GenerationOptions):
@@ -152,10 +175,12 @@ class GenerateForm(GenerationOptions):
     model_config = ConfigDict(extra="forbid", json_schema_extra=exemplified({}))
 
     images: Annotated[list[FormFile], Field(description="Pictures, one file each.")] = []
+    file_ids: FileIds = []
 
     def to_request(self, call_context: CallContext) -> GenerationRequest:
         """Return the domain's request."""
-        return self.request(uploaded(self.images), call_context)
+        images = uploaded(self.images, self.file_ids, call_context.call.caller.id)
+        return self.request(images, call_context)
 
 
 class ReceivedOut(BaseModel):
@@ -276,6 +301,15 @@ class GenerationFacts(Identified):
     cost_usd: Annotated[
         CostOut | None, Field(description="null where the price or a count is unknown.")
     ]
+    guardrail: Annotated[
+        GuardrailOut | None, Field(description="What guardrails did; null where none was asked.")
+    ] = None
+    cached: Annotated[
+        bool, Field(description="Whether the answer is one that was kept: it cost nothing.")
+    ] = False
+    age_seconds: Annotated[
+        float | None, Field(description="Seconds since the model gave it, where it was kept.")
+    ] = None
     stop_reason: Annotated[
         StopReason,
         Field(

@@ -9,8 +9,10 @@ import orjson
 
 from app.api.errors.problem import fault
 from app.api.responses.cost import fields as cost_fields
+from app.api.responses.guardrail import fields as guardrail_fields
 from app.domain.cost import Cost
 from app.domain.generation import Generation, Part, Started, Target
+from app.domain.guardrail import GuardrailReport
 from app.domain.image import AnswerWarning, ImageReport
 
 
@@ -65,6 +67,9 @@ def facts(answer: Generation) -> dict[str, Any]:
         "generation_token_count": usage.generation_token_count,
         "total_token_count": usage.total_token_count,
         "cost_usd": cost(usage.cost),
+        "guardrail": guardrail(completion.guardrail),
+        "cached": completion.replay is not None,
+        "age_seconds": None if completion.replay is None else completion.replay.age,
         "stop_reason": completion.stop_reason,
         "stop_reason_raw": completion.stop_reason_raw,
         "images": [image(report) for report in answer.images],
@@ -77,6 +82,11 @@ def facts(answer: Generation) -> dict[str, Any]:
 def cost(amount: Cost | None) -> dict[str, Any] | None:
     """Return a `CostOut`, or None where the cost is unknown."""
     return None if amount is None else cost_fields(amount)
+
+
+def guardrail(report: GuardrailReport | None) -> dict[str, Any] | None:
+    """Return a `GuardrailOut`, or None where no guardrail was asked."""
+    return None if report is None else guardrail_fields(report)
 
 
 def warnings(answer_warnings: tuple[AnswerWarning, ...]) -> list[dict[str, str]]:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from app.api.errors import problem
 from app.api.responses import sse
 from app.api.responses.cost import CostOut
+from app.api.responses.guardrail import GuardrailOut
 from app.api.responses.sse import EventStream
 from app.api.responses.streaming import opened
 from app.api.responses.warnings import WarningOut
@@ -53,6 +54,9 @@ class ErrorEvent(problem.Problem):
     cost_usd: Annotated[
         CostOut | None,
         Field(description="Of these tokens; null where the price or a count is unknown."),
+    ]
+    guardrail: Annotated[
+        GuardrailOut | None, Field(description="What guardrails did; null where none hit.")
     ]
 
 
@@ -109,10 +113,11 @@ def _encoded(happened: GenerationEvent, request_id: str) -> bytes:
         case Done(generation):
             return sse.event("done", serialize.done(generation))
         case Failed():
-            return sse.event("error", _error(happened, request_id))
+            return sse.event("error", error(happened, request_id))
 
 
-def _error(failed: Failed, request_id: str) -> bytes:
+def error(failed: Failed, request_id: str) -> bytes:
+    """Return an `ErrorEvent`."""
     return orjson.dumps(
         {
             **problem.describe(failed.error, request_id).model_dump(),
@@ -120,5 +125,6 @@ def _error(failed: Failed, request_id: str) -> bytes:
             "prompt_token_count": failed.usage.prompt_token_count,
             "generation_token_count": failed.usage.generation_token_count,
             "cost_usd": serialize.cost(failed.usage.cost),
+            "guardrail": serialize.guardrail(failed.error.report),
         }
     )

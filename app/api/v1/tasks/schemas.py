@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from app.api.routing.multipart import FormFile
 from app.api.v1.generate.schemas import (
+    FileIds,
     GenerationFacts,
     Identified,
     LatencyOut,
@@ -16,6 +17,7 @@ from app.api.v1.generate.schemas import (
 from app.api.v1.image_forms import ImageIn, received
 from app.domain.generation import CallContext, ImageInput, Sampling
 from app.domain.model import Language
+from app.services.evidence.support import EvidenceOut
 from app.services.task_runner.request import TaskRequest
 from app.services.tasks.spec import Parameters, Result, Task
 
@@ -74,12 +76,15 @@ class TaskIn(TaskOptions):
 
     images: Annotated[
         list[ImageIn],
-        Field(description="Pictures, each as base64 text, a data URI, a URL, or an S3 object."),
+        Field(
+            description="Pictures, each as base64 text, a data URI, a URL, an S3 object or a file."
+        ),
     ] = []
 
     def to_request(self, task: Task[Any, Any], call_context: CallContext) -> TaskRequest:
         """Return the use case's request."""
-        images = tuple(received(image, f"images.{i}") for i, image in enumerate(self.images))
+        owner = call_context.call.caller.id
+        images = tuple(received(image, f"images.{i}", owner) for i, image in enumerate(self.images))
         return self.request(task, images, call_context)
 
 
@@ -89,10 +94,12 @@ class TaskForm(TaskOptions):
     model_config = ConfigDict(extra="forbid")
 
     images: Annotated[list[FormFile], Field(description="Pictures, one file each.")] = []
+    file_ids: FileIds = []
 
     def to_request(self, task: Task[Any, Any], call_context: CallContext) -> TaskRequest:
         """Return the use case's request."""
-        return self.request(task, uploaded(self.images), call_context)
+        images = uploaded(self.images, self.file_ids, call_context.call.caller.id)
+        return self.request(task, images, call_context)
 
 
 class RawTextOut(BaseModel):
@@ -115,6 +122,13 @@ class Typed(Identified, Generic[ResultT]):
     valid: Annotated[bool, Field(description="Whether there is a `result`.")]
     result: Annotated[
         ResultT | None, Field(description="Null where the answer could not be made valid.")
+    ]
+    evidence: Annotated[
+        dict[str, EvidenceOut | dict[str, Any] | list[Any] | None] | None,
+        Field(
+            description="Which readings support the values of `result`, in its shape: at the path "
+            "of a text or number stands its evidence. Null where nothing tells. docs/evidence.md."
+        ),
     ]
     faults: Annotated[
         list[str],
@@ -161,7 +175,8 @@ def body_of(task: Task[Any, Any]) -> type[TaskIn]:
 
 def form_of(task: Task[Any, Any]) -> type[TaskForm]:
     """Return the multipart body of ``task``."""
-    values = {**asdict(task.sampling), **task.example.parameters}
+    places = [""] * max(1, task.images.least)
+    values = {**asdict(task.sampling), **task.example.parameters, "images": places}
 
     class Exemplified(TaskForm):
         model_config = ConfigDict(json_schema_extra=exemplified(values))

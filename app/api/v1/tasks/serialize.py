@@ -19,6 +19,7 @@ def answer(answer: TaskAnswer) -> bytes:
             "valid": result is not None,
             # By Pydantic: integers in it may be longer than 64 bits.
             "result": None if result is None else orjson.Fragment(result.model_dump_json()),
+            "evidence": answer.evidence,
             "faults": answer.faults,
             "refused": refusal is not None and not refusal.image_not_seen,
             "image_not_seen": refusal is not None and refusal.image_not_seen,

@@ -57,7 +57,7 @@ async def respond(context: RequestContext, request: TaskRequest, *, stream: bool
     """Answer in one piece or as a stream."""
     services = context.services
     if not stream:
-        answer = await services.tasks.run(request)
+        answer = await services.tasks.run(request, context.on_progress)
         return Response(serialize.answer(answer), media_type="application/json")
 
     async def events(happening: AsyncIterator[TaskEvent]) -> EventStream:

@@ -67,13 +67,22 @@ def read(data: bytes, limits: ImageLimits) -> Layout:
 
 
 def directories(data: bytes, form: exif.Dialect, limits: ImageLimits) -> Iterator[Directory]:
-    """Every directory of the file's chain, one over the limit at most; a circle counts once."""
+    """Every directory of the file's chain, one over the limit at most; a circle counts once.
+
+    One behind the first that is damaged ends the chain.
+    """
     seen: set[int] = set()
     at = form.first
     while at and at not in seen and len(seen) <= limits.max_frames:
         seen.add(at)
-        yield Directory(at, _is_reduced(data, form, at))
-        at = exif.following(data, form, at)
+        try:
+            reduced, following = _is_reduced(data, form, at), exif.following(data, form, at)
+        except _BROKEN:
+            if len(seen) == 1:
+                raise
+            return
+        yield Directory(at, reduced)
+        at = following
 
 
 def pages(data: bytes, limits: ImageLimits) -> list[int]:

@@ -48,6 +48,11 @@ SHAPES: dict[str, Callable[[int], str]] = {
     "objects": lambda n: '{"a": "x"}' * (n // 10),
     "one long text": lambda n: '{"a": "' + "é" * n + '"}',
     "one long number": lambda n: '{"b": ' + "9" * n + "}",
+    "keys within one that is too long": lambda n: '{"' * (n // 2) + '": 1}',
+    "keys in other quotes within one": lambda n: "{'x " * (n // 4) + "': 1}",
+    "keys in three quotes within one": lambda n: '{"""a' * (n // 5) + '""": 1}',
+    "ends of thoughts": lambda n: '{"a": 1}</think>' * (n // 16),
+    "comments without an end": lambda n: "[[1,<!--" * (n // 8),
     "the same again": lambda n: '{"a": "' + "ab " * (n // 3),
 }
 
@@ -99,6 +104,31 @@ def test_two_hundred_random_answers_of_brackets_and_quotes_take_steps_by_their_l
         text = "".join(dice.choices(pieces, weights, k=1_500))
 
         assert steps(text) <= 30 * len(text) + 2_000, text[:80]
+
+
+def lines_counted(text: str) -> int:
+    """Return the characters in which Python's JSON decoder counts lines while it is read."""
+    count = 0
+
+    def counted(frame: FrameType, event: str, called: object) -> None:
+        nonlocal count
+        if event == "c_call" and getattr(called, "__name__", "") == "count":
+            count += frame.f_locals.get("pos", 0)
+
+    sys.setprofile(counted)
+    try:
+        with suppress(AnswerError):
+            read(text, FORM)
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+@pytest.mark.parametrize("piece", ["{{\\", "[/*", "[{...["])
+def test_lines_are_not_counted_again_for_each_object_that_is_none(piece):
+    text = piece * (60_000 // len(piece))
+
+    assert 0 < lines_counted(text) <= 200 * len(text)
 
 
 def test_an_answer_of_ten_megabytes_is_refused_without_a_look():

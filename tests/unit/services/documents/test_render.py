@@ -22,6 +22,7 @@ from app.services.geometry import Size
 from tests.support.documents import FOUR_PAGES, LOCKED, blank_pdf, pdf_of, stream, tiff
 from tests.support.drawn import encoded
 from tests.support.pictures import DATA
+from tests.support.tiff import chained, directory
 
 LIMITS = ImageLimits()
 ALL = Wanted(None, "auto")
@@ -206,6 +207,30 @@ def test_a_long_strip_is_read_in_pieces_where_these_are_wanted():
     assert 1 <= len(pieces) <= 3
     assert pieces[-1].tile.top > 0.9 * pieces[-1].drawn.height
     assert all(piece.tile.width <= 1120 and piece.tile.height <= 1120 for piece in pieces)
+
+
+def test_pages_of_any_storage_come_in_their_colours_as_pictures_do():
+    red = (255, 0, 0)
+    data = chained(
+        [
+            directory(red, photometric=2, size=20),
+            directory((*red, 128), photometric=2, extras=(0,), size=20),
+            directory((*red, 0, 9), photometric=2, extras=(0, 0), size=20),
+            directory((76, 85, 255), photometric=6, size=20),
+        ]
+    )
+    for number in range(1, 5):
+        page = drawn(data, Kind.TIFF, cut_of(number, (20, 20)))
+        difference = ImageChops.difference(page, Image.new("RGB", page.size, red))
+        assert page.mode == "RGB"
+        assert not any(difference.convert("L").histogram()[4:]), number
+
+
+def test_a_directory_that_is_damaged_ends_the_pages_before_it():
+    data = bytearray(chained([directory((255, 0, 0), photometric=2, size=20)]))
+    data[-4:] = b"\xff\xff\xff\x7f"
+
+    assert outline(bytes(data), Kind.TIFF, ALL, LIMITS).pages == (Page(1, Size(20, 20)),)
 
 
 def test_a_damaged_tiff_page_is_refused():

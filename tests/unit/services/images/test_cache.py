@@ -1,10 +1,13 @@
 import asyncio
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 
 import pytest
 
 from app.domain.errors import ImageDamagedError
 from app.domain.image import ImageLimits, ImageReport, ReceivedImage
+from app.services.concurrency.fair_threads import FairThreads
 from app.services.images.cache import ENTRY_OVERHEAD, KeptReports
 from app.services.images.prepare import prepare
 from fixtures.images import encoded, photo
@@ -12,6 +15,12 @@ from fixtures.images import encoded, photo
 LIMITS = ImageLimits()
 SIZES = [(60, 40), (61, 40), (62, 40)]
 PICTURES = [ReceivedImage(encoded(photo(*size)), "image/png") for size in SIZES]
+
+
+@pytest.fixture
+def threads() -> Iterator[FairThreads]:
+    with closing(FairThreads("pictures")) as opened:
+        yield opened
 
 
 @dataclass
@@ -40,9 +49,9 @@ async def started(count: int, *coroutines):
     return tasks
 
 
-async def test_the_same_picture_asked_about_twice_is_prepared_once():
+async def test_the_same_picture_asked_about_twice_is_prepared_once(threads):
     inner = Counting()
-    cache = KeptReports(1 << 20)
+    cache = KeptReports(1 << 20, threads)
 
     first = await cache.report(PICTURES[0], inner.prepare)
     copy = bytes(bytearray(PICTURES[0].data))
@@ -52,9 +61,9 @@ async def test_the_same_picture_asked_about_twice_is_prepared_once():
     assert len(inner.asked) == 1
 
 
-async def test_a_kept_report_reads_as_if_made_for_the_type_declared_this_time():
+async def test_a_kept_report_reads_as_if_made_for_the_type_declared_this_time(threads):
     inner = Counting()
-    cache = KeptReports(1 << 20)
+    cache = KeptReports(1 << 20, threads)
     data = PICTURES[0].data
     await cache.report(PICTURES[0], inner.prepare)
 
@@ -66,11 +75,13 @@ async def test_a_kept_report_reads_as_if_made_for_the_type_declared_this_time():
     assert silent == prepare(ReceivedImage(data), LIMITS)
 
 
-async def test_the_kept_pictures_never_exceed_the_bound_and_the_least_recently_used_goes_first():
+async def test_the_kept_pictures_never_exceed_the_bound_and_the_least_recently_used_goes_first(
+    threads,
+):
     inner = Counting()
     cost = [len(picture.data) + ENTRY_OVERHEAD for picture in PICTURES]
     bound = cost[0] + max(cost[1:])
-    cache = KeptReports(bound)
+    cache = KeptReports(bound, threads)
 
     for index in (0, 1, 0, 2):
         await cache.report(PICTURES[index], inner.prepare)
@@ -81,17 +92,17 @@ async def test_the_kept_pictures_never_exceed_the_bound_and_the_least_recently_u
     assert len(inner.asked) == 4
 
 
-async def test_a_picture_larger_than_the_whole_cache_is_prepared_and_not_kept():
+async def test_a_picture_larger_than_the_whole_cache_is_prepared_and_not_kept(threads):
     inner = Counting()
-    cache = KeptReports(100)
+    cache = KeptReports(100, threads)
 
     assert (await cache.report(PICTURES[0], inner.prepare)).prepared.width == 60
     assert cache.bytes_held == 0
 
 
-async def test_a_picture_asked_about_while_it_is_prepared_is_waited_for():
+async def test_a_picture_asked_about_while_it_is_prepared_is_waited_for(threads):
     inner = Counting(asyncio.Event())
-    cache = KeptReports(1 << 20)
+    cache = KeptReports(1 << 20, threads)
     tasks = await started(3, *(cache.report(PICTURES[0], inner.prepare) for _ in range(5)))
     assert inner.gate is not None
     inner.gate.set()
@@ -102,9 +113,9 @@ async def test_a_picture_asked_about_while_it_is_prepared_is_waited_for():
     assert all(report == reports[0] for report in reports)
 
 
-async def test_one_caller_who_leaves_does_not_take_the_picture_from_the_others():
+async def test_one_caller_who_leaves_does_not_take_the_picture_from_the_others(threads):
     inner = Counting(asyncio.Event())
-    cache = KeptReports(1 << 20)
+    cache = KeptReports(1 << 20, threads)
     leaver, stayer = await started(3, *(cache.report(PICTURES[0], inner.prepare) for _ in range(2)))
     leaver.cancel()
     await asyncio.sleep(0)
@@ -115,9 +126,9 @@ async def test_one_caller_who_leaves_does_not_take_the_picture_from_the_others()
     assert inner.cancelled == 0
 
 
-async def test_the_work_stops_when_the_last_caller_has_left_and_starts_anew_for_the_next():
+async def test_the_work_stops_when_the_last_caller_has_left_and_starts_anew_for_the_next(threads):
     inner = Counting(asyncio.Event())
-    cache = KeptReports(1 << 20)
+    cache = KeptReports(1 << 20, threads)
     (leaver,) = await started(3, cache.report(PICTURES[0], inner.prepare))
     leaver.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -130,9 +141,9 @@ async def test_the_work_stops_when_the_last_caller_has_left_and_starts_anew_for_
     assert (inner.cancelled, len(inner.asked)) == (1, 2)
 
 
-async def test_a_refusal_is_not_kept_and_reaches_everyone_who_waits():
+async def test_a_refusal_is_not_kept_and_reaches_everyone_who_waits(threads):
     inner = Counting()
-    cache = KeptReports(1 << 20)
+    cache = KeptReports(1 << 20, threads)
     broken = ReceivedImage(PICTURES[0].data[:60])
 
     outcomes = await asyncio.gather(

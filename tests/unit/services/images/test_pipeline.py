@@ -1,5 +1,7 @@
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from types import FrameType
 
@@ -8,6 +10,7 @@ import pytest
 from app.domain.errors import NotAnImageError
 from app.domain.image import ImageLimits, ImageReport, ReceivedImage, Treatment
 from app.services.concurrency.budget import Budget
+from app.services.concurrency.fair_threads import FairThreads
 from app.services.images import header
 from app.services.images.cache import KeptReports, NoReportCache
 from app.services.images.header import Inspection
@@ -16,6 +19,12 @@ from app.services.images.prepare import prepare_decoded
 from fixtures.images import encoded, photo, sample
 
 LIMITS = ImageLimits()
+
+
+@pytest.fixture
+def threads() -> Iterator[FairThreads]:
+    with closing(FairThreads("pictures")) as opened:
+        yield opened
 
 
 @dataclass
@@ -59,9 +68,11 @@ class Counted:
         pytest.param(encoded(photo(300, 200), "WEBP"), Treatment.ENCODED, id="WebP"),
     ],
 )
-async def test_each_picture_is_inspected_once(data, treatment):
+async def test_each_picture_is_inspected_once(data, treatment, threads):
     pixels = Budget("pixels", 10_000_000, 60)
-    pipeline = PicturePipeline(Watched(pixels), LIMITS, pixels, KeptReports(1 << 22))
+    pipeline = PicturePipeline(
+        Watched(pixels), LIMITS, pixels, KeptReports(1 << 22, threads), threads
+    )
 
     with Counted() as inspections:
         report = await pipeline.prepare(ReceivedImage(data))
@@ -70,10 +81,10 @@ async def test_each_picture_is_inspected_once(data, treatment):
     assert inspections.calls == 1
 
 
-async def test_only_so_many_pixels_are_being_decoded_at_a_time():
+async def test_only_so_many_pixels_are_being_decoded_at_a_time(threads):
     pixels = Budget("pixels", 600 * 600, 60)
     decoders = Watched(pixels)
-    pipeline = PicturePipeline(decoders, LIMITS, pixels, NoReportCache())
+    pipeline = PicturePipeline(decoders, LIMITS, pixels, NoReportCache(), threads)
 
     for _ in range(2):
         await pipeline.prepare(ReceivedImage(encoded(photo(512, 512), "WEBP")))
@@ -82,18 +93,18 @@ async def test_only_so_many_pixels_are_being_decoded_at_a_time():
     assert (pixels.peak, pixels.in_use) == (512 * 512, 0)
 
 
-async def test_a_picture_that_goes_as_it_is_needs_no_room_for_its_pixels():
+async def test_a_picture_that_goes_as_it_is_needs_no_room_for_its_pixels(threads):
     pixels = Budget("pixels", 1, 60)
-    pipeline = PicturePipeline(Watched(pixels), LIMITS, pixels, NoReportCache())
+    pipeline = PicturePipeline(Watched(pixels), LIMITS, pixels, NoReportCache(), threads)
 
     await pipeline.prepare(ReceivedImage(sample("astronaut.png")))
 
     assert pixels.peak == 0
 
 
-async def test_a_file_that_is_not_a_picture_is_refused_without_a_reservation():
+async def test_a_file_that_is_not_a_picture_is_refused_without_a_reservation(threads):
     pixels = Budget("pixels", 1, 60)
-    pipeline = PicturePipeline(Watched(pixels), LIMITS, pixels, NoReportCache())
+    pipeline = PicturePipeline(Watched(pixels), LIMITS, pixels, NoReportCache(), threads)
 
     with pytest.raises(NotAnImageError) as raised:
         await pipeline.prepare(ReceivedImage(b"x", name="images.4"))

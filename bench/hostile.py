@@ -1,6 +1,6 @@
 """What a polite caller notices of hostile ones.
 
-    python -m bench.soak.hostile [--seconds 6] [--only refused]
+    python -m bench.hostile [--seconds 6] [--only refused]
 
 Each of `bench.soak.attacks` runs in a process of its own, with a key of its own, while a polite
 caller asks twenty times a second. The polite one's 99th percentile is to stay under twice its calm

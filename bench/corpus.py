@@ -1,4 +1,4 @@
-"""A folder of pictures, each judged by another decoder: ``python -m bench.micro.corpus DIR``."""
+"""A folder of pictures, each judged by another decoder: ``python -m bench.corpus DIR``."""
 
 import argparse
 import asyncio
@@ -158,7 +158,7 @@ async def run(paths: Sequence[Path]) -> list[Judgement]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.micro.corpus", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.corpus", description=__doc__)
     parser.add_argument("folder", type=Path, help="any folder of pictures, searched throughout")
     parser.add_argument("--limit", type=int, help="judge only so many")
     parser.add_argument("--sheet", type=Path, default=SHEET, help="where the worst ten are drawn")

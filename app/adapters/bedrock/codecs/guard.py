@@ -1,0 +1,53 @@
+"""The guardrail that Bedrock runs within a call: how it is asked for, and what it says. Pure.
+
+InvokeModel takes it in headers, Converse in ``guardrailConfig``. Source: botocore's service model.
+"""
+
+from collections.abc import Mapping
+
+from app.adapters.bedrock.codecs.json import member
+from app.adapters.bedrock.guardrails import assessments
+from app.domain.generation import ModelRequest
+from app.domain.guardrail import GuardrailPolicy, GuardrailReport
+
+ACTION = "amazon-bedrock-guardrailAction"
+_HEADER = "X-Amzn-Bedrock-"
+_INTERVENED = "guardrail_intervened"
+_NONE: Mapping[str, str] = {}
+
+
+def headers(request: ModelRequest) -> Mapping[str, str]:
+    """Return the headers of InvokeModel that ask for the request's guardrail."""
+    policy = request.guardrail
+    if policy is None:
+        return _NONE
+    return {
+        f"{_HEADER}GuardrailIdentifier": policy.id,
+        f"{_HEADER}GuardrailVersion": policy.version,
+        f"{_HEADER}Trace": "ENABLED",
+    }
+
+
+def config(policy: GuardrailPolicy, *, streamed: bool) -> dict[str, str]:
+    """Return Converse's ``guardrailConfig``."""
+    asked = {
+        "guardrailIdentifier": policy.id,
+        "guardrailVersion": policy.version,
+        "trace": "enabled",
+    }
+    # Each piece is checked before Bedrock sends it.
+    return {**asked, "streamProcessingMode": "sync"} if streamed else asked
+
+
+def report(answer: object) -> GuardrailReport | None:
+    """Return what InvokeModel's answer or last chunk says; None without the trace we ask for."""
+    trace = member(member(answer, "amazon-bedrock-trace"), "guardrail")
+    if not trace or not isinstance(answer, dict):
+        return None
+    return assessments.report(intervened=answer.get(ACTION) == "INTERVENED", trace=trace)
+
+
+def converse_report(said: object, stop: object) -> GuardrailReport | None:
+    """Return what a Converse answer, or a stream's metadata, says; None without a trace."""
+    trace = member(member(said, "trace"), "guardrail")
+    return assessments.report(intervened=stop == _INTERVENED, trace=trace) if trace else None

@@ -1,0 +1,1 @@
+"""Bedrock's guardrails behind the Guardrail port."""

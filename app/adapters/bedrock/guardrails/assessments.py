@@ -1,0 +1,92 @@
+"""Guardrails' assessments as AWS writes them, read into the domain's words. Pure."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from app.adapters.bedrock.codecs.json import member, number
+from app.domain.guardrail import Action, GuardrailReport, Hit
+
+_UNITS = {
+    "topicPolicyUnits": "topic",
+    "contentPolicyUnits": "content",
+    "wordPolicyUnits": "word",
+    "sensitiveInformationPolicyUnits": "sensitive_information",
+    "sensitiveInformationPolicyFreeUnits": "sensitive_information_free",
+    "contextualGroundingPolicyUnits": "contextual_grounding",
+    "contentPolicyImageUnits": "content_image",
+    "automatedReasoningPolicyUnits": "automated_reasoning",
+}
+"""AWS's names of units to the policies'."""
+
+# Policy, list of findings, what the findings are called here, member that names the rule.
+_LISTS = (
+    ("topicPolicy", "topics", "topic", "name"),
+    ("contentPolicy", "filters", "content", "type"),
+    ("wordPolicy", "customWords", "word", ""),
+    ("wordPolicy", "managedWordLists", "word", "type"),
+    ("sensitiveInformationPolicy", "piiEntities", "pii", "type"),
+    ("sensitiveInformationPolicy", "regexes", "regex", "name"),
+    ("contextualGroundingPolicy", "filters", "grounding", "type"),
+)
+_ACTIONS = ("BLOCKED", "ANONYMIZED")
+
+
+def hits(assessments: Iterable[object]) -> tuple[Hit, ...]:
+    """Return the rules that did something, each once."""
+    return tuple(dict.fromkeys(hit for one in assessments for hit in _hits(one)))
+
+
+def _hits(assessment: object) -> Iterator[Hit]:
+    for policy, name, kind, key in _LISTS:
+        listed = member(assessment, policy).get(name)
+        for finding in listed if isinstance(listed, list) else ():
+            if isinstance(finding, dict) and finding.get("action") in _ACTIONS:
+                # A custom word has no name but itself, which is content.
+                rule = str(finding.get(key) or "unnamed") if key else "custom"
+                yield Hit(kind, rule[:100], masks=finding["action"] == "ANONYMIZED")
+
+
+def units(usage: object) -> dict[str, int]:
+    """Return the units of ``usage`` that are not 0, by policy."""
+    said = usage if isinstance(usage, dict) else {}
+    counts = {_UNITS[name]: number(said.get(name)) or 0 for name in _UNITS}
+    return {policy: count for policy, count in counts.items() if count}
+
+
+def blocks(found: tuple[Hit, ...]) -> bool:
+    """Whether a guardrail that intervened for these blocked: all it did for masks is to mask."""
+    return not found or not all(hit.masks for hit in found)
+
+
+def report(*, intervened: bool, trace: Mapping[str, Any]) -> GuardrailReport:
+    """Return what a guardrail within a call of the model did, read off its trace.
+
+    ``trace`` is Converse's ``trace.guardrail``, or the one in InvokeModel's body, which has
+    ``input`` for ``inputAssessment`` and ``outputs`` for ``outputAssessments``.
+    """
+    asked = _every(trace.get("inputAssessment") or trace.get("input"))
+    answered = _every(trace.get("outputAssessments") or trace.get("outputs"))
+    of_input, of_output = hits(asked), hits(answered)
+    action = Action.NONE
+    if intervened:
+        action = Action.BLOCKED if blocks((*of_input, *of_output)) else Action.MASKED
+    found = (("input", of_input), ("output", of_output))
+    counts: dict[str, int] = {}
+    for assessment in (*asked, *answered):
+        usage = member(assessment, "invocationMetrics").get("usage")
+        for policy, count in units(usage).items():
+            counts[policy] = counts.get(policy, 0) + count
+    return GuardrailReport(
+        action,
+        (*of_input, *of_output),
+        tuple(source for source, hit in found if hit),
+        counts,
+    )
+
+
+def _every(value: object) -> list[object]:
+    """Return the assessments in a map by guardrail, whose values are one or a list of them."""
+    if isinstance(value, list):
+        return [one for each in value for one in _every(each)]
+    maps = value.values() if isinstance(value, dict) else ()
+    return [one for found in maps for one in (found if isinstance(found, list) else [found])]

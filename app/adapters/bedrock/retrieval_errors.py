@@ -1,0 +1,150 @@
+"""Failures of bedrock-agent-runtime as errors of the domain: one table, one context manager.
+
+A module beside `app.adapters.bedrock.errors`, as the same names mean something else there: a
+conflict of the model's is a fault of the request, one of a knowledge base passes.
+"""
+
+from typing import Any, cast
+
+import structlog
+from botocore.exceptions import ClientError
+
+from app.adapters.bedrock import errors as bedrock
+from app.domain import errors
+
+log = structlog.get_logger()
+
+CREDENTIALS = (
+    "Knowledge bases are asked with AWS credentials (environment, profile or role); a Bedrock API "
+    "key can't ask them. The operator should check what AWS's own chain finds, whether it has "
+    "expired, and the machine's clock."
+)
+_DENIED = (
+    "The service's AWS identity may not ask this knowledge base. The operator should grant "
+    "bedrock:Retrieve on it, and bedrock:Rerank with bedrock:InvokeModel where it ranks again."
+)
+_BUSY = "The knowledge base is being changed, as at the end of a data source's sync; ask again."
+_STORE = (
+    "What the knowledge base depends on failed: its vector store, its embedding model or a key. "
+    "The operator should look at its status in Amazon Bedrock."
+)
+_REFUSED = "Amazon Bedrock refused the retrieval: "
+
+TABLE: dict[str, tuple[type[errors.UpstreamError], str]] = {
+    "AccessDeniedException": (errors.RetrievalAccessDeniedError, _DENIED),
+    "BadGatewayException": (
+        errors.UpstreamUnavailableError,
+        "What the knowledge base depends on is not available at the moment.",
+    ),
+    "ConflictException": (errors.KnowledgeBaseBusyError, _BUSY),
+    "DependencyFailedException": (errors.KnowledgeBaseDependencyError, _STORE),
+    "InternalServerException": (
+        errors.UpstreamUnavailableError,
+        "Amazon Bedrock had an internal fault.",
+    ),
+    "ResourceNotFoundException": (
+        errors.KnowledgeBaseNotFoundError,
+        "Amazon Bedrock does not know the configured knowledge base in its region. The operator "
+        "should check LLAMA_VISION_KNOWLEDGE_BASES.",
+    ),
+    "ServiceQuotaExceededException": (
+        errors.UpstreamQuotaError,
+        "An AWS service quota is used up. The operator can ask for more in Service Quotas.",
+    ),
+    "ThrottlingException": (
+        errors.RetrievalThrottledError,
+        "Amazon Bedrock's quota for retrievals is used up for the moment.",
+    ),
+    "ValidationException": (errors.RetrievalRefusedError, ""),
+    # Not in the service's model: AWS's common errors, from its front door.
+    "ServiceUnavailableException": (
+        errors.UpstreamUnavailableError,
+        "Amazon Bedrock is not available at the moment.",
+    ),
+    "ExpiredTokenException": (errors.UpstreamCredentialsError, CREDENTIALS),
+    "IncompleteSignatureException": (errors.UpstreamCredentialsError, CREDENTIALS),
+    "InvalidSignatureException": (errors.UpstreamCredentialsError, CREDENTIALS),
+    "MissingAuthenticationTokenException": (errors.UpstreamCredentialsError, CREDENTIALS),
+    "UnrecognizedClientException": (errors.UpstreamCredentialsError, CREDENTIALS),
+}
+_BY_STATUS = {
+    400: "ValidationException",
+    401: "UnrecognizedClientException",
+    403: "AccessDeniedException",
+    404: "ResourceNotFoundException",
+    409: "ConflictException",
+    424: "DependencyFailedException",
+    429: "ThrottlingException",
+    500: "InternalServerException",
+    502: "BadGatewayException",
+    503: "ServiceUnavailableException",
+    504: "ServiceUnavailableException",
+}
+_PAUSED = "auto-paused"
+"""Aurora, where it is the store, answers so until it has resumed."""
+# What the model's table says of bills is not so here: nothing is generated.
+_REWORDED: dict[type[errors.UpstreamError], str] = {
+    errors.UpstreamTimeoutError: "The knowledge base sent nothing within the read timeout "
+    "(LLAMA_VISION_READ_TIMEOUT).",
+    errors.UpstreamDisconnectedError: "The connection to the knowledge base broke.",
+    errors.UpstreamUnreachableError: "No connection to the knowledge base could be made.",
+    errors.UpstreamCredentialsError: CREDENTIALS,
+}
+
+
+class translated:  # noqa: N801 - reads as a function
+    """Raises what a call raises as an `app.domain.errors.UpstreamError`."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        """Raise the translation, where there is one."""
+        if isinstance(error, Exception) and (found := translation(error)) is not None:
+            raise found from error
+
+
+def translation(error: Exception) -> errors.UpstreamError | None:
+    """Return what ``error`` means; None where it is none of AWS's."""
+    if isinstance(error, ClientError):
+        return from_client_error(error)
+    found = bedrock.translation(error)
+    reworded = None if found is None else _REWORDED.get(type(found))
+    return found if found is None or reworded is None else type(found)(reworded)
+
+
+def from_client_error(error: ClientError) -> errors.UpstreamError:
+    """Translate an error reply.
+
+    AWS's own sentence is for the log where it may name accounts, stores and keys; what it says of
+    an invalid request is handed on.
+    """
+    response = cast("dict[str, Any]", error.response)
+    details, metadata = response.get("Error", {}), response.get("ResponseMetadata", {})
+    status = int(metadata.get("HTTPStatusCode", 0))
+    name = _canonical(str(details.get("Code", "")), status)
+    message = str(details.get("Message", "")).strip().partition("\n")[0]
+    if _PAUSED in message:
+        return errors.KnowledgeBaseBusyError("The knowledge base's store is being resumed.")
+    if name not in TABLE:
+        return errors.UpstreamError(f"Amazon Bedrock answered {name or status or 'no name'}.")
+    cls, detail = TABLE[name]
+    if not detail:
+        return cls(_REFUSED + message[:500])
+    if not cls.retryable or cls is errors.KnowledgeBaseDependencyError:
+        log.warning("aws refused the retrieval", code=cls.code, said=_unsigned(message))
+    wait = bedrock.retry_after(metadata.get("HTTPHeaders", {}).get("retry-after"))
+    return cls(detail, retry_after=wait)
+
+
+def _unsigned(message: str) -> str:
+    # Of a header that can't be read it quotes what stands there.
+    return message.partition("Authorization=")[0][:500]
+
+
+def _canonical(code: str, status: int) -> str:
+    name = code.split(":")[0].rsplit("#")[-1]
+    name = name[:1].upper() + name[1:]
+    return name if name in TABLE else _BY_STATUS.get(status, name)

@@ -1,0 +1,71 @@
+"""Answers in this process's memory, bounded in bytes."""
+
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from app.domain.cache import Place
+
+OVERHEAD = 500
+"""Bytes that an entry takes beside its data, roughly."""
+
+
+@dataclass(slots=True)
+class MemoryAnswers:
+    """An AnswerStore: the answer used longest ago goes first."""
+
+    most: int
+    """Bytes of all entries, overhead included."""
+    size: int = 0
+    _kept: "OrderedDict[Place, tuple[bytes, float]]" = field(default_factory=OrderedDict)
+    """Data and the time at which it expires."""
+
+    @property
+    def shared(self) -> bool:
+        """Whether other processes see the same answers: none does."""
+        return False
+
+    async def get(self, place: Place) -> bytes | None:
+        """Return what is kept there and has not expired."""
+        found = self._kept.get(place)
+        if found is None:
+            return None
+        if found[1] <= time.monotonic():
+            self._drop(place)
+            return None
+        self._kept.move_to_end(place)
+        return found[0]
+
+    async def put(self, place: Place, data: bytes, seconds: float) -> None:
+        """Keep ``data``, and drop others where there is no room."""
+        if place in self._kept:
+            self._drop(place)
+        if len(data) + OVERHEAD > self.most:
+            return
+        self._kept[place] = data, time.monotonic() + seconds
+        self.size += len(data) + OVERHEAD
+        while self.size > self.most:
+            self._drop(next(iter(self._kept)))
+
+    async def claim(self, place: Place, holder: str, seconds: float) -> bool:
+        """Return True: there is only this process."""
+        del place, holder, seconds
+        return True
+
+    async def release(self, place: Place, holder: str) -> None:
+        """Do nothing."""
+
+    async def purge(self, owner: str | None, model: str | None) -> int:
+        """Forget the answers of an owner, of a model, or all."""
+        gone = [
+            place
+            for place in self._kept
+            if owner in (None, place.owner) and model in (None, place.model)
+        ]
+        for place in gone:
+            self._drop(place)
+        return len(gone)
+
+    def _drop(self, place: Place) -> None:
+        data, _ = self._kept.pop(place)
+        self.size -= len(data) + OVERHEAD

@@ -1,0 +1,92 @@
+"""Answers in Redis, for all replicas."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from pybase64 import b64decode, b64encode
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from app.domain.cache import Place
+from app.domain.errors import AnswerStoreError
+
+_PREFIX = "llama-vision/answer"
+_BATCH = 500
+# Only the holder may go on, and only the holder may end it.
+_CLAIM = """
+local held = redis.call('get', KEYS[1])
+if held and held ~= ARGV[1] then return 0 end
+redis.call('set', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1
+"""
+_RELEASE = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end"
+
+
+@dataclass(frozen=True, slots=True)
+class RedisAnswers:
+    """An AnswerStore; what there is no room for, Redis itself drops by its own policy."""
+
+    client: "Redis"
+
+    @property
+    def shared(self) -> bool:
+        """Whether other processes see the same answers: all do."""
+        return True
+
+    async def get(self, place: Place) -> bytes | None:
+        """Return what is kept there and has not expired, or raise AnswerStoreError."""
+        with _translated():
+            text = await self.client.get(_name(place))
+            return None if text is None else b64decode(text, validate=True)
+
+    async def put(self, place: Place, data: bytes, seconds: float) -> None:
+        """Keep ``data``, or raise AnswerStoreError."""
+        with _translated():
+            milliseconds = max(1, round(1000 * seconds))
+            # As text: the client that limits and usage share reads all answers as such.
+            await self.client.set(_name(place), b64encode(data), px=milliseconds)
+
+    async def claim(self, place: Place, holder: str, seconds: float) -> bool:
+        """Tell whether ``holder`` has the claim now, or raise AnswerStoreError."""
+        with _translated():
+            milliseconds = str(max(1, round(1000 * seconds)))
+            return bool(await self.client.eval(_CLAIM, 1, _claim(place), holder, milliseconds))
+
+    async def release(self, place: Place, holder: str) -> None:
+        """End the holder's claim, or raise AnswerStoreError."""
+        with _translated():
+            await self.client.eval(_RELEASE, 1, _claim(place), holder)
+
+    async def purge(self, owner: str | None, model: str | None) -> int:
+        """Forget the answers of an owner, of a model, or all, or raise AnswerStoreError."""
+        pattern = f"{_PREFIX}/{owner or '*'}/{model or '*'}/*"
+        count = 0
+        with _translated():
+            names: list[str] = []
+            async for name in self.client.scan_iter(match=pattern, count=_BATCH):
+                names.append(name)
+                if len(names) == _BATCH:
+                    count += await self.client.unlink(*names)
+                    names = []
+            if names:
+                count += await self.client.unlink(*names)
+        return count
+
+
+def _name(place: Place) -> str:
+    return f"{_PREFIX}/{place.owner}/{place.model}/{place.key}"
+
+
+def _claim(place: Place) -> str:
+    return f"{_PREFIX}-claim/{place.key}"
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    # ValueError: something else stands there.
+    except (RedisError, OSError, ValueError) as error:
+        # The type only: a message may quote the address with its password.
+        raise AnswerStoreError(f"Redis can't be used: {type(error).__name__}") from error

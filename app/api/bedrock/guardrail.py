@@ -1,0 +1,125 @@
+"""Guardrails in AWS's dialects: how a request names one, and how an answer tells of it. Pure."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.api.routing.headers import Headers
+from app.domain.errors import InvalidParameterError
+from app.domain.generation import Completion
+from app.domain.guardrail import Action, GuardrailReport, GuardrailWish, Hit
+
+_IDENTIFIER = b"x-amzn-bedrock-guardrailidentifier"
+_VERSION = b"x-amzn-bedrock-guardrailversion"
+_ENFORCED = {"input": "enforce", "output": "enforce"}
+"""What Bedrock does with a guardrail that a call names."""
+_UNITS = {
+    "topicPolicyUnits": "topic",
+    "contentPolicyUnits": "content",
+    "wordPolicyUnits": "word",
+    "sensitiveInformationPolicyUnits": "sensitive_information",
+    "sensitiveInformationPolicyFreeUnits": "sensitive_information_free",
+    "contextualGroundingPolicyUnits": "contextual_grounding",
+    "contentPolicyImageUnits": "content_image",
+}
+NOT_SHOWN = "(not shown)"
+"""Stands for what a rule met, which is content."""
+
+
+class GuardrailConfig(BaseModel):
+    """Converse's ``guardrailConfig``."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    guardrailIdentifier: Annotated[str, Field(max_length=2048)]  # noqa: N815 - AWS's name
+    guardrailVersion: Annotated[  # noqa: N815 - AWS's name
+        str, Field(pattern=r"^([1-9][0-9]{0,7}|DRAFT)$")
+    ]
+    trace: Literal["enabled", "disabled", "enabled_full"] = "disabled"
+    streamProcessingMode: Literal["sync", "async"] = "sync"  # noqa: N815 - AWS's name
+
+    def wish(self) -> GuardrailWish:
+        """Return what it asks of the policy."""
+        modes = dict(_ENFORCED)
+        if self.streamProcessingMode == "async":
+            modes["stream"] = "audit"
+        return GuardrailWish(
+            modes, self.guardrailIdentifier, self.guardrailVersion, "guardrailConfig"
+        )
+
+
+def wish(headers: Headers) -> GuardrailWish | None:
+    """Return what InvokeModel's headers ask of the policy, or raise InvalidParameterError."""
+    identifier, version = headers.get(_IDENTIFIER), headers.get(_VERSION)
+    if identifier is None and version is None:
+        return None
+    if identifier is None or version is None:
+        raise InvalidParameterError.at(
+            (_VERSION if version is None else _IDENTIFIER).decode(),
+            "the guardrail's identifier and version have to be given together",
+        )
+    named = identifier.decode("latin-1"), version.decode("latin-1")
+    return GuardrailWish(_ENFORCED, *named, _IDENTIFIER.decode())
+
+
+def intervened(completion: Completion) -> bool:
+    """Whether a guardrail blocked or masked."""
+    report = completion.guardrail
+    return report is not None and report.action in (Action.BLOCKED, Action.MASKED)
+
+
+def text(completion: Completion) -> str:
+    """Return the text to show: a blocked answer has the guardrail's own words for one."""
+    if not completion.blocked or completion.guardrail is None:
+        return completion.text
+    return completion.guardrail.message or "Blocked by a guardrail."
+
+
+def trace(report: GuardrailReport) -> dict[str, Any]:
+    """Return the member ``trace`` of Converse's answers."""
+    assessment = {"invocationMetrics": _metrics(report), **dict(_policies(report.hits))}
+    told: dict[str, Any] = {}
+    if {"input", "image"} & set(report.sources):
+        told["inputAssessment"] = {report.id or "guardrail": assessment}
+    if "output" in report.sources or not told:
+        told["outputAssessments"] = {report.id or "guardrail": [assessment]}
+    return {"guardrail": {"actionReason": f"Guardrail {report.action.value}.", **told}}
+
+
+def _metrics(report: GuardrailReport) -> dict[str, Any]:
+    usage = {name: report.units.get(policy, 0) for name, policy in _UNITS.items()}
+    return {"guardrailProcessingLatency": report.latency_ms, "usage": usage}
+
+
+def _policies(hits: tuple[Hit, ...]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the assessment's members for the rules that hit."""
+    kinds = dict.fromkeys(hit.policy for hit in hits)
+    by_kind = {kind: [hit for hit in hits if hit.policy == kind] for kind in kinds}
+    if filters := by_kind.get("content", []) + by_kind.get("prompt_attack", []):
+        yield "contentPolicy", {"filters": [_filter(hit) for hit in filters]}
+    if words := by_kind.get("word"):
+        found = [{"match": NOT_SHOWN, "action": "BLOCKED", "detected": True} for _ in words]
+        yield "wordPolicy", {"customWords": found, "managedWordLists": []}
+    if topics := by_kind.get("topic"):
+        named = [{"name": t.name, "type": "DENY", "action": "BLOCKED"} for t in topics]
+        yield "topicPolicy", {"topics": named}
+    entities, regexes = by_kind.get("pii", []), by_kind.get("regex", [])
+    if entities or regexes:
+        yield (
+            "sensitiveInformationPolicy",
+            {
+                "piiEntities": [{"type": hit.name, **_match(hit)} for hit in entities],
+                "regexes": [{"name": hit.name, **_match(hit)} for hit in regexes],
+            },
+        )
+
+
+def _filter(hit: Hit) -> dict[str, Any]:
+    kind = "PROMPT_ATTACK" if hit.policy == "prompt_attack" else hit.name
+    return {"type": kind, "confidence": "HIGH", "action": "BLOCKED", "detected": True}
+
+
+def _match(hit: Hit) -> dict[str, Any]:
+    action = "ANONYMIZED" if hit.masks else "BLOCKED"
+    return {"match": NOT_SHOWN, "action": action, "detected": True}

@@ -1,0 +1,331 @@
+"""`/v1/batches`: many requests in one file, in OpenAI's shape."""
+
+from typing import Annotated, Any, Literal
+
+import orjson
+from fastapi import APIRouter, Body, Header, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.api.errors import problem
+from app.api.openai import errors as openai
+from app.api.pipeline import authorization
+from app.api.routing.context import Context
+from app.domain import errors
+from app.domain.batch import Batch, BatchStatus
+from app.services.batches.service import NewBatch
+
+router = APIRouter(prefix="/v1/batches", tags=["batches"])
+
+
+class BatchIn(BaseModel):
+    """A batch that is to be begun."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    input_file_id: Annotated[
+        str, Field(max_length=64, description="Of a file that was uploaded for `batch`.")
+    ]
+    endpoint: Annotated[
+        str,
+        Field(
+            max_length=100,
+            description="The path that every row asks: `/v1/generate`, `/v1/chat/completions` or "
+            "`/v1/tasks/{task}`.",
+        ),
+    ]
+    completion_window: Annotated[
+        str,
+        Field(
+            max_length=8,
+            description="`1h` to `168h`, or `1d` to `7d`. Rows that are not answered by then are "
+            "given up, and what was answered is delivered.",
+        ),
+    ] = "24h"
+    metadata: Annotated[
+        dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]] | None,
+        Field(max_length=16, description="Kept and shown, and not looked at."),
+    ] = None
+
+
+class BatchFaultOut(BaseModel):
+    """Why a batch failed."""
+
+    code: str
+    message: str
+    line: Annotated[int | None, Field(description="Of the input file, from 1.")]
+    param: Annotated[str | None, Field(description="The field at fault.")]
+
+
+class BatchFaults(BaseModel):
+    """All that was wrong."""
+
+    object: Literal["list"] = "list"
+    data: list[BatchFaultOut]
+
+
+class BatchRequestCounts(BaseModel):
+    """Rows."""
+
+    total: int
+    completed: Annotated[int, Field(description="Answered with a status below 400.")]
+    failed: Annotated[int, Field(description="Answered with an error.")]
+
+
+class InputTokenDetails(BaseModel):
+    """As OpenAI has it."""
+
+    cached_tokens: int = 0
+
+
+class OutputTokenDetails(BaseModel):
+    """As OpenAI has it."""
+
+    reasoning_tokens: int = 0
+
+
+class BatchUsageOut(BaseModel):
+    """Tokens of all answers."""
+
+    input_tokens: int
+    input_tokens_details: InputTokenDetails = InputTokenDetails()
+    output_tokens: int
+    output_tokens_details: OutputTokenDetails = OutputTokenDetails()
+    total_tokens: int
+
+
+class BatchOut(BaseModel):
+    """A batch."""
+
+    id: str
+    object: Literal["batch"] = "batch"
+    endpoint: str
+    model: Annotated[str, Field(description="The model that is served.")]
+    errors: BatchFaults | None
+    input_file_id: str
+    completion_window: str
+    status: BatchStatus
+    output_file_id: Annotated[str | None, Field(description="Rows that were answered.")]
+    error_file_id: Annotated[
+        str | None, Field(description="Rows that failed, and those that were never answered.")
+    ]
+    created_at: int
+    in_progress_at: int | None
+    expires_at: int
+    finalizing_at: int | None
+    completed_at: int | None
+    failed_at: int | None
+    expired_at: int | None
+    cancelling_at: int | None
+    cancelled_at: int | None
+    request_counts: BatchRequestCounts
+    usage: BatchUsageOut
+    cost_usd: Annotated[
+        float, Field(description="Of the answers whose price is known, so far. Not of OpenAI.")
+    ]
+    unpriced_rows: Annotated[
+        int, Field(description="Answers whose price is unknown. Not of OpenAI.")
+    ]
+    metadata: dict[str, str] | None
+
+    @classmethod
+    def shown(cls, batch: Batch, model: str) -> "BatchOut":
+        """Render ``batch``."""
+        counts, usage = batch.counts, batch.counts.usage
+
+        def at(status: BatchStatus) -> int | None:
+            return int(batch.times[status]) if status in batch.times else None
+
+        return cls(
+            id=batch.id,
+            endpoint=batch.endpoint,
+            model=model,
+            errors=_faults(batch),
+            input_file_id=batch.input_file_id,
+            completion_window=batch.window,
+            status=batch.status,
+            output_file_id=batch.output_file_id,
+            error_file_id=batch.error_file_id,
+            created_at=int(batch.created_at),
+            in_progress_at=at(BatchStatus.IN_PROGRESS),
+            expires_at=int(batch.expires_at),
+            finalizing_at=at(BatchStatus.FINALIZING),
+            completed_at=at(BatchStatus.COMPLETED),
+            failed_at=at(BatchStatus.FAILED),
+            expired_at=at(BatchStatus.EXPIRED),
+            cancelling_at=at(BatchStatus.CANCELLING),
+            cancelled_at=at(BatchStatus.CANCELLED),
+            request_counts=BatchRequestCounts(
+                total=counts.total, completed=counts.succeeded, failed=counts.failed
+            ),
+            usage=BatchUsageOut(
+                input_tokens=usage.prompt_tokens,
+                output_tokens=usage.generation_tokens,
+                total_tokens=usage.prompt_tokens + usage.generation_tokens,
+            ),
+            cost_usd=round(usage.cost_usd, 9),
+            unpriced_rows=usage.unpriced,
+            metadata=None if batch.metadata is None else dict(batch.metadata),
+        )
+
+
+def _faults(batch: Batch) -> BatchFaults | None:
+    if not batch.faults:
+        return None
+    return BatchFaults(
+        data=[
+            BatchFaultOut(code=f.code, message=f.message, line=f.line, param=f.param)
+            for f in batch.faults
+        ]
+    )
+
+
+class BatchList(BaseModel):
+    """A page of batches."""
+
+    object: Literal["list"] = "list"
+    data: list[BatchOut]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
+BATCH_ERRORS = (errors.WorkQueueError, errors.DataKeyError, errors.InternalError)
+EXAMPLE: dict[str, Any] = {
+    "captions": {
+        "summary": "The rows of an uploaded file",
+        "value": {
+            "input_file_id": "file-1a21f4172630690d9d2ef0123456789abcdef",
+            "endpoint": "/v1/tasks/caption",
+            "completion_window": "24h",
+        },
+    }
+}
+
+
+@router.post(
+    "",
+    operation_id="createBatch",
+    summary="Begin a batch",
+    description="Answers each row of an uploaded file (JSON Lines with `custom_id`, `method`, "
+    "`url`, `body`) as its endpoint would, when there is room. The file is checked first: what is "
+    "wrong with it stands in the batch's `errors`.",
+    response_description="The batch.",
+    response_model=BatchOut,
+    responses=problem.documented(
+        (
+            *BATCH_ERRORS,
+            errors.FileStoreError,
+            errors.MalformedJsonError,
+            errors.UnsupportedContentTypeError,
+            errors.BodyTooLargeError,
+            errors.BodyTimeoutError,
+            errors.InvalidParameterError,
+            errors.UnknownFieldError,
+            errors.ScopeMissingError,
+            errors.FileNotFoundHereError,
+            errors.FilePurposeError,
+            errors.WebhooksDisabledError,
+            errors.WebhookUrlNotAllowedError,
+            errors.OverloadedError,
+            errors.ShuttingDownError,
+            errors.DeadlineExceededError,
+        ),
+        openai.SHAPE,
+    ),
+)
+async def begin(
+    context: Context,
+    body: Annotated[BatchIn, Body(openapi_examples=EXAMPLE)],
+    webhook_url: Annotated[
+        str,
+        Header(
+            alias="X-Webhook-Url",
+            max_length=2000,
+            description="The URL to tell, signed, when the batch has ended; docs/jobs.md.",
+        ),
+    ] = "",
+) -> Response:
+    authorization.check_scope(
+        context.call.caller, authorization.rule_for(body.endpoint, authorization.RULES)
+    )
+    batch = await context.services.batches.begin(
+        NewBatch(
+            context.call.caller,
+            body.endpoint,
+            body.input_file_id,
+            body.completion_window,
+            body.metadata,
+            webhook_url or None,
+        )
+    )
+    context.services.worker.wake()
+    return _json(context, batch)
+
+
+@router.get(
+    "",
+    operation_id="listBatches",
+    summary="List batches",
+    description="One's own, the newest first.",
+    response_description="A page of batches.",
+    responses=problem.documented((*BATCH_ERRORS, errors.InvalidParameterError), openai.SHAPE),
+)
+async def listed(
+    context: Context,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    after: Annotated[
+        str | None, Query(max_length=64, description="The last batch of the page before.")
+    ] = None,
+) -> BatchList:
+    page, more = await context.services.batches.page(context.call.caller.id, limit, after)
+    model = context.services.model.identity.id
+    data = [BatchOut.shown(batch, model) for batch in page]
+    return BatchList(
+        data=data,
+        first_id=data[0].id if data else None,
+        last_id=data[-1].id if data else None,
+        has_more=more,
+    )
+
+
+@router.get(
+    "/{batch_id}",
+    operation_id="getBatch",
+    summary="Show a batch",
+    response_description="The batch, with its counts and cost so far.",
+    responses=problem.documented((*BATCH_ERRORS, errors.BatchNotFoundError), openai.SHAPE),
+)
+async def shown(context: Context, batch_id: str) -> BatchOut:
+    batch = await context.services.batches.get(context.call.caller.id, batch_id)
+    return BatchOut.shown(batch, context.services.model.identity.id)
+
+
+@router.post(
+    "/{batch_id}/cancel",
+    operation_id="cancelBatch",
+    summary="Cancel a batch",
+    description="No more rows are begun. Those that are being answered are finished, and what was "
+    "answered is delivered.",
+    response_description="The batch.",
+    response_model=BatchOut,
+    responses=problem.documented(
+        (
+            *BATCH_ERRORS,
+            errors.BatchNotFoundError,
+            errors.BatchStateError,
+            errors.OverloadedError,
+            errors.ShuttingDownError,
+            errors.DeadlineExceededError,
+        ),
+        openai.SHAPE,
+    ),
+)
+async def cancel(context: Context, batch_id: str) -> Response:
+    batch = await context.services.batches.cancel(context.call.caller.id, batch_id)
+    context.services.worker.wake()
+    return _json(context, batch)
+
+
+def _json(context: Context, batch: Batch) -> Response:
+    out = BatchOut.shown(batch, context.services.model.identity.id)
+    return Response(orjson.dumps(out.model_dump(mode="json")), media_type="application/json")

@@ -1,0 +1,302 @@
+"""`/v1/files`: kept for their caller, in OpenAI's shape."""
+
+import re
+from collections.abc import AsyncGenerator
+from typing import Annotated, Any, Literal
+from urllib.parse import quote
+
+import orjson
+from fastapi import APIRouter, Form, Header, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.api.errors import problem
+from app.api.openai import errors as openai
+from app.api.responses.streaming import Streamed
+from app.api.routing.context import Context
+from app.api.routing.decode import validated
+from app.api.routing.form_stream import Chunks, StreamedForm
+from app.api.routing.multipart import FormFile
+from app.domain import errors
+from app.domain.file import FilePurpose, StoredFile
+from app.services.files.service import Draft
+
+router = APIRouter(prefix="/v1", tags=["files"])
+
+Purpose = Literal["batch", "vision"]
+_SECONDS = "expires_after[seconds]"
+
+
+class FileOut(BaseModel):
+    """A file."""
+
+    id: str
+    object: Literal["file"] = "file"
+    bytes: Annotated[int, Field(description="Bytes.")]
+    created_at: Annotated[int, Field(description="Unix seconds.")]
+    expires_at: Annotated[int, Field(description="When it is deleted, Unix seconds.")]
+    filename: str
+    purpose: FilePurpose
+    status: Annotated[Literal["processed"], Field(description="Always this one.")] = "processed"
+    media_type: Annotated[str, Field(description="As found in the bytes. Not of OpenAI.")]
+
+    @classmethod
+    def shown(cls, stored: StoredFile) -> "FileOut":
+        """Render ``stored``."""
+        return cls(
+            id=stored.id,
+            bytes=stored.bytes,
+            created_at=int(stored.created_at),
+            expires_at=int(stored.expires_at),
+            filename=stored.name,
+            purpose=stored.purpose,
+            media_type=stored.media_type,
+        )
+
+
+class FileList(BaseModel):
+    """A page of files."""
+
+    object: Literal["list"] = "list"
+    data: list[FileOut]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
+class FileDeleted(BaseModel):
+    """A file that is gone."""
+
+    id: str
+    object: Literal["file"] = "file"
+    deleted: Literal[True] = True
+
+
+class FileForm(StreamedForm):
+    """A file and what it is for."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "properties": {
+                "purpose": {"examples": ["vision"]},
+                "expires_after[anchor]": {"examples": ["created_at"]},
+                _SECONDS: {"examples": [2592000]},
+            }
+        },
+    )
+
+    purpose: Annotated[
+        Purpose,
+        Field(
+            description="`batch`: JSON Lines, the input of a batch. `vision`: a picture or "
+            'document, to be named as `{"file_id": "file-…"}` wherever a picture is taken.'
+        ),
+    ]
+    anchor: Annotated[
+        Literal["created_at"], Field(alias="expires_after[anchor]", description="Always this one.")
+    ] = "created_at"
+    seconds: Annotated[
+        int | None,
+        Field(
+            alias=_SECONDS,
+            description="Seconds that it is kept, 3,600 to 2,592,000. Stands before the file.",
+        ),
+    ] = None
+    file: Annotated[FormFile, Field(description="The file.")]
+
+
+FILE_ERRORS = (
+    errors.FileStoreError,
+    errors.DataKeyError,
+    errors.InternalError,
+)
+
+
+@router.post(
+    "/files",
+    operation_id="createFile",
+    summary="Upload a file",
+    description="Keeps a file until it is deleted or its time is over, by default 30 days. Its "
+    "type is told from its bytes. Only its caller sees it.",
+    response_description="The file.",
+    response_model=FileOut,
+    responses=problem.documented(
+        (
+            *FILE_ERRORS,
+            errors.MalformedBodyError,
+            errors.UnsupportedContentTypeError,
+            errors.BodyTooLargeError,
+            errors.BodyTimeoutError,
+            errors.InvalidParameterError,
+            errors.UnknownFieldError,
+            errors.FileTooLargeError,
+            errors.FileQuotaError,
+            errors.FilePurposeError,
+            errors.NotAnImageError,
+            errors.UnsupportedImageTypeError,
+            errors.StorageFullError,
+            errors.OverloadedError,
+            errors.ShuttingDownError,
+            errors.DeadlineExceededError,
+        ),
+        openai.SHAPE,
+    ),
+)
+async def create(
+    context: Context, form: Annotated[FileForm, Form(media_type="multipart/form-data")]
+) -> Response:
+    files, owner = context.services.files, context.call.caller.id
+
+    async def take(before: dict[str, str], _: FormFile, chunks: Chunks) -> Draft:
+        return await files.receive(owner, _lifetime(before), chunks)
+
+    fields, draft = await form.read(take)
+    try:
+        checked = validated(FileForm, {k: v for k, v in fields.items() if v != ""})
+        assert isinstance(checked, FileForm)
+        assert draft is not None
+        if list(fields).index("file") < list(fields).index(_SECONDS) if _SECONDS in fields else 0:
+            raise errors.InvalidParameterError.at(_SECONDS, "send it before the file")
+    except Exception:
+        if draft is not None:
+            await files.discard(draft)
+        raise
+    name = checked.file.name or "file"
+    stored = await files.finish(draft, name, FilePurpose(checked.purpose))
+    return _json(FileOut.shown(stored))
+
+
+def _lifetime(fields: dict[str, str]) -> float | None:
+    given = fields.get(_SECONDS, "")
+    # Anything else is refused with all that is wrong with the form.
+    return float(given) if re.fullmatch("[0-9]{1,9}", given) else None
+
+
+@router.get(
+    "/files",
+    operation_id="listFiles",
+    summary="List files",
+    description="One's own, the newest first.",
+    response_description="A page of files.",
+    responses=problem.documented((*FILE_ERRORS, errors.InvalidParameterError), openai.SHAPE),
+)
+async def listed(
+    context: Context,
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 100,
+    after: Annotated[str | None, Query(description="The last file of the page before.")] = None,
+    order: Annotated[Literal["asc", "desc"], Query(description="By age.")] = "desc",
+    purpose: Annotated[FilePurpose | None, Query()] = None,
+) -> FileList:
+    found, more = await context.services.files.page(
+        context.call.caller.id, limit, after=after, newest_first=order == "desc", purpose=purpose
+    )
+    data = [FileOut.shown(stored) for stored in found]
+    return FileList(
+        data=data,
+        first_id=data[0].id if data else None,
+        last_id=data[-1].id if data else None,
+        has_more=more,
+    )
+
+
+@router.get(
+    "/files/{file_id}",
+    operation_id="getFile",
+    summary="Show a file",
+    response_description="The file.",
+    responses=problem.documented((*FILE_ERRORS, errors.FileNotFoundHereError), openai.SHAPE),
+)
+async def shown(context: Context, file_id: str) -> FileOut:
+    return FileOut.shown(await context.services.files.get(context.call.caller.id, file_id))
+
+
+@router.delete(
+    "/files/{file_id}",
+    operation_id="deleteFile",
+    summary="Delete a file",
+    description="At once and for good. A batch that has not read all of it ends as `failed`, with "
+    "the results that it has.",
+    response_description="The file is gone.",
+    responses=problem.documented((*FILE_ERRORS, errors.FileNotFoundHereError), openai.SHAPE),
+)
+async def deleted(context: Context, file_id: str) -> FileDeleted:
+    await context.services.files.delete(context.call.caller.id, file_id)
+    context.services.worker.wake()
+    return FileDeleted(id=file_id)
+
+
+_CONTENT: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The file's bytes.",
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    },
+    206: {
+        "description": "The range that was asked for.",
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    },
+}
+
+
+@router.get(
+    "/files/{file_id}/content",
+    operation_id="downloadFile",
+    summary="Download a file",
+    description="Sends the file in pieces as they are read; one range of it with `Range`.",
+    response_class=Response,
+    responses=_CONTENT
+    | problem.documented(
+        (*FILE_ERRORS, errors.FileNotFoundHereError, errors.RangeNotSatisfiableError),
+        openai.SHAPE,
+    ),
+)
+async def content(
+    context: Context,
+    file_id: str,
+    range_: Annotated[
+        str | None, Header(alias="Range", description="`bytes=0-1023`, one range.")
+    ] = None,
+) -> Response:
+    files = context.services.files
+    stored = await files.get(context.call.caller.id, file_id)
+    part = byte_range(range_, stored.bytes)
+    start, end = part or (0, stored.bytes)
+
+    async def pieces() -> AsyncGenerator[bytes]:
+        async for piece in files.read(stored, start, end):
+            yield piece
+
+    name = quote(stored.name, safe="")
+    headers = {
+        "Content-Length": str(end - start),
+        "Accept-Ranges": "bytes",
+        "Content-Disposition": f"attachment; filename*=UTF-8''{name}",
+    }
+    if part is not None:
+        headers["Content-Range"] = f"bytes {start}-{end - 1}/{stored.bytes}"
+    response = Streamed(pieces(), stored.media_type, headers)
+    response.status_code = 200 if part is None else 206
+    return response
+
+
+def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
+    """Return the first byte and the one behind the last, None where all are asked for.
+
+    Several ranges, or what is no range of bytes, count as all of them, as RFC 9110 allows. Raises
+    RangeNotSatisfiableError.
+    """
+    match = re.fullmatch(r"bytes=(\d{0,18})-(\d{0,18})", (header or "").replace(" ", ""))
+    if match is None or not (match[1] or match[2]):
+        return None
+    if not match[1]:
+        start, end = max(0, size - int(match[2])), size
+    else:
+        start, end = int(match[1]), min(size, int(match[2]) + 1 if match[2] else size)
+        if match[2] and int(match[2]) < start:
+            return None
+    if start >= end:
+        raise errors.RangeNotSatisfiableError(f"the file has {size:,} bytes")
+    return start, end
+
+
+def _json(out: BaseModel) -> Response:
+    return Response(orjson.dumps(out.model_dump(mode="json")), media_type="application/json")

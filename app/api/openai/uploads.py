@@ -1,0 +1,177 @@
+"""`/v1/uploads`: large files that go into S3 without this service in between."""
+
+from typing import Annotated, Any, Literal
+
+import orjson
+from fastapi import APIRouter, Body, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.api.errors import problem
+from app.api.openai import errors as openai
+from app.api.openai.files import FILE_ERRORS, FileOut, Purpose
+from app.api.routing.context import Context
+from app.domain import errors
+from app.domain.file import FilePurpose, created_at, expires_at
+from app.services.files.uploads import Upload, UploadStatus
+
+router = APIRouter(prefix="/v1/uploads", tags=["files"])
+
+
+class UploadExpiry(BaseModel):
+    """How long the file is kept."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    anchor: Literal["created_at"] = "created_at"
+    seconds: Annotated[int, Field(description="3,600 to 2,592,000.")]
+
+
+class UploadIn(BaseModel):
+    """A file that is going to be uploaded."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    filename: Annotated[str, Field(min_length=1, max_length=255)]
+    purpose: Purpose
+    bytes: Annotated[int, Field(ge=1, description="Exactly as many are taken.")]
+    mime_type: Annotated[
+        str | None, Field(description="Not looked at; the type is told from the bytes.")
+    ] = None
+    expires_after: UploadExpiry | None = None
+
+
+class UploadForm(BaseModel):
+    """A multipart form that S3 takes: first these fields, then the field `file`."""
+
+    url: str
+    fields: dict[str, str]
+
+
+class UploadOut(BaseModel):
+    """An upload."""
+
+    id: str
+    object: Literal["upload"] = "upload"
+    bytes: int
+    created_at: int
+    expires_at: int
+    filename: str
+    purpose: FilePurpose
+    status: UploadStatus
+    form: Annotated[
+        UploadForm | None,
+        Field(description="Where to send the file, once; good for an hour. Not of OpenAI."),
+    ] = None
+    file: Annotated[FileOut | None, Field(description="The file, once it is completed.")] = None
+
+    @classmethod
+    def shown(cls, upload: Upload) -> "UploadOut":
+        """Render ``upload``."""
+        form = upload.form
+        return cls(
+            id=upload.id,
+            bytes=upload.bytes,
+            created_at=int(created_at(upload.id)),
+            expires_at=int(expires_at(upload.id)),
+            filename=upload.name,
+            purpose=upload.purpose,
+            status=upload.status,
+            form=None if form is None else UploadForm(url=form.url, fields=dict(form.fields)),
+            file=None if upload.file is None else FileOut.shown(upload.file),
+        )
+
+
+_EXAMPLE: dict[str, Any] = {
+    "picture": {
+        "summary": "A large scan",
+        "value": {"filename": "scan.pdf", "purpose": "vision", "bytes": 104857600},
+    }
+}
+
+
+@router.post(
+    "",
+    operation_id="createUpload",
+    summary="Begin an upload into S3",
+    description="Returns a form by which exactly so many bytes can be put into the service's "
+    "bucket; then complete the upload. Only where files are kept in S3.",
+    response_description="The upload with its form.",
+    response_model=UploadOut,
+    responses=problem.documented(
+        (
+            *FILE_ERRORS,
+            errors.MalformedJsonError,
+            errors.UnsupportedContentTypeError,
+            errors.BodyTooLargeError,
+            errors.BodyTimeoutError,
+            errors.InvalidParameterError,
+            errors.UnknownFieldError,
+            errors.FileTooLargeError,
+            errors.FileQuotaError,
+            errors.UploadsDisabledError,
+            errors.OverloadedError,
+            errors.ShuttingDownError,
+            errors.DeadlineExceededError,
+        ),
+        openai.SHAPE,
+    ),
+)
+async def begin(
+    context: Context, body: Annotated[UploadIn, Body(openapi_examples=_EXAMPLE)]
+) -> Response:
+    upload = await context.services.uploads.begin(
+        context.call.caller.id,
+        body.filename,
+        FilePurpose(body.purpose),
+        body.bytes,
+        None if body.expires_after is None else body.expires_after.seconds,
+    )
+    return _json(upload)
+
+
+_ENDINGS = problem.documented(
+    (
+        *FILE_ERRORS,
+        errors.FileNotFoundHereError,
+        errors.UploadIncompleteError,
+        errors.FileQuotaError,
+        errors.FilePurposeError,
+        errors.NotAnImageError,
+        errors.UnsupportedImageTypeError,
+        errors.OverloadedError,
+        errors.ShuttingDownError,
+        errors.DeadlineExceededError,
+    ),
+    openai.SHAPE,
+)
+
+
+@router.post(
+    "/{upload_id}/complete",
+    operation_id="completeUpload",
+    summary="Make a file of an upload",
+    response_description="The upload with its file.",
+    response_model=UploadOut,
+    responses=_ENDINGS,
+)
+async def complete(context: Context, upload_id: str) -> Response:
+    uploads, owner = context.services.uploads, context.call.caller.id
+    return _json(await uploads.complete(owner, upload_id))
+
+
+@router.post(
+    "/{upload_id}/cancel",
+    operation_id="cancelUpload",
+    summary="Give an upload up",
+    response_description="The upload.",
+    response_model=UploadOut,
+    responses=_ENDINGS,
+)
+async def cancel(context: Context, upload_id: str) -> Response:
+    uploads, owner = context.services.uploads, context.call.caller.id
+    return _json(await uploads.cancel(owner, upload_id))
+
+
+def _json(upload: Upload) -> Response:
+    out = UploadOut.shown(upload).model_dump(mode="json")
+    return Response(orjson.dumps(out), media_type="application/json")

@@ -1,0 +1,49 @@
+"""What guardrails did with an answer, in the form that every dialect uses."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field
+
+from app.domain.guardrail import Action, GuardrailReport
+
+
+class GuardrailOut(BaseModel):
+    """What guardrails did: names and numbers, never content."""
+
+    action: Annotated[
+        Action,
+        Field(
+            description="`none`: nothing hit. `audited`: something did, and was only recorded. "
+            "`masked`: parts of the text are replaced by what they are. `blocked`: there is no "
+            "text."
+        ),
+    ]
+    policies: Annotated[
+        list[str], Field(description="The rules that hit: `content:VIOLENCE`, `pii:EMAIL`.")
+    ]
+    sources: Annotated[list[str], Field(description="Where they hit: `input`, `output`, `image`.")]
+    units: Annotated[
+        dict[str, int],
+        Field(description="What was processed, by the policy that it is billed by."),
+    ]
+    latency_ms: Annotated[int, Field(description="Milliseconds of all checks together.")]
+    cost_usd: Annotated[
+        float, Field(description="US dollars at the listed price; part of the answer's cost.")
+    ]
+
+    @classmethod
+    def of(cls, report: GuardrailReport | None) -> "GuardrailOut | None":
+        """Render ``report``."""
+        return None if report is None else cls.model_validate(fields(report))
+
+
+def fields(report: GuardrailReport) -> dict[str, Any]:
+    """Return a `GuardrailOut`."""
+    return {
+        "action": report.action,
+        "policies": list(report.policies),
+        "sources": list(report.sources),
+        "units": dict(report.units),
+        "latency_ms": report.latency_ms,
+        "cost_usd": report.cost_usd,
+    }

@@ -1,0 +1,109 @@
+"""``Prefer: respond-async`` (RFC 7240): a request becomes a job and is answered with it at once."""
+
+import math
+import re
+
+from fastapi import Response
+from starlette.types import Message, Receive
+
+from app.api.routing.context import RequestContext
+from app.api.routing.operation import Operation
+from app.api.v1.jobs import serialize
+from app.domain.errors import InvalidParameterError
+from app.domain.job import Job, JobRequest
+
+LONGEST_WAIT = 60.0
+"""Seconds."""
+_GENERATING = re.compile(
+    r"/v1/(generate(/upload)?|chat/completions|responses|tasks/[a-z-]+(/upload)?)"
+    r"|/model/.+/(invoke|converse)"
+)
+_WAIT = re.compile(r"wait=\"?(\d{1,4})\"?")
+# The others are about the connection, or say who calls: that is kept apart, and no key of it.
+_KEPT = ("content-type", "x-allow-second-bill", "idempotency-key")
+PREFERENCE = "respond-async"
+
+
+def generates(path: str) -> bool:
+    """Tell whether ``path`` asks the model, and its answer may be fetched later."""
+    return _GENERATING.fullmatch(path) is not None
+
+
+def wanted(context: RequestContext, path: str) -> bool:
+    """Tell whether the request at ``path`` is to be answered later."""
+    preferences = _preferences(context)
+    return PREFERENCE in preferences and generates(path)
+
+
+def _preferences(context: RequestContext) -> list[str]:
+    sent = context.options.values.prefer or ""
+    return [part.strip().lower() for part in re.split("[,;]", sent)]
+
+
+def _wait(context: RequestContext) -> float:
+    """Return the seconds that the caller would wait for the answer itself."""
+    asked = [match[1] for part in _preferences(context) if (match := _WAIT.fullmatch(part))]
+    return min(LONGEST_WAIT, float(asked[0])) if asked else 0
+
+
+async def accept(
+    context: RequestContext, operation: Operation, path: str, receive: Receive
+) -> Response:
+    """Keep the request as a job, once all that can be found wrong with it was looked for."""
+    body = await _whole(receive)
+    arguments = await operation.bound(context, _replayed(body))
+    if getattr(arguments.get(operation.body or ""), "stream", False):
+        raise InvalidParameterError.at(
+            "stream",
+            "an answer that is fetched later comes whole; what happens on the way is told by "
+            "/v1/jobs/{id}/events",
+        )
+    jobs = context.services.jobs
+    job = await jobs.submit(
+        JobRequest(
+            path,
+            _headers(context, operation),
+            body,
+            context.id,
+            context.call.caller,
+            context.options.values.webhook_url,
+        )
+    )
+    if seconds := _wait(context):
+        async with context.services.drain.before(math.inf):
+            job = await jobs.wait(context.call.caller.id, job.id, seconds)
+    return _answer(job)
+
+
+def _answer(job: Job) -> Response:
+    headers = {"Location": f"/v1/jobs/{job.id}", "Preference-Applied": PREFERENCE}
+    if job.answer is None:
+        return Response(serialize.job(job, None), 202, headers, "application/json")
+    headers["content-type"] = job.answer.media_type
+    return Response(job.answer.body, job.answer.status, headers)
+
+
+def _headers(context: RequestContext, operation: Operation) -> dict[str, str]:
+    names = (*_KEPT, *(header.decode() for _, header, _ in operation.texts))
+    return {
+        name: context.headers[name.encode()].decode("latin-1")
+        for name in names
+        if name.encode() in context.headers
+    }
+
+
+async def _whole(receive: Receive) -> bytes:
+    pieces = []
+    more = True
+    while more:
+        message = await receive()
+        pieces.append(message.get("body", b""))
+        more = message.get("more_body", False)
+    return b"".join(pieces)
+
+
+def _replayed(body: bytes) -> Receive:
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive

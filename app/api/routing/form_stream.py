@@ -1,0 +1,175 @@
+"""A multipart form whose one file is handed on while it arrives, and is never whole in memory."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Self, TypeVar, cast
+
+from pydantic import BaseModel, PrivateAttr
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive
+
+from app.api.routing.multipart import FormFile
+from app.domain.errors import MalformedBodyError
+
+MOST_FIELDS = 50
+LONGEST_FIELD = 16 * 1024
+"""Bytes."""
+T = TypeVar("T")
+Chunks = AsyncIterator[bytes]
+TakeFile = Callable[[dict[str, str], FormFile, Chunks], Awaitable[T]]
+"""Takes the fields that came before the file, its name and type without its bytes, and these."""
+
+
+class StreamedForm(BaseModel):
+    """A form of fields and the file ``file``; what is declared is checked once all has come."""
+
+    _stream: "FormStream" = PrivateAttr()
+
+    @classmethod
+    def arriving(cls, content_type: bytes, receive: Receive) -> Self:
+        """Return the form that is about to come in, or raise MalformedBodyError."""
+        form = cast("Self", cls.model_construct())
+        form._stream = FormStream(content_type, receive)  # noqa: SLF001 - its own class's
+        return form
+
+    async def read(self, take: TakeFile[T]) -> tuple[dict[str, Any], T | None]:
+        """Have ``take`` read the file, and return all fields and what it made of the file.
+
+        The file's field is there too, without its bytes. Raises MalformedBodyError, or whatever
+        ``take`` raises.
+        """
+        return await self._stream.read(take)
+
+
+@dataclass(slots=True)
+class _Part:
+    name: str
+    file: FormFile | None
+    data: bytearray = field(default_factory=bytearray)
+    """Bytes that have come and were not handed on."""
+    ended: bool = False
+
+
+class FormStream:
+    """Parses a form as it is asked for more."""
+
+    def __init__(self, content_type: bytes, receive: Receive) -> None:
+        """Raise MalformedBodyError where ``content_type`` names no boundary."""
+        _, parameters = parse_options_header(content_type)
+        if b"boundary" not in parameters:
+            raise _malformed("its Content-Type has no boundary")
+        self._receive = receive
+        self._parts: list[_Part] = []
+        self._headers: dict[bytes, bytes] = {}
+        self._name = self._value = b""
+        self._ended = False
+        try:
+            self._parser = MultipartParser(
+                parameters[b"boundary"],
+                {
+                    "on_part_begin": self._headers.clear,
+                    "on_header_field": self._on_name,
+                    "on_header_value": self._on_value,
+                    "on_header_end": self._on_header,
+                    "on_headers_finished": self._on_headers,
+                    "on_part_data": self._on_data,
+                    "on_part_end": self._on_part_end,
+                    "on_end": self._on_end,
+                },
+            )
+        except FormParserError as error:
+            raise _malformed(str(error)) from error
+
+    async def read(self, take: TakeFile[T]) -> tuple[dict[str, Any], T | None]:
+        """Return all fields and what ``take`` made of the file, None where there was none."""
+        fields: dict[str, Any] = {}
+        result: T | None = None
+        while (part := await self._next()) is not None:
+            if part.file is None:
+                fields[part.name] = await self._text(part)
+            elif "file" in fields or part.name != "file":
+                raise _malformed('it has another file than the one field "file"')
+            else:
+                fields[part.name] = part.file
+                texts = {name: value for name, value in fields.items() if isinstance(value, str)}
+                result = await take(texts, part.file, self._chunks(part))
+                async for _ in self._chunks(part):
+                    pass
+            if len(fields) > MOST_FIELDS:
+                raise _malformed(f"it has more than {MOST_FIELDS} fields")
+        return fields, result
+
+    async def _next(self) -> _Part | None:
+        """Return the next part once its head has come, None at the form's end."""
+        while not self._parts:
+            if self._ended:
+                return None
+            await self._more()
+        return self._parts.pop(0)
+
+    async def _text(self, part: _Part) -> str:
+        while not part.ended:
+            if len(part.data) > LONGEST_FIELD:
+                raise _malformed("a field is too long")
+            await self._more()
+        return part.data.decode("utf-8", "replace")
+
+    async def _chunks(self, part: _Part) -> Chunks:
+        while True:
+            if part.data:
+                chunk = bytes(part.data)
+                part.data.clear()
+                yield chunk
+            if part.ended and not part.data:
+                return
+            if not part.data:
+                await self._more()
+
+    async def _more(self) -> None:
+        message = await self._receive()
+        if message["type"] != "http.request":
+            raise ClientDisconnect
+        try:
+            self._parser.write(message.get("body", b""))
+        except FormParserError as error:
+            raise _malformed("invalid multipart data") from error
+        if not message.get("more_body") and not self._ended:
+            raise _malformed("it breaks off before its closing boundary")
+
+    def _on_name(self, data: bytes, start: int, end: int) -> None:
+        self._name += data[start:end]
+
+    def _on_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def _on_header(self) -> None:
+        self._headers[self._name.lower()] = self._value
+        self._name = self._value = b""
+
+    def _on_headers(self) -> None:
+        _, options = parse_options_header(self._headers.get(b"content-disposition"))
+        if b"name" not in options:
+            raise _malformed('a part\'s Content-Disposition has no "name"')
+        name = options[b"name"].decode("utf-8", "replace")
+        file = None
+        if b"filename" in options:
+            kind = self._headers.get(b"content-type")
+            declared = None if kind is None else kind.decode("latin-1")
+            file = FormFile(options[b"filename"].decode("utf-8", "replace"), declared, b"")
+        self._current = _Part(name, file)
+        self._parts.append(self._current)
+
+    def _on_data(self, data: bytes, start: int, end: int) -> None:
+        self._current.data += data[start:end]
+
+    def _on_part_end(self) -> None:
+        self._current.ended = True
+
+    def _on_end(self) -> None:
+        self._ended = True
+
+
+def _malformed(reason: str) -> MalformedBodyError:
+    return MalformedBodyError(f"the body can't be read: {reason}")

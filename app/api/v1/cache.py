@@ -1,0 +1,45 @@
+"""DELETE /v1/cache."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+
+from app.api.errors import problem
+from app.api.routing.context import Context
+from app.domain import errors
+
+router = APIRouter(prefix="/v1", tags=["operations"])
+
+
+class Purged(BaseModel):
+    """What was forgotten."""
+
+    deleted: Annotated[int, Field(description="Answers.")]
+
+
+class Selection(BaseModel):
+    """Which answers; all where neither is given."""
+
+    caller: Annotated[
+        str | None, Field(description="Only those of this key, token's subject or address.")
+    ] = None
+    model: Annotated[str | None, Field(description="Only those of this model id.")] = None
+
+
+@router.delete(
+    "/cache",
+    operation_id="purgeCache",
+    summary="Forget kept answers",
+    description="Deletes answers of the answer cache: of a caller, of a model, or all. With the "
+    "store `memory` those of the worker that is asked.",
+    response_description="How many were kept.",
+    responses=problem.responses(
+        errors.InvalidParameterError, errors.InternalError, errors.AnswerStoreError
+    ),
+)
+async def purge(context: Context, selection: Annotated[Selection, Query()]) -> Purged:
+    answers = context.services.answers
+    if answers is None:
+        return Purged(deleted=0)
+    return Purged(deleted=await answers.purge(selection.caller, selection.model))

@@ -1,0 +1,189 @@
+"""/v1/jobs: answers that are fetched later."""
+
+import math
+from collections.abc import AsyncGenerator
+from typing import Annotated, Any, Literal
+
+import orjson
+from fastapi import APIRouter, Header, Query, Response
+from pydantic import BaseModel, Field
+
+from app.api.errors import problem
+from app.api.responses import sse
+from app.api.responses.sse import EventStream
+from app.api.routing.context import Context, RequestContext
+from app.api.v1.jobs import serialize
+from app.domain import errors
+from app.domain.job import Job, JobStatus
+from app.domain.webhook import Delivery, DeliveryStatus
+from app.services.webhooks.service import event_id
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+
+LONGEST_WAIT = 60
+"""Seconds."""
+_ERRORS = problem.responses(
+    errors.JobNotFoundError,
+    errors.InvalidParameterError,
+    errors.InternalError,
+    errors.WorkQueueError,
+    errors.DataKeyError,
+)
+
+
+class JobResponse(BaseModel):
+    """What the endpoint answered."""
+
+    status_code: int
+    media_type: str
+    body: Annotated[Any, Field(description="The answer, or a problem document.")]
+
+
+class JobUsage(BaseModel):
+    """What the answer took."""
+
+    prompt_tokens: int
+    generation_tokens: int
+    cost_usd: Annotated[float, Field(description="At the listed price, so far as it is known.")]
+
+
+class JobWebhook(BaseModel):
+    """How telling the caller's server stands."""
+
+    url: str
+    status: DeliveryStatus
+    attempts: int
+    event_id: str | None
+
+
+class JobOut(BaseModel):
+    """One request that is answered later."""
+
+    id: str
+    object: Literal["job"]
+    status: Annotated[
+        JobStatus, Field(description="`failed`: its response is an error, and says which.")
+    ]
+    path: Annotated[str, Field(description="What was asked.")]
+    created_at: Annotated[int, Field(description="Seconds since the epoch.")]
+    ended_at: int | None
+    expires_at: Annotated[int | None, Field(description="When the answer is forgotten.")]
+    progress: Annotated[
+        dict[str, Any] | None,
+        Field(description="While a task runs: how far it has come, as its last event told."),
+    ]
+    response: JobResponse | None
+    usage: JobUsage
+    webhook: JobWebhook | None
+
+
+class JobList(BaseModel):
+    """The caller's jobs, without their responses."""
+
+    object: Literal["list"] = "list"
+    data: list[JobOut]
+    has_more: bool
+
+
+class Page(BaseModel):
+    """Which jobs."""
+
+    limit: Annotated[int, Field(ge=1, le=100)] = 20
+    after: Annotated[str | None, Field(description="Id of the job before the first one.")] = None
+
+
+@router.get(
+    "",
+    operation_id="listJobs",
+    summary="List the caller's jobs",
+    description="Newest first, without their responses.",
+    response_description="The jobs.",
+    response_model=JobList,
+    responses=_ERRORS,
+)
+async def list_jobs(context: Context, page: Annotated[Page, Query()]) -> Response:
+    found = await context.services.jobs.list(context.call.caller.id, page.limit + 1, page.after)
+    shown = [serialize.outline(job) for job in found[: page.limit]]
+    body = {"object": "list", "data": shown, "has_more": len(found) > page.limit}
+    return Response(orjson.dumps(body), media_type="application/json")
+
+
+@router.get(
+    "/{job_id}",
+    operation_id="getJob",
+    summary="Look at a job, or wait for it",
+    description="With `wait` the answer comes as soon as the job has ended, and after so many "
+    "seconds at the latest.",
+    response_description="The job, with its response once it has ended.",
+    response_model=JobOut,
+    responses=_ERRORS,
+)
+async def get_job(
+    context: Context,
+    job_id: str,
+    wait: Annotated[float, Query(ge=0, le=LONGEST_WAIT, description="Seconds.")] = 0,
+) -> Response:
+    services, owner = context.services, context.call.caller.id
+    # The wait has its own bound, which may be further away than other requests' deadline.
+    async with services.drain.before(math.inf):
+        job = await services.jobs.wait(owner, job_id, wait)
+    delivery = await _delivery(context, job)
+    return Response(serialize.job(job, delivery), media_type="application/json")
+
+
+async def _delivery(context: RequestContext, job: Job) -> Delivery | None:
+    if job.webhook is None or not job.status.ended:
+        return None
+    event = event_id(job.id, f"job.{job.status}")
+    return await context.services.webhooks.delivery(context.call.caller.id, event)
+
+
+@router.get(
+    "/{job_id}/events",
+    operation_id="jobEvents",
+    summary="Listen to a job",
+    description="Server-sent events: what has happened so far, then what happens, as the "
+    "endpoint's stream tells it: any number of `progress`, then exactly one of `done` (of "
+    "`/v1/generate`) or `result` (of all others) and `error`, with the whole answer. A client that "
+    "was cut off goes on with `Last-Event-ID`.",
+    response_description="The events.",
+    response_class=Response,
+    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}, **_ERRORS},
+)
+async def job_events(
+    context: Context,
+    job_id: str,
+    last_event_id: Annotated[str, Header(alias="Last-Event-ID")] = "",
+) -> Response:
+    owner = context.call.caller.id
+    # So that a job that is not there is a 404.
+    await context.services.jobs.get(owner, job_id)
+    after = int(last_event_id) if last_event_id.isdecimal() and len(last_event_id) < 10 else 0
+    return EventStream(_events(context, job_id, after), context.services.timing.heartbeat)
+
+
+async def _events(context: RequestContext, job_id: str, after: int) -> AsyncGenerator[bytes]:
+    jobs, owner = context.services.jobs, context.call.caller.id
+    try:
+        async for event in jobs.events(owner, job_id, after):
+            yield serialize.numbered(event) + sse.event(event.name, event.data)
+        yield sse.event(*serialize.terminal(await jobs.get(owner, job_id)))
+    except errors.ServiceError as error:
+        told = problem.describe(error, context.id)
+        yield sse.event("error", told.model_dump_json().encode())
+
+
+@router.delete(
+    "/{job_id}",
+    operation_id="deleteJob",
+    summary="End a job and forget it",
+    description="Where it still runs, its work and its call of the model end within a second. "
+    "Its request, its answer and its events are deleted.",
+    response_description="It is gone.",
+    status_code=204,
+    response_class=Response,
+    responses=_ERRORS,
+)
+async def delete_job(context: Context, job_id: str) -> Response:
+    await context.services.jobs.remove(context.call.caller.id, job_id)
+    return Response(status_code=204)

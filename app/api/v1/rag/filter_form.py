@@ -1,0 +1,113 @@
+"""The metadata filter of a request: thirteen operators, one of them in each object."""
+
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from app.domain.metadata_filter import (
+    MAX_COMPARISONS,
+    MAX_KEY,
+    MAX_TEXT,
+    MAX_VALUES,
+    FilterError,
+    MetadataFilter,
+    parse,
+)
+
+_STRICT = ConfigDict(extra="forbid", strict=True)
+Key = Annotated[
+    str, Field(min_length=1, max_length=MAX_KEY, description="Name of a document's attribute.")
+]
+Text = Annotated[str, Field(max_length=MAX_TEXT)]
+Scalar = Text | bool | int | float
+
+
+class AnyComparison(BaseModel):
+    """An attribute and a value of its own type."""
+
+    model_config = _STRICT
+
+    key: Key
+    value: Scalar
+
+
+class NumberComparison(BaseModel):
+    """An attribute and a number."""
+
+    model_config = _STRICT
+
+    key: Key
+    value: int | float
+
+
+class ListComparison(BaseModel):
+    """An attribute and values, one of which it has."""
+
+    model_config = _STRICT
+
+    key: Key
+    value: Annotated[list[Scalar], Field(min_length=1, max_length=MAX_VALUES)]
+
+
+class TextComparison(BaseModel):
+    """An attribute and a text."""
+
+    model_config = _STRICT
+
+    key: Key
+    value: Text
+
+
+_Group = Annotated[list["FilterIn"], Field(min_length=2, max_length=MAX_COMPARISONS)]
+
+
+class FilterIn(BaseModel):
+    """A filter over documents' metadata: exactly one of these operators, as Bedrock spells them."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=True)
+
+    equals: AnyComparison | None = None
+    not_equals: Annotated[AnyComparison | None, Field(alias="notEquals")] = None
+    greater_than: Annotated[NumberComparison | None, Field(alias="greaterThan")] = None
+    greater_than_or_equals: Annotated[
+        NumberComparison | None, Field(alias="greaterThanOrEquals")
+    ] = None
+    less_than: Annotated[NumberComparison | None, Field(alias="lessThan")] = None
+    less_than_or_equals: Annotated[NumberComparison | None, Field(alias="lessThanOrEquals")] = None
+    is_in: Annotated[ListComparison | None, Field(alias="in")] = None
+    not_in: Annotated[ListComparison | None, Field(alias="notIn")] = None
+    starts_with: Annotated[TextComparison | None, Field(alias="startsWith")] = None
+    list_contains: Annotated[
+        TextComparison | None, Field(alias="listContains", description="A list has the text.")
+    ] = None
+    string_contains: Annotated[
+        TextComparison | None,
+        Field(alias="stringContains", description="A text, or one of a list, has the part."),
+    ] = None
+    and_all: Annotated[_Group | None, Field(alias="andAll", description="All of these pass.")] = (
+        None
+    )
+    or_all: Annotated[_Group | None, Field(alias="orAll", description="One of these passes.")] = (
+        None
+    )
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if len(self.model_dump(exclude_none=True)) != 1:
+            raise PydanticCustomError("filter", "a filter holds exactly one operator")
+        return self
+
+    def to_filter(self) -> MetadataFilter:
+        """Return the domain's form. Raises FilterError where it is nested or long beyond bounds."""
+        return parse(self.model_dump(by_alias=True, exclude_none=True))
+
+
+def checked(given: FilterIn | None) -> FilterIn | None:
+    """Return a filter within bounds; for pydantic, which tells where it stands."""
+    if given is not None:
+        try:
+            given.to_filter()
+        except FilterError as error:
+            raise PydanticCustomError("filter", "{message}", {"message": str(error)}) from error
+    return given

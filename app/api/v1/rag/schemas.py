@@ -1,0 +1,223 @@
+"""Bodies of POST /v1/rag/query."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Json
+
+from app.api.routing.multipart import FormFile
+from app.api.v1.image_forms import ImageIn, received
+from app.api.v1.rag.filter_form import FilterIn, checked
+from app.domain.conversation import alternating
+from app.domain.errors import InvalidParameterError
+from app.domain.generation import CallContext, ImageInput, Role, Sampling, Turn
+from app.domain.image import ReceivedImage
+from app.domain.model import Language
+from app.domain.retrieval import Search
+from app.services.retrieval.request import Mode, RagRequest, Surplus
+
+MAX_QUESTION = 20_000
+MAX_HISTORY = 40
+_IMAGE = "image"
+
+
+class HistoryTurn(BaseModel):
+    """An earlier turn of the conversation."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    role: Literal["user", "assistant"]
+    content: str
+
+
+History = Annotated[list[HistoryTurn], Field(max_length=MAX_HISTORY)]
+Filter = Annotated[FilterIn | None, AfterValidator(checked)]
+
+
+class RagOptions(BaseModel):
+    """Parameters of a question to a knowledge base."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    knowledge_base: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=64,
+            description="One that `GET /v1/rag/knowledge-bases` lists, by its name.",
+        ),
+    ]
+    question: Annotated[
+        str,
+        Field(
+            max_length=MAX_QUESTION,
+            description="What is asked. May be left out beside a picture.",
+        ),
+    ] = ""
+    max_results: Annotated[
+        int, Field(ge=1, le=100, description="Most chunks to look for, best first.")
+    ] = 5
+    search: Annotated[
+        Search | None,
+        Field(
+            strict=False,
+            description="`semantic`: by meaning. `hybrid`: by meaning and words. By default "
+            "Bedrock chooses.",
+        ),
+    ] = None
+    rerank: Annotated[
+        bool,
+        Field(description="Have a model rank the chunks again, where one is configured."),
+    ] = False
+    mode: Annotated[
+        Mode,
+        Field(
+            strict=False,
+            description="`answer`: an answer with citations. `retrieve`: the chunks alone; the "
+            "model is not asked.",
+        ),
+    ] = Mode.ANSWER
+    surplus_pictures: Annotated[
+        Surplus,
+        Field(
+            strict=False,
+            description="What to do with pictures among the chunks that the model has no room "
+            "for: `contact_sheet` lays them out on one, `captions` shows the texts that the "
+            "knowledge base has of them, `leave_out` does neither. Told in the answer.",
+        ),
+    ] = Surplus.CONTACT_SHEET
+    system: Annotated[
+        str | None,
+        Field(description="Instructions for the answer's manner; the rules of citing stay above."),
+    ] = None
+    temperature: Annotated[float, Field(ge=0, le=1, description="Randomness, 0 to 1.")] = 0.1
+    top_p: Annotated[float, Field(ge=0, le=1, description="Nucleus sampling, 0 to 1.")] = 0.9
+    max_gen_len: Annotated[int, Field(ge=1, le=2048, description="Most tokens to generate.")] = 1024
+    language: Annotated[
+        Language | None, Field(strict=False, description="Language to answer in.")
+    ] = None
+    stream: Annotated[
+        bool,
+        Field(
+            description="Answer with server-sent events. Text comes with its markers, and the last "
+            "event says what was wrong with them."
+        ),
+    ] = False
+
+    def request(
+        self,
+        image: ImageInput | None,
+        given_filter: FilterIn | None,
+        history: list[HistoryTurn],
+        call_context: CallContext,
+    ) -> RagRequest:
+        """Return the use case's request, or raise a RequestError."""
+        return RagRequest(
+            knowledge_base=self.knowledge_base,
+            question=self.question,
+            image=image,
+            filter=None if given_filter is None else given_filter.to_filter(),
+            max_results=self.max_results,
+            search=self.search,
+            rerank=self.rerank,
+            mode=self.mode,
+            surplus=self.surplus_pictures,
+            history=_turns(history),
+            system=self.system,
+            sampling=Sampling(self.temperature, self.top_p, self.max_gen_len),
+            language=self.language,
+            call_context=call_context,
+        )
+
+
+class RagIn(RagOptions):
+    """A question, a picture, or both, to a knowledge base."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    image: Annotated[
+        ImageIn | None,
+        Field(
+            description="A picture to look for or to ask about: base64 text, a data URI, a URL or "
+            "an S3 object."
+        ),
+    ] = None
+    filter: Annotated[
+        Filter,
+        Field(
+            description="Only documents whose metadata pass. Joined by AND with what the server "
+            "lets the caller see."
+        ),
+    ] = None
+    history: Annotated[
+        History,
+        Field(description="Earlier questions and answers, oldest first: nothing is kept here."),
+    ] = []
+
+    def to_request(self, call_context: CallContext) -> RagRequest:
+        """Return the use case's request."""
+        image = None if self.image is None else received(self.image, _IMAGE, call_context.caller)
+        return self.request(image, self.filter, self.history, call_context)
+
+
+class RagForm(RagOptions):
+    """A question, a picture file, or both, to a knowledge base."""
+
+    image: Annotated[FormFile | None, Field(description="A picture's file.")] = None
+    filter: Annotated[
+        Annotated[Filter, BeforeValidator(lambda value: FilterIn.model_validate_json(value))]
+        | None,
+        Field(description="As in JSON, written as a text."),
+    ] = None
+    history: Annotated[
+        Json[History] | None, Field(description="As in JSON, written as a text.")
+    ] = None
+
+    def to_request(self, call_context: CallContext) -> RagRequest:
+        """Return the use case's request."""
+        file = self.image
+        image = None if file is None else ReceivedImage(file.data, file.content_type, _IMAGE)
+        return self.request(image, self.filter, self.history or [], call_context)
+
+
+def _turns(history: list[HistoryTurn]) -> tuple[Turn[ImageInput], ...]:
+    """Return earlier turns, the user first and the assistant last, or raise a RequestError."""
+    turns: list[Turn[ImageInput]] = [Turn(Role(turn.role), turn.content) for turn in history]
+    if not turns:
+        return ()
+    if turns[-1].role is not Role.ASSISTANT:
+        raise InvalidParameterError.at("history", "ends with an answer of the assistant")
+    joined = alternating([*turns, Turn(Role.USER, "?")], "history")
+    return joined[:-1]
+
+
+REQUEST_BODY: dict[str, Any] = {
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "description": "The same fields as in JSON; `filter` and `history` as JSON texts.",
+                "properties": {
+                    "knowledge_base": {"type": "string"},
+                    "question": {"type": "string"},
+                    "image": {"type": "string", "format": "binary"},
+                    "filter": {"type": "string", "contentMediaType": "application/json"},
+                    "history": {"type": "string", "contentMediaType": "application/json"},
+                    "max_results": {"type": "integer", "minimum": 1, "maximum": 100},
+                    "search": {"type": "string", "enum": [*map(str, Search)]},
+                    "rerank": {"type": "boolean"},
+                    "mode": {"type": "string", "enum": [*map(str, Mode)]},
+                    "surplus_pictures": {"type": "string", "enum": [*map(str, Surplus)]},
+                    "system": {"type": "string"},
+                    "temperature": {"type": "number", "minimum": 0, "maximum": 1},
+                    "top_p": {"type": "number", "minimum": 0, "maximum": 1},
+                    "max_gen_len": {"type": "integer", "minimum": 1, "maximum": 2048},
+                    "language": {"type": "string", "enum": [*map(str, Language)]},
+                    "stream": {"type": "boolean"},
+                },
+                "required": ["knowledge_base"],
+                "additionalProperties": False,
+            }
+        },
+    },
+}
+"""The second form of the body; FastAPI documents one form per route."""

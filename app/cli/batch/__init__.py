@@ -1,0 +1,1 @@
+"""``python -m app batch``: one task over a folder of pictures."""

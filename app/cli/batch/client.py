@@ -1,0 +1,134 @@
+"""Asks the service about one file, and waits where waiting helps."""
+
+import asyncio
+import json
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from app.cli.batch.row import FACTS, Row
+
+ATTEMPTS = 6
+"""Attempts of a row whose error may pass."""
+LONGEST_WAIT = 30.0
+"""Seconds."""
+PATIENCE = ("model_loading", "rate_limited", "service_overloaded")
+"""Errors that are waited out, however long that takes: nothing was asked of the model."""
+TIMEOUT = httpx.Timeout(30, read=900)
+
+
+class ServiceUnusableError(Exception):
+    """The service can't be used at all; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskInfo:
+    """What the service says of a task."""
+
+    name: str
+    path: str
+    documents: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BatchClient:
+    """One task of one service, with the same parameters for each file."""
+
+    http: httpx.AsyncClient
+    task: TaskInfo
+    parameters: Mapping[str, str]
+
+    async def ask(self, name: str, path: Path) -> Row:
+        """Return the file's row. Raises ServiceUnusableError where no row can be had."""
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                answer = await self._post(path)
+            except OSError as error:
+                return self._failed(name, "file_unreadable", error.strerror or str(error))
+            except httpx.TransportError as error:
+                if attempt >= ATTEMPTS:
+                    raise ServiceUnusableError(f"the service can't be reached: {error}") from error
+                await asyncio.sleep(_backoff(attempt))
+                continue
+            told = _object(answer)
+            code = str(told.get("code", ""))
+            if answer.status_code in (401, 403) or code == "not_found":
+                raise ServiceUnusableError(f"{code}: {told.get('detail')}")
+            again = code in PATIENCE or (told.get("retryable") is True and attempt < ATTEMPTS)
+            if answer.is_success or not again:
+                return self._row(name, answer.status_code, told)
+            await asyncio.sleep(_wait(answer, attempt))
+
+    async def _post(self, path: Path) -> httpx.Response:
+        content = await asyncio.to_thread(path.read_bytes)
+        return await self.http.post(
+            self.task.path,
+            data=dict(self.parameters),
+            files={"images": (path.name, content, "application/octet-stream")},
+            timeout=TIMEOUT,
+        )
+
+    def _failed(self, name: str, code: str, detail: str) -> Row:
+        return Row(name, self.task.name, 0, error={"code": code, "detail": detail})
+
+    def _row(self, name: str, status: int, told: dict[str, Any]) -> Row:
+        if status != 200:
+            error = {"code": told.get("code"), "detail": told.get("detail")}
+            return Row(name, self.task.name, status, error=error)
+        cost = told.get("cost_usd")
+        return Row(
+            name,
+            self.task.name,
+            status,
+            told.get("result"),
+            cost_usd=cost.get("total") if isinstance(cost, dict) else None,
+            facts={fact: told.get(fact) for fact in FACTS},
+        )
+
+
+async def find_task(http: httpx.AsyncClient, name: str) -> TaskInfo:
+    """Return the task of this name, or raise ServiceUnusableError."""
+    try:
+        answer = await http.get("/v1/tasks", timeout=TIMEOUT)
+    except httpx.TransportError as error:
+        raise ServiceUnusableError(f"{http.base_url} can't be reached: {error}") from error
+    told = _object(answer)
+    if not answer.is_success:
+        raise ServiceUnusableError(f"{told.get('code')}: {told.get('detail')}")
+    tasks = {task["name"]: task for task in told.get("tasks", ())}
+    alone = {name: task for name, task in tasks.items() if task["least_images"] <= 1}
+    if name not in alone:
+        reason = "takes several pictures at a time" if name in tasks else "is not served"
+        raise ServiceUnusableError(f"the task {name!r} {reason}; there are {', '.join(alone)}")
+    return TaskInfo(name, alone[name]["upload_path"], alone[name]["documents"])
+
+
+def _object(answer: httpx.Response) -> dict[str, Any]:
+    try:
+        told = answer.json()
+    except json.JSONDecodeError:
+        told = None
+    if isinstance(told, dict):
+        return told
+    retryable = answer.status_code in (429, 502, 503, 504)
+    return {
+        "code": f"http_{answer.status_code}",
+        "detail": "the answer is no JSON object: is this the service's address?",
+        "retryable": retryable,
+    }
+
+
+def _wait(answer: httpx.Response, attempt: int) -> float:
+    asked = answer.headers.get("retry-after", "")
+    return min(LONGEST_WAIT, float(asked)) if asked.isdecimal() else _backoff(attempt)
+
+
+def _backoff(attempt: int) -> float:
+    grown = 0.5 * 2.0 ** min(attempt, 10)
+    return min(LONGEST_WAIT, grown) * random.uniform(0.8, 1)  # noqa: S311 - no secret

@@ -1,0 +1,117 @@
+"""The output: a line as soon as there is an answer, so that a broken run is taken up again.
+
+Rows are written to a file of JSON lines. A table is made of it in the end, as its columns are known
+only then; until then the lines stand beside it.
+"""
+
+import contextlib
+import csv
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TextIO
+
+from app.cli.batch import row
+from app.cli.batch.row import COLUMNS, Row
+
+
+class OutputError(Exception):
+    """The output can't be gone on with; the message says why."""
+
+
+@dataclass(slots=True)
+class Output:
+    """One run's output."""
+
+    path: Path
+    task: str
+    done: dict[str, float] = field(default_factory=dict)
+    """Files that earlier runs have answered, with what they cost."""
+    _file: TextIO | None = None
+
+    @property
+    def is_table(self) -> bool:
+        """Whether a table is wanted."""
+        return self.path.suffix.lower() == ".csv"
+
+    @property
+    def lines(self) -> Path:
+        """The file of JSON lines."""
+        return self.path.with_name(f"{self.path.name}.jsonl") if self.is_table else self.path
+
+    def open(self) -> None:
+        """Take up what is there: answered rows stay, others are asked again.
+
+        Raises OutputError, and OSError where the file can't be written.
+        """
+        kept = list(self._answered())
+        self.done = {each.file: each.cost_usd or 0 for each in kept}
+        fresh = self.lines.with_name(f".{self.lines.name}.new")
+        with fresh.open("w", encoding="utf-8") as file:
+            file.writelines(f"{each.line()}\n" for each in kept)
+        fresh.replace(self.lines)
+        self._file = self.lines.open("a", encoding="utf-8")
+
+    def _answered(self) -> Iterator[Row]:
+        seen = set()
+        for each in self._rows():
+            if each.task != self.task:
+                raise OutputError(
+                    f"{self.path} has answers of {each.task}, not of {self.task}: "
+                    "choose another --out"
+                )
+            if each.done and each.file not in seen:
+                seen.add(each.file)
+                yield each
+
+    def _rows(self) -> Iterator[Row]:
+        if not self.lines.exists():
+            if self.is_table and self.path.exists():
+                raise OutputError(f"{self.path} is there already: choose another --out")
+            return
+        with self.lines.open(encoding="utf-8", errors="replace") as file:
+            for number, line in enumerate(file, 1):
+                found = row.read(line)
+                if found is None and line.endswith("\n"):
+                    raise OutputError(
+                        f"{self.lines} line {number} is no row of an earlier run: "
+                        "choose another --out"
+                    )
+                if found is not None:
+                    yield found
+
+    def write(self, each: Row) -> None:
+        """Write a row through to the file."""
+        assert self._file is not None
+        self._file.write(f"{each.line()}\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file, and make the table where one is wanted."""
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                os.fsync(self._file.fileno())
+            self._file.close()
+            self._file = None
+        if self.is_table:
+            self._tabulate()
+
+    def _tabulate(self) -> None:
+        own: dict[str, None] = {}
+        for each in self._rows():
+            own.update(dict.fromkeys(each.cells()))
+        names = [*COLUMNS, *(name for name in own if name not in COLUMNS)]
+        fresh = self.path.with_name(f".{self.path.name}.new")
+        # Spreadsheets read UTF-8 only behind its mark.
+        with fresh.open("w", encoding="utf-8-sig", newline="") as file:
+            table = csv.DictWriter(file, names, restval="")
+            table.writeheader()
+            for each in self._rows():
+                table.writerow({name: _inert(cell) for name, cell in each.cells().items()})
+        fresh.replace(self.path)
+
+
+def _inert(cell: str) -> str:
+    """Return a cell that no spreadsheet takes for a formula."""
+    return f"'{cell}" if cell.startswith(("=", "+", "@", "\t", "\r")) else cell

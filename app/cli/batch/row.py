@@ -1,0 +1,82 @@
+"""One file's row: what the service answered to it, and how it is written down."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+FACTS = ("valid", "faults", "prompt_token_count", "generation_token_count")
+COLUMNS = ("file", "task", "status", "error", "cost_usd", *FACTS)
+"""Columns of every row; the result's own members come after them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What became of one file."""
+
+    file: str
+    task: str
+    status: int
+    """The HTTP status; 0 where nothing was answered."""
+    result: Mapping[str, Any] | None = None
+    error: Mapping[str, Any] | None = None
+    """``code`` and ``detail``."""
+    cost_usd: float | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def done(self) -> bool:
+        """Whether there is nothing left to ask."""
+        return self.status == 200
+
+    def line(self) -> str:
+        """Return the row as a line of JSON."""
+        return json.dumps(
+            {
+                "file": self.file,
+                "task": self.task,
+                "status": self.status,
+                "result": self.result,
+                "error": self.error,
+                "cost_usd": self.cost_usd,
+                **{name: self.facts.get(name) for name in FACTS},
+            },
+            ensure_ascii=False,
+        )
+
+    def cells(self) -> dict[str, str]:
+        """Return the row as cells of a table; what is no text or number is JSON."""
+        code = "" if self.error is None else f"{self.error.get('code')}: {self.error.get('detail')}"
+        own = {name: _cell(value) for name, value in (self.result or {}).items()}
+        return {
+            **{f"result.{name}" if name in COLUMNS else name: cell for name, cell in own.items()},
+            "file": self.file,
+            "task": self.task,
+            "status": str(self.status),
+            "error": code,
+            "cost_usd": _cell(self.cost_usd),
+            **{name: _cell(self.facts.get(name)) for name in FACTS},
+        }
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def read(line: str) -> Row | None:
+    """Return the row in a line; None where it is none, as the last one of a broken run may be."""
+    try:
+        told = json.loads(line)
+        return Row(
+            told["file"],
+            told["task"],
+            told["status"],
+            told["result"],
+            told["error"],
+            told["cost_usd"],
+            {name: told.get(name) for name in FACTS},
+        )
+    except (ValueError, KeyError, TypeError):
+        return None

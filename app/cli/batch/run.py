@@ -1,0 +1,62 @@
+"""A run: every file asked about once, a few at a time, each answer written as it comes."""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from app.cli.batch.client import BatchClient
+from app.cli.batch.folder import Folder
+from app.cli.batch.output import Output
+from app.cli.batch.progress import Display, Tally
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run over a folder."""
+
+    client: BatchClient
+    folder: Folder
+    output: Output
+    concurrency: int
+
+    def tally(self) -> Tally:
+        """Return the tally of a run that has not begun."""
+        resumed = [name for name in self.folder.files if name in self.output.done]
+        cost = sum(self.output.done[name] for name in resumed)
+        return Tally(len(self.folder.files), len(resumed), cost_usd=cost)
+
+    async def through(self, display: Display) -> None:
+        """Ask about every file that has no answer yet.
+
+        Raises ServiceUnusableError, or OSError where the output can't be written.
+        """
+        names = iter([name for name in self.folder.files if name not in self.output.done])
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(self.concurrency):
+                    group.create_task(self._work(names, display))
+        except BaseExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+
+    async def _work(self, names: Iterator[str], display: Display) -> None:
+        for name in names:
+            row = await self.client.ask(name, self.folder.path(name))
+            self.output.write(row)
+            display.tally.add(row)
+            display.update()
+
+    async def interrupted(self, display: Display) -> bool:
+        """Run, and tell whether Ctrl-C ended it."""
+        running = asyncio.create_task(self.through(display))
+        try:
+            await asyncio.shield(running)
+        except asyncio.CancelledError:
+            running.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await running
+            current = asyncio.current_task()
+            assert current is not None
+            current.uncancel()
+            return True
+        return False

@@ -1,0 +1,91 @@
+"""Batches: many requests in one file, answered into another."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from app.domain.access import Caller
+from app.domain.work import NO_USAGE, WorkUsage
+
+
+class BatchStatus(StrEnum):
+    """The states of a batch, in OpenAI's words."""
+
+    VALIDATING = "validating"
+    FAILED = "failed"
+    """Its input could not be used, or went away."""
+    IN_PROGRESS = "in_progress"
+    FINALIZING = "finalizing"
+    """No row is begun any more; what was answered is being written into files."""
+    COMPLETED = "completed"
+    EXPIRED = "expired"
+    CANCELLING = "cancelling"
+    CANCELLED = "cancelled"
+
+
+ENDED = (
+    BatchStatus.FAILED,
+    BatchStatus.COMPLETED,
+    BatchStatus.EXPIRED,
+    BatchStatus.CANCELLED,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchFault:
+    """Why a batch failed."""
+
+    code: str
+    message: str
+    line: int | None = None
+    """Of the input file, from 1."""
+    param: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchCounts:
+    """Rows of a batch."""
+
+    total: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    usage: WorkUsage = NO_USAGE
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A batch."""
+
+    id: str
+    caller: Caller
+    """As it was when the batch was made; its rights are checked again for each row."""
+    endpoint: str
+    """The path that every row asks."""
+    input_file_id: str
+    window: str
+    """As the caller wrote it: ``24h``."""
+    metadata: Mapping[str, str] | None
+    created_at: float
+    expires_at: float
+    """When rows that are not answered are given up, in seconds since the epoch."""
+    status: BatchStatus = BatchStatus.VALIDATING
+    times: Mapping[str, float] = field(default_factory=dict)
+    """When it came to each status, by the status."""
+    ending: BatchStatus | None = None
+    """What it ends as, once it is finalized."""
+    faults: tuple[BatchFault, ...] = ()
+    counts: BatchCounts = BatchCounts()
+    """Final once it has ended."""
+    output_file_id: str | None = None
+    error_file_id: str | None = None
+    webhook: str | None = None
+    """Where its end is told."""
+    claimed_by: str = ""
+    """The worker that checks or finalizes it."""
+    claimed_until: float = 0
+    version: int = 0
+
+    @property
+    def owner(self) -> str:
+        """Return the caller's id."""
+        return self.caller.id

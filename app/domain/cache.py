@@ -1,0 +1,55 @@
+"""The answer cache: when it is used, where an answer stands in it, what is kept."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class CacheMode(StrEnum):
+    """Whose answers are kept."""
+
+    OFF = "off"
+    """Nobody's."""
+    ASKED = "asked"
+    """Those of requests that say ``max-age``, and of keys that have it on."""
+    ON = "on"
+
+
+class CacheScope(StrEnum):
+    """Who may be given a kept answer."""
+
+    CALLER = "caller"
+    """Whoever paid for it."""
+    SHARED = "shared"
+    """Everyone."""
+
+
+@dataclass(frozen=True, slots=True)
+class CacheWish:
+    """What a request's ``Cache-Control`` asks for."""
+
+    fresh: bool = False
+    """``no-cache``: the model is asked in any case."""
+    kept: bool = True
+    """False for ``no-store``: neither is a kept answer given, nor is this one kept."""
+    max_age: float | None = None
+    """Seconds that a kept answer may be old; None where the request does not say."""
+
+
+NO_WISH = CacheWish()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an answer stands in a store. Digests only: none of it tells who asked for what."""
+
+    key: str
+    owner: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """The answer is one that was kept."""
+
+    age: float
+    """Seconds since the model gave it."""

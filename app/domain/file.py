@@ -1,0 +1,92 @@
+"""Files that are kept for callers."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from hashlib import sha256
+from os import urandom
+
+PIECE = 256 * 1024
+"""Bytes of a file that are encrypted and kept in one piece; the last may have fewer."""
+FILE, UPLOAD = "file-", "upload_"
+_ID = re.compile(r"(file-|upload_)(?P<created>[0-9a-f]{11})(?P<expires>[0-9a-f]{9})[0-9a-f]{16}")
+
+
+class FilePurpose(StrEnum):
+    """The purposes of files."""
+
+    BATCH = "batch"
+    """The input of a batch: JSON Lines."""
+    VISION = "vision"
+    """A picture or a document, to be named in requests."""
+    BATCH_OUTPUT = "batch_output"
+    """Written by a batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """The facts of a file."""
+
+    id: str
+    owner: str
+    """The caller's id."""
+    name: str
+    purpose: FilePurpose
+    bytes: int
+    media_type: str
+    """As found in the bytes."""
+    sealed_piece: int
+    """Bytes that a whole `PIECE` takes once it is encrypted; 0 where there is none."""
+    sealed_bytes: int
+    """Bytes of all of it, encrypted."""
+
+    @property
+    def created_at(self) -> float:
+        """Return when it was made, in seconds since the epoch."""
+        return created_at(self.id)
+
+    @property
+    def expires_at(self) -> float:
+        """Return when it is deleted, in seconds since the epoch."""
+        return expires_at(self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class PresignedForm:
+    """A multipart form that a store takes without asking this service."""
+
+    url: str
+    fields: Mapping[str, str]
+    """Fields to send before the file's own, which is called ``file``."""
+
+
+def new_id(created: float, expires: float, prefix: str = FILE, seed: str | None = None) -> str:
+    """Return a new id that tells both times, so that files in order of id are in order of age.
+
+    The same ``seed`` gives the same id.
+    """
+    rest = urandom(8).hex() if seed is None else sha256(seed.encode()).hexdigest()[:16]
+    return f"{prefix}{int(created * 1000):011x}{int(expires):09x}{rest}"
+
+
+def is_id(text: str, prefix: str = FILE) -> bool:
+    """Tell whether ``text`` has the form of an id."""
+    return text.startswith(prefix) and _ID.fullmatch(text) is not None
+
+
+def created_at(file_id: str) -> float:
+    """Return when the file was made, in seconds since the epoch."""
+    return int(_parts(file_id)["created"], 16) / 1000
+
+
+def expires_at(file_id: str) -> float:
+    """Return when the file's time is over, in seconds since the epoch."""
+    return int(_parts(file_id)["expires"], 16)
+
+
+def _parts(file_id: str) -> re.Match[str]:
+    match = _ID.fullmatch(file_id)
+    if match is None:
+        raise ValueError(f"{file_id!r} is no file's id")
+    return match

@@ -1,0 +1,279 @@
+"""Guardrails: what is checked, how strictly, and what came of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import TypeVar
+
+from app.domain.cost import DIGITS
+from app.domain.errors import GuardrailPolicyError, InvalidParameterError
+from app.domain.image import PreparedImage
+
+ChoiceT = TypeVar("ChoiceT", bound=StrEnum)
+
+
+class Mode(StrEnum):
+    """What is done with a kind of content. The laxest first."""
+
+    OFF = "off"
+    AUDIT = "audit"
+    """It is checked, and the verdict recorded; nothing is held back."""
+    ENFORCE = "enforce"
+    """What the guardrail blocks is not sent on, what it masks is sent on masked."""
+
+
+class StreamMode(StrEnum):
+    """When the text of a stream is let go. The laxest first."""
+
+    AUDIT = "audit"
+    """At once; it is checked at the end."""
+    WINDOW = "window"
+    """Piece by piece, each checked with the one before."""
+    BUFFER = "buffer"
+    """All together, after the verdict."""
+
+
+class FailureMode(StrEnum):
+    """What happens where a guardrail can't be asked. The laxest first."""
+
+    PASS = "pass"  # noqa: S105 - no password
+    """The content passes, with a warning."""
+    REFUSE = "refuse"
+
+
+class Kind(StrEnum):
+    """Who checks."""
+
+    APPLY = "apply"
+    """ApplyGuardrail, called by this service: texts and pictures."""
+    CHECKS = "checks"
+    """InvokeGuardrailChecks, called by this service: scores of texts, thresholds of its own."""
+    MODEL = "model"
+    """Bedrock itself, within the call of the model."""
+
+
+CONTENT_CHECKS = ("VIOLENCE", "HATE", "SEXUAL", "MISCONDUCT", "INSULTS")
+"""Categories of content that `Kind.CHECKS` scores."""
+PROMPT_CHECKS = ("JAILBREAK", "PROMPT_INJECTION", "PROMPT_LEAKAGE")
+"""Attacks on the prompt that it scores, of what comes in."""
+
+
+class Source(StrEnum):
+    """Which way the content goes, as AWS calls it."""
+
+    INPUT = "INPUT"
+    OUTPUT = "OUTPUT"
+
+
+class Action(StrEnum):
+    """What came of the checks. The mildest first."""
+
+    NONE = "none"
+    AUDITED = "audited"
+    """A policy hit, and nothing was done about it."""
+    MASKED = "masked"
+    BLOCKED = "blocked"
+
+
+@dataclass(frozen=True, slots=True)
+class GuardrailPolicy:
+    """How strictly one caller's requests are checked, and by which guardrail."""
+
+    input: Mode = Mode.OFF
+    """Prompts, system texts, earlier turns, and whatever else of text the model is shown."""
+    output: Mode = Mode.OFF
+    image: Mode = Mode.OFF
+    stream: StreamMode = StreamMode.BUFFER
+    on_failure: FailureMode = FailureMode.REFUSE
+    kind: Kind = Kind.APPLY
+    id: str = ""
+    """Identifier or ARN; empty for `Kind.CHECKS`, which needs none."""
+    version: str = ""
+    """A number, or ``DRAFT``; for `Kind.CHECKS` what tells its thresholds from others."""
+
+    @property
+    def active(self) -> bool:
+        """Whether anything is checked."""
+        return any(mode is not Mode.OFF for mode in (self.input, self.output, self.image))
+
+    @property
+    def guardrail(self) -> str:
+        """The guardrail and its version, which decide a verdict."""
+        return f"{self.kind}/{self.id}/{self.version}"
+
+    @property
+    def fingerprint(self) -> str:
+        """All of it that decides what a caller is shown."""
+        modes = (self.input, self.output, self.image, self.on_failure)
+        return f"{self.guardrail}/{'/'.join(modes)}"
+
+
+@dataclass(frozen=True, slots=True)
+class GuardrailWish:
+    """What a request asks of the policy."""
+
+    modes: Mapping[str, str] = field(default_factory=dict)
+    """By name of a `GuardrailPolicy`'s member: ``input``, ``output``, ``image``, ``stream``,
+    ``on_failure``."""
+    id: str | None = None
+    """The guardrail that the request names, None where it names none."""
+    version: str | None = None
+    place: str = "X-Guardrail-Policy"
+    """Where the request says so, for errors."""
+
+
+def joined(one: GuardrailWish | None, other: GuardrailWish | None) -> GuardrailWish | None:
+    """Return both wishes as one; the modes of ``other`` count where both name one."""
+    if one is None or other is None:
+        return one or other
+    return GuardrailWish(
+        {**one.modes, **other.modes},
+        one.id or other.id,
+        one.version or other.version,
+        one.place,
+    )
+
+
+KINDS: dict[str, type[StrEnum]] = {
+    "input": Mode,
+    "output": Mode,
+    "image": Mode,
+    "stream": StreamMode,
+    "on_failure": FailureMode,
+}
+"""The members of a policy that a key or a request may set, with what they may be."""
+
+
+def parse(modes: Mapping[str, str]) -> dict[str, StrEnum]:
+    """Read ``{"input": "enforce", "stream": "window"}``, or raise ValueError that names a fault."""
+    choices: dict[str, StrEnum] = {}
+    for name, value in modes.items():
+        if name not in KINDS:
+            raise ValueError(f"{name}: is not one of {', '.join(KINDS)}")
+        try:
+            choices[name] = KINDS[name](value)
+        except ValueError:
+            raise ValueError(f"{name}: is not one of {', '.join(KINDS[name])}") from None
+    return choices
+
+
+def with_modes(policy: GuardrailPolicy, modes: Mapping[str, str]) -> GuardrailPolicy:
+    """Return ``policy`` with ``modes`` in the place of its own, or raise ValueError."""
+    changes: dict[str, object] = dict(parse(modes))
+    return replace(policy, **changes)  # type: ignore[arg-type]  # by `KINDS` each has its type
+
+
+def stricter(policy: GuardrailPolicy, wish: GuardrailWish) -> GuardrailPolicy:
+    """Return ``policy`` made as strict as ``wish`` says.
+
+    Raises GuardrailPolicyError where the wish is laxer somewhere, or names another guardrail, and
+    InvalidParameterError where it makes no sense.
+    """
+    _check_named(policy, wish)
+    try:
+        wanted = parse(wish.modes)
+    except ValueError as error:
+        name, _, message = str(error).partition(": ")
+        raise InvalidParameterError.at(f"{wish.place}.{name}", message) from error
+    for name, choice in wanted.items():
+        least: StrEnum = getattr(policy, name)
+        if _rank(choice) < _rank(least):
+            raise GuardrailPolicyError.at(
+                f"{wish.place}.{name}",
+                f"{choice.value!r} is laxer than this service's policy, {least.value!r}; a request "
+                "may only ask for a stricter one",
+            )
+    return with_modes(policy, wish.modes)
+
+
+def _rank(choice: StrEnum) -> int:
+    return list(type(choice)).index(choice)
+
+
+def _check_named(policy: GuardrailPolicy, wish: GuardrailWish) -> None:
+    """Raise GuardrailPolicyError where ``wish`` names another guardrail than the policy's."""
+    if wish.id is None:
+        return
+    own, named = (name.rpartition("/")[2] for name in (policy.id, wish.id))
+    if not own or (own, policy.version) != (named, wish.version):
+        raise GuardrailPolicyError.at(
+            wish.place, "the operator of this service chooses the guardrail and its version"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a guardrail is to judge."""
+
+    source: Source
+    texts: tuple[str, ...] = ()
+    images: tuple[PreparedImage, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A rule of a guardrail that a content met. Its name, never the content."""
+
+    policy: str
+    """The kind of rule: ``content``, ``topic``, ``word``, ``pii``, ``regex``, …"""
+    name: str
+    """The rule: ``VIOLENCE``, ``EMAIL``; ``custom`` for a word, which would be the content."""
+    masks: bool = False
+    """Whether what it met is masked; else the content is blocked."""
+
+    def __str__(self) -> str:
+        return f"{self.policy}:{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """A guardrail's verdict on a content."""
+
+    hits: tuple[Hit, ...] = ()
+    blocked: bool = False
+    texts: tuple[str, ...] | None = None
+    """The content's texts, masked; None where they stay as they are."""
+    units: Mapping[str, int] = field(default_factory=dict)
+    """What was processed, by policy: ``content``, ``word``, ``content_image``, …"""
+    message: str = ""
+    """What the guardrail would have shown in the place of a blocked content."""
+
+
+@dataclass(frozen=True, slots=True)
+class GuardrailReport:
+    """What the checks of one answer came to. Names and numbers, never content."""
+
+    action: Action = Action.NONE
+    hits: tuple[Hit, ...] = ()
+    sources: tuple[str, ...] = ()
+    """Where policies hit: ``input``, ``output``, ``image``."""
+    units: Mapping[str, int] = field(default_factory=dict)
+    latency_ms: int = 0
+    """Milliseconds that the checks took, those at the same time added up."""
+    cost_usd: float = 0
+    """At the listed price; part of the answer's cost."""
+    unchecked: tuple[str, ...] = ()
+    """What passed although the guardrail could not be asked."""
+    message: str = ""
+    """As in `Assessment`."""
+    id: str = ""
+    """The guardrail's."""
+
+    @property
+    def policies(self) -> tuple[str, ...]:
+        """Names of the rules that hit."""
+        return tuple(dict.fromkeys(map(str, self.hits)))
+
+    def __add__(self, other: "GuardrailReport") -> "GuardrailReport":
+        names = (*self.units, *other.units)
+        return GuardrailReport(
+            max(self.action, other.action, key=_rank),
+            (*self.hits, *other.hits),
+            tuple(dict.fromkeys((*self.sources, *other.sources))),
+            {name: self.units.get(name, 0) + other.units.get(name, 0) for name in names},
+            self.latency_ms + other.latency_ms,
+            round(self.cost_usd + other.cost_usd, DIGITS),
+            tuple(dict.fromkeys((*self.unchecked, *other.unchecked))),
+            self.message or other.message,
+            self.id or other.id,
+        )

@@ -1,0 +1,77 @@
+"""Jobs: requests whose answers are fetched later."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from app.domain.access import ANONYMOUS, Caller
+from app.domain.work import NO_USAGE, WorkUsage
+
+
+class JobStatus(StrEnum):
+    """How far a job has come."""
+
+    QUEUED = "queued"
+    IN_PROGRESS = "in_progress"
+    COMPLETED = "completed"
+    """It was answered, with a status below 400."""
+    FAILED = "failed"
+    """Its answer is an error."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether there is an answer."""
+        return self in (JobStatus.COMPLETED, JobStatus.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class JobRequest:
+    """A POST request that is to be answered later."""
+
+    path: str
+    headers: Mapping[str, str]
+    """Those that decide the answer, by names in lower case; no credentials."""
+    body: bytes = field(repr=False)
+    request_id: str = ""
+    caller: Caller = ANONYMOUS
+    webhook: str | None = None
+    """The URL to tell when the job has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobAnswer:
+    """What the endpoint answered."""
+
+    status: int
+    media_type: str
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class JobEvent:
+    """Something that happened while a job ran, as the endpoint's stream tells it."""
+
+    number: int
+    """From 1, in order."""
+    name: str
+    """``progress``."""
+    data: bytes
+    """JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One job as its caller sees it."""
+
+    id: str
+    path: str
+    status: JobStatus
+    created_at: float
+    """Seconds since the epoch, as all times here."""
+    ended_at: float | None = None
+    expires_at: float | None = None
+    answer: JobAnswer | None = None
+    usage: WorkUsage = NO_USAGE
+    progress: JobEvent | None = None
+    """The last event so far."""
+    webhook: str | None = None

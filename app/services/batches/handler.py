@@ -1,0 +1,152 @@
+"""Does the rows of batches: each by the endpoint that its batch names, while there is room."""
+
+import time
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from math import floor
+
+import orjson
+
+from app.domain.batch import Batch, BatchStatus
+from app.domain.errors import FileNotFoundHereError, InternalError, ServiceError
+from app.domain.ports import WorkQueue
+from app.domain.work import Finished, Leased, Postponed, WorkKind
+from app.services.batches import record
+from app.services.batches import row as rows
+from app.services.batches.keeper import BatchKeeper
+from app.services.batches.retry import again
+from app.services.batches.row import Place
+from app.services.files.service import FileService
+from app.services.model_stack.target import TargetGuard
+from app.services.work.endpoint import Endpoint, EndpointRequest
+from app.telemetry.metrics import BATCH_ROWS, Metrics
+
+_REMEMBERED = 1.0
+"""Seconds for which a batch is taken to be as it was read."""
+_ALONE = 4
+"""The part of the rows, one in so many, that goes on while anyone else asks."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowShare:
+    """How much of the service rows may take."""
+
+    share: float
+    """Of each target's slots."""
+    most: int
+    """Rows at a time."""
+    guards: tuple[TargetGuard, ...]
+
+    def room(self, running: int) -> int:
+        """Return how many more rows may begin. Interactive requests go first."""
+        slots = self.guards[0].slots
+        others = max(0, slots.taken + slots.waiting - running)
+        if slots.waiting:
+            return 0
+        most = self.most if not others else max(1, self.most // _ALONE)
+        left = floor(self.share * slots.capacity) - others
+        return max(min(most, left), 0 if running else 1) - running
+
+
+@dataclass(slots=True)
+class RowHandler:
+    """A `WorkHandler` of rows."""
+
+    queue: WorkQueue
+    files: FileService
+    endpoint: Endpoint
+    keeper: BatchKeeper
+    share: RowShare
+    metrics: Metrics
+    seconds: float
+    """That one row may take."""
+    _batches: dict[str, tuple[float, Batch | None]] = field(default_factory=dict)
+    _resting: dict[str, float] = field(default_factory=dict)
+    """Callers whose limits are used up, and until when, by the monotonic clock."""
+    _all_rest: float = 0
+
+    @property
+    def kind(self) -> WorkKind:
+        """Return the kind of work."""
+        return WorkKind.BATCH_ROW
+
+    @property
+    def interruptible(self) -> bool:
+        """Tell that rows are finished once begun: their answers may be paid for."""
+        return False
+
+    def room(self, running: int) -> int:
+        """Return how many more rows may begin now."""
+        if self._all_rest > time.monotonic():
+            return min(1 - running, self.share.room(running))
+        return self.share.room(running)
+
+    def resting(self) -> Collection[str]:
+        """Return the callers whose limits are used up for the moment."""
+        now = time.monotonic()
+        self._resting = {owner: until for owner, until in self._resting.items() if until > now}
+        return self._resting.keys()
+
+    async def tend(self) -> None:
+        """See to the batches."""
+        await self.keeper.tend()
+
+    async def handle(self, work: Leased) -> Finished | Postponed:
+        """Answer one row."""
+        batch = await self._batch(work)
+        if batch is None or batch.status not in (BatchStatus.IN_PROGRESS, BatchStatus.VALIDATING):
+            # Its end is the keeper's to see to.
+            return Postponed(work, 1, counted=False)
+        place = Place.read(work.payload)
+        try:
+            stored = await self.files.get(work.owner, batch.input_file_id)
+            line = await self.files.read_range(stored, place.start, place.end)
+        except FileNotFoundHereError:
+            return Postponed(work, 1, counted=False)
+        row = rows.parsed(line, batch.endpoint)
+        answer = await self.endpoint.answer(
+            EndpointRequest(
+                rows.request_id(work.group, work.position),
+                batch.endpoint,
+                orjson.dumps(row.body),
+                batch.caller,
+                self.seconds,
+            )
+        )
+        if answer.error is not None:
+            postponed = self._postponed(work, answer.error)
+            if postponed is not None:
+                return postponed
+        succeeded = answer.status < 400
+        self.metrics.count(BATCH_ROWS, outcome="succeeded" if succeeded else "failed")
+        return Finished(work, succeeded, rows.result(answer.status, answer.body), answer.usage)
+
+    def _postponed(self, work: Leased, error: ServiceError) -> Postponed | None:
+        later = again(error, work.attempts)
+        if later is None:
+            return None
+        until = time.monotonic() + later.seconds
+        if later.caller_rests:
+            self._resting[work.owner] = max(until, self._resting.get(work.owner, 0))
+        if later.all_rest:
+            self._all_rest = max(until, self._all_rest)
+        self.metrics.count(BATCH_ROWS, outcome="postponed")
+        return Postponed(work, later.seconds, later.counted)
+
+    async def _batch(self, work: Leased) -> Batch | None:
+        now = time.monotonic()
+        known = self._batches.get(work.group)
+        if known is not None and known[0] > now:
+            return known[1]
+        kept = await self.queue.group(work.owner, work.group)
+        batch = None if kept is None else record.read(kept)
+        self._batches = {name: entry for name, entry in self._batches.items() if entry[0] > now}
+        self._batches[work.group] = now + _REMEMBERED, batch
+        return batch
+
+    def exhausted(self, work: Leased) -> Finished:
+        """Return the end of a row whose workers died again and again."""
+        error = InternalError("the row was begun many times, and never answered")
+        self.metrics.count(BATCH_ROWS, outcome="failed")
+        body = orjson.dumps({"error": {"code": error.code, "message": error.detail}})
+        return Finished(work, False, rows.result(error.status, body))

@@ -1,0 +1,139 @@
+"""Reads a batch's input file once, line by line, and says all that is wrong with it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from hashlib import blake2b
+
+from app.domain.batch import BatchFault
+from app.domain.errors import FileNotFoundHereError
+from app.domain.file import FilePurpose, StoredFile
+from app.services.batches.row import Place, RowError, file_ids, parsed
+from app.services.files.service import FileService
+
+MOST_FAULTS = 100
+"""Faults that are told; behind them the rest of the file is not read."""
+_PAUSE = 64
+"""Lines after which the event loop turns."""
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeLimits:
+    """How large an input may be."""
+
+    rows: int
+    line_bytes: int
+    """Bytes of one row: as many as a request's body may have."""
+
+
+@dataclass(slots=True)
+class Intake:
+    """Checks one file."""
+
+    files: FileService
+    stored: StoredFile
+    endpoint: str
+    unknown_fields: Callable[[str, dict[str, object]], list[str]]
+    """Tells which fields of a body the endpoint has not."""
+    limits: IntakeLimits
+    alive: Callable[[], Awaitable[None]]
+    """Called now and then, to show that the work goes on."""
+    places: list[Place] = field(default_factory=list)
+    faults: list[BatchFault] = field(default_factory=list)
+    _seen: dict[bytes, int] = field(default_factory=dict)
+    """Digests of the custom ids, and the lines they stand in."""
+    _over: bool = False
+    """Whether there are more rows than are taken."""
+    _known: dict[str, str | None] = field(default_factory=dict)
+    """The files that were looked up, and what is wrong with them."""
+
+    async def read(self) -> None:
+        """Fill ``places``, or ``faults`` where something is wrong.
+
+        Raises FileNotFoundHereError where the file is deleted meanwhile.
+        """
+        number = 0
+        async for number, start, line in self._lines():
+            if number % _PAUSE == 0:
+                await asyncio.sleep(0)
+                await self.alive()
+            await self._row(number, start, line)
+            if self._over or len(self.faults) >= MOST_FAULTS:
+                return
+        if not (self.places or self.faults):
+            self._fault("empty_file", "the input file has no rows")
+
+    async def _row(self, number: int, start: int, line: bytes | None) -> None:
+        if line is None:
+            most = self.limits.line_bytes
+            self._fault("line_too_long", f"has more than {most:,} bytes", number)
+            return
+        if not line.strip():
+            return
+        try:
+            row = parsed(line, self.endpoint)
+            self._check_new(row.custom_id, number)
+            for name in self.unknown_fields(self.endpoint, row.body):
+                raise RowError("unknown_field", "there is no such field", f"body.{name[:100]}")
+            for file_id in file_ids(row.body):
+                await self._check_file(file_id)
+        except RowError as error:
+            self._fault(error.code, error.message, number, error.param)
+            return
+        if len(self.places) == self.limits.rows:
+            self._fault("too_many_rows", f"at most {self.limits.rows:,} rows are taken", number)
+            self._over = True
+            return
+        self.places.append(Place(start, start + len(line), row.custom_id))
+
+    def _check_new(self, custom_id: str, number: int) -> None:
+        digest = blake2b(custom_id.encode("utf-8", "surrogatepass"), digest_size=12).digest()
+        first = self._seen.setdefault(digest, number)
+        if first != number:
+            raise RowError(
+                "duplicate_custom_id",
+                f"{custom_id[:100]!r} stands in line {first} already",
+                "custom_id",
+            )
+
+    async def _check_file(self, file_id: str) -> None:
+        if file_id not in self._known:
+            self._known[file_id] = await self._file_fault(file_id)
+        fault = self._known[file_id]
+        if fault is not None:
+            raise RowError("file_not_found", fault, "body")
+
+    async def _file_fault(self, file_id: str) -> str | None:
+        try:
+            named = await self.files.get(self.stored.owner, file_id)
+        except FileNotFoundHereError as error:
+            return error.detail
+        if named.purpose is not FilePurpose.VISION:
+            return f"{file_id} was uploaded for {named.purpose}, not for vision"
+        return None
+
+    def _fault(
+        self, code: str, message: str, line: int | None = None, param: str | None = None
+    ) -> None:
+        place = "" if line is None else f"line {line}: "
+        self.faults.append(BatchFault(code, place + message, line, param))
+
+    async def _lines(self) -> AsyncIterator[tuple[int, int, bytes | None]]:
+        """Yield each line's number, its first byte and the line, None where it is too long."""
+        number, start, waiting = 1, 0, bytearray()
+        skipping = False
+        async for chunk in self.files.read(self.stored):
+            waiting += chunk
+            begin = 0
+            while (end := waiting.find(b"\n", begin)) >= 0:
+                long = skipping or end - begin > self.limits.line_bytes
+                yield number, start, None if long else bytes(waiting[begin:end])
+                start += end + 1 - begin
+                number, begin, skipping = number + 1, end + 1, False
+            del waiting[:begin]
+            if len(waiting) > self.limits.line_bytes:
+                start += len(waiting)
+                waiting.clear()
+                skipping = True
+        if waiting or skipping:
+            yield number, start, None if skipping else bytes(waiting)

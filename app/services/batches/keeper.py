@@ -1,0 +1,261 @@
+"""Moves batches from state to state: checks their input, ends them, writes their files.
+
+Every process has one. What takes long is claimed for a while first, by a change of the batch that
+only one can make; and whatever a process left undone when it died is done by another.
+"""
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field, replace
+
+import structlog
+
+from app.domain import file
+from app.domain.batch import Batch, BatchCounts, BatchFault, BatchStatus
+from app.domain.errors import (
+    BatchCancelledError,
+    BatchExpiredError,
+    BatchInputGoneError,
+    FileNotFoundHereError,
+    ServiceError,
+)
+from app.domain.file import FilePurpose
+from app.domain.ports import WorkQueue
+from app.domain.work import GroupCounts, NewWork, WorkKind, WorkResult, WorkState
+from app.services.batches import record
+from app.services.batches import row as rows
+from app.services.batches.intake import Intake, IntakeLimits
+from app.services.batches.service import moved
+from app.services.files.service import FileService
+from app.telemetry.metrics import WORK_LEASED, WORK_OLDEST, WORK_WAITING, Metrics
+
+CLAIM = 60.0
+"""Seconds for which a batch is one process's to check or to finalize; renewed meanwhile."""
+SWEEP = 600.0
+"""Seconds between two looks for files and batches whose time is over."""
+SHOW = 5.0
+"""Seconds between two counts of what waits, for the metrics."""
+_CHUNK = 1000
+"""Rows that are put on the queue in one transaction."""
+_PAGE = 100
+"""Results that are read at a time."""
+_UNANSWERED: dict[BatchStatus | None, type[ServiceError]] = {
+    BatchStatus.CANCELLED: BatchCancelledError,
+    BatchStatus.EXPIRED: BatchExpiredError,
+    BatchStatus.FAILED: BatchInputGoneError,
+}
+
+log = structlog.get_logger()
+
+
+class _LostError(Exception):
+    """The batch was changed by another: its claim is over, or it was cancelled."""
+
+
+@dataclass(slots=True)
+class _Claim:
+    """One process's hold on a batch."""
+
+    keeper: "BatchKeeper"
+    batch: Batch
+
+    async def renew(self) -> None:
+        """Hold it for another while where the last one is half over, or raise _LostError."""
+        if self.batch.claimed_until - self.keeper.clock() < CLAIM / 2:
+            await self.change(replace(self.batch, claimed_until=self.keeper.clock() + CLAIM))
+
+    async def change(self, batch: Batch) -> None:
+        """Keep ``batch``, or raise _LostError."""
+        if not await self.keeper.queue.change(record.group(batch)):
+            raise _LostError
+        self.batch = replace(batch, version=batch.version + 1)
+
+
+@dataclass(slots=True)
+class BatchKeeper:
+    """Sees to every caller's batches."""
+
+    queue: WorkQueue
+    files: FileService
+    name: str
+    """The process's, as its worker has it."""
+    limits: IntakeLimits
+    unknown_fields: Callable[[str, dict[str, object]], list[str]]
+    announce: Callable[[Batch], Awaitable[None]]
+    """Tells the caller's server of a batch that has ended."""
+    wake: Callable[[], None]
+    """Has workers look for rows."""
+    metrics: Metrics
+    clock: Callable[[], float] = time.time
+    _shown: float = field(default=float("-inf"))
+    _swept: float = field(default=float("-inf"))
+
+    async def tend(self) -> None:
+        """Look at every batch that has not ended."""
+        for kept in await self.queue.active(WorkKind.BATCH_ROW):
+            batch = record.read(kept)
+            try:
+                await self._see_to(batch)
+            except _LostError:
+                continue
+            except ServiceError as error:
+                log.warning("batch waits", batch=batch.id, code=error.code, reason=error.detail)
+        if time.monotonic() - self._shown > SHOW:
+            self._shown = time.monotonic()
+            await self._show()
+        if time.monotonic() - self._swept > SWEEP:
+            self._swept = time.monotonic()
+            await self.queue.expire()
+            await self.files.expire()
+
+    async def _show(self) -> None:
+        for kind, depth in (await self.queue.depths()).items():
+            age = 0.0 if depth.oldest is None else max(0.0, self.clock() - depth.oldest)
+            self.metrics.set(WORK_WAITING, depth.waiting, kind=kind)
+            self.metrics.set(WORK_LEASED, depth.leased, kind=kind)
+            self.metrics.set(WORK_OLDEST, age, kind=kind)
+
+    async def _see_to(self, batch: Batch) -> None:
+        match batch.status:
+            case BatchStatus.VALIDATING:
+                await self._check(batch)
+            case BatchStatus.IN_PROGRESS:
+                await self._watch(batch)
+            case BatchStatus.CANCELLING:
+                await self._wind_up(batch, BatchStatus.CANCELLED)
+            case BatchStatus.FINALIZING:
+                await self._wind_up(batch, batch.ending)
+
+    async def _claim(self, batch: Batch) -> _Claim | None:
+        """Return a hold on ``batch``, None where another process has one."""
+        now = self.clock()
+        another = batch.claimed_by not in ("", self.name)
+        # One that seems to hold longer was taken before the clock was set back.
+        if another and now < batch.claimed_until <= now + 2 * CLAIM:
+            return None
+        claim = _Claim(self, batch)
+        await claim.change(replace(batch, claimed_by=self.name, claimed_until=now + CLAIM))
+        return claim
+
+    async def _check(self, batch: Batch) -> None:
+        claim = await self._claim(batch)
+        if claim is None:
+            return
+        try:
+            stored = await self.files.get(batch.owner, batch.input_file_id)
+            intake = Intake(
+                self.files, stored, batch.endpoint, self.unknown_fields, self.limits, claim.renew
+            )
+            await intake.read()
+        except FileNotFoundHereError:
+            await self._fail(claim, (_gone(batch),))
+            return
+        if intake.faults:
+            await self._fail(claim, tuple(intake.faults))
+            return
+        kept = record.group(claim.batch)
+        for start in range(0, len(intake.places), _CHUNK):
+            places = enumerate(intake.places[start : start + _CHUNK], start)
+            await self.queue.put(kept, [NewWork(n, place.kept()) for n, place in places])
+            await claim.renew()
+        begun = moved(claim.batch, BatchStatus.IN_PROGRESS, self.clock())
+        counts = BatchCounts(len(intake.places))
+        await claim.change(replace(begun, counts=counts, claimed_by="", claimed_until=0))
+        self.wake()
+
+    async def _fail(self, claim: _Claim, faults: tuple[BatchFault, ...]) -> None:
+        failed = moved(claim.batch, BatchStatus.FAILED, self.clock())
+        await claim.change(replace(failed, faults=faults))
+        await self.announce(claim.batch)
+
+    async def _watch(self, batch: Batch) -> None:
+        if self.clock() >= batch.expires_at:
+            await self._finalize_as(batch, BatchStatus.EXPIRED)
+        elif not await self.queue.has_open(batch.id):
+            await self._finalize_as(batch, BatchStatus.COMPLETED)
+        else:
+            try:
+                await self.files.get(batch.owner, batch.input_file_id)
+            except FileNotFoundHereError:
+                gone = replace(batch, faults=(_gone(batch),))
+                await self._finalize_as(gone, BatchStatus.FAILED)
+
+    async def _finalize_as(self, batch: Batch, ending: BatchStatus) -> None:
+        finalizing = moved(replace(batch, ending=ending), BatchStatus.FINALIZING, self.clock())
+        if await self.queue.change(record.group(finalizing)):
+            await self._wind_up(replace(finalizing, version=finalizing.version + 1), ending)
+
+    async def _wind_up(self, batch: Batch, ending: BatchStatus | None) -> None:
+        """End ``batch`` once no row of it is being answered any more."""
+        await self.queue.cancel(batch.owner, batch.id, leased=False)
+        if await self.queue.has_open(batch.id):
+            return
+        claim = await self._claim(batch)
+        if claim is None:
+            return
+        ending = ending or BatchStatus.COMPLETED
+        counts = await self.queue.counts(batch.id)
+        ended = replace(
+            await self._written(claim, ending, counts),
+            counts=BatchCounts(
+                max(batch.counts.total, counts.total),
+                counts.in_state(WorkState.SUCCEEDED),
+                counts.in_state(WorkState.FAILED),
+                counts.usage,
+            ),
+            ending=None,
+        )
+        await claim.change(moved(ended, ending, self.clock()))
+        await self.announce(claim.batch)
+        await self.queue.clear(batch.id)
+
+    async def _written(self, claim: _Claim, ending: BatchStatus, counts: GroupCounts) -> Batch:
+        """Write the files that the batch's rows make, and return it with their ids."""
+        succeeded = counts.in_state(WorkState.SUCCEEDED)
+        output = errors = None
+        if succeeded:
+            output = await self._write(claim, "output", ending)
+        if counts.total > succeeded:
+            errors = await self._write(claim, "error", ending)
+        return replace(claim.batch, output_file_id=output, error_file_id=errors)
+
+    async def _write(self, claim: _Claim, what: str, ending: BatchStatus) -> str:
+        """Write one file under an id that is the same whoever writes it, and return the id."""
+        batch = claim.batch
+        began = batch.times.get(BatchStatus.FINALIZING, batch.times.get(BatchStatus.CANCELLING, 0))
+        file_id = file.new_id(
+            began, began + self.files.limits.seconds, seed=f"{batch.owner}:{batch.id}:{what}"
+        )
+        lines = self._lines(claim, ending, succeeded=what == "output")
+        draft = await self.files.rewrite(batch.owner, file_id, lines)
+        name = f"{batch.id}_{what}.jsonl"
+        await self.files.finish(draft, name, FilePurpose.BATCH_OUTPUT)
+        return file_id
+
+    async def _lines(
+        self, claim: _Claim, ending: BatchStatus, *, succeeded: bool
+    ) -> AsyncIterator[bytes]:
+        """Yield the lines of one file, in the input's order."""
+        batch, after = claim.batch, -1
+        while page := await self.queue.results(batch.owner, batch.id, after, _PAGE):
+            await claim.renew()
+            lines = [
+                _line(batch, item, ending)
+                for item in page
+                if (item.state is WorkState.SUCCEEDED) == succeeded
+            ]
+            yield b"".join(lines)
+            after = page[-1].position
+
+
+def _line(batch: Batch, item: WorkResult, ending: BatchStatus) -> bytes:
+    if item.result is not None:
+        return rows.answered(batch.id, item)
+    cls = _UNANSWERED.get(ending, BatchCancelledError)
+    return rows.unanswered(batch.id, item, cls((cls.__doc__ or cls.title).strip()))
+
+
+def _gone(batch: Batch) -> BatchFault:
+    return BatchFault(
+        "input_file_deleted", f"the input file {batch.input_file_id} was deleted", None, None
+    )

@@ -1,0 +1,77 @@
+"""How a batch is kept on the queue: as the group that its rows belong to."""
+
+from dataclasses import asdict
+from typing import Any
+
+import orjson
+
+from app.domain.access import Caller, scope
+from app.domain.batch import ENDED, Batch, BatchCounts, BatchFault, BatchStatus
+from app.domain.work import WorkGroup, WorkKind, WorkUsage
+
+KEPT = 30 * 24 * 3600
+"""Seconds that a batch is shown after its end."""
+_PLAIN = (
+    "endpoint",
+    "input_file_id",
+    "window",
+    "expires_at",
+    "output_file_id",
+    "error_file_id",
+    "webhook",
+    "claimed_by",
+    "claimed_until",
+)
+
+
+def group(batch: Batch) -> WorkGroup:
+    """Return the group that keeps ``batch``."""
+    caller = batch.caller
+    body = {name: getattr(batch, name) for name in _PLAIN} | {
+        "caller": {
+            "scopes": sorted(caller.scopes),
+            "name": caller.name,
+            "limits": dict(caller.limits),
+        },
+        "metadata": None if batch.metadata is None else dict(batch.metadata),
+        "times": {str(status): at for status, at in batch.times.items()},
+        "ending": batch.ending,
+        "faults": [asdict(fault) for fault in batch.faults],
+        "counts": asdict(batch.counts),
+    }
+    ended = batch.status in ENDED
+    return WorkGroup(
+        batch.id,
+        batch.owner,
+        WorkKind.BATCH_ROW,
+        batch.status,
+        batch.created_at,
+        orjson.dumps(body),
+        active=not ended,
+        expires_at=batch.times.get(batch.status, batch.created_at) + KEPT if ended else None,
+        version=batch.version,
+    )
+
+
+def read(kept: WorkGroup) -> Batch:
+    """Return the batch that ``kept`` keeps."""
+    body: dict[str, Any] = orjson.loads(kept.body)
+    caller, counts = body["caller"], body["counts"]
+    return Batch(
+        id=kept.id,
+        caller=Caller(
+            kept.owner,
+            frozenset(scope(name) for name in caller["scopes"]),
+            caller["name"],
+            caller["limits"],
+        ),
+        created_at=kept.created_at,
+        status=BatchStatus(kept.status),
+        metadata=body["metadata"],
+        times=body["times"],
+        ending=None if body["ending"] is None else BatchStatus(body["ending"]),
+        faults=tuple(BatchFault(**fault) for fault in body["faults"]),
+        counts=BatchCounts(**{**counts, "usage": WorkUsage(**counts["usage"])}),
+        version=kept.version,
+        **{name: body[name] for name in _PLAIN},
+    )

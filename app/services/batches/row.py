@@ -1,0 +1,148 @@
+"""One line of a batch's input, and what is kept and written of it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+import orjson
+
+from app.domain.errors import ServiceError
+from app.domain.work import WorkResult
+
+KEYS = frozenset(("custom_id", "method", "url", "body"))
+LONGEST_ID = 256
+"""Characters of a ``custom_id``."""
+
+
+class RowError(ValueError):
+    """What is no row; ``code`` and ``param`` say how."""
+
+    def __init__(self, code: str, message: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.code, self.message, self.param = code, message, param
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row as it was sent."""
+
+    custom_id: str
+    body: dict[str, Any]
+
+
+def parsed(line: bytes, endpoint: str) -> Row:
+    """Return the row that ``line`` is, or raise RowError."""
+    try:
+        value = orjson.loads(line)
+    except ValueError as error:
+        raise RowError("invalid_json_line", f"is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise RowError("invalid_json_line", "is no JSON object")
+    for name in value:
+        if name not in KEYS:
+            raise RowError("unknown_field", f"there is no such field: {name[:100]!r}", name[:100])
+    custom_id = value.get("custom_id")
+    if not (isinstance(custom_id, str) and 0 < len(custom_id) <= LONGEST_ID):
+        raise RowError("invalid_custom_id", f"give 1 to {LONGEST_ID} characters", "custom_id")
+    if value.get("method") != "POST":
+        raise RowError("invalid_method", "give POST", "method")
+    if value.get("url") != endpoint:
+        asked = str(value.get("url"))[:100]
+        raise RowError("mismatched_endpoint", f"{asked!r} is not the batch's {endpoint}", "url")
+    body = value.get("body")
+    if not isinstance(body, dict):
+        raise RowError("invalid_body", "give a JSON object", "body")
+    if body.get("stream"):
+        raise RowError("stream_in_batch", "rows are answered in one piece", "body.stream")
+    return Row(custom_id, body)
+
+
+def file_ids(value: Any, depth: int = 8) -> Iterator[str]:  # noqa: ANN401 - any JSON
+    """Yield the ids of files that a body names."""
+    if depth == 0:
+        return
+    if isinstance(value, dict):
+        named = value.get("file_id")
+        if isinstance(named, str):
+            yield named
+        for part in value.values():
+            if isinstance(part, dict | list):
+                yield from file_ids(part, depth - 1)
+    elif isinstance(value, list):
+        for part in value:
+            if isinstance(part, dict | list):
+                yield from file_ids(part, depth - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a row stands in its file, as the queue keeps it."""
+
+    start: int
+    end: int
+    custom_id: str
+
+    def kept(self) -> bytes:
+        """Return it as bytes."""
+        return orjson.dumps([self.start, self.end, self.custom_id])
+
+    @classmethod
+    def read(cls, kept: bytes) -> "Place":
+        """Return what ``kept`` made."""
+        return cls(*orjson.loads(kept))
+
+
+def request_id(batch: str, position: int) -> str:
+    """Return the id of the row's request, the same at each attempt."""
+    return "batch_req_" + sha256(f"{batch}:{position}".encode()).hexdigest()[:32]
+
+
+def result(status: int, body: bytes) -> bytes:
+    """Return an answer as the queue keeps it."""
+    return b"%d\n" % status + body
+
+
+def answered(batch: str, item: WorkResult) -> bytes:
+    """Return the line of the output file or the error file for an answered row."""
+    assert item.result is not None
+    status, _, body = item.result.partition(b"\n")
+    identity = request_id(batch, item.position)
+    return b"".join(
+        (
+            b'{"id":"',
+            identity.encode(),
+            b'","custom_id":',
+            orjson.dumps(Place.read(item.payload).custom_id),
+            b',"response":{"status_code":',
+            status,
+            b',"request_id":"',
+            identity.encode(),
+            b'","body":',
+            _one_line(body),
+            b'},"error":null}\n',
+        )
+    )
+
+
+def unanswered(batch: str, item: WorkResult, error: ServiceError) -> bytes:
+    """Return the line of the error file for a row that was never answered."""
+    return orjson.dumps(
+        {
+            "id": request_id(batch, item.position),
+            "custom_id": Place.read(item.payload).custom_id,
+            "response": None,
+            "error": {"code": error.code, "message": error.detail},
+        },
+        option=orjson.OPT_APPEND_NEWLINE,
+    )
+
+
+def _one_line(body: bytes) -> bytes:
+    """Return ``body`` as it is where it fits into one line of JSON."""
+    if b"\n" not in body and body[:1] == b"{":
+        return body
+    try:
+        return orjson.dumps(orjson.loads(body))
+    except ValueError:
+        return orjson.dumps(body.decode("utf-8", "replace"))

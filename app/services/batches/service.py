@@ -1,0 +1,140 @@
+"""Begins, shows, lists and cancels batches.
+
+Their rows are done by `app.services.batches.handler`, and they come to their end by the keeper.
+"""
+
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from os import urandom
+
+from app.domain.access import Caller
+from app.domain.batch import ENDED, Batch, BatchCounts, BatchStatus
+from app.domain.errors import (
+    BatchNotFoundError,
+    BatchStateError,
+    FilePurposeError,
+    InvalidParameterError,
+)
+from app.domain.file import FilePurpose
+from app.domain.ports import WorkQueue
+from app.domain.work import WorkKind, WorkState
+from app.services.batches import record
+from app.services.files.service import FileService
+
+HOUR = 3600
+LONGEST_WINDOW = 7 * 24
+"""Hours."""
+_ENDPOINT = re.compile("/v1/(generate|chat/completions|tasks/[a-z0-9-]{1,64})")
+
+
+@dataclass(frozen=True, slots=True)
+class NewBatch:
+    """A batch that is asked for."""
+
+    caller: Caller
+    endpoint: str
+    input_file_id: str
+    window: str
+    metadata: Mapping[str, str] | None
+    webhook: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchService:
+    """Callers' batches."""
+
+    queue: WorkQueue
+    files: FileService
+    check_webhook: Callable[[str | None], None]
+    clock: Callable[[], float] = time.time
+
+    async def begin(self, asked: NewBatch) -> Batch:
+        """Return a new batch, which is checked in the background.
+
+        Raises InvalidParameterError, FileNotFoundHereError, FilePurposeError or WorkQueueError, or
+        what refuses the webhook.
+        """
+        if _ENDPOINT.fullmatch(asked.endpoint) is None:
+            raise InvalidParameterError.at(
+                "endpoint", "give /v1/generate, /v1/chat/completions or /v1/tasks/{task}"
+            )
+        hours = window_hours(asked.window)
+        self.check_webhook(asked.webhook)
+        stored = await self.files.get(asked.caller.id, asked.input_file_id)
+        if stored.purpose is not FilePurpose.BATCH:
+            raise FilePurposeError.at(
+                "input_file_id", f"was uploaded for {stored.purpose}, not for batch"
+            )
+        now = self.clock()
+        batch = Batch(
+            id=f"batch_{int(now * 1000):011x}{urandom(8).hex()}",
+            caller=asked.caller,
+            endpoint=asked.endpoint,
+            input_file_id=stored.id,
+            window=asked.window,
+            metadata=asked.metadata,
+            created_at=now,
+            expires_at=now + hours * HOUR,
+            webhook=asked.webhook,
+        )
+        await self.queue.open(record.group(batch))
+        return batch
+
+    async def get(self, owner: str, batch_id: str) -> Batch:
+        """Return a batch with its counts as they are now, or raise BatchNotFoundError."""
+        kept = await self.queue.group(owner, batch_id)
+        if kept is None or kept.kind is not WorkKind.BATCH_ROW:
+            raise BatchNotFoundError(f"there is no batch {batch_id[:64]!r}")
+        return await self._counted(record.read(kept))
+
+    async def page(self, owner: str, limit: int, after: str | None) -> tuple[Sequence[Batch], bool]:
+        """Return batches, newest first, and whether there are more."""
+        kept = await self.queue.groups(owner, WorkKind.BATCH_ROW, limit + 1, after)
+        batches = [await self._counted(record.read(group)) for group in kept[:limit]]
+        return batches, len(kept) > limit
+
+    async def cancel(self, owner: str, batch_id: str) -> Batch:
+        """Begin no more rows of a batch; those that are being answered are finished.
+
+        Raises BatchNotFoundError, or BatchStateError where it has ended.
+        """
+        while True:
+            batch = await self.get(owner, batch_id)
+            if batch.status is BatchStatus.CANCELLING:
+                return batch
+            if batch.status in (*ENDED, BatchStatus.FINALIZING):
+                raise BatchStateError(f"the batch is {batch.status} and can't be cancelled")
+            cancelling = moved(batch, BatchStatus.CANCELLING, self.clock())
+            if await self.queue.change(record.group(cancelling)):
+                await self.queue.cancel(owner, batch_id, leased=False)
+                return await self.get(owner, batch_id)
+
+    async def _counted(self, batch: Batch) -> Batch:
+        if batch.status in ENDED:
+            return batch
+        counts = await self.queue.counts(batch.id)
+        return replace(
+            batch,
+            counts=BatchCounts(
+                max(batch.counts.total, counts.total),
+                counts.in_state(WorkState.SUCCEEDED),
+                counts.in_state(WorkState.FAILED),
+                counts.usage,
+            ),
+        )
+
+
+def moved(batch: Batch, status: BatchStatus, now: float) -> Batch:
+    """Return ``batch`` as it is when it comes to ``status``."""
+    return replace(batch, status=status, times={**batch.times, status: now})
+
+
+def window_hours(window: str) -> int:
+    """Return the hours of a window such as ``24h`` or ``7d``, or raise InvalidParameterError."""
+    match = re.fullmatch("([0-9]{1,3})([hd])", window)
+    hours = 0 if match is None else int(match[1]) * (24 if match[2] == "d" else 1)
+    if not 1 <= hours <= LONGEST_WINDOW:
+        raise InvalidParameterError.at("completion_window", "give 1h to 168h, or 1d to 7d")
+    return hours

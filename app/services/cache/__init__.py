@@ -1,0 +1,1 @@
+"""The answer cache: keys, entries, and what keeps them."""

@@ -1,0 +1,108 @@
+"""Keeps answers encrypted, and does without where that fails."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import TypeVar
+
+import structlog
+
+from app.domain.cache import Place
+from app.domain.errors import AnswerStoreError, DataKeyError
+from app.domain.ports import AnswerStore, DataCipher
+from app.services.cache import entry
+from app.services.cache.entry import Kept
+from app.telemetry.metrics import CACHE_FAILURES, CACHE_STORED, Metrics
+
+T = TypeVar("T")
+
+REST = 5.0
+"""Seconds that a store is left alone after it failed or was too slow."""
+
+log = structlog.get_logger()
+
+
+def tag(name: str) -> str:
+    """Return what stands for an owner or a model in a store."""
+    return sha256(name.encode("utf-8", "replace")).hexdigest()[:16]
+
+
+@dataclass(slots=True)
+class KeptAnswers:
+    """Answers in a store: whatever is wrong with it, an answer is not there."""
+
+    store: AnswerStore
+    cipher: DataCipher
+    metrics: Metrics
+    seconds: float
+    """How long an answer is kept."""
+    timeout: float
+    """Seconds that the store may take for one operation."""
+    _until: float = field(default=0)
+
+    async def find(self, place: Place, owner: str) -> Kept | None:
+        """Return the answer at ``place``, which is kept under a key of ``owner``."""
+
+        async def find() -> Kept | None:
+            data = await self.store.get(place)
+            if data is None:
+                return None
+            plain = await self.cipher.decrypt(owner, data, _purpose(place))
+            try:
+                kept = entry.decoded(plain, place.key)
+            except ValueError as error:
+                self._failed("read", str(error))
+                return None
+            # Of a store that keeps longer than it was told, or a clock that went back.
+            return kept if -REST < time.time() - kept.made <= self.seconds else None
+
+        return await self._tried("get", find, None)
+
+    async def keep(self, place: Place, owner: str, kept: Kept) -> None:
+        """Keep an answer under a key of ``owner``."""
+
+        async def keep() -> None:
+            plain = entry.encoded(kept, place.key)
+            if len(plain) > entry.MOST:
+                return
+            data = await self.cipher.encrypt(owner, plain, _purpose(place))
+            await self.store.put(place, data, self.seconds)
+            self.metrics.count(CACHE_STORED)
+
+        await self._tried("put", keep, None)
+
+    async def claim(self, place: Place, holder: str, seconds: float) -> bool:
+        """Tell whether ``holder`` is to make the answer: also where that can't be known."""
+        return await self._tried("claim", lambda: self.store.claim(place, holder, seconds), True)
+
+    async def release(self, place: Place, holder: str) -> None:
+        """End the holder's claim."""
+        await self._tried("release", lambda: self.store.release(place, holder), None)
+
+    async def purge(self, caller: str | None, model: str | None) -> int:
+        """Forget the answers of a caller, of a model, or all; or raise AnswerStoreError."""
+        return await self.store.purge(caller and tag(caller), model and tag(model))
+
+    async def _tried(self, operation: str, work: Callable[[], Awaitable[T]], otherwise: T) -> T:
+        """Return what ``work`` does, or ``otherwise`` where the store fails or is too slow."""
+        if time.monotonic() < self._until:
+            return otherwise
+        try:
+            async with asyncio.timeout(self.timeout):
+                return await work()
+        except DataKeyError as error:
+            self._failed("key", error.detail)
+        except (AnswerStoreError, TimeoutError) as error:
+            self._until = time.monotonic() + REST
+            self._failed(operation, type(error).__name__)
+        return otherwise
+
+    def _failed(self, operation: str, reason: str) -> None:
+        self.metrics.count(CACHE_FAILURES, operation=operation)
+        log.warning("answer cache failed", operation=operation, reason=reason)
+
+
+def _purpose(place: Place) -> bytes:
+    return b"cache:" + place.key.encode()

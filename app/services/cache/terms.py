@@ -1,0 +1,58 @@
+"""On which terms a request uses the answer cache. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.domain.cache import CacheMode, CacheScope, Place
+from app.domain.generation import CallContext, ModelRequest
+from app.services.cache.answers import tag
+from app.services.cache.key import answer_key
+from app.services.guardrails.policies import GuardrailPolicies
+
+SHARED = "shared"
+
+
+@dataclass(frozen=True, slots=True)
+class CacheTerms:
+    """The service's own terms, with what keys and requests make of them."""
+
+    mode: CacheMode
+    scope: CacheScope
+    sampled: bool
+    """Whether answers drawn by chance are kept unasked."""
+    targets: str
+    """Everything that may answer, dialects included."""
+    model: str
+    """The model's id, by which answers are purged."""
+    guardrails: GuardrailPolicies
+
+    def allow(self, request: ModelRequest) -> bool:
+        """Whether the cache is used for ``request``."""
+        context, own = request.call_context, request.call_context.call.caller.cache
+        wish = context.cache
+        mode = CacheMode(own) if own and self.mode is not CacheMode.OFF else self.mode
+        if mode is CacheMode.OFF or not wish.kept:
+            return False
+        asked = wish.max_age is not None
+        if mode is CacheMode.ASKED and not asked:
+            return False
+        return asked or self.sampled or request.sampling.temperature == 0
+
+    def owner(self, context: CallContext) -> str:
+        """Return whose data key the answer is kept under."""
+        # By address where callers are not told apart.
+        return SHARED if self.scope is CacheScope.SHARED else context.caller
+
+    def place(self, request: ModelRequest, pixels: Sequence[str]) -> Place:
+        """Return where the answer to ``request`` stands; ``pixels`` as in `answer_key`."""
+        context = request.call_context
+        policy = self.guardrails.policy(context)
+        key = answer_key(
+            # No caller can be called so that it is taken for everyone.
+            f"{self.scope} {self.owner(context)}",
+            request,
+            model=self.targets,
+            pixels=pixels,
+            policy="" if policy is None else policy.fingerprint,
+        )
+        return Place(key, tag(self.owner(context)), tag(self.model))

@@ -1,0 +1,34 @@
+"""Claims of a result: its values, and where each may stand."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+Path = tuple[str | int, ...]
+"""Where a value is in the result: ``("fields", "items", 0, "price")``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A value of a result."""
+
+    path: Path
+    value: str | float
+    pages: frozenset[int] = frozenset()
+    """Numbers of the pages it may be on; empty for any."""
+    quote: str | None = None
+    """The model's own words for where it has the value from."""
+    probability: float | None = None
+    """By the model's log probabilities; None where they are not known."""
+
+
+def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, str | float]]:  # noqa: ANN401
+    """Yield the texts and numbers in a JSON value; true and false stand nowhere as words."""
+    if isinstance(value, dict):
+        for name, member in value.items():
+            yield from leaves(member, (*path, name))
+    elif isinstance(value, list):
+        for index, member in enumerate(value):
+            yield from leaves(member, (*path, index))
+    elif isinstance(value, (str, int, float)) and not isinstance(value, bool) and value != "":
+        yield path, value

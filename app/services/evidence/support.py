@@ -1,0 +1,209 @@
+"""The readings that support the claims of a result, and where."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field
+
+from app.services.evidence.claim import Claim, Path
+from app.services.evidence.search import Page, Sighting
+from app.services.evidence.text import Match, tokens
+from app.services.evidence.words import Word, around
+from app.services.geometry import Box, View
+from app.services.tasks.boxes import BoxOut, placed
+
+Source = Literal["ocr_engine", "quote"]
+_NOWHERE = Box(0, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class PageReading:
+    """What was read independently of the model in one picture that it was shown."""
+
+    page: int
+    file: str
+    number: int
+    view: View | None
+    words: tuple[Word, ...]
+    searched: Page = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Make the words ready to be searched."""
+        object.__setattr__(self, "searched", Page(self.words))
+
+
+class EvidenceOut(BaseModel):
+    """Which reading supports one value of the result, and where it stands."""
+
+    page: Annotated[int | None, Field(description="As in the result; null where nothing supports.")]
+    file: Annotated[str | None, Field(description="The page's file in the request: `images.0`.")]
+    number: Annotated[int | None, Field(description="The page's number in its file, from 1.")]
+    box: Annotated[
+        BoxOut | None, Field(description="On the original; null for a quote found nowhere.")
+    ]
+    text: Annotated[str | None, Field(description="As it was read there.")]
+    match: Annotated[
+        Match,
+        Field(
+            description="`exact`; `normalised`: the same but for case, spaces, signs or the way "
+            "numbers and dates are written; `approximate`: alike, with the same digits; `none`: "
+            "no reading supports the value."
+        ),
+    ]
+    source: Annotated[
+        Source | None,
+        Field(
+            description="`ocr_engine`: read in the same pixels without the model. `quote`: the "
+            "model's own quotation, which proves less."
+        ),
+    ]
+    confidence: Annotated[
+        float | None,
+        Field(ge=0, le=1, description="Null where nothing tells it. See `confidence_basis`."),
+    ]
+    confidence_basis: Annotated[
+        Literal["logprobs", "agreement"] | None,
+        Field(
+            description="`logprobs`: the probability of the value's tokens. `agreement`: the share "
+            "of the readings (the model, the model asked again, the OCR engine) that say the value."
+        ),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The evidence for one claim."""
+
+    claim: Claim
+    sighting: Sighting | None = None
+    reading: PageReading | None = None
+    source: Source | None = None
+
+    @property
+    def match(self) -> Match:
+        """How the value is supported."""
+        return self.sighting.match if self.sighting else Match.NONE
+
+    @property
+    def independent(self) -> bool:
+        """Whether something beside the model supports the value."""
+        return self.source == "ocr_engine"
+
+
+@dataclass(slots=True)
+class _Search:
+    """Looks claims up, each place of a list's value once."""
+
+    readings: Sequence[PageReading]
+    used: set[tuple[int, Word]] = field(default_factory=set)
+    anchors: dict[Path, tuple[PageReading, float]] = field(default_factory=dict)
+    """Where the first value of a list's item was found: its others are likely beside it."""
+
+    def evidence(self, claim: Claim) -> Evidence:
+        item = _item(claim.path)
+        places = [
+            (self._rank(claim, item, reading, sighting), index, reading, sighting)
+            for index, reading in enumerate(self.readings)
+            if not claim.pages or reading.page in claim.pages
+            for sighting in reading.searched.sightings(claim.value)
+        ]
+        if not places:
+            return self._quoted(claim)
+        _, index, reading, sighting = min(places, key=lambda place: place[0])
+        if item is not None:
+            self.anchors.setdefault(item, (reading, _middle(sighting)))
+            self.used.add((index, sighting.words[0]))
+        return Evidence(claim, sighting, reading, "ocr_engine")
+
+    def _rank(
+        self, claim: Claim, item: Path | None, reading: PageReading, sighting: Sighting
+    ) -> tuple[float, ...]:
+        kind = list(Match).index(sighting.match)
+        index = self.readings.index(reading)
+        used = (index, sighting.words[0]) in self.used
+        if item is None or item not in self.anchors:
+            name = {t for part in claim.path[-1:] for t in tokens(str(part).replace("_", " "))}
+            line = set(tokens(reading.searched.line_of(sighting.words[0])))
+            return kind, used, -len(name & line), 0
+        anchor, middle = self.anchors[item]
+        return kind, anchor is not reading, abs(_middle(sighting) - middle), used
+
+    def _quoted(self, claim: Claim) -> Evidence:
+        if not claim.quote:
+            return Evidence(claim)
+        words = tuple(Word(w, _NOWHERE) for w in claim.quote.split())
+        said = Page(words).sightings(claim.value)
+        if not said:
+            return Evidence(claim)
+        sighting = Sighting((), claim.quote, said[0].match)
+        for reading in self.readings:
+            for place in reading.searched.sightings(claim.quote):
+                return Evidence(
+                    claim, Sighting(place.words, claim.quote, sighting.match), reading, "quote"
+                )
+        return Evidence(claim, sighting, None, "quote")
+
+
+def _item(path: Path) -> Path | None:
+    """Return the path of the list's item that a value belongs to, None for none."""
+    places = [place for place, part in enumerate(path) if isinstance(part, int)]
+    return path[: places[0] + 1] if places else None
+
+
+def _middle(sighting: Sighting) -> float:
+    box = around(word.box for word in sighting.words)
+    return (box.top + box.bottom) / 2
+
+
+def gathered(claims: Iterable[Claim], readings: Sequence[PageReading]) -> list[Evidence]:
+    """Return the evidence for each claim, in their order."""
+    search, claims = _Search(readings), list(claims)
+    # Of a list's item the longest text first: where that stands its numbers do.
+    order = sorted(
+        range(len(claims)),
+        key=lambda place: _order(claims[place], place),
+    )
+    evidence = {place: search.evidence(claims[place]) for place in order}
+    return [evidence[place] for place in range(len(claims))]
+
+
+def _order(claim: Claim, place: int) -> tuple[Any, ...]:
+    item = _item(claim.path)
+    if item is None:
+        return 0, (), 0, place
+    length = len(claim.value) if isinstance(claim.value, str) else 0
+    return 1, tuple(map(str, item[:-1])), item[-1], -length, place
+
+
+def rendered(evidence: Evidence, others: Sequence[bool]) -> EvidenceOut:
+    """Return one claim's evidence; ``others`` tells of each other reading whether it agrees."""
+    sighting, reading, claim = evidence.sighting, evidence.reading, evidence.claim
+    confidence: float | None = None
+    if claim.probability is not None:
+        confidence = round(claim.probability, 4)
+    elif others:
+        confidence = round((1 + sum(others)) / (1 + len(others)), 4)
+    return EvidenceOut(
+        page=reading.page if reading else None,
+        file=reading.file if reading else None,
+        number=reading.number if reading else None,
+        box=_box(sighting, reading),
+        text=sighting.text if sighting else None,
+        match=evidence.match,
+        source=evidence.source,
+        confidence=confidence,
+        confidence_basis=_basis(claim, others),
+    )
+
+
+def _basis(claim: Claim, others: Sequence[bool]) -> Literal["logprobs", "agreement"] | None:
+    if claim.probability is not None:
+        return "logprobs"
+    return "agreement" if others else None
+
+
+def _box(sighting: Sighting | None, reading: PageReading | None) -> BoxOut | None:
+    if not sighting or not sighting.words or reading is None or reading.view is None:
+        return None
+    return placed(list(around(word.box for word in sighting.words)), reading.view)

@@ -1,0 +1,30 @@
+"""Words as a second reading has them, and where they stand."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import reduce
+
+from app.services.geometry import Box
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word at its place."""
+
+    text: str
+    box: Box
+    """Shares of the picture that was read."""
+    line: int = 0
+    """Which line of the reading it is on, from 0."""
+    score: float = 1.0
+    """How sure the engine is of the line, 0 to 1; no probability."""
+
+
+def around(boxes: Iterable[Box]) -> Box:
+    """Return the smallest box that holds all of ``boxes``."""
+    return reduce(
+        lambda a, b: Box(
+            min(a.left, b.left), min(a.top, b.top), max(a.right, b.right), max(a.bottom, b.bottom)
+        ),
+        boxes,
+    )

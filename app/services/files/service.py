@@ -1,0 +1,310 @@
+"""Keeps callers' files: bounded, encrypted piece by piece, and forgotten in time."""
+
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+
+import orjson
+
+from app.domain import file
+from app.domain.errors import (
+    FileNotFoundHereError,
+    FileQuotaError,
+    FileStoreError,
+    FileTooLargeError,
+    InvalidParameterError,
+)
+from app.domain.file import PIECE, FilePurpose, StoredFile
+from app.domain.ports import DataCipher, FileStore
+from app.services.files.media_type import HEAD, media_type
+
+KEPT_PIECES = 16
+"""Pieces that are kept decrypted, so that neighbouring rows of a batch are read once: 4 MiB."""
+SHORTEST, LONGEST = 3600, 30 * 24 * 3600
+"""Seconds that a caller may have a file kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileLimits:
+    """How much is kept for one caller, and how long."""
+
+    max_bytes: int
+    """Bytes of one file."""
+    quota: int
+    """Bytes of all files of one caller."""
+    seconds: float
+    """How long files are kept, unless the caller says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A file whose bytes have come, and whose facts have not."""
+
+    id: str
+    owner: str
+    size: int
+    """Bytes."""
+    sealed_size: int
+    """Bytes as they are kept."""
+    head: bytes
+    sealed_piece: int
+
+
+@dataclass(slots=True)
+class FileService:
+    """Keeps files apart by caller. All are streamed: none is whole in memory."""
+
+    store: FileStore
+    cipher: DataCipher
+    limits: FileLimits
+    clock: Callable[[], float] = time.time
+    _pieces: OrderedDict[tuple[str, int], bytes] = field(default_factory=OrderedDict)
+
+    def lifetime(self, seconds: float | None) -> float:
+        """Return how long a file is kept, or raise InvalidParameterError."""
+        if seconds is None:
+            return self.limits.seconds
+        if not SHORTEST <= seconds <= LONGEST:
+            raise InvalidParameterError.at(
+                "expires_after.seconds", f"give {SHORTEST:,} to {LONGEST:,} seconds"
+            )
+        return seconds
+
+    async def receive(
+        self, owner: str, seconds: float | None, chunks: AsyncIterator[bytes], spare: int = 0
+    ) -> Draft:
+        """Keep the bytes of a new file, whose facts `finish` adds; until then it is no file.
+
+        ``spare`` bytes more than the quota are let pass. Raises FileTooLargeError, FileQuotaError,
+        StorageFullError or FileStoreError; then nothing is kept.
+        """
+        now = self.clock()
+        file_id = file.new_id(now, now + self.lifetime(seconds))
+        most, left = self.limits.max_bytes, await self.room(owner) + spare
+        return await self._receive(owner, file_id, chunks, most, left)
+
+    async def rewrite(self, owner: str, file_id: str, chunks: AsyncIterator[bytes]) -> Draft:
+        """Keep the bytes of the service's own file under ``file_id``, whatever was there."""
+        return await self._receive(owner, file_id, chunks)
+
+    async def _receive(
+        self,
+        owner: str,
+        file_id: str,
+        chunks: AsyncIterator[bytes],
+        most: int | None = None,
+        left: int | None = None,
+    ) -> Draft:
+        sealing = _Sealing(self.cipher, owner, file_id, most, left)
+        kept = await self.store.write(owner, file_id, sealing.sealed(chunks))
+        return Draft(file_id, owner, sealing.size, kept, sealing.head, sealing.sealed_piece)
+
+    async def room(self, owner: str) -> int:
+        """Return the bytes that the caller may still have kept."""
+        return self.limits.quota - sum((await self.store.sizes(owner)).values())
+
+    async def finish(self, draft: Draft, name: str, purpose: FilePurpose) -> StoredFile:
+        """Make a file of ``draft``; one for vision that is no picture or document is refused."""
+        try:
+            kind = media_type(draft.head, purpose)
+        except BaseException:
+            await self.discard(draft)
+            raise
+        stored = StoredFile(
+            draft.id,
+            draft.owner,
+            name,
+            purpose,
+            draft.size,
+            kind,
+            draft.sealed_piece,
+            draft.sealed_size,
+        )
+        await self._describe(stored)
+        return stored
+
+    async def _describe(self, stored: StoredFile) -> None:
+        facts = orjson.dumps(
+            {
+                "name": stored.name,
+                "purpose": stored.purpose,
+                "bytes": stored.bytes,
+                "media_type": stored.media_type,
+                "sealed_piece": stored.sealed_piece,
+                "sealed_bytes": stored.sealed_bytes,
+            }
+        )
+        sealed = await self.cipher.encrypt(stored.owner, facts, _facts_purpose(stored.id))
+        await self.store.describe(stored.owner, stored.id, sealed)
+
+    async def discard(self, draft: Draft) -> None:
+        """Delete what was received."""
+        await self.store.delete(draft.owner, draft.id)
+
+    async def get(self, owner: str, file_id: str) -> StoredFile:
+        """Return the facts of a file, or raise FileNotFoundHereError."""
+        missing = FileNotFoundHereError(f"there is no file {file_id[:64]!r}")
+        if not file.is_id(file_id):
+            raise missing
+        if file.expires_at(file_id) <= self.clock():
+            await self.store.delete(owner, file_id)
+            raise missing
+        sealed = await self.store.facts(owner, file_id)
+        if sealed is None:
+            raise missing
+        facts = orjson.loads(await self.cipher.decrypt(owner, sealed, _facts_purpose(file_id)))
+        return StoredFile(
+            file_id,
+            owner,
+            facts["name"],
+            FilePurpose(facts["purpose"]),
+            facts["bytes"],
+            facts["media_type"],
+            facts["sealed_piece"],
+            facts["sealed_bytes"],
+        )
+
+    async def page(
+        self,
+        owner: str,
+        limit: int,
+        *,
+        after: str | None = None,
+        newest_first: bool = True,
+        purpose: FilePurpose | None = None,
+    ) -> tuple[Sequence[StoredFile], bool]:
+        """Return files in order of age, and whether there are more."""
+        ids = sorted(filter(file.is_id, await self.store.sizes(owner)), reverse=newest_first)
+        if after is not None:
+            ids = [i for i in ids if (i < after if newest_first else i > after)]
+        files: list[StoredFile] = []
+        for file_id in ids:
+            try:
+                stored = await self.get(owner, file_id)
+            except FileNotFoundHereError:
+                continue
+            if purpose in (None, stored.purpose):
+                if len(files) == limit:
+                    return files, True
+                files.append(stored)
+        return files, False
+
+    async def delete(self, owner: str, file_id: str) -> None:
+        """Delete a file, or raise FileNotFoundHereError."""
+        stored = await self.get(owner, file_id)
+        await self.store.delete(owner, stored.id)
+        for key in [key for key in self._pieces if key[0] == stored.id]:
+            del self._pieces[key]
+
+    async def read(
+        self, stored: StoredFile, start: int = 0, end: int | None = None
+    ) -> AsyncIterator[bytes]:
+        """Yield a file's bytes from ``start`` up to ``end``, which is not read.
+
+        Raises FileNotFoundHereError where it was deleted meanwhile.
+        """
+        end = stored.bytes if end is None else min(end, stored.bytes)
+        if start >= end:
+            return
+        first, last = start // PIECE, (end - 1) // PIECE
+        size = stored.sealed_piece
+        # The last piece has its own size: it ends where the file does.
+        at_end = (last + 1) * PIECE >= stored.bytes
+        sealed_end = stored.sealed_bytes if at_end else (last + 1) * size
+        source = self.store.read(stored.owner, stored.id, first * size, sealed_end)
+        number, waiting = first, bytearray()
+        async for chunk in source:
+            waiting += chunk
+            while size and len(waiting) >= size and number < last:
+                yield _cut(
+                    await self._opened(stored, number, bytes(waiting[:size])), number, start, end
+                )
+                del waiting[:size]
+                number += 1
+        yield _cut(await self._opened(stored, number, bytes(waiting)), number, start, end)
+
+    async def read_range(self, stored: StoredFile, start: int, end: int) -> bytes:
+        """Return the bytes from ``start`` up to ``end``; neighbours of what was read are at hand.
+
+        Raises FileNotFoundHereError where the file was deleted meanwhile.
+        """
+        parts = []
+        for number in range(start // PIECE, (max(end, start + 1) - 1) // PIECE + 1):
+            key = stored.id, number
+            if key not in self._pieces:
+                begin = number * PIECE
+                pieces = [piece async for piece in self.read(stored, begin, begin + PIECE)]
+                self._pieces[key] = b"".join(pieces)
+                if len(self._pieces) > KEPT_PIECES:
+                    self._pieces.popitem(last=False)
+            parts.append(_cut(self._pieces[key], number, start, end))
+        return b"".join(parts)
+
+    async def _opened(self, stored: StoredFile, number: int, sealed: bytes) -> bytes:
+        return await self.cipher.decrypt(stored.owner, sealed, _piece_purpose(stored.id, number))
+
+    async def expire(self) -> int:
+        """Delete everyone's files whose time is over."""
+        return await self.store.expire(self.clock())
+
+
+def _cut(piece: bytes, number: int, start: int, end: int) -> bytes:
+    begin = number * PIECE
+    return piece[max(0, start - begin) : max(0, end - begin)]
+
+
+def _facts_purpose(file_id: str) -> bytes:
+    return f"file:{file_id}:facts".encode()
+
+
+def _piece_purpose(file_id: str, number: int) -> bytes:
+    return f"file:{file_id}:{number}".encode()
+
+
+@dataclass(slots=True)
+class _Sealing:
+    """Encrypts what arrives, piece by piece, and keeps to the bounds."""
+
+    cipher: DataCipher
+    owner: str
+    file_id: str
+    most: int | None
+    """Bytes of the file at most; None for no bound."""
+    left: int | None
+    """Bytes of the caller's quota that are left; None for no bound."""
+    size: int = 0
+    head: bytes = b""
+    sealed_piece: int = 0
+
+    async def sealed(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """Yield the encrypted pieces, or raise FileTooLargeError or FileQuotaError."""
+        waiting = bytearray()
+        number = 0
+        async for chunk in chunks:
+            self._count(chunk)
+            waiting += chunk
+            while len(waiting) > PIECE:
+                yield await self._piece(bytes(waiting[:PIECE]), number)
+                del waiting[:PIECE]
+                number += 1
+        yield await self._piece(bytes(waiting), number)
+
+    def _count(self, chunk: bytes) -> None:
+        if len(self.head) < HEAD:
+            self.head += chunk[: HEAD - len(self.head)]
+        self.size += len(chunk)
+        if self.most is not None and self.size > self.most:
+            raise FileTooLargeError.at("file", f"has more than {self.most:,} bytes")
+        if self.left is not None and self.size > self.left:
+            raise FileQuotaError(
+                "your files have as many bytes as they may; delete some, or have them expire sooner"
+            )
+
+    async def _piece(self, piece: bytes, number: int) -> bytes:
+        sealed = await self.cipher.encrypt(self.owner, piece, _piece_purpose(self.file_id, number))
+        if len(piece) == PIECE:
+            if self.sealed_piece not in (0, len(sealed)):
+                raise FileStoreError("pieces of one size were encrypted to different ones")
+            self.sealed_piece = len(sealed)
+        return sealed

@@ -1,0 +1,54 @@
+"""Pictures and documents that a request names by a file's id."""
+
+from dataclasses import dataclass
+
+from app.domain.errors import (
+    FileNotFoundHereError,
+    ImageSourceDisabledError,
+    ImageSourceNotFoundError,
+    ImageTooLargeError,
+)
+from app.domain.file import FilePurpose
+from app.domain.image import FileImage, ReceivedImage
+from app.domain.ports import Arrival
+from app.services.files.service import FileService
+
+
+@dataclass(frozen=True, slots=True)
+class FileImageSource:
+    """Reads what the caller uploaded."""
+
+    files: FileService
+    max_bytes: int
+    """The most bytes of one picture."""
+
+    async def fetch(self, image: FileImage, arrival: Arrival) -> ReceivedImage:
+        """Return the file's bytes and its type, or raise an ImageError."""
+        try:
+            stored = await self.files.get(image.owner, image.file_id)
+            if stored.purpose is not FilePurpose.VISION:
+                raise ImageSourceNotFoundError(
+                    f"{stored.id} was uploaded for {stored.purpose}; pictures need the purpose "
+                    "vision"
+                )
+            if stored.bytes > self.max_bytes:
+                raise ImageTooLargeError(
+                    f"has {stored.bytes:,} bytes; accepted are at most {self.max_bytes:,}"
+                )
+            await arrival.grow_to(stored.bytes)
+            data = b"".join([piece async for piece in self.files.read(stored)])
+        except FileNotFoundHereError as error:
+            raise ImageSourceNotFoundError(error.detail) from error
+        return ReceivedImage(data, stored.media_type, image.name)
+
+
+@dataclass(frozen=True, slots=True)
+class NoFiles:
+    """The source of a service that keeps no files."""
+
+    async def fetch(self, image: FileImage, arrival: Arrival) -> ReceivedImage:  # noqa: ARG002 - the port's
+        """Raise ImageSourceDisabledError."""
+        raise ImageSourceDisabledError("no files are kept here")
+
+
+NO_FILES = NoFiles()

@@ -1,0 +1,122 @@
+"""Uploads that go past the service: into S3 by a presigned form, and only then become files."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import orjson
+
+from app.domain import file
+from app.domain.errors import (
+    FileNotFoundHereError,
+    FileQuotaError,
+    FileTooLargeError,
+    UploadIncompleteError,
+    UploadsDisabledError,
+)
+from app.domain.file import FilePurpose, PresignedForm, StoredFile
+from app.services.files.service import FileService
+
+WINDOW = 3600
+"""Seconds that the form is good for."""
+
+
+class UploadStatus(StrEnum):
+    """The states of an upload, in OpenAI's words."""
+
+    PENDING = "pending"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """An upload."""
+
+    id: str
+    owner: str
+    name: str
+    purpose: FilePurpose
+    bytes: int
+    seconds: float | None
+    """How long the file is kept."""
+    status: UploadStatus = UploadStatus.PENDING
+    form: PresignedForm | None = None
+    file: StoredFile | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UploadService:
+    """Makes files of what was put into the store directly."""
+
+    files: FileService
+    clock: Callable[[], float] = time.time
+
+    async def begin(
+        self, owner: str, name: str, purpose: FilePurpose, size: int, seconds: float | None
+    ) -> Upload:
+        """Return a new upload with its form.
+
+        Raises UploadsDisabledError, FileTooLargeError or FileQuotaError.
+        """
+        limits = self.files.limits
+        if size > limits.max_bytes:
+            raise FileTooLargeError.at("bytes", f"at most {limits.max_bytes:,} are taken")
+        self.files.lifetime(seconds)
+        if size > await self.files.room(owner):
+            raise FileQuotaError("your files have as many bytes as they may; delete some")
+        now = self.clock()
+        # Kept for longer than the form is good, so that it is completed in time.
+        upload_id = file.new_id(now, now + 2 * WINDOW, file.UPLOAD)
+        form = await self.files.store.presigned(owner, upload_id, size, WINDOW)
+        if form is None:
+            raise UploadsDisabledError(
+                "uploads past the service need files in S3 (LLAMA_VISION_FILES_STORE=s3); send the "
+                "file to POST /v1/files"
+            )
+        upload = Upload(upload_id, owner, name, purpose, size, seconds, form=form)
+        facts = {"name": name, "purpose": purpose, "bytes": size, "seconds": seconds}
+        sealed = await self.files.cipher.encrypt(owner, orjson.dumps(facts), _purpose(upload_id))
+        await self.files.store.describe(owner, upload_id, sealed)
+        return upload
+
+    async def complete(self, owner: str, upload_id: str) -> Upload:
+        """Make a file of the upload and delete it.
+
+        Raises FileNotFoundHereError, or UploadIncompleteError where its bytes are not there.
+        """
+        upload = await self._get(owner, upload_id)
+        size = (await self.files.store.sizes(owner)).get(upload_id)
+        if size != upload.bytes:
+            raise UploadIncompleteError(
+                f"{upload.bytes:,} bytes were announced, and {size or 0:,} are there"
+            )
+        chunks = self.files.store.read(owner, upload_id, 0, size)
+        # Its bytes are counted twice for a moment; they are its own.
+        draft = await self.files.receive(owner, upload.seconds, chunks, spare=size)
+        stored = await self.files.finish(draft, upload.name, upload.purpose)
+        await self.files.store.delete(owner, upload_id)
+        return replace(upload, status=UploadStatus.COMPLETED, file=stored)
+
+    async def cancel(self, owner: str, upload_id: str) -> Upload:
+        """Delete what was uploaded, or raise FileNotFoundHereError."""
+        upload = await self._get(owner, upload_id)
+        await self.files.store.delete(owner, upload_id)
+        return replace(upload, status=UploadStatus.CANCELLED)
+
+    async def _get(self, owner: str, upload_id: str) -> Upload:
+        missing = FileNotFoundHereError(f"there is no upload {upload_id[:64]!r}")
+        if not file.is_id(upload_id, file.UPLOAD):
+            raise missing
+        sealed = await self.files.store.facts(owner, upload_id)
+        if sealed is None or file.expires_at(upload_id) <= self.clock():
+            raise missing
+        opened = await self.files.cipher.decrypt(owner, sealed, _purpose(upload_id))
+        facts = orjson.loads(opened)
+        purpose = FilePurpose(facts["purpose"])
+        return Upload(upload_id, owner, facts["name"], purpose, facts["bytes"], facts["seconds"])
+
+
+def _purpose(upload_id: str) -> bytes:
+    return f"file:{upload_id}:facts".encode()

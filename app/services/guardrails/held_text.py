@@ -1,0 +1,56 @@
+"""The text of a stream that waits for its verdict. Pure."""
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class HeldText:
+    """Cuts a text that comes in pieces into windows that overlap.
+
+    What a window's last characters could begin is only known with the next one, so that many of
+    them are held back and checked again. Windows end, and texts are let go, at white space: no
+    word is judged by a part of it.
+    """
+
+    size: int
+    """Characters to come before they are checked."""
+    overlap: int
+    """Characters held back of what was checked: as many as the longest text that a guardrail is to
+    find."""
+    text: str = ""
+    """What is held."""
+    _new: int = 0
+
+    def feed(self, text: str) -> str | None:
+        """Return what is to be checked now that ``text`` came, None where it is not enough."""
+        self.text += text
+        self._new += len(text)
+        if self._new < self.size:
+            return None
+        end = _last_space(self.text, len(self.text))
+        if end > len(self.text) - self._new:
+            return self.text[:end]
+        # A text without any white space is cut where it stands, or it would be held for ever.
+        return None if self._new < 2 * self.size else self.text
+
+    def passed(self, checked: str, shown: str) -> str:
+        """Return what may go of ``checked``, which is to be ``shown`` so, and forget it."""
+        self._new = len(self.text) - len(checked)
+        keep = len(checked) - self.overlap
+        if keep <= 0:
+            return ""
+        cut = _last_space(checked, keep) or keep
+        tail = checked[cut:]
+        if not shown.endswith(tail):
+            # Something is masked where the next window begins: it is looked at once more.
+            return ""
+        self.text = self.text[cut:]
+        return shown[: len(shown) - len(tail)]
+
+
+def _last_space(text: str, end: int) -> int:
+    """Return the place behind the last white space before ``end``; 0 where there is none."""
+    for place in range(end, 0, -1):
+        if text[place - 1].isspace():
+            return place
+    return 0

@@ -1,0 +1,155 @@
+"""The checks of one call of the model: its question, its answer, its report."""
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from app.domain.access import Call
+from app.domain.cost import DIGITS
+from app.domain.errors import GuardrailUnavailableError
+from app.domain.generation import ModelRequest, StopReason, Usage
+from app.domain.guardrail import (
+    Action,
+    Assessment,
+    Content,
+    GuardrailPolicy,
+    GuardrailReport,
+    Kind,
+    Mode,
+    Source,
+)
+from app.domain.image import PreparedImage
+from app.services.guardrails.screen import Screen
+from app.telemetry import current
+
+
+@dataclass(slots=True)
+class Screening:
+    """The checks of one call. Its audits run beside the call; leaving it ends them."""
+
+    screen: Screen
+    policy: GuardrailPolicy
+    call: Call
+    report: GuardrailReport = field(default_factory=GuardrailReport)
+    _audits: list["asyncio.Task[object]"] = field(default_factory=list)
+
+    async def __aenter__(self) -> "Screening":
+        """Begin."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """End what still runs."""
+        for audit in self._audits:
+            audit.cancel()
+        await asyncio.gather(*self._audits, return_exceptions=True)
+
+    @property
+    def blocked(self) -> bool:
+        """Whether question or answer are held back."""
+        return self.report.action is Action.BLOCKED
+
+    async def question(self, request: ModelRequest) -> ModelRequest:
+        """Return ``request`` as it may be asked, unless it is `blocked` then."""
+        if self.policy.kind is Kind.MODEL:
+            return replace(request, guardrail=self.policy)
+        checks: list[Coroutine[Any, Any, object]] = []
+        if self.policy.image is not Mode.OFF:
+            images = {image.sha256: image for turn in request.turns for image in turn.images}
+            checks += [self._image(image) for image in images.values()]
+            if self.policy.image is Mode.AUDIT:
+                self._begin(checks)
+                checks = []
+        texts = _texts(request)
+        if self.policy.input is Mode.OFF or not any(texts):
+            await _together(checks)
+            return request
+        asked = self._text(texts, Source.INPUT, self.policy.input)
+        if self.policy.input is Mode.AUDIT:
+            self._begin([asked])
+            await _together(checks)
+            return request
+        verdict, *_ = await _together([asked, *checks])
+        assert isinstance(verdict, Assessment)
+        return request if verdict.texts is None else _with_texts(request, verdict.texts)
+
+    async def answer(self, text: str, usage: Usage) -> str:
+        """Return an answer's ``text`` as it may be shown, unless it is `blocked` then.
+
+        Raises GuardrailUnavailableError with the ``usage``, which is billed.
+        """
+        if self.policy.output is Mode.OFF or self.policy.kind is Kind.MODEL or not text.strip():
+            return text
+        try:
+            verdict = await self._text((text,), Source.OUTPUT, self.policy.output)
+        except GuardrailUnavailableError as error:
+            error.usage, error.report = self.priced(usage), self.report
+            raise
+        if self.blocked or self.policy.output is Mode.AUDIT or verdict.texts is None:
+            return text
+        return verdict.texts[0]
+
+    async def concluded(self) -> GuardrailReport:
+        """Return the report of all checks, those that ran beside the call among them."""
+        await asyncio.gather(*self._audits)
+        record = current()
+        record.guardrail_action = self.report.action.value
+        record.guardrail_policies = ", ".join(self.report.policies) or None
+        return self.report
+
+    def heard(self, report: GuardrailReport | None, reason: StopReason) -> None:
+        """Add what the guardrail within the model's call said; by the stop ``reason`` at least."""
+        if self.policy.kind is not Kind.MODEL:
+            return
+        if report is None and reason is StopReason.GUARDRAIL:
+            report = GuardrailReport(Action.BLOCKED)
+        if report is not None:
+            self.report = self.report + self.screen.heard(report, self.policy)
+
+    def priced(self, usage: Usage) -> Usage:
+        """Return ``usage`` with the cost of the checks."""
+        if not self.report.cost_usd:
+            return usage
+        # What the model's call cost may be unknown; then the sum is, too.
+        if usage.cost is None:
+            return usage
+        guardrail = round(usage.cost.guardrail + self.report.cost_usd, DIGITS)
+        return replace(usage, cost=replace(usage.cost, guardrail=guardrail))
+
+    def _begin(self, checks: Sequence[Coroutine[Any, Any, object]]) -> None:
+        self._audits += [asyncio.create_task(check) for check in checks]
+
+    async def _image(self, image: PreparedImage) -> Assessment:
+        content = Content(Source.INPUT, images=(image,))
+        return await self._checked(content, self.policy.image, "image")
+
+    async def _text(self, texts: tuple[str, ...], source: Source, mode: Mode) -> Assessment:
+        return await self._checked(Content(source, texts), mode, source.value.lower())
+
+    async def _checked(self, content: Content, mode: Mode, name: str) -> Assessment:
+        assessment, report = await self.screen.check(content, self.policy, mode, self.call, name)
+        self.report = self.report + report
+        return assessment
+
+
+async def _together(checks: Sequence[Coroutine[Any, Any, object]]) -> list[object]:
+    """Run ``checks`` at once and return their outcomes; where one fails the others end."""
+    tasks = [asyncio.create_task(check) for check in checks]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+def _texts(request: ModelRequest) -> tuple[str, ...]:
+    """Return every text that the model is shown: the system's, then the turns'."""
+    return (request.system or "", *(turn.text for turn in request.turns))
+
+
+def _with_texts(request: ModelRequest, texts: tuple[str, ...]) -> ModelRequest:
+    system, *others = texts
+    turns = tuple(
+        replace(turn, text=text) for turn, text in zip(request.turns, others, strict=True)
+    )
+    return replace(request, system=system or None, turns=turns)

@@ -1,0 +1,181 @@
+"""Runs jobs: asks the endpoint, keeps what happens, waits out what passes."""
+
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
+
+from app.domain import errors
+from app.domain.errors import ServiceError
+from app.domain.job import JobAnswer
+from app.domain.ports import WorkQueue
+from app.domain.work import Finished, Leased, NewWork, Postponed, WorkGroup, WorkKind
+from app.services.jobs import stored
+from app.services.jobs.service import Jobs, events_of
+from app.services.work.endpoint import Endpoint, EndpointAnswer, EndpointRequest
+
+PATIENCE = 24 * 3600.0
+"""Seconds since a job was left after which its error is its answer, whatever it is."""
+ATTEMPTS = 5
+"""Attempts of a job whose calls fail for a reason that may pass."""
+SWEEP = 30.0
+"""Seconds between two looks at all open jobs, for those whose worker died before it told."""
+_LONGEST_WAIT = 60.0
+# Waiting for these costs nothing, so it is no attempt: the model loads, the caller's limit or the
+# service is used up, the service is going down.
+_WAITED_OUT = (
+    errors.ModelLoadingError,
+    errors.RateLimitedError,
+    errors.OverloadedError,
+    errors.ShuttingDownError,
+    errors.NotReadyError,
+    errors.IdentityProviderError,
+    errors.LimiterUnavailableError,
+)
+
+
+@dataclass(slots=True)
+class JobHandler:
+    """A `WorkHandler` for jobs."""
+
+    jobs: Jobs
+    endpoint: Endpoint
+    concurrency: int
+    """Jobs at a time in one process."""
+    seconds: float
+    """Seconds that one attempt may take."""
+    ended: Callable[[str], None] = lambda _: None
+    """Told of each job's status at its end."""
+    clock: Callable[[], float] = time.time
+    _settled: list[tuple[str, str]] = field(default_factory=list)
+    """Owners and ids of jobs that this process has ended."""
+    _swept: float = 0
+    kind: WorkKind = WorkKind.JOB
+    interruptible: bool = True
+
+    def room(self, running: int) -> int:
+        """Return how many more jobs may begin."""
+        return self.concurrency - running
+
+    def resting(self) -> Collection[str]:
+        """Return nobody: what a job waits for is its own."""
+        return ()
+
+    async def handle(self, work: Leased) -> Finished | Postponed:
+        """Run one job."""
+        request = stored.read_request(work.payload)
+        events = _Recorder(self.jobs.queue, work, self.clock() + PATIENCE + self.jobs.expires)
+        answer = await self.endpoint.answer(
+            EndpointRequest(
+                id=request.request_id,
+                path=request.path,
+                body=request.body,
+                caller=request.caller,
+                seconds=self.seconds,
+                headers=request.headers,
+                on_event=events.keep,
+            )
+        )
+        wait = self._wait(work, answer.error)
+        return self._end(work, answer) if wait is None else wait
+
+    def _wait(self, work: Leased, error: ServiceError | None) -> Postponed | None:
+        """Return when to try again; None where the answer stands."""
+        if error is None or self.clock() - work.created_at > PATIENCE:
+            return None
+        if isinstance(error, _WAITED_OUT) and error.retryable:
+            asked = error.retry_after or 1
+            return Postponed(work, min(asked, _LONGEST_WAIT), counted=False)
+        if error.retryable and not error.billed and work.attempts + 1 < ATTEMPTS:
+            return Postponed(work, error.retry_after or 2.0**work.attempts)
+        return None
+
+    def _end(self, work: Leased, answer: EndpointAnswer) -> Finished:
+        self._settled.append((work.owner, work.group))
+        told = JobAnswer(answer.status, answer.media_type, answer.body)
+        kept = stored.answer(told, self.clock())
+        return Finished(work, answer.status < 400, kept, answer.usage)
+
+    def exhausted(self, work: Leased) -> Finished:
+        """Return the end of a job whose workers died again and again."""
+        self._settled.append((work.owner, work.group))
+        told = JobAnswer(500, "application/problem+json", _EXHAUSTED)
+        return Finished(work, succeeded=False, result=stored.answer(told, self.clock()))
+
+    async def tend(self) -> None:
+        """Close the jobs that have ended: tell their webhooks, begin their expiry."""
+        for told in tuple(self._settled):
+            group = await self.jobs.queue.group(*told)
+            # Until the worker has kept the answer, the job is still open.
+            if group is None or not group.active or await self._close(group):
+                self._settled.remove(told)
+        now = self.clock()
+        if not 0 <= now - self._swept < SWEEP:
+            self._swept = now
+            for group in await self.jobs.queue.active(WorkKind.JOB):
+                await self._close(group)
+            await self.jobs.queue.expire()
+
+    async def _close(self, group: WorkGroup) -> bool:
+        """Close a job, or tell that it has not ended."""
+        job = await self.jobs.get(group.owner, group.id)
+        if not job.status.ended:
+            return False
+        if job.webhook is not None:
+            kind = f"job.{job.status}"
+            await self.jobs.webhooks.announce(group.owner, job.webhook, kind, group.id)
+        ended_at = job.ended_at or self.clock()
+        about = replace(stored.read_facts(group.body), ended_at=ended_at)
+        closed = await self.jobs.queue.change(
+            replace(
+                group,
+                status=job.status,
+                body=stored.facts(about),
+                active=False,
+                expires_at=ended_at + self.jobs.expires,
+            )
+        )
+        if closed:
+            self.ended(job.status)
+        return True
+
+
+_EXHAUSTED = (
+    b'{"type":"urn:llama-vision:error:internal_error","title":"Internal error","status":500,'
+    b'"detail":"the job was begun again and again, and never ended","code":"internal_error",'
+    b'"retryable":false}'
+)
+
+
+@dataclass(slots=True)
+class _Recorder:
+    """Keeps a job's events, each once however often the job is begun again."""
+
+    queue: WorkQueue
+    work: Leased
+    expires_at: float
+    _told: int = 0
+    _group: WorkGroup | None = None
+
+    async def keep(self, name: str, data: bytes) -> None:
+        """Keep one event."""
+        if self._group is None:
+            self._group = await self._opened()
+        item = NewWork(self._told, stored.event(name, data))
+        self._told += 1
+        await self.queue.put(self._group, [item])
+
+    async def _opened(self) -> WorkGroup:
+        identity = events_of(self.work.group)
+        group = await self.queue.group(self.work.owner, identity)
+        if group is None:
+            group = WorkGroup(
+                identity,
+                self.work.owner,
+                WorkKind.JOB_EVENT,
+                "kept",
+                self.work.created_at,
+                active=False,
+                expires_at=self.expires_at,
+            )
+            await self.queue.open(group)
+        return group

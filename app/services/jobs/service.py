@@ -1,0 +1,139 @@
+"""What callers do with jobs: leave one, look, wait, listen, remove."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+from uuid import uuid4
+
+from app.domain.errors import JobNotFoundError
+from app.domain.job import Job, JobEvent, JobRequest, JobStatus
+from app.domain.ports import WorkQueue
+from app.domain.work import GroupCounts, NewWork, WorkGroup, WorkKind, WorkState
+from app.services.jobs import stored
+from app.services.jobs.stored import Facts
+from app.services.webhooks.service import Webhooks
+
+LOOK = 0.25
+"""Seconds between two looks at a job that is waited for: any process may do it."""
+_PAGE = 100
+_STATUSES = {
+    WorkState.LEASED: JobStatus.IN_PROGRESS,
+    WorkState.SUCCEEDED: JobStatus.COMPLETED,
+    WorkState.FAILED: JobStatus.FAILED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Jobs:
+    """Every caller's jobs; one caller never sees another's."""
+
+    queue: WorkQueue
+    webhooks: Webhooks
+    expires: float
+    """Seconds for which an answer is kept."""
+    wake: Callable[[], None] = lambda: None
+    """Has a worker of this process look for work."""
+    clock: Callable[[], float] = time.time
+
+    async def submit(self, request: JobRequest) -> Job:
+        """Keep a request to be answered later, or raise a ServiceError."""
+        self.webhooks.check(request.webhook)
+        identity, now = f"job_{uuid4().hex}", self.clock()
+        about = stored.facts(Facts(request.path, request.webhook))
+        group = WorkGroup(identity, request.caller.id, WorkKind.JOB, "open", now, about)
+        await self.queue.open(group, [NewWork(0, stored.request(request))])
+        self.wake()
+        return Job(identity, request.path, JobStatus.QUEUED, now, webhook=request.webhook)
+
+    async def get(self, owner: str, identity: str) -> Job:
+        """Return the caller's job, or raise JobNotFoundError."""
+        group = await self._group(owner, identity)
+        return await self._job(group, await self.queue.counts(identity))
+
+    async def list(self, owner: str, limit: int, after: str | None = None) -> tuple[Job, ...]:
+        """Return the caller's jobs without their answers, newest first."""
+        groups = await self.queue.groups(owner, WorkKind.JOB, limit, after)
+        return tuple([_outline(group, await self.queue.counts(group.id)) for group in groups])
+
+    async def wait(self, owner: str, identity: str, seconds: float) -> Job:
+        """Return the job as soon as it has ended, or as it stands after ``seconds``."""
+        group = await self._group(owner, identity)
+        until = asyncio.get_running_loop().time() + seconds
+        while True:
+            counts = await self.queue.counts(identity)
+            left = until - asyncio.get_running_loop().time()
+            if not counts.open or left <= 0:
+                break
+            await asyncio.sleep(min(LOOK, left))
+        if not counts.total:
+            # Removed meanwhile.
+            group = await self._group(owner, identity)
+        return await self._job(group, counts)
+
+    async def events(self, owner: str, identity: str, after: int) -> AsyncIterator[JobEvent]:
+        """Yield the job's events behind number ``after``, as they happen, until it has ended."""
+        name = events_of(identity)
+        while True:
+            ended = not (await self.queue.counts(identity)).open
+            while found := await self.queue.results(owner, name, after - 1, _PAGE):
+                for item in found:
+                    event = stored.read_event(item.position, item.payload)
+                    after = event.number
+                    yield event
+            if ended:
+                return
+            await asyncio.sleep(LOOK)
+
+    async def remove(self, owner: str, identity: str) -> None:
+        """End the job's work where it still runs, and forget it with its answer."""
+        await self._group(owner, identity)
+        await self.queue.cancel(owner, identity, leased=True)
+        await self.queue.forget(owner, events_of(identity))
+        await self.queue.forget(owner, identity)
+
+    async def _group(self, owner: str, identity: str) -> WorkGroup:
+        group = await self.queue.group(owner, identity)
+        if group is None or group.kind is not WorkKind.JOB:
+            raise JobNotFoundError(f"there is no job {identity[:100]}, or it has expired")
+        return group
+
+    async def _job(self, group: WorkGroup, counts: GroupCounts) -> Job:
+        outline = _outline(group, counts)
+        if not outline.status.ended:
+            return replace(outline, progress=await self._last_event(group))
+        (item,) = await self.queue.results(group.owner, group.id, -1, 1)
+        if item.result is None:
+            return outline
+        answer, ended_at = stored.read_answer(item.result)
+        expires_at = group.expires_at or ended_at + self.expires
+        return replace(outline, answer=answer, ended_at=ended_at, expires_at=expires_at)
+
+    async def _last_event(self, group: WorkGroup) -> JobEvent | None:
+        name = events_of(group.id)
+        told = (await self.queue.counts(name)).total
+        if not told:
+            return None
+        found = await self.queue.results(group.owner, name, told - 2, 1)
+        return stored.read_event(found[0].position, found[0].payload) if found else None
+
+
+def events_of(identity: str) -> str:
+    """Return the id of the group that keeps a job's events."""
+    return f"{identity}.events"
+
+
+def _outline(group: WorkGroup, counts: GroupCounts) -> Job:
+    about = stored.read_facts(group.body)
+    states = [state for state, count in counts.states.items() if count]
+    status = _STATUSES.get(states[0], JobStatus.QUEUED) if states else JobStatus.QUEUED
+    return Job(
+        group.id,
+        about.path,
+        status,
+        group.created_at,
+        about.ended_at,
+        group.expires_at,
+        usage=counts.usage,
+        webhook=about.webhook,
+    )

@@ -1,0 +1,96 @@
+"""Jobs as the queue keeps them: a line of JSON, and bytes as they came behind it. Pure."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from app.domain.access import Caller, Scope
+from app.domain.job import JobAnswer, JobEvent, JobRequest
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is kept of a job beside its request."""
+
+    path: str
+    webhook: str | None = None
+    ended_at: float | None = None
+
+
+def request(job: JobRequest) -> bytes:
+    """Return what keeps ``job``."""
+    caller = job.caller
+    head = {
+        "version": VERSION,
+        "path": job.path,
+        "headers": dict(job.headers),
+        "request_id": job.request_id,
+        "webhook": job.webhook,
+        "caller": {
+            "id": caller.id,
+            "scopes": sorted(caller.scopes),
+            "name": caller.name,
+            "limits": dict(caller.limits),
+        },
+    }
+    return _joined(head, job.body)
+
+
+def read_request(kept: bytes) -> JobRequest:
+    """Return the job that ``kept`` keeps."""
+    head, body = _parted(kept)
+    caller = head["caller"]
+    scopes = frozenset(Scope(scope) for scope in caller["scopes"])
+    return JobRequest(
+        head["path"],
+        head["headers"],
+        body,
+        head["request_id"],
+        Caller(caller["id"], scopes, caller["name"], caller["limits"]),
+        head["webhook"],
+    )
+
+
+def answer(told: JobAnswer, ended_at: float) -> bytes:
+    """Return what keeps an answer."""
+    head = {"status": told.status, "media_type": told.media_type, "ended_at": ended_at}
+    return _joined(head, told.body)
+
+
+def read_answer(kept: bytes) -> tuple[JobAnswer, float]:
+    """Return the answer that ``kept`` keeps, and when the job ended."""
+    head, body = _parted(kept)
+    return JobAnswer(head["status"], head["media_type"], body), head["ended_at"]
+
+
+def event(name: str, data: bytes) -> bytes:
+    """Return what keeps an event."""
+    return _joined({"name": name}, data)
+
+
+def read_event(position: int, kept: bytes) -> JobEvent:
+    """Return the event that ``kept`` keeps."""
+    head, data = _parted(kept)
+    return JobEvent(position + 1, head["name"], data)
+
+
+def facts(about: Facts) -> bytes:
+    """Return what keeps the facts."""
+    return orjson.dumps(about)
+
+
+def read_facts(kept: bytes) -> Facts:
+    """Return the facts that ``kept`` keeps."""
+    return Facts(**orjson.loads(kept))
+
+
+def _joined(head: dict[str, Any], body: bytes) -> bytes:
+    return orjson.dumps(head) + b"\n" + body
+
+
+def _parted(kept: bytes) -> tuple[dict[str, Any], bytes]:
+    head, _, body = kept.partition(b"\n")
+    return orjson.loads(head), body

@@ -1,0 +1,320 @@
+"""Kept answers instead of calls of the model; equal questions at once are asked once.
+
+Stands above everything that costs: a hit draws on no quota but requests, and asks no guardrail, as
+the answer passed the same policy when it was given first.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from os import urandom
+
+from app.domain.cache import Place
+from app.domain.errors import ImageError
+from app.domain.generation import (
+    Completion,
+    Delta,
+    Finish,
+    ModelRequest,
+    StreamParts,
+)
+from app.domain.output import TokenLogprob
+from app.domain.ports import VisionModel
+from app.services.cache.answers import KeptAnswers
+from app.services.cache.entry import Kept, storable, whole
+from app.services.cache.terms import CacheTerms
+from app.services.images.pixel_digest import PixelDigests
+from app.telemetry import RequestRecord, current, recording
+from app.telemetry.metrics import CACHE_LOOKUPS, CACHE_SAVED
+
+CLAIM = 30.0
+"""Seconds that a claim on an answer lasts unless it is renewed: what others wait after a crash."""
+POLL = 0.05
+"""Seconds between two looks at whether another process has the answer."""
+
+
+class _LeftError(Exception):
+    """Whoever made an answer left before it was whole."""
+
+
+@dataclass(slots=True)
+class _Flight:
+    """An answer in the making, which others of this process wait for."""
+
+    record: RequestRecord
+    answer: "asyncio.Future[Kept]"
+    task: "asyncio.Task[None] | None" = None
+    waiting: int = 0
+    told: bool = False
+    """Whether ``record`` is part of some request's."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerCacheModel:
+    """Gives kept answers again, and keeps new ones."""
+
+    inner: VisionModel
+    answers: KeptAnswers
+    terms: CacheTerms
+    digests: PixelDigests
+    holder: str = field(default_factory=lambda: urandom(8).hex())
+    """This process's name for its claims."""
+    flights: dict[str, _Flight] = field(default_factory=dict)
+    """By key."""
+
+    async def generate(self, request: ModelRequest) -> Completion:
+        """Answer ``request`` from the cache, or as ``inner`` does."""
+        place = await self._place(request)
+        if place is None:
+            return await self.inner.generate(request)
+        if request.call_context.cache.fresh:
+            return await self._fresh(request, place)
+        while True:
+            kept = await self._kept(request, place)
+            if kept is not None:
+                return self._again(kept)
+            with contextlib.suppress(_LeftError):
+                flight = self.flights.get(place.key)
+                if flight is not None:
+                    return self._again(await self._joined(flight, place), "joined")
+                return (await self._led(request, place)).completion
+
+    def stream(
+        self, request: ModelRequest
+    ) -> AbstractAsyncContextManager[AsyncIterator[StreamParts]]:
+        """Stream ``request`` from the cache, or as ``inner`` does."""
+        return self._stream(request)
+
+    @asynccontextmanager
+    async def _stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:
+        place = await self._place(request)
+        if place is None:
+            async with self.inner.stream(request) as parts:
+                yield parts
+            return
+        kept = None if request.call_context.cache.fresh else await self._found(request, place)
+        if kept is not None:
+            yield _replayed(kept)
+            return
+        flight = _Flight(current(), asyncio.get_running_loop().create_future(), told=True)
+        led = self.flights.setdefault(place.key, flight) is flight
+        stream = self.inner.stream(request)
+        try:
+            parts = await self._entered(stream, flight)
+            try:
+                yield self._watched(parts, place, request, flight)
+            finally:
+                await stream.__aexit__(None, None, None)
+        finally:
+            _fail(flight, _LeftError())
+            if led:
+                self._forget(place, flight)
+                await self.answers.release(place, self.holder)
+
+    async def _entered(
+        self, stream: AbstractAsyncContextManager[AsyncIterator[StreamParts]], flight: _Flight
+    ) -> AsyncIterator[StreamParts]:
+        """Enter the call; what refuses it refuses all who wait for it."""
+        try:
+            return await stream.__aenter__()
+        except BaseException as error:
+            _fail(flight, error)
+            raise
+
+    async def _found(self, request: ModelRequest, place: Place) -> Kept | None:
+        """Return an answer that is kept, or that others make; None where this one is to."""
+        while True:
+            kept = await self._kept(request, place)
+            flight = self.flights.get(place.key)
+            if kept is None and flight is not None:
+                with contextlib.suppress(_LeftError):
+                    kept = await self._joined(flight, place)
+                    self._count(kept, "joined")
+                    return kept
+                continue
+            if kept is None and self.answers.store.shared:
+                kept = await self._elsewhere(request, place)
+                if kept is None and place.key in self.flights:
+                    continue
+            self._count(kept, "miss" if kept is None else "hit")
+            return kept
+
+    async def _watched(
+        self,
+        parts: AsyncIterator[StreamParts],
+        place: Place,
+        request: ModelRequest,
+        flight: _Flight,
+    ) -> AsyncIterator[StreamParts]:
+        pieces: list[tuple[str, int]] = []
+        scores: list[TokenLogprob] = []
+        async for arrived in parts:
+            for part in arrived:
+                if isinstance(part, Delta):
+                    pieces.append((part.text, len(part.logprobs)))
+                    scores += part.logprobs
+            last = arrived[-1]
+            if isinstance(last, Finish):
+                kept = Kept(_completion(last, pieces, scores), tuple(pieces), time.time())
+                await self._keep(request, place, kept)
+                if not flight.answer.done():
+                    flight.answer.set_result(kept)
+            yield arrived
+
+    async def _place(self, request: ModelRequest) -> Place | None:
+        """Return where the answer stands; None where the cache is not used."""
+        if not self.terms.allow(request):
+            return None
+        images = [image for turn in request.turns for image in turn.images]
+        try:
+            pixels = [await self.digests.digest(image) for image in images]
+        except ImageError:
+            return None
+        return self.terms.place(request, pixels)
+
+    async def _kept(self, request: ModelRequest, place: Place) -> Kept | None:
+        context = request.call_context
+        kept = await self.answers.find(place, self.terms.owner(context))
+        oldest = context.cache.max_age
+        if kept is None or oldest is None or time.time() - kept.made <= oldest:
+            return kept
+        return None
+
+    async def _keep(self, request: ModelRequest, place: Place, kept: Kept) -> None:
+        if storable(kept.completion):
+            await self.answers.keep(place, self.terms.owner(request.call_context), kept)
+
+    async def _fresh(self, request: ModelRequest, place: Place) -> Completion:
+        self.answers.metrics.count(CACHE_LOOKUPS, outcome="fresh")
+        completion = await self.inner.generate(request)
+        await self._keep(request, place, whole(completion, time.time()))
+        return completion
+
+    async def _led(self, request: ModelRequest, place: Place) -> Kept:
+        """Make the answer for all who wait; it goes on while anyone does."""
+        asker = current()
+        flight = self.flights[place.key] = _Flight(
+            RequestRecord(tracer=asker.tracer, share=asker.share),
+            asyncio.get_running_loop().create_future(),
+        )
+
+        async def make() -> None:
+            try:
+                with recording(flight.record):
+                    kept = await self._made(request, place)
+                flight.answer.set_result(kept)
+            except BaseException as error:
+                _fail(flight, error)
+                if isinstance(error, asyncio.CancelledError):
+                    raise
+            finally:
+                self._forget(place, flight)
+
+        flight.task = asyncio.create_task(make())
+        return await self._joined(flight, place)
+
+    async def _joined(self, flight: _Flight, place: Place) -> Kept:
+        flight.waiting += 1
+        try:
+            # Shielded: one who leaves must not take it from the others.
+            return await asyncio.shield(flight.answer)
+        finally:
+            flight.waiting -= 1
+            done = flight.answer.done()
+            if not flight.waiting and not done and flight.task is not None:
+                # At once: who comes while it winds up must not be cancelled with it.
+                self._forget(place, flight)
+                flight.task.cancel()
+            if (done or not flight.waiting) and not flight.told:
+                flight.told = True
+                current().add(flight.record)
+
+    async def _made(self, request: ModelRequest, place: Place) -> Kept:
+        """Return the answer that another process makes, or ask the model."""
+        if self.answers.store.shared:
+            kept = await self._elsewhere(request, place)
+            if kept is not None:
+                return self._replay(kept)
+        self.answers.metrics.count(CACHE_LOOKUPS, outcome="miss")
+        renewing = asyncio.create_task(self._renewed(place))
+        try:
+            kept = whole(await self.inner.generate(request), time.time())
+            await self._keep(request, place, kept)
+            return kept
+        finally:
+            renewing.cancel()
+            await self.answers.release(place, self.holder)
+
+    async def _elsewhere(self, request: ModelRequest, place: Place) -> Kept | None:
+        """Return the answer that another process makes; None where this one has claimed it."""
+        while not await self.answers.claim(place, self.holder, CLAIM):
+            await asyncio.sleep(POLL)
+            kept = await self._kept(request, place)
+            if kept is not None:
+                return kept
+        # It may have been kept between the first look and the claim.
+        kept = await self._kept(request, place)
+        if kept is not None:
+            await self.answers.release(place, self.holder)
+        return kept
+
+    async def _renewed(self, place: Place) -> None:
+        while self.answers.store.shared:
+            await asyncio.sleep(CLAIM / 3)
+            await self.answers.claim(place, self.holder, CLAIM)
+
+    def _forget(self, place: Place, flight: _Flight) -> None:
+        if self.flights.get(place.key) is flight:
+            del self.flights[place.key]
+
+    def _again(self, kept: Kept, outcome: str = "hit") -> Completion:
+        self._count(kept, outcome)
+        return kept.replayed(time.time())
+
+    def _replay(self, kept: Kept) -> Kept:
+        return Kept(self._again(kept), kept.pieces, kept.made)
+
+    def _count(self, kept: Kept | None, outcome: str) -> None:
+        metrics = self.answers.metrics
+        metrics.count(CACHE_LOOKUPS, outcome=outcome)
+        if kept is None:
+            return
+        current().answers_cached += 1
+        cost = kept.completion.usage.cost
+        metrics.count(CACHE_SAVED, 0 if cost is None else cost.total)
+
+
+def _completion(
+    finish: Finish, pieces: list[tuple[str, int]], scores: list[TokenLogprob]
+) -> Completion:
+    return Completion(
+        "".join([text for text, _ in pieces]),
+        finish.usage,
+        finish.stop_reason,
+        finish.stop_reason_raw,
+        finish.latency_ms,
+        finish.target,
+        finish.stop_sequence,
+        tuple(scores) or None,
+        finish.guardrail,
+    )
+
+
+async def _replayed(kept: Kept) -> AsyncIterator[StreamParts]:
+    record = current()
+    record.stream = "completed"
+    for parts in kept.parts(time.time()):
+        yield parts
+
+
+def _fail(flight: _Flight, error: BaseException) -> None:
+    """End a flight that has no answer."""
+    if flight.answer.done():
+        return
+    known = isinstance(error, Exception)
+    flight.answer.set_exception(error if known else _LeftError())
+    # Nobody may be waiting for it.
+    flight.answer.exception()

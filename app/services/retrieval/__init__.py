@@ -1,0 +1,1 @@
+"""Answers from documents: find, choose, prepare, ask, cite, and check the citations."""

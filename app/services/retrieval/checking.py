@@ -1,0 +1,130 @@
+"""Holds an answer against its sources: markers, quotes and sentences. Pure."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from app.domain.citation import Marked, Sentence, denies, marked, match, sentences
+from app.services.retrieval.request import (
+    CheckedAnswer,
+    CheckedSentence,
+    Citation,
+    Correction,
+    Fault,
+    Shown,
+    Source,
+    Unanswered,
+)
+
+_UNREAD = (Shown.PICTURE, Shown.CONTACT_SHEET)
+Quotes = Mapping[int, str]
+"""The quote of each sentence by its place, where the model gave one beside it."""
+
+
+def checked(text: str, sources: Sequence[Source]) -> CheckedAnswer:
+    """Return what is left of an answer with markers, as the model wrote it."""
+    by_number = {source.n: source for source in sources}
+    kept = marked(text, by_number.keys())
+    found = sentences(kept.text)
+    if not any(sentence.markers for sentence in found) and denies(kept.text):
+        unknown = tuple(_unknown(kept))
+        return CheckedAnswer("", Unanswered.NOT_IN_SOURCES, corrections=unknown, raw=text)
+    return _held(kept, found, by_number, {}, text)
+
+
+def stated(
+    statements: Sequence[tuple[str, Sequence[int], str | None]],
+    sources: Sequence[Source],
+    raw: str,
+) -> CheckedAnswer:
+    """Return an answer of sentences, each with its sources and a quote, as one text.
+
+    Sentences keep their own markers out of the text: the numbers beside them count.
+    """
+    by_number = {source.n: source for source in sources}
+    removed: list[int] = []
+    found: list[Sentence] = []
+    quotes: dict[int, str] = {}
+    for words, numbers, quote in statements:
+        bare = marked(words, frozenset()).text.strip()
+        if not bare:
+            continue
+        removed += [number for number in numbers if number not in by_number]
+        known = tuple(dict.fromkeys(number for number in numbers if number in by_number))
+        if quote is not None and quote.strip():
+            quotes[len(found)] = quote.strip()
+        found.append(Sentence(bare, known))
+    text = " ".join(f"{each.text}{_behind(each.markers)}" for each in found)
+    return _held(Marked(text, tuple(removed)), tuple(found), by_number, quotes, raw)
+
+
+def _behind(markers: Iterable[int]) -> str:
+    written = "".join(f"[{number}]" for number in markers)
+    return f" {written}" if written else ""
+
+
+def _held(
+    kept: Marked,
+    found: Sequence[Sentence],
+    by_number: Mapping[int, Source],
+    beside: Quotes,
+    raw: str,
+) -> CheckedAnswer:
+    corrections = list(_unknown(kept))
+    citations: dict[int, Citation] = {}
+    supported: list[CheckedSentence] = []
+    for place, sentence in enumerate(found):
+        named = [by_number[number] for number in sentence.markers]
+        quotes = (*sentence.quotes, beside[place]) if place in beside else sentence.quotes
+        forged = False
+        for quote in dict.fromkeys(quotes):
+            citation, fault = _quoted(quote, named)
+            if citation is not None:
+                _keep(citations, citation)
+            if fault is not None:
+                corrections.append(fault)
+                forged = forged or fault.fault is Fault.QUOTE_NOT_IN_SOURCE
+        for source in named:
+            _keep(citations, _worded(sentence, source))
+        backed = bool(named) and not forged
+        supported.append(CheckedSentence(sentence, backed))
+        if not backed:
+            corrections.append(Correction(Fault.UNSUPPORTED_SENTENCE, sentence.text))
+    return CheckedAnswer(
+        text=kept.text.strip(),
+        unanswered=None if found else Unanswered.NOT_IN_SOURCES,
+        citations=tuple(citations.values()),
+        sentences=tuple(supported),
+        corrections=tuple(corrections),
+        raw=raw,
+    )
+
+
+def _unknown(kept: Marked) -> Iterator[Correction]:
+    for number in kept.removed:
+        yield Correction(Fault.UNKNOWN_MARKER, f"[{number}]", number)
+
+
+def _quoted(quote: str, named: Sequence[Source]) -> tuple[Citation | None, Correction | None]:
+    """Return the citation that ``quote`` proves, or what is wrong with it."""
+    for source in named:
+        if (agreement := match(quote, source.text)) is not None:
+            return Citation(source, quote, agreement), None
+    unread = next((source for source in named if source.shown in _UNREAD), None)
+    if unread is not None:
+        return None, Correction(Fault.QUOTE_NOT_CHECKABLE, quote, unread.n)
+    number = named[0].n if named else None
+    return None, Correction(Fault.QUOTE_NOT_IN_SOURCE, quote, number)
+
+
+def _worded(sentence: Sentence, source: Source) -> Citation:
+    """Return the citation of a source that a sentence names, quoting it where it is its words."""
+    words = sentence.text.strip().strip("\"'“”").rstrip(".!? ")
+    if len(words.split()) > 1 and (agreement := match(words, source.text)) is not None:
+        return Citation(source, words, agreement)
+    return Citation(source)
+
+
+def _keep(citations: dict[int, Citation], citation: Citation) -> None:
+    """Keep the first citation of each source; one with a quote rather than one without."""
+    known = citations.get(citation.source.n)
+    if known is None or (known.quote is None and citation.quote is not None):
+        citations[citation.source.n] = citation

@@ -1,0 +1,61 @@
+"""Chooses among the chunks that were found: what can be shown, as what, and what is left out."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from app.domain.retrieval import Chunk, ChunkKind
+from app.services.retrieval.request import LeftOut, Reason
+
+_SILENT: Mapping[ChunkKind, tuple[Reason, str]] = {
+    ChunkKind.AUDIO: (Reason.AUDIO, "a recording without a transcription"),
+    ChunkKind.VIDEO: (Reason.VIDEO, "a video without a summary"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A chunk that can be shown, under its rank."""
+
+    rank: int
+    """From 0, the best first."""
+    chunk: Chunk
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether the model is shown it as a picture."""
+        return self.chunk.kind is ChunkKind.IMAGE
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What can be shown, best first, and what can't."""
+
+    candidates: tuple[Candidate, ...]
+    left_out: tuple[LeftOut, ...]
+
+
+def choose(chunks: Iterable[Chunk]) -> Choice:
+    """Return the chunks that can be shown, each content once."""
+    candidates: list[Candidate] = []
+    left_out: list[LeftOut] = []
+    seen: set[object] = set()
+    for rank, chunk in enumerate(chunks):
+        content = (chunk.text.strip(), chunk.picture or (chunk.uri if not chunk.text else ""))
+        if content in seen:
+            left_out.append(LeftOut(chunk, Reason.DUPLICATE, "the same stands in a better one"))
+        elif (refusal := _unusable(chunk)) is not None:
+            left_out.append(LeftOut(chunk, *refusal))
+        else:
+            seen.add(content)
+            candidates.append(Candidate(rank, chunk))
+    return Choice(tuple(candidates), tuple(left_out))
+
+
+def _unusable(chunk: Chunk) -> tuple[Reason, str] | None:
+    if chunk.text.strip():
+        return None
+    if chunk.kind in _SILENT:
+        return _SILENT[chunk.kind]
+    if chunk.kind is ChunkKind.IMAGE and (chunk.picture or chunk.uri.startswith("s3://")):
+        return None
+    return Reason.EMPTY, "nothing that could be shown"

@@ -1,0 +1,69 @@
+"""Cuts texts to what a prompt may have: best first, whole sentences, counted in tokens."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.domain.citation import parts
+from app.domain.generation import ModelRequest, Role, Turn
+from app.domain.ports import TokenCounter
+
+LONGEST = 200_000
+"""Characters of one chunk that are looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A text as it fits; empty where nothing of it does."""
+
+    text: str
+    tokens: int
+    cut: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ContextCutter:
+    """Fits texts into a number of tokens."""
+
+    counter: TokenCounter
+
+    async def tokens(self, text: str) -> int:
+        """Return the tokens of ``text``, or an upper bound where there is no vocabulary."""
+        if not text:
+            return 0
+        counted = await self.counter.count(ModelRequest((Turn(Role.USER, text),)))
+        return counted.tokens
+
+    async def fitted(self, texts: Sequence[str], room: int, each: int) -> tuple[Fitted, ...]:
+        """Return what fits of ``texts``, whose order says which counts most.
+
+        ``room`` is for all together, ``each`` the tokens around one. The first that does not fit
+        whole is cut at the end of a sentence; later ones fit whole or not at all.
+        """
+        found: list[Fitted] = []
+        cutting = True
+        for text in texts:
+            wanted = text[:LONGEST]
+            fitted = Fitted(wanted, await self.tokens(wanted), len(wanted) < len(text))
+            left = room - each
+            if fitted.tokens > left:
+                fitted = await self._beginning(wanted, left) if cutting else Fitted("", 0)
+                cutting = False
+            if fitted.text:
+                room -= fitted.tokens + each
+            found.append(fitted)
+        return tuple(found)
+
+    async def _beginning(self, text: str, room: int) -> Fitted:
+        """Return as many whole sentences from the beginning as fit."""
+        sentences = parts(text)
+        best = Fitted("", 0)
+        low, high = 1, len(sentences) - 1
+        while low <= high:
+            middle = (low + high) // 2
+            beginning = "".join(sentences[:middle]).rstrip()
+            tokens = await self.tokens(beginning)
+            if tokens <= room:
+                best, low = Fitted(beginning, tokens, cut=True), middle + 1
+            else:
+                high = middle - 1
+        return best

@@ -1,0 +1,239 @@
+"""Questions to a knowledge base, and the answers to them."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from app.domain.citation import QuoteMatch, Sentence
+from app.domain.generation import CallContext, Generation, ImageInput, Sampling, Turn
+from app.domain.image import AnswerWarning, PreparedImage
+from app.domain.metadata_filter import MetadataFilter
+from app.domain.model import Language
+from app.domain.retrieval import Chunk, Search
+
+
+class Mode(StrEnum):
+    """What is wanted."""
+
+    ANSWER = "answer"
+    """An answer with citations."""
+    RETRIEVE = "retrieve"
+    """The chunks alone; the model is not asked."""
+
+
+class Surplus(StrEnum):
+    """The treatment of found pictures that the model has no room for."""
+
+    CONTACT_SHEET = "contact_sheet"
+    """They are laid out on one picture, each under its number."""
+    CAPTIONS = "captions"
+    """The texts that the knowledge base has of them stand for them."""
+    LEAVE_OUT = "leave_out"
+
+
+@dataclass(frozen=True, slots=True)
+class RagRequest:
+    """A caller's question."""
+
+    knowledge_base: str
+    """Its configured name."""
+    question: str = ""
+    image: ImageInput | None = None
+    """A picture that is looked for, or asked about."""
+    filter: MetadataFilter | None = None
+    max_results: int = 5
+    search: Search | None = None
+    rerank: bool = False
+    mode: Mode = Mode.ANSWER
+    surplus: Surplus = Surplus.CONTACT_SHEET
+    history: tuple[Turn[ImageInput], ...] = ()
+    """Earlier questions and answers, the user first and the assistant last."""
+    system: str | None = None
+    sampling: Sampling = field(default_factory=Sampling)
+    language: Language | None = None
+    call_context: CallContext = field(default_factory=CallContext)
+
+
+class QueryKind(StrEnum):
+    """What the knowledge base was asked with."""
+
+    TEXT = "text"
+    PICTURE = "picture"
+    TEXT_AND_PICTURE = "text_and_picture"
+    """With each of them; the results were merged."""
+    DESCRIPTION = "description"
+    """With the model's description of a picture, as the knowledge base takes no pictures."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskedQuery:
+    """The query as the knowledge base was asked it."""
+
+    kind: QueryKind
+    text: str
+    """Empty where it was a picture alone."""
+
+
+class Shown(StrEnum):
+    """How the model was shown a chunk."""
+
+    TEXT = "text"
+    PICTURE = "picture"
+    CONTACT_SHEET = "contact_sheet"
+    CAPTION = "caption"
+    NOT_SHOWN = "not_shown"
+    """In mode `retrieve`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A chunk under the number by which an answer cites it."""
+
+    n: int
+    chunk: Chunk
+    text: str
+    """The text as it was shown; the model sees no more of the chunk."""
+    shown: Shown
+    place: str = ""
+    """Where the model sees its picture, in words: ``picture 2``."""
+    tokens: int | None = None
+    cut: bool = False
+    """Whether the text is the beginning of the chunk's only."""
+    picture: PreparedImage | None = None
+    thumbnail: bytes | None = None
+    """A small JPEG of the picture."""
+
+
+class Reason(StrEnum):
+    """Why a chunk was not shown to the model."""
+
+    DUPLICATE = "duplicate"
+    EMPTY = "empty"
+    AUDIO = "audio"
+    """Without a transcription."""
+    VIDEO = "video"
+    """Without a summary."""
+    NO_ROOM = "no_room"
+    """It has no room in what the prompt may have."""
+    TOO_MANY_PICTURES = "too_many_pictures"
+    NO_CAPTION = "no_caption"
+    PICTURE_UNUSABLE = "picture_unusable"
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A chunk that was found and not shown."""
+
+    chunk: Chunk
+    reason: Reason
+    message: str
+
+
+class Unanswered(StrEnum):
+    """Why there is no answer."""
+
+    NOTHING_RETRIEVED = "nothing_retrieved"
+    """The knowledge base found nothing, or is empty; the model was not asked."""
+    NOTHING_USABLE = "nothing_usable"
+    """All that was found was left out; the model was not asked."""
+    NOT_IN_SOURCES = "not_in_sources"
+    """The model says that its sources do not answer."""
+    REFUSED = "refused"
+    """The model, or a guardrail, refused to answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A source that an answer names."""
+
+    source: Source
+    quote: str | None = None
+    """Words of the source, found there; None where the answer quotes none."""
+    match: QuoteMatch | None = None
+    """How far the quote agrees with its source."""
+
+
+class Fault(StrEnum):
+    """What was wrong with a citation."""
+
+    UNKNOWN_MARKER = "unknown_marker"
+    """A marker led to no source; it was removed."""
+    QUOTE_NOT_IN_SOURCE = "quote_not_in_source"
+    """A quote is not in the sources that its sentence names; it counts for nothing."""
+    QUOTE_NOT_CHECKABLE = "quote_not_checkable"
+    """A quote of a picture's words, which nothing here has read."""
+    UNSUPPORTED_SENTENCE = "unsupported_sentence"
+    """A sentence names no source, or nothing is left of what it names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """One fault of an answer."""
+
+    fault: Fault
+    text: str
+    """The marker, the quote or the sentence at fault."""
+    n: int | None = None
+    """The source that it named."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedSentence:
+    """A sentence of an answer, and whether a source stands behind it."""
+
+    sentence: Sentence
+    supported: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedAnswer:
+    """An answer after its citations were checked."""
+
+    text: str
+    """With markers ``[n]`` that all lead to a source; empty where there is no answer."""
+    unanswered: Unanswered | None
+    """None where the question was answered."""
+    citations: tuple[Citation, ...] = ()
+    sentences: tuple[CheckedSentence, ...] = ()
+    corrections: tuple[Correction, ...] = ()
+    raw: str = ""
+    """The model's own text."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetrievalFacts:
+    """What asking the knowledge base took."""
+
+    calls: int
+    latency_ms: int
+    found: int
+    """Chunks."""
+    cost_usd: float | None
+    """None where the price of a query is not configured."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCall:
+    """One answer of the model on the way, paid for."""
+
+    purpose: str
+    """``describe``, ``answer`` or ``repair``."""
+    generation: Generation
+
+
+@dataclass(frozen=True, slots=True)
+class RagAnswer:
+    """The answer to a question."""
+
+    id: str
+    knowledge_base: str
+    mode: Mode
+    query: AskedQuery
+    checked: CheckedAnswer
+    used: tuple[Source, ...]
+    left_out: tuple[LeftOut, ...]
+    retrieval: RetrievalFacts
+    calls: tuple[ModelCall, ...]
+    generation: Generation | None
+    """All calls together; None where the model was not asked."""
+    warnings: tuple[AnswerWarning, ...]
+    total_ms: int

@@ -1,0 +1,143 @@
+"""Answers from documents: find, choose, prepare, ask, cite, and check."""
+
+import asyncio
+import time
+from dataclasses import dataclass, replace
+
+from app.domain.generation import CallContext, StopReason
+from app.services.answers.form import Model
+from app.services.answers.repair import FormAsker
+from app.services.generation.service import GenerationService
+from app.services.retrieval import checking
+from app.services.retrieval.directory import KnowledgeBases
+from app.services.retrieval.form import SourcedAnswer
+from app.services.retrieval.preparation import PromptMaker
+from app.services.retrieval.request import (
+    CheckedAnswer,
+    Mode,
+    ModelCall,
+    RagAnswer,
+    RagRequest,
+    Source,
+    Unanswered,
+)
+from app.services.retrieval.search import ChunkSearch
+from app.services.retrieval.work import Work, count, fingerprint, slimmed, together
+
+
+@dataclass(frozen=True, slots=True)
+class RagService:
+    """Answers questions from knowledge bases."""
+
+    knowledge_bases: KnowledgeBases
+    search: ChunkSearch
+    prompts: PromptMaker
+    generations: GenerationService
+    asker: FormAsker
+
+    async def answer(self, request: RagRequest) -> RagAnswer:
+        """Return the answer, or raise one of `app.domain.errors`.
+
+        That the documents do not answer is an answer.
+        """
+        # Before anything is paid for, and before an answer is shared.
+        self.knowledge_bases.named(request)
+        if request.call_context.idempotency_key is None:
+            return await self._made(request)
+
+        async def make(call_context: CallContext) -> RagAnswer:
+            return slimmed(await self._made(replace(request, call_context=call_context)))
+
+        digest = await asyncio.to_thread(fingerprint, request)
+        return await self.generations.answers.share(request.call_context, digest, make)
+
+    async def _made(self, request: RagRequest) -> RagAnswer:
+        work = await self.begin(request)
+        prepared = work.prepared
+        if prepared.request is None:
+            return await self.finish(work)
+        if self.generations.capabilities.structured_output:
+            await self._state(work)
+        else:
+            work.check(await self.generations.generate(prepared.request))
+        return await self.finish(work)
+
+    async def begin(self, request: RagRequest) -> Work:
+        """Find chunks and make the prompt, or raise one of `app.domain.errors`."""
+        began = time.perf_counter()
+        base = self.knowledge_bases.named(request)
+        async with self.generations.drain.before(request.call_context.deadline):
+            findings = await self.search.findings(request, base)
+            prepared = await self.prompts.prepared(request, findings)
+        work = Work(request, findings, prepared, began)
+        if findings.description is not None:
+            work.calls.append(ModelCall("describe", findings.description))
+        if prepared.request is None and request.mode is Mode.ANSWER:
+            nothing = not findings.chunks
+            reason = Unanswered.NOTHING_RETRIEVED if nothing else Unanswered.NOTHING_USABLE
+            work.checked = CheckedAnswer("", reason)
+        return work
+
+    async def _state(self, work: Work) -> None:
+        """Ask for sentences with their sources, which the model is held to."""
+        prepared = work.prepared
+        assert prepared.request is not None
+        formed = await self.asker.ask(self.prompts.stating(prepared), Model(SourcedAnswer))
+        *earlier, last = formed.generations
+        work.calls += [ModelCall("answer", each) for each in earlier]
+        reading = formed.reading
+        if reading is None:
+            # It has been paid for: what can be read of it as text is better than nothing.
+            work.check(last)
+            return
+        work.calls.append(ModelCall("repair" if formed.repaired else "answer", last))
+        work.warnings = reading.warnings
+        if reading.answer is None or last.completion.stop_reason is StopReason.GUARDRAIL:
+            words = reading.refusal.words if reading.refusal else last.completion.text
+            work.checked = CheckedAnswer("", Unanswered.REFUSED, raw=words)
+        elif not reading.answer.answered:
+            raw = last.completion.text
+            work.checked = CheckedAnswer("", Unanswered.NOT_IN_SOURCES, raw=raw)
+        else:
+            statements = [(s.text, s.sources, s.quote) for s in reading.answer.sentences]
+            work.checked = checking.stated(statements, prepared.sources, last.completion.text)
+
+    async def finish(self, work: Work) -> RagAnswer:
+        """Return the answer, counted."""
+        count(work)
+        return await self.answer_so_far(work)
+
+    async def answer_so_far(self, work: Work) -> RagAnswer:
+        """Return all that is known; of pictures that are cited, or were asked for, small ones."""
+        prepared, findings, checked = work.prepared, work.findings, work.checked
+        cited = {citation.source.n for citation in checked.citations}
+        everything = work.request.mode is Mode.RETRIEVE
+        sources = [
+            await self._illustrated(source) if everything or source.n in cited else source
+            for source in prepared.sources
+        ]
+        by_number = {source.n: source for source in sources}
+        citations = tuple(
+            replace(citation, source=by_number[citation.source.n]) for citation in checked.citations
+        )
+        generations = [call.generation for call in work.calls]
+        warnings = [*findings.warnings, *prepared.warnings, *work.warnings]
+        warnings += [warning for each in generations for warning in each.warnings]
+        return RagAnswer(
+            id=work.id,
+            knowledge_base=work.request.knowledge_base,
+            mode=work.request.mode,
+            query=findings.query,
+            checked=replace(checked, citations=citations),
+            used=tuple(sources),
+            left_out=prepared.left_out,
+            retrieval=findings.facts,
+            calls=tuple(work.calls),
+            generation=together(work, generations) if generations else None,
+            warnings=tuple(dict.fromkeys(warnings)),
+            total_ms=work.elapsed_ms,
+        )
+
+    async def _illustrated(self, source: Source) -> Source:
+        small = await self.prompts.pictures.thumbnail(source.picture)
+        return replace(source, thumbnail=small)

@@ -1,0 +1,115 @@
+"""One question on its way, and what is made of it at its end."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from os import urandom
+
+from app.domain.generation import CallContext, Generation, Latency, StopReason
+from app.domain.image import AnswerWarning
+from app.domain.retrieval import Chunk
+from app.services.concurrency.idempotency import digested, slim
+from app.services.generation.combine import combined
+from app.services.retrieval import checking
+from app.services.retrieval.preparation import Prepared
+from app.services.retrieval.request import (
+    CheckedAnswer,
+    Mode,
+    ModelCall,
+    RagAnswer,
+    RagRequest,
+    Unanswered,
+)
+from app.services.retrieval.search import Findings
+from app.telemetry import current
+
+
+@dataclass(slots=True)
+class Work:
+    """One question, its chunks, its prompt, and the answers of the model so far."""
+
+    request: RagRequest
+    findings: Findings
+    prepared: Prepared
+    began: float
+    calls: list[ModelCall] = field(default_factory=list)
+    checked: CheckedAnswer = field(default_factory=lambda: CheckedAnswer("", None))
+    warnings: tuple[AnswerWarning, ...] = ()
+    id: str = field(default_factory=lambda: f"rag_{urandom(16).hex()}")
+
+    @property
+    def elapsed_ms(self) -> int:
+        """Milliseconds since the question came."""
+        return round((time.perf_counter() - self.began) * 1000)
+
+    def check(self, generation: Generation) -> None:
+        """Take the model's answer with markers, checked."""
+        self.calls.append(ModelCall("answer", generation))
+        completion = generation.completion
+        if completion.stop_reason is StopReason.GUARDRAIL:
+            self.checked = CheckedAnswer("", Unanswered.REFUSED, raw=completion.text)
+        else:
+            self.checked = checking.checked(completion.text, self.prepared.sources)
+
+
+def count(work: Work) -> None:
+    """Note in the request's record what came of it."""
+    record = current()
+    if work.request.mode is Mode.ANSWER:
+        record.chunks_used += len(work.prepared.sources)
+    record.citations += len(work.checked.citations)
+    record.citation_faults += len(work.checked.corrections)
+    if work.checked.unanswered is not None:
+        record.unanswered = work.checked.unanswered.value
+
+
+def together(work: Work, generations: Sequence[Generation]) -> Generation:
+    """Return one answer for all of them, with the text that came of them."""
+    last = generations[-1]
+    return combined(
+        generations,
+        id=last.id,
+        text=work.checked.text,
+        latency=Latency(
+            total=work.elapsed_ms,
+            model=sum(each.latency.model for each in generations),
+            first_token=last.latency.first_token,
+        ),
+        images=last.images,
+        warnings=(),
+        stop=last.completion,
+    )
+
+
+def slimmed(answer: RagAnswer) -> RagAnswer:
+    """Return ``answer`` without pictures' bytes, which it shows small ones of only."""
+    return replace(
+        answer,
+        used=tuple(
+            replace(source, picture=None, chunk=_bare(source.chunk)) for source in answer.used
+        ),
+        left_out=tuple(replace(each, chunk=_bare(each.chunk)) for each in answer.left_out),
+        checked=replace(
+            answer.checked,
+            citations=tuple(
+                replace(
+                    each,
+                    source=replace(each.source, picture=None, chunk=_bare(each.source.chunk)),
+                )
+                for each in answer.checked.citations
+            ),
+        ),
+        calls=tuple(replace(call, generation=slim(call.generation)) for call in answer.calls),
+        generation=answer.generation and slim(answer.generation),
+    )
+
+
+def _bare(chunk: Chunk) -> Chunk:
+    return replace(chunk, picture=None)
+
+
+def fingerprint(request: RagRequest) -> bytes:
+    """Digest all that decides the answer, but not the terms it is asked on."""
+    outline = replace(request, image=None, call_context=CallContext())
+    own = request.call_context.call.caller.filter
+    return digested((outline, own), () if request.image is None else (request.image,))

@@ -1,0 +1,68 @@
+"""Bedrock's own batch jobs, as a target of batches."""
+
+import re
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl, model_validator
+
+from app.settings.types import Seconds
+
+_PLACE = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(/(?P<prefix>[^?#*]*))?")
+
+
+class BatchJobSettings(BaseModel):
+    """Bedrock's own batch jobs, as a target of batches."""
+
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
+
+    batch_jobs_location: Annotated[
+        str | None,
+        Field(
+            description="Where Bedrock's batch jobs read and write: `s3://bucket/prefix/`. Unset: "
+            "batches run on this service's own queue alone."
+        ),
+    ] = None
+    batch_jobs_role: Annotated[
+        str | None,
+        Field(
+            pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+",
+            description="ARN of the role that Bedrock reads and writes with. Required with a "
+            "location.",
+        ),
+    ] = None
+    batch_jobs_kms_key: Annotated[
+        str | None, Field(description="ARN of the key that results are encrypted with.")
+    ] = None
+    batch_jobs_endpoint_url: Annotated[
+        HttpUrl | None, Field(description="Called instead of S3's own address.")
+    ] = None
+    batch_jobs_least: Annotated[
+        int,
+        Field(
+            gt=0,
+            description="Fewest rows of a batch that becomes a batch job: the account's quota, "
+            "100 by default.",
+        ),
+    ] = 100
+    batch_jobs_poll: Annotated[
+        Seconds, Field(description="Seconds between two looks at a batch job.")
+    ] = 30
+
+    @model_validator(mode="after")
+    def _check_batch_jobs(self) -> Self:
+        if self.batch_jobs_location is None:
+            return self
+        if not _PLACE.fullmatch(self.batch_jobs_location):
+            raise ValueError("batch_jobs_location: is not s3://bucket/prefix/")
+        if self.batch_jobs_role is None:
+            raise ValueError("batch_jobs_role: is missing, but batch_jobs_location is set")
+        return self
+
+    @property
+    def batch_jobs_place(self) -> tuple[str, str] | None:
+        """Bucket and prefix, which is empty or ends with a slash."""
+        match = _PLACE.fullmatch(self.batch_jobs_location or "")
+        if match is None:
+            return None
+        prefix = (match["prefix"] or "").strip("/")
+        return match["bucket"], f"{prefix}/" if prefix else ""

@@ -1,0 +1,56 @@
+"""The answer cache: whose answers are kept, where, and how long."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.domain.cache import CacheMode, CacheScope
+from app.settings.types import MIB, Bytes, Seconds
+
+
+class CacheSettings(BaseModel):
+    """The answer cache: whose answers are kept, where, and how long."""
+
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
+
+    cache: Annotated[
+        CacheMode,
+        Field(
+            description="Whose answers are kept and given again: `off` (nobody's, whatever keys "
+            "and requests say), `asked` (those of keys that have it on, and of requests that say "
+            "`Cache-Control: max-age`), `on`. See docs/cache.md."
+        ),
+    ] = CacheMode.OFF
+    cache_scope: Annotated[
+        CacheScope,
+        Field(
+            description="Who may be given a kept answer: the `caller` whose answer it was, or, "
+            "`shared`, every caller who asks the same."
+        ),
+    ] = CacheScope.CALLER
+    cache_sampled: Annotated[
+        bool,
+        Field(
+            description="Keep answers that were drawn by chance (`temperature` above 0) also where "
+            "the request does not ask for it by `max-age`."
+        ),
+    ] = False
+    cache_seconds: Annotated[Seconds, Field(description="Seconds that an answer is kept.")] = 3600
+    cache_store: Annotated[
+        Literal["memory", "sqlite", "redis"],
+        Field(
+            description="Where answers are kept. `memory`: each worker alone. `sqlite`: a file in "
+            "`data_directory`, for the workers of one machine. `redis`: for all replicas."
+        ),
+    ] = "memory"
+    cache_bytes: Annotated[
+        Bytes,
+        Field(
+            description="Bytes of answers kept, in memory by each worker or in the file; the ones "
+            "used longest ago go first. Redis has a limit of its own."
+        ),
+    ] = 64 * MIB
+    cache_timeout: Annotated[
+        Seconds,
+        Field(description="Seconds that the store may take before the model is asked instead."),
+    ] = 0.25

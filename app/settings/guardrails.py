@@ -1,0 +1,133 @@
+"""Guardrails: what is checked, how strictly, and by whom."""
+
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from app.domain.guardrail import (
+    CONTENT_CHECKS,
+    PROMPT_CHECKS,
+    FailureMode,
+    GuardrailPolicy,
+    Kind,
+    Mode,
+    StreamMode,
+)
+from app.settings.types import Seconds
+
+
+class GuardrailSettings(BaseModel):
+    """Guardrails: what is checked, how strictly, and by whom."""
+
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
+
+    guardrail_kind: Annotated[
+        Kind | None,
+        Field(
+            description="Who checks: `apply` (ApplyGuardrail: texts and pictures), `checks` "
+            "(InvokeGuardrailChecks: scores of texts), `model` (Bedrock within the call of the "
+            "model). Unset: no guardrail, whatever keys and requests say. See docs/guardrails.md."
+        ),
+    ] = None
+    guardrail_id: Annotated[
+        str | None,
+        Field(
+            pattern=r"^([a-z0-9]+|arn:aws(-[^:]+)?:bedrock:[a-z0-9-]{1,20}:[0-9]{12}:guardrail/"
+            r"[a-z0-9]+)(\.[a-z0-9.-]+)?$",
+            max_length=2048,
+            description="The guardrail's identifier or ARN; for `apply` and `model`.",
+        ),
+    ] = None
+    guardrail_version: Annotated[
+        str, Field(pattern=r"^([1-9][0-9]{0,7}|DRAFT)$", description="Its version, or `DRAFT`.")
+    ] = "DRAFT"
+    guardrail_region: Annotated[
+        str | None,
+        Field(
+            pattern=r"^[a-z]{2}(-[a-z]+)+-\d$",
+            description="AWS region of the guardrail, where it is not `region`.",
+        ),
+    ] = None
+    guardrail_input: Annotated[
+        Mode,
+        Field(
+            description="What is done with texts that go to the model: `off`, `audit` (checked and "
+            "recorded) or `enforce`. A key's own policy takes its place, a request may make it "
+            "stricter; so for the next four."
+        ),
+    ] = Mode.ENFORCE
+    guardrail_output: Annotated[Mode, Field(description="The same for answers.")] = Mode.ENFORCE
+    guardrail_image: Annotated[
+        Mode, Field(description="The same for pictures; `apply` alone can check them.")
+    ] = Mode.OFF
+    guardrail_stream: Annotated[
+        StreamMode,
+        Field(
+            description="When a stream's text is let go: `buffer` (all of it after the verdict), "
+            "`window` (piece by piece, each after its own) or `audit` (at once, checked at the "
+            "end)."
+        ),
+    ] = StreamMode.BUFFER
+    guardrail_on_failure: Annotated[
+        FailureMode,
+        Field(
+            description="What happens where the guardrail can't be asked: `refuse`, or `pass` with "
+            "the warning `guardrail_not_asked`."
+        ),
+    ] = FailureMode.REFUSE
+    guardrail_timeout: Annotated[
+        Seconds, Field(description="Seconds that one check may take, with its attempts.")
+    ] = 5
+    guardrail_window: Annotated[
+        int, Field(ge=50, description="Characters of a stream that are checked together.")
+    ] = 400
+    guardrail_overlap: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="Characters of them that are held back and checked again with the next: "
+            "as many as the longest text that the guardrail is to find.",
+        ),
+    ] = 100
+    guardrail_thresholds: Annotated[
+        dict[str, Annotated[float, Field(ge=0, le=1)]],
+        Field(
+            description="For `checks`: scores from which a text is blocked, by category, and from "
+            "which personal information is masked, by entity, as JSON: "
+            '`{"VIOLENCE": 0.5, "EMAIL": 0.8}`. What has none is not checked.'
+        ),
+    ] = dict.fromkeys((*CONTENT_CHECKS, *PROMPT_CHECKS), 0.5)
+
+    @model_validator(mode="after")
+    def _check_guardrail(self) -> Self:
+        kind = self.guardrail_kind
+        if kind in (Kind.APPLY, Kind.MODEL) and self.guardrail_id is None:
+            raise ValueError(f"guardrail_id: is missing, but guardrail_kind is {kind}")
+        if kind is Kind.CHECKS and self.guardrail_image is not Mode.OFF:
+            raise ValueError("guardrail_image: has to be off, for guardrail_kind is checks")
+        if kind is Kind.CHECKS and not self.guardrail_thresholds:
+            raise ValueError("guardrail_thresholds: names nothing to check")
+        modes = (self.guardrail_input, self.guardrail_output)
+        if kind is Kind.MODEL and modes != (Mode.ENFORCE, Mode.ENFORCE):
+            raise ValueError("guardrail_input: Bedrock enforces input and output, or nothing")
+        return self
+
+    @property
+    def guardrail_policy(self) -> GuardrailPolicy | None:
+        """The service's own policy, None where no guardrail is configured."""
+        kind = self.guardrail_kind
+        if kind is None:
+            return None
+        limits = sorted(self.guardrail_thresholds.items())
+        scores = ",".join(f"{name}={score:g}" for name, score in limits)
+        checks = kind is Kind.CHECKS
+        return GuardrailPolicy(
+            self.guardrail_input,
+            self.guardrail_output,
+            self.guardrail_image,
+            self.guardrail_stream,
+            self.guardrail_on_failure,
+            kind,
+            "" if checks else self.guardrail_id or "",
+            scores if checks else self.guardrail_version,
+        )

@@ -1,0 +1,64 @@
+"""Opens guardrails: who checks, and what stands around the model for it."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import aioboto3
+
+from app.adapters.bedrock.guardrails.apply import AppliedGuardrail
+from app.adapters.bedrock.guardrails.caller import GuardrailCaller
+from app.adapters.bedrock.guardrails.checks import GuardrailChecks
+from app.adapters.bedrock.runtime import open_runtime
+from app.domain.guardrail import Kind
+from app.domain.ports import Guardrail, VisionModel
+from app.services.access.limits import Limits
+from app.services.guardrails.policies import GuardrailPolicies
+from app.services.guardrails.screen import PictureVerdicts, Screen
+from app.services.images.pixel_digest import PixelDigests
+from app.services.model_stack.guardrail import GuardrailModel
+from app.services.usage import pricing
+from app.settings import Settings
+from app.telemetry.metrics import Metrics
+from app.wiring.model import connection
+
+Guarded = Callable[[VisionModel], VisionModel]
+"""Stacks guardrails around a model, or nothing."""
+
+
+@asynccontextmanager
+async def open_guardrails(
+    session: aioboto3.Session,
+    settings: Settings,
+    policies: GuardrailPolicies,
+    limits: Limits,
+    metrics: Metrics,
+    digests: PixelDigests,
+) -> AsyncIterator[Guarded]:
+    """Open the guardrail that the settings name."""
+    if policies.default is None:
+        yield lambda model: model
+        return
+    async with open_guardrail(session, settings) as guardrail:
+        screen = Screen(
+            guardrail,
+            pricing.load(settings.prices_file).guardrail_units,
+            limits,
+            metrics,
+            PictureVerdicts(digests),
+            settings.guardrail_timeout,
+            settings.guardrail_window,
+            settings.guardrail_overlap,
+        )
+        yield lambda model: GuardrailModel(model, policies, screen)
+
+
+@asynccontextmanager
+async def open_guardrail(session: aioboto3.Session, settings: Settings) -> AsyncIterator[Guardrail]:
+    """Open the adapter of the kind of guardrail that is configured."""
+    region = settings.guardrail_region or settings.region
+    async with open_runtime(session, connection(settings, region)) as runtime:
+        caller = GuardrailCaller(runtime)
+        if settings.guardrail_kind is Kind.CHECKS:
+            yield GuardrailChecks(caller, settings.guardrail_thresholds)
+        else:
+            yield AppliedGuardrail(caller)

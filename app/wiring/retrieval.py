@@ -1,0 +1,119 @@
+"""The way to knowledge bases, and the service that answers from them."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from os import environ
+
+import aioboto3
+import structlog
+
+from app.adapters.bedrock.identity.credentials import Connection
+from app.adapters.bedrock.knowledge_base import KnowledgeBaseRetriever
+from app.adapters.bedrock.runtime import Runtime, open_agent_runtime
+from app.adapters.http1.sender import Limits
+from app.domain.ports import Retriever, TokenCounter
+from app.domain.retrieval import KnowledgeBase
+from app.services.answers.repair import FormAsker
+from app.services.documents.page_images import Workers
+from app.services.generation.service import GenerationService
+from app.services.model_stack.circuit_breaker import Breaker
+from app.services.model_stack.concurrency_limit import FairSlots
+from app.services.model_stack.retry import Retries
+from app.services.retrieval.context import ContextCutter
+from app.services.retrieval.directory import KnowledgeBases
+from app.services.retrieval.pictures import ChunkPictures
+from app.services.retrieval.preparation import PromptMaker
+from app.services.retrieval.search import ChunkSearch
+from app.services.retrieval.service import RagService
+from app.services.retrieval.stack import RULES, KnowledgeBaseGuard, retriever_stack
+from app.settings import Settings
+
+OpenRetriever = Callable[[aioboto3.Session, Settings], AbstractAsyncContextManager[Retriever]]
+
+log = structlog.get_logger()
+
+
+@asynccontextmanager
+async def open_retriever(session: aioboto3.Session, settings: Settings) -> AsyncIterator[Retriever]:
+    """Open one runtime of knowledge bases for each region that has some."""
+    regions = {base.region for base in configured(settings).values()}
+    if regions:
+        announce(settings)
+    runtimes: dict[str, Runtime] = {}
+    async with AsyncExitStack() as stack:
+        for region in sorted(regions):
+            runtime = open_agent_runtime(session, connection(settings, region))
+            runtimes[region] = await stack.enter_async_context(runtime)
+        yield KnowledgeBaseRetriever(runtimes)
+
+
+def configured(settings: Settings) -> Mapping[str, KnowledgeBase]:
+    """Return the configured knowledge bases by name."""
+    return settings.knowledge_bases_in(settings.region)
+
+
+def connection(settings: Settings, region: str) -> Connection:
+    """Return how the knowledge bases of ``region`` are reached."""
+    endpoint = settings.retrieval_endpoint_url
+    limits = Limits(settings.connect_timeout, settings.retrieval_timeout, settings.max_concurrency)
+    return Connection(region, str(endpoint) if endpoint else None, limits)
+
+
+def only_api_key() -> bool:
+    """Whether a Bedrock API key is set, which can't ask knowledge bases."""
+    return bool(environ.get("AWS_BEARER_TOKEN_BEDROCK", "").strip())
+
+
+def announce(settings: Settings) -> None:
+    """Log which knowledge bases are served, and that an API key does not reach them."""
+    log.info("knowledge bases configured", names=sorted(settings.knowledge_bases))
+    if only_api_key():
+        log.warning(
+            "knowledge bases are asked with AWS credentials; the Bedrock API key can't ask them"
+        )
+
+
+def open_guards(settings: Settings) -> Mapping[str, KnowledgeBaseGuard]:
+    """Return the guard of each knowledge base, by name."""
+    return {
+        name: KnowledgeBaseGuard(
+            name,
+            Breaker(settings.breaker_threshold, settings.breaker_reset),
+            FairSlots(settings.max_concurrency, settings.max_waiting, settings.max_wait),
+        )
+        for name in settings.knowledge_bases
+    }
+
+
+def rag_service(
+    retriever: Retriever,
+    guards: Mapping[str, KnowledgeBaseGuard],
+    settings: Settings,
+    generations: GenerationService,
+    asker: FormAsker,
+    pool: Workers,
+    counter: TokenCounter,
+    retries: Retries,
+) -> RagService:
+    """Return what answers from documents."""
+    # The waits are everyone's, the rules are those of knowledge bases.
+    own = Retries(RULES if retries.rules else {}, retries.backoff)
+    pictures = ChunkPictures(
+        generations.sources,
+        generations.preparer,
+        generations.sheets,
+        pool,
+        settings.capabilities.max_images,
+    )
+    return RagService(
+        KnowledgeBases(configured(settings)),
+        ChunkSearch(retriever_stack(retriever, guards, own), generations),
+        PromptMaker(
+            pictures,
+            ContextCutter(counter),
+            settings.retrieval_tokens,
+            settings.capabilities.context_window,
+        ),
+        generations,
+        asker,
+    )

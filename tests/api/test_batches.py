@@ -1,0 +1,399 @@
+"""`/v1/batches`: the openai SDK end to end, what intake says, limits, callers, ends."""
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import openai
+import pytest
+from openai import AsyncOpenAI, OpenAI
+
+from app.domain.access import Scope
+from app.domain.errors import ModelThrottledError, UpstreamTimeoutError
+from app.settings import Settings
+from tests.support.access import add_key, bearer, guarded
+from tests.support.app import Rig
+from tests.support.fakes import FakeVisionModel
+from tests.support.pictures import ROCKET, b64
+from tests.support.server import serving
+
+MODEL = "us.meta.llama3-2-11b-instruct-v1:0"
+PATIENCE = 60.0
+
+
+def row(custom_id: str, body: dict[str, Any], url: str = "/v1/generate") -> dict[str, Any]:
+    return {"custom_id": custom_id, "method": "POST", "url": url, "body": body}
+
+
+def lines(*rows: dict[str, Any]) -> bytes:
+    return b"".join(json.dumps(item).encode() + b"\n" for item in rows)
+
+
+@contextmanager
+def served(data: Path, model: Any = None, **settings: Any) -> Iterator[OpenAI]:
+    chosen = Settings(_env_file=None, data_directory=data, **settings)
+    rig = Rig(model or FakeVisionModel(), settings=chosen)
+    with serving(rig.app()) as url, client_of(url) as client:
+        yield client
+
+
+@contextmanager
+def client_of(url: str, key: str = "key") -> Iterator[OpenAI]:
+    with OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture
+def client(tmp_path) -> Iterator[OpenAI]:
+    with served(tmp_path) as client:
+        yield client
+
+
+def begun(client: OpenAI, content: bytes, endpoint: str = "/v1/generate", **more: Any) -> Any:
+    file = client.files.create(file=("rows.jsonl", content), purpose="batch")
+    return client.batches.create(
+        input_file_id=file.id,
+        endpoint=endpoint,  # type: ignore[arg-type]
+        completion_window="24h",
+        **more,
+    )
+
+
+def ended(client: OpenAI, batch: Any) -> Any:
+    until = time.monotonic() + PATIENCE
+    while batch.status not in ("completed", "failed", "expired", "cancelled"):
+        assert time.monotonic() < until, batch
+        time.sleep(0.02)
+        batch = client.batches.retrieve(batch.id)
+    return batch
+
+
+def written(client: OpenAI, file_id: str | None) -> list[dict[str, Any]]:
+    if file_id is None:
+        return []
+    return [json.loads(line) for line in client.files.content(file_id).text.splitlines()]
+
+
+def faults(batch: Any) -> list[tuple[str, int | None]]:
+    return [(fault.code, fault.line) for fault in batch.errors.data]
+
+
+def test_a_batch_with_pictures_ends_with_each_row_once(client):
+    picture = client.files.create(file=("p.jpg", ROCKET), purpose="vision").id
+    content = lines(
+        row("words", {"prompt": "Why?"}),
+        row("bytes", {"prompt": "What?", "images": [b64(ROCKET)]}),
+        row("file", {"prompt": "What?", "images": [{"file_id": picture}]}),
+        row("none", {"prompt": "What?", "images": ["!"]}),
+    )
+    batch = ended(client, begun(client, content, metadata={"of": "tests"}))
+
+    assert batch.status == "completed"
+    assert batch.metadata == {"of": "tests"}
+    counts = batch.request_counts
+    assert (counts.total, counts.completed, counts.failed) == (4, 3, 1)
+    output, failed = written(client, batch.output_file_id), written(client, batch.error_file_id)
+    assert [item["custom_id"] for item in output] == ["words", "bytes", "file"]
+    assert {item["response"]["status_code"] for item in output} == {200}
+    assert output[2]["response"]["body"]["images"][0]["received"]["bytes"] == len(ROCKET)
+    assert [(item["custom_id"], item["response"]["status_code"]) for item in failed] == [
+        ("none", 422)
+    ]
+    bodies = [item["response"]["body"] for item in output]
+    assert batch.usage is not None
+    assert batch.usage.output_tokens == sum(body["generation_token_count"] for body in bodies)
+    assert batch.cost_usd == pytest.approx(sum(body["cost_usd"]["total"] for body in bodies))
+    assert batch in list(client.batches.list())
+
+
+async def test_the_asynchronous_sdk_works_too(tmp_path):
+    rig = Rig(settings=Settings(_env_file=None, data_directory=tmp_path))
+    chat = {"model": MODEL, "messages": [{"role": "user", "content": "Why?"}]}
+    content = lines(*(row(str(n), chat, "/v1/chat/completions") for n in range(5)))
+    with serving(rig.app()) as url:
+        async with AsyncOpenAI(base_url=f"{url}/v1", api_key="key", max_retries=0) as client:
+            file = await client.files.create(file=("rows.jsonl", content), purpose="batch")
+            batch = await client.batches.create(
+                input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
+            )
+            async with asyncio.timeout(PATIENCE):
+                while batch.status != "completed":
+                    await asyncio.sleep(0.02)
+                    batch = await client.batches.retrieve(batch.id)
+            assert batch.output_file_id is not None
+            output = (await client.files.content(batch.output_file_id)).text.splitlines()
+
+    bodies = [json.loads(line)["response"]["body"] for line in output]
+    assert [body["object"] for body in bodies] == ["chat.completion"] * 5
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "body"),
+    [
+        ("/v1/generate", {"prompt": "Why?"}),
+        ("/v1/generate", {"prompt": "Why?", "temperature": 7}),
+        ("/v1/chat/completions", {"model": "another", "messages": []}),
+        ("/v1/tasks/caption", {"images": [b64(ROCKET)]}),
+        ("/v1/tasks/caption", {"images": []}),
+    ],
+)
+def test_a_rows_body_is_byte_for_byte_what_the_endpoint_answers(tmp_path, endpoint, body):
+    with served(tmp_path) as client:
+        batch = ended(client, begun(client, lines(row("a", body, endpoint)), endpoint))
+        raw = client.files.content(batch.output_file_id or batch.error_file_id).content
+        (line,) = [json.loads(line) for line in raw.splitlines()]
+        reply = httpx.post(
+            str(client.base_url).removesuffix("/v1/") + endpoint,
+            json=body,
+            headers={"X-Request-Id": line["response"]["request_id"]},
+        )
+
+    assert line["response"]["status_code"] == reply.status_code
+    assert _without_chance(line["response"]["body"]) == _without_chance(reply.json())
+    start = raw.index(b'"body":') + len(b'"body":')
+    own = raw[start : raw.rindex(b'},"error":null}')]
+    assert own[:1] == b"{"
+    if reply.status_code >= 400:
+        assert own == reply.content
+
+
+def _without_chance(body: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in body.items() if k not in ("id", "latency_ms", "created")}
+
+
+BROKEN = [
+    (b"{", "invalid_json_line"),
+    (b"[]", "invalid_json_line"),
+    (json.dumps(row("a", {}) | {"metod": 1}).encode(), "unknown_field"),
+    (json.dumps(row("a", {"prompt": "x", "promt": "y"})).encode(), "unknown_field"),
+    (json.dumps(row("", {})).encode(), "invalid_custom_id"),
+    (json.dumps(row("a", {}) | {"method": "GET"}).encode(), "invalid_method"),
+    (json.dumps(row("a", {}, "/v1/chat/completions")).encode(), "mismatched_endpoint"),
+    (json.dumps(row("a", {}) | {"body": "x"}).encode(), "invalid_body"),
+    (json.dumps(row("a", {"prompt": "x", "stream": True})).encode(), "stream_in_batch"),
+    (json.dumps(row("a", {"images": [{"file_id": "file-none"}]})).encode(), "file_not_found"),
+    (json.dumps(row("good", {"prompt": "x"})).encode(), "duplicate_custom_id"),
+]
+
+
+@pytest.mark.parametrize(("line", "code"), BROKEN)
+def test_a_broken_row_fails_the_batch_by_its_line_and_nothing_is_paid(tmp_path, line, code):
+    model = FakeVisionModel()
+    with served(tmp_path, model) as client:
+        good = lines(row("good", {"prompt": "x"}))
+        batch = ended(client, begun(client, good + line + b"\n"))
+
+    assert batch.status == "failed"
+    assert faults(batch) == [(code, 2)]
+    assert model.requests == []
+
+
+def test_all_broken_rows_are_told_up_to_a_hundred(client):
+    batch = ended(client, begun(client, b"{\n" * 250))
+
+    assert faults(batch) == [("invalid_json_line", n) for n in range(1, 101)]
+
+
+def test_an_input_without_rows_or_with_too_many_fails(tmp_path):
+    with served(tmp_path, max_batch_rows=2) as client:
+        empty = ended(client, begun(client, b"\n\n"))
+        many = ended(client, begun(client, lines(*(row(str(n), {}) for n in range(3)))))
+
+    assert faults(empty) == [("empty_file", None)]
+    assert faults(many) == [("too_many_rows", 3)]
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"endpoint": "/v1/embeddings"}, "invalid_parameter"),
+        ({"completion_window": "8d"}, "invalid_parameter"),
+        ({"completion_window": "soon"}, "invalid_parameter"),
+        ({"input_file_id": "file-none"}, "file_not_found"),
+        ({"input_file_id": "vision"}, "file_purpose"),
+        ({"colour": "red"}, "unknown_field"),
+    ],
+)
+def test_a_wrong_batch_is_refused(client, change, code):
+    files = client.files
+    rows = files.create(file=("r", lines(row("a", {"prompt": "x"}))), purpose="batch")
+    picture = files.create(file=("p.jpg", ROCKET), purpose="vision")
+    body = {"input_file_id": rows.id, "endpoint": "/v1/generate", "completion_window": "24h"}
+    body |= change
+    if body["input_file_id"] == "vision":
+        body["input_file_id"] = picture.id
+
+    reply = httpx.post(f"{client.base_url}batches", json=body)
+
+    assert reply.json()["error"]["code"] == code, reply.text
+
+
+def test_an_unknown_batch_is_not_there(client):
+    for ask in (client.batches.retrieve, client.batches.cancel):
+        with pytest.raises(openai.NotFoundError):
+            ask("batch_none")
+
+
+class Held(FakeVisionModel):
+    """Answers once it is let, and remembers in what order it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.let = asyncio.Event()
+        self.asked: list[str] = []
+
+    async def generate(self, request: Any) -> Any:
+        self.asked.append(request.turns[-1].text)
+        while not self.let.is_set():  # noqa: ASYNC110 - set in another thread
+            await asyncio.sleep(0.01)
+        return await super().generate(request)
+
+
+def until_asked(model: Held, count: int) -> None:
+    until = time.monotonic() + PATIENCE
+    while len(model.asked) < count:
+        assert time.monotonic() < until, model.asked
+        time.sleep(0.01)
+
+
+def test_a_cancelled_batch_delivers_what_was_answered_and_names_the_rest(tmp_path):
+    model = Held()
+    with served(tmp_path, model, batch_concurrency=2) as client:
+        content = lines(*(row(str(n), {"prompt": f"row {n}"}) for n in range(20)))
+        batch = begun(client, content)
+        until_asked(model, 2)
+        assert client.batches.cancel(batch.id).status == "cancelling"
+        model.let.set()
+        batch = ended(client, batch)
+        with pytest.raises(openai.ConflictError):
+            client.batches.cancel(batch.id)
+        output, rest = written(client, batch.output_file_id), written(client, batch.error_file_id)
+
+    assert batch.status == "cancelled"
+    # Those that were leased already may be begun for a moment.
+    assert 2 <= len(output) <= 4
+    assert len(output) + len(rest) == 20
+    assert {item["error"]["code"] for item in rest} == {"batch_cancelled"}
+    assert len({item["custom_id"] for item in output + rest}) == 20
+
+
+def test_a_deleted_input_ends_the_batch_with_what_it_has(tmp_path):
+    model = Held()
+    with served(tmp_path, model, batch_concurrency=2) as client:
+        content = lines(*(row(str(n), {"prompt": f"row {n}"}) for n in range(20)))
+        batch = begun(client, content)
+        until_asked(model, 2)
+        client.files.delete(batch.input_file_id)
+        model.let.set()
+        batch = ended(client, batch)
+        output, rest = written(client, batch.output_file_id), written(client, batch.error_file_id)
+
+    assert batch.status == "failed"
+    assert faults(batch) == [("input_file_deleted", None)]
+    assert len(output) >= 2
+    assert len({item["custom_id"] for item in output + rest}) == 20
+    assert {item["error"]["code"] for item in rest} == {"batch_input_gone"}
+
+
+def test_one_callers_batches_come_in_order(tmp_path):
+    model = FakeVisionModel()
+    with served(tmp_path, model, batch_concurrency=1) as client:
+        batches = [
+            begun(client, lines(*(row(str(n), {"prompt": f"{b} {n}"}) for n in range(4))))
+            for b in range(3)
+        ]
+        for batch in batches:
+            assert ended(client, batch).status == "completed"
+
+    asked = [request.turns[-1].text for request in model.requests]
+    first = [asked.index(f"{b} 0") for b in range(3)]
+    assert first == sorted(first)
+
+
+class Throttled(FakeVisionModel):
+    """Fails a few times, then answers."""
+
+    def __init__(self, error: Exception, times: int) -> None:
+        super().__init__()
+        self.error, self.left = error, times
+
+    async def generate(self, request: Any) -> Any:
+        if self.left:
+            self.left -= 1
+            raise self.error
+        return await super().generate(request)
+
+
+def test_a_row_that_fails_for_a_passing_reason_is_tried_again(tmp_path):
+    # As often as the calls' own retries take, and once more.
+    model = Throttled(ModelThrottledError("slow down"), 5)
+    with served(tmp_path, model) as client:
+        batch = ended(client, begun(client, lines(row("a", {"prompt": "x"}))))
+
+    assert (batch.request_counts.completed, batch.request_counts.failed) == (1, 0)
+
+
+def test_a_row_that_may_have_been_billed_is_not_asked_again(tmp_path):
+    model = Throttled(UpstreamTimeoutError("no answer"), 99)
+    with served(tmp_path, model) as client:
+        batch = ended(client, begun(client, lines(row("a", {"prompt": "x"}))))
+        (line,) = written(client, batch.error_file_id)
+
+    assert line["response"]["body"]["code"] == "upstream_timeout"
+    assert model.left == 98
+
+
+def test_rows_wait_for_their_callers_limits_and_never_fail_by_them(tmp_path):
+    path = tmp_path / "keys.json"
+    key = add_key(path, *Scope, limits={"generate:requests": "3/second"})
+    rig = guarded(path, data_directory=tmp_path / "data")
+    with serving(rig.app()) as url, client_of(url, key) as client:
+        content = lines(*(row(str(n), {"prompt": "x"}) for n in range(8)))
+        batch = ended(client, begun(client, content))
+
+    assert (batch.request_counts.completed, batch.request_counts.failed) == (8, 0)
+
+
+def test_one_callers_batches_are_not_anothers_and_need_its_scopes(tmp_path):
+    path = tmp_path / "keys.json"
+    ann, bob = add_key(path, *Scope), add_key(path, *Scope)
+    poor = add_key(path, Scope.FILES, Scope.BATCHES)
+    rig = guarded(path, data_directory=tmp_path / "data")
+    with serving(rig.app()) as url:
+        content = lines(row("a", {"prompt": "x"}))
+        with client_of(url, ann) as client:
+            batch = ended(client, begun(client, content))
+            assert batch.status == "completed"
+        with client_of(url, bob) as client:
+            assert list(client.batches.list()) == []
+            with pytest.raises(openai.NotFoundError):
+                client.batches.retrieve(batch.id)
+        with client_of(url, poor) as client, pytest.raises(openai.PermissionDeniedError):
+            begun(client, content)
+
+
+def test_a_key_that_is_revoked_meanwhile_is_answered_nothing_more(tmp_path):
+    path = tmp_path / "keys.json"
+    key, other = add_key(path, *Scope), add_key(path, *Scope)
+    model = Held()
+    rig = guarded(path, data_directory=tmp_path / "data", batch_concurrency=1)
+    rig.model = model
+    with serving(rig.app()) as url, client_of(url, key) as client:
+        begun(client, lines(*(row(str(n), {"prompt": "x"}) for n in range(3))))
+        until_asked(model, 1)
+        kept = json.loads(path.read_text())
+        for record in kept["keys"] if isinstance(kept, dict) else kept:
+            if record["id"] == key.split("_")[1]:
+                record["revoked"] = "2026-01-01T00:00:00Z"
+        path.write_text(json.dumps(kept))
+        time.sleep(0.3)
+        model.let.set()
+        time.sleep(1.5)
+        assert httpx.get(f"{url}/v1/batches", headers=bearer(other)).status_code == 200
+
+    assert len(model.asked) == 1

@@ -1,0 +1,201 @@
+"""Evidence of tasks, read by the OCR engine in front of a model that answers as a test wrote."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from app.domain.errors import ModelThrottledError
+from app.services.evidence.reader import PooledReader
+from app.settings import Settings
+from tests.support.app import Rig
+from tests.support.drawn import encoded, lettered, place, words
+from tests.support.pictures import b64
+from tests.support.scripted import ScriptedVisionModel
+
+# One worker has the engine that reads, loaded once.
+pytestmark = pytest.mark.xdist_group("reading")
+
+LINES = ("Corner Shop", "Date: 01.03.2026", "Total: 42.10", "Currency: EUR")
+RECEIPT = words(*LINES)
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "vendor": {"type": "string"},
+        "date": {"type": "string"},
+        "total": {"type": "number"},
+        "paid": {"type": "boolean"},
+        "tip": {"type": "number"},
+    },
+}
+FIELDS = {"vendor": "Corner Shop", "date": "2026-03-01", "total": 42.1, "paid": True, "tip": None}
+OFF = Settings(_env_file=None, usage_store="memory")
+
+
+@pytest.fixture(scope="module")
+def script() -> ScriptedVisionModel:
+    return ScriptedVisionModel(answers=[""])
+
+
+@pytest.fixture(scope="module")
+def service(script: ScriptedVisionModel) -> Iterator[httpx.Client]:
+    settings = Settings(_env_file=None, usage_store="memory", evidence_engine="rapidocr")
+    with Rig(script, settings=settings).client() as client:
+        client.timeout = httpx.Timeout(120)
+        yield client
+
+
+@pytest.fixture(autouse=True)
+def forgotten(script: ScriptedVisionModel) -> None:
+    script.requests.clear()
+
+
+def run(service: httpx.Client, task: str, **parameters: Any) -> dict[str, Any]:
+    answer = service.post(f"/v1/tasks/{task}", json={"images": [b64(RECEIPT)], **parameters})
+    assert answer.status_code == 200, answer.text
+    body: dict[str, Any] = answer.json()
+    assert body["valid"], body["faults"]
+    return body
+
+
+def near(box: dict[str, Any], expected: tuple[float, float, float, float]) -> bool:
+    """Whether two boxes, in pixels, have at least half of their area in common."""
+    left, top, right, bottom = expected
+    own = box["pixels"]
+    across = min(own["right"], right) - max(own["left"], left)
+    down = min(own["bottom"], bottom) - max(own["top"], top)
+    union = (own["right"] - own["left"]) * (own["bottom"] - own["top"])
+    union += (right - left) * (bottom - top)
+    common = max(0, across) * max(0, down)
+    return bool(common >= 0.5 * (union - common))
+
+
+def test_each_field_has_its_evidence_at_its_own_path(service, script):
+    script.answers = [json.dumps(FIELDS)]
+    evidence = run(service, "extract", schema=SCHEMA)["evidence"]["fields"]
+
+    assert {name: (e["match"], e["text"]) for name, e in evidence.items()} == {
+        "vendor": ("exact", "Corner Shop"),
+        "date": ("normalised", "01.03.2026"),
+        "total": ("normalised", "42.10"),
+    }
+    assert {e["source"] for e in evidence.values()} == {"ocr_engine"}
+    assert near(evidence["vendor"]["box"], place("Corner Shop", 0))
+    assert (evidence["total"]["page"], evidence["total"]["file"]) == (1, "images.0")
+
+
+def test_a_value_that_the_picture_does_not_show_is_said_and_not_hidden(service, script):
+    script.answers = [json.dumps({**FIELDS, "total": 99.99})]
+    body = run(service, "extract", schema=SCHEMA)
+    total = body["evidence"]["fields"]["total"]
+
+    assert body["result"]["fields"]["total"] == 99.99
+    assert (total["match"], total["source"], total["box"]) == ("none", None, None)
+    assert (total["confidence"], total["confidence_basis"]) == (0.5, "agreement")
+    assert body["calls"] == 1
+
+
+def test_strict_asks_once_more_for_what_nothing_supports(service, script):
+    wrong = {**FIELDS, "total": 99.99}
+    script.answers = [json.dumps(wrong), json.dumps({**FIELDS, "vendor": "Someone else"})]
+    body = run(service, "extract", schema=SCHEMA, verify="strict")
+
+    # The vendor was supported, and stays.
+    assert body["result"]["fields"] == FIELDS
+    assert body["evidence"]["fields"]["total"]["match"] == "normalised"
+    assert body["evidence"]["fields"]["total"]["confidence"] == 1
+    assert body["evidence"]["fields"]["vendor"]["confidence"] == 0.6667
+    assert (body["calls"], body["repaired"]) == (2, False)
+    assert "total: 99.99" in script.requests[1].turns[-1].text
+    assert "Corner Shop" not in script.requests[1].turns[-1].text
+
+
+def test_strict_asks_no_more_than_once(service, script):
+    script.answers = [json.dumps({**FIELDS, "total": 99.99})] * 3
+    body = run(service, "extract", schema=SCHEMA, verify="strict")
+
+    assert body["evidence"]["fields"]["total"]["match"] == "none"
+    assert (body["result"]["fields"]["total"], body["calls"]) == (99.99, 2)
+
+
+def test_strict_asks_nothing_where_all_is_supported(service, script):
+    script.answers = [json.dumps(FIELDS)]
+
+    assert run(service, "extract", schema=SCHEMA, verify="strict")["calls"] == 1
+
+
+def test_the_first_answer_stays_where_the_second_call_fails(service, script):
+    script.answers = [json.dumps({**FIELDS, "total": 99.99}), ModelThrottledError("later")]
+    body = run(service, "extract", schema=SCHEMA, verify="strict")
+
+    assert body["result"]["fields"]["total"] == 99.99
+    assert body["result"]["pages"][0]["error"] is None
+
+
+def test_an_answer_and_its_quote_have_places(service, script):
+    script.answers = ['{"found": true, "answer": "42.10", "quote": "Total: 42.10", "relevance": 1}']
+    evidence = run(service, "document-qa", question="What is the total?")["evidence"]
+
+    assert evidence["answer"]["match"] == evidence["quote"]["match"] == "exact"
+    assert near(evidence["quote"]["box"], place("Total: 42.10", 2))
+
+
+def test_lines_that_were_read_wrong_are_told_from_those_read_right(service, script):
+    script.answers = [json.dumps({"text": "Corner Shop\nTotal: 42.70\nCurrencv: EUR"})]
+    lines = run(service, "ocr")["evidence"]["lines"]
+
+    assert [line["text"]["match"] for line in lines] == ["exact", "none", "approximate"]
+
+
+def test_a_box_is_on_the_original_of_a_picture_that_was_shrunk(service, script):
+    script.answers = [json.dumps(FIELDS)]
+    large = encoded(lettered(*LINES, size=(1920, 1440), scale=3))
+    answer = service.post(
+        "/v1/tasks/extract", json={"images": [b64(large)], "schema": SCHEMA}
+    ).json()
+
+    assert answer["images"][0]["scale"] < 1
+    box = answer["evidence"]["fields"]["vendor"]["box"]
+    assert near(box, place("Corner Shop", 0, 3))
+
+
+def test_nothing_is_read_where_no_evidence_is_wanted(service, script):
+    script.answers = [json.dumps(FIELDS)]
+
+    assert run(service, "extract", schema=SCHEMA, verify="off")["evidence"] is None
+
+
+def test_without_an_engine_a_quote_is_what_there_is():
+    quoted = '{"found": true, "answer": "42.10", "quote": "Total: 42.10", "relevance": 1}'
+    with Rig(ScriptedVisionModel(answers=[quoted]), settings=OFF).client() as client:
+        body = run(client, "document-qa", question="What is the total?")
+
+    answer = body["evidence"]["answer"]
+    assert (answer["match"], answer["source"], answer["box"]) == ("exact", "quote", None)
+    assert (answer["confidence"], set(body["evidence"])) == (None, {"answer"})
+
+
+def test_without_an_engine_fields_have_no_evidence():
+    with Rig(ScriptedVisionModel(answers=[json.dumps(FIELDS)]), settings=OFF).client() as client:
+        assert run(client, "extract", schema=SCHEMA)["evidence"] is None
+
+
+def test_without_an_engine_strict_is_refused_before_anything_is_paid_for():
+    model = ScriptedVisionModel(answers=[json.dumps(FIELDS)])
+    with Rig(model, settings=OFF).client() as client:
+        body = {"images": [b64(RECEIPT)], "schema": SCHEMA, "verify": "strict"}
+        answer = client.post("/v1/tasks/extract", json=body)
+
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "verify")
+    assert model.requests == []
+
+
+async def test_what_the_engine_can_not_read_is_none_and_it_goes_on_reading():
+    async with PooledReader() as reader:
+        assert await reader.read(b"no picture") is None
+        read = await reader.read(RECEIPT)
+
+    assert read is not None
+    assert [word.text for word in read[:2]] == ["Corner", "Shop"]

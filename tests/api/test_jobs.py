@@ -1,0 +1,335 @@
+"""Answers that are fetched later: what is promised, kept, told, ended and forgotten."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from openai import OpenAI
+
+from app.domain.model import Dialect
+from app.settings import Settings
+from tests.support.access import add_key, bearer, guarded
+from tests.support.app import Rig
+from tests.support.documents import FOUR_PAGES
+from tests.support.fakes import FakeVisionModel, GatedVisionModel
+from tests.support.pictures import ASTRONAUT, ROCKET, b64
+from tests.support.server import serving
+from tests.support.service import Service, running
+from tests.support.sse import events
+
+ASYNC = {"Prefer": "respond-async"}
+PATIENT = {"wait": 60}
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Rig:
+    return Rig(settings=Settings(_env_file=None, data_directory=tmp_path / "data"))
+
+
+@pytest.fixture
+def client(rig: Rig) -> Iterator[httpx.Client]:
+    with rig.client() as client:
+        yield client
+
+
+def left(client: httpx.Client, path: str = "/v1/generate", **body: Any) -> dict[str, Any]:
+    """Leave a request and return its job."""
+    answer = client.post(path, json=body, headers=ASYNC)
+    assert answer.status_code == 202, answer.text
+    job: dict[str, Any] = answer.json()
+    assert answer.headers["location"] == f"/v1/jobs/{job['id']}"
+    assert answer.headers["preference-applied"] == "respond-async"
+    return job
+
+
+def ended(client: httpx.Client, job: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = client.get(f"/v1/jobs/{job['id']}", params=PATIENT).json()
+    return found
+
+
+def without_own(answer: dict[str, Any]) -> dict[str, Any]:
+    """Return an answer without what no two have in common."""
+    return {key: value for key, value in answer.items() if key not in ("id", "latency_ms")}
+
+
+def test_a_job_has_the_answer_that_the_request_would_have_had(client: httpx.Client) -> None:
+    body: dict[str, Any] = {"prompt": "What is it?", "images": [b64(ASTRONAUT)]}
+    job = ended(client, left(client, **body))
+
+    assert job["status"] == "completed"
+    assert job["response"]["status_code"] == 200
+    now = client.post("/v1/generate", json=body).json()
+    assert without_own(job["response"]["body"]) == without_own(now)
+    assert job["usage"]["generation_tokens"] == now["generation_token_count"]
+    assert job["expires_at"] == pytest.approx(job["ended_at"] + 24 * 3600, abs=2)
+
+
+def test_an_upload_is_answered_later_too(client: httpx.Client) -> None:
+    answer = client.post(
+        "/v1/generate/upload",
+        data={"prompt": "What is it?"},
+        files={"image": ("rocket.jpg", ROCKET, "image/jpeg")},
+        headers=ASYNC,
+    )
+    job = ended(client, answer.json())
+    assert job["response"]["body"]["images"][0]["received"]["width"] == 640
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "Why?"}]}),
+        ("/v1/responses", {"input": "Why?"}),
+        ("/model/us.meta.llama3-2-11b-instruct-v1%3A0/invoke", {"prompt": "Why?"}),
+    ],
+)
+def test_every_dialect_is_answered_later(
+    client: httpx.Client, path: str, body: dict[str, Any]
+) -> None:
+    if path.startswith("/v1"):
+        body = {"model": "us.meta.llama3-2-11b-instruct-v1:0", **body}
+    job = ended(client, left(client, path, **body))
+    now = client.post(path, json=body)
+    assert job["response"]["status_code"] == now.status_code == 200
+    assert job["response"]["body"].keys() == now.json().keys()
+
+
+def test_what_is_wrong_is_told_at_once_and_costs_nothing(rig: Rig, client: httpx.Client) -> None:
+    for body in ({"prompt": "x", "tempersture": 1}, {"prompt": 7}, {"prompt": "x", "stream": True}):
+        answer = client.post("/v1/generate", json=body, headers=ASYNC)
+        assert answer.status_code == 422
+        assert answer.json()["errors"]
+    answer = client.post(
+        "/v1/generate", content=b"{", headers={**ASYNC, "Content-Type": "application/json"}
+    )
+    assert answer.json()["code"] == "malformed_json"
+    assert client.get("/v1/jobs").json()["data"] == []
+    assert isinstance(rig.model, FakeVisionModel)
+    assert rig.model.requests == []
+
+
+def test_an_error_found_later_is_the_jobs_response(client: httpx.Client) -> None:
+    job = ended(client, left(client, prompt="What?", images=["bm90IGEgcGljdHVyZQ=="]))
+    assert job["status"] == "failed"
+    assert job["response"]["status_code"] == 422
+    assert job["response"]["body"]["code"] == "not_an_image"
+
+
+def test_who_would_wait_a_little_has_the_answer_itself(client: httpx.Client) -> None:
+    answer = client.post(
+        "/v1/generate", json={"prompt": "Why?"}, headers={"Prefer": "respond-async, wait=60"}
+    )
+    assert answer.status_code == 200
+    assert answer.json()["generation"]
+    assert answer.headers["location"].startswith("/v1/jobs/job_")
+
+
+def test_other_preferences_change_nothing(client: httpx.Client) -> None:
+    for preference in ("return=minimal", "wait=3", ""):
+        answer = client.post(
+            "/v1/generate", json={"prompt": "Why?"}, headers={"Prefer": preference}
+        )
+        assert answer.status_code == 200
+    estimate = client.post("/v1/estimate", json={"prompt": "Why?"}, headers=ASYNC)
+    assert estimate.status_code == 200
+
+
+def test_a_wait_ends_when_its_time_is_over(tmp_path: Path) -> None:
+    model = GatedVisionModel()
+    settings = Settings(_env_file=None, data_directory=tmp_path)
+    with Rig(model=model, settings=settings).client() as client:
+        job = left(client, prompt="Why?")
+        assert model.asked.wait(30)
+        waited = client.get(f"/v1/jobs/{job['id']}", params={"wait": 0.3}).json()
+        assert (waited["status"], waited["response"]) == ("in_progress", None)
+        model.go.set()
+        assert ended(client, job)["status"] == "completed"
+
+
+def test_a_task_tells_each_page_and_then_its_result(client: httpx.Client) -> None:
+    body = {"images": [b64(FOUR_PAGES)]}
+    job = left(client, "/v1/tasks/document-qa", question="Why?", **body)
+    done = ended(client, job)
+    told = events(client.get(f"/v1/jobs/{job['id']}/events"))
+
+    names = [name for name, _ in told]
+    assert names == ["progress"] * 4 + ["result"]
+    assert sorted(data["done"] for name, data in told if name == "progress") == [1, 2, 3, 4]
+    assert told[-1][1] == done["response"]["body"]
+
+
+def test_events_go_on_where_they_were_cut_off(client: httpx.Client) -> None:
+    job = left(client, "/v1/tasks/document-qa", question="Why?", images=[b64(FOUR_PAGES)])
+    ended(client, job)
+    url = f"/v1/jobs/{job['id']}/events"
+    rest = events(client.get(url, headers={"Last-Event-ID": "2"}))
+    assert [name for name, _ in rest] == ["progress", "progress", "result"]
+
+
+def test_a_generations_events_end_with_done_or_error(client: httpx.Client) -> None:
+    good, bad = left(client, prompt="Why?"), left(client, prompt="?", images=["bm90"])
+    assert events(client.get(f"/v1/jobs/{good['id']}/events"))[-1][0] == "done"
+    assert events(client.get(f"/v1/jobs/{bad['id']}/events"))[-1][0] == "error"
+
+
+@pytest.mark.parametrize("path", ["", "/events"])
+def test_a_job_that_is_not_there_is_not_found(client: httpx.Client, path: str) -> None:
+    answer = client.get(f"/v1/jobs/job_none{path}")
+    assert (answer.status_code, answer.json()["code"]) == (404, "job_not_found")
+
+
+def test_jobs_are_listed_newest_first(client: httpx.Client) -> None:
+    left_ = [left(client, prompt=f"{number}?")["id"] for number in range(3)]
+    page = client.get("/v1/jobs", params={"limit": 2}).json()
+    assert [job["id"] for job in page["data"]] == left_[:0:-1]
+    assert page["has_more"] is True
+    rest = client.get("/v1/jobs", params={"after": page["data"][-1]["id"]}).json()
+    assert [job["id"] for job in rest["data"]] == left_[:1]
+
+
+def test_a_deleted_job_ends_its_call_within_a_second(emulator_url: str, tmp_path: Path) -> None:
+    with running(emulator_url, "stall", Dialect.INVOKE, data_directory=tmp_path) as service:
+        job = left(service.http, prompt="Why?")
+        called(service)
+        began = time.monotonic()
+        answer = service.http.delete(f"/v1/jobs/{job['id']}")
+        assert (answer.status_code, answer.content) == (204, b"")
+        outcome = service.outcome_within(30)
+        took = time.monotonic() - began
+        assert outcome == "client_left"
+        # The bound is a second; the rest is for a machine that does other things besides.
+        assert took < 5
+        assert service.http.get(f"/v1/jobs/{job['id']}").status_code == 404
+        assert service.http.delete(f"/v1/jobs/{job['id']}").status_code == 404
+
+
+def called(service: Service) -> None:
+    """Wait until the model is being asked."""
+    until = time.monotonic() + 60
+    while not service.seen() and time.monotonic() < until:
+        time.sleep(0.05)
+
+
+def test_a_job_waits_out_a_cold_start(emulator_url: str, tmp_path: Path) -> None:
+    # A request in its place would be refused: its time is over long before the model is there.
+    fault, few = "loading-for-3s", {"request_timeout": 1, "data_directory": tmp_path}
+    with running(emulator_url, fault, Dialect.CHAT, **few) as service:
+        assert service.ask().json()["code"] == "model_loading"
+        job = ended(service.http, left(service.http, prompt="Why?"))
+        assert job["status"] == "completed"
+
+
+def test_a_job_outlives_the_service(rig: Rig) -> None:
+    rig.model = GatedVisionModel()
+    with rig.client() as client:
+        running_, waiting = left(client, prompt="First?"), left(client, prompt="Second?")
+        assert rig.model.asked.wait(30)
+        rig.model.go.set()
+    rig.model = FakeVisionModel()
+    with rig.client() as client:
+        for job in (running_, waiting):
+            assert ended(client, job)["status"] == "completed"
+
+
+def test_no_caller_sees_anothers_jobs(tmp_path: Path) -> None:
+    keys = tmp_path / "keys.json"
+    ann, bob = bearer(add_key(keys)), bearer(add_key(keys))
+    with guarded(keys, data_directory=tmp_path).client() as client:
+        answer = client.post("/v1/generate", json={"prompt": "Why?"}, headers={**ASYNC, **ann})
+        path = answer.headers["location"]
+        assert client.get(path, headers=ann).status_code == 200
+        for refused in (
+            client.get(path, headers=bob),
+            client.get(f"{path}/events", headers=bob),
+            client.delete(path, headers=bob),
+        ):
+            assert refused.status_code == 404
+        assert client.get("/v1/jobs", headers=bob).json()["data"] == []
+        assert client.get(path).status_code == 401
+
+
+@dataclass
+class Receiver:
+    """A server that webhooks are sent to."""
+
+    statuses: list[int] = field(default_factory=list)
+    received: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+    enough: threading.Event = field(default_factory=threading.Event)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            return
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body, more = body + message.get("body", b""), message.get("more_body", False)
+        heads = {k.decode(): v.decode() for k, v in scope["headers"]}
+        self.received.append((heads, body))
+        status = self.statuses.pop(0) if self.statuses else 200
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+        if status == 200:
+            self.enough.set()
+
+
+@contextmanager
+def hooked(tmp_path: Path, receiver: Receiver) -> Iterator[tuple[httpx.Client, str]]:
+    with serving(receiver, lifespan="off") as url:
+        settings = Settings(
+            _env_file=None,
+            data_directory=tmp_path,
+            webhook_hosts=(httpx.URL(url).netloc.decode(),),
+            webhook_allow_http=True,
+            webhook_secret="a secret of the operator's",
+        )
+        with Rig(settings=settings).client() as client:
+            yield client, f"{url}/hook"
+
+
+def test_a_webhook_tells_that_a_job_has_ended(tmp_path: Path) -> None:
+    receiver = Receiver()
+    with hooked(tmp_path, receiver) as (client, url):
+        headers = {**ASYNC, "X-Webhook-Url": url}
+        job = client.post("/v1/generate", json={"prompt": "Why?"}, headers=headers).json()
+        assert receiver.enough.wait(60)
+        shown = client.get("/v1/webhooks").json()
+        heads, body = receiver.received[0]
+        unwrapping = OpenAI(api_key="none", webhook_secret=shown["secret"]).webhooks.unwrap
+        event: Any = unwrapping(body, heads)
+        delivered = until_delivered(client)
+
+    assert (event.type, event.data.id) == ("job.completed", job["id"])
+    assert job["webhook"]["status"] == "pending"
+    assert (delivered["subject"], delivered["attempts"]) == (job["id"], 1)
+    assert delivered["last_status"] == 200
+
+
+def until_delivered(client: httpx.Client) -> dict[str, Any]:
+    until = time.monotonic() + 30
+    while True:
+        (found,) = client.get("/v1/webhooks").json()["data"]
+        if found["status"] != "pending" or time.monotonic() > until:
+            shown: dict[str, Any] = found
+            return shown
+        time.sleep(0.1)
+
+
+def test_a_target_that_is_not_allowed_is_refused_before_anything_is_kept(tmp_path: Path) -> None:
+    with hooked(tmp_path, Receiver()) as (client, _):
+        headers = {**ASYNC, "X-Webhook-Url": "https://elsewhere.test/"}
+        answer = client.post("/v1/generate", json={"prompt": "Why?"}, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (422, "webhook_url_not_allowed")
+        assert client.get("/v1/jobs").json()["data"] == []
+
+
+def test_without_the_setting_webhooks_are_refused(client: httpx.Client) -> None:
+    headers = {**ASYNC, "X-Webhook-Url": "https://elsewhere.test/"}
+    answer = client.post("/v1/generate", json={"prompt": "Why?"}, headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (422, "webhooks_disabled")
+    assert client.get("/v1/webhooks").json()["secret"] is None

@@ -1,0 +1,261 @@
+"""``python -m app batch``: a folder, a task, a file of answers; taken up where it broke off."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from app.__main__ import main
+from app.cli.batch import progress
+from app.cli.batch.progress import Tally, shown
+from app.cli.batch.row import Row
+from app.domain.model import Dialect
+from tests.support.access import add_key, guarded
+from tests.support.app import Rig
+from tests.support.documents import FOUR_PAGES
+from tests.support.pictures import ASTRONAUT, ROCKET
+from tests.support.server import serving
+from tests.support.service import Service, running
+
+
+@pytest.fixture
+def service(emulator_url: str) -> Iterator[Service]:
+    with running(emulator_url, "", Dialect.CHAT) as service:
+        yield service
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    root = tmp_path / "photos"
+    (root / "deeper").mkdir(parents=True)
+    (root / "astronaut.png").write_bytes(ASTRONAUT)
+    (root / "deeper" / "rocket.JPG").write_bytes(ROCKET)
+    (root / "notes.txt").write_text("no picture")
+    (root / ".hidden.png").write_bytes(ASTRONAUT)
+    return root
+
+
+def ran(folder: Path, out: Path, url: str, *more: str, task: str = "caption") -> int:
+    return main(["batch", str(folder), "--task", task, "--out", str(out), "--url", url, *more])
+
+
+def rows(out: Path) -> dict[str, Any]:
+    found = [json.loads(line) for line in out.read_text().splitlines()]
+    assert len({row["file"] for row in found}) == len(found), "a file has two rows"
+    return {row["file"]: row for row in found}
+
+
+def test_every_picture_has_its_row(service, folder, tmp_path, capsys):
+    out = tmp_path / "captions.jsonl"
+    assert ran(folder, out, service.url) == 0
+    found = rows(out)
+    assert found.keys() == {"astronaut.png", "deeper/rocket.JPG"}
+    assert found["astronaut.png"]["result"]["caption"]
+    assert found["astronaut.png"]["valid"] is True
+    told = capsys.readouterr().out
+    assert "2 files: 2 answered, 0 failed, 0 answered before, 1 other files left alone" in told
+
+
+def test_what_was_answered_is_not_asked_again(service, folder, tmp_path, capsys):
+    out = tmp_path / "captions.jsonl"
+    assert ran(folder, out, service.url) == 0
+    before = out.read_text()
+    calls = len(service.seen())
+    (folder / "new.png").write_bytes(ASTRONAUT)
+    assert ran(folder, out, service.url) == 0
+    assert out.read_text().startswith(before)
+    assert rows(out).keys() == {"astronaut.png", "deeper/rocket.JPG", "new.png"}
+    assert len(service.seen()) == calls + 1
+    assert "1 answered, 0 failed, 2 answered before" in capsys.readouterr().out
+
+
+def test_a_broken_line_and_failed_rows_are_asked_again(service, folder, tmp_path):
+    out = tmp_path / "captions.jsonl"
+    assert ran(folder, out, service.url) == 0
+    first, second = out.read_text().splitlines()
+    failed = json.dumps({**json.loads(first), "status": 503, "result": None})
+    out.write_text(f"{failed}\n{second[: len(second) // 2]}")
+    assert ran(folder, out, service.url) == 0
+    assert {row["status"] for row in rows(out).values()} == {200}
+    assert len(rows(out)) == 2
+
+
+def test_a_file_that_is_no_picture_is_a_row_with_its_error(service, folder, tmp_path, capsys):
+    (folder / "broken.png").write_bytes(b"no picture at all")
+    out = tmp_path / "captions.jsonl"
+    assert ran(folder, out, service.url) == 1
+    row = rows(out)["broken.png"]
+    assert (row["status"], row["error"]["code"]) == (422, "not_an_image")
+    assert "The same command asks the failed ones again." in capsys.readouterr().out
+
+
+def test_a_table_has_a_column_for_each_part_of_the_result(service, folder, tmp_path):
+    (folder / "broken.png").write_bytes(b"no picture at all")
+    out = tmp_path / "captions.csv"
+    assert ran(folder, out, service.url) == 1
+    with out.open(encoding="utf-8-sig", newline="") as file:
+        found = {row["file"]: row for row in csv.DictReader(file)}
+    assert found["astronaut.png"]["caption"]
+    assert found["broken.png"]["error"].startswith("not_an_image: ")
+    calls = len(service.seen())
+    assert ran(folder, out, service.url) == 1
+    assert len(service.seen()) == calls, "the lines beside the table tell what was answered"
+
+
+def test_parameters_of_the_task_are_sent(service, folder, tmp_path):
+    out = tmp_path / "answers.jsonl"
+    question = ("--set", "question=What is the title?")
+    assert ran(folder, out, service.url, *question, task="vqa") == 0
+    assert rows(out)["astronaut.png"]["result"]
+
+
+def test_documents_are_taken_where_the_task_takes_them(folder, tmp_path):
+    (folder / "letter.pdf").write_bytes(FOUR_PAGES)
+    with serving(Rig().app()) as url:
+        ran(folder, tmp_path / "captions.jsonl", url)
+        ran(folder, tmp_path / "texts.jsonl", url, task="ocr")
+    assert "letter.pdf" not in rows(tmp_path / "captions.jsonl")
+    assert "letter.pdf" in rows(tmp_path / "texts.jsonl")
+
+
+def test_faults_that_pass_are_waited_out(emulator_url, folder, tmp_path):
+    options: dict[str, Any] = {"request_timeout": 1}
+    with running(emulator_url, "loading-for-2s", Dialect.CHAT, **options) as service:
+        assert ran(folder, tmp_path / "captions.jsonl", service.url) == 0
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--task", "paint"), "the task 'paint' is not served; there are caption"),
+        (("--task", "compare"), "takes several pictures"),
+        (("--set", "question"), "is not NAME=VALUE"),
+    ],
+)
+def test_what_can_not_be_run_is_said_and_nothing_is_written(
+    service, folder, tmp_path, capsys, more, said
+):
+    out = tmp_path / "out.jsonl"
+    assert ran(folder, out, service.url, *more) == 1
+    assert said in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_answers_of_another_task_are_left_alone(service, folder, tmp_path, capsys):
+    out = tmp_path / "captions.jsonl"
+    assert ran(folder, out, service.url) == 0
+    before = out.read_text()
+    assert ran(folder, out, service.url, task="ocr") == 1
+    assert "choose another --out" in capsys.readouterr().err
+    out.write_text("someone's notes\n")
+    assert ran(folder, out, service.url) == 1
+    assert out.read_text() == "someone's notes\n"
+    assert before
+
+
+def test_a_key_is_sent_and_a_wrong_one_ends_the_run(folder, tmp_path, capsys):
+    keys = tmp_path / "keys.json"
+    key = add_key(keys)
+    with serving(guarded(keys).app()) as url:
+        assert ran(folder, tmp_path / "a.jsonl", url, "--key", "wrong") == 1
+        assert "credentials_invalid" in capsys.readouterr().err
+        ran(folder, tmp_path / "b.jsonl", url, "--key", key)
+        assert rows(tmp_path / "b.jsonl").keys() == {"astronaut.png", "deeper/rocket.JPG"}
+
+
+def test_nobody_there_is_said(folder, tmp_path, capsys):
+    assert ran(folder, tmp_path / "a.jsonl", "http://127.0.0.1:9") == 1
+    assert "can't be reached" in capsys.readouterr().err
+
+
+def command(folder: Path, out: Path, *more: str) -> list[str]:
+    return [
+        *(sys.executable, "-m", "app", "batch", str(folder)),
+        *("--task", "caption", "--out", str(out), *more),
+    ]
+
+
+def test_a_run_of_its_own_serves_in_front_of_the_configured_upstream(
+    emulator_url, folder, tmp_path
+):
+    out = tmp_path / "captions.jsonl"
+    environment = {
+        **os.environ,
+        "LLAMA_VISION_ENDPOINT_URL": emulator_url,
+        "LLAMA_VISION_REGION": "us-east-1",
+        "LLAMA_VISION_MODEL_ID": "us.meta.llama3-2-11b-instruct-v1:0",
+        "LLAMA_VISION_DATA_DIRECTORY": str(tmp_path / "data"),
+        "LLAMA_VISION_USAGE_STORE": "memory",
+        "AWS_ACCESS_KEY_ID": "emulator",
+        "AWS_SECRET_ACCESS_KEY": "emulator",
+    }
+    ended = subprocess.run(
+        command(folder, out), env=environment, capture_output=True, text=True, timeout=110
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert len(rows(out)) == 2
+
+
+def test_after_ctrl_c_the_same_command_goes_on(emulator_url, tmp_path):
+    root = tmp_path / "photos"
+    root.mkdir()
+    for number in range(12):
+        (root / f"{number:02}.png").write_bytes(ASTRONAUT)
+    out = tmp_path / "captions.jsonl"
+    with running(emulator_url, "first-token-300ms", Dialect.CHAT) as service:
+        arguments = command(root, out, "--url", service.url, "--concurrency", "1")
+        first = subprocess.Popen(
+            arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        until = time.monotonic() + 90
+        while not (out.exists() and out.read_text().count("\n") >= 2):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        first.send_signal(signal.SIGINT)
+        told, _ = first.communicate(timeout=60)
+        assert first.returncode == 130
+        assert "Interrupted: the same command goes on where this one stopped." in told
+        had = rows(out)
+        assert 2 <= len(had) < 12
+        assert main([*arguments[3:-2], "--concurrency", "4"]) == 0
+        assert len(rows(out)) == 12
+        # One that was under way at Ctrl-C was asked again, no other.
+        assert len(service.seen()) <= 13
+
+
+def test_a_bar_tells_rows_failures_rate_time_and_cost():
+    tally = Tally(4, resumed=1)
+    screen = StringIO()
+    with shown(tally, Console(file=screen, force_terminal=True, width=120)) as display:
+        for row in (
+            Row("a", "caption", 200, {}, cost_usd=0.25),
+            Row("b", "caption", 422, error={"code": "x", "detail": "y"}),
+        ):
+            tally.add(row)
+            display.update()
+    told = screen.getvalue()
+    for part in ("3/4", "1 failed", "rows/s", "left", "$0.2500"):
+        assert part in told
+    assert tally.left == 1
+
+
+def test_without_a_terminal_a_line_tells_it_now_and_then(monkeypatch):
+    monkeypatch.setattr(progress, "EVERY", 0)
+    tally = progress.Tally(2)
+    screen = StringIO()
+    with progress.shown(tally, Console(file=screen)) as display:
+        tally.answered = 1
+        tally.unpriced = 1
+        display.update()
+    assert "1 of 2 rows, 0 failed" in screen.getvalue()
+    assert "cost unknown" in screen.getvalue()

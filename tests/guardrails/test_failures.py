@@ -1,0 +1,80 @@
+"""Guardrails that can't be reached, are slow, or answer nonsense."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from app.settings import Settings
+from tests.support.app import Rig
+from tests.support.guarded import SETTINGS
+
+FAULTS = {
+    "unavailable": "strict.unavailable",
+    "throttled for good": "strict.throttle",
+    "denied": "strict.denied",
+    "without an answer": "strict.drop",
+    "slow": "strict.first-token-5000ms",
+    "malformed": "strict.malformed",
+    "a gateway's page": "strict.bad-gateway",
+    "not there": "unknown",
+}
+
+
+def rig(emulator_url: str, **more: Any) -> Rig:
+    settings: dict[str, Any] = {**SETTINGS, "guardrail_timeout": 1, **more}
+    return Rig(settings=Settings(_env_file=None, endpoint_url=emulator_url, **settings))
+
+
+def ask(http: httpx.Client, **body: object) -> httpx.Response:
+    return http.post("/v1/generate", json={"prompt": "blockme", **body})
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_nothing_is_asked_where_the_question_can_t_be_checked(emulator_url, fault):
+    made = rig(emulator_url, guardrail_id=FAULTS[fault], guardrail_input="enforce")
+    with made.client() as http:
+        answer = ask(http)
+
+        assert (answer.status_code, answer.json()["code"]) == (503, "guardrail_unavailable")
+        assert answer.json()["retryable"]
+        assert made.model.requests == []
+        assert 'guardrail_failures_total{source="input"} 1' in http.get("/metrics").text
+
+
+@pytest.mark.parametrize("fault", ["unavailable", "slow", "malformed"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_that_can_t_be_checked_is_held_back_with_what_it_cost(
+    emulator_url, fault, stream
+):
+    made = rig(emulator_url, guardrail_id=FAULTS[fault], guardrail_output="enforce")
+    with made.client() as http:
+        answer = ask(http, stream=stream)
+
+    assert answer.status_code == (200 if stream else 503)
+    assert "guardrail_unavailable" in answer.text
+    assert "[fake" not in answer.text
+    assert '"generation_token_count":2' in answer.text
+
+
+@pytest.mark.parametrize("fault", ["unavailable", "slow", "malformed"])
+def test_by_setting_it_passes_with_a_warning(emulator_url, fault):
+    modes = {"guardrail_input": "enforce", "guardrail_output": "enforce"}
+    made = rig(emulator_url, guardrail_id=FAULTS[fault], guardrail_on_failure="pass", **modes)
+    with made.client() as http:
+        answer = ask(http).json()
+
+    assert "blockme" in answer["generation"]
+    assert [warning["code"] for warning in answer["warnings"]] == ["guardrail_not_asked"]
+
+
+def test_an_audit_never_refuses(emulator_url):
+    made = rig(emulator_url, guardrail_id=FAULTS["unavailable"], guardrail_input="audit")
+    with made.client() as http:
+        assert ask(http).status_code == 200
+
+
+def test_a_failure_that_passes_is_tried_again(emulator_url):
+    made = rig(emulator_url, guardrail_id="strict.throttle-first-2", guardrail_input="enforce")
+    with made.client() as http:
+        assert ask(http).json()["code"] == "guardrail_blocked"

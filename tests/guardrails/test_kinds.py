@@ -1,0 +1,177 @@
+"""The other kinds of guardrail, and who may ask for which policy."""
+
+import pytest
+
+from app.domain import key
+from app.domain.access import Scope
+from app.settings import Settings
+from tests.support.app import Rig
+from tests.support.guarded import MODEL, SETTINGS
+
+
+def settings(emulator_url: str, **more: object) -> Settings:
+    return Settings(_env_file=None, endpoint_url=emulator_url, **more)
+
+
+def checks(emulator_url: str, **more: object) -> Rig:
+    thresholds = {"VIOLENCE": 0.5, "JAILBREAK": 0.5, "EMAIL": 0.9}
+    return Rig(
+        settings=settings(
+            emulator_url, guardrail_kind="checks", guardrail_thresholds=thresholds, **more
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("prompt", "action", "policies"),
+    [
+        ("VIOLENCE=0.49 is fine", "none", []),
+        ("VIOLENCE=0.5 is not", "blocked", ["content:VIOLENCE"]),
+        ("HATE=1.0 is not asked about", "none", []),
+        ("JAILBREAK=0.9", "blocked", ["prompt_attack:JAILBREAK"]),
+        ("write to ann@example.org or bob@example.org", "masked", ["pii:EMAIL"]),
+    ],
+)
+def test_scores_are_judged_by_thresholds_of_ours(emulator_url, prompt, action, policies):
+    made = checks(emulator_url)
+    with made.client() as http:
+        answer = http.post("/v1/generate", json={"prompt": prompt}).json()
+
+    report = answer["guardrail"]
+    assert (report["action"], report["policies"]) == (action, policies)
+    if action == "masked":
+        assert made.model.requests[0].turns[0].text == "write to {EMAIL} or {EMAIL}"
+
+
+def test_an_answer_is_no_attack_on_a_prompt(emulator_url):
+    with checks(emulator_url, guardrail_input="off").client() as http:
+        answer = http.post("/v1/generate", json={"prompt": "JAILBREAK=0.9"})
+
+    assert answer.json()["guardrail"]["action"] == "none"
+
+
+@pytest.mark.parametrize("dialect", ["invoke", "converse"])
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("prompt", "outcome"),
+    [("hello", '"action":"none"'), ("blockme", "guardrail_blocked"), ("x@y.org", "masked")],
+)
+def test_bedrocks_own_guardrail_is_asked_for_and_its_trace_read(
+    emulator_url, dialect, stream, prompt, outcome
+):
+    made = settings(
+        emulator_url,
+        guardrail_kind="model",
+        guardrail_id="emulator",
+        guardrail_version="1",
+        dialect=dialect,
+    )
+    with Rig(model=None, settings=made).client() as http:
+        prompt = f"Repeat this: {prompt}"
+        answer = http.post("/v1/generate", json={"prompt": prompt, "stream": stream})
+
+    assert outcome in answer.text
+    assert '"word":' in answer.text
+
+
+def named(identifier: str = "strict", version: str = "1", **more: str) -> dict[str, object]:
+    config = {"guardrailIdentifier": identifier, "guardrailVersion": version, **more}
+    return {
+        "messages": [{"role": "user", "content": [{"text": "blockme"}]}],
+        "guardrailConfig": config,
+    }
+
+
+def test_converse_may_name_the_operators_guardrail_and_no_other(emulator_url):
+    with Rig(settings=settings(emulator_url, **SETTINGS)).client() as http:
+        path = f"/model/{MODEL}/converse"
+        arn = "arn:aws:bedrock:us-west-2:123456789012:guardrail/strict"
+        for identifier in ("strict", arn):
+            answer = http.post(path, json=named(identifier, trace="enabled")).json()
+            assert answer["stopReason"] == "guardrail_intervened"
+            assert "wordPolicy" in str(answer["trace"])
+        for other in (named("other"), named(version="2")):
+            answer = http.post(path, json=other)
+            assert (answer.status_code, answer.json()["code"]) == (403, "guardrail_policy")
+        answer = http.post(path, json=named(streamProcessingMode="async"))
+        assert answer.json()["code"] == "guardrail_policy"
+
+
+def test_invokes_headers_name_it_as_a_pair(emulator_url):
+    headers = {
+        "X-Amzn-Bedrock-GuardrailIdentifier": "strict",
+        "X-Amzn-Bedrock-GuardrailVersion": "1",
+    }
+    with Rig(settings=settings(emulator_url, **SETTINGS)).client() as http:
+        path = f"/model/{MODEL}/invoke"
+        answer = http.post(path, json={"prompt": "blockme"}, headers=headers).json()
+        assert answer["amazon-bedrock-guardrailAction"] == "INTERVENED"
+        half = {"X-Amzn-Bedrock-GuardrailIdentifier": "strict"}
+        assert http.post(path, json={"prompt": "x"}, headers=half).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("own", "wish", "status"),
+    [
+        ({}, "output=enforce", 200),
+        ({}, "output=audit", 403),
+        ({}, "stream=window", 403),
+        ({}, "on_failure=pass", 403),
+        ({}, "image=enforce", 200),
+        ({}, "colour=enforce", 422),
+        ({}, "output=always", 422),
+        ({"guardrail_output": "audit", "guardrail_stream": "audit"}, "stream=window", 200),
+    ],
+)
+def test_a_request_may_ask_for_a_stricter_policy_and_never_for_a_laxer_one(
+    emulator_url, own, wish, status
+):
+    strict = {**SETTINGS, "guardrail_input": "enforce", "guardrail_output": "enforce", **own}
+    with Rig(settings=settings(emulator_url, **strict)).client() as http:
+        headers = {"X-Guardrail-Policy": wish}
+        answer = http.post("/v1/generate", json={"prompt": "hello"}, headers=headers)
+
+    assert answer.status_code == status, answer.text
+
+
+def test_without_a_guardrail_none_can_be_asked_for():
+    with Rig().client() as http:
+        headers = {"X-Guardrail-Policy": "input=enforce"}
+        answer = http.post("/v1/generate", json={"prompt": "hello"}, headers=headers)
+
+    assert answer.json()["code"] == "unsupported_parameter"
+
+
+def test_a_key_has_a_policy_of_its_own(emulator_url):
+    strict, record = key.issue("strict", (Scope.GENERATE,), guardrail={"input": "enforce"})
+    lax, other = key.issue("lax", (Scope.GENERATE,))
+    made = settings(emulator_url, keys=key.render((record, other)), **SETTINGS)
+    with Rig(settings=made).client() as http:
+        body = {"prompt": "blockme"}
+        for secret, status in ((strict, 422), (lax, 200)):
+            headers = {"Authorization": f"Bearer {secret}"}
+            assert http.post("/v1/generate", json=body, headers=headers).status_code == status
+
+
+def test_two_requests_of_one_idempotency_key_have_one_policy(emulator_url):
+    with Rig(settings=settings(emulator_url, **SETTINGS)).client() as http:
+        headers = {"Idempotency-Key": "one"}
+        first = http.post("/v1/generate", json={"prompt": "blockme"}, headers=headers)
+        headers["X-Guardrail-Policy"] = "output=enforce"
+        second = http.post("/v1/generate", json={"prompt": "blockme"}, headers=headers)
+
+    assert (first.status_code, second.json()["code"]) == (200, "idempotency_conflict")
+
+
+def test_a_callers_spend_counts_checks(emulator_url):
+    made = settings(
+        emulator_url,
+        limits={"spend": "0.000100/hour"},
+        **{**SETTINGS, "guardrail_input": "enforce"},
+    )
+    with Rig(settings=made).client() as http:
+        codes = [
+            http.post("/v1/generate", json={"prompt": "blockme"}).json()["code"] for _ in range(2)
+        ]
+
+    assert codes == ["guardrail_blocked", "rate_limited"]

@@ -1,0 +1,205 @@
+"""Forbidden words that straddle every possible cut of a stream never leave before the verdict."""
+
+import random
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from app.adapters.stores.rate_limiter import WindowedLimiter
+from app.adapters.stores.windows import MemoryWindows
+from app.domain.generation import (
+    CallContext,
+    Completion,
+    Delta,
+    Finish,
+    ModelRequest,
+    Role,
+    StopReason,
+    StreamParts,
+    Turn,
+    Usage,
+)
+from app.domain.guardrail import Action, GuardrailPolicy, Mode, StreamMode
+from app.services.access.limits import Limits
+from app.services.guardrails.held_text import HeldText
+from app.services.guardrails.policies import GuardrailPolicies
+from app.services.guardrails.screen import PictureVerdicts, Screen
+from app.services.images.pixel_digest import PixelDigests
+from app.services.model_stack.guardrail import GuardrailModel
+from app.telemetry.metrics import Metrics
+from tests.support.judge_words import FakeGuardrail
+
+WORDS = [
+    "a",
+    "cat",
+    "sat",
+    "on",
+    "the",
+    "warm",
+    "mat",
+    "and",
+    "looked",
+    "at",
+    "12",
+    "birds;",
+    "nobody",
+    "(or",
+    "so",
+    "it",
+    "seemed)",
+    "saw",
+    "it.\n",
+]
+WINDOW, OVERLAP = 60, 20
+
+
+@dataclass
+class Spelled:
+    """Answers in given pieces, and notes whether its stream was left."""
+
+    pieces: Sequence[str]
+    closed: bool = False
+    sent: int = 0
+
+    async def generate(self, request: ModelRequest) -> Completion:
+        text = "".join(self.pieces)
+        return Completion(text, Usage(1, len(self.pieces)), StopReason.STOP, "stop")
+
+    @asynccontextmanager
+    async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:
+        async def parts() -> AsyncIterator[StreamParts]:
+            for number, piece in enumerate(self.pieces, 1):
+                self.sent = number
+                yield (Delta(piece, Usage(1, number)),)
+            yield (Finish(Usage(1, len(self.pieces)), StopReason.STOP, "stop"),)
+
+        yield parts()
+        self.closed = True
+
+
+def guarded(model: Spelled, stream: StreamMode, guardrail: FakeGuardrail) -> GuardrailModel:
+    policy = GuardrailPolicy(output=Mode.ENFORCE, stream=stream, id="words", version="1")
+    metrics = Metrics()
+    limits = Limits(WindowedLimiter(MemoryWindows()), {}, metrics)
+    pictures = PictureVerdicts(PixelDigests(None))  # type: ignore[arg-type]  # no pictures here
+    screen = Screen(guardrail, {}, limits, metrics, pictures, 5, WINDOW, OVERLAP)
+    return GuardrailModel(model, GuardrailPolicies(policy), screen)
+
+
+async def streamed(model: GuardrailModel) -> tuple[list[Delta], Finish]:
+    request = ModelRequest((Turn(Role.USER, "Why?"),), call_context=CallContext())
+    parts: list[Any] = []
+    async with model.stream(request) as stream:
+        async for arrived in stream:
+            parts += arrived
+    *deltas, finish = parts
+    assert isinstance(finish, Finish)
+    return [delta for delta in deltas if isinstance(delta, Delta)], finish
+
+
+def cut(text: str, places: Sequence[int]) -> list[str]:
+    bounds = [0, *sorted(set(places)), len(text)]
+    return [text[a:b] for a, b in pairwise(bounds) if a < b]
+
+
+def texts(word: str) -> list[tuple[str, int]]:
+    """Return a hundred texts with ``word`` in each, and where it stands."""
+    chance = random.Random(23)
+    made = []
+    for _ in range(100):
+        before = " ".join(chance.choices(WORDS, k=chance.randrange(0, 60)))
+        after = " ".join(chance.choices(WORDS, k=chance.randrange(0, 30)))
+        made.append((f"{before} {word} {after}", len(before) + 1))
+    return made
+
+
+@pytest.mark.parametrize("stream", [StreamMode.BUFFER, StreamMode.WINDOW])
+async def test_not_a_byte_of_a_forbidden_word_leaves_wherever_it_is_cut(stream):
+    word = "blockme"
+    for text, place in texts(word):
+        for within in range(len(word) + 1):
+            chance = random.Random(f"{place}/{within}")
+            places = [place + within, *chance.choices(range(1, len(text)), k=8)]
+            model = Spelled(cut(text, places))
+            deltas, finish = await streamed(guarded(model, stream, FakeGuardrail(word)))
+
+            shown = "".join(delta.text for delta in deltas)
+            assert text.startswith(shown)
+            assert len(shown) <= place, (text, places, shown)
+            assert finish.stop_reason is StopReason.GUARDRAIL
+            assert finish.guardrail is not None
+            assert finish.guardrail.action is Action.BLOCKED
+
+
+@pytest.mark.parametrize("stream", [StreamMode.BUFFER, StreamMode.WINDOW])
+async def test_not_a_byte_of_what_is_masked_leaves_wherever_it_is_cut(stream):
+    address = "ann@example.org"
+    for text, place in texts(address):
+        for within in range(0, len(address) + 1, 3):
+            model = Spelled(cut(text, [place + within, *range(5, len(text), 11)]))
+            deltas, finish = await streamed(guarded(model, stream, FakeGuardrail()))
+
+            assert "".join(delta.text for delta in deltas) == text.replace(address, "{EMAIL}")
+            assert finish.stop_reason is StopReason.STOP
+            assert finish.guardrail is not None
+            assert finish.guardrail.action is Action.MASKED
+
+
+async def test_a_text_without_fault_leaves_window_by_window_and_whole():
+    text = " ".join(WORDS * 20)
+    model = Spelled(cut(text, range(3, len(text), 7)))
+    deltas, finish = await streamed(guarded(model, StreamMode.WINDOW, FakeGuardrail()))
+
+    assert "".join(delta.text for delta in deltas) == text
+    assert len(deltas) > 5
+    assert finish.guardrail is not None
+    assert finish.guardrail.action is Action.NONE
+
+
+async def test_nothing_leaves_a_buffer_before_the_end():
+    model = Spelled(["one ", "two ", "three"])
+    request = ModelRequest((Turn(Role.USER, "Why?"),))
+    async with guarded(model, StreamMode.BUFFER, FakeGuardrail()).stream(request) as stream:
+        first = await anext(stream)
+
+        assert model.sent == 3
+        assert [type(part) for part in first] == [Delta, Finish]
+
+
+async def test_a_blocked_window_ends_the_call_upstream_and_tells_its_tokens():
+    text = f"blockme {' '.join(WORDS * 20)}"
+    model = Spelled(cut(text, range(3, len(text), 7)))
+    deltas, finish = await streamed(guarded(model, StreamMode.WINDOW, FakeGuardrail()))
+
+    assert (deltas, model.closed) == ([], True)
+    assert model.sent < len(model.pieces) / 2
+    assert finish.usage.generation_token_count == model.sent
+
+
+async def test_a_let_go_stream_is_checked_at_its_end_and_ends_with_the_block():
+    model = Spelled(["one ", "blockme ", "three"])
+    deltas, finish = await streamed(guarded(model, StreamMode.AUDIT, FakeGuardrail()))
+
+    assert len(deltas) == 3
+    assert finish.stop_reason is StopReason.GUARDRAIL
+
+
+async def test_an_unbroken_text_is_not_held_for_ever():
+    model = Spelled(["x" * 50] * 20)
+    deltas, _ = await streamed(guarded(model, StreamMode.WINDOW, FakeGuardrail()))
+
+    assert "".join(delta.text for delta in deltas) == "x" * 1000
+    assert len(deltas) > 2
+
+
+def test_a_window_ends_at_white_space():
+    held = HeldText(10, 4)
+
+    assert held.feed("one two ") is None
+    assert held.feed("thr") == "one two "
+    assert held.passed("one two ", "one two ") == "one "
+    assert held.text == "two thr"

@@ -1,0 +1,97 @@
+"""The readings that support the claims of a result."""
+
+from app.services.evidence.claim import Claim, leaves
+from app.services.evidence.mirror import mirrored
+from app.services.evidence.support import PageReading, gathered, rendered
+from app.services.evidence.text import Match
+from app.services.geometry import Size, View
+from tests.unit.services.evidence.test_search import page
+
+VIEW = View(Size(1000, 2000), (0, 0, 1000, 2000))
+
+
+def reading(number: int, *lines: str, view: View | None = VIEW) -> PageReading:
+    return PageReading(number, "images.0", number, view, tuple(page(*lines).words))
+
+
+def test_a_value_is_placed_on_the_page_that_may_have_it():
+    pages = [reading(1, "Total 5"), reading(2, "Total 5")]
+    (evidence,) = gathered([Claim(("total",), 5, frozenset([2]))], pages)
+    out = rendered(evidence, [True])
+
+    assert (out.page, out.text, out.match, out.source) == (2, "5", Match.EXACT, "ocr_engine")
+    assert out.box is not None
+    assert (out.box.pixels.left, out.box.pixels.right) == (100, 200)
+
+
+def test_of_several_places_the_line_with_the_fields_name_is_taken():
+    lines = reading(1, "Subtotal 5.00", "Total 5.00")
+    (evidence,) = gathered([Claim(("fields", "total"), 5)], [lines])
+
+    assert evidence.sighting is not None
+    assert evidence.sighting.words[0].line == 1
+
+
+def test_values_of_a_lists_item_stand_beside_each_other():
+    lines = reading(1, "Tea 1 2.50", "Cake 1 2.50", "Tea 1 2.50")
+    items = [{"name": name, "count": 1, "price": 2.5} for name in ("Tea", "Cake", "Tea")]
+    claims = [Claim(path, value) for path, value in leaves({"items": items})]
+    rows = [e.sighting.words[0].line for e in gathered(claims, [lines]) if e.sighting]
+
+    assert rows == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+
+
+def test_equal_lines_have_a_place_each():
+    claims = [Claim(("lines", place, "text"), "Tea") for place in range(3)]
+    rows = [
+        e.sighting.words[0].line
+        for e in gathered(claims, [reading(1, "Tea", "Tea", "Tea")])
+        if e.sighting
+    ]
+
+    assert rows == [0, 1, 2]
+
+
+def test_a_value_that_nothing_supports_is_said():
+    (evidence,) = gathered([Claim(("total",), 9)], [reading(1, "Total 5")])
+    out = rendered(evidence, [False])
+
+    assert (out.match, out.source, out.box, out.page) == (Match.NONE, None, None, None)
+    assert (out.confidence, out.confidence_basis) == (0.5, "agreement")
+
+
+def test_a_quote_supports_a_value_where_nothing_was_read():
+    (evidence,) = gathered([Claim(("answer",), "42.10", quote="Total: 42.10")], [])
+    out = rendered(evidence, [])
+
+    assert (out.match, out.source, out.text) == (Match.EXACT, "quote", "Total: 42.10")
+    assert (out.confidence, out.confidence_basis) == (None, None)
+
+
+def test_log_probabilities_tell_a_confidence_where_they_are_known():
+    (evidence,) = gathered([Claim(("answer",), "5", probability=0.91)], [reading(1, "Total 5")])
+    out = rendered(evidence, [True])
+
+    assert (out.confidence, out.confidence_basis) == (0.91, "logprobs")
+
+
+def test_a_picture_that_was_not_shown_alone_has_no_boxes():
+    (evidence,) = gathered([Claim(("total",), 5)], [reading(1, "Total 5", view=None)])
+
+    assert rendered(evidence, [True]).box is None
+
+
+def test_evidence_has_the_results_shape():
+    leaf = {"match": "none"}
+    paths = [("fields", "items", 1, "price"), ("fields", "total"), ("table", "rows", 0, 2)]
+
+    assert mirrored((path, leaf) for path in paths) == {
+        "fields": {"items": [None, {"price": leaf}], "total": leaf},
+        "table": {"rows": [[None, None, leaf]]},
+    }
+
+
+def test_texts_and_numbers_are_values_and_nothing_else():
+    value = {"a": "x", "b": None, "c": True, "d": [1, {"e": 2.5}], "f": ""}
+
+    assert list(leaves(value)) == [(("a",), "x"), (("d", 0), 1), (("d", 1, "e"), 2.5)]
