@@ -155,7 +155,7 @@ def handlers(settings: Settings, services: Services, endpoint: Endpoint) -> tupl
         JobHandler(
             services.jobs,
             endpoint,
-            settings.job_concurrency,
+            settings.job_concurrency if settings.work_on_queue else 0,
             settings.job_timeout,
             lambda status: count(JOBS, outcome=status),
         ),
@@ -184,7 +184,8 @@ def row_handler(settings: Settings, services: Services, endpoint: Endpoint) -> R
         services.worker.wake,
         metrics,
     )
-    share = RowShare(settings.batch_share, settings.batch_concurrency, services.guards)
+    most = settings.batch_concurrency if settings.work_on_queue else 0
+    share = RowShare(settings.batch_share, most, services.guards)
     return RowHandler(
         services.queue,
         services.files,

@@ -66,7 +66,7 @@ class Metrics:
                 text,
                 labels,
                 registry=self.registry,
-                # One queue is all workers' together: each shows the same.
+                # One queue is all workers' together; of their rooms, the fullest matters.
                 multiprocess_mode="livemax" if name in SHARED else "livesum",
             )
 
@@ -101,7 +101,8 @@ class Metrics:
 
     def set(self, name: str, value: float, **labels: str) -> None:
         """Set the gauge ``name``."""
-        self.gauges[name].labels(**labels).set(value)
+        gauge = self.gauges[name]
+        (gauge.labels(**labels) if labels else gauge).set(value)
 
     def __call__(self, record: RequestRecord) -> None:
         """Count a finished request."""
@@ -264,7 +265,8 @@ BATCH_ROWS = "llama_vision_batch_rows_total"
 WORK_WAITING = "llama_vision_work_waiting"
 WORK_LEASED = "llama_vision_work_leased"
 WORK_OLDEST = "llama_vision_work_oldest_seconds"
-SHARED = (WORK_WAITING, WORK_LEASED, WORK_OLDEST)
+BYTES_IN_FLIGHT = "llama_vision_bytes_in_flight_ratio"
+SHARED = (WORK_WAITING, WORK_LEASED, WORK_OLDEST, BYTES_IN_FLIGHT)
 
 COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "llama_vision_refusals_total": (
@@ -436,6 +438,11 @@ GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "llama_vision_target_loading": (
         "1 while a target's model is loaded after it was scaled to zero.",
         ("target",),
+    ),
+    BYTES_IN_FLIGHT: (
+        "Share of the room for bodies and fetched pictures that is taken, 0 to 1; with several "
+        "workers, in the fullest.",
+        (),
     ),
     WORK_WAITING: ("Rows, jobs and webhooks that wait on the queue.", ("kind",)),
     WORK_LEASED: ("Rows, jobs and webhooks that are being done.", ("kind",)),

@@ -99,7 +99,7 @@ async def open_services(
     guardrails = GuardrailPolicies(settings.guardrail_policy)
     async with (
         AnswerReader.open() as reader,
-        open_operations(settings, guards, knowledge_base_guards) as operations,
+        open_operations(settings, guards, knowledge_base_guards, room) as operations,
         open_upstreams(session, settings) as upstreams,
         open_pool(settings) as pool,
         open_sources(session, settings, room) as sources,

@@ -397,3 +397,20 @@ def test_a_key_that_is_revoked_meanwhile_is_answered_nothing_more(tmp_path):
         assert httpx.get(f"{url}/v1/batches", headers=bearer(other)).status_code == 200
 
     assert len(model.asked) == 1
+
+
+def test_a_process_that_leaves_the_queue_alone_takes_a_batch_in_and_another_does_its_rows(tmp_path):
+    door, worker = FakeVisionModel(), FakeVisionModel()
+    content = lines(*(row(str(n), {"prompt": "Why?"}) for n in range(5)))
+    with served(tmp_path, door, work_on_queue=False) as client:
+        batch = begun(client, content)
+        until = time.monotonic() + PATIENCE
+        while batch.status == "validating":
+            assert time.monotonic() < until, batch
+            time.sleep(0.02)
+            batch = client.batches.retrieve(batch.id)
+        assert (batch.status, batch.request_counts.total) == ("in_progress", 5)
+        with served(tmp_path, worker):
+            assert ended(client, batch).request_counts.completed == 5
+
+    assert (len(door.requests), len(worker.requests)) == (0, 5)
