@@ -4,7 +4,19 @@ import argparse
 import sys
 from typing import Protocol
 
-from app.cli import dev, documents, encryption, import_model, keys, models, serve, warm
+from app.cli import (
+    audit,
+    dev,
+    documents,
+    encryption,
+    import_model,
+    keys,
+    models,
+    receipts,
+    serve,
+    verify,
+    warm,
+)
 from app.cli.batch import command as batch
 from app.cli.doctor import command as doctor
 from app.settings import SettingsError
@@ -73,6 +85,9 @@ WITH_ARGUMENTS: dict[str, tuple[Command, str]] = {
     "models": (models, "list or delete imported models"),
     "doctor": (doctor, "look at everything that the service needs, one by one"),
     "encryption": (encryption, "add a root key for callers' data, and wrap their keys anew"),
+    "receipts": (receipts, "add a key that signs receipts and audit heads"),
+    "audit": (audit, "read the whole audit log and say whether it holds"),
+    "verify": (verify, "say in words what a receipt proves"),
     "batch": (batch, "run one task over a folder of pictures"),
     "keys": (keys, "create, list or revoke API keys"),
 }

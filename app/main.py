@@ -4,12 +4,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TypedDict
 
+import orjson
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from app import __version__
-from app.api import ops
+from app.api import ops, well_known
 from app.api.bedrock import routes as bedrock
 from app.api.errors import dialects
 from app.api.openai import batches, chat, files, models, uploads
@@ -21,27 +22,32 @@ from app.api.pipeline.authorization import Gatekeeper, Rule
 from app.api.pipeline.callers import Callers
 from app.api.pipeline.in_process import InProcess
 from app.api.pipeline.provenance import Provenance
+from app.api.pipeline.receipts import ReceiptMiddleware
 from app.api.pipeline.request_body import BodyTiming
 from app.api.pipeline.request_context import RequestContextMiddleware
 from app.api.pipeline.response_headers import CORS_ANSWER_HEADERS
 from app.api.pipeline.unhandled_errors import UnhandledErrorMiddleware
 from app.api.routing.application import Application
 from app.api.routing.dispatch import Dispatcher
-from app.api.v1 import cache, estimate, images, usage, webhooks
+from app.api.v1 import audit, cache, callers, estimate, images, residency, usage, webhooks
 from app.api.v1.generate import routes as generate
 from app.api.v1.jobs import routes as jobs
 from app.api.v1.rag import routes as rag
 from app.api.v1.tasks import routes as tasks
 from app.domain.batch import Batch
+from app.domain.generation import ModelRequest
 from app.server.load_shedding import LoadShedder
+from app.services.batches import row as rows
 from app.services.batches.handler import RowHandler, RowShare
 from app.services.batches.intake import IntakeLimits
 from app.services.batches.keeper import BatchKeeper
+from app.services.batches.native import NativeBatches
+from app.services.batches.row import Place
 from app.services.concurrency.admission_queue import AdmissionQueue
 from app.services.jobs.handler import JobHandler
 from app.services.registry import Services
 from app.services.webhooks.handler import WebhookHandler
-from app.services.work.endpoint import Endpoint
+from app.services.work.endpoint import Endpoint, EndpointRequest
 from app.services.work.handler import WorkHandler
 from app.settings import Settings
 from app.telemetry.metrics import JOBS, WEBHOOK_ATTEMPTS
@@ -56,6 +62,9 @@ ROUTERS = (
     images.router,
     models.router,
     usage.router,
+    residency.router,
+    audit.router,
+    callers.router,
     cache.router,
     webhooks.router,
     jobs.router,
@@ -66,6 +75,7 @@ ROUTERS = (
     responses.router,
     bedrock.router,
     ops.router,
+    well_known.router,
 )
 
 FILES = "/v1/files"
@@ -158,6 +168,7 @@ def handlers(settings: Settings, services: Services, endpoint: Endpoint) -> tupl
             settings.job_concurrency if settings.work_on_queue else 0,
             settings.job_timeout,
             lambda status: count(JOBS, outcome=status),
+            most_pages=settings.max_job_pages,
         ),
         row_handler(settings, services, endpoint),
         WebhookHandler(services.webhooks, lambda status: count(WEBHOOK_ATTEMPTS, outcome=status)),
@@ -174,6 +185,8 @@ def row_handler(settings: Settings, services: Services, endpoint: Endpoint) -> R
             services.worker.wake()
 
     metrics = services.operations.metrics
+
+    native = native_batches(settings, services, endpoint)
     keeper = BatchKeeper(
         services.queue,
         services.files,
@@ -183,6 +196,7 @@ def row_handler(settings: Settings, services: Services, endpoint: Endpoint) -> R
         announce,
         services.worker.wake,
         metrics,
+        native,
     )
     most = settings.batch_concurrency if settings.work_on_queue else 0
     share = RowShare(settings.batch_share, most, services.guards)
@@ -197,6 +211,38 @@ def row_handler(settings: Settings, services: Services, endpoint: Endpoint) -> R
     )
 
 
+def native_batches(settings: Settings, services: Services, endpoint: Endpoint) -> NativeBatches:
+    """Return what has batches done by Bedrock's own batch jobs."""
+
+    async def captured(batch: Batch, place: Place, position: int) -> ModelRequest | None:
+        stored = await services.files.get(batch.owner, batch.input_file_id)
+        line = await services.files.read_range(stored, place.start, place.end)
+        body = rows.parsed(line, batch.endpoint).body
+        if body.get("image_strategy") == "each":
+            return None
+        identity = rows.request_id(batch.id, position)
+        request = await endpoint.capture(
+            EndpointRequest(
+                identity,
+                batch.endpoint,
+                orjson.dumps(body),
+                batch.caller,
+                settings.longest_request,
+            )
+        )
+        plain = request is not None and request.form is None and request.logprobs is None
+        return request if plain else None
+
+    return NativeBatches(
+        services.queue,
+        services.batch_jobs,
+        services.batches.no_batch_jobs,
+        settings.batch_jobs_least,
+        settings.batch_jobs_poll,
+        captured,
+    )
+
+
 def front(
     dispatcher: ASGIApp,
     queue: AdmissionQueue,
@@ -205,7 +251,7 @@ def front(
     rules: tuple[Rule, ...],
 ) -> ASGIApp:
     """Stack what requests pass before they are dispatched. Read from the inside out."""
-    pipeline = UnhandledErrorMiddleware(
+    pipeline: ASGIApp = UnhandledErrorMiddleware(
         AdmissionMiddleware(
             dispatcher,
             queue=queue,
@@ -220,6 +266,8 @@ def front(
             streamed={FILES: settings.max_file_bytes + WINDOW},
         )
     )
+    if settings.receipt_key_file is not None:
+        pipeline = ReceiptMiddleware(pipeline)
     if not settings.allowed_origins:
         return RequestContextMiddleware(pipeline)
     return RequestContextMiddleware(

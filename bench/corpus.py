@@ -17,7 +17,7 @@ from app.domain.image import ImageLimits, ImageReport, ReceivedImage
 from app.services.images.pool import PooledPreparer
 
 LIMITS = ImageLimits()
-SHEET = Path(__file__).parents[1] / "results" / "corpus.png"
+SHEET = Path(__file__).parent / "results" / "corpus.png"
 DIFFERENT = 6.0
 """Mean difference of samples, of 255, from which readings differ. JPEG's own is 1 to 3."""
 WORST, SIDE = 10, 220

@@ -50,6 +50,8 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
     # So that no test leaves a file behind.
     monkeypatch.setenv(f"{PREFIX}USAGE_STORE", "memory")
+    # So that no test asks a control plane beside what it is about.
+    monkeypatch.setenv(f"{PREFIX}LIFECYCLE", "false")
 
 
 @pytest.fixture(scope="session")

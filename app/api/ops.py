@@ -70,6 +70,10 @@ class Ready(BaseModel):
         str, Field(description="Why the first target has the dialect that it has.")
     ]
     targets: Annotated[list[TargetState], Field(description="The ways to the model, in order.")]
+    lifecycle: Annotated[list[str], Field(description="What is to be known of models' ends.")]
+    outside_residency: Annotated[
+        list[str], Field(description="Hops that data may not go to: docs/residency.md.")
+    ]
 
 
 @router.get(
@@ -99,6 +103,8 @@ async def readyz(context: Context) -> Ready:
         model=services.model.identity.id,
         dialect_reason=services.model.dialect_reason,
         targets=[TargetState.of(guard) for guard in services.guards],
+        lifecycle=list(services.lifecycle.notices()),
+        outside_residency=list(map(str, services.residency.violations())),
     )
 
 

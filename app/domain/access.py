@@ -22,7 +22,7 @@ class Scope(StrEnum):
     BATCHES = "batches"
     """Batches of one's own; each row needs its endpoint's scope too."""
     ADMIN = "admin"
-    """Every caller's usage, and the answer cache."""
+    """Every caller's usage, and the answer cache; residency, audit, erasure."""
     METRICS = "metrics"
     """Prometheus metrics."""
     RAG = "rag"

@@ -31,6 +31,41 @@ ENDED = (
 )
 
 
+class BatchEngine(StrEnum):
+    """What is to do a batch."""
+
+    AUTO = "auto"
+    """Bedrock's own batch job where that can, else this service's queue."""
+    OWN = "own"
+    BEDROCK = "bedrock"
+    """Bedrock's own batch job; the batch is refused where that can't."""
+
+
+class NativePhase(StrEnum):
+    """How far Bedrock's batch job has come."""
+
+    WRITING = "writing"
+    STARTING = "starting"
+    RUNNING = "running"
+    COLLECTING = "collecting"
+    ROWS = "rows"
+    """The rows are on the queue, those with an answer of the job's among them."""
+
+
+@dataclass(frozen=True, slots=True)
+class NativeJob:
+    """Bedrock's batch job of a batch."""
+
+    name: str
+    token: str
+    phase: NativePhase = NativePhase.WRITING
+    job_id: str | None = None
+    status: str | None = None
+    """In Bedrock's words."""
+    message: str | None = None
+    """What Bedrock says of its end."""
+
+
 @dataclass(frozen=True, slots=True)
 class BatchFault:
     """Why a batch failed."""
@@ -80,6 +115,12 @@ class Batch:
     error_file_id: str | None = None
     webhook: str | None = None
     """Where its end is told."""
+    engine: BatchEngine = BatchEngine.AUTO
+    """What was asked to do it."""
+    engine_reason: str | None = None
+    """Why its rows are on this service's own queue."""
+    native: NativeJob | None = None
+    """Bedrock's batch job that does it, or did what it could."""
     claimed_by: str = ""
     """The worker that checks or finalizes it."""
     claimed_until: float = 0

@@ -589,6 +589,18 @@ class DataKeyError(CapacityError):
     code, status, title = "data_key_unavailable", 503, "Data key unavailable"
 
 
+class AuditUnavailableError(CapacityError):
+    """The audit log can't be written or read; where the operator says so, calls wait for it."""
+
+    code, status, title = "audit_unavailable", 503, "Audit log unavailable"
+
+
+class AuditRecordMissingError(RequestError):
+    """The audit log has no such record, or keeps only its hash."""
+
+    code, status, title = "audit_record_missing", 404, "No such audit record"
+
+
 class WorkQueueError(CapacityError):
     """The queue of batches and jobs can't be read or written: its disk or database is away."""
 
@@ -656,6 +668,12 @@ class UpstreamCredentialsError(UpstreamError):
     """The service has no AWS credentials, or AWS does not accept them."""
 
     code, status, title = "upstream_credentials", 502, "AWS credentials missing or refused"
+
+
+class ResidencyError(UpstreamError):
+    """A place that data would go to is outside the regions that the operator allows."""
+
+    code, status, title = "residency_violation", 503, "Outside the allowed regions"
 
 
 class UpstreamValidationError(UpstreamError):

@@ -243,6 +243,8 @@ class Completion:
     """What guardrails said; None where none was asked."""
     replay: Replay | None = None
     """Set where the answer is one that was kept."""
+    warnings: tuple[AnswerWarning, ...] = ()
+    """Warnings from on the way to the model, such as of its end."""
 
     @property
     def blocked(self) -> bool:
@@ -273,6 +275,8 @@ class Finish:
     stop_sequence: str | None = None
     guardrail: GuardrailReport | None = None
     replay: Replay | None = None
+    warnings: tuple[AnswerWarning, ...] = ()
+    """As in `Completion`."""
 
 
 StreamPart = Delta | Finish

@@ -169,5 +169,7 @@ class QueueDepth:
 
 LEASE = 30.0
 """Seconds that an item belongs to a worker; renewed every third of it."""
-LONGEST_LEASE = 4 * LEASE
-"""Seconds: a lease that seems to run longer was taken before the clock was set back; it is over."""
+LONGEST = 4
+"""A lease that seems to run so many times as long was taken before the clock was set back."""
+LONGEST_WAIT = 120.0
+"""Seconds that an item waits at most before it is leased again; longer waits are taken again."""

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from urllib.parse import unquote
@@ -44,6 +45,12 @@ class Emulator:
     """A stand-in for Amazon Bedrock. Made by `create_emulator`; holds all of its state."""
 
     def __init__(self, config: EmulatorConfig) -> None:
+        # Copies that the admin endpoints may change: a model's end, a profile's models.
+        config = replace(
+            config,
+            end_of_life=dict(config.end_of_life),
+            inference_profiles=dict(config.inference_profiles),
+        )
         words = vocabulary.load()
         self._config = config
         self._model = ToyModel(config, words)
@@ -62,6 +69,7 @@ class Emulator:
             self._faults,
             self._requests,
             self._control.models,
+            self._control.foundation,
             {"vocabulary": words.name, "reads_words": self._model.reads},
         )
 

@@ -53,6 +53,10 @@ class EmulatorConfig:
     """Serve a foundation-model id without an inference profile."""
     end_of_life: Mapping[str, date] = field(default_factory=dict)
     """Foundation-model id to the day from which it answers as retired."""
+    inference_profiles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Id of an inference profile to the ARNs of its models, beside and before the catalogue's."""
+    guardrail_profiles: Mapping[str, str] = field(default_factory=dict)
+    """Guardrail identifier to its cross-region profile, where it has one."""
     imported_models: Mapping[str, str] = field(default_factory=default_imported_models)
     """Id to name of the imported models that exist from the start."""
     listed_imports_only: bool = False

@@ -8,12 +8,14 @@ from opentelemetry.trace import Tracer
 from app.domain.errors import FieldError, UnknownModelError
 from app.domain.generation import Target
 from app.domain.model import Capabilities, ModelIdentity
-from app.domain.ports import Authenticator, Readiness, WorkQueue
+from app.domain.ports import Authenticator, BatchJobs, DataCipher, Readiness, WorkQueue
 from app.services.access.limits import Limits
+from app.services.audit.log import AuditLog
 from app.services.batches.service import BatchService
 from app.services.cache.answers import KeptAnswers
 from app.services.concurrency.budget import Budget
 from app.services.concurrency.deadline import Drain
+from app.services.erasure.service import ErasureService
 from app.services.files.service import FileService
 from app.services.files.uploads import UploadService
 from app.services.generation.dry_run import PreparationService
@@ -22,7 +24,10 @@ from app.services.generation.service import GenerationService
 from app.services.generation.structured import StructuredService
 from app.services.guardrails.policies import GuardrailPolicies
 from app.services.jobs.service import Jobs
+from app.services.lifecycle.sentinel import LifecycleSentinel
 from app.services.model_stack.target import TargetGuard
+from app.services.receipts.issuer import Receipts
+from app.services.residency.sentinel import ResidencySentinel
 from app.services.retrieval.service import RagService
 from app.services.retrieval.stack import KnowledgeBaseGuard
 from app.services.task_runner.service import TaskService
@@ -96,7 +101,7 @@ class Services:
 
     model: ServedModel
     guards: tuple[TargetGuard, ...]
-    """The guard of each target, in the order in which they are asked."""
+    """The guard of each target and successor, in the order in which they are asked."""
     knowledge_base_guards: Mapping[str, KnowledgeBaseGuard]
     """The guard of each knowledge base, by its name."""
     generations: GenerationService
@@ -114,6 +119,8 @@ class Services:
     files: FileService
     uploads: UploadService
     batches: BatchService
+    batch_jobs: BatchJobs | None
+    """Bedrock's own batch jobs, where the settings and the model allow them."""
     guardrails: GuardrailPolicies
     queue: WorkQueue
     """What keeps batches and jobs."""
@@ -121,5 +128,15 @@ class Services:
     """What does them in this process."""
     webhooks: Webhooks
     jobs: Jobs
+    residency: ResidencySentinel
+    lifecycle: LifecycleSentinel
+    cipher: DataCipher
+    """The cipher that callers' data is kept by."""
+    receipts: Receipts
+    audit: AuditLog | None
+    """None where there is none."""
+    erasure: ErasureService
+    proving: bool
+    """Whether requests leave a trail of digests, for receipts or the audit log."""
     answers: KeptAnswers | None = None
     """The answer cache; None where nothing is kept."""

@@ -140,6 +140,11 @@ class AccessSettings(BaseModel):
     @model_validator(mode="after")
     def _check_hosts(self) -> Self:
         for name in self.allowed_hosts:
+            if not name.strip(".*"):
+                raise ValueError(
+                    f"allowed_hosts: {name!r} is every name, which a web page's may be; name those "
+                    "that callers use, or leave it unset behind keys"
+                )
             if not re.fullmatch(r"[a-z0-9.*_-]+|\[[0-9a-f:.]+\]", name):
                 raise ValueError(
                     f"allowed_hosts: {name!r} is not a name such as llm.example.com, in small "

@@ -1,5 +1,6 @@
 """Which model is called, where, and how often at a time."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -123,6 +124,14 @@ class BedrockSettings(BaseModel):
             "A fallback inherits whatever it leaves out from the first target."
         ),
     ] = ()
+    successors: Annotated[
+        tuple[Fallback, ...],
+        Field(
+            description="Models that answer once Bedrock has ended the configured one, in order; "
+            'every answer says so. JSON, as for fallbacks: `[{"model_id": '
+            '"us.meta.llama4-scout-17b-instruct-v1:0"}]`. Unset: nobody gets another model.'
+        ),
+    ] = ()
     structured_output: Annotated[
         bool,
         Field(
@@ -190,14 +199,18 @@ class BedrockSettings(BaseModel):
             raise ValueError(f"{missing}: is missing, but a target's dialect is openai")
 
     def _check_fallbacks(self) -> None:
+        self._check_further("fallbacks", lambda: self.targets[1:])
+        self._check_further("successors", lambda: self.successor_targets)
+
+    def _check_further(self, name: str, further: Callable[[], tuple[Target, ...]]) -> None:
         try:
-            targets = self.targets[1:]
+            targets = further()
             regions = [self._identity(target).region for target in targets]
         except ValueError as error:
-            raise ValueError(f"fallbacks: {error}") from error
+            raise ValueError(f"{name}: {error}") from error
         for target, region in zip(targets, regions, strict=True):
             if target.dialect.is_bedrock and region not in (None, target.region):
-                raise ValueError(f"fallbacks: {target.model_id} is not in {target.region}")
+                raise ValueError(f"{name}: {target.model_id} is not in {target.region}")
 
     @property
     def identity(self) -> ModelIdentity:
@@ -209,6 +222,16 @@ class BedrockSettings(BaseModel):
         """The configured target and its fallbacks, in order."""
         first = self._target(Fallback())
         return (first, *(self._target(fallback) for fallback in self.fallbacks))
+
+    @property
+    def successor_targets(self) -> tuple[Target, ...]:
+        """The targets that answer after the model's end, in order."""
+        return tuple(self._target(successor) for successor in self.successors)
+
+    @property
+    def every_target(self) -> tuple[Target, ...]:
+        """Targets and successors."""
+        return tuple(dict.fromkeys((*self.targets, *self.successor_targets)))
 
     @property
     def dialect_choice(self) -> DialectChoice:
@@ -224,7 +247,7 @@ class BedrockSettings(BaseModel):
     @property
     def capabilities(self) -> Capabilities:
         """Return the capabilities that all targets share: a request may go to any of them."""
-        able = common(map(self.capabilities_of, self.targets))
+        able = common(map(self.capabilities_of, self.every_target))
         if self.structured_output:
             return able
         return replace(able, structured_output=False, choice=False)

@@ -6,6 +6,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from app.settings.access import AccessSettings
+from app.settings.audit import AuditSettings
 from app.settings.batch_jobs import BatchJobSettings
 from app.settings.bedrock import BedrockSettings
 from app.settings.cache import CacheSettings
@@ -15,6 +16,9 @@ from app.settings.evidence import EvidenceSettings
 from app.settings.guardrails import GuardrailSettings
 from app.settings.images import ImageSettings
 from app.settings.jobs import JobSettings
+from app.settings.lifecycle import LifecycleSettings
+from app.settings.receipts import ReceiptSettings
+from app.settings.residency import ResidencySettings
 from app.settings.retrieval import RetrievalSettings
 from app.settings.server import ServerSettings
 from app.settings.stores import StoreSettings
@@ -39,6 +43,10 @@ TOPICS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("Webhooks", WebhookSettings),
     ("Files, batches and jobs", WorkSettings),
     ("Encryption", EncryptionSettings),
+    ("Residency", ResidencySettings),
+    ("Lifecycle", LifecycleSettings),
+    ("Receipts", ReceiptSettings),
+    ("Audit", AuditSettings),
     ("Telemetry and prices", TelemetrySettings),
 )
 

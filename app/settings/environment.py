@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableError
 
 from app.settings.access import AccessSettings
+from app.settings.audit import AuditSettings
 from app.settings.batch_jobs import BatchJobSettings
 from app.settings.bedrock import BedrockSettings
 from app.settings.cache import CacheSettings
@@ -22,6 +23,9 @@ from app.settings.evidence import EvidenceSettings
 from app.settings.guardrails import GuardrailSettings
 from app.settings.images import ImageSettings
 from app.settings.jobs import JobSettings
+from app.settings.lifecycle import LifecycleSettings
+from app.settings.receipts import ReceiptSettings
+from app.settings.residency import ResidencySettings
 from app.settings.retrieval import RetrievalSettings
 from app.settings.server import ServerSettings
 from app.settings.stores import StoreSettings
@@ -46,6 +50,10 @@ class Settings(
     CacheSettings,
     StoreSettings,
     EncryptionSettings,
+    ResidencySettings,
+    ReceiptSettings,
+    AuditSettings,
+    LifecycleSettings,
     TelemetrySettings,
     JobSettings,
     BatchJobSettings,

@@ -29,6 +29,14 @@ class WorkSettings(BaseModel):
             "own do: it then takes them in, and tells how they stand."
         ),
     ] = True
+    work_lease: Annotated[
+        float,
+        Field(
+            ge=1,
+            description="Seconds after which the rows and jobs of a process that died go to "
+            "another. A process that is held up for longer has its work done twice.",
+        ),
+    ] = 30
     batch_share: Annotated[
         float,
         Field(

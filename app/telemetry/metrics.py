@@ -8,7 +8,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from prometheus_client import (
     CollectorRegistry,
@@ -66,8 +66,7 @@ class Metrics:
                 text,
                 labels,
                 registry=self.registry,
-                # One queue is all workers' together; of their rooms, the fullest matters.
-                multiprocess_mode="livemax" if name in SHARED else "livesum",
+                multiprocess_mode=GAUGE_MODES.get(name, "livesum"),
             )
 
     def count(self, name: str, amount: float = 1, **labels: str) -> None:
@@ -251,6 +250,10 @@ COLD_STARTS = "llama_vision_cold_start_seconds"
 JOBS = "llama_vision_jobs_total"
 WEBHOOK_ATTEMPTS = "llama_vision_webhook_attempts_total"
 BILLING_WINDOWS = "llama_vision_billing_windows_total"
+RESIDENCY = "llama_vision_residency_violations"
+DAYS_LEFT = "llama_vision_model_days_left"
+SUCCESSOR = "llama_vision_successor_serving"
+AUDIT_FAILURES = "llama_vision_audit_write_failures_total"
 GUARDRAIL_VERDICTS = "llama_vision_guardrail_verdicts_total"
 GUARDRAIL_FAILURES = "llama_vision_guardrail_failures_total"
 GUARDRAIL_UNITS = "llama_vision_guardrail_units_total"
@@ -266,7 +269,6 @@ WORK_WAITING = "llama_vision_work_waiting"
 WORK_LEASED = "llama_vision_work_leased"
 WORK_OLDEST = "llama_vision_work_oldest_seconds"
 BYTES_IN_FLIGHT = "llama_vision_bytes_in_flight_ratio"
-SHARED = (WORK_WAITING, WORK_LEASED, WORK_OLDEST, BYTES_IN_FLIGHT)
 
 COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "llama_vision_refusals_total": (
@@ -346,6 +348,7 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
         "Calls that were let through or refused because limits could not be counted.",
         (),
     ),
+    AUDIT_FAILURES: ("Times that audit records could not be written; they are kept meanwhile.", ()),
     JOBS: ("Jobs that have ended: `completed` or `failed`.", ("outcome",)),
     WEBHOOK_ATTEMPTS: (
         "Attempts to deliver a webhook: `delivered`, `pending` where another one follows, or "
@@ -444,7 +447,31 @@ GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
         "workers, in the fullest.",
         (),
     ),
+    RESIDENCY: (
+        "1 where a hop is outside the allowed regions, or nobody can tell where it is.",
+        ("hop",),
+    ),
+    DAYS_LEFT: (
+        "Days until Bedrock ends a target's model; negative afterwards. Absent without an end.",
+        ("target",),
+    ),
+    SUCCESSOR: (
+        "1 while a successor answers in the place of the configured model.",
+        ("target",),
+    ),
     WORK_WAITING: ("Rows, jobs and webhooks that wait on the queue.", ("kind",)),
     WORK_LEASED: ("Rows, jobs and webhooks that are being done.", ("kind",)),
     WORK_OLDEST: ("Seconds since the oldest of those that wait was put.", ("kind",)),
 }
+GAUGE_MODES: dict[str, Literal["livemax", "livemin"]] = {
+    RESIDENCY: "livemax",
+    DAYS_LEFT: "livemin",
+    SUCCESSOR: "livemax",
+    # One queue is all workers' together: each shows the same.
+    WORK_WAITING: "livemax",
+    WORK_LEASED: "livemax",
+    WORK_OLDEST: "livemax",
+    # Of the workers' rooms, the fullest matters.
+    BYTES_IN_FLIGHT: "livemax",
+}
+"""How workers' gauges are put together; all others are added up."""

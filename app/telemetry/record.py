@@ -9,6 +9,8 @@ from typing import Any
 
 from opentelemetry.trace import INVALID_SPAN, NoOpTracer, Span, Status, StatusCode, Tracer
 
+from app.telemetry.trail import Trail
+
 
 class _Untraced(NoOpTracer):
     """The library's own looks the context up for each span that is not recorded."""
@@ -75,6 +77,8 @@ class RequestRecord:
     tiles: int = 0
     decoder_ms: float = 0
     """CPU that decoders took for the request's pictures and pages, in milliseconds."""
+    decoder_seconds: float = 0
+    """CPU that decoders may take for it, where that is more than for any request: for a job."""
     decoder_timeouts: int = 0
     """Pieces of this work that were stopped; after the first no more is begun."""
     knowledge_base: str | None = None
@@ -109,6 +113,8 @@ class RequestRecord:
     """At the listed price; not in ``cost_usd``, which is the model's."""
     started: float = field(default_factory=time.perf_counter)
     tracer: Tracer = NO_TRACER
+    trail: Trail | None = None
+    """What was asked and answered, as digests; None where nobody wants to prove anything."""
 
     def elapsed_ms(self) -> float:
         """Return the milliseconds since the request arrived."""
@@ -124,6 +130,8 @@ class RequestRecord:
         self.guardrail_policies = other.guardrail_policies or self.guardrail_policies
         for name in _COUNTED:
             setattr(self, name, getattr(self, name) + getattr(other, name))
+        if self.trail is not None and other.trail is not None:
+            self.trail.add(other.trail, shared=False)
         if other.cost_usd is not None:
             self.cost_usd = (self.cost_usd or 0) + other.cost_usd
         for name, taken in other.stages_ms.items():
@@ -166,7 +174,9 @@ _COUNTED = (
 )
 
 LOGGED = tuple(
-    f.name for f in fields(RequestRecord) if f.name not in ("share", "started", "tracer")
+    f.name
+    for f in fields(RequestRecord)
+    if f.name not in ("share", "decoder_seconds", "started", "tracer", "trail")
 )
 _values = attrgetter(*LOGGED)
 

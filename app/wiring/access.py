@@ -5,9 +5,10 @@ from contextlib import asynccontextmanager
 
 import structlog
 
-from app.adapters.access.key_file import open_key_file
+from app.adapters.access.key_file import Changed, open_key_file
 from app.adapters.access.tokens import Issuer, open_tokens
 from app.adapters.stores.rate_limiter import open_limiter
+from app.adapters.stores.redis_scripts import ScriptsCheck, open_scripts_check
 from app.domain import key
 from app.domain.ports import Authenticator
 from app.services.access.authentication import (
@@ -25,12 +26,14 @@ log = structlog.get_logger()
 
 
 @asynccontextmanager
-async def open_authenticator(settings: Settings) -> AsyncIterator[Authenticator]:
+async def open_authenticator(
+    settings: Settings, changed: Changed | None = None
+) -> AsyncIterator[Authenticator]:
     """Open what tells callers apart."""
     if not settings.authenticates:
         yield OpenAccess()
         return
-    async with open_keyring(settings) as keyring:
+    async with open_keyring(settings, changed) as keyring:
         keys = KeyAuthenticator(keyring)
         configured = issuer(settings)
         if configured is None:
@@ -54,10 +57,12 @@ def issuer(settings: Settings) -> Issuer | None:
 
 
 @asynccontextmanager
-async def open_keyring(settings: Settings) -> AsyncIterator[Keyring]:
+async def open_keyring(
+    settings: Settings, changed: Changed | None = None
+) -> AsyncIterator[Keyring]:
     """Open the API keys, none where none are configured."""
     if settings.keys_file is not None:
-        async with open_key_file(settings.keys_file, settings.keys_reload) as keyring:
+        async with open_key_file(settings.keys_file, settings.keys_reload, changed) as keyring:
             yield keyring
         return
     records = key.parse(settings.keys.get_secret_value()) if settings.keys else ()
@@ -72,3 +77,13 @@ async def open_limits(settings: Settings, metrics: Metrics) -> AsyncIterator[Lim
         log.warning("each worker counts limits on its own", workers=settings.workers)
     async with open_limiter(shared.get_secret_value() if shared else None) as limiter:
         yield Limits(limiter, settings.limits, metrics, settings.limits_failure == "open")
+
+
+@asynccontextmanager
+async def open_limits_check(settings: Settings) -> AsyncIterator[tuple[ScriptsCheck, ...]]:
+    """Open what readiness asks of the store of limits; nothing where each process counts alone."""
+    if settings.limits_store != "redis" or settings.redis_url is None:
+        yield ()
+        return
+    async with open_scripts_check(settings.redis_url.get_secret_value()) as check:
+        yield (check,)

@@ -1,6 +1,6 @@
 """The way to the model: an adapter for each target, and what a call goes through before it."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -16,6 +16,8 @@ from app.domain.cost import Pricing
 from app.domain.generation import Target
 from app.domain.model import Dialect, ModelIdentity, capabilities, identify
 from app.domain.ports import VisionModel
+from app.services.lifecycle.models import LifecycleModel, Link, SuccessorModel
+from app.services.lifecycle.sentinel import LifecycleSentinel
 from app.services.model_stack.batched import BatchedModel
 from app.services.model_stack.circuit_breaker import Breaker, CircuitBreakerModel
 from app.services.model_stack.cold_start import ColdStartModel, ColdStarts
@@ -32,6 +34,8 @@ from app.settings import Settings
 
 Upstreams = Callable[[Target], VisionModel]
 """Gives each target's adapter."""
+Around = Callable[[Target, VisionModel], VisionModel]
+"""Puts something around one target, above its metering."""
 OpenUpstreams = Callable[[aioboto3.Session, Settings], AbstractAsyncContextManager[Upstreams]]
 
 
@@ -41,7 +45,7 @@ async def open_upstreams(session: aioboto3.Session, settings: Settings) -> Async
     runtimes: dict[str, Runtime] = {}
     adapters: dict[Target, VisionModel] = {}
     async with AsyncExitStack() as stack:
-        for target in settings.targets:
+        for target in settings.every_target:
             if not target.dialect.is_bedrock:
                 server = open_other_server(settings, target)
                 adapters[target] = await stack.enter_async_context(server)
@@ -82,31 +86,52 @@ def server_key(path: Path) -> str:
 
 
 def model_stack(
-    upstreams: Upstreams, guards: Sequence[TargetGuard], retries: Retries
+    upstreams: Upstreams,
+    guards: Sequence[TargetGuard],
+    successors: Sequence[TargetGuard],
+    sentinel: LifecycleSentinel,
+    retries: Retries,
+    around: Around,
 ) -> VisionModel:
     """Stack what every call goes through. Read from the inside out."""
+
+    def one(guard: TargetGuard) -> VisionModel:
+        model = around(guard.target, guarded(guard, upstreams(guard.target)))
+        return LifecycleModel(model, guard.target, sentinel) if sentinel.asked else model
+
+    targets = [(guard.target, one(guard)) for guard in guards]
+    further = [(guard.target, one(guard)) for guard in successors]
+    chain = chained(targets, further, sentinel)
+    first = guards[0]
     return RepetitionModel(
         StopSequenceModel(
             BatchedModel(
-                RetryModel(
-                    FailoverModel(
-                        [
-                            (guard.target, guarded(guard, upstreams(guard.target)))
-                            for guard in guards
-                        ]
-                    ),
-                    RetryBudget(),
-                    retries,
-                ),
-                guards[0].target,
-                guards[0].price,
+                RetryModel(chain, RetryBudget(), retries),
+                first.target,
+                first.price,
             )
         )
     )
 
 
-def open_guards(settings: Settings) -> tuple[TargetGuard, ...]:
-    """Return a guard for each target, in order."""
+def chained(
+    targets: Sequence[tuple[Target, VisionModel]],
+    successors: Sequence[tuple[Target, VisionModel]],
+    sentinel: LifecycleSentinel,
+) -> VisionModel:
+    """Return the failover over ``targets``, with ``successors`` behind it where there are any."""
+    failover = FailoverModel(targets)
+    if not successors:
+        return failover
+    first = Link(tuple(target for target, _ in targets), failover)
+    further = [Link((target,), model) for target, model in successors]
+    return SuccessorModel([first, *further], sentinel, sentinel.metrics)
+
+
+def open_guards(
+    settings: Settings, targets: Iterable[Target] | None = None
+) -> tuple[TargetGuard, ...]:
+    """Return a guard for each of ``targets``, by default the configured ones, in order."""
     table = pricing.load(settings.prices_file)
     return tuple(
         TargetGuard(
@@ -116,7 +141,7 @@ def open_guards(settings: Settings) -> tuple[TargetGuard, ...]:
             ColdStarts(),
             price(target, settings, table),
         )
-        for target in settings.targets
+        for target in (settings.targets if targets is None else targets)
     )
 
 

@@ -10,6 +10,7 @@ import structlog
 from app.adapters.access import key_file
 from app.adapters.bedrock.identity.credentials import check_api_key, check_profile
 from app.adapters.encryption import root_file
+from app.adapters.receipts import signing_keys
 from app.adapters.tls_files import TlsFiles
 from app.domain.model import Dialect, ModelIdentity
 from app.services.usage import pricing
@@ -47,6 +48,7 @@ def _file_faults(settings: Settings) -> list[str | None]:
         _fault("keys_file", key_file.read, keys_file),
         _fault("prices_file", pricing.load, settings.prices_file),
         _fault("encryption_key_file", root_file.read, settings.encryption_key_file),
+        _fault("receipt_key_file", signing_keys.lines, settings.receipt_key_file),
         _fault("openai_key_file", server_key, settings.openai_key_file),
         _tls_fault(settings),
     ]
@@ -115,6 +117,7 @@ def _unknown_region(settings: Settings) -> str | None:
         for target in settings.targets[1:]
         if target.dialect is not Dialect.OPENAI
     ]
+    named += [("KNOWLEDGE_BASES", base.region) for base in settings.knowledge_bases.values()]
     lines = [
         f"{PREFIX}{name}: AWS has no region {region!r}"
         for name, region in named

@@ -14,12 +14,14 @@ from app.domain.ports import VisionModel, WebhookSender
 from app.services.answers.enforcement import Enforcement
 from app.services.answers.executor import AnswerReader
 from app.services.answers.repair import FormAsker
+from app.services.audit.changes import KeyChanges
 from app.services.batches.service import BatchService
 from app.services.concurrency.budget import Budget
 from app.services.concurrency.deadline import Drain
 from app.services.concurrency.fair_threads import FairThreads
 from app.services.concurrency.idempotency import IdempotentAnswers
 from app.services.documents.page_images import Documents, Workers
+from app.services.erasure.service import ErasureService
 from app.services.files.source import FileImageSource
 from app.services.files.uploads import UploadService
 from app.services.generation.dry_run import PreparationService
@@ -40,16 +42,30 @@ from app.services.model_stack.retry import Retries
 from app.services.model_stack.target import TargetGuard
 from app.services.readiness import AllReady, CredentialsTaken
 from app.services.registry import ServedModel, Services, Timing
+from app.services.residency.sentinel import ResidencyReadiness
 from app.services.task_runner.service import TaskService
 from app.services.work.worker import Worker
 from app.settings import Settings
+from app.wiring import batch_jobs
+from app.wiring.access import open_limits_check
+from app.wiring.audit import audited, open_audit_log
 from app.wiring.cache import open_answers, with_cache
 from app.wiring.encryption import open_cipher
+from app.wiring.erasure import erasure_holders
 from app.wiring.evidence import open_reader
 from app.wiring.guardrails import open_guardrails
 from app.wiring.images import bytes_in_flight, image_limits, image_pipeline, open_pool, open_sources
+from app.wiring.lifecycle import open_lifecycle, watched
 from app.wiring.model import OpenUpstreams, model_stack, open_guards, open_upstreams
 from app.wiring.preflight import announce
+from app.wiring.receipts import (
+    open_receipts,
+    proves,
+    verdicts,
+    witness,
+    witnessed_pictures,
+)
+from app.wiring.residency import open_residency, resident, resident_sources
 from app.wiring.retrieval import OpenRetriever, open_retriever, rag_service
 from app.wiring.retrieval import open_guards as open_knowledge_base_guards
 from app.wiring.telemetry import open_operations
@@ -94,16 +110,24 @@ async def open_services(
     session = aws_session()
     drain = Drain()
     guards = open_guards(settings)
+    successors = open_guards(settings, settings.successor_targets)
     knowledge_base_guards = open_knowledge_base_guards(settings)
+    key_changes = KeyChanges()
     room = bytes_in_flight(settings)
     guardrails = GuardrailPolicies(settings.guardrail_policy)
     async with (
         AnswerReader.open() as reader,
-        open_operations(settings, guards, knowledge_base_guards, room) as operations,
+        open_operations(
+            settings, (*guards, *successors), knowledge_base_guards, key_changes, room
+        ) as operations,
+        open_residency(session, settings, operations.metrics) as residency,
+        open_lifecycle(session, settings, operations.metrics) as lifecycle,
         open_upstreams(session, settings) as upstreams,
         open_pool(settings) as pool,
         open_sources(session, settings, room) as sources,
         open_cipher(session, settings) as cipher,
+        open_receipts(session, settings) as receipts,
+        open_audit_log(session, settings, cipher, receipts, operations.metrics) as audit,
         open_files(session, settings, cipher) as files,
         open_guardrails(
             session,
@@ -116,24 +140,39 @@ async def open_services(
         open_answers(settings, operations.metrics, cipher) as answers,
         open_queue(settings, cipher) as queue,
         open_webhooks(settings) as sender,
+        batch_jobs.open_jobs(session, settings) as native,
         open_retriever(session, settings) as retriever,
         open_reader(settings) as evidence,
         AsyncExitStack() as stack,
     ):
         stack.enter_context(units_lookup(guards, settings))
-        sources = replace(sources, files=FileImageSource(files, settings.max_image_bytes))
+        operations = audited(operations, audit, key_changes)
+        sources = replace(
+            resident_sources(sources, residency),
+            files=FileImageSource(files, settings.max_image_bytes),
+        )
         price = guards[0].price
         counter = token_counter.counter()
         threads = stack.enter_context(closing(FairThreads("pictures", PICTURE_THREADS)))
-        preparer = image_pipeline(pool, settings, threads)
-        model = model_stack(upstreams, guards, retries)
+        preparer = witnessed_pictures(settings, image_pipeline(pool, settings, threads))
+        model = model_stack(
+            resident(upstreams, residency),
+            guards,
+            successors,
+            lifecycle,
+            retries,
+            witness(settings, residency),
+        )
+        await stack.enter_async_context(watched(lifecycle))
         await stack.enter_async_context(kept_warm(_keeper(guards, model, settings)))
         generations = GenerationService(
             identity=identity,
             capabilities=settings.capabilities,
             model=with_cache(
                 BoundedPromptModel(
-                    guarded(QuotaModel(model, operations.limits, counter, price)),
+                    verdicts(
+                        settings, guarded(QuotaModel(model, operations.limits, counter, price))
+                    ),
                     counter,
                     settings.capabilities.context_window,
                 ),
@@ -149,7 +188,10 @@ async def open_services(
             sheets=pool,
             threads=threads,
         )
-        worker, hooks = Worker(queue, drain), webhooks(queue, sender, settings)
+        worker, hooks = (
+            Worker(queue, drain, lease_seconds=settings.work_lease),
+            webhooks(queue, sender, settings),
+        )
         enforcement = Enforcement(settings.capabilities)
         asker = FormAsker(generations.generate, reader, drain, enforcement)
         yield Services(
@@ -160,7 +202,7 @@ async def open_services(
                 settings.dialect_choice.reason,
                 settings.model_aliases,
             ),
-            guards=guards,
+            guards=(*guards, *successors),
             generations=generations,
             tasks=TaskService(
                 generations,
@@ -181,7 +223,15 @@ async def open_services(
             ),
             knowledge_base_guards=knowledge_base_guards,
             preparations=PreparationService(sources, preparer, drain),
-            readiness=AllReady((drain, *_credentials(session, settings), CredentialsTaken(guards))),
+            readiness=AllReady(
+                (
+                    drain,
+                    *_credentials(session, settings),
+                    CredentialsTaken(guards),
+                    ResidencyReadiness(residency),
+                    *await stack.enter_async_context(open_limits_check(settings)),
+                )
+            ),
             timing=Timing(
                 request=settings.request_timeout,
                 longest=settings.longest_request,
@@ -191,9 +241,19 @@ async def open_services(
             room=room,
             estimates=EstimateService(identity, generations, counter, price, drain),
             operations=operations,
+            residency=residency,
+            lifecycle=lifecycle,
+            cipher=cipher,
+            receipts=receipts,
+            audit=audit,
+            erasure=ErasureService(
+                cipher, erasure_holders(files, answers, queue, generations.answers), receipts, audit
+            ),
+            proving=proves(settings),
             files=files,
             uploads=UploadService(files),
-            batches=BatchService(queue, files, hooks.check),
+            batches=BatchService(queue, files, hooks.check, batch_jobs.unavailable(settings)),
+            batch_jobs=native,
             guardrails=guardrails,
             answers=answers,
             queue=queue,

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 import structlog
 
+from app.adapters.access.key_file import Changed
 from app.adapters.stores.redis_client import open_redis
 from app.adapters.stores.usage_memory import MemoryUsage
 from app.adapters.stores.usage_redis import RedisUsage
@@ -39,6 +40,7 @@ async def open_operations(
     settings: Settings,
     guards: Sequence[TargetGuard] = (),
     knowledge_bases: Mapping[str, KnowledgeBaseGuard] = MappingProxyType({}),
+    changed: Changed | None = None,
     room: Budget | None = None,
 ) -> AsyncIterator[Operations]:
     """Open what tells callers apart, counts what they use, and shows it.
@@ -52,7 +54,7 @@ async def open_operations(
         if isinstance(guard.price, UnitPrice):
             guard.price.opened = partial(metrics.count, BILLING_WINDOWS, target=target)
     async with AsyncExitStack() as stack:
-        authenticator = await stack.enter_async_context(open_authenticator(settings))
+        authenticator = await stack.enter_async_context(open_authenticator(settings, changed))
         limits = await stack.enter_async_context(open_limits(settings, metrics))
         store = await stack.enter_async_context(open_usage_store(settings))
         usage = await stack.enter_async_context(open_ledger(store, metrics))

@@ -17,8 +17,20 @@ from app.settings import Settings
 @asynccontextmanager
 async def open_queue(settings: Settings, cipher: DataCipher) -> AsyncIterator[WorkQueue]:
     """Open the queue of batches and jobs; what it keeps is encrypted by ``cipher``."""
-    async with open_sqlite_queue(settings.data_directory / "work.sqlite3") as queue:
-        yield SealedQueue(queue, cipher)
+    async with AsyncExitStack() as stack:
+        yield SealedQueue(await _queue(stack, settings), cipher)
+
+
+async def _queue(stack: AsyncExitStack, settings: Settings) -> WorkQueue:
+    if settings.queue_store == "sqlite":
+        path = settings.data_directory / "work.sqlite3"
+        return await stack.enter_async_context(open_sqlite_queue(path, settings.work_lease))
+    # An extra: whoever keeps work elsewhere need not install it.
+    from app.adapters.queue.postgres import open_postgres_queue
+
+    assert settings.postgres_url is not None
+    url = settings.postgres_url.get_secret_value()
+    return await stack.enter_async_context(open_postgres_queue(url, settings.work_lease))
 
 
 @asynccontextmanager

@@ -56,10 +56,15 @@ def replies() -> dict[str, bytes]:
 
 
 def ask(url: str, operation: str, body: bytes) -> bytes:
-    """Return the whole HTTP reply to one call, as it came over the wire."""
+    """Return the whole HTTP reply to one call of the model, as it came over the wire."""
+    return ask_path(url, f"/model/{MODEL.replace(':', '%3A')}/{operation}", body)
+
+
+def ask_path(url: str, path: str, body: bytes) -> bytes:
+    """Return the whole HTTP reply to a POST."""
     address = urlsplit(url)
     head = (
-        f"POST /model/{MODEL.replace(':', '%3A')}/{operation} HTTP/1.1\r\nHost: bench\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: bench\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
         + "".join(f"{name}: {value}\r\n" for name, value in SIGNED.items())
         + "\r\n"

@@ -114,6 +114,21 @@ def test_what_is_wrong_is_told_at_once_and_costs_nothing(rig: Rig, client: httpx
     assert rig.model.requests == []
 
 
+def test_a_job_may_have_more_pages_than_a_request_that_is_waited_for(
+    rig: Rig, client: httpx.Client
+) -> None:
+    rig.settings = rig.settings.model_copy(update={"max_pages": 3, "max_job_pages": 4})
+    pages = b64(FOUR_PAGES)
+    with rig.client() as few:
+        refused = few.post("/v1/tasks/ocr", json={"images": [pages]})
+        job = ended(few, left(few, "/v1/tasks/ocr", images=[pages]))
+        beyond = ended(few, left(few, "/v1/tasks/ocr", images=[pages, pages]))
+
+    assert refused.json()["code"] == "too_many_pages"
+    assert len(job["response"]["body"]["images"]) == 4
+    assert beyond["response"]["body"]["code"] == "too_many_pages"
+
+
 def test_an_error_found_later_is_the_jobs_response(client: httpx.Client) -> None:
     job = ended(client, left(client, prompt="What?", images=["bm90IGEgcGljdHVyZQ=="]))
     assert job["status"] == "failed"

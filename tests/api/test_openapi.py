@@ -72,7 +72,16 @@ def test_the_upload_endpoint_needs_only_a_file(client):
 
 def error_type(path: str) -> str:
     """Return the media type of errors: OpenAI's form is plain JSON."""
-    openai = path.startswith(("/v1/chat/", "/v1/responses", "/v1/models"))
+    openai = path.startswith(
+        (
+            "/v1/batches",
+            "/v1/chat/",
+            "/v1/files",
+            "/v1/models",
+            "/v1/responses",
+            "/v1/uploads",
+        )
+    )
     return "application/json" if openai else "application/problem+json"
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from app.adapters.encryption.plain import PlainData
+from app.adapters.queue.postgres import open_postgres_queue
 from app.adapters.queue.sealed import SealedQueue
 from app.adapters.queue.sqlite import SqliteQueue, open_sqlite_queue
 from app.domain.errors import WorkQueueError
@@ -39,8 +40,15 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture(params=["sqlite", "sealed"])
+in_postgres = pytest.mark.xdist_group("postgres")
+
+
+@pytest.fixture(params=["sqlite", "sealed", pytest.param("postgres", marks=in_postgres)])
 async def queue(request, tmp_path, clock) -> AsyncIterator[WorkQueue]:
+    if request.param == "postgres":
+        async with open_postgres_queue(request.getfixturevalue("postgres").url) as postgres:
+            yield replace(postgres, clock=clock)
+        return
     async with open_sqlite_queue(tmp_path / "data" / "work.sqlite3") as sqlite:
         sqlite.clock = clock
         yield SealedQueue(sqlite, PlainData()) if request.param == "sealed" else sqlite

@@ -273,3 +273,20 @@ def test_the_deadline_before_the_first_event_is_a_504(emulator_url, dialect, str
 
         assert (answer.status_code, answer.json()["code"]) == (504, "deadline_exceeded")
         assert service.outcome_within(1) == "client_left"
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "x"}], "max_tokens": 4}),
+        ("/v1/responses", {"input": "x", "max_output_tokens": 16}),
+    ],
+)
+def test_comments_are_no_events_to_openai_clients_that_keep_the_last_id(emulator_url, path, body):
+    """The SDK up to 2.37 takes a blank line behind a comment for an event once one had an id."""
+    with running(emulator_url, "token-400ms", heartbeat=0.1) as service:
+        asked = {"model": service.model_id, "stream": True, **body}
+        text = service.http.post(path, json=asked).text
+
+    assert text.count(": keep-alive\n\n") >= 3
+    assert [line for line in text.splitlines() if line.startswith("id:")] == []

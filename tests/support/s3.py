@@ -22,12 +22,12 @@ def s3_server() -> Iterator[str]:
         server.stop()
 
 
-def s3_client(url: str) -> Any:
+def s3_client(url: str, region: str = REGION) -> Any:
     """Return a synchronous client for setting the scene."""
     return boto3.client(
         "s3",
         endpoint_url=url,
-        region_name=REGION,
+        region_name=region,
         aws_access_key_id="emulator",
         aws_secret_access_key="emulator",
     )

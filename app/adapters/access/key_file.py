@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import tempfile
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,10 @@ from app.domain.key import KeyRecord
 from app.services.concurrency.threads import Threads
 
 log = structlog.get_logger()
+
+
+Changed = Callable[[Mapping[str, KeyRecord], Mapping[str, KeyRecord]], None]
+"""Takes the keys of before and those of now."""
 
 
 def read(path: Path) -> tuple[KeyRecord, ...]:
@@ -44,6 +48,8 @@ class KeyFile:
     """Seconds between two looks at the file."""
     keys: Mapping[str, KeyRecord] = field(default_factory=dict)
     threads: Threads = field(default_factory=lambda: Threads("keys"))
+    changed: Changed | None = None
+    """Told of each change, the first keys included."""
     _seen: tuple[int, int] | None = None
     _fault: str | None = None
     """Why the keys are those of before, which is logged once."""
@@ -66,7 +72,9 @@ class KeyFile:
             return
         records = await self.threads.run(read, self.path)
         self._seen = seen
-        self.keys = MappingProxyType({record.id: record for record in records})
+        before, self.keys = self.keys, MappingProxyType({record.id: record for record in records})
+        if self.changed is not None:
+            self.changed(before, self.keys)
         log.info("keys loaded", path=str(self.path), keys=len(records))
 
     async def watch(self) -> None:
@@ -77,10 +85,12 @@ class KeyFile:
 
 
 @asynccontextmanager
-async def open_key_file(path: Path, interval: float) -> AsyncIterator[KeyFile]:
+async def open_key_file(
+    path: Path, interval: float, changed: Changed | None = None
+) -> AsyncIterator[KeyFile]:
     """Open the keys in ``path`` and keep them as the file is. Raises OSError and ValueError."""
     # The first time a bad file stops the start; later ones leave the keys as they were.
-    keyring = KeyFile(path, interval)
+    keyring = KeyFile(path, interval, changed=changed)
     await keyring.threads.run(read, path)
     await keyring.reload()
     watching = asyncio.create_task(keyring.watch())

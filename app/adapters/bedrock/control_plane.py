@@ -77,10 +77,10 @@ async def _document(answer: Answer) -> dict[str, Any]:
 
 @asynccontextmanager
 async def open_control_plane(
-    session: aioboto3.Session, connection: Connection
+    session: aioboto3.Session, connection: Connection, service: str = "bedrock"
 ) -> AsyncIterator[ControlPlane]:
-    """Open the way to the control plane in one region."""
-    endpoint = await endpoint_of(session, connection, "bedrock")
+    """Open the way to the control plane in one region; ``bedrock-agent`` has knowledge bases."""
+    endpoint = await endpoint_of(session, connection, service)
     host = URL(endpoint).host_port_subcomponent or ""
     caller = identity(session, connection.region, host)
     async with open_way(connection, endpoint) as http:

@@ -17,7 +17,8 @@ from app.adapters.queue import fairness
 from app.domain.errors import WorkQueueError
 from app.domain.work import (
     LEASE,
-    LONGEST_LEASE,
+    LONGEST,
+    LONGEST_WAIT,
     Finished,
     GroupCounts,
     Leased,
@@ -74,6 +75,7 @@ class SqliteQueue:
     """One connection, used by one thread at a time."""
 
     path: Path
+    lease_seconds: float = LEASE
     clock: Callable[[], float] = time.time
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     threads: Threads = field(default_factory=lambda: Threads("queue"))
@@ -116,11 +118,13 @@ class SqliteQueue:
         if not await self._read(False, _any_open, kinds):
             # So that an idle service takes no lock that another process waits for.
             return ()
-        return await self._write(_lease, worker, kinds, limit, without, self.clock())
+        return await self._write(
+            _lease, worker, kinds, limit, without, self.clock(), self.lease_seconds
+        )
 
     async def renew(self, worker: str) -> frozenset[int]:
         """Prolong the worker's leases and return what it holds, or raise WorkQueueError."""
-        return await self._write(_renew, worker, self.clock())
+        return await self._write(_renew, worker, self.clock() + self.lease_seconds)
 
     async def held(self, worker: str) -> frozenset[int]:
         """Return the ids of the items that the worker holds, or raise WorkQueueError."""
@@ -220,9 +224,9 @@ class SqliteQueue:
 
 
 @asynccontextmanager
-async def open_sqlite_queue(path: Path) -> AsyncIterator[SqliteQueue]:
+async def open_sqlite_queue(path: Path, lease_seconds: float = LEASE) -> AsyncIterator[SqliteQueue]:
     """Yield the queue; its file is opened when it is first used."""
-    queue = SqliteQueue(path)
+    queue = SqliteQueue(path, lease_seconds)
     try:
         yield queue
     finally:
@@ -235,7 +239,7 @@ def _open(
     connection: sqlite3.Connection, group: WorkGroup, work: Sequence[NewWork], now: float
 ) -> None:
     connection.execute(
-        f"INSERT INTO work_group ({_GROUP}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+        f"INSERT INTO work_group ({_GROUP}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             group.id,
             group.owner,
@@ -286,7 +290,7 @@ def _as_group(row: Sequence[Any]) -> WorkGroup:
 
 def _group(connection: sqlite3.Connection, owner: str, group: str) -> WorkGroup | None:
     row = connection.execute(
-        f"SELECT {_GROUP} FROM work_group WHERE id = ? AND owner = ?",  # noqa: S608
+        f"SELECT {_GROUP} FROM work_group WHERE id = ? AND owner = ?",
         (group, owner),
     ).fetchone()
     return None if row is None else _as_group(row)
@@ -296,7 +300,7 @@ def _groups(
     connection: sqlite3.Connection, owner: str, kind: WorkKind, limit: int, after: str | None
 ) -> tuple[WorkGroup, ...]:
     rows = connection.execute(
-        f"SELECT {_GROUP} FROM work_group WHERE owner = ? AND kind = ? AND seq < "  # noqa: S608
+        f"SELECT {_GROUP} FROM work_group WHERE owner = ? AND kind = ? AND seq < "
         "coalesce((SELECT seq FROM work_group WHERE id = ? AND owner = ?), "
         "CASE WHEN ? IS NULL THEN 9223372036854775807 ELSE 0 END) "
         "ORDER BY seq DESC LIMIT ?",
@@ -307,7 +311,7 @@ def _groups(
 
 def _active(connection: sqlite3.Connection, kind: WorkKind) -> tuple[WorkGroup, ...]:
     rows = connection.execute(
-        f"SELECT {_GROUP} FROM work_group WHERE kind = ? AND active ORDER BY seq",  # noqa: S608
+        f"SELECT {_GROUP} FROM work_group WHERE kind = ? AND active ORDER BY seq",
         (kind,),
     )
     return tuple(map(_as_group, rows))
@@ -348,17 +352,18 @@ def _lease(
     limit: int,
     without: Collection[str],
     now: float,
+    seconds: float,
 ) -> tuple[Leased, ...]:
     connection.execute(
         "UPDATE work SET state = 'waiting', worker = NULL, attempts = attempts + 1 "
         "WHERE state = 'leased' AND worker <> ? AND (lease_until <= ? OR lease_until > ?)",
-        (worker, now, now + LONGEST_LEASE),
+        (worker, now, now + LONGEST * seconds),
     )
     leased: list[Leased] = []
     for kind in kinds:
         left = limit - len(leased)
         if left > 0:
-            leased += _lease_kind(connection, worker, kind, left, without, now)
+            leased += _lease_kind(connection, worker, kind, left, without, now, now + seconds)
     return tuple(leased)
 
 
@@ -369,6 +374,7 @@ def _lease_kind(
     limit: int,
     without: Collection[str],
     now: float,
+    until: float,
 ) -> list[Leased]:
     owners = [owner for owner in _waiting_owners(connection, kind) if owner not in without]
     busy = dict(
@@ -383,14 +389,14 @@ def _lease_kind(
             "work.created_at FROM work JOIN work_group USING (seq) "
             "WHERE state = 'waiting' AND work.kind = ? AND work.owner = ? "
             "AND (not_before <= ? OR not_before > ?) ORDER BY seq, position LIMIT ?",
-            (kind, owner, now, now + LONGEST_LEASE, limit),
+            (kind, owner, now, now + LONGEST_WAIT, limit),
         ).fetchall()
         for owner in owners
     }
     chosen = fairness.in_turn(candidates, busy, limit)
     connection.executemany(
         "UPDATE work SET state = 'leased', worker = ?, lease_until = ? WHERE id = ?",
-        [(worker, now + LEASE, row[0]) for row in chosen],
+        [(worker, until, row[0]) for row in chosen],
     )
     return [
         Leased(
@@ -423,10 +429,10 @@ def _waiting_owners(connection: sqlite3.Connection, kind: WorkKind) -> Iterator[
         yield owner
 
 
-def _renew(connection: sqlite3.Connection, worker: str, now: float) -> frozenset[int]:
+def _renew(connection: sqlite3.Connection, worker: str, until: float) -> frozenset[int]:
     connection.execute(
         "UPDATE work SET lease_until = ? WHERE state = 'leased' AND worker = ?",
-        (now + LEASE, worker),
+        (until, worker),
     )
     return _held(connection, worker)
 
@@ -466,7 +472,7 @@ def _postpone(connection: sqlite3.Connection, postponed: Sequence[Postponed], no
         "attempts = attempts + ? WHERE id = ? AND state = 'leased' AND worker = ?",
         [
             (
-                now + min(item.seconds, LONGEST_LEASE),
+                now + min(item.seconds, LONGEST_WAIT),
                 int(item.counted),
                 item.work.id,
                 item.work.worker,

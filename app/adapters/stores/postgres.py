@@ -44,11 +44,14 @@ def translated(to: type[ServiceError]) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def open_pool(url: str, table: str, create: str) -> AsyncIterator[Pool]:
+async def open_pool(
+    url: str, table: str, create: str, seconds: float = SECONDS
+) -> AsyncIterator[Pool]:
     """Open a pool that gives up soon; nothing is sent before it is used.
 
     ``create`` makes ``table`` and what belongs to it. It is sent as one, so it is one transaction,
-    and begins with a lock: of two that create at once one fails, IF NOT EXISTS or not.
+    and begins with a lock: of two that create at once one fails, IF NOT EXISTS or not. A statement
+    has ``seconds``.
     """
 
     async def make_table(connection: Connection) -> None:
@@ -60,7 +63,7 @@ async def open_pool(url: str, table: str, create: str) -> AsyncIterator[Pool]:
         url,
         min_size=0,
         max_size=_CONNECTIONS,
-        command_timeout=SECONDS,
+        command_timeout=seconds,
         init=make_table,
         ssl=tls(url),
     )

@@ -33,7 +33,8 @@ RENDER: dict[str, Render] = {
 
 BEDROCK = "/model/"
 NATIVE = re.compile(
-    "/v1/(generate|tasks|rag|estimate|images/prepare|usage|cache|jobs|webhooks)(/|$)"
+    "/v1/(generate|tasks|rag|estimate|images/prepare|usage|cache|jobs|webhooks|residency|audit|callers)"
+    "(/|$)"
 )
 """This service's own paths under /v1. All others there are paths that OpenAI's clients may ask."""
 

@@ -11,7 +11,7 @@ from app.api.openai import errors as openai
 from app.api.pipeline import authorization
 from app.api.routing.context import Context
 from app.domain import errors
-from app.domain.batch import Batch, BatchStatus
+from app.domain.batch import Batch, BatchEngine, BatchStatus
 from app.services.batches.service import NewBatch
 
 router = APIRouter(prefix="/v1/batches", tags=["batches"])
@@ -41,6 +41,15 @@ class BatchIn(BaseModel):
             "given up, and what was answered is delivered.",
         ),
     ] = "24h"
+    engine: Annotated[
+        Literal["auto", "own", "bedrock"],
+        Field(
+            description="`bedrock`: Amazon Bedrock's own batch job; refused where it can't "
+            "take the rows. `own`: this service's queue. `auto`: the first where it can, else the "
+            "second. "
+            "Not of OpenAI."
+        ),
+    ] = "auto"
     metadata: Annotated[
         dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]] | None,
         Field(max_length=16, description="Kept and shown, and not looked at."),
@@ -93,6 +102,25 @@ class BatchUsageOut(BaseModel):
     total_tokens: int
 
 
+class BatchJobOut(BaseModel):
+    """Amazon Bedrock's batch job."""
+
+    id: Annotated[str | None, Field(description="Its ARN, once there is one.")]
+    status: Annotated[str | None, Field(description="In Bedrock's own words.")]
+    message: Annotated[str | None, Field(description="What Bedrock says of its end.")]
+
+
+class BatchEngineOut(BaseModel):
+    """What does a batch."""
+
+    asked: BatchEngine
+    name: Literal["own", "bedrock"]
+    reason: Annotated[
+        str | None, Field(description="Why its rows are on this service's own queue.")
+    ]
+    job: BatchJobOut | None
+
+
 class BatchOut(BaseModel):
     """A batch."""
 
@@ -126,6 +154,7 @@ class BatchOut(BaseModel):
         int, Field(description="Answers whose price is unknown. Not of OpenAI.")
     ]
     metadata: dict[str, str] | None
+    engine: Annotated[BatchEngineOut, Field(description="What does it, and why. Not of OpenAI.")]
 
     @classmethod
     def shown(cls, batch: Batch, model: str) -> "BatchOut":
@@ -165,6 +194,7 @@ class BatchOut(BaseModel):
             cost_usd=round(usage.cost_usd, 9),
             unpriced_rows=usage.unpriced,
             metadata=None if batch.metadata is None else dict(batch.metadata),
+            engine=_engine(batch),
         )
 
 
@@ -177,6 +207,15 @@ def _faults(batch: Batch) -> BatchFaults | None:
             for f in batch.faults
         ]
     )
+
+
+def _engine(batch: Batch) -> BatchEngineOut:
+    native = batch.native
+    job = None
+    if native is not None:
+        job = BatchJobOut(id=native.job_id, status=native.status, message=native.message)
+    name = "bedrock" if native is not None and batch.engine_reason is None else "own"
+    return BatchEngineOut(asked=batch.engine, name=name, reason=batch.engine_reason, job=job)
 
 
 class BatchList(BaseModel):
@@ -224,6 +263,7 @@ EXAMPLE: dict[str, Any] = {
             errors.ScopeMissingError,
             errors.FileNotFoundHereError,
             errors.FilePurposeError,
+            errors.BatchEngineError,
             errors.WebhooksDisabledError,
             errors.WebhookUrlNotAllowedError,
             errors.OverloadedError,
@@ -256,6 +296,7 @@ async def begin(
             body.completion_window,
             body.metadata,
             webhook_url or None,
+            BatchEngine(body.engine),
         )
     )
     context.services.worker.wake()

@@ -1,5 +1,6 @@
 """GET /v1/models."""
 
+from datetime import date, datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter
@@ -9,7 +10,10 @@ from app.api.errors import problem
 from app.api.openai import errors as openai
 from app.api.routing.context import Context
 from app.domain import errors
+from app.domain.generation import Target
+from app.domain.lifecycle import Life, LifeStatus
 from app.domain.model import Dialect, Language, ModelKind
+from app.services.lifecycle.sentinel import LifecycleSentinel
 from app.services.registry import ServedModel
 
 router = APIRouter(prefix="/v1", tags=["models"])
@@ -40,6 +44,37 @@ class ModelLanguages(BaseModel):
     image: Annotated[list[Language], Field(description="Where an image is involved.")]
 
 
+class ModelLife(BaseModel):
+    """How long one target's model is there, by what AWS says."""
+
+    model_id: str
+    region: str
+    status: Annotated[LifeStatus, Field(description="Today, by AWS's dates.")]
+    legacy: Annotated[date | None, Field(description="The day from which it is legacy.")]
+    extended_access: Annotated[
+        date | None, Field(description="The day from which extended access is charged.")
+    ]
+    end: Annotated[date | None, Field(description="The day from which Bedrock refuses it.")]
+    days_left: int | None
+    source: Annotated[str, Field(description="The operation of AWS that says so, or why not.")]
+    checked: datetime
+
+    @classmethod
+    def of(cls, target: Target, life: Life, today: date) -> "ModelLife":
+        """Render ``life``."""
+        return cls(
+            model_id=target.model_id,
+            region=target.region,
+            status=life.stage(today),
+            legacy=life.legacy,
+            extended_access=life.extended_access,
+            end=life.end,
+            days_left=life.days_left(today),
+            source=life.source,
+            checked=life.checked,
+        )
+
+
 class ModelOut(BaseModel):
     """A model that this service serves."""
 
@@ -59,9 +94,13 @@ class ModelOut(BaseModel):
     languages: ModelLanguages
     limits: ModelLimits
     capabilities: ModelCapabilities
+    lifecycle: Annotated[
+        list[ModelLife],
+        Field(description="Each target and successor, once AWS was asked."),
+    ]
 
     @classmethod
-    def of(cls, served: ServedModel) -> "ModelOut":
+    def of(cls, served: ServedModel, lifecycle: LifecycleSentinel) -> "ModelOut":
         """Render ``served``."""
         base = served.identity.base
         return cls(
@@ -87,6 +126,10 @@ class ModelOut(BaseModel):
             capabilities=ModelCapabilities.model_validate(
                 served.capabilities, from_attributes=True
             ),
+            lifecycle=[
+                ModelLife.of(target, life, lifecycle.today())
+                for target, life in lifecycle.lives.items()
+            ],
         )
 
 
@@ -106,7 +149,7 @@ class ModelList(BaseModel):
     responses=problem.documented((errors.InternalError,), openai.SHAPE),
 )
 async def models(context: Context) -> ModelList:
-    return ModelList(data=[ModelOut.of(context.services.model)])
+    return ModelList(data=[ModelOut.of(context.services.model, context.services.lifecycle)])
 
 
 @router.get(
@@ -119,4 +162,4 @@ async def models(context: Context) -> ModelList:
 )
 async def model(context: Context, model: str) -> ModelOut:
     context.services.model.check_named(model)
-    return ModelOut.of(context.services.model)
+    return ModelOut.of(context.services.model, context.services.lifecycle)

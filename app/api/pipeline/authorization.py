@@ -34,6 +34,8 @@ class Rule:
 
 RULES = (
     Rule("/healthz", public=True),
+    # Public keys: whoever holds a receipt may verify it.
+    Rule("/.well-known/jwks.json", public=True),
     Rule("/metrics", Scope.METRICS),
     Rule("/v1/generate", Scope.GENERATE),
     Rule("/v1/chat", Scope.GENERATE),
@@ -51,9 +53,14 @@ RULES = (
     Rule("/v1/webhooks"),
     # A caller without the admin scope sees its own.
     Rule("/v1/usage"),
+    Rule("/v1/residency", Scope.ADMIN),
+    Rule("/v1/audit", Scope.ADMIN),
+    Rule("/v1/callers", Scope.ADMIN),
     Rule("/v1/cache", Scope.ADMIN),
     Rule("/model", Scope.GENERATE),
 )
+AUDITED = (Scope.GENERATE, Scope.TASKS, Scope.IMAGES)
+"""Scopes whose calls wait for the audit log where the operator says so."""
 DOCS = ("/", "/docs", "/openapi.json")
 READINESS = ("/readyz",)
 LONGEST = 200
@@ -134,6 +141,9 @@ class Gatekeeper:
         if caller is not ANONYMOUS:
             context.record.share = caller.id
         check_scope(caller, rule)
+        audit = context.services.audit
+        if audit is not None and rule.scope in AUDITED:
+            audit.check()
         call = Call(caller, rule.scope)
         context.quota_statuses = await operations.limits.take(call, Resource.REQUESTS, 1)
         context.call = call

@@ -23,7 +23,9 @@ from app.api.routing.dispatch import Dispatcher
 from app.api.v1.tasks import serialize
 from app.domain.access import ANONYMOUS, Call, Resource
 from app.domain.errors import InternalError, NotFoundError, ServiceError
+from app.domain.generation import ModelRequest
 from app.domain.work import WorkUsage
+from app.services.model_stack import batched
 from app.services.registry import Services
 from app.services.task_runner.request import Progress
 from app.services.work.endpoint import EndpointAnswer, EndpointRequest, OnEvent
@@ -59,11 +61,26 @@ class InProcess:
                     sink(record)
         return answer
 
+    async def capture(self, request: EndpointRequest) -> ModelRequest | None:
+        """Return what the model is to be asked, and ask nothing; see `Endpoint`."""
+        context = self._context(request)
+        with recording(context.record), batched.capturing() as capture:
+            try:
+                await self._response(context, request, counted=False)
+            except batched.CapturedError:
+                return capture.request
+            except (*dialects.EXPECTED, ExceptionGroup):
+                # What is wrong with it is its answer, which costs nothing to find again; several
+                # calls at a time are no one record.
+                return None
+        return None
+
     async def _answer(self, context: RequestContext, request: EndpointRequest) -> EndpointAnswer:
         error: ServiceError | None = None
         try:
             async with told(context, request.on_event):
-                response = await self._response(context, request)
+                with batched.answering(request.completion):
+                    response = await self._response(context, request)
         except dialects.EXPECTED as raised:
             scope = {"path": request.path, "method": "POST", "state": {STATE: context}}
             response = dialects.response(raised, scope)
@@ -74,7 +91,9 @@ class InProcess:
             response.status_code, bytes(response.body), _usage(context), error, media_type
         )
 
-    async def _response(self, context: RequestContext, request: EndpointRequest) -> Response:
+    async def _response(
+        self, context: RequestContext, request: EndpointRequest, *, counted: bool = True
+    ) -> Response:
         operations = self.services.operations
         rule = rule_for(request.path, self.rules)
         caller = operations.authenticator.current(request.caller)
@@ -84,7 +103,8 @@ class InProcess:
             raise NotFoundError(f"there is no POST {request.path[:200]}")
         context.record.route = operation.path
         call = Call(caller, rule.scope)
-        context.quota_statuses = await operations.limits.take(call, Resource.REQUESTS, 1)
+        if counted:
+            context.quota_statuses = await operations.limits.take(call, Resource.REQUESTS, 1)
         context.call = call
         held = self.services.room.open(context.record.share, len(request.body))
         try:
@@ -124,6 +144,7 @@ class InProcess:
             request_headers.read(headers),
             record,
             deadline=asyncio.get_running_loop().time() + request.seconds,
+            most_pages=request.most_pages,
         )
 
 

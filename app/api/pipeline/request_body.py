@@ -132,7 +132,11 @@ class BoundedReceive:
     async def _count(self, message: Message) -> None:
         if self.channel is not None and self.channel.parts:
             message["body"] = self.channel.take()
-        self._read += len(message.get("body", b""))
+        body = message.get("body", b"")
+        self._read += len(body)
+        if self.context.digest is not None:
+            self.context.digest.update(body)
+            self.context.digested += len(body)
         if self._read > self.max_bytes:
             raise self._refused(too_large(self.max_bytes))
         more = message.get("more_body", False)

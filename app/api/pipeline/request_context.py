@@ -14,6 +14,7 @@ from app.api.routing.headers import Headers
 from app.services.registry import Services
 from app.telemetry import RequestRecord, recording
 from app.telemetry.tracing import request_span
+from app.telemetry.trail import Trail
 
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 
@@ -77,7 +78,9 @@ def _opened(scope: Scope, services: Services) -> RequestContext:
         identity,
         headers,
         request_headers.read(headers),
-        RequestRecord(identity, scope["method"], share=address),
+        RequestRecord(
+            identity, scope["method"], share=address, trail=Trail() if services.proving else None
+        ),
         address,
     )
     return context

@@ -1,7 +1,7 @@
 """The state that one request carries through the middleware to its route."""
 
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Request
 from starlette.types import Scope
@@ -37,6 +37,12 @@ class RequestContext:
     """The caller, and the use that is made of the service."""
     quota_statuses: tuple[QuotaStatus, ...] = field(default=())
     """The rest of the caller's quotas."""
+    digest: Any = None
+    """SHA-256 of the body as far as it was read; None where no receipt is wanted."""
+    digested: int = 0
+    """Bytes of the body in ``digest``."""
+    most_pages: int | None = None
+    """Pages of documents that a task may have; None for what one request may have at once."""
     on_progress: Notify = ignored
     """Told of each question of a task that was dealt with."""
     answered: bool = False

@@ -28,8 +28,8 @@ TIMEOUT = 5
 
 async def check(settings: Settings) -> AsyncIterator[Finding]:
     """Yield findings about the endpoint, the clock and the credentials."""
-    buckets = settings.image_s3_buckets
-    if not (buckets or any(target.dialect.is_bedrock for target in settings.targets)):
+    others = settings.image_s3_buckets or settings.knowledge_bases
+    if not (others or any(target.dialect.is_bedrock for target in settings.targets)):
         yield ok("AWS", "not asked: nothing of it is used")
         return
     async for finding in _endpoint(settings):

@@ -9,7 +9,15 @@ from itertools import chain
 import orjson
 
 from app.cli import findings
-from app.cli.doctor import aws, configuration, machine, model, stores
+from app.cli.doctor import (
+    aws,
+    configuration,
+    knowledge_bases,
+    machine,
+    model,
+    residency,
+    stores,
+)
 from app.domain.finding import Finding, Level, fault, worst
 from app.settings import SettingsError, load
 from app.telemetry.logs import configure
@@ -57,6 +65,8 @@ async def examine(*, spend: bool = False) -> list[Finding]:
         _listed("AWS", aws.check(settings)),
         _listed("model", model.check(settings)),
         _listed("stores", stores.check(settings)),
+        _listed("residency", residency.check(settings)),
+        _listed("knowledge bases", knowledge_bases.check(settings)),
     )
     checked += chain.from_iterable(several)
     if spend:

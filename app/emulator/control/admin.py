@@ -2,6 +2,7 @@
 
 import hmac
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
@@ -9,6 +10,7 @@ import orjson
 
 from app.emulator.config import EmulatorConfig
 from app.emulator.control import request_log
+from app.emulator.control.foundation_models import FoundationModels
 from app.emulator.control.imported_models import ImportedModels
 from app.emulator.control.request_log import RequestLog
 from app.emulator.faults.fault_schedule import ActiveFault, FaultSchedule
@@ -29,6 +31,7 @@ class Admin:
     faults: FaultSchedule
     requests: RequestLog
     models: ImportedModels
+    foundation: FoundationModels
     about: dict[str, Any]
     """Facts that the health endpoint tells besides ``status``."""
 
@@ -55,7 +58,10 @@ class Admin:
             case "DELETE", ["requests"]:
                 self.requests.forget(query.get("model_id"))
                 return 200, {}
-            case _, ["imported-models" | "metrics", *_]:
+            case _, [
+                "imported-models" | "metrics" | "foundation-models" | "inference-profiles",
+                *_,
+            ]:
                 return self._about_models(method, path.split("/"), query, request.body)
         return _unknown(method, path)
 
@@ -68,6 +74,8 @@ class Admin:
                     return 200, {"models": [self.models.status(m) for m in self.models.all()]}
                 case "POST", ["imported-models", name]:
                     return self._set_model(unquote(name), body)
+                case "POST", ["foundation-models" | "inference-profiles" as kind, name]:
+                    return self._set_entry(kind, unquote(name), body)
                 case "GET", ["metrics", "ModelCopy"]:
                     model = self.models.find(query.get("model_id", ""))
                     return 200, self.models.copy_count(model)
@@ -89,6 +97,20 @@ class Admin:
         except ValueError as error:
             return 400, {"message": str(error)}
         return 200, self.models.status(self.models.find(name))
+
+    def _set_entry(self, kind: str, name: str, body: bytes) -> _Reply:
+        """Have a foundation model end on a day, or a profile lead to other models."""
+        try:
+            match kind, orjson.loads(body):
+                case "foundation-models", {"end_of_life": str() | None as day}:
+                    self.foundation.end(name, date.fromisoformat(day) if day else None)
+                case "inference-profiles", {"model_arns": [*arns]}:
+                    self.foundation.set_profile(name, tuple(map(str, arns)))
+                case _:
+                    raise ValueError("a JSON object with end_of_life or model_arns is expected")
+        except ValueError as error:
+            return 400, {"message": str(error)}
+        return 200, {}
 
     def _faults(self) -> list[dict[str, Any]]:
         return [_rendered(number, w) for number, w in self.faults.installed.items()]

@@ -13,6 +13,7 @@ from app.emulator.wire.errors import NOT_FOUND, AwsError, invalid
 _RELEASED = date(2024, 9, 25)
 # AWS promises at least six months between the announcement and the end.
 _NOTICE = timedelta(days=181)
+_EXTENDED = timedelta(days=90)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +50,59 @@ class FoundationModels:
     def profile(self, identifier: str) -> dict[str, Any]:
         """Return GetInferenceProfile, or raise a 404."""
         name = identifier.rpartition("inference-profile/")[2]
+        if name in self.config.inference_profiles:
+            return self._own_profile(identifier, name)
         for model in MODELS:
             if model.profile_id == name:
                 return self._profile(model)
         raise AwsError(NOT_FOUND, f"The requested inference profile {identifier} was not found.")
+
+    def provisioned(self, identifier: str) -> dict[str, Any]:
+        """Return GetProvisionedModelThroughput; whatever is named is there, and was made here."""
+        region, account = self.config.region, self.config.account
+        name = identifier.rpartition("provisioned-model/")[2]
+        arn = f"arn:aws:bedrock:{region}:{account}:provisioned-model/{name}"
+        model = _model_arn(region, MODELS[0])
+        return {
+            "modelUnits": 1,
+            "desiredModelUnits": 1,
+            "provisionedModelName": name,
+            "provisionedModelArn": identifier if identifier.startswith("arn:") else arn,
+            "modelArn": model,
+            "desiredModelArn": model,
+            "foundationModelArn": model,
+            "status": "InService",
+            "creationTime": _instant(_RELEASED),
+            "lastModifiedTime": _instant(_RELEASED),
+        }
+
+    def end(self, identifier: str, day: date | None) -> None:
+        """Have a model retired from ``day`` on, or not at all."""
+        ends = self.config.end_of_life
+        assert isinstance(ends, dict)
+        ends.pop(identifier, None)
+        if day is not None:
+            ends[identifier] = day
+
+    def set_profile(self, identifier: str, model_arns: tuple[str, ...]) -> None:
+        """Have a profile lead to other models from now on."""
+        assert isinstance(self.config.inference_profiles, dict)
+        self.config.inference_profiles[identifier] = model_arns
+
+    def _own_profile(self, identifier: str, name: str) -> dict[str, Any]:
+        region, account = self.config.region, self.config.account
+        kind = "application-inference-profile" if "application-" in identifier else None
+        arn = f"arn:aws:bedrock:{region}:{account}:{kind or 'inference-profile'}/{name}"
+        return {
+            "inferenceProfileName": name.replace(".", " ").replace(":", " "),
+            "createdAt": _instant(_RELEASED),
+            "updatedAt": _instant(_RELEASED),
+            "inferenceProfileArn": arn,
+            "models": [{"modelArn": model} for model in self.config.inference_profiles[name]],
+            "inferenceProfileId": name,
+            "status": "ACTIVE",
+            "type": "APPLICATION" if kind else "SYSTEM_DEFINED",
+        }
 
     def _details(self, model: FoundationModel) -> dict[str, Any]:
         return {
@@ -79,6 +129,7 @@ class FoundationModels:
             "status": "LEGACY" if self.today() >= legacy else "ACTIVE",
             "startOfLifeTime": _instant(_RELEASED),
             "legacyTime": _instant(legacy),
+            "publicExtendedAccessTime": _instant(end - _EXTENDED),
             "endOfLifeTime": _instant(end),
         }
 

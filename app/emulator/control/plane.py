@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from app.emulator.config import EmulatorConfig
+from app.emulator.control import resources
 from app.emulator.control.clock import today
 from app.emulator.control.foundation_models import FoundationModels
 from app.emulator.control.import_jobs import ImportJobs
@@ -20,7 +21,8 @@ class ControlPlane:
     def __init__(self, config: EmulatorConfig, now: Callable[[], float] = time.time) -> None:
         self.models = ImportedModels(config, now)
         self._jobs = ImportJobs(config, self.models, now)
-        self._foundation = FoundationModels(config, today)
+        self.foundation = FoundationModels(config, today)
+        self._config = config
 
     def call(self, arn: str) -> None:
         """Count a call of an imported model, or raise the 4xx while it can't answer."""
@@ -38,7 +40,7 @@ class ControlPlane:
         named = [unquote(part) for part in parts]
         match method:
             case "GET":
-                found = self._read(named, query)
+                found = self._read(named, query) or self._read_resource(named)
                 return found and (found[0], 200, found[1])
             case "POST" if named == ["model-import-jobs"]:
                 return "CreateModelImportJob", 201, lambda: self._jobs.create(body)
@@ -49,13 +51,13 @@ class ControlPlane:
     def _read(self, parts: list[str], query: bytes) -> tuple[str, _Answer] | None:
         match parts:
             case ["foundation-models"]:
-                return "ListFoundationModels", lambda: self._foundation.models(query)
+                return "ListFoundationModels", lambda: self.foundation.models(query)
             case ["foundation-models", name]:
-                return "GetFoundationModel", lambda: self._foundation.model(name)
+                return "GetFoundationModel", lambda: self.foundation.model(name)
             case ["inference-profiles"]:
-                return "ListInferenceProfiles", lambda: self._foundation.profiles(query)
+                return "ListInferenceProfiles", lambda: self.foundation.profiles(query)
             case ["inference-profiles", name]:
-                return "GetInferenceProfile", lambda: self._foundation.profile(name)
+                return "GetInferenceProfile", lambda: self.foundation.profile(name)
             case ["imported-models"]:
                 return "ListImportedModels", lambda: self.models.summaries(query)
             case ["imported-models", name]:
@@ -64,6 +66,16 @@ class ControlPlane:
                 return "ListModelImportJobs", lambda: self._jobs.summaries(query)
             case ["model-import-jobs", name]:
                 return "GetModelImportJob", lambda: self._jobs.details(name)
+        return None
+
+    def _read_resource(self, parts: list[str]) -> tuple[str, _Answer] | None:
+        match parts:
+            case ["provisioned-model-throughput", name]:
+                return "GetProvisionedModelThroughput", lambda: self.foundation.provisioned(name)
+            case ["guardrails", name]:
+                return "GetGuardrail", lambda: resources.guardrail(self._config, name)
+            case ["knowledgebases", name]:
+                return "GetKnowledgeBase", lambda: resources.knowledge_base(self._config, name)
         return None
 
     def _imported(self, name: str) -> dict[str, Any]:

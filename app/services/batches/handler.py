@@ -8,10 +8,15 @@ from math import floor
 import orjson
 
 from app.domain.batch import Batch, BatchStatus
-from app.domain.errors import FileNotFoundHereError, InternalError, ServiceError
+from app.domain.errors import (
+    BatchCancelledError,
+    FileNotFoundHereError,
+    InternalError,
+    ServiceError,
+)
 from app.domain.ports import WorkQueue
 from app.domain.work import Finished, Leased, Postponed, WorkKind
-from app.services.batches import record
+from app.services.batches import given, record
 from app.services.batches import row as rows
 from app.services.batches.keeper import BatchKeeper
 from app.services.batches.retry import again
@@ -48,6 +53,19 @@ class RowShare:
         most = self.most if not others else max(1, self.most // _ALONE)
         left = floor(self.share * slots.capacity) - others
         return max(min(most, left), 0 if running else 1) - running
+
+
+def _goes_on(batch: Batch, place: Place) -> bool:
+    """Tell whether the row is to be answered; one that was paid for is, whatever happens."""
+    if batch.status in (BatchStatus.IN_PROGRESS, BatchStatus.VALIDATING):
+        return True
+    return place.given is not None and batch.status is BatchStatus.CANCELLING
+
+
+def _is_cut_off(batch: Batch, place: Place) -> bool:
+    """Tell whether the row is left of a batch job's batch that was cancelled."""
+    native = batch.native is not None and batch.engine_reason is None
+    return native and batch.status is BatchStatus.CANCELLING and place.given is None
 
 
 @dataclass(slots=True)
@@ -96,10 +114,12 @@ class RowHandler:
     async def handle(self, work: Leased) -> Finished | Postponed:
         """Answer one row."""
         batch = await self._batch(work)
-        if batch is None or batch.status not in (BatchStatus.IN_PROGRESS, BatchStatus.VALIDATING):
+        place = Place.read(work.payload)
+        if batch is not None and _is_cut_off(batch, place):
+            return self._failed(work, BatchCancelledError("the batch was cancelled before it"))
+        if batch is None or not _goes_on(batch, place):
             # Its end is the keeper's to see to.
             return Postponed(work, 1, counted=False)
-        place = Place.read(work.payload)
         try:
             stored = await self.files.get(work.owner, batch.input_file_id)
             line = await self.files.read_range(stored, place.start, place.end)
@@ -113,6 +133,7 @@ class RowHandler:
                 orjson.dumps(row.body),
                 batch.caller,
                 self.seconds,
+                completion=None if place.given is None else given.read(place.given),
             )
         )
         if answer.error is not None:
@@ -149,6 +170,9 @@ class RowHandler:
     def exhausted(self, work: Leased) -> Finished:
         """Return the end of a row whose workers died again and again."""
         error = InternalError("the row was begun many times, and never answered")
+        return self._failed(work, error)
+
+    def _failed(self, work: Leased, error: ServiceError) -> Finished:
         self.metrics.count(BATCH_ROWS, outcome="failed")
         body = orjson.dumps({"error": {"code": error.code, "message": error.detail}})
         return Finished(work, False, rows.result(error.status, body))

@@ -5,15 +5,23 @@ only one can make; and whatever a process left undone when it died is done by an
 """
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import structlog
 
 from app.domain import file
-from app.domain.batch import Batch, BatchCounts, BatchFault, BatchStatus
+from app.domain.batch import (
+    Batch,
+    BatchCounts,
+    BatchEngine,
+    BatchFault,
+    BatchStatus,
+    NativePhase,
+)
 from app.domain.errors import (
     BatchCancelledError,
+    BatchEngineError,
     BatchExpiredError,
     BatchInputGoneError,
     FileNotFoundHereError,
@@ -25,6 +33,8 @@ from app.domain.work import GroupCounts, NewWork, WorkKind, WorkResult, WorkStat
 from app.services.batches import record
 from app.services.batches import row as rows
 from app.services.batches.intake import Intake, IntakeLimits
+from app.services.batches.native import NEEDS_PLACES, NativeBatches
+from app.services.batches.row import Place
 from app.services.batches.service import moved
 from app.services.files.service import FileService
 from app.telemetry.metrics import WORK_LEASED, WORK_OLDEST, WORK_WAITING, Metrics
@@ -86,6 +96,7 @@ class BatchKeeper:
     wake: Callable[[], None]
     """Has workers look for rows."""
     metrics: Metrics
+    native: NativeBatches
     clock: Callable[[], float] = time.time
     _shown: float = field(default=float("-inf"))
     _swept: float = field(default=float("-inf"))
@@ -119,8 +130,14 @@ class BatchKeeper:
         match batch.status:
             case BatchStatus.VALIDATING:
                 await self._check(batch)
+            case BatchStatus.IN_PROGRESS | BatchStatus.CANCELLING if self._is_natives(batch):
+                await self._advance(batch)
             case BatchStatus.IN_PROGRESS:
                 await self._watch(batch)
+            case BatchStatus.CANCELLING if self._has_given(batch):
+                # What the batch job has answered is paid for: the rows with an answer are ended.
+                if not await self.queue.has_open(batch.id):
+                    await self._wind_up(batch, BatchStatus.CANCELLED)
             case BatchStatus.CANCELLING:
                 await self._wind_up(batch, BatchStatus.CANCELLED)
             case BatchStatus.FINALIZING:
@@ -153,15 +170,91 @@ class BatchKeeper:
         if intake.faults:
             await self._fail(claim, tuple(intake.faults))
             return
-        kept = record.group(claim.batch)
-        for start in range(0, len(intake.places), _CHUNK):
-            places = enumerate(intake.places[start : start + _CHUNK], start)
-            await self.queue.put(kept, [NewWork(n, place.kept()) for n, place in places])
-            await claim.renew()
-        begun = moved(claim.batch, BatchStatus.IN_PROGRESS, self.clock())
-        counts = BatchCounts(len(intake.places))
-        await claim.change(replace(begun, counts=counts, claimed_by="", claimed_until=0))
+        reason = self.native.reason(claim.batch, len(intake.places))
+        begun = replace(claim.batch, counts=BatchCounts(len(intake.places)))
+        if reason is None:
+            begun = replace(begun, native=self.native.begun(begun))
+        elif begun.engine is BatchEngine.BEDROCK:
+            await self._fail(claim, (_no_engine(reason),))
+            return
+        else:
+            begun = replace(begun, engine_reason=reason)
+            await self._put(claim, intake.places)
+            begun = replace(begun, version=claim.batch.version)
+        begun = moved(begun, BatchStatus.IN_PROGRESS, self.clock())
+        await claim.change(replace(begun, claimed_by="", claimed_until=0))
         self.wake()
+
+    async def _put(self, claim: _Claim, places: Sequence[Place]) -> None:
+        kept = record.group(claim.batch)
+        for start in range(0, len(places), _CHUNK):
+            chunk = enumerate(places[start : start + _CHUNK], start)
+            await self.queue.put(kept, [NewWork(n, place.kept()) for n, place in chunk])
+            await claim.renew()
+
+    def _is_natives(self, batch: Batch) -> bool:
+        """Tell whether Bedrock's batch job has the batch, and its rows are not on the queue yet."""
+        return batch.native is not None and batch.native.phase is not NativePhase.ROWS
+
+    async def _only_given(self, batch: Batch) -> bool:
+        """Tell whether rows wait that a batch job has answered, and no others."""
+        if not self._has_given(batch):
+            return False
+        counts = await self.queue.counts(batch.id)
+        return counts.open > 0 and counts.total < batch.counts.total
+
+    def _has_given(self, batch: Batch) -> bool:
+        return batch.native is not None and batch.engine_reason is None
+
+    async def _advance(self, batch: Batch) -> None:
+        """Bring the batch's job one step on, or take the rows back to the queue."""
+        cancelled = batch.status is BatchStatus.CANCELLING or self.clock() >= batch.expires_at
+        if cancelled and batch.native is not None and batch.native.phase is NativePhase.WRITING:
+            # No job was asked for yet. One whose answer was lost is found by its token and stopped.
+            await self._give_up(batch)
+            return
+        if not self.native.due(batch, cancelled=cancelled):
+            return
+        claim = await self._claim(batch)
+        if claim is None:
+            return
+        places: list[Place] = []
+        try:
+            if batch.native is not None and batch.native.phase in NEEDS_PLACES:
+                places = await self._places(claim)
+            await self.native.advance(claim, places, cancelled=cancelled)
+        except FileNotFoundHereError:
+            await self.native.remove(claim.batch)
+            await self._fail(claim, (_gone(batch),))
+        except BatchEngineError as error:
+            await self._take_back(claim, error.detail)
+        self.wake()
+
+    async def _give_up(self, batch: Batch) -> None:
+        ending = BatchStatus.CANCELLED
+        if batch.status is not BatchStatus.CANCELLING:
+            ending = BatchStatus.EXPIRED
+        await self._finalize_as(replace(batch, native=None), ending)
+
+    async def _places(self, claim: _Claim) -> list[Place]:
+        batch = claim.batch
+        stored = await self.files.get(batch.owner, batch.input_file_id)
+        intake = Intake(
+            self.files, stored, batch.endpoint, self.unknown_fields, self.limits, claim.renew
+        )
+        await intake.read()
+        return intake.places
+
+    async def _take_back(self, claim: _Claim, reason: str) -> None:
+        """Have the rows done by this service's own queue, or fail where that was not wanted."""
+        batch = claim.batch
+        await self.native.remove(batch)
+        if batch.engine is BatchEngine.BEDROCK:
+            await self._fail(claim, (_no_engine(reason),))
+            return
+        await self._put(claim, await self._places(claim))
+        native = batch.native and replace(batch.native, phase=NativePhase.ROWS)
+        await claim.change(replace(claim.batch, native=native, engine_reason=reason, claimed_by=""))
 
     async def _fail(self, claim: _Claim, faults: tuple[BatchFault, ...]) -> None:
         failed = moved(claim.batch, BatchStatus.FAILED, self.clock())
@@ -170,7 +263,8 @@ class BatchKeeper:
 
     async def _watch(self, batch: Batch) -> None:
         if self.clock() >= batch.expires_at:
-            await self._finalize_as(batch, BatchStatus.EXPIRED)
+            if not await self._only_given(batch):
+                await self._finalize_as(batch, BatchStatus.EXPIRED)
         elif not await self.queue.has_open(batch.id):
             await self._finalize_as(batch, BatchStatus.COMPLETED)
         else:
@@ -253,6 +347,10 @@ def _line(batch: Batch, item: WorkResult, ending: BatchStatus) -> bytes:
         return rows.answered(batch.id, item)
     cls = _UNANSWERED.get(ending, BatchCancelledError)
     return rows.unanswered(batch.id, item, cls((cls.__doc__ or cls.title).strip()))
+
+
+def _no_engine(reason: str) -> BatchFault:
+    return BatchFault(BatchEngineError.code, reason, None, "engine")
 
 
 def _gone(batch: Batch) -> BatchFault:

@@ -6,7 +6,16 @@ from typing import Any
 import orjson
 
 from app.domain.access import Caller, scope
-from app.domain.batch import ENDED, Batch, BatchCounts, BatchFault, BatchStatus
+from app.domain.batch import (
+    ENDED,
+    Batch,
+    BatchCounts,
+    BatchEngine,
+    BatchFault,
+    BatchStatus,
+    NativeJob,
+    NativePhase,
+)
 from app.domain.work import WorkGroup, WorkKind, WorkUsage
 
 KEPT = 30 * 24 * 3600
@@ -19,6 +28,7 @@ _PLAIN = (
     "output_file_id",
     "error_file_id",
     "webhook",
+    "engine_reason",
     "claimed_by",
     "claimed_until",
 )
@@ -36,6 +46,8 @@ def group(batch: Batch) -> WorkGroup:
         "metadata": None if batch.metadata is None else dict(batch.metadata),
         "times": {str(status): at for status, at in batch.times.items()},
         "ending": batch.ending,
+        "engine": batch.engine,
+        "native": None if batch.native is None else asdict(batch.native),
         "faults": [asdict(fault) for fault in batch.faults],
         "counts": asdict(batch.counts),
     }
@@ -70,8 +82,16 @@ def read(kept: WorkGroup) -> Batch:
         metadata=body["metadata"],
         times=body["times"],
         ending=None if body["ending"] is None else BatchStatus(body["ending"]),
+        engine=BatchEngine(body.get("engine", BatchEngine.AUTO)),
+        native=_native(body.get("native")),
         faults=tuple(BatchFault(**fault) for fault in body["faults"]),
         counts=BatchCounts(**{**counts, "usage": WorkUsage(**counts["usage"])}),
         version=kept.version,
-        **{name: body[name] for name in _PLAIN},
+        **{name: body[name] for name in _PLAIN if name in body},
     )
+
+
+def _native(body: dict[str, Any] | None) -> NativeJob | None:
+    if body is None:
+        return None
+    return NativeJob(**{**body, "phase": NativePhase(body["phase"])})

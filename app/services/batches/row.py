@@ -82,10 +82,13 @@ class Place:
     start: int
     end: int
     custom_id: str
+    given: dict[str, Any] | None = None
+    """The answer that a batch job of Bedrock's had for it, as `given` keeps it."""
 
     def kept(self) -> bytes:
         """Return it as bytes."""
-        return orjson.dumps([self.start, self.end, self.custom_id])
+        own = [self.start, self.end, self.custom_id]
+        return orjson.dumps(own if self.given is None else [*own, self.given])
 
     @classmethod
     def read(cls, kept: bytes) -> "Place":

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from os import urandom
 
 from app.domain.access import Caller
-from app.domain.batch import ENDED, Batch, BatchCounts, BatchStatus
+from app.domain.batch import ENDED, Batch, BatchCounts, BatchEngine, BatchStatus
 from app.domain.errors import (
+    BatchEngineError,
     BatchNotFoundError,
     BatchStateError,
     FilePurposeError,
@@ -21,6 +22,7 @@ from app.domain.file import FilePurpose
 from app.domain.ports import WorkQueue
 from app.domain.work import WorkKind, WorkState
 from app.services.batches import record
+from app.services.batches.native import endpoint_reason
 from app.services.files.service import FileService
 
 HOUR = 3600
@@ -39,6 +41,7 @@ class NewBatch:
     window: str
     metadata: Mapping[str, str] | None
     webhook: str | None = None
+    engine: BatchEngine = BatchEngine.AUTO
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,8 @@ class BatchService:
     queue: WorkQueue
     files: FileService
     check_webhook: Callable[[str | None], None]
+    no_batch_jobs: str | None = "there are no batch jobs here"
+    """Why no batch can be one of Bedrock's batch jobs; None where one can."""
     clock: Callable[[], float] = time.time
 
     async def begin(self, asked: NewBatch) -> Batch:
@@ -62,6 +67,10 @@ class BatchService:
             )
         hours = window_hours(asked.window)
         self.check_webhook(asked.webhook)
+        if asked.engine is BatchEngine.BEDROCK:
+            reason = self.no_batch_jobs or endpoint_reason(asked.endpoint)
+            if reason is not None:
+                raise BatchEngineError.at("engine", reason)
         stored = await self.files.get(asked.caller.id, asked.input_file_id)
         if stored.purpose is not FilePurpose.BATCH:
             raise FilePurposeError.at(
@@ -78,6 +87,7 @@ class BatchService:
             created_at=now,
             expires_at=now + hours * HOUR,
             webhook=asked.webhook,
+            engine=asked.engine,
         )
         await self.queue.open(record.group(batch))
         return batch
@@ -108,7 +118,9 @@ class BatchService:
                 raise BatchStateError(f"the batch is {batch.status} and can't be cancelled")
             cancelling = moved(batch, BatchStatus.CANCELLING, self.clock())
             if await self.queue.change(record.group(cancelling)):
-                await self.queue.cancel(owner, batch_id, leased=False)
+                if batch.native is None or batch.engine_reason is not None:
+                    await self.queue.cancel(owner, batch_id, leased=False)
+                # Else its rows may have answers of a batch job, which are paid for.
                 return await self.get(owner, batch_id)
 
     async def _counted(self, batch: Batch) -> Batch:

@@ -13,6 +13,7 @@ from app.domain.image import Base64Image, FileImage, ImageReport, ReceivedImage,
 from app.services.concurrency.deadline import Drain
 from app.services.concurrency.single_flight import Flight
 from app.telemetry import RequestRecord, current, recording
+from app.telemetry.trail import Trail
 
 T = TypeVar("T")
 
@@ -71,6 +72,13 @@ class IdempotentAnswers:
         finally:
             self._left(key, shared)
 
+    async def erase(self, caller: str) -> int:
+        """Forget the caller's answers that are made, and return how many."""
+        keys = [key for key in self._keys.get(caller, ()) if self._shared[key].flight.task.done()]
+        for key in keys:
+            self._forget(key, self._shared[key])
+        return len(keys)
+
     def _left(self, key: Key, shared: _Shared) -> None:
         done = shared.flight.task.done()
         if shared.flight.waiting and not done:
@@ -81,6 +89,10 @@ class IdempotentAnswers:
         if not shared.told:
             shared.told = True
             current().add(shared.record)
+            return
+        trail, made = current().trail, shared.record.trail
+        if trail is not None and made is not None:
+            trail.add(made, shared=True)
 
     def _find(self, key: Key, digest: bytes) -> _Shared | None:
         shared = self._shared.get(key)
@@ -100,7 +112,8 @@ class IdempotentAnswers:
         now = asyncio.get_running_loop().time()
         call_context = replace(call_context, idempotency_key=None, deadline=now + self.longest)
         asker = current()
-        record = RequestRecord(tracer=asker.tracer, share=asker.share)
+        trail = None if asker.trail is None else Trail()
+        record = RequestRecord(tracer=asker.tracer, share=asker.share, trail=trail)
 
         async def run() -> T:
             with recording(record):

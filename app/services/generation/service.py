@@ -245,6 +245,7 @@ class _Call:
             finish.latency_ms,
             finish.target,
             finish.stop_sequence,
+            warnings=finish.warnings,
             guardrail=finish.guardrail,
             replay=finish.replay,
         )
@@ -258,7 +259,12 @@ class _Call:
             model=completion.target.model_id if completion.target else self.model,
             completion=completion,
             images=tuple(self.images),
-            warnings=(*self.warnings, *_repetition(completion), *_unchecked(completion)),
+            warnings=(
+                *self.warnings,
+                *completion.warnings,
+                *_repetition(completion),
+                *_unchecked(completion),
+            ),
             latency=Latency(
                 total=_milliseconds(answered - self.started),
                 model=_milliseconds(answered - self.asked) if model is None else model,

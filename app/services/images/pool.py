@@ -138,9 +138,10 @@ class PooledPreparer:
             raise ImageTimeoutError(
                 "Decoding another part of the request took too long; nothing more of it is decoded."
             )
-        if record.decoder_ms >= 1000 * REQUEST_CPU:
+        most = max(REQUEST_CPU, record.decoder_seconds)
+        if record.decoder_ms >= 1000 * most:
             raise ImageTimeoutError(
-                f"The request used up the {REQUEST_CPU:g} seconds of decoding that one may take; "
+                f"The request used up the {most:g} seconds of decoding that one may take; "
                 "send fewer pages at a time."
             )
 

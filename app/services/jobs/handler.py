@@ -4,33 +4,19 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 
-from app.domain import errors
 from app.domain.errors import ServiceError
 from app.domain.job import JobAnswer
 from app.domain.ports import WorkQueue
 from app.domain.work import Finished, Leased, NewWork, Postponed, WorkGroup, WorkKind
+from app.services.batches.retry import again
 from app.services.jobs import stored
 from app.services.jobs.service import Jobs, events_of
 from app.services.work.endpoint import Endpoint, EndpointAnswer, EndpointRequest
 
 PATIENCE = 24 * 3600.0
 """Seconds since a job was left after which its error is its answer, whatever it is."""
-ATTEMPTS = 5
-"""Attempts of a job whose calls fail for a reason that may pass."""
 SWEEP = 30.0
 """Seconds between two looks at all open jobs, for those whose worker died before it told."""
-_LONGEST_WAIT = 60.0
-# Waiting for these costs nothing, so it is no attempt: the model loads, the caller's limit or the
-# service is used up, the service is going down.
-_WAITED_OUT = (
-    errors.ModelLoadingError,
-    errors.RateLimitedError,
-    errors.OverloadedError,
-    errors.ShuttingDownError,
-    errors.NotReadyError,
-    errors.IdentityProviderError,
-    errors.LimiterUnavailableError,
-)
 
 
 @dataclass(slots=True)
@@ -45,6 +31,8 @@ class JobHandler:
     """Seconds that one attempt may take."""
     ended: Callable[[str], None] = lambda _: None
     """Told of each job's status at its end."""
+    most_pages: int | None = None
+    """Pages of documents that a job may have; None for as many as one request."""
     clock: Callable[[], float] = time.time
     _settled: list[tuple[str, str]] = field(default_factory=list)
     """Owners and ids of jobs that this process has ended."""
@@ -71,6 +59,7 @@ class JobHandler:
                 body=request.body,
                 caller=request.caller,
                 seconds=self.seconds,
+                most_pages=self.most_pages,
                 headers=request.headers,
                 on_event=events.keep,
             )
@@ -82,12 +71,8 @@ class JobHandler:
         """Return when to try again; None where the answer stands."""
         if error is None or self.clock() - work.created_at > PATIENCE:
             return None
-        if isinstance(error, _WAITED_OUT) and error.retryable:
-            asked = error.retry_after or 1
-            return Postponed(work, min(asked, _LONGEST_WAIT), counted=False)
-        if error.retryable and not error.billed and work.attempts + 1 < ATTEMPTS:
-            return Postponed(work, error.retry_after or 2.0**work.attempts)
-        return None
+        later = again(error, work.attempts)
+        return None if later is None else Postponed(work, later.seconds, later.counted)
 
     def _end(self, work: Leased, answer: EndpointAnswer) -> Finished:
         self._settled.append((work.owner, work.group))

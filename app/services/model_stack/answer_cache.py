@@ -27,6 +27,7 @@ from app.services.cache.answers import KeptAnswers
 from app.services.cache.entry import Kept, storable, whole
 from app.services.cache.terms import CacheTerms
 from app.services.images.pixel_digest import PixelDigests
+from app.services.model_stack import batched
 from app.telemetry import RequestRecord, current, recording
 from app.telemetry.metrics import CACHE_LOOKUPS, CACHE_SAVED
 
@@ -72,6 +73,9 @@ class AnswerCacheModel:
             return await self.inner.generate(request)
         if request.call_context.cache.fresh:
             return await self._fresh(request, place)
+        if batched.captures() and await self._kept(request, place) is None:
+            # Nothing is going to be answered: nobody may wait for it.
+            return await self.inner.generate(request)
         while True:
             kept = await self._kept(request, place)
             if kept is not None:

@@ -5,7 +5,6 @@ A row of a batch goes the way of every request twice: once to see what the model
 is what the endpoint would have answered, and what the job has no answer for is asked by a call.
 """
 
-import hashlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from contextvars import ContextVar
@@ -22,26 +21,26 @@ class CapturedError(Exception):
 
 
 @dataclass(slots=True)
-class _Capture:
+class Capture:
+    """What the model was to be asked, once that is known."""
+
     request: ModelRequest | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class GivenAnswer:
-    """What a batch job answered to one request."""
+@dataclass(slots=True)
+class Given:
+    """The answer to the first call of a request."""
 
-    digest: str
-    """Of the request, as `digest` makes it."""
-    completion: Completion
+    completion: Completion | None
 
 
-_carried: ContextVar[_Capture | GivenAnswer | None] = ContextVar("batch_answer", default=None)
+_carried: ContextVar[Capture | Given | None] = ContextVar("batch_answer", default=None)
 
 
 @contextmanager
-def capturing() -> Iterator[_Capture]:
+def capturing() -> Iterator[Capture]:
     """Have the first call of the block raise CapturedError, and leave its request here."""
-    capture = _Capture()
+    capture = Capture()
     token = _carried.set(capture)
     try:
         yield capture
@@ -49,36 +48,23 @@ def capturing() -> Iterator[_Capture]:
         _carried.reset(token)
 
 
+def captures() -> bool:
+    """Tell whether the request is only to tell what the model is to be asked."""
+    return isinstance(_carried.get(), Capture)
+
+
 @contextmanager
-def answering(given: GivenAnswer | None) -> Iterator[None]:
-    """Have the call of the block that asks what ``given`` answers be answered by it."""
-    token = _carried.set(given)
+def answering(completion: Completion | None) -> Iterator[None]:
+    """Have the first call of the block be answered with ``completion``, where there is one."""
+    token = _carried.set(None if completion is None else Given(completion))
     try:
         yield
     finally:
         _carried.reset(token)
 
 
-def digest(request: ModelRequest) -> str:
-    """Return what tells requests apart that may have different answers."""
-    outline = (
-        [(turn.role, turn.text, len(turn.images)) for turn in request.turns],
-        request.system,
-        request.sampling,
-        request.raw_prompt,
-        request.stop,
-        request.form,
-        request.logprobs,
-    )
-    found = hashlib.sha256(repr(outline).encode("utf-8", "replace"))
-    for turn in request.turns:
-        for image in turn.images:
-            found.update(hashlib.sha256(image.data).digest())
-    return found.hexdigest()
-
-
 @dataclass(frozen=True, slots=True)
-class _Given:
+class _OneAnswer:
     """A model that has one answer."""
 
     completion: Completion
@@ -103,18 +89,17 @@ class BatchedModel:
 
     async def generate(self, request: ModelRequest) -> Completion:
         """Answer as the batch job did, else as ``inner`` does."""
-        match _carried.get():
-            case None:
-                return await self.inner.generate(request)
-            case GivenAnswer(wanted, completion):
-                if digest(request) != wanted:
-                    return await self.inner.generate(request)
-                # Counted and priced where calls are: this was one.
-                metered = MeteringModel(_Given(completion), self.target, self.price)
-                return await metered.generate(request)
-            case _Capture() as capture:
-                capture.request = request
-                raise CapturedError
+        carried = _carried.get()
+        if isinstance(carried, Capture):
+            carried.request = request
+            raise CapturedError
+        if carried is None or carried.completion is None:
+            return await self.inner.generate(request)
+        # Of several calls it is the first one's: others repair what that one said.
+        completion, carried.completion = carried.completion, None
+        # Counted and priced where calls are: this was one.
+        metered = MeteringModel(_OneAnswer(completion), self.target, self.price)
+        return await metered.generate(request)
 
     @asynccontextmanager
     async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:

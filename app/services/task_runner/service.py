@@ -29,6 +29,8 @@ from app.services.tasks.spec import (
 )
 from app.telemetry import current
 
+DECODING = 1.2
+"""Seconds of CPU for each page that a job may have: as much as a request has for each of fifty."""
 CONCURRENCY = 4
 """Calls of one task that run at a time."""
 
@@ -61,6 +63,8 @@ class TaskService:
 
     async def _run(self, request: TaskRequest, notify: Notify) -> TaskAnswer:
         _check(request)
+        if request.most_pages is not None:
+            current().decoder_seconds = DECODING * request.most_pages
         verification = Verification(
             request.task, request.parameters, self.asker.reader, self.reader
         )

@@ -63,7 +63,7 @@ class DocumentParameters(Parameters):
         PageRange | None,
         Field(
             description="Pages of each PDF or TIFF, from 1: `1-3,5` or `2-`. By default all. At "
-            "most 50 of all files together; refused with other pictures.",
+            "most 50 of all files together, 1,000 in a job; refused with other pictures.",
         ),
     ] = None
     detail: Annotated[

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from app.domain.access import Caller
 from app.domain.errors import ServiceError
+from app.domain.generation import Completion, ModelRequest
 from app.domain.work import NO_USAGE, WorkUsage
 
 OnEvent = Callable[[str, bytes], Awaitable[None]]
@@ -26,8 +27,12 @@ class EndpointRequest:
     seconds: float
     """Until the answer must be there."""
     idempotency_key: str | None = None
+    completion: Completion | None = None
+    """What a batch job has answered to the model's first call."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Further headers that decide the answer, by names in lower case; the type of ``body``."""
+    most_pages: int | None = None
+    """Pages of documents that a task may have; None for as many as by HTTP."""
     on_event: "OnEvent | None" = None
     """Told of what happens on the way, where the operation can tell it."""
 
@@ -49,6 +54,13 @@ class Endpoint(Protocol):
 
     async def answer(self, request: EndpointRequest) -> EndpointAnswer:
         """Return the answer; an error is an answer too."""
+        ...
+
+    async def capture(self, request: EndpointRequest) -> ModelRequest | None:
+        """Return what the model is to be asked, and ask nothing.
+
+        None where it is not asked, and for an answer that takes more than one call.
+        """
         ...
 
     def unknown_fields(self, path: str, body: Mapping[str, object]) -> list[str]:

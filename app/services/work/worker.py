@@ -50,6 +50,7 @@ class Worker:
     drain: Drain
     name: str = field(default_factory=lambda: f"worker-{urandom(8).hex()}")
     poll: float = POLL
+    lease_seconds: float = LEASE
     _kinds: list[_Kind] = field(default_factory=list)
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
     _tending: asyncio.Event = field(default_factory=asyncio.Event)
@@ -175,7 +176,7 @@ class Worker:
 
     async def _renewing(self) -> None:
         while True:
-            await asyncio.sleep(LEASE / 3)
+            await asyncio.sleep(self.lease_seconds / 3)
             if not any(kind.running or kind.ready for kind in self._kinds) and not self._ended:
                 continue
             try:

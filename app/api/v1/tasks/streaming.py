@@ -1,6 +1,7 @@
 """The events of a streamed task: any number of ``progress``, then one ``result`` or ``error``."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import Response
@@ -56,6 +57,7 @@ STREAM: dict[int | str, dict[str, Any]] = {
 async def respond(context: RequestContext, request: TaskRequest, *, stream: bool) -> Response:
     """Answer in one piece or as a stream."""
     services = context.services
+    request = replace(request, most_pages=context.most_pages)
     if not stream:
         answer = await services.tasks.run(request, context.on_progress)
         return Response(serialize.answer(answer), media_type="application/json")

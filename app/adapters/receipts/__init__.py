@@ -1,0 +1,1 @@
+"""Keys that receipts and audit heads are signed with."""

@@ -1,0 +1,61 @@
+"""DELETE /v1/callers/{id}/data."""
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+from pydantic import BaseModel, Field
+
+from app.api.errors import problem
+from app.api.routing.context import Context
+from app.domain import errors
+
+router = APIRouter(prefix="/v1", tags=["operations"])
+
+
+class ErasureOut(BaseModel):
+    """What was erased."""
+
+    caller_sha256: Annotated[str, Field(description="SHA-256 of the caller's id.")]
+    key_dropped: Annotated[
+        bool,
+        Field(
+            description="Whether there was a key; without it nothing that was encrypted for the "
+            "caller can be read, in copies and backups neither."
+        ),
+    ]
+    deleted: Annotated[dict[str, int], Field(description="Things deleted, by store.")]
+    left: Annotated[
+        list[str], Field(description="Stores that could not be reached: ask again later.")
+    ]
+    at: datetime
+    receipt: Annotated[
+        str | None, Field(description="JWS (EdDSA) over all of this; null where no key signs.")
+    ]
+
+
+@router.delete(
+    "/callers/{id}/data",
+    operation_id="eraseCaller",
+    summary="Erase what is kept about a caller",
+    description="Drops the caller's key, then deletes its files, batches, jobs and kept answers. "
+    "Usage counts stay, as they are what is billed; so do audit records, which name the caller by "
+    "its dropped key. Other workers may use the key for a minute.",
+    response_description="What was erased, with a receipt.",
+    responses=problem.responses(
+        errors.InvalidParameterError, errors.InternalError, errors.DataKeyError
+    ),
+)
+async def erase(
+    context: Context,
+    id: Annotated[str, Path(min_length=1, max_length=400)],  # noqa: A002 - the path's own name
+) -> ErasureOut:
+    erased = await context.services.erasure.erase(id)
+    return ErasureOut(
+        caller_sha256=erased.caller,
+        key_dropped=erased.key_dropped,
+        deleted=dict(erased.deleted),
+        left=list(erased.left),
+        at=erased.at,
+        receipt=erased.receipt,
+    )

@@ -1,0 +1,72 @@
+"""GET /v1/residency."""
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+
+from app.api.errors import problem
+from app.api.routing.context import Context
+from app.domain import errors
+from app.domain.residency import HopKind, HopReport, Verdict, notes
+
+router = APIRouter(prefix="/v1", tags=["operations"])
+
+
+class HopOut(BaseModel):
+    """A place that data goes to."""
+
+    hop: Annotated[str, Field(description="Its kind and its name.")]
+    kind: HopKind
+    regions: Annotated[list[str], Field(description="Empty where nobody can tell.")]
+    source: Annotated[
+        str, Field(description="The operation of AWS that says so, or `declared`; else why not.")
+    ]
+    verdict: Annotated[
+        Verdict, Field(description="`unknown` counts as outside; `open`: any region will do.")
+    ]
+    checked: Annotated[datetime, Field(description="When it was found out.")]
+
+    @classmethod
+    def of(cls, report: HopReport) -> "HopOut":
+        """Render ``report``."""
+        return cls(
+            hop=report.hop,
+            kind=report.kind,
+            regions=list(report.location.regions),
+            source=report.location.source,
+            verdict=report.verdict,
+            checked=report.checked,
+        )
+
+
+class ResidencyOut(BaseModel):
+    """Where data may be, and where it is."""
+
+    allowed: Annotated[list[str], Field(description="Regions; any where empty.")]
+    enforced: Annotated[bool, Field(description="Whether hops outside are not used.")]
+    hops: Annotated[
+        list[HopOut],
+        Field(description="Empty where no regions are configured: none was looked at."),
+    ]
+    notes: Annotated[list[str], Field(description="What licences and availability add.")]
+
+
+@router.get(
+    "/residency",
+    operation_id="residency",
+    summary="Show where data may be processed, and where it is",
+    description="Every place that data goes to, as it was last looked at: at the start, then "
+    "hourly.",
+    response_description="The hops.",
+    responses=problem.responses(errors.InternalError),
+)
+async def residency(context: Context) -> ResidencyOut:
+    sentinel, base = context.services.residency, context.services.model.identity.base
+    return ResidencyOut(
+        allowed=list(sentinel.allowed),
+        enforced=sentinel.enforces,
+        hops=[HopOut.of(report) for report in sentinel.reports.values()],
+        notes=list(notes(sentinel.allowed, {base.name: base.regions})),
+    )

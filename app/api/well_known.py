@@ -1,0 +1,39 @@
+"""Public keys that receipts and audit heads are verified by."""
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from app.api.errors import problem
+from app.api.routing.context import Context
+from app.domain import errors
+
+router = APIRouter(tags=["operations"])
+
+
+class PublicKey(BaseModel):
+    """A JSON Web Key (RFC 8037)."""
+
+    kty: str
+    crv: str
+    x: str
+    kid: str
+    use: str
+    alg: str
+
+
+class KeySet(BaseModel):
+    """A JSON Web Key Set (RFC 7517)."""
+
+    keys: list[PublicKey]
+
+
+@router.get(
+    "/.well-known/jwks.json",
+    operation_id="keys",
+    summary="Show the keys that receipts are verified by",
+    description="Those that sign, and those that did. Empty where the service signs nothing.",
+    response_description="The public keys.",
+    responses=problem.responses(errors.InternalError),
+)
+async def keys(context: Context) -> KeySet:
+    return KeySet.model_validate(context.services.receipts.signer.jwks())

@@ -1,0 +1,57 @@
+"""``python -m app verify``: says in words what a receipt proves."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+
+from app.services.receipts import verification
+from app.services.receipts.verification import Evidence
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes."""
+    parser.add_argument("receipt", type=Path, help="a file with the receipt, or a saved stream")
+    parser.add_argument(
+        "--keys",
+        required=True,
+        help="the service's public keys: a file, or the URL of its /.well-known/jwks.json",
+    )
+    parser.add_argument("--answer", type=Path, help="the answer as it was received, or its text")
+    parser.add_argument("--request", type=Path, help="the request's body as it was sent")
+    parser.add_argument("--image", type=Path, action="append", default=[], help="may be repeated")
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """Print a line for each statement; return 0 where all hold, 1 where one does not."""
+    try:
+        receipt = verification.extracted(parsed.receipt.read_text("utf-8"))
+        evidence = Evidence(
+            None if parsed.answer is None else parsed.answer.read_bytes(),
+            [path.read_bytes() for path in parsed.image],
+            None if parsed.request is None else parsed.request.read_bytes(),
+        )
+        statements = list(verification.verify(receipt, _keys(parsed.keys), evidence))
+    except (OSError, ValueError, httpx.HTTPError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    for statement in statements:
+        sys.stdout.write(f"{'holds     ' if statement.holds else 'FAILS     '} {statement.text}\n")
+    if statements[0].holds:
+        for text in verification.UNPROVED:
+            sys.stdout.write(f"not proved {text}\n")
+    return 0 if all(statement.holds for statement in statements) else 1
+
+
+def _keys(where: str) -> dict[str, Any]:
+    if where.startswith(("http://", "https://")):
+        answer = httpx.get(where, timeout=10).raise_for_status()
+        found = answer.json()
+    else:
+        found = orjson.loads(Path(where).read_bytes())
+    if not isinstance(found, dict):
+        raise ValueError(f"{where}: is no JSON Web Key Set")
+    return found

@@ -1,0 +1,13 @@
+"""What AWS's control plane may fail with. No caller is told: it is asked between requests."""
+
+
+class ControlPlaneError(Exception):
+    """AWS does not say what was asked: it is away, or refuses this identity."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class UnknownToAwsError(ControlPlaneError):
+    """AWS knows no such thing."""

@@ -1,0 +1,80 @@
+"""How long a model is there, by what AWS says of it."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+
+THRESHOLDS = (180, 90, 45, 30, 7)
+"""Days before a model's end at which it is told anew. AWS knows notice periods of six months and of
+45 days."""
+
+
+class LifeStatus(StrEnum):
+    """A stage of a model's life."""
+
+    ACTIVE = "active"
+    LEGACY = "legacy"
+    """Bedrock will end it; accounts that have not used it lately are refused."""
+    ENDED = "ended"
+    MISSING = "missing"
+    """AWS knows no such model: an imported one was deleted, or the id is wrong."""
+    UNKNOWN = "unknown"
+    """AWS did not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """What is known of a model's life."""
+
+    status: LifeStatus
+    source: str
+    """The operation of AWS that says so, or why it is not known."""
+    checked: datetime
+    legacy: date | None = None
+    """The day from which it is legacy."""
+    extended_access: date | None = None
+    """The day from which extended access is charged."""
+    end: date | None = None
+    """The day from which Bedrock refuses it."""
+
+    def days_left(self, today: date) -> int | None:
+        """Return the days until the end; None where there is none."""
+        return None if self.end is None else (self.end - today).days
+
+    def stage(self, today: date) -> LifeStatus:
+        """Return the status on a day, which may be later than the one on which AWS was asked."""
+        if self.status in (LifeStatus.MISSING, LifeStatus.UNKNOWN):
+            return self.status
+        if self.end is not None and today >= self.end:
+            return LifeStatus.ENDED
+        if self.legacy is not None and today >= self.legacy:
+            return LifeStatus.LEGACY
+        return self.status
+
+    def threshold(self, today: date) -> int | None:
+        """Return the smallest of `THRESHOLDS` that was passed, None where none was."""
+        left = self.days_left(today)
+        if left is None:
+            return None
+        return min((days for days in THRESHOLDS if left <= days), default=None)
+
+    def notice(self, model: str, today: date) -> str | None:
+        """Return the sentence that callers and operators are told, None where all is well."""
+        left = self.days_left(today)
+        match self.stage(today):
+            case LifeStatus.ENDED:
+                return f"Bedrock ended {model} on {self.end}."
+            case LifeStatus.MISSING:
+                return f"AWS knows no {model}: {self.source}."
+            case LifeStatus.LEGACY if left is None:
+                return f"{model} is legacy: Bedrock will end it, on a day that it does not say."
+            case LifeStatus.LEGACY:
+                return f"{model} is legacy: Bedrock ends it on {self.end}, in {left} days."
+        if self.threshold(today) is not None:
+            return f"Bedrock ends {model} on {self.end}, in {left} days."
+        return None
+
+
+def soonest(lives: list[Life]) -> Life:
+    """Return the life that ends first: a profile ends with the first of its members."""
+    return min(lives, key=lambda life: (life.end or date.max, life.status is LifeStatus.ACTIVE))

@@ -1,0 +1,152 @@
+"""Merkle trees as RFC 9162 has them: hashes, roots, proofs, and how these are verified.
+
+A node is named by its level and its index there: node ``(level, index)`` covers the leaves from
+``index << level`` on, ``1 << level`` of them. Complete nodes never change, so a store keeps those
+alone and everything else is computed.
+"""
+
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+
+Node = tuple[int, int]
+"""Level and index."""
+Range = tuple[int, int]
+"""Leaves from the first number up to the second, which is not part of it."""
+
+EMPTY = sha256().digest()
+"""Root of a tree without leaves."""
+
+
+def leaf_hash(data: bytes) -> bytes:
+    """Return a leaf's hash."""
+    return sha256(b"\x00" + data).digest()
+
+
+def node_hash(left: bytes, right: bytes) -> bytes:
+    """Return the hash of two nodes together."""
+    return sha256(b"\x01" + left + right).digest()
+
+
+def cover(leaves: Range) -> list[Node]:
+    """Return the complete nodes that cover ``leaves``, the largest first.
+
+    ``leaves`` begins where a subtree of its size may begin, as all ranges of roots and proofs do.
+    """
+    first, last = leaves
+    nodes = []
+    while first < last:
+        level = (last - first).bit_length() - 1
+        nodes.append((level, first >> level))
+        first += 1 << level
+    return nodes
+
+
+def fold(hashes: Sequence[bytes]) -> bytes:
+    """Return the hash of what `cover` named, given the nodes' hashes."""
+    if not hashes:
+        return EMPTY
+    *before, root = hashes
+    for left in reversed(before):
+        root = node_hash(left, root)
+    return root
+
+
+def _split(size: int) -> int:
+    """Return the largest power of two below ``size``."""
+    return 1 << ((size - 1).bit_length() - 1)
+
+
+def inclusion_ranges(index: int, size: int) -> list[Range]:
+    """Return the ranges whose hashes prove that leaf ``index`` is in a tree of ``size``."""
+    ranges, first, last = [], 0, size
+    while last - first > 1:
+        middle = first + _split(last - first)
+        if index < middle:
+            ranges.append((middle, last))
+            last = middle
+        else:
+            ranges.append((first, middle))
+            first = middle
+    return ranges[::-1]
+
+
+def consistency_ranges(old: int, size: int) -> list[Range]:
+    """Return the ranges whose hashes prove that a tree of ``old`` leaves is the first part."""
+    if old in (0, size):
+        return []
+    ranges, first, last, whole = [], 0, size, True
+    while old != last:
+        middle = first + _split(last - first)
+        if old <= middle:
+            ranges.append((middle, last))
+            last = middle
+        else:
+            ranges.append((first, middle))
+            first, whole = middle, False
+    if not whole:
+        ranges.append((first, last))
+    return ranges[::-1]
+
+
+def appended(size: int, edge: Mapping[Node, bytes], leaves: Sequence[bytes]) -> dict[Node, bytes]:
+    """Return the nodes that become complete when ``leaves`` (hashes) follow ``size`` others.
+
+    ``edge`` has the hashes of ``cover((0, size))``.
+    """
+    known, new = dict(edge), {}
+    for index, leaf in enumerate(leaves, start=size):
+        level, at, digest = 0, index, leaf
+        known[0, index] = new[0, index] = digest
+        while at % 2:
+            digest = node_hash(known[level, at - 1], digest)
+            level, at = level + 1, at // 2
+            known[level, at] = new[level, at] = digest
+    return new
+
+
+def verify_inclusion(
+    leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes
+) -> bool:
+    """Tell whether ``leaf`` (a hash) is at ``index`` of the tree; RFC 9162, section 2.1.3.2."""
+    if index >= size:
+        return False
+    at, last, digest = index, size - 1, leaf
+    for sibling in proof:
+        if not last:
+            return False
+        if at % 2 or at == last:
+            digest = node_hash(sibling, digest)
+            while not at % 2 and at:
+                at, last = at // 2, last // 2
+        else:
+            digest = node_hash(digest, sibling)
+        at, last = at // 2, last // 2
+    return not last and digest == root
+
+
+def verify_consistency(
+    old: int, size: int, proof: Sequence[bytes], old_root: bytes, root: bytes
+) -> bool:
+    """Tell whether the tree of ``old`` leaves is the beginning of the other; section 2.1.4.2."""
+    if old == size:
+        return not proof and old_root == root
+    if not old:
+        return not proof and old_root == EMPTY
+    if old > size or (not proof and old & (old - 1)):
+        return False
+    path = list(proof) if old & (old - 1) else [old_root, *proof]
+    at, last = old - 1, size - 1
+    while at % 2:
+        at, last = at // 2, last // 2
+    first = second = path[0]
+    for sibling in path[1:]:
+        if not last:
+            return False
+        if at % 2 or at == last:
+            first, second = node_hash(sibling, first), node_hash(sibling, second)
+            while not at % 2 and at:
+                at, last = at // 2, last // 2
+        else:
+            second = node_hash(second, sibling)
+        at, last = at // 2, last // 2
+    return not last and first == old_root and second == root

@@ -1,0 +1,104 @@
+"""Where data may be processed and kept, and where it is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+EUROPEAN_UNION = frozenset(
+    {"eu-central-1", "eu-west-1", "eu-west-3", "eu-south-1", "eu-south-2", "eu-north-1"}
+)
+"""AWS's regions in the EU, by AWS's own list of regions."""
+HERE = "(this machine)"
+"""The place of what is reached by a loopback address."""
+
+
+class HopKind(StrEnum):
+    """The part that a hop plays."""
+
+    MODEL = "model"
+    GUARDRAIL = "guardrail"
+    KNOWLEDGE_BASE = "knowledge-base"
+    BUCKET = "bucket"
+    KEY = "key"
+    STORE = "store"
+    TELEMETRY = "telemetry"
+
+
+class Verdict(StrEnum):
+    """Whether a hop is where it may be."""
+
+    INSIDE = "inside"
+    OUTSIDE = "outside"
+    UNKNOWN = "unknown"
+    """Where it is can't be found out, which counts as outside."""
+    OPEN = "open"
+    """No regions are configured, so that any will do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where a hop processes or keeps data."""
+
+    regions: tuple[str, ...]
+    """AWS's names, or whatever the operator declared; empty where nobody knows."""
+    source: str
+    """The operation of AWS that says so, or ``declared``; else why it is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class HopReport:
+    """What is known of one hop."""
+
+    hop: str
+    """``model us-west-2/us.meta…``: its kind and its name."""
+    kind: HopKind
+    location: Location
+    verdict: Verdict
+    checked: datetime
+
+    @property
+    def violates(self) -> bool:
+        """Whether data may not go there."""
+        return self.verdict in (Verdict.OUTSIDE, Verdict.UNKNOWN)
+
+    def __str__(self) -> str:
+        regions = ", ".join(self.location.regions) or "no region"
+        return f"{self.hop}: {self.verdict}, {regions} ({self.location.source})"
+
+
+def judged(location: Location, allowed: tuple[str, ...]) -> Verdict:
+    """Return whether ``location`` is within ``allowed`` regions; empty ones allow any."""
+    if not allowed:
+        return Verdict.OPEN
+    if not location.regions or "" in location.regions:
+        return Verdict.UNKNOWN
+    inside = all(region in allowed or region == HERE for region in location.regions)
+    return Verdict.INSIDE if inside else Verdict.OUTSIDE
+
+
+def region_of(arn: str) -> str:
+    """Return the region in an ARN; empty where it names none, as a global profile's do."""
+    parts = arn.split(":")
+    return parts[3] if len(parts) > 5 and parts[0] == "arn" else ""
+
+
+def notes(allowed: tuple[str, ...], offered: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """Return what licences and availability add to ``allowed`` regions.
+
+    ``offered`` has the regions of each model that AWS offers itself, by its name.
+    """
+    said = []
+    if not EUROPEAN_UNION.isdisjoint(allowed):
+        said.append(
+            "Meta's use policy for Llama 3.2 withholds the licence of multimodal models from "
+            "individuals domiciled, and companies with their principal place of business, in the "
+            "European Union; users of a product that includes them are exempt."
+        )
+    for name, regions in offered.items():
+        if allowed and not set(regions) & set(allowed):
+            said.append(
+                f"AWS offers {name} in {', '.join(regions)} alone; in other regions it takes "
+                "imported weights or another model."
+            )
+    return tuple(said)

@@ -1,0 +1,1 @@
+"""Erasure of all that is kept about a caller."""

@@ -1,0 +1,120 @@
+"""Erases what is kept about a caller: in each store, and by its key wherever copies are."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+
+import structlog
+
+from app.domain.errors import ServiceError
+from app.domain.ports import AnswerStore, DataCipher, FileStore, WorkQueue
+from app.domain.work import WorkKind
+from app.services.audit.log import AuditLog
+from app.services.receipts.canonical import canonical
+from app.services.receipts.issuer import Receipts, signed
+
+log = structlog.get_logger()
+
+TYPE = "llama-vision-erasure+jws"
+PAGE = 100
+
+Holder = Callable[[str], Awaitable[int]]
+"""Deletes what one store keeps of an owner, and returns how many things that were."""
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """What an erasure came to."""
+
+    caller: str
+    """SHA-256 of the caller's id."""
+    key_dropped: bool
+    """Whether there was a key, without which nothing encrypted can be read."""
+    deleted: Mapping[str, int]
+    """Things that were deleted, by the store's name."""
+    left: tuple[str, ...]
+    """Stores that could not be reached: what is there stays, unreadable where it is encrypted."""
+    at: datetime
+    receipt: str | None
+    """A JWS over all of this; None where no key signs."""
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureService:
+    """Deletes in each store, and drops the caller's key."""
+
+    cipher: DataCipher
+    holders: Mapping[str, Holder]
+    receipts: Receipts
+    audit: AuditLog | None = None
+
+    async def erase(self, caller: str) -> Erased:
+        """Erase what is kept about ``caller``, or raise DataKeyError and nothing is.
+
+        Asked again, it erases what was left or came since.
+        """
+        # Before the key goes, so that nobody comes upon what can't be read; and after it, for what
+        # came meanwhile.
+        deleted, _ = await self._delete(caller)
+        dropped = await self.cipher.erase(caller)
+        more, left = await self._delete(caller)
+        deleted = {name: deleted.get(name, 0) + count for name, count in more.items()}
+        digest = sha256(caller.encode("utf-8", "surrogatepass")).hexdigest()
+        at = datetime.now(UTC)
+        facts = {
+            "caller_sha256": digest,
+            "key_dropped": dropped,
+            "deleted": deleted,
+            "left": left,
+            "at": at.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        }
+        if self.audit is not None:
+            self.audit.note("erasure", facts)
+        receipt = (
+            signed(self.receipts.signer, canonical(facts), TYPE) if self.receipts.enabled else None
+        )
+        return Erased(digest, dropped, deleted, tuple(left), at, receipt)
+
+    async def _delete(self, caller: str) -> tuple[dict[str, int], list[str]]:
+        """Return how much each store deleted, and which stores could not be reached."""
+        deleted: dict[str, int] = {}
+        left: list[str] = []
+        for name, delete in self.holders.items():
+            try:
+                deleted[name] = await delete(caller)
+            except ServiceError as error:
+                log.error("not erased", store=name, reason=error.code)
+                left.append(name)
+        return deleted, left
+
+
+def answers_of(store: AnswerStore) -> Holder:
+    """Return what deletes kept answers."""
+    return lambda owner: store.purge(owner, None)
+
+
+def files_of(store: FileStore) -> Holder:
+    """Return what deletes files and parts of uploads."""
+
+    async def delete(owner: str) -> int:
+        names = list(await store.sizes(owner))
+        return sum([await store.delete(owner, name) for name in names])
+
+    return delete
+
+
+def work_of(queue: WorkQueue) -> Holder:
+    """Return what forgets batches, jobs and webhooks, and cancels what of them is under way."""
+
+    async def delete(owner: str) -> int:
+        count = 0
+        for kind in WorkKind:
+            while groups := await queue.groups(owner, kind, PAGE):
+                for group in groups:
+                    await queue.cancel(owner, group.id, leased=True)
+                    await queue.forget(owner, group.id)
+                count += len(groups)
+        return count
+
+    return delete

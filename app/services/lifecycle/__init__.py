@@ -1,0 +1,1 @@
+"""How long models are there, and what answers after them."""

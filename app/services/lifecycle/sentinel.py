@@ -1,0 +1,102 @@
+"""Asks at the start and daily how long each target's model is there, and tells in time."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+
+import structlog
+
+from app.domain.generation import Target
+from app.domain.image import AnswerWarning
+from app.domain.lifecycle import Life, LifeStatus
+from app.telemetry.metrics import DAYS_LEFT, Metrics
+
+log = structlog.get_logger()
+
+CODE = "model_lifecycle"
+"""Code of the warning that answers carry."""
+CALLERS = 10_000
+"""Callers who are remembered as told today."""
+
+
+def today() -> date:
+    """Return the day in UTC, by which AWS retires models."""
+    return datetime.now(UTC).date()
+
+
+@dataclass(slots=True)
+class LifecycleSentinel:
+    """Knows how long each target's model is there."""
+
+    asked: Mapping[Target, Callable[[], Awaitable[Life]]]
+    metrics: Metrics
+    interval: float = 86400
+    """Seconds between two looks."""
+    today: Callable[[], date] = today
+    lives: dict[Target, Life] = field(default_factory=dict)
+    reviews: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    """Called after each survey."""
+    _logged: dict[Target, object] = field(default_factory=dict)
+    _told: OrderedDict[tuple[Target, str], date] = field(default_factory=OrderedDict)
+
+    async def survey(self) -> None:
+        """Ask for every target, side by side."""
+        lives = await asyncio.gather(*(ask() for ask in self.asked.values()))
+        for target, life in zip(self.asked, lives, strict=True):
+            self._note(target, life)
+        for review in self.reviews:
+            await review()
+
+    def _note(self, target: Target, life: Life) -> None:
+        before = self.lives.get(target)
+        if life.status is LifeStatus.UNKNOWN and before is not None:
+            # What AWS said yesterday is worth more than that it says nothing today.
+            life = before
+        self.lives[target] = life
+        left = life.days_left(self.today())
+        if left is not None:
+            self.metrics.set(DAYS_LEFT, left, target=str(target))
+        notice = life.notice(target.model_id, self.today())
+        step = life.stage(self.today()), life.threshold(self.today())
+        if notice is not None and self._logged.get(target) != step:
+            log.warning(
+                "model will end", target=str(target), notice=notice, end=str(life.end), left=left
+            )
+        self._logged[target] = step
+
+    def ended(self, target: Target) -> bool:
+        """Tell whether the target's model has ended, by AWS's dates and today's."""
+        life = self.lives.get(target)
+        return life is not None and life.stage(self.today()) is LifeStatus.ENDED
+
+    def notices(self) -> tuple[str, ...]:
+        """Return what an operator is to know of the targets, in order."""
+        said = (self._notice(target) for target in self.lives)
+        return tuple(notice for notice in said if notice is not None)
+
+    def _notice(self, target: Target) -> str | None:
+        life = self.lives.get(target)
+        return None if life is None else life.notice(target.model_id, self.today())
+
+    def warnings(self, target: Target, caller: str) -> tuple[AnswerWarning, ...]:
+        """Return what ``caller`` is to know of the target, once a day."""
+        notice, day = self._notice(target), self.today()
+        if notice is None or self._told.get((target, caller)) == day:
+            return ()
+        self._told[target, caller] = day
+        self._told.move_to_end((target, caller))
+        if len(self._told) > CALLERS:
+            self._told.popitem(last=False)
+        return (AnswerWarning(CODE, notice),)
+
+    async def watch(self) -> None:
+        """Survey for ever, now at first."""
+        while True:
+            try:
+                await self.survey()
+            except Exception:
+                # It must not end for one odd answer: the next look may be weeks before the end.
+                log.exception("lifecycle not surveyed")
+            await asyncio.sleep(self.interval)

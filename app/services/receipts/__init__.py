@@ -1,0 +1,1 @@
+"""Receipts: signed statements of what was asked, done and answered."""

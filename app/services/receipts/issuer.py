@@ -1,0 +1,141 @@
+"""Makes receipts of requests' records."""
+
+from base64 import urlsafe_b64encode
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Any, Literal, Protocol
+
+import orjson
+
+from app import __version__
+from app.services.receipts.canonical import canonical
+from app.telemetry.record import RequestRecord
+
+TYPE = "llama-vision-receipt+jws"
+PREFERENCE = "receipt"
+
+
+class Signer(Protocol):
+    """Signs with Ed25519 by a key that others can look up."""
+
+    @property
+    def key_id(self) -> str:
+        """The name of the key that signs now."""
+        ...
+
+    def sign(self, data: bytes) -> bytes:
+        """Return the signature, 64 bytes."""
+        ...
+
+    def jwks(self) -> dict[str, Any]:
+        """Return the public keys that signed or sign, as a JSON Web Key Set."""
+        ...
+
+
+class NoKeys:
+    """Signs nothing: no key is configured."""
+
+    key_id = ""
+
+    def sign(self, data: bytes) -> bytes:
+        """Raise, as nobody may ask."""
+        raise NotImplementedError
+
+    def jwks(self) -> dict[str, Any]:
+        """Return an empty set."""
+        return {"keys": []}
+
+
+def signed(signer: Signer, payload: bytes, kind: str) -> str:
+    """Return ``payload`` as a compact JSON Web Signature.
+
+    Put together here rather than by joserfc, which takes as long again as the signature; tests and
+    the command line read it with joserfc.
+    """
+    header = orjson.dumps({"alg": "EdDSA", "kid": signer.key_id, "typ": kind})
+    signing = _encoded(header) + b"." + _encoded(payload)
+    return (signing + b"." + _encoded(signer.sign(signing))).decode()
+
+
+def _encoded(data: bytes) -> bytes:
+    return urlsafe_b64encode(data).rstrip(b"=")
+
+
+@dataclass(frozen=True, slots=True)
+class Exchanged:
+    """What went over the wire, as digests."""
+
+    request_sha256: str
+    request_bytes: int
+    answer_sha256: str
+    answer_bytes: int
+    media_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Receipts:
+    """Issues receipts, for those who ask or for every paid answer."""
+
+    signer: Signer
+    enabled: bool = False
+    always: bool = False
+    """Whether every paid answer has one, asked for or not."""
+    caller: Literal["id", "hash"] = "id"
+    """How the caller is named."""
+
+    def wanted(self, preferences: str) -> bool:
+        """Tell whether a request with these ``Prefer`` headers is to have one."""
+        return self.enabled and (self.always or _asked(preferences))
+
+    def issue(self, record: RequestRecord, exchanged: Exchanged) -> str | None:
+        """Return the receipt, None where no answer of the model is part of the request's."""
+        trail = record.trail
+        if trail is not None:
+            trail.settle()
+        if trail is None or not trail.calls:
+            return None
+        return signed(self.signer, canonical(self._facts(record, exchanged)), TYPE)
+
+    def _facts(self, record: RequestRecord, exchanged: Exchanged) -> dict[str, Any]:
+        trail = record.trail
+        assert trail is not None
+        now = datetime.now(UTC)
+        task = None if record.task is None else {"name": record.task}
+        return {
+            "version": 1,
+            "service": f"llama-vision/{__version__}",
+            "request_id": record.request_id,
+            "route": record.route,
+            "caller": self._named(record.caller),
+            "received_at": _instant(now - timedelta(milliseconds=record.elapsed_ms())),
+            "answered_at": _instant(now),
+            "request": {"sha256": exchanged.request_sha256, "bytes": exchanged.request_bytes},
+            "answer": {
+                "sha256": exchanged.answer_sha256,
+                "bytes": exchanged.answer_bytes,
+                "media_type": exchanged.media_type,
+            },
+            "task": task,
+            "images": trail.images,
+            "calls": trail.calls,
+            "guardrails": trail.verdicts,
+            "shared": trail.shared,
+        }
+
+    def _named(self, caller: str | None) -> dict[str, str] | None:
+        if caller is None:
+            return None
+        if self.caller == "id":
+            return {"id": caller}
+        return {"sha256": sha256(caller.encode("utf-8", "surrogatepass")).hexdigest()}
+
+
+def _asked(preferences: str) -> bool:
+    """Tell whether ``Prefer`` (RFC 7240) names the preference."""
+    named = (part.partition(";")[0].partition("=")[0] for part in preferences.split(","))
+    return any(name.strip().lower() == PREFERENCE for name in named)
+
+
+def _instant(time: datetime) -> str:
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,50 @@
+"""The audit log."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.settings.types import Seconds
+
+
+class AuditSettings(BaseModel):
+    """The audit log."""
+
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
+
+    audit_store: Annotated[
+        Literal["off", "files", "postgres"],
+        Field(
+            description="Where the audit log is. `files`: by day, in "
+            "`LLAMA_VISION_DATA_DIRECTORY`, for the workers of one machine. `postgres`: "
+            "for several replicas together. See docs/audit.md."
+        ),
+    ] = "off"
+    audit_failure: Annotated[
+        Literal["refuse", "degrade"],
+        Field(
+            description="While the log can't be written: `refuse` new calls, or `degrade`: answer "
+            "and keep 10,000 records in memory meanwhile. Either way with an alert."
+        ),
+    ] = "degrade"
+    audit_head_interval: Annotated[
+        Seconds,
+        Field(
+            description="Seconds between two signed heads; needs `LLAMA_VISION_RECEIPT_KEY_FILE`."
+        ),
+    ] = 60
+    audit_heads_bucket: Annotated[
+        str | None,
+        Field(
+            description="Bucket, or `bucket/prefix`, that heads are written to with S3 Object "
+            "Lock; each is a log line in any case."
+        ),
+    ] = None
+    audit_retention_days: Annotated[
+        int | None,
+        Field(
+            gt=0,
+            description="Days that records are kept; of older ones only their hashes are, so that "
+            "proofs go on. Unset: for ever.",
+        ),
+    ] = None

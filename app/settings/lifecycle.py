@@ -1,0 +1,24 @@
+"""How long the model is there."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.settings.types import Seconds
+
+
+class LifecycleSettings(BaseModel):
+    """How long the model is there."""
+
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
+
+    lifecycle: Annotated[
+        bool,
+        Field(
+            description="Ask AWS's control plane, at the start and daily, how long each target's "
+            "model will be there."
+        ),
+    ] = True
+    lifecycle_interval: Annotated[Seconds, Field(description="Seconds between two such looks.")] = (
+        86400
+    )

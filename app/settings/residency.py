@@ -1,0 +1,47 @@
+"""Where data may be processed and kept."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from app.settings.types import Names, Seconds, split
+
+
+def _lists(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: split(regions) for name, regions in value.items()}
+    return value
+
+
+class ResidencySettings(BaseModel):
+    """Where data may be processed and kept."""
+
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
+
+    residency: Annotated[
+        Names,
+        Field(
+            description="AWS regions where data may be processed and kept, comma separated: "
+            "`us-east-1,us-west-2`. Unset: any. docs/residency.md says what is looked at."
+        ),
+    ] = ()
+    residency_mode: Annotated[
+        Literal["enforce", "report"],
+        Field(
+            description="`enforce`: a hop outside stops the start, one that moves outside later is "
+            "not used any more, and one that nobody can place counts as outside. `report`: it is "
+            "only told."
+        ),
+    ] = "enforce"
+    residency_declared: Annotated[
+        dict[str, tuple[str, ...]],
+        BeforeValidator(_lists),
+        Field(
+            description="Regions of what AWS can't be asked about, as JSON by the hop's name: "
+            '`{"store redis": "us-west-2", "telemetry otlp": ["us-east-1"]}`. `GET /v1/residency` '
+            "has the names."
+        ),
+    ] = {}
+    residency_interval: Annotated[
+        Seconds, Field(description="Seconds between two looks at where every hop is.")
+    ] = 3600

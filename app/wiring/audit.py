@@ -1,0 +1,118 @@
+"""Opens the audit log."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from hashlib import sha256
+
+import aioboto3
+import orjson
+from pydantic_core import to_jsonable_python
+
+from app import __version__
+from app.adapters.audit.files import AuditFiles
+from app.adapters.audit.s3_heads import S3Heads
+from app.adapters.sources import s3
+from app.domain.ports import DataCipher
+from app.services.audit.changes import KeyChanges
+from app.services.audit.log import AuditLog, AuditStore, Head, Publish, logged
+from app.services.receipts.issuer import Receipts
+from app.services.registry import Operations
+from app.settings import Settings
+from app.telemetry.metrics import Metrics
+
+
+@asynccontextmanager
+async def open_audit_log(
+    session: aioboto3.Session,
+    settings: Settings,
+    cipher: DataCipher,
+    receipts: Receipts,
+    metrics: Metrics,
+) -> AsyncIterator[AuditLog | None]:
+    """Open the log and what writes it; None where it is off."""
+    if settings.audit_store == "off":
+        yield None
+        return
+    async with AsyncExitStack() as stack:
+        days = settings.audit_retention_days
+        log = AuditLog(
+            store=await stack.enter_async_context(open_audit_store(settings)),
+            cipher=cipher,
+            metrics=metrics,
+            signer=receipts.signer if receipts.enabled else None,
+            refuses=settings.audit_failure == "refuse",
+            head_interval=settings.audit_head_interval,
+            retention=None if days is None else timedelta(days=days),
+            publish=await stack.enter_async_context(_publishers(session, settings)),
+        )
+        log.note("start", _configuration(settings))
+        tasks = [asyncio.create_task(log.run()), asyncio.create_task(log.tend())]
+        try:
+            yield log
+        finally:
+            for task in tasks:
+                task.cancel()
+            for task in tasks:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+            await log.flush()
+
+
+def audited(operations: Operations, log: AuditLog | None, changes: KeyChanges) -> Operations:
+    """Return ``operations`` that note each request and each change of keys in ``log``."""
+    if log is None:
+        return operations
+    changes.attach(log)
+    return replace(operations, sinks=(*operations.sinks, log))
+
+
+@asynccontextmanager
+async def open_audit_store(settings: Settings) -> AsyncIterator[AuditStore]:
+    """Open where the audit log is kept."""
+    if settings.audit_store == "postgres":
+        # An extra: whoever keeps nothing there need not install it.
+        from app.adapters.audit.postgres import open_audit
+
+        assert settings.postgres_url is not None
+        async with open_audit(settings.postgres_url.get_secret_value()) as store:
+            yield store
+        return
+    files = AuditFiles(settings.data_directory / "audit")
+    try:
+        yield files
+    finally:
+        files.threads.close()
+
+
+@asynccontextmanager
+async def _publishers(
+    session: aioboto3.Session, settings: Settings
+) -> AsyncIterator[tuple[Publish, ...]]:
+    if settings.audit_heads_bucket is None:
+        yield (logged,)
+        return
+    endpoint = settings.image_s3_endpoint_url
+    connection = s3.Connection(
+        settings.image_s3_region or settings.region, str(endpoint) if endpoint else None
+    )
+    bucket, _, prefix = settings.audit_heads_bucket.partition("/")
+    async with s3.open_client(session, connection) as client:
+        heads = S3Heads(client, bucket, f"{prefix}/" if prefix else "")
+
+        async def put(head: Head) -> None:
+            if head.signature is not None:
+                await heads.put(head.size, head.signature)
+
+        yield (logged, put)
+
+
+def _configuration(settings: Settings) -> dict[str, object]:
+    """Return what tells one configuration from another, without a secret."""
+    fields = to_jsonable_python(settings, exclude_none=True)
+    named = sorted(name.upper() for name in settings.model_fields_set)
+    digest = sha256(orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    return {"service": f"llama-vision/{__version__}", "settings_sha256": digest, "set": named}

@@ -1,0 +1,221 @@
+"""Opens what knows where data goes: a provider for each kind of hop."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import aioboto3
+
+from app.adapters.bedrock.control_planes import open_control_planes
+from app.adapters.bedrock.locations import Locations, bucket
+from app.adapters.sources import s3
+from app.domain.model import identify
+from app.domain.residency import HERE, HopKind, Location, region_of
+from app.services.generation.image_sources import ImageSources
+from app.services.residency.models import ResidentBuckets, ResidentModel
+from app.services.residency.sentinel import Hop, ResidencySentinel
+from app.settings import PREFIX, Settings, SettingsError, is_loopback
+from app.telemetry.metrics import Metrics
+from app.wiring.encryption import kms_region
+from app.wiring.model import Upstreams
+
+if TYPE_CHECKING:
+    from types_aiobotocore_s3 import S3Client
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """What hop providers ask."""
+
+    settings: Settings
+    locations: Locations
+    s3: "S3Client"
+
+    def declared(self, name: str) -> tuple[str, ...]:
+        """Return what the operator declares of the hop ``name``."""
+        return self.settings.residency_declared.get(name, ())
+
+
+def model_hops(lookup: Lookup) -> Iterator[Hop]:
+    """Yield the model of each target, fallback and successor."""
+    for target in lookup.settings.every_target:
+        name = f"{target.region}/{target.model_id}"
+        if not target.dialect.is_bedrock:
+            yield Hop(
+                HopKind.MODEL,
+                name,
+                partial(_declared, lookup, f"model {name}", target.region),
+                target,
+            )
+            continue
+        identity = identify(target.model_id, lookup.settings.identity.base.key)
+        resolve = partial(lookup.locations.model, target, identity)
+        yield Hop(HopKind.MODEL, name, resolve, target)
+
+
+def bucket_hops(lookup: Lookup) -> Iterator[Hop]:
+    """Yield each bucket that pictures are read from."""
+    for name in dict.fromkeys(b.partition("/")[0] for b in lookup.settings.image_s3_buckets or ()):
+        yield Hop(HopKind.BUCKET, name, partial(bucket, lookup.s3, name))
+
+
+def key_hops(lookup: Lookup) -> Iterator[Hop]:
+    """Yield the KMS key that callers' data is encrypted under."""
+    key = lookup.settings.encryption_kms_key
+    if key is not None:
+        region = kms_region(key, lookup.settings.region)
+        source = "the key's ARN" if region_of(key) else "the region that KMS is called in"
+        yield Hop(HopKind.KEY, "kms", partial(_known, Location((region,), source)))
+
+
+def guardrail_hops(lookup: Lookup) -> Iterator[Hop]:
+    """Yield the guardrail; one of inline checks has none, and judges in the region it is called."""
+    settings = lookup.settings
+    if settings.guardrail_kind is None:
+        return
+    region = settings.guardrail_region or settings.region
+    if settings.guardrail_id is None:
+        location = Location((region,), "the region that checks are called in")
+        yield Hop(HopKind.GUARDRAIL, "checks", partial(_known, location))
+        return
+    # What stands behind a point is the emulator's: which fault it has.
+    name = settings.guardrail_id.partition(".")[0]
+    declared = lookup.declared(f"guardrail {name}")
+    resolve = partial(lookup.locations.guardrail, region, name, declared)
+    yield Hop(HopKind.GUARDRAIL, name, resolve)
+
+
+def knowledge_base_hops(lookup: Lookup) -> Iterator[Hop]:
+    """Yield each knowledge base, its embedding model and its index."""
+    settings = lookup.settings
+    for base in settings.knowledge_bases_in(settings.region).values():
+        resolve = partial(lookup.locations.knowledge_base, base.region, base.id)
+        yield Hop(HopKind.KNOWLEDGE_BASE, base.id, resolve)
+
+
+def kept_hops(lookup: Lookup) -> Iterator[Hop]:
+    """Yield the buckets of files, of batch jobs and of audit heads."""
+    settings = lookup.settings
+    names = [settings.files_bucket, settings.audit_heads_bucket]
+    if settings.batch_jobs_location is not None:
+        names.append(settings.batch_jobs_location.removeprefix("s3://"))
+    for name in dict.fromkeys(n.partition("/")[0] for n in names if n is not None):
+        yield Hop(HopKind.BUCKET, name, partial(bucket, lookup.s3, name))
+
+
+def store_hops(lookup: Lookup) -> Iterator[Hop]:
+    """Yield Redis and PostgreSQL, where something is kept there."""
+    settings = lookup.settings
+    used = {
+        getattr(settings, name) for name in type(settings).model_fields if name.endswith("_store")
+    }
+    for name, url in (("redis", settings.redis_url), ("postgres", settings.postgres_url)):
+        if url is not None and name in used:
+            host = urlsplit(url.get_secret_value()).hostname or ""
+            yield Hop(HopKind.STORE, name, partial(_declared, lookup, f"store {name}", host))
+
+
+def telemetry_hops(lookup: Lookup) -> Iterator[Hop]:
+    """Yield where traces and metrics are sent."""
+    if lookup.settings.traces or lookup.settings.otlp_metrics:
+        url = os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318")
+        host = urlsplit(url).hostname or ""
+        yield Hop(HopKind.TELEMETRY, "otlp", partial(_declared, lookup, "telemetry otlp", host))
+
+
+HopProvider = Callable[[Lookup], Iterable[Hop]]
+PROVIDERS: tuple[HopProvider, ...] = (
+    model_hops,
+    bucket_hops,
+    kept_hops,
+    guardrail_hops,
+    knowledge_base_hops,
+    key_hops,
+    store_hops,
+    telemetry_hops,
+)
+"""Whatever sends data somewhere has a provider here that names the place."""
+
+
+async def _known(location: Location) -> Location:
+    return location
+
+
+async def _declared(lookup: Lookup, name: str, host: str) -> Location:
+    """Return what the operator declares of a hop that AWS can't be asked about."""
+    regions = lookup.declared(name)
+    if regions:
+        return Location(regions, "declared")
+    if is_loopback(host):
+        return Location((HERE,), "its address is a loopback one")
+    return Location((), f'not declared; name it in {PREFIX}RESIDENCY_DECLARED as "{name}"')
+
+
+@asynccontextmanager
+async def open_residency(
+    session: aioboto3.Session, settings: Settings, metrics: Metrics
+) -> AsyncIterator[ResidencySentinel]:
+    """Open the sentinel, which looks at every hop first where regions are configured.
+
+    Raises SettingsError with a line for each hop outside, where residency is enforced.
+    """
+    enforces = settings.residency_mode == "enforce" and bool(settings.residency)
+    if not settings.residency:
+        yield ResidencySentinel((), (), enforces, metrics)
+        return
+    async with open_sentinel(session, settings, metrics) as sentinel:
+        await sentinel.survey()
+        if enforces and (outside := sentinel.violations()):
+            raise SettingsError("\n".join(f"{PREFIX}RESIDENCY: {report}" for report in outside))
+        watching = asyncio.create_task(sentinel.watch())
+        try:
+            yield sentinel
+        finally:
+            watching.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watching
+
+
+@asynccontextmanager
+async def open_sentinel(
+    session: aioboto3.Session, settings: Settings, metrics: Metrics
+) -> AsyncIterator[ResidencySentinel]:
+    """Open a sentinel of all hops that has looked at none yet."""
+    endpoint = str(settings.endpoint_url) if settings.endpoint_url else None
+    s3_endpoint = settings.image_s3_endpoint_url
+    connection = s3.Connection(
+        settings.image_s3_region or settings.region, str(s3_endpoint) if s3_endpoint else None
+    )
+    async with AsyncExitStack() as stack:
+        agents = settings.retrieval_endpoint_url
+        planes = open_control_planes(session, endpoint, str(agents) if agents else endpoint)
+        plane = await stack.enter_async_context(planes)
+        client = await stack.enter_async_context(s3.open_client(session, connection))
+        lookup = Lookup(settings, Locations(plane), client)
+        yield ResidencySentinel(
+            hops=[hop for provider in PROVIDERS for hop in provider(lookup)],
+            allowed=settings.residency,
+            enforces=settings.residency_mode == "enforce",
+            metrics=metrics,
+            interval=settings.residency_interval,
+        )
+
+
+def resident(upstreams: Upstreams, sentinel: ResidencySentinel) -> Upstreams:
+    """Return ``upstreams`` that take themselves out while they are outside."""
+    if not (sentinel.enforces and sentinel.hops):
+        return upstreams
+    return lambda target: ResidentModel(upstreams(target), target, sentinel)
+
+
+def resident_sources(sources: ImageSources, sentinel: ResidencySentinel) -> ImageSources:
+    """Return ``sources`` that read no bucket outside."""
+    if not (sentinel.enforces and sentinel.hops):
+        return sources
+    return replace(sources, objects=ResidentBuckets(sources.objects, sentinel))

@@ -1,0 +1,67 @@
+"""Drawn documents with known truth through the tasks, plain and in tiles."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from app.settings import Settings
+from bench.documents import compared, mixed, score, sent
+from fixtures.documents import documents
+from tests.support.app import Rig
+
+# One worker has the engine that reads, loaded once.
+pytestmark = pytest.mark.xdist_group("reading")
+
+CHOSEN = ("receipt-3", "invoice-1", "form-0", "table-4")
+"""One of each kind: skewed, noisy, weak or plain. `python -m bench.documents` asks about all."""
+
+
+@pytest.fixture(scope="module")
+def service(emulator_url: str) -> Iterator[httpx.Client]:
+    settings = Settings(_env_file=None, endpoint_url=emulator_url, usage_store="memory")
+    with Rig(None, settings=settings).client() as client:
+        client.timeout = httpx.Timeout(300)
+        yield client
+
+
+def test_there_are_thirty_documents_of_four_kinds_and_no_two_are_alike():
+    names = [document.name for document in documents()]
+
+    assert len(names) == len({document.png for document in documents()}) == 30
+    assert {name.partition("-")[0] for name in names} == {"receipt", "invoice", "form", "table"}
+
+
+@pytest.mark.parametrize("name", CHOSEN)
+def test_tiles_lose_and_double_no_line_that_the_plain_page_has(service, name):
+    (document,) = (one for one in documents() if one.name == name)
+    plain, high = (score(service, document, detail) for detail in ("auto", "high"))
+
+    assert (high.doubled, high.lost) <= (plain.doubled, plain.lost)
+    assert plain.doubled == 0
+    assert high.fields_right >= plain.fields_right
+    assert high.located >= plain.located
+    assert high.iou >= plain.iou - 0.1
+
+
+def test_pages_of_pdfs_a_tiff_and_pictures_come_in_their_order(service):
+    chosen = [one for one in documents() if one.name in CHOSEN]
+    files, names = mixed(chosen, 8)
+    pages = sent(service, "ocr", files)["result"]["pages"]
+    lines = {document.name: document.lines for document in chosen}
+
+    assert [
+        compared(lines[n], p["text"].splitlines())[1] for p, n in zip(pages, names, strict=True)
+    ] == [0] * 8
+    assert [(p["file"], p["number"]) for p in pages] == [
+        ("images.0", 1), ("images.0", 2), ("images.0", 3), ("images.1", 1), ("images.1", 2),
+        ("images.2", 1), ("images.2", 2), ("images.3", 1),
+    ]  # fmt: skip
+
+
+def test_a_doubled_line_and_a_lost_one_are_counted():
+    drawn = ("Corner Shop", "Total: 42.10", "Thank you")
+
+    assert compared(drawn, drawn) == (0, 0)
+    assert compared(drawn, ("Corner Shop", "Total: 42.10", "Total: 42.10")) == (1, 1)
+    assert compared(drawn, ("CornerShop", "Total: 42.1O", "Thank you")) == (0, 0)

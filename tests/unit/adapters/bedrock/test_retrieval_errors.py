@@ -1,0 +1,63 @@
+"""The table from Retrieve's failures to ours, held to the newest service model."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from app.adapters.bedrock.retrieval_errors import TABLE, from_client_error, translation
+from app.adapters.http1 import errors as http1
+from app.domain import errors
+
+SHAPES = Path(__file__).parents[3] / "data" / "aws-shapes.json"
+
+
+def reply(code: str, status: int, message: str = "", **headers: str) -> ClientError:
+    response: Any = {
+        "Error": {"Code": code, "Message": message},
+        "ResponseMetadata": {"HTTPStatusCode": status, "HTTPHeaders": headers},
+    }
+    return ClientError(response, "Retrieve")
+
+
+def test_every_exception_of_the_newest_service_model_has_its_row():
+    model = json.loads(SHAPES.read_text())["services"]["bedrock-agent-runtime"]
+    declared = {error["shape"] for error in model["operations"]["Retrieve"]["errors"]}
+
+    assert declared
+    assert declared - TABLE.keys() == set()
+
+
+def test_what_aws_says_of_an_invalid_request_is_handed_on_and_nothing_else():
+    refused = from_client_error(reply("ValidationException", 400, "startsWith is not known"))
+    denied = from_client_error(
+        reply("AccessDeniedException", 403, "arn:aws:iam::123456789012:role/x may not")
+    )
+
+    assert "startsWith is not known" in refused.detail
+    assert "123456789012" not in denied.detail
+    assert "bedrock:Retrieve" in denied.detail
+
+
+def test_a_store_that_wakes_is_worth_waiting_for():
+    paused = "The Aurora DB instance is resuming after being auto-paused."
+
+    assert type(from_client_error(reply("ValidationException", 400, paused))) is (
+        errors.KnowledgeBaseBusyError
+    )
+
+
+def test_a_retry_after_is_kept():
+    wait = {"retry-after": "7"}
+
+    assert from_client_error(reply("ThrottlingException", 429, **wait)).retry_after == 7
+
+
+@pytest.mark.parametrize("error", [http1.ReadTimeoutError("x"), http1.ConnectError("x")])
+def test_a_connections_fault_is_told_of_the_knowledge_base(error):
+    found = translation(error)
+
+    assert found is not None
+    assert "knowledge base" in found.detail

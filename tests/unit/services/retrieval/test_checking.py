@@ -1,0 +1,61 @@
+"""An answer is held against its sources."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.domain.citation import QuoteMatch
+from app.domain.retrieval import Chunk, ChunkKind
+from app.services.retrieval.checking import checked, stated
+from app.services.retrieval.request import Fault, Shown, Source
+
+
+def source(n: int, text: str, shown: Shown = Shown.TEXT) -> Source:
+    return Source(n, Chunk(ChunkKind.TEXT, text, f"s3://b/{n}"), text, shown)
+
+
+SOURCES = (
+    source(1, "The orchard sells\ncider."),
+    source(2, "Apples ripen."),
+    source(3, "", Shown.PICTURE),
+)
+
+
+def test_a_sentence_that_is_its_sources_words_quotes_them():
+    (citation,) = checked("The orchard sells cider [1].", SOURCES).citations
+
+    assert (citation.quote, citation.match) == (
+        "The orchard sells cider", QuoteMatch.WHITESPACE,
+    )  # fmt: skip
+
+
+def test_a_quote_from_another_source_than_the_one_named_is_forged():
+    answer = checked('It says "apples ripen" [1].', SOURCES)
+
+    assert [each.fault for each in answer.corrections] == [
+        Fault.QUOTE_NOT_IN_SOURCE, Fault.UNSUPPORTED_SENTENCE,
+    ]  # fmt: skip
+
+
+def test_a_quote_of_a_pictures_words_is_neither_true_nor_forged():
+    answer = checked('The sign says "no entry" [3].', SOURCES)
+
+    assert [each.fault for each in answer.corrections] == [Fault.QUOTE_NOT_CHECKABLE]
+    assert answer.sentences[0].supported is True
+
+
+def test_markers_within_stated_sentences_count_for_nothing():
+    answer = stated([("It sells cider [7].", [1], None)], SOURCES, "raw")
+
+    assert answer.text == "It sells cider. [1]"
+
+
+@given(st.text(alphabet=st.sampled_from('ab. "“”[]19\n'), max_size=120))
+def test_whatever_is_said_every_marker_left_leads_to_a_citation(text):
+    answer = checked(text, SOURCES)
+    cited = {citation.source.n for citation in answer.citations}
+    named = {n for each in answer.sentences for n in each.sentence.markers}
+
+    assert named == cited
+    assert cited <= {1, 2, 3}
+    for citation in answer.citations:
+        assert (citation.quote is None) is (citation.match is None)
