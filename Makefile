@@ -91,6 +91,7 @@ settings: $(VENV)/dev.stamp  ## write docs/settings.md
 lock: $(VENV)/dev.stamp  ## recompile the requirement files from pyproject.toml
 	$(UV_COMPILE) --group build -o requirements/build.txt
 	$(UV_COMPILE) --group tools --no-deps -o requirements/tools.txt
+	$(UV_COMPILE) --group deploy -o requirements/deploy.txt
 	$(UV_PROJECT) --all-extras --group dev -o requirements/dev.txt
 	$(UV_PROJECT) --extra emulator --extra otel --extra postgres -c requirements/dev.txt -o requirements/emulator.txt
 	$(UV_PROJECT) --extra otel --extra postgres -c requirements/dev.txt -o requirements/service.txt
@@ -106,5 +107,5 @@ wheels: $(VENV)/dev.stamp  ## whether all that the images hold has wheels for bo
 		echo "$$file: wheels for $$machine"; done; done
 
 clean:  ## remove what the targets made
-	rm -rf $(VENV) $(VENV)-newest $(VENV)-image $(LITELLM) tests/clients/node_modules sbom.json
+	rm -rf $(VENV) $(VENV)-newest $(VENV)-image $(VENV)-deploy $(LITELLM) tests/clients/node_modules sbom.json
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -179,7 +179,7 @@ def handlers(
         JobHandler(
             services.jobs,
             endpoint,
-            settings.job_concurrency,
+            settings.job_concurrency if settings.work_on_queue else 0,
             settings.job_timeout,
             lambda status: count(JOBS, outcome=status),
             most_pages=settings.max_job_pages,
@@ -219,7 +219,8 @@ def row_handler(
         metrics,
         native,
     )
-    share = RowShare(settings.batch_share, settings.batch_concurrency, services.guards)
+    most = settings.batch_concurrency if settings.work_on_queue else 0
+    share = RowShare(settings.batch_share, most, services.guards)
     return RowHandler(
         services.queue,
         services.files,

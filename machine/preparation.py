@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from machine import browser, environment, image, newest, system, tools
+from machine import browser, deployment, environment, image, newest, system, tools
 from machine.errors import SetupError
 
 REQUIREMENTS = environment.ROOT / "requirements" / "dev.txt"
@@ -17,6 +17,7 @@ CHROMIUM = "chromium"
 PACKAGES = "npm packages"
 NEWEST = "newest releases"
 IMAGE = "packages of the image"
+DEPLOYMENT = "programs that check deploy/"
 
 
 def prepare(folder: Path) -> None:
@@ -59,6 +60,8 @@ def _expected(folder: Path, *, registry: bool) -> Iterator[tuple[str, str]]:
             yield PACKAGES, REGISTRY
         if not image.current(folder):
             yield IMAGE, REGISTRY
+        if not deployment.current(folder):
+            yield DEPLOYMENT, REGISTRY
     unpackable = browser.carried() and (registry or browser.packages_installed())
     if not (unpackable or browser.program(folder) or system.can_install()):
         yield CHROMIUM, system.advice(CHROMIUM)
@@ -94,6 +97,8 @@ def _steps(folder: Path, *, registry: bool) -> Iterator[_Step]:
     chromium = partial(browser.current, folder), partial(browser.obtain, folder)
     yield _Step(CHROMIUM, *chromium, system.advice(CHROMIUM))
     yield _Step(IMAGE, partial(image.current, folder), partial(image.install, folder), REGISTRY)
+    checks = partial(deployment.current, folder), partial(deployment.install, folder)
+    yield _Step(DEPLOYMENT, *checks, REGISTRY)
     # Newer ones may be out whenever the suite is run.
     yield _Step(NEWEST, lambda: False, lambda: registry and newest.install(folder), REGISTRY)
 

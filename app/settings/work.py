@@ -22,6 +22,13 @@ class WorkSettings(BaseModel):
             "workers of one machine, or PostgreSQL for several machines."
         ),
     ] = "sqlite"
+    work_on_queue: Annotated[
+        bool,
+        Field(
+            description="Whether this process works on rows and jobs. Off where processes of their "
+            "own do: it then takes them in, and tells how they stand."
+        ),
+    ] = True
     work_lease: Annotated[
         float,
         Field(

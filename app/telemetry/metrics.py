@@ -100,7 +100,8 @@ class Metrics:
 
     def set(self, name: str, value: float, **labels: str) -> None:
         """Set the gauge ``name``."""
-        self.gauges[name].labels(**labels).set(value)
+        gauge = self.gauges[name]
+        (gauge.labels(**labels) if labels else gauge).set(value)
 
     def __call__(self, record: RequestRecord) -> None:
         """Count a finished request."""
@@ -267,6 +268,7 @@ BATCH_ROWS = "llama_vision_batch_rows_total"
 WORK_WAITING = "llama_vision_work_waiting"
 WORK_LEASED = "llama_vision_work_leased"
 WORK_OLDEST = "llama_vision_work_oldest_seconds"
+BYTES_IN_FLIGHT = "llama_vision_bytes_in_flight_ratio"
 
 COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "llama_vision_refusals_total": (
@@ -440,6 +442,11 @@ GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
         "1 while a target's model is loaded after it was scaled to zero.",
         ("target",),
     ),
+    BYTES_IN_FLIGHT: (
+        "Share of the room for bodies and fetched pictures that is taken, 0 to 1; with several "
+        "workers, in the fullest.",
+        (),
+    ),
     RESIDENCY: (
         "1 where a hop is outside the allowed regions, or nobody can tell where it is.",
         ("hop",),
@@ -464,5 +471,7 @@ GAUGE_MODES: dict[str, Literal["livemax", "livemin"]] = {
     WORK_WAITING: "livemax",
     WORK_LEASED: "livemax",
     WORK_OLDEST: "livemax",
+    # Of the workers' rooms, the fullest matters.
+    BYTES_IN_FLIGHT: "livemax",
 }
 """How workers' gauges are put together; all others are added up."""

@@ -118,7 +118,7 @@ async def open_services(
     async with (
         AnswerReader.open() as reader,
         open_operations(
-            settings, (*guards, *successors), knowledge_base_guards, key_changes
+            settings, (*guards, *successors), knowledge_base_guards, key_changes, room
         ) as operations,
         open_residency(session, settings, operations.metrics) as residency,
         open_lifecycle(session, settings, operations.metrics) as lifecycle,

@@ -17,6 +17,7 @@ from app.adapters.stores.usage_sqlite import open_sqlite_usage
 from app.domain.cost import UnitPrice
 from app.domain.errors import UsageStoreError
 from app.domain.ports import UsageStore
+from app.services.concurrency.budget import Budget
 from app.services.model_stack.target import TargetGuard, show
 from app.services.registry import Operations
 from app.services.retrieval import stack as retrieval
@@ -25,7 +26,7 @@ from app.services.usage.ledger import open_ledger
 from app.settings import Settings
 from app.telemetry.emf import EmbeddedMetrics
 from app.telemetry.logs import request_log
-from app.telemetry.metrics import BILLING_WINDOWS, COLD_STARTS, Metrics
+from app.telemetry.metrics import BILLING_WINDOWS, BYTES_IN_FLIGHT, COLD_STARTS, Metrics
 from app.telemetry.record import NO_TRACER, Sink
 from app.telemetry.repeats import CountedRefusals
 from app.telemetry.tracing import SERVICE, open_tracer
@@ -40,8 +41,12 @@ async def open_operations(
     guards: Sequence[TargetGuard] = (),
     knowledge_bases: Mapping[str, KnowledgeBaseGuard] = MappingProxyType({}),
     changed: Changed | None = None,
+    room: Budget | None = None,
 ) -> AsyncIterator[Operations]:
-    """Open what tells callers apart, counts what they use, and shows it."""
+    """Open what tells callers apart, counts what they use, and shows it.
+
+    ``room`` is for bodies and fetched pictures; None where nothing is taken in.
+    """
     metrics = Metrics()
     for guard in guards:
         target = str(guard.target)
@@ -53,7 +58,7 @@ async def open_operations(
         limits = await stack.enter_async_context(open_limits(settings, metrics))
         store = await stack.enter_async_context(open_usage_store(settings))
         usage = await stack.enter_async_context(open_ledger(store, metrics))
-        await stack.enter_async_context(_running(metrics, guards, knowledge_bases))
+        await stack.enter_async_context(_running(metrics, guards, knowledge_bases, room))
         tracer = await stack.enter_async_context(open_tracer()) if settings.traces else NO_TRACER
         if settings.otlp_metrics:
             await stack.enter_async_context(_sending(metrics))
@@ -96,8 +101,11 @@ async def _running(
     metrics: Metrics,
     guards: Sequence[TargetGuard],
     knowledge_bases: Mapping[str, KnowledgeBaseGuard],
+    room: Budget | None,
 ) -> AsyncIterator[None]:
     def sample() -> None:
+        if room is not None:
+            metrics.set(BYTES_IN_FLIGHT, room.in_use / room.limit)
         show(guards, metrics)
         retrieval.show(knowledge_bases, metrics)
 

@@ -448,3 +448,20 @@ def test_what_is_kept_is_encrypted_where_there_is_a_key(tmp_path):
     assert [item["custom_id"] for item in output] == [f"secret-{n}" for n in range(200)]
     for path in data.rglob("*"):
         assert path.is_dir() or b"secret" not in path.read_bytes(), path
+
+
+def test_a_process_that_leaves_the_queue_alone_takes_a_batch_in_and_another_does_its_rows(tmp_path):
+    door, worker = FakeVisionModel(), FakeVisionModel()
+    content = lines(*(row(str(n), {"prompt": "Why?"}) for n in range(5)))
+    with served(tmp_path, door, work_on_queue=False) as client:
+        batch = begun(client, content)
+        until = time.monotonic() + PATIENCE
+        while batch.status == "validating":
+            assert time.monotonic() < until, batch
+            time.sleep(0.02)
+            batch = client.batches.retrieve(batch.id)
+        assert (batch.status, batch.request_counts.total) == ("in_progress", 5)
+        with served(tmp_path, worker):
+            assert ended(client, batch).request_counts.completed == 5
+
+    assert (len(door.requests), len(worker.requests)) == (0, 5)

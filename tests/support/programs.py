@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import pytest
 
-from machine import browser, image, newest, preparation, tools
+from machine import browser, deployment, image, newest, preparation, tools
 
 ENVIRONMENT = Path(sys.prefix)
 MARK = "missing: "
@@ -49,6 +49,13 @@ def image_packages() -> Path:
     if not image.current(ENVIRONMENT):
         lack(preparation.IMAGE)
     return image.folder_beside(ENVIRONMENT)
+
+
+def deployment_programs() -> Path:
+    """Return the folder of the programs that check deploy/, or skip the test."""
+    if not deployment.current(ENVIRONMENT):
+        lack(preparation.DEPLOYMENT)
+    return deployment.folder_beside(ENVIRONMENT) / "bin"
 
 
 def lack(name: str) -> NoReturn:

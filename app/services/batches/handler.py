@@ -44,12 +44,14 @@ class RowShare:
     share: float
     """Of each target's slots."""
     most: int
-    """Rows at a time."""
+    """Rows at a time; 0 where this process does none."""
     guards: tuple[TargetGuard, ...]
     _others_until: float = 0
 
     def room(self, running: int) -> int:
         """Return how many more rows may begin. Interactive requests go first."""
+        if not self.most:
+            return 0
         slots = self.guards[0].slots
         others = max(0, slots.taken + slots.waiting - running)
         if slots.waiting:

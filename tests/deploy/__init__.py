@@ -1,0 +1,1 @@
+"""What deploys the service is right, as programs of its platforms judge it."""
