@@ -1,11 +1,13 @@
 """No cache between keeps an answer of the API, whichever it is."""
 
+from typing import Any
+
 import httpx
 import pytest
 
 from tests.support.app import Rig
 
-ANSWERS = [
+ANSWERS: list[tuple[str, str, dict[str, Any] | None]] = [
     ("GET", "/healthz", None),
     ("GET", "/readyz", None),
     ("GET", "/metrics", None),

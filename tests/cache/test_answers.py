@@ -65,7 +65,7 @@ def test_the_same_question_is_asked_once_and_told_as_kept(http, made):
     assert again["cost_usd"]["saved"] == first["cost_usd"]["total"] > 0
 
 
-COLD_MORE = {
+COLD_MORE: dict[str, dict[str, Any]] = {
     "chat": {"temperature": 0},
     "chat_stream": {"temperature": 0},
     "responses": {"temperature": 0},
