@@ -198,9 +198,7 @@ def test_each_row_is_there_once_when_a_worker_is_killed(killable):
 
 @pytest.mark.timeout(SECONDS * 2)
 @pytest.mark.xdist_group("postgres")
-def test_each_row_is_there_once_when_the_database_is_killed(
-    killable, postgres: PostgresServer
-):
+def test_each_row_is_there_once_when_the_database_is_killed(killable, postgres: PostgresServer):
     killable.settings |= {"queue_store": "postgres", "postgres_url": postgres.url}
     killable.start()
     batch = begun(killable)

@@ -9,7 +9,7 @@ import aioboto3
 import httpx
 
 from app.adapters.sources.addresses import AddressPolicy
-from app.domain.ports import Readiness, Retriever, VisionModel, WebhookSender
+from app.domain.ports import Readiness, Retriever, WebhookSender
 from app.main import create_app
 from app.services.concurrency.budget import Budget
 from app.services.generation.image_sources import ImageSources
@@ -34,8 +34,8 @@ AT_ONCE = Retries(backoff=Backoff(0.001, 0.01, 0.001))
 class Rig:
     """An application whose upstream is a fake."""
 
-    model: VisionModel | None = field(default_factory=FakeVisionModel)
-    """The upstream; None for what the settings say."""
+    model: Any = field(default_factory=FakeVisionModel)
+    """The upstream, one of the fakes; None for what the settings say."""
     readiness: Readiness = field(default_factory=FakeReadiness)
     settings: Settings = field(default_factory=lambda: Settings(_env_file=None))
 

@@ -28,6 +28,11 @@ class SealedData:
             raise DataKeyError("the key is gone, or the bytes changed")
         return plaintext
 
+    async def erase(self, owner: str) -> bool:
+        known = owner not in self.lost
+        self.lost.add(owner)
+        return known
+
     def _seal(self, owner: str, plaintext: bytes, purpose: bytes) -> bytes:
         message = b"\0".join((owner.encode(), purpose, plaintext))
         return hmac.new(self.secret, message, sha256).digest()
