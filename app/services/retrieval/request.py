@@ -152,7 +152,7 @@ class Citation:
     """How far the quote agrees with its source."""
 
 
-class Fault(StrEnum):
+class CitationFault(StrEnum):
     """What was wrong with a citation."""
 
     UNKNOWN_MARKER = "unknown_marker"
@@ -169,7 +169,7 @@ class Fault(StrEnum):
 class Correction:
     """One fault of an answer."""
 
-    fault: Fault
+    fault: CitationFault
     text: str
     """The marker, the quote or the sentence at fault."""
     n: int | None = None

@@ -10,7 +10,7 @@ from app.api.v1.generate.schemas import ImageOut, TargetOut
 from app.domain.citation import QuoteMatch
 from app.domain.generation import StopReason
 from app.domain.retrieval import ChunkKind, KnowledgeBaseKind
-from app.services.retrieval.request import Fault, Mode, QueryKind, Reason, Shown, Unanswered
+from app.services.retrieval.request import CitationFault, Mode, QueryKind, Reason, Shown, Unanswered
 
 
 class ChunkOut(BaseModel):
@@ -75,7 +75,7 @@ class CorrectionOut(BaseModel):
     """Something that was wrong with the answer's citations."""
 
     fault: Annotated[
-        Fault,
+        CitationFault,
         Field(
             description="`unknown_marker`: removed, as it led nowhere. `quote_not_in_source`: "
             "forged. `quote_not_checkable`: of a picture's words. `unsupported_sentence`."
