@@ -1,6 +1,7 @@
 """What every FileStore does: a directory and a bucket."""
 
 from collections.abc import AsyncIterator
+from uuid import uuid4
 
 import aioboto3
 import pytest
@@ -22,7 +23,7 @@ async def store(request, tmp_path, monkeypatch) -> AsyncIterator[FileStore]:
         return
     url = request.getfixturevalue("s3_url")
     client = s3_client(url)
-    bucket = f"files-{id(request)}"
+    bucket = f"files-{uuid4().hex}"
     client.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "emulator")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "emulator")

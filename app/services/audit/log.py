@@ -164,8 +164,9 @@ class AuditLog:
                     await self._take()
                 await self.store.append(self._batch)
                 self._batch = []
+                # Not after the loop: refused calls are records too, and may keep it busy.
+                self.failing = False
             self._more.clear()
-            self.failing = False
         except (AuditUnavailableError, DataKeyError) as error:
             self.failing = True
             self.metrics.count(AUDIT_FAILURES)
