@@ -80,6 +80,10 @@ class LifecycleSentinel:
         life = self.lives.get(target)
         return None if life is None else life.notice(target.model_id, self.today())
 
+    def silent(self, target: Target, caller: str) -> bool:
+        """Tell whether there is nothing that ``caller`` is still to know of the target today."""
+        return self._told.get((target, caller)) == self.today() or self._notice(target) is None
+
     def warnings(self, target: Target, caller: str) -> tuple[AnswerWarning, ...]:
         """Return what ``caller`` is to know of the target, once a day."""
         notice, day = self._notice(target), self.today()

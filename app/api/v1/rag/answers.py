@@ -92,7 +92,7 @@ class QueryOut(BaseModel):
     text: str
 
 
-class RetrievalOut(BaseModel):
+class RagRetrievalOut(BaseModel):
     """What asking the knowledge base took."""
 
     calls: int
@@ -144,7 +144,7 @@ class RagFacts(BaseModel):
     corrections: list[CorrectionOut]
     used: list[UsedOut]
     left_out: list[LeftOutOut]
-    retrieval: RetrievalOut
+    retrieval: RagRetrievalOut
     calls: Annotated[list[RagCallOut], Field(description="Of the model, in order.")]
     prompt_token_count: Annotated[int | None, Field(description="Of all calls together.")]
     generation_token_count: int | None
