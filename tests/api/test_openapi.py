@@ -31,7 +31,7 @@ OPTIONS = (
     "--checks", CHECKS, "--phases", "examples,coverage,fuzzing",
     # Else a generated deadline of no time at all is rightly answered with 504.
     "--header", "X-Request-Timeout: 60",
-    "--max-examples", "50", "--seed", "1", "--no-color",
+    "--max-examples", "15", "--seed", "1", "--no-color",
 )  # fmt: skip
 
 

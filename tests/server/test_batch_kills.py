@@ -24,7 +24,7 @@ from app.settings import PREFIX
 from fixtures.process import ROOT, clean, free_port
 from tests.support.postgres import PostgresServer
 
-KILLS = int(os.environ.get("KILLS", "4"))
+KILLS = int(os.environ.get("KILLS", "2"))
 ROWS = 100 + 20 * KILLS
 SECONDS = 300
 
