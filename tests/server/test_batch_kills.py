@@ -1,6 +1,6 @@
 """Kills at random points of a batch: each row once in the output, counts and cost right.
 
-A few kills in every run of the suite; ``KILLS=20`` makes it twenty, of a batch of 500 rows.
+``make test-long`` runs them, with ``KILLS=20``: twenty kills in a batch of 500 rows.
 """
 
 import contextlib
@@ -79,6 +79,9 @@ class Killable:
                     return reply
             assert time.monotonic() < until, (self.folder / "log").read_text()[-3000:]
             time.sleep(0.1)
+
+
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture

@@ -117,6 +117,7 @@ def outcome(client: httpx.Client, number: int, key: str) -> int:
     return answer.status_code
 
 
+@pytest.mark.long
 def test_two_hundred_pathological_answers_keep_deadlines_and_nobody_else_waits(url, keys):
     hostile, polite, revoked = (add_key(keys, *Scope) for _ in range(3))
     with (
