@@ -97,9 +97,9 @@ lock: $(VENV)/dev.stamp  ## recompile the requirement files from pyproject.toml
 	$(UV_COMPILE) --group tools --no-deps -o requirements/tools.txt
 	$(UV_COMPILE) --group deploy -o requirements/deploy.txt
 	$(UV_PROJECT) --all-extras --group dev -o requirements/dev.txt
-	$(UV_PROJECT) --extra emulator --extra otel --extra postgres -c requirements/dev.txt -o requirements/emulator.txt
+	$(UV_PROJECT) --extra batch --extra emulator --extra otel --extra postgres -c requirements/dev.txt -o requirements/emulator.txt
 	$(UV_PROJECT) --extra otel --extra postgres -c requirements/dev.txt -o requirements/service.txt
-	$(UV_PROJECT) --extra emulator --extra otel --extra postgres --group bench -c requirements/dev.txt -o requirements/bench.txt
+	$(UV_PROJECT) --extra batch --extra emulator --extra otel --extra postgres --group bench -c requirements/dev.txt -o requirements/bench.txt
 	$(MAKE) --no-print-directory wheels
 	echo "litellm[proxy]==$(LITELLM_VERSION)" | $(UV_COMPILE) - -o bench/peers/litellm/requirements.txt
 
