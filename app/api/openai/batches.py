@@ -8,6 +8,7 @@ from fastapi import APIRouter, Body, Header, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.errors import problem
+from app.api.errors.documented import ADMISSION_ERRORS, JSON_BODY_ERRORS
 from app.api.openai import errors as openai
 from app.api.pipeline import authorization
 from app.api.routing.context import Context
@@ -265,21 +266,14 @@ ESTIMATE_EXAMPLE: dict[str, Any] = {
         (
             *BATCH_ERRORS,
             errors.FileStoreError,
-            errors.MalformedJsonError,
-            errors.UnsupportedContentTypeError,
-            errors.BodyTooLargeError,
-            errors.BodyTimeoutError,
-            errors.InvalidParameterError,
-            errors.UnknownFieldError,
+            *JSON_BODY_ERRORS,
             errors.ScopeMissingError,
             errors.FileNotFoundHereError,
             errors.FilePurposeError,
             errors.BatchEngineError,
             errors.WebhooksDisabledError,
             errors.WebhookUrlNotAllowedError,
-            errors.OverloadedError,
-            errors.ShuttingDownError,
-            errors.DeadlineExceededError,
+            *ADMISSION_ERRORS,
         ),
         openai.SHAPE,
     ),
@@ -368,18 +362,11 @@ class BatchEstimateOut(BaseModel):
         (
             *BATCH_ERRORS,
             errors.FileStoreError,
-            errors.MalformedJsonError,
-            errors.UnsupportedContentTypeError,
-            errors.BodyTooLargeError,
-            errors.BodyTimeoutError,
-            errors.InvalidParameterError,
-            errors.UnknownFieldError,
+            *JSON_BODY_ERRORS,
             errors.ScopeMissingError,
             errors.FileNotFoundHereError,
             errors.FilePurposeError,
-            errors.OverloadedError,
-            errors.ShuttingDownError,
-            errors.DeadlineExceededError,
+            *ADMISSION_ERRORS,
         ),
         openai.SHAPE,
     ),
@@ -452,9 +439,7 @@ async def shown(context: Context, batch_id: str) -> BatchOut:
             *BATCH_ERRORS,
             errors.BatchNotFoundError,
             errors.BatchStateError,
-            errors.OverloadedError,
-            errors.ShuttingDownError,
-            errors.DeadlineExceededError,
+            *ADMISSION_ERRORS,
         ),
         openai.SHAPE,
     ),
