@@ -10,7 +10,6 @@ are taken in turn, and the median of the rounds told. `off` is the default, with
 
 import argparse
 import asyncio
-import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -29,7 +28,7 @@ from bench import photos, process
 from bench.micro import calls
 from bench.micro.calls import Ask, Kind
 from bench.peers import dialects, recording
-from fixtures.process import clean, running
+from fixtures.process import enter_clean_environment, running
 
 TOGETHER = 8
 KINDS: Mapping[str, Kind] = {
@@ -99,9 +98,7 @@ def main() -> None:
     options.add_argument("--seconds", type=float, default=1, help="of each measurement")
     options.add_argument("--rounds", type=int, default=5)
     given = options.parse_args()
-    environment = clean()
-    os.environ.clear()
-    os.environ.update(environment)
+    enter_clean_environment()
     output, sys.stdout = sys.stdout, StringIO()  # Log lines are written, and not shown.
     telemetry.configure("info")
     cores = process.cores()

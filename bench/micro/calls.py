@@ -36,7 +36,7 @@ from bench.peers import dialects, recording
 from bench.peers.gateways import LIMITS
 from bench.peers.workloads import Shape, Workload
 from bench.photos import Picture
-from fixtures.process import clean, running
+from fixtures.process import enter_clean_environment, running
 
 REQUESTS = 40
 """Of each kind; the median of their counts is told."""
@@ -196,9 +196,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--top", type=int, default=0, help="functions called most, of each kind")
     given = options.parse_args()
-    environment = clean()
-    os.environ.clear()
-    os.environ.update(environment)
+    enter_clean_environment()
     output, sys.stdout = sys.stdout, StringIO()  # Log lines are written, and not shown.
     telemetry.configure("info")
     with TemporaryDirectory() as folder:
