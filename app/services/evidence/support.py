@@ -125,7 +125,9 @@ class _Search:
         used = (index, sighting.words[0]) in self.used
         if item is None or item not in self.anchors:
             name = {t for part in claim.own_path[-1:] for t in tokens(str(part).replace("_", " "))}
-            line = set(tokens(reading.searched.line_of(sighting.words[0])))
+            line = {
+                t for word in reading.searched.line_of(sighting.words[0]) for t in tokens(word.text)
+            }
             return kind, used, -len(name & line), 0
         anchor, middle = self.anchors[item]
         return kind, anchor is not reading, abs(_middle(sighting) - middle), used
