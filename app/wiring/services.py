@@ -206,7 +206,13 @@ async def open_services(
             generations=generations,
             tasks=TaskService(
                 generations,
-                Documents(sources, pool, image_limits(settings), settings.max_pages),
+                Documents(
+                    sources,
+                    pool,
+                    image_limits(settings),
+                    settings.max_pages,
+                    most_job_pages=settings.max_job_pages,
+                ),
                 asker,
                 evidence,
             ),
