@@ -32,7 +32,7 @@ ENDED = (
 
 
 class BatchEngine(StrEnum):
-    """What is to do a batch."""
+    """The engine that is to do a batch."""
 
     AUTO = "auto"
     """Bedrock's own batch job where that can, else this service's queue."""

@@ -1,4 +1,4 @@
-"""What one request's calls of the model and its pictures were: digests and facts, never content."""
+"""The trail of one request's calls and pictures: digests and facts, never content."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -71,7 +71,7 @@ OpenWebhooks = Callable[[Settings], AbstractAsyncContextManager[WebhookSender]]
 
 @dataclass(frozen=True, slots=True)
 class Edges:
-    """Where the service meets the outside: what opens each edge.
+    """The edges where the service meets the outside, as functions that open them.
 
     Tests put theirs there, and have everything else as it is in production.
     """
@@ -85,7 +85,7 @@ class Edges:
 
 @dataclass(frozen=True, slots=True)
 class Guards:
-    """What counts and bounds the calls of each target, successor and knowledge base."""
+    """The guards that count and bound the calls of each target, successor and knowledge base."""
 
     targets: tuple[TargetGuard, ...]
     successors: tuple[TargetGuard, ...]
@@ -103,7 +103,7 @@ class Guards:
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What is open while the service lives. `app.wiring.services` builds the use cases of it."""
+    """The parts that are open while the service lives; `app.wiring.services` builds on them."""
 
     session: aioboto3.Session
     guards: Guards

@@ -1,4 +1,4 @@
-"""What a batch would take, before it runs: a sample of its rows goes all the way to the model."""
+"""Estimates of batches before they run: a sample of the rows goes all the way to the model."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -85,7 +85,7 @@ class CountingModel:
 
 @dataclass(frozen=True, slots=True)
 class BatchEstimate:
-    """What a batch would take; reckoned from ``sampled`` of its ``rows``."""
+    """The estimate of a batch, reckoned from ``sampled`` of its ``rows``."""
 
     rows: int
     sampled: int

@@ -42,7 +42,7 @@ class RetrievalParameters(Parameters):
 
 
 class FitAnswer(ModelAnswer):
-    """Asked of the model, of every candidate."""
+    """The form that the model fills for every candidate."""
 
     spoken: ClassVar[tuple[str, ...]] = ("reason",)
 
