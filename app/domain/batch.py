@@ -73,7 +73,7 @@ class BatchFault:
     code: str
     message: str
     line: int | None = None
-    """Of the input file, from 1."""
+    """The line of the input file, from 1."""
     param: str | None = None
 
 

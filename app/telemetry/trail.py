@@ -15,7 +15,7 @@ class Trail:
     calls: list[Facts] = field(default_factory=list)
     images: list[Facts] = field(default_factory=list)
     verdicts: list[Facts] = field(default_factory=list)
-    """Of guardrails."""
+    """The verdicts of guardrails."""
     running: list[Callable[[], Facts]] = field(default_factory=list)
     """Streams that have not ended; each returns what it came to."""
     shared: bool = False

@@ -40,7 +40,7 @@ class Pace:
     at_once: int
     """Rows that are answered at a time."""
     seconds: float | None = None
-    """Of one row; None until one was answered."""
+    """The time of one row; None until one was answered."""
 
     def note(self, seconds: float) -> None:
         """Count one row."""

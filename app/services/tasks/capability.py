@@ -20,7 +20,7 @@ class Capability:
     untrained: tuple[str, ...] = ()
     """What the task gives beyond anything that was measured."""
     languages: tuple[str, ...] = ("en",)
-    """Of questions, answers and words in pictures: those that Meta supports beside a picture."""
+    """Languages of questions, answers and words in pictures that Meta supports beside a picture."""
 
 
 BOXES_UNTRAINED = AnswerWarning(

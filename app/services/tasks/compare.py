@@ -63,7 +63,7 @@ class Description(ModelAnswer):
 
 
 class Comparison(ModelAnswer):
-    """Asked of the model once, about the descriptions."""
+    """The form that the model fills once, about the descriptions."""
 
     spared: ClassVar[frozenset[str]] = frozenset({"similarities"})
 
