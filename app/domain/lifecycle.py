@@ -24,7 +24,7 @@ class LifeStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """What is known of a model's life."""
+    """A model's lifecycle, as far as it is known."""
 
     status: LifeStatus
     source: str

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """What hop providers ask."""
+    """The sources that hop providers ask."""
 
     settings: Settings
     locations: Locations

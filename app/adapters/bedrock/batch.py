@@ -69,7 +69,7 @@ def _storage() -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class BatchPlace:
-    """Where jobs read and write, and as whom."""
+    """The place where jobs read and write, and the role that they take."""
 
     bucket: str
     prefix: str

@@ -90,7 +90,7 @@ class ChatAnnotation(BaseModel):
 
 
 class ChatRag(BaseModel):
-    """Of this service, where a knowledge base was asked: what is beside the text."""
+    """The part of an answer beside its text, this service's own, where documents were asked."""
 
     id: str
     knowledge_base: str

@@ -113,7 +113,7 @@ class BatchJobOut(BaseModel):
 
 
 class BatchEngineOut(BaseModel):
-    """What does a batch."""
+    """The engine that does a batch."""
 
     asked: BatchEngine
     name: Literal["own", "bedrock"]
@@ -325,7 +325,7 @@ class BatchEstimateCost(BaseModel):
 
 
 class BatchEstimateOut(BaseModel):
-    """What a batch would take, reckoned from a sample of its rows."""
+    """The calls, tokens, cost and time of a batch, reckoned from a sample of its rows."""
 
     object: Literal["batch.estimate"] = "batch.estimate"
     rows: int

@@ -64,7 +64,7 @@ class AuditStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What the log was at a time."""
+    """The state of the log at a time."""
 
     size: int
     root: bytes

@@ -1,4 +1,4 @@
-"""What a batch would take, before it runs: a sample of its rows goes all the way to the model."""
+"""Estimates of batches before they run: a sample of the rows goes all the way to the model."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -40,7 +40,7 @@ class Pace:
     at_once: int
     """Rows that are answered at a time."""
     seconds: float | None = None
-    """Of one row; None until one was answered."""
+    """The time of one row; None until one was answered."""
 
     def note(self, seconds: float) -> None:
         """Count one row."""
@@ -85,7 +85,7 @@ class CountingModel:
 
 @dataclass(frozen=True, slots=True)
 class BatchEstimate:
-    """What a batch would take; reckoned from ``sampled`` of its ``rows``."""
+    """The estimate of a batch, reckoned from ``sampled`` of its ``rows``."""
 
     rows: int
     sampled: int

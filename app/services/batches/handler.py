@@ -42,7 +42,7 @@ class RowShare:
     """How much of the service rows may take."""
 
     share: float
-    """Of each target's slots."""
+    """The part of each target's slots."""
     most: int
     """Rows at a time; 0 where this process does none."""
     guards: tuple[TargetGuard, ...]

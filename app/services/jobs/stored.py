@@ -13,7 +13,7 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is kept of a job beside its request."""
+    """The data that is kept of a job beside its request."""
 
     path: str
     webhook: str | None = None

@@ -23,7 +23,7 @@ class CapturedError(Exception):
 
 @dataclass(slots=True)
 class Capture:
-    """What the model was to be asked, once that is known."""
+    """The question to the model, once that is known."""
 
     request: ModelRequest | None = None
 

@@ -69,7 +69,7 @@ def _encoded(data: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Exchanged:
-    """What went over the wire, as digests."""
+    """The digests of what went over the wire."""
 
     request_sha256: str
     request_bytes: int

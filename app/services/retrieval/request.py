@@ -12,7 +12,7 @@ from app.domain.retrieval import Chunk, Search
 
 
 class Mode(StrEnum):
-    """What is wanted."""
+    """The kind of result: an answer, or the chunks alone."""
 
     ANSWER = "answer"
     """An answer with citations."""
@@ -54,7 +54,7 @@ class RagRequest:
 
 
 class QueryKind(StrEnum):
-    """What the knowledge base was asked with."""
+    """The kind of query that the knowledge base was asked."""
 
     TEXT = "text"
     PICTURE = "picture"
@@ -153,7 +153,7 @@ class Citation:
 
 
 class CitationFault(StrEnum):
-    """What was wrong with a citation."""
+    """The kind of fault of a citation."""
 
     UNKNOWN_MARKER = "unknown_marker"
     """A marker led to no source; it was removed."""
@@ -201,7 +201,7 @@ class CheckedAnswer:
 
 @dataclass(frozen=True, slots=True)
 class RetrievalFacts:
-    """What asking the knowledge base took."""
+    """The calls, time and cost of retrieval, and what it brought."""
 
     calls: int
     latency_ms: int

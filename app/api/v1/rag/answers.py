@@ -86,14 +86,14 @@ class CorrectionOut(BaseModel):
 
 
 class QueryOut(BaseModel):
-    """What the knowledge base was asked with."""
+    """The query that the knowledge base was asked."""
 
     kind: QueryKind
     text: str
 
 
 class RagRetrievalOut(BaseModel):
-    """What asking the knowledge base took."""
+    """The time and the calls that retrieval took."""
 
     calls: int
     found: Annotated[int, Field(description="Chunks.")]
