@@ -99,6 +99,7 @@ lock: $(VENV)/dev.stamp  ## recompile the requirement files from pyproject.toml
 	$(UV_PROJECT) --all-extras --group dev -o requirements/dev.txt
 	$(UV_PROJECT) --extra batch --extra emulator --extra otel --extra postgres -c requirements/dev.txt -o requirements/emulator.txt
 	$(UV_PROJECT) --extra otel --extra postgres -c requirements/dev.txt -o requirements/service.txt
+	$(UV_PROJECT) --extra ocr --extra otel --extra postgres -c requirements/dev.txt -o requirements/service-ocr.txt
 	$(UV_PROJECT) --extra batch --extra emulator --extra otel --extra postgres --group bench -c requirements/dev.txt -o requirements/bench.txt
 	$(MAKE) --no-print-directory wheels
 	echo "litellm[proxy]==$(LITELLM_VERSION)" | $(UV_COMPILE) - -o bench/peers/litellm/requirements.txt
@@ -106,7 +107,7 @@ lock: $(VENV)/dev.stamp  ## recompile the requirement files from pyproject.toml
 # What Debian of the images' base takes. pyvips has no wheel: it is pure Python.
 WHEEL := $(BIN)/uv pip compile --quiet --no-deps --python-version 3.13 --only-binary :all: --no-binary pyvips -o /dev/null
 wheels: $(VENV)/dev.stamp  ## whether all that the images hold has wheels for both architectures
-	@for machine in x86_64 aarch64; do for file in service emulator; do \
+	@for machine in x86_64 aarch64; do for file in service service-ocr emulator; do \
 		$(WHEEL) requirements/$$file.txt --python-platform $$machine-manylinux_2_28 >/dev/null || exit 1; \
 		echo "$$file: wheels for $$machine"; done; done
 

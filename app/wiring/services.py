@@ -116,7 +116,11 @@ def build_services(
         tasks=TaskService(
             generations,
             Documents(
-                resources.sources, resources.pool, image_limits(settings), settings.max_pages
+                resources.sources,
+                resources.pool,
+                image_limits(settings),
+                settings.max_pages,
+                most_job_pages=settings.max_job_pages,
             ),
             asker,
             resources.evidence,

@@ -147,7 +147,7 @@ def test_every_requirement_file_has_its_row():
 
 
 @pytest.mark.parametrize("extra", ["otel", "postgres"])
-@pytest.mark.parametrize("name", ["service", "emulator", "dev", "bench"])
+@pytest.mark.parametrize("name", ["service", "service-ocr", "emulator", "dev", "bench"])
 def test_packages_that_a_setting_needs_are_in_the_requirement_files(name, extra):
     needed = EXTRAS[extra]
     installed = re.findall(
