@@ -1,10 +1,12 @@
 """What every test runs under: no credentials of anyone's, no settings of the machine's."""
 
+import functools
 import gc
 import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
+import botocore.loaders
 import pytest
 from hypothesis import settings as hypothesis_settings
 
@@ -23,6 +25,9 @@ NO_AUTHORITY = Path(__file__).parent / "data" / "no-authority.pem"
 
 Each client in these tests reads its authorities: a hundred and fifty take it 20 ms.
 """
+
+# The SDK's descriptions of AWS's services, read by each session anew: 50 ms for each service.
+botocore.loaders.create_loader = functools.cache(botocore.loaders.create_loader)
 
 telemetry.configure("warning")
 
