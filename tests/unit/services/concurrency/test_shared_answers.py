@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,11 +12,15 @@ from app.adapters.stores.cache.redis import RedisAnswers
 from app.adapters.stores.redis_client import open_redis
 from app.domain.errors import IdempotencyConflictError, UpstreamUnavailableError
 from app.domain.generation import Completion, Generation, Latency, StopReason, Usage
+from app.domain.image import ImageLimits, ReceivedImage
 from app.services.concurrency import answer_codec
+from app.services.concurrency.idempotency import slim
 from app.services.concurrency.shared_answers import SharedAnswers
+from app.services.images.prepare import prepare
 from app.services.task_runner.request import TaskAnswer
 from app.services.tasks.vqa import VQA
 from fixtures.process import free_port
+from tests.support.pictures import ROCKET
 
 DIGEST = b"w" * 32
 
@@ -88,6 +93,16 @@ def test_a_task_answer_comes_back_as_it_was():
     answer = TaskAnswer("vqa", "1", example, {"a": [b"x"]}, ("f",), None, False, 1, generation())
 
     assert answer_codec.decoded(answer_codec.encoded(answer)) == answer
+
+
+def test_an_answer_about_a_picture_comes_back_with_all_that_is_said_of_it():
+    report = prepare(ReceivedImage(ROCKET), ImageLimits())
+    answer = slim(replace(generation(), images=(report,)))
+
+    again = answer_codec.decoded(answer_codec.encoded(answer))
+
+    assert again == answer
+    assert again.images[0].prepared.sha256 == report.prepared.sha256
 
 
 @pytest.mark.parametrize(
