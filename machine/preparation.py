@@ -18,7 +18,7 @@ CHROMIUM = "chromium"
 PACKAGES = "npm packages"
 NEWEST = "newest releases"
 IMAGE = "packages of the image"
-DEPLOYMENT = "what checks the Helm chart"
+DEPLOYMENT = "what checks the Helm chart and the templates for AWS"
 
 
 def prepare(folder: Path) -> None:
