@@ -12,6 +12,9 @@ UV_PROJECT := $(UV_COMPILE) pyproject.toml
 # Many tests wait for a server or a signal: two processes for each core keep it busy.
 PYTEST := $(BIN)/python -m pytest -n $$($(PYTHON) -c "import os; print(2 * (os.cpu_count() or 1))") --dist loadgroup
 
+# Tests start hundreds of processes: each would compile the sources anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help run serve emulator test test-long fuzz bench check format lint types contracts openapi tasks settings lock wheels sbom audit clients clean
 

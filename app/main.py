@@ -156,7 +156,8 @@ def create_app(settings: Settings, open_services: OpenServices) -> Application:
         redirect_slashes=False,
     )
     for router in ROUTERS:
-        app.include_router(router)
+        # As they are: FastAPI's include_router would analyse each route again for each application.
+        app.router.routes.extend(router.routes)
     swagger_ui.install(app)
     dialects.install(app)
     rules = authorization.rules(

@@ -192,7 +192,7 @@ def _generations(
         sources=resources.sources,
         preparer=witnessed_pictures(settings, pipeline),
         drain=drain,
-        answers=IdempotentAnswers(drain, settings.longest_request),
+        answers=IdempotentAnswers(drain, settings.longest_request, shared=resources.shared_answers),
         sheets=resources.pool,
         threads=resources.threads,
     )
