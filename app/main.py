@@ -10,7 +10,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from app import __version__
-from app.api import ops, well_known
+from app.api import events, ops, well_known
 from app.api.bedrock import routes as bedrock
 from app.api.errors import dialects
 from app.api.openai import batches, chat, files, models, uploads
@@ -145,11 +145,14 @@ def create_app(settings: Settings, open_services: OpenServices) -> Application:
     )
     for router in ROUTERS:
         app.include_router(router)
+    if settings.s3_event_caller is not None:
+        app.include_router(events.router)
     swagger_ui.install(app)
     dialects.install(app)
     rules = authorization.rules(
         public_docs=settings.public_docs or not settings.authenticates,
         public_readiness=settings.public_readiness,
+        events=settings.s3_event_caller is not None,
     )
     document.install(app)
     security.install(app, rules)
@@ -261,6 +264,7 @@ def front(
                 settings.reached_by, frozenset(map(str.encode, settings.allowed_origins))
             ),
             max_bytes=settings.max_body_bytes,
+            past_it=settings.files_store == "s3",
             timing=BodyTiming(settings.body_timeout, settings.body_least_rate),
             # The form around the file takes some bytes too.
             streamed={FILES: settings.max_file_bytes + WINDOW},

@@ -11,6 +11,7 @@ from app.domain.model import Capabilities, ModelIdentity
 from app.domain.ports import Authenticator, BatchJobs, DataCipher, Readiness, WorkQueue
 from app.services.access.limits import Limits
 from app.services.audit.log import AuditLog
+from app.services.batches.events import BatchEvents
 from app.services.batches.service import BatchService
 from app.services.cache.answers import KeptAnswers
 from app.services.concurrency.budget import Budget
@@ -140,3 +141,5 @@ class Services:
     """Whether requests leave a trail of digests, for receipts or the audit log."""
     answers: KeptAnswers | None = None
     """The answer cache; None where nothing is kept."""
+    events: BatchEvents | None = None
+    """Batches of files that S3 tells of; None where nobody asked for that."""

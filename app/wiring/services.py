@@ -52,6 +52,7 @@ from app.wiring.audit import audited, open_audit_log
 from app.wiring.cache import open_answers, with_cache
 from app.wiring.encryption import open_cipher
 from app.wiring.erasure import erasure_holders
+from app.wiring.events import open_events
 from app.wiring.evidence import open_reader
 from app.wiring.guardrails import open_guardrails
 from app.wiring.images import bytes_in_flight, image_limits, image_pipeline, open_pool, open_sources
@@ -194,6 +195,7 @@ async def open_services(
         )
         enforcement = Enforcement(settings.capabilities)
         asker = FormAsker(generations.generate, reader, drain, enforcement)
+        batches = BatchService(queue, files, hooks.check, batch_jobs.unavailable(settings))
         yield Services(
             model=ServedModel(
                 identity,
@@ -252,7 +254,10 @@ async def open_services(
             proving=proves(settings),
             files=files,
             uploads=UploadService(files),
-            batches=BatchService(queue, files, hooks.check, batch_jobs.unavailable(settings)),
+            batches=batches,
+            events=await stack.enter_async_context(
+                open_events(session, settings, files, batches, operations.authenticator)
+            ),
             batch_jobs=native,
             guardrails=guardrails,
             answers=answers,
