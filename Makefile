@@ -13,10 +13,10 @@ UV_PROJECT := $(UV_COMPILE) pyproject.toml
 PYTEST := $(BIN)/python -m pytest -n $$($(PYTHON) -c "import os; print(2 * (os.cpu_count() or 1))") --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve emulator test fuzz bench check format lint types contracts openapi tasks settings lock wheels sbom audit clients clean
+.PHONY: help run serve emulator test test-long fuzz bench check format lint types contracts openapi tasks settings lock wheels sbom audit clients clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
 $(VENV)/demo.stamp: requirements/emulator.txt requirements/build.txt
 	$(INSTALL) $(VENV) requirements/emulator.txt
@@ -42,6 +42,10 @@ emulator: $(VENV)/demo.stamp  ## the emulator alone
 test:  ## the whole test suite, with the checks of the sources; sets the machine up first
 	@$(PYTHON) -m machine tests $(VENV)
 	@$(PYTEST)
+
+test-long:  ## tests that take minutes: twenty kills, every page's commands, generated requests
+	@$(PYTHON) -m machine tests $(VENV)
+	@KILLS=20 $(PYTEST) -m long
 
 check: $(VENV)/dev.stamp lint types contracts  ## format, lint, types, import contract: the quick part of make test
 
@@ -93,9 +97,9 @@ lock: $(VENV)/dev.stamp  ## recompile the requirement files from pyproject.toml
 	$(UV_COMPILE) --group tools --no-deps -o requirements/tools.txt
 	$(UV_COMPILE) --group deploy -o requirements/deploy.txt
 	$(UV_PROJECT) --all-extras --group dev -o requirements/dev.txt
-	$(UV_PROJECT) --extra emulator --extra otel --extra postgres -c requirements/dev.txt -o requirements/emulator.txt
+	$(UV_PROJECT) --extra batch --extra emulator --extra otel --extra postgres -c requirements/dev.txt -o requirements/emulator.txt
 	$(UV_PROJECT) --extra otel --extra postgres -c requirements/dev.txt -o requirements/service.txt
-	$(UV_PROJECT) --extra emulator --extra otel --extra postgres --group bench -c requirements/dev.txt -o requirements/bench.txt
+	$(UV_PROJECT) --extra batch --extra emulator --extra otel --extra postgres --group bench -c requirements/dev.txt -o requirements/bench.txt
 	$(MAKE) --no-print-directory wheels
 	echo "litellm[proxy]==$(LITELLM_VERSION)" | $(UV_COMPILE) - -o bench/peers/litellm/requirements.txt
 

@@ -1,7 +1,8 @@
 """The application: lifespan, middleware, routers, error handlers."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from typing import TypedDict
 
 import orjson
@@ -38,6 +39,7 @@ from app.domain.batch import Batch
 from app.domain.generation import ModelRequest
 from app.server.load_shedding import LoadShedder
 from app.services.batches import row as rows
+from app.services.batches.estimate import BatchEstimates, Pace
 from app.services.batches.handler import RowHandler, RowShare
 from app.services.batches.intake import IntakeLimits
 from app.services.batches.keeper import BatchKeeper
@@ -116,12 +118,22 @@ def create_app(settings: Settings, open_services: OpenServices) -> Application:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         dispatcher.compile(app)
-        async with (
-            open_services(settings) as services,
-            services.worker.running(
-                handlers(settings, services, InProcess(dispatcher, services, rules))
-            ),
-        ):
+        async with AsyncExitStack() as stack:
+            services = await stack.enter_async_context(open_services(settings))
+            pace = Pace(settings.batch_concurrency)
+            endpoint = InProcess(dispatcher, services, rules)
+            doing = handlers(settings, services, endpoint, pace)
+            await stack.enter_async_context(services.worker.running(doing))
+            estimates = BatchEstimates(
+                services.files,
+                services.estimates.counter,
+                services.estimates.price,
+                intake_limits(settings),
+                pace,
+                lambda model: InProcess(dispatcher, services.asking(model), rules),
+                settings.request_timeout,
+            )
+            services = replace(services, batch_estimates=estimates)
             yield {
                 "services": services,
                 "load_shedder": LoadShedder(queue, callers, services),
@@ -161,7 +173,9 @@ def create_app(settings: Settings, open_services: OpenServices) -> Application:
     return app
 
 
-def handlers(settings: Settings, services: Services, endpoint: Endpoint) -> tuple[WorkHandler, ...]:
+def handlers(
+    settings: Settings, services: Services, endpoint: Endpoint, pace: Pace
+) -> tuple[WorkHandler, ...]:
     """Return what does each kind of long work; its items ask the ``endpoint``."""
     count = services.operations.metrics.count
     return (
@@ -173,12 +187,19 @@ def handlers(settings: Settings, services: Services, endpoint: Endpoint) -> tupl
             lambda status: count(JOBS, outcome=status),
             most_pages=settings.max_job_pages,
         ),
-        row_handler(settings, services, endpoint),
+        row_handler(settings, services, endpoint, pace),
         WebhookHandler(services.webhooks, lambda status: count(WEBHOOK_ATTEMPTS, outcome=status)),
     )
 
 
-def row_handler(settings: Settings, services: Services, endpoint: Endpoint) -> RowHandler:
+def intake_limits(settings: Settings) -> IntakeLimits:
+    """Return how large a batch's input may be."""
+    return IntakeLimits(settings.max_batch_rows, settings.max_body_bytes)
+
+
+def row_handler(
+    settings: Settings, services: Services, endpoint: Endpoint, pace: Pace
+) -> RowHandler:
     """Return what does the rows of batches."""
 
     async def announce(batch: Batch) -> None:
@@ -194,7 +215,7 @@ def row_handler(settings: Settings, services: Services, endpoint: Endpoint) -> R
         services.queue,
         services.files,
         services.worker.name,
-        IntakeLimits(settings.max_batch_rows, settings.max_body_bytes),
+        intake_limits(settings),
         endpoint.unknown_fields,
         announce,
         services.worker.wake,
@@ -211,6 +232,7 @@ def row_handler(settings: Settings, services: Services, endpoint: Endpoint) -> R
         share,
         metrics,
         settings.longest_request,
+        pace,
     )
 
 

@@ -1,6 +1,6 @@
-"""An environment of the programs that check deploy/: Helm, CloudFormation, policies, manifests.
+"""An environment of what checks the Helm chart: Helm's engine and Kubernetes' schemas.
 
-They need an older pydantic than the service, so they can't be in its environment.
+They are large, and nothing else needs them.
 """
 
 import subprocess

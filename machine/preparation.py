@@ -17,7 +17,7 @@ CHROMIUM = "chromium"
 PACKAGES = "npm packages"
 NEWEST = "newest releases"
 IMAGE = "packages of the image"
-DEPLOYMENT = "programs that check deploy/"
+DEPLOYMENT = "what checks the Helm chart"
 
 
 def prepare(folder: Path) -> None:

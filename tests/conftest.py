@@ -36,22 +36,34 @@ def pytest_runtest_teardown() -> Generator[None, None, None]:
     gc.collect()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _session_environment() -> Iterator[None]:
+    """Give services that a file of tests opens once what each test has."""
+    with pytest.MonkeyPatch.context() as patch:
+        _isolate(patch)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    _isolate(monkeypatch)
+
+
+def _isolate(patch: pytest.MonkeyPatch) -> None:
     """Take away what the machine has set; give credentials that open nothing."""
     for name in list(os.environ):
         if name.startswith(("AWS_", "OTEL_", "PG", PREFIX)):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "emulator")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "emulator")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+            patch.delenv(name)
+    patch.setenv("AWS_ACCESS_KEY_ID", "emulator")
+    patch.setenv("AWS_SECRET_ACCESS_KEY", "emulator")
+    patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     # So that the developer's own profile is not read.
-    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    patch.setenv("AWS_CONFIG_FILE", os.devnull)
+    patch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
     # So that no test leaves a file behind.
-    monkeypatch.setenv(f"{PREFIX}USAGE_STORE", "memory")
+    patch.setenv(f"{PREFIX}USAGE_STORE", "memory")
     # So that no test asks a control plane beside what it is about.
-    monkeypatch.setenv(f"{PREFIX}LIFECYCLE", "false")
+    patch.setenv(f"{PREFIX}LIFECYCLE", "false")
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,14 @@
 """``python -m app serve``: the service in front of Amazon Bedrock."""
 
+import asyncio
+
 from app import telemetry
 from app.cli import workers
 from app.main import create_app
 from app.server.serving import Server
 from app.settings import load
 from app.wiring.preflight import check
+from app.wiring.residency import check_residency
 from app.wiring.services import open_services
 
 
@@ -14,6 +17,7 @@ def run() -> int:
     settings = load()
     check(settings)
     telemetry.configure(settings.log_level)
+    asyncio.run(check_residency(settings))
     if settings.workers > 1:
         return workers.run(settings)
     server = Server(create_app(settings, open_services), settings)

@@ -60,7 +60,7 @@ class Caller:
     id: str
     """Stable, and safe to log: a key's id or a token's subject."""
     scopes: frozenset[str]
-    """Of `Scope`, and those of knowledge bases that are called ``rag:`` and a name."""
+    """Members of `Scope`, and those of knowledge bases, called ``rag:`` and a name."""
     name: str = ""
     limits: Mapping[str, str] = field(default_factory=dict)
     """Limits by resource or ``scope:resource``; each replaces the service's own of that name."""

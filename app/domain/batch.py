@@ -32,7 +32,7 @@ ENDED = (
 
 
 class BatchEngine(StrEnum):
-    """What is to do a batch."""
+    """The engine that is to do a batch."""
 
     AUTO = "auto"
     """Bedrock's own batch job where that can, else this service's queue."""
@@ -73,7 +73,7 @@ class BatchFault:
     code: str
     message: str
     line: int | None = None
-    """Of the input file, from 1."""
+    """The line of the input file, from 1."""
     param: str | None = None
 
 

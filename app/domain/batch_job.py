@@ -24,7 +24,7 @@ class BatchJobStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BatchJobName:
-    """What one job is found by, kept before the job is asked for."""
+    """The names that one job is found by, kept before the job is asked for."""
 
     name: str
     """At most 63 letters, digits and hyphens; also the folder of its files."""
@@ -68,7 +68,7 @@ class RecordResult:
 
 @dataclass(frozen=True, slots=True)
 class BatchJobRules:
-    """What Bedrock takes in one job; the quotas are the account's."""
+    """The bounds of one job; the quotas are the account's."""
 
     least_records: int = 100
     most_records: int = 50_000

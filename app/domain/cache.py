@@ -15,7 +15,7 @@ class CacheMode(StrEnum):
 
 
 class CacheScope(StrEnum):
-    """Who may be given a kept answer."""
+    """The callers who may be given a kept answer."""
 
     CALLER = "caller"
     """Whoever paid for it."""
@@ -25,7 +25,7 @@ class CacheScope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CacheWish:
-    """What a request's ``Cache-Control`` asks for."""
+    """The wish of a request's ``Cache-Control``."""
 
     fresh: bool = False
     """``no-cache``: the model is asked in any case."""
@@ -40,7 +40,7 @@ NO_WISH = CacheWish()
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an answer stands in a store. Digests only: none of it tells who asked for what."""
+    """The key of an answer in a store. Digests only: none of it tells who asked for what."""
 
     key: str
     owner: str

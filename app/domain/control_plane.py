@@ -1,4 +1,4 @@
-"""What AWS's control plane may fail with. No caller is told: it is asked between requests."""
+"""The errors of AWS's control plane. No caller sees them: it is asked between requests."""
 
 
 class ControlPlaneError(Exception):

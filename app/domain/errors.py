@@ -757,7 +757,7 @@ class KnowledgeBaseBusyError(UpstreamError):
 
 
 class KnowledgeBaseDependencyError(UpstreamError):
-    """What a knowledge base depends on failed: its vector store, its embedding model, a key."""
+    """A dependency of a knowledge base failed: its vector store, its embedding model, a key."""
 
     code, status, title = "knowledge_base_dependency_failed", 502, "Knowledge base's store failed"
     retryable = True

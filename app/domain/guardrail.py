@@ -13,7 +13,7 @@ ChoiceT = TypeVar("ChoiceT", bound=StrEnum)
 
 
 class Mode(StrEnum):
-    """What is done with a kind of content. The laxest first."""
+    """A way to treat a kind of content. The laxest stands first."""
 
     OFF = "off"
     AUDIT = "audit"
@@ -34,7 +34,7 @@ class StreamMode(StrEnum):
 
 
 class FailureMode(StrEnum):
-    """What happens where a guardrail can't be asked. The laxest first."""
+    """A way to go on where a guardrail can't be asked. The laxest stands first."""
 
     PASS = "pass"  # noqa: S105 - no password
     """The content passes, with a warning."""
@@ -42,7 +42,7 @@ class FailureMode(StrEnum):
 
 
 class Kind(StrEnum):
-    """Who checks."""
+    """The API that checks."""
 
     APPLY = "apply"
     """ApplyGuardrail, called by this service: texts and pictures."""
@@ -66,7 +66,7 @@ class Source(StrEnum):
 
 
 class Action(StrEnum):
-    """What came of the checks. The mildest first."""
+    """The outcome of the checks. The mildest stands first."""
 
     NONE = "none"
     AUDITED = "audited"
@@ -110,7 +110,7 @@ class GuardrailPolicy:
 
 @dataclass(frozen=True, slots=True)
 class GuardrailWish:
-    """What a request asks of the policy."""
+    """A request's own wishes for the policy."""
 
     modes: Mapping[str, str] = field(default_factory=dict)
     """By name of a `GuardrailPolicy`'s member: ``input``, ``output``, ``image``, ``stream``,
@@ -203,7 +203,7 @@ def _check_named(policy: GuardrailPolicy, wish: GuardrailWish) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a guardrail is to judge."""
+    """The text and pictures that a guardrail is to judge."""
 
     source: Source
     texts: tuple[str, ...] = ()
@@ -241,7 +241,7 @@ class Assessment:
 
 @dataclass(frozen=True, slots=True)
 class GuardrailReport:
-    """What the checks of one answer came to. Names and numbers, never content."""
+    """The outcome of the checks of one answer. Names and numbers, never content."""
 
     action: Action = Action.NONE
     hits: tuple[Hit, ...] = ()

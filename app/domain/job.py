@@ -40,7 +40,7 @@ class JobRequest:
 
 @dataclass(frozen=True, slots=True)
 class JobAnswer:
-    """What the endpoint answered."""
+    """The endpoint's answer."""
 
     status: int
     media_type: str

@@ -24,7 +24,7 @@ class LifeStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """What is known of a model's life."""
+    """A model's lifecycle, as far as it is known."""
 
     status: LifeStatus
     source: str
@@ -36,6 +36,8 @@ class Life:
     """The day from which extended access is charged."""
     end: date | None = None
     """The day from which Bedrock refuses it."""
+    told: bool = True
+    """Whether AWS said so, and not the service's own table: a contract may have moved the date."""
 
     def days_left(self, today: date) -> int | None:
         """Return the days until the end; None where there is none."""

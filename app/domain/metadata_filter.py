@@ -68,7 +68,7 @@ MetadataFilter = Comparison | Group
 
 
 class FilterError(ValueError):
-    """What is no filter, with the place of the fault in ``path``."""
+    """A value that is no filter, with the place of the fault in ``path``."""
 
     def __init__(self, path: str, message: str) -> None:
         super().__init__(f"{path}: {message}" if path else message)

@@ -1,4 +1,4 @@
-"""Where data may be processed and kept, and where it is."""
+"""The regions where data may be processed and kept, and those where it is."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where a hop processes or keeps data."""
+    """The regions where a hop processes or keeps data."""
 
     regions: tuple[str, ...]
     """AWS's names, or whatever the operator declared; empty where nobody knows."""
@@ -48,7 +48,7 @@ class Location:
 
 @dataclass(frozen=True, slots=True)
 class HopReport:
-    """What is known of one hop."""
+    """The findings about one hop."""
 
     hop: str
     """``model us-west-2/us.meta…``: its kind and its name."""

@@ -24,7 +24,7 @@ class Search(StrEnum):
 
 
 class KnowledgeBaseKind(StrEnum):
-    """Who runs the store behind a knowledge base."""
+    """The kind of store behind a knowledge base."""
 
     VECTOR = "vector"
     """A vector store of one's own; Bedrock's `vectorSearchConfiguration`."""

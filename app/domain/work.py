@@ -91,7 +91,7 @@ class Leased:
 
 @dataclass(frozen=True, slots=True)
 class WorkUsage:
-    """What the answers of items took."""
+    """The tokens and cost of the answers of items."""
 
     prompt_tokens: int = 0
     generation_tokens: int = 0
@@ -159,7 +159,7 @@ class GroupCounts:
 
 @dataclass(frozen=True, slots=True)
 class QueueDepth:
-    """What waits of one kind of work."""
+    """The backlog of one kind of work."""
 
     waiting: int = 0
     leased: int = 0

@@ -1,16 +1,24 @@
 """The use cases that the API may call."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from opentelemetry.trace import Tracer
 
 from app.domain.errors import FieldError, UnknownModelError
 from app.domain.generation import Target
 from app.domain.model import Capabilities, ModelIdentity
-from app.domain.ports import Authenticator, BatchJobs, DataCipher, Readiness, WorkQueue
-from app.services.access.limits import Limits
+from app.domain.ports import (
+    Authenticator,
+    BatchJobs,
+    DataCipher,
+    Readiness,
+    VisionModel,
+    WorkQueue,
+)
+from app.services.access.limits import Limits, Unlimited
 from app.services.audit.log import AuditLog
+from app.services.batches.estimate import BatchEstimates
 from app.services.batches.events import BatchEvents
 from app.services.batches.service import BatchService
 from app.services.cache.answers import KeptAnswers
@@ -142,4 +150,20 @@ class Services:
     answers: KeptAnswers | None = None
     """The answer cache; None where nothing is kept."""
     events: BatchEvents | None = None
-    """Batches of files that S3 tells of; None where nobody asked for that."""
+    """Begins batches of files that S3 reports; None where the settings name no caller."""
+    batch_estimates: BatchEstimates | None = None
+    """None until the application knows its own operations, which rows are sent to."""
+
+    def asking(self, model: VisionModel) -> "Services":
+        """Return the same services in front of another model, counted and limited nowhere."""
+        generations = replace(self.generations, model=model)
+        asker = replace(self.tasks.asker, generate=generations.generate)
+        limits = self.operations.limits
+        unlimited = Unlimited(limits.limiter, {}, limits.metrics)
+        return replace(
+            self,
+            generations=generations,
+            tasks=replace(self.tasks, generations=generations, asker=asker),
+            structured=replace(self.structured, asker=asker),
+            operations=replace(self.operations, sinks=(), limits=unlimited),
+        )

@@ -62,6 +62,15 @@ class AccessSettings(BaseModel):
             "tasks\"}`. By default the values are the scopes' own names."
         ),
     ] = {}
+    oidc_filter_claims: Annotated[
+        dict[str, str],
+        Field(
+            description="Claims that narrow what a token's holder sees in knowledge bases, as "
+            'JSON: `{"tenant": "tenant_id"}` lets documents pass whose attribute `tenant_id` is '
+            "the claim `tenant`, or one of it where it is a list. A token without the claim is "
+            "refused."
+        ),
+    ] = {}
     public_docs: Annotated[
         bool, Field(description="Show `/docs` and `/openapi.json` to anyone.")
     ] = False

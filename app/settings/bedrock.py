@@ -129,7 +129,8 @@ class BedrockSettings(BaseModel):
         Field(
             description="Models that answer once Bedrock has ended the configured one, in order; "
             'every answer says so. JSON, as for fallbacks: `[{"model_id": '
-            '"us.meta.llama4-scout-17b-instruct-v1:0"}]`. Unset: nobody gets another model.'
+            '"us.meta.llama4-scout-17b-instruct-v1:0"}]`; for a model that the service does not '
+            "know, `base_model` has to be set. Unset: nobody gets another model."
         ),
     ] = ()
     structured_output: Annotated[

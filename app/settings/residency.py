@@ -1,4 +1,4 @@
-"""Where data may be processed and kept."""
+"""The regions where data may be processed and kept."""
 
 from typing import Annotated, Literal
 
@@ -14,7 +14,7 @@ def _lists(value: object) -> object:
 
 
 class ResidencySettings(BaseModel):
-    """Where data may be processed and kept."""
+    """The regions where data may be processed and kept."""
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
 

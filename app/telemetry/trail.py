@@ -1,4 +1,4 @@
-"""What one request's calls of the model and its pictures were: digests and facts, never content."""
+"""The trail of one request's calls and pictures: digests and facts, never content."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ class Trail:
     calls: list[Facts] = field(default_factory=list)
     images: list[Facts] = field(default_factory=list)
     verdicts: list[Facts] = field(default_factory=list)
-    """Of guardrails."""
+    """The verdicts of guardrails."""
     running: list[Callable[[], Facts]] = field(default_factory=list)
     """Streams that have not ended; each returns what it came to."""
     shared: bool = False

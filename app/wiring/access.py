@@ -53,6 +53,7 @@ def issuer(settings: Settings) -> Issuer | None:
         settings.oidc_jwks_url,
         settings.oidc_scope_claim,
         settings.oidc_scope_names,
+        settings.oidc_filter_claims,
     )
 
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import aioboto3
 
+from app.adapters.aws_session import aws_session
 from app.adapters.bedrock.control_planes import open_control_planes
 from app.adapters.bedrock.locations import Locations, bucket
 from app.adapters.sources import s3
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """What hop providers ask."""
+    """The sources that hop providers ask."""
 
     settings: Settings
     locations: Locations
@@ -180,6 +181,15 @@ async def open_residency(
             watching.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await watching
+
+
+async def check_residency(settings: Settings) -> None:
+    """Raise SettingsError with a line for each hop outside, where residency is enforced.
+
+    Asked before anything starts: of several workers each would fail by itself.
+    """
+    async with open_residency(aws_session(), settings, Metrics()):
+        pass
 
 
 @asynccontextmanager

@@ -36,7 +36,7 @@ from bench.peers import dialects, recording
 from bench.peers.gateways import LIMITS
 from bench.peers.workloads import Shape, Workload
 from bench.photos import Picture
-from fixtures.process import clean, running
+from fixtures.process import enter_clean_environment, running
 
 REQUESTS = 40
 """Of each kind; the median of their counts is told."""
@@ -113,8 +113,8 @@ async def count(ask: Ask, requests: Iterator[bytes], status: int) -> Calls:
 
 
 @asynccontextmanager
-async def service(upstream: str, folder: Path) -> AsyncIterator[tuple[Ask, str]]:
-    """Open the service; yields what asks it and an API key."""
+async def service(upstream: str, folder: Path, **more: Any) -> AsyncIterator[tuple[Ask, str]]:
+    """Open the service, with ``more`` settings; yields what asks it and an API key."""
     text, record = key.issue("bench", (Scope.GENERATE,), {})
     key_file.write(folder / "keys.json", (record,))
     settings = Settings(
@@ -123,6 +123,7 @@ async def service(upstream: str, folder: Path) -> AsyncIterator[tuple[Ask, str]]
         keys_file=folder / "keys.json",
         usage_file=folder / "usage.sqlite3",
         limits=LIMITS,
+        **more,
     )
     app = create_app(settings, open_services)
     async with app.router.lifespan_context(app) as state:
@@ -177,12 +178,12 @@ async def counts(upstream: str) -> dict[str, Calls]:
     with TemporaryDirectory() as folder:
         async with service(upstream, Path(folder)) as (ask, api_key):
             return {
-                name: await count(ask, _requests(kind, api_key), kind.status)
+                name: await count(ask, requests(kind, api_key), kind.status)
                 for name, kind in KINDS.items()
             }
 
 
-def _requests(kind: Kind, api_key: str) -> Iterator[bytes]:
+def requests(kind: Kind, api_key: str) -> Iterator[bytes]:
     picture = None if kind.picture is None else kind.picture()
     made = kind.dialect(api_key).requests(kind.workload, picture)
     for number, parts in enumerate(made):
@@ -195,9 +196,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--top", type=int, default=0, help="functions called most, of each kind")
     given = options.parse_args()
-    environment = clean()
-    os.environ.clear()
-    os.environ.update(environment)
+    enter_clean_environment()
     output, sys.stdout = sys.stdout, StringIO()  # Log lines are written, and not shown.
     telemetry.configure("info")
     with TemporaryDirectory() as folder:

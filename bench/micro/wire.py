@@ -10,7 +10,6 @@ the ratio is what to read. Of the picture's milliseconds the body's SHA-256 is i
 
 import argparse
 import asyncio
-import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -30,7 +29,7 @@ from app.domain.generation import ModelRequest, Role, Turn
 from app.domain.image import ImageType, PreparedImage
 from bench import process
 from bench.peers import recording
-from fixtures.process import clean, running
+from fixtures.process import enter_clean_environment, running
 
 Call = Callable[[], Awaitable[object]]
 
@@ -120,9 +119,7 @@ def main() -> None:
     options.add_argument("--seconds", type=float, default=2, help="of each measurement")
     options.add_argument("--rounds", type=int, default=5)
     given = options.parse_args()
-    environment = clean()
-    os.environ.clear()
-    os.environ.update(environment)
+    enter_clean_environment()
     cores = process.cores()
     with TemporaryDirectory() as folder:
         recording.write(Path(folder))

@@ -103,7 +103,8 @@ def in_openais_dialect(gateway: Gateway) -> Gateway:
 def _key(file: Path) -> str:
     """Make a key for the model, for metrics and for documents."""
     command = [sys.executable, "-m", "app", "keys", "--file", str(file), "create", "bench"]
-    scopes = ["--scope", "generate", "--scope", "metrics", "--scope", "rag"]
+    names = ("generate", "metrics", "files", "batches", "rag")
+    scopes = [word for scope in names for word in ("--scope", scope)]
     made = subprocess.run(
         [*command, *scopes], cwd=ROOT, env=clean(), capture_output=True, text=True, check=True
     )

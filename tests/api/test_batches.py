@@ -13,6 +13,7 @@ import openai
 import pytest
 from openai import AsyncOpenAI, OpenAI
 
+from app.adapters.encryption import root_file
 from app.domain.access import Scope
 from app.domain.errors import ModelThrottledError, UpstreamTimeoutError
 from app.settings import Settings
@@ -397,6 +398,56 @@ def test_a_key_that_is_revoked_meanwhile_is_answered_nothing_more(tmp_path):
         assert httpx.get(f"{url}/v1/batches", headers=bearer(other)).status_code == 200
 
     assert len(model.asked) == 1
+
+
+def test_an_estimate_tells_what_a_batch_would_take_and_asks_nothing(tmp_path):
+    model = FakeVisionModel()
+    with served(tmp_path, model) as client:
+        http = httpx.Client(base_url=str(client.base_url))
+        texts = lines(*(row(str(n), {"prompt": "Why?", "max_gen_len": 10}) for n in range(50)))
+        file = client.files.create(file=("r", texts), purpose="batch")
+        body = {"input_file_id": file.id, "endpoint": "/v1/generate"}
+        before = http.post("batches/estimate", json=body).json()
+        assert model.requests == []
+        ended(client, begun(client, texts))
+        after = http.post("batches/estimate", json=body).json()
+        captions = lines(
+            row("a", {"images": [b64(ROCKET)]}, "/v1/tasks/caption"),
+            row("b", {"images": []}, "/v1/tasks/caption"),
+        )
+        task = client.files.create(file=("r", captions), purpose="batch")
+        asked = {"input_file_id": task.id, "endpoint": "/v1/tasks/caption"}
+        priced = http.post("batches/estimate", json=asked).json()
+        wrong = http.post("batches/estimate", json={**body, "endpoint": "/v1/tasks/caption"})
+        http.close()
+
+    assert (before["rows"], before["calls"], before["generation_tokens"]) == (50, 50, 500)
+    assert before["prompt_tokens"] > 50
+    assert 0 < before["cost_usd"]["least"] < before["cost_usd"]["most"]
+    assert (before["seconds"], before["refused"]) == (None, 0)
+    assert after["seconds"] is not None
+    assert (priced["calls"], priced["refused"], priced["sampled"]) == (1, 1, 2)
+    assert priced["tiles"] >= 1
+    assert wrong.json()["error"]["code"] == "invalid_parameter"
+    assert "line 1" in wrong.json()["error"]["message"]
+
+
+def test_what_is_kept_is_encrypted_where_there_is_a_key(tmp_path):
+    key = tmp_path / "root"
+    root_file.append(key)
+    data = tmp_path / "data"
+    with served(data, encryption_key_file=key) as client:
+        content = lines(
+            *(row(f"secret-{n}", {"prompt": f"a secret {n} {'x' * 3000}"}) for n in range(200))
+        )
+        batch = ended(client, begun(client, content))
+        output = written(client, batch.output_file_id)
+        back = client.files.content(batch.input_file_id).content
+
+    assert back == content
+    assert [item["custom_id"] for item in output] == [f"secret-{n}" for n in range(200)]
+    for path in data.rglob("*"):
+        assert path.is_dir() or b"secret" not in path.read_bytes(), path
 
 
 def test_a_process_that_leaves_the_queue_alone_takes_a_batch_in_and_another_does_its_rows(tmp_path):

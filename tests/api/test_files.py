@@ -51,7 +51,10 @@ def bucket() -> Iterator[dict[str, Any]]:
 
 @pytest.fixture(params=["directory", "s3"])
 def url(request, tmp_path) -> Iterator[str]:
-    more = {} if request.param == "directory" else request.getfixturevalue("bucket")
+    more = {}
+    if request.param == "s3":
+        # A folder of its own: another test's files are none of it.
+        more = {**request.getfixturevalue("bucket"), "files_bucket": f"kept/{tmp_path.name}"}
     with served(tmp_path, files_quota_bytes=4_000_000, **more) as url:
         yield url
 

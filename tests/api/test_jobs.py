@@ -1,5 +1,6 @@
 """Answers that are fetched later: what is promised, kept, told, ended and forgotten."""
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import httpx
 import pytest
 from openai import OpenAI
 
+from app.api.routing.headers import DECIDING, RequestHeaders
 from app.domain.model import Dialect
 from app.settings import Settings
 from tests.support.access import add_key, bearer, guarded
@@ -98,6 +100,30 @@ def test_every_dialect_is_answered_later(
     now = client.post(path, json=body)
     assert job["response"]["status_code"] == now.status_code == 200
     assert job["response"]["body"].keys() == now.json().keys()
+
+
+def test_headers_that_decide_the_answer_are_kept_and_no_key_is(tmp_path: Path) -> None:
+    keys = tmp_path / "keys.json"
+    key = add_key(keys)
+    rig = guarded(keys, data_directory=tmp_path / "data")
+    sent = {"Idempotency-Key": "one", "X-Allow-Second-Bill": "true", **ASYNC, **bearer(key)}
+    with rig.client() as client:
+        jobs = [client.post("/v1/generate", json={"prompt": "?"}, headers=sent) for _ in range(2)]
+        got = [
+            client.get(job.headers["location"], params=PATIENT, headers=bearer(key)).json()
+            for job in jobs
+        ]
+    first, second = (job["response"]["body"]["id"] for job in got)
+    assert first == second, "they share one answer"
+    kept = b"".join(path.read_bytes() for path in (tmp_path / "data").rglob("*") if path.is_file())
+    assert key.encode() not in kept
+
+
+def test_every_header_of_requests_is_kept_or_known_to_be_of_the_exchange() -> None:
+    aliases = {field.alias or "" for field in RequestHeaders.model_fields.values()}
+    kept = {alias for alias in aliases if alias.lower() in DECIDING}
+    assert aliases - kept == {"X-Request-Timeout", "Prefer", "X-Webhook-Url"}
+    assert {"X-Guardrail-Policy", "Cache-Control", "Idempotency-Key"} <= kept
 
 
 def test_what_is_wrong_is_told_at_once_and_costs_nothing(rig: Rig, client: httpx.Client) -> None:
@@ -323,6 +349,32 @@ def test_a_webhook_tells_that_a_job_has_ended(tmp_path: Path) -> None:
     assert job["webhook"]["status"] == "pending"
     assert (delivered["subject"], delivered["attempts"]) == (job["id"], 1)
     assert delivered["last_status"] == 200
+
+
+@pytest.mark.parametrize(("url_of_row", "kind"), [("generate", "completed"), ("x", "failed")])
+def test_a_webhook_tells_that_a_batch_has_ended(tmp_path: Path, url_of_row: str, kind: str) -> None:
+    receiver = Receiver()
+    line = {
+        "custom_id": "a",
+        "method": "POST",
+        "url": f"/v1/{url_of_row}",
+        "body": {"prompt": "Why?"},
+    }
+    with hooked(tmp_path, receiver) as (http, url):
+        secret = http.get("/v1/webhooks").json()["secret"]
+        base = f"{http.base_url}/v1"
+        with OpenAI(base_url=base, api_key="none", webhook_secret=secret) as client:
+            rows = client.files.create(file=("r.jsonl", json.dumps(line).encode()), purpose="batch")
+            batch = client.batches.create(
+                input_file_id=rows.id,
+                endpoint="/v1/generate",  # type: ignore[arg-type]
+                completion_window="24h",
+                extra_headers={"X-Webhook-Url": url},
+            )
+            assert receiver.enough.wait(60)
+            heads, body = receiver.received[0]
+            event: Any = client.webhooks.unwrap(body, heads)
+    assert (event.type, event.data.id) == (f"batch.{kind}", batch.id)
 
 
 def until_delivered(client: httpx.Client) -> dict[str, Any]:

@@ -288,6 +288,15 @@ def test_a_job_that_can_not_be_is_refused_with_the_reason(
             )
 
 
+@pytest.mark.parametrize(("engine", "status"), [("auto", "completed"), ("bedrock", "failed")])
+def test_a_bucket_that_is_not_there_is_told(world: World, engine: str, status: str) -> None:
+    with world.client(batch_jobs_location="s3://nobodys-bucket/llm/") as client:
+        batch = ran(client, asked("One?", "Two?", "Three?"), engine)
+    assert batch.status == status
+    told = batch.engine["reason"] or batch.errors.data[0].message
+    assert "LLAMA_VISION_BATCH_JOBS_LOCATION" in told
+
+
 def test_too_few_rows_are_refused_where_a_job_was_asked_for(world: World) -> None:
     with world.client() as client:
         batch = ran(client, asked("One?", "Two?"), "bedrock")

@@ -35,14 +35,15 @@ OPTIONS = (
 )  # fmt: skip
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.long
+@pytest.mark.timeout(600)
 def test_no_generated_request_meets_a_server_error_or_an_undocumented_answer():
     with serving(Rig().app()) as url:
         run = subprocess.run(
             [beside_python("schemathesis"), "run", str(EXPORTED), "--url", url, *OPTIONS],
             capture_output=True,
             text=True,
-            timeout=280,
+            timeout=580,
         )
 
     assert run.returncode == 0, run.stdout[-4000:]

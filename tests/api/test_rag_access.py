@@ -202,3 +202,29 @@ def test_one_key_in_different_hands_shares_nothing(tmp_path):
             )
 
     assert len(retriever.queries) == 2
+
+
+def test_a_question_that_is_answered_later_has_the_filter_of_its_caller(tmp_path):
+    keys = tmp_path / "keys.json"
+    acme = issued(keys, Scope.RAG, Scope.GENERATE, own=ACME)
+    retriever = FakeRetriever([THEIRS, OURS])
+    later = {**acme, "Prefer": "respond-async, wait=30"}
+    rig = rag_rig(
+        retriever=retriever,
+        model=model(),
+        settings={"keys_file": keys, "data_directory": tmp_path / "data"},
+    )
+    chat = {
+        "model": rig.settings.model_id,
+        "messages": [{"role": "user", "content": "What is the secret?"}],
+        "knowledge_base": NAME,
+    }
+    with rig.client() as client:
+        own = client.post("/v1/rag/query", json=QUESTION, headers=later)
+        openais = client.post("/v1/chat/completions", json=chat, headers=later)
+
+    assert own.headers["Preference-Applied"] == "respond-async"
+    assert [used["document"] for used in own.json()["used"]] == ["ours.md"]
+    (annotation,) = openais.json()["choices"][0]["message"]["annotations"]
+    assert annotation["url_citation"]["title"] == "ours.md"
+    assert [query.filter for query in retriever.queries] == [parse(ACME)] * 2

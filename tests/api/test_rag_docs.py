@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from app.domain.metadata_filter import Join, Operator
-from app.services.retrieval.request import Fault, Unanswered
+from app.services.retrieval.request import CitationFault, Unanswered
 from app.services.retrieval.stack import RULES
 from app.settings.retrieval import KnowledgeBaseSetting
 
@@ -14,7 +14,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "rag.md").read_text()
 
 @pytest.mark.parametrize(
     "name",
-    [*Operator, *Join, *Fault, *Unanswered, *KnowledgeBaseSetting.model_fields],
+    [*Operator, *Join, *CitationFault, *Unanswered, *KnowledgeBaseSetting.model_fields],
 )
 def test_each_word_of_a_request_an_answer_or_a_setting_is_explained(name):
     assert f"`{name}`" in PAGE

@@ -38,6 +38,8 @@ def test_health_and_readiness_answer(client):
                 "last_starts_seconds": [],
             }
         ],
+        "lifecycle": [],
+        "outside_residency": [],
     }
 
 

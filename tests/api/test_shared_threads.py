@@ -14,6 +14,7 @@ from app.domain.access import Scope
 from app.main import create_app
 from app.services.registry import Services
 from app.settings import Settings
+from app.wiring.resources import Edges
 from app.wiring.services import open_services
 from fixtures.images import encoded, photo, sample
 from tests.support.access import RELOAD, add_key, bearer
@@ -47,7 +48,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
         def upstreams(*_: Any) -> Any:
             return nullcontext(lambda _: ScriptedVisionModel(answers=[ANSWER]))
 
-        async with open_services(settings, open_upstreams=upstreams) as services:
+        async with open_services(settings, Edges(upstreams=upstreams)) as services:
             executor = ThreadPoolExecutor(1)
             executor.submit(end.wait)
             asyncio.get_running_loop().set_default_executor(executor)

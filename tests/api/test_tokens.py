@@ -21,6 +21,7 @@ from tests.support.access import add_key, bearer
 from tests.support.app import Rig
 from tests.support.identity_provider import EC, RSA, Provider, identity_provider
 from tests.support.problem import problem
+from tests.support.retrieval import NAME, chunk, rag_rig
 from tests.support.server import serving
 
 ROTATED = RSAKey.generate_key(2048, {"kid": "two"})
@@ -331,3 +332,30 @@ async def test_a_configuration_of_another_issuer_is_not_believed(provider):
 def test_an_issuer_without_an_audience_stops_the_start():
     with pytest.raises(ValueError, match="oidc_audience: is missing"):
         Settings(_env_file=None, oidc_issuer="https://a.org")
+
+
+def test_a_claim_narrows_what_its_holder_sees_of_documents(provider):
+    theirs = chunk("Theirs.", "theirs.md", metadata={"tenant_id": "other"})
+    ours = chunk("Ours.", "ours.md", metadata={"tenant_id": "acme"})
+    rig = rag_rig(
+        theirs,
+        ours,
+        settings={
+            "oidc_issuer": provider.url,
+            "oidc_audience": AUDIENCE,
+            "oidc_filter_claims": {"tenant": "tenant_id"},
+        },
+    )
+    question = {"knowledge_base": NAME, "question": "Whose?", "mode": "retrieve"}
+    with rig.client() as client:
+
+        def asked(**claims: Any) -> httpx.Response:
+            text = token(provider, scope="rag", **claims)
+            return client.post("/v1/rag/query", json=question, headers=bearer(text))
+
+        one, several = asked(tenant="acme"), asked(tenant=["acme", "third"])
+        without = asked()
+
+    for answer in (one, several):
+        assert [used["document"] for used in answer.json()["used"]] == ["ours.md"]
+    assert (without.status_code, without.json()["code"]) == (401, "credentials_invalid")

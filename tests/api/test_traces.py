@@ -89,8 +89,21 @@ def test_the_docs_have_every_span_and_attribute_that_is_sent_and_no_other(
     collector,
     emulator_url,
 ):
-    settings = Settings(_env_file=None, traces=True, endpoint_url=emulator_url, max_concurrency=1)
+    settings = Settings(
+        _env_file=None,
+        traces=True,
+        endpoint_url=emulator_url,
+        max_concurrency=1,
+        knowledge_bases={"sample": {"id": "SAMPLEKB01"}},
+        retrieval_endpoint_url=emulator_url,
+    )
     with Rig(None, settings=settings).client() as client:
+        question = {
+            "question": "What does a day ticket cost?",
+            "mode": "retrieve",
+            "knowledge_base": "sample",
+        }
+        client.post("/v1/rag/query", json=question).raise_for_status()
 
         def ask(stream: bool) -> int:
             return client.post("/v1/generate", json={**ASKED, "stream": stream}).status_code

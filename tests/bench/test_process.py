@@ -8,7 +8,8 @@ import pytest
 from bench import process
 from fixtures.process import resident_mib
 
-GRANDCHILD = "import sys; print(flush=True); sys.stdin.read()"
+# It holds memory of its own: what Python's processes share is counted in parts.
+GRANDCHILD = "import sys; held = b'x' * 2**23; print(flush=True); sys.stdin.read()"
 ONCE_LARGE = f"large = b'x' * 2**26; del large; {GRANDCHILD}"
 CHILD = "import subprocess, sys; subprocess.run([sys.executable, '-c', {!r}])"
 

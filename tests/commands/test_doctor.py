@@ -70,7 +70,7 @@ def test_the_good_lines(capsys):
     assert status == 0
     assert lines.keys() == {
         "Python", "packages", "setting", "endpoint", "clock", "credentials", "identity", "target",
-        "model", "call with text", "call with a picture",
+        "model", "call with text", "call with a picture", "residency",
     }  # fmt: skip
     assert "2 Custom Model Units a copy" in lines["model"][1]
     assert "tokens in" in lines["call with a picture"][1]

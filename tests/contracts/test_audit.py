@@ -3,6 +3,7 @@
 import asyncio
 import json
 import shutil
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -325,6 +326,27 @@ async def test_records_wait_while_the_log_fails_and_calls_do_as_the_setting_says
     assert record["request_id"] == "req_1"
 
 
+async def test_calls_are_served_again_once_a_batch_is_written_however_many_records_come():
+    class Busy(Unwilling):
+        """A store while whose writing others are refused, which is noted."""
+
+        async def append(self, records):
+            if len(states) < 10:
+                states.append(log.failing)
+                log.note("refused", {})
+            return await super().append(records)
+
+    states: list[bool] = []
+    store = Busy()
+    log = AuditLog(store, PlainData(), Metrics(), refuses=True)
+    log.note("test", {})
+    await log.flush()
+    store.failing = False
+    await log.flush()
+
+    assert states == [False, True] + 8 * [False]
+
+
 async def test_memory_is_bounded_and_what_was_dropped_is_counted_in_the_log():
     store = Unwilling()
     log = AuditLog(store, PlainData(), Metrics())
@@ -407,6 +429,7 @@ def until(http: httpx.Client, size: int) -> dict[str, Any]:
         head: dict[str, Any] = http.get("/v1/audit/head").json()
         if head["size"] >= size:
             return head
+        time.sleep(0.02)
     raise AssertionError(f"the log never had {size} records")
 
 
@@ -472,12 +495,14 @@ def test_where_the_log_must_be_written_calls_are_refused_while_it_is_not(tmp_pat
             refused = http.post("/v1/generate", json={"prompt": "Why?"})
             if refused.status_code == 503:
                 break
+            time.sleep(0.02)
         assert refused.json()["code"] == "audit_unavailable"
         assert http.get("/v1/models").status_code == 200
         (tmp_path / "audit").unlink()
         for _ in range(1000):
             if http.post("/v1/generate", json={"prompt": "Why?"}).status_code == 200:
                 break
+            time.sleep(0.02)
         assert http.post("/v1/generate", json={"prompt": "Why?"}).status_code == 200
 
 

@@ -43,8 +43,13 @@ from tests.support.server import serving
 BARE = "meta.llama3-2-11b-instruct-v1:0"
 PROFILE = f"us.{BARE}"
 LARGE = "meta.llama3-2-90b-instruct-v1:0"
-TODAY = datetime.now(UTC).date()
-NOW = datetime.now(UTC)
+DAY = date(2026, 11, 27)
+NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
+
+
+def today() -> date:
+    """Return the day by which the service counts; a run may cross midnight."""
+    return datetime.now(UTC).date()
 
 
 def target(model_id: str) -> Target:
@@ -69,7 +74,7 @@ async def asked(url: str, model_id: str) -> Life:
 def control() -> Iterator[str]:
     config = EmulatorConfig(
         region="us-west-2",
-        end_of_life={BARE: TODAY + timedelta(days=30)},
+        end_of_life={BARE: DAY + timedelta(days=30)},
         inference_profiles={
             "mixed": (
                 f"arn:aws:bedrock:us-west-2::foundation-model/{LARGE}",
@@ -95,14 +100,14 @@ async def test_a_model_and_a_profile_end_with_the_first_of_what_stands_behind_th
 ):
     found = await asked(control, model_id)
 
-    assert found.end == TODAY + timedelta(days=30)
-    assert found.legacy == TODAY + timedelta(days=30 - 181)
-    assert found.extended_access == TODAY + timedelta(days=30 - 90)
-    assert found.stage(TODAY) is LifeStatus.LEGACY
+    assert found.end == DAY + timedelta(days=30)
+    assert found.legacy == DAY + timedelta(days=30 - 181)
+    assert found.extended_access == DAY + timedelta(days=30 - 90)
+    assert found.stage(DAY) is LifeStatus.LEGACY
 
 
 async def test_a_model_without_an_end_is_active_and_an_imported_one_has_none(control):
-    assert (await asked(control, LARGE)).stage(TODAY) is LifeStatus.ACTIVE
+    assert (await asked(control, LARGE)).stage(DAY) is LifeStatus.ACTIVE
     imported = await asked(control, "arn:aws:bedrock:us-west-2:123456789012:imported-model/abc")
     assert (imported.status, imported.end, imported.source) == (
         LifeStatus.ACTIVE,
@@ -134,7 +139,7 @@ async def test_without_an_answer_the_services_own_table_counts_where_it_has_the_
     [(181, None), (180, 180), (91, 180), (90, 90), (45, 45), (31, 45), (30, 30), (7, 7), (-1, 7)],
 )
 def test_it_is_told_anew_at_180_90_45_30_and_7_days(days, threshold):
-    assert life(TODAY + timedelta(days=days)).threshold(TODAY) == threshold
+    assert life(DAY + timedelta(days=days)).threshold(DAY) == threshold
 
 
 def test_the_day_moves_a_model_through_its_stages_without_asking_again():
@@ -150,12 +155,12 @@ def test_the_day_moves_a_model_through_its_stages_without_asking_again():
         LifeStatus.LEGACY,
         LifeStatus.ENDED,
     ]
-    assert kept.notice("m", date(2026, 9, 1)) is None or "in " in str(kept.notice("m", TODAY))
+    assert kept.notice("m", date(2026, 9, 1)) is None or "in " in str(kept.notice("m", DAY))
 
 
 @dataclass
 class Clock:
-    day: date = TODAY
+    day: date = DAY
 
     def __call__(self) -> date:
         return self.day
@@ -231,7 +236,7 @@ async def test_the_successor_answers_on_the_typed_error_and_every_answer_says_so
 
 
 async def test_a_date_that_passes_lets_the_successor_answer_without_asking_the_old_one():
-    chain = Chain(ends={"a": TODAY + timedelta(days=1)})
+    chain = Chain(ends={"a": DAY + timedelta(days=1)})
     await chain.sentinel.survey()
     assert (await chain.answered())[0] == "a"
 
@@ -242,7 +247,7 @@ async def test_a_date_that_passes_lets_the_successor_answer_without_asking_the_o
 
 
 async def test_each_links_own_life_is_watched_and_one_that_ended_is_passed_over():
-    chain = Chain(ends={"a": TODAY, "b": TODAY})
+    chain = Chain(ends={"a": DAY, "b": DAY})
     await chain.sentinel.survey()
 
     assert (await chain.answered())[0] == "c"
@@ -276,7 +281,7 @@ async def test_other_errors_bring_no_successor():
 
 
 async def test_going_back_takes_a_date_that_moved_and_a_call_that_is_answered():
-    chain = Chain(ends={"a": TODAY})
+    chain = Chain(ends={"a": DAY})
     await chain.sentinel.survey()
     assert (await chain.answered())[0] == "b"
     del chain.ends["a"]
@@ -316,7 +321,7 @@ async def test_a_caller_is_told_once_a_day_and_each_caller_is():
     of = target("a")
 
     async def ask() -> Life:
-        return life(TODAY + timedelta(days=30))
+        return life(DAY + timedelta(days=30))
 
     sentinel = LifecycleSentinel({of: ask}, Metrics(), today=clock)
     await sentinel.survey()
@@ -330,8 +335,19 @@ async def test_a_caller_is_told_once_a_day_and_each_caller_is():
     assert [await told("ann"), await told("ann")] == [1, 0]
 
 
+async def test_the_services_own_table_lets_no_successor_answer():
+    async def ask() -> Life:
+        return Life(LifeStatus.ACTIVE, "the table", NOW, end=date(2026, 7, 7), told=False)
+
+    sentinel = LifecycleSentinel({target("a"): ask}, Metrics())
+    await sentinel.survey()
+
+    assert not sentinel.ended(target("a"))
+    assert "ended a on 2026-07-07" in sentinel.notices()[0]
+
+
 async def test_what_aws_said_before_is_kept_while_it_says_nothing():
-    said = [life(TODAY), Life(LifeStatus.UNKNOWN, "away", NOW)]
+    said = [life(DAY), Life(LifeStatus.UNKNOWN, "away", NOW)]
 
     async def ask() -> Life:
         return said.pop(0)
@@ -383,16 +399,14 @@ def until(http: httpx.Client, stage: str) -> dict[str, Any]:
 def test_by_http_the_end_is_told_in_models_readiness_metrics_and_answers():
     with service() as (http, url):
         until(http, "active")
-        end(url, BARE, TODAY + timedelta(days=45))
+        day = today() + timedelta(days=45)
+        end(url, BARE, day)
 
         told = until(http, "legacy")
         answer = http.post("/v1/generate", json={"prompt": "Why?"}).json()
         again = http.post("/v1/generate", json={"prompt": "Why?"}).json()
 
-        assert (told["days_left"], told["end"]) == (
-            45,
-            (TODAY + timedelta(days=45)).isoformat(),
-        )
+        assert (told["days_left"], told["end"]) == (45, day.isoformat())
         assert [w["code"] for w in answer["warnings"]] == ["model_lifecycle"]
         assert again["warnings"] == []
         assert "in 45 days" in http.get("/readyz").json()["lifecycle"][0]
@@ -411,9 +425,9 @@ def test_by_http_a_chain_of_three_serves_one_after_another_and_goes_back():
 
         until(http, "active")
         assert served() == (PROFILE, [])
-        end(url, BARE, TODAY)
+        end(url, BARE, today())
         assert served() == (f"us.{LARGE}", ["successor_serving"])
-        end(url, LARGE, TODAY)
+        end(url, LARGE, today())
         assert served() == (imported, ["successor_serving"])
         assert f'successor_serving{{target="us-west-2/{imported}/chat"}} 1.0' in (
             http.get("/metrics").text
@@ -429,7 +443,7 @@ def test_by_http_a_chain_of_three_serves_one_after_another_and_goes_back():
 
 def test_without_successors_nobody_gets_another_model():
     with service() as (http, url):
-        end(url, BARE, TODAY)
+        end(url, BARE, today())
 
         refused = http.post("/v1/generate", json={"prompt": "Why?"})
 

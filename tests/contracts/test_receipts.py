@@ -1,5 +1,6 @@
 """Receipts: issued in every dialect, read by other libraries, and changed nowhere unseen."""
 
+import asyncio
 import base64
 import json
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.__main__ import main
+from app.adapters.aws_session import aws_session
 from app.adapters.receipts import signing_keys
 from app.adapters.receipts.signing_keys import load, open_signing_keys
 from app.services.concurrency.threads import Threads
@@ -28,6 +30,7 @@ from app.settings import Settings, SettingsError
 from app.settings import load as load_settings
 from app.telemetry import RequestRecord
 from app.telemetry.trail import Trail
+from app.wiring.receipts import open_receipts
 from tests.support.app import Rig
 from tests.support.server import serving
 
@@ -240,8 +243,6 @@ def sealed(key_file) -> tuple[str, dict[str, Any]]:
 
 
 def sync_load(path: Path):
-    import asyncio
-
     async def never(_: bytes) -> bytes:
         raise AssertionError
 
@@ -436,3 +437,19 @@ def test_a_receipt_signed_by_a_strangers_key_does_not_hold(sealed, tmp_path):
         opened(receipt, strangers)
     with pytest.raises(InvalidSignature):
         independent(receipt, strangers)
+
+
+async def test_the_command_makes_a_key_that_kms_alone_decrypts(tmp_path, s3_url, monkeypatch):
+    # moto serves every service of AWS on one port.
+    monkeypatch.setenv("AWS_ENDPOINT_URL_KMS", s3_url)
+    path = tmp_path / "keys"
+    async with aws_session().client("kms", region_name="us-west-2") as kms:
+        key_id = (await kms.create_key())["KeyMetadata"]["KeyId"]
+    made = ["receipts", "new-key", str(path), "--kms-key", key_id, "--region", "us-west-2"]
+    assert await asyncio.to_thread(main, made) == 0
+    assert " kms:" in path.read_text()
+
+    settings = Settings(_env_file=None, receipt_key_file=path)
+    async with open_receipts(aws_session(), settings) as receipts:
+        receipt = signed(receipts.signer, b"{}", TYPE)
+        assert opened(receipt, receipts.signer.jwks()) == {}

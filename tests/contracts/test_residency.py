@@ -1,6 +1,8 @@
 """Residency: every hop by what AWS says of it, outside at the start, and moved while running."""
 
 import asyncio
+import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -392,3 +394,16 @@ class FakeObjects:
 class NoRoomNeeded:
     async def grow_to(self, size: int) -> None:
         pass
+
+
+def test_serve_says_which_hop_is_outside_and_does_not_start(control, monkeypatch):
+    monkeypatch.setenv("LLAMA_VISION_ENDPOINT_URL", control)
+    monkeypatch.setenv("LLAMA_VISION_MODEL_ID", f"eu.{MODEL}")
+    monkeypatch.setenv("LLAMA_VISION_RESIDENCY", UNITED_STATES)
+
+    ran = subprocess.run(
+        [sys.executable, "-m", "app", "serve"], capture_output=True, text=True, timeout=100
+    )
+
+    assert ran.returncode == 2
+    assert f"LLAMA_VISION_RESIDENCY: model us-west-2/eu.{MODEL}: outside" in ran.stderr

@@ -10,7 +10,7 @@ from app.adapters.encryption.plain import PlainData
 from app.adapters.queue.postgres import open_postgres_queue
 from app.adapters.queue.sealed import SealedQueue
 from app.adapters.queue.sqlite import SqliteQueue, open_sqlite_queue
-from app.domain.errors import WorkQueueError
+from app.domain.errors import DataKeyError, WorkQueueError
 from app.domain.ports import WorkQueue
 from app.domain.work import (
     LEASE,
@@ -330,3 +330,24 @@ async def test_a_worker_whose_lease_was_lost_gives_nothing_back(queue, clock):
     await queue.postpone([Postponed(lost, 0)])
 
     assert await queue.held("quick") == {item.id}
+
+
+class Erased(PlainData):
+    """A cipher for which one caller's keys were erased."""
+
+    async def decrypt(self, owner: str, ciphertext: bytes, purpose: bytes) -> bytes:
+        if owner == "ann":
+            raise DataKeyError("the key is gone")
+        return await super().decrypt(owner, ciphertext, purpose)
+
+
+async def test_a_caller_whose_keys_were_erased_holds_up_nobody(tmp_path):
+    async with open_sqlite_queue(tmp_path / "w.sqlite3") as sqlite:
+        await sqlite.open(ANN, items(2))
+        await sqlite.open(replace(ANN, id="batch_2", owner="bob"), items(1))
+        queue = SealedQueue(sqlite, Erased())
+
+        assert [group.owner for group in await queue.active(WorkKind.BATCH_ROW)] == ["bob"]
+        assert [item.owner for item in await queue.lease("w", ROWS, 9)] == ["bob"]
+        assert await queue.lease("w", ROWS, 9) == ()
+        assert len(await queue.held("w")) == 1

@@ -18,9 +18,12 @@ _NEWER = {"InferenceType": {"INFERENCE_PROFILE"}}
 
 @cache
 def newest(service: str) -> ServiceModel:
-    """Return the newest model of a service, with the operations that are held to it."""
+    """Return the newest model of a service, with the operations that are held to it.
+
+    A service that the data does not have has none of them: the pinned SDK's are taken then.
+    """
     services = json.loads(_DATA.read_text())["services"]
-    return ServiceModel(services[service], service)
+    return ServiceModel(services.get(service, {"operations": {}}), service)
 
 
 def operation(service: str, name: str, pinned: Any) -> OperationModel:

@@ -56,6 +56,7 @@ def test_a_model_is_legacy_for_its_last_half_year(today: date, status: str) -> N
         "status": status,
         "startOfLifeTime": "2024-09-25T00:00:00Z",
         "legacyTime": "2026-01-07T00:00:00Z",
+        "publicExtendedAccessTime": "2026-04-08T00:00:00Z",
         "endOfLifeTime": "2026-07-07T00:00:00Z",
     }
 

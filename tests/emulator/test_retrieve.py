@@ -4,6 +4,7 @@ import base64
 import json
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -277,6 +278,43 @@ def test_a_query_that_breaks_the_shape_is_refused(served: Served, more: dict[str
     with pytest.raises(ClientError) as caught:
         retrieved(served, "cider", **more)
     assert caught.value.response["Error"]["Code"] == "ValidationException"
+
+
+@pytest.mark.parametrize(
+    ("search", "taken"),
+    [
+        ({"managedSearchConfiguration": {"rerankingModelType": "MANAGED"}}, True),
+        ({"managedSearchConfiguration": {"rerankingModelType": "BEST"}}, False),
+        ({"managedSearchConfiguration": {"overrideSearchType": "HYBRID"}}, False),
+        ({"vectorSearchConfiguration": {"rerankingModelType": "MANAGED"}}, False),
+        ({"vectorSearchConfiguration": {}, "managedSearchConfiguration": {}}, False),
+    ],
+)
+def test_each_search_has_members_of_its_own(
+    served: Served, search: dict[str, Any], taken: bool
+) -> None:
+    """The pinned SDK knows no managed search; the newest service model does."""
+    body = {"retrievalQuery": {"text": "cider"}, "retrievalConfiguration": search}
+    reply = httpx.post(f"{served.url}/knowledgebases/{KB}/retrieve", json=body)
+
+    assert (reply.status_code == 200) is taken
+
+
+def test_rows_recordings_and_videos_have_shapes_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "prices.csv").write_text("item,price\ncider,4.50\n")
+    (tmp_path / "talk.mp3").write_bytes(b"x")
+    (tmp_path / "talk.mp3.transcript.txt").write_text("cider is fine")
+    (tmp_path / "cider.mp4").write_bytes(b"x")
+    shape = newest("bedrock-agent-runtime").operation_model("Retrieve").output_shape
+    with serving(EmulatorConfig(knowledge_bases={KB: str(tmp_path)})) as emulator:
+        body = {"retrievalQuery": {"text": "cider"}}
+        reply = httpx.post(f"{emulator.url}/knowledgebases/{KB}/retrieve", json=body).json()
+
+    assert violations(shape, reply) == []
+    contents = {each["content"]["type"]: each["content"] for each in reply["retrievalResults"]}
+    assert contents["ROW"]["row"][1]["columnValue"] == "4.50"
+    assert contents["AUDIO"]["audio"]["transcription"] == "cider is fine"
+    assert "summary" not in contents["VIDEO"]["video"]
 
 
 def test_a_question_without_words_finds_nothing(served: Served) -> None:

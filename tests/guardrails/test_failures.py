@@ -7,6 +7,7 @@ import pytest
 
 from app.settings import Settings
 from tests.support.app import Rig
+from tests.support.fakes import FakeVisionModel
 from tests.support.guarded import SETTINGS
 
 FAULTS = {
@@ -38,6 +39,7 @@ def test_nothing_is_asked_where_the_question_can_t_be_checked(emulator_url, faul
 
         assert (answer.status_code, answer.json()["code"]) == (503, "guardrail_unavailable")
         assert answer.json()["retryable"]
+        assert isinstance(made.model, FakeVisionModel)
         assert made.model.requests == []
         assert 'guardrail_failures_total{source="input"} 1' in http.get("/metrics").text
 

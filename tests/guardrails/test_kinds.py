@@ -1,19 +1,22 @@
 """The other kinds of guardrail, and who may ask for which policy."""
 
+from typing import Any
+
 import pytest
 
 from app.domain import key
 from app.domain.access import Scope
 from app.settings import Settings
 from tests.support.app import Rig
+from tests.support.fakes import FakeVisionModel
 from tests.support.guarded import MODEL, SETTINGS
 
 
-def settings(emulator_url: str, **more: object) -> Settings:
+def settings(emulator_url: str, **more: Any) -> Settings:
     return Settings(_env_file=None, endpoint_url=emulator_url, **more)
 
 
-def checks(emulator_url: str, **more: object) -> Rig:
+def checks(emulator_url: str, **more: Any) -> Rig:
     thresholds = {"VIOLENCE": 0.5, "JAILBREAK": 0.5, "EMAIL": 0.9}
     return Rig(
         settings=settings(
@@ -40,6 +43,7 @@ def test_scores_are_judged_by_thresholds_of_ours(emulator_url, prompt, action, p
     report = answer["guardrail"]
     assert (report["action"], report["policies"]) == (action, policies)
     if action == "masked":
+        assert isinstance(made.model, FakeVisionModel)
         assert made.model.requests[0].turns[0].text == "write to {EMAIL} or {EMAIL}"
 
 

@@ -21,7 +21,13 @@ def runnable(found: list[Block]) -> list[Block]:
 RUN = {str(page): found for page, each in BY_PAGE.items() if (found := runnable(each))}
 
 
-@pytest.mark.parametrize("page", RUN)
+IN_EVERY_RUN = ("README.md", "docs/access.md", "docs/operations.md", "docs/aws-sdk.md")
+
+
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=() if page in IN_EVERY_RUN else pytest.mark.long) for page in RUN],
+)
 def test_every_command_of_the_page_works(page, tmp_path, upstreams):
     ended = run(RUN[page], tmp_path, upstreams)
 

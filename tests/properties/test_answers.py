@@ -76,6 +76,11 @@ def test_a_plain_object_in_any_style_is_read_and_costs_no_second_call(style):
     assert fields(STYLES[style](value)) == value
 
 
+def test_a_straight_quote_before_a_bracket_ends_no_text_that_a_curly_one_ends():
+    value = {"vendor": "ACME", "note": '"]', "total": None, "count": None, "paid": None}
+    assert fields(STYLES["smart quotes"](value)) == {**value, "items": None}
+
+
 def is_prefix(part: Any, whole: Any) -> bool:
     """Whether ``part`` is ``whole`` up to some place."""
     if part is None or part == whole:

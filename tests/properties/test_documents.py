@@ -4,6 +4,7 @@ import io
 import struct
 from functools import cache
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -29,6 +30,14 @@ def originals() -> tuple[bytes, ...]:
         pdf_of(text, text, more=[stream(b"BT /F 9 Tf 9 9 Td (Words) Tj ET"), font]),
         unembedded_pdf("你好", "SimSun", latin="Total"),
     )
+
+
+def flat_page(side: int) -> bytes:
+    """Return a TIFF whose first page claims no pixel along its width (256) or height (257)."""
+    data = bytearray(originals()[0])
+    at = data.index(struct.pack("<HHI", side, 4, 1)) + 8
+    data[at : at + 4] = bytes(4)
+    return bytes(data)
 
 
 def end(data: bytes, kind: Kind) -> list[str]:
@@ -76,6 +85,11 @@ def test_a_changed_document_ends_in_pictures_or_in_typed_refusals(which, edits, 
     assert result
     if not edits and length == 1:
         assert set(result) <= {"drawn", "page_not_shown"}
+
+
+@pytest.mark.parametrize("side", [256, 257])
+def test_a_page_without_pixels_is_damaged(side):
+    assert end(flat_page(side), Kind.TIFF)[:2] == ["image_damaged"] * 2
 
 
 @given(first=st.integers(0, 2**64 - 1), count=st.integers(0, 2**64 - 1))

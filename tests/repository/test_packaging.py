@@ -160,10 +160,10 @@ def test_packages_that_a_setting_needs_are_in_the_requirement_files(name, extra)
 
 def imported(folder: str) -> Iterator[str]:
     """Yield the packages that the modules in ``folder`` import, but for ours and Python's."""
-    # Those of the newest releases have an environment of their own.
-    elsewhere = ROOT / "tests" / "newest" / "programs"
+    # Those of the newest releases and of what checks deploy/ have environments of their own.
+    elsewhere = [ROOT / "tests" / name / "programs" for name in ("newest", "deploy")]
     for path in (ROOT / folder).rglob("*.py"):
-        if path.is_relative_to(elsewhere):
+        if any(path.is_relative_to(programs) for programs in elsewhere):
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             modules: list[str] = []

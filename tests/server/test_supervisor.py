@@ -74,6 +74,8 @@ def until_serving(worker: Worker) -> None:
 def test_a_worker_is_alive_until_it_has_given_no_sign_for_long(worker):
     until_serving(worker)
     os.kill(worker.pid, signal.SIGSTOP)
+    # Only now can no further sign of it come.
+    os.waitid(os.P_PID, worker.pid, os.WSTOPPED | os.WNOWAIT)
     try:
         worker.heard -= SILENCE
         worker._pipe.poll(0)

@@ -98,7 +98,7 @@ def test_an_upload_is_streamed_too(emulator_url, dialect):
 def test_proxies_are_told_not_to_buffer(emulator_url):
     with running(emulator_url) as service, service.stream() as answer:
         assert answer.headers["x-accel-buffering"] == "no"
-        assert answer.headers["cache-control"] == "no-cache"
+        assert answer.headers["cache-control"] == "no-store"
 
 
 def test_events_arrive_as_they_are_made(emulator_url):

@@ -9,7 +9,7 @@ import aioboto3
 import httpx
 
 from app.adapters.sources.addresses import AddressPolicy
-from app.domain.ports import Readiness, Retriever, VisionModel, WebhookSender
+from app.domain.ports import Readiness, Retriever, WebhookSender
 from app.main import create_app
 from app.services.concurrency.budget import Budget
 from app.services.generation.image_sources import ImageSources
@@ -20,6 +20,7 @@ from app.settings import Settings
 from app.wiring.images import image_limits
 from app.wiring.images import open_sources as open_real_sources
 from app.wiring.model import Upstreams, open_upstreams
+from app.wiring.resources import Edges
 from app.wiring.retrieval import open_retriever
 from app.wiring.services import open_services
 from app.wiring.webhooks import open_webhook_sender
@@ -34,8 +35,8 @@ AT_ONCE = Retries(backoff=Backoff(0.001, 0.01, 0.001))
 class Rig:
     """An application whose upstream is a fake."""
 
-    model: VisionModel | None = field(default_factory=FakeVisionModel)
-    """The upstream; None for what the settings say."""
+    model: Any = field(default_factory=FakeVisionModel)
+    """The upstream, one of the fakes; None for what the settings say."""
     readiness: Readiness = field(default_factory=FakeReadiness)
     settings: Settings = field(default_factory=lambda: Settings(_env_file=None))
 
@@ -62,11 +63,13 @@ class Rig:
     async def _open(self, settings: Settings) -> AsyncIterator[Services]:
         async with open_services(
             settings,
-            open_upstreams=self._open_upstreams,
-            open_pool=lambda settings: nullcontext(InlinePreparer(image_limits(settings))),
-            open_sources=self._open_sources,
-            open_webhooks=self._open_webhooks,
-            open_retriever=self._open_retriever,
+            Edges(
+                upstreams=self._open_upstreams,
+                pool=lambda settings: nullcontext(InlinePreparer(image_limits(settings))),
+                sources=self._open_sources,
+                webhooks=self._open_webhooks,
+                retriever=self._open_retriever,
+            ),
             retries=self.retries,
         ) as services:
             self.room = services.room

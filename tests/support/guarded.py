@@ -175,7 +175,7 @@ def _frames(raw: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
     buffer = EventStreamBuffer()
     buffer.add_data(raw)
     for frame in buffer:
-        yield frame.headers[":event-type"], json.loads(frame.payload)
+        yield str(frame.headers[":event-type"]), json.loads(frame.payload)  # type: ignore[index]
 
 
 DIALECTS: dict[str, Ask] = {

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import boto3
+from moto.s3.models import s3_backends
 from moto.server import ThreadedMotoServer
 
 REGION = "us-west-2"
@@ -15,11 +16,16 @@ def s3_server() -> Iterator[str]:
     """Serve S3 on a free port and yield its URL."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
+    before = set(s3_backends.bucket_accounts)
     try:
         host, port = server.get_host_and_port()
         yield f"http://{host}:{port}"
     finally:
         server.stop()
+        # All of a process's servers keep their buckets in one place, also after they stop.
+        for name in set(s3_backends.bucket_accounts) - before:
+            partition, account = s3_backends.bucket_accounts.pop(name)
+            del s3_backends[account][partition].buckets[name]
 
 
 def s3_client(url: str, region: str = REGION) -> Any:

@@ -22,6 +22,7 @@ from app.domain.errors import (
     CredentialsMissingError,
     IdentityProviderError,
 )
+from app.domain.metadata_filter import FilterError, MetadataFilter, all_of, parse
 from app.services.concurrency.single_flight import SingleFlight
 
 ALGORITHMS = ("RS256", "PS256", "ES256")
@@ -56,6 +57,8 @@ class Issuer:
     scope_claim: str = "scope"
     scope_names: Mapping[str, str] = field(default_factory=dict)
     """The claim's values to our scopes, separated by spaces. By default our scopes' own names."""
+    filter_claims: Mapping[str, str] = field(default_factory=dict)
+    """Claims that narrow what their holder sees of documents, to the attributes that they are."""
     leeway: int = 30
     """Seconds that clocks may differ by."""
 
@@ -153,7 +156,8 @@ class TokenAuthenticator:
         except _MALFORMED as error:
             reason = getattr(error, "error", "malformed")
             raise CredentialsInvalidError(f"the token is not accepted: {reason}") from error
-        return Caller(f"{TOKEN_PREFIX}{_subject(claims)}", self._scopes(claims))
+        own = all_of(*(_narrowed(claims, *names) for names in self.issuer.filter_claims.items()))
+        return Caller(f"{TOKEN_PREFIX}{_subject(claims)}", self._scopes(claims), filter=own)
 
     def current(self, caller: Caller) -> Caller:
         """Return ``caller``: what its token said is all that is known of it."""
@@ -173,6 +177,20 @@ class TokenAuthenticator:
         names = self.issuer.scope_names
         mapped = [name for value in values for name in names.get(value, "").split()]
         return frozenset(_known(mapped if names else values))
+
+
+def _narrowed(claims: Mapping[str, Any], claim: str, attribute: str) -> MetadataFilter:
+    """Return what documents pass by a claim, or raise CredentialsInvalidError.
+
+    Without the claim nobody knows whose documents they are.
+    """
+    value = claims.get(claim)
+    operator = "in" if isinstance(value, list) else "equals"
+    try:
+        return parse({operator: {"key": attribute, "value": value}})
+    except FilterError as error:
+        message = f"the token is not accepted: its claim {claim} is missing or no text"
+        raise CredentialsInvalidError(message) from error
 
 
 def _known(names: Iterable[str]) -> Iterator[str]:

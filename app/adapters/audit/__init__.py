@@ -1,1 +1,1 @@
-"""Where the audit log is kept."""
+"""Stores of the audit log."""

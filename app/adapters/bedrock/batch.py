@@ -5,12 +5,13 @@ the control plane; results are read line by line. Source: AWS's user guide on ba
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import aioboto3
+from botocore.exceptions import ClientError
 
 from app.adapters.bedrock import errors
 from app.adapters.bedrock.codecs import batch
@@ -25,7 +26,12 @@ from app.domain.batch_job import (
     RecordCounts,
     RecordResult,
 )
-from app.domain.errors import BatchEngineError, UpstreamError, UpstreamValidationError
+from app.domain.errors import (
+    BatchEngineError,
+    UpstreamAccessDeniedError,
+    UpstreamError,
+    UpstreamValidationError,
+)
 from app.domain.generation import ModelRequest
 from app.domain.model import Dialect
 
@@ -40,9 +46,30 @@ _READ_BYTES = 2**18
 _HOURS = 24
 
 
+_REFUSED = (403, 404)
+
+
+@contextmanager
+def _storage() -> Iterator[None]:
+    """Raise what S3 refuses as an UpstreamError that says so; all else as for Bedrock."""
+    with errors.translated():
+        try:
+            yield
+        except ClientError as error:
+            said: Any = error.response
+            status = said.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+            if status not in _REFUSED:
+                raise
+            code = said.get("Error", {}).get("Code", "")
+            raise UpstreamAccessDeniedError(
+                f"Amazon S3 answered {code} for the batch jobs' location. The operator should "
+                "check LLAMA_VISION_BATCH_JOBS_LOCATION and the service's rights to it."
+            ) from error
+
+
 @dataclass(frozen=True, slots=True)
 class BatchPlace:
-    """Where jobs read and write, and as whom."""
+    """The place where jobs read and write, and the role that they take."""
 
     bucket: str
     prefix: str
@@ -125,7 +152,7 @@ class BedrockBatchJobs:
     async def results(self, job: BatchJobName, job_id: str) -> AsyncIterator[RecordResult]:
         """Yield the results there are, one line at a time."""
         folder = f"{self._output(job)}{job_id.rpartition('/')[2]}/"
-        with errors.translated():
+        with _storage():
             for key in await self._keys(folder):
                 if key.endswith(".jsonl.out"):
                     async for line in self._lines(key):
@@ -148,7 +175,7 @@ class BedrockBatchJobs:
     async def counts(self, job: BatchJobName, job_id: str) -> RecordCounts | None:
         """Return the counts that the job's manifest tells, None where there is none."""
         key = f"{self._output(job)}{job_id.rpartition('/')[2]}/manifest.json.out"
-        with errors.translated():
+        with _storage():
             if key not in await self._keys(key):
                 return None
             reply = await self.client.get_object(Bucket=self.place.bucket, Key=key)
@@ -160,7 +187,7 @@ class BedrockBatchJobs:
         await self._delete(self._folder(job))
 
     async def _delete(self, prefix: str) -> None:
-        with errors.translated():
+        with _storage():
             for key in await self._keys(prefix):
                 await self.client.delete_object(Bucket=self.place.bucket, Key=key)
 
@@ -219,7 +246,7 @@ class _Written:
         if not self._file_bytes:
             return
         name, client = self._name(), self.jobs.client
-        with errors.translated():
+        with _storage():
             if self._upload is None:
                 await client.put_object(**name, Body=bytes(self._part))
             else:
@@ -233,14 +260,14 @@ class _Written:
     async def abandon(self) -> None:
         """Leave nothing half uploaded, which S3 would keep and charge."""
         if self._upload is not None:
-            with errors.translated():
+            with _storage():
                 await self.jobs.client.abort_multipart_upload(**self._name(), UploadId=self._upload)
 
     async def _flush(self) -> None:
         if not self._part:
             return
         name, client = self._name(), self.jobs.client
-        with errors.translated():
+        with _storage():
             if self._upload is None:
                 self._upload = (await client.create_multipart_upload(**name))["UploadId"]
             number = len(self._parts) + 1

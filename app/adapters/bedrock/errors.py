@@ -133,20 +133,6 @@ _SENTENCE = 500
 """Characters of what AWS says that are logged."""
 
 
-class translated:  # noqa: N801 - reads as a function
-    """Raises what AWS's client raises as an `app.domain.errors.UpstreamError`."""
-
-    __slots__ = ()
-
-    def __enter__(self) -> None:
-        """Begin."""
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        """Raise the translation, where there is one."""
-        if isinstance(error, Exception) and (found := translation(error)) is not None:
-            raise found from error
-
-
 _CREDENTIALS = (
     aws.NoCredentialsError,
     aws.PartialCredentialsError,
@@ -181,6 +167,22 @@ def translation(error: Exception) -> errors.UpstreamError | None:
     if isinstance(error, _UNREADABLE):
         return errors.UpstreamError("The AWS SDK can't read or write this call.")
     return _connection_error(error) if isinstance(error, _OTHERS) else None
+
+
+class translated:  # noqa: N801 - reads as a function
+    """Raises what AWS's client raises as an `app.domain.errors.UpstreamError`."""
+
+    __slots__ = ()
+    translation = staticmethod(translation)
+    """Another service's names mean something else: a subclass has its own."""
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        """Raise the translation, where there is one."""
+        if isinstance(error, Exception) and (found := self.translation(error)) is not None:
+            raise found from error
 
 
 def _connection_error(error: Exception) -> errors.UpstreamError:

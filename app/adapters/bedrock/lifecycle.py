@@ -30,7 +30,7 @@ class Lifecycles:
                 return Life(LifeStatus.UNKNOWN, error.detail, datetime.now(UTC))
             source = f"the service's own table, as {error.detail}"
             end = identity.base.end_of_life
-            return Life(LifeStatus.ACTIVE, source, datetime.now(UTC), end=end)
+            return Life(LifeStatus.ACTIVE, source, datetime.now(UTC), end=end, told=False)
 
     async def _life(self, target: Target, identity: ModelIdentity) -> Life:
         match identity.kind:

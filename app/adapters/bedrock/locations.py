@@ -1,4 +1,4 @@
-"""Where models, profiles, guardrails, knowledge bases and buckets are, by what AWS says of them."""
+"""The regions of models, profiles, guardrails, knowledge bases and buckets, as AWS tells them."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any

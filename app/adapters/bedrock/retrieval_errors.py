@@ -92,20 +92,6 @@ _REWORDED: dict[type[errors.UpstreamError], str] = {
 }
 
 
-class translated:  # noqa: N801 - reads as a function
-    """Raises what a call raises as an `app.domain.errors.UpstreamError`."""
-
-    __slots__ = ()
-
-    def __enter__(self) -> None:
-        """Begin."""
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        """Raise the translation, where there is one."""
-        if isinstance(error, Exception) and (found := translation(error)) is not None:
-            raise found from error
-
-
 def translation(error: Exception) -> errors.UpstreamError | None:
     """Return what ``error`` means; None where it is none of AWS's."""
     if isinstance(error, ClientError):
@@ -113,6 +99,13 @@ def translation(error: Exception) -> errors.UpstreamError | None:
     found = bedrock.translation(error)
     reworded = None if found is None else _REWORDED.get(type(found))
     return found if found is None or reworded is None else type(found)(reworded)
+
+
+class translated(bedrock.translated):  # noqa: N801 - reads as a function
+    """Raises what a call raises as an `app.domain.errors.UpstreamError`."""
+
+    __slots__ = ()
+    translation = staticmethod(translation)
 
 
 def from_client_error(error: ClientError) -> errors.UpstreamError:

@@ -48,26 +48,27 @@ def _bytes(request: ModelRequest) -> int:
     return len(llama.render(request).encode())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LlamaTokenCounter:
     """Counts with the model's own vocabulary, loaded in a thread at the first use (0.5 s)."""
 
     path: Path = field(default_factory=lambda: _found() or Path())
     threads: Threads = field(default_factory=lambda: Threads("tokens"))
+    _loaded: "tiktoken.Encoding | None" = field(default=None, init=False)
 
     async def count(self, request: ModelRequest) -> TokenCount:
         """Return the prompt's tokens."""
-        short = sum([len(turn.text) for turn in request.turns]) < _INLINE and self._loaded
+        short = (
+            sum([len(turn.text) for turn in request.turns]) < _INLINE and self._loaded is not None
+        )
         count = self._count(request) if short else await self.threads.run(self._count, request)
         return TokenCount(count, CountMethod.EXACT)
 
-    @property
-    def _loaded(self) -> bool:
-        return _encoding.cache_info().currsize > 0
-
     def _count(self, request: ModelRequest) -> int:
-        with _loading:  # so that two first requests don't both load it
-            encoding = _encoding(self.path)
+        encoding = self._loaded
+        if encoding is None:
+            with _loading:  # so that two first requests don't both load it
+                self._loaded = encoding = _encoding(self.path)
         text = llama.render(request)
         starts = range(0, len(text), _ENCODED_AT_ONCE)
         parts = [text[start : start + _ENCODED_AT_ONCE] for start in starts]

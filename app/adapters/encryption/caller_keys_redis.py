@@ -3,14 +3,13 @@
 What Redis forgets can't be read again: it has to keep what it is given on a disk.
 """
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from app.adapters.encryption.keys import WrappedSecret
+from app.adapters.stores.redis_client import translated
 from app.domain.errors import DataKeyError
 
 KEY = "llama-vision:caller-keys"
@@ -23,15 +22,6 @@ return 0
 """
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except (RedisError, OSError) as error:
-        # The type only: a message may quote the address with its password.
-        raise DataKeyError(f"Redis can't be used: {type(error).__name__}") from error
-
-
 @dataclass(frozen=True, slots=True)
 class CallerKeysInRedis:
     """A CallerKeyStore in a hash."""
@@ -40,13 +30,13 @@ class CallerKeysInRedis:
 
     async def get(self, owner: str) -> WrappedSecret | None:
         """Return the owner's secret, None where there is none."""
-        with _translated():
+        with translated(DataKeyError):
             kept = await self.client.hget(KEY, owner)
         return None if kept is None else _parsed(str(kept))
 
     async def add(self, owner: str, wrapped: WrappedSecret) -> WrappedSecret:
         """Keep ``wrapped`` unless there is one, and return the one that is there then."""
-        with _translated():
+        with translated(DataKeyError):
             await self.client.hsetnx(KEY, owner, _text(wrapped))
             kept = await self.client.hget(KEY, owner)
         if kept is None:
@@ -55,17 +45,17 @@ class CallerKeysInRedis:
 
     async def replace(self, owner: str, old: WrappedSecret, new: WrappedSecret) -> bool:
         """Put ``new`` in the place of ``old``."""
-        with _translated():
+        with translated(DataKeyError):
             return bool(await self.client.eval(_REPLACE, 1, KEY, owner, _text(old), _text(new)))
 
     async def drop(self, owner: str) -> bool:
         """Forget the owner's secret."""
-        with _translated():
+        with translated(DataKeyError):
             return bool(await self.client.hdel(KEY, owner))
 
     async def owners(self) -> AsyncIterator[str]:
         """Yield the digests of all owners."""
-        with _translated():
+        with translated(DataKeyError):
             async for owner, _ in self.client.hscan_iter(KEY):
                 yield owner
 

@@ -1,1 +1,1 @@
-"""Where files are kept, behind `FileStore`."""
+"""Stores of files, behind `FileStore`."""

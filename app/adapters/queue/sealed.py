@@ -1,10 +1,13 @@
 """Encrypts what a queue keeps: payloads, results and the facts of groups."""
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from app.domain.errors import DataKeyError
 from app.domain.ports import DataCipher, WorkQueue
 from app.domain.work import (
+    LONGEST_WAIT,
     Finished,
     GroupCounts,
     Leased,
@@ -57,8 +60,13 @@ class SealedQueue:
         return tuple([await self._opened(group) for group in sealed])
 
     async def active(self, kind: WorkKind) -> tuple[WorkGroup, ...]:
-        """Return the groups with work left to do."""
-        return tuple([await self._opened(group) for group in await self.inner.active(kind)])
+        """Return the groups with work left to do, but for those whose keys are gone."""
+        opened = []
+        for group in await self.inner.active(kind):
+            # One caller whose keys were erased must not hold up all others.
+            with suppress(DataKeyError):
+                opened.append(await self._opened(group))
+        return tuple(opened)
 
     async def change(self, group: WorkGroup) -> bool:
         """Keep a changed group unless its version is old."""
@@ -71,9 +79,16 @@ class SealedQueue:
         limit: int,
         without: Collection[str] = (),
     ) -> tuple[Leased, ...]:
-        """Lease waiting items to a worker."""
-        sealed = await self.inner.lease(worker, kinds, limit, without)
-        return tuple([await self._opened_work(item) for item in sealed])
+        """Lease waiting items to a worker; those whose keys are not to be had wait on."""
+        opened, closed = [], []
+        for item in await self.inner.lease(worker, kinds, limit, without):
+            try:
+                opened.append(await self._opened_work(item))
+            except DataKeyError:
+                closed.append(Postponed(item, LONGEST_WAIT, counted=False))
+        if closed:
+            await self.inner.postpone(closed)
+        return tuple(opened)
 
     async def renew(self, worker: str) -> frozenset[int]:
         """Prolong the worker's leases and return what it holds."""

@@ -1,18 +1,31 @@
-"""How Redis is reached: by whoever counts limits, and by whoever keeps usage."""
+"""How Redis is reached, and how its failures become ours, for all that is kept there."""
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from redis.asyncio import ConnectionPool, Redis, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
 
 from app.adapters.trust import strict
+from app.domain.errors import ServiceError
 
 PATIENCE = 2
 """Seconds for a connection, and for an answer."""
+
+
+@contextmanager
+def translated(to: type[ServiceError], *unreadable: type[Exception]) -> Iterator[None]:
+    """Raise an error of Redis, or one of ``unreadable`` of what stands there, as one of ours."""
+    failures: tuple[type[Exception], ...] = (RedisError, OSError, *unreadable)
+    try:
+        yield
+    except failures as error:
+        # The type only: a message may quote the address with its password.
+        raise to(f"Redis can't be used: {type(error).__name__}") from error
 
 
 class StrictConnection(SSLConnection):

@@ -3,14 +3,12 @@
 import asyncio
 import json
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
+from app.adapters.stores.redis_client import translated
 from app.domain.errors import UsageStoreError
 from app.domain.usage import UsageBatch, UsageCounts, UsageKey, UsageQuery, UsageRow
 
@@ -18,15 +16,6 @@ PREFIX = "llama-vision:usage:"
 WRITTEN = "llama-vision:usage-written:"
 _KEPT = timedelta(days=400)
 _REMEMBERED = timedelta(days=1)
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except (RedisError, OSError) as error:
-        # The type only: a message may quote the address with its password.
-        raise UsageStoreError(f"Redis can't be used: {type(error).__name__}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +29,7 @@ class RedisUsage:
 
     async def add(self, batch: UsageBatch) -> None:
         """Add its rows in one transaction, or raise UsageStoreError."""
-        with _translated():
+        with translated(UsageStoreError):
             async with self.turn, self.client.pipeline(transaction=True) as pipe:
                 # Watched, so that what is still on its way from the time before comes to nothing.
                 await pipe.watch(self.written)
@@ -60,7 +49,7 @@ class RedisUsage:
     async def read(self, query: UsageQuery) -> tuple[UsageRow, ...]:
         """Return the rows asked for, or raise UsageStoreError."""
         days = [query.first + timedelta(days=i) for i in range((query.last - query.first).days + 1)]
-        with _translated():
+        with translated(UsageStoreError):
             async with self.client.pipeline(transaction=False) as pipe:
                 for day in days:
                     pipe.smembers(_day(day))

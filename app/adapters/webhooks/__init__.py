@@ -1,1 +1,1 @@
-"""Where webhooks are sent: over the guarded transport, or nowhere."""
+"""Senders of webhooks: over the guarded transport, or none."""

@@ -17,6 +17,22 @@ JSON_IMAGE_ERRORS = (
     errors.ImageSourceTimeoutError,
 )
 
+JSON_BODY_ERRORS = (
+    errors.MalformedJsonError,
+    errors.UnsupportedContentTypeError,
+    errors.BodyTooLargeError,
+    errors.BodyTimeoutError,
+    errors.InvalidParameterError,
+    errors.UnknownFieldError,
+)
+
+# Of every request that waits its turn.
+ADMISSION_ERRORS = (
+    errors.OverloadedError,
+    errors.ShuttingDownError,
+    errors.DeadlineExceededError,
+)
+
 IMAGE_ERRORS = (
     errors.NotAnImageError,
     errors.UnsupportedImageTypeError,
@@ -76,9 +92,7 @@ GENERATION_ERRORS = (
     errors.ModelLoadingError,
     errors.ModelOverloadedError,
     errors.UpstreamUnavailableError,
-    errors.OverloadedError,
-    errors.ShuttingDownError,
-    errors.DeadlineExceededError,
+    *ADMISSION_ERRORS,
     errors.ModelTimeoutError,
     errors.UpstreamTimeoutError,
 )

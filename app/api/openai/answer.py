@@ -1,6 +1,8 @@
 """Answers of POST /v1/chat/completions: in one piece, and as the chunks of a stream."""
 
 import time
+from functools import partial
+from operator import is_, not_
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
@@ -28,21 +30,21 @@ GuardrailSaid = Annotated[
     GuardrailOut | None,
     Field(
         description="Of this service: what guardrails did; absent where none was asked.",
-        exclude_if=lambda value: value is None,
+        exclude_if=partial(is_, None),
     ),
 ]
 CachedSaid = Annotated[
     bool,
     Field(
         description="Of this service: whether the answer is one that was kept.",
-        exclude_if=lambda value: not value,
+        exclude_if=not_,
     ),
 ]
 AgeSaid = Annotated[
     float | None,
     Field(
         description="Of this service: seconds since the model gave a kept answer.",
-        exclude_if=lambda value: value is None,
+        exclude_if=partial(is_, None),
     ),
 ]
 _COST = "Of this service, not of OpenAI. Null where the price or a count is unknown."
@@ -88,7 +90,7 @@ class ChatAnnotation(BaseModel):
 
 
 class ChatRag(BaseModel):
-    """Of this service, where a knowledge base was asked: what is beside the text."""
+    """The part of an answer beside its text, this service's own, where documents were asked."""
 
     id: str
     knowledge_base: str
@@ -113,7 +115,7 @@ class ChatAnswerMessage(BaseModel):
         list[ChatAnnotation] | None,
         Field(
             description="Citations, where a knowledge base was asked.",
-            exclude_if=lambda value: value is None,
+            exclude_if=partial(is_, None),
         ),
     ] = None
 
@@ -157,7 +159,7 @@ class ChatCompletion(BaseModel):
     cached: CachedSaid = False
     age_seconds: AgeSaid = None
     warnings: Annotated[list[WarningOut], Field(description="Of this service, not of OpenAI.")]
-    rag: Annotated[ChatRag | None, Field(exclude_if=lambda value: value is None)] = None
+    rag: Annotated[ChatRag | None, Field(exclude_if=partial(is_, None))] = None
 
     @classmethod
     def of(
@@ -180,7 +182,7 @@ class ChatCompletion(BaseModel):
             choices=[choice],
             usage=ChatUsage.of(completion.usage),
             cost_usd=CostOut.of(completion.usage.cost),
-            guardrail=GuardrailOut.of(completion.guardrail),
+            guardrail=completion.guardrail and GuardrailOut.of(completion.guardrail),
             cached=completion.replay is not None,
             age_seconds=completion.replay and completion.replay.age,
             warnings=[WarningOut.of(warning) for warning in warnings],

@@ -1,5 +1,6 @@
 """`/v1/batches`: many requests in one file, in OpenAI's shape."""
 
+from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -7,12 +8,13 @@ from fastapi import APIRouter, Body, Header, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.errors import problem
+from app.api.errors.documented import ADMISSION_ERRORS, JSON_BODY_ERRORS
 from app.api.openai import errors as openai
 from app.api.pipeline import authorization
 from app.api.routing.context import Context
 from app.domain import errors
 from app.domain.batch import Batch, BatchEngine, BatchStatus
-from app.services.batches.service import NewBatch
+from app.services.batches.service import NewBatch, check_endpoint
 
 router = APIRouter(prefix="/v1/batches", tags=["batches"])
 
@@ -111,7 +113,7 @@ class BatchJobOut(BaseModel):
 
 
 class BatchEngineOut(BaseModel):
-    """What does a batch."""
+    """The engine that does a batch."""
 
     asked: BatchEngine
     name: Literal["own", "bedrock"]
@@ -240,6 +242,16 @@ EXAMPLE: dict[str, Any] = {
     }
 }
 
+ESTIMATE_EXAMPLE: dict[str, Any] = {
+    "captions": {
+        "summary": "The rows of an uploaded file",
+        "value": {
+            "input_file_id": "file-1a21f4172630690d9d2ef0123456789abcdef",
+            "endpoint": "/v1/tasks/caption",
+        },
+    }
+}
+
 
 @router.post(
     "",
@@ -254,21 +266,14 @@ EXAMPLE: dict[str, Any] = {
         (
             *BATCH_ERRORS,
             errors.FileStoreError,
-            errors.MalformedJsonError,
-            errors.UnsupportedContentTypeError,
-            errors.BodyTooLargeError,
-            errors.BodyTimeoutError,
-            errors.InvalidParameterError,
-            errors.UnknownFieldError,
+            *JSON_BODY_ERRORS,
             errors.ScopeMissingError,
             errors.FileNotFoundHereError,
             errors.FilePurposeError,
             errors.BatchEngineError,
             errors.WebhooksDisabledError,
             errors.WebhookUrlNotAllowedError,
-            errors.OverloadedError,
-            errors.ShuttingDownError,
-            errors.DeadlineExceededError,
+            *ADMISSION_ERRORS,
         ),
         openai.SHAPE,
     ),
@@ -301,6 +306,86 @@ async def begin(
     )
     context.services.worker.wake()
     return _json(context, batch)
+
+
+class BatchEstimateIn(BaseModel):
+    """A batch that may be begun."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    input_file_id: Annotated[str, Field(max_length=64)]
+    endpoint: Annotated[str, Field(max_length=100, description="The path that every row asks.")]
+
+
+class BatchEstimateCost(BaseModel):
+    """US dollars, at the listed price."""
+
+    least: Annotated[float, Field(description="With empty answers.")]
+    most: Annotated[float, Field(description="With the longest answers.")]
+
+
+class BatchEstimateOut(BaseModel):
+    """The calls, tokens, cost and time of a batch, reckoned from a sample of its rows."""
+
+    object: Literal["batch.estimate"] = "batch.estimate"
+    rows: int
+    sampled: Annotated[int, Field(description="Rows that were tried, spread over the file.")]
+    refused: Annotated[
+        int, Field(description="Rows of the sample that would be answered with an error.")
+    ]
+    calls: Annotated[int, Field(description="Calls of the model.")]
+    prompt_tokens: int
+    generation_tokens: Annotated[int, Field(description="At most.")]
+    tiles: Annotated[int, Field(description="560-pixel tiles of pictures.")]
+    cost_usd: Annotated[
+        BatchEstimateCost | None, Field(description="null where the price is unknown.")
+    ]
+    windows: Annotated[
+        int | None,
+        Field(description="Five-minute windows of one copy, where these are paid for."),
+    ]
+    seconds: Annotated[
+        float | None,
+        Field(description="From what rows took so far; null until some were answered."),
+    ]
+
+
+@router.post(
+    "/estimate",
+    operation_id="estimateBatch",
+    summary="Tell what a batch would take",
+    description="Checks the whole input, and has up to 20 of its rows go all the way but to the "
+    "model. Nothing is spent.",
+    response_description="The estimate.",
+    response_model=BatchEstimateOut,
+    responses=problem.documented(
+        (
+            *BATCH_ERRORS,
+            errors.FileStoreError,
+            *JSON_BODY_ERRORS,
+            errors.ScopeMissingError,
+            errors.FileNotFoundHereError,
+            errors.FilePurposeError,
+            *ADMISSION_ERRORS,
+        ),
+        openai.SHAPE,
+    ),
+)
+async def estimate(
+    context: Context, body: Annotated[BatchEstimateIn, Body(openapi_examples=ESTIMATE_EXAMPLE)]
+) -> Response:
+    authorization.check_scope(
+        context.call.caller, authorization.rule_for(body.endpoint, authorization.RULES)
+    )
+    check_endpoint(body.endpoint)
+    estimates = context.services.batch_estimates
+    assert estimates is not None
+    found = await estimates.estimate(context.call.caller, body.input_file_id, body.endpoint)
+    facts = asdict(found)
+    least, most = facts.pop("least_usd"), facts.pop("most_usd")
+    cost = None if least is None or most is None else BatchEstimateCost(least=least, most=most)
+    out = BatchEstimateOut(**facts, cost_usd=cost)
+    return Response(orjson.dumps(out.model_dump(mode="json")), media_type="application/json")
 
 
 @router.get(
@@ -354,9 +439,7 @@ async def shown(context: Context, batch_id: str) -> BatchOut:
             *BATCH_ERRORS,
             errors.BatchNotFoundError,
             errors.BatchStateError,
-            errors.OverloadedError,
-            errors.ShuttingDownError,
-            errors.DeadlineExceededError,
+            *ADMISSION_ERRORS,
         ),
         openai.SHAPE,
     ),

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Form, Header, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.errors import problem
+from app.api.errors.documented import ADMISSION_ERRORS
 from app.api.openai import errors as openai
 from app.api.responses.streaming import Streamed
 from app.api.routing.context import Context
@@ -135,9 +136,7 @@ FILE_ERRORS = (
             errors.NotAnImageError,
             errors.UnsupportedImageTypeError,
             errors.StorageFullError,
-            errors.OverloadedError,
-            errors.ShuttingDownError,
-            errors.DeadlineExceededError,
+            *ADMISSION_ERRORS,
         ),
         openai.SHAPE,
     ),

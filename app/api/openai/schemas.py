@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
 
+from app.api.file_id import FileId
+
 _STRICT = ConfigDict(extra="forbid", strict=True)
 # Members that nothing is read from change nothing: they are listed in a header.
 PART = ConfigDict(extra="allow", strict=True)
@@ -47,8 +49,7 @@ class ChatImageUrl(BaseModel):
 
     url: str | None = None
     file_id: Annotated[
-        str | None,
-        Field(pattern="^file-", max_length=64, description="Of one's own file, in place of `url`."),
+        FileId | None, Field(description="Of one's own file, in place of `url`.")
     ] = None
     detail: Detail = None
 
@@ -67,7 +68,7 @@ class ChatFile(BaseModel):
 
     model_config = PART
 
-    file_id: Annotated[str, Field(pattern="^file-", max_length=64)]
+    file_id: FileId
 
 
 class ChatFilePart(BaseModel):

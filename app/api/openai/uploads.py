@@ -7,6 +7,7 @@ from fastapi import APIRouter, Body, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.errors import problem
+from app.api.errors.documented import ADMISSION_ERRORS, JSON_BODY_ERRORS
 from app.api.openai import errors as openai
 from app.api.openai.files import FILE_ERRORS, FileOut, Purpose
 from app.api.routing.context import Context
@@ -100,18 +101,11 @@ _EXAMPLE: dict[str, Any] = {
     responses=problem.documented(
         (
             *FILE_ERRORS,
-            errors.MalformedJsonError,
-            errors.UnsupportedContentTypeError,
-            errors.BodyTooLargeError,
-            errors.BodyTimeoutError,
-            errors.InvalidParameterError,
-            errors.UnknownFieldError,
+            *JSON_BODY_ERRORS,
             errors.FileTooLargeError,
             errors.FileQuotaError,
             errors.UploadsDisabledError,
-            errors.OverloadedError,
-            errors.ShuttingDownError,
-            errors.DeadlineExceededError,
+            *ADMISSION_ERRORS,
         ),
         openai.SHAPE,
     ),
@@ -138,9 +132,7 @@ _ENDINGS = problem.documented(
         errors.FilePurposeError,
         errors.NotAnImageError,
         errors.UnsupportedImageTypeError,
-        errors.OverloadedError,
-        errors.ShuttingDownError,
-        errors.DeadlineExceededError,
+        *ADMISSION_ERRORS,
     ),
     openai.SHAPE,
 )

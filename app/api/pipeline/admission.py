@@ -71,7 +71,7 @@ class AdmissionMiddleware:
             await _refuse(error, scope, receive, send)
             return
         try:
-            await self._inside(context, scope, receive, send, within, caller)
+            await self._inside(context, scope, receive, send, within, caller, most)
         finally:
             if not free:
                 self.queue.leave(caller)
@@ -84,6 +84,7 @@ class AdmissionMiddleware:
         send: Send,
         within: Wait,
         caller: str,
+        most: int | None,
     ) -> None:
         services = context.services
         try:
@@ -93,7 +94,6 @@ class AdmissionMiddleware:
             else:
                 # There is nothing to wait for, and a timer would be work for each request.
                 await self.gatekeeper.admit(context, scope)
-            most = self.streamed.get(_path(scope))
             expected = self._expected(context.headers, self.max_bytes if most is None else most)
         except ServiceError as error:
             await _refuse(error, scope, receive, send)

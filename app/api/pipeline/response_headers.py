@@ -4,8 +4,10 @@ from collections.abc import Iterable
 
 CORS_ANSWER_HEADERS = (
     "Age",
+    "Preference-Applied",
     "RateLimit",
     "RateLimit-Policy",
+    "Receipt",
     "Retry-After",
     "X-Cost-Usd",
     "X-Cost-Usd-Basis",

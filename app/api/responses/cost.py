@@ -1,5 +1,7 @@
 """The cost of an answer, in the form that every dialect uses."""
 
+from functools import partial
+from operator import is_, not_
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
@@ -43,13 +45,13 @@ class CostOut(BaseModel):
     window: Annotated[WindowOut | None, Field(description="By units only.")] = None
     guardrail: Annotated[
         float,
-        Field(description="Of guardrails' checks; part of the total.", exclude_if=lambda v: not v),
+        Field(description="Of guardrails' checks; part of the total.", exclude_if=not_),
     ] = 0
     saved: Annotated[
         float | None,
         Field(
             description="What an answer from the cache would have cost.",
-            exclude_if=lambda v: v is None,
+            exclude_if=partial(is_, None),
         ),
     ] = None
 
@@ -68,7 +70,7 @@ def fields(cost: Cost) -> dict[str, Any]:
         "input": cost.input if by_tokens else None,
         "output": cost.output if by_tokens else None,
         "total": cost.total,
-        "basis": cost.basis,
+        "basis": Basis.TOKENS if by_tokens else Basis.UNITS,
         "window": (
             None if cost.window is None else {"cost": cost.window.cost, "today": cost.window.today}
         ),

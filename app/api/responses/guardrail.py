@@ -1,4 +1,4 @@
-"""What guardrails did with an answer, in the form that every dialect uses."""
+"""The guardrails' report on an answer, in the form that every dialect uses."""
 
 from typing import Annotated, Any
 
@@ -8,7 +8,7 @@ from app.domain.guardrail import Action, GuardrailReport
 
 
 class GuardrailOut(BaseModel):
-    """What guardrails did: names and numbers, never content."""
+    """The guardrails' report: names and numbers, never content."""
 
     action: Annotated[
         Action,

@@ -23,7 +23,7 @@ class EventStream(Streamed):
             events,
             "text/event-stream",
             # Proxies are told not to buffer: the second is nginx's.
-            {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
+            {"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )
         self.heartbeat = heartbeat
         """Seconds."""

@@ -28,6 +28,8 @@ def together(
     warnings: Iterable[AnswerWarning], images: Iterable[ImageReport]
 ) -> list[AnswerWarning]:
     """Return an answer's own warnings and those of its pictures, for answers without a report."""
+    if not images:
+        return list(warnings)
     return [*warnings, *(warning for report in images for warning in report.warnings)]
 
 

@@ -8,6 +8,7 @@ from starlette.types import Scope
 
 from app.api.routing.headers import Headers, ReadHeaders, RequestHeaders
 from app.domain.access import ANONYMOUS_CALL, Call
+from app.domain.cache import NO_WISH
 from app.domain.generation import CallContext
 from app.domain.guardrail import GuardrailWish, joined
 from app.domain.limit import QuotaStatus
@@ -62,8 +63,8 @@ class RequestContext:
             self.deadline,
             headers.second_bill,
             headers.idempotency_key,
-            joined(guardrail, headers.guardrail_wish()),
-            headers.cache_wish(),
+            guardrail if headers.guardrail is None else joined(guardrail, headers.guardrail_wish()),
+            NO_WISH if headers.cache_control is None else headers.cache_wish(),
         )
         if call_context.guardrail is not None:
             self.services.guardrails.policy(call_context)

@@ -7,6 +7,7 @@ from fastapi import Response
 from starlette.types import Message, Receive
 
 from app.api.routing.context import RequestContext
+from app.api.routing.headers import DECIDING
 from app.api.routing.operation import Operation
 from app.api.v1.jobs import serialize
 from app.domain.errors import InvalidParameterError
@@ -15,12 +16,12 @@ from app.domain.job import Job, JobRequest
 LONGEST_WAIT = 60.0
 """Seconds."""
 _GENERATING = re.compile(
-    r"/v1/(generate(/upload)?|chat/completions|responses|tasks/[a-z-]+(/upload)?)"
+    r"/v1/(generate(/upload)?|chat/completions|responses|rag/query|tasks/[a-z-]+(/upload)?)"
     r"|/model/.+/(invoke|converse)"
 )
 _WAIT = re.compile(r"wait=\"?(\d{1,4})\"?")
 # The others are about the connection, or say who calls: that is kept apart, and no key of it.
-_KEPT = ("content-type", "x-allow-second-bill", "idempotency-key")
+_KEPT = ("content-type", *sorted(DECIDING))
 PREFERENCE = "respond-async"
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, Any
 
 from fastapi import Header
@@ -60,7 +61,8 @@ class RequestHeaders(TimeoutHeaders):
             max_length=200,
             description="`respond-async`: answer 202 with a job at once, whose answer is fetched "
             "from `/v1/jobs/{id}`. `respond-async, wait=10`: the same, unless the answer is there "
-            "within ten seconds.",
+            "within ten seconds. `receipt`: the paid answer carries a signed receipt, where the "
+            "operator configured a key.",
         ),
     ] = None
     webhook_url: Annotated[
@@ -98,13 +100,7 @@ class RequestHeaders(TimeoutHeaders):
 
     def cache_wish(self) -> CacheWish:
         """Return what the request asks of the answer cache; directives it has not are ignored."""
-        if self.cache_control is None:
-            return NO_WISH
-        pairs = (part.partition("=") for part in self.cache_control.lower().split(","))
-        said = {name.strip(): value.strip().strip('"') for name, _, value in pairs}
-        age = said.get("max-age", "")
-        max_age = float(age) if age.isascii() and age.isdigit() else None
-        return CacheWish("no-cache" in said or max_age == 0, "no-store" not in said, max_age)
+        return NO_WISH if self.cache_control is None else _cache_wish(self.cache_control)
 
     def guardrail_wish(self) -> GuardrailWish | None:
         """Return what the request asks of the guardrail policy."""
@@ -112,6 +108,15 @@ class RequestHeaders(TimeoutHeaders):
             return None
         pairs = (pair.split("=") for pair in self.guardrail.split(","))
         return GuardrailWish({name.strip(): value.strip() for name, value in pairs})
+
+
+@lru_cache(maxsize=256)  # few are ever said
+def _cache_wish(cache_control: str) -> CacheWish:
+    pairs = (part.partition("=") for part in cache_control.lower().split(","))
+    said = {name.strip(): value.strip().strip('"') for name, _, value in pairs}
+    age = said.get("max-age", "")
+    max_age = float(age) if age.isascii() and age.isdigit() else None
+    return CacheWish("no-cache" in said or max_age == 0, "no-store" not in said, max_age)
 
 
 CallHeaders = Annotated[RequestHeaders, Header()]
@@ -133,6 +138,11 @@ _NAMES = {
     for field in RequestHeaders.model_fields.values()
     if (alias := field.alias) is not None
 }
+_OF_THE_EXCHANGE = {"X-Request-Timeout", "Prefer", "X-Webhook-Url"}
+DECIDING = frozenset(
+    name.decode() for name, alias in _NAMES.items() if alias not in _OF_THE_EXCHANGE
+)
+"""Headers that decide the answer, whenever it is made; in lower case."""
 _NONE = ReadHeaders(RequestHeaders())
 
 

@@ -16,7 +16,7 @@ router = APIRouter(prefix="/v1/audit", tags=["operations"])
 
 
 class HeadOut(BaseModel):
-    """What the log is: its size, and a hash of all of it."""
+    """The state of the log: its size, and a hash of all of it."""
 
     size: Annotated[int, Field(description="Records.")]
     root: Annotated[str, Field(description="Root of the Merkle tree (RFC 9162), hexadecimal.")]

@@ -13,7 +13,7 @@ router = APIRouter(prefix="/v1", tags=["operations"])
 
 
 class Purged(BaseModel):
-    """What was forgotten."""
+    """The number of answers that were removed."""
 
     deleted: Annotated[int, Field(description="Answers.")]
 

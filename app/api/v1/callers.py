@@ -14,7 +14,7 @@ router = APIRouter(prefix="/v1", tags=["operations"])
 
 
 class ErasureOut(BaseModel):
-    """What was erased."""
+    """The outcome of an erasure."""
 
     caller_sha256: Annotated[str, Field(description="SHA-256 of the caller's id.")]
     key_dropped: Annotated[

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
+from app.api.file_id import FileId
 from app.domain.generation import ImageInput
 from app.domain.image import Base64Image, FileImage, S3Image, UrlImage
 
@@ -61,12 +62,7 @@ class ImageFile(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     file_id: Annotated[
-        str,
-        Field(
-            pattern="^file-",
-            max_length=64,
-            description="Of one's own file, uploaded for the purpose `vision`.",
-        ),
+        FileId, Field(description="Of one's own file, uploaded for the purpose `vision`.")
     ]
 
 

@@ -7,7 +7,7 @@ import orjson
 from fastapi import APIRouter, Header, Response
 
 from app.api.errors import problem
-from app.api.errors.documented import IMAGE_ERRORS, JSON_IMAGE_ERRORS
+from app.api.errors.documented import ADMISSION_ERRORS, IMAGE_ERRORS, JSON_IMAGE_ERRORS
 from app.api.routing.context import Context
 from app.api.routing.headers import DeadlineHeaders
 from app.api.v1.generate import serialize
@@ -57,9 +57,7 @@ PREPARED_RESPONSE: dict[int | str, dict[str, Any]] = {
         errors.UnknownFieldError,
         *IMAGE_ERRORS,
         errors.InternalError,
-        errors.OverloadedError,
-        errors.ShuttingDownError,
-        errors.DeadlineExceededError,
+        *ADMISSION_ERRORS,
     ),
     openapi_extra={"requestBody": REQUEST_BODY},
 )

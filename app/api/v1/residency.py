@@ -42,7 +42,7 @@ class HopOut(BaseModel):
 
 
 class ResidencyOut(BaseModel):
-    """Where data may be, and where it is."""
+    """The regions where data may be, and those where it is."""
 
     allowed: Annotated[list[str], Field(description="Regions; any where empty.")]
     enforced: Annotated[bool, Field(description="Whether hops outside are not used.")]

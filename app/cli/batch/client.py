@@ -27,7 +27,7 @@ class ServiceUnusableError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class TaskInfo:
-    """What the service says of a task."""
+    """A task's description, as the service gives it."""
 
     name: str
     path: str

@@ -1,7 +1,10 @@
 """``python -m app batch FOLDER --task caption --out captions.jsonl``."""
 
 import argparse
+import sys
 from pathlib import Path
+
+from app.settings.types import is_installed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,6 +40,9 @@ def _positive(text: str) -> int:
 def run(parsed: argparse.Namespace) -> int:
     """Run; 0 where every file has its answer, 1 where not, 130 after Ctrl-C."""
     # Only this command needs what draws on terminals; the service does without.
+    if not is_installed("rich"):
+        sys.stderr.write("It needs rich, which is not installed: pip install rich\n")
+        return 2
     from app.cli.batch import session
 
     return session.start(parsed)

@@ -12,7 +12,7 @@ DOCUMENTS = frozenset({".pdf"})
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """What was found under a folder."""
+    """The files under a folder that a batch takes, and those it leaves."""
 
     root: Path
     files: tuple[str, ...]

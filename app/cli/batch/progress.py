@@ -23,7 +23,7 @@ EVERY = 30.0
 
 @dataclass(slots=True)
 class Tally:
-    """What a run has done so far."""
+    """The counts and the cost of a run so far."""
 
     total: int
     resumed: int = 0

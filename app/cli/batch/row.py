@@ -12,7 +12,7 @@ COLUMNS = ("file", "task", "status", "error", "cost_usd", *FACTS)
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What became of one file."""
+    """The outcome of one file."""
 
     file: str
     task: str

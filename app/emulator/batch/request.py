@@ -4,8 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
+from app.emulator.wire.control_request import members
 from app.emulator.wire.errors import invalid
 
 _TEXTS = {
@@ -34,18 +33,7 @@ class Place:
 
 def checked(body: bytes) -> dict[str, Any]:
     """Return the members of a request, or raise the 400 that it earns."""
-    try:
-        fields = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        raise invalid("The request body is not valid JSON.") from None
-    if not isinstance(fields, dict):
-        raise invalid("The request body must be a JSON object.")
-    for key in _REQUIRED:
-        if key not in fields:
-            raise invalid(f"1 validation error detected: {key} is required")
-    unknown = sorted(fields.keys() - _TEXTS.keys() - set(_OTHERS))
-    if unknown:
-        raise invalid(f"Unknown member(s) in the request: {', '.join(unknown)}")
+    fields = members(body, _REQUIRED, {*_TEXTS, *_OTHERS})
     for key, (wanted, longest) in _TEXTS.items():
         if key in fields:
             _check_text(fields[key], key, wanted, longest)

@@ -3,8 +3,7 @@
 import re
 from typing import Any
 
-import orjson
-
+from app.emulator.wire.control_request import members
 from app.emulator.wire.errors import invalid
 
 _FIELDS = {
@@ -28,18 +27,7 @@ _S3_URI = (
 
 def checked(body: bytes) -> dict[str, Any]:
     """Return the members of a request, or raise the 400 that it earns."""
-    try:
-        fields = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        raise invalid("The request body is not valid JSON.") from None
-    if not isinstance(fields, dict):
-        raise invalid("The request body must be a JSON object.")
-    for key in _REQUIRED:
-        if key not in fields:
-            raise invalid(f"1 validation error detected: {key} is required")
-    unknown = sorted(fields.keys() - _FIELDS.keys() - set(_UNREAD))
-    if unknown:
-        raise invalid(f"Unknown member(s) in the request: {', '.join(unknown)}")
+    fields = members(body, _REQUIRED, {*_FIELDS, *_UNREAD})
     for key, wanted in _FIELDS.items():
         if key in fields:
             _check_text(fields[key], key, wanted)

@@ -14,7 +14,22 @@ from app.emulator.wire.conversation import Picture
 from app.emulator.wire.errors import invalid
 
 _FIELDS = {"guardrailConfiguration", "nextToken", "retrievalConfiguration", "retrievalQuery"}
-_SEARCHES = ("vectorSearchConfiguration", "managedSearchConfiguration")
+_SEARCHES = {
+    "vectorSearchConfiguration": {
+        "filter",
+        "implicitFilterConfiguration",
+        "numberOfResults",
+        "overrideSearchType",
+        "rerankingConfiguration",
+    },
+    "managedSearchConfiguration": {
+        "filter",
+        "numberOfResults",
+        "rerankingConfiguration",
+        "rerankingModelType",
+    },
+}
+_RERANKING_TYPES = ("CUSTOM", "MANAGED", "NONE")
 _FORMATS = ("png", "jpeg", "gif", "webp")
 _MOST, _USUAL, _MAX_PICTURE = 100, 5, 5 * 1024 * 1024
 
@@ -55,7 +70,9 @@ def parse(body: bytes) -> Query:
         picture=seen,
         filter=None if wanted is None else filters.checked(wanted),
         results=_count(search.get("numberOfResults", _USUAL), "numberOfResults"),
-        reranked=_reranked(search.get("rerankingConfiguration")),
+        reranked=_MOST
+        if search.get("rerankingModelType") == "MANAGED"
+        else _reranked(search.get("rerankingConfiguration")),
         start=_start(fields.get("nextToken"), digest),
         digest=digest,
     )
@@ -73,13 +90,18 @@ def _object(body: bytes) -> dict[str, Any]:
 
 
 def _search(configuration: object) -> dict[str, Any]:
-    if not isinstance(configuration, dict) or configuration.keys() - set(_SEARCHES):
+    if not isinstance(configuration, dict) or configuration.keys() - _SEARCHES.keys():
         raise invalid(f"retrievalConfiguration holds one of {', '.join(_SEARCHES)}.")
     if len(configuration) > 1:
         raise invalid("retrievalConfiguration holds one configuration only.")
     search: object = next(iter(configuration.values()), {})
     if not isinstance(search, dict):
         raise invalid("The search configuration must be an object.")
+    name = next(iter(configuration), "vectorSearchConfiguration")
+    if unknown := sorted(search.keys() - _SEARCHES[name]):
+        raise invalid(f"Unknown member(s) in {name}: {', '.join(unknown)}")
+    if search.get("rerankingModelType", "NONE") not in _RERANKING_TYPES:
+        raise invalid(f"rerankingModelType must be one of {', '.join(_RERANKING_TYPES)}.")
     if search.get("overrideSearchType", "HYBRID") not in ("HYBRID", "SEMANTIC"):
         raise invalid("overrideSearchType must be one of HYBRID, SEMANTIC.")
     return search

@@ -63,6 +63,14 @@ class Limits:
         log.warning("limits not counted", code=error.code, reason=error.detail)
 
 
+class Unlimited(Limits):
+    """Counts nothing: for what is tried and not asked."""
+
+    def quotas(self, call: Call, resource: Resource) -> tuple[Quota, ...]:  # noqa: ARG002 - the parent's
+        """Return none."""
+        return ()
+
+
 @lru_cache(maxsize=4096)  # asked several times a request, and few callers have limits of their own
 def _quotas(
     configured: tuple[tuple[str, str], ...], resource: Resource, scope: Scope | None

@@ -1,4 +1,4 @@
-"""What is wrong with an answer, as plain advice that a model of 11B can follow."""
+"""The faults of an answer, as plain advice that a model of 11B can follow."""
 
 import re
 from collections.abc import Iterator, Sequence

@@ -44,6 +44,9 @@ NEXT_MEMBER = re.compile(
 )
 """After the comma that ends a bare value of an object."""
 
+_OWN_END = re.compile(r"[^“”,:\n]{0,200}+”")
+"""Behind a straight quote within a text that a curly one opened: the curly one that ends it."""
+
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.)|\Z)", re.DOTALL)
 _PAIRS = r"(?<!\\)(?:\\\\)*+"
@@ -98,6 +101,8 @@ def quoted(source: str, start: int, after: re.Pattern[str]) -> Quoted:
             at += 1
         elif triple and not source.startswith(opener * 3, match.start()):
             continue
+        elif opener == "“" and match[0] != "”" and _OWN_END.match(source, at):
+            inner = True
         elif after.match(source, end := match.start() + width):
             return Quoted(unescaped(source[begin : match.start()]), end, doubtful, stops)
         else:

@@ -64,7 +64,7 @@ class AuditStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What the log was at a time."""
+    """The state of the log at a time."""
 
     size: int
     root: bytes
@@ -164,8 +164,9 @@ class AuditLog:
                     await self._take()
                 await self.store.append(self._batch)
                 self._batch = []
+                # Not after the loop: refused calls are records too, and may keep it busy.
+                self.failing = False
             self._more.clear()
-            self.failing = False
         except (AuditUnavailableError, DataKeyError) as error:
             self.failing = True
             self.metrics.count(AUDIT_FAILURES)
@@ -174,7 +175,9 @@ class AuditLog:
     async def _take(self) -> None:
         """Move a batch out of what waits."""
         taken = [self._waiting[i] for i in range(min(BATCH, len(self._waiting)))]
-        batch = [canonical(await self._sealed(facts)) for facts in taken]
+        batch = [
+            canonical(await self._sealed(facts), checked=facts["kind"] != "call") for facts in taken
+        ]
         for _ in taken:
             self._waiting.popleft()
         if self._dropped:

@@ -18,6 +18,7 @@ from app.domain.ports import WorkQueue
 from app.domain.work import Finished, Leased, Postponed, WorkKind
 from app.services.batches import given, record
 from app.services.batches import row as rows
+from app.services.batches.estimate import Pace
 from app.services.batches.keeper import BatchKeeper
 from app.services.batches.retry import again
 from app.services.batches.row import Place
@@ -32,15 +33,20 @@ _ALONE = 4
 """The part of the rows, one in so many, that goes on while anyone else asks."""
 
 
-@dataclass(frozen=True, slots=True)
+_NOTICED = 1.0
+"""Seconds for which an interactive request is taken to be followed by others."""
+
+
+@dataclass(slots=True)
 class RowShare:
     """How much of the service rows may take."""
 
     share: float
-    """Of each target's slots."""
+    """The part of each target's slots."""
     most: int
     """Rows at a time; 0 where this process does none."""
     guards: tuple[TargetGuard, ...]
+    _others_until: float = 0
 
     def room(self, running: int) -> int:
         """Return how many more rows may begin. Interactive requests go first."""
@@ -50,7 +56,10 @@ class RowShare:
         others = max(0, slots.taken + slots.waiting - running)
         if slots.waiting:
             return 0
-        most = self.most if not others else max(1, self.most // _ALONE)
+        now = time.monotonic()
+        if others:
+            self._others_until = now + _NOTICED
+        most = self.most if now >= self._others_until else max(1, self.most // _ALONE)
         left = floor(self.share * slots.capacity) - others
         return max(min(most, left), 0 if running else 1) - running
 
@@ -80,6 +89,7 @@ class RowHandler:
     metrics: Metrics
     seconds: float
     """That one row may take."""
+    pace: Pace
     _batches: dict[str, tuple[float, Batch | None]] = field(default_factory=dict)
     _resting: dict[str, float] = field(default_factory=dict)
     """Callers whose limits are used up, and until when, by the monotonic clock."""
@@ -126,6 +136,7 @@ class RowHandler:
         except FileNotFoundHereError:
             return Postponed(work, 1, counted=False)
         row = rows.parsed(line, batch.endpoint)
+        began = time.monotonic()
         answer = await self.endpoint.answer(
             EndpointRequest(
                 rows.request_id(work.group, work.position),
@@ -140,6 +151,7 @@ class RowHandler:
             postponed = self._postponed(work, answer.error)
             if postponed is not None:
                 return postponed
+        self.pace.note(time.monotonic() - began)
         succeeded = answer.status < 400
         self.metrics.count(BATCH_ROWS, outcome="succeeded" if succeeded else "failed")
         return Finished(work, succeeded, rows.result(answer.status, answer.body), answer.usage)

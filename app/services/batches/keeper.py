@@ -26,6 +26,7 @@ from app.domain.errors import (
     BatchInputGoneError,
     FileNotFoundHereError,
     ServiceError,
+    UpstreamError,
 )
 from app.domain.file import FilePurpose
 from app.domain.ports import WorkQueue
@@ -227,6 +228,11 @@ class BatchKeeper:
             await self.native.remove(claim.batch)
             await self._fail(claim, (_gone(batch),))
         except BatchEngineError as error:
+            await self._take_back(claim, error.detail)
+        except UpstreamError as error:
+            # Bedrock may be at work on a job that was asked for: its rows are not asked again.
+            if error.retryable or batch.native is None or batch.native.job_id is not None:
+                raise
             await self._take_back(claim, error.detail)
         self.wake()
 

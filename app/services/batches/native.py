@@ -119,7 +119,8 @@ class NativeBatches:
         try:
             return await jobs.start(name)
         except UpstreamError as error:
-            if error.retryable:
+            # After one that may have been billed there may be a job, which is asked for again.
+            if error.retryable or error.billed:
                 raise
             raise BatchEngineError(
                 f"Amazon Bedrock refused the batch job: {error.detail}"

@@ -5,7 +5,6 @@ from typing import Any
 
 import orjson
 
-from app.domain.access import Caller, scope
 from app.domain.batch import (
     ENDED,
     Batch,
@@ -17,6 +16,7 @@ from app.domain.batch import (
     NativePhase,
 )
 from app.domain.work import WorkGroup, WorkKind, WorkUsage
+from app.services.access import kept_caller
 
 KEPT = 30 * 24 * 3600
 """Seconds that a batch is shown after its end."""
@@ -36,13 +36,8 @@ _PLAIN = (
 
 def group(batch: Batch) -> WorkGroup:
     """Return the group that keeps ``batch``."""
-    caller = batch.caller
     body = {name: getattr(batch, name) for name in _PLAIN} | {
-        "caller": {
-            "scopes": sorted(caller.scopes),
-            "name": caller.name,
-            "limits": dict(caller.limits),
-        },
+        "caller": kept_caller.written(batch.caller),
         "metadata": None if batch.metadata is None else dict(batch.metadata),
         "times": {str(status): at for status, at in batch.times.items()},
         "ending": batch.ending,
@@ -68,15 +63,10 @@ def group(batch: Batch) -> WorkGroup:
 def read(kept: WorkGroup) -> Batch:
     """Return the batch that ``kept`` keeps."""
     body: dict[str, Any] = orjson.loads(kept.body)
-    caller, counts = body["caller"], body["counts"]
+    counts = body["counts"]
     return Batch(
         id=kept.id,
-        caller=Caller(
-            kept.owner,
-            frozenset(scope(name) for name in caller["scopes"]),
-            caller["name"],
-            caller["limits"],
-        ),
+        caller=kept_caller.read(kept.owner, body["caller"]),
         created_at=kept.created_at,
         status=BatchStatus(kept.status),
         metadata=body["metadata"],

@@ -1,4 +1,4 @@
-"""What becomes of a row that met an error: an answer, or another attempt later.
+"""The outcome of a row that met an error: an answer, or another attempt later.
 
 By the retry table of calls (`app.services.model_stack.retry`), with the patience that nobody waits:
 limits, a busy service and a model that loads are waited for as long as the batch goes on.

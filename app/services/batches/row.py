@@ -16,7 +16,7 @@ LONGEST_ID = 256
 
 
 class RowError(ValueError):
-    """What is no row; ``code`` and ``param`` say how."""
+    """A line that is no row; ``code`` and ``param`` say why."""
 
     def __init__(self, code: str, message: str, param: str | None = None) -> None:
         super().__init__(message)
@@ -77,7 +77,7 @@ def file_ids(value: Any, depth: int = 8) -> Iterator[str]:  # noqa: ANN401 - any
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a row stands in its file, as the queue keeps it."""
+    """The place of a row in its file, as the queue keeps it."""
 
     start: int
     end: int

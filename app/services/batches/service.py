@@ -61,10 +61,7 @@ class BatchService:
         Raises InvalidParameterError, FileNotFoundHereError, FilePurposeError or WorkQueueError, or
         what refuses the webhook.
         """
-        if _ENDPOINT.fullmatch(asked.endpoint) is None:
-            raise InvalidParameterError.at(
-                "endpoint", "give /v1/generate, /v1/chat/completions or /v1/tasks/{task}"
-            )
+        check_endpoint(asked.endpoint)
         hours = window_hours(asked.window)
         self.check_webhook(asked.webhook)
         if asked.engine is BatchEngine.BEDROCK:
@@ -141,6 +138,14 @@ class BatchService:
 def moved(batch: Batch, status: BatchStatus, now: float) -> Batch:
     """Return ``batch`` as it is when it comes to ``status``."""
     return replace(batch, status=status, times={**batch.times, status: now})
+
+
+def check_endpoint(endpoint: str) -> None:
+    """Return where rows may ask ``endpoint``, or raise InvalidParameterError."""
+    if _ENDPOINT.fullmatch(endpoint) is None:
+        raise InvalidParameterError.at(
+            "endpoint", "give /v1/generate, /v1/chat/completions or /v1/tasks/{task}"
+        )
 
 
 def window_hours(window: str) -> int:

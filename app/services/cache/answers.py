@@ -90,6 +90,9 @@ class KeptAnswers:
         if time.monotonic() < self._until:
             return otherwise
         try:
+            if not self.store.shared:
+                # In this process there is nothing to wait for, and a timer would be half the work.
+                return await work()
             async with asyncio.timeout(self.timeout):
                 return await work()
         except DataKeyError as error:

@@ -1,7 +1,7 @@
 """Keys of answers: equal exactly where all that decides the answer is equal. Pure."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 
 from app.domain.generation import ModelRequest
@@ -20,40 +20,25 @@ def answer_key(
     are the digests of the pictures' pixels in order; ``policy`` is the guardrail policy's
     fingerprint.
     """
-    return sha256(b"".join(_record(scope, request, model, pixels, policy))).hexdigest()
-
-
-def _record(
-    scope: str, request: ModelRequest, model: str, pixels: Sequence[str], policy: str
-) -> Iterator[bytes]:
     sampling = request.sampling
     digests = iter(pixels)
-    yield from _texts((VERSION, scope, model, policy, request.call_context.task))
-    yield from _optional(request.system)
-    yield from _texts((repr(request.raw_prompt), repr(len(request.turns))))
-    for turn in request.turns:
-        yield from _texts((turn.role, turn.text, repr(len(turn.images))))
-        for _ in turn.images:
-            yield from _texts((next(digests),))
-    yield from _texts(
-        map(repr, (float(sampling.temperature), float(sampling.top_p), sampling.max_gen_len))
-    )
-    yield from _texts((repr(len(request.stop)), *request.stop))
-    yield from _texts((repr(request.logprobs), *_form(request.form)))
-
-
-def _texts(texts: Iterable[str]) -> Iterator[bytes]:
-    """Yield texts, each behind its length: no two records run together into the same bytes."""
-    for text in texts:
-        # Half a surrogate pair may come in JSON; two of them are not the same.
-        data = text.encode("utf-8", "surrogatepass")
-        yield len(data).to_bytes(8, "big")
-        yield data
-
-
-def _optional(text: str | None) -> Iterator[bytes]:
+    texts = [VERSION, scope, model, policy, request.call_context.task]
     # None and the empty text are two things.
-    return _texts(("none",) if text is None else ("some", text))
+    texts += ("none",) if request.system is None else ("some", request.system)
+    texts += (repr(request.raw_prompt), request.begun, repr(len(request.turns)))
+    for turn in request.turns:
+        texts += (turn.role, turn.text, repr(len(turn.images)))
+        texts += [next(digests) for _ in turn.images]
+    texts += map(repr, (float(sampling.temperature), float(sampling.top_p), sampling.max_gen_len))
+    texts += (repr(len(request.stop)), *request.stop, repr(request.logprobs), *_form(request.form))
+    return sha256(record(texts)).hexdigest()
+
+
+def record(texts: Iterable[str]) -> bytes:
+    """Return texts, each behind its length: no two lists of them make the same bytes."""
+    # Half a surrogate pair may come in JSON; two of them are not the same.
+    parts = [text.encode("utf-8", "surrogatepass") for text in texts]
+    return b"".join([b"%d:%b" % (len(part), part) for part in parts])
 
 
 def _form(form: OutputForm | None) -> tuple[str, ...]:

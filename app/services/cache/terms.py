@@ -1,4 +1,4 @@
-"""On which terms a request uses the answer cache. Pure."""
+"""The terms on which a request uses the answer cache. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -5,7 +5,7 @@ from typing import Protocol
 
 
 class Holder(Protocol):
-    """One who holds a part of a budget, or asks for one."""
+    """A holder of a part of a budget, or one who asks for a part."""
 
     @property
     def caller(self) -> str:

@@ -25,7 +25,7 @@ Holder = Callable[[str], Awaitable[int]]
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """What an erasure came to."""
+    """The outcome of an erasure."""
 
     caller: str
     """SHA-256 of the caller's id."""

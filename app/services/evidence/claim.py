@@ -19,7 +19,7 @@ class Claim:
     quote: str | None = None
     """The model's own words for where it has the value from."""
     probability: float | None = None
-    """By the model's log probabilities; None where they are not known."""
+    """The confidence by the model's log probabilities; None where they are not known."""
 
 
 def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, str | float]]:  # noqa: ANN401

@@ -1,4 +1,4 @@
-"""The OCR engine, which runs in a process of its own: loaded there at its first picture.
+"""The OCR engine, which runs in a process of its own: loaded there as that starts.
 
 rapidocr on onnxruntime, with the models inside its package: Latin, Greek, Chinese and Japanese
 script. Nothing is fetched.
@@ -33,6 +33,11 @@ class EngineMissingError(RuntimeError):
 def installed() -> bool:
     """Whether the engine and its models are there. Loads neither."""
     return find_spec("onnxruntime") is not None and _folder() is not None
+
+
+def load() -> None:
+    """Load the engine into this process, which takes seconds, before its first picture."""
+    _engine()
 
 
 def read(picture: bytes) -> tuple[Word, ...]:

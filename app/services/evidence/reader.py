@@ -3,6 +3,7 @@
 import asyncio
 from concurrent.futures import CancelledError
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -20,7 +21,7 @@ log = structlog.get_logger()
 CPU = 20.0
 """Seconds of CPU for one picture; a dense page takes six."""
 TIMEOUT = 30.0
-"""Seconds of wall clock for it, loading the engine included."""
+"""Seconds of wall clock for it; loading the engine before the first is not counted."""
 MEMORY = 4 * 1024 * 1024 * 1024
 """Bytes of address space of one process, of which the engine's libraries take most."""
 PICTURES = 200
@@ -63,7 +64,7 @@ class PooledReader:
         self._pool: ProcessPool | None = None
 
     async def __aenter__(self) -> Self:
-        """Start the processes; the engine is loaded at the first picture."""
+        """Make the pool; its processes start, and load the engine, at the first picture."""
         self._pool = self._started()
         return self
 
@@ -104,7 +105,15 @@ class PooledReader:
         return ProcessPool(
             max_workers=self._workers,
             max_tasks=PICTURES,
-            initializer=set_up_worker,
+            initializer=_set_up,
             initargs=(self._memory,),
             context=DecoderContext(),
         )
+
+
+def _set_up(memory: int) -> None:
+    """Bound a process to ``memory`` bytes of address space and load the engine into it."""
+    set_up_worker(memory)
+    # One that can't be loaded fails again at each picture, where that is logged.
+    with suppress(Exception):
+        engine.load()

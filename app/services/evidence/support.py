@@ -19,7 +19,7 @@ _NOWHERE = Box(0, 0, 0, 0)
 
 @dataclass(frozen=True)
 class PageReading:
-    """What was read independently of the model in one picture that it was shown."""
+    """The words that were read, independently of the model, in one picture that it was shown."""
 
     page: int
     file: str

@@ -20,13 +20,11 @@ def with_prompt(turns: Turns) -> Turns:
     return (*turns[:-1], replace(last, text=DEFAULT_PROMPT))
 
 
-def in_language(turns: Turns, language: Language | None) -> Turns:
+def in_language(turns: Turns, language: Language) -> Turns:
     """Ask for the answer in ``language``, in the last turn.
 
     Not in a system turn: Meta's own template has none beside a picture.
     """
-    if language is None:
-        return turns
     last = turns[-1]
     return (*turns[:-1], replace(last, text=f"{last.text}\n\nAnswer in {language.label}."))
 

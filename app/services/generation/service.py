@@ -30,6 +30,7 @@ from app.domain.generation import (
     Turn,
     Usage,
 )
+from app.domain.guardrail import GuardrailReport
 from app.domain.image import AnswerWarning, ImageReport, PreparedImage
 from app.domain.model import Capabilities, ModelIdentity
 from app.domain.ports import ImagePreparer, VisionModel
@@ -95,7 +96,7 @@ class GenerationService:
             prepared = await self._prepare(request, call)
             call.asked = _now()
             completion = await self.model.generate(prepared)
-        if completion.blocked and not request.shows_blocked:
+        if completion.guardrail is not None and completion.blocked and not request.shows_blocked:
             raise blocked(completion)
         return call.generation(completion)
 
@@ -154,9 +155,12 @@ class GenerationService:
     async def _prepare(self, request: GenerationRequest, call: "_Call") -> ModelRequest:
         call.warnings = (*request.warnings, *warnings(request, self.identity))
         on_sheet = request.strategy is ImageStrategy.CONTACT_SHEET
-        turns = [await self._prepare_turn(turn, call, on_sheet) for turn in request.turns]
+        turns = tuple([await self._prepare_turn(turn, call, on_sheet) for turn in request.turns])
+        turns = with_prompt(turns)
+        if request.language is not None and not request.language_asked:
+            turns = in_language(turns, request.language)
         return ModelRequest(
-            turns=_worded(tuple(turns), request),
+            turns=turns,
             system=request.system,
             sampling=request.sampling,
             raw_prompt=request.raw_prompt,
@@ -263,7 +267,7 @@ class _Call:
                 *self.warnings,
                 *completion.warnings,
                 *_repetition(completion),
-                *_unchecked(completion),
+                *(() if completion.guardrail is None else _unchecked(completion.guardrail)),
             ),
             latency=Latency(
                 total=_milliseconds(answered - self.started),
@@ -271,14 +275,6 @@ class _Call:
                 first_token=self.first_token_ms,
             ),
         )
-
-
-def _worded(
-    turns: tuple[Turn[PreparedImage], ...], request: GenerationRequest
-) -> tuple[Turn[PreparedImage], ...]:
-    """Return ``turns`` with a prompt, and a wish for a language that they don't have."""
-    language = None if request.language_asked else request.language
-    return in_language(with_prompt(turns), language)
 
 
 def _failed(call: _Call, error: ServiceError) -> Failed:
@@ -304,10 +300,9 @@ def _refused(events: GenerationEvents, call: _Call) -> GenerationEvents:
     return (*before, _failed(call, blocked(last.generation.completion)))
 
 
-def _unchecked(completion: Completion) -> tuple[AnswerWarning, ...]:
+def _unchecked(report: GuardrailReport) -> tuple[AnswerWarning, ...]:
     """Return the warning that a guardrail could not be asked."""
-    report = completion.guardrail
-    if report is None or not report.unchecked:
+    if not report.unchecked:
         return ()
     message = f"The guardrail could not be asked about: {', '.join(report.unchecked)}."
     return (AnswerWarning("guardrail_not_asked", message),)

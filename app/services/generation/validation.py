@@ -34,7 +34,8 @@ def checked(request: GenerationRequest, capabilities: Capabilities) -> Generatio
     """
     if request.whole_conversation:
         turns, warnings = with_newest_images(request.turns, capabilities.max_images)
-        request = replace(request, turns=turns, warnings=(*warnings, *request.warnings))
+        if warnings:
+            request = replace(request, turns=turns, warnings=(*warnings, *request.warnings))
     _check(request, capabilities.max_images)
     return request
 

@@ -1,4 +1,4 @@
-"""What a blocked answer is told as, where it is told as an error."""
+"""The error of a blocked answer, where a dialect has it as an error."""
 
 from app.domain.errors import GuardrailBlockedError
 from app.domain.generation import Completion

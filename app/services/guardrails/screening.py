@@ -143,13 +143,13 @@ async def _together(checks: Sequence[Coroutine[Any, Any, object]]) -> list[objec
 
 
 def _texts(request: ModelRequest) -> tuple[str, ...]:
-    """Return every text that the model is shown: the system's, then the turns'."""
-    return (request.system or "", *(turn.text for turn in request.turns))
+    """Return every text that the model is shown: the system's, the answer's begin, the turns'."""
+    return (request.system or "", request.begun, *(turn.text for turn in request.turns))
 
 
 def _with_texts(request: ModelRequest, texts: tuple[str, ...]) -> ModelRequest:
-    system, *others = texts
+    system, begun, *others = texts
     turns = tuple(
         replace(turn, text=text) for turn, text in zip(request.turns, others, strict=True)
     )
-    return replace(request, system=system or None, turns=turns)
+    return replace(request, system=system or None, begun=begun, turns=turns)

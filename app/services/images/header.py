@@ -78,8 +78,6 @@ def facts(data: bytes, limits: ImageLimits | None = None) -> ImageFacts:
 
 
 def _check(layout: Layout, limits: ImageLimits) -> None:
-    if layout.width < 1 or layout.height < 1:
-        raise ImageDamagedError(f"The header claims {layout.width} x {layout.height} pixels.")
     check_pixels(layout.width, layout.height, limits)
     if layout.frames > limits.max_frames:
         raise ImageBombError(
@@ -92,7 +90,13 @@ def _check(layout: Layout, limits: ImageLimits) -> None:
 
 
 def check_pixels(width: int, height: int, limits: ImageLimits) -> None:
-    """Raise `ImageTooManyPixelsError` over the limit of pixels or of the longer side."""
+    """Check the size that a header claims.
+
+    Raises `ImageDamagedError` where a side has no pixel, `ImageTooManyPixelsError` over the limit
+    of pixels or of the longer side.
+    """
+    if width < 1 or height < 1:
+        raise ImageDamagedError(f"The header claims {width} x {height} pixels.")
     if width * height > limits.max_pixels or max(width, height) > limits.max_received_side:
         raise ImageTooManyPixelsError(
             f"The picture has {width} x {height} pixels; at most {limits.max_pixels} in all "

@@ -1,4 +1,4 @@
-"""What callers do with jobs: leave one, look, wait, listen, remove."""
+"""The use cases of jobs: leave one, look, wait, listen, remove."""
 
 import asyncio
 import time

@@ -5,15 +5,15 @@ from typing import Any
 
 import orjson
 
-from app.domain.access import Caller, Scope
 from app.domain.job import JobAnswer, JobEvent, JobRequest
+from app.services.access import kept_caller
 
 VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is kept of a job beside its request."""
+    """The data that is kept of a job beside its request."""
 
     path: str
     webhook: str | None = None
@@ -22,19 +22,13 @@ class Facts:
 
 def request(job: JobRequest) -> bytes:
     """Return what keeps ``job``."""
-    caller = job.caller
     head = {
         "version": VERSION,
         "path": job.path,
         "headers": dict(job.headers),
         "request_id": job.request_id,
         "webhook": job.webhook,
-        "caller": {
-            "id": caller.id,
-            "scopes": sorted(caller.scopes),
-            "name": caller.name,
-            "limits": dict(caller.limits),
-        },
+        "caller": {"id": job.caller.id, **kept_caller.written(job.caller)},
     }
     return _joined(head, job.body)
 
@@ -43,13 +37,12 @@ def read_request(kept: bytes) -> JobRequest:
     """Return the job that ``kept`` keeps."""
     head, body = _parted(kept)
     caller = head["caller"]
-    scopes = frozenset(Scope(scope) for scope in caller["scopes"])
     return JobRequest(
         head["path"],
         head["headers"],
         body,
         head["request_id"],
-        Caller(caller["id"], scopes, caller["name"], caller["limits"]),
+        kept_caller.read(caller["id"], caller),
         head["webhook"],
     )
 

@@ -1,10 +1,10 @@
 """Tells callers of a model's end, and lets successors answer after it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
@@ -42,14 +42,27 @@ class LifecycleModel:
     target: Target
     sentinel: LifecycleSentinel
 
-    async def generate(self, request: ModelRequest) -> Completion:
+    def generate(self, request: ModelRequest) -> Coroutine[Any, Any, Completion]:
         """Answer as ``inner`` does."""
+        # No layer around the answer for a caller who was told today, as almost all were.
+        if self.sentinel.silent(self.target, request.call_context.caller):
+            return self.inner.generate(request)
+        return self._generate(request)
+
+    def stream(
+        self, request: ModelRequest
+    ) -> AbstractAsyncContextManager[AsyncIterator[StreamParts]]:
+        """Stream as ``inner`` does."""
+        if self.sentinel.silent(self.target, request.call_context.caller):
+            return self.inner.stream(request)
+        return self._stream(request)
+
+    async def _generate(self, request: ModelRequest) -> Completion:
         completion = await self.inner.generate(request)
         return _warned(completion, self._warnings(request))
 
     @asynccontextmanager
-    async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:
-        """Stream as ``inner`` does."""
+    async def _stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:
         async with self.inner.stream(request) as parts:
             yield _warned_parts(parts, lambda: self._warnings(request))
 
@@ -188,5 +201,6 @@ async def _warned_parts(
 ) -> AsyncIterator[StreamParts]:
     async for *before, last in parts:
         if isinstance(last, Finish):
-            last = replace(last, warnings=(*last.warnings, *warnings()))
+            told = warnings()
+            last = replace(last, warnings=(*last.warnings, *told)) if told else last
         yield (*before, last)

@@ -67,9 +67,9 @@ class LifecycleSentinel:
         self._logged[target] = step
 
     def ended(self, target: Target) -> bool:
-        """Tell whether the target's model has ended, by AWS's dates and today's."""
+        """Tell whether the target's model has ended, by dates that AWS itself told, and today's."""
         life = self.lives.get(target)
-        return life is not None and life.stage(self.today()) is LifeStatus.ENDED
+        return life is not None and life.told and life.stage(self.today()) is LifeStatus.ENDED
 
     def notices(self) -> tuple[str, ...]:
         """Return what an operator is to know of the targets, in order."""
@@ -79,6 +79,10 @@ class LifecycleSentinel:
     def _notice(self, target: Target) -> str | None:
         life = self.lives.get(target)
         return None if life is None else life.notice(target.model_id, self.today())
+
+    def silent(self, target: Target, caller: str) -> bool:
+        """Tell whether there is nothing that ``caller`` is still to know of the target today."""
+        return self._told.get((target, caller)) == self.today() or self._notice(target) is None
 
     def warnings(self, target: Target, caller: str) -> tuple[AnswerWarning, ...]:
         """Return what ``caller`` is to know of the target, once a day."""

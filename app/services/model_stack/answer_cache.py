@@ -38,7 +38,7 @@ POLL = 0.05
 
 
 class _LeftError(Exception):
-    """Whoever made an answer left before it was whole."""
+    """The maker of a shared answer left before it was whole."""
 
 
 @dataclass(slots=True)

@@ -5,10 +5,11 @@ A row of a batch goes the way of every request twice: once to see what the model
 is what the endpoint would have answered, and what the job has no answer for is asked by a call.
 """
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Any
 
 from app.domain.cost import Pricing
 from app.domain.generation import Completion, ModelRequest, StreamParts, Target
@@ -22,7 +23,7 @@ class CapturedError(Exception):
 
 @dataclass(slots=True)
 class Capture:
-    """What the model was to be asked, once that is known."""
+    """The question to the model, once that is known."""
 
     request: ModelRequest | None = None
 
@@ -87,22 +88,25 @@ class BatchedModel:
     """The target that batch jobs ask."""
     price: Pricing | None
 
-    async def generate(self, request: ModelRequest) -> Completion:
+    def generate(self, request: ModelRequest) -> Coroutine[Any, Any, Completion]:
         """Answer as the batch job did, else as ``inner`` does."""
         carried = _carried.get()
+        return self.inner.generate(request) if carried is None else self._carry(carried, request)
+
+    def stream(
+        self, request: ModelRequest
+    ) -> AbstractAsyncContextManager[AsyncIterator[StreamParts]]:
+        """Stream as ``inner`` does: no batch job streams."""
+        return self.inner.stream(request)
+
+    async def _carry(self, carried: Capture | Given, request: ModelRequest) -> Completion:
         if isinstance(carried, Capture):
             carried.request = request
             raise CapturedError
-        if carried is None or carried.completion is None:
+        if carried.completion is None:
             return await self.inner.generate(request)
         # Of several calls it is the first one's: others repair what that one said.
         completion, carried.completion = carried.completion, None
         # Counted and priced where calls are: this was one.
         metered = MeteringModel(_OneAnswer(completion), self.target, self.price)
         return await metered.generate(request)
-
-    @asynccontextmanager
-    async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:
-        """Stream as ``inner`` does: no batch job streams."""
-        async with self.inner.stream(request) as parts:
-            yield parts

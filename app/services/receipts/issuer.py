@@ -3,6 +3,7 @@
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Literal, Protocol
 
@@ -53,9 +54,13 @@ def signed(signer: Signer, payload: bytes, kind: str) -> str:
     Put together here rather than by joserfc, which takes as long again as the signature; tests and
     the command line read it with joserfc.
     """
-    header = orjson.dumps({"alg": "EdDSA", "kid": signer.key_id, "typ": kind})
-    signing = _encoded(header) + b"." + _encoded(payload)
+    signing = _header(signer.key_id, kind) + b"." + _encoded(payload)
     return (signing + b"." + _encoded(signer.sign(signing))).decode()
+
+
+@lru_cache(maxsize=16)  # few keys and kinds, and each receipt's is the same
+def _header(key_id: str, kind: str) -> bytes:
+    return _encoded(orjson.dumps({"alg": "EdDSA", "kid": key_id, "typ": kind}))
 
 
 def _encoded(data: bytes) -> bytes:
@@ -64,7 +69,7 @@ def _encoded(data: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Exchanged:
-    """What went over the wire, as digests."""
+    """The digests of what went over the wire."""
 
     request_sha256: str
     request_bytes: int
@@ -95,7 +100,7 @@ class Receipts:
             trail.settle()
         if trail is None or not trail.calls:
             return None
-        return signed(self.signer, canonical(self._facts(record, exchanged)), TYPE)
+        return signed(self.signer, canonical(self._facts(record, exchanged), checked=False), TYPE)
 
     def _facts(self, record: RequestRecord, exchanged: Exchanged) -> dict[str, Any]:
         trail = record.trail

@@ -30,7 +30,7 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What somebody holds beside a receipt."""
+    """The evidence that somebody holds beside a receipt."""
 
     answer: bytes | None = None
     """The answer's body as it was received, or the model's text."""

@@ -7,8 +7,8 @@ from app.services.retrieval.request import (
     CheckedAnswer,
     CheckedSentence,
     Citation,
+    CitationFault,
     Correction,
-    Fault,
     Shown,
     Source,
     Unanswered,
@@ -81,13 +81,13 @@ def _held(
                 _keep(citations, citation)
             if fault is not None:
                 corrections.append(fault)
-                forged = forged or fault.fault is Fault.QUOTE_NOT_IN_SOURCE
+                forged = forged or fault.fault is CitationFault.QUOTE_NOT_IN_SOURCE
         for source in named:
             _keep(citations, _worded(sentence, source))
         backed = bool(named) and not forged
         supported.append(CheckedSentence(sentence, backed))
         if not backed:
-            corrections.append(Correction(Fault.UNSUPPORTED_SENTENCE, sentence.text))
+            corrections.append(Correction(CitationFault.UNSUPPORTED_SENTENCE, sentence.text))
     return CheckedAnswer(
         text=kept.text.strip(),
         unanswered=None if found else Unanswered.NOT_IN_SOURCES,
@@ -100,7 +100,7 @@ def _held(
 
 def _unknown(kept: Marked) -> Iterator[Correction]:
     for number in kept.removed:
-        yield Correction(Fault.UNKNOWN_MARKER, f"[{number}]", number)
+        yield Correction(CitationFault.UNKNOWN_MARKER, f"[{number}]", number)
 
 
 def _quoted(quote: str, named: Sequence[Source]) -> tuple[Citation | None, Correction | None]:
@@ -110,9 +110,9 @@ def _quoted(quote: str, named: Sequence[Source]) -> tuple[Citation | None, Corre
             return Citation(source, quote, agreement), None
     unread = next((source for source in named if source.shown in _UNREAD), None)
     if unread is not None:
-        return None, Correction(Fault.QUOTE_NOT_CHECKABLE, quote, unread.n)
+        return None, Correction(CitationFault.QUOTE_NOT_CHECKABLE, quote, unread.n)
     number = named[0].n if named else None
-    return None, Correction(Fault.QUOTE_NOT_IN_SOURCE, quote, number)
+    return None, Correction(CitationFault.QUOTE_NOT_IN_SOURCE, quote, number)
 
 
 def _worded(sentence: Sentence, source: Source) -> Citation:

@@ -28,7 +28,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What can be shown, best first, and what can't."""
+    """The chunks that can be shown, best first, and those that can't."""
 
     candidates: tuple[Candidate, ...]
     left_out: tuple[LeftOut, ...]

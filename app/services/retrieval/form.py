@@ -43,7 +43,7 @@ class SourcedSentence(ModelPart):
 
 
 class SourcedAnswer(ModelAnswer):
-    """Asked of the model."""
+    """The form that the model is asked to fill."""
 
     spared: ClassVar[frozenset[str]] = frozenset()
     answered: Annotated[Truth, Field(description="whether the sources answer the question")]

@@ -1,4 +1,4 @@
-"""What the model is told: the sources between tags that they can't close, and the question."""
+"""The prompt: the sources between tags that they can't close, and the question."""
 
 from collections.abc import Sequence
 

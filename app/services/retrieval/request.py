@@ -12,7 +12,7 @@ from app.domain.retrieval import Chunk, Search
 
 
 class Mode(StrEnum):
-    """What is wanted."""
+    """The kind of result: an answer, or the chunks alone."""
 
     ANSWER = "answer"
     """An answer with citations."""
@@ -54,7 +54,7 @@ class RagRequest:
 
 
 class QueryKind(StrEnum):
-    """What the knowledge base was asked with."""
+    """The kind of query that the knowledge base was asked."""
 
     TEXT = "text"
     PICTURE = "picture"
@@ -152,8 +152,8 @@ class Citation:
     """How far the quote agrees with its source."""
 
 
-class Fault(StrEnum):
-    """What was wrong with a citation."""
+class CitationFault(StrEnum):
+    """The kind of fault of a citation."""
 
     UNKNOWN_MARKER = "unknown_marker"
     """A marker led to no source; it was removed."""
@@ -169,7 +169,7 @@ class Fault(StrEnum):
 class Correction:
     """One fault of an answer."""
 
-    fault: Fault
+    fault: CitationFault
     text: str
     """The marker, the quote or the sentence at fault."""
     n: int | None = None
@@ -201,7 +201,7 @@ class CheckedAnswer:
 
 @dataclass(frozen=True, slots=True)
 class RetrievalFacts:
-    """What asking the knowledge base took."""
+    """The calls, time and cost of retrieval, and what it brought."""
 
     calls: int
     latency_ms: int

@@ -33,7 +33,7 @@ _RANK_OFFSET = 60
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What was found, and how it was asked for."""
+    """The chunks, and the query that brought them."""
 
     query: AskedQuery
     chunks: tuple[Chunk, ...]

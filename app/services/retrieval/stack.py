@@ -1,4 +1,4 @@
-"""What stands before the adapter of knowledge bases, read from the inside out."""
+"""The wrappers of the adapter of knowledge bases, read from the inside out."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

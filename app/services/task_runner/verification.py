@@ -50,7 +50,7 @@ class Verification:
     threads: AnswerReader
     reader: Reader = field(default_factory=NoReader)
     readings: dict[int, PageReading] = field(default_factory=dict)
-    """By the question's position."""
+    """The key is the question's position."""
     _kept: "dict[int, _Kept]" = field(default_factory=dict)
     again: dict[int, Sequence[Claim]] = field(default_factory=dict)
     """The claims of answers that were asked for again, by the question's position."""

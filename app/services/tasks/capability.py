@@ -1,4 +1,4 @@
-"""What is known of how well the model does a task, and what it was never trained for.
+"""The measured abilities of the model in each task, and what it was never trained for.
 
 Numbers are those of Meta's model card (``MODEL_CARD_VISION.md`` of llama-models) for the 11B
 Instruct model.
@@ -13,14 +13,14 @@ CARD = "Meta's model card, 11B Instruct"
 
 @dataclass(frozen=True, slots=True)
 class Capability:
-    """What a task rests on."""
+    """The evidence for a task's quality."""
 
     basis: str
     """The measurement that is nearest to the task, or that there is none."""
     untrained: tuple[str, ...] = ()
     """What the task gives beyond anything that was measured."""
     languages: tuple[str, ...] = ("en",)
-    """Of questions, answers and words in pictures: those that Meta supports beside a picture."""
+    """Languages of questions, answers and words in pictures that Meta supports beside a picture."""
 
 
 BOXES_UNTRAINED = AnswerWarning(

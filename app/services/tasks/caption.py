@@ -36,7 +36,7 @@ class CaptionParameters(Parameters):
 
 
 class CaptionAnswer(ModelAnswer):
-    """Asked of the model."""
+    """The form that the model fills."""
 
     aliases: ClassVar[dict[str, str]] = {"alttext": "alt", "keywords": "tags", "hashtags": "tags"}
     spared: ClassVar[frozenset[str]] = frozenset({"alt", "tags"})

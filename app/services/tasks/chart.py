@@ -126,7 +126,7 @@ def _pointed(value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 - any JSO
 
 
 class ChartAnswer(ModelAnswer):
-    """Asked of the model."""
+    """The form that the model fills."""
 
     aliases: ClassVar[dict[str, str]] = {
         "type": "chart_type",

@@ -48,7 +48,7 @@ class CompareParameters(Parameters):
 
 
 class Description(ModelAnswer):
-    """Asked of the model, of every picture."""
+    """The form that the model fills for every picture."""
 
     prose: ClassVar[frozenset[str]] = frozenset({"description", "text"})
     spared: ClassVar[frozenset[str]] = frozenset({"text"})
@@ -63,7 +63,7 @@ class Description(ModelAnswer):
 
 
 class Comparison(ModelAnswer):
-    """Asked of the model once, about the descriptions."""
+    """The form that the model fills once, about the descriptions."""
 
     spared: ClassVar[frozenset[str]] = frozenset({"similarities"})
 

@@ -152,7 +152,7 @@ def _names_by_id(nodes: list[Any]) -> dict[str, str]:
 
 
 class DiagramAnswer(ModelAnswer):
-    """Asked of the model."""
+    """The form that the model fills."""
 
     aliases: ClassVar[dict[str, str]] = {"type": "kind", "diagramtype": "kind"}
     spared: ClassVar[frozenset[str]] = frozenset({"edges", "explanation"})

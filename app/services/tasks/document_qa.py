@@ -43,7 +43,7 @@ def _on_the_page(said: str, words: list[str]) -> bool:
 
 
 class PageAnswer(ModelAnswer):
-    """Asked of the model, of every page."""
+    """The form that the model fills for every page."""
 
     spared: ClassVar[frozenset[str]] = frozenset({"relevance"})
     spoken: ClassVar[tuple[str, ...]] = ("answer",)

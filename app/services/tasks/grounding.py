@@ -73,7 +73,7 @@ def _nowhere(entry: dict[str, Any]) -> bool:
 
 
 class GroundingAnswer(ModelAnswer):
-    """Asked of the model."""
+    """The form that the model fills."""
 
     objects: Annotated[
         Listed[Located],

@@ -81,7 +81,7 @@ _VERDICTS = synonyms(
 
 
 class Defect(ModelPart):
-    """Asked of the model."""
+    """The form that the model fills."""
 
     aliases: ClassVar[dict[str, str]] = {
         "name": "defect", "type": "defect", "damage": "defect",
@@ -140,7 +140,7 @@ def _verdict(value: object) -> object:
 
 
 class InspectionAnswer(ModelAnswer):
-    """Asked of the model."""
+    """The form that the model fills."""
 
     aliases: ClassVar[dict[str, str]] = {
         "defects": "findings", "damages": "findings", "issues": "findings",

@@ -37,7 +37,7 @@ def _below_each_other(value: object) -> object:
 
 
 class Plain(ModelAnswer):
-    """Asked of the model."""
+    """The form that the model fills."""
 
     aliases: ClassVar[dict[str, str]] = {"content": "text", "ocrtext": "text", "lines": "text"}
     prose: ClassVar[frozenset[str]] = frozenset({"text"})
@@ -51,7 +51,7 @@ class Plain(ModelAnswer):
 
 
 class Marked(ModelAnswer):
-    """Asked of the model."""
+    """The form that the model fills."""
 
     aliases: ClassVar[dict[str, str]] = {"text": "markdown", "content": "markdown"}
     prose: ClassVar[frozenset[str]] = frozenset({"markdown"})
@@ -91,7 +91,7 @@ def _by_line(value: object) -> object:
 
 
 class Lines(ModelAnswer):
-    """Asked of the model."""
+    """The form that the model fills."""
 
     aliases: ClassVar[dict[str, str]] = {"text": "lines"}
     spoken: ClassVar[tuple[str, ...]] = ("all_text",)
@@ -145,7 +145,7 @@ def _tabled(value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 - any JSON
 
 
 class Rows(ModelAnswer):
-    """Asked of the model."""
+    """The form that the model fills."""
 
     aliases: ClassVar[dict[str, str]] = {"table": "rows", "data": "rows"}
 
@@ -180,7 +180,7 @@ class Block(ModelPart):
 
 
 class Blocks(ModelAnswer):
-    """Asked of the model."""
+    """The form that the model fills."""
 
     spoken: ClassVar[tuple[str, ...]] = ("all_text",)
 

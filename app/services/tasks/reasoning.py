@@ -24,7 +24,7 @@ class ReasoningParameters(Parameters):
 
 
 class ReasoningAnswer(ModelAnswer):
-    """Asked of the model."""
+    """The form that the model fills."""
 
     spared: ClassVar[frozenset[str]] = frozenset({"steps"})
     spoken: ClassVar[tuple[str, ...]] = ("answer",)

@@ -42,7 +42,7 @@ class RetrievalParameters(Parameters):
 
 
 class FitAnswer(ModelAnswer):
-    """Asked of the model, of every candidate."""
+    """The form that the model fills for every candidate."""
 
     spoken: ClassVar[tuple[str, ...]] = ("reason",)
 
@@ -51,7 +51,7 @@ class FitAnswer(ModelAnswer):
 
 
 class JudgedAnswer(FitAnswer):
-    """Asked where the model tells how likely its words are."""
+    """The form where the model tells how likely its words are."""
 
     # After the reason, which it is to follow from.
     match: Annotated[Truth, Field(description="whether the picture fits the text")]

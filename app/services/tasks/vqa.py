@@ -95,7 +95,7 @@ def _shown(value: object) -> object:
 
 
 class VqaAnswer(ModelAnswer):
-    """Asked of the model."""
+    """The form that the model fills."""
 
     spared: ClassVar[frozenset[str]] = frozenset({"confidence"})
     spoken: ClassVar[tuple[str, ...]] = ("answer",)

@@ -39,7 +39,7 @@ class EndpointRequest:
 
 @dataclass(frozen=True, slots=True)
 class EndpointAnswer:
-    """What the endpoint would have sent."""
+    """The answer that the endpoint would have sent."""
 
     status: int
     body: bytes

@@ -1,4 +1,4 @@
-"""What a kind of work has to bring, so that a `Worker` can do it."""
+"""The protocol of a kind of work, so that a `Worker` can do it."""
 
 from collections.abc import Collection
 from typing import Protocol

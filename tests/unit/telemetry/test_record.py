@@ -6,8 +6,8 @@ from typing import Any
 from app.telemetry import RequestRecord
 
 NUMBERS = (int, float, int | None, float | None)
-OWN = {"status", "duration_ms", "first_token_ms", "started"}
-"""Numbers that each request's own answer has."""
+OWN = {"status", "duration_ms", "first_token_ms", "decoder_seconds", "started"}
+"""Numbers that each request's own answer has, and the limit it was given."""
 
 
 def test_a_request_counts_every_number_of_what_was_done_for_it_elsewhere():

@@ -11,6 +11,8 @@ from app.domain.generation import ModelRequest
 from app.domain.guardrail import GuardrailPolicy, GuardrailReport
 
 ACTION = "amazon-bedrock-guardrailAction"
+TRACE = "amazon-bedrock-trace"
+"""The member of InvokeModel's answers that `report` reads."""
 _HEADER = "X-Amzn-Bedrock-"
 _INTERVENED = "guardrail_intervened"
 _NONE: Mapping[str, str] = {}
@@ -41,7 +43,7 @@ def config(policy: GuardrailPolicy, *, streamed: bool) -> dict[str, str]:
 
 def report(answer: object) -> GuardrailReport | None:
     """Return what InvokeModel's answer or last chunk says; None without the trace we ask for."""
-    trace = member(member(answer, "amazon-bedrock-trace"), "guardrail")
+    trace = member(member(answer, TRACE), "guardrail")
     if not trace or not isinstance(answer, dict):
         return None
     return assessments.report(intervened=answer.get(ACTION) == "INTERVENED", trace=trace)

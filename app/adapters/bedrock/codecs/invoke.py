@@ -68,7 +68,7 @@ def from_invoke(body: bytes, headers: Mapping[str, str]) -> Completion:
         stop_reason=stop_reason(answer),
         stop_reason_raw=_text(answer.get("stop_reason")),
         latency_ms=number(headers.get("x-amzn-bedrock-invocation-latency")),
-        guardrail=guard.report(answer),
+        guardrail=guard.report(answer) if guard.TRACE in answer else None,
     )
 
 
@@ -103,7 +103,7 @@ class StreamDecoder:
                 stop_reason(answer),
                 _text(answer.get("stop_reason")),
                 number(metrics.get("invocationLatency")),
-                guardrail=guard.report(answer),
+                guardrail=guard.report(answer) if guard.TRACE in answer else None,
             )
 
     def end(self) -> Iterator[StreamPart]:

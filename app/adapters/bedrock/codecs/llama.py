@@ -92,7 +92,7 @@ def render(request: ModelRequest) -> str:
     turns = [_turn(turn.role, _content(turn)) for turn in request.turns]
     if request.system:
         turns.insert(0, _turn("system", neutralise(request.system)))
-    begun = neutralise(request.begun)
+    begun = neutralise(request.begun) if request.begun else ""
     return f"<|begin_of_text|>{''.join(turns)}{_header(Role.ASSISTANT)}{begun}"
 
 

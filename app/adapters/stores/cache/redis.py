@@ -1,13 +1,11 @@
 """Answers in Redis, for all replicas."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pybase64 import b64decode, b64encode
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
+from app.adapters.stores.redis_client import translated
 from app.domain.cache import Place
 from app.domain.errors import AnswerStoreError
 
@@ -36,33 +34,33 @@ class RedisAnswers:
 
     async def get(self, place: Place) -> bytes | None:
         """Return what is kept there and has not expired, or raise AnswerStoreError."""
-        with _translated():
+        with translated(AnswerStoreError, ValueError):
             text = await self.client.get(_name(place))
             return None if text is None else b64decode(text, validate=True)
 
     async def put(self, place: Place, data: bytes, seconds: float) -> None:
         """Keep ``data``, or raise AnswerStoreError."""
-        with _translated():
+        with translated(AnswerStoreError, ValueError):
             milliseconds = max(1, round(1000 * seconds))
             # As text: the client that limits and usage share reads all answers as such.
             await self.client.set(_name(place), b64encode(data), px=milliseconds)
 
     async def claim(self, place: Place, holder: str, seconds: float) -> bool:
         """Tell whether ``holder`` has the claim now, or raise AnswerStoreError."""
-        with _translated():
+        with translated(AnswerStoreError, ValueError):
             milliseconds = str(max(1, round(1000 * seconds)))
             return bool(await self.client.eval(_CLAIM, 1, _claim(place), holder, milliseconds))
 
     async def release(self, place: Place, holder: str) -> None:
         """End the holder's claim, or raise AnswerStoreError."""
-        with _translated():
+        with translated(AnswerStoreError, ValueError):
             await self.client.eval(_RELEASE, 1, _claim(place), holder)
 
     async def purge(self, owner: str | None, model: str | None) -> int:
         """Forget the answers of an owner, of a model, or all, or raise AnswerStoreError."""
         pattern = f"{_PREFIX}/{owner or '*'}/{model or '*'}/*"
         count = 0
-        with _translated():
+        with translated(AnswerStoreError, ValueError):
             names: list[str] = []
             async for name in self.client.scan_iter(match=pattern, count=_BATCH):
                 names.append(name)
@@ -80,13 +78,3 @@ def _name(place: Place) -> str:
 
 def _claim(place: Place) -> str:
     return f"{_PREFIX}-claim/{place.key}"
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    # ValueError: something else stands there.
-    except (RedisError, OSError, ValueError) as error:
-        # The type only: a message may quote the address with its password.
-        raise AnswerStoreError(f"Redis can't be used: {type(error).__name__}") from error

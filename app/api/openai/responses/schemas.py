@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
 
+from app.api.file_id import FileId
 from app.api.openai.schemas import PART, Detail, Text, TextOrList, Tokens
 
 _JUDGED = ConfigDict(extra="allow", strict=True)
@@ -35,10 +36,7 @@ class ResponsesImagePart(BaseModel):
         ),
     ] = None
     file_id: Annotated[
-        str | None,
-        Field(
-            pattern="^file-", max_length=64, description="Of one's own file, in place of its url."
-        ),
+        FileId | None, Field(description="Of one's own file, in place of its url.")
     ] = None
     detail: Detail = None
 

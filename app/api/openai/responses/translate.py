@@ -1,4 +1,4 @@
-"""From a body of POST /v1/responses to the domain's request. Pure."""
+"""Translates a body of POST /v1/responses to the domain's request. Pure."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any

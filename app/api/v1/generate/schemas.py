@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.errors.problem import Fault
+from app.api.file_id import FileId
 from app.api.responses.cost import CostOut
 from app.api.responses.guardrail import GuardrailOut
 from app.api.responses.warnings import WarningOut
@@ -155,7 +156,7 @@ def _drop_null(field: dict[str, Any]) -> None:
 
 
 FileIds = Annotated[
-    list[Annotated[str, Field(pattern="^file-", max_length=64)]],
+    list[FileId],
     Field(description="Pictures that were uploaded to `/v1/files`, behind those sent here."),
 ]
 

@@ -67,7 +67,9 @@ def facts(answer: Generation) -> dict[str, Any]:
         "generation_token_count": usage.generation_token_count,
         "total_token_count": usage.total_token_count,
         "cost_usd": cost(usage.cost),
-        "guardrail": guardrail(completion.guardrail),
+        "guardrail": (
+            None if completion.guardrail is None else guardrail_fields(completion.guardrail)
+        ),
         "cached": completion.replay is not None,
         "age_seconds": None if completion.replay is None else completion.replay.age,
         "stop_reason": completion.stop_reason,

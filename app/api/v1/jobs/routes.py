@@ -32,7 +32,7 @@ _ERRORS = problem.responses(
 
 
 class JobResponse(BaseModel):
-    """What the endpoint answered."""
+    """The endpoint's answer."""
 
     status_code: int
     media_type: str
@@ -40,7 +40,7 @@ class JobResponse(BaseModel):
 
 
 class JobUsage(BaseModel):
-    """What the answer took."""
+    """The answer's tokens and cost."""
 
     prompt_tokens: int
     generation_tokens: int

@@ -10,7 +10,7 @@ from app.api.v1.generate.schemas import ImageOut, TargetOut
 from app.domain.citation import QuoteMatch
 from app.domain.generation import StopReason
 from app.domain.retrieval import ChunkKind, KnowledgeBaseKind
-from app.services.retrieval.request import Fault, Mode, QueryKind, Reason, Shown, Unanswered
+from app.services.retrieval.request import CitationFault, Mode, QueryKind, Reason, Shown, Unanswered
 
 
 class ChunkOut(BaseModel):
@@ -75,7 +75,7 @@ class CorrectionOut(BaseModel):
     """Something that was wrong with the answer's citations."""
 
     fault: Annotated[
-        Fault,
+        CitationFault,
         Field(
             description="`unknown_marker`: removed, as it led nowhere. `quote_not_in_source`: "
             "forged. `quote_not_checkable`: of a picture's words. `unsupported_sentence`."
@@ -86,14 +86,14 @@ class CorrectionOut(BaseModel):
 
 
 class QueryOut(BaseModel):
-    """What the knowledge base was asked with."""
+    """The query that the knowledge base was asked."""
 
     kind: QueryKind
     text: str
 
 
-class RetrievalOut(BaseModel):
-    """What asking the knowledge base took."""
+class RagRetrievalOut(BaseModel):
+    """The time and the calls that retrieval took."""
 
     calls: int
     found: Annotated[int, Field(description="Chunks.")]
@@ -144,7 +144,7 @@ class RagFacts(BaseModel):
     corrections: list[CorrectionOut]
     used: list[UsedOut]
     left_out: list[LeftOutOut]
-    retrieval: RetrievalOut
+    retrieval: RagRetrievalOut
     calls: Annotated[list[RagCallOut], Field(description="Of the model, in order.")]
     prompt_token_count: Annotated[int | None, Field(description="Of all calls together.")]
     generation_token_count: int | None

@@ -14,7 +14,7 @@ from app.api.responses.warnings import WarningOut
 from app.api.routing.context import RequestContext
 from app.api.v1.generate.streaming import error
 from app.api.v1.rag import serialize
-from app.api.v1.rag.answers import LeftOutOut, QueryOut, RetrievalOut, UsedOut
+from app.api.v1.rag.answers import LeftOutOut, QueryOut, RagRetrievalOut, UsedOut
 from app.domain.generation import Delta, Failed
 from app.services.retrieval.request import RagAnswer, RagRequest
 from app.services.retrieval.streaming import Begun, Cited, RagEvent, streamed
@@ -28,7 +28,7 @@ class RagStartEvent(BaseModel):
     query: QueryOut
     used: list[UsedOut]
     left_out: list[LeftOutOut]
-    retrieval: RetrievalOut
+    retrieval: RagRetrievalOut
     warnings: list[WarningOut]
 
 

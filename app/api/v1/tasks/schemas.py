@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, create_model
 
 from app.api.routing.multipart import FormFile
 from app.api.v1.generate.schemas import (
@@ -125,9 +125,14 @@ class Typed(Identified, Generic[ResultT]):
     ]
     evidence: Annotated[
         dict[str, EvidenceOut | dict[str, Any] | list[Any] | None] | None,
+        # A list's items have whatever shape the caller's own schema has.
+        WithJsonSchema(
+            {"anyOf": [{"type": "object", "additionalProperties": True}, {"type": "null"}]}
+        ),
         Field(
             description="Which readings support the values of `result`, in its shape: at the path "
-            "of a text or number stands its evidence. Null where nothing tells. docs/evidence.md."
+            "of a text or number stands its evidence {page, file, number, box, text, match, "
+            "source}. Null where nothing tells. docs/evidence.md."
         ),
     ]
     faults: Annotated[

@@ -240,7 +240,11 @@ def test_every_documented_post_is_an_operation_that_knows_its_documented_headers
     app: Application = create_app(Settings(_env_file=None), open_services)
     operations = {operation.path: operation for operation in compiled(app)}
     documented = {
-        path: {parameter["name"] for parameter in methods["post"].get("parameters", ())}
+        path: {
+            parameter["name"]
+            for parameter in methods["post"].get("parameters", ())
+            if parameter["in"] == "header"
+        }
         for path, methods in app.openapi()["paths"].items()
         if "post" in methods
     }
@@ -270,6 +274,6 @@ def test_headers_of_the_model_and_texts_are_honoured():
     app.post("/b")(timeout_only)
     first, second = compiled(app)
 
-    assert len(first.declared) == 3
+    assert first.declared >= {"X-Request-Timeout", "Idempotency-Key", "X-Allow-Second-Bill"}
     assert second.declared == {"X-Request-Timeout"}
     assert second.texts == (("accept", b"accept", "x"),)

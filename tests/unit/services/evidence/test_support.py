@@ -5,7 +5,7 @@ from app.services.evidence.mirror import mirrored
 from app.services.evidence.support import PageReading, gathered, rendered
 from app.services.evidence.text import Match
 from app.services.geometry import Size, View
-from tests.unit.services.evidence.test_search import page
+from tests.support.evidence import page
 
 VIEW = View(Size(1000, 2000), (0, 0, 1000, 2000))
 

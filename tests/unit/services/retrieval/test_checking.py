@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from app.domain.citation import QuoteMatch
 from app.domain.retrieval import Chunk, ChunkKind
 from app.services.retrieval.checking import checked, stated
-from app.services.retrieval.request import Fault, Shown, Source
+from app.services.retrieval.request import CitationFault, Shown, Source
 
 
 def source(n: int, text: str, shown: Shown = Shown.TEXT) -> Source:
@@ -32,14 +32,14 @@ def test_a_quote_from_another_source_than_the_one_named_is_forged():
     answer = checked('It says "apples ripen" [1].', SOURCES)
 
     assert [each.fault for each in answer.corrections] == [
-        Fault.QUOTE_NOT_IN_SOURCE, Fault.UNSUPPORTED_SENTENCE,
+        CitationFault.QUOTE_NOT_IN_SOURCE, CitationFault.UNSUPPORTED_SENTENCE,
     ]  # fmt: skip
 
 
 def test_a_quote_of_a_pictures_words_is_neither_true_nor_forged():
     answer = checked('The sign says "no entry" [3].', SOURCES)
 
-    assert [each.fault for each in answer.corrections] == [Fault.QUOTE_NOT_CHECKABLE]
+    assert [each.fault for each in answer.corrections] == [CitationFault.QUOTE_NOT_CHECKABLE]
     assert answer.sentences[0].supported is True
 
 

@@ -1,0 +1,207 @@
+"""Opens what the service keeps open for its life: clients, stores, processes, sentinels."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import aioboto3
+
+from app.adapters.aws_session import aws_session
+from app.domain.ports import (
+    BatchJobs,
+    DataCipher,
+    Retriever,
+    WebhookSender,
+    WorkQueue,
+)
+from app.services.answers.executor import AnswerReader
+from app.services.audit.changes import KeyChanges
+from app.services.audit.log import AuditLog
+from app.services.batches.events import ObjectReader
+from app.services.cache.answers import KeptAnswers
+from app.services.concurrency.budget import Budget
+from app.services.concurrency.fair_threads import FairThreads
+from app.services.documents.page_images import Workers
+from app.services.evidence.reader import Reader
+from app.services.files.service import FileService
+from app.services.files.source import FileImageSource
+from app.services.generation.image_sources import ImageSources
+from app.services.generation.multiple_images import SheetMaker
+from app.services.guardrails.policies import GuardrailPolicies
+from app.services.images.pipeline import Decoders
+from app.services.images.pixel_digest import PixelDigests
+from app.services.lifecycle.sentinel import LifecycleSentinel
+from app.services.model_stack.target import TargetGuard
+from app.services.receipts.issuer import Receipts
+from app.services.registry import Operations
+from app.services.residency.sentinel import ResidencySentinel
+from app.services.retrieval.stack import KnowledgeBaseGuard
+from app.settings import Settings
+from app.wiring import batch_jobs
+from app.wiring.audit import audited, open_audit_log
+from app.wiring.cache import open_answers
+from app.wiring.encryption import open_cipher
+from app.wiring.events import open_objects
+from app.wiring.evidence import open_reader
+from app.wiring.guardrails import Guarded, open_guardrails
+from app.wiring.images import bytes_in_flight, open_pool, open_sources
+from app.wiring.lifecycle import open_lifecycle
+from app.wiring.model import OpenUpstreams, Upstreams, open_guards, open_upstreams
+from app.wiring.receipts import open_receipts
+from app.wiring.residency import open_residency, resident, resident_sources
+from app.wiring.retrieval import OpenRetriever, open_retriever
+from app.wiring.retrieval import open_guards as open_knowledge_base_guards
+from app.wiring.telemetry import open_operations
+from app.wiring.webhooks import open_webhook_sender
+from app.wiring.work import open_files, open_queue
+
+PICTURE_THREADS = 2
+"""Pictures that are inspected or digested at a time."""
+
+
+class PictureWork(Decoders, Workers, SheetMaker, Protocol):
+    """Decodes pictures, draws pages of documents and contact sheets."""
+
+
+OpenPool = Callable[[Settings], AbstractAsyncContextManager[PictureWork]]
+OpenSources = Callable[
+    [aioboto3.Session, Settings, Budget], AbstractAsyncContextManager[ImageSources]
+]
+OpenWebhooks = Callable[[Settings], AbstractAsyncContextManager[WebhookSender]]
+
+
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """The edges where the service meets the outside, as functions that open them.
+
+    Tests put theirs there, and have everything else as it is in production.
+    """
+
+    upstreams: OpenUpstreams = open_upstreams
+    pool: OpenPool = open_pool
+    sources: OpenSources = open_sources
+    webhooks: OpenWebhooks = open_webhook_sender
+    retriever: OpenRetriever = open_retriever
+
+
+@dataclass(frozen=True, slots=True)
+class Guards:
+    """The guards that count and bound the calls of each target, successor and knowledge base."""
+
+    targets: tuple[TargetGuard, ...]
+    successors: tuple[TargetGuard, ...]
+    knowledge_bases: Mapping[str, KnowledgeBaseGuard]
+
+    @classmethod
+    def new(cls, settings: Settings) -> "Guards":
+        """Return a guard for each that the settings name."""
+        return cls(
+            open_guards(settings),
+            open_guards(settings, settings.successor_targets),
+            open_knowledge_base_guards(settings),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """The parts that are open while the service lives; `app.wiring.services` builds on them."""
+
+    session: aioboto3.Session
+    guards: Guards
+    room: Budget
+    """Bytes of bodies and fetched pictures in flight."""
+    reader: AnswerReader
+    operations: Operations
+    residency: ResidencySentinel
+    lifecycle: LifecycleSentinel
+    upstreams: Upstreams
+    pool: PictureWork
+    threads: FairThreads
+    """Threads that inspect and digest pictures."""
+    sources: ImageSources
+    cipher: DataCipher
+    receipts: Receipts
+    audit: AuditLog | None
+    files: FileService
+    objects: ObjectReader | None
+    """Files that S3's events name; None where such events begin no batches."""
+    guardrails: GuardrailPolicies
+    guarded: Guarded
+    digests: PixelDigests
+    answers: KeptAnswers | None
+    queue: WorkQueue
+    webhook_sender: WebhookSender
+    batch_jobs: BatchJobs | None
+    retriever: Retriever
+    evidence: Reader
+
+
+@asynccontextmanager
+async def open_resources(settings: Settings, edges: Edges) -> AsyncIterator[Resources]:
+    """Open all that the settings name, and close it in the opposite order."""
+    session = aws_session()
+    guards = Guards.new(settings)
+    room = bytes_in_flight(settings)
+    changes = KeyChanges()
+    guardrails = GuardrailPolicies(settings.guardrail_policy)
+    every_guard = (*guards.targets, *guards.successors)
+    async with (
+        AnswerReader.open() as reader,
+        open_operations(settings, every_guard, guards.knowledge_bases, changes, room) as operations,
+        open_residency(session, settings, operations.metrics) as residency,
+        open_lifecycle(session, settings, operations.metrics) as lifecycle,
+        edges.upstreams(session, settings) as upstreams,
+        edges.pool(settings) as pool,
+        edges.sources(session, settings, room) as sources,
+        open_cipher(session, settings) as cipher,
+        open_receipts(session, settings) as receipts,
+        open_audit_log(session, settings, cipher, receipts, operations.metrics) as audit,
+        open_files(session, settings, cipher) as files,
+        open_objects(session, settings) as objects,
+        open_guardrails(
+            session,
+            settings,
+            guardrails,
+            operations.limits,
+            operations.metrics,
+            digests := PixelDigests(pool),
+        ) as guarded,
+        open_answers(settings, operations.metrics, cipher) as answers,
+        open_queue(settings, cipher) as queue,
+        edges.webhooks(settings) as webhook_sender,
+        batch_jobs.open_jobs(session, settings) as native_jobs,
+        edges.retriever(session, settings) as retriever,
+        open_reader(settings) as evidence,
+    ):
+        with closing(FairThreads("pictures", PICTURE_THREADS)) as threads:
+            yield Resources(
+                session=session,
+                guards=guards,
+                room=room,
+                reader=reader,
+                operations=audited(operations, audit, changes),
+                residency=residency,
+                lifecycle=lifecycle,
+                upstreams=resident(upstreams, residency),
+                pool=pool,
+                threads=threads,
+                sources=replace(
+                    resident_sources(sources, residency),
+                    files=FileImageSource(files, settings.max_image_bytes),
+                ),
+                cipher=cipher,
+                receipts=receipts,
+                audit=audit,
+                files=files,
+                objects=objects,
+                guardrails=guardrails,
+                guarded=guarded,
+                digests=digests,
+                answers=answers,
+                queue=queue,
+                webhook_sender=webhook_sender,
+                batch_jobs=native_jobs,
+                retriever=retriever,
+                evidence=evidence,
+            )

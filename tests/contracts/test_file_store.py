@@ -1,0 +1,124 @@
+"""What every FileStore does: a directory and a bucket."""
+
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import aioboto3
+import pytest
+
+from app.adapters.files.directory import DirectoryFiles
+from app.adapters.files.s3 import PART_BYTES, BucketConnection, open_bucket_files
+from app.domain import file
+from app.domain.errors import FileNotFoundHereError
+from app.domain.ports import FileStore
+from tests.support.s3 import REGION, s3_client
+
+NOW = 1_800_000_000.0
+
+
+@pytest.fixture(params=["directory", "s3"])
+async def store(request, tmp_path, monkeypatch) -> AsyncIterator[FileStore]:
+    if request.param == "directory":
+        yield DirectoryFiles(tmp_path / "files")
+        return
+    url = request.getfixturevalue("s3_url")
+    client = s3_client(url)
+    bucket = f"files-{uuid4().hex}"
+    client.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "emulator")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "emulator")
+    connection = BucketConnection(bucket, "here", REGION, url)
+    async with open_bucket_files(aioboto3.Session(), connection) as files:
+        yield files
+
+
+async def pieces(*parts: bytes) -> AsyncIterator[bytes]:
+    for part in parts:
+        yield part
+
+
+async def read(store: FileStore, file_id: str, start: int, end: int, owner: str = "ann") -> bytes:
+    return b"".join([piece async for piece in store.read(owner, file_id, start, end)])
+
+
+def new(expires: float = NOW + 1000) -> str:
+    return file.new_id(NOW, expires)
+
+
+async def test_bytes_come_back_in_any_part(store):
+    file_id = new()
+
+    assert await store.write("ann", file_id, pieces(b"abc", b"", b"defg")) == 7
+
+    assert await read(store, file_id, 0, 7) == b"abcdefg"
+    assert await read(store, file_id, 2, 5) == b"cde"
+    assert await read(store, file_id, 3, 3) == b""
+    assert await store.sizes("ann") == {file_id: 7}
+    assert await store.sizes("bob") == {}
+
+
+async def test_many_pieces_make_one_file(store):
+    file_id, piece = new(), b"x" * 1_000_000
+    count = 2 * PART_BYTES // len(piece) + 1
+
+    await store.write("ann", file_id, pieces(*[piece] * count))
+
+    assert await store.sizes("ann") == {file_id: count * len(piece)}
+    assert await read(store, file_id, count * len(piece) - 5, count * len(piece)) == b"xxxxx"
+
+
+async def test_what_fails_on_its_way_leaves_nothing(store):
+    async def failing() -> AsyncIterator[bytes]:
+        yield b"x" * (PART_BYTES + 1)
+        raise ValueError
+
+    with pytest.raises(ValueError):  # noqa: PT011 - its own
+        await store.write("ann", new(), failing())
+
+    assert await store.sizes("ann") == {}
+
+
+async def test_what_is_written_again_takes_the_place_of_what_was_there(store):
+    file_id = new()
+    await store.write("ann", file_id, pieces(b"long before"))
+    await store.write("ann", file_id, pieces(b"new"))
+
+    assert await store.sizes("ann") == {file_id: 3}
+
+
+async def test_facts_are_kept_apart_by_owner_and_deleted_with_the_file(store):
+    file_id = new()
+    await store.write("ann", file_id, pieces(b"abc"))
+    assert await store.facts("ann", file_id) is None
+    await store.describe("ann", file_id, b"facts")
+
+    assert await store.facts("ann", file_id) == b"facts"
+    assert await store.facts("bob", file_id) is None
+    assert not await store.delete("bob", file_id)
+    assert await store.delete("ann", file_id)
+    assert not await store.delete("ann", file_id)
+    assert await store.sizes("ann") == {}
+    with pytest.raises(FileNotFoundHereError):
+        await read(store, file_id, 0, 3)
+
+
+async def test_files_past_their_time_are_deleted_whosever_they_are(store):
+    old, kept = new(NOW + 10), new(NOW + 1000)
+    for owner, file_id in (("ann", old), ("bob", kept)):
+        await store.write(owner, file_id, pieces(b"abc"))
+        await store.describe(owner, file_id, b"facts")
+
+    assert await store.expire(NOW + 11) == 1
+
+    assert await store.sizes("ann") == {}
+    assert await store.facts("ann", old) is None
+    assert await store.sizes("bob") == {kept: 3}
+    assert await store.facts("bob", kept) == b"facts"
+
+
+async def test_only_a_bucket_gives_forms(store):
+    form = await store.presigned("ann", new(), 10, 60)
+
+    assert (form is None) == isinstance(store, DirectoryFiles)
+    if form is not None:
+        assert "policy" in form.fields
