@@ -14,8 +14,10 @@ RUN python -m venv /opt/venv \
  && /opt/venv/bin/pip install --no-cache-dir --require-hashes --only-binary :all: -r requirements/build.txt
 
 FROM packages AS service-packages
-COPY requirements/service.txt requirements/
-RUN /opt/venv/bin/pip install --no-cache-dir --no-deps --require-hashes --no-build-isolation --only-binary :all: --no-binary pyvips -r requirements/service.txt \
+# With `--build-arg PACKAGES=service-ocr` the OCR engine that reads evidence is there, too.
+ARG PACKAGES=service
+COPY requirements/${PACKAGES}.txt requirements/
+RUN /opt/venv/bin/pip install --no-cache-dir --no-deps --require-hashes --no-build-isolation --only-binary :all: --no-binary pyvips -r "requirements/${PACKAGES}.txt" \
  && /opt/venv/bin/pip uninstall --yes setuptools pip
 
 FROM packages AS emulator-packages

@@ -12,6 +12,9 @@ UV_PROJECT := $(UV_COMPILE) pyproject.toml
 # Many tests wait for a server or a signal: two processes for each core keep it busy.
 PYTEST := $(BIN)/python -m pytest -n $$($(PYTHON) -c "import os; print(2 * (os.cpu_count() or 1))") --dist loadgroup
 
+# Tests start hundreds of processes: each would compile the sources anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help run serve emulator test test-long fuzz bench check format lint types contracts openapi tasks settings lock wheels sbom audit clients clean
 
@@ -99,6 +102,7 @@ lock: $(VENV)/dev.stamp  ## recompile the requirement files from pyproject.toml
 	$(UV_PROJECT) --all-extras --group dev -o requirements/dev.txt
 	$(UV_PROJECT) --extra batch --extra emulator --extra otel --extra postgres -c requirements/dev.txt -o requirements/emulator.txt
 	$(UV_PROJECT) --extra otel --extra postgres -c requirements/dev.txt -o requirements/service.txt
+	$(UV_PROJECT) --extra ocr --extra otel --extra postgres -c requirements/dev.txt -o requirements/service-ocr.txt
 	$(UV_PROJECT) --extra batch --extra emulator --extra otel --extra postgres --group bench -c requirements/dev.txt -o requirements/bench.txt
 	$(MAKE) --no-print-directory wheels
 	echo "litellm[proxy]==$(LITELLM_VERSION)" | $(UV_COMPILE) - -o bench/peers/litellm/requirements.txt
@@ -106,7 +110,7 @@ lock: $(VENV)/dev.stamp  ## recompile the requirement files from pyproject.toml
 # What Debian of the images' base takes. pyvips has no wheel: it is pure Python.
 WHEEL := $(BIN)/uv pip compile --quiet --no-deps --python-version 3.13 --only-binary :all: --no-binary pyvips -o /dev/null
 wheels: $(VENV)/dev.stamp  ## whether all that the images hold has wheels for both architectures
-	@for machine in x86_64 aarch64; do for file in service emulator; do \
+	@for machine in x86_64 aarch64; do for file in service service-ocr emulator; do \
 		$(WHEEL) requirements/$$file.txt --python-platform $$machine-manylinux_2_28 >/dev/null || exit 1; \
 		echo "$$file: wheels for $$machine"; done; done
 

@@ -156,9 +156,10 @@ def create_app(settings: Settings, open_services: OpenServices) -> Application:
         redirect_slashes=False,
     )
     for router in ROUTERS:
-        app.include_router(router)
+        # As they are: FastAPI's include_router would analyse each route again for each application.
+        app.router.routes.extend(router.routes)
     if settings.s3_event_caller is not None:
-        app.include_router(events.router)
+        app.router.routes.extend(events.router.routes)
     swagger_ui.install(app)
     dialects.install(app)
     rules = authorization.rules(

@@ -1,4 +1,4 @@
-"""An environment of what checks the Helm chart: Helm's engine and Kubernetes' schemas.
+"""An environment of what checks the Helm chart and the templates for AWS.
 
 They are large, and nothing else needs them.
 """

@@ -22,12 +22,14 @@ def folder_beside(environment_folder: Path) -> Path:
     return environment_folder.with_name(f"{environment_folder.name}-image")
 
 
-def commands(stage: str) -> list[str]:
-    """Return the RUN lines of a stage of the Dockerfile."""
+def commands(stage: str, **arguments: str) -> list[str]:
+    """Return the RUN lines of a stage of the Dockerfile, built with ``arguments``."""
     text = DOCKERFILE.read_text().replace("\\\n", " ")
     match = re.search(rf"^FROM \S+ AS {stage}\n(.*?)(?=^FROM |\Z)", text, re.MULTILINE | re.DOTALL)
     assert match, stage
-    return re.findall(r"^RUN (.*)$", match[1], re.MULTILINE)
+    values = {**dict(re.findall(r"^ARG (\w+)=(\S+)$", match[1], re.MULTILINE)), **arguments}
+    runs = re.findall(r"^RUN (.*)$", match[1], re.MULTILINE)
+    return [re.sub(r"\$\{(\w+)\}", lambda name: values.get(name[1], name[0]), run) for run in runs]
 
 
 def current(environment_folder: Path) -> bool:

@@ -3,7 +3,8 @@
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ CHROMIUM = "chromium"
 PACKAGES = "npm packages"
 NEWEST = "newest releases"
 IMAGE = "packages of the image"
-DEPLOYMENT = "what checks the Helm chart"
+DEPLOYMENT = "what checks the Helm chart and the templates for AWS"
 
 
 def prepare(folder: Path) -> None:
@@ -84,6 +85,8 @@ class _Step:
     ready: Callable[[], bool]
     install: Callable[[], bool]
     advice: str
+    after: tuple[str, ...] = ()
+    """Names of the steps before it that it needs the results of."""
 
 
 def _steps(folder: Path, *, registry: bool) -> Iterator[_Step]:
@@ -93,24 +96,35 @@ def _steps(folder: Path, *, registry: bool) -> Iterator[_Step]:
             tool.name, partial(tools.current, folder, tool), obtain, system.advice(tool.debian)
         )
     packages = partial(browser.install_packages, folder)
-    yield _Step(PACKAGES, browser.packages_installed, packages, REGISTRY)
+    yield _Step(PACKAGES, browser.packages_installed, packages, REGISTRY, ("node",))
     chromium = partial(browser.current, folder), partial(browser.obtain, folder)
-    yield _Step(CHROMIUM, *chromium, system.advice(CHROMIUM))
+    yield _Step(CHROMIUM, *chromium, system.advice(CHROMIUM), (PACKAGES,))
     yield _Step(IMAGE, partial(image.current, folder), partial(image.install, folder), REGISTRY)
     checks = partial(deployment.current, folder), partial(deployment.install, folder)
     yield _Step(DEPLOYMENT, *checks, REGISTRY)
     # Newer ones may be out whenever the suite is run.
-    yield _Step(NEWEST, lambda: False, lambda: registry and newest.install(folder), REGISTRY)
+    newer = partial(newest.install, folder)
+    yield _Step(NEWEST, lambda: False, lambda: registry and newer(), REGISTRY, ("node",))
 
 
 def _install_tools(folder: Path, *, registry: bool) -> Iterator[tuple[str, str]]:
-    """Install them one after the other, and yield those that are missing with how to get them."""
-    for step in _steps(folder, registry=registry):
-        if step.ready():
-            continue
-        _tell(f"Setting up: {step.name}")
-        if not step.install():
+    """Install them side by side, and yield those that are missing with how to get them."""
+    steps = [*_steps(folder, registry=registry)]
+    jobs: dict[str, Future[bool]] = {}
+    with ThreadPoolExecutor(len(steps)) as pool:
+        for step in steps:
+            jobs[step.name] = pool.submit(_install, step, [jobs[name] for name in step.after])
+    for step in steps:
+        if not jobs[step.name].result():
             yield step.name, step.advice
+
+
+def _install(step: _Step, needed: Iterable[Future[bool]]) -> bool:
+    wait(needed)
+    if step.ready():
+        return True
+    _tell(f"Setting up: {step.name}")
+    return step.install()
 
 
 def _tell(text: str) -> None:

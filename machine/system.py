@@ -3,7 +3,11 @@
 import os
 import shutil
 import subprocess
+import threading
 from functools import cache
+
+_ALONE = threading.Lock()
+"""Held while apt-get runs: a second one would fail."""
 
 
 @cache
@@ -29,8 +33,9 @@ def install(*packages: str) -> bool:
     if prefix is None:
         return False
     apt = [*prefix, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq"]
-    _refresh(tuple(apt))
-    return _quiet([*apt, "install", "--yes", "--no-install-recommends", *packages])
+    with _ALONE:
+        _refresh(tuple(apt))
+        return _quiet([*apt, "install", "--yes", "--no-install-recommends", *packages])
 
 
 def advice(*packages: str) -> str:

@@ -23,6 +23,10 @@ class HopKind(StrEnum):
     KEY = "key"
     STORE = "store"
     TELEMETRY = "telemetry"
+    ENDPOINT = "endpoint"
+    ISSUER = "issuer"
+    SOURCE = "source"
+    WEBHOOK = "webhook"
 
 
 class Verdict(StrEnum):

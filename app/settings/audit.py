@@ -1,10 +1,10 @@
 """The audit log."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from app.settings.types import Seconds
+from app.settings.types import Seconds, check_buckets
 
 
 class AuditSettings(BaseModel):
@@ -48,3 +48,9 @@ class AuditSettings(BaseModel):
             "proofs go on. Unset: for ever.",
         ),
     ] = None
+
+    @model_validator(mode="after")
+    def _check_heads_bucket(self) -> Self:
+        bucket = self.audit_heads_bucket
+        check_buckets("audit_heads_bucket", (bucket,) if bucket else ())
+        return self

@@ -31,7 +31,11 @@ class BatchJobSettings(BaseModel):
         ),
     ] = None
     batch_jobs_kms_key: Annotated[
-        str | None, Field(description="ARN of the key that results are encrypted with.")
+        str | None,
+        Field(
+            pattern=r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:(key|alias)/.+",
+            description="ARN of the key that results are encrypted with.",
+        ),
     ] = None
     batch_jobs_endpoint_url: Annotated[
         HttpUrl | None, Field(description="Called instead of S3's own address.")

@@ -21,7 +21,7 @@ from app.domain.model import (
     common,
     identify,
 )
-from app.settings.types import Names, Seconds
+from app.settings.types import Names, Region, Seconds
 
 _OPENAI = ("openai_url", "openai_model")
 
@@ -41,7 +41,7 @@ class Fallback(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
-    region: str | None = None
+    region: Region | None = None
     model_id: str | None = None
     dialect: DialectSetting | None = None
 
@@ -52,8 +52,8 @@ class BedrockSettings(BaseModel):
     model_config = ConfigDict(frozen=True, protected_namespaces=())
 
     region: Annotated[
-        str,
-        Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", description="AWS region that is called."),
+        Region,
+        Field(description="AWS region that is called."),
     ] = "us-west-2"
     model_id: Annotated[
         str,
@@ -146,7 +146,8 @@ class BedrockSettings(BaseModel):
         Field(
             description="Seconds without a call after which the smallest one is made, so that an "
             "imported model is not scaled to zero: less than 300. Every window is billed; the log "
-            "says what a day costs. Unset: no such calls."
+            "says what a day costs. Unset: no such calls.",
+            lt=300,
         ),
     ] = None
     max_concurrency: Annotated[

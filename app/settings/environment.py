@@ -203,9 +203,9 @@ def _known() -> set[str]:
 
 def _line(error: dict[str, object]) -> str:
     location = error["loc"]
-    message = str(error["msg"])
+    message = str(error["msg"]).removeprefix("Value error, ")
     if isinstance(location, tuple) and location:
         return f"{PREFIX}{str(location[0]).upper()}: {message}"
     # Raised by a validator of the whole, whose messages start with the field's name.
-    name, _, rest = message.removeprefix("Value error, ").partition(": ")
+    name, _, rest = message.partition(": ")
     return f"{PREFIX}{name.upper()}: {rest}"

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.domain.guardrail import (
     CONTENT_CHECKS,
+    PERSONAL_ENTITIES,
     PROMPT_CHECKS,
     FailureMode,
     GuardrailPolicy,
@@ -13,7 +14,7 @@ from app.domain.guardrail import (
     Mode,
     StreamMode,
 )
-from app.settings.types import Seconds
+from app.settings.types import Region, Seconds
 
 
 class GuardrailSettings(BaseModel):
@@ -42,9 +43,8 @@ class GuardrailSettings(BaseModel):
         str, Field(pattern=r"^([1-9][0-9]{0,7}|DRAFT)$", description="Its version, or `DRAFT`.")
     ] = "DRAFT"
     guardrail_region: Annotated[
-        str | None,
+        Region | None,
         Field(
-            pattern=r"^[a-z]{2}(-[a-z]+)+-\d$",
             description="AWS region of the guardrail, where it is not `region`.",
         ),
     ] = None
@@ -101,6 +101,14 @@ class GuardrailSettings(BaseModel):
     @model_validator(mode="after")
     def _check_guardrail(self) -> Self:
         kind = self.guardrail_kind
+        if self.guardrail_overlap >= self.guardrail_window:
+            raise ValueError("guardrail_overlap: is not less than guardrail_window")
+        known = {*CONTENT_CHECKS, *PROMPT_CHECKS, *PERSONAL_ENTITIES}
+        if unknown := sorted(self.guardrail_thresholds.keys() - known):
+            raise ValueError(
+                f"guardrail_thresholds: Bedrock has no check {unknown[0]!r}; there are "
+                f"{', '.join(sorted(known))}"
+            )
         if kind in (Kind.APPLY, Kind.MODEL) and self.guardrail_id is None:
             raise ValueError(f"guardrail_id: is missing, but guardrail_kind is {kind}")
         if kind is Kind.CHECKS and self.guardrail_image is not Mode.OFF:

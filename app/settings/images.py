@@ -1,16 +1,18 @@
 """Which pictures are taken, from where, and how they are prepared."""
 
-import re
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, model_validator
 
-from app.settings.types import MIB, Bytes, Names, Seconds
-
-_HOST = re.compile(
-    r"((\*\.)?[\w-]+(\.[\w-]+)*\.?|\[[0-9a-fA-F:.]+\]|[0-9a-fA-F:]*::[0-9a-fA-F:.]*)(:\d+)?"
+from app.settings.types import (
+    MIB,
+    Bytes,
+    Names,
+    Region,
+    Seconds,
+    check_buckets,
+    check_hosts,
 )
-_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]+(/[^*]*)?")
 
 
 class ImageSettings(BaseModel):
@@ -59,9 +61,8 @@ class ImageSettings(BaseModel):
         ),
     ] = None
     image_s3_region: Annotated[
-        str | None,
+        Region | None,
         Field(
-            pattern=r"^[a-z]{2}(-[a-z]+)+-\d$",
             description="Region of those buckets. Unset: the region that is called.",
         ),
     ] = None
@@ -83,16 +84,6 @@ class ImageSettings(BaseModel):
 
     @model_validator(mode="after")
     def _check_lists(self) -> Self:
-        for host in self.image_url_hosts or ():
-            if not _HOST.fullmatch(host):
-                raise ValueError(
-                    f"image_url_hosts: {host!r} is not host, host:port or *.domain, without a "
-                    "scheme or path"
-                )
-        for bucket in self.image_s3_buckets or ():
-            if not _BUCKET.fullmatch(bucket):
-                raise ValueError(
-                    f"image_s3_buckets: {bucket!r} is not bucket or bucket/prefix, without s3:// "
-                    "and *"
-                )
+        check_hosts("image_url_hosts", self.image_url_hosts)
+        check_buckets("image_s3_buckets", self.image_s3_buckets)
         return self

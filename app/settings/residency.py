@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from app.settings.types import Names, Seconds, split
+from app.settings.types import Region, Regions, Seconds, split
 
 
 def _lists(value: object) -> object:
@@ -19,7 +19,7 @@ class ResidencySettings(BaseModel):
     model_config = ConfigDict(frozen=True, protected_namespaces=())
 
     residency: Annotated[
-        Names,
+        Regions,
         Field(
             description="AWS regions where data may be processed and kept, comma separated: "
             "`us-east-1,us-west-2`. Unset: any. docs/residency.md says what is looked at."
@@ -34,7 +34,7 @@ class ResidencySettings(BaseModel):
         ),
     ] = "enforce"
     residency_declared: Annotated[
-        dict[str, tuple[str, ...]],
+        dict[str, tuple[Region, ...]],
         BeforeValidator(_lists),
         Field(
             description="Regions of what AWS can't be asked about, as JSON by the hop's name: "

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, HttpUrl, model_validator
 from app.domain import access, metadata_filter
 from app.domain.metadata_filter import MetadataFilter
 from app.domain.retrieval import KnowledgeBase, KnowledgeBaseKind
-from app.settings.types import Seconds
+from app.settings.types import Region, Seconds
 
 _NAME = r"^[A-Za-z0-9._-]{1,64}$"
 _ARN = r"arn:aws[a-z-]*:bedrock:[a-z0-9-]{1,20}:[0-9]{12}:knowledge-base/"
@@ -21,7 +21,7 @@ class KnowledgeBaseSetting(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
     id: Annotated[str, Field(pattern=_ID)]
-    region: str | None = None
+    region: Region | None = None
     description: Annotated[str, Field(max_length=500)] = ""
     kind: KnowledgeBaseKind = KnowledgeBaseKind.VECTOR
     image_queries: bool = False

@@ -30,6 +30,13 @@ class StoreSettings(BaseModel):
         Literal["memory", "redis"],
         Field(description="`memory`: each worker counts alone. `redis`: all replicas together."),
     ] = "memory"
+    idempotency_store: Annotated[
+        Literal["memory", "redis"],
+        Field(
+            description="Where answers for an `Idempotency-Key` are kept for ten minutes. "
+            "`memory`: by each worker alone. `redis`: for all replicas together."
+        ),
+    ] = "memory"
     usage_store: Annotated[
         Literal["sqlite", "redis", "postgres", "memory"],
         Field(

@@ -38,7 +38,7 @@ class TelemetrySettings(BaseModel):
         str | None,
         Field(
             description="CloudWatch namespace: writes a line in embedded metric format for each "
-            "request that calls the model."
+            "request that calls the model, and one each 30 s about the process."
         ),
     ] = None
     emf_dimensions: Annotated[

@@ -1,9 +1,11 @@
 """Types that settings of several topics share."""
 
+import re
+from collections.abc import Iterable
 from importlib.util import find_spec
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import NoDecode
 
 MIB = 1024 * 1024
@@ -19,6 +21,44 @@ def split(value: object) -> object:
 
 Name = Annotated[str, Field(min_length=1)]
 Names = Annotated[tuple[Name, ...], NoDecode, BeforeValidator(split)]
+
+
+def _region(name: str) -> str:
+    if not _REGION.fullmatch(name):
+        raise ValueError(f"{name!r} is not an AWS region such as us-west-2")
+    return name
+
+
+Region = Annotated[str, AfterValidator(_region)]
+Regions = Annotated[tuple[Region, ...], NoDecode, BeforeValidator(split)]
+
+_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
+
+_HOST = re.compile(
+    r"((\*\.)?[\w-]+(\.[\w-]+)*\.?|\[[0-9a-fA-F:.]+\]|[0-9a-fA-F:]*::[0-9a-fA-F:.]*)(:(?P<port>\d{1,5}))?"
+)
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^*]*)?")
+_LAST_PORT = 65535
+
+
+def check_hosts(name: str, hosts: Iterable[str] | None) -> None:
+    """Raise ValueError where an entry of the setting ``name`` could match no host."""
+    for host in hosts or ():
+        match = _HOST.fullmatch(host)
+        if match is None or not 0 < int(match["port"] or 1) <= _LAST_PORT:
+            raise ValueError(
+                f"{name}: {host!r} is not host, host:port or *.domain, without a scheme or path"
+            )
+
+
+def check_buckets(name: str, buckets: Iterable[str] | None) -> None:
+    """Raise ValueError where an entry of the setting ``name`` could match no bucket of S3."""
+    for bucket in buckets or ():
+        if not _BUCKET.fullmatch(bucket):
+            raise ValueError(
+                f"{name}: {bucket!r} is not bucket or bucket/prefix, without s3:// and *; a "
+                "bucket's name has 3 to 63 small letters, digits, dots and hyphens"
+            )
 
 
 def is_installed(package: str) -> bool:

@@ -1,13 +1,11 @@
 """Which servers are told of batches and jobs that have ended."""
 
-import re
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from app.settings.types import Names, Seconds
+from app.settings.types import Names, Seconds, check_hosts
 
-_HOST = re.compile(r"(\*\.)?[\w-]+(\.[\w-]+)*\.?(:\d+)?|\[[0-9a-fA-F:.]+\](:\d+)?")
 _LEAST_SECRET = 24
 
 
@@ -40,9 +38,7 @@ class WebhookSettings(BaseModel):
 
     @model_validator(mode="after")
     def _check_webhooks(self) -> Self:
-        for host in self.webhook_hosts or ():
-            if not _HOST.fullmatch(host):
-                raise ValueError(f"webhook_hosts: {host!r} is not host, host:port or *.domain")
+        check_hosts("webhook_hosts", self.webhook_hosts)
         if self.webhook_hosts is not None:
             secret = self.webhook_secret.get_secret_value() if self.webhook_secret else ""
             if len(secret) < _LEAST_SECRET:

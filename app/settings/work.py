@@ -1,11 +1,10 @@
 """Files, batches and jobs: where they are kept, and how much of the service they may take."""
 
-import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl, model_validator
 
-from app.settings.types import MIB, Bytes, Seconds
+from app.settings.types import MIB, Bytes, Region, Seconds, check_buckets
 
 DAY = 24 * 3600
 
@@ -65,15 +64,14 @@ class WorkSettings(BaseModel):
     files_bucket: Annotated[
         str | None,
         Field(
-            pattern=re.compile(r"^[a-z0-9.-]{3,63}(/.*)?$"),
             description="The bucket for files, or `bucket/prefix`.",
         ),
     ] = None
     files_region: Annotated[
-        str | None, Field(description="The bucket's region; by default the model's.")
+        Region | None, Field(description="The bucket's region; by default the model's.")
     ] = None
     files_endpoint_url: Annotated[
-        str | None, Field(description="Another S3 endpoint, for a store that imitates it.")
+        HttpUrl | None, Field(description="Another S3 endpoint, for a store that imitates it.")
     ] = None
     max_file_bytes: Annotated[Bytes, Field(description="Maximum bytes of one file.")] = 200 * MIB
     files_quota_bytes: Annotated[
@@ -83,3 +81,8 @@ class WorkSettings(BaseModel):
         Seconds,
         Field(description="Seconds that a file is kept where its caller names no other time."),
     ] = 30 * DAY
+
+    @model_validator(mode="after")
+    def _check_files_bucket(self) -> Self:
+        check_buckets("files_bucket", (self.files_bucket,) if self.files_bucket else ())
+        return self

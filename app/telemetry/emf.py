@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -62,6 +62,49 @@ class EmbeddedMetrics:
         together = list(self.dimensions)
         return [together, together[:1]] if len(together) > 1 else [together]
 
+
+GAUGE_INTERVAL = 30
+"""Seconds between two lines about a process."""
+
+
+@dataclass(slots=True)
+class EmbeddedGauges:
+    """Writes how full a process is, for autoscaling: idle processes tell it too."""
+
+    namespace: str
+    service: str = "llama-vision"
+    write: Callable[[str], object] = _write
+    clock: Callable[[], float] = time.monotonic
+    most: float = field(default=0, init=False)
+    """The greatest share since the last line."""
+    due: float = field(default=0, init=False)
+
+    def sample(self, bytes_in_flight: float) -> None:
+        """Take in a share, 0 to 1; write the greatest of them where a line is due."""
+        self.most = max(self.most, bytes_in_flight)
+        if (now := self.clock()) < self.due:
+            return
+        line = {
+            "_aws": {
+                "Timestamp": round(time.time() * 1000),
+                "CloudWatchMetrics": [
+                    {
+                        "Namespace": self.namespace,
+                        "Dimensions": [["Service"]],
+                        "Metrics": [
+                            {"Name": name, "Unit": unit} for name, unit in PROCESS_UNITS.items()
+                        ],
+                    }
+                ],
+            },
+            "Service": self.service,
+            "BytesInFlight": 100 * self.most,
+        }
+        self.write(orjson.dumps(line).decode() + "\n")
+        self.most, self.due = 0, now + GAUGE_INTERVAL
+
+
+PROCESS_UNITS = {"BytesInFlight": "Percent"}
 
 UNITS = {
     "Requests": "Count",

@@ -29,6 +29,9 @@ def check(settings: Settings) -> None:
     faults += [_aws_fault(check_profile), _aws_fault(check_api_key)]
     if settings.usage_store == "sqlite" and (reason := unwritable(settings.usage_file)):
         faults.append(f"{PREFIX}USAGE_FILE: {reason}")
+    named = "data_directory" in settings.model_fields_set
+    if named and (reason := not_a_folder(settings.data_directory)):
+        faults.append(f"{PREFIX}DATA_DIRECTORY: {reason}")
     _raise(faults)
 
 
@@ -100,6 +103,18 @@ def unwritable(path: Path) -> str | None:
     return None
 
 
+def not_a_folder(path: Path) -> str | None:
+    """Return why ``path`` can't be a folder that is written to; it is not made to find out."""
+    nearest = next(
+        folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists()
+    )
+    if not nearest.is_dir():
+        return f"{nearest} is no folder"
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        return f"{nearest} can't be written by this user"
+    return None
+
+
 def _unknown_region(settings: Settings) -> str | None:
     """Return which region AWS does not have; an address of one's own may be of any region."""
     # The SDK tells nothing without the profile that is named, which has a line of its own.
@@ -117,7 +132,11 @@ def _unknown_region(settings: Settings) -> str | None:
         for target in settings.targets[1:]
         if target.dialect is not Dialect.OPENAI
     ]
+    named += [("SUCCESSORS", target.region) for target in settings.successor_targets]
     named += [("KNOWLEDGE_BASES", base.region) for base in settings.knowledge_bases.values()]
+    named += [("GUARDRAIL_REGION", settings.guardrail_region)]
+    named += [("FILES_REGION", settings.files_region)]
+    named += [("RESIDENCY", region) for region in settings.residency]
     lines = [
         f"{PREFIX}{name}: AWS has no region {region!r}"
         for name, region in named

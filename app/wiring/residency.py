@@ -130,6 +130,35 @@ def telemetry_hops(lookup: Lookup) -> Iterator[Hop]:
         yield Hop(HopKind.TELEMETRY, "otlp", partial(_declared, lookup, "telemetry otlp", host))
 
 
+def endpoint_hops(lookup: Lookup) -> Iterator[Hop]:
+    """Yield each host that is called instead of AWS's own address."""
+    settings = lookup.settings
+    fields = [name for name in type(settings).model_fields if name.endswith("endpoint_url")]
+    urls = [str(getattr(settings, name)) for name in fields if getattr(settings, name)]
+    for host in dict.fromkeys(map(_host, urls)):
+        yield _declared_hop(lookup, HopKind.ENDPOINT, host)
+
+
+def issuer_hops(lookup: Lookup) -> Iterator[Hop]:
+    """Yield the hosts of the issuer of tokens and of its keys."""
+    settings = lookup.settings
+    urls = [url for url in (settings.oidc_issuer, settings.oidc_jwks_url) if url is not None]
+    for host in dict.fromkeys(map(_host, urls)):
+        yield _declared_hop(lookup, HopKind.ISSUER, host)
+
+
+def source_hops(lookup: Lookup) -> Iterator[Hop]:
+    """Yield each host that pictures may be fetched from, as the setting spells it."""
+    for host in lookup.settings.image_url_hosts or ():
+        yield _declared_hop(lookup, HopKind.SOURCE, host)
+
+
+def webhook_hops(lookup: Lookup) -> Iterator[Hop]:
+    """Yield each host that webhooks may be sent to, as the setting spells it."""
+    for host in lookup.settings.webhook_hosts or ():
+        yield _declared_hop(lookup, HopKind.WEBHOOK, host)
+
+
 HopProvider = Callable[[Lookup], Iterable[Hop]]
 PROVIDERS: tuple[HopProvider, ...] = (
     model_hops,
@@ -140,8 +169,22 @@ PROVIDERS: tuple[HopProvider, ...] = (
     key_hops,
     store_hops,
     telemetry_hops,
+    endpoint_hops,
+    issuer_hops,
+    source_hops,
+    webhook_hops,
 )
 """Whatever sends data somewhere has a provider here that names the place."""
+
+
+def _declared_hop(lookup: Lookup, kind: HopKind, host: str) -> Hop:
+    """Return a hop that AWS can't be asked about; ``host`` may have a port."""
+    resolve = partial(_declared, lookup, f"{kind} {host}", _host(f"//{host}"))
+    return Hop(kind, host, resolve)
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).hostname or ""
 
 
 async def _known(location: Location) -> Location:

@@ -22,6 +22,7 @@ from app.services.batches.events import ObjectReader
 from app.services.cache.answers import KeptAnswers
 from app.services.concurrency.budget import Budget
 from app.services.concurrency.fair_threads import FairThreads
+from app.services.concurrency.shared_answers import SharedAnswers
 from app.services.documents.page_images import Workers
 from app.services.evidence.reader import Reader
 from app.services.files.service import FileService
@@ -45,6 +46,7 @@ from app.wiring.encryption import open_cipher
 from app.wiring.events import open_objects
 from app.wiring.evidence import open_reader
 from app.wiring.guardrails import Guarded, open_guardrails
+from app.wiring.idempotency import open_shared_answers
 from app.wiring.images import bytes_in_flight, open_pool, open_sources
 from app.wiring.lifecycle import open_lifecycle
 from app.wiring.model import OpenUpstreams, Upstreams, open_guards, open_upstreams
@@ -130,6 +132,7 @@ class Resources:
     guarded: Guarded
     digests: PixelDigests
     answers: KeptAnswers | None
+    shared_answers: SharedAnswers | None
     queue: WorkQueue
     webhook_sender: WebhookSender
     batch_jobs: BatchJobs | None
@@ -168,6 +171,7 @@ async def open_resources(settings: Settings, edges: Edges) -> AsyncIterator[Reso
             digests := PixelDigests(pool),
         ) as guarded,
         open_answers(settings, operations.metrics, cipher) as answers,
+        open_shared_answers(settings, cipher) as shared_answers,
         open_queue(settings, cipher) as queue,
         edges.webhooks(settings) as webhook_sender,
         batch_jobs.open_jobs(session, settings) as native_jobs,
@@ -199,6 +203,7 @@ async def open_resources(settings: Settings, edges: Edges) -> AsyncIterator[Reso
                 guarded=guarded,
                 digests=digests,
                 answers=answers,
+                shared_answers=shared_answers,
                 queue=queue,
                 webhook_sender=webhook_sender,
                 batch_jobs=native_jobs,

@@ -120,7 +120,11 @@ def build_services(
         tasks=TaskService(
             generations,
             Documents(
-                resources.sources, resources.pool, image_limits(settings), settings.max_pages
+                resources.sources,
+                resources.pool,
+                image_limits(settings),
+                settings.max_pages,
+                most_job_pages=settings.max_job_pages,
             ),
             asker,
             resources.evidence,
@@ -197,7 +201,7 @@ def _generations(
         sources=resources.sources,
         preparer=witnessed_pictures(settings, pipeline),
         drain=drain,
-        answers=IdempotentAnswers(drain, settings.longest_request),
+        answers=IdempotentAnswers(drain, settings.longest_request, shared=resources.shared_answers),
         sheets=resources.pool,
         threads=resources.threads,
     )

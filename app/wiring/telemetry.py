@@ -24,7 +24,7 @@ from app.services.retrieval import stack as retrieval
 from app.services.retrieval.stack import KnowledgeBaseGuard
 from app.services.usage.ledger import open_ledger
 from app.settings import Settings
-from app.telemetry.emf import EmbeddedMetrics
+from app.telemetry.emf import EmbeddedGauges, EmbeddedMetrics
 from app.telemetry.logs import request_log
 from app.telemetry.metrics import BILLING_WINDOWS, BYTES_IN_FLIGHT, COLD_STARTS, Metrics
 from app.telemetry.record import NO_TRACER, Sink
@@ -58,7 +58,8 @@ async def open_operations(
         limits = await stack.enter_async_context(open_limits(settings, metrics))
         store = await stack.enter_async_context(open_usage_store(settings))
         usage = await stack.enter_async_context(open_ledger(store, metrics))
-        await stack.enter_async_context(_running(metrics, guards, knowledge_bases, room))
+        gauges = EmbeddedGauges(settings.emf_namespace) if settings.emf_namespace else None
+        await stack.enter_async_context(_running(metrics, guards, knowledge_bases, room, gauges))
         tracer = await stack.enter_async_context(open_tracer()) if settings.traces else NO_TRACER
         if settings.otlp_metrics:
             await stack.enter_async_context(_sending(metrics))
@@ -102,10 +103,14 @@ async def _running(
     guards: Sequence[TargetGuard],
     knowledge_bases: Mapping[str, KnowledgeBaseGuard],
     room: Budget | None,
+    gauges: EmbeddedGauges | None,
 ) -> AsyncIterator[None]:
     def sample() -> None:
         if room is not None:
-            metrics.set(BYTES_IN_FLIGHT, room.in_use / room.limit)
+            share = room.in_use / room.limit
+            metrics.set(BYTES_IN_FLIGHT, share)
+            if gauges is not None:
+                gauges.sample(share)
         show(guards, metrics)
         retrieval.show(knowledge_bases, metrics)
 

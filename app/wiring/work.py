@@ -52,6 +52,6 @@ async def _store(stack: AsyncExitStack, session: aioboto3.Session, settings: Set
         bucket,
         prefix.rstrip("/"),
         settings.files_region or settings.region,
-        settings.files_endpoint_url,
+        str(settings.files_endpoint_url) if settings.files_endpoint_url else None,
     )
     return await stack.enter_async_context(open_bucket_files(session, connection))

@@ -154,6 +154,23 @@ def test_the_limit_of_pages_holds_over_all_documents(client, model):
     assert model.requests == []
 
 
+def test_plain_pictures_count_as_pages(client, model):
+    images = [b64(blank_pdf(*[(99, 99)] * 50)), b64(ROCKET)]
+    answer = client.post("/v1/tasks/ocr", json={"images": images})
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "too_many_pages")
+    assert answer.json()["errors"][0]["field"] == "images.1"
+    assert model.requests == []
+
+
+def test_who_asks_for_too_many_pages_is_told_of_jobs(client):
+    answer = client.post("/v1/tasks/ocr", json={"images": [b64(blank_pdf(*[(99, 99)] * 51))]})
+
+    assert "at most 50" in answer.json()["detail"]
+    assert "Prefer: respond-async" in answer.json()["detail"]
+    assert "which may have 1000." in answer.json()["detail"]
+
+
 def test_pages_can_not_be_chosen_from_a_picture(client, model):
     answer = client.post("/v1/tasks/ocr", json={"images": [b64(ROCKET)], "pages": "7"})
 

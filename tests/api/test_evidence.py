@@ -174,7 +174,7 @@ def test_without_an_engine_a_quote_is_what_there_is():
 
     answer = body["evidence"]["answer"]
     assert (answer["match"], answer["source"], answer["box"]) == ("exact", "quote", None)
-    assert (answer["confidence"], set(body["evidence"])) == (None, {"answer"})
+    assert (answer["confidence"], set(body["evidence"])) == (None, {"answer", "pages"})
 
 
 def test_without_an_engine_fields_have_no_evidence():

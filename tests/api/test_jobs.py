@@ -1,5 +1,6 @@
 """Answers that are fetched later: what is promised, kept, told, ended and forgotten."""
 
+import asyncio
 import json
 import threading
 import time
@@ -14,13 +15,15 @@ import pytest
 from openai import OpenAI
 
 from app.api.routing.headers import DECIDING, RequestHeaders
+from app.domain.generation import Completion, ModelRequest
 from app.domain.model import Dialect
 from app.settings import Settings
 from tests.support.access import add_key, bearer, guarded
 from tests.support.app import Rig
-from tests.support.documents import FOUR_PAGES
+from tests.support.documents import FOUR_PAGES, blank_pdf
 from tests.support.fakes import FakeVisionModel, GatedVisionModel
 from tests.support.pictures import ASTRONAUT, ROCKET, b64
+from tests.support.scripted import ScriptedVisionModel
 from tests.support.server import serving
 from tests.support.service import Service, running
 from tests.support.sse import events
@@ -153,6 +156,48 @@ def test_a_job_may_have_more_pages_than_a_request_that_is_waited_for(
     assert refused.json()["code"] == "too_many_pages"
     assert len(job["response"]["body"]["images"]) == 4
     assert beyond["response"]["body"]["code"] == "too_many_pages"
+    assert "respond-async" not in beyond["response"]["body"]["detail"]
+
+
+class SlowModel(ScriptedVisionModel):
+    """Takes as long for a page as it is told."""
+
+    seconds = 0.0
+
+    async def generate(self, request: ModelRequest) -> Completion:
+        completion = await super().generate(request)
+        await asyncio.sleep(self.seconds)
+        return completion
+
+
+@pytest.mark.long
+def test_a_long_document_is_told_page_by_page_and_ends_when_it_is_deleted(rig: Rig) -> None:
+    rig.model = model = SlowModel(answers=['{"text": "One page."}'])
+    with rig.client() as client:
+        told_page_by_page(client, model)
+
+
+def told_page_by_page(client: httpx.Client, model: SlowModel) -> None:
+    document = b64(blank_pdf(*[(99, 99)] * 120))
+    job = left(client, "/v1/tasks/ocr", images=[document])
+    answer = ended(client, job)["response"]["body"]
+    told = events(client.get(f"/v1/jobs/{job['id']}/events"))
+
+    assert answer["calls"] == len(model.requests) == 120
+    assert [page["number"] for page in answer["result"]["pages"]] == list(range(1, 121))
+    assert [data["done"] for name, data in told if name == "progress"] == list(range(1, 121))
+    assert {data["page_result"]["number"] for _, data in told[:-1]} == set(range(1, 121))
+
+    model.seconds = 0.2
+    other = left(client, "/v1/tasks/ocr", images=[document])
+    until = time.monotonic() + 60
+    while len(model.requests) < 130 and time.monotonic() < until:
+        time.sleep(0.02)
+    assert client.delete(f"/v1/jobs/{other['id']}").status_code == 204
+    time.sleep(1)
+    called_so_far = len(model.requests)
+    time.sleep(1)
+    assert called_so_far == len(model.requests) < 240
 
 
 def test_an_error_found_later_is_the_jobs_response(client: httpx.Client) -> None:

@@ -12,7 +12,7 @@ from app.domain.errors import ModelThrottledError
 from app.settings import Settings
 from app.settings.telemetry import Dimension
 from app.telemetry import RequestRecord
-from app.telemetry.emf import UNITS, EmbeddedMetrics
+from app.telemetry.emf import GAUGE_INTERVAL, PROCESS_UNITS, UNITS, EmbeddedGauges, EmbeddedMetrics
 from app.telemetry.metrics import COUNTERS, GAUGES, HISTOGRAMS
 from app.telemetry.record import LOGGED
 from tests.support.access import add_key, bearer, guarded
@@ -129,6 +129,26 @@ def test_an_emf_line_holds_what_cloudwatch_asks_of_it():
     assert "Caller" not in {name for names in directive["Dimensions"] for name in names}
 
 
+def test_a_process_tells_cloudwatch_its_fullest_moment_of_each_interval():
+    lines: list[str] = []
+    now = 1.0
+    gauges = EmbeddedGauges("Ns", write=lines.append, clock=lambda: now)
+
+    for share in (0.1, 0.75, 0.2):
+        gauges.sample(share)
+    now += GAUGE_INTERVAL
+    gauges.sample(0)
+    now += GAUGE_INTERVAL
+    gauges.sample(0)
+
+    documents = [json.loads(line) for line in lines]
+    assert [document["BytesInFlight"] for document in documents] == [10, 75, 0]
+    (definition,) = documents[0]["_aws"]["CloudWatchMetrics"]
+    assert {*PROCESS_UNITS} <= documents[0].keys()
+    assert definition["Namespace"] == "Ns"
+    assert definition["Metrics"] == [{"Name": "BytesInFlight", "Unit": "Percent"}]
+
+
 def test_emf_metrics_are_told_apart_by_what_the_setting_names(capfd):
     chosen = Settings(_env_file=None, emf_namespace="Ns", emf_dimensions="Route,Task,Caller")
     with Rig(settings=chosen).client() as client:
@@ -151,7 +171,7 @@ def test_everything_that_may_be_an_emf_dimension_is_a_text_in_the_line():
 
 
 @pytest.mark.parametrize(
-    ("title", "names"), [("Log fields", set(LOGGED)), ("CloudWatch", set(UNITS))]
+    ("title", "names"), [("Log fields", set(LOGGED)), ("CloudWatch", {*UNITS, *PROCESS_UNITS})]
 )
 def test_every_field_is_explained_in_the_docs_and_nothing_else(title, names):
     assert set(re.findall(r"^\| `(\w+)` \|", section(title), re.MULTILINE)) == names
@@ -163,7 +183,7 @@ def test_every_name_beside_the_metrics_of_an_emf_line_is_in_the_docs():
     beside = json.loads(lines[0]).keys() - UNITS.keys() - {"_aws"}
 
     assert beside == {name for name in re.findall(r"`([A-Z][A-Za-z]+)`", section("CloudWatch"))
-                      if name not in UNITS}  # fmt: skip
+                      if name not in {*UNITS, *PROCESS_UNITS}}  # fmt: skip
 
 
 def test_the_docs_have_every_metric_with_its_kind_labels_and_meaning_and_no_other():

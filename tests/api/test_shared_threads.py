@@ -5,6 +5,7 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, nullcontext
+from functools import cache
 from typing import Any
 
 import httpx
@@ -23,10 +24,17 @@ from tests.support.scripted import ScriptedVisionModel
 from tests.support.server import serving
 
 ANSWER = '{"answer": "a cat", "confidence": "high"}'
-LARGE = encoded(photo(1500, 1100))
-"""A PNG of five megabytes: decoded from base64, digested and inspected beside the event loop."""
-FITS = sample("astronaut.png")
 KEYED = {"idempotency-key": "once"}
+
+
+@cache
+def large() -> bytes:
+    """Return a PNG of five megabytes: decoded, digested and inspected beside the event loop."""
+    return encoded(photo(1500, 1100))
+
+
+def fits() -> bytes:
+    return sample("astronaut.png")
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +72,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
         yield client
 
 
-@pytest.mark.parametrize("picture", [LARGE, FITS], ids=["decoded", "passed on"])
+@pytest.mark.parametrize("picture", [large, fits], ids=["decoded", "passed on"])
 @pytest.mark.parametrize("headers", [{}, KEYED], ids=["without a key", "with a key"])
 @pytest.mark.parametrize(
     ("path", "question"),
@@ -73,8 +81,8 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
 def test_a_picture_is_answered_while_asyncios_own_threads_are_busy(
     client, path, question, headers, picture
 ):
-    headers = {name: f"{value} {path} {len(picture)}" for name, value in headers.items()}
-    body = {question: "What is it?", "images": [b64(picture)]}
+    headers = {name: f"{value} {path} {len(picture())}" for name, value in headers.items()}
+    body = {question: "What is it?", "images": [b64(picture())]}
 
     answer = client.post(path, json=body, headers=headers)
 

@@ -1,6 +1,7 @@
 """A task as server-sent events, over a socket."""
 
 import asyncio
+import json
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,6 +36,56 @@ def test_each_page_is_told_and_the_result_comes_last(client):
     assert (result["valid"], result["calls"]) == (True, 4)
 
 
+@pytest.mark.parametrize(
+    ("task", "said", "parameters", "part"),
+    [
+        ("ocr", {"text": "HELLO"}, {}, {"text": "HELLO", "blocks": []}),
+        (
+            "extract",
+            {"total": 42.1},
+            {"schema": {"type": "object", "properties": {"total": {"type": "number"}}}},
+            {"fields": {"total": 42.1}, "not_found": []},
+        ),
+        (
+            "document-qa",
+            {"found": True, "answer": "42.10", "quote": "Total 42.10", "relevance": 1},
+            {"question": "What is the total?"},
+            {"answer": "42.10", "quote": "Total 42.10"},
+        ),
+        (
+            "grounding",
+            {"objects": [{"label": "total", "box": [0, 0, 1, 1]}]},
+            {"phrases": ["total", "date"]},
+            {"not_found": ["date"]},
+        ),
+        (
+            "chart",
+            {"chart_type": "bar", "points": [{"x": "A", "y": 2}], "insight": "One."},
+            {},
+            {"error": None},
+        ),
+        (
+            "diagram",
+            {"kind": "flowchart", "nodes": [{"name": "A"}], "edges": [], "explanation": "One."},
+            {},
+            {"error": None},
+        ),
+    ],
+)
+def test_progress_carries_what_each_page_told(client, model, task, said, parameters, part):
+    model.answers = [json.dumps(said)]
+    asked = {"images": [b64(FOUR_PAGES)], "pages": "2-3", "stream": True, **parameters}
+    *progress, (_, result) = events(client.post(f"/v1/tasks/{task}", json=asked))
+
+    told = sorted((event for _, event in progress), key=lambda event: event["page"])
+    assert [(event["file"], event["number"]) for event in told] == [
+        ("images.0", 2),
+        ("images.0", 3),
+    ]
+    assert [event["page_result"] for event in told] == result["result"]["pages"]
+    assert told[0]["page_result"].items() >= part.items()
+
+
 def test_the_streamed_result_is_the_one_that_is_answered_whole(client):
     body = {"images": [b64(ASTRONAUT)]}
     whole = client.post("/v1/tasks/ocr", json=body).json()
@@ -65,6 +116,7 @@ def test_a_failed_page_is_told_as_it_happens(model):
         False,
         True,
     ]
+    assert all((told["fault"] is None) == (told["page_result"] is not None) for _, told in progress)
     assert last == "result"
 
 

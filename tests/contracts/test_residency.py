@@ -1,6 +1,7 @@
 """Residency: every hop by what AWS says of it, outside at the start, and moved while running."""
 
 import asyncio
+import re
 import subprocess
 import sys
 import time
@@ -242,6 +243,34 @@ async def test_a_hop_outside_stops_the_start_with_a_line_that_names_it(
     assert source in line
 
 
+@pytest.mark.parametrize(
+    ("more", "hop"),
+    [
+        (
+            {"webhook_hosts": "hooks.example:8443", "webhook_secret": "s" * 24},
+            "webhook hooks.example:8443",
+        ),
+        ({"image_url_hosts": "*.pictures.example"}, "source *.pictures.example"),
+        (
+            {"oidc_issuer": "https://login.example/", "oidc_audience": "us"},
+            "issuer login.example",
+        ),
+        ({"files_endpoint_url": "https://vpce-1.example"}, "endpoint vpce-1.example"),
+    ],
+)
+async def test_a_host_that_aws_knows_nothing_of_is_a_hop_that_has_to_be_declared(
+    control, more, hop
+):
+    configured = settings(control, residency=UNITED_STATES, **more)
+    with pytest.raises(SettingsError, match=re.escape(f"{hop}: unknown")):
+        async with open_residency(aws_session(), configured, Metrics()):
+            pass
+
+    declared = configured.model_copy(update={"residency_declared": {hop: ("us-east-1",)}})
+    async with open_residency(aws_session(), declared, Metrics()) as sentinel:
+        assert sentinel.reports[hop].verdict is Verdict.INSIDE
+
+
 async def test_traces_to_another_machine_are_a_hop_that_has_to_be_declared(control, monkeypatch):
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector.example")
     configured = settings(control, residency=UNITED_STATES, otlp_metrics=True)
@@ -268,7 +297,7 @@ async def test_a_hop_inside_lets_the_service_start_and_a_store_on_this_machine_i
     async with open_residency(aws_session(), configured, Metrics()) as sentinel:
         reports = list(sentinel.reports.values())
 
-    assert [report.verdict for report in reports] == [Verdict.INSIDE] * 5
+    assert [report.verdict for report in reports] == [Verdict.INSIDE] * 6
     assert reports[-1].location.regions == (HERE,)
 
 
@@ -288,10 +317,11 @@ async def test_a_control_plane_that_is_away_at_the_start_fails_closed_and_later_
         async with open_sentinel(aws_session(), configured, Metrics()) as sentinel:
             await sentinel.survey()
             assert sentinel.violations() == ()
-            before = dict(sentinel.reports)
+            (model,) = (hop for hop in sentinel.reports if hop.startswith("model "))
+            before = sentinel.reports[model]
             await asyncio.to_thread(install, url, "unavailable", "GetInferenceProfile")
             await sentinel.survey()
-            assert sentinel.reports == before
+            assert sentinel.reports[model] == before
 
             sentinel.interval = 0
             await sentinel.survey()
@@ -332,7 +362,7 @@ def test_a_target_that_moves_outside_takes_itself_out_and_the_next_one_answers()
                 in http.get("/readyz").json()["outside_residency"][0]
             )
             shown = http.get("/v1/residency").json()
-            assert [hop["verdict"] for hop in shown["hops"]] == ["outside", "inside"]
+            assert [hop["verdict"] for hop in shown["hops"]] == ["outside", "inside", "inside"]
             assert shown["hops"][0]["regions"] == ["us-west-2", "eu-central-1"]
             metrics = http.get("/metrics").text
             assert f'violations{{hop="model us-west-2/{ids[0]}"}} 1.0' in metrics

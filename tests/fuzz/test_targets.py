@@ -1,4 +1,7 @@
-"""A minute of the fuzzers in every run of the suite; `make fuzz` gives them ten."""
+"""Ten seconds of the fuzzers in every run of the suite; `make fuzz` gives them ten minutes.
+
+The workflow gives them a minute, in a job of its own.
+"""
 
 import pytest
 
@@ -6,7 +9,7 @@ from tests.fuzz.campaign import campaign
 from tests.fuzz.mutation import mutated
 from tests.fuzz.targets import TARGETS
 
-SECONDS = 60
+SECONDS = 10
 
 
 @pytest.mark.parametrize("name", TARGETS)

@@ -23,6 +23,7 @@ from tests.support.server import serving
 
 HEALTHCHECK = ROOT / "deploy" / "image" / "healthcheck"
 DOCKERFILE = image.DOCKERFILE.read_text()
+REQUIREMENTS = ROOT / "requirements"
 NO_ONE = 10001
 MEGABYTE = 1_000_000
 BASE = 125
@@ -111,6 +112,21 @@ def test_the_service_weighs_what_leaves_the_image_under_350_megabytes(packages):
     )
 
     assert BASE + weight / MEGABYTE < 350
+
+
+def test_the_image_has_the_ocr_engine_where_it_is_built_with_it():
+    (usual,) = image.commands("service-packages")
+    (reading,) = image.commands("service-packages", PACKAGES="service-ocr")
+    named = {
+        name: set(re.findall(r"^([\w.-]+)==", (REQUIREMENTS / name).read_text(), re.MULTILINE))
+        for name in ("service.txt", "service-ocr.txt")
+    }
+
+    assert '-r "requirements/service.txt"' in usual
+    assert '-r "requirements/service-ocr.txt"' in reading
+    assert {"rapidocr", "onnxruntime", "numpy"} <= named["service-ocr.txt"] - named["service.txt"]
+    assert named["service.txt"] <= named["service-ocr.txt"]
+    assert "--build-arg PACKAGES=service-ocr" in (ROOT / "docs" / "evidence.md").read_text()
 
 
 def test_the_image_keeps_no_installer(packages):

@@ -28,6 +28,12 @@ def workers(request: pytest.FixtureRequest) -> int:
     return int(request.param)
 
 
+@pytest.fixture(params=[1, pytest.param(2, marks=pytest.mark.long)])
+def mostly_one(request: pytest.FixtureRequest) -> int:
+    """Return how many workers there are: two, which other tests have too, in ``make test-long``."""
+    return int(request.param)
+
+
 def status(url: str) -> int:
     return callers().get(f"{url}/readyz").status_code
 
@@ -97,9 +103,9 @@ def test_a_running_stream_is_finished_before_the_process_ends_with_0(emulator_ur
             ask(process.url)
 
 
-def test_past_the_grace_time_an_open_stream_gets_its_terminal_error(emulator_url, workers):
+def test_past_the_grace_time_an_open_stream_gets_its_terminal_error(emulator_url, mostly_one):
     with (
-        service(emulator_url, "token-5000ms", workers, shutdown_grace=0.3) as process,
+        service(emulator_url, "token-5000ms", mostly_one, shutdown_grace=0.3) as process,
         httpx.stream(
             "POST",
             f"{process.url}/v1/generate",
@@ -120,10 +126,10 @@ def test_past_the_grace_time_an_open_stream_gets_its_terminal_error(emulator_url
         assert process.process.wait(SECONDS) == 0
 
 
-def test_past_the_grace_time_a_call_gets_its_503(emulator_url, workers):
+def test_past_the_grace_time_a_call_gets_its_503(emulator_url, mostly_one):
     model = "first-token-20000ms"
     with (
-        service(emulator_url, model, workers, shutdown_grace=0.3) as process,
+        service(emulator_url, model, mostly_one, shutdown_grace=0.3) as process,
         ThreadPoolExecutor(1) as pool,
     ):
         asked = pool.submit(ask, process.url)
@@ -146,8 +152,8 @@ def under_way(emulator_url: str) -> bool:
     return any(call["outcome"] == "running" for call in seen)
 
 
-def test_a_second_signal_ends_the_delay(emulator_url, workers):
-    with service(emulator_url, workers=workers, shutdown_delay=2 * SECONDS) as process:
+def test_a_second_signal_ends_the_delay(emulator_url, mostly_one):
+    with service(emulator_url, workers=mostly_one, shutdown_delay=2 * SECONDS) as process:
         stop(process)
         until_not_ready(process.url)
         stop(process)
@@ -176,9 +182,9 @@ def workers_of(process: Running) -> list[int]:
     return [int(pid) for pid in re.findall(r"Started server process \[(\d+)\]", process.log())]
 
 
-def test_connections_during_shutdown_are_refused_at_once(emulator_url, workers):
+def test_connections_during_shutdown_are_refused_at_once(emulator_url, mostly_one):
     with (
-        service(emulator_url, "token-5000ms", workers, shutdown_grace=5) as process,
+        service(emulator_url, "token-5000ms", mostly_one, shutdown_grace=5) as process,
         httpx.stream(
             "POST",
             f"{process.url}/v1/generate",
@@ -251,7 +257,7 @@ def test_a_worker_that_dies_is_replaced(emulator_url):
         assert process.process.wait(SECONDS) == 0
 
 
-def test_services_restarted_one_after_the_other_lose_no_request(emulator_url, workers):
+def test_services_restarted_one_after_the_other_lose_no_request(emulator_url, mostly_one):
     over = threading.Event()
 
     def caller(urls: tuple[str, ...]) -> list[int]:
@@ -267,7 +273,7 @@ def test_services_restarted_one_after_the_other_lose_no_request(emulator_url, wo
 
     def start(stack: ExitStack, port: int = 0) -> Running:
         return stack.enter_context(
-            service(emulator_url, "first-token-50ms", workers, port=port, shutdown_grace=5)
+            service(emulator_url, "first-token-50ms", mostly_one, port=port, shutdown_grace=5)
         )
 
     with ExitStack() as stack, ThreadPoolExecutor(8) as pool:
@@ -286,7 +292,7 @@ def test_services_restarted_one_after_the_other_lose_no_request(emulator_url, wo
 
 
 def test_kept_connections_lose_no_request_where_the_balancer_has_time_to_notice(
-    emulator_url, workers
+    emulator_url, mostly_one
 ):
     """A load balancer sends requests to the first that is ready, down connections it keeps."""
     over = threading.Event()
@@ -311,7 +317,7 @@ def test_kept_connections_lose_no_request_where_the_balancer_has_time_to_notice(
         stack.callback(over.set)
         old, new = (
             stack.enter_context(
-                service(emulator_url, "first-token-50ms", workers, shutdown_delay=1)
+                service(emulator_url, "first-token-50ms", mostly_one, shutdown_delay=1)
             )
             for _ in range(2)
         )

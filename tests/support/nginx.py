@@ -32,13 +32,13 @@ http {{
 
 
 @contextmanager
-def balancer(first: int, second: int) -> Iterator[str]:
-    """Run nginx in front of two ports of this machine, and yield its URL."""
+def balancer(first: int, *others: int) -> Iterator[str]:
+    """Run nginx in front of ports of this machine, and yield its URL."""
     port = free_port()
     shown = (
         CONFIGURATION.read_text()
-        .replace("replica:8000", f"127.0.0.1:{first}")
-        .replace("service:8000", f"127.0.0.1:{second}")
+        .replace("server replica:8000 max_fails=0;", _servers(first))
+        .replace("server service:8000 max_fails=0;", _servers(*others))
         .replace("listen 8080", f"listen 127.0.0.1:{port}")
     )
     with tempfile.TemporaryDirectory() as folder:
@@ -55,6 +55,10 @@ def balancer(first: int, second: int) -> Iterator[str]:
         finally:
             process.terminate()
             process.wait(30)
+
+
+def _servers(*ports: int) -> str:
+    return "\n".join(f"server 127.0.0.1:{port} max_fails=0;" for port in ports)
 
 
 def _until_answering(process: "subprocess.Popen[bytes]", url: str) -> None:

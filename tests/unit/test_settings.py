@@ -62,7 +62,7 @@ def test_settings_are_frozen():
     [
         ("PORT", "x", "integer"),
         ("PORT", "70000", "65535"),
-        ("REGION", "Oregon", "match"),
+        ("REGION", "Oregon", "REGION: 'Oregon' is not an AWS region"),
         ("DIALECT", "soap", "invoke"),
         ("ENDPOINT_URL", "nonsense", "URL"),
         ("OPENAI_URL", "nonsense", "URL"),

@@ -12,7 +12,17 @@ from app.settings import Settings
         ("image_url_hosts", ("https://a.org",)),
         ("image_url_hosts", ("*",)),
         ("image_url_hosts", ("a.org/pictures",)),
+        ("image_url_hosts", ("a.org:99999",)),
+        ("image_url_hosts", ("a.org:0",)),
+        ("webhook_hosts", ("https://a.org",)),
+        ("webhook_hosts", ("a.org:70000",)),
         ("image_s3_buckets", ("s3://pictures",)),
+        ("image_s3_buckets", ("ab",)),
+        ("image_s3_buckets", ("Pictures",)),
+        ("files_bucket", "s3://files"),
+        ("audit_heads_bucket", "s3://heads"),
+        ("guardrail_overlap", 400),
+        ("guardrail_thresholds", {"EMIAL": 0.5}),
         ("image_s3_buckets", ("*",)),
         ("allowed_hosts", ("*",)),
         ("allowed_hosts", ("a.org", "*.*")),
@@ -39,3 +49,29 @@ def test_hosts_of_each_form_are_taken(host):
 def test_buckets_are_taken_with_and_without_a_prefix():
     buckets = ("pictures", "pictures/2026/")
     assert Settings(_env_file=None, image_s3_buckets=buckets).image_s3_buckets == buckets
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("region", "US-WEST-2"),
+        ("image_s3_region", "oregon"),
+        ("guardrail_region", "us-west"),
+        ("files_region", "s3"),
+        ("residency", "us-west-2,europe"),
+        ("residency_declared", {"store redis": "europe"}),
+        ("fallbacks", [{"region": "europe"}]),
+        ("knowledge_bases", {"handbook": {"id": "ABCDEFGHIJ", "region": "europe"}}),
+    ],
+)
+def test_a_region_that_has_no_form_of_one_is_refused_with_an_example(setting, value):
+    with pytest.raises(ValidationError, match="is not an AWS region such as us-west-2"):
+        Settings(_env_file=None, **{setting: value})
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"), [("keep_warm", 300), ("batch_jobs_kms_key", "alias/mine")]
+)
+def test_a_value_outside_its_bounds_is_refused(setting, value):
+    with pytest.raises(ValidationError, match=setting):
+        Settings(_env_file=None, **{setting: value})

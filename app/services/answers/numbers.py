@@ -44,12 +44,12 @@ class Hints:
 _HALVES = {"½": " 1/2", "¼": " 1/4", "¾": " 3/4"}
 _THOUSANDS = re.compile(r"-?[1-9]\d{0,2}\.\d{3}", re.ASCII)
 _PLAIN = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
-_CURRENCY = (
+CURRENCY = (
     r"(?:US\$|A\$|C\$|R\$|CA\$|[$€£¥₹₩₽₺₫฿₴₦₱]|\b(?:USD|EUR|GBP|JPY|CNY|RMB|INR|CHF|CAD|AUD|NZD|SEK|NOK|DKK"
     r"|PLN|CZK|HUF|RON|BRL|MXN|THB|SGD|HKD|KRW|TRY|ZAR|MYR|IDR|PHP|VND|RUB|UAH|ILS|AED|RM|Rs|Rp|kr|zł"
     r"|Kč|Ft|lei|euros?|Euros?|dollars?|pounds?|rupees?|yen)\b\.?)"
 )
-_AROUND = re.compile(rf"^{_CURRENCY}\s*|\s*{_CURRENCY}$", re.IGNORECASE)
+_AROUND = re.compile(rf"^{CURRENCY}\s*|\s*{CURRENCY}$", re.IGNORECASE)
 _ABOUT = re.compile(r"^(?:~|≈|about|approx\.?|approximately|ca\.?|circa|around)\s*", re.IGNORECASE)
 _DIGITS = re.compile(r"\d[\d.,'’ \u00a0\u202f_]*\d|\d|[.,]\d+")
 _UNIT = re.compile(

@@ -11,6 +11,7 @@ from app.domain.errors import IdempotencyConflictError
 from app.domain.generation import CallContext, Generation, GenerationRequest, ImageInput
 from app.domain.image import Base64Image, FileImage, ImageReport, ReceivedImage, S3Image, UrlImage
 from app.services.concurrency.deadline import Drain
+from app.services.concurrency.shared_answers import SharedAnswers
 from app.services.concurrency.single_flight import Flight
 from app.telemetry import RequestRecord, current, recording
 from app.telemetry.trail import Trail
@@ -46,6 +47,8 @@ class IdempotentAnswers:
     for it longer."""
     seconds: float = 600
     most: int = 1000
+    shared: SharedAnswers | None = None
+    """The answers of all replicas together; None where each keeps its own."""
     _shared: "OrderedDict[Key, _Shared]" = field(default_factory=OrderedDict)
     """The oldest first."""
     _keys: dict[str, dict[Key, None]] = field(default_factory=dict)
@@ -77,7 +80,7 @@ class IdempotentAnswers:
         keys = [key for key in self._keys.get(caller, ()) if self._shared[key].flight.task.done()]
         for key in keys:
             self._forget(key, self._shared[key])
-        return len(keys)
+        return len(keys) if self.shared is None else await self.shared.erase(caller)
 
     def _left(self, key: Key, shared: _Shared) -> None:
         done = shared.flight.task.done()
@@ -117,7 +120,9 @@ class IdempotentAnswers:
 
         async def run() -> T:
             with recording(record):
-                return await make(call_context)
+                if self.shared is None:
+                    return await make(call_context)
+                return await self.shared.share(*key, digest, lambda: make(call_context))
 
         shared = self._shared[key] = _Shared(digest, Flight(run()), now + self.seconds, record)
         self._keys.setdefault(key[0], {})[key] = None

@@ -1,7 +1,7 @@
 """Turns what a caller sent into the pictures that the model is shown, one after the other."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol, TypeVar
@@ -80,6 +80,8 @@ class Documents:
     limits: ImageLimits
     most_pages: int = MOST_PAGES
     most_shots: int = MOST_SHOTS
+    most_job_pages: int | None = None
+    """Pages and pieces that a request may have that is answered later; None for no more."""
 
     @asynccontextmanager
     async def shots(
@@ -102,18 +104,32 @@ class Documents:
         most_pages = choice.most or self.most_pages
         most_shots = max(self.most_shots, most_pages)
         for image in images:
-            with ImageErrorLocation(image):
+            with ImageErrorLocation(image), self._advice(choice):
                 wanted = Wanted(choice.pages, choice.detail, most_pages, pages, text=choice.text)
                 count, own = await self._shots(image, wanted, before)
             before += count
             pages += len({shot.page for shot in own})
             shots += own
         if len(shots) > most_shots:
-            raise TooManyPagesError(
-                f"That makes {len(shots)} pages or pieces; at most {most_shots} can be asked "
-                "about at a time. Choose some with pages, or less detail."
-            )
+            with self._advice(choice):
+                raise TooManyPagesError(
+                    f"That makes {len(shots)} pages or pieces; at most {most_shots} can be asked "
+                    "about at a time. Choose some with pages, or less detail."
+                )
         return shots
+
+    @contextmanager
+    def _advice(self, choice: Choice) -> Iterator[None]:
+        """Tell who asks for too many pages at once that a job may have more."""
+        try:
+            yield
+        except TooManyPagesError as error:
+            if choice.most is not None or self.most_job_pages is None:
+                raise
+            raise TooManyPagesError(
+                f"{error.detail} With the header Prefer: respond-async the answer comes as a job, "
+                f"which may have {self.most_job_pages}."
+            ) from error
 
     async def _shots(
         self, image: ReceivedImage, wanted: Wanted, before: int
@@ -124,6 +140,7 @@ class Documents:
                 f"{image.name} is a picture and has no pages to choose from; PDFs and TIFFs have"
             )
         if kind is Kind.PICTURE and wanted.detail == "auto":
+            render.check_count(wanted, 1, 1)
             return 1, [shot_of(image, before + 1)]
         outline = await self._outline(image, kind, wanted)
         shots = [

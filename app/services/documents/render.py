@@ -127,13 +127,18 @@ def _outlined(
     text: Callable[[int], str | None] = _no_text,
 ) -> Outline:
     chosen = selected(wanted.pages, count)
-    if len(chosen) + wanted.before > wanted.most:
+    check_count(wanted, len(chosen), count)
+    return Outline(count, tuple(_page(number, size, text(number)) for number in chosen))
+
+
+def check_count(wanted: Wanted, chosen: int, count: int) -> None:
+    """Raise TooManyPagesError where ``chosen`` pages of a file's ``count`` are too many."""
+    if chosen + wanted.before > wanted.most:
         others = f", and {wanted.before} of other files" if wanted.before else ""
         raise TooManyPagesError(
-            f"{len(chosen)} of {count} pages are asked about{others}; at most {wanted.most} of "
+            f"{chosen} of {count} pages are asked about{others}; at most {wanted.most} of "
             "all files together can be at a time. Choose some with pages."
         )
-    return Outline(count, tuple(_page(number, size, text(number)) for number in chosen))
 
 
 def _page(number: int, size: Callable[[int], Size], text: str | None) -> Page:

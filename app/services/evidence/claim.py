@@ -20,6 +20,16 @@ class Claim:
     """The model's own words for where it has the value from."""
     probability: float | None = None
     """The confidence by the model's log probabilities; None where they are not known."""
+    part: Path = ()
+    """Which part of the result it is of, where that tells values again: ``("pages", 0)``. Two
+    parts may have one value from one place."""
+    whole_line: bool = False
+    """Whether it is a line of its own, rather than a word of one."""
+
+    @property
+    def own_path(self) -> Path:
+        """Where it is in its part."""
+        return self.path[len(self.part) :]
 
 
 def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, str | float]]:  # noqa: ANN401

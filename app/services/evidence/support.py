@@ -1,5 +1,6 @@
 """The readings that support the claims of a result, and where."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
@@ -101,7 +102,7 @@ class _Search:
     """Where the first value of a list's item was found: its others are likely beside it."""
 
     def evidence(self, claim: Claim) -> Evidence:
-        item = _item(claim.path)
+        item = _item(claim.own_path)
         places = [
             (self._rank(claim, item, reading, sighting), index, reading, sighting)
             for index, reading in enumerate(self.readings)
@@ -123,8 +124,10 @@ class _Search:
         index = self.readings.index(reading)
         used = (index, sighting.words[0]) in self.used
         if item is None or item not in self.anchors:
-            name = {t for part in claim.path[-1:] for t in tokens(str(part).replace("_", " "))}
-            line = set(tokens(reading.searched.line_of(sighting.words[0])))
+            name = {t for part in claim.own_path[-1:] for t in tokens(str(part).replace("_", " "))}
+            line = {
+                t for word in reading.searched.line_of(sighting.words[0]) for t in tokens(word.text)
+            }
             return kind, used, -len(name & line), 0
         anchor, middle = self.anchors[item]
         return kind, anchor is not reading, abs(_middle(sighting) - middle), used
@@ -158,18 +161,19 @@ def _middle(sighting: Sighting) -> float:
 
 def gathered(claims: Iterable[Claim], readings: Sequence[PageReading]) -> list[Evidence]:
     """Return the evidence for each claim, in their order."""
-    search, claims = _Search(readings), list(claims)
+    searches: dict[Path, _Search] = defaultdict(lambda: _Search(readings))
+    claims = list(claims)
     # Of a list's item the longest text first: where that stands its numbers do.
     order = sorted(
         range(len(claims)),
         key=lambda place: _order(claims[place], place),
     )
-    evidence = {place: search.evidence(claims[place]) for place in order}
+    evidence = {place: searches[claims[place].part].evidence(claims[place]) for place in order}
     return [evidence[place] for place in range(len(claims))]
 
 
 def _order(claim: Claim, place: int) -> tuple[Any, ...]:
-    item = _item(claim.path)
+    item = _item(claim.own_path)
     if item is None:
         return 0, (), 0, place
     length = len(claim.value) if isinstance(claim.value, str) else 0

@@ -1,13 +1,16 @@
 """Requests for tasks, and their answers."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+from pydantic import BaseModel
 
 from app.domain.generation import CallContext, Generation, ImageInput, Sampling
 from app.domain.model import Language
 from app.services.answers.notes import Refusal
 from app.services.concurrency import idempotency
+from app.services.documents.page import Origin
 from app.services.tasks.spec import Parameters, Result, Task
 
 
@@ -91,6 +94,10 @@ class Progress:
     fault: str | None
     text: str | None = None
     """The text that was read, for tasks that read text."""
+    origin: Origin = field(default_factory=Origin)
+    """The file and the page in it."""
+    page_result: BaseModel | None = None
+    """The page's part of the result, as this answer alone makes it; None where it has none."""
 
 
 Notify = Callable[[Progress], None]

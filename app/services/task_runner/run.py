@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from string import Template
 from typing import Any
 
+from pydantic import BaseModel
+
 from app.domain.errors import ServiceError
 from app.domain.generation import (
     Generation,
@@ -26,7 +28,14 @@ from app.services.documents.page import Origin
 from app.services.documents.page_images import Shot
 from app.services.generation.combine import combined
 from app.services.geometry import View
-from app.services.task_runner.request import Notify, Progress, RawAnswer, TaskAnswer, TaskRequest
+from app.services.task_runner.request import (
+    Notify,
+    Progress,
+    RawAnswer,
+    TaskAnswer,
+    TaskRequest,
+    ignored,
+)
 from app.services.task_runner.verification import Verification
 from app.services.tasks.prompt import SYSTEM, TEXT_ONLY, prompt
 from app.services.tasks.spec import (
@@ -83,9 +92,10 @@ class Run:
                 # Not in its turn: another question need not wait until this picture is read.
                 await self._read(position)
                 finding = await self._confirmed(question, position, shown, finding)
+            part = await self._page_result(finding)
             done += 1
             if len(questions) > 1:
-                self.notify(self._progress(done, len(questions), finding))
+                self.notify(self._progress(done, len(questions), finding, part))
             return finding
 
         async with asyncio.TaskGroup() as group:
@@ -103,10 +113,27 @@ class Run:
         own, system = prompt(self.request.task.name), prompt(SYSTEM)
         return f"{own.name}-{own.version}+{system.name}-{system.version}"
 
-    def _progress(self, done: int, total: int, finding: Finding[Any]) -> Progress:
+    def _progress(
+        self, done: int, total: int, finding: Finding[Any], part: BaseModel | None
+    ) -> Progress:
         told = self.request.task.told
         text = told(finding.answer) if told and finding.answer is not None else None
-        return Progress(done, total, finding.page, finding.fault, text)
+        return Progress(done, total, finding.page, finding.fault, text, finding.origin, part)
+
+    async def _page_result(self, finding: Finding[Any]) -> BaseModel | None:
+        """Return the page's part of the result, where somebody follows the progress."""
+        paged = self.request.task.images.documents
+        if self.notify is ignored or not paged or finding.answer is None:
+            return None
+        return await self.asker.reader.run(self._concluded, finding)
+
+    def _concluded(self, finding: Finding[Any]) -> BaseModel | None:
+        try:
+            result: Any = self.request.task.conclude(self.request.parameters, [finding])
+        except UnansweredError:
+            return None
+        part: BaseModel = result.pages[0]
+        return part
 
     async def _ask(
         self,

@@ -124,7 +124,9 @@ class Verification:
             result = self.task.conclude(self.parameters, [finding])
         except UnansweredError:
             return []
-        return gathered(list(self.task.claims(result)), [reading])
+        # Its page tells the same once more.
+        claims = [claim for claim in self.task.claims(result) if claim.part[:1] != ("pages",)]
+        return gathered(claims, [reading])
 
     async def evidence(self, result: Result) -> dict[str, Any] | None:
         """Return the evidence in the result's shape; None where nothing could tell any."""

@@ -281,17 +281,30 @@ def tabulated(answer: ChartAnswer) -> ChartTable:
 
 
 def claims(result: ChartResult) -> Iterator[Claim]:
-    """Yield what may be printed: title, axes, names of series, places and values."""
+    """Yield what may be printed: title, axes, names of series, places and values; page by page."""
+    drawn = [(index, page, page.chart) for index, page in enumerate(result.pages) if page.chart]
+    told = [(page.page, dict(_printed(chart))) for _, page, chart in drawn]
+    for path, value in _printed(result):
+        pages = frozenset(page for page, values in told if value in values.values())
+        yield Claim(path, value, pages)
+    for index, page, chart in drawn:
+        part = ("pages", index, "chart")
+        for path, value in _printed(chart):
+            yield Claim((*part, *path), value, frozenset([page.page]), part=part)
+
+
+def _printed(chart: ChartData) -> Iterator[tuple[Path, str | float]]:
+    """Yield what may stand on the picture in words, by its place."""
     printed = {
-        "title": result.title,
-        "axes": result.axes.model_dump(),
-        "table": result.table.model_dump(),
+        "title": chart.title,
+        "axes": chart.axes.model_dump(),
+        "table": chart.table.model_dump(),
     }
     # A column without a name is called something all the same.
     invented: dict[Path, str] = {("table", "columns", 0): "x", ("table", "columns", 1): "value"}
     for path, value in leaves(printed):
         if invented.get(path) != value:
-            yield Claim(path, value)
+            yield path, value
 
 
 CHART = Task(

@@ -11,7 +11,7 @@ from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer
 from app.services.answers.lenient import Nullable, Text, Truth, notes_of, share, sparing
 from app.services.answers.words import NO_NUMBER, nothing
-from app.services.evidence.claim import Claim
+from app.services.evidence.claim import Claim, Path
 from app.services.tasks.capability import Capability
 from app.services.tasks.pages import PageFacts, by_page, facts
 from app.services.tasks.prompt import prompt
@@ -131,14 +131,19 @@ def conclude(_: DocumentQaParameters, findings: Sequence[Finding[PageAnswer]]) -
 
 
 def claims(result: DocumentQaResult) -> Iterator[Claim]:
-    """Yield the answer and the quote of the page that answers."""
-    if result.page is None:
-        return
-    pages = frozenset([result.page])
-    if result.answer is not None:
-        yield Claim(("answer",), result.answer, pages, result.quote)
-    if result.quote:
-        yield Claim(("quote",), result.quote, pages)
+    """Yield the answer and the quote of the page that answers, and those of each page."""
+    if result.page is not None:
+        yield from _told(result.answer, result.quote, result.page)
+    for index, page in enumerate(result.pages):
+        yield from _told(page.answer, page.quote, page.page, ("pages", index))
+
+
+def _told(answer: str | None, quote: str | None, page: int, part: Path = ()) -> Iterator[Claim]:
+    pages = frozenset([page])
+    if answer is not None:
+        yield Claim((*part, "answer"), answer, pages, quote, part=part)
+    if quote:
+        yield Claim((*part, "quote"), quote, pages, part=part)
 
 
 def _page(own: Sequence[Finding[PageAnswer]]) -> PageFinding:

@@ -134,11 +134,15 @@ def _valid(told: Sequence[Told], schema: Schema) -> tuple[dict[str, Any], list[C
 
 
 def claims(result: ExtractResult) -> Iterator[Claim]:
-    """Yield the fields, each with the pages that tell it."""
+    """Yield the fields, each with the pages that tell it, and each page's own."""
     told = [(page.page, dict(leaves(page.fields))) for page in result.pages if page.fields]
     for path, value in leaves(result.fields):
         pages = frozenset(page for page, fields in told if value in fields.values())
         yield Claim(("fields", *path), value, pages)
+    for index, page in enumerate(result.pages):
+        part, own = ("pages", index), frozenset([page.page])
+        for path, value in leaves(page.fields):
+            yield Claim((*part, "fields", *path), value, own, part=part)
 
 
 def mended(first: Filled, second: Filled, paths: Iterable[Path]) -> Filled:

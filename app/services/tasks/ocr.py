@@ -9,10 +9,10 @@ from app.domain.image import AnswerWarning
 from app.domain.model import Capabilities
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model
-from app.services.evidence.claim import Claim, leaves
+from app.services.evidence.claim import Claim, Path, leaves
 from app.services.tasks.capability import BOXES_UNTRAINED, TABLES_UNTRAINED, Capability
 from app.services.tasks.ocr_answers import Answer, Blocks, Lines, Marked, Plain, Rows
-from app.services.tasks.ocr_pages import LineOut, PagedTable, PageOut, ReadPage, text_of
+from app.services.tasks.ocr_pages import LineOut, PagedTable, PageOut, ReadPage, TableOut, text_of
 from app.services.tasks.pages import by_page
 from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import (
@@ -124,13 +124,27 @@ def conclude(parameters: OcrParameters, findings: Sequence[Finding[Answer]]) -> 
 
 
 def claims(result: OcrResult) -> Iterator[Claim]:
-    """Yield each line, and the cells of tables."""
+    """Yield each line, the cells of tables, and each page's blocks and tables."""
     for index, line in enumerate(result.lines):
         if line.text.strip("|-: "):
-            yield Claim(("lines", index, "text"), line.text, frozenset([line.page]))
+            path, own = ("lines", index, "text"), frozenset([line.page])
+            yield Claim(path, line.text, own, whole_line=True)
     for index, table in enumerate(result.tables):
-        for path, cell in leaves(table.rows):
-            yield Claim(("tables", index, "rows", *path), cell, frozenset([table.page]))
+        yield from _cells(table, ("tables", index), frozenset([table.page]))
+    for index, page in enumerate(result.pages):
+        part, own = ("pages", index), frozenset([page.page])
+        for place, block in enumerate(page.blocks):
+            if block.text.strip():
+                yield Claim((*part, "blocks", place, "text"), block.text, own, part=part)
+        for place, of_page in enumerate(page.tables):
+            yield from _cells(of_page, (*part, "tables", place), own, part)
+
+
+def _cells(table: TableOut, path: Path, pages: frozenset[int], part: Path = ()) -> Iterator[Claim]:
+    # Lines tell its words again, as a page's blocks do: each search finds its own places.
+    own = part or path
+    for below, cell in leaves(table.rows):
+        yield Claim((*path, "rows", *below), cell, pages, part=own)
 
 
 def _cautions(parameters: OcrParameters) -> Sequence[AnswerWarning]:

@@ -12,6 +12,10 @@ from app.wiring import preflight
         ("AWS_PROFILE", "nobody", {}, "AWS_PROFILE: .* no profile 'nobody'"),
         ("AWS_BEARER_TOKEN_BEDROCK", "two keys", {}, "AWS_BEARER_TOKEN_BEDROCK: "),
         ("X", "", {"region": "us-west-9"}, "REGION: AWS has no region 'us-west-9'"),
+        ("X", "", {"guardrail_region": "us-west-9"}, "GUARDRAIL_REGION: AWS has no region"),
+        ("X", "", {"residency": ("us-west-2", "us-east-9")}, "RESIDENCY: .* 'us-east-9'"),
+        ("X", "", {"files_region": "eu-mars-1"}, "FILES_REGION: AWS has no region"),
+        ("X", "", {"data_directory": "/dev/null/data"}, "DATA_DIRECTORY: /dev/null is no folder"),
         (
             "X",
             "",

@@ -26,6 +26,7 @@ class RedisAnswers:
     """An AnswerStore; what there is no room for, Redis itself drops by its own policy."""
 
     client: "Redis"
+    prefix: str = _PREFIX
 
     @property
     def shared(self) -> bool:
@@ -35,7 +36,7 @@ class RedisAnswers:
     async def get(self, place: Place) -> bytes | None:
         """Return what is kept there and has not expired, or raise AnswerStoreError."""
         with translated(AnswerStoreError, ValueError):
-            text = await self.client.get(_name(place))
+            text = await self.client.get(self._name(place))
             return None if text is None else b64decode(text, validate=True)
 
     async def put(self, place: Place, data: bytes, seconds: float) -> None:
@@ -43,22 +44,22 @@ class RedisAnswers:
         with translated(AnswerStoreError, ValueError):
             milliseconds = max(1, round(1000 * seconds))
             # As text: the client that limits and usage share reads all answers as such.
-            await self.client.set(_name(place), b64encode(data), px=milliseconds)
+            await self.client.set(self._name(place), b64encode(data), px=milliseconds)
 
     async def claim(self, place: Place, holder: str, seconds: float) -> bool:
         """Tell whether ``holder`` has the claim now, or raise AnswerStoreError."""
         with translated(AnswerStoreError, ValueError):
             milliseconds = str(max(1, round(1000 * seconds)))
-            return bool(await self.client.eval(_CLAIM, 1, _claim(place), holder, milliseconds))
+            return bool(await self.client.eval(_CLAIM, 1, self._claim(place), holder, milliseconds))
 
     async def release(self, place: Place, holder: str) -> None:
         """End the holder's claim, or raise AnswerStoreError."""
         with translated(AnswerStoreError, ValueError):
-            await self.client.eval(_RELEASE, 1, _claim(place), holder)
+            await self.client.eval(_RELEASE, 1, self._claim(place), holder)
 
     async def purge(self, owner: str | None, model: str | None) -> int:
         """Forget the answers of an owner, of a model, or all, or raise AnswerStoreError."""
-        pattern = f"{_PREFIX}/{owner or '*'}/{model or '*'}/*"
+        pattern = f"{self.prefix}/{owner or '*'}/{model or '*'}/*"
         count = 0
         with translated(AnswerStoreError, ValueError):
             names: list[str] = []
@@ -71,10 +72,8 @@ class RedisAnswers:
                 count += await self.client.unlink(*names)
         return count
 
+    def _name(self, place: Place) -> str:
+        return f"{self.prefix}/{place.owner}/{place.model}/{place.key}"
 
-def _name(place: Place) -> str:
-    return f"{_PREFIX}/{place.owner}/{place.model}/{place.key}"
-
-
-def _claim(place: Place) -> str:
-    return f"{_PREFIX}-claim/{place.key}"
+    def _claim(self, place: Place) -> str:
+        return f"{self.prefix}-claim/{place.key}"

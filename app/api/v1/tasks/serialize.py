@@ -40,12 +40,16 @@ def _raw(raw: RawAnswer) -> dict[str, object]:
 
 def progress(progress: Progress) -> bytes:
     """Return a `ProgressEvent`."""
+    part = progress.page_result
     return orjson.dumps(
         {
             "done": progress.done,
             "total": progress.total,
             "page": progress.page,
+            "file": progress.origin.file,
+            "number": progress.origin.number,
             "fault": progress.fault,
             "text": progress.text,
+            "page_result": None if part is None else orjson.Fragment(part.model_dump_json()),
         }
     )

@@ -24,9 +24,19 @@ class ProgressEvent(BaseModel):
     done: Annotated[int, Field(description="Questions dealt with.")]
     total: Annotated[int, Field(description="Questions in all.")]
     page: Annotated[int, Field(description="The page or picture it was about, from 1.")]
+    file: Annotated[str, Field(description="Place of its file in the request: `images.0`.")]
+    number: Annotated[int, Field(description="The page's number in its file, from 1.")]
     fault: Annotated[str | None, Field(description="Why it has no answer, else null.")]
     text: Annotated[
         str | None, Field(description="What was read there, of tasks that read text; else null.")
+    ]
+    page_result: Annotated[
+        dict[str, Any] | None,
+        Field(
+            description="What this page, or with `detail: high` this piece of it, tells: as an "
+            "entry of the result's `pages`. Null where it has no answer, and for tasks without "
+            "pages."
+        ),
     ]
 
 

@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001 - full-width digits are what this is about
 """Where the words of a picture support a value."""
 
 import pytest
@@ -40,6 +41,102 @@ def test_a_value_is_found_as_it_is_written_on_the_page(value, text, match):
     sighting = PAGE.sightings(value)[0]
 
     assert (sighting.text, sighting.match) == (text, match)
+
+
+@pytest.mark.parametrize(
+    ("value", "line"),
+    [
+        ("1,234.50", "Total 1234.50"),
+        ("1234.50", "Total 1,234.50"),
+        ("USD 1,234.50", "Total $1,234.50"),
+        ("€1.234,50", "1,234.50 EUR"),
+        ("$ 5", "5 $"),
+        (1234.5, "1 234,50"),
+        (1234.5, "1\u202f234,50"),
+        (123456, "Rs. 1,23,456.00"),
+        (-5, "(5.00)"),
+        (-5, "5.00-"),
+        (-5, "Credit -5.00"),
+        (5, "Item - 5"),
+        (0.19, "VAT 19 %"),
+        ("19%", "19 %"),
+        (0.5, "½"),
+        (1.5, "1½ cups"),
+        (350, "2 350.00"),
+        (2350, "2 350.00"),
+        (5, "5kg"),
+        (5, "No.5"),
+        (42, "USD42"),
+        (20, "(20 %)"),
+        (12345, "１２３４５"),
+        ("1,234.50", "￥１，２３４．５０"),
+        (42, "٤٢"),
+        ("5 March 2024", "2024-03-05"),
+        ("2024-03-05", "March 5th, 2024"),
+        ("2024-03-05", "05-MAR-2024"),
+        ("2024-03-05", "5. März 2024"),
+        ("2024-03-05", "5 de marzo de 2024"),
+        ("2024-03-05", "2024年3月5日"),
+        ("2024-03-05", "20240305"),
+        ("05/03/2024", "2024-03-05"),
+        ("2024-03-05T12:30:00", "5 March 2024 12:30"),
+        ("office", "our oﬃce"),
+        ("résumé", "re\u0301sume\u0301"),
+        ("STRASSE", "Straße"),
+        ("東京都", "東京都千代田区"),
+        ("Tom & Jerry", "Tom & Jerry"),
+        ("42,10 €", "42,10 €"),
+        ("✓", "✓ paid"),
+        ("ABC 123", "ABC123"),
+        ("DE89 3704 0044", "DE8937040044"),
+    ],
+)
+def test_a_value_is_found_however_it_is_written(value, line):
+    sightings = page(line).sightings(value)
+
+    assert [one.match in (Match.EXACT, Match.NORMALISED) for one in sightings] == [True]
+
+
+@pytest.mark.parametrize(
+    ("value", "line"),
+    [
+        ("€ 1,234.50", "Total $1,234.50"),
+        (5, "(5.00)"),
+        (5, "Credit -5.00"),
+        (5, "5.00-"),
+        (30, "12:30"),
+        (12, "A12"),
+        (10, "5-10"),
+        ("INV-200", "INV-2001"),
+        ("Smith", "Smithson"),
+        ("1 1", "11"),
+        ("2024-03-06", "5 March 2024"),
+        ("2024-03-05T12:30:00", "5 March 2024 12:45"),
+    ],
+)
+def test_another_value_is_not_taken_for_it(value, line):
+    assert page(line).sightings(value) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "match"),
+    [
+        ("information about it", "infor- mation about it", Match.NORMALISED),
+        ("Jean-Pierre", "Jean- Pierre", Match.EXACT),
+        ("some infor-mation abuot it", "some infor- mation about it", Match.APPROXIMATE),
+    ],
+)
+def test_a_value_is_found_over_the_end_of_a_line(value, text, match):
+    (sighting,) = page("some infor-", "mation about it", "Jean-", "Pierre").sightings(value)
+
+    assert (sighting.text, sighting.match) == (text, match)
+    assert len({word.line for word in sighting.words}) == 2
+
+
+def test_what_is_told_as_read_is_what_stands_there():
+    assert page("Total １２３").sightings(123)[0].text == "１２３"
+    assert page("Total 42.10 EUR").sightings(42.1)[0].text == "42.10"
+    assert page("Total 42.10 EUR").sightings("42.10 EUR")[0].match is Match.EXACT
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,102 @@
+"""Whole answers as JSON, and back: dataclasses, enumerations and models of this project. Pure."""
+
+import sys
+from base64 import b64decode, b64encode
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from typing import Any
+
+import orjson
+from pydantic import BaseModel
+
+_ROOMS = ("app.domain.", "app.services.")
+"""Where classes may stand that are made anew; none is imported for it."""
+
+
+def encoded(answer: object) -> bytes:
+    """Return ``answer`` as bytes, or raise TypeError where something in it has no place in them."""
+    return orjson.dumps(_written(answer))
+
+
+def decoded(data: bytes) -> Any:  # noqa: ANN401 - what was encoded
+    """Return the answer in ``data``, or raise ValueError where this version can't read it."""
+    try:
+        return _read(orjson.loads(data))
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        raise ValueError(f"is no answer: {type(error).__name__}") from error
+
+
+def _written(value: object) -> Any:  # noqa: ANN401 - JSON
+    match value:
+        case Enum():
+            return {"enum": [_name(value), value.value]}
+        case None | bool() | int() | float() | str():
+            return value
+        case bytes():
+            return {"bytes": b64encode(value).decode()}
+        case tuple():
+            return {"tuple": [_written(each) for each in value]}
+        case list():
+            return [_written(each) for each in value]
+        case dict():
+            return {"dict": [[_written(key), _written(each)] for key, each in value.items()]}
+        case BaseModel():
+            own = {name: _written(each) for name, each in value.__dict__.items()}
+            return {"model": [_name(value), own, sorted(value.model_fields_set)]}
+    if not is_dataclass(value):
+        raise TypeError(f"{type(value).__name__} is not kept")
+    own = {field.name: _written(getattr(value, field.name)) for field in fields(value)}
+    return {"object": [_name(value), own]}
+
+
+def _name(value: object) -> list[str]:
+    kind = type(value)
+    if not kind.__module__.startswith(_ROOMS):
+        raise TypeError(f"{kind.__qualname__} is not kept")
+    return [kind.__module__, kind.__qualname__]
+
+
+def _class(name: list[str], parent: type | None = None) -> Any:  # noqa: ANN401 - a class
+    module, qualified = name
+    kind: Any = sys.modules[module] if module.startswith(_ROOMS) else None
+    for part in qualified.split("."):
+        kind = getattr(kind, part)
+    right = issubclass(kind, parent) if parent else is_dataclass(kind)
+    if not right:
+        raise ValueError("is no answer: a class of another kind")
+    return kind
+
+
+def _read(value: Any) -> Any:  # noqa: ANN401 - JSON
+    if isinstance(value, list):
+        return [_read(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    ((kind, content),) = value.items()
+    match kind:
+        case "bytes":
+            return b64decode(content)
+        case "tuple":
+            return tuple(_read(each) for each in content)
+        case "dict":
+            return {_read(key): _read(each) for key, each in content}
+        case "enum":
+            return _class(content[0], Enum)(content[1])
+        case "model":
+            name, own, given = content
+            values = {key: _read(each) for key, each in own.items()}
+            return _class(name, BaseModel).model_construct(set(given), **values)
+        case "object":
+            return _object(*content)
+    raise ValueError("is no answer: an unknown mark")
+
+
+def _object(name: list[str], own: dict[str, Any]) -> object:
+    kind = _class(name)
+    if {field.name for field in fields(kind)} != own.keys():
+        raise ValueError("is no answer: of another version")
+    # As it was: what a class derives of its fields when it is made is among them.
+    made = object.__new__(kind)
+    for field, value in own.items():
+        object.__setattr__(made, field, _read(value))
+    return made

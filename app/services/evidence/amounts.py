@@ -1,0 +1,172 @@
+# ruff: noqa: RUF001 - signs that people write are what this is about
+"""Amounts as pages write them: numbers with their signs, currencies and units."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from app.services.answers.numbers import CURRENCY, Hints, NumberError, Separator, number
+
+_DIGITS = r"\d{1,2}(?:,\d{2})+,\d{3}(?:\.\d+)?|\d+(?:[.,'’ ]\d{3})*(?:[.,]\d+)?(?: ?[½¼¾])?|[½¼¾]"
+_JOINED = r"\b(?:USD|EUR|GBP|CHF|JPY|CAD|AUD|INR|RM|Rs|kr)(?=\d)"
+_AMOUNT = re.compile(
+    rf"(?P<open>\()?(?P<sign>[-+−]\s?)?(?P<before>{CURRENCY}\s?|{_JOINED})?(?P<inner>[-+−])?"
+    rf"(?P<digits>{_DIGITS})(?P<behind>[-−](?![\w.,]))?"
+    rf"(?P<after>\s?(?:{CURRENCY}|%|percent\b|per cent\b|prozent\b))?(?P<close>\))?",
+    re.IGNORECASE,
+)
+_JOINS_LEFT = re.compile(r"\w[,/-]$|\d[.:]$|(?<!\w)\w\.$")
+"""Ends a part of a date, of a time, of a code: ``A-15``, and not ``No.5``."""
+_JOINS_RIGHT = re.compile(r"[.,/:-]\w")
+_UNIT = re.compile(
+    r"(?:kg|g|mg|lbs?|oz|km|cm|mm|m|ft|in|l|ml|cl|pcs|x|kWh|kW|W|V|h|min|s|°C|°F|°)(?!\w)",
+    re.IGNORECASE,
+)
+_CURRENCIES = tuple(
+    frozenset(names.split())
+    for names in (
+        "€ eur euro euros", "£ gbp pound pounds", "₹ inr rs rupee rupees", "r$ brl",
+        "¥ jpy cny rmb yen", "us$ $ usd dollar dollars", "a$ $ aud dollar dollars",
+        "c$ ca$ $ cad dollar dollars", "$ nzd sgd hkd mxn dollar dollars", "kr sek", "kr nok",
+        "kr dkk", "zł pln", "kč czk", "ft huf", "lei ron", "rm myr", "rp idr", "฿ thb", "₩ krw",
+        "₽ rub", "₺ try", "₫ vnd", "₴ uah", "₱ php",
+    )
+)  # fmt: skip
+"""Names and signs of one currency; ``$`` and ``kr`` are several's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """A number as it is written, and what it may mean."""
+
+    values: frozenset[float]
+    currency: str | None = None
+    """As it is written there, folded."""
+    text: str = ""
+    digits: str = ""
+    """Without sign and currency."""
+    start: int = 0
+    end: int = 0
+    following: str = ""
+    """A currency or percent sign behind it."""
+
+    @property
+    def is_code(self) -> bool:
+        """Whether it begins as no number does: of ``00123`` all digits matter."""
+        return re.match(r"0\d", self.digits) is not None
+
+    @property
+    def unsigned(self) -> str:
+        """The digits alone, where no sign makes them less than nothing."""
+        return (
+            "" if self.text[:1] in ("-", "−", "(") or self.text[-1:] in ("-", "−") else self.digits
+        )
+
+    def same(self, other: "Amount") -> bool:
+        """Whether both may mean one value."""
+        return bool(self.values & other.values) and _agree(self.currency, other.currency)
+
+
+def amounts(text: str) -> Iterator[Amount]:
+    """Yield the numbers in ``text``, which may be parts of each other: ``2 350.00`` is three."""
+    place = 0
+    while match := _AMOUNT.search(text, place):
+        if _is_whole(text, match):
+            yield from _amounts(match)
+        first, _, rest = match["digits"].partition(" ")
+        # A space may part thousands, or two numbers.
+        if rest and not _is_vulgar(rest):
+            yield from _first_only(text, match, first)
+            place = match.start("digits") + len(first)
+        else:
+            place = max(match.end("digits"), place + 1)
+
+
+def written(text: str) -> Amount | None:
+    """Return the number that the whole of ``text`` is, None where it is none."""
+    match = _AMOUNT.fullmatch(text)
+    return next(_amounts(match), None) if match else None
+
+
+def _first_only(text: str, match: re.Match[str], first: str) -> Iterator[Amount]:
+    end = match.start("digits") + len(first)
+    alone = _AMOUNT.match(text, match.start(), end)
+    if alone and _is_whole(text, alone):
+        yield from _amounts(alone)
+
+
+def _is_vulgar(rest: str) -> bool:
+    return rest in ("½", "¼", "¾")
+
+
+def _amounts(match: re.Match[str]) -> Iterator[Amount]:
+    values = frozenset(_values(match))
+    if not values:
+        return
+    signs = [match[name] for name in ("before", "after")]
+    currencies = [s.strip(" .").casefold() for s in signs if s and not _is_percent(s)]
+    bracketed = match["open"] and match["close"]
+    start = match.start() + (0 if bracketed or not match["open"] else 1)
+    end = match.end() if bracketed else match.end("behind" if match["behind"] else "digits")
+    yield Amount(
+        values,
+        currencies[0] if currencies else None,
+        match.string[start:end].strip(),
+        match["digits"],
+        start,
+        end,
+        "" if bracketed else match["after"] or "",
+    )
+
+
+def _values(match: re.Match[str]) -> Iterator[float]:
+    digits = match["digits"]
+    minus = any((match[name] or "").strip() in ("-", "−") for name in ("sign", "inner", "behind"))
+    bracketed = bool(match["open"] and match["close"])
+    # A figure in brackets is one below zero, or a remark.
+    percent = _is_percent(match["after"])
+    remark = bracketed and (
+        percent or (digits.isdigit() and not (match["before"] or match["after"]))
+    )
+    for value in dict.fromkeys(_meanings(digits)):
+        for shown in (value, value / 100) if percent else (value,):
+            if minus or bracketed:
+                yield -shown
+            if not (minus or bracketed) or remark:
+                yield shown
+        # A dash and a space may be no sign.
+        if minus and (match["sign"] or "").endswith(" "):
+            yield value
+
+
+def _meanings(digits: str) -> Iterator[float]:
+    """Yield one value, or two where the mark is a point or a thousand's."""
+    for decimal in (None, Separator.POINT, Separator.COMMA):
+        try:
+            yield float(number(digits, Hints(decimal=decimal)))
+        except (NumberError, OverflowError):
+            continue
+
+
+def _is_percent(sign: str | None) -> bool:
+    return bool(sign) and str(sign).strip().casefold() in ("%", "percent", "per cent", "prozent")
+
+
+def _is_whole(text: str, match: re.Match[str]) -> bool:
+    """Whether a number is not a part of a longer one, of a word, a date or a time."""
+    start, end = match.start("digits"), match.end("digits")
+    for name in ("inner", "before", "sign"):
+        if match[name]:
+            start = match.start(name)
+    before, after = text[max(0, start - 3) : start], text[end : end + 2]
+    if match["behind"] or match["after"] or _UNIT.match(text, end):
+        after = ""
+    if before[-1:].isalnum() or after[:1].isalnum():
+        return False
+    return not (_JOINS_LEFT.search(before) or _JOINS_RIGHT.match(after))
+
+
+def _agree(one: str | None, other: str | None) -> bool:
+    if one is None or other is None or one == other:
+        return True
+    return any({one, other} <= names for names in _CURRENCIES)

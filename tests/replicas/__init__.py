@@ -1,0 +1,1 @@
+"""Several processes of the service with shared stores, behind a real nginx."""

@@ -1,0 +1,120 @@
+"""Processes that share answers for an Idempotency-Key make one, and read what others kept."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from app.adapters.encryption.plain import PlainData
+from app.adapters.stores.cache.redis import RedisAnswers
+from app.adapters.stores.redis_client import open_redis
+from app.domain.errors import IdempotencyConflictError, UpstreamUnavailableError
+from app.domain.generation import Completion, Generation, Latency, StopReason, Usage
+from app.domain.image import ImageLimits, ReceivedImage
+from app.services.concurrency import answer_codec
+from app.services.concurrency.idempotency import slim
+from app.services.concurrency.shared_answers import SharedAnswers
+from app.services.images.prepare import prepare
+from app.services.task_runner.request import TaskAnswer
+from app.services.tasks.vqa import VQA
+from fixtures.process import free_port
+from tests.support.pictures import ROCKET
+
+DIGEST = b"w" * 32
+
+
+def generation(text: str = "42") -> Generation:
+    completion = Completion(text, Usage(3, 4), StopReason.STOP, "stop")
+    return Generation("gen_1", "model", completion, (), (), Latency(1, 1))
+
+
+@pytest.fixture
+async def replicas(redis_url: str, request: Any) -> AsyncIterator[list[SharedAnswers]]:
+    async with open_redis(redis_url) as client:
+        store = RedisAnswers(client, f"test/{request.node.name}")
+        yield [SharedAnswers(store, PlainData()) for _ in range(3)]
+
+
+async def test_replicas_asked_at_once_with_one_key_make_one_answer(replicas):
+    calls = 0
+
+    async def make() -> Generation:
+        nonlocal calls
+        calls += 1
+        await asyncio.sleep(0.01)
+        return generation()
+
+    answers = await asyncio.gather(*(each.share("a", "k", DIGEST, make) for each in replicas))
+    later = await replicas[1].share("a", "k", DIGEST, make)
+
+    assert calls == 1
+    assert [*answers, later] == [generation()] * 4
+
+
+async def test_another_replica_refuses_the_key_for_another_request_again_and_again(replicas):
+    async def make() -> Generation:
+        return generation()
+
+    await replicas[0].share("a", "k", DIGEST, make)
+
+    for replica in replicas[1:]:
+        with pytest.raises(IdempotencyConflictError):
+            await replica.share("a", "k", b"h" * 32, make)
+    assert await replicas[2].share("b", "k", b"h" * 32, make)
+
+
+async def test_a_failure_is_not_kept_and_an_erased_answer_is_gone(replicas):
+    async def fail() -> Generation:
+        raise UpstreamUnavailableError("down")
+
+    async def make() -> Generation:
+        return generation("another")
+
+    with pytest.raises(UpstreamUnavailableError):
+        await replicas[0].share("a", "k", DIGEST, fail)
+    assert (await replicas[1].share("a", "k", DIGEST, make)).completion.text == "another"
+    assert [await replicas[0].erase("a"), await replicas[0].erase("a")] == [1, 0]
+
+
+async def test_without_redis_each_replica_makes_its_own():
+    async with open_redis(f"redis://127.0.0.1:{free_port()}/0") as client:
+        shared = SharedAnswers(RedisAnswers(client), PlainData())
+
+        async def make() -> Generation:
+            return generation()
+
+        assert await shared.share("a", "k", DIGEST, make) == generation()
+
+
+def test_a_task_answer_comes_back_as_it_was():
+    example = VQA.result.model_construct(answer="red", parts=[("x", 1.5)])
+    answer = TaskAnswer("vqa", "1", example, {"a": [b"x"]}, ("f",), None, False, 1, generation())
+
+    assert answer_codec.decoded(answer_codec.encoded(answer)) == answer
+
+
+def test_an_answer_about_a_picture_comes_back_with_all_that_is_said_of_it():
+    report = prepare(ReceivedImage(ROCKET), ImageLimits())
+    answer = slim(replace(generation(), images=(report,)))
+
+    again = answer_codec.decoded(answer_codec.encoded(answer))
+
+    assert again == answer
+    assert again.images[0].prepared.sha256 == report.prepared.sha256
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"{}",
+        b'{"object": [["os", "stat_result"], {}]}',
+        b'{"object": [["app.domain.generation", "Usage"], {}]}',
+        b'{"enum": [["app.domain.generation", "Usage"], 1]}',
+        b'{"eval": "1"}',
+    ],
+)
+def test_what_is_no_answer_is_refused(data: bytes):
+    with pytest.raises(ValueError, match=r"is no answer|unpack"):
+        answer_codec.decoded(data)
