@@ -1,12 +1,12 @@
-"""POST /events: what AWS Lambda's adapter hands on of an event that is no HTTP request.
+"""POST /events: events that AWS Lambda's adapter forwards and that are no HTTP requests.
 
-Only there by a setting, in a process that the adapter alone reaches.
+The route exists by a setting only, in a process that the adapter alone reaches.
 """
 
 from typing import Annotated
 from urllib.parse import unquote_plus
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
 from app.api.errors import problem
@@ -59,8 +59,9 @@ class EventOut(BaseModel):
 @router.post(
     EVENTS,
     operation_id="takeEvent",
-    summary="Begin batches of files that S3 tells of",
+    summary="Begin batches of files that S3 reports",
     response_description="The ids of the batches.",
+    response_model=EventOut,
     responses=problem.responses(
         errors.InvalidParameterError,
         errors.FileNotFoundHereError,
@@ -71,7 +72,7 @@ class EventOut(BaseModel):
         errors.InternalError,
     ),
 )
-async def take(context: Context, body: S3EventIn) -> EventOut:
+async def take(context: Context, body: S3EventIn) -> Response:
     events = context.services.events
     if events is None:
         raise errors.NotFoundError("there is nothing here")
@@ -81,4 +82,6 @@ async def take(context: Context, body: S3EventIn) -> EventOut:
         )
         for record in body.Records
     ]
-    return EventOut(batches=[batch.id for batch in await events.begin(put)])
+    begun = EventOut(batches=[batch.id for batch in await events.begin(put)])
+    context.services.worker.wake()
+    return Response(begun.model_dump_json(), media_type="application/json")

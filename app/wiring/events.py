@@ -7,10 +7,8 @@ import aioboto3
 
 from app.adapters.files.s3_objects import open_s3_objects
 from app.domain.batch import BatchEngine
-from app.domain.ports import Authenticator
 from app.services.batches.events import BatchEvents, EventTerms, ObjectReader
-from app.services.batches.service import BatchService
-from app.services.files.service import FileService
+from app.services.registry import Services
 from app.settings import Settings
 
 
@@ -23,16 +21,13 @@ async def open_objects(
         yield None
         return
     region = settings.files_region or settings.region
-    async with open_s3_objects(session, region, settings.files_endpoint_url) as objects:
+    url = str(settings.files_endpoint_url) if settings.files_endpoint_url else None
+    async with open_s3_objects(session, region, url) as objects:
         yield objects
 
 
 def batch_events(
-    settings: Settings,
-    objects: ObjectReader | None,
-    files: FileService,
-    batches: BatchService,
-    authenticator: Authenticator,
+    settings: Settings, objects: ObjectReader | None, services: Services
 ) -> BatchEvents | None:
     """Return what begins the batches; None where the settings name no caller for them."""
     if objects is None or settings.s3_event_caller is None or settings.s3_event_bucket is None:
@@ -45,4 +40,6 @@ def batch_events(
         settings.s3_event_endpoint,
         BatchEngine(settings.s3_event_engine),
     )
-    return BatchEvents(terms, objects, files, batches, authenticator)
+    return BatchEvents(
+        terms, objects, services.files, services.batches, services.operations.authenticator
+    )

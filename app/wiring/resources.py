@@ -18,7 +18,6 @@ from app.domain.ports import (
 from app.services.answers.executor import AnswerReader
 from app.services.audit.changes import KeyChanges
 from app.services.audit.log import AuditLog
-from app.services.batches.events import ObjectReader
 from app.services.cache.answers import KeptAnswers
 from app.services.concurrency.budget import Budget
 from app.services.concurrency.fair_threads import FairThreads
@@ -43,7 +42,6 @@ from app.wiring import batch_jobs
 from app.wiring.audit import audited, open_audit_log
 from app.wiring.cache import open_answers
 from app.wiring.encryption import open_cipher
-from app.wiring.events import open_objects
 from app.wiring.evidence import open_reader
 from app.wiring.guardrails import Guarded, open_guardrails
 from app.wiring.idempotency import open_shared_answers
@@ -126,8 +124,6 @@ class Resources:
     receipts: Receipts
     audit: AuditLog | None
     files: FileService
-    objects: ObjectReader | None
-    """Files that S3's events name; None where such events begin no batches."""
     guardrails: GuardrailPolicies
     guarded: Guarded
     digests: PixelDigests
@@ -161,7 +157,6 @@ async def open_resources(settings: Settings, edges: Edges) -> AsyncIterator[Reso
         open_receipts(session, settings) as receipts,
         open_audit_log(session, settings, cipher, receipts, operations.metrics) as audit,
         open_files(session, settings, cipher) as files,
-        open_objects(session, settings) as objects,
         open_guardrails(
             session,
             settings,
@@ -198,7 +193,6 @@ async def open_resources(settings: Settings, edges: Edges) -> AsyncIterator[Reso
                 receipts=receipts,
                 audit=audit,
                 files=files,
-                objects=objects,
                 guardrails=guardrails,
                 guarded=guarded,
                 digests=digests,

@@ -1,4 +1,4 @@
-"""Begins batches of files that S3 has told of."""
+"""Begins batches of files that S3 has reported."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
