@@ -1,5 +1,7 @@
-# One image, two targets: `service` (the default) and `emulator`, which adds an OCR engine and the
-# Llama 3 vocabulary. For amd64 and arm64: the digest is that of the index of both.
+# One image, three targets: `service` (the default), `lambda`, which adds AWS Lambda's web adapter, and
+# `emulator`, which adds an OCR engine and the Llama 3 vocabulary. For amd64 and arm64: the digest is
+# that of the index of both.
+ARG LAMBDA_ADAPTER=public.ecr.aws/awsguru/aws-lambda-adapter:0.9.1
 FROM python:3.13.15-slim-trixie@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b AS base
 ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 WORKDIR /srv
@@ -65,6 +67,21 @@ EXPOSE 9100
 HEALTHCHECK --interval=5s --timeout=3s --start-period=20s --retries=5 \
   CMD ["healthcheck", "9100", "/_emulator/health"]
 CMD ["python", "-m", "app.emulator"]
+
+FROM ${LAMBDA_ADAPTER} AS lambda-adapter
+
+# The service's packages and fonts, and an extension that hands Lambda's events on by HTTP.
+FROM runtime AS lambda
+COPY --from=lambda-adapter /lambda-adapter /opt/extensions/lambda-adapter
+COPY --from=service-packages /opt/venv /opt/venv
+COPY --from=fonts /fonts /usr/share/fonts
+# Lambda's file system is read-only but for /tmp, which goes with the instance. Only the adapter
+# reaches the port. One decoder: a function of less than 1,769 MB has less than one core.
+ENV LLAMA_VISION_HOST=127.0.0.1 LLAMA_VISION_PORT=8000 LLAMA_VISION_USAGE_FILE=/tmp/usage.sqlite3 \
+    LLAMA_VISION_DATA_DIRECTORY=/tmp/llama-vision LLAMA_VISION_IMAGE_WORKERS=1 HOME=/tmp \
+    AWS_LWA_PORT=8000 AWS_LWA_READINESS_CHECK_PATH=/healthz \
+    AWS_LWA_READINESS_CHECK_HEALTHY_STATUS=200 AWS_LWA_ASYNC_INIT=true
+CMD ["python", "-m", "app", "serve"]
 
 FROM runtime AS service
 COPY --from=service-packages /opt/venv /opt/venv

@@ -11,7 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from app import __version__
-from app.api import ops, well_known
+from app.api import events, ops, well_known
 from app.api.bedrock import routes as bedrock
 from app.api.errors import dialects
 from app.api.openai import batches, chat, files, models, uploads
@@ -158,11 +158,14 @@ def create_app(settings: Settings, open_services: OpenServices) -> Application:
     for router in ROUTERS:
         # As they are: FastAPI's include_router would analyse each route again for each application.
         app.router.routes.extend(router.routes)
+    if settings.s3_event_caller is not None:
+        app.router.routes.extend(events.router.routes)
     swagger_ui.install(app)
     dialects.install(app)
     rules = authorization.rules(
         public_docs=settings.public_docs or not settings.authenticates,
         public_readiness=settings.public_readiness,
+        events=settings.s3_event_caller is not None,
     )
     document.install(app)
     security.install(app, rules)
@@ -284,6 +287,7 @@ def front(
                 settings.reached_by, frozenset(map(str.encode, settings.allowed_origins))
             ),
             max_bytes=settings.max_body_bytes,
+            past_it=settings.files_store == "s3",
             timing=BodyTiming(settings.body_timeout, settings.body_least_rate),
             # The form around the file takes some bytes too.
             streamed={FILES: settings.max_file_bytes + WINDOW},

@@ -19,6 +19,7 @@ from app.domain.ports import (
 from app.services.access.limits import Limits, Unlimited
 from app.services.audit.log import AuditLog
 from app.services.batches.estimate import BatchEstimates
+from app.services.batches.events import BatchEvents
 from app.services.batches.service import BatchService
 from app.services.cache.answers import KeptAnswers
 from app.services.concurrency.budget import Budget
@@ -148,6 +149,8 @@ class Services:
     """Whether requests leave a trail of digests, for receipts or the audit log."""
     answers: KeptAnswers | None = None
     """The answer cache; None where nothing is kept."""
+    events: BatchEvents | None = None
+    """Begins batches of files that S3 reports; None where the settings name no caller."""
     batch_estimates: BatchEstimates | None = None
     """None until the application knows its own operations, which rows are sent to."""
 

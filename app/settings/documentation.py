@@ -12,6 +12,7 @@ from app.settings.bedrock import BedrockSettings
 from app.settings.cache import CacheSettings
 from app.settings.encryption import EncryptionSettings
 from app.settings.environment import PREFIX
+from app.settings.events import EventSettings
 from app.settings.evidence import EvidenceSettings
 from app.settings.guardrails import GuardrailSettings
 from app.settings.images import ImageSettings
@@ -42,6 +43,7 @@ TOPICS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("Bedrock's batch jobs", BatchJobSettings),
     ("Webhooks", WebhookSettings),
     ("Files, batches and jobs", WorkSettings),
+    ("Events of AWS Lambda", EventSettings),
     ("Encryption", EncryptionSettings),
     ("Residency", ResidencySettings),
     ("Lifecycle", LifecycleSettings),

@@ -19,6 +19,7 @@ from app.settings.batch_jobs import BatchJobSettings
 from app.settings.bedrock import BedrockSettings
 from app.settings.cache import CacheSettings
 from app.settings.encryption import EncryptionSettings
+from app.settings.events import EventSettings
 from app.settings.evidence import EvidenceSettings
 from app.settings.guardrails import GuardrailSettings
 from app.settings.images import ImageSettings
@@ -59,6 +60,7 @@ class Settings(
     BatchJobSettings,
     WebhookSettings,
     WorkSettings,
+    EventSettings,
     BaseSettings,
 ):
     """One frozen set of settings; variables are the field names in capitals behind the prefix.
@@ -109,6 +111,19 @@ class Settings(
     def _check_files(self) -> Self:
         if self.files_store == "s3" and self.files_bucket is None:
             raise ValueError("files_bucket: is missing, but files_store is s3")
+        return self
+
+    @model_validator(mode="after")
+    def _check_events(self) -> Self:
+        if self.s3_event_caller is None:
+            return self
+        if not is_loopback(self.host):
+            raise ValueError(
+                f"s3_event_caller: needs a loopback host, but host is {self.host}, where anyone "
+                "could send events"
+            )
+        if self.s3_event_bucket is None:
+            raise ValueError("s3_event_bucket: is missing, but s3_event_caller is set")
         return self
 
     @property

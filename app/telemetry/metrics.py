@@ -56,6 +56,8 @@ class Metrics:
     def __post_init__(self) -> None:
         for name, (text, labels) in COUNTERS.items():
             self.counters[name] = Counter(name, text, labels, registry=self.registry)
+        for name, labels_at_zero in FROM_ZERO.items():
+            self.counters[name].labels(**labels_at_zero)
         for name, (text, labels, buckets) in HISTOGRAMS.items():
             self.histograms[name] = BatchHistogram(
                 name, text, labels, buckets=buckets, registry=self.registry
@@ -270,6 +272,8 @@ WORK_LEASED = "llama_vision_work_leased"
 WORK_OLDEST = "llama_vision_work_oldest_seconds"
 BYTES_IN_FLIGHT = "llama_vision_bytes_in_flight_ratio"
 
+FROM_ZERO: dict[str, dict[str, str]] = {WEBHOOK_ATTEMPTS: {"outcome": "given_up"}}
+"""Series that stand at 0 from the start: Prometheus sees no growth in one that begins at 1."""
 COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "llama_vision_refusals_total": (
         "Requests answered with an error, by its code; damaged pictures and streams that failed "

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 
 import aioboto3
 
@@ -37,6 +38,7 @@ from app.wiring import batch_jobs
 from app.wiring.access import open_limits_check
 from app.wiring.cache import with_cache
 from app.wiring.erasure import erasure_holders
+from app.wiring.events import batch_events, open_objects
 from app.wiring.images import image_limits, image_pipeline
 from app.wiring.lifecycle import watched
 from app.wiring.model import model_stack
@@ -83,7 +85,9 @@ async def open_services(
                 *limits,
             )
         )
-        yield build_services(settings, resources, model, readiness, drain, retries)
+        objects = await stack.enter_async_context(open_objects(resources.session, settings))
+        services = build_services(settings, resources, model, readiness, drain, retries)
+        yield replace(services, events=batch_events(settings, objects, services))
 
 
 def build_services(

@@ -71,7 +71,7 @@ def service(
     """
     with TemporaryDirectory() as folder:
         keys = Path(folder, "keys.json")
-        key = _key(keys)
+        key = new_key(keys)
         settings = {
             "port": "0",
             "endpoint_url": upstream,
@@ -100,9 +100,9 @@ def in_openais_dialect(gateway: Gateway) -> Gateway:
     return replace(gateway, name=CHAT, dialect=dialects.chat(gateway.metrics_key, MODEL))
 
 
-def _key(file: Path) -> str:
-    """Make a key for the model, for metrics and for documents."""
-    command = [sys.executable, "-m", "app", "keys", "--file", str(file), "create", "bench"]
+def new_key(file: Path, name: str = "bench") -> str:
+    """Add a key for the model, for metrics and for documents to ``file``, and return it."""
+    command = [sys.executable, "-m", "app", "keys", "--file", str(file), "create", name]
     names = ("generate", "metrics", "files", "batches", "rag")
     scopes = [word for scope in names for word in ("--scope", scope)]
     made = subprocess.run(

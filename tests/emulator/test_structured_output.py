@@ -181,7 +181,7 @@ def test_a_pattern_that_is_not_followed_is_an_error_and_no_wrong_text(pattern: s
         example(pattern)
 
 
-@pytest.mark.filterwarnings("ignore:Possible nested set:FutureWarning")
+@pytest.mark.filterwarnings("ignore:Possible:FutureWarning")
 @given(st.text("ab01.[](){}|?*+^$\\d,-", max_size=12))
 def test_whatever_the_pattern_its_example_matches_or_there_is_none(pattern: str) -> None:
     try:

@@ -92,6 +92,11 @@ def test_a_page_without_pixels_is_damaged(side):
     assert end(flat_page(side), Kind.TIFF)[:2] == ["image_damaged"] * 2
 
 
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1)])
+def test_a_page_one_pixel_wide_or_high_is_drawn(size):
+    assert end(tiff([Image.new("L", size, 9)]), Kind.TIFF) == ["drawn", "drawn"]
+
+
 @given(first=st.integers(0, 2**64 - 1), count=st.integers(0, 2**64 - 1))
 @settings(max_examples=100, deadline=None)
 @example(first=2**63, count=1)

@@ -47,6 +47,8 @@ class AdmissionMiddleware:
     timing: BodyTiming
     streamed: Mapping[str, int] = field(default_factory=dict)
     """Paths whose bodies are handed on as they come, with their maximum size."""
+    past_it: bool = False
+    """Whether files can be uploaded past this service."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -113,7 +115,7 @@ class AdmissionMiddleware:
         length = headers.get(b"content-length", b"0")
         declared = int(length) if length.isdigit() else 0
         if declared > most:
-            raise too_large(most)
+            raise too_large(most, past_it=self.past_it and most == self.max_bytes)
         return declared
 
     async def _watched(
@@ -142,6 +144,7 @@ class AdmissionMiddleware:
             channel=channel,
             context=context,
             streamed=streamed is not None,
+            past_it=self.past_it and streamed is None,
         )
         try:
             await self.app(scope, bounded, send)

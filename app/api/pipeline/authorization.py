@@ -63,17 +63,21 @@ AUDITED = (Scope.GENERATE, Scope.TASKS, Scope.IMAGES)
 """Scopes whose calls wait for the audit log where the operator says so."""
 DOCS = ("/", "/docs", "/openapi.json")
 READINESS = ("/readyz",)
+EVENTS = "/events"
+"""The path by which AWS Lambda's adapter hands events on."""
 LONGEST = 200
 """Characters of a path whose rule is remembered: 1,024 of them are 200 KB."""
 CLOSED = Rule("(no other)")
 """The rule for all other paths: unknown callers don't learn what exists."""
 
 
-def rules(*, public_docs: bool, public_readiness: bool) -> tuple[Rule, ...]:
+def rules(*, public_docs: bool, public_readiness: bool, events: bool = False) -> tuple[Rule, ...]:
     """Return every rule under these settings."""
     docs = tuple(Rule(path, public=public_docs) for path in DOCS)
     readiness = tuple(Rule(path, public=public_readiness) for path in READINESS)
-    return (*RULES, *docs, *readiness)
+    # Who can send events is the network's to say: see app.settings.events.
+    happenings = (Rule(EVENTS, public=True),) if events else ()
+    return (*RULES, *docs, *readiness, *happenings)
 
 
 def rule_for(path: str, among: Iterable[Rule]) -> Rule:

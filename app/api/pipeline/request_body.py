@@ -19,9 +19,15 @@ from app.services.concurrency.budget import Reservation
 from app.services.concurrency.deadline import Drain
 
 
-def too_large(max_bytes: int) -> BodyTooLargeError:
-    """Return the refusal of a body over ``max_bytes``."""
-    return BodyTooLargeError(f"the body has more than {max_bytes:,} bytes")
+def too_large(max_bytes: int, *, past_it: bool = False) -> BodyTooLargeError:
+    """Return the refusal of a body over ``max_bytes``; with ``past_it``, how it can come in."""
+    detail = f"the body has more than {max_bytes:,} bytes"
+    if past_it:
+        detail += (
+            "; POST /v1/uploads gives a form by which a picture, document or batch goes straight "
+            'into the store: complete the upload and name it here as {"file_id": "file-…"}'
+        )
+    return BodyTooLargeError(detail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,8 @@ class BoundedReceive:
     context: RequestContext
     streamed: bool = False
     """Whether the body is handed on as it comes, so that room is held for a part of it only."""
+    past_it: bool = False
+    """Whether what is too large can be uploaded past this service."""
     left: bool = False
     """Whether the client has left, and the request was cancelled for that."""
     _read: int = 0
@@ -138,7 +146,7 @@ class BoundedReceive:
             self.context.digest.update(body)
             self.context.digested += len(body)
         if self._read > self.max_bytes:
-            raise self._refused(too_large(self.max_bytes))
+            raise self._refused(too_large(self.max_bytes, past_it=self.past_it))
         more = message.get("more_body", False)
         if not self.streamed:
             if not more:

@@ -1,5 +1,6 @@
 """The readings that support the claims of a result, and where."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from app.services.tasks.boxes import BoxOut, placed
 
 Source = Literal["ocr_engine", "quote"]
 _NOWHERE = Box(0, 0, 0, 0)
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_FAR = 1.0
 
 
 @dataclass(frozen=True)
@@ -123,14 +126,17 @@ class _Search:
         kind = list(Match).index(sighting.match)
         index = self.readings.index(reading)
         used = (index, sighting.words[0]) in self.used
-        if item is None or item not in self.anchors:
-            name = {t for part in claim.own_path[-1:] for t in tokens(str(part).replace("_", " "))}
-            line = {
-                t for word in reading.searched.line_of(sighting.words[0]) for t in tokens(word.text)
-            }
-            return kind, used, -len(name & line), 0
-        anchor, middle = self.anchors[item]
-        return kind, anchor is not reading, abs(_middle(sighting) - middle), used
+        if item is not None and item in self.anchors:
+            anchor, middle = self.anchors[item]
+            return kind, anchor is not reading, abs(_middle(sighting) - middle), used
+        if claim.whole_line:
+            line = reading.searched.line_of(sighting.words[0])
+            return kind, used, len(line) - len(sighting.words)
+        unquoted = claim.quote is not None and not _within(sighting, self._quotes(claim, reading))
+        return kind, used, unquoted, *_distance(claim, reading, sighting)
+
+    def _quotes(self, claim: Claim, reading: PageReading) -> list[Sighting]:
+        return reading.searched.sightings(claim.quote) if claim.quote else []
 
     def _quoted(self, claim: Claim) -> Evidence:
         if not claim.quote:
@@ -152,6 +158,33 @@ def _item(path: Path) -> Path | None:
     """Return the path of the list's item that a value belongs to, None for none."""
     places = [place for place, part in enumerate(path) if isinstance(part, int)]
     return path[: places[0] + 1] if places else None
+
+
+def _within(sighting: Sighting, quotes: Sequence[Sighting]) -> bool:
+    return any(set(sighting.words) <= set(quote.words) for quote in quotes)
+
+
+def _distance(claim: Claim, reading: PageReading, sighting: Sighting) -> tuple[float, ...]:
+    """Return how far the field's name is: less, the more of its words are on the line.
+
+    Then the gap to the nearest of them to the left, then the words of what the field is of.
+    """
+    names = [_name(part) for part in claim.own_path if isinstance(part, str)]
+    own, others = (names[-1], set().union(*names[:-1])) if names else (set(), set())
+    box = around(word.box for word in sighting.words)
+    line = reading.searched.line_of(sighting.words[0])
+    gaps, known = [_FAR], set()
+    for word in line:
+        parts = set(tokens(word.text))
+        known |= parts
+        if parts & own and word.box.right <= box.left:
+            gaps.append(box.left - word.box.right)
+    return -len(own & known), min(gaps), -len(others & known)
+
+
+def _name(part: str) -> set[str]:
+    """Return the words of a key: ``invoiceTotal``, ``invoice_total``."""
+    return set(tokens(_HUMP.sub(" ", part).replace("_", " ")))
 
 
 def _middle(sighting: Sighting) -> float:

@@ -1,5 +1,7 @@
 """The readings that support the claims of a result."""
 
+import pytest
+
 from app.services.evidence.claim import Claim, leaves
 from app.services.evidence.mirror import mirrored
 from app.services.evidence.support import PageReading, gathered, rendered
@@ -30,6 +32,43 @@ def test_of_several_places_the_line_with_the_fields_name_is_taken():
 
     assert evidence.sighting is not None
     assert evidence.sighting.words[0].line == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "lines", "place"),
+    [
+        (("invoiceTotal",), ("Net 5.00", "Invoice Total 5.00"), (1, 2)),
+        (("invoice_total",), ("Net 5.00", "Invoice Total 5.00"), (1, 2)),
+        (("total",), ("Net 5.00 Total 5.00",), (0, 3)),
+        (("net",), ("Net 5.00 Total 5.00",), (0, 1)),
+        (("seller", "rate"), ("Buyer rate 5.00", "Seller rate 5.00"), (1, 2)),
+    ],
+)
+def test_a_value_stands_behind_its_name(path, lines, place):
+    claims = [Claim(("fields", *path), 5.0)]
+    (evidence,) = gathered(claims, [reading(1, *lines)])
+
+    assert evidence.sighting is not None
+    (word,) = evidence.sighting.words
+    assert (word.line, round(word.box.left * 10)) == place
+
+
+def test_an_answer_stands_where_its_quote_does():
+    lines = reading(1, "Subtotal 5.00", "Due 5.00", "Paid 5.00")
+    (evidence,) = gathered([Claim(("answer",), "5.00", quote="Due 5.00")], [lines])
+
+    assert evidence.sighting is not None
+    assert evidence.sighting.words[0].line == 1
+
+
+def test_a_line_of_its_own_is_no_word_of_a_longer_one():
+    claims = [
+        Claim(("lines", place, "text"), text, whole_line=True)
+        for place, text in enumerate(("Total 5.00", "Total"))
+    ]
+    read = gathered(claims[::-1], [reading(1, "Total 5.00", "Total")])
+
+    assert [one.sighting.words[0].line for one in read if one.sighting] == [1, 0]
 
 
 def test_values_of_a_lists_item_stand_beside_each_other():

@@ -1,0 +1,87 @@
+"""POST /events: events that AWS Lambda's adapter forwards and that are no HTTP requests.
+
+The route exists by a setting only, in a process that the adapter alone reaches.
+"""
+
+from typing import Annotated
+from urllib.parse import unquote_plus
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, Field
+
+from app.api.errors import problem
+from app.api.pipeline.authorization import EVENTS
+from app.api.routing.context import Context
+from app.domain import errors
+from app.services.batches.events import PutObject
+
+router = APIRouter(tags=["operations"])
+
+
+class S3BucketIn(BaseModel):
+    """A bucket."""
+
+    name: Annotated[str, Field(max_length=63)]
+
+
+class S3ObjectIn(BaseModel):
+    """An object, with its key as in a URL's query."""
+
+    key: Annotated[str, Field(max_length=3072)]
+    sequencer: Annotated[str, Field(max_length=64)] = ""
+
+
+class S3EntityIn(BaseModel):
+    """The bucket and the object."""
+
+    bucket: S3BucketIn
+    object: S3ObjectIn
+
+
+class S3RecordIn(BaseModel):
+    """One thing that happened."""
+
+    s3: S3EntityIn
+
+
+class S3EventIn(BaseModel):
+    """An event of S3, as S3 sends it."""
+
+    Records: Annotated[list[S3RecordIn], Field(min_length=1, max_length=100)]
+
+
+class EventOut(BaseModel):
+    """The batches that were begun."""
+
+    batches: list[str]
+
+
+@router.post(
+    EVENTS,
+    operation_id="takeEvent",
+    summary="Begin batches of files that S3 reports",
+    response_description="The ids of the batches.",
+    response_model=EventOut,
+    responses=problem.responses(
+        errors.InvalidParameterError,
+        errors.FileNotFoundHereError,
+        errors.FileTooLargeError,
+        errors.FileQuotaError,
+        errors.FileStoreError,
+        errors.WorkQueueError,
+        errors.InternalError,
+    ),
+)
+async def take(context: Context, body: S3EventIn) -> Response:
+    events = context.services.events
+    if events is None:
+        raise errors.NotFoundError("there is nothing here")
+    put = [
+        PutObject(
+            record.s3.bucket.name, unquote_plus(record.s3.object.key), record.s3.object.sequencer
+        )
+        for record in body.Records
+    ]
+    begun = EventOut(batches=[batch.id for batch in await events.begin(put)])
+    context.services.worker.wake()
+    return Response(begun.model_dump_json(), media_type="application/json")

@@ -1,0 +1,45 @@
+"""Opens what makes batches of files that S3 reports."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aioboto3
+
+from app.adapters.files.s3_objects import open_s3_objects
+from app.domain.batch import BatchEngine
+from app.services.batches.events import BatchEvents, EventTerms, ObjectReader
+from app.services.registry import Services
+from app.settings import Settings
+
+
+@asynccontextmanager
+async def open_objects(
+    session: aioboto3.Session, settings: Settings
+) -> AsyncIterator[ObjectReader | None]:
+    """Open what reads the files; None where the settings name no caller for such batches."""
+    if settings.s3_event_caller is None:
+        yield None
+        return
+    region = settings.files_region or settings.region
+    url = str(settings.files_endpoint_url) if settings.files_endpoint_url else None
+    async with open_s3_objects(session, region, url) as objects:
+        yield objects
+
+
+def batch_events(
+    settings: Settings, objects: ObjectReader | None, services: Services
+) -> BatchEvents | None:
+    """Return what begins the batches; None where the settings name no caller for them."""
+    if objects is None or settings.s3_event_caller is None or settings.s3_event_bucket is None:
+        return None
+    bucket, _, prefix = settings.s3_event_bucket.partition("/")
+    terms = EventTerms(
+        settings.s3_event_caller,
+        bucket,
+        prefix,
+        settings.s3_event_endpoint,
+        BatchEngine(settings.s3_event_engine),
+    )
+    return BatchEvents(
+        terms, objects, services.files, services.batches, services.operations.authenticator
+    )
