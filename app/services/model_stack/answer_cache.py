@@ -64,7 +64,9 @@ class AnswerCacheModel:
     holder: str = field(default_factory=lambda: urandom(8).hex())
     """This process's name for its claims."""
     flights: dict[str, _Flight] = field(default_factory=dict)
-    """By key."""
+    """The answers in the making, by key."""
+    claim: float = CLAIM
+    """Seconds that a claim lasts."""
 
     async def generate(self, request: ModelRequest) -> Completion:
         """Answer ``request`` from the cache, or as ``inner`` does."""
@@ -105,18 +107,19 @@ class AnswerCacheModel:
             return
         flight = _Flight(current(), asyncio.get_running_loop().create_future(), told=True)
         led = self.flights.setdefault(place.key, flight) is flight
+        claimed = led and not request.call_context.cache.fresh
         stream = self.inner.stream(request)
-        try:
-            parts = await self._entered(stream, flight)
+        async with self._claimed(place) if claimed else contextlib.nullcontext():
             try:
-                yield self._watched(parts, place, request, flight)
+                parts = await self._entered(stream, flight)
+                try:
+                    yield self._watched(parts, place, request, flight)
+                finally:
+                    await stream.__aexit__(None, None, None)
             finally:
-                await stream.__aexit__(None, None, None)
-        finally:
-            _fail(flight, _LeftError())
-            if led:
-                self._forget(place, flight)
-                await self.answers.release(place, self.holder)
+                _fail(flight, _LeftError())
+                if led:
+                    self._forget(place, flight)
 
     async def _entered(
         self, stream: AbstractAsyncContextManager[AsyncIterator[StreamParts]], flight: _Flight
@@ -243,18 +246,14 @@ class AnswerCacheModel:
             if kept is not None:
                 return self._replay(kept)
         self.answers.metrics.count(CACHE_LOOKUPS, outcome="miss")
-        renewing = asyncio.create_task(self._renewed(place))
-        try:
+        async with self._claimed(place):
             kept = whole(await self.inner.generate(request), time.time())
             await self._keep(request, place, kept)
             return kept
-        finally:
-            renewing.cancel()
-            await self.answers.release(place, self.holder)
 
     async def _elsewhere(self, request: ModelRequest, place: Place) -> Kept | None:
         """Return the answer that another process makes; None where this one has claimed it."""
-        while not await self.answers.claim(place, self.holder, CLAIM):
+        while not await self.answers.claim(place, self.holder, self.claim):
             await asyncio.sleep(POLL)
             kept = await self._kept(request, place)
             if kept is not None:
@@ -265,10 +264,23 @@ class AnswerCacheModel:
             await self.answers.release(place, self.holder)
         return kept
 
+    @asynccontextmanager
+    async def _claimed(self, place: Place) -> AsyncIterator[None]:
+        """Keep this process's claim while the answer is made, and give it up at the end."""
+        if not self.answers.store.shared:
+            yield
+            return
+        renewing = asyncio.create_task(self._renewed(place))
+        try:
+            yield
+        finally:
+            renewing.cancel()
+            await self.answers.release(place, self.holder)
+
     async def _renewed(self, place: Place) -> None:
-        while self.answers.store.shared:
-            await asyncio.sleep(CLAIM / 3)
-            await self.answers.claim(place, self.holder, CLAIM)
+        while True:
+            await asyncio.sleep(self.claim / 3)
+            await self.answers.claim(place, self.holder, self.claim)
 
     def _forget(self, place: Place, flight: _Flight) -> None:
         if self.flights.get(place.key) is flight:
