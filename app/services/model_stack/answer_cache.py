@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from os import urandom
 
 from app.domain.cache import Place
@@ -26,15 +27,11 @@ from app.domain.ports import VisionModel
 from app.services.cache.answers import KeptAnswers
 from app.services.cache.entry import Kept, storable, whole
 from app.services.cache.terms import CacheTerms
+from app.services.concurrency.claim import CLAIM, POLL, renewed
 from app.services.images.pixel_digest import PixelDigests
 from app.services.model_stack import batched
 from app.telemetry import RequestRecord, current, recording
 from app.telemetry.metrics import CACHE_LOOKUPS, CACHE_SAVED
-
-CLAIM = 30.0
-"""Seconds that a claim on an answer lasts unless it is renewed: what others wait after a crash."""
-POLL = 0.05
-"""Seconds between two looks at whether another process has the answer."""
 
 
 class _LeftError(Exception):
@@ -270,17 +267,12 @@ class AnswerCacheModel:
         if not self.answers.store.shared:
             yield
             return
-        renewing = asyncio.create_task(self._renewed(place))
+        claim = partial(self.answers.claim, place, self.holder, self.claim)
         try:
-            yield
+            async with renewed(claim, self.claim):
+                yield
         finally:
-            renewing.cancel()
             await self.answers.release(place, self.holder)
-
-    async def _renewed(self, place: Place) -> None:
-        while True:
-            await asyncio.sleep(self.claim / 3)
-            await self.answers.claim(place, self.holder, self.claim)
 
     def _forget(self, place: Place, flight: _Flight) -> None:
         if self.flights.get(place.key) is flight:
