@@ -20,6 +20,7 @@ from app.domain.guardrail import (
     Source,
 )
 from app.domain.image import PreparedImage
+from app.services.guardrails import escapes
 from app.services.guardrails.screen import Screen
 from app.telemetry import current
 
@@ -32,6 +33,8 @@ class Screening:
     policy: GuardrailPolicy
     call: Call
     report: GuardrailReport = field(default_factory=GuardrailReport)
+    begun: str = ""
+    """How the answer begins that the model goes on with."""
     _audits: list["asyncio.Task[object]"] = field(default_factory=list)
 
     async def __aenter__(self) -> "Screening":
@@ -53,6 +56,7 @@ class Screening:
         """Return ``request`` as it may be asked, unless it is `blocked` then."""
         if self.policy.kind is Kind.MODEL:
             return replace(request, guardrail=self.policy)
+        self.begun = request.begun
         checks: list[Coroutine[Any, Any, object]] = []
         if self.policy.image is not Mode.OFF:
             images = {image.sha256: image for turn in request.turns for image in turn.images}
@@ -80,14 +84,33 @@ class Screening:
         """
         if self.policy.output is Mode.OFF or self.policy.kind is Kind.MODEL or not text.strip():
             return text
+        seen = escapes.read(text)
+        if seen == text:
+            texts: tuple[str, ...] = (text,)
+        elif escapes.is_json(self.begun + text):
+            texts = (seen,)
+        else:
+            # It may be read as it stands, or by a reader of JSON.
+            texts = (text, seen)
         try:
-            verdict = await self._text((text,), Source.OUTPUT, self.policy.output)
+            verdict = await self._text(texts, Source.OUTPUT, self.policy.output)
         except GuardrailUnavailableError as error:
             error.usage, error.report = self.priced(usage), self.report
             raise
         if self.blocked or self.policy.output is Mode.AUDIT or verdict.texts is None:
             return text
-        return verdict.texts[0]
+        return self._masked(text, texts, verdict.texts)
+
+    def _masked(self, text: str, judged: tuple[str, ...], shown: tuple[str, ...]) -> str:
+        """Return ``text`` as the verdict on its readings shows it."""
+        if shown == judged:
+            return text
+        if judged[0] != text:
+            return escapes.written(shown[0])
+        if len(shown) > 1 and escapes.read(shown[0]) != shown[1]:
+            # What only a reader of JSON would see is masked nowhere else.
+            self.report = replace(self.report, action=Action.BLOCKED)
+        return shown[0]
 
     async def concluded(self) -> GuardrailReport:
         """Return the report of all checks, those that ran beside the call among them."""
