@@ -113,6 +113,13 @@ class Chunk:
     picture: bytes | None = field(default=None, repr=False)
     """A picture's file; None where only its place is known."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    place: str | None = field(default=None, repr=False)
+    """Where its picture is fetched, where ``uri`` is masked; None where that tells it."""
+
+    @property
+    def location(self) -> str:
+        """Where its picture is fetched."""
+        return self.uri if self.place is None else self.place
 
     @property
     def document(self) -> str:

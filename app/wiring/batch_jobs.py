@@ -8,6 +8,7 @@ import aioboto3
 from app.adapters.bedrock.batch import BatchPlace, open_batch_jobs
 from app.adapters.sources import s3
 from app.domain.batch_job import BatchJobRules
+from app.domain.guardrail import Kind
 from app.domain.model import Dialect, ModelKind, identify
 from app.domain.ports import BatchJobs
 from app.settings import PREFIX, Settings
@@ -29,6 +30,10 @@ def unavailable(settings: Settings) -> str | None:
         )
     if target.dialect not in (Dialect.INVOKE, Dialect.CONVERSE):
         return f"batch jobs have no form for the dialect {target.dialect}"
+    if settings.guardrail_kind is Kind.MODEL:
+        return (
+            "the guardrail is Bedrock's own within the calls of the model, and a batch job has none"
+        )
     if settings.batch_jobs_place is None:
         return f"the operator has not set {PREFIX}BATCH_JOBS_LOCATION"
     return None

@@ -1,6 +1,6 @@
 """Opens guardrails: who checks, and what stands around the model for it."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import aioboto3
@@ -21,9 +21,6 @@ from app.settings import Settings
 from app.telemetry.metrics import Metrics
 from app.wiring.model import connection
 
-Guarded = Callable[[VisionModel], VisionModel]
-"""Stacks guardrails around a model, or nothing."""
-
 
 @asynccontextmanager
 async def open_guardrails(
@@ -33,13 +30,13 @@ async def open_guardrails(
     limits: Limits,
     metrics: Metrics,
     digests: PixelDigests,
-) -> AsyncIterator[Guarded]:
-    """Open the guardrail that the settings name."""
+) -> AsyncIterator[Screen | None]:
+    """Open the guardrail that the settings name; None where they name none."""
     if policies.default is None:
-        yield lambda model: model
+        yield None
         return
     async with open_guardrail(session, settings) as guardrail:
-        screen = Screen(
+        yield Screen(
             guardrail,
             pricing.load(settings.prices_file).guardrail_units,
             limits,
@@ -49,7 +46,11 @@ async def open_guardrails(
             settings.guardrail_window,
             settings.guardrail_overlap,
         )
-        yield lambda model: GuardrailModel(model, policies, screen)
+
+
+def guarded(model: VisionModel, policies: GuardrailPolicies, screen: Screen | None) -> VisionModel:
+    """Return ``model`` behind the guardrail, where there is one."""
+    return model if screen is None else GuardrailModel(model, policies, screen)
 
 
 @asynccontextmanager

@@ -29,6 +29,7 @@ from app.services.files.source import FileImageSource
 from app.services.generation.image_sources import ImageSources
 from app.services.generation.multiple_images import SheetMaker
 from app.services.guardrails.policies import GuardrailPolicies
+from app.services.guardrails.screen import Screen
 from app.services.images.pipeline import Decoders
 from app.services.images.pixel_digest import PixelDigests
 from app.services.lifecycle.sentinel import LifecycleSentinel
@@ -43,7 +44,7 @@ from app.wiring.audit import audited, open_audit_log
 from app.wiring.cache import open_answers
 from app.wiring.encryption import open_cipher
 from app.wiring.evidence import open_reader
-from app.wiring.guardrails import Guarded, open_guardrails
+from app.wiring.guardrails import open_guardrails
 from app.wiring.idempotency import open_shared_answers
 from app.wiring.images import bytes_in_flight, open_pool, open_sources
 from app.wiring.lifecycle import open_lifecycle
@@ -125,7 +126,8 @@ class Resources:
     audit: AuditLog | None
     files: FileService
     guardrails: GuardrailPolicies
-    guarded: Guarded
+    screen: Screen | None
+    """None where no guardrail is configured."""
     digests: PixelDigests
     answers: KeptAnswers | None
     shared_answers: SharedAnswers | None
@@ -164,7 +166,7 @@ async def open_resources(settings: Settings, edges: Edges) -> AsyncIterator[Reso
             operations.limits,
             operations.metrics,
             digests := PixelDigests(pool),
-        ) as guarded,
+        ) as screen,
         open_answers(settings, operations.metrics, cipher) as answers,
         open_shared_answers(settings, cipher) as shared_answers,
         open_queue(settings, cipher) as queue,
@@ -194,7 +196,7 @@ async def open_resources(settings: Settings, edges: Edges) -> AsyncIterator[Reso
                 audit=audit,
                 files=files,
                 guardrails=guardrails,
-                guarded=guarded,
+                screen=screen,
                 digests=digests,
                 answers=answers,
                 shared_answers=shared_answers,

@@ -16,6 +16,7 @@ from app.domain.retrieval import KnowledgeBase
 from app.services.answers.repair import FormAsker
 from app.services.documents.page_images import Workers
 from app.services.generation.service import GenerationService
+from app.services.guardrails.document_texts import DocumentTexts
 from app.services.model_stack.circuit_breaker import Breaker
 from app.services.model_stack.concurrency_limit import FairSlots
 from app.services.model_stack.retry import Retries
@@ -91,6 +92,7 @@ def rag_service(
     settings: Settings,
     generations: GenerationService,
     asker: FormAsker,
+    texts: DocumentTexts,
     pool: Workers,
     counter: TokenCounter,
     retries: Retries,
@@ -116,4 +118,5 @@ def rag_service(
         ),
         generations,
         asker,
+        texts,
     )

@@ -21,6 +21,7 @@ from app.services.generation.dry_run import PreparationService
 from app.services.generation.estimate import EstimateService
 from app.services.generation.service import GenerationService
 from app.services.generation.structured import StructuredService
+from app.services.guardrails.document_texts import DocumentTexts
 from app.services.jobs.service import Jobs
 from app.services.model_stack import retry
 from app.services.model_stack.keep_warm import KeepWarm, kept_warm
@@ -39,6 +40,7 @@ from app.wiring.access import open_limits_check
 from app.wiring.cache import with_cache
 from app.wiring.erasure import erasure_holders
 from app.wiring.events import batch_events, open_objects
+from app.wiring.guardrails import guarded
 from app.wiring.images import image_limits, image_pipeline
 from app.wiring.lifecycle import watched
 from app.wiring.model import model_stack
@@ -105,6 +107,7 @@ def build_services(
     asker = FormAsker(
         generations.generate, resources.reader, drain, Enforcement(settings.capabilities)
     )
+    texts = DocumentTexts(resources.guardrails, resources.screen)
     worker = Worker(resources.queue, drain, lease_seconds=settings.work_lease)
     hooks = webhooks(resources.queue, resources.webhook_sender, settings)
     return Services(
@@ -128,6 +131,7 @@ def build_services(
             ),
             asker,
             resources.evidence,
+            texts,
         ),
         structured=StructuredService(asker),
         rag=rag_service(
@@ -136,6 +140,7 @@ def build_services(
             settings,
             generations,
             asker,
+            texts,
             resources.pool,
             counter,
             retries,
@@ -184,7 +189,7 @@ def _generations(
     """Return what asks the model, behind quotas, guardrails, the prompt's bound and the cache."""
     price = resources.guards.targets[0].price
     counted = QuotaModel(model, resources.operations.limits, counter, price)
-    screened = verdicts(settings, resources.guarded(counted))
+    screened = verdicts(settings, guarded(counted, resources.guardrails, resources.screen))
     bounded = BoundedPromptModel(screened, counter, settings.capabilities.context_window)
     pipeline = image_pipeline(resources.pool, settings, resources.threads)
     return GenerationService(

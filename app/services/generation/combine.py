@@ -1,6 +1,7 @@
 """Several answers of the model summed up as one."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from app.domain.cache import Replay
@@ -13,6 +14,8 @@ from app.domain.generation import (
 )
 from app.domain.guardrail import GuardrailReport
 from app.domain.image import AnswerWarning, ImageReport
+from app.services.guardrails.refusal import unchecked
+from app.services.guardrails.screening import priced
 
 T = TypeVar("T")
 
@@ -52,6 +55,21 @@ def combined(
         warnings=tuple(warnings),
         latency=latency,
     )
+
+
+def reported(generation: Generation, report: GuardrailReport | None) -> Generation:
+    """Return ``generation`` with what guardrails said of texts beside the model's, and its cost."""
+    if report is None:
+        return generation
+    completion = generation.completion
+    known = completion.guardrail
+    completion = replace(
+        completion,
+        usage=priced(completion.usage, report),
+        guardrail=report if known is None else known + report,
+    )
+    warnings = dict.fromkeys((*generation.warnings, *unchecked(report)))
+    return replace(generation, completion=completion, warnings=tuple(warnings))
 
 
 def _replay(completions: Sequence[Completion]) -> Replay | None:

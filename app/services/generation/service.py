@@ -30,7 +30,6 @@ from app.domain.generation import (
     Turn,
     Usage,
 )
-from app.domain.guardrail import GuardrailReport
 from app.domain.image import AnswerWarning, ImageReport, PreparedImage
 from app.domain.model import Capabilities, ModelIdentity
 from app.domain.ports import ImagePreparer, VisionModel
@@ -48,7 +47,7 @@ from app.services.generation.multiple_images import (
 )
 from app.services.generation.prompt import in_language, warnings, with_prompt
 from app.services.generation.validation import checked
-from app.services.guardrails.refusal import blocked
+from app.services.guardrails.refusal import blocked, unchecked
 from app.telemetry import current
 
 log = structlog.get_logger()
@@ -267,7 +266,7 @@ class _Call:
                 *self.warnings,
                 *completion.warnings,
                 *_repetition(completion),
-                *(() if completion.guardrail is None else _unchecked(completion.guardrail)),
+                *unchecked(completion.guardrail),
             ),
             latency=Latency(
                 total=_milliseconds(answered - self.started),
@@ -298,14 +297,6 @@ def _refused(events: GenerationEvents, call: _Call) -> GenerationEvents:
     if not isinstance(last, Done) or not last.generation.completion.blocked:
         return events
     return (*before, _failed(call, blocked(last.generation.completion)))
-
-
-def _unchecked(report: GuardrailReport) -> tuple[AnswerWarning, ...]:
-    """Return the warning that a guardrail could not be asked."""
-    if not report.unchecked:
-        return ()
-    message = f"The guardrail could not be asked about: {', '.join(report.unchecked)}."
-    return (AnswerWarning("guardrail_not_asked", message),)
 
 
 def _milliseconds(seconds: float) -> int:

@@ -1,7 +1,12 @@
-"""The error of a blocked answer, where a dialect has it as an error."""
+"""What is told of a guardrail beside its report: errors of what it blocks, and warnings."""
+
+from dataclasses import replace
 
 from app.domain.errors import GuardrailBlockedError
 from app.domain.generation import Completion
+from app.domain.guardrail import Action, GuardrailReport
+from app.domain.image import AnswerWarning
+from app.services.guardrails.screening import NOT_ASKED, priced
 
 _PLACES = {"input": "the prompt", "image": "a picture", "output": "the answer"}
 
@@ -17,3 +22,22 @@ def blocked(completion: Completion) -> GuardrailBlockedError:
     )
     error.usage, error.report = completion.usage, report
     return error
+
+
+def held_back(what: str, report: GuardrailReport | None) -> GuardrailBlockedError:
+    """Return the error of an answer that can't do without a text that is blocked."""
+    policies = ", ".join(report.policies) if report else ""
+    error = GuardrailBlockedError(
+        f"A guardrail blocked {what}{f' ({policies})' if policies else ''}."
+    )
+    error.usage = NOT_ASKED if report is None else priced(NOT_ASKED, report)
+    error.report = report and replace(report, action=Action.BLOCKED)
+    return error
+
+
+def unchecked(report: GuardrailReport | None) -> tuple[AnswerWarning, ...]:
+    """Return the warning that a guardrail could not be asked."""
+    if report is None or not report.unchecked:
+        return ()
+    message = f"The guardrail could not be asked about: {', '.join(report.unchecked)}."
+    return (AnswerWarning("guardrail_not_asked", message),)

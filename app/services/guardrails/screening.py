@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from app.domain.access import Call
-from app.domain.cost import DIGITS
+from app.domain.cost import DIGITS, Cost
 from app.domain.errors import GuardrailUnavailableError
 from app.domain.generation import ModelRequest, StopReason, Usage
 from app.domain.guardrail import (
@@ -23,6 +23,9 @@ from app.domain.image import PreparedImage
 from app.services.guardrails import escapes
 from app.services.guardrails.screen import Screen
 from app.telemetry import current
+
+NOT_ASKED = Usage(0, 0, Cost(0, 0))
+"""The usage of a question that the model was not asked."""
 
 
 @dataclass(slots=True)
@@ -131,13 +134,7 @@ class Screening:
 
     def priced(self, usage: Usage) -> Usage:
         """Return ``usage`` with the cost of the checks."""
-        if not self.report.cost_usd:
-            return usage
-        # What the model's call cost may be unknown; then the sum is, too.
-        if usage.cost is None:
-            return usage
-        guardrail = round(usage.cost.guardrail + self.report.cost_usd, DIGITS)
-        return replace(usage, cost=replace(usage.cost, guardrail=guardrail))
+        return priced(usage, self.report)
 
     def _begin(self, checks: Sequence[Coroutine[Any, Any, object]]) -> None:
         self._audits += [asyncio.create_task(check) for check in checks]
@@ -153,6 +150,17 @@ class Screening:
         assessment, report = await self.screen.check(content, self.policy, mode, self.call, name)
         self.report = self.report + report
         return assessment
+
+
+def priced(usage: Usage, report: GuardrailReport) -> Usage:
+    """Return ``usage`` with the cost of the checks that ``report`` tells."""
+    if not report.cost_usd:
+        return usage
+    # What the model's call cost may be unknown; then the sum is, too.
+    if usage.cost is None:
+        return usage
+    guardrail = round(usage.cost.guardrail + report.cost_usd, DIGITS)
+    return replace(usage, cost=replace(usage.cost, guardrail=guardrail))
 
 
 async def _together(checks: Sequence[Coroutine[Any, Any, object]]) -> list[object]:

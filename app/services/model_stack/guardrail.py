@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 
-from app.domain.cost import Cost
 from app.domain.generation import (
     Completion,
     Delta,
@@ -23,11 +22,9 @@ from app.domain.ports import VisionModel
 from app.services.guardrails.held_text import HeldText
 from app.services.guardrails.policies import GuardrailPolicies
 from app.services.guardrails.screen import Screen
-from app.services.guardrails.screening import Screening
+from app.services.guardrails.screening import NOT_ASKED, Screening
 from app.services.model_stack.stop_sequences import HeldTokens
 from app.telemetry import current
-
-NOT_ASKED = Usage(0, 0, Cost(0, 0))
 
 
 @dataclass(frozen=True, slots=True)

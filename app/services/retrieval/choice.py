@@ -56,6 +56,6 @@ def _unusable(chunk: Chunk) -> tuple[Reason, str] | None:
         return None
     if chunk.kind in _SILENT:
         return _SILENT[chunk.kind]
-    if chunk.kind is ChunkKind.IMAGE and (chunk.picture or chunk.uri.startswith("s3://")):
+    if chunk.kind is ChunkKind.IMAGE and (chunk.picture or chunk.location.startswith("s3://")):
         return None
     return Reason.EMPTY, "nothing that could be shown"

@@ -184,7 +184,7 @@ def _input(candidate: Candidate) -> ImageInput:
     chunk = candidate.chunk
     if chunk.picture is not None:
         return ReceivedImage(chunk.picture, None, name)
-    bucket, _, key = chunk.uri.removeprefix("s3://").partition("/")
+    bucket, _, key = chunk.location.removeprefix("s3://").partition("/")
     return S3Image(bucket, key, None, name)
 
 

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from app.domain.citation import QuoteMatch, Sentence
 from app.domain.generation import CallContext, Generation, ImageInput, Sampling, Turn
+from app.domain.guardrail import GuardrailReport
 from app.domain.image import AnswerWarning, PreparedImage
 from app.domain.metadata_filter import MetadataFilter
 from app.domain.model import Language
@@ -237,3 +238,5 @@ class RagAnswer:
     """All calls together; None where the model was not asked."""
     warnings: tuple[AnswerWarning, ...]
     total_ms: int
+    guardrail: GuardrailReport | None = None
+    """The report on the chunks and the model's calls; None where no guardrail was asked."""

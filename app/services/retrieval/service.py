@@ -4,14 +4,21 @@ import asyncio
 import time
 from dataclasses import dataclass, replace
 
+from app.domain.errors import GuardrailBlockedError, GuardrailUnavailableError
 from app.domain.generation import CallContext, StopReason
+from app.domain.guardrail import GuardrailReport
+from app.domain.retrieval import Chunk
 from app.services.answers.form import Model
 from app.services.answers.repair import FormAsker
 from app.services.generation.service import GenerationService
+from app.services.guardrails.document_texts import DocumentTexts
+from app.services.guardrails.refusal import unchecked
+from app.services.guardrails.screening import priced
 from app.services.retrieval import checking
 from app.services.retrieval.directory import KnowledgeBases
 from app.services.retrieval.form import SourcedAnswer
-from app.services.retrieval.preparation import PromptMaker
+from app.services.retrieval.preparation import Prepared, PromptMaker
+from app.services.retrieval.release import released
 from app.services.retrieval.request import (
     CheckedAnswer,
     Mode,
@@ -21,7 +28,7 @@ from app.services.retrieval.request import (
     Source,
     Unanswered,
 )
-from app.services.retrieval.search import ChunkSearch
+from app.services.retrieval.search import ChunkSearch, Findings
 from app.services.retrieval.work import Work, count, fingerprint, slimmed, together
 
 
@@ -34,6 +41,7 @@ class RagService:
     prompts: PromptMaker
     generations: GenerationService
     asker: FormAsker
+    texts: DocumentTexts
 
     async def answer(self, request: RagRequest) -> RagAnswer:
         """Return the answer, or raise one of `app.domain.errors`.
@@ -53,6 +61,8 @@ class RagService:
 
     async def _made(self, request: RagRequest) -> RagAnswer:
         work = await self.begin(request)
+        if work.refusal is not None:
+            raise work.refusal
         prepared = work.prepared
         if prepared.request is None:
             return await self.finish(work)
@@ -63,13 +73,22 @@ class RagService:
         return await self.finish(work)
 
     async def begin(self, request: RagRequest) -> Work:
-        """Find chunks and make the prompt, or raise one of `app.domain.errors`."""
+        """Find chunks and make the prompt, or raise one of `app.domain.errors`.
+
+        Chunks that a guardrail blocks are no error yet: they are the work's refusal.
+        """
         began = time.perf_counter()
         base = self.knowledge_bases.named(request)
         async with self.generations.drain.before(request.call_context.deadline):
             findings = await self.search.findings(request, base)
+            try:
+                chunks, report = await self._released(findings, request)
+            except GuardrailBlockedError as error:
+                bare = replace(findings, chunks=())
+                return Work(request, bare, Prepared((), ()), began, refusal=error)
+            findings = replace(findings, chunks=chunks)
             prepared = await self.prompts.prepared(request, findings)
-        work = Work(request, findings, prepared, began)
+        work = Work(request, findings, prepared, began, report=report)
         if findings.description is not None:
             work.calls.append(ModelCall("describe", findings.description))
         if prepared.request is None and request.mode is Mode.ANSWER:
@@ -77,6 +96,18 @@ class RagService:
             reason = Unanswered.NOTHING_RETRIEVED if nothing else Unanswered.NOTHING_USABLE
             work.checked = CheckedAnswer("", reason)
         return work
+
+    async def _released(
+        self, findings: Findings, request: RagRequest
+    ) -> tuple[tuple[Chunk, ...], GuardrailReport | None]:
+        """Return the chunks as they may be shown; what was paid for is told where they may not."""
+        try:
+            return await released(findings.chunks, self.texts, request.call_context)
+        except (GuardrailBlockedError, GuardrailUnavailableError) as error:
+            if findings.description is not None:
+                paid = findings.description.completion.usage
+                error.usage = paid if error.report is None else priced(paid, error.report)
+            raise
 
     async def _state(self, work: Work) -> None:
         """Ask for sentences with their sources, which the model is held to."""
@@ -121,8 +152,9 @@ class RagService:
             replace(citation, source=by_number[citation.source.n]) for citation in checked.citations
         )
         generations = [call.generation for call in work.calls]
-        warnings = [*findings.warnings, *prepared.warnings, *work.warnings]
+        warnings = [*findings.warnings, *prepared.warnings, *work.warnings, *unchecked(work.report)]
         warnings += [warning for each in generations for warning in each.warnings]
+        made = together(work, generations) if generations else None
         return RagAnswer(
             id=work.id,
             knowledge_base=work.request.knowledge_base,
@@ -133,9 +165,10 @@ class RagService:
             left_out=prepared.left_out,
             retrieval=findings.facts,
             calls=tuple(work.calls),
-            generation=together(work, generations) if generations else None,
+            generation=made,
             warnings=tuple(dict.fromkeys(warnings)),
             total_ms=work.elapsed_ms,
+            guardrail=made.completion.guardrail if made else work.report,
         )
 
     async def _illustrated(self, source: Source) -> Source:

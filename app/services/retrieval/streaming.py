@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import structlog
 
 from app.domain.citation import MarkerFilter
-from app.domain.errors import InternalError
+from app.domain.errors import GuardrailBlockedError, InternalError
 from app.domain.generation import Delta, Done, Failed, GenerationEvent, GenerationEvents, Usage
 from app.services.retrieval.request import Citation, RagAnswer, RagRequest
 from app.services.retrieval.service import RagService
@@ -50,6 +50,9 @@ async def streamed(
         yield _whole(await service.answer(request))
         return
     work = await service.begin(request)
+    if work.refusal is not None:
+        yield _refused(Begun(await service.answer_so_far(work)), work.refusal)
+        return
     if work.prepared.request is None:
         yield _whole(await service.finish(work))
         return
@@ -105,6 +108,14 @@ class _Pieces:
         new, self._told = cited[self._told :], len(cited)
         events: list[RagEvent] = [Delta(text)] if text else []
         return [*events, *(Cited(Citation(self._sources[number])) for number in new)]
+
+
+async def _refused(begun: Begun, error: GuardrailBlockedError) -> AsyncIterator[RagEvent]:
+    """Yield the events of an answer whose sources a guardrail blocks."""
+    record = current()
+    record.stream, record.code = "failed", error.code
+    yield begun
+    yield Failed(error, "", error.usage or Usage())
 
 
 async def _whole(answer: RagAnswer) -> AsyncIterator[RagEvent]:

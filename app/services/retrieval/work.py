@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from os import urandom
 
+from app.domain.errors import GuardrailBlockedError
 from app.domain.generation import CallContext, Generation, Latency, StopReason
+from app.domain.guardrail import GuardrailReport
 from app.domain.image import AnswerWarning
 from app.domain.retrieval import Chunk
 from app.services.concurrency.idempotency import digested, slim
-from app.services.generation.combine import combined
+from app.services.generation.combine import combined, reported
 from app.services.retrieval import checking
 from app.services.retrieval.preparation import Prepared
 from app.services.retrieval.request import (
@@ -35,6 +37,10 @@ class Work:
     calls: list[ModelCall] = field(default_factory=list)
     checked: CheckedAnswer = field(default_factory=lambda: CheckedAnswer("", None))
     warnings: tuple[AnswerWarning, ...] = ()
+    report: GuardrailReport | None = None
+    """The guardrail's, on the chunks; None where none was asked about them."""
+    refusal: GuardrailBlockedError | None = None
+    """Why nothing of what was found is shown to anybody; None where it is."""
     id: str = field(default_factory=lambda: f"rag_{urandom(16).hex()}")
 
     @property
@@ -66,7 +72,7 @@ def count(work: Work) -> None:
 def together(work: Work, generations: Sequence[Generation]) -> Generation:
     """Return one answer for all of them, with the text that came of them."""
     last = generations[-1]
-    return combined(
+    made = combined(
         generations,
         id=last.id,
         text=work.checked.text,
@@ -79,6 +85,7 @@ def together(work: Work, generations: Sequence[Generation]) -> Generation:
         warnings=(),
         stop=last.completion,
     )
+    return reported(made, work.report)
 
 
 def slimmed(answer: RagAnswer) -> RagAnswer:

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from app.domain.errors import ServiceError
+from app.domain.errors import GuardrailBlockedError, GuardrailUnavailableError, ServiceError
 from app.domain.generation import (
     Generation,
     GenerationRequest,
@@ -26,8 +26,9 @@ from app.services.answers.notes import Refusal
 from app.services.answers.repair import FormAsker, Formed
 from app.services.documents.page import Origin
 from app.services.documents.page_images import Shot
-from app.services.generation.combine import combined
+from app.services.generation.combine import combined, reported
 from app.services.geometry import View
+from app.services.task_runner.disclosure import Disclosure
 from app.services.task_runner.request import (
     Notify,
     Progress,
@@ -61,6 +62,7 @@ class Run:
     turn: asyncio.Semaphore
     notify: Notify
     verification: Verification
+    disclosure: Disclosure
     asked: list[tuple[int, Generation]] = field(default_factory=list)
     """Every answer with its question's position, as they came."""
     images: dict[int, ImageReport] = field(default_factory=dict)
@@ -92,6 +94,7 @@ class Run:
                 # Not in its turn: another question need not wait until this picture is read.
                 await self._read(position)
                 finding = await self._confirmed(question, position, shown, finding)
+                finding = await self._disclosed(finding)
             part = await self._page_result(finding)
             done += 1
             if len(questions) > 1:
@@ -190,6 +193,14 @@ class Run:
 
         return await self.verification.confirmed(position, question, finding, again)
 
+    async def _disclosed(self, finding: Finding[Any]) -> Finding[Any]:
+        """Return ``finding`` with its page's own text as it may be shown."""
+        shown = await self.disclosure.layer(finding)
+        if shown is not finding:
+            where = f"page {finding.page}: " if self.several else ""
+            self._warn(shown.warnings[len(finding.warnings) :], where)
+        return shown
+
     def _told(self, question: Question[Any]) -> str:
         """Return a question with what holds for every question, before its form is added.
 
@@ -242,14 +253,32 @@ class Run:
             # In a thread: a task may draw a layer.
             conclude = self.request.task.conclude
             result = await self.asker.reader.run(conclude, self.request.parameters, findings)
+            result = await self._composed(result, findings)
             self._warn(self.request.task.cautions(self.request.parameters))
             return result, ()
         except UnansweredError as error:
             return None, error.faults
 
+    async def _composed(self, result: Result, findings: Sequence[Finding[Any]]) -> Result:
+        """Return ``result`` with what is put together of several answers as it may be shown."""
+        in_pieces = len({finding.page for finding in findings}) < len(findings)
+        if not (self.request.task.composed and in_pieces and self.disclosure.judges):
+            return result
+        texts = await self.asker.reader.run(self.disclosure.unjudged, result, findings)
+        try:
+            return await self.disclosure.composed(result, texts)
+        except (GuardrailBlockedError, GuardrailUnavailableError) as error:
+            completion = self._together().completion
+            error.usage, error.report = completion.usage, completion.guardrail
+            raise
+
     async def answer(self, result: Result | None, faults: tuple[str, ...]) -> TaskAnswer:
         """Put everything together."""
-        evidence = None if result is None else await self.verification.evidence(result)
+        evidence: dict[str, Any] | None = None
+        warnings: tuple[AnswerWarning, ...] = ()
+        if result is not None:
+            evidence, warnings = await self.verification.evidence(result, self.disclosure)
+        self._warn(warnings)
         task = self.request.task
         return TaskAnswer(
             task=task.name,
@@ -283,7 +312,7 @@ class Run:
         asked = [generation for _, generation in self._in_order()]
         completions = [generation.completion for generation in asked]
         elapsed = asyncio.get_running_loop().time() - self.started
-        return combined(
+        together = combined(
             asked,
             id=f"task_{uuid.uuid4().hex}",
             text="\n\n".join(completion.text for completion in completions),
@@ -294,6 +323,7 @@ class Run:
                 (c for c in completions if c.stop_reason is not StopReason.STOP), completions[-1]
             ),
         )
+        return reported(together, self.disclosure.report)
 
 
 def _view(shots: Sequence[Shot], reports: Sequence[ImageReport]) -> View | None:

@@ -13,6 +13,9 @@ from app.services.documents.page_images import Choice, Documents, Shot, shot_of
 from app.services.evidence.reader import NoReader, Reader
 from app.services.generation.service import GenerationService
 from app.services.generation.validation import too_many
+from app.services.guardrails.document_texts import DocumentTexts
+from app.services.guardrails.policies import GuardrailPolicies
+from app.services.task_runner.disclosure import Disclosure
 from app.services.task_runner.request import (
     Notify,
     TaskAnswer,
@@ -43,6 +46,7 @@ class TaskService:
     documents: Documents
     asker: FormAsker
     reader: Reader = field(default_factory=NoReader)
+    texts: DocumentTexts = field(default_factory=lambda: DocumentTexts(GuardrailPolicies()))
     concurrency: int = CONCURRENCY
 
     async def run(self, request: TaskRequest, notify: Notify = ignored) -> TaskAnswer:
@@ -74,7 +78,8 @@ class TaskService:
             )
         able = self.generations.capabilities
         turn = asyncio.Semaphore(self.concurrency)
-        run = Run(request, self.asker, able.max_images, turn, notify, verification)
+        disclosure = Disclosure(self.texts, request.call_context)
+        run = Run(request, self.asker, able.max_images, turn, notify, verification, disclosure)
         async with AsyncExitStack() as held:
             with _parameters():
                 shots = await self._shots(request, held)

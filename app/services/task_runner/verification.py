@@ -5,15 +5,23 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from app.domain.errors import ServiceError
+from app.domain.image import AnswerWarning
 from app.services.answers.executor import AnswerReader
 from app.services.answers.fence import fenced
 from app.services.documents.page import Origin
 from app.services.evidence.claim import Claim, Path
 from app.services.evidence.mirror import mirrored
 from app.services.evidence.reader import NoReader, Reader
-from app.services.evidence.support import Evidence, PageReading, gathered, rendered
+from app.services.evidence.support import (
+    Evidence,
+    EvidenceOut,
+    PageReading,
+    gathered,
+    rendered,
+)
 from app.services.evidence.text import Match
 from app.services.geometry import View
+from app.services.task_runner.disclosure import Disclosure
 from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import (
     Finding,
@@ -128,25 +136,44 @@ class Verification:
         claims = [claim for claim in self.task.claims(result) if claim.part[:1] != ("pages",)]
         return gathered(claims, [reading])
 
-    async def evidence(self, result: Result) -> dict[str, Any] | None:
-        """Return the evidence in the result's shape; None where nothing could tell any."""
-        if self.wanted == "off":
-            return None
-        return await self.threads.run(self._mirrored, result)
+    async def evidence(
+        self, result: Result, disclosure: Disclosure
+    ) -> tuple[dict[str, Any] | None, tuple[AnswerWarning, ...]]:
+        """Return the evidence in the result's shape; None where nothing could tell any.
 
-    def _mirrored(self, result: Result) -> dict[str, Any] | None:
+        The engine's own words are in it as far as ``disclosure`` shows them, which may warn.
+        """
+        if self.wanted == "off":
+            return None, ()
+        found = await self.threads.run(self._rendered, result)
+        if not found:
+            return None, ()
+        # What is the value itself, or the model's quotation, was judged in the model's answer.
+        own = [
+            (place, one.text)
+            for place, (claim, one) in enumerate(found)
+            if one.text and one.source == "ocr_engine" and one.text != claim.value
+        ]
+        warnings: tuple[AnswerWarning, ...] = ()
+        if own and disclosure.judges:
+            texts = list(dict.fromkeys(text for _, text in own))
+            shown, warnings = await disclosure.shown(texts, "text that the OCR engine read")
+            by_text = dict(zip(texts, shown, strict=True))
+            for place, text in own:
+                claim, one = found[place]
+                found[place] = claim, one.model_copy(update={"text": by_text[text]})
+        return await self.threads.run(_mirrored, found), warnings
+
+    def _rendered(self, result: Result) -> list[tuple[Claim, EvidenceOut]]:
         assert self.task.claims is not None
         claims = list(self.task.claims(result))
         if not self.readings:
             # Nothing was looked for in the picture: only a quote may tell something.
             claims = [claim for claim in claims if claim.quote]
         if not claims:
-            return None
+            return []
         readings = [self.readings[position] for position in sorted(self.readings)]
-        return mirrored(
-            (one.claim.path, rendered(one, self._others(one)).model_dump(mode="json"))
-            for one in gathered(claims, readings)
-        )
+        return [(one.claim, rendered(one, self._others(one))) for one in gathered(claims, readings)]
 
     def _others(self, evidence: Evidence) -> list[bool]:
         """Return of each reading beside the model's first whether it says the value."""
@@ -159,6 +186,10 @@ class Verification:
             if page is None or self.readings[position].page == page:
                 others.append(_says(again, claim))
         return others
+
+
+def _mirrored(found: Sequence[tuple[Claim, EvidenceOut]]) -> dict[str, Any]:
+    return mirrored((claim.path, one.model_dump(mode="json")) for claim, one in found)
 
 
 def _says(claims: Sequence[Claim], claim: Claim) -> bool:

@@ -173,6 +173,7 @@ OCR = Task(
         ),
     ),
     cautions=_cautions,
+    composed=True,
     told=text_of,
     images=Images(most=20, documents=True),
     sampling=LISTING,

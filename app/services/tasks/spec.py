@@ -219,6 +219,8 @@ class Task(Generic[ParametersT, AnswerT]):
     mended: Callable[[AnswerT, AnswerT, Sequence[Path]], AnswerT] | None = None
     """An answer with the values at these paths of its result taken from a second answer; None
     where an answer is taken as a whole."""
+    composed: bool = False
+    """Whether its result may have texts put together of those of several answers."""
     told: Callable[[AnswerT], str] | None = None
     """The text of one answer, for those who follow the progress; None for none."""
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field
 
 from app.api.responses.cost import CostOut
+from app.api.responses.guardrail import GuardrailOut
 from app.api.responses.warnings import WarningOut
 from app.api.v1.generate.schemas import ImageOut, TargetOut
 from app.domain.citation import QuoteMatch
@@ -150,6 +151,9 @@ class RagFacts(BaseModel):
     generation_token_count: int | None
     total_token_count: int | None
     cost_usd: Annotated[CostOut | None, Field(description="Of the model's calls together.")]
+    guardrail: Annotated[
+        GuardrailOut | None, Field(description="What guardrails did; null where none was asked.")
+    ]
     stop_reason: StopReason | None
     images: Annotated[list[ImageOut], Field(description="Pictures as the model was shown them.")]
     warnings: list[WarningOut]

@@ -84,6 +84,7 @@ def _facts(result: RagAnswer) -> dict[str, Any]:
         "generation_token_count": usage and usage.generation_token_count,
         "total_token_count": usage and usage.total_token_count,
         "cost_usd": facts.get("cost_usd"),
+        "guardrail": generation.guardrail(result.guardrail),
         "stop_reason": facts.get("stop_reason"),
         "images": facts.get("images", []),
         "warnings": generation.warnings(result.warnings),

@@ -1,0 +1,96 @@
+"""Texts of documents that go out with an answer although the model did not write them.
+
+A page's own text, what an OCR engine read, the chunks of a knowledge base: they are judged as
+answers are, by the caller's policy for the output.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from app.domain.generation import CallContext
+from app.domain.guardrail import Action, Content, GuardrailPolicy, GuardrailReport, Mode, Source
+from app.services.guardrails.policies import GuardrailPolicies
+from app.services.guardrails.screen import Screen
+from app.telemetry import current
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """Texts as they may be shown."""
+
+    texts: tuple[str | None, ...]
+    """Each in its place, masked perhaps; None for one that is blocked."""
+    report: GuardrailReport | None = None
+    """None where no guardrail was asked."""
+
+    @property
+    def blocked(self) -> bool:
+        """Whether one of them is blocked."""
+        return None in self.texts
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentTexts:
+    """Has the guardrail judge texts of documents."""
+
+    policies: GuardrailPolicies
+    screen: Screen | None = None
+    """None where no guardrail is configured."""
+
+    def judged(self, call_context: CallContext) -> bool:
+        """Whether texts are judged at all in this call."""
+        return self._policy(call_context) is not None
+
+    async def released(self, texts: Sequence[str], call_context: CallContext) -> Released:
+        """Return ``texts`` as the caller may be shown them.
+
+        Raises GuardrailUnavailableError where they can't be judged and the policy is to refuse.
+        """
+        policy = self._policy(call_context)
+        if policy is None or not any(text.strip() for text in texts):
+            return Released(tuple(texts))
+        judged = await self._judged(tuple(texts), policy, call_context)
+        _note(judged.report)
+        return judged
+
+    def _policy(self, call_context: CallContext) -> GuardrailPolicy | None:
+        policy = self.policies.policy(call_context) if self.screen else None
+        return None if policy is None or policy.output is Mode.OFF else policy
+
+    async def _judged(
+        self, texts: tuple[str, ...], policy: GuardrailPolicy, call_context: CallContext
+    ) -> Released:
+        """Judge ``texts`` together, and in halves where one of them is blocked."""
+        assert self.screen is not None
+        content = Content(Source.OUTPUT, texts)
+        assessment, report = await self.screen.check(
+            content, policy, policy.output, call_context.call, "output"
+        )
+        if policy.output is Mode.AUDIT:
+            return Released(texts, report)
+        if not assessment.blocked:
+            return Released(assessment.texts or texts, report)
+        # The answer goes on without them; where it can't, that is an error of its own.
+        held = replace(report, action=Action.MASKED)
+        if len(texts) == 1:
+            return Released((None,), held)
+        middle = len(texts) // 2
+        first, second = await asyncio.gather(
+            self._judged(texts[:middle], policy, call_context),
+            self._judged(texts[middle:], policy, call_context),
+        )
+        assert first.report is not None
+        assert second.report is not None
+        return Released((*first.texts, *second.texts), held + first.report + second.report)
+
+
+def _note(report: GuardrailReport | None) -> None:
+    record = current()
+    if report is None or report.action is Action.NONE:
+        return
+    policies = (record.guardrail_policies or "").split(", ")
+    record.guardrail_action = report.action.value
+    record.guardrail_policies = ", ".join(
+        filter(None, dict.fromkeys((*policies, *report.policies)))
+    )

@@ -1,0 +1,137 @@
+"""Texts of a task's answer that are not the model's own, as a guardrail lets them be shown."""
+
+import asyncio
+import html
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from app.domain.errors import GuardrailUnavailableError
+from app.domain.generation import CallContext
+from app.domain.guardrail import GuardrailReport
+from app.domain.image import AnswerWarning
+from app.services.guardrails.document_texts import DocumentTexts
+from app.services.guardrails.refusal import held_back
+from app.services.tasks.spec import Finding
+
+ResultT = TypeVar("ResultT", bound=BaseModel)
+
+_PARTS = re.compile(r"[\t\n\r|]|<[^<>]*>|^#+ ", re.MULTILINE)
+"""What is put between a result's texts: of cells, of lines, of a table's HTML, before headings."""
+_FACTS = frozenset({"file", "kind", "error", "code", "message"})
+"""Members of results that hold no words of a document."""
+
+
+@dataclass(slots=True)
+class Disclosure:
+    """Holds back texts of one task's answer beside the model's own, which were judged."""
+
+    texts: DocumentTexts
+    call_context: CallContext
+    reports: list[GuardrailReport] = field(default_factory=list)
+    _layers: dict[int, tuple[str | None, tuple[AnswerWarning, ...]]] = field(default_factory=dict)
+    _turns: "defaultdict[int, asyncio.Lock]" = field(
+        default_factory=lambda: defaultdict(asyncio.Lock)
+    )
+
+    @property
+    def judges(self) -> bool:
+        """Whether anything is judged."""
+        return self.texts.judged(self.call_context)
+
+    @property
+    def report(self) -> GuardrailReport | None:
+        """The report on all texts together; None where no guardrail was asked."""
+        return sum(self.reports[1:], self.reports[0]) if self.reports else None
+
+    async def layer(self, finding: Finding[Any]) -> Finding[Any]:
+        """Return ``finding`` with its page's own text as it may be shown, judged once a page."""
+        own, page = finding.origin.text, finding.page
+        if own is None or not self.judges:
+            return finding
+        async with self._turns[page]:
+            if page not in self._layers:
+                (shown,), warnings = await self.shown([own], "the page's own text")
+                self._layers[page] = shown, warnings
+        shown, warnings = self._layers[page]
+        origin = replace(finding.origin, text=shown)
+        return replace(finding, origin=origin, warnings=(*finding.warnings, *warnings))
+
+    async def shown(
+        self, texts: Sequence[str], what: str
+    ) -> tuple[tuple[str | None, ...], tuple[AnswerWarning, ...]]:
+        """Return ``texts`` as they may be shown, and a warning where ``what`` is held back.
+
+        The answer was paid for, and is given without what can't be judged.
+        """
+        try:
+            released = await self.texts.released(texts, self.call_context)
+        except GuardrailUnavailableError as error:
+            warning = AnswerWarning(error.code, f"{what} is held back: {error.detail}")
+            return (None,) * len(texts), (warning,)
+        if released.report is not None:
+            self.reports.append(released.report)
+        if not released.blocked:
+            return released.texts, ()
+        policies = ", ".join(released.report.policies) if released.report else ""
+        message = f"{what} is held back: a guardrail blocked it ({policies})."
+        return released.texts, (AnswerWarning("guardrail_blocked", message),)
+
+    def unjudged(self, result: BaseModel, findings: Iterable[Finding[Any]]) -> list[str]:
+        """Return the texts of ``result`` that stand in no answer: put together of several."""
+        known = set()
+        for finding in findings:
+            answer = finding.answer
+            told = _texts(answer.model_dump() if isinstance(answer, BaseModel) else None)
+            for text in (*told, finding.origin.text or ""):
+                known |= _parts(text)
+        return [text for text in dict.fromkeys(_texts(result.model_dump())) if _parts(text) - known]
+
+    async def composed(self, result: ResultT, texts: Sequence[str]) -> ResultT:
+        """Return ``result`` with its ``texts`` as they may be shown.
+
+        Raises GuardrailBlockedError where one is blocked, and GuardrailUnavailableError.
+        """
+        released = await self.texts.released(texts, self.call_context)
+        if released.report is not None:
+            self.reports.append(released.report)
+        if released.blocked:
+            raise held_back("the answer", self.report)
+        masks = {
+            text: shown
+            for text, shown in zip(texts, released.texts, strict=True)
+            if shown is not None and shown != text
+        }
+        if not masks:
+            return result
+        return type(result).model_validate(_with(result.model_dump(), masks))
+
+
+def _texts(value: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON value
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for name, member in value.items():
+            if name not in _FACTS:
+                yield from _texts(member)
+    elif isinstance(value, list | tuple):
+        for member in value:
+            yield from _texts(member)
+
+
+def _with(value: Any, masks: Mapping[str, str]) -> Any:  # noqa: ANN401 - any JSON value
+    if isinstance(value, str):
+        return masks.get(value, value)
+    if isinstance(value, dict):
+        return {name: _with(member, masks) for name, member in value.items()}
+    if isinstance(value, list):
+        return [_with(member, masks) for member in value]
+    return value
+
+
+def _parts(text: str) -> set[str]:
+    return {part for each in _PARTS.split(text) if (part := html.unescape(each).strip())}

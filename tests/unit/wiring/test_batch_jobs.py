@@ -1,0 +1,19 @@
+"""Bedrock's own batch jobs are not made where that would leave a guardrail out."""
+
+from app.settings import Settings
+from app.wiring.batch_jobs import unavailable
+
+PLACE = {
+    "batch_jobs_location": "s3://bucket/prefix/",
+    "batch_jobs_role": "arn:aws:iam::123456789012:role/bedrock-batch",
+    "guardrail_id": "strict",
+}
+
+
+def test_a_guardrail_within_the_models_call_rules_batch_jobs_out():
+    own = unavailable(Settings(_env_file=None, **PLACE, guardrail_kind="apply"))
+    within = unavailable(Settings(_env_file=None, **PLACE, guardrail_kind="model"))
+
+    assert own is None
+    assert within is not None
+    assert "guardrail" in within
