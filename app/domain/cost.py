@@ -1,7 +1,7 @@
 """The cost of an answer: by tokens, or by the time that a copy of an imported model runs."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -55,6 +55,16 @@ class Cost:
     def total(self) -> float:
         """All together."""
         return round(self.input + self.output + self.share + self.guardrail, DIGITS)
+
+
+def total(amounts: Iterable[float | None]) -> float | None:
+    """Return the sum of amounts; None where one is unknown."""
+    known = 0.0
+    for amount in amounts:
+        if amount is None:
+            return None
+        known += amount
+    return round(known, DIGITS)
 
 
 def added(costs: Sequence[Cost | None]) -> Cost | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TypeVar
 
-from app.domain.cost import DIGITS
+from app.domain.cost import total
 from app.domain.errors import GuardrailPolicyError, InvalidParameterError
 from app.domain.image import PreparedImage
 
@@ -286,8 +286,8 @@ class GuardrailReport:
     units: Mapping[str, int] = field(default_factory=dict)
     latency_ms: int = 0
     """Milliseconds that the checks took, those at the same time added up."""
-    cost_usd: float = 0
-    """At the listed price; part of the answer's cost."""
+    cost_usd: float | None = 0
+    """At the listed price; part of the answer's cost. None where a unit's price is unknown."""
     unchecked: tuple[str, ...] = ()
     """What passed although the guardrail could not be asked."""
     message: str = ""
@@ -308,7 +308,7 @@ class GuardrailReport:
             tuple(dict.fromkeys((*self.sources, *other.sources))),
             {name: self.units.get(name, 0) + other.units.get(name, 0) for name in names},
             self.latency_ms + other.latency_ms,
-            round(self.cost_usd + other.cost_usd, DIGITS),
+            total((self.cost_usd, other.cost_usd)),
             tuple(dict.fromkeys((*self.unchecked, *other.unchecked))),
             self.message or other.message,
             self.id or other.id,

@@ -111,6 +111,8 @@ class RequestRecord:
     guardrail_units: int = 0
     guardrail_cost_usd: float = 0
     """At the listed price; not in ``cost_usd``, which is the model's."""
+    guardrail_units_unpriced: int = 0
+    """Of the units those whose price is unknown."""
     started: float = field(default_factory=time.perf_counter)
     tracer: Tracer = NO_TRACER
     trail: Trail | None = None
@@ -171,6 +173,7 @@ _COUNTED = (
     "answers_cached",
     "guardrail_units",
     "guardrail_cost_usd",
+    "guardrail_units_unpriced",
 )
 
 LOGGED = tuple(

@@ -1,15 +1,20 @@
 """The other kinds of guardrail, and who may ask for which policy."""
 
+import json
+from importlib.resources import files
 from typing import Any
 
 import pytest
 
 from app.domain import key
 from app.domain.access import Scope
+from app.domain.guardrail import GuardrailReport
 from app.settings import Settings
 from tests.support.app import Rig
 from tests.support.fakes import FakeVisionModel
 from tests.support.guarded import MODEL, SETTINGS
+
+PRICES = files("app.services.usage") / "prices.json"
 
 
 def settings(emulator_url: str, **more: Any) -> Settings:
@@ -179,3 +184,45 @@ def test_a_callers_spend_counts_checks(emulator_url):
         ]
 
     assert codes == ["guardrail_blocked", "rate_limited"]
+
+
+def test_units_without_a_known_price_make_the_cost_unknown(emulator_url):
+    with checks(emulator_url).client() as http:
+        answer = http.post("/v1/generate", json={"prompt": "hello"}).json()
+        (row,) = http.get("/v1/usage").json()["data"]
+
+    assert answer["guardrail"]["units"]["content_filter"] == 2
+    assert (answer["guardrail"]["cost_usd"], answer["cost_usd"]) == (None, None)
+    assert row["unpriced"] == 1
+    assert row["cost_usd"] > 0, "the tokens are priced all the same"
+
+
+def test_a_price_file_says_what_they_cost(emulator_url, tmp_path):
+    table = json.loads(PRICES.read_text())
+    own = {"content_filter": 0.001, "prompt_attack": 0, "personal_information": 0.002}
+    table["guardrail_units_usd"] |= own
+    file = tmp_path / "prices.json"
+    file.write_text(json.dumps(table))
+    with checks(emulator_url, prices_file=file).client() as http:
+        answer = http.post("/v1/generate", json={"prompt": "hello"}).json()
+        rows = http.get("/v1/usage").json()["data"]
+
+    assert answer["guardrail"]["cost_usd"] == 0.006
+    assert answer["cost_usd"]["guardrail"] == 0.006
+    assert [row["unpriced"] for row in rows] == [0]
+
+
+def test_a_free_unit_is_one_that_the_price_table_says_to_be_free(emulator_url):
+    with Rig(settings=settings(emulator_url, **SETTINGS)).client() as http:
+        headers = {"X-Guardrail-Policy": "output=enforce"}
+        answer = http.post("/v1/generate", json={"prompt": "hello"}, headers=headers).json()
+
+    assert answer["guardrail"]["units"] == {"word": 1, "sensitive_information": 1}
+    assert answer["guardrail"]["cost_usd"] == 0.0001
+
+
+@pytest.mark.parametrize(("one", "other", "both"), [(1, 2, 3), (None, 2, None), (0, None, None)])
+def test_of_a_sum_with_an_unknown_part_nothing_is_known(one, other, both):
+    report = GuardrailReport(cost_usd=one) + GuardrailReport(cost_usd=other)
+
+    assert report.cost_usd == both

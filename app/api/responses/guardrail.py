@@ -14,8 +14,8 @@ class GuardrailOut(BaseModel):
         Action,
         Field(
             description="`none`: nothing hit. `audited`: something did, and was only recorded. "
-            "`masked`: parts of the text are replaced by what they are. `blocked`: there is no "
-            "text."
+            "`masked`: parts of the text are replaced by what they are, or left out. `blocked`: "
+            "there is no text."
         ),
     ]
     policies: Annotated[
@@ -28,7 +28,11 @@ class GuardrailOut(BaseModel):
     ]
     latency_ms: Annotated[int, Field(description="Milliseconds of all checks together.")]
     cost_usd: Annotated[
-        float, Field(description="US dollars at the listed price; part of the answer's cost.")
+        float | None,
+        Field(
+            description="US dollars at the listed price; part of the answer's cost. Null where the "
+            "price of a unit is unknown."
+        ),
     ]
 
     @classmethod

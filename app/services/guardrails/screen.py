@@ -10,7 +10,7 @@ from math import ceil
 import structlog
 
 from app.domain.access import Call, Resource
-from app.domain.cost import DIGITS
+from app.domain.cost import DIGITS, total
 from app.domain.errors import GuardrailUnavailableError, RateLimitedError
 from app.domain.guardrail import (
     Action,
@@ -78,7 +78,7 @@ class Screen:
 
     guardrail: Guardrail
     prices: Mapping[str, float]
-    """US dollars for a unit, by policy as in `Assessment`."""
+    """US dollars for a unit, by policy as in `Assessment`; what is unknown has none."""
     limits: Limits
     metrics: Metrics
     pictures: PictureVerdicts
@@ -147,7 +147,9 @@ class Screen:
             raise GuardrailUnavailableError(
                 f"The guardrail did not answer within {self.timeout:g} seconds.", retry_after=1
             ) from error
-        spent = ceil(self._cost(assessment.units) * MICRO)
+        cost = self._cost(assessment.units)
+        # Of an unknown price no more is taken than a check takes at least.
+        spent = LEAST if cost is None else ceil(cost * MICRO)
         await self.limits.settle(call, taken, spent - LEAST)
         self._record(assessment.units)
         if key is not None:
@@ -173,15 +175,21 @@ class Screen:
     def _record(self, units: Mapping[str, int]) -> None:
         record = current()
         record.guardrail_units += sum(units.values())
-        cost = self._cost(units)
+        priced = {name: count for name, count in units.items() if name in self.prices}
+        cost = self._cost(priced) or 0
         record.guardrail_cost_usd = round(record.guardrail_cost_usd + cost, DIGITS)
+        record.guardrail_units_unpriced += sum(units.values()) - sum(priced.values())
         for policy, count in units.items():
             self.metrics.count(GUARDRAIL_UNITS, count, policy=policy)
         self.metrics.count(GUARDRAIL_COST, cost)
 
-    def _cost(self, units: Mapping[str, int]) -> float:
-        amounts = [count * self.prices.get(name, 0) for name, count in units.items()]
-        return round(sum(amounts), DIGITS)
+    def _cost(self, units: Mapping[str, int]) -> float | None:
+        """Return what ``units`` cost; None where a price is not known."""
+        return total(
+            count * self.prices[name] if name in self.prices else None
+            for name, count in units.items()
+            if count
+        )
 
 
 def _action(assessment: Assessment, mode: Mode) -> Action:

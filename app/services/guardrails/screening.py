@@ -154,11 +154,11 @@ class Screening:
 
 def priced(usage: Usage, report: GuardrailReport) -> Usage:
     """Return ``usage`` with the cost of the checks that ``report`` tells."""
-    if not report.cost_usd:
+    if report.cost_usd == 0 or usage.cost is None:
         return usage
-    # What the model's call cost may be unknown; then the sum is, too.
-    if usage.cost is None:
-        return usage
+    if report.cost_usd is None:
+        # Of a sum with an unknown part nothing is known.
+        return replace(usage, cost=None)
     guardrail = round(usage.cost.guardrail + report.cost_usd, DIGITS)
     return replace(usage, cost=replace(usage.cost, guardrail=guardrail))
 

@@ -131,7 +131,7 @@ def _verdict(report: GuardrailReport | None) -> None:
                 "policies": list(report.policies),
                 "sources": list(report.sources),
                 "unchecked": list(report.unchecked),
-                "cost_usd": f"{report.cost_usd:.10f}",
+                "cost_usd": None if report.cost_usd is None else f"{report.cost_usd:.10f}",
             }
         )
 

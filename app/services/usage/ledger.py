@@ -110,7 +110,7 @@ def counts(record: RequestRecord) -> UsageCounts:
         images=record.images,
         tiles=record.tiles,
         cost_usd=(record.cost_usd or 0) + record.guardrail_cost_usd,
-        unpriced=1 if used and record.cost_usd is None else 0,
+        unpriced=1 if (used and record.cost_usd is None) or record.guardrail_units_unpriced else 0,
     )
 
 

@@ -1,9 +1,11 @@
 """Bedrock's own batch jobs are not made where that would leave a guardrail out."""
 
+from typing import Any
+
 from app.settings import Settings
 from app.wiring.batch_jobs import unavailable
 
-PLACE = {
+PLACE: dict[str, Any] = {
     "batch_jobs_location": "s3://bucket/prefix/",
     "batch_jobs_role": "arn:aws:iam::123456789012:role/bedrock-batch",
     "guardrail_id": "strict",

@@ -23,9 +23,10 @@ _ROUNDS = 20
 _NAMES = {
     "contentFilter": ("content", "content_filter"),
     "promptAttack": ("prompt_attack", "prompt_attack"),
-    "sensitiveInformation": ("pii", "sensitive_information"),
+    "sensitiveInformation": ("pii", "personal_information"),
 }
-"""Each check's kind of rule, and its units."""
+"""Each check's kind of rule, and its units: none has the name of one of ApplyGuardrail's, whose
+price is another."""
 
 
 @dataclass(frozen=True, slots=True)
