@@ -5,7 +5,9 @@
 The service runs in this process, with all that it has in production, in front of the stand-in for
 Bedrock that always gives the same answer, and is asked over ASGI, eight requests at a time. Rows
 are taken in turn, and the median of the rounds told. `off` is the default, without either wrapper;
-`unused` has both around the model, and requests that want neither.
+`unused` has both around the model, and requests that want neither. Each request of `miss` has a
+prompt of its own, beside the same picture: it is looked up, asked and kept. Those of `hit` were
+asked before.
 """
 
 import argparse
@@ -28,9 +30,12 @@ from bench import photos, process
 from bench.micro import calls
 from bench.micro.calls import Ask, Kind
 from bench.peers import dialects, recording
+from bench.peers.workloads import PROMPT
 from fixtures.process import enter_clean_environment, running
 
 TOGETHER = 8
+A_ROUND = 1_000_000
+"""Numbers of prompts that one round has for itself."""
 KINDS: Mapping[str, Kind] = {
     "text": Kind(dialects.ours),
     "picture of 500 KB": Kind(dialects.ours, picture=photos.fitting_500_kb),
@@ -50,12 +55,14 @@ class Row:
 
     settings: Mapping[str, object]
     header: str = ""
+    repeated: bool = True
+    """Whether the same few requests are sent again and again."""
 
 
 ROWS: Mapping[str, Row] = {
     "off": Row({}),
     "unused": Row(UNUSED),
-    "miss": Row({"cache": "on"}, "Cache-Control: no-cache, max-age=600"),
+    "miss": Row({"cache": "on"}, "Cache-Control: max-age=600", repeated=False),
     "hit": Row({"cache": "on"}, "Cache-Control: max-age=600"),
 }
 
@@ -64,11 +71,22 @@ async def rate(ask: Ask, requests: Iterator[bytes], seconds: float) -> float:
     """Return the answers of one second of this process's CPU."""
     for _ in range(TOGETHER):
         await ask(next(requests), 200)
-    count, began, until = 0, time.process_time(), time.perf_counter() + seconds
+    count, used, until = 0, 0.0, time.perf_counter() + seconds
     while time.perf_counter() < until:
-        await asyncio.gather(*(ask(next(requests), 200) for _ in range(TOGETHER)))
+        # Made before: what a client does is no part of it.
+        few = [next(requests) for _ in range(TOGETHER)]
+        began = time.process_time()
+        await asyncio.gather(*(ask(request, 200) for request in few))
+        used += time.process_time() - began
         count += TOGETHER
-    return count / (time.process_time() - began)
+    return count / used
+
+
+def numbered(requests: Iterator[bytes], first: int) -> Iterator[bytes]:
+    """Yield ``requests``, each with a prompt of its own that is as long as the others'."""
+    for number, request in enumerate(requests, first):
+        prompt = f"{number:08}{PROMPT[8:]}"
+        yield request.replace(PROMPT.encode(), prompt.encode(), 1)
 
 
 async def measured(upstream: str, seconds: float, rounds: int) -> dict[str, dict[str, float]]:
@@ -80,16 +98,17 @@ async def measured(upstream: str, seconds: float, rounds: int) -> dict[str, dict
             opening = calls.service(upstream, folder, **row.settings)
             opened[name] = await stack.enter_async_context(opening)
         rates: dict[tuple[str, str], list[float]] = {}
-        for _ in range(rounds):
+        for turn in range(rounds):
             for kind_name, kind in KINDS.items():
                 for name, (ask, key) in opened.items():
-                    asked = replace(kind, header=ROWS[name].header)
-                    # Made before: what a client does is no part of it.
-                    made = calls.requests(asked, key)
-                    few = [next(made) for _ in range(TOGETHER)]
-                    rates.setdefault((kind_name, name), []).append(
-                        await rate(ask, cycle(few), seconds)
-                    )
+                    row = ROWS[name]
+                    made = calls.requests(replace(kind, header=row.header), key)
+                    sent: Iterator[bytes]
+                    if row.repeated:
+                        sent = cycle([next(made) for _ in range(TOGETHER)])
+                    else:
+                        sent = numbered(made, turn * A_ROUND)
+                    rates.setdefault((kind_name, name), []).append(await rate(ask, sent, seconds))
     return {kind: {name: median(rates[kind, name]) for name in ROWS} for kind in KINDS}
 
 
