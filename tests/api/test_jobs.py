@@ -323,6 +323,35 @@ def test_a_job_outlives_the_service(rig: Rig) -> None:
             assert ended(client, job)["status"] == "completed"
 
 
+class HeldFirst(FakeVisionModel):
+    """Answers all but the first request, which it holds until it ends."""
+
+    async def generate(self, request: ModelRequest) -> Completion:
+        first = not self.requests
+        completion = await super().generate(request)
+        if first:
+            await asyncio.Event().wait()
+        return completion
+
+
+def test_a_job_that_is_begun_again_tells_each_page_once(rig: Rig) -> None:
+    rig.model = HeldFirst()
+    with rig.client() as client:
+        job = left(client, "/v1/tasks/document-qa", question="Why?", images=[b64(FOUR_PAGES)])
+        until = time.monotonic() + 60
+        while (client.get(f"/v1/jobs/{job['id']}").json()["progress"] or {}).get("done") != 3:
+            assert time.monotonic() < until
+            time.sleep(0.02)
+    rig.model = FakeVisionModel()
+    with rig.client() as client:
+        assert ended(client, job)["status"] == "completed"
+        told = events(client.get(f"/v1/jobs/{job['id']}/events"))
+
+    pages = [data for name, data in told if name == "progress"]
+    assert [data["done"] for data in pages] == [1, 2, 3, 4]
+    assert sorted(data["page"] for data in pages) == [1, 2, 3, 4]
+
+
 def test_no_caller_sees_anothers_jobs(tmp_path: Path) -> None:
     keys = tmp_path / "keys.json"
     ann, bob = bearer(add_key(keys)), bearer(add_key(keys))
