@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,18 @@ import pytest
 from openai import AsyncOpenAI, OpenAI
 
 from app.adapters.encryption import root_file
-from app.domain.access import Scope
+from app.adapters.queue.sqlite import open_sqlite_queue
+from app.domain.access import ANONYMOUS, Scope
 from app.domain.errors import ModelThrottledError, UpstreamTimeoutError
+from app.domain.model import Dialect
+from app.services.batches import record
 from app.settings import Settings
 from tests.support.access import add_key, bearer, guarded
 from tests.support.app import Rig
 from tests.support.fakes import FakeVisionModel
 from tests.support.pictures import ROCKET, b64
 from tests.support.server import serving
+from tests.support.service import running
 
 MODEL = "us.meta.llama3-2-11b-instruct-v1:0"
 PATIENCE = 60.0
@@ -299,6 +304,83 @@ def test_a_deleted_input_ends_the_batch_with_what_it_has(tmp_path):
     assert len(output) >= 2
     assert len({item["custom_id"] for item in output + rest}) == 20
     assert {item["error"]["code"] for item in rest} == {"batch_input_gone"}
+
+
+async def end_window(folder: Path, owner: str, batch_id: str) -> None:
+    """Set the end of a batch's window to now, in the service's own file."""
+    async with open_sqlite_queue(folder / "work.sqlite3") as queue:
+        while True:
+            kept = await queue.group(owner, batch_id)
+            assert kept is not None
+            over = replace(record.read(kept), expires_at=time.time())
+            if await queue.change(record.group(over)):
+                return
+
+
+def test_a_batch_whose_window_is_over_delivers_what_was_answered_and_names_the_rest(tmp_path):
+    model = Held()
+    with served(tmp_path, model, batch_concurrency=2) as client:
+        content = lines(*(row(str(n), {"prompt": f"row {n}"}) for n in range(20)))
+        batch = begun(client, content)
+        until_asked(model, 2)
+        asyncio.run(end_window(tmp_path, ANONYMOUS.id, batch.id))
+        until = time.monotonic() + PATIENCE
+        while (batch := client.batches.retrieve(batch.id)).status != "finalizing":
+            assert time.monotonic() < until, batch
+            time.sleep(0.02)
+        model.let.set()
+        batch = ended(client, batch)
+        output, rest = written(client, batch.output_file_id), written(client, batch.error_file_id)
+        with pytest.raises(openai.ConflictError):
+            client.batches.cancel(batch.id)
+
+    assert batch.status == "expired"
+    assert batch.expires_at <= batch.finalizing_at <= batch.expired_at
+    assert (batch.completed_at, batch.failed_at, batch.cancelled_at) == (None, None, None)
+    assert 2 <= len(output) <= 4
+    counts = batch.request_counts
+    assert (counts.total, counts.completed, counts.failed) == (20, len(output), 0)
+    assert {item["error"]["code"] for item in rest} == {"batch_expired"}
+    assert sorted(int(item["custom_id"]) for item in output + rest) == list(range(20))
+    assert len(model.asked) == len(output)
+
+
+def test_a_batch_that_begins_in_a_cold_start_waits_patiently(emulator_url, tmp_path):
+    # Longer than a request may take, and than all its attempts.
+    few = {"request_timeout": 1, "data_directory": tmp_path}
+    with (
+        running(emulator_url, "loading-for-3s", Dialect.CHAT, **few) as service,
+        client_of(service.url) as client,
+    ):
+        content = lines(*(row(str(n), {"prompt": f"row {n}"}) for n in range(40)))
+        batch = ended(client, begun(client, content))
+        calls = service.seen()
+
+    counts = batch.request_counts
+    assert (batch.status, counts.completed, counts.failed) == ("completed", 40, 0)
+    answered = [call for call in calls if call["status"] == 200]
+    assert len(answered) == 40
+    assert len(calls) > 40
+
+
+def test_rows_that_the_cache_knows_cost_nothing(tmp_path):
+    model = FakeVisionModel()
+    content = lines(*(row(str(n), {"prompt": f"row {n % 5}", "temperature": 0}) for n in range(10)))
+    with served(tmp_path, model, cache="on") as client:
+        first = ended(client, begun(client, content))
+        second = ended(client, begun(client, content))
+        paid = written(client, first.output_file_id)
+        output = written(client, second.output_file_id)
+
+    assert len(model.requests) == 5
+    assert (second.request_counts.completed, second.cost_usd, second.unpriced_rows) == (10, 0, 0)
+    assert second.usage.total_tokens == 0
+    assert {item["response"]["body"]["cost_usd"]["total"] for item in output} == {0}
+    assert {item["response"]["body"]["cached"] for item in output} == {True}
+    assert first.cost_usd > 0
+    assert first.cost_usd == pytest.approx(
+        sum(item["response"]["body"]["cost_usd"]["total"] for item in paid)
+    )
 
 
 def test_one_callers_batches_come_in_order(tmp_path):
