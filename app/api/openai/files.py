@@ -118,7 +118,9 @@ FILE_ERRORS = (
     operation_id="createFile",
     summary="Upload a file",
     description="Keeps a file until it is deleted or its time is over, by default 30 days. Its "
-    "type is told from its bytes. Only its caller sees it.",
+    "type is told from its bytes. Only its caller sees it. The answer's `id` is what "
+    "`POST /v1/batches` takes as `input_file_id` (purpose `batch`), and what pictures are named by "
+    '(purpose `vision`): `{"file_id": "file-…"}`.',
     response_description="The file.",
     response_model=FileOut,
     responses=problem.documented(
