@@ -19,7 +19,9 @@ _NUMBERS = r"\d{1,3}(?: {0,2}(?:,|;|and|-|–) {0,2}(?:source[ _]?)?\d{1,3})*"
 _MARKER = re.compile(rf"[ \t]{{0,8}}[\[【](?:sources?[ _]?)? ?({_NUMBERS}) ?[\]】]", re.IGNORECASE)
 _OPEN = re.compile(rf"[ \t]{{0,8}}(?:[\[【][\w ,;–-]{{0,{LONGEST_MARKER}}})?\Z")
 _PIECE = re.compile(r"(\d+)(?:\s*[-–]\s*(?:source[ _]?)?(\d+))?")
-_END = re.compile(r"""[.!?…。！？]+["'”’»)\]]{0,3}(?:\s{0,2}\[\d{1,3}\])*(?=\s|\Z)|\n+""")
+_END = re.compile(
+    r"""(?<![.!?…。！？])[.!?…。！？]++["'”’»)\]]{0,3}(?:\s{0,2}\[\d{1,3}\])*(?=\s|\Z)|\n+"""
+)
 _ONE = re.compile(r"\s?\[(\d{1,3})\]")
 _QUOTED = re.compile(r"[\"“„«]([^\"“”„«»\n]{1,2000})[\"”“»]")
 _SPACE = re.compile(r"\s+")

@@ -4,9 +4,9 @@ Every port's fake is in ``tests/support``; one contract suite runs over the fake
 adapter.
 """
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from app.domain.access import Caller
 from app.domain.batch_job import BatchJob, BatchJobName, RecordCounts, RecordResult
@@ -31,6 +31,13 @@ from app.domain.work import (
     WorkKind,
     WorkResult,
 )
+
+Note = Callable[[str, Mapping[str, Any]], None]
+"""Takes a change of access or configuration, by its kind and facts, for whoever audits."""
+
+
+def unnoted(kind: str, facts: Mapping[str, Any]) -> None:
+    """Note nothing; where there is no audit log."""
 
 
 class VisionModel(Protocol):

@@ -23,6 +23,9 @@ Name = Annotated[str, Field(min_length=1)]
 Names = Annotated[tuple[Name, ...], NoDecode, BeforeValidator(split)]
 
 
+_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
+
+
 def _region(name: str) -> str:
     if not _REGION.fullmatch(name):
         raise ValueError(f"{name!r} is not an AWS region such as us-west-2")
@@ -31,8 +34,6 @@ def _region(name: str) -> str:
 
 Region = Annotated[str, AfterValidator(_region)]
 Regions = Annotated[tuple[Region, ...], NoDecode, BeforeValidator(split)]
-
-_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
 
 _HOST = re.compile(
     r"((\*\.)?[\w-]+(\.[\w-]+)*\.?|\[[0-9a-fA-F:.]+\]|[0-9a-fA-F:]*::[0-9a-fA-F:.]*)(:(?P<port>\d{1,5}))?"

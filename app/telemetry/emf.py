@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,20 @@ from app.telemetry.record import RequestRecord
 def _write(line: str) -> None:
     sys.stdout.write(line)
     sys.stdout.flush()
+
+
+def _directive(namespace: str, sets: list[list[str]], units: Mapping[str, str]) -> dict[str, Any]:
+    """Return what tells CloudWatch which members of a line are metrics, and of which dimensions."""
+    return {
+        "Timestamp": round(time.time() * 1000),
+        "CloudWatchMetrics": [
+            {
+                "Namespace": namespace,
+                "Dimensions": sets,
+                "Metrics": [{"Name": name, "Unit": unit} for name, unit in units.items()],
+            }
+        ],
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +49,9 @@ class EmbeddedMetrics:
         """Return the line for ``record``: its metrics, and what they may be told apart by."""
         values = {name: value for name, value in _values(record).items() if value is not None}
         return {
-            "_aws": {
-                "Timestamp": round(time.time() * 1000),
-                "CloudWatchMetrics": [
-                    {
-                        "Namespace": self.namespace,
-                        "Dimensions": self._sets(),
-                        "Metrics": [{"Name": name, "Unit": UNITS[name]} for name in values],
-                    }
-                ],
-            },
+            "_aws": _directive(
+                self.namespace, self._sets(), {name: UNITS[name] for name in values}
+            ),
             "Service": self.service,
             # Texts that are not empty: these may be dimensions.
             "Model": record.model or "none",
@@ -85,18 +92,7 @@ class EmbeddedGauges:
         if (now := self.clock()) < self.due:
             return
         line = {
-            "_aws": {
-                "Timestamp": round(time.time() * 1000),
-                "CloudWatchMetrics": [
-                    {
-                        "Namespace": self.namespace,
-                        "Dimensions": [["Service"]],
-                        "Metrics": [
-                            {"Name": name, "Unit": unit} for name, unit in PROCESS_UNITS.items()
-                        ],
-                    }
-                ],
-            },
+            "_aws": _directive(self.namespace, [["Service"]], PROCESS_UNITS),
             "Service": self.service,
             "BytesInFlight": 100 * self.most,
         }

@@ -19,8 +19,10 @@ from app.adapters.sources import s3
 from app.domain.ports import DataCipher
 from app.services.audit.changes import KeyChanges
 from app.services.audit.log import AuditLog, AuditStore, Head, Publish, logged
+from app.services.lifecycle.sentinel import LifecycleSentinel
 from app.services.receipts.issuer import Receipts
 from app.services.registry import Operations
+from app.services.residency.sentinel import ResidencySentinel
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
 
@@ -62,11 +64,19 @@ async def open_audit_log(
             await log.flush()
 
 
-def audited(operations: Operations, log: AuditLog | None, changes: KeyChanges) -> Operations:
-    """Return ``operations`` that note each request and each change of keys in ``log``."""
+def audited(
+    operations: Operations,
+    log: AuditLog | None,
+    changes: KeyChanges,
+    residency: ResidencySentinel,
+    lifecycle: LifecycleSentinel,
+) -> Operations:
+    """Return ``operations`` that note each request in ``log``, which notes changes from now on."""
     if log is None:
         return operations
     changes.attach(log)
+    residency.attach(log.note)
+    lifecycle.note = log.note
     return replace(operations, sinks=(*operations.sinks, log))
 
 

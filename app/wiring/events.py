@@ -10,6 +10,7 @@ from app.domain.batch import BatchEngine
 from app.services.batches.events import BatchEvents, EventTerms, ObjectReader
 from app.services.registry import Services
 from app.settings import Settings
+from app.wiring.work import files_address
 
 
 @asynccontextmanager
@@ -20,9 +21,7 @@ async def open_objects(
     if settings.s3_event_caller is None:
         yield None
         return
-    region = settings.files_region or settings.region
-    url = str(settings.files_endpoint_url) if settings.files_endpoint_url else None
-    async with open_s3_objects(session, region, url) as objects:
+    async with open_s3_objects(session, *files_address(settings)) as objects:
         yield objects
 
 

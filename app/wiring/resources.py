@@ -179,7 +179,7 @@ async def open_resources(settings: Settings, edges: Edges) -> AsyncIterator[Reso
                 guards=guards,
                 room=room,
                 reader=reader,
-                operations=audited(operations, audit, changes),
+                operations=audited(operations, audit, changes, residency, lifecycle),
                 residency=residency,
                 lifecycle=lifecycle,
                 upstreams=resident(upstreams, residency),

@@ -51,7 +51,12 @@ async def _store(stack: AsyncExitStack, session: aioboto3.Session, settings: Set
     connection = BucketConnection(
         bucket,
         prefix.rstrip("/"),
-        settings.files_region or settings.region,
-        str(settings.files_endpoint_url) if settings.files_endpoint_url else None,
+        *files_address(settings),
     )
     return await stack.enter_async_context(open_bucket_files(session, connection))
+
+
+def files_address(settings: Settings) -> tuple[str, str | None]:
+    """Return the region of the bucket for files, and what is called instead of S3's address."""
+    url = settings.files_endpoint_url
+    return settings.files_region or settings.region, str(url) if url else None

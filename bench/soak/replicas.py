@@ -64,8 +64,7 @@ class Keys:
     def write(cls, file: Path) -> "Keys":
         keys = cls(file, new_key(file), new_key(file, "limited"))
         entries = json.loads(file.read_text())
-        named = entries["keys"] if isinstance(entries, dict) else entries
-        named[-1]["limits"] = {"requests": f"{ALLOWED}/hour"}
+        entries[-1]["limits"] = {"requests": f"{ALLOWED}/hour"}
         file.write_text(json.dumps(entries))
         return keys
 

@@ -10,7 +10,7 @@ import pytest
 from app.domain.errors import ModelThrottledError
 from app.services.evidence.reader import PooledReader
 from app.settings import Settings
-from tests.support.app import Rig
+from tests.support.app import Rig, reading
 from tests.support.drawn import encoded, lettered, place, words
 from tests.support.pictures import b64
 from tests.support.scripted import ScriptedVisionModel
@@ -41,9 +41,7 @@ def script() -> ScriptedVisionModel:
 
 @pytest.fixture(scope="module")
 def service(script: ScriptedVisionModel) -> Iterator[httpx.Client]:
-    settings = Settings(_env_file=None, usage_store="memory", evidence_engine="rapidocr")
-    with Rig(script, settings=settings).client() as client:
-        client.timeout = httpx.Timeout(120)
+    with reading(script) as client:
         yield client
 
 

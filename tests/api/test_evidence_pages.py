@@ -9,8 +9,7 @@ import pytest
 
 from app.domain.generation import ModelRequest
 from app.services.evidence.claim import leaves
-from app.settings import Settings
-from tests.support.app import Rig
+from tests.support.app import reading
 from tests.support.drawn import encoded, lettered
 from tests.support.pictures import b64
 from tests.support.scripted import ScriptedVisionModel
@@ -46,9 +45,7 @@ def script() -> PagedModel:
 
 @pytest.fixture(scope="module")
 def service(script: PagedModel) -> Iterator[httpx.Client]:
-    settings = Settings(_env_file=None, usage_store="memory", evidence_engine="rapidocr")
-    with Rig(script, settings=settings).client() as client:
-        client.timeout = httpx.Timeout(120)
+    with reading(script) as client:
         yield client
 
 

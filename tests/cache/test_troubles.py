@@ -243,3 +243,23 @@ async def test_replicas_that_share_a_store_ask_once(kind, tmp_path, request):
 
     assert len(model.requests) == 1
     assert sum(answer.replay is None for answer in answers) == 1
+
+
+async def test_a_long_stream_keeps_its_claim_before_other_replicas(redis_url):
+    model = FakeVisionModel()
+    async with open_redis(redis_url) as client:
+        await client.flushdb()
+        one, two = (
+            replace(cached(RedisAnswers(client), model), claim=1.0, flights={}) for _ in range(2)
+        )
+        async with one.stream(REQUEST) as parts:
+            waiting = asyncio.create_task(two.generate(REQUEST))
+            # Half as long again as a claim that nobody renews.
+            await asyncio.sleep(1.5)
+            assert not waiting.done()
+            async for _ in parts:
+                pass
+        answer = await waiting
+
+    assert answer.replay is not None
+    assert len(model.requests) == 1

@@ -216,6 +216,8 @@ class Chain:
         )
         links = [Link((t,), model) for t, model in zip(targets, self.models, strict=True)]
         self.model = SuccessorModel(links, self.sentinel, self.metrics)
+        self.noted: list[tuple[str, dict[str, Any]]] = []
+        self.sentinel.note = lambda kind, facts: self.noted.append((kind, dict(facts)))
 
     async def answered(self) -> tuple[str, list[str]]:
         completion = await self.model.generate(request())
@@ -293,6 +295,22 @@ async def test_going_back_takes_a_date_that_moved_and_a_call_that_is_answered():
     await chain.sentinel.survey()
 
     assert await chain.answered() == ("a", [])
+
+
+async def test_a_change_of_the_model_that_serves_is_noted_once_each_way():
+    chain = Chain(ends={"a": DAY})
+    await chain.sentinel.survey()
+    await chain.answered()
+    await chain.answered()
+    del chain.ends["a"]
+    await chain.sentinel.survey()
+    await chain.sentinel.survey()
+
+    first, second = (str(target(name)) for name in "ab")
+    assert chain.noted == [
+        ("successor_serves", {"model": second, "instead_of": first}),
+        ("model_returns", {"model": first, "instead_of": second}),
+    ]
 
 
 async def test_many_who_meet_the_end_at_once_prove_the_successor_once():

@@ -331,7 +331,7 @@ async def test_a_control_plane_that_is_away_at_the_start_fails_closed_and_later_
                 pass
 
 
-def test_a_target_that_moves_outside_takes_itself_out_and_the_next_one_answers():
+def test_a_target_that_moves_outside_takes_itself_out_and_the_next_one_answers(tmp_path):
     first, second = (f"moving-{uuid.uuid4().hex[:8]}", f"staying-{uuid.uuid4().hex[:8]}")
     config = EmulatorConfig(
         region="us-west-2",
@@ -347,6 +347,8 @@ def test_a_target_that_moves_outside_takes_itself_out_and_the_next_one_answers()
             fallbacks=[{"model_id": ids[1]}],
             residency=UNITED_STATES,
             residency_interval=0.05,
+            audit_store="files",
+            data_directory=tmp_path,
         )
         rig = Rig(model=None, settings=configured)
         with serving(rig.app()) as service, httpx.Client(base_url=service, timeout=30) as http:
@@ -375,6 +377,13 @@ def test_a_target_that_moves_outside_takes_itself_out_and_the_next_one_answers()
             move(url, second, "us-east-1")
             until_outside(http, 1)
             assert http.post("/v1/generate", json={"prompt": "Why?"}).status_code == 200
+
+    # Written to the disk when the service ends, if not before.
+    written = "".join(file.read_text() for file in (tmp_path / "audit").glob("*.jsonl"))
+    notes = [line for line in written.splitlines() if '"residency_changed"' in line]
+    assert len(notes) == 3
+    assert [ids[1] in note for note in notes] == [False, True, True]
+    assert ['"verdict":"outside"' in note for note in notes] == [True, True, False]
 
 
 def install(url: str, fault: str, operation: str) -> None:

@@ -16,11 +16,18 @@ from opentelemetry.sdk.metrics.export import MetricsData
 from pydantic import SecretStr
 
 from app.adapters.access.tokens import Issuer, open_tokens
+from app.adapters.audit.s3_heads import S3Heads
 from app.adapters.aws_session import aws_session
 from app.adapters.bedrock.control_plane import open_control_plane
+from app.adapters.bedrock.control_planes import open_control_planes
 from app.adapters.bedrock.identity.credentials import Connection
-from app.adapters.bedrock.runtime import open_runtime
+from app.adapters.bedrock.knowledge_base import KnowledgeBaseRetriever
+from app.adapters.bedrock.lifecycle import Lifecycles
+from app.adapters.bedrock.locations import Locations
+from app.adapters.bedrock.model_import import open_imports
+from app.adapters.bedrock.runtime import open_agent_runtime, open_runtime
 from app.adapters.encryption.root_kms import KmsRootKeys
+from app.adapters.files.s3 import BucketConnection, open_bucket_files
 from app.adapters.http1.sender import Limits
 from app.adapters.sources import http, s3
 from app.adapters.sources.addresses import AddressPolicy
@@ -31,13 +38,17 @@ from app.adapters.stores.rate_limiter import open_limiter
 from app.adapters.stores.redis_client import open_redis
 from app.adapters.stores.usage_postgres import open_postgres
 from app.cli.doctor import aws, server, stores
-from app.domain.generation import ModelRequest, Role, Turn
+from app.domain.generation import ModelRequest, Role, Target, Turn
+from app.domain.guardrail import Content, Kind, Source
 from app.domain.image import S3Image, UrlImage
 from app.domain.limit import parse
 from app.domain.model import LLAMA_3_2_11B, Dialect, capabilities, identify
+from app.domain.retrieval import KnowledgeBase, RetrievalQuery
 from app.domain.usage import UsageQuery
 from app.settings import Settings
+from app.wiring.guardrails import open_guardrail
 from app.wiring.model import vision_model
+from app.wiring.receipts import decrypted
 from app.wiring.units import units_of
 from app.wiring.webhooks import open_webhook_sender
 from tests.support.dialects import BEDROCK, IMPORTED, MODEL_IDS
@@ -105,6 +116,70 @@ async def batch_jobs(host: str, port: int) -> object:
     connection = Connection("us-east-1", f"https://{host}:{port}", LIMITS)
     async with open_control_plane(aws_session(), connection) as plane:
         return await plane.get("model-invocation-jobs")
+
+
+async def guardrail(host: str, port: int) -> object:
+    settings = Settings(
+        _env_file=None,
+        guardrail_kind=Kind.APPLY,
+        guardrail_id="abc123",
+        endpoint_url=f"https://{host}:{port}",
+        region="us-east-1",
+    )
+    policy = settings.guardrail_policy
+    assert policy is not None
+    async with open_guardrail(aws_session(), settings) as judge:
+        content = Content(Source.INPUT, ("why?",))
+        return await judge.assess(content, policy)
+
+
+async def knowledge_base(host: str, port: int) -> object:
+    connection = Connection("us-east-1", f"https://{host}:{port}", LIMITS)
+    base = KnowledgeBase("docs", "KB12345678", "us-east-1")
+    async with open_agent_runtime(aws_session(), connection) as runtime:
+        retriever = KnowledgeBaseRetriever({"us-east-1": runtime})
+        return await retriever.retrieve(RetrievalQuery(base, "why?", 3))
+
+
+async def lifecycle(host: str, port: int) -> object:
+    target = Target("us-east-1", MODEL_IDS[Dialect.CHAT], Dialect.CHAT)
+    async with open_control_planes(aws_session(), f"https://{host}:{port}") as planes:
+        return await Lifecycles(planes).life(target, identify(target.model_id))
+
+
+async def locations(host: str, port: int) -> object:
+    """Look for where a knowledge base is, at its own control plane."""
+    endpoint = f"https://{host}:{port}"
+    async with open_control_planes(aws_session(), None, endpoint) as planes:
+        return await Locations(planes).knowledge_base("us-east-1", "KB12345678")
+
+
+async def kept_files(host: str, port: int) -> object:
+    connection = BucketConnection("bucket", "", "us-east-1", f"https://{host}:{port}")
+    async with open_bucket_files(aws_session(), connection) as files:
+        return await files.facts("ann", "file-1")
+
+
+async def audit_heads(host: str, port: int) -> object:
+    connection = s3.Connection("us-east-1", f"https://{host}:{port}")
+    async with s3.open_client(aws_session(), connection) as client:
+        await S3Heads(client, "heads", "").put(1, "signature")
+    return None
+
+
+async def imports(host: str, port: int) -> object:
+    endpoint = f"https://{host}:{port}"
+    async with open_imports("us-east-1", endpoint, endpoint) as client:
+        await client.delete("mine")
+    return None
+
+
+async def receipt_key(host: str, port: int) -> object:
+    """Have KMS decrypt the key that receipts are signed with."""
+    settings = Settings(_env_file=None, region="us-east-1")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("AWS_ENDPOINT_URL_KMS", f"https://{host}:{port}")
+        return await decrypted(aws_session(), settings, b"encrypted")
 
 
 async def data_keys(host: str, port: int) -> object:
@@ -217,7 +292,15 @@ CLIENTS: dict[str, Call] = {
     "Bedrock's control plane": control_plane,
     "STS": role,
     "batch jobs": batch_jobs,
+    "a guardrail": guardrail,
+    "a knowledge base": knowledge_base,
+    "the lifecycle of a model": lifecycle,
+    "the locations of hops": locations,
+    "kept files": kept_files,
+    "the audit log's heads": audit_heads,
+    "imports of models": imports,
     "KMS": data_keys,
+    "the receipts' key in KMS": receipt_key,
     "webhooks": webhook,
     "an issuer's keys": issuer_keys,
     "an issuer's configuration": issuer_of_tokens,

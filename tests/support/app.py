@@ -112,3 +112,12 @@ class Rig:
 
 def small(**limits: Any) -> Rig:
     return Rig(settings=Settings(_env_file=None, **limits))
+
+
+@contextmanager
+def reading(model: FakeVisionModel) -> Iterator[httpx.Client]:
+    """Serve in front of ``model`` with the engine that reads, whose first page takes its time."""
+    settings = Settings(_env_file=None, usage_store="memory", evidence_engine="rapidocr")
+    with Rig(model, settings=settings).client() as client:
+        client.timeout = httpx.Timeout(120)
+        yield client

@@ -39,18 +39,19 @@ class BucketConnection:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated(failure: str = "the bucket for files can't be used") -> Iterator[None]:
+    """Raise FileStoreError, which begins with ``failure``, in place of S3's errors."""
     try:
         yield
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code", "unknown")
-        raise FileStoreError(f"the bucket for files can't be used: {code}") from error
+        raise FileStoreError(f"{failure}: {code}") from error
     except (BotoCoreError, OSError) as error:
-        name = type(error).__name__
-        raise FileStoreError(f"the bucket for files can't be used: {name}") from error
+        raise FileStoreError(f"{failure}: {type(error).__name__}") from error
 
 
-def _is_missing(error: ClientError) -> bool:
+def is_missing(error: ClientError) -> bool:
+    """Tell whether S3 has no such object."""
     return error.response.get("Error", {}).get("Code") in _MISSING
 
 
@@ -77,7 +78,7 @@ class BucketFiles:
                 waiting += piece
                 written += len(piece)
                 while len(waiting) >= PART_BYTES:
-                    with _translated():
+                    with translated():
                         if upload is None:
                             begun = await self.client.create_multipart_upload(
                                 Bucket=bucket, Key=key
@@ -85,7 +86,7 @@ class BucketFiles:
                             upload = begun["UploadId"]
                         await self._part(key, upload, parts, bytes(waiting[:PART_BYTES]))
                     del waiting[:PART_BYTES]
-            with _translated():
+            with translated():
                 if upload is None:
                     await self.client.put_object(Bucket=bucket, Key=key, Body=bytes(waiting))
                     return written
@@ -120,7 +121,7 @@ class BucketFiles:
 
     async def describe(self, owner: str, file_id: str, facts: bytes) -> None:
         """Keep the facts of a file."""
-        with _translated():
+        with translated():
             await self.client.put_object(
                 Bucket=self.connection.bucket, Key=self._key(owner, file_id + FACTS), Body=facts
             )
@@ -128,11 +129,11 @@ class BucketFiles:
     async def facts(self, owner: str, file_id: str) -> bytes | None:
         """Return the facts of a file, None where there is none."""
         key = self._key(owner, file_id + FACTS)
-        with _translated():
+        with translated():
             try:
                 reply = await self.client.get_object(Bucket=self.connection.bucket, Key=key)
             except ClientError as error:
-                if _is_missing(error):
+                if is_missing(error):
                     return None
                 raise
             body = reply["Body"]
@@ -143,7 +144,7 @@ class BucketFiles:
         """Yield the bytes from ``start`` up to ``end``, or raise FileNotFoundHereError."""
         if start >= end:
             return
-        with _translated():
+        with translated():
             try:
                 reply = await self.client.get_object(
                     Bucket=self.connection.bucket,
@@ -151,7 +152,7 @@ class BucketFiles:
                     Range=f"bytes={start}-{end - 1}",
                 )
             except ClientError as error:
-                if _is_missing(error):
+                if is_missing(error):
                     raise FileNotFoundHereError(f"there is no file {file_id}") from error
                 raise
             left = end - start
@@ -173,7 +174,7 @@ class BucketFiles:
         }
 
     async def _objects(self, prefix: str) -> AsyncIterator[tuple[str, int]]:
-        with _translated():
+        with translated():
             pages = self.client.get_paginator("list_objects_v2").paginate(
                 Bucket=self.connection.bucket, Prefix=prefix
             )
@@ -185,7 +186,7 @@ class BucketFiles:
         """Delete a file and its facts, and tell whether there was one."""
         known = await self.facts(owner, file_id) is not None
         key = self._key(owner, file_id)
-        with _translated():
+        with translated():
             for name in (key + FACTS, key):
                 await self.client.delete_object(Bucket=self.connection.bucket, Key=name)
         return known
@@ -201,7 +202,7 @@ class BucketFiles:
             except ValueError:
                 continue
             if over:
-                with _translated():
+                with translated():
                     await self.client.delete_object(Bucket=self.connection.bucket, Key=key)
                 expired += not key.endswith(FACTS)
         return expired
@@ -210,7 +211,7 @@ class BucketFiles:
         self, owner: str, file_id: str, size: int, seconds: int
     ) -> PresignedForm | None:
         """Return a form by which anyone can put ``size`` bytes there."""
-        with _translated():
+        with translated():
             form = await self.client.generate_presigned_post(
                 Bucket=self.connection.bucket,
                 Key=self._key(owner, file_id),
@@ -221,10 +222,10 @@ class BucketFiles:
 
 
 @asynccontextmanager
-async def open_bucket_files(
-    session: aioboto3.Session, connection: BucketConnection
-) -> AsyncIterator[BucketFiles]:
-    """Open the bucket; nothing is asked of it before it is used."""
+async def open_s3(
+    session: aioboto3.Session, region: str, endpoint_url: str | None
+) -> AsyncIterator["S3Client"]:
+    """Open a client for files; nothing is asked of S3 before it is used."""
     config = CheckedConfig(
         connect_timeout=10,
         read_timeout=60,
@@ -232,9 +233,15 @@ async def open_bucket_files(
         retries={"total_max_attempts": 3, "mode": "standard"},
     )
     async with session.client(
-        "s3",
-        region_name=connection.region,
-        endpoint_url=connection.endpoint_url,
-        config=config,
+        "s3", region_name=region, endpoint_url=endpoint_url, config=config
     ) as client:
+        yield client
+
+
+@asynccontextmanager
+async def open_bucket_files(
+    session: aioboto3.Session, connection: BucketConnection
+) -> AsyncIterator[BucketFiles]:
+    """Open the bucket; nothing is asked of it before it is used."""
+    async with open_s3(session, connection.region, connection.endpoint_url) as client:
         yield BucketFiles(client, connection)

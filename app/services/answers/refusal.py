@@ -49,7 +49,7 @@ _WRAPPING = re.compile(
     re.IGNORECASE,
 )
 _HEADER = re.compile(r"<\|start_header_id\|>\w{0,20}<\|end_header_id\|>")
-_BREAK = re.compile(r"[,;:.!?।\n–—]+(?=\s|$)")
+_BREAK = re.compile(r"(?<![,;:.!?।\n–—])[,;:.!?।\n–—]+(?=\s|$)")
 _JOINING = re.compile(
     r"^(?:it (?:seems|looks|appears)(?: like| that)?|but|however|and|so|aber|jedoch|daher|mais|pero"
     r"|ma|mas|लेकिन|परंतु|कि|แต่)\s+",

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 from os import urandom
 from typing import TypeVar, cast
@@ -13,13 +14,10 @@ from app.domain.cache import Place
 from app.domain.errors import AnswerStoreError, DataKeyError, IdempotencyConflictError
 from app.domain.ports import AnswerStore, DataCipher
 from app.services.concurrency import answer_codec
+from app.services.concurrency.claim import CLAIM, POLL, renewed
 
 T = TypeVar("T")
 
-CLAIM = 30.0
-"""Seconds that a claim lasts unless it is renewed: how long others wait for one that was killed."""
-POLL = 0.05
-"""Seconds between two looks at whether another process has the answer."""
 MOST = 2**20
 """Bytes of an answer that is kept: a cipher takes no more at once."""
 
@@ -55,11 +53,8 @@ class SharedAnswers:
                 return await make()
             if kept is not None:
                 return cast("T", kept)
-            renewing = asyncio.create_task(self._renewed(place, holder))
-            try:
+            async with renewed(partial(self._claim_again, place, holder), CLAIM):
                 answer = await make()
-            finally:
-                renewing.cancel()
             await self._keep(caller, place, digest, answer)
             return answer
         finally:
@@ -113,13 +108,11 @@ class SharedAnswers:
         except AnswerStoreError as error:
             log.warning("idempotent answers not shared", reason=type(error).__name__)
 
-    async def _renewed(self, place: Place, holder: str) -> None:
-        while True:
-            await asyncio.sleep(CLAIM / 3)
-            try:
-                await self.store.claim(place, holder, CLAIM)
-            except AnswerStoreError as error:
-                log.warning("idempotent answers not shared", reason=type(error).__name__)
+    async def _claim_again(self, place: Place, holder: str) -> None:
+        try:
+            await self.store.claim(place, holder, CLAIM)
+        except AnswerStoreError as error:
+            log.warning("idempotent answers not shared", reason=type(error).__name__)
 
 
 def _tag(name: str) -> str:

@@ -55,15 +55,14 @@ def _row(page: int, drawn: Size, edges: pyvips.Image, number: int, row: Span) ->
 def _edges(image: pyvips.Image) -> pyvips.Image:
     """Return 1 where a pixel differs from the one to its left or the one above it, else 0."""
     grey = image.colourspace("b-w") if image.bands > 1 else image
-    # One wider and cut, as libvips refuses to move all of a picture out of its frame.
-    left = grey.embed(1, 0, grey.width + 1, grey.height, extend="copy").crop(
-        0, 0, grey.width, grey.height
-    )
-    above = grey.embed(0, 1, grey.width, grey.height + 1, extend="copy").crop(
-        0, 0, grey.width, grey.height
-    )
-    across, along = (grey - left).abs() >= EDGE, (grey - above).abs() >= EDGE
+    across, along = ((grey - _moved(grey, *by)).abs() >= EDGE for by in ((1, 0), (0, 1)))
     return ((across | along) & 1).cast("uchar").copy_memory()
+
+
+def _moved(image: pyvips.Image, right: int, down: int) -> pyvips.Image:
+    # Larger and cut, as libvips refuses to move all of a picture out of its frame.
+    larger = image.embed(right, down, image.width + right, image.height + down, extend="copy")
+    return larger.crop(0, 0, image.width, image.height)
 
 
 def _gaps(edges: pyvips.Image, least: int, *, down: bool) -> list[Span]:

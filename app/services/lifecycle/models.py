@@ -171,6 +171,9 @@ class SuccessorModel:
 
     def _serve(self, index: int) -> None:
         before, self.serving = self.serving, index
+        kind = "successor_serves" if index > before else "model_returns"
+        model, instead_of = (str(self.links[link].targets[0]) for link in (index, before))
+        self.sentinel.note(kind, {"model": model, "instead_of": instead_of})
         for changed in {before, index} - {0}:
             self._show(changed)
 

@@ -11,6 +11,7 @@ import structlog
 from app.domain.generation import Target
 from app.domain.image import AnswerWarning
 from app.domain.lifecycle import Life, LifeStatus
+from app.domain.ports import Note, unnoted
 from app.telemetry.metrics import DAYS_LEFT, Metrics
 
 log = structlog.get_logger()
@@ -38,6 +39,8 @@ class LifecycleSentinel:
     lives: dict[Target, Life] = field(default_factory=dict)
     reviews: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     """Called after each survey."""
+    note: Note = unnoted
+    """Takes changes of the model that serves."""
     _logged: dict[Target, object] = field(default_factory=dict)
     _told: OrderedDict[tuple[Target, str], date] = field(default_factory=OrderedDict)
 

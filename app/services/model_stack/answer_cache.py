@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from os import urandom
 
 from app.domain.cache import Place
@@ -26,15 +27,11 @@ from app.domain.ports import VisionModel
 from app.services.cache.answers import KeptAnswers
 from app.services.cache.entry import Kept, storable, whole
 from app.services.cache.terms import CacheTerms
+from app.services.concurrency.claim import CLAIM, POLL, renewed
 from app.services.images.pixel_digest import PixelDigests
 from app.services.model_stack import batched
 from app.telemetry import RequestRecord, current, recording
 from app.telemetry.metrics import CACHE_LOOKUPS, CACHE_SAVED
-
-CLAIM = 30.0
-"""Seconds that a claim on an answer lasts unless it is renewed: what others wait after a crash."""
-POLL = 0.05
-"""Seconds between two looks at whether another process has the answer."""
 
 
 class _LeftError(Exception):
@@ -64,7 +61,9 @@ class AnswerCacheModel:
     holder: str = field(default_factory=lambda: urandom(8).hex())
     """This process's name for its claims."""
     flights: dict[str, _Flight] = field(default_factory=dict)
-    """By key."""
+    """The answers in the making, by key."""
+    claim: float = CLAIM
+    """Seconds that a claim lasts."""
 
     async def generate(self, request: ModelRequest) -> Completion:
         """Answer ``request`` from the cache, or as ``inner`` does."""
@@ -105,18 +104,19 @@ class AnswerCacheModel:
             return
         flight = _Flight(current(), asyncio.get_running_loop().create_future(), told=True)
         led = self.flights.setdefault(place.key, flight) is flight
+        claimed = led and not request.call_context.cache.fresh
         stream = self.inner.stream(request)
-        try:
-            parts = await self._entered(stream, flight)
+        async with self._claimed(place) if claimed else contextlib.nullcontext():
             try:
-                yield self._watched(parts, place, request, flight)
+                parts = await self._entered(stream, flight)
+                try:
+                    yield self._watched(parts, place, request, flight)
+                finally:
+                    await stream.__aexit__(None, None, None)
             finally:
-                await stream.__aexit__(None, None, None)
-        finally:
-            _fail(flight, _LeftError())
-            if led:
-                self._forget(place, flight)
-                await self.answers.release(place, self.holder)
+                _fail(flight, _LeftError())
+                if led:
+                    self._forget(place, flight)
 
     async def _entered(
         self, stream: AbstractAsyncContextManager[AsyncIterator[StreamParts]], flight: _Flight
@@ -243,18 +243,14 @@ class AnswerCacheModel:
             if kept is not None:
                 return self._replay(kept)
         self.answers.metrics.count(CACHE_LOOKUPS, outcome="miss")
-        renewing = asyncio.create_task(self._renewed(place))
-        try:
+        async with self._claimed(place):
             kept = whole(await self.inner.generate(request), time.time())
             await self._keep(request, place, kept)
             return kept
-        finally:
-            renewing.cancel()
-            await self.answers.release(place, self.holder)
 
     async def _elsewhere(self, request: ModelRequest, place: Place) -> Kept | None:
         """Return the answer that another process makes; None where this one has claimed it."""
-        while not await self.answers.claim(place, self.holder, CLAIM):
+        while not await self.answers.claim(place, self.holder, self.claim):
             await asyncio.sleep(POLL)
             kept = await self._kept(request, place)
             if kept is not None:
@@ -265,10 +261,18 @@ class AnswerCacheModel:
             await self.answers.release(place, self.holder)
         return kept
 
-    async def _renewed(self, place: Place) -> None:
-        while self.answers.store.shared:
-            await asyncio.sleep(CLAIM / 3)
-            await self.answers.claim(place, self.holder, CLAIM)
+    @asynccontextmanager
+    async def _claimed(self, place: Place) -> AsyncIterator[None]:
+        """Keep this process's claim while the answer is made, and give it up at the end."""
+        if not self.answers.store.shared:
+            yield
+            return
+        claim = partial(self.answers.claim, place, self.holder, self.claim)
+        try:
+            async with renewed(claim, self.claim):
+                yield
+        finally:
+            await self.answers.release(place, self.holder)
 
     def _forget(self, place: Place, flight: _Flight) -> None:
         if self.flights.get(place.key) is flight:

@@ -10,6 +10,7 @@ import structlog
 from app.domain.control_plane import ControlPlaneError, UnknownToAwsError
 from app.domain.errors import NotReadyError, ResidencyError
 from app.domain.generation import Target
+from app.domain.ports import Note, unnoted
 from app.domain.residency import HopKind, HopReport, Location, Verdict, judged
 from app.telemetry.metrics import RESIDENCY, Metrics
 
@@ -48,6 +49,8 @@ class ResidencySentinel:
     """Seconds between two looks."""
     reports: dict[str, HopReport] = field(default_factory=dict)
     """What is known of each hop, by its kind and name."""
+    note: Note = unnoted
+    """Takes each hop that went out of the allowed regions or came back."""
 
     async def survey(self) -> None:
         """Resolve every hop, side by side."""
@@ -75,6 +78,8 @@ class ResidencySentinel:
         before = self.reports.get(str(hop))
         self.reports[str(hop)] = report
         self.metrics.set(RESIDENCY, int(report.violates), hop=str(hop))
+        if before is not None and before.verdict is not report.verdict:
+            self._note_change(report, before.verdict)
         if report.violates and (before is None or before.location != report.location):
             log.error(
                 "hop is outside the residency",
@@ -85,6 +90,26 @@ class ResidencySentinel:
                 allowed=self.allowed,
                 enforced=self.enforces,
             )
+
+    def attach(self, note: Note) -> None:
+        """Note which hops are outside now, and from now on each that goes out or comes back."""
+        self.note = note
+        for report in self.violations():
+            self._note_change(report, None)
+
+    def _note_change(self, report: HopReport, before: Verdict | None) -> None:
+        self.note(
+            "residency_changed",
+            {
+                "hop": report.hop,
+                "verdict": report.verdict.value,
+                "before": None if before is None else before.value,
+                "regions": list(report.location.regions),
+                "source": report.location.source,
+                "allowed": list(self.allowed),
+                "enforced": self.enforces,
+            },
+        )
 
     def violations(self) -> tuple[HopReport, ...]:
         """Return the hops that data may not go to, in order."""
