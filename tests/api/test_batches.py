@@ -172,6 +172,8 @@ def _without_chance(body: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in body.items() if k not in ("id", "latency_ms", "created")}
 
 
+DEEP = json.dumps(row("a", {"prompt": "x"})).replace('"x"', "[" * 300 + "]" * 300)
+
 BROKEN = [
     (b"{", "invalid_json_line"),
     (b"[]", "invalid_json_line"),
@@ -184,6 +186,7 @@ BROKEN = [
     (json.dumps(row("a", {"prompt": "x", "stream": True})).encode(), "stream_in_batch"),
     (json.dumps(row("a", {"images": [{"file_id": "file-none"}]})).encode(), "file_not_found"),
     (json.dumps(row("good", {"prompt": "x"})).encode(), "duplicate_custom_id"),
+    (DEEP.encode(), "invalid_json_line"),
 ]
 
 
@@ -197,6 +200,16 @@ def test_a_broken_row_fails_the_batch_by_its_line_and_nothing_is_paid(tmp_path, 
     assert batch.status == "failed"
     assert faults(batch) == [(code, 2)]
     assert model.requests == []
+
+
+def test_a_fault_names_its_line_and_field(client):
+    rows = (row("a", {"prompt": "x", "promt": "y"}), row("b", {}) | {"method": "GET"})
+    batch = ended(client, begun(client, lines(*rows)))
+
+    assert [fault.message for fault in batch.errors.data] == [
+        "line 1: body.promt: there is no such field",
+        "line 2: method: give POST",
+    ]
 
 
 def test_all_broken_rows_are_told_up_to_a_hundred(client):
@@ -218,6 +231,8 @@ def test_an_input_without_rows_or_with_too_many_fails(tmp_path):
     ("change", "code"),
     [
         ({"endpoint": "/v1/embeddings"}, "invalid_parameter"),
+        ({"endpoint": "/v1/tasks/knit"}, "invalid_parameter"),
+        ({"endpoint": "/v1/tasks/caption/upload"}, "invalid_parameter"),
         ({"completion_window": "8d"}, "invalid_parameter"),
         ({"completion_window": "soon"}, "invalid_parameter"),
         ({"input_file_id": "file-none"}, "file_not_found"),
