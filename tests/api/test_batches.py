@@ -125,7 +125,10 @@ async def test_the_asynchronous_sdk_works_too(tmp_path):
         async with AsyncOpenAI(base_url=f"{url}/v1", api_key="key", max_retries=0) as client:
             file = await client.files.create(file=("rows.jsonl", content), purpose="batch")
             batch = await client.batches.create(
-                input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
+                input_file_id=file.id,
+                endpoint="/v1/chat/completions",
+                completion_window="24h",
+                output_expires_after={"anchor": "created_at", "seconds": 7200},
             )
             async with asyncio.timeout(PATIENCE):
                 while batch.status != "completed":
@@ -133,9 +136,12 @@ async def test_the_asynchronous_sdk_works_too(tmp_path):
                     batch = await client.batches.retrieve(batch.id)
             assert batch.output_file_id is not None
             output = (await client.files.content(batch.output_file_id)).text.splitlines()
+            kept = await client.files.retrieve(batch.output_file_id)
 
     bodies = [json.loads(line)["response"]["body"] for line in output]
     assert [body["object"] for body in bodies] == ["chat.completion"] * 5
+    assert kept.expires_at is not None
+    assert kept.expires_at - kept.created_at == 7200
 
 
 @pytest.mark.parametrize(
@@ -235,6 +241,11 @@ def test_an_input_without_rows_or_with_too_many_fails(tmp_path):
         ({"endpoint": "/v1/tasks/caption/upload"}, "invalid_parameter"),
         ({"completion_window": "8d"}, "invalid_parameter"),
         ({"completion_window": "soon"}, "invalid_parameter"),
+        ({"output_expires_after": {"seconds": 7200}}, "invalid_parameter"),
+        (
+            {"output_expires_after": {"anchor": "created_at", "seconds": 60}},
+            "invalid_parameter",
+        ),
         ({"input_file_id": "file-none"}, "file_not_found"),
         ({"input_file_id": "vision"}, "file_purpose"),
         ({"colour": "red"}, "unknown_field"),

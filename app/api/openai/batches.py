@@ -15,8 +15,20 @@ from app.api.routing.context import Context
 from app.domain import errors
 from app.domain.batch import Batch, BatchEngine, BatchStatus
 from app.services.batches.service import NewBatch, check_endpoint
+from app.services.files.service import LONGEST, SHORTEST
 
 router = APIRouter(prefix="/v1/batches", tags=["batches"])
+
+
+class OutputExpiry(BaseModel):
+    """How long the files are kept that a batch makes."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    anchor: Annotated[Literal["created_at"], Field(description="Always this one.")]
+    seconds: Annotated[
+        int, Field(ge=SHORTEST, le=LONGEST, description="From when the files are made.")
+    ]
 
 
 class BatchIn(BaseModel):
@@ -55,6 +67,10 @@ class BatchIn(BaseModel):
     metadata: Annotated[
         dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]] | None,
         Field(max_length=16, description="Kept and shown, and not looked at."),
+    ] = None
+    output_expires_after: Annotated[
+        OutputExpiry | None,
+        Field(description="How long output and error file are kept; by default as other files."),
     ] = None
 
 
@@ -314,6 +330,7 @@ async def begin(
             body.metadata,
             webhook_url or None,
             BatchEngine(body.engine),
+            None if body.output_expires_after is None else body.output_expires_after.seconds,
         )
     )
     context.services.worker.wake()

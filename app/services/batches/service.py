@@ -46,6 +46,8 @@ class NewBatch:
     metadata: Mapping[str, str] | None
     webhook: str | None = None
     engine: BatchEngine = BatchEngine.AUTO
+    output_seconds: int | None = None
+    """How long its output is kept; None for as long as other files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,7 @@ class BatchService:
             expires_at=now + hours * HOUR,
             webhook=asked.webhook,
             engine=asked.engine,
+            output_seconds=asked.output_seconds,
         )
         await self.queue.open(record.group(batch))
         return batch
