@@ -216,8 +216,27 @@ def test_who_would_wait_a_little_has_the_answer_itself(client: httpx.Client) -> 
     assert answer.headers["location"].startswith("/v1/jobs/job_")
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["wait=60, respond-async"],
+        ["respond-async", "wait=60"],
+        ["return=minimal", "wait=60", "respond-async"],
+        ["respond-async , wait = 60"],
+    ],
+)
+def test_preferences_may_come_in_any_order_and_in_several_lines(
+    client: httpx.Client, lines: list[str]
+) -> None:
+    headers = [("Prefer", line) for line in lines]
+    answer = client.post("/v1/generate", json={"prompt": "Why?"}, headers=headers)
+
+    assert answer.status_code == 200
+    assert answer.headers["preference-applied"] == "respond-async"
+
+
 def test_other_preferences_change_nothing(client: httpx.Client) -> None:
-    for preference in ("return=minimal", "wait=3", ""):
+    for preference in ("return=minimal", "wait=3", "", 'note="a, respond-async, b"'):
         answer = client.post(
             "/v1/generate", json={"prompt": "Why?"}, headers={"Prefer": preference}
         )
