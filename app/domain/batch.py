@@ -115,6 +115,8 @@ class Batch:
     error_file_id: str | None = None
     webhook: str | None = None
     """Where its end is told."""
+    output_seconds: int | None = None
+    """How long its files are kept; None for as long as other files."""
     engine: BatchEngine = BatchEngine.AUTO
     """What was asked to do it."""
     engine_reason: str | None = None

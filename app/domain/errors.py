@@ -113,6 +113,15 @@ class RangeNotSatisfiableError(RequestError):
     """The range that was asked for lies beyond the file's end."""
 
     code, status, title = "range_not_satisfiable", 416, "Range not satisfiable"
+    size: int = 0
+    """Bytes of the file."""
+
+    @classmethod
+    def beyond(cls, size: int) -> Self:
+        """Return the error for a file of ``size`` bytes."""
+        error = cls(f"the file has {size:,} bytes")
+        error.size = size
+        return error
 
 
 class UploadsDisabledError(RequestError):

@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,18 @@ import pytest
 from openai import AsyncOpenAI, OpenAI
 
 from app.adapters.encryption import root_file
-from app.domain.access import Scope
+from app.adapters.queue.sqlite import open_sqlite_queue
+from app.domain.access import ANONYMOUS, Scope
 from app.domain.errors import ModelThrottledError, UpstreamTimeoutError
+from app.domain.model import Dialect
+from app.services.batches import record
 from app.settings import Settings
 from tests.support.access import add_key, bearer, guarded
 from tests.support.app import Rig
 from tests.support.fakes import FakeVisionModel
 from tests.support.pictures import ROCKET, b64
 from tests.support.server import serving
+from tests.support.service import running
 
 MODEL = "us.meta.llama3-2-11b-instruct-v1:0"
 PATIENCE = 60.0
@@ -120,7 +125,10 @@ async def test_the_asynchronous_sdk_works_too(tmp_path):
         async with AsyncOpenAI(base_url=f"{url}/v1", api_key="key", max_retries=0) as client:
             file = await client.files.create(file=("rows.jsonl", content), purpose="batch")
             batch = await client.batches.create(
-                input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
+                input_file_id=file.id,
+                endpoint="/v1/chat/completions",
+                completion_window="24h",
+                output_expires_after={"anchor": "created_at", "seconds": 7200},
             )
             async with asyncio.timeout(PATIENCE):
                 while batch.status != "completed":
@@ -128,9 +136,12 @@ async def test_the_asynchronous_sdk_works_too(tmp_path):
                     batch = await client.batches.retrieve(batch.id)
             assert batch.output_file_id is not None
             output = (await client.files.content(batch.output_file_id)).text.splitlines()
+            kept = await client.files.retrieve(batch.output_file_id)
 
     bodies = [json.loads(line)["response"]["body"] for line in output]
     assert [body["object"] for body in bodies] == ["chat.completion"] * 5
+    assert kept.expires_at is not None
+    assert kept.expires_at - kept.created_at == 7200
 
 
 @pytest.mark.parametrize(
@@ -167,6 +178,8 @@ def _without_chance(body: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in body.items() if k not in ("id", "latency_ms", "created")}
 
 
+DEEP = json.dumps(row("a", {"prompt": "x"})).replace('"x"', "[" * 300 + "]" * 300)
+
 BROKEN = [
     (b"{", "invalid_json_line"),
     (b"[]", "invalid_json_line"),
@@ -179,6 +192,7 @@ BROKEN = [
     (json.dumps(row("a", {"prompt": "x", "stream": True})).encode(), "stream_in_batch"),
     (json.dumps(row("a", {"images": [{"file_id": "file-none"}]})).encode(), "file_not_found"),
     (json.dumps(row("good", {"prompt": "x"})).encode(), "duplicate_custom_id"),
+    (DEEP.encode(), "invalid_json_line"),
 ]
 
 
@@ -192,6 +206,16 @@ def test_a_broken_row_fails_the_batch_by_its_line_and_nothing_is_paid(tmp_path, 
     assert batch.status == "failed"
     assert faults(batch) == [(code, 2)]
     assert model.requests == []
+
+
+def test_a_fault_names_its_line_and_field(client):
+    rows = (row("a", {"prompt": "x", "promt": "y"}), row("b", {}) | {"method": "GET"})
+    batch = ended(client, begun(client, lines(*rows)))
+
+    assert [fault.message for fault in batch.errors.data] == [
+        "line 1: body.promt: there is no such field",
+        "line 2: method: give POST",
+    ]
 
 
 def test_all_broken_rows_are_told_up_to_a_hundred(client):
@@ -213,8 +237,15 @@ def test_an_input_without_rows_or_with_too_many_fails(tmp_path):
     ("change", "code"),
     [
         ({"endpoint": "/v1/embeddings"}, "invalid_parameter"),
+        ({"endpoint": "/v1/tasks/knit"}, "invalid_parameter"),
+        ({"endpoint": "/v1/tasks/caption/upload"}, "invalid_parameter"),
         ({"completion_window": "8d"}, "invalid_parameter"),
         ({"completion_window": "soon"}, "invalid_parameter"),
+        ({"output_expires_after": {"seconds": 7200}}, "invalid_parameter"),
+        (
+            {"output_expires_after": {"anchor": "created_at", "seconds": 60}},
+            "invalid_parameter",
+        ),
         ({"input_file_id": "file-none"}, "file_not_found"),
         ({"input_file_id": "vision"}, "file_purpose"),
         ({"colour": "red"}, "unknown_field"),
@@ -299,6 +330,83 @@ def test_a_deleted_input_ends_the_batch_with_what_it_has(tmp_path):
     assert len(output) >= 2
     assert len({item["custom_id"] for item in output + rest}) == 20
     assert {item["error"]["code"] for item in rest} == {"batch_input_gone"}
+
+
+async def end_window(folder: Path, owner: str, batch_id: str) -> None:
+    """Set the end of a batch's window to now, in the service's own file."""
+    async with open_sqlite_queue(folder / "work.sqlite3") as queue:
+        while True:
+            kept = await queue.group(owner, batch_id)
+            assert kept is not None
+            over = replace(record.read(kept), expires_at=time.time())
+            if await queue.change(record.group(over)):
+                return
+
+
+def test_a_batch_whose_window_is_over_delivers_what_was_answered_and_names_the_rest(tmp_path):
+    model = Held()
+    with served(tmp_path, model, batch_concurrency=2) as client:
+        content = lines(*(row(str(n), {"prompt": f"row {n}"}) for n in range(20)))
+        batch = begun(client, content)
+        until_asked(model, 2)
+        asyncio.run(end_window(tmp_path, ANONYMOUS.id, batch.id))
+        until = time.monotonic() + PATIENCE
+        while (batch := client.batches.retrieve(batch.id)).status != "finalizing":
+            assert time.monotonic() < until, batch
+            time.sleep(0.02)
+        model.let.set()
+        batch = ended(client, batch)
+        output, rest = written(client, batch.output_file_id), written(client, batch.error_file_id)
+        with pytest.raises(openai.ConflictError):
+            client.batches.cancel(batch.id)
+
+    assert batch.status == "expired"
+    assert batch.expires_at <= batch.finalizing_at <= batch.expired_at
+    assert (batch.completed_at, batch.failed_at, batch.cancelled_at) == (None, None, None)
+    assert 2 <= len(output) <= 4
+    counts = batch.request_counts
+    assert (counts.total, counts.completed, counts.failed) == (20, len(output), 0)
+    assert {item["error"]["code"] for item in rest} == {"batch_expired"}
+    assert sorted(int(item["custom_id"]) for item in output + rest) == list(range(20))
+    assert len(model.asked) == len(output)
+
+
+def test_a_batch_that_begins_in_a_cold_start_waits_patiently(emulator_url, tmp_path):
+    # Longer than a request may take, and than all its attempts.
+    few = {"request_timeout": 1, "data_directory": tmp_path}
+    with (
+        running(emulator_url, "loading-for-3s", Dialect.CHAT, **few) as service,
+        client_of(service.url) as client,
+    ):
+        content = lines(*(row(str(n), {"prompt": f"row {n}"}) for n in range(40)))
+        batch = ended(client, begun(client, content))
+        calls = service.seen()
+
+    counts = batch.request_counts
+    assert (batch.status, counts.completed, counts.failed) == ("completed", 40, 0)
+    answered = [call for call in calls if call["status"] == 200]
+    assert len(answered) == 40
+    assert len(calls) > 40
+
+
+def test_rows_that_the_cache_knows_cost_nothing(tmp_path):
+    model = FakeVisionModel()
+    content = lines(*(row(str(n), {"prompt": f"row {n % 5}", "temperature": 0}) for n in range(10)))
+    with served(tmp_path, model, cache="on") as client:
+        first = ended(client, begun(client, content))
+        second = ended(client, begun(client, content))
+        paid = written(client, first.output_file_id)
+        output = written(client, second.output_file_id)
+
+    assert len(model.requests) == 5
+    assert (second.request_counts.completed, second.cost_usd, second.unpriced_rows) == (10, 0, 0)
+    assert second.usage.total_tokens == 0
+    assert {item["response"]["body"]["cost_usd"]["total"] for item in output} == {0}
+    assert {item["response"]["body"]["cached"] for item in output} == {True}
+    assert first.cost_usd > 0
+    assert first.cost_usd == pytest.approx(
+        sum(item["response"]["body"]["cost_usd"]["total"] for item in paid)
+    )
 
 
 def test_one_callers_batches_come_in_order(tmp_path):

@@ -113,6 +113,8 @@ def test_files_are_listed_newest_first_in_pages(client):
         (f"bytes={PIECE - 3}-{PIECE + 2}", PIECE - 3, PIECE + 3),
         (f"bytes={PIECE}-{2 * PIECE - 1}", PIECE, 2 * PIECE),
         ("bytes=10-99999999", 10, None),
+        ("bytes=10-" + "9" * 40, 10, None),
+        ("Bytes=0-9", 0, 10),
     ],
 )
 def test_a_range_is_answered_with_its_bytes(client, http, asked, start, end):
@@ -127,6 +129,26 @@ def test_a_range_is_answered_with_its_bytes(client, http, asked, start, end):
         f"bytes {first}-{first + len(content) - 1}/{len(LINES)}"
     )
     client.files.delete(made.id)
+
+
+def test_a_part_of_another_version_is_never_sent(client, http):
+    made = client.files.create(file=("a.jsonl", b"0123456789"), purpose="batch")
+    path = f"/v1/files/{made.id}/content"
+    tag = http.get(path).headers["etag"]
+
+    for known, status in ((tag, 206), ('"another"', 200)):
+        headers = {"Range": "bytes=2-", "If-Range": known}
+        assert http.get(path, headers=headers).status_code == status
+
+
+def test_a_time_that_is_spelled_unusually_is_kept_to(http):
+    made = http.post(
+        "/v1/files",
+        files={"file": ("a", b"{}")},
+        data={"purpose": "batch", "expires_after[seconds]": "+7200"},
+    ).json()
+
+    assert made["expires_at"] - made["created_at"] == 7200
 
 
 @pytest.mark.parametrize("size", [0, 1, PIECE - 1, PIECE, PIECE + 1, 2 * PIECE])
@@ -144,6 +166,7 @@ def test_a_range_beyond_the_end_is_refused_and_a_senseless_one_ignored(client, h
 
     beyond = http.get(path, headers={"Range": "bytes=2-"})
     assert (beyond.status_code, beyond.json()["error"]["code"]) == (416, "range_not_satisfiable")
+    assert beyond.headers["content-range"] == "bytes */2"
     for senseless in ("bytes=a-b", "lines=0-1", "bytes=0-1,3-4", "bytes=1-0"):
         assert http.get(path, headers={"Range": senseless}).status_code == 200
 
@@ -199,7 +222,15 @@ def test_more_than_the_quota_is_refused_and_room_is_given_back_by_deleting(clien
                 "data": {"purpose": "batch", "expires_after[seconds]": "5"},
             },
             "invalid_parameter",
-            "expires_after.seconds",
+            "expires_after[seconds]",
+        ),
+        (
+            {
+                "files": {"file": ("a", b"x")},
+                "data": {"purpose": "batch", "expires_after[seconds]": "-7200"},
+            },
+            "invalid_parameter",
+            "expires_after[seconds]",
         ),
         ({"json": {}}, "unsupported_content_type", None),
     ],

@@ -216,8 +216,27 @@ def test_who_would_wait_a_little_has_the_answer_itself(client: httpx.Client) -> 
     assert answer.headers["location"].startswith("/v1/jobs/job_")
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["wait=60, respond-async"],
+        ["respond-async", "wait=60"],
+        ["return=minimal", "wait=60", "respond-async"],
+        ["respond-async , wait = 60"],
+    ],
+)
+def test_preferences_may_come_in_any_order_and_in_several_lines(
+    client: httpx.Client, lines: list[str]
+) -> None:
+    headers = [("Prefer", line) for line in lines]
+    answer = client.post("/v1/generate", json={"prompt": "Why?"}, headers=headers)
+
+    assert answer.status_code == 200
+    assert answer.headers["preference-applied"] == "respond-async"
+
+
 def test_other_preferences_change_nothing(client: httpx.Client) -> None:
-    for preference in ("return=minimal", "wait=3", ""):
+    for preference in ("return=minimal", "wait=3", "", 'note="a, respond-async, b"'):
         answer = client.post(
             "/v1/generate", json={"prompt": "Why?"}, headers={"Prefer": preference}
         )
@@ -321,6 +340,35 @@ def test_a_job_outlives_the_service(rig: Rig) -> None:
     with rig.client() as client:
         for job in (running_, waiting):
             assert ended(client, job)["status"] == "completed"
+
+
+class HeldFirst(FakeVisionModel):
+    """Answers all but the first request, which it holds until it ends."""
+
+    async def generate(self, request: ModelRequest) -> Completion:
+        first = not self.requests
+        completion = await super().generate(request)
+        if first:
+            await asyncio.Event().wait()
+        return completion
+
+
+def test_a_job_that_is_begun_again_tells_each_page_once(rig: Rig) -> None:
+    rig.model = HeldFirst()
+    with rig.client() as client:
+        job = left(client, "/v1/tasks/document-qa", question="Why?", images=[b64(FOUR_PAGES)])
+        until = time.monotonic() + 60
+        while (client.get(f"/v1/jobs/{job['id']}").json()["progress"] or {}).get("done") != 3:
+            assert time.monotonic() < until
+            time.sleep(0.02)
+    rig.model = FakeVisionModel()
+    with rig.client() as client:
+        assert ended(client, job)["status"] == "completed"
+        told = events(client.get(f"/v1/jobs/{job['id']}/events"))
+
+    pages = [data for name, data in told if name == "progress"]
+    assert [data["done"] for data in pages] == [1, 2, 3, 4]
+    assert sorted(data["page"] for data in pages) == [1, 2, 3, 4]
 
 
 def test_no_caller_sees_anothers_jobs(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,23 @@ def examples(path: str) -> list[Any]:
 )
 def test_the_examples_that_swagger_ui_offers_answer_200_as_they_stand(client, path, body):
     assert client.post(path, json=body).status_code == 200
+
+
+def test_a_batch_can_be_tried_as_its_description_says(client):
+    description = DOCUMENT["paths"]["/v1/batches"]["post"]["description"]
+    rows = "\n".join(line.strip() for line in description.split("```")[1].strip().splitlines())
+    body = dict(examples("/v1/batches")[0])
+
+    assert client.post("/v1/batches", json=body).status_code == 404
+    file = client.post("/v1/files", data={"purpose": "batch"}, files={"file": rows.encode()}).json()
+    body["input_file_id"] = file["id"]
+    batch = client.post("/v1/batches", json=body).json()
+    until = time.monotonic() + 60
+    while batch["status"] not in ("completed", "failed"):
+        assert time.monotonic() < until, batch
+        batch = client.get(f"/v1/batches/{batch['id']}").json()
+
+    assert batch["request_counts"] == {"total": 2, "completed": 2, "failed": 0}, batch["errors"]
 
 
 def test_the_upload_endpoint_needs_only_a_file(client):

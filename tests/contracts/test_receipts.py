@@ -22,6 +22,7 @@ from app.__main__ import main
 from app.adapters.aws_session import aws_session
 from app.adapters.receipts import signing_keys
 from app.adapters.receipts.signing_keys import load, open_signing_keys
+from app.api.routing.preferences import parsed
 from app.services.concurrency.threads import Threads
 from app.services.receipts.canonical import canonical
 from app.services.receipts.issuer import TYPE, Exchanged, NoKeys, Receipts, signed
@@ -288,22 +289,24 @@ def test_a_payload_that_is_signed_but_not_canonical_is_refused(key_file):
 
 
 def test_without_a_key_there_are_no_receipts_and_the_key_set_is_empty():
-    assert not Receipts(NoKeys()).wanted("receipt")
+    assert not Receipts(NoKeys()).wanted(["receipt"])
     assert NoKeys().jwks() == {"keys": []}
 
 
 @pytest.mark.parametrize(
-    ("preferences", "wanted"),
+    ("header", "wanted"),
     [
         ("receipt", True),
         ("respond-async, Receipt", True),
         ("receipt=1; wait=2", True),
         ("receipts", False),
         ("wait=receipt", False),
+        ('wait="a, receipt, b"', False),
         ("", False),
     ],
 )
-def test_the_preference_is_read_as_rfc_7240_has_it(preferences, wanted):
+def test_the_preference_is_read_as_rfc_7240_has_it(header, wanted):
+    preferences = parsed(header)
     assert Receipts(NoKeys(), enabled=True).wanted(preferences) is wanted
     assert Receipts(NoKeys(), enabled=True, always=True).wanted(preferences)
 

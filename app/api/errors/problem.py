@@ -15,7 +15,13 @@ from app.api.responses import rate_limit_headers
 from app.api.responses.cost import CostOut
 from app.api.responses.guardrail import GuardrailOut
 from app.domain import errors
-from app.domain.errors import AccessError, FieldError, RateLimitedError, ServiceError
+from app.domain.errors import (
+    AccessError,
+    FieldError,
+    RangeNotSatisfiableError,
+    RateLimitedError,
+    ServiceError,
+)
 
 MEDIA_TYPE = "application/problem+json"
 # As RFC 6750 has it for bearer tokens.
@@ -97,6 +103,8 @@ def headers(error: ServiceError) -> dict[str, str]:
         rendered |= rate_limit_headers.headers(error.quota_statuses)
     if isinstance(error, AccessError) and error.status in CHALLENGES:
         rendered["WWW-Authenticate"] = CHALLENGES[error.status]
+    if isinstance(error, RangeNotSatisfiableError):
+        rendered["Content-Range"] = f"bytes */{error.size}"
     return rendered
 
 

@@ -15,8 +15,20 @@ from app.api.routing.context import Context
 from app.domain import errors
 from app.domain.batch import Batch, BatchEngine, BatchStatus
 from app.services.batches.service import NewBatch, check_endpoint
+from app.services.files.service import LONGEST, SHORTEST
 
 router = APIRouter(prefix="/v1/batches", tags=["batches"])
+
+
+class OutputExpiry(BaseModel):
+    """How long the files are kept that a batch makes."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    anchor: Annotated[Literal["created_at"], Field(description="Always this one.")]
+    seconds: Annotated[
+        int, Field(ge=SHORTEST, le=LONGEST, description="From when the files are made.")
+    ]
 
 
 class BatchIn(BaseModel):
@@ -55,6 +67,10 @@ class BatchIn(BaseModel):
     metadata: Annotated[
         dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]] | None,
         Field(max_length=16, description="Kept and shown, and not looked at."),
+    ] = None
+    output_expires_after: Annotated[
+        OutputExpiry | None,
+        Field(description="How long output and error file are kept; by default as other files."),
     ] = None
 
 
@@ -231,26 +247,38 @@ class BatchList(BaseModel):
 
 
 BATCH_ERRORS = (errors.WorkQueueError, errors.DataKeyError, errors.InternalError)
-EXAMPLE: dict[str, Any] = {
-    "captions": {
-        "summary": "The rows of an uploaded file",
-        "value": {
-            "input_file_id": "file-1a21f4172630690d9d2ef0123456789abcdef",
-            "endpoint": "/v1/tasks/caption",
-            "completion_window": "24h",
-        },
-    }
-}
+_PASTED = "file-0000000000000000000000000000000000000"
+TRIAL = """
 
-ESTIMATE_EXAMPLE: dict[str, Any] = {
-    "captions": {
-        "summary": "The rows of an uploaded file",
-        "value": {
-            "input_file_id": "file-1a21f4172630690d9d2ef0123456789abcdef",
-            "endpoint": "/v1/tasks/caption",
-        },
+To try it in this page:
+
+1. Save these two lines as `rows.jsonl`:
+
+   ```
+   {"custom_id": "sky", "method": "POST", "url": "/v1/generate", "body": {"prompt": "Why is the sky blue?"}}
+   {"custom_id": "sea", "method": "POST", "url": "/v1/generate", "body": {"prompt": "Why is the sea salt?"}}
+   ```
+
+2. Choose it under **files**, `POST /v1/files`, with `purpose` **batch**, and copy `id` from the answer.
+3. Put it in the place of `input_file_id` below, execute, and copy the batch's `id`.
+4. Ask `GET /v1/batches/{batch_id}` until `status` is `completed`. What was wrong stands in `errors`.
+5. Download `output_file_id` with `GET /v1/files/{file_id}/content`.
+
+For pictures, upload these with `purpose` **vision**, write `"images": [{"file_id": "file-…"}]` into the
+rows' bodies, and ask `/v1/tasks/caption` or another task, in each row as `url` and below as `endpoint`.
+"""  # noqa: E501 - a row is one line
+
+
+def _example(**more: str) -> dict[str, Any]:
+    asked = {"prompts": "/v1/generate", "captions": "/v1/tasks/caption"}
+    return {
+        name: {
+            "summary": f"An uploaded file's rows for {endpoint}",
+            "description": "Put your own file's id in.",
+            "value": {"input_file_id": _PASTED, "endpoint": endpoint, **more},
+        }
+        for name, endpoint in asked.items()
     }
-}
 
 
 @router.post(
@@ -259,7 +287,7 @@ ESTIMATE_EXAMPLE: dict[str, Any] = {
     summary="Begin a batch",
     description="Answers each row of an uploaded file (JSON Lines with `custom_id`, `method`, "
     "`url`, `body`) as its endpoint would, when there is room. The file is checked first: what is "
-    "wrong with it stands in the batch's `errors`.",
+    "wrong with it stands in the batch's `errors`." + TRIAL,
     response_description="The batch.",
     response_model=BatchOut,
     responses=problem.documented(
@@ -280,7 +308,7 @@ ESTIMATE_EXAMPLE: dict[str, Any] = {
 )
 async def begin(
     context: Context,
-    body: Annotated[BatchIn, Body(openapi_examples=EXAMPLE)],
+    body: Annotated[BatchIn, Body(openapi_examples=_example(completion_window="24h"))],
     webhook_url: Annotated[
         str,
         Header(
@@ -302,6 +330,7 @@ async def begin(
             body.metadata,
             webhook_url or None,
             BatchEngine(body.engine),
+            None if body.output_expires_after is None else body.output_expires_after.seconds,
         )
     )
     context.services.worker.wake()
@@ -355,7 +384,7 @@ class BatchEstimateOut(BaseModel):
     operation_id="estimateBatch",
     summary="Tell what a batch would take",
     description="Checks the whole input, and has up to 20 of its rows go all the way but to the "
-    "model. Nothing is spent.",
+    "model. Nothing is spent. The input is uploaded first, as `POST /v1/batches` says.",
     response_description="The estimate.",
     response_model=BatchEstimateOut,
     responses=problem.documented(
@@ -372,7 +401,7 @@ class BatchEstimateOut(BaseModel):
     ),
 )
 async def estimate(
-    context: Context, body: Annotated[BatchEstimateIn, Body(openapi_examples=ESTIMATE_EXAMPLE)]
+    context: Context, body: Annotated[BatchEstimateIn, Body(openapi_examples=_example())]
 ) -> Response:
     authorization.check_scope(
         context.call.caller, authorization.rule_for(body.endpoint, authorization.RULES)

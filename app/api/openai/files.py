@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import orjson
 from fastapi import APIRouter, Form, Header, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from app.api.errors import problem
 from app.api.errors.documented import ADMISSION_ERRORS
@@ -19,12 +19,14 @@ from app.api.routing.form_stream import Chunks, StreamedForm
 from app.api.routing.multipart import FormFile
 from app.domain import errors
 from app.domain.file import FilePurpose, StoredFile
-from app.services.files.service import Draft
+from app.services.files.service import LONGEST, SHORTEST, Draft
 
 router = APIRouter(prefix="/v1", tags=["files"])
 
 Purpose = Literal["batch", "vision"]
 _SECONDS = "expires_after[seconds]"
+Lifetime = Annotated[int, Field(ge=SHORTEST, le=LONGEST)]
+_LIFETIME: TypeAdapter[int] = TypeAdapter(Lifetime)
 
 
 class FileOut(BaseModel):
@@ -97,11 +99,8 @@ class FileForm(StreamedForm):
         Literal["created_at"], Field(alias="expires_after[anchor]", description="Always this one.")
     ] = "created_at"
     seconds: Annotated[
-        int | None,
-        Field(
-            alias=_SECONDS,
-            description="Seconds that it is kept, 3,600 to 2,592,000. Stands before the file.",
-        ),
+        Lifetime | None,
+        Field(alias=_SECONDS, description="Seconds that it is kept. Stands before the file."),
     ] = None
     file: Annotated[FormFile, Field(description="The file.")]
 
@@ -118,7 +117,9 @@ FILE_ERRORS = (
     operation_id="createFile",
     summary="Upload a file",
     description="Keeps a file until it is deleted or its time is over, by default 30 days. Its "
-    "type is told from its bytes. Only its caller sees it.",
+    "type is told from its bytes. Only its caller sees it. The answer's `id` is what "
+    "`POST /v1/batches` takes as `input_file_id` (purpose `batch`), and what pictures are named by "
+    '(purpose `vision`): `{"file_id": "file-…"}`.',
     response_description="The file.",
     response_model=FileOut,
     responses=problem.documented(
@@ -166,9 +167,13 @@ async def create(
 
 
 def _lifetime(fields: dict[str, str]) -> float | None:
-    given = fields.get(_SECONDS, "")
-    # Anything else is refused with all that is wrong with the form.
-    return float(given) if re.fullmatch("[0-9]{1,9}", given) else None
+    """Return how long the file is kept, or raise before any of it is read."""
+    text = fields.get(_SECONDS)
+    try:
+        return _LIFETIME.validate_python(text) if text else None
+    except ValidationError as error:
+        bounds = f"give {SHORTEST:,} to {LONGEST:,} seconds"
+        raise errors.InvalidParameterError.at(_SECONDS, bounds) from error
 
 
 @router.get(
@@ -254,10 +259,19 @@ async def content(
     range_: Annotated[
         str | None, Header(alias="Range", description="`bytes=0-1023`, one range.")
     ] = None,
+    if_range: Annotated[
+        str | None,
+        Header(
+            alias="If-Range",
+            description="An `ETag` of an earlier answer: with any other the whole file is sent.",
+        ),
+    ] = None,
 ) -> Response:
     files = context.services.files
     stored = await files.get(context.call.caller.id, file_id)
-    part = byte_range(range_, stored.bytes)
+    # A file never changes, so its id is its version.
+    tag = f'"{stored.id}"'
+    part = byte_range(range_ if if_range in (None, tag) else None, stored.bytes)
     start, end = part or (0, stored.bytes)
 
     async def pieces() -> AsyncGenerator[bytes]:
@@ -268,6 +282,7 @@ async def content(
     headers = {
         "Content-Length": str(end - start),
         "Accept-Ranges": "bytes",
+        "ETag": tag,
         "Content-Disposition": f"attachment; filename*=UTF-8''{name}",
     }
     if part is not None:
@@ -283,18 +298,24 @@ def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
     Several ranges, or what is no range of bytes, count as all of them, as RFC 9110 allows. Raises
     RangeNotSatisfiableError.
     """
-    match = re.fullmatch(r"bytes=(\d{0,18})-(\d{0,18})", (header or "").replace(" ", ""))
+    match = re.fullmatch(r"bytes=([0-9]*)-([0-9]*)", (header or "").replace(" ", "").lower())
     if match is None or not (match[1] or match[2]):
         return None
-    if not match[1]:
-        start, end = max(0, size - int(match[2])), size
+    first, last = (_position(text) for text in match.groups())
+    if first is None:
+        start, end = max(0, size - (last or 0)), size
     else:
-        start, end = int(match[1]), min(size, int(match[2]) + 1 if match[2] else size)
-        if match[2] and int(match[2]) < start:
+        start, end = first, size if last is None else min(size, last + 1)
+        if last is not None and last < first:
             return None
     if start >= end:
-        raise errors.RangeNotSatisfiableError(f"the file has {size:,} bytes")
+        raise errors.RangeNotSatisfiableError.beyond(size)
     return start, end
+
+
+def _position(digits: str) -> int | None:
+    """Return the number, None where there is none; more digits than any file's are the most."""
+    return int(digits) if 0 < len(digits) < 19 else 10**18 if digits else None
 
 
 def _json(out: BaseModel) -> Response:

@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.api.routing import preferences
 from app.api.routing.context import RequestContext, request_context
 from app.services.receipts.issuer import Exchanged
 
@@ -34,8 +35,9 @@ class ReceiptMiddleware:
             return
         context = request_context(scope)
         receipts = context.services.receipts
-        preferences = context.headers.get(b"prefer", b"").decode("latin-1")
-        if not receipts.wanted(preferences):
+        header = context.headers.get(b"prefer")
+        named = () if header is None else preferences.parsed(header.decode("latin-1"))
+        if not receipts.wanted(named):
             await self.app(scope, receive, send)
             return
         context.digest = sha256()

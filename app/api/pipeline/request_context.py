@@ -69,8 +69,7 @@ class RequestContextMiddleware:
 
 
 def _opened(scope: Scope, services: Services) -> RequestContext:
-    # Reversed, so that of a repeated header the first value wins.
-    headers = dict(reversed(scope["headers"]))
+    headers = request_headers.by_name(scope["headers"])
     identity, client = request_id(headers), scope.get("client")
     address = client[0] if client else ""
     context = scope["state"][STATE] = RequestContext(

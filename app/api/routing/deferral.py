@@ -2,10 +2,12 @@
 
 import math
 import re
+from collections.abc import Mapping
 
 from fastapi import Response
 from starlette.types import Message, Receive
 
+from app.api.routing import preferences
 from app.api.routing.context import RequestContext
 from app.api.routing.headers import DECIDING
 from app.api.routing.operation import Operation
@@ -19,7 +21,7 @@ _GENERATING = re.compile(
     r"/v1/(generate(/upload)?|chat/completions|responses|rag/query|tasks/[a-z-]+(/upload)?)"
     r"|/model/.+/(invoke|converse)"
 )
-_WAIT = re.compile(r"wait=\"?(\d{1,4})\"?")
+_SECONDS = re.compile("[0-9]{1,9}")
 # The others are about the connection, or say who calls: that is kept apart, and no key of it.
 _KEPT = ("content-type", *sorted(DECIDING))
 PREFERENCE = "respond-async"
@@ -32,19 +34,17 @@ def generates(path: str) -> bool:
 
 def wanted(context: RequestContext, path: str) -> bool:
     """Tell whether the request at ``path`` is to be answered later."""
-    preferences = _preferences(context)
-    return PREFERENCE in preferences and generates(path)
+    return PREFERENCE in _preferences(context) and generates(path)
 
 
-def _preferences(context: RequestContext) -> list[str]:
-    sent = context.options.values.prefer or ""
-    return [part.strip().lower() for part in re.split("[,;]", sent)]
+def _preferences(context: RequestContext) -> Mapping[str, str]:
+    return preferences.parsed(context.options.values.prefer or "")
 
 
 def _wait(context: RequestContext) -> float:
     """Return the seconds that the caller would wait for the answer itself."""
-    asked = [match[1] for part in _preferences(context) if (match := _WAIT.fullmatch(part))]
-    return min(LONGEST_WAIT, float(asked[0])) if asked else 0
+    seconds = _preferences(context).get("wait", "")
+    return min(LONGEST_WAIT, float(seconds)) if _SECONDS.fullmatch(seconds) else 0
 
 
 async def accept(

@@ -1,6 +1,6 @@
 """Request headers that decide how a request is answered, read once when it arrives."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Any
@@ -12,7 +12,9 @@ from app.domain.cache import NO_WISH, CacheWish
 from app.domain.guardrail import GuardrailWish
 
 Headers = Mapping[bytes, bytes]
-"""A request's, by lower-case name. If one is repeated, the first value wins."""
+"""A request's, by lower-case name, as `by_name` has them."""
+_LISTS = (b"cache-control", b"prefer", b"x-guardrail-policy")
+"""Headers that are lists, which may come in several lines (RFC 9110, section 5.3)."""
 
 
 class TimeoutHeaders(BaseModel):
@@ -144,6 +146,16 @@ DECIDING = frozenset(
 )
 """Headers that decide the answer, whenever it is made; in lower case."""
 _NONE = ReadHeaders(RequestHeaders())
+
+
+def by_name(lines: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Return headers by name: the lines of a list joined, of any other repeated one the first."""
+    headers = dict(reversed(lines))
+    if len(headers) < len(lines):
+        for name in _LISTS:
+            if name in headers:
+                headers[name] = b", ".join(value for key, value in lines if key == name)
+    return headers
 
 
 def read(headers: Headers) -> ReadHeaders:

@@ -1,6 +1,7 @@
 """Reads a batch's input file once, line by line, and says all that is wrong with it."""
 
 import asyncio
+import codecs
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -48,7 +49,7 @@ class Intake:
     """The files that were looked up, and what is wrong with them."""
 
     async def read(self) -> None:
-        """Fill ``places``, or ``faults`` where something is wrong.
+        """Fill ``places``, or ``faults`` where something is wrong. A byte order mark is skipped.
 
         Raises FileNotFoundHereError where the file is deleted meanwhile.
         """
@@ -68,6 +69,9 @@ class Intake:
             most = self.limits.line_bytes
             self._fault("line_too_long", f"has more than {most:,} bytes", number)
             return
+        if number == 1 and line.startswith(codecs.BOM_UTF8):
+            # Editors on Windows put it there, and RFC 8259 lets readers ignore it.
+            start, line = start + len(codecs.BOM_UTF8), line[len(codecs.BOM_UTF8) :]
         if not line.strip():
             return
         try:
@@ -116,7 +120,8 @@ class Intake:
         self, code: str, message: str, line: int | None = None, param: str | None = None
     ) -> None:
         place = "" if line is None else f"line {line}: "
-        self.faults.append(BatchFault(code, place + message, line, param))
+        name = "" if param is None else f"{param}: "
+        self.faults.append(BatchFault(code, place + name + message, line, param))
 
     async def _lines(self) -> AsyncIterator[tuple[int, int, bytes | None]]:
         """Yield each line's number, its first byte and the line, None where it is too long."""

@@ -323,9 +323,8 @@ class BatchKeeper:
         """Write one file under an id that is the same whoever writes it, and return the id."""
         batch = claim.batch
         began = batch.times.get(BatchStatus.FINALIZING, batch.times.get(BatchStatus.CANCELLING, 0))
-        file_id = file.new_id(
-            began, began + self.files.limits.seconds, seed=f"{batch.owner}:{batch.id}:{what}"
-        )
+        kept = batch.output_seconds or self.files.limits.seconds
+        file_id = file.new_id(began, began + kept, seed=f"{batch.owner}:{batch.id}:{what}")
         lines = self._lines(claim, ending, succeeded=what == "output")
         draft = await self.files.rewrite(batch.owner, file_id, lines)
         name = f"{batch.id}_{what}.jsonl"

@@ -31,6 +31,7 @@ _PLAIN = (
     "engine_reason",
     "claimed_by",
     "claimed_until",
+    "output_seconds",
 )
 
 

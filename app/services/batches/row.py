@@ -13,6 +13,8 @@ from app.domain.work import WorkResult
 KEYS = frozenset(("custom_id", "method", "url", "body"))
 LONGEST_ID = 256
 """Characters of a ``custom_id``."""
+_SHALLOW = 200
+"""Opening brackets of a line that are too few to be nested too deeply: orjson writes 254 levels."""
 
 
 class RowError(ValueError):
@@ -41,7 +43,7 @@ def parsed(line: bytes, endpoint: str) -> Row:
         raise RowError("invalid_json_line", "is no JSON object")
     for name in value:
         if name not in KEYS:
-            raise RowError("unknown_field", f"there is no such field: {name[:100]!r}", name[:100])
+            raise RowError("unknown_field", "there is no such field", name[:100])
     custom_id = value.get("custom_id")
     if not (isinstance(custom_id, str) and 0 < len(custom_id) <= LONGEST_ID):
         raise RowError("invalid_custom_id", f"give 1 to {LONGEST_ID} characters", "custom_id")
@@ -55,7 +57,18 @@ def parsed(line: bytes, endpoint: str) -> Row:
         raise RowError("invalid_body", "give a JSON object", "body")
     if body.get("stream"):
         raise RowError("stream_in_batch", "rows are answered in one piece", "body.stream")
+    _check_depth(line, body)
     return Row(custom_id, body)
+
+
+def _check_depth(line: bytes, body: dict[str, Any]) -> None:
+    """Return where ``body`` can be written again, which takes less depth than reading it."""
+    if line.count(b"{") + line.count(b"[") < _SHALLOW:
+        return
+    try:
+        orjson.dumps(body)
+    except TypeError as error:
+        raise RowError("invalid_json_line", "is nested too deeply", "body") from error
 
 
 def file_ids(value: Any, depth: int = 8) -> Iterator[str]:  # noqa: ANN401 - any JSON

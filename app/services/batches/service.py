@@ -24,11 +24,15 @@ from app.domain.work import WorkKind, WorkState
 from app.services.batches import record
 from app.services.batches.native import endpoint_reason
 from app.services.files.service import FileService
+from app.services.tasks import TASKS
 
 HOUR = 3600
 LONGEST_WINDOW = 7 * 24
 """Hours."""
-_ENDPOINT = re.compile("/v1/(generate|chat/completions|tasks/[a-z0-9-]{1,64})")
+ENDPOINTS = frozenset(
+    ("/v1/generate", "/v1/chat/completions", *(f"/v1/tasks/{task.name}" for task in TASKS))
+)
+"""The paths that rows may ask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,8 @@ class NewBatch:
     metadata: Mapping[str, str] | None
     webhook: str | None = None
     engine: BatchEngine = BatchEngine.AUTO
+    output_seconds: int | None = None
+    """How long its output is kept; None for as long as other files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +91,7 @@ class BatchService:
             expires_at=now + hours * HOUR,
             webhook=asked.webhook,
             engine=asked.engine,
+            output_seconds=asked.output_seconds,
         )
         await self.queue.open(record.group(batch))
         return batch
@@ -142,9 +149,12 @@ def moved(batch: Batch, status: BatchStatus, now: float) -> Batch:
 
 def check_endpoint(endpoint: str) -> None:
     """Return where rows may ask ``endpoint``, or raise InvalidParameterError."""
-    if _ENDPOINT.fullmatch(endpoint) is None:
+    if endpoint not in ENDPOINTS:
+        tasks = ", ".join(task.name for task in TASKS)
         raise InvalidParameterError.at(
-            "endpoint", "give /v1/generate, /v1/chat/completions or /v1/tasks/{task}"
+            "endpoint",
+            "give /v1/generate, /v1/chat/completions or /v1/tasks/{task}, "
+            f"where task is one of {tasks}",
         )
 
 

@@ -82,7 +82,12 @@ class FileService:
         now = self.clock()
         file_id = file.new_id(now, now + self.lifetime(seconds))
         most, left = self.limits.max_bytes, await self.room(owner) + spare
-        return await self._receive(owner, file_id, chunks, most, left)
+        draft = await self._receive(owner, file_id, chunks, most, left)
+        if await self.room(owner) + spare < 0:
+            # Others came meanwhile, each of which had room when it began.
+            await self.discard(draft)
+            raise _over_quota()
+        return draft
 
     async def rewrite(self, owner: str, file_id: str, chunks: AsyncIterator[bytes]) -> Draft:
         """Keep the bytes of the service's own file under ``file_id``, whatever was there."""
@@ -174,9 +179,14 @@ class FileService:
         newest_first: bool = True,
         purpose: FilePurpose | None = None,
     ) -> tuple[Sequence[StoredFile], bool]:
-        """Return files in order of age, and whether there are more."""
+        """Return files in order of age, and whether there are more.
+
+        ``after`` may be of a file that is gone. Raises InvalidParameterError where it is no id.
+        """
         ids = sorted(filter(file.is_id, await self.store.sizes(owner)), reverse=newest_first)
         if after is not None:
+            if not file.is_id(after):
+                raise InvalidParameterError.at("after", "give the id of a file")
             ids = [i for i in ids if (i < after if newest_first else i > after)]
         files: list[StoredFile] = []
         for file_id in ids:
@@ -249,6 +259,12 @@ class FileService:
         return await self.store.expire(self.clock())
 
 
+def _over_quota() -> FileQuotaError:
+    return FileQuotaError(
+        "your files have as many bytes as they may; delete some, or have them expire sooner"
+    )
+
+
 def _cut(piece: bytes, number: int, start: int, end: int) -> bytes:
     begin = number * PIECE
     return piece[max(0, start - begin) : max(0, end - begin)]
@@ -297,9 +313,7 @@ class _Sealing:
         if self.most is not None and self.size > self.most:
             raise FileTooLargeError.at("file", f"has more than {self.most:,} bytes")
         if self.left is not None and self.size > self.left:
-            raise FileQuotaError(
-                "your files have as many bytes as they may; delete some, or have them expire sooner"
-            )
+            raise _over_quota()
 
     async def _piece(self, piece: bytes, number: int) -> bytes:
         sealed = await self.cipher.encrypt(self.owner, piece, _piece_purpose(self.file_id, number))

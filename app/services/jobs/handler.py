@@ -1,5 +1,6 @@
 """Runs jobs: asks the endpoint, keeps what happens, waits out what passes."""
 
+import json
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,8 @@ PATIENCE = 24 * 3600.0
 """Seconds since a job was left after which its error is its answer, whatever it is."""
 SWEEP = 30.0
 """Seconds between two looks at all open jobs, for those whose worker died before it told."""
+_PAGE = 100
+"""Events that are read at a time."""
 
 
 @dataclass(slots=True)
@@ -133,34 +136,56 @@ _EXHAUSTED = (
 
 @dataclass(slots=True)
 class _Recorder:
-    """Keeps a job's events, each once however often the job is begun again."""
+    """Keeps a job's events, those of each page once however often the job is begun again."""
 
     queue: WorkQueue
     work: Leased
     expires_at: float
-    _told: int = 0
+    _kept: int = 0
+    """Events, those of earlier attempts among them."""
+    _pages: dict[int, str | None] = field(default_factory=dict)
+    """The pages that were dealt with, and the fault that was last told of each."""
     _group: WorkGroup | None = None
 
     async def keep(self, name: str, data: bytes) -> None:
-        """Keep one event."""
+        """Keep one event, unless an earlier attempt told the same."""
         if self._group is None:
             self._group = await self._opened()
-        item = NewWork(self._told, stored.event(name, data))
-        self._told += 1
+        fields = json.loads(data)
+        page, fault = fields["page"], fields["fault"]
+        if page in self._pages and self._pages[page] in (None, fault):
+            return
+        self._pages[page] = fault
+        if fields["done"] != len(self._pages):
+            # Earlier attempts dealt with others.
+            fields["done"] = len(self._pages)
+            data = json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
+        item = NewWork(self._kept, stored.event(name, data))
+        self._kept += 1
         await self.queue.put(self._group, [item])
 
     async def _opened(self) -> WorkGroup:
         identity = events_of(self.work.group)
         group = await self.queue.group(self.work.owner, identity)
-        if group is None:
-            group = WorkGroup(
-                identity,
-                self.work.owner,
-                WorkKind.JOB_EVENT,
-                "kept",
-                self.work.created_at,
-                active=False,
-                expires_at=self.expires_at,
-            )
-            await self.queue.open(group)
+        if group is not None:
+            await self._recall(group)
+            return group
+        group = WorkGroup(
+            identity,
+            self.work.owner,
+            WorkKind.JOB_EVENT,
+            "kept",
+            self.work.created_at,
+            active=False,
+            expires_at=self.expires_at,
+        )
+        await self.queue.open(group)
         return group
+
+    async def _recall(self, group: WorkGroup) -> None:
+        while page := await self.queue.results(group.owner, group.id, self._kept - 1, _PAGE):
+            for item in page:
+                event = stored.read_event(item.position, item.payload)
+                fields = json.loads(event.data)
+                self._pages[fields["page"]] = fields["fault"]
+            self._kept = page[-1].position + 1

@@ -1,6 +1,7 @@
 """Makes receipts of requests' records."""
 
 from base64 import urlsafe_b64encode
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -89,9 +90,9 @@ class Receipts:
     caller: Literal["id", "hash"] = "id"
     """How the caller is named."""
 
-    def wanted(self, preferences: str) -> bool:
-        """Tell whether a request with these ``Prefer`` headers is to have one."""
-        return self.enabled and (self.always or _asked(preferences))
+    def wanted(self, preferences: Collection[str]) -> bool:
+        """Tell whether a request with these preferences is to have one."""
+        return self.enabled and (self.always or PREFERENCE in preferences)
 
     def issue(self, record: RequestRecord, exchanged: Exchanged) -> str | None:
         """Return the receipt, None where no answer of the model is part of the request's."""
@@ -134,12 +135,6 @@ class Receipts:
         if self.caller == "id":
             return {"id": caller}
         return {"sha256": sha256(caller.encode("utf-8", "surrogatepass")).hexdigest()}
-
-
-def _asked(preferences: str) -> bool:
-    """Tell whether ``Prefer`` (RFC 7240) names the preference."""
-    named = (part.partition(";")[0].partition("=")[0] for part in preferences.split(","))
-    return any(name.strip().lower() == PREFERENCE for name in named)
 
 
 def _instant(time: datetime) -> str:

@@ -1,5 +1,6 @@
 """Lines of an input file, however they are cut into pieces."""
 
+import codecs
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -61,3 +62,15 @@ async def test_a_line_that_is_too_long_is_told_and_the_next_ones_are_read(size):
         ("invalid_json_line", 4),
     ]
     assert [content[p.start : p.end] for p in checked.places] == [line(0), line(1)]
+
+
+async def test_a_byte_order_mark_is_skipped():
+    content = codecs.BOM_UTF8 + line(0) + b"\r\n" + line(1)
+    reading = intake(content, 100_000)
+
+    await reading.read()
+
+    assert [content[place.start : place.end].strip() for place in reading.places] == [
+        line(0),
+        line(1),
+    ]
