@@ -1,12 +1,10 @@
 """What every test runs under: no credentials of anyone's, no settings of the machine's."""
 
-import functools
 import gc
 import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
-import botocore.loaders
 import pytest
 from hypothesis import settings as hypothesis_settings
 
@@ -14,6 +12,7 @@ from app import telemetry
 from app.emulator.app import create_emulator
 from app.emulator.config import EmulatorConfig
 from app.settings import PREFIX
+from tests.support import service_descriptions
 from tests.support.postgres import PostgresServer, postgres_server
 from tests.support.redis import redis_server
 from tests.support.server import serving
@@ -26,8 +25,7 @@ NO_AUTHORITY = Path(__file__).parent / "data" / "no-authority.pem"
 Each client in these tests reads its authorities: a hundred and fifty take it 20 ms.
 """
 
-# The SDK's descriptions of AWS's services, read by each session anew: 50 ms for each service.
-botocore.loaders.create_loader = functools.cache(botocore.loaders.create_loader)
+service_descriptions.share()
 
 telemetry.configure("warning")
 

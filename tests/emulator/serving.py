@@ -1,7 +1,6 @@
 """Emulators on real sockets, and AWS's clients pointed at them."""
 
 import json
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,12 +10,12 @@ from typing import Any
 
 import boto3
 import httpx
-import uvicorn
 from botocore.config import Config
 
 from app.emulator.app import create_emulator
 from app.emulator.config import EmulatorConfig
 from tests.emulator.shapes import operation, violations
+from tests.support.server import serving as serving_app
 
 OPENED: list[Any] = []
 """Clients to close when a test is over."""
@@ -78,25 +77,6 @@ def _conforms(service: str, operation_model: Any, response_dict: dict[str, Any],
 @contextmanager
 def serving(config: EmulatorConfig | None = None) -> Iterator[Served]:
     """Serve an emulator from a thread, on a port of its own."""
-    settings = uvicorn.Config(
-        create_emulator(config),
-        port=0,
-        log_config=None,
-        loop="uvloop",
-        http="httptools",
-        lifespan="on",
-        proxy_headers=False,
-        timeout_graceful_shutdown=1,
-    )
-    server = uvicorn.Server(settings)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        assert thread.is_alive(), "the emulator did not start"
-        time.sleep(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    try:
-        yield Served(f"http://127.0.0.1:{port}")
-    finally:
-        server.should_exit = True
-        thread.join(10)
+    options = {"loop": "uvloop", "lifespan": "on", "proxy_headers": False}
+    with serving_app(create_emulator(config), timeout_graceful_shutdown=1, **options) as url:
+        yield Served(url)

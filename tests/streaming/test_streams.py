@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -178,13 +179,23 @@ def test_nothing_comes_after_the_terminal_event_whatever_the_model_says():
     assert events.text == "[fake 0 image(s)] x"
 
 
+def prices_file(folder: Path, *rows: Any) -> Path:
+    """Return a table of prices that has ``rows``, and nothing for the units of imported models."""
+    table = folder / "prices.json"
+    table.write_text(json.dumps({"as_of": "2026-01-01", "source": "here", "prices": rows}))
+    return table
+
+
+PRICED = {
+    "model": "llama3-2-11b",
+    "kinds": ["provisioned-model"],
+    "input_usd_per_million": 1000,
+    "output_usd_per_million": 2000,
+}
+
+
 def test_tokens_so_far_and_their_cost_are_told_where_they_are_known(emulator_url, tmp_path):
-    row = {"model": "llama3-2-11b", "kinds": ["provisioned-model"]}
-    prices = {"input_usd_per_million": 1000, "output_usd_per_million": 2000}
-    table = tmp_path / "prices.json"
-    table.write_text(
-        json.dumps({"as_of": "2026-01-01", "source": "here", "prices": [row | prices]})
-    )
+    table = prices_file(tmp_path, PRICED)
     with (
         running(emulator_url, "cut-after-3", prices_file=table) as service,
         service.stream() as answer,
@@ -199,14 +210,30 @@ def test_tokens_so_far_and_their_cost_are_told_where_they_are_known(emulator_url
     assert cost["total"] == pytest.approx(cost["input"] + cost["output"])
 
 
-def test_the_cost_of_a_failed_stream_is_null_where_the_price_or_a_count_is_unknown(
-    emulator_url, dialect
+def test_the_cost_of_a_failed_stream_is_null_where_the_price_is_unknown(
+    emulator_url, dialect, tmp_path
 ):
-    with running(emulator_url, "cut-after-3", dialect) as service, service.stream() as answer:
+    table = prices_file(tmp_path)
+    with (
+        running(emulator_url, "cut-after-3", dialect, prices_file=table) as service,
+        service.stream() as answer,
+    ):
         error = sse.read(answer).last()
 
     counted = dialect is Dialect.INVOKE
     assert (error["generation_token_count"] is not None) == counted
+    assert error["cost_usd"] is None
+
+
+def test_the_cost_of_a_failed_stream_is_null_where_a_count_is_unknown(emulator_url, tmp_path):
+    table = prices_file(tmp_path, PRICED)
+    with (
+        running(emulator_url, "cut-after-3", Dialect.CONVERSE, prices_file=table) as service,
+        service.stream() as answer,
+    ):
+        error = sse.read(answer).last()
+
+    assert error["generation_token_count"] is None
     assert error["cost_usd"] is None
 
 
