@@ -1,7 +1,6 @@
 """Decode pictures in processes of their own, which may hang, crash or starve without harm."""
 
 import asyncio
-import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from types import TracebackType
@@ -206,11 +205,11 @@ class PooledPreparer:
     def _start(self) -> ProcessPool:
         pool = ProcessPool(
             max_workers=self._workers,
-            initializer=set_up_worker,
+            initializer=worker.set_up,
             initargs=(self._memory,),
             context=DecoderContext(),
         )
-        for ready in [pool.schedule(_ready) for _ in range(self._workers)]:
+        for ready in [pool.schedule(worker.ready, (self._run,)) for _ in range(self._workers)]:
             ready.result()
         return pool
 
@@ -228,14 +227,3 @@ def stop_pool(pool: ProcessPool) -> None:
     """Stop the workers, whatever they are doing; waits for their end."""
     pool.stop()  # type: ignore[no-untyped-call]  # pebble annotates only a part
     pool.join()
-
-
-def set_up_worker(memory: int) -> None:
-    """Bound a worker to ``memory`` bytes of address space before its first piece of work."""
-    # Pebble's own handler is Python code, which never runs while a decoder hangs in C.
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    worker.set_up(memory)
-
-
-def _ready() -> None:
-    """Answer, so that the starter knows that imports are done."""

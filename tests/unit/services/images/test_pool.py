@@ -30,6 +30,7 @@ from tests.support.decoders import (
     burn,
     draw,
     moody,
+    packages,
     scatter,
     variables,
     wait,
@@ -87,6 +88,13 @@ async def test_a_worker_at_rest_gives_back_the_memory_that_pictures_took(prepare
     taken = resident_mib(worker)
 
     await until(lambda: resident_mib(worker) < taken - 30)
+
+
+async def test_a_worker_imports_decoders_and_nothing_of_the_service_around_them(preparer):
+    imported = await preparer.work(packages)
+
+    assert {"PIL", "pyvips"} <= imported
+    assert not {"fastapi", "pydantic", "structlog", "botocore", "uvicorn"} & imported
 
 
 async def test_a_picture_is_prepared_in_a_worker(preparer):
