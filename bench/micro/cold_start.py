@@ -1,8 +1,9 @@
 """How long the service takes from its process's start until it says that it is ready.
 
-    python -m bench.micro.cold_start [--runs 5] [--top 25]
+    python -m bench.micro.cold_start [--runs 5] [--top 25] [--decoder]
 
-It is kept on one core, with bytecode written and one decoder, in front of an address where nobody
+It is kept on one core, with bytecode written, one decoder, which waits for pictures as on Lambda
+(with ``--decoder`` it is started first, as by servers), in front of an address where nobody
 listens: a start asks Bedrock nothing that it waits for. The clock counts other work of the machine
 too, CPU does not; the median of the runs is told. Further runs time each import, by Python's own
 ``-X importtime``, added up by package, or by folder of the service; the least of the runs is told.
@@ -57,6 +58,7 @@ def variables(folder: Path, **more: str) -> dict[str, str]:
         "LLAMA_VISION_USAGE_FILE": str(folder / "usage.sqlite3"),
         "LLAMA_VISION_DATA_DIRECTORY": str(folder / "data"),
         "LLAMA_VISION_IMAGE_WORKERS": "1",
+        "LLAMA_VISION_IMAGE_WORKERS_WAIT": "true",
         **more,
     }
 
@@ -76,7 +78,7 @@ def start(**more: str) -> tuple[Start, str]:
 def imports(log: str) -> Counter[str]:
     """Return the microseconds of each package's modules, by what ``-X importtime`` wrote.
 
-    Up to where another process begins to write: a decoder imports too.
+    Up to where another process begins to write.
     """
     own = log.split(_HEAD)[1]
     taken: Counter[str] = Counter()
@@ -113,10 +115,12 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--runs", type=int, default=5)
     options.add_argument("--top", type=int, default=25, help="packages whose imports are shown")
+    options.add_argument("--decoder", action="store_true", help="started before it is ready")
     chosen = options.parse_args()
+    waits = "false" if chosen.decoder else "true"
     with process.on_core(process.cores()[0]):
         start()  # Which writes the bytecode.
-        starts = [start()[0] for _ in range(chosen.runs)]
+        starts = [start(LLAMA_VISION_IMAGE_WORKERS_WAIT=waits)[0] for _ in range(chosen.runs)]
         logs = [start(PYTHONPROFILEIMPORTTIME="1")[1] for _ in range(min(3, chosen.runs))]
     print(json.dumps(medians(starts)))
     taken = least(map(imports, logs))

@@ -106,6 +106,26 @@ async def test_a_picture_is_prepared_in_a_worker(preparer):
     assert report.treatment is Treatment.ENCODED
 
 
+async def test_workers_that_wait_start_once_with_the_first_pictures():
+    async with PooledPreparer(LIMITS, workers=1, waits=True) as preparer:
+        assert preparer._pool is None
+        reports = await asyncio.gather(
+            *(preparer.prepare(ReceivedImage(PICTURE)) for _ in range(3))
+        )
+
+        assert [report.treatment for report in reports] == [Treatment.ENCODED] * 3
+        assert len(workers(preparer)) == 1
+
+
+async def test_a_preparer_that_was_closed_starts_no_workers():
+    async with PooledPreparer(LIMITS, workers=1, waits=True) as preparer:
+        pass
+
+    with pytest.raises(RuntimeError, match="not open"):
+        await preparer.prepare(ReceivedImage(PICTURE))
+    assert not active_children()
+
+
 async def test_a_picture_that_fits_needs_no_worker():
     data = encoded(photo(300, 200))
     # Never opened, so it has none.
