@@ -53,7 +53,7 @@ def variables(folder: Path, **more: str) -> dict[str, str]:
         "LLAMA_VISION_PORT": str(free_port()),
         "LLAMA_VISION_MODEL_ID": recording.MODEL,
         "LLAMA_VISION_REGION": "us-east-1",
-        "LLAMA_VISION_ENDPOINT_URL": NOBODY,
+        "AWS_ENDPOINT_URL": NOBODY,
         "LLAMA_VISION_KEYS_FILE": str(keys),
         "LLAMA_VISION_USAGE_FILE": str(folder / "usage.sqlite3"),
         "LLAMA_VISION_DATA_DIRECTORY": str(folder / "data"),
@@ -75,16 +75,21 @@ def start(**more: str) -> tuple[Start, str]:
             return Start(clock, use.main, use.workers), served.log()
 
 
-def imports(log: str) -> Counter[str]:
-    """Return the microseconds of each package's modules, by what ``-X importtime`` wrote.
+def modules(log: str) -> dict[str, int]:
+    """Return the microseconds that each module took, by what ``-X importtime`` wrote.
 
     Up to where another process begins to write.
     """
     own = log.split(_HEAD)[1]
-    taken: Counter[str] = Counter()
-    for microseconds, module in _IMPORT.findall(own):
-        taken[package(module)] += int(microseconds)
-    return taken
+    return {module: int(microseconds) for microseconds, module in _IMPORT.findall(own)}
+
+
+def packages(taken: Mapping[str, int]) -> Counter[str]:
+    """Add up what the modules of each package took."""
+    together: Counter[str] = Counter()
+    for module, microseconds in taken.items():
+        together[package(module)] += microseconds
+    return together
 
 
 def package(module: str) -> str:
@@ -123,7 +128,7 @@ def main() -> None:
         starts = [start(LLAMA_VISION_IMAGE_WORKERS_WAIT=waits)[0] for _ in range(chosen.runs)]
         logs = [start(PYTHONPROFILEIMPORTTIME="1")[1] for _ in range(min(3, chosen.runs))]
     print(json.dumps(medians(starts)))
-    taken = least(map(imports, logs))
+    taken = least(packages(modules(log)) for log in logs)
     print(f"\n{'all imports':36} {taken.total() / 1000:8.1f} ms")
     for name, microseconds in taken.most_common(chosen.top):
         print(f"{name:36} {microseconds / 1000:8.1f} ms")
