@@ -76,9 +76,11 @@ COPY --from=lambda-adapter /lambda-adapter /opt/extensions/lambda-adapter
 COPY --from=service-packages /opt/venv /opt/venv
 COPY --from=fonts /fonts /usr/share/fonts
 # Lambda's file system is read-only but for /tmp, which goes with the instance. Only the adapter
-# reaches the port. One decoder: a function of less than 1,769 MB has less than one core.
+# reaches the port. One decoder, which the first picture starts and not each new instance: a function
+# of less than 1,769 MB has less than one core.
 ENV LLAMA_VISION_HOST=127.0.0.1 LLAMA_VISION_PORT=8000 LLAMA_VISION_USAGE_FILE=/tmp/usage.sqlite3 \
-    LLAMA_VISION_DATA_DIRECTORY=/tmp/llama-vision LLAMA_VISION_IMAGE_WORKERS=1 HOME=/tmp \
+    LLAMA_VISION_DATA_DIRECTORY=/tmp/llama-vision LLAMA_VISION_IMAGE_WORKERS=1 \
+    LLAMA_VISION_IMAGE_WORKERS_WAIT=true HOME=/tmp \
     AWS_LWA_PORT=8000 AWS_LWA_READINESS_CHECK_PATH=/healthz \
     AWS_LWA_READINESS_CHECK_HEALTHY_STATUS=200 AWS_LWA_ASYNC_INIT=true
 CMD ["python", "-m", "app", "serve"]

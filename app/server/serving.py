@@ -78,8 +78,9 @@ class Server(uvicorn.Server):
             self._log_started_message(self.listeners)
         # What is there now stays: AWS's service descriptions alone are hundreds of thousands of
         # objects. With Python's own thresholds a thousand requests in progress were looked
-        # through more than once a second, which stopped everyone for 100 to 500 ms each time.
-        gc.collect()
+        # through more than once a second, which stopped everyone for 100 to 500 ms each time. What
+        # is garbage by now stays too: some thousand objects, for which all others would be looked
+        # through before the first request is answered.
         gc.freeze()
         gc.set_threshold(5_000, 5, 1_000)
 

@@ -35,6 +35,14 @@ class ImageSettings(BaseModel):
         int,
         Field(gt=0, description="Number of processes that decode pictures, each bounded to 1 GiB."),
     ] = 2
+    image_workers_wait: Annotated[
+        bool,
+        Field(
+            description="Whether those processes start with the first picture that has to be "
+            "decoded, rather than before the service is ready: for one core that is paid for by "
+            "the start, as on Lambda. That picture waits for them, about half a second."
+        ),
+    ] = False
     image_cache_bytes: Annotated[
         int,
         Field(

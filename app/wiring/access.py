@@ -5,12 +5,11 @@ from contextlib import asynccontextmanager
 
 import structlog
 
+from app.adapters.access.issuer import Issuer
 from app.adapters.access.key_file import Changed, open_key_file
-from app.adapters.access.tokens import Issuer, open_tokens
 from app.adapters.stores.rate_limiter import open_limiter
-from app.adapters.stores.redis_scripts import ScriptsCheck, open_scripts_check
 from app.domain import key
-from app.domain.ports import Authenticator
+from app.domain.ports import Authenticator, Readiness
 from app.services.access.authentication import (
     FixedKeyring,
     KeyAuthenticator,
@@ -39,6 +38,9 @@ async def open_authenticator(
         if configured is None:
             yield keys
             return
+        # Whoever takes API keys alone need not load what checks signatures.
+        from app.adapters.access.tokens import open_tokens
+
         async with open_tokens(configured) as tokens:
             yield KeysOrTokens(keys, tokens)
 
@@ -81,10 +83,13 @@ async def open_limits(settings: Settings, metrics: Metrics) -> AsyncIterator[Lim
 
 
 @asynccontextmanager
-async def open_limits_check(settings: Settings) -> AsyncIterator[tuple[ScriptsCheck, ...]]:
+async def open_limits_check(settings: Settings) -> AsyncIterator[tuple[Readiness, ...]]:
     """Open what readiness asks of the store of limits; nothing where each process counts alone."""
     if settings.limits_store != "redis" or settings.redis_url is None:
         yield ()
         return
+    # Whoever counts here alone need not load the client of Redis.
+    from app.adapters.stores.redis_scripts import open_scripts_check
+
     async with open_scripts_check(settings.redis_url.get_secret_value()) as check:
         yield (check,)

@@ -6,9 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import structlog
 
 from app.adapters.stores.cache.memory import MemoryAnswers
-from app.adapters.stores.cache.redis import RedisAnswers
 from app.adapters.stores.cache.sqlite import open_sqlite_answers
-from app.adapters.stores.redis_client import open_redis
 from app.domain.cache import CacheMode
 from app.domain.ports import AnswerStore, DataCipher, VisionModel
 from app.services.cache.answers import KeptAnswers
@@ -49,6 +47,10 @@ async def open_store(settings: Settings) -> AsyncIterator[AnswerStore]:
                 file = open_sqlite_answers(settings.data_directory / FILE, settings.cache_bytes)
                 store = await stack.enter_async_context(file)
             case "redis":
+                # Whoever keeps answers elsewhere need not load its client.
+                from app.adapters.stores.cache.redis import RedisAnswers
+                from app.adapters.stores.redis_client import open_redis
+
                 assert settings.redis_url is not None
                 client = open_redis(settings.redis_url.get_secret_value())
                 store = RedisAnswers(await stack.enter_async_context(client))

@@ -1,4 +1,4 @@
-"""Opens the cipher that all parts keep callers' data by."""
+"""Opens what encrypts callers' data: root keys, and the callers' own."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -10,23 +10,12 @@ from app.adapters.aws_session import CheckedConfig
 from app.adapters.encryption.aes import EncryptedData
 from app.adapters.encryption.caller_key_files import CallerKeyFiles
 from app.adapters.encryption.keys import CallerKeyStore, RootKeys
-from app.adapters.encryption.plain import PlainData
 from app.adapters.encryption.root_file import FileRootKeys
 from app.adapters.encryption.root_kms import KmsRootKeys
-from app.domain.ports import DataCipher
 from app.settings import Settings
+from app.wiring.cipher import kms_region
 
 log = structlog.get_logger()
-
-
-@asynccontextmanager
-async def open_cipher(session: aioboto3.Session, settings: Settings) -> AsyncIterator[DataCipher]:
-    """Open the cipher that the settings name; it keeps data as it is where they name no key."""
-    if not settings.encrypts:
-        yield PlainData()
-        return
-    async with open_encryption(session, settings) as cipher:
-        yield cipher
 
 
 @asynccontextmanager
@@ -55,11 +44,6 @@ async def _open_roots(session: aioboto3.Session, settings: Settings) -> AsyncIte
         "kms", region_name=kms_region(settings.encryption_kms_key, settings.region), config=config
     ) as client:
         yield KmsRootKeys(client, settings.encryption_kms_key)
-
-
-def kms_region(key: str, default: str) -> str:
-    """Return the region that a key's ARN names, else ``default``."""
-    return key.split(":")[3] if key.startswith("arn:") else default
 
 
 @asynccontextmanager

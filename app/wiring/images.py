@@ -113,8 +113,10 @@ def pixel_digests(settings: Settings) -> bool:
 
 
 def open_pool(settings: Settings) -> PooledPreparer:
-    """Return the processes that decode pictures; entering starts them."""
-    return PooledPreparer(image_limits(settings), workers=settings.image_workers)
+    """Return the processes that decode pictures; entering starts them, unless they are to wait."""
+    return PooledPreparer(
+        image_limits(settings), workers=settings.image_workers, waits=settings.image_workers_wait
+    )
 
 
 def image_pipeline(decoders: Decoders, settings: Settings, threads: FairThreads) -> ImagePreparer:

@@ -9,8 +9,6 @@ import structlog
 
 from app.adapters.access import key_file
 from app.adapters.bedrock.identity.credentials import check_api_key, check_profile
-from app.adapters.encryption import root_file
-from app.adapters.receipts import signing_keys
 from app.adapters.tls_files import TlsFiles
 from app.domain.model import Dialect, ModelIdentity
 from app.services.usage import pricing
@@ -50,11 +48,24 @@ def _file_faults(settings: Settings) -> list[str | None]:
     return [
         _fault("keys_file", key_file.read, keys_file),
         _fault("prices_file", pricing.load, settings.prices_file),
-        _fault("encryption_key_file", root_file.read, settings.encryption_key_file),
-        _fault("receipt_key_file", signing_keys.lines, settings.receipt_key_file),
+        _fault("encryption_key_file", _root_keys, settings.encryption_key_file),
+        _fault("receipt_key_file", _signing_keys, settings.receipt_key_file),
         _fault("openai_key_file", server_key, settings.openai_key_file),
         _tls_fault(settings),
     ]
+
+
+def _root_keys(path: Path) -> None:
+    # Imported where there is such a file: what encrypts and signs takes time to load.
+    from app.adapters.encryption import root_file
+
+    root_file.read(path)
+
+
+def _signing_keys(path: Path) -> None:
+    from app.adapters.receipts import signing_keys
+
+    signing_keys.lines(path)
 
 
 def _fault(name: str, read: Callable[[Path], object], path: Path | None) -> str | None:

@@ -7,7 +7,6 @@ from functools import partial
 import aioboto3
 
 from app.adapters.aws_session import CheckedConfig
-from app.adapters.receipts.signing_keys import open_signing_keys
 from app.domain.ports import ImagePreparer, VisionModel
 from app.services.receipts.issuer import NoKeys, Receipts
 from app.services.receipts.witness import VerdictWitness, WitnessModel, WitnessPreparer
@@ -22,6 +21,9 @@ async def open_receipts(session: aioboto3.Session, settings: Settings) -> AsyncI
     if settings.receipt_key_file is None:
         yield Receipts(NoKeys())
         return
+    # Whoever gives no receipts need not load what signs them.
+    from app.adapters.receipts.signing_keys import open_signing_keys
+
     decrypt = partial(decrypted, session, settings)
     async with open_signing_keys(settings.receipt_key_file, decrypt) as keys:
         yield Receipts(

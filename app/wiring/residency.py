@@ -23,7 +23,7 @@ from app.services.residency.models import ResidentBuckets, ResidentModel
 from app.services.residency.sentinel import Hop, ResidencySentinel
 from app.settings import PREFIX, Settings, SettingsError, is_loopback
 from app.telemetry.metrics import Metrics
-from app.wiring.encryption import kms_region
+from app.wiring.cipher import kms_region
 from app.wiring.model import Upstreams
 
 if TYPE_CHECKING:

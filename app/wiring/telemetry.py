@@ -10,9 +10,7 @@ from types import MappingProxyType
 import structlog
 
 from app.adapters.access.key_file import Changed
-from app.adapters.stores.redis_client import open_redis
 from app.adapters.stores.usage_memory import MemoryUsage
-from app.adapters.stores.usage_redis import RedisUsage
 from app.adapters.stores.usage_sqlite import open_sqlite_usage
 from app.domain.cost import UnitPrice
 from app.domain.errors import UsageStoreError
@@ -82,6 +80,10 @@ async def open_usage_store(settings: Settings) -> AsyncIterator[UsageStore]:
                 except UsageStoreError as error:
                     log.warning("usage is kept in memory only", reason=error.detail)
             case "redis":
+                # Whoever keeps usage elsewhere need not load its client.
+                from app.adapters.stores.redis_client import open_redis
+                from app.adapters.stores.usage_redis import RedisUsage
+
                 assert settings.redis_url is not None
                 client = open_redis(settings.redis_url.get_secret_value())
                 store = RedisUsage(await stack.enter_async_context(client))

@@ -13,7 +13,8 @@ from fastapi import FastAPI, Response
 from joserfc import jws
 from joserfc.jwk import OctKey, RSAKey
 
-from app.adapters.access.tokens import ALGORITHMS, Issuer, IssuerKeys, TokenAuthenticator
+from app.adapters.access.issuer import Issuer
+from app.adapters.access.tokens import ALGORITHMS, IssuerKeys, TokenAuthenticator
 from app.domain.access import Scope
 from app.domain.errors import CredentialsInvalidError, IdentityProviderError
 from app.settings import Settings

@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 import redis
 
-from app.adapters.stores.rate_limiter import RestingLimiter, WindowedLimiter, open_limiter
+from app.adapters.stores.rate_limiter import WindowedLimiter, open_limiter
+from app.adapters.stores.redis_limits import RestingLimiter
 from app.adapters.stores.windows import MemoryWindows, Window
 from app.domain.errors import LimiterUnavailableError, RateLimitedError
 from app.domain.limit import Quota, parse

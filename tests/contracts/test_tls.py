@@ -15,7 +15,8 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.metrics.export import MetricsData
 from pydantic import SecretStr
 
-from app.adapters.access.tokens import Issuer, open_tokens
+from app.adapters.access.issuer import Issuer
+from app.adapters.access.tokens import open_tokens
 from app.adapters.audit.s3_heads import S3Heads
 from app.adapters.aws_session import aws_session
 from app.adapters.bedrock.control_plane import open_control_plane

@@ -14,6 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
+from bench.process import workers
+from fixtures.images import encoded, photo
 from fixtures.process import ROOT, Running, free_port, running
 from tests.emulator.serving import serving as emulating
 from tests.support.access import add_key, bearer
@@ -92,6 +94,22 @@ def test_the_path_that_the_adapter_polls_says_ready(function):
 
     assert str(ready.status_code) == adapter["AWS_LWA_READINESS_CHECK_HEALTHY_STATUS"]
     assert adapter["AWS_LWA_PORT"] == adapter["LLAMA_VISION_PORT"]
+
+
+def test_the_decoder_starts_with_the_first_picture_and_not_with_the_function(function):
+    process, url, key = function
+    before = workers(process.process.pid)
+
+    answer = httpx.post(
+        f"{url}/v1/generate/upload",
+        files={"images": encoded(photo(300, 200), "WEBP")},
+        headers=bearer(key),
+        timeout=60,
+    )
+
+    assert not before
+    assert answer.status_code == 200, answer.text
+    assert workers(process.process.pid)
 
 
 def test_an_answer_streams_to_the_adapter(function):

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -54,6 +55,11 @@ def variables() -> list[str]:
     """Return the names of the worker's environment, as the system keeps it."""
     text = Path("/proc/self/environ").read_bytes()
     return [line.partition(b"=")[0].decode() for line in text.split(b"\0") if line]
+
+
+def packages() -> set[str]:
+    """Return the outermost packages that the worker has imported."""
+    return {name.partition(".")[0] for name in sys.modules}
 
 
 def burn(seconds: float) -> float:

@@ -14,6 +14,7 @@ from joserfc import jwt
 from joserfc.jwk import Key, KeySet
 from joserfc.jws import extract_compact
 
+from app.adapters.access.issuer import Issuer
 from app.adapters.trust import trusted
 from app.domain.access import TOKEN_PREFIX, Caller, scope
 from app.domain.errors import (
@@ -44,23 +45,6 @@ _MALFORMED = (
 )  # fmt: skip
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Issuer:
-    """A trusted issuer of tokens, and the claims that are read."""
-
-    url: str
-    audience: str
-    jwks_url: str | None = None
-    """The URL of its keys, by default found through the issuer's OpenID configuration."""
-    scope_claim: str = "scope"
-    scope_names: Mapping[str, str] = field(default_factory=dict)
-    """The claim's values to our scopes, separated by spaces. By default our scopes' own names."""
-    filter_claims: Mapping[str, str] = field(default_factory=dict)
-    """Claims that narrow what their holder sees of documents, to the attributes that they are."""
-    leeway: int = 30
-    """Seconds that clocks may differ by."""
 
 
 @dataclass(slots=True)

@@ -1,17 +1,13 @@
 """Quotas in fixed windows: in memory, or in Redis for replicas."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from redis.exceptions import RedisError
-
-from app.adapters.stores.redis_client import PATIENCE, open_redis
-from app.adapters.stores.windows import MemoryWindows, RedisWindows, Windows
-from app.domain.errors import LimiterUnavailableError, RateLimitedError
+from app.adapters.stores.windows import MemoryWindows, Windows
+from app.domain.errors import RateLimitedError
 from app.domain.limit import Quota, QuotaStatus
 from app.domain.ports import RateLimiter
 
@@ -44,9 +40,10 @@ class WindowedLimiter:
         return tuple(quota_statuses)
 
     async def _undo(self, holder: str, taken: tuple[QuotaStatus, ...], amount: int) -> None:
-        """Give ``amount`` back, unless Redis is away; the caller has an error already."""
+        """Give ``amount`` back, unless the store is away; the caller has an error already."""
         if taken:
-            with suppress(RedisError, OSError):
+            # Whatever a store raises: the error that the caller has says more.
+            with suppress(Exception):
                 async with asyncio.timeout(UNDOING):
                     await self.settle(holder, taken, -amount)
 
@@ -79,58 +76,15 @@ def _named(holder: str, name: str, amount: int, window: int) -> str:
     return f"llama-vision/{holder}/{name}/{amount}/{window}/second"
 
 
-@dataclass(slots=True)
-class RestingLimiter:
-    """Asks ``inner`` for two seconds at most; after a failure not at all for a while.
-
-    So a Redis that hangs takes those from the requests of the moment, and not from each one after.
-    """
-
-    inner: RateLimiter
-    rest: float = 5
-    """Seconds that it is left alone after a failure."""
-    _until: float = 0
-
-    async def take(
-        self, holder: str, quotas: tuple[Quota, ...], amount: int
-    ) -> tuple[QuotaStatus, ...]:
-        """Take as ``inner`` does."""
-        async with self._awake():
-            return await self.inner.take(holder, quotas, amount)
-
-    async def settle(self, holder: str, taken: tuple[QuotaStatus, ...], difference: int) -> None:
-        """Settle as ``inner`` does."""
-        async with self._awake():
-            await self.inner.settle(holder, taken, difference)
-
-    @asynccontextmanager
-    async def _awake(self) -> AsyncIterator[None]:
-        now = time.monotonic()
-        if now < self._until:
-            raise LimiterUnavailableError(
-                "Redis failed and is left alone for a while", retry_after=self._until - now
-            )
-        if self._until:
-            # Whoever comes first finds out; the others don't wait for it.
-            self._until = now + self.rest
-        try:
-            async with asyncio.timeout(PATIENCE):
-                yield
-        except RateLimitedError:
-            self._until = 0
-            raise
-        except (RedisError, OSError) as error:
-            self._until = time.monotonic() + self.rest
-            # The type only: a message may quote the address with its password.
-            raise LimiterUnavailableError(f"Redis can't be used: {type(error).__name__}") from error
-        self._until = 0
-
-
 @asynccontextmanager
 async def open_limiter(redis_url: str | None) -> AsyncIterator[RateLimiter]:
     """Open a limiter for all replicas that share a Redis, or for this process alone."""
     if redis_url is None:
         yield WindowedLimiter(MemoryWindows())
         return
+    # Whoever counts here alone need not load the client of Redis.
+    from app.adapters.stores.redis_client import open_redis
+    from app.adapters.stores.redis_limits import RedisWindows, RestingLimiter
+
     async with open_redis(redis_url) as client:
         yield RestingLimiter(WindowedLimiter(RedisWindows(client)))

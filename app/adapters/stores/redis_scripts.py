@@ -14,7 +14,7 @@ from redis.exceptions import (
 )
 
 from app.adapters.stores.redis_client import PATIENCE, open_redis
-from app.adapters.stores.windows import RedisWindows
+from app.adapters.stores.redis_limits import RedisWindows
 from app.domain.errors import NotReadyError
 
 

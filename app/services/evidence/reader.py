@@ -13,7 +13,7 @@ from pebble import ProcessExpired, ProcessPool
 from app.services.evidence import engine
 from app.services.evidence.words import Word
 from app.services.images import worker
-from app.services.images.pool import set_up_worker, stop_pool
+from app.services.images.pool import stop_pool
 from app.services.images.spawn import DecoderContext
 
 log = structlog.get_logger()
@@ -113,7 +113,7 @@ class PooledReader:
 
 def _set_up(memory: int) -> None:
     """Bound a process to ``memory`` bytes of address space and load the engine into it."""
-    set_up_worker(memory)
+    worker.set_up(memory)
     # One that can't be loaded fails again at each picture, where that is logged.
     with suppress(Exception):
         engine.load()

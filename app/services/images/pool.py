@@ -1,7 +1,6 @@
 """Decode pictures in processes of their own, which may hang, crash or starve without harm."""
 
 import asyncio
-import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from types import TracebackType
@@ -60,11 +59,13 @@ class PooledPreparer:
         cpu: float = CPU,
         memory: int = MEMORY,
         run: Callable[[ReceivedImage, Inspection, ImageLimits], ImageReport] = prepare_decoded,
+        waits: bool = False,
     ) -> None:
         """``timeout`` and ``cpu`` in seconds for each piece of work, of wall clock and of CPU;
         ``memory`` in bytes of address space for each worker.
 
         ``run`` is what a worker does with a picture; it must be a module's own function.
+        ``waits`` starts the workers at the first piece of work, and not when this is entered.
         """
         self._limits = limits
         self._workers = workers
@@ -72,14 +73,18 @@ class PooledPreparer:
         self._cpu = cpu
         self._memory = memory
         self._run = run
+        self._waits = waits
+        self._open = False
         self._queue = DecoderQueue(workers)
         self._pool: ProcessPool | None = None
-        # It goes on when the caller leaves: the workers it starts would be nobody's.
-        self._repairs = SingleFlight[None, None](lasting=True)
+        # A start goes on when the caller leaves: its workers would be nobody's.
+        self._starts = SingleFlight[None, None](lasting=True)
 
     async def __aenter__(self) -> Self:
-        """Start the workers and wait until they answer."""
-        self._pool = await asyncio.to_thread(self._start)
+        """Start the workers and wait until they answer, unless they are to wait for work."""
+        self._open = True
+        if not self._waits:
+            await self._have_workers()
         return self
 
     async def __aexit__(
@@ -89,7 +94,8 @@ class PooledPreparer:
         trace: TracebackType | None,
     ) -> None:
         """Stop the workers, whatever they are doing."""
-        await self._repairs.close()
+        self._open = False
+        await self._starts.close()
         pool, self._pool = self._pool, None
         if pool is not None:
             await asyncio.to_thread(stop_pool, pool)
@@ -146,11 +152,13 @@ class PooledPreparer:
             )
 
     async def _tried_twice(self, function: Callable[..., T], arguments: tuple[object, ...]) -> T:
+        if self._pool is None:
+            await self._have_workers()
         try:
             return await self._ask(function, arguments)
         except BrokenProcessPool:
             # Pebble gives its pool up when a worker dies between two pictures.
-            await self._heal()
+            await self._have_workers()
         try:
             return await self._ask(function, arguments)
         except BrokenProcessPool as error:
@@ -193,24 +201,26 @@ class PooledPreparer:
             worker.run, (self._cpu, function, *arguments), timeout=self._timeout
         )
 
-    async def _heal(self) -> None:
-        """Wait for another pool, which all who find this one broken share."""
-        await self._repairs.run(None, self._replace)
+    async def _have_workers(self) -> None:
+        """Wait for a pool, which all share who find none or a broken one."""
+        await self._starts.run(None, self._replace)
 
     async def _replace(self) -> None:
-        if self._pool is None or self._pool.active:
+        before = self._pool
+        if not self._open or (before is not None and before.active):
             return
-        broken, self._pool = self._pool, await asyncio.to_thread(self._start)
-        await asyncio.to_thread(stop_pool, broken)
+        self._pool = await asyncio.to_thread(self._start)
+        if before is not None:
+            await asyncio.to_thread(stop_pool, before)
 
     def _start(self) -> ProcessPool:
         pool = ProcessPool(
             max_workers=self._workers,
-            initializer=set_up_worker,
+            initializer=worker.set_up,
             initargs=(self._memory,),
             context=DecoderContext(),
         )
-        for ready in [pool.schedule(_ready) for _ in range(self._workers)]:
+        for ready in [pool.schedule(worker.ready, (self._run,)) for _ in range(self._workers)]:
             ready.result()
         return pool
 
@@ -228,14 +238,3 @@ def stop_pool(pool: ProcessPool) -> None:
     """Stop the workers, whatever they are doing; waits for their end."""
     pool.stop()  # type: ignore[no-untyped-call]  # pebble annotates only a part
     pool.join()
-
-
-def set_up_worker(memory: int) -> None:
-    """Bound a worker to ``memory`` bytes of address space before its first piece of work."""
-    # Pebble's own handler is Python code, which never runs while a decoder hangs in C.
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    worker.set_up(memory)
-
-
-def _ready() -> None:
-    """Answer, so that the starter knows that imports are done."""

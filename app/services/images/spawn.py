@@ -11,6 +11,8 @@ from typing import Any
 KEPT = frozenset({"PATH", "HOME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "LD_LIBRARY_PATH"})
 KEPT_STARTS = ("PYTHON", "LC_", "MALLOC_", "VIPS_", "COVERAGE_")
 """Variables that a decoder's process may need: no AWS keys, tokens or settings."""
+_MAIN = ("init_main_from_name", "init_main_from_path")
+"""Have a child import the whole program, of which a decoder needs nothing: half of its start."""
 
 
 def environment() -> dict[str, str]:
@@ -35,10 +37,13 @@ class _Popen(SpawnPopen):
         tracker = resource_tracker.getfd()
         if tracker is not None:
             self._fds.append(tracker)
+        preparation = spawn.get_preparation_data(process_obj.name)
+        for name in _MAIN:
+            preparation.pop(name, None)
         described = io.BytesIO()
         set_spawning_popen(self)
         try:
-            reduction.dump(spawn.get_preparation_data(process_obj.name), described)
+            reduction.dump(preparation, described)
             reduction.dump(process_obj, described)
         finally:
             set_spawning_popen(None)

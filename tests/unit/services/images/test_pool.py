@@ -30,6 +30,7 @@ from tests.support.decoders import (
     burn,
     draw,
     moody,
+    packages,
     scatter,
     variables,
     wait,
@@ -89,6 +90,13 @@ async def test_a_worker_at_rest_gives_back_the_memory_that_pictures_took(prepare
     await until(lambda: resident_mib(worker) < taken - 30)
 
 
+async def test_a_worker_imports_decoders_and_nothing_of_the_service_around_them(preparer):
+    imported = await preparer.work(packages)
+
+    assert {"PIL", "pyvips"} <= imported
+    assert not {"fastapi", "pydantic", "structlog", "botocore", "uvicorn"} & imported
+
+
 async def test_a_picture_is_prepared_in_a_worker(preparer):
     report = await preparer.prepare(ReceivedImage(PICTURE))
 
@@ -96,6 +104,26 @@ async def test_a_picture_is_prepared_in_a_worker(preparer):
     assert report.prepared.digest
     judge(report, LIMITS)
     assert report.treatment is Treatment.ENCODED
+
+
+async def test_workers_that_wait_start_once_with_the_first_pictures():
+    async with PooledPreparer(LIMITS, workers=1, waits=True) as preparer:
+        assert preparer._pool is None
+        reports = await asyncio.gather(
+            *(preparer.prepare(ReceivedImage(PICTURE)) for _ in range(3))
+        )
+
+        assert [report.treatment for report in reports] == [Treatment.ENCODED] * 3
+        assert len(workers(preparer)) == 1
+
+
+async def test_a_preparer_that_was_closed_starts_no_workers():
+    async with PooledPreparer(LIMITS, workers=1, waits=True) as preparer:
+        pass
+
+    with pytest.raises(RuntimeError, match="not open"):
+        await preparer.prepare(ReceivedImage(PICTURE))
+    assert not active_children()
 
 
 async def test_a_picture_that_fits_needs_no_worker():

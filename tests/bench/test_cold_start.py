@@ -1,0 +1,76 @@
+"""A cold start: what the bench makes of what Python tells, and what a start has no time for."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from bench.micro.cold_start import Start, least, medians, modules, packages, start
+
+ROOT = Path(__file__).parents[2]
+LOG = """\
+import time: self [us] | cumulative | imported package
+import time:       100 |        100 |   fastapi.routing
+import time:        50 |        150 | fastapi
+{"event": "started"}
+import time:        30 |         30 |     app.api.v1.jobs
+import time:         5 |         35 |   app.api.v1
+import time:         2 |         37 | app.api
+import time: self [us] | cumulative | imported package
+import time:      7000 |       7000 | PIL
+"""
+LATER = {
+    "app.emulator",
+    "asyncpg",
+    "cryptography",
+    "httpx_sse",
+    "joserfc",
+    "llama_models",
+    "moto",
+    "numpy",
+    "onnxruntime",
+    "opentelemetry.exporter",
+    "opentelemetry.sdk",
+    "rapidocr",
+    "redis",
+    "rfc8785",
+    "tiktoken",
+}
+"""What only a setting, a task or another command needs: it is imported where that is so."""
+
+
+def test_imports_are_added_up_by_package_and_those_of_a_decoder_left_out():
+    assert packages(modules(LOG)) == {"fastapi": 150, "app.api.v1": 35, "app.api": 2}
+
+
+def test_of_several_profiles_each_package_has_its_least():
+    profiles = [{"fastapi": 150, "app": 3}, {"fastapi": 120, "app": 4, "once": 1}]
+
+    assert least(profiles) == {"fastapi": 120, "app": 3}
+
+
+def test_the_median_of_each_figure_stands_for_the_runs():
+    starts = [Start(2.5, 2.0, 0.3), Start(9.0, 2.1, 0.2), Start(2.6, 2.2, 0.4)]
+
+    assert medians(starts) == {"clock": 2.6, "cpu": 2.1, "decoders_cpu": 0.3}
+
+
+def test_a_start_imports_nothing_that_only_a_setting_needs():
+    taken, log = start(PYTHONPROFILEIMPORTTIME="1")
+
+    imported = modules(log)
+    assert not LATER & imported.keys()
+    assert {"fastapi", "botocore"} <= imported.keys()
+    assert taken.decoders_cpu == 0
+
+
+def test_the_collector_looks_through_no_module_that_a_command_imports():
+    program = (
+        "import gc; from app.__main__ import _command; _command('serve');"
+        "print(gc.isenabled(), gc.get_freeze_count() > 100_000, len(gc.get_objects()) < 10_000)"
+    )
+
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    assert run.stdout.split() == ["True", "True", "True"]
