@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, floor
 from typing import Literal, NamedTuple
 
 from app.services.geometry import Size, View
@@ -46,6 +46,22 @@ class Span(NamedTuple):
     """Empty pixels around where it meets the span before, where they share none."""
 
 
+class Slant(NamedTuple):
+    """What lies between two slanting lines: ``top <= y - steep * x < bottom``, in pixels."""
+
+    steep: float
+    """Pixels down for each pixel to the right."""
+    top: float
+    bottom: float
+
+    def bounds(self, columns: Span, height: int) -> Span:
+        """Return the rows, of a page of ``height``, that hold all of it in these columns."""
+        across = [self.steep * x for x in (columns.start, columns.start + columns.length)]
+        first = max(0, floor(self.top + min(across)))
+        last = min(height, ceil(self.bottom + max(across)))
+        return Span(first, max(0, last - first))
+
+
 @dataclass(frozen=True, slots=True)
 class Cut:
     """The part of a page that is to be drawn."""
@@ -63,6 +79,11 @@ class Cut:
     """Pixels that the tile to the left shows too."""
     gap_left: int = 0
     """Empty pixels around where it meets the tile to the left, where they share none."""
+    share_above: float | None = None
+    """Share of the ink in its row that the row of tiles above shows too, 0 to 1; None where only
+    the pixels are known."""
+    slant: Slant | None = None
+    """The part of the tile that is shown, where lines of text slant; None for all of it."""
 
     @property
     def is_whole(self) -> bool:

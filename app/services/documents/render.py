@@ -16,7 +16,7 @@ from app.domain.errors import (
     TooManyPagesError,
 )
 from app.domain.image import AnswerWarning, ImageLimits
-from app.services.documents import pdf, pdf_raster, tiff
+from app.services.documents import ink, pdf, pdf_raster, tiff
 from app.services.documents.page import (
     WIDTH,
     Cut,
@@ -190,6 +190,8 @@ def drawn(
     """
     with page_named(cut.page):
         image, warnings = _raster(data, kind, cut, limits, blank=blank)
+        if cut.slant is not None:
+            image = ink.slanted(image, cut.tile, cut.slant, ink.paper(image))
         return Drawing(to_png(image), warnings)
 
 

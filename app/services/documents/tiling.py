@@ -1,10 +1,12 @@
 """A drawn page cut into tiles where it is empty. Runs in a worker: it looks at pixels."""
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from math import ceil
+from typing import NamedTuple
 
 import pyvips
 
+from app.services.documents import ink
 from app.services.documents.page import (
     COLUMN_GAP,
     COLUMN_SLACK,
@@ -12,6 +14,7 @@ from app.services.documents.page import (
     ROW_SLACK,
     WIDTH,
     Cut,
+    Slant,
     Span,
     Tile,
     spans,
@@ -20,11 +23,17 @@ from app.services.documents.page import (
 )
 from app.services.geometry import Size
 
-EDGE = 32
-"""Difference between neighbouring pixels from which there is ink, of 255. Noise has less."""
-RULE_STEPS = (1, 2, 4, 8, 16, 32, 64)
-"""Added up, one less than the pixels from which a line of ink is a table's rule and no letter:
-cutting through it loses nothing. Doubled, as a run's length is found by halves."""
+FAINT = 0.01
+"""The least share of its ink that a row has in common with one that it overlaps."""
+
+
+class _Row(NamedTuple):
+    """A row of tiles, level or as the lines of the page slant."""
+
+    span: Span
+    slant: Slant
+    share: float
+    """Share of its ink that the row above shows too, 0 to 1."""
 
 
 def tiles(page: int, image: pyvips.Image) -> list[Cut]:
@@ -33,70 +42,72 @@ def tiles(page: int, image: pyvips.Image) -> list[Cut]:
     A tile that shows nothing is left out; an empty page is shown whole.
     """
     drawn = Size(image.width, image.height)
-    edges = _edges(image)
-    rows = spans(
-        drawn.height, tile_height(drawn), slack=ROW_SLACK, gaps=_gaps(edges, ROW_GAP, down=True)
-    )
-    cuts = [cut for number, row in enumerate(rows) for cut in _row(page, drawn, edges, number, row)]
+    shown, letters = ink.edges(image), ink.letters(image)
+    rows = _rows(letters, ink.darkness(image), drawn)
+    cuts = [
+        cut for at, row in enumerate(rows) for cut in _row(page, drawn, (shown, letters), at, row)
+    ]
     return cuts or [whole(page, drawn, 1.0)]
 
 
-def _row(page: int, drawn: Size, edges: pyvips.Image, number: int, row: Span) -> Iterator[Cut]:
-    band = edges.crop(0, row.start, drawn.width, row.length)
-    columns = list(
-        spans(drawn.width, WIDTH, slack=COLUMN_SLACK, gaps=_gaps(band, COLUMN_GAP, down=False))
-    )
-    for column in columns:
-        if band.crop(column.start, 0, column.length, row.length).max() > 0:
-            tile = Tile(column.start, row.start, column.length, row.length)
-            yield Cut(page, drawn, tile, number, row.shared, column.shared, column.gap)
+def _rows(letters: pyvips.Image, dark: pyvips.Image, drawn: Size) -> list[_Row]:
+    """Return the rows, along lines of text that slant where no level cut misses the letters."""
+    level = _rows_along(letters, dark, drawn, 0.0)
+    if not _overlaps(level) or not (steep := ink.slope(letters)):
+        return level
+    slanting = _rows_along(letters, dark, drawn, steep)
+    return slanting if _overlaps(slanting) < _overlaps(level) else level
 
 
-def _edges(image: pyvips.Image) -> pyvips.Image:
-    """Return 1 where a pixel differs from the one to its left or the one above it, else 0."""
-    grey = image.colourspace("b-w") if image.bands > 1 else image
-    across, along = ((grey - _moved(grey, *by)).abs() >= EDGE for by in ((1, 0), (0, 1)))
-    return ((across | along) & 1).cast("uchar").copy_memory()
+def _overlaps(rows: Sequence[_Row]) -> int:
+    return sum(row.span.shared > 0 for row in rows)
 
 
-def _moved(image: pyvips.Image, right: int, down: int) -> pyvips.Image:
-    # Larger and cut, as libvips refuses to move all of a picture out of its frame.
-    larger = image.embed(right, down, image.width + right, image.height + down, extend="copy")
-    return larger.crop(0, 0, image.width, image.height)
+def _rows_along(letters: pyvips.Image, dark: pyvips.Image, drawn: Size, steep: float) -> list[_Row]:
+    turned = ink.along(letters, steep)
+    most = tile_height(drawn) - ceil(abs(steep) * min(drawn.width, WIDTH))
+    gaps = ink.gaps(turned, ROW_GAP, down=True)
+    depths, lift = ink.profile(ink.along(dark, steep)), ink.lift(steep, drawn.width)
+    return [
+        _Row(
+            span,
+            Slant(steep, span.start - lift, span.start + span.length - lift),
+            _share(depths[span.start : span.start + span.length], span.shared),
+        )
+        for span in spans(turned.height, most, slack=ROW_SLACK, gaps=gaps)
+    ]
 
 
-def _gaps(edges: pyvips.Image, least: int, *, down: bool) -> list[Span]:
-    """Return the empty runs of rows (``down``) or columns that are ``least`` pixels or more."""
-    columns, rows = (edges & (_rules(edges, down=down) ^ 1)).project()
-    return [run for run in _runs(_numbers(rows if down else columns)) if run.length >= least]
+def _share(depths: Sequence[int], shared: int) -> float:
+    """Return the share of a row's ink that is in its first ``shared`` pixels."""
+    if not shared:
+        return 0.0
+    # As much as one line of pixels in five has at most is the paper's texture and no text.
+    texture = sorted(depths)[len(depths) // 5]
+    texts = [max(0, depth - texture) for depth in depths]
+    total = sum(texts)
+    # Never nothing: a faint line may be in both rows of tiles all the same.
+    return max(FAINT, sum(texts[:shared]) / total) if total else shared / len(depths)
 
 
-def _rules(edges: pyvips.Image, *, down: bool) -> pyvips.Image:
-    """Return 1 where ink goes on for 128 pixels ``down`` or across, else 0."""
-    if (edges.height if down else edges.width) <= sum(RULE_STEPS):
-        return edges.new_from_image(0)
-    rules = edges
-    for step in RULE_STEPS:
-        # In memory each time: what is only planned would be worked out again for every step after.
-        rules = (rules & _shifted(rules, step, down=down)).copy_memory()
-    for step in RULE_STEPS:
-        rules = (rules | _shifted(rules, -step, down=down)).copy_memory()
-    return rules
-
-
-def _shifted(image: pyvips.Image, step: int, *, down: bool) -> pyvips.Image:
-    left, top = (0, -step) if down else (-step, 0)
-    return image.embed(left, top, image.width, image.height)
-
-
-def _numbers(line: pyvips.Image) -> Sequence[int]:
-    return memoryview(line.write_to_memory()).cast("I")
-
-
-def _runs(counts: Sequence[int]) -> Iterator[Span]:
-    start = 0
-    for is_empty, run in groupby(counts, key=lambda count: count == 0):
-        length = sum(1 for _ in run)
-        if is_empty:
-            yield Span(start, length)
-        start += length
+def _row(
+    page: int, drawn: Size, images: tuple[pyvips.Image, pyvips.Image], number: int, row: _Row
+) -> Iterator[Cut]:
+    band = row.slant.bounds(Span(0, drawn.width), drawn.height)
+    if not band.length:
+        return
+    place = Tile(0, band.start, drawn.width, band.length)
+    shown, letters = (ink.slanted(image.crop(*place), place, row.slant, [0]) for image in images)
+    gaps = ink.gaps(letters, COLUMN_GAP, down=False)
+    for column in spans(drawn.width, WIDTH, slack=COLUMN_SLACK, gaps=gaps):
+        down = row.slant.bounds(column, drawn.height)
+        if not down.length:
+            continue
+        part = shown.crop(column.start, down.start - band.start, column.length, down.length)
+        if part.max() > 0:
+            tile = Tile(column.start, down.start, column.length, down.length)
+            slant = row.slant if row.slant.steep else None
+            yield Cut(
+                page, drawn, tile, number, row.span.shared, column.shared, column.gap,
+                share_above=row.share, slant=slant,
+            )  # fmt: skip

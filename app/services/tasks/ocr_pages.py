@@ -192,13 +192,14 @@ def _row(finding: Finding[Answer]) -> int:
 
 
 def _span(finding: Finding[Answer]) -> tuple[float, float, float]:
-    """Return which share of a tile the row above shows too, and where on the page it is."""
+    """Return which share of a tile's ink the row above shows too, and where on the page it is."""
     cut = finding.origin.cut
     if cut is None:
         return 0.0, 0.0, 1.0
     _, top, _, height = cut.tile
     whole = cut.drawn.height
-    return cut.shared_above / height, top / whole, (top + height) / whole
+    share = cut.shared_above / height if cut.share_above is None else cut.share_above
+    return share, top / whole, (top + height) / whole
 
 
 def _side_by_side(row: Sequence[Finding[Answer]]) -> list[Piece]:

@@ -35,7 +35,7 @@ class Strip(Generic[ItemT]):
 
     lines: Sequence[ItemT]
     shared: float = 0.0
-    """Share of its height that the strip above shows as well, 0 to 1."""
+    """Share of its lines that the strip above shows as well, by their ink, 0 to 1."""
     top: float = 0.0
     """The place where it begins on the page, as a share of its height."""
     bottom: float = 1.0
@@ -63,7 +63,7 @@ def joined(
             before, after = _overlap(
                 [key(line) for line in result],
                 [key(line) for line in strip.lines],
-                round(strip.shared * len(strip.lines)),
+                strip.shared * len(strip.lines),
             )
             result = [*result[: len(result) - before], *strip.lines[after:]]
         above = strip
@@ -104,10 +104,10 @@ def _same_place(one: Box | None, other: Box | None) -> bool:
     return down > 0.5 * height and across > 0.5 * width
 
 
-def _overlap(above: Sequence[str], below: Sequence[str], expected: int) -> tuple[int, int]:
+def _overlap(above: Sequence[str], below: Sequence[str], expected: float) -> tuple[int, int]:
     """Return how many lines to drop at the end of ``above`` and at the start of ``below``."""
     best, result = ALIKE, (0, 0)
-    most = min(len(above), len(below), 2 * expected + 4)
+    most = min(len(above), len(below), 2 * round(expected) + 4)
     for cut_above, cut_below in product((0, 1), (0, 1)):
         for length in range(1, most + 1):
             end = len(above) - cut_above
@@ -115,7 +115,8 @@ def _overlap(above: Sequence[str], below: Sequence[str], expected: int) -> tuple
             lower = below[cut_below : cut_below + length]
             if not len(upper) == length == len(lower):
                 continue
-            cost = EACH_LINE_OFF * abs(length - expected)
+            # Of a line that was cut in half about half is in what both show.
+            cost = EACH_LINE_OFF * abs(length + (cut_above + cut_below) / 2 - expected)
             cost += EACH_LINE_CUT * (cut_above + cut_below)
             score = sum(map(_similarity, upper, lower)) / length - cost
             if score > best:

@@ -1,11 +1,16 @@
 """Where a page that is read in detail is cut."""
 
-import pytest
-from PIL import Image, ImageDraw
+import io
 
+import pytest
+from PIL import Image, ImageChops, ImageDraw
+
+from app.domain.image import ImageLimits
 from app.services.documents.page import OVERLAP
+from app.services.documents.render import Kind, drawn
 from app.services.documents.tiling import tiles
 from app.services.images.decode import from_pillow
+from tests.support.drawn import encoded
 
 
 def page(width: int, height: int) -> tuple[Image.Image, ImageDraw.ImageDraw]:
@@ -76,3 +81,49 @@ def test_a_narrow_page_has_taller_tiles(width):
 
     assert len(cuts) == 3
     assert all(cut.tile.height <= 1120 for cut in cuts)
+
+
+def slanting(degrees: float) -> Image.Image:
+    image, draw = page(1120, 1584)
+    lines(draw, range(30, 1540, 34), 1120)
+    return image.rotate(degrees, Image.Resampling.BICUBIC, fillcolor=255)
+
+
+@pytest.mark.parametrize("degrees", [-3, 2])
+def test_lines_that_slant_are_never_cut_and_shown_once(degrees):
+    image = slanting(degrees)
+    cuts = tiles(1, from_pillow(image))
+
+    assert [cut.shared_above for cut in cuts] == [0] * len(cuts)
+    assert all(cut.tile.height <= 560 for cut in cuts)
+    shown = Image.new("L", image.size, 255)
+    for cut in cuts:
+        png = drawn(encoded(image, "PNG"), Kind.PICTURE, cut, ImageLimits()).png
+        part = Image.new("L", image.size, 255)
+        part.paste(Image.open(io.BytesIO(png)), (cut.tile.left, cut.tile.top))
+        # Nothing is shown twice: where one tile has ink the others have none.
+        assert sum(ImageChops.lighter(shown, part).histogram()[:200]) == 0
+        shown = ImageChops.darker(shown, part)
+    assert sum(ImageChops.difference(shown, image).histogram()[60:]) == 0
+
+
+def test_noise_does_not_keep_a_page_from_being_cut_between_its_lines():
+    image, draw = page(1120, 1584)
+    lines(draw, range(30, 1540, 34), 1120)
+    noisy = Image.blend(image, Image.effect_noise(image.size, 60), 0.4)
+    cuts = tiles(1, from_pillow(noisy))
+
+    assert len(cuts) == 3
+    assert [cut.shared_above for cut in cuts] == [0, 0, 0]
+
+
+def test_tiles_that_overlap_tell_how_much_of_their_ink_both_show():
+    image = Image.effect_noise((1120, 800), 100)
+    # The only lines of text are in the 120 pixels of 360 that both tiles have.
+    lines(ImageDraw.Draw(image), range(450, 551, 40), 1120)
+    upper, lower = tiles(1, from_pillow(image))
+
+    assert lower.shared_above == OVERLAP
+    assert upper.share_above == 0
+    assert lower.share_above is not None
+    assert lower.share_above > 0.6

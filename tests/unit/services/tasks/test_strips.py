@@ -53,6 +53,15 @@ def test_equal_lines_stay_as_many_as_they_are(shared):
     assert len(joined(strips)) == 26 - shared
 
 
+def test_equal_lines_stay_as_many_as_they_are_where_the_outermost_are_cut_in_half():
+    line = "Coffee with milk 2.50"
+    above = [*[line] * 12, "Coffcc w1th mi1k"]
+    below = ["ffee wlth mllk 2 5", *[line] * 12]
+
+    # 120 of 560 pixels have two lines whole, and one half at either end.
+    assert joined([Strip(above), Strip(below, 120 / 560)]) == [line] * 22
+
+
 def test_a_line_read_slightly_otherwise_is_still_one_line():
     strips = [Strip(["Total amount due today"]), Strip(["Total arnount due today", "Thanks"], 0.5)]
 
