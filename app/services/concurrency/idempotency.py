@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any, TypeVar
 
-from app.domain.errors import IdempotencyConflictError
+from app.domain.errors import IdempotencyConflictError, ServiceError
 from app.domain.generation import CallContext, Generation, GenerationRequest, ImageInput
 from app.domain.image import Base64Image, FileImage, ImageReport, ReceivedImage, S3Image, UrlImage
 from app.services.concurrency.deadline import Drain
@@ -31,6 +31,8 @@ class _Shared:
     """The record of the answer: not its first asker's, who may have left when it comes."""
     told: bool = False
     """Whether ``record`` is part of some request's."""
+    kept: bool = False
+    """Whether all replicas have the answer, so that it is erased where none has it any more."""
 
 
 @dataclass(slots=True)
@@ -67,6 +69,7 @@ class IdempotentAnswers:
         assert call_context.idempotency_key is not None
         key = call_context.caller, call_context.idempotency_key
         self._forget_expired()
+        await self._forget_erased(key)
         shared = self._find(key, digest) or self._begin(key, digest, call_context, make)
         try:
             async with self.drain.before(call_context.deadline):
@@ -81,6 +84,14 @@ class IdempotentAnswers:
         for key in keys:
             self._forget(key, self._shared[key])
         return len(keys) if self.shared is None else await self.shared.erase(caller)
+
+    async def _forget_erased(self, key: Key) -> None:
+        """Forget the answer where another replica was asked to erase it."""
+        shared = self._shared.get(key)
+        if shared is None or self.shared is None or not shared.kept:
+            return
+        if not await self.shared.keeps(*key):
+            self._forget(key, shared)
 
     def _left(self, key: Key, shared: _Shared) -> None:
         done = shared.flight.task.done()
@@ -122,7 +133,9 @@ class IdempotentAnswers:
             with recording(record):
                 if self.shared is None:
                     return await make(call_context)
-                return await self.shared.share(*key, digest, lambda: make(call_context))
+                answered = await self.shared.share(*key, digest, lambda: make(call_context))
+                shared.kept = answered.kept
+                return answered.answer
 
         shared = self._shared[key] = _Shared(digest, Flight(run()), now + self.seconds, record)
         self._keys.setdefault(key[0], {})[key] = None
@@ -168,10 +181,21 @@ def slim(generation: Generation) -> Generation:
         generation,
         images=tuple(map(_slim_report, generation.images)),
         parts=tuple(
-            replace(part, generation=part.generation and slim(part.generation))
+            replace(
+                part,
+                generation=part.generation and slim(part.generation),
+                error=part.error and _slim_error(part.error),
+            )
             for part in generation.parts
         ),
     )
+
+
+def _slim_error(error: ServiceError) -> ServiceError:
+    """Return ``error`` without the way it was raised, whose frames hold the picture."""
+    kept = type(error)(error.detail)
+    vars(kept).update(vars(error))
+    return kept
 
 
 def _slim_report(report: ImageReport) -> ImageReport:
