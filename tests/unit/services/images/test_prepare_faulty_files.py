@@ -8,7 +8,8 @@ from PIL import Image, ImageCms
 from app.domain.errors import ImageDamagedError, ImageError, UnsupportedImageTypeError
 from app.domain.image import ImageLimits, ImageReport, ImageType, ReceivedImage, Treatment
 from app.services.images.formats import colour
-from app.services.images.prepare import prepare
+from app.services.images.header import inspect
+from app.services.images.prepare import prepare, prepare_undecoded
 from fixtures.images import BLUE, GREEN, RED, YELLOW, chunk, corners, encoded, photo, sample
 from fixtures.images import png as grey
 from tests.support.judge import judge
@@ -78,6 +79,19 @@ def test_a_jpeg_of_which_most_rows_are_missing_is_refused_with_the_share(end, ki
 
     with pytest.raises(ImageDamagedError, match=r"data for only \d+% of its rows"):
         prepare(ReceivedImage(data), LIMITS)
+
+
+@pytest.mark.parametrize("kind", [{"subsampling": 0}, {"subsampling": 2}, {"progressive": True}])
+def test_half_a_photograph_with_its_end_marked_never_passes(kind):
+    pictures = [
+        encoded(photo(width, width * 2 // 3), "JPEG", quality=quality, **kind)
+        for width in (256, 400, 640)
+        for quality in (75, 85, 92, 95)
+    ]
+
+    for data in pictures:
+        half = ReceivedImage(shortened(data, 0.47, end=b"\xff\xd9"))
+        assert prepare_undecoded(half, inspect(half.data, LIMITS), LIMITS) is None
 
 
 @pytest.mark.parametrize("share", [0.3, 0.5])
