@@ -248,7 +248,8 @@ def _field_error(error: Mapping[str, Any], body: object) -> FieldError:
             message = f"send a file (curl: -F {location.partition('.')[0]}=@photo.png)"
             return FieldError(location, code, message)
         case _:
-            message = str(error["msg"]).replace(" after validation", "")
+            message = str(error["msg"]).removeprefix("Value error, ")
+            message = message.replace(" after validation", "")
             return FieldError(location, code, message)
 
 
