@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("settings", help="print docs/settings.md")
     for name, (module, text) in WITH_ARGUMENTS.items():
         added = commands.add_parser(name, help=text)
-        if name in words:
+        if words[:1] == [name]:
             _command(module).add_arguments(added)
     parsed = parser.parse_args(words)
     try:

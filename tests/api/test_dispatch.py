@@ -309,7 +309,7 @@ def test_null_is_taken_as_left_out_but_not_for_a_field_that_does_not_exist(asked
     taken = client.post("/v1/generate", json={"prompt": "x", "temperature": None, "stream": None})
     refused = client.post("/v1/generate", json={"prompt": "x", "nonsense": None})
 
-    assert taken.status_code == 200
+    assert taken.status_code == 200, taken.text
     assert model.requests[-1].sampling.temperature == 0.5
     assert refused.json()["code"] == "unknown_field"
 
@@ -365,13 +365,32 @@ def test_a_name_that_the_caller_chose_is_told_in_part(asked):
     assert len(refused.content) < 2_000
 
 
-@pytest.mark.parametrize("path", ["/healthz/", "/v1/models/", "/v1/generate/", "/healthz//"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/healthz/",
+        "/v1/models/",
+        "/v1/generate/",
+        "/healthz//",
+        "/v1/files/file-1/",
+        "/v1/batches/batch_1/cancel/",
+        "/model/a-model/converse/",
+        "/v1/models/a-model/",
+    ],
+)
 def test_a_slash_too_much_is_redirected_to_a_path_and_no_host(asked, path):
     for method in ("GET", "POST", "HEAD"):
         answer = asked[0].request(method, f"{path}?a=1")
 
         assert answer.status_code == 307
         assert answer.headers["location"] == f"{path.rstrip('/')}?a=1"
+
+
+def test_a_form_is_told_the_path_that_takes_it(asked):
+    refused = asked[0].post("/v1/generate", files={"image": b"..."}, data={"prompt": "x"})
+
+    assert refused.status_code == 415
+    assert "/upload" in refused.json()["detail"]
 
 
 def test_missing_paths_are_not_redirected_to(asked):

@@ -2,6 +2,7 @@
 
 import tempfile
 from dataclasses import replace
+from urllib.parse import quote
 
 import pytest
 
@@ -64,14 +65,34 @@ ENCODED = b64(ASTRONAUT)
         {"base64": ENCODED, "media_type": "image/png"},
         {"base64": f"data:image/png;base64,{ENCODED}"},
         "\n".join(ENCODED[i : i + 76] for i in range(0, len(ENCODED), 76)),
+        f"data:image/png;base64,{quote(ENCODED, safe='')}",
     ],
-    ids=["data URI", "object", "object with data URI", "wrapped lines"],
+    ids=["data URI", "object", "object with data URI", "wrapped lines", "percent-encoded"],
 )
 def test_every_form_of_base64_is_taken(client, image):
     answer = client.post("/v1/generate", json={"images": [image]})
 
     assert answer.status_code == 200
     assert answer.json()["images"][0]["bytes"] == len(ASTRONAUT)
+
+
+@pytest.mark.parametrize(
+    ("address", "form"), [("https://a.example/cat.png", '"url"'), ("s3://a/cat.png", '"s3_uri"')]
+)
+def test_an_address_in_the_place_of_base64_is_told_its_form(client, address, form):
+    refused = client.post("/v1/generate", json={"images": [address]})
+
+    assert refused.json()["code"] == "invalid_base64"
+    assert form in refused.json()["detail"]
+
+
+def test_members_of_other_forms_of_a_picture_may_be_null(client):
+    image = {"base64": ENCODED, "url": None, "s3_uri": None, "version_id": None, "file_id": None}
+    taken = client.post("/v1/generate", json={"images": [image]})
+    refused = client.post("/v1/generate", json={"images": [image | {"nonsense": None}]})
+
+    assert taken.status_code == 200, taken.text
+    assert refused.json()["errors"][0]["field"] == "images.0.nonsense"
 
 
 def test_an_upload_is_answered_like_the_same_request_in_json(client, model):

@@ -45,6 +45,7 @@ def sent(client: httpx.Client, path: str, call: dict[str, Any], **headers: str) 
     [
         {"Origin": EVIL},
         {"Origin": "null"},
+        {"Origin": "http://[::1"},
         {"Origin": "http://localhost:1"},
         {"Sec-Fetch-Site": "cross-site"},
         {"Origin": EVIL, "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"},

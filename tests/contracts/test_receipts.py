@@ -5,6 +5,7 @@ import base64
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -48,12 +49,19 @@ def key_file(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def http(key_file, emulator_url) -> Iterator[httpx.Client]:
+    with proving(key_file, emulator_url) as client:
+        yield client
+
+
+@contextmanager
+def proving(key_file: Path, emulator_url: str, **more: Any) -> Iterator[httpx.Client]:
     settings = Settings(
         _env_file=None,
         endpoint_url=emulator_url,
         receipt_key_file=key_file,
         usage_store="memory",
         lifecycle=False,
+        **more,
     )
     with (
         serving(Rig(model=None, settings=settings).app()) as url,
@@ -230,6 +238,20 @@ def test_requests_that_share_an_answer_each_have_a_receipt_and_one_says_it_was_s
 
     assert first["calls"] == second["calls"]
     assert (first["shared"], second["shared"]) == (False, True)
+
+
+def test_an_answer_that_is_going_to_be_kept_has_a_receipt_and_a_kept_one_has_none(
+    key_file, emulator_url
+):
+    with proving(key_file, emulator_url, cache="on") as http:
+        keys = published(http)
+        asked = {"prompt": "Why?", "temperature": 0}
+        made, kept = (http.post("/v1/generate", json=asked, headers=PREFER) for _ in range(2))
+
+    assert (made.json()["cached"], kept.json()["cached"]) == (False, True)
+    (call,) = independent(made.headers["receipt"], keys)["calls"]
+    assert call["answer_sha256"] == digest(made.json()["generation"].encode())
+    assert "receipt" not in kept.headers
 
 
 @pytest.fixture

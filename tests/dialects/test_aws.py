@@ -7,6 +7,7 @@ from typing import Any
 
 import aioboto3
 import boto3
+import httpx
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, EventStreamError
@@ -61,9 +62,16 @@ def model() -> FakeVisionModel:
 
 
 @pytest.fixture
-def fake(model: FakeVisionModel) -> Iterator[Any]:
-    """A client of a service whose model repeats the words it was asked."""
-    with serving(Rig(model).app()) as url, client_of(url) as client:
+def fake_url(model: FakeVisionModel) -> Iterator[str]:
+    """A service whose model repeats the words it was asked."""
+    with serving(Rig(model).app()) as url:
+        yield url
+
+
+@pytest.fixture
+def fake(fake_url: str) -> Iterator[Any]:
+    """A client of that service."""
+    with client_of(fake_url) as client:
         yield client
 
 
@@ -215,8 +223,30 @@ def test_a_native_prompt_goes_as_written_which_needs_the_native_operation(emulat
         if dialect is Dialect.INVOKE:
             assert json.loads(client.invoke_model(**asked)["body"].read())["generation"]
             return
-        with pytest.raises(client.exceptions.ValidationException, match="invoke dialect"):
+        with pytest.raises(
+            client.exceptions.ValidationException, match=r"^[^_]+prompt: .*invoke d"
+        ):
             client.invoke_model(**asked)
+
+
+def test_blocks_and_sources_may_name_the_others_as_null(fake_url):
+    image = {"format": "png", "source": {"bytes": b64(ASTRONAUT), "s3Location": None}}
+    blocks = [{"text": "Why?", "image": None, "document": None}, {"text": None, "image": image}]
+    answer = httpx.post(
+        f"{fake_url}/model/{MODEL}/converse",
+        json={"messages": [{"role": "user", "content": blocks}]},
+    )
+
+    assert answer.status_code == 200, answer.text
+
+
+def test_refusals_have_no_words_of_the_library(fake_url):
+    refused = httpx.post(
+        f"{fake_url}/model/{MODEL}/converse",
+        json={"messages": [{"role": "user", "content": [{}]}]},
+    )
+
+    assert refused.json()["message"] == "messages.0.content.0: give either text or image"
 
 
 def test_a_declared_format_that_the_bytes_deny_does_no_harm(fake, model):
@@ -275,7 +305,11 @@ def test_stop_sequences_end_answers_and_streams(fake):
         ),
         (
             {"messages": [user({"document": {"name": "a", "source": {"text": "b"}}})]},
-            "messages.0.content.0",
+            "messages.0.content.0: document: the model takes blocks of text and image only",
+        ),
+        (
+            {"messages": [user({"text": "a"}, {"cachePoint": {"type": "default"}})]},
+            "messages.0.content.1: cachePoint: the model takes",
         ),
     ],
 )

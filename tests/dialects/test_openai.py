@@ -298,6 +298,49 @@ def test_the_param_at_fault_is_told_once(fake, options, param):
     assert str(refused.value).count(f"{param}:") == 1
 
 
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        ({"type": "input_audio"}, "type 'input_audio' is none of 'text', 'image_url', 'file'"),
+        ({"text": "Why?"}, "type is missing"),
+    ],
+)
+def test_a_part_of_another_kind_is_told_the_kinds_there_are(fake, part, words):
+    with pytest.raises(openai.BadRequestError, match=f"{TEXT}.0: {words}"):
+        ask(fake, user(part))
+
+
+def test_no_message_is_told_without_words_of_the_library(fake):
+    with pytest.raises(openai.BadRequestError, match="at least 1 item") as refused:
+        ask(fake)
+
+    assert "validation" not in str(refused.value)
+
+
+@pytest.mark.parametrize("role", ["system", "user"])
+def test_members_that_frameworks_write_to_messages_are_ignored_and_listed(fake, model, role):
+    said = {"role": role, "content": "Why?", "tool_calls": None, "function_call": None}
+    framed = said | {"id": "m", "cache_control": {"type": "ephemeral"}}
+    raw = fake.chat.completions.with_raw_response.create(
+        model=MODEL, messages=[framed, user("And why?")]
+    )
+
+    assert raw.headers["x-ignored-parameters"] == "messages.0.id, messages.0.cache_control"
+    assert len(model.requests) == 1
+
+
+def test_members_of_messages_that_would_change_the_answer_are_refused(fake, model):
+    with pytest.raises(openai.BadRequestError) as tools:
+        ask(fake, user("Why?") | {"tool_calls": [{"id": "a"}]})
+    with pytest.raises(openai.BadRequestError) as pictures:
+        ask(fake, user("Why?") | {"images": ["AAAA"]})
+
+    assert tools.value.param == "messages.0.tool_calls"
+    assert "takes no tools" in str(tools.value)
+    assert pictures.value.param == "messages.0.images"
+    assert model.requests == []
+
+
 def test_a_prompt_that_is_too_long_is_told_in_the_callers_words(fake):
     with pytest.raises(openai.BadRequestError) as chat:
         ask(fake, user("a" * 1_000_001))

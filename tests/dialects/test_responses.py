@@ -290,6 +290,16 @@ def test_a_schema_that_cannot_be_used_is_refused_before_the_model_is_asked(fake,
     assert model.requests == []
 
 
+def test_a_form_of_chat_completions_is_told_what_it_lacks_by_its_place_here(fake):
+    form = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object"}}}
+    with pytest.raises(openai.BadRequestError) as refused:
+        ask(fake, "a", text={"format": form})
+
+    assert refused.value.param == "text.format.name"
+    assert "text.format.json_schema: there is no such field" in str(refused.value)
+    assert "text.format.schema:" in str(refused.value)
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_an_answer_cut_at_the_limit_is_incomplete(fake, stream):
     answer = ask(fake, "one two three", max_output_tokens=2, stream=stream)

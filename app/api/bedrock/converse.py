@@ -69,13 +69,18 @@ class ConverseImage(BaseModel):
 class ConverseBlock(BaseModel):
     """One of a message's blocks: text or a picture; the model takes no others."""
 
-    model_config = _STRICT
+    # AWS's other kinds of blocks are told from what is no block at all; as null they are none.
+    model_config = ConfigDict(extra="allow", strict=True)
 
     text: str | None = None
     image: ConverseImage | None = None
 
     @model_validator(mode="after")
     def _one(self) -> "ConverseBlock":
+        others = [name for name, value in (self.model_extra or {}).items() if value is not None]
+        if others:
+            names = ", ".join(name[:40] for name in others[:3])
+            raise ValueError(f"{names}: the model takes blocks of text and image only")
         if (self.text is None) == (self.image is None):
             raise ValueError("give either text or image")
         return self

@@ -58,20 +58,22 @@ def render(error: ServiceError, path: str, request_id: str) -> Response:
 
 
 _SAID = (
-    (re.compile("/v1/responses$"), "input"),
-    (re.compile("/v1/chat/|/model/.*/converse(-stream)?$"), "messages"),
+    ("prompt", re.compile("/v1/responses$"), "input"),
+    ("prompt", re.compile("/v1/chat/|/model/.*/converse(-stream)?$"), "messages"),
+    ("raw_prompt", re.compile("/model/.*/invoke"), "prompt"),
 )
-"""Each dialect's name for our field `prompt`, by path."""
+"""Fields of this service, and each dialect's name for them, by path."""
 
 
 def _renamed(error: ServiceError, path: str) -> ServiceError:
-    if not error.errors or error.errors[0].field != "prompt":
+    if not error.errors or isinstance(error, UnsupportedParameterError | UnknownFieldError):
+        # Of an unknown parameter it is the caller's own word: responses have a `prompt`.
         return error
-    if isinstance(error, UnsupportedParameterError | UnknownFieldError):
-        # It is the caller's own word: responses have a parameter of that name.
-        return error
-    name = next((name for paths, name in _SAID if paths.match(path)), "prompt")
-    return type(error).at(name, error.errors[0].message)
+    field = error.errors[0].field
+    for ours, paths, theirs in _SAID:
+        if field == ours and paths.match(path):
+            return type(error).at(theirs, error.errors[0].message)
+    return error
 
 
 def response(error: Exception, scope: Scope) -> Response:

@@ -203,6 +203,7 @@ def from_http(error: HTTPException, method: str, path: str) -> ServiceError:
 
 MOST_FAULTS = 10
 """Faults of one request that are told: whoever sends more of them gains nothing by the rest."""
+_LONGEST_TAG = 40
 _LONGEST_PATH = 200
 """Characters of a field's path that are told: callers choose the keys of maps."""
 
@@ -232,6 +233,7 @@ _BY_CODE: dict[str, type[ServiceError]] = {
 
 def _field_error(error: Mapping[str, Any], body: object) -> FieldError:
     location = ".".join(map(str, _path(error, body)))[:_LONGEST_PATH] or "body"
+    code = errors.InvalidParameterError.code
     match error["type"]:
         case "json_invalid":
             reason = error.get("ctx", {}).get("error", "")
@@ -243,12 +245,24 @@ def _field_error(error: Mapping[str, Any], body: object) -> FieldError:
             return FieldError(location, errors.UnknownFieldError.code, "there is no such field")
         # Whose own words name our classes.
         case "model_attributes_type" | "model_type":
-            return FieldError(location, errors.InvalidParameterError.code, "send a JSON object")
+            return FieldError(location, code, "send a JSON object")
+        case "union_tag_invalid":
+            name, tag = _discriminator(error), str(error["ctx"]["tag"])[:_LONGEST_TAG]
+            message = f"{name} {tag!r} is none of {error['ctx']['expected_tags']}"
+            return FieldError(location, code, message)
+        case "union_tag_not_found":
+            return FieldError(location, code, f"{_discriminator(error)} is missing")
         case "is_instance_of" if "FormFile" in error["msg"]:
             message = f"send a file (curl: -F {location.partition('.')[0]}=@photo.png)"
-            return FieldError(location, errors.InvalidParameterError.code, message)
+            return FieldError(location, code, message)
         case _:
-            return FieldError(location, errors.InvalidParameterError.code, str(error["msg"]))
+            message = str(error["msg"]).removeprefix("Value error, ")
+            message = message.replace(" after validation", "")
+            return FieldError(location, code, message)
+
+
+def _discriminator(error: Mapping[str, Any]) -> str:
+    return str(error["ctx"]["discriminator"]).strip("'")
 
 
 def _path(error: Mapping[str, Any], body: object) -> list[object]:
@@ -262,6 +276,9 @@ def _path(error: Mapping[str, Any], body: object) -> list[object]:
     found: list[object] = []
     within: Any = body
     for part, following in pairwise((*place, None)):
+        if missing and within == error.get("input"):
+            # A member of the tag's name may stand where another is missing.
+            break
         if not _holds(within, part):
             continue
         # A tag may be a field's name too, as `text` and `image_url` are.

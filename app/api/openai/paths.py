@@ -31,6 +31,7 @@ def missing(path: str) -> str:
     if _TWICE.match(path):
         return f"there is no {shown}: the base URL has to end in one /v1, here it has more"
     return (
-        f"there is no {shown}; of OpenAI's paths this service has /v1/chat/completions, "
-        "/v1/responses, /v1/models, /v1/files, /v1/uploads and /v1/batches; see /docs"
+        f"there is no {shown}; of OpenAI's paths this service has POST /v1/chat/completions, "
+        "POST /v1/responses, GET /v1/models and GET /v1/models/{model}, /v1/files, /v1/uploads "
+        "and /v1/batches; see /docs"
     )

@@ -12,6 +12,8 @@ from app.api.file_id import FileId
 _STRICT = ConfigDict(extra="forbid", strict=True)
 # Members that nothing is read from change nothing: they are listed in a header.
 PART = ConfigDict(extra="allow", strict=True)
+_JUDGED = ConfigDict(extra="allow", strict=True)
+"""Other members are judged in `translate`, by their names."""
 
 
 def _form(value: object) -> str | None:
@@ -96,7 +98,7 @@ ChatSaidPart = Annotated[ChatTextPart | ChatRefusalPart, Discriminator("type")]
 class ChatSystemMessage(BaseModel):
     """Instructions that stand above the conversation."""
 
-    model_config = _STRICT
+    model_config = _JUDGED
 
     role: Literal["system", "developer"]
     content: Annotated[Text | Annotated[list[ChatTextPart], Tag("list")], TextOrList]
@@ -106,7 +108,7 @@ class ChatSystemMessage(BaseModel):
 class ChatUserMessage(BaseModel):
     """A message of the user, with text and pictures."""
 
-    model_config = _STRICT
+    model_config = _JUDGED
 
     role: Literal["user"]
     content: Annotated[Text | Annotated[list[ChatPart], Tag("list")], TextOrList]
@@ -116,7 +118,7 @@ class ChatUserMessage(BaseModel):
 class ChatAssistantMessage(BaseModel):
     """An earlier answer of the model; may be sent back as it came."""
 
-    model_config = ConfigDict(extra="allow", strict=True)
+    model_config = _JUDGED
 
     role: Literal["assistant"]
     content: Annotated[Text | Annotated[list[ChatSaidPart], Tag("list")], TextOrList] | None = None
@@ -144,7 +146,7 @@ ChatMessage = Annotated[
 class ChatStreamOptions(BaseModel):
     """How a stream is sent."""
 
-    model_config = ConfigDict(extra="allow", strict=True)
+    model_config = _JUDGED
 
     include_usage: Annotated[
         bool | None, Field(description="Send a last chunk with `usage` and without choices.")
@@ -228,8 +230,7 @@ def _base_form(value: object) -> str | None:
 class ChatIn(BaseModel):
     """A conversation to be continued."""
 
-    # Parameters of OpenAI that this model has not are judged in `translate`, by their names.
-    model_config = ConfigDict(extra="allow", strict=True)
+    model_config = _JUDGED
 
     model: Annotated[str, Field(description="The configured model's id, or an alias of it.")]
     messages: Annotated[

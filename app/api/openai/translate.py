@@ -132,10 +132,7 @@ def _of_messages(body: ChatIn) -> Iterator[str]:
     """Yield the members of messages that make no difference, or raise a RequestError."""
     for position, message in enumerate(body.messages):
         place = f"messages.{position}"
-        if isinstance(message, ChatAssistantMessage):
-            yield from unsupported_parameters.ASSISTANT.ignored(
-                message.model_extra or {}, f"{place}."
-            )
+        yield from unsupported_parameters.MESSAGE.ignored(message.model_extra or {}, f"{place}.")
         if isinstance(message.content, list):
             yield from unread(message.content, f"{place}.content")
             yield from _of_pictures(message.content, f"{place}.content")

@@ -46,11 +46,33 @@ REQUEST = Foreign(
     reasons={"tools": _TOOLS, "functions": _TOOLS},
 )
 
-ASSISTANT = Foreign(
-    # Fields of an answer of OpenAI or of this service, sent back in the conversation.
-    harmless=frozenset({"annotations", "name", "refusal", "reasoning_content"}),
-    neutral={"audio": (), "function_call": (), "tool_calls": ([],)},
+MESSAGE = Foreign(
+    harmless=frozenset(
+        {
+            # Fields of an answer of OpenAI or of this service, sent back in the conversation.
+            "annotations",
+            "id",
+            "name",
+            "phase",
+            "reasoning_content",
+            "refusal",
+            "status",
+            # What frameworks write to messages of any role.
+            "cache_control",
+            "metadata",
+            "provider_options",
+        }
+    ),
+    neutral={
+        "audio": (),
+        "function_call": (),
+        "tool_call_id": (),
+        "tool_calls": ([],),
+        "type": ("message",),
+    },
+    reasons={"function_call": _TOOLS, "tool_call_id": _TOOLS, "tool_calls": _TOOLS},
 )
+"""Members of a message beside its role and content, in both of OpenAI's dialects."""
 
 STREAM = Foreign(harmless=frozenset({"include_obfuscation"}))
 
@@ -101,9 +123,6 @@ REASONING = Foreign(
 )
 
 TEXT = Foreign(harmless=frozenset(), neutral={"verbosity": ("medium",)})
-
-ITEM = Foreign(harmless=frozenset({"id", "phase", "status"}))
-"""Members of a message of responses, which may be an answer that is sent back."""
 
 _OF_TOOLS = ("tools", "functions")
 

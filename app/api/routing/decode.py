@@ -81,6 +81,8 @@ class JsonDecoder:
         plain = headers.get(b"content-type") == b"application/json"
         if not (plain or self.any_type or is_json(headers)):
             message = f"is not declared as JSON; send Content-Type: {JSON}"
+            if is_form(headers):
+                message += ", or a form to the path that ends in /upload"
             raise UnsupportedContentTypeError.at("body", message)
         if b"content-encoding" in headers:
             check_encoding(headers)

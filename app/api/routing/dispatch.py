@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 from starlette.responses import RedirectResponse
+from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.errors import dialects
@@ -27,14 +28,18 @@ class Dispatcher:
     """Operations by path."""
     patterns: list[tuple[re.Pattern[str], Operation]] = field(default_factory=list)
     """Operations of paths with parameters."""
-    paths: set[str] = field(default_factory=set)
-    """Every literal path, of other methods too."""
+    paths: tuple[re.Pattern[str], ...] = ()
+    """Every path, of other methods too."""
 
     def compile(self, app: FastAPI) -> None:
         """Learn the routes of ``app``, or raise UnsupportedRouteError."""
         self.literal.clear()
         self.patterns.clear()
-        self.paths = {str(route.path) for route in iter_route_contexts(app.routes)}
+        self.paths = tuple(
+            route.path_regex
+            for route in iter_route_contexts(app.routes)
+            if not isinstance(route.original_route, Mount)
+        )
         for route, operation in compile_operations(app):
             if route.param_convertors:
                 self.patterns.append((route.path_regex, operation))
@@ -68,7 +73,7 @@ class Dispatcher:
 
     async def _other(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
         shorter = path.rstrip("/")
-        if shorter != path and shorter in self.paths:
+        if shorter != path and any(pattern.match(shorter) for pattern in self.paths):
             await _redirect(scope, shorter)(scope, receive, send)
         elif scope["method"] == "HEAD":
             # The server leaves out the body.

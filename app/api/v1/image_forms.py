@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from app.api.file_id import FileId
 from app.domain.generation import ImageInput
@@ -73,18 +73,33 @@ def _image_form(value: object) -> str | None:
     return next((form for form in ("url", "s3_uri", "file_id", "base64") if form in fields), None)
 
 
+_MEMBERS = frozenset(
+    name for form in (ImageBase64, ImageUrl, ImageS3, ImageFile) for name in form.model_fields
+)
+
+
+def _without_nulls(value: object) -> object:
+    """Return ``value`` without the members of other forms that a client sends as null."""
+    if not isinstance(value, dict):
+        return value
+    return {n: member for n, member in value.items() if member is not None or n not in _MEMBERS}
+
+
 ImageIn = Annotated[
-    Annotated[str, Tag("text"), Field(title="Base64 or data URI")]
-    | Annotated[ImageBase64, Tag("base64")]
-    | Annotated[ImageUrl, Tag("url")]
-    | Annotated[ImageS3, Tag("s3_uri")]
-    | Annotated[ImageFile, Tag("file_id")],
-    Discriminator(
-        _image_form,
-        custom_error_type="image_form",
-        custom_error_message="give base64 text, a data URI, or an object with `base64`, `url`, "
-        "`s3_uri` or `file_id`",
-    ),
+    Annotated[
+        Annotated[str, Tag("text"), Field(title="Base64 or data URI")]
+        | Annotated[ImageBase64, Tag("base64")]
+        | Annotated[ImageUrl, Tag("url")]
+        | Annotated[ImageS3, Tag("s3_uri")]
+        | Annotated[ImageFile, Tag("file_id")],
+        Discriminator(
+            _image_form,
+            custom_error_type="image_form",
+            custom_error_message="give base64 text, a data URI, or an object with `base64`, "
+            "`url`, `s3_uri` or `file_id`",
+        ),
+    ],
+    BeforeValidator(_without_nulls),
 ]
 
 

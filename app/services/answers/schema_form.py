@@ -21,6 +21,7 @@ from app.services.answers.schema import (
     plain,
     weight,
 )
+from app.services.answers.text_formats import EMAIL, FORMATS
 
 # The engine that runs in linear time: a caller's pattern can't make it backtrack forever.
 _PATTERNS = jsonschema_rs.RegexOptions(size_limit=1_000_000, dfa_size_limit=1_000_000)
@@ -117,7 +118,12 @@ def validator(schema: Schema, *, formats: bool = False) -> jsonschema_rs.Validat
         raise SchemaError(f"can't be written into a prompt: {error}") from error
     try:
         return jsonschema_rs.Draft202012Validator(
-            schema, pattern_options=_PATTERNS, offline=True, validate_formats=formats
+            schema,
+            pattern_options=_PATTERNS,
+            offline=True,
+            validate_formats=formats,
+            formats=FORMATS if formats else None,
+            email_options=EMAIL,
         )
     except ValueError as error:
         reason = str(error).splitlines()[0][:200]

@@ -3,6 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import structlog
+
+from app.domain.errors import AnswerStoreError
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
 
 CLAIM = 30.0
 """Seconds that a claim lasts unless it is renewed: how long others wait for one that was killed."""
@@ -10,17 +20,51 @@ POLL = 0.05
 """Seconds between two looks at whether another process has the answer."""
 
 
-@asynccontextmanager
-async def renewed(claim: Callable[[], Awaitable[object]], seconds: float) -> AsyncIterator[None]:
-    """Ask for a claim of ``seconds`` again and again until the block is left."""
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One process's claim to make an answer that others want too."""
 
-    async def renew() -> None:
+    take: Callable[[], Awaitable[bool]]
+    """Takes or renews it; returns whether it is this process's, or raises AnswerStoreError."""
+    release: Callable[[], Awaitable[None]]
+    """Gives it up, where it is this process's."""
+    seconds: float = CLAIM
+    """How long it lasts."""
+
+    async def others_answer(self, look: Callable[[], Awaitable[T | None]]) -> T | None:
+        """Return the answer that ``look`` finds when another process has made it.
+
+        Returns None, with the claim taken, where no other is making it.
+        """
+        try:
+            while not await self.take():
+                answer = await look()
+                if answer is not None:
+                    return answer
+                await asyncio.sleep(POLL)
+            # It may have been kept between the last look and the claim.
+            answer = await look()
+        except BaseException:
+            await self.release()
+            raise
+        if answer is not None:
+            await self.release()
+        return answer
+
+    @asynccontextmanager
+    async def renewed(self) -> AsyncIterator[None]:
+        """Renew the claim until the block is left, and release it then."""
+        renewing = asyncio.create_task(self._renew())
+        try:
+            yield
+        finally:
+            renewing.cancel()
+            await self.release()
+
+    async def _renew(self) -> None:
         while True:
-            await asyncio.sleep(seconds / 3)
-            await claim()
-
-    renewing = asyncio.create_task(renew())
-    try:
-        yield
-    finally:
-        renewing.cancel()
+            await asyncio.sleep(self.seconds / 3)
+            try:
+                await self.take()
+            except AnswerStoreError as error:
+                log.warning("claim not renewed", reason=type(error).__name__)

@@ -11,10 +11,8 @@ from app.domain.errors import IdempotencyConflictError, ServiceError
 from app.domain.generation import CallContext, Generation, GenerationRequest, ImageInput
 from app.domain.image import Base64Image, FileImage, ImageReport, ReceivedImage, S3Image, UrlImage
 from app.services.concurrency.deadline import Drain
+from app.services.concurrency.recorded_flight import RecordedFlight
 from app.services.concurrency.shared_answers import SharedAnswers
-from app.services.concurrency.single_flight import Flight
-from app.telemetry import RequestRecord, current, recording
-from app.telemetry.trail import Trail
 
 T = TypeVar("T")
 
@@ -25,12 +23,8 @@ Key = tuple[str, str]
 @dataclass(slots=True)
 class _Shared:
     digest: bytes
-    flight: Flight[Any]
+    flight: RecordedFlight[Any]
     expires: float
-    record: RequestRecord
-    """The record of the answer: not its first asker's, who may have left when it comes."""
-    told: bool = False
-    """Whether ``record`` is part of some request's."""
     kept: bool = False
     """Whether all replicas have the answer, so that it is erased where none has it any more."""
 
@@ -70,17 +64,20 @@ class IdempotentAnswers:
         key = call_context.caller, call_context.idempotency_key
         self._forget_expired()
         await self._forget_erased(key)
-        shared = self._find(key, digest) or self._begin(key, digest, call_context, make)
-        try:
-            async with self.drain.before(call_context.deadline):
+        async with self.drain.before(call_context.deadline):
+            shared = self._find(key, digest) or self._begin(key, digest, call_context, make)
+            try:
                 answer: T = await shared.flight.join()
                 return answer
-        finally:
-            self._left(key, shared)
+            finally:
+                if not shared.flight.outcome.done() and shared.flight.over:
+                    # At once: who comes while it winds up must not be cancelled with it.
+                    self._forget(key, shared)
 
     async def erase(self, caller: str) -> int:
         """Forget the caller's answers that are made, and return how many."""
-        keys = [key for key in self._keys.get(caller, ()) if self._shared[key].flight.task.done()]
+        kept = self._keys.get(caller, ())
+        keys = [key for key in kept if self._shared[key].flight.outcome.done()]
         for key in keys:
             self._forget(key, self._shared[key])
         return len(keys) if self.shared is None else await self.shared.erase(caller)
@@ -92,21 +89,6 @@ class IdempotentAnswers:
             return
         if not await self.shared.keeps(*key):
             self._forget(key, shared)
-
-    def _left(self, key: Key, shared: _Shared) -> None:
-        done = shared.flight.task.done()
-        if shared.flight.waiting and not done:
-            return
-        if not done:
-            # At once: who comes while it winds up must not be cancelled with it.
-            self._forget(key, shared)
-        if not shared.told:
-            shared.told = True
-            current().add(shared.record)
-            return
-        trail, made = current().trail, shared.record.trail
-        if trail is not None and made is not None:
-            trail.add(made, shared=True)
 
     def _find(self, key: Key, digest: bytes) -> _Shared | None:
         shared = self._shared.get(key)
@@ -125,26 +107,23 @@ class IdempotentAnswers:
     ) -> _Shared:
         now = asyncio.get_running_loop().time()
         call_context = replace(call_context, idempotency_key=None, deadline=now + self.longest)
-        asker = current()
-        trail = None if asker.trail is None else Trail()
-        record = RequestRecord(tracer=asker.tracer, share=asker.share, trail=trail)
 
-        async def run() -> T:
-            with recording(record):
-                if self.shared is None:
-                    return await make(call_context)
-                answered = await self.shared.share(*key, digest, lambda: make(call_context))
-                shared.kept = answered.kept
-                return answered.answer
+        async def work() -> T:
+            if self.shared is None:
+                return await make(call_context)
+            answered = await self.shared.share(*key, digest, lambda: make(call_context))
+            shared.kept = answered.kept
+            return answered.answer
 
-        shared = self._shared[key] = _Shared(digest, Flight(run()), now + self.seconds, record)
+        shared = _Shared(digest, RecordedFlight(work), now + self.seconds)
+        self._shared[key] = shared
         self._keys.setdefault(key[0], {})[key] = None
 
-        def ended(task: asyncio.Task[T]) -> None:
-            if task.cancelled() or task.exception():
+        def ended(outcome: "asyncio.Future[T]") -> None:
+            if outcome.cancelled() or outcome.exception():
                 self._forget(key, shared)
 
-        shared.flight.task.add_done_callback(ended)
+        shared.flight.outcome.add_done_callback(ended)
         return shared
 
     def _forget(self, key: Key, shared: _Shared) -> None:
@@ -160,7 +139,7 @@ class IdempotentAnswers:
         # Those still being made are never forgotten.
         while self._shared:
             key, shared = next(iter(self._shared.items()))
-            if shared.expires > now or not shared.flight.task.done():
+            if shared.expires > now or not shared.flight.outcome.done():
                 break
             self._forget(key, shared)
         if len(self._shared) >= self.most:
@@ -170,7 +149,7 @@ class IdempotentAnswers:
         for keys in sorted(self._keys.values(), key=len, reverse=True):
             for key in keys:
                 shared = self._shared[key]
-                if shared.flight.task.done():
+                if shared.flight.outcome.done():
                     self._forget(key, shared)
                     return
 

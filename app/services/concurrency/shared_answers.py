@@ -14,7 +14,7 @@ from app.domain.cache import Place
 from app.domain.errors import AnswerStoreError, DataKeyError, IdempotencyConflictError
 from app.domain.ports import AnswerStore, DataCipher
 from app.services.concurrency import answer_codec
-from app.services.concurrency.claim import CLAIM, POLL, renewed
+from app.services.concurrency.claim import CLAIM, Claim
 from app.telemetry import current
 from app.telemetry.trail import Facts, Trail
 
@@ -67,20 +67,20 @@ class SharedAnswers:
         place = _place(caller, key)
         # More than one task of this process may ask: after a call was given up, say.
         holder = f"{self.holder}/{urandom(8).hex()}"
+        claim = Claim(
+            partial(self.store.claim, place, holder, CLAIM), partial(self._release, place, holder)
+        )
         try:
-            try:
-                kept = await self._waited(caller, place, digest, holder)
-            except AnswerStoreError as error:
-                log.warning("idempotent answers not shared", reason=type(error).__name__)
-                return Answered(await make(), kept=False)
-            if kept is not None:
-                _prove(kept)
-                return Answered(kept.answer, kept=True)
-            async with renewed(partial(self._claim_again, place, holder), CLAIM):
-                answer = await make()
+            kept = await claim.others_answer(partial(self._kept, caller, place, digest))
+        except AnswerStoreError as error:
+            log.warning("idempotent answers not shared", reason=type(error).__name__)
+            return Answered(await make(), kept=False)
+        if kept is not None:
+            _prove(kept)
+            return Answered(kept.answer, kept=True)
+        async with claim.renewed():
+            answer = await make()
             return Answered(answer, await self._keep(caller, place, digest, answer))
-        finally:
-            await self._release(place, holder)
 
     async def keeps(self, caller: str, key: str) -> bool:
         """Tell whether an answer that was kept still is; True where nobody can tell."""
@@ -88,16 +88,6 @@ class SharedAnswers:
             return await self.store.get(_place(caller, key)) is not None
         except AnswerStoreError:
             return True
-
-    async def _waited(self, caller: str, place: Place, digest: bytes, holder: str) -> Kept | None:
-        """Return what another process made; None where ``holder`` has claimed to make it."""
-        while not await self.store.claim(place, holder, CLAIM):
-            kept = await self._kept(caller, place, digest)
-            if kept is not None:
-                return kept
-            await asyncio.sleep(POLL)
-        # It may have been kept between the last look and the claim.
-        return await self._kept(caller, place, digest)
 
     async def erase(self, caller: str) -> int:
         """Forget the caller's answers, and return how many, or raise AnswerStoreError."""
@@ -139,12 +129,6 @@ class SharedAnswers:
     async def _release(self, place: Place, holder: str) -> None:
         try:
             await self.store.release(place, holder)
-        except AnswerStoreError as error:
-            log.warning("idempotent answers not shared", reason=type(error).__name__)
-
-    async def _claim_again(self, place: Place, holder: str) -> None:
-        try:
-            await self.store.claim(place, holder, CLAIM)
         except AnswerStoreError as error:
             log.warning("idempotent answers not shared", reason=type(error).__name__)
 

@@ -11,24 +11,36 @@ K = TypeVar("K", bound=Hashable)
 class Flight(Generic[T]):
     """One run of some work, whose outcome is shared by all who join it."""
 
-    __slots__ = ("_lasting", "task", "waiting")
+    __slots__ = ("_lasting", "outcome", "waiting")
 
-    def __init__(self, work: Coroutine[Any, Any, T], *, lasting: bool = False) -> None:
-        """``lasting`` work goes on when nobody waits for it any more; other work is cancelled."""
-        self.task = asyncio.create_task(work)
+    def __init__(
+        self, work: "Coroutine[Any, Any, T] | asyncio.Future[T]", *, lasting: bool = False
+    ) -> None:
+        """``lasting`` work goes on when nobody waits for it any more; other work is cancelled.
+
+        A coroutine becomes a task; a future is set by whoever does the work.
+        """
+        self.outcome = asyncio.ensure_future(work)
+        # A failure that everyone left is nobody's to hear of.
+        self.outcome.add_done_callback(_retrieve)
         self.waiting = 0
         self._lasting = lasting
+
+    @property
+    def over(self) -> bool:
+        """Whether the work is done, or is being cancelled because everyone left."""
+        return self.outcome.done() or not (self.waiting or self._lasting)
 
     async def join(self) -> T:
         """Return the outcome, or raise what the work raises."""
         self.waiting += 1
         try:
             # Shielded: one who leaves must not take it from the others.
-            return await asyncio.shield(self.task)
+            return await asyncio.shield(self.outcome)
         finally:
             self.waiting -= 1
-            if not self.waiting and not self._lasting:
-                self.task.cancel()
+            if self.over:
+                self.outcome.cancel()
 
 
 class SingleFlight(Generic[K, T]):
@@ -42,20 +54,24 @@ class SingleFlight(Generic[K, T]):
     async def run(self, key: K, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Return what the work under way for ``key`` returns, or what ``work`` does."""
         flight = self._flights.get(key)
-        if flight is None or flight.task.done():
+        if flight is None or flight.outcome.done():
             flight = self._flights[key] = Flight(work(), lasting=self._lasting)
         try:
             return await flight.join()
         finally:
-            ended = flight.task.done() or not (flight.waiting or self._lasting)
-            if ended and self._flights.get(key) is flight:
+            if flight.over and self._flights.get(key) is flight:
                 del self._flights[key]
 
     async def close(self, *, cancel: bool = False) -> None:
         """Wait for what is under way to end; ``cancel`` ends it."""
-        tasks = [flight.task for flight in self._flights.values()]
+        outcomes = [flight.outcome for flight in self._flights.values()]
         if cancel:
-            for task in tasks:
-                task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+            for outcome in outcomes:
+                outcome.cancel()
+        if outcomes:
+            await asyncio.wait(outcomes)
+
+
+def _retrieve(outcome: "asyncio.Future[Any]") -> None:
+    if not outcome.cancelled():
+        outcome.exception()

@@ -22,6 +22,7 @@ _LONGEST_HEAD = 1024
 255 (RFC 6838), and few have parameters."""
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 _BLANK = b" \t\n\v\f\r"
+_ESCAPES = (("%2B", "+"), ("%2b", "+"), ("%2F", "/"), ("%2f", "/"), ("%3D", "="), ("%3d", "="))
 
 # Names as long as RFC 6838 has them; what follows a semicolon is left off.
 _MEDIA_TYPE = re.compile(r"\s*([\w.+*-]{1,127}/[\w.+*-]{1,127})\s*(?:;.*)?", re.ASCII | re.DOTALL)
@@ -137,11 +138,18 @@ def decode(image: Base64Image) -> ReceivedImage:
     try:
         return ReceivedImage(_b64decode(text), declared, image.name)
     except ValueError as error:  # binascii.Error is one
-        raise InvalidBase64Error.at(
-            image.name,
-            f"is not base64 ({error}); accepted are base64, also URL-safe or unpadded, or a data "
-            "URI such as data:image/png;base64,…",
-        ) from error
+        raise InvalidBase64Error.at(image.name, _not_base64(text, error)) from error
+
+
+def _not_base64(text: str, error: ValueError) -> str:
+    scheme, address, _ = text[:8].partition("://")
+    if address:
+        form = "s3_uri" if scheme.lower() == "s3" else "url"
+        return f'is an address and not base64; give it as {{"{form}": "{scheme}://…"}}'
+    return (
+        f"is not base64 ({error}); accepted are base64, also URL-safe or unpadded, or a data "
+        "URI such as data:image/png;base64,…"
+    )
 
 
 def _typed(image: ReceivedImage) -> ReceivedImage:
@@ -167,6 +175,9 @@ def _b64decode(text: str) -> bytes:
         return pybase64.b64decode(text, validate=True)
     except ValueError:
         pass
-    # As some clients write it: with line breaks, in the alphabet of URLs, without its padding.
+    # As some clients write it: percent-encoded as URIs may be, with line breaks, in the alphabet of
+    # URLs, without its padding.
+    for escape, character in _ESCAPES if "%" in text else ():
+        text = text.replace(escape, character)
     raw = text.encode("ascii").translate(_URL_SAFE, _BLANK).rstrip(b"=")
     return pybase64.b64decode(raw + b"=" * (-len(raw) % 4), validate=True)

@@ -27,27 +27,17 @@ from app.domain.ports import VisionModel
 from app.services.cache.answers import KeptAnswers
 from app.services.cache.entry import Kept, storable, whole
 from app.services.cache.terms import CacheTerms
-from app.services.concurrency.claim import CLAIM, POLL, renewed
+from app.services.concurrency.claim import CLAIM, Claim
+from app.services.concurrency.recorded_flight import RecordedFlight
+from app.services.concurrency.single_flight import Flight
 from app.services.images.pixel_digest import PixelDigests
 from app.services.model_stack import batched
-from app.telemetry import RequestRecord, current, recording
+from app.telemetry import current
 from app.telemetry.metrics import CACHE_LOOKUPS, CACHE_SAVED
 
 
 class _LeftError(Exception):
-    """The maker of a shared answer left before it was whole."""
-
-
-@dataclass(slots=True)
-class _Flight:
-    """An answer in the making, which others of this process wait for."""
-
-    record: RequestRecord
-    answer: "asyncio.Future[Kept]"
-    task: "asyncio.Task[None] | None" = None
-    waiting: int = 0
-    told: bool = False
-    """Whether ``record`` is part of some request's."""
+    """The client of a streamed answer left before it was whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +50,7 @@ class AnswerCacheModel:
     digests: PixelDigests
     holder: str = field(default_factory=lambda: urandom(8).hex())
     """This process's name for its claims."""
-    flights: dict[str, _Flight] = field(default_factory=dict)
+    flights: dict[str, Flight[Kept]] = field(default_factory=dict)
     """The answers in the making, by key."""
     claim: float = CLAIM
     """Seconds that a claim lasts."""
@@ -102,31 +92,22 @@ class AnswerCacheModel:
         if kept is not None:
             yield _replayed(kept)
             return
-        flight = _Flight(current(), asyncio.get_running_loop().create_future(), told=True)
+        answer: asyncio.Future[Kept] = asyncio.get_running_loop().create_future()
+        flight = Flight(answer, lasting=True)
         led = self.flights.setdefault(place.key, flight) is flight
         claimed = led and not request.call_context.cache.fresh
         stream = self.inner.stream(request)
         async with self._claimed(place) if claimed else contextlib.nullcontext():
             try:
-                parts = await self._entered(stream, flight)
+                parts = await _entered(stream, answer)
                 try:
-                    yield self._watched(parts, place, request, flight)
+                    yield self._watched(parts, place, request, answer)
                 finally:
                     await stream.__aexit__(None, None, None)
             finally:
-                _fail(flight, _LeftError())
+                _fail(answer, _LeftError())
                 if led:
                     self._forget(place, flight)
-
-    async def _entered(
-        self, stream: AbstractAsyncContextManager[AsyncIterator[StreamParts]], flight: _Flight
-    ) -> AsyncIterator[StreamParts]:
-        """Enter the call; what refuses it refuses all who wait for it."""
-        try:
-            return await stream.__aenter__()
-        except BaseException as error:
-            _fail(flight, error)
-            raise
 
     async def _found(self, request: ModelRequest, place: Place) -> Kept | None:
         """Return an answer that is kept, or that others make; None where this one is to."""
@@ -140,7 +121,7 @@ class AnswerCacheModel:
                     return kept
                 continue
             if kept is None and self.answers.store.shared:
-                kept = await self._elsewhere(request, place)
+                kept = await self._others_answer(request, place)
                 if kept is None and place.key in self.flights:
                     continue
             self._count(kept, "miss" if kept is None else "hit")
@@ -151,7 +132,7 @@ class AnswerCacheModel:
         parts: AsyncIterator[StreamParts],
         place: Place,
         request: ModelRequest,
-        flight: _Flight,
+        answer: "asyncio.Future[Kept]",
     ) -> AsyncIterator[StreamParts]:
         pieces: list[tuple[str, int]] = []
         scores: list[TokenLogprob] = []
@@ -164,8 +145,8 @@ class AnswerCacheModel:
             if isinstance(last, Finish):
                 kept = Kept(_completion(last, pieces, scores), tuple(pieces), time.time())
                 await self._keep(request, place, kept)
-                if not flight.answer.done():
-                    flight.answer.set_result(kept)
+                if not answer.done():
+                    answer.set_result(kept)
             yield arrived
 
     async def _place(self, request: ModelRequest) -> Place | None:
@@ -199,47 +180,28 @@ class AnswerCacheModel:
 
     async def _led(self, request: ModelRequest, place: Place) -> Kept:
         """Make the answer for all who wait; it goes on while anyone does."""
-        asker = current()
-        flight = self.flights[place.key] = _Flight(
-            RequestRecord(tracer=asker.tracer, share=asker.share),
-            asyncio.get_running_loop().create_future(),
-        )
 
-        async def make() -> None:
+        async def work() -> Kept:
             try:
-                with recording(flight.record):
-                    kept = await self._made(request, place)
-                flight.answer.set_result(kept)
-            except BaseException as error:
-                _fail(flight, error)
-                if isinstance(error, asyncio.CancelledError):
-                    raise
+                return await self._made(request, place)
             finally:
                 self._forget(place, flight)
 
-        flight.task = asyncio.create_task(make())
+        flight = self.flights[place.key] = RecordedFlight(work)
         return await self._joined(flight, place)
 
-    async def _joined(self, flight: _Flight, place: Place) -> Kept:
-        flight.waiting += 1
+    async def _joined(self, flight: Flight[Kept], place: Place) -> Kept:
         try:
-            # Shielded: one who leaves must not take it from the others.
-            return await asyncio.shield(flight.answer)
+            return await flight.join()
         finally:
-            flight.waiting -= 1
-            done = flight.answer.done()
-            if not flight.waiting and not done and flight.task is not None:
+            if flight.over:
                 # At once: who comes while it winds up must not be cancelled with it.
                 self._forget(place, flight)
-                flight.task.cancel()
-            if (done or not flight.waiting) and not flight.told:
-                flight.told = True
-                current().add(flight.record)
 
     async def _made(self, request: ModelRequest, place: Place) -> Kept:
         """Return the answer that another process makes, or ask the model."""
         if self.answers.store.shared:
-            kept = await self._elsewhere(request, place)
+            kept = await self._others_answer(request, place)
             if kept is not None:
                 return self._replay(kept)
         self.answers.metrics.count(CACHE_LOOKUPS, outcome="miss")
@@ -248,18 +210,13 @@ class AnswerCacheModel:
             await self._keep(request, place, kept)
             return kept
 
-    async def _elsewhere(self, request: ModelRequest, place: Place) -> Kept | None:
+    def _claim(self, place: Place) -> Claim:
+        take = partial(self.answers.claim, place, self.holder, self.claim)
+        return Claim(take, partial(self.answers.release, place, self.holder), self.claim)
+
+    async def _others_answer(self, request: ModelRequest, place: Place) -> Kept | None:
         """Return the answer that another process makes; None where this one has claimed it."""
-        while not await self.answers.claim(place, self.holder, self.claim):
-            await asyncio.sleep(POLL)
-            kept = await self._kept(request, place)
-            if kept is not None:
-                return kept
-        # It may have been kept between the first look and the claim.
-        kept = await self._kept(request, place)
-        if kept is not None:
-            await self.answers.release(place, self.holder)
-        return kept
+        return await self._claim(place).others_answer(partial(self._kept, request, place))
 
     @asynccontextmanager
     async def _claimed(self, place: Place) -> AsyncIterator[None]:
@@ -267,14 +224,10 @@ class AnswerCacheModel:
         if not self.answers.store.shared:
             yield
             return
-        claim = partial(self.answers.claim, place, self.holder, self.claim)
-        try:
-            async with renewed(claim, self.claim):
-                yield
-        finally:
-            await self.answers.release(place, self.holder)
+        async with self._claim(place).renewed():
+            yield
 
-    def _forget(self, place: Place, flight: _Flight) -> None:
+    def _forget(self, place: Place, flight: Flight[Kept]) -> None:
         if self.flights.get(place.key) is flight:
             del self.flights[place.key]
 
@@ -318,11 +271,18 @@ async def _replayed(kept: Kept) -> AsyncIterator[StreamParts]:
         yield parts
 
 
-def _fail(flight: _Flight, error: BaseException) -> None:
-    """End a flight that has no answer."""
-    if flight.answer.done():
-        return
-    known = isinstance(error, Exception)
-    flight.answer.set_exception(error if known else _LeftError())
-    # Nobody may be waiting for it.
-    flight.answer.exception()
+async def _entered(
+    stream: AbstractAsyncContextManager[AsyncIterator[StreamParts]], answer: "asyncio.Future[Kept]"
+) -> AsyncIterator[StreamParts]:
+    """Enter the call; what refuses it refuses all who wait for its answer."""
+    try:
+        return await stream.__aenter__()
+    except BaseException as error:
+        _fail(answer, error)
+        raise
+
+
+def _fail(answer: "asyncio.Future[Kept]", error: BaseException) -> None:
+    """Tell those who wait for a stream's answer that there is none."""
+    if not answer.done():
+        answer.set_exception(error if isinstance(error, Exception) else _LeftError())

@@ -124,7 +124,7 @@ def _ignored(body: ResponsesIn, messages: Iterable[ResponsesMessage]) -> Iterato
         yield _include(body.include)
     for position, message in enumerate(messages):
         place = f"input.{position}"
-        yield from unsupported_parameters.ITEM.ignored(message.model_extra or {}, f"{place}.")
+        yield from unsupported_parameters.MESSAGE.ignored(message.model_extra or {}, f"{place}.")
         if isinstance(message.content, list):
             yield from unread(message.content, f"{place}.content")
 

@@ -209,6 +209,13 @@ def test_answers_valid_under_a_cut_schema_are_valid_under_the_callers_own():
         ("email", "a@example.org", "a at example"),
         ("ipv4", "127.0.0.1", "999.1"),
         ("uri", "https://example.org/a", "no address"),
+        # JSON Schema would take these; types of SDKs can't read them.
+        ("date", "2024-02-29", "0000-01-01"),
+        ("date-time", "2024-05-01t10:00:00.123456789z", "2024-12-31T23:59:60Z"),
+        ("time", "10:00:00Z", "23:59:60Z"),
+        ("uri", "mailto:a@example.org", "https://"),
+        ("uri", "https://example.org:443", "https://example.org:99999"),
+        ("email", "a.b@example.co.uk", "a@b"),
     ],
 )
 def test_texts_of_a_response_format_are_of_the_format_named_for_them(name, right, wrong):
