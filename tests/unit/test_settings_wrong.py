@@ -80,6 +80,7 @@ def test_a_region_that_has_no_form_of_one_is_refused_with_an_example(setting, va
         ("work_lease", float("inf")),
         ("shutdown_delay", float("inf")),
         ("oidc_jwks_url", "https://"),
+        ("s3_event_endpoint", "/v1/embeddings"),
         ("oidc_jwks_url", "https://a b"),
         ("endpoint_url", "https://a.org/?x=1"),
         ("endpoint_url", "https://user@a.org"),
