@@ -37,4 +37,4 @@ class Trail:
         self.calls += other.calls
         self.images += other.images
         self.verdicts += other.verdicts
-        self.shared = self.shared or shared
+        self.shared = self.shared or other.shared or shared

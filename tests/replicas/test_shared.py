@@ -4,60 +4,17 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator
 from functools import partial
 
-import httpx
 import pytest
 
-from app.domain.access import Scope
-from tests.support.access import add_key, bearer
-from tests.support.nginx import balancer
-from tests.support.postgres import postgres_server
-from tests.support.replicas import BUCKET, Replicas, at_once, replicas, shared_settings
-from tests.support.s3 import make_bucket, s3_client, s3_server
-from tests.support.service import model_arn
+from tests.support.replicas import at_once
 
 pytestmark = pytest.mark.xdist_group("postgres")
 
 
-class Rehearsal:
-    """The replicas, what is in front of them, and who asks."""
-
-    def __init__(self, three: Replicas, balanced: str, emulator_url: str) -> None:
-        self.three, self.balanced, self.emulator_url = three, balanced, emulator_url
-
-    def ask(self, url: str, key: str, prompt: str, **headers: str) -> httpx.Response:
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return httpx.post(
-            f"{url}/v1/generate",
-            json={"prompt": prompt, "temperature": 0},
-            headers={**bearer(key), **named},
-            timeout=60,
-        )
-
-    def calls(self) -> int:
-        """Return how often the model was asked so far."""
-        asked = {"model_id": self.three.settings["MODEL_ID"]}
-        url = f"{self.emulator_url}/_emulator/requests"
-        return len(httpx.get(url, params=asked).json()["requests"])
-
-
-@pytest.fixture(scope="module")
-def rehearsal(emulator_url, redis_url, tmp_path_factory) -> Iterator[tuple[Rehearsal, str, str]]:
-    folder = tmp_path_factory.mktemp("replicas")
-    free = add_key(folder / "keys.json", *Scope)
-    bounded = add_key(folder / "keys.json", *Scope, limits={"requests": "20/day"})
-    with postgres_server() as postgres, s3_server() as s3_url:
-        make_bucket(s3_client(s3_url), BUCKET)
-        settings = shared_settings(folder / "keys.json", redis_url, postgres.url, s3_url)
-        settings |= {"ENDPOINT_URL": emulator_url, "MODEL_ID": model_arn()}
-        with replicas(settings) as three, balancer(*three.ports) as balanced:
-            yield Rehearsal(three, balanced, emulator_url), free, bounded
-
-
 def test_one_idempotency_key_at_three_replicas_at_once_is_one_call(rehearsal):
-    all_of_it, key, _ = rehearsal
+    all_of_it, key = rehearsal, rehearsal.key
     prompt, once, before = "What for?", uuid.uuid4().hex, all_of_it.calls()
 
     answers = at_once(
@@ -77,7 +34,7 @@ def test_one_idempotency_key_at_three_replicas_at_once_is_one_call(rehearsal):
 
 
 def test_a_limit_of_twenty_is_twenty_whichever_replica_is_asked(rehearsal):
-    all_of_it, _, bounded = rehearsal
+    all_of_it, bounded = rehearsal, rehearsal.bounded
 
     answers = at_once([lambda: all_of_it.ask(all_of_it.balanced, bounded, "Why?")] * 30)
 
@@ -85,7 +42,7 @@ def test_a_limit_of_twenty_is_twenty_whichever_replica_is_asked(rehearsal):
 
 
 def test_an_answer_that_one_replica_keeps_is_given_by_another(rehearsal):
-    all_of_it, key, _ = rehearsal
+    all_of_it, key = rehearsal, rehearsal.key
     prompt, before = f"Why {uuid.uuid4().hex}?", all_of_it.calls()
 
     for url in all_of_it.three.urls():
@@ -97,7 +54,7 @@ def test_an_answer_that_one_replica_keeps_is_given_by_another(rehearsal):
 
 @pytest.mark.long
 def test_replicas_restart_in_turn_without_a_loss_and_one_killed_loses_what_it_held(rehearsal):
-    all_of_it, key, _ = rehearsal
+    all_of_it, key = rehearsal, rehearsal.key
     three = all_of_it.three
     statuses: Counter[int] = Counter()
     ended = threading.Event()

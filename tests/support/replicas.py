@@ -6,11 +6,19 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 
+from app.adapters.receipts import signing_keys
+from app.domain.access import Scope
 from app.settings import PREFIX
 from fixtures.process import Running, free_port, running
+from tests.support.access import add_key, bearer
+from tests.support.nginx import balancer
+from tests.support.postgres import postgres_server
+from tests.support.s3 import make_bucket, s3_client, s3_server
+from tests.support.service import model_arn
 
 BUCKET = "replicas"
 
@@ -32,6 +40,8 @@ def shared_settings(keys: Path, redis_url: str, postgres_url: str, s3_url: str) 
         "FILES_ENDPOINT_URL": s3_url,
         "IMAGE_WORKERS": "1",
         "LIFECYCLE": "false",
+        "KNOWLEDGE_BASES": '{"sample": {"id": "SAMPLEKB01", "image_queries": true}}',
+        "WORK_LEASE": "2",
     }
 
 
@@ -76,6 +86,64 @@ def replicas(settings: dict[str, str]) -> Iterator[Replicas]:
     finally:
         with ThreadPoolExecutor(3) as pool:
             list(pool.map(three.stop, list(three._stacks)))
+
+
+@dataclass
+class Rehearsal:
+    """Three replicas, what is in front of them, and who asks."""
+
+    three: Replicas
+    balanced: str
+    emulator_url: str
+    key: str
+    """It may do anything."""
+    bounded: str
+    """It may ask twenty times a day."""
+
+    @property
+    def caller(self) -> str:
+        """The id of ``key``."""
+        return self.key.split("_")[1]
+
+    def ask(self, url: str, key: str, prompt: str, **headers: str) -> httpx.Response:
+        """Return the answer of the replica at ``url`` to a prompt."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return httpx.post(
+            f"{url}/v1/generate",
+            json={"prompt": prompt, "temperature": 0},
+            headers={**bearer(key), **named},
+            timeout=60,
+        )
+
+    def request(self, url: str, method: str, path: str, **options: Any) -> httpx.Response:
+        """Return the answer of the replica at ``url`` to any request."""
+        headers = {**bearer(self.key), **options.pop("headers", {})}
+        return httpx.request(method, f"{url}{path}", headers=headers, timeout=60, **options)
+
+    def calls(self) -> int:
+        """Return how often the model was asked so far."""
+        asked = {"model_id": self.three.settings["MODEL_ID"]}
+        url = f"{self.emulator_url}/_emulator/requests"
+        return len(httpx.get(url, params=asked).json()["requests"])
+
+
+@contextmanager
+def rehearsed(folder: Path, emulator_url: str, redis_url: str) -> Iterator[Rehearsal]:
+    """Run three replicas behind nginx with one Redis, one PostgreSQL and one bucket."""
+    free = add_key(folder / "keys.json", *Scope)
+    bounded = add_key(folder / "keys.json", *Scope, limits={"requests": "20/day"})
+    with postgres_server() as postgres, s3_server() as s3_url:
+        make_bucket(s3_client(s3_url), BUCKET)
+        settings = shared_settings(folder / "keys.json", redis_url, postgres.url, s3_url)
+        signing_keys.append(folder / "signing-keys", b"\x04" * 32)
+        settings["RECEIPT_KEY_FILE"] = str(folder / "signing-keys")
+        settings |= {
+            "ENDPOINT_URL": emulator_url,
+            "RETRIEVAL_ENDPOINT_URL": emulator_url,
+            "MODEL_ID": model_arn(),
+        }
+        with replicas(settings) as three, balancer(*three.ports) as balanced:
+            yield Rehearsal(three, balanced, emulator_url, free, bounded)
 
 
 def at_once(calls: list[Callable[[], httpx.Response]]) -> list[httpx.Response]:

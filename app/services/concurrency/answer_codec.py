@@ -1,28 +1,37 @@
-"""Whole answers as JSON, and back: dataclasses, enumerations and models of this project. Pure."""
+"""Whole answers as JSON, and back: dataclasses, enumerations, models and errors of this project.
 
-import sys
+Pure. An answer takes time by its size, so that both ways are for a thread.
+"""
+
+import json
 from base64 import b64decode, b64encode
 from dataclasses import fields, is_dataclass
 from enum import Enum
+from importlib import import_module
 from typing import Any
 
-import orjson
 from pydantic import BaseModel
 
+from app.domain.errors import ServiceError
+
 _ROOMS = ("app.domain.", "app.services.")
-"""Where classes may stand that are made anew; none is imported for it."""
+"""The modules whose classes are made anew, imported where this process has not needed them yet."""
 
 
 def encoded(answer: object) -> bytes:
-    """Return ``answer`` as bytes, or raise TypeError where something in it has no place in them."""
-    return orjson.dumps(_written(answer))
+    """Return ``answer`` as bytes.
+
+    Raises TypeError, ValueError or RecursionError where something in it has no place in them.
+    """
+    # Python's own writer: a value that a model wrote may be a number of any size.
+    return json.dumps(_written(answer), separators=(",", ":")).encode()
 
 
 def decoded(data: bytes) -> Any:  # noqa: ANN401 - what was encoded
     """Return the answer in ``data``, or raise ValueError where this version can't read it."""
     try:
-        return _read(orjson.loads(data))
-    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        return _read(json.loads(data))
+    except (AttributeError, ImportError, IndexError, KeyError, TypeError) as error:
         raise ValueError(f"is no answer: {type(error).__name__}") from error
 
 
@@ -43,6 +52,9 @@ def _written(value: object) -> Any:  # noqa: ANN401 - JSON
         case BaseModel():
             own = {name: _written(each) for name, each in value.__dict__.items()}
             return {"model": [_name(value), own, sorted(value.model_fields_set)]}
+        case ServiceError():
+            own = {name: _written(each) for name, each in vars(value).items()}
+            return {"error": [_name(value), own]}
     if not is_dataclass(value):
         raise TypeError(f"{type(value).__name__} is not kept")
     own = {field.name: _written(getattr(value, field.name)) for field in fields(value)}
@@ -58,7 +70,7 @@ def _name(value: object) -> list[str]:
 
 def _class(name: list[str], parent: type | None = None) -> Any:  # noqa: ANN401 - a class
     module, qualified = name
-    kind: Any = sys.modules[module] if module.startswith(_ROOMS) else None
+    kind: Any = import_module(module) if module.startswith(_ROOMS) else None
     for part in qualified.split("."):
         kind = getattr(kind, part)
     right = issubclass(kind, parent) if parent else is_dataclass(kind)
@@ -86,6 +98,11 @@ def _read(value: Any) -> Any:  # noqa: ANN401 - JSON
             name, own, given = content
             values = {key: _read(each) for key, each in own.items()}
             return _class(name, BaseModel).model_construct(set(given), **values)
+        case "error":
+            name, own = content
+            error = _class(name, ServiceError)(own["detail"])
+            vars(error).update({key: _read(each) for key, each in own.items()})
+            return error
         case "object":
             return _object(*content)
     raise ValueError("is no answer: an unknown mark")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any, TypeVar
 
-from app.domain.errors import IdempotencyConflictError
+from app.domain.errors import IdempotencyConflictError, ServiceError
 from app.domain.generation import CallContext, Generation, GenerationRequest, ImageInput
 from app.domain.image import Base64Image, FileImage, ImageReport, ReceivedImage, S3Image, UrlImage
 from app.services.concurrency.deadline import Drain
@@ -25,6 +25,8 @@ class _Shared:
     digest: bytes
     flight: RecordedFlight[Any]
     expires: float
+    kept: bool = False
+    """Whether all replicas have the answer, so that it is erased where none has it any more."""
 
 
 @dataclass(slots=True)
@@ -62,6 +64,7 @@ class IdempotentAnswers:
         key = call_context.caller, call_context.idempotency_key
         self._forget_expired()
         async with self.drain.before(call_context.deadline):
+            await self._forget_erased(key)
             shared = self._find(key, digest) or self._begin(key, digest, call_context, make)
             try:
                 answer: T = await shared.flight.join()
@@ -78,6 +81,14 @@ class IdempotentAnswers:
         for key in keys:
             self._forget(key, self._shared[key])
         return len(keys) if self.shared is None else await self.shared.erase(caller)
+
+    async def _forget_erased(self, key: Key) -> None:
+        """Forget the answer where another replica was asked to erase it."""
+        shared = self._shared.get(key)
+        if shared is None or self.shared is None or not shared.kept:
+            return
+        if not await self.shared.keeps(*key):
+            self._forget(key, shared)
 
     def _find(self, key: Key, digest: bytes) -> _Shared | None:
         shared = self._shared.get(key)
@@ -100,7 +111,9 @@ class IdempotentAnswers:
         async def work() -> T:
             if self.shared is None:
                 return await make(call_context)
-            return await self.shared.share(*key, digest, lambda: make(call_context))
+            answered = await self.shared.share(*key, digest, lambda: make(call_context))
+            shared.kept = answered.kept
+            return answered.answer
 
         shared = _Shared(digest, RecordedFlight(work), now + self.seconds)
         self._shared[key] = shared
@@ -147,10 +160,21 @@ def slim(generation: Generation) -> Generation:
         generation,
         images=tuple(map(_slim_report, generation.images)),
         parts=tuple(
-            replace(part, generation=part.generation and slim(part.generation))
+            replace(
+                part,
+                generation=part.generation and slim(part.generation),
+                error=part.error and _slim_error(part.error),
+            )
             for part in generation.parts
         ),
     )
+
+
+def _slim_error(error: ServiceError) -> ServiceError:
+    """Return ``error`` without the way it was raised, whose frames hold the picture."""
+    kept = type(error)(error.detail)
+    vars(kept).update(vars(error))
+    return kept
 
 
 def _slim_report(report: ImageReport) -> ImageReport:

@@ -1,11 +1,12 @@
 """Answers for an Idempotency-Key that several processes share, made by one of them at a time."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
 from os import urandom
-from typing import TypeVar, cast
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import structlog
 
@@ -14,13 +15,35 @@ from app.domain.errors import AnswerStoreError, DataKeyError, IdempotencyConflic
 from app.domain.ports import AnswerStore, DataCipher
 from app.services.concurrency import answer_codec
 from app.services.concurrency.claim import CLAIM, Claim
+from app.telemetry import current
+from app.telemetry.trail import Facts, Trail
 
 T = TypeVar("T")
 
 MOST = 2**20
 """Bytes of an answer that is kept: a cipher takes no more at once."""
 
+_UNFIT = (TypeError, ValueError, RecursionError)
+"""The errors of the codec for an answer that has no place in its form."""
+
 log = structlog.get_logger()
+
+
+class Answered(NamedTuple, Generic[T]):
+    """An answer, and whether all replicas have it."""
+
+    answer: T
+    kept: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An answer as it is kept, with what proves it."""
+
+    answer: Any
+    calls: list[Facts]
+    images: list[Facts]
+    verdicts: list[Facts]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +58,7 @@ class SharedAnswers:
 
     async def share(
         self, caller: str, key: str, digest: bytes, make: Callable[[], Awaitable[T]]
-    ) -> T:
+    ) -> Answered[T]:
         """Return the answer that any process has for the caller's ``key``, or make it.
 
         Raises IdempotencyConflictError where the key was used for another ``digest``. While
@@ -51,19 +74,26 @@ class SharedAnswers:
             kept = await claim.others_answer(partial(self._kept, caller, place, digest))
         except AnswerStoreError as error:
             log.warning("idempotent answers not shared", reason=type(error).__name__)
-            return await make()
+            return Answered(await make(), kept=False)
         if kept is not None:
-            return cast("T", kept)
+            _prove(kept)
+            return Answered(kept.answer, kept=True)
         async with claim.renewed():
             answer = await make()
-            await self._keep(caller, place, digest, answer)
-            return answer
+            return Answered(answer, await self._keep(caller, place, digest, answer))
+
+    async def keeps(self, caller: str, key: str) -> bool:
+        """Tell whether an answer that was kept still is; True where nobody can tell."""
+        try:
+            return await self.store.get(_place(caller, key)) is not None
+        except AnswerStoreError:
+            return True
 
     async def erase(self, caller: str) -> int:
         """Forget the caller's answers, and return how many, or raise AnswerStoreError."""
         return await self.store.purge(_tag(caller), None)
 
-    async def _kept(self, caller: str, place: Place, digest: bytes) -> object | None:
+    async def _kept(self, caller: str, place: Place, digest: bytes) -> Kept | None:
         data = await self.store.get(place)
         if data is None:
             return None
@@ -74,28 +104,40 @@ class SharedAnswers:
                 raise IdempotencyConflictError(
                     "The Idempotency-Key was used for another request; use a new key."
                 )
-            return cast("object", answer_codec.decoded(answer))
+            kept = await asyncio.to_thread(answer_codec.decoded, answer)
+            return kept if isinstance(kept, Kept) else None
         except (DataKeyError, ValueError) as error:
             log.warning("idempotent answer not read", reason=type(error).__name__)
             return None
 
-    async def _keep(self, caller: str, place: Place, digest: bytes, answer: object) -> None:
+    async def _keep(self, caller: str, place: Place, digest: bytes, answer: object) -> bool:
         """Keep the answer, or log why not: it is paid for and goes to its asker all the same."""
+        trail = current().trail or Trail()
+        kept = Kept(answer, trail.calls, trail.images, trail.verdicts)
         try:
-            plain = digest + answer_codec.encoded(answer)
+            plain = digest + await asyncio.to_thread(answer_codec.encoded, kept)
             if len(plain) > MOST:
                 log.warning("idempotent answer not shared", reason="over 1 MiB")
-                return
+                return False
             data = await self.cipher.encrypt(caller, plain, _purpose(place))
             await self.store.put(place, data, self.seconds)
-        except (AnswerStoreError, DataKeyError, TypeError) as error:
+            return True
+        except (AnswerStoreError, DataKeyError, *_UNFIT) as error:
             log.warning("idempotent answer not shared", reason=type(error).__name__)
+            return False
 
     async def _release(self, place: Place, holder: str) -> None:
         try:
             await self.store.release(place, holder)
         except AnswerStoreError as error:
             log.warning("idempotent answers not shared", reason=type(error).__name__)
+
+
+def _prove(kept: Kept) -> None:
+    """Note on the running request's trail what another request's was."""
+    trail = current().trail
+    if trail is not None:
+        trail.add(Trail(kept.calls, kept.images, kept.verdicts), shared=True)
 
 
 def _tag(name: str) -> str:

@@ -2,10 +2,10 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from os import urandom
 
-from app.domain.generation import CallContext, Generation, Latency, StopReason
+from app.domain.generation import Generation, Latency, StopReason
 from app.domain.image import AnswerWarning
 from app.domain.retrieval import Chunk
 from app.services.concurrency.idempotency import digested, slim
@@ -110,6 +110,9 @@ def _bare(chunk: Chunk) -> Chunk:
 
 def fingerprint(request: RagRequest) -> bytes:
     """Digest all that decides the answer, but not the terms it is asked on."""
-    outline = replace(request, image=None, call_context=CallContext())
-    own = request.call_context.call.caller.filter
+    context = request.call_context
+    # Nothing of the terms, not even their defaults: a set is told in another order by each process.
+    apart = ("image", "call_context")
+    outline = [getattr(request, each.name) for each in fields(request) if each.name not in apart]
+    own = (context.call.caller.filter, context.guardrail)
     return digested((outline, own), () if request.image is None else (request.image,))

@@ -1,6 +1,9 @@
 """Processes that share answers for an Idempotency-Key make one, and read what others kept."""
 
 import asyncio
+import json
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -10,16 +13,32 @@ import pytest
 from app.adapters.encryption.plain import PlainData
 from app.adapters.stores.cache.redis import RedisAnswers
 from app.adapters.stores.redis_client import open_redis
-from app.domain.errors import IdempotencyConflictError, UpstreamUnavailableError
-from app.domain.generation import Completion, Generation, Latency, StopReason, Usage
+from app.domain.errors import (
+    IdempotencyConflictError,
+    ImageDamagedError,
+    UpstreamUnavailableError,
+)
+from app.domain.generation import (
+    Completion,
+    Generation,
+    GenerationRequest,
+    ImageInput,
+    ImageStrategy,
+    Latency,
+    Role,
+    StopReason,
+    Turn,
+    Usage,
+)
 from app.domain.image import ImageLimits, ReceivedImage
 from app.services.concurrency import answer_codec
 from app.services.concurrency.idempotency import slim
 from app.services.concurrency.shared_answers import SharedAnswers
+from app.services.generation.multiple_images import each
 from app.services.images.prepare import prepare
 from app.services.task_runner.request import TaskAnswer
 from app.services.tasks.vqa import VQA
-from fixtures.process import free_port
+from fixtures.process import ROOT, free_port
 from tests.support.pictures import ROCKET
 
 DIGEST = b"w" * 32
@@ -50,7 +69,7 @@ async def test_replicas_asked_at_once_with_one_key_make_one_answer(replicas):
     later = await replicas[1].share("a", "k", DIGEST, make)
 
     assert calls == 1
-    assert [*answers, later] == [generation()] * 4
+    assert [*answers, later] == [(generation(), True)] * 4
 
 
 async def test_another_replica_refuses_the_key_for_another_request_again_and_again(replicas):
@@ -74,7 +93,7 @@ async def test_a_failure_is_not_kept_and_an_erased_answer_is_gone(replicas):
 
     with pytest.raises(UpstreamUnavailableError):
         await replicas[0].share("a", "k", DIGEST, fail)
-    assert (await replicas[1].share("a", "k", DIGEST, make)).completion.text == "another"
+    assert (await replicas[1].share("a", "k", DIGEST, make)).answer.completion.text == "another"
     assert [await replicas[0].erase("a"), await replicas[0].erase("a")] == [1, 0]
 
 
@@ -85,7 +104,7 @@ async def test_without_redis_each_replica_makes_its_own():
         async def make() -> Generation:
             return generation()
 
-        assert await shared.share("a", "k", DIGEST, make) == generation()
+        assert await shared.share("a", "k", DIGEST, make) == (generation(), False)
 
 
 def test_a_task_answer_comes_back_as_it_was():
@@ -103,6 +122,64 @@ def test_an_answer_about_a_picture_comes_back_with_all_that_is_said_of_it():
 
     assert again == answer
     assert again.images[0].prepared.sha256 == report.prepared.sha256
+
+
+async def test_an_answer_with_a_failed_part_comes_back_with_its_error(replicas):
+    async def ask(request: GenerationRequest) -> Generation:
+        if request.turns[-1].images[0].name == "images.1":
+            raise ImageDamagedError.at("images.1", "is cut off")
+        return generation()
+
+    async def make() -> Generation:
+        turn: Turn[ImageInput] = Turn(
+            Role.USER, "?", tuple(ReceivedImage(ROCKET, name=f"images.{n}") for n in range(2))
+        )
+        return slim(await each(GenerationRequest((turn,), strategy=ImageStrategy.EACH), ask))
+
+    made = (await replicas[0].share("a", "k", DIGEST, make)).answer
+    read = (await replicas[1].share("a", "k", DIGEST, make)).answer
+
+    assert read.id == made.id
+    (error,) = [part.error for part in read.parts if part.error is not None]
+    assert (error.code, str(error), error.errors) == (
+        "image_damaged", "images.1: is cut off", made.parts[1].error.errors,
+    )  # fmt: skip
+    # The way it was raised would keep the picture in memory as long as the answer.
+    assert made.parts[1].error.__traceback__ is None
+
+
+@pytest.mark.parametrize("value", [2**70, "\ud800", float("inf"), {"a": [None, 1.5, True]}])
+def test_a_value_that_the_model_wrote_comes_back_whatever_it_is(value: Any):
+    answer = TaskAnswer("extract", "1", None, {"value": value}, (), None, False, 1, generation())
+
+    assert answer_codec.decoded(answer_codec.encoded(answer)) == answer
+
+
+@pytest.mark.parametrize(
+    "value", [10**5000, json.loads("[" * 900 + "]" * 900)], ids=["long", "deep"]
+)
+async def test_an_answer_that_can_not_be_kept_goes_to_its_asker_all_the_same(replicas, value: Any):
+    answer = TaskAnswer("extract", "1", None, {"value": value}, (), None, False, 1, generation())
+
+    async def make() -> TaskAnswer:
+        return answer
+
+    assert await replicas[0].share("a", "k", DIGEST, make) == (answer, False)
+
+
+def test_a_process_that_ran_no_task_yet_reads_one_s_answer():
+    example = VQA.result.model_construct(answer="red")
+    data = answer_codec.encoded(
+        TaskAnswer("vqa", "1", example, None, (), None, False, 1, generation())
+    )
+    reading = "import sys; from app.services.concurrency.answer_codec import decoded as read; "
+    reading += "print(read(sys.stdin.buffer.read()).result.answer)"
+
+    run = subprocess.run(
+        [sys.executable, "-c", reading], cwd=ROOT, input=data, capture_output=True, check=True
+    )
+
+    assert run.stdout.strip() == b"red"
 
 
 @pytest.mark.parametrize(
