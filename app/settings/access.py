@@ -48,7 +48,7 @@ class AccessSettings(BaseModel):
     oidc_jwks_url: Annotated[
         str | None,
         Field(
-            pattern=r"^https?://",
+            pattern=r"^https?://[^\s/]\S*$",
             description="Where the issuer's keys are; by default its OpenID configuration tells.",
         ),
     ] = None

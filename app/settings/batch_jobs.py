@@ -3,9 +3,9 @@
 import re
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from app.settings.types import Seconds
+from app.settings.types import Endpoint, Seconds
 
 _PLACE = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(/(?P<prefix>[^?#*]*))?")
 
@@ -38,7 +38,7 @@ class BatchJobSettings(BaseModel):
         ),
     ] = None
     batch_jobs_endpoint_url: Annotated[
-        HttpUrl | None, Field(description="Called instead of S3's own address.")
+        Endpoint | None, Field(description="Called instead of S3's own address.")
     ] = None
     batch_jobs_least: Annotated[
         int,

@@ -6,7 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from app.domain.generation import Target
 from app.domain.model import (
@@ -21,7 +21,7 @@ from app.domain.model import (
     common,
     identify,
 )
-from app.settings.types import Names, Region, Seconds
+from app.settings.types import Endpoint, Names, Region, Seconds
 
 _OPENAI = ("openai_url", "openai_model")
 
@@ -88,7 +88,7 @@ class BedrockSettings(BaseModel):
         ),
     ] = DialectSetting.AUTO
     openai_url: Annotated[
-        HttpUrl | None,
+        Endpoint | None,
         Field(
             description="Base URL of an OpenAI-compatible server, such as "
             "`https://vllm.example/v1`, where a target's dialect is `openai`."
@@ -105,7 +105,7 @@ class BedrockSettings(BaseModel):
         Path | None, Field(description="File that holds such a key; read when the service starts.")
     ] = None
     endpoint_url: Annotated[
-        HttpUrl | None,
+        Endpoint | None,
         Field(description="Called instead of AWS's own address: the emulator, or a VPC endpoint."),
     ] = None
     connect_timeout: Annotated[Seconds, Field(description="Seconds to connect to Bedrock.")] = 5

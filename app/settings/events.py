@@ -29,7 +29,11 @@ class EventSettings(BaseModel):
         ),
     ] = None
     s3_event_endpoint: Annotated[
-        str, Field(description="The endpoint that the rows of such a batch are for.")
+        str,
+        Field(
+            pattern=r"^/v1/(generate|chat/completions|tasks/[a-z-]+)$",
+            description="The endpoint that the rows of such a batch are for.",
+        ),
     ] = "/v1/chat/completions"
     s3_event_engine: Annotated[
         Literal["auto", "own", "bedrock"],

@@ -2,11 +2,12 @@
 
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.settings.types import (
     MIB,
     Bytes,
+    Endpoint,
     Names,
     Region,
     Seconds,
@@ -82,7 +83,7 @@ class ImageSettings(BaseModel):
         ),
     ] = None
     image_s3_endpoint_url: Annotated[
-        HttpUrl | None,
+        Endpoint | None,
         Field(description="Called instead of S3's own address: a VPC endpoint, or another store."),
     ] = None
     image_source_timeout: Annotated[

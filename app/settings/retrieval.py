@@ -2,12 +2,12 @@
 
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.domain import access, metadata_filter
 from app.domain.metadata_filter import MetadataFilter
 from app.domain.retrieval import KnowledgeBase, KnowledgeBaseKind
-from app.settings.types import Region, Seconds
+from app.settings.types import Endpoint, Region, Seconds
 
 _NAME = r"^[A-Za-z0-9._-]{1,64}$"
 _ARN = r"arn:aws[a-z-]*:bedrock:[a-z0-9-]{1,20}:[0-9]{12}:knowledge-base/"
@@ -59,7 +59,7 @@ class RetrievalSettings(BaseModel):
         ),
     ] = {}
     retrieval_endpoint_url: Annotated[
-        HttpUrl | None,
+        Endpoint | None,
         Field(
             description="Called for knowledge bases instead of AWS's own address: the emulator, or "
             "a VPC endpoint of `bedrock-agent-runtime`."

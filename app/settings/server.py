@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.settings.types import MIB, Bytes, Seconds
+from app.settings.types import MIB, MOST_SECONDS, Bytes, Seconds
 
 
 class ServerSettings(BaseModel):
@@ -50,6 +50,7 @@ class ServerSettings(BaseModel):
         float,
         Field(
             ge=0,
+            le=MOST_SECONDS,
             description="Seconds from SIGTERM, when readiness fails, to when no new connection is "
             "taken: the time a load balancer needs to notice.",
         ),

@@ -5,13 +5,15 @@ from collections.abc import Iterable
 from importlib.util import find_spec
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, HttpUrl
 from pydantic_settings import NoDecode
 
 MIB = 1024 * 1024
 
 Bytes = Annotated[int, Field(gt=0)]
-Seconds = Annotated[float, Field(gt=0)]
+MOST_SECONDS = 10**9
+"""Thirty years: what is added to a time has to remain one."""
+Seconds = Annotated[float, Field(gt=0, le=MOST_SECONDS)]
 
 
 def split(value: object) -> object:
@@ -34,6 +36,16 @@ def _region(name: str) -> str:
 
 Region = Annotated[str, AfterValidator(_region)]
 Regions = Annotated[tuple[Region, ...], NoDecode, BeforeValidator(split)]
+
+
+def _endpoint(url: HttpUrl) -> HttpUrl:
+    if url.query is not None or url.fragment is not None or url.username is not None:
+        raise ValueError("is more than an endpoint: scheme, host, port and path alone are used")
+    return url
+
+
+Endpoint = Annotated[HttpUrl, AfterValidator(_endpoint)]
+"""Where a service is reached instead of its own address."""
 
 _HOST = re.compile(
     r"((\*\.)?[\w-]+(\.[\w-]+)*\.?|\[[0-9a-fA-F:.]+\]|[0-9a-fA-F:]*::[0-9a-fA-F:.]*)(:(?P<port>\d{1,5}))?"

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from app.settings.types import MIB, Bytes, Region, Seconds, check_buckets
+from app.settings.types import MIB, MOST_SECONDS, Bytes, Endpoint, Region, Seconds, check_buckets
 
 DAY = 24 * 3600
 
@@ -32,6 +32,7 @@ class WorkSettings(BaseModel):
         float,
         Field(
             ge=1,
+            le=MOST_SECONDS,
             description="Seconds after which the rows and jobs of a process that died go to "
             "another. A process that is held up for longer has its work done twice.",
         ),
@@ -71,7 +72,7 @@ class WorkSettings(BaseModel):
         Region | None, Field(description="The bucket's region; by default the model's.")
     ] = None
     files_endpoint_url: Annotated[
-        HttpUrl | None, Field(description="Another S3 endpoint, for a store that imitates it.")
+        Endpoint | None, Field(description="Another S3 endpoint, for a store that imitates it.")
     ] = None
     max_file_bytes: Annotated[Bytes, Field(description="Maximum bytes of one file.")] = 200 * MIB
     files_quota_bytes: Annotated[

@@ -16,10 +16,12 @@ from app.services.guardrails.policies import GuardrailPolicies
 from app.services.guardrails.screen import PictureVerdicts, Screen
 from app.services.images.pixel_digest import PixelDigests
 from app.services.model_stack.guardrail import GuardrailModel
+from app.services.residency.sentinel import ResidencySentinel
 from app.services.usage import pricing
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
 from app.wiring.model import connection
+from app.wiring.resident import resident_guardrail
 
 
 @asynccontextmanager
@@ -30,6 +32,7 @@ async def open_guardrails(
     limits: Limits,
     metrics: Metrics,
     digests: PixelDigests,
+    residency: ResidencySentinel,
 ) -> AsyncIterator[Screen | None]:
     """Open the guardrail that the settings name; None where they name none."""
     if policies.default is None:
@@ -37,7 +40,7 @@ async def open_guardrails(
         return
     async with open_guardrail(session, settings) as guardrail:
         yield Screen(
-            guardrail,
+            resident_guardrail(guardrail, residency),
             pricing.load(settings.prices_file).guardrail_units,
             limits,
             metrics,

@@ -12,19 +12,20 @@ from urllib.parse import urlsplit
 
 import aioboto3
 
+from app.adapters.access.issuer import Issuer
 from app.adapters.aws_session import aws_session
 from app.adapters.bedrock.control_planes import open_control_planes
 from app.adapters.bedrock.locations import Locations, bucket
 from app.adapters.sources import s3
+from app.domain.control_plane import ControlPlaneError
+from app.domain.errors import IdentityProviderError
 from app.domain.model import identify
 from app.domain.residency import HERE, HopKind, Location, region_of
-from app.services.generation.image_sources import ImageSources
-from app.services.residency.models import ResidentBuckets, ResidentModel
 from app.services.residency.sentinel import Hop, ResidencySentinel
 from app.settings import PREFIX, Settings, SettingsError, is_loopback
 from app.telemetry.metrics import Metrics
+from app.wiring.access import issuer
 from app.wiring.cipher import kms_region
-from app.wiring.model import Upstreams
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
@@ -123,11 +124,19 @@ def store_hops(lookup: Lookup) -> Iterator[Hop]:
 
 
 def telemetry_hops(lookup: Lookup) -> Iterator[Hop]:
-    """Yield where traces and metrics are sent."""
-    if lookup.settings.traces or lookup.settings.otlp_metrics:
-        url = os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318")
-        host = urlsplit(url).hostname or ""
-        yield Hop(HopKind.TELEMETRY, "otlp", partial(_declared, lookup, "telemetry otlp", host))
+    """Yield where traces and metrics are sent, which may be one place or two."""
+    settings = lookup.settings
+    sent = (("traces", settings.traces), ("metrics", settings.otlp_metrics))
+    hops = [_telemetry(signal) for signal, wanted in sent if wanted]
+    for name, host in dict.fromkeys(hops):
+        yield Hop(HopKind.TELEMETRY, name, partial(_declared, lookup, f"telemetry {name}", host))
+
+
+def _telemetry(signal: str) -> tuple[str, str]:
+    """Return the name and the host of the place that OpenTelemetry's variables name."""
+    own = os.environ.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT", "").strip()
+    common = os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", "").strip() or "http://localhost:4318"
+    return (f"otlp {signal}", _host(own)) if own else ("otlp", _host(common))
 
 
 def endpoint_hops(lookup: Lookup) -> Iterator[Hop]:
@@ -145,6 +154,9 @@ def issuer_hops(lookup: Lookup) -> Iterator[Hop]:
     urls = [url for url in (settings.oidc_issuer, settings.oidc_jwks_url) if url is not None]
     for host in dict.fromkeys(map(_host, urls)):
         yield _declared_hop(lookup, HopKind.ISSUER, host)
+    configured = issuer(settings)
+    if configured is not None and configured.jwks_url is None:
+        yield Hop(HopKind.ISSUER, "keys", partial(_keys_location, lookup, configured))
 
 
 def source_hops(lookup: Lookup) -> Iterator[Hop]:
@@ -199,6 +211,21 @@ async def _declared(lookup: Lookup, name: str, host: str) -> Location:
     if is_loopback(host):
         return Location((HERE,), "its address is a loopback one")
     return Location((), f'not declared; name it in {PREFIX}RESIDENCY_DECLARED as "{name}"')
+
+
+async def _keys_location(lookup: Lookup, issuer: Issuer) -> Location:
+    """Return what the operator declares of the host that the issuer says its keys are at."""
+    from app.adapters.access.tokens import discovered_keys
+
+    declared = lookup.declared(f"{HopKind.ISSUER} keys")
+    if declared:
+        return Location(declared, "declared")
+    try:
+        host = _host(await discovered_keys(issuer))
+    except IdentityProviderError as error:
+        raise ControlPlaneError(error.detail) from error
+    location = await _declared(lookup, f"{HopKind.ISSUER} {host}", host)
+    return replace(location, source=f"{host}, by the issuer's configuration: {location.source}")
 
 
 @asynccontextmanager
@@ -258,17 +285,3 @@ async def open_sentinel(
             metrics=metrics,
             interval=settings.residency_interval,
         )
-
-
-def resident(upstreams: Upstreams, sentinel: ResidencySentinel) -> Upstreams:
-    """Return ``upstreams`` that take themselves out while they are outside."""
-    if not (sentinel.enforces and sentinel.hops):
-        return upstreams
-    return lambda target: ResidentModel(upstreams(target), target, sentinel)
-
-
-def resident_sources(sources: ImageSources, sentinel: ResidencySentinel) -> ImageSources:
-    """Return ``sources`` that read no bucket outside."""
-    if not (sentinel.enforces and sentinel.hops):
-        return sources
-    return replace(sources, objects=ResidentBuckets(sources.objects, sentinel))

@@ -50,7 +50,14 @@ from app.wiring.images import bytes_in_flight, open_pool, open_sources
 from app.wiring.lifecycle import open_lifecycle
 from app.wiring.model import OpenUpstreams, Upstreams, open_guards, open_upstreams
 from app.wiring.receipts import open_receipts
-from app.wiring.residency import open_residency, resident, resident_sources
+from app.wiring.residency import open_residency
+from app.wiring.resident import (
+    resident,
+    resident_files,
+    resident_jobs,
+    resident_retriever,
+    resident_sources,
+)
 from app.wiring.retrieval import OpenRetriever, open_retriever
 from app.wiring.retrieval import open_guards as open_knowledge_base_guards
 from app.wiring.telemetry import open_operations
@@ -158,7 +165,7 @@ async def open_resources(settings: Settings, edges: Edges) -> AsyncIterator[Reso
         open_cipher(session, settings) as cipher,
         open_receipts(session, settings) as receipts,
         open_audit_log(session, settings, cipher, receipts, operations.metrics) as audit,
-        open_files(session, settings, cipher) as files,
+        open_files(session, settings, cipher) as opened_files,
         open_guardrails(
             session,
             settings,
@@ -166,6 +173,7 @@ async def open_resources(settings: Settings, edges: Edges) -> AsyncIterator[Reso
             operations.limits,
             operations.metrics,
             digests := PixelDigests(pool),
+            residency,
         ) as screen,
         open_answers(settings, operations.metrics, cipher) as answers,
         open_shared_answers(settings, cipher) as shared_answers,
@@ -175,6 +183,7 @@ async def open_resources(settings: Settings, edges: Edges) -> AsyncIterator[Reso
         edges.retriever(session, settings) as retriever,
         open_reader(settings) as evidence,
     ):
+        files = resident_files(opened_files, settings, residency)
         with closing(FairThreads("pictures", PICTURE_THREADS)) as threads:
             yield Resources(
                 session=session,
@@ -202,7 +211,7 @@ async def open_resources(settings: Settings, edges: Edges) -> AsyncIterator[Reso
                 shared_answers=shared_answers,
                 queue=queue,
                 webhook_sender=webhook_sender,
-                batch_jobs=native_jobs,
-                retriever=retriever,
+                batch_jobs=resident_jobs(native_jobs, settings, residency),
+                retriever=resident_retriever(retriever, residency),
                 evidence=evidence,
             )

@@ -6,7 +6,8 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -27,7 +28,9 @@ from app.services.residency.models import ResidentBuckets
 from app.settings import Settings, SettingsError
 from app.telemetry.metrics import Metrics
 from app.wiring.residency import open_residency, open_sentinel
+from app.wiring.resident import resident_jobs
 from tests.support.app import Rig
+from tests.support.identity_provider import identity_provider
 from tests.support.s3 import make_bucket, s3_client
 from tests.support.server import serving
 
@@ -252,7 +255,11 @@ async def test_a_hop_outside_stops_the_start_with_a_line_that_names_it(
         ),
         ({"image_url_hosts": "*.pictures.example"}, "source *.pictures.example"),
         (
-            {"oidc_issuer": "https://login.example/", "oidc_audience": "us"},
+            {
+                "oidc_issuer": "https://login.example/",
+                "oidc_audience": "us",
+                "oidc_jwks_url": "https://login.example/keys",
+            },
             "issuer login.example",
         ),
         ({"files_endpoint_url": "https://vpce-1.example"}, "endpoint vpce-1.example"),
@@ -275,6 +282,46 @@ async def test_traces_to_another_machine_are_a_hop_that_has_to_be_declared(contr
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector.example")
     configured = settings(control, residency=UNITED_STATES, otlp_metrics=True)
     with pytest.raises(SettingsError, match="telemetry otlp: unknown"):
+        async with open_residency(aws_session(), configured, Metrics()):
+            pass
+
+
+async def test_a_variable_of_traces_or_metrics_alone_is_a_hop_of_its_own(control, monkeypatch):
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://traces.example/v1/traces")
+    configured = settings(control, residency=UNITED_STATES, otlp_metrics=True, traces=True)
+    with pytest.raises(SettingsError) as raised:
+        async with open_residency(aws_session(), configured, Metrics()):
+            pass
+    (line,) = str(raised.value).splitlines()
+    assert "telemetry otlp traces: unknown" in line
+
+    hop = "telemetry otlp traces"
+    declared = configured.model_copy(update={"residency_declared": {hop: ("us-east-1",)}})
+    async with open_residency(aws_session(), declared, Metrics()) as sentinel:
+        assert sentinel.reports[hop].location == Location(("us-east-1",), "declared")
+        assert sentinel.reports["telemetry otlp"].location.regions == (HERE,)
+
+
+async def test_the_host_of_keys_that_only_the_issuer_names_is_a_hop(control):
+    with identity_provider() as provider:
+        configured = settings(
+            control, residency=UNITED_STATES, oidc_issuer=provider.url, oidc_audience="us"
+        )
+        async with open_residency(aws_session(), configured, Metrics()) as sentinel:
+            assert sentinel.reports["issuer keys"].location.regions == (HERE,)
+
+            provider.keys_url = "https://keys.example/jwks"
+            await sentinel.survey()
+            (moved,) = sentinel.violations()
+        declared = configured.model_copy(
+            update={"residency_declared": {"issuer keys.example": ("us-east-1",)}}
+        )
+        async with open_residency(aws_session(), declared, Metrics()) as sentinel:
+            assert sentinel.violations() == ()
+
+    assert str(moved).startswith("issuer keys: unknown, no region (keys.example, by the issuer's")
+    with pytest.raises(SettingsError, match=r"issuer keys: unknown.*configuration can't be had"):
         async with open_residency(aws_session(), configured, Metrics()):
             pass
 
@@ -396,13 +443,13 @@ def move(url: str, profile: str, region: str) -> None:
     httpx.post(f"{url}/_emulator/inference-profiles/{profile}", json=body).raise_for_status()
 
 
-def until_outside(http: httpx.Client, count: int) -> None:
+def until_outside(http: httpx.Client, count: int, verdict: str = "outside") -> None:
     for _ in range(500):
         hops = http.get("/v1/residency").json()["hops"]
-        if sum(hop["verdict"] == "outside" for hop in hops) == count:
+        if sum(hop["verdict"] == verdict for hop in hops) == count:
             return
         time.sleep(0.02)
-    raise AssertionError(f"never were {count} hops outside")
+    raise AssertionError(f"never were {count} hops {verdict}")
 
 
 async def test_a_bucket_that_moves_outside_is_not_read_any_more(control, buckets):
@@ -423,6 +470,96 @@ async def test_a_bucket_that_moves_outside_is_not_read_any_more(control, buckets
             await source.fetch(S3Image("inside", "a.png"), NoRoomNeeded())
 
     assert inside.data == b"inside"
+
+
+def test_whatever_is_not_known_to_be_inside_any_more_is_not_asked(tmp_path, s3_url):
+    make_bucket(s3_client(s3_url), "leaving")
+    config = EmulatorConfig(region="us-west-2", knowledge_bases={"ABCDEFGHIJ": str(tmp_path)})
+    with serving(create_emulator(config)) as url:
+        configured = settings(
+            url,
+            residency=UNITED_STATES,
+            residency_interval=0.05,
+            image_s3_endpoint_url=s3_url,
+            files_store="s3",
+            files_bucket="leaving/files",
+            files_endpoint_url=s3_url,
+            guardrail_kind="apply",
+            guardrail_id="emulator",
+            knowledge_bases={"manuals": {"id": "ABCDEFGHIJ"}},
+            retrieval_endpoint_url=url,
+        )
+        rig = Rig(model=None, settings=configured)
+        with serving(rig.app()) as service, httpx.Client(base_url=service, timeout=30) as http:
+            file = {"file": ("a.jsonl", b"{}")}
+            asked = {"knowledge_base": "manuals", "question": "?", "mode": "retrieve"}
+
+            def ask() -> list[httpx.Response]:
+                return [
+                    http.post("/v1/generate", json={"prompt": "Why?"}),
+                    http.post("/v1/rag/query", json=asked),
+                    http.post("/v1/files", files=file, data={"purpose": "batch"}),
+                ]
+
+            before = ask()
+            for operation in ("GetGuardrail", "GetKnowledgeBase"):
+                install(url, "unavailable", operation)
+            move_bucket(s3_url, "leaving")
+            until_outside(http, 2, "unknown")
+            until_outside(http, 1)
+            after = ask()
+
+    assert [answer.status_code for answer in before] == [200] * 3
+    assert [answer.json().get("code") for answer in after[:2]] == [
+        "guardrail_unavailable", "residency_violation",
+    ]  # fmt: skip
+    assert "bucket leaving: outside, eu-central-1" in after[2].json()["error"]["message"]
+
+
+async def test_a_batch_job_is_not_begun_while_its_bucket_or_its_model_is_outside(control, buckets):
+    configured = settings(
+        control,
+        residency=UNITED_STATES,
+        image_s3_endpoint_url=buckets,
+        batch_jobs_location="s3://inside/batches/",
+        batch_jobs_role="arn:aws:iam::123456789012:role/batch",
+    )
+    inner: Any = FakeJobs()
+    async with open_sentinel(aws_session(), configured, Metrics()) as sentinel:
+        await sentinel.survey()
+        jobs = resident_jobs(inner, configured, sentinel)
+        assert jobs is not None
+        job: Any = None
+        assert await jobs.start(job) == "job"
+
+        sentinel.allowed = ("us-west-2",)
+        await sentinel.survey()
+        with pytest.raises(ResidencyError, match=f"model us-west-2/{PROFILE}: outside"):
+            await jobs.start(job)
+        sentinel.allowed = ("us-east-1",)
+        await sentinel.survey()
+        with pytest.raises(ResidencyError, match="bucket inside: outside"):
+            await jobs.write(job, rows())
+
+
+async def rows() -> AsyncIterator[Any]:
+    yield None
+
+
+class FakeJobs:
+    async def start(self, job: object) -> str:
+        return "job"
+
+
+def move_bucket(url: str, bucket: str) -> None:
+    """Take the bucket away, with all that it holds, and make one elsewhere."""
+    client = s3_client(url)
+    for version in client.list_object_versions(Bucket=bucket).get("Versions", ()):
+        client.delete_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])
+    client.delete_bucket(Bucket=bucket)
+    s3_client(url, "eu-central-1").create_bucket(
+        Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
+    )
 
 
 class FakeObjects:

@@ -50,6 +50,7 @@ def test_the_programs_are_those_of_this_folder() -> None:
 
     assert {path.name for path in folder.iterdir() if path.suffix in (".py", ".mjs")} == {
         "aws.py",
+        "aws_http2.mjs",
         "openai_chat.py",
         "openai_agents.py",
         "openai.mjs",

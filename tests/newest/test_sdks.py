@@ -1,12 +1,16 @@
 """The newest releases of boto3 and openai ask the service for a text, a picture and a stream."""
 
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.support.newest import Answers
+from tests.support.nginx import balancer
 from tests.support.pictures import DATA
+from tests.support.tls import authority
 
 PICTURE = DATA / "astronaut.png"
 SEEN = "[fake 1 image(s)] What is in this picture?"
@@ -40,6 +44,31 @@ def test_the_newest_openai_asks_for_a_text_a_picture_and_a_stream(by_openai):
     assert by_openai["stream"] == SEEN
     assert by_openai["deltas"] > 1
     assert by_openai["models"]
+
+
+def test_the_aws_sdk_for_javascript_as_it_comes_works_through_nginx(
+    newest_answers: Answers, service_url: str, tmp_path: Path
+) -> None:
+    trusted = authority(tmp_path)
+    certificate = tmp_path / "certificate.pem"
+    trusted.issue(certificate)
+    port = httpx.URL(service_url).port
+    assert port is not None
+    with balancer(port, certificate=certificate) as url:
+        said = newest_answers(
+            "aws_http2.mjs",
+            url,
+            str(PICTURE),
+            NODE_EXTRA_CA_CERTS=str(trusted.path),
+            AWS_BEARER_TOKEN_BEDROCK="any",
+        )
+
+    assert said["handler"] == "NodeHttp2Handler"
+    assert said["picture"] == SEEN
+    assert said["stream"] == SEEN
+    assert said["deltas"] > 1
+    assert "Why?" in said["native"]
+    assert said["refused"] == "ValidationException"
 
 
 @pytest.mark.parametrize(("package", "said"), [("boto3", "by_boto3"), ("openai", "by_openai")])

@@ -5,12 +5,15 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from urllib.parse import urlsplit
 
 import httpx
 
 from app.settings import PREFIX, Settings
 from fixtures.process import ROOT, free_port, running
-from tests.support.nginx import CONFIGURATION, balancer
+from tests.support.app import Rig
+from tests.support.nginx import CONFIGURATION, HTTP2, balancer
+from tests.support.server import serving
 
 
 @contextmanager
@@ -80,6 +83,16 @@ def test_replicas_restarted_one_after_the_other_behind_nginx_lose_no_request(emu
     assert callers.statuses[200] >= 110
 
 
+def test_a_page_that_came_through_nginx_calls_from_its_own_origin():
+    """Where it came by plain HTTP no browser says of which site it is, but for the origin."""
+    with serving(Rig().app()) as url, balancer(urlsplit(url).port or 0) as balanced:
+        answer = httpx.post(
+            f"{balanced}/v1/generate", json={"prompt": "Why?"}, headers={"Origin": balanced}
+        )
+
+    assert answer.status_code == 200, answer.text
+
+
 def test_a_connection_is_kept_longer_than_balancers_keep_theirs():
     settings = Settings(_env_file=None)
 
@@ -90,5 +103,6 @@ def test_a_connection_is_kept_longer_than_balancers_keep_theirs():
 def test_the_page_about_restarts_shows_the_configuration_that_was_rehearsed():
     page = (ROOT / "docs" / "operations.md").read_text()
 
+    assert HTTP2.splitlines()[0].strip() in page
     for line in ("max_fails=0", "keepalive_timeout 60s", "deploy/nginx/llama-vision.conf"):
         assert line in page

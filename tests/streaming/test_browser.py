@@ -1,6 +1,8 @@
 """A browser reads streams as they are made, and uses the documentation: headless Chromium."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,7 +15,9 @@ from app.settings import Settings
 from tests.support.app import Rig
 from tests.support.browser import visited, visited_from_elsewhere
 from tests.support.fakes import FakeVisionModel
+from tests.support.nginx import balancer
 from tests.support.service import model_arn
+from tests.support.tls import authority
 
 # One Chromium at a time: each is several processes.
 pytestmark = pytest.mark.xdist_group("chromium")
@@ -149,6 +153,26 @@ def test_a_browser_reads_events_as_they_are_made(emulator_url):
     check_made_one_by_one(
         visited(Rig(model=None, settings=settings).app(), READ_STREAM.replace("SERVICE", ""))
     )
+
+
+def test_a_browser_reads_events_as_they_are_made_by_http_2_through_nginx(emulator_url, tmp_path):
+    certificate = tmp_path / "certificate.pem"
+    authority(tmp_path).issue(certificate)
+    protocol = "performance.getEntriesByType('resource').at(-1).nextHopProtocol"
+    script = READ_STREAM.replace("SERVICE", "").replace(
+        "return { status", f"return {{ protocol: {protocol}, status"
+    )
+
+    @contextmanager
+    def front(url: str) -> Iterator[str]:
+        with balancer(urlsplit(url).port or 0, certificate=certificate) as secure:
+            yield secure
+
+    app = Rig(model=None, settings=streaming(emulator_url)).app()
+    seen = visited(app, script, front, "--ignore-certificate-errors")
+
+    check_made_one_by_one(seen)
+    assert seen["protocol"] == "h2"
 
 
 def test_a_page_of_an_allowed_origin_reads_events_as_they_are_made(emulator_url):

@@ -5,7 +5,7 @@ import queue
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -34,6 +34,7 @@ OPTIONS = (
     "--no-proxy-server",
 )
 SECONDS = 100
+Front = Callable[[str], AbstractContextManager[str]]
 PAGE = """<!doctype html><title>test</title><script type="module">
 async function seen() {{ {script} }}
 const report = await seen().catch((error) => ({{ error: String(error) }}));
@@ -41,11 +42,14 @@ await fetch("/test/report", {{ method: "PUT", body: JSON.stringify(report) }});
 </script>"""
 
 
-def visited(app: FastAPI, script: str) -> Any:
-    """Serve ``app`` with a page that runs ``script``, visit it, and return what that returned."""
+def visited(app: FastAPI, script: str, front: Front = nullcontext, *options: str) -> Any:
+    """Serve ``app`` with a page that runs ``script``, visit it, and return what that returned.
+
+    ``front`` yields the address of what stands in front of the app's; ``options`` are Chromium's.
+    """
     reports = _with_page(app, lambda: script)
-    with serving(app) as url:
-        return _report(url, reports)
+    with serving(app) as url, front(url) as reached:
+        return _report(reached, reports, *options)
 
 
 def visited_from_elsewhere(make_app: Callable[[str], FastAPI], script: str) -> Any:
@@ -76,21 +80,24 @@ def _with_page(app: FastAPI, script: Callable[[], str]) -> "queue.Queue[Any]":
     return reports
 
 
-def _report(url: str, reports: "queue.Queue[Any]") -> Any:
-    with _chromium(f"{url}/test/page"):
+def _report(url: str, reports: "queue.Queue[Any]", *options: str) -> Any:
+    with _chromium(f"{url}/test/page", *options):
         found = reports.get(timeout=SECONDS)
     assert "error" not in found, found
     return found
 
 
 @contextmanager
-def _chromium(url: str) -> Iterator[None]:
+def _chromium(url: str, *options: str) -> Iterator[None]:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         process = subprocess.Popen(
-            [chromium(), *OPTIONS, f"--user-data-dir={profile}", "--remote-debugging-port=0", url],
+            [
+                chromium(), *OPTIONS, *options, f"--user-data-dir={profile}",
+                "--remote-debugging-port=0", url,
+            ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-        )
+        )  # fmt: skip
         try:
             yield
         finally:

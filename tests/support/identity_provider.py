@@ -26,13 +26,15 @@ class Provider:
     asked: int = 0
     broken: bool = False
     delay: float = 0
+    keys_url: str = ""
+    """Published in place of its own address of the keys."""
 
     def app(self) -> FastAPI:
         app = FastAPI()
 
         @app.get("/.well-known/openid-configuration")
         async def configuration() -> dict[str, str]:
-            return {"issuer": self.url, "jwks_uri": f"{self.url}/keys"}
+            return {"issuer": self.url, "jwks_uri": self.keys_url or f"{self.url}/keys"}
 
         @app.get("/keys")
         async def keys() -> dict[str, Any]:

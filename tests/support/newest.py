@@ -15,8 +15,11 @@ Answers = Callable[..., dict[str, Any]]
 """Runs a program by its file's name, with arguments; returns what it says, read as JSON."""
 
 
-def answers(name: str, *arguments: str, folder: Path) -> dict[str, Any]:
-    """Run a program; one in JavaScript from ``folder``, which gets the packages beside it."""
+def answers(name: str, *arguments: str, folder: Path, **variables: str) -> dict[str, Any]:
+    """Run a program; one in JavaScript from ``folder``, which gets the packages beside it.
+
+    ``variables`` are added to its environment.
+    """
     path = PROGRAMS / name
     if path.suffix == ".py":
         command = newest_python()
@@ -30,7 +33,7 @@ def answers(name: str, *arguments: str, folder: Path) -> dict[str, Any]:
         path.write_bytes((PROGRAMS / name).read_bytes())
     run = subprocess.run(
         [command, path, *arguments], capture_output=True, text=True, timeout=100,
-        env={"PATH": os.environ["PATH"], "AWS_EC2_METADATA_DISABLED": "true"},
+        env={"PATH": os.environ["PATH"], "AWS_EC2_METADATA_DISABLED": "true", **variables},
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
     said: dict[str, Any] = json.loads(run.stdout)

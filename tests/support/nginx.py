@@ -13,6 +13,12 @@ from fixtures.process import ROOT, free_port
 from tests.support.programs import program
 
 CONFIGURATION = ROOT / "deploy" / "nginx" / "llama-vision.conf"
+HTTP2 = """\
+    listen 8443 ssl http2;
+    ssl_certificate /etc/nginx/tls.crt;
+    ssl_certificate_key /etc/nginx/tls.key;
+"""
+"""The lines of docs/operations.md that have nginx speak HTTP/2."""
 _AROUND = """\
 daemon off;
 worker_processes 1;
@@ -32,8 +38,11 @@ http {{
 
 
 @contextmanager
-def balancer(first: int, *others: int) -> Iterator[str]:
-    """Run nginx in front of ports of this machine, and yield its URL."""
+def balancer(first: int, *others: int, certificate: Path | None = None) -> Iterator[str]:
+    """Run nginx in front of ports of this machine, and yield its URL.
+
+    With a ``certificate``, whose file holds the key too, it speaks TLS and offers HTTP/2.
+    """
     port = free_port()
     shown = (
         CONFIGURATION.read_text()
@@ -41,6 +50,11 @@ def balancer(first: int, *others: int) -> Iterator[str]:
         .replace("server service:8000 max_fails=0;", _servers(*others))
         .replace("listen 8080", f"listen 127.0.0.1:{port}")
     )
+    if certificate is not None:
+        secure = HTTP2.replace("/etc/nginx/tls.crt", f"{certificate}")
+        secure = secure.replace("/etc/nginx/tls.key", f"{certificate}")
+        secure = secure.replace("listen 8443", f"listen 127.0.0.1:{port}")
+        shown = shown.replace(f"    listen 127.0.0.1:{port};\n", secure)
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         path = Path(folder) / "nginx.conf"
@@ -48,7 +62,7 @@ def balancer(first: int, *others: int) -> Iterator[str]:
         process = subprocess.Popen(
             [program("nginx"), "-p", folder, "-c", str(path), "-e", "stderr"]
         )
-        url = f"http://127.0.0.1:{port}"
+        url = f"http{'s' if certificate else ''}://127.0.0.1:{port}"
         try:
             _until_answering(process, url)
             yield url
@@ -65,7 +79,7 @@ def _until_answering(process: "subprocess.Popen[bytes]", url: str) -> None:
     for _ in range(300):
         assert process.poll() is None, "nginx ended at once"
         try:
-            httpx.get(f"{url}/healthz", timeout=30)
+            httpx.get(f"{url}/healthz", timeout=30, verify=False)
         except httpx.TransportError:
             time.sleep(0.1)
         else:

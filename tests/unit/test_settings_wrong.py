@@ -70,7 +70,23 @@ def test_a_region_that_has_no_form_of_one_is_refused_with_an_example(setting, va
 
 
 @pytest.mark.parametrize(
-    ("setting", "value"), [("keep_warm", 300), ("batch_jobs_kms_key", "alias/mine")]
+    ("setting", "value"),
+    [
+        ("keep_warm", 300),
+        ("batch_jobs_kms_key", "alias/mine"),
+        ("files_expire", float("inf")),
+        ("job_expires", 1e18),
+        ("cache_seconds", float("inf")),
+        ("work_lease", float("inf")),
+        ("shutdown_delay", float("inf")),
+        ("oidc_jwks_url", "https://"),
+        ("s3_event_endpoint", "/v1/embeddings"),
+        ("oidc_jwks_url", "https://a b"),
+        ("endpoint_url", "https://a.org/?x=1"),
+        ("endpoint_url", "https://user@a.org"),
+        ("openai_url", "http://a.org/v1#x"),
+        ("files_endpoint_url", "http://a.org/?x=1"),
+    ],
 )
 def test_a_value_outside_its_bounds_is_refused(setting, value):
     with pytest.raises(ValidationError, match=setting):

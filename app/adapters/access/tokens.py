@@ -44,6 +44,8 @@ _MALFORMED = (
     jose.JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError
 )  # fmt: skip
 
+_UNREADABLE = (httpx.HTTPError, httpx.InvalidURL, *_MALFORMED)
+
 log = structlog.get_logger()
 
 
@@ -84,38 +86,18 @@ class IssuerKeys:
 
     async def _fetch(self) -> None:
         try:
-            found = await self._get(self.issuer.jwks_url or await self._discovered())
+            url = self.issuer.jwks_url or await _keys_url(self.client, self.issuer)
+            found = await _json(self.client, url)
             keys = [key for entry in found["keys"][:MOST_KEYS] for key in _imported(entry)]
             if not keys:
                 raise ValueError("none of the keys can be read")
-        except (httpx.HTTPError, httpx.InvalidURL, *_MALFORMED) as error:
+        except _UNREADABLE as error:
             # Keys in hand are good until the issuer can be asked again.
             log.warning("issuer's keys not fetched", reason=type(error).__name__)
         else:
             self._keys = KeySet(keys)
         finally:
             self._fetched = time.monotonic()
-
-    async def _discovered(self) -> str:
-        configuration = await self._get(
-            f"{self.issuer.url.rstrip('/')}/.well-known/openid-configuration"
-        )
-        if configuration["issuer"] != self.issuer.url:
-            raise ValueError("the configuration is another issuer's")
-        found = str(configuration["jwks_uri"])
-        if self.issuer.url.startswith("https:") and not found.startswith("https:"):
-            raise ValueError("the keys are where nobody vouches for them")
-        return found
-
-    async def _get(self, url: str) -> Any:  # noqa: ANN401 - whatever JSON the issuer sends
-        async with self.client.stream("GET", url) as answer:
-            answer.raise_for_status()
-            content = b""
-            async for piece in answer.aiter_bytes():
-                content += piece
-                if len(content) > LONGEST_ANSWER:
-                    raise ValueError("the answer is too long")
-        return json.loads(content)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,10 +213,51 @@ def _key_id(token: str) -> str:
     return str(header.get("kid", "")) if isinstance(header, dict) else ""
 
 
+async def discovered_keys(issuer: Issuer) -> str:
+    """Return the URL of the issuer's keys by its OpenID configuration.
+
+    Raises IdentityProviderError where it can't be had.
+    """
+    try:
+        async with _client() as client:
+            return await _keys_url(client, issuer)
+    except _UNREADABLE as error:
+        raise IdentityProviderError(
+            f"the issuer's OpenID configuration can't be had: {type(error).__name__}"
+        ) from error
+
+
+async def _keys_url(client: httpx.AsyncClient, issuer: Issuer) -> str:
+    configuration = await _json(
+        client, f"{issuer.url.rstrip('/')}/.well-known/openid-configuration"
+    )
+    if configuration["issuer"] != issuer.url:
+        raise ValueError("the configuration is another issuer's")
+    url = str(configuration["jwks_uri"])
+    if issuer.url.startswith("https:") and not url.startswith("https:"):
+        raise ValueError("the keys are where nobody vouches for them")
+    return url
+
+
+async def _json(client: httpx.AsyncClient, url: str) -> Any:  # noqa: ANN401 - an issuer's JSON
+    async with client.stream("GET", url) as answer:
+        answer.raise_for_status()
+        content = b""
+        async for piece in answer.aiter_bytes():
+            content += piece
+            if len(content) > LONGEST_ANSWER:
+                raise ValueError("the answer is too long")
+    return json.loads(content)
+
+
+def _client() -> httpx.AsyncClient:
+    return httpx.AsyncClient(verify=trusted(), timeout=5, follow_redirects=False)
+
+
 @asynccontextmanager
 async def open_tokens(issuer: Issuer) -> AsyncIterator[TokenAuthenticator]:
     """Open what checks the issuer's tokens. Nothing is fetched before the first."""
-    async with httpx.AsyncClient(verify=trusted(), timeout=5, follow_redirects=False) as client:
+    async with _client() as client:
         keys = IssuerKeys(client, issuer)
         try:
             yield TokenAuthenticator(issuer, keys)

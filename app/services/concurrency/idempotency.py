@@ -63,8 +63,8 @@ class IdempotentAnswers:
         assert call_context.idempotency_key is not None
         key = call_context.caller, call_context.idempotency_key
         self._forget_expired()
-        await self._forget_erased(key)
         async with self.drain.before(call_context.deadline):
+            await self._forget_erased(key)
             shared = self._find(key, digest) or self._begin(key, digest, call_context, make)
             try:
                 answer: T = await shared.flight.join()

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
-from app.domain.errors import ResidencyError
 from app.domain.generation import Completion, ModelRequest, StreamParts, Target
 from app.domain.image import ReceivedImage, S3Image
 from app.domain.ports import Arrival, ImageSource, VisionModel
@@ -22,7 +21,7 @@ class ResidentModel:
 
     async def generate(self, request: ModelRequest) -> Completion:
         """Answer as ``inner`` does, or raise ResidencyError."""
-        self._check()
+        self._check(request)
         return await self.inner.generate(request)
 
     def stream(
@@ -33,14 +32,15 @@ class ResidentModel:
 
     @asynccontextmanager
     async def _stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:
-        self._check()
+        self._check(request)
         async with self.inner.stream(request) as parts:
             yield parts
 
-    def _check(self) -> None:
-        report = self.sentinel.report_of(self.target)
-        if report is not None and report.violates:
-            raise ResidencyError(str(report))
+    def _check(self, request: ModelRequest) -> None:
+        self.sentinel.check_target(self.target)
+        if request.guardrail is not None:
+            # Bedrock asks it within the call.
+            self.sentinel.check_all(HopKind.GUARDRAIL)
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,6 +125,18 @@ class ResidencySentinel:
         if self.enforces and report is not None and report.violates:
             raise ResidencyError(str(report))
 
+    def check_all(self, kind: HopKind) -> None:
+        """Return, or raise ResidencyError where a hop of ``kind`` is outside and it is enforced."""
+        outside = next((r for r in self.violations() if r.kind is kind), None)
+        if self.enforces and outside is not None:
+            raise ResidencyError(str(outside))
+
+    def check_target(self, target: Target) -> None:
+        """Return, or raise ResidencyError where a target's model is outside and it is enforced."""
+        report = self.report_of(target)
+        if self.enforces and report is not None and report.violates:
+            raise ResidencyError(str(report))
+
     async def watch(self) -> None:
         """Survey for ever."""
         while True:
