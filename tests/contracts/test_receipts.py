@@ -5,6 +5,7 @@ import base64
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from app.adapters.receipts import signing_keys
 from app.adapters.receipts.signing_keys import load, open_signing_keys
 from app.services.concurrency.threads import Threads
 from app.services.receipts.canonical import canonical
+from app.services.receipts.instant import instant
 from app.services.receipts.issuer import TYPE, Exchanged, NoKeys, Receipts, signed
 from app.services.receipts.verification import Evidence, extracted, opened, verify
 from app.settings import Settings, SettingsError
@@ -453,3 +455,13 @@ async def test_the_command_makes_a_key_that_kms_alone_decrypts(tmp_path, s3_url,
     async with open_receipts(aws_session(), settings) as receipts:
         receipt = signed(receipts.signer, b"{}", TYPE)
         assert opened(receipt, receipts.signer.jwks()) == {}
+
+
+@pytest.mark.parametrize("time", [0, 0.0015, 951_782_399.999, 1_795_852_800.25])
+def test_times_are_written_as_rfc_3339_has_them_to_the_millisecond(time):
+    whole = datetime.fromtimestamp(time, UTC)
+
+    assert datetime.fromisoformat(instant(time)) == whole.replace(
+        microsecond=whole.microsecond // 1000 * 1000
+    )
+    assert instant(time) == f"{instant(time)[:19]}.{whole.microsecond // 1000:03d}Z"
