@@ -163,7 +163,7 @@ def _prompt(request: ModelRequest) -> str:
     """Return the digest of all texts as they were sent, each with its speaker and its length."""
     texts = [("system", request.system or "")]
     texts += [(turn.role.value, turn.text) for turn in request.turns]
-    parts = []
+    parts: list[bytes] = []
     for speaker, text in texts:
         data = text.encode("utf-8", "surrogatepass")
         parts += (f"{speaker} {len(data)}\n".encode(), data)
