@@ -23,13 +23,12 @@ from app.domain.merkle import (
 from app.domain.ports import DataCipher
 from app.services.receipts.canonical import canonical
 from app.services.receipts.instant import instant
-from app.services.receipts.issuer import Signer, signed
+from app.services.receipts.issuer import HEAD_TYPE, Signer, signed
 from app.telemetry.metrics import AUDIT_FAILURES, Metrics
 from app.telemetry.record import RequestRecord
 
 log = structlog.get_logger()
 
-HEAD_TYPE = "llama-vision-audit-head+jws"
 MOST = 10_000
 """Records that wait in memory; the newest are dropped beyond, each counted in the next record."""
 BATCH = 500

@@ -15,6 +15,8 @@ from app.services.receipts.instant import instant
 from app.telemetry.record import RequestRecord
 
 TYPE = "llama-vision-receipt+jws"
+HEAD_TYPE = "llama-vision-audit-head+jws"
+ERASURE_TYPE = "llama-vision-erasure+jws"
 PREFERENCE = "receipt"
 
 
