@@ -1,9 +1,9 @@
 """Makes receipts of requests' records."""
 
+import time
 from base64 import urlsafe_b64encode
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Literal, Protocol
@@ -12,9 +12,12 @@ import orjson
 
 from app import __version__
 from app.services.receipts.canonical import canonical
+from app.services.receipts.instant import instant
 from app.telemetry.record import RequestRecord
 
 TYPE = "llama-vision-receipt+jws"
+HEAD_TYPE = "llama-vision-audit-head+jws"
+ERASURE_TYPE = "llama-vision-erasure+jws"
 PREFERENCE = "receipt"
 
 
@@ -106,7 +109,7 @@ class Receipts:
     def _facts(self, record: RequestRecord, exchanged: Exchanged) -> dict[str, Any]:
         trail = record.trail
         assert trail is not None
-        now = datetime.now(UTC)
+        now = time.time()
         task = None if record.task is None else {"name": record.task}
         return {
             "version": 1,
@@ -114,8 +117,8 @@ class Receipts:
             "request_id": record.request_id,
             "route": record.route,
             "caller": self._named(record.caller),
-            "received_at": _instant(now - timedelta(milliseconds=record.elapsed_ms())),
-            "answered_at": _instant(now),
+            "received_at": instant(now - record.elapsed_ms() / 1000),
+            "answered_at": instant(now),
             "request": {"sha256": exchanged.request_sha256, "bytes": exchanged.request_bytes},
             "answer": {
                 "sha256": exchanged.answer_sha256,
@@ -137,5 +140,3 @@ class Receipts:
         return {"sha256": sha256(caller.encode("utf-8", "surrogatepass")).hexdigest()}
 
 
-def _instant(time: datetime) -> str:
-    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
