@@ -70,6 +70,8 @@ class Caller:
     """Members of the guardrail policy that replace the service's own: ``input``, ``stream``, …"""
     cache: str | None = None
     """A `CacheMode` in place of the service's own."""
+    address: str = ""
+    """The network address of a caller who is not known otherwise, where work is kept for later."""
 
 
 TOKEN_PREFIX = "sub:"  # noqa: S105 - the beginning of an id

@@ -81,7 +81,10 @@ class CallContext:
     @property
     def caller(self) -> str:
         """The key of the fair share that the request takes; nobody's burst may starve others."""
-        return self.address if self.call.caller is ANONYMOUS else self.call.caller.id
+        caller = self.call.caller
+        if caller.id != ANONYMOUS.id:
+            return caller.id
+        return self.address or caller.address
 
 
 @dataclass(slots=True)

@@ -323,7 +323,7 @@ async def begin(
     )
     batch = await context.services.batches.begin(
         NewBatch(
-            context.call.caller,
+            context.lasting_caller,
             body.endpoint,
             body.input_file_id,
             body.completion_window,

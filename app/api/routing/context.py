@@ -1,13 +1,13 @@
 """The state that one request carries through the middleware to its route."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
 from starlette.types import Scope
 
 from app.api.routing.headers import Headers, ReadHeaders, RequestHeaders
-from app.domain.access import ANONYMOUS_CALL, Call
+from app.domain.access import ANONYMOUS, ANONYMOUS_CALL, Call, Caller
 from app.domain.cache import NO_WISH
 from app.domain.generation import CallContext
 from app.domain.guardrail import GuardrailWish, joined
@@ -48,6 +48,12 @@ class RequestContext:
     """Told of each question of a task that was dealt with."""
     answered: bool = False
     """Whether the whole answer was sent."""
+
+    @property
+    def lasting_caller(self) -> Caller:
+        """The caller as work that is done later has it: told by address where by nothing else."""
+        caller = self.call.caller
+        return replace(caller, address=self.address) if caller.id == ANONYMOUS.id else caller
 
     def call_context(
         self, headers: RequestHeaders, guardrail: GuardrailWish | None = None

@@ -66,7 +66,7 @@ async def accept(
             _headers(context, operation),
             body,
             context.id,
-            context.call.caller,
+            context.lasting_caller,
             context.options.values.webhook_url,
         )
     )

@@ -17,6 +17,7 @@ def written(caller: Caller) -> dict[str, Any]:
         "filter": None if own is None else metadata_filter.written(own),
         "guardrail": dict(caller.guardrail),
         "cache": caller.cache,
+        "address": caller.address,
     }
 
 
@@ -31,4 +32,5 @@ def read(caller_id: str, kept: Mapping[str, Any]) -> Caller:
         None if own is None else metadata_filter.parse(own),
         kept.get("guardrail", {}),
         kept.get("cache"),
+        kept.get("address", ""),
     )

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import sha256
 from typing import TypeVar
 
@@ -24,6 +25,7 @@ REST = 5.0
 log = structlog.get_logger()
 
 
+@lru_cache(4096)
 def tag(name: str) -> str:
     """Return what stands for an owner or a model in a store."""
     return sha256(name.encode("utf-8", "replace")).hexdigest()[:16]
