@@ -47,6 +47,10 @@ class JobHandler:
         """Return how many more jobs may begin."""
         return self.concurrency - running
 
+    def gap(self) -> float:
+        """Return 0: they may begin together."""
+        return 0
+
     def resting(self) -> Collection[str]:
         """Return nobody: what a job waits for is its own."""
         return ()
