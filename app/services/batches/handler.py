@@ -20,7 +20,7 @@ from app.services.batches import given, record
 from app.services.batches import row as rows
 from app.services.batches.estimate import Pace
 from app.services.batches.keeper import BatchKeeper
-from app.services.batches.retry import again
+from app.services.batches.retry import again, patience
 from app.services.batches.row import Place
 from app.services.concurrency.background import background
 from app.services.files.service import FileService
@@ -159,6 +159,7 @@ class RowHandler:
                     batch.caller,
                     self.seconds,
                     completion=None if place.given is None else given.read(place.given),
+                    patience=patience,
                 )
             )
         if answer.error is not None:
