@@ -20,6 +20,7 @@ from app.domain.access import ANONYMOUS, Scope
 from app.domain.errors import ModelThrottledError, UpstreamTimeoutError
 from app.domain.model import Dialect
 from app.services.batches import record
+from app.services.concurrency.background import in_background
 from app.settings import Settings
 from tests.support.access import add_key, bearer, guarded
 from tests.support.app import Rig
@@ -291,6 +292,29 @@ def until_asked(model: Held, count: int) -> None:
     while len(model.asked) < count:
         assert time.monotonic() < until, model.asked
         time.sleep(0.01)
+
+
+class Noticing(FakeVisionModel):
+    """Remembers which prompts nobody waited for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unhurried: list[str] = []
+
+    async def generate(self, request: Any) -> Any:
+        if in_background():
+            self.unhurried.append(request.turns[-1].text)
+        return await super().generate(request)
+
+
+def test_rows_alone_give_way_to_requests_that_somebody_waits_for(tmp_path):
+    model = Noticing()
+    with served(tmp_path, model) as client:
+        ended(client, begun(client, lines(row("a", {"prompt": "row"}))))
+        httpx.post(str(client.base_url.join("generate")), json={"prompt": "person"})
+
+    assert len(model.requests) == 2
+    assert model.unhurried == ["row"]
 
 
 def test_a_cancelled_batch_delivers_what_was_answered_and_names_the_rest(tmp_path):

@@ -15,6 +15,7 @@ import pytest
 from openai import OpenAI
 
 from app.api.routing.headers import DECIDING, RequestHeaders
+from app.domain.errors import OverloadedError
 from app.domain.generation import Completion, ModelRequest
 from app.domain.model import Dialect
 from app.settings import Settings
@@ -369,6 +370,42 @@ def test_a_job_that_is_begun_again_tells_each_page_once(rig: Rig) -> None:
     pages = [data for name, data in told if name == "progress"]
     assert [data["done"] for data in pages] == [1, 2, 3, 4]
     assert sorted(data["page"] for data in pages) == [1, 2, 3, 4]
+
+
+class BusyAtFirst(ScriptedVisionModel):
+    """Answers the first call, refuses the next ones, and answers all others."""
+
+    refusals = 2
+
+    async def generate(self, request: ModelRequest) -> Completion:
+        completion = await super().generate(request)
+        if 1 < len(self.requests) <= 1 + self.refusals:
+            raise OverloadedError("Too many requests are waiting for the model.")
+        return completion
+
+
+def test_pages_that_met_a_busy_service_are_asked_again_and_no_others(rig: Rig) -> None:
+    document = b64(blank_pdf(*[(99, 99)] * 4))
+    rig.model = model = BusyAtFirst(answers=['{"text": "One page."}'])
+    with rig.client() as client:
+        job = left(client, "/v1/tasks/ocr", images=[document])
+        answer = ended(client, job)["response"]["body"]
+        told = events(client.get(f"/v1/jobs/{job['id']}/events"))
+    assert [page["error"] for page in answer["result"]["pages"]] == [None] * 4
+    assert answer["calls"] == 4
+    assert len(model.requests) == 6
+    assert [data["done"] for name, data in told if name == "progress"] == [1, 2, 3, 4]
+    assert {data["fault"] for name, data in told if name == "progress"} == {None}
+
+
+def test_who_waits_for_an_answer_has_it_without_the_pages_that_failed(rig: Rig) -> None:
+    document = b64(blank_pdf(*[(99, 99)] * 4))
+    rig.model = model = BusyAtFirst(answers=['{"text": "One page."}'])
+    with rig.client() as client:
+        answer = client.post("/v1/tasks/ocr", json={"images": [document]}).json()
+    failed = [page["error"] for page in answer["result"]["pages"] if page["error"]]
+    assert len(failed) == 2
+    assert len(model.requests) == 4
 
 
 def test_no_caller_sees_anothers_jobs(tmp_path: Path) -> None:

@@ -34,7 +34,8 @@ def test_a_job_in_the_middle_of_which_the_service_was_killed_is_finished(
         assert before["status"] == "in_progress"
     # The process was killed, with no time to give anything back.
     with running(emulator_url, data_directory=data, work_lease=1) as restarted:
-        while not (after := restarted.http.get(path, params={"wait": 30}).json())["response"]:
+        until = time.monotonic() + 120
+        while not (after := restarted.http.get(path, params={"wait": 10}).json())["response"]:
             assert time.monotonic() < until, after
         told = events(restarted.http.get(f"{path}/events"))
 

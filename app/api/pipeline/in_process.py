@@ -145,6 +145,7 @@ class InProcess:
             record,
             deadline=asyncio.get_running_loop().time() + request.seconds,
             most_pages=request.most_pages,
+            patience=request.patience,
         )
 
 

@@ -13,7 +13,7 @@ from app.domain.generation import CallContext
 from app.domain.guardrail import GuardrailWish, joined
 from app.domain.limit import QuotaStatus
 from app.services.registry import Services
-from app.services.task_runner.request import Notify, ignored
+from app.services.task_runner.request import Notify, Patience, ignored, impatient
 from app.telemetry import RequestRecord
 
 STATE = "context"
@@ -44,6 +44,8 @@ class RequestContext:
     """Bytes of the body in ``digest``."""
     most_pages: int | None = None
     """Pages of documents that a task may have; None for what one request may have at once."""
+    patience: Patience = impatient
+    """For questions of a task that fail where others are answered."""
     on_progress: Notify = ignored
     """Told of each question of a task that was dealt with."""
     answered: bool = False

@@ -20,8 +20,9 @@ from app.services.batches import given, record
 from app.services.batches import row as rows
 from app.services.batches.estimate import Pace
 from app.services.batches.keeper import BatchKeeper
-from app.services.batches.retry import again
+from app.services.batches.retry import again, patience
 from app.services.batches.row import Place
+from app.services.concurrency.background import background
 from app.services.files.service import FileService
 from app.services.model_stack.target import TargetGuard
 from app.services.work.endpoint import Endpoint, EndpointRequest
@@ -35,6 +36,9 @@ _ALONE = 4
 
 _NOTICED = 1.0
 """Seconds for which an interactive request is taken to be followed by others."""
+GAP = 0.005
+"""Seconds from one row to the next while anyone else asks: rows that begin together are answered
+together, and each burst holds up whoever comes behind it."""
 
 
 @dataclass(slots=True)
@@ -53,15 +57,20 @@ class RowShare:
         if not self.most:
             return 0
         slots = self.guards[0].slots
-        others = max(0, slots.taken + slots.waiting - running)
         if slots.waiting:
             return 0
+        # Not less those that run: of these some prepare their pictures and hold no slot.
+        others = slots.taken - slots.background
         now = time.monotonic()
         if others:
             self._others_until = now + _NOTICED
         most = self.most if now >= self._others_until else max(1, self.most // _ALONE)
         left = floor(self.share * slots.capacity) - others
         return max(min(most, left), 0 if running else 1) - running
+
+    def gap(self) -> float:
+        """Return the seconds from one row to the next."""
+        return GAP if time.monotonic() < self._others_until else 0
 
 
 def _goes_on(batch: Batch, place: Place) -> bool:
@@ -111,6 +120,10 @@ class RowHandler:
             return min(1 - running, self.share.room(running))
         return self.share.room(running)
 
+    def gap(self) -> float:
+        """Return the seconds to let pass before one more row begins."""
+        return self.share.gap()
+
     def resting(self) -> Collection[str]:
         """Return the callers whose limits are used up for the moment."""
         now = time.monotonic()
@@ -137,16 +150,18 @@ class RowHandler:
             return Postponed(work, 1, counted=False)
         row = rows.parsed(line, batch.endpoint)
         began = time.monotonic()
-        answer = await self.endpoint.answer(
-            EndpointRequest(
-                rows.request_id(work.group, work.position),
-                batch.endpoint,
-                orjson.dumps(row.body),
-                batch.caller,
-                self.seconds,
-                completion=None if place.given is None else given.read(place.given),
+        with background():
+            answer = await self.endpoint.answer(
+                EndpointRequest(
+                    rows.request_id(work.group, work.position),
+                    batch.endpoint,
+                    orjson.dumps(row.body),
+                    batch.caller,
+                    self.seconds,
+                    completion=None if place.given is None else given.read(place.given),
+                    patience=patience,
+                )
             )
-        )
         if answer.error is not None:
             postponed = self._postponed(work, answer.error)
             if postponed is not None:

@@ -53,3 +53,9 @@ def again(error: ServiceError, attempts: int) -> Again | None:
     if rule is None or rule.billed or attempts + 1 >= rule.attempts:
         return None
     return Again(min(SHORT * 2.0**attempts, LONG), counted=True)
+
+
+def patience(error: ServiceError, times: int) -> float | None:
+    """Return the seconds after which a part of an answer is asked for again; a `Patience`."""
+    later = again(error, times)
+    return None if later is None else later.seconds

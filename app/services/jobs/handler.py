@@ -9,7 +9,7 @@ from app.domain.errors import ServiceError
 from app.domain.job import JobAnswer
 from app.domain.ports import WorkQueue
 from app.domain.work import Finished, Leased, NewWork, Postponed, WorkGroup, WorkKind
-from app.services.batches.retry import again
+from app.services.batches.retry import again, patience
 from app.services.jobs import stored
 from app.services.jobs.service import Jobs, events_of
 from app.services.work.endpoint import Endpoint, EndpointAnswer, EndpointRequest
@@ -47,6 +47,10 @@ class JobHandler:
         """Return how many more jobs may begin."""
         return self.concurrency - running
 
+    def gap(self) -> float:
+        """Return 0: they may begin together."""
+        return 0
+
     def resting(self) -> Collection[str]:
         """Return nobody: what a job waits for is its own."""
         return ()
@@ -64,6 +68,7 @@ class JobHandler:
                 seconds=self.seconds,
                 most_pages=self.most_pages,
                 headers=request.headers,
+                patience=patience,
                 on_event=events.keep,
             )
         )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from app.domain.errors import OverloadedError
 from app.domain.generation import Completion, ModelRequest, StreamParts
 from app.domain.ports import VisionModel
+from app.services.concurrency.background import in_background
 from app.services.concurrency.fair_queue import FairQueue
 from app.telemetry import stage
 
@@ -21,6 +22,8 @@ class FairSlots:
     """Waiters of all callers together."""
     max_wait: float
     """Seconds in line."""
+    background: int = 0
+    """Slots in use by work that nobody waits for."""
     _taken: int = 0
     _line: FairQueue = field(init=False)
 
@@ -31,6 +34,18 @@ class FairSlots:
     def taken(self) -> int:
         """Slots in use."""
         return self._taken
+
+    @asynccontextmanager
+    async def taking(self, caller: str) -> AsyncIterator[None]:
+        """Hold a slot while the block runs, or raise OverloadedError."""
+        await self.take(caller)
+        background = in_background()
+        self.background += background
+        try:
+            yield
+        finally:
+            self.background -= background
+            self.release()
 
     @property
     def waiting(self) -> int:
@@ -73,18 +88,14 @@ class ConcurrencyLimitModel:
 
     async def generate(self, request: ModelRequest) -> Completion:
         """Answer ``request``, or raise OverloadedError."""
-        await self.slots.take(request.call_context.caller)
-        try:
+        async with self.slots.taking(request.call_context.caller):
             return await self.inner.generate(request)
-        finally:
-            self.slots.release()
 
     @asynccontextmanager
     async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:
         """Stream, or raise OverloadedError."""
-        await self.slots.take(request.call_context.caller)
-        try:
-            async with self.inner.stream(request) as parts:
-                yield parts
-        finally:
-            self.slots.release()
+        async with (
+            self.slots.taking(request.call_context.caller),
+            self.inner.stream(request) as parts,
+        ):
+            yield parts

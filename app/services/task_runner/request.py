@@ -6,12 +6,23 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from app.domain.errors import ServiceError
 from app.domain.generation import CallContext, Generation, ImageInput, Sampling
 from app.domain.model import Language
 from app.services.answers.notes import Refusal
 from app.services.concurrency import idempotency
 from app.services.documents.page import Origin
 from app.services.tasks.spec import Parameters, Result, Task
+
+Patience = Callable[[ServiceError, int], float | None]
+"""Returns the seconds after which a question that failed so for the nth time, from 0, is asked
+again; None where that is its answer."""
+
+
+def impatient(error: ServiceError, times: int) -> float | None:
+    """Ask nothing again: somebody waits, and may ask again what is missing."""
+    del error, times
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +37,8 @@ class TaskRequest:
     call_context: CallContext
     most_pages: int | None = None
     """Pages of all documents together; None for what one request may have at once."""
+    patience: Patience = impatient
+    """For questions that fail where others are answered."""
 
 
 @dataclass(frozen=True, slots=True)

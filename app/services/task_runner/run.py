@@ -3,14 +3,19 @@
 import asyncio
 import contextlib
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from string import Template
 from typing import Any
 
 from pydantic import BaseModel
 
-from app.domain.errors import GuardrailBlockedError, GuardrailUnavailableError, ServiceError
+from app.domain.errors import (
+    DeadlineExceededError,
+    GuardrailBlockedError,
+    GuardrailUnavailableError,
+    ServiceError,
+)
 from app.domain.generation import (
     Generation,
     GenerationRequest,
@@ -73,7 +78,10 @@ class Run:
     warnings: dict[tuple[str, str], AnswerWarning] = field(default_factory=dict)
     refusals: list[tuple[int, Refusal]] = field(default_factory=list)
     """Refusals, each with the number of the page that was asked about."""
-    failures: list[ServiceError] = field(default_factory=list)
+    failures: dict[int, ServiceError] = field(default_factory=dict)
+    """By the positions of the questions that failed, in the order in which they did."""
+    times: dict[int, int] = field(default_factory=dict)
+    """How often they were asked again."""
     several: bool = False
     """Whether there is more than one page, so that a warning has to name its own."""
     started: float = field(default_factory=lambda: asyncio.get_running_loop().time())
@@ -81,12 +89,19 @@ class Run:
     async def ask_all(
         self, questions: Sequence[Question[Any]], shots: Sequence[Shot]
     ) -> list[Finding[Any]]:
-        """Ask all ``questions``, a few at a time, and the follow-up; keep their order."""
+        """Ask all ``questions``, a few at a time, and the follow-up; keep their order.
+
+        Where nobody waits, those that failed for a passing reason are asked again, as long as
+        others are answered: what these cost is not to be paid again.
+        """
         done, ahead = 0, asyncio.Semaphore(AHEAD)
         self.several = len({shot.page for shot in shots}) > 1
+        findings: dict[int, Finding[Any]] = {}
+        waits: dict[int, float] = {}
 
-        async def ask(position: int, question: Question[Any]) -> Finding[Any]:
+        async def ask(position: int) -> None:
             nonlocal done
+            question = questions[position]
             shown = [shots[image] for image in question.images]
             async with ahead:
                 async with self.turn:
@@ -95,20 +110,48 @@ class Run:
                 await self._read(position)
                 finding = await self._confirmed(question, position, shown, finding)
                 finding = await self._disclosed(finding)
+            findings[position] = finding
+            if (wait := self._wait(position)) is not None:
+                waits[position] = wait
+                return
             part = await self._page_result(finding)
             done += 1
             if len(questions) > 1:
                 self.notify(self._progress(done, len(questions), finding, part))
-            return finding
 
-        async with asyncio.TaskGroup() as group:
-            asking = [group.create_task(ask(i, question)) for i, question in enumerate(questions)]
-        findings = [task.result() for task in asking]
-        if self.failures and len(self.failures) == len(findings):
-            raise self.failures[0]
+        left: Collection[int] = range(len(questions))
+        while left:
+            async with asyncio.TaskGroup() as group:
+                for position in left:
+                    group.create_task(ask(position))
+            if self.failures and len(self.failures) == len(questions):
+                raise next(iter(self.failures.values()))
+            left = tuple(waits) if await self._waited(waits.values()) else ()
+            waits.clear()
+        answers = [findings[position] for position in range(len(questions))]
         follow_up = self.request.task.follow_up
-        last = follow_up(self.request.parameters, findings) if follow_up else None
-        return findings if last is None else [*findings, await self._ask(last, len(findings), ())]
+        last = follow_up(self.request.parameters, answers) if follow_up else None
+        return answers if last is None else [*answers, await self._ask(last, len(answers), ())]
+
+    def _wait(self, position: int) -> float | None:
+        """Return when a question that failed is asked again, None where it is not."""
+        error = self.failures.get(position)
+        if error is None:
+            return None
+        times = self.times[position] = self.times.get(position, -1) + 1
+        return self.request.patience(error, times)
+
+    async def _waited(self, waits: Collection[float]) -> bool:
+        """Wait until something is to be asked again; False where there is nothing, or no time."""
+        if not waits:
+            return False
+        try:
+            async with self.asker.drain.before(self.request.call_context.deadline):
+                await asyncio.sleep(min(waits))
+        except DeadlineExceededError:
+            # What others answered is paid for.
+            return False
+        return True
 
     @property
     def version(self) -> str:
@@ -155,8 +198,9 @@ class Run:
             formed = await self.asker.ask(self._generation(turn), question.form, question.measures)
         except ServiceError as error:
             if not again:
-                self.failures.append(error)
+                self.failures[position] = error
             return Finding(None, f"{error.code}: {error.detail}", page=page, origin=origin)
+        self.failures.pop(position, None)
         first = formed.generations[0]
         reports = [
             replace(report, scale=report.scale * shot.scale)

@@ -38,6 +38,10 @@ class WebhookHandler:
         """Return how many more deliveries may begin."""
         return CONCURRENCY - running
 
+    def gap(self) -> float:
+        """Return 0: they may begin together."""
+        return 0
+
     def resting(self) -> Collection[str]:
         """Return nobody: deliveries cost nothing that is bounded."""
         return ()

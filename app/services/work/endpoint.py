@@ -8,6 +8,7 @@ from app.domain.access import Caller
 from app.domain.errors import ServiceError
 from app.domain.generation import Completion, ModelRequest
 from app.domain.work import NO_USAGE, WorkUsage
+from app.services.task_runner.request import Patience, impatient
 
 OnEvent = Callable[[str, bytes], Awaitable[None]]
 """Takes an event's name and its data, JSON."""
@@ -33,6 +34,8 @@ class EndpointRequest:
     """Further headers that decide the answer, by names in lower case; the type of ``body``."""
     most_pages: int | None = None
     """Pages of documents that a task may have; None for as many as by HTTP."""
+    patience: Patience = impatient
+    """For questions of a task that fail where others are answered."""
     on_event: "OnEvent | None" = None
     """Told of what happens on the way, where the operation can tell it."""
 

@@ -23,6 +23,10 @@ class WorkHandler(Protocol):
         """Return how many more items may begin now, where ``running`` are being done."""
         ...
 
+    def gap(self) -> float:
+        """Return the seconds to let pass before one more item begins."""
+        ...
+
     def resting(self) -> Collection[str]:
         """Return the callers whose items are not to be begun now."""
         ...

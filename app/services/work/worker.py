@@ -40,6 +40,10 @@ class _Kind:
     ready: deque[Leased] = field(default_factory=deque)
     """Leased and not begun."""
     running: dict[int, "asyncio.Task[None]"] = field(default_factory=dict)
+    paused: bool = False
+    """Whether the next item may not begin yet."""
+    looks_at: float = 0
+    """When the queue is asked again, by the event loop's clock: it had no more."""
 
 
 @dataclass(slots=True)
@@ -60,8 +64,13 @@ class Worker:
 
     def wake(self) -> None:
         """Look for work now: some was put."""
-        self._woken.set()
+        self._look()
         self._tending.set()
+
+    def _look(self) -> None:
+        for kind in self._kinds:
+            kind.looks_at = 0
+        self._woken.set()
 
     @asynccontextmanager
     async def running(self, handlers: Sequence[WorkHandler]) -> AsyncIterator[None]:
@@ -98,25 +107,38 @@ class Worker:
         """Lease enough to go on with, in as few transactions as that takes."""
         room = kind.handler.room(len(kind.running))
         wanted = room + max(1, room + len(kind.running)) - len(kind.ready)
-        if room <= 0 or len(kind.ready) >= room:
+        now = asyncio.get_running_loop().time()
+        if room <= 0 or len(kind.ready) >= room or now < kind.looks_at:
             return
+        # Each item that ends is no reason to look again for what was not there.
+        kind.looks_at = now + self.poll
         try:
-            kind.ready += await self.queue.lease(
+            leased = await self.queue.lease(
                 self.name, (kind.handler.kind,), wanted, kind.handler.resting()
             )
+            kind.ready += leased
+            if len(leased) == wanted:
+                kind.looks_at = 0
         except ServiceError as error:
             log.warning("no work can be leased", code=error.code, reason=error.detail)
 
     def _begin(self, kind: _Kind) -> None:
         room = kind.handler.room(len(kind.running))
         resting = kind.handler.resting()
-        while kind.ready and room > 0:
+        while kind.ready and room > 0 and not kind.paused:
             work = kind.ready.popleft()
             if work.owner in resting:
                 self._end(Postponed(work, 0, counted=False))
                 continue
             kind.running[work.id] = asyncio.create_task(self._do(kind, work))
             room -= 1
+            if gap := kind.handler.gap():
+                kind.paused = True
+                asyncio.get_running_loop().call_later(gap, self._go_on, kind)
+
+    def _go_on(self, kind: _Kind) -> None:
+        kind.paused = False
+        self._woken.set()
 
     async def _do(self, kind: _Kind, work: Leased) -> None:
         try:
@@ -167,6 +189,7 @@ class Worker:
                 await self.queue.finish(finished)
             if postponed:
                 await self.queue.postpone(postponed)
+                self._look()
         except BaseException:
             self._to_keep.set()
             raise

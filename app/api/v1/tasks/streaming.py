@@ -67,7 +67,7 @@ STREAM: dict[int | str, dict[str, Any]] = {
 async def respond(context: RequestContext, request: TaskRequest, *, stream: bool) -> Response:
     """Answer in one piece or as a stream."""
     services = context.services
-    request = replace(request, most_pages=context.most_pages)
+    request = replace(request, most_pages=context.most_pages, patience=context.patience)
     if not stream:
         answer = await services.tasks.run(request, context.on_progress)
         return Response(serialize.answer(answer), media_type="application/json")

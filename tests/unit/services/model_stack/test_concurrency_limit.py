@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.errors import OverloadedError
+from app.services.concurrency.background import background
 from app.services.model_stack.concurrency_limit import FairSlots
 
 
@@ -171,3 +172,18 @@ async def play(steps: list[tuple[str, int, bool]]) -> None:
         with suppress(OverloadedError, asyncio.CancelledError):
             await task
     assert (slots.taken, slots.waiting) == (0, 0)
+
+
+async def test_slots_tell_how_many_are_held_by_work_that_nobody_waits_for():
+    slots = FairSlots(capacity=2, max_waiting=4, max_wait=60)
+
+    with background():
+        async with slots.taking("ann"):
+            assert (slots.taken, slots.background) == (1, 1)
+            with pytest.raises(ValueError, match="no answer"):
+                async with slots.taking("bob"):
+                    raise ValueError("no answer")
+            assert (slots.taken, slots.background) == (1, 1)
+    async with slots.taking("ann"):
+        assert (slots.taken, slots.background) == (1, 0)
+    assert (slots.taken, slots.background) == (0, 0)

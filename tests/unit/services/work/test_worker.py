@@ -28,10 +28,15 @@ class Handler:
     """The most that ran together."""
     running: int = 0
     rested: Collection[str] = ()
+    seconds: float = 0
+    """From one item to the next."""
     began: asyncio.Event = field(default_factory=asyncio.Event)
 
     def room(self, running: int) -> int:
         return self.at_once - running
+
+    def gap(self) -> float:
+        return self.seconds
 
     def resting(self) -> Collection[str]:
         return self.rested
@@ -94,6 +99,48 @@ async def test_everything_is_done_once_and_no_more_at_a_time_than_there_is_room(
 
     assert sorted(done) == list(range(25))
     assert handler.most == 2
+
+
+async def test_items_whose_handler_wants_a_gap_do_not_begin_together(queue):
+    go_on = asyncio.Event()
+
+    async def do(work: Leased) -> Finished:
+        await go_on.wait()
+        return Finished(work, True, b"")
+
+    handler = Handler(do, seconds=3600)
+    await queue.open(GROUP, items(2))
+    async with working(queue, handler) as worker:
+        await handler.began.wait()
+        for _ in range(20):
+            worker.wake()
+            await asyncio.sleep(0)
+        assert handler.running == 1
+        go_on.set()
+
+    async with working(queue, Handler(do, seconds=0.001)):
+        await until_done(queue)
+
+
+async def test_what_is_not_there_is_not_looked_for_after_each_item(queue, monkeypatch):
+    looks: list[WorkKind] = []
+    lease = type(queue).lease
+
+    async def counted(self, worker, kinds, *rest):
+        looks.extend(kinds)
+        return await lease(self, worker, kinds, *rest)
+
+    monkeypatch.setattr(type(queue), "lease", counted)
+    await queue.open(GROUP, items(50))
+    worker = Worker(queue, Drain(), poll=600)
+    handlers = [
+        Handler(lambda work: Finished(work, True, b"")),
+        Handler(lambda work: Finished(work, True, b""), kind=WorkKind.WEBHOOK),
+    ]
+    async with worker.running(handlers):
+        await until_done(queue)
+
+    assert looks.count(WorkKind.WEBHOOK) == 1
 
 
 async def test_what_is_given_back_is_done_later(queue):
