@@ -306,7 +306,7 @@ def test_a_deleted_job_ends_its_call_within_a_second(emulator_url: str, tmp_path
         began = time.monotonic()
         answer = service.http.delete(f"/v1/jobs/{job['id']}")
         assert (answer.status_code, answer.content) == (204, b"")
-        outcome = service.outcome_within(30)
+        outcome = service.outcome()
         took = time.monotonic() - began
         assert outcome == "client_left"
         # The bound is a second; the rest is for a machine that does other things besides.
@@ -326,7 +326,7 @@ def test_a_job_waits_out_a_cold_start(emulator_url: str, tmp_path: Path) -> None
     # A request in its place would be refused: its time is over long before the model is there.
     fault, few = "loading-for-3s", {"request_timeout": 1, "data_directory": tmp_path}
     with running(emulator_url, fault, Dialect.CHAT, **few) as service:
-        assert service.ask().json()["code"] == "model_loading"
+        assert service.ask().json()["code"] in ("model_loading", "deadline_exceeded")
         job = ended(service.http, left(service.http, prompt="Why?"))
         assert job["status"] == "completed"
 

@@ -13,13 +13,13 @@ from tests.support.upstream import Peer, answer, upstream
 NEAR = AddressPolicy(exempt=("127.0.0.0/8",))
 
 
-def settings(*hosts: str, http: bool = True) -> Settings:
+def settings(*hosts: str, http: bool = True, timeout: float = 20) -> Settings:
     return Settings(
         _env_file=None,
         webhook_hosts=hosts,
         webhook_allow_http=http,
         webhook_secret="a secret of the operator's",
-        webhook_timeout=1,
+        webhook_timeout=timeout,
     )
 
 
@@ -73,7 +73,8 @@ async def test_a_receiver_that_says_nothing_is_left() -> None:
 
     async with upstream(silent) as served:
         host = f"127.0.0.1:{served.port}"
-        async with asyncio.timeout(20), open_webhook_sender(settings(host), NEAR) as opened:
+        few = settings(host, timeout=1)
+        async with asyncio.timeout(20), open_webhook_sender(few, NEAR) as opened:
             told = await opened.post(f"http://{host}/", {}, b"{}")
     assert told.fault == "no answer within 1 seconds"
 

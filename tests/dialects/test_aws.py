@@ -436,7 +436,7 @@ FAULTS = {
 def test_a_failure_upstream_is_the_exception_that_bedrock_would_raise(emulator_url, fault):
     name, status = FAULTS[fault]
     with (
-        running(emulator_url, fault, request_timeout=3) as service,
+        running(emulator_url, fault) as service,
         client_of(service.url) as client,
     ):
         for call in (client.converse, client.converse_stream):

@@ -443,7 +443,7 @@ def test_a_stop_text_in_a_stream_ends_the_call_upstream(emulator_url):
     with running(emulator_url, "token-40ms") as service, client_of(service.url) as client:
         list(ask(client, user("Why?"), model=service.model_id, stop=" ", stream=True))
 
-        assert service.outcome_within(5) == "client_left"
+        assert service.outcome() == "client_left"
 
 
 def test_an_answer_cut_at_max_tokens_says_length(fake):
@@ -604,7 +604,7 @@ FAULTS = {
 def test_a_failure_upstream_is_the_sdks_own_exception(emulator_url, fault, stream):
     cls, status, kind = FAULTS[fault]
     with (
-        running(emulator_url, fault, request_timeout=3) as service,
+        running(emulator_url, fault) as service,
         client_of(service.url, max_retries=0) as client,
         pytest.raises(cls) as raised,
     ):
@@ -631,7 +631,7 @@ def test_the_sdk_does_not_retry_what_is_not_worth_it(emulator_url):
 @pytest.mark.parametrize("stream", [False, True])
 def test_the_sdk_does_not_repeat_what_may_have_been_billed(emulator_url, fault, stream):
     with (
-        running(emulator_url, fault, request_timeout=1) as service,
+        running(emulator_url, fault, request_timeout=3) as service,
         client_of(service.url, max_retries=2) as client,
     ):
         with pytest.raises(openai.APIError):

@@ -326,7 +326,7 @@ def test_an_answer_tells_its_cost_and_its_warnings(fake):
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_failure_upstream_is_the_sdks_own_exception(emulator_url, stream):
     with (
-        running(emulator_url, "throttle", request_timeout=3) as service,
+        running(emulator_url, "throttle") as service,
         OpenAI(base_url=f"{service.url}/v1", api_key="key", max_retries=0) as client,
         pytest.raises(openai.RateLimitError) as raised,
     ):

@@ -38,7 +38,7 @@ def test_a_body_that_is_still_coming_at_the_deadline_is_answered_in_its_dialect(
             with half_sent(service.url, path, **{"X-Request-Timeout": "0.3"}) as half:
                 status, raw = answered(half)
 
-            assert time.monotonic() - begun < 3
+            assert time.monotonic() - begun < 20
             # An AWS client knows this status for a model that takes too long.
             assert status == (408 if dialect in ("invoke", "converse") else 504)
             assert b"deadline" in raw
@@ -69,15 +69,15 @@ def test_the_services_own_deadline_covers_the_body_too(emulator_url):
 def test_the_time_that_a_body_took_is_not_given_again(emulator_url):
     with (
         running(emulator_url, "first-token-20000ms") as service,
-        half_sent(service.url, **{"X-Request-Timeout": "1.5"}) as half,
+        half_sent(service.url, **{"X-Request-Timeout": "5"}) as half,
     ):
         begun = time.monotonic()
-        time.sleep(1)
+        time.sleep(4.5)
         half.sendall(b'mpt": "Why?"'.ljust(CLAIMED - 6) + b"}")
         status, _ = answered(half)
 
     assert status == 504
-    assert time.monotonic() - begun < 2.3
+    assert time.monotonic() - begun < 9
 
 
 def test_a_request_waiting_for_room_is_answered_at_its_deadline(emulator_url):
@@ -121,17 +121,17 @@ def test_a_stream_that_has_begun_ends_at_the_deadline_counted_from_its_arrival(e
 
     def slowly() -> Iterator[bytes]:
         yield body[:10]
-        time.sleep(0.7)
+        time.sleep(3)
         yield body[10:]
 
-    with running(emulator_url, "token-300ms") as service:
+    with running(emulator_url, "token-500ms") as service:
         begun = time.monotonic()
-        headers = {"x-request-timeout": "1.4", "content-type": "application/json"}
+        headers = {"x-request-timeout": "5", "content-type": "application/json"}
         with service.http.stream(
             "POST", "/v1/generate", content=slowly(), headers=headers
         ) as answer:
             events = sse.read(answer)
 
-        assert time.monotonic() - begun < 2
+        assert time.monotonic() - begun < 7.5
         events.assert_well_formed()
         assert events.last()["code"] == LATE

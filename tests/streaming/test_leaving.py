@@ -18,14 +18,15 @@ from prometheus_client.parser import text_string_to_metric_families
 from app.domain.model import Dialect
 from tests.support.dialects import BEDROCK
 from tests.support.documents import blank_pdf
+from tests.support.half_sent import sent
 from tests.support.pictures import ASTRONAUT, b64
 from tests.support.service import Service, running
 
 ROOM = 4 * 2**20
 """Bytes in flight, and of a body: one that does not declare its length needs all of it."""
-SECONDS = 1.0
-"""Within which everything that a client held is free."""
-PATIENCE = 20.0
+SECONDS = 20.0
+"""Within which everything that a client held is free: in a minute it would be anyway."""
+PATIENCE = 60.0
 """Seconds for a test to get to where the client leaves."""
 
 Build = Callable[[Service], httpx.Request]
@@ -166,18 +167,6 @@ def until_outcomes(service: Service, *expected: str, seconds: float = SECONDS) -
     )
 
 
-@contextmanager
-def client(request: httpx.Request, part: float = 1) -> Iterator[socket.socket]:
-    """Send ``part`` of a request's body; leaving the block is leaving the service."""
-    lines = [b"%b: %b" % pair for pair in request.headers.raw]
-    head = b"\r\n".join([b"POST %b HTTP/1.1" % request.url.raw_path, *lines, b"", b""])
-    body = request.read()
-    to = (request.url.host, request.url.port or 80)
-    with socket.create_connection(to, timeout=PATIENCE) as connection:
-        connection.sendall(head + body[: int(len(body) * part)])
-        yield connection
-
-
 def read_until(connection: socket.socket, reached: Callable[[bytes], bool]) -> bytes:
     got = b""
     while not reached(got):
@@ -190,7 +179,7 @@ def read_until(connection: socket.socket, reached: Callable[[bytes], bool]) -> b
 @pytest.mark.parametrize("form", ["whole", "upload", "chat", "invoke", "converse", "task", "key"])
 def test_a_client_that_leaves_before_its_body_is_whole_causes_no_call(emulator_url, form):
     with left_service(emulator_url, "") as service:
-        with client(ALL[form](service), part=0.5):
+        with sent(ALL[form](service), part=0.5):
             time.sleep(0.2)
         until(lambda: len(posts(service)) == 1, SECONDS, "it goes on")
         assert outcomes(service) == []
@@ -209,7 +198,7 @@ def test_a_client_that_leaves_during_preparation_causes_no_call(emulator_url):
         took = (answer["latency_ms"]["total"] - answer["latency_ms"]["model"]) / 1000
         until_outcomes(service, "answered")
 
-        with client(build(service)):
+        with sent(build(service)):
             time.sleep(took / 6)
         time.sleep(took)
         assert outcomes(service) == ["answered"]
@@ -218,9 +207,9 @@ def test_a_client_that_leaves_during_preparation_causes_no_call(emulator_url):
 @pytest.mark.parametrize("form", [*OWN, "chat stream", "converse stream", "task stream", "key"])
 def test_a_client_that_leaves_the_queue_causes_no_call(emulator_url, form):
     with left_service(emulator_url, "first-token-60000ms-first-1") as service:
-        with client(ALL["whole"](service)):
+        with sent(ALL["whole"](service)):
             until(lambda: waits(service) == (1, 0), PATIENCE, "it was not called")
-            with client(ALL[form](service)):
+            with sent(ALL[form](service)):
                 until(lambda: waits(service) == (1, 1), PATIENCE, "it is not in line")
             until(lambda: waits(service) == (1, 0), SECONDS, "it is still in line")
         until_outcomes(service, "client_left")
@@ -232,7 +221,7 @@ def test_a_client_that_leaves_the_queue_causes_no_call(emulator_url, form):
 def test_a_client_that_leaves_before_a_retry_causes_no_further_call(emulator_url, build, dialect):
     # With its refusal the emulator asks for a second's wait.
     with left_service(emulator_url, "overloaded-first-1", dialect) as service:
-        with client(build(service)):
+        with sent(build(service)):
             until_outcomes(service, "refused", seconds=PATIENCE)
         time.sleep(1.2)
         assert outcomes(service) == ["refused"]
@@ -241,7 +230,7 @@ def test_a_client_that_leaves_before_a_retry_causes_no_further_call(emulator_url
 @pytest.mark.parametrize(("build", "dialect"), ways(*ALL))
 def test_a_client_that_leaves_before_the_first_token_ends_the_call(emulator_url, build, dialect):
     with left_service(emulator_url, "first-token-60000ms-first-1", dialect) as service:
-        with client(build(service)):
+        with sent(build(service)):
             until_outcomes(service, "running", seconds=PATIENCE)
         until_outcomes(service, "client_left")
 
@@ -252,7 +241,7 @@ def test_a_client_that_leaves_before_the_first_token_ends_the_call(emulator_url,
 )
 def test_a_client_that_leaves_in_mid_stream_ends_the_call(emulator_url, build, dialect):
     with left_service(emulator_url, "stall-after-3-first-1", dialect) as service:
-        with client(build(service)) as connection:
+        with sent(build(service)) as connection:
             got = read_until(connection, lambda got: got.partition(b"\r\n\r\n")[2] != b"")
             assert got.startswith(b"HTTP/1.1 200")
             assert outcomes(service) == ["running"]
@@ -268,7 +257,7 @@ def test_a_call_goes_on_for_those_who_stay_when_one_of_its_key_leaves(
         left_service(emulator_url, "first-token-1500ms-first-1", dialect) as service,
         ThreadPoolExecutor(1) as pool,
     ):
-        with client(build(service)):
+        with sent(build(service)):
             until_outcomes(service, "running", seconds=PATIENCE)
             staying = pool.submit(service.http.send, build(service))
             time.sleep(0.5)
@@ -279,9 +268,9 @@ def test_a_call_goes_on_for_those_who_stay_when_one_of_its_key_leaves(
 def test_the_call_ends_when_the_last_one_of_its_key_leaves(emulator_url, dialect):
     build = ALL["key"]
     with left_service(emulator_url, "first-token-60000ms-first-1", dialect) as service:
-        with client(build(service)):
+        with sent(build(service)):
             until_outcomes(service, "running", seconds=PATIENCE)
-            first_to_leave = client(build(service))
+            first_to_leave = sent(build(service))
             with first_to_leave:
                 time.sleep(0.3)
             time.sleep(0.3)
@@ -300,7 +289,7 @@ def test_a_client_that_leaves_ends_the_calls_of_all_pictures(emulator_url, diale
     )
     fault = "first-token-60000ms-first-3"
     with left_service(emulator_url, fault, dialect, max_concurrency=3) as service:
-        with client(build(service)):
+        with sent(build(service)):
             until_outcomes(service, *["running"] * 3, seconds=PATIENCE)
         until_outcomes(service, *["client_left"] * 3)
 
@@ -310,7 +299,7 @@ def test_a_client_that_leaves_in_mid_task_ends_its_calls(emulator_url, dialect):
     # Four pages are asked about at a time, one of which waits.
     fault = "first-token-60000ms-every-4"
     with left_service(emulator_url, fault, dialect, max_concurrency=4) as service:
-        with client(build(service)) as connection:
+        with sent(build(service)) as connection:
             read_until(connection, lambda got: b"event: progress" in got)
             until(lambda: "running" in outcomes(service), PATIENCE, "no page waits")
         until(lambda: "running" not in outcomes(service), SECONDS, "a call goes on")

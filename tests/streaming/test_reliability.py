@@ -137,7 +137,7 @@ def test_a_model_that_is_being_loaded_is_waited_for_up_to_the_deadline(emulator_
         assert len(service.seen()) == 5
 
     with running(emulator_url, "loading", dialect) as service:
-        answer = service.ask(headers={"x-request-timeout": "2"})
+        answer = service.ask(headers={"x-request-timeout": "4"})
         # The next attempt would come too late: the caller learns why there is no answer.
         assert (answer.status_code, answer.json()["code"]) == (503, "model_loading")
         assert len(service.seen()) > 1
@@ -146,7 +146,7 @@ def test_a_model_that_is_being_loaded_is_waited_for_up_to_the_deadline(emulator_
 def test_retry_after_is_honoured(emulator_url, dialect):
     with running(emulator_url, "overloaded-first-1", dialect) as service:
         # The emulator says one second; there is not that much left.
-        answer = service.ask(headers={"x-request-timeout": "0.7"})
+        answer = service.ask(headers={"x-request-timeout": "0.95"})
 
         assert answer.json()["code"] == "model_overloaded"
         assert answer.headers["retry-after"] == "1"

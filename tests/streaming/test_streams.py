@@ -115,7 +115,7 @@ def test_a_refusal_before_the_first_event_keeps_its_own_status(emulator_url, dia
     # A breaker that opens would answer in the fault's place.
     options: Any = {"breaker_threshold": 100, "read_timeout": timeout_for(REFUSED[fault][1])}
     waits = any(name in fault for name in PATIENT)
-    patience = {"x-request-timeout": "1"} if waits else {}
+    patience = {"x-request-timeout": "2"} if waits else {}
     with (
         running(emulator_url, fault, dialect, **options) as service,
         service.stream(headers=patience) as answer,
@@ -241,12 +241,12 @@ def test_the_cost_of_a_failed_stream_is_null_where_a_count_is_unknown(emulator_u
     ("fault", "code"),
     [
         ("frame-throttle-after-3", "model_throttled"),
-        ("token-5000ms", "deadline_exceeded"),
+        ("token-60000ms", "deadline_exceeded"),
     ],
 )
 def test_a_failed_stream_is_counted_as_failed_and_by_its_code(emulator_url, fault, code):
     with running(emulator_url, fault) as service:
-        with service.stream(headers={"x-request-timeout": "1"}) as answer:
+        with service.stream(headers={"x-request-timeout": "3"}) as answer:
             assert sse.read(answer).last()["code"] == code
         metrics = service.http.get("/metrics").text
 
@@ -281,7 +281,7 @@ def test_no_comment_comes_before_the_models_first_event(emulator_url, dialect):
 
 
 def test_the_deadline_ends_a_stream_with_its_terminal_error(emulator_url, dialect):
-    headers = {"x-request-timeout": "0.5"}
+    headers = {"x-request-timeout": "2"}
     with (
         running(emulator_url, "stall-after-3", dialect) as service,
         service.stream(headers=headers) as answer,
@@ -290,16 +290,16 @@ def test_the_deadline_ends_a_stream_with_its_terminal_error(emulator_url, dialec
 
         events.assert_well_formed()
         assert events.last()["code"] == "deadline_exceeded"
-        assert service.outcome_within(1) == "client_left"
+        assert service.outcome() == "client_left"
 
 
 @pytest.mark.parametrize("stream", [True, False])
 def test_the_deadline_before_the_first_event_is_a_504(emulator_url, dialect, stream):
     with running(emulator_url, "stall", dialect) as service:
-        answer = service.ask(stream=stream, headers={"x-request-timeout": "0.4"})
+        answer = service.ask(stream=stream, headers={"x-request-timeout": "1.5"})
 
         assert (answer.status_code, answer.json()["code"]) == (504, "deadline_exceeded")
-        assert service.outcome_within(1) == "client_left"
+        assert service.outcome() == "client_left"
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,12 @@
-"""Requests of which only the head and the beginning of the body are sent."""
+"""Requests on a socket of their own, sent in part or in whole, which a test can leave."""
 
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPResponse
 from urllib.parse import urlsplit
+
+import httpx
 
 CLAIMED = 60_000
 """Bytes that a half-sent request says it has."""
@@ -31,6 +33,18 @@ def nearly_sent(url: str) -> Iterator[socket.socket]:
     with half_sent(url) as half:
         half.sendall(b"x" * (CLAIMED - 10))
         yield half
+
+
+@contextmanager
+def sent(request: httpx.Request, part: float = 1) -> Iterator[socket.socket]:
+    """Send ``part`` of a request's body; leaving the block is leaving the service."""
+    lines = [b"%b: %b" % pair for pair in request.headers.raw]
+    head = b"\r\n".join([b"POST %b HTTP/1.1" % request.url.raw_path, *lines, b"", b""])
+    body = request.read()
+    to = (request.url.host, request.url.port or 80)
+    with socket.create_connection(to, timeout=60) as connection:
+        connection.sendall(head + body[: int(len(body) * part)])
+        yield connection
 
 
 def answered(half: socket.socket) -> tuple[int, bytes]:

@@ -42,9 +42,9 @@ class Service:
         ).json()["requests"]
         return found
 
-    def outcome_within(self, seconds: float) -> str:
-        """Wait until the only call has ended and return how."""
-        until = time.monotonic() + seconds
+    def outcome(self) -> str:
+        """Wait until the only call has ended, a minute at the longest, and return how."""
+        until = time.monotonic() + 60
         while True:
             (call,) = self.seen()
             if call["outcome"] != "running" or time.monotonic() > until:
