@@ -16,6 +16,7 @@ from app.api.responses.cost import CostOut
 from app.api.responses.guardrail import GuardrailOut
 from app.domain import errors
 from app.domain.errors import AccessError, FieldError, RateLimitedError, ServiceError
+from app.services.deferred_model import DeferredModel
 
 MEDIA_TYPE = "application/problem+json"
 # As RFC 6750 has it for bearer tokens.
@@ -25,7 +26,7 @@ TYPE = "urn:llama-vision:error:"
 Responses = dict[int | str, dict[str, Any]]
 
 
-class FieldProblem(BaseModel):
+class FieldProblem(DeferredModel):
     """One offending field."""
 
     field: str = Field(description="Path of the field, dotted: `images.0`.")
@@ -33,7 +34,7 @@ class FieldProblem(BaseModel):
     message: str = Field(description="What was wrong and what would be accepted.")
 
 
-class Fault(BaseModel):
+class Fault(DeferredModel):
     """A fault with a stable `code`."""
 
     type: str = Field(description="The code as a URI; docs/errors.md explains it.")

@@ -19,6 +19,7 @@ from app.api.routing.form_stream import Chunks, StreamedForm
 from app.api.routing.multipart import FormFile
 from app.domain import errors
 from app.domain.file import FilePurpose, StoredFile
+from app.services.deferred_model import DeferredModel
 from app.services.files.service import Draft
 
 router = APIRouter(prefix="/v1", tags=["files"])
@@ -27,7 +28,7 @@ Purpose = Literal["batch", "vision"]
 _SECONDS = "expires_after[seconds]"
 
 
-class FileOut(BaseModel):
+class FileOut(DeferredModel):
     """A file."""
 
     id: str
@@ -54,7 +55,7 @@ class FileOut(BaseModel):
         )
 
 
-class FileList(BaseModel):
+class FileList(DeferredModel):
     """A page of files."""
 
     object: Literal["list"] = "list"
@@ -64,7 +65,7 @@ class FileList(BaseModel):
     has_more: bool
 
 
-class FileDeleted(BaseModel):
+class FileDeleted(DeferredModel):
     """A file that is gone."""
 
     id: str
