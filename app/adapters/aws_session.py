@@ -5,14 +5,17 @@ aiohttp, which is in urllib3's place here, checks what the context says and noth
 proxy it checks no certificate at all. And aiohttp follows redirects, which urllib3 is told not to.
 """
 
+from functools import cache
 from typing import Any
 
 import aioboto3
 import aiobotocore.session
 import aiohttp
+import botocore.session
 from aiobotocore.config import AioConfig
 from aiobotocore.httpsession import AIOHTTPSession
 from botocore.httpsession import get_cert_path
+from botocore.loaders import Loader, create_loader
 
 from app.adapters.trust import trusted
 
@@ -62,6 +65,28 @@ class CheckedConfig(_Config):  # type: ignore[misc] # see above
 
 def aws_session() -> aioboto3.Session:
     """Return a session all of whose clients are checked, STS's for credentials among them."""
-    session = aiobotocore.session.get_session()
+    session = _described(aiobotocore.session.get_session())
     session.set_default_client_config(CheckedConfig())
     return aioboto3.Session(botocore_session=session)
+
+
+def regions() -> frozenset[str]:
+    """Return every region that the SDK knows, of all of AWS's partitions."""
+    sdk = _described(botocore.session.Session())
+    return frozenset(
+        region
+        for partition in sdk.get_available_partitions()
+        for region in sdk.get_available_regions("ec2", partition)
+    )
+
+
+def _described(session: Any) -> Any:  # noqa: ANN401 - botocore's session, or aiobotocore's
+    """Have ``session`` share the descriptions of AWS that this process has read."""
+    session.register_component("data_loader", _loader(session.get_config_variable("data_path")))
+    return session
+
+
+@cache
+def _loader(folders: str | None) -> Loader:
+    # Each session would read the endpoints of all services for itself, a megabyte of JSON.
+    return create_loader(folders)

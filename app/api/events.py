@@ -7,50 +7,51 @@ from typing import Annotated
 from urllib.parse import unquote_plus
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from app.api.errors import problem
 from app.api.pipeline.authorization import EVENTS
 from app.api.routing.context import Context
 from app.domain import errors
 from app.services.batches.events import PutObject
+from app.services.deferred_model import DeferredModel
 
 router = APIRouter(tags=["operations"])
 
 
-class S3BucketIn(BaseModel):
+class S3BucketIn(DeferredModel):
     """A bucket."""
 
     name: Annotated[str, Field(max_length=63)]
 
 
-class S3ObjectIn(BaseModel):
+class S3ObjectIn(DeferredModel):
     """An object, with its key as in a URL's query."""
 
     key: Annotated[str, Field(max_length=3072)]
     sequencer: Annotated[str, Field(max_length=64)] = ""
 
 
-class S3EntityIn(BaseModel):
+class S3EntityIn(DeferredModel):
     """The bucket and the object."""
 
     bucket: S3BucketIn
     object: S3ObjectIn
 
 
-class S3RecordIn(BaseModel):
+class S3RecordIn(DeferredModel):
     """One thing that happened."""
 
     s3: S3EntityIn
 
 
-class S3EventIn(BaseModel):
+class S3EventIn(DeferredModel):
     """An event of S3, as S3 sends it."""
 
     Records: Annotated[list[S3RecordIn], Field(min_length=1, max_length=100)]
 
 
-class EventOut(BaseModel):
+class EventOut(DeferredModel):
     """The batches that were begun."""
 
     batches: list[str]

@@ -4,11 +4,12 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from app.api.errors import problem
 from app.api.routing.context import Context
 from app.domain import errors
+from app.services.deferred_model import DeferredModel
 from app.services.model_stack.circuit_breaker import BreakerState
 from app.services.model_stack.cold_start import ModelState
 from app.services.model_stack.target import TargetGuard
@@ -16,13 +17,13 @@ from app.services.model_stack.target import TargetGuard
 router = APIRouter(tags=["operations"])
 
 
-class Health(BaseModel):
+class Health(DeferredModel):
     """The process is alive."""
 
     status: Literal["ok"] = "ok"
 
 
-class TargetState(BaseModel):
+class TargetState(DeferredModel):
     """How one way to the model is doing, seen from this process."""
 
     target: Annotated[str, Field(description="Region, model id and dialect.")]
@@ -61,7 +62,7 @@ class TargetState(BaseModel):
         )
 
 
-class Ready(BaseModel):
+class Ready(DeferredModel):
     """The service can be sent requests."""
 
     status: Literal["ready"] = "ready"

@@ -1,16 +1,16 @@
 """Public keys that receipts and audit heads are verified by."""
 
 from fastapi import APIRouter
-from pydantic import BaseModel
 
 from app.api.errors import problem
 from app.api.routing.context import Context
 from app.domain import errors
+from app.services.deferred_model import DeferredModel
 
 router = APIRouter(tags=["operations"])
 
 
-class PublicKey(BaseModel):
+class PublicKey(DeferredModel):
     """A JSON Web Key (RFC 8037)."""
 
     kty: str
@@ -21,7 +21,7 @@ class PublicKey(BaseModel):
     alg: str
 
 
-class KeySet(BaseModel):
+class KeySet(DeferredModel):
     """A JSON Web Key Set (RFC 7517)."""
 
     keys: list[PublicKey]

@@ -4,10 +4,10 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import botocore.session
 import structlog
 
 from app.adapters.access import key_file
+from app.adapters.aws_session import regions
 from app.adapters.bedrock.identity.credentials import check_api_key, check_profile
 from app.adapters.tls_files import TlsFiles
 from app.domain.model import Dialect, ModelIdentity
@@ -131,12 +131,7 @@ def _unknown_region(settings: Settings) -> str | None:
     # The SDK tells nothing without the profile that is named, which has a line of its own.
     if settings.endpoint_url is not None or _aws_fault(check_profile):
         return None
-    sdk = botocore.session.Session()
-    known = {
-        region
-        for partition in sdk.get_available_partitions()
-        for region in sdk.get_available_regions("ec2", partition)
-    }
+    known = regions()
     named = [("REGION", settings.region), ("IMAGE_S3_REGION", settings.image_s3_region)]
     named += [
         ("FALLBACKS", target.region)

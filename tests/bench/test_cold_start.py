@@ -63,6 +63,43 @@ def test_a_start_imports_nothing_that_only_a_setting_needs():
     assert taken.decoders_cpu == 0
 
 
+def test_a_start_builds_next_to_no_models_of_bodies_and_answers():
+    program = (
+        "import app.main, pydantic\n"
+        "def below(model): return {model}.union(*map(below, model.__subclasses__()))\n"
+        "ours = [model for model in below(pydantic.BaseModel)\n"
+        "    if model.__module__.startswith(('app.api.', 'app.services.'))]\n"
+        "print(len(ours), sum(model.__pydantic_complete__ for model in ours))\n"
+    )
+
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    # Those of headers, and those of which an example or a default is made.
+    models, built = map(int, run.stdout.split())
+    assert models > 150
+    assert built < 20
+
+
+def test_what_sessions_read_of_aws_is_read_once():
+    # In a process of its own: what tests run in has AWS's descriptions already.
+    program = (
+        "from app.adapters.aws_session import aws_session, regions; from unittest import mock;"
+        "from botocore.loaders import JSONFileLoader as Files; read = Files.load_file\n"
+        "with mock.patch.object(Files, 'load_file', autospec=True, side_effect=read) as reading:\n"
+        "    regions(); aws_session().get_available_regions('ec2')\n"
+        "names = [call.args[1].rpartition('/')[2] for call in reading.call_args_list]\n"
+        "print(names.count('endpoints'))"
+    )
+
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    assert run.stdout.split() == ["1"]
+
+
 def test_the_collector_looks_through_no_module_that_a_command_imports():
     program = (
         "import gc; from app.__main__ import _command; _command('serve');"

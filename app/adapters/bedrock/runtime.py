@@ -9,7 +9,9 @@ the way as `app.adapters.http1.errors`.
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
+from functools import lru_cache
 from os import environ
+from ssl import SSLContext
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -194,10 +196,15 @@ async def open_calls(
 @asynccontextmanager
 async def open_way(connection: Connection, endpoint: str) -> AsyncIterator[Sender]:
     """Open a pool of connections with the SDK's certificates, proxies and timeouts."""
-    context = trusted(environ.get("AWS_CA_BUNDLE") or get_cert_path(verify=True))
+    context = _context(environ.get("AWS_CA_BUNDLE") or get_cert_path(verify=True))
     proxy = get_environ_proxies(endpoint).get(urlsplit(endpoint).scheme)
     async with (
         open_resolver() as resolver,
         open_sender(endpoint, connection.limits, context, resolver, proxy) as sender,
     ):
         yield sender
+
+
+@lru_cache(maxsize=4)  # one for all regions: reading the authorities takes 20 ms of CPU
+def _context(authorities: str) -> SSLContext:
+    return trusted(authorities)

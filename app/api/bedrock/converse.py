@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from app.api.bedrock.guardrail import GuardrailConfig
 from app.api.bedrock.output_config import OutputConfig
@@ -12,6 +12,7 @@ from app.domain.conversation import alternating
 from app.domain.generation import CallContext, GenerationRequest, ImageInput, Role, Sampling, Turn
 from app.domain.guardrail import GuardrailWish
 from app.domain.image import Base64Image, S3Image
+from app.services.deferred_model import DeferredModel
 
 MAX_TOKENS = 2048
 """Converse's default is as much as the model can."""
@@ -31,7 +32,7 @@ REQUEST = Foreign(
 _STRICT = ConfigDict(extra="forbid", strict=True)
 
 
-class S3Location(BaseModel):
+class S3Location(DeferredModel):
     """A picture in a bucket that the operator allows."""
 
     model_config = _STRICT
@@ -42,7 +43,7 @@ class S3Location(BaseModel):
     ] = None
 
 
-class ConverseSource(BaseModel):
+class ConverseSource(DeferredModel):
     """The source of a picture's bytes."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -57,7 +58,7 @@ class ConverseSource(BaseModel):
         return self
 
 
-class ConverseImage(BaseModel):
+class ConverseImage(DeferredModel):
     """A picture. Its declared format counts for nothing: its bytes tell."""
 
     model_config = _STRICT
@@ -66,7 +67,7 @@ class ConverseImage(BaseModel):
     source: ConverseSource
 
 
-class ConverseBlock(BaseModel):
+class ConverseBlock(DeferredModel):
     """One of a message's blocks: text or a picture; the model takes no others."""
 
     # AWS's other kinds of blocks are told from what is no block at all; as null they are none.
@@ -86,7 +87,7 @@ class ConverseBlock(BaseModel):
         return self
 
 
-class ConverseMessage(BaseModel):
+class ConverseMessage(DeferredModel):
     """One turn."""
 
     model_config = _STRICT
@@ -101,7 +102,7 @@ class ConverseMessage(BaseModel):
         return self
 
 
-class ConverseSystem(BaseModel):
+class ConverseSystem(DeferredModel):
     """Instructions that stand above the conversation."""
 
     model_config = _STRICT
@@ -109,7 +110,7 @@ class ConverseSystem(BaseModel):
     text: str
 
 
-class InferenceConfig(BaseModel):
+class InferenceConfig(DeferredModel):
     """How the answer is sampled, and where it ends."""
 
     model_config = _STRICT
@@ -122,7 +123,7 @@ class InferenceConfig(BaseModel):
     ] = None
 
 
-class ConverseIn(BaseModel):
+class ConverseIn(DeferredModel):
     """A conversation to be continued."""
 
     model_config = ConfigDict(extra="allow", strict=True)

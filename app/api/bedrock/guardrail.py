@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from app.api.routing.headers import Headers
 from app.domain.errors import InvalidParameterError
 from app.domain.generation import Completion
 from app.domain.guardrail import Action, GuardrailReport, GuardrailWish, Hit
+from app.services.deferred_model import DeferredModel
 
 _IDENTIFIER = b"x-amzn-bedrock-guardrailidentifier"
 _VERSION = b"x-amzn-bedrock-guardrailversion"
@@ -27,7 +28,7 @@ NOT_SHOWN = "(not shown)"
 """Stands for what a rule met, which is content."""
 
 
-class GuardrailConfig(BaseModel):
+class GuardrailConfig(DeferredModel):
     """Converse's ``guardrailConfig``."""
 
     model_config = ConfigDict(extra="forbid", strict=True)

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from app.api.bedrock import event_stream, guardrail
 from app.domain.generation import (
@@ -22,11 +22,12 @@ from app.domain.generation import (
     Usage,
 )
 from app.domain.image import Base64Image
+from app.services.deferred_model import DeferredModel
 
 _STOP_REASONS = {StopReason.LENGTH: "length", StopReason.REPETITION: "length"}
 
 
-class InvokeIn(BaseModel):
+class InvokeIn(DeferredModel):
     """A prompt in the Llama template as its writer means it, one ``<|image|>`` per picture."""
 
     model_config = ConfigDict(extra="forbid", strict=True)

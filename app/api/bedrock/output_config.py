@@ -5,20 +5,21 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from app.domain.errors import InvalidParameterError
 from app.domain.generation import Delta, Done, Generation, GenerationEvents
 from app.domain.image import AnswerWarning
 from app.services.answers.exact import SchemaForm
 from app.services.answers.schema import SchemaError
+from app.services.deferred_model import DeferredModel
 from app.services.generation.structured import Structured
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
 PLACE = "outputConfig.textFormat.structure.jsonSchema.schema"
 
 
-class JsonSchema(BaseModel):
+class JsonSchema(DeferredModel):
     """The schema of a JSON object."""
 
     model_config = _STRICT
@@ -30,7 +31,7 @@ class JsonSchema(BaseModel):
     description: str | None = None
 
 
-class Structure(BaseModel):
+class Structure(DeferredModel):
     """The schema that the answer's text follows."""
 
     model_config = _STRICT
@@ -38,7 +39,7 @@ class Structure(BaseModel):
     jsonSchema: JsonSchema  # noqa: N815 - AWS's name
 
 
-class TextFormat(BaseModel):
+class TextFormat(DeferredModel):
     """How the answer's text is written."""
 
     model_config = _STRICT
@@ -47,7 +48,7 @@ class TextFormat(BaseModel):
     structure: Structure
 
 
-class OutputConfig(BaseModel):
+class OutputConfig(DeferredModel):
     """The form that the answer is asked for in."""
 
     model_config = _STRICT

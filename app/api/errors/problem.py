@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from math import ceil
 from typing import Any
@@ -22,6 +23,7 @@ from app.domain.errors import (
     RateLimitedError,
     ServiceError,
 )
+from app.services.deferred_model import DeferredModel
 
 MEDIA_TYPE = "application/problem+json"
 # As RFC 6750 has it for bearer tokens.
@@ -31,7 +33,7 @@ TYPE = "urn:llama-vision:error:"
 Responses = dict[int | str, dict[str, Any]]
 
 
-class FieldProblem(BaseModel):
+class FieldProblem(DeferredModel):
     """One offending field."""
 
     field: str = Field(description="Path of the field, dotted: `images.0`.")
@@ -39,7 +41,7 @@ class FieldProblem(BaseModel):
     message: str = Field(description="What was wrong and what would be accepted.")
 
 
-class Fault(BaseModel):
+class Fault(DeferredModel):
     """A fault with a stable `code`."""
 
     type: str = Field(description="The code as a URI; docs/errors.md explains it.")
@@ -145,19 +147,25 @@ def documented(declared: Sequence[type[ServiceError]], shape: Shape) -> Response
 
 
 def _response(kinds: Sequence[type[ServiceError]], shape: Shape) -> dict[str, Any]:
-    def example(error: type[ServiceError]) -> dict[str, Any]:
-        described = shape.example(error(_first_line(error)), "req_0123456789abcdef")
-        return {"value": described.model_dump()}
-
+    examples = {
+        error.code: _example(error, shape)  # type: ignore[arg-type]  # a class is hashable
+        for error in kinds
+    }
     return {
         "description": "; ".join(f"`{error.code}`: {_first_line(error)}" for error in kinds),
         "content": {
             shape.media_type: {
                 "schema": {"$ref": f"#/components/schemas/{shape.schema}"},
-                "examples": {error.code: example(error) for error in kinds},
+                "examples": examples,
             }
         },
     }
+
+
+@cache  # sixty routes declare the same errors, two thousand times in all
+def _example(error: type[ServiceError], shape: Shape) -> dict[str, Any]:
+    described = shape.example(error(_first_line(error)), "req_0123456789abcdef")
+    return {"value": described.model_dump()}
 
 
 def _first_line(error: type[ServiceError]) -> str:

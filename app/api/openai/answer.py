@@ -5,7 +5,7 @@ from functools import partial
 from operator import is_, not_
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from app.api.openai.logprobs import ChatLogprobs
 from app.api.responses.cost import CostOut
@@ -13,6 +13,7 @@ from app.api.responses.guardrail import GuardrailOut
 from app.api.responses.warnings import WarningOut, together
 from app.domain.citation import QuoteMatch
 from app.domain.generation import Completion, Generation, Started, StopReason, Usage
+from app.services.deferred_model import DeferredModel
 from app.services.retrieval.request import Unanswered
 
 FinishReason = Literal["stop", "length", "content_filter"]
@@ -50,7 +51,7 @@ AgeSaid = Annotated[
 _COST = "Of this service, not of OpenAI. Null where the price or a count is unknown."
 
 
-class ChatUsage(BaseModel):
+class ChatUsage(DeferredModel):
     """Tokens as Bedrock counted them. A picture is about one."""
 
     prompt_tokens: int
@@ -68,7 +69,7 @@ class ChatUsage(BaseModel):
         )
 
 
-class ChatUrlCitation(BaseModel):
+class ChatUrlCitation(DeferredModel):
     """A marker in the text, and the document that it leads to."""
 
     url: Annotated[str, Field(description="The document's place: `s3://…`, a URL or an id.")]
@@ -82,14 +83,14 @@ class ChatUrlCitation(BaseModel):
     match: QuoteMatch | None
 
 
-class ChatAnnotation(BaseModel):
+class ChatAnnotation(DeferredModel):
     """A citation."""
 
     type: Literal["url_citation"] = "url_citation"
     url_citation: ChatUrlCitation
 
 
-class ChatRag(BaseModel):
+class ChatRag(DeferredModel):
     """The part of an answer beside its text, this service's own, where documents were asked."""
 
     id: str
@@ -99,7 +100,7 @@ class ChatRag(BaseModel):
     corrections: list[dict[str, Any]]
 
 
-class ChatAnswerMessage(BaseModel):
+class ChatAnswerMessage(DeferredModel):
     """The model's answer."""
 
     role: Literal["assistant"] = "assistant"
@@ -120,7 +121,7 @@ class ChatAnswerMessage(BaseModel):
     ] = None
 
 
-class ChatChoice(BaseModel):
+class ChatChoice(DeferredModel):
     """The one answer."""
 
     index: int = 0
@@ -145,7 +146,7 @@ class ChatChoice(BaseModel):
     ] = None
 
 
-class ChatCompletion(BaseModel):
+class ChatCompletion(DeferredModel):
     """A conversation's next message."""
 
     id: str
@@ -198,7 +199,7 @@ def _stop_reason(completion: Completion) -> str | None:
 _WHERE_SAID = Field(exclude_if=lambda value: not value and value != "")
 
 
-class ChatDelta(BaseModel):
+class ChatDelta(DeferredModel):
     """The text that a chunk adds to the message."""
 
     role: Annotated[Literal["assistant"] | None, _WHERE_SAID] = None
@@ -208,7 +209,7 @@ class ChatDelta(BaseModel):
     rag: Annotated[ChatRag | None, _WHERE_SAID] = None
 
 
-class ChatChunkChoice(BaseModel):
+class ChatChunkChoice(DeferredModel):
     """A chunk's part of the one answer."""
 
     index: int = 0
@@ -226,7 +227,7 @@ class ChatChunkChoice(BaseModel):
     ] = None
 
 
-class ChatChunk(BaseModel):
+class ChatChunk(DeferredModel):
     """A piece of a streamed answer."""
 
     id: str

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 import orjson
 from fastapi import APIRouter, Body, Header, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from app.api.errors import problem
 from app.api.errors.documented import ADMISSION_ERRORS, JSON_BODY_ERRORS
@@ -15,12 +15,13 @@ from app.api.routing.context import Context
 from app.domain import errors
 from app.domain.batch import Batch, BatchEngine, BatchStatus
 from app.services.batches.service import NewBatch, check_endpoint
+from app.services.deferred_model import DeferredModel
 from app.services.files.service import LONGEST, SHORTEST
 
 router = APIRouter(prefix="/v1/batches", tags=["batches"])
 
 
-class OutputExpiry(BaseModel):
+class OutputExpiry(DeferredModel):
     """How long the files are kept that a batch makes."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -31,7 +32,7 @@ class OutputExpiry(BaseModel):
     ]
 
 
-class BatchIn(BaseModel):
+class BatchIn(DeferredModel):
     """A batch that is to be begun."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -74,7 +75,7 @@ class BatchIn(BaseModel):
     ] = None
 
 
-class BatchFaultOut(BaseModel):
+class BatchFaultOut(DeferredModel):
     """Why a batch failed."""
 
     code: str
@@ -83,14 +84,14 @@ class BatchFaultOut(BaseModel):
     param: Annotated[str | None, Field(description="The field at fault.")]
 
 
-class BatchFaults(BaseModel):
+class BatchFaults(DeferredModel):
     """All that was wrong."""
 
     object: Literal["list"] = "list"
     data: list[BatchFaultOut]
 
 
-class BatchRequestCounts(BaseModel):
+class BatchRequestCounts(DeferredModel):
     """Rows."""
 
     total: int
@@ -98,19 +99,19 @@ class BatchRequestCounts(BaseModel):
     failed: Annotated[int, Field(description="Answered with an error.")]
 
 
-class InputTokenDetails(BaseModel):
+class InputTokenDetails(DeferredModel):
     """As OpenAI has it."""
 
     cached_tokens: int = 0
 
 
-class OutputTokenDetails(BaseModel):
+class OutputTokenDetails(DeferredModel):
     """As OpenAI has it."""
 
     reasoning_tokens: int = 0
 
 
-class BatchUsageOut(BaseModel):
+class BatchUsageOut(DeferredModel):
     """Tokens of all answers."""
 
     input_tokens: int
@@ -120,7 +121,7 @@ class BatchUsageOut(BaseModel):
     total_tokens: int
 
 
-class BatchJobOut(BaseModel):
+class BatchJobOut(DeferredModel):
     """Amazon Bedrock's batch job."""
 
     id: Annotated[str | None, Field(description="Its ARN, once there is one.")]
@@ -128,7 +129,7 @@ class BatchJobOut(BaseModel):
     message: Annotated[str | None, Field(description="What Bedrock says of its end.")]
 
 
-class BatchEngineOut(BaseModel):
+class BatchEngineOut(DeferredModel):
     """The engine that does a batch."""
 
     asked: BatchEngine
@@ -139,7 +140,7 @@ class BatchEngineOut(BaseModel):
     job: BatchJobOut | None
 
 
-class BatchOut(BaseModel):
+class BatchOut(DeferredModel):
     """A batch."""
 
     id: str
@@ -236,7 +237,7 @@ def _engine(batch: Batch) -> BatchEngineOut:
     return BatchEngineOut(asked=batch.engine, name=name, reason=batch.engine_reason, job=job)
 
 
-class BatchList(BaseModel):
+class BatchList(DeferredModel):
     """A page of batches."""
 
     object: Literal["list"] = "list"
@@ -337,7 +338,7 @@ async def begin(
     return _json(context, batch)
 
 
-class BatchEstimateIn(BaseModel):
+class BatchEstimateIn(DeferredModel):
     """A batch that may be begun."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -346,14 +347,14 @@ class BatchEstimateIn(BaseModel):
     endpoint: Annotated[str, Field(max_length=100, description="The path that every row asks.")]
 
 
-class BatchEstimateCost(BaseModel):
+class BatchEstimateCost(DeferredModel):
     """US dollars, at the listed price."""
 
     least: Annotated[float, Field(description="With empty answers.")]
     most: Annotated[float, Field(description="With the longest answers.")]
 
 
-class BatchEstimateOut(BaseModel):
+class BatchEstimateOut(DeferredModel):
     """The calls, tokens, cost and time of a batch, reckoned from a sample of its rows."""
 
     object: Literal["batch.estimate"] = "batch.estimate"

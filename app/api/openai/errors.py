@@ -3,10 +3,11 @@
 from typing import Annotated
 
 from fastapi import Response
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from app.api.errors import problem
 from app.domain.errors import InternalError, RequestError, ServiceError
+from app.services.deferred_model import DeferredModel
 
 _TYPES = {
     401: "authentication_error",
@@ -16,7 +17,7 @@ _TYPES = {
 }
 
 
-class ChatError(BaseModel):
+class ChatError(DeferredModel):
     """The fault, in OpenAI's form."""
 
     message: Annotated[str, Field(description="What was wrong, and what would be accepted.")]
@@ -26,7 +27,7 @@ class ChatError(BaseModel):
     request_id: Annotated[str, Field(description="As in the `X-Request-Id` header.")]
 
 
-class ChatErrorBody(BaseModel):
+class ChatErrorBody(DeferredModel):
     """An error in OpenAI's shape."""
 
     error: ChatError

@@ -19,6 +19,7 @@ from app.api.routing.form_stream import Chunks, StreamedForm
 from app.api.routing.multipart import FormFile
 from app.domain import errors
 from app.domain.file import FilePurpose, StoredFile
+from app.services.deferred_model import DeferredModel
 from app.services.files.service import LONGEST, SHORTEST, Draft
 
 router = APIRouter(prefix="/v1", tags=["files"])
@@ -29,7 +30,7 @@ Lifetime = Annotated[int, Field(ge=SHORTEST, le=LONGEST)]
 _LIFETIME: TypeAdapter[int] = TypeAdapter(Lifetime)
 
 
-class FileOut(BaseModel):
+class FileOut(DeferredModel):
     """A file."""
 
     id: str
@@ -56,7 +57,7 @@ class FileOut(BaseModel):
         )
 
 
-class FileList(BaseModel):
+class FileList(DeferredModel):
     """A page of files."""
 
     object: Literal["list"] = "list"
@@ -66,7 +67,7 @@ class FileList(BaseModel):
     has_more: bool
 
 
-class FileDeleted(BaseModel):
+class FileDeleted(DeferredModel):
     """A file that is gone."""
 
     id: str

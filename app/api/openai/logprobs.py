@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from app.domain.output import TokenLogprob
+from app.services.deferred_model import DeferredModel
 
 _BYTES = "In UTF-8; null where they are not known: half a character."
 
 
-class ChatTopLogprob(BaseModel):
+class ChatTopLogprob(DeferredModel):
     """A token that could have stood at a place."""
 
     token: str
@@ -18,7 +19,7 @@ class ChatTopLogprob(BaseModel):
     bytes: Annotated[list[int] | None, Field(description=_BYTES)]
 
 
-class ChatTokenLogprob(BaseModel):
+class ChatTokenLogprob(DeferredModel):
     """A token of the answer."""
 
     token: str
@@ -29,7 +30,7 @@ class ChatTokenLogprob(BaseModel):
     ]
 
 
-class ChatLogprobs(BaseModel):
+class ChatLogprobs(DeferredModel):
     """The tokens of the answer."""
 
     content: list[ChatTokenLogprob] | None

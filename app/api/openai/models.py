@@ -4,7 +4,7 @@ from datetime import date, datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from app.api.errors import problem
 from app.api.openai import errors as openai
@@ -13,13 +13,14 @@ from app.domain import errors
 from app.domain.generation import Target
 from app.domain.lifecycle import Life, LifeStatus
 from app.domain.model import Dialect, Language, ModelKind
+from app.services.deferred_model import DeferredModel
 from app.services.lifecycle.sentinel import LifecycleSentinel
 from app.services.registry import ServedModel
 
 router = APIRouter(prefix="/v1", tags=["models"])
 
 
-class ModelLimits(BaseModel):
+class ModelLimits(DeferredModel):
     """The limits of one request."""
 
     context_window: Annotated[int, Field(description="Tokens, input and output together.")]
@@ -29,7 +30,7 @@ class ModelLimits(BaseModel):
     max_image_bytes: Annotated[int, Field(description="Bytes the model is sent at most.")]
 
 
-class ModelCapabilities(BaseModel):
+class ModelCapabilities(DeferredModel):
     """Features that the model enforces or reports in the dialect that is used."""
 
     structured_output: Annotated[bool, Field(description="JSON, with or without a schema.")]
@@ -37,14 +38,14 @@ class ModelCapabilities(BaseModel):
     logprobs: Annotated[bool, Field(description="Log probabilities of the answer's tokens.")]
 
 
-class ModelLanguages(BaseModel):
+class ModelLanguages(DeferredModel):
     """Officially supported languages, ISO 639-1."""
 
     text: list[Language]
     image: Annotated[list[Language], Field(description="Where an image is involved.")]
 
 
-class ModelLife(BaseModel):
+class ModelLife(DeferredModel):
     """How long one target's model is there, by what AWS says."""
 
     model_id: str
@@ -75,7 +76,7 @@ class ModelLife(BaseModel):
         )
 
 
-class ModelOut(BaseModel):
+class ModelOut(DeferredModel):
     """A model that this service serves."""
 
     id: Annotated[str, Field(description="As sent to Bedrock.")]
@@ -133,7 +134,7 @@ class ModelOut(BaseModel):
         )
 
 
-class ModelList(BaseModel):
+class ModelList(DeferredModel):
     """The served models."""
 
     object: Literal["list"] = "list"

@@ -4,10 +4,11 @@ has not are in `unsupported_parameters`.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
 
 from app.api.file_id import FileId
+from app.services.deferred_model import DeferredModel
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
 # Members that nothing is read from change nothing: they are listed in a header.
@@ -35,7 +36,7 @@ Detail = Annotated[
 ]
 
 
-class ChatTextPart(BaseModel):
+class ChatTextPart(DeferredModel):
     """A piece of text."""
 
     model_config = PART
@@ -44,7 +45,7 @@ class ChatTextPart(BaseModel):
     text: str
 
 
-class ChatImageUrl(BaseModel):
+class ChatImageUrl(DeferredModel):
     """A picture as a data URI, or by its address where the operator allows its host."""
 
     model_config = PART
@@ -56,7 +57,7 @@ class ChatImageUrl(BaseModel):
     detail: Detail = None
 
 
-class ChatImagePart(BaseModel):
+class ChatImagePart(DeferredModel):
     """A picture."""
 
     model_config = PART
@@ -65,7 +66,7 @@ class ChatImagePart(BaseModel):
     image_url: ChatImageUrl
 
 
-class ChatFile(BaseModel):
+class ChatFile(DeferredModel):
     """A picture that was uploaded to `/v1/files`."""
 
     model_config = PART
@@ -73,7 +74,7 @@ class ChatFile(BaseModel):
     file_id: FileId
 
 
-class ChatFilePart(BaseModel):
+class ChatFilePart(DeferredModel):
     """A picture by its file's id, as OpenAI's SDKs name files."""
 
     model_config = PART
@@ -82,7 +83,7 @@ class ChatFilePart(BaseModel):
     file: ChatFile
 
 
-class ChatRefusalPart(BaseModel):
+class ChatRefusalPart(DeferredModel):
     """The assistant's words of refusal."""
 
     model_config = PART
@@ -95,7 +96,7 @@ ChatPart = Annotated[ChatTextPart | ChatImagePart | ChatFilePart, Discriminator(
 ChatSaidPart = Annotated[ChatTextPart | ChatRefusalPart, Discriminator("type")]
 
 
-class ChatSystemMessage(BaseModel):
+class ChatSystemMessage(DeferredModel):
     """Instructions that stand above the conversation."""
 
     model_config = _JUDGED
@@ -105,7 +106,7 @@ class ChatSystemMessage(BaseModel):
     name: str | None = None
 
 
-class ChatUserMessage(BaseModel):
+class ChatUserMessage(DeferredModel):
     """A message of the user, with text and pictures."""
 
     model_config = _JUDGED
@@ -115,7 +116,7 @@ class ChatUserMessage(BaseModel):
     name: str | None = None
 
 
-class ChatAssistantMessage(BaseModel):
+class ChatAssistantMessage(DeferredModel):
     """An earlier answer of the model; may be sent back as it came."""
 
     model_config = _JUDGED
@@ -143,7 +144,7 @@ ChatMessage = Annotated[
 ]
 
 
-class ChatStreamOptions(BaseModel):
+class ChatStreamOptions(DeferredModel):
     """How a stream is sent."""
 
     model_config = _JUDGED
@@ -153,7 +154,7 @@ class ChatStreamOptions(BaseModel):
     ] = False
 
 
-class ChatTextFormat(BaseModel):
+class ChatTextFormat(DeferredModel):
     """Text, as the model writes it."""
 
     model_config = _STRICT
@@ -161,7 +162,7 @@ class ChatTextFormat(BaseModel):
     type: Literal["text"]
 
 
-class ChatJsonFormat(BaseModel):
+class ChatJsonFormat(DeferredModel):
     """One JSON object."""
 
     model_config = _STRICT
@@ -169,7 +170,7 @@ class ChatJsonFormat(BaseModel):
     type: Literal["json_object"]
 
 
-class ChatJsonSchema(BaseModel):
+class ChatJsonSchema(DeferredModel):
     """The schema of a JSON object."""
 
     model_config = _STRICT
@@ -189,7 +190,7 @@ class ChatJsonSchema(BaseModel):
     ] = None
 
 
-class ChatJsonSchemaFormat(BaseModel):
+class ChatJsonSchemaFormat(DeferredModel):
     """A JSON object under a schema."""
 
     model_config = _STRICT
@@ -206,7 +207,7 @@ StopText = Annotated[str, Field(min_length=1, max_length=256)]
 Tokens = Annotated[int, Field(ge=1, le=2048)]
 
 
-class ChatKnowledgeBase(BaseModel):
+class ChatKnowledgeBase(DeferredModel):
     """The documents that the last question is answered from."""
 
     model_config = _STRICT
@@ -227,7 +228,7 @@ def _base_form(value: object) -> str | None:
     return "object" if isinstance(value, dict | ChatKnowledgeBase) else None
 
 
-class ChatIn(BaseModel):
+class ChatIn(DeferredModel):
     """A conversation to be continued."""
 
     model_config = _JUDGED

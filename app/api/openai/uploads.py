@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 import orjson
 from fastapi import APIRouter, Body, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from app.api.errors import problem
 from app.api.errors.documented import ADMISSION_ERRORS, JSON_BODY_ERRORS
@@ -13,12 +13,13 @@ from app.api.openai.files import FILE_ERRORS, FileOut, Purpose
 from app.api.routing.context import Context
 from app.domain import errors
 from app.domain.file import FilePurpose, created_at, expires_at
+from app.services.deferred_model import DeferredModel
 from app.services.files.uploads import Upload, UploadStatus
 
 router = APIRouter(prefix="/v1/uploads", tags=["files"])
 
 
-class UploadExpiry(BaseModel):
+class UploadExpiry(DeferredModel):
     """How long the file is kept."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -27,7 +28,7 @@ class UploadExpiry(BaseModel):
     seconds: Annotated[int, Field(description="3,600 to 2,592,000.")]
 
 
-class UploadIn(BaseModel):
+class UploadIn(DeferredModel):
     """A file that is going to be uploaded."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -41,14 +42,14 @@ class UploadIn(BaseModel):
     expires_after: UploadExpiry | None = None
 
 
-class UploadForm(BaseModel):
+class UploadForm(DeferredModel):
     """A multipart form that S3 takes: first these fields, then the field `file`."""
 
     url: str
     fields: dict[str, str]
 
 
-class UploadOut(BaseModel):
+class UploadOut(DeferredModel):
     """An upload."""
 
     id: str

@@ -1,11 +1,13 @@
 """Adds what FastAPI does not write into the OpenAPI document by itself."""
 
+import warnings
 from functools import cache
 from typing import Any
 
 from fastapi import FastAPI
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
+from pydantic.warnings import UnsupportedFieldAttributeWarning
 
 from app.api.errors import dialects
 from app.api.errors.problem import Problem
@@ -44,7 +46,10 @@ def install(app: FastAPI) -> None:
 
     @cache
     def openapi() -> dict[str, Any]:
-        document = original()
+        with warnings.catch_warnings():
+            # FastAPI itself hides it where it declares a body, which is built only now.
+            warnings.simplefilter("ignore", UnsupportedFieldAttributeWarning)
+            document = original()
         _, named = models_json_schema(
             [(model, "serialization") for model in NAMED],
             ref_template="#/components/schemas/{model}",

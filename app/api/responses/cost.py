@@ -4,14 +4,15 @@ from functools import partial
 from operator import is_, not_
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from app.domain.cost import Basis, Cost
+from app.services.deferred_model import DeferredModel
 
 COST_HEADER = "X-Cost-Usd"
 
 
-class WindowOut(BaseModel):
+class WindowOut(DeferredModel):
     """The five minutes for which the running copy of an imported model is billed."""
 
     cost: Annotated[
@@ -23,7 +24,7 @@ class WindowOut(BaseModel):
     ]
 
 
-class CostOut(BaseModel):
+class CostOut(DeferredModel):
     """US dollars at the listed price."""
 
     input: Annotated[float | None, Field(description="Of the tokens in; null by units.")]

@@ -2,12 +2,13 @@
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from app.domain.guardrail import Action, GuardrailReport
+from app.services.deferred_model import DeferredModel
 
 
-class GuardrailOut(BaseModel):
+class GuardrailOut(DeferredModel):
     """The guardrails' report: names and numbers, never content."""
 
     action: Annotated[

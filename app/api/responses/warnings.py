@@ -4,15 +4,14 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
-from pydantic import BaseModel
-
 from app.domain.image import AnswerWarning, ImageReport
+from app.services.deferred_model import DeferredModel
 
 WARNINGS_HEADER = "X-Warnings"
 IGNORED_HEADER = "X-Ignored-Parameters"
 
 
-class WarningOut(BaseModel):
+class WarningOut(DeferredModel):
     """Something worth knowing about an answer that was given all the same."""
 
     code: str

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar, cast
 
-from pydantic import BaseModel, PrivateAttr
+from pydantic import PrivateAttr
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect
@@ -12,6 +12,7 @@ from starlette.types import Receive
 
 from app.api.routing.multipart import FormFile
 from app.domain.errors import MalformedBodyError
+from app.services.deferred_model import DeferredModel
 
 MOST_FIELDS = 50
 LONGEST_FIELD = 16 * 1024
@@ -22,7 +23,7 @@ TakeFile = Callable[[dict[str, str], FormFile, Chunks], Awaitable[T]]
 """Takes the fields that came before the file, its name and type without its bytes, and these."""
 
 
-class StreamedForm(BaseModel):
+class StreamedForm(DeferredModel):
     """A form of fields and the file ``file``; what is declared is checked once all has come."""
 
     _stream: "FormStream" = PrivateAttr()

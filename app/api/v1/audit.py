@@ -4,18 +4,19 @@ from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Path, Query
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from app.api.errors import problem
 from app.api.routing.context import Context, RequestContext
 from app.domain import errors
 from app.domain.merkle import leaf_hash
 from app.services.audit.log import AuditLog, Head
+from app.services.deferred_model import DeferredModel
 
 router = APIRouter(prefix="/v1/audit", tags=["operations"])
 
 
-class HeadOut(BaseModel):
+class HeadOut(DeferredModel):
     """The state of the log: its size, and a hash of all of it."""
 
     size: Annotated[int, Field(description="Records.")]
@@ -31,7 +32,7 @@ class HeadOut(BaseModel):
         return cls(size=head.size, root=head.root.hex(), signature=head.signature)
 
 
-class RecordOut(BaseModel):
+class RecordOut(DeferredModel):
     """A record, and the proof that it is in the log."""
 
     index: int
@@ -46,7 +47,7 @@ class RecordOut(BaseModel):
     head: HeadOut
 
 
-class ConsistencyOut(BaseModel):
+class ConsistencyOut(DeferredModel):
     """The proof that nothing was removed or changed between two heads."""
 
     first: HeadOut

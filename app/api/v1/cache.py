@@ -3,22 +3,23 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from app.api.errors import problem
 from app.api.routing.context import Context
 from app.domain import errors
+from app.services.deferred_model import DeferredModel
 
 router = APIRouter(prefix="/v1", tags=["operations"])
 
 
-class Purged(BaseModel):
+class Purged(DeferredModel):
     """The number of answers that were removed."""
 
     deleted: Annotated[int, Field(description="Answers.")]
 
 
-class Selection(BaseModel):
+class Selection(DeferredModel):
     """Which answers; all where neither is given."""
 
     caller: Annotated[

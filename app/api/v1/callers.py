@@ -4,16 +4,17 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Path
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from app.api.errors import problem
 from app.api.routing.context import Context
 from app.domain import errors
+from app.services.deferred_model import DeferredModel
 
 router = APIRouter(prefix="/v1", tags=["operations"])
 
 
-class ErasureOut(BaseModel):
+class ErasureOut(DeferredModel):
     """The outcome of an erasure."""
 
     caller_sha256: Annotated[str, Field(description="SHA-256 of the caller's id.")]

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Response
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from app.api.errors import problem
 from app.api.errors.documented import GENERATION_ERRORS, JSON_IMAGE_ERRORS
@@ -15,12 +15,13 @@ from app.api.v1.generate.schemas import GenerateIn
 from app.domain import errors
 from app.domain.generation import CallContext
 from app.domain.token import CountMethod
+from app.services.deferred_model import DeferredModel
 from app.services.generation.estimate import Estimate
 
 router = APIRouter(prefix="/v1", tags=["generate"])
 
 
-class EstimatedImage(BaseModel):
+class EstimatedImage(DeferredModel):
     """One picture as it would be sent."""
 
     width: Annotated[int, Field(description="Pixels, prepared.")]
@@ -35,14 +36,14 @@ class EstimatedImage(BaseModel):
     ]
 
 
-class CostRange(BaseModel):
+class CostRange(DeferredModel):
     """US dollars at the listed price."""
 
     least: Annotated[CostOut, Field(description="With an empty answer.")]
     most: Annotated[CostOut, Field(description="With answers of max_gen_len tokens.")]
 
 
-class EstimateOut(BaseModel):
+class EstimateOut(DeferredModel):
     """Tokens, pictures and cost that the request would take."""
 
     calls: Annotated[

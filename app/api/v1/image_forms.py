@@ -2,14 +2,15 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from app.api.file_id import FileId
 from app.domain.generation import ImageInput
 from app.domain.image import Base64Image, FileImage, S3Image, UrlImage
+from app.services.deferred_model import DeferredModel
 
 
-class ImageBase64(BaseModel):
+class ImageBase64(DeferredModel):
     """A picture as base64 text."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -21,7 +22,7 @@ class ImageBase64(BaseModel):
     ] = None
 
 
-class ImageUrl(BaseModel):
+class ImageUrl(DeferredModel):
     """A picture by its address, fetched by this service."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -36,7 +37,7 @@ class ImageUrl(BaseModel):
     ]
 
 
-class ImageS3(BaseModel):
+class ImageS3(DeferredModel):
     """A picture in Amazon S3, read with this service's own AWS identity."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -56,7 +57,7 @@ class ImageS3(BaseModel):
     ] = None
 
 
-class ImageFile(BaseModel):
+class ImageFile(DeferredModel):
     """A picture that was uploaded to `/v1/files`."""
 
     model_config = ConfigDict(extra="forbid", strict=True)

@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 from fastapi import Body
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from app.api.openapi.examples import PICTURE
 from app.api.routing.decode import OrForm
@@ -11,11 +11,12 @@ from app.api.routing.multipart import FormFile
 from app.api.v1.image_forms import ImageIn, received
 from app.domain.generation import ImageInput
 from app.domain.image import ReceivedImage
+from app.services.deferred_model import DeferredModel
 
 _NAME = "image"
 
 
-class PrepareIn(BaseModel):
+class PrepareIn(DeferredModel):
     """One picture."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -29,7 +30,7 @@ class PrepareIn(BaseModel):
         return received(self.image, _NAME, owner)
 
 
-class PictureForm(BaseModel):
+class PictureForm(DeferredModel):
     """One picture as a file."""
 
     model_config = ConfigDict(extra="forbid")

@@ -4,17 +4,18 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from app.api.errors import problem
 from app.api.routing.context import Context
 from app.domain import errors
 from app.domain.residency import HopKind, HopReport, Verdict, notes
+from app.services.deferred_model import DeferredModel
 
 router = APIRouter(prefix="/v1", tags=["operations"])
 
 
-class HopOut(BaseModel):
+class HopOut(DeferredModel):
     """A place that data goes to."""
 
     hop: Annotated[str, Field(description="Its kind and its name.")]
@@ -41,7 +42,7 @@ class HopOut(BaseModel):
         )
 
 
-class ResidencyOut(BaseModel):
+class ResidencyOut(DeferredModel):
     """The regions where data may be, and those where it is."""
 
     allowed: Annotated[list[str], Field(description="Regions; any where empty.")]

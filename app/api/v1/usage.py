@@ -4,20 +4,21 @@ from datetime import UTC, date, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from app.api.errors import problem
 from app.api.routing.context import Context
 from app.domain import errors
 from app.domain.access import Caller, Scope
 from app.domain.usage import UsageQuery, UsageRow
+from app.services.deferred_model import DeferredModel
 
 router = APIRouter(prefix="/v1", tags=["operations"])
 
 MAX_DAYS = 400
 
 
-class UsageOut(BaseModel):
+class UsageOut(DeferredModel):
     """The usage of one model by one caller for one task on one day."""
 
     day: Annotated[date, Field(description="UTC.")]
@@ -53,13 +54,13 @@ class UsageOut(BaseModel):
         )
 
 
-class UsageList(BaseModel):
+class UsageList(DeferredModel):
     """Usage by day, model, key and task."""
 
     data: list[UsageOut]
 
 
-class Period(BaseModel):
+class Period(DeferredModel):
     """Which days."""
 
     first: Annotated[date | None, Field(description="UTC; by default 30 days ago.")] = None

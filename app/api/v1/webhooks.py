@@ -3,17 +3,18 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from app.api.errors import problem
 from app.api.routing.context import Context
 from app.domain import errors
 from app.domain.webhook import Delivery, DeliveryStatus
+from app.services.deferred_model import DeferredModel
 
 router = APIRouter(prefix="/v1", tags=["jobs"])
 
 
-class DeliveryOut(BaseModel):
+class DeliveryOut(DeferredModel):
     """One event on its way to a server of the caller's."""
 
     id: Annotated[str, Field(description="The event's id, which is its `webhook-id` header too.")]
@@ -52,7 +53,7 @@ class DeliveryOut(BaseModel):
         )
 
 
-class WebhooksOut(BaseModel):
+class WebhooksOut(DeferredModel):
     """The caller's webhooks."""
 
     hosts: Annotated[
@@ -69,7 +70,7 @@ class WebhooksOut(BaseModel):
     has_more: Annotated[bool, Field(description="Whether there are older ones.")]
 
 
-class Page(BaseModel):
+class Page(DeferredModel):
     """Which deliveries."""
 
     limit: Annotated[int, Field(ge=1, le=100)] = 20

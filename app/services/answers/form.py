@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
-from pydantic import BaseModel, ValidationError, model_validator
+from pydantic import ValidationError, model_validator
 
 from app.services.answers.conform import folded, renamed, texts
 from app.services.answers.notes import AnswerError, Notes, Refusal
 from app.services.answers.numbers import decimal_separator
 from app.services.answers.quotation import Partial
 from app.services.answers.refusal import refusal
+from app.services.deferred_model import DeferredModel
 
 AnswerT = TypeVar("AnswerT")
 ModelT = TypeVar("ModelT", bound="ModelAnswer")
@@ -41,7 +42,7 @@ class Form(Protocol[AnswerT]):
         ...
 
 
-class ModelPart(BaseModel):
+class ModelPart(DeferredModel):
     """A part of an answer; its keys may be spelt in other ways."""
 
     aliases: ClassVar[dict[str, str]] = {}

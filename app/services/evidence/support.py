@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
+from app.services.deferred_model import DeferredModel
 from app.services.evidence.claim import Claim, Path
 from app.services.evidence.search import Page, Sighting
 from app.services.evidence.text import Match, tokens
@@ -37,7 +38,7 @@ class PageReading:
         object.__setattr__(self, "searched", Page(self.words))
 
 
-class EvidenceOut(BaseModel):
+class EvidenceOut(DeferredModel):
     """Which reading supports one value of the result, and where it stands."""
 
     page: Annotated[int | None, Field(description="As in the result; null where nothing supports.")]

@@ -4,7 +4,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     Field,
     ValidationError,
@@ -17,6 +16,7 @@ from app.services.answers.conform import folded
 from app.services.answers.lenient import Share, notes_of
 from app.services.answers.numbers import Hints, NumberError, number
 from app.services.answers.words import NO_NUMBER, nothing
+from app.services.deferred_model import DeferredModel
 from app.services.geometry import Box, Size, View
 from app.services.images import overlay
 
@@ -123,7 +123,7 @@ OptionalBox = Annotated[ModelBox | None, WrapValidator(_or_none)]
 """A box that is worth less than the text that it belongs to: null where it is none."""
 
 
-class PixelBox(BaseModel):
+class PixelBox(DeferredModel):
     """Whole pixels of the original as a viewer shows it."""
 
     left: int
@@ -132,7 +132,7 @@ class PixelBox(BaseModel):
     bottom: int
 
 
-class BoxOut(BaseModel):
+class BoxOut(DeferredModel):
     """A place on the original picture as a viewer shows it, EXIF orientation applied."""
 
     left: Annotated[float, Field(ge=0, le=1, description="Share of the width, 0 to 1.")]

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field, ValidationInfo, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
 from app.domain.model import Capabilities
 from app.services.answers.fence import fenced
@@ -20,6 +20,7 @@ from app.services.answers.lenient import (
     trimmed,
     word,
 )
+from app.services.deferred_model import DeferredModel
 from app.services.evidence.claim import Claim, Path, leaves
 from app.services.tasks.capability import CHART_VALUES_UNTRAINED, Capability
 from app.services.tasks.pages import (
@@ -149,14 +150,14 @@ class ChartAnswer(ModelAnswer):
     insight: Annotated[SparedText, Field(description="one sentence")]
 
 
-class AxesOut(BaseModel):
+class AxesOut(DeferredModel):
     """Labels of the axes, null where there is none."""
 
     x: str | None
     y: str | None
 
 
-class ChartTable(BaseModel):
+class ChartTable(DeferredModel):
     """The data: a row for each x, a column for each series."""
 
     columns: Annotated[list[str], Field(description="The x axis, then each series.")]
@@ -169,7 +170,7 @@ class ChartTable(BaseModel):
     ]
 
 
-class ChartData(BaseModel):
+class ChartData(DeferredModel):
     """A chart's data."""
 
     chart_type: Kind

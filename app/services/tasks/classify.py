@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from app.domain.model import Capabilities
 from app.services.answers.conform import folded
 from app.services.answers.exact import SchemaForm
 from app.services.answers.probability import Chance, Measure, of_truth, ranked
+from app.services.deferred_model import DeferredModel
 from app.services.tasks.capability import Capability
 from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import (
@@ -46,7 +47,7 @@ class ClassifyParameters(Parameters):
     ] = True
 
 
-class LabelOut(BaseModel):
+class LabelOut(DeferredModel):
     """A label of the request."""
 
     label: str

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BeforeValidator, Field
 
 from app.domain.model import Capabilities
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer
 from app.services.answers.lenient import Sentences, Text, Words, absent, trimmed
+from app.services.deferred_model import DeferredModel
 from app.services.tasks.capability import Capability
 from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import (
@@ -75,7 +76,7 @@ class Comparison(ModelAnswer):
     ]
 
 
-class PictureOut(BaseModel):
+class PictureOut(DeferredModel):
     """One of the pictures."""
 
     index: Annotated[int, Field(description="Among the images, from 0.")]

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic import ConfigDict, Field, ValidationInfo, model_validator
 
 from app.domain.model import Capabilities
 from app.services.answers.conform import folded
@@ -21,6 +21,7 @@ from app.services.answers.lenient import (
     trimmed,
     word,
 )
+from app.services.deferred_model import DeferredModel
 from app.services.tasks.capability import Capability
 from app.services.tasks.pages import (
     Conflict,
@@ -219,14 +220,14 @@ class DiagramAnswer(ModelAnswer):
                 node.name = f"{node.name} ({seen[node.name]})"
 
 
-class NodeOut(BaseModel):
+class NodeOut(DeferredModel):
     """A box or symbol."""
 
     id: str
     label: str
 
 
-class EdgeOut(BaseModel):
+class EdgeOut(DeferredModel):
     """A line or arrow between two nodes."""
 
     source: str
@@ -234,7 +235,7 @@ class EdgeOut(BaseModel):
     label: str | None
 
 
-class DiagramData(BaseModel):
+class DiagramData(DeferredModel):
     """A diagram's structure."""
 
     kind: Kind

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, Field, ValidationInfo, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
 from app.domain.model import Capabilities
 from app.services.answers.conform import folded
@@ -22,6 +22,7 @@ from app.services.answers.lenient import (
     word,
 )
 from app.services.answers.words import NO_NUMBER, nothing
+from app.services.deferred_model import DeferredModel
 from app.services.tasks.capability import Capability
 from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import (
@@ -183,7 +184,7 @@ class InspectionAnswer(ModelAnswer):
         return self
 
 
-class DefectOut(BaseModel):
+class DefectOut(DeferredModel):
     """One finding."""
 
     defect: str

@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Annotated, cast
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
+from app.services.deferred_model import DeferredModel
 from app.services.geometry import Box
 from app.services.tasks.boxes import BoxOut, enclosing, placed
 from app.services.tasks.ocr_answers import (
@@ -24,7 +25,7 @@ from app.services.tasks.strips import Strip, beside, joined
 from app.services.tasks.tables import Table, as_html, in_markdown
 
 
-class LineOut(BaseModel):
+class LineOut(DeferredModel):
     """One line at its place."""
 
     page: int
@@ -34,7 +35,7 @@ class LineOut(BaseModel):
     ]
 
 
-class TableOut(BaseModel):
+class TableOut(DeferredModel):
     """Rows of cells."""
 
     rows: Annotated[Table, Field(description="The header first.")]
@@ -46,7 +47,7 @@ class PagedTable(TableOut, PageFacts):
     """A table and where it is."""
 
 
-class BlockOut(BaseModel):
+class BlockOut(DeferredModel):
     """A part of a page at its place."""
 
     kind: Kind

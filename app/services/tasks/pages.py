@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
+from app.services.deferred_model import DeferredModel
 from app.services.geometry import Size
 from app.services.tasks.spec import Finding, Note, UnansweredError, faults_of, notes
 
@@ -12,7 +13,7 @@ AnswerT = TypeVar("AnswerT")
 ValueT = TypeVar("ValueT")
 
 
-class PageFacts(BaseModel):
+class PageFacts(DeferredModel):
     """Which page or picture something is of."""
 
     page: Annotated[
@@ -41,7 +42,7 @@ class PagedValue(PageFacts):
     value: Any
 
 
-class Conflict(BaseModel):
+class Conflict(DeferredModel):
     """A value that pages tell differently."""
 
     path: Annotated[str, Field(description="Where it is in the result: `items.0.price`.")]

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from typing import Annotated, ClassVar
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from app.domain.model import Capabilities
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer
 from app.services.answers.lenient import Share, Truth, Words
 from app.services.answers.probability import Measure, of_truth
+from app.services.deferred_model import DeferredModel
 from app.services.tasks.capability import Capability
 from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import (
@@ -60,7 +61,7 @@ class JudgedAnswer(FitAnswer):
 VERDICT = Measure("match", ("true", "false"))
 
 
-class Ranked(BaseModel):
+class Ranked(DeferredModel):
     """One candidate."""
 
     index: Annotated[int, Field(description="Among the images or texts given, from 0.")]
@@ -87,7 +88,7 @@ class Ranked(BaseModel):
     reason: str
 
 
-class Unranked(BaseModel):
+class Unranked(DeferredModel):
     """A candidate that could not be judged."""
 
     index: int

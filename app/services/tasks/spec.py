@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from app.domain.generation import Sampling
 from app.domain.image import AnswerWarning
@@ -13,13 +13,14 @@ from app.domain.model import Capabilities
 from app.services.answers.form import Form
 from app.services.answers.notes import AnswerError
 from app.services.answers.probability import Chance, Measure
+from app.services.deferred_model import DeferredModel
 from app.services.documents.page import Origin
 from app.services.evidence.claim import Claim, Path
 from app.services.geometry import View
 from app.services.tasks.capability import Capability
 
 
-class Parameters(BaseModel):
+class Parameters(DeferredModel):
     """The parameters of a task, beside its pictures."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
@@ -80,7 +81,7 @@ class DocumentParameters(Parameters):
         return False
 
 
-class Result(BaseModel):
+class Result(DeferredModel):
     """The result of a task."""
 
 
@@ -146,7 +147,7 @@ class UnansweredError(AnswerError):
     """Findings from which no result can be made."""
 
 
-class Note(BaseModel):
+class Note(DeferredModel):
     """A warning about one page."""
 
     code: str

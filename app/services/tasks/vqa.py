@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field, ValidationInfo
+from pydantic import BeforeValidator, Field, ValidationInfo
 
 from app.domain.model import Capabilities
 from app.services.answers.conform import folded
@@ -14,6 +14,7 @@ from app.services.answers.form import Model, ModelAnswer
 from app.services.answers.lenient import Nullable, Text, notes_of, sparing, synonyms
 from app.services.answers.numbers import Hints, NumberError, number
 from app.services.answers.probability import Chance, Measure, ranked
+from app.services.deferred_model import DeferredModel
 from app.services.evidence.claim import Claim
 from app.services.tasks.capability import Capability
 from app.services.tasks.prompt import prompt
@@ -112,7 +113,7 @@ class VqaAnswer(ModelAnswer):
     ] = None
 
 
-class ChoiceOut(BaseModel):
+class ChoiceOut(DeferredModel):
     """One of the answers that were to choose from."""
 
     choice: str

@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from app.api.openai.answer import AgeSaid, CachedSaid, GuardrailSaid
 from app.api.openai.responses.schemas import ResponsesIn
@@ -12,6 +12,7 @@ from app.api.responses.cost import CostOut
 from app.api.responses.guardrail import GuardrailOut
 from app.api.responses.warnings import WarningOut, together
 from app.domain.generation import Completion, Generation, Sampling, Started, StopReason, Usage
+from app.services.deferred_model import DeferredModel
 from app.services.generation.structured import Structured
 
 Status = Literal["in_progress", "completed", "incomplete"]
@@ -24,20 +25,20 @@ _INCOMPLETE: dict[StopReason, Reason] = {
 }
 
 
-class ResponsesInputDetails(BaseModel):
+class ResponsesInputDetails(DeferredModel):
     """Nothing is cached."""
 
     cached_tokens: int = 0
     cache_write_tokens: int = 0
 
 
-class ResponsesOutputDetails(BaseModel):
+class ResponsesOutputDetails(DeferredModel):
     """The model does not reason apart from its answer."""
 
     reasoning_tokens: int = 0
 
 
-class ResponsesUsage(BaseModel):
+class ResponsesUsage(DeferredModel):
     """Tokens as Bedrock counted them. A picture is about one."""
 
     input_tokens: int
@@ -57,7 +58,7 @@ class ResponsesUsage(BaseModel):
         )
 
 
-class ResponsesOutputText(BaseModel):
+class ResponsesOutputText(DeferredModel):
     """The model's text."""
 
     type: Literal["output_text"] = "output_text"
@@ -66,7 +67,7 @@ class ResponsesOutputText(BaseModel):
     logprobs: list[dict[str, Any]] = []
 
 
-class ResponsesOutputRefusal(BaseModel):
+class ResponsesOutputRefusal(DeferredModel):
     """The model's words where it refused, else why its answer is not of the form asked for."""
 
     type: Literal["refusal"] = "refusal"
@@ -78,7 +79,7 @@ ResponsesContent = Annotated[
 ]
 
 
-class ResponsesOutputMessage(BaseModel):
+class ResponsesOutputMessage(DeferredModel):
     """The one item of an answer."""
 
     id: str
@@ -88,13 +89,13 @@ class ResponsesOutputMessage(BaseModel):
     content: list[ResponsesContent]
 
 
-class ResponsesIncomplete(BaseModel):
+class ResponsesIncomplete(DeferredModel):
     """Why an answer is not whole."""
 
     reason: Reason
 
 
-class ResponsesOut(BaseModel):
+class ResponsesOut(DeferredModel):
     """An answer. It is not stored."""
 
     id: str

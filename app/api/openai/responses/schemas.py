@@ -4,17 +4,18 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
 
 from app.api.file_id import FileId
 from app.api.openai.schemas import PART, Detail, Text, TextOrList, Tokens
+from app.services.deferred_model import DeferredModel
 
 _JUDGED = ConfigDict(extra="allow", strict=True)
 """Other members are judged in `translate`, by their names."""
 
 
-class ResponsesTextPart(BaseModel):
+class ResponsesTextPart(DeferredModel):
     """A piece of text."""
 
     model_config = PART
@@ -23,7 +24,7 @@ class ResponsesTextPart(BaseModel):
     text: str
 
 
-class ResponsesImagePart(BaseModel):
+class ResponsesImagePart(DeferredModel):
     """A picture."""
 
     model_config = PART
@@ -41,7 +42,7 @@ class ResponsesImagePart(BaseModel):
     detail: Detail = None
 
 
-class ResponsesAnswerPart(BaseModel):
+class ResponsesAnswerPart(DeferredModel):
     """The text of an earlier answer of the model."""
 
     model_config = PART
@@ -50,7 +51,7 @@ class ResponsesAnswerPart(BaseModel):
     text: str
 
 
-class ResponsesRefusalPart(BaseModel):
+class ResponsesRefusalPart(DeferredModel):
     """The text of an earlier refusal of the model."""
 
     model_config = PART
@@ -65,7 +66,7 @@ ResponsesSaidPart = Annotated[
 ]
 
 
-class ResponsesSystemMessage(BaseModel):
+class ResponsesSystemMessage(DeferredModel):
     """Instructions that stand above the conversation."""
 
     model_config = _JUDGED
@@ -75,7 +76,7 @@ class ResponsesSystemMessage(BaseModel):
     content: Annotated[Text | Annotated[list[ResponsesTextPart], Tag("list")], TextOrList]
 
 
-class ResponsesUserMessage(BaseModel):
+class ResponsesUserMessage(DeferredModel):
     """A message of the user, with text and pictures."""
 
     model_config = _JUDGED
@@ -85,7 +86,7 @@ class ResponsesUserMessage(BaseModel):
     content: Annotated[Text | Annotated[list[ResponsesPart], Tag("list")], TextOrList]
 
 
-class ResponsesAssistantMessage(BaseModel):
+class ResponsesAssistantMessage(DeferredModel):
     """An earlier answer of the model; an item of `output` may be sent back as it came."""
 
     model_config = _JUDGED
@@ -119,7 +120,7 @@ ResponsesItem = Annotated[
 ]
 
 
-class ResponsesTextFormat(BaseModel):
+class ResponsesTextFormat(DeferredModel):
     """Text, as the model writes it."""
 
     model_config = PART
@@ -127,7 +128,7 @@ class ResponsesTextFormat(BaseModel):
     type: Literal["text"]
 
 
-class ResponsesJsonFormat(BaseModel):
+class ResponsesJsonFormat(DeferredModel):
     """One JSON object."""
 
     model_config = PART
@@ -135,7 +136,7 @@ class ResponsesJsonFormat(BaseModel):
     type: Literal["json_object"]
 
 
-class ResponsesSchemaFormat(BaseModel):
+class ResponsesSchemaFormat(DeferredModel):
     """A JSON object under a schema."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -161,7 +162,7 @@ ResponsesFormat = Annotated[
 ]
 
 
-class ResponsesText(BaseModel):
+class ResponsesText(DeferredModel):
     """The form of the answer's text."""
 
     model_config = _JUDGED
@@ -175,19 +176,19 @@ class ResponsesText(BaseModel):
     ] = None
 
 
-class ResponsesReasoning(BaseModel):
+class ResponsesReasoning(DeferredModel):
     """Settings of models that reason apart from their answer, which this one does not."""
 
     model_config = _JUDGED
 
 
-class ResponsesStreamOptions(BaseModel):
+class ResponsesStreamOptions(DeferredModel):
     """How a stream is sent."""
 
     model_config = _JUDGED
 
 
-class ResponsesIn(BaseModel):
+class ResponsesIn(DeferredModel):
     """A request with the whole conversation so far: nothing is stored."""
 
     model_config = _JUDGED

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from app.api.errors.problem import Fault
 from app.api.file_id import FileId
@@ -24,12 +24,13 @@ from app.domain.generation import (
 )
 from app.domain.image import FileImage, ReceivedImage, Treatment
 from app.domain.model import Dialect, Language
+from app.services.deferred_model import DeferredModel
 from app.services.generation.validation import MAX_SEVERAL
 
 _STRATEGIES = (ImageStrategy.CONTACT_SHEET, ImageStrategy.EACH)
 
 
-class GenerationOptions(BaseModel):
+class GenerationOptions(DeferredModel):
     """Parameters that every generation endpoint takes beside its images."""
 
     model_config = ConfigDict(extra="forbid")
@@ -184,7 +185,7 @@ class GenerateForm(GenerationOptions):
         return self.request(images, call_context)
 
 
-class ReceivedOut(BaseModel):
+class ReceivedOut(DeferredModel):
     """A picture as it came."""
 
     declared_type: Annotated[
@@ -198,7 +199,7 @@ class ReceivedOut(BaseModel):
     frames: Annotated[int, Field(description="Frames or pages; the model sees the first.")]
 
 
-class PreparedOut(BaseModel):
+class PreparedOut(DeferredModel):
     """A picture as the model is sent it."""
 
     media_type: str
@@ -208,7 +209,7 @@ class PreparedOut(BaseModel):
     sha256: Annotated[str, Field(description="Of these bytes, hexadecimal.")]
 
 
-class CanvasOut(BaseModel):
+class CanvasOut(DeferredModel):
     """The grid of 560-pixel tiles that Llama lays the picture on."""
 
     columns: int
@@ -216,7 +217,7 @@ class CanvasOut(BaseModel):
     tiles: Annotated[int, Field(description="1 to 4.")]
 
 
-class ImageOut(BaseModel):
+class ImageOut(DeferredModel):
     """One picture: what was received, what was made of it, what may have been lost."""
 
     media_type: Annotated[str, Field(description="As found in the bytes.")]
@@ -239,7 +240,7 @@ class ImageOut(BaseModel):
     warnings: list[WarningOut]
 
 
-class LatencyOut(BaseModel):
+class LatencyOut(DeferredModel):
     """Milliseconds."""
 
     total: Annotated[int, Field(description="From the request's arrival to its answer, ms.")]
@@ -254,7 +255,7 @@ class StreamLatencyOut(LatencyOut):
     ]
 
 
-class TargetOut(BaseModel):
+class TargetOut(DeferredModel):
     """One way to reach the model."""
 
     region: Annotated[str, Field(description="AWS region.")]
@@ -262,7 +263,7 @@ class TargetOut(BaseModel):
     dialect: Annotated[Dialect, Field(description="The Bedrock operation.")]
 
 
-class PartOut(BaseModel):
+class PartOut(DeferredModel):
     """The outcome of one image of several: an answer or an error."""
 
     image: Annotated[str, Field(description="Its place in the request: `images.0`.")]
@@ -276,7 +277,7 @@ class PartOut(BaseModel):
     error: Annotated[Fault | None, Field(description="Why there is no answer.")] = None
 
 
-class Identified(BaseModel):
+class Identified(DeferredModel):
     """Which answer this is, and whose."""
 
     id: Annotated[str, Field(description="Of this answer.")]

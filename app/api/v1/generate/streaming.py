@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import orjson
 from fastapi import Response
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from app.api.errors import problem
 from app.api.responses import sse
@@ -26,9 +26,10 @@ from app.domain.generation import (
     GenerationRequest,
     Started,
 )
+from app.services.deferred_model import DeferredModel
 
 
-class StartEvent(BaseModel):
+class StartEvent(DeferredModel):
     """`event: start`: the model has begun to answer."""
 
     id: str
@@ -37,7 +38,7 @@ class StartEvent(BaseModel):
     warnings: list[WarningOut]
 
 
-class DeltaEvent(BaseModel):
+class DeltaEvent(DeferredModel):
     """`event: delta`: a piece of the text."""
 
     text: str

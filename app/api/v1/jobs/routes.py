@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import orjson
 from fastapi import APIRouter, Header, Query, Response
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from app.api.errors import problem
 from app.api.responses import sse
@@ -16,6 +16,7 @@ from app.api.v1.jobs import serialize
 from app.domain import errors
 from app.domain.job import Job, JobStatus
 from app.domain.webhook import Delivery, DeliveryStatus
+from app.services.deferred_model import DeferredModel
 from app.services.webhooks.service import event_id
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
@@ -31,7 +32,7 @@ _ERRORS = problem.responses(
 )
 
 
-class JobResponse(BaseModel):
+class JobResponse(DeferredModel):
     """The endpoint's answer."""
 
     status_code: int
@@ -39,7 +40,7 @@ class JobResponse(BaseModel):
     body: Annotated[Any, Field(description="The answer, or a problem document.")]
 
 
-class JobUsage(BaseModel):
+class JobUsage(DeferredModel):
     """The answer's tokens and cost."""
 
     prompt_tokens: int
@@ -47,7 +48,7 @@ class JobUsage(BaseModel):
     cost_usd: Annotated[float, Field(description="At the listed price, so far as it is known.")]
 
 
-class JobWebhook(BaseModel):
+class JobWebhook(DeferredModel):
     """How telling the caller's server stands."""
 
     url: str
@@ -56,7 +57,7 @@ class JobWebhook(BaseModel):
     event_id: str | None
 
 
-class JobOut(BaseModel):
+class JobOut(DeferredModel):
     """One request that is answered later."""
 
     id: str
@@ -77,7 +78,7 @@ class JobOut(BaseModel):
     webhook: JobWebhook | None
 
 
-class JobList(BaseModel):
+class JobList(DeferredModel):
     """The caller's jobs, without their responses."""
 
     object: Literal["list"] = "list"
@@ -85,7 +86,7 @@ class JobList(BaseModel):
     has_more: bool
 
 
-class Page(BaseModel):
+class Page(DeferredModel):
     """Which jobs."""
 
     limit: Annotated[int, Field(ge=1, le=100)] = 20

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from app.api.responses.cost import CostOut
 from app.api.responses.guardrail import GuardrailOut
@@ -11,10 +11,11 @@ from app.api.v1.generate.schemas import ImageOut, TargetOut
 from app.domain.citation import QuoteMatch
 from app.domain.generation import StopReason
 from app.domain.retrieval import ChunkKind, KnowledgeBaseKind
+from app.services.deferred_model import DeferredModel
 from app.services.retrieval.request import CitationFault, Mode, QueryKind, Reason, Shown, Unanswered
 
 
-class ChunkOut(BaseModel):
+class ChunkOut(DeferredModel):
     """A piece of a document that was found."""
 
     document: Annotated[str, Field(description="The document's name.")]
@@ -64,7 +65,7 @@ class CitationOut(ChunkOut):
     ]
 
 
-class SentenceOut(BaseModel):
+class SentenceOut(DeferredModel):
     """A sentence of the answer."""
 
     text: Annotated[str, Field(description="Without markers.")]
@@ -72,7 +73,7 @@ class SentenceOut(BaseModel):
     supported: Annotated[bool, Field(description="Whether a source stands behind it.")]
 
 
-class CorrectionOut(BaseModel):
+class CorrectionOut(DeferredModel):
     """Something that was wrong with the answer's citations."""
 
     fault: Annotated[
@@ -86,14 +87,14 @@ class CorrectionOut(BaseModel):
     n: int | None
 
 
-class QueryOut(BaseModel):
+class QueryOut(DeferredModel):
     """The query that the knowledge base was asked."""
 
     kind: QueryKind
     text: str
 
 
-class RagRetrievalOut(BaseModel):
+class RagRetrievalOut(DeferredModel):
     """The time and the calls that retrieval took."""
 
     calls: int
@@ -102,7 +103,7 @@ class RagRetrievalOut(BaseModel):
     cost_usd: Annotated[float | None, Field(description="Null where no price is configured.")]
 
 
-class RagCallOut(BaseModel):
+class RagCallOut(DeferredModel):
     """One answer of the model, paid for."""
 
     purpose: Literal["describe", "answer", "repair"]
@@ -113,7 +114,7 @@ class RagCallOut(BaseModel):
     latency_ms: int
 
 
-class RagLatencyOut(BaseModel):
+class RagLatencyOut(DeferredModel):
     """Milliseconds."""
 
     total: int
@@ -122,7 +123,7 @@ class RagLatencyOut(BaseModel):
     first_token: int | None
 
 
-class RagFacts(BaseModel):
+class RagFacts(DeferredModel):
     """All of an answer but its text."""
 
     id: str
@@ -174,7 +175,7 @@ class RagOut(RagFacts):
     ]
 
 
-class KnowledgeBaseOut(BaseModel):
+class KnowledgeBaseOut(DeferredModel):
     """A knowledge base that the caller may ask."""
 
     name: str
@@ -187,7 +188,7 @@ class KnowledgeBaseOut(BaseModel):
     ]
 
 
-class KnowledgeBaseList(BaseModel):
+class KnowledgeBaseList(DeferredModel):
     """All that the caller may ask."""
 
     knowledge_bases: list[KnowledgeBaseOut]

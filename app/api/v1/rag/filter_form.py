@@ -2,7 +2,7 @@
 
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from app.domain.metadata_filter import (
@@ -14,6 +14,7 @@ from app.domain.metadata_filter import (
     MetadataFilter,
     parse,
 )
+from app.services.deferred_model import DeferredModel
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
 Key = Annotated[
@@ -23,7 +24,7 @@ Text = Annotated[str, Field(max_length=MAX_TEXT)]
 Scalar = Text | bool | int | float
 
 
-class AnyComparison(BaseModel):
+class AnyComparison(DeferredModel):
     """An attribute and a value of its own type."""
 
     model_config = _STRICT
@@ -32,7 +33,7 @@ class AnyComparison(BaseModel):
     value: Scalar
 
 
-class NumberComparison(BaseModel):
+class NumberComparison(DeferredModel):
     """An attribute and a number."""
 
     model_config = _STRICT
@@ -41,7 +42,7 @@ class NumberComparison(BaseModel):
     value: int | float
 
 
-class ListComparison(BaseModel):
+class ListComparison(DeferredModel):
     """An attribute and values, one of which it has."""
 
     model_config = _STRICT
@@ -50,7 +51,7 @@ class ListComparison(BaseModel):
     value: Annotated[list[Scalar], Field(min_length=1, max_length=MAX_VALUES)]
 
 
-class TextComparison(BaseModel):
+class TextComparison(DeferredModel):
     """An attribute and a text."""
 
     model_config = _STRICT
@@ -62,7 +63,7 @@ class TextComparison(BaseModel):
 _Group = Annotated[list["FilterIn"], Field(min_length=2, max_length=MAX_COMPARISONS)]
 
 
-class FilterIn(BaseModel):
+class FilterIn(DeferredModel):
     """A filter over documents' metadata: exactly one of these operators, as Bedrock spells them."""
 
     model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=True)

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Json
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, Json
 
 from app.api.routing.multipart import FormFile
 from app.api.v1.image_forms import ImageIn, received
@@ -13,6 +13,7 @@ from app.domain.generation import CallContext, ImageInput, Role, Sampling, Turn
 from app.domain.image import ReceivedImage
 from app.domain.model import Language
 from app.domain.retrieval import Search
+from app.services.deferred_model import DeferredModel
 from app.services.retrieval.request import Mode, RagRequest, Surplus
 
 MAX_QUESTION = 20_000
@@ -20,7 +21,7 @@ MAX_HISTORY = 40
 _IMAGE = "image"
 
 
-class HistoryTurn(BaseModel):
+class HistoryTurn(DeferredModel):
     """An earlier turn of the conversation."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -33,7 +34,7 @@ History = Annotated[list[HistoryTurn], Field(max_length=MAX_HISTORY)]
 Filter = Annotated[FilterIn | None, AfterValidator(checked)]
 
 
-class RagOptions(BaseModel):
+class RagOptions(DeferredModel):
     """Parameters of a question to a knowledge base."""
 
     model_config = ConfigDict(extra="forbid")

@@ -5,7 +5,6 @@ from typing import Any
 
 import orjson
 from fastapi import Response
-from pydantic import BaseModel
 
 from app.api.responses import sse
 from app.api.responses.sse import EventStream
@@ -16,11 +15,12 @@ from app.api.v1.generate.streaming import error
 from app.api.v1.rag import serialize
 from app.api.v1.rag.answers import LeftOutOut, QueryOut, RagRetrievalOut, UsedOut
 from app.domain.generation import Delta, Failed
+from app.services.deferred_model import DeferredModel
 from app.services.retrieval.request import RagAnswer, RagRequest
 from app.services.retrieval.streaming import Begun, Cited, RagEvent, streamed
 
 
-class RagStartEvent(BaseModel):
+class RagStartEvent(DeferredModel):
     """`event: start`: what was found and is shown to the model."""
 
     id: str

@@ -5,7 +5,7 @@ from functools import cache
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Form, Response
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from app.api.errors import problem
 from app.api.errors.documented import GENERATION_ERRORS, JSON_IMAGE_ERRORS
@@ -15,6 +15,7 @@ from app.api.routing.headers import CallHeaders
 from app.api.v1.tasks.schemas import TaskForm, TaskIn, answer_of, body_of, camel, form_of
 from app.api.v1.tasks.streaming import STREAM, respond
 from app.domain import errors
+from app.services.deferred_model import DeferredModel
 from app.services.tasks import TASKS
 from app.services.tasks.spec import Task
 
@@ -23,7 +24,7 @@ router = APIRouter(prefix="/v1", tags=["tasks"])
 Endpoint = Callable[..., Awaitable[Response]]
 
 
-class CapabilityOut(BaseModel):
+class CapabilityOut(DeferredModel):
     """How well the model is known to do a task, by Meta's model card for the 11B Instruct model."""
 
     basis: Annotated[
@@ -37,7 +38,7 @@ class CapabilityOut(BaseModel):
     ]
 
 
-class TaskSummary(BaseModel):
+class TaskSummary(DeferredModel):
     """One task."""
 
     name: str
@@ -76,7 +77,7 @@ class TaskSummary(BaseModel):
         )
 
 
-class TaskList(BaseModel):
+class TaskList(DeferredModel):
     """All tasks."""
 
     tasks: list[TaskSummary]

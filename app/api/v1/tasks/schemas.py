@@ -17,6 +17,7 @@ from app.api.v1.generate.schemas import (
 from app.api.v1.image_forms import ImageIn, received
 from app.domain.generation import CallContext, ImageInput, Sampling
 from app.domain.model import Language
+from app.services.deferred_model import DeferredModel
 from app.services.evidence.support import EvidenceOut
 from app.services.task_runner.request import TaskRequest
 from app.services.tasks.spec import Parameters, Result, Task
@@ -24,7 +25,7 @@ from app.services.tasks.spec import Parameters, Result, Task
 ResultT = TypeVar("ResultT", bound=BaseModel)
 
 
-class TaskOptions(BaseModel):
+class TaskOptions(DeferredModel):
     """Parameters that every task takes beside its images and its own."""
 
     temperature: Annotated[
@@ -102,7 +103,7 @@ class TaskForm(TaskOptions):
         return self.request(task, images, call_context)
 
 
-class RawTextOut(BaseModel):
+class RawTextOut(DeferredModel):
     """The text that the model wrote in one call."""
 
     page: Annotated[

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import Response
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from app.api.errors import problem
 from app.api.responses import sse
@@ -14,11 +14,12 @@ from app.api.responses.streaming import opened
 from app.api.routing.context import RequestContext
 from app.api.v1.tasks import serialize
 from app.domain.errors import ServiceError
+from app.services.deferred_model import DeferredModel
 from app.services.task_runner.events import TaskEvent, streamed
 from app.services.task_runner.request import Progress, TaskAnswer, TaskRequest
 
 
-class ProgressEvent(BaseModel):
+class ProgressEvent(DeferredModel):
     """`event: progress`: one question of several has been dealt with."""
 
     done: Annotated[int, Field(description="Questions dealt with.")]
