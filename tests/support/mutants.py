@@ -8,13 +8,12 @@ from random import Random
 from PIL import PngImagePlugin
 
 from fixtures.images import chunk, encoded, photo
+from tests.support import jpeg
 
 PNG_MARK = b"\x89PNG\r\n\x1a\n"
 STRANGE = (0, 1, 2, 3, 4, 5, 6, 7, 8, 16, 0x11, 0x21, 0x22, 128, 255)
-SOI, EOI, SOS = b"\xff\xd8", 0xD9, 0xDA
 
 Piece = tuple[bytes, bytes]
-Segment = tuple[int, bytes, bytes]
 
 PUT_IN: tuple[Piece, ...] = (
     (b"gAMA", struct.pack(">I", 45_455)),
@@ -123,7 +122,7 @@ def _chunks(data: bytes) -> list[Piece]:
 
 def jpeg_mutant(data: bytes, random: Random) -> bytes:
     """``data`` with one to three changes of its segments and scans."""
-    segments = _segments(data)
+    segments = jpeg.segments(data)
     for _ in range(random.choice((1, 1, 1, 2, 3))):
         if not segments:
             break
@@ -146,33 +145,11 @@ def jpeg_mutant(data: bytes, random: Random) -> bytes:
                 segments[one] = (marker, body, scan[: random.randrange(len(scan) + 1)])
             case 8:
                 segments[:] = [_swapped(each) for each in segments]
-    return SOI + b"".join(
-        bytes([0xFF, marker])
-        + (b"" if marker == EOI else struct.pack(">H", len(body) + 2) + body)
-        + scan
-        for marker, body, scan in segments
-    )
+    return jpeg.joined(segments)
 
 
-def _swapped(segment: Segment) -> Segment:
+def _swapped(segment: jpeg.Segment) -> jpeg.Segment:
     marker, body, scan = segment
-    if marker == SOS and len(body) >= 10:
+    if marker == jpeg.SOS and len(body) >= 10:
         return marker, body[:1] + body[3:5] + body[1:3] + body[5:], scan
     return segment
-
-
-def _segments(data: bytes) -> list[Segment]:
-    at, segments = 2, list[Segment]()
-    while at < len(data):
-        marker = data[at + 1]
-        if marker == EOI:
-            return [*segments, (marker, b"", b"")]
-        size = int.from_bytes(data[at + 2 : at + 4], "big")
-        body, at = data[at + 4 : at + 2 + size], at + 2 + size
-        start = at
-        while marker == SOS and not (
-            data[at] == 0xFF and data[at + 1] not in {0, *range(0xD0, 0xD8)}
-        ):
-            at += 1
-        segments.append((marker, body, data[start:at]))
-    return segments

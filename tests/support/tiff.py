@@ -17,6 +17,8 @@ def directory(
     subfile: int | None = None,
     make: bytes | None = None,
     inks: int | None = None,
+    planes: int | None = None,
+    subsampling: Sequence[int] = (),
 ) -> tuple[list[tuple[int, int, bytes]], bytes]:
     """The tags (number, kind, values) and the pixels of a square, every pixel the same."""
     samples = len(pixel)
@@ -40,6 +42,10 @@ def directory(
         tags.append((271, 2, make + b"\0"))
     if inks is not None:
         tags.append((332, 3, struct.pack("<H", inks)))
+    if planes is not None:
+        tags.append((284, 3, struct.pack("<H", planes)))
+    if subsampling:
+        tags.append((530, 3, struct.pack("<2H", *subsampling)))
     if extras:
         tags.append((338, 3, struct.pack(f"<{len(extras)}H", *extras)))
     return tags, pixels

@@ -12,7 +12,7 @@ import pillow_heif
 import pyvips
 from PIL import Image, ImageOps
 
-from app.domain.errors import ImageDamagedError, ImageError
+from app.domain.errors import ImageDamagedError, ImageError, UnsupportedImageTypeError
 from app.domain.image import ImageFacts, ImageLimits, ImageType
 from app.services.images.formats import (
     gif,
@@ -138,8 +138,16 @@ def _without_extras(image: pyvips.Image, colours: int, page: tiff.Page) -> pyvip
 
 
 def _bmp(data: bytes) -> pyvips.Image:
-    with Image.open(BytesIO(data), formats=["BMP"]) as picture:
-        return from_pillow(picture)
+    try:
+        with Image.open(BytesIO(data), formats=["BMP"]) as picture:
+            return from_pillow(picture)
+    except OSError as error:
+        if not str(error).startswith("Unsupported BMP"):
+            raise
+        raise UnsupportedImageTypeError(
+            f"This is a BMP of a kind that is not accepted ({error}); send it with 1, 4, 8, 24 or "
+            "32 bits a pixel, or as PNG."
+        ) from error
 
 
 def _avif(data: bytes) -> pyvips.Image:

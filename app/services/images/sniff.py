@@ -50,6 +50,20 @@ FOREIGN: tuple[tuple[int, bytes, str], ...] = (
     (0, b"AT&TFORM", "a DjVu document"),
     (0, b"v/1\x01", "an OpenEXR picture"),
     (0, b"#?RADIANCE", "a Radiance HDR picture"),
+    (0, b"#?RGBE", "a Radiance HDR picture"),
+    (0, b"\0\0\0\x0cJXS ", "a JPEG XS picture"),
+    (0, b"\xb1\x68\xde\x3a", "a DCX picture"),
+    (8, b"ILBM", "an IFF picture, ILBM"),
+    (8, b"PBM ", "an IFF picture, PBM"),
+    (8, b"ACON", "an animated Windows cursor"),
+    (8, b"CDR", "a CorelDRAW drawing"),
+    (0, b"Paint Shop Pro Image File", "a Paint Shop Pro picture"),
+    (0, b"\x13\xab\xa1\x5c", "an ASTC texture"),
+    (0, b"PVR\3", "a PowerVR texture, PVR"),
+    (0, b"VTF\0", "a Valve texture, VTF"),
+    (0, b"BLP2", "a Blizzard texture, BLP"),
+    (0, b"\x93NUMPY", "a NumPy array"),
+    (4, b"wide", "a QuickTime video"),
     (128, b"DICM", "a DICOM picture"),
     (0, b"FUJIFILMCCD-RAW", "a camera's raw picture, RAF"),
     (0, b"IIU\0", "a camera's raw picture, RW2"),
@@ -181,22 +195,41 @@ def _by_brand(data: bytes) -> ImageType:
 def _refusal(data: bytes) -> NotAnImageError | UnsupportedImageTypeError:
     if b"%PDF-" in data[:PDF_WITHIN]:
         return UnsupportedImageTypeError(DOCUMENT)
+    name = _by_fields(data) or next((n for at, m, n in FOREIGN if data.startswith(m, at)), None)
+    name = name or _by_markup(data[:4096])
+    if name is not None:
+        return _unsupported(name)
+    return NotAnImageError(f"The bytes are no picture that is recognised; send {ACCEPTED}.")
+
+
+def _by_fields(data: bytes) -> str | None:
+    """Name a type that has a mark of a byte or two, or none, by the fields that follow."""
     if data[:1] == b"P" and data[2:3].isspace() and data[1] in NETPBM:
-        return _unsupported(NETPBM[data[1]])
+        return NETPBM[data[1]]
     # Magic number, version, run-length encoding, bits a sample.
     if data[:1] == b"\x0a" and data[1:2] and data[1] in PCX_VERSIONS and data[2:3] == b"\1":
-        return _unsupported("a PCX picture")
-    if data.endswith(TGA_FOOTER):
-        return _unsupported("a TGA picture")
-    for offset, magic, name in FOREIGN:
-        if data.startswith(magic, offset):
-            return _unsupported(name)
-    head = data[:4096].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if head.startswith(b"<"):
-        for mark, name in MARKUP:
-            if mark in head:
-                return _unsupported(name)
-    return NotAnImageError(f"The bytes are no picture that is recognised; send {ACCEPTED}.")
+        return "a PCX picture"
+    return "a TGA picture" if data.endswith(TGA_FOOTER) or _is_tga(data) else None
+
+
+def _by_markup(head: bytes) -> str | None:
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        head = head.decode("utf-16", "ignore").encode()
+    head = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    return next((n for mark, n in MARKUP if mark in head), None) if head[:1] == b"<" else None
+
+
+def _is_tga(data: bytes) -> bool:
+    """Whether ``data`` begins as a Targa picture does, which has no mark of its own."""
+    return (
+        len(data) > 18
+        and data[1] < 2
+        and data[2] in {1, 2, 3, 9, 10, 11}
+        and data[7] in {0, 15, 16, 24, 32}
+        and data[16] in {8, 15, 16, 24, 32}
+        and any(data[12:14])
+        and any(data[14:16])
+    )
 
 
 def _unsupported(name: str) -> UnsupportedImageTypeError:

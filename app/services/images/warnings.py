@@ -63,7 +63,7 @@ class Mending:
     share_of_rows: float = 1.0
     """The share of rows that there is data for; the others are grey."""
     share_of_detail: float = 1.0
-    """The share of a progressive JPEG's coefficients that there are scans for."""
+    """The share of the coefficients of a JPEG of several scans that there are scans for."""
 
 
 UNMENDED = Mending()
@@ -106,7 +106,7 @@ def _mended(mended: Mending) -> Iterator[AnswerWarning]:
         yield AnswerWarning(
             IMAGE_INCOMPLETE,
             f"The file has {mended.share_of_detail:.0%} of the scans' coefficients: fine detail "
-            "is missing.",
+            "or colour is missing.",
         )
 
 

@@ -101,7 +101,7 @@ def _next_marker(data: bytes, at: int) -> int:
 def read(data: bytes, limits: ImageLimits) -> Layout:
     """The layout of the first picture in the file."""
     frame: Segment | None = None
-    orientation, adobe, profile, metadata = 0, None, [], 0
+    orientation, adobe, jfif, profile, metadata = 0, None, False, [], 0
     end, stray = 2, False
     for segment in segments(data, limits, header=True):
         payload = segment.payload
@@ -118,11 +118,16 @@ def read(data: bytes, limits: ImageLimits) -> Layout:
             metadata += len(payload)
         elif segment.marker == ADOBE and payload.startswith(b"Adobe") and len(payload) > 11:
             adobe = payload[11]
+        elif segment.marker == JFIF and payload.startswith(b"JFIF\0"):
+            jfif = True
     if frame is None:
         raise ImageDamagedError("The JPEG is damaged or cut off before its picture begins.")
     foreign_profile = bool(profile) and not icc.is_srgb(b"".join(profile))
     layout = _layout(frame, adobe, orientation or 1, icc_bytes=metadata, foreign=foreign_profile)
-    return replace(layout, stray=True, plain=False) if stray else layout
+    # JFIF's colours are YCbCr or grey. Where Adobe's mark says otherwise, decoders differ.
+    if stray or (jfif and adobe not in {None, 1}):
+        return replace(layout, stray=stray, plain=False)
+    return layout
 
 
 def _layout(
@@ -177,13 +182,26 @@ def stripped(data: bytes, limits: ImageLimits, *, sure: bool = True) -> bytes | 
 
 
 def detail(data: bytes, limits: ImageLimits) -> float:
-    """The share of its coefficients, 0 to 1, that a progressive JPEG was given; 1 for others."""
-    if b"\xff\xc2" not in data:
+    """The share of its coefficients, 0 to 1, that a JPEG of several scans was given; else 1."""
+    if not _has_several_scans(data, limits):
         return 1.0
     proof = Proof(data)
     for segment in segments(data, limits):
         proof.add(segment)
     return proof.detail
+
+
+def _has_several_scans(data: bytes, limits: ImageLimits) -> bool:
+    """Whether the picture is progressive, or its first scan has not all of its colours."""
+    components = 0
+    for marker, _, _, payload in segments(data, limits, header=True):
+        if marker == 0xC2:
+            return True
+        if marker in FRAMES:
+            components = payload[5]
+        elif marker == SOS:
+            return payload[:1] != bytes([components])
+    return False
 
 
 def closed(data: bytes, limits: ImageLimits) -> bytes:

@@ -103,8 +103,8 @@ class Proof:
 
     @property
     def detail(self) -> float:
-        """The share of its coefficients that a progressive picture was given; 1 for others."""
-        if not self._progressive or not self._planes:
+        """The share of its coefficients that the picture was given."""
+        if not self._planes:
             return 1.0
         finished = sum(plane.count(0) for plane in self._planes.values())
         return finished / (64 * len(self._components))

@@ -184,7 +184,7 @@ def described(data: bytes, form: exif.Dialect, at: int) -> Page:
     lists = {
         entry.tag: entry.values(data, form, 8)
         for entry in exif.entries(data, form, at)
-        if entry.tag in {tags.BITS, tags.EXTRAS, tags.FORMAT}
+        if entry.tag in {tags.BITS, tags.EXTRAS, tags.FORMAT, tags.SUBSAMPLING}
     }
     _check(page, lists)
     orientation = page.get(tags.ORIENTATION, 1)
@@ -216,7 +216,7 @@ def _check(page: dict[int, int], lists: dict[int, tuple[int, ...]]) -> None:
         name = tags.COMPRESSION_NAMES.get(compression, f"number {compression}")
         raise _unsupported(
             f"with the compression {name}",
-            "send it uncompressed or with LZW, Deflate, JPEG, PackBits, CCITT, LZMA or Zstandard",
+            "send it uncompressed or with LZW, Deflate, JPEG, PackBits, CCITT, LZMA, WebP or Zstd",
         )
     depths, kinds = lists.get(tags.BITS, (1,)), lists.get(tags.FORMAT, (1,))
     samples = page.get(tags.SAMPLES, 1)
@@ -228,8 +228,24 @@ def _check(page: dict[int, int], lists: dict[int, tuple[int, ...]]) -> None:
     planes = page.get(tags.PLANES, 1) == 2 and tags.TILE_OFFSETS in page and samples > 1
     if planes and (colours, samples, bits) != (tags.RGB, 3, 8):
         raise _unsupported("with tiles of separate planes", "send it with its samples together")
+    if colours == tags.YCBCR and compression != tags.JPEG:
+        _check_ycbcr(page, bits, max(lists.get(tags.SUBSAMPLING, (1,))))
     if colours == tags.SEPARATED and (page.get(tags.INKS, 1) != 1 or samples < 4):
         raise _unsupported("in inks other than those of CMYK", "send it in CMYK or RGB")
+
+
+def _check_ycbcr(page: dict[int, int], bits: int, subsampling: int) -> None:
+    """Raise UnsupportedImageTypeError for YCbCr that no decoder here turns into RGB."""
+    faults = {
+        f"of {bits} bits a sample": bits != 8,
+        "in separate planes": page.get(tags.PLANES, 1) == 2,
+        "subsampled and uncompressed": (
+            subsampling > 1 and page.get(tags.COMPRESSION, tags.UNPACKED) == tags.UNPACKED
+        ),
+    }
+    for fault, is_so in faults.items():
+        if is_so:
+            raise _unsupported(f"in YCbCr {fault}", "send it in RGB, or packed with JPEG")
 
 
 def _unsupported(what: str, instead: str) -> UnsupportedImageTypeError:
@@ -244,6 +260,8 @@ def essential(data: bytes, at: int) -> bytes:
     form = exif.dialect(data)
     kept: dict[int, bytes] = {}
     for entry in exif.entries(data, form, at):
+        if entry.tag == tags.EXTRAS and max(entry.values(data, form, 8), default=0) > 2:
+            continue  # decoders stop at a meaning that they don't know; it draws nothing
         if entry.tag in tags.DRAWN:
             kept.setdefault(entry.tag, data[entry.at : entry.at + form.entry])
     place = len(data) + (len(data) & 1)

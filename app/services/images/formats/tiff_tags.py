@@ -6,7 +6,7 @@ from types import MappingProxyType
 SUBFILE, OLD_SUBFILE = 254, 255
 WIDTH, HEIGHT, BITS, COMPRESSION, COLOURS, MAKE = 256, 257, 258, 259, 262, 271
 OFFSETS, ORIENTATION, SAMPLES, PLANES, TILE_WIDTH, TILE_OFFSETS = 273, 274, 277, 284, 322, 324
-SUB_DIRECTORIES, INKS, EXTRAS, FORMAT, PROFILE = 330, 332, 338, 339, 34675
+SUB_DIRECTORIES, INKS, EXTRAS, FORMAT, SUBSAMPLING, PROFILE = 330, 332, 338, 339, 530, 34675
 DNG_VERSION, LEAF_DATA, KODAK_DATA = 50706, 34310, 65024
 
 DRAWN = frozenset(
@@ -36,8 +36,8 @@ COLOUR_NAMES: Mapping[int, str] = MappingProxyType(
 ASSOCIATED, UNASSOCIATED = 1, 2
 """Kinds of extra samples that are transparency; colours are multiplied by the first."""
 
-JPEG, OLD_JPEG = 7, 6
-BY_LIBVIPS = frozenset({1, 2, 3, 4, 5, JPEG, 8, 32771, 32773, 32946})
+UNPACKED, OLD_JPEG, JPEG = 1, 6, 7
+BY_LIBVIPS = frozenset({1, 2, 3, 4, 5, JPEG, 8, 32771, 32773, 32946, 50001})
 BY_PILLOW = frozenset({OLD_JPEG, 34925, 50000})
 """Compressions by the decoder whose wheel carries them."""
 COMPRESSION_NAMES: Mapping[int, str] = MappingProxyType(
@@ -56,7 +56,6 @@ COMPRESSION_NAMES: Mapping[int, str] = MappingProxyType(
         34887: "LERC",
         34926: "an experimental Zstandard",
         34927: "an experimental WebP",
-        50001: "WebP",
         50002: "JPEG XL",
         52546: "JPEG XL",
     }

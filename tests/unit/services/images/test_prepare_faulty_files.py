@@ -3,6 +3,7 @@
 import struct
 
 import pytest
+import pyvips
 from PIL import Image, ImageCms
 
 from app.domain.errors import ImageDamagedError, ImageError, UnsupportedImageTypeError
@@ -12,6 +13,7 @@ from app.services.images.header import inspect
 from app.services.images.prepare import prepare, prepare_undecoded
 from fixtures.images import BLUE, GREEN, RED, YELLOW, chunk, corners, encoded, photo, sample
 from fixtures.images import png as grey
+from tests.support import jpeg
 from tests.support.judge import judge
 from tests.support.tiff import chained, directory, tiff
 
@@ -44,6 +46,15 @@ def assert_quarters(picture: Image.Image, by: int = 4) -> None:
     places = [(x, y) for y in (height // 4, height * 3 // 4) for x in (width // 4, width * 3 // 4)]
     for place, wanted in zip(places, (RED, GREEN, BLUE, YELLOW), strict=True):
         assert like(at(picture, place), wanted, by), (place, at(picture, place))
+
+
+def bmp_of_kind(*, bits: int, compression: int = 0, masks: tuple[int, ...] = ()) -> bytes:
+    """A BMP of 8 x 8 pixels whose header says so, with zeros for pixels."""
+    extra = struct.pack(f"<{len(masks)}I", *masks)
+    form = 3 if masks else compression
+    head = struct.pack("<IiiHHIIiiII", 40, 8, 8, 1, bits, form, 256, 0, 0, 0, 0)
+    start = 14 + len(head) + len(extra)
+    return b"BM" + struct.pack("<IHHI", start + 256, 0, 0, start) + head + extra + bytes(256)
 
 
 # --- what no strict decoder opens ---------------------------------------------------------
@@ -157,6 +168,19 @@ def test_a_grey_picture_with_all_its_rows_is_not_taken_for_one_without():
     assert "image_incomplete" not in codes(report)
 
 
+@pytest.mark.parametrize("size", [(320, 200), (1600, 1200)], ids=["that fits", "to shrink"])
+@pytest.mark.parametrize("scans", [1, 2, 3])
+def test_a_jpeg_whose_colours_lack_their_scans_is_told_with_the_share(size, scans):
+    report, picture = prepared(jpeg.with_scans_apart(corners(*size), scans))
+
+    if scans == 3:
+        assert_quarters(picture, by=12)
+        assert "image_incomplete" not in codes(report)
+    else:
+        message = next(w.message for w in report.warnings if w.code == "image_incomplete")
+        assert f"{scans / 3:.0%}" in message
+
+
 # --- repaired -------------------------------------------------------------------------------
 
 
@@ -177,6 +201,26 @@ def test_a_jpeg_with_a_small_fault_is_repaired_and_told(name, fault):
 # --- colours --------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    "mark",
+    [
+        b"JFIF\0\1\1\0\0\1\0\1\2\2" + bytes(12),
+        b"JFIF\0\2\1\0\0\1\0\1\0\0",
+        b"JFIF\0\1\1\0\0\1\0\1\0\0",
+    ],
+    ids=["with a thumbnail", "of another version", "plain"],
+)
+@pytest.mark.parametrize("transform", [0, 2])
+def test_a_jpeg_keeps_its_colours_where_its_marks_contradict_each_other(mark, transform):
+    plain = jpeg.segments(encoded(corners(), "JPEG", quality=95))
+    adobe = b"Adobe\0\x64\0\0\0\0" + bytes([transform])
+    marks = [(jpeg.JFIF, mark, b""), (jpeg.ADOBE, adobe, b"")]
+
+    _, picture = prepared(jpeg.joined([*marks, *(s for s in plain if s[0] != jpeg.JFIF)]))
+
+    assert_quarters(picture, by=12)
+
+
 def test_a_tiff_of_five_samples_is_rgb_on_white():
     _, picture = prepared(sample("tiff-rgb-alpha-and-one-more.tif"))
 
@@ -193,6 +237,8 @@ def test_a_tiff_of_five_samples_is_rgb_on_white():
         ((0, 0), RED),
         ((2, 0), WHITE),
         ((), RED),
+        ((3,), RED),  # no meaning that there is
+        ((999,), RED),
     ],
 )
 @pytest.mark.parametrize("bits", [8, 16])
@@ -432,6 +478,18 @@ def test_a_tiff_is_read_whatever_it_is_packed_with(compression):
     assert_quarters(picture, by=20 if compression == "jpeg" else 4)
 
 
+@pytest.mark.parametrize("tile", [False, True])
+def test_a_tiff_packed_with_webp_is_read(tile):
+    picture = pyvips.Image.new_from_memory(corners(60, 40).tobytes(), 60, 40, 3, "uchar")
+    data = picture.copy(interpretation="srgb").tiffsave_buffer(
+        compression="webp", lossless=True, tile=tile
+    )
+
+    _, shown = prepared(bytes(data))
+
+    assert_quarters(shown)
+
+
 @pytest.mark.parametrize("mode", ["CMYK", "I;16"])
 def test_pillows_decoder_keeps_colours_and_depth(mode):
     picture = corners(60, 40).convert("CMYK")
@@ -459,7 +517,16 @@ def test_pillows_decoder_keeps_colours_and_depth(mode):
         (b"\0\0\0\x18ftypcrx \0\0\0\1crx isom" + bytes(40), "raw picture, CR3"),
         (b"IIRO\x08\0\0\0" + bytes(40), "raw picture, ORF"),
         (tiff([0], bits=8, photometric=1, compression=34712), "JPEG 2000"),
-        (tiff([0], bits=8, photometric=1, compression=50001), "WebP"),
+        (tiff([0], bits=8, photometric=1, compression=34887), "LERC"),
+        (tiff([0] * 3, bits=16, photometric=6), "YCbCr of 16 bits"),
+        (tiff([0] * 3, bits=8, photometric=6, planes=2), "YCbCr in separate planes"),
+        (tiff([0] * 3, bits=8, photometric=6, subsampling=(2, 2)), "YCbCr subsampled"),
+        (bmp_of_kind(bits=0, compression=4), "BMP of a kind"),
+        (bmp_of_kind(bits=2), "BMP of a kind"),
+        (bmp_of_kind(bits=16, masks=(0xF00, 0xF0, 0xF)), "BMP of a kind"),
+        (b"\0\0\3" + bytes(9) + b"\x08\0\x08\0\x08\0" + bytes(64), "a TGA picture"),
+        (b"\0\1\1\0\0\0\1\x18" + bytes(4) + b"\x08\0\x08\0\x08\0" + bytes(64), "a TGA picture"),
+        ("\ufeff<svg xmlns='http://www.w3.org/2000/svg'/>".encode("utf-16-le"), "an SVG drawing"),
         (tiff([0], bits=8, photometric=4), "transparency mask"),
         (tiff([0] * 4, bits=8, photometric=5, inks=2), "inks"),
         (b"P6\n2 2\n255\n" + bytes(12), "a PPM picture"),
