@@ -138,5 +138,3 @@ class Receipts:
         if self.caller == "id":
             return {"id": caller}
         return {"sha256": sha256(caller.encode("utf-8", "surrogatepass")).hexdigest()}
-
-
