@@ -20,7 +20,13 @@ RULE_STEPS = (1, 2, 4, 8, 16, 32, 64)
 cutting through it loses nothing. Doubled, as a run's length is found by halves."""
 STEEPEST, STEP = 0.08, 0.005
 """The steepest lines that are looked for, pixels down for each pixel across, and by which steps."""
-THINNED = 4
+PART = 240
+"""Pixels of a page's width in which a slope shows by itself."""
+THINNED = 3
+CLEARLY = 1.005
+"""Times the contrast of level lines that others have to have."""
+LINE_GAP = 2
+"""Pixels of emptiness that part two lines of text."""
 
 
 def edges(image: pyvips.Image) -> pyvips.Image:
@@ -69,17 +75,28 @@ def slope(ink: pyvips.Image) -> float:
     """Return how steep the lines of text are: pixels down for each pixel to the right.
 
     Along the lines rows are either full or empty, so that is where their squares add up to most.
+    First in each part of the width by itself: across all of it one line's end may lie as well with
+    the next one's beginning.
     """
-    # Every fourth column tells as much, in a quarter of the time.
+    # Every third column tells as much, in a third of the time.
     thin = ink.subsample(THINNED, 1).copy_memory()
-    coarse = [step * STEP for step in range(round(-STEEPEST / STEP), round(STEEPEST / STEP) + 1)]
-    best = max(coarse, key=lambda s: (_contrast(thin, s), -abs(s)))
-    fine = [best + part * STEP / 4 for part in range(-3, 4)]
-    return max(fine, key=lambda s: (_contrast(thin, s), -abs(s)))
+    steps = round(STEEPEST / STEP)
+    contrasts = {
+        step * STEP: _contrast(thin, step * STEP, PART) for step in range(-steps, steps + 1)
+    }
+    best = max(contrasts, key=lambda steep: contrasts[steep])
+    if contrasts[best] < CLEARLY * contrasts[0.0]:
+        best = 0.0
+    fine = [best + part * STEP / 4 for part in range(-8, 9)]
+    return max(fine, key=lambda steep: (_contrast(thin, steep, ink.width), -abs(steep)))
 
 
-def _contrast(thin: pyvips.Image, steep: float) -> int:
-    return sum(count * count for count in profile(along(thin, steep * THINNED)))
+def _contrast(thin: pyvips.Image, steep: float, width: int) -> int:
+    # Columns stay where they are, so that each part has the same letters whatever the slope.
+    level, part = _turned(thin, steep * THINNED, 0.0), ceil(width / THINNED)
+    starts = range(0, level.width, part)
+    parts = (level.crop(at, 0, min(part, level.width - at), level.height) for at in starts)
+    return sum(count * count for one in parts for count in profile(one))
 
 
 def along(ink: pyvips.Image, steep: float) -> pyvips.Image:
@@ -87,15 +104,18 @@ def along(ink: pyvips.Image, steep: float) -> pyvips.Image:
 
     The pixel at x and y comes in row y - steep * x + `lift`.
     """
+    return _turned(ink, steep, steep)
+
+
+def _turned(ink: pyvips.Image, steep: float, aside: float) -> pyvips.Image:
     if not steep:
         return ink
     width, height = ink.width, ink.height
-    aside = steep * height
     return ink.affine(
-        [1, steep, -steep, 1],
+        [1, aside, -steep, 1],
         interpolate=pyvips.Interpolate.new("nearest"),
-        oarea=[0, 0, width + ceil(abs(aside)), height + ceil(abs(steep) * width)],
-        odx=max(0.0, -aside),
+        oarea=[0, 0, width + ceil(abs(aside) * height), height + ceil(abs(steep) * width)],
+        odx=max(0.0, -aside * height),
         ody=lift(steep, width),
     ).copy_memory()
 
@@ -131,7 +151,27 @@ def profile(ink: pyvips.Image) -> Sequence[int]:
 def gaps(ink: pyvips.Image, least: int, *, down: bool) -> list[Span]:
     """Return the empty runs of rows (``down``) or columns that are ``least`` pixels or more."""
     columns, rows = (ink & (_rules(ink, down=down) ^ 1)).project()
-    return [run for run in _runs(_numbers(rows if down else columns)) if run.length >= least]
+    return _gaps(_numbers(rows if down else columns), least)
+
+
+def _gaps(counts: Sequence[int], least: int) -> list[Span]:
+    return [run for run in _runs(counts) if run.length >= least]
+
+
+def lines(ink: pyvips.Image, steep: float) -> list[Span]:
+    """Return where lines of text seem to stand: rows of a part of a page that was turned level.
+
+    The part's top left corner is in row 0. Rules of tables are none.
+    """
+    rules = _rules(ink, down=True) | _rules(ink, down=False)
+    counts = profile(along(ink & (rules ^ 1), steep))
+    lifted = round(lift(steep, ink.width))
+    result, start = [], 0
+    for gap in (*_gaps(counts, LINE_GAP), Span(len(counts), 0)):
+        if gap.start > start:
+            result.append(Span(start - lifted, gap.start - start))
+        start = gap.start + gap.length
+    return result
 
 
 def _rules(ink: pyvips.Image, *, down: bool) -> pyvips.Image:

@@ -84,6 +84,15 @@ class Cut:
     the pixels are known."""
     slant: Slant | None = None
     """The part of the tile that is shown, where lines of text slant; None for all of it."""
+    lines: tuple[Span, ...] = ()
+    """Where lines seem to stand, of a tile that has others beside it: as `level` gives rows."""
+
+    def level(self, x: float, y: float) -> float:
+        """Return the row of a pixel of the page on a page that was turned so that lines are level.
+
+        All pixels of one line of text are in the same row.
+        """
+        return y - x * self.slant.steep if self.slant else y
 
     @property
     def is_whole(self) -> bool:

@@ -1,6 +1,7 @@
 """A drawn page cut into tiles where it is empty. Runs in a worker: it looks at pixels."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from math import ceil
 from typing import NamedTuple
 
@@ -51,12 +52,13 @@ def tiles(page: int, image: pyvips.Image) -> list[Cut]:
 
 
 def _rows(letters: pyvips.Image, dark: pyvips.Image, drawn: Size) -> list[_Row]:
-    """Return the rows, along lines of text that slant where no level cut misses the letters."""
+    """Return the rows, along the lines of text where these slant."""
     level = _rows_along(letters, dark, drawn, 0.0)
-    if not _overlaps(level) or not (steep := ink.slope(letters)):
+    if len(level) == 1 or not (steep := ink.slope(letters)):
         return level
+    # A level cut may miss the letters all the same, and part the halves of a line in two rows.
     slanting = _rows_along(letters, dark, drawn, steep)
-    return slanting if _overlaps(slanting) < _overlaps(level) else level
+    return slanting if _overlaps(slanting) <= _overlaps(level) else level
 
 
 def _overlaps(rows: Sequence[_Row]) -> int:
@@ -99,15 +101,23 @@ def _row(
     place = Tile(0, band.start, drawn.width, band.length)
     shown, letters = (ink.slanted(image.crop(*place), place, row.slant, [0]) for image in images)
     gaps = ink.gaps(letters, COLUMN_GAP, down=False)
-    for column in spans(drawn.width, WIDTH, slack=COLUMN_SLACK, gaps=gaps):
+    columns = list(spans(drawn.width, WIDTH, slack=COLUMN_SLACK, gaps=gaps))
+    for column in columns:
         down = row.slant.bounds(column, drawn.height)
         if not down.length:
             continue
-        part = shown.crop(column.start, down.start - band.start, column.length, down.length)
-        if part.max() > 0:
-            tile = Tile(column.start, down.start, column.length, down.length)
+        tile = Tile(column.start, down.start, column.length, down.length)
+        part = (tile.left, tile.top - band.start, tile.width, tile.height)
+        if shown.crop(*part).max() > 0:
             slant = row.slant if row.slant.steep else None
-            yield Cut(
+            cut = Cut(
                 page, drawn, tile, number, row.span.shared, column.shared, column.gap,
                 share_above=row.share, slant=slant,
             )  # fmt: skip
+            yield replace(cut, lines=_lines(letters.crop(*part), cut)) if columns[1:] else cut
+
+
+def _lines(letters: pyvips.Image, cut: Cut) -> tuple[Span, ...]:
+    corner = round(cut.level(cut.tile.left, cut.tile.top))
+    steep = cut.slant.steep if cut.slant else 0.0
+    return tuple(Span(corner + line.start, line.length) for line in ink.lines(letters, steep))

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
 from typing import Annotated, cast
 
 from pydantic import Field
 
 from app.services.deferred_model import DeferredModel
+from app.services.documents.page import Cut
 from app.services.geometry import Box
 from app.services.tasks.boxes import BoxOut, enclosing, placed
 from app.services.tasks.ocr_answers import (
@@ -21,7 +23,7 @@ from app.services.tasks.ocr_answers import (
 )
 from app.services.tasks.pages import PageFacts, PageReport, facts, report
 from app.services.tasks.spec import Finding
-from app.services.tasks.strips import Strip, beside, joined
+from app.services.tasks.strips import Level, Strip, beside, joined, spliced
 from app.services.tasks.tables import Table, as_html, in_markdown
 
 
@@ -85,6 +87,8 @@ class Piece:
     box: BoxOut | None = None
     kind: Kind = "other"
     cells: tuple[str, ...] = ()
+    level: Level | None = None
+    """The rows that it takes among the tiles beside its own; None where they are not known."""
 
     @property
     def place(self) -> Box | None:
@@ -204,27 +208,89 @@ def _span(finding: Finding[Answer]) -> tuple[float, float, float]:
 
 
 def _side_by_side(row: Sequence[Finding[Answer]]) -> list[Piece]:
-    pieces = list(_pieces(row[0]))
+    if len(row) == 1:
+        return list(_pieces(row[0]))
+    pieces = _levelled(row[0])
     for finding in row[1:]:
         cut = finding.origin.cut
-        right = list(_pieces(finding))
+        right = _levelled(finding)
         if isinstance(finding.answer, Blocks) or cut is None:
             pieces = [*pieces, *right]
             continue
+        width = max((len(piece.cells) for piece in pieces), default=0)
+        common = _common(cut, right)
         pieces = beside(
             pieces,
-            right,
-            overlap=cut.shared_left > 0,
+            [_behind(width, piece) for piece in right],
+            common=common,
             gap=cut.gap_left,
             key=lambda piece: piece.text,
-            splice=_spliced,
+            splice=partial(_spliced, width, common=common),
+            level=lambda piece: piece.level,
         )
-    return pieces
+    most = max((len(piece.cells) for piece in pieces), default=0)
+    return [replace(piece, cells=_filled(piece.cells, most)) for piece in pieces]
 
 
-def _spliced(left: Piece, right: Piece, text: str) -> Piece:
+def _common(cut: Cut, pieces: Sequence[Piece]) -> float:
+    """Return how many characters of a line both a tile and the one to its left show."""
+    # The longest line goes from edge to edge, or nearly.
+    longest = max((len(piece.text) for piece in pieces), default=0)
+    return longest * cut.shared_left / cut.tile.width
+
+
+def _filled(cells: tuple[str, ...], width: int) -> tuple[str, ...]:
+    return (*cells, *[""] * (width - len(cells)))
+
+
+def _behind(width: int, piece: Piece) -> Piece:
+    """Return a row of a table as it stands behind so many empty cells."""
+    return replace(piece, cells=(*[""] * width, *piece.cells)) if piece.cells else piece
+
+
+def _spliced(width: int, left: Piece, right: Piece, text: str, *, common: float) -> Piece:
     box = enclosing(left.box, right.box) if left.box and right.box else None
-    return replace(left, text=text, box=box, cells=(*left.cells, *right.cells))
+    cells, others = _filled(left.cells, width), right.cells[width:]
+    if common and cells and others:
+        cells, others = (*cells[:-1], spliced(cells[-1], others[0], common=common)), others[1:]
+    levels = [level for level in (left.level, right.level) if level]
+    return replace(
+        left,
+        text="\t".join((*cells, *others)) or text,
+        box=box,
+        cells=(*cells, *others),
+        level=(min(levels)[0], max(bottom for _, bottom in levels)) if levels else None,
+    )
+
+
+def _levelled(finding: Finding[Answer]) -> list[Piece]:
+    """Return what a tile shows, with its rows: by the ink on the page, else by the boxes told."""
+    pieces, cut = list(_pieces(finding)), finding.origin.cut
+    if cut is None or not pieces:
+        return pieces
+    texts = [piece for piece in pieces if piece.text.strip()]
+    if len(texts) == len(cut.lines):
+        rows = iter([(float(row.start), float(row.start + row.length)) for row in cut.lines])
+    elif all(piece.box for piece in texts):
+        rows = iter([_rows(cut, piece.box) for piece in texts if piece.box])
+    else:
+        return pieces
+    result: list[Piece] = []
+    last = cut.level(cut.tile.left, cut.tile.top)
+    for piece in pieces:
+        level = next(rows) if piece.text.strip() else (last, last)
+        result.append(replace(piece, level=level))
+        last = level[1]
+    return result
+
+
+def _rows(cut: Cut, box: BoxOut) -> Level:
+    """Return the rows of a line with this box, on the page turned level."""
+    width, height = cut.drawn
+    middle = cut.level((box.left + box.right) / 2 * width, (box.top + box.bottom) / 2 * height)
+    steep = abs(cut.slant.steep) if cut.slant else 0.0
+    half = max(1.0, (box.bottom - box.top) * height - steep * (box.right - box.left) * width) / 2
+    return middle - half, middle + half
 
 
 def _pieces(finding: Finding[Answer]) -> Iterator[Piece]:

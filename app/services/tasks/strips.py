@@ -1,6 +1,6 @@
 """Joins what was read in the tiles of one page: nothing doubled, nothing lost."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from itertools import product
@@ -10,6 +10,8 @@ from typing import Generic, TypeVar
 from app.services.geometry import Box
 
 ItemT = TypeVar("ItemT")
+Level = tuple[float, float]
+"""The rows in which a line begins and ends, on a page turned so that lines are level."""
 
 ALIKE = 0.6
 """Mean similarity from which lines of two tiles are taken for the same lines, 0 to 1."""
@@ -21,10 +23,10 @@ OTHER_NUMBER = 0.3
 """Similarity of lines that differ in a number: likelier two lines than one misread."""
 SHORT = 8
 """Characters below which a line has to be read the same twice."""
-SPLICE = 3
-"""Characters in common from which two parts of a line are laid over each other."""
-SPLICE_WITHIN = 80
-"""Characters of either part in which that is looked for: the width of an overlap."""
+CUT_LETTERS = 2
+"""Characters at the end of a line's part that may be read wrongly, as they were cut."""
+EACH_LETTER_OFF = 0.03
+"""The cost of parts that have a character more or less in common than expected."""
 GUTTER, PROSE = 40, 25
 """Empty pixels and characters a line from which columns of text stand side by side."""
 
@@ -138,63 +140,114 @@ def beside(
     left: Sequence[ItemT],
     right: Sequence[ItemT],
     *,
-    overlap: bool,
+    common: float,
     gap: int,
     key: Callable[[ItemT], str],
     splice: Callable[[ItemT, ItemT, str], ItemT],
+    level: Callable[[ItemT], Level | None] = lambda _: None,
 ) -> list[ItemT]:
     """Return the lines of two tiles side by side, where they show the same lines in two parts.
 
-    ``gap`` are the empty pixels between them where they don't overlap. ``splice`` makes one line
-    of two parts and their common text. Columns of running text stay one after the other.
+    ``common`` are the characters of a line that both show, 0 where they don't overlap, and ``gap``
+    the empty pixels between them then. ``splice`` makes one line of two parts and their text
+    together. Where the ``level`` of all lines is known it tells which
+    belong together. Columns of running text stay one after the other.
     """
     if not left or not right:
         return [*left, *right]
     lengths = [median(len(key(line)) for line in side) for side in (left, right)]
-    if not overlap and gap >= GUTTER and min(lengths) >= PROSE:
+    if not common and gap >= GUTTER and min(lengths) >= PROSE:
         return [*left, *right]
-    if len(left) == len(right):
-        return [
-            splice(one, other, spliced(key(one), key(other), overlap=overlap))
-            for one, other in zip(left, right, strict=True)
-        ]
-    return list(_matched(left, right, key, splice)) if overlap else [*left, *right]
+    levels, others = ([known for line in side if (known := level(line))] for side in (left, right))
+    pairs: Iterable[Pair]
+    if len(levels) == len(left) and len(others) == len(right):
+        pairs = _level_pairs(levels, others)
+    elif len(left) == len(right):
+        pairs = zip(range(len(left)), range(len(right)), strict=True)
+    elif common:
+        texts = [[key(line) for line in side] for side in (left, right)]
+        pairs = _common_pairs(texts[0], texts[1], common)
+    else:
+        return [*left, *right]
+
+    def one(first: int | None, second: int | None) -> ItemT:
+        if first is not None and second is not None:
+            text = spliced(key(left[first]), key(right[second]), common=common)
+            return splice(left[first], right[second], text)
+        return left[first] if first is not None else right[second or 0]
+
+    return [one(*pair) for pair in pairs]
 
 
-def _matched(
-    left: Sequence[ItemT],
-    right: Sequence[ItemT],
-    key: Callable[[ItemT], str],
-    splice: Callable[[ItemT, ItemT, str], ItemT],
-) -> Iterator[ItemT]:
-    """Yield lines put together where their parts have text in common, in order."""
+Pair = tuple[int | None, int | None]
+"""Positions of the two parts of one line, None where there is no part on that side."""
+
+
+def _level_pairs(left: Sequence[Level], right: Sequence[Level]) -> Iterator[Pair]:
+    """Yield the parts of each line by their level, from top to bottom."""
+    one = other = 0
+    while one < len(left) and other < len(right):
+        (top, bottom), (top2, bottom2) = left[one], right[other]
+        common = min(bottom, bottom2) - max(top, top2)
+        if common > 0.5 * min(bottom - top, bottom2 - top2):
+            yield one, other
+            one, other = one + 1, other + 1
+        elif top + bottom <= top2 + bottom2:
+            yield one, None
+            one += 1
+        else:
+            yield None, other
+            other += 1
+    yield from ((place, None) for place in range(one, len(left)))
+    yield from ((None, place) for place in range(other, len(right)))
+
+
+def _common_pairs(left: Sequence[str], right: Sequence[str], common: float) -> Iterator[Pair]:
+    """Yield the parts of each line by the text that they have in common, in order."""
     at = 0
-    for line in left:
-        others = range(at, len(right))
-        match = next((n for n in others if _common(key(line), key(right[n]))), None)
+    for place, line in enumerate(left):
+        match = next((n for n in range(at, len(right)) if _common(line, right[n], common)), None)
         if match is None:
-            yield line
+            yield place, None
             continue
-        yield from right[at:match]
-        text = spliced(key(line), key(right[match]), overlap=True)
-        yield splice(line, right[match], text)
+        yield from ((None, between) for between in range(at, match))
+        yield place, match
         at = match + 1
-    yield from right[at:]
+    yield from ((None, place) for place in range(at, len(right)))
 
 
-def spliced(left: str, right: str, *, overlap: bool) -> str:
-    """Return a line from its two parts, what both show once."""
-    common = _common(left, right) if overlap else None
-    if common is None:
+def spliced(left: str, right: str, *, common: float) -> str:
+    """Return a line from its two parts, what both show once.
+
+    ``common`` are the characters that both are expected to have; 0 where they share nothing.
+    """
+    match = _common(left, right, common) if common else None
+    if match is None:
         return f"{left.rstrip()} {right.lstrip()}".strip()
-    end, start = common
+    end, start = match
     return left[:end] + right[start:]
 
 
-def _common(left: str, right: str) -> tuple[int, int] | None:
-    """Return where the text in common begins in each part, None where there is none."""
-    tail, head = left[-SPLICE_WITHIN:], right[:SPLICE_WITHIN]
-    match = SequenceMatcher(None, tail, head, autojunk=False).find_longest_match()
-    if match.size < SPLICE:
-        return None
-    return len(left) - len(tail) + match.a, match.b
+def _common(left: str, right: str, expected: float) -> tuple[int, int] | None:
+    """Return where the left part ends and the right one goes on, None where they share nothing."""
+    best, result = ALIKE, None
+    most = min(len(left), len(right), round(2 * expected) + 8)
+    for cut_left, cut_right in product(range(CUT_LETTERS + 1), repeat=2):
+        tail, head = left[: len(left) - cut_left], right[cut_right:]
+        for length in range(1, min(most, len(tail), len(head)) + 1):
+            cost = EACH_LETTER_OFF * abs(length + (cut_left + cut_right) / 2 - expected)
+            cost += EACH_LINE_CUT * (cut_left + cut_right)
+            if 1 - cost <= best:
+                continue
+            score = _agreement(tail[-length:], head[:length]) - cost
+            if score > best:
+                best, result = score, (len(tail), cut_right + length)
+    return result
+
+
+def _agreement(one: str, other: str) -> float:
+    """Return how alike two texts are, letter by letter; where digits differ they are not."""
+    pairs = list(zip(one.casefold(), other.casefold(), strict=True))
+    if any(a != b and (a.isdigit() or b.isdigit()) for a, b in pairs):
+        return 0.0
+    return sum(a == b for a, b in pairs) / len(pairs)

@@ -3,7 +3,7 @@
 import io
 
 import pytest
-from PIL import Image, ImageChops, ImageDraw
+from PIL import Image, ImageChops, ImageDraw, ImageFont
 
 from app.domain.image import ImageLimits
 from app.services.documents.page import OVERLAP
@@ -127,3 +127,21 @@ def test_tiles_that_overlap_tell_how_much_of_their_ink_both_show():
     assert upper.share_above == 0
     assert lower.share_above is not None
     assert lower.share_above > 0.6
+
+
+@pytest.mark.parametrize("degrees", [0, 1.5])
+def test_tiles_side_by_side_tell_on_which_level_their_lines_stand(degrees):
+    image, draw = page(1900, 1000)
+    # A table in which every third row has nothing on its right.
+    for number, top in enumerate(range(40, 960, 40)):
+        draw.text((60, top), f"Article number {number}", 0, ImageFont.load_default(24))
+        if number % 3:
+            draw.text((1500, top), f"{number}.50 euros", 0, ImageFont.load_default(24))
+    turned = image.rotate(degrees, Image.Resampling.BICUBIC, fillcolor=255)
+    cuts = tiles(1, from_pillow(turned))
+    left, right = ([cut for cut in cuts if (cut.tile.left > 0) is side] for side in (False, True))
+
+    levels = [round(line.start / 40) for cut in left for line in cut.lines]
+    assert levels == list(range(levels[0], levels[0] + 23))
+    beside = [round(line.start / 40) for cut in right for line in cut.lines]
+    assert beside == [level for number, level in enumerate(levels) if number % 3]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from app.domain.model import Capabilities
-from app.services.documents.page import Cut, Origin, Tile, view
+from app.services.documents.page import Cut, Origin, Span, Tile, view
 from app.services.geometry import Size
 from app.services.tasks import chart, diagram, extract, grounding, ocr
 from app.services.tasks.ocr_answers import Answer, Blocks, Lines, Marked, Plain, Rows
@@ -88,6 +88,23 @@ def test_tiles_of_a_page_give_one_text_and_one_table():
 
     assert [table.rows for table in result.tables] == [[["a", "1"], ["b", "2"], ["c", "3"]]]
     assert len(result.pages) == 1
+
+
+def test_rows_of_a_table_stay_whole_where_some_have_nothing_on_the_right():
+    def part(rows: list[list[str]], left: int, tops: list[int]) -> Finding[Any]:
+        spans = tuple(Span(top, 20) for top in tops)
+        cut = Cut(1, DRAWN, Tile(left, 0, 560, 560), gap_left=90, lines=spans)
+        return Finding(Rows(rows=rows), view=view(cut, A4), origin=Origin("images.0", 1, A4, cut))
+
+    left = part([["Coffee", "1"], ["Tea", "2"], ["Cake", "3"]], 0, [10, 50, 90])
+    right = part([["2.50"], ["4.10"]], 560, [51, 91])
+    result = ocr.conclude(ocr.OcrParameters(layout="table"), [left, right])
+
+    assert result.tables[0].rows == [
+        ["Coffee", "1", ""],
+        ["Tea", "2", "2.50"],
+        ["Cake", "3", "4.10"],
+    ]
 
 
 def test_equal_lines_with_places_in_overlapping_tiles_stay_as_many_as_there_are():

@@ -112,30 +112,52 @@ def test_a_line_read_twice_keeps_its_whole_reading():
     assert result == [whole]
 
 
-def side_by_side(left: list[str], right: list[str], *, overlap: bool, gap: int = 0) -> list[str]:
-    return beside(left, right, overlap=overlap, gap=gap, key=str, splice=lambda _, __, text: text)
+def side_by_side(left: list[str], right: list[str], *, common: int, gap: int = 0) -> list[str]:
+    return beside(left, right, common=common, gap=gap, key=str, splice=lambda _, __, text: text)
 
 
 def test_a_line_in_two_parts_is_one_line():
-    assert (
-        spliced("The quick brown f", "rown fox jumps", overlap=True) == "The quick brown fox jumps"
+    assert spliced("The quick brown f", "rown fox jumps", common=6) == "The quick brown fox jumps"
+    assert spliced("The quick", "brown fox", common=0) == "The quick brown fox"
+
+
+def test_parts_of_a_line_meet_where_they_have_as_much_in_common_as_is_expected():
+    left, right = "word18 word19 word20 word21 wo", "21 word22 word23 word24"
+
+    assert spliced(left[:-3], right, common=2) == "word18 word19 word20 word21 word22 word23 word24"
+    assert spliced("same same same", "same same", common=9) == "same same same"
+    assert spliced("same same same", "same same", common=4) == "same same same same"
+
+
+def test_lines_on_one_level_belong_together_although_others_have_no_second_part():
+    left = [("Coffee", (0.0, 20.0)), ("Tea", (40.0, 60.0)), ("Cake", (80.0, 100.0))]
+    right = [("2.50", (42.0, 60.0)), ("4.10", (81.0, 99.0)), ("Sum 6.60", (120.0, 140.0))]
+    result = beside(
+        left,
+        right,
+        common=0,
+        gap=90,
+        key=lambda line: line[0],
+        splice=lambda one, _, text: (text, one[1]),
+        level=lambda line: line[1],
     )
-    assert spliced("The quick", "brown fox", overlap=False) == "The quick brown fox"
+
+    assert [text for text, _ in result] == ["Coffee", "Tea 2.50", "Cake 4.10", "Sum 6.60"]
 
 
 def test_tiles_side_by_side_give_lines_in_one_piece():
     left, right = ["Coffee and a c", "Tea, a pot o", "Sum"], ["and a cake 3.00", "pot of it 2.50"]
 
-    assert side_by_side(left[:2], right, overlap=True) == [
+    assert side_by_side(left[:2], right, common=6) == [
         "Coffee and a cake 3.00",
         "Tea, a pot of it 2.50",
     ]
-    assert side_by_side(left, ["pot of it 2.50"], overlap=True) == [
+    assert side_by_side(left, ["pot of it 2.50"], common=6) == [
         "Coffee and a c",
         "Tea, a pot of it 2.50",
         "Sum",
     ]
-    assert side_by_side(["Coffee", "Tea"], ["3.00", "2.50"], overlap=False, gap=90) == [
+    assert side_by_side(["Coffee", "Tea"], ["3.00", "2.50"], common=0, gap=90) == [
         "Coffee 3.00",
         "Tea 2.50",
     ]
@@ -145,4 +167,4 @@ def test_columns_of_running_text_stay_one_after_the_other():
     left = ["a first column's line, which is long", "another first column's line, long"]
     right = ["a second column's line, which is long", "another second column's line, long"]
 
-    assert side_by_side(left, right, overlap=False, gap=60) == [*left, *right]
+    assert side_by_side(left, right, common=0, gap=60) == [*left, *right]
