@@ -5,7 +5,6 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import replace
 from typing import TypedDict
 
-import orjson
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
@@ -35,24 +34,13 @@ from app.api.v1.generate import routes as generate
 from app.api.v1.jobs import routes as jobs
 from app.api.v1.rag import routes as rag
 from app.api.v1.tasks import routes as tasks
-from app.domain.batch import Batch
-from app.domain.generation import ModelRequest
+from app.domain.ports import VisionModel
 from app.server.load_shedding import LoadShedder
-from app.services.batches import row as rows
-from app.services.batches.estimate import BatchEstimates, Pace
-from app.services.batches.handler import RowHandler, RowShare
-from app.services.batches.intake import IntakeLimits
-from app.services.batches.keeper import BatchKeeper
-from app.services.batches.native import NativeBatches
-from app.services.batches.row import Place
+from app.services.batches.estimate import Pace
 from app.services.concurrency.admission_queue import AdmissionQueue
-from app.services.jobs.handler import JobHandler
 from app.services.registry import Services
-from app.services.webhooks.handler import WebhookHandler
-from app.services.work.endpoint import Endpoint, EndpointRequest
-from app.services.work.handler import WorkHandler
 from app.settings import Settings
-from app.telemetry.metrics import JOBS, WEBHOOK_ATTEMPTS
+from app.wiring.work_handlers import batch_estimates, work_handlers
 
 OpenServices = Callable[[Settings], AbstractAsyncContextManager[Services]]
 
@@ -122,17 +110,13 @@ def create_app(settings: Settings, open_services: OpenServices) -> Application:
             services = await stack.enter_async_context(open_services(settings))
             pace = Pace(settings.batch_concurrency)
             endpoint = InProcess(dispatcher, services, rules)
-            doing = handlers(settings, services, endpoint, pace)
-            await stack.enter_async_context(services.worker.running(doing))
-            estimates = BatchEstimates(
-                services.files,
-                services.estimates.counter,
-                services.estimates.price,
-                intake_limits(settings),
-                pace,
-                lambda model: InProcess(dispatcher, services.asking(model), rules),
-                settings.request_timeout,
-            )
+            working = services.worker.running(work_handlers(settings, services, endpoint, pace))
+            await stack.enter_async_context(working)
+
+            def asking(model: VisionModel) -> InProcess:
+                return InProcess(dispatcher, services.asking(model), rules)
+
+            estimates = batch_estimates(settings, services, pace, asking)
             services = replace(services, batch_estimates=estimates)
             yield {
                 "services": services,
@@ -172,101 +156,6 @@ def create_app(settings: Settings, open_services: OpenServices) -> Application:
     dispatcher = Dispatcher(app.framework)
     app.front = front(dispatcher, queue, callers, settings, rules)
     return app
-
-
-def handlers(
-    settings: Settings, services: Services, endpoint: Endpoint, pace: Pace
-) -> tuple[WorkHandler, ...]:
-    """Return what does each kind of long work; its items ask the ``endpoint``."""
-    count = services.operations.metrics.count
-    return (
-        JobHandler(
-            services.jobs,
-            endpoint,
-            settings.job_concurrency if settings.work_on_queue else 0,
-            settings.job_timeout,
-            lambda status: count(JOBS, outcome=status),
-            most_pages=settings.max_job_pages,
-        ),
-        row_handler(settings, services, endpoint, pace),
-        WebhookHandler(services.webhooks, lambda status: count(WEBHOOK_ATTEMPTS, outcome=status)),
-    )
-
-
-def intake_limits(settings: Settings) -> IntakeLimits:
-    """Return how large a batch's input may be."""
-    return IntakeLimits(settings.max_batch_rows, settings.max_body_bytes)
-
-
-def row_handler(
-    settings: Settings, services: Services, endpoint: Endpoint, pace: Pace
-) -> RowHandler:
-    """Return what does the rows of batches."""
-
-    async def announce(batch: Batch) -> None:
-        if batch.webhook is not None:
-            kind = f"batch.{batch.status}"
-            await services.webhooks.announce(batch.owner, batch.webhook, kind, batch.id)
-            services.worker.wake()
-
-    metrics = services.operations.metrics
-
-    native = native_batches(settings, services, endpoint)
-    keeper = BatchKeeper(
-        services.queue,
-        services.files,
-        services.worker.name,
-        intake_limits(settings),
-        endpoint.unknown_fields,
-        announce,
-        services.worker.wake,
-        metrics,
-        native,
-    )
-    most = settings.batch_concurrency if settings.work_on_queue else 0
-    share = RowShare(settings.batch_share, most, services.guards)
-    return RowHandler(
-        services.queue,
-        services.files,
-        endpoint,
-        keeper,
-        share,
-        metrics,
-        settings.longest_request,
-        pace,
-    )
-
-
-def native_batches(settings: Settings, services: Services, endpoint: Endpoint) -> NativeBatches:
-    """Return what has batches done by Bedrock's own batch jobs."""
-
-    async def captured(batch: Batch, place: Place, position: int) -> ModelRequest | None:
-        stored = await services.files.get(batch.owner, batch.input_file_id)
-        line = await services.files.read_range(stored, place.start, place.end)
-        body = rows.parsed(line, batch.endpoint).body
-        if body.get("image_strategy") == "each":
-            return None
-        identity = rows.request_id(batch.id, position)
-        request = await endpoint.capture(
-            EndpointRequest(
-                identity,
-                batch.endpoint,
-                orjson.dumps(body),
-                batch.caller,
-                settings.longest_request,
-            )
-        )
-        plain = request is not None and request.form is None and request.logprobs is None
-        return request if plain else None
-
-    return NativeBatches(
-        services.queue,
-        services.batch_jobs,
-        services.batches.no_batch_jobs,
-        settings.batch_jobs_least,
-        settings.batch_jobs_poll,
-        captured,
-    )
 
 
 def front(
