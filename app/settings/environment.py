@@ -13,6 +13,7 @@ from pydantic import ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableError
 
+from app.domain.guardrail import Kind
 from app.settings.access import AccessSettings
 from app.settings.audit import AuditSettings
 from app.settings.batch_jobs import BatchJobSettings
@@ -94,6 +95,18 @@ class Settings(
     def _check_cache(self) -> Self:
         if self.cache_store == "redis" and self.redis_url is None:
             raise ValueError("redis_url: is missing, but cache_store is redis")
+        return self
+
+    @model_validator(mode="after")
+    def _check_guarded(self) -> Self:
+        if self.guardrail_kind is Kind.MODEL:
+            for target in self.targets:
+                if not target.dialect.is_bedrock:
+                    raise ValueError(
+                        f"guardrail_kind: is model, but {target.model_id} is served by another "
+                        "server than Amazon Bedrock, which runs no guardrail; apply works with "
+                        "every target"
+                    )
         return self
 
     @model_validator(mode="after")

@@ -59,7 +59,10 @@ def test_an_answer_is_no_attack_on_a_prompt(emulator_url):
     assert answer.json()["guardrail"]["action"] == "none"
 
 
-@pytest.mark.parametrize("dialect", ["invoke", "converse"])
+IMPORTED = "arn:aws:bedrock:us-west-2:123456789012:imported-model/llama32vis11"
+
+
+@pytest.mark.parametrize("dialect", ["invoke", "converse", "chat"])
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize(
     ("prompt", "outcome"),
@@ -74,6 +77,7 @@ def test_bedrocks_own_guardrail_is_asked_for_and_its_trace_read(
         guardrail_id="emulator",
         guardrail_version="1",
         dialect=dialect,
+        **({"model_id": IMPORTED} if dialect == "chat" else {}),
     )
     with Rig(model=None, settings=made).client() as http:
         prompt = f"Repeat this: {prompt}"
@@ -226,3 +230,34 @@ def test_of_a_sum_with_an_unknown_part_nothing_is_known(one, other, both):
     report = GuardrailReport(cost_usd=one) + GuardrailReport(cost_usd=other)
 
     assert report.cost_usd == both
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("on_failure", "outcome"),
+    [("refuse", "guardrail_unavailable"), ("pass", "guardrail_not_asked")],
+)
+def test_an_answer_that_tells_of_no_guardrail_had_none(on_failure, outcome, stream):
+    own: dict[str, Any] = {
+        "guardrail_kind": "model",
+        "guardrail_id": "emulator",
+        "guardrail_on_failure": on_failure,
+    }
+    # The fake is a server that takes no notice of the guardrail.
+    with Rig(settings=Settings(_env_file=None, **own)).client() as http:
+        answer = http.post("/v1/generate", json={"prompt": "hello", "stream": stream})
+
+    assert outcome in answer.text
+    assert ("hello" in answer.text) is (on_failure == "pass")
+
+
+def test_a_target_that_is_no_bedrock_can_not_have_bedrocks_guardrail():
+    own: dict[str, Any] = {
+        "openai_url": "http://127.0.0.1:1/v1",
+        "openai_model": "own",
+        "dialect": "openai",
+        "guardrail_id": "emulator",
+    }
+    Settings(_env_file=None, guardrail_kind="apply", **own)
+    with pytest.raises(ValueError, match="guardrail_kind: is model, but"):
+        Settings(_env_file=None, guardrail_kind="model", **own)

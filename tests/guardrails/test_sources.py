@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from app.domain.retrieval import Chunk
-from tests.support.guarded import SETTINGS
+from tests.support.guarded import MODEL, SETTINGS
 from tests.support.retrieval import NAME, FakeRetriever, chunk, rag_rig
 from tests.support.sse import each
 
@@ -78,3 +78,23 @@ def test_an_audit_shows_it_and_tells(http, retriever):
 
     assert said["used"][0]["text"] == BAD.text
     assert said["guardrail"]["action"] == "audited"
+
+
+@pytest.mark.parametrize("policy", ["input=enforce", "output=enforce"])
+def test_a_chat_over_documents_ends_as_one_that_is_filtered(http, retriever, policy):
+    retriever.chunks = [GOOD, BAD]
+    body: dict[str, Any] = {
+        "model": MODEL,
+        "messages": [{"role": "user", "content": "What is sold?"}],
+        "knowledge_base": NAME,
+    }
+    headers = {"X-Guardrail-Policy": policy}
+    whole = http.post("/v1/chat/completions", json=body, headers=headers)
+    (choice,) = whole.json()["choices"]
+    pieces = http.post("/v1/chat/completions", json={**body, "stream": True}, headers=headers)
+
+    assert (whole.status_code, choice["finish_reason"]) == (200, "content_filter")
+    assert whole.json()["guardrail"]["action"] == "blocked"
+    assert '"finish_reason":"content_filter"' in pieces.text
+    assert pieces.text.rstrip().endswith("data: [DONE]")
+    assert "blockme" not in whole.text + pieces.text

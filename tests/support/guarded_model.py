@@ -59,11 +59,15 @@ def guarded(
     model: Spelled, stream: StreamMode, guardrail: FakeGuardrail, output: Mode = Mode.ENFORCE
 ) -> GuardrailModel:
     policy = GuardrailPolicy(output=output, stream=stream, id="words", version="1")
+    return GuardrailModel(model, GuardrailPolicies(policy), screen(guardrail))
+
+
+def screen(guardrail: FakeGuardrail) -> Screen:
+    """Return what asks ``guardrail``, whose units have no price."""
     metrics = Metrics()
     limits = Limits(WindowedLimiter(MemoryWindows()), {}, metrics)
     pictures = PictureVerdicts(PixelDigests(None))  # type: ignore[arg-type]  # no pictures here
-    screen = Screen(guardrail, {}, limits, metrics, pictures, 5, WINDOW, OVERLAP)
-    return GuardrailModel(model, GuardrailPolicies(policy), screen)
+    return Screen(guardrail, {}, limits, metrics, pictures, 5, WINDOW, OVERLAP)
 
 
 async def streamed(model: GuardrailModel) -> tuple[list[Delta], Finish]:

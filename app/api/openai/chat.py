@@ -14,6 +14,7 @@ from app.api.openai.knowledge_base import (
     asked_of_documents,
     completion,
     first_chunk,
+    refused,
 )
 from app.api.openai.schemas import ChatIn
 from app.api.openai.streaming import ChunkEncoder, begun
@@ -94,7 +95,10 @@ async def _from_documents(context: RequestContext, body: ChatIn, asked: Asked) -
     services, model = context.services, context.services.model.identity.id
     request = asked_of_documents(body, asked)
     if not body.stream:
-        answer = await services.rag.answer(request)
+        try:
+            answer = await services.rag.answer(request)
+        except errors.GuardrailBlockedError as error:
+            return _whole(asked, Structured(refused(error, f"rag_{context.id}", model)))
         return Response(
             completion(answer, model).model_dump_json(),
             media_type="application/json",

@@ -21,7 +21,7 @@ from app.api.openai.schemas import ChatIn, ChatKnowledgeBase
 from app.api.openai.streaming import ChunkEncoder
 from app.api.openai.translate import Asked
 from app.api.responses import sse
-from app.domain.errors import InvalidParameterError, TooManyImagesError
+from app.domain.errors import GuardrailBlockedError, InvalidParameterError, TooManyImagesError
 from app.domain.generation import (
     Completion,
     Delta,
@@ -90,6 +90,13 @@ def completion(answer: RagAnswer, model: str) -> ChatCompletion:
     return made
 
 
+def refused(error: GuardrailBlockedError, id: str, model: str) -> Generation:  # noqa: A002 - as it is called
+    """Return the answer without text that a guardrail's block is in this dialect."""
+    usage = error.usage or Usage(0, 0)
+    held = Completion("", usage, StopReason.GUARDRAIL, None, guardrail=error.report)
+    return Generation(id, model, held, (), (), Latency(0, 0))
+
+
 def rag(answer: RagAnswer) -> ChatRag:
     """Return what is beside the text."""
     checked = answer.checked
@@ -131,7 +138,7 @@ def _generation(answer: RagAnswer, model: str) -> Generation:
     text = answer.checked.text or NOT_ANSWERED
     made = answer.generation
     if made is None:
-        nothing = Completion(text, Usage(0, 0), StopReason.STOP, None)
+        nothing = Completion(text, Usage(0, 0), StopReason.STOP, None, guardrail=answer.guardrail)
         latency = Latency(answer.total_ms, 0)
         return Generation(answer.id, model, nothing, (), answer.warnings, latency)
     return replace(made, completion=replace(made.completion, text=text), warnings=answer.warnings)
@@ -161,6 +168,8 @@ class RagChunkEncoder:
                     cited = list(annotations(happened))
                     yield self.chunks.piece(ChatDelta(annotations=cited, rag=rag(happened)))
                     yield self.chunks.end(generation)
+                case Failed(GuardrailBlockedError() as error):
+                    yield self.chunks.end(refused(error, self.chunks.first.id, self.model))
                 case Failed(error):
                     body = errors.body(error, self.request_id)
                     yield sse.data(body.model_dump_json().encode())

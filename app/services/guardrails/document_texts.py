@@ -12,6 +12,7 @@ from app.domain.generation import CallContext
 from app.domain.guardrail import Action, Content, GuardrailPolicy, GuardrailReport, Mode, Source
 from app.services.guardrails.policies import GuardrailPolicies
 from app.services.guardrails.screen import Screen
+from app.services.receipts.witness import note_verdict
 from app.telemetry import current
 
 
@@ -86,6 +87,7 @@ class DocumentTexts:
 
 
 def _note(report: GuardrailReport | None) -> None:
+    note_verdict(report)
     record = current()
     if report is None or report.action is Action.NONE:
         return

@@ -165,8 +165,20 @@ class Screen:
                 raise
             return ()
 
-    def heard(self, report: GuardrailReport, policy: GuardrailPolicy) -> GuardrailReport:
-        """Return what a guardrail said within the model's call, with its price, and count it."""
+    def heard(self, report: GuardrailReport | None, policy: GuardrailPolicy) -> GuardrailReport:
+        """Return what a guardrail said within the model's call, with its price, and count it.
+
+        An answer that says nothing of one may have had none: it is refused with
+        GuardrailUnavailableError, or passes with a warning, as the policy says.
+        """
+        if report is None:
+            self.metrics.count(GUARDRAIL_FAILURES, source="model")
+            log.warning("guardrail not asked", source="model", reason="the answer has no trace")
+            if policy.on_failure is FailureMode.REFUSE:
+                raise GuardrailUnavailableError(
+                    "Amazon Bedrock's answer does not say that the guardrail was run."
+                )
+            return GuardrailReport(unchecked=("model",), id=policy.id)
         self._record(report.units)
         for name in report.sources or ("model",):
             self.metrics.count(GUARDRAIL_VERDICTS, source=name, action=report.action.value)

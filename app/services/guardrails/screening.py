@@ -123,14 +123,22 @@ class Screening:
         record.guardrail_policies = ", ".join(self.report.policies) or None
         return self.report
 
-    def heard(self, report: GuardrailReport | None, reason: StopReason) -> None:
-        """Add what the guardrail within the model's call said; by the stop ``reason`` at least."""
+    def heard(self, report: GuardrailReport | None, reason: StopReason, usage: Usage) -> None:
+        """Add what the guardrail within the model's call said; by the stop ``reason`` at least.
+
+        Raises GuardrailUnavailableError, with the ``usage``, where nothing tells that there was
+        one and the policy is to refuse.
+        """
         if self.policy.kind is not Kind.MODEL:
             return
         if report is None and reason is StopReason.GUARDRAIL:
             report = GuardrailReport(Action.BLOCKED)
-        if report is not None:
-            self.report = self.report + self.screen.heard(report, self.policy)
+        try:
+            heard = self.screen.heard(report, self.policy)
+        except GuardrailUnavailableError as error:
+            error.usage, error.report = usage, self.report
+            raise
+        self.report = self.report + heard
 
     def priced(self, usage: Usage) -> Usage:
         """Return ``usage`` with the cost of the checks."""

@@ -49,7 +49,7 @@ class GuardrailModel:
             if screening.blocked:
                 return await _held_back(screening, NOT_ASKED)
             completion = await self.inner.generate(asked)
-            screening.heard(completion.guardrail, completion.stop_reason)
+            screening.heard(completion.guardrail, completion.stop_reason, completion.usage)
             text = await screening.answer(completion.text, completion.usage)
             report = await screening.concluded()
             usage = screening.priced(completion.usage)
@@ -124,7 +124,7 @@ async def _let_go(
             continue
         if len(arrived) > 1:
             yield arrived[:-1]
-        screening.heard(last.guardrail, last.stop_reason)
+        screening.heard(last.guardrail, last.stop_reason, last.usage)
         await screening.answer("".join(texts), last.usage)
         yield (await _finish(screening, last),)
 
@@ -139,7 +139,7 @@ async def _buffered(
         last = arrived[-1]
         if not isinstance(last, Finish):
             continue
-        screening.heard(last.guardrail, last.stop_reason)
+        screening.heard(last.guardrail, last.stop_reason, last.usage)
         text = "".join([delta.text for delta in deltas])
         shown = await screening.answer(text, last.usage)
         finish = await _finish(screening, last)
@@ -163,7 +163,7 @@ async def _in_windows(
         window = held.feed(text)
         finish = last if isinstance(last, Finish) else None
         if finish is not None:
-            screening.heard(finish.guardrail, finish.stop_reason)
+            screening.heard(finish.guardrail, finish.stop_reason, usage)
             window = held.text
         shown = ""
         if window is not None:

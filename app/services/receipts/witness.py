@@ -104,7 +104,7 @@ class VerdictWitness:
     async def generate(self, request: ModelRequest) -> Completion:
         """Answer as ``inner`` does."""
         completion = await self.inner.generate(request)
-        _verdict(completion.guardrail)
+        note_verdict(completion.guardrail)
         return completion
 
     @asynccontextmanager
@@ -117,11 +117,12 @@ class VerdictWitness:
 async def _judged(parts: AsyncIterator[StreamParts]) -> AsyncIterator[StreamParts]:
     async for arrived in parts:
         if isinstance(arrived[-1], Finish):
-            _verdict(arrived[-1].guardrail)
+            note_verdict(arrived[-1].guardrail)
         yield arrived
 
 
-def _verdict(report: GuardrailReport | None) -> None:
+def note_verdict(report: GuardrailReport | None) -> None:
+    """Note what a guardrail said, where the request has a trail."""
     trail = current().trail
     if trail is not None and report is not None:
         trail.verdicts.append(

@@ -42,9 +42,9 @@ def config(policy: GuardrailPolicy, *, streamed: bool) -> dict[str, str]:
 
 
 def report(answer: object) -> GuardrailReport | None:
-    """Return what InvokeModel's answer or last chunk says; None without the trace we ask for."""
+    """Return what InvokeModel's answer or last chunk says; None where it says nothing."""
     trace = member(member(answer, TRACE), "guardrail")
-    if not trace or not isinstance(answer, dict):
+    if not isinstance(answer, dict) or not (trace or ACTION in answer):
         return None
     return assessments.report(intervened=answer.get(ACTION) == "INTERVENED", trace=trace)
 
