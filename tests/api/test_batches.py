@@ -1,7 +1,9 @@
 """`/v1/batches`: the openai SDK end to end, what intake says, limits, callers, ends."""
 
 import asyncio
+import errno
 import json
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +17,7 @@ import pytest
 from openai import AsyncOpenAI, OpenAI
 
 from app.adapters.encryption import root_file
+from app.adapters.files import directory
 from app.adapters.queue.sqlite import open_sqlite_queue
 from app.domain.access import ANONYMOUS, Scope
 from app.domain.errors import ModelThrottledError, UpstreamTimeoutError
@@ -272,6 +275,15 @@ def test_an_unknown_batch_is_not_there(client):
             ask("batch_none")
 
 
+@pytest.mark.parametrize("path", ["batches", "files", "jobs", "webhooks"])
+def test_a_page_behind_nothing_is_refused(client, path):
+    reply = httpx.get(str(client.base_url.join(path)), params={"after": "batch_none"})
+
+    problem = reply.json()
+    assert problem.get("error", problem)["code"] == "invalid_parameter"
+    assert "after" in reply.text
+
+
 class Held(FakeVisionModel):
     """Answers once it is let, and remembers in what order it was asked."""
 
@@ -365,6 +377,36 @@ async def end_window(folder: Path, owner: str, batch_id: str) -> None:
             over = replace(record.read(kept), expires_at=time.time())
             if await queue.change(record.group(over)):
                 return
+
+
+def test_a_full_disk_holds_a_batch_up_and_nothing_is_lost_or_asked_twice(tmp_path, monkeypatch):
+    model, full = Held(), threading.Event()
+    write = directory._write_all
+
+    def written_unless_full(descriptor: int, piece: bytes) -> None:
+        if full.is_set():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(descriptor, piece)
+
+    monkeypatch.setattr(directory, "_write_all", written_unless_full)
+    with served(tmp_path, model) as client:
+        batch = begun(client, lines(*(row(str(n), {"prompt": f"row {n}"}) for n in range(5))))
+        until_asked(model, 5)
+        full.set()
+        model.let.set()
+        until = time.monotonic() + PATIENCE
+        while client.batches.retrieve(batch.id).status != "finalizing":
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        with pytest.raises(openai.APIStatusError, match="no room"):
+            client.files.create(file=("more.jsonl", b"{}"), purpose="batch")
+        full.clear()
+        batch = ended(client, batch)
+        output = written(client, batch.output_file_id)
+
+    assert batch.status == "completed"
+    assert [item["custom_id"] for item in output] == [str(n) for n in range(5)]
+    assert len(model.asked) == 5
 
 
 def test_a_batch_whose_window_is_over_delivers_what_was_answered_and_names_the_rest(tmp_path):

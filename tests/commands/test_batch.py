@@ -143,6 +143,7 @@ def test_faults_that_pass_are_waited_out(emulator_url, folder, tmp_path, monkeyp
         (("--task", "paint"), "the task 'paint' is not served; there are caption"),
         (("--task", "compare"), "takes several pictures"),
         (("--set", "question"), "is not NAME=VALUE"),
+        (("--task", "vqa"), "the task 'vqa' needs --set question=…"),
     ],
 )
 def test_what_can_not_be_run_is_said_and_nothing_is_written(
@@ -152,6 +153,15 @@ def test_what_can_not_be_run_is_said_and_nothing_is_written(
     assert ran(folder, out, service.url, *more) == 1
     assert said in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_a_parameter_that_no_file_can_have_ends_the_run(service, folder, tmp_path, capsys):
+    assert ran(folder, tmp_path / "a.jsonl", service.url, "--set", "colour=red") == 1
+    assert "colour: there is no such field" in capsys.readouterr().err
+
+
+def test_the_address_may_be_the_one_that_openai_clients_are_given(service, folder, tmp_path):
+    assert ran(folder, tmp_path / "a.jsonl", f"{service.url}/v1/") == 0
 
 
 def test_answers_of_another_task_are_left_alone(service, folder, tmp_path, capsys):

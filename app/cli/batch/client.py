@@ -32,6 +32,8 @@ class TaskInfo:
     name: str
     path: str
     documents: bool
+    required: tuple[str, ...] = ()
+    """Parameters that it can't do without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,8 @@ class BatchClient:
                 continue
             told = _object(answer)
             code = str(told.get("code", ""))
-            if answer.status_code in (401, 403) or code == "not_found":
+            # The parameters are the same for every file.
+            if answer.status_code in (401, 403) or code in ("not_found", "unknown_field"):
                 raise ServiceUnusableError(f"{code}: {told.get('detail')}")
             again = code in PATIENCE or (told.get("retryable") is True and attempt < ATTEMPTS)
             if answer.is_success or not again:
@@ -106,7 +109,9 @@ async def find_task(http: httpx.AsyncClient, name: str) -> TaskInfo:
     if name not in alone:
         reason = "takes several pictures at a time" if name in tasks else "is not served"
         raise ServiceUnusableError(f"the task {name!r} {reason}; there are {', '.join(alone)}")
-    return TaskInfo(name, alone[name]["upload_path"], alone[name]["documents"])
+    task = alone[name]
+    required = tuple(task["parameters"].get("required", ()))
+    return TaskInfo(name, task["upload_path"], task["documents"], required)
 
 
 def _object(answer: httpx.Response) -> dict[str, Any]:

@@ -18,9 +18,11 @@ START_SECONDS = 60.0
 
 @asynccontextmanager
 async def running(url: str, key: str | None) -> AsyncIterator[httpx.AsyncClient]:
-    """Yield a client of the service at ``url``."""
+    """Yield a client of the service at ``url``, with or without OpenAI's /v1 at its end."""
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    async with httpx.AsyncClient(base_url=url.rstrip("/"), headers=headers) as client:
+    async with httpx.AsyncClient(
+        base_url=url.rstrip("/").removesuffix("/v1"), headers=headers
+    ) as client:
         yield client
 
 

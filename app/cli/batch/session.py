@@ -4,11 +4,12 @@ import argparse
 import asyncio
 import os
 import sys
+from collections.abc import Mapping
 
 from rich.console import Console
 
 from app.cli.batch import folder, service
-from app.cli.batch.client import BatchClient, ServiceUnusableError, find_task
+from app.cli.batch.client import BatchClient, ServiceUnusableError, TaskInfo, find_task
 from app.cli.batch.output import Output, OutputError
 from app.cli.batch.progress import Tally, shown
 from app.cli.batch.run import Run
@@ -38,6 +39,7 @@ async def _run(parsed: argparse.Namespace) -> int:
     opened = service.running(parsed.url, key) if parsed.url else service.own()
     async with opened as http:
         task = await find_task(http, parsed.task)
+        _check(parameters, task)
         found = folder.scan(parsed.folder, documents=task.documents)
         output = Output(parsed.out, task.name)
         output.open()
@@ -59,6 +61,13 @@ def _parameters(pairs: list[str]) -> dict[str, str]:
     if wrong := [name for name, sign, _ in split if not (name and sign)]:
         raise OutputError(f"--set {wrong[0]}: is not NAME=VALUE")
     return {name: value for name, _, value in split}
+
+
+def _check(parameters: Mapping[str, str], task: TaskInfo) -> None:
+    """Return where no parameter is missing: each file would be sent and refused."""
+    if missing := [name for name in task.required if name not in parameters]:
+        wanted = " ".join(f"--set {name}=…" for name in missing)
+        raise OutputError(f"the task {task.name!r} needs {wanted}")
 
 
 def _summary(tally: Tally, skipped: int, output: Output, *, interrupted: bool) -> str:

@@ -25,6 +25,7 @@ from app.services.batches import record
 from app.services.batches.native import endpoint_reason
 from app.services.files.service import FileService
 from app.services.tasks import TASKS
+from app.services.work.paging import check_after
 
 HOUR = 3600
 LONGEST_WINDOW = 7 * 24
@@ -104,7 +105,11 @@ class BatchService:
         return await self._counted(record.read(kept))
 
     async def page(self, owner: str, limit: int, after: str | None) -> tuple[Sequence[Batch], bool]:
-        """Return batches, newest first, and whether there are more."""
+        """Return batches, newest first, and whether there are more.
+
+        Raises InvalidParameterError where there is no batch ``after``.
+        """
+        await check_after(self.queue, owner, after)
         kept = await self.queue.groups(owner, WorkKind.BATCH_ROW, limit + 1, after)
         batches = [await self._counted(record.read(group)) for group in kept[:limit]]
         return batches, len(kept) > limit

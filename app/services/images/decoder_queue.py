@@ -4,7 +4,11 @@ import asyncio
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 
-Line = OrderedDict[str, deque["asyncio.Future[None]"]]
+from app.services.concurrency.background import in_background
+
+Place = tuple[bool, str]
+"""Whether nobody waits for the work, and whose it is."""
+Line = OrderedDict[Place, deque["asyncio.Future[None]"]]
 """Each caller's waiters; the first caller is the next to be served."""
 
 
@@ -13,7 +17,8 @@ class DecoderQueue:
     """Hands ``workers`` out to callers in turn, however much each has in line.
 
     Heavy work, whose cost nobody knows, leaves one worker to work that is known to be light, so
-    that no picture waits behind documents. A single worker takes them alternately.
+    that no picture waits behind documents. A single worker takes them alternately. Of one kind,
+    work that nobody waits for comes last.
     """
 
     workers: int
@@ -32,12 +37,13 @@ class DecoderQueue:
         """Wait for a worker."""
         lines = self._heavy if heavy else self._light
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        lines.setdefault(caller, deque()).append(turn)
+        place = in_background(), caller
+        lines.setdefault(place, deque()).append(turn)
         self._serve()
         try:
             await turn
         except BaseException:
-            self._leave(lines, caller, turn, heavy=heavy)
+            self._leave(lines, place, turn, heavy=heavy)
             raise
 
     def release(self, *, heavy: bool) -> None:
@@ -73,22 +79,23 @@ class DecoderQueue:
         return may_heavy or (False if self._light else None)
 
     def _leave(
-        self, lines: Line, caller: str, turn: "asyncio.Future[None]", *, heavy: bool
+        self, lines: Line, place: Place, turn: "asyncio.Future[None]", *, heavy: bool
     ) -> None:
         if turn.done() and not turn.cancelled():
             # Handed over at the very moment of leaving.
             self.release(heavy=heavy)
             return
-        line = lines.get(caller)
+        line = lines.get(place)
         if line is not None and turn in line:
             line.remove(turn)
             if not line:
-                del lines[caller]
+                del lines[place]
 
 
 def _pop(lines: Line) -> "asyncio.Future[None]":
-    caller, line = lines.popitem(last=False)
+    place = next((place for place in lines if not place[0]), next(iter(lines)))
+    line = lines.pop(place)
     turn = line.popleft()
     if line:
-        lines[caller] = line  # behind the others
+        lines[place] = line  # behind the others
     return turn

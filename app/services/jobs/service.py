@@ -13,6 +13,7 @@ from app.domain.work import GroupCounts, NewWork, WorkGroup, WorkKind, WorkState
 from app.services.jobs import stored
 from app.services.jobs.stored import Facts
 from app.services.webhooks.service import Webhooks
+from app.services.work.paging import check_after
 
 LOOK = 0.25
 """Seconds between two looks at a job that is waited for: any process may do it."""
@@ -52,7 +53,11 @@ class Jobs:
         return await self._job(group, await self.queue.counts(identity))
 
     async def list(self, owner: str, limit: int, after: str | None = None) -> tuple[Job, ...]:
-        """Return the caller's jobs without their answers, newest first."""
+        """Return the caller's jobs without their answers, newest first.
+
+        Raises InvalidParameterError where there is no job ``after``.
+        """
+        await check_after(self.queue, owner, after)
         groups = await self.queue.groups(owner, WorkKind.JOB, limit, after)
         return tuple([_outline(group, await self.queue.counts(group.id)) for group in groups])
 

@@ -12,6 +12,7 @@ from app.domain.ports import WebhookSender, WorkQueue
 from app.domain.webhook import Delivery, DeliveryStatus, WebhookEvent
 from app.domain.work import NewWork, WorkGroup, WorkKind
 from app.services.webhooks import signature
+from app.services.work.paging import check_after
 
 SHOWN = 7 * 24 * 3600
 """Seconds for which a delivery is shown after its end."""
@@ -51,7 +52,11 @@ class Webhooks:
     async def deliveries(
         self, owner: str, limit: int, after: str | None = None
     ) -> tuple[Delivery, ...]:
-        """Return the caller's deliveries, newest first, those behind the event ``after``."""
+        """Return the caller's deliveries, newest first, those behind the event ``after``.
+
+        Raises InvalidParameterError where there is no such event.
+        """
+        await check_after(self.queue, owner, after)
         groups = await self.queue.groups(owner, WorkKind.WEBHOOK, limit, after)
         return tuple(read(group) for group in groups)
 

@@ -2,6 +2,7 @@ import asyncio
 
 import pytest
 
+from app.services.concurrency.background import background
 from app.services.images.decoder_queue import DecoderQueue
 
 
@@ -47,6 +48,18 @@ async def test_callers_take_turns_however_much_each_has_in_line():
     await work.finish(5)
 
     assert work.order == ["greedy", "greedy", "polite", "greedy", "polite", "greedy"]
+
+
+async def test_work_that_nobody_waits_for_comes_last_of_its_kind():
+    work = Work(1)
+    with background():
+        work.send("rows", count=3)
+    await settle()
+    work.send("person", count=2)
+
+    await work.finish(4)
+
+    assert work.order == ["rows", "person", "person", "rows", "rows"]
 
 
 async def test_work_of_unknown_cost_leaves_a_worker_to_pictures():
