@@ -131,7 +131,8 @@ def main() -> None:
     taken = least(packages(modules(log)) for log in logs)
     print(f"\n{'all imports':36} {taken.total() / 1000:8.1f} ms")
     for name, microseconds in taken.most_common(chosen.top):
-        print(f"{name:36} {microseconds / 1000:8.1f} ms")
+        share = microseconds / taken.total()
+        print(f"{name:36} {microseconds / 1000:8.1f} ms {share:6.1%}")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ from typing import Any
 import httpx
 import pytest
 
-from bench.process import workers
 from fixtures.images import encoded, photo
 from fixtures.process import ROOT, Running, free_port, running
 from tests.emulator.serving import serving as emulating
@@ -96,9 +95,15 @@ def test_the_path_that_the_adapter_polls_says_ready(function):
     assert adapter["AWS_LWA_PORT"] == adapter["LLAMA_VISION_PORT"]
 
 
+def children(pid: int) -> list[str]:
+    """Return the processes that the threads of ``pid`` have started."""
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    return [child for thread in threads for child in (thread / "children").read_text().split()]
+
+
 def test_the_decoder_starts_with_the_first_picture_and_not_with_the_function(function):
     process, url, key = function
-    before = workers(process.process.pid)
+    before = children(process.process.pid)
 
     answer = httpx.post(
         f"{url}/v1/generate/upload",
@@ -109,7 +114,7 @@ def test_the_decoder_starts_with_the_first_picture_and_not_with_the_function(fun
 
     assert not before
     assert answer.status_code == 200, answer.text
-    assert workers(process.process.pid)
+    assert children(process.process.pid)
 
 
 def test_an_answer_streams_to_the_adapter(function):
