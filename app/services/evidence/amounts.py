@@ -6,17 +6,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from app.services.answers.numbers import CURRENCY, Hints, NumberError, Separator, number
+from app.services.evidence.letters import is_spaceless
 
 _DIGITS = r"\d{1,2}(?:,\d{2})+,\d{3}(?:\.\d+)?|\d+(?:[.,'’ ]\d{3})*(?:[.,]\d+)?(?: ?[½¼¾])?|[½¼¾]"
 _JOINED = r"\b(?:USD|EUR|GBP|CHF|JPY|CAD|AUD|INR|RM|Rs|kr)(?=\d)"
+_JOINED_BEHIND = r"(?<=\d)(?:USD|EUR|GBP|CHF|JPY|CAD|AUD|INR|RM|Rs|kr)\b|[円元원]"
 _AMOUNT = re.compile(
     rf"(?P<open>\()?(?P<sign>[-+−]\s?)?(?P<before>{CURRENCY}\s?|{_JOINED})?(?P<inner>[-+−])?"
     rf"(?P<digits>{_DIGITS})(?P<behind>[-−](?![\w.,]))?"
-    rf"(?P<after>\s?(?:{CURRENCY}|%|percent\b|per cent\b|prozent\b))?(?P<close>\))?",
+    rf"(?P<after>\s?(?:{CURRENCY}|{_JOINED_BEHIND}|%|percent\b|per cent\b|prozent\b))?"
+    r"(?P<close>\))?",
     re.IGNORECASE,
 )
 _JOINS_LEFT = re.compile(r"\w[,/-]$|\d[.:]$|(?<!\w)\w\.$")
 """Ends a part of a date, of a time, of a code: ``A-15``, and not ``No.5``."""
+_OF_DATES = "年月日時分秒号"
 _JOINS_RIGHT = re.compile(r"[.,/:-]\w")
 _UNIT = re.compile(
     r"(?:kg|g|mg|lbs?|oz|km|cm|mm|m|ft|in|l|ml|cl|pcs|x|kWh|kW|W|V|h|min|s|°C|°F|°)(?!\w)",
@@ -26,9 +30,9 @@ _CURRENCIES = tuple(
     frozenset(names.split())
     for names in (
         "€ eur euro euros", "£ gbp pound pounds", "₹ inr rs rupee rupees", "r$ brl",
-        "¥ jpy cny rmb yen", "us$ $ usd dollar dollars", "a$ $ aud dollar dollars",
+        "¥ jpy cny rmb yen 円 元", "us$ $ usd dollar dollars", "a$ $ aud dollar dollars",
         "c$ ca$ $ cad dollar dollars", "$ nzd sgd hkd mxn dollar dollars", "kr sek", "kr nok",
-        "kr dkk", "zł pln", "kč czk", "ft huf", "lei ron", "rm myr", "rp idr", "฿ thb", "₩ krw",
+        "kr dkk", "zł pln", "kč czk", "ft huf", "lei ron", "rm myr", "rp idr", "฿ thb", "₩ krw 원",
         "₽ rub", "₺ try", "₫ vnd", "₴ uah", "₱ php",
     )
 )  # fmt: skip
@@ -161,9 +165,14 @@ def _is_whole(text: str, match: re.Match[str]) -> bool:
     before, after = text[max(0, start - 3) : start], text[end : end + 2]
     if match["behind"] or match["after"] or _UNIT.match(text, end):
         after = ""
-    if before[-1:].isalnum() or after[:1].isalnum():
+    if _joins(before[-1:]) or _joins(after[:1]):
         return False
     return not (_JOINS_LEFT.search(before) or _JOINS_RIGHT.match(after))
+
+
+def _joins(char: str) -> bool:
+    """Whether a letter beside digits makes one word of them: not so where words have no spaces."""
+    return char.isalnum() and (char in _OF_DATES or not is_spaceless(char))
 
 
 def _agree(one: str | None, other: str | None) -> bool:

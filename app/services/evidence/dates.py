@@ -29,7 +29,8 @@ _DATE = re.compile(
     r"(?P<year>\d{4}|\d{2})(?!\d)"
     rf"|(?<!\d)(?P<day>\d{{1,2}})\.?(?:st|nd|rd|th|er|º)?{_PART}(?P<name>{_NAME})\.?,?{_PART}"
     r"'?(?P<in>\d{4}|\d{2})(?!\d)"
-    rf"|(?P<named>{_NAME})\.?\s(?P<on>\d{{1,2}})(?:st|nd|rd|th)?,?\s(?P<of>\d{{4}})(?!\d)",
+    rf"|(?P<named>{_NAME})\.?[-/ ](?P<on>\d{{1,2}})(?:st|nd|rd|th)?,?[-/ ](?P<of>\d{{4}})(?!\d)"
+    r"|(?<!\d)(?P<near>\d{1,2})(?P<short>[^\W\d_]{3})(?P<then>\d{4})(?!\d)",
     re.IGNORECASE,
 )
 
@@ -39,12 +40,20 @@ def dates(text: str) -> Iterator[tuple[int, int, date]]:
 
     Both dates where day and month could be either.
     """
-    for match in _DATE.finditer(text):
-        for year, month, day in _readings(match):
-            try:
-                yield match.start(), match.end(), date(year, month, day)
-            except ValueError:
-                continue
+    place = 0
+    while match := _DATE.search(text, place):
+        days = list(_days(match))
+        yield from ((match.start(), match.end(), day) for day in days)
+        # What is none may have a date's beginning for its end: ``5 items 01 March 2026``.
+        place = match.end() if days else match.start() + 1
+
+
+def _days(match: re.Match[str]) -> Iterator[date]:
+    for year, month, day in _readings(match):
+        try:
+            yield date(year, month, day)
+        except ValueError:
+            continue
 
 
 def _readings(match: re.Match[str]) -> Iterator[tuple[int, int, int]]:
@@ -60,6 +69,9 @@ def _readings(match: re.Match[str]) -> Iterator[tuple[int, int, int]]:
     elif match["name"]:
         day, year = int(match["day"]), _year(match["in"])
         yield from ((year, month, day) for month in _months(match["name"]))
+    elif match["near"]:
+        day, year = int(match["near"]), int(match["then"])
+        yield from ((year, month, day) for month in _months(match["short"]))
     else:
         day, year = int(match["on"]), int(match["of"])
         yield from ((year, month, day) for month in _months(match["named"]))

@@ -121,10 +121,10 @@ def _edge(before: str, char: str) -> int:
     if before.isdigit() and char.isdigit():
         return _CUT
     joined = before.isdigit() != char.isdigit() or (before.islower() and char.isupper())
-    return _SOFT if joined or _is_spaceless(before) or _is_spaceless(char) else _WITHIN
+    return _SOFT if joined or is_spaceless(before) or is_spaceless(char) else _WITHIN
 
 
-def _is_spaceless(char: str) -> bool:
+def is_spaceless(char: str) -> bool:
     """Whether ``char`` is of a script without spaces: Chinese, Japanese, Thai, Lao, Khmer."""
     return (
         "\u2e80" <= char <= "\u9fff"
@@ -141,7 +141,7 @@ def _stands(sought: str, parts: int, edges: tuple[int, int]) -> bool:
     if least == _EDGE:
         return len(sought) >= SHORTEST or not sought.isdigit()
     if least == _SOFT:
-        return len(sought) >= SHORTEST or any(map(_is_spaceless, sought))
+        return len(sought) >= SHORTEST or any(map(is_spaceless, sought))
     return least == _WITHIN and parts > 1 and len(sought) >= 2 * SHORTEST
 
 

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby
+from itertools import groupby, pairwise
 
 import orjson
 
@@ -16,6 +16,8 @@ from app.services.evidence.text import Match, composed, squeezed, tokens
 from app.services.evidence.words import Word
 
 _MOMENT = re.compile(r"(.*\d)[T ,]+(\d{1,2}:\d{2})(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?")
+SEAM = 3
+"""Words at a line's end, and at the beginning of the next, that a date over both may take."""
 LONGEST_DATE = 60
 """Characters of a value up to which it may be a date."""
 
@@ -69,6 +71,14 @@ class Page:
     @cached_property
     def _lines(self) -> list[_Line]:
         return [_Line.made(list(line)) for _, line in groupby(self.words, key=lambda w: w.line)]
+
+    @cached_property
+    def _seams(self) -> list[_Line]:
+        """The ends of lines with the beginnings of those below: a date may stand over both."""
+        return [
+            _Line.made([*upper.words[-SEAM:], *lower.words[:SEAM]])
+            for upper, lower in pairwise(self._lines)
+        ]
 
     @cached_property
     def _line_of(self) -> dict[Word, _Line]:
@@ -156,7 +166,7 @@ class Page:
         moment = _MOMENT.fullmatch(wanted)
         text, time = (moment[1], moment[2].zfill(5)) if moment else (wanted, None)
         days = {day for start, end, day in dates(text) if end - start == len(text)}
-        for line in self._lines if days else ():
+        for line in (*self._lines, *self._seams) if days else ():
             for start, end, day in dates(line.text):
                 clock = (
                     re.search(rf"(?<!\d)0?{time.lstrip('0')}", line.text[end:]) if time else None

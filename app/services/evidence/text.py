@@ -8,6 +8,9 @@ TOKEN = re.compile(r"\w+")
 _NO_FRACTION = re.compile("[^½¼¾]+")
 """Signs that would become two numbers: of 1½ there would be 11/2."""
 
+_ARABIC = str.maketrans({"\u066c": ",", "\u066b": ".", "\u0640": None})
+"""Arabic's marks of thousands and decimals, and the stroke that makes a word longer."""
+
 
 class Match(StrEnum):
     """How a reading supports a value."""
@@ -21,7 +24,8 @@ class Match(StrEnum):
 def composed(text: str) -> str:
     """Return ``text`` in Unicode's usual letters and digits, without ligatures and full widths."""
     usual = _NO_FRACTION.sub(lambda part: unicodedata.normalize("NFKC", part[0]), text)
-    return "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in usual)
+    plain = usual.translate(_ARABIC)
+    return "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in plain)
 
 
 def folded(text: str) -> str:

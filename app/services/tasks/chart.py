@@ -196,7 +196,7 @@ class ChartResult(Result, ChartData):
     """The chart with the most values, with what other pages tell of the same one."""
 
     conflicts: Annotated[
-        list[Conflict], Field(description="Values that pages tell differently: `series.x`.")
+        list[Conflict], Field(description="What pages tell differently: `series.x`, `chart_type`.")
     ]
     pages: Annotated[list[ChartPage], Field(description="The chart on each page or picture.")]
 
@@ -229,30 +229,35 @@ def conclude(_: ChartParameters, findings: Sequence[Finding[ChartAnswer]]) -> Ch
 
 
 def _united(told: Sequence[Told]) -> tuple[ChartAnswer, list[Conflict]]:
-    """Return the chart with the most points, with those of the same chart in other answers."""
+    """Return the chart with the most points, with what other answers tell of the same one."""
     _, largest = max(told, key=lambda one: len(one[1].points))
+    same = [one for one in told if _same_chart(one[1], largest)]
+    kind, conflicts = settled("chart_type", [(where, answer.chart_type) for where, answer in same])
     cells: dict[tuple[str | None, str, int], list[tuple[PageFacts, float]]] = {}
-    for where, answer in told:
-        if _same_chart(answer, largest):
-            # Several values of one answer at one place are several points, as in a scatter plot.
-            times: Counter[tuple[str | None, str]] = Counter()
-            for point in answer.points:
-                place = point.series, point.x
-                cell = cells.setdefault((*place, times[place]), [])
-                times[place] += 1
-                cell += [(where, point.y)] if point.y is not None else []
-    points, conflicts = [], []
+    for where, answer in same:
+        # Several values of one answer at one place are several points, as in a scatter plot.
+        times: Counter[tuple[str | None, str]] = Counter()
+        for point in answer.points:
+            place = point.series, point.x
+            cell = cells.setdefault((*place, times[place]), [])
+            times[place] += 1
+            cell += [(where, point.y)] if point.y is not None else []
+    points = []
     for (series, x, _), values in cells.items():
         path = f"{series}.{x}" if series else x
         value, differing = settled(path, values) if values else (None, [])
         points.append(Point(series=series, x=x, y=value))
         conflicts += differing
-    return largest.model_copy(update={"points": points}), conflicts
+    return largest.model_copy(update={"chart_type": kind, "points": points}), conflicts
 
 
 def _same_chart(one: ChartAnswer, other: ChartAnswer) -> bool:
-    facets = ("chart_type", "title", "x_axis", "y_axis")
-    return all(getattr(one, facet) == getattr(other, facet) for facet in facets)
+    names, others = (
+        [" ".join((name or "").split()).casefold() for name in (c.title, c.x_axis, c.y_axis)]
+        for c in (one, other)
+    )
+    # Two without any name may be of anything: then their kind has to be the same.
+    return names == others and (any(names) or one.chart_type == other.chart_type)
 
 
 def _data(answer: ChartAnswer) -> ChartData:

@@ -71,6 +71,13 @@ def test_a_value_is_found_as_it_is_written_on_the_page(value, text, match):
         (12345, "１２３４５"),
         ("1,234.50", "￥１，２３４．５０"),
         (42, "٤٢"),
+        (1234, "合計1,234円です"),
+        (42.1, "42.10EUR"),
+        (1234.5, "١٬٢٣٤٫٥"),
+        ("مـــرحبا", "مرحبا"),
+        ("2024-03-05", "Mar-05-2024"),
+        ("2024-03-05", "05MAR2024"),
+        ("2024-03-05", "5 items 05 March 2024"),
         ("5 March 2024", "2024-03-05"),
         ("2024-03-05", "March 5th, 2024"),
         ("2024-03-05", "05-MAR-2024"),
@@ -111,6 +118,9 @@ def test_a_value_is_found_however_it_is_written(value, line):
         ("Smith", "Smithson"),
         ("1 1", "11"),
         ("2024-03-06", "5 March 2024"),
+        ("2024-03-05", "105MAR2024"),
+        (3, "2024年3月5日"),
+        (42.1, "42.10kremes"),
         ("2024-03-05T12:30:00", "5 March 2024 12:45"),
     ],
 )
@@ -122,12 +132,15 @@ def test_another_value_is_not_taken_for_it(value, line):
     ("value", "text", "match"),
     [
         ("information about it", "infor- mation about it", Match.NORMALISED),
+        ("2024-03-05", "5 March 2024", Match.NORMALISED),
         ("Jean-Pierre", "Jean- Pierre", Match.EXACT),
         ("some infor-mation abuot it", "some infor- mation about it", Match.APPROXIMATE),
     ],
 )
 def test_a_value_is_found_over_the_end_of_a_line(value, text, match):
-    (sighting,) = page("some infor-", "mation about it", "Jean-", "Pierre").sightings(value)
+    (sighting,) = page(
+        "some infor-", "mation about it", "Jean-", "Pierre", "5 March", "2024"
+    ).sightings(value)
 
     assert (sighting.text, sighting.match) == (text, match)
     assert len({word.line for word in sighting.words}) == 2

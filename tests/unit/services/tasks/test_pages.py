@@ -223,6 +223,19 @@ def test_one_chart_on_two_pages_is_one_table_and_another_chart_stays_on_its_page
     assert [page.chart and page.chart.title for page in result.pages] == ["Sales", "Sales", "Other"]
 
 
+def test_pages_that_call_one_chart_by_another_kind_are_a_conflict():
+    bars = points(("a", 1), ("b", 2), title="Sales")
+    curve = points(("a", 1), title=" SALES ").model_copy(update={"chart_type": "line"})
+    result = chart.conclude(chart.ChartParameters(), [on_page(bars, 1), on_page(curve, 2)])
+
+    assert result.chart_type == "bar"
+    (conflict,) = result.conflicts
+    assert (conflict.path, [told.value for told in conflict.values]) == (
+        "chart_type",
+        ["bar", "line"],
+    )
+
+
 def test_a_diagram_over_two_pages_joins_at_the_nodes_that_both_have():
     def drawing(*names: str) -> diagram.DiagramAnswer:
         return diagram.DiagramAnswer.model_validate(
