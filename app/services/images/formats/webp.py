@@ -44,9 +44,13 @@ def read(data: bytes, limits: ImageLimits) -> Layout:
     )
 
 
-def is_lossy(data: bytes) -> bool:
-    """Whether a still picture, `read` before, is packed the lossy way, as photographs are."""
-    return any(name == b"VP8 " for name, _, _ in _chunks(data))
+LOSSY, LOSSLESS = b"VP8 ", b"VP8L"
+"""How a still picture is packed: photographs the first way, drawings the second."""
+
+
+def holds(data: bytes, packing: bytes) -> bool:
+    """Whether a file, `read` before, is a still picture that is packed this way."""
+    return any(name == packing for name, _, _ in _chunks(data))
 
 
 def _size(data: bytes, name: bytes, at: int) -> tuple[int, int] | None:

@@ -128,6 +128,16 @@ def test_transparency_is_laid_on_white():
         assert close(pixels[1], GREEN, 40)
 
 
+def test_what_is_transparent_leaves_no_seam_where_the_decoder_shrinks():
+    picture = Image.new("RGBA", (3600, 1200), (0, 0, 0, 0))
+    picture.paste((255, 255, 255, 255), (0, 0, 1801, 1200))
+
+    report = made(encoded(picture, "WEBP", lossless=True, exact=True))
+
+    with Image.open(BytesIO(report.prepared.data)) as shown:
+        assert shown.convert("L").getextrema() == (255, 255)
+
+
 def test_a_transparent_palette_entry_is_laid_on_white():
     picture = corners().quantize(8)
     index = picture.getpixel((0, 0))
@@ -375,13 +385,14 @@ def test_shrinking_while_decoding_looks_like_a_full_decode():
     assert similarity(naive, report.prepared.data) >= 0.98
 
 
-def test_scaled_png_text_is_not_damaged():
+@pytest.mark.parametrize(("kind", "options"), [("PNG", {}), ("WEBP", {"lossless": True})])
+def test_scaled_text_is_not_damaged(kind, options):
     large = page(2480, 3508, 44)
     naive = encoded(large.resize((791, 1120), Image.Resampling.LANCZOS))
     # As far as reducing by whole factors first, the cheap way, falls short.
     cheap = encoded(large.resize((791, 1120), Image.Resampling.BILINEAR, reducing_gap=1.0))
 
-    prepared = made(encoded(large)).prepared.data
+    prepared = made(encoded(large, kind, **options)).prepared.data
 
     assert similarity(naive, prepared) >= 0.99
     assert similarity(naive, cheap) < 0.99
