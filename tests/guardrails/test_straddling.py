@@ -21,9 +21,9 @@ from app.domain.generation import (
     StopReason,
     StreamParts,
     Turn,
-    Usage,
 )
 from app.domain.guardrail import Action, GuardrailPolicy, Mode, StreamMode
+from app.domain.usage import Usage
 from app.services.access.limits import Limits
 from app.services.guardrails.held_text import HeldText
 from app.services.guardrails.policies import GuardrailPolicies

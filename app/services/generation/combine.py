@@ -9,10 +9,10 @@ from app.domain.generation import (
     Generation,
     Latency,
     StopReason,
-    summed,
 )
 from app.domain.guardrail import GuardrailReport
 from app.domain.image import AnswerWarning, ImageReport
+from app.domain.usage import summed
 
 T = TypeVar("T")
 
