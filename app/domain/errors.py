@@ -15,12 +15,11 @@ is up to `app.api`.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import ClassVar, Self
 
-if TYPE_CHECKING:
-    from app.domain.generation import Usage
-    from app.domain.guardrail import GuardrailReport
-    from app.domain.limit import QuotaStatus
+from app.domain.guardrail import GuardrailReport
+from app.domain.limit import QuotaStatus
+from app.domain.usage import Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +46,9 @@ class ServiceError(Exception):
     """Whether the same call may succeed later."""
     billed: ClassVar[bool] = False
     """Whether a call of the model may have been billed all the same."""
-    usage: "Usage | None" = None
+    usage: Usage | None = None
     """The tokens that were used by then, where a guardrail held an answer back."""
-    report: "GuardrailReport | None" = None
+    report: GuardrailReport | None = None
     """What guardrails had said by then."""
 
     def __init__(
@@ -304,7 +303,7 @@ class RateLimitedError(AccessError):
         *,
         errors: tuple[FieldError, ...] = (),
         retry_after: float | None = None,
-        quota_statuses: "tuple[QuotaStatus, ...]" = (),
+        quota_statuses: tuple[QuotaStatus, ...] = (),
         retryable: bool = True,
     ) -> None:
         super().__init__(detail, errors=errors, retry_after=retry_after)

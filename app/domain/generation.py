@@ -1,14 +1,12 @@
 """Requests to the model, and its answers."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Generic, TypeVar
 
 from app.domain.access import ANONYMOUS, ANONYMOUS_CALL, Call
 from app.domain.cache import NO_WISH, CacheWish, Replay
-from app.domain.cost import Cost, added
 from app.domain.errors import ServiceError
 from app.domain.guardrail import Action, GuardrailPolicy, GuardrailReport, GuardrailWish
 from app.domain.image import (
@@ -23,6 +21,7 @@ from app.domain.image import (
 )
 from app.domain.model import Dialect, Language
 from app.domain.output import OutputForm, TokenLogprob
+from app.domain.usage import Usage
 
 ImageInput = ReceivedImage | Base64Image | UrlImage | S3Image | FileImage
 """A picture as a caller may give it."""
@@ -192,37 +191,6 @@ class StopReason(StrEnum):
     """The model said the same again and again, and was stopped by this service."""
     OTHER = "other"
     """Something newer than this service; the raw value is kept beside it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """Tokens as Bedrock counted them; None where it did not say."""
-
-    prompt_token_count: int | None = None
-    generation_token_count: int | None = None
-    cost: Cost | None = None
-    """The cost at the listed price; None where that or a count is unknown."""
-
-    @property
-    def total_token_count(self) -> int | None:
-        """The sum of both counts, None unless both are known."""
-        if self.prompt_token_count is None or self.generation_token_count is None:
-            return None
-        return self.prompt_token_count + self.generation_token_count
-
-
-def summed(usages: Sequence[Usage]) -> Usage:
-    """Return the tokens and the cost of all together; None where one of them is not known."""
-    return Usage(
-        _total([usage.prompt_token_count for usage in usages]),
-        _total([usage.generation_token_count for usage in usages]),
-        added([usage.cost for usage in usages]),
-    )
-
-
-def _total(counts: Sequence[int | None]) -> int | None:
-    known = [count for count in counts if count is not None]
-    return sum(known) if len(known) == len(counts) else None
 
 
 @dataclass(frozen=True, slots=True)

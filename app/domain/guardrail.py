@@ -6,7 +6,6 @@ from enum import StrEnum
 from typing import TypeVar
 
 from app.domain.cost import total
-from app.domain.errors import GuardrailPolicyError, InvalidParameterError
 from app.domain.image import PreparedImage
 
 ChoiceT = TypeVar("ChoiceT", bound=StrEnum)
@@ -199,42 +198,9 @@ def with_modes(policy: GuardrailPolicy, modes: Mapping[str, str]) -> GuardrailPo
     return replace(policy, **changes)  # type: ignore[arg-type]  # by `KINDS` each has its type
 
 
-def stricter(policy: GuardrailPolicy, wish: GuardrailWish) -> GuardrailPolicy:
-    """Return ``policy`` made as strict as ``wish`` says.
-
-    Raises GuardrailPolicyError where the wish is laxer somewhere, or names another guardrail, and
-    InvalidParameterError where it makes no sense.
-    """
-    _check_named(policy, wish)
-    try:
-        wanted = parse(wish.modes)
-    except ValueError as error:
-        name, _, message = str(error).partition(": ")
-        raise InvalidParameterError.at(f"{wish.place}.{name}", message) from error
-    for name, choice in wanted.items():
-        least: StrEnum = getattr(policy, name)
-        if _rank(choice) < _rank(least):
-            raise GuardrailPolicyError.at(
-                f"{wish.place}.{name}",
-                f"{choice.value!r} is laxer than this service's policy, {least.value!r}; a request "
-                "may only ask for a stricter one",
-            )
-    return with_modes(policy, wish.modes)
-
-
-def _rank(choice: StrEnum) -> int:
+def rank(choice: StrEnum) -> int:
+    """Return a choice's place among those of its kind, of which the mildest stands first."""
     return list(type(choice)).index(choice)
-
-
-def _check_named(policy: GuardrailPolicy, wish: GuardrailWish) -> None:
-    """Raise GuardrailPolicyError where ``wish`` names another guardrail than the policy's."""
-    if wish.id is None:
-        return
-    own, named = (name.rpartition("/")[2] for name in (policy.id, wish.id))
-    if not own or (own, policy.version) != (named, wish.version):
-        raise GuardrailPolicyError.at(
-            wish.place, "the operator of this service chooses the guardrail and its version"
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,7 +269,7 @@ class GuardrailReport:
     def __add__(self, other: "GuardrailReport") -> "GuardrailReport":
         names = (*self.units, *other.units)
         return GuardrailReport(
-            max(self.action, other.action, key=_rank),
+            max(self.action, other.action, key=rank),
             (*self.hits, *other.hits),
             tuple(dict.fromkeys((*self.sources, *other.sources))),
             {name: self.units.get(name, 0) + other.units.get(name, 0) for name in names},

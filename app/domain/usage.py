@@ -1,8 +1,42 @@
-"""Usage by caller, model, task and day."""
+"""Tokens and cost: of one answer, and added up by caller, model, task and day."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
+
+from app.domain.cost import Cost, added
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as Bedrock counted them; None where it did not say."""
+
+    prompt_token_count: int | None = None
+    generation_token_count: int | None = None
+    cost: Cost | None = None
+    """The cost at the listed price; None where that or a count is unknown."""
+
+    @property
+    def total_token_count(self) -> int | None:
+        """The sum of both counts, None unless both are known."""
+        if self.prompt_token_count is None or self.generation_token_count is None:
+            return None
+        return self.prompt_token_count + self.generation_token_count
+
+
+def summed(usages: Sequence[Usage]) -> Usage:
+    """Return the tokens and the cost of all together; None where one of them is not known."""
+    return Usage(
+        _total([usage.prompt_token_count for usage in usages]),
+        _total([usage.generation_token_count for usage in usages]),
+        added([usage.cost for usage in usages]),
+    )
+
+
+def _total(counts: Sequence[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
 
 
 class UsageKey(NamedTuple):

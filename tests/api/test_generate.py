@@ -6,8 +6,14 @@ from urllib.parse import quote
 
 import pytest
 
-from app.domain.generation import CallContext, Completion, Sampling, StopReason, Usage
+from app.domain.generation import (
+    CallContext,
+    Completion,
+    Sampling,
+    StopReason,
+)
 from app.domain.image import ImageType
+from app.domain.usage import Usage
 from tests.support.app import Rig
 from tests.support.fakes import FakeVisionModel
 from tests.support.pictures import ASTRONAUT, ROCKET, b64

@@ -13,7 +13,11 @@ from PIL import Image, PngImagePlugin
 
 from app import telemetry
 from app.domain.errors import ModelThrottledError
-from app.domain.generation import Completion, StopReason, Usage
+from app.domain.generation import (
+    Completion,
+    StopReason,
+)
+from app.domain.usage import Usage
 from app.main import create_app
 from app.settings import Settings
 from app.telemetry.emf import EmbeddedMetrics

@@ -25,10 +25,10 @@ from app.domain.generation import (
     StreamPart,
     Target,
     Turn,
-    Usage,
 )
 from app.domain.model import LLAMA_3_2_11B, Dialect, capabilities
 from app.domain.ports import VisionModel
+from app.domain.usage import Usage
 from app.emulator.wire import eventstream
 from app.emulator.wire.errors import THROTTLING, AwsError
 from app.services.model_stack.metering import MeteringModel

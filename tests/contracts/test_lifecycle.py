@@ -27,10 +27,10 @@ from app.domain.generation import (
     StreamParts,
     Target,
     Turn,
-    Usage,
 )
 from app.domain.lifecycle import Life, LifeStatus
 from app.domain.model import Dialect, identify
+from app.domain.usage import Usage
 from app.emulator.app import create_emulator
 from app.emulator.config import EmulatorConfig
 from app.services.lifecycle.models import LifecycleModel, Link, SuccessorModel

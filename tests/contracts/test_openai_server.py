@@ -17,10 +17,18 @@ from app.domain.errors import (
     UpstreamDisconnectedError,
     UpstreamError,
 )
-from app.domain.generation import Delta, Finish, ModelRequest, Role, StopReason, Turn, Usage
+from app.domain.generation import (
+    Delta,
+    Finish,
+    ModelRequest,
+    Role,
+    StopReason,
+    Turn,
+)
 from app.domain.model import LLAMA_3_2_11B, Dialect, capabilities
 from app.domain.output import Choice, JsonObject
 from app.domain.ports import VisionModel
+from app.domain.usage import Usage
 from tests.support.upstream import CHUNKED, LAST_CHUNK, Peer, Script, answer, chunk, upstream
 
 ASKED = ModelRequest(turns=(Turn(Role.USER, "Why?"),))

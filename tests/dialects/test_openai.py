@@ -13,8 +13,12 @@ from openai import AsyncOpenAI, OpenAI
 from pydantic import BaseModel
 
 from app.domain.access import Scope
-from app.domain.generation import Completion, StopReason, Usage
+from app.domain.generation import (
+    Completion,
+    StopReason,
+)
 from app.domain.model import Dialect
+from app.domain.usage import Usage
 from app.settings import Settings
 from tests.support.access import add_key, guarded
 from tests.support.app import Rig

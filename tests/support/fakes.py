@@ -18,7 +18,6 @@ from app.domain.generation import (
     ModelRequest,
     StopReason,
     StreamParts,
-    Usage,
 )
 from app.domain.image import (
     ImageLimits,
@@ -29,6 +28,7 @@ from app.domain.image import (
     UrlImage,
 )
 from app.domain.ports import Arrival
+from app.domain.usage import Usage
 from app.services.concurrency.budget import Budget
 from app.services.images.error_location import ImageErrorLocation
 from app.services.images.header import Inspection

@@ -17,9 +17,9 @@ from app.domain.generation import (
     StopReason,
     StreamParts,
     Turn,
-    Usage,
 )
 from app.domain.guardrail import GuardrailPolicy, Mode, StreamMode
+from app.domain.usage import Usage
 from app.services.access.limits import Limits
 from app.services.guardrails.policies import GuardrailPolicies
 from app.services.guardrails.screen import PictureVerdicts, Screen

@@ -4,7 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from app.domain.errors import ServiceError
-from app.domain.generation import Completion, ModelRequest, StopReason, Usage
+from app.domain.generation import (
+    Completion,
+    ModelRequest,
+    StopReason,
+)
+from app.domain.usage import Usage
 from tests.support.fakes import FakeVisionModel
 
 Answer = str | ServiceError | Completion

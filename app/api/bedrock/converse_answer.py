@@ -15,8 +15,8 @@ from app.domain.generation import (
     GenerationEvents,
     Started,
     StopReason,
-    Usage,
 )
+from app.domain.usage import Usage
 
 _STOP_REASONS = {
     StopReason.LENGTH: "max_tokens",

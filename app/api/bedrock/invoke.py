@@ -19,9 +19,9 @@ from app.domain.generation import (
     Sampling,
     StopReason,
     Turn,
-    Usage,
 )
 from app.domain.image import Base64Image
+from app.domain.usage import Usage
 from app.services.deferred_model import DeferredModel
 
 _STOP_REASONS = {StopReason.LENGTH: "length", StopReason.REPETITION: "length"}

@@ -12,7 +12,8 @@ from app.api.responses.cost import CostOut
 from app.api.responses.guardrail import GuardrailOut
 from app.api.responses.warnings import WarningOut, together
 from app.domain.citation import QuoteMatch
-from app.domain.generation import Completion, Generation, Started, StopReason, Usage
+from app.domain.generation import Completion, Generation, Started, StopReason
+from app.domain.usage import Usage
 from app.services.deferred_model import DeferredModel
 from app.services.retrieval.request import Unanswered
 

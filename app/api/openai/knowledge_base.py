@@ -30,10 +30,10 @@ from app.domain.generation import (
     Latency,
     Started,
     StopReason,
-    Usage,
 )
 from app.domain.metadata_filter import FilterError, MetadataFilter, parse
 from app.domain.retrieval import Search
+from app.domain.usage import Usage
 from app.services.retrieval.request import RagAnswer, RagRequest, Surplus
 from app.services.retrieval.streaming import Begun, RagEvent
 

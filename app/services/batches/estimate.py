@@ -19,9 +19,9 @@ from app.domain.generation import (
     ModelRequest,
     StopReason,
     StreamParts,
-    Usage,
 )
 from app.domain.ports import TokenCounter, VisionModel
+from app.domain.usage import Usage
 from app.services.batches import row as rows
 from app.services.batches.intake import Intake, IntakeLimits
 from app.services.files.service import FileService

@@ -2,7 +2,11 @@
 
 from typing import Any
 
-from app.domain.generation import Completion, StopReason, Usage
+from app.domain.generation import (
+    Completion,
+    StopReason,
+)
+from app.domain.usage import Usage
 
 
 def kept(completion: Completion) -> dict[str, Any]:

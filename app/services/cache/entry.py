@@ -10,10 +10,18 @@ import orjson
 
 from app.domain.cache import Replay
 from app.domain.cost import DIGITS, Cost
-from app.domain.generation import Completion, Delta, Finish, StopReason, StreamParts, Target, Usage
+from app.domain.generation import (
+    Completion,
+    Delta,
+    Finish,
+    StopReason,
+    StreamParts,
+    Target,
+)
 from app.domain.guardrail import Action, GuardrailReport
 from app.domain.model import Dialect
 from app.domain.output import TokenChance, TokenLogprob
+from app.domain.usage import Usage
 
 MOST = 2**20
 """Bytes of an entry: a cipher takes no more at once."""

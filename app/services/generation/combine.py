@@ -10,10 +10,10 @@ from app.domain.generation import (
     Generation,
     Latency,
     StopReason,
-    summed,
 )
 from app.domain.guardrail import GuardrailReport
 from app.domain.image import AnswerWarning, ImageReport
+from app.domain.usage import summed
 from app.services.guardrails.refusal import unchecked
 from app.services.guardrails.screening import priced
 

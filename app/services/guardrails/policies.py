@@ -1,10 +1,15 @@
 """Whose guardrail policy holds for a call."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
-from app.domain.errors import UnsupportedParameterError
+from app.domain.errors import (
+    GuardrailPolicyError,
+    InvalidParameterError,
+    UnsupportedParameterError,
+)
 from app.domain.generation import CallContext
-from app.domain.guardrail import GuardrailPolicy, stricter, with_modes
+from app.domain.guardrail import GuardrailPolicy, GuardrailWish, parse, rank, with_modes
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,3 +37,37 @@ class GuardrailPolicies:
         if wish is not None:
             policy = stricter(policy, wish)
         return policy if policy.active else None
+
+
+def stricter(policy: GuardrailPolicy, wish: GuardrailWish) -> GuardrailPolicy:
+    """Return ``policy`` made as strict as ``wish`` says.
+
+    Raises GuardrailPolicyError where the wish is laxer somewhere, or names another guardrail, and
+    InvalidParameterError where it makes no sense.
+    """
+    _check_named(policy, wish)
+    try:
+        wanted = parse(wish.modes)
+    except ValueError as error:
+        name, _, message = str(error).partition(": ")
+        raise InvalidParameterError.at(f"{wish.place}.{name}", message) from error
+    for name, choice in wanted.items():
+        least: StrEnum = getattr(policy, name)
+        if rank(choice) < rank(least):
+            raise GuardrailPolicyError.at(
+                f"{wish.place}.{name}",
+                f"{choice.value!r} is laxer than this service's policy, {least.value!r}; a request "
+                "may only ask for a stricter one",
+            )
+    return with_modes(policy, wish.modes)
+
+
+def _check_named(policy: GuardrailPolicy, wish: GuardrailWish) -> None:
+    """Raise GuardrailPolicyError where ``wish`` names another guardrail than the policy's."""
+    if wish.id is None:
+        return
+    own, named = (name.rpartition("/")[2] for name in (policy.id, wish.id))
+    if not own or (own, policy.version) != (named, wish.version):
+        raise GuardrailPolicyError.at(
+            wish.place, "the operator of this service chooses the guardrail and its version"
+        )

@@ -8,7 +8,10 @@ from typing import Any
 from app.domain.access import Call
 from app.domain.cost import DIGITS, Cost
 from app.domain.errors import GuardrailUnavailableError
-from app.domain.generation import ModelRequest, StopReason, Usage
+from app.domain.generation import (
+    ModelRequest,
+    StopReason,
+)
 from app.domain.guardrail import (
     Action,
     Assessment,
@@ -20,6 +23,7 @@ from app.domain.guardrail import (
     Source,
 )
 from app.domain.image import PreparedImage
+from app.domain.usage import Usage
 from app.services.guardrails import escapes
 from app.services.guardrails.screen import Screen
 from app.telemetry import current

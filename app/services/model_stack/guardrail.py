@@ -15,10 +15,10 @@ from app.domain.generation import (
     ModelRequest,
     StopReason,
     StreamParts,
-    Usage,
 )
 from app.domain.guardrail import GuardrailPolicy, Kind, Mode, StreamMode
 from app.domain.ports import VisionModel
+from app.domain.usage import Usage
 from app.services.guardrails.held_text import HeldText
 from app.services.guardrails.policies import GuardrailPolicies
 from app.services.guardrails.screen import Screen

@@ -18,10 +18,10 @@ from app.domain.generation import (
     StreamPart,
     StreamParts,
     Target,
-    Usage,
 )
 from app.domain.image import ImageReport, ReceivedImage
 from app.domain.ports import ImagePreparer, VisionModel
+from app.domain.usage import Usage
 from app.services.model_stack import billing
 from app.telemetry import current, stage
 

@@ -19,10 +19,10 @@ from app.domain.generation import (
     ModelRequest,
     StreamPart,
     StreamParts,
-    Usage,
 )
 from app.domain.limit import MICRO, QuotaStatus
 from app.domain.ports import TokenCounter, VisionModel
+from app.domain.usage import Usage
 from app.services.access.limits import Limits
 from app.services.images import canvas
 from app.services.usage import pricing

@@ -17,13 +17,13 @@ from app.domain.generation import (
     StopReason,
     StreamParts,
     Target,
-    Usage,
 )
 from app.domain.guardrail import GuardrailReport
 from app.domain.image import ImageReport, ReceivedImage
 from app.domain.output import Choice, JsonSchema, OutputForm
 from app.domain.ports import ImagePreparer, VisionModel
 from app.domain.residency import HopReport
+from app.domain.usage import Usage
 from app.telemetry import current
 from app.telemetry.trail import Facts
 

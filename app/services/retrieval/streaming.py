@@ -8,7 +8,8 @@ import structlog
 
 from app.domain.citation import MarkerFilter
 from app.domain.errors import GuardrailBlockedError, InternalError
-from app.domain.generation import Delta, Done, Failed, GenerationEvent, GenerationEvents, Usage
+from app.domain.generation import Delta, Done, Failed, GenerationEvent, GenerationEvents
+from app.domain.usage import Usage
 from app.services.retrieval.request import Citation, RagAnswer, RagRequest
 from app.services.retrieval.service import RagService
 from app.services.retrieval.work import Work

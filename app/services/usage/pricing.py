@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from app.domain.cost import Cost, Price, Pricing, UnitPrice
-from app.domain.generation import Usage
 from app.domain.model import ModelIdentity, ModelKind
+from app.domain.usage import Usage
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,12 +22,12 @@ from app.domain.generation import (
     StopReason,
     StreamPart,
     Turn,
-    Usage,
 )
 from app.domain.guardrail import GuardrailReport
 from app.domain.image import PreparedImage
 from app.domain.model import Capabilities
 from app.domain.output import Choice, JsonObject, JsonSchema, OutputForm, TokenLogprob
+from app.domain.usage import Usage
 
 _STOP_REASONS = {
     "stop": StopReason.STOP,

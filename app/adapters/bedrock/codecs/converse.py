@@ -23,9 +23,9 @@ from app.domain.generation import (
     StopReason,
     StreamPart,
     Turn,
-    Usage,
 )
 from app.domain.image import PreparedImage
+from app.domain.usage import Usage
 
 if TYPE_CHECKING:
     from types_aiobotocore_bedrock_runtime.type_defs import ContentBlockTypeDef, MessageTypeDef

@@ -22,8 +22,8 @@ from app.domain.generation import (
     ModelRequest,
     StopReason,
     StreamPart,
-    Usage,
 )
+from app.domain.usage import Usage
 
 _METRICS = "amazon-bedrock-invocationMetrics"
 _STOP_REASONS = {"stop": StopReason.STOP, "length": StopReason.LENGTH}

@@ -11,7 +11,8 @@ from app.api.openai.responses.schemas import ResponsesIn
 from app.api.responses.cost import CostOut
 from app.api.responses.guardrail import GuardrailOut
 from app.api.responses.warnings import WarningOut, together
-from app.domain.generation import Completion, Generation, Sampling, Started, StopReason, Usage
+from app.domain.generation import Completion, Generation, Sampling, Started, StopReason
+from app.domain.usage import Usage
 from app.services.deferred_model import DeferredModel
 from app.services.generation.structured import Structured
 

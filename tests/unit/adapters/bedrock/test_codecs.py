@@ -10,8 +10,15 @@ from botocore.serialize import create_serializer
 
 from app.adapters.bedrock.codecs import converse, invoke
 from app.domain.errors import InvalidParameterError, UpstreamAnswerError
-from app.domain.generation import ModelRequest, Role, Sampling, StopReason, Turn, Usage
+from app.domain.generation import (
+    ModelRequest,
+    Role,
+    Sampling,
+    StopReason,
+    Turn,
+)
 from app.domain.image import ImageType, PreparedImage
+from app.domain.usage import Usage
 
 PICTURE = PreparedImage(b"\x89PNG...", ImageType.PNG, 8, 8, "00")
 SAMPLING = Sampling(temperature=0.1, top_p=0.2, max_gen_len=3)

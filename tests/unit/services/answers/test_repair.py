@@ -14,8 +14,8 @@ from app.domain.generation import (
     Role,
     StopReason,
     Turn,
-    Usage,
 )
+from app.domain.usage import Usage
 from app.services.answers.executor import THREADS, AnswerReader
 from app.services.answers.notes import Notes, Refusal
 from app.services.answers.repair import FormAsker

@@ -16,8 +16,15 @@ from app.domain.errors import (
     ShuttingDownError,
     UpstreamUnavailableError,
 )
-from app.domain.generation import CallContext, Completion, Generation, Latency, StopReason, Usage
+from app.domain.generation import (
+    CallContext,
+    Completion,
+    Generation,
+    Latency,
+    StopReason,
+)
 from app.domain.image import ImageLimits, ReceivedImage
+from app.domain.usage import Usage
 from app.services.concurrency.deadline import Drain
 from app.services.concurrency.idempotency import IdempotentAnswers, slim
 from app.services.images.prepare import prepare

@@ -28,9 +28,9 @@ from app.domain.generation import (
     Role,
     StopReason,
     Turn,
-    Usage,
 )
 from app.domain.image import ImageLimits, ReceivedImage
+from app.domain.usage import Usage
 from app.services.concurrency import answer_codec
 from app.services.concurrency.idempotency import slim
 from app.services.concurrency.shared_answers import SharedAnswers

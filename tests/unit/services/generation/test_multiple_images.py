@@ -17,9 +17,9 @@ from app.domain.generation import (
     Role,
     StopReason,
     Turn,
-    Usage,
 )
 from app.domain.image import ReceivedImage
+from app.domain.usage import Usage
 from app.services.generation.multiple_images import each
 
 

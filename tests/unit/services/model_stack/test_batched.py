@@ -5,8 +5,16 @@ import asyncio
 import pytest
 
 from app.domain.cost import Price
-from app.domain.generation import Completion, ModelRequest, Role, StopReason, Target, Turn, Usage
+from app.domain.generation import (
+    Completion,
+    ModelRequest,
+    Role,
+    StopReason,
+    Target,
+    Turn,
+)
 from app.domain.model import Dialect
+from app.domain.usage import Usage
 from app.services.model_stack import batched
 from app.services.model_stack.batched import BatchedModel, CapturedError
 from tests.support.fakes import FakeVisionModel

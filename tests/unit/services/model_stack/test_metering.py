@@ -13,9 +13,9 @@ from app.domain.generation import (
     StreamParts,
     Target,
     Turn,
-    Usage,
 )
 from app.domain.model import Dialect
+from app.domain.usage import Usage
 from app.services.model_stack.metering import MeteringModel
 from app.services.model_stack.stop_sequences import StopSequenceModel
 from tests.support.fakes import FakeVisionModel

@@ -14,11 +14,19 @@ from app.domain.errors import (
     ServiceError,
     UpstreamTimeoutError,
 )
-from app.domain.generation import Completion, ModelRequest, Role, StopReason, Target, Turn, Usage
+from app.domain.generation import (
+    Completion,
+    ModelRequest,
+    Role,
+    StopReason,
+    Target,
+    Turn,
+)
 from app.domain.image import ImageType, PreparedImage
 from app.domain.limit import MICRO
 from app.domain.model import Dialect
 from app.domain.token import TokenCount
+from app.domain.usage import Usage
 from app.services.access.limits import Limits
 from app.services.model_stack.metering import MeteringModel
 from app.services.model_stack.quota import QuotaModel

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from app.domain.cost import Price, UnitPrice
-from app.domain.generation import Usage
 from app.domain.model import identify
+from app.domain.usage import Usage
 from app.services.usage import pricing
 
 ARN = "arn:aws:bedrock:us-west-2:123456789012:"

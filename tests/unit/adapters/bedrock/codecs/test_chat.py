@@ -26,11 +26,11 @@ from app.domain.generation import (
     Sampling,
     StopReason,
     Turn,
-    Usage,
 )
 from app.domain.image import ImageType, PreparedImage
 from app.domain.model import Capabilities
 from app.domain.output import Choice, JsonObject, JsonSchema, OutputForm, TokenChance, TokenLogprob
+from app.domain.usage import Usage
 
 ALL = Capabilities(max_images=3, structured_output=True, choice=True, logprobs=True, stop=True)
 PICTURE = PreparedImage(b"\x89PNG...", ImageType.PNG, 8, 8)

@@ -10,7 +10,12 @@ from app.adapters.bedrock.codecs import converse as converse_wire
 from app.adapters.bedrock.codecs import invoke
 from app.adapters.bedrock.codecs.event_stream import Frame
 from app.domain.errors import UpstreamAnswerError
-from app.domain.generation import Delta, Finish, StopReason, Usage
+from app.domain.generation import (
+    Delta,
+    Finish,
+    StopReason,
+)
+from app.domain.usage import Usage
 
 
 def chunk(**fields) -> bytes:

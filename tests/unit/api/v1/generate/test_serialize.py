@@ -19,10 +19,10 @@ from app.domain.generation import (
     Started,
     StopReason,
     Target,
-    Usage,
 )
 from app.domain.image import AnswerWarning, ReceivedImage
 from app.domain.model import Dialect
+from app.domain.usage import Usage
 from app.services.images.prepare import prepare
 from app.settings import Settings
 from app.wiring.images import image_limits
