@@ -15,6 +15,17 @@ STRANGE = (0, 1, 2, 3, 4, 5, 6, 7, 8, 16, 0x11, 0x21, 0x22, 128, 255)
 
 Piece = tuple[bytes, bytes]
 
+MARKS: tuple[Piece, ...] = (
+    (b"\xe0", b"JFIF\0\1\1\0\0\1\0\1\0\0"),
+    (b"\xe0", b"JFIF\0\1\1\0\0\1\0\1\1\1abc"),
+    (b"\xe0", b"JFIF\0\2\1\0\0\1\0\1\0\0"),
+    (b"\xe0", b"JFXX\0\x10abc"),
+    *((b"\xee", b"Adobe\0\x64\0\0\0\0" + bytes([transform])) for transform in range(3)),
+    *((b"\xee", b"Adobe\0\x64\0\0\0\0" + bytes([transform]) + b"more") for transform in range(3)),
+    (b"\xfe", b"a comment"),
+)
+"""Markers and payloads that tell a JPEG's colours, or look as if they did."""
+
 PUT_IN: tuple[Piece, ...] = (
     (b"gAMA", struct.pack(">I", 45_455)),
     (b"sRGB", b"\0"),
@@ -128,7 +139,10 @@ def jpeg_mutant(data: bytes, random: Random) -> bytes:
             break
         one, other = (random.randrange(len(segments)) for _ in range(2))
         marker, body, scan = segments[one]
-        match random.randrange(9):
+        match random.randrange(10):
+            case 9:
+                name, body = random.choice(MARKS)
+                segments.insert(other, (name[0], body, b""))
             case 0:
                 segments.pop(one)
             case 1:

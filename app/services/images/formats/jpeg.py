@@ -178,7 +178,13 @@ def stripped(data: bytes, limits: ImageLimits, *, sure: bool = True) -> bytes | 
     if 2 + sum([segment.end - segment.start for segment in kept]) == len(data):
         return data
     whole = memoryview(data)
-    return b"".join([whole[:2], *[whole[segment.start : segment.end] for segment in kept]])
+    pieces = [whole[:2]]
+    for segment in every:
+        if segment.marker in _DRAWN:
+            pieces.append(whole[segment.start : segment.end])
+        elif segment.marker in _NAMING:
+            pieces.append(memoryview(_plain(segment)))
+    return b"".join(pieces)
 
 
 def detail(data: bytes, limits: ImageLimits) -> float:
@@ -229,6 +235,16 @@ def _is_short(payload: bytes) -> bool:
     return (payload.startswith(b"JFIF\0") and len(payload) < 14) or (
         payload.startswith(b"Adobe") and len(payload) < 12
     )
+
+
+def _plain(segment: Segment) -> bytes:
+    """Return JFIF's or Adobe's mark without what follows it, as a thumbnail; else nothing."""
+    first = segment.payload[:12]
+    if segment.marker == JFIF and first.startswith(b"JFIF\0"):
+        return b"\xff\xe0\0\x10" + first + b"\0\0"
+    if segment.marker == ADOBE and first.startswith(b"Adobe"):
+        return b"\xff\xee\0\x0e" + first
+    return b""
 
 
 def _is_plain(segment: Segment) -> bool:

@@ -221,6 +221,28 @@ def test_a_jpeg_keeps_its_colours_where_its_marks_contradict_each_other(mark, tr
     assert_quarters(picture, by=12)
 
 
+@pytest.mark.parametrize(("transform", "by_name"), [(0, False), (1, True)])
+def test_a_jpeg_keeps_its_colours_where_adobes_mark_is_long(transform, by_name):
+    # Without the mark the colours are guessed by the components' names.
+    picture = encoded(corners(), "JPEG", quality=95, keep_rgb=not transform)
+    mark = b"Adobe\0\x64\0\0\0\0" + bytes([transform]) + b"and more"
+    segments = [(jpeg.ADOBE, mark, b"")]
+    for marker, body, scan in jpeg.segments(picture):
+        names = body
+        if marker in {jpeg.SOF, jpeg.SOS}:
+            first, step = (6, 3) if marker == jpeg.SOF else (1, 2)
+            renamed = bytearray(body)
+            renamed[first : first + 3 * step : step] = b"RGB" if by_name else b"\1\2\3"
+            names = bytes(renamed)
+        if marker not in {jpeg.JFIF, jpeg.ADOBE}:
+            segments.append((marker, names, scan))
+
+    report, shown = prepared(jpeg.joined(segments))
+
+    assert report.treatment is Treatment.STRIPPED
+    assert_quarters(shown, by=12)
+
+
 def test_a_tiff_of_five_samples_is_rgb_on_white():
     _, picture = prepared(sample("tiff-rgb-alpha-and-one-more.tif"))
 
