@@ -1,7 +1,7 @@
 # One image, three targets: `service` (the default), `lambda`, which adds AWS Lambda's web adapter, and
 # `emulator`, which adds an OCR engine and the Llama 3 vocabulary. For amd64 and arm64: the digest is
 # that of the index of both.
-ARG LAMBDA_ADAPTER=public.ecr.aws/awsguru/aws-lambda-adapter:0.9.1
+ARG LAMBDA_ADAPTER=public.ecr.aws/awsguru/aws-lambda-adapter:0.9.1@sha256:46d6625e68cbbdd2efab4a20245977664513f13ffef47915b000d431adcea0b4
 FROM python:3.13.15-slim-trixie@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b AS base
 ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 WORKDIR /srv

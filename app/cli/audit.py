@@ -3,6 +3,8 @@
 import argparse
 import asyncio
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from app.domain.errors import AuditUnavailableError
 from app.domain.merkle import cover, fold, leaf_hash
 from app.services.audit.log import AuditStore
 from app.services.receipts import verification
+from app.services.receipts.issuer import HEAD_TYPE
 from app.settings import load
 from app.wiring.audit import open_audit_store
 
@@ -42,38 +45,72 @@ async def _verify(heads: list[str], keys: dict[str, Any]) -> int:
     if settings.audit_store == "off":
         sys.stderr.write("No audit log is configured: LLAMA_VISION_AUDIT_STORE.\n")
         return 2
-    faults: list[str] = []
     async with open_audit_store(settings) as store:
         size = await store.size()
-        kept = await _records(store, size, faults)
+        records = await _records(store, size)
+        faults = [*records.faults(settings.audit_retention_days), *await _nodes(store, size)]
         for head in heads:
-            said = verification.opened(head, keys)
+            said = verification.opened(head, keys, HEAD_TYPE)
             root = fold(await store.nodes(cover((0, min(said["size"], size)))))
             if said["size"] > size:
                 faults.append(f"the head of {said['size']} records is ahead: some were removed")
             elif root.hex() != said["root"]:
                 faults.append(f"the head of {said['size']} records is of another log than this")
+    kept = size - len(records.missing)
     sys.stdout.write(f"{size} records, {kept} of them kept, {len(heads)} heads\n")
     sys.stdout.writelines(f"FAILS {fault}\n" for fault in faults)
     if not faults:
         sys.stdout.write("holds: every kept record is in the tree, and every head is of it\n")
+    if records.missing and not faults:
+        days = settings.audit_retention_days
+        sys.stdout.write(
+            f"not proved: what those that are not kept said; retention deletes records older than "
+            f"{days} days\n"
+        )
     if not heads:
         sys.stdout.write("not proved: that nobody wrote the whole log anew; keep heads elsewhere\n")
     return 1 if faults else 0
 
 
-async def _records(store: AuditStore, size: int, faults: list[str]) -> int:
-    """Hold every record against the tree, and return how many are kept."""
-    kept = 0
+@dataclass(slots=True)
+class _Records:
+    """The numbers of records that are not as the tree has them."""
+
+    missing: list[int] = field(default_factory=list)
+    changed: list[int] = field(default_factory=list)
+    unreadable: list[int] = field(default_factory=list)
+
+    def faults(self, retention_days: int | None) -> Iterator[str]:
+        """Yield what is wrong: that old ones are gone is, unless ``retention_days`` are set."""
+        if self.changed:
+            yield f"{_named(self.changed)} changed"
+        if self.unreadable:
+            yield f"{_named(self.unreadable)} moved or cut off"
+        oldest = self.missing == list(range(len(self.missing)))
+        if self.missing and (retention_days is None or not oldest):
+            yield f"{_named(self.missing)} removed, which no retention does"
+
+
+async def _records(store: AuditStore, size: int) -> _Records:
+    """Hold every record against the tree."""
+    records = _Records()
     for index in range(size):
-        record = await store.record(index)
-        if record is None:
+        try:
+            record = await store.record(index)
+            (leaf,) = await store.nodes([(0, index)])
+        except AuditUnavailableError:
+            records.unreadable.append(index)
             continue
-        kept += 1
-        (leaf,) = await store.nodes([(0, index)])
-        if leaf_hash(record) != leaf:
-            faults.append(f"record {index} was changed")
-    # The tree's own nodes: each is what its children make it.
+        if record is None:
+            records.missing.append(index)
+        elif leaf_hash(record) != leaf:
+            records.changed.append(index)
+    return records
+
+
+async def _nodes(store: AuditStore, size: int) -> list[str]:
+    """Return which of the tree's own nodes are not what their children make them."""
+    faults = []
     level = 1
     while size >> level:
         for index in range(size >> level):
@@ -83,4 +120,18 @@ async def _records(store: AuditStore, size: int, faults: list[str]) -> int:
             if fold([left, right]) != node:
                 faults.append(f"node {index} of level {level} was changed")
         level += 1
-    return kept
+    return faults
+
+
+def _named(numbers: list[int]) -> str:
+    """Return ``records 1 to 3 and 7 were``; of more than ten runs the first ten."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    said = [f"{a} to {b}" if b > a else str(a) for a, b in runs[:10]]
+    if len(runs) > 10:
+        said.append("others")
+    return f"record {said[0]} was" if len(numbers) == 1 else f"records {', '.join(said)} were"

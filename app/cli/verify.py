@@ -11,10 +11,16 @@ import orjson
 from app.services.receipts import verification
 from app.services.receipts.verification import Evidence
 
+_WORDS = {True: "holds     ", False: "FAILS     ", None: "not proved"}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what the command takes."""
-    parser.add_argument("receipt", type=Path, help="a file with the receipt, or a saved stream")
+    parser.add_argument(
+        "receipt",
+        type=Path,
+        help="a file with the receipt, saved headers, or a saved stream; or an erasure's answer",
+    )
     parser.add_argument(
         "--keys",
         required=True,
@@ -39,11 +45,8 @@ def run(parsed: argparse.Namespace) -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     for statement in statements:
-        sys.stdout.write(f"{'holds     ' if statement.holds else 'FAILS     '} {statement.text}\n")
-    if statements[0].holds:
-        for text in verification.UNPROVED:
-            sys.stdout.write(f"not proved {text}\n")
-    return 0 if all(statement.holds for statement in statements) else 1
+        sys.stdout.write(f"{_WORDS[statement.holds]} {statement.text}\n")
+    return 1 if any(statement.holds is False for statement in statements) else 0
 
 
 def _keys(where: str) -> dict[str, Any]:
@@ -51,7 +54,10 @@ def _keys(where: str) -> dict[str, Any]:
         answer = httpx.get(where, timeout=10).raise_for_status()
         found = answer.json()
     else:
-        found = orjson.loads(Path(where).read_bytes())
-    if not isinstance(found, dict):
+        try:
+            found = orjson.loads(Path(where).read_bytes())
+        except orjson.JSONDecodeError as error:
+            raise ValueError(f"{where}: is no JSON Web Key Set: {error}") from error
+    if not isinstance(found, dict) or not isinstance(found.get("keys"), list):
         raise ValueError(f"{where}: is no JSON Web Key Set")
     return found

@@ -14,6 +14,8 @@ NOT_IN_SOURCES = "NOT IN SOURCES"
 """What the model is asked to write where its sources do not answer."""
 LONGEST_MARKER = 40
 """Characters between the brackets."""
+MOST_REMOVED = 200
+"""Numbers that are told as removed: a range of ten characters may have a hundred."""
 
 _NUMBERS = r"\d{1,3}(?: {0,2}(?:,|;|and|-|–) {0,2}(?:source[ _]?)?\d{1,3})*"
 _MARKER = re.compile(rf"[ \t]{{0,8}}[\[【](?:sources?[ _]?)? ?({_NUMBERS}) ?[\]】]", re.IGNORECASE)
@@ -56,16 +58,40 @@ class QuoteMatch(StrEnum):
     """Once case, quotation marks and dashes are taken for one too."""
 
 
-def match(quote: str, source: str) -> QuoteMatch | None:
+class Wording:
+    """A text in the forms in which quotes are looked for, each made once and only if needed."""
+
+    __slots__ = ("_folded", "_spaced", "text")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._spaced: str | None = None
+        self._folded: str | None = None
+
+    @property
+    def spaced(self) -> str:
+        """The text with one blank for any."""
+        if self._spaced is None:
+            self._spaced = _spaced(self.text)
+        return self._spaced
+
+    @property
+    def folded(self) -> str:
+        """The same without case, and with one kind of quotation marks and dashes."""
+        if self._folded is None:
+            self._folded = _folded(self.spaced)
+        return self._folded
+
+
+def match(quote: Wording, source: Wording) -> QuoteMatch | None:
     """Return how ``quote`` occurs in ``source``, None where it does not."""
-    if not quote.strip():
+    if not quote.spaced:
         return None
-    if quote in source:
+    if quote.text in source.text:
         return QuoteMatch.EXACT
-    quote, source = _spaced(quote), _spaced(source)
-    if quote in source:
+    if quote.spaced in source.spaced:
         return QuoteMatch.WHITESPACE
-    return QuoteMatch.FOLDED if _folded(quote) in _folded(source) else None
+    return QuoteMatch.FOLDED if quote.folded in source.folded else None
 
 
 def _spaced(text: str) -> str:
@@ -101,7 +127,7 @@ class Marked:
 
     text: str
     removed: tuple[int, ...] = ()
-    """Numbers that no source has, in order, as often as they were written."""
+    """Numbers that no source has, in order, as often as they were written, up to `MOST_REMOVED`."""
 
 
 class MarkerFilter:
@@ -131,7 +157,8 @@ class MarkerFilter:
             return found[0]
         numbers = list(_numbered(found[1]))
         kept = [number for number in numbers if number in self._sources]
-        self.removed += [number for number in numbers if number not in self._sources]
+        unknown = [number for number in numbers if number not in self._sources]
+        self.removed += unknown[: max(0, MOST_REMOVED - len(self.removed))]
         self.cited.update(dict.fromkeys(kept))
         if not kept:
             return ""

@@ -93,14 +93,14 @@ def appended(size: int, edge: Mapping[Node, bytes], leaves: Sequence[bytes]) -> 
 
     ``edge`` has the hashes of ``cover((0, size))``.
     """
-    known, new = dict(edge), {}
-    for index, leaf in enumerate(leaves, start=size):
-        level, at, digest = 0, index, leaf
-        known[0, index] = new[0, index] = digest
-        while at % 2:
-            digest = node_hash(known[level, at - 1], digest)
-            level, at = level + 1, at // 2
-            known[level, at] = new[level, at] = digest
+    new: dict[Node, bytes] = {}
+    level, first, hashes = 0, size, list(leaves)
+    while hashes:
+        new.update(zip(((level, first + at) for at in range(len(hashes))), hashes, strict=True))
+        if first % 2:
+            first, hashes = first - 1, [edge[level, first - 1], *hashes]
+        pairs = zip(hashes[::2], hashes[1::2], strict=False)
+        level, first, hashes = level + 1, first // 2, [node_hash(*pair) for pair in pairs]
     return new
 
 

@@ -263,6 +263,42 @@ async def test_any_byte_changed_and_any_record_removed_is_caught(tmp_path, monke
     assert "FAILS the head of 6 records is ahead" in capsys.readouterr().out
 
 
+def test_a_day_of_records_that_is_gone_is_told_unless_retention_took_it(
+    tmp_path, monkeypatch, capsys
+):
+    folder, calendar = tmp_path / "audit", Calendar()
+    store = AuditFiles(folder, calendar)
+    for _ in range(3):
+        asyncio.run(store.append([b"a record"] * 4))
+        calendar.day += timedelta(days=1)
+    first, second, third = sorted(folder.glob("*.jsonl"))
+    monkeypatch.setenv("LLAMA_VISION_AUDIT_STORE", "files")
+    monkeypatch.setenv("LLAMA_VISION_DATA_DIRECTORY", str(tmp_path))
+
+    def verified(days: str | None = None) -> tuple[int, str]:
+        with monkeypatch.context() as patch:
+            if days:
+                patch.setenv("LLAMA_VISION_AUDIT_RETENTION_DAYS", days)
+            return main(["audit", "verify"]), capsys.readouterr().out
+
+    def without(path: Path, *days: str | None) -> list[tuple[int, str]]:
+        data = path.read_bytes()
+        path.unlink()
+        said = [verified(each) for each in days]
+        path.write_bytes(data)
+        return said
+
+    gone, old = without(first, None, "30")
+    assert (gone[0], "FAILS records 0 to 3 were removed" in gone[1]) == (1, True)
+    assert (old[0], "8 of them kept" in old[1]) == (0, True)
+    assert "retention deletes records older than 30 days" in old[1]
+    for path in (second, third):
+        assert [status for status, _ in without(path, None, "30")] == [1, 1]
+    third.write_bytes(third.read_bytes()[:-4])
+    status, said = verified()
+    assert (status, "FAILS record 11 was moved or cut off" in said) == (1, True)
+
+
 async def keys(folder: Path):
     path = folder / "signing-keys"
     if not path.exists():

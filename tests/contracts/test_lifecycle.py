@@ -264,6 +264,21 @@ async def test_a_link_that_answers_no_smallest_call_never_serves():
     assert (await chain.answered())[0] == "c"
 
 
+async def test_a_link_that_did_not_prove_itself_is_not_paid_for_again_by_each_caller():
+    chain = Chain()
+    chain.models[0].ended = True
+    for model in chain.models[1:]:
+        model.failing = ModelThrottledError("busy")
+
+    answers = await asyncio.gather(*(chain.answered() for _ in range(20)), return_exceptions=True)
+
+    assert {type(answer) for answer in answers} == {ModelEndOfLifeError}
+    assert [model.calls for model in chain.models] == [20, 1, 1]
+    chain.models[1].failing = None
+    chain.model.links[1].refused_until = 0
+    assert (await chain.answered())[0] == "b"
+
+
 async def test_where_no_link_serves_the_error_is_the_models_own():
     chain = Chain()
     for model in chain.models:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from app.adapters.receipts import signing_keys
 from app.adapters.receipts.signing_keys import load, open_signing_keys
 from app.services.concurrency.threads import Threads
 from app.services.receipts.canonical import canonical
+from app.services.receipts.instant import instant
 from app.services.receipts.issuer import TYPE, Exchanged, NoKeys, Receipts, signed
 from app.services.receipts.verification import Evidence, extracted, opened, verify
 from app.settings import Settings, SettingsError
@@ -440,6 +442,79 @@ def test_the_command_says_in_words_what_holds_and_what_does_not(http, tmp_path, 
     assert "picture 0 is one that was received" in capsys.readouterr().out
 
 
+def test_a_saved_stream_and_saved_headers_are_read_as_they_are(http, tmp_path, capsys):
+    body = {"prompt": "Why?", "stream": True}
+    stream = http.post("/v1/generate", json=body, headers=PREFER).content
+    whole = http.post("/v1/generate", json={"prompt": "Why?"}, headers=PREFER)
+    head = "HTTP/1.1 200 OK\r\n" + "".join(f"{n}: {v}\r\n" for n, v in whole.headers.items())
+    for name, data in {
+        "stream": stream,
+        "forged": stream.replace(b"event: done", b"event: dome"),
+        "head": head.encode(),
+        "answer": whole.content,
+        "keys": orjson.dumps(published(http)),
+    }.items():
+        (tmp_path / name).write_bytes(data)
+
+    def status(receipt: str, answer: str) -> int:
+        files = [str(tmp_path / name) for name in (receipt, "keys", answer)]
+        return main(["verify", files[0], "--keys", files[1], "--answer", files[2]])
+
+    assert status("stream", "stream") == 0
+    assert "the stream is byte for byte" in capsys.readouterr().out
+    assert status("stream", "forged") == 1
+    assert status("head", "answer") == 0
+
+
+def test_an_erasure_and_an_audit_head_are_told_for_what_they_are_and_prove_no_answer(
+    key_file, emulator_url, tmp_path, capsys
+):
+    settings = Settings(
+        _env_file=None,
+        endpoint_url=emulator_url,
+        receipt_key_file=key_file,
+        audit_store="files",
+        data_directory=tmp_path / "data",
+    )
+    rig = Rig(model=None, settings=settings)
+    with serving(rig.app()) as url, httpx.Client(base_url=url, timeout=60) as http:
+        erased = http.delete("/v1/callers/ann/data").content
+        head = http.get("/v1/audit/head").json()["signature"].encode()
+        (tmp_path / "keys").write_bytes(orjson.dumps(published(http)))
+
+    said = []
+    for name, data in (("erased", erased), ("head", head)):
+        (tmp_path / name).write_bytes(data)
+        command = ["verify", str(tmp_path / name), "--keys", str(tmp_path / "keys")]
+        assert main(command) == 0
+        said.append(capsys.readouterr().out)
+        assert main([*command, "--answer", str(tmp_path / name)]) == 1
+        assert "FAILS      it is about no answer" in capsys.readouterr().out
+
+    assert "was erased at" in said[0]
+    assert "these were deleted: files 0" in said[0]
+    assert "it is the head of an audit log: " in said[1]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda receipt, keys: (receipt, {"keys": []}), "the key set has no key of its name"),
+        (lambda receipt, keys: (receipt[:-9], keys), "it was changed after it was signed"),
+        (lambda receipt, keys: ("", keys), "it is no compact JWS"),
+        (lambda receipt, keys: (receipt.replace(".", ""), keys), "it is no compact JWS"),
+        (lambda receipt, keys: (receipt, {"keys": ["?"]}), "the signature does not hold"),
+        (lambda receipt, keys: (receipt, {"keys": 1}), "the signature does not hold"),
+    ],
+)
+def test_a_receipt_that_does_not_hold_is_told_why_in_words(sealed, spoil, why):
+    receipt, keys = spoil(*sealed)
+    (statement,) = verify(receipt, keys, Evidence())
+
+    assert statement.holds is False
+    assert why in statement.text
+
+
 def test_a_picture_and_an_answer_of_others_are_told_from_its_own(sealed):
     receipt, keys = sealed
     members = opened(receipt, keys)
@@ -475,3 +550,13 @@ async def test_the_command_makes_a_key_that_kms_alone_decrypts(tmp_path, s3_url,
     async with open_receipts(aws_session(), settings) as receipts:
         receipt = signed(receipts.signer, b"{}", TYPE)
         assert opened(receipt, receipts.signer.jwks()) == {}
+
+
+@pytest.mark.parametrize("time", [0, 0.0015, 951_782_399.999, 1_795_852_800.25])
+def test_times_are_written_as_rfc_3339_has_them_to_the_millisecond(time):
+    whole = datetime.fromtimestamp(time, UTC)
+
+    assert datetime.fromisoformat(instant(time)) == whole.replace(
+        microsecond=whole.microsecond // 1000 * 1000
+    )
+    assert instant(time) == f"{instant(time)[:19]}.{whole.microsecond // 1000:03d}Z"

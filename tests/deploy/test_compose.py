@@ -1,5 +1,6 @@
 """What `docker compose --profile full up` starts fits the code and its own files."""
 
+import re
 from typing import Any
 
 import yaml
@@ -7,6 +8,7 @@ import yaml
 from app.settings import PREFIX, Settings
 from fixtures.process import ROOT
 
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
 SERVICES: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
 REPLICAS = {name: SERVICES[name] for name in ("replica-1", "replica-2")}
 
@@ -15,6 +17,15 @@ def test_the_profile_has_all_parts_and_leaves_them_out_of_a_plain_start():
     full = {name for name, one in SERVICES.items() if one.get("profiles") == ["full"]}
 
     assert full == {*REPLICAS, "nginx", "redis", "postgres", "prometheus", "grafana"}
+
+
+def test_images_of_others_are_pinned_by_digest_and_say_their_version():
+    images = [one["image"] for one in SERVICES.values() if "image" in one]
+    images += re.findall(r"^ARG LAMBDA_ADAPTER=(\S+)$", DOCKERFILE, re.MULTILINE)
+
+    assert len(images) == 6
+    for image in images:
+        assert re.fullmatch(r"[a-z0-9./-]+:v?\d+\.\d+(\.\d+)?@sha256:[0-9a-f]{64}", image), image
 
 
 def test_replicas_start_with_these_settings_and_share_all_that_counts(monkeypatch):

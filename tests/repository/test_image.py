@@ -153,6 +153,8 @@ def test_the_base_is_pinned_by_digest_and_every_other_stage_comes_of_it():
     # Lambda's adapter is one program, which is copied; its image is an argument with a version.
     adapter = [parent for parent, name in rest if name == "lambda-adapter"]
     assert adapter == ["${LAMBDA_ADAPTER}"]
-    assert re.search(r"^ARG LAMBDA_ADAPTER=\S+:\d+\.\d+\.\d+$", DOCKERFILE, re.MULTILINE)
+    assert re.search(
+        r"^ARG LAMBDA_ADAPTER=\S+:\d+\.\d+\.\d+@sha256:[0-9a-f]{64}$", DOCKERFILE, re.MULTILINE
+    )
     assert {parent for parent, _ in rest} <= {name for _, name in stages} | {*adapter}
     assert stages[-1][1] == "service"

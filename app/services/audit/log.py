@@ -1,10 +1,12 @@
 """Writes the audit log behind the answers, in batches, and signs its heads."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from itertools import islice
 from typing import Any, Protocol
 
 import structlog
@@ -20,13 +22,13 @@ from app.domain.merkle import (
 )
 from app.domain.ports import DataCipher
 from app.services.receipts.canonical import canonical
-from app.services.receipts.issuer import Signer, signed
+from app.services.receipts.instant import instant
+from app.services.receipts.issuer import HEAD_TYPE, Signer, signed
 from app.telemetry.metrics import AUDIT_FAILURES, Metrics
 from app.telemetry.record import RequestRecord
 
 log = structlog.get_logger()
 
-HEAD_TYPE = "llama-vision-audit-head+jws"
 MOST = 10_000
 """Records that wait in memory; the newest are dropped beyond, each counted in the next record."""
 BATCH = 500
@@ -131,8 +133,8 @@ class AuditLog:
         if len(self._waiting) >= MOST:
             self._dropped += 1
             return
-        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        self._waiting.append({"time": now, **facts})
+        facts["time"] = instant(time.time())
+        self._waiting.append(facts)
         self._more.set()
 
     def check(self) -> None:
@@ -174,7 +176,7 @@ class AuditLog:
 
     async def _take(self) -> None:
         """Move a batch out of what waits."""
-        taken = [self._waiting[i] for i in range(min(BATCH, len(self._waiting)))]
+        taken = list(islice(self._waiting, BATCH))
         batch = [
             canonical(await self._sealed(facts), checked=facts["kind"] != "call") for facts in taken
         ]

@@ -12,11 +12,10 @@ from app.domain.ports import AnswerStore, DataCipher, FileStore, WorkQueue
 from app.domain.work import WorkKind
 from app.services.audit.log import AuditLog
 from app.services.receipts.canonical import canonical
-from app.services.receipts.issuer import Receipts, signed
+from app.services.receipts.issuer import ERASURE_TYPE, Receipts, signed
 
 log = structlog.get_logger()
 
-TYPE = "llama-vision-erasure+jws"
 PAGE = 100
 
 Holder = Callable[[str], Awaitable[int]]
@@ -72,7 +71,9 @@ class ErasureService:
         if self.audit is not None:
             self.audit.note("erasure", facts)
         receipt = (
-            signed(self.receipts.signer, canonical(facts), TYPE) if self.receipts.enabled else None
+            signed(self.receipts.signer, canonical(facts), ERASURE_TYPE)
+            if self.receipts.enabled
+            else None
         )
         return Erased(digest, dropped, deleted, tuple(left), at, receipt)
 

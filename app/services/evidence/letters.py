@@ -15,6 +15,8 @@ SHORTEST = 5
 """Letters from which a misread value can be told from another one."""
 LONGEST = 1_500
 """Letters up to which a misread value is looked for: it takes time by their square."""
+PLACES = 500
+"""Places of a value that are looked at: a page may repeat one letter, and so may the value."""
 TRIED = 4
 """Places that are looked at for a misread value: those with most in common with it."""
 _COMMON = 30
@@ -58,7 +60,9 @@ class Letters:
         parts = tokens(value)
         sought = "".join(parts)
         place = self.text.find(sought) if len(sought) > 1 else -1
-        while place >= 0:
+        for _ in range(PLACES):
+            if place < 0:
+                return
             end = place + len(sought)
             if _stands(sought, len(parts), (self.edges[place], self.edges[end])):
                 yield self.words[place], self.words[end - 1]

@@ -16,6 +16,8 @@ from app.services.evidence.text import Match, composed, squeezed, tokens
 from app.services.evidence.words import Word
 
 _MOMENT = re.compile(r"(.*\d)[T ,]+(\d{1,2}:\d{2})(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?")
+STEPS = 20_000
+"""Words that are compared for one value: a page may repeat one word, and so may the value."""
 LONGEST_DATE = 60
 """Characters of a value up to which it may be a date."""
 
@@ -79,6 +81,19 @@ class Page:
         return [(line, amount) for line in self._lines for amount in amounts(line.text)]
 
     @cached_property
+    def _alike(self) -> dict[str | float, list[int]]:
+        """The places in ``_amounts`` by what they may mean and by how they are read."""
+        places: dict[str | float, list[int]] = defaultdict(list)
+        for place, (line, amount) in enumerate(self._amounts):
+            text = line.raw[amount.start : amount.end]
+            longer = line.raw[amount.start : amount.end + len(amount.following)]
+            known = {squeezed(text), squeezed(longer), squeezed(amount.unsigned)}
+            keys: set[str | float] = {*known, *amount.values}
+            for key in keys:
+                places[key].append(place)
+        return places
+
+    @cached_property
     def _tokens(self) -> list[tuple[str, int]]:
         return [(token, at) for at, word in enumerate(self.words) for token in tokens(word.text)]
 
@@ -113,7 +128,9 @@ class Page:
         return []
 
     def _numbers(self, sought: Amount, wanted: str) -> Iterator[Sighting]:
-        for line, amount in self._amounts:
+        keys: set[str | float] = {squeezed(wanted), *sought.values}
+        for place in sorted({place for key in keys for place in self._alike.get(key, ())}):
+            line, amount = self._amounts[place]
             end = amount.end + (len(amount.following) if sought.following else 0)
             text = line.raw[amount.start : end].strip()
             unsigned = amount.unsigned if line.raw == line.text else ""
@@ -126,7 +143,8 @@ class Page:
 
     def _sequences(self, wanted: str) -> Iterator[Sighting]:
         sought = tokens(wanted)
-        for place in self._places.get(sought[0], ()) if sought else ():
+        most = STEPS // max(1, len(sought))
+        for place in self._places.get(sought[0], ())[:most] if sought else ():
             run = self._tokens[place : place + len(sought)]
             if [token for token, _ in run] == sought:
                 yield self._sighting(wanted, run[0][1], run[-1][1])

@@ -31,6 +31,9 @@ log = structlog.get_logger()
 
 PROOF_SECONDS = 60
 """Seconds that a successor has for its first call."""
+PAUSE = 30
+"""Seconds for which one that did not answer is left alone: each call may be paid for, and callers
+wait for it one after another."""
 SUCCESSOR_CODE = "successor_serving"
 
 
@@ -76,8 +79,8 @@ class Link:
 
     targets: tuple[Target, ...]
     model: VisionModel
-    proved: bool = False
-    """Whether it has answered the smallest call."""
+    refused_until: float = 0
+    """The time of the loop's clock until which it is not asked to prove itself again."""
 
 
 @dataclass(slots=True)
@@ -135,7 +138,7 @@ class SuccessorModel:
             if self.serving > index:
                 return self.serving
             for following in range(index + 1, len(self.links)):
-                if not self._ended(following) and await self._proves(following):
+                if self._may_serve(following) and await self._proves(following):
                     log.error(
                         "successor serves",
                         model=str(self.links[following].targets[0]),
@@ -161,10 +164,13 @@ class SuccessorModel:
                 await link.model.generate(request)
         except (ServiceError, TimeoutError) as error:
             log.warning("link not proved", model=str(link.targets[0]), reason=type(error).__name__)
-            link.proved = False
-        else:
-            link.proved = True
-        return link.proved
+            link.refused_until = asyncio.get_running_loop().time() + PAUSE
+            return False
+        return True
+
+    def _may_serve(self, index: int) -> bool:
+        now = asyncio.get_running_loop().time()
+        return not self._ended(index) and self.links[index].refused_until <= now
 
     def _ended(self, index: int) -> bool:
         return all(map(self.sentinel.ended, self.links[index].targets))

@@ -1,8 +1,8 @@
 """Makes receipts of requests' records."""
 
+import time
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Literal, Protocol
@@ -11,9 +11,12 @@ import orjson
 
 from app import __version__
 from app.services.receipts.canonical import canonical
+from app.services.receipts.instant import instant
 from app.telemetry.record import RequestRecord
 
 TYPE = "llama-vision-receipt+jws"
+HEAD_TYPE = "llama-vision-audit-head+jws"
+ERASURE_TYPE = "llama-vision-erasure+jws"
 PREFERENCE = "receipt"
 
 
@@ -105,7 +108,7 @@ class Receipts:
     def _facts(self, record: RequestRecord, exchanged: Exchanged) -> dict[str, Any]:
         trail = record.trail
         assert trail is not None
-        now = datetime.now(UTC)
+        now = time.time()
         task = None if record.task is None else {"name": record.task}
         return {
             "version": 1,
@@ -113,8 +116,8 @@ class Receipts:
             "request_id": record.request_id,
             "route": record.route,
             "caller": self._named(record.caller),
-            "received_at": _instant(now - timedelta(milliseconds=record.elapsed_ms())),
-            "answered_at": _instant(now),
+            "received_at": instant(now - record.elapsed_ms() / 1000),
+            "answered_at": instant(now),
             "request": {"sha256": exchanged.request_sha256, "bytes": exchanged.request_bytes},
             "answer": {
                 "sha256": exchanged.answer_sha256,
@@ -140,7 +143,3 @@ def _asked(preferences: str) -> bool:
     """Tell whether ``Prefer`` (RFC 7240) names the preference."""
     named = (part.partition(";")[0].partition("=")[0] for part in preferences.split(","))
     return any(name.strip().lower() == PREFERENCE for name in named)
-
-
-def _instant(time: datetime) -> str:
-    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -9,22 +9,50 @@ from typing import Any
 import orjson
 import rfc8785
 from joserfc import jws
-from joserfc.errors import JoseError, SecurityWarning
+from joserfc.errors import (
+    BadSignatureError,
+    DecodeError,
+    InvalidKeyIdError,
+    JoseError,
+    MissingKeyError,
+    SecurityWarning,
+)
 from joserfc.jwk import KeySet
 
-UNPROVED = (
-    "that the model said this: the service says so, and AWS signs no answers",
-    "that AWS processed it in these regions alone: they are what AWS's control plane said",
-    "the time: it is by the service's clock, unless an audit head that others keep bounds it",
-    "that this is all that was asked: the audit log's proofs are for that",
-)
+from app.services.receipts import issuer
+from app.services.receipts.issuer import ERASURE_TYPE, HEAD_TYPE, TYPE
+
+UNPROVED = {
+    TYPE: (
+        "that the model said this: the service says so, and AWS signs no answers",
+        "that AWS processed it in these regions alone: they are what AWS's control plane said",
+        "the time: it is by the service's clock, unless an audit head that others keep bounds it",
+        "that this is all that was asked: the audit log's proofs are for that",
+    ),
+    ERASURE_TYPE: (
+        "that nothing else was kept: the service says what it deleted",
+        "the time: it is by the service's clock, unless an audit head that others keep bounds it",
+    ),
+    HEAD_TYPE: (
+        "that the log is of this head: python -m app audit verify --head holds one against it",
+    ),
+}
+"""Sentences by the kind of what was signed."""
+_NO_KEY = "the key set has no key of its name: it is another service's, or an older one"
+_WRONG: dict[type[JoseError], str] = {
+    BadSignatureError: "it was changed after it was signed, or another key signed it",
+    DecodeError: "it is no compact JWS, three parts in base64 with dots between",
+    MissingKeyError: _NO_KEY,
+    InvalidKeyIdError: _NO_KEY,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
     """One sentence about a receipt."""
 
-    holds: bool
+    holds: bool | None
+    """None for what no receipt can prove."""
     text: str
 
 
@@ -39,42 +67,76 @@ class Evidence:
 
 
 def extracted(text: str) -> str:
-    """Return the compact receipt in ``text``: alone, as a stream's comment, or as JSON's member."""
+    """Return the compact receipt in ``text``.
+
+    It stands there alone, in a stream's comment, in a header among others, or as JSON's member.
+    """
     text = text.strip()
     for line in text.splitlines():
         if line.startswith(": receipt "):
             return line.removeprefix(": receipt ").strip()
+        if line[:8].lower() == "receipt:":
+            return line[8:].strip()
     if text.startswith("{"):
         found = orjson.loads(text).get("receipt")
         if isinstance(found, str):
             return found
         raise ValueError("the JSON has no member receipt")
-    return text.removeprefix("receipt:").removeprefix("Receipt:").strip()
+    return text
 
 
-def opened(receipt: str, keys: dict[str, Any]) -> dict[str, Any]:
-    """Return the receipt's members, or raise ValueError with what is wrong with it."""
+def opened(receipt: str, keys: dict[str, Any], kind: str | None = None) -> dict[str, Any]:
+    """Return the members of what was signed, or raise ValueError with what is wrong with it.
+
+    ``kind`` is what it has to be, a receipt, an audit head or an erasure; anything if None.
+    """
+    typ, members = _signed(receipt, keys)
+    if kind not in (None, typ):
+        raise ValueError(f"it is signed, but is {typ} where {kind} is wanted")
+    return members
+
+
+def _signed(receipt: str, keys: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     try:
         with warnings.catch_warnings():
             # EdDSA has a newer name in RFC 9864; receipts keep the one that all readers know.
             warnings.simplefilter("ignore", SecurityWarning)
             key_set = KeySet.import_key_set(keys)  # type: ignore[arg-type]
             read = jws.deserialize_compact(receipt, key_set, algorithms=["EdDSA"])
-    except (JoseError, ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"the signature does not hold: {type(error).__name__}") from error
+    except (JoseError, ValueError, TypeError, KeyError, AttributeError) as error:
+        why = next((said for kind, said in _WRONG.items() if isinstance(error, kind)), None)
+        raise ValueError(f"the signature does not hold: {why or type(error).__name__}") from error
     members: dict[str, Any] = orjson.loads(read.payload)
     if rfc8785.dumps(members) != read.payload:
         raise ValueError("the payload is signed, but is no canonical JSON (RFC 8785)")
-    return members
+    return str(read.headers().get("typ")), members
 
 
 def verify(receipt: str, keys: dict[str, Any], evidence: Evidence) -> Iterator[Statement]:
-    """Yield what holds and what does not; the first statement is about the signature."""
+    """Yield what holds, what does not, and what is not proved; the signature first."""
     try:
-        members = opened(receipt, keys)
+        kind, members = _signed(receipt, keys)
     except ValueError as error:
         yield Statement(False, str(error))
         return
+    match kind:
+        case issuer.TYPE:
+            yield from _receipt(members, evidence)
+        case issuer.ERASURE_TYPE:
+            yield from _erasure(members)
+        case issuer.HEAD_TYPE:
+            yield Statement(True, "it was signed by a key of the service")
+            said = f"{members['size']} records by {members['time']}, root {members['root']}"
+            yield Statement(True, f"it is the head of an audit log: {said}")
+        case _:
+            yield Statement(False, f"a key of the service signed it, but it is no receipt: {kind}")
+    if kind != TYPE and (evidence.answer or evidence.images or evidence.request):
+        yield Statement(False, "it is about no answer, so that none can be held against it")
+    for text in UNPROVED.get(kind, ()):
+        yield Statement(None, text)
+
+
+def _receipt(members: dict[str, Any], evidence: Evidence) -> Iterator[Statement]:
     yield Statement(True, f"it was signed by a key of the service, {members['service']}")
     yield Statement(
         True,
@@ -90,6 +152,22 @@ def verify(receipt: str, keys: dict[str, Any], evidence: Evidence) -> Iterator[S
         yield _image(members, number, image)
 
 
+def _erasure(members: dict[str, Any]) -> Iterator[Statement]:
+    yield Statement(True, "it was signed by a key of the service")
+    who = f"the caller whose id has the SHA-256 {members['caller_sha256']}"
+    yield Statement(True, f"it says that what was kept of {who} was erased at {members['at']}")
+    counted = ", ".join(f"{name} {count}" for name, count in members["deleted"].items())
+    yield Statement(True, f"it says that these were deleted: {counted}")
+    if members["key_dropped"]:
+        yield Statement(
+            True,
+            "it says that the caller's key was dropped: no encrypted copy can be read any more",
+        )
+    if members["left"]:
+        stores = ", ".join(members["left"])
+        yield Statement(False, f"these stores could not be reached, and were left: {stores}")
+
+
 def _call(call: dict[str, Any]) -> Statement:
     where = "in a place that nobody looked up"
     if call["regions"]:
@@ -103,6 +181,9 @@ def _answer(members: dict[str, Any], answer: bytes) -> Statement:
     digest = sha256(answer).hexdigest()
     if members["answer"]["sha256"] == digest:
         return Statement(True, "the answer is byte for byte the one it was given for")
+    whole, comment, _ = answer.rpartition(b"\n: receipt ")
+    if comment and members["answer"]["sha256"] == sha256(whole + b"\n").hexdigest():
+        return Statement(True, "the stream is byte for byte, up to this, the one it was given for")
     # As a file is saved, with a line's end; and without what an editor adds.
     for text in (answer, answer.rstrip(b"\n")):
         if any(call["answer_sha256"] == sha256(text).hexdigest() for call in members["calls"]):

@@ -1,8 +1,12 @@
-"""Holds an answer against its sources: markers, quotes and sentences. Pure."""
+"""Holds an answer against its sources: markers, quotes and sentences. Pure.
+
+Each source is made ready for comparison once, which takes longer than to look for a quote in it.
+Still it is work for a thread: an answer may name all sources in each of a thousand sentences.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from app.domain.citation import Marked, Sentence, denies, marked, match, sentences
+from app.domain.citation import Marked, Sentence, Wording, denies, marked, match, sentences
 from app.services.retrieval.request import (
     CheckedAnswer,
     CheckedSentence,
@@ -17,6 +21,8 @@ from app.services.retrieval.request import (
 _UNREAD = (Shown.PICTURE, Shown.CONTACT_SHEET)
 Quotes = Mapping[int, str]
 """The quote of each sentence by its place, where the model gave one beside it."""
+Ready = Mapping[int, Wording]
+"""The sources' texts by number, ready for comparison."""
 
 
 def checked(text: str, sources: Sequence[Source]) -> CheckedAnswer:
@@ -71,19 +77,21 @@ def _held(
     corrections = list(_unknown(kept))
     citations: dict[int, Citation] = {}
     supported: list[CheckedSentence] = []
+    ready = {number: Wording(source.text) for number, source in by_number.items()}
     for place, sentence in enumerate(found):
         named = [by_number[number] for number in sentence.markers]
         quotes = (*sentence.quotes, beside[place]) if place in beside else sentence.quotes
         forged = False
         for quote in dict.fromkeys(quotes):
-            citation, fault = _quoted(quote, named)
+            citation, fault = _quoted(quote, named, ready)
             if citation is not None:
                 _keep(citations, citation)
             if fault is not None:
                 corrections.append(fault)
                 forged = forged or fault.fault is CitationFault.QUOTE_NOT_IN_SOURCE
+        words = _words(sentence)
         for source in named:
-            _keep(citations, _worded(sentence, source))
+            _keep(citations, _worded(words, source, ready))
         backed = bool(named) and not forged
         supported.append(CheckedSentence(sentence, backed))
         if not backed:
@@ -103,10 +111,13 @@ def _unknown(kept: Marked) -> Iterator[Correction]:
         yield Correction(CitationFault.UNKNOWN_MARKER, f"[{number}]", number)
 
 
-def _quoted(quote: str, named: Sequence[Source]) -> tuple[Citation | None, Correction | None]:
+def _quoted(
+    quote: str, named: Sequence[Source], ready: Ready
+) -> tuple[Citation | None, Correction | None]:
     """Return the citation that ``quote`` proves, or what is wrong with it."""
+    wording = Wording(quote)
     for source in named:
-        if (agreement := match(quote, source.text)) is not None:
+        if (agreement := match(wording, ready[source.n])) is not None:
             return Citation(source, quote, agreement), None
     unread = next((source for source in named if source.shown in _UNREAD), None)
     if unread is not None:
@@ -115,11 +126,16 @@ def _quoted(quote: str, named: Sequence[Source]) -> tuple[Citation | None, Corre
     return None, Correction(CitationFault.QUOTE_NOT_IN_SOURCE, quote, number)
 
 
-def _worded(sentence: Sentence, source: Source) -> Citation:
-    """Return the citation of a source that a sentence names, quoting it where it is its words."""
+def _words(sentence: Sentence) -> Wording | None:
+    """Return the sentence as it may stand in a source; None for a single word."""
     words = sentence.text.strip().strip("\"'“”").rstrip(".!? ")
-    if len(words.split()) > 1 and (agreement := match(words, source.text)) is not None:
-        return Citation(source, words, agreement)
+    return Wording(words) if len(words.split()) > 1 else None
+
+
+def _worded(words: Wording | None, source: Source, ready: Ready) -> Citation:
+    """Return the citation of a source that a sentence names, quoting it where it is its words."""
+    if words is not None and (agreement := match(words, ready[source.n])) is not None:
+        return Citation(source, words.text, agreement)
     return Citation(source)
 
 

@@ -4,7 +4,7 @@ import asyncio
 import time
 from dataclasses import dataclass, replace
 
-from app.domain.generation import CallContext, StopReason
+from app.domain.generation import CallContext, Generation, StopReason
 from app.services.answers.form import Model
 from app.services.answers.repair import FormAsker
 from app.services.generation.service import GenerationService
@@ -59,7 +59,7 @@ class RagService:
         if self.generations.capabilities.structured_output:
             await self._state(work)
         else:
-            work.check(await self.generations.generate(prepared.request))
+            await self.check(work, await self.generations.generate(prepared.request))
         return await self.finish(work)
 
     async def begin(self, request: RagRequest) -> Work:
@@ -88,7 +88,7 @@ class RagService:
         reading = formed.reading
         if reading is None:
             # It has been paid for: what can be read of it as text is better than nothing.
-            work.check(last)
+            await self.check(work, last)
             return
         work.calls.append(ModelCall("repair" if formed.repaired else "answer", last))
         work.warnings = reading.warnings
@@ -100,7 +100,13 @@ class RagService:
             work.checked = CheckedAnswer("", Unanswered.NOT_IN_SOURCES, raw=raw)
         else:
             statements = [(s.text, s.sources, s.quote) for s in reading.answer.sentences]
-            work.checked = checking.stated(statements, prepared.sources, last.completion.text)
+            work.checked = await self.asker.reader.run(
+                checking.stated, statements, prepared.sources, last.completion.text
+            )
+
+    async def check(self, work: Work, generation: Generation) -> None:
+        """Hold the model's answer against its sources, away from the event loop."""
+        await self.asker.reader.run(work.check, generation)
 
     async def finish(self, work: Work) -> RagAnswer:
         """Return the answer, counted."""

@@ -76,7 +76,7 @@ async def _events(
                 for happened in pieces.events(event):
                     yield happened
                 if isinstance(event, Done):
-                    work.check(event.generation)
+                    await service.check(work, event.generation)
                     yield await service.finish(work)
     except Exception:
         # A stream has to end with a terminal event, whatever happens.

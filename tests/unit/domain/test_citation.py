@@ -3,8 +3,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.citation import (
+    MOST_REMOVED,
     MarkerFilter,
     QuoteMatch,
+    Wording,
     denies,
     marked,
     match,
@@ -29,7 +31,7 @@ SOURCE = "The orchard  sells\ncider at 4.50 a bottle. “Fresh” — every day.
     ],
 )
 def test_a_quote_agrees_with_its_source_exactly_or_after_folding(quote, kind):
-    assert match(quote, SOURCE) is kind
+    assert match(Wording(quote), Wording(SOURCE)) is kind
 
 
 @pytest.mark.parametrize(
@@ -130,3 +132,12 @@ def test_an_answer_that_the_sources_do_not_say_is_known(text, denied):
 
 def test_an_earlier_answer_is_shown_without_its_markers():
     assert without_markers("Cider is 4.50 [1][2]. Cheap [3].") == "Cider is 4.50. Cheap."
+
+
+def test_ranges_that_lead_nowhere_are_told_in_a_bounded_number():
+    """Thirty characters of an answer name three hundred numbers."""
+    result = marked("No [500-599, 600-699, 700-799]. " * 100, {1})
+
+    assert "[" not in result.text
+    assert len(result.removed) == MOST_REMOVED
+    assert result.removed[:3] == (500, 501, 502)

@@ -3,7 +3,9 @@
 
 import pytest
 
-from app.services.evidence.search import Page
+from app.services.evidence.amounts import Amount
+from app.services.evidence.letters import PLACES, Letters
+from app.services.evidence.search import STEPS, Page, Sighting
 from app.services.evidence.text import Match
 from tests.support.evidence import page
 
@@ -166,3 +168,50 @@ def test_a_value_is_found_at_every_place_in_reading_order():
 
 def test_a_page_without_words_supports_nothing():
     assert [Page([]).sightings(value) for value in ("Tea", 1, "2026-01-01")] == [[], [], []]
+
+
+def test_a_page_and_a_value_that_repeat_one_word_take_bounded_steps(monkeypatch):
+    looked: list[int] = []
+    sighting = Page._sighting
+
+    def counted(self: Page, wanted: str, first: int, last: int, *more: Match) -> Sighting:
+        looked.append(last - first + 1)
+        return sighting(self, wanted, first, last, *more)
+
+    monkeypatch.setattr(Page, "_sighting", counted)
+
+    assert page(*["a " * 100] * 30).sightings("a " * 200)
+    assert sum(looked) <= STEPS
+
+
+def test_a_page_and_a_value_that_repeat_one_letter_take_bounded_looks():
+    looks: list[int] = []
+
+    class Text(str):
+        __slots__ = ()
+
+        def find(self, sought: str, *places: int) -> int:  # type: ignore[override]
+            looks.append(len(sought))
+            return super().find(sought, *places)
+
+    letters = Letters.of_words(page(*["aaaaaaaa " * 100] * 10).words)
+    counted = Letters(Text(letters.text), letters.words, letters.edges)
+
+    assert list(counted.run_together("a" * 801)) == []
+    assert len(looks) <= PLACES + 1
+
+
+def test_a_number_is_compared_with_those_alone_that_may_be_it(monkeypatch):
+    compared: list[Amount] = []
+    same = Amount.same
+
+    def counted(self: Amount, other: Amount) -> bool:
+        compared.append(self)
+        return same(self, other)
+
+    monkeypatch.setattr(Amount, "same", counted)
+    ledger = page(*[f"{n}.25" for n in range(200)])
+
+    for n in range(200):
+        assert len(ledger.sightings(f"{n}.25")) == 1
+    assert len(compared) <= 2 * 200

@@ -3,6 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.domain import citation as folding
 from app.domain.citation import QuoteMatch
 from app.domain.retrieval import Chunk, ChunkKind
 from app.services.retrieval.checking import checked, stated
@@ -21,9 +22,9 @@ SOURCES = (
 
 
 def test_a_sentence_that_is_its_sources_words_quotes_them():
-    (citation,) = checked("The orchard sells cider [1].", SOURCES).citations
+    (quoted,) = checked("The orchard sells cider [1].", SOURCES).citations
 
-    assert (citation.quote, citation.match) == (
+    assert (quoted.quote, quoted.match) == (
         "The orchard sells cider", QuoteMatch.WHITESPACE,
     )  # fmt: skip
 
@@ -47,6 +48,26 @@ def test_markers_within_stated_sentences_count_for_nothing():
     answer = stated([("It sells cider [7].", [1], None)], SOURCES, "raw")
 
     assert answer.text == "It sells cider. [1]"
+
+
+def test_a_source_is_made_ready_once_however_many_sentences_name_it(monkeypatch):
+    """Its text was folded for each sentence: an answer of 20 kB took the most of a minute."""
+    folded: list[int] = []
+    fold = folding._folded
+
+    def counted(text: str) -> str:
+        folded.append(len(text))
+        return fold(text)
+
+    monkeypatch.setattr(folding, "_folded", counted)
+    sources = [source(n, f"The orchard sells cider. {n}") for n in range(1, 21)]
+    answer = "".join(f"Word {n} here [1-20]. " for n in range(300))
+
+    result = checked(answer, sources)
+
+    assert len(result.sentences) == 300
+    assert len(folded) == 300 + 20
+    assert sum(folded) < len(answer) + 20 * 30
 
 
 @given(st.text(alphabet=st.sampled_from('ab. "“”[]19\n'), max_size=120))

@@ -1,0 +1,17 @@
+"""Times as receipts and audit records have them: UTC, to the millisecond, as RFC 3339 writes it."""
+
+from datetime import UTC, datetime
+from functools import lru_cache
+
+
+def instant(time: float) -> str:
+    """Return ``2026-11-28T08:00:00.123Z`` for ``time``, in seconds since 1970."""
+    seconds, milliseconds = divmod(int(time * 1000), 1000)
+    return f"{_second(seconds)}.{milliseconds:03d}Z"
+
+
+@lru_cache(
+    maxsize=64
+)  # under load many records are of one second, and datetime takes 2 us for each
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
