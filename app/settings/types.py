@@ -39,8 +39,8 @@ Regions = Annotated[tuple[Region, ...], NoDecode, BeforeValidator(split)]
 
 
 def _endpoint(url: HttpUrl) -> HttpUrl:
-    if url.query is not None or url.fragment is not None or url.username is not None:
-        raise ValueError("is more than an endpoint: scheme, host, port and path alone are used")
+    if url.query is not None or url.fragment is not None:
+        raise ValueError("has a query or fragment, of which nothing would be used")
     return url
 
 

@@ -83,7 +83,6 @@ def test_a_region_that_has_no_form_of_one_is_refused_with_an_example(setting, va
         ("s3_event_endpoint", "/v1/embeddings"),
         ("oidc_jwks_url", "https://a b"),
         ("endpoint_url", "https://a.org/?x=1"),
-        ("endpoint_url", "https://user@a.org"),
         ("openai_url", "http://a.org/v1#x"),
         ("files_endpoint_url", "http://a.org/?x=1"),
     ],
