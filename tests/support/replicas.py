@@ -11,6 +11,7 @@ import httpx
 
 from app.settings import PREFIX
 from fixtures.process import Running, free_port, running
+from tests.support.warm_processes import popen
 
 BUCKET = "replicas"
 
@@ -49,7 +50,7 @@ class Replicas:
         environment = {f"{PREFIX}{name}": value for name, value in self.settings.items()}
         environment[f"{PREFIX}PORT"] = str(port)
         self._processes[port] = stack.enter_context(
-            running("app", "serve", environment=environment)
+            running("app", "serve", environment=environment, start=popen)
         )
         self._stacks[port] = stack
 
