@@ -25,15 +25,23 @@ NO_AUTHORITY = Path(__file__).parent / "data" / "no-authority.pem"
 Each client in these tests reads its authorities: a hundred and fifty take it 20 ms.
 """
 
+LONGEST_ID = 150
+"""Characters of a value in a test's id."""
+
 service_descriptions.share()
 
-# While the tests are read: a quarter of that time is the collector's, who finds nothing then.
+# While the tests are read: the collector finds nothing then.
 gc.disable()
 
 telemetry.configure("warning")
 
 hypothesis_settings.register_profile("suite", deadline=None, print_blob=True)
 hypothesis_settings.load_profile("suite")
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name long values by their argument: a test's id is sent with each of its reports."""
+    return argname if isinstance(val, str | bytes) and len(val) > LONGEST_ID else None
 
 
 def pytest_collection_finish() -> None:

@@ -19,6 +19,7 @@ from tests.support.nginx import balancer
 from tests.support.postgres import postgres_server
 from tests.support.s3 import make_bucket, s3_client, s3_server
 from tests.support.service import model_arn
+from tests.support.warm_processes import popen
 
 BUCKET = "replicas"
 
@@ -59,7 +60,7 @@ class Replicas:
         environment = {f"{PREFIX}{name}": value for name, value in self.settings.items()}
         environment[f"{PREFIX}PORT"] = str(port)
         self._processes[port] = stack.enter_context(
-            running("app", "serve", environment=environment)
+            running("app", "serve", environment=environment, start=popen)
         )
         self._stacks[port] = stack
 

@@ -15,6 +15,7 @@ import httpx
 
 from app.settings import PREFIX
 from fixtures.process import ROOT
+from tests.support.warm_processes import popen, run
 
 
 @contextmanager
@@ -25,7 +26,7 @@ def service(folder: Path, emulator_url: str, **settings: str) -> Iterator[tuple[
         port = free.getsockname()[1]
     named = {"port": str(port), "endpoint_url": emulator_url, "image_workers": "1", **settings}
     environment = {**os.environ, **{PREFIX + name.upper(): text for name, text in named.items()}}
-    process = subprocess.Popen(
+    process = popen(
         [sys.executable, "-m", "app", "serve"],
         env={**environment, "PYTHONPATH": str(ROOT)},
         cwd=folder,
@@ -56,11 +57,10 @@ def start(folder: Path, **settings: str) -> "subprocess.CompletedProcess[str]":
     """Run ``python -m app serve``, which is to fail."""
     named = {"port": "0", "image_workers": "1", "usage_store": "memory", **settings}
     environment = {**os.environ, **{PREFIX + name.upper(): text for name, text in named.items()}}
-    return subprocess.run(
+    ended: subprocess.CompletedProcess[str] = run(
         [sys.executable, "-m", "app", "serve"],
         env={**environment, "PYTHONPATH": str(ROOT)},
         cwd=folder,
-        capture_output=True,
-        text=True,
         timeout=100,
     )
+    return ended

@@ -12,8 +12,9 @@ from app.settings import PREFIX
 from fixtures.process import Running
 from fixtures.process import running as running_process
 from tests.support.service import model_arn
+from tests.support.warm_processes import popen
 
-SECONDS = 60
+SECONDS = 100
 """For what should take one or two."""
 
 
@@ -32,7 +33,7 @@ def service(
         **options,
     }
     environment = {f"{PREFIX}{name.upper()}": str(value) for name, value in settings.items()}
-    with running_process("app", "serve", environment=environment) as process:
+    with running_process("app", "serve", environment=environment, start=popen) as process:
         until(lambda: started(process) == workers, "not all workers started")
         yield process
 
