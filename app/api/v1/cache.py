@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from app.api.errors import problem
 from app.api.routing.context import Context
@@ -19,7 +19,7 @@ class Purged(DeferredModel):
     deleted: Annotated[int, Field(description="Answers.")]
 
 
-class Selection(DeferredModel):
+class Selection(BaseModel):
     """Which answers; all where neither is given."""
 
     caller: Annotated[

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from app.api.errors import problem
 from app.api.routing.context import Context
@@ -60,7 +60,7 @@ class UsageList(DeferredModel):
     data: list[UsageOut]
 
 
-class Period(DeferredModel):
+class Period(BaseModel):
     """Which days."""
 
     first: Annotated[date | None, Field(description="UTC; by default 30 days ago.")] = None

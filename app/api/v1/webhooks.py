@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from app.api.errors import problem
 from app.api.routing.context import Context
@@ -70,7 +70,7 @@ class WebhooksOut(DeferredModel):
     has_more: Annotated[bool, Field(description="Whether there are older ones.")]
 
 
-class Page(DeferredModel):
+class Page(BaseModel):
     """Which deliveries."""
 
     limit: Annotated[int, Field(ge=1, le=100)] = 20

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import orjson
 from fastapi import APIRouter, Header, Query, Response
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from app.api.errors import problem
 from app.api.responses import sse
@@ -86,7 +86,7 @@ class JobList(DeferredModel):
     has_more: bool
 
 
-class Page(DeferredModel):
+class Page(BaseModel):
     """Which jobs."""
 
     limit: Annotated[int, Field(ge=1, le=100)] = 20
