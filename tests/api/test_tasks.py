@@ -31,7 +31,7 @@ def test_a_task_answers_with_every_documented_field(client, model):
     body = answer.json()
     assert body["id"].startswith("task_")
     assert body["task"] == "vqa"
-    assert body["prompt_version"] == "vqa-2+system-2"
+    assert body["prompt_version"] == "vqa-2+system-3"
     assert body["model"] == "us.meta.llama3-2-11b-instruct-v1:0"
     assert body["valid"] is True
     assert body["result"] == RESULT

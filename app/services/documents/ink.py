@@ -23,6 +23,8 @@ STEEPEST, STEP = 0.08, 0.005
 PART = 240
 """Pixels of a page's width in which a slope shows by itself."""
 THINNED = 3
+SAMPLE = 2_400
+"""Pixels of either side that are looked at for a slope, in the middle of the page."""
 CLEARLY = 1.005
 """Times the contrast of level lines that others have to have."""
 LINE_GAP = 2
@@ -78,8 +80,10 @@ def slope(ink: pyvips.Image) -> float:
     First in each part of the width by itself: across all of it one line's end may lie as well with
     the next one's beginning.
     """
-    # Every third column tells as much, in a third of the time.
-    thin = ink.subsample(THINNED, 1).copy_memory()
+    # Every third column of a part tells as much, in a fraction of the time.
+    width, height = min(ink.width, SAMPLE), min(ink.height, SAMPLE)
+    middle = ink.crop((ink.width - width) // 2, (ink.height - height) // 2, width, height)
+    thin = middle.subsample(THINNED, 1).copy_memory()
     steps = round(STEEPEST / STEP)
     contrasts = {
         step * STEP: _contrast(thin, step * STEP, PART) for step in range(-steps, steps + 1)
@@ -88,7 +92,7 @@ def slope(ink: pyvips.Image) -> float:
     if contrasts[best] < CLEARLY * contrasts[0.0]:
         best = 0.0
     fine = [best + part * STEP / 4 for part in range(-8, 9)]
-    return max(fine, key=lambda steep: (_contrast(thin, steep, ink.width), -abs(steep)))
+    return max(fine, key=lambda steep: (_contrast(thin, steep, width), -abs(steep)))
 
 
 def _contrast(thin: pyvips.Image, steep: float, width: int) -> int:

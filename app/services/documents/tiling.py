@@ -24,6 +24,9 @@ from app.services.documents.page import (
 )
 from app.services.geometry import Size
 
+LARGEST = 8_000_000
+"""Pixels of a page up to which slopes and levels of lines are looked for, which takes a second of
+CPU."""
 FAINT = 0.01
 """The least share of its ink that a row has in common with one that it overlaps."""
 
@@ -33,7 +36,7 @@ class _Row(NamedTuple):
 
     span: Span
     slant: Slant
-    share: float
+    share: float = 0.0
     """Share of its ink that the row above shows too, 0 to 1."""
 
 
@@ -44,39 +47,50 @@ def tiles(page: int, image: pyvips.Image) -> list[Cut]:
     """
     drawn = Size(image.width, image.height)
     shown, letters = ink.edges(image), ink.letters(image)
-    rows = _rows(letters, ink.darkness(image), drawn)
+    rows = _rows(letters, drawn)
+    if _overlaps(rows):
+        rows = _with_shares(rows, ink.darkness(image))
     cuts = [
         cut for at, row in enumerate(rows) for cut in _row(page, drawn, (shown, letters), at, row)
     ]
     return cuts or [whole(page, drawn, 1.0)]
 
 
-def _rows(letters: pyvips.Image, dark: pyvips.Image, drawn: Size) -> list[_Row]:
+def _rows(letters: pyvips.Image, drawn: Size) -> list[_Row]:
     """Return the rows, along the lines of text where these slant."""
-    level = _rows_along(letters, dark, drawn, 0.0)
-    if len(level) == 1 or not (steep := ink.slope(letters)):
+    level = _rows_along(letters, drawn, 0.0)
+    if len(level) == 1 or _is_large(drawn) or not (steep := ink.slope(letters)):
         return level
     # A level cut may miss the letters all the same, and part the halves of a line in two rows.
-    slanting = _rows_along(letters, dark, drawn, steep)
+    slanting = _rows_along(letters, drawn, steep)
     return slanting if _overlaps(slanting) <= _overlaps(level) else level
+
+
+def _is_large(drawn: Size) -> bool:
+    return drawn.width * drawn.height > LARGEST
 
 
 def _overlaps(rows: Sequence[_Row]) -> int:
     return sum(row.span.shared > 0 for row in rows)
 
 
-def _rows_along(letters: pyvips.Image, dark: pyvips.Image, drawn: Size, steep: float) -> list[_Row]:
+def _rows_along(letters: pyvips.Image, drawn: Size, steep: float) -> list[_Row]:
     turned = ink.along(letters, steep)
     most = tile_height(drawn) - ceil(abs(steep) * min(drawn.width, WIDTH))
     gaps = ink.gaps(turned, ROW_GAP, down=True)
-    depths, lift = ink.profile(ink.along(dark, steep)), ink.lift(steep, drawn.width)
+    lift = ink.lift(steep, drawn.width)
     return [
-        _Row(
-            span,
-            Slant(steep, span.start - lift, span.start + span.length - lift),
-            _share(depths[span.start : span.start + span.length], span.shared),
-        )
+        _Row(span, Slant(steep, span.start - lift, span.start + span.length - lift))
         for span in spans(turned.height, most, slack=ROW_SLACK, gaps=gaps)
+    ]
+
+
+def _with_shares(rows: Sequence[_Row], dark: pyvips.Image) -> list[_Row]:
+    depths = ink.profile(ink.along(dark, rows[0].slant.steep))
+    ends = ((row.span.start, row.span.start + row.span.length) for row in rows)
+    return [
+        row._replace(share=_share(depths[start:end], row.span.shared))
+        for row, (start, end) in zip(rows, ends, strict=True)
     ]
 
 
@@ -114,7 +128,8 @@ def _row(
                 page, drawn, tile, number, row.span.shared, column.shared, column.gap,
                 share_above=row.share, slant=slant,
             )  # fmt: skip
-            yield replace(cut, lines=_lines(letters.crop(*part), cut)) if columns[1:] else cut
+            told = columns[1:] and not _is_large(drawn)
+            yield replace(cut, lines=_lines(letters.crop(*part), cut)) if told else cut
 
 
 def _lines(letters: pyvips.Image, cut: Cut) -> tuple[Span, ...]:

@@ -29,7 +29,7 @@ PINNED = {
     "reasoning": (2, "de6cf117b9ff9938"),
     "retrieval": (2, "041c6c9d7b8c3ac6"),
     "system-text": (1, "830f20fb2890b4e7"),
-    "system": (2, "43dd8529090cdd0a"),
+    "system": (3, "128abc3faca84b64"),
     "verify": (1, "f5eb43a719465e46"),
     "vqa": (2, "9dd62e3fda612e82"),
 }
