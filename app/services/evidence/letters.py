@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from functools import cached_property
 
@@ -13,10 +13,13 @@ ALIKE = 0.8
 """Similarity of a value and what is read from which it is approximately the same, 0 to 1."""
 SHORTEST = 5
 """Letters from which a misread value can be told from another one."""
-LONGEST = 1_500
-"""Letters up to which a misread value is looked for: it takes time by their square."""
+LONGEST = 660
+"""Letters up to which a misread value is looked for."""
 PLACES = 500
 """Places of a value that are looked at: a page may repeat one letter, and so may the value."""
+CUBES = 300_000_000
+"""Letters cubed of all misread values of a page that are looked for: the worst texts take time by
+that: one of 660 letters, or fourteen hundred of sixty."""
 TRIED = 4
 """Places that are looked at for a misread value: those with most in common with it."""
 _COMMON = 30
@@ -35,6 +38,8 @@ class Letters:
     """Of each letter, its word."""
     edges: Sequence[int]
     """Before each letter, and behind the last."""
+    _misread: dict[str, tuple[int, int] | None] = field(default_factory=dict, compare=False)
+    """The places of values that were looked for."""
 
     @classmethod
     def of_words(cls, words: Sequence[Word]) -> "Letters":
@@ -73,6 +78,14 @@ class Letters:
         sought = "".join(tokens(value))
         if not SHORTEST <= len(sought) <= LONGEST:
             return None
+        if sought not in self._misread:
+            spent = sum(len(known) ** 3 for known in self._misread)
+            if spent + len(sought) ** 3 > CUBES:
+                return None
+            self._misread[sought] = self._most_alike(sought)
+        return self._misread[sought]
+
+    def _most_alike(self, sought: str) -> tuple[int, int] | None:
         best, result = ALIKE, None
         for start in self._candidates(sought):
             start, end = self._window(start, sought)

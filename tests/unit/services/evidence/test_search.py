@@ -4,7 +4,7 @@
 import pytest
 
 from app.services.evidence.amounts import Amount
-from app.services.evidence.letters import PLACES, Letters
+from app.services.evidence.letters import CUBES, PLACES, Letters
 from app.services.evidence.search import STEPS, Page, Sighting
 from app.services.evidence.text import Match
 from tests.support.evidence import page
@@ -228,3 +228,22 @@ def test_a_number_is_compared_with_those_alone_that_may_be_it(monkeypatch):
     for n in range(200):
         assert len(ledger.sightings(f"{n}.25")) == 1
     assert len(compared) <= 2 * 200
+
+
+def test_misread_values_of_a_page_are_looked_for_in_bounded_steps(monkeypatch):
+    looked: list[str] = []
+    most_alike = Letters._most_alike
+
+    def counted(self: Letters, sought: str) -> tuple[int, int] | None:
+        looked.append(sought)
+        return most_alike(self, sought)
+
+    monkeypatch.setattr(Letters, "_most_alike", counted)
+    letters = Letters.of_words(page("nothing of the kind").words)
+
+    for n in range(10):
+        for _ in range(2):
+            letters.misread(f"{n}" + "x" * 499)
+
+    assert sum(len(sought) ** 3 for sought in looked) <= CUBES
+    assert len(looked) == len(set(looked)) == 2
