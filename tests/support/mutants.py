@@ -60,7 +60,7 @@ def pngs() -> list[bytes]:
 
 def jpegs() -> list[bytes]:
     """Small JPEGs that pass as they are, or would if a decoder were asked."""
-    return [
+    made = [
         encoded(photo(64, 48).convert(mode), "JPEG", **options)
         for mode in ("RGB", "L")
         for options in (
@@ -71,6 +71,11 @@ def jpegs() -> list[bytes]:
             {"quality": 95, "optimize": True},
         )
     ]
+    return [*made, *map(_without_marks, made)]
+
+
+def _without_marks(data: bytes) -> bytes:
+    return jpeg.joined([each for each in jpeg.segments(data) if each[0] != jpeg.JFIF])
 
 
 def png_mutant(data: bytes, random: Random) -> bytes:
@@ -139,8 +144,8 @@ def jpeg_mutant(data: bytes, random: Random) -> bytes:
             break
         one, other = (random.randrange(len(segments)) for _ in range(2))
         marker, body, scan = segments[one]
-        match random.randrange(10):
-            case 9:
+        match random.randrange(12):
+            case 9 | 10 | 11:
                 name, body = random.choice(MARKS)
                 segments.insert(other, (name[0], body, b""))
             case 0:
