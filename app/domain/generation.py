@@ -1,6 +1,7 @@
 """Requests to the model, and its answers."""
 
 import math
+import time
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Generic, TypeVar
@@ -279,6 +280,8 @@ class Generation:
     latency: Latency
     parts: "tuple[Part, ...]" = ()
     """The answers that this one sums up, picture by picture, where it took a call for each."""
+    created: int = field(default_factory=lambda: int(time.time()))
+    """Unix seconds. An answer that is repeated tells when it was made."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -552,6 +553,26 @@ def test_an_answer_with_what_json_can_hardly_carry_is_not_lost(written, number):
         answer = ask(client, user("How many?"), response_format={"type": "json_object"})
 
     assert json.loads(answer.choices[0].message.content) == {"number": number}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "created"),
+    [
+        ("chat/completions", {"messages": [{"role": "user", "content": "?"}]}, "created"),
+        ("responses", {"input": "?"}, "created_at"),
+    ],
+)
+def test_a_repeated_answer_tells_when_it_was_made(path, body, created):
+    with serving(Rig(FakeVisionModel()).app()) as url:
+
+        def ask() -> Any:
+            headers = {"Idempotency-Key": "one"}
+            return httpx.post(f"{url}/v1/{path}", json={"model": MODEL, **body}, headers=headers)
+
+        first = ask()
+        while int(time.time()) == first.json()[created]:
+            time.sleep(0.05)
+        assert ask().text == first.text
 
 
 class Babbling(FakeVisionModel):

@@ -46,6 +46,7 @@ def test_a_request_is_remembered_with_sizes_digests_and_parameters(
     model_id, picture = own_profile(), sample("coffee.png")
     sent = body("Describe this", picture, top_p=0.25, max_gen_len=7)
     runtime.invoke_model(modelId=model_id, body=sent)
+    emulator.until(model_id, "answered")
     found = only(emulator, model_id)
     assert found["operation"] == "InvokeModel"
     assert found["body_bytes"] == len(sent)

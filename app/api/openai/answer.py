@@ -179,7 +179,7 @@ class ChatCompletion(DeferredModel):
         warnings = together(generation.warnings, generation.images)
         return cls(
             id=generation.id,
-            created=int(time.time()),
+            created=generation.created,
             model=generation.model,
             choices=[choice],
             usage=ChatUsage.of(completion.usage),

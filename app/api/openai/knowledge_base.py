@@ -140,7 +140,9 @@ def _generation(answer: RagAnswer, model: str) -> Generation:
     if made is None:
         nothing = Completion(text, Usage(0, 0), StopReason.STOP, None, guardrail=answer.guardrail)
         latency = Latency(answer.total_ms, 0)
-        return Generation(answer.id, model, nothing, (), answer.warnings, latency)
+        return Generation(
+            answer.id, model, nothing, (), answer.warnings, latency, created=answer.created
+        )
     return replace(made, completion=replace(made.completion, text=text), warnings=answer.warnings)
 
 

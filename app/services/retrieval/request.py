@@ -1,5 +1,6 @@
 """Questions to a knowledge base, and the answers to them."""
 
+import time
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -240,3 +241,5 @@ class RagAnswer:
     total_ms: int
     guardrail: GuardrailReport | None = None
     """The report on the chunks and the model's calls; None where no guardrail was asked."""
+    created: int = field(default_factory=lambda: int(time.time()))
+    """Unix seconds. An answer that is repeated tells when it was made."""

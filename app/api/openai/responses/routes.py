@@ -1,6 +1,7 @@
 """POST /v1/responses."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Response
@@ -65,6 +66,7 @@ async def respond(context: RequestContext, body: ResponsesIn, asked: Asked) -> R
         structured = Structured(await services.generations.generate(asked.request))
     else:
         structured = await services.structured.generate(asked.request, asked.form)
+    rendering = replace(rendering, created=structured.generation.created)
     started = begun(structured.generation)
     if body.stream:
         return _stream(context, encoder(started).whole(structured), asked, started)
