@@ -4,6 +4,7 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import orjson
 
@@ -17,6 +18,7 @@ from app.domain.errors import (
 )
 from app.domain.file import PIECE, FilePurpose, StoredFile
 from app.domain.ports import DataCipher, FileStore
+from app.services.concurrency.single_flight import SingleFlight
 from app.services.files.media_type import HEAD, media_type
 
 KEPT_PIECES = 16
@@ -60,6 +62,7 @@ class FileService:
     limits: FileLimits
     clock: Callable[[], float] = time.time
     _pieces: OrderedDict[tuple[str, int], bytes] = field(default_factory=OrderedDict)
+    _reading: SingleFlight[tuple[str, int], bytes] = field(default_factory=SingleFlight)
 
     def lifetime(self, seconds: float | None) -> float:
         """Return how long a file is kept, or raise InvalidParameterError."""
@@ -242,14 +245,20 @@ class FileService:
         parts = []
         for number in range(start // PIECE, (max(end, start + 1) - 1) // PIECE + 1):
             key = stored.id, number
-            if key not in self._pieces:
-                begin = number * PIECE
-                pieces = [piece async for piece in self.read(stored, begin, begin + PIECE)]
-                self._pieces[key] = b"".join(pieces)
-                if len(self._pieces) > KEPT_PIECES:
-                    self._pieces.popitem(last=False)
-            parts.append(_cut(self._pieces[key], number, start, end))
+            piece = self._pieces.get(key)
+            if piece is None:
+                # Rows that begin together stand in one piece, which is read once for all.
+                piece = await self._reading.run(key, partial(self._piece, stored, number))
+            parts.append(_cut(piece, number, start, end))
         return b"".join(parts)
+
+    async def _piece(self, stored: StoredFile, number: int) -> bytes:
+        begin = number * PIECE
+        pieces = [piece async for piece in self.read(stored, begin, begin + PIECE)]
+        piece = self._pieces[stored.id, number] = b"".join(pieces)
+        if len(self._pieces) > KEPT_PIECES:
+            self._pieces.popitem(last=False)
+        return piece
 
     async def _opened(self, stored: StoredFile, number: int, sealed: bytes) -> bytes:
         return await self.cipher.decrypt(stored.owner, sealed, _piece_purpose(stored.id, number))

@@ -8,6 +8,7 @@ import pytest
 from app.adapters.encryption.plain import PlainData
 from app.adapters.files.directory import DirectoryFiles
 from app.domain.errors import FileQuotaError
+from app.domain.file import FilePurpose
 from app.services.files.service import FileLimits, FileService
 
 
@@ -40,3 +41,29 @@ async def test_a_quota_may_be_used_up_and_no_more(tmp_path, size):
         with pytest.raises(FileQuotaError):
             await files.receive("ann", None, chunks())
         assert not await files.store.sizes("ann")
+
+
+class CountingFiles(DirectoryFiles):
+    """Counts what is read."""
+
+    reads = 0
+
+    def read(self, owner: str, file_id: str, start: int, end: int) -> AsyncIterator[bytes]:
+        self.reads += 1
+        return super().read(owner, file_id, start, end)
+
+
+async def test_rows_that_begin_together_read_their_piece_once(tmp_path):
+    store = CountingFiles(tmp_path)
+    files = FileService(store, PlainData(), FileLimits(100, 100, 3600))
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield bytes(range(33, 123))
+
+    stored = await files.finish(await files.receive("ann", None, chunks()), "a", FilePurpose.BATCH)
+    rows = await asyncio.gather(
+        *(files.read_range(stored, start, start + 30) for start in (0, 30, 60))
+    )
+
+    assert b"".join(rows) == bytes(range(33, 123))
+    assert store.reads == 1
