@@ -57,12 +57,14 @@ def parsed(line: bytes, endpoint: str) -> Row:
         raise RowError("invalid_body", "give a JSON object", "body")
     if body.get("stream"):
         raise RowError("stream_in_batch", "rows are answered in one piece", "body.stream")
-    _check_depth(line, body)
     return Row(custom_id, body)
 
 
-def _check_depth(line: bytes, body: dict[str, Any]) -> None:
-    """Return where ``body`` can be written again, which takes less depth than reading it."""
+def check_depth(line: bytes, body: dict[str, Any]) -> None:
+    """Return where ``body`` can be written again, which takes less depth than reading it.
+
+    Raises RowError where it can't. For intake alone: what got through can be written.
+    """
     if line.count(b"{") + line.count(b"[") < _SHALLOW:
         return
     try:
