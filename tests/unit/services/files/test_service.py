@@ -43,19 +43,19 @@ async def test_a_quota_may_be_used_up_and_no_more(tmp_path, size):
         assert not await files.store.sizes("ann")
 
 
-class CountingFiles(DirectoryFiles):
-    """Counts what is read."""
+class CountingCipher(PlainData):
+    """Counts what is decrypted."""
 
-    reads = 0
+    decrypted = 0
 
-    def read(self, owner: str, file_id: str, start: int, end: int) -> AsyncIterator[bytes]:
-        self.reads += 1
-        return super().read(owner, file_id, start, end)
+    async def decrypt(self, owner: str, ciphertext: bytes, purpose: bytes) -> bytes:
+        self.decrypted += 1
+        return await super().decrypt(owner, ciphertext, purpose)
 
 
 async def test_rows_that_begin_together_read_their_piece_once(tmp_path):
-    store = CountingFiles(tmp_path)
-    files = FileService(store, PlainData(), FileLimits(100, 100, 3600))
+    cipher = CountingCipher()
+    files = FileService(DirectoryFiles(tmp_path), cipher, FileLimits(100, 100, 3600))
 
     async def chunks() -> AsyncIterator[bytes]:
         yield bytes(range(33, 123))
@@ -66,4 +66,4 @@ async def test_rows_that_begin_together_read_their_piece_once(tmp_path):
     )
 
     assert b"".join(rows) == bytes(range(33, 123))
-    assert store.reads == 1
+    assert cipher.decrypted == 1
