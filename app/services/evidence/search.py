@@ -4,6 +4,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from functools import cached_property
 from itertools import groupby, pairwise
 
@@ -81,6 +82,15 @@ class Page:
             _Line.made([*upper.words[-SEAM:], *lower.words[:SEAM]])
             for upper, lower in pairwise(self._lines)
         ]
+
+    @cached_property
+    def _days(self) -> dict[date, list[tuple[int, int, int]]]:
+        """The places of each day, read once for all values: the line, its first and last place."""
+        places: dict[date, list[tuple[int, int, int]]] = defaultdict(list)
+        for number, line in enumerate((*self._lines, *self._seams)):
+            for start, end, day in dates(line.text):
+                places[day].append((number, start, end))
+        return places
 
     @cached_property
     def _line_of(self) -> dict[Word, _Line]:
@@ -184,14 +194,16 @@ class Page:
         moment = _MOMENT.fullmatch(wanted)
         text, time = (moment[1], moment[2].zfill(5)) if moment else (wanted, None)
         days = {day for start, end, day in dates(text) if end - start == len(text)}
-        for line in (*self._lines, *self._seams) if days else ():
-            for start, end, day in dates(line.text):
-                clock = (
-                    re.search(rf"(?<!\d)0?{time.lstrip('0')}", line.text[end:]) if time else None
-                )
-                if day in days and (time is None or clock):
-                    end += clock.end() if clock else 0
-                    yield Sighting(line.within(start, end), line.raw[start:end], Match.NORMALISED)
+        lines = (*self._lines, *self._seams) if days else ()
+        for number, start, end in sorted({at for day in days for at in self._days.get(day, ())}):
+            line = lines[number]
+            if time is None:
+                yield self._day(line, start, end)
+            elif clock := re.search(rf"(?<!\d)0?{time.lstrip('0')}", line.text[end:]):
+                yield self._day(line, start, end + clock.end())
+
+    def _day(self, line: _Line, start: int, end: int) -> Sighting:
+        return Sighting(line.within(start, end), line.raw[start:end], Match.NORMALISED)
 
     def _run_together(self, wanted: str) -> Iterator[Sighting]:
         """Yield places that have the value but for its spaces, hyphens and lines."""

@@ -1,9 +1,14 @@
 # ruff: noqa: RUF001 - full-width digits are what this is about
 """Where the words of a picture support a value."""
 
+from collections.abc import Iterator
+from datetime import date
+
 import pytest
 
+from app.services.evidence import search
 from app.services.evidence.amounts import Amount
+from app.services.evidence.dates import dates
 from app.services.evidence.letters import CUBES, PLACES, Letters
 from app.services.evidence.search import STEPS, Page, Sighting
 from app.services.evidence.text import Match
@@ -247,3 +252,19 @@ def test_misread_values_of_a_page_are_looked_for_in_bounded_steps(monkeypatch):
 
     assert sum(len(sought) ** 3 for sought in looked) <= CUBES
     assert len(looked) == len(set(looked)) == 2
+
+
+def test_a_page_is_read_once_for_all_dates(monkeypatch):
+    read: list[str] = []
+
+    def counted(text: str) -> Iterator[tuple[int, int, date]]:
+        read.append(text)
+        return dates(text)
+
+    monkeypatch.setattr(search, "dates", counted)
+    diary = page(*[f"{day:02}.03.2026" for day in range(1, 32)])
+
+    for day in range(1, 32):
+        assert len(diary.sightings(f"2026-03-{day:02}")) == 1
+    # Each value, each line, and each two lines' seam.
+    assert len(read) <= 31 + 31 + 30
