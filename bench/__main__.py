@@ -25,14 +25,14 @@ from fixtures.process import running
 
 OURS_ALONE = {
     "1,000 streams at once, ours, in front of the emulator": (
-        *("streams", "--token-ms", "400", "--ramp", "4"),
+        *("soak.streams", "--token-ms", "400", "--ramp", "4"),
     ),
     "Four times what ours can serve with 64 calls of 100 ms under way": (
-        *("overload", "--seconds", "10", "--capacity-seconds", "3"),
+        *("soak.overload", "--seconds", "10", "--capacity-seconds", "3"),
     ),
     "Twice what ours can serve with 512 under way, more than its core has time for": (
         # Four times as much would be too much for the caller's core.
-        *("overload", "--seconds", "5", "--capacity-seconds", "3"),
+        *("soak.overload", "--seconds", "5", "--capacity-seconds", "3"),
         *("--concurrency", "512", "--times", "2"),
     ),
 }
@@ -144,7 +144,7 @@ def apart(name: str, *options: str) -> dict[str, Any]:
     progress(f"running bench.{name}")
     command = [sys.executable, "-m", f"bench.{name}", *options]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    found = json.loads((report.RESULTS / f"{name}.json").read_text())
+    found = json.loads((report.RESULTS / f"{name.rpartition('.')[2]}.json").read_text())
     return {key: value for key, value in found.items() if key != "at"}
 
 
