@@ -214,7 +214,7 @@ def test_a_caller_that_stays_is_not_counted_as_gone(emulator: Served, runtime: A
     model_id = own_profile()
     assert chunks(runtime, model_id, image=plain())
     runtime.invoke_model(modelId=f"{model_id}.token-1ms", body=body())
-    record = emulator.record(model_id)
+    record = emulator.until(model_id, "answered")
     assert (record["answered"], record["client_left"], record["active"]) == (2, 0, 0)
 
 
