@@ -8,13 +8,7 @@ from typing import Protocol
 import aioboto3
 
 from app.adapters.aws_session import aws_session
-from app.domain.ports import (
-    BatchJobs,
-    DataCipher,
-    Retriever,
-    WebhookSender,
-    WorkQueue,
-)
+from app.domain.ports import BatchJobs, DataCipher, Retriever, WebhookSender, WorkQueue
 from app.services.answers.executor import AnswerReader
 from app.services.audit.changes import KeyChanges
 from app.services.audit.log import AuditLog

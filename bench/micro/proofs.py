@@ -22,14 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from app.adapters.audit.files import AuditFiles
 from app.adapters.encryption.plain import PlainData
 from app.adapters.receipts.signing_keys import SigningKeys
-from app.domain.generation import (
-    Completion,
-    ModelRequest,
-    Role,
-    StopReason,
-    Target,
-    Turn,
-)
+from app.domain.generation import Completion, ModelRequest, Role, StopReason, Target, Turn
 from app.domain.model import Dialect
 from app.domain.usage import Usage
 from app.services.audit.log import AuditLog

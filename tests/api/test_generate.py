@@ -6,12 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from app.domain.generation import (
-    CallContext,
-    Completion,
-    Sampling,
-    StopReason,
-)
+from app.domain.generation import CallContext, Completion, Sampling, StopReason
 from app.domain.image import ImageType
 from app.domain.usage import Usage
 from tests.support.app import Rig

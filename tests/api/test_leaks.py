@@ -13,10 +13,7 @@ from PIL import Image, PngImagePlugin
 
 from app import telemetry
 from app.domain.errors import ModelThrottledError
-from app.domain.generation import (
-    Completion,
-    StopReason,
-)
+from app.domain.generation import Completion, StopReason
 from app.domain.usage import Usage
 from app.main import create_app
 from app.settings import Settings

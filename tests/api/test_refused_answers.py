@@ -5,10 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.domain.generation import (
-    Completion,
-    StopReason,
-)
+from app.domain.generation import Completion, StopReason
 from app.domain.usage import Usage
 from tests.support.pictures import ASTRONAUT, ROCKET, b64
 from tests.support.scripted import ScriptedVisionModel, completion

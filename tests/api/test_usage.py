@@ -8,11 +8,7 @@ import pytest
 from app.adapters.bedrock import token_counter
 from app.domain.access import Scope
 from app.domain.errors import UsageStoreError
-from app.domain.generation import (
-    Completion,
-    ModelRequest,
-    StopReason,
-)
+from app.domain.generation import Completion, ModelRequest, StopReason
 from app.domain.usage import Usage
 from app.services.images import canvas
 from app.services.usage.ledger import UsageLedger

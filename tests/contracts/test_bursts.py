@@ -17,15 +17,7 @@ from app.adapters.bedrock.invoke import InvokeVisionModel
 from app.adapters.bedrock.runtime import Runtime, open_runtime
 from app.domain.cost import Price
 from app.domain.errors import ModelThrottledError, StreamTruncatedError, UpstreamDisconnectedError
-from app.domain.generation import (
-    Delta,
-    Finish,
-    ModelRequest,
-    Role,
-    StreamPart,
-    Target,
-    Turn,
-)
+from app.domain.generation import Delta, Finish, ModelRequest, Role, StreamPart, Target, Turn
 from app.domain.model import LLAMA_3_2_11B, Dialect, capabilities
 from app.domain.ports import VisionModel
 from app.domain.usage import Usage

@@ -17,14 +17,7 @@ from app.domain.errors import (
     UpstreamDisconnectedError,
     UpstreamError,
 )
-from app.domain.generation import (
-    Delta,
-    Finish,
-    ModelRequest,
-    Role,
-    StopReason,
-    Turn,
-)
+from app.domain.generation import Delta, Finish, ModelRequest, Role, StopReason, Turn
 from app.domain.model import LLAMA_3_2_11B, Dialect, capabilities
 from app.domain.output import Choice, JsonObject
 from app.domain.ports import VisionModel

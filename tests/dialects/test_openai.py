@@ -14,10 +14,7 @@ from openai import AsyncOpenAI, OpenAI
 from pydantic import BaseModel
 
 from app.domain.access import Scope
-from app.domain.generation import (
-    Completion,
-    StopReason,
-)
+from app.domain.generation import Completion, StopReason
 from app.domain.model import Dialect
 from app.domain.usage import Usage
 from app.settings import Settings

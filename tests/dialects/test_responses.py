@@ -9,10 +9,7 @@ import pytest
 from openai import AsyncOpenAI, OpenAI
 from pydantic import BaseModel
 
-from app.domain.generation import (
-    Completion,
-    StopReason,
-)
+from app.domain.generation import Completion, StopReason
 from app.domain.usage import Usage
 from tests.support.app import Rig
 from tests.support.dialects import ALIAS

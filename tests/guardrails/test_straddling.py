@@ -6,14 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from app.domain.generation import (
-    Delta,
-    Finish,
-    ModelRequest,
-    Role,
-    StopReason,
-    Turn,
-)
+from app.domain.generation import Delta, Finish, ModelRequest, Role, StopReason, Turn
 from app.domain.guardrail import Action, StreamMode
 from app.services.guardrails.held_text import HeldText
 from tests.support.guarded_model import Spelled, guarded, streamed

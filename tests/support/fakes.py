@@ -11,14 +11,7 @@ from typing import TypeVar
 import anyio
 
 from app.domain.errors import ImageSourceNotFoundError, ImageTooLargeError, ServiceError
-from app.domain.generation import (
-    Completion,
-    Delta,
-    Finish,
-    ModelRequest,
-    StopReason,
-    StreamParts,
-)
+from app.domain.generation import Completion, Delta, Finish, ModelRequest, StopReason, StreamParts
 from app.domain.image import (
     ImageLimits,
     ImageReport,

@@ -4,11 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from app.domain.errors import ServiceError
-from app.domain.generation import (
-    Completion,
-    ModelRequest,
-    StopReason,
-)
+from app.domain.generation import Completion, ModelRequest, StopReason
 from app.domain.usage import Usage
 from tests.support.fakes import FakeVisionModel
 

@@ -13,14 +13,7 @@ from app.services.answers.conform import Conforming, folded, texts
 from app.services.answers.form import SHOWN
 from app.services.answers.notes import AnswerError, Notes, Refusal
 from app.services.answers.refusal import refusal
-from app.services.answers.schema import (
-    MAX_WEIGHT,
-    Schema,
-    SchemaError,
-    nullable,
-    plain,
-    weight,
-)
+from app.services.answers.schema import MAX_WEIGHT, Schema, SchemaError, nullable, plain, weight
 from app.services.answers.text_formats import EMAIL, FORMATS
 
 # The engine that runs in linear time: a caller's pattern can't make it backtrack forever.

@@ -12,14 +12,7 @@ from typing import Any, Protocol
 import structlog
 
 from app.domain.errors import AuditUnavailableError, DataKeyError
-from app.domain.merkle import (
-    Node,
-    Range,
-    consistency_ranges,
-    cover,
-    fold,
-    inclusion_ranges,
-)
+from app.domain.merkle import Node, Range, consistency_ranges, cover, fold, inclusion_ranges
 from app.domain.ports import DataCipher
 from app.services.receipts.canonical import canonical
 from app.services.receipts.instant import instant

@@ -12,14 +12,7 @@ from app.domain.access import Caller
 from app.domain.cost import WINDOW_SECONDS, Pricing, UnitPrice
 from app.domain.errors import FilePurposeError, InvalidParameterError
 from app.domain.file import FilePurpose, StoredFile
-from app.domain.generation import (
-    Completion,
-    Delta,
-    Finish,
-    ModelRequest,
-    StopReason,
-    StreamParts,
-)
+from app.domain.generation import Completion, Delta, Finish, ModelRequest, StopReason, StreamParts
 from app.domain.ports import TokenCounter, VisionModel
 from app.domain.usage import Usage
 from app.services.batches import row as rows

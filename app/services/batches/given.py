@@ -2,10 +2,7 @@
 
 from typing import Any
 
-from app.domain.generation import (
-    Completion,
-    StopReason,
-)
+from app.domain.generation import Completion, StopReason
 from app.domain.usage import Usage
 
 

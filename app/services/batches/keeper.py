@@ -11,14 +11,7 @@ from dataclasses import dataclass, field, replace
 import structlog
 
 from app.domain import file
-from app.domain.batch import (
-    Batch,
-    BatchCounts,
-    BatchEngine,
-    BatchFault,
-    BatchStatus,
-    NativePhase,
-)
+from app.domain.batch import Batch, BatchCounts, BatchEngine, BatchFault, BatchStatus, NativePhase
 from app.domain.errors import (
     BatchCancelledError,
     BatchEngineError,

@@ -10,14 +10,7 @@ import orjson
 
 from app.domain.cache import Replay
 from app.domain.cost import DIGITS, Cost
-from app.domain.generation import (
-    Completion,
-    Delta,
-    Finish,
-    StopReason,
-    StreamParts,
-    Target,
-)
+from app.domain.generation import Completion, Delta, Finish, StopReason, StreamParts, Target
 from app.domain.guardrail import Action, GuardrailReport
 from app.domain.model import Dialect
 from app.domain.output import TokenChance, TokenLogprob

@@ -5,12 +5,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from app.domain.cache import Replay
-from app.domain.generation import (
-    Completion,
-    Generation,
-    Latency,
-    StopReason,
-)
+from app.domain.generation import Completion, Generation, Latency, StopReason
 from app.domain.guardrail import GuardrailReport
 from app.domain.image import AnswerWarning, ImageReport
 from app.domain.usage import summed

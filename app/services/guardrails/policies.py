@@ -3,11 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from app.domain.errors import (
-    GuardrailPolicyError,
-    InvalidParameterError,
-    UnsupportedParameterError,
-)
+from app.domain.errors import GuardrailPolicyError, InvalidParameterError, UnsupportedParameterError
 from app.domain.generation import CallContext
 from app.domain.guardrail import GuardrailPolicy, GuardrailWish, parse, rank, with_modes
 

@@ -8,10 +8,7 @@ from typing import Any
 from app.domain.access import Call
 from app.domain.cost import DIGITS, Cost
 from app.domain.errors import GuardrailUnavailableError
-from app.domain.generation import (
-    ModelRequest,
-    StopReason,
-)
+from app.domain.generation import ModelRequest, StopReason
 from app.domain.guardrail import (
     Action,
     Assessment,

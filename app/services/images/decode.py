@@ -14,16 +14,7 @@ from PIL import Image, ImageOps
 
 from app.domain.errors import ImageDamagedError, ImageError, UnsupportedImageTypeError
 from app.domain.image import ImageFacts, ImageLimits, ImageType
-from app.services.images.formats import (
-    gif,
-    heif,
-    heif_sequence,
-    jpeg,
-    png,
-    tiff,
-    tiff_tags,
-    webp,
-)
+from app.services.images.formats import gif, heif, heif_sequence, jpeg, png, tiff, tiff_tags, webp
 
 LEAST_SHRINK_LEFT = 1.5
 """How much shrinking stays for the resize after a decoder has shrunk a JPEG or a lossless WebP.

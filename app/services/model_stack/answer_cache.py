@@ -15,13 +15,7 @@ from os import urandom
 
 from app.domain.cache import Place
 from app.domain.errors import ImageError
-from app.domain.generation import (
-    Completion,
-    Delta,
-    Finish,
-    ModelRequest,
-    StreamParts,
-)
+from app.domain.generation import Completion, Delta, Finish, ModelRequest, StreamParts
 from app.domain.output import TokenLogprob
 from app.domain.ports import VisionModel
 from app.services.cache.answers import KeptAnswers

@@ -8,14 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 
-from app.domain.generation import (
-    Completion,
-    Delta,
-    Finish,
-    ModelRequest,
-    StopReason,
-    StreamParts,
-)
+from app.domain.generation import Completion, Delta, Finish, ModelRequest, StopReason, StreamParts
 from app.domain.guardrail import GuardrailPolicy, Kind, Mode, StreamMode
 from app.domain.ports import VisionModel
 from app.domain.usage import Usage

@@ -12,14 +12,7 @@ from math import ceil
 
 from app.domain.access import Call, Resource
 from app.domain.cost import Pricing
-from app.domain.generation import (
-    Bill,
-    Completion,
-    Finish,
-    ModelRequest,
-    StreamPart,
-    StreamParts,
-)
+from app.domain.generation import Bill, Completion, Finish, ModelRequest, StreamPart, StreamParts
 from app.domain.limit import MICRO, QuotaStatus
 from app.domain.ports import TokenCounter, VisionModel
 from app.domain.usage import Usage

@@ -44,12 +44,7 @@ from app.services.task_runner.request import (
 )
 from app.services.task_runner.verification import Verification
 from app.services.tasks.prompt import SYSTEM, TEXT_ONLY, prompt
-from app.services.tasks.spec import (
-    Finding,
-    Question,
-    Result,
-    UnansweredError,
-)
+from app.services.tasks.spec import Finding, Question, Result, UnansweredError
 
 AHEAD = 16
 """Questions of one task that are answered or wait for their picture to be read again: so many

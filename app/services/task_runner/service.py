@@ -26,10 +26,7 @@ from app.services.task_runner.request import (
 )
 from app.services.task_runner.run import Run
 from app.services.task_runner.verification import Verification
-from app.services.tasks.spec import (
-    DocumentParameters,
-    TaskParameterError,
-)
+from app.services.tasks.spec import DocumentParameters, TaskParameterError
 from app.telemetry import current
 
 DECODING = 1.2

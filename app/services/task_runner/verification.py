@@ -12,13 +12,7 @@ from app.services.documents.page import Origin
 from app.services.evidence.claim import Claim, Path
 from app.services.evidence.mirror import mirrored
 from app.services.evidence.reader import NoReader, Reader
-from app.services.evidence.support import (
-    Evidence,
-    EvidenceOut,
-    PageReading,
-    gathered,
-    rendered,
-)
+from app.services.evidence.support import Evidence, EvidenceOut, PageReading, gathered, rendered
 from app.services.evidence.text import Match
 from app.services.geometry import View
 from app.services.task_runner.disclosure import Disclosure

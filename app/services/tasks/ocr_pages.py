@@ -12,15 +12,7 @@ from app.services.deferred_model import DeferredModel
 from app.services.documents.page import Cut
 from app.services.geometry import Box
 from app.services.tasks.boxes import BoxOut, enclosing, placed
-from app.services.tasks.ocr_answers import (
-    Answer,
-    Blocks,
-    Kind,
-    Lines,
-    Marked,
-    Plain,
-    Rows,
-)
+from app.services.tasks.ocr_answers import Answer, Blocks, Kind, Lines, Marked, Plain, Rows
 from app.services.tasks.pages import PageFacts, PageReport, facts, report
 from app.services.tasks.spec import Finding
 from app.services.tasks.strips import Level, Strip, beside, joined, spliced

@@ -15,14 +15,7 @@ from app.adapters.bedrock.codecs import guard, llama
 from app.adapters.bedrock.codecs.event_stream import Frame, chunk
 from app.adapters.bedrock.codecs.json import loads, member, number
 from app.domain.errors import UpstreamAnswerError
-from app.domain.generation import (
-    Completion,
-    Delta,
-    Finish,
-    ModelRequest,
-    StopReason,
-    StreamPart,
-)
+from app.domain.generation import Completion, Delta, Finish, ModelRequest, StopReason, StreamPart
 from app.domain.usage import Usage
 
 _METRICS = "amazon-bedrock-invocationMetrics"

@@ -7,14 +7,7 @@ import pybase64
 
 from app.api.v1.generate import serialize as generation
 from app.domain.retrieval import Chunk
-from app.services.retrieval.request import (
-    Citation,
-    LeftOut,
-    Mode,
-    ModelCall,
-    RagAnswer,
-    Source,
-)
+from app.services.retrieval.request import Citation, LeftOut, Mode, ModelCall, RagAnswer, Source
 
 
 def answer(result: RagAnswer) -> bytes:

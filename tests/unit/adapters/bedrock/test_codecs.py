@@ -10,13 +10,7 @@ from botocore.serialize import create_serializer
 
 from app.adapters.bedrock.codecs import converse, invoke
 from app.domain.errors import InvalidParameterError, UpstreamAnswerError
-from app.domain.generation import (
-    ModelRequest,
-    Role,
-    Sampling,
-    StopReason,
-    Turn,
-)
+from app.domain.generation import ModelRequest, Role, Sampling, StopReason, Turn
 from app.domain.image import ImageType, PreparedImage
 from app.domain.usage import Usage
 

@@ -5,10 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.domain.generation import (
-    Completion,
-    StopReason,
-)
+from app.domain.generation import Completion, StopReason
 from app.domain.output import TokenChance, TokenLogprob
 from app.domain.usage import Usage
 from app.services.answers.probability import Chance, Measure, chances, chosen

@@ -16,13 +16,7 @@ from app.domain.errors import (
     ShuttingDownError,
     UpstreamUnavailableError,
 )
-from app.domain.generation import (
-    CallContext,
-    Completion,
-    Generation,
-    Latency,
-    StopReason,
-)
+from app.domain.generation import CallContext, Completion, Generation, Latency, StopReason
 from app.domain.image import ImageLimits, ReceivedImage
 from app.domain.usage import Usage
 from app.services.concurrency.deadline import Drain

@@ -13,11 +13,7 @@ import pytest
 from app.adapters.encryption.plain import PlainData
 from app.adapters.stores.cache.redis import RedisAnswers
 from app.adapters.stores.redis_client import open_redis
-from app.domain.errors import (
-    IdempotencyConflictError,
-    ImageDamagedError,
-    UpstreamUnavailableError,
-)
+from app.domain.errors import IdempotencyConflictError, ImageDamagedError, UpstreamUnavailableError
 from app.domain.generation import (
     Completion,
     Generation,

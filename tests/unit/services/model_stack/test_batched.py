@@ -5,14 +5,7 @@ import asyncio
 import pytest
 
 from app.domain.cost import Price
-from app.domain.generation import (
-    Completion,
-    ModelRequest,
-    Role,
-    StopReason,
-    Target,
-    Turn,
-)
+from app.domain.generation import Completion, ModelRequest, Role, StopReason, Target, Turn
 from app.domain.model import Dialect
 from app.domain.usage import Usage
 from app.services.model_stack import batched

@@ -14,14 +14,7 @@ from app.domain.errors import (
     ServiceError,
     UpstreamTimeoutError,
 )
-from app.domain.generation import (
-    Completion,
-    ModelRequest,
-    Role,
-    StopReason,
-    Target,
-    Turn,
-)
+from app.domain.generation import Completion, ModelRequest, Role, StopReason, Target, Turn
 from app.domain.image import ImageType, PreparedImage
 from app.domain.limit import MICRO
 from app.domain.model import Dialect

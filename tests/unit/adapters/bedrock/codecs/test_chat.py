@@ -18,15 +18,7 @@ from app.domain.errors import (
     UpstreamAnswerError,
     UpstreamValidationError,
 )
-from app.domain.generation import (
-    Delta,
-    Finish,
-    ModelRequest,
-    Role,
-    Sampling,
-    StopReason,
-    Turn,
-)
+from app.domain.generation import Delta, Finish, ModelRequest, Role, Sampling, StopReason, Turn
 from app.domain.image import ImageType, PreparedImage
 from app.domain.model import Capabilities
 from app.domain.output import Choice, JsonObject, JsonSchema, OutputForm, TokenChance, TokenLogprob

@@ -10,11 +10,7 @@ from app.adapters.bedrock.codecs import converse as converse_wire
 from app.adapters.bedrock.codecs import invoke
 from app.adapters.bedrock.codecs.event_stream import Frame
 from app.domain.errors import UpstreamAnswerError
-from app.domain.generation import (
-    Delta,
-    Finish,
-    StopReason,
-)
+from app.domain.generation import Delta, Finish, StopReason
 from app.domain.usage import Usage
 
 

@@ -11,15 +11,7 @@ from app.api.v1.generate.schemas import DoneEvent, GenerationOut, ImageOut
 from app.api.v1.generate.streaming import StartEvent
 from app.domain.cost import Cost
 from app.domain.errors import ModelThrottledError
-from app.domain.generation import (
-    Completion,
-    Generation,
-    Latency,
-    Part,
-    Started,
-    StopReason,
-    Target,
-)
+from app.domain.generation import Completion, Generation, Latency, Part, Started, StopReason, Target
 from app.domain.image import AnswerWarning, ReceivedImage
 from app.domain.model import Dialect
 from app.domain.usage import Usage
