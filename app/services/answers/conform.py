@@ -1,7 +1,7 @@
 """A value as written, made what a JSON Schema asks for; never another value."""
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -57,17 +57,17 @@ def renamed(value: dict[str, Any], names: Collection[str]) -> dict[str, Any]:
     return result
 
 
-def texts(value: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON value
-    """Yield each text and number in ``value``."""
+def texts(value: Any, apart: Collection[str] = ()) -> Iterator[str]:  # noqa: ANN401 - any JSON value
+    """Yield each text in ``value``, but for those below members that ``apart`` names."""
     level = [value]
     while level:
         part = level.pop()
-        if isinstance(part, dict):
-            level.extend(reversed(part.values()))
-        elif isinstance(part, list):
-            level.extend(reversed(part))
-        elif isinstance(part, str):
+        if isinstance(part, str):
             yield part
+        elif isinstance(part, Mapping):
+            level.extend(reversed([part[name] for name in part if name not in apart]))
+        elif isinstance(part, list | tuple):
+            level.extend(reversed(part))
 
 
 @dataclass(slots=True)

@@ -5,8 +5,9 @@ answers are, by the caller's policy for the output.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from app.domain.generation import CallContext
 from app.domain.guardrail import Action, Content, GuardrailPolicy, GuardrailReport, Mode, Source
@@ -29,6 +30,11 @@ class Released:
     def blocked(self) -> bool:
         """Whether one of them is blocked."""
         return None in self.texts
+
+    def masks(self, judged: Sequence[str]) -> Mapping[str, str]:
+        """Return what stands in place of each of the ``judged`` texts that is masked."""
+        pairs = zip(judged, self.texts, strict=True)
+        return {text: shown for text, shown in pairs if shown is not None and shown != text}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +90,17 @@ class DocumentTexts:
         assert first.report is not None
         assert second.report is not None
         return Released((*first.texts, *second.texts), held + first.report + second.report)
+
+
+def masked(value: Any, masks: Mapping[str, str]) -> Any:  # noqa: ANN401 - any JSON value
+    """Return ``value`` with what stands in place of its texts."""
+    if isinstance(value, str):
+        return masks.get(value, value)
+    if isinstance(value, Mapping):
+        return {name: masked(member, masks) for name, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [masked(member, masks) for member in value]
+    return value
 
 
 def _note(report: GuardrailReport | None) -> None:

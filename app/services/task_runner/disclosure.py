@@ -4,7 +4,7 @@ import asyncio
 import html
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -14,7 +14,8 @@ from app.domain.errors import GuardrailUnavailableError
 from app.domain.generation import CallContext
 from app.domain.guardrail import GuardrailReport
 from app.domain.image import AnswerWarning
-from app.services.guardrails.document_texts import DocumentTexts
+from app.services.answers.conform import texts
+from app.services.guardrails.document_texts import DocumentTexts, Released, masked
 from app.services.guardrails.refusal import held_back
 from app.services.tasks.spec import Finding
 
@@ -69,12 +70,10 @@ class Disclosure:
         The answer was paid for, and is given without what can't be judged.
         """
         try:
-            released = await self.texts.released(texts, self.call_context)
+            released = await self._released(texts)
         except GuardrailUnavailableError as error:
             warning = AnswerWarning(error.code, f"{what} is held back: {error.detail}")
             return (None,) * len(texts), (warning,)
-        if released.report is not None:
-            self.reports.append(released.report)
         if not released.blocked:
             return released.texts, ()
         policies = ", ".join(released.report.policies) if released.report else ""
@@ -86,51 +85,30 @@ class Disclosure:
         known = set()
         for finding in findings:
             answer = finding.answer
-            told = _texts(answer.model_dump() if isinstance(answer, BaseModel) else None)
+            told = texts(answer.model_dump() if isinstance(answer, BaseModel) else None, _FACTS)
             for text in (*told, finding.origin.text or ""):
                 known |= _parts(text)
-        return [text for text in dict.fromkeys(_texts(result.model_dump())) if _parts(text) - known]
+        shown = dict.fromkeys(texts(result.model_dump(), _FACTS))
+        return [text for text in shown if _parts(text) - known]
 
-    async def composed(self, result: ResultT, texts: Sequence[str]) -> ResultT:
-        """Return ``result`` with its ``texts`` as they may be shown.
+    async def composed(self, result: ResultT, judged: Sequence[str]) -> ResultT:
+        """Return ``result`` with these of its texts as they may be shown.
 
         Raises GuardrailBlockedError where one is blocked, and GuardrailUnavailableError.
         """
+        released = await self._released(judged)
+        if released.blocked:
+            raise held_back("the answer", self.report)
+        masks = released.masks(judged)
+        if not masks:
+            return result
+        return type(result).model_validate(masked(result.model_dump(), masks))
+
+    async def _released(self, texts: Sequence[str]) -> Released:
         released = await self.texts.released(texts, self.call_context)
         if released.report is not None:
             self.reports.append(released.report)
-        if released.blocked:
-            raise held_back("the answer", self.report)
-        masks = {
-            text: shown
-            for text, shown in zip(texts, released.texts, strict=True)
-            if shown is not None and shown != text
-        }
-        if not masks:
-            return result
-        return type(result).model_validate(_with(result.model_dump(), masks))
-
-
-def _texts(value: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON value
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for name, member in value.items():
-            if name not in _FACTS:
-                yield from _texts(member)
-    elif isinstance(value, list | tuple):
-        for member in value:
-            yield from _texts(member)
-
-
-def _with(value: Any, masks: Mapping[str, str]) -> Any:  # noqa: ANN401 - any JSON value
-    if isinstance(value, str):
-        return masks.get(value, value)
-    if isinstance(value, dict):
-        return {name: _with(member, masks) for name, member in value.items()}
-    if isinstance(value, list):
-        return [_with(member, masks) for member in value]
-    return value
+        return released
 
 
 def _parts(text: str) -> set[str]:
