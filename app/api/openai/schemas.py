@@ -13,7 +13,7 @@ from app.services.deferred_model import DeferredModel
 _STRICT = ConfigDict(extra="forbid", strict=True)
 # Members that nothing is read from change nothing: they are listed in a header.
 PART = ConfigDict(extra="allow", strict=True)
-_JUDGED = ConfigDict(extra="allow", strict=True)
+JUDGED = ConfigDict(extra="allow", strict=True)
 """Other members are judged in `translate`, by their names."""
 
 
@@ -99,7 +99,7 @@ ChatSaidPart = Annotated[ChatTextPart | ChatRefusalPart, Discriminator("type")]
 class ChatSystemMessage(DeferredModel):
     """Instructions that stand above the conversation."""
 
-    model_config = _JUDGED
+    model_config = JUDGED
 
     role: Literal["system", "developer"]
     content: Annotated[Text | Annotated[list[ChatTextPart], Tag("list")], TextOrList]
@@ -109,7 +109,7 @@ class ChatSystemMessage(DeferredModel):
 class ChatUserMessage(DeferredModel):
     """A message of the user, with text and pictures."""
 
-    model_config = _JUDGED
+    model_config = JUDGED
 
     role: Literal["user"]
     content: Annotated[Text | Annotated[list[ChatPart], Tag("list")], TextOrList]
@@ -119,7 +119,7 @@ class ChatUserMessage(DeferredModel):
 class ChatAssistantMessage(DeferredModel):
     """An earlier answer of the model; may be sent back as it came."""
 
-    model_config = _JUDGED
+    model_config = JUDGED
 
     role: Literal["assistant"]
     content: Annotated[Text | Annotated[list[ChatSaidPart], Tag("list")], TextOrList] | None = None
@@ -147,7 +147,7 @@ ChatMessage = Annotated[
 class ChatStreamOptions(DeferredModel):
     """How a stream is sent."""
 
-    model_config = _JUDGED
+    model_config = JUDGED
 
     include_usage: Annotated[
         bool | None, Field(description="Send a last chunk with `usage` and without choices.")
@@ -231,7 +231,7 @@ def _base_form(value: object) -> str | None:
 class ChatIn(DeferredModel):
     """A conversation to be continued."""
 
-    model_config = _JUDGED
+    model_config = JUDGED
 
     model: Annotated[str, Field(description="The configured model's id, or an alias of it.")]
     messages: Annotated[

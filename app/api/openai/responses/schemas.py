@@ -8,11 +8,8 @@ from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
 
 from app.api.file_id import FileId
-from app.api.openai.schemas import PART, Detail, Text, TextOrList, Tokens
+from app.api.openai.schemas import JUDGED, PART, Detail, Text, TextOrList, Tokens
 from app.services.deferred_model import DeferredModel
-
-_JUDGED = ConfigDict(extra="allow", strict=True)
-"""Other members are judged in `translate`, by their names."""
 
 
 class ResponsesTextPart(DeferredModel):
@@ -69,7 +66,7 @@ ResponsesSaidPart = Annotated[
 class ResponsesSystemMessage(DeferredModel):
     """Instructions that stand above the conversation."""
 
-    model_config = _JUDGED
+    model_config = JUDGED
 
     type: Literal["message"] | None = "message"
     role: Literal["system", "developer"]
@@ -79,7 +76,7 @@ class ResponsesSystemMessage(DeferredModel):
 class ResponsesUserMessage(DeferredModel):
     """A message of the user, with text and pictures."""
 
-    model_config = _JUDGED
+    model_config = JUDGED
 
     type: Literal["message"] | None = "message"
     role: Literal["user"]
@@ -89,7 +86,7 @@ class ResponsesUserMessage(DeferredModel):
 class ResponsesAssistantMessage(DeferredModel):
     """An earlier answer of the model; an item of `output` may be sent back as it came."""
 
-    model_config = _JUDGED
+    model_config = JUDGED
 
     type: Literal["message"] | None = "message"
     role: Literal["assistant"]
@@ -165,7 +162,7 @@ ResponsesFormat = Annotated[
 class ResponsesText(DeferredModel):
     """The form of the answer's text."""
 
-    model_config = _JUDGED
+    model_config = JUDGED
 
     format: Annotated[
         ResponsesFormat | None,
@@ -179,19 +176,19 @@ class ResponsesText(DeferredModel):
 class ResponsesReasoning(DeferredModel):
     """Settings of models that reason apart from their answer, which this one does not."""
 
-    model_config = _JUDGED
+    model_config = JUDGED
 
 
 class ResponsesStreamOptions(DeferredModel):
     """How a stream is sent."""
 
-    model_config = _JUDGED
+    model_config = JUDGED
 
 
 class ResponsesIn(DeferredModel):
     """A request with the whole conversation so far: nothing is stored."""
 
-    model_config = _JUDGED
+    model_config = JUDGED
 
     model: Annotated[str, Field(description="The configured model's id, or an alias of it.")]
     input: Annotated[
