@@ -38,6 +38,14 @@ LATER = {
 """What only a setting, a task or another command needs: it is imported where that is so."""
 
 
+def printed(program: str) -> list[str]:
+    """Return the words that ``program`` prints, in a process of its own."""
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return run.stdout.split()
+
+
 def test_imports_are_added_up_by_package_and_those_of_a_decoder_left_out():
     assert packages(modules(LOG)) == {"fastapi": 150, "app.api.v1": 35, "app.api": 2}
 
@@ -72,12 +80,8 @@ def test_a_start_builds_next_to_no_models_of_bodies_and_answers():
         "print(len(ours), sum(model.__pydantic_complete__ for model in ours))\n"
     )
 
-    run = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-
     # Those of headers, and those of which an example or a default is made.
-    models, built = map(int, run.stdout.split())
+    models, built = map(int, printed(program))
     assert models > 150
     assert built < 20
 
@@ -93,11 +97,7 @@ def test_what_sessions_read_of_aws_is_read_once():
         "print(names.count('endpoints'))"
     )
 
-    run = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-
-    assert run.stdout.split() == ["1"]
+    assert printed(program) == ["1"]
 
 
 def test_the_collector_looks_through_no_module_that_a_command_imports():
@@ -106,8 +106,4 @@ def test_the_collector_looks_through_no_module_that_a_command_imports():
         "print(gc.isenabled(), gc.get_freeze_count() > 100_000, len(gc.get_objects()) < 10_000)"
     )
 
-    run = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-
-    assert run.stdout.split() == ["True", "True", "True"]
+    assert printed(program) == ["True", "True", "True"]
