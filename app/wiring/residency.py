@@ -25,7 +25,7 @@ from app.services.residency.sentinel import Hop, ResidencySentinel
 from app.settings import PREFIX, Settings, SettingsError, is_loopback
 from app.telemetry.metrics import Metrics
 from app.wiring.access import issuer
-from app.wiring.cipher import kms_region
+from app.wiring.encryption import kms_region
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client

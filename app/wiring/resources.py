@@ -36,7 +36,7 @@ from app.settings import Settings
 from app.wiring import batch_jobs
 from app.wiring.audit import audited, open_audit_log
 from app.wiring.cache import open_answers
-from app.wiring.cipher import open_cipher
+from app.wiring.encryption import open_cipher
 from app.wiring.evidence import open_reader
 from app.wiring.guardrails import open_guardrails
 from app.wiring.idempotency import open_shared_answers
