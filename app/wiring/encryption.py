@@ -13,6 +13,7 @@ from app.domain.ports import DataCipher
 from app.settings import Settings
 
 if TYPE_CHECKING:
+    from app.adapters.encryption.aes import EncryptedData
     from app.adapters.encryption.keys import CallerKeyStore, RootKeys
 
 log = structlog.get_logger()
@@ -24,6 +25,15 @@ async def open_cipher(session: aioboto3.Session, settings: Settings) -> AsyncIte
     if not settings.encrypts:
         yield PlainData()
         return
+    async with open_encryption(session, settings) as cipher:
+        yield cipher
+
+
+@asynccontextmanager
+async def open_encryption(
+    session: aioboto3.Session, settings: Settings
+) -> AsyncIterator["EncryptedData"]:
+    """Open the cipher of the key that the settings name."""
     # A service that encrypts nothing need not load the libraries for it.
     from app.adapters.encryption.aes import EncryptedData
 
