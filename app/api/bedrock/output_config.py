@@ -11,7 +11,7 @@ from app.domain.errors import InvalidParameterError
 from app.domain.generation import Delta, Done, Generation, GenerationEvents
 from app.domain.image import AnswerWarning
 from app.services.answers.exact import SchemaForm
-from app.services.answers.schema import SchemaError
+from app.services.answers.schemas.schema import SchemaError
 from app.services.deferred_model import DeferredModel
 from app.services.generation.structured import Structured
 

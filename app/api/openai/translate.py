@@ -34,7 +34,7 @@ from app.domain.image import AnswerWarning, Base64Image, FileImage, UrlImage
 from app.domain.model import Capabilities
 from app.services.answers.exact import AnyObject, SchemaForm
 from app.services.answers.form import Form
-from app.services.answers.schema import SchemaError
+from app.services.answers.schemas.schema import SchemaError
 
 _STRATEGIES = {
     strategy.value: strategy for strategy in (ImageStrategy.SINGLE, ImageStrategy.CONTACT_SHEET)

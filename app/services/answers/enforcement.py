@@ -10,9 +10,9 @@ import orjson
 
 from app.domain.model import Capabilities
 from app.domain.output import Choice, JsonObject, JsonSchema, OutputForm
-from app.services.answers.grammar import grammar, small
 from app.services.answers.instruction import with_form, with_keys, with_options
-from app.services.answers.schema import Schema
+from app.services.answers.schemas.grammar import grammar, small
+from app.services.answers.schemas.schema import Schema
 
 MAX_OPTIONS = 64
 """Texts of a closed answer that are sent as a choice."""

@@ -7,9 +7,9 @@ from typing import ParamSpec, TypeVar
 
 from app.domain.generation import StopReason
 from app.services.answers.form import Form
-from app.services.answers.notes import Reading
 from app.services.answers.reading import read
-from app.services.answers.schema import weight
+from app.services.answers.schemas.schema import weight
+from app.services.answers.text.notes import Reading
 from app.services.concurrency.fair_threads import FairThreads
 
 P = ParamSpec("P")
@@ -29,8 +29,8 @@ LIGHT = 8192
 class AnswerReader:
     """Reads answers in a bounded number of threads of its own.
 
-    Reading takes steps in proportion to an answer's length, and no answer is longer than
-    `app.services.answers.objects.LONGEST`: a thread is never held for long. Callers take turns.
+    Reading takes steps in proportion to an answer's length, which `text.objects.LONGEST` bounds,
+    so that no thread is occupied for long. Callers take turns.
     """
 
     threads: FairThreads

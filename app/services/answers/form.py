@@ -6,11 +6,11 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from pydantic import ValidationError, model_validator
 
-from app.services.answers.conform import folded, renamed, texts
-from app.services.answers.notes import AnswerError, Notes, Refusal
-from app.services.answers.numbers import decimal_separator
-from app.services.answers.quotation import Partial
-from app.services.answers.refusal import refusal
+from app.services.answers.schemas.conform import folded, renamed, texts
+from app.services.answers.text.notes import AnswerError, Notes, Refusal
+from app.services.answers.text.numbers import decimal_separator
+from app.services.answers.text.quotation import Partial
+from app.services.answers.text.refusal import refusal
 from app.services.deferred_model import DeferredModel
 
 AnswerT = TypeVar("AnswerT")

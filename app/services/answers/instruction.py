@@ -6,8 +6,8 @@ from typing import Any
 import orjson
 
 from app.services.answers.advice import advice
-from app.services.answers.schema import Schema
-from app.services.answers.skeleton import skeleton
+from app.services.answers.schemas.schema import Schema
+from app.services.answers.schemas.skeleton import skeleton
 
 _SHOWN = 600
 """Characters of faults; more would not fit a repair prompt."""

@@ -14,12 +14,12 @@ from pydantic import (
     WrapValidator,
 )
 
-from app.services.answers.conform import folded
-from app.services.answers.notes import Notes
-from app.services.answers.numbers import Hints, NumberError, number
-from app.services.answers.quotation import Partial
-from app.services.answers.scan import Bare
-from app.services.answers.words import NO_NUMBER, boolean, nothing
+from app.services.answers.schemas.conform import folded
+from app.services.answers.text.notes import Notes
+from app.services.answers.text.numbers import Hints, NumberError, number
+from app.services.answers.text.quotation import Partial
+from app.services.answers.text.scan import Bare
+from app.services.answers.text.words import NO_NUMBER, boolean, nothing
 
 ItemT = TypeVar("ItemT")
 

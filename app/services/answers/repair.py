@@ -16,15 +16,15 @@ from app.domain.generation import (
     Turn,
 )
 from app.domain.image import AnswerWarning
-from app.services.answers.beginning import beginning, whole
 from app.services.answers.enforcement import Enforced, Enforcement
 from app.services.answers.executor import AnswerReader
 from app.services.answers.form import Form
 from app.services.answers.instruction import correction, with_form
-from app.services.answers.notes import AnswerError, Reading
 from app.services.answers.probability import TOP, Chance, Measure, chances, chosen
 from app.services.answers.reading import ENDS
-from app.services.answers.repetition import loop
+from app.services.answers.schemas.beginning import beginning, whole
+from app.services.answers.text.notes import AnswerError, Reading
+from app.services.answers.text.repetition import loop
 from app.services.concurrency.deadline import Drain
 from app.telemetry import current
 

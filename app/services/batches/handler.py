@@ -16,7 +16,7 @@ from app.domain.errors import (
 )
 from app.domain.ports import WorkQueue
 from app.domain.work import Finished, Leased, Postponed, WorkKind
-from app.services.batches import given, record
+from app.services.batches import completion_record, record
 from app.services.batches import row as rows
 from app.services.batches.estimate import Pace
 from app.services.batches.keeper import BatchKeeper
@@ -158,7 +158,9 @@ class RowHandler:
                     orjson.dumps(row.body),
                     batch.caller,
                     self.seconds,
-                    completion=None if place.given is None else given.read(place.given),
+                    completion=None
+                    if place.given is None
+                    else completion_record.from_json(place.given),
                     patience=patience,
                 )
             )

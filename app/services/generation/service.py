@@ -33,7 +33,7 @@ from app.domain.image import AnswerWarning, ImageReport, PreparedImage
 from app.domain.model import Capabilities, ModelIdentity
 from app.domain.ports import ImagePreparer, VisionModel
 from app.domain.usage import Usage
-from app.services.answers.repetition import loop
+from app.services.answers.text.repetition import loop
 from app.services.concurrency.deadline import Drain
 from app.services.concurrency.fair_threads import FairThreads
 from app.services.concurrency.idempotency import IdempotentAnswers, fingerprint, slim

@@ -14,7 +14,7 @@ from app.domain.errors import GuardrailUnavailableError
 from app.domain.generation import CallContext
 from app.domain.guardrail import GuardrailReport
 from app.domain.image import AnswerWarning
-from app.services.answers.conform import texts
+from app.services.answers.schemas.conform import texts
 from app.services.guardrails.document_texts import DocumentTexts, Released, masked
 from app.services.guardrails.refusal import held_back
 from app.services.tasks.spec import Finding

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from app.domain.errors import ServiceError
 from app.domain.generation import CallContext, Generation, ImageInput, Sampling
 from app.domain.model import Language
-from app.services.answers.notes import Refusal
+from app.services.answers.text.notes import Refusal
 from app.services.concurrency import idempotency
 from app.services.documents.page import Origin
 from app.services.tasks.spec import Parameters, Result, Task

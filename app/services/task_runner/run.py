@@ -27,8 +27,8 @@ from app.domain.generation import (
     Turn,
 )
 from app.domain.image import AnswerWarning, ImageReport
-from app.services.answers.notes import Refusal
 from app.services.answers.repair import FormAsker, Formed
+from app.services.answers.text.notes import Refusal
 from app.services.documents.page import Origin
 from app.services.documents.page_images import Shot
 from app.services.generation.combine import combined, reported

@@ -12,10 +12,10 @@ from pydantic import (
     WrapValidator,
 )
 
-from app.services.answers.conform import folded
 from app.services.answers.lenient import Share, notes_of
-from app.services.answers.numbers import Hints, NumberError, number
-from app.services.answers.words import NO_NUMBER, nothing
+from app.services.answers.schemas.conform import folded
+from app.services.answers.text.numbers import Hints, NumberError, number
+from app.services.answers.text.words import NO_NUMBER, nothing
 from app.services.deferred_model import DeferredModel
 from app.services.geometry import Box, Size, View
 from app.services.images import overlay

@@ -11,8 +11,8 @@ from app.domain.generation import Sampling
 from app.domain.image import AnswerWarning
 from app.domain.model import Capabilities
 from app.services.answers.form import Form
-from app.services.answers.notes import AnswerError
 from app.services.answers.probability import Chance, Measure
+from app.services.answers.text.notes import AnswerError
 from app.services.deferred_model import DeferredModel
 from app.services.documents.page import Origin
 from app.services.evidence.claim import Claim, Path

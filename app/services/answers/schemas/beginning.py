@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from app.domain.generation import StopReason
-from app.services.answers.schema import Schema
+from app.services.answers.schemas.schema import Schema
 
 _GOES_ON = re.compile(r"\"\s*,\s*\"|[}\]\"]\s*$")
 """A sign that a text goes on with an object: the end of a value, or of the object."""

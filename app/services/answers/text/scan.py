@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.services.answers.quotation import (
+from app.services.answers.text.quotation import (
     AFTER_BARE_MEMBER,
     AFTER_ITEM,
     AFTER_KEY,
