@@ -435,7 +435,7 @@ class SharedBufferProtocol(asyncio.BufferedProtocol):
         self._http.connection_lost(exc)
 
     def get_buffer(self, _: int) -> bytearray | memoryview:
-        """Return where the next bytes go."""
+        """Return the buffer for the next bytes."""
         return _READ if self._http.in_one_piece() else _READ_SMALL
 
     def buffer_updated(self, nbytes: int) -> None:

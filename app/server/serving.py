@@ -23,7 +23,7 @@ EVENT_LOOP = "app.server.event_loop:EventLoop"
 
 
 def tls(settings: Settings) -> ReloadedTls | None:
-    """Return what TLS is spoken with; None without a certificate. Raises OSError or ValueError."""
+    """Return the TLS configuration; None without a certificate. Raises OSError or ValueError."""
     files = settings.tls_files
     return None if files is None else ReloadedTls(TlsFiles(*files))
 

@@ -24,7 +24,7 @@ END: tuple[int, ...] = (signal.SIGINT, signal.SIGTERM)
 SIGNALS = (*END, signal.SIGHUP)
 
 MakeServer = Callable[[], uvicorn.Server]
-"""Makes what one worker runs. A module's own function: workers are spawned."""
+"""Makes the server of one worker. A module's own function: workers are spawned."""
 
 log = structlog.get_logger()
 

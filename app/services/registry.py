@@ -60,7 +60,7 @@ class ServedModel:
     """Other names that requests may use for it."""
 
     def check_named(self, name: str) -> None:
-        """Return where ``name`` is this model's, or raise UnknownModelError."""
+        """Check that ``name`` is this model's, or raise UnknownModelError."""
         accepted = (self.identity.id, *self.names)
         if name not in accepted:
             raise UnknownModelError(
@@ -128,9 +128,9 @@ class Services:
     """Bedrock's own batch jobs, where the settings and the model allow them."""
     guardrails: GuardrailPolicies
     queue: WorkQueue
-    """What keeps batches and jobs."""
+    """The queue of batches and jobs."""
     worker: Worker
-    """What does them in this process."""
+    """The worker that runs them in this process."""
     webhooks: Webhooks
     jobs: Jobs
     residency: ResidencySentinel

@@ -1,4 +1,4 @@
-"""Opens guardrails: who checks, and what stands around the model for it."""
+"""Opens the guardrail and wraps the model in it."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

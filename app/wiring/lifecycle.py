@@ -1,4 +1,4 @@
-"""Opens what knows how long the models are there."""
+"""Opens the sentinel of the models' lifecycles."""
 
 import asyncio
 import contextlib
@@ -41,7 +41,7 @@ SOON = 0.5
 
 @asynccontextmanager
 async def watched(sentinel: LifecycleSentinel) -> AsyncIterator[None]:
-    """Have ``sentinel`` ask soon and then daily, beside all else: no start waits for it."""
+    """Have ``sentinel`` look soon and then daily in the background; no start waits for it."""
     if not sentinel.asked:
         yield
         return

@@ -1,4 +1,4 @@
-"""Stands in front of whatever sends data somewhere, and keeps it from places that moved outside."""
+"""Wraps everything that sends data, and blocks places that moved out of the residency."""
 
 from dataclasses import replace
 

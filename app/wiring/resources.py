@@ -1,4 +1,4 @@
-"""Opens what the service keeps open for its life: clients, stores, processes, sentinels."""
+"""Opens the resources of the service: clients, stores, processes, sentinels."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing

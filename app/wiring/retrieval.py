@@ -1,4 +1,4 @@
-"""The way to knowledge bases, and the service that answers from them."""
+"""Opens the runtimes of knowledge bases, and their guards."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager

@@ -58,7 +58,7 @@ EDGES = Edges()
 async def open_services(
     settings: Settings, edges: Edges = EDGES, *, retries: Retries = retry.DEFAULT
 ) -> AsyncIterator[Services]:
-    """Open what the service needs for its life, and close it afterwards.
+    """Open the services, and close them afterwards.
 
     ``edges`` is where the service meets the outside, ``retries`` the waits between attempts.
     """
@@ -180,7 +180,7 @@ def _generations(
     counter: TokenCounter,
     drain: Drain,
 ) -> GenerationService:
-    """Return what asks the model, behind quotas, guardrails, the prompt's bound and the cache."""
+    """Return the generation service: the model behind quotas, guardrails, bound and cache."""
     price = resources.guards.targets[0].price
     counted = QuotaModel(model, resources.operations.limits, counter, price)
     screened = verdicts(settings, guarded(counted, resources.guardrails, resources.screen))
@@ -208,7 +208,7 @@ def _erasure(resources: Resources, generations: GenerationService) -> ErasureSer
 
 
 def _credentials(session: aioboto3.Session, settings: Settings) -> tuple[CredentialsCheck, ...]:
-    """Return what looks for AWS's credentials, where a target needs them."""
+    """Return the check of AWS credentials, if a target needs them."""
     needed = any(target.dialect.is_bedrock for target in settings.targets)
     return (CredentialsCheck(session),) if needed else ()
 

@@ -256,7 +256,7 @@ def _client() -> httpx.AsyncClient:
 
 @asynccontextmanager
 async def open_tokens(issuer: Issuer) -> AsyncIterator[TokenAuthenticator]:
-    """Open what checks the issuer's tokens. Nothing is fetched before the first."""
+    """Open the checks of the issuer's tokens. Nothing is fetched before the first."""
     async with _client() as client:
         keys = IssuerKeys(client, issuer)
         try:

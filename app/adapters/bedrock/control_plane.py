@@ -40,7 +40,7 @@ class ControlPlane:
     headers: Mapping[str, str]
 
     async def get(self, *parts: str) -> dict[str, Any]:
-        """Return what AWS answers under the path of ``parts``, which are encoded here."""
+        """Return AWS's answer for the path of ``parts``, which are encoded here."""
         path = self._path(parts)
         with errors.translated():
             signer = await self.identity.signer()
@@ -49,7 +49,7 @@ class ControlPlane:
                 return await _document(answer)
 
     async def post(self, *parts: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Return what AWS answers to ``body``, which is small."""
+        """Return AWS's answer to ``body``, which is small."""
         path, content = self._path(parts), (orjson.dumps(body or {}),)
         with errors.translated():
             signer = await self.identity.signer()

@@ -29,7 +29,7 @@ class ControlPlanes:
     session: aioboto3.Session
     stack: AsyncExitStack
     endpoint_url: str | None = None
-    """In place of AWS's own address, for all regions."""
+    """The address called instead of AWS's own, in all regions."""
     agent_endpoint_url: str | None = None
     """The same for knowledge bases."""
     _planes: dict[tuple[str, str], ControlPlane] = field(default_factory=dict)

@@ -154,7 +154,7 @@ _OTHERS = (
 
 
 def translation(error: Exception) -> errors.UpstreamError | None:
-    """Return what ``error`` means; None where it is none of AWS's."""
+    """Return ``error`` as one of `app.domain.errors`; None if it is not AWS's."""
     if isinstance(error, aws.ClientError):
         return from_client_error(error)
     if isinstance(error, _CREDENTIALS):

@@ -19,7 +19,7 @@ class Lifecycles:
     plane: ControlPlanes
 
     async def life(self, target: Target, identity: ModelIdentity) -> Life:
-        """Return what AWS says of ``target``'s model; never raises."""
+        """Return the lifecycle of ``target``'s model as AWS states it; never raises."""
         try:
             return await self._life(target, identity)
         except UnknownToAwsError as error:

@@ -51,7 +51,7 @@ class Locations:
         return _at("GetInferenceProfile", target.region, *regions)
 
     async def guardrail(self, region: str, identifier: str, declared: tuple[str, ...]) -> Location:
-        """Return where a guardrail judges; its cross-region profile's regions are ``declared``.
+        """Return a guardrail's regions; those of its cross-region profile are ``declared``.
 
         AWS has no operation that lists them.
         """
@@ -65,7 +65,7 @@ class Locations:
         return _at(f"GetGuardrail, and {profile} as declared", home, *declared)
 
     async def knowledge_base(self, region: str, identifier: str) -> Location:
-        """Return where a knowledge base, its embedding model and its index are."""
+        """Return the regions of a knowledge base, its embedding model and its index."""
         reply = await self.plane.get(region, "knowledgebases", identifier, service="bedrock-agent")
         arns = list(_arns(reply.get("knowledgeBase", {})))
         # Roles and buckets' ARNs have no region of their own.
@@ -74,7 +74,7 @@ class Locations:
 
 
 async def bucket(client: "S3Client", name: str) -> Location:
-    """Return where a bucket is, or raise as `Locations` does."""
+    """Return a bucket's region, or raise as `Locations` does."""
     try:
         reply = await client.get_bucket_location(Bucket=name)
     except ClientError as error:

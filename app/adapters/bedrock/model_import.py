@@ -214,6 +214,6 @@ async def open_imports(
 
 
 def sentence(error: ClientError) -> str:
-    """Return what AWS said, with its code."""
+    """Return AWS's message, with its code."""
     said = error.response.get("Error", {})
     return f"{error.operation_name}: {said.get('Code', '')}: {said.get('Message', '')}"

@@ -93,7 +93,7 @@ _REWORDED: dict[type[errors.UpstreamError], str] = {
 
 
 def translation(error: Exception) -> errors.UpstreamError | None:
-    """Return what ``error`` means; None where it is none of AWS's."""
+    """Return ``error`` as one of `app.domain.errors`; None if it is not AWS's."""
     if isinstance(error, ClientError):
         return from_client_error(error)
     found = bedrock.translation(error)

@@ -60,7 +60,7 @@ class Runtime:
     """Threads for bodies of `INLINE` bytes and more."""
 
     def path(self, model_id: str, name: str) -> str:
-        """Return where ``name`` (``invoke``, ``converse-stream``, …) is called."""
+        """Return the path of the operation ``name`` (``invoke``, ``converse-stream``, …)."""
         return f"{urlsplit(self.endpoint).path}/model/{quote(model_id, safe='-._~')}/{name}"
 
     async def call(
@@ -121,7 +121,7 @@ def _event(frame: Frame) -> Frame:
 
 
 def refusal(response: Answer, content: bytes) -> ClientError:
-    """Return what the SDK would raise for an answer that is no success."""
+    """Return the exception that the SDK would raise for an unsuccessful answer."""
     said = _json(content)
     code = response.headers.get("x-amzn-errortype") or said.get("__type") or said.get("code") or ""
     answer: Any = {
@@ -185,7 +185,7 @@ async def open_agent_runtime(
 async def open_calls(
     connection: Connection, endpoint: str, caller: Identity
 ) -> AsyncIterator[Runtime]:
-    """Open what calls ``endpoint`` as ``caller``."""
+    """Open a client that calls ``endpoint`` as ``caller``."""
     host = URL(endpoint).host_port_subcomponent or ""
     async with AsyncExitStack() as stack:
         threads = stack.enter_context(closing(Threads("bodies", _THREADS)))

@@ -94,7 +94,7 @@ class Http1(asyncio.Protocol):
         return b"".join(pieces)
 
     async def readany(self) -> bytes:
-        """Return what has arrived since the last call, waiting if nothing has; empty at the end."""
+        """Return the bytes since the last call, waiting if there are none; empty at the end."""
         while not self._chunks and not self.complete:
             await self._wait()
         return self._take()
@@ -171,7 +171,7 @@ class Http1(asyncio.Protocol):
             self._transport.pause_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell who waits."""
+        """Complete an answer that ends with the connection; fail any other that is unfinished."""
         if self._timer is not None:
             self._timer.cancel()
         if not self.complete:

@@ -14,7 +14,7 @@ class ConnectTimeoutError(Http1Error):
 
 
 class ReadTimeoutError(Http1Error):
-    """Nothing came, or nothing was taken, for too long. The call may have been answered."""
+    """The upstream sent or accepted nothing for too long. The call may have been answered."""
 
 
 class DisconnectedError(Http1Error):

@@ -40,7 +40,7 @@ class Resolver:
     )
 
     async def resolve(self, host: str, port: int) -> Sequence[AddressInfo]:
-        """Return where ``host`` is, or raise OSError, or UnicodeError for what is no name."""
+        """Return the addresses of ``host``; raises OSError, or UnicodeError for a bad name."""
         loop, name = asyncio.get_running_loop(), (host, port)
         until, addresses = self._known.get(name, (0.0, ()))
         if loop.time() < until:

@@ -43,7 +43,7 @@ class Answer(Protocol):
         ...
 
     async def readany(self) -> bytes:
-        """Return what has arrived, waiting if nothing has; empty at the end."""
+        """Return the bytes that arrived, waiting if there are none; empty at the end."""
         ...
 
 

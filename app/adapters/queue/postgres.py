@@ -346,7 +346,7 @@ class PostgresQueue:
         return _rows(done)
 
     async def depths(self) -> dict[WorkKind, QueueDepth]:
-        """Return what waits, by kind, or raise WorkQueueError."""
+        """Return the number of waiting items by kind, or raise WorkQueueError."""
         async with self._transaction() as connection:
             rows = await connection.fetch(
                 "SELECT kind, count(*) FILTER (WHERE state = 'waiting') AS waiting, "

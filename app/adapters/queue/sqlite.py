@@ -171,7 +171,7 @@ class SqliteQueue:
         )
 
     async def depths(self) -> dict[WorkKind, QueueDepth]:
-        """Return what waits, by kind, or raise WorkQueueError."""
+        """Return the number of waiting items by kind, or raise WorkQueueError."""
         return await self._read({}, _depths)
 
     async def _write(self, function: Callable[..., T], *arguments: object) -> T:

@@ -1,4 +1,4 @@
-"""Which network addresses may be connected to on a caller's behalf."""
+"""The network addresses that may be connected to on a caller's behalf."""
 
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network

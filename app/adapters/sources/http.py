@@ -51,7 +51,7 @@ def resolving(resolver: Resolver) -> Resolve:
 async def open_transport(
     authorities: Path | None = None,
 ) -> AsyncIterator[httpx.AsyncBaseTransport]:
-    """Open what sends the requests; ``authorities``, a file, replace the usual ones."""
+    """Open the transport; the file ``authorities`` replaces the usual certificate authorities."""
     transport = httpx.AsyncHTTPTransport(
         verify=trusted(authorities),
         trust_env=False,

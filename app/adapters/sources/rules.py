@@ -1,4 +1,4 @@
-"""Which URLs may be fetched: scheme, host and port, read off the URL that is then requested."""
+"""The URLs that may be fetched, by scheme, host and port of the URL that is then requested."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ class UrlRules:
     """``host``, ``host:port``, or ``*.domain`` for the subdomains of a domain."""
     allow_http: bool = False
     purpose: str = "fetch pictures from"
-    """What is done with URLs, in the words of a refusal."""
+    """The use of the URLs, as a refusal words it."""
 
     def check(self, url: httpx.URL) -> None:
         """Return if ``url`` may be fetched, or raise ImageUrlNotAllowedError."""

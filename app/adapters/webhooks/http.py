@@ -29,7 +29,7 @@ class HttpWebhookSender:
     """Seconds for one attempt, all told."""
 
     def check(self, url: str) -> None:
-        """Return where ``url`` may be sent to, or raise WebhookUrlNotAllowedError."""
+        """Check that ``url`` may be sent to, or raise WebhookUrlNotAllowedError."""
         if len(url) > MOST_URL:
             raise WebhookUrlNotAllowedError(f"the webhook's URL has over {MOST_URL:,} characters")
         try:

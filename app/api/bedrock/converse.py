@@ -135,7 +135,7 @@ class ConverseIn(DeferredModel):
     guardrailConfig: GuardrailConfig | None = None  # noqa: N815 - AWS's name
 
     def guardrail_wish(self) -> GuardrailWish | None:
-        """Return what the request asks of the guardrail policy."""
+        """Return the request's wishes for the guardrail policy."""
         return None if self.guardrailConfig is None else self.guardrailConfig.wish()
 
     def ignored(self) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ class AwsError:
 
     @property
     def frame_type(self) -> str:
-        """Its name within an event stream: ``throttlingException``."""
+        """The error's name within an event stream: ``throttlingException``."""
         return self.type[:1].lower() + self.type[1:]
 
 

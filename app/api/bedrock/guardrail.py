@@ -14,7 +14,7 @@ from app.services.deferred_model import DeferredModel
 _IDENTIFIER = b"x-amzn-bedrock-guardrailidentifier"
 _VERSION = b"x-amzn-bedrock-guardrailversion"
 _ENFORCED = {"input": "enforce", "output": "enforce"}
-"""What Bedrock does with a guardrail that a call names."""
+"""The mode in which Bedrock applies a guardrail that a call names."""
 _UNITS = {
     "topicPolicyUnits": "topic",
     "contentPolicyUnits": "content",
@@ -41,7 +41,7 @@ class GuardrailConfig(DeferredModel):
     streamProcessingMode: Literal["sync", "async"] = "sync"  # noqa: N815 - AWS's name
 
     def wish(self) -> GuardrailWish:
-        """Return what it asks of the policy."""
+        """Return the request's wishes for the guardrail policy."""
         modes = dict(_ENFORCED)
         if self.streamProcessingMode == "async":
             modes["stream"] = "audit"
@@ -51,7 +51,7 @@ class GuardrailConfig(DeferredModel):
 
 
 def wish(headers: Headers) -> GuardrailWish | None:
-    """Return what InvokeModel's headers ask of the policy, or raise InvalidParameterError."""
+    """Return the guardrail wishes in InvokeModel's headers, or raise InvalidParameterError."""
     identifier, version = headers.get(_IDENTIFIER), headers.get(_VERSION)
     if identifier is None and version is None:
         return None

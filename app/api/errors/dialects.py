@@ -1,4 +1,4 @@
-"""Which shape an error takes: its dialect's own, by the path that was asked."""
+"""Renders errors in the dialect of the path that was requested."""
 
 import re
 from collections.abc import Callable

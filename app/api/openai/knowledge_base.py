@@ -98,7 +98,7 @@ def refused(error: GuardrailBlockedError, id: str, model: str) -> Generation:  #
 
 
 def rag(answer: RagAnswer) -> ChatRag:
-    """Return what is beside the text."""
+    """Return the parts of the answer beside its text."""
     checked = answer.checked
     return ChatRag(
         id=answer.id,

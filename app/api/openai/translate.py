@@ -55,7 +55,7 @@ class Asked:
 
 
 def translated(body: ChatIn, call_context: CallContext, capabilities: Capabilities) -> Asked:
-    """Return what ``body`` asks for of a model with ``capabilities``, or raise a RequestError."""
+    """Return ``body`` as a GenerationRequest for ``capabilities``, or raise a RequestError."""
     extra, unused = unsupported_parameters.without_unused_tools(body.model_extra or {})
     foreign = dict(extra)
     if not capabilities.logprobs and (body.logprobs, body.top_logprobs) != (None, None):

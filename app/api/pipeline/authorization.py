@@ -1,4 +1,4 @@
-"""Which paths need which scope, and who sees to it.
+"""The scopes that paths require, and their enforcement.
 
 A table rather than a dependency of each route: callers are refused before a byte of their body
 is read, and a route that nobody thought of is closed.

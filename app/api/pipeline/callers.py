@@ -24,7 +24,7 @@ class Callers:
     """Names of the shares of credentials that were good, by the credentials' digests."""
 
     def share(self, headers: Headers, address: str) -> str:
-        """Return what the request is counted under; empty where there is not even an address."""
+        """Return the name that the request is counted under; empty without an address."""
         if not self.authenticates:
             return address
         sent = credential(headers)

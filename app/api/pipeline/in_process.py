@@ -49,7 +49,7 @@ class InProcess:
         return [] if names is None else [name for name in body if name not in names]
 
     async def answer(self, request: EndpointRequest) -> EndpointAnswer:
-        """Return what the operation answers; an error is rendered in its path's dialect."""
+        """Return the operation's answer; an error is rendered in its path's dialect."""
         context = self._context(request)
         record = context.record
         with recording(record):
@@ -62,7 +62,7 @@ class InProcess:
         return answer
 
     async def capture(self, request: EndpointRequest) -> ModelRequest | None:
-        """Return what the model is to be asked, and ask nothing; see `Endpoint`."""
+        """Return the model request without sending it; see `Endpoint`."""
         context = self._context(request)
         with recording(context.record), batched.capturing() as capture:
             try:

@@ -33,7 +33,7 @@ def together(
 
 
 def headers(warnings: Sequence[AnswerWarning], ignored: Sequence[str]) -> dict[str, str]:
-    """Return what a foreign dialect's answer says in its headers: codes, and parameters ignored."""
+    """Return a foreign dialect's warning headers: the codes, and the parameters ignored."""
     if not warnings and not ignored:
         return {}
     said = {

@@ -45,7 +45,7 @@ class RequestContext:
     most_pages: int | None = None
     """Pages of documents that a task may have; None for what one request may have at once."""
     patience: Patience = impatient
-    """For questions of a task that fail where others are answered."""
+    """Retries the questions of a task that failed although others were answered."""
     on_progress: Notify = ignored
     """Told of each question of a task that was dealt with."""
     answered: bool = False

@@ -101,11 +101,11 @@ class RequestHeaders(TimeoutHeaders):
     ] = None
 
     def cache_wish(self) -> CacheWish:
-        """Return what the request asks of the answer cache; directives it has not are ignored."""
+        """Return the request's wishes for the answer cache; unknown directives are ignored."""
         return NO_WISH if self.cache_control is None else _cache_wish(self.cache_control)
 
     def guardrail_wish(self) -> GuardrailWish | None:
-        """Return what the request asks of the guardrail policy."""
+        """Return the request's wishes for the guardrail policy."""
         if self.guardrail is None:
             return None
         pairs = (pair.split("=") for pair in self.guardrail.split(","))

@@ -20,7 +20,7 @@ class Purged(DeferredModel):
 
 
 class Selection(BaseModel):
-    """Which answers; all where neither is given."""
+    """Selects answers; all of them if neither field is given."""
 
     caller: Annotated[
         str | None, Field(description="Only those of this key, token's subject or address.")

@@ -71,7 +71,7 @@ class WebhooksOut(DeferredModel):
 
 
 class Page(BaseModel):
-    """Which deliveries."""
+    """A page of deliveries."""
 
     limit: Annotated[int, Field(ge=1, le=100)] = 20
     after: Annotated[str | None, Field(description="Id of the event before the first one.")] = None

@@ -21,7 +21,7 @@ class Folder:
     """Files that are no pictures, by their names."""
 
     def path(self, name: str) -> Path:
-        """Return where ``name`` is."""
+        """Return the path of ``name``."""
         return self.root / name
 
 

@@ -31,7 +31,7 @@ class Limits:
         self._defaults = tuple(self.defaults.items())
 
     def quotas(self, call: Call, resource: Resource) -> tuple[Quota, ...]:
-        """Return what ``call`` draws on when it uses ``resource``."""
+        """Return the quotas that ``call`` draws on when it uses ``resource``."""
         own = call.caller.limits
         configured = tuple({**self.defaults, **own}.items()) if own else self._defaults
         return _quotas(configured, resource, call.scope)

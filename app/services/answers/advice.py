@@ -30,7 +30,7 @@ _SHARES = (
 
 
 def advice(faults: Sequence[str]) -> str:
-    """Return what to change, a line for each kind of fault."""
+    """Return advice, a line for each kind of fault."""
     places: dict[str, list[str]] = {}
     for fault in faults:
         place, wish = _parted(fault)

@@ -1,4 +1,4 @@
-"""Which forms the upstream holds an answer to while it generates, and what it is told of them."""
+"""Chooses the forms that the upstream enforces during generation, and what is sent for them."""
 
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -69,7 +69,7 @@ class Enforcement:
     _refused: OrderedDict[bytes, None] = field(default_factory=OrderedDict)
 
     def enforced(self, schema: Schema) -> Enforced | None:
-        """Return what is sent for a form with ``schema``; None where the prompt alone carries it.
+        """Return the enforced form of ``schema``; None if only the prompt carries it.
 
         A schema that is too large or too deep to be compiled fast is asked for in the prompt, and
         only held to be an object.

@@ -43,11 +43,11 @@ class AnswerReader:
             yield cls(threads)
 
     async def read(self, text: str, form: Form[AnswerT], stop: StopReason) -> Reading[AnswerT]:
-        """Return what ``text`` says, or raise AnswerError."""
+        """Return the reading of ``text``, or raise AnswerError."""
         if len(text) <= SHORT and weight(form.schema, LIGHT) <= LIGHT:
             return read(text, form, stop)
         return await self.run(read, text, form, stop)
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Return what ``work`` returns."""
+        """Run ``work`` in a thread and return its result."""
         return await self.threads.run(work, *args, **kwargs)

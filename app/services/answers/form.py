@@ -38,7 +38,7 @@ class Form(Protocol[AnswerT]):
         ...
 
     def refusal(self, answer: AnswerT) -> tuple[AnswerT | None, Refusal | None]:
-        """Return what is left of ``answer`` without refusals in it, and the first of them."""
+        """Return ``answer`` without the refusals in it, and the first refusal."""
         ...
 
 

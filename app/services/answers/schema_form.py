@@ -108,7 +108,7 @@ def conformed(
 
 
 def validator(schema: Schema, *, formats: bool = False) -> jsonschema_rs.Validator:
-    """Return what holds answers against ``schema``, or raise SchemaError.
+    """Return a validator of answers against ``schema``, or raise SchemaError.
 
     With ``formats`` texts have to be of the `format` that is named for them.
     """
@@ -131,7 +131,7 @@ def validator(schema: Schema, *, formats: bool = False) -> jsonschema_rs.Validat
 
 
 def faults_of(validator: jsonschema_rs.Validator, value: object, schema: Schema) -> Iterator[str]:
-    """Yield what is wrong with ``value``, a line each, as many as the model is told.
+    """Yield the faults of ``value``, a line each, as many as the model is told.
 
     Only the first where ``value`` or ``schema`` is large.
     """

@@ -89,7 +89,7 @@ class AuditLog:
     _dropped: int = 0
     _more: asyncio.Event = field(default_factory=asyncio.Event)
     _batch: list[bytes] = field(default_factory=list)
-    """What was being written when it failed: it is written again, byte for byte."""
+    """The batch whose write failed; it is written again byte for byte."""
     _head: Head | None = None
 
     def __call__(self, record: RequestRecord) -> None:
@@ -152,7 +152,7 @@ class AuditLog:
                 await asyncio.sleep(PAUSE)
 
     async def flush(self) -> None:
-        """Write what waits; what can't be written stays, and `failing` says so."""
+        """Write the waiting records; those that can't be written stay, and `failing` is set."""
         try:
             while self._waiting or self._batch:
                 if not self._batch:

@@ -97,7 +97,7 @@ class RowHandler:
     share: RowShare
     metrics: Metrics
     seconds: float
-    """That one row may take."""
+    """Seconds that one row may take."""
     pace: Pace
     _batches: dict[str, tuple[float, Batch | None]] = field(default_factory=dict)
     _resting: dict[str, float] = field(default_factory=dict)

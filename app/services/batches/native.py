@@ -215,6 +215,6 @@ def endpoint_reason(endpoint: str) -> str | None:
 
 
 def told(job: BatchJob) -> str:
-    """Return what Bedrock says of a job, for the caller."""
+    """Return Bedrock's message about a job, for the caller."""
     message = f": {job.message}" if job.message else ""
     return f"Amazon Bedrock's batch job ended as {job.raw_status}{message}"

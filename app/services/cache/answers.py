@@ -27,7 +27,7 @@ log = structlog.get_logger()
 
 @lru_cache(4096)
 def tag(name: str) -> str:
-    """Return what stands for an owner or a model in a store."""
+    """Return the tag that stands for an owner or a model in a store."""
     return sha256(name.encode("utf-8", "replace")).hexdigest()[:16]
 
 

@@ -57,7 +57,7 @@ class AdmissionQueue:
             raise
 
     def refusal(self) -> OverloadedError:
-        """Return what is told to those who are turned away."""
+        """Return the error for requests that are turned away."""
         return OverloadedError(
             "This service has as many requests in progress as it can serve.",
             retry_after=self.retry_after,

@@ -91,12 +91,12 @@ class ErasureService:
 
 
 def answers_of(store: AnswerStore) -> Holder:
-    """Return what deletes kept answers."""
+    """Return the eraser of kept answers."""
     return lambda owner: store.purge(owner, None)
 
 
 def files_of(store: FileStore) -> Holder:
-    """Return what deletes files and parts of uploads."""
+    """Return the eraser of files and parts of uploads."""
 
     async def delete(owner: str) -> int:
         names = list(await store.sizes(owner))
@@ -106,7 +106,7 @@ def files_of(store: FileStore) -> Holder:
 
 
 def work_of(queue: WorkQueue) -> Holder:
-    """Return what forgets batches, jobs and webhooks, and cancels what of them is under way."""
+    """Return the eraser of batches, jobs and webhooks; it cancels those in progress."""
 
     async def delete(owner: str) -> int:
         count = 0

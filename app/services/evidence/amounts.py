@@ -48,7 +48,7 @@ class Amount:
     """As it is written there, folded."""
     text: str = ""
     digits: str = ""
-    """Without sign and currency."""
+    """The digits, without sign and currency."""
     start: int = 0
     end: int = 0
     following: str = ""

@@ -44,7 +44,7 @@ class ImageSources:
     room: Budget
     """Bytes in flight, shared with the bodies of requests."""
     threads: FairThreads = field(default_factory=lambda: FairThreads("base64"))
-    """Where long base64 texts are decoded."""
+    """Threads that decode long base64 texts."""
     files: ImageSource[FileImage] = NO_FILES
 
     def fetched(self, image: ImageInput) -> AbstractAsyncContextManager[ReceivedImage]:
@@ -127,7 +127,7 @@ class _Brought:
         return await self._sources.fetch(self._image, _BROUGHT)
 
     async def __aexit__(self, *_: object) -> None:
-        """Nothing was held."""
+        """Release nothing, as nothing was held."""
 
 
 def decode(image: Base64Image) -> ReceivedImage:

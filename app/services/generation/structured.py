@@ -16,7 +16,7 @@ class Structured:
     """An answer of a form, or the answer as it is and why it is not of the form."""
 
     generation: Generation
-    """Its text is the JSON; where there is none, what the model wrote."""
+    """The generation, whose text is the JSON, or what the model wrote if it has none."""
     refusal: str | None = None
     """The model's words where it refused, else what is wrong with its answer."""
     raw: str | None = None

@@ -22,7 +22,7 @@ from app.services.tasks.spec import Finding
 ResultT = TypeVar("ResultT", bound=BaseModel)
 
 _PARTS = re.compile(r"[\t\n\r|]|<[^<>]*>|^#+ ", re.MULTILINE)
-"""What is put between a result's texts: of cells, of lines, of a table's HTML, before headings."""
+"""Separators that tell the parts of a result's text: cells, lines, HTML, headings."""
 _FACTS = frozenset({"file", "kind", "error", "code", "message"})
 """Members of results that hold no words of a document."""
 

@@ -38,7 +38,7 @@ class TaskRequest:
     most_pages: int | None = None
     """Pages of all documents together; None for what one request may have at once."""
     patience: Patience = impatient
-    """For questions that fail where others are answered."""
+    """Retries questions that failed although others were answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class TaskAnswer:
     result: Result | None
     """None where the model's answer could not be made valid."""
     evidence: dict[str, Any] | None
-    """What supports the values of ``result``, in its shape; None where nothing tells."""
+    """Evidence for the values of ``result``, in its shape; None if there is none."""
     faults: tuple[str, ...]
     """Why ``result`` is None, or what the model refused to say beside it."""
     refusal: Refusal | None

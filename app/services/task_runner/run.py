@@ -74,7 +74,7 @@ class Run:
     refusals: list[tuple[int, Refusal]] = field(default_factory=list)
     """Refusals, each with the number of the page that was asked about."""
     failures: dict[int, ServiceError] = field(default_factory=dict)
-    """By the positions of the questions that failed, in the order in which they did."""
+    """Failures by the position of the question, in the order in which they occurred."""
     times: dict[int, int] = field(default_factory=dict)
     """How often they were asked again."""
     several: bool = False

@@ -143,7 +143,7 @@ class BoxOut(DeferredModel):
 
 
 def placed(box: list[float], view: View) -> BoxOut:
-    """Return where a box on what was shown is on the original."""
+    """Return a box of the shown picture in coordinates of the original."""
     there = view.to_original(Box(*box))
     left, top, right, bottom = there.pixels(view.original)
     return BoxOut(

@@ -12,7 +12,7 @@ _DIGITS = 10
 
 
 def loads(said: bytes | str) -> Any:  # noqa: ANN401 - JSON
-    """Return what ``said`` holds, or raise ValueError."""
+    """Return the value of ``said``, or raise ValueError."""
     try:
         return orjson.loads(said)
     except orjson.JSONDecodeError:

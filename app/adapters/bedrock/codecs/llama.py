@@ -35,7 +35,7 @@ class WholeText:
     """Half a character, which the next piece may make whole."""
 
     def feed(self, text: str, *, last: bool = False) -> str:
-        """Return what is whole of ``text``; of the last piece all, with U+FFFD for halves."""
+        """Return the complete characters of ``text``; at the end U+FFFD stands for halves."""
         if not self._held and text.isascii():
             return text
         text, self._held = self._held + text, ""

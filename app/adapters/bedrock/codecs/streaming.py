@@ -36,11 +36,11 @@ class StreamDecoder(Protocol[FrameT_contra]):
         ...
 
     def feed(self, frame: FrameT_contra, /) -> Iterator[StreamPart]:
-        """Yield what one frame says, or raise an UpstreamError."""
+        """Yield the events of one frame, or raise an UpstreamError."""
         ...
 
     def end(self) -> Iterator[StreamPart]:
-        """Yield what is still owed where the upstream has ended without a `Finish`."""
+        """Yield the events that remain if the upstream ended without a `Finish`."""
         ...
 
 

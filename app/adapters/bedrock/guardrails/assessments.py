@@ -59,7 +59,7 @@ def blocks(found: tuple[Hit, ...]) -> bool:
 
 
 def report(*, intervened: bool, trace: Mapping[str, Any]) -> GuardrailReport:
-    """Return what a guardrail within a call of the model did, read off its trace.
+    """Return the report of a guardrail within a model call, read from its trace.
 
     ``trace`` is Converse's ``trace.guardrail``, or the one in InvokeModel's body, which has
     ``input`` for ``inputAssessment`` and ``outputs`` for ``outputAssessments``.

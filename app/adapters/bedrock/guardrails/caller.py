@@ -34,7 +34,7 @@ class GuardrailCaller:
     runtime: Runtime
 
     def path(self, path: str) -> str:
-        """Return where ``path`` is on the runtime's endpoint."""
+        """Return the URL of ``path`` on the runtime's endpoint."""
         return f"{urlsplit(self.runtime.endpoint).path.rstrip('/')}{path}"
 
     async def call(self, path: str, body: Callable[[], Pieces], size: int) -> dict[str, Any]:

@@ -35,7 +35,7 @@ class GuardrailChecks:
 
     caller: GuardrailCaller
     thresholds: Mapping[str, float]
-    """By category or entity, 0 to 1; what has none is not checked."""
+    """Thresholds from 0 to 1 by category or entity. One without a threshold is not checked."""
 
     async def assess(self, content: Content, policy: Policy) -> Assessment:
         """Return the verdict on all of ``content``, or raise GuardrailUnavailableError."""

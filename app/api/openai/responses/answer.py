@@ -27,7 +27,7 @@ _INCOMPLETE: dict[StopReason, Reason] = {
 
 
 class ResponsesInputDetails(DeferredModel):
-    """Nothing is cached."""
+    """Details of the input tokens. None are ever cached."""
 
     cached_tokens: int = 0
     cache_write_tokens: int = 0
@@ -201,7 +201,7 @@ class Rendering:
 
 
 def content(structured: Structured) -> ResponsesContent:
-    """Return what an answer holds.
+    """Return the content of an answer.
 
     Where it is not of the form asked for that is only the refusal: SDKs parse any text there is.
     """
@@ -218,7 +218,7 @@ def message(
 
 
 def status(completion: Completion) -> Status:
-    """Return what became of an answer."""
+    """Return the status of an answer."""
     return "incomplete" if completion.stop_reason in _INCOMPLETE else "completed"
 
 

@@ -278,7 +278,7 @@ class PartOut(DeferredModel):
 
 
 class Identified(DeferredModel):
-    """Which answer this is, and whose."""
+    """Identifies an answer and its caller."""
 
     id: Annotated[str, Field(description="Of this answer.")]
     model: Annotated[str, Field(description="The model id that was called.")]

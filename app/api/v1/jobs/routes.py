@@ -87,7 +87,7 @@ class JobList(DeferredModel):
 
 
 class Page(BaseModel):
-    """Which jobs."""
+    """A page of jobs."""
 
     limit: Annotated[int, Field(ge=1, le=100)] = 20
     after: Annotated[str | None, Field(description="Id of the job before the first one.")] = None
