@@ -69,7 +69,7 @@ ROUTERS = (
 )
 
 FILES = "/v1/files"
-"""The path whose bodies are handed on as they come."""
+"""The path whose bodies are streamed to the route."""
 
 _DESCRIPTION = """\
 Ask Llama 3.2 11B Vision on Amazon Bedrock about pictures.

@@ -1,4 +1,4 @@
-"""Several processes that serve from one socket. Each drains as a single one does."""
+"""Runs several processes that serve from one socket. Each drains as a single one does."""
 
 import os
 import tempfile

@@ -106,7 +106,7 @@ class Readiness(Protocol):
     """Whether the upstream could be called, found out without spending anything."""
 
     async def check(self) -> None:
-        """Return, or raise NotReadyError, which says what is missing."""
+        """Check the upstream, or raise NotReadyError, which says what is missing."""
         ...
 
 
@@ -281,7 +281,7 @@ class BatchJobs(Protocol):
         ...
 
     async def status(self, job_id: str) -> BatchJob:
-        """Return how the job stands."""
+        """Return the state of the job."""
         ...
 
     async def stop(self, job_id: str) -> None:

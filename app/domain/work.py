@@ -16,7 +16,7 @@ class WorkKind(StrEnum):
     BATCH_ROW = "batch_row"
     """One line of a batch's input file."""
     JOB = "job"
-    """One request that is answered later."""
+    """A request that is answered later."""
     JOB_EVENT = "job_event"
     """An event of a running job. It is only stored; no worker leases it."""
     WEBHOOK = "webhook"

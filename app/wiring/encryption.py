@@ -1,4 +1,4 @@
-"""Opens the cipher that all parts keep callers' data by: root keys, and the callers' own."""
+"""Opens the cipher of callers' data: root keys, and the callers' own."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager

@@ -36,7 +36,7 @@ async def open_lifecycle(
 
 
 SOON = 0.5
-"""Seconds until the first look. To make its client takes as much CPU as a tenth of a start does."""
+"""Seconds until the first check. Its client takes as much CPU as a tenth of a start."""
 
 
 @asynccontextmanager

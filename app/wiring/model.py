@@ -168,7 +168,7 @@ def connection(settings: Settings, region: str) -> Connection:
 
 
 def limits(settings: Settings) -> Limits:
-    """Return how long an upstream is waited for, and over how many connections."""
+    """Return the timeouts and the number of connections of upstream calls."""
     return Limits(
         connect_timeout=settings.connect_timeout,
         read_timeout=settings.read_timeout,

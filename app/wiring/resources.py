@@ -69,7 +69,7 @@ OpenWebhooks = Callable[[Settings], AbstractAsyncContextManager[WebhookSender]]
 
 @dataclass(frozen=True, slots=True)
 class Edges:
-    """The edges where the service meets the outside, as functions that open them.
+    """Functions that open the service's connections to the outside.
 
     Tests put theirs there, and have everything else as it is in production.
     """

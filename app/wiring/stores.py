@@ -1,4 +1,4 @@
-"""Opens every store that keeps something of callers' beyond one request."""
+"""Opens every store that keeps callers' data beyond one request."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -61,7 +61,7 @@ def batch_estimates(
 
 
 def _intake_limits(settings: Settings) -> IntakeLimits:
-    """Return how large a batch's input may be."""
+    """Return the limits of a batch's input."""
     return IntakeLimits(settings.max_batch_rows, settings.max_body_bytes)
 
 

@@ -16,7 +16,7 @@ from app.domain.model import Capabilities
 
 @dataclass(slots=True)
 class ChatVisionModel:
-    """An imported model, in the one body in which it sees pictures."""
+    """An imported model, called with the one body in which it sees pictures."""
 
     runtime: Runtime
     model_id: str

@@ -79,7 +79,7 @@ async def _document(answer: Answer) -> dict[str, Any]:
 async def open_control_plane(
     session: aioboto3.Session, connection: Connection, service: str = "bedrock"
 ) -> AsyncIterator[ControlPlane]:
-    """Open the way to the control plane in one region; ``bedrock-agent`` has knowledge bases."""
+    """Open the control plane in one region; ``bedrock-agent`` is the one of knowledge bases."""
     endpoint = await endpoint_of(session, connection, service)
     host = URL(endpoint).host_port_subcomponent or ""
     caller = identity(session, connection.region, host)

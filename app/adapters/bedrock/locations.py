@@ -1,4 +1,4 @@
-"""The regions of models, profiles, guardrails, knowledge bases and buckets, as AWS tells them."""
+"""Finds the regions of models, profiles, guardrails, knowledge bases and buckets."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,10 @@ _OF_OLD = {None: "us-east-1", "": "us-east-1", "EU": "eu-west-1"}
 
 @dataclass(frozen=True, slots=True)
 class Locations:
-    """Asks the control planes. Every method raises ControlPlaneError where AWS does not say."""
+    """Finds regions through the control planes.
+
+    Every method raises ControlPlaneError if AWS does not say.
+    """
 
     plane: ControlPlanes
 

@@ -37,7 +37,7 @@ INLINE = 2**20
 would cost as much again."""
 _THREADS = 2
 Pieces = tuple[bytes, ...]
-"""A body."""
+"""The pieces of a body."""
 Headers = Mapping[str, str]
 NO_HEADERS: Headers = {}
 _HEADERS = {
@@ -157,7 +157,7 @@ def _message(said: dict[str, Any]) -> str:
 
 @asynccontextmanager
 async def open_runtime(session: aioboto3.Session, connection: Connection) -> AsyncIterator[Runtime]:
-    """Open the way to Bedrock in one region."""
+    """Open Bedrock's runtime in one region."""
     endpoint = await endpoint_of(session, connection)
     host = URL(endpoint).host_port_subcomponent or ""
     async with open_calls(
@@ -170,7 +170,7 @@ async def open_runtime(session: aioboto3.Session, connection: Connection) -> Asy
 async def open_agent_runtime(
     session: aioboto3.Session, connection: Connection
 ) -> AsyncIterator[Runtime]:
-    """Open the way to Bedrock's knowledge bases in one region.
+    """Open the runtime of Bedrock's knowledge bases in one region.
 
     A Bedrock API key is no identity there: calls are signed with AWS credentials.
     """

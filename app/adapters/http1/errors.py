@@ -1,4 +1,4 @@
-"""Errors between this service and the server that it calls."""
+"""Errors of an HTTP call below its status."""
 
 
 class Http1Error(Exception):

@@ -1,4 +1,4 @@
-"""Names looked up in threads of their own, and remembered for as long as a connection is kept."""
+"""Looks names up in threads of its own, and caches them as long as a connection is kept."""
 
 import asyncio
 import socket

@@ -46,7 +46,7 @@ _QUOTA = "insufficient_quota"
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise what the way to the server fails with as an UpstreamError."""
+    """Raise failures of the connection to the server as an UpstreamError."""
     try:
         yield
     except (http1.ConnectError, http1.ConnectTimeoutError) as error:

@@ -22,7 +22,7 @@ _REFUSED: tuple[Network, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class AddressPolicy:
-    """Lets only public unicast addresses pass: what the caller could reach without us."""
+    """Permits only public unicast addresses, which the caller could reach without us."""
 
     exempt: tuple[str, ...] = ()
     """Networks in CIDR notation that are let pass although they are not public. For tests,

@@ -20,7 +20,7 @@ class UrlRules:
     """The use of the URLs, as a refusal words it."""
 
     def check(self, url: httpx.URL) -> None:
-        """Return if ``url`` may be fetched, or raise ImageUrlNotAllowedError."""
+        """Check that ``url`` may be fetched, or raise ImageUrlNotAllowedError."""
         schemes = ("https", "http") if self.allow_http else ("https",)
         if url.scheme not in schemes:
             raise ImageUrlNotAllowedError(f"accepted are only URLs with {' or '.join(schemes)}")

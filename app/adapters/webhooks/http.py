@@ -22,7 +22,7 @@ MOST_URL = 2_000
 
 @dataclass(frozen=True, slots=True)
 class HttpWebhookSender:
-    """Posts events. What is answered beside the status is not read."""
+    """Posts events. Of the answer only the status is read."""
 
     pinned: PinnedTransport
     timeout: float

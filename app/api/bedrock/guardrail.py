@@ -1,4 +1,4 @@
-"""Guardrails in AWS's dialects: how a request names one, and how an answer tells of it. Pure."""
+"""Guardrails in AWS's dialects: in requests and in answers. Pure."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
@@ -25,7 +25,7 @@ _UNITS = {
     "contentPolicyImageUnits": "content_image",
 }
 NOT_SHOWN = "(not shown)"
-"""Stands for what a rule met, which is content."""
+"""Replaces the content that a rule matched."""
 
 
 class GuardrailConfig(DeferredModel):
@@ -71,7 +71,7 @@ def intervened(completion: Completion) -> bool:
 
 
 def text(completion: Completion) -> str:
-    """Return the text to show: a blocked answer has the guardrail's own words for one."""
+    """Return the text to show: for a blocked answer, the guardrail's message."""
     if not completion.blocked or completion.guardrail is None:
         return completion.text
     return completion.guardrail.message or "Blocked by a guardrail."

@@ -56,7 +56,7 @@ class OutputConfig(DeferredModel):
     textFormat: TextFormat | None = None  # noqa: N815 - AWS's name
 
     def form(self) -> SchemaForm | None:
-        """Return the form of the answer, or raise InvalidParameterError for a schema of no use."""
+        """Return the form of the answer, or raise InvalidParameterError for an unusable schema."""
         if self.textFormat is None:
             return None
         try:
@@ -69,7 +69,7 @@ class OutputConfig(DeferredModel):
 
 
 def told(structured: Structured) -> Generation:
-    """Return the answer, with a warning where it is not of the form: Converse has no refusal."""
+    """Return the answer, with a warning if it misses its form: Converse has no refusal."""
     generation = structured.generation
     if structured.refusal is None:
         return generation
@@ -78,5 +78,5 @@ def told(structured: Structured) -> Generation:
 
 
 async def events(generation: Generation) -> AsyncIterator[GenerationEvents]:
-    """Yield the events of an answer that had to be there before it could be checked."""
+    """Yield the events of an answer that had to be complete before it could be checked."""
     yield (Delta(generation.completion.text), Done(generation))

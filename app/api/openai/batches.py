@@ -22,7 +22,7 @@ router = APIRouter(prefix="/v1/batches", tags=["batches"])
 
 
 class OutputExpiry(DeferredModel):
-    """How long the files are kept that a batch makes."""
+    """The time for which a batch's output files are kept."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -33,7 +33,7 @@ class OutputExpiry(DeferredModel):
 
 
 class BatchIn(DeferredModel):
-    """A batch that is to be begun."""
+    """A batch to create."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -85,7 +85,7 @@ class BatchFaultOut(DeferredModel):
 
 
 class BatchFaults(DeferredModel):
-    """All that was wrong."""
+    """The faults of a batch's input."""
 
     object: Literal["list"] = "list"
     data: list[BatchFaultOut]
@@ -100,13 +100,13 @@ class BatchRequestCounts(DeferredModel):
 
 
 class InputTokenDetails(DeferredModel):
-    """As OpenAI has it."""
+    """Token details in OpenAI's form."""
 
     cached_tokens: int = 0
 
 
 class OutputTokenDetails(DeferredModel):
-    """As OpenAI has it."""
+    """Token details in OpenAI's form."""
 
     reasoning_tokens: int = 0
 
@@ -130,7 +130,7 @@ class BatchJobOut(DeferredModel):
 
 
 class BatchEngineOut(DeferredModel):
-    """The engine that does a batch."""
+    """The engine that runs a batch."""
 
     asked: BatchEngine
     name: Literal["own", "bedrock"]
@@ -339,7 +339,7 @@ async def begin(
 
 
 class BatchEstimateIn(DeferredModel):
-    """A batch that may be begun."""
+    """A batch to estimate."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -355,7 +355,7 @@ class BatchEstimateCost(DeferredModel):
 
 
 class BatchEstimateOut(DeferredModel):
-    """The calls, tokens, cost and time of a batch, reckoned from a sample of its rows."""
+    """Estimated calls, tokens, cost and time of a batch, from a sample of its rows."""
 
     object: Literal["batch.estimate"] = "batch.estimate"
     rows: int

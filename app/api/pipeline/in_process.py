@@ -151,7 +151,7 @@ class InProcess:
 
 @asynccontextmanager
 async def told(context: RequestContext, on_event: OnEvent | None) -> AsyncIterator[None]:
-    """Hand on what the operation tells on its way, in order, all of it before its answer."""
+    """Pass the operation's progress to ``on_event``, in order, all of it before the answer."""
     if on_event is None:
         yield
         return

@@ -14,7 +14,7 @@ router = APIRouter(prefix="/v1", tags=["operations"])
 
 
 class Purged(DeferredModel):
-    """The number of answers that were removed."""
+    """The number of answers removed."""
 
     deleted: Annotated[int, Field(description="Answers.")]
 

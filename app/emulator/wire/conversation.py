@@ -119,7 +119,7 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Alternative:
-    """A token that could have stood at a place."""
+    """An alternative token at one position."""
 
     token: str
     id: int

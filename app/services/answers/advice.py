@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 _BOX = re.compile(r"\b(?:box|bbox)(?:\.\d+)?$")
 _MANY = 3
-"""Places named of those that have the same fault."""
+"""Maximum places named for the same fault."""
 
 _PLAIN = (
     (r"Field required", "missing, add it"),

@@ -33,7 +33,7 @@ class Enforced:
 
     @property
     def digest(self) -> bytes:
-        """Tells equal forms."""
+        """A digest that is the same for equal forms."""
         match self.form:
             case JsonSchema(_, schema):
                 said: object = schema

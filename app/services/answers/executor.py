@@ -1,4 +1,4 @@
-"""Reads answers beside the event loop, in threads that nothing else waits for."""
+"""Reads answers off the event loop, in threads of its own."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing

@@ -1,4 +1,4 @@
-"""The form an answer must have: what the prompt says of it, and what is held against it."""
+"""The form that an answer must have: its description in the prompt, and its checks."""
 
 from collections.abc import Iterator
 from functools import cache

@@ -1,4 +1,4 @@
-"""Does the rows of batches: each by the endpoint that its batch names, while there is room."""
+"""Runs the rows of batches, each by the endpoint that its batch names."""
 
 import time
 from collections.abc import Collection
@@ -43,7 +43,7 @@ together, and each burst holds up whoever comes behind it."""
 
 @dataclass(slots=True)
 class RowShare:
-    """How much of the service rows may take."""
+    """The share of the service that rows may take."""
 
     share: float
     """The part of each target's slots."""
@@ -131,7 +131,7 @@ class RowHandler:
         return self._resting.keys()
 
     async def tend(self) -> None:
-        """See to the batches."""
+        """Advance the batches."""
         await self.keeper.tend()
 
     async def handle(self, work: Leased) -> Finished | Postponed:

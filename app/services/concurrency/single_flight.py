@@ -1,4 +1,4 @@
-"""Work that is done once for all who ask for it while it is under way."""
+"""Work that is done once for all concurrent requests for it."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Hashable

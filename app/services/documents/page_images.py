@@ -1,4 +1,4 @@
-"""Turns what a caller sent into the pictures that the model is shown, one after the other."""
+"""Turns a caller's files into the pictures that the model is shown, one after the other."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 class Workers(Protocol):
-    """Runs what calls C decoders, in processes that may die."""
+    """Runs C decoders in worker processes that may die."""
 
     async def work(self, function: Callable[..., T], *arguments: object) -> T:
         """Return the result of ``function`` for ``arguments``, or raise an ImageError."""

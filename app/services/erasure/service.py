@@ -1,4 +1,4 @@
-"""Erases what is kept about a caller: in each store, and by its key wherever copies are."""
+"""Erases a caller's data: in each store, and by its key wherever copies are."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ log = structlog.get_logger()
 PAGE = 100
 
 Holder = Callable[[str], Awaitable[int]]
-"""Deletes what one store keeps of an owner, and returns how many things that were."""
+"""Deletes an owner's data in one store, and returns how many items there were."""
 
 
 @dataclass(frozen=True, slots=True)

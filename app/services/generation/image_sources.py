@@ -1,4 +1,4 @@
-"""Gets a picture's bytes: from the request, from base64 text, or from elsewhere by name."""
+"""Gets a picture's bytes: from the request, from base64 text, or from a named source."""
 
 import re
 from collections.abc import AsyncIterator
@@ -35,7 +35,7 @@ _INLINE_BYTES = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class ImageSources:
-    """Fetches what a caller named."""
+    """Fetches the pictures that a caller named."""
 
     max_bytes: int
     """The most bytes of one picture."""

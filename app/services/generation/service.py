@@ -192,7 +192,7 @@ _now = time.perf_counter
 
 @dataclass(slots=True)
 class _Call:
-    """The state of one answer in the making."""
+    """The state of one answer in progress."""
 
     model: str
     id: str = field(default_factory=lambda: f"gen_{urandom(16).hex()}")
@@ -304,7 +304,7 @@ def _milliseconds(seconds: float) -> int:
 
 
 async def _whole(generation: Generation) -> AsyncIterator[GenerationEvents]:
-    """Yield the events of an answer that is there already."""
+    """Yield the events of an answer that is already complete."""
     yield (Started(generation.id, generation.model, generation.images, generation.warnings),)
     completion = generation.completion
     yield (

@@ -1,4 +1,4 @@
-"""Asks the guardrail, and writes down what it said and cost."""
+"""Asks the guardrail, and records its verdict and cost."""
 
 import asyncio
 import time

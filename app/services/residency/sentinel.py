@@ -24,7 +24,7 @@ TRUSTED_FOR = 3
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """A place that data goes to."""
+    """A hop: a place that data goes to."""
 
     kind: HopKind
     name: str

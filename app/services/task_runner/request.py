@@ -79,7 +79,7 @@ class TaskAnswer:
 
 
 def fingerprint(request: TaskRequest) -> bytes:
-    """Digest all that decides the answer, but not the terms it is asked on."""
+    """Digest everything that decides the answer, but not the call's options."""
     # The parameters may stand in a body together with pictures, and with how it is answered.
     own = request.parameters.model_dump(include=request.task.parameters.model_fields.keys())
     outline = (

@@ -225,7 +225,7 @@ class ChunkDecoder:
             self._waiting = ()
 
     def _done(self) -> Iterator[StreamPart]:
-        """End a stream that says so itself, whether it said why or not."""
+        """End a stream whose end was announced, with or without a reason."""
         yield from self._delta("", (), last=True)
         yield self._finish()
 

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 MAX_COUNT = 10**9
-"""Tokens and milliseconds that are believed; no request has as many."""
+"""Maximum plausible tokens and milliseconds."""
 _DIGITS = 10
 
 

@@ -32,7 +32,7 @@ class WholeText:
     """Joins the characters of a text that comes in pieces, wherever they were cut."""
 
     _held: str = ""
-    """Half a character, which the next piece may make whole."""
+    """Half a character, which the next piece may complete."""
 
     def feed(self, text: str, *, last: bool = False) -> str:
         """Return the complete characters of ``text``; at the end U+FFFD stands for halves."""

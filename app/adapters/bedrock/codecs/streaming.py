@@ -1,4 +1,4 @@
-"""The common part of all dialects' streams."""
+"""The common part of the streams of all dialects."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -18,7 +18,7 @@ from app.domain.errors import StreamTruncatedError, UpstreamError
 from app.domain.generation import StreamPart, StreamParts
 
 END = 0.5
-"""Seconds in which an answer that is finished has to end."""
+"""Seconds for a finished answer to end."""
 
 
 Translated = Callable[[], AbstractContextManager[object]]

@@ -32,7 +32,7 @@ _ACTIONS = ("BLOCKED", "ANONYMIZED")
 
 
 def hits(assessments: Iterable[object]) -> tuple[Hit, ...]:
-    """Return the rules that did something, each once."""
+    """Return the rules that took effect, each once."""
     return tuple(dict.fromkeys(hit for one in assessments for hit in _hits(one)))
 
 
@@ -54,7 +54,7 @@ def units(usage: object) -> dict[str, int]:
 
 
 def blocks(found: tuple[Hit, ...]) -> bool:
-    """Whether a guardrail that intervened for these blocked: all it did for masks is to mask."""
+    """Whether an intervention for these hits blocked the content, rather than only masked it."""
     return not found or not all(hit.masks for hit in found)
 
 

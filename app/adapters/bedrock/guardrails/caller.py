@@ -1,4 +1,4 @@
-"""How a guardrail's operations are called: a few attempts, and one error for all that fails."""
+"""Calls a guardrail's operations, with a few attempts and one error for all failures."""
 
 import asyncio
 import random

@@ -1,4 +1,4 @@
-"""How a call shows who makes it: SigV4 with AWS credentials, or a Bedrock API key.
+"""Authenticates calls: SigV4 with AWS credentials, or a Bedrock API key.
 
 The AWS SDK's own signer derives the day's key and sorts every header anew for each call, which
 costs more than the rest of a small call. Here the key is kept for its day and the signed headers

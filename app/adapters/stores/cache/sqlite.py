@@ -100,7 +100,7 @@ class SqliteAnswers:
             held -= size
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None

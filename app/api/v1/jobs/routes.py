@@ -49,7 +49,7 @@ class JobUsage(DeferredModel):
 
 
 class JobWebhook(DeferredModel):
-    """How telling the caller's server stands."""
+    """The state of the job's webhook."""
 
     url: str
     status: DeliveryStatus
@@ -58,7 +58,7 @@ class JobWebhook(DeferredModel):
 
 
 class JobOut(DeferredModel):
-    """One request that is answered later."""
+    """A request that is answered later."""
 
     id: str
     object: Literal["job"]

@@ -1,4 +1,4 @@
-"""A value as written, made what a JSON Schema asks for; never another value."""
+"""Converts a written value to what a JSON Schema asks for, never to another value."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping
