@@ -47,7 +47,7 @@ class TargetState(DeferredModel):
     ]
 
     @classmethod
-    def of(cls, guard: TargetGuard) -> "TargetState":
+    def from_domain(cls, guard: TargetGuard) -> "TargetState":
         """Render ``guard``."""
         slots, starts = guard.slots, guard.starts
         loading = starts.loading_for
@@ -103,7 +103,7 @@ async def readyz(context: Context) -> Ready:
     return Ready(
         model=services.model.identity.id,
         dialect_reason=services.model.dialect_reason,
-        targets=[TargetState.of(guard) for guard in services.guards],
+        targets=[TargetState.from_domain(guard) for guard in services.guards],
         lifecycle=list(services.lifecycle.notices()),
         outside_residency=list(map(str, services.residency.violations())),
     )

@@ -78,8 +78,8 @@ def describe(error: ServiceError, request_id: str) -> Problem:
         **facts,
         prompt_token_count=error.usage.prompt_token_count,
         generation_token_count=error.usage.generation_token_count,
-        cost_usd=CostOut.of(error.usage.cost),
-        guardrail=GuardrailOut.of(error.report),
+        cost_usd=CostOut.from_domain(error.usage.cost),
+        guardrail=GuardrailOut.from_domain(error.report),
     )
 
 

@@ -60,7 +60,7 @@ class ChatUsage(DeferredModel):
     total_tokens: int
 
     @classmethod
-    def of(cls, usage: Usage) -> "ChatUsage | None":
+    def from_domain(cls, usage: Usage) -> "ChatUsage | None":
         """Render ``usage``, None where a count is unknown: OpenAI's form has no other way."""
         prompt, completion = usage.prompt_token_count, usage.generation_token_count
         if prompt is None or completion is None:
@@ -164,7 +164,7 @@ class ChatCompletion(DeferredModel):
     rag: Annotated[ChatRag | None, Field(exclude_if=partial(is_, None))] = None
 
     @classmethod
-    def of(
+    def from_domain(
         cls, generation: Generation, refusal: str | None = None, raw: str | None = None
     ) -> "ChatCompletion":
         """Render ``generation``."""
@@ -173,7 +173,7 @@ class ChatCompletion(DeferredModel):
             message=ChatAnswerMessage(content=completion.text, refusal=refusal),
             finish_reason=FINISH_REASONS[completion.stop_reason],
             stop_reason=_stop_reason(completion),
-            logprobs=ChatLogprobs.of(completion.logprobs),
+            logprobs=ChatLogprobs.from_domain(completion.logprobs),
             generation=raw,
         )
         warnings = together(generation.warnings, generation.images)
@@ -182,12 +182,12 @@ class ChatCompletion(DeferredModel):
             created=generation.created,
             model=generation.model,
             choices=[choice],
-            usage=ChatUsage.of(completion.usage),
-            cost_usd=CostOut.of(completion.usage.cost),
-            guardrail=completion.guardrail and GuardrailOut.of(completion.guardrail),
+            usage=ChatUsage.from_domain(completion.usage),
+            cost_usd=CostOut.from_domain(completion.usage.cost),
+            guardrail=completion.guardrail and GuardrailOut.from_domain(completion.guardrail),
             cached=completion.replay is not None,
             age_seconds=completion.replay and completion.replay.age,
-            warnings=[WarningOut.of(warning) for warning in warnings],
+            warnings=[WarningOut.from_domain(warning) for warning in warnings],
         )
 
 
@@ -252,7 +252,7 @@ class ChatChunk(DeferredModel):
             created=int(time.time()),
             model=started.model,
             choices=[ChatChunkChoice(delta=ChatDelta(role="assistant", content=""))],
-            warnings=[WarningOut.of(warning) for warning in warnings],
+            warnings=[WarningOut.from_domain(warning) for warning in warnings],
         )
 
 

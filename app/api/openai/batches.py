@@ -176,7 +176,7 @@ class BatchOut(DeferredModel):
     engine: Annotated[BatchEngineOut, Field(description="What does it, and why. Not of OpenAI.")]
 
     @classmethod
-    def shown(cls, batch: Batch, model: str) -> "BatchOut":
+    def from_domain(cls, batch: Batch, model: str) -> "BatchOut":
         """Render ``batch``."""
         counts, usage = batch.counts, batch.counts.usage
 
@@ -435,7 +435,7 @@ async def listed(
 ) -> BatchList:
     page, more = await context.services.batches.page(context.call.caller.id, limit, after)
     model = context.services.model.identity.id
-    data = [BatchOut.shown(batch, model) for batch in page]
+    data = [BatchOut.from_domain(batch, model) for batch in page]
     return BatchList(
         data=data,
         first_id=data[0].id if data else None,
@@ -453,7 +453,7 @@ async def listed(
 )
 async def shown(context: Context, batch_id: str) -> BatchOut:
     batch = await context.services.batches.get(context.call.caller.id, batch_id)
-    return BatchOut.shown(batch, context.services.model.identity.id)
+    return BatchOut.from_domain(batch, context.services.model.identity.id)
 
 
 @router.post(
@@ -481,5 +481,5 @@ async def cancel(context: Context, batch_id: str) -> Response:
 
 
 def _json(context: Context, batch: Batch) -> Response:
-    out = BatchOut.shown(batch, context.services.model.identity.id)
+    out = BatchOut.from_domain(batch, context.services.model.identity.id)
     return Response(orjson.dumps(out.model_dump(mode="json")), media_type="application/json")

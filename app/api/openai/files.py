@@ -44,7 +44,7 @@ class FileOut(DeferredModel):
     media_type: Annotated[str, Field(description="As found in the bytes. Not of OpenAI.")]
 
     @classmethod
-    def shown(cls, stored: StoredFile) -> "FileOut":
+    def from_domain(cls, stored: StoredFile) -> "FileOut":
         """Render ``stored``."""
         return cls(
             id=stored.id,
@@ -164,7 +164,7 @@ async def create(
         raise
     name = checked.file.name or "file"
     stored = await files.finish(draft, name, FilePurpose(checked.purpose))
-    return _json(FileOut.shown(stored))
+    return _json(FileOut.from_domain(stored))
 
 
 def _lifetime(fields: dict[str, str]) -> float | None:
@@ -195,7 +195,7 @@ async def listed(
     found, more = await context.services.files.page(
         context.call.caller.id, limit, after=after, newest_first=order == "desc", purpose=purpose
     )
-    data = [FileOut.shown(stored) for stored in found]
+    data = [FileOut.from_domain(stored) for stored in found]
     return FileList(
         data=data,
         first_id=data[0].id if data else None,
@@ -212,7 +212,7 @@ async def listed(
     responses=problem.documented((*FILE_ERRORS, errors.FileNotFoundHereError), openai.SHAPE),
 )
 async def shown(context: Context, file_id: str) -> FileOut:
-    return FileOut.shown(await context.services.files.get(context.call.caller.id, file_id))
+    return FileOut.from_domain(await context.services.files.get(context.call.caller.id, file_id))
 
 
 @router.delete(

@@ -83,7 +83,7 @@ def _filter(wanted: ChatKnowledgeBase) -> MetadataFilter | None:
 
 def completion(answer: RagAnswer, model: str) -> ChatCompletion:
     """Render ``answer``, which ``model`` gave or would have given."""
-    made = ChatCompletion.of(_generation(answer, model))
+    made = ChatCompletion.from_domain(_generation(answer, model))
     message = made.choices[0].message
     message.annotations = list(annotations(answer))
     made.rag = rag(answer)

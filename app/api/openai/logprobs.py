@@ -37,7 +37,7 @@ class ChatLogprobs(DeferredModel):
     refusal: None = None
 
     @classmethod
-    def of(cls, tokens: Sequence[TokenLogprob] | None) -> "ChatLogprobs | None":
+    def from_domain(cls, tokens: Sequence[TokenLogprob] | None) -> "ChatLogprobs | None":
         """Render ``tokens``, None where there are none."""
         return cls(content=[_token(token) for token in tokens]) if tokens else None
 

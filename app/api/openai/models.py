@@ -61,7 +61,7 @@ class ModelLife(DeferredModel):
     checked: datetime
 
     @classmethod
-    def of(cls, target: Target, life: Life, today: date) -> "ModelLife":
+    def from_domain(cls, target: Target, life: Life, today: date) -> "ModelLife":
         """Render ``life``."""
         return cls(
             model_id=target.model_id,
@@ -101,7 +101,7 @@ class ModelOut(DeferredModel):
     ]
 
     @classmethod
-    def of(cls, served: ServedModel, lifecycle: LifecycleSentinel) -> "ModelOut":
+    def from_domain(cls, served: ServedModel, lifecycle: LifecycleSentinel) -> "ModelOut":
         """Render ``served``."""
         base = served.identity.base
         return cls(
@@ -128,7 +128,7 @@ class ModelOut(DeferredModel):
                 served.capabilities, from_attributes=True
             ),
             lifecycle=[
-                ModelLife.of(target, life, lifecycle.today())
+                ModelLife.from_domain(target, life, lifecycle.today())
                 for target, life in lifecycle.lives.items()
             ],
         )
@@ -150,7 +150,9 @@ class ModelList(DeferredModel):
     responses=problem.documented((errors.InternalError,), openai.SHAPE),
 )
 async def models(context: Context) -> ModelList:
-    return ModelList(data=[ModelOut.of(context.services.model, context.services.lifecycle)])
+    return ModelList(
+        data=[ModelOut.from_domain(context.services.model, context.services.lifecycle)]
+    )
 
 
 @router.get(
@@ -163,4 +165,4 @@ async def models(context: Context) -> ModelList:
 )
 async def model(context: Context, model: str) -> ModelOut:
     context.services.model.check_named(model)
-    return ModelOut.of(context.services.model, context.services.lifecycle)
+    return ModelOut.from_domain(context.services.model, context.services.lifecycle)

@@ -67,7 +67,7 @@ class UploadOut(DeferredModel):
     file: Annotated[FileOut | None, Field(description="The file, once it is completed.")] = None
 
     @classmethod
-    def shown(cls, upload: Upload) -> "UploadOut":
+    def from_domain(cls, upload: Upload) -> "UploadOut":
         """Render ``upload``."""
         form = upload.form
         return cls(
@@ -79,7 +79,7 @@ class UploadOut(DeferredModel):
             purpose=upload.purpose,
             status=upload.status,
             form=None if form is None else UploadForm(url=form.url, fields=dict(form.fields)),
-            file=None if upload.file is None else FileOut.shown(upload.file),
+            file=None if upload.file is None else FileOut.from_domain(upload.file),
         )
 
 
@@ -166,5 +166,5 @@ async def cancel(context: Context, upload_id: str) -> Response:
 
 
 def _json(upload: Upload) -> Response:
-    out = UploadOut.shown(upload).model_dump(mode="json")
+    out = UploadOut.from_domain(upload).model_dump(mode="json")
     return Response(orjson.dumps(out), media_type="application/json")

@@ -57,7 +57,7 @@ class CostOut(DeferredModel):
     ] = None
 
     @classmethod
-    def of(cls, cost: Cost | None) -> "CostOut | None":
+    def from_domain(cls, cost: Cost | None) -> "CostOut | None":
         """Render ``cost``."""
         return None if cost is None else cls.model_validate(fields(cost))
 

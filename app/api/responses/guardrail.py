@@ -37,7 +37,7 @@ class GuardrailOut(DeferredModel):
     ]
 
     @classmethod
-    def of(cls, report: GuardrailReport | None) -> "GuardrailOut | None":
+    def from_domain(cls, report: GuardrailReport | None) -> "GuardrailOut | None":
         """Render ``report``."""
         return None if report is None else cls.model_validate(fields(report))
 

@@ -18,7 +18,7 @@ class WarningOut(DeferredModel):
     message: str
 
     @classmethod
-    def of(cls, warning: AnswerWarning) -> "WarningOut":
+    def from_domain(cls, warning: AnswerWarning) -> "WarningOut":
         """Render ``warning``."""
         return cls(code=warning.code, message=warning.message)
 

@@ -30,7 +30,7 @@ class HopOut(DeferredModel):
     checked: Annotated[datetime, Field(description="When it was found out.")]
 
     @classmethod
-    def of(cls, report: HopReport) -> "HopOut":
+    def from_domain(cls, report: HopReport) -> "HopOut":
         """Render ``report``."""
         return cls(
             hop=report.hop,
@@ -68,6 +68,6 @@ async def residency(context: Context) -> ResidencyOut:
     return ResidencyOut(
         allowed=list(sentinel.allowed),
         enforced=sentinel.enforces,
-        hops=[HopOut.of(report) for report in sentinel.reports.values()],
+        hops=[HopOut.from_domain(report) for report in sentinel.reports.values()],
         notes=list(notes(sentinel.allowed, {base.name: base.regions})),
     )

@@ -36,7 +36,7 @@ class UsageOut(DeferredModel):
     ]
 
     @classmethod
-    def of(cls, row: UsageRow) -> "UsageOut":
+    def from_domain(cls, row: UsageRow) -> "UsageOut":
         """Render ``row``."""
         key, counts = row.key, row.counts
         return cls(
@@ -98,4 +98,4 @@ def visible(wanted: str | None, caller: Caller) -> str | None:
 )
 async def usage(context: Context, period: Annotated[Period, Query()]) -> UsageList:
     rows = await context.services.operations.usage.rows(period.query(context.call.caller))
-    return UsageList(data=[UsageOut.of(row) for row in rows])
+    return UsageList(data=[UsageOut.from_domain(row) for row in rows])

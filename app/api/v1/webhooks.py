@@ -35,7 +35,7 @@ class DeliveryOut(DeferredModel):
     ]
 
     @classmethod
-    def of(cls, delivery: Delivery) -> "DeliveryOut":
+    def from_domain(cls, delivery: Delivery) -> "DeliveryOut":
         """Render ``delivery``."""
         event = delivery.event
         pending = delivery.status is DeliveryStatus.PENDING
@@ -95,6 +95,6 @@ async def webhooks(context: Context, page: Annotated[Page, Query()]) -> Webhooks
     return WebhooksOut(
         hosts=list(service.hosts),
         secret=service.signing_secret(owner) if service.hosts else None,
-        data=[DeliveryOut.of(delivery) for delivery in found[: page.limit]],
+        data=[DeliveryOut.from_domain(delivery) for delivery in found[: page.limit]],
         has_more=len(found) > page.limit,
     )
