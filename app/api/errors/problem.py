@@ -143,7 +143,7 @@ def documented(declared: Sequence[type[ServiceError]], shape: Shape) -> Response
     by_status: dict[int, list[type[ServiceError]]] = {}
     for error in declared:
         by_status.setdefault(shape.status(error), []).append(error)
-    return {status: _response(found, shape) for status, found in sorted(by_status.items())}
+    return {status: _response(classes, shape) for status, classes in sorted(by_status.items())}
 
 
 def _response(kinds: Sequence[type[ServiceError]], shape: Shape) -> dict[str, Any]:
@@ -216,14 +216,14 @@ _LONGEST_PATH = 200
 """Characters of a field's path that are reported: callers choose the keys of maps."""
 
 
-def from_validation(found: Sequence[Mapping[str, Any]], body: object = None) -> ServiceError:
+def from_validation(faults: Sequence[Mapping[str, Any]], body: object = None) -> ServiceError:
     """Return one error for Pydantic's findings in ``body``, with one entry per field."""
-    fields = [_field_error(error, body) for error in found[:MOST_FAULTS]]
+    fields = [_field_error(error, body) for error in faults[:MOST_FAULTS]]
     codes = {field.code for field in fields}
     cls = _BY_CODE[codes.pop()] if len(codes) == 1 else errors.InvalidParameterError
     detail = "; ".join(f"{field.field}: {field.message}" for field in fields[:5])
-    if len(found) > MOST_FAULTS:
-        detail += f"; and {len(found) - MOST_FAULTS:,} more"
+    if len(faults) > MOST_FAULTS:
+        detail += f"; and {len(faults) - MOST_FAULTS:,} more"
     return cls(detail, errors=tuple(fields))
 
 
@@ -281,7 +281,7 @@ def _path(error: Mapping[str, Any], body: object) -> list[object]:
         return place
     # It alone is not in the body.
     missing = [place.pop()] if error["type"] == "missing" else []
-    found: list[object] = []
+    path: list[object] = []
     within: Any = body
     for part, following in pairwise((*place, None)):
         if missing and within == error.get("input"):
@@ -292,9 +292,9 @@ def _path(error: Mapping[str, Any], body: object) -> list[object]:
         # A tag may be a field's name too, as `text` and `image_url` are.
         if _holds(within, following) and not _holds(within[part], following):
             continue
-        found.append(part)
+        path.append(part)
         within = within[part]
-    return found + missing
+    return path + missing
 
 
 def _holds(value: object, part: object) -> bool:

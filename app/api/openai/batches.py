@@ -410,8 +410,8 @@ async def estimate(
     check_endpoint(body.endpoint)
     estimates = context.services.batch_estimates
     assert estimates is not None
-    found = await estimates.estimate(context.call.caller, body.input_file_id, body.endpoint)
-    facts = asdict(found)
+    estimate = await estimates.estimate(context.call.caller, body.input_file_id, body.endpoint)
+    facts = asdict(estimate)
     least, most = facts.pop("least_usd"), facts.pop("most_usd")
     cost = None if least is None or most is None else BatchEstimateCost(least=least, most=most)
     out = BatchEstimateOut(**facts, cost_usd=cost)

@@ -192,10 +192,10 @@ async def listed(
     order: Annotated[Literal["asc", "desc"], Query(description="By age.")] = "desc",
     purpose: Annotated[FilePurpose | None, Query()] = None,
 ) -> FileList:
-    found, more = await context.services.files.page(
+    page_files, more = await context.services.files.page(
         context.call.caller.id, limit, after=after, newest_first=order == "desc", purpose=purpose
     )
-    data = [FileOut.from_domain(stored) for stored in found]
+    data = [FileOut.from_domain(stored) for stored in page_files]
     return FileList(
         data=data,
         first_id=data[0].id if data else None,

@@ -115,10 +115,12 @@ class RequestHeaders(TimeoutHeaders):
 @lru_cache(maxsize=256)  # few are ever said
 def _cache_wish(cache_control: str) -> CacheWish:
     pairs = (part.partition("=") for part in cache_control.lower().split(","))
-    said = {name.strip(): value.strip().strip('"') for name, _, value in pairs}
-    age = said.get("max-age", "")
+    directives = {name.strip(): value.strip().strip('"') for name, _, value in pairs}
+    age = directives.get("max-age", "")
     max_age = float(age) if age.isascii() and age.isdigit() else None
-    return CacheWish("no-cache" in said or max_age == 0, "no-store" not in said, max_age)
+    return CacheWish(
+        "no-cache" in directives or max_age == 0, "no-store" not in directives, max_age
+    )
 
 
 CallHeaders = Annotated[RequestHeaders, Header()]

@@ -91,10 +91,10 @@ class Page(BaseModel):
 )
 async def webhooks(context: Context, page: Annotated[Page, Query()]) -> WebhooksOut:
     service, owner = context.services.webhooks, context.call.caller.id
-    found = await service.deliveries(owner, page.limit + 1, page.after)
+    deliveries = await service.deliveries(owner, page.limit + 1, page.after)
     return WebhooksOut(
         hosts=list(service.hosts),
         secret=service.signing_secret(owner) if service.hosts else None,
-        data=[DeliveryOut.from_domain(delivery) for delivery in found[: page.limit]],
-        has_more=len(found) > page.limit,
+        data=[DeliveryOut.from_domain(delivery) for delivery in deliveries[: page.limit]],
+        has_more=len(deliveries) > page.limit,
     )

@@ -103,9 +103,9 @@ class Page(BaseModel):
     responses=_ERRORS,
 )
 async def list_jobs(context: Context, page: Annotated[Page, Query()]) -> Response:
-    found = await context.services.jobs.list(context.call.caller.id, page.limit + 1, page.after)
-    shown = [serialize.outline(job) for job in found[: page.limit]]
-    body = {"object": "list", "data": shown, "has_more": len(found) > page.limit}
+    jobs = await context.services.jobs.list(context.call.caller.id, page.limit + 1, page.after)
+    shown = [serialize.outline(job) for job in jobs[: page.limit]]
+    body = {"object": "list", "data": shown, "has_more": len(jobs) > page.limit}
     return Response(orjson.dumps(body), media_type="application/json")
 
 
@@ -170,8 +170,8 @@ async def _events(context: RequestContext, job_id: str, after: int) -> AsyncGene
             yield serialize.numbered(event) + sse.event(event.name, event.data)
         yield sse.event(*serialize.terminal(await jobs.get(owner, job_id)))
     except errors.ServiceError as error:
-        told = problem.describe(error, context.id)
-        yield sse.event("error", told.model_dump_json().encode())
+        description = problem.describe(error, context.id)
+        yield sse.event("error", description.model_dump_json().encode())
 
 
 @router.delete(
