@@ -37,20 +37,20 @@ class FieldProblem(DeferredModel):
     """One offending field."""
 
     field: str = Field(description="Path of the field, dotted: `images.0`.")
-    code: str = Field(description="What kind of fault it is.")
-    message: str = Field(description="What was wrong and what would be accepted.")
+    code: str = Field(description="The kind of fault.")
+    message: str = Field(description="The fault, and what would be accepted.")
 
 
 class Fault(DeferredModel):
     """A fault with a stable `code`."""
 
     type: str = Field(description="The code as a URI; docs/errors.md explains it.")
-    title: str = Field(description="The same for every occurrence of the code.")
+    title: str = Field(description="A title that is the same for every occurrence of the code.")
     status: int = Field(description="The HTTP status.")
-    detail: str = Field(description="What was wrong this time, and what would be accepted.")
-    code: str = Field(description="Stable; see docs/errors.md.")
+    detail: str = Field(description="The fault of this request, and what would be accepted.")
+    code: str = Field(description="The stable code; see docs/errors.md.")
     retryable: bool = Field(description="Whether the same call may succeed later.")
-    errors: list[FieldProblem] = Field(description="Field by field, where fields are at fault.")
+    errors: list[FieldProblem] = Field(description="The faults by field, if fields are at fault.")
 
 
 class Problem(Fault):

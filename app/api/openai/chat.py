@@ -38,7 +38,7 @@ ANSWER_HEADERS: dict[str, Any] = {
         "schema": {"type": "string"},
     },
     warnings.IGNORED_HEADER: {
-        "description": "Parameters that were given and make no difference.",
+        "description": "Parameters that were given and are ignored.",
         "schema": {"type": "string"},
     },
 }

@@ -84,7 +84,10 @@ async def _head(log: AuditLog, size: int | None) -> Head:
     "/head",
     operation_id="auditHead",
     summary="Show the audit log's signed head",
-    description="Whoever keeps heads can prove later that nothing before them was changed.",
+    description=(
+        "Returns the signed head of the log. Keep heads to prove later that "
+        "nothing before them was changed."
+    ),
     response_description="The head.",
     responses=DOCUMENTED,
 )

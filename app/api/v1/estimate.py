@@ -113,7 +113,7 @@ _OF_CALLS = (errors.UpstreamError, errors.IdempotencyConflictError)
 @router.post(
     "/estimate",
     operation_id="estimate",
-    summary="Tell what a request would take",
+    summary="Estimate a request",
     description="Takes the body of `/v1/generate` and tells its tokens, tiles and cost without "
     "calling the model. A picture that would be refused is refused here too.",
     response_description="The estimate.",

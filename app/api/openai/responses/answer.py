@@ -127,7 +127,7 @@ class ResponsesOut(DeferredModel):
     top_logprobs: int = 0
     top_p: float
     truncation: Literal["disabled"] = "disabled"
-    usage: Annotated[ResponsesUsage | None, Field(description="Null where Bedrock did not say.")]
+    usage: Annotated[ResponsesUsage | None, Field(description="Null if Bedrock did not say.")]
     user: str | None
     stop_reason: Annotated[
         str | None, Field(description="Of this service: Bedrock's own word, or `repetition`.")

@@ -87,7 +87,7 @@ class TaskList(DeferredModel):
     "/tasks",
     operation_id="listTasks",
     summary="List the vision tasks",
-    description="Each with its parameters, its result and an example.",
+    description="Lists the tasks, each with its parameters, its result and an example.",
     response_description="The tasks.",
     response_model=TaskList,
     responses=problem.responses(errors.InternalError),

@@ -36,7 +36,7 @@ class TaskOptions(DeferredModel):
     ] = None
     max_gen_len: Annotated[
         int | None,
-        Field(ge=1, le=2048, description="Most tokens of one call. By default the task's."),
+        Field(ge=1, le=2048, description="Maximum tokens of one call. By default the task's."),
     ] = None
     language: Annotated[
         Language | None,
