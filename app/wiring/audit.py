@@ -1,7 +1,5 @@
 """Opens the audit log."""
 
-import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -19,6 +17,7 @@ from app.adapters.sources import s3
 from app.domain.ports import DataCipher
 from app.services.audit.changes import KeyChanges
 from app.services.audit.log import AuditLog, AuditStore, Head, Publish, logged
+from app.services.concurrency.task_scope import running
 from app.services.lifecycle.sentinel import LifecycleSentinel
 from app.services.receipts.issuer import Receipts
 from app.services.registry import Operations
@@ -52,15 +51,10 @@ async def open_audit_log(
             publish=await stack.enter_async_context(_publishers(session, settings)),
         )
         log.note("start", _configuration(settings))
-        tasks = [asyncio.create_task(log.run()), asyncio.create_task(log.tend())]
         try:
-            yield log
+            async with running(log.run()), running(log.tend()):
+                yield log
         finally:
-            for task in tasks:
-                task.cancel()
-            for task in tasks:
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
             await log.flush()
 
 

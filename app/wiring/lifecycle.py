@@ -1,7 +1,6 @@
 """Opens the sentinel of the models' lifecycles."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -11,6 +10,7 @@ import aioboto3
 from app.adapters.bedrock.control_planes import open_control_planes
 from app.adapters.bedrock.lifecycle import Lifecycles
 from app.domain.model import identify
+from app.services.concurrency.task_scope import running
 from app.services.lifecycle.sentinel import LifecycleSentinel
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
@@ -45,13 +45,8 @@ async def watched(sentinel: LifecycleSentinel) -> AsyncIterator[None]:
     if not sentinel.asked:
         yield
         return
-    watching = asyncio.create_task(_watch(sentinel))
-    try:
+    async with running(_watch(sentinel)):
         yield
-    finally:
-        watching.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await watching
 
 
 async def _watch(sentinel: LifecycleSentinel) -> None:

@@ -1,7 +1,5 @@
 """Opens the sentinel of data residency: a provider for each kind of hop."""
 
-import asyncio
-import contextlib
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -21,6 +19,7 @@ from app.domain.control_plane import ControlPlaneError
 from app.domain.errors import IdentityProviderError
 from app.domain.model import identify
 from app.domain.residency import HERE, HopKind, Location, region_of
+from app.services.concurrency.task_scope import running
 from app.services.residency.sentinel import Hop, ResidencySentinel
 from app.settings import PREFIX, Settings, SettingsError, is_loopback
 from app.telemetry.metrics import Metrics
@@ -244,13 +243,8 @@ async def open_residency(
         await sentinel.survey()
         if enforces and (outside := sentinel.violations()):
             raise SettingsError("\n".join(f"{PREFIX}RESIDENCY: {report}" for report in outside))
-        watching = asyncio.create_task(sentinel.watch())
-        try:
+        async with running(sentinel.watch()):
             yield sentinel
-        finally:
-            watching.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await watching
 
 
 async def check_residency(settings: Settings) -> None:

@@ -1,7 +1,5 @@
 """Opens authentication, limits, usage and the sinks of requests' records."""
 
-import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -16,6 +14,7 @@ from app.domain.cost import UnitPrice
 from app.domain.errors import UsageStoreError
 from app.domain.ports import UsageStore
 from app.services.concurrency.budget import Budget
+from app.services.concurrency.task_scope import running
 from app.services.model_stack.target import TargetGuard, show
 from app.services.registry import Operations
 from app.services.retrieval import stack as retrieval
@@ -116,13 +115,10 @@ async def _running(
         show(guards, metrics)
         retrieval.show(knowledge_bases, metrics)
 
-    watching = asyncio.create_task(metrics.watch_loop(sample))
     try:
-        yield
+        async with running(metrics.watch_loop(sample)):
+            yield
     finally:
-        watching.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await watching
         metrics.close()
 
 

@@ -1,7 +1,6 @@
 """API keys in a JSON file, which may change while the service runs."""
 
 import asyncio
-import contextlib
 import os
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -14,6 +13,7 @@ import structlog
 
 from app.domain import key
 from app.domain.key import KeyRecord
+from app.services.concurrency.task_scope import running
 from app.services.concurrency.threads import Threads
 
 log = structlog.get_logger()
@@ -93,11 +93,8 @@ async def open_key_file(
     keyring = KeyFile(path, interval, changed=changed)
     await keyring.threads.run(read, path)
     await keyring.reload()
-    watching = asyncio.create_task(keyring.watch())
     try:
-        yield keyring
+        async with running(keyring.watch()):
+            yield keyring
     finally:
-        watching.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await watching
         keyring.threads.close()

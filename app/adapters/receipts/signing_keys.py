@@ -8,7 +8,6 @@ signed can still be verified.
 import asyncio
 import base64
 import binascii
-import contextlib
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -21,6 +20,7 @@ from typing import Any
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from app.services.concurrency.task_scope import running
 from app.services.concurrency.threads import Threads
 
 log = structlog.get_logger()
@@ -156,12 +156,7 @@ async def open_signing_keys(path: Path, decrypt: Decrypt) -> AsyncIterator[Reloa
     try:
         keys = ReloadedKeys(path, decrypt, await load(path, decrypt, threads), threads)
         await keys.reload()
-        watching = asyncio.create_task(keys.watch())
-        try:
+        async with running(keys.watch()):
             yield keys
-        finally:
-            watching.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await watching
     finally:
         threads.close()

@@ -1,7 +1,6 @@
 """Keeps an imported model's copy from being taken away, where an operator wants to pay for that."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ import structlog
 from app.domain.cost import WINDOW_SECONDS, UnitPrice
 from app.domain.errors import ServiceError
 from app.domain.generation import Completion, ModelRequest, Role, Sampling, Turn
+from app.services.concurrency.task_scope import running
 from app.services.model_stack.target import TargetGuard
 
 SMALLEST = ModelRequest((Turn(Role.USER, "Hi"),), sampling=Sampling(max_gen_len=1))
@@ -66,10 +66,5 @@ async def kept_warm(keeper: KeepWarm | None) -> AsyncIterator[None]:
     if keeper is None:
         yield
         return
-    running = asyncio.create_task(keeper.run())
-    try:
+    async with running(keeper.run()):
         yield
-    finally:
-        running.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await running

@@ -1,7 +1,6 @@
 """Counts usage off the request's path, and reports it."""
 
 import asyncio
-import contextlib
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -14,6 +13,7 @@ from app.domain.errors import ServiceError
 from app.domain.ports import UsageStore
 from app.domain.usage import UsageBatch, UsageCounts, UsageKey, UsageQuery, UsageRow
 from app.services.concurrency.single_flight import Flight
+from app.services.concurrency.task_scope import running
 from app.telemetry import RequestRecord
 from app.telemetry.metrics import Metrics
 
@@ -118,11 +118,8 @@ def counts(record: RequestRecord) -> UsageCounts:
 async def open_ledger(store: UsageStore, metrics: Metrics) -> AsyncIterator[UsageLedger]:
     """Count from now on, and write what is left at the end."""
     ledger = UsageLedger(store, metrics)
-    running = asyncio.create_task(ledger.run())
     try:
-        yield ledger
+        async with running(ledger.run()):
+            yield ledger
     finally:
-        running.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await running
         await ledger._try_flush()  # noqa: SLF001 - its own module
