@@ -14,9 +14,10 @@ from app.domain.errors import (
     InternalError,
     ServiceError,
 )
+from app.domain.generation import Completion
 from app.domain.ports import WorkQueue
 from app.domain.work import Finished, Leased, Postponed, WorkKind
-from app.services.batches import given, record
+from app.services.batches import kept_completion, record
 from app.services.batches import row as rows
 from app.services.batches.estimate import Pace
 from app.services.batches.keeper import BatchKeeper
@@ -77,13 +78,18 @@ def _goes_on(batch: Batch, place: Place) -> bool:
     """Tell whether the row is to be answered; one that was paid for is, whatever happens."""
     if batch.status in (BatchStatus.IN_PROGRESS, BatchStatus.VALIDATING):
         return True
-    return place.given is not None and batch.status is BatchStatus.CANCELLING
+    return place.completion is not None and batch.status is BatchStatus.CANCELLING
 
 
 def _is_cut_off(batch: Batch, place: Place) -> bool:
     """Tell whether the row is left of a batch job's batch that was cancelled."""
     native = batch.native is not None and batch.engine_reason is None
-    return native and batch.status is BatchStatus.CANCELLING and place.given is None
+    return native and batch.status is BatchStatus.CANCELLING and place.completion is None
+
+
+def _completion(place: Place) -> Completion | None:
+    """Return what a batch job has answered to the row, if one has."""
+    return None if place.completion is None else kept_completion.read(place.completion)
 
 
 @dataclass(slots=True)
@@ -158,7 +164,7 @@ class RowHandler:
                     orjson.dumps(row.body),
                     batch.caller,
                     self.seconds,
-                    completion=None if place.given is None else given.read(place.given),
+                    completion=_completion(place),
                     patience=patience,
                 )
             )

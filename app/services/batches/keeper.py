@@ -146,7 +146,7 @@ class BatchKeeper:
                 await self._advance(batch)
             case BatchStatus.IN_PROGRESS:
                 await self._watch(batch)
-            case BatchStatus.CANCELLING if self._has_given(batch):
+            case BatchStatus.CANCELLING if self._has_job_answers(batch):
                 # What the batch job has answered is paid for: the rows with an answer are ended.
                 if not await self.queue.has_open(batch.id):
                     await self._wind_up(batch, BatchStatus.CANCELLED)
@@ -218,14 +218,14 @@ class BatchKeeper:
         """Tell whether Bedrock's batch job has the batch, and its rows are not on the queue yet."""
         return batch.native is not None and batch.native.phase is not NativePhase.ROWS
 
-    async def _only_given(self, batch: Batch) -> bool:
+    async def _only_job_answers(self, batch: Batch) -> bool:
         """Tell whether rows wait that a batch job has answered, and no others."""
-        if not self._has_given(batch):
+        if not self._has_job_answers(batch):
             return False
         counts = await self.queue.counts(batch.id)
         return counts.open > 0 and counts.total < batch.counts.total
 
-    def _has_given(self, batch: Batch) -> bool:
+    def _has_job_answers(self, batch: Batch) -> bool:
         return batch.native is not None and batch.engine_reason is None
 
     async def _advance(self, batch: Batch) -> None:
@@ -286,7 +286,7 @@ class BatchKeeper:
 
     async def _watch(self, batch: Batch) -> None:
         if self.clock() >= batch.expires_at:
-            if not await self._only_given(batch):
+            if not await self._only_job_answers(batch):
                 await self._finalize_as(batch, BatchStatus.EXPIRED)
         elif not await self.queue.has_open(batch.id):
             await self._finalize_as(batch, BatchStatus.COMPLETED)

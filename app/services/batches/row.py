@@ -97,13 +97,13 @@ class Place:
     start: int
     end: int
     custom_id: str
-    given: dict[str, Any] | None = None
-    """The answer that a batch job of Bedrock's had for it, as `given` keeps it."""
+    completion: dict[str, Any] | None = None
+    """The answer that a batch job of Bedrock's had for it, as `kept_completion` writes it."""
 
     def kept(self) -> bytes:
         """Return it as bytes."""
         own = [self.start, self.end, self.custom_id]
-        return orjson.dumps(own if self.given is None else [*own, self.given])
+        return orjson.dumps(own if self.completion is None else [*own, self.completion])
 
     @classmethod
     def read(cls, kept: bytes) -> "Place":
