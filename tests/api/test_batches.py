@@ -379,6 +379,22 @@ async def end_window(folder: Path, owner: str, batch_id: str) -> None:
                 return
 
 
+def test_rows_that_begin_together_read_their_batch_once(client, monkeypatch):
+    looks: list[str] = []
+    facts = directory.DirectoryFiles.facts
+
+    async def counted(files: directory.DirectoryFiles, owner: str, file_id: str) -> bytes | None:
+        looks.append(file_id)
+        return await facts(files, owner, file_id)
+
+    monkeypatch.setattr(directory.DirectoryFiles, "facts", counted)
+    content = lines(*(row(str(n), {"prompt": f"{n}?"}) for n in range(200)))
+    batch = ended(client, begun(client, content))
+
+    assert batch.request_counts.completed == 200
+    assert looks.count(batch.input_file_id) < 100
+
+
 def test_a_full_disk_holds_a_batch_up_and_nothing_is_lost_or_asked_twice(tmp_path, monkeypatch):
     model, full = Held(), threading.Event()
     write = directory._write_all
