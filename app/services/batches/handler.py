@@ -171,16 +171,16 @@ class RowHandler:
             line = await self.files.read_range(source.input, place.start, place.end)
         except FileNotFoundHereError:
             return Postponed(work, 1, counted=False)
-        row = rows.parsed(line, batch.endpoint)
         began = time.monotonic()
         with background():
             answer = await self.endpoint.answer(
                 EndpointRequest(
                     rows.request_id(work.group, work.position),
                     batch.endpoint,
-                    orjson.dumps(row.body),
+                    line,
                     batch.caller,
                     self.seconds,
+                    rows.parsed(line, batch.endpoint).body,
                     completion=_completion(place),
                     patience=patience,
                 )

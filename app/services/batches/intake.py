@@ -9,7 +9,7 @@ from hashlib import blake2b
 from app.domain.batch import BatchFault
 from app.domain.errors import FileNotFoundHereError
 from app.domain.file import FilePurpose, StoredFile
-from app.services.batches.row import Place, RowError, check_depth, file_ids, parsed
+from app.services.batches.row import Place, RowError, file_ids, parsed
 from app.services.files.service import FileService
 
 MOST_FAULTS = 100
@@ -76,7 +76,6 @@ class Intake:
             return
         try:
             row = parsed(line, self.endpoint)
-            check_depth(line, row.body)
             self._check_new(row.custom_id, number)
             for name in self.unknown_fields(self.endpoint, row.body):
                 raise RowError("unknown_field", "there is no such field", f"body.{name[:100]}")

@@ -6,6 +6,7 @@ from hashlib import sha256
 from typing import Any
 
 import orjson
+from pydantic_core import from_json
 
 from app.domain.errors import ServiceError
 from app.domain.work import WorkResult
@@ -13,8 +14,6 @@ from app.domain.work import WorkResult
 KEYS = frozenset(("custom_id", "method", "url", "body"))
 LONGEST_ID = 256
 """Characters of a ``custom_id``."""
-_SHALLOW = 200
-"""Opening brackets of a line that are too few to be nested too deeply: orjson writes 254 levels."""
 
 
 class RowError(ValueError):
@@ -36,7 +35,8 @@ class Row:
 def parsed(line: bytes, endpoint: str) -> Row:
     """Return the row that ``line`` is, or raise RowError."""
     try:
-        value = orjson.loads(line)
+        # Of a line that is a picture for the most part it takes a fifth of orjson's time.
+        value = from_json(line, allow_inf_nan=False)
     except ValueError as error:
         raise RowError("invalid_json_line", f"is not JSON: {error}") from error
     if not isinstance(value, dict):
@@ -58,29 +58,6 @@ def parsed(line: bytes, endpoint: str) -> Row:
     if body.get("stream"):
         raise RowError("stream_in_batch", "rows are answered in one piece", "body.stream")
     return Row(custom_id, body)
-
-
-def check_depth(line: bytes, body: dict[str, Any]) -> None:
-    """Return where ``body`` can be written again, which takes less depth than reading it.
-
-    Raises RowError where it can't. For intake alone: what got through can be written.
-    """
-    if not any(_has(line, bracket, _SHALLOW // 2) for bracket in (b"{", b"[")):
-        return
-    try:
-        orjson.dumps(body)
-    except TypeError as error:
-        raise RowError("invalid_json_line", "is nested too deeply", "body") from error
-
-
-def _has(line: bytes, byte: bytes, times: int) -> bool:
-    """Tell whether ``byte`` is in ``line`` so many times; to count all would take a step a byte."""
-    at = -1
-    for _ in range(times):
-        at = line.find(byte, at + 1)
-        if at < 0:
-            return False
-    return True
 
 
 def file_ids(value: Any, depth: int = 8) -> Iterator[str]:  # noqa: ANN401 - any JSON
