@@ -38,7 +38,9 @@ def parsed(line: bytes, endpoint: str) -> Row:
         # Of a line that is a picture for the most part it takes a fifth of orjson's time.
         value = from_json(line, allow_inf_nan=False)
     except ValueError as error:
-        raise RowError("invalid_json_line", f"is not JSON: {error}") from error
+        # The parser counts the lines of what it is given: one.
+        reason = str(error).replace(" at line 1 column ", " at column ")
+        raise RowError("invalid_json_line", f"is not JSON: {reason}") from error
     if not isinstance(value, dict):
         raise RowError("invalid_json_line", "is no JSON object")
     for name in value:

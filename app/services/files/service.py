@@ -26,7 +26,7 @@ RUN = 4 * PIECE
 KEPT_RUNS = 4
 """Runs that are kept decrypted, so that neighbouring rows are read once."""
 SHORTEST, LONGEST = 3600, 30 * 24 * 3600
-"""Seconds that a caller may have a file kept."""
+"""Seconds that a caller may have a file kept. Whoever lets them in sees to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +67,8 @@ class FileService:
     _reading: SingleFlight[tuple[str, int], bytes] = field(default_factory=SingleFlight)
 
     def lifetime(self, seconds: float | None) -> float:
-        """Return how long a file is kept, or raise InvalidParameterError."""
-        if seconds is None:
-            return self.limits.seconds
-        if not SHORTEST <= seconds <= LONGEST:
-            raise InvalidParameterError.at(
-                "expires_after.seconds", f"give {SHORTEST:,} to {LONGEST:,} seconds"
-            )
-        return seconds
+        """Return how long a file is kept whose caller has said ``seconds``, or nothing."""
+        return self.limits.seconds if seconds is None else seconds
 
     async def receive(
         self, owner: str, seconds: float | None, chunks: AsyncIterator[bytes], spare: int = 0
