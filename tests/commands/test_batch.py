@@ -16,7 +16,7 @@ import pytest
 from rich.console import Console
 
 from app.__main__ import main
-from app.cli.batch import progress
+from app.cli.batch import child, progress
 from app.cli.batch.progress import Tally, shown
 from app.cli.batch.row import Row
 from app.domain.model import Dialect
@@ -162,6 +162,52 @@ def test_a_parameter_that_no_file_can_have_ends_the_run(service, folder, tmp_pat
 
 def test_the_address_may_be_the_one_that_openai_clients_are_given(service, folder, tmp_path):
     assert ran(folder, tmp_path / "a.jsonl", f"{service.url}/v1/") == 0
+
+
+def test_names_of_any_bytes_have_rows_of_their_own(service, tmp_path):
+    names = [b"a b.jpg", b"new\nline.jpg", b"=1+1.jpg", b"quote'\".jpg", b"latin-\xfc.jpg"]
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    for name in names:
+        Path(os.fsdecode(os.fsencode(folder) + b"/" + name)).write_bytes(ROCKET)
+    out = tmp_path / "captions.jsonl"
+
+    assert ran(folder, out, service.url) == 0
+    answered = rows(out)
+    assert len(answered) == 5
+    assert "latin-\\xfc.jpg" in answered
+    before = len(service.seen())
+    assert ran(folder, out, service.url) == 0
+    assert len(service.seen()) == before
+
+
+def test_a_folder_that_can_not_be_read_is_told_and_the_others_are_asked(
+    service, folder, tmp_path, capsys, monkeypatch
+):
+    walk = os.walk
+
+    def closed(root: Path, onerror: Any) -> Iterator[Any]:
+        onerror(PermissionError(13, "Permission denied", str(folder / "closed")))
+        yield from walk(root)
+
+    monkeypatch.setattr("app.cli.batch.folder.os.walk", closed)
+    out = tmp_path / "captions.jsonl"
+
+    assert ran(folder, out, service.url) == 1
+    assert len(rows(out)) == 2
+    assert "closed: Permission denied" in capsys.readouterr().err
+
+
+def test_a_service_of_its_own_ends_with_the_run_however_that_ends():
+    reading, writing = os.pipe()
+    ended: list[bool] = []
+    thread = child.follow(reading, lambda: ended.append(True))
+    assert not ended
+    os.close(writing)
+    thread.join(20)
+    os.close(reading)
+
+    assert ended == [True]
 
 
 def test_answers_of_another_task_are_left_alone(service, folder, tmp_path, capsys):

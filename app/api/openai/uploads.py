@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field
 from app.api.errors import problem
 from app.api.errors.documented import ADMISSION_ERRORS, JSON_BODY_ERRORS
 from app.api.openai import errors as openai
-from app.api.openai.files import FILE_ERRORS, FileOut, Purpose
+from app.api.openai.files import FILE_ERRORS, FileOut, Lifetime, Purpose
 from app.api.routing.context import Context
 from app.domain import errors
 from app.domain.file import FilePurpose, created_at, expires_at
@@ -25,7 +25,7 @@ class UploadExpiry(DeferredModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     anchor: Literal["created_at"] = "created_at"
-    seconds: Annotated[int, Field(description="3,600 to 2,592,000.")]
+    seconds: Annotated[Lifetime, Field(description="That it is kept.")]
 
 
 class UploadIn(DeferredModel):

@@ -9,16 +9,15 @@ import dataclasses
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import structlog
 from fastapi import Response
-from starlette.types import Message
 
 from app.api.errors import dialects
 from app.api.pipeline.authorization import Rule, check_scope, rule_for
 from app.api.routing import headers as request_headers
 from app.api.routing.context import STATE, RequestContext
+from app.api.routing.decode import ReadBody
 from app.api.routing.dispatch import Dispatcher
 from app.api.v1.tasks import serialize
 from app.domain.access import ANONYMOUS, Call, Resource
@@ -110,7 +109,9 @@ class InProcess:
         try:
             if not held.grow_to(len(request.body)):
                 await held.wait_for(len(request.body), self.services.drain.before(context.deadline))
-            response = await operation.answer(context, _received(request.body), arguments)
+            response = await operation.answer(
+                context, ReadBody(request.body, request.value), arguments
+            )
         finally:
             held.release()
         if not isinstance(response.body, bytes):
@@ -172,13 +173,6 @@ async def told(context: RequestContext, on_event: OnEvent | None) -> AsyncIterat
         await handing
     finally:
         handing.cancel()
-
-
-def _received(body: bytes) -> Any:  # noqa: ANN401 - an ASGI receive
-    async def receive() -> Message:
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return receive
 
 
 def _usage(context: RequestContext) -> WorkUsage:

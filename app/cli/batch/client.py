@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 
+from app.cli.batch.folder import shown
 from app.cli.batch.row import FACTS, Row
 
 ATTEMPTS = 6
@@ -73,7 +74,7 @@ class BatchClient:
         return await self.http.post(
             self.task.path,
             data=dict(self.parameters),
-            files={"images": (path.name, content, "application/octet-stream")},
+            files={"images": (shown(path.name), content, "application/octet-stream")},
             timeout=TIMEOUT,
         )
 

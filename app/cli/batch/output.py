@@ -48,9 +48,14 @@ class Output:
         kept = list(self._answered())
         self.done = {each.file: each.cost_usd or 0 for each in kept}
         fresh = self.lines.with_name(f".{self.lines.name}.new")
-        with fresh.open("w", encoding="utf-8") as file:
-            file.writelines(f"{each.line()}\n" for each in kept)
-        fresh.replace(self.lines)
+        try:
+            with fresh.open("w", encoding="utf-8") as file:
+                file.writelines(f"{each.line()}\n" for each in kept)
+            fresh.replace(self.lines)
+        except OSError:
+            # Half of it, on a full disk, would be in the way of whoever makes room.
+            fresh.unlink(missing_ok=True)
+            raise
         self._file = self.lines.open("a", encoding="utf-8")
 
     def _answered(self) -> Iterator[Row]:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from app.cli.batch.client import BatchClient
 from app.cli.batch.folder import Folder
@@ -31,17 +32,18 @@ class Run:
 
         Raises ServiceUnusableError, or OSError where the output can't be written.
         """
-        names = iter([name for name in self.folder.files if name not in self.output.done])
+        left = [each for each in self.folder.files.items() if each[0] not in self.output.done]
+        files = iter(left)
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(self.concurrency):
-                    group.create_task(self._work(names, display))
+                    group.create_task(self._work(files, display))
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from None
 
-    async def _work(self, names: Iterator[str], display: Display) -> None:
-        for name in names:
-            row = await self.client.ask(name, self.folder.path(name))
+    async def _work(self, files: Iterator[tuple[str, Path]], display: Display) -> None:
+        for name, path in files:
+            row = await self.client.ask(name, path)
             self.output.write(row)
             display.tally.add(row)
             display.update()

@@ -22,11 +22,13 @@ class EndpointRequest:
     """The request's id, as ``X-Request-Id`` has it."""
     path: str
     body: bytes
-    """JSON."""
+    """JSON; with a ``value``, what that was read from."""
     caller: Caller
     """Whose rights are checked, as they are now."""
     seconds: float
     """Until the answer must be there."""
+    value: Mapping[str, object] | None = None
+    """The body's members, where they were read already: by pydantic's parser, as bodies are."""
     idempotency_key: str | None = None
     completion: Completion | None = None
     """What a batch job has answered to the model's first call."""
