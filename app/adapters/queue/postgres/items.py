@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 from asyncpg import Connection, Record
 
-from app.adapters.queue.postgres.jobs import TABLE as JOBS
+from app.adapters.queue.postgres.names import TABLE as JOBS
 from app.domain.work import (
     Finished,
     GroupCounts,

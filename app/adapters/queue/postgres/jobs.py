@@ -8,21 +8,14 @@ from uuid import NAMESPACE_OID, uuid5
 
 from asyncpg import Connection
 from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
-from pgqueuer.adapters.persistence.qb import (
-    QueryBuilderEnvironment,
-    QueryQueueBuilder,
-    QuerySchedulerBuilder,
-)
 from pgqueuer.adapters.persistence.queries import Queries
 from pgqueuer.domain.models import Job
-from pgqueuer.domain.settings import DBSettings, Durability
-from pgqueuer.domain.types import JOB_STATUS, Channel, JobId, QueueEntrypoint, QueueManagerId
+from pgqueuer.domain.types import JOB_STATUS, JobId, QueueEntrypoint, QueueManagerId
 from pgqueuer.ports.repository import EntrypointExecutionParameter
 
+from app.adapters.queue.postgres.names import TABLE, Builders
 from app.domain.work import LONGEST, LONGEST_WAIT, QueueDepth, WorkKind
 
-PREFIX = "llama_vision_"
-TABLE = f"{PREFIX}pgqueuer"
 _MANY = 10_000
 _UNLIMITED = EntrypointExecutionParameter(concurrency_limit=0)
 # One step in the index for each caller and kind.
@@ -67,39 +60,6 @@ class Backlog:
     """Leases, of those, that ran out."""
     ahead: bool
     """Whether a time was written before the database's clock was set back."""
-
-
-@dataclass(frozen=True, slots=True)
-class Builders:
-    """Statements of PgQueuer for this service's names."""
-
-    schema: QueryBuilderEnvironment
-    queue: QueryQueueBuilder
-    scheduler: QuerySchedulerBuilder
-
-    @classmethod
-    def make(cls) -> Self:
-        """Return those that all replicas use."""
-        # Not read from the environment, as PgQueuer does: a variable named TRIGGER or CHANNEL
-        # would part one replica from the others.
-        names = DBSettings.model_construct(
-            prefix=PREFIX,
-            db_schema=None,
-            channel=Channel(f"{PREFIX}ch_pgqueuer"),
-            function=f"{PREFIX}fn_pgqueuer_changed",
-            statistics_table=f"{TABLE}_statistics",
-            queue_status_type=f"{TABLE}_status",
-            queue_table=TABLE,
-            queue_table_log=f"{TABLE}_log",
-            trigger=f"{PREFIX}tg_pgqueuer_changed",
-            schedules_table=f"{TABLE}_schedules",
-            # Of its log nothing is read here.
-            durability=Durability.balanced,
-            widen_id=True,
-        )
-        return cls(
-            QueryBuilderEnvironment(names), QueryQueueBuilder(names), QuerySchedulerBuilder(names)
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,16 @@
 """The work queue in PostgreSQL, over PgQueuer."""
 
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Collection, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from asyncpg import Connection, LockNotAvailableError, Pool
+import structlog
+from asyncpg import Connection, InsufficientPrivilegeError, LockNotAvailableError, Pool
 
-from app.adapters.queue import fairness
-from app.adapters.queue.postgres import groups, items
-from app.adapters.queue.postgres.jobs import Backlog, Builders, Jobs
+from app.adapters.queue.postgres import groups, items, leases
+from app.adapters.queue.postgres.jobs import Jobs
+from app.adapters.queue.postgres.names import Builders
 from app.adapters.queue.postgres.schema import Schema, take_over
 from app.adapters.stores.postgres import open_pool, translated
 from app.domain.errors import WorkQueueError
@@ -28,6 +28,8 @@ from app.domain.work import (
     WorkKind,
     WorkResult,
 )
+
+log = structlog.get_logger()
 
 _SECONDS = 30
 """Seconds for each statement: thousands of rows are put in one."""
@@ -101,19 +103,7 @@ class PostgresQueue:
     ) -> tuple[Leased, ...]:
         """Lease waiting items to a worker, callers in turn, or raise WorkQueueError."""
         async with self._jobs() as jobs:
-            backlog = await jobs.backlog()
-            if any(line.ahead for line in backlog):
-                await jobs.set_back()
-                backlog = await jobs.backlog()
-            lapsed: set[int] = set()
-            if any(line.lapsed for line in backlog):
-                lapsed = await items.lapse(jobs.connection, await jobs.lapsed(worker))
-            leased: list[Leased] = []
-            for kind in kinds:
-                lines = [line for line in backlog if line.kind is kind]
-                taken = await _take(jobs, worker, lines, limit - len(leased), without)
-                leased += await _leased(jobs, worker, lines, taken, lapsed)
-        return tuple(leased)
+            return tuple(await leases.take(jobs, worker, kinds, limit, without))
 
     async def renew(self, worker: str) -> frozenset[int]:
         """Prolong the worker's leases and return what it holds, or raise WorkQueueError."""
@@ -215,8 +205,12 @@ class PostgresQueue:
         async with self._jobs() as jobs:
             # Everything else would wait behind it, where a backup reads the log for minutes.
             await jobs.connection.execute("SET LOCAL lock_timeout = '200ms'")
-            with suppress(LockNotAvailableError):
+            try:
                 await jobs.queries.clear_queue_log()
+            except LockNotAvailableError:
+                return
+            except InsufficientPrivilegeError:
+                log.warning("PgQueuer's log grows", advice="grant TRUNCATE on it")
 
     async def depths(self) -> dict[WorkKind, QueueDepth]:
         """Return what waits, by kind, or raise WorkQueueError."""
@@ -231,44 +225,6 @@ async def _put(jobs: Jobs, group: WorkGroup, seq: int, work: Sequence[NewWork]) 
     if group.kind not in UNTAKEN:
         made = await jobs.put([(group.kind, group.owner, seq)] * len(work))
     await items.add(jobs.connection, group, seq, work, made)
-
-
-async def _take(
-    jobs: Jobs, worker: str, backlog: Sequence[Backlog], limit: int, without: Collection[str]
-) -> list[int]:
-    """Take the callers' jobs in turn, as many as there are up to ``limit``."""
-    busy = Counter({line.owner: line.leased - line.lapsed for line in backlog})
-    owners = {
-        line.owner: line.kind
-        for line in backlog
-        if (line.waiting or line.lapsed) and line.owner not in without
-    }
-    taken: list[int] = []
-    while owners and (left := limit - len(taken)) > 0:
-        turns = fairness.in_turn({owner: [owner] * left for owner in owners}, busy, left)
-        for owner, share in Counter(turns).items():
-            more = await jobs.take(worker, owners[owner], owner, share)
-            taken += more
-            busy[owner] += len(more)
-            if len(more) < share:
-                del owners[owner]
-    return taken
-
-
-async def _leased(
-    jobs: Jobs, worker: str, backlog: Sequence[Backlog], taken: Sequence[int], lapsed: set[int]
-) -> list[Leased]:
-    """Return the items of the jobs that were taken, callers in turn."""
-    if not taken:
-        return []
-    leased, over = await items.leased(jobs.connection, worker, taken, lapsed)
-    # Answered late by a worker of an earlier release, which knows of no jobs.
-    await jobs.remove(dict.fromkeys(over, "deleted"))
-    of_owner: dict[str, list[Leased]] = {}
-    for item in leased:
-        of_owner.setdefault(item.owner, []).append(item)
-    busy = {line.owner: line.leased - line.lapsed for line in backlog}
-    return fairness.in_turn(of_owner, busy, len(leased))
 
 
 async def _forget(jobs: Jobs, forgotten: Sequence[str]) -> None:

@@ -5,7 +5,8 @@ from datetime import timedelta
 
 from asyncpg import Connection
 
-from app.adapters.queue.postgres.jobs import TABLE, Builders, Jobs
+from app.adapters.queue.postgres.jobs import Jobs
+from app.adapters.queue.postgres.names import TABLE, Builders
 from app.domain.work import UNTAKEN
 
 _CHUNK = 10_000
