@@ -178,8 +178,14 @@ def test_each_row_is_there_once_when_the_service_is_killed(killable):
 
 
 @pytest.mark.timeout(SECONDS * 2)
-def test_each_row_is_there_once_when_a_worker_is_killed(killable):
+@pytest.mark.parametrize(
+    "engine", ["sqlite", pytest.param("postgres", marks=pytest.mark.xdist_group("postgres"))]
+)
+def test_each_row_is_there_once_when_a_worker_is_killed(killable, engine, request):
     killable.settings["workers"] = "2"
+    if engine == "postgres":
+        server: PostgresServer = request.getfixturevalue("postgres")
+        killable.settings |= {"queue_store": engine, "postgres_url": server.url}
     killable.start()
     batch = begun(killable)
     chance = random.Random(2)
