@@ -7,6 +7,7 @@ from itertools import chain
 
 import pytest
 
+from app.adapters.queue.postgres import items as items_of
 from app.adapters.queue.postgres.queue import PostgresQueue, open_postgres_queue
 from app.domain.work import Finished, NewWork, WorkGroup, WorkKind, WorkState
 from tests.support.postgres import PostgresServer
@@ -67,6 +68,18 @@ async def test_replicas_that_start_together_make_the_tables_once(postgres):
         assert len(await queue.lease("w", ROWS, 9)) == 4
 
 
+async def test_the_tables_of_an_earlier_release_of_pgqueuer_are_brought_up(postgres):
+    async with open_postgres_queue(postgres.url) as queue:
+        await queue.open(ANN, items(1))
+    index = "llama_vision_pgqueuer_ep_prio_id_idx"
+    postgres.query(f"DROP INDEX {index}")
+
+    async with open_postgres_queue(postgres.url) as queue:
+        assert len(await queue.lease("w", ROWS, 9)) == 1
+
+    assert postgres.query(f"SELECT to_regclass('{index}')") == index
+
+
 async def test_replicas_share_the_work_and_none_has_the_same(postgres):
     async with open_postgres_queue(postgres.url) as one, open_postgres_queue(postgres.url) as two:
         for owner in ("ann", "bob", "cid"):
@@ -83,6 +96,18 @@ async def test_replicas_share_the_work_and_none_has_the_same(postgres):
         done = await asyncio.gather(*(drain(q, f"w{n}") for n, q in enumerate((one, two, one))))
 
         assert Counter(Counter(chain.from_iterable(done)).values()) == {1: 120}
+        assert postgres.query("SELECT count(*) FROM llama_vision_pgqueuer") == "0"
+
+
+async def test_a_batch_is_cancelled_in_steps_and_whole(postgres, monkeypatch):
+    monkeypatch.setattr(items_of, "_CHUNK", 4)
+    async with open_postgres_queue(postgres.url) as queue:
+        await queue.open(ANN, items(20))
+        leased = await queue.lease("w", ROWS, 6)
+
+        assert await queue.cancel("ann", "batch_1", leased=False) == 14
+        assert await queue.held("w") == {item.id for item in leased}
+        assert await queue.cancel("ann", "batch_1", leased=True) == 6
         assert postgres.query("SELECT count(*) FROM llama_vision_pgqueuer") == "0"
 
 

@@ -19,6 +19,7 @@ from app.domain.work import (
 
 OPEN = "state IN ('open', 'waiting', 'leased')"
 """The states of items that may still be answered; the latter two are an earlier release's."""
+_CHUNK = 5_000
 _OF_GROUP = "seq = (SELECT seq FROM llama_vision_work_group WHERE id = $1)"
 _NOW = "extract(epoch FROM now())::float8"
 
@@ -106,13 +107,17 @@ async def locked(connection: Connection, items: Collection[int]) -> dict[int, in
     return {row["id"]: row["job"] for row in rows}
 
 
-async def locked_of_group(connection: Connection, owner: str, group: str) -> dict[int, int]:
-    """Lock the items of a group that may still be answered, and return the job of each."""
+async def locked_of_group(
+    connection: Connection, owner: str, group: str, after: int
+) -> dict[int, int]:
+    """Lock items of a group as `locked` does: the next ones behind the job ``after``."""
     rows = await connection.fetch(
         f"SELECT id, job FROM llama_vision_work WHERE {_OF_GROUP} AND owner = $2 AND {OPEN} "
-        "ORDER BY job FOR UPDATE",
+        "AND job > $3 ORDER BY job LIMIT $4 FOR UPDATE",
         group,
         owner,
+        after,
+        _CHUNK,
     )
     return {row["id"]: row["job"] for row in rows}
 

@@ -119,9 +119,9 @@ class Jobs:
     async def lapsed(self, worker: str) -> list[int]:
         """Return the jobs that others let lapse, and renew those of ``worker``: it is alive."""
         stale = await self.queries.stale_jobs(self.lease, _MANY)
-        own = [job.id for job in stale if job.queue_manager_id == _manager(worker)]
+        own = {job.id for job in stale if job.queue_manager_id == _manager(worker)}
         if own:
-            await self.queries.update_heartbeat(own)
+            await self.queries.update_heartbeat(list(own))
         return [job.id for job in stale if job.id not in own]
 
     async def take(self, worker: str, kind: WorkKind, owner: str, limit: int) -> list[int]:

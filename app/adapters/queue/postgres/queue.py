@@ -155,13 +155,17 @@ class PostgresQueue:
     async def cancel(self, owner: str, group: str, *, leased: bool) -> int:
         """Cancel items of a group, or raise WorkQueueError."""
         async with self._jobs() as jobs:
-            unanswered = await items.locked_of_group(jobs.connection, owner, group)
-            if not leased:
-                waiting = await jobs.waiting(unanswered.values())
-                unanswered = {id_: job for id_, job in unanswered.items() if job in waiting}
-            await items.cancel(jobs.connection, unanswered)
-            await jobs.remove(dict.fromkeys(unanswered.values(), "canceled"))
-        return len(unanswered)
+            await take_over(jobs.connection, jobs)
+            cancelled, last = 0, 0
+            while unanswered := await items.locked_of_group(jobs.connection, owner, group, last):
+                last = max(unanswered.values())
+                if not leased:
+                    waiting = await jobs.waiting(unanswered.values())
+                    unanswered = {id_: job for id_, job in unanswered.items() if job in waiting}
+                await items.cancel(jobs.connection, unanswered)
+                await jobs.remove(dict.fromkeys(unanswered.values(), "canceled"))
+                cancelled += len(unanswered)
+        return cancelled
 
     async def counts(self, group: str) -> GroupCounts:
         """Return how far a group has come, or raise WorkQueueError."""

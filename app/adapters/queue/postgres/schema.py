@@ -51,16 +51,15 @@ class Schema:
 
     async def __call__(self, connection: Connection) -> None:
         """Make the tables that ``connection`` needs, where they are not there."""
-        if self._current:
-            return
         jobs = Jobs.over(connection, self.builders, self.lease_seconds)
         # Looked for first: who may only use tables that are there may not create them.
         if not await connection.fetchval(f"SELECT to_regclass('{TABLE}') IS NOT NULL"):
             await self._create(connection, jobs)
-        # Not in a transaction: of an enum's new values none may be used in the same.
-        if (await jobs.queries.plan_upgrade()).statements:
-            await jobs.queries.apply_upgrade()
-        self._current = True
+        if not self._current:
+            # Not in a transaction: of an enum's new values none may be used in the same.
+            if (await jobs.queries.plan_upgrade()).statements:
+                await jobs.queries.apply_upgrade()
+            self._current = True
 
     async def _create(self, connection: Connection, jobs: Jobs) -> None:
         async with connection.transaction():
