@@ -18,9 +18,13 @@ class WorkKind(StrEnum):
     JOB = "job"
     """One request that is answered later."""
     JOB_EVENT = "job_event"
-    """What a job told while it ran. Only kept: no worker takes it."""
+    """What a job told while it ran."""
     WEBHOOK = "webhook"
     """One event that a caller's server is to be told of."""
+
+
+UNTAKEN = frozenset({WorkKind.JOB_EVENT})
+"""Kinds that are only kept: no worker takes them."""
 
 
 class WorkState(StrEnum):

@@ -1,0 +1,66 @@
+"""Whose items a worker has next: callers in turn, each one's in order, lapsed leases too."""
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+
+from app.adapters.queue import fairness
+from app.adapters.queue.postgres import items
+from app.adapters.queue.postgres.jobs import Backlog, Jobs
+from app.domain.work import Leased, WorkKind
+
+
+async def take(
+    jobs: Jobs, worker: str, kinds: Collection[WorkKind], limit: int, without: Collection[str]
+) -> list[Leased]:
+    """Lease at most ``limit`` items to ``worker``, of no caller in ``without``."""
+    backlog = await jobs.backlog()
+    if any(line.ahead for line in backlog):
+        await jobs.set_back()
+        backlog = await jobs.backlog()
+    lapsed: set[int] = set()
+    if any(line.lapsed for line in backlog):
+        lapsed = await items.lapse(jobs.connection, await jobs.lapsed(worker))
+    leased: list[Leased] = []
+    for kind in kinds:
+        lines = [line for line in backlog if line.kind is kind]
+        taken = await _take_kind(jobs, worker, lines, limit - len(leased), without)
+        leased += await _items(jobs, worker, lines, taken, lapsed)
+    return leased
+
+
+async def _take_kind(
+    jobs: Jobs, worker: str, backlog: Sequence[Backlog], limit: int, without: Collection[str]
+) -> list[int]:
+    """Take the callers' jobs in turn, as many as there are up to ``limit``."""
+    busy = Counter({line.owner: line.leased - line.lapsed for line in backlog})
+    owners = {
+        line.owner: line.kind
+        for line in backlog
+        if (line.waiting or line.lapsed) and line.owner not in without
+    }
+    taken: list[int] = []
+    while owners and (left := limit - len(taken)) > 0:
+        turns = fairness.in_turn({owner: [owner] * left for owner in owners}, busy, left)
+        for owner, share in Counter(turns).items():
+            more = await jobs.take(worker, owners[owner], owner, share)
+            taken += more
+            busy[owner] += len(more)
+            if len(more) < share:
+                del owners[owner]
+    return taken
+
+
+async def _items(
+    jobs: Jobs, worker: str, backlog: Sequence[Backlog], taken: Sequence[int], lapsed: set[int]
+) -> list[Leased]:
+    """Return the items of the jobs that were taken, callers in turn."""
+    if not taken:
+        return []
+    leased, over = await items.leased(jobs.connection, worker, taken, lapsed)
+    # Answered late by a worker of an earlier release, which knows of no jobs.
+    await jobs.remove(dict.fromkeys(over, "deleted"))
+    of_owner: dict[str, list[Leased]] = {}
+    for item in leased:
+        of_owner.setdefault(item.owner, []).append(item)
+    busy = {line.owner: line.leased - line.lapsed for line in backlog}
+    return fairness.in_turn(of_owner, busy, len(leased))
