@@ -24,7 +24,7 @@ class Health(DeferredModel):
 
 
 class TargetState(DeferredModel):
-    """How one way to the model is doing, seen from this process."""
+    """The state of one target, as seen by this process."""
 
     target: Annotated[str, Field(description="Region, model id and dialect.")]
     breaker: Annotated[

@@ -20,7 +20,7 @@ from app.wiring.audit import open_audit_store
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what the command takes."""
+    """Add the command's arguments."""
     actions = parser.add_subparsers(dest="action", required=True)
     verify = actions.add_parser("verify", help="hold every record against the tree, and heads")
     verify.add_argument(

@@ -33,7 +33,7 @@ KNOWLEDGE_BASES = {
         "reranker": f"arn:aws:bedrock:{REGION}::foundation-model/amazon.rerank-v1:0",
     }
 }
-"""Of sample documents, which the emulator has from its start."""
+"""Knowledge bases of sample documents that the emulator starts with."""
 SERVING = "Serving on {url}; Swagger UI on {url}/docs. Ctrl-C ends it."
 PORT_TAKEN = "Port {port} is taken. Choose another one: make run PORT={other}"
 KEYS_NEEDED = (
@@ -50,7 +50,7 @@ export AWS_CA_BUNDLE={path} SSL_CERT_FILE={path} NODE_EXTRA_CA_CERTS={path}"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what the command takes."""
+    """Add the command's arguments."""
     parser.add_argument(
         "--tls",
         nargs="?",

@@ -36,7 +36,7 @@ LICENCE = warning(
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what the command takes."""
+    """Add the command's arguments."""
     parser.add_argument("source", help="where the files are: s3://bucket/prefix/")
     parser.add_argument("--name", default="llama-3-2-11b-vision", help="the model's new name")
     parser.add_argument("--role", help="ARN of the role that Bedrock reads the files with")

@@ -16,7 +16,7 @@ DEFAULT_SCOPES = (Scope.GENERATE, Scope.TASKS, Scope.IMAGES)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what the commands take."""
+    """Add the commands' arguments."""
     parser.add_argument("--file", type=Path, help=f"the key file; by default {PREFIX}KEYS_FILE")
     actions = parser.add_subparsers(dest="action", required=True)
     create = actions.add_parser("create", help="make a key and print it, this once")

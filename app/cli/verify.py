@@ -15,7 +15,7 @@ _WORDS = {True: "holds     ", False: "FAILS     ", None: "not proved"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what the command takes."""
+    """Add the command's arguments."""
     parser.add_argument(
         "receipt",
         type=Path,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 NOT_IN_SOURCES = "NOT IN SOURCES"
-"""What the model is asked to write where its sources do not answer."""
+"""The text that the model is asked to write if its sources do not hold the answer."""
 LONGEST_MARKER = 40
 """Characters between the brackets."""
 MOST_REMOVED = 200
@@ -110,7 +110,7 @@ class Sentence:
     """A sentence of an answer."""
 
     text: str
-    """Without its markers."""
+    """The sentence without its markers."""
     markers: tuple[int, ...]
     """The sources that it names, in order, each once."""
 
@@ -146,7 +146,7 @@ class MarkerFilter:
         """Sources that were named, in order."""
 
     def feed(self, piece: str, *, last: bool = False) -> str:
-        """Return what can be passed on."""
+        """Return the text that can be passed on."""
         text, self._held = self._held + piece, ""
         if not last and (opened := _OPEN.search(text, max(0, len(text) - LONGEST_MARKER - 10))):
             text, self._held = text[: opened.start()], text[opened.start() :]

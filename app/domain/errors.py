@@ -49,7 +49,7 @@ class ServiceError(Exception):
     usage: Usage | None = None
     """The tokens that were used by then, where a guardrail held an answer back."""
     report: GuardrailReport | None = None
-    """What guardrails had said by then."""
+    """The guardrails' report up to the error."""
 
     def __init__(
         self,

@@ -35,7 +35,7 @@ class Verdict(StrEnum):
     INSIDE = "inside"
     OUTSIDE = "outside"
     UNKNOWN = "unknown"
-    """Where it is can't be found out, which counts as outside."""
+    """The location can't be determined, which counts as outside."""
     OPEN = "open"
     """No regions are configured, so that any will do."""
 
@@ -88,7 +88,7 @@ def region_of(arn: str) -> str:
 
 
 def notes(allowed: tuple[str, ...], offered: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
-    """Return what licences and availability add to ``allowed`` regions.
+    """Return the notes that licences and availability add to ``allowed`` regions.
 
     ``offered`` has the regions of each model that AWS offers itself, by its name.
     """

@@ -28,12 +28,12 @@ STATE = "load_shedder"
 _ID = "(request id)"
 
 Form = Callable[[str, Pairs], bytes]
-"""Makes an answer of a request's id and further headers."""
+"""Builds an answer from a request's id and further headers."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoadShedder:
-    """Refuses what the admission queue has no room for, on the server's side of ASGI."""
+    """Refuses requests that the admission queue has no room for, before ASGI."""
 
     queue: AdmissionQueue
     callers: Callers
@@ -61,7 +61,7 @@ class LoadShedder:
         return self._answer(self.queue.refusal(), method, path, found, more)
 
     def malformed(self, method: str, path: str, given: Pairs, more: Pairs) -> bytes:
-        """Return the whole answer to what can't be read, of which this much could."""
+        """Return the whole answer to a malformed request, given the part that could be read."""
         return self._answer(malformed(), method, path, dict(reversed([*given])), more)
 
     def _answer(

@@ -1,4 +1,4 @@
-"""Which model is called, where, and how often at a time."""
+"""The model that is called, its region, and the concurrency of calls."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -47,7 +47,7 @@ class Fallback(BaseModel):
 
 
 class BedrockSettings(BaseModel):
-    """Which model is called, where, and how often at a time."""
+    """The model that is called, its region, and the concurrency of calls."""
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
 
@@ -243,7 +243,7 @@ class BedrockSettings(BaseModel):
         return DialectChoice(Dialect(self.dialect.value), "the setting names it")
 
     def capabilities_of(self, target: Target) -> Capabilities:
-        """Return what ``target``'s model takes and gives."""
+        """Return the capabilities of ``target``'s model."""
         return capabilities(target.dialect, self._identity(target).base)
 
     @property

@@ -1,4 +1,4 @@
-"""Which pictures are taken, from where, and how they are prepared."""
+"""The sources, limits and preparation of pictures."""
 
 from typing import Annotated, Self
 
@@ -17,7 +17,7 @@ from app.settings.types import (
 
 
 class ImageSettings(BaseModel):
-    """Which pictures are taken, from where, and how they are prepared."""
+    """The sources, limits and preparation of pictures."""
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
 

@@ -1,4 +1,4 @@
-"""Which servers are told of batches and jobs that have ended."""
+"""The servers that are notified of batches and jobs that have ended."""
 
 from typing import Annotated, Self
 
@@ -10,7 +10,7 @@ _LEAST_SECRET = 24
 
 
 class WebhookSettings(BaseModel):
-    """Which servers are told of batches and jobs that have ended."""
+    """The servers that are notified of batches and jobs that have ended."""
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
 

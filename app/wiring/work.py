@@ -1,4 +1,4 @@
-"""Opens what files and long work are kept in."""
+"""Opens the stores of files and of long-running work."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -37,7 +37,7 @@ async def _queue(stack: AsyncExitStack, settings: Settings) -> WorkQueue:
 async def open_files(
     session: aioboto3.Session, settings: Settings, cipher: DataCipher
 ) -> AsyncIterator[FileService]:
-    """Open what keeps callers' files, encrypted by ``cipher``."""
+    """Open the store of callers' files, encrypted by ``cipher``."""
     limits = FileLimits(settings.max_file_bytes, settings.files_quota_bytes, settings.files_expire)
     async with AsyncExitStack() as stack:
         yield FileService(await _store(stack, session, settings), cipher, limits)

@@ -51,7 +51,7 @@ _REFUSED = (403, 404)
 
 @contextmanager
 def _storage() -> Iterator[None]:
-    """Raise what S3 refuses as an UpstreamError that says so; all else as for Bedrock."""
+    """Raise S3's refusals as an UpstreamError that says so, other errors as for Bedrock."""
     with errors.translated():
         try:
             yield
@@ -138,7 +138,7 @@ class BedrockBatchJobs:
         return arn
 
     async def status(self, job_id: str) -> BatchJob:
-        """Return how the job stands."""
+        """Return the state of the job."""
         return batch.from_job(await self.control.get("model-invocation-job", job_id))
 
     async def stop(self, job_id: str) -> None:
@@ -258,7 +258,7 @@ class _Written:
         self._file_bytes, self._part, self._parts, self._upload = 0, bytearray(), [], None
 
     async def abandon(self) -> None:
-        """Leave nothing half uploaded, which S3 would keep and charge."""
+        """Abort the upload, whose parts S3 would keep and charge for."""
         if self._upload is not None:
             with _storage():
                 await self.jobs.client.abort_multipart_upload(**self._name(), UploadId=self._upload)

@@ -1,4 +1,4 @@
-"""Reads a model's lifecycle from Bedrock's control plane, by the newest fields' names."""
+"""Reads a model's lifecycle from Bedrock's control plane."""
 
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -14,12 +14,12 @@ from app.domain.residency import region_of
 
 @dataclass(frozen=True, slots=True)
 class Lifecycles:
-    """Tells how long models are there."""
+    """Reads the lifecycles of models."""
 
     plane: ControlPlanes
 
     async def life(self, target: Target, identity: ModelIdentity) -> Life:
-        """Return what AWS says of ``target``'s model; never raises."""
+        """Return the lifecycle of ``target``'s model as AWS states it; never raises."""
         try:
             return await self._life(target, identity)
         except UnknownToAwsError as error:

@@ -37,7 +37,7 @@ INLINE = 2**20
 would cost as much again."""
 _THREADS = 2
 Pieces = tuple[bytes, ...]
-"""A body."""
+"""The pieces of a body."""
 Headers = Mapping[str, str]
 NO_HEADERS: Headers = {}
 _HEADERS = {
@@ -60,7 +60,7 @@ class Runtime:
     """Threads for bodies of `INLINE` bytes and more."""
 
     def path(self, model_id: str, name: str) -> str:
-        """Return where ``name`` (``invoke``, ``converse-stream``, …) is called."""
+        """Return the path of the operation ``name`` (``invoke``, ``converse-stream``, …)."""
         return f"{urlsplit(self.endpoint).path}/model/{quote(model_id, safe='-._~')}/{name}"
 
     async def call(
@@ -121,7 +121,7 @@ def _event(frame: Frame) -> Frame:
 
 
 def refusal(response: Answer, content: bytes) -> ClientError:
-    """Return what the SDK would raise for an answer that is no success."""
+    """Return the exception that the SDK would raise for an unsuccessful answer."""
     said = _json(content)
     code = response.headers.get("x-amzn-errortype") or said.get("__type") or said.get("code") or ""
     answer: Any = {
@@ -157,7 +157,7 @@ def _message(said: dict[str, Any]) -> str:
 
 @asynccontextmanager
 async def open_runtime(session: aioboto3.Session, connection: Connection) -> AsyncIterator[Runtime]:
-    """Open the way to Bedrock in one region."""
+    """Open Bedrock's runtime in one region."""
     endpoint = await endpoint_of(session, connection)
     host = URL(endpoint).host_port_subcomponent or ""
     async with open_calls(
@@ -170,7 +170,7 @@ async def open_runtime(session: aioboto3.Session, connection: Connection) -> Asy
 async def open_agent_runtime(
     session: aioboto3.Session, connection: Connection
 ) -> AsyncIterator[Runtime]:
-    """Open the way to Bedrock's knowledge bases in one region.
+    """Open the runtime of Bedrock's knowledge bases in one region.
 
     A Bedrock API key is no identity there: calls are signed with AWS credentials.
     """
@@ -185,7 +185,7 @@ async def open_agent_runtime(
 async def open_calls(
     connection: Connection, endpoint: str, caller: Identity
 ) -> AsyncIterator[Runtime]:
-    """Open what calls ``endpoint`` as ``caller``."""
+    """Open a client that calls ``endpoint`` as ``caller``."""
     host = URL(endpoint).host_port_subcomponent or ""
     async with AsyncExitStack() as stack:
         threads = stack.enter_context(closing(Threads("bodies", _THREADS)))

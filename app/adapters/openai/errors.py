@@ -46,7 +46,7 @@ _QUOTA = "insufficient_quota"
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise what the way to the server fails with as an UpstreamError."""
+    """Raise failures of the connection to the server as an UpstreamError."""
     try:
         yield
     except (http1.ConnectError, http1.ConnectTimeoutError) as error:
@@ -65,7 +65,7 @@ def translated() -> Iterator[None]:
 
 
 def refusal(status: int, headers: Mapping[str, str], content: bytes) -> errors.UpstreamError:
-    """Return what an answer with another status than 200 means."""
+    """Return the error for an answer with a status other than 200."""
     code, message = _said(content)
     wait = retry_after(headers.get("retry-after"))
     if code in _BY_CODE:

@@ -27,7 +27,7 @@ log = structlog.get_logger()
 
 KMS, PUBLIC = "kms:", "public:"
 RELOAD = 5
-"""Seconds between two looks at whether the file changed."""
+"""Seconds between checks whether the file changed."""
 Decrypt = Callable[[bytes], Awaitable[bytes]]
 
 
@@ -111,7 +111,7 @@ def append(path: Path, seed: bytes, encrypted: bytes | None = None) -> str:
 
 @dataclass(slots=True)
 class ReloadedKeys:
-    """The keys of a file, read again when it changes; those of before where it can't be read."""
+    """The keys of a file, read again when it changes; the previous ones if that fails."""
 
     path: Path
     decrypt: Decrypt
@@ -133,7 +133,7 @@ class ReloadedKeys:
         return self.keys.jwks()
 
     async def reload(self) -> None:
-        """Read the file if it is another than before."""
+        """Read the file if it changed."""
         try:
             found = await self.threads.run(self.path.stat)
             if (seen := (found.st_mtime_ns, found.st_ino)) == self._seen:
@@ -143,7 +143,7 @@ class ReloadedKeys:
             log.warning("signing keys not reloaded", reason=type(error).__name__)
 
     async def watch(self) -> None:
-        """Reload for ever."""
+        """Reload periodically until cancelled."""
         while True:
             await asyncio.sleep(RELOAD)
             await self.reload()
@@ -151,7 +151,7 @@ class ReloadedKeys:
 
 @asynccontextmanager
 async def open_signing_keys(path: Path, decrypt: Decrypt) -> AsyncIterator[ReloadedKeys]:
-    """Open the keys in ``path`` and keep them as the file is. Raises as `load` does."""
+    """Open the keys in ``path`` and follow the file's changes. Raises as `load` does."""
     threads = Threads("signing-keys")
     try:
         keys = ReloadedKeys(path, decrypt, await load(path, decrypt, threads), threads)

@@ -1,4 +1,4 @@
-"""How PostgreSQL is reached: by whoever keeps usage, keys or the audit log there."""
+"""Connects to PostgreSQL, for usage, keys and the audit log."""
 
 import asyncio
 import os

@@ -24,7 +24,7 @@ class RedisUsage:
 
     client: "Redis"
     written: str = field(default_factory=lambda: f"{WRITTEN}{uuid.uuid4().hex}")
-    """Key under which Redis knows the last batch of this writer."""
+    """The Redis key of this writer's last batch."""
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def add(self, batch: UsageBatch) -> None:

@@ -72,7 +72,7 @@ class SqliteUsage:
             self._connection()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._open is not None:
             self._open.connection.close()
             self._open = None
@@ -107,14 +107,14 @@ class _Open:
 
 
 def _clear(path: Path) -> None:
-    """Take away what a file that is gone left beside it: another worker may have it open still."""
+    """Remove the side files of a deleted database: another worker may still have it open."""
     if not path.exists():
         for suffix in ("-wal", "-shm"):
             path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Return what tells the file from another of its name, None where there is none."""
+    """Return the file's identity (a replaced file has another); None if there is none."""
     try:
         found = path.stat()
     except OSError:

@@ -173,7 +173,7 @@ def _first_line(error: type[ServiceError]) -> str:
 
 
 class RaisedWhileReading(HTTPException):
-    """Carries a ServiceError out of the reading of a body; FastAPI lets only this type pass."""
+    """Carries a ServiceError out of FastAPI's body reading, which lets only this type pass."""
 
     def __init__(self, error: ServiceError) -> None:
         super().__init__(error.status, error.detail)
@@ -210,14 +210,14 @@ def from_http(error: HTTPException, method: str, path: str) -> ServiceError:
 
 
 MOST_FAULTS = 10
-"""Faults of one request that are told: whoever sends more of them gains nothing by the rest."""
+"""Faults reported for one request; more would not help its sender."""
 _LONGEST_TAG = 40
 _LONGEST_PATH = 200
-"""Characters of a field's path that are told: callers choose the keys of maps."""
+"""Characters of a field's path that are reported: callers choose the keys of maps."""
 
 
 def from_validation(found: Sequence[Mapping[str, Any]], body: object = None) -> ServiceError:
-    """Return one error for what Pydantic found in ``body``, field by field in ``errors``."""
+    """Return one error for Pydantic's findings in ``body``, with one entry per field."""
     fields = [_field_error(error, body) for error in found[:MOST_FAULTS]]
     codes = {field.code for field in fields}
     cls = _BY_CODE[codes.pop()] if len(codes) == 1 else errors.InvalidParameterError
@@ -274,7 +274,7 @@ def _discriminator(error: Mapping[str, Any]) -> str:
 
 
 def _path(error: Mapping[str, Any], body: object) -> list[object]:
-    """Return the error's place in ``body``: Pydantic's own has the tags of unions in between."""
+    """Return the error's path in ``body``, without the union tags in Pydantic's own path."""
     place: list[object]
     kind, *place = error["loc"]
     if kind != "body" or not isinstance(body, dict):

@@ -22,7 +22,7 @@ router = APIRouter(prefix="/v1/batches", tags=["batches"])
 
 
 class OutputExpiry(DeferredModel):
-    """How long the files are kept that a batch makes."""
+    """The time for which a batch's output files are kept."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -31,7 +31,7 @@ class OutputExpiry(DeferredModel):
 
 
 class BatchIn(DeferredModel):
-    """A batch that is to be begun."""
+    """A batch to create."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -83,7 +83,7 @@ class BatchFaultOut(DeferredModel):
 
 
 class BatchFaults(DeferredModel):
-    """All that was wrong."""
+    """The faults of a batch's input."""
 
     object: Literal["list"] = "list"
     data: list[BatchFaultOut]
@@ -98,13 +98,13 @@ class BatchRequestCounts(DeferredModel):
 
 
 class InputTokenDetails(DeferredModel):
-    """As OpenAI has it."""
+    """Token details in OpenAI's form."""
 
     cached_tokens: int = 0
 
 
 class OutputTokenDetails(DeferredModel):
-    """As OpenAI has it."""
+    """Token details in OpenAI's form."""
 
     reasoning_tokens: int = 0
 
@@ -128,7 +128,7 @@ class BatchJobOut(DeferredModel):
 
 
 class BatchEngineOut(DeferredModel):
-    """The engine that does a batch."""
+    """The engine that runs a batch."""
 
     asked: BatchEngine
     name: Literal["own", "bedrock"]
@@ -337,7 +337,7 @@ async def begin(
 
 
 class BatchEstimateIn(DeferredModel):
-    """A batch that may be begun."""
+    """A batch to estimate."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -353,7 +353,7 @@ class BatchEstimateCost(DeferredModel):
 
 
 class BatchEstimateOut(DeferredModel):
-    """The calls, tokens, cost and time of a batch, reckoned from a sample of its rows."""
+    """Estimated calls, tokens, cost and time of a batch, from a sample of its rows."""
 
     object: Literal["batch.estimate"] = "batch.estimate"
     rows: int

@@ -34,7 +34,7 @@ class ChatErrorBody(DeferredModel):
 
 
 def status(error: ServiceError | type[ServiceError]) -> int:
-    """Return the HTTP status that OpenAI's SDK knows for such an error: 400 for bad requests."""
+    """Return the HTTP status that OpenAI's SDK expects for the error: 400 for bad requests."""
     return 400 if error.status in (415, 422) else error.status
 
 

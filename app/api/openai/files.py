@@ -1,4 +1,4 @@
-"""`/v1/files`: kept for their caller, in OpenAI's shape."""
+"""`/v1/files`: callers' files, in OpenAI's shape."""
 
 import re
 from collections.abc import AsyncGenerator
@@ -68,7 +68,7 @@ class FileList(DeferredModel):
 
 
 class FileDeleted(DeferredModel):
-    """A file that is gone."""
+    """A deleted file."""
 
     id: str
     object: Literal["file"] = "file"
@@ -168,7 +168,7 @@ async def create(
 
 
 def _lifetime(fields: dict[str, str]) -> float | None:
-    """Return how long the file is kept, or raise before any of it is read."""
+    """Return the file's lifetime, or raise before any of the file is read."""
     text = fields.get(_SECONDS)
     try:
         return _LIFETIME.validate_python(text) if text else None
@@ -294,7 +294,7 @@ async def content(
 
 
 def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
-    """Return the first byte and the one behind the last, None where all are asked for.
+    """Return the range as start and end (exclusive), or None for the whole file.
 
     Several ranges, or what is no range of bytes, count as all of them, as RFC 9110 allows. Raises
     RangeNotSatisfiableError.

@@ -38,7 +38,7 @@ from app.services.retrieval.request import RagAnswer, RagRequest, Surplus
 from app.services.retrieval.streaming import Begun, RagEvent
 
 NOT_ANSWERED = "The documents do not answer this."
-"""The message's content then: a message has to say something. `rag.answered` is what counts."""
+"""The content of a message without an answer. `rag.answered` is what counts."""
 _MARKER = re.compile(r"\[(\d{1,3})\]")
 _NAME = "knowledge_base"
 
@@ -91,14 +91,14 @@ def completion(answer: RagAnswer, model: str) -> ChatCompletion:
 
 
 def refused(error: GuardrailBlockedError, id: str, model: str) -> Generation:  # noqa: A002 - as it is called
-    """Return the answer without text that a guardrail's block is in this dialect."""
+    """Return the empty answer that stands for a guardrail's block in this dialect."""
     usage = error.usage or Usage(0, 0)
     held = Completion("", usage, StopReason.GUARDRAIL, None, guardrail=error.report)
     return Generation(id, model, held, (), (), Latency(0, 0))
 
 
 def rag(answer: RagAnswer) -> ChatRag:
-    """Return what is beside the text."""
+    """Return the parts of the answer beside its text."""
     checked = answer.checked
     return ChatRag(
         id=answer.id,
@@ -134,7 +134,7 @@ def annotations(answer: RagAnswer) -> Iterator[ChatAnnotation]:
 
 
 def _generation(answer: RagAnswer, model: str) -> Generation:
-    """Return ``answer`` as the model's; where the model was not asked, of no tokens."""
+    """Return ``answer`` as a Generation; without tokens if the model was not asked."""
     text = answer.checked.text or NOT_ANSWERED
     made = answer.generation
     if made is None:
@@ -155,7 +155,7 @@ class RagChunkEncoder:
     request_id: str
 
     async def encode(self, events: AsyncIterator[RagEvent]) -> AsyncGenerator[bytes]:
-        """Encode what follows the first event; annotations come in the last chunk but one."""
+        """Encode the events that follow the first; annotations come in the last chunk but one."""
         yield self.chunks.begin()
         said = False
         async for happened in events:

@@ -1,4 +1,4 @@
-"""Log probabilities as OpenAI tells them."""
+"""Log probabilities in OpenAI's form."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -12,7 +12,7 @@ _BYTES = "In UTF-8; null where they are not known: half a character."
 
 
 class ChatTopLogprob(DeferredModel):
-    """A token that could have stood at a place."""
+    """An alternative token at one position."""
 
     token: str
     logprob: float

@@ -31,7 +31,7 @@ class ModelLimits(DeferredModel):
 
 
 class ModelCapabilities(DeferredModel):
-    """Features that the model enforces or reports in the dialect that is used."""
+    """Features that the model supports in the configured dialect."""
 
     structured_output: Annotated[bool, Field(description="JSON, with or without a schema.")]
     choice: Annotated[bool, Field(description="One of several given texts.")]
@@ -46,7 +46,7 @@ class ModelLanguages(DeferredModel):
 
 
 class ModelLife(DeferredModel):
-    """How long one target's model is there, by what AWS says."""
+    """The lifecycle of one target's model, as AWS states it."""
 
     model_id: str
     region: str

@@ -14,7 +14,7 @@ _STRICT = ConfigDict(extra="forbid", strict=True)
 # Members that nothing is read from change nothing: they are listed in a header.
 PART = ConfigDict(extra="allow", strict=True)
 JUDGED = ConfigDict(extra="allow", strict=True)
-"""Other members are judged in `translate`, by their names."""
+"""Accepts other members, which `translate` judges by name."""
 
 
 def _form(value: object) -> str | None:
@@ -126,7 +126,7 @@ class ChatAssistantMessage(DeferredModel):
 
 
 def _with_known_role(message: object) -> object:
-    """Return ``message``, or say of the roles of tools why there are none."""
+    """Return ``message``, or raise for the roles of tools, which are not supported."""
     role = message.get("role") if isinstance(message, dict) else None
     if role in ("tool", "function"):
         raise PydanticCustomError(

@@ -40,13 +40,13 @@ class ChunkEncoder:
     request_id: str
 
     async def encode(self, events: AsyncIterator[GenerationEvents]) -> AsyncGenerator[bytes]:
-        """Encode what follows the first event."""
+        """Encode the events that follow the first."""
         yield self._sent(self.first)
         async for ready in events:
             yield b"".join(map(self._encoded, ready))
 
     async def whole(self, structured: Structured) -> AsyncGenerator[bytes]:
-        """Encode an answer that had to be there before it could be checked."""
+        """Encode an answer that had to be complete before it could be checked."""
         yield self._sent(self.first)
         completion = structured.generation.completion
         yield self.piece(ChatDelta(content=completion.text), completion.logprobs)
@@ -111,5 +111,5 @@ class ChunkEncoder:
 
 
 def begun(generation: Generation) -> Started:
-    """Return the event that an answer which is there already would have begun with."""
+    """Return the first event of an answer that is already complete."""
     return Started(generation.id, generation.model, generation.images, generation.warnings)

@@ -48,7 +48,7 @@ class InProcess:
         return [] if names is None else [name for name in body if name not in names]
 
     async def answer(self, request: EndpointRequest) -> EndpointAnswer:
-        """Return what the operation answers; an error is rendered in its path's dialect."""
+        """Return the operation's answer; an error is rendered in its path's dialect."""
         context = self._context(request)
         record = context.record
         with recording(record):
@@ -61,7 +61,7 @@ class InProcess:
         return answer
 
     async def capture(self, request: EndpointRequest) -> ModelRequest | None:
-        """Return what the model is to be asked, and ask nothing; see `Endpoint`."""
+        """Return the model request without sending it; see `Endpoint`."""
         context = self._context(request)
         with recording(context.record), batched.capturing() as capture:
             try:
@@ -152,7 +152,7 @@ class InProcess:
 
 @asynccontextmanager
 async def told(context: RequestContext, on_event: OnEvent | None) -> AsyncIterator[None]:
-    """Hand on what the operation tells on its way, in order, all of it before its answer."""
+    """Pass the operation's progress to ``on_event``, in order, all of it before the answer."""
     if on_event is None:
         yield
         return

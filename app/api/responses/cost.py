@@ -79,7 +79,7 @@ def fields(cost: Cost) -> dict[str, Any]:
 
 
 def headers(cost: Cost | None) -> dict[str, str]:
-    """Return what an answer whose body is not ours says of it; nothing where it is unknown."""
+    """Return the cost headers of an answer in a foreign dialect; none if the cost is unknown."""
     if cost is None:
         return {}
     # Not as 1e-06: a header is read by more than JSON parsers.

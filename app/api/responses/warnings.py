@@ -12,7 +12,7 @@ IGNORED_HEADER = "X-Ignored-Parameters"
 
 
 class WarningOut(DeferredModel):
-    """Something worth knowing about an answer that was given all the same."""
+    """A warning about an answer that was given all the same."""
 
     code: str
     message: str
@@ -26,14 +26,14 @@ class WarningOut(DeferredModel):
 def together(
     warnings: Iterable[AnswerWarning], images: Iterable[ImageReport]
 ) -> list[AnswerWarning]:
-    """Return an answer's own warnings and those of its pictures, for answers without a report."""
+    """Return an answer's warnings with those of its pictures, for dialects without reports."""
     if not images:
         return list(warnings)
     return [*warnings, *(warning for report in images for warning in report.warnings)]
 
 
 def headers(warnings: Sequence[AnswerWarning], ignored: Sequence[str]) -> dict[str, str]:
-    """Return what a foreign dialect's answer says in its headers: codes, and parameters ignored."""
+    """Return a foreign dialect's warning headers: the codes, and the parameters ignored."""
     if not warnings and not ignored:
         return {}
     said = {
@@ -46,7 +46,7 @@ def headers(warnings: Sequence[AnswerWarning], ignored: Sequence[str]) -> dict[s
 MOST_LISTED = 50
 """Parameters that are listed as ignored."""
 _NAME = re.compile(r"[\w.\-\[\]]{1,100}", re.ASCII)
-"""Names that go into a header: callers choose those of members that nobody reads."""
+"""Matches names that are safe in a header: callers choose them."""
 
 
 def _listed(names: Iterable[str]) -> Iterator[str]:

@@ -21,7 +21,7 @@ from app.services.concurrency.threads import Threads
 INLINE = 2**20
 """Bytes of a body up to which it is decoded on the event loop, in about 0.2 ms."""
 INLINE_VALUES = 500
-"""Values of a body up to which the same holds: each may be a fault that has to be described."""
+"""Values of a body up to which it is decoded there: each may be a fault to describe."""
 JSON, FORM = "application/json", "multipart/form-data"
 ANY_TYPE = "*/*"
 """The media type of a JSON body that may be declared as anything: AWS's SDKs declare nothing."""
@@ -77,11 +77,11 @@ class ReadBody:
 
 @dataclass(frozen=True)
 class JsonDecoder:
-    """Takes JSON."""
+    """Decodes JSON."""
 
     model: type[BaseModel]
     threads: Threads
-    """Threads for large bodies, so that they wait for no other work, nor it for them."""
+    """Threads for large bodies only."""
     any_type: bool = False
     """Whether it may be declared as any media type."""
 
@@ -127,7 +127,7 @@ class JsonDecoder:
 
 @dataclass(frozen=True)
 class FormDecoder:
-    """Takes multipart forms."""
+    """Decodes multipart forms."""
 
     model: type[BaseModel]
 
@@ -175,12 +175,12 @@ class FormDecoder:
 
 @dataclass(frozen=True, slots=True)
 class StreamedFormDecoder:
-    """Takes multipart forms whose file is read by the route, as it arrives."""
+    """Decodes multipart forms whose file the route reads while it arrives."""
 
     model: type[StreamedForm]
 
     async def decode(self, headers: Headers, receive: Receive) -> BaseModel:
-        """Return the form, of which nothing was read yet."""
+        """Return the form, unread."""
         if not is_form(headers):
             raise _unsupported(headers, f"is {FORM}")
         check_encoding(headers)
@@ -205,13 +205,13 @@ class OrForm:
 
 @dataclass(frozen=True, slots=True)
 class EitherDecoder:
-    """Takes JSON or a multipart form."""
+    """Decodes JSON or a multipart form."""
 
     json: JsonDecoder
     form: FormDecoder
 
     async def decode(self, headers: Headers, receive: Receive) -> BaseModel:
-        """Return one of both models."""
+        """Return the model of the form that was sent."""
         if is_form(headers):
             return await self.form.decode(headers, receive)
         if not is_json(headers):

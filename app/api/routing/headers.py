@@ -12,7 +12,7 @@ from app.domain.cache import NO_WISH, CacheWish
 from app.domain.guardrail import GuardrailWish
 
 Headers = Mapping[bytes, bytes]
-"""A request's, by lower-case name, as `by_name` has them."""
+"""A request's headers by lower-case name, as `by_name` returns them."""
 _LISTS = (b"cache-control", b"prefer", b"x-guardrail-policy")
 """Headers that are lists, which may come in several lines (RFC 9110, section 5.3)."""
 
@@ -101,11 +101,11 @@ class RequestHeaders(TimeoutHeaders):
     ] = None
 
     def cache_wish(self) -> CacheWish:
-        """Return what the request asks of the answer cache; directives it has not are ignored."""
+        """Return the request's wishes for the answer cache; unknown directives are ignored."""
         return NO_WISH if self.cache_control is None else _cache_wish(self.cache_control)
 
     def guardrail_wish(self) -> GuardrailWish | None:
-        """Return what the request asks of the guardrail policy."""
+        """Return the request's wishes for the guardrail policy."""
         if self.guardrail is None:
             return None
         pairs = (pair.split("=") for pair in self.guardrail.split(","))
@@ -127,7 +127,7 @@ DeadlineHeaders = Annotated[TimeoutHeaders, Header()]
 
 @dataclass(frozen=True, slots=True)
 class ReadHeaders:
-    """Headers that were read, and what was wrong with them."""
+    """The headers that were read, and their faults."""
 
     values: RequestHeaders
     """A header with a fault has its default here."""
@@ -149,7 +149,7 @@ _NONE = ReadHeaders(RequestHeaders())
 
 
 def by_name(lines: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    """Return headers by name: the lines of a list joined, of any other repeated one the first."""
+    """Return headers by name. List headers are joined; of other repeated ones, the first counts."""
     headers = dict(reversed(lines))
     if len(headers) < len(lines):
         for name in _LISTS:

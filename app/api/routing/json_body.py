@@ -1,4 +1,4 @@
-"""JSON of every dialect, bounded before anything is made of it."""
+"""Parses JSON of every dialect within bounds."""
 
 import json
 import re
@@ -81,7 +81,7 @@ def _text_end(raw: bytes, start: int) -> int:
 
 
 def _loads_slowly(raw: bytes) -> Any:  # noqa: ANN401 - any JSON value
-    """Return what the standard library takes all the same, or raise where the fault is.
+    """Return what the standard library can still parse, or raise with the fault's place.
 
     It takes UTF-16, a byte order mark and halves of characters, and counts the characters.
     """

@@ -14,13 +14,13 @@ router = APIRouter(prefix="/v1", tags=["operations"])
 
 
 class Purged(DeferredModel):
-    """The number of answers that were removed."""
+    """The number of answers removed."""
 
     deleted: Annotated[int, Field(description="Answers.")]
 
 
 class Selection(BaseModel):
-    """Which answers; all where neither is given."""
+    """Selects answers; all of them if neither field is given."""
 
     caller: Annotated[
         str | None, Field(description="Only those of this key, token's subject or address.")

@@ -16,7 +16,7 @@ router = APIRouter(prefix="/v1", tags=["operations"])
 
 
 class HopOut(DeferredModel):
-    """A place that data goes to."""
+    """A hop: a place that data goes to."""
 
     hop: Annotated[str, Field(description="Its kind and its name.")]
     kind: HopKind

@@ -61,7 +61,7 @@ class UsageList(DeferredModel):
 
 
 class Period(BaseModel):
-    """Which days."""
+    """A period, in days."""
 
     first: Annotated[date | None, Field(description="UTC; by default 30 days ago.")] = None
     last: Annotated[date | None, Field(description="UTC; by default today.")] = None
@@ -77,7 +77,7 @@ class Period(BaseModel):
 
 
 def visible(wanted: str | None, caller: Caller) -> str | None:
-    """Return whose usage ``caller`` gets to see: its own, or with ``admin`` whose it wants."""
+    """Return the caller whose usage is shown: ``caller`` itself, or with ``admin`` any."""
     if Scope.ADMIN in caller.scopes:
         return wanted
     if wanted not in (None, caller.id):

@@ -15,7 +15,7 @@ router = APIRouter(prefix="/v1", tags=["jobs"])
 
 
 class DeliveryOut(DeferredModel):
-    """One event on its way to a server of the caller's."""
+    """The delivery of one event to a caller's server."""
 
     id: Annotated[str, Field(description="The event's id, which is its `webhook-id` header too.")]
     type: Annotated[str, Field(description="`batch.completed`, `job.failed` and the like.")]
@@ -71,7 +71,7 @@ class WebhooksOut(DeferredModel):
 
 
 class Page(BaseModel):
-    """Which deliveries."""
+    """A page of deliveries."""
 
     limit: Annotated[int, Field(ge=1, le=100)] = 20
     after: Annotated[str | None, Field(description="Id of the event before the first one.")] = None

@@ -10,7 +10,7 @@ from app.settings import PREFIX, Settings
 from app.wiring.retrieval import configured, only_api_key, open_retriever
 
 PROBE = "hello"
-"""What each is asked: one retrieval, which generates nothing."""
+"""The query that probes each knowledge base: one retrieval, which generates nothing."""
 
 
 async def check(settings: Settings) -> AsyncIterator[Finding]:

@@ -16,7 +16,7 @@ _VERSION = re.compile(r"[1-9][0-9]{0,7}|DRAFT")
 
 
 class Source(StrEnum):
-    """Which rule found something."""
+    """The kind of rule that matched."""
 
     WORD = "word"
     REGEX = "regex"

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 _BOX = re.compile(r"\b(?:box|bbox)(?:\.\d+)?$")
 _MANY = 3
-"""Places named of those that have the same fault."""
+"""Maximum places named for the same fault."""
 
 _PLAIN = (
     (r"Field required", "missing, add it"),
@@ -30,7 +30,7 @@ _SHARES = (
 
 
 def advice(faults: Sequence[str]) -> str:
-    """Return what to change, a line for each kind of fault."""
+    """Return advice, a line for each kind of fault."""
     places: dict[str, list[str]] = {}
     for fault in faults:
         place, wish = _parted(fault)

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from app.services.answers.conform import folded, texts
-from app.services.answers.schema import Schema
-from app.services.answers.skeleton import skeleton
+from app.services.answers.schemas.conform import folded, texts
+from app.services.answers.schemas.schema import Schema
+from app.services.answers.schemas.skeleton import skeleton
 
 _TYPES = frozenset({"string", "number", "integer", "boolean", "array", "object", "null"})
 _TEMPLATE = re.compile(

@@ -1,4 +1,4 @@
-"""The form an answer must have: what the prompt says of it, and what is held against it."""
+"""The form that an answer must have: its description in the prompt, and its checks."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -6,11 +6,11 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from pydantic import ValidationError, model_validator
 
-from app.services.answers.conform import folded, renamed, texts
-from app.services.answers.notes import AnswerError, Notes, Refusal
-from app.services.answers.numbers import decimal_separator
-from app.services.answers.quotation import Partial
-from app.services.answers.refusal import refusal
+from app.services.answers.schemas.conform import folded, renamed, texts
+from app.services.answers.text.notes import AnswerError, Notes, Refusal
+from app.services.answers.text.numbers import decimal_separator
+from app.services.answers.text.quotation import Partial
+from app.services.answers.text.refusal import refusal
 from app.services.deferred_model import DeferredModel
 
 AnswerT = TypeVar("AnswerT")
@@ -38,7 +38,7 @@ class Form(Protocol[AnswerT]):
         ...
 
     def refusal(self, answer: AnswerT) -> tuple[AnswerT | None, Refusal | None]:
-        """Return what is left of ``answer`` without refusals in it, and the first of them."""
+        """Return ``answer`` without the refusals in it, and the first refusal."""
         ...
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import orjson
 
 from app.services.answers.advice import advice
-from app.services.answers.schema import Schema
-from app.services.answers.skeleton import skeleton
+from app.services.answers.schemas.schema import Schema
+from app.services.answers.schemas.skeleton import skeleton
 
 _SHOWN = 600
 """Characters of faults; more would not fit a repair prompt."""
@@ -65,7 +65,7 @@ def _inner(part: Any) -> Iterator[Schema]:  # noqa: ANN401 - any JSON value
 
 
 def correction(faults: Sequence[str], schema: Schema) -> str:
-    """Return what asks for a wrong answer again."""
+    """Return the prompt that asks again after a wrong answer."""
     told = advice(faults)[:_SHOWN]
     return with_form(
         f"That answer can not be used. Change this:\n{told}\nGive the whole answer again.", schema

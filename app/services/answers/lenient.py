@@ -14,18 +14,18 @@ from pydantic import (
     WrapValidator,
 )
 
-from app.services.answers.conform import folded
-from app.services.answers.notes import Notes
-from app.services.answers.numbers import Hints, NumberError, number
-from app.services.answers.quotation import Partial
-from app.services.answers.scan import Bare
-from app.services.answers.words import NO_NUMBER, boolean, nothing
+from app.services.answers.schemas.conform import folded
+from app.services.answers.text.notes import Notes
+from app.services.answers.text.numbers import Hints, NumberError, number
+from app.services.answers.text.quotation import Partial
+from app.services.answers.text.scan import Bare
+from app.services.answers.text.words import NO_NUMBER, boolean, nothing
 
 ItemT = TypeVar("ItemT")
 
 
 def notes_of(info: ValidationInfo) -> Notes:
-    """Return where to note what is noticed; nobody reads it outside a reading."""
+    """Return the notes of the current reading; outside a reading nobody reads them."""
     return info.context if isinstance(info.context, Notes) else Notes()
 
 
@@ -93,7 +93,7 @@ def _true(value: object) -> object:
 
 
 def sparing(schema: dict[str, Any]) -> tuple[WrapValidator, WithJsonSchema]:
-    """Return what lets a value be null where the answer was cut off, or can't be mended."""
+    """Return a validator that admits null if the answer was cut off or can't be repaired."""
     return WrapValidator(_spared), WithJsonSchema(schema)
 
 
@@ -111,7 +111,7 @@ def _said(value: object, handler: ValidatorFunctionWrapHandler) -> object:
 
 
 def word(synonyms: dict[str, str], *, kind: str, other: str | None = None) -> BeforeValidator:
-    """Return what takes a word in any case, spelling and usual language for one of a few.
+    """Return a validator that reads a word in any case, spelling or usual language.
 
     ``synonyms`` are folded. Others are ``other``, with a warning, where there is such a one.
     """
@@ -143,7 +143,7 @@ def synonyms(**words: str) -> dict[str, str]:
 
 
 def trimmed(most: int, what: str) -> BeforeValidator:
-    """Return what keeps the first entries of a list, and says so."""
+    """Return a validator that keeps the first entries of a list and notes it."""
 
     def read(value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 - any list
         if isinstance(value, list) and len(value) > most:
@@ -157,7 +157,7 @@ def trimmed(most: int, what: str) -> BeforeValidator:
 
 
 def shortened(most: int, what: str) -> BeforeValidator:
-    """Return what cuts a text at a word, and says so."""
+    """Return a validator that cuts a text at a word and notes it."""
 
     def read(value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 - any text
         text = " ".join(value.split()) if isinstance(value, str) else value

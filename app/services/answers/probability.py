@@ -66,7 +66,7 @@ class _Span:
 
 
 def chances(completion: Completion, measures: Sequence[Measure]) -> dict[str, Chance]:
-    """Return what is known of the values of an answer that is one JSON object.
+    """Return the probabilities of the values of an answer that is one JSON object.
 
     Nothing where there are no log probabilities, where they are not the text's, or where the text
     is anything else than the object.
@@ -76,7 +76,7 @@ def chances(completion: Completion, measures: Sequence[Measure]) -> dict[str, Ch
 
 
 def chosen(completion: Completion, measures: Sequence[Measure]) -> dict[str, Chance]:
-    """Return what is known of an answer whose whole text is the value of the one measure."""
+    """Return the probability of an answer whose whole text is the one measured value."""
     text = completion.text.strip()
     start = completion.text.find(text)
     span = _Span(text, start, start + len(text))

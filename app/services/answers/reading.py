@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from app.domain.generation import StopReason
-from app.services.answers.conform import folded, kinds_of, texts
 from app.services.answers.echo import is_schema, repeats, without_skeleton
 from app.services.answers.form import Form
-from app.services.answers.notes import AnswerError, Notes, Reading
-from app.services.answers.objects import LONGEST, Written, objects
-from app.services.answers.refusal import refusal
-from app.services.answers.repetition import Loop, loop
-from app.services.answers.scan import Bare
+from app.services.answers.schemas.conform import folded, kinds_of, texts
+from app.services.answers.text.notes import AnswerError, Notes, Reading
+from app.services.answers.text.objects import LONGEST, Written, objects
+from app.services.answers.text.refusal import refusal
+from app.services.answers.text.repetition import Loop, loop
+from app.services.answers.text.scan import Bare
 
 AnswerT = TypeVar("AnswerT")
 

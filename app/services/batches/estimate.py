@@ -85,7 +85,7 @@ class BatchEstimate:
     calls: int
     prompt_tokens: int
     generation_tokens: int
-    """At most."""
+    """Upper bound of generated tokens."""
     tiles: int
     least_usd: float | None
     most_usd: float | None
@@ -107,11 +107,11 @@ class BatchEstimates:
     asking: Callable[[VisionModel], Endpoint]
     """Gives the service's own endpoints, in front of another model."""
     seconds: float
-    """That one row of the sample may take."""
+    """Seconds that one row of the sample may take."""
     _one: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
 
     async def estimate(self, caller: Caller, file_id: str, endpoint: str) -> BatchEstimate:
-        """Return what the batch would take.
+        """Return the batch's estimated cost and time.
 
         Raises InvalidParameterError where its file would fail it, FileNotFoundHereError or
         FilePurposeError.

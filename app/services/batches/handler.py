@@ -119,7 +119,7 @@ class RowHandler:
     share: RowShare
     metrics: Metrics
     seconds: float
-    """That one row may take."""
+    """Seconds that one row may take."""
     pace: Pace
     _sources: dict[str, _Source] = field(default_factory=dict)
     _reading: SingleFlight[str, _Source] = field(default_factory=SingleFlight)

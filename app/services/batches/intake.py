@@ -1,4 +1,4 @@
-"""Reads a batch's input file once, line by line, and says all that is wrong with it."""
+"""Validates a batch's input file line by line."""
 
 import asyncio
 import codecs
@@ -13,7 +13,7 @@ from app.services.batches.row import Place, RowError, file_ids, parsed
 from app.services.files.service import FileService
 
 MOST_FAULTS = 100
-"""Faults that are told; behind them the rest of the file is not read."""
+"""Maximum faults reported; then the rest of the file is not read."""
 _PAUSE = 64
 """Lines after which the event loop turns."""
 
@@ -38,7 +38,7 @@ class Intake:
     """Tells which fields of a body the endpoint has not."""
     limits: IntakeLimits
     alive: Callable[[], Awaitable[None]]
-    """Called now and then, to show that the work goes on."""
+    """Called periodically to show that the work goes on."""
     places: list[Place] = field(default_factory=list)
     faults: list[BatchFault] = field(default_factory=list)
     _seen: dict[bytes, int] = field(default_factory=dict)
@@ -46,7 +46,7 @@ class Intake:
     _over: bool = False
     """Whether there are more rows than are taken."""
     _known: dict[str, str | None] = field(default_factory=dict)
-    """The files that were looked up, and what is wrong with them."""
+    """The files that were looked up, with their faults."""
 
     async def read(self) -> None:
         """Fill ``places``, or ``faults`` where something is wrong. A byte order mark is skipped.

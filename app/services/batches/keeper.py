@@ -45,9 +45,9 @@ from app.telemetry.metrics import WORK_LEASED, WORK_OLDEST, WORK_WAITING, Metric
 CLAIM = 60.0
 """Seconds for which a batch is one process's to check or to finalize; renewed meanwhile."""
 SWEEP = 600.0
-"""Seconds between two looks for files and batches whose time is over."""
+"""Seconds between sweeps of expired files and batches."""
 SHOW = 5.0
-"""Seconds between two counts of what waits, for the metrics."""
+"""Seconds between counts of waiting items, for the metrics."""
 _CHUNK = 1000
 """Rows that are put on the queue in one transaction."""
 _PAGE = 100
@@ -95,7 +95,7 @@ class _Claim:
 
 @dataclass(slots=True)
 class BatchKeeper:
-    """Sees to every caller's batches."""
+    """Advances every caller's batches."""
 
     queue: WorkQueue
     files: FileService
@@ -104,9 +104,9 @@ class BatchKeeper:
     limits: IntakeLimits
     unknown_fields: Callable[[str, dict[str, object]], list[str]]
     announce: Callable[[Batch], Awaitable[None]]
-    """Tells the caller's server of a batch that has ended."""
+    """Notifies the caller's server of a batch that has ended."""
     wake: Callable[[], None]
-    """Has workers look for rows."""
+    """Wakes the workers."""
     metrics: Metrics
     native: NativeBatches
     clock: Callable[[], float] = time.time

@@ -1,4 +1,4 @@
-"""How a batch is kept on the queue: as the group that its rows belong to."""
+"""Stores a batch on the queue, as the group that its rows belong to."""
 
 from dataclasses import asdict
 from typing import Any

@@ -1,4 +1,4 @@
-"""One line of a batch's input, and what is kept and written of it."""
+"""One line of a batch's input, and its output."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -102,7 +102,7 @@ def _token(token: TokenLogprob) -> list[Any]:
 
 
 def decoded(data: bytes, key: str) -> Kept:
-    """Return what was kept under ``key``, or raise ValueError where ``data`` is no such entry."""
+    """Return the answer kept under ``key``, or raise ValueError if ``data`` is no such entry."""
     try:
         said = orjson.loads(data)
         if said["key"] != key:

@@ -1,4 +1,4 @@
-"""A bound on what the process has in its hands at a time: bytes of bodies, pixels of pictures."""
+"""A budget of bytes or pixels that all requests share."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -35,7 +35,7 @@ class Letters:
 
     text: str
     words: Sequence[int]
-    """Of each letter, its word."""
+    """The word of each letter."""
     edges: Sequence[int]
     """Before each letter, and behind the last."""
     _misread: dict[str, tuple[int, int] | None] = field(default_factory=dict, compare=False)

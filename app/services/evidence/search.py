@@ -40,7 +40,7 @@ class _Line:
 
     words: tuple[Word, ...]
     text: str
-    """In usual letters and digits."""
+    """The text in plain letters and digits."""
     raw: str
     """As it was read, each character at its place in ``text``; or ``text`` where that can't be."""
     starts: tuple[int, ...]

@@ -113,7 +113,7 @@ def _signed(receipt: str, keys: dict[str, Any]) -> tuple[str, dict[str, Any]]:
 
 
 def verify(receipt: str, keys: dict[str, Any], evidence: Evidence) -> Iterator[Statement]:
-    """Yield what holds, what does not, and what is not proved; the signature first."""
+    """Yield findings on what holds, fails or is unproved; the signature first."""
     try:
         kind, members = _signed(receipt, keys)
     except ValueError as error:

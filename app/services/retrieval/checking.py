@@ -26,7 +26,7 @@ Ready = Mapping[int, Wording]
 
 
 def checked(text: str, sources: Sequence[Source]) -> CheckedAnswer:
-    """Return what is left of an answer with markers, as the model wrote it."""
+    """Return the checked sentences of an answer with markers, as the model wrote it."""
     by_number = {source.n: source for source in sources}
     kept = marked(text, by_number.keys())
     found = sentences(kept.text)

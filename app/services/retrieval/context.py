@@ -34,7 +34,7 @@ class ContextCutter:
         return counted.tokens
 
     async def fitted(self, texts: Sequence[str], room: int, each: int) -> tuple[Fitted, ...]:
-        """Return what fits of ``texts``, whose order says which counts most.
+        """Return the parts of ``texts`` that fit; the first text counts most.
 
         ``room`` is for all together, ``each`` the tokens around one. The first that does not fit
         whole is cut at the end of a sentence; later ones fit whole or not at all.

@@ -6,7 +6,7 @@ from dataclasses import replace
 from app.domain.generation import CallContext
 from app.domain.guardrail import GuardrailReport
 from app.domain.retrieval import Chunk
-from app.services.answers.conform import texts
+from app.services.answers.schemas.conform import texts
 from app.services.guardrails.document_texts import DocumentTexts, masked
 from app.services.guardrails.refusal import held_back
 

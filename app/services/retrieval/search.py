@@ -28,7 +28,7 @@ DESCRIBE = (
 MAX_TEXT = 20_000
 """Characters of a query, as Bedrock takes them."""
 _RANK_OFFSET = 60
-"""Of reciprocal rank fusion, as its authors have it."""
+"""The constant of reciprocal rank fusion, as its authors chose it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class ChunkSearch:
     generations: GenerationService
 
     async def findings(self, request: RagRequest, base: KnowledgeBase) -> Findings:
-        """Return what was found, or raise one of `app.domain.errors`."""
+        """Return the findings, or raise one of `app.domain.errors`."""
         text = query_text(request)
         if request.image is None:
             asked = await self._ask([self._query(request, base, text=text)])

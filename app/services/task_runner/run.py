@@ -27,8 +27,8 @@ from app.domain.generation import (
     Turn,
 )
 from app.domain.image import AnswerWarning, ImageReport
-from app.services.answers.notes import Refusal
 from app.services.answers.repair import FormAsker, Formed
+from app.services.answers.text.notes import Refusal
 from app.services.documents.page import Origin
 from app.services.documents.page_images import Shot
 from app.services.generation.combine import combined, reported
@@ -74,7 +74,7 @@ class Run:
     refusals: list[tuple[int, Refusal]] = field(default_factory=list)
     """Refusals, each with the number of the page that was asked about."""
     failures: dict[int, ServiceError] = field(default_factory=dict)
-    """By the positions of the questions that failed, in the order in which they did."""
+    """Failures by the position of the question, in the order in which they occurred."""
     times: dict[int, int] = field(default_factory=dict)
     """How often they were asked again."""
     several: bool = False

@@ -30,7 +30,7 @@ AskAgain = Callable[[Question[Any]], Awaitable[Finding[Any]]]
 SHOWN = 12
 """Values without support that the model is told."""
 AGREE = (Match.EXACT, Match.NORMALISED)
-"""What counts as the same value."""
+"""Decides whether two values are the same."""
 
 
 @dataclass(frozen=True, slots=True)

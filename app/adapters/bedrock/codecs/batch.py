@@ -89,7 +89,7 @@ def _number(code: object) -> int:
 
 
 def from_job(said: Mapping[str, Any]) -> BatchJob:
-    """Read what GetModelInvocationJob tells; an unknown status is taken for one that goes on."""
+    """Read GetModelInvocationJob's answer; an unknown status counts as in progress."""
     raw = str(said.get("status") or "")
     message = said.get("message")
     return BatchJob(

@@ -185,7 +185,7 @@ class ChunkDecoder:
     """Tokens whose text is not whole yet."""
 
     def feed(self, said: bytes | str) -> Iterator[StreamPart]:
-        """Yield what one chunk says, or raise UpstreamAnswerError or ModelFailedError."""
+        """Yield the events of one chunk, or raise UpstreamAnswerError or ModelFailedError."""
         if (said if isinstance(said, str) else said.decode(errors="replace")).strip() == DONE:
             yield from self._done()
             return
@@ -225,7 +225,7 @@ class ChunkDecoder:
             self._waiting = ()
 
     def _done(self) -> Iterator[StreamPart]:
-        """End a stream that says so itself, whether it said why or not."""
+        """End a stream whose end was announced, with or without a reason."""
         yield from self._delta("", (), last=True)
         yield self._finish()
 
@@ -235,7 +235,7 @@ class ChunkDecoder:
         return Finish(self._usage, reason, raw, self._latency_ms, guardrail=self._guardrail)
 
     def end(self) -> Iterator[StreamPart]:
-        """Yield what is still owed when the upstream has ended."""
+        """Yield the events that remain when the upstream has ended."""
         if self.finished:
             return
         if self._end is not None:

@@ -63,7 +63,7 @@ class FrameDecoder:
 
 
 def chunk(frame: Frame) -> bytes:
-    """Return what a frame of InvokeModel's stream carries, or raise UpstreamAnswerError."""
+    """Return the chunk in a frame of InvokeModel's stream, or raise UpstreamAnswerError."""
     try:
         return b64decode(orjson.loads(frame.payload).get("bytes", b"e30="))
     except (ValueError, AttributeError, TypeError) as error:

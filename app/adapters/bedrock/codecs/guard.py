@@ -42,7 +42,7 @@ def config(policy: GuardrailPolicy, *, streamed: bool) -> dict[str, str]:
 
 
 def report(answer: object) -> GuardrailReport | None:
-    """Return what InvokeModel's answer or last chunk says; None where it says nothing."""
+    """Return the guardrail's report in InvokeModel's answer or last chunk, or None."""
     trace = member(member(answer, TRACE), "guardrail")
     if not isinstance(answer, dict) or not (trace or ACTION in answer):
         return None
@@ -50,6 +50,6 @@ def report(answer: object) -> GuardrailReport | None:
 
 
 def converse_report(said: object, stop: object) -> GuardrailReport | None:
-    """Return what a Converse answer, or a stream's metadata, says; None without a trace."""
+    """Return the guardrail's report in a Converse answer or a stream's metadata, or None."""
     trace = member(member(said, "trace"), "guardrail")
     return assessments.report(intervened=stop == _INTERVENED, trace=trace) if trace else None

@@ -78,7 +78,7 @@ class StreamDecoder:
     _text: llama.WholeText = field(default_factory=llama.WholeText)
 
     def feed(self, frame: Frame) -> Iterator[StreamPart]:
-        """Yield what one chunk says, or raise UpstreamAnswerError."""
+        """Yield the events of one chunk, or raise UpstreamAnswerError."""
         try:
             answer = loads(chunk(frame))
             last = answer.get("stop_reason") is not None

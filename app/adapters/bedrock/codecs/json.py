@@ -7,12 +7,12 @@ from typing import Any
 import orjson
 
 MAX_COUNT = 10**9
-"""Tokens and milliseconds that are believed; no request has as many."""
+"""Maximum plausible tokens and milliseconds."""
 _DIGITS = 10
 
 
 def loads(said: bytes | str) -> Any:  # noqa: ANN401 - JSON
-    """Return what ``said`` holds, or raise ValueError."""
+    """Return the value of ``said``, or raise ValueError."""
     try:
         return orjson.loads(said)
     except orjson.JSONDecodeError:

@@ -32,10 +32,10 @@ class WholeText:
     """Joins the characters of a text that comes in pieces, wherever they were cut."""
 
     _held: str = ""
-    """Half a character, which the next piece may make whole."""
+    """Half a character, which the next piece may complete."""
 
     def feed(self, text: str, *, last: bool = False) -> str:
-        """Return what is whole of ``text``; of the last piece all, with U+FFFD for halves."""
+        """Return the complete characters of ``text``; at the end U+FFFD stands for halves."""
         if not self._held and text.isascii():
             return text
         text, self._held = self._held + text, ""

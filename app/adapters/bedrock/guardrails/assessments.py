@@ -32,7 +32,7 @@ _ACTIONS = ("BLOCKED", "ANONYMIZED")
 
 
 def hits(assessments: Iterable[object]) -> tuple[Hit, ...]:
-    """Return the rules that did something, each once."""
+    """Return the rules that took effect, each once."""
     return tuple(dict.fromkeys(hit for one in assessments for hit in _hits(one)))
 
 
@@ -54,12 +54,12 @@ def units(usage: object) -> dict[str, int]:
 
 
 def blocks(found: tuple[Hit, ...]) -> bool:
-    """Whether a guardrail that intervened for these blocked: all it did for masks is to mask."""
+    """Whether an intervention for these hits blocked the content, rather than only masked it."""
     return not found or not all(hit.masks for hit in found)
 
 
 def report(*, intervened: bool, trace: Mapping[str, Any]) -> GuardrailReport:
-    """Return what a guardrail within a call of the model did, read off its trace.
+    """Return the report of a guardrail within a model call, read from its trace.
 
     ``trace`` is Converse's ``trace.guardrail``, or the one in InvokeModel's body, which has
     ``input`` for ``inputAssessment`` and ``outputs`` for ``outputAssessments``.

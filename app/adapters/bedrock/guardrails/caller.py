@@ -1,4 +1,4 @@
-"""How a guardrail's operations are called: a few attempts, and one error for all that fails."""
+"""Calls a guardrail's operations, with a few attempts and one error for all failures."""
 
 import asyncio
 import random
@@ -34,7 +34,7 @@ class GuardrailCaller:
     runtime: Runtime
 
     def path(self, path: str) -> str:
-        """Return where ``path`` is on the runtime's endpoint."""
+        """Return the URL of ``path`` on the runtime's endpoint."""
         return f"{urlsplit(self.runtime.endpoint).path.rstrip('/')}{path}"
 
     async def call(self, path: str, body: Callable[[], Pieces], size: int) -> dict[str, Any]:

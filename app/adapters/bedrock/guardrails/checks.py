@@ -31,11 +31,11 @@ price is another."""
 
 @dataclass(frozen=True, slots=True)
 class GuardrailChecks:
-    """Blocks at a score of a threshold or more, and masks personal information found so surely."""
+    """Blocks content, and masks personal information, whose score reaches its threshold."""
 
     caller: GuardrailCaller
     thresholds: Mapping[str, float]
-    """By category or entity, 0 to 1; what has none is not checked."""
+    """Thresholds from 0 to 1 by category or entity. One without a threshold is not checked."""
 
     async def assess(self, content: Content, policy: Policy) -> Assessment:
         """Return the verdict on all of ``content``, or raise GuardrailUnavailableError."""
@@ -111,7 +111,7 @@ class GuardrailChecks:
     def _scored(
         self, check: str, checks: dict[str, Any], results: Mapping[str, Any]
     ) -> Iterator[Hit]:
-        """Yield what scores its threshold or more; raise where a score is missing."""
+        """Yield the checks that reach their threshold; raise if a score is missing."""
         scores = {}
         for result in _listed(member(results, check)):
             scores[result.get("category")] = result.get("severityScore")

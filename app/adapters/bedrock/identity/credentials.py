@@ -40,14 +40,14 @@ async def endpoint_of(
 
 
 def check_profile() -> None:
-    """Return, or raise ValueError where AWS's configuration lacks the profile that is named."""
+    """Raise ValueError if AWS's configuration lacks the named profile."""
     named = environ.get("AWS_PROFILE") or environ.get("AWS_DEFAULT_PROFILE")
     if named and named != "default" and named not in botocore.session.Session().available_profiles:
         raise ValueError(f"AWS_PROFILE: AWS's configuration has no profile {named!r}")
 
 
 def check_api_key() -> None:
-    """Return, or raise ValueError where a Bedrock API key is no text that a header may hold."""
+    """Raise ValueError if the Bedrock API key can't be sent in a header."""
     key = environ.get("AWS_BEARER_TOKEN_BEDROCK", "").strip()
     if key and not (key.isascii() and key.isprintable() and " " not in key):
         raise ValueError(
@@ -64,7 +64,7 @@ class CredentialsCheck:
     """Seconds; the chain may ask an instance's metadata service."""
 
     async def check(self) -> None:
-        """Return, or raise NotReadyError."""
+        """Check the credentials, or raise NotReadyError."""
         # The SDK's own variable for a Bedrock API key; it wins over every other credential.
         if environ.get("AWS_BEARER_TOKEN_BEDROCK", "").strip():
             return

@@ -26,7 +26,7 @@ class MemoryAnswers:
         return False
 
     async def get(self, place: Place) -> bytes | None:
-        """Return what is kept there and has not expired."""
+        """Return the unexpired entry at a place, or None."""
         found = self._kept.get(place)
         if found is None:
             return None

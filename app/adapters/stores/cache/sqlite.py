@@ -50,7 +50,7 @@ class SqliteAnswers:
         return True
 
     async def get(self, place: Place) -> bytes | None:
-        """Return what is kept there and has not expired, or raise AnswerStoreError."""
+        """Return the unexpired entry at a place or None, or raise AnswerStoreError."""
         return await self._run(lambda database: _get(database, place))
 
     async def put(self, place: Place, data: bytes, seconds: float) -> None:
@@ -100,7 +100,7 @@ class SqliteAnswers:
             held -= size
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None

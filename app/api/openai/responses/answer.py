@@ -27,7 +27,7 @@ _INCOMPLETE: dict[StopReason, Reason] = {
 
 
 class ResponsesInputDetails(DeferredModel):
-    """Nothing is cached."""
+    """Details of the input tokens. None are ever cached."""
 
     cached_tokens: int = 0
     cache_write_tokens: int = 0
@@ -69,7 +69,7 @@ class ResponsesOutputText(DeferredModel):
 
 
 class ResponsesOutputRefusal(DeferredModel):
-    """The model's words where it refused, else why its answer is not of the form asked for."""
+    """The model's refusal, or the reason why its answer misses the requested form."""
 
     type: Literal["refusal"] = "refusal"
     refusal: str
@@ -91,7 +91,7 @@ class ResponsesOutputMessage(DeferredModel):
 
 
 class ResponsesIncomplete(DeferredModel):
-    """Why an answer is not whole."""
+    """The reason why an answer is incomplete."""
 
     reason: Reason
 
@@ -151,14 +151,14 @@ class ResponsesOut(DeferredModel):
 
 @dataclass(frozen=True, slots=True)
 class Rendering:
-    """Renders one answer: as it begins, and as it ends."""
+    """Renders one answer, at its start and at its end."""
 
     body: ResponsesIn
     sampling: Sampling
     created: int = field(default_factory=lambda: int(time.time()))
 
     def begun(self, started: Started) -> ResponsesOut:
-        """Render an answer of which nothing is there yet."""
+        """Render an answer that has no content yet."""
         warnings = together(started.warnings, started.images)
         format_ = self.body.text.format if self.body.text else None
         asked = format_.model_dump(by_alias=True, exclude_none=True) if format_ else None
@@ -201,7 +201,7 @@ class Rendering:
 
 
 def content(structured: Structured) -> ResponsesContent:
-    """Return what an answer holds.
+    """Return the content of an answer.
 
     Where it is not of the form asked for that is only the refusal: SDKs parse any text there is.
     """
@@ -218,7 +218,7 @@ def message(
 
 
 def status(completion: Completion) -> Status:
-    """Return what became of an answer."""
+    """Return the status of an answer."""
     return "incomplete" if completion.stop_reason in _INCOMPLETE else "completed"
 
 

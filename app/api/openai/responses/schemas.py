@@ -1,4 +1,4 @@
-"""Bodies of POST /v1/responses. Parameters of OpenAI's that this model has not are in
+"""Request bodies of POST /v1/responses. Parameters of OpenAI's that this model has not are in
 `app.api.openai.unsupported_parameters`.
 """
 
@@ -102,7 +102,7 @@ _OTHER_ITEMS = {
 
 
 def _message(item: object) -> object:
-    """Return ``item`` where it may be a message, or say why it is none that can be taken."""
+    """Return ``item`` if it may be a message, or raise with the reason why not."""
     kind = item.get("type") if isinstance(item, dict) else None
     if kind in (None, "message") or not isinstance(kind, str):
         return item

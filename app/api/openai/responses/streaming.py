@@ -32,13 +32,13 @@ class EventEncoder:
     numbers: Iterator[int] = field(default_factory=count)
 
     async def encode(self, events: AsyncIterator[GenerationEvents]) -> AsyncGenerator[bytes]:
-        """Encode what follows the first event."""
+        """Encode the events that follow the first."""
         yield self._opening(ResponsesOutputText(text=""))
         async for ready in events:
             yield b"".join(map(self._encoded, ready))
 
     async def whole(self, structured: Structured) -> AsyncGenerator[bytes]:
-        """Encode an answer that had to be there before it could be checked."""
+        """Encode an answer that had to be complete before it could be checked."""
         part = content(structured)
         if isinstance(part, ResponsesOutputRefusal):
             yield self._opening(ResponsesOutputRefusal(refusal=""))

@@ -186,7 +186,7 @@ class GenerateForm(GenerationOptions):
 
 
 class ReceivedOut(DeferredModel):
-    """A picture as it came."""
+    """A picture as received."""
 
     declared_type: Annotated[
         str | None, Field(description="What it was said to be; null where nothing was said.")
@@ -200,7 +200,7 @@ class ReceivedOut(DeferredModel):
 
 
 class PreparedOut(DeferredModel):
-    """A picture as the model is sent it."""
+    """A picture as sent to the model."""
 
     media_type: str
     width: Annotated[int, Field(description="Pixels.")]
@@ -218,7 +218,7 @@ class CanvasOut(DeferredModel):
 
 
 class ImageOut(DeferredModel):
-    """One picture: what was received, what was made of it, what may have been lost."""
+    """One picture: as received, as prepared, and what may have been lost."""
 
     media_type: Annotated[str, Field(description="As found in the bytes.")]
     width: Annotated[int, Field(description="Pixels.")]
@@ -278,20 +278,20 @@ class PartOut(DeferredModel):
 
 
 class Identified(DeferredModel):
-    """Which answer this is, and whose."""
+    """Identifies an answer and its caller."""
 
     id: Annotated[str, Field(description="Of this answer.")]
     model: Annotated[str, Field(description="The model id that was called.")]
 
 
 class Worded(Identified):
-    """The answer; it stands before the facts, because people look for it."""
+    """The answer's text, first because people look for it."""
 
     generation: Annotated[str, Field(description="The generated text.")]
 
 
 class GenerationFacts(Identified):
-    """All of an answer but its text."""
+    """All parts of an answer except its text."""
 
     prompt_token_count: Annotated[
         int | None, Field(description="Tokens in; null where Bedrock did not say.")

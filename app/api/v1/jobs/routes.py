@@ -49,7 +49,7 @@ class JobUsage(DeferredModel):
 
 
 class JobWebhook(DeferredModel):
-    """How telling the caller's server stands."""
+    """The state of the job's webhook."""
 
     url: str
     status: DeliveryStatus
@@ -58,7 +58,7 @@ class JobWebhook(DeferredModel):
 
 
 class JobOut(DeferredModel):
-    """One request that is answered later."""
+    """A request that is answered later."""
 
     id: str
     object: Literal["job"]
@@ -87,7 +87,7 @@ class JobList(DeferredModel):
 
 
 class Page(BaseModel):
-    """Which jobs."""
+    """A page of jobs."""
 
     limit: Annotated[int, Field(ge=1, le=100)] = 20
     after: Annotated[str | None, Field(description="Id of the job before the first one.")] = None

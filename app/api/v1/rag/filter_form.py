@@ -43,7 +43,7 @@ class NumberComparison(DeferredModel):
 
 
 class ListComparison(DeferredModel):
-    """An attribute and values, one of which it has."""
+    """An attribute and a list of values."""
 
     model_config = _STRICT
 

@@ -116,7 +116,7 @@ class RawTextOut(DeferredModel):
 
 
 class Typed(Identified, Generic[ResultT]):
-    """The result; it stands before the facts, because people look for it."""
+    """The result, first because people look for it."""
 
     task: str
     prompt_version: Annotated[str, Field(description="Which prompt texts were used.")]

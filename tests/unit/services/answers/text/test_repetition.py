@@ -15,7 +15,7 @@ from app.domain.generation import (
     StreamParts,
     Turn,
 )
-from app.services.answers.repetition import LoopFinder, loop
+from app.services.answers.text.repetition import LoopFinder, loop
 from app.services.model_stack.repetition import RepetitionModel
 from tests.support.fakes import FakeVisionModel
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from app.domain.image import AnswerWarning
-from app.services.answers.numbers import Separator
+from app.services.answers.text.numbers import Separator
 
 AnswerT_co = TypeVar("AnswerT_co", covariant=True)
 

@@ -2,14 +2,14 @@
 
 import pytest
 
-from app.services.answers.numbers import (
+from app.services.answers.text.numbers import (
     Hints,
     NumberError,
     Separator,
     decimal_separator,
     number,
 )
-from app.services.answers.words import boolean
+from app.services.answers.text.words import boolean
 
 COMMA, POINT = Hints(decimal=Separator.COMMA), Hints(decimal=Separator.POINT)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from app.services.answers.schema import Schema
+from app.services.answers.schemas.schema import Schema
 
 _PLACES = {"boolean": "true | false", "null": "null"}
 _BEYOND = frozenset({"allOf", "prefixItems", "minProperties", "maxProperties"})

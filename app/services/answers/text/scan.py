@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.services.answers.quotation import (
+from app.services.answers.text.quotation import (
     AFTER_BARE_MEMBER,
     AFTER_ITEM,
     AFTER_KEY,
@@ -24,7 +24,7 @@ DEEPEST = 64
 _LONGEST_KEY = 200
 
 LongKeys = dict[str, tuple[int, int]]
-"""From where to where no text that begins is short enough for a key, by its opening quotes."""
+"""Ranges in which no text is short enough to be a key, by its opening quote."""
 
 _BLANK = re.compile(
     r"(?:[\s;]++|//[^\n]*+|\#[^\n]*+|/\*(?:[^*]|\*(?!/))*+(?:\*/|\Z)|<!--(?:[^-]|-(?!->))*+(?:-->|\Z))*+"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.services.answers.objects import objects
+from app.services.answers.text.objects import objects
 
 
 @pytest.mark.parametrize(

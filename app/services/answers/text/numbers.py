@@ -221,7 +221,7 @@ _POINT = re.compile(
 
 
 def decimal_separator(texts: Iterable[str]) -> Separator | None:
-    """Return what the numbers in ``texts`` have before their decimals, None where they differ."""
+    """Return the decimal separator of the numbers in ``texts``; None if they differ."""
     seen = set()
     for text in texts:
         if len(text) > 60:

@@ -3,8 +3,8 @@
 import pytest
 
 from app.domain.generation import StopReason
-from app.services.answers.beginning import beginning, whole
 from app.services.answers.form import Model
+from app.services.answers.schemas.beginning import beginning, whole
 from app.services.tasks.caption import CaptionAnswer
 from app.services.tasks.grounding import GroundingAnswer
 from app.services.tasks.ocr_answers import Rows

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from app.services.answers.schema import Schema
+from app.services.answers.schemas.schema import Schema
 
 MOST_PARTS = 120
 """Schemas within the schema: constrained decoding is slow to begin on large ones."""

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Self
 
-from app.services.answers.words import NO_NUMBER, boolean, nothing
+from app.services.answers.text.words import NO_NUMBER, boolean, nothing
 
 
 @dataclass(frozen=True, slots=True)

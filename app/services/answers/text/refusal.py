@@ -9,7 +9,7 @@ from functools import cache
 from importlib.resources import files
 from itertools import islice
 
-from app.services.answers.notes import Refusal
+from app.services.answers.text.notes import Refusal
 
 LONGEST = 600
 """Characters of a refusal; a longer text says something else too."""

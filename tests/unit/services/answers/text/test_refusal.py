@@ -3,7 +3,7 @@
 
 import pytest
 
-from app.services.answers.refusal import refusal
+from app.services.answers.text.refusal import refusal
 
 REFUSED = """\
 I'm sorry, I can't help with that

@@ -45,4 +45,4 @@ def _format(name: str, read: Callable[[str], object]) -> Callable[[str], bool]:
 
 
 FORMATS = {name: _format(name, read) for name, read in _READERS.items()}
-"""What decides whether a text is of the format of that name."""
+"""Predicates that check a text against a format, by the format's name."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from json import JSONDecoder
 from typing import Any
 
-from app.services.answers.quotation import UNESCAPED
-from app.services.answers.scan import (
+from app.services.answers.text.quotation import UNESCAPED
+from app.services.answers.text.scan import (
     DEEPEST,
     Bare,
     LongKeys,

@@ -26,7 +26,7 @@ _CUT_BARE_KEY = r"[A-Za-z_$][\w$-]{0,80}+\Z"
 
 AFTER_KEY = re.compile(_GAP + r"(?:=>|[:=])")
 _MAY_END = re.compile(_GAP + r"(?:=>|[:=]|\+" + _GAP + r"[\"'`])")
-"""Behind a quote within a text: it may end a key, or a text that another is joined to."""
+"""Matches what may follow a quote that ends a key, or a text joined to another."""
 AFTER_MEMBER = re.compile(
     rf"{_GAP}(?:[}}\]]|\Z|[,;]{_GAP}(?:[}}\]]|\Z|{_KEY}|{_CUT_KEY}|{_COMMENT})|{_COMMENT}|{_KEY})"
 )
@@ -45,7 +45,7 @@ NEXT_MEMBER = re.compile(
 """After the comma that ends a bare value of an object."""
 
 _OWN_END = re.compile(r"[^“”,:\n]{0,200}+”")
-"""Behind a straight quote within a text that a curly one opened: the curly one that ends it."""
+"""Matches the curly quote that ends a text, behind a straight quote within the text."""
 
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.)|\Z)", re.DOTALL)
@@ -122,7 +122,7 @@ def _unfinished(raw: str) -> str:
 
 
 def unescaped(raw: str) -> str:
-    """Return what ``raw`` says; a backslash that escapes nothing is a backslash.
+    """Return ``raw`` unescaped; a backslash that escapes nothing stays a backslash.
 
     Of a word with such a backslash before a letter, as a path or a formula has, all are.
     """

@@ -1,17 +1,17 @@
-"""A value as written, made what a JSON Schema asks for; never another value."""
+"""Converts a written value to what a JSON Schema asks for, never to another value."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from app.services.answers.listed import Listed
-from app.services.answers.notes import AnswerError
-from app.services.answers.numbers import Hints, NumberError, decimal_separator, number
-from app.services.answers.quotation import Partial
-from app.services.answers.scan import Bare
-from app.services.answers.schema import Schema
-from app.services.answers.words import NO_NUMBER, boolean, not_there, nothing
+from app.services.answers.schemas.schema import Schema
+from app.services.answers.text.listed import Listed
+from app.services.answers.text.notes import AnswerError
+from app.services.answers.text.numbers import Hints, NumberError, decimal_separator, number
+from app.services.answers.text.quotation import Partial
+from app.services.answers.text.scan import Bare
+from app.services.answers.text.words import NO_NUMBER, boolean, not_there, nothing
 
 MISSING = object()
 """No value: the model left the property out."""

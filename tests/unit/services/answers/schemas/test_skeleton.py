@@ -11,9 +11,9 @@ from app.domain.model import Capabilities
 from app.emulator.model import skeleton as emulated
 from app.services.answers.form import Model, ModelAnswer, ModelPart
 from app.services.answers.instruction import with_form
-from app.services.answers.notes import AnswerError
 from app.services.answers.reading import read
-from app.services.answers.skeleton import skeleton
+from app.services.answers.schemas.skeleton import skeleton
+from app.services.answers.text.notes import AnswerError
 from app.services.tasks import TASKS
 
 

@@ -1,4 +1,4 @@
-"""The answer's beginning, which the model is given where it can go on behind it.
+"""The beginning of an answer, which the model is given to continue.
 
 It keeps a model of this size from prose, fences and headings before the object.
 """
@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from app.domain.generation import StopReason
-from app.services.answers.schema import Schema
+from app.services.answers.schemas.schema import Schema
 
 _GOES_ON = re.compile(r"\"\s*,\s*\"|[}\]\"]\s*$")
 """A sign that a text goes on with an object: the end of a value, or of the object."""
@@ -18,7 +18,7 @@ _FENCED = re.compile(r"\s*```\w*\s*[{\[]")
 
 
 def beginning(schema: Schema) -> str:
-    """Return how an answer under ``schema`` begins, up to where its first value is open.
+    """Return the beginning of an answer under ``schema``, up to its first value.
 
     Empty where nothing is known of its keys.
     """

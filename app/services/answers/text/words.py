@@ -45,7 +45,7 @@ _NO = {
 
 
 def boolean(text: str) -> bool | None:
-    """Return what the usual words for yes and no say, None for others."""
+    """Return True or False for the usual words for yes and no; None for others."""
     word = text.strip().strip(".!\"'").casefold()
     return True if word in _YES else False if word in _NO else None
 
