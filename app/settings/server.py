@@ -55,6 +55,14 @@ class ServerSettings(BaseModel):
             "taken: the time a load balancer needs to notice.",
         ),
     ] = 0
+    shutdown_idle: Annotated[
+        Seconds,
+        Field(
+            description="Seconds after that in which an idle connection may still bring a request, "
+            "and is told that it was the last. Longer than whatever is in front keeps an idle one, "
+            "or it sends a request down one that is being closed."
+        ),
+    ] = 3
     shutdown_grace: Annotated[
         Seconds,
         Field(
