@@ -23,6 +23,10 @@ class WorkKind(StrEnum):
     """One event that a caller's server is to be told of."""
 
 
+UNTAKEN = frozenset({WorkKind.JOB_EVENT})
+"""Kinds that are only stored: no worker leases them."""
+
+
 class WorkState(StrEnum):
     """The state of one item."""
 

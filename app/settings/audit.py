@@ -44,6 +44,7 @@ class AuditSettings(BaseModel):
         int | None,
         Field(
             gt=0,
+            le=36_500,
             description="Days that records are kept; of older ones only their hashes are, so that "
             "proofs go on. Unset: for ever.",
         ),

@@ -4,7 +4,17 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from app.settings.types import MIB, MOST_SECONDS, Bytes, Endpoint, Region, Seconds, check_buckets
+from app.settings.types import (
+    LEAST,
+    MIB,
+    MOST_SECONDS,
+    Bytes,
+    Count,
+    Endpoint,
+    Region,
+    Seconds,
+    check_buckets,
+)
 
 DAY = 24 * 3600
 
@@ -47,14 +57,12 @@ class WorkSettings(BaseModel):
         ),
     ] = 0.9
     batch_concurrency: Annotated[
-        int,
-        Field(
-            gt=0, description="Most rows of batches at a time in one worker, whatever the share."
-        ),
+        Count,
+        Field(description="Most rows of batches at a time in one worker, whatever the share."),
     ] = 32
-    max_batch_rows: Annotated[
-        int, Field(gt=0, description="Most lines of a batch's input file.")
-    ] = 50_000
+    max_batch_rows: Annotated[Count, Field(description="Most lines of a batch's input file.")] = (
+        50_000
+    )
     files_store: Annotated[
         Literal["directory", "s3"],
         Field(
@@ -74,9 +82,11 @@ class WorkSettings(BaseModel):
     files_endpoint_url: Annotated[
         Endpoint | None, Field(description="Another S3 endpoint, for a store that imitates it.")
     ] = None
-    max_file_bytes: Annotated[Bytes, Field(description="Maximum bytes of one file.")] = 200 * MIB
+    max_file_bytes: Annotated[Bytes, Field(ge=LEAST, description="Maximum bytes of one file.")] = (
+        200 * MIB
+    )
     files_quota_bytes: Annotated[
-        Bytes, Field(description="Maximum bytes of all files of one caller.")
+        Bytes, Field(ge=LEAST, description="Maximum bytes of all files of one caller.")
     ] = 10 * 1024 * MIB
     files_expire: Annotated[
         Seconds,
