@@ -18,7 +18,7 @@ class WorkKind(StrEnum):
     JOB = "job"
     """A request that is answered later."""
     JOB_EVENT = "job_event"
-    """An event of a running job. It is only stored; no worker leases it."""
+    """An event of a running job, or one of its paid answers. It is only stored; no worker leases it."""
     WEBHOOK = "webhook"
     """One event that a caller's server is to be told of."""
 
@@ -102,6 +102,15 @@ class WorkUsage:
     cost_usd: float = 0
     unpriced: int = 0
     """Answers whose price is unknown."""
+
+    def __add__(self, other: "WorkUsage") -> "WorkUsage":
+        """Return both together."""
+        return WorkUsage(
+            self.prompt_tokens + other.prompt_tokens,
+            self.generation_tokens + other.generation_tokens,
+            self.cost_usd + other.cost_usd,
+            self.unpriced + other.unpriced,
+        )
 
 
 NO_USAGE = WorkUsage()

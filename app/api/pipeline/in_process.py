@@ -5,7 +5,6 @@ record in logs, metrics and usage. Only what bounds connections is left out: adm
 """
 
 import asyncio
-import dataclasses
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -23,8 +22,7 @@ from app.api.v1.tasks import serialize
 from app.domain.access import ANONYMOUS, Call, Resource
 from app.domain.errors import InternalError, NotFoundError, ServiceError
 from app.domain.generation import ModelRequest
-from app.domain.work import WorkUsage
-from app.services.model_stack import batched
+from app.services.model_stack import batched, paid_answers
 from app.services.registry import Services
 from app.services.task_runner.request import Progress
 from app.services.work.endpoint import EndpointAnswer, EndpointRequest, OnEvent
@@ -78,7 +76,7 @@ class InProcess:
         error: ServiceError | None = None
         try:
             async with told(context, request.on_event):
-                with batched.answering(request.completion):
+                with batched.answering(request.completion), paid_answers.keeping(request.paid):
                     response = await self._response(context, request)
         except dialects.EXPECTED as raised:
             scope = {"path": request.path, "method": "POST", "state": {STATE: context}}
@@ -87,7 +85,7 @@ class InProcess:
         context.record.status = response.status_code
         media_type = response.headers.get("content-type", "application/json")
         return EndpointAnswer(
-            response.status_code, bytes(response.body), _usage(context), error, media_type
+            response.status_code, bytes(response.body), context.record.usage, error, media_type
         )
 
     async def _response(
@@ -173,11 +171,3 @@ async def told(context: RequestContext, on_event: OnEvent | None) -> AsyncIterat
         await handing
     finally:
         handing.cancel()
-
-
-def _usage(context: RequestContext) -> WorkUsage:
-    record = context.record
-    usage = WorkUsage(record.prompt_tokens, record.generation_tokens)
-    if record.cost_usd is not None:
-        return dataclasses.replace(usage, cost_usd=record.cost_usd)
-    return dataclasses.replace(usage, unpriced=int(record.generation_tokens > 0))

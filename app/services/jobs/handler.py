@@ -11,6 +11,7 @@ from app.domain.ports import WorkQueue
 from app.domain.work import Finished, Leased, NewWork, Postponed, WorkGroup, WorkKind
 from app.services.batches.retry import again, patience
 from app.services.jobs import stored
+from app.services.jobs.paid import JobAnswers, answers_of
 from app.services.jobs.service import Jobs, events_of
 from app.services.work.endpoint import Endpoint, EndpointAnswer, EndpointRequest
 
@@ -58,7 +59,9 @@ class JobHandler:
     async def handle(self, work: Leased) -> Finished | Postponed:
         """Run one job."""
         request = stored.read_request(work.payload)
-        events = _Recorder(self.jobs.queue, work, self.clock() + PATIENCE + self.jobs.expires)
+        expires_at = self.clock() + PATIENCE + self.jobs.expires
+        events = _Recorder(self.jobs.queue, work, expires_at)
+        paid = JobAnswers(self.jobs.queue, work, expires_at)
         answer = await self.endpoint.answer(
             EndpointRequest(
                 id=request.request_id,
@@ -70,8 +73,10 @@ class JobHandler:
                 headers=request.headers,
                 patience=patience,
                 on_event=events.keep,
+                paid=paid,
             )
         )
+        answer = replace(answer, usage=answer.usage + paid.usage)
         wait = self._wait(work, answer.error)
         return self._end(work, answer) if wait is None else wait
 
@@ -128,6 +133,7 @@ class JobHandler:
             )
         )
         if closed:
+            await self.jobs.queue.forget(group.owner, answers_of(group.id))
             self.ended(job.status)
         return True
 

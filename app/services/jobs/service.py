@@ -11,6 +11,7 @@ from app.domain.job import Job, JobEvent, JobRequest, JobStatus
 from app.domain.ports import WorkQueue
 from app.domain.work import GroupCounts, NewWork, WorkGroup, WorkKind, WorkState
 from app.services.jobs import stored
+from app.services.jobs.paid import answers_of
 from app.services.jobs.stored import Facts
 from app.services.webhooks.service import Webhooks
 from app.services.work.paging import check_after
@@ -95,6 +96,7 @@ class Jobs:
         await self._group(owner, identity)
         await self.queue.cancel(owner, identity, leased=True)
         await self.queue.forget(owner, events_of(identity))
+        await self.queue.forget(owner, answers_of(identity))
         await self.queue.forget(owner, identity)
 
     async def _group(self, owner: str, identity: str) -> WorkGroup:
