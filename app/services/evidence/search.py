@@ -19,8 +19,6 @@ from app.services.evidence.words import Word
 _MOMENT = re.compile(r"(.*\d)[T ,]+(\d{1,2}:\d{2})(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?")
 SEAM = 3
 """Words at a line's end, and at the beginning of the next, that a date over both may take."""
-STEPS = 20_000
-"""Words that are compared for one value: a page may repeat one word, and so may the value."""
 LONGEST_DATE = 60
 """Characters of a value up to which it may be a date."""
 
@@ -114,17 +112,6 @@ class Page:
         return places
 
     @cached_property
-    def _tokens(self) -> list[tuple[str, int]]:
-        return [(token, at) for at, word in enumerate(self.words) for token in tokens(word.text)]
-
-    @cached_property
-    def _places(self) -> dict[str, list[int]]:
-        places: dict[str, list[int]] = defaultdict(list)
-        for place, (token, _) in enumerate(self._tokens):
-            places[token].append(place)
-        return places
-
-    @cached_property
     def _letters(self) -> Letters:
         return Letters.of_words(self.words)
 
@@ -142,7 +129,7 @@ class Page:
             return []
         if amount := written(composed(wanted)):
             return _best(self._numbers(amount, wanted))
-        for kind in (self._sequences, self._dates, self._run_together, self._misread, self._signs):
+        for kind in (self._spelled, self._dates, self._misread, self._signs):
             if sightings := _best(kind(wanted)):
                 return sightings
         return []
@@ -161,13 +148,10 @@ class Page:
                 match = Match.EXACT if exact else Match.NORMALISED
                 yield Sighting(line.within(amount.start, end), text, match)
 
-    def _sequences(self, wanted: str) -> Iterator[Sighting]:
-        sought = tokens(wanted)
-        most = STEPS // max(1, len(sought))
-        for place in self._places.get(sought[0], ())[:most] if sought else ():
-            run = self._tokens[place : place + len(sought)]
-            if [token for token, _ in run] == sought:
-                yield self._sighting(wanted, run[0][1], run[-1][1])
+    def _spelled(self, wanted: str) -> Iterator[Sighting]:
+        """Yield places that have the value but for its spaces, signs and lines."""
+        for start, end in self._letters.spelled(wanted):
+            yield self._sighting(wanted, *self._letters.between(start, end))
 
     def _sighting(self, wanted: str, first: int, last: int, match: Match | None = None) -> Sighting:
         """Return the words from ``first`` to ``last``, exact where the value is there literally."""
@@ -205,14 +189,9 @@ class Page:
     def _day(self, line: _Line, start: int, end: int) -> Sighting:
         return Sighting(line.within(start, end), line.raw[start:end], Match.NORMALISED)
 
-    def _run_together(self, wanted: str) -> Iterator[Sighting]:
-        """Yield places that have the value but for its spaces, hyphens and lines."""
-        for first, last in self._letters.run_together(wanted):
-            yield self._sighting(wanted, first, last)
-
     def _misread(self, wanted: str) -> Iterator[Sighting]:
         if place := self._letters.misread(wanted):
-            yield self._sighting(wanted, *place, Match.APPROXIMATE)
+            yield self._sighting(wanted, *self._letters.between(*place), Match.APPROXIMATE)
 
     def _signs(self, wanted: str) -> Iterator[Sighting]:
         """Yield words that hold a value without letters and digits: ``✓``."""
