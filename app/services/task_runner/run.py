@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import uuid
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from string import Template
 from typing import Any
@@ -281,7 +281,7 @@ class Run:
         if finding.refusal is not None:
             self.refusals.append((finding.page, finding.refusal))
 
-    def _warn(self, warnings: Sequence[AnswerWarning], where: str = "") -> None:
+    def _warn(self, warnings: Iterable[AnswerWarning], where: str = "") -> None:
         for warning in warnings:
             message = f"{where}{warning.message}"
             self.warnings.setdefault((warning.code, message), AnswerWarning(warning.code, message))
@@ -295,7 +295,7 @@ class Run:
             conclude = self.request.task.conclude
             result = await self.asker.reader.run(conclude, self.request.parameters, findings)
             result = await self._composed(result, findings)
-            self._warn(self.request.task.cautions(self.request.parameters))
+            self._warn(self.request.task.cautions(self.request.parameters, result))
             return result, ()
         except UnansweredError as error:
             return None, error.faults

@@ -189,7 +189,7 @@ def _at(value: Any, path: Sequence[str | int]) -> Any:  # noqa: ANN401 - any JSO
     return reduce(lambda place, part: place[part], path, value)
 
 
-def _cautions(parameters: ExtractParameters) -> Sequence[AnswerWarning]:
+def _cautions(parameters: ExtractParameters, _: ExtractResult) -> Sequence[AnswerWarning]:
     schema = CallerForm(parameters.json_schema).schema
     return (LINE_ITEMS_UNTRAINED,) if _lists_objects(schema) else ()
 

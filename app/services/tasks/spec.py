@@ -207,8 +207,8 @@ class Task(Generic[ParametersT, AnswerT]):
     example: Example
     capability: Capability
     """How well the model is known to do it."""
-    cautions: Callable[[ParametersT], Sequence[AnswerWarning]] = lambda _: ()
-    """What is to be said beside every result, by the parameters."""
+    cautions: Callable[[ParametersT, Any], Iterable[AnswerWarning]] = lambda *_: ()
+    """What is to be said beside a result, by the parameters and that."""
     language: str = "Write in $language."
     """What the model is told of the language of its own words, never of what it copies."""
     images: Images = field(default_factory=Images)
