@@ -18,7 +18,7 @@ class WorkKind(StrEnum):
     JOB = "job"
     """A request that is answered later."""
     JOB_EVENT = "job_event"
-    """An event of a running job, or one of its paid answers. It is only stored; no worker leases it."""
+    """An event or a paid answer of a running job. It is only stored; no worker leases it."""
     WEBHOOK = "webhook"
     """One event that a caller's server is to be told of."""
 

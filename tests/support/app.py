@@ -12,6 +12,7 @@ from app.adapters.sources.addresses import AddressPolicy
 from app.domain.ports import Readiness, Retriever, WebhookSender
 from app.main import create_app
 from app.services.concurrency.budget import Budget
+from app.services.evidence.reader import Reader
 from app.services.generation.image_sources import ImageSources
 from app.services.model_stack.retry import Backoff, Retries
 from app.services.readiness import AllReady
@@ -50,6 +51,9 @@ class Rig:
     webhooks: WebhookSender | None = None
     """Instead of the one that the settings give."""
 
+    reader: Reader | None = None
+    """Instead of the OCR engine that the settings give."""
+
     retries: Retries = AT_ONCE
     """Production's rules, without its waits."""
 
@@ -73,8 +77,10 @@ class Rig:
             retries=self.retries,
         ) as services:
             self.room = services.room
+            tasks = services.tasks
             yield replace(
                 services,
+                tasks=replace(tasks, reader=self.reader) if self.reader else tasks,
                 readiness=AllReady((services.drain, self.readiness)),
                 operations=replace(services.operations, **self.more),
             )

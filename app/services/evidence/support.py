@@ -17,6 +17,7 @@ from app.services.geometry import Box, View
 from app.services.tasks.boxes import BoxOut, placed
 
 Source = Literal["ocr_engine", "quote"]
+Basis = Literal["logprobs", "agreement"]
 _NOWHERE = Box(0, 0, 0, 0)
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _FAR = 1.0
@@ -68,7 +69,7 @@ class EvidenceOut(DeferredModel):
         Field(ge=0, le=1, description="Null where nothing tells it. See `confidence_basis`."),
     ]
     confidence_basis: Annotated[
-        Literal["logprobs", "agreement"] | None,
+        Basis | None,
         Field(
             description="`logprobs`: the probability of the value's tokens. `agreement`: the share "
             "of the readings (the model, the model asked again, the OCR engine) that say the value."
@@ -214,14 +215,10 @@ def _order(claim: Claim, place: int) -> tuple[Any, ...]:
     return 1, tuple(map(str, item[:-1])), item[-1], -length, place
 
 
-def rendered(evidence: Evidence, others: Sequence[bool]) -> EvidenceOut:
-    """Return one claim's evidence; ``others`` tells of each other reading whether it agrees."""
-    sighting, reading, claim = evidence.sighting, evidence.reading, evidence.claim
-    confidence: float | None = None
-    if claim.probability is not None:
-        confidence = round(claim.probability, 4)
-    elif others:
-        confidence = round((1 + sum(others)) / (1 + len(others)), 4)
+def rendered(evidence: Evidence, agreed: Sequence[bool]) -> EvidenceOut:
+    """Return one claim's evidence; ``agreed`` tells of each reading whether it says the value."""
+    sighting, reading = evidence.sighting, evidence.reading
+    confidence, basis = _confidence(evidence.claim, agreed)
     return EvidenceOut(
         page=reading.page if reading else None,
         file=reading.file if reading else None,
@@ -231,14 +228,15 @@ def rendered(evidence: Evidence, others: Sequence[bool]) -> EvidenceOut:
         match=evidence.match,
         source=evidence.source,
         confidence=confidence,
-        confidence_basis=_basis(claim, others),
+        confidence_basis=basis,
     )
 
 
-def _basis(claim: Claim, others: Sequence[bool]) -> Literal["logprobs", "agreement"] | None:
+def _confidence(claim: Claim, agreed: Sequence[bool]) -> tuple[float | None, Basis | None]:
     if claim.probability is not None:
-        return "logprobs"
-    return "agreement" if others else None
+        return round(claim.probability, 4), "logprobs"
+    # One reading has nothing to agree with.
+    return (round(sum(agreed) / len(agreed), 4), "agreement") if len(agreed) > 1 else (None, None)
 
 
 def _box(sighting: Sighting | None, reading: PageReading | None) -> BoxOut | None:

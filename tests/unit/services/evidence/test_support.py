@@ -19,7 +19,7 @@ def reading(number: int, *lines: str, view: View | None = VIEW) -> PageReading:
 def test_a_value_is_placed_on_the_page_that_may_have_it():
     pages = [reading(1, "Total 5"), reading(2, "Total 5")]
     (evidence,) = gathered([Claim(("total",), 5, frozenset([2]))], pages)
-    out = rendered(evidence, [True])
+    out = rendered(evidence, [True, True])
 
     assert (out.page, out.text, out.match, out.source) == (2, "5", Match.EXACT, "ocr_engine")
     assert out.box is not None
@@ -93,7 +93,7 @@ def test_equal_lines_have_a_place_each():
 
 def test_a_value_that_nothing_supports_is_said():
     (evidence,) = gathered([Claim(("total",), 9)], [reading(1, "Total 5")])
-    out = rendered(evidence, [False])
+    out = rendered(evidence, [True, False])
 
     assert (out.match, out.source, out.box, out.page) == (Match.NONE, None, None, None)
     assert (out.confidence, out.confidence_basis) == (0.5, "agreement")
@@ -101,7 +101,7 @@ def test_a_value_that_nothing_supports_is_said():
 
 def test_a_quote_supports_a_value_where_nothing_was_read():
     (evidence,) = gathered([Claim(("answer",), "42.10", quote="Total: 42.10")], [])
-    out = rendered(evidence, [])
+    out = rendered(evidence, [True])
 
     assert (out.match, out.source, out.text) == (Match.EXACT, "quote", "Total: 42.10")
     assert (out.confidence, out.confidence_basis) == (None, None)
@@ -109,7 +109,7 @@ def test_a_quote_supports_a_value_where_nothing_was_read():
 
 def test_log_probabilities_tell_a_confidence_where_they_are_known():
     (evidence,) = gathered([Claim(("answer",), "5", probability=0.91)], [reading(1, "Total 5")])
-    out = rendered(evidence, [True])
+    out = rendered(evidence, [True, True])
 
     assert (out.confidence, out.confidence_basis) == (0.91, "logprobs")
 
@@ -117,7 +117,7 @@ def test_log_probabilities_tell_a_confidence_where_they_are_known():
 def test_a_picture_that_was_not_shown_alone_has_no_boxes():
     (evidence,) = gathered([Claim(("total",), 5)], [reading(1, "Total 5", view=None)])
 
-    assert rendered(evidence, [True]).box is None
+    assert rendered(evidence, [True, True]).box is None
 
 
 def test_evidence_has_the_results_shape():
