@@ -14,21 +14,17 @@ from PIL import Image, ImageOps
 
 from app.domain.errors import ImageDamagedError, ImageError, UnsupportedImageTypeError
 from app.domain.image import ImageFacts, ImageLimits, ImageType
+from app.services.images import libwebp
 from app.services.images.formats import gif, heif, heif_sequence, jpeg, png, tiff, tiff_tags, webp
 
 LEAST_SHRINK_LEFT = 1.5
-"""How much shrinking stays for the resize after a decoder has shrunk a JPEG or a lossless WebP.
+"""How much shrinking stays for the resize after a decoder has shrunk a JPEG or a huge WebP.
 
 libvips' thumbnail leaves 2; measured on 12-megapixel photos 1.5 is 1.3 times faster and the
-structural similarity to a full decode stays above 0.98. Of a page of text as WebP it is 0.993;
-libwebp's own shrinking, which is rough, leaves 0.98 where nothing is left to do.
+structural similarity to a full decode stays above 0.98.
 """
-
-
-WORTH_SHRINKING = 0.5
-"""Scale up to which libwebp shrinks a lossless picture in less time than the resize takes."""
 SHRUNK_WHILE_DECODED = frozenset({ImageType.JPEG, ImageType.WEBP})
-"""Types whose decoders give a smaller picture for less work."""
+"""Types whose decoders may give a smaller picture, for less work or memory."""
 STREAMED = {"access": "sequential", "fail_on": "error"}
 """Rows are decoded once, top to bottom, and damage is an error and not grey rows."""
 BOUNDS = ImageLimits()
@@ -79,12 +75,12 @@ def _png(data: bytes) -> pyvips.Image:
 
 
 def _webp(data: bytes, facts: ImageFacts, target: tuple[int, int]) -> pyvips.Image:
-    scale = min(1.0, max(target[0] / facts.width, target[1] / facts.height))
-    left = 1.0 if webp.holds(data, webp.LOSSY) else LEAST_SHRINK_LEFT
-    # Lossless files are drawings and pages: they keep some of the shrinking for the resize, which
-    # is worth it where there is much of it.
-    shrunk = left == 1 or (webp.holds(data, webp.LOSSLESS) and scale * left <= WORTH_SHRINKING)
-    options = {"scale": scale * left} if shrunk else {}
+    still = webp.still(data)
+    image = None if still is None else libwebp.pixels(data, facts, still)
+    if still is not None and image is not None:
+        return _with_profile(image, still.profile)
+    scale = max(target[0] / facts.width, target[1] / facts.height) * LEAST_SHRINK_LEFT
+    options = {"scale": scale} if still is not None and scale < 1 else {}
     return pyvips.Image.webpload_buffer(data, page=0, **options, **STREAMED)
 
 
