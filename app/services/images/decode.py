@@ -161,14 +161,35 @@ def _heic(data: bytes) -> pyvips.Image:
 
 
 def _from_heif(picture: pillow_heif.HeifImage) -> pyvips.Image:
-    if not picture.mode.endswith(";16"):
+    bands = HEIF_BANDS.get(picture.mode)
+    if bands is None:
         return from_pillow(picture.to_pillow())
-    samples = bytes(picture.data)
-    bands = {"I;16": 1, "L;16": 1, "LA;16": 2, "RGB;16": 3, "RGBA;16": 4}[picture.mode]
-    image = pyvips.Image.new_from_memory(samples, *picture.size, bands, "ushort")
-    image = image.copy(interpretation="grey16" if bands < 3 else "rgb16")
+    deep = picture.mode.endswith(";16")
+    # Not by way of Pillow, which would copy it twice. Decoding may correct the size.
+    samples = picture.data
+    image = pyvips.Image.new_from_memory(
+        samples, *picture.size, bands, "ushort" if deep else "uchar"
+    )
+    grey, colour = ("grey16", "rgb16") if deep else ("b-w", "srgb")
+    image = image.copy(interpretation=grey if bands < 3 else colour)
     profile = picture.info.get("icc_profile")
     return _with_profile(image, profile if isinstance(profile, bytes) else None)
+
+
+HEIF_BANDS: Mapping[str, int] = MappingProxyType(
+    {
+        "L": 1,
+        "LA": 2,
+        "RGB": 3,
+        "RGBA": 4,
+        "I;16": 1,
+        "L;16": 1,
+        "LA;16": 2,
+        "RGB;16": 3,
+        "RGBA;16": 4,
+    }
+)
+"""Samples of a pixel by the modes of `pillow_heif` that libvips has too."""
 
 
 def _with_profile(image: pyvips.Image, profile: bytes | None) -> pyvips.Image:

@@ -389,6 +389,15 @@ def test_text_becomes_png_and_photographs_become_jpeg():
     assert made(encoded(photo(1800, 1200))).prepared.media_type is ImageType.JPEG
 
 
+def test_text_is_stored_with_one_sample_a_pixel_where_it_is_grey():
+    black, red = page(400, 300, 24), page(400, 300, 24)
+    red.paste((255, 0, 0), (399, 299, 400, 300))
+
+    modes = [judge(made(encoded(each, "TIFF")), LIMITS).mode for each in (black, red)]
+
+    assert modes == ["L", "RGB"]
+
+
 def test_text_that_is_too_large_as_png_becomes_jpeg():
     limits = ImageLimits(byte_budget=300_000)
     report = made(encoded(page(1600, 2000, 24)), limits=limits)
