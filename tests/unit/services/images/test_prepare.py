@@ -390,7 +390,7 @@ def test_text_becomes_png_and_photographs_become_jpeg():
 
 
 def test_text_is_stored_with_one_sample_a_pixel_where_it_is_grey():
-    black, red = page(64, 48, 16), page(64, 48, 16)
+    black, red = page(64, 48, 16), page(64, 48, 16).copy()
     red.paste((255, 0, 0), (63, 47, 64, 48))
 
     modes = [judge(made(encoded(each, "TIFF")), LIMITS).mode for each in (black, red)]
