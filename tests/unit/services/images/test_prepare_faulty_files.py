@@ -11,7 +11,18 @@ from app.domain.image import ImageLimits, ImageReport, ImageType, ReceivedImage,
 from app.services.images.formats import colour
 from app.services.images.header import inspect
 from app.services.images.prepare import prepare, prepare_undecoded
-from fixtures.images import BLUE, GREEN, RED, YELLOW, chunk, corners, encoded, photo, sample
+from fixtures.images import (
+    BLUE,
+    GREEN,
+    RED,
+    YELLOW,
+    chunk,
+    corners,
+    encoded,
+    photo,
+    sample,
+    tiff_of,
+)
 from fixtures.images import png as grey
 from tests.support import jpeg
 from tests.support.judge import judge
@@ -541,6 +552,8 @@ def test_pillows_decoder_keeps_colours_and_depth(mode):
         (tiff([0], bits=8, photometric=1, compression=34712), "JPEG 2000"),
         (tiff([0], bits=8, photometric=1, compression=34887), "LERC"),
         (tiff([0] * 3, bits=16, photometric=6), "YCbCr of 16 bits"),
+        (tiff_of(4, samples=3, photometric=2), "3 samples a pixel of 4 bits"),
+        (tiff([0], bits=16, photometric=3), "a palette of 16 bits"),
         (tiff([0] * 3, bits=8, photometric=6, planes=2), "YCbCr in separate planes"),
         (tiff([0] * 3, bits=8, photometric=6, subsampling=(2, 2)), "YCbCr subsampled"),
         (bmp_of_kind(bits=0, compression=4), "BMP of a kind"),
