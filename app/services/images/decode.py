@@ -86,8 +86,9 @@ def _webp(data: bytes, facts: ImageFacts, target: tuple[int, int]) -> pyvips.Ima
 
 def _gif(data: bytes) -> pyvips.Image:
     screen = gif.structure(data, BOUNDS)
-    # Alone on a screen of its size: libvips guesses the size of some screens.
-    image = pyvips.Image.gifload_buffer(gif.first_frame(data, screen), page=0, **STREAMED)
+    # libvips guesses the size of some screens, and shows what is there of a frame cut short.
+    with Image.open(BytesIO(gif.first_frame(data, screen)), formats=["GIF"]) as picture:
+        image = from_pillow(picture)
     frame = screen.first
     if frame is None or (screen.width, screen.height) == (frame.width, frame.height):
         return image
@@ -206,15 +207,33 @@ def _with_profile(image: pyvips.Image, profile: bytes | None) -> pyvips.Image:
 def from_pillow(picture: Image.Image) -> pyvips.Image:
     """The same pixels in libvips, with the picture's colour profile."""
     profile = picture.info.get("icc_profile")
-    if picture.mode not in KEPT_MODES:
-        picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
-    kind, sample = KEPT_MODES[picture.mode]
-    pixels = pyvips.Image.new_from_memory(
-        picture.tobytes(), picture.width, picture.height, len(picture.getbands()), sample
-    ).copy(interpretation=kind)
+    picture.load()
+    if picture.mode == "P":
+        pixels = _indexed(picture)
+    else:
+        if picture.mode not in KEPT_MODES or "transparency" in picture.info:
+            picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
+        pixels = _samples(picture, *KEPT_MODES[picture.mode])
     if profile:
         pixels.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
     return pixels
+
+
+def _samples(picture: Image.Image, kind: str, sample: str) -> pyvips.Image:
+    bands = len(picture.getbands())
+    image = pyvips.Image.new_from_memory(picture.tobytes(), *picture.size, bands, sample)
+    return image.copy(interpretation=kind)
+
+
+def _indexed(picture: Image.Image) -> pyvips.Image:
+    """The colours of a picture with a palette, each looked up only when it is asked for."""
+    picture.apply_transparency()
+    entries = bytes(picture.getpalette("RGBA") or ())
+    palette = entries + b"\0\0\0\xff" * (256 - len(entries) // 4)
+    colours = pyvips.Image.new_from_memory(palette, 256, 1, 4, "uchar")
+    if min(palette[3::4]) == 255:
+        colours = colours.extract_band(0, n=3)
+    return _samples(picture, "b-w", "uchar").maplut(colours).copy(interpretation="srgb")
 
 
 KEPT_MODES: Mapping[str, tuple[str, str]] = MappingProxyType(

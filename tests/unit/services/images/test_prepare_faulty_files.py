@@ -161,6 +161,28 @@ def test_other_types_that_lack_data_are_refused(kind):
         prepare(ReceivedImage(data[: len(data) * 6 // 10]), LIMITS)
 
 
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+def test_a_gif_whose_rows_end_before_its_frame_does_is_refused(share):
+    data = encoded(photo(), "GIF")
+    there = int(len(data) * share)
+
+    # Zeros in the place of the rest, as an interrupted download leaves: an empty block ends rows.
+    with pytest.raises(ImageDamagedError):
+        prepare(ReceivedImage(data[:there] + bytes(len(data) - there)), LIMITS)
+
+
+@pytest.mark.parametrize("see_through", [False, True])
+@pytest.mark.parametrize("colours", [4, 200])
+def test_a_gif_has_the_colours_of_its_palette(colours, see_through):
+    picture = corners(60, 40).quantize(colours)
+    options = {"transparency": picture.getpixel((0, 0))} if see_through else {}
+
+    _, shown = prepared(encoded(picture, "GIF", **options))
+
+    assert like(at(shown, (5, 5)), WHITE if options else at(picture.convert("RGB"), (5, 5)))
+    assert like(at(shown, (55, 35)), at(picture.convert("RGB"), (55, 35)), 12)
+
+
 def test_a_jpeg_that_is_smooth_throughout_passes_when_its_decoder_says_that_it_is_whole():
     data = encoded(Image.linear_gradient("L").convert("RGB"), "JPEG", quality=95)
 
