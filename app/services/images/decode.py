@@ -14,21 +14,17 @@ from PIL import Image, ImageOps
 
 from app.domain.errors import ImageDamagedError, ImageError, UnsupportedImageTypeError
 from app.domain.image import ImageFacts, ImageLimits, ImageType
+from app.services.images import libwebp
 from app.services.images.formats import gif, heif, heif_sequence, jpeg, png, tiff, tiff_tags, webp
 
 LEAST_SHRINK_LEFT = 1.5
-"""How much shrinking stays for the resize after a decoder has shrunk a JPEG or a lossless WebP.
+"""How much shrinking stays for the resize after a decoder has shrunk a JPEG or a huge WebP.
 
 libvips' thumbnail leaves 2; measured on 12-megapixel photos 1.5 is 1.3 times faster and the
-structural similarity to a full decode stays above 0.98. Of a page of text as WebP it is 0.993;
-libwebp's own shrinking, which is rough, leaves 0.98 where nothing is left to do.
+structural similarity to a full decode stays above 0.98.
 """
-
-
-WORTH_SHRINKING = 0.5
-"""Scale up to which libwebp shrinks a lossless picture in less time than the resize takes."""
 SHRUNK_WHILE_DECODED = frozenset({ImageType.JPEG, ImageType.WEBP})
-"""Types whose decoders give a smaller picture for less work."""
+"""Types whose decoders may give a smaller picture, for less work or memory."""
 STREAMED = {"access": "sequential", "fail_on": "error"}
 """Rows are decoded once, top to bottom, and damage is an error and not grey rows."""
 BOUNDS = ImageLimits()
@@ -79,19 +75,20 @@ def _png(data: bytes) -> pyvips.Image:
 
 
 def _webp(data: bytes, facts: ImageFacts, target: tuple[int, int]) -> pyvips.Image:
-    scale = min(1.0, max(target[0] / facts.width, target[1] / facts.height))
-    left = 1.0 if webp.holds(data, webp.LOSSY) else LEAST_SHRINK_LEFT
-    # Lossless files are drawings and pages: they keep some of the shrinking for the resize, which
-    # is worth it where there is much of it.
-    shrunk = left == 1 or (webp.holds(data, webp.LOSSLESS) and scale * left <= WORTH_SHRINKING)
-    options = {"scale": scale * left} if shrunk else {}
+    still = webp.still(data)
+    image = None if still is None else libwebp.pixels(data, facts, still)
+    if still is not None and image is not None:
+        return _with_profile(image, still.profile)
+    scale = max(target[0] / facts.width, target[1] / facts.height) * LEAST_SHRINK_LEFT
+    options = {"scale": scale} if still is not None and scale < 1 else {}
     return pyvips.Image.webpload_buffer(data, page=0, **options, **STREAMED)
 
 
 def _gif(data: bytes) -> pyvips.Image:
     screen = gif.structure(data, BOUNDS)
-    # Alone on a screen of its size: libvips guesses the size of some screens.
-    image = pyvips.Image.gifload_buffer(gif.first_frame(data, screen), page=0, **STREAMED)
+    # libvips guesses the size of some screens, and shows what is there of a frame cut short.
+    with Image.open(BytesIO(gif.first_frame(data, screen)), formats=["GIF"]) as picture:
+        image = from_pillow(picture)
     frame = screen.first
     if frame is None or (screen.width, screen.height) == (frame.width, frame.height):
         return image
@@ -165,14 +162,35 @@ def _heic(data: bytes) -> pyvips.Image:
 
 
 def _from_heif(picture: pillow_heif.HeifImage) -> pyvips.Image:
-    if not picture.mode.endswith(";16"):
+    bands = HEIF_BANDS.get(picture.mode)
+    if bands is None:
         return from_pillow(picture.to_pillow())
-    samples = bytes(picture.data)
-    bands = {"I;16": 1, "L;16": 1, "LA;16": 2, "RGB;16": 3, "RGBA;16": 4}[picture.mode]
-    image = pyvips.Image.new_from_memory(samples, *picture.size, bands, "ushort")
-    image = image.copy(interpretation="grey16" if bands < 3 else "rgb16")
+    deep = picture.mode.endswith(";16")
+    # Not by way of Pillow, which would copy it twice. Decoding may correct the size.
+    samples = picture.data
+    image = pyvips.Image.new_from_memory(
+        samples, *picture.size, bands, "ushort" if deep else "uchar"
+    )
+    grey, colour = ("grey16", "rgb16") if deep else ("b-w", "srgb")
+    image = image.copy(interpretation=grey if bands < 3 else colour)
     profile = picture.info.get("icc_profile")
     return _with_profile(image, profile if isinstance(profile, bytes) else None)
+
+
+HEIF_BANDS: Mapping[str, int] = MappingProxyType(
+    {
+        "L": 1,
+        "LA": 2,
+        "RGB": 3,
+        "RGBA": 4,
+        "I;16": 1,
+        "L;16": 1,
+        "LA;16": 2,
+        "RGB;16": 3,
+        "RGBA;16": 4,
+    }
+)
+"""Samples of a pixel by the modes of `pillow_heif` that libvips has too."""
 
 
 def _with_profile(image: pyvips.Image, profile: bytes | None) -> pyvips.Image:
@@ -189,15 +207,33 @@ def _with_profile(image: pyvips.Image, profile: bytes | None) -> pyvips.Image:
 def from_pillow(picture: Image.Image) -> pyvips.Image:
     """The same pixels in libvips, with the picture's colour profile."""
     profile = picture.info.get("icc_profile")
-    if picture.mode not in KEPT_MODES:
-        picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
-    kind, sample = KEPT_MODES[picture.mode]
-    pixels = pyvips.Image.new_from_memory(
-        picture.tobytes(), picture.width, picture.height, len(picture.getbands()), sample
-    ).copy(interpretation=kind)
+    picture.load()
+    if picture.mode == "P":
+        pixels = _indexed(picture)
+    else:
+        if picture.mode not in KEPT_MODES or "transparency" in picture.info:
+            picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
+        pixels = _samples(picture, *KEPT_MODES[picture.mode])
     if profile:
         pixels.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
     return pixels
+
+
+def _samples(picture: Image.Image, kind: str, sample: str) -> pyvips.Image:
+    bands = len(picture.getbands())
+    image = pyvips.Image.new_from_memory(picture.tobytes(), *picture.size, bands, sample)
+    return image.copy(interpretation=kind)
+
+
+def _indexed(picture: Image.Image) -> pyvips.Image:
+    """The colours of a picture with a palette, each looked up only when it is asked for."""
+    picture.apply_transparency()
+    entries = bytes(picture.getpalette("RGBA") or ())
+    palette = entries + b"\0\0\0\xff" * (256 - len(entries) // 4)
+    colours = pyvips.Image.new_from_memory(palette, 256, 1, 4, "uchar")
+    if min(palette[3::4]) == 255:
+        colours = colours.extract_band(0, n=3)
+    return _samples(picture, "b-w", "uchar").maplut(colours).copy(interpretation="srgb")
 
 
 KEPT_MODES: Mapping[str, tuple[str, str]] = MappingProxyType(

@@ -11,7 +11,18 @@ from app.domain.image import ImageLimits, ImageReport, ImageType, ReceivedImage,
 from app.services.images.formats import colour
 from app.services.images.header import inspect
 from app.services.images.prepare import prepare, prepare_undecoded
-from fixtures.images import BLUE, GREEN, RED, YELLOW, chunk, corners, encoded, photo, sample
+from fixtures.images import (
+    BLUE,
+    GREEN,
+    RED,
+    YELLOW,
+    chunk,
+    corners,
+    encoded,
+    photo,
+    sample,
+    tiff_of,
+)
 from fixtures.images import png as grey
 from tests.support import jpeg
 from tests.support.judge import judge
@@ -148,6 +159,28 @@ def test_other_types_that_lack_data_are_refused(kind):
 
     with pytest.raises(ImageDamagedError):
         prepare(ReceivedImage(data[: len(data) * 6 // 10]), LIMITS)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+def test_a_gif_whose_rows_end_before_its_frame_does_is_refused(share):
+    data = encoded(photo(), "GIF")
+    there = int(len(data) * share)
+
+    # Zeros in the place of the rest, as an interrupted download leaves: an empty block ends rows.
+    with pytest.raises(ImageDamagedError):
+        prepare(ReceivedImage(data[:there] + bytes(len(data) - there)), LIMITS)
+
+
+@pytest.mark.parametrize("see_through", [False, True])
+@pytest.mark.parametrize("colours", [4, 200])
+def test_a_gif_has_the_colours_of_its_palette(colours, see_through):
+    picture = corners(60, 40).quantize(colours)
+    options = {"transparency": picture.getpixel((0, 0))} if see_through else {}
+
+    _, shown = prepared(encoded(picture, "GIF", **options))
+
+    assert like(at(shown, (5, 5)), WHITE if options else at(picture.convert("RGB"), (5, 5)))
+    assert like(at(shown, (55, 35)), at(picture.convert("RGB"), (55, 35)), 12)
 
 
 def test_a_jpeg_that_is_smooth_throughout_passes_when_its_decoder_says_that_it_is_whole():
@@ -541,6 +574,8 @@ def test_pillows_decoder_keeps_colours_and_depth(mode):
         (tiff([0], bits=8, photometric=1, compression=34712), "JPEG 2000"),
         (tiff([0], bits=8, photometric=1, compression=34887), "LERC"),
         (tiff([0] * 3, bits=16, photometric=6), "YCbCr of 16 bits"),
+        (tiff_of(4, samples=3, photometric=2), "3 samples a pixel of 4 bits"),
+        (tiff([0], bits=16, photometric=3), "a palette of 16 bits"),
         (tiff([0] * 3, bits=8, photometric=6, planes=2), "YCbCr in separate planes"),
         (tiff([0] * 3, bits=8, photometric=6, subsampling=(2, 2)), "YCbCr subsampled"),
         (bmp_of_kind(bits=0, compression=4), "BMP of a kind"),
