@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.process import ROOT
-from machine import audit, preparation, system, tools
+from machine import audit, newest, preparation, system, tools
 
 UNREACHED = {
     "PIP_INDEX_URL": "http://127.0.0.1:9/",
@@ -90,6 +90,22 @@ def test_a_program_that_is_a_link_to_another_goes_by_its_own_name(tmp_path, monk
     monkeypatch.setattr("machine.tools.shutil.which", lambda name: str(folder / name))
 
     assert tools._of_system("server") == folder / "server"
+
+
+@pytest.mark.parametrize(
+    ("outdated", "kept"),
+    [
+        ("{}", True),
+        # A later release can be tagged as an earlier line's latest.
+        ('{"ai": {"current": "7.1.0", "wanted": "7.1.0", "latest": "6.9.0"}}', True),
+        ('{"ai": {"current": "7.1.0", "wanted": "7.2.0", "latest": "7.2.0"}}', False),
+        ('{"ai": {"wanted": "7.2.0", "latest": "7.2.0"}}', False),
+        ('{"error": {"code": "ECONNREFUSED", "summary": "no registry"}}', False),
+        ("", False),
+    ],
+)
+def test_packages_of_npm_are_kept_where_each_is_the_newest(outdated, kept):
+    assert newest.newest_there(outdated) is kept
 
 
 def test_every_tool_is_pinned():
