@@ -11,6 +11,9 @@ from app.cli.batch.folder import Folder
 from app.cli.batch.output import Output
 from app.cli.batch.progress import Display, Tally
 
+GRACE = 60.0
+"""Seconds for which answers are waited for after Ctrl-C."""
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -44,16 +47,27 @@ class Run:
     async def _work(self, files: Iterator[tuple[str, Path]], display: Display) -> None:
         for name, path in files:
             row = await self.client.ask(name, path)
+            if row is None:
+                return
             self.output.write(row)
             display.tally.add(row)
             display.update()
+            if self.client.stopping.is_set():
+                return
 
     async def interrupted(self, display: Display) -> bool:
-        """Run, and tell whether Ctrl-C ended it."""
+        """Run, and tell whether Ctrl-C ended it.
+
+        What was asked may be paid for: its answers are waited for, for a while, or until Ctrl-C
+        comes again.
+        """
         running = asyncio.create_task(self.through(display))
         try:
             await asyncio.shield(running)
         except asyncio.CancelledError:
+            self.client.stopping.set()
+            display.console.print("Waiting for what was asked; Ctrl-C again leaves it.")
+            await asyncio.wait({running}, timeout=GRACE)
             running.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await running

@@ -154,6 +154,9 @@ class BatchKeeper:
                 await self._wind_up(batch, BatchStatus.CANCELLED)
             case BatchStatus.FINALIZING:
                 await self._wind_up(batch, batch.ending)
+            case _:
+                # The process that ended it died before it could.
+                await self._settle(batch)
 
     async def _claim(self, batch: Batch) -> _Claim | None:
         """Return a hold on ``batch``, None where another process has one."""
@@ -281,8 +284,14 @@ class BatchKeeper:
 
     async def _fail(self, claim: _Claim, faults: tuple[BatchFault, ...]) -> None:
         failed = moved(claim.batch, BatchStatus.FAILED, self.clock())
-        await claim.change(replace(failed, faults=faults))
-        await self.announce(claim.batch)
+        await claim.change(replace(failed, faults=faults, unsettled=True))
+        await self._settle(claim.batch)
+
+    async def _settle(self, batch: Batch) -> None:
+        """Do what is left to do of a batch that has ended; done twice, it is done once."""
+        await self.announce(batch)
+        await self.queue.clear(batch.id)
+        await self.queue.change(record.group(replace(batch, unsettled=False)))
 
     async def _watch(self, batch: Batch) -> None:
         if self.clock() >= batch.expires_at:
@@ -326,9 +335,8 @@ class BatchKeeper:
             ),
             ending=None,
         )
-        await claim.change(moved(ended, ending, self.clock()))
-        await self.announce(claim.batch)
-        await self.queue.clear(batch.id)
+        await claim.change(replace(moved(ended, ending, self.clock()), unsettled=True))
+        await self._settle(claim.batch)
 
     async def _written(self, claim: _Claim, ending: BatchStatus, counts: GroupCounts) -> Batch:
         """Write the files that the batch's rows make, and return it with their ids."""

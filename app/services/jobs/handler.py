@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 
-from app.domain.errors import ServiceError
+from app.domain.errors import JobNotFoundError, ServiceError
 from app.domain.job import JobAnswer
 from app.domain.ports import WorkQueue
 from app.domain.work import Finished, Leased, NewWork, Postponed, WorkGroup, WorkKind
@@ -115,7 +115,12 @@ class JobHandler:
 
     async def _close(self, group: WorkGroup) -> bool:
         """Close a job, or tell that it has not ended."""
-        job = await self.jobs.get(group.owner, group.id)
+        try:
+            job = await self.jobs.get(group.owner, group.id)
+        except JobNotFoundError:
+            # It was being removed when a process died.
+            await self.jobs.forget(group.owner, group.id)
+            return True
         if not job.status.ended:
             return False
         if job.webhook is not None:
