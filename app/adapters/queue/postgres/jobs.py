@@ -116,13 +116,12 @@ class Jobs:
     def _bounds(self) -> tuple[timedelta, timedelta, timedelta]:
         return self.lease, LONGEST * self.lease, timedelta(seconds=LONGEST_WAIT)
 
-    async def lapsed(self, worker: str) -> list[int]:
-        """Return the jobs that others let lapse, and renew those of ``worker``: it is alive."""
+    async def lapsed(self, worker: str) -> tuple[set[int], set[int]]:
+        """Return the jobs whose leases ran out: those of ``worker``, and those of others."""
         stale = await self.queries.stale_jobs(self.lease, _MANY)
-        own = {job.id for job in stale if job.queue_manager_id == _manager(worker)}
-        if own:
-            await self.queries.update_heartbeat(list(own))
-        return [job.id for job in stale if job.id not in own]
+        me = _manager(worker)
+        own: set[int] = {job.id for job in stale if job.queue_manager_id == me}
+        return own, {int(job.id) for job in stale} - own
 
     async def take(self, worker: str, kind: WorkKind, owner: str, limit: int) -> list[int]:
         """Lease at most ``limit`` of a caller's jobs that wait or lapsed, in order."""
@@ -135,11 +134,13 @@ class Jobs:
         )
         return [job.id for job in jobs]
 
-    async def renew(self, worker: str) -> list[int]:
-        """Prolong all leases of ``worker``, and return the jobs that it has."""
+    async def renew(self, worker: str, jobs: Collection[int]) -> list[int]:
+        """Prolong the leases of those of ``jobs`` that ``worker`` still has, and return them."""
         # In one order everywhere, so that no two transactions wait for each other's rows.
         rows = await self.connection.fetch(
-            f"SELECT id FROM {TABLE} WHERE queue_manager_id = $1 ORDER BY id FOR UPDATE",
+            f"SELECT id FROM {TABLE} WHERE id = ANY($1) AND queue_manager_id = $2 "
+            "ORDER BY id FOR UPDATE",
+            list(jobs),
             _manager(worker),
         )
         held = [JobId(row["id"]) for row in rows]

@@ -10,22 +10,50 @@ from app.domain.work import Leased, WorkKind
 
 
 async def take(
-    jobs: Jobs, worker: str, kinds: Collection[WorkKind], limit: int, without: Collection[str]
+    jobs: Jobs,
+    worker: str,
+    kinds: Collection[WorkKind],
+    limit: int,
+    without: Collection[str],
+    known: Collection[int],
 ) -> list[Leased]:
-    """Lease at most ``limit`` items to ``worker``, of no caller in ``without``."""
+    """Lease at most ``limit`` items to ``worker``, of no caller in ``without``.
+
+    It was given the items ``known`` and is still doing them.
+    """
     backlog = await jobs.backlog()
     if any(line.ahead for line in backlog):
         await jobs.set_back()
         backlog = await jobs.backlog()
     lapsed: set[int] = set()
     if any(line.lapsed for line in backlog):
-        lapsed = await items.lapse(jobs.connection, await jobs.lapsed(worker))
+        lapsed = await _lapsed(jobs, worker, known)
     leased: list[Leased] = []
     for kind in kinds:
         lines = [line for line in backlog if line.kind is kind]
         taken = await _take_kind(jobs, worker, lines, limit - len(leased), without)
         leased += await _items(jobs, worker, lines, taken, lapsed)
     return leased
+
+
+async def renew(jobs: Jobs, worker: str, known: Collection[int]) -> frozenset[int]:
+    """Prolong the leases of the items ``known`` to ``worker``, and return which it still has.
+
+    Others it was never given: the connection broke after they were leased. They lapse.
+    """
+    held = await items.of_jobs(jobs.connection, await jobs.held(worker))
+    doing = [job for job, item in held.items() if item in known]
+    return frozenset(held[job] for job in await jobs.renew(worker, doing))
+
+
+async def _lapsed(jobs: Jobs, worker: str, known: Collection[int]) -> set[int]:
+    """Return the jobs that may be taken over; those that ``worker`` is doing are prolonged."""
+    own, others = await jobs.lapsed(worker)
+    if own:
+        of_own = await items.of_jobs(jobs.connection, own)
+        doing = [job for job, item in of_own.items() if item in known]
+        own -= {*await jobs.renew(worker, doing)}
+    return await items.lapse(jobs.connection, own | others)
 
 
 async def _take_kind(

@@ -44,6 +44,8 @@ class PostgresQueue:
     pool: Pool
     builders: Builders
     lease_seconds: float = LEASE
+    _given: dict[str, set[int]] = field(default_factory=dict, init=False)
+    """Items that workers of this process were given and have not returned."""
     _cleared: float = field(default=float("-inf"), init=False)
 
     @asynccontextmanager
@@ -103,17 +105,22 @@ class PostgresQueue:
     ) -> tuple[Leased, ...]:
         """Lease waiting items to a worker, callers in turn, or raise WorkQueueError."""
         async with self._jobs() as jobs:
-            return tuple(await leases.take(jobs, worker, kinds, limit, without))
+            leased = await leases.take(
+                jobs, worker, kinds, limit, without, self._given.get(worker, ())
+            )
+        self._given.setdefault(worker, set()).update(item.id for item in leased)
+        return tuple(leased)
 
     async def renew(self, worker: str) -> frozenset[int]:
         """Prolong the worker's leases and return what it holds, or raise WorkQueueError."""
         async with self._jobs() as jobs:
-            return await items.ids(jobs.connection, await jobs.renew(worker))
+            return await leases.renew(jobs, worker, self._given.get(worker, ()))
 
     async def held(self, worker: str) -> frozenset[int]:
         """Return the ids of the items that the worker holds, or raise WorkQueueError."""
         async with self._jobs() as jobs:
-            return await items.ids(jobs.connection, await jobs.held(worker))
+            held = await items.of_jobs(jobs.connection, await jobs.held(worker))
+        return frozenset(held.values())
 
     async def finish(self, finished: Sequence[Finished]) -> int:
         """Keep results that are the first of their items, or raise WorkQueueError."""
@@ -129,6 +136,7 @@ class PostgresQueue:
                     for id_, item in first.items()
                 }
             )
+        self._returned(finished)
         return len(first)
 
     async def postpone(self, postponed: Sequence[Postponed]) -> None:
@@ -151,6 +159,11 @@ class PostgresQueue:
                     if item.counted and unanswered.get(item.work.id) in returned
                 ],
             )
+        self._returned(postponed)
+
+    def _returned(self, ended: Sequence[Finished | Postponed]) -> None:
+        for item in ended:
+            self._given.get(item.work.worker, set()).discard(item.work.id)
 
     async def cancel(self, owner: str, group: str, *, leased: bool) -> int:
         """Cancel items of a group, or raise WorkQueueError."""
