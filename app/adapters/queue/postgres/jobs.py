@@ -1,7 +1,7 @@
 """PgQueuer's side of the queue: one job for each item that waits or is being done."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Self
 from uuid import NAMESPACE_OID, uuid5
@@ -17,6 +17,7 @@ from app.adapters.queue.postgres.names import TABLE, Builders
 from app.domain.work import LONGEST, LONGEST_WAIT, QueueDepth, WorkKind
 
 _MANY = 10_000
+_KINDS = frozenset(WorkKind)
 _UNLIMITED = EntrypointExecutionParameter(concurrency_limit=0)
 # One step in the index for each caller and kind.
 _BACKLOG = f"""
@@ -99,14 +100,9 @@ class Jobs:
         """Return what waits and what is leased, by kind and caller."""
         rows = await self.connection.fetch(_BACKLOG, *self._bounds())
         return [
-            Backlog(
-                *_kind_and_owner(row["entrypoint"]),
-                row["waiting"],
-                row["leased"],
-                row["lapsed"],
-                row["ahead"],
-            )
+            Backlog(*place, row["waiting"], row["leased"], row["lapsed"], row["ahead"])
             for row in rows
+            if (place := _kind_and_owner(row["entrypoint"]))
         ]
 
     async def set_back(self) -> None:
@@ -193,19 +189,20 @@ class Jobs:
 
     async def depths(self) -> dict[WorkKind, QueueDepth]:
         """Return what waits and what is leased, by kind."""
-        waiting, leased = dict.fromkeys(WorkKind, 0), dict.fromkeys(WorkKind, 0)
-        oldest: dict[WorkKind, float] = {}
+        depths = {kind: QueueDepth() for kind in WorkKind}
         for age in await self.queries.queue_age():
-            kind, _ = _kind_and_owner(age.entrypoint)
-            waiting[kind] += age.queued_count
-            since = age.oldest_created.timestamp()
-            oldest[kind] = min(since, oldest.get(kind, since))
+            if place := _kind_and_owner(age.entrypoint):
+                depth, since = depths[place[0]], age.oldest_created.timestamp()
+                depths[place[0]] = replace(
+                    depth,
+                    waiting=depth.waiting + age.queued_count,
+                    oldest=min(since, depth.oldest or since),
+                )
         for size in await self.queries.queue_size():
-            if size.status == "picked":
-                leased[_kind_and_owner(size.entrypoint)[0]] += size.count
-        return {
-            kind: QueueDepth(waiting[kind], leased[kind], oldest.get(kind)) for kind in WorkKind
-        }
+            if size.status == "picked" and (place := _kind_and_owner(size.entrypoint)):
+                depth = depths[place[0]]
+                depths[place[0]] = replace(depth, leased=depth.leased + size.count)
+        return depths
 
 
 def _manager(worker: str) -> QueueManagerId:
@@ -217,6 +214,7 @@ def _entrypoint(kind: str, owner: str) -> str:
     return f"{kind}/{owner}"
 
 
-def _kind_and_owner(entrypoint: str) -> tuple[WorkKind, str]:
+def _kind_and_owner(entrypoint: str) -> tuple[WorkKind, str] | None:
+    """Return None for a job that this release has no idea of."""
     kind, _, owner = entrypoint.partition("/")
-    return WorkKind(kind), owner
+    return (WorkKind(kind), owner) if kind in _KINDS else None
