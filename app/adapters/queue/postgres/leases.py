@@ -1,4 +1,4 @@
-"""Whose items a worker has next: callers in turn, each one's in order, lapsed leases too."""
+"""How leases begin, callers in turn and each one's in order, are prolonged, lapse and end."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from app.adapters.queue import fairness
 from app.adapters.queue.postgres import items
 from app.adapters.queue.postgres.jobs import Backlog, Jobs
-from app.domain.work import Leased, WorkKind
+from app.domain.work import LONGEST_WAIT, Finished, Leased, Postponed, WorkKind
 
 
 async def take(
@@ -44,6 +44,39 @@ async def renew(jobs: Jobs, worker: str, known: Collection[int]) -> frozenset[in
     held = await items.of_jobs(jobs.connection, await jobs.held(worker))
     doing = [job for job, item in held.items() if item in known]
     return frozenset(held[job] for job in await jobs.renew(worker, doing))
+
+
+async def finish(jobs: Jobs, finished: Sequence[Finished]) -> int:
+    """Keep the results that are the first of their items, and return how many are."""
+    unanswered = await items.locked(jobs.connection, [item.work.id for item in finished])
+    first = {item.work.id: item for item in reversed(finished) if item.work.id in unanswered}
+    await items.keep_results(jobs.connection, first.values())
+    await jobs.remove(
+        {
+            unanswered[id_]: "successful" if item.succeeded else "exception"
+            for id_, item in first.items()
+        }
+    )
+    return len(first)
+
+
+async def give_back(jobs: Jobs, postponed: Sequence[Postponed]) -> None:
+    """Have items wait for their time, unless another worker has them by now."""
+    unanswered = await items.locked(jobs.connection, [item.work.id for item in postponed])
+    returned: set[int] = set()
+    for worker in {item.work.worker for item in postponed}:
+        waits = {
+            unanswered[item.work.id]: min(item.seconds, LONGEST_WAIT)
+            for item in postponed
+            if item.work.worker == worker and item.work.id in unanswered
+        }
+        returned |= await jobs.put_back(worker, waits)
+    counted = [
+        item.work.id
+        for item in postponed
+        if item.counted and unanswered.get(item.work.id) in returned
+    ]
+    await items.count_attempts(jobs.connection, counted)
 
 
 async def _lapsed(jobs: Jobs, worker: str, known: Collection[int]) -> set[int]:

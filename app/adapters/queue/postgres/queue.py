@@ -16,7 +16,6 @@ from app.adapters.stores.postgres import open_pool, translated
 from app.domain.errors import WorkQueueError
 from app.domain.work import (
     LEASE,
-    LONGEST_WAIT,
     UNTAKEN,
     Finished,
     GroupCounts,
@@ -125,40 +124,14 @@ class PostgresQueue:
     async def finish(self, finished: Sequence[Finished]) -> int:
         """Keep results that are the first of their items, or raise WorkQueueError."""
         async with self._jobs() as jobs:
-            unanswered = await items.locked(jobs.connection, [item.work.id for item in finished])
-            first = {
-                item.work.id: item for item in reversed(finished) if item.work.id in unanswered
-            }
-            await items.keep_results(jobs.connection, first.values())
-            await jobs.remove(
-                {
-                    unanswered[id_]: "successful" if item.succeeded else "exception"
-                    for id_, item in first.items()
-                }
-            )
+            first = await leases.finish(jobs, finished)
         self._returned(finished)
-        return len(first)
+        return first
 
     async def postpone(self, postponed: Sequence[Postponed]) -> None:
         """Give items back for later, or raise WorkQueueError."""
         async with self._jobs() as jobs:
-            unanswered = await items.locked(jobs.connection, [item.work.id for item in postponed])
-            returned: set[int] = set()
-            for worker in {item.work.worker for item in postponed}:
-                waits = {
-                    unanswered[item.work.id]: min(item.seconds, LONGEST_WAIT)
-                    for item in postponed
-                    if item.work.worker == worker and item.work.id in unanswered
-                }
-                returned |= await jobs.put_back(worker, waits)
-            await items.count_attempts(
-                jobs.connection,
-                [
-                    item.work.id
-                    for item in postponed
-                    if item.counted and unanswered.get(item.work.id) in returned
-                ],
-            )
+            await leases.give_back(jobs, postponed)
         self._returned(postponed)
 
     def _returned(self, ended: Sequence[Finished | Postponed]) -> None:
