@@ -185,6 +185,33 @@ async def test_a_clock_set_back_strands_nothing_that_a_living_worker_holds(postg
         assert [item.attempts for item in await queue.lease("other", ROWS, 1)] == [1]
 
 
+async def test_a_lease_whose_answer_was_lost_lapses_although_its_worker_lives(postgres):
+    async with open_postgres_queue(postgres.url) as queue, open_postgres_queue(postgres.url) as cut:
+        await queue.open(ANN, items(3))
+        (doing,) = await queue.lease("w", ROWS, 1)
+        # As by a connection that breaks behind the commit: the worker learns nothing of it.
+        await cut.lease("w", ROWS, 1)
+        later(postgres, 20)
+        assert await queue.renew("w") == {doing.id}
+        later(postgres, 20)
+
+        again = await queue.lease("w", ROWS, 9)
+
+        assert [(item.position, item.attempts) for item in again] == [(1, 1), (2, 0)]
+
+
+async def test_jobs_of_a_later_release_are_left_and_hold_nothing_up(postgres):
+    async with open_postgres_queue(postgres.url) as queue:
+        await queue.open(ANN, items(2))
+        postgres.query(
+            "UPDATE llama_vision_pgqueuer SET entrypoint = 'later_kind/ann' "
+            "WHERE id = (SELECT min(id) FROM llama_vision_pgqueuer)"
+        )
+
+        assert [item.position for item in await queue.lease("w", ROWS, 9)] == [1]
+        assert (await queue.depths())[WorkKind.BATCH_ROW].leased == 1
+
+
 async def test_the_log_of_pgqueuer_does_not_grow(postgres):
     async with open_postgres_queue(postgres.url) as queue:
         await queue.open(ANN, items(3))

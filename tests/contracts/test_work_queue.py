@@ -313,6 +313,19 @@ async def test_the_depths_tell_what_waits_and_since_when(queue, clock):
     assert depth.oldest == pytest.approx(clock.now - 60, abs=30)
 
 
+async def test_what_is_only_kept_does_not_wait(queue):
+    await queue.open(replace(ANN, id="job_1-events", kind=WorkKind.JOB_EVENT), items(2))
+    await queue.put(replace(ANN, id="job_1-events", kind=WorkKind.JOB_EVENT), items(3))
+
+    depth = (await queue.depths())[WorkKind.JOB_EVENT]
+
+    assert (depth.waiting, depth.leased, depth.oldest) == (0, 0, None)
+    kept = await queue.results("ann", "job_1-events", -1, 10)
+    assert [(item.position, item.payload) for item in kept] == [
+        (i, b"row %d" % i) for i in range(3)
+    ]
+
+
 async def test_two_workers_never_lease_the_same(tmp_path):
     async with (
         open_sqlite_queue(tmp_path / "w.sqlite3") as one,

@@ -88,12 +88,12 @@ async def lapse(connection: Connection, jobs: Collection[int]) -> set[int]:
     return {row["job"] for row in rows}
 
 
-async def ids(connection: Connection, jobs: Collection[int]) -> frozenset[int]:
-    """Return the ids of the items of ``jobs``."""
+async def of_jobs(connection: Connection, jobs: Collection[int]) -> dict[int, int]:
+    """Return the id of the item of each of ``jobs``."""
     rows = await connection.fetch(
-        "SELECT id FROM llama_vision_work WHERE job = ANY($1)", list(jobs)
+        "SELECT id, job FROM llama_vision_work WHERE job = ANY($1)", list(jobs)
     )
-    return frozenset(row["id"] for row in rows)
+    return {row["job"]: row["id"] for row in rows}
 
 
 async def locked(connection: Connection, items: Collection[int]) -> dict[int, int]:

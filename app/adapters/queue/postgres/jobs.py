@@ -1,7 +1,7 @@
 """PgQueuer's side of the queue: one job for each item that waits or is being done."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Self
 from uuid import NAMESPACE_OID, uuid5
@@ -17,6 +17,7 @@ from app.adapters.queue.postgres.names import TABLE, Builders
 from app.domain.work import LONGEST, LONGEST_WAIT, QueueDepth, WorkKind
 
 _MANY = 10_000
+_KINDS = frozenset(WorkKind)
 _UNLIMITED = EntrypointExecutionParameter(concurrency_limit=0)
 # One step in the index for each caller and kind.
 _BACKLOG = f"""
@@ -99,14 +100,9 @@ class Jobs:
         """Return what waits and what is leased, by kind and caller."""
         rows = await self.connection.fetch(_BACKLOG, *self._bounds())
         return [
-            Backlog(
-                *_kind_and_owner(row["entrypoint"]),
-                row["waiting"],
-                row["leased"],
-                row["lapsed"],
-                row["ahead"],
-            )
+            Backlog(*place, row["waiting"], row["leased"], row["lapsed"], row["ahead"])
             for row in rows
+            if (place := _kind_and_owner(row["entrypoint"]))
         ]
 
     async def set_back(self) -> None:
@@ -116,13 +112,12 @@ class Jobs:
     def _bounds(self) -> tuple[timedelta, timedelta, timedelta]:
         return self.lease, LONGEST * self.lease, timedelta(seconds=LONGEST_WAIT)
 
-    async def lapsed(self, worker: str) -> list[int]:
-        """Return the jobs that others let lapse, and renew those of ``worker``: it is alive."""
+    async def lapsed(self, worker: str) -> tuple[set[int], set[int]]:
+        """Return the jobs whose leases ran out: those of ``worker``, and those of others."""
         stale = await self.queries.stale_jobs(self.lease, _MANY)
-        own = {job.id for job in stale if job.queue_manager_id == _manager(worker)}
-        if own:
-            await self.queries.update_heartbeat(list(own))
-        return [job.id for job in stale if job.id not in own]
+        me = _manager(worker)
+        own: set[int] = {job.id for job in stale if job.queue_manager_id == me}
+        return own, {int(job.id) for job in stale} - own
 
     async def take(self, worker: str, kind: WorkKind, owner: str, limit: int) -> list[int]:
         """Lease at most ``limit`` of a caller's jobs that wait or lapsed, in order."""
@@ -135,11 +130,13 @@ class Jobs:
         )
         return [job.id for job in jobs]
 
-    async def renew(self, worker: str) -> list[int]:
-        """Prolong all leases of ``worker``, and return the jobs that it has."""
+    async def renew(self, worker: str, jobs: Collection[int]) -> list[int]:
+        """Prolong the leases of those of ``jobs`` that ``worker`` still has, and return them."""
         # In one order everywhere, so that no two transactions wait for each other's rows.
         rows = await self.connection.fetch(
-            f"SELECT id FROM {TABLE} WHERE queue_manager_id = $1 ORDER BY id FOR UPDATE",
+            f"SELECT id FROM {TABLE} WHERE id = ANY($1) AND queue_manager_id = $2 "
+            "ORDER BY id FOR UPDATE",
+            list(jobs),
             _manager(worker),
         )
         held = [JobId(row["id"]) for row in rows]
@@ -192,19 +189,20 @@ class Jobs:
 
     async def depths(self) -> dict[WorkKind, QueueDepth]:
         """Return what waits and what is leased, by kind."""
-        waiting, leased = dict.fromkeys(WorkKind, 0), dict.fromkeys(WorkKind, 0)
-        oldest: dict[WorkKind, float] = {}
+        depths = {kind: QueueDepth() for kind in WorkKind}
         for age in await self.queries.queue_age():
-            kind, _ = _kind_and_owner(age.entrypoint)
-            waiting[kind] += age.queued_count
-            since = age.oldest_created.timestamp()
-            oldest[kind] = min(since, oldest.get(kind, since))
+            if place := _kind_and_owner(age.entrypoint):
+                depth, since = depths[place[0]], age.oldest_created.timestamp()
+                depths[place[0]] = replace(
+                    depth,
+                    waiting=depth.waiting + age.queued_count,
+                    oldest=min(since, depth.oldest or since),
+                )
         for size in await self.queries.queue_size():
-            if size.status == "picked":
-                leased[_kind_and_owner(size.entrypoint)[0]] += size.count
-        return {
-            kind: QueueDepth(waiting[kind], leased[kind], oldest.get(kind)) for kind in WorkKind
-        }
+            if size.status == "picked" and (place := _kind_and_owner(size.entrypoint)):
+                depth = depths[place[0]]
+                depths[place[0]] = replace(depth, leased=depth.leased + size.count)
+        return depths
 
 
 def _manager(worker: str) -> QueueManagerId:
@@ -216,6 +214,7 @@ def _entrypoint(kind: str, owner: str) -> str:
     return f"{kind}/{owner}"
 
 
-def _kind_and_owner(entrypoint: str) -> tuple[WorkKind, str]:
+def _kind_and_owner(entrypoint: str) -> tuple[WorkKind, str] | None:
+    """Return None for a job that this release has no idea of."""
     kind, _, owner = entrypoint.partition("/")
-    return WorkKind(kind), owner
+    return (WorkKind(kind), owner) if kind in _KINDS else None

@@ -16,7 +16,6 @@ from app.adapters.stores.postgres import open_pool, translated
 from app.domain.errors import WorkQueueError
 from app.domain.work import (
     LEASE,
-    LONGEST_WAIT,
     UNTAKEN,
     Finished,
     GroupCounts,
@@ -44,6 +43,8 @@ class PostgresQueue:
     pool: Pool
     builders: Builders
     lease_seconds: float = LEASE
+    _given: dict[str, set[int]] = field(default_factory=dict, init=False)
+    """Items that workers of this process were given and have not returned."""
     _cleared: float = field(default=float("-inf"), init=False)
 
     @asynccontextmanager
@@ -103,54 +104,39 @@ class PostgresQueue:
     ) -> tuple[Leased, ...]:
         """Lease waiting items to a worker, callers in turn, or raise WorkQueueError."""
         async with self._jobs() as jobs:
-            return tuple(await leases.take(jobs, worker, kinds, limit, without))
+            leased = await leases.take(
+                jobs, worker, kinds, limit, without, self._given.get(worker, ())
+            )
+        self._given.setdefault(worker, set()).update(item.id for item in leased)
+        return tuple(leased)
 
     async def renew(self, worker: str) -> frozenset[int]:
         """Prolong the worker's leases and return what it holds, or raise WorkQueueError."""
         async with self._jobs() as jobs:
-            return await items.ids(jobs.connection, await jobs.renew(worker))
+            return await leases.renew(jobs, worker, self._given.get(worker, ()))
 
     async def held(self, worker: str) -> frozenset[int]:
         """Return the ids of the items that the worker holds, or raise WorkQueueError."""
         async with self._jobs() as jobs:
-            return await items.ids(jobs.connection, await jobs.held(worker))
+            held = await items.of_jobs(jobs.connection, await jobs.held(worker))
+        return frozenset(held.values())
 
     async def finish(self, finished: Sequence[Finished]) -> int:
         """Keep results that are the first of their items, or raise WorkQueueError."""
         async with self._jobs() as jobs:
-            unanswered = await items.locked(jobs.connection, [item.work.id for item in finished])
-            first = {
-                item.work.id: item for item in reversed(finished) if item.work.id in unanswered
-            }
-            await items.keep_results(jobs.connection, first.values())
-            await jobs.remove(
-                {
-                    unanswered[id_]: "successful" if item.succeeded else "exception"
-                    for id_, item in first.items()
-                }
-            )
-        return len(first)
+            first = await leases.finish(jobs, finished)
+        self._returned(finished)
+        return first
 
     async def postpone(self, postponed: Sequence[Postponed]) -> None:
         """Give items back for later, or raise WorkQueueError."""
         async with self._jobs() as jobs:
-            unanswered = await items.locked(jobs.connection, [item.work.id for item in postponed])
-            returned: set[int] = set()
-            for worker in {item.work.worker for item in postponed}:
-                waits = {
-                    unanswered[item.work.id]: min(item.seconds, LONGEST_WAIT)
-                    for item in postponed
-                    if item.work.worker == worker and item.work.id in unanswered
-                }
-                returned |= await jobs.put_back(worker, waits)
-            await items.count_attempts(
-                jobs.connection,
-                [
-                    item.work.id
-                    for item in postponed
-                    if item.counted and unanswered.get(item.work.id) in returned
-                ],
-            )
+            await leases.give_back(jobs, postponed)
+        self._returned(postponed)
+
+    def _returned(self, ended: Sequence[Finished | Postponed]) -> None:
+        for item in ended:
+            self._given.get(item.work.worker, set()).discard(item.work.id)
 
     async def cancel(self, owner: str, group: str, *, leased: bool) -> int:
         """Cancel items of a group, or raise WorkQueueError."""

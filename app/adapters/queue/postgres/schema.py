@@ -7,7 +7,7 @@ from asyncpg import Connection
 
 from app.adapters.queue.postgres.jobs import Jobs
 from app.adapters.queue.postgres.names import TABLE, Builders
-from app.domain.work import UNTAKEN
+from app.domain.work import LONGEST_WAIT, UNTAKEN
 
 _CHUNK = 10_000
 _TABLES = """
@@ -91,9 +91,10 @@ async def take_over(connection: Connection, jobs: Jobs) -> int:
         _CHUNK,
     )
     if rows:
+        wait = min(jobs.lease, timedelta(seconds=LONGEST_WAIT))
         made = await jobs.put(
             [(row["kind"], row["owner"], row["seq"]) for row in rows],
-            [jobs.lease if row["state"] == "leased" else timedelta() for row in rows],
+            [wait if row["state"] == "leased" else timedelta() for row in rows],
         )
         # An earlier release's workers take what waits, and answer what they leased.
         await connection.execute(
