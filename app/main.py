@@ -79,14 +79,14 @@ Errors are problem details (RFC 9457) with a stable `code`. Every answer carries
 
 _TAGS = [
     {"name": "generate", "description": "Prompts, with a picture or without."},
-    {"name": "tasks", "description": "Typed answers for what is often asked of pictures."},
+    {"name": "tasks", "description": "Typed answers to common questions about pictures."},
     {"name": "rag", "description": "Answers from documents and pictures, with citations."},
-    {"name": "images", "description": "What becomes of a picture on its way to the model."},
+    {"name": "images", "description": "The preparation of pictures for the model."},
     {"name": "openai", "description": "For programs that use an OpenAI SDK."},
     {"name": "jobs", "description": "Answers that are fetched later, and webhooks."},
     {"name": "batches", "description": "Many requests in one file, answered when there is room."},
-    {"name": "files", "description": "Kept for their caller, to be named in requests."},
-    {"name": "models", "description": "What is served."},
+    {"name": "files", "description": "Uploaded files, which requests can name."},
+    {"name": "models", "description": "The served model."},
     {"name": "operations", "description": "For load balancers and operators."},
 ]
 

@@ -29,14 +29,14 @@ class Foreign:
     reasons: Mapping[str, str] = field(default_factory=dict)
     """Reasons for the refusal of a parameter, beyond that the model lacks it."""
 
-    def ignored(self, given: Mapping[str, Any], place: str = "") -> tuple[str, ...]:
+    def ignored(self, parameters: Mapping[str, Any], place: str = "") -> tuple[str, ...]:
         """Return the ignored parameters that were given, or raise for those that would matter.
 
         Raises UnsupportedParameterError, or UnknownFieldError for what the dialect has not.
         """
-        if not given:
+        if not parameters:
             return ()
-        sent = {name: value for name, value in given.items() if value is not None}
+        sent = {name: value for name, value in parameters.items() if value is not None}
         refused = [name for name in sent if self._matters(name, sent[name])]
         if refused:
             raise self._refusal(place, refused)

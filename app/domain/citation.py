@@ -117,7 +117,7 @@ class Sentence:
     @property
     def quotes(self) -> tuple[str, ...]:
         """Texts between quotation marks, of two words or more."""
-        quoted = (found[1].strip() for found in _QUOTED.finditer(self.text))
+        quoted = (match[1].strip() for match in _QUOTED.finditer(self.text))
         return tuple(text for text in quoted if len(text.split()) > 1)
 
 
@@ -152,17 +152,17 @@ class MarkerFilter:
             text, self._held = text[: opened.start()], text[opened.start() :]
         return _MARKER.sub(self._written, text)
 
-    def _written(self, found: re.Match[str]) -> str:
-        if len(found[0].strip()) > LONGEST_MARKER:
-            return found[0]
-        numbers = list(_numbered(found[1]))
+    def _written(self, match: re.Match[str]) -> str:
+        if len(match[0].strip()) > LONGEST_MARKER:
+            return match[0]
+        numbers = list(_numbered(match[1]))
         kept = [number for number in numbers if number in self._sources]
         unknown = [number for number in numbers if number not in self._sources]
         self.removed += unknown[: max(0, MOST_REMOVED - len(self.removed))]
         self.cited.update(dict.fromkeys(kept))
         if not kept:
             return ""
-        blank = " " if found[0][0] in " \t" else ""
+        blank = " " if match[0][0] in " \t" else ""
         return blank + "".join(f"[{number}]" for number in dict.fromkeys(kept))
 
 
@@ -190,7 +190,7 @@ def sentences(text: str) -> tuple[Sentence, ...]:
 
 def parts(text: str) -> list[str]:
     """Return ``text`` cut after each sentence; together the parts are the text again."""
-    quoted = [found.span() for found in _QUOTED.finditer(text)]
+    quoted = [match.span() for match in _QUOTED.finditer(text)]
     cuts, start, passed = [], 0, 0
     for end in _END.finditer(text):
         while passed < len(quoted) and quoted[passed][1] <= end.start():

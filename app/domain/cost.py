@@ -111,14 +111,12 @@ class Price:
     input: float
     output: float
 
-    def of(self, prompt_tokens: int, generation_tokens: int) -> Cost:
+    def most(self, prompt_tokens: int, generation_tokens: int) -> Cost:
         """Return the cost of so many tokens."""
         return Cost(
             round(prompt_tokens * self.input / 1e6, DIGITS),
             round(generation_tokens * self.output / 1e6, DIGITS),
         )
-
-    most = of
 
     def answered(
         self,

@@ -92,17 +92,17 @@ def notes(allowed: tuple[str, ...], offered: Mapping[str, tuple[str, ...]]) -> t
 
     ``offered`` has the regions of each model that AWS offers itself, by its name.
     """
-    said = []
+    notices = []
     if not EUROPEAN_UNION.isdisjoint(allowed):
-        said.append(
+        notices.append(
             "Meta's use policy for Llama 3.2 withholds the licence of multimodal models from "
             "individuals domiciled, and companies with their principal place of business, in the "
             "European Union; users of a product that includes them are exempt."
         )
     for name, regions in offered.items():
         if allowed and not set(regions) & set(allowed):
-            said.append(
+            notices.append(
                 f"AWS offers {name} in {', '.join(regions)} alone; in other regions it takes "
                 "imported weights or another model."
             )
-    return tuple(said)
+    return tuple(notices)

@@ -86,8 +86,8 @@ class Settings(
 
     @model_validator(mode="after")
     def _check_timeouts(self) -> Self:
-        given = "max_request_timeout" in self.model_fields_set
-        if given and self.max_request_timeout < self.request_timeout:
+        is_set = "max_request_timeout" in self.model_fields_set
+        if is_set and self.max_request_timeout < self.request_timeout:
             raise ValueError("max_request_timeout: is less than request_timeout")
         return self
 

@@ -92,7 +92,7 @@ class ImageSettings(BaseModel):
     ] = None
     image_s3_endpoint_url: Annotated[
         Endpoint | None,
-        Field(description="Called instead of S3's own address: a VPC endpoint, or another store."),
+        Field(description="Address called instead of S3's own: a VPC endpoint, or another store."),
     ] = None
     image_source_timeout: Annotated[
         Seconds,

@@ -28,8 +28,8 @@ class WebhookSettings(BaseModel):
     webhook_secret: Annotated[
         SecretStr | None,
         Field(
-            description="What the callers' signing keys are derived from, 24 characters or more, "
-            "the same on all replicas. Required with `webhook_hosts`."
+            description="Secret that the callers' signing keys are derived from, 24 characters "
+            "or more, the same on all replicas. Required with `webhook_hosts`."
         ),
     ] = None
     webhook_timeout: Annotated[

@@ -66,8 +66,8 @@ class KeyFile:
             self._fault = None
 
     async def _reload(self) -> None:
-        found = await self.threads.run(self.path.stat)
-        seen = found.st_mtime_ns, found.st_ino
+        status = await self.threads.run(self.path.stat)
+        seen = status.st_mtime_ns, status.st_ino
         if seen == self._seen:
             return
         records = await self.threads.run(read, self.path)

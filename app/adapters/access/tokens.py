@@ -87,8 +87,8 @@ class IssuerKeys:
     async def _fetch(self) -> None:
         try:
             url = self.issuer.jwks_url or await _keys_url(self.client, self.issuer)
-            found = await _json(self.client, url)
-            keys = [key for entry in found["keys"][:MOST_KEYS] for key in _imported(entry)]
+            document = await _json(self.client, url)
+            keys = [key for entry in document["keys"][:MOST_KEYS] for key in _imported(entry)]
             if not keys:
                 raise ValueError("none of the keys can be read")
         except _UNREADABLE as error:

@@ -63,8 +63,8 @@ class ControlPlanes:
 
 def _sentence(error: Exception) -> str:
     """Return AWS's own message, if any."""
-    said = getattr(error.__cause__, "response", {}).get("Error", {}).get("Message")
-    return str(said or getattr(error, "detail", type(error).__name__))[:300]
+    message = getattr(error.__cause__, "response", {}).get("Error", {}).get("Message")
+    return str(message or getattr(error, "detail", type(error).__name__))[:300]
 
 
 @asynccontextmanager

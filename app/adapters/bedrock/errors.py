@@ -181,8 +181,8 @@ class translated:  # noqa: N801 - reads as a function
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         """Raise the translation, where there is one."""
-        if isinstance(error, Exception) and (found := self.translation(error)) is not None:
-            raise found from error
+        if isinstance(error, Exception) and (translation := self.translation(error)) is not None:
+            raise translation from error
 
 
 def _connection_error(error: Exception) -> errors.UpstreamError:
@@ -219,9 +219,9 @@ def from_client_error(error: aws.ClientError) -> errors.UpstreamError:
 def _first_line(error: aws.ClientError) -> str:
     # Behind the first line of a signature's fault stands the request that was signed.
     details = cast("dict[str, Any]", error.response).get("Error", {})
-    said = str(details.get("Message", "")).strip().partition("\n")[0]
+    line = str(details.get("Message", "")).strip().partition("\n")[0]
     # Of a header that can't be read it quotes what stands there.
-    return said.partition("Authorization=")[0][:_SENTENCE]
+    return line.partition("Authorization=")[0][:_SENTENCE]
 
 
 def _translated(error: aws.ClientError) -> errors.UpstreamError:

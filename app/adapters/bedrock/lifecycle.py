@@ -66,15 +66,15 @@ class Lifecycles:
         return _life(reply.get("modelDetails", {}).get("modelLifecycle", {}))
 
 
-def _life(said: dict[str, Any]) -> Life:
-    status = LifeStatus.LEGACY if said.get("status") == "LEGACY" else LifeStatus.ACTIVE
+def _life(details: dict[str, Any]) -> Life:
+    status = LifeStatus.LEGACY if details.get("status") == "LEGACY" else LifeStatus.ACTIVE
     return Life(
         status,
         "GetFoundationModel",
         datetime.now(UTC),
-        legacy=_day(said.get("legacyTime")),
-        extended_access=_day(said.get("publicExtendedAccessTime")),
-        end=_day(said.get("endOfLifeTime")),
+        legacy=_day(details.get("legacyTime")),
+        extended_access=_day(details.get("publicExtendedAccessTime")),
+        end=_day(details.get("endOfLifeTime")),
     )
 
 

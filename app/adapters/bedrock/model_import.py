@@ -215,5 +215,5 @@ async def open_imports(
 
 def sentence(error: ClientError) -> str:
     """Return AWS's message, with its code."""
-    said = error.response.get("Error", {})
-    return f"{error.operation_name}: {said.get('Code', '')}: {said.get('Message', '')}"
+    error_body = error.response.get("Error", {})
+    return f"{error.operation_name}: {error_body.get('Code', '')}: {error_body.get('Message', '')}"

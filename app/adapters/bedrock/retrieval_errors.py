@@ -96,9 +96,9 @@ def translation(error: Exception) -> errors.UpstreamError | None:
     """Return ``error`` as one of `app.domain.errors`; None if it is not AWS's."""
     if isinstance(error, ClientError):
         return from_client_error(error)
-    found = bedrock.translation(error)
-    reworded = None if found is None else _REWORDED.get(type(found))
-    return found if found is None or reworded is None else type(found)(reworded)
+    general = bedrock.translation(error)
+    reworded = None if general is None else _REWORDED.get(type(general))
+    return general if general is None or reworded is None else type(general)(reworded)
 
 
 class translated(bedrock.translated):  # noqa: N801 - reads as a function

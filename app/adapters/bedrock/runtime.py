@@ -122,11 +122,11 @@ def _event(frame: Frame) -> Frame:
 
 def refusal(response: Answer, content: bytes) -> ClientError:
     """Return the exception that the SDK would raise for an unsuccessful answer."""
-    said = _json(content)
-    code = response.headers.get("x-amzn-errortype") or said.get("__type") or said.get("code") or ""
+    body = _json(content)
+    code = response.headers.get("x-amzn-errortype") or body.get("__type") or body.get("code") or ""
     answer: Any = {
-        **said,
-        "Error": {"Code": str(code), "Message": _message(said)},
+        **body,
+        "Error": {"Code": str(code), "Message": _message(body)},
         "ResponseMetadata": {
             "HTTPStatusCode": response.status,
             "HTTPHeaders": dict(response.headers),
@@ -136,23 +136,23 @@ def refusal(response: Answer, content: bytes) -> ClientError:
 
 
 def _exception(frame: Frame) -> ClientError:
-    said, headers = _json(frame.payload), frame.headers
+    body, headers = _json(frame.payload), frame.headers
     code = headers.get(":exception-type") or headers.get(":error-code", "")
-    message = headers.get(":error-message") or _message(said)
-    answer: Any = {**said, "Error": {"Code": code, "Message": message}}
+    message = headers.get(":error-message") or _message(body)
+    answer: Any = {**body, "Error": {"Code": code, "Message": message}}
     return ClientError(answer, "streaming")
 
 
 def _json(content: bytes) -> Any:  # noqa: ANN401 - a ClientError's response has whatever AWS said
     try:
-        said = orjson.loads(content)
+        value = orjson.loads(content)
     except orjson.JSONDecodeError:
         return {}
-    return said if isinstance(said, dict) else {}
+    return value if isinstance(value, dict) else {}
 
 
-def _message(said: dict[str, Any]) -> str:
-    return str(said.get("message") or said.get("Message") or "")
+def _message(body: dict[str, Any]) -> str:
+    return str(body.get("message") or body.get("Message") or "")
 
 
 @asynccontextmanager

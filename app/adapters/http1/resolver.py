@@ -18,8 +18,8 @@ _MOST = 256
 
 def look_up(host: str, port: int) -> Sequence[AddressInfo]:
     """Ask the system's resolver, or raise OSError. Blocks."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [entry for entry in found if len(entry[4]) in (2, 4)]  # type: ignore[misc]
+    addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [entry for entry in addresses if len(entry[4]) in (2, 4)]  # type: ignore[misc]
 
 
 @dataclass(slots=True)

@@ -81,8 +81,8 @@ def refusal(status: int, headers: Mapping[str, str], content: bytes) -> errors.U
 def _said(content: bytes) -> tuple[str, str]:
     """Return an error's code and message: OpenAI's own form, and vLLM's older one."""
     try:
-        said = loads(content)
+        body = loads(content)
     except ValueError:
         return "", ""
-    error = member(said, "error") or (said if isinstance(said, dict) else {})
+    error = member(body, "error") or (body if isinstance(body, dict) else {})
     return str(error.get("code") or ""), str(error.get("message") or "")

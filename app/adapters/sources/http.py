@@ -41,8 +41,8 @@ def resolving(resolver: Resolver) -> Resolve:
     """
 
     async def resolve(host: str) -> Sequence[str]:
-        found = await resolver.resolve(host, 0)
-        return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        infos = await resolver.resolve(host, 0)
+        return list(dict.fromkeys(str(entry[4][0]) for entry in infos))
 
     return resolve
 

@@ -63,8 +63,8 @@ class PostgresUsage:
         """Return the rows asked for, or raise UsageStoreError."""
         caller = None if query.caller is None else _text(query.caller)
         async with self._connection() as connection:
-            found = await connection.fetch(_READ, query.first, query.last, caller)
-        return tuple(_row(record) for record in found)
+            records = await connection.fetch(_READ, query.first, query.last, caller)
+        return tuple(_row(record) for record in records)
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:

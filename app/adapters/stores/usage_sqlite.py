@@ -84,8 +84,8 @@ class SqliteUsage:
     def _read(self, query: UsageQuery) -> tuple[UsageRow, ...]:
         days = query.first.isoformat(), query.last.isoformat()
         with _translated():
-            found = self._connection().execute(_READ, (*days, query.caller, query.caller))
-            return tuple(_row(values) for values in found)
+            rows = self._connection().execute(_READ, (*days, query.caller, query.caller))
+            return tuple(_row(values) for values in rows)
 
     def _connection(self) -> sqlite3.Connection:
         """Return a connection to the file that is at the path now."""
@@ -116,10 +116,10 @@ def _clear(path: Path) -> None:
 def _identity(path: Path) -> tuple[int, int] | None:
     """Return the file's identity (a replaced file has another); None if there is none."""
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino
 
 
 def _flat(row: UsageRow) -> tuple[object, ...]:

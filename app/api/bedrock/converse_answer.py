@@ -48,10 +48,10 @@ def _encoded(happened: GenerationEvent) -> bytes:
             return event("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": text}})
         case Done(generation):
             completion = generation.completion
-            said = _encoded(Delta(guardrail.text(completion))) if completion.blocked else b""
+            blocked = _encoded(Delta(guardrail.text(completion))) if completion.blocked else b""
             reason = stop_reason(generation.completion)
             return (
-                said
+                blocked
                 + event("contentBlockStop", {"contentBlockIndex": 0})
                 + event("messageStop", {"stopReason": reason})
                 + event("metadata", _facts(generation))

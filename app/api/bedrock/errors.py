@@ -81,7 +81,7 @@ def aws_error(error: ServiceError) -> AwsError:
     """Return AWS's exception for ``error``, or for its nearest base class."""
     if type(error) in TABLE:
         return TABLE[type(error)]
-    return next(found for family, found in _FAMILIES if isinstance(error, family))
+    return next(mapped for family, mapped in _FAMILIES if isinstance(error, family))
 
 
 def message(error: ServiceError) -> bytes:

@@ -80,12 +80,12 @@ def text(completion: Completion) -> str:
 def trace(report: GuardrailReport) -> dict[str, Any]:
     """Return the member ``trace`` of Converse's answers."""
     assessment = {"invocationMetrics": _metrics(report), **dict(_policies(report.hits))}
-    told: dict[str, Any] = {}
+    trace: dict[str, Any] = {}
     if {"input", "image"} & set(report.sources):
-        told["inputAssessment"] = {report.id or "guardrail": assessment}
-    if "output" in report.sources or not told:
-        told["outputAssessments"] = {report.id or "guardrail": [assessment]}
-    return {"guardrail": {"actionReason": f"Guardrail {report.action.value}.", **told}}
+        trace["inputAssessment"] = {report.id or "guardrail": assessment}
+    if "output" in report.sources or not trace:
+        trace["outputAssessments"] = {report.id or "guardrail": [assessment]}
+    return {"guardrail": {"actionReason": f"Guardrail {report.action.value}.", **trace}}
 
 
 def _metrics(report: GuardrailReport) -> dict[str, Any]:
@@ -100,8 +100,8 @@ def _policies(hits: tuple[Hit, ...]) -> Iterator[tuple[str, dict[str, Any]]]:
     if filters := by_kind.get("content", []) + by_kind.get("prompt_attack", []):
         yield "contentPolicy", {"filters": [_filter(hit) for hit in filters]}
     if words := by_kind.get("word"):
-        found = [{"match": NOT_SHOWN, "action": "BLOCKED", "detected": True} for _ in words]
-        yield "wordPolicy", {"customWords": found, "managedWordLists": []}
+        matches = [{"match": NOT_SHOWN, "action": "BLOCKED", "detected": True} for _ in words]
+        yield "wordPolicy", {"customWords": matches, "managedWordLists": []}
     if topics := by_kind.get("topic"):
         named = [{"name": t.name, "type": "DENY", "action": "BLOCKED"} for t in topics]
         yield "topicPolicy", {"topics": named}

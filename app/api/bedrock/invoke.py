@@ -72,12 +72,12 @@ def answer(generation: Generation) -> dict[str, Any]:
 def headers(generation: Generation) -> dict[str, str]:
     """Return the known token counts as Bedrock's headers."""
     usage = generation.completion.usage
-    said = {
+    counts = {
         "Input-Token-Count": usage.prompt_token_count,
         "Output-Token-Count": usage.generation_token_count,
         "Invocation-Latency": generation.latency.total,
     }
-    return {f"X-Amzn-Bedrock-{k}": str(v) for k, v in said.items() if v is not None}
+    return {f"X-Amzn-Bedrock-{k}": str(v) for k, v in counts.items() if v is not None}
 
 
 async def encode(events: AsyncIterator[GenerationEvents]) -> AsyncGenerator[bytes]:

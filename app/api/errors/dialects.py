@@ -82,13 +82,13 @@ def response(error: Exception, scope: Scope) -> Response:
     The only place where an error becomes an answer. An exception that nobody expects is told as
     an InternalError, without a word of what it says.
     """
-    told = service_error(error, scope)
+    service = service_error(error, scope)
     context = request_context(scope)
-    context.record.code = told.code
+    context.record.code = service.code
     path = scope["path"].removeprefix(scope.get("root_path", ""))
-    if page.is_wanted(told, path, context.headers.get(b"accept", b"")):
-        return page.response(told, context.id)
-    rendered = render(told, path, context.id)
+    if page.is_wanted(service, path, context.headers.get(b"accept", b"")):
+        return page.response(service, context.id)
+    rendered = render(service, path, context.id)
     if isinstance(error, HTTPException):
         rendered.headers.update(error.headers or {})
     return rendered

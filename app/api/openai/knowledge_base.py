@@ -45,9 +45,9 @@ _NAME = "knowledge_base"
 
 def asked_of_documents(body: ChatIn, asked: Asked) -> RagRequest:
     """Return the question that ``body`` asks a knowledge base, or raise a RequestError."""
-    given = body.knowledge_base
-    assert given is not None
-    wanted = ChatKnowledgeBase(name=given) if isinstance(given, str) else given
+    options = body.knowledge_base
+    assert options is not None
+    wanted = ChatKnowledgeBase(name=options) if isinstance(options, str) else options
     for name in ("response_format", "logprobs", "stop"):
         if getattr(body, name):
             raise InvalidParameterError.at(name, "can't be had together with a knowledge base")
@@ -83,7 +83,7 @@ def _filter(wanted: ChatKnowledgeBase) -> MetadataFilter | None:
 
 def completion(answer: RagAnswer, model: str) -> ChatCompletion:
     """Render ``answer``, which ``model`` gave or would have given."""
-    made = ChatCompletion.of(_generation(answer, model))
+    made = ChatCompletion.from_domain(_generation(answer, model))
     message = made.choices[0].message
     message.annotations = list(annotations(answer))
     made.rag = rag(answer)
@@ -157,15 +157,15 @@ class RagChunkEncoder:
     async def encode(self, events: AsyncIterator[RagEvent]) -> AsyncGenerator[bytes]:
         """Encode the events that follow the first; annotations come in the last chunk but one."""
         yield self.chunks.begin()
-        said = False
+        has_text = False
         async for happened in events:
             match happened:
                 case Delta(text):
-                    said = True
+                    has_text = True
                     yield self.chunks.piece(ChatDelta(content=text))
                 case RagAnswer():
                     generation = _generation(happened, self.model)
-                    if not said:
+                    if not has_text:
                         yield self.chunks.piece(ChatDelta(content=generation.completion.text))
                     cited = list(annotations(happened))
                     yield self.chunks.piece(ChatDelta(annotations=cited, rag=rag(happened)))

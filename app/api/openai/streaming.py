@@ -77,8 +77,8 @@ class ChunkEncoder:
         ended = self._chunk(
             ChatChunkChoice(delta=ChatDelta(), finish_reason=finish, generation=raw)
         )
-        cost = CostOut.of(completion.usage.cost)
-        guardrail = GuardrailOut.of(completion.guardrail)
+        cost = CostOut.from_domain(completion.usage.cost)
+        guardrail = GuardrailOut.from_domain(completion.guardrail)
         last = self._sent(
             ChatLastChunk(
                 **dict(ended),
@@ -89,13 +89,13 @@ class ChunkEncoder:
             )
         )
         if self.include_usage:
-            usage = ChatUsage.of(completion.usage)
+            usage = ChatUsage.from_domain(completion.usage)
             last += self._sent(self._chunk().model_copy(update={"usage": usage}))
         return last + DONE
 
     def piece(self, delta: ChatDelta, logprobs: Sequence[TokenLogprob] | None = None) -> bytes:
         """Encode a piece of the message."""
-        choice = ChatChunkChoice(delta=delta, logprobs=ChatLogprobs.of(logprobs))
+        choice = ChatChunkChoice(delta=delta, logprobs=ChatLogprobs.from_domain(logprobs))
         return self._sent(self._chunk(choice))
 
     def _chunk(self, *choices: ChatChunkChoice) -> ChatChunk:

@@ -18,7 +18,7 @@ class WarningOut(DeferredModel):
     message: str
 
     @classmethod
-    def of(cls, warning: AnswerWarning) -> "WarningOut":
+    def from_domain(cls, warning: AnswerWarning) -> "WarningOut":
         """Render ``warning``."""
         return cls(code=warning.code, message=warning.message)
 
@@ -36,11 +36,11 @@ def headers(warnings: Sequence[AnswerWarning], ignored: Sequence[str]) -> dict[s
     """Return a foreign dialect's warning headers: the codes, and the parameters ignored."""
     if not warnings and not ignored:
         return {}
-    said = {
+    fields = {
         WARNINGS_HEADER: ", ".join(dict.fromkeys(warning.code for warning in warnings)),
         IGNORED_HEADER: ", ".join(_listed(ignored)),
     }
-    return {name: value for name, value in said.items() if value}
+    return {name: value for name, value in fields.items() if value}
 
 
 MOST_LISTED = 50

@@ -27,9 +27,11 @@ class TimeoutHeaders(BaseModel):
         Field(
             alias="X-Request-Timeout",
             gt=0,
-            description="Seconds until the whole answer must be there, in place of the service's "
-            "own deadline: fewer, or more to wait for a model that loads, up to what the service "
-            "is set to allow.",
+            description=(
+                "Seconds within which the whole answer must be there, instead of the "
+                "service's own deadline: fewer, or more to wait for a model that is "
+                "loading, up to the limit that the service is configured with."
+            ),
         ),
     ] = None
 
@@ -41,8 +43,10 @@ class RequestHeaders(TimeoutHeaders):
         bool,
         Field(
             alias="X-Allow-Second-Bill",
-            description="Try again also where the first call may have been billed: after a read "
-            "timeout or a broken connection.",
+            description=(
+                "Retry even if the first call may have been billed: after a read "
+                "timeout or a broken connection."
+            ),
         ),
     ] = False
     idempotency_key: Annotated[
@@ -73,8 +77,10 @@ class RequestHeaders(TimeoutHeaders):
             alias="X-Webhook-Url",
             min_length=1,
             max_length=2000,
-            description="With `respond-async`, or for a batch: the URL to tell, signed, when the "
-            "work has ended. Its host has to be one that the operator allows.",
+            description=(
+                "With `respond-async`, or for a batch: the URL that gets a signed "
+                "event when the work has ended. The operator must allow its host."
+            ),
         ),
     ] = None
     guardrail: Annotated[
@@ -115,10 +121,12 @@ class RequestHeaders(TimeoutHeaders):
 @lru_cache(maxsize=256)  # few are ever said
 def _cache_wish(cache_control: str) -> CacheWish:
     pairs = (part.partition("=") for part in cache_control.lower().split(","))
-    said = {name.strip(): value.strip().strip('"') for name, _, value in pairs}
-    age = said.get("max-age", "")
+    directives = {name.strip(): value.strip().strip('"') for name, _, value in pairs}
+    age = directives.get("max-age", "")
     max_age = float(age) if age.isascii() and age.isdigit() else None
-    return CacheWish("no-cache" in said or max_age == 0, "no-store" not in said, max_age)
+    return CacheWish(
+        "no-cache" in directives or max_age == 0, "no-store" not in directives, max_age
+    )
 
 
 CallHeaders = Annotated[RequestHeaders, Header()]

@@ -66,14 +66,14 @@ class BatchClient:
                 if await self._stopped(_backoff(attempt)):
                     return None
                 continue
-            told = _object(answer)
-            code = str(told.get("code", ""))
+            body = _object(answer)
+            code = str(body.get("code", ""))
             # The parameters are the same for every file.
             if answer.status_code in (401, 403) or code in ("not_found", "unknown_field"):
-                raise ServiceUnusableError(f"{code}: {told.get('detail')}")
-            again = code in PATIENCE or (told.get("retryable") is True and attempt < ATTEMPTS)
+                raise ServiceUnusableError(f"{code}: {body.get('detail')}")
+            again = code in PATIENCE or (body.get("retryable") is True and attempt < ATTEMPTS)
             if answer.is_success or not again:
-                return self._row(name, answer.status_code, told)
+                return self._row(name, answer.status_code, body)
             if await self._stopped(_wait(answer, attempt)):
                 return None
 
@@ -96,18 +96,18 @@ class BatchClient:
     def _failed(self, name: str, code: str, detail: str) -> Row:
         return Row(name, self.task.name, 0, error={"code": code, "detail": detail})
 
-    def _row(self, name: str, status: int, told: dict[str, Any]) -> Row:
+    def _row(self, name: str, status: int, body: dict[str, Any]) -> Row:
         if status != 200:
-            error = {"code": told.get("code"), "detail": told.get("detail")}
+            error = {"code": body.get("code"), "detail": body.get("detail")}
             return Row(name, self.task.name, status, error=error)
-        cost = told.get("cost_usd")
+        cost = body.get("cost_usd")
         return Row(
             name,
             self.task.name,
             status,
-            told.get("result"),
+            body.get("result"),
             cost_usd=cost.get("total") if isinstance(cost, dict) else None,
-            facts={fact: told.get(fact) for fact in FACTS},
+            facts={fact: body.get(fact) for fact in FACTS},
         )
 
 
@@ -117,10 +117,10 @@ async def find_task(http: httpx.AsyncClient, name: str) -> TaskInfo:
         answer = await http.get("/v1/tasks", timeout=TIMEOUT)
     except httpx.TransportError as error:
         raise ServiceUnusableError(f"{http.base_url} can't be reached: {error}") from error
-    told = _object(answer)
+    body = _object(answer)
     if not answer.is_success:
-        raise ServiceUnusableError(f"{told.get('code')}: {told.get('detail')}")
-    tasks = {task["name"]: task for task in told.get("tasks", ())}
+        raise ServiceUnusableError(f"{body.get('code')}: {body.get('detail')}")
+    tasks = {task["name"]: task for task in body.get("tasks", ())}
     alone = {name: task for name, task in tasks.items() if task["least_images"] <= 1}
     if name not in alone:
         reason = "takes several pictures at a time" if name in tasks else "is not served"
@@ -132,11 +132,11 @@ async def find_task(http: httpx.AsyncClient, name: str) -> TaskInfo:
 
 def _object(answer: httpx.Response) -> dict[str, Any]:
     try:
-        told = answer.json()
+        body = answer.json()
     except json.JSONDecodeError:
-        told = None
-    if isinstance(told, dict):
-        return told
+        body = None
+    if isinstance(body, dict):
+        return body
     retryable = answer.status_code in (429, 502, 503, 504)
     return {
         "code": f"http_{answer.status_code}",

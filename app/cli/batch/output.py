@@ -80,14 +80,14 @@ class Output:
             return
         with self.lines.open(encoding="utf-8", errors="replace") as file:
             for number, line in enumerate(file, 1):
-                found = row.read(line)
-                if found is None and line.endswith("\n"):
+                entry = row.read(line)
+                if entry is None and line.endswith("\n"):
                     raise OutputError(
                         f"{self.lines} line {number} is no row of an earlier run: "
                         "choose another --out"
                     )
-                if found is not None:
-                    yield found
+                if entry is not None:
+                    yield entry
 
     def write(self, each: Row) -> None:
         """Write a row through to the file."""

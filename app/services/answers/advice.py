@@ -42,15 +42,15 @@ def _parted(fault: str) -> tuple[str, str]:
     """Return the place of a fault, empty for none, and what is wished for there."""
     if _NO_OBJECT.search(fault):
         return "", "Write the object alone: no words before or behind it."
-    place, colon, said = fault.partition(": ")
+    place, colon, message = fault.partition(": ")
     if not colon or not re.fullmatch(r"the object|[^\s:]+", place):
         return "", fault
-    if _BOX.search(place) and "equal to" in said:
+    if _BOX.search(place) and "equal to" in message:
         return place.rpartition(".")[0] if place[-1:].isdigit() else place, _SHARES
     for pattern, wish in _PLAIN:
-        if match := re.fullmatch(pattern, said):
+        if match := re.fullmatch(pattern, message):
             return place, match.expand(wish)
-    return place, said
+    return place, message
 
 
 def _lines(places: dict[str, list[str]]) -> Iterator[str]:

@@ -36,12 +36,12 @@ class Enforced:
         """A digest that is the same for equal forms."""
         match self.form:
             case JsonSchema(_, schema):
-                said: object = schema
+                content: object = schema
             case Choice(options):
-                said = options
+                content = options
             case JsonObject():
-                said = "object"
-        return sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).digest()
+                content = "object"
+        return sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).digest()
 
     def told(self, text: str) -> str:
         """Return ``text`` with what the model still has to be told of the form."""

@@ -85,10 +85,10 @@ class ModelAnswer(ModelPart):
         """Return the refusal that stands for a value."""
         for name in self.spoken:
             text = getattr(self, name)
-            said = refusal(text) if isinstance(text, str) else None
+            refusal_text = refusal(text) if isinstance(text, str) else None
             seen = getattr(self, self.witness) if self.witness else None
-            if said is not None and not (seen and folded(text[:60]) in folded(str(seen))):
-                return said
+            if refusal_text is not None and not (seen and folded(text[:60]) in folded(str(seen))):
+                return refusal_text
         return None
 
 
@@ -124,8 +124,8 @@ class Model(Generic[ModelT]):
 
     def refusal(self, answer: ModelT) -> tuple[ModelT | None, Refusal | None]:
         """Return ``answer`` and None, or None and the refusal that stands in it."""
-        said = answer.refused()
-        return (answer, None) if said is None else (None, said)
+        statement = answer.refused()
+        return (answer, None) if statement is None else (None, statement)
 
     def _prepared(self, value: dict[str, Any], notes: Notes) -> dict[str, Any]:
         result: dict[str, Any] = {}

@@ -50,8 +50,8 @@ def _spoken(value: object) -> object:
 def lone_text(value: object) -> object:
     """Return the one text in ``{"step": 1, "text": "a cat"}``, others as they are."""
     if isinstance(value, dict):
-        said = [v for v in value.values() if isinstance(v, str) and not isinstance(v, Bare)]
-        return said[0] if len(said) == 1 else value
+        words = [v for v in value.values() if isinstance(v, str) and not isinstance(v, Bare)]
+        return words[0] if len(words) == 1 else value
     return value
 
 
@@ -188,10 +188,10 @@ def _entries(value: object) -> object:
     if isinstance(value, str):
         value = value.splitlines()
     elif isinstance(value, dict) and not _TEXT_KEYS & {folded(str(key)) for key in value}:
-        said = {key: text for key, text in value.items() if isinstance(text, str)}
-        if len(said) < len(value):
+        entries = {key: text for key, text in value.items() if isinstance(text, str)}
+        if len(entries) < len(value):
             return value
-        value = [v if _NUMBERED.fullmatch(k) else f"{k}: {v}" for k, v in said.items()]
+        value = [v if _NUMBERED.fullmatch(k) else f"{k}: {v}" for k, v in entries.items()]
     if not isinstance(value, list):
         return value
     return [e for e in value if e is not None and not (isinstance(e, str) and nothing(e.strip()))]

@@ -97,10 +97,10 @@ class FormAsker:
             request = replace(request, logprobs=TOP if any(m.options for m in measures) else 0)
         enforced = self.enforcement.enforced(form.schema)
         if enforced is None:
-            told = _told(request, form)
+            prompted = _told(request, form)
             if self.enforcement.capabilities.begun:
-                told = replace(told, begun=beginning(form.schema))
-            question = _Question(told, form, measures, once=once)
+                prompted = replace(prompted, begun=beginning(form.schema))
+            question = _Question(prompted, form, measures, once=once)
             return _noted(await self._asked(question))
         if not self.enforcement.refused(enforced):
             held = _held(request, enforced)
@@ -245,12 +245,12 @@ def _settled(
 
 
 def _correcting(
-    request: GenerationRequest, said: Completion, error: AnswerError, form: Form[AnswerT]
+    request: GenerationRequest, wrong: Completion, error: AnswerError, form: Form[AnswerT]
 ) -> GenerationRequest:
     """Return the second request, under an idempotency key of its own."""
     call_context = _apart(request.call_context, "again")
-    repeated = loop(said.text) if error.looped else None
-    text = said.text if repeated is None else said.text[: repeated.kept]
+    repeated = loop(wrong.text) if error.looped else None
+    text = wrong.text if repeated is None else wrong.text[: repeated.kept]
     sampling = request.sampling
     warmer = WARM if error.looped or not text.strip() else MILD
     sampling = replace(sampling, temperature=max(sampling.temperature, warmer))

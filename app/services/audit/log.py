@@ -205,8 +205,8 @@ class AuditLog:
         if self.signer is None:
             return Head(size, root, None)
         now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        said = canonical({"size": size, "root": root.hex(), "time": now})
-        return Head(size, root, signed(self.signer, said, HEAD_TYPE))
+        statement = canonical({"size": size, "root": root.hex(), "time": now})
+        return Head(size, root, signed(self.signer, statement, HEAD_TYPE))
 
     async def inclusion(self, index: int, size: int) -> list[bytes]:
         """Return the proof that record ``index`` is in the tree of ``size``."""

@@ -48,11 +48,6 @@ class Reservation:
         """
         await self.budget.wait(self, amount, within)
 
-    def shrink_to(self, amount: int) -> None:
-        """Give back all beyond ``amount``."""
-        if amount < self.amount:
-            self.budget.give(self, self.amount - amount)
-
     def release(self) -> None:
         """Give all of it back."""
         self.budget.give(self, self.amount)

@@ -85,8 +85,8 @@ class Jobs:
         name = events_of(identity)
         while True:
             ended = not (await self.queue.counts(identity)).open
-            while found := await self.queue.results(owner, name, after - 1, _PAGE):
-                for item in found:
+            while results := await self.queue.results(owner, name, after - 1, _PAGE):
+                for item in results:
                     event = stored.read_event(item.position, item.payload)
                     after = event.number
                     yield event
@@ -125,11 +125,11 @@ class Jobs:
 
     async def _last_event(self, group: WorkGroup) -> JobEvent | None:
         name = events_of(group.id)
-        told = (await self.queue.counts(name)).total
-        if not told:
+        total = (await self.queue.counts(name)).total
+        if not total:
             return None
-        found = await self.queue.results(group.owner, name, told - 2, 1)
-        return stored.read_event(found[0].position, found[0].payload) if found else None
+        results = await self.queue.results(group.owner, name, total - 2, 1)
+        return stored.read_event(results[0].position, results[0].payload) if results else None
 
 
 def _is_removed(counts: GroupCounts) -> bool:

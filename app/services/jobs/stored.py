@@ -47,10 +47,10 @@ def read_request(kept: bytes) -> JobRequest:
     )
 
 
-def answer(told: JobAnswer, ended_at: float) -> bytes:
+def answer(job_answer: JobAnswer, ended_at: float) -> bytes:
     """Return an answer as it is stored."""
-    head = {"status": told.status, "media_type": told.media_type, "ended_at": ended_at}
-    return _joined(head, told.body)
+    head = {"status": job_answer.status, "media_type": job_answer.media_type, "ended_at": ended_at}
+    return _joined(head, job_answer.body)
 
 
 def read_answer(kept: bytes) -> tuple[JobAnswer, float]:

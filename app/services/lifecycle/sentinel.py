@@ -76,8 +76,8 @@ class LifecycleSentinel:
 
     def notices(self) -> tuple[str, ...]:
         """Return the notices about the targets for an operator, in order."""
-        said = (self._notice(target) for target in self.lives)
-        return tuple(notice for notice in said if notice is not None)
+        sentences = (self._notice(target) for target in self.lives)
+        return tuple(notice for notice in sentences if notice is not None)
 
     def _notice(self, target: Target) -> str | None:
         life = self.lives.get(target)

@@ -39,7 +39,7 @@ class ContextCutter:
         ``room`` is for all together, ``each`` the tokens around one. The first that does not fit
         whole is cut at the end of a sentence; later ones fit whole or not at all.
         """
-        found: list[Fitted] = []
+        parts: list[Fitted] = []
         cutting = True
         for text in texts:
             wanted = text[:LONGEST]
@@ -50,8 +50,8 @@ class ContextCutter:
                 cutting = False
             if fitted.text:
                 room -= fitted.tokens + each
-            found.append(fitted)
-        return tuple(found)
+            parts.append(fitted)
+        return tuple(parts)
 
     async def _beginning(self, text: str, room: int) -> Fitted:
         """Return as many whole sentences from the beginning as fit."""

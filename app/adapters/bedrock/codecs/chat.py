@@ -184,13 +184,13 @@ class ChunkDecoder:
     _waiting: tuple[TokenLogprob, ...] = ()
     """Tokens whose text is not whole yet."""
 
-    def feed(self, said: bytes | str) -> Iterator[StreamPart]:
+    def feed(self, data: bytes | str) -> Iterator[StreamPart]:
         """Yield the events of one chunk, or raise UpstreamAnswerError or ModelFailedError."""
-        if (said if isinstance(said, str) else said.decode(errors="replace")).strip() == DONE:
+        if (data if isinstance(data, str) else data.decode(errors="replace")).strip() == DONE:
             yield from self._done()
             return
         try:
-            chunk = loads(said)
+            chunk = loads(data)
         except ValueError as error:
             raise UpstreamAnswerError("a chunk of the upstream's stream is not JSON") from error
         if not isinstance(chunk, dict):
@@ -278,16 +278,16 @@ def _content(content: object) -> str:
 
 
 def _usage(answer: object, before: Usage) -> Usage:
-    said = member(answer, "usage")
+    usage = member(answer, "usage")
     metrics = member(answer, "amazon-bedrock-invocationMetrics")
     return Usage(
         _first(
-            number(said.get("prompt_tokens")),
+            number(usage.get("prompt_tokens")),
             number(metrics.get("inputTokenCount")),
             before.prompt_token_count,
         ),
         _first(
-            number(said.get("completion_tokens")),
+            number(usage.get("completion_tokens")),
             number(metrics.get("outputTokenCount")),
             before.generation_token_count,
         ),

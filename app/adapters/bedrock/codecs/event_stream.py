@@ -79,7 +79,7 @@ def _frame(data: bytes, headers_end: int) -> Frame:
 
 @lru_cache(maxsize=64)  # the same for every chunk of every stream
 def _headers(data: bytes) -> Mapping[str, str]:
-    found: dict[str, str] = {}
+    headers: dict[str, str] = {}
     at = 0
     try:
         while at < len(data):
@@ -93,8 +93,8 @@ def _headers(data: bytes) -> Mapping[str, str]:
             if end > len(data):
                 raise ParserError("a frame's headers are damaged")
             if kind == _STRING:
-                found[data[at + 1 : name_end].decode()] = data[start:end].decode()
+                headers[data[at + 1 : name_end].decode()] = data[start:end].decode()
             at = end
     except (IndexError, KeyError, UnicodeDecodeError) as error:
         raise ParserError("a frame's headers are damaged") from error
-    return found
+    return headers

@@ -49,7 +49,7 @@ def report(answer: object) -> GuardrailReport | None:
     return assessments.report(intervened=answer.get(ACTION) == "INTERVENED", trace=trace)
 
 
-def converse_report(said: object, stop: object) -> GuardrailReport | None:
+def converse_report(answer: object, stop: object) -> GuardrailReport | None:
     """Return the guardrail's report in a Converse answer or a stream's metadata, or None."""
-    trace = member(member(said, "trace"), "guardrail")
+    trace = member(member(answer, "trace"), "guardrail")
     return assessments.report(intervened=stop == _INTERVENED, trace=trace) if trace else None

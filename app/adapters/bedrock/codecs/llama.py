@@ -101,12 +101,12 @@ def size(request: ModelRequest) -> int:
 
     Text is normalised and searched: a character is as much work as 16 bytes of a picture.
     """
-    found = 0
+    total = 0
     for turn in request.turns:
-        found += len(turn.text) * 16
+        total += len(turn.text) * 16
         for image in turn.images:
-            found += len(image.data) * 4 // 3
-    return found
+            total += len(image.data) * 4 // 3
+    return total
 
 
 def _content(turn: Turn[PreparedImage]) -> str:

@@ -56,12 +56,12 @@ class GuardrailCaller:
 
 def _object(answer: bytes) -> dict[str, Any]:
     try:
-        said = loads(answer)
+        value = loads(answer)
     except ValueError as error:
         raise UpstreamAnswerError("the guardrail's answer is not JSON") from error
-    if not isinstance(said, dict):
+    if not isinstance(value, dict):
         raise UpstreamAnswerError("the guardrail's answer is no object")
-    return said
+    return value
 
 
 def _unavailable(error: UpstreamError) -> GuardrailUnavailableError:

@@ -53,9 +53,9 @@ def _place(text: str, latest: int) -> int:
     """Return the place of a cut before ``latest``: behind a line, else behind a word."""
     near = text[latest - _NEAR : latest]
     for mark in ("\n", " "):
-        found = near.rfind(mark)
-        if found >= 0:
-            return latest - _NEAR + found + 1
+        position = near.rfind(mark)
+        if position >= 0:
+            return latest - _NEAR + position + 1
     return latest
 
 

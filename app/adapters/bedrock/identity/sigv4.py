@@ -73,10 +73,10 @@ class AwsIdentity:
 
     async def signer(self) -> Signer:
         """Return a signer, or raise one of botocore's errors about credentials."""
-        found = await self.session.get_credentials()
-        if found is None:
+        resolved = await self.session.get_credentials()
+        if resolved is None:
             raise NoCredentialsError
-        credentials = await found.get_frozen_credentials()
+        credentials = await resolved.get_frozen_credentials()
         if self._signer is None or credentials != self._credentials:
             self._signer = SigV4(credentials, self.region, self.host)
             self._credentials = credentials

@@ -108,13 +108,13 @@ class SqliteAnswers:
 
 def _get(database: sqlite3.Connection, place: Place) -> bytes | None:
     now = time.time()
-    found = database.execute(
+    row = database.execute(
         "SELECT data, used FROM answers WHERE key = ? AND owner = ? AND model = ? AND expires > ?",
         (place.key, place.owner, place.model, now),
     ).fetchone()
-    if found is None:
+    if row is None:
         return None
-    data, used = found
+    data, used = row
     if now - used > _TOUCHED:
         database.execute("UPDATE answers SET used = ? WHERE key = ?", (now, place.key))
     return bytes(data)

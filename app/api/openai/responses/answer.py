@@ -49,7 +49,7 @@ class ResponsesUsage(DeferredModel):
     total_tokens: int
 
     @classmethod
-    def of(cls, usage: Usage) -> "ResponsesUsage | None":
+    def from_domain(cls, usage: Usage) -> "ResponsesUsage | None":
         """Render ``usage``, None where a count is unknown: OpenAI's form has no other way."""
         tokens_in, tokens_out = usage.prompt_token_count, usage.generation_token_count
         if tokens_in is None or tokens_out is None:
@@ -127,7 +127,7 @@ class ResponsesOut(DeferredModel):
     top_logprobs: int = 0
     top_p: float
     truncation: Literal["disabled"] = "disabled"
-    usage: Annotated[ResponsesUsage | None, Field(description="Null where Bedrock did not say.")]
+    usage: Annotated[ResponsesUsage | None, Field(description="Null if Bedrock did not say.")]
     user: str | None
     stop_reason: Annotated[
         str | None, Field(description="Of this service: Bedrock's own word, or `repetition`.")
@@ -175,7 +175,7 @@ class Rendering:
             top_p=self.sampling.top_p,
             usage=None,
             user=self.body.user,
-            warnings=[WarningOut.of(warning) for warning in warnings],
+            warnings=[WarningOut.from_domain(warning) for warning in warnings],
         )
 
     def ended(self, begun: ResponsesOut, structured: Structured) -> ResponsesOut:
@@ -188,11 +188,11 @@ class Rendering:
                 "status": item.status,
                 "incomplete_details": ResponsesIncomplete(reason=reason) if reason else None,
                 "output": [item],
-                "usage": ResponsesUsage.of(completion.usage),
+                "usage": ResponsesUsage.from_domain(completion.usage),
                 "stop_reason": _stop_reason(completion),
                 "generation": structured.raw,
-                "cost_usd": CostOut.of(completion.usage.cost),
-                "guardrail": GuardrailOut.of(completion.guardrail),
+                "cost_usd": CostOut.from_domain(completion.usage.cost),
+                "guardrail": GuardrailOut.from_domain(completion.guardrail),
                 "cached": completion.replay is not None,
                 "age_seconds": completion.replay and completion.replay.age,
                 "warnings": _warnings(structured.generation),
@@ -229,4 +229,7 @@ def _stop_reason(completion: Completion) -> str | None:
 
 
 def _warnings(generation: Generation) -> list[WarningOut]:
-    return [WarningOut.of(warning) for warning in together(generation.warnings, generation.images)]
+    return [
+        WarningOut.from_domain(warning)
+        for warning in together(generation.warnings, generation.images)
+    ]

@@ -34,7 +34,7 @@ class ResponsesImagePart(DeferredModel):
         ),
     ] = None
     file_id: Annotated[
-        FileId | None, Field(description="Of one's own file, in place of its url.")
+        FileId | None, Field(description="Id of the caller's own file, in place of its URL.")
     ] = None
     detail: Detail = None
 
@@ -204,7 +204,7 @@ class ResponsesIn(DeferredModel):
         str | None, Field(description="Stands above the conversation, before system messages.")
     ] = None
     max_output_tokens: Annotated[
-        Tokens | None, Field(description="Most tokens to generate, by default 2048.")
+        Tokens | None, Field(description="Maximum tokens to generate, by default 2048.")
     ] = None
     temperature: Annotated[
         float | None, Field(ge=0, le=1, description="0 to 1, by default 0.5.")
@@ -220,7 +220,7 @@ class ResponsesIn(DeferredModel):
         bool | None, Field(description="Answer with server-sent events, piece by piece.")
     ] = None
     stream_options: ResponsesStreamOptions | None = None
-    user: Annotated[str | None, Field(description="Taken and not looked at.")] = None
+    user: Annotated[str | None, Field(description="Accepted and ignored.")] = None
     image_strategy: Annotated[
         Literal["single", "contact_sheet"],
         Field(

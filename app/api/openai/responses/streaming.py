@@ -79,12 +79,12 @@ class EventEncoder:
         (item,) = ended.output
         (part,) = item.content
         if isinstance(part, ResponsesOutputRefusal):
-            told = self._in_part("response.refusal.done", refusal=part.refusal)
+            event = self._in_part("response.refusal.done", refusal=part.refusal)
         else:
-            told = self._in_part("response.output_text.done", text=part.text, logprobs=[])
+            event = self._in_part("response.output_text.done", text=part.text, logprobs=[])
         return b"".join(
             (
-                told,
+                event,
                 self._in_part("response.content_part.done", part=part.model_dump()),
                 self._event("response.output_item.done", output_index=0, item=item.model_dump()),
                 self._event(f"response.{ended.status}", response=ended.model_dump()),

@@ -153,7 +153,7 @@ class RagFacts(DeferredModel):
     total_token_count: int | None
     cost_usd: Annotated[CostOut | None, Field(description="Of the model's calls together.")]
     guardrail: Annotated[
-        GuardrailOut | None, Field(description="What guardrails did; null where none was asked.")
+        GuardrailOut | None, Field(description="The guardrails' report; null if none was asked.")
     ]
     stop_reason: StopReason | None
     images: Annotated[list[ImageOut], Field(description="Pictures as the model was shown them.")]

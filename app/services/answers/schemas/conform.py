@@ -228,12 +228,14 @@ class Conforming:
     def _number(self, value: str, kinds: set[str], schema: Schema, place: str) -> Any:  # noqa: ANN401
         if "null" in kinds and nothing(value, NO_NUMBER):
             return None
-        told = " ".join((place.rpartition(".")[2], str(schema.get("description", "")))).casefold()
+        description = " ".join(
+            (place.rpartition(".")[2], str(schema.get("description", "")))
+        ).casefold()
         hints = replace(
             self.hints,
             integer="number" not in kinds,
             share=schema.get("maximum") == 1 or schema.get("exclusiveMaximum") == 1,
-            percent=schema.get("maximum") == 100 or "percent" in told or "%" in told,
+            percent=schema.get("maximum") == 100 or "percent" in description or "%" in description,
             bare=isinstance(value, Bare),
         )
         try:
@@ -295,8 +297,8 @@ def _branch(schema: Schema, keyword: str) -> Schema:
         return schema
     for key in ("anyOf", "oneOf", "allOf"):
         for option in schema.get(key, ()):
-            if keyword in (found := _branch(option, keyword)):
-                return found
+            if keyword in (branch := _branch(option, keyword)):
+                return branch
     return schema
 
 

@@ -32,7 +32,7 @@ class Listed:
             truth = boolean(entry) if isinstance(entry, str) else entry
             if isinstance(truth, bool):
                 truths.setdefault(truth, []).append(entry)
-        words = any(isinstance(entry, str) for said in truths.values() for entry in said)
+        words = any(isinstance(entry, str) for group in truths.values() for entry in group)
         known = {} if words and len(truths) < 2 else truths
         return cls(exact, alike, known, None in entries)
 

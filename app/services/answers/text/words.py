@@ -82,9 +82,9 @@ _IN_THE_PICTURE = re.compile(
 
 def nothing(text: str, words: frozenset[str] = NOTHING) -> bool:
     """Whether ``text`` is a word for no value; ``NO_NUMBER`` takes phrases that say so too."""
-    said = text.strip().rstrip(".!").casefold() if len(text) <= 120 else text
+    phrase = text.strip().rstrip(".!").casefold() if len(text) <= 120 else text
     return text.strip().casefold() in words or (
-        words is NO_NUMBER and (said in words or not_there(said, anywhere=True))
+        words is NO_NUMBER and (phrase in words or not_there(phrase, anywhere=True))
     )
 
 
@@ -95,8 +95,8 @@ def not_there(text: str, *, anywhere: bool = False) -> bool:
     """
     if len(text) > 120:
         return False
-    said = text.strip().strip("()[]").rstrip(".!").casefold()
-    where = _IN_THE_PICTURE.search(said)
-    if where is not None and len(said) - where.end() <= 12:
-        return _NOT_THERE.fullmatch(said[: where.start()]) is not None
-    return anywhere and _NOT_THERE.fullmatch(said) is not None
+    phrase = text.strip().strip("()[]").rstrip(".!").casefold()
+    where = _IN_THE_PICTURE.search(phrase)
+    if where is not None and len(phrase) - where.end() <= 12:
+        return _NOT_THERE.fullmatch(phrase[: where.start()]) is not None
+    return anywhere and _NOT_THERE.fullmatch(phrase) is not None
