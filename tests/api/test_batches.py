@@ -124,7 +124,8 @@ def test_a_batch_with_pictures_ends_with_each_row_once(client):
 async def test_the_asynchronous_sdk_works_too(tmp_path):
     rig = Rig(settings=Settings(_env_file=None, data_directory=tmp_path))
     chat = {"model": MODEL, "messages": [{"role": "user", "content": "Why?"}]}
-    content = lines(*(row(str(n), chat, "/v1/chat/completions") for n in range(5)))
+    # Python's `splitlines` ends lines where JSON lines do not.
+    content = lines(*(row(f"{n}\u2028\x85", chat, "/v1/chat/completions") for n in range(5)))
     with serving(rig.app()) as url:
         async with AsyncOpenAI(base_url=f"{url}/v1", api_key="key", max_retries=0) as client:
             file = await client.files.create(file=("rows.jsonl", content), purpose="batch")
@@ -144,6 +145,7 @@ async def test_the_asynchronous_sdk_works_too(tmp_path):
 
     bodies = [json.loads(line)["response"]["body"] for line in output]
     assert [body["object"] for body in bodies] == ["chat.completion"] * 5
+    assert {json.loads(line)["custom_id"][1:] for line in output} == {"\u2028\x85"}
     assert kept.expires_at is not None
     assert kept.expires_at - kept.created_at == 7200
 

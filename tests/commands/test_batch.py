@@ -335,3 +335,10 @@ def test_without_a_terminal_a_line_tells_it_now_and_then(monkeypatch):
         display.update()
     assert "1 of 2 rows, 0 failed" in screen.getvalue()
     assert "cost unknown" in screen.getvalue()
+
+
+def test_a_row_is_one_line_to_whoever_splits_by_unicodes_rules():
+    line = Row(file="a\u2028b.png", task="caption", status=200).line()
+
+    assert json.loads(line)["file"] == "a\u2028b.png"
+    assert line.splitlines() == [line]

@@ -352,7 +352,7 @@ class BatchEstimateIn(DeferredModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    input_file_id: Annotated[str, Field(max_length=64)]
+    input_file_id: Annotated[str, Field(max_length=64, description="A file of purpose `batch`.")]
     endpoint: Annotated[str, Field(max_length=100, description="The path that every row asks.")]
 
 

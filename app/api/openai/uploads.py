@@ -33,13 +33,15 @@ class UploadIn(DeferredModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    filename: Annotated[str, Field(min_length=1, max_length=255)]
-    purpose: Purpose
+    filename: Annotated[str, Field(min_length=1, max_length=255, description="The file's name.")]
+    purpose: Annotated[Purpose, Field(description="The purpose, as of `POST /v1/files`.")]
     bytes: Annotated[int, Field(ge=1, description="Exact size of the file.")]
     mime_type: Annotated[
         str | None, Field(description="Ignored; the type is detected from the bytes.")
     ] = None
-    expires_after: UploadExpiry | None = None
+    expires_after: Annotated[
+        UploadExpiry | None, Field(description="How long the file is kept; by default 30 days.")
+    ] = None
 
 
 class UploadForm(DeferredModel):

@@ -226,8 +226,21 @@ def validated(model: type[BaseModel], value: object) -> BaseModel:
     except ValidationError as error:
         faults = error.errors(include_url=False)
         raise RequestValidationError(
-            [{**fault, "loc": ("body", *fault["loc"])} for fault in faults], body=value
+            [
+                {**fault, "loc": ("body", *fault["loc"]), "ctx": _context(model, dict(fault))}
+                for fault in faults
+            ],
+            body=value,
         ) from error
+
+
+def _context(model: type[BaseModel], fault: dict[str, Any]) -> dict[str, Any]:
+    """Return what pydantic tells of the fault; of a field that is none, those that there are."""
+    if fault["type"] == "extra_forbidden" and len(fault["loc"]) == 1:
+        fields = model.model_fields.items()
+        return {"fields": tuple(field.alias or name for name, field in fields)}
+    told: dict[str, Any] = fault.get("ctx", {})
+    return told
 
 
 def _unsupported(headers: Headers, accepted: str) -> UnsupportedContentTypeError:

@@ -9,6 +9,7 @@ import orjson
 from pydantic_core import from_json
 
 from app.domain.errors import ServiceError
+from app.domain.json_line import on_one_line
 from app.domain.work import WorkResult
 
 KEYS = frozenset(("custom_id", "method", "url", "body"))
@@ -120,13 +121,13 @@ def answered(batch: str, item: WorkResult) -> bytes:
             b'{"id":"',
             identity.encode(),
             b'","custom_id":',
-            orjson.dumps(Place.read(item.payload).custom_id),
+            on_one_line(orjson.dumps(Place.read(item.payload).custom_id)),
             b',"response":{"status_code":',
             status,
             b',"request_id":"',
             identity.encode(),
             b'","body":',
-            _one_line(body),
+            on_one_line(_json(body)),
             b'},"error":null}\n',
         )
     )
@@ -134,7 +135,7 @@ def answered(batch: str, item: WorkResult) -> bytes:
 
 def unanswered(batch: str, item: WorkResult, error: ServiceError) -> bytes:
     """Return the line of the error file for a row that was never answered."""
-    return orjson.dumps(
+    line = orjson.dumps(
         {
             "id": request_id(batch, item.position),
             "custom_id": Place.read(item.payload).custom_id,
@@ -143,10 +144,11 @@ def unanswered(batch: str, item: WorkResult, error: ServiceError) -> bytes:
         },
         option=orjson.OPT_APPEND_NEWLINE,
     )
+    return on_one_line(line)
 
 
-def _one_line(body: bytes) -> bytes:
-    """Return ``body`` as it is where it fits into one line of JSON."""
+def _json(body: bytes) -> bytes:
+    """Return ``body`` as it is where it is JSON without a line's end."""
     if b"\n" not in body and body[:1] == b"{":
         return body
     try:
