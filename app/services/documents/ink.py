@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from math import ceil
+from math import ceil, isfinite
 
 import pyvips
 
@@ -119,7 +119,7 @@ def _turned(ink: pyvips.Image, steep: float, aside: float) -> pyvips.Image:
         [1, aside, -steep, 1],
         interpolate=pyvips.Interpolate.new("nearest"),
         oarea=[0, 0, width + ceil(abs(aside) * height), height + ceil(abs(steep) * width)],
-        odx=max(0.0, -aside * height),
+        odx=shift(aside, height),
         ody=lift(steep, width),
     ).copy_memory()
 
@@ -129,6 +129,11 @@ def lift(steep: float, width: int) -> float:
     return max(0.0, steep * width)
 
 
+def shift(steep: float, height: int) -> float:
+    """Return how far to the right the top left corner comes when a page is turned level."""
+    return max(0.0, -steep * height)
+
+
 def slanted(
     image: pyvips.Image, tile: Tile, slant: Slant, background: Sequence[float]
 ) -> pyvips.Image:
@@ -136,8 +141,11 @@ def slanted(
     if not slant.steep:
         return image
     place = pyvips.Image.xyz(image.width, image.height)
-    row = place[1] + tile.top - (place[0] + tile.left) * slant.steep
+    x, y = place[0] + tile.left, place[1] + tile.top
+    row, column = y - x * slant.steep, x + y * slant.steep
     inside = (row >= slant.top) & (row < slant.bottom)
+    if isfinite(slant.left):
+        inside &= (column >= slant.left) & (column < slant.right)
     paper = image.new_from_image(list(background))
     return inside.ifthenelse(image, paper).copy_memory()
 
