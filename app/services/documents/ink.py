@@ -23,6 +23,8 @@ STEEPEST, STEP = 0.08, 0.005
 PART = 240
 """Pixels of a page's width in which a slope shows by itself."""
 THINNED = 3
+NARROWEST = 32
+"""Pixels of a side below which there is no line whose slope could be seen."""
 SAMPLE = 2_400
 """Pixels of either side that are looked at for a slope, in the middle of the page."""
 CLEARLY = 1.005
@@ -80,6 +82,8 @@ def slope(ink: pyvips.Image) -> float:
     First in each part of the width by itself: across all of it one line's end may lie as well with
     the next one's beginning.
     """
+    if min(ink.width, ink.height) < NARROWEST:
+        return 0.0
     # Every third column of a part tells as much, in a fraction of the time.
     width, height = min(ink.width, SAMPLE), min(ink.height, SAMPLE)
     middle = ink.crop((ink.width - width) // 2, (ink.height - height) // 2, width, height)

@@ -75,6 +75,15 @@ def test_a_wide_page_is_cut_across_between_its_words():
     assert sum(cut.tile.width for cut in cuts) == 6000
 
 
+@pytest.mark.parametrize("size", [(1, 5000), (2, 3000), (5000, 1), (31, 1200), (1, 1)])
+def test_a_page_of_any_size_is_cut(size):
+    image = Image.effect_noise(size, 100)
+    cuts = tiles(1, from_pillow(image))
+
+    assert max(cut.tile.left + cut.tile.width for cut in cuts) == size[0]
+    assert max(cut.tile.top + cut.tile.height for cut in cuts) == size[1]
+
+
 @pytest.mark.parametrize("width", [300, 560])
 def test_a_narrow_page_has_taller_tiles(width):
     image, draw = page(width, 3000)
