@@ -1,6 +1,7 @@
 """Finds where the words of a picture support a value."""
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +18,8 @@ from app.services.evidence.times import Time, times
 from app.services.evidence.words import Word
 
 _MOMENT = re.compile(r"(.*\d)[T ,]+(\d.*)")
+NAMED = 20
+"""Places of a field's name that are looked at: a page may repeat one word."""
 LONGEST_DATE = 60
 """Characters of a value up to which it may be a date or a time."""
 
@@ -43,6 +46,18 @@ class Page:
     @cached_property
     def _letters(self) -> Letters:
         return Letters.of_words(self.words)
+
+    @cached_property
+    def _named(self) -> dict[str, list[Word]]:
+        words: dict[str, list[Word]] = defaultdict(list)
+        for word in self.words:
+            for token in tokens(word.text):
+                words[token].append(word)
+        return words
+
+    def named(self, name: str) -> Sequence[Word]:
+        """Return the first words that hold ``name``, folded."""
+        return self._named.get(name, ())[:NAMED]
 
     def line_of(self, word: Word) -> tuple[Word, ...]:
         """Return the words of the line that ``word`` is on."""

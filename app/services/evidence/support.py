@@ -169,7 +169,8 @@ def _within(sighting: Sighting, quotes: Sequence[Sighting]) -> bool:
 def _distance(claim: Claim, reading: PageReading, sighting: Sighting) -> tuple[float, ...]:
     """Return how far the field's name is: less, the more of its words are on the line.
 
-    Then the gap to the nearest of them to the left, then the words of what the field is of.
+    Then the gap to the nearest of them to the left, or above it in its column, then the words of
+    what the field is of.
     """
     names = [_name(part) for part in claim.own_path if isinstance(part, str)]
     own, others = (names[-1], set().union(*names[:-1])) if names else (set(), set())
@@ -181,7 +182,13 @@ def _distance(claim: Claim, reading: PageReading, sighting: Sighting) -> tuple[f
         known |= parts
         if parts & own and word.box.right <= box.left:
             gaps.append(box.left - word.box.right)
-    return -len(own & known), min(gaps), -len(others & known)
+    above = (
+        box.top - word.box.bottom
+        for name in own
+        for word in reading.searched.named(name)
+        if word.box.bottom <= box.top and word.box.left < box.right and box.left < word.box.right
+    )
+    return -len(own & known), min(gaps), min(above, default=_FAR), -len(others & known)
 
 
 def _name(part: str) -> set[str]:

@@ -42,6 +42,9 @@ def test_of_several_places_the_line_with_the_fields_name_is_taken():
         (("total",), ("Net 5.00 Total 5.00",), (0, 3)),
         (("net",), ("Net 5.00 Total 5.00",), (0, 1)),
         (("seller", "rate"), ("Buyer rate 5.00", "Seller rate 5.00"), (1, 2)),
+        (("total",), ("Net Tax Total", "5.00 1.00 5.00"), (1, 2)),
+        (("net",), ("Net Tax Total", "5.00 1.00 5.00"), (1, 0)),
+        (("total",), ("5.00 Net", "Total Other", "5.00 5.00"), (2, 0)),
     ],
 )
 def test_a_value_stands_behind_its_name(path, lines, place):
