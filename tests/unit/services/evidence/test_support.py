@@ -83,6 +83,17 @@ def test_values_of_a_lists_item_stand_beside_each_other():
     assert rows == [0, 0, 0, 1, 1, 1, 2, 2, 2]
 
 
+def test_equal_values_of_an_item_stand_each_in_the_column_of_its_name():
+    lines = reading(1, "Item Price Total", "Tea 2.50 2.50", "Cake 3.00 3.00")
+    items = [{"total": 2.5, "price": 2.5, "item": "Tea"}, {"total": 3, "price": 3, "item": "Cake"}]
+    claims = [Claim(path, value) for path, value in leaves({"items": items})]
+    words = [e.sighting.words[0] for e in gathered(claims, [lines]) if e.sighting]
+
+    assert [(word.line, round(word.box.left * 10)) for word in words] == [
+        (1, 2), (1, 1), (1, 0), (2, 2), (2, 1), (2, 0),
+    ]  # fmt: skip
+
+
 def test_equal_lines_have_a_place_each():
     claims = [Claim(("lines", place, "text"), "Tea") for place in range(3)]
     rows = [
