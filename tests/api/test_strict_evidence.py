@@ -188,6 +188,14 @@ def test_a_second_answer_that_says_another_thing_is_not_taken_for_a_first_that_w
     assert strict("document-qa", QUOTED, second, question="Total?")["result"]["answer"] == "6.00"
 
 
+@pytest.mark.parametrize("answer", ["No", "yes.", "Nein"])
+def test_a_judgement_has_no_place_on_a_page(strict, answer):
+    body = strict("document-qa", {**QUOTED, "answer": answer, "quote": READ[0]}, question="Paid?")
+
+    assert "answer" not in body["evidence"]
+    assert (body["evidence"]["quote"]["match"], body["calls"]) == ("exact", 1)
+
+
 def test_a_second_answer_of_which_more_is_supported_is_taken_whole(strict):
     body = strict("document-qa", QUOTED, {**QUOTED, "quote": READ[4]}, question="Total?")
 
