@@ -176,7 +176,7 @@ def _distance(claim: Claim, reading: PageReading, sighting: Sighting) -> tuple[f
     names = [_name(part) for part in claim.own_path if isinstance(part, str)]
     own, others = (names[-1], set().union(*names[:-1])) if names else (set(), set())
     box = _around(sighting)
-    line = reading.searched.line_of(sighting.words[0])
+    line = reading.searched.row_of(sighting.words[0])
     gaps, known = [_FAR], set()
     for word in line:
         parts = set(tokens(word.text))

@@ -7,7 +7,7 @@ from app.services.evidence.mirror import mirrored
 from app.services.evidence.support import PageReading, gathered, rendered
 from app.services.evidence.text import Match
 from app.services.geometry import Size, View
-from tests.support.evidence import page
+from tests.support.evidence import columns, page
 
 VIEW = View(Size(1000, 2000), (0, 0, 1000, 2000))
 
@@ -54,6 +54,15 @@ def test_a_value_stands_behind_its_name(path, lines, place):
     assert evidence.sighting is not None
     (word,) = evidence.sighting.words
     assert (word.line, round(word.box.left * 10)) == place
+
+
+def test_a_value_stands_in_the_row_of_its_name_though_another_column_was_read_apart():
+    table = columns(("Net", "5.00"), ("Total", "5.00"))
+    read = PageReading(1, "images.0", 1, VIEW, tuple(table.words))
+    (evidence,) = gathered([Claim(("fields", "total"), 5.0)], [read])
+
+    assert evidence.sighting is not None
+    assert round(evidence.sighting.words[0].box.top * 20) == 1
 
 
 def test_an_answer_stands_where_its_quote_does():
