@@ -3,16 +3,21 @@
 Bytes count for nothing in the collector's thresholds: hundreds of pictures could wait for it.
 """
 
+import asyncio
 import gc
+import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType, FunctionType
 
 import httpx
+import orjson
 import pytest
 
 from app.domain.errors import UpstreamUnavailableError
+from app.domain.generation import Completion, ModelRequest
 from fixtures.images import sample
 from tests.support.app import Rig
 from tests.support.documents import blank_pdf
@@ -97,6 +102,8 @@ class Kept:
     """What of the application only the collector would have freed."""
 
     objects: list[str] = field(default_factory=list)
+    large: int = 0
+    """Texts and bytes of 10 KB and more."""
 
 
 def _of_the_application(thing: object) -> str | None:
@@ -107,6 +114,10 @@ def _of_the_application(thing: object) -> str | None:
     return (
         f"{named.__module__}.{named.__qualname__}" if named.__module__.startswith("app.") else None
     )
+
+
+def _is_large(thing: object) -> bool:
+    return isinstance(thing, str | bytes | bytearray) and len(thing) >= 10_000
 
 
 @contextmanager
@@ -120,6 +131,7 @@ def uncollected() -> Iterator[Kept]:
         gc.set_debug(gc.DEBUG_SAVEALL)
         gc.collect()
         kept.objects = sorted({name for o in gc.garbage if (name := _of_the_application(o))})
+        kept.large = sum(map(_is_large, gc.get_referents(*gc.garbage)))
     finally:
         gc.set_debug(0)
         gc.garbage.clear()
@@ -162,3 +174,44 @@ def test_a_call_that_fails_leaves_nothing_for_the_collector(client, model):
     model.failing = None
     assert first.status_code >= 500
     assert kept.objects == []
+
+
+class EndlessModel(FakeVisionModel):
+    """Answers nobody, and notes whom it was asked for no more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.left = threading.Event(), threading.Event()
+
+    async def generate(self, request: ModelRequest) -> Completion:
+        self.asked.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.left.set()
+        raise AssertionError
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("share", [1, 0.5])
+def test_a_caller_who_leaves_leaves_no_picture_for_the_collector(stream, share):
+    model = EndlessModel()
+    body = orjson.dumps({"prompt": "What is it?", "images": [TEXT], "stream": stream})
+    head = b"POST /v1/generate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    head += b"Content-Length: %d\r\n\r\n" % len(body)
+
+    def leave(client: httpx.Client) -> None:
+        model.asked.clear()
+        model.left.clear()
+        with socket.create_connection((client.base_url.host, client.base_url.port or 80)) as caller:
+            caller.sendall(head + body[: round(share * len(body))])
+            assert share < 1 or model.asked.wait(30)
+        assert share < 1 or model.left.wait(30)
+        client.get("/healthz")
+
+    with Rig(model).client() as client:
+        leave(client)
+        with uncollected() as kept:
+            leave(client)
+
+    assert kept.large == 0
