@@ -108,6 +108,18 @@ def test_a_second_answer_that_can_not_be_read_is_not_repaired(strict):
     assert (body["calls"], body["repaired"]) == (2, False)
 
 
+def test_a_stream_asks_once_more_for_each_page_and_ends_with_the_result(service, script):
+    script.answers = [json.dumps(WRONG)]
+    body = {"images": [b64(PICTURE)] * 2, "schema": SCHEMA, "verify": "strict", "stream": True}
+    with service.stream("POST", "/v1/tasks/extract", json=body) as answer:
+        events = [line for line in answer.iter_lines() if line.startswith(("event", "data"))]
+
+    assert events[::2] == ["event: progress", "event: progress", "event: result"]
+    result = json.loads(events[-1].removeprefix("data: "))
+    assert (result["calls"], result["prompt_token_count"]) == (4, 400)
+    assert result["result"]["fields"]["total"] == 99.99
+
+
 def test_nothing_is_asked_where_all_is_supported(strict):
     assert strict("extract", RIGHT, schema=SCHEMA)["calls"] == 1
 
@@ -174,6 +186,14 @@ def test_a_second_answer_that_says_another_thing_is_not_taken_for_a_first_that_w
     second = {"found": True, "answer": "2.00", "quote": "Cake 2.00", "relevance": 1}
 
     assert strict("document-qa", QUOTED, second, question="Total?")["result"]["answer"] == "6.00"
+
+
+@pytest.mark.parametrize("answer", ["No", "yes.", "Nein"])
+def test_a_judgement_has_no_place_on_a_page(strict, answer):
+    body = strict("document-qa", {**QUOTED, "answer": answer, "quote": READ[0]}, question="Paid?")
+
+    assert "answer" not in body["evidence"]
+    assert (body["evidence"]["quote"]["match"], body["calls"]) == ("exact", 1)
 
 
 def test_a_second_answer_of_which_more_is_supported_is_taken_whole(strict):

@@ -22,6 +22,22 @@ def words_of(lines: Sequence[str]) -> tuple[Word, ...]:
     )
 
 
+def columns(*rows: Sequence[str]) -> Page:
+    """Return rows of cells as an engine reads them: each cell a line, the right one first."""
+    return Page(
+        [
+            Word(
+                word,
+                Box((cell + at / 10) / 5, row / 20, (cell + at / 10) / 5 + 0.01, (row + 1) / 20),
+                10 * row - cell,
+            )
+            for row, cells in enumerate(rows)
+            for cell, text in reversed(list(enumerate(cells)))
+            for at, word in enumerate(text.split())
+        ]
+    )
+
+
 @dataclass
 class LineReader:
     """Reads the same lines in every picture."""

@@ -11,7 +11,8 @@ from app.services.evidence.amounts import Amount, amounts, currencies
 from app.services.evidence.dates import dates
 from app.services.evidence.text import composed, squeezed
 from app.services.evidence.times import Time, times
-from app.services.evidence.words import Word
+from app.services.evidence.words import Word, around
+from app.services.geometry import Box
 
 SEAM = 3
 """Words at a line's end, and at the beginning of the next, that a date over both may take."""
@@ -59,6 +60,24 @@ class Lines:
     def all(self) -> list[Line]:
         """Each line, in reading order."""
         return [Line.of_words(list(line)) for _, line in groupby(self.words, key=lambda w: w.line)]
+
+    @cached_property
+    def rows(self) -> list[tuple[Word, ...]]:
+        """The words side by side, which an engine reads as a line for each column."""
+        boxed = [(around(word.box for word in line.words), line) for line in self.all]
+        rows: list[list[tuple[Box, Line]]] = []
+        for box, line in sorted(boxed, key=lambda pair: pair[0].top + pair[0].bottom):
+            if rows and _side_by_side(rows[-1][0][0], box):
+                rows[-1].append((box, line))
+            else:
+                rows.append([(box, line)])
+        ordered = (sorted(row, key=lambda pair: pair[0].left) for row in rows)
+        return [tuple(word for _, line in row for word in line.words) for row in ordered]
+
+    @cached_property
+    def row_of(self) -> dict[Word, tuple[Word, ...]]:
+        """The row that each word is in."""
+        return {word: row for row in self.rows for word in row}
 
     @cached_property
     def seams(self) -> list[Line]:
@@ -109,3 +128,9 @@ class Lines:
             for key in keys:
                 places[key].append(place)
         return places
+
+
+def _side_by_side(one: Box, below: Box) -> bool:
+    """Whether a box is on a level with one that begins no lower, and not beside upright text."""
+    level = one.bottom > (below.top + below.bottom) / 2
+    return level and one.bottom - one.top <= 2 * (below.bottom - below.top)

@@ -1,6 +1,7 @@
 """Finds where the words of a picture support a value."""
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +18,8 @@ from app.services.evidence.times import Time, times
 from app.services.evidence.words import Word
 
 _MOMENT = re.compile(r"(.*\d)[T ,]+(\d.*)")
+NAMED = 20
+"""Places of a field's name that are looked at: a page may repeat one word."""
 LONGEST_DATE = 60
 """Characters of a value up to which it may be a date or a time."""
 
@@ -44,6 +47,27 @@ class Page:
     def _letters(self) -> Letters:
         return Letters.of_words(self.words)
 
+    @cached_property
+    def _named(self) -> dict[str, list[Word]]:
+        words: dict[str, list[Word]] = defaultdict(list)
+        for word in self.words:
+            for token in tokens(word.text):
+                words[token].append(word)
+        return words
+
+    def named(self, name: str) -> Sequence[Word]:
+        """Return the first words that hold ``name``, folded."""
+        return self._named.get(name, ())[:NAMED]
+
+    @cached_property
+    def _by_rows(self) -> "Page":
+        """The same words row by row, for values over several columns."""
+        return Page([word for row in self._lines.rows for word in row])
+
+    def row_of(self, word: Word) -> tuple[Word, ...]:
+        """Return the words side by side with ``word``, on its line or in other columns."""
+        return self._lines.row_of[word]
+
     def line_of(self, word: Word) -> tuple[Word, ...]:
         """Return the words of the line that ``word`` is on."""
         return self._lines.of_word[word].words
@@ -58,8 +82,9 @@ class Page:
             return []
         if amount := written(composed(wanted)):
             return _best(self._numbers(amount, wanted)) or self._code(wanted)
-        exactly = self._spelled, self._dates, self._clock, self._money
-        for kind in (*exactly, self._misread, self._signs):
+        rows = self._by_rows
+        exactly = self.spelled, self._dates, self._clock, self._money, rows.spelled
+        for kind in (*exactly, self.misread, rows.misread, self._signs):
             if sightings := _best(kind(wanted)):
                 return sightings
         return []
@@ -78,7 +103,7 @@ class Page:
                 match = Match.EXACT if exact else Match.NORMALISED
                 yield Sighting(line.within(amount.start, end), text, match)
 
-    def _spelled(self, wanted: str) -> Iterator[Sighting]:
+    def spelled(self, wanted: str) -> Iterator[Sighting]:
         """Yield places that have the value but for its spaces, signs and lines."""
         for start, end in self._letters.spelled(wanted):
             yield self._sighting(wanted, *self._letters.between(start, end))
@@ -87,7 +112,7 @@ class Page:
         """Return where a long number stands in groups: of a card, of a telephone."""
         if not digits.isdigit() or len(digits) < CODE:
             return []
-        return [one for one in _best(self._spelled(digits)) if self._is_whole_code(one)]
+        return [one for one in _best(self.spelled(digits)) if self._is_whole_code(one)]
 
     def _is_whole_code(self, code: Sighting) -> bool:
         """Whether no other group of digits stands beside it."""
@@ -151,7 +176,8 @@ class Page:
             if time and known.same(time):
                 yield _part(line, start, end, wanted)
 
-    def _misread(self, wanted: str) -> Iterator[Sighting]:
+    def misread(self, wanted: str) -> Iterator[Sighting]:
+        """Yield the place that is most like the value, word by word."""
         if place := self._letters.misread(wanted):
             yield self._sighting(wanted, *self._letters.between(*place), Match.APPROXIMATE)
 

@@ -13,8 +13,8 @@ from app.services.evidence.claim import Claim, Path
 from app.services.evidence.mirror import mirrored
 from app.services.evidence.reader import NoReader, Reader
 from app.services.evidence.support import Evidence, EvidenceOut, PageReading, gathered, rendered
-from app.services.evidence.text import Match
 from app.services.geometry import View
+from app.services.task_runner.agreement import agrees, says, supports_more
 from app.services.task_runner.disclosure import Disclosure
 from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import (
@@ -29,8 +29,6 @@ from app.services.tasks.spec import (
 AskAgain = Callable[[Question[Any]], Awaitable[Finding[Any]]]
 SHOWN = 12
 """Values without support that the model is told."""
-AGREE = (Match.EXACT, Match.NORMALISED)
-"""Decides whether two values are the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +108,7 @@ class Verification:
     ) -> Finding[Any]:
         """Return the answer to keep: in doubt the first one."""
         if self.task.mended is None:
-            return second if _supports_more(before, after) else first
+            return second if supports_more(before, after) else first
         supported = {one.claim.path for one in after if one.independent}
         doubtful = [one.claim.path for one in before if not one.independent]
         paths = {path: path in supported for path in doubtful}
@@ -174,44 +172,18 @@ class Verification:
         claim = evidence.claim
         pages = frozenset([evidence.reading.page]) if evidence.reading else claim.pages
         asked = [
-            [_says(answer, claim) for answer in answers]
+            [says(answer, claim) for answer in answers]
             for position, answers in self.answers.items()
             if not pages or self.readings[position].page in pages
         ]
         # An answer about another piece of the page says nothing of it.
         said = [one for answers in asked if any(answers) for one in answers] or [True]
         read = any(not pages or reading.page in pages for reading in self.readings.values())
-        return [*said, _agrees(evidence)] if read else said
+        return [*said, agrees(evidence)] if read else said
 
 
 def _mirrored(found: Sequence[tuple[Claim, EvidenceOut]]) -> dict[str, Any]:
     return mirrored((claim.path, one.model_dump(mode="json")) for claim, one in found)
-
-
-def _agrees(evidence: Evidence) -> bool:
-    return evidence.independent and evidence.match in AGREE
-
-
-def _supports_more(before: Sequence[Evidence], after: Sequence[Evidence]) -> bool:
-    """Whether more values of a second answer have support, and it tells all that had it."""
-    kept = {_same(one.claim.value) for one in before if _agrees(one)}
-    told = {_same(one.claim.value) for one in after}
-    gained = sum(one.independent for one in after) > sum(one.independent for one in before)
-    return gained and kept <= told
-
-
-def _says(claims: Sequence[Claim], claim: Claim) -> bool:
-    value, name = _same(claim.value), _name(claim)
-    return any(_same(one.value) == value and _name(one) == name for one in claims)
-
-
-def _name(claim: Claim) -> Path:
-    """Return where a value is in its part, whatever its place in a list."""
-    return tuple(part for part in claim.own_path if isinstance(part, str))
-
-
-def _same(value: str | float) -> object:
-    return " ".join(value.split()).casefold() if isinstance(value, str) else value
 
 
 def _again(question: Question[Any], doubtful: Sequence[Evidence]) -> Question[Any]:

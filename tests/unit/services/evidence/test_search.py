@@ -13,7 +13,7 @@ from app.services.evidence.dates import dates
 from app.services.evidence.letters import CUBES, LOOKS, STEPS, Letters
 from app.services.evidence.search import Page
 from app.services.evidence.text import Match
-from tests.support.evidence import page
+from tests.support.evidence import columns, page
 
 PAGE = page(
     "Corner Shop Ltd.",
@@ -236,6 +236,22 @@ def test_words_of_two_lines_are_one_value():
 
     assert [word.line for word in sighting.words] == [0, 0, 0, 1]
     assert sighting.match is Match.NORMALISED
+
+
+@pytest.mark.parametrize(
+    ("value", "match"),
+    [
+        ("Green Tea 1.00", Match.EXACT),
+        ("Carrot Cake 2.00", Match.EXACT),
+        ("Carrot Cake 1.00", Match.NONE),
+        ("Carrot Fake 2.00", Match.NONE),
+        ("Carrott Cake 2.00", Match.APPROXIMATE),
+    ],
+)
+def test_a_row_over_several_columns_is_one_value(value, match):
+    table = columns(("Green Tea", "1.00"), ("Carrot Cake", "2.00"))
+
+    assert [one.match for one in table.sightings(value)] == [match] * (match != Match.NONE)
 
 
 def test_a_value_is_found_at_every_place_in_reading_order():

@@ -7,7 +7,7 @@ from app.services.evidence.mirror import mirrored
 from app.services.evidence.support import PageReading, gathered, rendered
 from app.services.evidence.text import Match
 from app.services.geometry import Size, View
-from tests.support.evidence import page
+from tests.support.evidence import columns, page
 
 VIEW = View(Size(1000, 2000), (0, 0, 1000, 2000))
 
@@ -42,6 +42,9 @@ def test_of_several_places_the_line_with_the_fields_name_is_taken():
         (("total",), ("Net 5.00 Total 5.00",), (0, 3)),
         (("net",), ("Net 5.00 Total 5.00",), (0, 1)),
         (("seller", "rate"), ("Buyer rate 5.00", "Seller rate 5.00"), (1, 2)),
+        (("total",), ("Net Tax Total", "5.00 1.00 5.00"), (1, 2)),
+        (("net",), ("Net Tax Total", "5.00 1.00 5.00"), (1, 0)),
+        (("total",), ("5.00 Net", "Total Other", "5.00 5.00"), (2, 0)),
     ],
 )
 def test_a_value_stands_behind_its_name(path, lines, place):
@@ -51,6 +54,15 @@ def test_a_value_stands_behind_its_name(path, lines, place):
     assert evidence.sighting is not None
     (word,) = evidence.sighting.words
     assert (word.line, round(word.box.left * 10)) == place
+
+
+def test_a_value_stands_in_the_row_of_its_name_though_another_column_was_read_apart():
+    table = columns(("Net", "5.00"), ("Total", "5.00"))
+    read = PageReading(1, "images.0", 1, VIEW, tuple(table.words))
+    (evidence,) = gathered([Claim(("fields", "total"), 5.0)], [read])
+
+    assert evidence.sighting is not None
+    assert round(evidence.sighting.words[0].box.top * 20) == 1
 
 
 def test_an_answer_stands_where_its_quote_does():
@@ -78,6 +90,17 @@ def test_values_of_a_lists_item_stand_beside_each_other():
     rows = [e.sighting.words[0].line for e in gathered(claims, [lines]) if e.sighting]
 
     assert rows == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+
+
+def test_equal_values_of_an_item_stand_each_in_the_column_of_its_name():
+    lines = reading(1, "Item Price Total", "Tea 2.50 2.50", "Cake 3.00 3.00")
+    items = [{"total": 2.5, "price": 2.5, "item": "Tea"}, {"total": 3, "price": 3, "item": "Cake"}]
+    claims = [Claim(path, value) for path, value in leaves({"items": items})]
+    words = [e.sighting.words[0] for e in gathered(claims, [lines]) if e.sighting]
+
+    assert [(word.line, round(word.box.left * 10)) for word in words] == [
+        (1, 2), (1, 1), (1, 0), (2, 2), (2, 1), (2, 0),
+    ]  # fmt: skip
 
 
 def test_equal_lines_have_a_place_each():
