@@ -226,7 +226,8 @@ def _check(page: dict[int, int], lists: dict[int, tuple[int, ...]]) -> None:
     bits, kind = depths[0] if depths else 1, next((k for k in kinds if k not in _UNSIGNED), 1)
     if bits not in _DEPTHS or kind not in _UNSIGNED:
         raise _unsupported(f"with {_KINDS.get(kind, '')}samples of {bits} bits", TAKEN)
-    if (bits < 8 and samples > 1) or (bits > 8 and colours == tags.INDEXED):
+    few = bits < 8 and samples > 1 and lists.get(tags.BITS)
+    if few or (bits > 8 and colours == tags.INDEXED):
         many = "a palette" if colours == tags.INDEXED else f"{samples} samples a pixel"
         raise _unsupported(f"with {many} of {bits} bits", "send it with 8 bits a sample")
     if len(set(depths[:samples])) > 1:
