@@ -146,8 +146,8 @@ def _bmp(data: bytes) -> pyvips.Image:
 def _avif(data: bytes) -> pyvips.Image:
     data = heif_sequence.first_picture(data, BOUNDS)
     stored = heif.storage(data, BOUNDS)
-    if stored.deep:
-        # Pillow would leave 8 bits of it, and those of HDR are not enough.
+    if stored.deep or stored.cropped:
+        # Pillow would leave 8 bits of it, too few for HDR, and it crops nothing.
         image = pyvips.Image.heifload_buffer(data, **STREAMED)
     else:
         with Image.open(BytesIO(data), formats=["AVIF"]) as picture:

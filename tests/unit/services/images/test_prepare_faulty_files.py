@@ -24,7 +24,7 @@ from fixtures.images import (
     tiff_of,
 )
 from fixtures.images import png as grey
-from tests.support import jpeg
+from tests.support import heif, jpeg
 from tests.support.judge import judge
 from tests.support.tiff import chained, directory, tiff
 
@@ -522,6 +522,16 @@ def test_a_sequence_gives_its_first_picture(name):
     assert_quarters(picture, by=12)
     assert report.received.frames == 3
     assert codes(report) == ["first_frame_only"]
+
+
+def test_an_avif_that_is_cropped_shows_what_it_is_cropped_to():
+    # 160 x 100 pixels around a place a quarter to the left of the middle, and above it.
+    cropped = heif.box(b"clap", struct.pack(">IIIIiIiI", 160, 1, 100, 1, -80, 1, -50, 1))
+
+    report, picture = prepared(heif.with_property(encoded(corners(), "AVIF"), cropped))
+
+    assert (report.received.width, report.received.height) == picture.size == (160, 100)
+    assert all(like(at(picture, place), RED, 12) for place in ((5, 5), (150, 90)))
 
 
 @pytest.mark.parametrize("side", [16, 32, 64])
