@@ -16,6 +16,7 @@ from app.domain.errors import ImageDamagedError, ImageError, UnsupportedImageTyp
 from app.domain.image import ImageFacts, ImageLimits, ImageType
 from app.services.images import libwebp
 from app.services.images.formats import gif, heif, heif_sequence, jpeg, png, tiff, tiff_tags, webp
+from app.services.images.pixel_transfer import from_heif, from_pillow, with_profile
 
 LEAST_SHRINK_LEFT = 1.5
 """How much shrinking stays for the resize after a decoder has shrunk a JPEG or a huge WebP.
@@ -71,14 +72,14 @@ def _jpeg(data: bytes, facts: ImageFacts, target: tuple[int, int]) -> pyvips.Ima
 def _png(data: bytes) -> pyvips.Image:
     # The decoder never sees text chunks: unpacking those is how PNG bombs go off.
     image = pyvips.Image.pngload_buffer(png.essential(data), **STREAMED)
-    return _with_profile(image, png.profile(data, BOUNDS))
+    return with_profile(image, png.profile(data, BOUNDS))
 
 
 def _webp(data: bytes, facts: ImageFacts, target: tuple[int, int]) -> pyvips.Image:
     still = webp.still(data)
     image = None if still is None else libwebp.pixels(data, facts, still)
     if still is not None and image is not None:
-        return _with_profile(image, still.profile)
+        return with_profile(image, still.profile)
     scale = max(target[0] / facts.width, target[1] / facts.height) * LEAST_SHRINK_LEFT
     options = {"scale": scale} if still is not None and scale < 1 else {}
     return pyvips.Image.webpload_buffer(data, page=0, **options, **STREAMED)
@@ -146,106 +147,19 @@ def _bmp(data: bytes) -> pyvips.Image:
 def _avif(data: bytes) -> pyvips.Image:
     data = heif_sequence.first_picture(data, BOUNDS)
     stored = heif.storage(data, BOUNDS)
-    if stored.deep:
-        # Pillow would leave 8 bits of it, and those of HDR are not enough.
+    if stored.deep or stored.cropped:
+        # Pillow would leave 8 bits of it, too few for HDR, and it crops nothing.
         image = pyvips.Image.heifload_buffer(data, **STREAMED)
     else:
         with Image.open(BytesIO(data), formats=["AVIF"]) as picture:
             image = from_pillow(ImageOps.exif_transpose(picture))
-    return _with_profile(image, stored.profile)
+    return with_profile(image, stored.profile)
 
 
 def _heic(data: bytes) -> pyvips.Image:
     data = heif_sequence.first_picture(data, BOUNDS)
     file = pillow_heif.open_heif(BytesIO(data), convert_hdr_to_8bit=False)
-    return _with_profile(_from_heif(file[file.primary_index]), heif.storage(data, BOUNDS).profile)
-
-
-def _from_heif(picture: pillow_heif.HeifImage) -> pyvips.Image:
-    bands = HEIF_BANDS.get(picture.mode)
-    if bands is None:
-        return from_pillow(picture.to_pillow())
-    deep = picture.mode.endswith(";16")
-    # Not by way of Pillow, which would copy it twice. Decoding may correct the size.
-    samples = picture.data
-    image = pyvips.Image.new_from_memory(
-        samples, *picture.size, bands, "ushort" if deep else "uchar"
-    )
-    grey, colour = ("grey16", "rgb16") if deep else ("b-w", "srgb")
-    image = image.copy(interpretation=grey if bands < 3 else colour)
-    profile = picture.info.get("icc_profile")
-    return _with_profile(image, profile if isinstance(profile, bytes) else None)
-
-
-HEIF_BANDS: Mapping[str, int] = MappingProxyType(
-    {
-        "L": 1,
-        "LA": 2,
-        "RGB": 3,
-        "RGBA": 4,
-        "I;16": 1,
-        "L;16": 1,
-        "LA;16": 2,
-        "RGB;16": 3,
-        "RGBA;16": 4,
-    }
-)
-"""Samples of a pixel by the modes of `pillow_heif` that libvips has too."""
-
-
-def _with_profile(image: pyvips.Image, profile: bytes | None) -> pyvips.Image:
-    """``image`` with a colour profile, where it has none of its own."""
-    if profile is None or image.get_typeof("icc-profile-data"):
-        return image
-    if profile[16:20] == b"RGB ":
-        image = image.colourspace("rgb16" if image.format == "ushort" else "srgb")
-    image = image.copy()
-    image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
-    return image
-
-
-def from_pillow(picture: Image.Image) -> pyvips.Image:
-    """The same pixels in libvips, with the picture's colour profile."""
-    profile = picture.info.get("icc_profile")
-    picture.load()
-    if picture.mode == "P":
-        pixels = _indexed(picture)
-    else:
-        if picture.mode not in KEPT_MODES or "transparency" in picture.info:
-            picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
-        pixels = _samples(picture, *KEPT_MODES[picture.mode])
-    if profile:
-        pixels.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
-    return pixels
-
-
-def _samples(picture: Image.Image, kind: str, sample: str) -> pyvips.Image:
-    bands = len(picture.getbands())
-    image = pyvips.Image.new_from_memory(picture.tobytes(), *picture.size, bands, sample)
-    return image.copy(interpretation=kind)
-
-
-def _indexed(picture: Image.Image) -> pyvips.Image:
-    """The colours of a picture with a palette, each looked up only when it is asked for."""
-    picture.apply_transparency()
-    entries = bytes(picture.getpalette("RGBA") or ())
-    palette = entries + b"\0\0\0\xff" * (256 - len(entries) // 4)
-    colours = pyvips.Image.new_from_memory(palette, 256, 1, 4, "uchar")
-    if min(palette[3::4]) == 255:
-        colours = colours.extract_band(0, n=3)
-    return _samples(picture, "b-w", "uchar").maplut(colours).copy(interpretation="srgb")
-
-
-KEPT_MODES: Mapping[str, tuple[str, str]] = MappingProxyType(
-    {
-        "L": ("b-w", "uchar"),
-        "I;16": ("grey16", "ushort"),
-        "RGB": ("srgb", "uchar"),
-        "RGBA": ("srgb", "uchar"),
-        "CMYK": ("cmyk", "uchar"),
-    }
-)
-"""Pillow's modes that libvips has too: interpretation and kind of sample."""
+    return with_profile(from_heif(file[file.primary_index]), heif.storage(data, BOUNDS).profile)
 
 
 LOADERS: Mapping[ImageType, Callable[[bytes], pyvips.Image]] = MappingProxyType(

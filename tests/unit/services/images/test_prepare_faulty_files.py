@@ -8,7 +8,7 @@ from PIL import Image, ImageCms
 
 from app.domain.errors import ImageDamagedError, ImageError, UnsupportedImageTypeError
 from app.domain.image import ImageLimits, ImageReport, ImageType, ReceivedImage, Treatment
-from app.services.images.formats import colour
+from app.services.images.formats import colour, exif, tiff_tags
 from app.services.images.header import inspect
 from app.services.images.prepare import prepare, prepare_undecoded
 from fixtures.images import (
@@ -24,7 +24,7 @@ from fixtures.images import (
     tiff_of,
 )
 from fixtures.images import png as grey
-from tests.support import jpeg
+from tests.support import heif, jpeg
 from tests.support.judge import judge
 from tests.support.tiff import chained, directory, tiff
 
@@ -169,6 +169,28 @@ def test_a_gif_whose_rows_end_before_its_frame_does_is_refused(share):
     # Zeros in the place of the rest, as an interrupted download leaves: an empty block ends rows.
     with pytest.raises(ImageDamagedError):
         prepare(ReceivedImage(data[:there] + bytes(len(data) - there)), LIMITS)
+
+
+@pytest.mark.parametrize("tile", [False, True])
+def test_a_tiff_of_which_pieces_have_no_data_is_refused_with_the_share(tile):
+    picture = pyvips.Image.new_from_memory(corners(64, 48).tobytes(), 64, 48, 3, "uchar")
+    options = {"tile": tile, "tile_width": 16, "tile_height": 16 if tile else 12}
+    data = bytearray(picture.copy(interpretation="srgb").tiffsave_buffer(**options))
+    form = exif.dialect(bytes(data))
+    sizes = next(
+        entry
+        for entry in exif.entries(bytes(data), form, form.first)
+        if entry.tag in {tiff_tags.STRIP_BYTES, tiff_tags.TILE_BYTES}
+    )
+    (place,) = struct.unpack_from("<I", data, sizes.at + 8)
+    width = 2 if sizes.kind == 3 else 4
+    missing = sizes.length * 3 // 4
+    data[place + width * (sizes.length - missing) : place + width * sizes.length] = bytes(
+        width * missing
+    )
+
+    with pytest.raises(ImageDamagedError, match="data for only 25%"):
+        prepare(ReceivedImage(bytes(data)), LIMITS)
 
 
 @pytest.mark.parametrize("see_through", [False, True])
@@ -500,6 +522,16 @@ def test_a_sequence_gives_its_first_picture(name):
     assert_quarters(picture, by=12)
     assert report.received.frames == 3
     assert codes(report) == ["first_frame_only"]
+
+
+def test_an_avif_that_is_cropped_shows_what_it_is_cropped_to():
+    # 160 x 100 pixels around a place a quarter to the left of the middle, and above it.
+    cropped = heif.box(b"clap", struct.pack(">IIIIiIiI", 160, 1, 100, 1, -80, 1, -50, 1))
+
+    report, picture = prepared(heif.with_property(encoded(corners(), "AVIF"), cropped))
+
+    assert (report.received.width, report.received.height) == picture.size == (160, 100)
+    assert all(like(at(picture, place), RED, 12) for place in ((5, 5), (150, 90)))
 
 
 @pytest.mark.parametrize("side", [16, 32, 64])
