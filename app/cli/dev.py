@@ -22,6 +22,7 @@ from app.settings import PREFIX, Settings, SettingsError, load
 PICTURE = Path(__file__).parent / "data" / "astronaut.png"
 QUESTION = "What is in this picture?"
 EMULATOR_PORT = 9100
+LAST_PORT = 65535
 START_SECONDS = 60.0
 REGION = "us-east-1"
 MODEL = f"arn:aws:bedrock:{REGION}:123456789012:imported-model/llama32vis11"
@@ -145,13 +146,20 @@ def _free(host: str, port: int) -> bool:
 
 
 def emulator_port() -> int:
-    """Return the port that ``EMULATOR_PORT`` names, 9100 by default; a free one if it is taken."""
-    named = int(os.environ.get("EMULATOR_PORT") or EMULATOR_PORT)
+    """Return the port that ``EMULATOR_PORT`` names; without it 9100, or a free one if it is taken.
+
+    Raises SettingsError where it names none, or one that is taken.
+    """
+    named = os.environ.get("EMULATOR_PORT")
+    if named and not (named.isdecimal() and int(named) <= LAST_PORT):
+        raise SettingsError(f"EMULATOR_PORT: {named!r} is no port")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", named))
-        except OSError:
+            probe.bind(("127.0.0.1", int(named or EMULATOR_PORT)))
+        except OSError as error:
+            if named:
+                raise SettingsError(f"EMULATOR_PORT: {named} is taken") from error
             probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port

@@ -126,6 +126,8 @@ class Batch:
     claimed_by: str = ""
     """The worker that checks or finalizes it."""
     claimed_until: float = 0
+    unsettled: bool = False
+    """Whether it has ended, and its end has still to be told and its rows to be forgotten."""
     version: int = 0
 
     @property

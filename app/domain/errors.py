@@ -419,9 +419,9 @@ class DocumentEmptyError(ImageError):
 
 
 class PageNotShownError(ImageError):
-    """A page that shows nothing although it has text: its fonts are not to be had."""
+    """A page that shows nothing, although it has text or pictures: hidden, or not to be drawn."""
 
-    code, status, title = "page_not_shown", 422, "Page shows none of its text"
+    code, status, title = "page_not_shown", 422, "Page shows none of its content"
 
 
 class TooManyPagesError(ImageError):

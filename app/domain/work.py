@@ -18,9 +18,13 @@ class WorkKind(StrEnum):
     JOB = "job"
     """A request that is answered later."""
     JOB_EVENT = "job_event"
-    """An event of a running job. It is only stored; no worker leases it."""
+    """An event or a paid answer of a running job. It is only stored; no worker leases it."""
     WEBHOOK = "webhook"
     """One event that a caller's server is to be told of."""
+
+
+UNTAKEN = frozenset({WorkKind.JOB_EVENT})
+"""Kinds that are only stored: no worker leases them."""
 
 
 class WorkState(StrEnum):
@@ -98,6 +102,15 @@ class WorkUsage:
     cost_usd: float = 0
     unpriced: int = 0
     """Answers whose price is unknown."""
+
+    def __add__(self, other: "WorkUsage") -> "WorkUsage":
+        """Return both together."""
+        return WorkUsage(
+            self.prompt_tokens + other.prompt_tokens,
+            self.generation_tokens + other.generation_tokens,
+            self.cost_usd + other.cost_usd,
+            self.unpriced + other.unpriced,
+        )
 
 
 NO_USAGE = WorkUsage()

@@ -61,8 +61,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     write_seconds = 30.0
     """Seconds that a client has to take `MOVED` bytes of an answer, or the rest of it."""
-    last_seconds = 1.0
-    """Seconds for a request to arrive that is on its way when the server shuts down."""
+    last_seconds = 3.0
+    """Seconds that a connection has for its last request when the server goes down."""
+    _going_down = False
 
     exhaustion = Exhaustion()
 
@@ -209,6 +210,8 @@ class BoundedProtocol(HttpToolsProtocol):
         if not self._turned_away():
             super().on_headers_complete()
             self._cycles.append(self.cycle)
+            if self._going_down:
+                self.cycle.keep_alive = False
         self._in_body = True
         self._chunked = any(name == b"transfer-encoding" for name, _ in self.headers)
 
@@ -375,12 +378,20 @@ class BoundedProtocol(HttpToolsProtocol):
             self._untaken = None
 
     def shutdown(self) -> None:
-        """Close behind the request in progress, or behind one that is on its way."""
+        """Take one more request, unless the answer in progress can still say that it is the last.
+
+        Who was told that the connection goes on may send the next request at this moment. It is
+        lost where the connection is closed, and a balancer does not send it again: it may have
+        been billed.
+        """
+        self._going_down = True
+        if self.last_seconds < self.timeout_keep_alive:
+            self.timeout_keep_alive = self.last_seconds  # type: ignore[assignment]  # a timer's delay
         cycle: Any = self.cycle
-        if cycle is None or cycle.response_complete:
-            self.loop.call_later(self.last_seconds, super().shutdown)
-        else:
-            super().shutdown()
+        if not self._channels:
+            self._idle()
+        elif cycle is not None and not cycle.response_started:
+            cycle.keep_alive = False
 
     def _expect_head(self) -> None:
         if self._overdue is None:
@@ -422,9 +433,11 @@ class SharedBufferProtocol(asyncio.BufferedProtocol):
         server_state: ServerState,
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
+        last_seconds: float = BoundedProtocol.last_seconds,
     ) -> None:
-        """Accept uvicorn's arguments for a protocol."""
+        """Accept uvicorn's arguments for a protocol, and `BoundedProtocol.last_seconds`."""
         self._http = BoundedProtocol(config, server_state, app_state, _loop)
+        self._http.last_seconds = last_seconds
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin."""

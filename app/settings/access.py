@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from app.domain import key, limit
 from app.domain.access import Scope, scope
-from app.settings.types import Names, Seconds
+from app.settings.types import Names, Seconds, Text
 
 
 class AccessSettings(BaseModel):
@@ -43,7 +43,7 @@ class AccessSettings(BaseModel):
         ),
     ] = None
     oidc_audience: Annotated[
-        str | None,
+        Text | None,
         Field(description="Audience that tokens must name in `aud`. Required with an issuer."),
     ] = None
     oidc_jwks_url: Annotated[
@@ -55,7 +55,7 @@ class AccessSettings(BaseModel):
         ),
     ] = None
     oidc_scope_claim: Annotated[
-        str, Field(description="Claim that holds scopes, as a list or separated by spaces.")
+        Text, Field(description="Claim that holds scopes, as a list or separated by spaces.")
     ] = "scope"
     oidc_scope_names: Annotated[
         dict[str, str],

@@ -44,6 +44,7 @@ class AuditSettings(BaseModel):
         int | None,
         Field(
             gt=0,
+            le=36_500,
             description="Days that records are kept; of older ones only the hashes remain, so "
             "that proofs still hold. Unset: for ever.",
         ),

@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from app.settings.types import Endpoint, Seconds
+from app.settings.types import Count, Endpoint, Seconds
 
 _PLACE = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(/(?P<prefix>[^?#*]*))?")
 
@@ -41,9 +41,8 @@ class BatchJobSettings(BaseModel):
         Endpoint | None, Field(description="Address called instead of S3's own.")
     ] = None
     batch_jobs_least: Annotated[
-        int,
+        Count,
         Field(
-            gt=0,
             description="Minimum rows of a batch that becomes a batch job: the account's quota, "
             "100 by default.",
         ),

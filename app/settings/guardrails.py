@@ -14,7 +14,7 @@ from app.domain.guardrail import (
     Mode,
     StreamMode,
 )
-from app.settings.types import Region, Seconds
+from app.settings.types import MOST, Region, Seconds
 
 
 class GuardrailSettings(BaseModel):
@@ -80,12 +80,13 @@ class GuardrailSettings(BaseModel):
         Seconds, Field(description="Seconds that one check may take, with its attempts.")
     ] = 5
     guardrail_window: Annotated[
-        int, Field(ge=50, description="Characters of a stream that are checked together.")
+        int, Field(ge=50, le=MOST, description="Characters of a stream that are checked together.")
     ] = 400
     guardrail_overlap: Annotated[
         int,
         Field(
             ge=1,
+            le=MOST,
             description="Characters of a window that are held back and checked again with the "
             "next: as many as the longest text that the guardrail is to find.",
         ),

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.settings.types import MIB, MOST_SECONDS, Bytes, Seconds
+from app.settings.types import LEAST, MIB, MOST_SECONDS, Bytes, Processes, Seconds
 
 
 class ServerSettings(BaseModel):
@@ -14,7 +14,7 @@ class ServerSettings(BaseModel):
 
     host: Annotated[str, Field(description="Address to listen on.")] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="Port to listen on.")] = 8000
-    workers: Annotated[int, Field(gt=0, description="Number of processes that serve.")] = 1
+    workers: Annotated[Processes, Field(description="Number of processes that serve.")] = 1
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         Field(description="Minimum severity of log lines."),
@@ -56,6 +56,14 @@ class ServerSettings(BaseModel):
             "accepted: the time a load balancer needs to notice.",
         ),
     ] = 0
+    shutdown_idle: Annotated[
+        Seconds,
+        Field(
+            description="Seconds after that in which an idle connection may still bring a request, "
+            "and is told that it was the last. Longer than whatever is in front keeps an idle one, "
+            "or it sends a request down one that is being closed."
+        ),
+    ] = 3
     shutdown_grace: Annotated[
         Seconds,
         Field(
@@ -66,7 +74,8 @@ class ServerSettings(BaseModel):
     max_body_bytes: Annotated[
         Bytes,
         Field(
-            description="Maximum bytes of a request body. Base64 takes a third more than the file."
+            ge=LEAST,
+            description="Maximum bytes of a request body. Base64 takes a third more than the file.",
         ),
     ] = 32 * MIB
     max_bytes_in_flight: Annotated[

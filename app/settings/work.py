@@ -4,7 +4,17 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from app.settings.types import MIB, MOST_SECONDS, Bytes, Endpoint, Region, Seconds, check_buckets
+from app.settings.types import (
+    LEAST,
+    MIB,
+    MOST_SECONDS,
+    Bytes,
+    Count,
+    Endpoint,
+    Region,
+    Seconds,
+    check_buckets,
+)
 
 DAY = 24 * 3600
 
@@ -48,13 +58,11 @@ class WorkSettings(BaseModel):
         ),
     ] = 0.9
     batch_concurrency: Annotated[
-        int,
-        Field(
-            gt=0, description="Maximum rows of batches at a time in one worker, whatever the share."
-        ),
+        Count,
+        Field(description="Maximum rows of batches at a time in one worker, whatever the share."),
     ] = 32
     max_batch_rows: Annotated[
-        int, Field(gt=0, description="Maximum lines of a batch's input file.")
+        Count, Field(description="Maximum lines of a batch's input file.")
     ] = 50_000
     files_store: Annotated[
         Literal["directory", "s3"],
@@ -76,9 +84,11 @@ class WorkSettings(BaseModel):
         Endpoint | None,
         Field(description="Address called instead of S3's own, for a store that imitates it."),
     ] = None
-    max_file_bytes: Annotated[Bytes, Field(description="Maximum bytes of one file.")] = 200 * MIB
+    max_file_bytes: Annotated[Bytes, Field(ge=LEAST, description="Maximum bytes of one file.")] = (
+        200 * MIB
+    )
     files_quota_bytes: Annotated[
-        Bytes, Field(description="Maximum bytes of all files of one caller.")
+        Bytes, Field(ge=LEAST, description="Maximum bytes of all files of one caller.")
     ] = 10 * 1024 * MIB
     files_expire: Annotated[
         Seconds,

@@ -9,6 +9,7 @@ from typing import Any
 
 from opentelemetry.trace import INVALID_SPAN, NoOpTracer, Span, Status, StatusCode, Tracer
 
+from app.domain.work import WorkUsage
 from app.telemetry.trail import Trail
 
 
@@ -138,6 +139,14 @@ class RequestRecord:
             self.cost_usd = (self.cost_usd or 0) + other.cost_usd
         for name, taken in other.stages_ms.items():
             self.stages_ms[name] = round(self.stages_ms.get(name, 0) + taken, 1)
+
+    @property
+    def usage(self) -> WorkUsage:
+        """The tokens and the cost of its calls of the model."""
+        unpriced = self.cost_usd is None and self.generation_tokens > 0
+        return WorkUsage(
+            self.prompt_tokens, self.generation_tokens, self.cost_usd or 0, int(unpriced)
+        )
 
     def fields(self) -> dict[str, Any]:
         """Return the fields of the log line."""

@@ -25,6 +25,7 @@ from app.services.guardrails.document_texts import DocumentTexts
 from app.services.jobs.service import Jobs
 from app.services.model_stack import retry
 from app.services.model_stack.keep_warm import KeepWarm, kept_warm
+from app.services.model_stack.paid_answers import PaidAnswersModel
 from app.services.model_stack.prompt_length import BoundedPromptModel
 from app.services.model_stack.quota import QuotaModel
 from app.services.model_stack.retry import Retries
@@ -190,8 +191,8 @@ def _generations(
     return GenerationService(
         identity=settings.identity,
         capabilities=settings.capabilities,
-        model=with_cache(
-            bounded, stores.answers, settings, resources.guardrails, resources.digests
+        model=PaidAnswersModel(
+            with_cache(bounded, stores.answers, settings, resources.guardrails, resources.digests)
         ),
         sources=resources.sources,
         preparer=witnessed_pictures(settings, pipeline),

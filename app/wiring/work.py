@@ -26,7 +26,7 @@ async def _queue(stack: AsyncExitStack, settings: Settings) -> WorkQueue:
         path = settings.data_directory / "work.sqlite3"
         return await stack.enter_async_context(open_sqlite_queue(path, settings.work_lease))
     # An extra: whoever keeps work elsewhere need not install it.
-    from app.adapters.queue.postgres import open_postgres_queue
+    from app.adapters.queue.postgres.queue import open_postgres_queue
 
     assert settings.postgres_url is not None
     url = settings.postgres_url.get_secret_value()

@@ -2,8 +2,6 @@
 
 from collections.abc import Callable
 
-import orjson
-
 from app.domain.batch import Batch
 from app.domain.generation import ModelRequest
 from app.domain.ports import VisionModel
@@ -118,9 +116,10 @@ def _native_batches(settings: Settings, services: Services, endpoint: Endpoint) 
             EndpointRequest(
                 identity,
                 batch.endpoint,
-                orjson.dumps(body),
+                line,
                 batch.caller,
                 settings.longest_request,
+                body,
             )
         )
         plain = request is not None and request.form is None and request.logprobs is None

@@ -19,6 +19,7 @@ from app.domain.work import (
     LEASE,
     LONGEST,
     LONGEST_WAIT,
+    UNTAKEN,
     Finished,
     GroupCounts,
     Leased,
@@ -562,8 +563,8 @@ def _expire(connection: sqlite3.Connection, now: float) -> int:
 
 
 def _depths(connection: sqlite3.Connection) -> dict[WorkKind, QueueDepth]:
-    depths = {}
-    for kind in WorkKind:
+    depths = {kind: QueueDepth() for kind in WorkKind}
+    for kind in set(WorkKind) - UNTAKEN:
         waiting, oldest = connection.execute(
             "SELECT count(*), min(created_at) FROM work WHERE state = 'waiting' AND kind = ?",
             (kind,),

@@ -12,6 +12,7 @@ from fastapi import Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
+from app.api.errors.likely_field import likely_field
 from app.api.responses import rate_limit_headers
 from app.api.responses.cost import CostOut
 from app.api.responses.guardrail import GuardrailOut
@@ -250,7 +251,9 @@ def _field_error(error: Mapping[str, Any], body: object) -> FieldError:
             message = f"is not JSON{at}: {reason}"
             return FieldError("body", errors.MalformedJsonError.code, message)
         case "extra_forbidden":
-            return FieldError(location, errors.UnknownFieldError.code, "there is no such field")
+            likely = likely_field(location, error.get("ctx", {}).get("fields", ()))
+            message = "there is no such field" + (f"; did you mean {likely}?" if likely else "")
+            return FieldError(location, errors.UnknownFieldError.code, message)
         # Whose own words name our classes.
         case "model_attributes_type" | "model_type":
             return FieldError(location, code, "send a JSON object")

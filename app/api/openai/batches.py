@@ -10,13 +10,13 @@ from pydantic import ConfigDict, Field
 from app.api.errors import problem
 from app.api.errors.documented import ADMISSION_ERRORS, JSON_BODY_ERRORS
 from app.api.openai import errors as openai
+from app.api.openai.files import Lifetime
 from app.api.pipeline import authorization
 from app.api.routing.context import Context
 from app.domain import errors
 from app.domain.batch import Batch, BatchEngine, BatchStatus
 from app.services.batches.service import NewBatch, check_endpoint
 from app.services.deferred_model import DeferredModel
-from app.services.files.service import LONGEST, SHORTEST
 
 router = APIRouter(prefix="/v1/batches", tags=["batches"])
 
@@ -27,9 +27,7 @@ class OutputExpiry(DeferredModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     anchor: Annotated[Literal["created_at"], Field(description="The only possible value.")]
-    seconds: Annotated[
-        int, Field(ge=SHORTEST, le=LONGEST, description="From when the files are made.")
-    ]
+    seconds: Annotated[Lifetime, Field(description="From when the files are made.")]
 
 
 class BatchIn(DeferredModel):
@@ -354,7 +352,7 @@ class BatchEstimateIn(DeferredModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    input_file_id: Annotated[str, Field(max_length=64)]
+    input_file_id: Annotated[str, Field(max_length=64, description="A file of purpose `batch`.")]
     endpoint: Annotated[str, Field(max_length=100, description="The path that every row asks.")]
 
 

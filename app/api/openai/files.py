@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from app.api.errors import problem
 from app.api.errors.documented import ADMISSION_ERRORS
 from app.api.openai import errors as openai
+from app.api.openapi.form import exemplified
 from app.api.responses.streaming import Streamed
 from app.api.routing.context import Context
 from app.api.routing.decode import validated
@@ -83,21 +84,14 @@ class FileForm(StreamedForm):
     """A file and what it is for."""
 
     model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={
-            "properties": {
-                "purpose": {"examples": ["vision"]},
-                "expires_after[anchor]": {"examples": ["created_at"]},
-                _SECONDS: {"examples": [2592000]},
-            }
-        },
+        extra="forbid", json_schema_extra=exemplified({"purpose": "vision", _SECONDS: 2592000})
     )
 
     purpose: Annotated[
         Purpose,
         Field(
             description="`batch`: JSON Lines, the input of a batch. `vision`: a picture or "
-            'document, to be named as `{"file_id": "file-…"}` wherever a picture is taken.'
+            'document, to be named as `{"file_id": "file-…"}` wherever a picture is taken.',
         ),
     ]
     anchor: Annotated[

@@ -266,7 +266,9 @@ class ChatIn(DeferredModel):
     stream: Annotated[
         bool | None, Field(description="Answer with server-sent events, piece by piece.")
     ] = None
-    stream_options: ChatStreamOptions | None = None
+    stream_options: Annotated[
+        ChatStreamOptions | None, Field(description="What a stream has beside its text.")
+    ] = None
     response_format: Annotated[
         ChatFormat | None,
         Field(

@@ -51,16 +51,30 @@ MESSAGE = Foreign(
         {
             # Fields of an answer of OpenAI or of this service, sent back in the conversation.
             "annotations",
+            "created_at",
             "id",
+            "logprobs",
             "name",
+            "object",
+            "parsed",
             "phase",
             "reasoning_content",
             "refusal",
             "status",
+            "usage",
             # What frameworks write to messages of any role.
+            "additional_kwargs",
             "cache_control",
             "metadata",
+            "providerMetadata",
+            "providerOptions",
             "provider_options",
+            "provider_specific_fields",
+            "reasoning",
+            "reasoning_details",
+            "response_metadata",
+            "thinking_blocks",
+            "usage_metadata",
         }
     ),
     neutral={

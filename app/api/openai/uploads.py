@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field
 from app.api.errors import problem
 from app.api.errors.documented import ADMISSION_ERRORS, JSON_BODY_ERRORS
 from app.api.openai import errors as openai
-from app.api.openai.files import FILE_ERRORS, FileOut, Purpose
+from app.api.openai.files import FILE_ERRORS, FileOut, Lifetime, Purpose
 from app.api.routing.context import Context
 from app.domain import errors
 from app.domain.file import FilePurpose, created_at, expires_at
@@ -25,7 +25,7 @@ class UploadExpiry(DeferredModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     anchor: Literal["created_at"] = "created_at"
-    seconds: Annotated[int, Field(description="3,600 to 2,592,000.")]
+    seconds: Annotated[Lifetime, Field(description="That it is kept.")]
 
 
 class UploadIn(DeferredModel):
@@ -33,13 +33,15 @@ class UploadIn(DeferredModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    filename: Annotated[str, Field(min_length=1, max_length=255)]
-    purpose: Purpose
+    filename: Annotated[str, Field(min_length=1, max_length=255, description="The file's name.")]
+    purpose: Annotated[Purpose, Field(description="The purpose, as of `POST /v1/files`.")]
     bytes: Annotated[int, Field(ge=1, description="Exact size of the file.")]
     mime_type: Annotated[
         str | None, Field(description="Ignored; the type is detected from the bytes.")
     ] = None
-    expires_after: UploadExpiry | None = None
+    expires_after: Annotated[
+        UploadExpiry | None, Field(description="How long the file is kept; by default 30 days.")
+    ] = None
 
 
 class UploadForm(DeferredModel):

@@ -1,15 +1,17 @@
 """Asks the service about one file, and waits where waiting helps."""
 
 import asyncio
+import contextlib
 import json
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from app.cli.batch.folder import shown
 from app.cli.batch.row import FACTS, Row
 
 ATTEMPTS = 6
@@ -43,9 +45,14 @@ class BatchClient:
     http: httpx.AsyncClient
     task: TaskInfo
     parameters: Mapping[str, str]
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once nothing more is to be asked."""
 
-    async def ask(self, name: str, path: Path) -> Row:
-        """Return the file's row. Raises ServiceUnusableError where no row can be had."""
+    async def ask(self, name: str, path: Path) -> Row | None:
+        """Return the file's row, None where it would be asked again and the run is stopping.
+
+        Raises ServiceUnusableError where no row can be had.
+        """
         attempt = 0
         while True:
             attempt += 1
@@ -56,7 +63,8 @@ class BatchClient:
             except httpx.TransportError as error:
                 if attempt >= ATTEMPTS:
                     raise ServiceUnusableError(f"the service can't be reached: {error}") from error
-                await asyncio.sleep(_backoff(attempt))
+                if await self._stopped(_backoff(attempt)):
+                    return None
                 continue
             body = _object(answer)
             code = str(body.get("code", ""))
@@ -66,14 +74,22 @@ class BatchClient:
             again = code in PATIENCE or (body.get("retryable") is True and attempt < ATTEMPTS)
             if answer.is_success or not again:
                 return self._row(name, answer.status_code, body)
-            await asyncio.sleep(_wait(answer, attempt))
+            if await self._stopped(_wait(answer, attempt)):
+                return None
+
+    async def _stopped(self, seconds: float) -> bool:
+        """Wait, and tell whether the run is stopping."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.stopping.wait()
+        return self.stopping.is_set()
 
     async def _post(self, path: Path) -> httpx.Response:
         content = await asyncio.to_thread(path.read_bytes)
         return await self.http.post(
             self.task.path,
             data=dict(self.parameters),
-            files={"images": (path.name, content, "application/octet-stream")},
+            files={"images": (shown(path.name), content, "application/octet-stream")},
             timeout=TIMEOUT,
         )
 

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.domain.json_line import on_one_line
+
 FACTS = ("valid", "faults", "prompt_token_count", "generation_token_count")
 COLUMNS = ("file", "task", "status", "error", "cost_usd", *FACTS)
 """Columns of every row; the result's own members come after them."""
@@ -31,7 +33,7 @@ class Row:
 
     def line(self) -> str:
         """Return the row as a line of JSON."""
-        return json.dumps(
+        line = json.dumps(
             {
                 "file": self.file,
                 "task": self.task,
@@ -43,6 +45,7 @@ class Row:
             },
             ensure_ascii=False,
         )
+        return on_one_line(line.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
 
     def cells(self) -> dict[str, str]:
         """Return the row as cells of a table; what is no text or number is JSON."""

@@ -41,6 +41,8 @@ async def _run(parsed: argparse.Namespace) -> int:
         task = await find_task(http, parsed.task)
         _check(parameters, task)
         pictures = folder.scan(parsed.folder, documents=task.documents)
+        for error in pictures.closed:
+            sys.stderr.write(f"{folder.shown(error.filename)}: {error.strerror}\n")
         output = Output(parsed.out, task.name)
         output.open()
         try:
@@ -53,7 +55,7 @@ async def _run(parsed: argparse.Namespace) -> int:
     sys.stdout.write(_summary(tally, pictures.skipped, output, interrupted=interrupted))
     if interrupted:
         return INTERRUPTED
-    return 1 if tally.failed else 0
+    return 1 if tally.failed or pictures.closed else 0
 
 
 def _parameters(pairs: list[str]) -> dict[str, str]:

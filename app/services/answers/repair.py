@@ -80,13 +80,18 @@ class FormAsker:
     enforcement: Enforcement = field(default_factory=Enforcement)
 
     async def ask(
-        self, request: GenerationRequest, form: Form[AnswerT], measures: Sequence[Measure] = ()
+        self,
+        request: GenerationRequest,
+        form: Form[AnswerT],
+        measures: Sequence[Measure] = (),
+        *,
+        once: bool = False,
     ) -> Formed[AnswerT]:
         """Return the answer to ``request``, or raise one of `app.domain.errors` for the first call.
 
         An answer that can't be read is returned all the same, with what is wrong with it: it has
         been paid for. A refusal is no fault of form, and is not asked about again. ``measures``
-        are values whose probability is wanted.
+        are values whose probability is wanted. With ``once`` nothing is asked again.
         """
         if measures:
             request = replace(request, logprobs=TOP if any(m.options for m in measures) else 0)
@@ -95,16 +100,18 @@ class FormAsker:
             prompted = _told(request, form)
             if self.enforcement.capabilities.begun:
                 prompted = replace(prompted, begun=beginning(form.schema))
-            question = _Question(prompted, form, measures)
+            question = _Question(prompted, form, measures, once=once)
             return _noted(await self._asked(question))
         if not self.enforcement.refused(enforced):
             held = _held(request, enforced)
             try:
-                return _noted(await self._asked(_Question(held, form, measures, enforced)))
+                question = _Question(held, form, measures, enforced, once)
+                return _noted(await self._asked(question))
             except OutputFormRefusedError:
                 self.enforcement.refuse(enforced)
                 current().forms_refused += 1
-        return _noted(await self._asked(_Question(_unheld(request, form), form, measures)))
+        question = _Question(_unheld(request, form), form, measures, once=once)
+        return _noted(await self._asked(question))
 
     async def _asked(self, question: "_Question[AnswerT]") -> Formed[AnswerT]:
         first = await self._generate(question.request, question.form)
@@ -120,6 +127,8 @@ class FormAsker:
             if stop is StopReason.GUARDRAIL or (stop in ENDS and not error.looped):
                 # It would be cut off again, or the guardrail would step in again.
                 return _settled((first,), error.fallback, error.faults, f"ended by {stop}")
+            if question.once:
+                return _settled((first,), error.fallback, error.faults, "asked once")
             record.repairs += 1
             record.enforced_repairs += question.enforced is not None
             return await self._again(question, first, error)
@@ -179,6 +188,8 @@ class _Question(Generic[AnswerT]):
     measures: Sequence[Measure]
     enforced: Enforced | None = None
     """None where the prompt alone carries the form."""
+    once: bool = False
+    """Whether an answer that can't be read is not asked for again."""
 
     def answer(self, text: str) -> str:
         return text if self.enforced is None else self.enforced.answer(text)

@@ -6,8 +6,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from math import ceil
 
-import orjson
-
 from app.domain.access import Caller
 from app.domain.cost import WINDOW_SECONDS, Pricing, UnitPrice
 from app.domain.errors import FilePurposeError, InvalidParameterError
@@ -138,7 +136,7 @@ class BatchEstimates:
                         "input_file_id", "rows that ask a knowledge base can't be priced"
                     )
                 request = EndpointRequest(
-                    f"estimate_{number}", endpoint, orjson.dumps(body), caller, self.seconds
+                    f"estimate_{number}", endpoint, line, caller, self.seconds, body
                 )
                 refused += (await asked.answer(request)).error is not None
         return self._scaled(model, len(places), len(sample), refused)

@@ -2,14 +2,14 @@
 
 import asyncio
 import codecs
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
 from app.domain.batch import BatchFault
 from app.domain.errors import FileNotFoundHereError
 from app.domain.file import FilePurpose, StoredFile
-from app.services.batches.row import Place, RowError, check_depth, file_ids, parsed
+from app.services.batches.row import Place, RowError, file_ids, parsed
 from app.services.files.service import FileService
 
 MOST_FAULTS = 100
@@ -76,7 +76,6 @@ class Intake:
             return
         try:
             row = parsed(line, self.endpoint)
-            check_depth(line, row.body)
             self._check_new(row.custom_id, number)
             for name in self.unknown_fields(self.endpoint, row.body):
                 raise RowError("unknown_field", "there is no such field", f"body.{name[:100]}")
@@ -126,20 +125,25 @@ class Intake:
 
     async def _lines(self) -> AsyncIterator[tuple[int, int, bytes | None]]:
         """Yield each line's number, its first byte and the line, None where it is too long."""
-        number, start, waiting = 1, 0, bytearray()
-        skipping = False
+        number, start = 1, 0
+        # What has come of a line whose end has not: pieces, put together once.
+        begun: list[bytes] = []
+        length = 0
         async for chunk in self.files.read(self.stored):
-            waiting += chunk
             begin = 0
-            while (end := waiting.find(b"\n", begin)) >= 0:
-                long = skipping or end - begin > self.limits.line_bytes
-                yield number, start, None if long else bytes(waiting[begin:end])
-                start += end + 1 - begin
-                number, begin, skipping = number + 1, end + 1, False
-            del waiting[:begin]
-            if len(waiting) > self.limits.line_bytes:
-                start += len(waiting)
-                waiting.clear()
-                skipping = True
-        if waiting or skipping:
-            yield number, start, None if skipping else bytes(waiting)
+            while (end := chunk.find(b"\n", begin)) >= 0:
+                length += end - begin
+                yield number, start, self._line((*begun, chunk[begin:end]), length)
+                start += length + 1
+                number, begin, length = number + 1, end + 1, 0
+                begun.clear()
+            length += len(chunk) - begin
+            if length > self.limits.line_bytes:
+                begun.clear()
+            elif begin < len(chunk):
+                begun.append(chunk[begin:])
+        if length:
+            yield number, start, self._line(begun, length)
+
+    def _line(self, parts: Sequence[bytes], length: int) -> bytes | None:
+        return None if length > self.limits.line_bytes else b"".join(parts)

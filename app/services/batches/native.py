@@ -18,7 +18,7 @@ from app.domain.errors import BatchEngineError, ServiceError, UpstreamError
 from app.domain.generation import Completion, ModelRequest
 from app.domain.ports import BatchJobs, WorkQueue
 from app.domain.work import NewWork
-from app.services.batches import completion_record, record
+from app.services.batches import kept_completion, record
 from app.services.batches.row import Place
 
 ENDPOINTS = ("/v1/generate", "/v1/chat/completions")
@@ -204,7 +204,7 @@ class NativeBatches:
 
 
 def _row(position: int, place: Place, completion: Completion) -> NewWork:
-    return NewWork(position, replace(place, given=completion_record.to_json(completion)).kept())
+    return NewWork(position, replace(place, completion=kept_completion.written(completion)).kept())
 
 
 def endpoint_reason(endpoint: str) -> str | None:
@@ -215,6 +215,6 @@ def endpoint_reason(endpoint: str) -> str | None:
 
 
 def told(job: BatchJob) -> str:
-    """Return Bedrock's message about a job, for the caller."""
+    """Return what Bedrock says of a job, for the caller."""
     message = f": {job.message}" if job.message else ""
     return f"Amazon Bedrock's batch job ended as {job.raw_status}{message}"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import ceil, floor
+from math import ceil, floor, inf
 from typing import Literal, NamedTuple
 
 from app.services.geometry import Size, View
@@ -47,12 +47,17 @@ class Span(NamedTuple):
 
 
 class Slant(NamedTuple):
-    """The area between two slanting lines: ``top <= y - steep * x < bottom``, in pixels."""
+    """The area between slanting lines, in pixels.
+
+    ``top <= y - steep * x < bottom``, and in one column ``left <= x + steep * y < right``.
+    """
 
     steep: float
     """Pixels down for each pixel to the right."""
     top: float
     bottom: float
+    left: float = -inf
+    right: float = inf
 
     def bounds(self, columns: Span, height: int) -> Span:
         """Return the rows, of a page of ``height``, that hold all of it in these columns."""

@@ -70,6 +70,17 @@ def read_event(position: int, kept: bytes) -> JobEvent:
     return JobEvent(position + 1, head["name"], data)
 
 
+def paid(key: str, answer: bytes) -> bytes:
+    """Return what keeps a paid answer to the question ``key``."""
+    return _joined({"key": key}, answer)
+
+
+def read_paid(kept: bytes) -> tuple[str, bytes]:
+    """Return the key of the question and the answer that ``kept`` keeps."""
+    head, answer = _parted(kept)
+    return head["key"], answer
+
+
 def facts(about: Facts) -> bytes:
     """Return the facts as they are stored."""
     return orjson.dumps(about)

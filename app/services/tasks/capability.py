@@ -42,3 +42,22 @@ CHART_VALUES_UNTRAINED = AnswerWarning(
     "The model was measured on questions about charts, not on reading all their values: check the "
     "numbers.",
 )
+DIAGRAMS_UNTRAINED = AnswerWarning(
+    "diagrams_untrained",
+    "The model was measured on multiple choice about diagrams, not on whole ones: check that no "
+    "node and no edge is missing.",
+)
+DEFECTS_UNTRAINED = AnswerWarning(
+    "defects_untrained",
+    "No measurement of finding defects with this model is published: it may overlook some and see "
+    "others that are none.",
+)
+SCORES_UNTRAINED = AnswerWarning(
+    "scores_untrained",
+    "The model was not trained to score: the order tells more than the numbers, which are not "
+    "calibrated.",
+)
+DIFFERENCES_UNTRAINED = AnswerWarning(
+    "differences_untrained",
+    "The model was not measured on comparing pictures, and may overlook small differences.",
+)

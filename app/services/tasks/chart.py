@@ -330,7 +330,7 @@ CHART = Task(
             "whole tables",
         ),
     ),
-    cautions=lambda _: (CHART_VALUES_UNTRAINED,),
+    cautions=lambda *_: (CHART_VALUES_UNTRAINED,),
     images=Images(most=20, documents=True),
     sampling=LISTING,
     language="Write the insight in $language; copy the words of the chart as they are.",

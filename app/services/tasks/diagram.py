@@ -22,7 +22,7 @@ from app.services.answers.lenient import (
 )
 from app.services.answers.schemas.conform import folded
 from app.services.deferred_model import DeferredModel
-from app.services.tasks.capability import Capability
+from app.services.tasks.capability import DIAGRAMS_UNTRAINED, Capability
 from app.services.tasks.pages import (
     Conflict,
     PageFacts,
@@ -347,6 +347,7 @@ DIAGRAM = Task(
         basis="AI2D 91.1 (multiple choice): questions, not whole structures.",
         untrained=("all nodes and edges",),
     ),
+    cautions=lambda *_: (DIAGRAMS_UNTRAINED,),
     images=Images(most=20, documents=True),
     sampling=LISTING,
     language="Write the explanation in $language; copy the words of the diagram as they are.",

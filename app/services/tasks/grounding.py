@@ -253,7 +253,7 @@ GROUNDING = Task(
             "saying that something is not there",
         ),
     ),
-    cautions=lambda _: (BOXES_UNTRAINED,),
+    cautions=lambda *_: (BOXES_UNTRAINED,),
     images=Images(most=20, documents=True),
     example=Example(
         parameters={"phrases": ["cat"], "overlay": "svg"},

@@ -23,7 +23,7 @@ from app.services.answers.lenient import (
 from app.services.answers.schemas.conform import folded
 from app.services.answers.text.words import NO_NUMBER, nothing
 from app.services.deferred_model import DeferredModel
-from app.services.tasks.capability import Capability
+from app.services.tasks.capability import DEFECTS_UNTRAINED, Capability
 from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import (
     LISTING,
@@ -258,6 +258,7 @@ INSPECTION = Task(
             "severity",
         ),
     ),
+    cautions=lambda *_: (DEFECTS_UNTRAINED,),
     example=Example(
         parameters={"object": "car door", "look_for": ["scratch", "dent"]},
         result={

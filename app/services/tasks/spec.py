@@ -12,7 +12,7 @@ from app.domain.image import AnswerWarning
 from app.domain.model import Capabilities
 from app.services.answers.form import Form
 from app.services.answers.probability import Chance, Measure
-from app.services.answers.text.notes import AnswerError
+from app.services.answers.text.notes import AnswerError, Refusal
 from app.services.deferred_model import DeferredModel
 from app.services.documents.page import Origin
 from app.services.evidence.claim import Claim, Path
@@ -141,6 +141,8 @@ class Finding(Generic[AnswerT]):
     """The file and the page in it, and which part of the page was shown."""
     chances: Mapping[str, Chance] = field(default_factory=dict)
     """How likely values of the answer were, by key, where that is known."""
+    refusal: Refusal | None = None
+    """What the model refused to say, in ``answer``'s place or beside it."""
 
 
 class UnansweredError(AnswerError):
@@ -205,8 +207,8 @@ class Task(Generic[ParametersT, AnswerT]):
     example: Example
     capability: Capability
     """How well the model is known to do it."""
-    cautions: Callable[[ParametersT], Sequence[AnswerWarning]] = lambda _: ()
-    """Cautions that accompany every result, by the parameters."""
+    cautions: Callable[[ParametersT, Any], Iterable[AnswerWarning]] = lambda *_: ()
+    """Cautions that accompany a result, by the parameters and the result."""
     language: str = "Write in $language."
     """The language that the model writes in; text that it copies keeps its own."""
     images: Images = field(default_factory=Images)
@@ -217,9 +219,9 @@ class Task(Generic[ParametersT, AnswerT]):
     """A last question, about text alone, put after the others; its finding comes last."""
     claims: Callable[[Any], Iterable[Claim]] | None = None
     """The values of a result for which there may be evidence; None where there is none."""
-    mended: Callable[[AnswerT, AnswerT, Sequence[Path]], AnswerT] | None = None
-    """An answer with the values at these paths of its result taken from a second answer; None
-    where an answer is taken as a whole."""
+    mended: Callable[[ParametersT, AnswerT, AnswerT, Mapping[Path, bool]], AnswerT] | None = None
+    """A first answer with doubtful values taken from a second one: those at the paths that are
+    true, as the second answer has support there. None where an answer is taken as a whole."""
     composed: bool = False
     """Whether its result may have texts put together of those of several answers."""
     told: Callable[[AnswerT], str] | None = None

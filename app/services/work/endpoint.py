@@ -8,6 +8,7 @@ from app.domain.access import Caller
 from app.domain.errors import ServiceError
 from app.domain.generation import Completion, ModelRequest
 from app.domain.work import NO_USAGE, WorkUsage
+from app.services.model_stack.paid_answers import PaidAnswers
 from app.services.task_runner.request import Patience, impatient
 
 OnEvent = Callable[[str, bytes], Awaitable[None]]
@@ -22,11 +23,13 @@ class EndpointRequest:
     """The request's id, as ``X-Request-Id`` has it."""
     path: str
     body: bytes
-    """JSON."""
+    """JSON; with a ``value``, what that was read from."""
     caller: Caller
     """The caller whose current rights are checked."""
     seconds: float
     """Until the answer must be there."""
+    value: Mapping[str, object] | None = None
+    """The body's members, where they were read already: by pydantic's parser, as bodies are."""
     idempotency_key: str | None = None
     completion: Completion | None = None
     """The answer that a batch job gave to the first model call."""
@@ -36,6 +39,8 @@ class EndpointRequest:
     """Pages of documents that a task may have; None for as many as by HTTP."""
     patience: Patience = impatient
     """Retries the questions of a task that failed although others were answered."""
+    paid: PaidAnswers | None = None
+    """The answers that earlier attempts have paid for; None where nothing is begun again."""
     on_event: "OnEvent | None" = None
     """Told of what happens on the way, where the operation can tell it."""
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from os import environ
 
 import aioboto3
-import botocore.session
 
 from app.adapters.aws_session import CheckedConfig
 from app.adapters.bedrock import errors
+from app.adapters.bedrock.identity.variables import check_profile
 from app.adapters.http1.sender import Limits
 from app.domain.errors import NotReadyError, UpstreamError
 
@@ -37,22 +37,6 @@ async def endpoint_of(
     ) as client:
         endpoint: str = client.meta.endpoint_url
         return endpoint.rstrip("/")
-
-
-def check_profile() -> None:
-    """Raise ValueError if AWS's configuration lacks the named profile."""
-    named = environ.get("AWS_PROFILE") or environ.get("AWS_DEFAULT_PROFILE")
-    if named and named != "default" and named not in botocore.session.Session().available_profiles:
-        raise ValueError(f"AWS_PROFILE: AWS's configuration has no profile {named!r}")
-
-
-def check_api_key() -> None:
-    """Raise ValueError if the Bedrock API key can't be sent in a header."""
-    key = environ.get("AWS_BEARER_TOKEN_BEDROCK", "").strip()
-    if key and not (key.isascii() and key.isprintable() and " " not in key):
-        raise ValueError(
-            "AWS_BEARER_TOKEN_BEDROCK: holds spaces, line ends or letters that no API key has"
-        )
 
 
 @dataclass(frozen=True, slots=True)

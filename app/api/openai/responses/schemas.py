@@ -97,6 +97,8 @@ ResponsesMessage = ResponsesSystemMessage | ResponsesUserMessage | ResponsesAssi
 
 _OTHER_ITEMS = {
     "item_reference": "nothing is stored here: send the message itself (SDKs do with store: false)",
+    "input_text": 'a part stands in a message: {"role": "user", "content": [part]}',
+    "input_image": 'a part stands in a message: {"role": "user", "content": [part]}',
     "reasoning": "the model does not reason apart from its answer: leave this item out",
 }
 
@@ -210,16 +212,20 @@ class ResponsesIn(DeferredModel):
         float | None, Field(ge=0, le=1, description="0 to 1, by default 0.5.")
     ] = None
     top_p: Annotated[float | None, Field(ge=0, le=1, description="0 to 1, by default 0.9.")] = None
-    text: ResponsesText | None = None
+    text: Annotated[ResponsesText | None, Field(description="The answer's form.")] = None
     include: Annotated[
         list[str] | None,
         Field(description="Nothing that can be included is there; log probabilities are refused."),
     ] = None
-    reasoning: ResponsesReasoning | None = None
+    reasoning: Annotated[
+        ResponsesReasoning | None, Field(description="None: the model does not reason apart.")
+    ] = None
     stream: Annotated[
         bool | None, Field(description="Answer with server-sent events, piece by piece.")
     ] = None
-    stream_options: ResponsesStreamOptions | None = None
+    stream_options: Annotated[
+        ResponsesStreamOptions | None, Field(description="No option changes a stream here.")
+    ] = None
     user: Annotated[str | None, Field(description="Accepted and ignored.")] = None
     image_strategy: Annotated[
         Literal["single", "contact_sheet"],

@@ -1,12 +1,13 @@
 """Bodies and answers of the service's own dialect."""
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any
+from collections.abc import Iterable
+from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
 from app.api.errors.problem import Fault
 from app.api.file_id import FileId
+from app.api.openapi.form import exemplified
 from app.api.responses.cost import CostOut
 from app.api.responses.guardrail import GuardrailOut
 from app.api.responses.warnings import WarningOut
@@ -131,34 +132,6 @@ class GenerateIn(GenerationOptions):
         owner = call_context.call.caller.id
         images = tuple(received(image, f"images.{i}", owner) for i, image in enumerate(self.images))
         return self.request(images, call_context)
-
-
-def exemplified(values: Mapping[str, Any]) -> Callable[[dict[str, Any]], None]:
-    """Return a function that has Swagger UI show a form's fields as they are filled in.
-
-    A field without a default gets the value of ``values`` as its example, or a blank: Swagger UI
-    makes a value up for a field that has neither, and sends it. A blank is taken for nothing; null
-    would be sent as a word, so that no field of a form is described as null. Files have a place to
-    choose one from the beginning, or as many as ``values`` have blanks for.
-    """
-
-    def extend(schema: dict[str, Any]) -> None:
-        for name, field in schema["properties"].items():
-            _drop_null(field)
-            if field.get("items", {}).get("format") == "binary":
-                field["examples"] = [values.get(name, [""])]
-            elif field.get("default") is None:
-                field["examples"] = [values.get(name, "")]
-
-    return extend
-
-
-def _drop_null(field: dict[str, Any]) -> None:
-    """Describe a field of a type or null by its type."""
-    match field.get("anyOf"):
-        case [kind, {"type": "null"}]:
-            del field["anyOf"]
-            field.update({name: value for name, value in kind.items() if name not in field})
 
 
 FileIds = Annotated[

@@ -5,13 +5,13 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, create_model
 
+from app.api.openapi.form import exemplified
 from app.api.routing.multipart import FormFile
 from app.api.v1.generate.schemas import (
     FileIds,
     GenerationFacts,
     Identified,
     LatencyOut,
-    exemplified,
     uploaded,
 )
 from app.api.v1.image_forms import ImageIn, received

@@ -50,6 +50,11 @@ def boolean(text: str) -> bool | None:
     return True if word in _YES else False if word in _NO else None
 
 
+def judges(text: str) -> bool:
+    """Whether ``text`` is a yes or a no: a judgement, whatever stands on a page."""
+    return boolean(text) is not None and len(text.strip(" .!\"'")) > 1
+
+
 NOTHING = frozenset(
     {"", "null", "none", "n/a", "na", "nan", "nil", "undefined", "-", "–", "—", "--"}
 )

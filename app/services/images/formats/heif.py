@@ -137,6 +137,8 @@ class Storage(NamedTuple):
     """The ICC profile that the colours' numbers amount to; None where they are sRGB's."""
     deep: bool
     """Whether samples have more than 8 bits."""
+    cropped: bool
+    """Whether only a part of what is stored is the picture."""
 
 
 def storage(data: bytes, limits: ImageLimits) -> Storage:
@@ -148,8 +150,10 @@ def storage(data: bytes, limits: ImageLimits) -> Storage:
     else:
         own, table, _ = _primary_of(data, top, counter)
     numbers = _numbers(data, own)
+    sizes = [unpack_from(">II", data, box.start + 4) for box in own if box.name == b"ispe"]
+    cropped = bool(sizes) and _cropped(data, own, *sizes[0]) != sizes[0]
     deep = any(box.name == b"av1C" and data[box.start + 2] & 0x40 for box in table)
-    return Storage(colour.coded(*numbers) if numbers else None, deep)
+    return Storage(colour.coded(*numbers) if numbers else None, deep, cropped)
 
 
 def _frames(data: bytes, top: list[Box], counter: ChunkCounter) -> int:
