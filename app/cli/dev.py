@@ -34,7 +34,7 @@ KNOWLEDGE_BASES = {
         "reranker": f"arn:aws:bedrock:{REGION}::foundation-model/amazon.rerank-v1:0",
     }
 }
-"""Of sample documents, which the emulator has from its start."""
+"""Knowledge bases of sample documents that the emulator starts with."""
 SERVING = "Serving on {url}; Swagger UI on {url}/docs. Ctrl-C ends it."
 PORT_TAKEN = "Port {port} is taken. Choose another one: make run PORT={other}"
 KEYS_NEEDED = (
@@ -51,7 +51,7 @@ export AWS_CA_BUNDLE={path} SSL_CERT_FILE={path} NODE_EXTRA_CA_CERTS={path}"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what the command takes."""
+    """Add the command's arguments."""
     parser.add_argument(
         "--tls",
         nargs="?",
@@ -102,9 +102,9 @@ async def _serve(settings: Settings, files: ThrowawayFiles | None) -> int:
             # Readiness may need a key, and there is nothing to wait for after this.
             await _ready(client, f"{url}/healthz", children, stopped)
             if not stopped.is_set() and _running(children):
-                told = KEYS_NEEDED if settings.authenticates else await answer(client, url)
+                message = KEYS_NEEDED if settings.authenticates else await answer(client, url)
                 trust = f"{TRUST.format(path=files.authority)}\n" if files else ""
-                sys.stdout.write(f"\n{told}\n\n{trust}{SERVING.format(url=url)}\n")
+                sys.stdout.write(f"\n{message}\n\n{trust}{SERVING.format(url=url)}\n")
                 sys.stdout.flush()
         await _until_stopped(stopped, children)
     finally:
@@ -212,14 +212,14 @@ async def _ready(
 
 async def answer(client: httpx.AsyncClient, url: str) -> str:
     """Ask the first question, and return it with its answer."""
-    found = await client.post(
+    response = await client.post(
         f"{url}/v1/generate/upload",
         data={"prompt": QUESTION},
         files={"images": (PICTURE.name, PICTURE.read_bytes(), "image/png")},
         timeout=START_SECONDS,
     )
     asked = f"POST {url}/v1/generate/upload  prompt={QUESTION!r}  images=@{PICTURE.name}"
-    return f"{asked}\n{found.text}"
+    return f"{asked}\n{response.text}"
 
 
 async def _until_stopped(stopped: asyncio.Event, children: tuple[Process, ...]) -> None:

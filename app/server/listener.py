@@ -39,7 +39,7 @@ def bound(host: str, port: int) -> socket.socket:
 
 
 def url(listener: socket.socket, scheme: str) -> str:
-    """Return where ``listener`` is reached by ``scheme``, http or https."""
+    """Return the URL of ``listener`` with ``scheme``, http or https."""
     host, port = listener.getsockname()[:2]
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 

@@ -1,4 +1,4 @@
-"""How the service listens, and how it goes down without losing a request."""
+"""Listens, and shuts down without losing a request."""
 
 import asyncio
 import gc
@@ -27,7 +27,7 @@ EVENT_LOOP = "app.server.event_loop:EventLoop"
 
 
 def tls(settings: Settings) -> ReloadedTls | None:
-    """Return what TLS is spoken with; None without a certificate. Raises OSError or ValueError."""
+    """Return the TLS configuration; None without a certificate. Raises OSError or ValueError."""
     files = settings.tls_files
     return None if files is None else ReloadedTls(TlsFiles(*files))
 
@@ -66,7 +66,7 @@ class Server(uvicorn.Server):
         )
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, with memory kept at hand and the garbage collector's stops short."""
+        """Start, with the allocator and the garbage collector tuned."""
         # Before there are threads, each of which would take a heap of its own.
         allocator.keep_blocks()
         descriptors.raise_limit()
@@ -101,7 +101,7 @@ class Server(uvicorn.Server):
         self.draining = asyncio.get_running_loop().create_task(self._drain())
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen no longer, serve those who have connected, then end as uvicorn does."""
+        """Stop listening, serve the connected clients, then end as uvicorn does."""
         if self._alone:
             for each in self.listeners:
                 listener.refuse_new(each)

@@ -38,17 +38,17 @@ class BatchJobSettings(BaseModel):
         ),
     ] = None
     batch_jobs_endpoint_url: Annotated[
-        Endpoint | None, Field(description="Called instead of S3's own address.")
+        Endpoint | None, Field(description="Address called instead of S3's own.")
     ] = None
     batch_jobs_least: Annotated[
         Count,
         Field(
-            description="Fewest rows of a batch that becomes a batch job: the account's quota, "
+            description="Minimum rows of a batch that becomes a batch job: the account's quota, "
             "100 by default.",
         ),
     ] = 100
     batch_jobs_poll: Annotated[
-        Seconds, Field(description="Seconds between two looks at a batch job.")
+        Seconds, Field(description="Seconds between checks of a batch job.")
     ] = 30
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""Which model is called, where, and how often at a time."""
+"""The model that is called, its region, and the concurrency of calls."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -47,7 +47,7 @@ class Fallback(BaseModel):
 
 
 class BedrockSettings(BaseModel):
-    """Which model is called, where, and how often at a time."""
+    """The model that is called, its region, and the concurrency of calls."""
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
 
@@ -65,9 +65,9 @@ class BedrockSettings(BaseModel):
     base_model: Annotated[
         str | None,
         Field(
-            description="Whose weights and limits `model_id` has, where the id does not tell "
-            f"(an ARN, a successor): {', '.join(f'`{m.key}`' for m in MODELS)}. "
-            "By default read off the id; an imported model is taken for the 11B."
+            description="Base model whose weights and limits `model_id` has, if the id does not "
+            f"say (an ARN, a successor): {', '.join(f'`{m.key}`' for m in MODELS)}. "
+            "By default read from the id; an imported model counts as the 11B."
         ),
     ] = None
     model_aliases: Annotated[
@@ -106,7 +106,7 @@ class BedrockSettings(BaseModel):
     ] = None
     endpoint_url: Annotated[
         Endpoint | None,
-        Field(description="Called instead of AWS's own address: the emulator, or a VPC endpoint."),
+        Field(description="Address called instead of AWS's own: the emulator, or a VPC endpoint."),
     ] = None
     connect_timeout: Annotated[Seconds, Field(description="Seconds to connect to Bedrock.")] = 5
     read_timeout: Annotated[
@@ -246,7 +246,7 @@ class BedrockSettings(BaseModel):
         return DialectChoice(Dialect(self.dialect.value), "the setting names it")
 
     def capabilities_of(self, target: Target) -> Capabilities:
-        """Return what ``target``'s model takes and gives."""
+        """Return the capabilities of ``target``'s model."""
         return capabilities(target.dialect, self._identity(target).base)
 
     @property

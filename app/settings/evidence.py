@@ -21,7 +21,7 @@ class EvidenceSettings(BaseModel):
     ] = "off"
     evidence_workers: Annotated[
         Processes,
-        Field(description="Processes that the OCR engine runs in, each of about 560 MiB."),
+        Field(description="Number of OCR processes, each of about 560 MiB."),
     ] = 1
     max_pages: Annotated[
         int,

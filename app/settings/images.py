@@ -1,4 +1,4 @@
-"""Which pictures are taken, from where, and how they are prepared."""
+"""The sources, limits and preparation of pictures."""
 
 from typing import Annotated, Self
 
@@ -21,7 +21,7 @@ from app.settings.types import (
 
 
 class ImageSettings(BaseModel):
-    """Which pictures are taken, from where, and how they are prepared."""
+    """The sources, limits and preparation of pictures."""
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
 
@@ -92,7 +92,7 @@ class ImageSettings(BaseModel):
     ] = None
     image_s3_endpoint_url: Annotated[
         Endpoint | None,
-        Field(description="Called instead of S3's own address: a VPC endpoint, or another store."),
+        Field(description="Address called instead of S3's own: a VPC endpoint, or another store."),
     ] = None
     image_source_timeout: Annotated[
         Seconds,

@@ -18,8 +18,8 @@ class JobSettings(BaseModel):
     job_timeout: Annotated[
         Seconds,
         Field(
-            description="Seconds that a job may run. What it waits before its first answer, for a "
-            "model that loads or for its caller's limits, is not counted."
+            description="Seconds that a job may run. Waiting before its first answer, for a "
+            "model that loads or for its caller's limits, does not count."
         ),
     ] = 3600
     job_expires: Annotated[

@@ -17,7 +17,7 @@ class ServerSettings(BaseModel):
     workers: Annotated[Processes, Field(description="Number of processes that serve.")] = 1
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
-        Field(description="Least severe log lines to write."),
+        Field(description="Minimum severity of log lines."),
     ] = "info"
     request_timeout: Annotated[
         Seconds,
@@ -41,9 +41,10 @@ class ServerSettings(BaseModel):
     keep_alive: Annotated[
         Seconds,
         Field(
-            description="Seconds that a connection is kept open between two requests. Longer than "
-            "the balancer in front keeps its own (60 s as most come), or it sends requests down "
-            "connections that are being closed."
+            description="Seconds that a connection is kept open between two requests. "
+            "It must be longer than the idle timeout of the load balancer in "
+            "front (60 s for most), or requests come by connections that are "
+            "being closed."
         ),
     ] = 75
     shutdown_delay: Annotated[
@@ -51,8 +52,8 @@ class ServerSettings(BaseModel):
         Field(
             ge=0,
             le=MOST_SECONDS,
-            description="Seconds from SIGTERM, when readiness fails, to when no new connection is "
-            "taken: the time a load balancer needs to notice.",
+            description="Seconds from SIGTERM, when readiness fails, until no new connection is "
+            "accepted: the time a load balancer needs to notice.",
         ),
     ] = 0
     shutdown_idle: Annotated[
@@ -66,7 +67,7 @@ class ServerSettings(BaseModel):
     shutdown_grace: Annotated[
         Seconds,
         Field(
-            description="Seconds that running requests are given to finish after that. Streams "
+            description="Seconds for running requests to finish after that. Streams that are "
             "still open then get their terminal `error`."
         ),
     ] = 30
@@ -98,7 +99,7 @@ class ServerSettings(BaseModel):
     body_least_rate: Annotated[
         Bytes,
         Field(
-            description="Bytes per second that a body must have brought on average, from its tenth "
-            "second on. A body that is announced and does not come is refused then."
+            description="Minimum average bytes per second of a body, from its tenth second on. "
+            "A body that is announced and does not arrive is refused then."
         ),
     ] = 4096

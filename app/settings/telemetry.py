@@ -49,7 +49,7 @@ class TelemetrySettings(BaseModel):
         BeforeValidator(split),
         Field(
             min_length=1,
-            description="What these metrics are told apart by, comma separated: "
+            description="Dimensions of these metrics, comma separated: "
             f"{', '.join(f'`{name}`' for name in get_args(Dimension))}.",
         ),
     ] = ("Service", "Model")

@@ -60,7 +60,7 @@ def _endpoint(url: HttpUrl) -> HttpUrl:
 
 
 Endpoint = Annotated[HttpUrl, AfterValidator(_endpoint)]
-"""Where a service is reached instead of its own address."""
+"""An address called instead of a service's own."""
 
 _HOST = re.compile(
     r"((\*\.)?[\w-]+(\.[\w-]+)*\.?|\[[0-9a-fA-F:.]+\]|[0-9a-fA-F:]*::[0-9a-fA-F:.]*)(:(?P<port>\d{1,5}))?"

@@ -165,7 +165,7 @@ def _unknown_region(settings: Settings) -> str | None:
 
 
 def announce(identity: ModelIdentity, settings: Settings) -> None:
-    """Log which model is served, and what is odd about it."""
+    """Log the model that is served, and anything unusual about it."""
     log.info(
         "model configured",
         model=identity.id,

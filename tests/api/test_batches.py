@@ -180,6 +180,37 @@ def test_a_rows_body_is_byte_for_byte_what_the_endpoint_answers(tmp_path, endpoi
         assert own == reply.content
 
 
+def test_numbers_that_are_too_large_are_judged_by_the_endpoint_itself(client):
+    bodies = [
+        '{"prompt": "Why?", "temperature": 1e400}',
+        '{"prompt": "Why?", "max_gen_len": 1' + "0" * 30 + "}",
+        '{"prompt": "Why?", "images": [' + "1," * 10_000 + "1]}",
+    ]
+    content = "".join(
+        f'{{"custom_id": "{n}", "method": "POST", "url": "/v1/generate", "body": {body}}}\n'
+        for n, body in enumerate(bodies)
+    )
+    batch = ended(client, begun(client, content.encode()))
+    failed = written(client, batch.error_file_id)
+
+    assert [item["custom_id"] for item in failed] == ["0", "1", "2"]
+    for item, body in zip(failed, bodies, strict=True):
+        reply = httpx.post(
+            str(client.base_url).removesuffix("/v1/") + "/v1/generate",
+            content=body,
+            headers={
+                "Content-Type": "application/json",
+                "X-Request-Id": item["response"]["request_id"],
+            },
+        )
+        assert reply.status_code == 422
+        assert item["response"] == {
+            "status_code": 422,
+            "request_id": item["response"]["request_id"],
+            "body": reply.json(),
+        }
+
+
 def _without_chance(body: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in body.items() if k not in ("id", "latency_ms", "created")}
 
@@ -379,6 +410,22 @@ async def end_window(folder: Path, owner: str, batch_id: str) -> None:
             over = replace(record.read(kept), expires_at=time.time())
             if await queue.change(record.group(over)):
                 return
+
+
+def test_rows_that_begin_together_read_their_batch_once(client, monkeypatch):
+    looks: list[str] = []
+    facts = directory.DirectoryFiles.facts
+
+    async def counted(files: directory.DirectoryFiles, owner: str, file_id: str) -> bytes | None:
+        looks.append(file_id)
+        return await facts(files, owner, file_id)
+
+    monkeypatch.setattr(directory.DirectoryFiles, "facts", counted)
+    content = lines(*(row(str(n), {"prompt": f"{n}?"}) for n in range(200)))
+    batch = ended(client, begun(client, content))
+
+    assert batch.request_counts.completed == 200
+    assert looks.count(batch.input_file_id) < 100
 
 
 def test_a_full_disk_holds_a_batch_up_and_nothing_is_lost_or_asked_twice(tmp_path, monkeypatch):

@@ -14,6 +14,7 @@ from fixtures.process import ROOT, free_port, running
 from tests.support.app import Rig
 from tests.support.nginx import CONFIGURATION, HTTP2, balancer
 from tests.support.server import serving
+from tests.support.warm_processes import popen
 
 KEPT = 1
 """Seconds that nginx keeps an idle connection to a replica."""
@@ -28,7 +29,7 @@ def replica(emulator_url: str, port: int) -> Iterator[None]:
         f"{PREFIX}IMAGE_WORKERS": "1",
         f"{PREFIX}USAGE_STORE": "memory",
     }
-    with running("app", "serve", environment=environment):
+    with running("app", "serve", environment=environment, start=popen):
         yield
 
 

@@ -71,15 +71,15 @@ def _cell(value: object) -> str:
 def read(line: str) -> Row | None:
     """Return the row in a line; None where it is none, as the last one of a broken run may be."""
     try:
-        told = json.loads(line)
+        members = json.loads(line)
         return Row(
-            told["file"],
-            told["task"],
-            told["status"],
-            told["result"],
-            told["error"],
-            told["cost_usd"],
-            {name: told.get(name) for name in FACTS},
+            members["file"],
+            members["task"],
+            members["status"],
+            members["result"],
+            members["error"],
+            members["cost_usd"],
+            {name: members.get(name) for name in FACTS},
         )
     except (ValueError, KeyError, TypeError):
         return None

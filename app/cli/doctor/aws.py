@@ -67,9 +67,9 @@ async def _endpoint(settings: Settings) -> AsyncIterator[Finding]:
     yield _clock(answer.headers.get("date", ""))
 
 
-def _clock(said: str) -> Finding:
+def _clock(date: str) -> Finding:
     try:
-        skew = abs(time.time() - email.utils.parsedate_to_datetime(said).timestamp())
+        skew = abs(time.time() - email.utils.parsedate_to_datetime(date).timestamp())
     except ValueError:
         return warning("clock", "the endpoint does not tell the time")
     text = f"{skew:.0f} s from the endpoint's"

@@ -1,4 +1,4 @@
-"""Gets a picture's bytes: from the request, from base64 text, or from elsewhere by name."""
+"""Gets a picture's bytes: from the request, from base64 text, or from a named source."""
 
 import re
 from collections.abc import AsyncIterator
@@ -37,7 +37,7 @@ _INLINE_BYTES = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class ImageSources:
-    """Fetches what a caller named."""
+    """Fetches the pictures that a caller named."""
 
     max_bytes: int
     """The most bytes of one picture."""
@@ -46,7 +46,7 @@ class ImageSources:
     room: Budget
     """Bytes in flight, shared with the bodies of requests."""
     threads: FairThreads = field(default_factory=lambda: FairThreads("base64"))
-    """Where long base64 texts are decoded."""
+    """Threads that decode long base64 texts."""
     files: ImageSource[FileImage] = NO_FILES
 
     def fetched(self, image: ImageInput) -> AbstractAsyncContextManager[ReceivedImage]:
@@ -129,7 +129,7 @@ class _Brought:
         return await self._sources.fetch(self._image, _BROUGHT)
 
     async def __aexit__(self, *_: object) -> None:
-        """Nothing was held."""
+        """Release nothing, as nothing was held."""
 
 
 def decode(image: Base64Image) -> ReceivedImage:

@@ -48,7 +48,7 @@ class CredentialsCheck:
     """Seconds; the chain may ask an instance's metadata service."""
 
     async def check(self) -> None:
-        """Return, or raise NotReadyError."""
+        """Check the credentials, or raise NotReadyError."""
         # The SDK's own variable for a Bedrock API key; it wins over every other credential.
         if environ.get("AWS_BEARER_TOKEN_BEDROCK", "").strip():
             return
