@@ -194,3 +194,9 @@ def test_at_sigterm_the_process_ends_well(function):
     process.process.send_signal(signal.SIGTERM)
 
     assert process.process.wait(timeout=20) == 0
+
+
+def test_it_has_gone_down_before_lambda_kills_it():
+    seconds = [float(variables()[f"LLAMA_VISION_SHUTDOWN_{name}"]) for name in ("GRACE", "IDLE")]
+
+    assert max(seconds) < 2

@@ -11,7 +11,7 @@ from typing import Any
 MAX_NODES = 400
 """Schemas within the schema, references resolved: more would not fit a prompt for an 11B model."""
 MAX_DEPTH = 8
-LEVELS = (3, 2)
+LEVELS = (3, 2, 1)
 """How often a reference may stand within itself: as often as fits."""
 MAX_PATTERNS = 50
 """Patterns, references resolved; a large one takes a millisecond to compile."""
@@ -26,6 +26,14 @@ KEYWORDS = frozenset(
     | {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}
 )
 _OUTER = frozenset({"$schema", "$id", "$comment", "$defs", "definitions"})
+_ANNOTATIONS = frozenset(
+    {"deprecated", "readOnly", "writeOnly", "contentMediaType", "contentEncoding", "contentSchema"}
+    # Of OpenAPI: which member tells the parts of a `oneOf` apart, as their `const` does too.
+    | {"discriminator", "example", "externalDocs", "xml"}
+)
+"""Keywords that refuse no value: what libraries write beside those that do."""
+_NEUTRAL: tuple[tuple[str, object], ...] = (("propertyNames", {"type": "string"}),)
+"""Others, with the value that refuses nothing."""
 _CHOICES = ("anyOf", "oneOf")
 _LISTS = (*_CHOICES, "allOf", "prefixItems")
 _SINGLE = ("items", "additionalProperties")
@@ -86,7 +94,7 @@ class _Resolver:
         self, part: Schema, depth: int, within: tuple[str, ...]
     ) -> Iterator[tuple[str, Any]]:
         for key, value in part.items():
-            if key in _OUTER:
+            if key in _OUTER or key in _ANNOTATIONS or (key, value) in _NEUTRAL:
                 continue
             if key not in KEYWORDS:
                 raise SchemaError(f"uses {key[:40]!r}; known are {', '.join(sorted(KEYWORDS))}")

@@ -17,7 +17,13 @@ from app.services.answers.schemas.schema import Schema
 _PLACES = {"boolean": "true | false", "null": "null"}
 _BEYOND = frozenset({"allOf", "prefixItems", "minProperties", "maxProperties"})
 """Keywords that have no place in a skeleton."""
-_FORMATS = {"date": "YYYY-MM-DD", "date-time": "YYYY-MM-DDThh:mm:ssZ", "time": "hh:mm:ss"}
+_FORMATS = {
+    "date": "YYYY-MM-DD",
+    "date-time": "YYYY-MM-DDThh:mm:ssZ",
+    "time": "hh:mm:ss",
+    "ipvanyaddress": "IPv4 or IPv6 address",
+    "json-string": "JSON in a text",
+}
 
 
 class _BeyondError(ValueError):

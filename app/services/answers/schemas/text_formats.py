@@ -1,14 +1,20 @@
 """Formats of texts, without the few values that JSON Schema allows and clients' types can't read.
 
 A year 0, a leap second, an ``http`` address without a host: an SDK would raise on an answer that is
-paid for.
+paid for. So it would where its types have formats of their own, as pydantic's have: these are held
+to what the types read.
 """
 
+import ipaddress
+from base64 import b64decode, urlsafe_b64decode
 from collections.abc import Callable
 from datetime import date, datetime, time
+from functools import partial
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import jsonschema_rs
+import orjson
 
 EMAIL = jsonschema_rs.EmailOptions(require_tld=True)
 
@@ -21,7 +27,31 @@ def _address(text: str) -> None:
     _ = parts.port
 
 
+def _uuid(version: int, text: str) -> None:
+    if UUID(text).version != version:
+        raise ValueError("another version")
+
+
+def _database(text: str) -> None:
+    """Raise ValueError for an address of a database without a scheme, or with nothing behind it."""
+    scheme, _, rest = text.partition("://")
+    if not (scheme and rest):
+        raise ValueError("no address")
+
+
 _READERS: dict[str, Callable[[str], object]] = {
+    "base64": partial(b64decode, validate=True),
+    "base64url": urlsafe_b64decode,
+    "ipv4interface": ipaddress.IPv4Interface,
+    "ipv4network": ipaddress.IPv4Network,
+    "ipv6interface": ipaddress.IPv6Interface,
+    "ipv6network": ipaddress.IPv6Network,
+    "ipvanyaddress": ipaddress.ip_address,
+    "ipvanyinterface": ipaddress.ip_interface,
+    "ipvanynetwork": ipaddress.ip_network,
+    "json-string": orjson.loads,
+    "multi-host-uri": _database,
+    **{f"uuid{version}": partial(_uuid, version) for version in range(1, 9)},
     "date": date.fromisoformat,
     "date-time": lambda text: datetime.fromisoformat(text.upper()),
     "time": lambda text: time.fromisoformat(text.upper()),

@@ -1,9 +1,10 @@
 """A caller's JSON Schema: what is refused, and what an answer under it looks like."""
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import jsonschema_rs
 import pytest
+from pydantic import BaseModel, Field
 
 from app.services.answers.exact import SchemaForm
 from app.services.answers.schema_form import CallerForm
@@ -184,6 +185,45 @@ def test_a_schema_that_refers_to_itself_is_taken_where_it_ends(form):
         written.check(tree(9))
 
 
+class Cat(BaseModel):
+    kind: Literal["cat"]
+    kitten: list["Owner"]
+
+
+class Dog(BaseModel):
+    kind: Literal["dog"]
+    friend: "Owner | None" = None
+
+
+class Owner(BaseModel):
+    pet: Annotated[Cat | Dog, Field(discriminator="kind")]
+
+
+def test_types_that_refer_to_each_other_and_are_told_apart_by_a_tag_are_taken():
+    form = SchemaForm(Owner.model_json_schema())
+
+    cat = {"pet": {"kind": "cat", "kitten": []}}
+    assert form.check(cat) == cat
+    assert form.check({"pet": {"kind": "dog", "friend": None}})["pet"]["kind"] == "dog"
+    with pytest.raises(AnswerError):
+        form.check({"pet": {"kind": "bird"}})
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        {"deprecated": True},
+        {"readOnly": True},
+        {"contentMediaType": "application/json", "contentSchema": {"type": "object"}},
+        {"propertyNames": {"type": "string"}},
+    ],
+)
+def test_what_refuses_no_value_is_taken(annotation):
+    form = SchemaForm(an_object(a={"type": "string", **annotation}))
+
+    assert form.check({"a": "b"}) == {"a": "b"}
+
+
 def test_answers_valid_under_a_cut_schema_are_valid_under_the_callers_own():
     ours, callers = jsonschema_rs.validator_for(SchemaForm(TREE).schema), TREE
     theirs = jsonschema_rs.validator_for(callers)
@@ -216,6 +256,16 @@ def test_answers_valid_under_a_cut_schema_are_valid_under_the_callers_own():
         ("uri", "mailto:a@example.org", "https://"),
         ("uri", "https://example.org:443", "https://example.org:99999"),
         ("email", "a.b@example.co.uk", "a@b"),
+        # Of pydantic's own types.
+        ("ipv4network", "10.0.0.0/8", "10.0.0.1/8"),
+        ("ipv6interface", "::1/64", "one"),
+        ("ipvanyaddress", "::1", ""),
+        ("ipvanynetwork", "10.0.0.0/8", "ten"),
+        ("json-string", '{"a": 1}', "{"),
+        ("multi-host-uri", "postgres://a:b@one:1,two:2/db", "-"),
+        ("uuid4", "9f0d2a1e-6c1b-4b7e-8f61-2d1c9f0c1a2b", "9f0d2a1e-6c1b-1b7e-8f61-2d1c9f0c1a2b"),
+        ("base64", "aGk=", "a"),
+        ("base64url", "_-8=", "a"),
     ],
 )
 def test_texts_of_a_response_format_are_of_the_format_named_for_them(name, right, wrong):
