@@ -419,7 +419,10 @@ class DocumentEmptyError(ImageError):
 
 
 class PageNotShownError(ImageError):
-    """A page that shows nothing although it has text: its fonts are not to be had."""
+    """A page that shows nothing although it has text or pictures.
+
+    Its fonts are not to be had, its text is hidden, its pictures can't be decoded.
+    """
 
     code, status, title = "page_not_shown", 422, "Page shows none of its content"
 
