@@ -1,4 +1,4 @@
-"""Where a drawn page has ink and where it is empty. Runs in a worker: it looks at pixels."""
+"""Finds ink and empty space on a drawn page. Runs in a worker process: it reads pixels."""
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby

@@ -168,7 +168,7 @@ def missing(
     frame: Frame,
     characters: Iterable[Character],
 ) -> list[Character]:
-    """Return which of ``characters`` leave no trace on the grey ``picture``.
+    """Return the ``characters`` that leave no trace on the grey ``picture``.
 
     ``frame`` is left, top, width and height of the whole page in pixels of the picture.
     """

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 
-from app.domain.errors import ServiceError
+from app.domain.errors import JobNotFoundError, ServiceError
 from app.domain.job import JobAnswer
 from app.domain.ports import WorkQueue
 from app.domain.work import Finished, Leased, NewWork, Postponed, WorkGroup, WorkKind
@@ -89,23 +89,23 @@ class JobHandler:
 
     def _end(self, work: Leased, answer: EndpointAnswer) -> Finished:
         self._settled.append((work.owner, work.group))
-        told = JobAnswer(answer.status, answer.media_type, answer.body)
-        kept = stored.answer(told, self.clock())
+        job_answer = JobAnswer(answer.status, answer.media_type, answer.body)
+        kept = stored.answer(job_answer, self.clock())
         return Finished(work, answer.status < 400, kept, answer.usage)
 
     def exhausted(self, work: Leased) -> Finished:
         """Return the end of a job whose workers died again and again."""
         self._settled.append((work.owner, work.group))
-        told = JobAnswer(500, "application/problem+json", _EXHAUSTED)
-        return Finished(work, succeeded=False, result=stored.answer(told, self.clock()))
+        job_answer = JobAnswer(500, "application/problem+json", _EXHAUSTED)
+        return Finished(work, succeeded=False, result=stored.answer(job_answer, self.clock()))
 
     async def tend(self) -> None:
         """Close the jobs that have ended: tell their webhooks, begin their expiry."""
-        for told in tuple(self._settled):
-            group = await self.jobs.queue.group(*told)
+        for settled in tuple(self._settled):
+            group = await self.jobs.queue.group(*settled)
             # Until the worker has kept the answer, the job is still open.
             if group is None or not group.active or await self._close(group):
-                self._settled.remove(told)
+                self._settled.remove(settled)
         now = self.clock()
         if not 0 <= now - self._swept < SWEEP:
             self._swept = now
@@ -115,7 +115,12 @@ class JobHandler:
 
     async def _close(self, group: WorkGroup) -> bool:
         """Close a job, or tell that it has not ended."""
-        job = await self.jobs.get(group.owner, group.id)
+        try:
+            job = await self.jobs.get(group.owner, group.id)
+        except JobNotFoundError:
+            # It was being removed when a process died.
+            await self.jobs.forget(group.owner, group.id)
+            return True
         if not job.status.ended:
             return False
         if job.webhook is not None:

@@ -11,7 +11,7 @@ from app.domain.image import ImageLimits
 from app.services.documents.page import OVERLAP, Cut
 from app.services.documents.render import Kind, drawn
 from app.services.documents.tiling import tiles
-from app.services.images.decode import from_pillow
+from app.services.images.pixel_transfer import from_pillow
 from tests.support.drawn import encoded
 
 
