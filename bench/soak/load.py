@@ -63,6 +63,8 @@ class _Connection(asyncio.Protocol):
         length = _LENGTH.search(head)
         if split and length and len(rest) >= int(length[1]):
             self.received = b""
+            if b"\r\nconnection: close" in head.lower():
+                self.transport.close()
             self._resolve(int(head[9:12]), b"\r\nretry-after:" in head.lower())
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's

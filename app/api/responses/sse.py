@@ -32,10 +32,11 @@ class EventStream(Streamed):
         """Send all events."""
         loop = asyncio.get_running_loop()
         last = loop.time()
+        beating: asyncio.Task[None] | None = None
 
         async def sending(message: Message) -> None:
             nonlocal last
-            if not message.get("more_body", True):
+            if beating is not None and not message.get("more_body", True):
                 # Nothing may come after the end.
                 beating.cancel()
             await send(message)
@@ -56,6 +57,7 @@ class EventStream(Streamed):
             await super().__call__(scope, receive, sending)
         finally:
             beating.cancel()
+            beating = None  # Else it and ``sending`` hold each other.
 
 
 def event(name: str, data: bytes) -> bytes:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from pydantic import PrivateAttr
 from python_multipart.exceptions import FormParserError
@@ -13,6 +13,9 @@ from starlette.types import Receive
 from app.api.routing.multipart import FormFile
 from app.domain.errors import MalformedBodyError
 from app.services.deferred_model import DeferredModel
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
 
 MOST_FIELDS = 50
 LONGEST_FIELD = 16 * 1024
@@ -62,24 +65,9 @@ class FormStream:
         if b"boundary" not in parameters:
             raise _malformed("its Content-Type has no boundary")
         self._receive = receive
-        self._parts: list[_Part] = []
-        self._headers: dict[bytes, bytes] = {}
-        self._name = self._value = b""
-        self._ended = False
+        self._arrived = _Arrived()
         try:
-            self._parser = MultipartParser(
-                parameters[b"boundary"],
-                {
-                    "on_part_begin": self._headers.clear,
-                    "on_header_field": self._on_name,
-                    "on_header_value": self._on_value,
-                    "on_header_end": self._on_header,
-                    "on_headers_finished": self._on_headers,
-                    "on_part_data": self._on_data,
-                    "on_part_end": self._on_part_end,
-                    "on_end": self._on_end,
-                },
-            )
+            self._parser = MultipartParser(parameters[b"boundary"], self._arrived.callbacks())
         except FormParserError as error:
             raise _malformed(str(error)) from error
 
@@ -104,11 +92,11 @@ class FormStream:
 
     async def _next(self) -> _Part | None:
         """Return the next part once its head has come, None at the form's end."""
-        while not self._parts:
-            if self._ended:
+        while not self._arrived.parts:
+            if self._arrived.ended:
                 return None
             await self._more()
-        return self._parts.pop(0)
+        return self._arrived.parts.pop(0)
 
     async def _text(self, part: _Part) -> str:
         while not part.ended:
@@ -136,8 +124,32 @@ class FormStream:
             self._parser.write(message.get("body", b""))
         except FormParserError as error:
             raise _malformed("invalid multipart data") from error
-        if not message.get("more_body") and not self._ended:
+        if not message.get("more_body") and not self._arrived.ended:
             raise _malformed("it breaks off before its closing boundary")
+
+
+class _Arrived:
+    """What the parser has come upon; apart from it, whose callbacks would make a circle."""
+
+    def __init__(self) -> None:
+        self.parts: list[_Part] = []
+        """Those that nobody has read yet."""
+        self.ended = False
+        self._headers: dict[bytes, bytes] = {}
+        self._name = self._value = b""
+
+    def callbacks(self) -> "MultipartCallbacks":
+        """Return what the parser calls."""
+        return {
+            "on_part_begin": self._headers.clear,
+            "on_header_field": self._on_name,
+            "on_header_value": self._on_value,
+            "on_header_end": self._on_header,
+            "on_headers_finished": self._on_headers,
+            "on_part_data": self._on_data,
+            "on_part_end": self._on_part_end,
+            "on_end": self._on_end,
+        }
 
     def _on_name(self, data: bytes, start: int, end: int) -> None:
         self._name += data[start:end]
@@ -160,7 +172,7 @@ class FormStream:
             declared = None if kind is None else kind.decode("latin-1")
             file = FormFile(options[b"filename"].decode("utf-8", "replace"), declared, b"")
         self._current = _Part(name, file)
-        self._parts.append(self._current)
+        self.parts.append(self._current)
 
     def _on_data(self, data: bytes, start: int, end: int) -> None:
         self._current.data += data[start:end]
@@ -169,7 +181,7 @@ class FormStream:
         self._current.ended = True
 
     def _on_end(self) -> None:
-        self._ended = True
+        self.ended = True
 
 
 def _malformed(reason: str) -> MalformedBodyError:

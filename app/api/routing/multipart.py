@@ -5,13 +5,16 @@ Room for the whole body is held where it comes in, so nothing is written to a di
 
 import codecs
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from pydantic_core.core_schema import CoreSchema, is_instance_schema
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from app.domain.errors import MalformedBodyError
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
 
 MOST_PARTS = 1_000
 """Fields and files of one form."""
@@ -52,23 +55,10 @@ class FormParser:
         _, parameters = parse_options_header(content_type)
         if b"boundary" not in parameters:
             _malformed("its Content-Type has no boundary")
-        self._charset = _charset(parameters.get(b"charset", b"utf-8"))
-        self._values: list[tuple[str, FormValue]] = []
-        self._ended = False
-        self._begin()
+        # Apart from the parser, whose callbacks would make a circle around the files.
+        self._parts = _Parts(_charset(parameters.get(b"charset", b"utf-8")))
         try:
-            self._parser = MultipartParser(
-                parameters[b"boundary"],
-                {
-                    "on_part_begin": self._begin,
-                    "on_header_field": self._on_header_name,
-                    "on_header_value": self._on_header_value,
-                    "on_header_end": self._on_header,
-                    "on_part_data": self._on_data,
-                    "on_part_end": self._on_part,
-                    "on_end": self._on_end,
-                },
-            )
+            self._parser = MultipartParser(parameters[b"boundary"], self._parts.callbacks())
         except FormParserError as error:
             _malformed(str(error))
 
@@ -84,11 +74,33 @@ class FormParser:
 
         A form that breaks off is refused: its last part may be the very picture or limit.
         """
-        if not self._ended:
+        if not self._parts.ended:
             _malformed("it breaks off before its closing boundary")
-        return self._values
+        return self._parts.values
 
-    def _begin(self) -> None:
+
+class _Parts:
+    """What the parser has come upon."""
+
+    def __init__(self, charset: str) -> None:
+        self.values: list[tuple[str, FormValue]] = []
+        self.ended = False
+        self._charset = charset
+        self._on_begin()
+
+    def callbacks(self) -> "MultipartCallbacks":
+        """Return what the parser calls."""
+        return {
+            "on_part_begin": self._on_begin,
+            "on_header_field": self._on_header_name,
+            "on_header_value": self._on_header_value,
+            "on_header_end": self._on_header,
+            "on_part_data": self._on_data,
+            "on_part_end": self._on_part,
+            "on_end": self._on_end,
+        }
+
+    def _on_begin(self) -> None:
         self._headers: dict[bytes, bytes] = {}
         self._name = self._value = b""
         self._data: list[bytes] = []
@@ -110,11 +122,11 @@ class FormParser:
         _, options = parse_options_header(self._headers.get(b"content-disposition"))
         if b"name" not in options:
             _malformed('a part\'s Content-Disposition has no "name"')
-        if len(self._values) == MOST_PARTS:
+        if len(self.values) == MOST_PARTS:
             _malformed(f"it has more than {MOST_PARTS:,} parts")
         data = self._data[0] if len(self._data) == 1 else b"".join(self._data)
         self._data = []
-        self._values.append((self._decoded(options[b"name"]), self._part(options, data)))
+        self.values.append((self._decoded(options[b"name"]), self._part(options, data)))
 
     def _part(self, options: dict[bytes, bytes], data: bytes) -> FormValue:
         if b"filename" not in options:
@@ -130,7 +142,7 @@ class FormParser:
             return raw.decode("latin-1")
 
     def _on_end(self) -> None:
-        self._ended = True
+        self.ended = True
 
 
 def _charset(name: bytes) -> str:

@@ -34,7 +34,11 @@ class FairThreads:
             await self._line.wait(current().share, nullcontext())
         work = asyncio.ensure_future(self._threads.run(function, *args, **kwargs))
         work.add_done_callback(lambda _: self._release())
-        return await asyncio.shield(work)
+        try:
+            return await asyncio.shield(work)
+        finally:
+            # What it raises holds this frame: with the work in it, a circle around a picture.
+            del work
 
     def close(self) -> None:
         """Take no more work; what runs is not waited for."""

@@ -41,6 +41,9 @@ class Flight(Generic[T]):
             self.waiting -= 1
             if self.over:
                 self.outcome.cancel()
+            # What the outcome raises holds this frame: with the outcome in it, a circle around
+            # all that the work was given, until the collector comes by.
+            del self
 
 
 class SingleFlight(Generic[K, T]):
@@ -61,6 +64,7 @@ class SingleFlight(Generic[K, T]):
         finally:
             if flight.over and self._flights.get(key) is flight:
                 del self._flights[key]
+            del flight  # As in `Flight.join`.
 
     async def close(self, *, cancel: bool = False) -> None:
         """Wait for what is under way to end; ``cancel`` ends it."""

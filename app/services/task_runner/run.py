@@ -193,7 +193,8 @@ class Run:
             formed = await self.asker.ask(self._generation(turn), question.form, question.measures)
         except ServiceError as error:
             if not again:
-                self.failures[position] = error
+                # Without its frames, which hold this run: a circle around all its pages.
+                self.failures[position] = error.with_traceback(None)
             return Finding(None, f"{error.code}: {error.detail}", page=page, origin=origin)
         self.failures.pop(position, None)
         first = formed.generations[0]
