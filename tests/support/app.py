@@ -13,7 +13,7 @@ from app.adapters.sources.addresses import AddressPolicy
 from app.domain.ports import Readiness, Retriever, WebhookSender
 from app.main import create_app
 from app.services.concurrency.budget import Budget
-from app.services.evidence.reader import PooledReader
+from app.services.evidence.reader import PooledReader, Reader
 from app.services.evidence.words import Word
 from app.services.generation.image_sources import ImageSources
 from app.services.model_stack.retry import Backoff, Retries
@@ -54,6 +54,9 @@ class Rig:
     webhooks: WebhookSender | None = None
     """Instead of the one that the settings give."""
 
+    reader: Reader | None = None
+    """Instead of the OCR engine that the settings give."""
+
     retries: Retries = AT_ONCE
     """Production's rules, without its waits."""
 
@@ -77,8 +80,10 @@ class Rig:
             retries=self.retries,
         ) as services:
             self.room = services.room
+            tasks = services.tasks
             yield replace(
                 services,
+                tasks=replace(tasks, reader=self.reader) if self.reader else tasks,
                 readiness=AllReady((services.drain, self.readiness)),
                 operations=replace(services.operations, **self.more),
             )
