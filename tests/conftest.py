@@ -62,16 +62,11 @@ def pytest_runtest_teardown() -> Generator[None, None, None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _session_environment() -> Iterator[None]:
-    """Give services that a file of tests opens once what each test has."""
+def _environment() -> Iterator[None]:
+    """Give all tests one environment: each undoes what it changes there."""
     with pytest.MonkeyPatch.context() as patch:
         _isolate(patch)
         yield
-
-
-@pytest.fixture(autouse=True)
-def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    _isolate(monkeypatch)
 
 
 def _isolate(patch: pytest.MonkeyPatch) -> None:

@@ -115,7 +115,7 @@ class Rig:
     @contextmanager
     def client(self) -> Iterator[httpx.Client]:
         """Serve the application on a socket and yield a client of it."""
-        with serving(self.app()) as url, httpx.Client(base_url=url, timeout=30) as client:
+        with serving(self.app()) as url, httpx.Client(base_url=url, timeout=100) as client:
             yield client
 
 
