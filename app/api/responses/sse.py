@@ -63,7 +63,8 @@ class EventStream(Streamed):
 
 def event(name: str, data: bytes) -> bytes:
     """Encode one event; ``data`` is JSON, so it has no line break of ASCII."""
-    return b"event: %b\ndata: %b\n\n" % (name.encode(), on_one_line(data))
+    line = data if data.isascii() else on_one_line(data)
+    return b"event: %b\ndata: %b\n\n" % (name.encode(), line)
 
 
 def data(payload: bytes) -> bytes:
