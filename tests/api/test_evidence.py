@@ -7,7 +7,6 @@ from typing import Any
 import httpx
 import pytest
 
-from app.domain.errors import ModelThrottledError
 from app.services.evidence.reader import PooledReader
 from app.settings import Settings
 from tests.support.app import Rig, reading
@@ -93,43 +92,6 @@ def test_a_value_that_the_picture_does_not_show_is_said_and_not_hidden(service, 
     assert (total["match"], total["source"], total["box"]) == ("none", None, None)
     assert (total["confidence"], total["confidence_basis"]) == (0.5, "agreement")
     assert body["calls"] == 1
-
-
-def test_strict_asks_once_more_for_what_nothing_supports(service, script):
-    wrong = {**FIELDS, "total": 99.99}
-    script.answers = [json.dumps(wrong), json.dumps({**FIELDS, "vendor": "Someone else"})]
-    body = run(service, "extract", schema=SCHEMA, verify="strict")
-
-    # The vendor was supported, and stays.
-    assert body["result"]["fields"] == FIELDS
-    assert body["evidence"]["fields"]["total"]["match"] == "normalised"
-    assert body["evidence"]["fields"]["total"]["confidence"] == 1
-    assert body["evidence"]["fields"]["vendor"]["confidence"] == 0.6667
-    assert (body["calls"], body["repaired"]) == (2, False)
-    assert "total: 99.99" in script.requests[1].turns[-1].text
-    assert "Corner Shop" not in script.requests[1].turns[-1].text
-
-
-def test_strict_asks_no_more_than_once(service, script):
-    script.answers = [json.dumps({**FIELDS, "total": 99.99})] * 3
-    body = run(service, "extract", schema=SCHEMA, verify="strict")
-
-    assert body["evidence"]["fields"]["total"]["match"] == "none"
-    assert (body["result"]["fields"]["total"], body["calls"]) == (99.99, 2)
-
-
-def test_strict_asks_nothing_where_all_is_supported(service, script):
-    script.answers = [json.dumps(FIELDS)]
-
-    assert run(service, "extract", schema=SCHEMA, verify="strict")["calls"] == 1
-
-
-def test_the_first_answer_stays_where_the_second_call_fails(service, script):
-    script.answers = [json.dumps({**FIELDS, "total": 99.99}), ModelThrottledError("later")]
-    body = run(service, "extract", schema=SCHEMA, verify="strict")
-
-    assert body["result"]["fields"]["total"] == 99.99
-    assert body["result"]["pages"][0]["error"] is None
 
 
 def test_an_answer_and_its_quote_have_places(service, script):

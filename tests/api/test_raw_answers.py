@@ -192,6 +192,9 @@ BEYOND = {
     **dict.fromkeys((40, 41, 48, 50, 51, 52), "boxes_untrained"),
     **dict.fromkeys((42, 43), "tables_untrained"),
     **dict.fromkeys((62, 63, 65), "chart_values_untrained"),
+    **dict.fromkeys((39, 67, 68, 69), "diagrams_untrained"),
+    **dict.fromkeys((70, 71), "defects_untrained"),
+    76: "differences_untrained",
 }
 """What the answer gives beyond what the model was measured on."""
 ASKED_AGAIN = {2, 18, 21, 22, 23, 28, 46, 47, 49, 56, 60, 61, 64, 66, 68, 70}

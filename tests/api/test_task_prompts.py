@@ -1,8 +1,10 @@
 """What a task says to the model, and what it says of itself."""
 
+import json
+
 import pytest
 
-from app.services.answers.skeleton import skeleton
+from app.services.answers.schemas.skeleton import skeleton
 from tests.support.pictures import ASTRONAUT, ROCKET, b64
 from tests.support.scripted import ScriptedVisionModel
 
@@ -90,10 +92,47 @@ def test_a_repair_says_in_plain_words_what_to_change_and_is_warmer(client, model
     assert body["repaired"]
 
 
-def test_boxes_are_told_to_be_untrained(client, model):
-    model.answers = ['{"objects": [{"label": "cat", "box": [0.1, 0.1, 0.9, 0.5]}]}']
+@pytest.mark.parametrize(
+    ("task", "answer", "parameters", "warned"),
+    [
+        ("grounding", {"objects": [{"label": "cat", "box": [0, 0, 1, 0.5]}]}, {}, {"boxes"}),
+        (
+            "ocr",
+            {"markdown": "| a | b |\n|---|---|\n| 1 | 2 |"},
+            {"output": "markdown"},
+            {"tables"},
+        ),
+        ("ocr", {"markdown": "# Title"}, {"output": "markdown"}, set()),
+        (
+            "diagram",
+            {"kind": "tree", "nodes": [], "edges": [], "explanation": "-"},
+            {},
+            {"diagrams"},
+        ),
+        (
+            "inspection",
+            {"findings": [], "verdict": "no_defect_seen", "action": "none"},
+            {"object": "door"},
+            {"defects"},
+        ),
+        ("retrieval", {"reason": "a cat", "score": 1}, {"query": "a cat"}, {"scores"}),
+        (
+            "vqa",
+            {"answer": "a cat", "confidence": "high", "evidence": None},
+            {"question": "?"},
+            set(),
+        ),
+    ],
+)
+def test_a_promise_beyond_what_was_measured_is_told(
+    client, model, task, answer, parameters, warned
+):
+    model.answers = [json.dumps(answer)]
+    codes = {w["code"] for w in ask(client, task, **parameters)["warnings"]}
 
-    assert "boxes_untrained" in [w["code"] for w in ask(client, "grounding")["warnings"]]
+    assert {code for code in codes if code.endswith("_untrained")} == {
+        f"{name}_untrained" for name in warned
+    }
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from app.services.answers.numbers import CURRENCY, Hints, NumberError, Separator, number
+from app.services.answers.text.numbers import CURRENCY, Hints, NumberError, Separator, number
 from app.services.evidence.letters import is_spaceless
 
 _DIGITS = r"\d{1,2}(?:,\d{2})+,\d{3}(?:\.\d+)?|\d+(?:[.,'’ ]\d{3})*(?:[.,]\d+)?(?: ?[½¼¾])?|[½¼¾]"
@@ -37,6 +37,8 @@ _CURRENCIES = tuple(
     )
 )  # fmt: skip
 """Names and signs of one currency; ``$`` and ``kr`` are several's."""
+_KNOWN = frozenset().union(*_CURRENCIES)
+_NAMED = re.compile(rf"{CURRENCY}|[円元원]", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class Amount:
     """As it is written there, folded."""
     text: str = ""
     digits: str = ""
-    """Without sign and currency."""
+    """The digits, without sign and currency."""
     start: int = 0
     end: int = 0
     following: str = ""
@@ -68,7 +70,7 @@ class Amount:
 
     def same(self, other: "Amount") -> bool:
         """Whether both may mean one value."""
-        return bool(self.values & other.values) and _agree(self.currency, other.currency)
+        return bool(self.values & other.values) and same_currency(self.currency, other.currency)
 
 
 def amounts(text: str) -> Iterator[Amount]:
@@ -175,7 +177,15 @@ def _joins(char: str) -> bool:
     return char.isalnum() and (char in _OF_DATES or not is_spaceless(char))
 
 
-def _agree(one: str | None, other: str | None) -> bool:
+def currencies(text: str) -> Iterator[tuple[int, int, str]]:
+    """Yield the names and signs of currencies in ``text``, folded, and where each stands."""
+    for match in _NAMED.finditer(text):
+        if (name := match[0].strip(" .").casefold()) in _KNOWN:
+            yield match.start(), match.end(), name
+
+
+def same_currency(one: str | None, other: str | None) -> bool:
+    """Whether two names or signs may be of one currency; None is of any."""
     if one is None or other is None or one == other:
         return True
     return any({one, other} <= names for names in _CURRENCIES)

@@ -1,11 +1,14 @@
 """The letters of a page in one row, to look for a value whatever its spaces and lines."""
 
+from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
 from functools import cached_property
+from itertools import accumulate
 
+from app.services.evidence.figures import same_figures
 from app.services.evidence.text import TOKEN, composed, folded, tokens
 from app.services.evidence.words import Word
 
@@ -13,10 +16,14 @@ ALIKE = 0.8
 """Similarity of a value and what is read from which it is approximately the same, 0 to 1."""
 SHORTEST = 5
 """Letters from which a misread value can be told from another one."""
+EIGHTH = 8
+"""Of so many letters of a word one may be misread, and one of the shortest."""
 LONGEST = 660
 """Letters up to which a misread value is looked for."""
-PLACES = 500
-"""Places of a value that are looked at: a page may repeat one letter, and so may the value."""
+LOOKS = 400_000
+"""Letters that are compared for one value: a page may repeat one letter, and so may the value."""
+STEPS = 20_000
+"""Letters of places that are looked at more closely for one value."""
 CUBES = 300_000_000
 """Letters cubed of all misread values of a page that are looked for: the worst texts take time by
 that: one of 660 letters, or fourteen hundred of sixty."""
@@ -27,6 +34,10 @@ _COMMON = 30
 _CUT, _WITHIN, _SOFT, _EDGE = -1, 0, 1, 2
 """What is before a letter: a digit of the same number, a letter of the same word, a place where
 words may have been run together, another word."""
+_JOINTS = frozenset(".,:/'\u2019-\u2013")
+"""Signs in numbers: ``42`` is cut off in ``42.10``."""
+_WORD = 3
+"""Letters beside digits that may be a word run together with them; fewer are of a code: ``12A``."""
 
 
 @dataclass(frozen=True)
@@ -35,57 +46,120 @@ class Letters:
 
     text: str
     words: Sequence[int]
-    """Of each letter, its word."""
+    """The word of each letter."""
+    places: Sequence[int]
+    """The place of each letter in the word's usual letters."""
     edges: Sequence[int]
     """Before each letter, and behind the last."""
+    spelt: Sequence[str]
+    """The words in usual letters."""
     _misread: dict[str, tuple[int, int] | None] = field(default_factory=dict, compare=False)
     """The places of values that were looked for."""
 
     @classmethod
     def of_words(cls, words: Sequence[Word]) -> "Letters":
         """Return the letters of a page."""
+        spelt = [composed(word.text) for word in words]
         text: list[str] = []
+        owners: list[int] = []
         places: list[int] = []
         edges: list[int] = []
-        for place, word in enumerate(words):
-            before = ""
-            for char in composed(word.text):
+        for owner, word in enumerate(spelt):
+            before, gap = "", " "
+            for place, char in enumerate(word):
                 if not TOKEN.fullmatch(char) or char == "_":
-                    before = ""
+                    gap += char
                     continue
                 for letter in folded(char):
                     text.append(letter)
+                    owners.append(owner)
                     places.append(place)
-                    edges.append(_edge(before, char))
-                    before = char
-        return cls("".join(text), places, [*edges, _EDGE])
+                    edges.append(_edge(before, gap, char))
+                    before, gap = char, ""
+        letters = cls("".join(text), owners, places, [*edges, _EDGE], spelt)
+        return replace(letters, edges=list(letters._coded()))
 
-    def run_together(self, value: str) -> Iterator[tuple[int, int]]:
-        """Yield the first and last word of each place that has ``value`` but for its spaces."""
-        parts = tokens(value)
+    def _coded(self) -> Iterator[int]:
+        """Yield the edges, those between a code's few letters and its digits as within a word."""
+        for place, edge in enumerate(self.edges):
+            side = -1 if edge == _SOFT and self.text[place].isdigit() else 1
+            digits = edge == _SOFT and self.text[place - (side > 0)].isdigit()
+            few = digits and self._run(place - (side < 0), side) < _WORD
+            yield _WITHIN if few and not is_spaceless(self.text[place]) else edge
+
+    def _run(self, place: int, side: int) -> int:
+        """Return how many letters stand together from ``place`` on to one side, at most so many."""
+        length = 1
+        while length < _WORD and self.edges[place + (side > 0)] == _WITHIN:
+            place, length = place + side, length + 1
+        return length
+
+    def spelled(self, value: str) -> Iterator[tuple[int, int]]:
+        """Yield where the letters of ``value`` begin and end, whatever its spaces and signs.
+
+        Its numbers are the same, too, and neither words nor numbers are cut.
+        """
+        parts, usual = tokens(value), composed(value)
         sought = "".join(parts)
-        place = self.text.find(sought) if len(sought) > 1 else -1
-        for _ in range(PLACES):
-            if place < 0:
-                return
-            end = place + len(sought)
-            if _stands(sought, len(parts), (self.edges[place], self.edges[end])):
-                yield self.words[place], self.words[end - 1]
-            place = self.text.find(sought, place + 1)
+        start = self.text.find(sought) if sought else -1
+        looks, steps = LOOKS, STEPS
+        while start >= 0 and looks > 0 and steps > 0:
+            end = start + len(sought)
+            looks -= len(sought)
+            if self._stands(parts, start, end):
+                steps -= len(sought)
+                if same_figures(usual, self.span(start, end)):
+                    yield start, end
+            start = self.text.find(sought, start + 1)
+
+    def _stands(self, parts: Sequence[str], start: int, end: int) -> bool:
+        """Whether a value of these words between these letters is one by itself."""
+        first, last = self.edges[start], self.edges[end]
+        least, length = min(first, last), end - start
+        if least in (_CUT, _EDGE):
+            return least == _EDGE
+        if least == _SOFT:
+            return length >= SHORTEST or any(map(is_spaceless, self.text[start:end]))
+        # A word that begins or ends within another one: only where words were run together.
+        inner = self.edges[start + len(parts[0])], self.edges[end - len(parts[-1])]
+        together = all(
+            own != _WITHIN or beside != _EDGE
+            for own, beside in zip((first, last), inner, strict=True)
+        )
+        return together and len(parts) > 1 and length >= 2 * SHORTEST
+
+    def span(self, start: int, end: int) -> str:
+        """Return what is written from one letter to another, with the signs around."""
+        first, last = self.words[start], self.words[end - 1]
+        begin, stop = self.places[start], self.places[end - 1] + 1
+        words = list(self.spelt[first : last + 1])
+        while stop < len(words[-1]) and not TOKEN.fullmatch(words[-1][stop]):
+            stop += 1
+        words[-1] = words[-1][:stop]
+        while begin > 0 and not TOKEN.fullmatch(words[0][begin - 1]):
+            begin -= 1
+        words[0] = words[0][begin:]
+        return " ".join(words)
+
+    def between(self, start: int, end: int) -> tuple[int, int]:
+        """Return the words that the first and the last of these letters are of."""
+        return self.words[start], self.words[end - 1]
 
     def misread(self, value: str) -> tuple[int, int] | None:
-        """Return the first and last word of what is most like ``value``, None for nothing."""
-        sought = "".join(tokens(value))
+        """Return where what is most like ``value`` begins and ends, None for nothing."""
+        parts = tokens(value)
+        sought = "".join(parts)
         if not SHORTEST <= len(sought) <= LONGEST:
             return None
-        if sought not in self._misread:
-            spent = sum(len(known) ** 3 for known in self._misread)
+        if (known := " ".join(parts)) not in self._misread:
+            spent = sum(len(value) ** 3 for value in self._misread)
             if spent + len(sought) ** 3 > CUBES:
                 return None
-            self._misread[sought] = self._most_alike(sought)
-        return self._misread[sought]
+            self._misread[known] = self._most_alike(sought, parts)
+        place = self._misread[known]
+        return place if place and same_figures(composed(value), self.span(*place)) else None
 
-    def _most_alike(self, sought: str) -> tuple[int, int] | None:
+    def _most_alike(self, sought: str, parts: Sequence[str]) -> tuple[int, int] | None:
         best, result = ALIKE, None
         for start in self._candidates(sought):
             start, end = self._window(start, sought)
@@ -93,9 +167,11 @@ class Letters:
             # Another digit is another value, however much else is the same.
             if _digits(read) != _digits(sought):
                 continue
-            ratio = SequenceMatcher(None, read, sought, autojunk=False).ratio()
-            if ratio > best or (ratio == best and result is None):
-                best, result = ratio, (self.words[start], self.words[end - 1])
+            matcher = SequenceMatcher(None, read, sought, autojunk=False)
+            ratio = matcher.ratio()
+            better = ratio > best or (ratio == best and result is None)
+            if better and _each_alike(matcher.get_opcodes(), parts):
+                best, result = ratio, (start, end)
         return result
 
     def _window(self, start: int, sought: str) -> tuple[int, int]:
@@ -132,13 +208,32 @@ class Letters:
         return triples
 
 
-def _edge(before: str, char: str) -> int:
-    if not before:
-        return _EDGE
-    if before.isdigit() and char.isdigit():
+def _edge(before: str, gap: str, char: str) -> int:
+    digits = before.isdigit() and char.isdigit()
+    if digits and (not gap or gap in _JOINTS):
         return _CUT
+    if gap or not before:
+        return _EDGE
     joined = before.isdigit() != char.isdigit() or (before.islower() and char.isupper())
     return _SOFT if joined or is_spaceless(before) or is_spaceless(char) else _WITHIN
+
+
+def _each_alike(steps: Iterable[tuple[str, int, int, int, int]], parts: Sequence[str]) -> bool:
+    """Whether each word alone is alike: one that is more, less or another one says other things."""
+    ends = list(accumulate(map(len, parts)))
+    missing, surplus = [0] * len(parts), [0] * len(parts)
+    for kind, begin, end, start, stop in steps:
+        if kind == "equal":
+            continue
+        # What stands between two words may be of either.
+        first, last = bisect_left(ends, start), bisect_left(ends, max(stop, start + 1))
+        for place in range(first, min(last + 1, len(parts))):
+            missing[place] += stop - start
+            surplus[place] += end - begin
+    return all(
+        max(less, more) <= (len(part) // EIGHTH or int(len(part) >= SHORTEST))
+        for part, less, more in zip(parts, missing, surplus, strict=True)
+    )
 
 
 def is_spaceless(char: str) -> bool:
@@ -150,16 +245,6 @@ def is_spaceless(char: str) -> bool:
         or "\u1780" <= char <= "\u17ff"
         or char >= "\U00020000"
     )
-
-
-def _stands(sought: str, parts: int, edges: tuple[int, int]) -> bool:
-    """Whether a value between these edges is one by itself."""
-    least = min(edges)
-    if least == _EDGE:
-        return len(sought) >= SHORTEST or not sought.isdigit()
-    if least == _SOFT:
-        return len(sought) >= SHORTEST or any(map(is_spaceless, sought))
-    return least == _WITHIN and parts > 1 and len(sought) >= 2 * SHORTEST
 
 
 def _digits(text: str) -> list[str]:

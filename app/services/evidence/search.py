@@ -4,25 +4,24 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
 from functools import cached_property
-from itertools import groupby, pairwise
 
 import orjson
 
-from app.services.evidence.amounts import Amount, amounts, written
+from app.services.evidence.amounts import Amount, currencies, same_currency, written
 from app.services.evidence.dates import dates
+from app.services.evidence.figures import CODE
 from app.services.evidence.letters import Letters
+from app.services.evidence.lines import Line, Lines
 from app.services.evidence.text import Match, composed, squeezed, tokens
+from app.services.evidence.times import Time, times
 from app.services.evidence.words import Word
 
-_MOMENT = re.compile(r"(.*\d)[T ,]+(\d{1,2}:\d{2})(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?")
-SEAM = 3
-"""Words at a line's end, and at the beginning of the next, that a date over both may take."""
-STEPS = 20_000
-"""Words that are compared for one value: a page may repeat one word, and so may the value."""
+_MOMENT = re.compile(r"(.*\d)[T ,]+(\d.*)")
+NAMED = 20
+"""Places of a field's name that are looked at: a page may repeat one word."""
 LONGEST_DATE = 60
-"""Characters of a value up to which it may be a date."""
+"""Characters of a value up to which it may be a date or a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,37 +33,6 @@ class Sighting:
     match: Match
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """A line of the reading as one text, with where each word begins."""
-
-    words: tuple[Word, ...]
-    text: str
-    """In usual letters and digits."""
-    raw: str
-    """As it was read, each character at its place in ``text``; or ``text`` where that can't be."""
-    starts: tuple[int, ...]
-
-    @classmethod
-    def made(cls, words: Sequence[Word]) -> "_Line":
-        starts, text = [], ""
-        for word in words:
-            text += " " if text else ""
-            starts.append(len(text))
-            text += " ".join(composed(word.text).split())
-        raw = " ".join(word.text for word in words)
-        return cls(tuple(words), text, raw if len(raw) == len(text) else text, tuple(starts))
-
-    def within(self, start: int, end: int) -> tuple[Word, ...]:
-        """Return the words of which some characters lie between ``start`` and ``end``."""
-        ends = (*(begin - 1 for begin in self.starts[1:]), len(self.text))
-        return tuple(
-            word
-            for word, begin, last in zip(self.words, self.starts, ends, strict=True)
-            if begin < end and last > start
-        )
-
-
 @dataclass(frozen=True)
 class Page:
     """The words of one picture, to search in."""
@@ -72,85 +40,59 @@ class Page:
     words: Sequence[Word]
 
     @cached_property
-    def _lines(self) -> list[_Line]:
-        return [_Line.made(list(line)) for _, line in groupby(self.words, key=lambda w: w.line)]
-
-    @cached_property
-    def _seams(self) -> list[_Line]:
-        """The ends of lines with the beginnings of those below: a date may stand over both."""
-        return [
-            _Line.made([*upper.words[-SEAM:], *lower.words[:SEAM]])
-            for upper, lower in pairwise(self._lines)
-        ]
-
-    @cached_property
-    def _days(self) -> dict[date, list[tuple[int, int, int]]]:
-        """The places of each day, read once for all values: the line, its first and last place."""
-        places: dict[date, list[tuple[int, int, int]]] = defaultdict(list)
-        for number, line in enumerate((*self._lines, *self._seams)):
-            for start, end, day in dates(line.text):
-                places[day].append((number, start, end))
-        return places
-
-    @cached_property
-    def _line_of(self) -> dict[Word, _Line]:
-        return {word: line for line in self._lines for word in line.words}
-
-    @cached_property
-    def _amounts(self) -> list[tuple[_Line, Amount]]:
-        return [(line, amount) for line in self._lines for amount in amounts(line.text)]
-
-    @cached_property
-    def _alike(self) -> dict[str | float, list[int]]:
-        """The places in ``_amounts`` by what they may mean and by how they are read."""
-        places: dict[str | float, list[int]] = defaultdict(list)
-        for place, (line, amount) in enumerate(self._amounts):
-            text = line.raw[amount.start : amount.end]
-            longer = line.raw[amount.start : amount.end + len(amount.following)]
-            known = {squeezed(text), squeezed(longer), squeezed(amount.unsigned)}
-            keys: set[str | float] = {*known, *amount.values}
-            for key in keys:
-                places[key].append(place)
-        return places
-
-    @cached_property
-    def _tokens(self) -> list[tuple[str, int]]:
-        return [(token, at) for at, word in enumerate(self.words) for token in tokens(word.text)]
-
-    @cached_property
-    def _places(self) -> dict[str, list[int]]:
-        places: dict[str, list[int]] = defaultdict(list)
-        for place, (token, _) in enumerate(self._tokens):
-            places[token].append(place)
-        return places
+    def _lines(self) -> Lines:
+        return Lines(self.words)
 
     @cached_property
     def _letters(self) -> Letters:
         return Letters.of_words(self.words)
 
+    @cached_property
+    def _named(self) -> dict[str, list[Word]]:
+        words: dict[str, list[Word]] = defaultdict(list)
+        for word in self.words:
+            for token in tokens(word.text):
+                words[token].append(word)
+        return words
+
+    def named(self, name: str) -> Sequence[Word]:
+        """Return the first words that hold ``name``, folded."""
+        return self._named.get(name, ())[:NAMED]
+
+    @cached_property
+    def _by_rows(self) -> "Page":
+        """The same words row by row, for values over several columns."""
+        return Page([word for row in self._lines.rows for word in row])
+
+    def row_of(self, word: Word) -> tuple[Word, ...]:
+        """Return the words side by side with ``word``, on its line or in other columns."""
+        return self._lines.row_of[word]
+
     def line_of(self, word: Word) -> tuple[Word, ...]:
         """Return the words of the line that ``word`` is on."""
-        return self._line_of[word].words
+        return self._lines.of_word[word].words
 
     def sightings(self, value: str | float) -> list[Sighting]:
         """Return the places that support ``value``, the best kind of them, in reading order."""
         if not isinstance(value, str):
-            number = Amount(frozenset([float(value)]))
-            return _best(self._numbers(number, orjson.dumps(value).decode()))
+            number, digits = Amount(frozenset([float(value)])), orjson.dumps(value).decode()
+            return _best(self._numbers(number, digits)) or self._code(digits)
         wanted = " ".join(value.split())
         if not wanted:
             return []
         if amount := written(composed(wanted)):
-            return _best(self._numbers(amount, wanted))
-        for kind in (self._sequences, self._dates, self._run_together, self._misread, self._signs):
+            return _best(self._numbers(amount, wanted)) or self._code(wanted)
+        rows = self._by_rows
+        exactly = self.spelled, self._dates, self._clock, self._money, rows.spelled
+        for kind in (*exactly, self.misread, rows.misread, self._signs):
             if sightings := _best(kind(wanted)):
                 return sightings
         return []
 
     def _numbers(self, sought: Amount, wanted: str) -> Iterator[Sighting]:
         keys: set[str | float] = {squeezed(wanted), *sought.values}
-        for place in sorted({place for key in keys for place in self._alike.get(key, ())}):
-            line, amount = self._amounts[place]
+        for place in sorted({place for key in keys for place in self._lines.alike.get(key, ())}):
+            line, amount = self._lines.amounts[place]
             end = amount.end + (len(amount.following) if sought.following else 0)
             text = line.raw[amount.start : end].strip()
             unsigned = amount.unsigned if line.raw == line.text else ""
@@ -161,13 +103,34 @@ class Page:
                 match = Match.EXACT if exact else Match.NORMALISED
                 yield Sighting(line.within(amount.start, end), text, match)
 
-    def _sequences(self, wanted: str) -> Iterator[Sighting]:
-        sought = tokens(wanted)
-        most = STEPS // max(1, len(sought))
-        for place in self._places.get(sought[0], ())[:most] if sought else ():
-            run = self._tokens[place : place + len(sought)]
-            if [token for token, _ in run] == sought:
-                yield self._sighting(wanted, run[0][1], run[-1][1])
+    def spelled(self, wanted: str) -> Iterator[Sighting]:
+        """Yield places that have the value but for its spaces, signs and lines."""
+        for start, end in self._letters.spelled(wanted):
+            yield self._sighting(wanted, *self._letters.between(start, end))
+
+    def _code(self, digits: str) -> list[Sighting]:
+        """Return where a long number stands in groups: of a card, of a telephone."""
+        if not digits.isdigit() or len(digits) < CODE:
+            return []
+        return [one for one in _best(self.spelled(digits)) if self._is_whole_code(one)]
+
+    def _is_whole_code(self, code: Sighting) -> bool:
+        """Whether no other group of digits stands beside it."""
+        first = self.words.index(code.words[0])
+        last = first + len(code.words) - 1
+        before, after = self.words[max(0, first - 1) : first], self.words[last + 1 : last + 2]
+        pairs = (
+            *zip(before, code.words[:1], strict=False),
+            *zip(after, code.words[-1:], strict=False),
+        )
+        return not any(one.text.isdigit() and one.line == own.line for one, own in pairs)
+
+    def _money(self, wanted: str) -> Iterator[Sighting]:
+        """Yield another name or sign of the currency that the value is."""
+        for name in [n for start, end, n in currencies(wanted) if end - start == len(wanted)]:
+            for line, start, end, known in self._lines.currencies:
+                if same_currency(name, known):
+                    yield _part(line, start, end, wanted)
 
     def _sighting(self, wanted: str, first: int, last: int, match: Match | None = None) -> Sighting:
         """Return the words from ``first`` to ``last``, exact where the value is there literally."""
@@ -192,33 +155,50 @@ class Page:
         if len(wanted) > LONGEST_DATE:
             return
         moment = _MOMENT.fullmatch(wanted)
-        text, time = (moment[1], moment[2].zfill(5)) if moment else (wanted, None)
+        time = _time(moment[2]) if moment else None
+        text = moment[1] if moment and time else wanted
         days = {day for start, end, day in dates(text) if end - start == len(text)}
-        lines = (*self._lines, *self._seams) if days else ()
-        for number, start, end in sorted({at for day in days for at in self._days.get(day, ())}):
+        lines = (*self._lines.all, *self._lines.seams) if days else ()
+        for number, start, end in sorted(
+            {at for day in days for at in self._lines.days.get(day, ())}
+        ):
             line = lines[number]
             if time is None:
-                yield self._day(line, start, end)
-            elif clock := re.search(rf"(?<!\d)0?{time.lstrip('0')}", line.text[end:]):
-                yield self._day(line, start, end + clock.end())
+                yield _part(line, start, end, wanted)
+                continue
+            behind = (last for _, last, known in times(line.text[end:]) if known.same(time))
+            if (last := next(behind, None)) is not None:
+                yield _part(line, start, end + last, wanted)
 
-    def _day(self, line: _Line, start: int, end: int) -> Sighting:
-        return Sighting(line.within(start, end), line.raw[start:end], Match.NORMALISED)
+    def _clock(self, wanted: str) -> Iterator[Sighting]:
+        time = _time(wanted)
+        for line, start, end, known in self._lines.times if time else ():
+            if time and known.same(time):
+                yield _part(line, start, end, wanted)
 
-    def _run_together(self, wanted: str) -> Iterator[Sighting]:
-        """Yield places that have the value but for its spaces, hyphens and lines."""
-        for first, last in self._letters.run_together(wanted):
-            yield self._sighting(wanted, first, last)
-
-    def _misread(self, wanted: str) -> Iterator[Sighting]:
+    def misread(self, wanted: str) -> Iterator[Sighting]:
+        """Yield the place that is most like the value, word by word."""
         if place := self._letters.misread(wanted):
-            yield self._sighting(wanted, *place, Match.APPROXIMATE)
+            yield self._sighting(wanted, *self._letters.between(*place), Match.APPROXIMATE)
 
     def _signs(self, wanted: str) -> Iterator[Sighting]:
         """Yield words that hold a value without letters and digits: ``✓``."""
         for at, word in enumerate(self.words) if not tokens(wanted) else ():
             if squeezed(wanted) in word.text:
                 yield self._sighting(wanted, at, at)
+
+
+def _part(line: Line, start: int, end: int, wanted: str) -> Sighting:
+    read = line.raw[start:end].strip()
+    exact = squeezed(read) == squeezed(wanted)
+    return Sighting(line.within(start, end), read, Match.EXACT if exact else Match.NORMALISED)
+
+
+def _time(text: str) -> Time | None:
+    """Return the time of day that the whole of ``text`` is, None where it is none."""
+    if len(text) > LONGEST_DATE:
+        return None
+    return next((time for start, end, time in times(text) if end - start == len(text)), None)
 
 
 def _best(sightings: Iterator[Sighting]) -> list[Sighting]:

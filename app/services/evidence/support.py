@@ -17,6 +17,7 @@ from app.services.geometry import Box, View
 from app.services.tasks.boxes import BoxOut, placed
 
 Source = Literal["ocr_engine", "quote"]
+Basis = Literal["logprobs", "agreement"]
 _NOWHERE = Box(0, 0, 0, 0)
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _FAR = 1.0
@@ -39,7 +40,7 @@ class PageReading:
 
 
 class EvidenceOut(DeferredModel):
-    """Which reading supports one value of the result, and where it stands."""
+    """The reading that supports one value of the result, and where it is on the page."""
 
     page: Annotated[int | None, Field(description="As in the result; null where nothing supports.")]
     file: Annotated[str | None, Field(description="The page's file in the request: `images.0`.")]
@@ -68,7 +69,7 @@ class EvidenceOut(DeferredModel):
         Field(ge=0, le=1, description="Null where nothing tells it. See `confidence_basis`."),
     ]
     confidence_basis: Annotated[
-        Literal["logprobs", "agreement"] | None,
+        Basis | None,
         Field(
             description="`logprobs`: the probability of the value's tokens. `agreement`: the share "
             "of the readings (the model, the model asked again, the OCR engine) that say the value."
@@ -102,8 +103,8 @@ class _Search:
 
     readings: Sequence[PageReading]
     used: set[tuple[int, Word]] = field(default_factory=set)
-    anchors: dict[Path, tuple[PageReading, float]] = field(default_factory=dict)
-    """Where the first value of a list's item was found: its others are likely beside it."""
+    anchors: dict[Path, tuple[PageReading, Box]] = field(default_factory=dict)
+    """The place of the first value of each list item; the item's others are likely nearby."""
 
     def evidence(self, claim: Claim) -> Evidence:
         item = _item(claim.own_path)
@@ -117,7 +118,7 @@ class _Search:
             return self._quoted(claim)
         _, index, reading, sighting = min(places, key=lambda place: place[0])
         if item is not None:
-            self.anchors.setdefault(item, (reading, _middle(sighting)))
+            self.anchors.setdefault(item, (reading, _around(sighting)))
             self.used.add((index, sighting.words[0]))
         return Evidence(claim, sighting, reading, "ocr_engine")
 
@@ -128,8 +129,9 @@ class _Search:
         index = self.readings.index(reading)
         used = (index, sighting.words[0]) in self.used
         if item is not None and item in self.anchors:
-            anchor, middle = self.anchors[item]
-            return kind, anchor is not reading, abs(_middle(sighting) - middle), used
+            anchor, box = self.anchors[item]
+            apart = _apart(box, _around(sighting))
+            return kind, anchor is not reading, apart, used, *_distance(claim, reading, sighting)
         if claim.whole_line:
             line = reading.searched.line_of(sighting.words[0])
             return kind, used, len(line) - len(sighting.words)
@@ -168,19 +170,26 @@ def _within(sighting: Sighting, quotes: Sequence[Sighting]) -> bool:
 def _distance(claim: Claim, reading: PageReading, sighting: Sighting) -> tuple[float, ...]:
     """Return how far the field's name is: less, the more of its words are on the line.
 
-    Then the gap to the nearest of them to the left, then the words of what the field is of.
+    Then the gap to the nearest of them to the left, or above it in its column, then the words of
+    what the field is of.
     """
     names = [_name(part) for part in claim.own_path if isinstance(part, str)]
     own, others = (names[-1], set().union(*names[:-1])) if names else (set(), set())
-    box = around(word.box for word in sighting.words)
-    line = reading.searched.line_of(sighting.words[0])
+    box = _around(sighting)
+    line = reading.searched.row_of(sighting.words[0])
     gaps, known = [_FAR], set()
     for word in line:
         parts = set(tokens(word.text))
         known |= parts
         if parts & own and word.box.right <= box.left:
             gaps.append(box.left - word.box.right)
-    return -len(own & known), min(gaps), -len(others & known)
+    above = (
+        box.top - word.box.bottom
+        for name in own
+        for word in reading.searched.named(name)
+        if word.box.bottom <= box.top and word.box.left < box.right and box.left < word.box.right
+    )
+    return -len(own & known), min(gaps), min(above, default=_FAR), -len(others & known)
 
 
 def _name(part: str) -> set[str]:
@@ -188,9 +197,15 @@ def _name(part: str) -> set[str]:
     return set(tokens(_HUMP.sub(" ", part).replace("_", " ")))
 
 
-def _middle(sighting: Sighting) -> float:
-    box = around(word.box for word in sighting.words)
-    return (box.top + box.bottom) / 2
+def _around(sighting: Sighting) -> Box:
+    return around(word.box for word in sighting.words)
+
+
+def _apart(one: Box, other: Box) -> float:
+    """Return how far two boxes are apart, down the page; 0 where they are on one line."""
+    middles = (one.top + one.bottom) / 2, (other.top + other.bottom) / 2
+    apart = abs(middles[0] - middles[1])
+    return apart if 2 * apart > one.bottom - one.top else 0
 
 
 def gathered(claims: Iterable[Claim], readings: Sequence[PageReading]) -> list[Evidence]:
@@ -214,14 +229,10 @@ def _order(claim: Claim, place: int) -> tuple[Any, ...]:
     return 1, tuple(map(str, item[:-1])), item[-1], -length, place
 
 
-def rendered(evidence: Evidence, others: Sequence[bool]) -> EvidenceOut:
-    """Return one claim's evidence; ``others`` tells of each other reading whether it agrees."""
-    sighting, reading, claim = evidence.sighting, evidence.reading, evidence.claim
-    confidence: float | None = None
-    if claim.probability is not None:
-        confidence = round(claim.probability, 4)
-    elif others:
-        confidence = round((1 + sum(others)) / (1 + len(others)), 4)
+def rendered(evidence: Evidence, agreed: Sequence[bool]) -> EvidenceOut:
+    """Return one claim's evidence; ``agreed`` tells of each reading whether it says the value."""
+    sighting, reading = evidence.sighting, evidence.reading
+    confidence, basis = _confidence(evidence.claim, agreed)
     return EvidenceOut(
         page=reading.page if reading else None,
         file=reading.file if reading else None,
@@ -231,14 +242,15 @@ def rendered(evidence: Evidence, others: Sequence[bool]) -> EvidenceOut:
         match=evidence.match,
         source=evidence.source,
         confidence=confidence,
-        confidence_basis=_basis(claim, others),
+        confidence_basis=basis,
     )
 
 
-def _basis(claim: Claim, others: Sequence[bool]) -> Literal["logprobs", "agreement"] | None:
+def _confidence(claim: Claim, agreed: Sequence[bool]) -> tuple[float | None, Basis | None]:
     if claim.probability is not None:
-        return "logprobs"
-    return "agreement" if others else None
+        return round(claim.probability, 4), "logprobs"
+    # One reading has nothing to agree with.
+    return (round(sum(agreed) / len(agreed), 4), "agreement") if len(agreed) > 1 else (None, None)
 
 
 def _box(sighting: Sighting | None, reading: PageReading | None) -> BoxOut | None:

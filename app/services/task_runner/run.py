@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import uuid
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from string import Template
 from typing import Any
@@ -27,8 +27,9 @@ from app.domain.generation import (
     Turn,
 )
 from app.domain.image import AnswerWarning, ImageReport
-from app.services.answers.notes import Refusal
 from app.services.answers.repair import FormAsker, Formed
+from app.services.answers.text.notes import Refusal
+from app.services.concurrency.idempotency import slim
 from app.services.documents.page import Origin
 from app.services.documents.page_images import Shot
 from app.services.generation.combine import combined, reported
@@ -74,7 +75,7 @@ class Run:
     refusals: list[tuple[int, Refusal]] = field(default_factory=list)
     """Refusals, each with the number of the page that was asked about."""
     failures: dict[int, ServiceError] = field(default_factory=dict)
-    """By the positions of the questions that failed, in the order in which they did."""
+    """Failures by the position of the question, in the order in which they occurred."""
     times: dict[int, int] = field(default_factory=dict)
     """How often they were asked again."""
     several: bool = False
@@ -104,6 +105,7 @@ class Run:
                 # Not in its turn: another question need not wait until this picture is read.
                 await self._read(position)
                 finding = await self._confirmed(question, position, shown, finding)
+                self._note(finding)
                 finding = await self._disclosed(finding)
             findings[position] = finding
             if (wait := self._wait(position)) is not None:
@@ -126,7 +128,11 @@ class Run:
         answers = [findings[position] for position in range(len(questions))]
         follow_up = self.request.task.follow_up
         last = follow_up(self.request.parameters, answers) if follow_up else None
-        return answers if last is None else [*answers, await self._ask(last, len(answers), ())]
+        if last is None:
+            return answers
+        finding = await self._ask(last, len(answers), ())
+        self._note(finding)
+        return [*answers, finding]
 
     def _wait(self, position: int) -> float | None:
         """Return when a question that failed is asked again, None where it is not."""
@@ -190,27 +196,30 @@ class Run:
         try:
             text = self._told(question)
             turn = Turn(Role.USER, text, await self._load(shots))
-            formed = await self.asker.ask(self._generation(turn), question.form, question.measures)
+            request = self._generation(turn)
+            formed = await self.asker.ask(request, question.form, question.measures, once=again)
         except ServiceError as error:
             if not again:
                 # Without its frames, which hold this run: a circle around all its pages.
                 self.failures[position] = error.with_traceback(None)
             return Finding(None, f"{error.code}: {error.detail}", page=page, origin=origin)
         self.failures.pop(position, None)
-        first = formed.generations[0]
+        # A thousand pages' pictures would be hundreds of megabytes; only the reading needs them.
+        generations = [slim(generation) for generation in formed.generations]
         reports = [
             replace(report, scale=report.scale * shot.scale)
-            for report, shot in zip(first.images, shots, strict=True)
+            for report, shot in zip(generations[0].images, shots, strict=True)
         ]
         self.images.update(zip(question.images, reports, strict=True))
-        self.asked.extend((position, generation) for generation in formed.generations)
+        self.asked.extend((position, generation) for generation in generations)
         self.repairs += formed.repaired
-        for generation in formed.generations:
+        for generation in generations:
             self._warn(generation.warnings)
         view = _view(shots, reports)
-        if not again and len(first.images) == 1:
-            self.verification.keep(position, first.images[0].prepared.data, page, origin, view)
-        return replace(self._finding(formed, page, view), origin=origin)
+        if not again and len(reports) == 1:
+            picture = formed.generations[0].images[0].prepared.data
+            self.verification.keep(position, picture, page, origin, view)
+        return replace(_finding(formed, page, view), origin=origin)
 
     async def _read(self, position: int) -> None:
         now, deadline = asyncio.get_running_loop().time(), self.request.call_context.deadline
@@ -270,17 +279,13 @@ class Run:
             call_context=replace(self.request.call_context, task=self.version),
         )
 
-    def _finding(self, formed: Formed[Any], page: int, view: View | None) -> Finding[Any]:
-        reading = formed.reading
-        if reading is None:
-            return Finding(None, "; ".join(formed.faults), page=page)
-        self._warn(reading.warnings, f"page {page}: " if self.several else "")
-        if reading.refusal is not None:
-            self.refusals.append((page, reading.refusal))
-        fault = str(reading.refusal) if reading.answer is None else None
-        return Finding(reading.answer, fault, reading.warnings, view, page, chances=formed.chances)
+    def _note(self, finding: Finding[Any]) -> None:
+        """Keep what is to be said beside the answer that is given."""
+        self._warn(finding.warnings, f"page {finding.page}: " if self.several else "")
+        if finding.refusal is not None:
+            self.refusals.append((finding.page, finding.refusal))
 
-    def _warn(self, warnings: Sequence[AnswerWarning], where: str = "") -> None:
+    def _warn(self, warnings: Iterable[AnswerWarning], where: str = "") -> None:
         for warning in warnings:
             message = f"{where}{warning.message}"
             self.warnings.setdefault((warning.code, message), AnswerWarning(warning.code, message))
@@ -294,7 +299,7 @@ class Run:
             conclude = self.request.task.conclude
             result = await self.asker.reader.run(conclude, self.request.parameters, findings)
             result = await self._composed(result, findings)
-            self._warn(self.request.task.cautions(self.request.parameters))
+            self._warn(self.request.task.cautions(self.request.parameters, result))
             return result, ()
         except UnansweredError as error:
             return None, error.faults
@@ -364,6 +369,21 @@ class Run:
             ),
         )
         return reported(together, self.disclosure.report)
+
+
+def _finding(formed: Formed[Any], page: int, view: View | None) -> Finding[Any]:
+    reading = formed.reading
+    if reading is None:
+        return Finding(None, "; ".join(formed.faults), page=page)
+    return Finding(
+        reading.answer,
+        str(reading.refusal) if reading.answer is None else None,
+        reading.warnings,
+        view,
+        page,
+        chances=formed.chances,
+        refusal=reading.refusal,
+    )
 
 
 def _view(shots: Sequence[Shot], reports: Sequence[ImageReport]) -> View | None:

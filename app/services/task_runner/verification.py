@@ -13,8 +13,8 @@ from app.services.evidence.claim import Claim, Path
 from app.services.evidence.mirror import mirrored
 from app.services.evidence.reader import NoReader, Reader
 from app.services.evidence.support import Evidence, EvidenceOut, PageReading, gathered, rendered
-from app.services.evidence.text import Match
 from app.services.geometry import View
+from app.services.task_runner.agreement import agrees, says, supports_more
 from app.services.task_runner.disclosure import Disclosure
 from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import (
@@ -29,8 +29,6 @@ from app.services.tasks.spec import (
 AskAgain = Callable[[Question[Any]], Awaitable[Finding[Any]]]
 SHOWN = 12
 """Values without support that the model is told."""
-AGREE = (Match.EXACT, Match.NORMALISED)
-"""What counts as the same value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +52,8 @@ class Verification:
     readings: dict[int, PageReading] = field(default_factory=dict)
     """The key is the question's position."""
     _kept: "dict[int, _Kept]" = field(default_factory=dict)
-    again: dict[int, Sequence[Claim]] = field(default_factory=dict)
-    """The claims of answers that were asked for again, by the question's position."""
+    answers: dict[int, tuple[Sequence[Claim], ...]] = field(default_factory=dict)
+    """The claims of both answers to questions that were asked again, by their position."""
 
     @property
     def wanted(self) -> str:
@@ -98,9 +96,8 @@ class Verification:
         if second.answer is None:
             return finding
         told = await self._evidence(second, reading)
-        self.again[position] = [one.claim for one in told]
-        answer = self._better(finding, second, evidence, told)
-        return finding if answer is finding.answer else replace(finding, answer=answer, chances={})
+        self.answers[position] = tuple([one.claim for one in each] for each in (evidence, told))
+        return await self.threads.run(self._better, finding, second, evidence, told)
 
     def _better(
         self,
@@ -108,14 +105,15 @@ class Verification:
         second: Finding[Any],
         before: Sequence[Evidence],
         after: Sequence[Evidence],
-    ) -> Any:  # noqa: ANN401 - the task's own answer
+    ) -> Finding[Any]:
+        """Return the answer to keep: in doubt the first one."""
+        if self.task.mended is None:
+            return second if supports_more(before, after) else first
         supported = {one.claim.path for one in after if one.independent}
         doubtful = [one.claim.path for one in before if not one.independent]
-        if self.task.mended is not None:
-            paths = [path for path in doubtful if path in supported]
-            return self.task.mended(first.answer, second.answer, paths) if paths else first.answer
-        fewer = sum(not one.independent for one in after) < len(doubtful)
-        return second.answer if fewer and supported else first.answer
+        paths = {path: path in supported for path in doubtful}
+        answer = self.task.mended(self.parameters, first.answer, second.answer, paths)
+        return replace(first, answer=answer)
 
     async def _evidence(self, finding: Finding[Any], reading: PageReading) -> list[Evidence]:
         return await self.threads.run(self._searched, finding, reading)
@@ -167,32 +165,25 @@ class Verification:
         if not claims:
             return []
         readings = [self.readings[position] for position in sorted(self.readings)]
-        return [(one.claim, rendered(one, self._others(one))) for one in gathered(claims, readings)]
+        return [(one.claim, rendered(one, self._agreed(one))) for one in gathered(claims, readings)]
 
-    def _others(self, evidence: Evidence) -> list[bool]:
-        """Return of each reading beside the model's first whether it says the value."""
+    def _agreed(self, evidence: Evidence) -> list[bool]:
+        """Return of each reading whether it says the value: the model's, then the engine's."""
         claim = evidence.claim
-        pages = {reading.page for reading in self.readings.values()}
-        read = bool(pages & claim.pages if claim.pages else pages)
-        others = [evidence.independent and evidence.match in AGREE] if read else []
-        page = evidence.reading.page if evidence.reading else next(iter(claim.pages), None)
-        for position, again in self.again.items():
-            if page is None or self.readings[position].page == page:
-                others.append(_says(again, claim))
-        return others
+        pages = frozenset([evidence.reading.page]) if evidence.reading else claim.pages
+        asked = [
+            [says(answer, claim) for answer in answers]
+            for position, answers in self.answers.items()
+            if not pages or self.readings[position].page in pages
+        ]
+        # An answer about another piece of the page says nothing of it.
+        said = [one for answers in asked if any(answers) for one in answers] or [True]
+        read = any(not pages or reading.page in pages for reading in self.readings.values())
+        return [*said, agrees(evidence)] if read else said
 
 
 def _mirrored(found: Sequence[tuple[Claim, EvidenceOut]]) -> dict[str, Any]:
     return mirrored((claim.path, one.model_dump(mode="json")) for claim, one in found)
-
-
-def _says(claims: Sequence[Claim], claim: Claim) -> bool:
-    values = {_same(one.value) for one in claims if one.path[-1:] == claim.path[-1:]}
-    return _same(claim.value) in values
-
-
-def _same(value: str | float) -> object:
-    return " ".join(value.split()).casefold() if isinstance(value, str) else value
 
 
 def _again(question: Question[Any], doubtful: Sequence[Evidence]) -> Question[Any]:
@@ -202,5 +193,7 @@ def _again(question: Question[Any], doubtful: Sequence[Evidence]) -> Question[An
 
 
 def _written(claim: Claim) -> str:
-    path: Path = claim.path[1:] if len(claim.path) > 1 else claim.path
-    return f"{'.'.join(map(str, path))}: {claim.value}"[:200]
+    path: Path = claim.path[1:] or claim.path
+    # The place of a line or a cell tells the model nothing.
+    named = isinstance(path[0], str) and isinstance(path[-1], str)
+    return f"{'.'.join(map(str, path))}: {claim.value}"[:200] if named else f"{claim.value}"[:200]

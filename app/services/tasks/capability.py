@@ -18,7 +18,7 @@ class Capability:
     basis: str
     """The measurement that is nearest to the task, or that there is none."""
     untrained: tuple[str, ...] = ()
-    """What the task gives beyond anything that was measured."""
+    """The outputs of the task that no measurement covers."""
     languages: tuple[str, ...] = ("en",)
     """Languages of questions, answers and words in pictures that Meta supports beside a picture."""
 
@@ -41,4 +41,23 @@ CHART_VALUES_UNTRAINED = AnswerWarning(
     "chart_values_untrained",
     "The model was measured on questions about charts, not on reading all their values: check the "
     "numbers.",
+)
+DIAGRAMS_UNTRAINED = AnswerWarning(
+    "diagrams_untrained",
+    "The model was measured on multiple choice about diagrams, not on whole ones: check that no "
+    "node and no edge is missing.",
+)
+DEFECTS_UNTRAINED = AnswerWarning(
+    "defects_untrained",
+    "No measurement of finding defects with this model is published: it may overlook some and see "
+    "others that are none.",
+)
+SCORES_UNTRAINED = AnswerWarning(
+    "scores_untrained",
+    "The model was not trained to score: the order tells more than the numbers, which are not "
+    "calibrated.",
+)
+DIFFERENCES_UNTRAINED = AnswerWarning(
+    "differences_untrained",
+    "The model was not measured on comparing pictures, and may overlook small differences.",
 )

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from app.domain.model import Capabilities
-from app.services.answers.conform import folded
 from app.services.answers.exact import SchemaForm
 from app.services.answers.probability import Chance, Measure, of_truth, ranked
+from app.services.answers.schemas.conform import folded
 from app.services.deferred_model import DeferredModel
 from app.services.tasks.capability import Capability
 from app.services.tasks.prompt import prompt
@@ -28,6 +28,7 @@ MAX_LABELS = 63
 """With `OTHER` as many as an imported model takes as a choice."""
 OTHER = "other"
 _ELSE = f' If none fits, it is "{OTHER}".'
+_ONE = " At least one does."
 _BOTH = ("true", "false")
 
 
@@ -69,6 +70,15 @@ class ClassifyResult(Result):
         list[str], Field(description="Those that fit, likeliest first; empty where none does.")
     ]
     other: Annotated[bool, Field(description="Whether none of the labels fits.")]
+    other_probability: Annotated[
+        float | None,
+        Field(
+            ge=0,
+            le=1,
+            description="Of none of them, as the labels' own; null where it is not known, and with "
+            "`multiple`.",
+        ),
+    ]
     ranking: Annotated[
         list[LabelOut],
         Field(
@@ -86,7 +96,8 @@ def questions(
     if parameters.multiple:
         schema = _object({label: {"type": "boolean"} for label in parameters.labels})
         measures = [Measure(label, _BOTH) for label in parameters.labels]
-        text = prompt("classify").filled(how="say of each label whether it fits.")
+        wish = "say of each label whether it fits."
+        text = prompt("classify").filled(how=wish + ("" if parameters.other else _ONE))
     else:
         options = (*parameters.labels, *((OTHER,) if parameters.other else ()))
         schema = _object({"label": {"type": "string", "enum": list(options)}})
@@ -115,6 +126,7 @@ def conclude(
 ) -> ClassifyResult:
     """Return the labels that fit, and what is known of the others."""
     answer, chances = only(findings), findings[0].chances
+    none: float | None = None
     if parameters.multiple:
         fitting = [label for label in parameters.labels if answer[label]]
         known = {
@@ -125,18 +137,22 @@ def conclude(
         order = [(label, known.get(label)) for label in parameters.labels]
     else:
         fitting = [label for label in parameters.labels if label == answer["label"]]
-        order = ranked(parameters.labels, _chance(chances.get("label"), answer["label"]))
+        chance = _chance(chances.get("label"), answer["label"])
+        order = ranked(parameters.labels, chance)
+        ((_, none),) = ranked((OTHER,), chance if parameters.other else None)
     if not fitting and not parameters.other:
         raise UnansweredError(("none of the labels was said to fit",))
     order.sort(key=lambda pair: (pair[0] not in fitting, -(pair[1] or 0)))
     return ClassifyResult(
         labels=[label for label, _ in order if label in fitting],
         other=not fitting,
-        ranking=[
-            LabelOut(label=label, probability=None if p is None else round(p, 4))
-            for label, p in order
-        ],
+        other_probability=_rounded(none),
+        ranking=[LabelOut(label=label, probability=_rounded(p)) for label, p in order],
     )
+
+
+def _rounded(probability: float | None) -> float | None:
+    return None if probability is None else round(probability, 4)
 
 
 def _chance(chance: Chance | None, label: str) -> Chance | None:
@@ -163,6 +179,7 @@ CLASSIFY = Task(
         result={
             "labels": ["photo of a pet"],
             "other": False,
+            "other_probability": 0.0046,
             "ranking": [
                 {"label": "photo of a pet", "probability": 0.9712},
                 {"label": "receipt", "probability": 0.0103},

@@ -11,7 +11,7 @@ from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer
 from app.services.answers.lenient import Sentences, Text, Words, absent, trimmed
 from app.services.deferred_model import DeferredModel
-from app.services.tasks.capability import Capability
+from app.services.tasks.capability import DIFFERENCES_UNTRAINED, Capability
 from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import (
     LISTING,
@@ -184,6 +184,7 @@ COMPARE = Task(
         basis="Not measured by itself; nearest is VQAv2 75.2.",
         untrained=("small differences",),
     ),
+    cautions=lambda *_: (DIFFERENCES_UNTRAINED,),
     follow_up=follow_up,
     images=Images(least=2, most=MAX_IMAGES),
     example=Example(

@@ -8,7 +8,6 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import ConfigDict, Field, ValidationInfo, model_validator
 
 from app.domain.model import Capabilities
-from app.services.answers.conform import folded
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer, ModelPart
 from app.services.answers.lenient import (
@@ -21,8 +20,9 @@ from app.services.answers.lenient import (
     trimmed,
     word,
 )
+from app.services.answers.schemas.conform import folded
 from app.services.deferred_model import DeferredModel
-from app.services.tasks.capability import Capability
+from app.services.tasks.capability import DIAGRAMS_UNTRAINED, Capability
 from app.services.tasks.pages import (
     Conflict,
     PageFacts,
@@ -347,6 +347,7 @@ DIAGRAM = Task(
         basis="AI2D 91.1 (multiple choice): questions, not whole structures.",
         untrained=("all nodes and edges",),
     ),
+    cautions=lambda *_: (DIAGRAMS_UNTRAINED,),
     images=Images(most=20, documents=True),
     sampling=LISTING,
     language="Write the explanation in $language; copy the words of the diagram as they are.",

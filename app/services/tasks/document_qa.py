@@ -10,7 +10,7 @@ from app.domain.model import Capabilities
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer
 from app.services.answers.lenient import Nullable, Text, Truth, notes_of, share, sparing
-from app.services.answers.words import NO_NUMBER, nothing
+from app.services.answers.text.words import NO_NUMBER, judges, nothing
 from app.services.evidence.claim import Claim, Path
 from app.services.tasks.capability import Capability
 from app.services.tasks.pages import PageFacts, by_page, facts
@@ -102,7 +102,9 @@ class DocumentQaResult(Result):
     page: Annotated[int | None, Field(description="From 1; of several pictures, their position.")]
     file: Annotated[str | None, Field(description="The page's file in the request: `images.0`.")]
     number: Annotated[int | None, Field(description="The page's number in its file, from 1.")]
-    quote: Annotated[str | None, Field(description="As on the page; not verified.")]
+    quote: Annotated[
+        str | None, Field(description="As on the page; `evidence` says whether it is there.")
+    ]
     pages: Annotated[list[PageFinding], Field(description="What each page says.")]
 
 
@@ -131,7 +133,7 @@ def conclude(_: DocumentQaParameters, findings: Sequence[Finding[PageAnswer]]) -
 
 
 def claims(result: DocumentQaResult) -> Iterator[Claim]:
-    """Yield the answer and the quote of the page that answers, and those of each page."""
+    """Yield the answer, but for yes and no, and the quote: of the best page and of each page."""
     if result.page is not None:
         yield from _told(result.answer, result.quote, result.page)
     for index, page in enumerate(result.pages):
@@ -140,7 +142,7 @@ def claims(result: DocumentQaResult) -> Iterator[Claim]:
 
 def _told(answer: str | None, quote: str | None, page: int, part: Path = ()) -> Iterator[Claim]:
     pages = frozenset([page])
-    if answer is not None:
+    if answer is not None and not judges(answer):
         yield Claim((*part, "answer"), answer, pages, quote, part=part)
     if quote:
         yield Claim((*part, "quote"), quote, pages, part=part)

@@ -1,7 +1,8 @@
 """Extract: the fields of a caller's schema, from a form, a receipt, an invoice, a card."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
+from functools import reduce
 from typing import Annotated, Any
 
 import orjson
@@ -9,8 +10,8 @@ from pydantic import BeforeValidator, Field
 
 from app.domain.image import AnswerWarning
 from app.domain.model import Capabilities
-from app.services.answers.schema import Schema, SchemaError
 from app.services.answers.schema_form import CallerForm, Filled, missing, validator
+from app.services.answers.schemas.schema import Schema, SchemaError
 from app.services.evidence.claim import Claim, Path, leaves
 from app.services.tasks.capability import LINE_ITEMS_UNTRAINED, Capability
 from app.services.tasks.field_merge import Told, merged
@@ -145,19 +146,50 @@ def claims(result: ExtractResult) -> Iterator[Claim]:
             yield Claim((*part, "fields", *path), value, own, part=part)
 
 
-def mended(first: Filled, second: Filled, paths: Iterable[Path]) -> Filled:
-    """Return the first answer with the fields at ``paths`` as the second one has them."""
+def mended(
+    parameters: ExtractParameters, first: Filled, second: Filled, doubtful: Mapping[Path, bool]
+) -> Filled:
+    """Return the first answer with its doubtful fields as the second one supports them.
+
+    The fields of a list only where the second answer tells all of it that was not doubtful: else
+    its entries may be other ones. The first answer where the schema does not allow both together.
+    """
     fields: dict[str, Any] = deepcopy(first.fields)
     again = dict(leaves(second.fields))
-    for _, *path in paths:
-        place: Any = fields
-        for part in path[:-1]:
-            place = place[part]
-        place[path[-1]] = again.get(tuple(path))
-    return Filled(fields, first.not_found)
+    kept = {path: value for path, value in leaves(fields) if ("fields", *path) not in doubtful}
+    for (_, *path), supported in doubtful.items():
+        if supported and _alike(_list(path), first.fields, second.fields, kept, again):
+            _at(fields, path[:-1])[path[-1]] = again[tuple(path)]
+    schema = CallerForm(parameters.json_schema).schema
+    return Filled(fields, first.not_found) if validator(schema).is_valid(fields) else first
 
 
-def _cautions(parameters: ExtractParameters) -> Sequence[AnswerWarning]:
+def _list(path: Sequence[str | int]) -> Path | None:
+    """Return the path of the outermost list that a value is in, None for none."""
+    places = [place for place, part in enumerate(path) if isinstance(part, int)]
+    return tuple(path[: places[0]]) if places else None
+
+
+def _alike(
+    path: Path | None,
+    first: dict[str, Any],
+    second: dict[str, Any],
+    kept: Mapping[Path, Any],
+    again: Mapping[Path, Any],
+) -> bool:
+    """Whether two answers have the same list at ``path``, but for what was not ``kept``."""
+    if path is None:
+        return True
+    own = {place: value for place, value in kept.items() if place[: len(path)] == path}
+    same = all(again.get(place) == value for place, value in own.items())
+    return same and len(_at(first, path)) == len(_at(second, path))
+
+
+def _at(value: Any, path: Sequence[str | int]) -> Any:  # noqa: ANN401 - any JSON value
+    return reduce(lambda place, part: place[part], path, value)
+
+
+def _cautions(parameters: ExtractParameters, _: ExtractResult) -> Sequence[AnswerWarning]:
     schema = CallerForm(parameters.json_schema).schema
     return (LINE_ITEMS_UNTRAINED,) if _lists_objects(schema) else ()
 

@@ -147,10 +147,11 @@ def _cells(table: TableOut, path: Path, pages: frozenset[int], part: Path = ()) 
         yield Claim((*path, "rows", *below), cell, pages, part=own)
 
 
-def _cautions(parameters: OcrParameters) -> Sequence[AnswerWarning]:
+def _cautions(parameters: OcrParameters, result: OcrResult) -> Iterator[AnswerWarning]:
     if parameters.form in (Lines, Blocks):
-        return (BOXES_UNTRAINED,)
-    return (TABLES_UNTRAINED,) if parameters.form is Rows else ()
+        yield BOXES_UNTRAINED
+    if result.tables:
+        yield TABLES_UNTRAINED
 
 
 OCR = Task(

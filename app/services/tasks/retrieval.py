@@ -11,7 +11,7 @@ from app.services.answers.form import Model, ModelAnswer
 from app.services.answers.lenient import Share, Truth, Words
 from app.services.answers.probability import Measure, of_truth
 from app.services.deferred_model import DeferredModel
-from app.services.tasks.capability import Capability
+from app.services.tasks.capability import SCORES_UNTRAINED, Capability
 from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import (
     Example,
@@ -170,6 +170,7 @@ RETRIEVAL = Task(
         basis="No measurement; Meta names it as an additional use case.",
         untrained=("scores that are calibrated",),
     ),
+    cautions=lambda *_: (SCORES_UNTRAINED,),
     images=Images(most=MAX_IMAGES),
     example=Example(
         parameters={"query": "a cat"},

@@ -22,7 +22,7 @@ class Primary(NamedTuple):
     """The picture to show, by its properties."""
 
     own: list[Box]
-    """Its own properties."""
+    """The item's own properties."""
     table: list[Box]
     """The properties of every item, tiles and thumbnails among them."""
     top: list[Box]
@@ -131,7 +131,7 @@ def _numbers(data: bytes, properties: list[Box]) -> tuple[int, int] | None:
 
 
 class Storage(NamedTuple):
-    """Return what a decoder needs to know of a picture beside its bytes; `read` it before."""
+    """The properties of a picture that a decoder needs beside its bytes, as `read` found them."""
 
     profile: bytes | None
     """The ICC profile that the colours' numbers amount to; None where they are sRGB's."""

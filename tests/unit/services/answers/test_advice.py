@@ -4,8 +4,9 @@ import pytest
 
 from app.services.answers.advice import advice
 from app.services.answers.form import Model
-from app.services.answers.notes import AnswerError
 from app.services.answers.reading import read
+from app.services.answers.schema_form import faults_of, validator
+from app.services.answers.text.notes import AnswerError
 from app.services.tasks.caption import CaptionAnswer
 from app.services.tasks.grounding import GroundingAnswer
 
@@ -34,6 +35,28 @@ def test_prose_is_told_to_become_the_object_alone():
 
 def test_a_missing_key_is_named():
     assert advice(faults('{"caption": "A cat"}', CaptionAnswer)) == "alt, tags: missing, add it"
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "said"),
+    [
+        ({"type": "boolean"}, None, "a: write true or false"),
+        ({"type": ["number", "null"]}, "x", "a: write a number, in digits"),
+        ({"type": ["string", "array"]}, 5, "a: write a text in quotes or a list in [ ]"),
+        ({"minimum": 1}, 0, "a: too small, at least 1"),
+        ({"exclusiveMaximum": 1}, 1, "a: too large, less than 1"),
+        ({"minLength": 1}, "", "a: empty, fill it in"),
+        ({"maxLength": 3}, "abcd", "a: too long, at most 3 characters"),
+        ({"maxItems": 1}, [1, 2], "a: too many entries, at most 1"),
+        ({"minItems": 1}, [], "a: too few entries, at least 1"),
+        ({"uniqueItems": True}, [1, 1], "a: entries come twice, write each once"),
+        ({"required": ["b"]}, {}, "a: b is missing, add it"),
+    ],
+)
+def test_faults_of_a_callers_schema_are_told_in_plain_words(schema, value, said):
+    whole = {"properties": {"a": schema}}
+
+    assert advice(list(faults_of(validator(whole), {"a": value}, whole))) == said
 
 
 def test_many_places_of_one_fault_are_told_once():

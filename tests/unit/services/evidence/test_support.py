@@ -7,7 +7,7 @@ from app.services.evidence.mirror import mirrored
 from app.services.evidence.support import PageReading, gathered, rendered
 from app.services.evidence.text import Match
 from app.services.geometry import Size, View
-from tests.support.evidence import page
+from tests.support.evidence import columns, page
 
 VIEW = View(Size(1000, 2000), (0, 0, 1000, 2000))
 
@@ -19,7 +19,7 @@ def reading(number: int, *lines: str, view: View | None = VIEW) -> PageReading:
 def test_a_value_is_placed_on_the_page_that_may_have_it():
     pages = [reading(1, "Total 5"), reading(2, "Total 5")]
     (evidence,) = gathered([Claim(("total",), 5, frozenset([2]))], pages)
-    out = rendered(evidence, [True])
+    out = rendered(evidence, [True, True])
 
     assert (out.page, out.text, out.match, out.source) == (2, "5", Match.EXACT, "ocr_engine")
     assert out.box is not None
@@ -42,6 +42,9 @@ def test_of_several_places_the_line_with_the_fields_name_is_taken():
         (("total",), ("Net 5.00 Total 5.00",), (0, 3)),
         (("net",), ("Net 5.00 Total 5.00",), (0, 1)),
         (("seller", "rate"), ("Buyer rate 5.00", "Seller rate 5.00"), (1, 2)),
+        (("total",), ("Net Tax Total", "5.00 1.00 5.00"), (1, 2)),
+        (("net",), ("Net Tax Total", "5.00 1.00 5.00"), (1, 0)),
+        (("total",), ("5.00 Net", "Total Other", "5.00 5.00"), (2, 0)),
     ],
 )
 def test_a_value_stands_behind_its_name(path, lines, place):
@@ -51,6 +54,15 @@ def test_a_value_stands_behind_its_name(path, lines, place):
     assert evidence.sighting is not None
     (word,) = evidence.sighting.words
     assert (word.line, round(word.box.left * 10)) == place
+
+
+def test_a_value_stands_in_the_row_of_its_name_though_another_column_was_read_apart():
+    table = columns(("Net", "5.00"), ("Total", "5.00"))
+    read = PageReading(1, "images.0", 1, VIEW, tuple(table.words))
+    (evidence,) = gathered([Claim(("fields", "total"), 5.0)], [read])
+
+    assert evidence.sighting is not None
+    assert round(evidence.sighting.words[0].box.top * 20) == 1
 
 
 def test_an_answer_stands_where_its_quote_does():
@@ -80,6 +92,17 @@ def test_values_of_a_lists_item_stand_beside_each_other():
     assert rows == [0, 0, 0, 1, 1, 1, 2, 2, 2]
 
 
+def test_equal_values_of_an_item_stand_each_in_the_column_of_its_name():
+    lines = reading(1, "Item Price Total", "Tea 2.50 2.50", "Cake 3.00 3.00")
+    items = [{"total": 2.5, "price": 2.5, "item": "Tea"}, {"total": 3, "price": 3, "item": "Cake"}]
+    claims = [Claim(path, value) for path, value in leaves({"items": items})]
+    words = [e.sighting.words[0] for e in gathered(claims, [lines]) if e.sighting]
+
+    assert [(word.line, round(word.box.left * 10)) for word in words] == [
+        (1, 2), (1, 1), (1, 0), (2, 2), (2, 1), (2, 0),
+    ]  # fmt: skip
+
+
 def test_equal_lines_have_a_place_each():
     claims = [Claim(("lines", place, "text"), "Tea") for place in range(3)]
     rows = [
@@ -93,7 +116,7 @@ def test_equal_lines_have_a_place_each():
 
 def test_a_value_that_nothing_supports_is_said():
     (evidence,) = gathered([Claim(("total",), 9)], [reading(1, "Total 5")])
-    out = rendered(evidence, [False])
+    out = rendered(evidence, [True, False])
 
     assert (out.match, out.source, out.box, out.page) == (Match.NONE, None, None, None)
     assert (out.confidence, out.confidence_basis) == (0.5, "agreement")
@@ -101,7 +124,7 @@ def test_a_value_that_nothing_supports_is_said():
 
 def test_a_quote_supports_a_value_where_nothing_was_read():
     (evidence,) = gathered([Claim(("answer",), "42.10", quote="Total: 42.10")], [])
-    out = rendered(evidence, [])
+    out = rendered(evidence, [True])
 
     assert (out.match, out.source, out.text) == (Match.EXACT, "quote", "Total: 42.10")
     assert (out.confidence, out.confidence_basis) == (None, None)
@@ -109,7 +132,7 @@ def test_a_quote_supports_a_value_where_nothing_was_read():
 
 def test_log_probabilities_tell_a_confidence_where_they_are_known():
     (evidence,) = gathered([Claim(("answer",), "5", probability=0.91)], [reading(1, "Total 5")])
-    out = rendered(evidence, [True])
+    out = rendered(evidence, [True, True])
 
     assert (out.confidence, out.confidence_basis) == (0.91, "logprobs")
 
@@ -117,7 +140,7 @@ def test_log_probabilities_tell_a_confidence_where_they_are_known():
 def test_a_picture_that_was_not_shown_alone_has_no_boxes():
     (evidence,) = gathered([Claim(("total",), 5)], [reading(1, "Total 5", view=None)])
 
-    assert rendered(evidence, [True]).box is None
+    assert rendered(evidence, [True, True]).box is None
 
 
 def test_evidence_has_the_results_shape():

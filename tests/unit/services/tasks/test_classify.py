@@ -70,6 +70,34 @@ def test_probabilities_of_one_label_rank_all():
     ]
 
 
+@pytest.mark.parametrize(
+    ("said", "chance", "told"),
+    [
+        ("other", Chance("other", 0.6, {"photo": 0.2}), 0.6),
+        ("invoice", Chance("invoice", 0.7, {"other": 0.1}), 0.1),
+        ("invoice", Chance("invoice", 0.7), None),
+    ],
+)
+def test_the_probability_of_none_of_the_labels_is_told(said, chance, told):
+    assert result(f'{{"label": "{said}"}}', {"label": chance}).other_probability == told
+
+
+def test_a_label_called_other_is_one_of_the_labels():
+    found = result(
+        '{"label": "other"}',
+        {"label": Chance("other", 0.6)},
+        labels=["other", "photo"],
+        other=False,
+    )
+
+    assert (found.labels, found.other, found.other_probability) == (["other"], False, None)
+
+
+def test_where_one_label_has_to_fit_the_model_is_told():
+    assert "At least one does" in asked(multiple=True, other=False).text
+    assert "At least one" not in asked(multiple=True).text
+
+
 def test_a_probability_of_another_word_than_was_read_is_not_told():
     found = result('{"label": "Invoice"}', {"label": Chance("Invoice", 0.9)})
 

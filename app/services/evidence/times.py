@@ -1,0 +1,46 @@
+"""Times of day as pages write them."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_TIME = re.compile(
+    r"(?<![\d:.,])(?P<hour>\d{1,2})(?::(?P<minute>\d{2}))?"
+    r"(?::(?P<second>\d{2})(?:\.\d+)?(?:[+-]\d{2}:?\d{2})?)?Z?"
+    r"(?:\s?(?P<half>[ap])\.?m\b\.?)?(?![\d:]|[.,]\d)",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Time:
+    """A time of day, to the minute or to the second."""
+
+    minutes: int
+    """Since midnight."""
+    second: int | None = None
+    """None where it is not written."""
+
+    def same(self, other: "Time") -> bool:
+        """Whether both may be one time."""
+        seconds = {self.second, other.second} - {None}
+        return self.minutes == other.minutes and len(seconds) < 2
+
+
+def times(text: str) -> Iterator[tuple[int, int, Time]]:
+    """Yield the times of day written in ``text`` and where each stands."""
+    for match in _TIME.finditer(text):
+        time = _time(match)
+        if time is not None:
+            yield match.start(), match.end(), time
+
+
+def _time(match: re.Match[str]) -> Time | None:
+    hour, half = int(match["hour"]), (match["half"] or "").casefold()
+    minute, second = int(match["minute"] or 0), match["second"]
+    # A bare number is no time.
+    if not (match["minute"] or half) or minute > 59 or hour > (12 if half else 23):
+        return None
+    if half:
+        hour = hour % 12 + (12 if half == "p" else 0)
+    return Time(60 * hour + minute, None if second is None else int(second))
