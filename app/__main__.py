@@ -13,7 +13,7 @@ class Command(Protocol):
     """A module of `app.cli` that takes arguments."""
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Add what it takes."""
+        """Add the command's arguments."""
 
     def run(self, parsed: argparse.Namespace) -> int:
         """Run, and return the exit status."""

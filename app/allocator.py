@@ -5,6 +5,12 @@ import os
 from enum import IntEnum
 
 MIB = 1024 * 1024
+TUNABLES = "GLIBC_TUNABLES"
+"""The variable that glibc reads before a program runs."""
+LARGE_PAGES = "glibc.malloc.hugetlb=1"
+"""Ask for pages of 2 MiB for large blocks: a picture of 36 MB is 9,000 of the usual ones, and
+mapping them is a sixth of what decoding a phone's HEIC costs. Where the kernel's
+``transparent_hugepage`` is ``never`` nothing happens."""
 
 
 class Knob(IntEnum):

@@ -1,7 +1,7 @@
 """The application: lifespan, middleware, routers, error handlers."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from typing import TypedDict
 
@@ -69,7 +69,7 @@ ROUTERS = (
 )
 
 FILES = "/v1/files"
-"""The path whose bodies are handed on as they come."""
+"""The path whose bodies are streamed to the route."""
 
 _DESCRIPTION = """\
 Ask Llama 3.2 11B Vision on Amazon Bedrock about pictures.
@@ -79,14 +79,14 @@ Errors are problem details (RFC 9457) with a stable `code`. Every answer carries
 
 _TAGS = [
     {"name": "generate", "description": "Prompts, with a picture or without."},
-    {"name": "tasks", "description": "Typed answers for what is often asked of pictures."},
+    {"name": "tasks", "description": "Typed answers to common questions about pictures."},
     {"name": "rag", "description": "Answers from documents and pictures, with citations."},
-    {"name": "images", "description": "What becomes of a picture on its way to the model."},
+    {"name": "images", "description": "The preparation of pictures for the model."},
     {"name": "openai", "description": "For programs that use an OpenAI SDK."},
     {"name": "jobs", "description": "Answers that are fetched later, and webhooks."},
     {"name": "batches", "description": "Many requests in one file, answered when there is room."},
-    {"name": "files", "description": "Kept for their caller, to be named in requests."},
-    {"name": "models", "description": "What is served."},
+    {"name": "files", "description": "Uploaded files, which requests can name."},
+    {"name": "models", "description": "The served model."},
     {"name": "operations", "description": "For load balancers and operators."},
 ]
 
@@ -102,27 +102,54 @@ def create_app(settings: Settings, open_services: OpenServices) -> Application:
     """Build the application. Nothing is opened before its lifespan starts."""
     queue = AdmissionQueue(settings.max_in_progress, settings.max_wait / 2)
     callers = Callers(settings.authenticates)
+    rules = authorization.rules(
+        public_docs=settings.public_docs or not settings.authenticates,
+        public_readiness=settings.public_readiness,
+        events=settings.s3_event_caller is not None,
+    )
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         dispatcher.compile(app)
-        async with AsyncExitStack() as stack:
-            services = await stack.enter_async_context(open_services(settings))
-            pace = Pace(settings.batch_concurrency)
-            endpoint = InProcess(dispatcher, services, rules)
-            working = services.worker.running(work_handlers(settings, services, endpoint, pace))
-            await stack.enter_async_context(working)
-
-            def asking(model: VisionModel) -> InProcess:
-                return InProcess(dispatcher, services.asking(model), rules)
-
-            estimates = batch_estimates(settings, services, pace, asking)
-            services = replace(services, batch_estimates=estimates)
+        async with (
+            open_services(settings) as opened,
+            running_work(settings, opened, dispatcher, rules) as services,
+        ):
             yield {
                 "services": services,
                 "load_shedder": LoadShedder(queue, callers, services),
             }
 
+    app = framework(settings, rules, lifespan)
+    dispatcher = Dispatcher(app.framework)
+    app.front = front(dispatcher, queue, callers, settings, rules)
+    return app
+
+
+@asynccontextmanager
+async def running_work(
+    settings: Settings, services: Services, dispatcher: Dispatcher, rules: tuple[Rule, ...]
+) -> AsyncIterator[Services]:
+    """Run the work on the queue, whose items ask this application's own operations.
+
+    Yields the services with estimates of batches, which need those operations too.
+    """
+    pace = Pace(settings.batch_concurrency)
+    endpoint = InProcess(dispatcher, services, rules)
+
+    def asking(model: VisionModel) -> InProcess:
+        return InProcess(dispatcher, services.asking(model), rules)
+
+    async with services.worker.running(work_handlers(settings, services, endpoint, pace)):
+        yield replace(services, batch_estimates=batch_estimates(settings, services, pace, asking))
+
+
+def framework(
+    settings: Settings,
+    rules: tuple[Rule, ...],
+    lifespan: Callable[[FastAPI], AbstractAsyncContextManager[State]],
+) -> Application:
+    """Return the application with its routes, the answers to errors and the OpenAPI document."""
     app = Application(
         title="Llama Vision on Bedrock",
         version=__version__,
@@ -130,31 +157,24 @@ def create_app(settings: Settings, open_services: OpenServices) -> Application:
         openapi_tags=_TAGS,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         lifespan=lifespan,
-        # Which would be made on the event loop.
+        # FastAPI would render these on the event loop; `swagger_ui` serves them instead.
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
         separate_input_output_schemas=False,
-        # Its redirects name the Host that was sent.
+        # FastAPI's redirects name the Host that the client sent; `Dispatcher` redirects instead.
         redirect_slashes=False,
     )
     for router in ROUTERS:
-        # As they are: FastAPI's include_router would analyse each route again for each application.
+        # FastAPI's include_router would analyse each route again for each application.
         app.router.routes.extend(router.routes)
     if settings.s3_event_caller is not None:
         app.router.routes.extend(events.router.routes)
     swagger_ui.install(app)
     dialects.install(app)
-    rules = authorization.rules(
-        public_docs=settings.public_docs or not settings.authenticates,
-        public_readiness=settings.public_readiness,
-        events=settings.s3_event_caller is not None,
-    )
     document.install(app)
     security.install(app, rules)
-    dispatcher = Dispatcher(app.framework)
-    app.front = front(dispatcher, queue, callers, settings, rules)
     return app
 
 
@@ -178,7 +198,7 @@ def front(
             max_bytes=settings.max_body_bytes,
             past_it=settings.files_store == "s3",
             timing=BodyTiming(settings.body_timeout, settings.body_least_rate),
-            # The form around the file takes some bytes too.
+            # The multipart form around the file takes some bytes, too.
             streamed={FILES: settings.max_file_bytes + WINDOW},
         )
     )
@@ -191,7 +211,7 @@ def front(
             pipeline,
             allow_origins=settings.allowed_origins,
             allow_methods=("GET", "POST", "DELETE"),
-            # SDKs add some of their own with each version; it is the origin that is trusted.
+            # SDKs add headers with each version; the check is on the origin.
             allow_headers=("*",),
             expose_headers=CORS_ANSWER_HEADERS,
         )

@@ -53,7 +53,7 @@ def forget(environment_folder: Path) -> None:
 def install(environment_folder: Path) -> bool:
     """Install or upgrade to the newest releases, and write down which; tell whether it worked."""
     forget(environment_folder)
-    python = _install_python(folder_beside(environment_folder))
+    python = _install_python(environment_folder)
     javascript = _install_javascript(environment_folder)
     if python is None or javascript is None:
         return False
@@ -61,13 +61,16 @@ def install(environment_folder: Path) -> bool:
     return True
 
 
-def _install_python(folder: Path) -> str | None:
+def _install_python(environment_folder: Path) -> str | None:
+    folder = folder_beside(environment_folder)
     environment.create(folder)
-    run = environment.pip(
-        folder, "install", "--upgrade", "--upgrade-strategy", "eager", "-r", str(NAMES)
-    )
-    if run.returncode:
-        return None
+    upgrade = ("install", "--upgrade", "-r", str(NAMES))
+    uv = environment_folder / "bin" / "uv"
+    # A second instead of ten, where it reaches a registry: it does not read pip's configuration.
+    if _fails(uv, "pip", *upgrade, "--python", environment.python(folder)):
+        run = environment.pip(folder, *upgrade, "--upgrade-strategy", "eager")
+        if run.returncode:
+            return None
     frozen = subprocess.run(
         [environment.python(folder), "-m", "pip", "freeze"],
         capture_output=True, text=True, check=True,
@@ -84,18 +87,42 @@ def _install_javascript(environment_folder: Path) -> str | None:
     if node is None:
         return None
     folder = _javascript(environment_folder)
-    shutil.rmtree(folder, ignore_errors=True)  # npm keeps what is there and calls it the newest.
-    folder.mkdir()
-    shutil.copy(NPM_NAMES, folder)
-    run = subprocess.run(
-        [*browser.npm(node), "install", "--prefix", folder, "--ignore-scripts", "--no-audit",
-         "--no-fund", "--no-package-lock"],
-        capture_output=True, check=False, env=browser.with_node(node),
-    )  # fmt: skip
-    if run.returncode:
-        return None
     packages = folder / "node_modules"
+    if not (packages.exists() and newest_there(_npm(node, folder, "outdated", "--json").stdout)):
+        shutil.rmtree(
+            folder, ignore_errors=True
+        )  # npm keeps what is there and calls it the newest.
+        folder.mkdir()
+        shutil.copy(NPM_NAMES, folder)
+        options = ("--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock")
+        if _npm(node, folder, "install", *options).returncode:
+            return None
     return "".join(
         f"npm:{name}=={json.loads((packages / name / 'package.json').read_text())['version']}\n"
         for name in json.loads(NPM_NAMES.read_text())["dependencies"]
     )
+
+
+def newest_there(outdated: str) -> bool:
+    """Tell from what ``npm outdated --json`` writes whether each package is the newest."""
+    try:
+        packages: dict[str, dict[str, str]] = json.loads(outdated)
+    except json.JSONDecodeError:
+        return False
+    return "error" not in packages and all(
+        package.get("current") == package["wanted"] for package in packages.values()
+    )
+
+
+def _npm(node: Path, folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [*browser.npm(node), *arguments, "--prefix", folder],
+        capture_output=True, text=True, check=False, env=browser.with_node(node),
+    )  # fmt: skip
+
+
+def _fails(*command: str | Path) -> bool:
+    try:
+        return subprocess.run(command, capture_output=True, check=False).returncode != 0
+    except OSError:
+        return True

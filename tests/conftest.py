@@ -142,3 +142,12 @@ def s3_url() -> Iterator[str]:
 
     with s3_server() as url:
         yield url
+
+
+@pytest.fixture
+def collector_settings() -> Iterator[None]:
+    """Undo what the server tells the garbage collector, which is this process's too."""
+    before = gc.get_threshold()
+    yield
+    gc.set_threshold(*before)
+    gc.unfreeze()

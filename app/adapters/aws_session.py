@@ -1,4 +1,4 @@
-"""The AWS SDK's session, with TLS that checks whom it speaks to.
+"""The AWS SDK's session, with TLS that verifies the peer.
 
 aiobotocore takes its TLS context from botocore, which leaves the host's name to urllib3 to check;
 aiohttp, which is in urllib3's place here, checks what the context says and nothing else. Through a
@@ -81,7 +81,7 @@ def regions() -> frozenset[str]:
 
 
 def _described(session: Any) -> Any:  # noqa: ANN401 - botocore's session, or aiobotocore's
-    """Have ``session`` share the descriptions of AWS that this process has read."""
+    """Share the service descriptions that this process has read with ``session``."""
     session.register_component("data_loader", _loader(session.get_config_variable("data_path")))
     return session
 

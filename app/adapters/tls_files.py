@@ -32,7 +32,7 @@ class TlsFiles:
         return context
 
     def fingerprint(self) -> Fingerprint:
-        """Return what differs once a file has been changed, replaced or linked anew."""
+        """Return a value that differs once a file was changed, replaced or linked anew."""
         paths = (self.certificate, self.key, self.client_authorities)
         return tuple(None if path is None else _state(path) for path in paths)
 

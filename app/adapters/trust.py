@@ -1,4 +1,4 @@
-"""Whom the clients of this service trust: a certificate has to name the host that is called."""
+"""TLS trust of this service's clients: a certificate has to name the host."""
 
 import ssl
 from pathlib import Path

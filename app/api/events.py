@@ -40,7 +40,7 @@ class S3EntityIn(DeferredModel):
 
 
 class S3RecordIn(DeferredModel):
-    """One thing that happened."""
+    """One event record."""
 
     s3: S3EntityIn
 

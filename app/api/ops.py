@@ -24,14 +24,14 @@ class Health(DeferredModel):
 
 
 class TargetState(DeferredModel):
-    """How one way to the model is doing, seen from this process."""
+    """The state of one target, as seen by this process."""
 
     target: Annotated[str, Field(description="Region, model id and dialect.")]
     breaker: Annotated[
         BreakerState, Field(description="`open`: it keeps failing and is left alone.")
     ]
-    active: Annotated[int, Field(description="Calls under way.")]
-    waiting: Annotated[int, Field(description="Requests in line.")]
+    active: Annotated[int, Field(description="Calls in progress.")]
+    waiting: Annotated[int, Field(description="Requests waiting for the target.")]
     model: Annotated[
         ModelState,
         Field(
@@ -40,14 +40,14 @@ class TargetState(DeferredModel):
         ),
     ]
     loading_seconds: Annotated[
-        float | None, Field(description="How long the start in progress has been going on.")
+        float | None, Field(description="Seconds since the start in progress began.")
     ]
     last_starts_seconds: Annotated[
-        list[float], Field(description="How long the last cold starts took, oldest first.")
+        list[float], Field(description="Durations of the last cold starts, oldest first.")
     ]
 
     @classmethod
-    def of(cls, guard: TargetGuard) -> "TargetState":
+    def from_domain(cls, guard: TargetGuard) -> "TargetState":
         """Render ``guard``."""
         slots, starts = guard.slots, guard.starts
         loading = starts.loading_for
@@ -67,20 +67,18 @@ class Ready(DeferredModel):
 
     status: Literal["ready"] = "ready"
     model: Annotated[str, Field(description="The configured model id.")]
-    dialect_reason: Annotated[
-        str, Field(description="Why the first target has the dialect that it has.")
-    ]
-    targets: Annotated[list[TargetState], Field(description="The ways to the model, in order.")]
-    lifecycle: Annotated[list[str], Field(description="What is to be known of models' ends.")]
+    dialect_reason: Annotated[str, Field(description="The reason for the first target's dialect.")]
+    targets: Annotated[list[TargetState], Field(description="The targets, in order.")]
+    lifecycle: Annotated[list[str], Field(description="Notices about the ends of models.")]
     outside_residency: Annotated[
-        list[str], Field(description="Hops that data may not go to: docs/residency.md.")
+        list[str], Field(description="Hops outside the allowed regions: docs/residency.md.")
     ]
 
 
 @router.get(
     "/healthz",
     operation_id="health",
-    summary="Tell that the process is alive",
+    summary="Check that the process is alive",
     response_description="Alive.",
     responses=problem.responses(errors.InternalError),
 )
@@ -91,7 +89,7 @@ async def healthz() -> Health:
 @router.get(
     "/readyz",
     operation_id="ready",
-    summary="Tell whether requests can be served",
+    summary="Check whether requests can be served",
     description="Checks that a model is configured and that AWS credentials can be found. "
     "Calls no operation of Bedrock and spends nothing.",
     response_description="Ready.",
@@ -103,7 +101,7 @@ async def readyz(context: Context) -> Ready:
     return Ready(
         model=services.model.identity.id,
         dialect_reason=services.model.dialect_reason,
-        targets=[TargetState.of(guard) for guard in services.guards],
+        targets=[TargetState.from_domain(guard) for guard in services.guards],
         lifecycle=list(services.lifecycle.notices()),
         outside_residency=list(map(str, services.residency.violations())),
     )
@@ -113,7 +111,9 @@ async def readyz(context: Context) -> Ready:
     "/metrics",
     operation_id="metrics",
     summary="Show Prometheus metrics",
-    description="Of all worker processes together; docs/metrics.md explains each.",
+    description=(
+        "Returns the metrics of all worker processes together; docs/metrics.md explains each."
+    ),
     response_description="Metrics in Prometheus's text format.",
     response_class=Response,
     responses={

@@ -20,23 +20,23 @@ _REASONS: dict[type[RequestError], str] = {
 
 @dataclass(frozen=True, slots=True)
 class Foreign:
-    """Parameters of one dialect that are read for nothing but to judge whether they matter."""
+    """Parameters of a foreign dialect, judged by whether ignoring them would matter."""
 
     harmless: frozenset[str]
-    """Whatever they say, the answer is the same to the caller."""
+    """Parameters that never affect the answer."""
     neutral: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
-    """Others, with the values (beside null) that ask for nothing."""
+    """Other parameters, with the values (beside null) that have no effect."""
     reasons: Mapping[str, str] = field(default_factory=dict)
-    """Why one of those is refused, where there is more to say than that the model has it not."""
+    """Reasons for the refusal of a parameter, beyond that the model lacks it."""
 
-    def ignored(self, given: Mapping[str, Any], place: str = "") -> tuple[str, ...]:
-        """Return the harmless ones that were given, or raise for those that would matter.
+    def ignored(self, parameters: Mapping[str, Any], place: str = "") -> tuple[str, ...]:
+        """Return the ignored parameters that were given, or raise for those that would matter.
 
         Raises UnsupportedParameterError, or UnknownFieldError for what the dialect has not.
         """
-        if not given:
+        if not parameters:
             return ()
-        sent = {name: value for name, value in given.items() if value is not None}
+        sent = {name: value for name, value in parameters.items() if value is not None}
         refused = [name for name in sent if self._matters(name, sent[name])]
         if refused:
             raise self._refusal(place, refused)

@@ -30,8 +30,10 @@ class KeySet(DeferredModel):
 @router.get(
     "/.well-known/jwks.json",
     operation_id="keys",
-    summary="Show the keys that receipts are verified by",
-    description="Those that sign, and those that did. Empty where the service signs nothing.",
+    summary="Show the keys that verify receipts",
+    description=(
+        "Returns the current and the retired signing keys; none if the service signs nothing."
+    ),
     response_description="The public keys.",
     responses=problem.responses(errors.InternalError),
 )

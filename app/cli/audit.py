@@ -20,7 +20,7 @@ from app.wiring.audit import open_audit_store
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what the command takes."""
+    """Add the command's arguments."""
     actions = parser.add_subparsers(dest="action", required=True)
     verify = actions.add_parser("verify", help="hold every record against the tree, and heads")
     verify.add_argument(
@@ -50,12 +50,16 @@ async def _verify(heads: list[str], keys: dict[str, Any]) -> int:
         records = await _records(store, size)
         faults = [*records.faults(settings.audit_retention_days), *await _nodes(store, size)]
         for head in heads:
-            said = verification.opened(head, keys, HEAD_TYPE)
-            root = fold(await store.nodes(cover((0, min(said["size"], size)))))
-            if said["size"] > size:
-                faults.append(f"the head of {said['size']} records is ahead: some were removed")
-            elif root.hex() != said["root"]:
-                faults.append(f"the head of {said['size']} records is of another log than this")
+            statement = verification.opened(head, keys, HEAD_TYPE)
+            root = fold(await store.nodes(cover((0, min(statement["size"], size)))))
+            if statement["size"] > size:
+                faults.append(
+                    f"the head of {statement['size']} records is ahead: some were removed"
+                )
+            elif root.hex() != statement["root"]:
+                faults.append(
+                    f"the head of {statement['size']} records is of another log than this"
+                )
     kept = size - len(records.missing)
     sys.stdout.write(f"{size} records, {kept} of them kept, {len(heads)} heads\n")
     sys.stdout.writelines(f"FAILS {fault}\n" for fault in faults)
@@ -131,7 +135,7 @@ def _named(numbers: list[int]) -> str:
             runs[-1][1] = number
         else:
             runs.append([number, number])
-    said = [f"{a} to {b}" if b > a else str(a) for a, b in runs[:10]]
+    parts = [f"{a} to {b}" if b > a else str(a) for a, b in runs[:10]]
     if len(runs) > 10:
-        said.append("others")
-    return f"record {said[0]} was" if len(numbers) == 1 else f"records {', '.join(said)} were"
+        parts.append("others")
+    return f"record {parts[0]} was" if len(numbers) == 1 else f"records {', '.join(parts)} were"

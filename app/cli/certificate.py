@@ -32,9 +32,9 @@ class ThrowawayFiles:
     """PEM files of a certificate that only clients of this machine are to trust."""
 
     authority: Path
-    """For clients to trust. Its key was never written: it signs nothing more."""
+    """The authority that clients trust. Its key was never written, so it can sign nothing more."""
     certificate: Path
-    """For the service to show, with its key in the same file."""
+    """The service's certificate, with its key in the same file."""
 
 
 def throwaway(folder: Path) -> ThrowawayFiles:

@@ -22,6 +22,7 @@ from app.settings import PREFIX, Settings, SettingsError, load
 PICTURE = Path(__file__).parent / "data" / "astronaut.png"
 QUESTION = "What is in this picture?"
 EMULATOR_PORT = 9100
+LAST_PORT = 65535
 START_SECONDS = 60.0
 REGION = "us-east-1"
 MODEL = f"arn:aws:bedrock:{REGION}:123456789012:imported-model/llama32vis11"
@@ -33,7 +34,7 @@ KNOWLEDGE_BASES = {
         "reranker": f"arn:aws:bedrock:{REGION}::foundation-model/amazon.rerank-v1:0",
     }
 }
-"""Of sample documents, which the emulator has from its start."""
+"""Knowledge bases of sample documents that the emulator starts with."""
 SERVING = "Serving on {url}; Swagger UI on {url}/docs. Ctrl-C ends it."
 PORT_TAKEN = "Port {port} is taken. Choose another one: make run PORT={other}"
 KEYS_NEEDED = (
@@ -50,7 +51,7 @@ export AWS_CA_BUNDLE={path} SSL_CERT_FILE={path} NODE_EXTRA_CA_CERTS={path}"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what the command takes."""
+    """Add the command's arguments."""
     parser.add_argument(
         "--tls",
         nargs="?",
@@ -101,9 +102,9 @@ async def _serve(settings: Settings, files: ThrowawayFiles | None) -> int:
             # Readiness may need a key, and there is nothing to wait for after this.
             await _ready(client, f"{url}/healthz", children, stopped)
             if not stopped.is_set() and _running(children):
-                told = KEYS_NEEDED if settings.authenticates else await answer(client, url)
+                message = KEYS_NEEDED if settings.authenticates else await answer(client, url)
                 trust = f"{TRUST.format(path=files.authority)}\n" if files else ""
-                sys.stdout.write(f"\n{told}\n\n{trust}{SERVING.format(url=url)}\n")
+                sys.stdout.write(f"\n{message}\n\n{trust}{SERVING.format(url=url)}\n")
                 sys.stdout.flush()
         await _until_stopped(stopped, children)
     finally:
@@ -145,13 +146,20 @@ def _free(host: str, port: int) -> bool:
 
 
 def emulator_port() -> int:
-    """Return the port that ``EMULATOR_PORT`` names, 9100 by default; a free one if it is taken."""
-    named = int(os.environ.get("EMULATOR_PORT") or EMULATOR_PORT)
+    """Return the port that ``EMULATOR_PORT`` names; without it 9100, or a free one if it is taken.
+
+    Raises SettingsError where it names none, or one that is taken.
+    """
+    named = os.environ.get("EMULATOR_PORT")
+    if named and not (named.isdecimal() and int(named) <= LAST_PORT):
+        raise SettingsError(f"EMULATOR_PORT: {named!r} is no port")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", named))
-        except OSError:
+            probe.bind(("127.0.0.1", int(named or EMULATOR_PORT)))
+        except OSError as error:
+            if named:
+                raise SettingsError(f"EMULATOR_PORT: {named} is taken") from error
             probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
@@ -204,14 +212,14 @@ async def _ready(
 
 async def answer(client: httpx.AsyncClient, url: str) -> str:
     """Ask the first question, and return it with its answer."""
-    found = await client.post(
+    response = await client.post(
         f"{url}/v1/generate/upload",
         data={"prompt": QUESTION},
         files={"images": (PICTURE.name, PICTURE.read_bytes(), "image/png")},
         timeout=START_SECONDS,
     )
     asked = f"POST {url}/v1/generate/upload  prompt={QUESTION!r}  images=@{PICTURE.name}"
-    return f"{asked}\n{found.text}"
+    return f"{asked}\n{response.text}"
 
 
 async def _until_stopped(stopped: asyncio.Event, children: tuple[Process, ...]) -> None:

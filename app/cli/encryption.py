@@ -13,7 +13,7 @@ from app.wiring.encryption import open_encryption
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what the commands take."""
+    """Add the commands' arguments."""
     actions = parser.add_subparsers(dest="action", required=True)
     new_key = actions.add_parser("new-key", help="add a root key to a key file; it wraps from now")
     new_key.add_argument("file", type=Path, help="made if it is not there")

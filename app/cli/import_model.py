@@ -36,7 +36,7 @@ LICENCE = warning(
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what the command takes."""
+    """Add the command's arguments."""
     parser.add_argument("source", help="where the files are: s3://bucket/prefix/")
     parser.add_argument("--name", default="llama-3-2-11b-vision", help="the model's new name")
     parser.add_argument("--role", help="ARN of the role that Bedrock reads the files with")
@@ -70,11 +70,11 @@ async def _run(parsed: argparse.Namespace) -> int:
     endpoint = str(settings.endpoint_url) if settings.endpoint_url else None
     async with open_imports(settings.region, endpoint, parsed.s3_endpoint_url) as imports:
         prefix = f"{source['prefix'].rstrip('/')}/" if source["prefix"] else ""
-        found = await imports.files(source["bucket"], prefix, DOCUMENTS)
-        model_files = ModelFiles(found.sizes, found.documents)
+        listing = await imports.files(source["bucket"], prefix, DOCUMENTS)
+        model_files = ModelFiles(listing.sizes, listing.documents)
         checked = (
             *_arguments(parsed),
-            *_regions(found, settings.region),
+            *_regions(listing, settings.region),
             *files.check(model_files),
             LICENCE,
         )
@@ -119,13 +119,13 @@ def _arguments(parsed: argparse.Namespace) -> tuple[Finding, ...]:
     return tuple(checked)
 
 
-def _regions(found: BucketFiles, region: str) -> tuple[Finding, ...]:
+def _regions(listing: BucketFiles, region: str) -> tuple[Finding, ...]:
     if region not in REGIONS:
         mend = f"Set {PREFIX}REGION to one of {', '.join(REGIONS)}."
         return (fault("region", f"Custom Model Import is not offered in {region}", mend),)
-    if found.region and found.region != region:
+    if listing.region and listing.region != region:
         mend = "Copy the files to a bucket in the same region, or import there."
-        return (warning("region", f"the bucket is in {found.region}, not in {region}", mend),)
+        return (warning("region", f"the bucket is in {listing.region}, not in {region}", mend),)
     return (ok("region", region),)
 
 

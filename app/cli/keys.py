@@ -16,7 +16,7 @@ DEFAULT_SCOPES = (Scope.GENERATE, Scope.TASKS, Scope.IMAGES)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what the commands take."""
+    """Add the commands' arguments."""
     parser.add_argument("--file", type=Path, help=f"the key file; by default {PREFIX}KEYS_FILE")
     actions = parser.add_subparsers(dest="action", required=True)
     create = actions.add_parser("create", help="make a key and print it, this once")
@@ -73,12 +73,17 @@ def run(parsed: argparse.Namespace) -> int:
         return 2
 
 
-def _create(given: argparse.Namespace, path: Path | None) -> int:
-    limit.parse(given.limits)
-    guardrail.parse(given.guardrail)
-    scopes = given.scope or DEFAULT_SCOPES
+def _create(arguments: argparse.Namespace, path: Path | None) -> int:
+    limit.parse(arguments.limits)
+    guardrail.parse(arguments.guardrail)
+    scopes = arguments.scope or DEFAULT_SCOPES
     text, record = key.issue(
-        given.name, scopes, given.limits, given.filter, given.guardrail, given.cache
+        arguments.name,
+        scopes,
+        arguments.limits,
+        arguments.filter,
+        arguments.guardrail,
+        arguments.cache,
     )
     if path is None:
         sys.stderr.write(f"No file was given; for {PREFIX}KEYS:\n{key.render([record])}")
@@ -112,20 +117,20 @@ def _revoke(path: Path, key_id: str) -> int:
 
 def _object(text: str) -> dict[str, str]:
     """Read a JSON object, or raise ValueError."""
-    found = json.loads(text)
-    if not isinstance(found, dict):
+    value = json.loads(text)
+    if not isinstance(value, dict):
         raise argparse.ArgumentTypeError("is not a JSON object")
-    return found
+    return value
 
 
 def _filter(text: str) -> dict[str, Any]:
     """Read what ``--filter`` takes, or raise ValueError."""
-    found: dict[str, Any] = json.loads(text)
+    value: dict[str, Any] = json.loads(text)
     try:
-        metadata_filter.parse(found)
+        metadata_filter.parse(value)
     except metadata_filter.FilterError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
-    return found
+    return value
 
 
 def _required(path: Path | None) -> Path:

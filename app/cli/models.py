@@ -11,7 +11,7 @@ from app.settings import load
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what the command takes."""
+    """Add the command's arguments."""
     actions = parser.add_subparsers(dest="action")
     actions.add_parser("list", help="imported models and import jobs (the default)")
     delete = actions.add_parser("delete", help="delete an imported model")

@@ -13,7 +13,7 @@ from app.adapters.receipts import signing_keys
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what the command takes."""
+    """Add the command's arguments."""
     actions = parser.add_subparsers(dest="action", required=True)
     new_key = actions.add_parser("new-key", help="add a key to a key file; it signs from now on")
     new_key.add_argument("file", type=Path, help="made if it is not there")

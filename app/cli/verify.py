@@ -15,7 +15,7 @@ _WORDS = {True: "holds     ", False: "FAILS     ", None: "not proved"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what the command takes."""
+    """Add the command's arguments."""
     parser.add_argument(
         "receipt",
         type=Path,
@@ -52,12 +52,12 @@ def run(parsed: argparse.Namespace) -> int:
 def _keys(where: str) -> dict[str, Any]:
     if where.startswith(("http://", "https://")):
         answer = httpx.get(where, timeout=10).raise_for_status()
-        found = answer.json()
+        key_set = answer.json()
     else:
         try:
-            found = orjson.loads(Path(where).read_bytes())
+            key_set = orjson.loads(Path(where).read_bytes())
         except orjson.JSONDecodeError as error:
             raise ValueError(f"{where}: is no JSON Web Key Set: {error}") from error
-    if not isinstance(found, dict) or not isinstance(found.get("keys"), list):
+    if not isinstance(key_set, dict) or not isinstance(key_set.get("keys"), list):
         raise ValueError(f"{where}: is no JSON Web Key Set")
-    return found
+    return key_set

@@ -16,7 +16,7 @@ ATTEMPT_SECONDS = 15
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what the command takes."""
+    """Add the command's arguments."""
     parser.add_argument(
         "--timeout", type=float, default=1_200, metavar="SECONDS", help="until it gives up"
     )

@@ -1,4 +1,4 @@
-"""Several processes that serve from one socket. Each drains as a single one does."""
+"""Runs several processes that serve from one socket. Each drains as a single one does."""
 
 import os
 import tempfile
@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 
 def make_server() -> Server:
-    """Return what one worker runs, with the settings that it reads itself."""
+    """Return the server of one worker, with the settings that the worker reads itself."""
     settings = load()
     telemetry.configure(settings.log_level)
     return Server(create_app(settings, services.open_services), settings)

@@ -13,7 +13,7 @@ class BatchStatus(StrEnum):
 
     VALIDATING = "validating"
     FAILED = "failed"
-    """Its input could not be used, or went away."""
+    """The input could not be used, or is gone."""
     IN_PROGRESS = "in_progress"
     FINALIZING = "finalizing"
     """No row is begun any more; what was answered is being written into files."""
@@ -61,9 +61,9 @@ class NativeJob:
     phase: NativePhase = NativePhase.WRITING
     job_id: str | None = None
     status: str | None = None
-    """In Bedrock's words."""
+    """The status as Bedrock names it."""
     message: str | None = None
-    """What Bedrock says of its end."""
+    """Bedrock's message about how the job ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,18 +107,18 @@ class Batch:
     times: Mapping[str, float] = field(default_factory=dict)
     """When it came to each status, by the status."""
     ending: BatchStatus | None = None
-    """What it ends as, once it is finalized."""
+    """The status that the batch has once it is finalized."""
     faults: tuple[BatchFault, ...] = ()
     counts: BatchCounts = BatchCounts()
     """Final once it has ended."""
     output_file_id: str | None = None
     error_file_id: str | None = None
     webhook: str | None = None
-    """Where its end is told."""
+    """The URL that is notified when the batch ends."""
     output_seconds: int | None = None
     """How long its files are kept; None for as long as other files."""
     engine: BatchEngine = BatchEngine.AUTO
-    """What was asked to do it."""
+    """The engine that the caller asked for."""
     engine_reason: str | None = None
     """Why its rows are on this service's own queue."""
     native: NativeJob | None = None
@@ -126,6 +126,8 @@ class Batch:
     claimed_by: str = ""
     """The worker that checks or finalizes it."""
     claimed_until: float = 0
+    unsettled: bool = False
+    """Whether it has ended, and its end has still to be told and its rows to be forgotten."""
     version: int = 0
 
     @property

@@ -14,12 +14,12 @@ class BatchJobStatus(StrEnum):
     """Submitted, validating, scheduled, in progress or stopping."""
     COMPLETED = "completed"
     PARTIALLY_COMPLETED = "partially_completed"
-    """It ran out of time; the records that were processed have results."""
+    """The job ran out of time. Records processed by then have results."""
     FAILED = "failed"
     STOPPED = "stopped"
     """Someone stopped it; what was processed has results."""
     EXPIRED = "expired"
-    """It ran out of time before it began."""
+    """The job ran out of time before it began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class BatchJobName:
     """The names that one job is found by, kept before the job is asked for."""
 
     name: str
-    """At most 63 letters, digits and hyphens; also the folder of its files."""
+    """The job's name: at most 63 letters, digits and hyphens. Also the folder of its files."""
     token: str
     """The client request token: asked for again with the same, it is the same job."""
 
@@ -51,7 +51,7 @@ class BatchJob:
     status: BatchJobStatus
     raw_status: str
     message: str | None = None
-    """What Bedrock says of it, for the caller."""
+    """Bedrock's message about the job, for the caller."""
     counts: RecordCounts | None = None
     """None where Bedrock has not told yet."""
 

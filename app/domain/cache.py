@@ -5,12 +5,12 @@ from enum import StrEnum
 
 
 class CacheMode(StrEnum):
-    """Whose answers are kept."""
+    """Determines which answers are kept."""
 
     OFF = "off"
     """Nobody's."""
     ASKED = "asked"
-    """Those of requests that say ``max-age``, and of keys that have it on."""
+    """Answers to requests with ``max-age``, and to keys with the cache on."""
     ON = "on"
 
 
@@ -18,7 +18,7 @@ class CacheScope(StrEnum):
     """The callers who may be given a kept answer."""
 
     CALLER = "caller"
-    """Whoever paid for it."""
+    """Only the caller who paid for the answer."""
     SHARED = "shared"
     """Everyone."""
 

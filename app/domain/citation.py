@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 NOT_IN_SOURCES = "NOT IN SOURCES"
-"""What the model is asked to write where its sources do not answer."""
+"""The text that the model is asked to write if its sources do not hold the answer."""
 LONGEST_MARKER = 40
 """Characters between the brackets."""
 MOST_REMOVED = 200
@@ -110,14 +110,14 @@ class Sentence:
     """A sentence of an answer."""
 
     text: str
-    """Without its markers."""
+    """The sentence without its markers."""
     markers: tuple[int, ...]
     """The sources that it names, in order, each once."""
 
     @property
     def quotes(self) -> tuple[str, ...]:
         """Texts between quotation marks, of two words or more."""
-        quoted = (found[1].strip() for found in _QUOTED.finditer(self.text))
+        quoted = (match[1].strip() for match in _QUOTED.finditer(self.text))
         return tuple(text for text in quoted if len(text.split()) > 1)
 
 
@@ -146,23 +146,23 @@ class MarkerFilter:
         """Sources that were named, in order."""
 
     def feed(self, piece: str, *, last: bool = False) -> str:
-        """Return what can be passed on."""
+        """Return the text that can be passed on."""
         text, self._held = self._held + piece, ""
         if not last and (opened := _OPEN.search(text, max(0, len(text) - LONGEST_MARKER - 10))):
             text, self._held = text[: opened.start()], text[opened.start() :]
         return _MARKER.sub(self._written, text)
 
-    def _written(self, found: re.Match[str]) -> str:
-        if len(found[0].strip()) > LONGEST_MARKER:
-            return found[0]
-        numbers = list(_numbered(found[1]))
+    def _written(self, match: re.Match[str]) -> str:
+        if len(match[0].strip()) > LONGEST_MARKER:
+            return match[0]
+        numbers = list(_numbered(match[1]))
         kept = [number for number in numbers if number in self._sources]
         unknown = [number for number in numbers if number not in self._sources]
         self.removed += unknown[: max(0, MOST_REMOVED - len(self.removed))]
         self.cited.update(dict.fromkeys(kept))
         if not kept:
             return ""
-        blank = " " if found[0][0] in " \t" else ""
+        blank = " " if match[0][0] in " \t" else ""
         return blank + "".join(f"[{number}]" for number in dict.fromkeys(kept))
 
 
@@ -190,7 +190,7 @@ def sentences(text: str) -> tuple[Sentence, ...]:
 
 def parts(text: str) -> list[str]:
     """Return ``text`` cut after each sentence; together the parts are the text again."""
-    quoted = [found.span() for found in _QUOTED.finditer(text)]
+    quoted = [match.span() for match in _QUOTED.finditer(text)]
     cuts, start, passed = [], 0, 0
     for end in _END.finditer(text):
         while passed < len(quoted) and quoted[passed][1] <= end.start():

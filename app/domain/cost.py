@@ -97,7 +97,7 @@ class Pricing(Protocol):
     def answered(
         self, prompt_tokens: int | None, generation_tokens: int | None, began: float
     ) -> Cost | None:
-        """Return what a call cost that began at ``began`` (`time.perf_counter`) and was answered.
+        """Return the cost of an answered call that began at ``began`` (`time.perf_counter`).
 
         None where the upstream did not tell what the cost is reckoned from.
         """
@@ -111,14 +111,12 @@ class Price:
     input: float
     output: float
 
-    def of(self, prompt_tokens: int, generation_tokens: int) -> Cost:
-        """Return what these many tokens cost."""
+    def most(self, prompt_tokens: int, generation_tokens: int) -> Cost:
+        """Return the cost of so many tokens."""
         return Cost(
             round(prompt_tokens * self.input / 1e6, DIGITS),
             round(generation_tokens * self.output / 1e6, DIGITS),
         )
-
-    most = of
 
     def answered(
         self,
@@ -126,7 +124,7 @@ class Price:
         generation_tokens: int | None,
         began: float,  # noqa: ARG002 - time costs nothing here
     ) -> Cost | None:
-        """Return what these many tokens cost; None where a count is unknown."""
+        """Return the cost of so many tokens; None if a count is unknown."""
         if prompt_tokens is None or generation_tokens is None:
             return None
         # As `of`, written out: this is asked for each piece of a stream.

@@ -49,7 +49,7 @@ class ServiceError(Exception):
     usage: Usage | None = None
     """The tokens that were used by then, where a guardrail held an answer back."""
     report: GuardrailReport | None = None
-    """What guardrails had said by then."""
+    """The guardrails' report up to the error."""
 
     def __init__(
         self,
@@ -419,9 +419,9 @@ class DocumentEmptyError(ImageError):
 
 
 class PageNotShownError(ImageError):
-    """A page that shows nothing although it has text: its fonts are not to be had."""
+    """A page that shows nothing, although it has text or pictures: hidden, or not to be drawn."""
 
-    code, status, title = "page_not_shown", 422, "Page shows none of its text"
+    code, status, title = "page_not_shown", 422, "Page shows none of its content"
 
 
 class TooManyPagesError(ImageError):

@@ -101,7 +101,7 @@ class ImageStrategy(StrEnum):
     SINGLE = "single"
     """Nothing: more than one is refused."""
     CONTACT_SHEET = "contact_sheet"
-    """They are laid out on one picture, each under its number."""
+    """The pictures are laid out on one picture, each under its number."""
     EACH = "each"
     """The same is asked about each of them, in a call of its own."""
 
@@ -206,13 +206,13 @@ class Completion:
     latency_ms: int | None = None
     """The model's own time as Bedrock reports it."""
     target: Target | None = None
-    """Which of the configured targets answered."""
+    """The configured target that answered."""
     stop_sequence: str | None = None
     """The caller's stop text that ended it, where one did."""
     logprobs: tuple[TokenLogprob, ...] | None = None
     """Log probabilities of the whole text; None if they were not asked for or not given."""
     guardrail: GuardrailReport | None = None
-    """What guardrails said; None where none was asked."""
+    """The guardrails' report; None if none was asked."""
     replay: Replay | None = None
     """Set where the answer is one that was kept."""
     warnings: tuple[AnswerWarning, ...] = ()

@@ -16,16 +16,16 @@ class Mode(StrEnum):
 
     OFF = "off"
     AUDIT = "audit"
-    """It is checked, and the verdict recorded; nothing is held back."""
+    """The content is checked and the verdict recorded; nothing is held back."""
     ENFORCE = "enforce"
-    """What the guardrail blocks is not sent on, what it masks is sent on masked."""
+    """Blocked content is not sent on; masked content is sent on masked."""
 
 
 class StreamMode(StrEnum):
     """When the text of a stream is let go. The laxest first."""
 
     AUDIT = "audit"
-    """At once; it is checked at the end."""
+    """Text is sent at once and checked at the end."""
     WINDOW = "window"
     """Piece by piece, each checked with the one before."""
     BUFFER = "buffer"
@@ -94,7 +94,7 @@ PERSONAL_ENTITIES = frozenset(
 
 
 class Source(StrEnum):
-    """Which way the content goes, as AWS calls it."""
+    """The direction of the content, as AWS calls it."""
 
     INPUT = "INPUT"
     OUTPUT = "OUTPUT"
@@ -148,13 +148,12 @@ class GuardrailWish:
     """A request's own wishes for the policy."""
 
     modes: Mapping[str, str] = field(default_factory=dict)
-    """By name of a `GuardrailPolicy`'s member: ``input``, ``output``, ``image``, ``stream``,
-    ``on_failure``."""
+    """Modes by the name of a `GuardrailPolicy` field: ``input``, ``output``, ``image``, …"""
     id: str | None = None
     """The guardrail that the request names, None where it names none."""
     version: str | None = None
     place: str = "X-Guardrail-Policy"
-    """Where the request says so, for errors."""
+    """The place of the wish in the request, for errors."""
 
 
 def joined(one: GuardrailWish | None, other: GuardrailWish | None) -> GuardrailWish | None:
@@ -236,9 +235,9 @@ class Assessment:
     texts: tuple[str, ...] | None = None
     """The content's texts, masked; None where they stay as they are."""
     units: Mapping[str, int] = field(default_factory=dict)
-    """What was processed, by policy: ``content``, ``word``, ``content_image``, …"""
+    """Units processed, by policy: ``content``, ``word``, ``content_image``, …"""
     message: str = ""
-    """What the guardrail would have shown in the place of a blocked content."""
+    """The guardrail's own message in place of blocked content."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,14 +247,14 @@ class GuardrailReport:
     action: Action = Action.NONE
     hits: tuple[Hit, ...] = ()
     sources: tuple[str, ...] = ()
-    """Where policies hit: ``input``, ``output``, ``image``."""
+    """The places where policies matched: ``input``, ``output``, ``image``."""
     units: Mapping[str, int] = field(default_factory=dict)
     latency_ms: int = 0
     """Milliseconds that the checks took, those at the same time added up."""
     cost_usd: float | None = 0
-    """At the listed price; part of the answer's cost. None where a unit's price is unknown."""
+    """Cost at list price, part of the answer's cost; None if a unit's price is unknown."""
     unchecked: tuple[str, ...] = ()
-    """What passed although the guardrail could not be asked."""
+    """The content that passed although the guardrail could not be asked."""
     message: str = ""
     """As in `Assessment`."""
     id: str = ""

@@ -145,11 +145,11 @@ class Treatment(StrEnum):
     """The treatment of a picture's bytes."""
 
     UNCHANGED = "unchanged"
-    """It fitted in every respect and went through byte for byte."""
+    """The picture fitted in every respect and was sent byte for byte."""
     STRIPPED = "stripped"
-    """Its pixels' bytes are the received ones; metadata and trailing data are gone."""
+    """The pixels' bytes are as received; metadata and trailing data were removed."""
     ENCODED = "encoded"
-    """It was decoded and encoded again."""
+    """The picture was decoded and encoded again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,9 @@ class JobStatus(StrEnum):
     QUEUED = "queued"
     IN_PROGRESS = "in_progress"
     COMPLETED = "completed"
-    """It was answered, with a status below 400."""
+    """The job was answered with a status below 400."""
     FAILED = "failed"
-    """Its answer is an error."""
+    """The job's answer is an error."""
 
     @property
     def ended(self) -> bool:
@@ -30,7 +30,7 @@ class JobRequest:
 
     path: str
     headers: Mapping[str, str]
-    """Those that decide the answer, by names in lower case; no credentials."""
+    """Headers that affect the answer, by lower-case name; no credentials."""
     body: bytes = field(repr=False)
     request_id: str = ""
     caller: Caller = ANONYMOUS
@@ -52,7 +52,7 @@ class JobEvent:
     """Something that happened while a job ran, as the endpoint's stream tells it."""
 
     number: int
-    """From 1, in order."""
+    """The event's number, from 1."""
     name: str
     """``progress``."""
     data: bytes

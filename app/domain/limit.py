@@ -69,18 +69,18 @@ def _quota(name: str, rate: str) -> Quota:
     scope, _, resource = name.rpartition(":")
     match = _RATE.fullmatch(rate)
     try:
-        found = Resource(resource), Scope(scope) if scope else None
+        parsed = Resource(resource), Scope(scope) if scope else None
     except ValueError as error:
         raise ValueError(
             f"{name}: is not one of {', '.join(Resource)}, alone or behind a scope and a colon"
         ) from error
-    if found[1] is not None and found[1] not in COUNTED[found[0]]:
-        scopes = ", ".join(COUNTED[found[0]])
+    if parsed[1] is not None and parsed[1] not in COUNTED[parsed[0]]:
+        scopes = ", ".join(COUNTED[parsed[0]])
         raise ValueError(f"{name}: would never count; it can be limited for {scopes}")
     if match is None:
         raise ValueError(f"{name}: {rate.strip()!r} is not a rate such as 10/second or 5/2 hours")
-    amount = Decimal(match["amount"]) * (MICRO if found[0] is Resource.SPEND else 1)
+    amount = Decimal(match["amount"]) * (MICRO if parsed[0] is Resource.SPEND else 1)
     if amount != int(amount):
         raise ValueError(f"{name}: {rate.strip()!r} is not a whole number")
     window = int(match["many"] or 1) * _SECONDS[match["unit"]]
-    return Quota(name, *found, int(amount), window)
+    return Quota(name, *parsed, int(amount), window)

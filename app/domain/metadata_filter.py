@@ -170,7 +170,7 @@ def written(parsed: MetadataFilter) -> dict[str, Any]:
 
 
 def all_of(*filters: MetadataFilter | None) -> MetadataFilter | None:
-    """Return what passes every one of ``filters``; None where there are none.
+    """Return a filter that requires all ``filters``; None if there are none.
 
     Groups that are joined by AND become part of one group: stores bound the depth.
     """

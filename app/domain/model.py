@@ -1,4 +1,4 @@
-"""Which model is called: its id in Bedrock's terms, and what is known of it as data."""
+"""The model that is called: its Bedrock id, and its properties as data."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -142,12 +142,12 @@ CAPABILITIES: Mapping[tuple[Dialect, str], Capabilities] = {
 
 
 def capabilities(dialect: Dialect, base: BaseModel) -> Capabilities:
-    """Return what ``base`` can do through ``dialect``."""
+    """Return the capabilities of ``base`` through ``dialect``."""
     return CAPABILITIES[dialect, base.key]
 
 
 def common(several: Iterable[Capabilities]) -> Capabilities:
-    """Return what all of ``several`` can do: a request may go to any of its targets."""
+    """Return the capabilities that all of ``several`` share: a request may go to any target."""
     rows = list(several)
     return Capabilities(
         max_images=min(row.max_images for row in rows),
@@ -222,7 +222,7 @@ _PROFILE_ID = re.compile(rf"[a-z]{{2,6}}(-[a-z]+)?\.{_MODEL_ID.pattern}")
 
 
 def identify(configured: str, base_key: str | None = None) -> ModelIdentity:
-    """Tell what ``configured`` names, or raise ValueError with what would be accepted.
+    """Return the model that ``configured`` names, or raise ValueError with the accepted forms.
 
     ``base_key`` says which weights stand behind an id that does not tell, such as the ARN
     of an imported model; without it those are taken for the 11B.

@@ -44,15 +44,15 @@ class TokenLogprob:
     """A token of the answer, and what else could have stood there."""
 
     token: str
-    """Its text; half a character reads as U+FFFD."""
+    """The token's text; an incomplete character reads as U+FFFD."""
     logprob: float
     """Natural logarithm of its probability, 0 at most."""
     alternatives: tuple[TokenChance, ...] = ()
     """The likeliest tokens at this place, the chosen one usually among them, likeliest first."""
     data: bytes | None = None
-    """Its bytes in UTF-8, where the upstream says; those of all tokens together are the text's."""
+    """The token's UTF-8 bytes, if the upstream gives them. All tokens' bytes make up the text."""
 
     @property
     def written(self) -> bytes:
-        """Its bytes, as far as they are known."""
+        """Return the token's bytes, as far as they are known."""
         return self.token.encode("utf-8", "replace") if self.data is None else self.data

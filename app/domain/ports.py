@@ -65,7 +65,7 @@ class Retriever(Protocol):
     """Finds chunks of documents in knowledge bases."""
 
     async def retrieve(self, query: RetrievalQuery) -> tuple[Chunk, ...]:
-        """Return what was found, best first, or raise an `app.domain.errors.UpstreamError`.
+        """Return the chunks found, best first, or raise an `app.domain.errors.UpstreamError`.
 
         At most ``query.results`` chunks, none where nothing was found.
         """
@@ -76,7 +76,7 @@ class ImagePreparer(Protocol):
     """Makes any picture right for the model."""
 
     async def prepare(self, image: ReceivedImage) -> ImageReport:
-        """Return what was received and what was made of it, or raise an ImageError."""
+        """Return the report of the picture as received and as prepared, or raise an ImageError."""
         ...
 
 
@@ -106,7 +106,7 @@ class Readiness(Protocol):
     """Whether the upstream could be called, found out without spending anything."""
 
     async def check(self) -> None:
-        """Return, or raise NotReadyError, which says what is missing."""
+        """Check the upstream, or raise NotReadyError, which says what is missing."""
         ...
 
 
@@ -197,7 +197,7 @@ class AnswerStore(Protocol):
         ...
 
     async def get(self, place: Place) -> bytes | None:
-        """Return what is kept there and has not expired."""
+        """Return the unexpired entry at a place, or None."""
         ...
 
     async def put(self, place: Place, data: bytes, seconds: float) -> None:
@@ -249,7 +249,7 @@ class WebhookSender(Protocol):
     """Tells callers' servers of events."""
 
     def check(self, url: str) -> None:
-        """Return where events may go to ``url``; else raise WebhookUrlNotAllowedError.
+        """Check that events may go to ``url``, or raise WebhookUrlNotAllowedError.
 
         Raises WebhooksDisabledError where they may go nowhere.
         """
@@ -281,7 +281,7 @@ class BatchJobs(Protocol):
         ...
 
     async def status(self, job_id: str) -> BatchJob:
-        """Return how the job stands."""
+        """Return the state of the job."""
         ...
 
     async def stop(self, job_id: str) -> None:
@@ -400,7 +400,7 @@ class WorkQueue(Protocol):
         ...
 
     async def depths(self) -> dict[WorkKind, QueueDepth]:
-        """Return what waits, by kind."""
+        """Return the number of waiting items by kind."""
         ...
 
 

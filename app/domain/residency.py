@@ -35,7 +35,7 @@ class Verdict(StrEnum):
     INSIDE = "inside"
     OUTSIDE = "outside"
     UNKNOWN = "unknown"
-    """Where it is can't be found out, which counts as outside."""
+    """The location can't be determined, which counts as outside."""
     OPEN = "open"
     """No regions are configured, so that any will do."""
 
@@ -88,21 +88,21 @@ def region_of(arn: str) -> str:
 
 
 def notes(allowed: tuple[str, ...], offered: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
-    """Return what licences and availability add to ``allowed`` regions.
+    """Return the notes that licences and availability add to ``allowed`` regions.
 
     ``offered`` has the regions of each model that AWS offers itself, by its name.
     """
-    said = []
+    notices = []
     if not EUROPEAN_UNION.isdisjoint(allowed):
-        said.append(
+        notices.append(
             "Meta's use policy for Llama 3.2 withholds the licence of multimodal models from "
             "individuals domiciled, and companies with their principal place of business, in the "
             "European Union; users of a product that includes them are exempt."
         )
     for name, regions in offered.items():
         if allowed and not set(regions) & set(allowed):
-            said.append(
+            notices.append(
                 f"AWS offers {name} in {', '.join(regions)} alone; in other regions it takes "
                 "imported weights or another model."
             )
-    return tuple(said)
+    return tuple(notices)

@@ -18,9 +18,9 @@ class Search(StrEnum):
     """How a vector store looks for chunks."""
 
     SEMANTIC = "semantic"
-    """By meaning."""
+    """Search by meaning."""
     HYBRID = "hybrid"
-    """By meaning and by words."""
+    """Search by meaning and by words."""
 
 
 class KnowledgeBaseKind(StrEnum):
@@ -114,11 +114,11 @@ class Chunk:
     """A picture's file; None where only its place is known."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     place: str | None = field(default=None, repr=False)
-    """Where its picture is fetched, where ``uri`` is masked; None where that tells it."""
+    """The address of the chunk's picture if ``uri`` is masked; else None."""
 
     @property
     def location(self) -> str:
-        """Where its picture is fetched."""
+        """Return the address that the chunk's picture is fetched from."""
         return self.uri if self.place is None else self.place
 
     @property

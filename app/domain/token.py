@@ -10,7 +10,7 @@ class CountMethod(StrEnum):
     EXACT = "exact"
     """With the model's own vocabulary."""
     BOUND = "bound"
-    """At most: no token is shorter than a byte."""
+    """An upper bound: no token is shorter than a byte."""
 
 
 @dataclass(frozen=True, slots=True)

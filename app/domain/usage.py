@@ -101,7 +101,7 @@ class UsageBatch:
 
 @dataclass(frozen=True, slots=True)
 class UsageQuery:
-    """Which rows are wanted."""
+    """Selects rows of usage."""
 
     first: date
     last: date

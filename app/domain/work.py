@@ -16,11 +16,15 @@ class WorkKind(StrEnum):
     BATCH_ROW = "batch_row"
     """One line of a batch's input file."""
     JOB = "job"
-    """One request that is answered later."""
+    """A request that is answered later."""
     JOB_EVENT = "job_event"
-    """What a job told while it ran. Only kept: no worker takes it."""
+    """An event or a paid answer of a running job. It is only stored; no worker leases it."""
     WEBHOOK = "webhook"
     """One event that a caller's server is to be told of."""
+
+
+UNTAKEN = frozenset({WorkKind.JOB_EVENT})
+"""Kinds that are only stored: no worker leases them."""
 
 
 class WorkState(StrEnum):
@@ -31,9 +35,9 @@ class WorkState(StrEnum):
     """A worker has it, until its lease runs out."""
     SUCCEEDED = "succeeded"
     FAILED = "failed"
-    """It has a result too, which says why."""
+    """The item failed; its result says why."""
     CANCELLED = "cancelled"
-    """It was never answered, and will not be."""
+    """The item was never answered and will not be."""
 
 
 OPEN_STATES = (WorkState.WAITING, WorkState.LEASED)
@@ -49,7 +53,7 @@ class WorkGroup:
     """The caller's id."""
     kind: WorkKind
     status: str
-    """What its kind calls the state it is in."""
+    """The group's state, as its kind names it."""
     created_at: float
     """Seconds since the epoch."""
     body: bytes = b""
@@ -69,7 +73,7 @@ class NewWork:
     position: int
     """The place in its group, from 0; put twice, it is there once."""
     payload: bytes
-    """What its handler needs to do it."""
+    """The data that the handler needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,7 @@ class Leased:
     """Leases so far that ended without a result, this one not counted."""
     created_at: float
     worker: str
-    """Whose lease it is."""
+    """The worker that holds the lease."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,15 @@ class WorkUsage:
     cost_usd: float = 0
     unpriced: int = 0
     """Answers whose price is unknown."""
+
+    def __add__(self, other: "WorkUsage") -> "WorkUsage":
+        """Return both together."""
+        return WorkUsage(
+            self.prompt_tokens + other.prompt_tokens,
+            self.generation_tokens + other.generation_tokens,
+            self.cost_usd + other.cost_usd,
+            self.unpriced + other.unpriced,
+        )
 
 
 NO_USAGE = WorkUsage()

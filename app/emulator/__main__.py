@@ -39,11 +39,18 @@ def _seconds(text: str) -> float:
     return number
 
 
+def _port(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= 65535:
+        raise argparse.ArgumentTypeError(f"{text} is no port")
+    return number
+
+
 # Flag, what it means, and more of `add_argument`. A flag that may be repeated takes its values
 # separated by spaces from the environment.
 _FLAGS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("host", "address to listen on", {"default": "127.0.0.1"}),
-    ("port", "port to listen on; 0 takes a free one", {"default": 9100, "type": int}),
+    ("port", "port to listen on; 0 takes a free one", {"default": 9100, "type": _port}),
     ("auth", "let anyone in, or verify", {"default": "any", "choices": ("any", "verify")}),
     ("access-key", "ID:SECRET accepted in signatures", {"action": "append"}),
     ("api-key", "Bedrock API key accepted as bearer token", {"action": "append"}),

@@ -1,4 +1,4 @@
-"""File descriptors: as many as the system grants, and some kept back for calls of our own.
+"""File descriptors: raises the limit, and reserves some for upstream calls.
 
 Where they run out, the event loop drops new connections and says nothing, and calls to the model
 fail one by one.
@@ -11,7 +11,7 @@ import time
 import structlog
 
 RESERVE = 64
-"""Kept back for connections to Bedrock, files and pipes."""
+"""Descriptors reserved for connections to Bedrock, files and pipes."""
 MOST = 65_536
 """File descriptors to ask for: more than callers and calls can use."""
 QUIET = 10.0
@@ -21,7 +21,7 @@ log = structlog.get_logger()
 
 
 def raise_limit() -> None:
-    """Ask for as many as may be had without being root."""
+    """Raise the limit as far as is possible without being root."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MOST if hard == resource.RLIM_INFINITY else min(hard, MOST)
     if soft != resource.RLIM_INFINITY and soft < wanted:

@@ -1,12 +1,28 @@
 """The socket that the service listens on."""
 
+import ctypes
 import socket
+import struct
 import sys
+from contextlib import suppress
 
 import structlog
 from uvicorn.config import STARTUP_FAILURE
 
 log = structlog.get_logger()
+
+_ATTACH_FILTER = 26
+"""Linux's SO_ATTACH_FILTER, which Python has no name for."""
+_NO_SYN = b"".join(
+    struct.pack("HBBI", *step)
+    for step in (
+        (0x30, 0, 0, 13),  # load the flags of the segment
+        (0x45, 0, 1, 0x02),  # where SYN is not among them, skip one
+        (0x06, 0, 0, 0),  # drop the segment
+        (0x06, 0, 0, 0xFFFFFFFF),  # take it
+    )
+)
+"""A classic BPF program."""
 
 
 def bound(host: str, port: int) -> socket.socket:
@@ -23,6 +39,20 @@ def bound(host: str, port: int) -> socket.socket:
 
 
 def url(listener: socket.socket, scheme: str) -> str:
-    """Return where ``listener`` is reached by ``scheme``, http or https."""
+    """Return the URL of ``listener`` with ``scheme``, http or https."""
     host, port = listener.getsockname()[:2]
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+def refuse_new(listener: socket.socket) -> None:
+    """Have the kernel begin no more connections, and go on with those that it has begun.
+
+    It resets those that it makes between the last look at them and the close: whoever has sent a
+    request by then can't know whether it was billed. One that is not begun is tried again after a
+    second, and refused. Only Linux can do this. It holds for all processes that share the socket.
+    """
+    if sys.platform == "linux":
+        program = ctypes.create_string_buffer(_NO_SYN)
+        steps = struct.pack("HP", len(_NO_SYN) // 8, ctypes.addressof(program))
+        with suppress(OSError):  # a sandbox may not have it
+            listener.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, steps)

@@ -28,12 +28,12 @@ STATE = "load_shedder"
 _ID = "(request id)"
 
 Form = Callable[[str, Pairs], bytes]
-"""Makes an answer of a request's id and further headers."""
+"""Builds an answer from a request's id and further headers."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoadShedder:
-    """Refuses what the admission queue has no room for, on the server's side of ASGI."""
+    """Refuses requests that the admission queue has no room for, before ASGI."""
 
     queue: AdmissionQueue
     callers: Callers
@@ -42,7 +42,7 @@ class LoadShedder:
     """Prepared answers, by error code and dialect."""
 
     def refusal(
-        self, method: str, path: str, given: Pairs, client: tuple[str, int] | None, more: Pairs
+        self, method: str, path: str, pairs: Pairs, client: tuple[str, int] | None, more: Pairs
     ) -> bytes | None:
         """Return the whole answer, with ``more`` headers, where the request is turned away.
 
@@ -53,21 +53,21 @@ class LoadShedder:
         if method in FREE or traced or self.services.drain.draining:
             return None
         # If a header is repeated, the first value wins.
-        found = dict(reversed([*given]))
-        if b"origin" in found or self.queue.admits(
-            self.callers.share(found, client[0] if client else "")
+        headers = dict(reversed([*pairs]))
+        if b"origin" in headers or self.queue.admits(
+            self.callers.share(headers, client[0] if client else "")
         ):
             return None
-        return self._answer(self.queue.refusal(), method, path, found, more)
+        return self._answer(self.queue.refusal(), method, path, headers, more)
 
-    def malformed(self, method: str, path: str, given: Pairs, more: Pairs) -> bytes:
-        """Return the whole answer to what can't be read, of which this much could."""
-        return self._answer(malformed(), method, path, dict(reversed([*given])), more)
+    def malformed(self, method: str, path: str, pairs: Pairs, more: Pairs) -> bytes:
+        """Return the whole answer to a malformed request, given the part that could be read."""
+        return self._answer(malformed(), method, path, dict(reversed([*pairs])), more)
 
     def _answer(
-        self, error: ServiceError, method: str, path: str, found: Headers, more: Pairs
+        self, error: ServiceError, method: str, path: str, headers: Headers, more: Pairs
     ) -> bytes:
-        identity = request_id(found)
+        identity = request_id(headers)
         record = RequestRecord(
             request_id=identity, method=method, status=error.status, code=error.code
         )

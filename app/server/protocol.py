@@ -22,10 +22,10 @@ from app.server.load_shedding import LoadShedder
 PARTS = 16
 """Body chunks (at most 256 KB each) to buffer before the size limit is checked again."""
 WAITING = 16
-"""Requests behind the one in progress on its connection. What is read at once could hold
+"""Maximum pipelined requests behind the one in progress. What is read at once could hold
 thousands."""
 REFUSALS = 16
-"""Requests in a row that one connection may have refused before they reach a route. Then it is
+"""Maximum refusals in a row on one connection. Then it is
 closed: a refusal is cheap, thousands in one piece are not."""
 FRAMING = 8
 """Bytes of a body for each byte of chunk sizes and line ends: chunks of 48 bytes and more."""
@@ -38,7 +38,7 @@ MOVED = 16 * 1024
 """Bytes that a client must take of an answer in the time it is given."""
 INVALID = "Invalid HTTP request received."
 _OFFERS = (b"upgrade", b"http2-settings")
-"""Headers of a client that would rather speak something else."""
+"""Headers that offer another protocol."""
 
 
 class _TurnedAway:
@@ -55,14 +55,15 @@ class BoundedProtocol(HttpToolsProtocol):
     """Closes a connection whose heads are too long or too slow, or whose answers are not taken."""
 
     max_head_bytes = 64 * 1024
-    """Ten times what browsers and SDKs send."""
+    """Maximum bytes of a head: ten times what browsers and SDKs send."""
     head_seconds = 10.0
-    """Seconds to the end of the headers, from the connection or a further request's first byte."""
+    """Seconds for a head to arrive, from the connection or a further request's first byte."""
 
     write_seconds = 30.0
     """Seconds that a client has to take `MOVED` bytes of an answer, or the rest of it."""
-    last_seconds = 1.0
-    """Seconds that a request has to arrive if it is on its way when the server goes down."""
+    last_seconds = 3.0
+    """Seconds that a connection has for its last request when the server goes down."""
+    _going_down = False
 
     exhaustion = Exhaustion()
 
@@ -71,7 +72,7 @@ class BoundedProtocol(HttpToolsProtocol):
     _chunks = 0
     """Chunks of the body in the piece that was read last."""
     _framing = 0
-    """Bytes within the body that are none of it, beyond what its chunks need."""
+    """Framing bytes within the body, beyond what its chunks need."""
     _refusals = 0
     """Requests refused in a row."""
     _head_bytes = 0
@@ -84,11 +85,11 @@ class BoundedProtocol(HttpToolsProtocol):
     _chunked = False
     _overdue: asyncio.TimerHandle | None = None
     _unsent = 0
-    """Bytes that waited to be taken when that was last looked at."""
+    """Unsent bytes at the last check."""
     _untaken: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Expect the first head."""
+        """Start the timer of the first head."""
         super().connection_made(transport)
         self._channels: deque[RequestChannel] = deque()
         self._cycles: deque[Any] = deque()
@@ -98,7 +99,7 @@ class BoundedProtocol(HttpToolsProtocol):
             transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Expect nothing more, and have the requests end."""
+        """Cancel the timers and end the requests."""
         self._head_is_here()
         self._taken()
         super()._unset_keepalive_if_required()
@@ -110,7 +111,7 @@ class BoundedProtocol(HttpToolsProtocol):
             channel.lose()
 
     def data_received(self, data: bytes | memoryview) -> None:
-        """Parse what has come, and count it where it belongs to an unfinished head."""
+        """Parse the bytes, and count those of an unfinished head."""
         self._head_ended = False
         within_body, self._body_bytes, self._chunks = self._in_body, 0, 0
         try:
@@ -135,7 +136,7 @@ class BoundedProtocol(HttpToolsProtocol):
                 self._close()
 
     def _declined(self, rest: bytes) -> bool:
-        """Take each request that offers another protocol for what it is without the offer.
+        """Ignore a request's offer of another protocol.
 
         The parser would leave its body unread, or take it for the next request. Returns whether
         the connection can be read on.
@@ -163,7 +164,7 @@ class BoundedProtocol(HttpToolsProtocol):
                 return True
 
     def _count_framing(self, received: int) -> None:
-        """Bound what comes within a body and is none of it: extensions of chunks, trailers."""
+        """Bound the framing within a body: chunk extensions and trailers."""
         allowed = self._body_bytes + self._body_bytes // FRAMING
         self._framing = max(0, self._framing + received - allowed)
         if self._framing > self.max_head_bytes:
@@ -174,7 +175,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self.flow.resume_reading()
 
     def in_one_piece(self) -> bool:
-        """Tell whether what comes next is a body, or the rest of one, that is not in chunks."""
+        """Tell whether the next bytes belong to a body that is not chunked."""
         return self._in_body and not self._chunked
 
     def on_message_begin(self) -> None:
@@ -199,7 +200,7 @@ class BoundedProtocol(HttpToolsProtocol):
             raise ValueError("the request's headers are too long")
 
     def on_headers_complete(self) -> None:
-        """Take the head for complete, and refuse the request where the load shedder does."""
+        """Handle a complete head; refuse the request if the load shedder does."""
         self._head_is_here()
         request_head.check(self.parser.get_http_version(), self.url, self.headers)
         if self.parser.should_upgrade():
@@ -209,6 +210,8 @@ class BoundedProtocol(HttpToolsProtocol):
         if not self._turned_away():
             super().on_headers_complete()
             self._cycles.append(self.cycle)
+            if self._going_down:
+                self.cycle.keep_alive = False
         self._in_body = True
         self._chunked = any(name == b"transfer-encoding" for name, _ in self.headers)
 
@@ -239,13 +242,13 @@ class BoundedProtocol(HttpToolsProtocol):
         return True
 
     def _refused(self) -> None:
-        """Count the refusal of the request that is being answered; the last one ends all."""
+        """Count a refusal, and close the connection at the last one allowed."""
         self._refusals += 1
         if self._refusals >= REFUSALS and self._cycles:
             self._cycles[0].keep_alive = False
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what the parser can't read, and close the connection behind the last answer.
+        """Answer malformed input, and close the connection behind the last answer.
 
         Whatever is being answered is answered first; where this is its body, by whoever reads it.
         """
@@ -276,7 +279,7 @@ class BoundedProtocol(HttpToolsProtocol):
         )
 
     def on_message_complete(self) -> None:
-        """Take the body for complete."""
+        """Handle a complete body."""
         if self.parser.should_upgrade():
             return
         super().on_message_complete()
@@ -310,7 +313,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self.cycle.message_event.set()
 
     def on_response_complete(self) -> None:
-        """Forget the request; those behind it are answered in their order."""
+        """Forget the request, and continue with those behind it."""
         if not self._channels.popleft().refused:
             self._refusals = 0
         if self._cycles:
@@ -337,23 +340,23 @@ class BoundedProtocol(HttpToolsProtocol):
         )
 
     def timeout_keep_alive_handler(self) -> None:
-        """Close what has been idle."""
+        """Close the idle connection."""
         self._close()
 
     def pause_writing(self) -> None:
-        """Have who asks for more wait until the client has taken what there is."""
+        """Pause the response until the client has read what was sent."""
         super().pause_writing()
         self._watch_taking()
 
     def resume_writing(self) -> None:
-        """Go on."""
+        """Resume the response."""
         super().resume_writing()
         self._taken()
         if self.transport.is_closing():
             self._close()
 
     def _close(self) -> None:
-        """Close behind what has been written, which has its time to be taken."""
+        """Close once the written bytes are sent, within the usual time."""
         self.transport.close()
         if self._untaken is None and self.transport.get_write_buffer_size():
             self._watch_taking()
@@ -363,7 +366,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._untaken = self.loop.call_later(self.write_seconds, self._look_at_taking)
 
     def _look_at_taking(self) -> None:
-        """Cut off a client that takes nothing, or next to nothing: it holds a call to the model."""
+        """Disconnect a client that reads next to nothing: it holds a call to the model."""
         if self._unsent - self.transport.get_write_buffer_size() < MOVED:
             self.transport.abort()
         else:
@@ -375,12 +378,20 @@ class BoundedProtocol(HttpToolsProtocol):
             self._untaken = None
 
     def shutdown(self) -> None:
-        """Close behind the request in progress, or behind one that is on its way."""
+        """Take one more request, unless the answer in progress can still say that it is the last.
+
+        Who was told that the connection goes on may send the next request at this moment. It is
+        lost where the connection is closed, and a balancer does not send it again: it may have
+        been billed.
+        """
+        self._going_down = True
+        if self.last_seconds < self.timeout_keep_alive:
+            self.timeout_keep_alive = self.last_seconds  # type: ignore[assignment]  # a timer's delay
         cycle: Any = self.cycle
-        if cycle is None or cycle.response_complete:
-            self.loop.call_later(self.last_seconds, super().shutdown)
-        else:
-            super().shutdown()
+        if not self._channels:
+            self._idle()
+        elif cycle is not None and not cycle.response_started:
+            cycle.keep_alive = False
 
     def _expect_head(self) -> None:
         if self._overdue is None:
@@ -404,14 +415,14 @@ def _without_offer(header: tuple[bytes, bytes]) -> tuple[bytes, bytes] | None:
 
 
 _READ = bytearray(2**18)
-"""Where all connections read to: what has come is parsed at once, and what is kept of it copied.
+"""The read buffer of all connections: its bytes are parsed at once, or copied.
 
 The event loop's own way copies all of it once more, into `bytes` of its own."""
 _READ_SMALL = memoryview(_READ)[:SMALL]
 
 
 class SharedBufferProtocol(asyncio.BufferedProtocol):
-    """A `BoundedProtocol` that is handed what comes in one buffer for all connections.
+    """A `BoundedProtocol` that reads into one buffer shared by all connections.
 
     uvloop reads so only for what is no `asyncio.Protocol`, as uvicorn's is.
     """
@@ -422,9 +433,11 @@ class SharedBufferProtocol(asyncio.BufferedProtocol):
         server_state: ServerState,
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
+        last_seconds: float = BoundedProtocol.last_seconds,
     ) -> None:
-        """Take what uvicorn gives to a protocol."""
+        """Accept uvicorn's arguments for a protocol, and `BoundedProtocol.last_seconds`."""
         self._http = BoundedProtocol(config, server_state, app_state, _loop)
+        self._http.last_seconds = last_seconds
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin."""
@@ -435,11 +448,11 @@ class SharedBufferProtocol(asyncio.BufferedProtocol):
         self._http.connection_lost(exc)
 
     def get_buffer(self, _: int) -> bytearray | memoryview:
-        """Return where the next bytes go."""
+        """Return the buffer for the next bytes."""
         return _READ if self._http.in_one_piece() else _READ_SMALL
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Take them from there."""
+        """Handle the bytes that were read into the buffer."""
         self._http.data_received(memoryview(_READ)[:nbytes])
 
     def eof_received(self) -> None:

@@ -1,4 +1,4 @@
-"""Checks of a request's head that the parser leaves out."""
+"""Checks of a request's head that the parser does not make."""
 
 import re
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ _AUTHORITY = re.compile(rb"https?://([^/?#]*)", re.IGNORECASE)
 
 
 def check(version: str, target: bytes, headers: Iterable[tuple[bytes, bytes]]) -> None:
-    """Raise ValueError where RFC 9112 has the request refused: by its version or its Host.
+    """Raise ValueError if RFC 9112 requires a refusal, by version or Host.
 
     The parser reads HTTP/0.9 and HTTP/2.0 as if they were HTTP/1.1. Where a target names a host
     of its own, one who reads it and one who reads the header would disagree on who is asked.

@@ -1,9 +1,10 @@
-"""How the service listens, and how it goes down without losing a request."""
+"""Listens, and shuts down without losing a request."""
 
 import asyncio
 import gc
 import socket
 from contextlib import suppress
+from functools import partial
 from types import FrameType
 
 import uvicorn
@@ -19,11 +20,14 @@ from app.settings import Settings
 
 LISTENERS = 32
 """Listeners on the same socket."""
+HANDSHAKE = 0.02
+"""Seconds that a connection takes at most from its first segment on: many times what is usual
+between a balancer and its replicas."""
 EVENT_LOOP = "app.server.event_loop:EventLoop"
 
 
 def tls(settings: Settings) -> ReloadedTls | None:
-    """Return what TLS is spoken with; None without a certificate. Raises OSError or ValueError."""
+    """Return the TLS configuration; None without a certificate. Raises OSError or ValueError."""
     files = settings.tls_files
     return None if files is None else ReloadedTls(TlsFiles(*files))
 
@@ -38,8 +42,11 @@ class Server(uvicorn.Server):
         self.settings = settings
         self.draining: asyncio.Task[None] | None = None
         self.listeners: list[socket.socket] = []
+        self._alone = False
+        """Whether no other process listens on these."""
         self.tls = tls(settings)
         self.watching: asyncio.Task[None] | None = None
+        self._http = partial(SharedBufferProtocol, last_seconds=settings.shutdown_idle)
         super().__init__(
             uvicorn.Config(
                 app,
@@ -50,18 +57,20 @@ class Server(uvicorn.Server):
                 server_header=False,
                 loop=EVENT_LOOP,
                 ssl_context_factory=self.tls.give if self.tls else None,
-                http=SharedBufferProtocol,  # type: ignore[arg-type]  # uvicorn knows no buffered ones
+                http=self._http,  # type: ignore[arg-type]  # uvicorn knows no buffered ones
                 timeout_keep_alive=settings.keep_alive,  # type: ignore[arg-type]  # a timer's delay
                 # Past the grace time the streams have ended themselves; this is for the rest.
-                timeout_graceful_shutdown=round(settings.shutdown_grace) + 5,
+                timeout_graceful_shutdown=5
+                + round(max(settings.shutdown_grace, settings.shutdown_idle)),
             )
         )
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, with memory kept at hand and the garbage collector's stops short."""
+        """Start, with the allocator and the garbage collector tuned."""
         # Before there are threads, each of which would take a heap of its own.
         allocator.keep_blocks()
         descriptors.raise_limit()
+        self._alone = sockets is None
         self.listeners = sockets or [listener.bound(self.settings.host, self.settings.port)]
         for each in self.listeners:
             # Python's dup makes the socket, which all workers share, wait as the original does: one
@@ -92,7 +101,11 @@ class Server(uvicorn.Server):
         self.draining = asyncio.get_running_loop().create_task(self._drain())
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen no longer, serve those who have connected, then end as uvicorn does."""
+        """Stop listening, serve the connected clients, then end as uvicorn does."""
+        if self._alone:
+            for each in self.listeners:
+                listener.refuse_new(each)
+            await asyncio.sleep(HANDSHAKE)
         for server in self.servers:
             server.close()
         if self.watching is not None:
@@ -124,7 +137,7 @@ class Server(uvicorn.Server):
         return taken
 
     def _protocol(self) -> SharedBufferProtocol:
-        return SharedBufferProtocol(self.config, self.server_state, self.lifespan.state)
+        return self._http(self.config, self.server_state, self.lifespan.state)
 
     async def _drain(self) -> None:
         services: Services = self.lifespan.state["services"]

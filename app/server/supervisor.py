@@ -1,4 +1,4 @@
-"""Several processes that serve from one socket: started, watched, replaced, drained together."""
+"""Supervises several processes that serve from one socket."""
 
 import os
 import signal
@@ -19,12 +19,12 @@ from uvicorn.config import STARTUP_FAILURE
 SILENCE = 30.0
 """Seconds without a sign of life after which a worker is replaced, also while it starts."""
 LOOK = 0.5
-"""Seconds between two looks at the workers."""
+"""Seconds between checks of the workers."""
 END: tuple[int, ...] = (signal.SIGINT, signal.SIGTERM)
 SIGNALS = (*END, signal.SIGHUP)
 
 MakeServer = Callable[[], uvicorn.Server]
-"""Makes what one worker runs. A module's own function: workers are spawned."""
+"""Makes the server of one worker. A module's own function: workers are spawned."""
 
 log = structlog.get_logger()
 

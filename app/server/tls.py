@@ -1,4 +1,4 @@
-"""TLS of the service's own, from files that may be replaced while it serves."""
+"""The service's own TLS, from files that may be replaced while it serves."""
 
 import asyncio
 import ssl
@@ -30,7 +30,7 @@ class ReloadedTls:
         return self.context
 
     async def watch(self, seconds: float) -> None:
-        """Look every ``seconds`` whether a file has changed, until cancelled."""
+        """Check every ``seconds`` whether a file has changed, until cancelled."""
         while True:
             await asyncio.sleep(seconds)
             await asyncio.to_thread(self.look)

@@ -1,4 +1,4 @@
-"""The base of models that a start declares and a request builds."""
+"""The base of models that are declared at the start and built on first use."""
 
 from pydantic import BaseModel, ConfigDict
 

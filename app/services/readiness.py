@@ -31,7 +31,7 @@ class CredentialsTaken:
     gates: Sequence[TargetGuard]
 
     async def check(self) -> None:
-        """Return, or raise NotReadyError."""
+        """Check the credentials, or raise NotReadyError."""
         lasting = [gate.breaker.lasting for gate in self.gates]
         if all(refusal is UpstreamCredentialsError for refusal in lasting):
             raise NotReadyError(

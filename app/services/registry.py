@@ -1,6 +1,5 @@
 """The use cases that the API may call."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from opentelemetry.trace import Tracer
@@ -38,7 +37,6 @@ from app.services.model_stack.target import TargetGuard
 from app.services.receipts.issuer import Receipts
 from app.services.residency.sentinel import ResidencySentinel
 from app.services.retrieval.service import RagService
-from app.services.retrieval.stack import KnowledgeBaseGuard
 from app.services.task_runner.service import TaskService
 from app.services.usage.ledger import UsageLedger
 from app.services.webhooks.service import Webhooks
@@ -62,7 +60,7 @@ class ServedModel:
     """Other names that requests may use for it."""
 
     def check_named(self, name: str) -> None:
-        """Return where ``name`` is this model's, or raise UnknownModelError."""
+        """Check that ``name`` is this model's, or raise UnknownModelError."""
         accepted = (self.identity.id, *self.names)
         if name not in accepted:
             raise UnknownModelError(
@@ -111,8 +109,6 @@ class Services:
     model: ServedModel
     guards: tuple[TargetGuard, ...]
     """The guard of each target and successor, in the order in which they are asked."""
-    knowledge_base_guards: Mapping[str, KnowledgeBaseGuard]
-    """The guard of each knowledge base, by its name."""
     generations: GenerationService
     preparations: PreparationService
     tasks: TaskService
@@ -132,9 +128,9 @@ class Services:
     """Bedrock's own batch jobs, where the settings and the model allow them."""
     guardrails: GuardrailPolicies
     queue: WorkQueue
-    """What keeps batches and jobs."""
+    """The queue of batches and jobs."""
     worker: Worker
-    """What does them in this process."""
+    """The worker that runs them in this process."""
     webhooks: Webhooks
     jobs: Jobs
     residency: ResidencySentinel

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from app.domain import key, limit
 from app.domain.access import Scope, scope
-from app.settings.types import Names, Seconds
+from app.settings.types import Names, Seconds, Text
 
 
 class AccessSettings(BaseModel):
@@ -29,7 +29,7 @@ class AccessSettings(BaseModel):
         Field(description="JSON file of API keys; see docs/access.md. Read again as it changes."),
     ] = None
     keys_reload: Annotated[
-        Seconds, Field(description="Seconds between two looks at whether the key file changed.")
+        Seconds, Field(description="Seconds between checks whether the key file changed.")
     ] = 2
     keys: Annotated[
         SecretStr | None,
@@ -39,26 +39,28 @@ class AccessSettings(BaseModel):
         str | None,
         Field(
             pattern=r"^https?://",
-            description="Issuer whose JSON Web Tokens are taken, exactly as in their `iss`.",
+            description="Issuer whose JSON Web Tokens are accepted, exactly as in their `iss`.",
         ),
     ] = None
     oidc_audience: Annotated[
-        str | None, Field(description="What their `aud` must hold. Required with an issuer.")
+        Text | None,
+        Field(description="Audience that tokens must name in `aud`. Required with an issuer."),
     ] = None
     oidc_jwks_url: Annotated[
         str | None,
         Field(
             pattern=r"^https?://[^\s/]\S*$",
-            description="Where the issuer's keys are; by default its OpenID configuration tells.",
+            description="URL of the issuer's keys. Unset: taken from the issuer's OpenID "
+            "configuration.",
         ),
     ] = None
     oidc_scope_claim: Annotated[
-        str, Field(description="Claim that holds scopes, as a list or separated by spaces.")
+        Text, Field(description="Claim that holds scopes, as a list or separated by spaces.")
     ] = "scope"
     oidc_scope_names: Annotated[
         dict[str, str],
         Field(
-            description='The claim\'s values to scopes, as JSON: `{"llm-users": "generate '
+            description='Scopes by values of the claim, as JSON: `{"llm-users": "generate '
             "tasks\"}`. By default the values are the scopes' own names."
         ),
     ] = {}
@@ -96,13 +98,16 @@ class AccessSettings(BaseModel):
     limits: Annotated[
         dict[str, str],
         Field(
-            description="What each caller may use, as JSON; see docs/access.md. A key's own limits "
-            "take their place.",
+            description="Quotas of each caller, as JSON; see docs/access.md. A key's own limits "
+            "replace them.",
         ),
     ] = {}
     limits_failure: Annotated[
         Literal["open", "closed"],
-        Field(description="Whether calls pass or are refused while Redis is away."),
+        Field(
+            description="Whether calls pass (`open`) or are refused (`closed`) while Redis is "
+            "unavailable."
+        ),
     ] = "open"
 
     @model_validator(mode="after")

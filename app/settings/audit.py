@@ -15,9 +15,9 @@ class AuditSettings(BaseModel):
     audit_store: Annotated[
         Literal["off", "files", "postgres"],
         Field(
-            description="Where the audit log is. `files`: by day, in "
-            "`LLAMA_VISION_DATA_DIRECTORY`, for the workers of one machine. `postgres`: "
-            "for several replicas together. See docs/audit.md."
+            description="Where the audit log is kept. `files`: by day, in "
+            "`LLAMA_VISION_DATA_DIRECTORY`, for the workers of one machine. "
+            "`postgres`: for several replicas together. See docs/audit.md."
         ),
     ] = "off"
     audit_failure: Annotated[
@@ -44,8 +44,9 @@ class AuditSettings(BaseModel):
         int | None,
         Field(
             gt=0,
-            description="Days that records are kept; of older ones only their hashes are, so that "
-            "proofs go on. Unset: for ever.",
+            le=36_500,
+            description="Days that records are kept; of older ones only the hashes remain, so "
+            "that proofs still hold. Unset: for ever.",
         ),
     ] = None
 

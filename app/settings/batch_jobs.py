@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from app.settings.types import Endpoint, Seconds
+from app.settings.types import Count, Endpoint, Seconds
 
 _PLACE = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(/(?P<prefix>[^?#*]*))?")
 
@@ -38,18 +38,17 @@ class BatchJobSettings(BaseModel):
         ),
     ] = None
     batch_jobs_endpoint_url: Annotated[
-        Endpoint | None, Field(description="Called instead of S3's own address.")
+        Endpoint | None, Field(description="Address called instead of S3's own.")
     ] = None
     batch_jobs_least: Annotated[
-        int,
+        Count,
         Field(
-            gt=0,
-            description="Fewest rows of a batch that becomes a batch job: the account's quota, "
+            description="Minimum rows of a batch that becomes a batch job: the account's quota, "
             "100 by default.",
         ),
     ] = 100
     batch_jobs_poll: Annotated[
-        Seconds, Field(description="Seconds between two looks at a batch job.")
+        Seconds, Field(description="Seconds between checks of a batch job.")
     ] = 30
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""Which model is called, where, and how often at a time."""
+"""The model that is called, its region, and the concurrency of calls."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,7 +21,7 @@ from app.domain.model import (
     common,
     identify,
 )
-from app.settings.types import Endpoint, Names, Region, Seconds
+from app.settings.types import MOST, Count, Endpoint, Names, Region, Seconds, Text
 
 _OPENAI = ("openai_url", "openai_model")
 
@@ -47,7 +47,7 @@ class Fallback(BaseModel):
 
 
 class BedrockSettings(BaseModel):
-    """Which model is called, where, and how often at a time."""
+    """The model that is called, its region, and the concurrency of calls."""
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
 
@@ -65,9 +65,9 @@ class BedrockSettings(BaseModel):
     base_model: Annotated[
         str | None,
         Field(
-            description="Whose weights and limits `model_id` has, where the id does not tell "
-            f"(an ARN, a successor): {', '.join(f'`{m.key}`' for m in MODELS)}. "
-            "By default read off the id; an imported model is taken for the 11B."
+            description="Base model whose weights and limits `model_id` has, if the id does not "
+            f"say (an ARN, a successor): {', '.join(f'`{m.key}`' for m in MODELS)}. "
+            "By default read from the id; an imported model counts as the 11B."
         ),
     ] = None
     model_aliases: Annotated[
@@ -95,8 +95,8 @@ class BedrockSettings(BaseModel):
         ),
     ] = None
     openai_model: Annotated[
-        str | None,
-        Field(min_length=1, description="Name of the model on that server; required with its URL."),
+        Text | None,
+        Field(description="Name of the model on that server; required with its URL."),
     ] = None
     openai_key: Annotated[
         SecretStr | None, Field(description="Key for that server, sent as a bearer token.")
@@ -106,7 +106,7 @@ class BedrockSettings(BaseModel):
     ] = None
     endpoint_url: Annotated[
         Endpoint | None,
-        Field(description="Called instead of AWS's own address: the emulator, or a VPC endpoint."),
+        Field(description="Address called instead of AWS's own: the emulator, or a VPC endpoint."),
     ] = None
     connect_timeout: Annotated[Seconds, Field(description="Seconds to connect to Bedrock.")] = 5
     read_timeout: Annotated[
@@ -151,9 +151,8 @@ class BedrockSettings(BaseModel):
         ),
     ] = None
     max_concurrency: Annotated[
-        int,
+        Count,
         Field(
-            gt=0,
             description="Maximum concurrent calls per target; a stream counts until it ends.",
         ),
     ] = 1000
@@ -161,6 +160,7 @@ class BedrockSettings(BaseModel):
         int,
         Field(
             ge=0,
+            le=MOST,
             description="Maximum requests that wait for a target; callers are served in turn.",
         ),
     ] = 256
@@ -168,7 +168,7 @@ class BedrockSettings(BaseModel):
         Seconds, Field(description="Maximum seconds that a request waits for a target.")
     ] = 10
     breaker_threshold: Annotated[
-        int, Field(gt=0, description="Consecutive failures that open a target's circuit breaker.")
+        Count, Field(description="Consecutive failures that open a target's circuit breaker.")
     ] = 5
     breaker_reset: Annotated[
         Seconds,
@@ -196,6 +196,9 @@ class BedrockSettings(BaseModel):
         if self.openai_key is not None and self.openai_key_file is not None:
             raise ValueError("openai_key: is set beside openai_key_file; give one of them")
         chosen = (self.dialect, *(fallback.dialect for fallback in self.fallbacks))
+        key = self.openai_key.get_secret_value() if self.openai_key else ""
+        if not (key.isascii() and key.isprintable()) or key != key.strip():
+            raise ValueError("openai_key: has blanks around it, or what no header can carry")
         if DialectSetting.OPENAI in chosen and len(named) < len(_OPENAI):
             missing = next(name for name in _OPENAI if name not in named)
             raise ValueError(f"{missing}: is missing, but a target's dialect is openai")
@@ -243,7 +246,7 @@ class BedrockSettings(BaseModel):
         return DialectChoice(Dialect(self.dialect.value), "the setting names it")
 
     def capabilities_of(self, target: Target) -> Capabilities:
-        """Return what ``target``'s model takes and gives."""
+        """Return the capabilities of ``target``'s model."""
         return capabilities(target.dialect, self._identity(target).base)
 
     @property

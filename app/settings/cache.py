@@ -16,23 +16,23 @@ class CacheSettings(BaseModel):
     cache: Annotated[
         CacheMode,
         Field(
-            description="Whose answers are kept and given again: `off` (nobody's, whatever keys "
-            "and requests say), `asked` (those of keys that have it on, and of requests that say "
-            "`Cache-Control: max-age`), `on`. See docs/cache.md."
+            description="Whose answers are cached: `off` (nobody's, whatever keys and requests "
+            "say), `asked` (those of keys that have it on, and of requests that say "
+            "`Cache-Control: max-age`), `on` (everyone's). See docs/cache.md."
         ),
     ] = CacheMode.OFF
     cache_scope: Annotated[
         CacheScope,
         Field(
-            description="Who may be given a kept answer: the `caller` whose answer it was, or, "
+            description="Who may get a cached answer: the `caller` whose answer it was, or, "
             "`shared`, every caller who asks the same."
         ),
     ] = CacheScope.CALLER
     cache_sampled: Annotated[
         bool,
         Field(
-            description="Keep answers that were drawn by chance (`temperature` above 0) also where "
-            "the request does not ask for it by `max-age`."
+            description="Cache sampled answers (`temperature` above 0) also if the request does "
+            "not ask for it by `max-age`."
         ),
     ] = False
     cache_seconds: Annotated[Seconds, Field(description="Seconds that an answer is kept.")] = 3600
@@ -46,8 +46,8 @@ class CacheSettings(BaseModel):
     cache_bytes: Annotated[
         Bytes,
         Field(
-            description="Bytes of answers kept, in memory by each worker or in the file; the ones "
-            "used longest ago go first. Redis has a limit of its own."
+            description="Bytes of cached answers, in the memory of each worker or in the file; "
+            "the least recently used go first. Redis has a limit of its own."
         ),
     ] = 64 * MIB
     cache_timeout: Annotated[

@@ -1,11 +1,16 @@
 """The keys under which callers' data is kept."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.settings.types import Name, Seconds
+
+_KMS_KEY = re.compile(
+    r"arn:aws[a-z-]*:kms:[a-z0-9-]+:\d+:(key|alias)/[\w/-]+|alias/[\w/-]+|(mrk-)?[0-9a-f-]{32,36}"
+)
 
 
 class EncryptionSettings(BaseModel):
@@ -49,6 +54,10 @@ class EncryptionSettings(BaseModel):
         if self.encryption_key_file is not None and self.encryption_kms_key is not None:
             raise ValueError(
                 "encryption_kms_key: is set beside encryption_key_file; give one of them"
+            )
+        if self.encryption_kms_key is not None and not _KMS_KEY.fullmatch(self.encryption_kms_key):
+            raise ValueError(
+                "encryption_kms_key: is no key of AWS KMS: give its ARN, its id, or alias/name"
             )
         return self
 

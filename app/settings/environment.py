@@ -86,8 +86,8 @@ class Settings(
 
     @model_validator(mode="after")
     def _check_timeouts(self) -> Self:
-        given = "max_request_timeout" in self.model_fields_set
-        if given and self.max_request_timeout < self.request_timeout:
+        is_set = "max_request_timeout" in self.model_fields_set
+        if is_set and self.max_request_timeout < self.request_timeout:
             raise ValueError("max_request_timeout: is less than request_timeout")
         return self
 
@@ -181,7 +181,7 @@ def load() -> Settings:
 
 
 def origins() -> dict[str, str]:
-    """Return where each setting that is set came from, by its name without the prefix."""
+    """Return the origin of each setting that is set, by its name without the prefix."""
     in_file = {name.upper() for name, value in dotenv_values(".env").items() if value}
     in_environment = {name.upper() for name, value in os.environ.items() if value}
     return {
@@ -198,7 +198,7 @@ class _KeysFile(BaseSettings):
 
 
 def keys_file() -> Path | None:
-    """Return where `load` finds the API keys.
+    """Return the path of the API keys that `load` would use.
 
     Read alone: keys are made before the service can start, and whatever else is wrong.
     """

@@ -37,5 +37,5 @@ class EventSettings(BaseModel):
     ] = "/v1/chat/completions"
     s3_event_engine: Annotated[
         Literal["auto", "own", "bedrock"],
-        Field(description="Who answers its rows; see docs/batches.md."),
+        Field(description="Engine that answers the rows of such a batch; see docs/batches.md."),
     ] = "auto"

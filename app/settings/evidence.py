@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from app.settings.types import is_installed
+from app.settings.types import Processes, is_installed
 
 
 class EvidenceSettings(BaseModel):
@@ -20,8 +20,8 @@ class EvidenceSettings(BaseModel):
         ),
     ] = "off"
     evidence_workers: Annotated[
-        int,
-        Field(gt=0, description="Processes that the OCR engine runs in, each of about 560 MiB."),
+        Processes,
+        Field(description="Number of OCR processes, each of about 560 MiB."),
     ] = 1
     max_pages: Annotated[
         int,

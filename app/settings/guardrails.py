@@ -14,7 +14,7 @@ from app.domain.guardrail import (
     Mode,
     StreamMode,
 )
-from app.settings.types import Region, Seconds
+from app.settings.types import MOST, Region, Seconds
 
 
 class GuardrailSettings(BaseModel):
@@ -25,9 +25,10 @@ class GuardrailSettings(BaseModel):
     guardrail_kind: Annotated[
         Kind | None,
         Field(
-            description="Who checks: `apply` (ApplyGuardrail: texts and pictures), `checks` "
-            "(InvokeGuardrailChecks: scores of texts), `model` (Bedrock within the call of the "
-            "model). Unset: no guardrail, whatever keys and requests say. See docs/guardrails.md."
+            description="API that checks: `apply` (ApplyGuardrail: texts and pictures), "
+            "`checks` (InvokeGuardrailChecks: scores of texts), `model` (Bedrock "
+            "within the call of the model). Unset: no guardrail, whatever keys and "
+            "requests say. See docs/guardrails.md."
         ),
     ] = None
     guardrail_id: Annotated[
@@ -45,7 +46,7 @@ class GuardrailSettings(BaseModel):
     guardrail_region: Annotated[
         Region | None,
         Field(
-            description="AWS region of the guardrail, where it is not `region`.",
+            description="AWS region of the guardrail, if it is not `region`.",
         ),
     ] = None
     guardrail_input: Annotated[
@@ -63,15 +64,15 @@ class GuardrailSettings(BaseModel):
     guardrail_stream: Annotated[
         StreamMode,
         Field(
-            description="When a stream's text is let go: `buffer` (all of it after the verdict), "
-            "`window` (piece by piece, each after its own) or `audit` (at once, checked at the "
-            "end)."
+            description="When a stream's text is sent: `buffer` (all of it after the verdict), "
+            "`window` (piece by piece, each after its own verdict) or `audit` (at "
+            "once, checked at the end)."
         ),
     ] = StreamMode.BUFFER
     guardrail_on_failure: Annotated[
         FailureMode,
         Field(
-            description="What happens where the guardrail can't be asked: `refuse`, or `pass` with "
+            description="What happens if the guardrail can't be asked: `refuse`, or `pass` with "
             "the warning `guardrail_not_asked`."
         ),
     ] = FailureMode.REFUSE
@@ -79,22 +80,24 @@ class GuardrailSettings(BaseModel):
         Seconds, Field(description="Seconds that one check may take, with its attempts.")
     ] = 5
     guardrail_window: Annotated[
-        int, Field(ge=50, description="Characters of a stream that are checked together.")
+        int, Field(ge=50, le=MOST, description="Characters of a stream that are checked together.")
     ] = 400
     guardrail_overlap: Annotated[
         int,
         Field(
             ge=1,
-            description="Characters of them that are held back and checked again with the next: "
-            "as many as the longest text that the guardrail is to find.",
+            le=MOST,
+            description="Characters of a window that are held back and checked again with the "
+            "next: as many as the longest text that the guardrail is to find.",
         ),
     ] = 100
     guardrail_thresholds: Annotated[
         dict[str, Annotated[float, Field(ge=0, le=1)]],
         Field(
-            description="For `checks`: scores from which a text is blocked, by category, and from "
-            "which personal information is masked, by entity, as JSON: "
-            '`{"VIOLENCE": 0.5, "EMAIL": 0.8}`. What has none is not checked.'
+            description="For `checks`: scores from which a text is blocked, by category, and "
+            "from which personal information is masked, by entity, as JSON: "
+            '`{"VIOLENCE": 0.5, "EMAIL": 0.8}`. Those without a threshold are not '
+            "checked."
         ),
     ] = dict.fromkeys((*CONTENT_CHECKS, *PROMPT_CHECKS), 0.5)
 

@@ -1,14 +1,18 @@
-"""Which pictures are taken, from where, and how they are prepared."""
+"""The sources, limits and preparation of pictures."""
 
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.settings.types import (
+    LEAST,
     MIB,
+    MOST,
     Bytes,
+    Count,
     Endpoint,
     Names,
+    Processes,
     Region,
     Seconds,
     check_buckets,
@@ -17,24 +21,27 @@ from app.settings.types import (
 
 
 class ImageSettings(BaseModel):
-    """Which pictures are taken, from where, and how they are prepared."""
+    """The sources, limits and preparation of pictures."""
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
 
     max_image_bytes: Annotated[
-        Bytes, Field(description="Maximum bytes of one picture as received.")
+        Bytes, Field(ge=LEAST, description="Maximum bytes of one picture as received.")
     ] = 20 * MIB
     max_image_pixels: Annotated[
-        int,
-        Field(gt=0, description="Maximum pixels of one picture as received, read from its header."),
+        Count,
+        Field(
+            ge=LEAST,
+            description="Maximum pixels of one picture as received, read from its header.",
+        ),
     ] = 100_000_000
     max_pixels_in_flight: Annotated[
-        int,
-        Field(gt=0, description="Maximum pixels of all pictures being prepared at a time."),
+        Count,
+        Field(description="Maximum pixels of all pictures being prepared at a time."),
     ] = 200_000_000
     image_workers: Annotated[
-        int,
-        Field(gt=0, description="Number of processes that decode pictures, each bounded to 1 GiB."),
+        Processes,
+        Field(description="Number of processes that decode pictures, each bounded to 1 GiB."),
     ] = 2
     image_workers_wait: Annotated[
         bool,
@@ -48,6 +55,7 @@ class ImageSettings(BaseModel):
         int,
         Field(
             ge=0,
+            le=MOST,
             description="Bytes of prepared pictures kept, so that one asked about twice is "
             "prepared once. 0 keeps none.",
         ),
@@ -84,7 +92,7 @@ class ImageSettings(BaseModel):
     ] = None
     image_s3_endpoint_url: Annotated[
         Endpoint | None,
-        Field(description="Called instead of S3's own address: a VPC endpoint, or another store."),
+        Field(description="Address called instead of S3's own: a VPC endpoint, or another store."),
     ] = None
     image_source_timeout: Annotated[
         Seconds,

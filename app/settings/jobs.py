@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.settings.types import Seconds
+from app.settings.types import Count, Seconds
 
 
 class JobSettings(BaseModel):
@@ -13,13 +13,13 @@ class JobSettings(BaseModel):
     model_config = ConfigDict(frozen=True, protected_namespaces=())
 
     job_concurrency: Annotated[
-        int, Field(gt=0, description="Jobs that one worker process runs at a time.")
+        Count, Field(description="Jobs that one worker process runs at a time.")
     ] = 4
     job_timeout: Annotated[
         Seconds,
         Field(
-            description="Seconds that a job may run. What it waits before its first answer, for a "
-            "model that loads or for its caller's limits, is not counted."
+            description="Seconds that a job may run. Waiting before its first answer, for a "
+            "model that loads or for its caller's limits, does not count."
         ),
     ] = 3600
     job_expires: Annotated[

@@ -15,10 +15,10 @@ class LifecycleSettings(BaseModel):
     lifecycle: Annotated[
         bool,
         Field(
-            description="Ask AWS's control plane, at the start and daily, how long each target's "
-            "model will be there."
+            description="Ask AWS's control plane, at the start and daily, how long each "
+            "target's model will be available."
         ),
     ] = True
-    lifecycle_interval: Annotated[Seconds, Field(description="Seconds between two such looks.")] = (
+    lifecycle_interval: Annotated[Seconds, Field(description="Seconds between these checks.")] = (
         86400
     )

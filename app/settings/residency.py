@@ -22,26 +22,27 @@ class ResidencySettings(BaseModel):
         Regions,
         Field(
             description="AWS regions where data may be processed and kept, comma separated: "
-            "`us-east-1,us-west-2`. Unset: any. docs/residency.md says what is looked at."
+            "`us-east-1,us-west-2`. Unset: any. docs/residency.md says what is "
+            "checked."
         ),
     ] = ()
     residency_mode: Annotated[
         Literal["enforce", "report"],
         Field(
-            description="`enforce`: a hop outside stops the start, one that moves outside later is "
-            "not used any more, and one that nobody can place counts as outside. `report`: it is "
-            "only told."
+            description="`enforce`: a hop outside stops the start, one that moves outside later "
+            "is no longer used, and one whose region is unknown counts as outside. "
+            "`report`: it is only reported."
         ),
     ] = "enforce"
     residency_declared: Annotated[
         dict[str, tuple[Region, ...]],
         BeforeValidator(_lists),
         Field(
-            description="Regions of what AWS can't be asked about, as JSON by the hop's name: "
-            '`{"store redis": "us-west-2", "telemetry otlp": ["us-east-1"]}`. `GET /v1/residency` '
-            "has the names."
+            description="Regions of hops that AWS can't be asked about, as JSON by the hop's "
+            'name: `{"store redis": "us-west-2", "telemetry otlp": ["us-east-1"]}`. '
+            "`GET /v1/residency` lists the names."
         ),
     ] = {}
     residency_interval: Annotated[
-        Seconds, Field(description="Seconds between two looks at where every hop is.")
+        Seconds, Field(description="Seconds between checks of every hop's region.")
     ] = 3600

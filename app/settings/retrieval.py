@@ -61,8 +61,8 @@ class RetrievalSettings(BaseModel):
     retrieval_endpoint_url: Annotated[
         Endpoint | None,
         Field(
-            description="Called for knowledge bases instead of AWS's own address: the emulator, or "
-            "a VPC endpoint of `bedrock-agent-runtime`."
+            description="Address called for knowledge bases instead of AWS's own: the emulator, "
+            "or a VPC endpoint of `bedrock-agent-runtime`."
         ),
     ] = None
     retrieval_timeout: Annotated[
@@ -73,8 +73,8 @@ class RetrievalSettings(BaseModel):
         Field(
             ge=200,
             le=100_000,
-            description="Tokens of documents' texts in one prompt, at most. Bytes, where the "
-            "vocabulary is not installed: a byte is a token or less.",
+            description="Maximum tokens of documents' texts in one prompt. Without the "
+            "vocabulary installed, bytes are counted: no token is shorter.",
         ),
     ] = 16_000
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.settings.types import MIB, MOST_SECONDS, Bytes, Seconds
+from app.settings.types import LEAST, MIB, MOST_SECONDS, Bytes, Processes, Seconds
 
 
 class ServerSettings(BaseModel):
@@ -14,10 +14,10 @@ class ServerSettings(BaseModel):
 
     host: Annotated[str, Field(description="Address to listen on.")] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="Port to listen on.")] = 8000
-    workers: Annotated[int, Field(gt=0, description="Number of processes that serve.")] = 1
+    workers: Annotated[Processes, Field(description="Number of processes that serve.")] = 1
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
-        Field(description="Least severe log lines to write."),
+        Field(description="Minimum severity of log lines."),
     ] = "info"
     request_timeout: Annotated[
         Seconds,
@@ -41,9 +41,10 @@ class ServerSettings(BaseModel):
     keep_alive: Annotated[
         Seconds,
         Field(
-            description="Seconds that a connection is kept open between two requests. Longer than "
-            "the balancer in front keeps its own (60 s as most come), or it sends requests down "
-            "connections that are being closed."
+            description="Seconds that a connection is kept open between two requests. "
+            "It must be longer than the idle timeout of the load balancer in "
+            "front (60 s for most), or requests come by connections that are "
+            "being closed."
         ),
     ] = 75
     shutdown_delay: Annotated[
@@ -51,21 +52,30 @@ class ServerSettings(BaseModel):
         Field(
             ge=0,
             le=MOST_SECONDS,
-            description="Seconds from SIGTERM, when readiness fails, to when no new connection is "
-            "taken: the time a load balancer needs to notice.",
+            description="Seconds from SIGTERM, when readiness fails, until no new connection is "
+            "accepted: the time a load balancer needs to notice.",
         ),
     ] = 0
+    shutdown_idle: Annotated[
+        Seconds,
+        Field(
+            description="Seconds after that in which an idle connection may still bring a request, "
+            "and is told that it was the last. Longer than whatever is in front keeps an idle one, "
+            "or it sends a request down one that is being closed."
+        ),
+    ] = 3
     shutdown_grace: Annotated[
         Seconds,
         Field(
-            description="Seconds that running requests are given to finish after that. Streams "
+            description="Seconds for running requests to finish after that. Streams that are "
             "still open then get their terminal `error`."
         ),
     ] = 30
     max_body_bytes: Annotated[
         Bytes,
         Field(
-            description="Maximum bytes of a request body. Base64 takes a third more than the file."
+            ge=LEAST,
+            description="Maximum bytes of a request body. Base64 takes a third more than the file.",
         ),
     ] = 32 * MIB
     max_bytes_in_flight: Annotated[
@@ -89,7 +99,7 @@ class ServerSettings(BaseModel):
     body_least_rate: Annotated[
         Bytes,
         Field(
-            description="Bytes per second that a body must have brought on average, from its tenth "
-            "second on. A body that is announced and does not come is refused then."
+            description="Minimum average bytes per second of a body, from its tenth second on. "
+            "A body that is announced and does not arrive is refused then."
         ),
     ] = 4096

@@ -62,8 +62,8 @@ class StoreSettings(BaseModel):
     allow_plain_stores: Annotated[
         bool,
         Field(
-            description="Let a Redis or PostgreSQL on another machine be spoken to without TLS. "
-            "Otherwise the address is `rediss://…`, or has `?sslmode=verify-full`."
+            description="Allow a Redis or PostgreSQL on another machine without TLS. Otherwise "
+            "the address must be `rediss://…`, or have `?sslmode=verify-full`."
         ),
     ] = False
 

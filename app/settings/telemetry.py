@@ -1,5 +1,6 @@
 """Metrics, prices, traces and logs."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
 
@@ -8,6 +9,7 @@ from pydantic_settings import NoDecode
 
 from app.settings.types import is_installed, split
 
+_NAMESPACE = re.compile(r"(?!AWS/|:| *$)[A-Za-z0-9._/#: -]{1,255}")
 Dimension = Literal["Service", "Model", "Task", "Caller", "Route"]
 
 
@@ -47,13 +49,18 @@ class TelemetrySettings(BaseModel):
         BeforeValidator(split),
         Field(
             min_length=1,
-            description="What these metrics are told apart by, comma separated: "
+            description="Dimensions of these metrics, comma separated: "
             f"{', '.join(f'`{name}`' for name in get_args(Dimension))}.",
         ),
     ] = ("Service", "Model")
 
     @model_validator(mode="after")
-    def _check_dimensions(self) -> Self:
+    def _check_emf(self) -> Self:
+        if self.emf_namespace is not None and not _NAMESPACE.fullmatch(self.emf_namespace):
+            raise ValueError(
+                "emf_namespace: CloudWatch takes 255 letters, digits, spaces and . - _ / # : at "
+                "most, AWS/ and : not at the beginning, and drops what it does not take"
+            )
         if len(set(self.emf_dimensions)) < len(self.emf_dimensions):
             raise ValueError("emf_dimensions: names one twice")
         return self

@@ -35,7 +35,7 @@ class TlsSettings(BaseModel):
         ),
     ] = None
     tls_reload: Annotated[
-        Seconds, Field(description="Seconds between two looks at whether these files changed.")
+        Seconds, Field(description="Seconds between checks whether these files changed.")
     ] = 2
 
     @model_validator(mode="after")

@@ -10,7 +10,13 @@ from pydantic_settings import NoDecode
 
 MIB = 1024 * 1024
 
-Bytes = Annotated[int, Field(gt=0)]
+MOST = 2**50
+"""More of anything than there is: databases and clocks take no number without end."""
+Count = Annotated[int, Field(gt=0, le=MOST)]
+Bytes = Count
+LEAST = 1000
+"""Bytes or pixels, of which every picture and every request with one has more."""
+Processes = Annotated[int, Field(gt=0, le=1024)]
 MOST_SECONDS = 10**9
 """Thirty years: what is added to a time has to remain one."""
 Seconds = Annotated[float, Field(gt=0, le=MOST_SECONDS)]
@@ -22,6 +28,15 @@ def split(value: object) -> object:
 
 
 Name = Annotated[str, Field(min_length=1)]
+
+
+def _filled(text: str) -> str:
+    if not text.strip():
+        raise ValueError("is blank")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_filled)]
 Names = Annotated[tuple[Name, ...], NoDecode, BeforeValidator(split)]
 
 
@@ -45,7 +60,7 @@ def _endpoint(url: HttpUrl) -> HttpUrl:
 
 
 Endpoint = Annotated[HttpUrl, AfterValidator(_endpoint)]
-"""Where a service is reached instead of its own address."""
+"""An address called instead of a service's own."""
 
 _HOST = re.compile(
     r"((\*\.)?[\w-]+(\.[\w-]+)*\.?|\[[0-9a-fA-F:.]+\]|[0-9a-fA-F:]*::[0-9a-fA-F:.]*)(:(?P<port>\d{1,5}))?"

@@ -1,4 +1,4 @@
-"""Which servers are told of batches and jobs that have ended."""
+"""The servers that are notified of batches and jobs that have ended."""
 
 from typing import Annotated, Self
 
@@ -10,7 +10,7 @@ _LEAST_SECRET = 24
 
 
 class WebhookSettings(BaseModel):
-    """Which servers are told of batches and jobs that have ended."""
+    """The servers that are notified of batches and jobs that have ended."""
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
 
@@ -28,8 +28,8 @@ class WebhookSettings(BaseModel):
     webhook_secret: Annotated[
         SecretStr | None,
         Field(
-            description="What the callers' signing keys are derived from, 24 characters or more, "
-            "the same on all replicas. Required with `webhook_hosts`."
+            description="Secret that the callers' signing keys are derived from, 24 characters "
+            "or more, the same on all replicas. Required with `webhook_hosts`."
         ),
     ] = None
     webhook_timeout: Annotated[

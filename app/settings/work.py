@@ -4,7 +4,17 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from app.settings.types import MIB, MOST_SECONDS, Bytes, Endpoint, Region, Seconds, check_buckets
+from app.settings.types import (
+    LEAST,
+    MIB,
+    MOST_SECONDS,
+    Bytes,
+    Count,
+    Endpoint,
+    Region,
+    Seconds,
+    check_buckets,
+)
 
 DAY = 24 * 3600
 
@@ -24,8 +34,8 @@ class WorkSettings(BaseModel):
     work_on_queue: Annotated[
         bool,
         Field(
-            description="Whether this process works on rows and jobs. Off where processes of their "
-            "own do: it then takes them in, and tells how they stand."
+            description="Whether this process works on rows and jobs. Off if separate processes "
+            "do: this one then accepts them and reports their state."
         ),
     ] = True
     work_lease: Annotated[
@@ -34,7 +44,8 @@ class WorkSettings(BaseModel):
             ge=1,
             le=MOST_SECONDS,
             description="Seconds after which the rows and jobs of a process that died go to "
-            "another. A process that is held up for longer has its work done twice.",
+            "another. The work of a process that is held up for longer is done "
+            "twice.",
         ),
     ] = 30
     batch_share: Annotated[
@@ -47,13 +58,11 @@ class WorkSettings(BaseModel):
         ),
     ] = 0.9
     batch_concurrency: Annotated[
-        int,
-        Field(
-            gt=0, description="Most rows of batches at a time in one worker, whatever the share."
-        ),
+        Count,
+        Field(description="Maximum rows of batches at a time in one worker, whatever the share."),
     ] = 32
     max_batch_rows: Annotated[
-        int, Field(gt=0, description="Most lines of a batch's input file.")
+        Count, Field(description="Maximum lines of a batch's input file.")
     ] = 50_000
     files_store: Annotated[
         Literal["directory", "s3"],
@@ -72,15 +81,18 @@ class WorkSettings(BaseModel):
         Region | None, Field(description="The bucket's region; by default the model's.")
     ] = None
     files_endpoint_url: Annotated[
-        Endpoint | None, Field(description="Another S3 endpoint, for a store that imitates it.")
+        Endpoint | None,
+        Field(description="Address called instead of S3's own, for a store that imitates it."),
     ] = None
-    max_file_bytes: Annotated[Bytes, Field(description="Maximum bytes of one file.")] = 200 * MIB
+    max_file_bytes: Annotated[Bytes, Field(ge=LEAST, description="Maximum bytes of one file.")] = (
+        200 * MIB
+    )
     files_quota_bytes: Annotated[
-        Bytes, Field(description="Maximum bytes of all files of one caller.")
+        Bytes, Field(ge=LEAST, description="Maximum bytes of all files of one caller.")
     ] = 10 * 1024 * MIB
     files_expire: Annotated[
         Seconds,
-        Field(description="Seconds that a file is kept where its caller names no other time."),
+        Field(description="Seconds that a file is kept unless its caller sets another time."),
     ] = 30 * DAY
 
     @model_validator(mode="after")

@@ -14,6 +14,6 @@ class BatchHistogram(Histogram):
         """Observe ``amounts``, as `observe` does each."""
         self._sum.inc(sum(amounts))
         bounds = self._upper_bounds
-        found = Counter([bisect_left(bounds, amount) for amount in amounts])
-        for index, number in found.items():
+        counts = Counter([bisect_left(bounds, amount) for amount in amounts])
+        for index, number in counts.items():
             self._buckets[index].inc(number)

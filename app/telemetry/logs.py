@@ -44,7 +44,7 @@ def _renderer() -> structlog.types.Processor:
 
 
 def library_handler() -> logging.Handler:
-    """Return what writes a library's lines to standard output in the form of all others."""
+    """Return a handler that writes a library's lines in the form of all others."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -87,7 +87,7 @@ def _json(value: object, **_: object) -> str:
 
 
 def request_log() -> Sink:
-    """Return what writes the canonical line of each request, with the settings of now."""
+    """Return the writer of each request's canonical log line, with the current settings."""
     configured = structlog.get_config()
     processors, output = configured["processors"], configured["logger_factory"]()
     shown = structlog.get_logger().bind().is_enabled_for(logging.INFO)

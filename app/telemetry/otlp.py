@@ -90,7 +90,7 @@ def _interval() -> float:
 
 @dataclass(frozen=True, slots=True)
 class _Snapshot:
-    """Makes what is sent."""
+    """Makes the metrics that are sent."""
 
     registry: CollectorRegistry
     resource: Resource

@@ -9,6 +9,7 @@ from typing import Any
 
 from opentelemetry.trace import INVALID_SPAN, NoOpTracer, Span, Status, StatusCode, Tracer
 
+from app.domain.work import WorkUsage
 from app.telemetry.trail import Trail
 
 
@@ -86,7 +87,7 @@ class RequestRecord:
     retrievals: int = 0
     """Calls of a knowledge base."""
     retrieval_retries: int = 0
-    """Those of them that repeated one that failed."""
+    """Retrievals that repeated a failed one."""
     chunks_found: int = 0
     chunks_used: int = 0
     """Chunks that the model was shown."""
@@ -110,13 +111,13 @@ class RequestRecord:
     """Names of the rules that hit, with commas between."""
     guardrail_units: int = 0
     guardrail_cost_usd: float = 0
-    """At the listed price; not in ``cost_usd``, which is the model's."""
+    """Guardrail cost at list price; not part of ``cost_usd``, which is the model's."""
     guardrail_units_unpriced: int = 0
-    """Of the units those whose price is unknown."""
+    """Units whose price is unknown."""
     started: float = field(default_factory=time.perf_counter)
     tracer: Tracer = NO_TRACER
     trail: Trail | None = None
-    """What was asked and answered, as digests; None where nobody wants to prove anything."""
+    """Digests of request and answer; None if neither receipts nor the audit log are on."""
 
     def elapsed_ms(self) -> float:
         """Return the milliseconds since the request arrived."""
@@ -139,8 +140,16 @@ class RequestRecord:
         for name, taken in other.stages_ms.items():
             self.stages_ms[name] = round(self.stages_ms.get(name, 0) + taken, 1)
 
+    @property
+    def usage(self) -> WorkUsage:
+        """The tokens and the cost of its calls of the model."""
+        unpriced = self.cost_usd is None and self.generation_tokens > 0
+        return WorkUsage(
+            self.prompt_tokens, self.generation_tokens, self.cost_usd or 0, int(unpriced)
+        )
+
     def fields(self) -> dict[str, Any]:
-        """Return what the log line has, by name."""
+        """Return the fields of the log line."""
         return dict(zip(LOGGED, _values(self), strict=True))
 
 

@@ -72,7 +72,7 @@ def _attributes(record: RequestRecord) -> Iterator[tuple[str, str | int | float]
 
 @asynccontextmanager
 async def open_tracer() -> AsyncIterator[Tracer]:
-    """Open what sends spans by OTLP over HTTP, as the standard ``OTEL_*`` variables say."""
+    """Open a tracer that sends spans by OTLP over HTTP, configured by ``OTEL_*`` variables."""
     # An extra: whoever does not trace need not install it.
     from app.telemetry.otlp import open_provider
 

@@ -28,7 +28,7 @@ log = structlog.get_logger()
 async def open_authenticator(
     settings: Settings, changed: Changed | None = None
 ) -> AsyncIterator[Authenticator]:
-    """Open what tells callers apart."""
+    """Open the authenticator."""
     if not settings.authenticates:
         yield OpenAccess()
         return
@@ -74,7 +74,7 @@ async def open_keyring(
 
 @asynccontextmanager
 async def open_limits(settings: Settings, metrics: Metrics) -> AsyncIterator[Limits]:
-    """Open what counts callers' quotas."""
+    """Open the limits that count callers' quotas."""
     shared = settings.redis_url if settings.limits_store == "redis" else None
     if settings.limits and not shared and settings.workers > 1:
         log.warning("each worker counts limits on its own", workers=settings.workers)
@@ -84,7 +84,7 @@ async def open_limits(settings: Settings, metrics: Metrics) -> AsyncIterator[Lim
 
 @asynccontextmanager
 async def open_limits_check(settings: Settings) -> AsyncIterator[tuple[Readiness, ...]]:
-    """Open what readiness asks of the store of limits; nothing where each process counts alone."""
+    """Open the readiness check of the limits' store; none if each process counts alone."""
     if settings.limits_store != "redis" or settings.redis_url is None:
         yield ()
         return

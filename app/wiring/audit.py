@@ -82,7 +82,7 @@ def audited(
 
 @asynccontextmanager
 async def open_audit_store(settings: Settings) -> AsyncIterator[AuditStore]:
-    """Open where the audit log is kept."""
+    """Open the audit log's store."""
     if settings.audit_store == "postgres":
         # An extra: whoever keeps nothing there need not install it.
         from app.adapters.audit.postgres import open_audit

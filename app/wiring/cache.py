@@ -18,7 +18,7 @@ from app.settings import Settings
 from app.telemetry.metrics import Metrics
 
 FILE = "answers.sqlite3"
-"""In the data directory."""
+"""The cache's file in the data directory."""
 
 log = structlog.get_logger()
 
@@ -27,7 +27,7 @@ log = structlog.get_logger()
 async def open_answers(
     settings: Settings, metrics: Metrics, cipher: DataCipher
 ) -> AsyncIterator[KeptAnswers | None]:
-    """Open what keeps answers; None where nothing is kept."""
+    """Open the answer cache; None if it is off."""
     if settings.cache is CacheMode.OFF:
         yield None
         return

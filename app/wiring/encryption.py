@@ -1,36 +1,58 @@
-"""Opens what encrypts callers' data: root keys, and the callers' own."""
+"""Opens the cipher of callers' data: root keys, and the callers' own."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
 
 import aioboto3
 import structlog
 
 from app.adapters.aws_session import CheckedConfig
-from app.adapters.encryption.aes import EncryptedData
-from app.adapters.encryption.caller_key_files import CallerKeyFiles
-from app.adapters.encryption.keys import CallerKeyStore, RootKeys
-from app.adapters.encryption.root_file import FileRootKeys
-from app.adapters.encryption.root_kms import KmsRootKeys
+from app.adapters.encryption.plain import PlainData
+from app.domain.ports import DataCipher
 from app.settings import Settings
-from app.wiring.cipher import kms_region
+
+if TYPE_CHECKING:
+    from app.adapters.encryption.aes import EncryptedData
+    from app.adapters.encryption.keys import CallerKeyStore, RootKeys
 
 log = structlog.get_logger()
 
 
 @asynccontextmanager
+async def open_cipher(session: aioboto3.Session, settings: Settings) -> AsyncIterator[DataCipher]:
+    """Open the cipher that the settings name; without a key, data is kept as it is."""
+    if not settings.encrypts:
+        yield PlainData()
+        return
+    async with open_encryption(session, settings) as cipher:
+        yield cipher
+
+
+@asynccontextmanager
 async def open_encryption(
     session: aioboto3.Session, settings: Settings
-) -> AsyncIterator[EncryptedData]:
-    """Open the cipher where the settings name a key."""
+) -> AsyncIterator["EncryptedData"]:
+    """Open the cipher of the key that the settings name."""
+    # A service that encrypts nothing need not load the libraries for it.
+    from app.adapters.encryption.aes import EncryptedData
+
     async with AsyncExitStack() as stack:
         roots = await stack.enter_async_context(_open_roots(session, settings))
         store = await stack.enter_async_context(_open_caller_keys(settings))
         yield EncryptedData(roots, store, settings.caller_keys_held)
 
 
+def kms_region(key: str, default: str) -> str:
+    """Return the region that a key's ARN names, else ``default``."""
+    return key.split(":")[3] if key.startswith("arn:") else default
+
+
 @asynccontextmanager
-async def _open_roots(session: aioboto3.Session, settings: Settings) -> AsyncIterator[RootKeys]:
+async def _open_roots(session: aioboto3.Session, settings: Settings) -> AsyncIterator["RootKeys"]:
+    from app.adapters.encryption.root_file import FileRootKeys
+    from app.adapters.encryption.root_kms import KmsRootKeys
+
     if settings.encryption_key_file is not None:
         keys = FileRootKeys(settings.encryption_key_file)
         try:
@@ -47,7 +69,9 @@ async def _open_roots(session: aioboto3.Session, settings: Settings) -> AsyncIte
 
 
 @asynccontextmanager
-async def _open_caller_keys(settings: Settings) -> AsyncIterator[CallerKeyStore]:
+async def _open_caller_keys(settings: Settings) -> AsyncIterator["CallerKeyStore"]:
+    from app.adapters.encryption.caller_key_files import CallerKeyFiles
+
     match settings.caller_keys_store:
         case "directory":
             if settings.limits_store == "redis":
@@ -65,7 +89,7 @@ async def _open_caller_keys(settings: Settings) -> AsyncIterator[CallerKeyStore]
             async with open_redis(settings.redis_url.get_secret_value()) as client:
                 yield CallerKeysInRedis(client)
         case "postgres":
-            # An extra: whoever keeps nothing there need not install it.
+            # An optional dependency: only services that keep keys there install it.
             from app.adapters.encryption.caller_keys_postgres import open_caller_keys
 
             assert settings.postgres_url is not None

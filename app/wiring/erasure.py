@@ -1,29 +1,22 @@
-"""Names every store that keeps something about callers, for their erasure."""
+"""Lists every store that keeps data of callers, for erasure."""
 
 from collections.abc import Mapping
 
 from app.adapters.queue.sealed import SealedQueue
-from app.domain.ports import WorkQueue
-from app.services.cache.answers import KeptAnswers
 from app.services.concurrency.idempotency import IdempotentAnswers
 from app.services.erasure.service import Holder, answers_of, files_of, work_of
-from app.services.files.service import FileService
+from app.wiring.stores import Stores
 
 
-def erasure_holders(
-    files: FileService,
-    answers: KeptAnswers | None,
-    queue: WorkQueue,
-    idempotent: IdempotentAnswers,
-) -> Mapping[str, Holder]:
-    """Return what deletes in each store. Whatever keeps callers' data has a line here."""
-    # What is within is forgotten without being read, as its key may be gone.
-    sealed = queue.inner if isinstance(queue, SealedQueue) else queue
+def erasure_holders(stores: Stores, idempotent: IdempotentAnswers) -> Mapping[str, Holder]:
+    """Return the eraser of each store. Whatever keeps callers' data has a line here."""
+    # The queue within is erased without being read, as its key may be gone.
+    sealed = stores.queue.inner if isinstance(stores.queue, SealedQueue) else stores.queue
     holders = {
-        "files": files_of(files.store),
+        "files": files_of(stores.files.store),
         "work": work_of(sealed),
         "idempotent": idempotent.erase,
     }
-    if answers is not None:
-        holders["answers"] = answers_of(answers.store)
+    if stores.answers is not None:
+        holders["answers"] = answers_of(stores.answers.store)
     return holders

@@ -1,4 +1,4 @@
-"""Opens what makes batches of files that S3 reports."""
+"""Builds the service that begins batches for S3 events."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,7 +17,7 @@ from app.wiring.work import files_address
 async def open_objects(
     session: aioboto3.Session, settings: Settings
 ) -> AsyncIterator[ObjectReader | None]:
-    """Open what reads the files; None where the settings name no caller for such batches."""
+    """Open the reader of the files; None if the settings name no caller for such batches."""
     if settings.s3_event_caller is None:
         yield None
         return
@@ -28,7 +28,7 @@ async def open_objects(
 def batch_events(
     settings: Settings, objects: ObjectReader | None, services: Services
 ) -> BatchEvents | None:
-    """Return what begins the batches; None where the settings name no caller for them."""
+    """Return the service that begins the batches; None if the settings name no caller."""
     if objects is None or settings.s3_event_caller is None or settings.s3_event_bucket is None:
         return None
     bucket, _, prefix = settings.s3_event_bucket.partition("/")

@@ -9,7 +9,7 @@ from app.settings import Settings
 
 @asynccontextmanager
 async def open_reader(settings: Settings) -> AsyncIterator[Reader]:
-    """Yield the reader that the settings say; its processes end with the block."""
+    """Open the OCR reader that the settings name; its processes end with the block."""
     if settings.evidence_engine == "off":
         yield NoReader()
         return

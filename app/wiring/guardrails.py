@@ -1,4 +1,4 @@
-"""Opens guardrails: who checks, and what stands around the model for it."""
+"""Opens the guardrail and wraps the model in it."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,15 +11,14 @@ from app.adapters.bedrock.guardrails.checks import GuardrailChecks
 from app.adapters.bedrock.runtime import open_runtime
 from app.domain.guardrail import Kind
 from app.domain.ports import Guardrail, VisionModel
-from app.services.access.limits import Limits
 from app.services.guardrails.policies import GuardrailPolicies
 from app.services.guardrails.screen import PictureVerdicts, Screen
 from app.services.images.pixel_digest import PixelDigests
 from app.services.model_stack.guardrail import GuardrailModel
+from app.services.registry import Operations
 from app.services.residency.sentinel import ResidencySentinel
 from app.services.usage import pricing
 from app.settings import Settings
-from app.telemetry.metrics import Metrics
 from app.wiring.model import connection
 from app.wiring.resident import resident_guardrail
 
@@ -29,8 +28,7 @@ async def open_guardrails(
     session: aioboto3.Session,
     settings: Settings,
     policies: GuardrailPolicies,
-    limits: Limits,
-    metrics: Metrics,
+    operations: Operations,
     digests: PixelDigests,
     residency: ResidencySentinel,
 ) -> AsyncIterator[Screen | None]:
@@ -42,8 +40,8 @@ async def open_guardrails(
         yield Screen(
             resident_guardrail(guardrail, residency),
             pricing.load(settings.prices_file).guardrail_units,
-            limits,
-            metrics,
+            operations.limits,
+            operations.metrics,
             PictureVerdicts(digests),
             settings.guardrail_timeout,
             settings.guardrail_window,

@@ -29,7 +29,7 @@ from app.settings import PREFIX, Settings
 async def open_sources(
     session: aioboto3.Session, settings: Settings, room: Budget
 ) -> AsyncIterator[ImageSources]:
-    """Open what fetches pictures that a request only names."""
+    """Open the sources of pictures that a request names but does not carry."""
     async with AsyncExitStack() as stack:
         yield ImageSources(
             settings.max_image_bytes,
@@ -74,7 +74,7 @@ async def _objects(
 
 
 def bytes_in_flight(settings: Settings) -> Budget:
-    """Return the room for bodies and fetched pictures."""
+    """Return the memory budget of bodies and fetched pictures."""
     return Budget(
         "bytes",
         settings.max_bytes_in_flight,
@@ -84,19 +84,19 @@ def bytes_in_flight(settings: Settings) -> Budget:
 
 
 def pixels_in_flight(settings: Settings) -> Budget:
-    """Return the room for pictures that are being decoded."""
+    """Return the pixel budget of pictures being decoded."""
     return Budget("pixels", settings.max_pixels_in_flight, settings.admission_timeout)
 
 
 def report_cache(settings: Settings, threads: FairThreads) -> ReportCache:
-    """Return what keeps prepared pictures, where they are to be kept."""
+    """Return the cache of prepared pictures; it keeps none if the settings say so."""
     if not settings.image_cache_bytes:
         return NoReportCache()
     return KeptReports(settings.image_cache_bytes, threads)
 
 
 def image_limits(settings: Settings) -> ImageLimits:
-    """Return what pictures are taken and what they are made into."""
+    """Return the limits of pictures as received and as prepared."""
     base = settings.identity.base
     return ImageLimits(
         max_bytes=settings.max_image_bytes,
@@ -120,7 +120,7 @@ def open_pool(settings: Settings) -> PooledPreparer:
 
 
 def image_pipeline(decoders: Decoders, settings: Settings, threads: FairThreads) -> ImagePreparer:
-    """Return the way that every picture goes, counted."""
+    """Return the pipeline that every picture goes through, with metrics."""
     return MeteringPreparer(
         PicturePipeline(
             decoders,

@@ -1,4 +1,4 @@
-"""Opens what knows how long the models are there."""
+"""Opens the sentinel of the models' lifecycles."""
 
 import asyncio
 import contextlib
@@ -36,12 +36,12 @@ async def open_lifecycle(
 
 
 SOON = 0.5
-"""Seconds until the first look. To make its client takes as much CPU as a tenth of a start does."""
+"""Seconds until the first check. Its client takes as much CPU as a tenth of a start."""
 
 
 @asynccontextmanager
 async def watched(sentinel: LifecycleSentinel) -> AsyncIterator[None]:
-    """Have ``sentinel`` ask soon and then daily, beside all else: no start waits for it."""
+    """Have ``sentinel`` look soon and then daily in the background; no start waits for it."""
     if not sentinel.asked:
         yield
         return

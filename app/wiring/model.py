@@ -1,4 +1,4 @@
-"""The way to the model: an adapter for each target, and what a call goes through before it."""
+"""Stacks the model: an adapter for each target, and the wrappers around it."""
 
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -33,9 +33,9 @@ from app.services.usage.pricing import PriceTable
 from app.settings import Settings
 
 Upstreams = Callable[[Target], VisionModel]
-"""Gives each target's adapter."""
+"""Returns a target's adapter."""
 Around = Callable[[Target, VisionModel], VisionModel]
-"""Puts something around one target, above its metering."""
+"""Wraps one target, above its metering."""
 OpenUpstreams = Callable[[aioboto3.Session, Settings], AbstractAsyncContextManager[Upstreams]]
 
 
@@ -154,7 +154,7 @@ def guarded(guard: TargetGuard, upstream: VisionModel) -> VisionModel:
 
 
 def price(target: Target, settings: Settings, table: PriceTable) -> Pricing | None:
-    """Return what calls of ``target`` cost; None where that is unknown."""
+    """Return the price of calls of ``target``; None if it is unknown."""
     if not target.dialect.is_bedrock:
         return None
     identity = identify(target.model_id, settings.identity.base.key)
@@ -168,7 +168,7 @@ def connection(settings: Settings, region: str) -> Connection:
 
 
 def limits(settings: Settings) -> Limits:
-    """Return how long an upstream is waited for, and over how many connections."""
+    """Return the timeouts and the number of connections of upstream calls."""
     return Limits(
         connect_timeout=settings.connect_timeout,
         read_timeout=settings.read_timeout,

@@ -8,7 +8,7 @@ import structlog
 
 from app.adapters.access import key_file
 from app.adapters.aws_session import regions
-from app.adapters.bedrock.identity.credentials import check_api_key, check_profile
+from app.adapters.bedrock.identity import variables
 from app.adapters.tls_files import TlsFiles
 from app.domain.model import Dialect, ModelIdentity
 from app.services.usage import pricing
@@ -24,7 +24,7 @@ def check(settings: Settings) -> None:
     Asked before anything starts: of several workers each would fail by itself.
     """
     faults = [*_file_faults(settings), _unknown_region(settings)]
-    faults += [_aws_fault(check_profile), _aws_fault(check_api_key)]
+    faults += _aws_faults(settings)
     if settings.usage_store == "sqlite" and (reason := unwritable(settings.usage_file)):
         faults.append(f"{PREFIX}USAGE_FILE: {reason}")
     named = "data_directory" in settings.model_fields_set
@@ -93,6 +93,19 @@ def _tls_fault(settings: Settings) -> str | None:
     return None
 
 
+def _aws_faults(settings: Settings) -> list[str | None]:
+    endpoint = (
+        f"{settings.endpoint_url or f'https://bedrock-runtime.{settings.region}.amazonaws.com'}"
+    )
+    return [
+        _aws_fault(variables.check_profile),
+        _aws_fault(variables.check_api_key),
+        _aws_fault(variables.check_keys),
+        _aws_fault(variables.check_authorities),
+        _aws_fault(lambda: variables.check_proxy(endpoint)),
+    ]
+
+
 def _aws_fault(check: Callable[[], None]) -> str | None:
     try:
         check()
@@ -129,7 +142,7 @@ def not_a_folder(path: Path) -> str | None:
 def _unknown_region(settings: Settings) -> str | None:
     """Return which region AWS does not have; an address of one's own may be of any region."""
     # The SDK tells nothing without the profile that is named, which has a line of its own.
-    if settings.endpoint_url is not None or _aws_fault(check_profile):
+    if settings.endpoint_url is not None or _aws_fault(variables.check_profile):
         return None
     known = regions()
     named = [("REGION", settings.region), ("IMAGE_S3_REGION", settings.image_s3_region)]
@@ -152,7 +165,7 @@ def _unknown_region(settings: Settings) -> str | None:
 
 
 def announce(identity: ModelIdentity, settings: Settings) -> None:
-    """Log which model is served, and what is odd about it."""
+    """Log the model that is served, and anything unusual about it."""
     log.info(
         "model configured",
         model=identity.id,

@@ -1,4 +1,4 @@
-"""Opens what signs receipts, and what notes what they are about."""
+"""Opens the issuer of receipts, and the witnesses that note what receipts prove."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,7 +17,7 @@ from app.wiring.model import Around
 
 @asynccontextmanager
 async def open_receipts(session: aioboto3.Session, settings: Settings) -> AsyncIterator[Receipts]:
-    """Open what issues receipts; it issues none where no key is configured."""
+    """Open the issuer of receipts; it issues none if no key is configured."""
     if settings.receipt_key_file is None:
         yield Receipts(NoKeys())
         return
@@ -35,7 +35,7 @@ async def open_receipts(session: aioboto3.Session, settings: Settings) -> AsyncI
 
 
 async def decrypted(session: aioboto3.Session, settings: Settings, data: bytes) -> bytes:
-    """Return what AWS KMS decrypts ``data`` to; the key is named within."""
+    """Return ``data`` decrypted by AWS KMS; ``data`` names its key."""
     config = CheckedConfig(connect_timeout=5, read_timeout=5)
     async with session.client("kms", region_name=settings.region, config=config) as kms:
         reply = await kms.decrypt(CiphertextBlob=data)
@@ -49,17 +49,17 @@ def proves(settings: Settings) -> bool:
 
 
 def witness(settings: Settings, sentinel: ResidencySentinel) -> Around:
-    """Return what notes each answer of a target, where somebody wants to prove them."""
+    """Return the wrapper that notes a target's answers, if receipts or the audit log are on."""
     if not proves(settings):
         return lambda _, model: model
     return lambda target, model: WitnessModel(model, target, sentinel.report_of)
 
 
 def verdicts(settings: Settings, model: VisionModel) -> VisionModel:
-    """Return ``model`` whose guardrail's verdicts are noted, where somebody wants to prove them."""
+    """Return ``model``; its guardrail's verdicts are noted if receipts or the audit log are on."""
     return VerdictWitness(model) if proves(settings) else model
 
 
 def witnessed_pictures(settings: Settings, preparer: ImagePreparer) -> ImagePreparer:
-    """Return ``preparer`` each of whose pictures is noted, where somebody wants to prove them."""
+    """Return ``preparer``; each picture is noted if receipts or the audit log are on."""
     return WitnessPreparer(preparer) if proves(settings) else preparer

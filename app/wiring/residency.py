@@ -1,4 +1,4 @@
-"""Opens what knows where data goes: a provider for each kind of hop."""
+"""Opens the sentinel of data residency: a provider for each kind of hop."""
 
 import asyncio
 import contextlib
@@ -25,7 +25,7 @@ from app.services.residency.sentinel import Hop, ResidencySentinel
 from app.settings import PREFIX, Settings, SettingsError, is_loopback
 from app.telemetry.metrics import Metrics
 from app.wiring.access import issuer
-from app.wiring.cipher import kms_region
+from app.wiring.encryption import kms_region
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
@@ -40,7 +40,7 @@ class Lookup:
     s3: "S3Client"
 
     def declared(self, name: str) -> tuple[str, ...]:
-        """Return what the operator declares of the hop ``name``."""
+        """Return the operator's declaration for the hop ``name``."""
         return self.settings.residency_declared.get(name, ())
 
 
@@ -124,7 +124,7 @@ def store_hops(lookup: Lookup) -> Iterator[Hop]:
 
 
 def telemetry_hops(lookup: Lookup) -> Iterator[Hop]:
-    """Yield where traces and metrics are sent, which may be one place or two."""
+    """Yield the hops of traces and metrics, which may be one place or two."""
     settings = lookup.settings
     sent = (("traces", settings.traces), ("metrics", settings.otlp_metrics))
     hops = [_telemetry(signal) for signal, wanted in sent if wanted]

@@ -1,4 +1,4 @@
-"""Stands in front of whatever sends data somewhere, and keeps it from places that moved outside."""
+"""Wraps everything that sends data, and blocks places that moved out of the residency."""
 
 from dataclasses import replace
 
@@ -30,7 +30,7 @@ def resident_guardrail(guardrail: Guardrail, sentinel: ResidencySentinel) -> Gua
 def resident_files(
     files: FileService, settings: Settings, sentinel: ResidencySentinel
 ) -> FileService:
-    """Return files that a bucket outside neither takes nor gives."""
+    """Return files that are not kept in a bucket outside the residency."""
     bucket = (settings.files_bucket or "").partition("/")[0]
     if settings.files_store != "s3" or not _stops(sentinel):
         return files
@@ -48,7 +48,7 @@ def resident_jobs(
 
 
 def _stops(sentinel: ResidencySentinel) -> bool:
-    """Tell whether anything may ever be kept from a place."""
+    """Tell whether any place may ever be blocked."""
     return sentinel.enforces and bool(sentinel.hops)
 
 

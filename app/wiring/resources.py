@@ -1,4 +1,4 @@
-"""Opens what the service keeps open for its life: clients, stores, processes, sentinels."""
+"""Opens the resources of the service: clients, stores, processes, sentinels."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
@@ -8,17 +8,14 @@ from typing import Protocol
 import aioboto3
 
 from app.adapters.aws_session import aws_session
-from app.domain.ports import BatchJobs, DataCipher, Retriever, WebhookSender, WorkQueue
+from app.domain.ports import BatchJobs, DataCipher, Retriever, WebhookSender
 from app.services.answers.executor import AnswerReader
 from app.services.audit.changes import KeyChanges
 from app.services.audit.log import AuditLog
-from app.services.cache.answers import KeptAnswers
 from app.services.concurrency.budget import Budget
 from app.services.concurrency.fair_threads import FairThreads
-from app.services.concurrency.shared_answers import SharedAnswers
 from app.services.documents.page_images import Workers
 from app.services.evidence.reader import Reader
-from app.services.files.service import FileService
 from app.services.files.source import FileImageSource
 from app.services.generation.image_sources import ImageSources
 from app.services.generation.multiple_images import SheetMaker
@@ -35,11 +32,9 @@ from app.services.retrieval.stack import KnowledgeBaseGuard
 from app.settings import Settings
 from app.wiring import batch_jobs
 from app.wiring.audit import audited, open_audit_log
-from app.wiring.cache import open_answers
-from app.wiring.cipher import open_cipher
+from app.wiring.encryption import open_cipher
 from app.wiring.evidence import open_reader
 from app.wiring.guardrails import open_guardrails
-from app.wiring.idempotency import open_shared_answers
 from app.wiring.images import bytes_in_flight, open_pool, open_sources
 from app.wiring.lifecycle import open_lifecycle
 from app.wiring.model import OpenUpstreams, Upstreams, open_guards, open_upstreams
@@ -47,16 +42,15 @@ from app.wiring.receipts import open_receipts
 from app.wiring.residency import open_residency
 from app.wiring.resident import (
     resident,
-    resident_files,
     resident_jobs,
     resident_retriever,
     resident_sources,
 )
 from app.wiring.retrieval import OpenRetriever, open_retriever
 from app.wiring.retrieval import open_guards as open_knowledge_base_guards
+from app.wiring.stores import Stores, open_stores
 from app.wiring.telemetry import open_operations
 from app.wiring.webhooks import open_webhook_sender
-from app.wiring.work import open_files, open_queue
 
 PICTURE_THREADS = 2
 """Pictures that are inspected or digested at a time."""
@@ -75,7 +69,7 @@ OpenWebhooks = Callable[[Settings], AbstractAsyncContextManager[WebhookSender]]
 
 @dataclass(frozen=True, slots=True)
 class Edges:
-    """The edges where the service meets the outside, as functions that open them.
+    """Functions that open the service's connections to the outside.
 
     Tests put theirs there, and have everything else as it is in production.
     """
@@ -94,6 +88,11 @@ class Guards:
     targets: tuple[TargetGuard, ...]
     successors: tuple[TargetGuard, ...]
     knowledge_bases: Mapping[str, KnowledgeBaseGuard]
+
+    @property
+    def models(self) -> tuple[TargetGuard, ...]:
+        """The guards of targets and successors, in the order in which they are asked."""
+        return (*self.targets, *self.successors)
 
     @classmethod
     def new(cls, settings: Settings) -> "Guards":
@@ -125,14 +124,11 @@ class Resources:
     cipher: DataCipher
     receipts: Receipts
     audit: AuditLog | None
-    files: FileService
+    stores: Stores
     guardrails: GuardrailPolicies
     screen: Screen | None
     """None where no guardrail is configured."""
     digests: PixelDigests
-    answers: KeptAnswers | None
-    shared_answers: SharedAnswers | None
-    queue: WorkQueue
     webhook_sender: WebhookSender
     batch_jobs: BatchJobs | None
     retriever: Retriever
@@ -142,15 +138,13 @@ class Resources:
 @asynccontextmanager
 async def open_resources(settings: Settings, edges: Edges) -> AsyncIterator[Resources]:
     """Open all that the settings name, and close it in the opposite order."""
-    session = aws_session()
-    guards = Guards.new(settings)
-    room = bytes_in_flight(settings)
-    changes = KeyChanges()
-    guardrails = GuardrailPolicies(settings.guardrail_policy)
-    every_guard = (*guards.targets, *guards.successors)
+    session, guards, room = aws_session(), Guards.new(settings), bytes_in_flight(settings)
+    changes, policies = KeyChanges(), GuardrailPolicies(settings.guardrail_policy)
     async with (
         AnswerReader.open() as reader,
-        open_operations(settings, every_guard, guards.knowledge_bases, changes, room) as operations,
+        open_operations(
+            settings, guards.models, guards.knowledge_bases, changes, room
+        ) as operations,
         open_residency(session, settings, operations.metrics) as residency,
         open_lifecycle(session, settings, operations.metrics) as lifecycle,
         edges.upstreams(session, settings) as upstreams,
@@ -159,25 +153,16 @@ async def open_resources(settings: Settings, edges: Edges) -> AsyncIterator[Reso
         open_cipher(session, settings) as cipher,
         open_receipts(session, settings) as receipts,
         open_audit_log(session, settings, cipher, receipts, operations.metrics) as audit,
-        open_files(session, settings, cipher) as opened_files,
+        open_stores(session, settings, cipher, operations.metrics, residency) as stores,
         open_guardrails(
-            session,
-            settings,
-            guardrails,
-            operations.limits,
-            operations.metrics,
-            digests := PixelDigests(pool),
-            residency,
+            session, settings, policies, operations, digests := PixelDigests(pool), residency
         ) as screen,
-        open_answers(settings, operations.metrics, cipher) as answers,
-        open_shared_answers(settings, cipher) as shared_answers,
-        open_queue(settings, cipher) as queue,
         edges.webhooks(settings) as webhook_sender,
         batch_jobs.open_jobs(session, settings) as native_jobs,
         edges.retriever(session, settings) as retriever,
         open_reader(settings) as evidence,
     ):
-        files = resident_files(opened_files, settings, residency)
+        files = FileImageSource(stores.files, settings.max_image_bytes)
         with closing(FairThreads("pictures", PICTURE_THREADS)) as threads:
             yield Resources(
                 session=session,
@@ -190,20 +175,14 @@ async def open_resources(settings: Settings, edges: Edges) -> AsyncIterator[Reso
                 upstreams=resident(upstreams, residency),
                 pool=pool,
                 threads=threads,
-                sources=replace(
-                    resident_sources(sources, residency),
-                    files=FileImageSource(files, settings.max_image_bytes),
-                ),
+                sources=replace(resident_sources(sources, residency), files=files),
                 cipher=cipher,
                 receipts=receipts,
                 audit=audit,
-                files=files,
-                guardrails=guardrails,
+                stores=stores,
+                guardrails=policies,
                 screen=screen,
                 digests=digests,
-                answers=answers,
-                shared_answers=shared_answers,
-                queue=queue,
                 webhook_sender=webhook_sender,
                 batch_jobs=resident_jobs(native_jobs, settings, residency),
                 retriever=resident_retriever(retriever, residency),

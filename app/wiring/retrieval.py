@@ -1,4 +1,4 @@
-"""The way to knowledge bases, and the service that answers from them."""
+"""Opens the runtimes of knowledge bases, and their guards."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -11,22 +11,11 @@ from app.adapters.bedrock.identity.credentials import Connection
 from app.adapters.bedrock.knowledge_base import KnowledgeBaseRetriever
 from app.adapters.bedrock.runtime import Runtime, open_agent_runtime
 from app.adapters.http1.sender import Limits
-from app.domain.ports import Retriever, TokenCounter
+from app.domain.ports import Retriever
 from app.domain.retrieval import KnowledgeBase
-from app.services.answers.repair import FormAsker
-from app.services.documents.page_images import Workers
-from app.services.generation.service import GenerationService
-from app.services.guardrails.document_texts import DocumentTexts
 from app.services.model_stack.circuit_breaker import Breaker
 from app.services.model_stack.concurrency_limit import FairSlots
-from app.services.model_stack.retry import Retries
-from app.services.retrieval.context import ContextCutter
-from app.services.retrieval.directory import KnowledgeBases
-from app.services.retrieval.pictures import ChunkPictures
-from app.services.retrieval.preparation import PromptMaker
-from app.services.retrieval.search import ChunkSearch
-from app.services.retrieval.service import RagService
-from app.services.retrieval.stack import RULES, KnowledgeBaseGuard, retriever_stack
+from app.services.retrieval.stack import KnowledgeBaseGuard
 from app.settings import Settings
 
 OpenRetriever = Callable[[aioboto3.Session, Settings], AbstractAsyncContextManager[Retriever]]
@@ -84,39 +73,3 @@ def open_guards(settings: Settings) -> Mapping[str, KnowledgeBaseGuard]:
         )
         for name in settings.knowledge_bases
     }
-
-
-def rag_service(
-    retriever: Retriever,
-    guards: Mapping[str, KnowledgeBaseGuard],
-    settings: Settings,
-    generations: GenerationService,
-    asker: FormAsker,
-    texts: DocumentTexts,
-    pool: Workers,
-    counter: TokenCounter,
-    retries: Retries,
-) -> RagService:
-    """Return what answers from documents."""
-    # The waits are everyone's, the rules are those of knowledge bases.
-    own = Retries(RULES if retries.rules else {}, retries.backoff)
-    pictures = ChunkPictures(
-        generations.sources,
-        generations.preparer,
-        generations.sheets,
-        pool,
-        settings.capabilities.max_images,
-    )
-    return RagService(
-        KnowledgeBases(configured(settings)),
-        ChunkSearch(retriever_stack(retriever, guards, own), generations),
-        PromptMaker(
-            pictures,
-            ContextCutter(counter),
-            settings.retrieval_tokens,
-            settings.capabilities.context_window,
-        ),
-        generations,
-        asker,
-        texts,
-    )

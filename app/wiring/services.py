@@ -25,6 +25,7 @@ from app.services.guardrails.document_texts import DocumentTexts
 from app.services.jobs.service import Jobs
 from app.services.model_stack import retry
 from app.services.model_stack.keep_warm import KeepWarm, kept_warm
+from app.services.model_stack.paid_answers import PaidAnswersModel
 from app.services.model_stack.prompt_length import BoundedPromptModel
 from app.services.model_stack.quota import QuotaModel
 from app.services.model_stack.retry import Retries
@@ -45,9 +46,9 @@ from app.wiring.images import image_limits, image_pipeline
 from app.wiring.lifecycle import watched
 from app.wiring.model import model_stack
 from app.wiring.preflight import announce
+from app.wiring.rag import rag_service
 from app.wiring.receipts import proves, verdicts, witness, witnessed_pictures
 from app.wiring.resources import Edges, Resources, open_resources
-from app.wiring.retrieval import rag_service
 from app.wiring.units import units_lookup
 from app.wiring.webhooks import webhooks
 
@@ -58,7 +59,7 @@ EDGES = Edges()
 async def open_services(
     settings: Settings, edges: Edges = EDGES, *, retries: Retries = retry.DEFAULT
 ) -> AsyncIterator[Services]:
-    """Open what the service needs for its life, and close it afterwards.
+    """Open the services, and close them afterwards.
 
     ``edges`` is where the service meets the outside, ``retries`` the waits between attempts.
     """
@@ -101,61 +102,28 @@ def build_services(
     retries: Retries,
 ) -> Services:
     """Return every use case, in front of ``model``."""
-    counter = token_counter.counter()
-    targets = resources.guards.targets
+    counter, stores = token_counter.counter(), resources.stores
     generations = _generations(settings, resources, model, counter, drain)
     asker = FormAsker(
         generations.generate, resources.reader, drain, Enforcement(settings.capabilities)
     )
     texts = DocumentTexts(resources.guardrails, resources.screen)
-    worker = Worker(resources.queue, drain, lease_seconds=settings.work_lease)
-    hooks = webhooks(resources.queue, resources.webhook_sender, settings)
+    worker = Worker(stores.queue, drain, lease_seconds=settings.work_lease)
+    hooks = webhooks(stores.queue, resources.webhook_sender, settings)
+    price = resources.guards.targets[0].price
     return Services(
-        model=ServedModel(
-            settings.identity,
-            settings.capabilities,
-            settings.targets,
-            settings.dialect_choice.reason,
-            settings.model_aliases,
-        ),
-        guards=(*targets, *resources.guards.successors),
+        model=_served_model(settings),
+        guards=resources.guards.models,
         generations=generations,
-        tasks=TaskService(
-            generations,
-            Documents(
-                resources.sources,
-                resources.pool,
-                image_limits(settings),
-                settings.max_pages,
-                most_job_pages=settings.max_job_pages,
-            ),
-            asker,
-            resources.evidence,
-            texts,
-        ),
+        tasks=_tasks(settings, resources, generations, asker, texts),
         structured=StructuredService(asker),
-        rag=rag_service(
-            resources.retriever,
-            resources.guards.knowledge_bases,
-            settings,
-            generations,
-            asker,
-            texts,
-            resources.pool,
-            counter,
-            retries,
-        ),
-        knowledge_base_guards=resources.guards.knowledge_bases,
+        rag=rag_service(settings, resources, generations, asker, texts, counter, retries),
         preparations=PreparationService(resources.sources, generations.preparer, drain),
         readiness=readiness,
-        timing=Timing(
-            request=settings.request_timeout,
-            longest=settings.longest_request,
-            heartbeat=settings.heartbeat,
-        ),
+        timing=Timing(settings.request_timeout, settings.longest_request, settings.heartbeat),
         drain=drain,
         room=resources.room,
-        estimates=EstimateService(settings.identity, generations, counter, targets[0].price, drain),
+        estimates=EstimateService(settings.identity, generations, counter, price, drain),
         operations=resources.operations,
         residency=resources.residency,
         lifecycle=resources.lifecycle,
@@ -164,19 +132,46 @@ def build_services(
         audit=resources.audit,
         erasure=_erasure(resources, generations),
         proving=proves(settings),
-        files=resources.files,
-        uploads=UploadService(resources.files),
+        files=stores.files,
+        uploads=UploadService(stores.files),
         batches=BatchService(
-            resources.queue, resources.files, hooks.check, batch_jobs.unavailable(settings)
+            stores.queue, stores.files, hooks.check, batch_jobs.unavailable(settings)
         ),
         batch_jobs=resources.batch_jobs,
         guardrails=resources.guardrails,
-        answers=resources.answers,
-        queue=resources.queue,
+        answers=stores.answers,
+        queue=stores.queue,
         worker=worker,
         webhooks=hooks,
-        jobs=Jobs(resources.queue, hooks, settings.job_expires, worker.wake),
+        jobs=Jobs(stores.queue, hooks, settings.job_expires, worker.wake),
     )
+
+
+def _served_model(settings: Settings) -> ServedModel:
+    return ServedModel(
+        settings.identity,
+        settings.capabilities,
+        settings.targets,
+        settings.dialect_choice.reason,
+        settings.model_aliases,
+    )
+
+
+def _tasks(
+    settings: Settings,
+    resources: Resources,
+    generations: GenerationService,
+    asker: FormAsker,
+    texts: DocumentTexts,
+) -> TaskService:
+    documents = Documents(
+        resources.sources,
+        resources.pool,
+        image_limits(settings),
+        settings.max_pages,
+        most_job_pages=settings.max_job_pages,
+    )
+    return TaskService(generations, documents, asker, resources.evidence, texts)
 
 
 def _generations(
@@ -186,36 +181,35 @@ def _generations(
     counter: TokenCounter,
     drain: Drain,
 ) -> GenerationService:
-    """Return what asks the model, behind quotas, guardrails, the prompt's bound and the cache."""
+    """Return the generation service: the model behind quotas, guardrails, bound and cache."""
     price = resources.guards.targets[0].price
     counted = QuotaModel(model, resources.operations.limits, counter, price)
     screened = verdicts(settings, guarded(counted, resources.guardrails, resources.screen))
     bounded = BoundedPromptModel(screened, counter, settings.capabilities.context_window)
     pipeline = image_pipeline(resources.pool, settings, resources.threads)
+    stores = resources.stores
     return GenerationService(
         identity=settings.identity,
         capabilities=settings.capabilities,
-        model=with_cache(
-            bounded, resources.answers, settings, resources.guardrails, resources.digests
+        model=PaidAnswersModel(
+            with_cache(bounded, stores.answers, settings, resources.guardrails, resources.digests)
         ),
         sources=resources.sources,
         preparer=witnessed_pictures(settings, pipeline),
         drain=drain,
-        answers=IdempotentAnswers(drain, settings.longest_request, shared=resources.shared_answers),
+        answers=IdempotentAnswers(drain, settings.longest_request, shared=stores.shared_answers),
         sheets=resources.pool,
         threads=resources.threads,
     )
 
 
 def _erasure(resources: Resources, generations: GenerationService) -> ErasureService:
-    holders = erasure_holders(
-        resources.files, resources.answers, resources.queue, generations.answers
-    )
+    holders = erasure_holders(resources.stores, generations.answers)
     return ErasureService(resources.cipher, holders, resources.receipts, resources.audit)
 
 
 def _credentials(session: aioboto3.Session, settings: Settings) -> tuple[CredentialsCheck, ...]:
-    """Return what looks for AWS's credentials, where a target needs them."""
+    """Return the check of AWS credentials, if a target needs them."""
     needed = any(target.dialect.is_bedrock for target in settings.targets)
     return (CredentialsCheck(session),) if needed else ()
 

@@ -1,4 +1,4 @@
-"""Opens the sinks that requests' records are sent to."""
+"""Opens authentication, limits, usage and the sinks of requests' records."""
 
 import asyncio
 import contextlib
@@ -41,7 +41,7 @@ async def open_operations(
     changed: Changed | None = None,
     room: Budget | None = None,
 ) -> AsyncIterator[Operations]:
-    """Open what tells callers apart, counts what they use, and shows it.
+    """Open authentication, limits, usage and telemetry.
 
     ``room`` is for bodies and fetched pictures; None where nothing is taken in.
     """
@@ -70,7 +70,7 @@ async def open_operations(
 
 @asynccontextmanager
 async def open_usage_store(settings: Settings) -> AsyncIterator[UsageStore]:
-    """Open where usage is kept; memory where the file can't be written."""
+    """Open the store of usage; memory if the file can't be written."""
     async with AsyncExitStack() as stack:
         store: UsageStore = MemoryUsage()
         match settings.usage_store:

@@ -1,4 +1,4 @@
-"""How many Custom Model Units a copy takes, asked of Bedrock beside the start."""
+"""Looks up an imported model's Custom Model Units in the background of the start."""
 
 import asyncio
 from collections.abc import Iterator, Sequence

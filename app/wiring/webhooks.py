@@ -1,4 +1,4 @@
-"""Opens what tells callers' servers of events."""
+"""Opens the sender of webhooks."""
 
 import secrets
 from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ from app.settings import PREFIX, Settings
 async def open_webhook_sender(
     settings: Settings, addresses: AddressPolicy | None = None
 ) -> AsyncIterator[WebhookSender]:
-    """Open what sends webhooks; to public addresses, where no other policy is given."""
+    """Open the sender of webhooks; by default it sends to public addresses only."""
     if settings.webhook_hosts is None:
         yield DisabledWebhooks(f"{PREFIX}WEBHOOK_HOSTS")
         return
@@ -36,7 +36,7 @@ async def open_webhook_sender(
 
 
 def webhooks(queue: WorkQueue, sender: WebhookSender, settings: Settings) -> Webhooks:
-    """Return what keeps and shows webhooks."""
+    """Return the service that stores, lists and signs webhooks."""
     secret = settings.webhook_secret
     # Without a secret nothing is ever sent.
     key = secret.get_secret_value().encode() if secret else secrets.token_bytes()

@@ -1,4 +1,4 @@
-"""Opens what files and long work are kept in."""
+"""Opens the stores of files and of long-running work."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -26,7 +26,7 @@ async def _queue(stack: AsyncExitStack, settings: Settings) -> WorkQueue:
         path = settings.data_directory / "work.sqlite3"
         return await stack.enter_async_context(open_sqlite_queue(path, settings.work_lease))
     # An extra: whoever keeps work elsewhere need not install it.
-    from app.adapters.queue.postgres import open_postgres_queue
+    from app.adapters.queue.postgres.queue import open_postgres_queue
 
     assert settings.postgres_url is not None
     url = settings.postgres_url.get_secret_value()
@@ -37,7 +37,7 @@ async def _queue(stack: AsyncExitStack, settings: Settings) -> WorkQueue:
 async def open_files(
     session: aioboto3.Session, settings: Settings, cipher: DataCipher
 ) -> AsyncIterator[FileService]:
-    """Open what keeps callers' files, encrypted by ``cipher``."""
+    """Open the store of callers' files, encrypted by ``cipher``."""
     limits = FileLimits(settings.max_file_bytes, settings.files_quota_bytes, settings.files_expire)
     async with AsyncExitStack() as stack:
         yield FileService(await _store(stack, session, settings), cipher, limits)

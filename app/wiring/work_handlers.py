@@ -1,8 +1,6 @@
-"""Makes what does each kind of long work: rows of batches, jobs and webhooks."""
+"""Makes the handlers of long-running work: rows of batches, jobs and webhooks."""
 
 from collections.abc import Callable
-
-import orjson
 
 from app.domain.batch import Batch
 from app.domain.generation import ModelRequest
@@ -26,7 +24,7 @@ from app.telemetry.metrics import JOBS, WEBHOOK_ATTEMPTS
 def work_handlers(
     settings: Settings, services: Services, endpoint: Endpoint, pace: Pace
 ) -> tuple[WorkHandler, ...]:
-    """Return what does each kind of long work; its items ask the ``endpoint``."""
+    """Return the handler of each kind of work; its items ask the ``endpoint``."""
     count = services.operations.metrics.count
     return (
         JobHandler(
@@ -48,7 +46,7 @@ def batch_estimates(
     pace: Pace,
     asking: Callable[[VisionModel], Endpoint],
 ) -> BatchEstimates:
-    """Return what tells a batch's cost and time; its rows ask the endpoint of a model given."""
+    """Return the service that estimates a batch's cost and time; ``asking`` makes its endpoint."""
     return BatchEstimates(
         services.files,
         services.estimates.counter,
@@ -61,14 +59,14 @@ def batch_estimates(
 
 
 def _intake_limits(settings: Settings) -> IntakeLimits:
-    """Return how large a batch's input may be."""
+    """Return the limits of a batch's input."""
     return IntakeLimits(settings.max_batch_rows, settings.max_body_bytes)
 
 
 def _row_handler(
     settings: Settings, services: Services, endpoint: Endpoint, pace: Pace
 ) -> RowHandler:
-    """Return what does the rows of batches."""
+    """Return the handler of batch rows."""
 
     async def announce(batch: Batch) -> None:
         if batch.webhook is not None:
@@ -105,7 +103,7 @@ def _row_handler(
 
 
 def _native_batches(settings: Settings, services: Services, endpoint: Endpoint) -> NativeBatches:
-    """Return what has batches done by Bedrock's own batch jobs."""
+    """Return the service that runs batches as Bedrock's own batch jobs."""
 
     async def captured(batch: Batch, place: Place, position: int) -> ModelRequest | None:
         stored = await services.files.get(batch.owner, batch.input_file_id)
@@ -118,9 +116,10 @@ def _native_batches(settings: Settings, services: Services, endpoint: Endpoint) 
             EndpointRequest(
                 identity,
                 batch.endpoint,
-                orjson.dumps(body),
+                line,
                 batch.caller,
                 settings.longest_request,
+                body,
             )
         )
         plain = request is not None and request.form is None and request.logprobs is None

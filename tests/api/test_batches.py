@@ -124,7 +124,8 @@ def test_a_batch_with_pictures_ends_with_each_row_once(client):
 async def test_the_asynchronous_sdk_works_too(tmp_path):
     rig = Rig(settings=Settings(_env_file=None, data_directory=tmp_path))
     chat = {"model": MODEL, "messages": [{"role": "user", "content": "Why?"}]}
-    content = lines(*(row(str(n), chat, "/v1/chat/completions") for n in range(5)))
+    # Python's `splitlines` ends lines where JSON lines do not.
+    content = lines(*(row(f"{n}\u2028\x85", chat, "/v1/chat/completions") for n in range(5)))
     with serving(rig.app()) as url:
         async with AsyncOpenAI(base_url=f"{url}/v1", api_key="key", max_retries=0) as client:
             file = await client.files.create(file=("rows.jsonl", content), purpose="batch")
@@ -144,6 +145,7 @@ async def test_the_asynchronous_sdk_works_too(tmp_path):
 
     bodies = [json.loads(line)["response"]["body"] for line in output]
     assert [body["object"] for body in bodies] == ["chat.completion"] * 5
+    assert {json.loads(line)["custom_id"][1:] for line in output} == {"\u2028\x85"}
     assert kept.expires_at is not None
     assert kept.expires_at - kept.created_at == 7200
 
@@ -176,6 +178,37 @@ def test_a_rows_body_is_byte_for_byte_what_the_endpoint_answers(tmp_path, endpoi
     assert own[:1] == b"{"
     if reply.status_code >= 400:
         assert own == reply.content
+
+
+def test_numbers_that_are_too_large_are_judged_by_the_endpoint_itself(client):
+    bodies = [
+        '{"prompt": "Why?", "temperature": 1e400}',
+        '{"prompt": "Why?", "max_gen_len": 1' + "0" * 30 + "}",
+        '{"prompt": "Why?", "images": [' + "1," * 10_000 + "1]}",
+    ]
+    content = "".join(
+        f'{{"custom_id": "{n}", "method": "POST", "url": "/v1/generate", "body": {body}}}\n'
+        for n, body in enumerate(bodies)
+    )
+    batch = ended(client, begun(client, content.encode()))
+    failed = written(client, batch.error_file_id)
+
+    assert [item["custom_id"] for item in failed] == ["0", "1", "2"]
+    for item, body in zip(failed, bodies, strict=True):
+        reply = httpx.post(
+            str(client.base_url).removesuffix("/v1/") + "/v1/generate",
+            content=body,
+            headers={
+                "Content-Type": "application/json",
+                "X-Request-Id": item["response"]["request_id"],
+            },
+        )
+        assert reply.status_code == 422
+        assert item["response"] == {
+            "status_code": 422,
+            "request_id": item["response"]["request_id"],
+            "body": reply.json(),
+        }
 
 
 def _without_chance(body: dict[str, Any]) -> dict[str, Any]:
@@ -377,6 +410,22 @@ async def end_window(folder: Path, owner: str, batch_id: str) -> None:
             over = replace(record.read(kept), expires_at=time.time())
             if await queue.change(record.group(over)):
                 return
+
+
+def test_rows_that_begin_together_read_their_batch_once(client, monkeypatch):
+    looks: list[str] = []
+    facts = directory.DirectoryFiles.facts
+
+    async def counted(files: directory.DirectoryFiles, owner: str, file_id: str) -> bytes | None:
+        looks.append(file_id)
+        return await facts(files, owner, file_id)
+
+    monkeypatch.setattr(directory.DirectoryFiles, "facts", counted)
+    content = lines(*(row(str(n), {"prompt": f"{n}?"}) for n in range(200)))
+    batch = ended(client, begun(client, content))
+
+    assert batch.request_counts.completed == 200
+    assert looks.count(batch.input_file_id) < 100
 
 
 def test_a_full_disk_holds_a_batch_up_and_nothing_is_lost_or_asked_twice(tmp_path, monkeypatch):

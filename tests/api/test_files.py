@@ -414,6 +414,19 @@ def test_an_upload_that_is_cancelled_is_gone(tmp_path, bucket):
         assert http.post(f"/v1/uploads/{begun['id']}/complete").status_code == 404
 
 
+def test_an_upload_is_kept_for_as_long_as_files_may_be(tmp_path, bucket):
+    asked = {"filename": "p.jpg", "purpose": "vision", "bytes": 10}
+    with served(tmp_path, **bucket) as url, httpx.Client(base_url=url, timeout=30) as http:
+        statuses = {
+            seconds: http.post(
+                "/v1/uploads", json={**asked, "expires_after": {"seconds": seconds}}
+            ).status_code
+            for seconds in (3599, 3600, 2_592_000, 2_592_001)
+        }
+
+    assert statuses == {3599: 400, 3600: 200, 2_592_000: 200, 2_592_001: 400}
+
+
 def test_uploads_need_the_store_to_be_s3(tmp_path):
     with served(tmp_path) as url:
         reply = httpx.post(

@@ -354,18 +354,24 @@ class HeldFirst(FakeVisionModel):
         return completion
 
 
-def test_a_job_that_is_begun_again_tells_each_page_once(rig: Rig) -> None:
-    rig.model = HeldFirst()
+def test_a_job_that_is_begun_again_tells_and_pays_each_page_once(rig: Rig) -> None:
+    rig.model = first = HeldFirst()
     with rig.client() as client:
         job = left(client, "/v1/tasks/document-qa", question="Why?", images=[b64(FOUR_PAGES)])
         until = time.monotonic() + 60
         while (client.get(f"/v1/jobs/{job['id']}").json()["progress"] or {}).get("done") != 3:
             assert time.monotonic() < until
             time.sleep(0.02)
-    rig.model = FakeVisionModel()
+    rig.model = again = FakeVisionModel()
     with rig.client() as client:
-        assert ended(client, job)["status"] == "completed"
+        done = ended(client, job)
         told = events(client.get(f"/v1/jobs/{job['id']}/events"))
+
+    assert done["status"] == "completed"
+    usage, counts = done["usage"], done["response"]["body"]
+    assert len(first.requests) - 1 + len(again.requests) == counts["calls"], "none is paid twice"
+    assert usage["prompt_tokens"] == counts["prompt_token_count"]
+    assert usage["generation_tokens"] == counts["generation_token_count"]
 
     pages = [data for name, data in told if name == "progress"]
     assert [data["done"] for data in pages] == [1, 2, 3, 4]

@@ -1,5 +1,6 @@
 """Batches as Bedrock's own batch jobs: the openai SDK, the emulator, a real S3 server."""
 
+import asyncio
 import json
 import time
 from collections.abc import Iterator
@@ -11,7 +12,10 @@ from typing import Any
 import pytest
 from openai import APIStatusError, OpenAI
 
+from app.adapters.queue.sqlite import open_sqlite_queue
+from app.domain.work import WorkKind
 from app.emulator.config import EmulatorConfig
+from app.services.batches import record
 from app.settings import Settings
 from tests.emulator.serving import Served
 from tests.emulator.serving import serving as emulating
@@ -232,6 +236,7 @@ def test_a_service_that_was_restarted_finds_its_job(s3: Any, tmp_path: Path) -> 
         with world.client() as client:
             batch = begun(client, asked("One?", "Two?", "Three?"), "bedrock")
             started(client, batch)
+        assert not claimed_by(tmp_path), "the service that goes on would wait for the claim's end"
         with world.client() as client:
             batch = ended(client, client.batches.retrieve(batch.id))
         jobs = emulator.client("bedrock").list_model_invocation_jobs()["invocationJobSummaries"]
@@ -239,6 +244,17 @@ def test_a_service_that_was_restarted_finds_its_job(s3: Any, tmp_path: Path) -> 
         assert batch.request_counts.completed == 3
         assert len(jobs) == 1
         assert world.calls() == 0
+
+
+def claimed_by(data: Path) -> str:
+    """Return which process has the only batch that is left to do."""
+
+    async def read() -> str:
+        async with open_sqlite_queue(data / "work.sqlite3") as queue:
+            (group,) = await queue.active(WorkKind.BATCH_ROW)
+            return record.read(group).claimed_by
+
+    return asyncio.run(read())
 
 
 def started(client: OpenAI, batch: Any) -> None:

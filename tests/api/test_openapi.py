@@ -152,10 +152,26 @@ def test_a_prepared_picture_is_documented_as_what_it_can_be():
     assert set(answer["content"]) == {"application/json", "image/jpeg", "image/png"}
 
 
-def test_every_field_of_a_request_is_described():
-    for name in ("GenerateIn", "GenerateForm"):
-        for field, schema in DOCUMENT["components"]["schemas"][name]["properties"].items():
-            assert schema.get("description"), f"{name}.{field}"
+def bodies() -> dict[str, Any]:
+    """Return the schemas of bodies that requests have, by name."""
+    operations = [each for methods in DOCUMENT["paths"].values() for each in methods.values()]
+    contents = [each.get("requestBody", {}).get("content", {}) for each in operations]
+    names = {
+        media["schema"]["$ref"].rpartition("/")[2]
+        for content in contents
+        for media in content.values()
+        if "$ref" in media["schema"]
+    }
+    return {name: DOCUMENT["components"]["schemas"][name] for name in names}
+
+
+def test_every_field_of_a_request_has_a_type_and_a_description():
+    typed = {"type", "anyOf", "oneOf", "const", "enum", "$ref"}
+    for name, body in bodies().items():
+        assert set(body.get("required", ())) <= body["properties"].keys(), name
+        for field, schema in body["properties"].items():
+            assert schema.get("description") or "$ref" in schema, f"{name}.{field}"
+            assert typed & schema.keys(), f"{name}.{field}"
 
 
 def test_the_document_is_valid_openapi():

@@ -91,6 +91,37 @@ def test_a_field_of_an_image_is_named_by_its_place_in_the_body(client, image, fi
     assert "ImageBase64" not in told["detail"]
 
 
+@pytest.mark.parametrize(
+    ("path", "name", "meant"),
+    [
+        ("/v1/generate", "max_tokens", "max_gen_len"),
+        ("/v1/generate", "image", "images"),
+        ("/v1/generate", "Prompt", "prompt"),
+        ("/v1/generate", "temprature", "temperature"),
+        ("/v1/tasks/vqa", "prompt", "question"),
+        ("/v1/images/prepare", "images", "image"),
+    ],
+)
+def test_a_field_that_does_not_exist_is_told_with_the_one_that_is_meant(client, path, name, meant):
+    answer = client.post(path, json={name: "x"})
+
+    field = next(each for each in answer.json()["errors"] if each["field"] == name)
+    assert field["message"] == f"there is no such field; did you mean {meant}?"
+
+
+@pytest.mark.parametrize("name", ["img", "photo", "Picture", "images[0]"])
+def test_a_file_under_another_name_is_told_where_it_belongs(client, name):
+    answer = client.post("/v1/generate/upload", data={"prompt": "x"}, files={name: ASTRONAUT})
+
+    assert problem(answer, 422, "unknown_field")["detail"].endswith("did you mean images?")
+
+
+def test_nothing_is_guessed_for_a_field_that_is_like_none(client):
+    answer = client.post("/v1/generate", json={"prompt": "x", "colour": 1})
+
+    assert problem(answer, 422, "unknown_field")["detail"] == "colour: there is no such field"
+
+
 def test_malformed_json_is_told_with_its_place(client):
     answer = client.post(
         "/v1/generate", content=b'{"prompt": ', headers={"content-type": "application/json"}

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from app.services.answers.skeleton import skeleton
+from app.services.answers.schemas.skeleton import skeleton
 from tests.support.pictures import ASTRONAUT, ROCKET, b64
 from tests.support.scripted import ScriptedVisionModel
 

@@ -30,6 +30,7 @@ LATER = {
     "onnxruntime",
     "opentelemetry.exporter",
     "opentelemetry.sdk",
+    "pgqueuer",
     "rapidocr",
     "redis",
     "rfc8785",

@@ -1,12 +1,15 @@
 """The real gateways in front of the stand-in, which looks at nothing: so the emulator does."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+
+import pytest
 
 from bench import fetch
 from bench.peers import dialects
 from bench.peers.cache_warm_up import fill
-from bench.peers.comparison import comparison
+from bench.peers.comparison import Comparison, comparison
 from bench.peers.gateways import Gateway
 from bench.peers.measurement import counts, measure
 from bench.peers.verdict import TAKEN, verdict
@@ -14,6 +17,7 @@ from bench.peers.workloads import Identity, Shape, Workload
 from bench.photos import Picture
 from fixtures.images import encoded, photo
 from fixtures.process import running
+from tests.support.warm_processes import popen
 
 FITTING = Picture(encoded(photo(), "JPEG"))
 LARGE = Picture(encoded(photo(1600, 1200), "JPEG"))
@@ -23,21 +27,35 @@ PICTURE = Workload("picture", "", 1, picture="100 KB")
 FORM = Workload("form", "", 1, Shape.FORM, "100 KB")
 
 
-def test_the_model_takes_what_is_sent_but_large_pictures_of_us_only():
-    with (
-        comparison(["ours", "naive"]) as stand,
-        running("app.emulator", "--port", "0", "--no-read-words") as emulator,
-    ):
-        direct, ours, naive = stand.gateways
-        said = partial(verdict, upstream=stand.upstream_url, emulator=emulator.url)
+SCHEMES = {Identity.SIGNED: b"AWS4-HMAC-SHA256", Identity.API_KEY: b"Bearer"}
 
-        for gateway in (direct, ours, naive):
-            assert said(gateway, TEXT, None) == TAKEN
-            assert said(gateway, STREAM, None) == TAKEN
-            assert said(gateway, PICTURE, FITTING) == TAKEN
-        assert said(ours, PICTURE, LARGE) == TAKEN
-        assert said(ours, FORM, LARGE) == TAKEN
-        assert "1600x1200" in said(naive, PICTURE, LARGE)
+# One worker starts what the tests share: twelve seconds of CPU.
+pytestmark = pytest.mark.xdist_group("comparison")
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[str]:
+    with running("app.emulator", "--port", "0", "--no-read-words", start=popen) as emulator:
+        yield emulator.url
+
+
+@pytest.fixture(scope="module")
+def stand() -> Iterator[Comparison]:
+    with comparison(["ours", "naive"], SCHEMES) as stand:
+        yield stand
+
+
+def test_the_model_takes_what_is_sent_but_large_pictures_of_us_only(stand, emulator):
+    direct, ours, naive = stand.gateways[:3]
+    said = partial(verdict, upstream=stand.upstream_url, emulator=emulator)
+
+    for gateway in (direct, ours, naive):
+        assert said(gateway, TEXT, None) == TAKEN
+        assert said(gateway, STREAM, None) == TAKEN
+        assert said(gateway, PICTURE, FITTING) == TAKEN
+    assert said(ours, PICTURE, LARGE) == TAKEN
+    assert said(ours, FORM, LARGE) == TAKEN
+    assert "1600x1200" in said(naive, PICTURE, LARGE)
 
 
 def test_requests_of_one_gateway_are_not_mistaken_for_the_next_ones(tmp_path):
@@ -54,36 +72,31 @@ def test_requests_of_one_gateway_are_not_mistaken_for_the_next_ones(tmp_path):
         assert said(silent) == "nothing was sent"
 
 
-def test_each_gateway_shows_itself_to_bedrock_as_the_workload_says():
-    schemes = {Identity.SIGNED: b"AWS4-HMAC-SHA256", Identity.API_KEY: b"Bearer"}
-    with (
-        comparison(["ours", "naive"], schemes) as stand,
-        running("app.emulator", "--port", "0", "--no-read-words") as emulator,
-    ):
-        for identity, scheme in schemes.items():
-            asked_with_it = [each for each in stand.gateways if each.identity is identity]
-            assert [each.name for each in asked_with_it] == ["ours", "naive"]
-            for gateway in asked_with_it:
-                verdict(gateway, TEXT, None, stand.upstream_url, emulator.url)
-                assert fetch.get(f"{stand.upstream_url}/bench/scheme") == scheme
+def test_each_gateway_shows_itself_to_bedrock_as_the_workload_says(stand, emulator):
+    for identity, scheme in SCHEMES.items():
+        asked_with_it = [each for each in stand.gateways if each.identity is identity]
+        assert [each.name for each in asked_with_it] == ["ours", "naive"]
+        for gateway in asked_with_it:
+            verdict(gateway, TEXT, None, stand.upstream_url, emulator)
+            assert fetch.get(f"{stand.upstream_url}/bench/scheme") == scheme
 
 
-def test_the_cache_of_pictures_is_filled_with_as_many_as_asked_for():
-    with comparison(["ours"]) as stand:
-        fill(stand.gateways[-1], stand.upstream_url, 3_000_000)
+def test_the_cache_of_pictures_is_filled_with_as_many_as_asked_for(stand):
+    before = counts(stand.upstream_url)
+    fill(stand.gateways[1], stand.upstream_url, 3_000_000)
 
-        sent = counts(stand.upstream_url)
-    assert sent.bytes * 3 / 4 >= 3_000_000
-    assert sent.requests >= 6
+    sent = counts(stand.upstream_url)
+    assert (sent.bytes - before.bytes) * 3 / 4 >= 3_000_000
+    assert sent.requests - before.requests >= 6
 
 
-def test_a_run_counts_every_answer_and_what_it_took():
-    with comparison(["naive"]) as stand:
-        runs = [
-            measure(stand, gateway, workload, None, number=1, seconds=0)
-            for gateway in stand.gateways
-            for workload in (TEXT, STREAM)
-        ]
+def test_a_run_counts_every_answer_and_what_it_took(stand):
+    direct, _, naive = stand.gateways[:3]
+    runs = [
+        measure(stand, gateway, workload, None, number=1, seconds=0)
+        for gateway in (direct, naive)
+        for workload in (TEXT, STREAM)
+    ]
 
     assert [run.gateway for run in runs] == ["direct", "direct", "naive", "naive"]
     for run in runs:

@@ -16,7 +16,8 @@ import pytest
 from rich.console import Console
 
 from app.__main__ import main
-from app.cli.batch import progress
+from app.cli.batch import child, progress
+from app.cli.batch.output import Output
 from app.cli.batch.progress import Tally, shown
 from app.cli.batch.row import Row
 from app.domain.model import Dialect
@@ -164,6 +165,52 @@ def test_the_address_may_be_the_one_that_openai_clients_are_given(service, folde
     assert ran(folder, tmp_path / "a.jsonl", f"{service.url}/v1/") == 0
 
 
+def test_names_of_any_bytes_have_rows_of_their_own(service, tmp_path):
+    names = [b"a b.jpg", b"new\nline.jpg", b"=1+1.jpg", b"quote'\".jpg", b"latin-\xfc.jpg"]
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    for name in names:
+        Path(os.fsdecode(os.fsencode(folder) + b"/" + name)).write_bytes(ROCKET)
+    out = tmp_path / "captions.jsonl"
+
+    assert ran(folder, out, service.url) == 0
+    answered = rows(out)
+    assert len(answered) == 5
+    assert "latin-\\xfc.jpg" in answered
+    before = len(service.seen())
+    assert ran(folder, out, service.url) == 0
+    assert len(service.seen()) == before
+
+
+def test_a_folder_that_can_not_be_read_is_told_and_the_others_are_asked(
+    service, folder, tmp_path, capsys, monkeypatch
+):
+    walk = os.walk
+
+    def closed(root: Path, onerror: Any) -> Iterator[Any]:
+        onerror(PermissionError(13, "Permission denied", str(folder / "closed")))
+        yield from walk(root)
+
+    monkeypatch.setattr("app.cli.batch.folder.os.walk", closed)
+    out = tmp_path / "captions.jsonl"
+
+    assert ran(folder, out, service.url) == 1
+    assert len(rows(out)) == 2
+    assert "closed: Permission denied" in capsys.readouterr().err
+
+
+def test_a_service_of_its_own_ends_with_the_run_however_that_ends():
+    reading, writing = os.pipe()
+    ended: list[bool] = []
+    thread = child.follow(reading, lambda: ended.append(True))
+    assert not ended
+    os.close(writing)
+    thread.join(20)
+    os.close(reading)
+
+    assert ended == [True]
+
+
 def test_answers_of_another_task_are_left_alone(service, folder, tmp_path, capsys):
     out = tmp_path / "captions.jsonl"
     assert ran(folder, out, service.url) == 0
@@ -242,8 +289,24 @@ def test_after_ctrl_c_the_same_command_goes_on(emulator_url, tmp_path):
         assert 2 <= len(had) < 60
         assert main([*arguments[3:-2], "--concurrency", "4"]) == 0
         assert len(rows(out)) == 60
-        # One that was under way at Ctrl-C was asked again, no other.
-        assert len(service.seen()) <= 61
+        # One that was under way at Ctrl-C was waited for: none was asked again.
+        assert len(service.seen()) == 60
+
+
+def test_no_cell_of_a_table_is_a_formula(tmp_path):
+    out = tmp_path / "answers.csv"
+    output = Output(out, "vqa")
+    output.open()
+    cells = {"a": "=1", "b": "+1", "c": "-1+cmd|x", "d": "@x", "e": -1.5, "f": "a-b", "g": "- x"}
+    output.write(Row("-x.png", "vqa", 200, cells))
+    output.close()
+
+    with out.open(encoding="utf-8-sig") as file:
+        (row,) = csv.DictReader(file)
+    assert [row[name] for name in "abcdefg"] == [
+        *("'=1", "'+1", "'-1+cmd|x", "'@x", "-1.5", "a-b", "'- x")
+    ]
+    assert row["file"] == "'-x.png"
 
 
 def test_a_bar_tells_rows_failures_rate_time_and_cost():
@@ -272,3 +335,10 @@ def test_without_a_terminal_a_line_tells_it_now_and_then(monkeypatch):
         display.update()
     assert "1 of 2 rows, 0 failed" in screen.getvalue()
     assert "cost unknown" in screen.getvalue()
+
+
+def test_a_row_is_one_line_to_whoever_splits_by_unicodes_rules():
+    line = Row(file="a\u2028b.png", task="caption", status=200).line()
+
+    assert json.loads(line)["file"] == "a\u2028b.png"
+    assert line.splitlines() == [line]

@@ -182,7 +182,7 @@ def test_a_server_that_is_no_bedrock_is_looked_at_and_aws_is_not(capsys, other_s
     [
         ("OPENAI_URL", "http://127.0.0.1:9/v1", "fault", "OPENAI_URL"),
         ("OPENAI_MODEL", "other", "fault", "OPENAI_MODEL"),
-        ("OPENAI_KEY", "k\u00e9y", "fault", "OPENAI_KEY"),
+        ("OPENAI_KEY_FILE", "/none/key", "fault", "OPENAI_KEY_FILE"),
         ("OPENAI_URL", "{}/v2", "warning", "404"),
     ],
 )

@@ -195,7 +195,7 @@ async def test_a_stop_text_within_a_burst_ends_it_there_at_the_cost_until_there(
     assert "".join(part.text for part in deltas if isinstance(part, Delta)) == "One two"
     assert isinstance(finish, Finish)
     assert finish.stop_sequence == " three"
-    assert finish.usage == Usage(5, 3, PRICE.of(5, 3))
+    assert finish.usage == Usage(5, 3, PRICE.most(5, 3))
 
 
 @pytest.mark.parametrize("late", [0.0, 0.05])
@@ -240,4 +240,4 @@ async def test_the_cost_so_far_is_told_with_the_last_of_a_burst():
         async with asked.stream(ASKED) as parts:
             burst = await anext(parts)
 
-    assert burst[-1].usage == Usage(5, len(WORDS), PRICE.of(5, len(WORDS)))
+    assert burst[-1].usage == Usage(5, len(WORDS), PRICE.most(5, len(WORDS)))

@@ -21,7 +21,7 @@ from app.adapters.stores.redis_client import open_redis
 from app.domain.errors import DataKeyError
 from app.domain.ports import DataCipher
 from app.settings import Settings
-from app.wiring.cipher import kms_region, open_cipher
+from app.wiring.encryption import kms_region, open_cipher
 
 PLACE = b"cache:1"
 in_postgres = pytest.mark.xdist_group("postgres")

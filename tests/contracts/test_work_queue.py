@@ -1,13 +1,15 @@
 """What every WorkQueue does: an SQLite file and a real PostgreSQL, sealed or not."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import pytest
 
 from app.adapters.encryption.plain import PlainData
-from app.adapters.queue.postgres import open_postgres_queue
+from app.adapters.queue.postgres.queue import open_postgres_queue
 from app.adapters.queue.sealed import SealedQueue
 from app.adapters.queue.sqlite import SqliteQueue, open_sqlite_queue
 from app.domain.errors import DataKeyError, WorkQueueError
@@ -22,6 +24,7 @@ from app.domain.work import (
     WorkState,
     WorkUsage,
 )
+from tests.support.postgres import PostgresServer
 
 ROWS = (WorkKind.BATCH_ROW,)
 ANN = WorkGroup("batch_1", "ann", WorkKind.BATCH_ROW, "in_progress", 100.0, b"facts")
@@ -29,10 +32,20 @@ ANN = WorkGroup("batch_1", "ann", WorkKind.BATCH_ROW, "in_progress", 100.0, b"fa
 
 @dataclass
 class Clock:
+    """What a queue takes for the time: a number, or a database's time with its past moved."""
+
     now: float = 1_000_000.0
+    age: Callable[[float], object] | None = None
 
     def __call__(self) -> float:
         return self.now
+
+    def elapse(self, seconds: float) -> None:
+        """Let time pass; less than none is a clock set back."""
+        if self.age is None:
+            self.now += seconds
+        else:
+            self.age(seconds)
 
 
 @pytest.fixture
@@ -46,12 +59,25 @@ in_postgres = pytest.mark.xdist_group("postgres")
 @pytest.fixture(params=["sqlite", "sealed", pytest.param("postgres", marks=in_postgres)])
 async def queue(request, tmp_path, clock) -> AsyncIterator[WorkQueue]:
     if request.param == "postgres":
-        async with open_postgres_queue(request.getfixturevalue("postgres").url) as postgres:
-            yield replace(postgres, clock=clock)
+        server = request.getfixturevalue("postgres")
+        clock.now, clock.age = time.time(), partial(older, server)
+        async with open_postgres_queue(server.url) as postgres:
+            yield postgres
         return
     async with open_sqlite_queue(tmp_path / "data" / "work.sqlite3") as sqlite:
         sqlite.clock = clock
         yield SealedQueue(sqlite, PlainData()) if request.param == "sealed" else sqlite
+
+
+def older(server: PostgresServer, seconds: float) -> None:
+    """Move all that the queue wrote ``seconds`` back: its times are the database's own."""
+    server.query(
+        f"UPDATE llama_vision_pgqueuer SET created = created - interval '{seconds} s', "
+        f"heartbeat = heartbeat - interval '{seconds} s', "
+        f"execute_after = execute_after - interval '{seconds} s'; "
+        f"UPDATE llama_vision_work SET created_at = created_at - {seconds}; "
+        f"UPDATE llama_vision_work_group SET expires_at = expires_at - {seconds}"
+    )
 
 
 def items(count: int, start: int = 0) -> list[NewWork]:
@@ -133,10 +159,10 @@ async def test_callers_who_are_left_out_are_not_leased(queue):
 async def test_a_lease_that_ran_out_goes_to_another_worker(queue, clock):
     await queue.open(ANN, items(1))
     await queue.lease("dead", ROWS, 1)
-    clock.now += LEASE - 1
+    clock.elapse(LEASE - 1)
     assert await queue.lease("w", ROWS, 1) == ()
 
-    clock.now += 2
+    clock.elapse(2)
     (item,) = await queue.lease("w", ROWS, 1)
 
     assert item.attempts == 1
@@ -147,9 +173,9 @@ async def test_a_lease_that_ran_out_goes_to_another_worker(queue, clock):
 async def test_a_renewed_lease_does_not_run_out(queue, clock):
     await queue.open(ANN, items(1))
     (item,) = await queue.lease("alive", ROWS, 1)
-    clock.now += LEASE - 1
+    clock.elapse(LEASE - 1)
     assert await queue.renew("alive") == {item.id}
-    clock.now += LEASE - 1
+    clock.elapse(LEASE - 1)
 
     assert await queue.lease("w", ROWS, 1) == ()
 
@@ -157,7 +183,7 @@ async def test_a_renewed_lease_does_not_run_out(queue, clock):
 async def test_a_worker_never_takes_its_own_work_twice(queue, clock):
     await queue.open(ANN, items(1))
     await queue.lease("w", ROWS, 1)
-    clock.now += 10 * LEASE
+    clock.elapse(10 * LEASE)
 
     assert await queue.lease("w", ROWS, 1) == ()
 
@@ -165,7 +191,7 @@ async def test_a_worker_never_takes_its_own_work_twice(queue, clock):
 async def test_a_clock_set_back_holds_no_lease_for_long(queue, clock):
     await queue.open(ANN, items(1))
     await queue.lease("dead", ROWS, 1)
-    clock.now -= 24 * 3600
+    clock.elapse(-24 * 3600)
 
     assert len(await queue.lease("w", ROWS, 1)) == 1
 
@@ -173,7 +199,7 @@ async def test_a_clock_set_back_holds_no_lease_for_long(queue, clock):
 async def test_a_clock_set_back_holds_no_postponed_work_for_long(queue, clock):
     await queue.open(ANN, items(1))
     await queue.postpone([Postponed(item, 30) for item in await queue.lease("w", ROWS, 1)])
-    clock.now -= 24 * 3600
+    clock.elapse(-24 * 3600)
 
     assert len(await queue.lease("w", ROWS, 1)) == 1
 
@@ -181,7 +207,7 @@ async def test_a_clock_set_back_holds_no_postponed_work_for_long(queue, clock):
 async def test_of_two_results_the_first_stays_and_counts(queue, clock):
     await queue.open(ANN, items(1))
     (slow,) = await queue.lease("slow", ROWS, 1)
-    clock.now += LEASE + 1
+    clock.elapse(LEASE + 1)
     (again,) = await queue.lease("quick", ROWS, 1)
 
     assert await queue.finish([Finished(again, True, b"first", WorkUsage(1, 1, 1.0))]) == 1
@@ -195,7 +221,7 @@ async def test_of_two_results_the_first_stays_and_counts(queue, clock):
 async def test_a_result_counts_although_its_lease_ran_out(queue, clock):
     await queue.open(ANN, items(1))
     (item,) = await queue.lease("slow", ROWS, 1)
-    clock.now += LEASE + 1
+    clock.elapse(LEASE + 1)
     await queue.lease("quick", ROWS, 1)
 
     assert await queue.finish([Finished(item, True, b"paid for")]) == 1
@@ -208,7 +234,7 @@ async def test_postponed_work_comes_back_later_and_only_attempts_are_counted(que
     await queue.postpone([Postponed(first, 5), Postponed(second, 5, counted=False)])
     assert await queue.lease("w", ROWS, 2) == ()
 
-    clock.now += 6
+    clock.elapse(6)
 
     assert [item.attempts for item in await queue.lease("w", ROWS, 2)] == [1, 0]
 
@@ -259,7 +285,7 @@ async def test_groups_that_are_over_are_forgotten_in_time(queue, clock):
     await queue.open(replace(ANN, id="batch_2", expires_at=clock.now + 10), items(1))
     assert await queue.expire() == 0
 
-    clock.now += 11
+    clock.elapse(11)
 
     assert await queue.expire() == 1
     assert await queue.group("ann", "batch_1") is None
@@ -278,12 +304,26 @@ async def test_what_is_forgotten_is_gone(queue):
 
 async def test_the_depths_tell_what_waits_and_since_when(queue, clock):
     await queue.open(ANN, items(2))
-    clock.now += 60
+    clock.elapse(60)
     await queue.lease("w", ROWS, 1)
 
     depth = (await queue.depths())[WorkKind.BATCH_ROW]
 
-    assert (depth.waiting, depth.leased, depth.oldest) == (1, 1, clock.now - 60)
+    assert (depth.waiting, depth.leased) == (1, 1)
+    assert depth.oldest == pytest.approx(clock.now - 60, abs=30)
+
+
+async def test_what_is_only_kept_does_not_wait(queue):
+    await queue.open(replace(ANN, id="job_1-events", kind=WorkKind.JOB_EVENT), items(2))
+    await queue.put(replace(ANN, id="job_1-events", kind=WorkKind.JOB_EVENT), items(3))
+
+    depth = (await queue.depths())[WorkKind.JOB_EVENT]
+
+    assert (depth.waiting, depth.leased, depth.oldest) == (0, 0, None)
+    kept = await queue.results("ann", "job_1-events", -1, 10)
+    assert [(item.position, item.payload) for item in kept] == [
+        (i, b"row %d" % i) for i in range(3)
+    ]
 
 
 async def test_two_workers_never_lease_the_same(tmp_path):
@@ -324,7 +364,7 @@ async def test_a_full_disk_is_told_and_what_was_kept_stays(tmp_path):
 async def test_a_worker_whose_lease_was_lost_gives_nothing_back(queue, clock):
     await queue.open(ANN, items(1))
     (lost,) = await queue.lease("slow", ROWS, 1)
-    clock.now += LEASE + 1
+    clock.elapse(LEASE + 1)
     (item,) = await queue.lease("quick", ROWS, 1)
 
     await queue.postpone([Postponed(lost, 0)])

@@ -371,7 +371,8 @@ def test_parameters_without_effect_are_accepted_and_listed(fake):
 def test_members_of_parts_and_turns_that_nothing_is_read_from_are_listed(fake, model):
     shown = picture(ASTRONAUT)
     shown["image_url"] |= {"format": "image/png", "detail": "original"}
-    said = {"role": "assistant", "content": "A.", "refusal": "No.", "audio": None}
+    said: dict[str, Any] = {"role": "assistant", "content": "A.", "refusal": "No.", "audio": None}
+    said |= {"thinking_blocks": [], "provider_specific_fields": {"a": 1}}
     refused = {"role": "assistant", "content": [{"type": "refusal", "refusal": "I won't."}]}
     cached = text("Why?") | {"cache_control": {"type": "ephemeral"}, "bad name\r\nX: y": 1}
     raw = fake.chat.completions.with_raw_response.create(
@@ -381,6 +382,8 @@ def test_members_of_parts_and_turns_that_nothing_is_read_from_are_listed(fake, m
     assert set(raw.headers["x-ignored-parameters"].split(", ")) == {
         "messages.0.content.0.image_url.format",
         "messages.1.refusal",
+        "messages.1.thinking_blocks",
+        "messages.1.provider_specific_fields",
         "messages.4.content.0.cache_control",
     }
     assert model.requests[0].turns[3].text == "I won't."
@@ -474,6 +477,10 @@ def test_a_structured_answer_is_parsed_by_the_sdk(client):
     assert choice.message.refusal is None
     assert isinstance(choice.message.parsed, Portrait)
     assert choice.message.parsed.kind in ("photo", "drawing")
+    # With all that the SDK adds to it.
+    said: Any = choice.message.model_dump(warnings=False)
+    messages: Any = [user("Describe it"), said, user("Are you sure?")]
+    assert client.chat.completions.create(model=ALIAS, messages=messages).choices
 
 
 @pytest.fixture

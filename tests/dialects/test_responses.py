@@ -291,6 +291,11 @@ def test_a_schema_that_cannot_be_used_is_refused_before_the_model_is_asked(fake,
     assert model.requests == []
 
 
+def test_a_part_outside_of_a_message_is_told_where_it_belongs(fake):
+    with pytest.raises(openai.BadRequestError, match="a part stands in a message"):
+        ask(fake, [{"type": "input_text", "text": "a"}])
+
+
 def test_a_form_of_chat_completions_is_told_what_it_lacks_by_its_place_here(fake):
     form = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object"}}}
     with pytest.raises(openai.BadRequestError) as refused:

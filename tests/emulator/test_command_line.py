@@ -89,6 +89,7 @@ def test_a_flag_wins_over_its_variable() -> None:
         ("--access-key", "AKID"),
         ("--auth", "maybe"),
         ("--port", "many"),
+        ("--port", "99999"),
         ("--workers", "0"),
         ("--imported-model", "abc"),
         ("--guardrail", "mine=regex:("),

@@ -23,7 +23,7 @@ from app.adapters.http1.connection import Http1
 from app.adapters.http1.errors import DisconnectedError
 from app.domain.errors import ServiceError
 from app.domain.image import ImageLimits
-from app.services.answers.objects import objects
+from app.services.answers.text.objects import objects
 from app.services.images.header import inspect
 from app.services.images.sniff import SIGNATURES
 from tests.fuzz.mutation import cuts, mutated, pieces

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.generation import StopReason
-from app.services.answers.notes import AnswerError
 from app.services.answers.reading import read
-from app.services.answers.refusal import refusal
 from app.services.answers.schema_form import CallerForm
+from app.services.answers.text.notes import AnswerError
+from app.services.answers.text.refusal import refusal
 from tests.support.answers import answer_in
 from tests.support.styles import STYLES
 

@@ -1,22 +1,25 @@
 """What sets a machine up says what is missing, first and last, and fails."""
 
+import importlib.util
 import json
 import os
 import re
 import subprocess
 import sys
+import venv
 from pathlib import Path
 
 import pytest
 
 from fixtures.process import ROOT
-from machine import audit, preparation, system, tools
+from machine import audit, newest, preparation, system, tools
 
 UNREACHED = {
     "PIP_INDEX_URL": "http://127.0.0.1:9/",
     "PIP_EXTRA_INDEX_URL": "",
     "PIP_FIND_LINKS": "",
     "PIP_CONFIG_FILE": os.devnull,
+    "PIP_RETRIES": "0",
 }
 
 
@@ -40,6 +43,7 @@ def test_a_run_that_wants_a_program_ends_with_an_error_and_says_which_suites_did
 
 
 def test_without_a_registry_the_first_line_says_so_and_nothing_pretends_to_have_run(tmp_path):
+    with_pip(tmp_path / "environment")
     run = subprocess.run(
         [sys.executable, "-m", "machine", "tests", str(tmp_path / "environment")],
         cwd=ROOT, capture_output=True, text=True, timeout=100, env={**os.environ, **UNREACHED},
@@ -51,6 +55,16 @@ def test_without_a_registry_the_first_line_says_so_and_nothing_pretends_to_have_
         "Get it with: network access to the package registries"
     )
     assert run.stderr.endswith("No test ran.\n")
+
+
+def with_pip(folder: Path) -> None:
+    """Make an environment that has pip and nothing else, without unpacking pip."""
+    venv.create(folder)
+    source = importlib.util.find_spec("pip")
+    assert source is not None
+    assert source.origin is not None
+    (packages,) = folder.glob("lib/python*/site-packages")
+    (packages / "pip").symlink_to(Path(source.origin).parent)
 
 
 def test_programs_that_only_a_password_would_install_are_named_before_anything_is_done(
@@ -76,6 +90,22 @@ def test_a_program_that_is_a_link_to_another_goes_by_its_own_name(tmp_path, monk
     monkeypatch.setattr("machine.tools.shutil.which", lambda name: str(folder / name))
 
     assert tools._of_system("server") == folder / "server"
+
+
+@pytest.mark.parametrize(
+    ("outdated", "kept"),
+    [
+        ("{}", True),
+        # A later release can be tagged as an earlier line's latest.
+        ('{"ai": {"current": "7.1.0", "wanted": "7.1.0", "latest": "6.9.0"}}', True),
+        ('{"ai": {"current": "7.1.0", "wanted": "7.2.0", "latest": "7.2.0"}}', False),
+        ('{"ai": {"wanted": "7.2.0", "latest": "7.2.0"}}', False),
+        ('{"error": {"code": "ECONNREFUSED", "summary": "no registry"}}', False),
+        ("", False),
+    ],
+)
+def test_packages_of_npm_are_kept_where_each_is_the_newest(outdated, kept):
+    assert newest.newest_there(outdated) is kept
 
 
 def test_every_tool_is_pinned():

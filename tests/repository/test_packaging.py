@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
-from importlib.metadata import packages_distributions
+from importlib.metadata import packages_distributions, requires
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -157,6 +157,24 @@ def test_packages_that_a_setting_needs_are_in_the_requirement_files(name, extra)
 
     assert needed
     assert {*map(named, needed)} <= {*installed}
+
+
+def test_the_queue_needs_of_pgqueuers_packages_only_those_that_the_image_has():
+    image = (ROOT / "requirements/service.txt").read_text()
+    needed = {named(line) for line in requires("pgqueuer") or () if "extra ==" not in line}
+    left_out = sorted(needed - {*re.findall(r"^([\w.-]+)==", image, re.MULTILINE)})
+    program = f"import sys; sys.modules.update(dict.fromkeys({[*left_out, 'rich', 'click']}))"
+
+    run = subprocess.run(
+        [sys.executable, "-c", f"{program}; import app.adapters.queue.postgres.queue"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert left_out == ["tabulate", "typer"]
+    assert run.returncode == 0, run.stderr
 
 
 def imported(folder: str) -> Iterator[str]:

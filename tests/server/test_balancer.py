@@ -14,6 +14,10 @@ from fixtures.process import ROOT, free_port, running
 from tests.support.app import Rig
 from tests.support.nginx import CONFIGURATION, HTTP2, balancer
 from tests.support.server import serving
+from tests.support.warm_processes import popen
+
+KEPT = 1
+"""Seconds that nginx keeps an idle connection to a replica."""
 
 
 @contextmanager
@@ -25,7 +29,7 @@ def replica(emulator_url: str, port: int) -> Iterator[None]:
         f"{PREFIX}IMAGE_WORKERS": "1",
         f"{PREFIX}USAGE_STORE": "memory",
     }
-    with running("app", "serve", environment=environment):
+    with running("app", "serve", environment=environment, start=popen):
         yield
 
 
@@ -97,12 +101,14 @@ def test_a_connection_is_kept_longer_than_balancers_keep_theirs():
     settings = Settings(_env_file=None)
 
     assert settings.keep_alive > 60
-    assert "keepalive_timeout 60s;" in CONFIGURATION.read_text()
+    assert settings.shutdown_idle > 2 * KEPT
+    for configuration in (CONFIGURATION, ROOT / "deploy" / "compose" / "nginx.conf"):
+        assert f"keepalive_timeout {KEPT}s;" in configuration.read_text()
 
 
 def test_the_page_about_restarts_shows_the_configuration_that_was_rehearsed():
     page = (ROOT / "docs" / "operations.md").read_text()
 
     assert HTTP2.splitlines()[0].strip() in page
-    for line in ("max_fails=0", "keepalive_timeout 60s", "deploy/nginx/llama-vision.conf"):
+    for line in ("max_fails=0", f"keepalive_timeout {KEPT}s", "deploy/nginx/llama-vision.conf"):
         assert line in page

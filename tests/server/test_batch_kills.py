@@ -104,6 +104,22 @@ def killable(emulator_url: str) -> Iterator[Killable]:
             service.kill()
 
 
+engines = pytest.mark.parametrize(
+    "queue_settings",
+    ["sqlite", pytest.param("postgres", marks=pytest.mark.xdist_group("postgres"))],
+    indirect=True,
+)
+
+
+@pytest.fixture
+def queue_settings(request: pytest.FixtureRequest) -> dict[str, str]:
+    """Return the settings that make the engine the service's."""
+    if request.param == "sqlite":
+        return {}
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return {"queue_store": "postgres", "postgres_url": server.url}
+
+
 def begun(service: Killable) -> str:
     rows = (
         {
@@ -162,7 +178,9 @@ def killed(
 
 
 @pytest.mark.timeout(SECONDS * 2)
-def test_each_row_is_there_once_when_the_service_is_killed(killable):
+@engines
+def test_each_row_is_there_once_when_the_service_is_killed(killable, queue_settings):
+    killable.settings |= queue_settings
     killable.start()
     batch = begun(killable)
 
@@ -178,8 +196,9 @@ def test_each_row_is_there_once_when_the_service_is_killed(killable):
 
 
 @pytest.mark.timeout(SECONDS * 2)
-def test_each_row_is_there_once_when_a_worker_is_killed(killable):
-    killable.settings["workers"] = "2"
+@engines
+def test_each_row_is_there_once_when_a_worker_is_killed(killable, queue_settings):
+    killable.settings |= {"workers": "2", **queue_settings}
     killable.start()
     batch = begun(killable)
     chance = random.Random(2)

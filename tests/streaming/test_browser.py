@@ -203,12 +203,14 @@ def test_the_documentation_works_offline_and_its_execute_button_gets_an_answer()
 
 
 def test_upload_forms_show_their_file_choosers_at_once_and_one_type_for_each_field():
-    choosers = {"generateUpload": 1, "taskOcrUpload": 1, "taskCompareUpload": 2}
+    choosers = {"generateUpload": 1, "taskOcrUpload": 1, "taskCompareUpload": 2, "createFile": 1}
     forms = visited(Rig().app(), READ_FORMS.replace("OPERATIONS", str([*choosers])))
 
     assert {name: form["choosers"] for name, form in forms.items()} == choosers
     for form in forms.values():
-        assert [kind for kind in form["types"] if not re.fullmatch(r"\w+(<\w+>)?", kind)] == []
+        assert [
+            kind for kind in form["types"] if not re.fullmatch(r"\w+(<\w+>|\(\$\w+\))?", kind)
+        ] == []
 
 
 def test_execute_needs_no_more_than_a_file():

@@ -1,6 +1,5 @@
 """Going down without losing a request: docs/reliability.md, with real processes and signals."""
 
-import gc
 import itertools
 import os
 import re
@@ -8,13 +7,13 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import httpx
 import pytest
 
+from app.server import listener
 from app.server.serving import Server
 from app.settings import Settings
 from fixtures.process import Running
@@ -217,20 +216,12 @@ def test_a_request_on_its_way_when_listening_ends_is_answered(emulator_url, work
         assert process.process.wait(SECONDS) == 0
 
 
-@pytest.fixture
-def collector() -> Iterator[None]:
-    """Undo what the server tells the garbage collector, which is this process's too."""
-    before = gc.get_threshold()
-    yield
-    gc.set_threshold(*before)
-    gc.unfreeze()
-
-
-async def test_connections_in_the_backlog_at_shutdown_are_answered(collector):
+async def test_connections_in_the_backlog_at_shutdown_are_answered(collector_settings):
     server = Server(Rig().app(), Settings(_env_file=None, port=0))
     server.config.load()
     server.lifespan = server.config.lifespan_class(server.config)
-    await server.startup()
+    # As a worker, which knows of others and can't have the kernel make no more.
+    await server.startup([listener.bound("127.0.0.1", 0)])
     address = server.listeners[0].getsockname()
     # The loop does not turn before the shutdown: the kernel alone has made the connection.
     with socket.create_connection(address, timeout=SECONDS) as waiting:

@@ -3,21 +3,24 @@
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import aioboto3
 import httpx
+import pytest
 
 from app.adapters.sources.addresses import AddressPolicy
 from app.domain.ports import Readiness, Retriever, WebhookSender
 from app.main import create_app
 from app.services.concurrency.budget import Budget
-from app.services.evidence.reader import Reader
+from app.services.evidence.reader import PooledReader, Reader
+from app.services.evidence.words import Word
 from app.services.generation.image_sources import ImageSources
 from app.services.model_stack.retry import Backoff, Retries
 from app.services.readiness import AllReady
 from app.services.registry import Services
 from app.settings import Settings
+from app.wiring import evidence
 from app.wiring.images import image_limits
 from app.wiring.images import open_sources as open_real_sources
 from app.wiring.model import Upstreams, open_upstreams
@@ -120,10 +123,23 @@ def small(**limits: Any) -> Rig:
     return Rig(settings=Settings(_env_file=None, **limits))
 
 
+class OnceReader(PooledReader):
+    """Reads a picture once in a process of tests: each reading takes a second of CPU."""
+
+    _READ: ClassVar[dict[bytes, tuple[Word, ...] | None]] = {}
+
+    async def read(self, picture: bytes) -> tuple[Word, ...] | None:
+        if picture not in self._READ:
+            self._READ[picture] = await super().read(picture)
+        return self._READ[picture]
+
+
 @contextmanager
 def reading(model: FakeVisionModel) -> Iterator[httpx.Client]:
     """Serve in front of ``model`` with the engine that reads, whose first page takes its time."""
     settings = Settings(_env_file=None, usage_store="memory", evidence_engine="rapidocr")
-    with Rig(model, settings=settings).client() as client:
-        client.timeout = httpx.Timeout(120)
-        yield client
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evidence, "PooledReader", OnceReader)
+        with Rig(model, settings=settings).client() as client:
+            client.timeout = httpx.Timeout(120)
+            yield client

@@ -16,15 +16,15 @@ from types import ModuleType
 from typing import Any
 
 import app
-from app.services.answers.numbers import LONGEST
+from app.services.answers.text.numbers import LONGEST
 
 SIZE = 65_536
 SECONDS = 3
 """A linear pattern takes milliseconds, a quadratic one half a minute."""
 BOUNDED = {
-    "app.services.answers.numbers._AROUND": LONGEST,
-    "app.services.answers.numbers._COMMA": 60,
-    "app.services.answers.numbers._POINT": 60,
+    "app.services.answers.text.numbers._AROUND": LONGEST,
+    "app.services.answers.text.numbers._COMMA": 60,
+    "app.services.answers.text.numbers._POINT": 60,
     "app.services.generation.image_sources._MEDIA_TYPE": 512,
     "app.services.tasks.spec._RANGE": 100,
 }

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 import uvicorn
@@ -58,7 +59,9 @@ class PromptServer(uvicorn.Server):
 @contextmanager
 def serving(app: Any, **options: Any) -> Iterator[str]:
     """Serve ``app`` on a free port, the service as it is served, and yield its base URL."""
-    http = SharedBufferProtocol if isinstance(app, Application) else "httptools"
+    # Nobody waits for another request once a test is over.
+    prompt = partial(SharedBufferProtocol, last_seconds=0)
+    http = prompt if isinstance(app, Application) else "httptools"
     options = {"http": http, "log_config": None, "access_log": False, **options}
     server = PromptServer(uvicorn.Config(app, host="127.0.0.1", port=0, **options))
     thread = threading.Thread(target=server.run, daemon=True)

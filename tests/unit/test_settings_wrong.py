@@ -1,5 +1,7 @@
 """Settings that could never work are refused in the operator's words."""
 
+from typing import get_args
+
 import pytest
 from pydantic import ValidationError
 
@@ -90,3 +92,64 @@ def test_a_region_that_has_no_form_of_one_is_refused_with_an_example(setting, va
 def test_a_value_outside_its_bounds_is_refused(setting, value):
     with pytest.raises(ValidationError, match=setting):
         Settings(_env_file=None, **{setting: value})
+
+
+@pytest.mark.parametrize("value", [-1, float("nan"), float("inf"), 10**20])
+def test_no_setting_takes_a_number_below_zero_or_without_end(value):
+    fields = Settings.model_fields.items()
+    numbers = {
+        name
+        for name, field in fields
+        if {int, float} & {field.annotation, *get_args(field.annotation)}
+    }
+
+    with pytest.raises(ValidationError) as refused:
+        Settings(_env_file=None, **dict.fromkeys(numbers, value))
+
+    assert {fault["loc"][0] for fault in refused.value.errors()} == numbers
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("workers", 5000),
+        ("image_workers", 5000),
+        ("evidence_workers", 5000),
+        ("max_body_bytes", 1),
+        ("max_image_bytes", 1),
+        ("max_image_pixels", 1),
+        ("max_file_bytes", 1),
+        ("files_quota_bytes", 1),
+        ("audit_retention_days", 10**6),
+        ("encryption_kms_key", "https://kms.us-west-2.amazonaws.com/x"),
+        ("encryption_kms_key", "*"),
+        ("encryption_kms_key", "handbook"),
+        ("emf_namespace", " "),
+        ("emf_namespace", "AWS/Bedrock"),
+        ("emf_namespace", "Llama*Vision"),
+        ("emf_namespace", "é"),
+        ("oidc_audience", " "),
+        ("oidc_scope_claim", " "),
+        ("openai_model", "\t"),
+        ("openai_key", "sk-1\n"),
+        ("openai_key", "sk-é"),
+        ("openai_key", " sk-1"),
+    ],
+)
+def test_what_starts_and_then_serves_nobody_is_refused_before(setting, value):
+    with pytest.raises(ValidationError, match=setting):
+        Settings(_env_file=None, **{setting: value})
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "alias/llama-vision",
+        "1234abcd-12ab-34cd-56ef-1234567890ab",
+        "mrk-1234abcd12ab34cd56ef1234567890ab",
+        "arn:aws:kms:us-west-2:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+        "arn:aws-us-gov:kms:us-gov-west-1:123456789012:alias/llama-vision",
+    ],
+)
+def test_a_key_of_kms_is_named_in_each_of_its_forms(key):
+    assert Settings(_env_file=None, encryption_kms_key=key).encrypts

@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 
 Changed = Callable[[Mapping[str, KeyRecord], Mapping[str, KeyRecord]], None]
-"""Takes the keys of before and those of now."""
+"""Receives the keys before and after a change."""
 
 
 def read(path: Path) -> tuple[KeyRecord, ...]:
@@ -32,7 +32,7 @@ def read(path: Path) -> tuple[KeyRecord, ...]:
 
 
 def write(path: Path, records: Iterable[KeyRecord]) -> None:
-    """Put ``records`` into ``path`` at one stroke, readable by its owner alone."""
+    """Replace ``path`` with ``records`` atomically, readable by its owner alone."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(key.render(records))
@@ -45,17 +45,17 @@ class KeyFile:
 
     path: Path
     interval: float
-    """Seconds between two looks at the file."""
+    """Seconds between checks of the file."""
     keys: Mapping[str, KeyRecord] = field(default_factory=dict)
     threads: Threads = field(default_factory=lambda: Threads("keys"))
     changed: Changed | None = None
-    """Told of each change, the first keys included."""
+    """Called with each change, the first keys included."""
     _seen: tuple[int, int] | None = None
     _fault: str | None = None
-    """Why the keys are those of before, which is logged once."""
+    """The reason why the file can't be read, which is logged once."""
 
     async def reload(self) -> None:
-        """Read the file if it is another than before; keep the keys if it can't be read."""
+        """Read the file if it changed; keep the previous keys if it can't be read."""
         try:
             await self._reload()
         except (OSError, ValueError) as error:
@@ -66,8 +66,8 @@ class KeyFile:
             self._fault = None
 
     async def _reload(self) -> None:
-        found = await self.threads.run(self.path.stat)
-        seen = found.st_mtime_ns, found.st_ino
+        status = await self.threads.run(self.path.stat)
+        seen = status.st_mtime_ns, status.st_ino
         if seen == self._seen:
             return
         records = await self.threads.run(read, self.path)
@@ -78,7 +78,7 @@ class KeyFile:
         log.info("keys loaded", path=str(self.path), keys=len(records))
 
     async def watch(self) -> None:
-        """Reload for ever."""
+        """Reload periodically until cancelled."""
         while True:
             await asyncio.sleep(self.interval)
             await self.reload()
@@ -88,7 +88,7 @@ class KeyFile:
 async def open_key_file(
     path: Path, interval: float, changed: Changed | None = None
 ) -> AsyncIterator[KeyFile]:
-    """Open the keys in ``path`` and keep them as the file is. Raises OSError and ValueError."""
+    """Open the keys in ``path`` and follow the file's changes. Raises OSError and ValueError."""
     # The first time a bad file stops the start; later ones leave the keys as they were.
     keyring = KeyFile(path, interval, changed=changed)
     await keyring.threads.run(read, path)

@@ -27,12 +27,12 @@ from app.domain.metadata_filter import FilterError, MetadataFilter, all_of, pars
 from app.services.concurrency.single_flight import SingleFlight
 
 ALGORITHMS = ("RS256", "PS256", "ES256")
-"""Signatures with a public key only: a published key must never do as a shared secret."""
+"""Asymmetric signatures only: a published key must never serve as a shared secret."""
 KEY_TYPES = ("RSA", "EC")
 LONGEST_TOKEN = 16_384
 """Characters; a header of HTTP is seldom allowed as many."""
 MOST_KEYS = 100
-"""The most of an issuer's published keys that are looked at."""
+"""Maximum number of an issuer's published keys that are read."""
 LONGEST_ANSWER = 2**20
 """Bytes of an issuer's answer."""
 LONGEST_SUBJECT = 255
@@ -81,14 +81,14 @@ class IssuerKeys:
         return age > (self.max_age if known else self.min_age)
 
     async def close(self) -> None:
-        """Fetch no longer."""
+        """Stop fetching."""
         await self._fetches.close(cancel=True)
 
     async def _fetch(self) -> None:
         try:
             url = self.issuer.jwks_url or await _keys_url(self.client, self.issuer)
-            found = await _json(self.client, url)
-            keys = [key for entry in found["keys"][:MOST_KEYS] for key in _imported(entry)]
+            document = await _json(self.client, url)
+            keys = [key for entry in document["keys"][:MOST_KEYS] for key in _imported(entry)]
             if not keys:
                 raise ValueError("none of the keys can be read")
         except _UNREADABLE as error:
@@ -146,7 +146,7 @@ class TokenAuthenticator:
 
 
 def _narrowed(claims: Mapping[str, Any], claim: str, attribute: str) -> MetadataFilter:
-    """Return what documents pass by a claim, or raise CredentialsInvalidError.
+    """Return the document filter of a claim, or raise CredentialsInvalidError.
 
     Without the claim nobody knows whose documents they are.
     """
@@ -160,14 +160,14 @@ def _narrowed(claims: Mapping[str, Any], claim: str, attribute: str) -> Metadata
 
 
 def _known(names: Iterable[str]) -> Iterator[str]:
-    """Yield the scopes among ``names``, which are an issuer's: others are none of ours."""
+    """Yield our scopes among ``names``, which are an issuer's."""
     for name in names:
         with suppress(ValueError):
             yield scope(name)
 
 
 def _imported(published: object) -> list[Key]:
-    """Return what to check signatures with; nothing where it is for something else, or unreadable.
+    """Return the key that verifies signatures, or nothing if it is unreadable or for other uses.
 
     Issuers publish what others need beside it, and one key must not take the others along.
     """
@@ -181,7 +181,7 @@ def _imported(published: object) -> list[Key]:
 
 
 def _subject(claims: Mapping[str, Any]) -> str:
-    """Return what callers are told apart by, or raise CredentialsInvalidError.
+    """Return the caller's subject, or raise CredentialsInvalidError.
 
     Nothing is cut off: whoever has a long name must not be taken for another.
     """
@@ -256,7 +256,7 @@ def _client() -> httpx.AsyncClient:
 
 @asynccontextmanager
 async def open_tokens(issuer: Issuer) -> AsyncIterator[TokenAuthenticator]:
-    """Open what checks the issuer's tokens. Nothing is fetched before the first."""
+    """Open the checks of the issuer's tokens. Nothing is fetched before the first."""
     async with _client() as client:
         keys = IssuerKeys(client, issuer)
         try:

@@ -110,7 +110,7 @@ class AuditFiles:
         return []
 
     def _recovered(self) -> int:
-        """Return how many records there are, once the tree says what the lines say."""
+        """Return the number of records, after the tree was brought in line with the files."""
         size = self._checked_size()
         if self._agrees(size):
             return size
@@ -118,7 +118,7 @@ class AuditFiles:
         return self._reread(size)
 
     def _checked_size(self) -> int:
-        """Return the records that are in the tree for certain."""
+        """Return the number of records that are certainly in the tree."""
         return min(_length(self.folder / "ends") // _END, _length(self._level(0)) // _HASH)
 
     def _agrees(self, size: int) -> bool:
@@ -132,7 +132,7 @@ class AuditFiles:
         return _length(files[-1]) == self._end(size - 1)
 
     def _cut(self, size: int) -> None:
-        """Take away what is not whole: the tree's last nodes may be of records that are not."""
+        """Remove incomplete data: the tree's last nodes may belong to incomplete records."""
         safe = size
         for level in range(64):
             path = self._level(level)
@@ -149,7 +149,7 @@ class AuditFiles:
             os.truncate(self.folder / "ends", size * _END)
 
     def _reread(self, size: int) -> int:
-        """Add what the lines have beyond the tree."""
+        """Add the records that the files have and the tree lacks."""
         size = self._checked_size()
         for path in self._files():
             first = int(path.name[:20])

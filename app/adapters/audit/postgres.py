@@ -8,7 +8,7 @@ from datetime import date
 from asyncpg import Connection, Pool
 
 from app.adapters.audit.files import today
-from app.adapters.stores.postgres import SECONDS, open_pool, translated
+from app.adapters.stores.postgres import SECONDS, creating, open_pool, translated
 from app.domain.errors import AuditUnavailableError
 from app.domain.merkle import Node, appended, cover, leaf_hash
 
@@ -95,5 +95,5 @@ async def _node(connection: Connection, node: Node) -> bytes:
 @asynccontextmanager
 async def open_audit(url: str) -> AsyncIterator[AuditInPostgres]:
     """Open a pool that gives up soon; nothing is sent before it is used."""
-    async with open_pool(url, TABLE, _CREATE) as pool:
+    async with open_pool(url, creating(TABLE, _CREATE)) as pool:
         yield AuditInPostgres(pool)

@@ -1,4 +1,4 @@
-"""Writes audit heads to S3 under Object Lock, where nobody deletes or replaces them in time."""
+"""Writes audit heads to S3 under Object Lock, so that nobody can delete or replace them."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta

@@ -51,16 +51,16 @@ _REFUSED = (403, 404)
 
 @contextmanager
 def _storage() -> Iterator[None]:
-    """Raise what S3 refuses as an UpstreamError that says so; all else as for Bedrock."""
+    """Raise S3's refusals as an UpstreamError that says so, other errors as for Bedrock."""
     with errors.translated():
         try:
             yield
         except ClientError as error:
-            said: Any = error.response
-            status = said.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+            response: Any = error.response
+            status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
             if status not in _REFUSED:
                 raise
-            code = said.get("Error", {}).get("Code", "")
+            code = response.get("Error", {}).get("Code", "")
             raise UpstreamAccessDeniedError(
                 f"Amazon S3 answered {code} for the batch jobs' location. The operator should "
                 "check LLAMA_VISION_BATCH_JOBS_LOCATION and the service's rights to it."
@@ -119,7 +119,7 @@ class BedrockBatchJobs:
         if self.place.kms_key is not None:
             output["s3EncryptionKeyId"] = self.place.kms_key
         source = {"s3Uri": self._uri(self._input(job)), "s3InputFormat": "JSONL"}
-        said = await self.control.post(
+        answer = await self.control.post(
             "model-invocation-job",
             body={
                 "jobName": job.name,
@@ -132,13 +132,13 @@ class BedrockBatchJobs:
                 "timeoutDurationInHours": self.place.hours,
             },
         )
-        arn = said.get("jobArn")
+        arn = answer.get("jobArn")
         if not isinstance(arn, str):
             raise UpstreamError("Amazon Bedrock made a batch job and named none.")
         return arn
 
     async def status(self, job_id: str) -> BatchJob:
-        """Return how the job stands."""
+        """Return the state of the job."""
         return batch.from_job(await self.control.get("model-invocation-job", job_id))
 
     async def stop(self, job_id: str) -> None:
@@ -179,8 +179,8 @@ class BedrockBatchJobs:
             if key not in await self._keys(key):
                 return None
             reply = await self.client.get_object(Bucket=self.place.bucket, Key=key)
-            said = await reply["Body"].read()
-        return batch.from_manifest(said)
+            content = await reply["Body"].read()
+        return batch.from_manifest(content)
 
     async def remove(self, job: BatchJobName) -> None:
         """Delete the job's records and results."""
@@ -258,7 +258,7 @@ class _Written:
         self._file_bytes, self._part, self._parts, self._upload = 0, bytearray(), [], None
 
     async def abandon(self) -> None:
-        """Leave nothing half uploaded, which S3 would keep and charge."""
+        """Abort the upload, whose parts S3 would keep and charge for."""
         if self._upload is not None:
             with _storage():
                 await self.jobs.client.abort_multipart_upload(**self._name(), UploadId=self._upload)

@@ -16,7 +16,7 @@ from app.domain.model import Capabilities
 
 @dataclass(slots=True)
 class ChatVisionModel:
-    """An imported model, in the one body in which it sees pictures."""
+    """An imported model, called with the one body in which it sees pictures."""
 
     runtime: Runtime
     model_id: str
@@ -66,9 +66,9 @@ class FramedChunks:
         return self.chunks.finished
 
     def feed(self, frame: Frame) -> Iterator[StreamPart]:
-        """Yield what one frame says, or raise an UpstreamError."""
+        """Yield the events of one frame, or raise an UpstreamError."""
         return self.chunks.feed(chunk(frame))
 
     def end(self) -> Iterator[StreamPart]:
-        """Yield what is still owed when the upstream has ended."""
+        """Yield the events that remain when the upstream has ended."""
         return self.chunks.end()

@@ -40,7 +40,7 @@ class ControlPlane:
     headers: Mapping[str, str]
 
     async def get(self, *parts: str) -> dict[str, Any]:
-        """Return what AWS answers under the path of ``parts``, which are encoded here."""
+        """Return AWS's answer for the path of ``parts``, which are encoded here."""
         path = self._path(parts)
         with errors.translated():
             signer = await self.identity.signer()
@@ -49,7 +49,7 @@ class ControlPlane:
                 return await _document(answer)
 
     async def post(self, *parts: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Return what AWS answers to ``body``, which is small."""
+        """Return AWS's answer to ``body``, which is small."""
         path, content = self._path(parts), (orjson.dumps(body or {}),)
         with errors.translated():
             signer = await self.identity.signer()
@@ -79,7 +79,7 @@ async def _document(answer: Answer) -> dict[str, Any]:
 async def open_control_plane(
     session: aioboto3.Session, connection: Connection, service: str = "bedrock"
 ) -> AsyncIterator[ControlPlane]:
-    """Open the way to the control plane in one region; ``bedrock-agent`` has knowledge bases."""
+    """Open the control plane in one region; ``bedrock-agent`` is the one of knowledge bases."""
     endpoint = await endpoint_of(session, connection, service)
     host = URL(endpoint).host_port_subcomponent or ""
     caller = identity(session, connection.region, host)

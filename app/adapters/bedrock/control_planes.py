@@ -24,12 +24,12 @@ _UNKNOWN = (ModelNotFoundError, UpstreamValidationError, ModelEndOfLifeError, Mo
 
 @dataclass(frozen=True, slots=True)
 class ControlPlanes:
-    """Reads what AWS says of models, profiles, guardrails and knowledge bases, in any region."""
+    """Reads models, profiles, guardrails and knowledge bases from AWS, in any region."""
 
     session: aioboto3.Session
     stack: AsyncExitStack
     endpoint_url: str | None = None
-    """In place of AWS's own address, for all regions."""
+    """The address called instead of AWS's own, in all regions."""
     agent_endpoint_url: str | None = None
     """The same for knowledge bases."""
     _planes: dict[tuple[str, str], ControlPlane] = field(default_factory=dict)
@@ -62,15 +62,15 @@ class ControlPlanes:
 
 
 def _sentence(error: Exception) -> str:
-    """Return AWS's own words where there are any."""
-    said = getattr(error.__cause__, "response", {}).get("Error", {}).get("Message")
-    return str(said or getattr(error, "detail", type(error).__name__))[:300]
+    """Return AWS's own message, if any."""
+    message = getattr(error.__cause__, "response", {}).get("Error", {}).get("Message")
+    return str(message or getattr(error, "detail", type(error).__name__))[:300]
 
 
 @asynccontextmanager
 async def open_control_planes(
     session: aioboto3.Session, endpoint_url: str | None, agent_endpoint_url: str | None = None
 ) -> AsyncIterator[ControlPlanes]:
-    """Open the way to all regions; nothing is opened or asked before it is used."""
+    """Open access to all regions; connections are made on first use."""
     async with AsyncExitStack() as stack:
         yield ControlPlanes(session, stack, endpoint_url, agent_endpoint_url or endpoint_url)

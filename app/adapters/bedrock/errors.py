@@ -1,4 +1,4 @@
-"""One table and one context manager through which AWS's and the network's failures become ours.
+"""Translates AWS's and the network's failures, by one table and one context manager.
 
 AWS spells an error two ways: ``ThrottlingException`` in replies, ``throttlingException`` in
 event-stream frames. Both arrive as ClientError and are looked up the same way.
@@ -130,7 +130,7 @@ _SPEAKING = ("ResourceNotFoundException", "ValidationException", "AccessDeniedEx
 
 
 _SENTENCE = 500
-"""Characters of what AWS says that are logged."""
+"""Characters of AWS's message that are logged."""
 
 
 _CREDENTIALS = (
@@ -154,7 +154,7 @@ _OTHERS = (
 
 
 def translation(error: Exception) -> errors.UpstreamError | None:
-    """Return what ``error`` means; None where it is none of AWS's."""
+    """Return ``error`` as one of `app.domain.errors`; None if it is not AWS's."""
     if isinstance(error, aws.ClientError):
         return from_client_error(error)
     if isinstance(error, _CREDENTIALS):
@@ -170,19 +170,19 @@ def translation(error: Exception) -> errors.UpstreamError | None:
 
 
 class translated:  # noqa: N801 - reads as a function
-    """Raises what AWS's client raises as an `app.domain.errors.UpstreamError`."""
+    """Raises the errors of AWS's client as an `app.domain.errors.UpstreamError`."""
 
     __slots__ = ()
     translation = staticmethod(translation)
-    """Another service's names mean something else: a subclass has its own."""
+    """The translation, which a subclass replaces for another service."""
 
     def __enter__(self) -> None:
         """Begin."""
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         """Raise the translation, where there is one."""
-        if isinstance(error, Exception) and (found := self.translation(error)) is not None:
-            raise found from error
+        if isinstance(error, Exception) and (translation := self.translation(error)) is not None:
+            raise translation from error
 
 
 def _connection_error(error: Exception) -> errors.UpstreamError:
@@ -219,9 +219,9 @@ def from_client_error(error: aws.ClientError) -> errors.UpstreamError:
 def _first_line(error: aws.ClientError) -> str:
     # Behind the first line of a signature's fault stands the request that was signed.
     details = cast("dict[str, Any]", error.response).get("Error", {})
-    said = str(details.get("Message", "")).strip().partition("\n")[0]
+    line = str(details.get("Message", "")).strip().partition("\n")[0]
     # Of a header that can't be read it quotes what stands there.
-    return said.partition("Authorization=")[0][:_SENTENCE]
+    return line.partition("Authorization=")[0][:_SENTENCE]
 
 
 def _translated(error: aws.ClientError) -> errors.UpstreamError:

@@ -19,10 +19,10 @@ class KnowledgeBaseRetriever:
     """Asks knowledge bases through Retrieve."""
 
     runtimes: Mapping[str, Runtime]
-    """Of bedrock-agent-runtime, by region."""
+    """Runtimes of bedrock-agent-runtime, by region."""
 
     async def retrieve(self, query: RetrievalQuery) -> tuple[Chunk, ...]:
-        """Return what was found, best first, or raise an UpstreamError."""
+        """Return the chunks found, best first, or raise an UpstreamError."""
         chunks: list[Chunk] = []
         token: str | None = None
         for _ in range(MAX_PAGES):

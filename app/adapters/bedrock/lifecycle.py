@@ -1,4 +1,4 @@
-"""Reads a model's lifecycle from Bedrock's control plane, by the newest fields' names."""
+"""Reads a model's lifecycle from Bedrock's control plane."""
 
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -14,12 +14,12 @@ from app.domain.residency import region_of
 
 @dataclass(frozen=True, slots=True)
 class Lifecycles:
-    """Tells how long models are there."""
+    """Reads the lifecycles of models."""
 
     plane: ControlPlanes
 
     async def life(self, target: Target, identity: ModelIdentity) -> Life:
-        """Return what AWS says of ``target``'s model; never raises."""
+        """Return the lifecycle of ``target``'s model as AWS states it; never raises."""
         try:
             return await self._life(target, identity)
         except UnknownToAwsError as error:
@@ -66,15 +66,15 @@ class Lifecycles:
         return _life(reply.get("modelDetails", {}).get("modelLifecycle", {}))
 
 
-def _life(said: dict[str, Any]) -> Life:
-    status = LifeStatus.LEGACY if said.get("status") == "LEGACY" else LifeStatus.ACTIVE
+def _life(details: dict[str, Any]) -> Life:
+    status = LifeStatus.LEGACY if details.get("status") == "LEGACY" else LifeStatus.ACTIVE
     return Life(
         status,
         "GetFoundationModel",
         datetime.now(UTC),
-        legacy=_day(said.get("legacyTime")),
-        extended_access=_day(said.get("publicExtendedAccessTime")),
-        end=_day(said.get("endOfLifeTime")),
+        legacy=_day(details.get("legacyTime")),
+        extended_access=_day(details.get("publicExtendedAccessTime")),
+        end=_day(details.get("endOfLifeTime")),
     )
 
 

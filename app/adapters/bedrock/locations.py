@@ -1,4 +1,4 @@
-"""The regions of models, profiles, guardrails, knowledge bases and buckets, as AWS tells them."""
+"""Finds the regions of models, profiles, guardrails, knowledge bases and buckets."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,10 @@ _OF_OLD = {None: "us-east-1", "": "us-east-1", "EU": "eu-west-1"}
 
 @dataclass(frozen=True, slots=True)
 class Locations:
-    """Asks the control planes. Every method raises ControlPlaneError where AWS does not say."""
+    """Finds regions through the control planes.
+
+    Every method raises ControlPlaneError if AWS does not say.
+    """
 
     plane: ControlPlanes
 
@@ -51,7 +54,7 @@ class Locations:
         return _at("GetInferenceProfile", target.region, *regions)
 
     async def guardrail(self, region: str, identifier: str, declared: tuple[str, ...]) -> Location:
-        """Return where a guardrail judges; its cross-region profile's regions are ``declared``.
+        """Return a guardrail's regions; those of its cross-region profile are ``declared``.
 
         AWS has no operation that lists them.
         """
@@ -65,7 +68,7 @@ class Locations:
         return _at(f"GetGuardrail, and {profile} as declared", home, *declared)
 
     async def knowledge_base(self, region: str, identifier: str) -> Location:
-        """Return where a knowledge base, its embedding model and its index are."""
+        """Return the regions of a knowledge base, its embedding model and its index."""
         reply = await self.plane.get(region, "knowledgebases", identifier, service="bedrock-agent")
         arns = list(_arns(reply.get("knowledgeBase", {})))
         # Roles and buckets' ARNs have no region of their own.
@@ -74,7 +77,7 @@ class Locations:
 
 
 async def bucket(client: "S3Client", name: str) -> Location:
-    """Return where a bucket is, or raise as `Locations` does."""
+    """Return a bucket's region, or raise as `Locations` does."""
     try:
         reply = await client.get_bucket_location(Bucket=name)
     except ClientError as error:

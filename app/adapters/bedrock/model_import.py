@@ -47,7 +47,7 @@ class ImportRequest:
 
 @dataclass(frozen=True, slots=True)
 class ImportJob:
-    """An import job as Bedrock tells of it."""
+    """An import job, as Bedrock describes it."""
 
     arn: str
     name: str
@@ -61,7 +61,7 @@ class ImportJob:
 
 @dataclass(frozen=True, slots=True)
 class ImportedModel:
-    """An imported model as Bedrock tells of it."""
+    """An imported model, as Bedrock describes it."""
 
     arn: str
     name: str
@@ -141,7 +141,7 @@ class ModelImports:
         return reply["jobArn"]
 
     async def job(self, arn: str) -> ImportJob:
-        """Return how a job stands."""
+        """Return the state of a job."""
         reply = await self.bedrock.get_model_import_job(jobIdentifier=arn)
         return ImportJob(
             arn=reply["jobArn"],
@@ -214,6 +214,6 @@ async def open_imports(
 
 
 def sentence(error: ClientError) -> str:
-    """Return what AWS said, with its code."""
-    said = error.response.get("Error", {})
-    return f"{error.operation_name}: {said.get('Code', '')}: {said.get('Message', '')}"
+    """Return AWS's message, with its code."""
+    error_body = error.response.get("Error", {})
+    return f"{error.operation_name}: {error_body.get('Code', '')}: {error_body.get('Message', '')}"

@@ -81,7 +81,7 @@ _BY_STATUS = {
     504: "ServiceUnavailableException",
 }
 _PAUSED = "auto-paused"
-"""Aurora, where it is the store, answers so until it has resumed."""
+"""The message of Aurora, as a store, until it has resumed."""
 # What the model's table says of bills is not so here: nothing is generated.
 _REWORDED: dict[type[errors.UpstreamError], str] = {
     errors.UpstreamTimeoutError: "The knowledge base sent nothing within the read timeout "
@@ -93,16 +93,16 @@ _REWORDED: dict[type[errors.UpstreamError], str] = {
 
 
 def translation(error: Exception) -> errors.UpstreamError | None:
-    """Return what ``error`` means; None where it is none of AWS's."""
+    """Return ``error`` as one of `app.domain.errors`; None if it is not AWS's."""
     if isinstance(error, ClientError):
         return from_client_error(error)
-    found = bedrock.translation(error)
-    reworded = None if found is None else _REWORDED.get(type(found))
-    return found if found is None or reworded is None else type(found)(reworded)
+    general = bedrock.translation(error)
+    reworded = None if general is None else _REWORDED.get(type(general))
+    return general if general is None or reworded is None else type(general)(reworded)
 
 
 class translated(bedrock.translated):  # noqa: N801 - reads as a function
-    """Raises what a call raises as an `app.domain.errors.UpstreamError`."""
+    """Raises the errors of a call as an `app.domain.errors.UpstreamError`."""
 
     __slots__ = ()
     translation = staticmethod(translation)

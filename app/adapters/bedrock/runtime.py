@@ -37,7 +37,7 @@ INLINE = 2**20
 would cost as much again."""
 _THREADS = 2
 Pieces = tuple[bytes, ...]
-"""A body."""
+"""The pieces of a body."""
 Headers = Mapping[str, str]
 NO_HEADERS: Headers = {}
 _HEADERS = {
@@ -60,7 +60,7 @@ class Runtime:
     """Threads for bodies of `INLINE` bytes and more."""
 
     def path(self, model_id: str, name: str) -> str:
-        """Return where ``name`` (``invoke``, ``converse-stream``, …) is called."""
+        """Return the path of the operation ``name`` (``invoke``, ``converse-stream``, …)."""
         return f"{urlsplit(self.endpoint).path}/model/{quote(model_id, safe='-._~')}/{name}"
 
     async def call(
@@ -121,12 +121,12 @@ def _event(frame: Frame) -> Frame:
 
 
 def refusal(response: Answer, content: bytes) -> ClientError:
-    """Return what the SDK would raise for an answer that is no success."""
-    said = _json(content)
-    code = response.headers.get("x-amzn-errortype") or said.get("__type") or said.get("code") or ""
+    """Return the exception that the SDK would raise for an unsuccessful answer."""
+    body = _json(content)
+    code = response.headers.get("x-amzn-errortype") or body.get("__type") or body.get("code") or ""
     answer: Any = {
-        **said,
-        "Error": {"Code": str(code), "Message": _message(said)},
+        **body,
+        "Error": {"Code": str(code), "Message": _message(body)},
         "ResponseMetadata": {
             "HTTPStatusCode": response.status,
             "HTTPHeaders": dict(response.headers),
@@ -136,28 +136,28 @@ def refusal(response: Answer, content: bytes) -> ClientError:
 
 
 def _exception(frame: Frame) -> ClientError:
-    said, headers = _json(frame.payload), frame.headers
+    body, headers = _json(frame.payload), frame.headers
     code = headers.get(":exception-type") or headers.get(":error-code", "")
-    message = headers.get(":error-message") or _message(said)
-    answer: Any = {**said, "Error": {"Code": code, "Message": message}}
+    message = headers.get(":error-message") or _message(body)
+    answer: Any = {**body, "Error": {"Code": code, "Message": message}}
     return ClientError(answer, "streaming")
 
 
 def _json(content: bytes) -> Any:  # noqa: ANN401 - a ClientError's response has whatever AWS said
     try:
-        said = orjson.loads(content)
+        value = orjson.loads(content)
     except orjson.JSONDecodeError:
         return {}
-    return said if isinstance(said, dict) else {}
+    return value if isinstance(value, dict) else {}
 
 
-def _message(said: dict[str, Any]) -> str:
-    return str(said.get("message") or said.get("Message") or "")
+def _message(body: dict[str, Any]) -> str:
+    return str(body.get("message") or body.get("Message") or "")
 
 
 @asynccontextmanager
 async def open_runtime(session: aioboto3.Session, connection: Connection) -> AsyncIterator[Runtime]:
-    """Open the way to Bedrock in one region."""
+    """Open Bedrock's runtime in one region."""
     endpoint = await endpoint_of(session, connection)
     host = URL(endpoint).host_port_subcomponent or ""
     async with open_calls(
@@ -170,7 +170,7 @@ async def open_runtime(session: aioboto3.Session, connection: Connection) -> Asy
 async def open_agent_runtime(
     session: aioboto3.Session, connection: Connection
 ) -> AsyncIterator[Runtime]:
-    """Open the way to Bedrock's knowledge bases in one region.
+    """Open the runtime of Bedrock's knowledge bases in one region.
 
     A Bedrock API key is no identity there: calls are signed with AWS credentials.
     """
@@ -185,7 +185,7 @@ async def open_agent_runtime(
 async def open_calls(
     connection: Connection, endpoint: str, caller: Identity
 ) -> AsyncIterator[Runtime]:
-    """Open what calls ``endpoint`` as ``caller``."""
+    """Open a client that calls ``endpoint`` as ``caller``."""
     host = URL(endpoint).host_port_subcomponent or ""
     async with AsyncExitStack() as stack:
         threads = stack.enter_context(closing(Threads("bodies", _THREADS)))

@@ -100,7 +100,7 @@ class CallerKeyFiles:
         self._settle()
 
     def _settle(self) -> None:
-        """Have the folder's own entries on the disk."""
+        """Write the folder's own entries to the disk."""
         descriptor = os.open(self.folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from asyncpg import Connection, Pool
 
 from app.adapters.encryption.keys import WrappedSecret
-from app.adapters.stores.postgres import SECONDS, open_pool, translated
+from app.adapters.stores.postgres import SECONDS, creating, open_pool, translated
 from app.domain.errors import DataKeyError
 
 TABLE = "llama_vision_caller_keys"
@@ -77,5 +77,5 @@ class CallerKeysInPostgres:
 @asynccontextmanager
 async def open_caller_keys(url: str) -> AsyncIterator[CallerKeysInPostgres]:
     """Open a pool that gives up soon; nothing is sent before it is used."""
-    async with open_pool(url, TABLE, _CREATE) as pool:
+    async with open_pool(url, creating(TABLE, _CREATE)) as pool:
         yield CallerKeysInPostgres(pool)

@@ -25,7 +25,7 @@ CHUNK = 1024 * 1024
 FACTS, PART = ".facts", ".part"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _ABANDONED = 24 * 3600
-"""Seconds after which what was never finished is taken for left behind."""
+"""Seconds after which an unfinished file counts as abandoned."""
 
 
 @contextmanager

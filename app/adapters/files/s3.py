@@ -29,11 +29,11 @@ _MISSING = ("404", "NoSuchKey", "NotFound")
 
 @dataclass(frozen=True, slots=True)
 class BucketConnection:
-    """Which bucket, and how it is reached."""
+    """A bucket and how it is reached."""
 
     bucket: str
     prefix: str
-    """Without a slash at its end; empty for none."""
+    """The prefix of all keys, without a trailing slash; empty for none."""
     region: str
     endpoint_url: str | None = None
 

@@ -15,7 +15,7 @@ from app.adapters.http1.errors import DisconnectedError, Http1Error, ReadTimeout
 from app.adapters.http1.sender import JOINED, MAX_ANSWER
 
 _UNREAD = 2**18
-"""Bytes of an answer that may lie unread before no more is taken from the socket."""
+"""Maximum unread bytes of an answer; beyond, the socket is paused."""
 _MAX_HEAD = 2**16
 
 
@@ -94,7 +94,7 @@ class Http1(asyncio.Protocol):
         return b"".join(pieces)
 
     async def readany(self) -> bytes:
-        """Return what has arrived since the last call, waiting if nothing has; empty at the end."""
+        """Return the bytes since the last call, waiting if there are none; empty at the end."""
         while not self._chunks and not self.complete:
             await self._wait()
         return self._take()
@@ -150,7 +150,7 @@ class Http1(asyncio.Protocol):
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
     def data_received(self, data: bytes) -> None:
-        """Parse."""
+        """Parse the answer's bytes."""
         if self.complete:
             # Nothing was asked.
             self._keep = False
@@ -171,7 +171,7 @@ class Http1(asyncio.Protocol):
             self._transport.pause_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell who waits."""
+        """Complete an answer that ends with the connection; fail any other that is unfinished."""
         if self._timer is not None:
             self._timer.cancel()
         if not self.complete:
@@ -184,7 +184,7 @@ class Http1(asyncio.Protocol):
         del self._parser
 
     def _look(self) -> None:
-        """Fail if nothing has moved for too long; else look again when that could be."""
+        """Fail if nothing has moved for too long, else check again later."""
         self._timer = None
         if self.complete:
             return
@@ -225,7 +225,7 @@ class Http1(asyncio.Protocol):
         self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
-        """Begin the answer, unless it is only said to be on its way."""
+        """Begin the answer, unless this is an interim response."""
         status = self._parser.get_status_code()
         if status < 200:
             self.headers.clear()

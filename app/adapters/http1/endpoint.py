@@ -1,4 +1,4 @@
-"""Opens a way to an endpoint."""
+"""Opens a sender to an endpoint."""
 
 import ssl
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Errors between this service and the server that it calls."""
+"""Errors of an HTTP call below its status."""
 
 
 class Http1Error(Exception):
@@ -14,7 +14,7 @@ class ConnectTimeoutError(Http1Error):
 
 
 class ReadTimeoutError(Http1Error):
-    """Nothing came, or nothing was taken, for too long. The call may have been answered."""
+    """The upstream sent or accepted nothing for too long. The call may have been answered."""
 
 
 class DisconnectedError(Http1Error):

@@ -24,7 +24,7 @@ class Pool:
     trusted: ssl.SSLContext
     resolver: Resolver
     _idle: deque[tuple[float, Http1]] = field(default_factory=deque)
-    """Since when (loop time), the longest first."""
+    """Idle connections and the loop time since when they are, the longest first."""
     room: asyncio.Semaphore = field(init=False)
     """Slots for exchanges."""
     _sweeping: asyncio.TimerHandle | None = None
@@ -33,16 +33,16 @@ class Pool:
         self.room = asyncio.Semaphore(self.limits.max_connections)
 
     def post(self, path: str, headers: Mapping[str, str], body: Sequence[bytes]) -> "Exchange":
-        """Send; see `Sender`."""
+        """Send a POST; see `Sender`."""
         size = sum(map(len, body))
         return Exchange(self, _head("POST", path, {**headers, "Content-Length": str(size)}), body)
 
     def get(self, path: str, headers: Mapping[str, str]) -> "Exchange":
-        """Ask; see `Sender`."""
+        """Send a GET; see `Sender`."""
         return Exchange(self, _head("GET", path, headers), ())
 
     async def close(self) -> None:
-        """Close what is idle; what is not closes itself when it is left."""
+        """Close idle connections; others close once they are left."""
         while self._idle:
             self._idle.pop()[1].close()
         if self._sweeping is not None:
@@ -70,7 +70,7 @@ class Pool:
             self._sweep()
 
     def _sweep(self) -> None:
-        """Close what was idle for too long, and come again for the next."""
+        """Close connections that were idle for too long, and schedule the next sweep."""
         self._sweeping = None
         while self._idle and self._idle[0][0] + KEEP_ALIVE <= _now():
             self._idle.popleft()[1].close()

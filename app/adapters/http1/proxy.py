@@ -39,7 +39,7 @@ def translated() -> Iterator[None]:
 
 
 class _Response(aiohttp.ClientResponse):
-    """Keeps no connection over which a large body was refused: perhaps it was not read."""
+    """Discards a connection over which a large body was refused: it may be unread."""
 
     async def start(self, connection: Connection) -> aiohttp.ClientResponse:
         protocol = connection.protocol

@@ -1,4 +1,4 @@
-"""Names looked up in threads of their own, and remembered for as long as a connection is kept."""
+"""Looks names up in threads of its own, and caches them as long as a connection is kept."""
 
 import asyncio
 import socket
@@ -18,8 +18,8 @@ _MOST = 256
 
 def look_up(host: str, port: int) -> Sequence[AddressInfo]:
     """Ask the system's resolver, or raise OSError. Blocks."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [entry for entry in found if len(entry[4]) in (2, 4)]  # type: ignore[misc]
+    addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [entry for entry in addresses if len(entry[4]) in (2, 4)]  # type: ignore[misc]
 
 
 @dataclass(slots=True)
@@ -40,7 +40,7 @@ class Resolver:
     )
 
     async def resolve(self, host: str, port: int) -> Sequence[AddressInfo]:
-        """Return where ``host`` is, or raise OSError, or UnicodeError for what is no name."""
+        """Return the addresses of ``host``; raises OSError, or UnicodeError for a bad name."""
         loop, name = asyncio.get_running_loop(), (host, port)
         until, addresses = self._known.get(name, (0.0, ()))
         if loop.time() < until:

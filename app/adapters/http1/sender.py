@@ -1,4 +1,4 @@
-"""How one endpoint is called, whichever way leads to it."""
+"""The interface of calls to one endpoint, directly or through a proxy."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -16,7 +16,7 @@ MAX_ANSWER = 32 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long an endpoint is waited for, and how many connections it is called over."""
+    """Timeouts and the number of connections of an endpoint."""
 
     connect_timeout: float = 5
     """Seconds, look-up of the name and TLS included."""
@@ -43,7 +43,7 @@ class Answer(Protocol):
         ...
 
     async def readany(self) -> bytes:
-        """Return what has arrived, waiting if nothing has; empty at the end."""
+        """Return the bytes that arrived, waiting if there are none; empty at the end."""
         ...
 
 

@@ -46,7 +46,7 @@ _QUOTA = "insufficient_quota"
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise what the way to the server fails with as an UpstreamError."""
+    """Raise failures of the connection to the server as an UpstreamError."""
     try:
         yield
     except (http1.ConnectError, http1.ConnectTimeoutError) as error:
@@ -65,7 +65,7 @@ def translated() -> Iterator[None]:
 
 
 def refusal(status: int, headers: Mapping[str, str], content: bytes) -> errors.UpstreamError:
-    """Return what an answer with another status than 200 means."""
+    """Return the error for an answer with a status other than 200."""
     code, message = _said(content)
     wait = retry_after(headers.get("retry-after"))
     if code in _BY_CODE:
@@ -81,8 +81,8 @@ def refusal(status: int, headers: Mapping[str, str], content: bytes) -> errors.U
 def _said(content: bytes) -> tuple[str, str]:
     """Return an error's code and message: OpenAI's own form, and vLLM's older one."""
     try:
-        said = loads(content)
+        body = loads(content)
     except ValueError:
         return "", ""
-    error = member(said, "error") or (said if isinstance(said, dict) else {})
+    error = member(body, "error") or (body if isinstance(body, dict) else {})
     return str(error.get("code") or ""), str(error.get("message") or "")

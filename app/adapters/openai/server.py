@@ -19,12 +19,12 @@ from app.services.concurrency.threads import Threads
 INLINE = 2**20
 """Bytes of a body up to which it is built on the event loop: less than 1 ms."""
 Pieces = tuple[bytes, ...]
-"""A body."""
+"""The pieces of a body."""
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """One server, and how it knows this service."""
+    """One server, and the credentials for it."""
 
     path: str
     http: Sender

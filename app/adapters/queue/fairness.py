@@ -1,4 +1,4 @@
-"""Which of the waiting items come next, so that callers share."""
+"""The order in which waiting items are leased, so that callers share the workers."""
 
 from collections.abc import Mapping, Sequence
 from heapq import heapify, heappop, heapreplace

@@ -138,7 +138,7 @@ class SealedQueue:
         return await self.inner.expire()
 
     async def depths(self) -> dict[WorkKind, QueueDepth]:
-        """Return what waits, by kind."""
+        """Return the number of waiting items by kind."""
         return await self.inner.depths()
 
     async def _sealed(self, group: WorkGroup) -> WorkGroup:

@@ -19,6 +19,7 @@ from app.domain.work import (
     LEASE,
     LONGEST,
     LONGEST_WAIT,
+    UNTAKEN,
     Finished,
     GroupCounts,
     Leased,
@@ -171,7 +172,7 @@ class SqliteQueue:
         )
 
     async def depths(self) -> dict[WorkKind, QueueDepth]:
-        """Return what waits, by kind, or raise WorkQueueError."""
+        """Return the number of waiting items by kind, or raise WorkQueueError."""
         return await self._read({}, _depths)
 
     async def _write(self, function: Callable[..., T], *arguments: object) -> T:
@@ -217,7 +218,7 @@ class SqliteQueue:
         return self._connection
 
     def close(self) -> None:
-        """Let go of the file. Blocks."""
+        """Close the file. Blocks."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -335,7 +336,7 @@ def _change(connection: sqlite3.Connection, group: WorkGroup) -> bool:
 
 
 def _any_open(connection: sqlite3.Connection, kinds: Collection[WorkKind]) -> bool:
-    """Tell whether anything waits or is leased."""
+    """Tell whether any item waits or is leased."""
     for kind in kinds:
         if connection.execute(
             "SELECT 1 FROM work WHERE state = 'waiting' AND kind = ? LIMIT 1", (kind,)
@@ -415,7 +416,7 @@ def _lease_kind(
 
 
 def _waiting_owners(connection: sqlite3.Connection, kind: WorkKind) -> Iterator[str]:
-    """Yield who has waiting items, by one step in the index for each."""
+    """Yield the owners of waiting items, with one step in the index for each."""
     owner = ""
     while True:
         row = connection.execute(
@@ -562,8 +563,8 @@ def _expire(connection: sqlite3.Connection, now: float) -> int:
 
 
 def _depths(connection: sqlite3.Connection) -> dict[WorkKind, QueueDepth]:
-    depths = {}
-    for kind in WorkKind:
+    depths = {kind: QueueDepth() for kind in WorkKind}
+    for kind in set(WorkKind) - UNTAKEN:
         waiting, oldest = connection.execute(
             "SELECT count(*), min(created_at) FROM work WHERE state = 'waiting' AND kind = ?",
             (kind,),

@@ -27,7 +27,7 @@ log = structlog.get_logger()
 
 KMS, PUBLIC = "kms:", "public:"
 RELOAD = 5
-"""Seconds between two looks at whether the file changed."""
+"""Seconds between checks whether the file changed."""
 Decrypt = Callable[[bytes], Awaitable[bytes]]
 
 
@@ -56,18 +56,18 @@ def _jwk(name: str, key: bytes) -> dict[str, str]:
 
 def lines(path: Path) -> list[tuple[str, str]]:
     """Return the names and values in ``path``. Raises OSError, and ValueError that names it."""
-    found: list[tuple[str, str]] = []
+    pairs: list[tuple[str, str]] = []
     for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
         if not line.strip() or line.startswith("#"):
             continue
         name, _, value = line.strip().partition(" ")
         _data(value, f"{path}: line {number}")
-        if any(name == other for other, _ in found):
+        if any(name == other for other, _ in pairs):
             raise ValueError(f"{path}: line {number}: the name {name} stands there twice")
-        found.append((name, value.strip()))
-    if not found or found[-1][1].startswith(PUBLIC):
+        pairs.append((name, value.strip()))
+    if not pairs or pairs[-1][1].startswith(PUBLIC):
         raise ValueError(f"{path}: no key signs; python -m app receipts new-key makes one")
-    return found
+    return pairs
 
 
 def _data(value: str, where: str) -> bytes:
@@ -111,7 +111,7 @@ def append(path: Path, seed: bytes, encrypted: bytes | None = None) -> str:
 
 @dataclass(slots=True)
 class ReloadedKeys:
-    """The keys of a file, read again when it changes; those of before where it can't be read."""
+    """The keys of a file, read again when it changes; the previous ones if that fails."""
 
     path: Path
     decrypt: Decrypt
@@ -133,17 +133,17 @@ class ReloadedKeys:
         return self.keys.jwks()
 
     async def reload(self) -> None:
-        """Read the file if it is another than before."""
+        """Read the file if it changed."""
         try:
-            found = await self.threads.run(self.path.stat)
-            if (seen := (found.st_mtime_ns, found.st_ino)) == self._seen:
+            status = await self.threads.run(self.path.stat)
+            if (seen := (status.st_mtime_ns, status.st_ino)) == self._seen:
                 return
             self.keys, self._seen = await load(self.path, self.decrypt, self.threads), seen
         except Exception as error:  # noqa: BLE001 - whatever KMS's client raises; signing goes on
             log.warning("signing keys not reloaded", reason=type(error).__name__)
 
     async def watch(self) -> None:
-        """Reload for ever."""
+        """Reload periodically until cancelled."""
         while True:
             await asyncio.sleep(RELOAD)
             await self.reload()
@@ -151,7 +151,7 @@ class ReloadedKeys:
 
 @asynccontextmanager
 async def open_signing_keys(path: Path, decrypt: Decrypt) -> AsyncIterator[ReloadedKeys]:
-    """Open the keys in ``path`` and keep them as the file is. Raises as `load` does."""
+    """Open the keys in ``path`` and follow the file's changes. Raises as `load` does."""
     threads = Threads("signing-keys")
     try:
         keys = ReloadedKeys(path, decrypt, await load(path, decrypt, threads), threads)

@@ -1,4 +1,4 @@
-"""Which network addresses may be connected to on a caller's behalf."""
+"""The network addresses that may be connected to on a caller's behalf."""
 
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -22,7 +22,7 @@ _REFUSED: tuple[Network, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class AddressPolicy:
-    """Lets only public unicast addresses pass: what the caller could reach without us."""
+    """Permits only public unicast addresses, which the caller could reach without us."""
 
     exempt: tuple[str, ...] = ()
     """Networks in CIDR notation that are let pass although they are not public. For tests,

@@ -1,4 +1,4 @@
-"""A fetch's time, in which waiting for the service's own room does not count."""
+"""The time limit of a fetch, which excludes waiting for the service's memory budget."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -28,6 +28,6 @@ class TimedArrival:
 
 @asynccontextmanager
 async def timed(seconds: float, arrival: Arrival) -> AsyncIterator[Arrival]:
-    """Bound the block by ``seconds``, or raise TimeoutError; yield what counts in it."""
+    """Bound the block by ``seconds``, or raise TimeoutError; yield the timed arrival."""
     async with asyncio.timeout(seconds) as clock:
         yield TimedArrival(arrival, clock)

@@ -43,7 +43,7 @@ S3_TABLE: dict[str, tuple[type[errors.ImageError], str]] = {
 
 @contextmanager
 def from_http() -> Iterator[None]:
-    """Raise what httpx, the resolver and the clock raise as an ImageError."""
+    """Raise errors of httpx, the resolver and the clock as an ImageError."""
     try:
         yield
     except (httpx.TimeoutException, TimeoutError) as error:
@@ -55,7 +55,7 @@ def from_http() -> Iterator[None]:
 
 @contextmanager
 def from_s3() -> Iterator[None]:
-    """Raise what AWS's client and the clock raise as an ImageError."""
+    """Raise errors of AWS's client and the clock as an ImageError."""
     try:
         yield
     except aws.ClientError as error:

@@ -34,15 +34,15 @@ _UNTYPED = ("", "application/octet-stream", "binary/octet-stream")
 
 
 def resolving(resolver: Resolver) -> Resolve:
-    """Return what asks ``resolver`` for a host's addresses, or raises OSError.
+    """Return a function that asks ``resolver`` for a host's addresses, or raises OSError.
 
     Callers choose the hosts: however slow their names are to look up, the threads that do it are
     nobody else's.
     """
 
     async def resolve(host: str) -> Sequence[str]:
-        found = await resolver.resolve(host, 0)
-        return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        infos = await resolver.resolve(host, 0)
+        return list(dict.fromkeys(str(entry[4][0]) for entry in infos))
 
     return resolve
 
@@ -51,7 +51,7 @@ def resolving(resolver: Resolver) -> Resolve:
 async def open_transport(
     authorities: Path | None = None,
 ) -> AsyncIterator[httpx.AsyncBaseTransport]:
-    """Open what sends the requests; ``authorities``, a file, replace the usual ones."""
+    """Open the transport; the file ``authorities`` replaces the usual certificate authorities."""
     transport = httpx.AsyncHTTPTransport(
         verify=trusted(authorities),
         trust_env=False,
@@ -65,7 +65,7 @@ async def open_transport(
 
 @dataclass(frozen=True, slots=True)
 class HttpImageSource:
-    """Fetches pictures over HTTP, and trusts nothing that it is told on the way."""
+    """Fetches pictures over HTTP, and verifies every redirect and address."""
 
     transport: httpx.AsyncBaseTransport
     rules: UrlRules
@@ -113,7 +113,7 @@ class HttpImageSource:
 
 
 def check_status(status: int) -> None:
-    """Return on 200, or raise what another HTTP status of the picture's host means."""
+    """Raise the error for a status other than 200 of the picture's host."""
     match status:
         case 200:
             return

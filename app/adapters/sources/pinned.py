@@ -42,13 +42,13 @@ class PinnedTransport:
 
     async def _permitted(self, url: httpx.URL) -> Sequence[str]:
         """Resolve once; what was checked here is what is connected to."""
-        found = await self.resolve(host_of(url))
+        addresses = await self.resolve(host_of(url))
         # One bad address among good ones is a trap, or a mistake that comes to the same.
-        if not found or not all(map(self.addresses.permits, found)):
+        if not addresses or not all(map(self.addresses.permits, addresses)):
             raise ImageAddressForbiddenError(
                 f"{host_of(url)} has an address that is not on the public internet"
             )
-        return found
+        return addresses
 
     async def _sent(
         self,

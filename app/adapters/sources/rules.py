@@ -1,4 +1,4 @@
-"""Which URLs may be fetched: scheme, host and port, read off the URL that is then requested."""
+"""The URLs that may be fetched, by scheme, host and port of the URL that is then requested."""
 
 from dataclasses import dataclass
 
@@ -17,10 +17,10 @@ class UrlRules:
     """``host``, ``host:port``, or ``*.domain`` for the subdomains of a domain."""
     allow_http: bool = False
     purpose: str = "fetch pictures from"
-    """What is done with URLs, in the words of a refusal."""
+    """The use of the URLs, as a refusal words it."""
 
     def check(self, url: httpx.URL) -> None:
-        """Return if ``url`` may be fetched, or raise ImageUrlNotAllowedError."""
+        """Check that ``url`` may be fetched, or raise ImageUrlNotAllowedError."""
         schemes = ("https", "http") if self.allow_http else ("https",)
         if url.scheme not in schemes:
             raise ImageUrlNotAllowedError(f"accepted are only URLs with {' or '.join(schemes)}")

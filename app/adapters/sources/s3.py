@@ -60,7 +60,7 @@ async def open_client(
 
 
 class ObjectName(TypedDict, total=False):
-    """Which object, in S3's own words."""
+    """An object, named as S3 names it."""
 
     Bucket: str
     Key: str

@@ -1,1 +1,1 @@
-"""Stores of what outlives a request or a process."""
+"""Stores of data that outlives a request or a process."""

@@ -1,9 +1,9 @@
-"""How PostgreSQL is reached: by whoever keeps usage, keys or the audit log there."""
+"""Connects to PostgreSQL, for usage, keys and the audit log."""
 
 import asyncio
 import os
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from urllib.parse import parse_qsl, urlsplit
 
@@ -33,6 +33,10 @@ _CONNECTIONS = 2
 FAILURES = (PostgresError, InterfaceError, InternalClientError, OSError, ValueError)
 
 
+Prepare = Callable[[Connection], Awaitable[None]]
+"""Makes a new connection ready, such as by creating the tables that it is to use."""
+
+
 @contextmanager
 def translated(to: type[ServiceError]) -> Iterator[None]:
     """Raise an error of PostgreSQL as one of ours."""
@@ -44,27 +48,17 @@ def translated(to: type[ServiceError]) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def open_pool(
-    url: str, table: str, create: str, seconds: float = SECONDS
-) -> AsyncIterator[Pool]:
+async def open_pool(url: str, prepare: Prepare, seconds: float = SECONDS) -> AsyncIterator[Pool]:
     """Open a pool that gives up soon; nothing is sent before it is used.
 
-    ``create`` makes ``table`` and what belongs to it. It is sent as one, so it is one transaction,
-    and begins with a lock: of two that create at once one fails, IF NOT EXISTS or not. A statement
-    has ``seconds``.
+    ``prepare`` is called for each new connection before it is used. A statement has ``seconds``.
     """
-
-    async def make_table(connection: Connection) -> None:
-        # Looked for first: who may only use a table that is there may not create one.
-        if not await connection.fetchval(f"SELECT to_regclass('{table}') IS NOT NULL"):
-            await connection.execute(create)
-
     pool = await create_pool(
         url,
         min_size=0,
         max_size=_CONNECTIONS,
         command_timeout=seconds,
-        init=make_table,
+        init=prepare,
         ssl=tls(url),
     )
     try:
@@ -73,6 +67,21 @@ async def open_pool(
         with suppress(*FAILURES):
             async with asyncio.timeout(SECONDS):
                 await pool.close()
+
+
+def creating(table: str, create: str) -> Prepare:
+    """Return what makes ``table`` and what belongs to it by the statements ``create``.
+
+    They are sent as one, so they are one transaction, and begin with a lock: of two that create at
+    once one fails, IF NOT EXISTS or not.
+    """
+
+    async def make_table(connection: Connection) -> None:
+        # Looked for first: who may only use a table that is there may not create one.
+        if not await connection.fetchval(f"SELECT to_regclass('{table}') IS NOT NULL"):
+            await connection.execute(create)
+
+    return make_table
 
 
 def tls(url: str) -> ssl.SSLContext | None:

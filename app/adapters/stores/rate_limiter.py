@@ -12,7 +12,7 @@ from app.domain.limit import Quota, QuotaStatus
 from app.domain.ports import RateLimiter
 
 UNDOING = 0.2
-"""Seconds to give back what a take that failed had taken: a Redis that hangs has had its time."""
+"""Seconds to undo a failed take."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""How Redis is reached, and how its failures become ours, for all that is kept there."""
+"""Connects to Redis, and translates its failures."""
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -29,7 +29,7 @@ def translated(to: type[ServiceError], *unreadable: type[Exception]) -> Iterator
 
 
 class StrictConnection(SSLConnection):
-    """A connection that takes a server's name from the place where it belongs."""
+    """A connection that checks the server's name among its alternative names only."""
 
     def _connection_arguments(self) -> Mapping[str, Any]:
         arguments = dict(super()._connection_arguments())

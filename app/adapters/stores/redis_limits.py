@@ -1,4 +1,4 @@
-"""Quotas counted in Redis for all replicas together, which is left alone while it fails."""
+"""Counts quotas in Redis for all replicas, and rests while Redis fails."""
 
 import asyncio
 import time
@@ -54,14 +54,14 @@ class RedisWindows:
 
 @dataclass(slots=True)
 class RestingLimiter:
-    """Asks ``inner`` for two seconds at most; after a failure not at all for a while.
+    """Calls ``inner`` with a limit of two seconds, and rests after a failure.
 
     So a Redis that hangs takes those from the requests of the moment, and not from each one after.
     """
 
     inner: RateLimiter
     rest: float = 5
-    """Seconds that it is left alone after a failure."""
+    """Seconds of rest after a failure."""
     _until: float = 0
 
     async def take(

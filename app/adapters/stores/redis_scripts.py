@@ -1,4 +1,4 @@
-"""Whether Redis lets the service count limits, found out before a caller's request does."""
+"""Checks whether Redis lets the service count limits."""
 
 import asyncio
 from collections.abc import AsyncIterator

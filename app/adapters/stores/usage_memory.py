@@ -18,11 +18,9 @@ class MemoryUsage:
 
     async def read(self, query: UsageQuery) -> tuple[UsageRow, ...]:
         """Return the rows asked for."""
-        found = (
+        rows = (
             UsageRow(key, counts)
             for key, counts in self.kept.items()
             if query.first <= key.day <= query.last and query.caller in (None, key.caller)
         )
-        return tuple(
-            sorted(found, key=lambda r: (r.key.day, r.key.model, r.key.caller, r.key.task))
-        )
+        return tuple(sorted(rows, key=lambda r: (r.key.day, r.key.model, r.key.caller, r.key.task)))

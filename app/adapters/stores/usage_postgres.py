@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import structlog
 from asyncpg import Connection, DataError, Pool, Record
 
-from app.adapters.stores.postgres import SECONDS, open_pool, translated
+from app.adapters.stores.postgres import SECONDS, creating, open_pool, translated
 from app.domain.errors import UsageStoreError
 from app.domain.usage import UsageBatch, UsageCounts, UsageKey, UsageQuery, UsageRow
 
@@ -63,8 +63,8 @@ class PostgresUsage:
         """Return the rows asked for, or raise UsageStoreError."""
         caller = None if query.caller is None else _text(query.caller)
         async with self._connection() as connection:
-            found = await connection.fetch(_READ, query.first, query.last, caller)
-        return tuple(_row(record) for record in found)
+            records = await connection.fetch(_READ, query.first, query.last, caller)
+        return tuple(_row(record) for record in records)
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
@@ -102,5 +102,5 @@ def _row(record: Record) -> UsageRow:
 @asynccontextmanager
 async def open_postgres(url: str) -> AsyncIterator[PostgresUsage]:
     """Open a pool that gives up soon; nothing is sent before it is used."""
-    async with open_pool(url, TABLE, _CREATE) as pool:
+    async with open_pool(url, creating(TABLE, _CREATE)) as pool:
         yield PostgresUsage(pool)

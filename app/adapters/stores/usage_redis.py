@@ -24,7 +24,7 @@ class RedisUsage:
 
     client: "Redis"
     written: str = field(default_factory=lambda: f"{WRITTEN}{uuid.uuid4().hex}")
-    """Key under which Redis knows the last batch of this writer."""
+    """The Redis key of this writer's last batch."""
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def add(self, batch: UsageBatch) -> None:
@@ -55,7 +55,7 @@ class RedisUsage:
                     pipe.smembers(_day(day))
                 names = dict(zip(days, await pipe.execute(), strict=True))
             keys = sorted(
-                (_key(day, name) for day, found in names.items() for name in found),
+                (_key(day, name) for day, members in names.items() for name in members),
                 key=lambda key: (key.day, key.model, key.caller, key.task),
             )
             wanted = [key for key in keys if query.caller in (None, key.caller)]
@@ -79,6 +79,6 @@ def _key(day: date, name: str) -> UsageKey:
     return UsageKey(day, model, caller, task)
 
 
-def _counts(found: dict[str, str]) -> UsageCounts:
-    cost = float(found.pop("cost_usd", 0))
-    return UsageCounts(**{name: round(float(n)) for name, n in found.items()}, cost_usd=cost)
+def _counts(fields: dict[str, str]) -> UsageCounts:
+    cost = float(fields.pop("cost_usd", 0))
+    return UsageCounts(**{name: round(float(n)) for name, n in fields.items()}, cost_usd=cost)

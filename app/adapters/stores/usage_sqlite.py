@@ -72,7 +72,7 @@ class SqliteUsage:
             self._connection()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._open is not None:
             self._open.connection.close()
             self._open = None
@@ -84,8 +84,8 @@ class SqliteUsage:
     def _read(self, query: UsageQuery) -> tuple[UsageRow, ...]:
         days = query.first.isoformat(), query.last.isoformat()
         with _translated():
-            found = self._connection().execute(_READ, (*days, query.caller, query.caller))
-            return tuple(_row(values) for values in found)
+            rows = self._connection().execute(_READ, (*days, query.caller, query.caller))
+            return tuple(_row(values) for values in rows)
 
     def _connection(self) -> sqlite3.Connection:
         """Return a connection to the file that is at the path now."""
@@ -107,19 +107,19 @@ class _Open:
 
 
 def _clear(path: Path) -> None:
-    """Take away what a file that is gone left beside it: another worker may have it open still."""
+    """Remove the side files of a deleted database: another worker may still have it open."""
     if not path.exists():
         for suffix in ("-wal", "-shm"):
             path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Return what tells the file from another of its name, None where there is none."""
+    """Return the file's identity (a replaced file has another); None if there is none."""
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino
 
 
 def _flat(row: UsageRow) -> tuple[object, ...]:

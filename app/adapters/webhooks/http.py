@@ -22,14 +22,14 @@ MOST_URL = 2_000
 
 @dataclass(frozen=True, slots=True)
 class HttpWebhookSender:
-    """Posts events. What is answered beside the status is not read."""
+    """Posts events. Of the answer only the status is read."""
 
     pinned: PinnedTransport
     timeout: float
     """Seconds for one attempt, all told."""
 
     def check(self, url: str) -> None:
-        """Return where ``url`` may be sent to, or raise WebhookUrlNotAllowedError."""
+        """Check that ``url`` may be sent to, or raise WebhookUrlNotAllowedError."""
         if len(url) > MOST_URL:
             raise WebhookUrlNotAllowedError(f"the webhook's URL has over {MOST_URL:,} characters")
         try:

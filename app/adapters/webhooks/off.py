@@ -25,5 +25,5 @@ class DisabledWebhooks:
         headers: Mapping[str, str],  # noqa: ARG002
         body: bytes,  # noqa: ARG002
     ) -> WebhookReply:
-        """Tell that nothing is sent: the setting was taken back since the event was made."""
+        """Report that nothing is sent: webhooks were switched off since the event was made."""
         return WebhookReply(fault="webhooks are switched off")

@@ -15,7 +15,7 @@ from app.domain.image import Base64Image, S3Image
 from app.services.deferred_model import DeferredModel
 
 MAX_TOKENS = 2048
-"""Converse's default is as much as the model can."""
+"""Converse's default: as many tokens as the model can generate."""
 
 REQUEST = Foreign(
     harmless=frozenset({"requestMetadata"}),
@@ -59,7 +59,7 @@ class ConverseSource(DeferredModel):
 
 
 class ConverseImage(DeferredModel):
-    """A picture. Its declared format counts for nothing: its bytes tell."""
+    """A picture. Its declared format is ignored: its bytes decide."""
 
     model_config = _STRICT
 
@@ -68,7 +68,7 @@ class ConverseImage(DeferredModel):
 
 
 class ConverseBlock(DeferredModel):
-    """One of a message's blocks: text or a picture; the model takes no others."""
+    """One block of a message: text or a picture, which is all the model takes."""
 
     # AWS's other kinds of blocks are told from what is no block at all; as null they are none.
     model_config = ConfigDict(extra="allow", strict=True)
@@ -135,11 +135,11 @@ class ConverseIn(DeferredModel):
     guardrailConfig: GuardrailConfig | None = None  # noqa: N815 - AWS's name
 
     def guardrail_wish(self) -> GuardrailWish | None:
-        """Return what the request asks of the guardrail policy."""
+        """Return the request's wishes for the guardrail policy."""
         return None if self.guardrailConfig is None else self.guardrailConfig.wish()
 
     def ignored(self) -> tuple[str, ...]:
-        """Return the parameters that make no difference, or raise for those that would."""
+        """Return the ignored parameters, or raise for those that would matter."""
         return REQUEST.ignored(self.model_extra or {})
 
     def to_request(self, call_context: CallContext) -> GenerationRequest:

@@ -36,7 +36,7 @@ def answer(generation: Generation) -> dict[str, Any]:
 
 
 async def encode(events: AsyncIterator[GenerationEvents]) -> AsyncGenerator[bytes]:
-    """Encode what follows a stream's first event."""
+    """Encode the events that follow a stream's first."""
     yield event("messageStart", {"role": "assistant"})
     async for ready in events:
         yield b"".join(map(_encoded, ready))
@@ -48,10 +48,10 @@ def _encoded(happened: GenerationEvent) -> bytes:
             return event("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": text}})
         case Done(generation):
             completion = generation.completion
-            said = _encoded(Delta(guardrail.text(completion))) if completion.blocked else b""
+            blocked = _encoded(Delta(guardrail.text(completion))) if completion.blocked else b""
             reason = stop_reason(generation.completion)
             return (
-                said
+                blocked
                 + event("contentBlockStop", {"contentBlockIndex": 0})
                 + event("messageStop", {"stopReason": reason})
                 + event("metadata", _facts(generation))
@@ -63,7 +63,7 @@ def _encoded(happened: GenerationEvent) -> bytes:
 
 
 def stop_reason(completion: Completion) -> str:
-    """Return Converse's word; Bedrock's own where it is newer than this service."""
+    """Return Converse's stop reason; one newer than this service is passed through."""
     if guardrail.intervened(completion):
         return "guardrail_intervened"
     if completion.stop_sequence is not None:

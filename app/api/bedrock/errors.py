@@ -22,7 +22,7 @@ class AwsError:
 
     @property
     def frame_type(self) -> str:
-        """Its name within an event stream: ``throttlingException``."""
+        """The error's name within an event stream: ``throttlingException``."""
         return self.type[:1].lower() + self.type[1:]
 
 
@@ -78,14 +78,14 @@ _FAMILIES: tuple[tuple[type[ServiceError], AwsError], ...] = (
 
 
 def aws_error(error: ServiceError) -> AwsError:
-    """Return AWS's exception for ``error``: its own, or its family's."""
+    """Return AWS's exception for ``error``, or for its nearest base class."""
     if type(error) in TABLE:
         return TABLE[type(error)]
-    return next(found for family, found in _FAMILIES if isinstance(error, family))
+    return next(mapped for family, mapped in _FAMILIES if isinstance(error, family))
 
 
 def message(error: ServiceError) -> bytes:
-    """Return the body; our stable code is in it too, which SDKs leave alone."""
+    """Return the body. It carries our stable code as well, which SDKs ignore."""
     return orjson.dumps({"message": error.detail, "code": error.code})
 
 

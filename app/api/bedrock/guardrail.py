@@ -1,4 +1,4 @@
-"""Guardrails in AWS's dialects: how a request names one, and how an answer tells of it. Pure."""
+"""Guardrails in AWS's dialects: in requests and in answers. Pure."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
@@ -14,7 +14,7 @@ from app.services.deferred_model import DeferredModel
 _IDENTIFIER = b"x-amzn-bedrock-guardrailidentifier"
 _VERSION = b"x-amzn-bedrock-guardrailversion"
 _ENFORCED = {"input": "enforce", "output": "enforce"}
-"""What Bedrock does with a guardrail that a call names."""
+"""The mode in which Bedrock applies a guardrail that a call names."""
 _UNITS = {
     "topicPolicyUnits": "topic",
     "contentPolicyUnits": "content",
@@ -25,7 +25,7 @@ _UNITS = {
     "contentPolicyImageUnits": "content_image",
 }
 NOT_SHOWN = "(not shown)"
-"""Stands for what a rule met, which is content."""
+"""Replaces the content that a rule matched."""
 
 
 class GuardrailConfig(DeferredModel):
@@ -41,7 +41,7 @@ class GuardrailConfig(DeferredModel):
     streamProcessingMode: Literal["sync", "async"] = "sync"  # noqa: N815 - AWS's name
 
     def wish(self) -> GuardrailWish:
-        """Return what it asks of the policy."""
+        """Return the request's wishes for the guardrail policy."""
         modes = dict(_ENFORCED)
         if self.streamProcessingMode == "async":
             modes["stream"] = "audit"
@@ -51,7 +51,7 @@ class GuardrailConfig(DeferredModel):
 
 
 def wish(headers: Headers) -> GuardrailWish | None:
-    """Return what InvokeModel's headers ask of the policy, or raise InvalidParameterError."""
+    """Return the guardrail wishes in InvokeModel's headers, or raise InvalidParameterError."""
     identifier, version = headers.get(_IDENTIFIER), headers.get(_VERSION)
     if identifier is None and version is None:
         return None
@@ -71,7 +71,7 @@ def intervened(completion: Completion) -> bool:
 
 
 def text(completion: Completion) -> str:
-    """Return the text to show: a blocked answer has the guardrail's own words for one."""
+    """Return the text to show: for a blocked answer, the guardrail's message."""
     if not completion.blocked or completion.guardrail is None:
         return completion.text
     return completion.guardrail.message or "Blocked by a guardrail."
@@ -80,12 +80,12 @@ def text(completion: Completion) -> str:
 def trace(report: GuardrailReport) -> dict[str, Any]:
     """Return the member ``trace`` of Converse's answers."""
     assessment = {"invocationMetrics": _metrics(report), **dict(_policies(report.hits))}
-    told: dict[str, Any] = {}
+    trace: dict[str, Any] = {}
     if {"input", "image"} & set(report.sources):
-        told["inputAssessment"] = {report.id or "guardrail": assessment}
-    if "output" in report.sources or not told:
-        told["outputAssessments"] = {report.id or "guardrail": [assessment]}
-    return {"guardrail": {"actionReason": f"Guardrail {report.action.value}.", **told}}
+        trace["inputAssessment"] = {report.id or "guardrail": assessment}
+    if "output" in report.sources or not trace:
+        trace["outputAssessments"] = {report.id or "guardrail": [assessment]}
+    return {"guardrail": {"actionReason": f"Guardrail {report.action.value}.", **trace}}
 
 
 def _metrics(report: GuardrailReport) -> dict[str, Any]:
@@ -100,8 +100,8 @@ def _policies(hits: tuple[Hit, ...]) -> Iterator[tuple[str, dict[str, Any]]]:
     if filters := by_kind.get("content", []) + by_kind.get("prompt_attack", []):
         yield "contentPolicy", {"filters": [_filter(hit) for hit in filters]}
     if words := by_kind.get("word"):
-        found = [{"match": NOT_SHOWN, "action": "BLOCKED", "detected": True} for _ in words]
-        yield "wordPolicy", {"customWords": found, "managedWordLists": []}
+        matches = [{"match": NOT_SHOWN, "action": "BLOCKED", "detected": True} for _ in words]
+        yield "wordPolicy", {"customWords": matches, "managedWordLists": []}
     if topics := by_kind.get("topic"):
         named = [{"name": t.name, "type": "DENY", "action": "BLOCKED"} for t in topics]
         yield "topicPolicy", {"topics": named}

@@ -70,18 +70,18 @@ def answer(generation: Generation) -> dict[str, Any]:
 
 
 def headers(generation: Generation) -> dict[str, str]:
-    """Return the counts in the headers that Bedrock has for them, where they are known."""
+    """Return the known token counts as Bedrock's headers."""
     usage = generation.completion.usage
-    said = {
+    counts = {
         "Input-Token-Count": usage.prompt_token_count,
         "Output-Token-Count": usage.generation_token_count,
         "Invocation-Latency": generation.latency.total,
     }
-    return {f"X-Amzn-Bedrock-{k}": str(v) for k, v in said.items() if v is not None}
+    return {f"X-Amzn-Bedrock-{k}": str(v) for k, v in counts.items() if v is not None}
 
 
 async def encode(events: AsyncIterator[GenerationEvents]) -> AsyncGenerator[bytes]:
-    """Encode what follows a stream's first event."""
+    """Encode the events that follow a stream's first."""
     first = True
     async for ready in events:
         frames = []
@@ -125,7 +125,7 @@ def _last(generation: Generation, *, first: bool) -> dict[str, Any]:
 
 
 def _stop_reason(completion: Completion) -> str:
-    """Return Llama's word; Bedrock's own where it is newer than this service."""
+    """Return Llama's stop reason; one newer than this service is passed through."""
     if completion.stop_reason is StopReason.OTHER and completion.stop_reason_raw:
         return completion.stop_reason_raw
     return _STOP_REASONS.get(completion.stop_reason, "stop")

@@ -11,7 +11,7 @@ from app.domain.errors import InvalidParameterError
 from app.domain.generation import Delta, Done, Generation, GenerationEvents
 from app.domain.image import AnswerWarning
 from app.services.answers.exact import SchemaForm
-from app.services.answers.schema import SchemaError
+from app.services.answers.schemas.schema import SchemaError
 from app.services.deferred_model import DeferredModel
 from app.services.generation.structured import Structured
 
@@ -56,7 +56,7 @@ class OutputConfig(DeferredModel):
     textFormat: TextFormat | None = None  # noqa: N815 - AWS's name
 
     def form(self) -> SchemaForm | None:
-        """Return the form of the answer, or raise InvalidParameterError for a schema of no use."""
+        """Return the form of the answer, or raise InvalidParameterError for an unusable schema."""
         if self.textFormat is None:
             return None
         try:
@@ -69,7 +69,7 @@ class OutputConfig(DeferredModel):
 
 
 def told(structured: Structured) -> Generation:
-    """Return the answer, with a warning where it is not of the form: Converse has no refusal."""
+    """Return the answer, with a warning if it misses its form: Converse has no refusal."""
     generation = structured.generation
     if structured.refusal is None:
         return generation
@@ -78,5 +78,5 @@ def told(structured: Structured) -> Generation:
 
 
 async def events(generation: Generation) -> AsyncIterator[GenerationEvents]:
-    """Yield the events of an answer that had to be there before it could be checked."""
+    """Yield the events of an answer that had to be complete before it could be checked."""
     yield (Delta(generation.completion.text), Done(generation))

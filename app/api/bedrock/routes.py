@@ -73,7 +73,7 @@ def whole(
 
 
 def _age(generation: Generation) -> dict[str, str]:
-    """Return the header that says how old a kept answer is; a new one has none."""
+    """Return the ``Age`` header of a cached answer; none for a new one."""
     replay = generation.completion.replay
     return {} if replay is None else {"Age": str(round(replay.age))}
 
@@ -107,7 +107,7 @@ def frames(
 
 
 def checked(context: RequestContext, model_id: str) -> tuple[str, ...]:
-    """Return the headers that make no difference, or raise for those that would.
+    """Return the ignored headers, or raise for those that would matter.
 
     Raises UnknownModelError too.
     """

@@ -1,1 +1,1 @@
-"""Errors as answers, in the words of each dialect."""
+"""Renders errors in each dialect's form."""

@@ -1,4 +1,4 @@
-"""Which shape an error takes: its dialect's own, by the path that was asked."""
+"""Renders errors in the dialect of the path that was requested."""
 
 import re
 from collections.abc import Callable
@@ -36,7 +36,7 @@ NATIVE = re.compile(
     "/v1/(generate|tasks|rag|estimate|images/prepare|usage|cache|jobs|webhooks|residency|audit|callers)"
     "(/|$)"
 )
-"""This service's own paths under /v1. All others there are paths that OpenAI's clients may ask."""
+"""This service's own paths under /v1. All others there are paths of OpenAI's clients."""
 
 
 def dialect(path: str) -> str:
@@ -48,12 +48,12 @@ def dialect(path: str) -> str:
 
 
 def shape(path: str) -> Shape:
-    """Return how the OpenAPI document tells errors of ``path``."""
+    """Return the shape of errors at ``path``, for the OpenAPI document."""
     return openai.SHAPE if dialect(path) == "openai" else problem.SHAPE
 
 
 def render(error: ServiceError, path: str, request_id: str) -> Response:
-    """Render ``error`` in the dialect of ``path``, and in its name for what was said."""
+    """Render ``error`` in the dialect of ``path``, with that dialect's field names."""
     return RENDER[dialect(path)](_renamed(error, path), request_id)
 
 
@@ -77,25 +77,25 @@ def _renamed(error: ServiceError, path: str) -> ServiceError:
 
 
 def response(error: Exception, scope: Scope) -> Response:
-    """Render what a request in ``scope`` failed with, and note its code for the log.
+    """Render the error of the request in ``scope``, and note its code for the log.
 
     The only place where an error becomes an answer. An exception that nobody expects is told as
     an InternalError, without a word of what it says.
     """
-    told = service_error(error, scope)
+    service = service_error(error, scope)
     context = request_context(scope)
-    context.record.code = told.code
+    context.record.code = service.code
     path = scope["path"].removeprefix(scope.get("root_path", ""))
-    if page.is_wanted(told, path, context.headers.get(b"accept", b"")):
-        return page.response(told, context.id)
-    rendered = render(told, path, context.id)
+    if page.is_wanted(service, path, context.headers.get(b"accept", b"")):
+        return page.response(service, context.id)
+    rendered = render(service, path, context.id)
     if isinstance(error, HTTPException):
         rendered.headers.update(error.headers or {})
     return rendered
 
 
 def service_error(error: Exception, scope: Scope) -> ServiceError:
-    """Return the catalogue's error for what a request in ``scope`` failed with."""
+    """Return the catalogue's error for the failure of the request in ``scope``."""
     match error:
         case ServiceError():
             return error
@@ -119,11 +119,11 @@ async def refuse(error: ServiceError, scope: Scope, receive: Receive, send: Send
 
 
 EXPECTED = (ServiceError, RequestValidationError, HTTPException)
-"""Errors that are raised to be rendered."""
+"""Exceptions that are rendered as answers."""
 
 
 def install(app: FastAPI) -> None:
-    """Have errors of what ``app`` answers by itself rendered here too."""
+    """Have errors that ``app`` answers by itself rendered here, too."""
 
     async def on_error(request: Request, error: Exception) -> Response:
         return response(error, request.scope)

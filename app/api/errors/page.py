@@ -1,4 +1,4 @@
-"""The page that a browser gets in place of the documentation where that wants a key."""
+"""The page that a browser gets if the documentation requires a key."""
 
 from html import escape
 

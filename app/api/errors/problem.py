@@ -12,6 +12,7 @@ from fastapi import Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
+from app.api.errors.likely_field import likely_field
 from app.api.responses import rate_limit_headers
 from app.api.responses.cost import CostOut
 from app.api.responses.guardrail import GuardrailOut
@@ -37,20 +38,20 @@ class FieldProblem(DeferredModel):
     """One offending field."""
 
     field: str = Field(description="Path of the field, dotted: `images.0`.")
-    code: str = Field(description="What kind of fault it is.")
-    message: str = Field(description="What was wrong and what would be accepted.")
+    code: str = Field(description="The kind of fault.")
+    message: str = Field(description="The fault, and what would be accepted.")
 
 
 class Fault(DeferredModel):
     """A fault with a stable `code`."""
 
     type: str = Field(description="The code as a URI; docs/errors.md explains it.")
-    title: str = Field(description="The same for every occurrence of the code.")
+    title: str = Field(description="A title that is the same for every occurrence of the code.")
     status: int = Field(description="The HTTP status.")
-    detail: str = Field(description="What was wrong this time, and what would be accepted.")
-    code: str = Field(description="Stable; see docs/errors.md.")
+    detail: str = Field(description="The fault of this request, and what would be accepted.")
+    code: str = Field(description="The stable code; see docs/errors.md.")
     retryable: bool = Field(description="Whether the same call may succeed later.")
-    errors: list[FieldProblem] = Field(description="Field by field, where fields are at fault.")
+    errors: list[FieldProblem] = Field(description="The faults by field, if fields are at fault.")
 
 
 class Problem(Fault):
@@ -78,8 +79,8 @@ def describe(error: ServiceError, request_id: str) -> Problem:
         **facts,
         prompt_token_count=error.usage.prompt_token_count,
         generation_token_count=error.usage.generation_token_count,
-        cost_usd=CostOut.of(error.usage.cost),
-        guardrail=GuardrailOut.of(error.report),
+        cost_usd=CostOut.from_domain(error.usage.cost),
+        guardrail=GuardrailOut.from_domain(error.report),
     )
 
 
@@ -143,7 +144,7 @@ def documented(declared: Sequence[type[ServiceError]], shape: Shape) -> Response
     by_status: dict[int, list[type[ServiceError]]] = {}
     for error in declared:
         by_status.setdefault(shape.status(error), []).append(error)
-    return {status: _response(found, shape) for status, found in sorted(by_status.items())}
+    return {status: _response(classes, shape) for status, classes in sorted(by_status.items())}
 
 
 def _response(kinds: Sequence[type[ServiceError]], shape: Shape) -> dict[str, Any]:
@@ -173,7 +174,7 @@ def _first_line(error: type[ServiceError]) -> str:
 
 
 class RaisedWhileReading(HTTPException):
-    """Carries a ServiceError out of the reading of a body; FastAPI lets only this type pass."""
+    """Carries a ServiceError out of FastAPI's body reading, which lets only this type pass."""
 
     def __init__(self, error: ServiceError) -> None:
         super().__init__(error.status, error.detail)
@@ -210,20 +211,20 @@ def from_http(error: HTTPException, method: str, path: str) -> ServiceError:
 
 
 MOST_FAULTS = 10
-"""Faults of one request that are told: whoever sends more of them gains nothing by the rest."""
+"""Faults reported for one request; more would not help its sender."""
 _LONGEST_TAG = 40
 _LONGEST_PATH = 200
-"""Characters of a field's path that are told: callers choose the keys of maps."""
+"""Characters of a field's path that are reported: callers choose the keys of maps."""
 
 
-def from_validation(found: Sequence[Mapping[str, Any]], body: object = None) -> ServiceError:
-    """Return one error for what Pydantic found in ``body``, field by field in ``errors``."""
-    fields = [_field_error(error, body) for error in found[:MOST_FAULTS]]
+def from_validation(faults: Sequence[Mapping[str, Any]], body: object = None) -> ServiceError:
+    """Return one error for Pydantic's findings in ``body``, with one entry per field."""
+    fields = [_field_error(error, body) for error in faults[:MOST_FAULTS]]
     codes = {field.code for field in fields}
     cls = _BY_CODE[codes.pop()] if len(codes) == 1 else errors.InvalidParameterError
     detail = "; ".join(f"{field.field}: {field.message}" for field in fields[:5])
-    if len(found) > MOST_FAULTS:
-        detail += f"; and {len(found) - MOST_FAULTS:,} more"
+    if len(faults) > MOST_FAULTS:
+        detail += f"; and {len(faults) - MOST_FAULTS:,} more"
     return cls(detail, errors=tuple(fields))
 
 
@@ -250,7 +251,9 @@ def _field_error(error: Mapping[str, Any], body: object) -> FieldError:
             message = f"is not JSON{at}: {reason}"
             return FieldError("body", errors.MalformedJsonError.code, message)
         case "extra_forbidden":
-            return FieldError(location, errors.UnknownFieldError.code, "there is no such field")
+            likely = likely_field(location, error.get("ctx", {}).get("fields", ()))
+            message = "there is no such field" + (f"; did you mean {likely}?" if likely else "")
+            return FieldError(location, errors.UnknownFieldError.code, message)
         # Whose own words name our classes.
         case "model_attributes_type" | "model_type":
             return FieldError(location, code, "send a JSON object")
@@ -274,14 +277,14 @@ def _discriminator(error: Mapping[str, Any]) -> str:
 
 
 def _path(error: Mapping[str, Any], body: object) -> list[object]:
-    """Return the error's place in ``body``: Pydantic's own has the tags of unions in between."""
+    """Return the error's path in ``body``, without the union tags in Pydantic's own path."""
     place: list[object]
     kind, *place = error["loc"]
     if kind != "body" or not isinstance(body, dict):
         return place
     # It alone is not in the body.
     missing = [place.pop()] if error["type"] == "missing" else []
-    found: list[object] = []
+    path: list[object] = []
     within: Any = body
     for part, following in pairwise((*place, None)):
         if missing and within == error.get("input"):
@@ -292,9 +295,9 @@ def _path(error: Mapping[str, Any], body: object) -> list[object]:
         # A tag may be a field's name too, as `text` and `image_url` are.
         if _holds(within, following) and not _holds(within[part], following):
             continue
-        found.append(part)
+        path.append(part)
         within = within[part]
-    return found + missing
+    return path + missing
 
 
 def _holds(value: object, part: object) -> bool:

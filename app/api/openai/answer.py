@@ -31,25 +31,25 @@ FINISH_REASONS: dict[StopReason, FinishReason] = {
 GuardrailSaid = Annotated[
     GuardrailOut | None,
     Field(
-        description="Of this service: what guardrails did; absent where none was asked.",
+        description="Not part of OpenAI's API: the guardrails' report; absent if none was asked.",
         exclude_if=partial(is_, None),
     ),
 ]
 CachedSaid = Annotated[
     bool,
     Field(
-        description="Of this service: whether the answer is one that was kept.",
+        description="Not part of OpenAI's API: whether the answer comes from the cache.",
         exclude_if=not_,
     ),
 ]
 AgeSaid = Annotated[
     float | None,
     Field(
-        description="Of this service: seconds since the model gave a kept answer.",
+        description="Not part of OpenAI's API: seconds since the model gave a cached answer.",
         exclude_if=partial(is_, None),
     ),
 ]
-_COST = "Of this service, not of OpenAI. Null where the price or a count is unknown."
+_COST = "Not part of OpenAI's API. Null where the price or a count is unknown."
 
 
 class ChatUsage(DeferredModel):
@@ -60,7 +60,7 @@ class ChatUsage(DeferredModel):
     total_tokens: int
 
     @classmethod
-    def of(cls, usage: Usage) -> "ChatUsage | None":
+    def from_domain(cls, usage: Usage) -> "ChatUsage | None":
         """Render ``usage``, None where a count is unknown: OpenAI's form has no other way."""
         prompt, completion = usage.prompt_token_count, usage.generation_token_count
         if prompt is None or completion is None:
@@ -75,7 +75,7 @@ class ChatUrlCitation(DeferredModel):
 
     url: Annotated[str, Field(description="The document's place: `s3://…`, a URL or an id.")]
     title: str
-    start_index: Annotated[int, Field(description="Of the marker `[n]` in `content`.")]
+    start_index: Annotated[int, Field(description="Position of the marker `[n]` in `content`.")]
     end_index: int
     n: Annotated[int, Field(description="Of this service, as all below: the marker's number.")]
     page: int | None
@@ -109,8 +109,10 @@ class ChatAnswerMessage(DeferredModel):
     refusal: Annotated[
         str | None,
         Field(
-            description="The model's words where it refused, else why `content` is not of the "
-            "`response_format` that was asked for."
+            description=(
+                "The model's refusal, or the reason why `content` misses the "
+                "requested `response_format`."
+            )
         ),
     ] = None
     annotations: Annotated[
@@ -129,20 +131,27 @@ class ChatChoice(DeferredModel):
     message: ChatAnswerMessage
     finish_reason: FinishReason
     stop_reason: Annotated[
-        str | None, Field(description="The stop text that ended it, or Bedrock's own word for why.")
+        str | None,
+        Field(description="The stop text that ended the answer, or Bedrock's own stop reason."),
     ] = None
     logprobs: Annotated[
         ChatLogprobs | None,
         Field(
-            description="Where asked for: of the tokens that the model wrote; with "
-            "`response_format` they spell `generation`, of two calls the last one's."
+            description=(
+                "Log probabilities, if requested, of the tokens that the model wrote; "
+                "with `response_format` they spell `generation`, that of the last of "
+                "two calls."
+            )
         ),
     ] = None
     generation: Annotated[
         str | None,
         Field(
-            description="Of this service, with `response_format`: the model's raw text, which "
-            "`content` was read from; of two calls one after the other."
+            description=(
+                "Not part of OpenAI's API, with `response_format`: the model's raw "
+                "text that `content` was read from; the texts of two calls follow "
+                "each other."
+            )
         ),
     ] = None
 
@@ -155,16 +164,16 @@ class ChatCompletion(DeferredModel):
     created: Annotated[int, Field(description="Unix seconds.")]
     model: Annotated[str, Field(description="The model id that was called.")]
     choices: list[ChatChoice]
-    usage: Annotated[ChatUsage | None, Field(description="Null where Bedrock did not say.")]
+    usage: Annotated[ChatUsage | None, Field(description="Null if Bedrock did not say.")]
     cost_usd: Annotated[CostOut | None, Field(description=_COST)]
     guardrail: GuardrailSaid = None
     cached: CachedSaid = False
     age_seconds: AgeSaid = None
-    warnings: Annotated[list[WarningOut], Field(description="Of this service, not of OpenAI.")]
+    warnings: Annotated[list[WarningOut], Field(description="Not part of OpenAI's API.")]
     rag: Annotated[ChatRag | None, Field(exclude_if=partial(is_, None))] = None
 
     @classmethod
-    def of(
+    def from_domain(
         cls, generation: Generation, refusal: str | None = None, raw: str | None = None
     ) -> "ChatCompletion":
         """Render ``generation``."""
@@ -173,7 +182,7 @@ class ChatCompletion(DeferredModel):
             message=ChatAnswerMessage(content=completion.text, refusal=refusal),
             finish_reason=FINISH_REASONS[completion.stop_reason],
             stop_reason=_stop_reason(completion),
-            logprobs=ChatLogprobs.of(completion.logprobs),
+            logprobs=ChatLogprobs.from_domain(completion.logprobs),
             generation=raw,
         )
         warnings = together(generation.warnings, generation.images)
@@ -182,12 +191,12 @@ class ChatCompletion(DeferredModel):
             created=generation.created,
             model=generation.model,
             choices=[choice],
-            usage=ChatUsage.of(completion.usage),
-            cost_usd=CostOut.of(completion.usage.cost),
-            guardrail=completion.guardrail and GuardrailOut.of(completion.guardrail),
+            usage=ChatUsage.from_domain(completion.usage),
+            cost_usd=CostOut.from_domain(completion.usage.cost),
+            guardrail=completion.guardrail and GuardrailOut.from_domain(completion.guardrail),
             cached=completion.replay is not None,
             age_seconds=completion.replay and completion.replay.age,
-            warnings=[WarningOut.of(warning) for warning in warnings],
+            warnings=[WarningOut.from_domain(warning) for warning in warnings],
         )
 
 
@@ -219,12 +228,18 @@ class ChatChunkChoice(DeferredModel):
     logprobs: Annotated[
         ChatLogprobs | None,
         _WHERE_SAID,
-        Field(description="Where asked for: of the tokens that arrived with the chunk."),
+        Field(
+            description=(
+                "Log probabilities, if requested, of the tokens that arrived with the chunk."
+            )
+        ),
     ] = None
     generation: Annotated[
         str | None,
         _WHERE_SAID,
-        Field(description="Of this service, with `response_format`: the model's raw text."),
+        Field(
+            description="Not part of OpenAI's API, with `response_format`: the model's raw text."
+        ),
     ] = None
 
 
@@ -252,7 +267,7 @@ class ChatChunk(DeferredModel):
             created=int(time.time()),
             model=started.model,
             choices=[ChatChunkChoice(delta=ChatDelta(role="assistant", content=""))],
-            warnings=[WarningOut.of(warning) for warning in warnings],
+            warnings=[WarningOut.from_domain(warning) for warning in warnings],
         )
 
 

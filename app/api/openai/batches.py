@@ -10,35 +10,36 @@ from pydantic import ConfigDict, Field
 from app.api.errors import problem
 from app.api.errors.documented import ADMISSION_ERRORS, JSON_BODY_ERRORS
 from app.api.openai import errors as openai
+from app.api.openai.files import Lifetime
 from app.api.pipeline import authorization
 from app.api.routing.context import Context
 from app.domain import errors
 from app.domain.batch import Batch, BatchEngine, BatchStatus
 from app.services.batches.service import NewBatch, check_endpoint
 from app.services.deferred_model import DeferredModel
-from app.services.files.service import LONGEST, SHORTEST
 
 router = APIRouter(prefix="/v1/batches", tags=["batches"])
 
 
 class OutputExpiry(DeferredModel):
-    """How long the files are kept that a batch makes."""
+    """The time for which a batch's output files are kept."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    anchor: Annotated[Literal["created_at"], Field(description="Always this one.")]
-    seconds: Annotated[
-        int, Field(ge=SHORTEST, le=LONGEST, description="From when the files are made.")
-    ]
+    anchor: Annotated[Literal["created_at"], Field(description="The only possible value.")]
+    seconds: Annotated[Lifetime, Field(description="From when the files are made.")]
 
 
 class BatchIn(DeferredModel):
-    """A batch that is to be begun."""
+    """A batch to create."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     input_file_id: Annotated[
-        str, Field(max_length=64, description="Of a file that was uploaded for `batch`.")
+        str,
+        Field(
+            max_length=64, description="Id of a file that was uploaded with the purpose `batch`."
+        ),
     ]
     endpoint: Annotated[
         str,
@@ -67,11 +68,13 @@ class BatchIn(DeferredModel):
     ] = "auto"
     metadata: Annotated[
         dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]] | None,
-        Field(max_length=16, description="Kept and shown, and not looked at."),
+        Field(max_length=16, description="Stored and returned, otherwise ignored."),
     ] = None
     output_expires_after: Annotated[
         OutputExpiry | None,
-        Field(description="How long output and error file are kept; by default as other files."),
+        Field(
+            description="Lifetime of the output and error files; by default that of other files."
+        ),
     ] = None
 
 
@@ -80,12 +83,12 @@ class BatchFaultOut(DeferredModel):
 
     code: str
     message: str
-    line: Annotated[int | None, Field(description="Of the input file, from 1.")]
+    line: Annotated[int | None, Field(description="Line of the input file, from 1.")]
     param: Annotated[str | None, Field(description="The field at fault.")]
 
 
 class BatchFaults(DeferredModel):
-    """All that was wrong."""
+    """The faults of a batch's input."""
 
     object: Literal["list"] = "list"
     data: list[BatchFaultOut]
@@ -100,13 +103,13 @@ class BatchRequestCounts(DeferredModel):
 
 
 class InputTokenDetails(DeferredModel):
-    """As OpenAI has it."""
+    """Token details in OpenAI's form."""
 
     cached_tokens: int = 0
 
 
 class OutputTokenDetails(DeferredModel):
-    """As OpenAI has it."""
+    """Token details in OpenAI's form."""
 
     reasoning_tokens: int = 0
 
@@ -125,12 +128,12 @@ class BatchJobOut(DeferredModel):
     """Amazon Bedrock's batch job."""
 
     id: Annotated[str | None, Field(description="Its ARN, once there is one.")]
-    status: Annotated[str | None, Field(description="In Bedrock's own words.")]
-    message: Annotated[str | None, Field(description="What Bedrock says of its end.")]
+    status: Annotated[str | None, Field(description="Bedrock's own status.")]
+    message: Annotated[str | None, Field(description="Bedrock's message about the job's end.")]
 
 
 class BatchEngineOut(DeferredModel):
-    """The engine that does a batch."""
+    """The engine that runs a batch."""
 
     asked: BatchEngine
     name: Literal["own", "bedrock"]
@@ -167,16 +170,22 @@ class BatchOut(DeferredModel):
     request_counts: BatchRequestCounts
     usage: BatchUsageOut
     cost_usd: Annotated[
-        float, Field(description="Of the answers whose price is known, so far. Not of OpenAI.")
+        float,
+        Field(
+            description="Cost of the answers so far whose price is known. Not part of OpenAI's API."
+        ),
     ]
     unpriced_rows: Annotated[
-        int, Field(description="Answers whose price is unknown. Not of OpenAI.")
+        int, Field(description="Answers whose price is unknown. Not part of OpenAI's API.")
     ]
     metadata: dict[str, str] | None
-    engine: Annotated[BatchEngineOut, Field(description="What does it, and why. Not of OpenAI.")]
+    engine: Annotated[
+        BatchEngineOut,
+        Field(description="The engine that runs the batch, and why. Not part of OpenAI's API."),
+    ]
 
     @classmethod
-    def shown(cls, batch: Batch, model: str) -> "BatchOut":
+    def from_domain(cls, batch: Batch, model: str) -> "BatchOut":
         """Render ``batch``."""
         counts, usage = batch.counts, batch.counts.usage
 
@@ -315,7 +324,7 @@ async def begin(
         Header(
             alias="X-Webhook-Url",
             max_length=2000,
-            description="The URL to tell, signed, when the batch has ended; docs/jobs.md.",
+            description="The URL that gets a signed event when the batch has ended; docs/jobs.md.",
         ),
     ] = "",
 ) -> Response:
@@ -339,11 +348,11 @@ async def begin(
 
 
 class BatchEstimateIn(DeferredModel):
-    """A batch that may be begun."""
+    """A batch to estimate."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    input_file_id: Annotated[str, Field(max_length=64)]
+    input_file_id: Annotated[str, Field(max_length=64, description="A file of purpose `batch`.")]
     endpoint: Annotated[str, Field(max_length=100, description="The path that every row asks.")]
 
 
@@ -355,7 +364,7 @@ class BatchEstimateCost(DeferredModel):
 
 
 class BatchEstimateOut(DeferredModel):
-    """The calls, tokens, cost and time of a batch, reckoned from a sample of its rows."""
+    """Estimated calls, tokens, cost and time of a batch, from a sample of its rows."""
 
     object: Literal["batch.estimate"] = "batch.estimate"
     rows: int
@@ -376,14 +385,14 @@ class BatchEstimateOut(DeferredModel):
     ]
     seconds: Annotated[
         float | None,
-        Field(description="From what rows took so far; null until some were answered."),
+        Field(description="Estimated from the rows answered so far; null until there are some."),
     ]
 
 
 @router.post(
     "/estimate",
     operation_id="estimateBatch",
-    summary="Tell what a batch would take",
+    summary="Estimate a batch",
     description="Checks the whole input, and has up to 20 of its rows go all the way but to the "
     "model. Nothing is spent. The input is uploaded first, as `POST /v1/batches` says.",
     response_description="The estimate.",
@@ -410,8 +419,8 @@ async def estimate(
     check_endpoint(body.endpoint)
     estimates = context.services.batch_estimates
     assert estimates is not None
-    found = await estimates.estimate(context.call.caller, body.input_file_id, body.endpoint)
-    facts = asdict(found)
+    estimate = await estimates.estimate(context.call.caller, body.input_file_id, body.endpoint)
+    facts = asdict(estimate)
     least, most = facts.pop("least_usd"), facts.pop("most_usd")
     cost = None if least is None or most is None else BatchEstimateCost(least=least, most=most)
     out = BatchEstimateOut(**facts, cost_usd=cost)
@@ -422,7 +431,7 @@ async def estimate(
     "",
     operation_id="listBatches",
     summary="List batches",
-    description="One's own, the newest first.",
+    description="Lists the caller's own, newest first.",
     response_description="A page of batches.",
     responses=problem.documented((*BATCH_ERRORS, errors.InvalidParameterError), openai.SHAPE),
 )
@@ -435,7 +444,7 @@ async def listed(
 ) -> BatchList:
     page, more = await context.services.batches.page(context.call.caller.id, limit, after)
     model = context.services.model.identity.id
-    data = [BatchOut.shown(batch, model) for batch in page]
+    data = [BatchOut.from_domain(batch, model) for batch in page]
     return BatchList(
         data=data,
         first_id=data[0].id if data else None,
@@ -453,15 +462,16 @@ async def listed(
 )
 async def shown(context: Context, batch_id: str) -> BatchOut:
     batch = await context.services.batches.get(context.call.caller.id, batch_id)
-    return BatchOut.shown(batch, context.services.model.identity.id)
+    return BatchOut.from_domain(batch, context.services.model.identity.id)
 
 
 @router.post(
     "/{batch_id}/cancel",
     operation_id="cancelBatch",
     summary="Cancel a batch",
-    description="No more rows are begun. Those that are being answered are finished, and what was "
-    "answered is delivered.",
+    description=(
+        "Begins no more rows. Rows in progress are finished, and the answers so far are delivered."
+    ),
     response_description="The batch.",
     response_model=BatchOut,
     responses=problem.documented(
@@ -481,5 +491,5 @@ async def cancel(context: Context, batch_id: str) -> Response:
 
 
 def _json(context: Context, batch: Batch) -> Response:
-    out = BatchOut.shown(batch, context.services.model.identity.id)
+    out = BatchOut.from_domain(batch, context.services.model.identity.id)
     return Response(orjson.dumps(out.model_dump(mode="json")), media_type="application/json")

@@ -38,7 +38,7 @@ ANSWER_HEADERS: dict[str, Any] = {
         "schema": {"type": "string"},
     },
     warnings.IGNORED_HEADER: {
-        "description": "Parameters that were given and make no difference.",
+        "description": "Parameters that were given and are ignored.",
         "schema": {"type": "string"},
     },
 }
@@ -148,7 +148,9 @@ def _whole(asked: Asked, structured: Structured) -> Response:
     generation = structured.generation
     answer_warnings = warnings.together(generation.warnings, generation.images)
     return Response(
-        ChatCompletion.of(generation, structured.refusal, structured.raw).model_dump_json(),
+        ChatCompletion.from_domain(
+            generation, structured.refusal, structured.raw
+        ).model_dump_json(),
         media_type="application/json",
         headers=warnings.headers(answer_warnings, asked.ignored),
     )

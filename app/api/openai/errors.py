@@ -20,10 +20,10 @@ _TYPES = {
 class ChatError(DeferredModel):
     """The fault, in OpenAI's form."""
 
-    message: Annotated[str, Field(description="What was wrong, and what would be accepted.")]
+    message: Annotated[str, Field(description="The fault, and what would be accepted.")]
     type: Annotated[str, Field(description="OpenAI's class of the error.")]
     param: Annotated[str | None, Field(description="The field at fault: `messages.0.content`.")]
-    code: Annotated[str, Field(description="This service's own; see docs/errors.md.")]
+    code: Annotated[str, Field(description="This service's stable error code; see docs/errors.md.")]
     request_id: Annotated[str, Field(description="As in the `X-Request-Id` header.")]
 
 
@@ -34,7 +34,7 @@ class ChatErrorBody(DeferredModel):
 
 
 def status(error: ServiceError | type[ServiceError]) -> int:
-    """Return the HTTP status that OpenAI's SDK knows for such an error: 400 for bad requests."""
+    """Return the HTTP status that OpenAI's SDK expects for the error: 400 for bad requests."""
     return 400 if error.status in (415, 422) else error.status
 
 

@@ -1,4 +1,4 @@
-"""`/v1/files`: kept for their caller, in OpenAI's shape."""
+"""`/v1/files`: callers' files, in OpenAI's shape."""
 
 import re
 from collections.abc import AsyncGenerator
@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from app.api.errors import problem
 from app.api.errors.documented import ADMISSION_ERRORS
 from app.api.openai import errors as openai
+from app.api.openapi.form import exemplified
 from app.api.responses.streaming import Streamed
 from app.api.routing.context import Context
 from app.api.routing.decode import validated
@@ -37,14 +38,18 @@ class FileOut(DeferredModel):
     object: Literal["file"] = "file"
     bytes: Annotated[int, Field(description="Bytes.")]
     created_at: Annotated[int, Field(description="Unix seconds.")]
-    expires_at: Annotated[int, Field(description="When it is deleted, Unix seconds.")]
+    expires_at: Annotated[int, Field(description="Time of deletion, Unix seconds.")]
     filename: str
     purpose: FilePurpose
-    status: Annotated[Literal["processed"], Field(description="Always this one.")] = "processed"
-    media_type: Annotated[str, Field(description="As found in the bytes. Not of OpenAI.")]
+    status: Annotated[Literal["processed"], Field(description="The only possible value.")] = (
+        "processed"
+    )
+    media_type: Annotated[
+        str, Field(description="The type as found in the bytes. Not part of OpenAI's API.")
+    ]
 
     @classmethod
-    def shown(cls, stored: StoredFile) -> "FileOut":
+    def from_domain(cls, stored: StoredFile) -> "FileOut":
         """Render ``stored``."""
         return cls(
             id=stored.id,
@@ -68,7 +73,7 @@ class FileList(DeferredModel):
 
 
 class FileDeleted(DeferredModel):
-    """A file that is gone."""
+    """A deleted file."""
 
     id: str
     object: Literal["file"] = "file"
@@ -79,25 +84,19 @@ class FileForm(StreamedForm):
     """A file and what it is for."""
 
     model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={
-            "properties": {
-                "purpose": {"examples": ["vision"]},
-                "expires_after[anchor]": {"examples": ["created_at"]},
-                _SECONDS: {"examples": [2592000]},
-            }
-        },
+        extra="forbid", json_schema_extra=exemplified({"purpose": "vision", _SECONDS: 2592000})
     )
 
     purpose: Annotated[
         Purpose,
         Field(
             description="`batch`: JSON Lines, the input of a batch. `vision`: a picture or "
-            'document, to be named as `{"file_id": "file-…"}` wherever a picture is taken.'
+            'document, to be named as `{"file_id": "file-…"}` wherever a picture is taken.',
         ),
     ]
     anchor: Annotated[
-        Literal["created_at"], Field(alias="expires_after[anchor]", description="Always this one.")
+        Literal["created_at"],
+        Field(alias="expires_after[anchor]", description="The only possible value."),
     ] = "created_at"
     seconds: Annotated[
         Lifetime | None,
@@ -164,11 +163,11 @@ async def create(
         raise
     name = checked.file.name or "file"
     stored = await files.finish(draft, name, FilePurpose(checked.purpose))
-    return _json(FileOut.shown(stored))
+    return _json(FileOut.from_domain(stored))
 
 
 def _lifetime(fields: dict[str, str]) -> float | None:
-    """Return how long the file is kept, or raise before any of it is read."""
+    """Return the file's lifetime, or raise before any of the file is read."""
     text = fields.get(_SECONDS)
     try:
         return _LIFETIME.validate_python(text) if text else None
@@ -181,7 +180,7 @@ def _lifetime(fields: dict[str, str]) -> float | None:
     "/files",
     operation_id="listFiles",
     summary="List files",
-    description="One's own, the newest first.",
+    description="Lists the caller's own, newest first.",
     response_description="A page of files.",
     responses=problem.documented((*FILE_ERRORS, errors.InvalidParameterError), openai.SHAPE),
 )
@@ -192,10 +191,10 @@ async def listed(
     order: Annotated[Literal["asc", "desc"], Query(description="By age.")] = "desc",
     purpose: Annotated[FilePurpose | None, Query()] = None,
 ) -> FileList:
-    found, more = await context.services.files.page(
+    page_files, more = await context.services.files.page(
         context.call.caller.id, limit, after=after, newest_first=order == "desc", purpose=purpose
     )
-    data = [FileOut.shown(stored) for stored in found]
+    data = [FileOut.from_domain(stored) for stored in page_files]
     return FileList(
         data=data,
         first_id=data[0].id if data else None,
@@ -212,15 +211,17 @@ async def listed(
     responses=problem.documented((*FILE_ERRORS, errors.FileNotFoundHereError), openai.SHAPE),
 )
 async def shown(context: Context, file_id: str) -> FileOut:
-    return FileOut.shown(await context.services.files.get(context.call.caller.id, file_id))
+    return FileOut.from_domain(await context.services.files.get(context.call.caller.id, file_id))
 
 
 @router.delete(
     "/files/{file_id}",
     operation_id="deleteFile",
     summary="Delete a file",
-    description="At once and for good. A batch that has not read all of it ends as `failed`, with "
-    "the results that it has.",
+    description=(
+        "Deletes the file at once and for good. A batch that has not read all of "
+        "it ends as `failed`, with the results so far."
+    ),
     response_description="The file is gone.",
     responses=problem.documented((*FILE_ERRORS, errors.FileNotFoundHereError), openai.SHAPE),
 )
@@ -294,7 +295,7 @@ async def content(
 
 
 def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
-    """Return the first byte and the one behind the last, None where all are asked for.
+    """Return the range as start and end (exclusive), or None for the whole file.
 
     Several ranges, or what is no range of bytes, count as all of them, as RFC 9110 allows. Raises
     RangeNotSatisfiableError.

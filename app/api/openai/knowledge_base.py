@@ -38,16 +38,16 @@ from app.services.retrieval.request import RagAnswer, RagRequest, Surplus
 from app.services.retrieval.streaming import Begun, RagEvent
 
 NOT_ANSWERED = "The documents do not answer this."
-"""The message's content then: a message has to say something. `rag.answered` is what counts."""
+"""The content of a message without an answer. `rag.answered` is what counts."""
 _MARKER = re.compile(r"\[(\d{1,3})\]")
 _NAME = "knowledge_base"
 
 
 def asked_of_documents(body: ChatIn, asked: Asked) -> RagRequest:
     """Return the question that ``body`` asks a knowledge base, or raise a RequestError."""
-    given = body.knowledge_base
-    assert given is not None
-    wanted = ChatKnowledgeBase(name=given) if isinstance(given, str) else given
+    options = body.knowledge_base
+    assert options is not None
+    wanted = ChatKnowledgeBase(name=options) if isinstance(options, str) else options
     for name in ("response_format", "logprobs", "stop"):
         if getattr(body, name):
             raise InvalidParameterError.at(name, "can't be had together with a knowledge base")
@@ -83,7 +83,7 @@ def _filter(wanted: ChatKnowledgeBase) -> MetadataFilter | None:
 
 def completion(answer: RagAnswer, model: str) -> ChatCompletion:
     """Render ``answer``, which ``model`` gave or would have given."""
-    made = ChatCompletion.of(_generation(answer, model))
+    made = ChatCompletion.from_domain(_generation(answer, model))
     message = made.choices[0].message
     message.annotations = list(annotations(answer))
     made.rag = rag(answer)
@@ -91,14 +91,14 @@ def completion(answer: RagAnswer, model: str) -> ChatCompletion:
 
 
 def refused(error: GuardrailBlockedError, id: str, model: str) -> Generation:  # noqa: A002 - as it is called
-    """Return the answer without text that a guardrail's block is in this dialect."""
+    """Return the empty answer that stands for a guardrail's block in this dialect."""
     usage = error.usage or Usage(0, 0)
     held = Completion("", usage, StopReason.GUARDRAIL, None, guardrail=error.report)
     return Generation(id, model, held, (), (), Latency(0, 0))
 
 
 def rag(answer: RagAnswer) -> ChatRag:
-    """Return what is beside the text."""
+    """Return the parts of the answer beside its text."""
     checked = answer.checked
     return ChatRag(
         id=answer.id,
@@ -134,7 +134,7 @@ def annotations(answer: RagAnswer) -> Iterator[ChatAnnotation]:
 
 
 def _generation(answer: RagAnswer, model: str) -> Generation:
-    """Return ``answer`` as the model's; where the model was not asked, of no tokens."""
+    """Return ``answer`` as a Generation; without tokens if the model was not asked."""
     text = answer.checked.text or NOT_ANSWERED
     made = answer.generation
     if made is None:
@@ -155,17 +155,17 @@ class RagChunkEncoder:
     request_id: str
 
     async def encode(self, events: AsyncIterator[RagEvent]) -> AsyncGenerator[bytes]:
-        """Encode what follows the first event; annotations come in the last chunk but one."""
+        """Encode the events that follow the first; annotations come in the last chunk but one."""
         yield self.chunks.begin()
-        said = False
+        has_text = False
         async for happened in events:
             match happened:
                 case Delta(text):
-                    said = True
+                    has_text = True
                     yield self.chunks.piece(ChatDelta(content=text))
                 case RagAnswer():
                     generation = _generation(happened, self.model)
-                    if not said:
+                    if not has_text:
                         yield self.chunks.piece(ChatDelta(content=generation.completion.text))
                     cited = list(annotations(happened))
                     yield self.chunks.piece(ChatDelta(annotations=cited, rag=rag(happened)))

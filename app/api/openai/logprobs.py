@@ -1,4 +1,4 @@
-"""Log probabilities as OpenAI tells them."""
+"""Log probabilities in OpenAI's form."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -8,11 +8,11 @@ from pydantic import Field
 from app.domain.output import TokenLogprob
 from app.services.deferred_model import DeferredModel
 
-_BYTES = "In UTF-8; null where they are not known: half a character."
+_BYTES = "UTF-8 bytes; null if unknown, as for half a character."
 
 
 class ChatTopLogprob(DeferredModel):
-    """A token that could have stood at a place."""
+    """An alternative token at one position."""
 
     token: str
     logprob: float
@@ -26,7 +26,8 @@ class ChatTokenLogprob(DeferredModel):
     logprob: Annotated[float, Field(description="Natural logarithm of its probability.")]
     bytes: Annotated[list[int] | None, Field(description=_BYTES)]
     top_logprobs: Annotated[
-        list[ChatTopLogprob], Field(description="As many as were asked for, likeliest first.")
+        list[ChatTopLogprob],
+        Field(description="The requested number of alternatives, likeliest first."),
     ]
 
 
@@ -37,7 +38,7 @@ class ChatLogprobs(DeferredModel):
     refusal: None = None
 
     @classmethod
-    def of(cls, tokens: Sequence[TokenLogprob] | None) -> "ChatLogprobs | None":
+    def from_domain(cls, tokens: Sequence[TokenLogprob] | None) -> "ChatLogprobs | None":
         """Render ``tokens``, None where there are none."""
         return cls(content=[_token(token) for token in tokens]) if tokens else None
 

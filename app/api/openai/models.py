@@ -24,14 +24,18 @@ class ModelLimits(DeferredModel):
     """The limits of one request."""
 
     context_window: Annotated[int, Field(description="Tokens, input and output together.")]
-    max_gen_len: Annotated[int, Field(description="Tokens to generate at most.")]
+    max_gen_len: Annotated[int, Field(description="Maximum tokens to generate.")]
     max_images: Annotated[int, Field(description="Images in one call of the model.")]
-    max_image_side: Annotated[int, Field(description="Pixels the model is sent at most.")]
-    max_image_bytes: Annotated[int, Field(description="Bytes the model is sent at most.")]
+    max_image_side: Annotated[
+        int, Field(description="Maximum pixels of a side of the picture sent to the model.")
+    ]
+    max_image_bytes: Annotated[
+        int, Field(description="Maximum bytes of the picture sent to the model.")
+    ]
 
 
 class ModelCapabilities(DeferredModel):
-    """Features that the model enforces or reports in the dialect that is used."""
+    """Features that the model supports in the configured dialect."""
 
     structured_output: Annotated[bool, Field(description="JSON, with or without a schema.")]
     choice: Annotated[bool, Field(description="One of several given texts.")]
@@ -42,15 +46,15 @@ class ModelLanguages(DeferredModel):
     """Officially supported languages, ISO 639-1."""
 
     text: list[Language]
-    image: Annotated[list[Language], Field(description="Where an image is involved.")]
+    image: Annotated[list[Language], Field(description="Languages supported beside an image.")]
 
 
 class ModelLife(DeferredModel):
-    """How long one target's model is there, by what AWS says."""
+    """The lifecycle of one target's model, as AWS states it."""
 
     model_id: str
     region: str
-    status: Annotated[LifeStatus, Field(description="Today, by AWS's dates.")]
+    status: Annotated[LifeStatus, Field(description="Status today, by AWS's dates.")]
     legacy: Annotated[date | None, Field(description="The day from which it is legacy.")]
     extended_access: Annotated[
         date | None, Field(description="The day from which extended access is charged.")
@@ -61,7 +65,7 @@ class ModelLife(DeferredModel):
     checked: datetime
 
     @classmethod
-    def of(cls, target: Target, life: Life, today: date) -> "ModelLife":
+    def from_domain(cls, target: Target, life: Life, today: date) -> "ModelLife":
         """Render ``life``."""
         return cls(
             model_id=target.model_id,
@@ -79,7 +83,7 @@ class ModelLife(DeferredModel):
 class ModelOut(DeferredModel):
     """A model that this service serves."""
 
-    id: Annotated[str, Field(description="As sent to Bedrock.")]
+    id: Annotated[str, Field(description="The id as sent to Bedrock.")]
     aliases: Annotated[
         list[str], Field(description="Other names that requests of foreign dialects may use.")
     ]
@@ -87,9 +91,9 @@ class ModelOut(DeferredModel):
     created: Annotated[int, Field(description="Release of the weights, Unix seconds.")]
     owned_by: Literal["meta"] = "meta"
     name: str
-    kind: Annotated[ModelKind, Field(description="What the id names.")]
+    kind: Annotated[ModelKind, Field(description="The kind of model that the id names.")]
     dialect: Annotated[Dialect, Field(description="The Bedrock operation that is used.")]
-    dialect_reason: Annotated[str, Field(description="Why it is this one.")]
+    dialect_reason: Annotated[str, Field(description="The reason for this dialect.")]
     region: Annotated[str, Field(description="The AWS region that is called.")]
     regions: Annotated[list[str], Field(description="Where Bedrock offers the base model.")]
     languages: ModelLanguages
@@ -101,7 +105,7 @@ class ModelOut(DeferredModel):
     ]
 
     @classmethod
-    def of(cls, served: ServedModel, lifecycle: LifecycleSentinel) -> "ModelOut":
+    def from_domain(cls, served: ServedModel, lifecycle: LifecycleSentinel) -> "ModelOut":
         """Render ``served``."""
         base = served.identity.base
         return cls(
@@ -128,7 +132,7 @@ class ModelOut(DeferredModel):
                 served.capabilities, from_attributes=True
             ),
             lifecycle=[
-                ModelLife.of(target, life, lifecycle.today())
+                ModelLife.from_domain(target, life, lifecycle.today())
                 for target, life in lifecycle.lives.items()
             ],
         )
@@ -145,22 +149,24 @@ class ModelList(DeferredModel):
     "/models",
     operation_id="listModels",
     summary="List the configured model",
-    description="Its id, limits, languages, regions and wire dialect.",
+    description="Shows the model's id, limits, languages, regions and wire dialect.",
     response_description="The served models.",
     responses=problem.documented((errors.InternalError,), openai.SHAPE),
 )
 async def models(context: Context) -> ModelList:
-    return ModelList(data=[ModelOut.of(context.services.model, context.services.lifecycle)])
+    return ModelList(
+        data=[ModelOut.from_domain(context.services.model, context.services.lifecycle)]
+    )
 
 
 @router.get(
     "/models/{model:path}",
     operation_id="getModel",
     summary="Show the configured model",
-    description="By its id or one of its aliases.",
+    description="Shows the model by its id or one of its aliases.",
     response_description="The model.",
     responses=problem.documented((errors.InternalError, errors.UnknownModelError), openai.SHAPE),
 )
 async def model(context: Context, model: str) -> ModelOut:
     context.services.model.check_named(model)
-    return ModelOut.of(context.services.model, context.services.lifecycle)
+    return ModelOut.from_domain(context.services.model, context.services.lifecycle)

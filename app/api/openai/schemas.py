@@ -14,7 +14,7 @@ _STRICT = ConfigDict(extra="forbid", strict=True)
 # Members that nothing is read from change nothing: they are listed in a header.
 PART = ConfigDict(extra="allow", strict=True)
 JUDGED = ConfigDict(extra="allow", strict=True)
-"""Other members are judged in `translate`, by their names."""
+"""Accepts other members, which `translate` judges by name."""
 
 
 def _form(value: object) -> str | None:
@@ -52,7 +52,7 @@ class ChatImageUrl(DeferredModel):
 
     url: str | None = None
     file_id: Annotated[
-        FileId | None, Field(description="Of one's own file, in place of `url`.")
+        FileId | None, Field(description="Id of the caller's own file, in place of `url`.")
     ] = None
     detail: Detail = None
 
@@ -126,7 +126,7 @@ class ChatAssistantMessage(DeferredModel):
 
 
 def _with_known_role(message: object) -> object:
-    """Return ``message``, or say of the roles of tools why there are none."""
+    """Return ``message``, or raise for the roles of tools, which are not supported."""
     role = message.get("role") if isinstance(message, dict) else None
     if role in ("tool", "function"):
         raise PydanticCustomError(
@@ -150,7 +150,7 @@ class ChatStreamOptions(DeferredModel):
     model_config = JUDGED
 
     include_usage: Annotated[
-        bool | None, Field(description="Send a last chunk with `usage` and without choices.")
+        bool | None, Field(description="Send a final chunk with `usage` and without choices.")
     ] = False
 
 
@@ -243,10 +243,11 @@ class ChatIn(DeferredModel):
         ),
     ]
     max_tokens: Annotated[
-        Tokens | None, Field(description="Most tokens to generate, by default 2048.")
+        Tokens | None, Field(description="Maximum tokens to generate, by default 2048.")
     ] = None
     max_completion_tokens: Annotated[
-        Tokens | None, Field(description="The newer name of max_tokens; wins over it.")
+        Tokens | None,
+        Field(description="The newer name of `max_tokens`, over which it takes precedence."),
     ] = None
     temperature: Annotated[
         float | None, Field(ge=0, le=1, description="0 to 1, by default 0.5.")
@@ -265,7 +266,9 @@ class ChatIn(DeferredModel):
     stream: Annotated[
         bool | None, Field(description="Answer with server-sent events, piece by piece.")
     ] = None
-    stream_options: ChatStreamOptions | None = None
+    stream_options: Annotated[
+        ChatStreamOptions | None, Field(description="What a stream has beside its text.")
+    ] = None
     response_format: Annotated[
         ChatFormat | None,
         Field(
@@ -276,15 +279,15 @@ class ChatIn(DeferredModel):
     ] = None
     logprobs: Annotated[
         bool | None,
-        Field(description="Tell each token's log probability. Refused where the model has none."),
+        Field(description="Return each token's log probability. Refused if the model has none."),
     ] = None
     top_logprobs: Annotated[
         int | None,
         Field(
-            ge=0, le=20, description="The likeliest tokens to tell at each place, with `logprobs`."
+            ge=0, le=20, description="Number of likeliest alternatives per token, with `logprobs`."
         ),
     ] = None
-    user: Annotated[str | None, Field(description="Taken and not looked at.")] = None
+    user: Annotated[str | None, Field(description="Accepted and ignored.")] = None
     image_strategy: Annotated[
         Literal["single", "contact_sheet"],
         Field(

@@ -40,13 +40,13 @@ class ChunkEncoder:
     request_id: str
 
     async def encode(self, events: AsyncIterator[GenerationEvents]) -> AsyncGenerator[bytes]:
-        """Encode what follows the first event."""
+        """Encode the events that follow the first."""
         yield self._sent(self.first)
         async for ready in events:
             yield b"".join(map(self._encoded, ready))
 
     async def whole(self, structured: Structured) -> AsyncGenerator[bytes]:
-        """Encode an answer that had to be there before it could be checked."""
+        """Encode an answer that had to be complete before it could be checked."""
         yield self._sent(self.first)
         completion = structured.generation.completion
         yield self.piece(ChatDelta(content=completion.text), completion.logprobs)
@@ -77,8 +77,8 @@ class ChunkEncoder:
         ended = self._chunk(
             ChatChunkChoice(delta=ChatDelta(), finish_reason=finish, generation=raw)
         )
-        cost = CostOut.of(completion.usage.cost)
-        guardrail = GuardrailOut.of(completion.guardrail)
+        cost = CostOut.from_domain(completion.usage.cost)
+        guardrail = GuardrailOut.from_domain(completion.guardrail)
         last = self._sent(
             ChatLastChunk(
                 **dict(ended),
@@ -89,13 +89,13 @@ class ChunkEncoder:
             )
         )
         if self.include_usage:
-            usage = ChatUsage.of(completion.usage)
+            usage = ChatUsage.from_domain(completion.usage)
             last += self._sent(self._chunk().model_copy(update={"usage": usage}))
         return last + DONE
 
     def piece(self, delta: ChatDelta, logprobs: Sequence[TokenLogprob] | None = None) -> bytes:
         """Encode a piece of the message."""
-        choice = ChatChunkChoice(delta=delta, logprobs=ChatLogprobs.of(logprobs))
+        choice = ChatChunkChoice(delta=delta, logprobs=ChatLogprobs.from_domain(logprobs))
         return self._sent(self._chunk(choice))
 
     def _chunk(self, *choices: ChatChunkChoice) -> ChatChunk:
@@ -111,5 +111,5 @@ class ChunkEncoder:
 
 
 def begun(generation: Generation) -> Started:
-    """Return the event that an answer which is there already would have begun with."""
+    """Return the first event of an answer that is already complete."""
     return Started(generation.id, generation.model, generation.images, generation.warnings)

@@ -34,28 +34,28 @@ from app.domain.image import AnswerWarning, Base64Image, FileImage, UrlImage
 from app.domain.model import Capabilities
 from app.services.answers.exact import AnyObject, SchemaForm
 from app.services.answers.form import Form
-from app.services.answers.schema import SchemaError
+from app.services.answers.schemas.schema import SchemaError
 
 _STRATEGIES = {
     strategy.value: strategy for strategy in (ImageStrategy.SINGLE, ImageStrategy.CONTACT_SHEET)
 }
 MAX_TOKENS = 2048
-"""OpenAI's default is as much as the model can."""
+"""OpenAI's default: as many tokens as the model can generate."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request in the domain's words."""
+    """A translated request."""
 
     request: GenerationRequest
     ignored: tuple[str, ...]
-    """Parameters that were given and make no difference."""
+    """Parameters that were given and are ignored."""
     form: Form[Any] | None = None
     """The form of the answer, if it is to be JSON."""
 
 
 def translated(body: ChatIn, call_context: CallContext, capabilities: Capabilities) -> Asked:
-    """Return what ``body`` asks for of a model with ``capabilities``, or raise a RequestError."""
+    """Return ``body`` as a GenerationRequest for ``capabilities``, or raise a RequestError."""
     extra, unused = unsupported_parameters.without_unused_tools(body.model_extra or {})
     foreign = dict(extra)
     if not capabilities.logprobs and (body.logprobs, body.top_logprobs) != (None, None):
@@ -84,7 +84,7 @@ def translated(body: ChatIn, call_context: CallContext, capabilities: Capabiliti
 
 
 def sampling(temperature: float | None, top_p: float | None, tokens: int | None) -> Sampling:
-    """Return how tokens are drawn, with defaults for what is None."""
+    """Return the sampling parameters, with defaults for None."""
     default = Sampling()
     return Sampling(
         default.temperature if temperature is None else temperature,
@@ -112,7 +112,7 @@ def _system(body: ChatIn) -> Iterator[str]:
 
 
 def moved(system: Iterable[bool]) -> tuple[AnswerWarning, ...]:
-    """Return a warning where a message after the first of the others is for the system turn."""
+    """Return a warning if a system message follows another message."""
     others = [not of_system for of_system in system]
     if others == sorted(others):
         return ()
@@ -121,7 +121,7 @@ def moved(system: Iterable[bool]) -> tuple[AnswerWarning, ...]:
 
 
 def unread(parts: Iterable[BaseModel], place: str) -> Iterator[str]:
-    """Yield the members of ``parts`` that nothing is read from, by their places."""
+    """Yield the paths of the members of ``parts`` that are not read."""
     for position, part in enumerate(parts):
         for name, value in (part.model_extra or {}).items():
             if value is not None:
@@ -129,7 +129,7 @@ def unread(parts: Iterable[BaseModel], place: str) -> Iterator[str]:
 
 
 def _of_messages(body: ChatIn) -> Iterator[str]:
-    """Yield the members of messages that make no difference, or raise a RequestError."""
+    """Yield the ignored members of messages, or raise a RequestError."""
     for position, message in enumerate(body.messages):
         place = f"messages.{position}"
         yield from unsupported_parameters.MESSAGE.ignored(message.model_extra or {}, f"{place}.")
@@ -191,7 +191,7 @@ def named_image(url: str | None, file_id: str | None, owner: str, name: str) -> 
 
 
 def image(url: str, name: str) -> ImageInput:
-    """Return the picture that ``url`` is, or where it is; ``name`` is its place in the body."""
+    """Return the picture in or at ``url``; ``name`` is its path in the body."""
     return (
         Base64Image(url, None, name) if url.lstrip()[:5].lower() == "data:" else UrlImage(url, name)
     )

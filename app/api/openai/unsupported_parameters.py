@@ -1,4 +1,4 @@
-"""OpenAI's parameters that this model has not: which are harmless, and which are refused."""
+"""OpenAI's parameters that this model lacks: the harmless ones and the refused ones."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from app.api.unsupported_parameters import Foreign
 
 LOGPROBS = ("logprobs", "top_logprobs")
-"""Parameters that only some models have."""
+"""Log probability parameters, which only some models support."""
 _STATELESS = "nothing is stored here: send the conversation whole"
 _TOOLS = "the model takes no tools with pictures"
 
@@ -51,16 +51,30 @@ MESSAGE = Foreign(
         {
             # Fields of an answer of OpenAI or of this service, sent back in the conversation.
             "annotations",
+            "created_at",
             "id",
+            "logprobs",
             "name",
+            "object",
+            "parsed",
             "phase",
             "reasoning_content",
             "refusal",
             "status",
+            "usage",
             # What frameworks write to messages of any role.
+            "additional_kwargs",
             "cache_control",
             "metadata",
+            "providerMetadata",
+            "providerOptions",
             "provider_options",
+            "provider_specific_fields",
+            "reasoning",
+            "reasoning_details",
+            "response_metadata",
+            "thinking_blocks",
+            "usage_metadata",
         }
     ),
     neutral={
@@ -128,7 +142,7 @@ _OF_TOOLS = ("tools", "functions")
 
 
 def without_unused_tools(extra: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Return ``extra`` without tools that the model is told not to call, and their names."""
+    """Return ``extra`` without unused tools, and the names of those parameters."""
     if "none" not in (extra.get("tool_choice"), extra.get("function_call")):
         return dict(extra), ()
     unused = tuple(name for name in _OF_TOOLS if extra.get(name) is not None)

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field
 from app.api.errors import problem
 from app.api.errors.documented import ADMISSION_ERRORS, JSON_BODY_ERRORS
 from app.api.openai import errors as openai
-from app.api.openai.files import FILE_ERRORS, FileOut, Purpose
+from app.api.openai.files import FILE_ERRORS, FileOut, Lifetime, Purpose
 from app.api.routing.context import Context
 from app.domain import errors
 from app.domain.file import FilePurpose, created_at, expires_at
@@ -25,7 +25,7 @@ class UploadExpiry(DeferredModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     anchor: Literal["created_at"] = "created_at"
-    seconds: Annotated[int, Field(description="3,600 to 2,592,000.")]
+    seconds: Annotated[Lifetime, Field(description="That it is kept.")]
 
 
 class UploadIn(DeferredModel):
@@ -33,13 +33,15 @@ class UploadIn(DeferredModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    filename: Annotated[str, Field(min_length=1, max_length=255)]
-    purpose: Purpose
-    bytes: Annotated[int, Field(ge=1, description="Exactly as many are taken.")]
+    filename: Annotated[str, Field(min_length=1, max_length=255, description="The file's name.")]
+    purpose: Annotated[Purpose, Field(description="The purpose, as of `POST /v1/files`.")]
+    bytes: Annotated[int, Field(ge=1, description="Exact size of the file.")]
     mime_type: Annotated[
-        str | None, Field(description="Not looked at; the type is told from the bytes.")
+        str | None, Field(description="Ignored; the type is detected from the bytes.")
     ] = None
-    expires_after: UploadExpiry | None = None
+    expires_after: Annotated[
+        UploadExpiry | None, Field(description="How long the file is kept; by default 30 days.")
+    ] = None
 
 
 class UploadForm(DeferredModel):
@@ -62,12 +64,16 @@ class UploadOut(DeferredModel):
     status: UploadStatus
     form: Annotated[
         UploadForm | None,
-        Field(description="Where to send the file, once; good for an hour. Not of OpenAI."),
+        Field(
+            description=(
+                "The form that takes the file once, within an hour. Not part of OpenAI's API."
+            )
+        ),
     ] = None
     file: Annotated[FileOut | None, Field(description="The file, once it is completed.")] = None
 
     @classmethod
-    def shown(cls, upload: Upload) -> "UploadOut":
+    def from_domain(cls, upload: Upload) -> "UploadOut":
         """Render ``upload``."""
         form = upload.form
         return cls(
@@ -79,7 +85,7 @@ class UploadOut(DeferredModel):
             purpose=upload.purpose,
             status=upload.status,
             form=None if form is None else UploadForm(url=form.url, fields=dict(form.fields)),
-            file=None if upload.file is None else FileOut.shown(upload.file),
+            file=None if upload.file is None else FileOut.from_domain(upload.file),
         )
 
 
@@ -95,8 +101,10 @@ _EXAMPLE: dict[str, Any] = {
     "",
     operation_id="createUpload",
     summary="Begin an upload into S3",
-    description="Returns a form by which exactly so many bytes can be put into the service's "
-    "bucket; then complete the upload. Only where files are kept in S3.",
+    description=(
+        "Returns a form for sending the file directly to the service's bucket; "
+        "complete the upload afterwards. Only if files are kept in S3."
+    ),
     response_description="The upload with its form.",
     response_model=UploadOut,
     responses=problem.documented(
@@ -155,7 +163,7 @@ async def complete(context: Context, upload_id: str) -> Response:
 @router.post(
     "/{upload_id}/cancel",
     operation_id="cancelUpload",
-    summary="Give an upload up",
+    summary="Cancel an upload",
     response_description="The upload.",
     response_model=UploadOut,
     responses=_ENDINGS,
@@ -166,5 +174,5 @@ async def cancel(context: Context, upload_id: str) -> Response:
 
 
 def _json(upload: Upload) -> Response:
-    out = UploadOut.shown(upload).model_dump(mode="json")
+    out = UploadOut.from_domain(upload).model_dump(mode="json")
     return Response(orjson.dumps(out), media_type="application/json")

@@ -1,4 +1,4 @@
-"""Adds what FastAPI does not write into the OpenAPI document by itself."""
+"""Adds the parts of the OpenAPI document that FastAPI does not write itself."""
 
 import warnings
 from functools import cache

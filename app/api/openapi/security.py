@@ -35,7 +35,7 @@ REFUSALS = (
 
 
 def install(app: FastAPI, rules: tuple[Rule, ...]) -> None:
-    """Have ``app``'s document tell what ``rules`` ask."""
+    """Add the requirements of ``rules`` to ``app``'s document."""
     generate: Callable[[], dict[str, Any]] = app.openapi
 
     def document() -> dict[str, Any]:

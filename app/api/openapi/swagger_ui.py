@@ -43,7 +43,7 @@ async def swagger_ui(request: Request) -> HTMLResponse:
 
 @dataclass(slots=True)
 class Document:
-    """The OpenAPI document as JSON: made once, which takes a second or more."""
+    """The OpenAPI document as JSON, built once, which takes a second or more."""
 
     app: FastAPI
     _rendered: dict[str, bytes] = field(default_factory=dict)

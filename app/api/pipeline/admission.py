@@ -1,4 +1,4 @@
-"""Pure ASGI middleware: the checks that a request passes before it reaches a route.
+"""Pure ASGI middleware: the checks before a request reaches a route.
 
 They run in this order, so that a refusal costs least: the page and the host that the request comes
 by, the admission queue, who calls and whether they may, the declared length of the body. Only then
@@ -28,14 +28,14 @@ from app.services.concurrency.budget import Reservation
 from app.services.concurrency.deadline import Wait
 
 WINDOW = 1024 * 1024
-"""Bytes that are held for a body that is handed on as it comes."""
+"""Bytes reserved for a body that is streamed to its route."""
 FREE = ("GET", "HEAD", "OPTIONS")
-"""Health, documents, lists: cheap, and needed most when the rest is refused."""
+"""Paths that skip the queue: cheap, and needed most when the rest is refused."""
 
 
 @dataclass(frozen=True, slots=True)
 class AdmissionMiddleware:
-    """Lets requests in one by one, and watches that their clients stay."""
+    """Admits requests, and cancels those whose clients leave."""
 
     app: ASGIApp
     queue: AdmissionQueue
@@ -46,9 +46,9 @@ class AdmissionMiddleware:
     """Maximum body size; also reserved for bodies without Content-Length until they are read."""
     timing: BodyTiming
     streamed: Mapping[str, int] = field(default_factory=dict)
-    """Paths whose bodies are handed on as they come, with their maximum size."""
+    """Paths whose bodies are streamed to the route, with their maximum size."""
     past_it: bool = False
-    """Whether files can be uploaded past this service."""
+    """Whether files can be uploaded directly to the store."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -109,7 +109,7 @@ class AdmissionMiddleware:
             held.release()
 
     def _expected(self, headers: Headers, most: int) -> int:
-        """Return the bytes that are to come at most, or raise BodyTooLargeError."""
+        """Return the maximum bytes of the body, or raise BodyTooLargeError."""
         if b"transfer-encoding" in headers:
             return most
         length = headers.get(b"content-length", b"0")
@@ -167,7 +167,7 @@ async def _refuse(error: ServiceError, scope: Scope, receive: Receive, send: Sen
 async def _held(
     held: Reservation, within: Wait, scope: Scope, receive: Receive, send: Send
 ) -> bool:
-    """Hold room for a body that is handed on as it comes, or refuse it and return False."""
+    """Reserve memory for a streamed body, or refuse the request and return False."""
     try:
         if not held.grow_to(WINDOW):
             await held.wait_for(WINDOW, within)

@@ -1,4 +1,4 @@
-"""Which paths need which scope, and who sees to it.
+"""The scopes that paths require, and their enforcement.
 
 A table rather than a dependency of each route: callers are refused before a byte of their body
 is read, and a route that nobody thought of is closed.
@@ -22,9 +22,9 @@ class Rule:
 
     prefix: str
     scope: Scope | None = None
-    """None: any caller that is known."""
+    """The scope; None admits any authenticated caller."""
     public: bool = False
-    """Anyone at all."""
+    """Whether anyone is admitted."""
 
     def covers(self, path: str) -> bool:
         """Tell whether ``path`` is the prefix or below it; the root covers itself only."""
@@ -64,9 +64,9 @@ AUDITED = (Scope.GENERATE, Scope.TASKS, Scope.IMAGES)
 DOCS = ("/", "/docs", "/openapi.json")
 READINESS = ("/readyz",)
 EVENTS = "/events"
-"""The path by which AWS Lambda's adapter hands events on."""
+"""The path to which AWS Lambda's adapter posts events."""
 LONGEST = 200
-"""Characters of a path whose rule is remembered: 1,024 of them are 200 KB."""
+"""Maximum characters of a path whose rule is cached: 1,024 paths take 200 KB."""
 CLOSED = Rule("(no other)")
 """The rule for all other paths: unknown callers don't learn what exists."""
 
@@ -111,14 +111,14 @@ def _other_credentials(headers: Headers) -> CredentialsMissingError | None:
 
 
 def check_scope(caller: Caller, rule: Rule) -> None:
-    """Return, or raise ScopeMissingError."""
+    """Check that the caller has the rule's scope, or raise ScopeMissingError."""
     if rule.scope is not None and rule.scope not in caller.scopes:
         scopes = ", ".join(sorted(caller.scopes)) or "none"
         raise ScopeMissingError(f"this needs the scope {rule.scope}; {caller.id} has: {scopes}")
 
 
 class Gatekeeper:
-    """Lets in whoever a path's rule lets in."""
+    """Enforces the rules."""
 
     def __init__(self, rules: tuple[Rule, ...]) -> None:
         self._rules = rules
@@ -132,7 +132,7 @@ class Gatekeeper:
         return self._known(path) if len(path) <= LONGEST else self._covering(path)
 
     async def admit(self, context: RequestContext, scope: AsgiScope) -> None:
-        """Note who calls and what is left of their requests, or raise a ServiceError."""
+        """Set the caller and the remaining quotas, or raise a ServiceError."""
         rule = self._rule(scope["path"].removeprefix(scope.get("root_path", "")))
         if rule.public:
             return

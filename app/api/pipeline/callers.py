@@ -13,18 +13,18 @@ KNOWN = 4096
 
 @dataclass(slots=True)
 class Callers:
-    """Tells callers apart by credentials that were good, and by address whatever else they say.
+    """Tells callers apart by credentials known to be valid, else by address.
 
     A made-up key for each request would else be a caller of its own each time.
     """
 
     authenticates: bool
-    """Whether credentials are asked for at all."""
+    """Whether the service requires credentials."""
     _known: OrderedDict[bytes, str] = field(default_factory=OrderedDict)
-    """Names of the shares of credentials that were good, by the credentials' digests."""
+    """Share names of valid credentials, by the credentials' digests."""
 
     def share(self, headers: Headers, address: str) -> str:
-        """Return what the request is counted under; empty where there is not even an address."""
+        """Return the name that the request is counted under; empty without an address."""
         if not self.authenticates:
             return address
         sent = credential(headers)
@@ -38,7 +38,7 @@ class Callers:
         return known
 
     def note(self, headers: Headers) -> None:
-        """Remember that the request's credential was good, where `share` did not know it."""
+        """Remember that the request's credential is valid."""
         if not self.authenticates:
             return
         sent = credential(headers)

@@ -15,15 +15,15 @@ class RequestChannel:
 
     lost: bool = False
     whole: bool = False
-    """The body has arrived: to receive it takes no time."""
+    """Whether the body has arrived completely."""
     spoilt: bool = False
-    """The body violates HTTP's framing; nothing more can be received."""
+    """Whether the body violates HTTP's framing, so that nothing more can be received."""
     held: Reservation | None = None
-    """Room for the body, once the request is let in: what is covered need not wait to be read."""
+    """Memory reserved for the body, once the request is admitted."""
     received: int = 0
     """Bytes of the body that have arrived."""
     parts: list[bytes] = field(default_factory=list)
-    """Pieces of the body that have arrived and were not received yet."""
+    """Pieces of the body that have arrived and were not read yet."""
     unread: int = 0
     """Bytes of ``parts``."""
     on_lost: Callable[[], None] | None = None
@@ -33,13 +33,13 @@ class RequestChannel:
     refused: bool = False
 
     def refuse(self) -> None:
-        """Tell that the request is refused: a connection has only so many in a row."""
+        """Report that the request is refused: a connection may have only so many in a row."""
         self.refused = True
         if self.on_refused is not None:
             self.on_refused()
 
     def lose(self) -> None:
-        """Tell that the client is gone."""
+        """Report that the client is gone."""
         self.lost = True
         if self.on_lost is not None:
             self.on_lost()
@@ -56,18 +56,18 @@ class RequestChannel:
         self.parts.clear()
 
     def keep(self, part: bytes) -> None:
-        """Keep what has arrived."""
+        """Append a piece of the body."""
         size = len(part)
         self.parts.append(part)
         self.unread += size
         self.received += size
 
     def covered(self) -> bool:
-        """Tell whether there is room for what has arrived; it is taken where it can be had."""
+        """Reserve memory for the bytes that have arrived; tell whether there was enough."""
         return self.held is not None and self.held.grow_to(self.received)
 
     def take(self) -> bytes:
-        """Return all that has arrived, in one piece."""
+        """Return all unread bytes in one piece."""
         taken = b"".join(self.parts) if len(self.parts) > 1 else self.parts[0]
         self.parts.clear()
         self.unread = 0

@@ -1,4 +1,4 @@
-"""The deadline of an answer: read from a request's head, before anything is waited for."""
+"""The deadline of an answer, read from the request's head before any wait."""
 
 import asyncio
 

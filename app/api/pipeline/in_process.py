@@ -5,27 +5,24 @@ record in logs, metrics and usage. Only what bounds connections is left out: adm
 """
 
 import asyncio
-import dataclasses
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import structlog
 from fastapi import Response
-from starlette.types import Message
 
 from app.api.errors import dialects
 from app.api.pipeline.authorization import Rule, check_scope, rule_for
 from app.api.routing import headers as request_headers
 from app.api.routing.context import STATE, RequestContext
+from app.api.routing.decode import ReadBody
 from app.api.routing.dispatch import Dispatcher
 from app.api.v1.tasks import serialize
 from app.domain.access import ANONYMOUS, Call, Resource
 from app.domain.errors import InternalError, NotFoundError, ServiceError
 from app.domain.generation import ModelRequest
-from app.domain.work import WorkUsage
-from app.services.model_stack import batched
+from app.services.model_stack import batched, paid_answers
 from app.services.registry import Services
 from app.services.task_runner.request import Progress
 from app.services.work.endpoint import EndpointAnswer, EndpointRequest, OnEvent
@@ -49,7 +46,7 @@ class InProcess:
         return [] if names is None else [name for name in body if name not in names]
 
     async def answer(self, request: EndpointRequest) -> EndpointAnswer:
-        """Return what the operation answers; an error is rendered in its path's dialect."""
+        """Return the operation's answer; an error is rendered in its path's dialect."""
         context = self._context(request)
         record = context.record
         with recording(record):
@@ -62,7 +59,7 @@ class InProcess:
         return answer
 
     async def capture(self, request: EndpointRequest) -> ModelRequest | None:
-        """Return what the model is to be asked, and ask nothing; see `Endpoint`."""
+        """Return the model request without sending it; see `Endpoint`."""
         context = self._context(request)
         with recording(context.record), batched.capturing() as capture:
             try:
@@ -79,7 +76,7 @@ class InProcess:
         error: ServiceError | None = None
         try:
             async with told(context, request.on_event):
-                with batched.answering(request.completion):
+                with batched.answering(request.completion), paid_answers.keeping(request.paid):
                     response = await self._response(context, request)
         except dialects.EXPECTED as raised:
             scope = {"path": request.path, "method": "POST", "state": {STATE: context}}
@@ -88,7 +85,7 @@ class InProcess:
         context.record.status = response.status_code
         media_type = response.headers.get("content-type", "application/json")
         return EndpointAnswer(
-            response.status_code, bytes(response.body), _usage(context), error, media_type
+            response.status_code, bytes(response.body), context.record.usage, error, media_type
         )
 
     async def _response(
@@ -110,7 +107,9 @@ class InProcess:
         try:
             if not held.grow_to(len(request.body)):
                 await held.wait_for(len(request.body), self.services.drain.before(context.deadline))
-            response = await operation.answer(context, _received(request.body), arguments)
+            response = await operation.answer(
+                context, ReadBody(request.body, request.value), arguments
+            )
         finally:
             held.release()
         if not isinstance(response.body, bytes):
@@ -151,7 +150,7 @@ class InProcess:
 
 @asynccontextmanager
 async def told(context: RequestContext, on_event: OnEvent | None) -> AsyncIterator[None]:
-    """Hand on what the operation tells on its way, in order, all of it before its answer."""
+    """Pass the operation's progress to ``on_event``, in order, all of it before the answer."""
     if on_event is None:
         yield
         return
@@ -172,18 +171,3 @@ async def told(context: RequestContext, on_event: OnEvent | None) -> AsyncIterat
         await handing
     finally:
         handing.cancel()
-
-
-def _received(body: bytes) -> Any:  # noqa: ANN401 - an ASGI receive
-    async def receive() -> Message:
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return receive
-
-
-def _usage(context: RequestContext) -> WorkUsage:
-    record = context.record
-    usage = WorkUsage(record.prompt_tokens, record.generation_tokens)
-    if record.cost_usd is not None:
-        return dataclasses.replace(usage, cost_usd=record.cost_usd)
-    return dataclasses.replace(usage, unpriced=int(record.generation_tokens > 0))

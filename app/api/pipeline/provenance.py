@@ -12,19 +12,19 @@ SAFE = (b"same-origin", b"none")
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Refuses requests that someone's browser was talked into by a page from elsewhere.
+    """Refuses requests that a foreign page made someone's browser send.
 
     A page may send forms and plain text to any address without asking first, also to one that only
     its visitor reaches; and where it has its own name lead here, it may read the answers as well.
     """
 
     hosts: tuple[str, ...]
-    """Names that the service is reached by, with ``*`` for any part; any name where empty."""
+    """Host names of the service, with ``*`` for any part; empty for any name."""
     origins: frozenset[bytes]
     """Origins whose pages may call."""
 
     def check(self, method: str, headers: Headers) -> None:
-        """Return, or raise HostNotAllowedError or OriginNotAllowedError."""
+        """Check host and origin, or raise HostNotAllowedError or OriginNotAllowedError."""
         # No browser leaves Host out.
         host = headers.get(b"host", b"")
         if self.hosts and host and not self._allowed(host):
@@ -55,7 +55,7 @@ def _foreign(origin: bytes | None, site: bytes | None, host: bytes) -> bool:
 
 
 def _followed_link(method: str, headers: Headers) -> bool:
-    """Tell whether someone came by a link, to a page that the other site can't read."""
+    """Tell whether the user followed a link to a page, which the other site can't read."""
     return method in ("GET", "HEAD") and headers.get(b"sec-fetch-mode") == b"navigate"
 
 

@@ -1,4 +1,4 @@
-"""Pure ASGI middleware: puts a receipt behind an answer that is to have one.
+"""Pure ASGI middleware: adds receipts to answers.
 
 An answer in one piece has it in the header ``Receipt``; a stream of server-sent events in a comment
 behind its last event, which every reader of such streams passes over.
@@ -24,7 +24,7 @@ _STREAM = b"text/event-stream"
 
 @dataclass(frozen=True, slots=True)
 class ReceiptMiddleware:
-    """Digests what comes and goes for requests that want a receipt; others pass untouched."""
+    """Digests body and answer of requests that want a receipt; others pass untouched."""
 
     app: ASGIApp
 

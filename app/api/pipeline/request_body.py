@@ -1,4 +1,4 @@
-"""A request's body on its way in, and the client who may leave after it."""
+"""Receives a request's body within bounds, and notices when the client leaves."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ from app.services.concurrency.deadline import Drain
 
 
 def too_large(max_bytes: int, *, past_it: bool = False) -> BodyTooLargeError:
-    """Return the refusal of a body over ``max_bytes``; with ``past_it``, how it can come in."""
+    """Return the refusal of a body over ``max_bytes``; with ``past_it``, name the way around."""
     detail = f"the body has more than {max_bytes:,} bytes"
     if past_it:
         detail += (
@@ -32,12 +32,12 @@ def too_large(max_bytes: int, *, past_it: bool = False) -> BodyTooLargeError:
 
 @dataclass(frozen=True, slots=True)
 class BodyTiming:
-    """How long a body may take to arrive."""
+    """Time limits of a body's arrival."""
 
     whole: float
-    """Seconds for all of it."""
+    """Seconds for the whole body."""
     least_rate: float
-    """Bytes a second that have to have come on average, once `GRACE` is over."""
+    """Minimum average bytes per second, once `GRACE` is over."""
 
 
 GRACE = 10.0
@@ -45,7 +45,7 @@ GRACE = 10.0
 
 
 def malformed() -> MalformedRequestError:
-    """Return the refusal of what is no request as HTTP has it."""
+    """Return the refusal of a malformed request."""
     return MalformedRequestError(
         "this is not HTTP/1.1 with one Host, its head or what follows its body is too long, or it "
         "leaves in doubt where the body ends"
@@ -73,9 +73,9 @@ class BoundedReceive:
     channel: RequestChannel | None
     context: RequestContext
     streamed: bool = False
-    """Whether the body is handed on as it comes, so that room is held for a part of it only."""
+    """Whether the body is streamed to its route, so that only a part of it is in memory."""
     past_it: bool = False
-    """Whether what is too large can be uploaded past this service."""
+    """Whether larger files can be uploaded directly to the store."""
     left: bool = False
     """Whether the client has left, and the request was cancelled for that."""
     _read: int = 0
@@ -115,12 +115,12 @@ class BoundedReceive:
             raise self._refused(self._late(error)) from error
 
     def _until(self) -> float:
-        """Return when more of the body must have come, in loop time."""
+        """Return the time by which more of the body must have come, in loop time."""
         allowed = GRACE + self._read / self.timing.least_rate
         return self.begun + min(self.timing.whole, allowed)
 
     def _late(self, error: ServiceError) -> ServiceError:
-        """Return ``error``, or what it is where the body's own time was the shorter one."""
+        """Return ``error``, or BodyTimeoutError if the body's own time ended first."""
         if isinstance(error, DeadlineExceededError) and self._until() < self.due:
             return BodyTimeoutError(
                 f"the body did not arrive within {self.timing.whole:g} seconds, or came at less "

@@ -86,7 +86,7 @@ def _opened(scope: Scope, services: Services) -> RequestContext:
 
 
 def _own(context: RequestContext) -> list[tuple[bytes, bytes]]:
-    """Return the headers that this request's answer has beside those of every answer."""
+    """Return the headers that are specific to this request's answer."""
     own = [(b"x-request-id", context.id.encode())]
     if context.quota_statuses:
         for name, value in rate_limit_headers.headers(context.quota_statuses).items():

@@ -1,4 +1,4 @@
-"""Headers that every answer carries for the browser's sake, and those that CORS lets through."""
+"""Security headers of every answer, and the headers that CORS exposes."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""Pure ASGI middleware: answers what nothing else caught."""
+"""Pure ASGI middleware: answers unhandled exceptions."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class UnhandledErrorMiddleware:
-    """Logs a fault of ours, and answers it as any other error.
+    """Logs an unhandled exception, and answers it like any other error.
 
     It stands within what adds headers to answers: a browser keeps from a page what has none of
     CORS's.

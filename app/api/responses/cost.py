@@ -57,7 +57,7 @@ class CostOut(DeferredModel):
     ] = None
 
     @classmethod
-    def of(cls, cost: Cost | None) -> "CostOut | None":
+    def from_domain(cls, cost: Cost | None) -> "CostOut | None":
         """Render ``cost``."""
         return None if cost is None else cls.model_validate(fields(cost))
 
@@ -79,17 +79,17 @@ def fields(cost: Cost) -> dict[str, Any]:
 
 
 def headers(cost: Cost | None) -> dict[str, str]:
-    """Return what an answer whose body is not ours says of it; nothing where it is unknown."""
+    """Return the cost headers of an answer in a foreign dialect; none if the cost is unknown."""
     if cost is None:
         return {}
     # Not as 1e-06: a header is read by more than JSON parsers.
-    told = {COST_HEADER: f"{cost.total:.10f}", f"{COST_HEADER}-Basis": cost.basis.value}
+    fields = {COST_HEADER: f"{cost.total:.10f}", f"{COST_HEADER}-Basis": cost.basis.value}
     if cost.saved is not None:
-        told[f"{COST_HEADER}-Saved"] = f"{cost.saved:.10f}"
+        fields[f"{COST_HEADER}-Saved"] = f"{cost.saved:.10f}"
     if cost.window is not None:
-        return {**told, f"{COST_HEADER}-Window": f"{cost.window.cost:.10f}"}
+        return {**fields, f"{COST_HEADER}-Window": f"{cost.window.cost:.10f}"}
     return {
-        **told,
+        **fields,
         f"{COST_HEADER}-Input": f"{cost.input:.10f}",
         f"{COST_HEADER}-Output": f"{cost.output:.10f}",
     }

@@ -20,12 +20,14 @@ class GuardrailOut(DeferredModel):
         ),
     ]
     policies: Annotated[
-        list[str], Field(description="The rules that hit: `content:VIOLENCE`, `pii:EMAIL`.")
+        list[str], Field(description="The rules that matched: `content:VIOLENCE`, `pii:EMAIL`.")
     ]
-    sources: Annotated[list[str], Field(description="Where they hit: `input`, `output`, `image`.")]
+    sources: Annotated[
+        list[str], Field(description="Where rules matched: `input`, `output`, `image`.")
+    ]
     units: Annotated[
         dict[str, int],
-        Field(description="What was processed, by the policy that it is billed by."),
+        Field(description="Units processed, by the policy that bills them."),
     ]
     latency_ms: Annotated[int, Field(description="Milliseconds of all checks together.")]
     cost_usd: Annotated[
@@ -37,7 +39,7 @@ class GuardrailOut(DeferredModel):
     ]
 
     @classmethod
-    def of(cls, report: GuardrailReport | None) -> "GuardrailOut | None":
+    def from_domain(cls, report: GuardrailReport | None) -> "GuardrailOut | None":
         """Render ``report``."""
         return None if report is None else cls.model_validate(fields(report))
 

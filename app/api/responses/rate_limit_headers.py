@@ -1,4 +1,4 @@
-"""Reports the rest of a caller's quotas, in the headers of the IETF's draft.
+"""Reports a caller's remaining quotas in the headers of the IETF's draft.
 
 draft-ietf-httpapi-ratelimit-headers: ``RateLimit-Policy`` names quota and window, ``RateLimit``
 what remains and when it is whole again.
@@ -10,7 +10,7 @@ from app.domain.limit import QuotaStatus
 
 
 def headers(quota_statuses: tuple[QuotaStatus, ...]) -> dict[str, str]:
-    """Return both headers, none where there are no quotas."""
+    """Return both headers; none if there are no quotas."""
     if not quota_statuses:
         return {}
     policies, left = [], []

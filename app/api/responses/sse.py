@@ -11,6 +11,7 @@ from fastapi.sse import format_sse_event
 from starlette.types import Message, Receive, Scope, Send
 
 from app.api.responses.streaming import Streamed
+from app.domain.json_line import on_one_line
 
 HEARTBEAT = format_sse_event(comment="keep-alive")
 
@@ -62,26 +63,9 @@ class EventStream(Streamed):
 
 def event(name: str, data: bytes) -> bytes:
     """Encode one event; ``data`` is JSON, so it has no line break of ASCII."""
-    payload = data if data.isascii() else _on_one_line(data)
-    return b"event: %b\ndata: %b\n\n" % (name.encode(), payload)
+    return b"event: %b\ndata: %b\n\n" % (name.encode(), on_one_line(data))
 
 
 def data(payload: bytes) -> bytes:
     """Encode one event without a name, as OpenAI's streams have them; ``payload`` is JSON."""
-    return b"data: %b\n\n" % _on_one_line(payload)
-
-
-# U+0085, U+2028 and U+2029 in UTF-8: no line ends of server-sent events, but Python's `splitlines`
-# and what is built on it, such as `iter_lines` of requests, end lines there.
-_UNICODE_LINE_ENDS = (
-    (b"\xc2\x85", b"\\u0085"),
-    (b"\xe2\x80\xa8", b"\\u2028"),
-    (b"\xe2\x80\xa9", b"\\u2029"),
-)
-
-
-def _on_one_line(json: bytes) -> bytes:
-    """Return ``json`` with line ends of Unicode escaped: it holds them within texts only."""
-    for line_end, escaped in _UNICODE_LINE_ENDS:
-        json = json.replace(line_end, escaped)
-    return json
+    return b"data: %b\n\n" % on_one_line(payload)

@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class Streamed(StreamingResponse):
-    """Sends pieces, and closes what makes them and what they are made of, whatever happens.
+    """Sends pieces, and in the end closes their generator and its source.
 
     Who leaves is noticed by the middleware, which Starlette's own class would race with.
     """

@@ -12,13 +12,13 @@ IGNORED_HEADER = "X-Ignored-Parameters"
 
 
 class WarningOut(DeferredModel):
-    """Something worth knowing about an answer that was given all the same."""
+    """A warning about an answer that was given all the same."""
 
     code: str
     message: str
 
     @classmethod
-    def of(cls, warning: AnswerWarning) -> "WarningOut":
+    def from_domain(cls, warning: AnswerWarning) -> "WarningOut":
         """Render ``warning``."""
         return cls(code=warning.code, message=warning.message)
 
@@ -26,27 +26,27 @@ class WarningOut(DeferredModel):
 def together(
     warnings: Iterable[AnswerWarning], images: Iterable[ImageReport]
 ) -> list[AnswerWarning]:
-    """Return an answer's own warnings and those of its pictures, for answers without a report."""
+    """Return an answer's warnings with those of its pictures, for dialects without reports."""
     if not images:
         return list(warnings)
     return [*warnings, *(warning for report in images for warning in report.warnings)]
 
 
 def headers(warnings: Sequence[AnswerWarning], ignored: Sequence[str]) -> dict[str, str]:
-    """Return what a foreign dialect's answer says in its headers: codes, and parameters ignored."""
+    """Return a foreign dialect's warning headers: the codes, and the parameters ignored."""
     if not warnings and not ignored:
         return {}
-    said = {
+    fields = {
         WARNINGS_HEADER: ", ".join(dict.fromkeys(warning.code for warning in warnings)),
         IGNORED_HEADER: ", ".join(_listed(ignored)),
     }
-    return {name: value for name, value in said.items() if value}
+    return {name: value for name, value in fields.items() if value}
 
 
 MOST_LISTED = 50
 """Parameters that are listed as ignored."""
 _NAME = re.compile(r"[\w.\-\[\]]{1,100}", re.ASCII)
-"""Names that go into a header: callers choose those of members that nobody reads."""
+"""Matches names that are safe in a header: callers choose them."""
 
 
 def _listed(names: Iterable[str]) -> Iterator[str]:

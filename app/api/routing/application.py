@@ -1,4 +1,4 @@
-"""FastAPI as what describes the service, behind the pipeline that its requests pass."""
+"""The FastAPI application, which requests reach through the pipeline."""
 
 import sys
 
@@ -10,7 +10,7 @@ log = structlog.get_logger()
 
 
 class Application(FastAPI):
-    """Has requests pass the pipeline in ``front`` rather than FastAPI's own middleware."""
+    """A FastAPI application whose requests go through ``front`` instead of its middleware."""
 
     front: ASGIApp
 
@@ -22,12 +22,12 @@ class Application(FastAPI):
             await super().__call__(scope, receive, _without_traceback(send))
 
     async def framework(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle a request as FastAPI does by itself: what is no operation."""
+        """Handle a request that is no operation, as FastAPI itself does."""
         await super().__call__(scope, receive, send)
 
 
 def _without_traceback(send: Send) -> Send:
-    """Return a ``send`` that logs why a start failed as we do, and not as the framework has it.
+    """Return a ``send`` that logs a failed start in our format instead of the framework's.
 
     It sends a traceback with every exception's message, which may quote a URL with its password.
     """

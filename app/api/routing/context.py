@@ -31,7 +31,7 @@ class RequestContext:
     record: RequestRecord
     """The request's record, for its log line and the metrics."""
     address: str = ""
-    """The client's."""
+    """The client's address."""
     deadline: float = 0
     """The time at which the answer becomes worthless, in seconds of the event loop's clock."""
     call: Call = ANONYMOUS_CALL
@@ -43,24 +43,24 @@ class RequestContext:
     digested: int = 0
     """Bytes of the body in ``digest``."""
     most_pages: int | None = None
-    """Pages of documents that a task may have; None for what one request may have at once."""
+    """Maximum pages of a task's documents; None for the usual limit of a request."""
     patience: Patience = impatient
-    """For questions of a task that fail where others are answered."""
+    """Retries the questions of a task that failed although others were answered."""
     on_progress: Notify = ignored
-    """Told of each question of a task that was dealt with."""
+    """Called after each question of a task."""
     answered: bool = False
     """Whether the whole answer was sent."""
 
     @property
     def lasting_caller(self) -> Caller:
-        """The caller as work that is done later has it: told by address where by nothing else."""
+        """The caller for work that is done later, known by address if by nothing else."""
         caller = self.call.caller
         return replace(caller, address=self.address) if caller.id == ANONYMOUS.id else caller
 
     def call_context(
         self, headers: RequestHeaders, guardrail: GuardrailWish | None = None
     ) -> CallContext:
-        """Return on whose behalf and on what terms the model is asked.
+        """Return the call context: the caller, the deadline and the options.
 
         ``guardrail`` is what the dialect's own fields ask of the guardrail policy, beside the
         header. Raises a RequestError for a wish that can't be granted.

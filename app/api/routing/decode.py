@@ -9,7 +9,7 @@ from typing import Any, Protocol, get_args, get_origin
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
-from starlette.types import Receive
+from starlette.types import Message, Receive
 
 from app.api.routing import json_body
 from app.api.routing.form_stream import StreamedForm
@@ -21,7 +21,7 @@ from app.services.concurrency.threads import Threads
 INLINE = 2**20
 """Bytes of a body up to which it is decoded on the event loop, in about 0.2 ms."""
 INLINE_VALUES = 500
-"""Values of a body up to which the same holds: each may be a fault that has to be described."""
+"""Values of a body up to which it is decoded there: each may be a fault to describe."""
 JSON, FORM = "application/json", "multipart/form-data"
 ANY_TYPE = "*/*"
 """The media type of a JSON body that may be declared as anything: AWS's SDKs declare nothing."""
@@ -61,13 +61,27 @@ class Decoder(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class ReadBody:
+    """A `Receive` of a JSON body that was read already."""
+
+    raw: bytes
+    """Bounds are kept by these bytes, which ``value`` was read from."""
+    value: Mapping[str, object] | None
+    """None where it is to be read."""
+
+    async def __call__(self) -> Message:
+        """Return the body in one piece."""
+        return {"type": "http.request", "body": self.raw, "more_body": False}
+
+
 @dataclass(frozen=True)
 class JsonDecoder:
-    """Takes JSON."""
+    """Decodes JSON."""
 
     model: type[BaseModel]
     threads: Threads
-    """Threads for large bodies, so that they wait for no other work, nor it for them."""
+    """Threads for large bodies only."""
     any_type: bool = False
     """Whether it may be declared as any media type."""
 
@@ -87,14 +101,19 @@ class JsonDecoder:
         if b"content-encoding" in headers:
             check_encoding(headers)
         few = not json_body.has_more_than(INLINE_VALUES, raw)
+        known = receive.value if isinstance(receive, ReadBody) else None
         if few and len(raw) < INLINE:
-            return self._decoded(raw, few)
-        return await self.threads.run(self._decoded, raw, few)
+            return self._decoded(raw, few, known)
+        return await self.threads.run(self._decoded, raw, few, known)
 
-    def _decoded(self, raw: bytes, few: bool) -> BaseModel:
-        # Not by `model_validate_json`, which copies each picture's text once more, and again for
-        # each form that it may have.
-        value = json_body.loads(raw, few=few)
+    def _decoded(self, raw: bytes, few: bool, known: Mapping[str, object] | None) -> BaseModel:
+        value: object = known
+        if known is None:
+            # Not by `model_validate_json`, which copies each picture's text once more, and again
+            # for each form that it may have.
+            value = json_body.loads(raw, few=few)
+        elif not few:
+            json_body.check_count(raw)
         if isinstance(value, dict) and None in value.values():
             value = {k: v for k, v in value.items() if v is not None or k not in self._names}
         return validated(self.model, value)
@@ -108,7 +127,7 @@ class JsonDecoder:
 
 @dataclass(frozen=True)
 class FormDecoder:
-    """Takes multipart forms."""
+    """Decodes multipart forms."""
 
     model: type[BaseModel]
 
@@ -156,12 +175,12 @@ class FormDecoder:
 
 @dataclass(frozen=True, slots=True)
 class StreamedFormDecoder:
-    """Takes multipart forms whose file is read by the route, as it arrives."""
+    """Decodes multipart forms whose file the route reads while it arrives."""
 
     model: type[StreamedForm]
 
     async def decode(self, headers: Headers, receive: Receive) -> BaseModel:
-        """Return the form, of which nothing was read yet."""
+        """Return the form, unread."""
         if not is_form(headers):
             raise _unsupported(headers, f"is {FORM}")
         check_encoding(headers)
@@ -186,13 +205,13 @@ class OrForm:
 
 @dataclass(frozen=True, slots=True)
 class EitherDecoder:
-    """Takes JSON or a multipart form."""
+    """Decodes JSON or a multipart form."""
 
     json: JsonDecoder
     form: FormDecoder
 
     async def decode(self, headers: Headers, receive: Receive) -> BaseModel:
-        """Return one of both models."""
+        """Return the model of the form that was sent."""
         if is_form(headers):
             return await self.form.decode(headers, receive)
         if not is_json(headers):
@@ -207,8 +226,21 @@ def validated(model: type[BaseModel], value: object) -> BaseModel:
     except ValidationError as error:
         faults = error.errors(include_url=False)
         raise RequestValidationError(
-            [{**fault, "loc": ("body", *fault["loc"])} for fault in faults], body=value
+            [
+                {**fault, "loc": ("body", *fault["loc"]), "ctx": _context(model, dict(fault))}
+                for fault in faults
+            ],
+            body=value,
         ) from error
+
+
+def _context(model: type[BaseModel], fault: dict[str, Any]) -> dict[str, Any]:
+    """Return what pydantic tells of the fault; of a field that is none, those that there are."""
+    if fault["type"] == "extra_forbidden" and len(fault["loc"]) == 1:
+        fields = model.model_fields.items()
+        return {"fields": tuple(field.alias or name for name, field in fields)}
+    told: dict[str, Any] = fault.get("ctx", {})
+    return told
 
 
 def _unsupported(headers: Headers, accepted: str) -> UnsupportedContentTypeError:

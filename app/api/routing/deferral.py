@@ -50,7 +50,7 @@ def _wait(context: RequestContext) -> float:
 async def accept(
     context: RequestContext, operation: Operation, path: str, receive: Receive
 ) -> Response:
-    """Keep the request as a job, once all that can be found wrong with it was looked for."""
+    """Store the request as a job, after it was validated."""
     body = await _whole(receive)
     arguments = await operation.bound(context, _replayed(body))
     if getattr(arguments.get(operation.body or ""), "stream", False):

@@ -1,4 +1,4 @@
-"""The way of every POST request: from its path to its operation, from an error to its answer."""
+"""Dispatches POST requests: from path to operation, from error to answer."""
 
 import re
 from dataclasses import dataclass, field
@@ -29,10 +29,10 @@ class Dispatcher:
     patterns: list[tuple[re.Pattern[str], Operation]] = field(default_factory=list)
     """Operations of paths with parameters."""
     paths: tuple[re.Pattern[str], ...] = ()
-    """Every path, of other methods too."""
+    """Patterns of all paths, whatever their method."""
 
     def compile(self, app: FastAPI) -> None:
-        """Learn the routes of ``app``, or raise UnsupportedRouteError."""
+        """Compile the routes of ``app``, or raise UnsupportedRouteError."""
         self.literal.clear()
         self.patterns.clear()
         self.paths = tuple(

@@ -1,4 +1,4 @@
-"""A multipart form whose one file is handed on while it arrives, and is never whole in memory."""
+"""A multipart form whose file is streamed, and is never completely in memory."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MOST_FIELDS = 50
 LONGEST_FIELD = 16 * 1024
-"""Bytes."""
+"""Maximum bytes of a field."""
 T = TypeVar("T")
 Chunks = AsyncIterator[bytes]
 TakeFile = Callable[[dict[str, str], FormFile, Chunks], Awaitable[T]]
@@ -52,7 +52,7 @@ class _Part:
     name: str
     file: FormFile | None
     data: bytearray = field(default_factory=bytearray)
-    """Bytes that have come and were not handed on."""
+    """Bytes that have arrived and were not passed on."""
     ended: bool = False
 
 
@@ -129,7 +129,7 @@ class FormStream:
 
 
 class _Arrived:
-    """What the parser has come upon; apart from it, whose callbacks would make a circle."""
+    """The parts that the parser has found, apart from the parser to avoid a reference cycle."""
 
     def __init__(self) -> None:
         self.parts: list[_Part] = []
@@ -139,7 +139,7 @@ class _Arrived:
         self._name = self._value = b""
 
     def callbacks(self) -> "MultipartCallbacks":
-        """Return what the parser calls."""
+        """Return the parser's callbacks."""
         return {
             "on_part_begin": self._headers.clear,
             "on_header_field": self._on_name,

@@ -12,7 +12,7 @@ from app.domain.cache import NO_WISH, CacheWish
 from app.domain.guardrail import GuardrailWish
 
 Headers = Mapping[bytes, bytes]
-"""A request's, by lower-case name, as `by_name` has them."""
+"""A request's headers by lower-case name, as `by_name` returns them."""
 _LISTS = (b"cache-control", b"prefer", b"x-guardrail-policy")
 """Headers that are lists, which may come in several lines (RFC 9110, section 5.3)."""
 
@@ -27,9 +27,11 @@ class TimeoutHeaders(BaseModel):
         Field(
             alias="X-Request-Timeout",
             gt=0,
-            description="Seconds until the whole answer must be there, in place of the service's "
-            "own deadline: fewer, or more to wait for a model that loads, up to what the service "
-            "is set to allow.",
+            description=(
+                "Seconds within which the whole answer must be there, instead of the "
+                "service's own deadline: fewer, or more to wait for a model that is "
+                "loading, up to the limit that the service is configured with."
+            ),
         ),
     ] = None
 
@@ -41,8 +43,10 @@ class RequestHeaders(TimeoutHeaders):
         bool,
         Field(
             alias="X-Allow-Second-Bill",
-            description="Try again also where the first call may have been billed: after a read "
-            "timeout or a broken connection.",
+            description=(
+                "Retry even if the first call may have been billed: after a read "
+                "timeout or a broken connection."
+            ),
         ),
     ] = False
     idempotency_key: Annotated[
@@ -73,8 +77,10 @@ class RequestHeaders(TimeoutHeaders):
             alias="X-Webhook-Url",
             min_length=1,
             max_length=2000,
-            description="With `respond-async`, or for a batch: the URL to tell, signed, when the "
-            "work has ended. Its host has to be one that the operator allows.",
+            description=(
+                "With `respond-async`, or for a batch: the URL that gets a signed "
+                "event when the work has ended. The operator must allow its host."
+            ),
         ),
     ] = None
     guardrail: Annotated[
@@ -101,11 +107,11 @@ class RequestHeaders(TimeoutHeaders):
     ] = None
 
     def cache_wish(self) -> CacheWish:
-        """Return what the request asks of the answer cache; directives it has not are ignored."""
+        """Return the request's wishes for the answer cache; unknown directives are ignored."""
         return NO_WISH if self.cache_control is None else _cache_wish(self.cache_control)
 
     def guardrail_wish(self) -> GuardrailWish | None:
-        """Return what the request asks of the guardrail policy."""
+        """Return the request's wishes for the guardrail policy."""
         if self.guardrail is None:
             return None
         pairs = (pair.split("=") for pair in self.guardrail.split(","))
@@ -115,10 +121,12 @@ class RequestHeaders(TimeoutHeaders):
 @lru_cache(maxsize=256)  # few are ever said
 def _cache_wish(cache_control: str) -> CacheWish:
     pairs = (part.partition("=") for part in cache_control.lower().split(","))
-    said = {name.strip(): value.strip().strip('"') for name, _, value in pairs}
-    age = said.get("max-age", "")
+    directives = {name.strip(): value.strip().strip('"') for name, _, value in pairs}
+    age = directives.get("max-age", "")
     max_age = float(age) if age.isascii() and age.isdigit() else None
-    return CacheWish("no-cache" in said or max_age == 0, "no-store" not in said, max_age)
+    return CacheWish(
+        "no-cache" in directives or max_age == 0, "no-store" not in directives, max_age
+    )
 
 
 CallHeaders = Annotated[RequestHeaders, Header()]
@@ -127,7 +135,7 @@ DeadlineHeaders = Annotated[TimeoutHeaders, Header()]
 
 @dataclass(frozen=True, slots=True)
 class ReadHeaders:
-    """Headers that were read, and what was wrong with them."""
+    """The headers that were read, and their faults."""
 
     values: RequestHeaders
     """A header with a fault has its default here."""
@@ -149,7 +157,7 @@ _NONE = ReadHeaders(RequestHeaders())
 
 
 def by_name(lines: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    """Return headers by name: the lines of a list joined, of any other repeated one the first."""
+    """Return headers by name. List headers are joined; of other repeated ones, the first counts."""
     headers = dict(reversed(lines))
     if len(headers) < len(lines):
         for name in _LISTS:

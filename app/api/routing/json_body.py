@@ -1,4 +1,4 @@
-"""JSON of every dialect, bounded before anything is made of it."""
+"""Parses JSON of every dialect within bounds."""
 
 import json
 import re
@@ -28,7 +28,7 @@ def loads(raw: bytes, *, few: bool = False) -> Any:  # noqa: ANN401 - any JSON v
     it is not JSON.
     """
     if not few:
-        _check_count(raw)
+        check_count(raw)
     try:
         return from_json(raw)
     except ValueError:
@@ -46,7 +46,8 @@ def has_more_than(most: int, raw: bytes) -> bool:
     return True
 
 
-def _check_count(raw: bytes) -> None:
+def check_count(raw: bytes) -> None:
+    """Return where ``raw`` has few enough values, or raise InvalidParameterError."""
     if not has_more_than(MOST_VALUES, raw):
         return
     # Most are in texts, perhaps. No further than it takes to know: a megabyte is a long time.
@@ -80,7 +81,7 @@ def _text_end(raw: bytes, start: int) -> int:
 
 
 def _loads_slowly(raw: bytes) -> Any:  # noqa: ANN401 - any JSON value
-    """Return what the standard library takes all the same, or raise where the fault is.
+    """Return what the standard library can still parse, or raise with the fault's place.
 
     It takes UTF-16, a byte order mark and halves of characters, and counts the characters.
     """

@@ -80,7 +80,7 @@ class FormParser:
 
 
 class _Parts:
-    """What the parser has come upon."""
+    """The parts that the parser has found."""
 
     def __init__(self, charset: str) -> None:
         self.values: list[tuple[str, FormValue]] = []
@@ -89,7 +89,7 @@ class _Parts:
         self._on_begin()
 
     def callbacks(self) -> "MultipartCallbacks":
-        """Return what the parser calls."""
+        """Return the parser's callbacks."""
         return {
             "on_part_begin": self._on_begin,
             "on_header_field": self._on_header_name,

@@ -27,7 +27,7 @@ class HeadOut(DeferredModel):
     ]
 
     @classmethod
-    def of(cls, head: Head) -> "HeadOut":
+    def from_domain(cls, head: Head) -> "HeadOut":
         """Render ``head``."""
         return cls(size=head.size, root=head.root.hex(), signature=head.signature)
 
@@ -84,12 +84,15 @@ async def _head(log: AuditLog, size: int | None) -> Head:
     "/head",
     operation_id="auditHead",
     summary="Show the audit log's signed head",
-    description="Whoever keeps heads can prove later that nothing before them was changed.",
+    description=(
+        "Returns the signed head of the log. Keep heads to prove later that "
+        "nothing before them was changed."
+    ),
     response_description="The head.",
     responses=DOCUMENTED,
 )
 async def head(context: Context, size: Count = None) -> HeadOut:
-    return HeadOut.of(await _head(_log(context), size))
+    return HeadOut.from_domain(await _head(_log(context), size))
 
 
 @router.get(
@@ -117,7 +120,7 @@ async def record(
         raw=None if raw is None else raw.decode(),
         leaf=leaf.hex(),
         proof=[digest.hex() for digest in await log.inclusion(index, head.size)],
-        head=HeadOut.of(head),
+        head=HeadOut.from_domain(head),
     )
 
 
@@ -139,7 +142,7 @@ async def consistency(
         raise errors.AuditRecordMissingError(f"the later head has {later.size} records")
     proof = await log.consistency(first, later.size)
     return ConsistencyOut(
-        first=HeadOut.of(await _head(log, first)),
-        second=HeadOut.of(later),
+        first=HeadOut.from_domain(await _head(log, first)),
+        second=HeadOut.from_domain(later),
         proof=[digest.hex() for digest in proof],
     )

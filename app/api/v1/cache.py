@@ -14,27 +14,29 @@ router = APIRouter(prefix="/v1", tags=["operations"])
 
 
 class Purged(DeferredModel):
-    """The number of answers that were removed."""
+    """The number of answers removed."""
 
     deleted: Annotated[int, Field(description="Answers.")]
 
 
 class Selection(BaseModel):
-    """Which answers; all where neither is given."""
+    """Selects answers; all of them if neither field is given."""
 
     caller: Annotated[
-        str | None, Field(description="Only those of this key, token's subject or address.")
+        str | None, Field(description="Only answers of this key, token subject or address.")
     ] = None
-    model: Annotated[str | None, Field(description="Only those of this model id.")] = None
+    model: Annotated[str | None, Field(description="Only answers of this model id.")] = None
 
 
 @router.delete(
     "/cache",
     operation_id="purgeCache",
-    summary="Forget kept answers",
-    description="Deletes answers of the answer cache: of a caller, of a model, or all. With the "
-    "store `memory` those of the worker that is asked.",
-    response_description="How many were kept.",
+    summary="Delete cached answers",
+    description=(
+        "Deletes cached answers: those of a caller, of a model, or all. With the "
+        "store `memory`, only those of the worker that answers."
+    ),
+    response_description="The number of answers deleted.",
     responses=problem.responses(
         errors.InvalidParameterError, errors.InternalError, errors.AnswerStoreError
     ),

@@ -38,7 +38,7 @@ class ErasureOut(DeferredModel):
 @router.delete(
     "/callers/{id}/data",
     operation_id="eraseCaller",
-    summary="Erase what is kept about a caller",
+    summary="Erase a caller's data",
     description="Drops the caller's key, then deletes its files, batches, jobs and kept answers. "
     "Usage counts stay, as they are what is billed; so do audit records, which name the caller by "
     "its dropped key. Other workers may use the key for a minute.",

@@ -79,7 +79,7 @@ class EstimateOut(DeferredModel):
     cost_usd: Annotated[CostRange | None, Field(description="null where the price is unknown.")]
 
     @classmethod
-    def of(cls, estimate: Estimate) -> "EstimateOut":
+    def from_domain(cls, estimate: Estimate) -> "EstimateOut":
         """Render ``estimate``."""
         return cls(
             calls=len(estimate.prompts),
@@ -113,7 +113,7 @@ _OF_CALLS = (errors.UpstreamError, errors.IdempotencyConflictError)
 @router.post(
     "/estimate",
     operation_id="estimate",
-    summary="Tell what a request would take",
+    summary="Estimate a request",
     description="Takes the body of `/v1/generate` and tells its tokens, tiles and cost without "
     "calling the model. A picture that would be refused is refused here too.",
     response_description="The estimate.",
@@ -129,5 +129,5 @@ async def estimate(
     body: Annotated[GenerateIn, Body(openapi_examples=GENERATE)],
 ) -> Response:
     request = body.to_request(CallContext(context.call, deadline=context.deadline))
-    out = EstimateOut.of(await context.services.estimates.estimate(request))
+    out = EstimateOut.from_domain(await context.services.estimates.estimate(request))
     return Response(out.model_dump_json(), media_type="application/json")

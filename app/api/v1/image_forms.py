@@ -63,7 +63,8 @@ class ImageFile(DeferredModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     file_id: Annotated[
-        FileId, Field(description="Of one's own file, uploaded for the purpose `vision`.")
+        FileId,
+        Field(description="Id of the caller's own file, uploaded with the purpose `vision`."),
     ]
 
 

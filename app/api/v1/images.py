@@ -66,7 +66,7 @@ async def prepare(
     headers: DeadlineHeaders,  # noqa: ARG001 - the deadline is the context's already
     picture: Picture,
     accept: Annotated[
-        str, Header(description="`image/*` for the picture, anything else for the report.")
+        str, Header(description="`image/*` returns the picture, anything else the report.")
     ] = "application/json",
 ) -> Response:
     preparations = context.services.preparations

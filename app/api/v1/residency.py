@@ -16,21 +16,21 @@ router = APIRouter(prefix="/v1", tags=["operations"])
 
 
 class HopOut(DeferredModel):
-    """A place that data goes to."""
+    """A hop: a place that data goes to."""
 
     hop: Annotated[str, Field(description="Its kind and its name.")]
     kind: HopKind
-    regions: Annotated[list[str], Field(description="Empty where nobody can tell.")]
+    regions: Annotated[list[str], Field(description="Regions; empty if unknown.")]
     source: Annotated[
         str, Field(description="The operation of AWS that says so, or `declared`; else why not.")
     ]
     verdict: Annotated[
         Verdict, Field(description="`unknown` counts as outside; `open`: any region will do.")
     ]
-    checked: Annotated[datetime, Field(description="When it was found out.")]
+    checked: Annotated[datetime, Field(description="Time of the check.")]
 
     @classmethod
-    def of(cls, report: HopReport) -> "HopOut":
+    def from_domain(cls, report: HopReport) -> "HopOut":
         """Render ``report``."""
         return cls(
             hop=report.hop,
@@ -46,20 +46,21 @@ class ResidencyOut(DeferredModel):
     """The regions where data may be, and those where it is."""
 
     allowed: Annotated[list[str], Field(description="Regions; any where empty.")]
-    enforced: Annotated[bool, Field(description="Whether hops outside are not used.")]
+    enforced: Annotated[bool, Field(description="Whether hops outside are blocked.")]
     hops: Annotated[
         list[HopOut],
-        Field(description="Empty where no regions are configured: none was looked at."),
+        Field(description="The hops; empty if no regions are configured."),
     ]
-    notes: Annotated[list[str], Field(description="What licences and availability add.")]
+    notes: Annotated[list[str], Field(description="Notes from licences and availability.")]
 
 
 @router.get(
     "/residency",
     operation_id="residency",
-    summary="Show where data may be processed, and where it is",
-    description="Every place that data goes to, as it was last looked at: at the start, then "
-    "hourly.",
+    summary="Show the allowed and the actual regions of data",
+    description=(
+        "Lists every place that data goes to, as of the last check: at the start, then hourly."
+    ),
     response_description="The hops.",
     responses=problem.responses(errors.InternalError),
 )
@@ -68,6 +69,6 @@ async def residency(context: Context) -> ResidencyOut:
     return ResidencyOut(
         allowed=list(sentinel.allowed),
         enforced=sentinel.enforces,
-        hops=[HopOut.of(report) for report in sentinel.reports.values()],
+        hops=[HopOut.from_domain(report) for report in sentinel.reports.values()],
         notes=list(notes(sentinel.allowed, {base.name: base.regions})),
     )

@@ -30,13 +30,13 @@ class UsageOut(DeferredModel):
     generation_tokens: int
     images: int
     tiles: int
-    cost_usd: Annotated[float, Field(description="At the listed price.")]
+    cost_usd: Annotated[float, Field(description="Cost at list price.")]
     unpriced: Annotated[
         int, Field(description="Requests whose price is unknown; not in `cost_usd`.")
     ]
 
     @classmethod
-    def of(cls, row: UsageRow) -> "UsageOut":
+    def from_domain(cls, row: UsageRow) -> "UsageOut":
         """Render ``row``."""
         key, counts = row.key, row.counts
         return cls(
@@ -61,11 +61,13 @@ class UsageList(DeferredModel):
 
 
 class Period(BaseModel):
-    """Which days."""
+    """A period, in days."""
 
     first: Annotated[date | None, Field(description="UTC; by default 30 days ago.")] = None
     last: Annotated[date | None, Field(description="UTC; by default today.")] = None
-    key: Annotated[str | None, Field(description="Only this key's. Needs `admin`.")] = None
+    key: Annotated[
+        str | None, Field(description="Only the usage of this key. Needs the scope `admin`.")
+    ] = None
 
     def query(self, caller: Caller) -> UsageQuery:
         """Return the query that ``caller`` may make, or raise a RequestError."""
@@ -77,7 +79,7 @@ class Period(BaseModel):
 
 
 def visible(wanted: str | None, caller: Caller) -> str | None:
-    """Return whose usage ``caller`` gets to see: its own, or with ``admin`` whose it wants."""
+    """Return the caller whose usage is shown: ``caller`` itself, or with ``admin`` any."""
     if Scope.ADMIN in caller.scopes:
         return wanted
     if wanted not in (None, caller.id):
@@ -88,9 +90,11 @@ def visible(wanted: str | None, caller: Caller) -> str | None:
 @router.get(
     "/usage",
     operation_id="usage",
-    summary="Tell who used how much",
-    description="Requests, tokens, images, tiles and cost by day, model, key and task. With the "
-    "scope `admin` of every key, else of the caller's own.",
+    summary="Report usage",
+    description=(
+        "Reports requests, tokens, images, tiles and cost by day, model, key and "
+        "task: with the scope `admin` of every key, else of the caller's own."
+    ),
     response_description="Usage, oldest first.",
     responses=problem.responses(
         errors.InvalidParameterError, errors.InternalError, errors.UsageStoreError
@@ -98,4 +102,4 @@ def visible(wanted: str | None, caller: Caller) -> str | None:
 )
 async def usage(context: Context, period: Annotated[Period, Query()]) -> UsageList:
     rows = await context.services.operations.usage.rows(period.query(context.call.caller))
-    return UsageList(data=[UsageOut.of(row) for row in rows])
+    return UsageList(data=[UsageOut.from_domain(row) for row in rows])

@@ -15,7 +15,7 @@ router = APIRouter(prefix="/v1", tags=["jobs"])
 
 
 class DeliveryOut(DeferredModel):
-    """One event on its way to a server of the caller's."""
+    """The delivery of one event to a caller's server."""
 
     id: Annotated[str, Field(description="The event's id, which is its `webhook-id` header too.")]
     type: Annotated[str, Field(description="`batch.completed`, `job.failed` and the like.")]
@@ -35,7 +35,7 @@ class DeliveryOut(DeferredModel):
     ]
 
     @classmethod
-    def of(cls, delivery: Delivery) -> "DeliveryOut":
+    def from_domain(cls, delivery: Delivery) -> "DeliveryOut":
         """Render ``delivery``."""
         event = delivery.event
         pending = delivery.status is DeliveryStatus.PENDING
@@ -62,16 +62,18 @@ class WebhooksOut(DeferredModel):
     secret: Annotated[
         str | None,
         Field(
-            description="What the caller's receiver verifies signatures with, by the Standard "
-            "Webhooks scheme; null where webhooks are off."
+            description=(
+                "Secret that verifies signatures, by the Standard Webhooks scheme; "
+                "null if webhooks are off."
+            )
         ),
     ]
     data: Annotated[list[DeliveryOut], Field(description="Deliveries, newest first.")]
-    has_more: Annotated[bool, Field(description="Whether there are older ones.")]
+    has_more: Annotated[bool, Field(description="Whether there are older deliveries.")]
 
 
 class Page(BaseModel):
-    """Which deliveries."""
+    """A page of deliveries."""
 
     limit: Annotated[int, Field(ge=1, le=100)] = 20
     after: Annotated[str | None, Field(description="Id of the event before the first one.")] = None
@@ -81,9 +83,11 @@ class Page(BaseModel):
     "/webhooks",
     operation_id="webhooks",
     summary="Show the caller's webhooks",
-    description="The secret that its receivers verify signatures with, and what was delivered, "
-    "waits for another attempt, or was given up after a day. docs/jobs.md tells how webhooks are "
-    "asked for and verified.",
+    description=(
+        "Shows the secret that receivers verify signatures with, and the "
+        "deliveries: completed, waiting for another attempt, or given up after a "
+        "day. docs/jobs.md explains how to request and verify webhooks."
+    ),
     response_description="The secret and the deliveries.",
     responses=problem.responses(
         errors.InvalidParameterError, errors.InternalError, errors.WorkQueueError
@@ -91,10 +95,10 @@ class Page(BaseModel):
 )
 async def webhooks(context: Context, page: Annotated[Page, Query()]) -> WebhooksOut:
     service, owner = context.services.webhooks, context.call.caller.id
-    found = await service.deliveries(owner, page.limit + 1, page.after)
+    deliveries = await service.deliveries(owner, page.limit + 1, page.after)
     return WebhooksOut(
         hosts=list(service.hosts),
         secret=service.signing_secret(owner) if service.hosts else None,
-        data=[DeliveryOut.of(delivery) for delivery in found[: page.limit]],
-        has_more=len(found) > page.limit,
+        data=[DeliveryOut.from_domain(delivery) for delivery in deliveries[: page.limit]],
+        has_more=len(deliveries) > page.limit,
     )

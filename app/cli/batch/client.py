@@ -1,15 +1,17 @@
 """Asks the service about one file, and waits where waiting helps."""
 
 import asyncio
+import contextlib
 import json
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from app.cli.batch.folder import shown
 from app.cli.batch.row import FACTS, Row
 
 ATTEMPTS = 6
@@ -43,9 +45,14 @@ class BatchClient:
     http: httpx.AsyncClient
     task: TaskInfo
     parameters: Mapping[str, str]
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once nothing more is to be asked."""
 
-    async def ask(self, name: str, path: Path) -> Row:
-        """Return the file's row. Raises ServiceUnusableError where no row can be had."""
+    async def ask(self, name: str, path: Path) -> Row | None:
+        """Return the file's row, None where it would be asked again and the run is stopping.
+
+        Raises ServiceUnusableError where no row can be had.
+        """
         attempt = 0
         while True:
             attempt += 1
@@ -56,42 +63,51 @@ class BatchClient:
             except httpx.TransportError as error:
                 if attempt >= ATTEMPTS:
                     raise ServiceUnusableError(f"the service can't be reached: {error}") from error
-                await asyncio.sleep(_backoff(attempt))
+                if await self._stopped(_backoff(attempt)):
+                    return None
                 continue
-            told = _object(answer)
-            code = str(told.get("code", ""))
+            body = _object(answer)
+            code = str(body.get("code", ""))
             # The parameters are the same for every file.
             if answer.status_code in (401, 403) or code in ("not_found", "unknown_field"):
-                raise ServiceUnusableError(f"{code}: {told.get('detail')}")
-            again = code in PATIENCE or (told.get("retryable") is True and attempt < ATTEMPTS)
+                raise ServiceUnusableError(f"{code}: {body.get('detail')}")
+            again = code in PATIENCE or (body.get("retryable") is True and attempt < ATTEMPTS)
             if answer.is_success or not again:
-                return self._row(name, answer.status_code, told)
-            await asyncio.sleep(_wait(answer, attempt))
+                return self._row(name, answer.status_code, body)
+            if await self._stopped(_wait(answer, attempt)):
+                return None
+
+    async def _stopped(self, seconds: float) -> bool:
+        """Wait, and tell whether the run is stopping."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.stopping.wait()
+        return self.stopping.is_set()
 
     async def _post(self, path: Path) -> httpx.Response:
         content = await asyncio.to_thread(path.read_bytes)
         return await self.http.post(
             self.task.path,
             data=dict(self.parameters),
-            files={"images": (path.name, content, "application/octet-stream")},
+            files={"images": (shown(path.name), content, "application/octet-stream")},
             timeout=TIMEOUT,
         )
 
     def _failed(self, name: str, code: str, detail: str) -> Row:
         return Row(name, self.task.name, 0, error={"code": code, "detail": detail})
 
-    def _row(self, name: str, status: int, told: dict[str, Any]) -> Row:
+    def _row(self, name: str, status: int, body: dict[str, Any]) -> Row:
         if status != 200:
-            error = {"code": told.get("code"), "detail": told.get("detail")}
+            error = {"code": body.get("code"), "detail": body.get("detail")}
             return Row(name, self.task.name, status, error=error)
-        cost = told.get("cost_usd")
+        cost = body.get("cost_usd")
         return Row(
             name,
             self.task.name,
             status,
-            told.get("result"),
+            body.get("result"),
             cost_usd=cost.get("total") if isinstance(cost, dict) else None,
-            facts={fact: told.get(fact) for fact in FACTS},
+            facts={fact: body.get(fact) for fact in FACTS},
         )
 
 
@@ -101,10 +117,10 @@ async def find_task(http: httpx.AsyncClient, name: str) -> TaskInfo:
         answer = await http.get("/v1/tasks", timeout=TIMEOUT)
     except httpx.TransportError as error:
         raise ServiceUnusableError(f"{http.base_url} can't be reached: {error}") from error
-    told = _object(answer)
+    body = _object(answer)
     if not answer.is_success:
-        raise ServiceUnusableError(f"{told.get('code')}: {told.get('detail')}")
-    tasks = {task["name"]: task for task in told.get("tasks", ())}
+        raise ServiceUnusableError(f"{body.get('code')}: {body.get('detail')}")
+    tasks = {task["name"]: task for task in body.get("tasks", ())}
     alone = {name: task for name, task in tasks.items() if task["least_images"] <= 1}
     if name not in alone:
         reason = "takes several pictures at a time" if name in tasks else "is not served"
@@ -116,11 +132,11 @@ async def find_task(http: httpx.AsyncClient, name: str) -> TaskInfo:
 
 def _object(answer: httpx.Response) -> dict[str, Any]:
     try:
-        told = answer.json()
+        body = answer.json()
     except json.JSONDecodeError:
-        told = None
-    if isinstance(told, dict):
-        return told
+        body = None
+    if isinstance(body, dict):
+        return body
     retryable = answer.status_code in (429, 502, 503, 504)
     return {
         "code": f"http_{answer.status_code}",

@@ -8,7 +8,7 @@ from app.settings.types import is_installed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what the command takes."""
+    """Add the command's arguments."""
     parser.add_argument("folder", type=Path, help="the pictures; folders in it are looked into")
     parser.add_argument("--task", required=True, help="caption, ocr, …: see docs/tasks.md")
     parser.add_argument(

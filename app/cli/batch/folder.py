@@ -1,5 +1,7 @@
 """The pictures of a folder."""
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,30 +16,36 @@ DOCUMENTS = frozenset({".pdf"})
 class Folder:
     """The files under a folder that a batch takes, and those it leaves."""
 
-    root: Path
-    files: tuple[str, ...]
-    """Paths beneath it, with slashes, in their order."""
+    files: Mapping[str, Path]
+    """Where each is, by its path beneath the folder: with slashes, in order, always Unicode."""
     skipped: int
     """Files that are no pictures, by their names."""
-
-    def path(self, name: str) -> Path:
-        """Return where ``name`` is."""
-        return self.root / name
+    closed: tuple[OSError, ...] = ()
+    """Folders that can't be read."""
 
 
 def scan(root: Path, *, documents: bool) -> Folder:
     """Return the pictures under ``root``, and documents where they are taken.
 
-    What begins with a dot is left alone.
+    What begins with a dot is left alone, and links to folders are not followed.
     """
     taken = PICTURES | DOCUMENTS if documents else PICTURES
-    files, skipped = [], 0
-    for path in sorted(root.rglob("*")):
-        name = path.relative_to(root)
-        if any(part.startswith(".") for part in name.parts) or not path.is_file():
-            continue
-        if path.suffix.lower() in taken:
-            files.append(name.as_posix())
-        else:
-            skipped += 1
-    return Folder(root, tuple(files), skipped)
+    files: dict[str, Path] = {}
+    closed: list[OSError] = []
+    skipped = 0
+    for folder, folders, names in os.walk(root, onerror=closed.append):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            path = Path(folder, name)
+            if name.startswith(".") or not path.is_file():
+                continue
+            if path.suffix.lower() in taken:
+                files[shown(path.relative_to(root).as_posix())] = path
+            else:
+                skipped += 1
+    return Folder(dict(sorted(files.items())), skipped, tuple(closed))
+
+
+def shown(name: str) -> str:
+    """Return a file's name as text; bytes of it that are no UTF-8 become escapes."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -7,6 +7,7 @@ only then; until then the lines stand beside it.
 import contextlib
 import csv
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import TextIO
 
 from app.cli.batch import row
 from app.cli.batch.row import COLUMNS, Row
+
+_NUMBER = re.compile(r"-?[0-9.]+(e[-+]?[0-9]+)?")
 
 
 class OutputError(Exception):
@@ -48,9 +51,14 @@ class Output:
         kept = list(self._answered())
         self.done = {each.file: each.cost_usd or 0 for each in kept}
         fresh = self.lines.with_name(f".{self.lines.name}.new")
-        with fresh.open("w", encoding="utf-8") as file:
-            file.writelines(f"{each.line()}\n" for each in kept)
-        fresh.replace(self.lines)
+        try:
+            with fresh.open("w", encoding="utf-8") as file:
+                file.writelines(f"{each.line()}\n" for each in kept)
+            fresh.replace(self.lines)
+        except OSError:
+            # Half of it, on a full disk, would be in the way of whoever makes room.
+            fresh.unlink(missing_ok=True)
+            raise
         self._file = self.lines.open("a", encoding="utf-8")
 
     def _answered(self) -> Iterator[Row]:
@@ -72,14 +80,14 @@ class Output:
             return
         with self.lines.open(encoding="utf-8", errors="replace") as file:
             for number, line in enumerate(file, 1):
-                found = row.read(line)
-                if found is None and line.endswith("\n"):
+                entry = row.read(line)
+                if entry is None and line.endswith("\n"):
                     raise OutputError(
                         f"{self.lines} line {number} is no row of an earlier run: "
                         "choose another --out"
                     )
-                if found is not None:
-                    yield found
+                if entry is not None:
+                    yield entry
 
     def write(self, each: Row) -> None:
         """Write a row through to the file."""
@@ -114,4 +122,5 @@ class Output:
 
 def _inert(cell: str) -> str:
     """Return a cell that no spreadsheet takes for a formula."""
-    return f"'{cell}" if cell.startswith(("=", "+", "@", "\t", "\r")) else cell
+    formula = cell.startswith(("=", "+", "-", "@", "\t", "\r"))
+    return f"'{cell}" if formula and not _NUMBER.fullmatch(cell) else cell

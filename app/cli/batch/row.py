@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.domain.json_line import on_one_line
+
 FACTS = ("valid", "faults", "prompt_token_count", "generation_token_count")
 COLUMNS = ("file", "task", "status", "error", "cost_usd", *FACTS)
 """Columns of every row; the result's own members come after them."""
@@ -31,7 +33,7 @@ class Row:
 
     def line(self) -> str:
         """Return the row as a line of JSON."""
-        return json.dumps(
+        line = json.dumps(
             {
                 "file": self.file,
                 "task": self.task,
@@ -43,6 +45,7 @@ class Row:
             },
             ensure_ascii=False,
         )
+        return on_one_line(line.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
 
     def cells(self) -> dict[str, str]:
         """Return the row as cells of a table; what is no text or number is JSON."""
@@ -68,15 +71,15 @@ def _cell(value: object) -> str:
 def read(line: str) -> Row | None:
     """Return the row in a line; None where it is none, as the last one of a broken run may be."""
     try:
-        told = json.loads(line)
+        members = json.loads(line)
         return Row(
-            told["file"],
-            told["task"],
-            told["status"],
-            told["result"],
-            told["error"],
-            told["cost_usd"],
-            {name: told.get(name) for name in FACTS},
+            members["file"],
+            members["task"],
+            members["status"],
+            members["result"],
+            members["error"],
+            members["cost_usd"],
+            {name: members.get(name) for name in FACTS},
         )
     except (ValueError, KeyError, TypeError):
         return None

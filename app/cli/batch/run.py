@@ -4,11 +4,15 @@ import asyncio
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from app.cli.batch.client import BatchClient
 from app.cli.batch.folder import Folder
 from app.cli.batch.output import Output
 from app.cli.batch.progress import Display, Tally
+
+GRACE = 60.0
+"""Seconds for which answers are waited for after Ctrl-C."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,27 +35,39 @@ class Run:
 
         Raises ServiceUnusableError, or OSError where the output can't be written.
         """
-        names = iter([name for name in self.folder.files if name not in self.output.done])
+        left = [each for each in self.folder.files.items() if each[0] not in self.output.done]
+        files = iter(left)
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(self.concurrency):
-                    group.create_task(self._work(names, display))
+                    group.create_task(self._work(files, display))
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from None
 
-    async def _work(self, names: Iterator[str], display: Display) -> None:
-        for name in names:
-            row = await self.client.ask(name, self.folder.path(name))
+    async def _work(self, files: Iterator[tuple[str, Path]], display: Display) -> None:
+        for name, path in files:
+            row = await self.client.ask(name, path)
+            if row is None:
+                return
             self.output.write(row)
             display.tally.add(row)
             display.update()
+            if self.client.stopping.is_set():
+                return
 
     async def interrupted(self, display: Display) -> bool:
-        """Run, and tell whether Ctrl-C ended it."""
+        """Run, and tell whether Ctrl-C ended it.
+
+        What was asked may be paid for: its answers are waited for, for a while, or until Ctrl-C
+        comes again.
+        """
         running = asyncio.create_task(self.through(display))
         try:
             await asyncio.shield(running)
         except asyncio.CancelledError:
+            self.client.stopping.set()
+            display.console.print("Waiting for what was asked; Ctrl-C again leaves it.")
+            await asyncio.wait({running}, timeout=GRACE)
             running.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await running

@@ -46,8 +46,10 @@ async def own() -> AsyncIterator[httpx.AsyncClient]:
     }
     child = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "app", "serve"),
+        *("-m", "app.cli.batch.child"),
         env={**os.environ, **environment},
+        # Never written to: it closes when this process is gone, killed or not.
+        stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.DEVNULL,
         # Ctrl-C is for this command, which then stops the service itself.
         start_new_session=True,

@@ -40,20 +40,22 @@ async def _run(parsed: argparse.Namespace) -> int:
     async with opened as http:
         task = await find_task(http, parsed.task)
         _check(parameters, task)
-        found = folder.scan(parsed.folder, documents=task.documents)
+        pictures = folder.scan(parsed.folder, documents=task.documents)
+        for error in pictures.closed:
+            sys.stderr.write(f"{folder.shown(error.filename)}: {error.strerror}\n")
         output = Output(parsed.out, task.name)
         output.open()
         try:
-            this = Run(BatchClient(http, task, parameters), found, output, parsed.concurrency)
+            this = Run(BatchClient(http, task, parameters), pictures, output, parsed.concurrency)
             tally = this.tally()
             with shown(tally, Console(stderr=True)) as display:
                 interrupted = await this.interrupted(display)
         finally:
             output.close()
-    sys.stdout.write(_summary(tally, found.skipped, output, interrupted=interrupted))
+    sys.stdout.write(_summary(tally, pictures.skipped, output, interrupted=interrupted))
     if interrupted:
         return INTERRUPTED
-    return 1 if tally.failed else 0
+    return 1 if tally.failed or pictures.closed else 0
 
 
 def _parameters(pairs: list[str]) -> dict[str, str]:

@@ -11,7 +11,7 @@ from aiobotocore.config import AioConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
 from app.adapters.aws_session import aws_session
-from app.adapters.bedrock.identity.credentials import check_api_key
+from app.adapters.bedrock.identity.variables import check_api_key
 from app.adapters.bedrock.model_import import sentence
 from app.adapters.trust import trusted
 from app.cli.doctor.configuration import shown
@@ -67,9 +67,9 @@ async def _endpoint(settings: Settings) -> AsyncIterator[Finding]:
     yield _clock(answer.headers.get("date", ""))
 
 
-def _clock(said: str) -> Finding:
+def _clock(date: str) -> Finding:
     try:
-        skew = abs(time.time() - email.utils.parsedate_to_datetime(said).timestamp())
+        skew = abs(time.time() - email.utils.parsedate_to_datetime(date).timestamp())
     except ValueError:
         return warning("clock", "the endpoint does not tell the time")
     text = f"{skew:.0f} s from the endpoint's"
@@ -80,7 +80,7 @@ def _clock(said: str) -> Finding:
 
 
 def _api_key(key: str) -> Finding:
-    mend = "Remove the spaces or the line end in AWS_BEARER_TOKEN_BEDROCK."
+    mend = "Remove the quotes, spaces or line end in AWS_BEARER_TOKEN_BEDROCK."
     try:
         check_api_key()
     except ValueError as error:

@@ -10,7 +10,7 @@ from app.settings import PREFIX, Settings
 from app.wiring.retrieval import configured, only_api_key, open_retriever
 
 PROBE = "hello"
-"""What each is asked: one retrieval, which generates nothing."""
+"""The query that probes each knowledge base: one retrieval, which generates nothing."""
 
 
 async def check(settings: Settings) -> AsyncIterator[Finding]:
@@ -33,8 +33,8 @@ async def check(settings: Settings) -> AsyncIterator[Finding]:
                 mend = f"See {error.code} in docs/errors.md, and {PREFIX}KNOWLEDGE_BASES."
                 yield fault(subject, f"{error.code}: {error.detail}", mend)
             else:
-                found = "a chunk was found" if chunks else "nothing was found for a probe"
-                yield ok(subject, f"{base.id} in {base.region}: {found}")
+                outcome = "a chunk was found" if chunks else "nothing was found for a probe"
+                yield ok(subject, f"{base.id} in {base.region}: {outcome}")
 
 
 def _probe(base: KnowledgeBase) -> RetrievalQuery:

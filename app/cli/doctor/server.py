@@ -13,7 +13,7 @@ TIMEOUT = 5
 
 
 async def check(settings: Settings, target: Target) -> Finding:
-    """Return what the server's list of models tells; asking for it costs nothing."""
+    """Check the server's list of models; asking for it costs nothing."""
     url = f"{str(settings.openai_url).rstrip('/')}/models"
     subject = "server"
     try:

@@ -19,7 +19,7 @@ class FoundationModel:
 
     @property
     def profile_id(self) -> str:
-        """Its cross-region inference profile in the United States."""
+        """Return the id of the model's cross-region inference profile in the United States."""
         return f"us.{self.id}"
 
 

@@ -1,4 +1,4 @@
-"""Which faults are in force, and what they add up to for one call."""
+"""The faults in force, and their effect on one call."""
 
 import time
 from collections import OrderedDict

@@ -16,8 +16,8 @@ def assessment(verdict: Verdict, characters: int, images: int = 0) -> dict[str, 
             "guardrailCoverage": coverage(characters, images),
         }
     }
-    words, pictures = verdict.of(Source.WORD), verdict.of(Source.PICTURE)
-    regexes, entities = verdict.of(Source.REGEX), verdict.of(Source.PII)
+    words, pictures = verdict.by_source(Source.WORD), verdict.by_source(Source.PICTURE)
+    regexes, entities = verdict.by_source(Source.REGEX), verdict.by_source(Source.PII)
     if words:
         made["wordPolicy"] = {
             "customWords": [

@@ -16,7 +16,7 @@ _VERSION = re.compile(r"[1-9][0-9]{0,7}|DRAFT")
 
 
 class Source(StrEnum):
-    """Which rule found something."""
+    """The kind of rule that matched."""
 
     WORD = "word"
     REGEX = "regex"
@@ -56,8 +56,8 @@ class Verdict:
         """Whether anything was found."""
         return bool(self.findings)
 
-    def of(self, source: Source) -> list[Finding]:
-        """Return what one kind of rules found."""
+    def by_source(self, source: Source) -> list[Finding]:
+        """Return the findings of one kind of rules."""
         return [finding for finding in self.findings if finding.source is source]
 
 

@@ -43,7 +43,7 @@ class Pixels:
     sharpness: int
     """Standard deviation of the picture's edges, 0 when it is flat."""
     brightest_side: str
-    """Which half is lightest: ``top``, ``right``, ``bottom``, ``left``; ``none`` if alike."""
+    """The lightest half: ``top``, ``right``, ``bottom`` or ``left``; ``none`` if alike."""
     fingerprint: str
     """A 64-bit difference hash as 16 hexadecimal digits; turning the picture changes it."""
 

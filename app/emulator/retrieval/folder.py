@@ -23,9 +23,9 @@ from app.emulator.wire.picture import checked
 _log = logging.getLogger(__name__)
 _METADATA = ".metadata.json"
 _WORDS = ".words.txt"
-"""Beside a picture: its words, read before, so that nothing need read them again."""
+"""The suffix of a file with a picture's words, so that they need not be read again."""
 _SAID = {".transcript.txt": "AUDIO", ".summary.txt": "VIDEO"}
-"""Beside a recording or a video: what Bedrock would have made of it."""
+"""The suffix of a file with what Bedrock would have made of a recording or a video."""
 _BESIDE = (_METADATA, _WORDS, *_SAID)
 _PREFIX = "x-amz-bedrock-kb-"
 _CHUNK = 1200  # Characters: about the 300 tokens of AWS's default.

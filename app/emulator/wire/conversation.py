@@ -43,7 +43,7 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Guarded:
-    """Which guardrail a call named."""
+    """The guardrail that a call named."""
 
     identifier: str
     version: str
@@ -82,7 +82,7 @@ class Constraint:
 
 @dataclass(frozen=True, slots=True)
 class LogprobDemand:
-    """Which log probabilities a call wants to see."""
+    """The log probabilities that a call asks for."""
 
     top: int | None = None
     """Alternatives for each token of the answer; None wants no log probabilities of it."""
@@ -119,7 +119,7 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Alternative:
-    """A token that could have stood at a place."""
+    """An alternative token at one position."""
 
     token: str
     id: int
@@ -144,7 +144,7 @@ class GuardOutcome:
 
     intervened: bool
     trace: dict[str, Any] | None = None
-    """Its assessments of question and answer, if the caller wants to see them."""
+    """The guardrail's assessments of question and answer, if the caller asked for them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ _ACCEPTED = "send Authorization: Bearer <key>, or X-API-Key: <key>"
 
 @dataclass(frozen=True, slots=True)
 class OpenAccess:
-    """Takes everyone for the same anonymous caller. For loopback, and behind a gateway."""
+    """Treats everyone as the same anonymous caller. For loopback, and behind a gateway."""
 
     async def authenticate(self, credential: str | None) -> Caller:  # noqa: ARG002 - the port's signature
         """Return the anonymous caller."""

@@ -1,4 +1,4 @@
-"""Callers as they are kept beside their work, which is done for them later. Pure."""
+"""Callers as they are stored with their deferred work. Pure."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,7 @@ from app.domain.access import Caller, scope
 
 
 def written(caller: Caller) -> dict[str, Any]:
-    """Return all of ``caller`` but its id: what it may, and what holds for it."""
+    """Return the rights and limits of ``caller``, without its id."""
     own = caller.filter
     return {
         "scopes": sorted(caller.scopes),
@@ -22,7 +22,7 @@ def written(caller: Caller) -> dict[str, Any]:
 
 
 def read(caller_id: str, kept: Mapping[str, Any]) -> Caller:
-    """Return the caller of ``caller_id``; what older entries have not is as if it were not set."""
+    """Return the caller of ``caller_id``; fields that older entries lack are unset."""
     own = kept.get("filter")
     return Caller(
         caller_id,

@@ -1,4 +1,4 @@
-"""Takes calls from their callers' quotas, and decides when those can't be counted."""
+"""Draws calls on their callers' quotas, and decides if quotas can't be counted."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class Limits:
-    """The service's own quotas, in whose place a caller may have others."""
+    """The service's quotas, which a caller's own may replace."""
 
     limiter: RateLimiter
     defaults: Mapping[str, str]
@@ -31,7 +31,7 @@ class Limits:
         self._defaults = tuple(self.defaults.items())
 
     def quotas(self, call: Call, resource: Resource) -> tuple[Quota, ...]:
-        """Return what ``call`` draws on when it uses ``resource``."""
+        """Return the quotas that ``call`` draws on when it uses ``resource``."""
         own = call.caller.limits
         configured = tuple({**self.defaults, **own}.items()) if own else self._defaults
         return _quotas(configured, resource, call.scope)
@@ -64,7 +64,7 @@ class Limits:
 
 
 class Unlimited(Limits):
-    """Counts nothing: for what is tried and not asked."""
+    """Counts nothing, for dry runs."""
 
     def quotas(self, call: Call, resource: Resource) -> tuple[Quota, ...]:  # noqa: ARG002 - the parent's
         """Return none."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 _BOX = re.compile(r"\b(?:box|bbox)(?:\.\d+)?$")
 _MANY = 3
-"""Places named of those that have the same fault."""
+"""Maximum places named for the same fault."""
 
 _PLAIN = (
     (r"Field required", "missing, add it"),
@@ -50,7 +50,7 @@ _SHARES = (
 
 
 def advice(faults: Sequence[str]) -> str:
-    """Return what to change, a line for each kind of fault."""
+    """Return advice, a line for each kind of fault."""
     places: dict[str, list[str]] = {}
     for fault in faults:
         place, wish = _parted(fault)
@@ -62,18 +62,18 @@ def _parted(fault: str) -> tuple[str, str]:
     """Return the place of a fault, empty for none, and what is wished for there."""
     if _NO_OBJECT.search(fault):
         return "", "Write the object alone: no words before or behind it."
-    place, colon, said = fault.partition(": ")
+    place, colon, message = fault.partition(": ")
     if not colon or not re.fullmatch(r"the object|[^\s:]+", place):
         return "", fault
-    if _BOX.search(place) and "equal to" in said:
+    if _BOX.search(place) and "equal to" in message:
         return place.rpartition(".")[0] if place[-1:].isdigit() else place, _SHARES
-    if names := _OF_TYPE.fullmatch(said):
+    if names := _OF_TYPE.fullmatch(message):
         kinds = (_TYPES.get(name) for name in re.findall(r"\w+", names[1]))
         return place, f"write {' or '.join(dict.fromkeys(kind for kind in kinds if kind))}"
     for pattern, wish in _PLAIN:
-        if match := re.fullmatch(pattern, said):
+        if match := re.fullmatch(pattern, message):
             return place, match.expand(wish)
-    return place, said
+    return place, message
 
 
 def _lines(places: dict[str, list[str]]) -> Iterator[str]:

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from app.services.answers.conform import folded, texts
-from app.services.answers.schema import Schema
-from app.services.answers.skeleton import skeleton
+from app.services.answers.schemas.conform import folded, texts
+from app.services.answers.schemas.schema import Schema
+from app.services.answers.schemas.skeleton import skeleton
 
 _TYPES = frozenset({"string", "number", "integer", "boolean", "array", "object", "null"})
 _TEMPLATE = re.compile(
@@ -42,9 +42,9 @@ def is_schema(value: dict[str, Any], names: Iterable[str]) -> bool:
 def repeats(value: dict[str, Any], schema: Schema) -> bool:
     """Whether ``value`` holds nothing but places to fill, descriptions, or parts of schemas."""
     described = frozenset(folded(text) for text in _descriptions(schema))
-    said = [text for text in texts(value) if not text.lstrip("-").replace(".", "").isdigit()]
+    words = [text for text in texts(value) if not text.lstrip("-").replace(".", "").isdigit()]
     listed = frozenset(folded(str(word)) for word in _listed(schema))
-    own = [text for text in said if folded(text) not in listed or "|" in text]
+    own = [text for text in words if folded(text) not in listed or "|" in text]
     if not own:
         return _only_schemas(value)
     rest = [t for t in own if not (_template(t, listed) or folded(t) in described)]

@@ -1,4 +1,4 @@
-"""Which forms the upstream holds an answer to while it generates, and what it is told of them."""
+"""Chooses the forms that the upstream enforces during generation, and what is sent for them."""
 
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -10,9 +10,9 @@ import orjson
 
 from app.domain.model import Capabilities
 from app.domain.output import Choice, JsonObject, JsonSchema, OutputForm
-from app.services.answers.grammar import grammar, small
 from app.services.answers.instruction import with_form, with_keys, with_options
-from app.services.answers.schema import Schema
+from app.services.answers.schemas.grammar import grammar, small
+from app.services.answers.schemas.schema import Schema
 
 MAX_OPTIONS = 64
 """Texts of a closed answer that are sent as a choice."""
@@ -33,15 +33,15 @@ class Enforced:
 
     @property
     def digest(self) -> bytes:
-        """Tells equal forms."""
+        """A digest that is the same for equal forms."""
         match self.form:
             case JsonSchema(_, schema):
-                said: object = schema
+                content: object = schema
             case Choice(options):
-                said = options
+                content = options
             case JsonObject():
-                said = "object"
-        return sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).digest()
+                content = "object"
+        return sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).digest()
 
     def told(self, text: str) -> str:
         """Return ``text`` with what the model still has to be told of the form."""
@@ -69,7 +69,7 @@ class Enforcement:
     _refused: OrderedDict[bytes, None] = field(default_factory=OrderedDict)
 
     def enforced(self, schema: Schema) -> Enforced | None:
-        """Return what is sent for a form with ``schema``; None where the prompt alone carries it.
+        """Return the enforced form of ``schema``; None if only the prompt carries it.
 
         A schema that is too large or too deep to be compiled fast is asked for in the prompt, and
         only held to be an object.

@@ -6,13 +6,13 @@ from typing import Any, ClassVar
 
 import jsonschema_rs
 
-from app.services.answers.conform import Conforming, texts
-from app.services.answers.conform import plain as plain_value
 from app.services.answers.form import SHOWN
-from app.services.answers.notes import AnswerError, Notes, Refusal
-from app.services.answers.refusal import refusal
-from app.services.answers.schema import Schema, plain
 from app.services.answers.schema_form import faults_of, validator
+from app.services.answers.schemas.conform import Conforming, texts
+from app.services.answers.schemas.conform import plain as plain_value
+from app.services.answers.schemas.schema import Schema, plain
+from app.services.answers.text.notes import AnswerError, Notes, Refusal
+from app.services.answers.text.refusal import refusal
 
 
 def _refused(answer: dict[str, Any]) -> tuple[dict[str, Any] | None, Refusal | None]:

@@ -1,4 +1,4 @@
-"""Reads answers beside the event loop, in threads that nothing else waits for."""
+"""Reads answers off the event loop, in threads of its own."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
@@ -7,9 +7,9 @@ from typing import ParamSpec, TypeVar
 
 from app.domain.generation import StopReason
 from app.services.answers.form import Form
-from app.services.answers.notes import Reading
 from app.services.answers.reading import read
-from app.services.answers.schema import weight
+from app.services.answers.schemas.schema import weight
+from app.services.answers.text.notes import Reading
 from app.services.concurrency.fair_threads import FairThreads
 
 P = ParamSpec("P")
@@ -29,8 +29,8 @@ LIGHT = 8192
 class AnswerReader:
     """Reads answers in a bounded number of threads of its own.
 
-    Reading takes steps in proportion to an answer's length, and no answer is longer than
-    `app.services.answers.objects.LONGEST`: a thread is never held for long. Callers take turns.
+    Reading takes steps in proportion to an answer's length, which `text.objects.LONGEST` bounds,
+    so that no thread is occupied for long. Callers take turns.
     """
 
     threads: FairThreads
@@ -43,11 +43,11 @@ class AnswerReader:
             yield cls(threads)
 
     async def read(self, text: str, form: Form[AnswerT], stop: StopReason) -> Reading[AnswerT]:
-        """Return what ``text`` says, or raise AnswerError."""
+        """Return the reading of ``text``, or raise AnswerError."""
         if len(text) <= SHORT and weight(form.schema, LIGHT) <= LIGHT:
             return read(text, form, stop)
         return await self.run(read, text, form, stop)
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Return what ``work`` returns."""
+        """Run ``work`` in a thread and return its result."""
         return await self.threads.run(work, *args, **kwargs)

@@ -1,4 +1,4 @@
-"""The form an answer must have: what the prompt says of it, and what is held against it."""
+"""The form that an answer must have: its description in the prompt, and its checks."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -6,11 +6,11 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from pydantic import ValidationError, model_validator
 
-from app.services.answers.conform import folded, renamed, texts
-from app.services.answers.notes import AnswerError, Notes, Refusal
-from app.services.answers.numbers import decimal_separator
-from app.services.answers.quotation import Partial
-from app.services.answers.refusal import refusal
+from app.services.answers.schemas.conform import folded, renamed, texts
+from app.services.answers.text.notes import AnswerError, Notes, Refusal
+from app.services.answers.text.numbers import decimal_separator
+from app.services.answers.text.quotation import Partial
+from app.services.answers.text.refusal import refusal
 from app.services.deferred_model import DeferredModel
 
 AnswerT = TypeVar("AnswerT")
@@ -38,7 +38,7 @@ class Form(Protocol[AnswerT]):
         ...
 
     def refusal(self, answer: AnswerT) -> tuple[AnswerT | None, Refusal | None]:
-        """Return what is left of ``answer`` without refusals in it, and the first of them."""
+        """Return ``answer`` without the refusals in it, and the first refusal."""
         ...
 
 
@@ -85,10 +85,10 @@ class ModelAnswer(ModelPart):
         """Return the refusal that stands for a value."""
         for name in self.spoken:
             text = getattr(self, name)
-            said = refusal(text) if isinstance(text, str) else None
+            refusal_text = refusal(text) if isinstance(text, str) else None
             seen = getattr(self, self.witness) if self.witness else None
-            if said is not None and not (seen and folded(text[:60]) in folded(str(seen))):
-                return said
+            if refusal_text is not None and not (seen and folded(text[:60]) in folded(str(seen))):
+                return refusal_text
         return None
 
 
@@ -124,8 +124,8 @@ class Model(Generic[ModelT]):
 
     def refusal(self, answer: ModelT) -> tuple[ModelT | None, Refusal | None]:
         """Return ``answer`` and None, or None and the refusal that stands in it."""
-        said = answer.refused()
-        return (answer, None) if said is None else (None, said)
+        statement = answer.refused()
+        return (answer, None) if statement is None else (None, statement)
 
     def _prepared(self, value: dict[str, Any], notes: Notes) -> dict[str, Any]:
         result: dict[str, Any] = {}

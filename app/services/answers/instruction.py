@@ -6,8 +6,8 @@ from typing import Any
 import orjson
 
 from app.services.answers.advice import advice
-from app.services.answers.schema import Schema
-from app.services.answers.skeleton import skeleton
+from app.services.answers.schemas.schema import Schema
+from app.services.answers.schemas.skeleton import skeleton
 
 _SHOWN = 600
 """Characters of faults; more would not fit a repair prompt."""
@@ -48,10 +48,10 @@ def _meaning(part: Any) -> str:  # noqa: ANN401 - any JSON value
     if not isinstance(part, dict):
         return ""
     words = part.get("description") or part.get("title")
-    said = [words] if isinstance(words, str) else []
+    sentences = [words] if isinstance(words, str) else []
     if isinstance(listed := part.get("enum"), list):
-        said.append(f"one of {', '.join(map(str, listed))}")
-    return f": {'; '.join(said)}" if said else ""
+        sentences.append(f"one of {', '.join(map(str, listed))}")
+    return f": {'; '.join(sentences)}" if sentences else ""
 
 
 def _inner(part: Any) -> Iterator[Schema]:  # noqa: ANN401 - any JSON value
@@ -65,8 +65,8 @@ def _inner(part: Any) -> Iterator[Schema]:  # noqa: ANN401 - any JSON value
 
 
 def correction(faults: Sequence[str], schema: Schema) -> str:
-    """Return what asks for a wrong answer again."""
-    told = advice(faults)[:_SHOWN]
+    """Return the prompt that asks again after a wrong answer."""
+    lines = advice(faults)[:_SHOWN]
     return with_form(
-        f"That answer can not be used. Change this:\n{told}\nGive the whole answer again.", schema
+        f"That answer can not be used. Change this:\n{lines}\nGive the whole answer again.", schema
     )

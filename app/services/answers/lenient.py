@@ -14,18 +14,18 @@ from pydantic import (
     WrapValidator,
 )
 
-from app.services.answers.conform import folded
-from app.services.answers.notes import Notes
-from app.services.answers.numbers import Hints, NumberError, number
-from app.services.answers.quotation import Partial
-from app.services.answers.scan import Bare
-from app.services.answers.words import NO_NUMBER, boolean, nothing
+from app.services.answers.schemas.conform import folded
+from app.services.answers.text.notes import Notes
+from app.services.answers.text.numbers import Hints, NumberError, number
+from app.services.answers.text.quotation import Partial
+from app.services.answers.text.scan import Bare
+from app.services.answers.text.words import NO_NUMBER, boolean, nothing
 
 ItemT = TypeVar("ItemT")
 
 
 def notes_of(info: ValidationInfo) -> Notes:
-    """Return where to note what is noticed; nobody reads it outside a reading."""
+    """Return the notes of the current reading; outside a reading nobody reads them."""
     return info.context if isinstance(info.context, Notes) else Notes()
 
 
@@ -50,8 +50,8 @@ def _spoken(value: object) -> object:
 def lone_text(value: object) -> object:
     """Return the one text in ``{"step": 1, "text": "a cat"}``, others as they are."""
     if isinstance(value, dict):
-        said = [v for v in value.values() if isinstance(v, str) and not isinstance(v, Bare)]
-        return said[0] if len(said) == 1 else value
+        words = [v for v in value.values() if isinstance(v, str) and not isinstance(v, Bare)]
+        return words[0] if len(words) == 1 else value
     return value
 
 
@@ -93,7 +93,7 @@ def _true(value: object) -> object:
 
 
 def sparing(schema: dict[str, Any]) -> tuple[WrapValidator, WithJsonSchema]:
-    """Return what lets a value be null where the answer was cut off, or can't be mended."""
+    """Return a validator that admits null if the answer was cut off or can't be repaired."""
     return WrapValidator(_spared), WithJsonSchema(schema)
 
 
@@ -111,7 +111,7 @@ def _said(value: object, handler: ValidatorFunctionWrapHandler) -> object:
 
 
 def word(synonyms: dict[str, str], *, kind: str, other: str | None = None) -> BeforeValidator:
-    """Return what takes a word in any case, spelling and usual language for one of a few.
+    """Return a validator that reads a word in any case, spelling or usual language.
 
     ``synonyms`` are folded. Others are ``other``, with a warning, where there is such a one.
     """
@@ -143,7 +143,7 @@ def synonyms(**words: str) -> dict[str, str]:
 
 
 def trimmed(most: int, what: str) -> BeforeValidator:
-    """Return what keeps the first entries of a list, and says so."""
+    """Return a validator that keeps the first entries of a list and notes it."""
 
     def read(value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 - any list
         if isinstance(value, list) and len(value) > most:
@@ -157,7 +157,7 @@ def trimmed(most: int, what: str) -> BeforeValidator:
 
 
 def shortened(most: int, what: str) -> BeforeValidator:
-    """Return what cuts a text at a word, and says so."""
+    """Return a validator that cuts a text at a word and notes it."""
 
     def read(value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 - any text
         text = " ".join(value.split()) if isinstance(value, str) else value
@@ -188,10 +188,10 @@ def _entries(value: object) -> object:
     if isinstance(value, str):
         value = value.splitlines()
     elif isinstance(value, dict) and not _TEXT_KEYS & {folded(str(key)) for key in value}:
-        said = {key: text for key, text in value.items() if isinstance(text, str)}
-        if len(said) < len(value):
+        entries = {key: text for key, text in value.items() if isinstance(text, str)}
+        if len(entries) < len(value):
             return value
-        value = [v if _NUMBERED.fullmatch(k) else f"{k}: {v}" for k, v in said.items()]
+        value = [v if _NUMBERED.fullmatch(k) else f"{k}: {v}" for k, v in entries.items()]
     if not isinstance(value, list):
         return value
     return [e for e in value if e is not None and not (isinstance(e, str) and nothing(e.strip()))]

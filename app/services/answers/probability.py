@@ -48,13 +48,13 @@ def ranked(options: Sequence[str], chance: Chance | None) -> list[tuple[str, flo
 
 def of_truth(chance: Chance) -> float:
     """Return the probability of ``true``, as its share of both words where both are known."""
-    said = chance.probability
+    share = chance.probability
     other = next(iter(chance.others.values()), None)
-    if other is not None and said + other > 0:
-        said = said / (said + other)
-        return said if chance.value else 1 - said
+    if other is not None and share + other > 0:
+        share = share / (share + other)
+        return share if chance.value else 1 - share
     # The word that was not said is no likelier than the one that was.
-    return said if chance.value else min(said, 1 - said)
+    return share if chance.value else min(share, 1 - share)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class _Span:
 
 
 def chances(completion: Completion, measures: Sequence[Measure]) -> dict[str, Chance]:
-    """Return what is known of the values of an answer that is one JSON object.
+    """Return the probabilities of the values of an answer that is one JSON object.
 
     Nothing where there are no log probabilities, where they are not the text's, or where the text
     is anything else than the object.
@@ -76,7 +76,7 @@ def chances(completion: Completion, measures: Sequence[Measure]) -> dict[str, Ch
 
 
 def chosen(completion: Completion, measures: Sequence[Measure]) -> dict[str, Chance]:
-    """Return what is known of an answer whose whole text is the value of the one measure."""
+    """Return the probability of an answer whose whole text is the one measured value."""
     text = completion.text.strip()
     start = completion.text.find(text)
     span = _Span(text, start, start + len(text))
@@ -164,9 +164,9 @@ class _Tokens:
     def _others(
         self, own: Sequence[int], start: int, end: int, options: Sequence[str]
     ) -> Iterator[tuple[str, float]]:
-        said, after = self.text[start:end], self.text[end:]
+        chosen_text, after = self.text[start:end], self.text[end:]
         # At each token, which options every alternative leads to: one alone tells its probability.
-        texts = {option: option.encode() for option in options if option.encode() != said}
+        texts = {option: option.encode() for option in options if option.encode() != chosen_text}
         for option, text in texts.items():
             fork = self._fork(own, start, text)
             if fork is None:

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from app.domain.generation import StopReason
-from app.services.answers.conform import folded, kinds_of, texts
 from app.services.answers.echo import is_schema, repeats, without_skeleton
 from app.services.answers.form import Form
-from app.services.answers.notes import AnswerError, Notes, Reading
-from app.services.answers.objects import LONGEST, Written, objects
-from app.services.answers.refusal import refusal
-from app.services.answers.repetition import Loop, loop
-from app.services.answers.scan import Bare
+from app.services.answers.schemas.conform import folded, kinds_of, texts
+from app.services.answers.text.notes import AnswerError, Notes, Reading
+from app.services.answers.text.objects import LONGEST, Written, objects
+from app.services.answers.text.refusal import refusal
+from app.services.answers.text.repetition import Loop, loop
+from app.services.answers.text.scan import Bare
 
 AnswerT = TypeVar("AnswerT")
 
@@ -52,16 +52,16 @@ def read(text: str, form: Form[AnswerT], stop: StopReason = StopReason.STOP) -> 
     if repeated is not None:
         notes.say("repetition", repeated.message)
     choices = list(_choices(text, written, form, cut=notes.cut))
-    if not any(choice.keys for choice in choices) and (said := _refusal(text, choices)):
-        return Reading(None, tuple(notes.warnings.values()), said)
+    if not any(choice.keys for choice in choices) and (statement := _refusal(text, choices)):
+        return Reading(None, tuple(notes.warnings.values()), statement)
     try:
         valid = _chosen(choices, form, notes)
     except AnswerError as error:
-        if said := refusal(text.partition("{")[0]):
-            return Reading(None, tuple(notes.warnings.values()), said)
+        if statement := refusal(text.partition("{")[0]):
+            return Reading(None, tuple(notes.warnings.values()), statement)
         raise AnswerError(error.faults, error.fallback, looped=repeated is not None) from error
-    if not _filled(valid.choice.value) and (said := refusal(text.partition("{")[0])):
-        return Reading(None, tuple(notes.warnings.values()), said)
+    if not _filled(valid.choice.value) and (statement := refusal(text.partition("{")[0])):
+        return Reading(None, tuple(notes.warnings.values()), statement)
     return _finished(text, valid, form, stop)
 
 
@@ -78,8 +78,8 @@ def _written(text: str, stop: StopReason) -> tuple[list[Written], Loop | None]:
 
 def _refusal(text: str, choices: list[_Choice]) -> Any:  # noqa: ANN401 - Refusal | None
     for choice in choices:
-        for said in texts(choice.value):
-            if (refused := refusal(said)) is not None:
+        for words in texts(choice.value):
+            if (refused := refusal(words)) is not None:
                 return refused
     return refusal(text)
 
@@ -286,8 +286,8 @@ def _say_cut(notes: Notes, written: Written) -> None:
 
 
 def _reading(valid: _Valid[AnswerT], form: Form[AnswerT]) -> Reading[AnswerT]:
-    answer, said = form.refusal(valid.answer)
-    return Reading(answer, tuple(valid.notes.warnings.values()), said)
+    answer, statement = form.refusal(valid.answer)
+    return Reading(answer, tuple(valid.notes.warnings.values()), statement)
 
 
 def _finished(

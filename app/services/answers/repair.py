@@ -1,4 +1,4 @@
-"""An answer in a form: asked for, read, and asked for once more where that may help."""
+"""Asks for an answer in a form, reads it, and asks once more if that may help."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,15 +16,15 @@ from app.domain.generation import (
     Turn,
 )
 from app.domain.image import AnswerWarning
-from app.services.answers.beginning import beginning, whole
 from app.services.answers.enforcement import Enforced, Enforcement
 from app.services.answers.executor import AnswerReader
 from app.services.answers.form import Form
 from app.services.answers.instruction import correction, with_form
-from app.services.answers.notes import AnswerError, Reading
 from app.services.answers.probability import TOP, Chance, Measure, chances, chosen
 from app.services.answers.reading import ENDS
-from app.services.answers.repetition import loop
+from app.services.answers.schemas.beginning import beginning, whole
+from app.services.answers.text.notes import AnswerError, Reading
+from app.services.answers.text.repetition import loop
 from app.services.concurrency.deadline import Drain
 from app.telemetry import current
 
@@ -33,11 +33,11 @@ AnswerT = TypeVar("AnswerT")
 Ask = Callable[[GenerationRequest], Awaitable[Generation]]
 
 WARM = 0.7
-"""Temperature, at least, of what is asked again after a loop: at 0 it would loop again."""
+"""Minimum temperature of a repair after a loop: at 0 the answer would loop again."""
 MILD = 0.4
-"""Temperature, at least, of any other repair: at 0 the same is likely to be said again."""
+"""Minimum temperature of any other repair: at 0 the answer would likely be the same."""
 SHOWN = 8_000
-"""Characters of a wrong answer that the model is shown again."""
+"""Characters of a wrong answer that the repair prompt shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +97,10 @@ class FormAsker:
             request = replace(request, logprobs=TOP if any(m.options for m in measures) else 0)
         enforced = self.enforcement.enforced(form.schema)
         if enforced is None:
-            told = _told(request, form)
+            prompted = _told(request, form)
             if self.enforcement.capabilities.begun:
-                told = replace(told, begun=beginning(form.schema))
-            question = _Question(told, form, measures, once=once)
+                prompted = replace(prompted, begun=beginning(form.schema))
+            question = _Question(prompted, form, measures, once=once)
             return _noted(await self._asked(question))
         if not self.enforcement.refused(enforced):
             held = _held(request, enforced)
@@ -145,7 +145,7 @@ class FormAsker:
     async def _formed(
         self, generations: tuple[Generation, ...], question: "_Question[AnswerT]"
     ) -> Formed[AnswerT]:
-        """Return what the last of ``generations`` says, or raise AnswerError."""
+        """Return the reading of the last of ``generations``, or raise AnswerError."""
         completion = generations[-1].completion
         text = question.answer(completion.text)
         async with self.drain.before(question.request.call_context.deadline):
@@ -181,7 +181,7 @@ class FormAsker:
 
 @dataclass(frozen=True, slots=True)
 class _Question(Generic[AnswerT]):
-    """The request, in one of the two ways."""
+    """The request, with the form enforced upstream or asked for in the prompt."""
 
     request: GenerationRequest
     form: Form[AnswerT]
@@ -238,19 +238,19 @@ def _settled(
     faults: tuple[str, ...],
     why: str,
 ) -> Formed[AnswerT]:
-    """Return what can be said where the model can't do better."""
+    """Return the lenient reading of an answer that can't be repaired."""
     if fallback is not None:
         return Formed(generations, fallback)
     return Formed(generations, faults=(f"{'; '.join(faults)} ({why})",))
 
 
 def _correcting(
-    request: GenerationRequest, said: Completion, error: AnswerError, form: Form[AnswerT]
+    request: GenerationRequest, wrong: Completion, error: AnswerError, form: Form[AnswerT]
 ) -> GenerationRequest:
     """Return the second request, under an idempotency key of its own."""
     call_context = _apart(request.call_context, "again")
-    repeated = loop(said.text) if error.looped else None
-    text = said.text if repeated is None else said.text[: repeated.kept]
+    repeated = loop(wrong.text) if error.looped else None
+    text = wrong.text if repeated is None else wrong.text[: repeated.kept]
     sampling = request.sampling
     warmer = WARM if error.looped or not text.strip() else MILD
     sampling = replace(sampling, temperature=max(sampling.temperature, warmer))

@@ -9,12 +9,19 @@ from typing import Any, ClassVar
 import jsonschema_rs
 import orjson
 
-from app.services.answers.conform import Conforming, folded, texts
 from app.services.answers.form import SHOWN
-from app.services.answers.notes import AnswerError, Notes, Refusal
-from app.services.answers.refusal import refusal
-from app.services.answers.schema import MAX_WEIGHT, Schema, SchemaError, nullable, plain, weight
-from app.services.answers.text_formats import EMAIL, FORMATS
+from app.services.answers.schemas.conform import Conforming, folded, texts
+from app.services.answers.schemas.schema import (
+    MAX_WEIGHT,
+    Schema,
+    SchemaError,
+    nullable,
+    plain,
+    weight,
+)
+from app.services.answers.schemas.text_formats import EMAIL, FORMATS
+from app.services.answers.text.notes import AnswerError, Notes, Refusal
+from app.services.answers.text.refusal import refusal
 
 # The engine that runs in linear time: a caller's pattern can't make it backtrack forever.
 _PATTERNS = jsonschema_rs.RegexOptions(size_limit=1_000_000, dfa_size_limit=1_000_000)
@@ -101,7 +108,7 @@ def conformed(
 
 
 def validator(schema: Schema, *, formats: bool = False) -> jsonschema_rs.Validator:
-    """Return what holds answers against ``schema``, or raise SchemaError.
+    """Return a validator of answers against ``schema``, or raise SchemaError.
 
     With ``formats`` texts have to be of the `format` that is named for them.
     """
@@ -124,7 +131,7 @@ def validator(schema: Schema, *, formats: bool = False) -> jsonschema_rs.Validat
 
 
 def faults_of(validator: jsonschema_rs.Validator, value: object, schema: Schema) -> Iterator[str]:
-    """Yield what is wrong with ``value``, a line each, as many as the model is told.
+    """Yield the faults of ``value``, a line each, as many as the model is told.
 
     Only the first where ``value`` or ``schema`` is large.
     """

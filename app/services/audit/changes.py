@@ -11,13 +11,13 @@ Keys = Mapping[str, KeyRecord]
 
 @dataclass(slots=True)
 class KeyChanges:
-    """Waits for the log where keys are read before it is open."""
+    """Buffers changes of keys until the audit log is open."""
 
     log: AuditLog | None = None
     _early: list[tuple[Keys, Keys]] = field(default_factory=list)
 
     def attach(self, log: AuditLog) -> None:
-        """Note what happened so far, and from now on, in ``log``."""
+        """Note the changes so far, and those from now on, in ``log``."""
         self.log = log
         early, self._early = self._early, []
         for before, after in early:

@@ -26,11 +26,11 @@ MOST = 10_000
 """Records that wait in memory; the newest are dropped beyond, each counted in the next record."""
 BATCH = 500
 BEAT = 0.2
-"""Seconds in which records gather to a batch."""
+"""Seconds in which records are collected into a batch."""
 PAUSE = 2
 """Seconds after a failure."""
 PUBLIC = ("/healthz", "/readyz", "/metrics", "/.well-known/jwks.json")
-"""Routes that are no use of the service."""
+"""Routes whose requests are not audited."""
 
 
 class AuditStore(Protocol):
@@ -68,7 +68,7 @@ class Head:
 
 
 Publish = Callable[[Head], Awaitable[None]]
-"""Puts a head where the service's operator can't take it back."""
+"""Publishes a head where the service's operator can't take it back."""
 
 
 @dataclass(slots=True)
@@ -89,7 +89,7 @@ class AuditLog:
     _dropped: int = 0
     _more: asyncio.Event = field(default_factory=asyncio.Event)
     _batch: list[bytes] = field(default_factory=list)
-    """What was being written when it failed: it is written again, byte for byte."""
+    """The batch whose write failed; it is written again byte for byte."""
     _head: Head | None = None
 
     def __call__(self, record: RequestRecord) -> None:
@@ -131,14 +131,14 @@ class AuditLog:
         self._more.set()
 
     def check(self) -> None:
-        """Return, or raise AuditUnavailableError where calls are refused meanwhile."""
+        """Raise AuditUnavailableError while the log can't be written, if calls wait for it."""
         if self.refuses and (self.failing or len(self._waiting) >= MOST):
             raise AuditUnavailableError(
                 "the audit log can't be written, and the service is set to refuse calls then"
             )
 
     async def run(self) -> None:
-        """Write for ever: records as they come, heads and retention at intervals."""
+        """Write records until cancelled."""
         while True:
             try:
                 async with asyncio.timeout(self.head_interval):
@@ -152,7 +152,7 @@ class AuditLog:
                 await asyncio.sleep(PAUSE)
 
     async def flush(self) -> None:
-        """Write what waits; what can't be written stays, and `failing` says so."""
+        """Write the waiting records; those that can't be written stay, and `failing` is set."""
         try:
             while self._waiting or self._batch:
                 if not self._batch:
@@ -205,8 +205,8 @@ class AuditLog:
         if self.signer is None:
             return Head(size, root, None)
         now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        said = canonical({"size": size, "root": root.hex(), "time": now})
-        return Head(size, root, signed(self.signer, said, HEAD_TYPE))
+        statement = canonical({"size": size, "root": root.hex(), "time": now})
+        return Head(size, root, signed(self.signer, statement, HEAD_TYPE))
 
     async def inclusion(self, index: int, size: int) -> list[bytes]:
         """Return the proof that record ``index`` is in the tree of ``size``."""
@@ -220,7 +220,7 @@ class AuditLog:
         return fold(await self.store.nodes(cover(leaves)))
 
     async def tend(self) -> None:
-        """Publish heads and forget old records for ever."""
+        """Publish heads and delete old records periodically until cancelled."""
         published = -1
         while True:
             await asyncio.sleep(self.head_interval)

@@ -6,8 +6,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from math import ceil
 
-import orjson
-
 from app.domain.access import Caller
 from app.domain.cost import WINDOW_SECONDS, Pricing, UnitPrice
 from app.domain.errors import FilePurposeError, InvalidParameterError
@@ -87,7 +85,7 @@ class BatchEstimate:
     calls: int
     prompt_tokens: int
     generation_tokens: int
-    """At most."""
+    """Upper bound of generated tokens."""
     tiles: int
     least_usd: float | None
     most_usd: float | None
@@ -109,11 +107,11 @@ class BatchEstimates:
     asking: Callable[[VisionModel], Endpoint]
     """Gives the service's own endpoints, in front of another model."""
     seconds: float
-    """That one row of the sample may take."""
+    """Seconds that one row of the sample may take."""
     _one: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
 
     async def estimate(self, caller: Caller, file_id: str, endpoint: str) -> BatchEstimate:
-        """Return what the batch would take.
+        """Return the batch's estimated cost and time.
 
         Raises InvalidParameterError where its file would fail it, FileNotFoundHereError or
         FilePurposeError.
@@ -138,7 +136,7 @@ class BatchEstimates:
                         "input_file_id", "rows that ask a knowledge base can't be priced"
                     )
                 request = EndpointRequest(
-                    f"estimate_{number}", endpoint, orjson.dumps(body), caller, self.seconds
+                    f"estimate_{number}", endpoint, line, caller, self.seconds, body
                 )
                 refused += (await asked.answer(request)).error is not None
         return self._scaled(model, len(places), len(sample), refused)

@@ -24,7 +24,7 @@ class PutObject:
     bucket: str
     key: str
     version: str
-    """What tells one event of the object from another: S3's sequencer."""
+    """S3's sequencer, which distinguishes the events of one object."""
 
 
 class ObjectReader(Protocol):
@@ -37,7 +37,7 @@ class ObjectReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EventTerms:
-    """For whom batches are begun, of which files, and how."""
+    """The caller, the files and the engine of batches that events begin."""
 
     caller: str
     bucket: str

@@ -2,7 +2,9 @@
 
 import time
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from math import floor
 
 import orjson
@@ -14,22 +16,25 @@ from app.domain.errors import (
     InternalError,
     ServiceError,
 )
+from app.domain.file import StoredFile
+from app.domain.generation import Completion
 from app.domain.ports import WorkQueue
 from app.domain.work import Finished, Leased, Postponed, WorkKind
-from app.services.batches import given, record
+from app.services.batches import kept_completion, record
 from app.services.batches import row as rows
 from app.services.batches.estimate import Pace
 from app.services.batches.keeper import BatchKeeper
 from app.services.batches.retry import again, patience
 from app.services.batches.row import Place
 from app.services.concurrency.background import background
+from app.services.concurrency.single_flight import SingleFlight
 from app.services.files.service import FileService
 from app.services.model_stack.target import TargetGuard
 from app.services.work.endpoint import Endpoint, EndpointRequest
 from app.telemetry.metrics import BATCH_ROWS, Metrics
 
 _REMEMBERED = 1.0
-"""Seconds for which a batch is taken to be as it was read."""
+"""Seconds for which a batch and its input file are taken to be as they were read."""
 _ALONE = 4
 """The part of the rows, one in so many, that goes on while anyone else asks."""
 
@@ -77,13 +82,30 @@ def _goes_on(batch: Batch, place: Place) -> bool:
     """Tell whether the row is to be answered; one that was paid for is, whatever happens."""
     if batch.status in (BatchStatus.IN_PROGRESS, BatchStatus.VALIDATING):
         return True
-    return place.given is not None and batch.status is BatchStatus.CANCELLING
+    return place.completion is not None and batch.status is BatchStatus.CANCELLING
 
 
 def _is_cut_off(batch: Batch, place: Place) -> bool:
     """Tell whether the row is left of a batch job's batch that was cancelled."""
     native = batch.native is not None and batch.engine_reason is None
-    return native and batch.status is BatchStatus.CANCELLING and place.given is None
+    return native and batch.status is BatchStatus.CANCELLING and place.completion is None
+
+
+def _completion(place: Place) -> Completion | None:
+    """Return what a batch job has answered to the row, if one has."""
+    return None if place.completion is None else kept_completion.read(place.completion)
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A batch and the file of its rows, as they were a moment ago."""
+
+    until: float
+    """When they are read again, by the monotonic clock."""
+    batch: Batch | None
+    """None where it was forgotten."""
+    input: StoredFile | None
+    """None where it was deleted."""
 
 
 @dataclass(slots=True)
@@ -97,9 +119,10 @@ class RowHandler:
     share: RowShare
     metrics: Metrics
     seconds: float
-    """That one row may take."""
+    """Seconds that one row may take."""
     pace: Pace
-    _batches: dict[str, tuple[float, Batch | None]] = field(default_factory=dict)
+    _sources: dict[str, _Source] = field(default_factory=dict)
+    _reading: SingleFlight[str, _Source] = field(default_factory=SingleFlight)
     _resting: dict[str, float] = field(default_factory=dict)
     """Callers whose limits are used up, and until when, by the monotonic clock."""
     _all_rest: float = 0
@@ -136,29 +159,29 @@ class RowHandler:
 
     async def handle(self, work: Leased) -> Finished | Postponed:
         """Answer one row."""
-        batch = await self._batch(work)
+        source = await self._source(work)
+        batch = source.batch
         place = Place.read(work.payload)
         if batch is not None and _is_cut_off(batch, place):
             return self._failed(work, BatchCancelledError("the batch was cancelled before it"))
-        if batch is None or not _goes_on(batch, place):
+        if batch is None or source.input is None or not _goes_on(batch, place):
             # Its end is the keeper's to see to.
             return Postponed(work, 1, counted=False)
         try:
-            stored = await self.files.get(work.owner, batch.input_file_id)
-            line = await self.files.read_range(stored, place.start, place.end)
+            line = await self.files.read_range(source.input, place.start, place.end)
         except FileNotFoundHereError:
             return Postponed(work, 1, counted=False)
-        row = rows.parsed(line, batch.endpoint)
         began = time.monotonic()
         with background():
             answer = await self.endpoint.answer(
                 EndpointRequest(
                     rows.request_id(work.group, work.position),
                     batch.endpoint,
-                    orjson.dumps(row.body),
+                    line,
                     batch.caller,
                     self.seconds,
-                    completion=None if place.given is None else given.read(place.given),
+                    rows.parsed(line, batch.endpoint).body,
+                    completion=_completion(place),
                     patience=patience,
                 )
             )
@@ -183,16 +206,25 @@ class RowHandler:
         self.metrics.count(BATCH_ROWS, outcome="postponed")
         return Postponed(work, later.seconds, later.counted)
 
-    async def _batch(self, work: Leased) -> Batch | None:
-        now = time.monotonic()
-        known = self._batches.get(work.group)
-        if known is not None and known[0] > now:
-            return known[1]
+    async def _source(self, work: Leased) -> _Source:
+        """Return what the row is of; it is read once for the rows that begin together."""
+        source = self._sources.get(work.group)
+        if source is not None and source.until > time.monotonic():
+            return source
+        return await self._reading.run(work.group, partial(self._read_source, work))
+
+    async def _read_source(self, work: Leased) -> _Source:
         kept = await self.queue.group(work.owner, work.group)
-        batch = None if kept is None else record.read(kept)
-        self._batches = {name: entry for name, entry in self._batches.items() if entry[0] > now}
-        self._batches[work.group] = now + _REMEMBERED, batch
-        return batch
+        batch = stored = None
+        if kept is not None:
+            batch = record.read(kept)
+            with suppress(FileNotFoundHereError):
+                stored = await self.files.get(work.owner, batch.input_file_id)
+        now = time.monotonic()
+        source = _Source(now + _REMEMBERED, batch, stored)
+        self._sources = {name: one for name, one in self._sources.items() if one.until > now}
+        self._sources[work.group] = source
+        return source
 
     def exhausted(self, work: Leased) -> Finished:
         """Return the end of a row whose workers died again and again."""

@@ -1,19 +1,19 @@
-"""Reads a batch's input file once, line by line, and says all that is wrong with it."""
+"""Validates a batch's input file line by line."""
 
 import asyncio
 import codecs
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
 from app.domain.batch import BatchFault
 from app.domain.errors import FileNotFoundHereError
 from app.domain.file import FilePurpose, StoredFile
-from app.services.batches.row import Place, RowError, check_depth, file_ids, parsed
+from app.services.batches.row import Place, RowError, file_ids, parsed
 from app.services.files.service import FileService
 
 MOST_FAULTS = 100
-"""Faults that are told; behind them the rest of the file is not read."""
+"""Maximum faults reported; then the rest of the file is not read."""
 _PAUSE = 64
 """Lines after which the event loop turns."""
 
@@ -38,7 +38,7 @@ class Intake:
     """Tells which fields of a body the endpoint has not."""
     limits: IntakeLimits
     alive: Callable[[], Awaitable[None]]
-    """Called now and then, to show that the work goes on."""
+    """Called periodically to show that the work goes on."""
     places: list[Place] = field(default_factory=list)
     faults: list[BatchFault] = field(default_factory=list)
     _seen: dict[bytes, int] = field(default_factory=dict)
@@ -46,7 +46,7 @@ class Intake:
     _over: bool = False
     """Whether there are more rows than are taken."""
     _known: dict[str, str | None] = field(default_factory=dict)
-    """The files that were looked up, and what is wrong with them."""
+    """The files that were looked up, with their faults."""
 
     async def read(self) -> None:
         """Fill ``places``, or ``faults`` where something is wrong. A byte order mark is skipped.
@@ -76,7 +76,6 @@ class Intake:
             return
         try:
             row = parsed(line, self.endpoint)
-            check_depth(line, row.body)
             self._check_new(row.custom_id, number)
             for name in self.unknown_fields(self.endpoint, row.body):
                 raise RowError("unknown_field", "there is no such field", f"body.{name[:100]}")
@@ -126,20 +125,25 @@ class Intake:
 
     async def _lines(self) -> AsyncIterator[tuple[int, int, bytes | None]]:
         """Yield each line's number, its first byte and the line, None where it is too long."""
-        number, start, waiting = 1, 0, bytearray()
-        skipping = False
+        number, start = 1, 0
+        # What has come of a line whose end has not: pieces, put together once.
+        begun: list[bytes] = []
+        length = 0
         async for chunk in self.files.read(self.stored):
-            waiting += chunk
             begin = 0
-            while (end := waiting.find(b"\n", begin)) >= 0:
-                long = skipping or end - begin > self.limits.line_bytes
-                yield number, start, None if long else bytes(waiting[begin:end])
-                start += end + 1 - begin
-                number, begin, skipping = number + 1, end + 1, False
-            del waiting[:begin]
-            if len(waiting) > self.limits.line_bytes:
-                start += len(waiting)
-                waiting.clear()
-                skipping = True
-        if waiting or skipping:
-            yield number, start, None if skipping else bytes(waiting)
+            while (end := chunk.find(b"\n", begin)) >= 0:
+                length += end - begin
+                yield number, start, self._line((*begun, chunk[begin:end]), length)
+                start += length + 1
+                number, begin, length = number + 1, end + 1, 0
+                begun.clear()
+            length += len(chunk) - begin
+            if length > self.limits.line_bytes:
+                begun.clear()
+            elif begin < len(chunk):
+                begun.append(chunk[begin:])
+        if length:
+            yield number, start, self._line(begun, length)
+
+    def _line(self, parts: Sequence[bytes], length: int) -> bytes | None:
+        return None if length > self.limits.line_bytes else b"".join(parts)

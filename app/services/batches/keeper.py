@@ -7,11 +7,20 @@ only one can make; and whatever a process left undone when it died is done by an
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Self
 
 import structlog
 
 from app.domain import file
-from app.domain.batch import Batch, BatchCounts, BatchEngine, BatchFault, BatchStatus, NativePhase
+from app.domain.batch import (
+    ENDED,
+    Batch,
+    BatchCounts,
+    BatchEngine,
+    BatchFault,
+    BatchStatus,
+    NativePhase,
+)
 from app.domain.errors import (
     BatchCancelledError,
     BatchEngineError,
@@ -36,9 +45,9 @@ from app.telemetry.metrics import WORK_LEASED, WORK_OLDEST, WORK_WAITING, Metric
 CLAIM = 60.0
 """Seconds for which a batch is one process's to check or to finalize; renewed meanwhile."""
 SWEEP = 600.0
-"""Seconds between two looks for files and batches whose time is over."""
+"""Seconds between sweeps of expired files and batches."""
 SHOW = 5.0
-"""Seconds between two counts of what waits, for the metrics."""
+"""Seconds between counts of waiting items, for the metrics."""
 _CHUNK = 1000
 """Rows that are put on the queue in one transaction."""
 _PAGE = 100
@@ -58,10 +67,19 @@ class _LostError(Exception):
 
 @dataclass(slots=True)
 class _Claim:
-    """One process's hold on a batch."""
+    """One process's hold on a batch, let go when the block over it is left."""
 
     keeper: "BatchKeeper"
     batch: Batch
+
+    async def __aenter__(self) -> Self:
+        """Return the hold, which was had already."""
+        return self
+
+    async def __aexit__(self, cls: type[BaseException] | None, *_: object) -> None:
+        """Let go, so that another process can go on at once; not of what another has by now."""
+        if cls is not _LostError and self.batch.status not in ENDED and self.batch.claimed_by:
+            await self.change(replace(self.batch, claimed_by="", claimed_until=0))
 
     async def renew(self) -> None:
         """Hold it for another while where the last one is half over, or raise _LostError."""
@@ -77,7 +95,7 @@ class _Claim:
 
 @dataclass(slots=True)
 class BatchKeeper:
-    """Sees to every caller's batches."""
+    """Advances every caller's batches."""
 
     queue: WorkQueue
     files: FileService
@@ -86,9 +104,9 @@ class BatchKeeper:
     limits: IntakeLimits
     unknown_fields: Callable[[str, dict[str, object]], list[str]]
     announce: Callable[[Batch], Awaitable[None]]
-    """Tells the caller's server of a batch that has ended."""
+    """Notifies the caller's server of a batch that has ended."""
     wake: Callable[[], None]
-    """Has workers look for rows."""
+    """Wakes the workers."""
     metrics: Metrics
     native: NativeBatches
     clock: Callable[[], float] = time.time
@@ -128,7 +146,7 @@ class BatchKeeper:
                 await self._advance(batch)
             case BatchStatus.IN_PROGRESS:
                 await self._watch(batch)
-            case BatchStatus.CANCELLING if self._has_given(batch):
+            case BatchStatus.CANCELLING if self._has_job_answers(batch):
                 # What the batch job has answered is paid for: the rows with an answer are ended.
                 if not await self.queue.has_open(batch.id):
                     await self._wind_up(batch, BatchStatus.CANCELLED)
@@ -136,6 +154,9 @@ class BatchKeeper:
                 await self._wind_up(batch, BatchStatus.CANCELLED)
             case BatchStatus.FINALIZING:
                 await self._wind_up(batch, batch.ending)
+            case _:
+                # The process that ended it died before it could.
+                await self._settle(batch)
 
     async def _claim(self, batch: Batch) -> _Claim | None:
         """Return a hold on ``batch``, None where another process has one."""
@@ -152,20 +173,22 @@ class BatchKeeper:
         claim = await self._claim(batch)
         if claim is None:
             return
-        try:
-            stored = await self.files.get(batch.owner, batch.input_file_id)
-            intake = Intake(
-                self.files, stored, batch.endpoint, self.unknown_fields, self.limits, claim.renew
-            )
-            await intake.read()
-        except FileNotFoundHereError:
-            await self._fail(claim, (_gone(batch),))
-            return
-        if intake.faults:
-            await self._fail(claim, tuple(intake.faults))
-            return
-        reason = self.native.reason(claim.batch, len(intake.places))
-        begun = replace(claim.batch, counts=BatchCounts(len(intake.places)))
+        async with claim:
+            try:
+                intake = await self._intake(claim)
+            except FileNotFoundHereError:
+                await self._fail(claim, (_gone(batch),))
+                return
+            if intake.faults:
+                await self._fail(claim, tuple(intake.faults))
+                return
+            await self._begin(claim, intake.places)
+        self.wake()
+
+    async def _begin(self, claim: _Claim, places: Sequence[Place]) -> None:
+        """Give the rows to a batch job or to the queue, or fail where neither is wanted."""
+        reason = self.native.reason(claim.batch, len(places))
+        begun = replace(claim.batch, counts=BatchCounts(len(places)))
         if reason is None:
             begun = replace(begun, native=self.native.begun(begun))
         elif begun.engine is BatchEngine.BEDROCK:
@@ -173,11 +196,19 @@ class BatchKeeper:
             return
         else:
             begun = replace(begun, engine_reason=reason)
-            await self._put(claim, intake.places)
+            await self._put(claim, places)
             begun = replace(begun, version=claim.batch.version)
         begun = moved(begun, BatchStatus.IN_PROGRESS, self.clock())
         await claim.change(replace(begun, claimed_by="", claimed_until=0))
-        self.wake()
+
+    async def _intake(self, claim: _Claim) -> Intake:
+        batch = claim.batch
+        stored = await self.files.get(batch.owner, batch.input_file_id)
+        intake = Intake(
+            self.files, stored, batch.endpoint, self.unknown_fields, self.limits, claim.renew
+        )
+        await intake.read()
+        return intake
 
     async def _put(self, claim: _Claim, places: Sequence[Place]) -> None:
         kept = record.group(claim.batch)
@@ -190,14 +221,14 @@ class BatchKeeper:
         """Tell whether Bedrock's batch job has the batch, and its rows are not on the queue yet."""
         return batch.native is not None and batch.native.phase is not NativePhase.ROWS
 
-    async def _only_given(self, batch: Batch) -> bool:
+    async def _only_job_answers(self, batch: Batch) -> bool:
         """Tell whether rows wait that a batch job has answered, and no others."""
-        if not self._has_given(batch):
+        if not self._has_job_answers(batch):
             return False
         counts = await self.queue.counts(batch.id)
         return counts.open > 0 and counts.total < batch.counts.total
 
-    def _has_given(self, batch: Batch) -> bool:
+    def _has_job_answers(self, batch: Batch) -> bool:
         return batch.native is not None and batch.engine_reason is None
 
     async def _advance(self, batch: Batch) -> None:
@@ -212,10 +243,16 @@ class BatchKeeper:
         claim = await self._claim(batch)
         if claim is None:
             return
+        async with claim:
+            await self._step(claim, cancelled=cancelled)
+        self.wake()
+
+    async def _step(self, claim: _Claim, *, cancelled: bool) -> None:
+        batch = claim.batch
         places: list[Place] = []
         try:
             if batch.native is not None and batch.native.phase in NEEDS_PLACES:
-                places = await self._places(claim)
+                places = (await self._intake(claim)).places
             await self.native.advance(claim, places, cancelled=cancelled)
         except FileNotFoundHereError:
             await self.native.remove(claim.batch)
@@ -227,22 +264,12 @@ class BatchKeeper:
             if error.retryable or batch.native is None or batch.native.job_id is not None:
                 raise
             await self._take_back(claim, error.detail)
-        self.wake()
 
     async def _give_up(self, batch: Batch) -> None:
         ending = BatchStatus.CANCELLED
         if batch.status is not BatchStatus.CANCELLING:
             ending = BatchStatus.EXPIRED
         await self._finalize_as(replace(batch, native=None), ending)
-
-    async def _places(self, claim: _Claim) -> list[Place]:
-        batch = claim.batch
-        stored = await self.files.get(batch.owner, batch.input_file_id)
-        intake = Intake(
-            self.files, stored, batch.endpoint, self.unknown_fields, self.limits, claim.renew
-        )
-        await intake.read()
-        return intake.places
 
     async def _take_back(self, claim: _Claim, reason: str) -> None:
         """Have the rows done by this service's own queue, or fail where that was not wanted."""
@@ -251,18 +278,24 @@ class BatchKeeper:
         if batch.engine is BatchEngine.BEDROCK:
             await self._fail(claim, (_no_engine(reason),))
             return
-        await self._put(claim, await self._places(claim))
+        await self._put(claim, (await self._intake(claim)).places)
         native = batch.native and replace(batch.native, phase=NativePhase.ROWS)
         await claim.change(replace(claim.batch, native=native, engine_reason=reason, claimed_by=""))
 
     async def _fail(self, claim: _Claim, faults: tuple[BatchFault, ...]) -> None:
         failed = moved(claim.batch, BatchStatus.FAILED, self.clock())
-        await claim.change(replace(failed, faults=faults))
-        await self.announce(claim.batch)
+        await claim.change(replace(failed, faults=faults, unsettled=True))
+        await self._settle(claim.batch)
+
+    async def _settle(self, batch: Batch) -> None:
+        """Do what is left to do of a batch that has ended; done twice, it is done once."""
+        await self.announce(batch)
+        await self.queue.clear(batch.id)
+        await self.queue.change(record.group(replace(batch, unsettled=False)))
 
     async def _watch(self, batch: Batch) -> None:
         if self.clock() >= batch.expires_at:
-            if not await self._only_given(batch):
+            if not await self._only_job_answers(batch):
                 await self._finalize_as(batch, BatchStatus.EXPIRED)
         elif not await self.queue.has_open(batch.id):
             await self._finalize_as(batch, BatchStatus.COMPLETED)
@@ -286,7 +319,11 @@ class BatchKeeper:
         claim = await self._claim(batch)
         if claim is None:
             return
-        ending = ending or BatchStatus.COMPLETED
+        async with claim:
+            await self._end(claim, ending or BatchStatus.COMPLETED)
+
+    async def _end(self, claim: _Claim, ending: BatchStatus) -> None:
+        batch = claim.batch
         counts = await self.queue.counts(batch.id)
         ended = replace(
             await self._written(claim, ending, counts),
@@ -298,9 +335,8 @@ class BatchKeeper:
             ),
             ending=None,
         )
-        await claim.change(moved(ended, ending, self.clock()))
-        await self.announce(claim.batch)
-        await self.queue.clear(batch.id)
+        await claim.change(replace(moved(ended, ending, self.clock()), unsettled=True))
+        await self._settle(claim.batch)
 
     async def _written(self, claim: _Claim, ending: BatchStatus, counts: GroupCounts) -> Batch:
         """Write the files that the batch's rows make, and return it with their ids."""

@@ -18,7 +18,7 @@ from app.domain.errors import BatchEngineError, ServiceError, UpstreamError
 from app.domain.generation import Completion, ModelRequest
 from app.domain.ports import BatchJobs, WorkQueue
 from app.domain.work import NewWork
-from app.services.batches import given, record
+from app.services.batches import kept_completion, record
 from app.services.batches.row import Place
 
 ENDPOINTS = ("/v1/generate", "/v1/chat/completions")
@@ -204,7 +204,7 @@ class NativeBatches:
 
 
 def _row(position: int, place: Place, completion: Completion) -> NewWork:
-    return NewWork(position, replace(place, given=given.kept(completion)).kept())
+    return NewWork(position, replace(place, completion=kept_completion.written(completion)).kept())
 
 
 def endpoint_reason(endpoint: str) -> str | None:

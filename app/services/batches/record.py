@@ -1,4 +1,4 @@
-"""How a batch is kept on the queue: as the group that its rows belong to."""
+"""Stores a batch on the queue, as the group that its rows belong to."""
 
 from dataclasses import asdict
 from typing import Any
@@ -32,6 +32,7 @@ _PLAIN = (
     "claimed_by",
     "claimed_until",
     "output_seconds",
+    "unsettled",
 )
 
 
@@ -55,7 +56,7 @@ def group(batch: Batch) -> WorkGroup:
         batch.status,
         batch.created_at,
         orjson.dumps(body),
-        active=not ended,
+        active=not ended or batch.unsettled,
         expires_at=batch.times.get(batch.status, batch.created_at) + KEPT if ended else None,
         version=batch.version,
     )

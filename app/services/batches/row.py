@@ -1,4 +1,4 @@
-"""One line of a batch's input, and what is kept and written of it."""
+"""One line of a batch's input, and its output."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,15 +6,15 @@ from hashlib import sha256
 from typing import Any
 
 import orjson
+from pydantic_core import from_json
 
 from app.domain.errors import ServiceError
+from app.domain.json_line import on_one_line
 from app.domain.work import WorkResult
 
 KEYS = frozenset(("custom_id", "method", "url", "body"))
 LONGEST_ID = 256
 """Characters of a ``custom_id``."""
-_SHALLOW = 200
-"""Opening brackets of a line that are too few to be nested too deeply: orjson writes 254 levels."""
 
 
 class RowError(ValueError):
@@ -36,9 +36,12 @@ class Row:
 def parsed(line: bytes, endpoint: str) -> Row:
     """Return the row that ``line`` is, or raise RowError."""
     try:
-        value = orjson.loads(line)
+        # Of a line that is a picture for the most part it takes a fifth of orjson's time.
+        value = from_json(line, allow_inf_nan=False)
     except ValueError as error:
-        raise RowError("invalid_json_line", f"is not JSON: {error}") from error
+        # The parser counts the lines of what it is given: one.
+        reason = str(error).replace(" at line 1 column ", " at column ")
+        raise RowError("invalid_json_line", f"is not JSON: {reason}") from error
     if not isinstance(value, dict):
         raise RowError("invalid_json_line", "is no JSON object")
     for name in value:
@@ -58,19 +61,6 @@ def parsed(line: bytes, endpoint: str) -> Row:
     if body.get("stream"):
         raise RowError("stream_in_batch", "rows are answered in one piece", "body.stream")
     return Row(custom_id, body)
-
-
-def check_depth(line: bytes, body: dict[str, Any]) -> None:
-    """Return where ``body`` can be written again, which takes less depth than reading it.
-
-    Raises RowError where it can't. For intake alone: what got through can be written.
-    """
-    if line.count(b"{") + line.count(b"[") < _SHALLOW:
-        return
-    try:
-        orjson.dumps(body)
-    except TypeError as error:
-        raise RowError("invalid_json_line", "is nested too deeply", "body") from error
 
 
 def file_ids(value: Any, depth: int = 8) -> Iterator[str]:  # noqa: ANN401 - any JSON
@@ -97,13 +87,13 @@ class Place:
     start: int
     end: int
     custom_id: str
-    given: dict[str, Any] | None = None
-    """The answer that a batch job of Bedrock's had for it, as `given` keeps it."""
+    completion: dict[str, Any] | None = None
+    """The answer that a batch job of Bedrock's had for it, as `kept_completion` writes it."""
 
     def kept(self) -> bytes:
         """Return it as bytes."""
         own = [self.start, self.end, self.custom_id]
-        return orjson.dumps(own if self.given is None else [*own, self.given])
+        return orjson.dumps(own if self.completion is None else [*own, self.completion])
 
     @classmethod
     def read(cls, kept: bytes) -> "Place":
@@ -131,13 +121,13 @@ def answered(batch: str, item: WorkResult) -> bytes:
             b'{"id":"',
             identity.encode(),
             b'","custom_id":',
-            orjson.dumps(Place.read(item.payload).custom_id),
+            on_one_line(orjson.dumps(Place.read(item.payload).custom_id)),
             b',"response":{"status_code":',
             status,
             b',"request_id":"',
             identity.encode(),
             b'","body":',
-            _one_line(body),
+            on_one_line(_json(body)),
             b'},"error":null}\n',
         )
     )
@@ -145,7 +135,7 @@ def answered(batch: str, item: WorkResult) -> bytes:
 
 def unanswered(batch: str, item: WorkResult, error: ServiceError) -> bytes:
     """Return the line of the error file for a row that was never answered."""
-    return orjson.dumps(
+    line = orjson.dumps(
         {
             "id": request_id(batch, item.position),
             "custom_id": Place.read(item.payload).custom_id,
@@ -154,10 +144,11 @@ def unanswered(batch: str, item: WorkResult, error: ServiceError) -> bytes:
         },
         option=orjson.OPT_APPEND_NEWLINE,
     )
+    return on_one_line(line)
 
 
-def _one_line(body: bytes) -> bytes:
-    """Return ``body`` as it is where it fits into one line of JSON."""
+def _json(body: bytes) -> bytes:
+    """Return ``body`` as it is where it is JSON without a line's end."""
     if b"\n" not in body and body[:1] == b"{":
         return body
     try:

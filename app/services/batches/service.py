@@ -153,7 +153,7 @@ def moved(batch: Batch, status: BatchStatus, now: float) -> Batch:
 
 
 def check_endpoint(endpoint: str) -> None:
-    """Return where rows may ask ``endpoint``, or raise InvalidParameterError."""
+    """Check that rows may use ``endpoint``, or raise InvalidParameterError."""
     if endpoint not in ENDPOINTS:
         tasks = ", ".join(task.name for task in TASKS)
         raise InvalidParameterError.at(

@@ -1,4 +1,4 @@
-"""Keeps answers encrypted, and does without where that fails."""
+"""Keeps answers encrypted; failures of the store are not errors."""
 
 import asyncio
 import time
@@ -27,13 +27,13 @@ log = structlog.get_logger()
 
 @lru_cache(4096)
 def tag(name: str) -> str:
-    """Return what stands for an owner or a model in a store."""
+    """Return the tag that stands for an owner or a model in a store."""
     return sha256(name.encode("utf-8", "replace")).hexdigest()[:16]
 
 
 @dataclass(slots=True)
 class KeptAnswers:
-    """Answers in a store: whatever is wrong with it, an answer is not there."""
+    """Answers in a store; if the store fails, there is no answer."""
 
     store: AnswerStore
     cipher: DataCipher
@@ -88,7 +88,7 @@ class KeptAnswers:
         return await self.store.purge(caller and tag(caller), model and tag(model))
 
     async def _tried(self, operation: str, work: Callable[[], Awaitable[T]], otherwise: T) -> T:
-        """Return what ``work`` does, or ``otherwise`` where the store fails or is too slow."""
+        """Return the result of ``work``, or ``otherwise`` if the store fails or is too slow."""
         if time.monotonic() < self._until:
             return otherwise
         try:

@@ -102,12 +102,12 @@ def _token(token: TokenLogprob) -> list[Any]:
 
 
 def decoded(data: bytes, key: str) -> Kept:
-    """Return what was kept under ``key``, or raise ValueError where ``data`` is no such entry."""
+    """Return the answer kept under ``key``, or raise ValueError if ``data`` is no such entry."""
     try:
-        said = orjson.loads(data)
-        if said["key"] != key:
+        record = orjson.loads(data)
+        if record["key"] != key:
             raise ValueError("is another key's entry")
-        kept = _kept(said)
+        kept = _kept(record)
     except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise ValueError(f"is no entry: {type(error).__name__}") from error
     if "".join(text for text, _ in kept.pieces) != kept.completion.text:
@@ -115,26 +115,26 @@ def decoded(data: bytes, key: str) -> Kept:
     return kept
 
 
-def _kept(said: dict[str, Any]) -> Kept:
+def _kept(record: dict[str, Any]) -> Kept:
     cost, target, guardrail, logprobs = (
-        said[name] for name in ("cost", "target", "guardrail", "logprobs")
+        record[name] for name in ("cost", "target", "guardrail", "logprobs")
     )
     completion = Completion(
-        text=_of(str, said["text"]),
+        text=_of(str, record["text"]),
         usage=Usage(
-            _count(said["prompt"]),
-            _count(said["generation"]),
+            _count(record["prompt"]),
+            _count(record["generation"]),
             None if cost is None else Cost(0, _number(cost)),
         ),
         stop_reason=StopReason.STOP,
-        stop_reason_raw=None if said["raw"] is None else _of(str, said["raw"]),
+        stop_reason_raw=None if record["raw"] is None else _of(str, record["raw"]),
         target=target and Target(str(target[0]), str(target[1]), Dialect(target[2])),
-        stop_sequence=None if said["stop"] is None else _of(str, said["stop"]),
+        stop_sequence=None if record["stop"] is None else _of(str, record["stop"]),
         logprobs=logprobs and tuple(_read_token(token) for token in logprobs),
         guardrail=None if guardrail is None else GuardrailReport(id=_of(str, guardrail)),
     )
-    pieces = tuple((_of(str, text), _of(int, count)) for text, count in said["pieces"])
-    return Kept(completion, pieces, _number(said["made"]))
+    pieces = tuple((_of(str, text), _of(int, count)) for text, count in record["pieces"])
+    return Kept(completion, pieces, _number(record["made"]))
 
 
 def _read_token(token: Sequence[Any]) -> TokenLogprob:

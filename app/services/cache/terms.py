@@ -39,12 +39,12 @@ class CacheTerms:
         return asked or self.sampled or request.sampling.temperature == 0
 
     def owner(self, context: CallContext) -> str:
-        """Return whose data key the answer is kept under."""
+        """Return the caller whose data key encrypts the answer."""
         # By address where callers are not told apart.
         return SHARED if self.scope is CacheScope.SHARED else context.caller
 
     def place(self, request: ModelRequest, pixels: Sequence[str]) -> Place:
-        """Return where the answer to ``request`` stands; ``pixels`` as in `answer_key`."""
+        """Return the store's place for the answer to ``request``; ``pixels`` as in `answer_key`."""
         context = request.call_context
         policy = self.guardrails.policy(context)
         key = answer_key(

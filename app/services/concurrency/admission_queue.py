@@ -1,4 +1,4 @@
-"""How requests come in: a bounded number, one with each turn of the event loop, callers in turn."""
+"""Admits a bounded number of requests, one per turn of the event loop, callers in turn."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ _LONGEST = 0.05
 
 @dataclass(slots=True)
 class AdmissionQueue:
-    """Lets requests in as fast as they can be worked on, and turns away what would wait long.
+    """Admits requests as fast as they can be served, and refuses those that would wait long.
 
     To begin a request takes a millisecond of the event loop. A hundred at once would hold up
     everyone a tenth of a second, who is refused and who asks for health too; so one goes in
@@ -57,7 +57,7 @@ class AdmissionQueue:
             raise
 
     def refusal(self) -> OverloadedError:
-        """Return what is told to those who are turned away."""
+        """Return the error for requests that are turned away."""
         return OverloadedError(
             "This service has as many requests in progress as it can serve.",
             retry_after=self.retry_after,
@@ -100,4 +100,4 @@ class AdmissionQueue:
 
 
 def _nothing() -> None:
-    """Hold nothing: a request that leaves the line leaves the admission queue as well."""
+    """A no-op: a request that leaves the queue leaves the admission as well."""

@@ -95,9 +95,9 @@ def _read(value: Any) -> Any:  # noqa: ANN401 - JSON
         case "enum":
             return _class(content[0], Enum)(content[1])
         case "model":
-            name, own, given = content
+            name, own, members = content
             values = {key: _read(each) for key, each in own.items()}
-            return _class(name, BaseModel).model_construct(set(given), **values)
+            return _class(name, BaseModel).model_construct(set(members), **values)
         case "error":
             name, own = content
             error = _class(name, ServiceError)(own["detail"])

@@ -1,4 +1,4 @@
-"""A bound on what the process has in its hands at a time: bytes of bodies, pixels of pictures."""
+"""A budget of bytes or pixels that all requests share."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -47,11 +47,6 @@ class Reservation:
         Or whatever ``within`` raises.
         """
         await self.budget.wait(self, amount, within)
-
-    def shrink_to(self, amount: int) -> None:
-        """Give back all beyond ``amount``."""
-        if amount < self.amount:
-            self.budget.give(self, self.amount - amount)
 
     def release(self) -> None:
         """Give all of it back."""

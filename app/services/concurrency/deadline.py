@@ -9,7 +9,7 @@ from app.domain.errors import DeadlineExceededError, NotReadyError, ShuttingDown
 
 @dataclass(slots=True)
 class Drain:
-    """The way down: first readiness fails, later whatever still waits is ended."""
+    """The shutdown: first readiness fails, later the remaining waits are ended."""
 
     draining: bool = False
     closed: bool = False
@@ -17,11 +17,11 @@ class Drain:
     """The waits in progress."""
 
     def begin(self) -> None:
-        """Have readiness fail, so that no new requests are sent here."""
+        """Fail readiness, so that no new requests are sent here."""
         self.draining = True
 
     def close(self) -> None:
-        """End what is still being waited for, with ShuttingDownError."""
+        """End the remaining waits with ShuttingDownError."""
         self.closed = True
         for wait in tuple(self.waits):
             wait.end()

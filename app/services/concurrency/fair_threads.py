@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class FairThreads:
-    """At most ``most`` threads; where more is asked for, each caller has its turn.
+    """At most ``most`` threads; if all are busy, callers take turns.
 
     A thread can't be stopped: it counts as taken until its work ends, also where the caller left.
     """
@@ -27,7 +27,7 @@ class FairThreads:
         self._line = FairQueue(self._release)
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Return what ``function`` returns, called in one of the threads."""
+        """Call ``function`` in one of the threads and return its result."""
         if self._free and not self._line.length:
             self._free -= 1
         else:

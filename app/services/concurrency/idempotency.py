@@ -171,7 +171,7 @@ def slim(generation: Generation) -> Generation:
 
 
 def _slim_error(error: ServiceError) -> ServiceError:
-    """Return ``error`` without the way it was raised, whose frames hold the picture."""
+    """Return ``error`` without its traceback, whose frames hold the picture."""
     kept = type(error)(error.detail)
     vars(kept).update(vars(error))
     return kept
@@ -183,7 +183,7 @@ def _slim_report(report: ImageReport) -> ImageReport:
 
 
 def fingerprint(request: GenerationRequest) -> bytes:
-    """Digest all that decides the answer, but not the terms it is asked on."""
+    """Digest everything that decides the answer, but not the call's options."""
     outline = (
         [(turn.role, turn.text, len(turn.images)) for turn in request.turns],
         request.system,

@@ -1,4 +1,4 @@
-"""Work that is done once for all who ask for it while it is under way."""
+"""Work that is done once for all concurrent requests for it."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Hashable
@@ -55,7 +55,7 @@ class SingleFlight(Generic[K, T]):
         self._flights: dict[K, Flight[T]] = {}
 
     async def run(self, key: K, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Return what the work under way for ``key`` returns, or what ``work`` does."""
+        """Return the result of the work in progress for ``key``, else start ``work``."""
         flight = self._flights.get(key)
         if flight is None or flight.outcome.done():
             flight = self._flights[key] = Flight(work(), lasting=self._lasting)

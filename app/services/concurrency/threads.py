@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Threads:
-    """At most ``most`` threads, begun when they are needed."""
+    """At most ``most`` threads, started on demand."""
 
     __slots__ = ("_pool",)
 
@@ -22,7 +22,7 @@ class Threads:
         self._pool = ThreadPoolExecutor(most, thread_name_prefix=name)
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Return what ``function`` returns, called in one of the threads."""
+        """Call ``function`` in one of the threads and return its result."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._pool, lambda: function(*args, **kwargs))
 

@@ -55,7 +55,7 @@ def read(path: Path) -> bytes:
 
 
 def offset(data: bytes) -> int:
-    """Return where the (first) face of a font file begins."""
+    """Return the offset of the (first) face of a font file."""
     return int(unpack_from(">I", data, 12)[0]) if data.startswith(_COLLECTION) else 0
 
 

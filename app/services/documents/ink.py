@@ -1,8 +1,8 @@
-"""Where a drawn page has ink and where it is empty. Runs in a worker: it looks at pixels."""
+"""Finds ink and empty space on a drawn page. Runs in a worker process: it reads pixels."""
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from math import ceil
+from math import ceil, isfinite
 
 import pyvips
 
@@ -23,6 +23,8 @@ STEEPEST, STEP = 0.08, 0.005
 PART = 240
 """Pixels of a page's width in which a slope shows by itself."""
 THINNED = 3
+NARROWEST = 32
+"""Pixels of a side below which there is no line whose slope could be seen."""
 SAMPLE = 2_400
 """Pixels of either side that are looked at for a slope, in the middle of the page."""
 CLEARLY = 1.005
@@ -80,6 +82,8 @@ def slope(ink: pyvips.Image) -> float:
     First in each part of the width by itself: across all of it one line's end may lie as well with
     the next one's beginning.
     """
+    if min(ink.width, ink.height) < NARROWEST:
+        return 0.0
     # Every third column of a part tells as much, in a fraction of the time.
     width, height = min(ink.width, SAMPLE), min(ink.height, SAMPLE)
     middle = ink.crop((ink.width - width) // 2, (ink.height - height) // 2, width, height)
@@ -119,7 +123,7 @@ def _turned(ink: pyvips.Image, steep: float, aside: float) -> pyvips.Image:
         [1, aside, -steep, 1],
         interpolate=pyvips.Interpolate.new("nearest"),
         oarea=[0, 0, width + ceil(abs(aside) * height), height + ceil(abs(steep) * width)],
-        odx=max(0.0, -aside * height),
+        odx=shift(aside, height),
         ody=lift(steep, width),
     ).copy_memory()
 
@@ -129,6 +133,11 @@ def lift(steep: float, width: int) -> float:
     return max(0.0, steep * width)
 
 
+def shift(steep: float, height: int) -> float:
+    """Return how far to the right the top left corner comes when a page is turned level."""
+    return max(0.0, -steep * height)
+
+
 def slanted(
     image: pyvips.Image, tile: Tile, slant: Slant, background: Sequence[float]
 ) -> pyvips.Image:
@@ -136,8 +145,11 @@ def slanted(
     if not slant.steep:
         return image
     place = pyvips.Image.xyz(image.width, image.height)
-    row = place[1] + tile.top - (place[0] + tile.left) * slant.steep
+    x, y = place[0] + tile.left, place[1] + tile.top
+    row, column = y - x * slant.steep, x + y * slant.steep
     inside = (row >= slant.top) & (row < slant.bottom)
+    if isfinite(slant.left):
+        inside &= (column >= slant.left) & (column < slant.right)
     paper = image.new_from_image(list(background))
     return inside.ifthenelse(image, paper).copy_memory()
 

@@ -1,8 +1,8 @@
-"""Which pages and which tiles of them are shown: pure arithmetic."""
+"""Chooses the pages, and the tiles of pages, that are shown. Pure arithmetic."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import ceil, floor
+from math import ceil, floor, inf
 from typing import Literal, NamedTuple
 
 from app.services.geometry import Size, View
@@ -47,12 +47,17 @@ class Span(NamedTuple):
 
 
 class Slant(NamedTuple):
-    """What lies between two slanting lines: ``top <= y - steep * x < bottom``, in pixels."""
+    """The area between slanting lines, in pixels.
+
+    ``top <= y - steep * x < bottom``, and in one column ``left <= x + steep * y < right``.
+    """
 
     steep: float
     """Pixels down for each pixel to the right."""
     top: float
     bottom: float
+    left: float = -inf
+    right: float = inf
 
     def bounds(self, columns: Span, height: int) -> Span:
         """Return the rows, of a page of ``height``, that hold all of it in these columns."""
@@ -67,12 +72,12 @@ class Cut:
     """The part of a page that is to be drawn."""
 
     page: int
-    """Its number in the document, from 1."""
+    """The page's number in the document, from 1."""
     drawn: Size
     """The size of the whole page, in the pixels in which it is drawn."""
     tile: Tile
     row: int = 0
-    """Which row of tiles this one is in, from 0."""
+    """The row of tiles that this one is in, from 0."""
     shared_above: int = 0
     """Pixels that the row of tiles above shows too."""
     shared_left: int = 0
@@ -191,7 +196,7 @@ def least_tiles(drawn: Size) -> int:
 
 
 def view(cut: Cut, size: Size) -> View:
-    """Return which part of a page of ``size`` a cut shows."""
+    """Return the part of a page of ``size`` that a cut shows."""
     across, down = size.width / cut.drawn.width, size.height / cut.drawn.height
     left, top, width, height = cut.tile
     return View(size, (left * across, top * down, width * across, height * down))

@@ -1,4 +1,4 @@
-"""Turns what a caller sent into the pictures that the model is shown, one after the other."""
+"""Turns a caller's files into the pictures that the model is shown, one after the other."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -28,10 +28,10 @@ T = TypeVar("T")
 
 
 class Workers(Protocol):
-    """Runs what calls C decoders, in processes that may die."""
+    """Runs C decoders in worker processes that may die."""
 
     async def work(self, function: Callable[..., T], *arguments: object) -> T:
-        """Return what ``function`` makes of ``arguments``, or raise an ImageError."""
+        """Return the result of ``function`` for ``arguments``, or raise an ImageError."""
         ...
 
 
@@ -54,14 +54,14 @@ class Shot:
     keeps this page alone from being shown."""
     origin: Origin = Origin()  # noqa: RUF009 - frozen
     view: View | None = None
-    """Which part of the page it shows; None where that is the whole of a picture."""
+    """The part of the page that is shown; None for a whole picture."""
     scale: float = 1.0
     """Pixels shown for one of the original, where that is a picture; at most 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which pages of the files are shown, and how."""
+    """Selects the pages of the files that are shown, and how."""
 
     pages: str | None = None
     detail: Detail = "auto"
@@ -87,7 +87,7 @@ class Documents:
     async def shots(
         self, images: Sequence[ImageInput], choice: Choice
     ) -> AsyncIterator[list[Shot]]:
-        """Yield what to show of ``images``, in order; pages count on from one to the next.
+        """Yield the shots of ``images`` in order; pages are numbered on from one to the next.
 
         Holds the files until it is left. Entering raises PageRangeError, TooManyPagesError, or
         what refuses one of the files as a whole.

@@ -1,7 +1,9 @@
 """A PDF's page drawn, with this machine's fonts for those that it lacks. Runs in a worker."""
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import groupby
 
 import pypdfium2
@@ -11,30 +13,17 @@ from PIL import Image
 
 from app.domain.errors import PageNotShownError
 from app.domain.image import AnswerWarning
-from app.services.documents import font_map, pdf_text
+from app.services.documents import font_map, pdf_annotations, pdf_pictures, pdf_text
 from app.services.documents.fonts import Font, Fonts
 from app.services.documents.page import Cut
 from app.services.documents.pdf import opened
 from app.services.documents.pdf_text import Character
-from app.services.images.decode import from_pillow
+from app.services.images.pixel_transfer import from_pillow
 
-MOST_ANNOTATIONS = 2_000
-"""Annotations of a page that are looked at."""
 FONTS = Fonts()
 
 FONT_MISSING = "font_missing"
-ANNOTATION_NOT_DRAWN = "annotation_not_drawn"
-_UNDRAWN = {
-    raw.FPDF_ANNOT_LINE: "Line",
-    raw.FPDF_ANNOT_POLYGON: "Polygon",
-    raw.FPDF_ANNOT_POLYLINE: "PolyLine",
-    raw.FPDF_ANNOT_STAMP: "Stamp",
-    raw.FPDF_ANNOT_CARET: "Caret",
-    raw.FPDF_ANNOT_FILEATTACHMENT: "FileAttachment",
-    raw.FPDF_ANNOT_REDACT: "Redact",
-}
-"""Annotations that viewers draw without an appearance stream, and PDFium does not."""
-_HIDDEN = raw.FPDF_ANNOT_FLAG_HIDDEN | raw.FPDF_ANNOT_FLAG_NOVIEW
+PICTURE_NOT_DRAWN = "picture_not_drawn"
 
 
 def raster(
@@ -42,32 +31,49 @@ def raster(
 ) -> tuple[pyvips.Image, tuple[AnswerWarning, ...]]:
     """Return a tile of a page drawn, with its form fields filled in, and what it lacks.
 
-    Raises PageNotShownError where the whole page shows nothing although it has text, or with
-    ``blank``, which is for those who have that text, says so.
+    Raises PageNotShownError where the whole page shows nothing although it has text or pictures,
+    or with ``blank``, which is for those who have that text, says so.
     """
-    with _drawable(data, cut.page, fonts) as (page, characters):
+    with _drawable(data, cut.page, fonts) as (page, lacking):
         picture = _drawn(page, cut)
         grey = picture.convert("L")
-        shown = not (cut.is_whole and pdf_text.is_blank(grey) and pdf_text.fonts(page))
-        if not shown and not blank:
-            raise PageNotShownError(_nothing_shown(page, characters))
         left, top, _, _ = cut.tile
-        missing = pdf_text.missing(page, grey, (-left, -top, *cut.drawn), characters)
-        warnings = (*_fonts_missing(cut.page, missing), *_annotations(cut.page, page))
+        frame = (-left, -top, *cut.drawn)
+        undrawn = pdf_pictures.undrawn(page, grey, frame)
+        if cut.is_whole and not blank and pdf_text.is_blank(grey):
+            _check_empty(page, lacking.characters, undrawn)
+        missing = pdf_text.missing(page, grey, frame, lacking.characters)
+        warnings = (
+            *_fonts_missing(cut.page, missing),
+            *_fields_missing(cut.page, lacking.in_fields),
+            *_doubtful(cut.page, pdf_text.doubtful(page)),
+            *_pictures_missing(cut.page, undrawn),
+            *pdf_annotations.undrawn(cut.page, page),
+        )
     return from_pillow(picture), warnings
+
+
+@dataclass(frozen=True, slots=True)
+class _Lacking:
+    """The text of a page that brings no font."""
+
+    characters: list[Character]
+    in_fields: frozenset[str] = frozenset()
+    """Characters of form fields that no font of the machine has."""
 
 
 @contextmanager
 def _drawable(
     data: bytes, number: int, fonts: Fonts
-) -> Iterator[tuple[pypdfium2.PdfPage, list[Character]]]:
+) -> Iterator[tuple[pypdfium2.PdfPage, _Lacking]]:
     """Yield a page with fonts chosen for the text that brings none, and that text."""
     fonts_of_pdfium = font_map.installed()
     with opened(data) as document:
         page = _loaded(document, number)
         characters = pdf_text.foreign(page)
-        if not characters:
-            yield page, characters
+        in_fields = pdf_annotations.field_characters(page)
+        if not characters and not in_fields:
+            yield page, _Lacking(characters)
             return
     # PDFium asks for fonts while it loads a page, and only then its text can be read.
     by_face = _chosen(characters, fonts)
@@ -83,8 +89,13 @@ def _drawable(
                 if character.font not in fonts_of_pdfium.used
                 or not by_face[character.font].has(character.text)
             }
-            fonts_of_pdfium.fallback = fonts.best(frozenset(lacking))
-            yield page, characters
+            best = fonts_of_pdfium.fallback = fonts.best(frozenset(lacking | in_fields))
+            yield (
+                page,
+                _Lacking(
+                    characters, frozenset(c for c in in_fields if best is None or not best.has(c))
+                ),
+            )
     finally:
         fonts_of_pdfium.choose({})
 
@@ -115,14 +126,26 @@ def _drawn(page: pypdfium2.PdfPage, cut: Cut) -> Image.Image:
     return picture
 
 
-def _nothing_shown(page: pypdfium2.PdfPage, characters: Iterable[Character]) -> str:
-    fonts = ", ".join(dict.fromkeys(character.font[:80] for character in characters))
-    if not fonts:
-        return f"It shows nothing, although it has text, in {', '.join(pdf_text.fonts(page))}."
-    return (
-        f"It shows nothing of its text: the PDF does not embed {fonts}, and no font of this "
-        "machine has the characters. Embed the fonts, or send the page as a picture."
-    )
+def _check_empty(
+    page: pypdfium2.PdfPage, characters: Iterable[Character], undrawn: Sequence[str]
+) -> None:
+    """Raise PageNotShownError where an empty page has something to show."""
+    lacking = ", ".join(dict.fromkeys(character.font[:80] for character in characters))
+    if lacking:
+        raise PageNotShownError(
+            f"It shows nothing of its text: the PDF does not embed {lacking}, and no font of this "
+            "machine has the characters. Embed the fonts, or send the page as a picture."
+        )
+    if undrawn:
+        raise PageNotShownError(
+            f"It shows nothing: its picture ({', '.join(dict.fromkeys(undrawn))}) can't be decoded."
+        )
+    if fonts := ", ".join(pdf_text.fonts(page)):
+        raise PageNotShownError(f"It shows nothing, although it has text, in {fonts}.")
+    if pdf_text.has_text(page):
+        raise PageNotShownError(
+            "It shows nothing, although it has text: hidden, as it is laid over scans."
+        )
 
 
 def _fonts_missing(number: int, missing: Iterable[Character]) -> Iterator[AnswerWarning]:
@@ -135,25 +158,27 @@ def _fonts_missing(number: int, missing: Iterable[Character]) -> Iterator[Answer
         )
 
 
-def _annotations(number: int, page: pypdfium2.PdfPage) -> Iterator[AnswerWarning]:
-    kinds = sorted(filter(None, map(_undrawn, _annotated(page))))
-    for kind, same in groupby(kinds):
+def _fields_missing(number: int, characters: frozenset[str]) -> Iterator[AnswerWarning]:
+    if characters:
         yield AnswerWarning(
-            ANNOTATION_NOT_DRAWN,
-            f"page {number}: {len(list(same))} annotation(s) of the kind {kind} without an "
-            "appearance stream are not drawn.",
+            FONT_MISSING,
+            f"page {number}: {len(characters)} characters of form fields are not shown: no font of "
+            "this machine has them.",
         )
 
 
-def _annotated(page: pypdfium2.PdfPage) -> Iterator[object]:
-    for index in range(min(raw.FPDFPage_GetAnnotCount(page), MOST_ANNOTATIONS)):
-        annotation = raw.FPDFPage_GetAnnot(page, index)
-        if annotation:
-            yield annotation
-            raw.FPDFPage_CloseAnnot(annotation)
+def _doubtful(number: int, fonts: Counter[str]) -> Iterator[AnswerWarning]:
+    for font, count in sorted(fonts.items()):
+        yield AnswerWarning(
+            FONT_MISSING,
+            f"page {number}: {count} characters in the font {font[:80]} may be shown as others: "
+            "the PDF neither embeds it nor says which characters they are.",
+        )
 
 
-def _undrawn(annotation: object) -> str | None:
-    if raw.FPDFAnnot_HasKey(annotation, b"AP") or raw.FPDFAnnot_GetFlags(annotation) & _HIDDEN:
-        return None
-    return _UNDRAWN.get(raw.FPDFAnnot_GetSubtype(annotation))
+def _pictures_missing(number: int, undrawn: Sequence[str]) -> Iterator[AnswerWarning]:
+    for packed, count in sorted(Counter(undrawn).items()):
+        yield AnswerWarning(
+            PICTURE_NOT_DRAWN,
+            f"page {number}: {count} picture(s) can't be decoded and are not drawn ({packed}).",
+        )

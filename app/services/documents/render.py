@@ -52,7 +52,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which pages of a document, and how."""
+    """Selects pages of a document, and how they are drawn."""
 
     pages: str | None
     """A range such as ``1-3,5``; None for all."""
@@ -85,7 +85,7 @@ class Page:
     fault: ImageError | None = None
     """Why the page can't be shown."""
     text: str | None = None
-    """Its own text layer, where that was asked for and there is one."""
+    """The page's text layer, if it was asked for and exists."""
 
 
 @dataclass(frozen=True, slots=True)

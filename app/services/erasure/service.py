@@ -1,4 +1,4 @@
-"""Erases what is kept about a caller: in each store, and by its key wherever copies are."""
+"""Erases a caller's data: in each store, and by its key wherever copies are."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ log = structlog.get_logger()
 PAGE = 100
 
 Holder = Callable[[str], Awaitable[int]]
-"""Deletes what one store keeps of an owner, and returns how many things that were."""
+"""Deletes an owner's data in one store, and returns how many items there were."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +91,12 @@ class ErasureService:
 
 
 def answers_of(store: AnswerStore) -> Holder:
-    """Return what deletes kept answers."""
+    """Return the eraser of kept answers."""
     return lambda owner: store.purge(owner, None)
 
 
 def files_of(store: FileStore) -> Holder:
-    """Return what deletes files and parts of uploads."""
+    """Return the eraser of files and parts of uploads."""
 
     async def delete(owner: str) -> int:
         names = list(await store.sizes(owner))
@@ -106,7 +106,7 @@ def files_of(store: FileStore) -> Holder:
 
 
 def work_of(queue: WorkQueue) -> Holder:
-    """Return what forgets batches, jobs and webhooks, and cancels what of them is under way."""
+    """Return the eraser of batches, jobs and webhooks; it cancels those in progress."""
 
     async def delete(owner: str) -> int:
         count = 0

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from app.services.answers.numbers import CURRENCY, Hints, NumberError, Separator, number
+from app.services.answers.text.numbers import CURRENCY, Hints, NumberError, Separator, number
 from app.services.evidence.letters import is_spaceless
 
 _DIGITS = r"\d{1,2}(?:,\d{2})+,\d{3}(?:\.\d+)?|\d+(?:[.,'’ ]\d{3})*(?:[.,]\d+)?(?: ?[½¼¾])?|[½¼¾]"
@@ -50,7 +50,7 @@ class Amount:
     """As it is written there, folded."""
     text: str = ""
     digits: str = ""
-    """Without sign and currency."""
+    """The digits, without sign and currency."""
     start: int = 0
     end: int = 0
     following: str = ""

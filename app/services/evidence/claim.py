@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 Path = tuple[str | int, ...]
-"""Where a value is in the result: ``("fields", "items", 0, "price")``."""
+"""The path of a value in the result: ``("fields", "items", 0, "price")``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Claim:
 
     @property
     def own_path(self) -> Path:
-        """Where it is in its part."""
+        """Return the path within the part."""
         return self.path[len(self.part) :]
 
 

@@ -19,7 +19,7 @@ _MONTHS = (
     "november novembre noviembre novembro",
     "december dezember decembre diciembre dicembre dezembro",
 )
-"""In the languages of Llama 3.2 with Latin script, without accents."""
+"""Months in the languages of Llama 3.2 that use Latin script, without accents."""
 _NAME = r"[^\W\d_]{3,10}"
 _PART = r"(?:\s?[-/. ,]\s?|\s(?:of|de|di)\s)"
 _DATE = re.compile(

@@ -46,9 +46,9 @@ class Letters:
 
     text: str
     words: Sequence[int]
-    """Of each letter, its word."""
+    """The word of each letter."""
     places: Sequence[int]
-    """Of each letter, its place in the word's usual letters."""
+    """The place of each letter in the word's usual letters."""
     edges: Sequence[int]
     """Before each letter, and behind the last."""
     spelt: Sequence[str]

@@ -40,7 +40,7 @@ class PageReading:
 
 
 class EvidenceOut(DeferredModel):
-    """Which reading supports one value of the result, and where it stands."""
+    """The reading that supports one value of the result, and where it is on the page."""
 
     page: Annotated[int | None, Field(description="As in the result; null where nothing supports.")]
     file: Annotated[str | None, Field(description="The page's file in the request: `images.0`.")]
@@ -104,7 +104,7 @@ class _Search:
     readings: Sequence[PageReading]
     used: set[tuple[int, Word]] = field(default_factory=set)
     anchors: dict[Path, tuple[PageReading, Box]] = field(default_factory=dict)
-    """Where the first value of a list's item was found: its others are likely beside it."""
+    """The place of the first value of each list item; the item's others are likely nearby."""
 
     def evidence(self, claim: Claim) -> Evidence:
         item = _item(claim.own_path)

@@ -15,7 +15,7 @@ class Word:
     box: Box
     """Shares of the picture that was read."""
     line: int = 0
-    """Which line of the reading it is on, from 0."""
+    """The line of the reading that the word is on, from 0."""
     score: float = 1.0
     """How sure the engine is of the line, 0 to 1; no probability."""
 

@@ -21,10 +21,12 @@ from app.domain.ports import DataCipher, FileStore
 from app.services.concurrency.single_flight import SingleFlight
 from app.services.files.media_type import HEAD, media_type
 
-KEPT_PIECES = 16
-"""Pieces that are kept decrypted, so that neighbouring rows of a batch are read once: 4 MiB."""
+RUN = 4 * PIECE
+"""Bytes of a file that are read in one go for rows of a batch, which stand in order: 1 MiB."""
+KEPT_RUNS = 4
+"""Runs that are kept decrypted, so that neighbouring rows are read once."""
 SHORTEST, LONGEST = 3600, 30 * 24 * 3600
-"""Seconds that a caller may have a file kept."""
+"""Seconds that a caller may have a file kept. Whoever lets them in sees to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +63,12 @@ class FileService:
     cipher: DataCipher
     limits: FileLimits
     clock: Callable[[], float] = time.time
-    _pieces: OrderedDict[tuple[str, int], bytes] = field(default_factory=OrderedDict)
+    _runs: OrderedDict[tuple[str, int], bytes] = field(default_factory=OrderedDict)
     _reading: SingleFlight[tuple[str, int], bytes] = field(default_factory=SingleFlight)
 
     def lifetime(self, seconds: float | None) -> float:
-        """Return how long a file is kept, or raise InvalidParameterError."""
-        if seconds is None:
-            return self.limits.seconds
-        if not SHORTEST <= seconds <= LONGEST:
-            raise InvalidParameterError.at(
-                "expires_after.seconds", f"give {SHORTEST:,} to {LONGEST:,} seconds"
-            )
-        return seconds
+        """Return how long a file is kept whose caller has said ``seconds``, or nothing."""
+        return self.limits.seconds if seconds is None else seconds
 
     async def receive(
         self, owner: str, seconds: float | None, chunks: AsyncIterator[bytes], spare: int = 0
@@ -207,8 +203,8 @@ class FileService:
         """Delete a file, or raise FileNotFoundHereError."""
         stored = await self.get(owner, file_id)
         await self.store.delete(owner, stored.id)
-        for key in [key for key in self._pieces if key[0] == stored.id]:
-            del self._pieces[key]
+        for key in [key for key in self._runs if key[0] == stored.id]:
+            del self._runs[key]
 
     async def read(
         self, stored: StoredFile, start: int = 0, end: int | None = None
@@ -226,16 +222,16 @@ class FileService:
         at_end = (last + 1) * PIECE >= stored.bytes
         sealed_end = stored.sealed_bytes if at_end else (last + 1) * size
         source = self.store.read(stored.owner, stored.id, first * size, sealed_end)
-        number, waiting = first, bytearray()
+        number, rest = first, b""
         async for chunk in source:
-            waiting += chunk
-            while size and len(waiting) >= size and number < last:
-                yield _cut(
-                    await self._opened(stored, number, bytes(waiting[:size])), number, start, end
-                )
-                del waiting[:size]
+            sealed, begin = rest + chunk if rest else chunk, 0
+            while size and len(sealed) - begin >= size and number < last:
+                piece = await self._opened(stored, number, sealed[begin : begin + size])
+                yield _cut(piece, number * PIECE, start, end)
+                begin += size
                 number += 1
-        yield _cut(await self._opened(stored, number, bytes(waiting)), number, start, end)
+            rest = sealed[begin:]
+        yield _cut(await self._opened(stored, number, rest), number * PIECE, start, end)
 
     async def read_range(self, stored: StoredFile, start: int, end: int) -> bytes:
         """Return the bytes from ``start`` up to ``end``; neighbours of what was read are at hand.
@@ -243,22 +239,22 @@ class FileService:
         Raises FileNotFoundHereError where the file was deleted meanwhile.
         """
         parts = []
-        for number in range(start // PIECE, (max(end, start + 1) - 1) // PIECE + 1):
+        for number in range(start // RUN, (max(end, start + 1) - 1) // RUN + 1):
             key = stored.id, number
-            piece = self._pieces.get(key)
-            if piece is None:
-                # Rows that begin together stand in one piece, which is read once for all.
-                piece = await self._reading.run(key, partial(self._piece, stored, number))
-            parts.append(_cut(piece, number, start, end))
-        return b"".join(parts)
+            run = self._runs.get(key)
+            if run is None:
+                # Rows that begin together stand in one run, which is read once for all.
+                run = await self._reading.run(key, partial(self._run, stored, number))
+            parts.append(_cut(run, number * RUN, start, end))
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    async def _piece(self, stored: StoredFile, number: int) -> bytes:
-        begin = number * PIECE
-        pieces = [piece async for piece in self.read(stored, begin, begin + PIECE)]
-        piece = self._pieces[stored.id, number] = b"".join(pieces)
-        if len(self._pieces) > KEPT_PIECES:
-            self._pieces.popitem(last=False)
-        return piece
+    async def _run(self, stored: StoredFile, number: int) -> bytes:
+        begin = number * RUN
+        pieces = [piece async for piece in self.read(stored, begin, begin + RUN)]
+        run = self._runs[stored.id, number] = b"".join(pieces)
+        if len(self._runs) > KEPT_RUNS:
+            self._runs.popitem(last=False)
+        return run
 
     async def _opened(self, stored: StoredFile, number: int, sealed: bytes) -> bytes:
         return await self.cipher.decrypt(stored.owner, sealed, _piece_purpose(stored.id, number))
@@ -274,8 +270,8 @@ def _over_quota() -> FileQuotaError:
     )
 
 
-def _cut(piece: bytes, number: int, start: int, end: int) -> bytes:
-    begin = number * PIECE
+def _cut(piece: bytes, begin: int, start: int, end: int) -> bytes:
+    """Return what ``piece``, whose first byte is the file's byte ``begin``, has of a range."""
     return piece[max(0, start - begin) : max(0, end - begin)]
 
 

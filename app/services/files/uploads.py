@@ -63,7 +63,6 @@ class UploadService:
         limits = self.files.limits
         if size > limits.max_bytes:
             raise FileTooLargeError.at("bytes", f"at most {limits.max_bytes:,} are taken")
-        self.files.lifetime(seconds)
         if size > await self.files.room(owner):
             raise FileQuotaError("your files have as many bytes as they may; delete some")
         now = self.clock()

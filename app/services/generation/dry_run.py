@@ -18,7 +18,7 @@ class PreparationService:
     drain: Drain
 
     async def prepare(self, image: ImageInput, deadline: float) -> ImageReport:
-        """Return what would be sent and what was done to get it, or raise an ImageError.
+        """Return the picture that would be sent and its report, or raise an ImageError.
 
         Or DeadlineExceededError at ``deadline``, in the event loop's time.
         """

@@ -79,7 +79,7 @@ class EstimateService:
     drain: Drain
 
     async def estimate(self, request: GenerationRequest) -> Estimate:
-        """Return what ``request`` would take, or raise what would refuse it."""
+        """Return the estimate of ``request``, or raise the error that would refuse it."""
         request = checked(request, self.generations.capabilities)
         async with self.drain.before(request.call_context.deadline):
             asked = [await self.generations.prepared(one) for one in calls(request)]

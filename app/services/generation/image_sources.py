@@ -1,4 +1,4 @@
-"""Gets a picture's bytes: from the request, from base64 text, or from elsewhere by name."""
+"""Gets a picture's bytes: from the request, from base64 text, or from a named source."""
 
 import re
 from collections.abc import AsyncIterator
@@ -25,6 +25,8 @@ _BLANK = b" \t\n\v\f\r"
 _ESCAPES = (("%2B", "+"), ("%2b", "+"), ("%2F", "/"), ("%2f", "/"), ("%3D", "="), ("%3d", "="))
 
 # Names as long as RFC 6838 has them; what follows a semicolon is left off.
+_DATA_HEAD = re.compile(r'((?:[^",]|"[^"]*")*),')
+"""What stands before a data URI's data; a comma may be quoted, in a file's name."""
 _MEDIA_TYPE = re.compile(r"\s*([\w.+*-]{1,127}/[\w.+*-]{1,127})\s*(?:;.*)?", re.ASCII | re.DOTALL)
 
 _REMOTE = (UrlImage, S3Image, FileImage)
@@ -35,7 +37,7 @@ _INLINE_BYTES = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class ImageSources:
-    """Fetches what a caller named."""
+    """Fetches the pictures that a caller named."""
 
     max_bytes: int
     """The most bytes of one picture."""
@@ -44,7 +46,7 @@ class ImageSources:
     room: Budget
     """Bytes in flight, shared with the bodies of requests."""
     threads: FairThreads = field(default_factory=lambda: FairThreads("base64"))
-    """Where long base64 texts are decoded."""
+    """Threads that decode long base64 texts."""
     files: ImageSource[FileImage] = NO_FILES
 
     def fetched(self, image: ImageInput) -> AbstractAsyncContextManager[ReceivedImage]:
@@ -127,7 +129,7 @@ class _Brought:
         return await self._sources.fetch(self._image, _BROUGHT)
 
     async def __aexit__(self, *_: object) -> None:
-        """Nothing was held."""
+        """Release nothing, as nothing was held."""
 
 
 def decode(image: Base64Image) -> ReceivedImage:
@@ -160,14 +162,14 @@ def _typed(image: ReceivedImage) -> ReceivedImage:
 
 
 def _split_data_uri(text: str, image: Base64Image) -> tuple[str | None, str]:
-    comma = text.find(",", 0, _LONGEST_HEAD)
-    kind, *parameters = text[len("data:") : max(comma, 0)].lower().split(";")
-    if comma < 0 or "base64" not in map(str.strip, parameters):
+    head = _DATA_HEAD.match(text, len("data:"), _LONGEST_HEAD)
+    kind, *parameters = head[1].lower().split(";") if head else [""]
+    if head is None or "base64" not in map(str.strip, parameters):
         raise InvalidBase64Error.at(
             image.name,
             "is a data URI but not a base64 one; accepted is data:<media type>;base64,<data>",
         )
-    return image.declared_type or kind.strip() or None, text[comma + 1 :]
+    return image.declared_type or kind.strip() or None, text[head.end() :]
 
 
 def _b64decode(text: str) -> bytes:
@@ -179,5 +181,8 @@ def _b64decode(text: str) -> bytes:
     # URLs, without its padding.
     for escape, character in _ESCAPES if "%" in text else ():
         text = text.replace(escape, character)
+    if not text.isascii():
+        other = next(character for character in text if not character.isascii())
+        raise ValueError(f"it has the character {other!r}")
     raw = text.encode("ascii").translate(_URL_SAFE, _BLANK).rstrip(b"=")
     return pybase64.b64decode(raw + b"=" * (-len(raw) % 4), validate=True)

@@ -53,7 +53,7 @@ def laid_out(text: str, sheet: ContactSheet, count: int) -> Turn[PreparedImage]:
 
 
 def sheet_warnings(sheet: ContactSheet, count: int) -> tuple[AnswerWarning, ...]:
-    """Return what the caller should know of the sheet."""
+    """Return the warnings about the contact sheet."""
     picture = sheet.prepared
     made = AnswerWarning(
         "contact_sheet",
@@ -70,7 +70,7 @@ def asks_each(request: GenerationRequest) -> bool:
 
 
 def calls(request: GenerationRequest) -> tuple[GenerationRequest, ...]:
-    """Return what is asked for ``request``, one call each."""
+    """Return the model requests for ``request``, one for each call."""
     if not asks_each(request):
         return (request,)
     return tuple(with_one(request, image) for image in request.turns[-1].images)

@@ -30,7 +30,7 @@ def in_language(turns: Turns, language: Language) -> Turns:
 
 
 def warnings(request: GenerationRequest, identity: ModelIdentity) -> Iterator[AnswerWarning]:
-    """Yield what the caller should know although the request is answered."""
+    """Yield warnings for a request that is answered all the same."""
     language = request.language
     if (
         language is not None

@@ -33,7 +33,7 @@ from app.domain.image import AnswerWarning, ImageReport, PreparedImage
 from app.domain.model import Capabilities, ModelIdentity
 from app.domain.ports import ImagePreparer, VisionModel
 from app.domain.usage import Usage
-from app.services.answers.repetition import loop
+from app.services.answers.text.repetition import loop
 from app.services.concurrency.deadline import Drain
 from app.services.concurrency.fair_threads import FairThreads
 from app.services.concurrency.idempotency import IdempotentAnswers, fingerprint, slim
@@ -67,7 +67,7 @@ class GenerationService:
     answers: IdempotentAnswers
     sheets: SheetMaker
     threads: FairThreads
-    """Where pictures are digested."""
+    """Threads that digest pictures."""
 
     async def generate(self, request: GenerationRequest) -> Generation:
         """Answer ``request``, or raise one of `app.domain.errors`."""
@@ -148,7 +148,7 @@ class GenerationService:
             yield (_failed(call, InternalError("A fault of this service ended the stream.")),)
 
     async def prepared(self, request: GenerationRequest) -> ModelRequest:
-        """Return what the model would be asked, or raise what refuses a picture."""
+        """Return the model request, or raise the error that refuses a picture."""
         return await self._prepare(request, _Call(self.identity.id))
 
     async def _prepare(self, request: GenerationRequest, call: "_Call") -> ModelRequest:
@@ -192,7 +192,7 @@ _now = time.perf_counter
 
 @dataclass(slots=True)
 class _Call:
-    """The state of one answer in the making."""
+    """The state of one answer in progress."""
 
     model: str
     id: str = field(default_factory=lambda: f"gen_{urandom(16).hex()}")
@@ -209,7 +209,7 @@ class _Call:
         return Started(self.id, self.model, tuple(self.images), self.warnings)
 
     def events(self, parts: StreamParts) -> GenerationEvents:
-        """Return what ``parts`` say up to the end, which nothing may come after."""
+        """Return the events of ``parts`` up to the end, which nothing may follow."""
         events: list[Delta | Done] = []
         for part in parts:
             events.append(self._event(part))
@@ -231,7 +231,7 @@ class _Call:
         return Failed(error, "".join(self.texts), error.usage or self.usage)
 
     def so_far(self) -> dict[str, int | None]:
-        """Return what an abandoned stream came to: numbers only."""
+        """Return the counts of an abandoned stream, without its text."""
         return {
             "characters": sum(map(len, self.texts)),
             "prompt_token_count": self.usage.prompt_token_count,
@@ -304,7 +304,7 @@ def _milliseconds(seconds: float) -> int:
 
 
 async def _whole(generation: Generation) -> AsyncIterator[GenerationEvents]:
-    """Yield the events of an answer that is there already."""
+    """Yield the events of an answer that is already complete."""
     yield (Started(generation.id, generation.model, generation.images, generation.warnings),)
     completion = generation.completion
     yield (

@@ -22,7 +22,7 @@ class StopFinder:
         self._pattern = re.compile("|".join(map(re.escape, self.stops)))
 
     def feed(self, text: str) -> str:
-        """Return what of the answer is certain with ``text`` added; nothing after a stop."""
+        """Return the text that is certain once ``text`` is added; nothing after a stop."""
         if self.found is not None:
             return ""
         text, self._held = self._held + text, ""
@@ -34,7 +34,7 @@ class StopFinder:
         return text
 
     def end(self) -> str:
-        """Return what was held back, which the answer's end has made certain."""
+        """Return the text that was held back, which is certain at the answer's end."""
         text, self._held = self._held, ""
         return text
 

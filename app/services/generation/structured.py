@@ -1,4 +1,4 @@
-"""Answers that are JSON: held to their form where that can be, checked, asked again once."""
+"""Answers as JSON: enforced upstream if possible, checked, and repaired once."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,10 +13,10 @@ from app.services.generation.combine import combined
 
 @dataclass(frozen=True, slots=True)
 class Structured:
-    """An answer of a form, or the answer as it is and why it is not of the form."""
+    """An answer in the requested form, or the reason why it misses the form."""
 
     generation: Generation
-    """Its text is the JSON; where there is none, what the model wrote."""
+    """The generation, whose text is the JSON, or what the model wrote if it has none."""
     refusal: str | None = None
     """The model's words where it refused, else what is wrong with its answer."""
     raw: str | None = None

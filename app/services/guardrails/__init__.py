@@ -1,1 +1,1 @@
-"""Guardrails around the model: whose policy holds, what is checked, what is let go."""
+"""Guardrails around the model: policies, checks and released texts."""

@@ -32,7 +32,7 @@ class Released:
         return None in self.texts
 
     def masks(self, judged: Sequence[str]) -> Mapping[str, str]:
-        """Return what stands in place of each of the ``judged`` texts that is masked."""
+        """Return the replacements of the ``judged`` texts that are masked."""
         pairs = zip(judged, self.texts, strict=True)
         return {text: shown for text, shown in pairs if shown is not None and shown != text}
 

@@ -24,7 +24,7 @@ def read(text: str) -> str:
 
 
 def written(text: str) -> str:
-    """Return what `read` made, parts of it masked perhaps, as a JSON text again."""
+    """Return the value of `read`, parts of it masked perhaps, as JSON text again."""
     for escape, character in _WHITE.items():
         text = text.replace(character, escape)
     return text

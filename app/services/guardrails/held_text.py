@@ -18,11 +18,11 @@ class HeldText:
     """Characters held back of what was checked: as many as the longest text that a guardrail is to
     find."""
     text: str = ""
-    """What is held."""
+    """The text that is held back."""
     _new: int = 0
 
     def feed(self, text: str) -> str | None:
-        """Return what is to be checked now that ``text`` came, None where it is not enough."""
+        """Return the text to check now that ``text`` came; None if there is not enough."""
         self.text += text
         self._new += len(text)
         if self._new < self.size:
@@ -34,7 +34,7 @@ class HeldText:
         return None if self._new < 2 * self.size else self.text
 
     def passed(self, checked: str, shown: str) -> str:
-        """Return what may go of ``checked``, which is to be ``shown`` so, and forget it."""
+        """Return the part of ``checked``, to be ``shown`` so, that may be sent, and forget it."""
         self._new = len(self.text) - len(checked)
         keep = len(checked) - self.overlap
         if keep <= 0:

@@ -1,4 +1,4 @@
-"""Whose guardrail policy holds for a call."""
+"""Determines the guardrail policy of a call."""
 
 from dataclasses import dataclass
 from enum import StrEnum

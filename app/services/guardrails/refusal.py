@@ -1,4 +1,4 @@
-"""What is told of a guardrail beside its report: errors of what it blocks, and warnings."""
+"""Errors for content that a guardrail blocks, and its warnings."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Asks the guardrail, and writes down what it said and cost."""
+"""Asks the guardrail, and records its verdict and cost."""
 
 import asyncio
 import time
@@ -166,7 +166,7 @@ class Screen:
             return ()
 
     def heard(self, report: GuardrailReport | None, policy: GuardrailPolicy) -> GuardrailReport:
-        """Return what a guardrail said within the model's call, with its price, and count it.
+        """Return the priced report of a guardrail within the model's call, and count it.
 
         An answer that says nothing of one may have had none: it is refused with
         GuardrailUnavailableError, or passes with a warning, as the policy says.

@@ -125,7 +125,7 @@ class Screening:
         return self.report
 
     def heard(self, report: GuardrailReport | None, reason: StopReason, usage: Usage) -> None:
-        """Add what the guardrail within the model's call said; by the stop ``reason`` at least.
+        """Add the report of the guardrail within the model's call, or its stop ``reason``.
 
         Raises GuardrailUnavailableError, with the ``usage``, where nothing tells that there was
         one and the policy is to refuse.

@@ -14,21 +14,18 @@ from PIL import Image, ImageOps
 
 from app.domain.errors import ImageDamagedError, ImageError, UnsupportedImageTypeError
 from app.domain.image import ImageFacts, ImageLimits, ImageType
+from app.services.images import libwebp
 from app.services.images.formats import gif, heif, heif_sequence, jpeg, png, tiff, tiff_tags, webp
+from app.services.images.pixel_transfer import from_heif, from_pillow, with_profile
 
 LEAST_SHRINK_LEFT = 1.5
-"""How much shrinking stays for the resize after a decoder has shrunk a JPEG or a lossless WebP.
+"""How much shrinking stays for the resize after a decoder has shrunk a JPEG or a huge WebP.
 
 libvips' thumbnail leaves 2; measured on 12-megapixel photos 1.5 is 1.3 times faster and the
-structural similarity to a full decode stays above 0.98. Of a page of text as WebP it is 0.993;
-libwebp's own shrinking, which is rough, leaves 0.98 where nothing is left to do.
+structural similarity to a full decode stays above 0.98.
 """
-
-
-WORTH_SHRINKING = 0.5
-"""Scale up to which libwebp shrinks a lossless picture in less time than the resize takes."""
 SHRUNK_WHILE_DECODED = frozenset({ImageType.JPEG, ImageType.WEBP})
-"""Types whose decoders give a smaller picture for less work."""
+"""Types whose decoders may give a smaller picture, for less work or memory."""
 STREAMED = {"access": "sequential", "fail_on": "error"}
 """Rows are decoded once, top to bottom, and damage is an error and not grey rows."""
 BOUNDS = ImageLimits()
@@ -75,23 +72,24 @@ def _jpeg(data: bytes, facts: ImageFacts, target: tuple[int, int]) -> pyvips.Ima
 def _png(data: bytes) -> pyvips.Image:
     # The decoder never sees text chunks: unpacking those is how PNG bombs go off.
     image = pyvips.Image.pngload_buffer(png.essential(data), **STREAMED)
-    return _with_profile(image, png.profile(data, BOUNDS))
+    return with_profile(image, png.profile(data, BOUNDS))
 
 
 def _webp(data: bytes, facts: ImageFacts, target: tuple[int, int]) -> pyvips.Image:
-    scale = min(1.0, max(target[0] / facts.width, target[1] / facts.height))
-    left = 1.0 if webp.holds(data, webp.LOSSY) else LEAST_SHRINK_LEFT
-    # Lossless files are drawings and pages: they keep some of the shrinking for the resize, which
-    # is worth it where there is much of it.
-    shrunk = left == 1 or (webp.holds(data, webp.LOSSLESS) and scale * left <= WORTH_SHRINKING)
-    options = {"scale": scale * left} if shrunk else {}
+    still = webp.still(data)
+    image = None if still is None else libwebp.pixels(data, facts, still)
+    if still is not None and image is not None:
+        return with_profile(image, still.profile)
+    scale = max(target[0] / facts.width, target[1] / facts.height) * LEAST_SHRINK_LEFT
+    options = {"scale": scale} if still is not None and scale < 1 else {}
     return pyvips.Image.webpload_buffer(data, page=0, **options, **STREAMED)
 
 
 def _gif(data: bytes) -> pyvips.Image:
     screen = gif.structure(data, BOUNDS)
-    # Alone on a screen of its size: libvips guesses the size of some screens.
-    image = pyvips.Image.gifload_buffer(gif.first_frame(data, screen), page=0, **STREAMED)
+    # libvips guesses the size of some screens, and shows what is there of a frame cut short.
+    with Image.open(BytesIO(gif.first_frame(data, screen)), formats=["GIF"]) as picture:
+        image = from_pillow(picture)
     frame = screen.first
     if frame is None or (screen.width, screen.height) == (frame.width, frame.height):
         return image
@@ -149,67 +147,19 @@ def _bmp(data: bytes) -> pyvips.Image:
 def _avif(data: bytes) -> pyvips.Image:
     data = heif_sequence.first_picture(data, BOUNDS)
     stored = heif.storage(data, BOUNDS)
-    if stored.deep:
-        # Pillow would leave 8 bits of it, and those of HDR are not enough.
+    if stored.deep or stored.cropped:
+        # Pillow would leave 8 bits of it, too few for HDR, and it crops nothing.
         image = pyvips.Image.heifload_buffer(data, **STREAMED)
     else:
         with Image.open(BytesIO(data), formats=["AVIF"]) as picture:
             image = from_pillow(ImageOps.exif_transpose(picture))
-    return _with_profile(image, stored.profile)
+    return with_profile(image, stored.profile)
 
 
 def _heic(data: bytes) -> pyvips.Image:
     data = heif_sequence.first_picture(data, BOUNDS)
     file = pillow_heif.open_heif(BytesIO(data), convert_hdr_to_8bit=False)
-    return _with_profile(_from_heif(file[file.primary_index]), heif.storage(data, BOUNDS).profile)
-
-
-def _from_heif(picture: pillow_heif.HeifImage) -> pyvips.Image:
-    if not picture.mode.endswith(";16"):
-        return from_pillow(picture.to_pillow())
-    samples = bytes(picture.data)
-    bands = {"I;16": 1, "L;16": 1, "LA;16": 2, "RGB;16": 3, "RGBA;16": 4}[picture.mode]
-    image = pyvips.Image.new_from_memory(samples, *picture.size, bands, "ushort")
-    image = image.copy(interpretation="grey16" if bands < 3 else "rgb16")
-    profile = picture.info.get("icc_profile")
-    return _with_profile(image, profile if isinstance(profile, bytes) else None)
-
-
-def _with_profile(image: pyvips.Image, profile: bytes | None) -> pyvips.Image:
-    """``image`` with a colour profile, where it has none of its own."""
-    if profile is None or image.get_typeof("icc-profile-data"):
-        return image
-    if profile[16:20] == b"RGB ":
-        image = image.colourspace("rgb16" if image.format == "ushort" else "srgb")
-    image = image.copy()
-    image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
-    return image
-
-
-def from_pillow(picture: Image.Image) -> pyvips.Image:
-    """The same pixels in libvips, with the picture's colour profile."""
-    profile = picture.info.get("icc_profile")
-    if picture.mode not in KEPT_MODES:
-        picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
-    kind, sample = KEPT_MODES[picture.mode]
-    pixels = pyvips.Image.new_from_memory(
-        picture.tobytes(), picture.width, picture.height, len(picture.getbands()), sample
-    ).copy(interpretation=kind)
-    if profile:
-        pixels.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
-    return pixels
-
-
-KEPT_MODES: Mapping[str, tuple[str, str]] = MappingProxyType(
-    {
-        "L": ("b-w", "uchar"),
-        "I;16": ("grey16", "ushort"),
-        "RGB": ("srgb", "uchar"),
-        "RGBA": ("srgb", "uchar"),
-        "CMYK": ("cmyk", "uchar"),
-    }
-)
-"""Pillow's modes that libvips has too: interpretation and kind of sample."""
+    return with_profile(from_heif(file[file.primary_index]), heif.storage(data, BOUNDS).profile)
 
 
 LOADERS: Mapping[ImageType, Callable[[bytes], pyvips.Image]] = MappingProxyType(

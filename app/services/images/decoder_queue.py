@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from app.services.concurrency.background import in_background
 
 Place = tuple[bool, str]
-"""Whether nobody waits for the work, and whose it is."""
+"""A place in the queue: whether the work is in the background, and its caller."""
 Line = OrderedDict[Place, deque["asyncio.Future[None]"]]
 """Each caller's waiters; the first caller is the next to be served."""
 
@@ -30,7 +30,7 @@ class DecoderQueue:
 
     @property
     def waiting(self) -> int:
-        """How many are in line."""
+        """Return the number of waiting requests."""
         return sum(len(line) for lines in (self._heavy, self._light) for line in lines.values())
 
     async def take(self, caller: str, *, heavy: bool) -> None:

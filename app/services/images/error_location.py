@@ -1,4 +1,4 @@
-"""Say which picture of a request an error is about."""
+"""Names the picture of a request that an error is about."""
 
 from app.domain.errors import FieldError, ImageError
 from app.domain.generation import ImageInput

@@ -73,7 +73,7 @@ def inspect(data: bytes, limits: ImageLimits) -> Inspection:
 
 
 def facts(data: bytes, limits: ImageLimits | None = None) -> ImageFacts:
-    """Return what the header says of the picture; refuse as `inspect` does."""
+    """Return the facts in the picture's header; refuse as `inspect` does."""
     return inspect(data, limits or ImageLimits()).facts
 
 

@@ -22,7 +22,7 @@ class Workers(Protocol):
     """Run code on strangers' bytes where that does no harm."""
 
     async def work(self, function: Callable[..., T], *arguments: object) -> T:
-        """Return what ``function`` makes of ``arguments``."""
+        """Return the result of ``function`` for ``arguments``."""
         ...
 
 

@@ -101,7 +101,7 @@ class PooledPreparer:
             await asyncio.to_thread(stop_pool, pool)
 
     async def prepare(self, image: ReceivedImage) -> ImageReport:
-        """Return what was received and what was made of it, or raise an ImageError."""
+        """Return the report of the picture as received and as prepared, or raise an ImageError."""
         with ImageErrorLocation(image):
             # In a thread for the digest and the inflating of large pictures that fit.
             inspection, report = await asyncio.to_thread(look, image, self._limits)
@@ -119,7 +119,7 @@ class PooledPreparer:
         return await self._work(False, contact_sheet, tuple(pictures), self._limits)
 
     async def work(self, function: Callable[..., T], *arguments: object) -> T:
-        """Return what ``function``, a module's own, makes of ``arguments`` in a worker.
+        """Return the result of a module-level ``function`` for ``arguments``, run in a worker.
 
         Nothing is known of what it costs, so that it leaves a worker to pictures. Raises what it
         raises, and an ImageError where the worker dies or takes too long, or the request has used

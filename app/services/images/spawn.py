@@ -8,7 +8,11 @@ from multiprocessing.context import SpawnContext, SpawnProcess, set_spawning_pop
 from multiprocessing.popen_spawn_posix import Popen as SpawnPopen
 from typing import Any
 
-KEPT = frozenset({"PATH", "HOME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "LD_LIBRARY_PATH"})
+from app import allocator
+
+KEPT = frozenset(
+    {"PATH", "HOME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "LD_LIBRARY_PATH", allocator.TUNABLES}
+)
 KEPT_STARTS = ("PYTHON", "LC_", "MALLOC_", "VIPS_", "COVERAGE_")
 """Variables that a decoder's process may need: no AWS keys, tokens or settings."""
 _MAIN = ("init_main_from_name", "init_main_from_path")
@@ -17,11 +21,12 @@ _MAIN = ("init_main_from_name", "init_main_from_path")
 
 def environment() -> dict[str, str]:
     """Return the variables of this process's environment that a decoder is given."""
-    return {
+    kept = {
         name: value
         for name, value in os.environ.items()
         if name in KEPT or name.startswith(KEPT_STARTS)
     }
+    return {allocator.TUNABLES: allocator.LARGE_PAGES, **kept}
 
 
 class _Popen(SpawnPopen):

@@ -60,7 +60,7 @@ class Done(NamedTuple, Generic[T]):
 
 
 def run(seconds: float, function: Callable[..., T], *arguments: object) -> Done[T]:
-    """Return what ``function`` makes of ``arguments``, and give memory back if nothing follows.
+    """Return ``function``'s result, and give memory back if nothing follows.
 
     Ends the process with `OUT_OF_TIME` after so many ``seconds`` of CPU, of all its threads.
     """

@@ -5,12 +5,13 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 
-from app.domain.errors import ServiceError
+from app.domain.errors import JobNotFoundError, ServiceError
 from app.domain.job import JobAnswer
 from app.domain.ports import WorkQueue
 from app.domain.work import Finished, Leased, NewWork, Postponed, WorkGroup, WorkKind
 from app.services.batches.retry import again, patience
 from app.services.jobs import stored
+from app.services.jobs.paid import JobAnswers, answers_of
 from app.services.jobs.service import Jobs, events_of
 from app.services.work.endpoint import Endpoint, EndpointAnswer, EndpointRequest
 
@@ -58,7 +59,9 @@ class JobHandler:
     async def handle(self, work: Leased) -> Finished | Postponed:
         """Run one job."""
         request = stored.read_request(work.payload)
-        events = _Recorder(self.jobs.queue, work, self.clock() + PATIENCE + self.jobs.expires)
+        expires_at = self.clock() + PATIENCE + self.jobs.expires
+        events = _Recorder(self.jobs.queue, work, expires_at)
+        paid = JobAnswers(self.jobs.queue, work, expires_at)
         answer = await self.endpoint.answer(
             EndpointRequest(
                 id=request.request_id,
@@ -70,8 +73,10 @@ class JobHandler:
                 headers=request.headers,
                 patience=patience,
                 on_event=events.keep,
+                paid=paid,
             )
         )
+        answer = replace(answer, usage=answer.usage + paid.usage)
         wait = self._wait(work, answer.error)
         return self._end(work, answer) if wait is None else wait
 
@@ -84,23 +89,23 @@ class JobHandler:
 
     def _end(self, work: Leased, answer: EndpointAnswer) -> Finished:
         self._settled.append((work.owner, work.group))
-        told = JobAnswer(answer.status, answer.media_type, answer.body)
-        kept = stored.answer(told, self.clock())
+        job_answer = JobAnswer(answer.status, answer.media_type, answer.body)
+        kept = stored.answer(job_answer, self.clock())
         return Finished(work, answer.status < 400, kept, answer.usage)
 
     def exhausted(self, work: Leased) -> Finished:
         """Return the end of a job whose workers died again and again."""
         self._settled.append((work.owner, work.group))
-        told = JobAnswer(500, "application/problem+json", _EXHAUSTED)
-        return Finished(work, succeeded=False, result=stored.answer(told, self.clock()))
+        job_answer = JobAnswer(500, "application/problem+json", _EXHAUSTED)
+        return Finished(work, succeeded=False, result=stored.answer(job_answer, self.clock()))
 
     async def tend(self) -> None:
         """Close the jobs that have ended: tell their webhooks, begin their expiry."""
-        for told in tuple(self._settled):
-            group = await self.jobs.queue.group(*told)
+        for settled in tuple(self._settled):
+            group = await self.jobs.queue.group(*settled)
             # Until the worker has kept the answer, the job is still open.
             if group is None or not group.active or await self._close(group):
-                self._settled.remove(told)
+                self._settled.remove(settled)
         now = self.clock()
         if not 0 <= now - self._swept < SWEEP:
             self._swept = now
@@ -110,7 +115,12 @@ class JobHandler:
 
     async def _close(self, group: WorkGroup) -> bool:
         """Close a job, or tell that it has not ended."""
-        job = await self.jobs.get(group.owner, group.id)
+        try:
+            job = await self.jobs.get(group.owner, group.id)
+        except JobNotFoundError:
+            # It was being removed when a process died.
+            await self.jobs.forget(group.owner, group.id)
+            return True
         if not job.status.ended:
             return False
         if job.webhook is not None:
@@ -128,6 +138,7 @@ class JobHandler:
             )
         )
         if closed:
+            await self.jobs.queue.forget(group.owner, answers_of(group.id))
             self.ended(job.status)
         return True
 

@@ -11,6 +11,7 @@ from app.domain.job import Job, JobEvent, JobRequest, JobStatus
 from app.domain.ports import WorkQueue
 from app.domain.work import GroupCounts, NewWork, WorkGroup, WorkKind, WorkState
 from app.services.jobs import stored
+from app.services.jobs.paid import answers_of
 from app.services.jobs.stored import Facts
 from app.services.webhooks.service import Webhooks
 from app.services.work.paging import check_after
@@ -50,7 +51,10 @@ class Jobs:
     async def get(self, owner: str, identity: str) -> Job:
         """Return the caller's job, or raise JobNotFoundError."""
         group = await self._group(owner, identity)
-        return await self._job(group, await self.queue.counts(identity))
+        counts = await self.queue.counts(identity)
+        if _is_removed(counts):
+            raise _missing(identity)
+        return await self._job(group, counts)
 
     async def list(self, owner: str, limit: int, after: str | None = None) -> tuple[Job, ...]:
         """Return the caller's jobs without their answers, newest first.
@@ -59,7 +63,8 @@ class Jobs:
         """
         await check_after(self.queue, owner, after)
         groups = await self.queue.groups(owner, WorkKind.JOB, limit, after)
-        return tuple([_outline(group, await self.queue.counts(group.id)) for group in groups])
+        counted = [(group, await self.queue.counts(group.id)) for group in groups]
+        return tuple([_outline(*pair) for pair in counted if not _is_removed(pair[1])])
 
     async def wait(self, owner: str, identity: str, seconds: float) -> Job:
         """Return the job as soon as it has ended, or as it stands after ``seconds``."""
@@ -71,9 +76,8 @@ class Jobs:
             if not counts.open or left <= 0:
                 break
             await asyncio.sleep(min(LOOK, left))
-        if not counts.total:
-            # Removed meanwhile.
-            group = await self._group(owner, identity)
+        if _is_removed(counts):
+            raise _missing(identity)
         return await self._job(group, counts)
 
     async def events(self, owner: str, identity: str, after: int) -> AsyncIterator[JobEvent]:
@@ -81,8 +85,8 @@ class Jobs:
         name = events_of(identity)
         while True:
             ended = not (await self.queue.counts(identity)).open
-            while found := await self.queue.results(owner, name, after - 1, _PAGE):
-                for item in found:
+            while results := await self.queue.results(owner, name, after - 1, _PAGE):
+                for item in results:
                     event = stored.read_event(item.position, item.payload)
                     after = event.number
                     yield event
@@ -94,13 +98,18 @@ class Jobs:
         """End the job's work where it still runs, and forget it with its answer."""
         await self._group(owner, identity)
         await self.queue.cancel(owner, identity, leased=True)
+        await self.forget(owner, identity)
+
+    async def forget(self, owner: str, identity: str) -> None:
+        """Forget a job that has ended or was cancelled."""
         await self.queue.forget(owner, events_of(identity))
+        await self.queue.forget(owner, answers_of(identity))
         await self.queue.forget(owner, identity)
 
     async def _group(self, owner: str, identity: str) -> WorkGroup:
         group = await self.queue.group(owner, identity)
         if group is None or group.kind is not WorkKind.JOB:
-            raise JobNotFoundError(f"there is no job {identity[:100]}, or it has expired")
+            raise _missing(identity)
         return group
 
     async def _job(self, group: WorkGroup, counts: GroupCounts) -> Job:
@@ -116,11 +125,20 @@ class Jobs:
 
     async def _last_event(self, group: WorkGroup) -> JobEvent | None:
         name = events_of(group.id)
-        told = (await self.queue.counts(name)).total
-        if not told:
+        total = (await self.queue.counts(name)).total
+        if not total:
             return None
-        found = await self.queue.results(group.owner, name, told - 2, 1)
-        return stored.read_event(found[0].position, found[0].payload) if found else None
+        results = await self.queue.results(group.owner, name, total - 2, 1)
+        return stored.read_event(results[0].position, results[0].payload) if results else None
+
+
+def _is_removed(counts: GroupCounts) -> bool:
+    """Tell whether the job is being removed: its request is cancelled first, then forgotten."""
+    return not counts.total or counts.in_state(WorkState.CANCELLED) > 0
+
+
+def _missing(identity: str) -> JobNotFoundError:
+    return JobNotFoundError(f"there is no job {identity[:100]}, or it has expired")
 
 
 def events_of(identity: str) -> str:

@@ -21,7 +21,7 @@ class Facts:
 
 
 def request(job: JobRequest) -> bytes:
-    """Return what keeps ``job``."""
+    """Return ``job`` as it is stored."""
     head = {
         "version": VERSION,
         "path": job.path,
@@ -47,10 +47,10 @@ def read_request(kept: bytes) -> JobRequest:
     )
 
 
-def answer(told: JobAnswer, ended_at: float) -> bytes:
-    """Return what keeps an answer."""
-    head = {"status": told.status, "media_type": told.media_type, "ended_at": ended_at}
-    return _joined(head, told.body)
+def answer(job_answer: JobAnswer, ended_at: float) -> bytes:
+    """Return an answer as it is stored."""
+    head = {"status": job_answer.status, "media_type": job_answer.media_type, "ended_at": ended_at}
+    return _joined(head, job_answer.body)
 
 
 def read_answer(kept: bytes) -> tuple[JobAnswer, float]:
@@ -60,7 +60,7 @@ def read_answer(kept: bytes) -> tuple[JobAnswer, float]:
 
 
 def event(name: str, data: bytes) -> bytes:
-    """Return what keeps an event."""
+    """Return an event as it is stored."""
     return _joined({"name": name}, data)
 
 
@@ -70,8 +70,19 @@ def read_event(position: int, kept: bytes) -> JobEvent:
     return JobEvent(position + 1, head["name"], data)
 
 
+def paid(key: str, answer: bytes) -> bytes:
+    """Return what keeps a paid answer to the question ``key``."""
+    return _joined({"key": key}, answer)
+
+
+def read_paid(kept: bytes) -> tuple[str, bytes]:
+    """Return the key of the question and the answer that ``kept`` keeps."""
+    head, answer = _parted(kept)
+    return head["key"], answer
+
+
 def facts(about: Facts) -> bytes:
-    """Return what keeps the facts."""
+    """Return the facts as they are stored."""
     return orjson.dumps(about)
 
 

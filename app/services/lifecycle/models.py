@@ -210,6 +210,6 @@ async def _warned_parts(
 ) -> AsyncIterator[StreamParts]:
     async for *before, last in parts:
         if isinstance(last, Finish):
-            told = warnings()
-            last = replace(last, warnings=(*last.warnings, *told)) if told else last
+            notices = warnings()
+            last = replace(last, warnings=(*last.warnings, *notices)) if notices else last
         yield (*before, last)

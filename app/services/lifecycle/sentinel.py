@@ -75,9 +75,9 @@ class LifecycleSentinel:
         return life is not None and life.told and life.stage(self.today()) is LifeStatus.ENDED
 
     def notices(self) -> tuple[str, ...]:
-        """Return what an operator is to know of the targets, in order."""
-        said = (self._notice(target) for target in self.lives)
-        return tuple(notice for notice in said if notice is not None)
+        """Return the notices about the targets for an operator, in order."""
+        sentences = (self._notice(target) for target in self.lives)
+        return tuple(notice for notice in sentences if notice is not None)
 
     def _notice(self, target: Target) -> str | None:
         life = self.lives.get(target)
@@ -88,7 +88,7 @@ class LifecycleSentinel:
         return self._told.get((target, caller)) == self.today() or self._notice(target) is None
 
     def warnings(self, target: Target, caller: str) -> tuple[AnswerWarning, ...]:
-        """Return what ``caller`` is to know of the target, once a day."""
+        """Return the warnings about the target for ``caller``, once a day."""
         notice, day = self._notice(target), self.today()
         if notice is None or self._told.get((target, caller)) == day:
             return ()

@@ -28,13 +28,13 @@ class ModelState(StrEnum):
     """Whether a model is there, as far as calls have told."""
 
     UNKNOWN = "unknown"
-    """It was not called yet."""
+    """The target was not called yet."""
     WARM = "warm"
-    """It answered within the last five minutes."""
+    """The target answered within the last five minutes."""
     IDLE = "idle"
-    """It did not, and may have been scaled to zero if it is an imported model."""
+    """The target did not; an imported model may have been scaled to zero."""
     LOADING = "loading"
-    """It was scaled to zero and is being loaded."""
+    """The model was scaled to zero and is being loaded."""
 
 
 @dataclass(slots=True)
@@ -93,7 +93,7 @@ class ColdStarts:
         return max(LEAST, expected - gone if gone < expected else gone)
 
     def detail(self) -> str:
-        """Return what a caller is told."""
+        """Return the message for the caller."""
         text = (
             f"The model was scaled to zero and has been loading for {self.loading_for or 0:.0f} s."
         )

@@ -167,9 +167,9 @@ async def _in_windows(
             shown = held.passed(window, judged) if finish is None else judged
             masked |= judged != window
         # Of what is masked the tokens would spell it.
-        given = () if masked else tokens.released(shown, scores, last=finish is not None)
-        if shown or given:
-            yield (Delta(shown, usage, given),)
+        released = () if masked else tokens.released(shown, scores, last=finish is not None)
+        if shown or released:
+            yield (Delta(shown, usage, released),)
         if finish is not None:
             yield (await _finish(screening, finish),)
 

@@ -13,7 +13,7 @@ from app.domain.generation import (
     StreamParts,
 )
 from app.domain.ports import VisionModel
-from app.services.answers.repetition import LoopFinder
+from app.services.answers.text.repetition import LoopFinder
 from app.telemetry import current
 
 

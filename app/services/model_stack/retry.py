@@ -65,7 +65,7 @@ class Backoff:
 
 @dataclass(frozen=True, slots=True)
 class Retries:
-    """Which errors are worth another attempt, and when it is made."""
+    """The errors that are retried, and the waits between attempts."""
 
     rules: Mapping[type[UpstreamError], Rule] = field(default_factory=lambda: RULES)
     backoff: Backoff = Backoff()

@@ -78,9 +78,9 @@ def extracted(text: str) -> str:
         if line[:8].lower() == "receipt:":
             return line[8:].strip()
     if text.startswith("{"):
-        found = orjson.loads(text).get("receipt")
-        if isinstance(found, str):
-            return found
+        receipt = orjson.loads(text).get("receipt")
+        if isinstance(receipt, str):
+            return receipt
         raise ValueError("the JSON has no member receipt")
     return text
 
@@ -104,7 +104,7 @@ def _signed(receipt: str, keys: dict[str, Any]) -> tuple[str, dict[str, Any]]:
             key_set = KeySet.import_key_set(keys)  # type: ignore[arg-type]
             read = jws.deserialize_compact(receipt, key_set, algorithms=["EdDSA"])
     except (JoseError, ValueError, TypeError, KeyError, AttributeError) as error:
-        why = next((said for kind, said in _WRONG.items() if isinstance(error, kind)), None)
+        why = next((reason for kind, reason in _WRONG.items() if isinstance(error, kind)), None)
         raise ValueError(f"the signature does not hold: {why or type(error).__name__}") from error
     members: dict[str, Any] = orjson.loads(read.payload)
     if rfc8785.dumps(members) != read.payload:
@@ -113,7 +113,7 @@ def _signed(receipt: str, keys: dict[str, Any]) -> tuple[str, dict[str, Any]]:
 
 
 def verify(receipt: str, keys: dict[str, Any], evidence: Evidence) -> Iterator[Statement]:
-    """Yield what holds, what does not, and what is not proved; the signature first."""
+    """Yield findings on what holds, fails or is unproved; the signature first."""
     try:
         kind, members = _signed(receipt, keys)
     except ValueError as error:
@@ -126,8 +126,8 @@ def verify(receipt: str, keys: dict[str, Any], evidence: Evidence) -> Iterator[S
             yield from _erasure(members)
         case issuer.HEAD_TYPE:
             yield Statement(True, "it was signed by a key of the service")
-            said = f"{members['size']} records by {members['time']}, root {members['root']}"
-            yield Statement(True, f"it is the head of an audit log: {said}")
+            statement = f"{members['size']} records by {members['time']}, root {members['root']}"
+            yield Statement(True, f"it is the head of an audit log: {statement}")
         case _:
             yield Statement(False, f"a key of the service signed it, but it is no receipt: {kind}")
     if kind != TYPE and (evidence.answer or evidence.images or evidence.request):

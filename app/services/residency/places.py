@@ -121,7 +121,7 @@ class ResidentBatchJobs:
         return await self.inner.start(job)
 
     async def status(self, job_id: str) -> BatchJob:
-        """Return how the job stands."""
+        """Return the state of the job."""
         return await self.inner.status(job_id)
 
     async def stop(self, job_id: str) -> None:

@@ -24,7 +24,7 @@ TRUSTED_FOR = 3
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """A place that data goes to."""
+    """A hop: a place that data goes to."""
 
     kind: HopKind
     name: str
@@ -48,7 +48,7 @@ class ResidencySentinel:
     interval: float = 3600
     """Seconds between two looks."""
     reports: dict[str, HopReport] = field(default_factory=dict)
-    """What is known of each hop, by its kind and name."""
+    """Reports of hops by kind and name."""
     note: Note = unnoted
     """Takes each hop that went out of the allowed regions or came back."""
 
@@ -116,7 +116,7 @@ class ResidencySentinel:
         return tuple(report for report in self.reports.values() if report.violates)
 
     def report_of(self, target: Target) -> HopReport | None:
-        """Return what is known of a target's model."""
+        """Return the residency report of a target's model."""
         return next((self.reports.get(str(hop)) for hop in self.hops if hop.target == target), None)
 
     def check(self, kind: HopKind, name: str) -> None:

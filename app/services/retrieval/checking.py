@@ -26,14 +26,14 @@ Ready = Mapping[int, Wording]
 
 
 def checked(text: str, sources: Sequence[Source]) -> CheckedAnswer:
-    """Return what is left of an answer with markers, as the model wrote it."""
+    """Return the checked sentences of an answer with markers, as the model wrote it."""
     by_number = {source.n: source for source in sources}
     kept = marked(text, by_number.keys())
-    found = sentences(kept.text)
-    if not any(sentence.markers for sentence in found) and denies(kept.text):
+    marked_sentences = sentences(kept.text)
+    if not any(sentence.markers for sentence in marked_sentences) and denies(kept.text):
         unknown = tuple(_unknown(kept))
         return CheckedAnswer("", Unanswered.NOT_IN_SOURCES, corrections=unknown, raw=text)
-    return _held(kept, found, by_number, {}, text)
+    return _held(kept, marked_sentences, by_number, {}, text)
 
 
 def stated(
@@ -47,7 +47,7 @@ def stated(
     """
     by_number = {source.n: source for source in sources}
     removed: list[int] = []
-    found: list[Sentence] = []
+    rewritten: list[Sentence] = []
     quotes: dict[int, str] = {}
     for words, numbers, quote in statements:
         bare = marked(words, frozenset()).text.strip()
@@ -56,10 +56,10 @@ def stated(
         removed += [number for number in numbers if number not in by_number]
         known = tuple(dict.fromkeys(number for number in numbers if number in by_number))
         if quote is not None and quote.strip():
-            quotes[len(found)] = quote.strip()
-        found.append(Sentence(bare, known))
-    text = " ".join(f"{each.text}{_behind(each.markers)}" for each in found)
-    return _held(Marked(text, tuple(removed)), tuple(found), by_number, quotes, raw)
+            quotes[len(rewritten)] = quote.strip()
+        rewritten.append(Sentence(bare, known))
+    text = " ".join(f"{each.text}{_behind(each.markers)}" for each in rewritten)
+    return _held(Marked(text, tuple(removed)), tuple(rewritten), by_number, quotes, raw)
 
 
 def _behind(markers: Iterable[int]) -> str:
@@ -69,7 +69,7 @@ def _behind(markers: Iterable[int]) -> str:
 
 def _held(
     kept: Marked,
-    found: Sequence[Sentence],
+    judged: Sequence[Sentence],
     by_number: Mapping[int, Source],
     beside: Quotes,
     raw: str,
@@ -78,7 +78,7 @@ def _held(
     citations: dict[int, Citation] = {}
     supported: list[CheckedSentence] = []
     ready = {number: Wording(source.text) for number, source in by_number.items()}
-    for place, sentence in enumerate(found):
+    for place, sentence in enumerate(judged):
         named = [by_number[number] for number in sentence.markers]
         quotes = (*sentence.quotes, beside[place]) if place in beside else sentence.quotes
         forged = False
@@ -98,7 +98,7 @@ def _held(
             corrections.append(Correction(CitationFault.UNSUPPORTED_SENTENCE, sentence.text))
     return CheckedAnswer(
         text=kept.text.strip(),
-        unanswered=None if found else Unanswered.NOT_IN_SOURCES,
+        unanswered=None if judged else Unanswered.NOT_IN_SOURCES,
         citations=tuple(citations.values()),
         sentences=tuple(supported),
         corrections=tuple(corrections),

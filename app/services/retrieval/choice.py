@@ -17,7 +17,7 @@ class Candidate:
     """A chunk that can be shown, under its rank."""
 
     rank: int
-    """From 0, the best first."""
+    """The chunk's rank, from 0 for the best."""
     chunk: Chunk
 
     @property

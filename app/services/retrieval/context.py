@@ -34,12 +34,12 @@ class ContextCutter:
         return counted.tokens
 
     async def fitted(self, texts: Sequence[str], room: int, each: int) -> tuple[Fitted, ...]:
-        """Return what fits of ``texts``, whose order says which counts most.
+        """Return the parts of ``texts`` that fit; the first text counts most.
 
         ``room`` is for all together, ``each`` the tokens around one. The first that does not fit
         whole is cut at the end of a sentence; later ones fit whole or not at all.
         """
-        found: list[Fitted] = []
+        parts: list[Fitted] = []
         cutting = True
         for text in texts:
             wanted = text[:LONGEST]
@@ -50,8 +50,8 @@ class ContextCutter:
                 cutting = False
             if fitted.text:
                 room -= fitted.tokens + each
-            found.append(fitted)
-        return tuple(found)
+            parts.append(fitted)
+        return tuple(parts)
 
     async def _beginning(self, text: str, room: int) -> Fitted:
         """Return as many whole sentences from the beginning as fit."""

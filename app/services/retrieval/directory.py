@@ -48,7 +48,7 @@ def _check(request: RagRequest, base: KnowledgeBase) -> None:
 
 
 def effective_filter(request: RagRequest, base: KnowledgeBase) -> MetadataFilter | None:
-    """Return what every chunk has to pass: the server's filters, AND the caller's own wish.
+    """Return the filter of every chunk: the server's filters AND the caller's own.
 
     Nothing in a request takes a part of it away.
     """

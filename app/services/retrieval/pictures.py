@@ -29,7 +29,7 @@ class ShownPicture:
     prepared: PreparedImage
     shown: Shown
     place: str
-    """In words for the model: ``picture 2``, ``number 3 on the contact sheet``."""
+    """The picture's place in words for the model: ``picture 2``, ``number 3 on …``."""
 
 
 @dataclass(slots=True)
@@ -40,11 +40,11 @@ class Gallery:
     """As the model is shown them, in order; the caller's own is the first."""
     shown: list[ShownPicture] = field(default_factory=list)
     captions: list[Candidate] = field(default_factory=list)
-    """Those whose texts stand for them."""
+    """The pictures that are represented by their captions."""
     left_out: list[LeftOut] = field(default_factory=list)
     warnings: list[AnswerWarning] = field(default_factory=list)
     own: str = ""
-    """Where the caller's own picture is, in words for the model; empty where there is none."""
+    """The place of the caller's own picture in words for the model; empty if none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class ChunkPictures:
     async def gallery(
         self, candidates: Sequence[Candidate], own: ImageReport | None, surplus: Surplus
     ) -> Gallery:
-        """Return what the model is shown of the pictures among ``candidates``, best first."""
+        """Return the pictures among ``candidates`` that the model is shown, best first."""
         made = Gallery()
         most = self.max_images + MOST_ON_SHEET
         taken, rest = candidates[:most], candidates[most:]

@@ -19,7 +19,7 @@ from app.services.retrieval.request import LeftOut, Mode, RagRequest, Reason, Sh
 from app.services.retrieval.search import Findings
 
 TOKENS_AN_IMAGE = 6_404
-"""What one picture may take of the window: four tiles of 1,601."""
+"""Tokens that one picture may take: four tiles of 1,601."""
 AROUND = 40
 """Tokens of the tags and the document's name around each source."""
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from app.domain.generation import CallContext
 from app.domain.guardrail import GuardrailReport
 from app.domain.retrieval import Chunk
-from app.services.answers.conform import texts
+from app.services.answers.schemas.conform import texts
 from app.services.guardrails.document_texts import DocumentTexts, masked
 from app.services.guardrails.refusal import held_back
 
@@ -20,11 +20,11 @@ async def released(
     """
     if not documents.judged(call_context):
         return chunks, None
-    told = list(dict.fromkeys(text for chunk in chunks for text in _texts(chunk) if text.strip()))
-    judged = await documents.released(told, call_context)
+    unique = list(dict.fromkeys(text for chunk in chunks for text in _texts(chunk) if text.strip()))
+    judged = await documents.released(unique, call_context)
     if judged.blocked:
         raise held_back("what was found in the documents", judged.report)
-    masks = judged.masks(told)
+    masks = judged.masks(unique)
     return tuple(_masked(chunk, masks) for chunk in chunks) if masks else chunks, judged.report
 
 

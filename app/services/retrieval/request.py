@@ -26,7 +26,7 @@ class Surplus(StrEnum):
     """The treatment of found pictures that the model has no room for."""
 
     CONTACT_SHEET = "contact_sheet"
-    """They are laid out on one picture, each under its number."""
+    """The pictures are laid out on one picture, each under its number."""
     CAPTIONS = "captions"
     """The texts that the knowledge base has of them stand for them."""
     LEAVE_OUT = "leave_out"
@@ -37,7 +37,7 @@ class RagRequest:
     """A caller's question."""
 
     knowledge_base: str
-    """Its configured name."""
+    """The knowledge base's configured name."""
     question: str = ""
     image: ImageInput | None = None
     """A picture that is looked for, or asked about."""
@@ -83,7 +83,7 @@ class Shown(StrEnum):
     CONTACT_SHEET = "contact_sheet"
     CAPTION = "caption"
     NOT_SHOWN = "not_shown"
-    """In mode `retrieve`."""
+    """The chunk was not shown to the model: the mode is `retrieve`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class Source:
     """The text as it was shown; the model sees no more of the chunk."""
     shown: Shown
     place: str = ""
-    """Where the model sees its picture, in words: ``picture 2``."""
+    """The place where the model sees the picture, in words: ``picture 2``."""
     tokens: int | None = None
     cut: bool = False
     """Whether the text is the beginning of the chunk's only."""
@@ -111,11 +111,11 @@ class Reason(StrEnum):
     DUPLICATE = "duplicate"
     EMPTY = "empty"
     AUDIO = "audio"
-    """Without a transcription."""
+    """Audio without a transcription."""
     VIDEO = "video"
-    """Without a summary."""
+    """Video without a summary."""
     NO_ROOM = "no_room"
-    """It has no room in what the prompt may have."""
+    """The chunk does not fit into the prompt."""
     TOO_MANY_PICTURES = "too_many_pictures"
     NO_CAPTION = "no_caption"
     PICTURE_UNUSABLE = "picture_unusable"

@@ -28,7 +28,7 @@ DESCRIBE = (
 MAX_TEXT = 20_000
 """Characters of a query, as Bedrock takes them."""
 _RANK_OFFSET = 60
-"""Of reciprocal rank fusion, as its authors have it."""
+"""The constant of reciprocal rank fusion, as its authors chose it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class ChunkSearch:
     generations: GenerationService
 
     async def findings(self, request: RagRequest, base: KnowledgeBase) -> Findings:
-        """Return what was found, or raise one of `app.domain.errors`."""
+        """Return the findings, or raise one of `app.domain.errors`."""
         text = query_text(request)
         if request.image is None:
             asked = await self._ask([self._query(request, base, text=text)])
@@ -75,9 +75,9 @@ class ChunkSearch:
         if text:
             queries.append(self._query(request, base, text=text))
             kind = QueryKind.TEXT_AND_PICTURE
-        found = self._found(request, base, AskedQuery(kind, text), await self._ask(queries))
+        result = self._found(request, base, AskedQuery(kind, text), await self._ask(queries))
         unranked = request.rerank and not text
-        return replace(found, picture=picture, warnings=_unranked() if unranked else ())
+        return replace(result, picture=picture, warnings=_unranked() if unranked else ())
 
     async def _by_description(
         self, request: RagRequest, base: KnowledgeBase, picture: ImageReport
@@ -94,10 +94,10 @@ class ChunkSearch:
         parts = (query_text(request), description.completion.text.strip())
         text = "\n".join(part for part in parts if part)[:MAX_TEXT]
         asked = await self._ask([self._query(request, base, text=text)])
-        found = self._found(request, base, AskedQuery(QueryKind.DESCRIPTION, text), asked)
+        result = self._found(request, base, AskedQuery(QueryKind.DESCRIPTION, text), asked)
         message = "the knowledge base takes no pictures: the model's description of it was asked"
         warning = AnswerWarning("picture_described", message)
-        return replace(found, picture=picture, description=description, warnings=(warning,))
+        return replace(result, picture=picture, description=description, warnings=(warning,))
 
     async def _prepared(self, image: ImageInput) -> ImageReport:
         async with self.generations.sources.fetched(image) as fetched:

@@ -120,7 +120,7 @@ async def _refused(begun: Begun, error: GuardrailBlockedError) -> AsyncIterator[
 
 
 async def _whole(answer: RagAnswer) -> AsyncIterator[RagEvent]:
-    """Yield the events of an answer that is there already."""
+    """Yield the events of an answer that is already complete."""
     yield Begun(answer)
     if answer.checked.text:
         yield Delta(answer.checked.text)

@@ -116,7 +116,7 @@ def _bare(chunk: Chunk) -> Chunk:
 
 
 def fingerprint(request: RagRequest) -> bytes:
-    """Digest all that decides the answer, but not the terms it is asked on."""
+    """Digest everything that decides the answer, but not the call's options."""
     context = request.call_context
     # Nothing of the terms, not even their defaults: a set is told in another order by each process.
     apart = ("image", "call_context")

@@ -14,7 +14,7 @@ from app.domain.errors import GuardrailUnavailableError
 from app.domain.generation import CallContext
 from app.domain.guardrail import GuardrailReport
 from app.domain.image import AnswerWarning
-from app.services.answers.conform import texts
+from app.services.answers.schemas.conform import texts
 from app.services.guardrails.document_texts import DocumentTexts, Released, masked
 from app.services.guardrails.refusal import held_back
 from app.services.tasks.spec import Finding
@@ -22,7 +22,7 @@ from app.services.tasks.spec import Finding
 ResultT = TypeVar("ResultT", bound=BaseModel)
 
 _PARTS = re.compile(r"[\t\n\r|]|<[^<>]*>|^#+ ", re.MULTILINE)
-"""What is put between a result's texts: of cells, of lines, of a table's HTML, before headings."""
+"""Separators that tell the parts of a result's text: cells, lines, HTML, headings."""
 _FACTS = frozenset({"file", "kind", "error", "code", "message"})
 """Members of results that hold no words of a document."""
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from app.domain.errors import ServiceError
 from app.domain.generation import CallContext, Generation, ImageInput, Sampling
 from app.domain.model import Language
-from app.services.answers.notes import Refusal
+from app.services.answers.text.notes import Refusal
 from app.services.concurrency import idempotency
 from app.services.documents.page import Origin
 from app.services.tasks.spec import Parameters, Result, Task
@@ -38,7 +38,7 @@ class TaskRequest:
     most_pages: int | None = None
     """Pages of all documents together; None for what one request may have at once."""
     patience: Patience = impatient
-    """For questions that fail where others are answered."""
+    """Retries questions that failed although others were answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class TaskAnswer:
     result: Result | None
     """None where the model's answer could not be made valid."""
     evidence: dict[str, Any] | None
-    """What supports the values of ``result``, in its shape; None where nothing tells."""
+    """Evidence for the values of ``result``, in its shape; None if there is none."""
     faults: tuple[str, ...]
     """Why ``result`` is None, or what the model refused to say beside it."""
     refusal: Refusal | None
@@ -79,7 +79,7 @@ class TaskAnswer:
 
 
 def fingerprint(request: TaskRequest) -> bytes:
-    """Digest all that decides the answer, but not the terms it is asked on."""
+    """Digest everything that decides the answer, but not the call's options."""
     # The parameters may stand in a body together with pictures, and with how it is answered.
     own = request.parameters.model_dump(include=request.task.parameters.model_fields.keys())
     outline = (

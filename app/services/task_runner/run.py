@@ -27,8 +27,9 @@ from app.domain.generation import (
     Turn,
 )
 from app.domain.image import AnswerWarning, ImageReport
-from app.services.answers.notes import Refusal
 from app.services.answers.repair import FormAsker, Formed
+from app.services.answers.text.notes import Refusal
+from app.services.concurrency.idempotency import slim
 from app.services.documents.page import Origin
 from app.services.documents.page_images import Shot
 from app.services.generation.combine import combined, reported
@@ -74,7 +75,7 @@ class Run:
     refusals: list[tuple[int, Refusal]] = field(default_factory=list)
     """Refusals, each with the number of the page that was asked about."""
     failures: dict[int, ServiceError] = field(default_factory=dict)
-    """By the positions of the questions that failed, in the order in which they did."""
+    """Failures by the position of the question, in the order in which they occurred."""
     times: dict[int, int] = field(default_factory=dict)
     """How often they were asked again."""
     several: bool = False
@@ -203,19 +204,21 @@ class Run:
                 self.failures[position] = error.with_traceback(None)
             return Finding(None, f"{error.code}: {error.detail}", page=page, origin=origin)
         self.failures.pop(position, None)
-        first = formed.generations[0]
+        # A thousand pages' pictures would be hundreds of megabytes; only the reading needs them.
+        generations = [slim(generation) for generation in formed.generations]
         reports = [
             replace(report, scale=report.scale * shot.scale)
-            for report, shot in zip(first.images, shots, strict=True)
+            for report, shot in zip(generations[0].images, shots, strict=True)
         ]
         self.images.update(zip(question.images, reports, strict=True))
-        self.asked.extend((position, generation) for generation in formed.generations)
+        self.asked.extend((position, generation) for generation in generations)
         self.repairs += formed.repaired
-        for generation in formed.generations:
+        for generation in generations:
             self._warn(generation.warnings)
         view = _view(shots, reports)
-        if not again and len(first.images) == 1:
-            self.verification.keep(position, first.images[0].prepared.data, page, origin, view)
+        if not again and len(reports) == 1:
+            picture = formed.generations[0].images[0].prepared.data
+            self.verification.keep(position, picture, page, origin, view)
         return replace(_finding(formed, page, view), origin=origin)
 
     async def _read(self, position: int) -> None:

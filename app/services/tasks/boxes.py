@@ -12,10 +12,10 @@ from pydantic import (
     WrapValidator,
 )
 
-from app.services.answers.conform import folded
 from app.services.answers.lenient import Share, notes_of
-from app.services.answers.numbers import Hints, NumberError, number
-from app.services.answers.words import NO_NUMBER, nothing
+from app.services.answers.schemas.conform import folded
+from app.services.answers.text.numbers import Hints, NumberError, number
+from app.services.answers.text.words import NO_NUMBER, nothing
 from app.services.deferred_model import DeferredModel
 from app.services.geometry import Box, Size, View
 from app.services.images import overlay
@@ -143,7 +143,7 @@ class BoxOut(DeferredModel):
 
 
 def placed(box: list[float], view: View) -> BoxOut:
-    """Return where a box on what was shown is on the original."""
+    """Return a box of the shown picture in coordinates of the original."""
     there = view.to_original(Box(*box))
     left, top, right, bottom = there.pixels(view.original)
     return BoxOut(

@@ -18,7 +18,7 @@ class Capability:
     basis: str
     """The measurement that is nearest to the task, or that there is none."""
     untrained: tuple[str, ...] = ()
-    """What the task gives beyond anything that was measured."""
+    """The outputs of the task that no measurement covers."""
     languages: tuple[str, ...] = ("en",)
     """Languages of questions, answers and words in pictures that Meta supports beside a picture."""
 

@@ -287,7 +287,7 @@ def tabulated(answer: ChartAnswer) -> ChartTable:
 
 
 def claims(result: ChartResult) -> Iterator[Claim]:
-    """Yield what may be printed: title, axes, names of series, places and values; page by page."""
+    """Yield the texts that may be printed: titles, axes, series, places, values; by page."""
     drawn = [(index, page, page.chart) for index, page in enumerate(result.pages) if page.chart]
     told = [(page.page, dict(_printed(chart))) for _, page, chart in drawn]
     for path, value in _printed(result):

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from app.domain.model import Capabilities
-from app.services.answers.conform import folded
 from app.services.answers.exact import SchemaForm
 from app.services.answers.probability import Chance, Measure, of_truth, ranked
+from app.services.answers.schemas.conform import folded
 from app.services.deferred_model import DeferredModel
 from app.services.tasks.capability import Capability
 from app.services.tasks.prompt import prompt

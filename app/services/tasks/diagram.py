@@ -8,7 +8,6 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import ConfigDict, Field, ValidationInfo, model_validator
 
 from app.domain.model import Capabilities
-from app.services.answers.conform import folded
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer, ModelPart
 from app.services.answers.lenient import (
@@ -21,6 +20,7 @@ from app.services.answers.lenient import (
     trimmed,
     word,
 )
+from app.services.answers.schemas.conform import folded
 from app.services.deferred_model import DeferredModel
 from app.services.tasks.capability import DIAGRAMS_UNTRAINED, Capability
 from app.services.tasks.pages import (

@@ -10,7 +10,7 @@ from app.domain.model import Capabilities
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer
 from app.services.answers.lenient import Nullable, Text, Truth, notes_of, share, sparing
-from app.services.answers.words import NO_NUMBER, judges, nothing
+from app.services.answers.text.words import NO_NUMBER, judges, nothing
 from app.services.evidence.claim import Claim, Path
 from app.services.tasks.capability import Capability
 from app.services.tasks.pages import PageFacts, by_page, facts

@@ -10,8 +10,8 @@ from pydantic import BeforeValidator, Field
 
 from app.domain.image import AnswerWarning
 from app.domain.model import Capabilities
-from app.services.answers.schema import Schema, SchemaError
 from app.services.answers.schema_form import CallerForm, Filled, missing, validator
+from app.services.answers.schemas.schema import Schema, SchemaError
 from app.services.evidence.claim import Claim, Path, leaves
 from app.services.tasks.capability import LINE_ITEMS_UNTRAINED, Capability
 from app.services.tasks.field_merge import Told, merged

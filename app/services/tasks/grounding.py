@@ -10,7 +10,7 @@ from app.domain.model import Capabilities
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer, ModelPart
 from app.services.answers.lenient import Listed, Text, trimmed
-from app.services.answers.words import NO_NUMBER, nothing
+from app.services.answers.text.words import NO_NUMBER, nothing
 from app.services.tasks.boxes import BoxOut, ModelBox, Overlay, drawn, no_place, placed, shared
 from app.services.tasks.capability import BOXES_UNTRAINED, Capability
 from app.services.tasks.pages import PageFacts, PageReport, by_page, facts, page_size, report

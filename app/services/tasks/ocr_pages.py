@@ -18,6 +18,9 @@ from app.services.tasks.spec import Finding
 from app.services.tasks.strips import Level, Strip, beside, joined, spliced
 from app.services.tasks.tables import Table, as_html, in_markdown
 
+LEAST_OF_BOX = 4
+"""A line that slants takes a fourth of its box's height at least."""
+
 
 class LineOut(DeferredModel):
     """One line at its place."""
@@ -81,12 +84,21 @@ class Piece:
     cells: tuple[str, ...] = ()
     level: Level | None = None
     """The rows that it takes among the tiles beside its own; None where they are not known."""
+    tilt: float = 0.0
+    """How steep its line is, in shares of the page."""
 
     @property
     def place(self) -> Box | None:
-        """The place on the page, as shares of it."""
+        """The place on the page turned level, as shares of it."""
         box = self.box
-        return Box(box.left, box.top, box.right, box.bottom) if box else None
+        if box is None or not self.tilt:
+            return Box(box.left, box.top, box.right, box.bottom) if box else None
+        height = box.bottom - box.top
+        middle = (box.top + box.bottom) / 2 - self.tilt * (box.left + box.right) / 2
+        # The box around a line that slants is that much higher than the line. A box that was
+        # guessed may be lower than that.
+        half = max(height / LEAST_OF_BOX, height - abs(self.tilt) * (box.right - box.left)) / 2
+        return Box(box.left, middle - half, box.right, middle + half)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +208,8 @@ def _span(finding: Finding[Answer]) -> tuple[float, float, float]:
     _, top, _, height = cut.tile
     whole = cut.drawn.height
     share = cut.shared_above / height if cut.share_above is None else cut.share_above
+    if cut.slant is not None:
+        return share, cut.slant.top / whole, cut.slant.bottom / whole
     return share, top / whole, (top + height) / whole
 
 
@@ -286,7 +300,9 @@ def _rows(cut: Cut, box: BoxOut) -> Level:
 
 
 def _pieces(finding: Finding[Answer]) -> Iterator[Piece]:
-    answer = cast("Answer", finding.answer)
+    answer, cut = cast("Answer", finding.answer), finding.origin.cut
+    slant = cut.slant if cut else None
+    tilt = slant.steep * cut.drawn.width / cut.drawn.height if cut and slant else 0.0
 
     def place(box: list[float] | None) -> BoxOut | None:
         return placed(box, finding.view) if box and finding.view else None
@@ -296,10 +312,10 @@ def _pieces(finding: Finding[Answer]) -> Iterator[Piece]:
             yield from map(Piece, text.splitlines())
         case Lines(lines=lines):
             for line in lines:
-                yield Piece(line.text, place(line.box))
+                yield Piece(line.text, place(line.box), tilt=tilt)
         case Rows(rows=rows):
             for row in rows:
                 yield Piece("\t".join(row), cells=tuple(row))
         case Blocks(blocks=blocks):
             for block in blocks:
-                yield Piece(block.text, place(block.box), block.kind)
+                yield Piece(block.text, place(block.box), block.kind, tilt=tilt)

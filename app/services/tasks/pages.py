@@ -14,7 +14,7 @@ ValueT = TypeVar("ValueT")
 
 
 class PageFacts(DeferredModel):
-    """Which page or picture something is of."""
+    """The page or picture that a value comes from."""
 
     page: Annotated[
         int, Field(description="From 1, counted on over all files; of pictures, their position.")

@@ -11,8 +11,8 @@ from app.domain.generation import Sampling
 from app.domain.image import AnswerWarning
 from app.domain.model import Capabilities
 from app.services.answers.form import Form
-from app.services.answers.notes import AnswerError, Refusal
 from app.services.answers.probability import Chance, Measure
+from app.services.answers.text.notes import AnswerError, Refusal
 from app.services.deferred_model import DeferredModel
 from app.services.documents.page import Origin
 from app.services.evidence.claim import Claim, Path
@@ -86,7 +86,7 @@ class Result(DeferredModel):
 
 
 def left_out(value: object) -> Any:  # noqa: ANN401 - what Pydantic's Field returns
-    """Return what keeps a field out of the answer where it is ``value`` and says nothing."""
+    """Return a field that is left out of the answer where it is ``value``."""
     return Field(exclude_if=lambda said: said == value)
 
 
@@ -100,9 +100,9 @@ class TaskParameterError(ValueError):
 
 
 SHORT = Sampling(temperature=0.0, max_gen_len=1024)
-"""For short answers: the likeliest one."""
+"""Sampling for short answers: the likeliest one."""
 LISTING = Sampling(temperature=0.2, max_gen_len=2048)
-"""For long texts and lists, in which a model at 0 is likeliest to loop; see docs/tasks.md."""
+"""Sampling for long texts and lists, which loop most at temperature 0; see docs/tasks.md."""
 
 ParametersT = TypeVar("ParametersT", bound=Parameters)
 AnswerT = TypeVar("AnswerT")
@@ -134,7 +134,7 @@ class Finding(Generic[AnswerT]):
     warnings: tuple[AnswerWarning, ...] = ()
     """Warnings beside ``answer``."""
     view: View | None = None
-    """Which part of the original or the page was shown; None where it was not, or several."""
+    """The part of the original or page that was shown; None if none or several."""
     page: int = 1
     """Number of the page, or position of the picture, from 1, counted on over all files."""
     origin: Origin = field(default_factory=Origin)
@@ -157,7 +157,7 @@ class Note(DeferredModel):
 
 
 def notes(findings: Sequence[Finding[Any]]) -> list[Note]:
-    """Return what is to be said of one page's answers, each once."""
+    """Return the notes about one page's answers, each once."""
     warnings = dict.fromkeys(warning for finding in findings for warning in finding.warnings)
     return [Note(code=warning.code, message=warning.message) for warning in warnings]
 
@@ -208,9 +208,9 @@ class Task(Generic[ParametersT, AnswerT]):
     capability: Capability
     """How well the model is known to do it."""
     cautions: Callable[[ParametersT, Any], Iterable[AnswerWarning]] = lambda *_: ()
-    """What is to be said beside a result, by the parameters and that."""
+    """Cautions that accompany a result, by the parameters and the result."""
     language: str = "Write in $language."
-    """What the model is told of the language of its own words, never of what it copies."""
+    """The language that the model writes in; text that it copies keeps its own."""
     images: Images = field(default_factory=Images)
     sampling: Sampling = SHORT
     follow_up: Callable[[ParametersT, Sequence[Finding[AnswerT]]], Question[Any] | None] | None = (

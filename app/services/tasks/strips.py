@@ -122,7 +122,10 @@ def _overlap(above: Sequence[str], below: Sequence[str], expected: float) -> tup
             cost += EACH_LINE_CUT * (cut_above + cut_below)
             score = sum(map(_similarity, upper, lower)) / length - cost
             if score > best:
-                best, result = score, (cut_above, cut_below + length)
+                # Of lines that slant several are cut at an edge: each is taken of the strip in
+                # which it is further from one.
+                half = length // 2
+                best, result = score, (cut_above + half, cut_below + length - half)
     return result
 
 

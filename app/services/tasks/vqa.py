@@ -7,14 +7,14 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field, ValidationInfo
 
 from app.domain.model import Capabilities
-from app.services.answers.conform import folded
 from app.services.answers.exact import SchemaForm
 from app.services.answers.fence import fenced
 from app.services.answers.form import Model, ModelAnswer
 from app.services.answers.lenient import Nullable, Text, notes_of, sparing, synonyms
-from app.services.answers.numbers import Hints, NumberError, number
 from app.services.answers.probability import Chance, Measure, ranked
-from app.services.answers.words import judges
+from app.services.answers.schemas.conform import folded
+from app.services.answers.text.numbers import Hints, NumberError, number
+from app.services.answers.text.words import judges
 from app.services.deferred_model import DeferredModel
 from app.services.evidence.claim import Claim
 from app.services.tasks.capability import Capability

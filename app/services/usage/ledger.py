@@ -101,7 +101,7 @@ class UsageLedger:
 
 
 def counts(record: RequestRecord) -> UsageCounts:
-    """Return what one request adds."""
+    """Return the counts that one request adds."""
     used = record.prompt_tokens + record.generation_tokens > 0
     return UsageCounts(
         requests=1,

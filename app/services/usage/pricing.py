@@ -55,7 +55,7 @@ class PriceTable:
 
 
 def cost(price: Pricing | None, usage: Usage, began: float = 0) -> Cost | None:
-    """Return what ``usage`` costs; None where the price or what it is reckoned from is unknown."""
+    """Return the cost of ``usage``; None if the price or a count is unknown."""
     if price is None:
         return None
     return price.answered(usage.prompt_token_count, usage.generation_token_count, began)

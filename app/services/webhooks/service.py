@@ -25,18 +25,18 @@ class Webhooks:
     queue: WorkQueue
     sender: WebhookSender
     secret: bytes
-    """What the callers' keys are derived from; the same on all replicas."""
+    """The secret that callers' keys are derived from; the same on all replicas."""
     hosts: tuple[str, ...] = ()
     """The hosts that may be sent to, as the operator wrote them."""
     clock: Callable[[], float] = time.time
 
     def check(self, url: str | None) -> None:
-        """Return where ``url`` is None or may be sent to; else raise a RequestError."""
+        """Check that ``url`` is None or may be sent to, or raise a RequestError."""
         if url is not None:
             self.sender.check(url)
 
     def signing_secret(self, owner: str) -> str:
-        """Return what the caller's receiver verifies signatures with: ``whsec_…``."""
+        """Return the secret that verifies webhooks to the caller: ``whsec_…``."""
         return signature.spelled(signature.key(self.secret, owner))
 
     async def announce(self, owner: str, url: str, kind: str, subject: str) -> str:

@@ -8,6 +8,7 @@ from app.domain.access import Caller
 from app.domain.errors import ServiceError
 from app.domain.generation import Completion, ModelRequest
 from app.domain.work import NO_USAGE, WorkUsage
+from app.services.model_stack.paid_answers import PaidAnswers
 from app.services.task_runner.request import Patience, impatient
 
 OnEvent = Callable[[str, bytes], Awaitable[None]]
@@ -22,20 +23,24 @@ class EndpointRequest:
     """The request's id, as ``X-Request-Id`` has it."""
     path: str
     body: bytes
-    """JSON."""
+    """JSON; with a ``value``, what that was read from."""
     caller: Caller
-    """Whose rights are checked, as they are now."""
+    """The caller whose current rights are checked."""
     seconds: float
     """Until the answer must be there."""
+    value: Mapping[str, object] | None = None
+    """The body's members, where they were read already: by pydantic's parser, as bodies are."""
     idempotency_key: str | None = None
     completion: Completion | None = None
-    """What a batch job has answered to the model's first call."""
+    """The answer that a batch job gave to the first model call."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Further headers that decide the answer, by names in lower case; the type of ``body``."""
     most_pages: int | None = None
     """Pages of documents that a task may have; None for as many as by HTTP."""
     patience: Patience = impatient
-    """For questions of a task that fail where others are answered."""
+    """Retries the questions of a task that failed although others were answered."""
+    paid: PaidAnswers | None = None
+    """The answers that earlier attempts have paid for; None where nothing is begun again."""
     on_event: "OnEvent | None" = None
     """Told of what happens on the way, where the operation can tell it."""
 
@@ -60,7 +65,7 @@ class Endpoint(Protocol):
         ...
 
     async def capture(self, request: EndpointRequest) -> ModelRequest | None:
-        """Return what the model is to be asked, and ask nothing.
+        """Return the model request without sending it.
 
         None where it is not asked, and for an answer that takes more than one call.
         """

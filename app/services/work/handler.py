@@ -42,7 +42,7 @@ class WorkHandler(Protocol):
     async def tend(self) -> None:
         """See to the groups: begin them, end them, forget them.
 
-        It is called every second, and soon after a result was kept, in every process: what it does
-        must be right when another does the same.
+        It is called every second, and soon after the last result that this process had of a group
+        was kept, in every process: what it does must be right when another does the same.
         """
         ...

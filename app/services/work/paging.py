@@ -5,7 +5,7 @@ from app.domain.ports import WorkQueue
 
 
 async def check_after(queue: WorkQueue, owner: str, after: str | None) -> None:
-    """Return where the page may go on behind ``after``, or raise InvalidParameterError.
+    """Check that a page may start behind ``after``, or raise InvalidParameterError.
 
     An id of nothing, or of what has expired meanwhile, would end the pages too soon.
     """

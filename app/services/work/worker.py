@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from os import urandom
 
 import structlog
@@ -26,6 +27,8 @@ POLL = 1.0
 """Seconds between two looks for work that another process put."""
 WATCH = 0.5
 """Seconds between two looks whether an item that is being done was cancelled."""
+_TOGETHER = 0.05
+"""Seconds in which results that come close together wait for one look at their groups."""
 _AGAIN = (0.1, 5.0)
 """Seconds before the queue is asked again after a failure: at first, and at most."""
 
@@ -40,10 +43,19 @@ class _Kind:
     ready: deque[Leased] = field(default_factory=deque)
     """Leased and not begun."""
     running: dict[int, "asyncio.Task[None]"] = field(default_factory=dict)
+    begun: dict[int, Leased] = field(default_factory=dict)
+    """What is ``running``, by the same ids."""
+    tending: asyncio.Event = field(default_factory=asyncio.Event)
+    """Whether the handler's groups are to be looked at before the next second."""
     paused: bool = False
     """Whether the next item may not begin yet."""
     looks_at: float = 0
     """When the queue is asked again, by the event loop's clock: it had no more."""
+
+    def may_have_ended(self, group: str) -> bool:
+        """Tell whether this process has nothing more of ``group``."""
+        own = chain(self.ready, self.begun.values())
+        return not any(work.group == group for work in own)
 
 
 @dataclass(slots=True)
@@ -57,7 +69,6 @@ class Worker:
     lease_seconds: float = LEASE
     _kinds: list[_Kind] = field(default_factory=list)
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
-    _tending: asyncio.Event = field(default_factory=asyncio.Event)
     _ended: list[Finished | Postponed] = field(default_factory=list)
     _to_keep: asyncio.Event = field(default_factory=asyncio.Event)
     _failing: bool = False
@@ -65,7 +76,8 @@ class Worker:
     def wake(self) -> None:
         """Look for work now: some was put."""
         self._look()
-        self._tending.set()
+        for kind in self._kinds:
+            kind.tending.set()
 
     def _look(self) -> None:
         for kind in self._kinds:
@@ -83,7 +95,7 @@ class Worker:
                 self._keeping(),
                 self._renewing(),
                 self._watching(),
-                *(self._seeing_to(handler) for handler in handlers),
+                *(self._seeing_to(kind) for kind in self._kinds),
             )
         ]
         try:
@@ -130,6 +142,7 @@ class Worker:
             if work.owner in resting:
                 self._end(Postponed(work, 0, counted=False))
                 continue
+            kind.begun[work.id] = work
             kind.running[work.id] = asyncio.create_task(self._do(kind, work))
             room -= 1
             if gap := kind.handler.gap():
@@ -153,6 +166,7 @@ class Worker:
             self._end(Postponed(work, 0, counted=False))
         finally:
             kind.running.pop(work.id, None)
+            kind.begun.pop(work.id, None)
             self._woken.set()
 
     def _end(self, ended: Finished | Postponed) -> None:
@@ -194,8 +208,11 @@ class Worker:
             self._to_keep.set()
             raise
         del self._ended[: len(ended)]
-        if finished:
-            self._tending.set()
+        groups = {(item.work.kind, item.work.group) for item in finished}
+        for kind in self._kinds:
+            name = kind.handler.kind
+            if any(of == name and kind.may_have_ended(group) for of, group in groups):
+                kind.tending.set()
 
     async def _renewing(self) -> None:
         while True:
@@ -227,9 +244,10 @@ class Worker:
                 if id_ not in held:
                     task.cancel()
 
-    async def _seeing_to(self, handler: WorkHandler) -> None:
+    async def _seeing_to(self, kind: _Kind) -> None:
+        handler = kind.handler
         while True:
-            self._tending.clear()
+            kind.tending.clear()
             try:
                 await handler.tend()
             except ServiceError as error:
@@ -238,9 +256,9 @@ class Worker:
                 log.exception("groups wait", kind=handler.kind)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self.poll):
-                    await self._tending.wait()
+                    await kind.tending.wait()
             # Many results come close together; one look serves them all.
-            await asyncio.sleep(self.poll / 20)
+            await asyncio.sleep(min(_TOGETHER, self.poll))
 
     async def _leave(self) -> None:
         """Keep what is done and give back what is not."""

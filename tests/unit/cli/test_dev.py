@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from app.cli.dev import EMULATOR_PORT, emulator_port
-from app.settings import PREFIX
+from app.settings import PREFIX, SettingsError
 from tests.support.access import add_key
 
 ROOT = Path(__file__).parents[3]
@@ -60,6 +60,24 @@ def test_another_port_is_taken_where_the_emulators_is():
             taken.listen()
 
         assert emulator_port() != EMULATOR_PORT
+
+
+@pytest.mark.parametrize("named", ["x", "-1", "99999", "9100.5"])
+def test_an_emulators_port_that_is_none_is_told(monkeypatch, named):
+    monkeypatch.setenv("EMULATOR_PORT", named)
+
+    with pytest.raises(SettingsError, match=f"EMULATOR_PORT: '{named}' is no port"):
+        emulator_port()
+
+
+def test_an_emulators_port_that_was_chosen_and_is_taken_is_told(monkeypatch):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        monkeypatch.setenv("EMULATOR_PORT", str(taken.getsockname()[1]))
+
+        with pytest.raises(SettingsError, match=r"EMULATOR_PORT: \d+ is taken"):
+            emulator_port()
 
 
 @pytest.mark.parametrize("guarded", [False, True])

@@ -45,24 +45,24 @@ def to_line(record: int, request: ModelRequest, dialect: Dialect) -> bytes:
 def from_line(line: bytes, dialect: Dialect) -> RecordResult | None:
     """Return the result in a line of the output; None where the line is none of ours."""
     try:
-        said = orjson.loads(line)
+        members = orjson.loads(line)
     except orjson.JSONDecodeError:
         return None
-    record = _record(said.get("recordId")) if isinstance(said, dict) else None
+    record = _record(members.get("recordId")) if isinstance(members, dict) else None
     if record is None:
         return None
-    if "error" in said:
-        return RecordResult(record, error=_error(said["error"]))
+    if "error" in members:
+        return RecordResult(record, error=_error(members["error"]))
     try:
-        return RecordResult(record, _completion(said.get("modelOutput"), dialect))
+        return RecordResult(record, _completion(members.get("modelOutput"), dialect))
     except UpstreamAnswerError as error:
         return RecordResult(record, error=error)
 
 
-def _record(said: object) -> int | None:
-    if not isinstance(said, str) or len(said) != _DIGITS + 1 or not said.startswith("R"):
+def _record(value: object) -> int | None:
+    if not isinstance(value, str) or len(value) != _DIGITS + 1 or not value.startswith("R"):
         return None
-    return int(said[1:]) if said[1:].isascii() and said[1:].isdecimal() else None
+    return int(value[1:]) if value[1:].isascii() and value[1:].isdecimal() else None
 
 
 def _completion(output: object, dialect: Dialect) -> Completion:
@@ -72,10 +72,10 @@ def _completion(output: object, dialect: Dialect) -> Completion:
     )
 
 
-def _error(said: object) -> ServiceError:
+def _error(value: object) -> ServiceError:
     """Return the error as if the call had been answered with it."""
-    told = said if isinstance(said, dict) else {}
-    code, message = told.get("errorCode"), str(told.get("errorMessage") or "")
+    error = value if isinstance(value, dict) else {}
+    code, message = error.get("errorCode"), str(error.get("errorMessage") or "")
     status = code if isinstance(code, int) else _number(code)
     answer: Any = {
         "Error": {"Code": "" if status else str(code or ""), "Message": message},
@@ -88,32 +88,32 @@ def _number(code: object) -> int:
     return int(code) if isinstance(code, str) and code.isascii() and code.isdecimal() else 0
 
 
-def from_job(said: Mapping[str, Any]) -> BatchJob:
-    """Read what GetModelInvocationJob tells; an unknown status is taken for one that goes on."""
-    raw = str(said.get("status") or "")
-    message = said.get("message")
+def from_job(answer: Mapping[str, Any]) -> BatchJob:
+    """Read GetModelInvocationJob's answer; an unknown status counts as in progress."""
+    raw = str(answer.get("status") or "")
+    message = answer.get("message")
     return BatchJob(
-        str(said.get("jobArn") or ""),
+        str(answer.get("jobArn") or ""),
         _STATUSES.get(raw, BatchJobStatus.RUNNING),
         raw,
         None if message is None else str(message),
-        counts(said),
+        counts(answer),
     )
 
 
 def from_manifest(content: bytes) -> RecordCounts | None:
     """Read the counts in a manifest; None where they are not all there."""
     try:
-        said = orjson.loads(content)
+        manifest = orjson.loads(content)
     except orjson.JSONDecodeError:
         return None
-    return counts(said) if isinstance(said, dict) else None
+    return counts(manifest) if isinstance(manifest, dict) else None
 
 
-def counts(said: Mapping[str, Any]) -> RecordCounts | None:
+def counts(members: Mapping[str, Any]) -> RecordCounts | None:
     """Read the counts of a job or of its manifest; None where they are not all there."""
     names = ("total", "processed", "success", "error")
-    found = [said.get(f"{name}RecordCount") for name in names]
-    if not all(isinstance(count, int) and not isinstance(count, bool) for count in found):
+    numbers = [members.get(f"{name}RecordCount") for name in names]
+    if not all(isinstance(count, int) and not isinstance(count, bool) for count in numbers):
         return None
-    return RecordCounts(*(int(count or 0) for count in found))
+    return RecordCounts(*(int(count or 0) for count in numbers))

@@ -184,13 +184,13 @@ class ChunkDecoder:
     _waiting: tuple[TokenLogprob, ...] = ()
     """Tokens whose text is not whole yet."""
 
-    def feed(self, said: bytes | str) -> Iterator[StreamPart]:
-        """Yield what one chunk says, or raise UpstreamAnswerError or ModelFailedError."""
-        if (said if isinstance(said, str) else said.decode(errors="replace")).strip() == DONE:
+    def feed(self, data: bytes | str) -> Iterator[StreamPart]:
+        """Yield the events of one chunk, or raise UpstreamAnswerError or ModelFailedError."""
+        if (data if isinstance(data, str) else data.decode(errors="replace")).strip() == DONE:
             yield from self._done()
             return
         try:
-            chunk = loads(said)
+            chunk = loads(data)
         except ValueError as error:
             raise UpstreamAnswerError("a chunk of the upstream's stream is not JSON") from error
         if not isinstance(chunk, dict):
@@ -225,7 +225,7 @@ class ChunkDecoder:
             self._waiting = ()
 
     def _done(self) -> Iterator[StreamPart]:
-        """End a stream that says so itself, whether it said why or not."""
+        """End a stream whose end was announced, with or without a reason."""
         yield from self._delta("", (), last=True)
         yield self._finish()
 
@@ -235,7 +235,7 @@ class ChunkDecoder:
         return Finish(self._usage, reason, raw, self._latency_ms, guardrail=self._guardrail)
 
     def end(self) -> Iterator[StreamPart]:
-        """Yield what is still owed when the upstream has ended."""
+        """Yield the events that remain when the upstream has ended."""
         if self.finished:
             return
         if self._end is not None:
@@ -278,16 +278,16 @@ def _content(content: object) -> str:
 
 
 def _usage(answer: object, before: Usage) -> Usage:
-    said = member(answer, "usage")
+    usage = member(answer, "usage")
     metrics = member(answer, "amazon-bedrock-invocationMetrics")
     return Usage(
         _first(
-            number(said.get("prompt_tokens")),
+            number(usage.get("prompt_tokens")),
             number(metrics.get("inputTokenCount")),
             before.prompt_token_count,
         ),
         _first(
-            number(said.get("completion_tokens")),
+            number(usage.get("completion_tokens")),
             number(metrics.get("outputTokenCount")),
             before.generation_token_count,
         ),

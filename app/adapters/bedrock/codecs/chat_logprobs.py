@@ -8,12 +8,12 @@ from app.domain.output import TokenChance, TokenLogprob
 _LEAST = -1e6
 
 
-def logprobs(said: object) -> tuple[TokenLogprob, ...] | None:
+def logprobs(value: object) -> tuple[TokenLogprob, ...] | None:
     """Read a choice's ``logprobs``; None where there are none, or where one can't be read.
 
     A token that is left out would shift all the others against the text.
     """
-    content = said.get("content") if isinstance(said, dict) else None
+    content = value.get("content") if isinstance(value, dict) else None
     if not isinstance(content, list):
         return None
     tokens = [_token(entry) for entry in content]
@@ -47,8 +47,8 @@ def _chance(entry: object) -> TokenChance | None:
     return TokenChance(llama.whole(token), min(float(logprob), 0.0))
 
 
-def _bytes(said: object) -> bytes | None:
+def _bytes(value: object) -> bytes | None:
     try:
-        return bytes(said) if isinstance(said, list) else None
+        return bytes(value) if isinstance(value, list) else None
     except (TypeError, ValueError):
         return None

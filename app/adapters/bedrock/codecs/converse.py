@@ -125,7 +125,7 @@ class StreamDecoder:
     _text: llama.WholeText = field(default_factory=llama.WholeText)
 
     def feed(self, frame: Frame) -> Iterator[StreamPart]:
-        """Yield what one event says, or raise UpstreamAnswerError; unknown ones say nothing."""
+        """Yield the stream events of one event, or raise UpstreamAnswerError; skip unknown ones."""
         match frame.headers.get(":event-type"):
             case "contentBlockDelta":
                 yield from self._delta(str(member(_said(frame), "delta").get("text") or ""))
@@ -137,7 +137,7 @@ class StreamDecoder:
                 yield self._finish(_said(frame))
 
     def end(self) -> Iterator[StreamPart]:
-        """Yield what is still owed when the upstream has ended."""
+        """Yield the events that remain when the upstream has ended."""
         if self._stop is not None and not self.finished:
             self.finished = True
             yield self._finish({})

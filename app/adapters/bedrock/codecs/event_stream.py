@@ -63,7 +63,7 @@ class FrameDecoder:
 
 
 def chunk(frame: Frame) -> bytes:
-    """Return what a frame of InvokeModel's stream carries, or raise UpstreamAnswerError."""
+    """Return the chunk in a frame of InvokeModel's stream, or raise UpstreamAnswerError."""
     try:
         return b64decode(orjson.loads(frame.payload).get("bytes", b"e30="))
     except (ValueError, AttributeError, TypeError) as error:
@@ -79,7 +79,7 @@ def _frame(data: bytes, headers_end: int) -> Frame:
 
 @lru_cache(maxsize=64)  # the same for every chunk of every stream
 def _headers(data: bytes) -> Mapping[str, str]:
-    found: dict[str, str] = {}
+    headers: dict[str, str] = {}
     at = 0
     try:
         while at < len(data):
@@ -93,8 +93,8 @@ def _headers(data: bytes) -> Mapping[str, str]:
             if end > len(data):
                 raise ParserError("a frame's headers are damaged")
             if kind == _STRING:
-                found[data[at + 1 : name_end].decode()] = data[start:end].decode()
+                headers[data[at + 1 : name_end].decode()] = data[start:end].decode()
             at = end
     except (IndexError, KeyError, UnicodeDecodeError) as error:
         raise ParserError("a frame's headers are damaged") from error
-    return found
+    return headers

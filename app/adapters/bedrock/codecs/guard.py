@@ -42,14 +42,14 @@ def config(policy: GuardrailPolicy, *, streamed: bool) -> dict[str, str]:
 
 
 def report(answer: object) -> GuardrailReport | None:
-    """Return what InvokeModel's answer or last chunk says; None where it says nothing."""
+    """Return the guardrail's report in InvokeModel's answer or last chunk, or None."""
     trace = member(member(answer, TRACE), "guardrail")
     if not isinstance(answer, dict) or not (trace or ACTION in answer):
         return None
     return assessments.report(intervened=answer.get(ACTION) == "INTERVENED", trace=trace)
 
 
-def converse_report(said: object, stop: object) -> GuardrailReport | None:
-    """Return what a Converse answer, or a stream's metadata, says; None without a trace."""
-    trace = member(member(said, "trace"), "guardrail")
+def converse_report(answer: object, stop: object) -> GuardrailReport | None:
+    """Return the guardrail's report in a Converse answer or a stream's metadata, or None."""
+    trace = member(member(answer, "trace"), "guardrail")
     return assessments.report(intervened=stop == _INTERVENED, trace=trace) if trace else None

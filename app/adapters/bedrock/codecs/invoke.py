@@ -78,7 +78,7 @@ class StreamDecoder:
     _text: llama.WholeText = field(default_factory=llama.WholeText)
 
     def feed(self, frame: Frame) -> Iterator[StreamPart]:
-        """Yield what one chunk says, or raise UpstreamAnswerError."""
+        """Yield the events of one chunk, or raise UpstreamAnswerError."""
         try:
             answer = loads(chunk(frame))
             last = answer.get("stop_reason") is not None
@@ -105,16 +105,16 @@ class StreamDecoder:
 
     def _count(self, answer: Mapping[str, Any]) -> Usage:
         before = self.usage
-        prompt, given = answer.get("prompt_token_count"), answer.get("generation_token_count")
+        prompt, generated = answer.get("prompt_token_count"), answer.get("generation_token_count")
         if prompt is None and _METRICS not in answer:
             # As most chunks are: not the first, and not the last.
             return Usage(
-                before.prompt_token_count, _known(given, None, before.generation_token_count)
+                before.prompt_token_count, _known(generated, None, before.generation_token_count)
             )
         metrics = member(answer, _METRICS)
         return Usage(
             _known(prompt, metrics.get("inputTokenCount"), before.prompt_token_count),
-            _known(given, metrics.get("outputTokenCount"), before.generation_token_count),
+            _known(generated, metrics.get("outputTokenCount"), before.generation_token_count),
         )
 
 
@@ -128,12 +128,12 @@ def stop_reason(answer: Mapping[str, Any]) -> StopReason:
 def _count(
     answer: Mapping[str, Any], field: str, headers: Mapping[str, str], header: str
 ) -> int | None:
-    found = number(answer.get(field))
-    return found if found is not None else number(headers.get(f"x-amzn-bedrock-{header}"))
+    count = number(answer.get(field))
+    return count if count is not None else number(headers.get(f"x-amzn-bedrock-{header}"))
 
 
-def _known(told: object, measured: object, before: int | None) -> int | None:
-    for value in (told, measured):
+def _known(stated: object, measured: object, before: int | None) -> int | None:
+    for value in (stated, measured):
         if value is not None and (count := number(value)) is not None:
             return count
     return before

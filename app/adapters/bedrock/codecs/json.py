@@ -7,19 +7,19 @@ from typing import Any
 import orjson
 
 MAX_COUNT = 10**9
-"""Tokens and milliseconds that are believed; no request has as many."""
+"""Maximum plausible tokens and milliseconds."""
 _DIGITS = 10
 
 
-def loads(said: bytes | str) -> Any:  # noqa: ANN401 - JSON
-    """Return what ``said`` holds, or raise ValueError."""
+def loads(text: bytes | str) -> Any:  # noqa: ANN401 - JSON
+    """Return the value of ``text``, or raise ValueError."""
     try:
-        return orjson.loads(said)
+        return orjson.loads(text)
     except orjson.JSONDecodeError:
         # The standard library's parser takes half a surrogate pair, which is how a border within
         # a character looks.
         try:
-            return json.loads(said)
+            return json.loads(text)
         except RecursionError as error:
             raise ValueError("is nested too deeply") from error
 
@@ -47,7 +47,7 @@ def number(value: object) -> int | None:
     return value if 0 <= value <= MAX_COUNT else None
 
 
-def member(said: object, name: str) -> Mapping[str, Any]:
+def member(parent: object, name: str) -> Mapping[str, Any]:
     """Return the object under ``name``; an empty one where there is none."""
-    value = said.get(name) if isinstance(said, dict) else None
+    value = parent.get(name) if isinstance(parent, dict) else None
     return value if isinstance(value, dict) else {}

@@ -32,10 +32,10 @@ class WholeText:
     """Joins the characters of a text that comes in pieces, wherever they were cut."""
 
     _held: str = ""
-    """Half a character, which the next piece may make whole."""
+    """Half a character, which the next piece may complete."""
 
     def feed(self, text: str, *, last: bool = False) -> str:
-        """Return what is whole of ``text``; of the last piece all, with U+FFFD for halves."""
+        """Return the complete characters of ``text``; at the end U+FFFD stands for halves."""
         if not self._held and text.isascii():
             return text
         text, self._held = self._held + text, ""
@@ -101,12 +101,12 @@ def size(request: ModelRequest) -> int:
 
     Text is normalised and searched: a character is as much work as 16 bytes of a picture.
     """
-    found = 0
+    total = 0
     for turn in request.turns:
-        found += len(turn.text) * 16
+        total += len(turn.text) * 16
         for image in turn.images:
-            found += len(image.data) * 4 // 3
-    return found
+            total += len(image.data) * 4 // 3
+    return total
 
 
 def _content(turn: Turn[PreparedImage]) -> str:

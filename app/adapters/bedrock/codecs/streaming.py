@@ -1,4 +1,4 @@
-"""The common part of all dialects' streams."""
+"""The common part of the streams of all dialects."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -18,7 +18,7 @@ from app.domain.errors import StreamTruncatedError, UpstreamError
 from app.domain.generation import StreamPart, StreamParts
 
 END = 0.5
-"""Seconds in which an answer that is finished has to end."""
+"""Seconds for a finished answer to end."""
 
 
 Translated = Callable[[], AbstractContextManager[object]]
@@ -36,11 +36,11 @@ class StreamDecoder(Protocol[FrameT_contra]):
         ...
 
     def feed(self, frame: FrameT_contra, /) -> Iterator[StreamPart]:
-        """Yield what one frame says, or raise an UpstreamError."""
+        """Yield the events of one frame, or raise an UpstreamError."""
         ...
 
     def end(self) -> Iterator[StreamPart]:
-        """Yield what is still owed where the upstream has ended without a `Finish`."""
+        """Yield the events that remain if the upstream ended without a `Finish`."""
         ...
 
 

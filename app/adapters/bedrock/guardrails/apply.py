@@ -72,15 +72,15 @@ def _assessment(answer: dict[str, Any], count: int) -> Assessment:
     action, assessments = answer.get("action"), answer.get("assessments")
     if action not in ("NONE", "GUARDRAIL_INTERVENED") or not isinstance(assessments, list):
         raise unreadable("it has no action that is known, or no assessments")
-    found, used = hits(assessments), units(answer.get("usage"))
+    rules, used = hits(assessments), units(answer.get("usage"))
     if action == "NONE":
         return Assessment(units=used)
     shown = _outputs(answer.get("outputs"))
-    if blocks(found):
-        return Assessment(found, True, None, used, shown[0] if shown else "")
+    if blocks(rules):
+        return Assessment(rules, True, None, used, shown[0] if shown else "")
     if len(shown) != count:
         raise unreadable(f"it has {len(shown)} outputs for {count} texts")
-    return Assessment(found, False, tuple(shown), used)
+    return Assessment(rules, False, tuple(shown), used)
 
 
 def _outputs(outputs: object) -> list[str]:
@@ -93,19 +93,19 @@ def _outputs(outputs: object) -> list[str]:
 
 def _together(content: Content, calls: list[list[Piece]], verdicts: list[Assessment]) -> Assessment:
     """Return the verdict on all calls together."""
-    found = tuple(dict.fromkeys(hit for verdict in verdicts for hit in verdict.hits))
+    rules = tuple(dict.fromkeys(hit for verdict in verdicts for hit in verdict.hits))
     used: dict[str, int] = {}
     for verdict in verdicts:
         for policy, count in verdict.units.items():
             used[policy] = used.get(policy, 0) + count
     blocked = next((verdict for verdict in verdicts if verdict.blocked), None)
     if blocked is not None:
-        return Assessment(found, True, None, used, blocked.message)
+        return Assessment(rules, True, None, used, blocked.message)
     if all(verdict.texts is None for verdict in verdicts):
-        return Assessment(found, False, None, used)
+        return Assessment(rules, False, None, used)
     shown = [
         (part, text)
         for parts, verdict in zip(calls, verdicts, strict=True)
         for part, text in zip(parts, verdict.texts or [part.text for part in parts], strict=True)
     ]
-    return Assessment(found, False, pieces.joined(content.texts, shown), used)
+    return Assessment(rules, False, pieces.joined(content.texts, shown), used)

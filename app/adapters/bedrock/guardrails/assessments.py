@@ -32,7 +32,7 @@ _ACTIONS = ("BLOCKED", "ANONYMIZED")
 
 
 def hits(assessments: Iterable[object]) -> tuple[Hit, ...]:
-    """Return the rules that did something, each once."""
+    """Return the rules that took effect, each once."""
     return tuple(dict.fromkeys(hit for one in assessments for hit in _hits(one)))
 
 
@@ -48,18 +48,18 @@ def _hits(assessment: object) -> Iterator[Hit]:
 
 def units(usage: object) -> dict[str, int]:
     """Return the units of ``usage`` that are not 0, by policy."""
-    said = usage if isinstance(usage, dict) else {}
-    counts = {_UNITS[name]: number(said.get(name)) or 0 for name in _UNITS}
+    amounts = usage if isinstance(usage, dict) else {}
+    counts = {_UNITS[name]: number(amounts.get(name)) or 0 for name in _UNITS}
     return {policy: count for policy, count in counts.items() if count}
 
 
-def blocks(found: tuple[Hit, ...]) -> bool:
-    """Whether a guardrail that intervened for these blocked: all it did for masks is to mask."""
-    return not found or not all(hit.masks for hit in found)
+def blocks(rules: tuple[Hit, ...]) -> bool:
+    """Whether an intervention for these hits blocked the content, rather than only masked it."""
+    return not rules or not all(hit.masks for hit in rules)
 
 
 def report(*, intervened: bool, trace: Mapping[str, Any]) -> GuardrailReport:
-    """Return what a guardrail within a call of the model did, read off its trace.
+    """Return the report of a guardrail within a model call, read from its trace.
 
     ``trace`` is Converse's ``trace.guardrail``, or the one in InvokeModel's body, which has
     ``input`` for ``inputAssessment`` and ``outputs`` for ``outputAssessments``.
@@ -70,7 +70,7 @@ def report(*, intervened: bool, trace: Mapping[str, Any]) -> GuardrailReport:
     action = Action.NONE
     if intervened:
         action = Action.BLOCKED if blocks((*of_input, *of_output)) else Action.MASKED
-    found = (("input", of_input), ("output", of_output))
+    sides = (("input", of_input), ("output", of_output))
     counts: dict[str, int] = {}
     for assessment in (*asked, *answered):
         usage = member(assessment, "invocationMetrics").get("usage")
@@ -79,7 +79,7 @@ def report(*, intervened: bool, trace: Mapping[str, Any]) -> GuardrailReport:
     return GuardrailReport(
         action,
         (*of_input, *of_output),
-        tuple(source for source, hit in found if hit),
+        tuple(source for source, hit in sides if hit),
         counts,
     )
 
@@ -89,4 +89,4 @@ def _every(value: object) -> list[object]:
     if isinstance(value, list):
         return [one for each in value for one in _every(each)]
     maps = value.values() if isinstance(value, dict) else ()
-    return [one for found in maps for one in (found if isinstance(found, list) else [found])]
+    return [one for entry in maps for one in (entry if isinstance(entry, list) else [entry])]

@@ -1,4 +1,4 @@
-"""How a guardrail's operations are called: a few attempts, and one error for all that fails."""
+"""Calls a guardrail's operations, with a few attempts and one error for all failures."""
 
 import asyncio
 import random
@@ -34,7 +34,7 @@ class GuardrailCaller:
     runtime: Runtime
 
     def path(self, path: str) -> str:
-        """Return where ``path`` is on the runtime's endpoint."""
+        """Return the URL of ``path`` on the runtime's endpoint."""
         return f"{urlsplit(self.runtime.endpoint).path.rstrip('/')}{path}"
 
     async def call(self, path: str, body: Callable[[], Pieces], size: int) -> dict[str, Any]:
@@ -56,12 +56,12 @@ class GuardrailCaller:
 
 def _object(answer: bytes) -> dict[str, Any]:
     try:
-        said = loads(answer)
+        value = loads(answer)
     except ValueError as error:
         raise UpstreamAnswerError("the guardrail's answer is not JSON") from error
-    if not isinstance(said, dict):
+    if not isinstance(value, dict):
         raise UpstreamAnswerError("the guardrail's answer is no object")
-    return said
+    return value
 
 
 def _unavailable(error: UpstreamError) -> GuardrailUnavailableError:

@@ -31,23 +31,23 @@ price is another."""
 
 @dataclass(frozen=True, slots=True)
 class GuardrailChecks:
-    """Blocks at a score of a threshold or more, and masks personal information found so surely."""
+    """Blocks content, and masks personal information, whose score reaches its threshold."""
 
     caller: GuardrailCaller
     thresholds: Mapping[str, float]
-    """By category or entity, 0 to 1; what has none is not checked."""
+    """Thresholds from 0 to 1 by category or entity. One without a threshold is not checked."""
 
     async def assess(self, content: Content, policy: Policy) -> Assessment:
         """Return the verdict on all of ``content``, or raise GuardrailUnavailableError."""
         del policy
         checks = self._checks(content.source)
-        found: dict[Hit, None] = {}
+        rules: dict[Hit, None] = {}
         used: dict[str, int] = {}
         shown: list[tuple[Piece, str]] = []
         for parts in pieces.calls(content.texts) if checks else ():
-            texts = await self._masked(content.source, parts, checks, found, used)
+            texts = await self._masked(content.source, parts, checks, rules, used)
             shown += zip(parts, texts, strict=True)
-        hits = tuple(found)
+        hits = tuple(rules)
         if any(not hit.masks for hit in hits):
             return Assessment(hits, True, None, used)
         masked = pieces.joined(content.texts, shown) if hits else None
@@ -78,10 +78,10 @@ class GuardrailChecks:
         source: Source,
         parts: list[Piece],
         checks: dict[str, Any],
-        found: dict[Hit, None],
+        rules: dict[Hit, None],
         used: dict[str, int],
     ) -> list[str]:
-        """Return the parts' texts, masked; note what was ``found`` and the units ``used``."""
+        """Return the parts' texts, masked; note what was ``rules`` and the units ``used``."""
         role = "user" if source is Source.INPUT else "assistant"
         texts = [part.text for part in parts]
         for _ in range(_ROUNDS):
@@ -98,20 +98,20 @@ class GuardrailChecks:
                 count = number(member(member(answer, "usage"), check).get("textUnits")) or 0
                 used[units] = used.get(units, 0) + count
                 if check != "sensitiveInformation":
-                    found |= dict.fromkeys(self._scored(check, checks, results))
+                    rules |= dict.fromkeys(self._scored(check, checks, results))
             if "sensitiveInformation" not in checks:
                 return texts
-            texts, more = self._without_entities(texts, results, found)
+            texts, more = self._without_entities(texts, results, rules)
             if not more:
                 return texts
         # So much of it that not all can be masked.
-        found[Hit("pii", "too_many")] = None
+        rules[Hit("pii", "too_many")] = None
         return texts
 
     def _scored(
         self, check: str, checks: dict[str, Any], results: Mapping[str, Any]
     ) -> Iterator[Hit]:
-        """Yield what scores its threshold or more; raise where a score is missing."""
+        """Yield the checks that reach their threshold; raise if a score is missing."""
         scores = {}
         for result in _listed(member(results, check)):
             scores[result.get("category")] = result.get("severityScore")
@@ -124,31 +124,31 @@ class GuardrailChecks:
                 yield Hit(_NAMES[check][0], name)
 
     def _without_entities(
-        self, texts: list[str], results: Mapping[str, Any], found: dict[Hit, None]
+        self, texts: list[str], results: Mapping[str, Any], rules: dict[Hit, None]
     ) -> tuple[list[str], bool]:
         """Return the texts with their entities masked, and whether there may be more of them."""
-        said = member(results, "sensitiveInformation")
-        places = sorted(map(_place, _listed(said)), key=lambda place: place[1], reverse=True)
+        result = member(results, "sensitiveInformation")
+        places = sorted(map(_place, _listed(result)), key=lambda place: place[1], reverse=True)
         masked, taken = list(texts), dict.fromkeys(range(len(texts)), len(max(texts, key=len)))
         for message, begin, end, name, score in places:
             if score < self.thresholds.get(name, 2):
                 continue
             if message >= len(texts) or not 0 <= begin < end <= len(texts[message]):
                 raise unreadable("an entity stands outside its text")
-            found[Hit("pii", name, masks=True)] = None
+            rules[Hit("pii", name, masks=True)] = None
             # Where two overlap, what is left of the earlier one is masked.
             end = min(end, taken[message])
             text = masked[message]
             masked[message] = f"{text[:begin]}{{{name}}}{text[end:]}"
             taken[message] = begin
-        more = said.get("truncated") is True
+        more = result.get("truncated") is True
         if more and masked == texts:
             raise unreadable("it has entities left that it does not tell")
         return masked, more
 
 
-def _listed(said: Mapping[str, Any]) -> list[dict[str, Any]]:
-    listed = said.get("results")
+def _listed(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    listed = result.get("results")
     if not isinstance(listed, list) or not all(isinstance(entry, dict) for entry in listed):
         raise unreadable("a check has no results")
     return listed

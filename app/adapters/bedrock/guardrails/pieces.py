@@ -1,4 +1,4 @@
-"""Cuts texts so that each call of a guardrail has no more than it takes, and joins them. Pure."""
+"""Cuts texts to the size of one guardrail call, and joins them again. Pure."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Piece:
     """The text's place among all."""
     text: str
     seam: bool = False
-    """Whether it only repeats what stands around a cut."""
+    """Whether the piece only repeats the text around a cut."""
 
 
 def calls(texts: Sequence[str]) -> Iterator[list[Piece]]:
@@ -50,12 +50,12 @@ def _cut(number: int, text: str) -> Iterator[Piece]:
 
 
 def _place(text: str, latest: int) -> int:
-    """Return where to cut before ``latest``: behind a line, else behind a word."""
+    """Return the place of a cut before ``latest``: behind a line, else behind a word."""
     near = text[latest - _NEAR : latest]
     for mark in ("\n", " "):
-        found = near.rfind(mark)
-        if found >= 0:
-            return latest - _NEAR + found + 1
+        position = near.rfind(mark)
+        if position >= 0:
+            return latest - _NEAR + position + 1
     return latest
 
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from os import environ
 
 import aioboto3
-import botocore.session
 
 from app.adapters.aws_session import CheckedConfig
 from app.adapters.bedrock import errors
+from app.adapters.bedrock.identity.variables import check_profile
 from app.adapters.http1.sender import Limits
 from app.domain.errors import NotReadyError, UpstreamError
 
@@ -39,22 +39,6 @@ async def endpoint_of(
         return endpoint.rstrip("/")
 
 
-def check_profile() -> None:
-    """Return, or raise ValueError where AWS's configuration lacks the profile that is named."""
-    named = environ.get("AWS_PROFILE") or environ.get("AWS_DEFAULT_PROFILE")
-    if named and named != "default" and named not in botocore.session.Session().available_profiles:
-        raise ValueError(f"AWS_PROFILE: AWS's configuration has no profile {named!r}")
-
-
-def check_api_key() -> None:
-    """Return, or raise ValueError where a Bedrock API key is no text that a header may hold."""
-    key = environ.get("AWS_BEARER_TOKEN_BEDROCK", "").strip()
-    if key and not (key.isascii() and key.isprintable() and " " not in key):
-        raise ValueError(
-            "AWS_BEARER_TOKEN_BEDROCK: holds spaces, line ends or letters that no API key has"
-        )
-
-
 @dataclass(frozen=True, slots=True)
 class CredentialsCheck:
     """Readiness: whether AWS's chain yields credentials. Calls no operation of Bedrock."""
@@ -64,7 +48,7 @@ class CredentialsCheck:
     """Seconds; the chain may ask an instance's metadata service."""
 
     async def check(self) -> None:
-        """Return, or raise NotReadyError."""
+        """Check the credentials, or raise NotReadyError."""
         # The SDK's own variable for a Bedrock API key; it wins over every other credential.
         if environ.get("AWS_BEARER_TOKEN_BEDROCK", "").strip():
             return

@@ -1,4 +1,4 @@
-"""How a call shows who makes it: SigV4 with AWS credentials, or a Bedrock API key.
+"""Authenticates calls: SigV4 with AWS credentials, or a Bedrock API key.
 
 The AWS SDK's own signer derives the day's key and sorts every header anew for each call, which
 costs more than the rest of a small call. Here the key is kept for its day and the signed headers
@@ -29,7 +29,7 @@ class Signer(Protocol):
     """Signs calls; may be used from any thread."""
 
     def sign(self, path: str, body: Iterable[bytes], method: str = "POST") -> dict[str, str]:
-        """Return what sending ``body`` to ``path`` (percent-encoded) needs besides Host."""
+        """Return the headers for ``body`` to ``path`` (percent-encoded), apart from Host."""
         ...
 
 
@@ -37,7 +37,7 @@ class Identity(Protocol):
     """The identity that calls Bedrock."""
 
     async def signer(self) -> Signer:
-        """Return what signs now, with credentials that have not expired."""
+        """Return a signer with credentials that have not expired."""
         ...
 
 
@@ -73,10 +73,10 @@ class AwsIdentity:
 
     async def signer(self) -> Signer:
         """Return a signer, or raise one of botocore's errors about credentials."""
-        found = await self.session.get_credentials()
-        if found is None:
+        resolved = await self.session.get_credentials()
+        if resolved is None:
             raise NoCredentialsError
-        credentials = await found.get_frozen_credentials()
+        credentials = await resolved.get_frozen_credentials()
         if self._signer is None or credentials != self._credentials:
             self._signer = SigV4(credentials, self.region, self.host)
             self._credentials = credentials
@@ -144,7 +144,7 @@ def _encoded(path: str) -> str:
 
 
 def identity(session: aioboto3.Session, region: str, host: str) -> Identity:
-    """Return who calls, by the SDK's own rule: a Bedrock API key wins over all credentials."""
+    """Return the identity by the SDK's rule: a Bedrock API key takes precedence."""
     # Read from a file, it ends with the end of a line, which no header may hold.
     key = environ.get("AWS_BEARER_TOKEN_BEDROCK", "").strip()
     return ApiKey(key) if key else AwsIdentity(session, region, host)

@@ -26,15 +26,15 @@ class MemoryAnswers:
         return False
 
     async def get(self, place: Place) -> bytes | None:
-        """Return what is kept there and has not expired."""
-        found = self._kept.get(place)
-        if found is None:
+        """Return the unexpired entry at a place, or None."""
+        entry = self._kept.get(place)
+        if entry is None:
             return None
-        if found[1] <= time.monotonic():
+        if entry[1] <= time.monotonic():
             self._drop(place)
             return None
         self._kept.move_to_end(place)
-        return found[0]
+        return entry[0]
 
     async def put(self, place: Place, data: bytes, seconds: float) -> None:
         """Keep ``data``, and drop others where there is no room."""

@@ -34,7 +34,7 @@ class RedisAnswers:
         return True
 
     async def get(self, place: Place) -> bytes | None:
-        """Return what is kept there and has not expired, or raise AnswerStoreError."""
+        """Return the unexpired entry at a place or None, or raise AnswerStoreError."""
         with translated(AnswerStoreError, ValueError):
             text = await self.client.get(self._name(place))
             return None if text is None else b64decode(text, validate=True)

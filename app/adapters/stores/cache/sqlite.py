@@ -50,7 +50,7 @@ class SqliteAnswers:
         return True
 
     async def get(self, place: Place) -> bytes | None:
-        """Return what is kept there and has not expired, or raise AnswerStoreError."""
+        """Return the unexpired entry at a place or None, or raise AnswerStoreError."""
         return await self._run(lambda database: _get(database, place))
 
     async def put(self, place: Place, data: bytes, seconds: float) -> None:
@@ -100,7 +100,7 @@ class SqliteAnswers:
             held -= size
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -108,13 +108,13 @@ class SqliteAnswers:
 
 def _get(database: sqlite3.Connection, place: Place) -> bytes | None:
     now = time.time()
-    found = database.execute(
+    row = database.execute(
         "SELECT data, used FROM answers WHERE key = ? AND owner = ? AND model = ? AND expires > ?",
         (place.key, place.owner, place.model, now),
     ).fetchone()
-    if found is None:
+    if row is None:
         return None
-    data, used = found
+    data, used = row
     if now - used > _TOUCHED:
         database.execute("UPDATE answers SET used = ? WHERE key = ?", (now, place.key))
     return bytes(data)

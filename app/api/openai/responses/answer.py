@@ -27,7 +27,7 @@ _INCOMPLETE: dict[StopReason, Reason] = {
 
 
 class ResponsesInputDetails(DeferredModel):
-    """Nothing is cached."""
+    """Details of the input tokens. None are ever cached."""
 
     cached_tokens: int = 0
     cache_write_tokens: int = 0
@@ -49,7 +49,7 @@ class ResponsesUsage(DeferredModel):
     total_tokens: int
 
     @classmethod
-    def of(cls, usage: Usage) -> "ResponsesUsage | None":
+    def from_domain(cls, usage: Usage) -> "ResponsesUsage | None":
         """Render ``usage``, None where a count is unknown: OpenAI's form has no other way."""
         tokens_in, tokens_out = usage.prompt_token_count, usage.generation_token_count
         if tokens_in is None or tokens_out is None:
@@ -69,7 +69,7 @@ class ResponsesOutputText(DeferredModel):
 
 
 class ResponsesOutputRefusal(DeferredModel):
-    """The model's words where it refused, else why its answer is not of the form asked for."""
+    """The model's refusal, or the reason why its answer misses the requested form."""
 
     type: Literal["refusal"] = "refusal"
     refusal: str
@@ -91,7 +91,7 @@ class ResponsesOutputMessage(DeferredModel):
 
 
 class ResponsesIncomplete(DeferredModel):
-    """Why an answer is not whole."""
+    """The reason why an answer is incomplete."""
 
     reason: Reason
 
@@ -127,7 +127,7 @@ class ResponsesOut(DeferredModel):
     top_logprobs: int = 0
     top_p: float
     truncation: Literal["disabled"] = "disabled"
-    usage: Annotated[ResponsesUsage | None, Field(description="Null where Bedrock did not say.")]
+    usage: Annotated[ResponsesUsage | None, Field(description="Null if Bedrock did not say.")]
     user: str | None
     stop_reason: Annotated[
         str | None, Field(description="Of this service: Bedrock's own word, or `repetition`.")
@@ -151,14 +151,14 @@ class ResponsesOut(DeferredModel):
 
 @dataclass(frozen=True, slots=True)
 class Rendering:
-    """Renders one answer: as it begins, and as it ends."""
+    """Renders one answer, at its start and at its end."""
 
     body: ResponsesIn
     sampling: Sampling
     created: int = field(default_factory=lambda: int(time.time()))
 
     def begun(self, started: Started) -> ResponsesOut:
-        """Render an answer of which nothing is there yet."""
+        """Render an answer that has no content yet."""
         warnings = together(started.warnings, started.images)
         format_ = self.body.text.format if self.body.text else None
         asked = format_.model_dump(by_alias=True, exclude_none=True) if format_ else None
@@ -175,7 +175,7 @@ class Rendering:
             top_p=self.sampling.top_p,
             usage=None,
             user=self.body.user,
-            warnings=[WarningOut.of(warning) for warning in warnings],
+            warnings=[WarningOut.from_domain(warning) for warning in warnings],
         )
 
     def ended(self, begun: ResponsesOut, structured: Structured) -> ResponsesOut:
@@ -188,11 +188,11 @@ class Rendering:
                 "status": item.status,
                 "incomplete_details": ResponsesIncomplete(reason=reason) if reason else None,
                 "output": [item],
-                "usage": ResponsesUsage.of(completion.usage),
+                "usage": ResponsesUsage.from_domain(completion.usage),
                 "stop_reason": _stop_reason(completion),
                 "generation": structured.raw,
-                "cost_usd": CostOut.of(completion.usage.cost),
-                "guardrail": GuardrailOut.of(completion.guardrail),
+                "cost_usd": CostOut.from_domain(completion.usage.cost),
+                "guardrail": GuardrailOut.from_domain(completion.guardrail),
                 "cached": completion.replay is not None,
                 "age_seconds": completion.replay and completion.replay.age,
                 "warnings": _warnings(structured.generation),
@@ -201,7 +201,7 @@ class Rendering:
 
 
 def content(structured: Structured) -> ResponsesContent:
-    """Return what an answer holds.
+    """Return the content of an answer.
 
     Where it is not of the form asked for that is only the refusal: SDKs parse any text there is.
     """
@@ -218,7 +218,7 @@ def message(
 
 
 def status(completion: Completion) -> Status:
-    """Return what became of an answer."""
+    """Return the status of an answer."""
     return "incomplete" if completion.stop_reason in _INCOMPLETE else "completed"
 
 
@@ -229,4 +229,7 @@ def _stop_reason(completion: Completion) -> str | None:
 
 
 def _warnings(generation: Generation) -> list[WarningOut]:
-    return [WarningOut.of(warning) for warning in together(generation.warnings, generation.images)]
+    return [
+        WarningOut.from_domain(warning)
+        for warning in together(generation.warnings, generation.images)
+    ]

@@ -1,4 +1,4 @@
-"""Bodies of POST /v1/responses. Parameters of OpenAI's that this model has not are in
+"""Request bodies of POST /v1/responses. Parameters of OpenAI's that this model has not are in
 `app.api.openai.unsupported_parameters`.
 """
 
@@ -34,7 +34,7 @@ class ResponsesImagePart(DeferredModel):
         ),
     ] = None
     file_id: Annotated[
-        FileId | None, Field(description="Of one's own file, in place of its url.")
+        FileId | None, Field(description="Id of the caller's own file, in place of its URL.")
     ] = None
     detail: Detail = None
 
@@ -97,12 +97,14 @@ ResponsesMessage = ResponsesSystemMessage | ResponsesUserMessage | ResponsesAssi
 
 _OTHER_ITEMS = {
     "item_reference": "nothing is stored here: send the message itself (SDKs do with store: false)",
+    "input_text": 'a part stands in a message: {"role": "user", "content": [part]}',
+    "input_image": 'a part stands in a message: {"role": "user", "content": [part]}',
     "reasoning": "the model does not reason apart from its answer: leave this item out",
 }
 
 
 def _message(item: object) -> object:
-    """Return ``item`` where it may be a message, or say why it is none that can be taken."""
+    """Return ``item`` if it may be a message, or raise with the reason why not."""
     kind = item.get("type") if isinstance(item, dict) else None
     if kind in (None, "message") or not isinstance(kind, str):
         return item
@@ -204,23 +206,27 @@ class ResponsesIn(DeferredModel):
         str | None, Field(description="Stands above the conversation, before system messages.")
     ] = None
     max_output_tokens: Annotated[
-        Tokens | None, Field(description="Most tokens to generate, by default 2048.")
+        Tokens | None, Field(description="Maximum tokens to generate, by default 2048.")
     ] = None
     temperature: Annotated[
         float | None, Field(ge=0, le=1, description="0 to 1, by default 0.5.")
     ] = None
     top_p: Annotated[float | None, Field(ge=0, le=1, description="0 to 1, by default 0.9.")] = None
-    text: ResponsesText | None = None
+    text: Annotated[ResponsesText | None, Field(description="The answer's form.")] = None
     include: Annotated[
         list[str] | None,
         Field(description="Nothing that can be included is there; log probabilities are refused."),
     ] = None
-    reasoning: ResponsesReasoning | None = None
+    reasoning: Annotated[
+        ResponsesReasoning | None, Field(description="None: the model does not reason apart.")
+    ] = None
     stream: Annotated[
         bool | None, Field(description="Answer with server-sent events, piece by piece.")
     ] = None
-    stream_options: ResponsesStreamOptions | None = None
-    user: Annotated[str | None, Field(description="Taken and not looked at.")] = None
+    stream_options: Annotated[
+        ResponsesStreamOptions | None, Field(description="No option changes a stream here.")
+    ] = None
+    user: Annotated[str | None, Field(description="Accepted and ignored.")] = None
     image_strategy: Annotated[
         Literal["single", "contact_sheet"],
         Field(

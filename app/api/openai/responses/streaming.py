@@ -32,13 +32,13 @@ class EventEncoder:
     numbers: Iterator[int] = field(default_factory=count)
 
     async def encode(self, events: AsyncIterator[GenerationEvents]) -> AsyncGenerator[bytes]:
-        """Encode what follows the first event."""
+        """Encode the events that follow the first."""
         yield self._opening(ResponsesOutputText(text=""))
         async for ready in events:
             yield b"".join(map(self._encoded, ready))
 
     async def whole(self, structured: Structured) -> AsyncGenerator[bytes]:
-        """Encode an answer that had to be there before it could be checked."""
+        """Encode an answer that had to be complete before it could be checked."""
         part = content(structured)
         if isinstance(part, ResponsesOutputRefusal):
             yield self._opening(ResponsesOutputRefusal(refusal=""))
@@ -79,12 +79,12 @@ class EventEncoder:
         (item,) = ended.output
         (part,) = item.content
         if isinstance(part, ResponsesOutputRefusal):
-            told = self._in_part("response.refusal.done", refusal=part.refusal)
+            event = self._in_part("response.refusal.done", refusal=part.refusal)
         else:
-            told = self._in_part("response.output_text.done", text=part.text, logprobs=[])
+            event = self._in_part("response.output_text.done", text=part.text, logprobs=[])
         return b"".join(
             (
-                told,
+                event,
                 self._in_part("response.content_part.done", part=part.model_dump()),
                 self._event("response.output_item.done", output_index=0, item=item.model_dump()),
                 self._event(f"response.{ended.status}", response=ended.model_dump()),

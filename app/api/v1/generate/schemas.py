@@ -1,12 +1,13 @@
 """Bodies and answers of the service's own dialect."""
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any
+from collections.abc import Iterable
+from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
 from app.api.errors.problem import Fault
 from app.api.file_id import FileId
+from app.api.openapi.form import exemplified
 from app.api.responses.cost import CostOut
 from app.api.responses.guardrail import GuardrailOut
 from app.api.responses.warnings import WarningOut
@@ -38,8 +39,11 @@ class GenerationOptions(DeferredModel):
     prompt: Annotated[
         str,
         Field(
-            description="What is asked. Required unless images are given; pictures alone are "
-            "described. Special tokens of the Llama template in it are made harmless."
+            description=(
+                "The prompt. Required unless images are given; pictures alone are "
+                "described. Special tokens of the Llama template in it are "
+                "neutralised."
+            )
         ),
     ] = ""
     system: Annotated[
@@ -56,7 +60,9 @@ class GenerationOptions(DeferredModel):
         Field(
             ge=1,
             le=2048,
-            description="Most tokens to generate. Bedrock reserves them from its quota up front.",
+            description=(
+                "Maximum tokens to generate. Bedrock reserves them from its quota up front."
+            ),
         ),
     ] = 512
     language: Annotated[
@@ -128,34 +134,6 @@ class GenerateIn(GenerationOptions):
         return self.request(images, call_context)
 
 
-def exemplified(values: Mapping[str, Any]) -> Callable[[dict[str, Any]], None]:
-    """Return a function that has Swagger UI show a form's fields as they are filled in.
-
-    A field without a default gets the value of ``values`` as its example, or a blank: Swagger UI
-    makes a value up for a field that has neither, and sends it. A blank is taken for nothing; null
-    would be sent as a word, so that no field of a form is described as null. Files have a place to
-    choose one from the beginning, or as many as ``values`` have blanks for.
-    """
-
-    def extend(schema: dict[str, Any]) -> None:
-        for name, field in schema["properties"].items():
-            _drop_null(field)
-            if field.get("items", {}).get("format") == "binary":
-                field["examples"] = [values.get(name, [""])]
-            elif field.get("default") is None:
-                field["examples"] = [values.get(name, "")]
-
-    return extend
-
-
-def _drop_null(field: dict[str, Any]) -> None:
-    """Describe a field of a type or null by its type."""
-    match field.get("anyOf"):
-        case [kind, {"type": "null"}]:
-            del field["anyOf"]
-            field.update({name: value for name, value in kind.items() if name not in field})
-
-
 FileIds = Annotated[
     list[FileId],
     Field(description="Pictures that were uploaded to `/v1/files`, behind those sent here."),
@@ -186,12 +164,12 @@ class GenerateForm(GenerationOptions):
 
 
 class ReceivedOut(DeferredModel):
-    """A picture as it came."""
+    """A picture as received."""
 
     declared_type: Annotated[
-        str | None, Field(description="What it was said to be; null where nothing was said.")
+        str | None, Field(description="Declared media type; null if none was declared.")
     ]
-    media_type: Annotated[str, Field(description="As found in the bytes.")]
+    media_type: Annotated[str, Field(description="The type as found in the bytes.")]
     width: Annotated[int, Field(description="Pixels as stored, before it is turned upright.")]
     height: Annotated[int, Field(description="Pixels as stored.")]
     bytes: Annotated[int, Field(description="Bytes.")]
@@ -200,13 +178,13 @@ class ReceivedOut(DeferredModel):
 
 
 class PreparedOut(DeferredModel):
-    """A picture as the model is sent it."""
+    """A picture as sent to the model."""
 
     media_type: str
     width: Annotated[int, Field(description="Pixels.")]
     height: Annotated[int, Field(description="Pixels.")]
     bytes: Annotated[int, Field(description="Bytes, before base64.")]
-    sha256: Annotated[str, Field(description="Of these bytes, hexadecimal.")]
+    sha256: Annotated[str, Field(description="SHA-256 of these bytes, hexadecimal.")]
 
 
 class CanvasOut(DeferredModel):
@@ -218,9 +196,9 @@ class CanvasOut(DeferredModel):
 
 
 class ImageOut(DeferredModel):
-    """One picture: what was received, what was made of it, what may have been lost."""
+    """One picture: as received, as prepared, and what may have been lost."""
 
-    media_type: Annotated[str, Field(description="As found in the bytes.")]
+    media_type: Annotated[str, Field(description="The type as found in the bytes.")]
     width: Annotated[int, Field(description="Pixels.")]
     height: Annotated[int, Field(description="Pixels.")]
     bytes: Annotated[int, Field(description="Bytes.")]
@@ -259,7 +237,7 @@ class TargetOut(DeferredModel):
     """One way to reach the model."""
 
     region: Annotated[str, Field(description="AWS region.")]
-    model_id: Annotated[str, Field(description="As sent to Bedrock.")]
+    model_id: Annotated[str, Field(description="The id as sent to Bedrock.")]
     dialect: Annotated[Dialect, Field(description="The Bedrock operation.")]
 
 
@@ -278,20 +256,20 @@ class PartOut(DeferredModel):
 
 
 class Identified(DeferredModel):
-    """Which answer this is, and whose."""
+    """Identifies an answer and its caller."""
 
     id: Annotated[str, Field(description="Of this answer.")]
     model: Annotated[str, Field(description="The model id that was called.")]
 
 
 class Worded(Identified):
-    """The answer; it stands before the facts, because people look for it."""
+    """The answer's text, first because people look for it."""
 
     generation: Annotated[str, Field(description="The generated text.")]
 
 
 class GenerationFacts(Identified):
-    """All of an answer but its text."""
+    """All parts of an answer except its text."""
 
     prompt_token_count: Annotated[
         int | None, Field(description="Tokens in; null where Bedrock did not say.")
@@ -304,13 +282,13 @@ class GenerationFacts(Identified):
         CostOut | None, Field(description="null where the price or a count is unknown.")
     ]
     guardrail: Annotated[
-        GuardrailOut | None, Field(description="What guardrails did; null where none was asked.")
+        GuardrailOut | None, Field(description="The guardrails' report; null if none was asked.")
     ] = None
     cached: Annotated[
-        bool, Field(description="Whether the answer is one that was kept: it cost nothing.")
+        bool, Field(description="Whether the answer comes from the cache; it then cost nothing.")
     ] = False
     age_seconds: Annotated[
-        float | None, Field(description="Seconds since the model gave it, where it was kept.")
+        float | None, Field(description="Seconds since the model gave a cached answer.")
     ] = None
     stop_reason: Annotated[
         StopReason,

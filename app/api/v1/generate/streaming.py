@@ -57,7 +57,7 @@ class ErrorEvent(problem.Problem):
         Field(description="Of these tokens; null where the price or a count is unknown."),
     ]
     guardrail: Annotated[
-        GuardrailOut | None, Field(description="What guardrails did; null where none hit.")
+        GuardrailOut | None, Field(description="The guardrails' report; null if none matched.")
     ]
 
 

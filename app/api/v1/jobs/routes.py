@@ -45,11 +45,11 @@ class JobUsage(DeferredModel):
 
     prompt_tokens: int
     generation_tokens: int
-    cost_usd: Annotated[float, Field(description="At the listed price, so far as it is known.")]
+    cost_usd: Annotated[float, Field(description="Cost at list price, as far as it is known.")]
 
 
 class JobWebhook(DeferredModel):
-    """How telling the caller's server stands."""
+    """The state of the job's webhook."""
 
     url: str
     status: DeliveryStatus
@@ -58,17 +58,17 @@ class JobWebhook(DeferredModel):
 
 
 class JobOut(DeferredModel):
-    """One request that is answered later."""
+    """A request that is answered later."""
 
     id: str
     object: Literal["job"]
     status: Annotated[
         JobStatus, Field(description="`failed`: its response is an error, and says which.")
     ]
-    path: Annotated[str, Field(description="What was asked.")]
+    path: Annotated[str, Field(description="The path that was requested.")]
     created_at: Annotated[int, Field(description="Seconds since the epoch.")]
     ended_at: int | None
-    expires_at: Annotated[int | None, Field(description="When the answer is forgotten.")]
+    expires_at: Annotated[int | None, Field(description="Time at which the answer is deleted.")]
     progress: Annotated[
         dict[str, Any] | None,
         Field(description="While a task runs: how far it has come, as its last event told."),
@@ -87,7 +87,7 @@ class JobList(DeferredModel):
 
 
 class Page(BaseModel):
-    """Which jobs."""
+    """A page of jobs."""
 
     limit: Annotated[int, Field(ge=1, le=100)] = 20
     after: Annotated[str | None, Field(description="Id of the job before the first one.")] = None
@@ -97,15 +97,15 @@ class Page(BaseModel):
     "",
     operation_id="listJobs",
     summary="List the caller's jobs",
-    description="Newest first, without their responses.",
+    description="Lists the caller's jobs, newest first, without their responses.",
     response_description="The jobs.",
     response_model=JobList,
     responses=_ERRORS,
 )
 async def list_jobs(context: Context, page: Annotated[Page, Query()]) -> Response:
-    found = await context.services.jobs.list(context.call.caller.id, page.limit + 1, page.after)
-    shown = [serialize.outline(job) for job in found[: page.limit]]
-    body = {"object": "list", "data": shown, "has_more": len(found) > page.limit}
+    jobs = await context.services.jobs.list(context.call.caller.id, page.limit + 1, page.after)
+    shown = [serialize.outline(job) for job in jobs[: page.limit]]
+    body = {"object": "list", "data": shown, "has_more": len(jobs) > page.limit}
     return Response(orjson.dumps(body), media_type="application/json")
 
 
@@ -142,11 +142,13 @@ async def _delivery(context: RequestContext, job: Job) -> Delivery | None:
 @router.get(
     "/{job_id}/events",
     operation_id="jobEvents",
-    summary="Listen to a job",
-    description="Server-sent events: what has happened so far, then what happens, as the "
-    "endpoint's stream tells it: any number of `progress`, then exactly one of `done` (of "
-    "`/v1/generate`) or `result` (of all others) and `error`, with the whole answer. A client that "
-    "was cut off goes on with `Last-Event-ID`.",
+    summary="Follow a job",
+    description=(
+        "Server-sent events of the job, from its beginning, as the endpoint's "
+        "stream has them: any number of `progress`, then exactly one of `done` "
+        "(for `/v1/generate`), `result` (for all others) or `error`, with the "
+        "whole answer. A client that was cut off continues with `Last-Event-ID`."
+    ),
     response_description="The events.",
     response_class=Response,
     responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}, **_ERRORS},
@@ -170,17 +172,19 @@ async def _events(context: RequestContext, job_id: str, after: int) -> AsyncGene
             yield serialize.numbered(event) + sse.event(event.name, event.data)
         yield sse.event(*serialize.terminal(await jobs.get(owner, job_id)))
     except errors.ServiceError as error:
-        told = problem.describe(error, context.id)
-        yield sse.event("error", told.model_dump_json().encode())
+        description = problem.describe(error, context.id)
+        yield sse.event("error", description.model_dump_json().encode())
 
 
 @router.delete(
     "/{job_id}",
     operation_id="deleteJob",
-    summary="End a job and forget it",
-    description="Where it still runs, its work and its call of the model end within a second. "
-    "Its request, its answer and its events are deleted.",
-    response_description="It is gone.",
+    summary="Cancel and delete a job",
+    description=(
+        "Ends the job: if it still runs, its work and its call of the model stop "
+        "within a second. Its request, its answer and its events are deleted."
+    ),
+    response_description="The job is deleted.",
     status_code=204,
     response_class=Response,
     responses=_ERRORS,

@@ -16,7 +16,7 @@ from app.services.retrieval.request import CitationFault, Mode, QueryKind, Reaso
 
 
 class ChunkOut(DeferredModel):
-    """A piece of a document that was found."""
+    """A chunk of a document."""
 
     document: Annotated[str, Field(description="The document's name.")]
     uri: Annotated[str, Field(description="The document's place: `s3://…`, a URL or an id.")]
@@ -74,7 +74,7 @@ class SentenceOut(DeferredModel):
 
 
 class CorrectionOut(DeferredModel):
-    """Something that was wrong with the answer's citations."""
+    """A correction of the answer's citations."""
 
     fault: Annotated[
         CitationFault,
@@ -124,7 +124,7 @@ class RagLatencyOut(DeferredModel):
 
 
 class RagFacts(DeferredModel):
-    """All of an answer but its text."""
+    """All parts of an answer except its text."""
 
     id: str
     model: Annotated[str | None, Field(description="Null where the model was not asked.")]
@@ -153,7 +153,7 @@ class RagFacts(DeferredModel):
     total_token_count: int | None
     cost_usd: Annotated[CostOut | None, Field(description="Of the model's calls together.")]
     guardrail: Annotated[
-        GuardrailOut | None, Field(description="What guardrails did; null where none was asked.")
+        GuardrailOut | None, Field(description="The guardrails' report; null if none was asked.")
     ]
     stop_reason: StopReason | None
     images: Annotated[list[ImageOut], Field(description="Pictures as the model was shown them.")]
@@ -189,6 +189,6 @@ class KnowledgeBaseOut(DeferredModel):
 
 
 class KnowledgeBaseList(DeferredModel):
-    """All that the caller may ask."""
+    """The knowledge bases that the caller may ask."""
 
     knowledge_bases: list[KnowledgeBaseOut]

@@ -43,7 +43,7 @@ class NumberComparison(DeferredModel):
 
 
 class ListComparison(DeferredModel):
-    """An attribute and values, one of which it has."""
+    """An attribute and a list of values."""
 
     model_config = _STRICT
 
@@ -104,11 +104,11 @@ class FilterIn(DeferredModel):
         return parse(self.model_dump(by_alias=True, exclude_none=True))
 
 
-def checked(given: FilterIn | None) -> FilterIn | None:
+def checked(form: FilterIn | None) -> FilterIn | None:
     """Return a filter within bounds; for pydantic, which tells where it stands."""
-    if given is not None:
+    if form is not None:
         try:
-            given.to_filter()
+            form.to_filter()
         except FilterError as error:
             raise PydanticCustomError("filter", "{message}", {"message": str(error)}) from error
-    return given
+    return form

@@ -46,7 +46,7 @@ async def query(context: Context, headers: CallHeaders, body: Question) -> Respo
     "/knowledge-bases",
     operation_id="listKnowledgeBases",
     summary="List the knowledge bases that you may ask",
-    description="By the names that questions use.",
+    description="Lists the knowledge bases by the names that requests use.",
     response_description="The knowledge bases.",
     responses=problem.responses(errors.InternalError),
 )

@@ -51,11 +51,11 @@ class RagOptions(DeferredModel):
         str,
         Field(
             max_length=MAX_QUESTION,
-            description="What is asked. May be left out beside a picture.",
+            description="The question. Optional beside a picture.",
         ),
     ] = ""
     max_results: Annotated[
-        int, Field(ge=1, le=100, description="Most chunks to look for, best first.")
+        int, Field(ge=1, le=100, description="Maximum number of chunks, best first.")
     ] = 5
     search: Annotated[
         Search | None,
@@ -92,7 +92,9 @@ class RagOptions(DeferredModel):
     ] = None
     temperature: Annotated[float, Field(ge=0, le=1, description="Randomness, 0 to 1.")] = 0.1
     top_p: Annotated[float, Field(ge=0, le=1, description="Nucleus sampling, 0 to 1.")] = 0.9
-    max_gen_len: Annotated[int, Field(ge=1, le=2048, description="Most tokens to generate.")] = 1024
+    max_gen_len: Annotated[int, Field(ge=1, le=2048, description="Maximum tokens to generate.")] = (
+        1024
+    )
     language: Annotated[
         Language | None, Field(strict=False, description="Language to answer in.")
     ] = None

@@ -55,7 +55,7 @@ class TaskSummary(DeferredModel):
     example: Annotated[dict[str, Any], Field(description="A request and its result.")]
 
     @classmethod
-    def of(cls, task: Task[Any, Any]) -> "TaskSummary":
+    def from_domain(cls, task: Task[Any, Any]) -> "TaskSummary":
         """Render ``task``."""
         return cls(
             name=task.name,
@@ -87,7 +87,7 @@ class TaskList(DeferredModel):
     "/tasks",
     operation_id="listTasks",
     summary="List the vision tasks",
-    description="Each with its parameters, its result and an example.",
+    description="Lists the tasks, each with its parameters, its result and an example.",
     response_description="The tasks.",
     response_model=TaskList,
     responses=problem.responses(errors.InternalError),
@@ -99,7 +99,7 @@ async def list_tasks() -> Response:
 @cache
 def _listing() -> str:
     # Making the schemas takes milliseconds, and they never change.
-    return TaskList(tasks=[TaskSummary.of(task) for task in TASKS]).model_dump_json()
+    return TaskList(tasks=[TaskSummary.from_domain(task) for task in TASKS]).model_dump_json()
 
 
 def example(task: Task[Any, Any]) -> dict[str, Any]:

@@ -5,13 +5,13 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, create_model
 
+from app.api.openapi.form import exemplified
 from app.api.routing.multipart import FormFile
 from app.api.v1.generate.schemas import (
     FileIds,
     GenerationFacts,
     Identified,
     LatencyOut,
-    exemplified,
     uploaded,
 )
 from app.api.v1.image_forms import ImageIn, received
@@ -36,7 +36,7 @@ class TaskOptions(DeferredModel):
     ] = None
     max_gen_len: Annotated[
         int | None,
-        Field(ge=1, le=2048, description="Most tokens of one call. By default the task's."),
+        Field(ge=1, le=2048, description="Maximum tokens of one call. By default the task's."),
     ] = None
     language: Annotated[
         Language | None,
@@ -54,8 +54,8 @@ class TaskOptions(DeferredModel):
 
     def sampling(self, task: Task[Any, Any]) -> Sampling:
         """Return the caller's sampling over the task's."""
-        own, given = task.sampling, (self.temperature, self.top_p, self.max_gen_len)
-        temperature, top_p, max_gen_len = given
+        own, values = task.sampling, (self.temperature, self.top_p, self.max_gen_len)
+        temperature, top_p, max_gen_len = values
         return Sampling(
             temperature=own.temperature if temperature is None else temperature,
             top_p=own.top_p if top_p is None else top_p,
@@ -116,7 +116,7 @@ class RawTextOut(DeferredModel):
 
 
 class Typed(Identified, Generic[ResultT]):
-    """The result; it stands before the facts, because people look for it."""
+    """The result, first because people look for it."""
 
     task: str
     prompt_version: Annotated[str, Field(description="Which prompt texts were used.")]

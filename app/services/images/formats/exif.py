@@ -66,7 +66,7 @@ class Entry(NamedTuple):
         return values[0] if values else 0
 
     def values(self, data: bytes, form: Dialect, most: int) -> tuple[int, ...]:
-        """Its integers, the first ``most`` of them; none where they would stand past the end."""
+        """Return the entry's integers, at most ``most``; none if they would lie past the end."""
         letter, size = _INTEGERS.get(self.kind, ("B", 0))
         count = min(self.length, most)
         body = self.raw(data, form, count * size)

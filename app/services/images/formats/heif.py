@@ -22,7 +22,7 @@ class Primary(NamedTuple):
     """The picture to show, by its properties."""
 
     own: list[Box]
-    """Its own properties."""
+    """The item's own properties."""
     table: list[Box]
     """The properties of every item, tiles and thumbnails among them."""
     top: list[Box]
@@ -131,12 +131,14 @@ def _numbers(data: bytes, properties: list[Box]) -> tuple[int, int] | None:
 
 
 class Storage(NamedTuple):
-    """Return what a decoder needs to know of a picture beside its bytes; `read` it before."""
+    """The properties of a picture that a decoder needs beside its bytes, as `read` found them."""
 
     profile: bytes | None
     """The ICC profile that the colours' numbers amount to; None where they are sRGB's."""
     deep: bool
     """Whether samples have more than 8 bits."""
+    cropped: bool
+    """Whether only a part of what is stored is the picture."""
 
 
 def storage(data: bytes, limits: ImageLimits) -> Storage:
@@ -148,8 +150,10 @@ def storage(data: bytes, limits: ImageLimits) -> Storage:
     else:
         own, table, _ = _primary_of(data, top, counter)
     numbers = _numbers(data, own)
+    sizes = [unpack_from(">II", data, box.start + 4) for box in own if box.name == b"ispe"]
+    cropped = bool(sizes) and _cropped(data, own, *sizes[0]) != sizes[0]
     deep = any(box.name == b"av1C" and data[box.start + 2] & 0x40 for box in table)
-    return Storage(colour.coded(*numbers) if numbers else None, deep)
+    return Storage(colour.coded(*numbers) if numbers else None, deep, cropped)
 
 
 def _frames(data: bytes, top: list[Box], counter: ChunkCounter) -> int:

@@ -16,6 +16,8 @@ _DEPTHS = frozenset({1, 2, 4, 8, 16})
 _UNSIGNED = frozenset({1, 4})
 """Named so, or without a name."""
 _KINDS = {2: "signed ", 3: "floating-point ", 5: "complex ", 6: "complex "}
+MOST_PIECES = 1 << 17
+"""Strips or tiles whose data is looked for; a picture of 100 megapixels has 1,600 tiles."""
 MOST_LOOKED_AT = 16
 """Directories that are searched for a camera's raw picture."""
 _BROKEN = (struct.error, IndexError, ValueError, OverflowError)
@@ -187,6 +189,7 @@ def described(data: bytes, form: exif.Dialect, at: int) -> Page:
         if entry.tag in {tags.BITS, tags.EXTRAS, tags.FORMAT, tags.SUBSAMPLING}
     }
     _check(page, lists)
+    _check_pieces(data, form, at)
     orientation = page.get(tags.ORIENTATION, 1)
     colours = page.get(tags.COLOURS, tags.BLACK_IS_ZERO)
     beside = max(0, min(page.get(tags.SAMPLES, 1), 64) - tags.CHANNELS[colours])
@@ -223,6 +226,10 @@ def _check(page: dict[int, int], lists: dict[int, tuple[int, ...]]) -> None:
     bits, kind = depths[0] if depths else 1, next((k for k in kinds if k not in _UNSIGNED), 1)
     if bits not in _DEPTHS or kind not in _UNSIGNED:
         raise _unsupported(f"with {_KINDS.get(kind, '')}samples of {bits} bits", TAKEN)
+    few = bits < 8 and samples > 1 and lists.get(tags.BITS)
+    if few or (bits > 8 and colours == tags.INDEXED):
+        many = "a palette" if colours == tags.INDEXED else f"{samples} samples a pixel"
+        raise _unsupported(f"with {many} of {bits} bits", "send it with 8 bits a sample")
     if len(set(depths[:samples])) > 1:
         raise _unsupported("with samples of different depths", "send all with the same bits")
     planes = page.get(tags.PLANES, 1) == 2 and tags.TILE_OFFSETS in page and samples > 1
@@ -232,6 +239,23 @@ def _check(page: dict[int, int], lists: dict[int, tuple[int, ...]]) -> None:
         _check_ycbcr(page, bits, max(lists.get(tags.SUBSAMPLING, (1,))))
     if colours == tags.SEPARATED and (page.get(tags.INKS, 1) != 1 or samples < 4):
         raise _unsupported("in inks other than those of CMYK", "send it in CMYK or RGB")
+
+
+def _check_pieces(data: bytes, form: exif.Dialect, at: int) -> None:
+    """Raise ImageDamagedError where strips or tiles have no data, which decoders show as black."""
+    lists = {
+        entry.tag: entry.values(data, form, MOST_PIECES)
+        for entry in exif.entries(data, form, at)
+        if entry.tag in tags.PIECES
+    }
+    for places, sizes in ((tags.OFFSETS, tags.STRIP_BYTES), (tags.TILE_OFFSETS, tags.TILE_BYTES)):
+        pieces = list(zip(lists.get(places, ()), lists.get(sizes, ()), strict=False))
+        there = sum(bool(place and size) and place < len(data) for place, size in pieces)
+        # Decoders work out the size of a single strip where that is not told.
+        if there < len(pieces) > 1:
+            raise ImageDamagedError(
+                f"The TIFF is cut off: it has data for only {there / len(pieces):.0%} of it."
+            )
 
 
 def _check_ycbcr(page: dict[int, int], bits: int, subsampling: int) -> None:

@@ -2,11 +2,17 @@
 
 from collections.abc import Iterator
 from struct import unpack_from
+from typing import NamedTuple
 
 from app.domain.errors import ImageDamagedError
 from app.domain.image import ImageLimits
 from app.services.images.formats import exif
 from app.services.images.formats.layout import ChunkCounter, Layout
+
+ANIMATED, ALPHA, PROFILE = 0x02, 0x10, 0x20
+"""Flags of the extended header."""
+ALPHA_USED = 0x10
+"""The bit of a lossless picture's fifth byte that says that pixels may be transparent."""
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
@@ -44,13 +50,28 @@ def read(data: bytes, limits: ImageLimits) -> Layout:
     )
 
 
-LOSSY, LOSSLESS = b"VP8 ", b"VP8L"
-"""How a still picture is packed: photographs the first way, drawings the second."""
+class Still(NamedTuple):
+    """A picture that is no animation."""
+
+    see_through: bool
+    profile: bytes | None
+    """Its ICC profile."""
 
 
-def holds(data: bytes, packing: bytes) -> bool:
-    """Whether a file, `read` before, is a still picture that is packed this way."""
-    return any(name == packing for name, _, _ in _chunks(data))
+def still(data: bytes) -> Still | None:
+    """How a file, `read` before, stores its only picture; None for an animation."""
+    flags, see_through, profile, only = 0, False, None, False
+    for name, at, length in _chunks(data):
+        if name == b"VP8X":
+            flags = data[at]
+        elif name == b"ICCP":
+            profile = profile or data[at : at + length]
+        elif name in {b"VP8 ", b"VP8L"}:
+            only = True
+            see_through = name == b"VP8L" and bool(data[at + 4] & ALPHA_USED)
+    if not only or flags & ANIMATED:
+        return None
+    return Still(see_through or bool(flags & ALPHA), profile if flags & PROFILE else None)
 
 
 def _size(data: bytes, name: bytes, at: int) -> tuple[int, int] | None:

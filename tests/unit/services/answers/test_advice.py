@@ -4,9 +4,9 @@ import pytest
 
 from app.services.answers.advice import advice
 from app.services.answers.form import Model
-from app.services.answers.notes import AnswerError
 from app.services.answers.reading import read
 from app.services.answers.schema_form import faults_of, validator
+from app.services.answers.text.notes import AnswerError
 from app.services.tasks.caption import CaptionAnswer
 from app.services.tasks.grounding import GroundingAnswer
 

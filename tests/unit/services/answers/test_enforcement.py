@@ -9,7 +9,7 @@ from app.domain.model import Capabilities
 from app.domain.output import Choice, JsonObject, JsonSchema
 from app.services.answers.enforcement import REMEMBERED, Enforcement
 from app.services.answers.form import Model
-from app.services.answers.grammar import grammar, small
+from app.services.answers.schemas.grammar import grammar, small
 from app.services.tasks import caption, chart, diagram, document_qa, grounding, inspection, vqa
 from app.services.tasks.ocr_answers import Blocks, Lines, Marked, Plain, Rows
 

@@ -12,10 +12,10 @@ import pytest
 
 from app.services.answers.exact import SchemaForm
 from app.services.answers.form import SHOWN, Form
-from app.services.answers.notes import AnswerError
-from app.services.answers.objects import LONGEST
 from app.services.answers.reading import read
 from app.services.answers.schema_form import CallerForm, faults_of, validator
+from app.services.answers.text.notes import AnswerError
+from app.services.answers.text.objects import LONGEST
 
 FORM = CallerForm(
     {"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "number"}}}

@@ -3,7 +3,7 @@
 import pytest
 
 from app.services.answers.form import Model
-from app.services.answers.notes import AnswerError
+from app.services.answers.text.notes import AnswerError
 from app.services.tasks import (
     caption,
     chart,

@@ -7,10 +7,10 @@ import pytest
 from app.domain.generation import StopReason
 from app.services.answers.exact import SchemaForm
 from app.services.answers.form import Form, Model
-from app.services.answers.notes import AnswerError
 from app.services.answers.reading import read
-from app.services.answers.refusal import refusal
 from app.services.answers.schema_form import CallerForm
+from app.services.answers.text.notes import AnswerError
+from app.services.answers.text.refusal import refusal
 from app.services.tasks import (
     caption,
     chart,

@@ -17,8 +17,8 @@ from app.domain.generation import (
 )
 from app.domain.usage import Usage
 from app.services.answers.executor import THREADS, AnswerReader
-from app.services.answers.notes import Notes, Refusal
 from app.services.answers.repair import FormAsker
+from app.services.answers.text.notes import Notes, Refusal
 from app.services.concurrency.deadline import Drain
 
 LONG = json.dumps({"a": "x" * 5000})

@@ -6,9 +6,9 @@ import jsonschema_rs
 import pytest
 
 from app.services.answers.exact import SchemaForm
-from app.services.answers.notes import AnswerError
-from app.services.answers.schema import MAX_DEPTH, SchemaError
 from app.services.answers.schema_form import CallerForm
+from app.services.answers.schemas.schema import MAX_DEPTH, SchemaError
+from app.services.answers.text.notes import AnswerError
 from tests.support.answers import answer_in
 
 

@@ -74,3 +74,13 @@ async def test_a_byte_order_mark_is_skipped():
         line(0),
         line(1),
     ]
+
+
+async def test_a_line_that_is_no_json_says_at_which_of_its_own_columns():
+    reading = intake(line(0) + b"\n" + b'{"custom_id": x}\n', 100_000)
+
+    await reading.read()
+
+    assert [fault.message for fault in reading.faults] == [
+        "line 2: is not JSON: expected value at column 15"
+    ]

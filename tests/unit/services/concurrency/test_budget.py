@@ -113,14 +113,14 @@ async def test_nothing_is_reserved_at_once_even_if_all_is_in_use():
 
 async def test_room_given_back_admits_others():
     budget, gate, order = Budget("bytes", 10, 60), asyncio.Event(), list[int]()
-    async with budget.reserve(10) as held:
+    async with budget.reserve(7):
+        one, two = await budget.hold(2), await budget.hold(1)
         newcomer = asyncio.create_task(hold(budget, 3, gate, order))
         await settle()
-        held.shrink_to(8)
-        held.shrink_to(9)
+        one.release()
         await settle()
         assert order == []
-        held.shrink_to(7)
+        two.release()
         await settle()
         assert order == [3]
     assert budget.in_use == 3

@@ -12,7 +12,7 @@ from app.services.documents import pdf_raster
 from app.services.documents.fonts import Fonts
 from app.services.documents.page import Cut, Tile
 from app.services.geometry import Size
-from tests.support.documents import unembedded_pdf
+from tests.support.documents import pdf_of, stream, unembedded_pdf
 from tests.support.pictures import DATA
 
 NONE = Fonts(())
@@ -109,3 +109,37 @@ def test_the_font_that_has_the_most_of_a_text_is_taken(fonts, tmp_path):
     assert best is not None
     assert best.path.name == "droid.ttf"
     assert fonts.best(frozenset("é")) is None
+
+
+@pytest.mark.parametrize(
+    "font",
+    [
+        b"<</Type/Font/Subtype/TrueType/BaseFont/Wingdings>>",
+        b"<</Type/Font/Subtype/Type0/BaseFont/Foo/Encoding/Identity-H/DescendantFonts[6 0 R]>>",
+    ],
+)
+def test_text_of_which_nobody_knows_how_it_looks_is_told(font):
+    name = b"Wingdings" if b"Wingdings" in font else b"Foo"
+    data = pdf_of(
+        b"/MediaBox[0 0 595 842]/Contents 4 0 R/Resources<</Font<</F 5 0 R>>>>",
+        more=[
+            stream(b"BT /F 30 Tf 50 700 Td <0041> Tj ET"),
+            font,
+            b"<</Type/Font/Subtype/CIDFontType2/BaseFont/%b/DW 1000/CIDSystemInfo<<"
+            b"/Registry(Adobe)/Ordering(Identity)/Supplement 0>>/FontDescriptor 7 0 R>>" % name,
+            b"<</Type/FontDescriptor/FontName/%b/Flags 4/FontBBox[0 0 9 9]/ItalicAngle 0>>" % name,
+        ],
+    )
+    _, warnings = drawn(data, NONE)
+
+    assert len(warnings) == 1
+    assert f"in the font {name.decode()} may be shown as others" in warnings[0]
+
+
+def test_a_thin_letter_counts_as_shown(tmp_path):
+    iota = "\N{GREEK SMALL LETTER IOTA}"
+    (tmp_path / "thin.ttf").write_bytes((DATA / "thin-iota.ttf").read_bytes())
+    picture, warnings = drawn(unembedded_pdf(3 * iota, "Foo"), Fonts((str(tmp_path),)))
+
+    assert warnings == []
+    assert dark(picture, (40, 110, 300, 150)) > 10

@@ -1,6 +1,7 @@
 """Documents taken apart, in this process: the workers run the same functions."""
 
 import io
+import zlib
 
 import pytest
 from PIL import Image, ImageChops
@@ -11,15 +12,17 @@ from app.domain.errors import (
     ExtremeAspectRatioError,
     ImageDamagedError,
     ImageTooManyPixelsError,
+    PageNotShownError,
     TooManyPagesError,
     UnsupportedImageTypeError,
 )
 from app.domain.image import ImageLimits
-from app.services.documents import render
+from app.services.documents import pdf_raster, render
+from app.services.documents.fonts import Fonts
 from app.services.documents.page import Cut, Tile
 from app.services.documents.render import Kind, Page, Wanted, cuts_whole, outline, tiled
 from app.services.geometry import Size
-from tests.support.documents import FOUR_PAGES, LOCKED, blank_pdf, pdf_of, stream, tiff
+from tests.support.documents import FOUR_PAGES, LOCKED, blank_pdf, pdf, pdf_of, stream, tiff
 from tests.support.drawn import encoded
 from tests.support.pictures import DATA
 from tests.support.tiff import chained, directory
@@ -279,9 +282,100 @@ def test_an_empty_page_without_text_is_shown():
     )
 
 
-def test_hidden_text_over_a_scan_does_not_make_a_page_one_that_shows_nothing():
-    hidden = b"/MediaBox[0 0 99 99]/Contents 4 0 R/Resources<</Font<</F 5 0 R>>>>"
-    font = b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>"
-    data = pdf_of(hidden, more=[stream(b"BT 3 Tr /F 9 Tf 9 9 Td (Hidden) Tj ET"), font])
+HELVETICA = b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>"
+FONT = b"/MediaBox[0 0 99 99]/Contents 4 0 R/Resources<</Font<</F 5 0 R>>"
 
-    assert drawn(data, Kind.PDF, cut_of(1, (99, 99))).size == (99, 99)
+
+def page_of(content: bytes, *, picture: tuple[bytes, bytes] | None = None) -> bytes:
+    """Return a PDF of one page, which may draw a picture /I: its filter and its bytes."""
+    packed, data = picture or (b"DCTDecode", b"")
+    image = (
+        b"<</Type/XObject/Subtype/Image/Width 9/Height 9/ColorSpace/DeviceGray/BitsPerComponent 8"
+        b"/Filter/%b/Length %d>>stream\n%b\nendstream" % (packed, len(data), data)
+    )
+    names = FONT + b"/XObject<</I 6 0 R>>>>"
+    return pdf_of(names, more=[stream(content), HELVETICA, image])
+
+
+HIDDEN = b"BT 3 Tr /F 9 Tf 9 9 Td (Hidden) Tj ET "
+SCAN = b"q 80 0 0 80 9 9 cm /I Do Q "
+
+
+def test_hidden_text_over_a_scan_leaves_the_page_as_it_is():
+    data = page_of(HIDDEN + SCAN, picture=(b"FlateDecode", zlib.compress(b"\0" * 81)))
+    drawing = render.drawn(data, Kind.PDF, cut_of(1, (99, 99)), LIMITS)
+
+    assert drawing.warnings == ()
+    assert Image.open(io.BytesIO(drawing.png)).getpixel((50, 50)) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (page_of(HIDDEN), "although it has text: hidden"),
+        (page_of(b"1 g BT /F 9 Tf 9 9 Td (White) Tj ET"), "although it has text, in Helvetica"),
+        (
+            page_of(SCAN, picture=(b"JPXDecode", b"noise")),
+            r"picture \(JPXDecode\) can't be decoded",
+        ),
+        (page_of(HIDDEN + SCAN, picture=(b"DCTDecode", b"noise")), "picture"),
+    ],
+)
+def test_an_empty_page_with_something_to_show_is_refused_and_says_what(data, words):
+    with pytest.raises(PageNotShownError, match=words):
+        render.drawn(data, Kind.PDF, cut_of(1, (99, 99)), LIMITS)
+    # In pieces it is looked at as a whole before.
+    with pytest.raises(PageNotShownError, match=words):
+        tiled(data, Kind.PDF, Page(1, Size(99, 99)), LIMITS)
+
+
+def test_an_empty_picture_is_a_page_like_any_other():
+    white = (b"FlateDecode", zlib.compress(b"\xff" * 81))
+    assert drawn(page_of(SCAN, picture=white), Kind.PDF, cut_of(1, (99, 99))).size == (99, 99)
+
+
+def test_a_picture_that_can_not_be_decoded_is_told_beside_the_rest_of_the_page():
+    text = b"BT /F 9 Tf 9 90 Td (Text) Tj ET "
+    data = page_of(text + SCAN, picture=(b"DCTDecode", b"noise"))
+    drawing = render.drawn(data, Kind.PDF, cut_of(1, (99, 99)), LIMITS)
+
+    assert [warning.message for warning in drawing.warnings] == [
+        "page 1: 1 picture(s) can't be decoded and are not drawn (DCTDecode)."
+    ]
+
+
+def form_of(field: bytes, listed: bytes = b"") -> bytes:
+    """Return a PDF of a page with one form field; ``listed`` is what the document's form lists."""
+    return pdf(
+        b"<</Type/Catalog/Pages 2 0 R/AcroForm<</Fields[%b]/DA(/H 12 Tf 0 g)"
+        b"/DR<</Font<</H 4 0 R>>>>>>>>" % listed,
+        b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
+        b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 99 99]/Annots[5 0 R]>>",
+        HELVETICA,
+        b"<</Type/Annot/Subtype/Widget/FT/Tx/T(a)/F 4/Rect[9 9 90 40]/P 3 0 R%b>>" % field,
+    )
+
+
+def test_the_value_of_a_form_field_is_drawn_in_any_script_or_told():
+    cut = cut_of(1, (99, 99))
+    greek = b"/V<FEFF" + "αβγ".encode("utf-16-be").hex().encode() + b">"
+    chinese = b"/V<FEFF" + "你好".encode("utf-16-be").hex().encode() + b">"
+    none = Fonts(())
+
+    shown = drawn(form_of(b"/V(abc)", b"5 0 R"), Kind.PDF, cut).convert("L")
+    assert any(shown.histogram()[:128])
+    for value in (greek, chinese):
+        _, warnings = pdf_raster.raster(form_of(value, b"5 0 R"), cut, fonts=none)
+        assert [warning.code for warning in warnings] == ["font_missing"]
+        assert "characters of form fields are not shown" in warnings[0].message
+
+
+def test_the_value_of_a_field_that_no_form_lists_is_told():
+    drawing = render.drawn(
+        form_of(b"/V(abc)").replace(b"/AcroForm", b"/AcroNone"),
+        Kind.PDF,
+        cut_of(1, (99, 99)),
+        LIMITS,
+    )
+    assert [warning.code for warning in drawing.warnings] == ["annotation_not_drawn"]
+    assert "of the kind Widget" in drawing.warnings[0].message

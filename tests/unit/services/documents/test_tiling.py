@@ -1,15 +1,17 @@
 """Where a page that is read in detail is cut."""
 
 import io
+from collections.abc import Sequence
+from itertools import product
 
 import pytest
 from PIL import Image, ImageChops, ImageDraw, ImageFont
 
 from app.domain.image import ImageLimits
-from app.services.documents.page import OVERLAP
+from app.services.documents.page import OVERLAP, Cut
 from app.services.documents.render import Kind, drawn
 from app.services.documents.tiling import tiles
-from app.services.images.decode import from_pillow
+from app.services.images.pixel_transfer import from_pillow
 from tests.support.drawn import encoded
 
 
@@ -73,6 +75,15 @@ def test_a_wide_page_is_cut_across_between_its_words():
     assert sum(cut.tile.width for cut in cuts) == 6000
 
 
+@pytest.mark.parametrize("size", [(1, 5000), (2, 3000), (5000, 1), (31, 1200), (1, 1)])
+def test_a_page_of_any_size_is_cut(size):
+    image = Image.effect_noise(size, 100)
+    cuts = tiles(1, from_pillow(image))
+
+    assert max(cut.tile.left + cut.tile.width for cut in cuts) == size[0]
+    assert max(cut.tile.top + cut.tile.height for cut in cuts) == size[1]
+
+
 @pytest.mark.parametrize("width", [300, 560])
 def test_a_narrow_page_has_taller_tiles(width):
     image, draw = page(width, 3000)
@@ -81,6 +92,18 @@ def test_a_narrow_page_has_taller_tiles(width):
 
     assert len(cuts) == 3
     assert all(cut.tile.height <= 1120 for cut in cuts)
+
+
+def assert_shown_once(image: Image.Image, cuts: Sequence[Cut]) -> None:
+    shown = Image.new("L", image.size, 255)
+    for cut in cuts:
+        png = drawn(encoded(image, "PNG"), Kind.PICTURE, cut, ImageLimits()).png
+        part = Image.new("L", image.size, 255)
+        part.paste(Image.open(io.BytesIO(png)), (cut.tile.left, cut.tile.top))
+        # Nothing is shown twice: where one tile has ink the others have none.
+        assert sum(ImageChops.lighter(shown, part).histogram()[:200]) == 0
+        shown = ImageChops.darker(shown, part)
+    assert sum(ImageChops.difference(shown, image).histogram()[60:]) == 0
 
 
 def slanting(degrees: float) -> Image.Image:
@@ -96,15 +119,22 @@ def test_lines_that_slant_are_never_cut_and_shown_once(degrees):
 
     assert [cut.shared_above for cut in cuts] == [0] * len(cuts)
     assert all(cut.tile.height <= 560 for cut in cuts)
-    shown = Image.new("L", image.size, 255)
-    for cut in cuts:
-        png = drawn(encoded(image, "PNG"), Kind.PICTURE, cut, ImageLimits()).png
-        part = Image.new("L", image.size, 255)
-        part.paste(Image.open(io.BytesIO(png)), (cut.tile.left, cut.tile.top))
-        # Nothing is shown twice: where one tile has ink the others have none.
-        assert sum(ImageChops.lighter(shown, part).histogram()[:200]) == 0
-        shown = ImageChops.darker(shown, part)
-    assert sum(ImageChops.difference(shown, image).histogram()[60:]) == 0
+    assert_shown_once(image, cuts)
+
+
+@pytest.mark.parametrize("degrees", [0, -3])
+def test_columns_whose_lines_stand_at_different_heights_are_cut_one_by_one(degrees):
+    image, draw = page(1120, 1584)
+    for left, tops in ((60, range(40, 1500, 34)), (600, range(57, 1500, 34))):
+        for word, top in product(range(left, left + 450, 50), tops):
+            draw.rectangle((word, top, word + 42, top + 18), fill=0)
+    image = image.rotate(degrees, Image.Resampling.BICUBIC, fillcolor=255)
+    cuts = tiles(1, from_pillow(image))
+
+    assert [cut.shared_above for cut in cuts] == [0] * len(cuts)
+    assert [cut.row for cut in cuts] == list(range(len(cuts)))
+    assert all(cut.tile.width <= 700 for cut in cuts)
+    assert_shown_once(image, cuts)
 
 
 def test_noise_does_not_keep_a_page_from_being_cut_between_its_lines():

@@ -18,6 +18,7 @@ from app.domain.image import ImageLimits, ReceivedImage, Treatment
 from app.services.images.decoder_queue import DecoderQueue
 from app.services.images.header import inspect
 from app.services.images.pool import REQUEST_CPU, PooledPreparer
+from app.services.images.spawn import environment
 from app.telemetry.record import RequestRecord, recording
 from fixtures.images import HOSTILE, encoded, gnawed, photo, sample
 from fixtures.process import resident_mib
@@ -194,6 +195,15 @@ async def test_a_worker_is_not_given_the_services_secrets(monkeypatch):
 
     assert "PATH" in names
     assert not [name for name in names if name.startswith(("AWS_", "LLAMA_"))]
+
+
+@pytest.mark.parametrize("own", [None, "glibc.malloc.hugetlb=0"])
+def test_a_worker_asks_for_large_pages_unless_the_operator_chose(monkeypatch, own):
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    if own:
+        monkeypatch.setenv("GLIBC_TUNABLES", own)
+
+    assert environment()["GLIBC_TUNABLES"] == (own or "glibc.malloc.hugetlb=1")
 
 
 async def test_a_request_ends_after_the_first_of_its_pieces_that_takes_too_long(strict):

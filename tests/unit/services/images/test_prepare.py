@@ -8,6 +8,7 @@ from app.domain.errors import ImageError, ImageOverBudgetError
 from app.domain.image import ImageLimits, ImageReport, ImageType, ReceivedImage, Treatment
 from app.services.images.decode import decode
 from app.services.images.header import inspect
+from app.services.images.libwebp import MOST_PIXELS
 from app.services.images.prepare import prepare
 from fixtures.images import (
     BLUE,
@@ -128,14 +129,43 @@ def test_transparency_is_laid_on_white():
         assert close(pixels[1], GREEN, 40)
 
 
-def test_what_is_transparent_leaves_no_seam_where_the_decoder_shrinks():
+@pytest.mark.parametrize(("kind", "options"), [("PNG", {}), ("WEBP", {"lossless": True})])
+def test_what_is_transparent_leaves_no_seam_when_it_is_shrunk(kind, options):
     picture = Image.new("RGBA", (3600, 1200), (0, 0, 0, 0))
     picture.paste((255, 255, 255, 255), (0, 0, 1801, 1200))
 
-    report = made(encoded(picture, "WEBP", lossless=True, exact=True))
+    report = made(encoded(picture, kind, **options))
 
     with Image.open(BytesIO(report.prepared.data)) as shown:
-        assert shown.convert("L").getextrema() == (255, 255)
+        # Rounding takes one.
+        assert shown.convert("L").histogram()[:254] == [0] * 254
+
+
+@pytest.mark.parametrize("exact", [{"lossless": True}, {"quality": 100}])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_a_webp_is_read_like_the_png_that_it_was_made_from(exact, mode):
+    picture = photo(400, 300).convert(mode)
+    if mode == "RGBA":
+        picture.putalpha(Image.linear_gradient("L").resize((400, 300)))
+
+    _, pixels = quarters(made(encoded(picture, "WEBP", **exact)))
+    _, wanted = quarters(made(encoded(picture, "PNG")))
+
+    for pixel, colour in zip(pixels, wanted, strict=True):
+        assert close(pixel, colour)
+
+
+def test_a_webp_too_large_to_stand_in_memory_whole_is_shrunk_while_it_is_decoded():
+    width, height = 16_000, MOST_PIXELS // 16_000 + 100
+    large = Image.new("RGB", (width, height), RED)
+    large.paste(BLUE, (width // 2, 0, width, height))
+
+    report = made(encoded(large, "WEBP", lossless=True, method=0, quality=0))
+
+    assert report.scale == 1120 / width
+    _, pixels = quarters(report)
+    assert close(pixels[0], RED)
+    assert close(pixels[1], BLUE)
 
 
 def test_a_transparent_palette_entry_is_laid_on_white():
@@ -357,6 +387,15 @@ def test_text_becomes_png_and_photographs_become_jpeg():
     assert made(encoded(page(1600, 2000, 24))).prepared.media_type is ImageType.PNG
     assert made(encoded(page(1600, 2000, 24), "JPEG")).prepared.media_type is ImageType.PNG
     assert made(encoded(photo(1800, 1200))).prepared.media_type is ImageType.JPEG
+
+
+def test_text_is_stored_with_one_sample_a_pixel_where_it_is_grey():
+    black, red = page(64, 48, 16), page(64, 48, 16).copy()
+    red.paste((255, 0, 0), (63, 47, 64, 48))
+
+    modes = [judge(made(encoded(each, "TIFF")), LIMITS).mode for each in (black, red)]
+
+    assert modes == ["L", "RGB"]
 
 
 def test_text_that_is_too_large_as_png_becomes_jpeg():

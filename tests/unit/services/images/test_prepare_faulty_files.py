@@ -8,12 +8,23 @@ from PIL import Image, ImageCms
 
 from app.domain.errors import ImageDamagedError, ImageError, UnsupportedImageTypeError
 from app.domain.image import ImageLimits, ImageReport, ImageType, ReceivedImage, Treatment
-from app.services.images.formats import colour
+from app.services.images.formats import colour, exif, tiff_tags
 from app.services.images.header import inspect
 from app.services.images.prepare import prepare, prepare_undecoded
-from fixtures.images import BLUE, GREEN, RED, YELLOW, chunk, corners, encoded, photo, sample
+from fixtures.images import (
+    BLUE,
+    GREEN,
+    RED,
+    YELLOW,
+    chunk,
+    corners,
+    encoded,
+    photo,
+    sample,
+    tiff_of,
+)
 from fixtures.images import png as grey
-from tests.support import jpeg
+from tests.support import heif, jpeg
 from tests.support.judge import judge
 from tests.support.tiff import chained, directory, tiff
 
@@ -148,6 +159,50 @@ def test_other_types_that_lack_data_are_refused(kind):
 
     with pytest.raises(ImageDamagedError):
         prepare(ReceivedImage(data[: len(data) * 6 // 10]), LIMITS)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+def test_a_gif_whose_rows_end_before_its_frame_does_is_refused(share):
+    data = encoded(photo(), "GIF")
+    there = int(len(data) * share)
+
+    # Zeros in the place of the rest, as an interrupted download leaves: an empty block ends rows.
+    with pytest.raises(ImageDamagedError):
+        prepare(ReceivedImage(data[:there] + bytes(len(data) - there)), LIMITS)
+
+
+@pytest.mark.parametrize("tile", [False, True])
+def test_a_tiff_of_which_pieces_have_no_data_is_refused_with_the_share(tile):
+    picture = pyvips.Image.new_from_memory(corners(64, 48).tobytes(), 64, 48, 3, "uchar")
+    options = {"tile": tile, "tile_width": 16, "tile_height": 16 if tile else 12}
+    data = bytearray(picture.copy(interpretation="srgb").tiffsave_buffer(**options))
+    form = exif.dialect(bytes(data))
+    sizes = next(
+        entry
+        for entry in exif.entries(bytes(data), form, form.first)
+        if entry.tag in {tiff_tags.STRIP_BYTES, tiff_tags.TILE_BYTES}
+    )
+    (place,) = struct.unpack_from("<I", data, sizes.at + 8)
+    width = 2 if sizes.kind == 3 else 4
+    missing = sizes.length * 3 // 4
+    data[place + width * (sizes.length - missing) : place + width * sizes.length] = bytes(
+        width * missing
+    )
+
+    with pytest.raises(ImageDamagedError, match="data for only 25%"):
+        prepare(ReceivedImage(bytes(data)), LIMITS)
+
+
+@pytest.mark.parametrize("see_through", [False, True])
+@pytest.mark.parametrize("colours", [4, 200])
+def test_a_gif_has_the_colours_of_its_palette(colours, see_through):
+    picture = corners(60, 40).quantize(colours)
+    options = {"transparency": picture.getpixel((0, 0))} if see_through else {}
+
+    _, shown = prepared(encoded(picture, "GIF", **options))
+
+    assert like(at(shown, (5, 5)), WHITE if options else at(picture.convert("RGB"), (5, 5)))
+    assert like(at(shown, (55, 35)), at(picture.convert("RGB"), (55, 35)), 12)
 
 
 def test_a_jpeg_that_is_smooth_throughout_passes_when_its_decoder_says_that_it_is_whole():
@@ -469,6 +524,16 @@ def test_a_sequence_gives_its_first_picture(name):
     assert codes(report) == ["first_frame_only"]
 
 
+def test_an_avif_that_is_cropped_shows_what_it_is_cropped_to():
+    # 160 x 100 pixels around a place a quarter to the left of the middle, and above it.
+    cropped = heif.box(b"clap", struct.pack(">IIIIiIiI", 160, 1, 100, 1, -80, 1, -50, 1))
+
+    report, picture = prepared(heif.with_property(encoded(corners(), "AVIF"), cropped))
+
+    assert (report.received.width, report.received.height) == picture.size == (160, 100)
+    assert all(like(at(picture, place), RED, 12) for place in ((5, 5), (150, 90)))
+
+
 @pytest.mark.parametrize("side", [16, 32, 64])
 def test_an_icon_stays_a_png(side):
     report, _ = prepared(encoded(photo(side, side), "WEBP"))
@@ -541,6 +606,8 @@ def test_pillows_decoder_keeps_colours_and_depth(mode):
         (tiff([0], bits=8, photometric=1, compression=34712), "JPEG 2000"),
         (tiff([0], bits=8, photometric=1, compression=34887), "LERC"),
         (tiff([0] * 3, bits=16, photometric=6), "YCbCr of 16 bits"),
+        (tiff_of(4, samples=3, photometric=2), "3 samples a pixel of 4 bits"),
+        (tiff([0], bits=16, photometric=3), "a palette of 16 bits"),
         (tiff([0] * 3, bits=8, photometric=6, planes=2), "YCbCr in separate planes"),
         (tiff([0] * 3, bits=8, photometric=6, subsampling=(2, 2)), "YCbCr subsampled"),
         (bmp_of_kind(bits=0, compression=4), "BMP of a kind"),

@@ -2,7 +2,8 @@ import pytest
 
 from app.domain.errors import NotAnImageError, UnsupportedImageTypeError
 from app.domain.image import ImageType
-from app.services.images.sniff import FOREIGN, sniff
+from app.services.images.foreign import FOREIGN
+from app.services.images.sniff import sniff
 from fixtures.images import encoded, photo, sample
 
 
@@ -61,10 +62,27 @@ def test_a_video_in_the_same_container_as_heic_is_refused_as_a_video(brand):
         (b"\xef\xbb\xbf\n<?xml version='1.0'?><!-- x --><svg/>", "SVG"),
         (b"<!DOCTYPE HTML><body>", "HTML"),
         (b"<?xml version='1.0'?><note/>", "XML"),
+        (b"<Error><Code>NoSuchKey</Code></Error>", "XML"),
+        (b"<head><title>404</title>", "HTML"),
     ],
 )
 def test_markup_is_told_apart(text, name):
     with pytest.raises(UnsupportedImageTypeError, match=name):
+        sniff(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        (b"/9j/4AAQSkZJRgABAQEASABIAAD", "base64"),
+        (b"iVBORw0KGgoAAAANSUhEUgAA", "base64"),
+        (b"data:image/png;base64,iVBORw0KGgo=", "data URL"),
+        (b'{"error": "not found"}', "JSON"),
+        (b"version https://git-lfs.github.com/spec/v1", "Git LFS"),
+    ],
+)
+def test_a_text_sent_in_the_place_of_a_picture_is_called_what_it_is(text, kind):
+    with pytest.raises(NotAnImageError, match=kind):
         sniff(text)
 
 

@@ -42,5 +42,5 @@ async def test_a_stream_that_a_stop_text_ends_within_a_batch_tells_its_cost_so_f
         told = [part async for arrived in parts for part in arrived]
 
     assert "".join(part.text for part in told if isinstance(part, Delta)) == "ab"
-    usage = Usage(9, 3, PRICE.of(9, 3))
+    usage = Usage(9, 3, PRICE.most(9, 3))
     assert told[-1] == Finish(usage, StopReason.STOP, None, stop_sequence="c")

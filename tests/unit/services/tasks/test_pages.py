@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from app.domain.model import Capabilities
-from app.services.documents.page import Cut, Origin, Span, Tile, view
+from app.services.documents.page import Cut, Origin, Slant, Span, Tile, view
 from app.services.geometry import Size
 from app.services.tasks import chart, diagram, extract, grounding, ocr
 from app.services.tasks.ocr_answers import Answer, Blocks, Lines, Marked, Plain, Rows
@@ -119,6 +119,37 @@ def test_equal_lines_with_places_in_overlapping_tiles_stay_as_many_as_there_are(
 
     assert len(result.lines) == 4
     assert result.text == "\n".join(["-----"] * 4)
+
+
+def test_lines_that_slant_and_whose_boxes_overlap_stay_two_lines():
+    steep, height, texts = 0.05, 22, [f"line {n}" for n in range(40)]
+    tops = {text: 60.0 + 28 * n for n, text in enumerate(texts)}
+    """By their place in the page's first column of pixels; each is 1,000 pixels long."""
+
+    def part(row: int, first: float, last: float, shared: int = 0) -> Finding[Any]:
+        slant = Slant(steep, first, last)
+        bounds = slant.bounds(Span(0, 1120), 1584)
+        cut = Cut(1, DRAWN, Tile(0, bounds.start, 1120, bounds.length), row, shared, slant=slant)
+        seen = [text for text in texts if first <= tops[text] <= last - height]
+        lines = [
+            {
+                "text": text,
+                "box": [
+                    50 / 1120,
+                    (tops[text] + 50 * steep - bounds.start) / bounds.length,
+                    1050 / 1120,
+                    (tops[text] + 1050 * steep + height - bounds.start) / bounds.length,
+                ],
+            }
+            for text in seen
+        ]
+        answer = Lines.model_validate({"lines": lines})
+        return Finding(answer, view=view(cut, A4), origin=Origin("images.0", 1, A4, cut))
+
+    parts = [part(0, 0, 500), part(1, 380, 900, shared=120), part(2, 780, 1400, shared=120)]
+    result = ocr.conclude(ocr.OcrParameters(layout="lines"), parts)
+
+    assert [line.text for line in result.lines] == texts
 
 
 def test_a_pages_own_text_stands_before_what_the_model_read():

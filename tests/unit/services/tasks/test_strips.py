@@ -168,3 +168,12 @@ def test_columns_of_running_text_stay_one_after_the_other():
     right = ["a second column's line, which is long", "another second column's line, long"]
 
     assert side_by_side(left, right, common=0, gap=60) == [*left, *right]
+
+
+def test_lines_that_several_edges_cut_are_taken_of_the_strip_that_has_them_whole():
+    lines = [f"line {letter * 6} of a page that slants" for letter in "abcdefghij"]
+    # A slanting edge cuts the ends of the last lines above, and the beginnings of the first below.
+    above = [*lines[:5], f"{lines[5][:20]}nnts", f"{lines[6][:14]}iie"]
+    below = [f"oie{lines[3][14:]}", *lines[4:]]
+
+    assert joined([Strip(above), Strip(below, shared=4 / len(below))]) == lines

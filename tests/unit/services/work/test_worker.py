@@ -30,6 +30,7 @@ class Handler:
     rested: Collection[str] = ()
     seconds: float = 0
     """From one item to the next."""
+    tended: int = 0
     began: asyncio.Event = field(default_factory=asyncio.Event)
 
     def room(self, running: int) -> int:
@@ -58,7 +59,7 @@ class Handler:
         return Finished(work, False, b"given up")
 
     async def tend(self) -> None:
-        pass
+        self.tended += 1
 
 
 @pytest.fixture
@@ -141,6 +142,30 @@ async def test_what_is_not_there_is_not_looked_for_after_each_item(queue, monkey
         await until_done(queue)
 
     assert looks.count(WorkKind.WEBHOOK) == 1
+
+
+async def test_a_group_is_looked_at_after_its_last_result_and_not_after_each(queue):
+    go_on = asyncio.Event()
+
+    async def do(work: Leased) -> Finished:
+        if work.position:
+            await go_on.wait()
+        return Finished(work, True, b"")
+
+    await queue.open(GROUP, items(2))
+    worker = Worker(queue, Drain(), poll=600)
+    one = Handler(do)
+    other = Handler(do, kind=WorkKind.WEBHOOK)
+    async with worker.running([one, other]), asyncio.timeout(20):
+        while not (await queue.counts("job_1")).in_state(WorkState.SUCCEEDED):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.2)
+        assert (one.tended, other.tended) == (1, 1)
+        go_on.set()
+        while one.tended == 1:  # noqa: ASYNC110 - another task's work
+            await asyncio.sleep(0.01)
+
+    assert other.tended == 1
 
 
 async def test_what_is_given_back_is_done_later(queue):

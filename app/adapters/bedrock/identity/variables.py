@@ -1,0 +1,60 @@
+"""The SDK's own variables, checked before anything starts; it would take most of them unseen."""
+
+from os import environ
+from urllib.parse import urlsplit
+
+import botocore.session
+from botocore.utils import get_environ_proxies
+
+from app.adapters.trust import trusted
+
+
+def check_profile() -> None:
+    """Return, or raise ValueError where AWS's configuration lacks the profile that is named."""
+    named = environ.get("AWS_PROFILE") or environ.get("AWS_DEFAULT_PROFILE")
+    if named and named != "default" and named not in botocore.session.Session().available_profiles:
+        raise ValueError(f"AWS_PROFILE: AWS's configuration has no profile {named!r}")
+
+
+def check_api_key() -> None:
+    """Return, or raise ValueError where a Bedrock API key is no text that a header may hold."""
+    if not _is_key(environ.get("AWS_BEARER_TOKEN_BEDROCK", "").strip()):
+        raise ValueError(
+            "AWS_BEARER_TOKEN_BEDROCK: holds quotes, spaces, line ends or letters that no API key "
+            "has"
+        )
+
+
+def check_keys() -> None:
+    """Return, or raise ValueError where AWS keys in the environment are not whole.
+
+    The SDK takes them as they are: a line end in one fails each request, and no start.
+    """
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        if not _is_key(environ.get(name, "")):
+            raise ValueError(f"{name}: holds quotes, spaces, line ends or letters that no key has")
+    if environ.get("AWS_ACCESS_KEY_ID") and not environ.get("AWS_SECRET_ACCESS_KEY"):
+        raise ValueError("AWS_SECRET_ACCESS_KEY: is missing, but AWS_ACCESS_KEY_ID is set")
+
+
+def _is_key(text: str) -> bool:
+    return text.isascii() and text.isprintable() and not set(text) & set(" \"'")
+
+
+def check_authorities() -> None:
+    """Return, or raise ValueError where the certificates to trust can't be read."""
+    path = environ.get("AWS_CA_BUNDLE")
+    try:
+        if path:
+            trusted(path)
+    except OSError as error:  # what is no certificate is one too
+        raise ValueError(f"AWS_CA_BUNDLE: {path}: {error.strerror or error}") from error
+
+
+def check_proxy(endpoint: str) -> None:
+    """Return, or raise ValueError where the proxy on the way to ``endpoint`` is no URL of one."""
+    scheme = urlsplit(endpoint).scheme
+    proxy = urlsplit(get_environ_proxies(endpoint).get(scheme) or "http://none")
+    if proxy.scheme not in ("http", "https") or not proxy.hostname:
+        # Its value may hold a password.
+        raise ValueError(f"{scheme.upper()}_PROXY: is not http://host:port")

@@ -1,0 +1,220 @@
+"""PgQueuer's side of the queue: one job for each item that waits or is being done."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Self
+from uuid import NAMESPACE_OID, uuid5
+
+from asyncpg import Connection
+from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
+from pgqueuer.adapters.persistence.queries import Queries
+from pgqueuer.domain.models import Job
+from pgqueuer.domain.types import JOB_STATUS, JobId, QueueEntrypoint, QueueManagerId
+from pgqueuer.ports.repository import EntrypointExecutionParameter
+
+from app.adapters.queue.postgres.names import TABLE, Builders
+from app.domain.work import LONGEST, LONGEST_WAIT, QueueDepth, WorkKind
+
+_MANY = 10_000
+_KINDS = frozenset(WorkKind)
+_UNLIMITED = EntrypointExecutionParameter(concurrency_limit=0)
+# One step in the index for each caller and kind.
+_BACKLOG = f"""
+WITH RECURSIVE waiting (entrypoint) AS (
+    (SELECT entrypoint FROM {TABLE} WHERE status = 'queued' ORDER BY entrypoint LIMIT 1)
+    UNION ALL
+    SELECT (SELECT next.entrypoint FROM {TABLE} next WHERE next.status = 'queued'
+            AND next.entrypoint > waiting.entrypoint ORDER BY next.entrypoint LIMIT 1)
+    FROM waiting WHERE waiting.entrypoint IS NOT NULL
+), picked AS (
+    SELECT entrypoint, count(*) AS leased,
+        count(*) FILTER (WHERE heartbeat < now() - $1::interval) AS lapsed,
+        bool_or(heartbeat > now() + $2::interval OR execute_after > now() + $3::interval) AS ahead
+    FROM {TABLE} WHERE status = 'picked' GROUP BY entrypoint
+)
+SELECT entrypoint, waiting.entrypoint IS NOT NULL AS waiting, coalesce(leased, 0) AS leased,
+    coalesce(lapsed, 0) AS lapsed, coalesce(ahead, FALSE) OR EXISTS (
+        SELECT FROM {TABLE} later WHERE later.status = 'queued'
+        AND later.entrypoint = waiting.entrypoint AND later.execute_after > now() + $3::interval
+    ) AS ahead
+FROM waiting FULL JOIN picked USING (entrypoint) WHERE entrypoint IS NOT NULL
+"""
+_SET_BACK = f"""
+UPDATE {TABLE} SET heartbeat = least(heartbeat, now() - 2 * $1::interval),
+    execute_after = least(execute_after, now() - $1::interval)
+WHERE (status = 'picked' AND heartbeat > now() + $2::interval)
+    OR (status IN ('queued', 'picked') AND execute_after > now() + $3::interval)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """One caller's jobs of one kind."""
+
+    kind: WorkKind
+    owner: str
+    waiting: bool
+    """Whether any waits, be it for its time."""
+    leased: int
+    lapsed: int
+    """Leases, of those, that ran out."""
+    ahead: bool
+    """Whether a time was written before the database's clock was set back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Jobs:
+    """PgQueuer's jobs, by one connection and in its transaction."""
+
+    connection: Connection
+    queries: Queries
+    lease: timedelta
+
+    @classmethod
+    def over(cls, connection: Connection, builders: Builders, lease_seconds: float) -> Self:
+        """Return the jobs that ``connection`` reaches."""
+        queries = Queries(
+            AsyncpgDriver(connection),
+            qbe=builders.schema,
+            qbq=builders.queue,
+            qbs=builders.scheduler,
+        )
+        return cls(connection, queries, timedelta(seconds=lease_seconds))
+
+    async def put(
+        self, places: Sequence[tuple[str, str, int]], after: Sequence[timedelta] | None = None
+    ) -> list[int]:
+        """Add a job for each item, told by kind, owner and its group's number; return their ids."""
+        return list(
+            await self.queries.enqueue(
+                [_entrypoint(kind, owner) for kind, owner, _ in places],
+                [None] * len(places),
+                # The highest goes first. An int4: it starts over after two thousand million groups.
+                [-(seq % 2**31) for _, _, seq in places],
+                None if after is None else list(after),
+            )
+        )
+
+    async def backlog(self) -> list[Backlog]:
+        """Return what waits and what is leased, by kind and caller."""
+        rows = await self.connection.fetch(_BACKLOG, *self._bounds())
+        return [
+            Backlog(*place, row["waiting"], row["leased"], row["lapsed"], row["ahead"])
+            for row in rows
+            if (place := _kind_and_owner(row["entrypoint"]))
+        ]
+
+    async def set_back(self) -> None:
+        """End leases and waits that seem far too long: the clock was set back since."""
+        await self.connection.execute(_SET_BACK, *self._bounds())
+
+    def _bounds(self) -> tuple[timedelta, timedelta, timedelta]:
+        return self.lease, LONGEST * self.lease, timedelta(seconds=LONGEST_WAIT)
+
+    async def lapsed(self, worker: str) -> tuple[set[int], set[int]]:
+        """Return the jobs whose leases ran out: those of ``worker``, and those of others."""
+        stale = await self.queries.stale_jobs(self.lease, _MANY)
+        me = _manager(worker)
+        own: set[int] = {job.id for job in stale if job.queue_manager_id == me}
+        return own, {int(job.id) for job in stale} - own
+
+    async def take(self, worker: str, kind: WorkKind, owner: str, limit: int) -> list[int]:
+        """Lease at most ``limit`` of a caller's jobs that wait or lapsed, in order."""
+        jobs = await self.queries.dequeue(
+            limit,
+            {QueueEntrypoint(_entrypoint(kind, owner)): _UNLIMITED},
+            _manager(worker),
+            None,
+            self.lease,
+        )
+        return [job.id for job in jobs]
+
+    async def renew(self, worker: str, jobs: Collection[int]) -> list[int]:
+        """Prolong the leases of those of ``jobs`` that ``worker`` still has, and return them."""
+        # In one order everywhere, so that no two transactions wait for each other's rows.
+        rows = await self.connection.fetch(
+            f"SELECT id FROM {TABLE} WHERE id = ANY($1) AND queue_manager_id = $2 "
+            "ORDER BY id FOR UPDATE",
+            list(jobs),
+            _manager(worker),
+        )
+        held = [JobId(row["id"]) for row in rows]
+        if held:
+            await self.queries.update_heartbeat(held)
+        return list(held)
+
+    async def held(self, worker: str) -> list[int]:
+        """Return the jobs that ``worker`` has."""
+        rows = await self.connection.fetch(
+            f"SELECT id FROM {TABLE} WHERE queue_manager_id = $1", _manager(worker)
+        )
+        return [row["id"] for row in rows]
+
+    async def waiting(self, jobs: Collection[int]) -> set[int]:
+        """Return those of ``jobs`` that nobody has, and keep all others from taking them."""
+        rows = await self.connection.fetch(
+            f"SELECT id FROM {TABLE} WHERE id = ANY($1) AND status = 'queued' "
+            "ORDER BY id FOR UPDATE",
+            list(jobs),
+        )
+        return {row["id"] for row in rows}
+
+    async def put_back(self, worker: str, waits: Mapping[int, float]) -> set[int]:
+        """Have jobs that ``worker`` still has wait for so many seconds; return which it had."""
+        rows = await self.connection.fetch(
+            f"SELECT * FROM {TABLE} WHERE id = ANY($1) AND queue_manager_id = $2 "
+            "ORDER BY id FOR UPDATE",
+            list(waits),
+            _manager(worker),
+        )
+        for job in map(Job.model_validate, map(dict, rows)):
+            await self.queries.retry_job(job, timedelta(seconds=waits[job.id]), None)
+        return {row["id"] for row in rows}
+
+    async def remove(self, jobs: Mapping[int, JOB_STATUS]) -> None:
+        """Take jobs off the queue, for the reason that their status tells."""
+        if not jobs:
+            return
+        await self.connection.execute(
+            f"SELECT FROM {TABLE} WHERE id = ANY($1) ORDER BY id FOR UPDATE", list(jobs)
+        )
+        # The statement of its `log_jobs`, which takes whole jobs and reads their ids.
+        await self.queries.driver.execute(
+            self.queries.qbq.build_log_job_query(),
+            list(jobs),
+            list(jobs.values()),
+            [None] * len(jobs),
+        )
+
+    async def depths(self) -> dict[WorkKind, QueueDepth]:
+        """Return what waits and what is leased, by kind."""
+        depths = {kind: QueueDepth() for kind in WorkKind}
+        for age in await self.queries.queue_age():
+            if place := _kind_and_owner(age.entrypoint):
+                depth, since = depths[place[0]], age.oldest_created.timestamp()
+                depths[place[0]] = replace(
+                    depth,
+                    waiting=depth.waiting + age.queued_count,
+                    oldest=min(since, depth.oldest or since),
+                )
+        for size in await self.queries.queue_size():
+            if size.status == "picked" and (place := _kind_and_owner(size.entrypoint)):
+                depth = depths[place[0]]
+                depths[place[0]] = replace(depth, leased=depth.leased + size.count)
+        return depths
+
+
+def _manager(worker: str) -> QueueManagerId:
+    """Return what PgQueuer calls a worker: it takes no names."""
+    return QueueManagerId(uuid5(NAMESPACE_OID, worker))
+
+
+def _entrypoint(kind: str, owner: str) -> str:
+    return f"{kind}/{owner}"
+
+
+def _kind_and_owner(entrypoint: str) -> tuple[WorkKind, str] | None:
+    """Return None for a job that this release has no idea of."""
+    kind, _, owner = entrypoint.partition("/")
+    return (WorkKind(kind), owner) if kind in _KINDS else None

@@ -1,0 +1,127 @@
+"""How leases begin, callers in turn and each one's in order, are prolonged, lapse and end."""
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+
+from app.adapters.queue import fairness
+from app.adapters.queue.postgres import items
+from app.adapters.queue.postgres.jobs import Backlog, Jobs
+from app.domain.work import LONGEST_WAIT, Finished, Leased, Postponed, WorkKind
+
+
+async def take(
+    jobs: Jobs,
+    worker: str,
+    kinds: Collection[WorkKind],
+    limit: int,
+    without: Collection[str],
+    known: Collection[int],
+) -> list[Leased]:
+    """Lease at most ``limit`` items to ``worker``, of no caller in ``without``.
+
+    It was given the items ``known`` and is still doing them.
+    """
+    backlog = await jobs.backlog()
+    if any(line.ahead for line in backlog):
+        await jobs.set_back()
+        backlog = await jobs.backlog()
+    lapsed: set[int] = set()
+    if any(line.lapsed for line in backlog):
+        lapsed = await _lapsed(jobs, worker, known)
+    leased: list[Leased] = []
+    for kind in kinds:
+        lines = [line for line in backlog if line.kind is kind]
+        taken = await _take_kind(jobs, worker, lines, limit - len(leased), without)
+        leased += await _items(jobs, worker, lines, taken, lapsed)
+    return leased
+
+
+async def renew(jobs: Jobs, worker: str, known: Collection[int]) -> frozenset[int]:
+    """Prolong the leases of the items ``known`` to ``worker``, and return which it still has.
+
+    Others it was never given: the connection broke after they were leased. They lapse.
+    """
+    held = await items.of_jobs(jobs.connection, await jobs.held(worker))
+    doing = [job for job, item in held.items() if item in known]
+    return frozenset(held[job] for job in await jobs.renew(worker, doing))
+
+
+async def finish(jobs: Jobs, finished: Sequence[Finished]) -> int:
+    """Keep the results that are the first of their items, and return how many are."""
+    unanswered = await items.locked(jobs.connection, [item.work.id for item in finished])
+    first = {item.work.id: item for item in reversed(finished) if item.work.id in unanswered}
+    await items.keep_results(jobs.connection, first.values())
+    await jobs.remove(
+        {
+            unanswered[id_]: "successful" if item.succeeded else "exception"
+            for id_, item in first.items()
+        }
+    )
+    return len(first)
+
+
+async def give_back(jobs: Jobs, postponed: Sequence[Postponed]) -> None:
+    """Have items wait for their time, unless another worker has them by now."""
+    unanswered = await items.locked(jobs.connection, [item.work.id for item in postponed])
+    returned: set[int] = set()
+    for worker in {item.work.worker for item in postponed}:
+        waits = {
+            unanswered[item.work.id]: min(item.seconds, LONGEST_WAIT)
+            for item in postponed
+            if item.work.worker == worker and item.work.id in unanswered
+        }
+        returned |= await jobs.put_back(worker, waits)
+    counted = [
+        item.work.id
+        for item in postponed
+        if item.counted and unanswered.get(item.work.id) in returned
+    ]
+    await items.count_attempts(jobs.connection, counted)
+
+
+async def _lapsed(jobs: Jobs, worker: str, known: Collection[int]) -> set[int]:
+    """Return the jobs that may be taken over; those that ``worker`` is doing are prolonged."""
+    own, others = await jobs.lapsed(worker)
+    if own:
+        of_own = await items.of_jobs(jobs.connection, own)
+        doing = [job for job, item in of_own.items() if item in known]
+        own -= {*await jobs.renew(worker, doing)}
+    return await items.lapse(jobs.connection, own | others)
+
+
+async def _take_kind(
+    jobs: Jobs, worker: str, backlog: Sequence[Backlog], limit: int, without: Collection[str]
+) -> list[int]:
+    """Take the callers' jobs in turn, as many as there are up to ``limit``."""
+    busy = Counter({line.owner: line.leased - line.lapsed for line in backlog})
+    owners = {
+        line.owner: line.kind
+        for line in backlog
+        if (line.waiting or line.lapsed) and line.owner not in without
+    }
+    taken: list[int] = []
+    while owners and (left := limit - len(taken)) > 0:
+        turns = fairness.in_turn({owner: [owner] * left for owner in owners}, busy, left)
+        for owner, share in Counter(turns).items():
+            more = await jobs.take(worker, owners[owner], owner, share)
+            taken += more
+            busy[owner] += len(more)
+            if len(more) < share:
+                del owners[owner]
+    return taken
+
+
+async def _items(
+    jobs: Jobs, worker: str, backlog: Sequence[Backlog], taken: Sequence[int], lapsed: set[int]
+) -> list[Leased]:
+    """Return the items of the jobs that were taken, callers in turn."""
+    if not taken:
+        return []
+    leased, over = await items.leased(jobs.connection, worker, taken, lapsed)
+    # Answered late by a worker of an earlier release, which knows of no jobs.
+    await jobs.remove(dict.fromkeys(over, "deleted"))
+    of_owner: dict[str, list[Leased]] = {}
+    for item in leased:
+        of_owner.setdefault(item.owner, []).append(item)
+    busy = {line.owner: line.leased - line.lapsed for line in backlog}
+    return fairness.in_turn(of_owner, busy, len(leased))

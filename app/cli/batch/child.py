@@ -1,0 +1,34 @@
+"""The service of a run, which ends when the run does, however that ended."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from threading import Thread
+
+from app.cli import serve
+
+STDIN = 0
+
+
+def follow(descriptor: int, end: Callable[[], None]) -> Thread:
+    """Call ``end``, in a thread, once nobody has the other end of the pipe any more."""
+
+    def wait() -> None:
+        while os.read(descriptor, 1024):
+            pass
+        end()
+
+    thread = Thread(target=wait, daemon=True)
+    thread.start()
+    return thread
+
+
+def main() -> int:
+    """Serve until SIGTERM, or until the process that holds this one's standard input is gone."""
+    follow(STDIN, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    return serve.run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,309 @@
+"""Converts a written value to what a JSON Schema asks for, never to another value."""
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from app.services.answers.schemas.schema import Schema
+from app.services.answers.text.listed import Listed
+from app.services.answers.text.notes import AnswerError
+from app.services.answers.text.numbers import Hints, NumberError, decimal_separator, number
+from app.services.answers.text.quotation import Partial
+from app.services.answers.text.scan import Bare
+from app.services.answers.text.words import NO_NUMBER, boolean, not_there, nothing
+
+MISSING = object()
+"""No value: the model left the property out."""
+MOST_STEPS = 100_000
+"""Properties looked for, in all objects of an answer. A table of 100 rows and columns has 10,000;
+a 2,000-token answer of nothing but braces under a schema of 400 parts would have 400,000."""
+
+
+def plain(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """Return ``value`` as JSON has it where no schema says otherwise: ``042`` stays text."""
+    if isinstance(value, dict):
+        return {key: plain(member) for key, member in value.items()}
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    if not isinstance(value, Bare):
+        return value
+    if value in ("NaN", "Infinity", "-Infinity"):
+        return None
+    try:
+        return number(value, Hints(bare=True)) if _JSON_NUMBER.fullmatch(value) else str(value)
+    except NumberError:
+        # Beyond all bounds: no number that JSON's readers agree on.
+        return None
+
+
+_JSON_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
+
+
+def folded(name: str) -> str:
+    """Return ``name`` without case and without what parts its words."""
+    return re.sub(r"[\W_]+", "", name).casefold()
+
+
+def renamed(value: dict[str, Any], names: Collection[str]) -> dict[str, Any]:
+    """Return ``value`` with the keys in ``names`` spelt as there: ``Invoice Number`` is one."""
+    by_fold = {folded(name): name for name in names}
+    result: dict[str, Any] = {}
+    for key, member in value.items():
+        name = key if key in names else by_fold.get(folded(key), key)
+        if name != key and (name in value or name in result):
+            name = key
+        result[name] = member
+    return result
+
+
+def texts(value: Any, apart: Collection[str] = ()) -> Iterator[str]:  # noqa: ANN401 - any JSON value
+    """Yield each text in ``value``, but for those below members that ``apart`` names."""
+    level = [value]
+    while level:
+        part = level.pop()
+        if isinstance(part, str):
+            yield part
+        elif isinstance(part, Mapping):
+            level.extend(reversed([part[name] for name in part if name not in apart]))
+        elif isinstance(part, list | tuple):
+            level.extend(reversed(part))
+
+
+@dataclass(slots=True)
+class Conforming:
+    """Makes one object conform to a schema, and keeps what was wrong with it."""
+
+    hints: Hints = field(default_factory=Hints)
+    faults: list[str] = field(default_factory=list)
+    assumed: list[str] = field(default_factory=list)
+    """Places where something near was taken for the value asked for."""
+    trimmed: list[str] = field(default_factory=list)
+    """Places of what was left out because nobody asked for it."""
+    cut: bool = False
+    """Whether what is missing may have been cut off."""
+    lenient: bool = False
+    """Whether the model can't be asked again: what may be several is taken for one."""
+    _steps: int = 0
+    _lists: dict[int, Listed | None] = field(default_factory=dict)
+    """The lists of each schema, by its identity: the schema outlives this."""
+
+    @classmethod
+    def to(cls, value: dict[str, Any], *, cut: bool = False, lenient: bool = False) -> "Conforming":
+        """Begin, with what the numbers in ``value`` tell of each other."""
+        return cls(Hints(decimal=decimal_separator(texts(value))), cut=cut, lenient=lenient)
+
+    def conformed(self, value: Any, schema: Schema, place: str = "") -> Any:  # noqa: ANN401
+        """Return ``value`` under ``schema``; a property left out is null."""
+        self._count(1)
+        if value is MISSING or value is None or isinstance(value, Partial):
+            return None
+        kinds = kinds_of(schema)
+        value = _unwrapped(value, kinds)
+        if isinstance(value, dict) and "array" in kinds and "object" not in kinds:
+            value = [value]
+        if isinstance(value, list) and kinds and "array" not in kinds:
+            value = self._one(value, kinds, place)
+            if value is None:
+                return None
+        if isinstance(value, dict):
+            return self._object(value, _branch(schema, "properties"), place)
+        if isinstance(value, list):
+            return self._list(value, _branch(schema, "items"), place)
+        return self._single(value, kinds, schema, place)
+
+    def _object(self, value: dict[str, Any], schema: Schema, place: str) -> Any:  # noqa: ANN401
+        parts = schema.get("properties")
+        if not isinstance(parts, dict):
+            return self._open(value, schema, place)
+        self._count(len(parts))
+        value = renamed(value, parts)
+        known = {
+            name: self.conformed(value.get(name, MISSING), part, _at(place, name))
+            for name, part in parts.items()
+        }
+        others = {key: member for key, member in value.items() if key not in parts}
+        missing = [name for name in parts if name not in value]
+        more = schema.get("additionalProperties")
+        if others and more in (None, False):
+            self._others(others, missing, parts, place)
+        if more is False:
+            self.trimmed.extend(_at(place, key) for key in others)
+            others = {}
+        return {**known, **self._open(others, schema, place)}
+
+    def _count(self, more: int) -> None:
+        """Note so many steps, or raise AnswerError: a short answer may be under a wide schema."""
+        self._steps += more
+        if self._steps > MOST_STEPS:
+            raise AnswerError(("the answer has too many objects for a schema of this size",))
+
+    def _listed(self, schema: Schema) -> Listed | None:
+        if id(schema) not in self._lists:
+            entries = _closed_list(schema)
+            self._lists[id(schema)] = None if entries is None else Listed.from_entries(entries)
+        return self._lists[id(schema)]
+
+    def _others(
+        self, others: dict[str, Any], missing: list[str], parts: dict[str, Any], place: str
+    ) -> None:
+        """Fault keys that may be those asked for under other names."""
+        filled = [key for key, member in others.items() if member not in (None, "", [], {})]
+        if filled and len(missing) == len(parts):
+            self.faults.append(f"{place or 'the object'} has none of the properties asked for")
+        elif filled and missing and not self.cut:
+            self.faults.append(
+                f"{place or 'the object'}: {', '.join(missing[:8])} missing; not asked for: "
+                f"{', '.join(filled[:8])}. Keep the keys as they are"
+            )
+
+    def _open(self, value: dict[str, Any], schema: Schema, place: str) -> dict[str, Any]:
+        more = schema.get("additionalProperties")
+        if isinstance(more, dict):
+            return {k: self.conformed(member, more, _at(place, k)) for k, member in value.items()}
+        return {
+            key: plain(member) for key, member in value.items() if not isinstance(member, Partial)
+        }
+
+    def _single(self, value: Any, kinds: set[str], schema: Schema, place: str) -> Any:  # noqa: ANN401
+        if (listed := self._listed(schema)) is not None:
+            return listed.value(value, plain(value))
+        if isinstance(value, str) and "array" in kinds and "string" not in kinds:
+            if nothing(value, NO_NUMBER) and "null" in kinds:
+                return None
+            if _SEVERAL.search(value):
+                noted = self.assumed if self.lenient else self.faults
+                noted.append(f"{place or 'the object'}: is one text; write a list")
+            return self._list([value], _branch(schema, "items"), place)
+        return self._scalar(value, kinds, schema, place)
+
+    def _one(self, value: list[Any], kinds: set[str], place: str) -> Any:  # noqa: ANN401 - any JSON value
+        """Return what a list stands for where none is asked for, else the list."""
+        if len(value) == 1 and not isinstance(value[0], dict | list | Partial):
+            return value[0]
+        if not value and "null" in kinds:
+            return None
+        if self.lenient and "string" in kinds and all(isinstance(v, str) for v in value):
+            self.assumed.append(f"{place or 'the object'}: is a list; write one text")
+            return "\n".join(value)
+        return value
+
+    def _list(self, value: list[Any], schema: Schema, place: str) -> Any:  # noqa: ANN401
+        items = schema.get("items")
+        value = [item for item in value if not isinstance(item, Partial)]
+        if not isinstance(items, dict):
+            return plain(value)
+        if kinds_of(items) == {"string"}:
+            # A cell keeps its place in a row; an entry that is none is left out.
+            in_row = place.rpartition(".")[2].isdigit()
+            value = [i if i is not None else "" for i in value if in_row or i is not None]
+        return [self.conformed(item, items, _at(place, str(i))) for i, item in enumerate(value)]
+
+    def _scalar(self, value: Any, kinds: set[str], schema: Schema, place: str) -> Any:  # noqa: ANN401
+        if isinstance(value, bool):
+            return value if "boolean" in kinds or "string" not in kinds else str(value).lower()
+        if isinstance(value, int | float):
+            return (
+                str(value)
+                if kinds and not {"number", "integer"} & kinds and "string" in kinds
+                else value
+            )
+        if not kinds:
+            return plain(value)
+        numeric = bool({"number", "integer"} & kinds)
+        if isinstance(value, Bare) and numeric and _JSON_NUMBER.fullmatch(value):
+            return self._number(value, kinds, schema, place)
+        if "string" in kinds:
+            return None if "null" in kinds and _unsaid(str(value)) else str(value)
+        if "null" in kinds and nothing(value, NO_NUMBER):
+            return None
+        if (
+            "boolean" in kinds
+            and (truth := boolean(value)) is not None
+            and not (numeric and value.strip().isdigit())
+        ):
+            return truth
+        return self._number(value, kinds, schema, place) if numeric else str(value)
+
+    def _number(self, value: str, kinds: set[str], schema: Schema, place: str) -> Any:  # noqa: ANN401
+        if "null" in kinds and nothing(value, NO_NUMBER):
+            return None
+        description = " ".join(
+            (place.rpartition(".")[2], str(schema.get("description", "")))
+        ).casefold()
+        hints = replace(
+            self.hints,
+            integer="number" not in kinds,
+            share=schema.get("maximum") == 1 or schema.get("exclusiveMaximum") == 1,
+            percent=schema.get("maximum") == 100 or "percent" in description or "%" in description,
+            bare=isinstance(value, Bare),
+        )
+        try:
+            read = number(value, hints)
+        except NumberError as error:
+            self.faults.append(f"{place or 'the object'}: {error}")
+            return str(value)
+        return (
+            int(read)
+            if "number" not in kinds and isinstance(read, float) and read.is_integer()
+            else read
+        )
+
+
+def _closed_list(schema: Schema) -> list[Any] | None:
+    """Return the few values that ``schema`` allows, of its alternatives together; None for more."""
+    if "enum" in schema:
+        return list(schema["enum"])
+    if "const" in schema:
+        return [schema["const"]]
+    if schema.get("type") == "null":
+        return [None]
+    lists = [_closed_list(option) for key in ("anyOf", "oneOf") for option in schema.get(key, ())]
+    if not lists or None in lists:
+        return None
+    return [value for values in lists for value in values or ()]
+
+
+_SEVERAL = re.compile(r"[,;]\s|\n")
+"""Stands between the entries of a list, and within one."""
+
+
+def _unsaid(text: str) -> bool:
+    """Whether a text stands for none: JSON's null in quotes, or words about the picture."""
+    return text == "null" or not_there(text)
+
+
+def _at(place: str, name: str) -> str:
+    return f"{place}.{name}" if place else name
+
+
+def kinds_of(schema: Schema) -> set[str]:
+    """Return the types that ``schema`` allows, of its alternatives together; none for any."""
+    kind = schema.get("type")
+    if kind is not None:
+        return set(kind) if isinstance(kind, list) else {kind}
+    kinds: set[str] = set()
+    for key in ("anyOf", "oneOf", "allOf"):
+        for option in schema.get(key, ()):
+            kinds |= kinds_of(option)
+    if not kinds and "properties" in schema:
+        return {"object"}
+    return kinds
+
+
+def _branch(schema: Schema, keyword: str) -> Schema:
+    """Return ``schema``, or of its alternatives the first that has ``keyword``."""
+    if keyword in schema:
+        return schema
+    for key in ("anyOf", "oneOf", "allOf"):
+        for option in schema.get(key, ()):
+            if keyword in (branch := _branch(option, keyword)):
+                return branch
+    return schema
+
+
+def _unwrapped(value: Any, kinds: set[str]) -> Any:  # noqa: ANN401 - any JSON value
+    """Return the value in ``{"type": "string", "value": "ACME"}`` where no object is asked for."""
+    if isinstance(value, dict) and "value" in value and kinds and "object" not in kinds:
+        return value["value"]
+    return value

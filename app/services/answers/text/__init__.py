@@ -1,0 +1,1 @@
+"""Values, refusals and loops in what models write."""

@@ -1,0 +1,83 @@
+"""A PDF page's annotations and form fields: what of them is not drawn."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from ctypes import c_ushort
+from itertools import groupby
+
+import pypdfium2
+import pypdfium2.raw as raw
+
+from app.domain.image import AnswerWarning
+from app.services.documents.pdf_text import needs_font
+
+MOST_ANNOTATIONS = 2_000
+"""Annotations of a page that are looked at."""
+ANNOTATION_NOT_DRAWN = "annotation_not_drawn"
+_UNDRAWN = {
+    raw.FPDF_ANNOT_LINE: "Line",
+    raw.FPDF_ANNOT_POLYGON: "Polygon",
+    raw.FPDF_ANNOT_POLYLINE: "PolyLine",
+    raw.FPDF_ANNOT_STAMP: "Stamp",
+    raw.FPDF_ANNOT_CARET: "Caret",
+    raw.FPDF_ANNOT_FILEATTACHMENT: "FileAttachment",
+    raw.FPDF_ANNOT_REDACT: "Redact",
+}
+"""Annotations that viewers draw without an appearance stream, and PDFium does not."""
+_HIDDEN = raw.FPDF_ANNOT_FLAG_HIDDEN | raw.FPDF_ANNOT_FLAG_NOVIEW
+
+
+def undrawn(number: int, page: pypdfium2.PdfPage) -> Iterator[AnswerWarning]:
+    """Yield what is to be said of the annotations that the drawn page (from 1) lacks."""
+    kinds = sorted(filter(None, map(_undrawn, _annotations(page))))
+    for kind, same in groupby(kinds):
+        yield AnswerWarning(
+            ANNOTATION_NOT_DRAWN,
+            f"page {number}: {len(list(same))} annotation(s) of the kind {kind} without an "
+            "appearance stream are not drawn.",
+        )
+
+
+def field_characters(page: pypdfium2.PdfPage) -> frozenset[str]:
+    """Return the characters of the page's form fields that PDFium's own fonts may lack."""
+    if not page.formenv:
+        return frozenset()
+    values = (_value(annotation) for annotation in _annotations(page) if _is_field(annotation))
+    return frozenset(letter for value in values for letter in value if needs_font(letter))
+
+
+def _annotations(page: pypdfium2.PdfPage) -> Iterator[object]:
+    for index in range(min(raw.FPDFPage_GetAnnotCount(page), MOST_ANNOTATIONS)):
+        with _annotation(page, index) as annotation:
+            if annotation:
+                yield annotation
+
+
+@contextmanager
+def _annotation(page: pypdfium2.PdfPage, index: int) -> Iterator[object]:
+    annotation = raw.FPDFPage_GetAnnot(page, index)
+    try:
+        yield annotation
+    finally:
+        if annotation:
+            raw.FPDFPage_CloseAnnot(annotation)
+
+
+def _undrawn(annotation: object) -> str | None:
+    if raw.FPDFAnnot_HasKey(annotation, b"AP") or raw.FPDFAnnot_GetFlags(annotation) & _HIDDEN:
+        return None
+    if _is_field(annotation):
+        # PDFium gives fields an appearance, but only those that the document's form lists.
+        return "Widget" if _value(annotation) else None
+    return _UNDRAWN.get(raw.FPDFAnnot_GetSubtype(annotation))
+
+
+def _is_field(annotation: object) -> bool:
+    return bool(raw.FPDFAnnot_GetSubtype(annotation) == raw.FPDF_ANNOT_WIDGET)
+
+
+def _value(annotation: object) -> str:
+    size = raw.FPDFAnnot_GetStringValue(annotation, b"V", None, 0)
+    text = (c_ushort * (size // 2))()
+    raw.FPDFAnnot_GetStringValue(annotation, b"V", text, size)
+    return bytes(text).decode("utf-16-le", "replace").rstrip("\0")

@@ -1,0 +1,96 @@
+"""Pixels that Pillow and pillow_heif decoded, given to libvips."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import pillow_heif
+import pyvips
+from PIL import Image
+
+
+def from_heif(picture: pillow_heif.HeifImage) -> pyvips.Image:
+    """The same pixels in libvips, of 8 or 16 bits a sample, with the picture's colour profile."""
+    bands = HEIF_BANDS.get(picture.mode)
+    if bands is None:
+        return from_pillow(picture.to_pillow())
+    deep = picture.mode.endswith(";16")
+    # Not by way of Pillow, which would copy it twice. Decoding may correct the size.
+    samples = picture.data
+    image = pyvips.Image.new_from_memory(
+        samples, *picture.size, bands, "ushort" if deep else "uchar"
+    )
+    grey, colour = ("grey16", "rgb16") if deep else ("b-w", "srgb")
+    image = image.copy(interpretation=grey if bands < 3 else colour)
+    profile = picture.info.get("icc_profile")
+    return with_profile(image, profile if isinstance(profile, bytes) else None)
+
+
+HEIF_BANDS: Mapping[str, int] = MappingProxyType(
+    {
+        "L": 1,
+        "LA": 2,
+        "RGB": 3,
+        "RGBA": 4,
+        "I;16": 1,
+        "L;16": 1,
+        "LA;16": 2,
+        "RGB;16": 3,
+        "RGBA;16": 4,
+    }
+)
+"""Samples of a pixel by the modes of `pillow_heif` that libvips has too."""
+
+
+def with_profile(image: pyvips.Image, profile: bytes | None) -> pyvips.Image:
+    """``image`` with a colour profile, where it has none of its own."""
+    if profile is None or image.get_typeof("icc-profile-data"):
+        return image
+    if profile[16:20] == b"RGB ":
+        image = image.colourspace("rgb16" if image.format == "ushort" else "srgb")
+    image = image.copy()
+    image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
+    return image
+
+
+def from_pillow(picture: Image.Image) -> pyvips.Image:
+    """The same pixels in libvips, with the picture's colour profile."""
+    profile = picture.info.get("icc_profile")
+    picture.load()
+    if picture.mode == "P":
+        pixels = _indexed(picture)
+    else:
+        if picture.mode not in KEPT_MODES or "transparency" in picture.info:
+            picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
+        pixels = _samples(picture, *KEPT_MODES[picture.mode])
+    if profile:
+        pixels.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
+    return pixels
+
+
+def _samples(picture: Image.Image, kind: str, sample: str) -> pyvips.Image:
+    bands = len(picture.getbands())
+    image = pyvips.Image.new_from_memory(picture.tobytes(), *picture.size, bands, sample)
+    return image.copy(interpretation=kind)
+
+
+def _indexed(picture: Image.Image) -> pyvips.Image:
+    """The colours of a picture with a palette, each looked up only when it is asked for."""
+    picture.apply_transparency()
+    entries = bytes(picture.getpalette("RGBA") or ())
+    palette = entries + b"\0\0\0\xff" * (256 - len(entries) // 4)
+    colours = pyvips.Image.new_from_memory(palette, 256, 1, 4, "uchar")
+    if min(palette[3::4]) == 255:
+        colours = colours.extract_band(0, n=3)
+    return _samples(picture, "b-w", "uchar").maplut(colours).copy(interpretation="srgb")
+
+
+KEPT_MODES: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "L": ("b-w", "uchar"),
+        "I;16": ("grey16", "ushort"),
+        "RGB": ("srgb", "uchar"),
+        "RGBA": ("srgb", "uchar"),
+        "CMYK": ("cmyk", "uchar"),
+    }
+)
+"""Pillow's modes that libvips has too: interpretation and kind of sample."""

@@ -1,0 +1,270 @@
+"""What the queue in PostgreSQL does beyond every queue: several replicas, and earlier releases."""
+
+import asyncio
+from collections import Counter
+from dataclasses import replace
+from itertools import chain
+
+import pytest
+
+from app.adapters.queue.postgres import items as items_of
+from app.adapters.queue.postgres.queue import PostgresQueue, open_postgres_queue
+from app.domain.work import Finished, NewWork, WorkGroup, WorkKind, WorkState
+from tests.support.postgres import PostgresServer
+
+pytestmark = pytest.mark.xdist_group("postgres")
+
+ROWS = (WorkKind.BATCH_ROW,)
+ANN = WorkGroup("batch_1", "ann", WorkKind.BATCH_ROW, "in_progress", 100.0, b"facts")
+EARLIER = """
+CREATE TABLE llama_vision_work_group (
+    seq BIGSERIAL PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE, owner TEXT NOT NULL, kind TEXT NOT NULL, status TEXT NOT NULL,
+    created_at DOUBLE PRECISION NOT NULL, body BYTEA NOT NULL, active BOOLEAN NOT NULL,
+    expires_at DOUBLE PRECISION, version BIGINT NOT NULL
+);
+CREATE TABLE llama_vision_work (
+    id BIGSERIAL PRIMARY KEY, kind TEXT NOT NULL, owner TEXT NOT NULL,
+    seq BIGINT NOT NULL REFERENCES llama_vision_work_group (seq) ON DELETE CASCADE,
+    position BIGINT NOT NULL, payload BYTEA NOT NULL, state TEXT NOT NULL,
+    not_before DOUBLE PRECISION NOT NULL DEFAULT 0, worker TEXT, lease_until DOUBLE PRECISION,
+    attempts INTEGER NOT NULL DEFAULT 0, result BYTEA, prompt_tokens BIGINT,
+    generation_tokens BIGINT, cost_usd DOUBLE PRECISION, unpriced BIGINT,
+    created_at DOUBLE PRECISION NOT NULL,
+    UNIQUE (seq, position)
+);
+CREATE INDEX llama_vision_work_waiting
+    ON llama_vision_work (kind, owner, seq, position) WHERE state = 'waiting';
+CREATE INDEX llama_vision_work_leased ON llama_vision_work (worker) WHERE state = 'leased';
+INSERT INTO llama_vision_work_group VALUES
+    (1, 'batch_1', 'ann', 'batch_row', 'in_progress', 100, 'facts', TRUE, NULL, 0),
+    (2, 'job_1-events', 'ann', 'job_event', 'kept', 100, '', FALSE, NULL, 0);
+INSERT INTO llama_vision_work
+    (kind, owner, seq, position, payload, state, worker, attempts, result, created_at) VALUES
+    ('batch_row', 'ann', 1, 0, 'row 0', 'succeeded', NULL, 0, 'yes', 100),
+    ('batch_row', 'ann', 1, 1, 'row 1', 'leased', 'old', 0, NULL, 100),
+    ('batch_row', 'ann', 1, 2, 'row 2', 'waiting', NULL, 3, NULL, 100),
+    ('job_event', 'ann', 2, 0, 'event', 'waiting', NULL, 0, NULL, 100);
+"""
+"""The tables of a release before PgQueuer, with work in each state."""
+
+
+def items(count: int) -> list[NewWork]:
+    return [NewWork(i, b"row %d" % i) for i in range(count)]
+
+
+async def states(queue: PostgresQueue) -> list[WorkState]:
+    return [item.state for item in await queue.results("ann", "batch_1", -1, 10)]
+
+
+async def test_replicas_that_start_together_make_the_tables_once(postgres):
+    async def start(name: str) -> None:
+        async with open_postgres_queue(postgres.url) as queue:
+            await queue.open(replace(ANN, id=name), items(1))
+
+    await asyncio.gather(*(start(f"batch_{n}") for n in range(4)))
+
+    async with open_postgres_queue(postgres.url) as queue:
+        assert len(await queue.lease("w", ROWS, 9)) == 4
+
+
+async def test_the_tables_of_an_earlier_release_of_pgqueuer_are_brought_up(postgres):
+    async with open_postgres_queue(postgres.url) as queue:
+        await queue.open(ANN, items(1))
+    index = "llama_vision_pgqueuer_ep_prio_id_idx"
+    postgres.query(f"DROP INDEX {index}")
+
+    async with open_postgres_queue(postgres.url) as queue:
+        assert len(await queue.lease("w", ROWS, 9)) == 1
+
+    assert postgres.query(f"SELECT to_regclass('{index}')") == index
+
+
+async def test_replicas_share_the_work_and_none_has_the_same(postgres):
+    async with open_postgres_queue(postgres.url) as one, open_postgres_queue(postgres.url) as two:
+        for owner in ("ann", "bob", "cid"):
+            await one.open(replace(ANN, id=owner, owner=owner), items(40))
+
+        async def drain(queue: PostgresQueue, name: str) -> list[int]:
+            got: list[int] = []
+            while leased := await queue.lease(name, ROWS, 7):
+                got += [item.id for item in leased]
+                await queue.finish([Finished(item, True, b"yes") for item in leased])
+                await queue.renew(name)
+            return got
+
+        done = await asyncio.gather(*(drain(q, f"w{n}") for n, q in enumerate((one, two, one))))
+
+        assert Counter(Counter(chain.from_iterable(done)).values()) == {1: 120}
+        assert postgres.query("SELECT count(*) FROM llama_vision_pgqueuer") == "0"
+
+
+async def test_a_batch_is_cancelled_in_steps_and_whole(postgres, monkeypatch):
+    monkeypatch.setattr(items_of, "_CHUNK", 4)
+    async with open_postgres_queue(postgres.url) as queue:
+        await queue.open(ANN, items(20))
+        leased = await queue.lease("w", ROWS, 6)
+
+        assert await queue.cancel("ann", "batch_1", leased=False) == 14
+        assert await queue.held("w") == {item.id for item in leased}
+        assert await queue.cancel("ann", "batch_1", leased=True) == 6
+        assert postgres.query("SELECT count(*) FROM llama_vision_pgqueuer") == "0"
+
+
+async def test_many_leased_at_once_come_from_all_callers_in_turn(postgres):
+    async with open_postgres_queue(postgres.url) as queue:
+        for owner, count in (("ann", 9), ("bob", 2), ("cid", 9)):
+            await queue.open(replace(ANN, id=owner, owner=owner), items(count))
+
+        owners = [item.owner for item in await queue.lease("w", ROWS, 10)]
+
+    assert owners == ["ann", "bob", "cid", "ann", "bob", "cid", "ann", "cid", "ann", "cid"]
+
+
+async def test_work_of_a_release_before_pgqueuer_is_taken_over(postgres):
+    postgres.query(EARLIER)
+
+    async with open_postgres_queue(postgres.url) as queue:
+        (item,) = await queue.lease("w", ROWS, 9)
+
+        assert (item.position, item.payload, item.attempts) == (2, b"row 2", 3)
+        assert await states(queue) == ["succeeded", "waiting", "leased"]
+        (event,) = await queue.results("ann", "job_1-events", -1, 9)
+        assert (event.state, event.payload) == (WorkState.WAITING, b"event")
+
+
+async def test_what_an_earlier_worker_was_doing_comes_after_a_leases_time(postgres):
+    postgres.query(EARLIER)
+
+    async with open_postgres_queue(postgres.url) as queue:
+        await queue.lease("w", ROWS, 9)
+        later(postgres, 31)
+
+        assert [item.position for item in await queue.lease("w", ROWS, 9)] == [1]
+
+
+async def test_what_an_earlier_worker_answers_meanwhile_counts_and_is_not_asked_again(postgres):
+    postgres.query(EARLIER)
+
+    async with open_postgres_queue(postgres.url) as queue:
+        await queue.lease("w", ROWS, 9)
+        # As that release keeps a result.
+        postgres.query(
+            "UPDATE llama_vision_work SET state = 'succeeded', result = 'paid for', worker = NULL "
+            "WHERE position = 1 AND state IN ('waiting', 'leased')"
+        )
+        later(postgres, 31)
+
+        assert await queue.lease("w", ROWS, 9) == ()
+        assert [r.result for r in await queue.results("ann", "batch_1", 0, 1)] == [b"paid for"]
+        assert (await queue.depths())[WorkKind.BATCH_ROW].waiting == 0
+
+
+async def test_what_an_earlier_release_still_puts_is_taken_over_too(postgres):
+    postgres.query(EARLIER)
+
+    async with open_postgres_queue(postgres.url) as queue:
+        await queue.lease("w", ROWS, 9)
+        postgres.query(
+            "INSERT INTO llama_vision_work (kind, owner, seq, position, payload, state, created_at)"
+            " VALUES ('batch_row', 'ann', 1, 3, 'row 3', 'waiting', 100)"
+        )
+        await queue.expire()
+
+        assert [item.position for item in await queue.lease("w", ROWS, 9)] == [3]
+
+
+async def test_a_clock_set_back_strands_nothing_that_a_living_worker_holds(postgres):
+    async with open_postgres_queue(postgres.url) as queue:
+        await queue.open(ANN, items(1))
+        await queue.lease("w", ROWS, 1)
+        later(postgres, -24 * 3600)
+        await queue.renew("w")
+        later(postgres, 31)
+
+        assert [item.attempts for item in await queue.lease("other", ROWS, 1)] == [1]
+
+
+async def test_a_lease_whose_answer_was_lost_lapses_although_its_worker_lives(postgres):
+    async with open_postgres_queue(postgres.url) as queue, open_postgres_queue(postgres.url) as cut:
+        await queue.open(ANN, items(3))
+        (doing,) = await queue.lease("w", ROWS, 1)
+        # As by a connection that breaks behind the commit: the worker learns nothing of it.
+        await cut.lease("w", ROWS, 1)
+        later(postgres, 20)
+        assert await queue.renew("w") == {doing.id}
+        later(postgres, 20)
+
+        again = await queue.lease("w", ROWS, 9)
+
+        assert [(item.position, item.attempts) for item in again] == [(1, 1), (2, 0)]
+
+
+async def test_jobs_of_a_later_release_are_left_and_hold_nothing_up(postgres):
+    async with open_postgres_queue(postgres.url) as queue:
+        await queue.open(ANN, items(2))
+        postgres.query(
+            "UPDATE llama_vision_pgqueuer SET entrypoint = 'later_kind/ann' "
+            "WHERE id = (SELECT min(id) FROM llama_vision_pgqueuer)"
+        )
+
+        assert [item.position for item in await queue.lease("w", ROWS, 9)] == [1]
+        assert (await queue.depths())[WorkKind.BATCH_ROW].leased == 1
+
+
+async def test_the_log_of_pgqueuer_does_not_grow(postgres):
+    async with open_postgres_queue(postgres.url) as queue:
+        await queue.open(ANN, items(3))
+        assert postgres.query("SELECT count(*) FROM llama_vision_pgqueuer_log") == "3"
+
+        await queue.expire()
+
+        assert postgres.query("SELECT count(*) FROM llama_vision_pgqueuer_log") == "0"
+
+
+async def test_a_backup_that_reads_the_log_holds_nothing_up(postgres):
+    async with (
+        open_postgres_queue(postgres.url) as queue,
+        open_postgres_queue(postgres.url) as backup,
+    ):
+        await queue.open(ANN, items(3))
+        async with backup.pool.acquire() as connection, connection.transaction():
+            await connection.fetch("SELECT count(*) FROM llama_vision_pgqueuer_log")
+
+            await queue.expire()
+
+            assert len(await queue.lease("w", ROWS, 9)) == 3
+        assert postgres.query("SELECT count(*) FROM llama_vision_pgqueuer_log") == "6"
+
+
+async def test_variables_meant_for_others_do_not_part_replicas(postgres, monkeypatch):
+    async with open_postgres_queue(postgres.url) as queue:
+        await queue.open(ANN, items(1))
+    for name in ("PGQUEUER_PREFIX", "PGQUEUER_SCHEMA", "QUEUE_TABLE", "TRIGGER", "CHANNEL"):
+        monkeypatch.setenv(name, "elsewhere")
+
+    async with open_postgres_queue(postgres.url) as queue:
+        assert len(await queue.lease("w", ROWS, 9)) == 1
+
+
+async def test_who_may_use_the_tables_need_not_be_able_to_make_them(postgres):
+    async with open_postgres_queue(postgres.url) as queue:
+        await queue.open(ANN, items(1))
+    postgres.query(
+        "DROP ROLE IF EXISTS worker; CREATE ROLE worker LOGIN PASSWORD 'hunter2';"
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO worker;"
+        "GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO worker"
+    )
+
+    async with open_postgres_queue(postgres.url.replace("postgres:", "worker:", 1)) as queue:
+        (item,) = await queue.lease("w", ROWS, 9)
+        assert await queue.finish([Finished(item, True, b"yes")]) == 1
+        assert await queue.expire() == 0
+
+
+def later(server: PostgresServer, seconds: float) -> None:
+    """Move the times of PgQueuer's jobs back."""
+    server.query(
+        f"UPDATE llama_vision_pgqueuer SET heartbeat = heartbeat - interval '{seconds} s', "
+        f"execute_after = execute_after - interval '{seconds} s'"
+    )

@@ -1,0 +1,131 @@
+"""Requests that reach a server while it goes down are answered, and know that they are the last."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from app.domain.generation import ModelRequest, StreamParts
+from app.server import listener
+from app.server.serving import Server
+from app.settings import Settings
+from tests.support.app import Rig
+from tests.support.fakes import FakeVisionModel
+
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+HEALTH = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+STREAM = b'{"prompt": "Why?", "stream": true}'
+
+
+class PausingVisionModel(FakeVisionModel):
+    """Ends its streams when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = asyncio.Event()
+
+    @asynccontextmanager
+    async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:
+        async with super().stream(request) as whole:
+
+            async def paused() -> AsyncIterator[StreamParts]:
+                yield await anext(whole)
+                await self.go.wait()
+                async for parts in whole:
+                    yield parts
+
+            yield paused()
+
+
+@asynccontextmanager
+async def going(model: FakeVisionModel, idle: float) -> AsyncIterator[Server]:
+    """Run the server in this loop, where a test tells when it goes down."""
+    settings = Settings(_env_file=None, port=0, usage_store="memory", shutdown_idle=idle)
+    server = Server(Rig(model).app(), settings)
+    server.config.load()
+    server.lifespan = server.config.lifespan_class(server.config)
+    await server.startup()
+    yield server
+
+
+@asynccontextmanager
+async def connected(server: Server) -> AsyncIterator[Connection]:
+    reader, writer = await asyncio.open_connection(*server.listeners[0].getsockname())
+    async with asyncio.timeout(60):
+        yield reader, writer
+    writer.close()
+
+
+async def test_a_stream_that_was_to_leave_its_connection_open_leaves_it_for_one_more(
+    collector_settings,
+):
+    """Its head has told the balancer that the connection goes on."""
+    model = PausingVisionModel()
+    async with going(model, idle=60) as server, connected(server) as (reader, writer):
+        writer.write(b"POST /v1/generate HTTP/1.1\r\nHost: localhost\r\n")
+        writer.write(b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(STREAM))
+        writer.write(STREAM)
+        head = await reader.readuntil(b"\r\n\r\n")
+        for connection in server.server_state.connections:
+            connection.shutdown()
+        model.go.set()
+        await reader.readuntil(b"event: done")
+        await reader.readuntil(b"0\r\n\r\n")
+        writer.write(HEALTH)
+        last = await reader.read()
+        await server.shutdown()
+
+    assert b"connection: close" not in head
+    assert last.startswith(b"HTTP/1.1 200 ")
+    assert b"connection: close" in last
+
+
+async def test_a_connection_that_brings_nothing_more_is_closed(collector_settings):
+    async with (
+        going(FakeVisionModel(), idle=0.2) as server,
+        connected(server) as (unused, _),
+        connected(server) as (used, writer),
+    ):
+        writer.write(HEALTH)
+        answer = await used.readuntil(b"}")
+        await server.shutdown()
+
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert await unused.read() == await used.read() == b""
+
+
+async def test_a_head_that_has_begun_is_waited_for(collector_settings):
+    async with (
+        going(FakeVisionModel(), idle=0.2) as server,
+        connected(server) as (unused, _),
+        connected(server) as (begun, writer),
+    ):
+        writer.write(HEALTH + HEALTH[:20])
+        await begun.readuntil(b"}")
+        end = asyncio.create_task(server.shutdown())
+        await unused.read()
+        writer.write(HEALTH[20:])
+        last = await begun.read()
+        await end
+
+    assert last.startswith(b"HTTP/1.1 200 ")
+    assert b"connection: close" in last
+
+
+@pytest.mark.skipif(not hasattr(socket, "SO_BINDTODEVICE"), reason="only Linux can do this")
+def test_no_connection_is_begun_that_nobody_would_take():
+    """Nor is one refused while those that were made before are still taken."""
+    with listener.bound("127.0.0.1", 0) as listening:
+        listening.listen()
+        address = listening.getsockname()
+        with socket.create_connection(address, timeout=60):
+            listener.refuse_new(listening)
+            with pytest.raises(TimeoutError):
+                socket.create_connection(address, timeout=0.2)
+
+            listening.accept()[0].close()
+            listening.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                listening.accept()

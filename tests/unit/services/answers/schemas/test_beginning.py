@@ -1,0 +1,77 @@
+"""The answer's beginning: given to a model that can go on behind it, and part of what is read."""
+
+import pytest
+
+from app.domain.generation import StopReason
+from app.services.answers.form import Model
+from app.services.answers.schemas.beginning import beginning, whole
+from app.services.tasks.caption import CaptionAnswer
+from app.services.tasks.grounding import GroundingAnswer
+from app.services.tasks.ocr_answers import Rows
+from app.services.tasks.vqa import VqaAnswer
+
+CAPTION, BOXES, ROWS = Model(CaptionAnswer), Model(GroundingAnswer), Model(Rows)
+STOP = StopReason.STOP
+
+
+@pytest.mark.parametrize(
+    ("form", "begun"),
+    [
+        (CAPTION, '{"caption": "'),
+        (BOXES, '{"objects": ['),
+        (Model(VqaAnswer), '{"answer":'),
+    ],
+)
+def test_an_answer_begins_as_its_form_does(form, begun):
+    assert beginning(form.schema) == begun
+
+
+def test_only_the_bracket_is_given_where_a_key_comes_twice():
+    inner = {"type": "array", "items": {"type": "object", "properties": {"name": {}}}}
+
+    assert beginning({"properties": {"name": {"type": "string"}, "parts": inner}}) == "{"
+    assert beginning({"type": "object"}) == ""
+
+
+def full(form, text, stop=STOP):
+    return whole(beginning(form.schema), text, stop, form.schema)
+
+
+@pytest.mark.parametrize(
+    ("form", "text"),
+    [
+        (CAPTION, 'A cat", "alt": "cat", "tags": []}'),
+        (CAPTION, 'A sign: {open}", "alt": "sign", "tags": ["a"]'),
+        (BOXES, '{"label": "cat", "box": [0, 0, 1, 1]}]}'),
+        (BOXES, "]}"),
+        (ROWS, '["a", "b"]]}'),
+    ],
+)
+def test_what_goes_on_behind_the_beginning_is_read_with_it(form, text):
+    assert full(form, text) == beginning(form.schema) + text
+
+
+@pytest.mark.parametrize(
+    ("form", "text"),
+    [
+        (CAPTION, '{"caption": "A cat", "alt": "cat", "tags": []}'),
+        (CAPTION, '```json\n{"caption": "A cat"}\n```'),
+        (CAPTION, 'Here it is: {"caption": "A cat"}'),
+        (CAPTION, '{"tags": ["cat"]}'),
+        (CAPTION, "I can't help with that."),
+        (CAPTION, 'I can\'t read the word "open" in it.'),
+        (BOXES, '{"objects": [{"label": "cat", "box": [0, 0, 1, 1]}]}'),
+        (BOXES, '[{"label": "cat", "box": [0, 0, 1, 1]}]'),
+        (CAPTION, ""),
+    ],
+)
+def test_an_answer_that_begins_anew_or_is_none_stands_for_itself(form, text):
+    assert full(form, text) == text
+
+
+def test_a_guardrail_s_words_are_not_put_into_the_answer():
+    assert full(CAPTION, 'Blocked."', StopReason.GUARDRAIL) == 'Blocked."'
+
+
+def test_an_answer_that_was_cut_off_keeps_its_beginning():
+    assert full(CAPTION, "A cat on", StopReason.LENGTH) == '{"caption": "A cat on'

@@ -1,0 +1,78 @@
+"""Batches whose process died in the middle of something."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.adapters.encryption.plain import PlainData
+from app.adapters.files.directory import DirectoryFiles
+from app.adapters.queue.sqlite import SqliteQueue, open_sqlite_queue
+from app.domain.access import ANONYMOUS
+from app.domain.batch import Batch, BatchStatus
+from app.domain.errors import WorkQueueError
+from app.domain.work import NewWork, WorkKind
+from app.services.batches import record
+from app.services.batches.intake import IntakeLimits
+from app.services.batches.keeper import BatchKeeper
+from app.services.batches.native import NativeBatches
+from app.services.files.service import FileLimits, FileService
+from app.telemetry.metrics import Metrics
+
+
+def keeper(
+    queue: SqliteQueue, folder: Path, told: list[Batch], *, failures: int = 0
+) -> BatchKeeper:
+    async def announce(batch: Batch) -> None:
+        told.append(batch)
+        if len(told) <= failures:
+            raise WorkQueueError("the process dies here")
+
+    capture: Any = None
+    return BatchKeeper(
+        queue,
+        FileService(DirectoryFiles(folder), PlainData(), FileLimits(1000, 1000, 3600)),
+        "keeper",
+        IntakeLimits(10, 1000),
+        lambda *_: [],
+        announce,
+        lambda: None,
+        Metrics(),
+        NativeBatches(queue, None, "there are none here", 1, 1, capture),
+    )
+
+
+@pytest.fixture
+async def queue(tmp_path):
+    async with open_sqlite_queue(tmp_path / "w.sqlite3") as queue:
+        yield queue
+
+
+async def test_an_end_that_was_kept_and_not_told_is_told_by_whoever_comes_next(queue, tmp_path):
+    batch = Batch(
+        id="batch_1",
+        caller=ANONYMOUS,
+        endpoint="/v1/generate",
+        input_file_id="file-gone",
+        window="24h",
+        metadata=None,
+        created_at=0,
+        expires_at=0,
+        status=BatchStatus.CANCELLING,
+        webhook="https://example.com/hook",
+    )
+    await queue.open(record.group(batch), [NewWork(0, b'[0, 1, "a"]')])
+    told: list[Batch] = []
+
+    await keeper(queue, tmp_path / "files", told, failures=1).tend()
+    kept = await queue.group(ANONYMOUS.id, "batch_1")
+    assert kept is not None
+    assert record.read(kept).status is BatchStatus.CANCELLED
+    assert (await queue.counts("batch_1")).total == 1
+
+    await keeper(queue, tmp_path / "files", told).tend()
+    await keeper(queue, tmp_path / "files", told).tend()
+
+    assert [batch.status for batch in told] == [BatchStatus.CANCELLED] * 2
+    assert (await queue.counts("batch_1")).total == 0
+    assert await queue.active(WorkKind.BATCH_ROW) == ()

@@ -1,0 +1,52 @@
+"""Jobs that are being removed: by one process while others look, or by one that died."""
+
+from typing import Any
+
+import pytest
+
+from app.adapters.queue.sqlite import open_sqlite_queue
+from app.domain.access import ANONYMOUS
+from app.domain.errors import JobNotFoundError
+from app.domain.job import JobRequest
+from app.domain.work import WorkKind
+from app.services.jobs.handler import JobHandler
+from app.services.jobs.service import Jobs
+
+
+class NoWebhooks:
+    def check(self, url: str | None) -> None:
+        assert url is None
+
+
+@pytest.fixture
+async def jobs(tmp_path):
+    webhooks: Any = NoWebhooks()
+    async with open_sqlite_queue(tmp_path / "w.sqlite3") as queue:
+        yield Jobs(queue, webhooks, 3600)
+
+
+async def half_removed(jobs: Jobs) -> str:
+    """Return a job that is removed so far as one step of it goes."""
+    request = JobRequest("/v1/generate", {}, b"{}", "req_1", ANONYMOUS, None)
+    job = await jobs.submit(request)
+    await jobs.queue.cancel(ANONYMOUS.id, job.id, leased=True)
+    return job.id
+
+
+async def test_a_job_that_is_being_removed_is_not_there_any_more(jobs):
+    job = await half_removed(jobs)
+
+    with pytest.raises(JobNotFoundError):
+        await jobs.get(ANONYMOUS.id, job)
+    with pytest.raises(JobNotFoundError):
+        await jobs.wait(ANONYMOUS.id, job, 30)
+    assert await jobs.list(ANONYMOUS.id, 10) == ()
+
+
+async def test_what_a_process_that_died_has_left_of_a_removed_job_is_forgotten(jobs):
+    await half_removed(jobs)
+    endpoint: Any = None
+
+    await JobHandler(jobs, endpoint, 1, 60).tend()
+
+    assert await jobs.queue.active(WorkKind.JOB) == ()

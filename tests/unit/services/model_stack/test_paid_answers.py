@@ -1,0 +1,71 @@
+"""Answers that are taken again in place of a call, and what can keep them from it."""
+
+from typing import cast
+
+from app.adapters.queue.sqlite import open_sqlite_queue
+from app.domain.errors import WorkQueueError
+from app.domain.generation import ModelRequest, Role, Turn
+from app.domain.ports import WorkQueue
+from app.domain.work import Leased, NewWork, WorkGroup, WorkKind
+from app.services.jobs.paid import JobAnswers, answers_of
+from app.services.model_stack.paid_answers import PaidAnswersModel, keeping
+from tests.support.fakes import FakeVisionModel
+
+JOB = WorkGroup("job_1", "ann", WorkKind.JOB, "open", 0.0)
+
+
+def asked(text: str) -> ModelRequest:
+    return ModelRequest((Turn(Role.USER, text),))
+
+
+def leased() -> Leased:
+    return Leased(1, WorkKind.JOB, "ann", JOB.id, 0, b"", 0, 0.0, "worker")
+
+
+class Deaf:
+    """A queue that can't be used."""
+
+    async def group(self, owner: str, group: str) -> WorkGroup | None:
+        raise WorkQueueError("The disk is full.")
+
+
+async def test_equal_questions_of_one_attempt_are_asked_each_and_taken_each_once(tmp_path):
+    model = FakeVisionModel()
+    once = PaidAnswersModel(model)
+    async with open_sqlite_queue(tmp_path / "work.sqlite3") as queue:
+        await queue.open(JOB, [NewWork(0, b"")])
+        with keeping(JobAnswers(queue, leased(), 1e12)):
+            for _ in range(2):
+                await once.generate(asked("Why?"))
+        assert len(model.requests) == 2
+        later = JobAnswers(queue, leased(), 1e12)
+        with keeping(later):
+            for text in ("Why?", "Why?", "How?", "Why?"):
+                await once.generate(asked(text))
+    assert [request.turns[0].text for request in model.requests[2:]] == ["How?", "Why?"]
+
+
+async def test_a_queue_that_fails_keeps_no_answer_from_its_asker():
+    model = FakeVisionModel()
+    with keeping(JobAnswers(cast("WorkQueue", Deaf()), leased(), 1e12)):
+        completion = await PaidAnswersModel(model).generate(asked("Why?"))
+    assert completion.text
+
+
+async def test_an_answer_that_can_not_be_read_is_asked_for_again(tmp_path):
+    model = FakeVisionModel()
+    once = PaidAnswersModel(model)
+    async with open_sqlite_queue(tmp_path / "work.sqlite3") as queue:
+        await queue.open(JOB)
+        with keeping(JobAnswers(queue, leased(), 1e12)):
+            await once.generate(asked("Why?"))
+        name = answers_of(JOB.id)
+        (item,) = await queue.results("ann", name, -1, 10)
+        head, _, _ = item.payload.partition(b"\n")
+        group = await queue.group("ann", name)
+        assert group is not None
+        await queue.clear(name)
+        await queue.put(group, [NewWork(0, head + b"\n[7")])
+        with keeping(JobAnswers(queue, leased(), 1e12)):
+            await once.generate(asked("Why?"))
+    assert len(model.requests) == 2
