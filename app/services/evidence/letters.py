@@ -67,7 +67,7 @@ class Letters:
         for owner, word in enumerate(spelt):
             before, gap = "", " "
             for place, char in enumerate(word):
-                if not TOKEN.fullmatch(char) or char == "_":
+                if not TOKEN.fullmatch(char):
                     gap += char
                     continue
                 for letter in folded(char):

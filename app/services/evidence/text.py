@@ -4,7 +4,9 @@ import re
 import unicodedata
 from enum import StrEnum
 
-TOKEN = re.compile(r"\w+")
+_LETTER = r"[^\W_]|[\u0900-\u0963\u0966-\u0dff\u0e00-\u0e3e\u0e40-\u0eff\u1780-\u17d3]"
+"""Letters and digits, and the vowels of Indian and Thai scripts, which Unicode has as marks."""
+TOKEN = re.compile(f"(?:{_LETTER})+")
 _NO_FRACTION = re.compile("[^½¼¾]+")
 """Signs that would become two numbers: of 1½ there would be 11/2."""
 
