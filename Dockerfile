@@ -14,11 +14,15 @@ RUN python -m venv /opt/venv \
  && /opt/venv/bin/pip install --no-cache-dir --require-hashes --only-binary :all: -r requirements/build.txt
 
 FROM packages AS service-packages
-# With `--build-arg PACKAGES=service-ocr` the OCR engine that reads evidence is there, too.
+# With `--build-arg PACKAGES=service-ocr` the OCR engine that reads evidence is there, too. The largest
+# models of AWS's services are left out that are never called: 4 MB.
 ARG PACKAGES=service
 COPY requirements/${PACKAGES}.txt requirements/
 RUN /opt/venv/bin/pip install --no-cache-dir --no-deps --require-hashes --no-build-isolation --only-binary :all: --no-binary pyvips -r "requirements/${PACKAGES}.txt" \
- && /opt/venv/bin/pip uninstall --yes setuptools pip
+ && /opt/venv/bin/pip uninstall --yes setuptools pip \
+ && find /opt/venv -regextype posix-extended -regex \
+      ".*/botocore/data/(ec2|cloudfront|sagemaker|rds|elasticache|quicksight|glue|securityhub|mediaconvert)" \
+      -prune -exec rm -r {} +
 
 FROM packages AS emulator-packages
 COPY requirements/emulator.txt requirements/

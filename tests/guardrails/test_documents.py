@@ -27,12 +27,14 @@ READ = "Total: 42"
 
 
 def document(*texts: str) -> bytes:
-    """Return a PDF whose pages show nothing of their texts: they are written invisibly."""
+    """Return a PDF whose pages show a mark and none of their texts: these are invisible."""
     first = 3 + len(texts)
     pages = [
         b"/MediaBox[0 0 595 842]%b/Contents %d 0 R" % (FONT, first + n) for n in range(len(texts))
     ]
-    unseen = [stream(b"BT 3 Tr /F1 24 Tf 50 700 Td (%b) Tj ET" % t.encode()) for t in texts]
+    unseen = [
+        stream(b"20 20 9 9 re f BT 3 Tr /F1 24 Tf 50 700 Td (%b) Tj ET" % t.encode()) for t in texts
+    ]
     return pdf_of(*pages, more=unseen)
 
 
