@@ -47,10 +47,22 @@ class _Kind:
     """What is ``running``, by the same ids."""
     tending: asyncio.Event = field(default_factory=asyncio.Event)
     """Whether the handler's groups are to be looked at before the next second."""
+    wanted: int = 0
+    """How many more items to lease."""
+    short: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set where some are ``wanted``."""
     paused: bool = False
     """Whether the next item may not begin yet."""
     looks_at: float = 0
     """When the queue is asked again, by the event loop's clock: it had no more."""
+
+    def look(self, now: float) -> None:
+        """Want enough to go on with, in as few leases as that takes, before nothing is ready."""
+        room = self.handler.room(len(self.running))
+        most = room + max(1, room + len(self.running))
+        if 2 * len(self.ready) < most and now >= self.looks_at:
+            self.wanted = most - len(self.ready)
+            self.short.set()
 
     def may_have_ended(self, group: str) -> bool:
         """Tell whether this process has nothing more of ``group``."""
@@ -95,6 +107,7 @@ class Worker:
                 self._keeping(),
                 self._renewing(),
                 self._watching(),
+                *(self._leasing(kind) for kind in self._kinds),
                 *(self._seeing_to(kind) for kind in self._kinds),
             )
         ]
@@ -105,34 +118,38 @@ class Worker:
             await self._leave()
 
     async def _working(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
             self._woken.clear()
             if not self.drain.draining and not self._failing:
                 for kind in self._kinds:
-                    await self._fill(kind)
+                    free = kind.handler.room(len(kind.running)) > 0
                     self._begin(kind)
+                    if free:
+                        kind.look(loop.time())
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self.poll):
                     await self._woken.wait()
 
-    async def _fill(self, kind: _Kind) -> None:
-        """Lease enough to go on with, in as few transactions as that takes."""
-        room = kind.handler.room(len(kind.running))
-        wanted = room + max(1, room + len(kind.running)) - len(kind.ready)
-        now = asyncio.get_running_loop().time()
-        if room <= 0 or len(kind.ready) >= room or now < kind.looks_at:
-            return
-        # Each item that ends is no reason to look again for what was not there.
-        kind.looks_at = now + self.poll
-        try:
-            leased = await self.queue.lease(
-                self.name, (kind.handler.kind,), wanted, kind.handler.resting()
-            )
-            kind.ready += leased
-            if len(leased) == wanted:
-                kind.looks_at = 0
-        except ServiceError as error:
-            log.warning("no work can be leased", code=error.code, reason=error.detail)
+    async def _leasing(self, kind: _Kind) -> None:
+        """Lease what is wanted. What is ready begins meanwhile."""
+        while True:
+            await kind.short.wait()
+            wanted = kind.wanted
+            # Each item that ends is no reason to look again for what was not there.
+            kind.looks_at = asyncio.get_running_loop().time() + self.poll
+            try:
+                leased = await self.queue.lease(
+                    self.name, (kind.handler.kind,), wanted, kind.handler.resting()
+                )
+            except ServiceError as error:
+                log.warning("no work can be leased", code=error.code, reason=error.detail)
+            else:
+                kind.ready += leased
+                if len(leased) == wanted:
+                    kind.looks_at = 0
+            kind.short.clear()
+            self._woken.set()
 
     def _begin(self, kind: _Kind) -> None:
         room = kind.handler.room(len(kind.running))

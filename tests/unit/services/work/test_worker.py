@@ -144,6 +144,34 @@ async def test_what_is_not_there_is_not_looked_for_after_each_item(queue, monkey
     assert looks.count(WorkKind.WEBHOOK) == 1
 
 
+async def test_more_is_leased_before_nothing_is_ready_and_what_is_ready_begins(queue, monkeypatch):
+    lease, leases, ends = type(queue).lease, [], asyncio.Semaphore(0)
+
+    async def first_only(self, *arguments):
+        leases.append(arguments)
+        if len(leases) > 1:
+            await asyncio.Event().wait()
+        return await lease(self, *arguments)
+
+    monkeypatch.setattr(type(queue), "lease", first_only)
+    begun: list[int] = []
+
+    async def do(work: Leased) -> Finished:
+        begun.append(work.position)
+        await ends.acquire()
+        return Finished(work, True, b"")
+
+    await queue.open(GROUP, items(25))
+    async with working(queue, Handler(do)), asyncio.timeout(20):
+        for ended in range(3):
+            while len(begun) < 2 + ended:  # noqa: ASYNC110 - another task's work
+                await asyncio.sleep(0.01)
+            ends.release()
+
+        # Four were leased and have begun, while the next lease is still under way.
+        assert (begun, len(leases)) == ([0, 1, 2, 3], 2)
+
+
 async def test_a_group_is_looked_at_after_its_last_result_and_not_after_each(queue):
     go_on = asyncio.Event()
 
