@@ -71,12 +71,12 @@ def aws_session() -> aioboto3.Session:
 
 
 def regions() -> frozenset[str]:
-    """Return every region that the SDK knows, of all of AWS's partitions."""
+    """Return every region that the SDK knows, of all of AWS's partitions: STS is in each."""
     sdk = _described(botocore.session.Session())
     return frozenset(
         region
         for partition in sdk.get_available_partitions()
-        for region in sdk.get_available_regions("ec2", partition)
+        for region in sdk.get_available_regions("sts", partition)
     )
 
 
