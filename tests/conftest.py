@@ -69,6 +69,14 @@ def _environment() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _data_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Give each file's services a queue of their own: others would lease its rows, and leave."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(f"{PREFIX}DATA_DIRECTORY", str(tmp_path_factory.mktemp("data")))
+        yield
+
+
 def _isolate(patch: pytest.MonkeyPatch) -> None:
     """Take away what the machine has set; give credentials that open nothing."""
     for name in list(os.environ):
