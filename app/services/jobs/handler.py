@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 
 from app.domain.errors import JobNotFoundError, ServiceError
 from app.domain.job import JobAnswer
-from app.domain.ports import WorkQueue
-from app.domain.work import Finished, Leased, NewWork, Postponed, WorkGroup, WorkKind
+from app.domain.work import Finished, Leased, Postponed, WorkGroup, WorkKind
 from app.services.batches.retry import again, patience
 from app.services.jobs import stored
+from app.services.jobs.journal import Journal
 from app.services.jobs.paid import JobAnswers, answers_of
 from app.services.jobs.service import Jobs, events_of
 from app.services.work.endpoint import Endpoint, EndpointAnswer, EndpointRequest
@@ -19,8 +19,6 @@ PATIENCE = 24 * 3600.0
 """Seconds since a job was left after which its error is its answer, whatever it is."""
 SWEEP = 30.0
 """Seconds between two looks at all open jobs, for those whose worker died before it told."""
-_PAGE = 100
-"""Events that are read at a time."""
 
 
 @dataclass(slots=True)
@@ -60,8 +58,9 @@ class JobHandler:
         """Run one job."""
         request = stored.read_request(work.payload)
         expires_at = self.clock() + PATIENCE + self.jobs.expires
-        events = _Recorder(self.jobs.queue, work, expires_at)
-        paid = JobAnswers(self.jobs.queue, work, expires_at)
+        queue = self.jobs.queue
+        events = _Recorder(Journal(queue, work, events_of(work.group), expires_at))
+        paid = JobAnswers(Journal(queue, work, answers_of(work.group), expires_at))
         answer = await self.endpoint.answer(
             EndpointRequest(
                 id=request.request_id,
@@ -154,19 +153,15 @@ _EXHAUSTED = (
 class _Recorder:
     """Keeps a job's events, those of each page once however often the job is begun again."""
 
-    queue: WorkQueue
-    work: Leased
-    expires_at: float
-    _kept: int = 0
-    """Events, those of earlier attempts among them."""
+    journal: Journal
     _pages: dict[int, str | None] = field(default_factory=dict)
     """The pages that were dealt with, and the fault that was last told of each."""
-    _group: WorkGroup | None = None
+    _opened: bool = False
 
     async def keep(self, name: str, data: bytes) -> None:
         """Keep one event, unless an earlier attempt told the same."""
-        if self._group is None:
-            self._group = await self._opened()
+        if not self._opened:
+            await self._open()
         fields = json.loads(data)
         page, fault = fields["page"], fields["fault"]
         if page in self._pages and self._pages[page] in (None, fault):
@@ -176,32 +171,10 @@ class _Recorder:
             # Earlier attempts dealt with others.
             fields["done"] = len(self._pages)
             data = json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
-        item = NewWork(self._kept, stored.event(name, data))
-        self._kept += 1
-        await self.queue.put(self._group, [item])
+        await self.journal.put(stored.event(name, data))
 
-    async def _opened(self) -> WorkGroup:
-        identity = events_of(self.work.group)
-        group = await self.queue.group(self.work.owner, identity)
-        if group is not None:
-            await self._recall(group)
-            return group
-        group = WorkGroup(
-            identity,
-            self.work.owner,
-            WorkKind.JOB_EVENT,
-            "kept",
-            self.work.created_at,
-            active=False,
-            expires_at=self.expires_at,
-        )
-        await self.queue.open(group)
-        return group
-
-    async def _recall(self, group: WorkGroup) -> None:
-        while page := await self.queue.results(group.owner, group.id, self._kept - 1, _PAGE):
-            for item in page:
-                event = stored.read_event(item.position, item.payload)
-                fields = json.loads(event.data)
-                self._pages[fields["page"]] = fields["fault"]
-            self._kept = page[-1].position + 1
+    async def _open(self) -> None:
+        async for item in self.journal.earlier():
+            fields = json.loads(stored.read_event(item.position, item.payload).data)
+            self._pages[fields["page"]] = fields["fault"]
+        self._opened = True

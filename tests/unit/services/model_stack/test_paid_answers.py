@@ -7,6 +7,7 @@ from app.domain.errors import WorkQueueError
 from app.domain.generation import ModelRequest, Role, Turn
 from app.domain.ports import WorkQueue
 from app.domain.work import Leased, NewWork, WorkGroup, WorkKind
+from app.services.jobs.journal import Journal
 from app.services.jobs.paid import JobAnswers, answers_of
 from app.services.model_stack.paid_answers import PaidAnswersModel, keeping
 from tests.support.fakes import FakeVisionModel
@@ -22,6 +23,10 @@ def leased() -> Leased:
     return Leased(1, WorkKind.JOB, "ann", JOB.id, 0, b"", 0, 0.0, "worker")
 
 
+def answers(queue: WorkQueue) -> JobAnswers:
+    return JobAnswers(Journal(queue, leased(), answers_of(JOB.id), 1e12))
+
+
 class Deaf:
     """A queue that can't be used."""
 
@@ -34,11 +39,11 @@ async def test_equal_questions_of_one_attempt_are_asked_each_and_taken_each_once
     once = PaidAnswersModel(model)
     async with open_sqlite_queue(tmp_path / "work.sqlite3") as queue:
         await queue.open(JOB, [NewWork(0, b"")])
-        with keeping(JobAnswers(queue, leased(), 1e12)):
+        with keeping(answers(queue)):
             for _ in range(2):
                 await once.generate(asked("Why?"))
         assert len(model.requests) == 2
-        later = JobAnswers(queue, leased(), 1e12)
+        later = answers(queue)
         with keeping(later):
             for text in ("Why?", "Why?", "How?", "Why?"):
                 await once.generate(asked(text))
@@ -47,7 +52,7 @@ async def test_equal_questions_of_one_attempt_are_asked_each_and_taken_each_once
 
 async def test_a_queue_that_fails_keeps_no_answer_from_its_asker():
     model = FakeVisionModel()
-    with keeping(JobAnswers(cast("WorkQueue", Deaf()), leased(), 1e12)):
+    with keeping(answers(cast("WorkQueue", Deaf()))):
         completion = await PaidAnswersModel(model).generate(asked("Why?"))
     assert completion.text
 
@@ -57,7 +62,7 @@ async def test_an_answer_that_can_not_be_read_is_asked_for_again(tmp_path):
     once = PaidAnswersModel(model)
     async with open_sqlite_queue(tmp_path / "work.sqlite3") as queue:
         await queue.open(JOB)
-        with keeping(JobAnswers(queue, leased(), 1e12)):
+        with keeping(answers(queue)):
             await once.generate(asked("Why?"))
         name = answers_of(JOB.id)
         (item,) = await queue.results("ann", name, -1, 10)
@@ -66,6 +71,6 @@ async def test_an_answer_that_can_not_be_read_is_asked_for_again(tmp_path):
         assert group is not None
         await queue.clear(name)
         await queue.put(group, [NewWork(0, head + b"\n[7")])
-        with keeping(JobAnswers(queue, leased(), 1e12)):
+        with keeping(answers(queue)):
             await once.generate(asked("Why?"))
     assert len(model.requests) == 2
