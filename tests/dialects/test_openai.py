@@ -350,6 +350,8 @@ def test_a_prompt_that_is_too_long_is_told_in_the_callers_words(fake):
         fake.responses.create(model=MODEL, input="a" * 1_000_001)
 
     assert (chat.value.param, responses.value.param) == ("messages", "input")
+    # By which langchain, strands and LiteLLM know that a shorter conversation would do.
+    assert chat.value.code == responses.value.code == "context_length_exceeded"
     assert "prompt" not in str(chat.value)
 
 
