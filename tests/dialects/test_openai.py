@@ -409,6 +409,16 @@ def test_tools_that_the_model_may_not_call_are_ignored_and_listed(fake):
     assert set(raw.headers["x-ignored-parameters"].split(", ")) == {"tools", "tool_choice"}
 
 
+def test_a_forced_tool_is_refused_with_the_way_to_an_answer_of_a_form(fake):
+    with pytest.raises(openai.BadRequestError, match="a json_schema in response_format"):
+        ask(
+            fake,
+            user("Why?"),
+            tools=[{"type": "function", "function": {"name": "f"}}],
+            tool_choice={"type": "function", "function": {"name": "f"}},
+        )
+
+
 @pytest.mark.parametrize("role", ["tool", "function"])
 def test_a_result_of_a_tool_is_refused_with_what_to_do(fake, role):
     with pytest.raises(openai.BadRequestError, match="message of the user") as refused:
