@@ -266,6 +266,14 @@ def test_files_that_can_not_be_used_stop_the_start_with_one_line(
     assert (str(path) in line, said in line) == (True, True), line
 
 
+def test_a_certificate_that_has_ended_stops_the_start(tmp_path, trusted):
+    path = tmp_path / "it.pem"
+    trusted.issue(path, days=-1)
+
+    with pytest.raises(SettingsError, match=r"it\.pem: the certificate counts from .* UTC"):
+        check(Settings(_env_file=None, usage_store="memory", tls_certificate_file=path))
+
+
 @pytest.mark.parametrize("setting", ["tls_key_file", "tls_client_ca_file"])
 def test_a_key_or_an_authority_without_a_certificate_stops_the_start(tmp_path, setting):
     run = start(tmp_path, **{setting: "x.pem"})
