@@ -108,8 +108,9 @@ class Page:
         for start, end in self._letters.spelled(wanted):
             yield self._sighting(wanted, *self._letters.between(start, end))
 
-    def _code(self, digits: str) -> list[Sighting]:
+    def _code(self, wanted: str) -> list[Sighting]:
         """Return where a long number stands in groups: of a card, of a telephone."""
+        digits = wanted.removeprefix("+")
         if not digits.isdigit() or len(digits) < CODE:
             return []
         return [one for one in _best(self.spelled(digits)) if self._is_whole_code(one)]
