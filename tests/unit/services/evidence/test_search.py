@@ -3,13 +3,12 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import date
 
 import pytest
 
 from app.services.evidence import lines
 from app.services.evidence.amounts import Amount
-from app.services.evidence.dates import dates
+from app.services.evidence.dates import Day, dates
 from app.services.evidence.letters import CUBES, LOOKS, STEPS, Letters
 from app.services.evidence.search import Page
 from app.services.evidence.text import Match
@@ -109,6 +108,18 @@ def test_a_value_is_found_as_it_is_written_on_the_page(value, text, match):
         ("2024-03-05", "20240305"),
         ("05/03/2024", "2024-03-05"),
         ("2024-03-05T12:30:00", "5 March 2024 12:30"),
+        ("2024-03", "March 2024"),
+        ("03/2024", "Mar. 2024"),
+        ("März 2024", "2024-03"),
+        ("2024-03", "2024年3月"),
+        ("2024-03", "issued 5 March 2024"),
+        ("5 March", "March 5th"),
+        ("March 5", "5. März 2024"),
+        ("1965-12-31", "31.12.65"),
+        ("2024-03-05", "2024-Mar-05"),
+        ("2024-03-05", "5 Μαρτίου 2024"),
+        ("2024-03-05", "5 марта 2024"),
+        ("2024-04-03", "03/04/2024"),
         ("office", "our oﬃce"),
         ("résumé", "re\u0301sume\u0301"),
         ("STRASSE", "Straße"),
@@ -127,6 +138,9 @@ def test_a_value_is_found_as_it_is_written_on_the_page(value, text, match):
         ("pay within 30 days", "pleasepaywithin 30 days"),
         ("Invoice Total", "InvoiceTotal:42.10"),
         ("14:30", "2:30 PM"),
+        ("14:30", "2.30 pm"),
+        ("14:30", "14h30"),
+        ("14:30", "14.30 Uhr"),
         ("2:30 PM", "14:30"),
         ("14:30:00", "Open 14:30-18:00"),
         ("14:30", "at 14:30:15"),
@@ -170,6 +184,15 @@ def test_a_value_is_found_however_it_is_written(value, line):
         ("1 1", "11"),
         ("2024-03-06", "5 March 2024"),
         ("2024-03-05", "105MAR2024"),
+        ("2024-03", "March 2023"),
+        ("2024-03", "May 2024"),
+        ("2024-03", "March"),
+        ("2024-03-05", "March 2024"),
+        ("2024-03-05", "5 March"),
+        ("March 5", "March 15"),
+        ("2024-03", "INV-2024-03"),
+        ("2026-01-03", "01.03.2026"),
+        ("2024-03-05", "Feb 30, 2024"),
         (3, "2024年3月5日"),
         (42.1, "42.10kremes"),
         ("2024-03-05T12:30:00", "5 March 2024 12:45"),
@@ -352,12 +375,20 @@ def test_misread_values_of_a_page_are_looked_for_in_bounded_steps(monkeypatch):
     assert len(looked) == len(set(looked)) == 2
 
 
+def test_dates_that_tell_their_order_tell_that_of_others():
+    american = page("Due 03/25/2024", "Issued 03/04/2024")
+
+    assert american.sightings("2024-04-03") == []
+    assert [one.text for one in american.sightings("2024-03-04")] == ["03/04/2024"]
+    assert len(page("25/03/2024 03/25/2024 03/04/2024").sightings("2024-04-03")) == 1
+
+
 def test_a_page_is_read_once_for_all_dates(monkeypatch):
     read: list[str] = []
 
-    def counted(text: str) -> Iterator[tuple[int, int, date]]:
+    def counted(text: str, **order: bool | None) -> Iterator[tuple[int, int, Day]]:
         read.append(text)
-        return dates(text)
+        return dates(text, **order)
 
     monkeypatch.setattr(lines, "dates", counted)
     diary = page(*[f"{day:02}.03.2026" for day in range(1, 32)])
