@@ -94,10 +94,13 @@ class Page:
         return self._lines.of_word[word].words
 
     def sightings(self, value: str | float) -> list[Sighting]:
-        """Return the places that support ``value``, the best kind of them, in reading order."""
+        """Return the places that support ``value``, in reading order.
+
+        Of a text the best kind alone. A number is the same however it is written: 12 is 12.00.
+        """
         if not isinstance(value, str):
             number, digits = Amount(frozenset([float(value)])), orjson.dumps(value).decode()
-            return _best(self._numbers(number, digits)) or self._code(digits)
+            return list(dict.fromkeys(self._numbers(number, digits))) or self._code(digits)
         wanted = " ".join(value.split())
         if not wanted:
             return []
