@@ -3,12 +3,14 @@
 import asyncio
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from app.domain.errors import ServiceError
 from app.domain.generation import Generation, Latency, StopReason
 from app.domain.guardrail import GuardrailReport
 from app.domain.image import AnswerWarning, ImageReport
+from app.domain.usage import Usage, summed
 from app.services.answers.text.notes import Refusal
 from app.services.documents.page_images import Shot
 from app.services.generation.combine import combined, reported
@@ -33,6 +35,8 @@ class Transcript:
     """Reports by the picture's position, each once however often it was shown."""
     _refusals: list[tuple[int, Refusal]] = field(default_factory=list)
     """Refusals, each with the number of the page that was asked about."""
+    _lost: list[Usage] = field(default_factory=list)
+    """What was paid for answers that a guardrail held back."""
     _started: float = field(default_factory=lambda: asyncio.get_running_loop().time())
 
     @property
@@ -57,6 +61,16 @@ class Transcript:
         for generation in generations:
             self._asked.append((position, generation))
             self.warn(generation.warnings)
+
+    def lose(self, error: ServiceError) -> None:
+        """Record what an answer cost that ``error`` stands for, if it was one."""
+        if error.usage is not None:
+            self._lost.append(error.usage)
+
+    @property
+    def lost(self) -> Usage | None:
+        """What was paid for answers that are not given; None for nothing."""
+        return summed(self._lost) if self._lost else None
 
     def note(self, finding: Finding[Any]) -> None:
         """Record what is to be said beside the answer that is given."""
@@ -94,6 +108,9 @@ class Transcript:
                 (c for c in completions if c.stop_reason is not StopReason.STOP), completions[-1]
             ),
         )
+        if self.lost is not None:
+            usage = summed([together.completion.usage, self.lost])
+            together = replace(together, completion=replace(together.completion, usage=usage))
         return reported(together, report)
 
     def _of_page(self, page: int | None, text: str) -> str:
