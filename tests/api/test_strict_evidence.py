@@ -132,13 +132,15 @@ def test_the_first_answer_stays_where_the_second_call_fails(strict):
     assert body["result"]["pages"][0]["error"] is None
 
 
-def test_a_second_answer_that_a_guardrail_holds_back_is_paid_for(strict):
+@pytest.mark.parametrize(("first", "verify"), [(json.dumps(WRONG), "strict"), ("{}, so", "off")])
+def test_a_second_answer_that_a_guardrail_holds_back_is_paid_for(service, script, first, verify):
     blocked = GuardrailBlockedError("blocked")
     blocked.usage = Usage(100, 20)
-    body = strict("extract", WRONG, blocked, schema=SCHEMA)
+    script.answers = [first, blocked]
+    body = {"images": [b64(PICTURE)], "schema": {**SCHEMA, "required": ["vendor"]}}
+    answer = service.post("/v1/tasks/extract", json={**body, "verify": verify}).json()
 
-    assert body["result"]["fields"] == WRONG
-    assert body["prompt_token_count"] == 200
+    assert (answer["calls"], answer["prompt_token_count"]) == (2, 200)
 
 
 @pytest.mark.parametrize(

@@ -177,7 +177,7 @@ class Run:
             request = self._generation(turn)
             formed = await self.asker.ask(request, question.form, question.measures, once=again)
         except ServiceError as error:
-            self.transcript.lose(error)
+            self.transcript.lose(error.usage)
             if not again:
                 # Without its frames, which hold this run: a circle around all its pages.
                 self.failures[position] = error.with_traceback(None)
@@ -191,6 +191,7 @@ class Run:
         ]
         images = zip(question.images, reports, strict=True)
         self.transcript.add(position, generations, images)
+        self.transcript.lose(formed.lost)
         view = _view(shots, reports)
         if not again and len(reports) == 1:
             picture = formed.generations[0].images[0].prepared.data

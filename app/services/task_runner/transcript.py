@@ -3,10 +3,9 @@
 import asyncio
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
-from app.domain.errors import ServiceError
 from app.domain.generation import Generation, Latency, StopReason
 from app.domain.guardrail import GuardrailReport
 from app.domain.image import AnswerWarning, ImageReport
@@ -41,8 +40,9 @@ class Transcript:
 
     @property
     def calls(self) -> int:
-        """How often the model answered."""
-        return len(self._asked)
+        """How often the model answered, what is not given included."""
+        # A guardrail that blocks the prompt costs no tokens.
+        return len(self._asked) + sum(paid.prompt_token_count != 0 for paid in self._lost)
 
     @property
     def refusal(self) -> Refusal | None:
@@ -62,10 +62,10 @@ class Transcript:
             self._asked.append((position, generation))
             self.warn(generation.warnings)
 
-    def lose(self, error: ServiceError) -> None:
-        """Record what an answer cost that ``error`` stands for, if it was one."""
-        if error.usage is not None:
-            self._lost.append(error.usage)
+    def lose(self, paid: Usage | None) -> None:
+        """Record what was paid for an answer that is not given, if anything was."""
+        if paid is not None:
+            self._lost.append(paid)
 
     @property
     def lost(self) -> Usage | None:
@@ -107,10 +107,8 @@ class Transcript:
             stop=next(
                 (c for c in completions if c.stop_reason is not StopReason.STOP), completions[-1]
             ),
+            lost=self._lost,
         )
-        if self.lost is not None:
-            usage = summed([together.completion.usage, self.lost])
-            together = replace(together, completion=replace(together.completion, usage=usage))
         return reported(together, report)
 
     def _of_page(self, page: int | None, text: str) -> str:
