@@ -10,8 +10,8 @@ from app.emulator.config import EmulatorConfig
 from app.emulator.model.model import Remembered, ToyModel
 from app.emulator.model.pixels import Pixels, measured
 from app.emulator.model.vocabulary import EstimatedVocabulary
-from app.emulator.wire.conversation import Ask, Picture, Sampling
-from app.emulator.wire.picture import checked
+from app.emulator.wire.bodies.conversation import Ask, Picture, Sampling
+from app.emulator.wire.bodies.picture import checked
 from tests.emulator.asking import MODEL, body, encoded, invoked, messages, plain, sample, small
 from tests.emulator.serving import serving
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
-from app.emulator.wire.conversation import Ask
+from app.emulator.wire.bodies.conversation import Ask
 from app.emulator.wire.exchange import Headers, Request
 
 _SECRET = frozenset({b"authorization", b"x-amz-security-token", b"cookie", b"proxy-authorization"})

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from app.emulator.faults.fault_schedule import Plan
 from app.emulator.faults.spelling import Break, GatewayReply
 from app.emulator.wire import eventstream
+from app.emulator.wire.bodies.response_stream import Frame
 from app.emulator.wire.errors import AwsError, ErrorKind
 from app.emulator.wire.exchange import Exchange, Headers, HungUpError
-from app.emulator.wire.streams import Frame
 
 _HANDFUL = 7  # Bytes of a slow drip: fewer than any frame's prelude and checksum.
 

@@ -10,7 +10,7 @@ from app.emulator.guardrails.assessment import assessment
 from app.emulator.guardrails.judgement import BLOCKED, Guardrail, Verdict, named, together
 from app.emulator.model.logprobs import Spoken
 from app.emulator.model.model import ToyModel
-from app.emulator.wire.conversation import Answer, Ask, GuardOutcome, Picture
+from app.emulator.wire.bodies.conversation import Answer, Ask, GuardOutcome, Picture
 
 
 class Screening:

@@ -14,7 +14,7 @@ from app.emulator.model.logprobs import Spoken
 from app.emulator.model.pixels import Pixels
 from app.emulator.model.question import Question
 from app.emulator.model.text_lines import Box, TextLines
-from app.emulator.wire.conversation import Ask
+from app.emulator.wire.bodies.conversation import Ask
 
 MARK = "[emulator]"
 _OPENINGS = ("I see", "The picture shows", "This is", "Here is")

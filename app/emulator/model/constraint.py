@@ -9,7 +9,7 @@ from app.emulator.model import lookup, pattern, schema_answer
 from app.emulator.model.facts import Facts
 from app.emulator.model.logprobs import Spoken
 from app.emulator.model.wording import tokens
-from app.emulator.wire.conversation import Constraint
+from app.emulator.wire.bodies.conversation import Constraint
 from app.emulator.wire.errors import AwsError, invalid
 
 _YES, _NO = "yes", "no"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from app.emulator.model.vocabulary import Vocabulary
-from app.emulator.wire.conversation import Alternative, TokenScore
+from app.emulator.wire.bodies.conversation import Alternative, TokenScore
 
 _FORCED = 0.999
 _COMMON = (" the", " a", ",", ".", " of", " is", "\n", " and", " in", " to", "The", ":", " no")

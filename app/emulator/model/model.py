@@ -16,7 +16,14 @@ from app.emulator.model.pixels import Pixels, measured
 from app.emulator.model.question import Question, parsed
 from app.emulator.model.text_lines import TextLines
 from app.emulator.model.vocabulary import Vocabulary
-from app.emulator.wire.conversation import Answer, Ask, BodyFormat, Picture, Sampling, TokenScore
+from app.emulator.wire.bodies.conversation import (
+    Answer,
+    Ask,
+    BodyFormat,
+    Picture,
+    Sampling,
+    TokenScore,
+)
 from app.emulator.wire.errors import AwsError, invalid
 
 _REMEMBERED = 256

@@ -10,7 +10,7 @@ from PIL import Image
 
 from app.emulator.model.pixels import opaque
 from app.emulator.model.text_lines import Box, TextLines, Word, assembled
-from app.emulator.wire.conversation import Picture
+from app.emulator.wire.bodies.conversation import Picture
 
 _MODELS = {
     "Det": "PP-OCRv6_det_small.onnx",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageFilter, ImageStat
 
-from app.emulator.wire.conversation import Picture
+from app.emulator.wire.bodies.conversation import Picture
 
 _SAMPLE = 96  # Pixels a side: enough for colour shares, and cheap.
 _PALETTE = {

@@ -9,7 +9,7 @@ from typing import Any
 
 from app.emulator.model import skeleton
 from app.emulator.model.wording import meaningful, tokens
-from app.emulator.wire.conversation import Ask
+from app.emulator.wire.bodies.conversation import Ask
 
 _TEXT = re.compile(
     r"\b(?:ocr|read|transcri\w+|what(?:'s| is| does| are)?\b[^.?]*\b(?:text|words?|written|say)"

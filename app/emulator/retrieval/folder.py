@@ -16,9 +16,9 @@ import orjson
 
 from app.emulator.model.pixels import Pixels, measured
 from app.emulator.model.text_lines import TextLines
-from app.emulator.wire.conversation import Picture
+from app.emulator.wire.bodies.conversation import Picture
+from app.emulator.wire.bodies.picture import checked
 from app.emulator.wire.errors import AwsError
-from app.emulator.wire.picture import checked
 
 _log = logging.getLogger(__name__)
 _METADATA = ".metadata.json"

@@ -5,8 +5,8 @@ from typing import Any
 
 import orjson
 
-from app.emulator.wire import picture, template
-from app.emulator.wire.conversation import (
+from app.emulator.wire.bodies import picture, template
+from app.emulator.wire.bodies.conversation import (
     DEFAULT_GENERATION,
     Answer,
     Ask,

@@ -7,7 +7,7 @@ from hashlib import sha256
 import pybase64
 from PIL import Image
 
-from app.emulator.wire.conversation import Picture
+from app.emulator.wire.bodies.conversation import Picture
 from app.emulator.wire.errors import AwsError, invalid
 
 MAX_BYTES = int(3.75 * 1024 * 1024)

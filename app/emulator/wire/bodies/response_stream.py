@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from app.emulator.wire import bedrock_completion, converse, eventstream, native
-from app.emulator.wire import openai_chat as chat
-from app.emulator.wire import openai_completion as completion
-from app.emulator.wire.conversation import Answer, Ask, BodyFormat
+from app.emulator.wire import eventstream
+from app.emulator.wire.bodies import bedrock_completion, converse, native
+from app.emulator.wire.bodies import openai_chat as chat
+from app.emulator.wire.bodies import openai_completion as completion
+from app.emulator.wire.bodies.conversation import Answer, Ask, BodyFormat
 from app.emulator.wire.exchange import Headers
 from app.emulator.wire.replies import ms_since, request_id
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from app.emulator.wire.conversation import Constraint
+from app.emulator.wire.bodies.conversation import Constraint
 from app.emulator.wire.errors import AwsError, invalid
 
 _KINDS = ("json", "regex", "choice", "grammar")

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from itertools import accumulate
 from typing import Any
 
-from app.emulator.wire import openai, structured_output, template
-from app.emulator.wire.conversation import Answer, Ask, BodyFormat, Guarded, TokenScore
+from app.emulator.wire.bodies import openai, structured_output, template
+from app.emulator.wire.bodies.conversation import Answer, Ask, BodyFormat, Guarded, TokenScore
 
 _KEYS = openai.SHARED_KEYS | {"prompt", "echo", "best_of", "suffix"}
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from app.emulator.wire import native, structured_output, template
-from app.emulator.wire.conversation import (
+from app.emulator.wire.bodies import native, structured_output, template
+from app.emulator.wire.bodies.conversation import (
     Answer,
     Ask,
     BodyFormat,

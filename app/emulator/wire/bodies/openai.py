@@ -3,9 +3,9 @@
 from typing import Any
 from uuid import uuid4
 
-from app.emulator.wire.conversation import Answer, LogprobDemand, Sampling, TokenScore
+from app.emulator.wire.bodies.conversation import Answer, LogprobDemand, Sampling, TokenScore
+from app.emulator.wire.bodies.native import guarded
 from app.emulator.wire.errors import AwsError, invalid
-from app.emulator.wire.native import guarded
 
 MAX_CONTEXT = 131_072
 """Tokens of prompt and answer together."""

@@ -6,8 +6,8 @@ from typing import Any
 
 import orjson
 
-from app.emulator.wire import picture, template
-from app.emulator.wire.conversation import (
+from app.emulator.wire.bodies import picture, template
+from app.emulator.wire.bodies.conversation import (
     MAX_GENERATION,
     Answer,
     Ask,
@@ -17,8 +17,8 @@ from app.emulator.wire.conversation import (
     Sampling,
     Turn,
 )
+from app.emulator.wire.bodies.native import MANY_IMAGES
 from app.emulator.wire.errors import invalid
-from app.emulator.wire.native import MANY_IMAGES
 
 _STOPS = {"stop": "end_turn", "length": "max_tokens", "guardrail": "guardrail_intervened"}
 _FIELDS = frozenset(

@@ -2,7 +2,7 @@
 
 import re
 
-from app.emulator.wire.conversation import Turn
+from app.emulator.wire.bodies.conversation import Turn
 
 IMAGE = "<|image|>"
 SPECIAL = re.compile(r"<\|[A-Za-z0-9_]+\|>")

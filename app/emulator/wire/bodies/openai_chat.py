@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.emulator.wire import openai, picture, structured_output, template
-from app.emulator.wire.conversation import (
+from app.emulator.wire.bodies import openai, picture, structured_output, template
+from app.emulator.wire.bodies.conversation import (
     Answer,
     Ask,
     BodyFormat,
