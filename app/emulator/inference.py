@@ -24,7 +24,7 @@ from app.emulator.wire.replies import JSON, metrics, ms_since, request_id
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One way to ask."""
+    """One of Bedrock's inference operations."""
 
     name: str
     converse: bool

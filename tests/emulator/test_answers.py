@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from app.emulator.config import EmulatorConfig
-from app.emulator.model.model import Remembered, ToyModel
+from app.emulator.model.model import RecentResults, ToyModel
 from app.emulator.model.pixels import Pixels, measured
 from app.emulator.model.vocabulary import EstimatedVocabulary
 from app.emulator.wire.bodies.conversation import Ask, Picture, Sampling
@@ -198,7 +198,7 @@ async def test_a_picture_seen_twice_is_decoded_once(monkeypatch: pytest.MonkeyPa
 
 
 def test_only_the_latest_results_are_remembered() -> None:
-    memory = Remembered(size=2)
+    memory = RecentResults(size=2)
     for key in "abc":
         memory.put(key, key)
         memory.get("a")

@@ -1,4 +1,4 @@
-"""The records of a job: each asked as a call of its own, and its line of the output."""
+"""Answers a job's records, each as a call of its own, and writes their lines of the output."""
 
 from dataclasses import dataclass
 from functools import partial

@@ -1,4 +1,4 @@
-"""ApplyGuardrail: its body read, and its answer written."""
+"""Reads the body of ApplyGuardrail and writes its answer."""
 
 from typing import Any
 

@@ -1,7 +1,7 @@
-"""A JSON value that is valid under a schema, filled from what was seen in a picture.
+"""A JSON value that is valid under a schema, filled from the facts of a picture.
 
-A property takes the value that stands beside its name in the picture, or what is known under
-that name: the text, its lines, a box, a description, a colour. What was not seen is empty: null,
+A property takes the value that stands beside its name in the picture, or the fact of that name:
+the text, its lines, a box, a description, a colour. A value that was not seen is empty: null,
 ``""``, ``[]``, or the least value that the schema allows.
 """
 

@@ -112,7 +112,7 @@ def _rows(path: Path, folder: Path) -> Iterator[Chunk]:
 def _recording(path: Path, folder: Path, kind: str, mime_type: str) -> Chunk:
     beside = next(path.with_name(path.name + end) for end, of in _SAID.items() if of == kind)
     said = beside.read_text("utf-8").strip() if beside.is_file() else ""
-    # One of which nothing is known is found by its name, as by a title.
+    # A recording without a text is found by its name, as by a title.
     text = said or path.stem.replace("-", " ").replace("_", " ")
     return _chunk(path, folder, text, mime_type, kind=kind, said=said)
 

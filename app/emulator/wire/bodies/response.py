@@ -1,4 +1,4 @@
-"""The body of a whole answer, in the format in which the call came."""
+"""Writes the body of a whole answer, in the format of the call."""
 
 from typing import Any
 

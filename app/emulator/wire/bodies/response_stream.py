@@ -16,10 +16,10 @@ from app.emulator.wire.replies import ms_since, request_id
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame of a stream, and what a break needs to know of it."""
+    """One frame of a stream, with the facts that a break needs."""
 
     make: Callable[[], bytes]
-    """Encodes it; called when it is due, so that the times in it are true."""
+    """Encodes it; called when the frame is due, so that its times are true."""
     text: bool = False
     """Whether it carries a piece of the answer."""
     final: bool = False
@@ -57,7 +57,7 @@ def headers(body_format: BodyFormat) -> Headers:
 
 
 def frames(ask: Ask, answer: Answer, model: str, started: float) -> Iterator[Frame]:
-    """Return the frames of a streamed answer, in the format in which the call came."""
+    """Return the frames of a streamed answer, in the format of the call."""
     match ask.format:
         case BodyFormat.CONVERSE:
             return _converse(answer, started)
