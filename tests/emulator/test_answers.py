@@ -8,7 +8,7 @@ from PIL import Image
 
 from app.emulator.config import EmulatorConfig
 from app.emulator.model.model import RecentResults, ToyModel
-from app.emulator.model.pixels import Pixels, measured
+from app.emulator.model.sight.pixels import Pixels, measured
 from app.emulator.model.vocabulary import EstimatedVocabulary
 from app.emulator.wire.bodies.conversation import Ask, Picture, Sampling
 from app.emulator.wire.bodies.picture import checked

@@ -7,8 +7,8 @@ from enum import StrEnum
 
 from app.emulator.guardrails import personal
 from app.emulator.guardrails.policy import Policy, parsed
-from app.emulator.model.pixels import Pixels
-from app.emulator.model.text_lines import TextLines
+from app.emulator.model.sight.pixels import Pixels
+from app.emulator.model.sight.text_lines import TextLines
 from app.emulator.wire.errors import NOT_FOUND, AwsError, invalid
 
 BLOCKED = "Sorry, this text was blocked by the emulator's guardrail."

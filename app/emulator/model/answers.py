@@ -8,12 +8,13 @@ from typing import Any
 
 import orjson
 
-from app.emulator.model import constraint, descriptions, lookup, schema_answer, sources
+from app.emulator.model import descriptions, lookup, sources
 from app.emulator.model.facts import Facts
+from app.emulator.model.forms import constraint, schema_answer
 from app.emulator.model.logprobs import Spoken
-from app.emulator.model.pixels import Pixels
 from app.emulator.model.question import Question
-from app.emulator.model.text_lines import Box, TextLines
+from app.emulator.model.sight.pixels import Pixels
+from app.emulator.model.sight.text_lines import Box, TextLines
 from app.emulator.wire.bodies.conversation import Ask
 
 MARK = "[emulator]"

@@ -1,6 +1,6 @@
 """Descriptions of a picture's looks, as a sentence or as single words."""
 
-from app.emulator.model.pixels import Pixels
+from app.emulator.model.sight.pixels import Pixels
 
 _NOTABLE = 10  # Per cent of the picture that a colour must fill to be named.
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 from app.emulator.model import descriptions, lookup
 from app.emulator.model.lookup import Labelled
-from app.emulator.model.pixels import Pixels
 from app.emulator.model.question import Question
-from app.emulator.model.text_lines import Box, Line, TextLines, Word, cells
+from app.emulator.model.sight.pixels import Pixels
+from app.emulator.model.sight.text_lines import Box, Line, TextLines, Word, cells
 from app.emulator.model.wording import meaningful, tokens
 
 _DATE = re.compile(r"\b(\d{4})-(\d{2})-(\d{2})\b|\b(\d{1,2})[./](\d{1,2})[./](\d{4})\b")

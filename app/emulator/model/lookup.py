@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from app.emulator.model.text_lines import Line, TextLines
+from app.emulator.model.sight.text_lines import Line, TextLines
 from app.emulator.model.wording import meaningful, stem, tokens
 
 _COLON = re.compile(r"\s*[:\uff1a=]\s*")

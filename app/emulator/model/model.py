@@ -9,12 +9,13 @@ from functools import partial
 from typing import TypeVar, cast
 
 from app.emulator.config import EmulatorConfig
-from app.emulator.model import answers, logprobs, ocr, tiles
+from app.emulator.model import answers, logprobs
 from app.emulator.model.answers import Perception
 from app.emulator.model.logprobs import Spoken
-from app.emulator.model.pixels import Pixels, measured
 from app.emulator.model.question import Question, parsed
-from app.emulator.model.text_lines import TextLines
+from app.emulator.model.sight import ocr, tiles
+from app.emulator.model.sight.pixels import Pixels, measured
+from app.emulator.model.sight.text_lines import TextLines
 from app.emulator.model.vocabulary import Vocabulary
 from app.emulator.wire.bodies.conversation import (
     Answer,

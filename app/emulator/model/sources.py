@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.emulator.model.text_lines import TextLines
+from app.emulator.model.sight.text_lines import TextLines
 from app.emulator.model.wording import meaningful, stem, tokens
 
 _SOURCE = re.compile(r"<source_(?P<n>\d{1,3})>(?P<text>.*?)</source_(?P=n)>", re.DOTALL)

@@ -14,8 +14,8 @@ from typing import Any
 
 import orjson
 
-from app.emulator.model.pixels import Pixels, measured
-from app.emulator.model.text_lines import TextLines
+from app.emulator.model.sight.pixels import Pixels, measured
+from app.emulator.model.sight.text_lines import TextLines
 from app.emulator.wire.bodies.conversation import Picture
 from app.emulator.wire.bodies.picture import checked
 from app.emulator.wire.errors import AwsError

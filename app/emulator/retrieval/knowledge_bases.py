@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from app.emulator.model.model import ToyModel
-from app.emulator.model.pixels import measured
+from app.emulator.model.sight.pixels import measured
 from app.emulator.retrieval import filters, request
 from app.emulator.retrieval.folder import Chunk, chunks
 from app.emulator.retrieval.index import Hit, Index, reranked

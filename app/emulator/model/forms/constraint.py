@@ -5,8 +5,9 @@ from collections.abc import Callable
 
 import orjson
 
-from app.emulator.model import lookup, pattern, schema_answer
+from app.emulator.model import lookup
 from app.emulator.model.facts import Facts
+from app.emulator.model.forms import pattern, schema_answer
 from app.emulator.model.logprobs import Spoken
 from app.emulator.model.wording import tokens
 from app.emulator.wire.bodies.conversation import Constraint

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 from PIL import Image
 
-from app.emulator.model.pixels import opaque
-from app.emulator.model.text_lines import Box, TextLines, Word, assembled
+from app.emulator.model.sight.pixels import opaque
+from app.emulator.model.sight.text_lines import Box, TextLines, Word, assembled
 from app.emulator.wire.bodies.conversation import Picture
 
 _MODELS = {

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from app.emulator.model import pattern
+from app.emulator.model.forms import pattern
 
 Schema = dict[str, Any]
 _DEPTH = 12

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from app.emulator.model import json_schema
 from app.emulator.model.facts import Facts, box_sides, iso_date, names_box
-from app.emulator.model.json_schema import Schema
+from app.emulator.model.forms import json_schema
+from app.emulator.model.forms.json_schema import Schema
 from app.emulator.model.lookup import number
 
 _DEPTH = 12
