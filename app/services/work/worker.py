@@ -278,20 +278,23 @@ class Worker:
                     task.cancel()
 
     async def _seeing_to(self, kind: _Kind) -> None:
-        handler = kind.handler
-        while True:
-            kind.tending.clear()
-            try:
-                await handler.tend()
-            except ServiceError as error:
-                log.warning("groups wait", kind=handler.kind, code=error.code, reason=error.detail)
-            except Exception:
-                log.exception("groups wait", kind=handler.kind)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self.poll):
-                    await kind.tending.wait()
-            # Many results come close together; one look serves them all.
-            await asyncio.sleep(min(_TOGETHER, self.poll))
+        async with asyncio.TaskGroup() as steps:
+            while True:
+                kind.tending.clear()
+                await self._see_to(kind.handler, steps)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self.poll):
+                        await kind.tending.wait()
+                # Many results come close together; one look serves them all.
+                await asyncio.sleep(min(_TOGETHER, self.poll))
+
+    async def _see_to(self, handler: WorkHandler, steps: asyncio.TaskGroup) -> None:
+        try:
+            await handler.tend(steps)
+        except ServiceError as error:
+            log.warning("groups wait", kind=handler.kind, code=error.code, reason=error.detail)
+        except Exception:
+            log.exception("groups wait", kind=handler.kind)
 
     async def _leave(self) -> None:
         """Keep what is done and give back what is not."""

@@ -1,5 +1,6 @@
 """Jobs that are being removed: by one process while others look, or by one that died."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -47,6 +48,7 @@ async def test_what_a_process_that_died_has_left_of_a_removed_job_is_forgotten(j
     await half_removed(jobs)
     endpoint: Any = None
 
-    await JobHandler(jobs, endpoint, 1, 60).tend()
+    async with asyncio.TaskGroup() as steps:
+        await JobHandler(jobs, endpoint, 1, 60).tend(steps)
 
     assert await jobs.queue.active(WorkKind.JOB) == ()

@@ -58,7 +58,7 @@ class Handler:
     def exhausted(self, work: Leased) -> Finished:
         return Finished(work, False, b"given up")
 
-    async def tend(self) -> None:
+    async def tend(self, steps: asyncio.TaskGroup) -> None:
         self.tended += 1
 
 
