@@ -246,10 +246,10 @@ class BatchKeeper:
     async def _take_back(self, claim: Claim, reason: str) -> None:
         """Have the rows done by this service's own queue, or fail where that was not wanted."""
         batch = claim.batch
-        await self.native.remove(batch)
         if batch.engine is BatchEngine.BEDROCK:
             await self._fail(claim, (*batch.faults, _no_engine(reason)))
             return
+        await self.native.remove(batch)
         await self._put(claim, await input_file.places(self.files, batch, claim.check))
         native = batch.native and replace(batch.native, phase=NativePhase.ROWS)
         await claim.change(replace(claim.batch, native=native, engine_reason=reason, claimed_by=""))
