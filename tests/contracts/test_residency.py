@@ -28,7 +28,7 @@ from app.services.residency.models import ResidentBuckets
 from app.settings import Settings, SettingsError
 from app.telemetry.metrics import Metrics
 from app.wiring.residency import open_residency, open_sentinel
-from app.wiring.resident import resident_jobs
+from app.wiring.residency_wrappers import resident_jobs
 from tests.support.app import Rig
 from tests.support.identity_provider import identity_provider
 from tests.support.s3 import make_bucket, s3_client

@@ -7,11 +7,11 @@ import pytest
 from PIL import Image
 
 from app.emulator.config import EmulatorConfig
-from app.emulator.model.model import Remembered, ToyModel
-from app.emulator.model.pixels import Pixels, measured
+from app.emulator.model.model import RecentResults, ToyModel
+from app.emulator.model.sight.pixels import Pixels, measured
 from app.emulator.model.vocabulary import EstimatedVocabulary
-from app.emulator.wire.conversation import Ask, Picture, Sampling
-from app.emulator.wire.picture import checked
+from app.emulator.wire.bodies.conversation import Ask, Picture, Sampling
+from app.emulator.wire.bodies.picture import checked
 from tests.emulator.asking import MODEL, body, encoded, invoked, messages, plain, sample, small
 from tests.emulator.serving import serving
 
@@ -198,7 +198,7 @@ async def test_a_picture_seen_twice_is_decoded_once(monkeypatch: pytest.MonkeyPa
 
 
 def test_only_the_latest_results_are_remembered() -> None:
-    memory = Remembered(size=2)
+    memory = RecentResults(size=2)
     for key in "abc":
         memory.put(key, key)
         memory.get("a")

@@ -2,8 +2,8 @@
 
 import pytest
 
+from app.emulator.model.sight.text_lines import Line, TextLines, Word
 from app.emulator.model.sources import asked, in_form, in_words
-from app.emulator.model.text_lines import Line, TextLines, Word
 
 INSTEAD = 'If they do not, answer with exactly "NOT THERE".'
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema_rs import Draft202012Validator
 
-from app.emulator.model.pattern import UnsupportedPatternError, example
+from app.emulator.model.forms.pattern import UnsupportedPatternError, example
+from app.emulator.wire.bodies.structured_output import constraint
 from app.emulator.wire.errors import AwsError
-from app.emulator.wire.structured_output import constraint
 from tests.emulator.asking import chat, imported, plain, replied, streamed, written
 
 SCHEMA = {

@@ -121,7 +121,7 @@ class Pool:
 
 
 class Exchange:
-    """One request and its answer, as a block. A generator's takes twice as long."""
+    """One request and its answer, as a block. A generator's block takes twice as long."""
 
     __slots__ = ("_body", "_connection", "_head", "_pool")
 

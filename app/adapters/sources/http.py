@@ -29,7 +29,7 @@ MAX_REDIRECTS = 3
 MAX_CONNECTIONS = 32
 CHUNK_BYTES = 64 * 1024
 
-# What servers say of a file when they don't know its type.
+# Types that servers declare for files whose type they don't know.
 _UNTYPED = ("", "application/octet-stream", "binary/octet-stream")
 
 

@@ -48,6 +48,6 @@ def source_text(source: Source) -> str:
 
 
 def question_text(question: str, own: str, shown: bool) -> str:
-    """Return the question; of a caller's picture also where it is."""
+    """Return the question; with the place of the caller's picture, if there is one."""
     text = question.strip() or "What do the sources say about the picture?"
     return f"The caller's own picture is {own}.\n{text}" if own and shown else text
