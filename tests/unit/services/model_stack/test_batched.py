@@ -27,7 +27,7 @@ def model(fake: FakeVisionModel) -> BatchedModel:
     return BatchedModel(fake, TARGET, Price(1, 1))
 
 
-async def test_what_is_to_be_asked_is_told_and_not_asked(model, fake):
+async def test_a_captured_question_is_returned_and_not_asked(model, fake):
     with batched.capturing() as capture:
         assert batched.captures()
         with pytest.raises(CapturedError):
@@ -47,7 +47,7 @@ async def test_the_first_call_has_the_jobs_answer_with_its_cost_and_others_are_m
     assert len(fake.requests) == 1
 
 
-async def test_another_request_at_the_same_time_is_none_of_it(model: BatchedModel) -> None:
+async def test_another_request_at_the_same_time_is_not_counted(model: BatchedModel) -> None:
     async def other() -> str:
         return (await model.generate(REQUEST)).text
 
