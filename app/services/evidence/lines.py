@@ -3,12 +3,11 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 from functools import cached_property
 from itertools import groupby, pairwise
 
 from app.services.evidence.amounts import Amount, amounts, currencies
-from app.services.evidence.dates import dates
+from app.services.evidence.dates import Day, dates, month_first
 from app.services.evidence.text import composed, squeezed
 from app.services.evidence.times import Time, times
 from app.services.evidence.words import Word, around
@@ -88,12 +87,14 @@ class Lines:
         ]
 
     @cached_property
-    def days(self) -> dict[date, list[tuple[int, int, int]]]:
+    def days(self) -> dict[Day, list[tuple[int, int, int]]]:
         """The places of each day, read once for all values: the line, its first and last place."""
-        places: dict[date, list[tuple[int, int, int]]] = defaultdict(list)
+        places: dict[Day, list[tuple[int, int, int]]] = defaultdict(list)
+        order = month_first(line.text for line in self.all)
         for number, line in enumerate((*self.all, *self.seams)):
-            for start, end, day in dates(line.text):
-                places[day].append((number, start, end))
+            for start, end, day in dates(line.text, month_first=order):
+                for less in day.less():
+                    places[less].append((number, start, end))
         return places
 
     @cached_property

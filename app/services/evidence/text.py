@@ -14,6 +14,13 @@ _ARABIC = str.maketrans({"\u066c": ",", "\u066b": ".", "\u0640": None})
 """Arabic's marks of thousands and decimals, and the stroke that makes a word longer."""
 
 
+_TWO_LETTERS = str.maketrans(
+    {"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "AE", "Ö": "OE", "Ü": "UE", "ø": "oe", "Ø": "OE"}
+    | {"æ": "ae", "Æ": "AE", "å": "aa", "Å": "AA"}
+)
+_LAST_GREEK = "\u03ff"
+
+
 class Match(StrEnum):
     """How a reading supports a value."""
 
@@ -33,6 +40,19 @@ def composed(text: str) -> str:
 def folded(text: str) -> str:
     """Return ``text`` without what differs by case or by how Unicode spells it."""
     return composed(text).casefold()
+
+
+def transliterated(text: str) -> str:
+    """Return ``text`` as passports and old printers write it: Müller as Mueller."""
+    return composed(text).translate(_TWO_LETTERS)
+
+
+def unaccented(text: str) -> str:
+    """Return ``text`` without the accents of Latin and Greek letters."""
+    return "".join(
+        unicodedata.normalize("NFD", char)[0] if char <= _LAST_GREEK else char
+        for char in composed(text)
+    )
 
 
 def tokens(text: str) -> list[str]:

@@ -16,6 +16,7 @@ from app.services.batches import record
 from app.services.batches.intake import IntakeLimits
 from app.services.batches.keeper import BatchKeeper
 from app.services.batches.native import NativeBatches
+from app.services.batches.output import BatchOutput
 from app.services.files.service import FileLimits, FileService
 from app.telemetry.metrics import Metrics
 
@@ -29,9 +30,10 @@ def keeper(
             raise WorkQueueError("the process dies here")
 
     capture: Any = None
+    files = FileService(DirectoryFiles(folder), PlainData(), FileLimits(1000, 1000, 3600))
     return BatchKeeper(
         queue,
-        FileService(DirectoryFiles(folder), PlainData(), FileLimits(1000, 1000, 3600)),
+        files,
         "keeper",
         IntakeLimits(10, 1000),
         lambda *_: [],
@@ -39,6 +41,7 @@ def keeper(
         lambda: None,
         Metrics(),
         NativeBatches(queue, None, "there are none here", 1, 1, capture),
+        BatchOutput(queue, files),
     )
 
 
