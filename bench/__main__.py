@@ -1,4 +1,4 @@
-"""The service beside its peers: ``python -m bench``; bench/README.md tells how to read it."""
+"""The service beside its peers: ``python -m bench``; bench/README.md explains the results."""
 
 import argparse
 import json

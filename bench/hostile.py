@@ -1,10 +1,10 @@
-"""What a polite caller notices of hostile ones.
+"""The effect of hostile callers on a polite one.
 
     python -m bench.hostile [--seconds 6] [--only refused]
 
 Each of `bench.soak.attacks` runs in a process of its own, with a key of its own, while a polite
-caller asks twenty times a second. The polite one's 99th percentile is to stay under twice its calm
-value, and the memory of the process that serves within 150 MiB of what it was.
+caller asks twenty times a second. Its 99th percentile is to stay under twice the calm value, and
+the memory of the process that serves within 150 MiB of its calm value.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from fixtures.process import ROOT
 
 RATE = 20
 MOST_TIMES = 2.0
-"""Of the calm p99."""
+"""Times the calm p99."""
 MOST_MIB = 150
 PICTURE = ROOT / "tests" / "data" / "coffee.png"
 
