@@ -37,7 +37,7 @@ MOST_MIB = 150
 PICTURE = ROOT / "tests" / "data" / "coffee.png"
 
 
-def asked(attack: Attack, polite: str) -> bytes:
+def polite_request(attack: Attack, polite: str) -> bytes:
     body: dict[str, Any] = {"prompt": "Describe the sea in two sentences.", "max_gen_len": 64}
     if attack.pictures:
         body["images"] = [base64.b64encode(PICTURE.read_bytes()).decode()]
@@ -52,7 +52,7 @@ async def watched(running: Rig, memory: list[float]) -> None:
 
 async def measure(running: Rig, name: str, keys: tuple[str, str], seconds: float) -> dict[str, Any]:
     polite, hostile = keys
-    request = asked(ATTACKS[name], polite)
+    request = polite_request(ATTACKS[name], polite)
     memory: list[float] = []
     with closing(Caller(running.url)) as caller:
         await caller.offer(request, RATE, 2)  # warm up
