@@ -117,7 +117,8 @@ class ConverseSystem(DeferredModel):
 class InferenceConfig(DeferredModel):
     """How the answer is sampled, and where it ends."""
 
-    model_config = _STRICT
+    # Frozen, as pydantic copies a default that may change for each request.
+    model_config = ConfigDict(**_STRICT, frozen=True)
 
     maxTokens: Annotated[int | None, Field(ge=1, le=2048)] = None  # noqa: N815 - AWS's name
     temperature: Annotated[float | None, Field(ge=0, le=1)] = None
