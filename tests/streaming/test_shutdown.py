@@ -231,6 +231,10 @@ def test_a_worker_that_dies_is_replaced(emulator_url):
         assert process.process.wait(SECONDS) == 0
 
 
+def until_more(statuses: list[int], number: int) -> None:
+    until(lambda: len(statuses) > number, "nobody is answered")
+
+
 def test_services_restarted_one_after_the_other_lose_no_request(emulator_url, mostly_one):
     over = threading.Event()
     statuses: list[int] = []
@@ -257,8 +261,7 @@ def test_services_restarted_one_after_the_other_lose_no_request(emulator_url, mo
             stop(restarted)
             assert restarted.process.wait(SECONDS) == 0
             start(stack, port=httpx.URL(restarted.url).port or 0)
-            answered = len(statuses)
-            until(lambda n=answered: len(statuses) > n + 25, "nobody is answered any more")
+            until_more(statuses, len(statuses) + 25)
         over.set()
         for asked in asking:
             asked.result(SECONDS)
@@ -296,11 +299,10 @@ def test_kept_connections_lose_no_request_where_the_balancer_has_time_to_notice(
             for _ in range(2)
         )
         asking = [pool.submit(caller, [old.url, new.url]) for _ in range(4)]
-        until(lambda: len(statuses) > 8, "nobody is answered")
+        until_more(statuses, 8)
         stop(old)
         assert old.process.wait(SECONDS) == 0
-        answered = len(statuses)
-        until(lambda: len(statuses) > answered + 8, "nobody is answered any more")
+        until_more(statuses, len(statuses) + 8)
         over.set()
         for asked in asking:
             asked.result(SECONDS)
