@@ -29,7 +29,7 @@ FAILED = "an error that is no refusal"
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What the service made of one file, beside what another decoder made of it."""
+    """The service's reading of one file beside another decoder's."""
 
     path: Path
     kind: str
