@@ -40,6 +40,8 @@ _JOINTS = frozenset(".,:/'\u2019-\u2013")
 _ADDRESS = re.compile(r"\S+@\S+|\w+://\S+|www\.\S+")
 _UNIT = re.compile(r"\d\s?[^\W\d_]{1,3}")
 _PER = re.compile(r"/[^\W\d_]")
+_GRADE = re.compile(r"[^\W_]([+#-]+)[^\w+#-]*$")
+"""The signs of A+ and C#, behind the last letter; a hyphen alone may be of a line's end."""
 _WORD = 3
 """Letters beside digits that may be a word run together with them; fewer are of a code: ``12A``."""
 
@@ -123,6 +125,9 @@ class Letters:
             return False
         own, read = value.casefold(), "".join(span.casefold().split())
         if any(each.rstrip("/.,;)") not in read for each in _ADDRESS.findall(own)):
+            return False
+        grades = {match[1] if (match := _GRADE.search(text)) else "" for text in (value, span)}
+        if len(grades) > 1 and grades != {"", "-"}:
             return False
         # 5 km/h is no length.
         behind = self.spelt[self.words[end - 1]][self.places[end - 1] + 1 :]
