@@ -172,7 +172,7 @@ def test_without_an_engine_strict_is_refused_before_anything_is_paid_for():
     assert model.requests == []
 
 
-async def test_what_the_engine_can_not_read_is_none_and_it_goes_on_reading():
+async def test_a_picture_that_the_engine_can_not_read_is_skipped():
     async with PooledReader() as reader:
         assert await reader.read(b"no picture") is None
         read = await reader.read(RECEIPT)

@@ -28,6 +28,8 @@ def combined(
 ) -> Generation:
     """Return one answer for all: tokens and cost added up, the target where all have the same.
 
+    It was made when the last of them was.
+
     ``stop`` is the one whose end and log probabilities count; without it the end that all have in
     common. ``lost`` was paid for answers that are not given.
     """
@@ -50,6 +52,7 @@ def combined(
         images=tuple(images),
         warnings=tuple(warnings),
         latency=latency,
+        created=max(answer.created for answer in answers),
     )
 
 

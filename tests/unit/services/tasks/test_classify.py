@@ -96,7 +96,7 @@ def test_a_label_called_other_is_one_of_the_labels():
     assert (found.labels, found.other, found.other_probability) == (["other"], False, None)
 
 
-def test_where_one_label_has_to_fit_the_model_is_told():
+def test_the_model_is_told_where_at_least_one_label_has_to_fit():
     assert "At least one does" in asked(multiple=True, other=False).text
     assert "At least one" not in asked(multiple=True).text
 
@@ -162,6 +162,6 @@ def test_a_label_that_may_have_been_cut_off_is_none():
         {"labels": ["a b", "A  b"]},
     ],
 )
-def test_labels_that_can_not_be_told_apart_are_refused(parameters):
+def test_indistinguishable_labels_are_refused(parameters):
     with pytest.raises(TaskParameterError):
         asked(**parameters)

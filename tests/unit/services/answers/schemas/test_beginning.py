@@ -65,7 +65,7 @@ def test_what_goes_on_behind_the_beginning_is_read_with_it(form, text):
         (CAPTION, ""),
     ],
 )
-def test_an_answer_that_begins_anew_or_is_none_stands_for_itself(form, text):
+def test_an_answer_that_begins_anew_or_holds_no_object_is_read_alone(form, text):
     assert full(form, text) == text
 
 
