@@ -132,6 +132,7 @@ def test_a_value_is_found_as_it_is_written_on_the_page(value, text, match):
         ("Not approved", "Not approved"),
         ("non-smoker", "non smoker"),
         ("A+", "Grade A+"),
+        ("Radio", "Radio+TV"),
         ("Seite", "Seite-"),
         ("5 x 10 cm", "5 × 10 cm"),
         ("INV-2041", "Invoice No INV-2041"),
