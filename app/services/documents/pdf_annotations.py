@@ -18,6 +18,7 @@ _UNDRAWN = {
     raw.FPDF_ANNOT_LINE: "Line",
     raw.FPDF_ANNOT_POLYGON: "Polygon",
     raw.FPDF_ANNOT_POLYLINE: "PolyLine",
+    raw.FPDF_ANNOT_SOUND: "Sound",
     raw.FPDF_ANNOT_STAMP: "Stamp",
     raw.FPDF_ANNOT_CARET: "Caret",
     raw.FPDF_ANNOT_FILEATTACHMENT: "FileAttachment",
@@ -64,16 +65,27 @@ def _annotation(page: pypdfium2.PdfPage, index: int) -> Iterator[object]:
 
 
 def _undrawn(annotation: object) -> str | None:
-    if raw.FPDFAnnot_HasKey(annotation, b"AP") or raw.FPDFAnnot_GetFlags(annotation) & _HIDDEN:
+    if raw.FPDFAnnot_GetFlags(annotation) & _HIDDEN:
         return None
     if _is_field(annotation):
         # PDFium gives fields an appearance, but only those that the document's form lists.
-        return "Widget" if _value(annotation) else None
-    return _UNDRAWN.get(raw.FPDFAnnot_GetSubtype(annotation))
+        lacks = _value(annotation) and not raw.FPDFAnnot_HasKey(annotation, b"AP")
+        return "Widget" if lacks else None
+    return None if _has_appearance(annotation) else _UNDRAWN.get(_subtype(annotation))
+
+
+def _has_appearance(annotation: object) -> bool:
+    # An /AP may lack the normal appearance, the one that is drawn. Two bytes end an empty text.
+    normal = raw.FPDF_ANNOT_APPEARANCEMODE_NORMAL
+    return bool(raw.FPDFAnnot_GetAP(annotation, normal, None, 0) > 2)
 
 
 def _is_field(annotation: object) -> bool:
-    return bool(raw.FPDFAnnot_GetSubtype(annotation) == raw.FPDF_ANNOT_WIDGET)
+    return _subtype(annotation) == raw.FPDF_ANNOT_WIDGET
+
+
+def _subtype(annotation: object) -> int:
+    return int(raw.FPDFAnnot_GetSubtype(annotation))
 
 
 def _value(annotation: object) -> str:

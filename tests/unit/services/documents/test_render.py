@@ -276,6 +276,20 @@ def test_annotations_that_are_not_drawn_are_told():
     ]
 
 
+@pytest.mark.parametrize(
+    ("appearance", "told"),
+    [(b"", 1), (b"/N null", 1), (b"/D 5 0 R", 1), (b"/N 5 0 R", 0), (b"/N<</On 5 0 R>>", 0)],
+)
+def test_an_annotation_whose_appearance_is_not_there_is_told(appearance, told):
+    stamp = b"<</Type/Annot/Subtype/Stamp/Rect[50 50 250 250]/F 4/AS/On/AP<<%b>>>>" % appearance
+    shape = b"<</Subtype/Form/BBox[0 0 9 9]/Length 12>>stream\n0 0 9 9 re f\nendstream"
+    data = pdf_of(b"/MediaBox[0 0 300 300]/Annots[4 0 R]", more=[stamp, shape])
+    drawing = render.drawn(data, Kind.PDF, cut_of(1, (300, 300)), LIMITS)
+
+    assert len(drawing.warnings) == told
+    assert (opened(drawing.png).getextrema()[0][0] > 200) is bool(told)
+
+
 def test_an_empty_page_without_text_is_shown():
     assert (
         drawn(blank_pdf((99, 99)), Kind.PDF, cut_of(1, (99, 99))).getextrema() == ((255, 255),) * 3

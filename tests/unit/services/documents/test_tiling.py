@@ -1,6 +1,7 @@
 """Where a page that is read in detail is cut."""
 
 import io
+import random
 from collections.abc import Sequence
 from itertools import product
 from math import radians, tan
@@ -156,15 +157,21 @@ def test_a_rule_between_columns_does_not_keep_them_from_being_cut_one_by_one(deg
     assert all(cut.tile.width <= 700 for cut in cuts)
 
 
-@pytest.mark.parametrize("degrees", [-2.5, 1, 2.5])
-def test_the_slope_of_lines_is_seen_whatever_stands_beside_them(degrees):
-    image, draw = page(1120, 1584)
-    for left, tops in ((60, range(40, 1500, 31)), (600, range(57, 1500, 34))):
-        for word, top in product(range(left, left + 450, 50), tops):
-            draw.rectangle((word, top, word + 42, top + 14), fill=0)
-    turned = image.rotate(degrees, Image.Resampling.BICUBIC, fillcolor=255)
+def test_the_slope_of_lines_is_seen_whatever_stands_beside_them():
+    image, draw = page(1120, 900)
+    chance = random.Random(3)
+    for left in (60, 405, 750):
+        pitch, first = chance.randint(20, 26), 30 + chance.randrange(20)
+        for top in range(first, 870, pitch):
+            at = left
+            while at < left + 280:
+                width = chance.randint(15, 45)
+                draw.rectangle((at, top + 4, at + width, top + 12), fill=0)
+                draw.rectangle((at, top, at + 2, top + 12), fill=0)
+                at += width + 8
+    turned = image.rotate(1, Image.Resampling.BICUBIC, fillcolor=255)
 
-    assert slope(letters(from_pillow(turned))) == pytest.approx(-tan(radians(degrees)), abs=0.002)
+    assert slope(letters(from_pillow(turned))) == pytest.approx(-tan(radians(1)), abs=0.002)
 
 
 def test_noise_does_not_keep_a_page_from_being_cut_between_its_lines():
