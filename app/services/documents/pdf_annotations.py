@@ -81,7 +81,7 @@ def _has_appearance(annotation: object) -> bool:
 
 
 def _is_field(annotation: object) -> bool:
-    return _subtype(annotation) == raw.FPDF_ANNOT_WIDGET
+    return bool(_subtype(annotation) == raw.FPDF_ANNOT_WIDGET)
 
 
 def _subtype(annotation: object) -> int:
