@@ -30,6 +30,11 @@ _HIDDEN = raw.FPDF_ANNOT_FLAG_HIDDEN | raw.FPDF_ANNOT_FLAG_NOVIEW
 
 def undrawn(number: int, page: pypdfium2.PdfPage) -> Iterator[AnswerWarning]:
     """Yield what is to be said of the annotations that the drawn page (from 1) lacks."""
+    if page.pdf.get_formtype() == raw.FORMTYPE_XFA_FULL:
+        yield AnswerWarning(
+            ANNOTATION_NOT_DRAWN,
+            f"page {number}: the document's XFA form is not drawn, only what stands in its place.",
+        )
     kinds = sorted(filter(None, map(_undrawn, _annotations(page))))
     for kind, same in groupby(kinds):
         yield AnswerWarning(

@@ -60,6 +60,18 @@ def test_a_pdfs_pages_are_counted_and_measured_in_points():
     assert result.pages == (Page(2, Size(595, 842)), Page(3, Size(595, 842)))
 
 
+def test_a_pages_user_unit_changes_neither_its_size_nor_what_is_shown():
+    contents = b"BT /F 9 Tf 9 50 Td (Text) Tj ET"
+    usual = page_of(contents)
+    scaled = page_of(contents).replace(b"/Type/Page/", b"/UserUnit 9/Type/Page/")
+    page = outline(scaled, Kind.PDF, ALL, LIMITS).pages[0]
+    (cut,) = cuts_whole(Kind.PDF, page)
+
+    assert scaled != usual
+    assert page.size == Size(99, 99)
+    assert render.drawn(scaled, Kind.PDF, cut, LIMITS) == render.drawn(usual, Kind.PDF, cut, LIMITS)
+
+
 def test_a_pages_own_text_is_told_where_it_is_wanted():
     pages = outline(FOUR_PAGES, Kind.PDF, Wanted("1", "auto", text=True), LIMITS).pages
 
@@ -382,6 +394,17 @@ def test_the_value_of_a_form_field_is_drawn_in_any_script_or_told():
         _, warnings = pdf_raster.raster(form_of(value, b"5 0 R"), cut, fonts=none)
         assert [warning.code for warning in warnings] == ["font_missing"]
         assert "characters of form fields are not shown" in warnings[0].message
+
+
+def test_a_form_that_only_its_own_viewer_draws_is_told():
+    usual = form_of(b"/V(abc)", b"5 0 R").replace(b"/AcroForm<<", b"/AcroForm<</XFA(form)")
+    dynamic = usual.replace(b"/Type/Catalog", b"/Type/Catalog/NeedsRendering true")
+    cut = cut_of(1, (99, 99))
+    warnings = render.drawn(dynamic, Kind.PDF, cut, LIMITS).warnings
+
+    assert [warning.code for warning in warnings] == ["annotation_not_drawn"]
+    assert "XFA form is not drawn" in warnings[0].message
+    assert render.drawn(usual, Kind.PDF, cut, LIMITS).warnings == ()
 
 
 def test_the_value_of_a_field_that_no_form_lists_is_told():
