@@ -18,7 +18,7 @@ from app.services.concurrency.threads import Threads
 log = structlog.get_logger()
 
 _KEYS = ("day", "model", "caller", "task")
-_COUNTS = tuple(UsageCounts.__slots__)
+_COUNTS = UsageCounts._fields
 _COLUMNS = ", ".join((*_KEYS, *_COUNTS))
 _CREATE = f"""
 CREATE TABLE IF NOT EXISTS usage (
@@ -89,7 +89,7 @@ class SqliteUsage:
 
     def _connection(self) -> sqlite3.Connection:
         """Return a connection to the file that is at the path now."""
-        # One that was deleted or replaced could be written to as before, and nobody would see it.
+        # A deleted or replaced file could still be written to, and nobody would see the rows.
         if self._open is not None and self._open.file != _identity(self.path):
             log.warning("usage file was taken away", path=str(self.path))
             self.close()
@@ -125,7 +125,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 def _flat(row: UsageRow) -> tuple[object, ...]:
     key, counts = row.key, row.counts
     named = (key.day.isoformat(), key.model, key.caller, key.task)
-    return (*named, *(getattr(counts, name) for name in _COUNTS))
+    return (*named, *counts)
 
 
 def _row(values: tuple[Any, ...]) -> UsageRow:
@@ -135,7 +135,7 @@ def _row(values: tuple[Any, ...]) -> UsageRow:
 
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=5, check_same_thread=False)
-    # What is committed survives the process; a power cut may take the last second.
+    # Commits survive the process; a power cut may lose the last second's.
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute(_CREATE)
