@@ -299,7 +299,7 @@ def test_an_annotation_whose_appearance_is_not_there_is_told(appearance, told):
     drawing = render.drawn(data, Kind.PDF, cut_of(1, (300, 300)), LIMITS)
 
     assert len(drawing.warnings) == told
-    assert (opened(drawing.png).getextrema()[0][0] > 200) is bool(told)
+    assert any(opened(drawing.png).convert("L").histogram()[:128]) is not bool(told)
 
 
 def test_an_empty_page_without_text_is_shown():
