@@ -40,7 +40,7 @@ def overlapping(parts: Sequence[Column]) -> int:
 
 def _along(letters: pyvips.Image, steep: float) -> list[Column]:
     turned = ink.along(letters, steep)
-    gutters = ink.gaps(turned, GUTTER, down=False)
+    gutters = ink.gaps(ink.unruled(turned), GUTTER, down=False)
     middles = [gutter.start + gutter.length // 2 for gutter in gutters]
     least, widest = letters.width * LEAST, WIDTH
     inner = [at for at in middles if least <= at <= turned.width - least]

@@ -18,10 +18,16 @@ most. Where noise has more than the second, letters can't be told from it."""
 RULE_STEPS = (1, 2, 4, 8, 16, 32, 64)
 """Added up, one less than the pixels from which a line of ink is a table's rule and no letter:
 cutting through it loses nothing. Doubled, as a run's length is found by halves."""
+BREAK_STEPS = (1, 2)
+"""Added up, the pixels that may be missing in a rule, as where another one crosses it."""
+CROWDED = 32
+"""Pixels of a side of a square that is no place of rules where ink takes half of it or more: it
+shows a picture or noise."""
 STEEPEST, STEP = 0.08, 0.005
 """The steepest lines that are looked for, pixels down for each pixel across, and by which steps."""
 PART = 240
-"""Pixels of a page's width in which a slope shows by itself."""
+"""Pixels of a page's width in which a slope shows by itself; twice as many show it better, but may
+be of two columns."""
 THINNED = 3
 NARROWEST = 32
 """Pixels of a side below which there is no line whose slope could be seen."""
@@ -79,8 +85,8 @@ def slope(ink: pyvips.Image) -> float:
     """Return how steep the lines of text are: pixels down for each pixel to the right.
 
     Along the lines rows are either full or empty, so that is where their squares add up to most.
-    First in each part of the width by itself: across all of it one line's end may lie as well with
-    the next one's beginning.
+    In each part of the width by itself: across all of it one line's end may lie as well with the
+    next one's beginning, or with a line of another column.
     """
     if min(ink.width, ink.height) < NARROWEST:
         return 0.0
@@ -96,7 +102,11 @@ def slope(ink: pyvips.Image) -> float:
     if contrasts[best] < CLEARLY * contrasts[0.0]:
         best = 0.0
     fine = [best + part * STEP / 4 for part in range(-8, 9)]
-    return max(fine, key=lambda steep: (_contrast(thin, steep, width), -abs(steep)))
+    return max(fine, key=lambda steep: (_clearness(thin, steep), -abs(steep)))
+
+
+def _clearness(thin: pyvips.Image, steep: float) -> int:
+    return _contrast(thin, steep, PART) * _contrast(thin, steep, 2 * PART)
 
 
 def _contrast(thin: pyvips.Image, steep: float, width: int) -> int:
@@ -179,8 +189,7 @@ def lines(ink: pyvips.Image, steep: float) -> list[Span]:
 
     The part's top left corner is in row 0. Rules of tables are none.
     """
-    rules = _rules(ink, down=True) | _rules(ink, down=False)
-    counts = profile(along(ink & (rules ^ 1), steep))
+    counts = profile(along(unruled(ink), steep))
     lifted = round(lift(steep, ink.width))
     result, start = [], 0
     for gap in (*_gaps(counts, LINE_GAP), Span(len(counts), 0)):
@@ -190,17 +199,33 @@ def lines(ink: pyvips.Image, steep: float) -> list[Span]:
     return result
 
 
+def unruled(ink: pyvips.Image) -> pyvips.Image:
+    """Return the ink without the rules of tables and between columns."""
+    return ink & ((_rules(ink, down=True) | _rules(ink, down=False)) ^ 1)
+
+
 def _rules(ink: pyvips.Image, *, down: bool) -> pyvips.Image:
     """Return 1 where ink goes on for 128 pixels ``down`` or across, else 0."""
-    if (ink.height if down else ink.width) <= sum(RULE_STEPS):
+    length, breadth = (ink.height, ink.width) if down else (ink.width, ink.height)
+    if length <= sum(RULE_STEPS) or breadth < CROWDED:
         return ink.new_from_image(0)
-    rules = ink
+    rules = ink & _sparse(ink)
+    for step in BREAK_STEPS:
+        rules = (rules | _shifted(rules, step, down=down)).copy_memory()
     for step in RULE_STEPS:
         # In memory each time: what is only planned would be worked out again for every step after.
         rules = (rules & _shifted(rules, step, down=down)).copy_memory()
     for step in RULE_STEPS:
         rules = (rules | _shifted(rules, -step, down=down)).copy_memory()
-    return rules
+    # A pixel more on both sides: turned level, a rule's edges waver by that.
+    before, after = (_shifted(rules, by, down=not down) for by in (-1, 1))
+    return (rules | before | after).copy_memory()
+
+
+def _sparse(ink: pyvips.Image) -> pyvips.Image:
+    """Return 1 in squares of which ink takes less than half."""
+    sparse = (ink * 255).cast("uchar").shrink(CROWDED, CROWDED) < 128
+    return (sparse & 1).zoom(CROWDED, CROWDED).embed(0, 0, ink.width, ink.height, extend="copy")
 
 
 def _shifted(image: pyvips.Image, step: int, *, down: bool) -> pyvips.Image:

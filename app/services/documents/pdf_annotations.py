@@ -18,6 +18,7 @@ _UNDRAWN = {
     raw.FPDF_ANNOT_LINE: "Line",
     raw.FPDF_ANNOT_POLYGON: "Polygon",
     raw.FPDF_ANNOT_POLYLINE: "PolyLine",
+    raw.FPDF_ANNOT_SOUND: "Sound",
     raw.FPDF_ANNOT_STAMP: "Stamp",
     raw.FPDF_ANNOT_CARET: "Caret",
     raw.FPDF_ANNOT_FILEATTACHMENT: "FileAttachment",
@@ -29,6 +30,11 @@ _HIDDEN = raw.FPDF_ANNOT_FLAG_HIDDEN | raw.FPDF_ANNOT_FLAG_NOVIEW
 
 def undrawn(number: int, page: pypdfium2.PdfPage) -> Iterator[AnswerWarning]:
     """Yield what is to be said of the annotations that the drawn page (from 1) lacks."""
+    if page.pdf.get_formtype() == raw.FORMTYPE_XFA_FULL:
+        yield AnswerWarning(
+            ANNOTATION_NOT_DRAWN,
+            f"page {number}: the document's XFA form is not drawn, only what stands in its place.",
+        )
     kinds = sorted(filter(None, map(_undrawn, _annotations(page))))
     for kind, same in groupby(kinds):
         yield AnswerWarning(
@@ -64,16 +70,27 @@ def _annotation(page: pypdfium2.PdfPage, index: int) -> Iterator[object]:
 
 
 def _undrawn(annotation: object) -> str | None:
-    if raw.FPDFAnnot_HasKey(annotation, b"AP") or raw.FPDFAnnot_GetFlags(annotation) & _HIDDEN:
+    if raw.FPDFAnnot_GetFlags(annotation) & _HIDDEN:
         return None
     if _is_field(annotation):
         # PDFium gives fields an appearance, but only those that the document's form lists.
-        return "Widget" if _value(annotation) else None
-    return _UNDRAWN.get(raw.FPDFAnnot_GetSubtype(annotation))
+        lacks = _value(annotation) and not raw.FPDFAnnot_HasKey(annotation, b"AP")
+        return "Widget" if lacks else None
+    return None if _has_appearance(annotation) else _UNDRAWN.get(_subtype(annotation))
+
+
+def _has_appearance(annotation: object) -> bool:
+    # An /AP may lack the normal appearance, the one that is drawn. Two bytes end an empty text.
+    normal = raw.FPDF_ANNOT_APPEARANCEMODE_NORMAL
+    return bool(raw.FPDFAnnot_GetAP(annotation, normal, None, 0) > 2)
 
 
 def _is_field(annotation: object) -> bool:
-    return bool(raw.FPDFAnnot_GetSubtype(annotation) == raw.FPDF_ANNOT_WIDGET)
+    return bool(_subtype(annotation) == raw.FPDF_ANNOT_WIDGET)
+
+
+def _subtype(annotation: object) -> int:
+    return int(raw.FPDFAnnot_GetSubtype(annotation))
 
 
 def _value(annotation: object) -> str:

@@ -60,6 +60,18 @@ def test_a_pdfs_pages_are_counted_and_measured_in_points():
     assert result.pages == (Page(2, Size(595, 842)), Page(3, Size(595, 842)))
 
 
+def test_a_pages_user_unit_changes_neither_its_size_nor_what_is_shown():
+    contents = b"BT /F 9 Tf 9 50 Td (Text) Tj ET"
+    usual = page_of(contents)
+    scaled = page_of(contents).replace(b"/Type/Page/", b"/UserUnit 9/Type/Page/")
+    page = outline(scaled, Kind.PDF, ALL, LIMITS).pages[0]
+    (cut,) = cuts_whole(Kind.PDF, page)
+
+    assert scaled != usual
+    assert page.size == Size(99, 99)
+    assert render.drawn(scaled, Kind.PDF, cut, LIMITS) == render.drawn(usual, Kind.PDF, cut, LIMITS)
+
+
 def test_a_pages_own_text_is_told_where_it_is_wanted():
     pages = outline(FOUR_PAGES, Kind.PDF, Wanted("1", "auto", text=True), LIMITS).pages
 
@@ -276,6 +288,20 @@ def test_annotations_that_are_not_drawn_are_told():
     ]
 
 
+@pytest.mark.parametrize(
+    ("appearance", "told"),
+    [(b"", 1), (b"/N null", 1), (b"/D 5 0 R", 1), (b"/N 5 0 R", 0), (b"/N<</On 5 0 R>>", 0)],
+)
+def test_an_annotation_whose_appearance_is_not_there_is_told(appearance, told):
+    stamp = b"<</Type/Annot/Subtype/Stamp/Rect[50 50 250 250]/F 4/AS/On/AP<<%b>>>>" % appearance
+    shape = b"<</Subtype/Form/BBox[0 0 9 9]/Length 12>>stream\n0 0 9 9 re f\nendstream"
+    data = pdf_of(b"/MediaBox[0 0 300 300]/Annots[4 0 R]", more=[stamp, shape])
+    drawing = render.drawn(data, Kind.PDF, cut_of(1, (300, 300)), LIMITS)
+
+    assert len(drawing.warnings) == told
+    assert any(opened(drawing.png).convert("L").histogram()[:128]) is not bool(told)
+
+
 def test_an_empty_page_without_text_is_shown():
     assert (
         drawn(blank_pdf((99, 99)), Kind.PDF, cut_of(1, (99, 99))).getextrema() == ((255, 255),) * 3
@@ -368,6 +394,17 @@ def test_the_value_of_a_form_field_is_drawn_in_any_script_or_told():
         _, warnings = pdf_raster.raster(form_of(value, b"5 0 R"), cut, fonts=none)
         assert [warning.code for warning in warnings] == ["font_missing"]
         assert "characters of form fields are not shown" in warnings[0].message
+
+
+def test_a_form_that_only_its_own_viewer_draws_is_told():
+    usual = form_of(b"/V(abc)", b"5 0 R").replace(b"/AcroForm<<", b"/AcroForm<</XFA(form)")
+    dynamic = usual.replace(b"/Type/Catalog", b"/Type/Catalog/NeedsRendering true")
+    cut = cut_of(1, (99, 99))
+    warnings = render.drawn(dynamic, Kind.PDF, cut, LIMITS).warnings
+
+    assert [warning.code for warning in warnings] == ["annotation_not_drawn"]
+    assert "XFA form is not drawn" in warnings[0].message
+    assert render.drawn(usual, Kind.PDF, cut, LIMITS).warnings == ()
 
 
 def test_the_value_of_a_field_that_no_form_lists_is_told():

@@ -1,13 +1,16 @@
 """Where a page that is read in detail is cut."""
 
 import io
+import random
 from collections.abc import Sequence
 from itertools import product
+from math import radians, tan
 
 import pytest
 from PIL import Image, ImageChops, ImageDraw, ImageFont
 
 from app.domain.image import ImageLimits
+from app.services.documents.ink import letters, slope
 from app.services.documents.page import OVERLAP, Cut
 from app.services.documents.render import Kind, drawn
 from app.services.documents.tiling import tiles
@@ -37,15 +40,18 @@ def test_lines_are_never_cut_and_shown_once():
         assert len(holding) == 1
 
 
-def test_a_tables_rules_do_not_keep_it_from_being_cut_between_its_rows():
+@pytest.mark.parametrize("degrees", [0, 2])
+def test_a_tables_rules_do_not_keep_it_from_being_cut_between_its_rows(degrees):
     image, draw = page(1120, 1584)
-    for left in (30, 580):
-        for top in range(30, 1540, 22):
-            draw.rectangle((left, top, left + 510, top + 14), fill=0)
-    for left in (10, 560, 1110):
-        draw.line((left, 0, left, 1584), fill=0, width=2)
+    for top in range(30, 1540, 34):
+        for left in range(30, 1000, 180):
+            draw.rectangle((left, top, left + 120, top + 14), fill=0)
+        draw.line((20, top + 24, 1098, top + 24), fill=0, width=2)
+    for left in range(20, 1120, 180):
+        draw.line((left, 20, left, 1564), fill=0, width=2)
+    turned = image.rotate(degrees, Image.Resampling.BICUBIC, fillcolor=255)
 
-    assert all(cut.shared_above == 0 for cut in tiles(1, from_pillow(image)))
+    assert all(cut.shared_above == 0 for cut in tiles(1, from_pillow(turned)))
 
 
 def test_where_nothing_is_empty_tiles_overlap():
@@ -135,6 +141,37 @@ def test_columns_whose_lines_stand_at_different_heights_are_cut_one_by_one(degre
     assert [cut.row for cut in cuts] == list(range(len(cuts)))
     assert all(cut.tile.width <= 700 for cut in cuts)
     assert_shown_once(image, cuts)
+
+
+@pytest.mark.parametrize("degrees", [-2, 0])
+def test_a_rule_between_columns_does_not_keep_them_from_being_cut_one_by_one(degrees):
+    image, draw = page(1120, 1584)
+    for left, tops in ((60, range(40, 1500, 34)), (560, range(57, 1500, 34))):
+        for word, top in product(range(left, left + 450, 50), tops):
+            draw.rectangle((word, top, word + 42, top + 18), fill=0)
+    draw.line((536, 30, 536, 1520), fill=0, width=2)
+    image = image.rotate(degrees, Image.Resampling.BICUBIC, fillcolor=255)
+    cuts = tiles(1, from_pillow(image))
+
+    assert [cut.shared_above for cut in cuts] == [0] * len(cuts)
+    assert all(cut.tile.width <= 700 for cut in cuts)
+
+
+def test_the_slope_of_lines_is_seen_whatever_stands_beside_them():
+    image, draw = page(1120, 900)
+    chance = random.Random(3)
+    for left in (60, 405, 750):
+        pitch, first = chance.randint(20, 26), 30 + chance.randrange(20)
+        for top in range(first, 870, pitch):
+            at = left
+            while at < left + 280:
+                width = chance.randint(15, 45)
+                draw.rectangle((at, top + 4, at + width, top + 12), fill=0)
+                draw.rectangle((at, top, at + 2, top + 12), fill=0)
+                at += width + 8
+    turned = image.rotate(1, Image.Resampling.BICUBIC, fillcolor=255)
+
+    assert slope(letters(from_pillow(turned))) == pytest.approx(-tan(radians(1)), abs=0.002)
 
 
 def test_noise_does_not_keep_a_page_from_being_cut_between_its_lines():
