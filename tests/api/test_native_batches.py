@@ -370,7 +370,7 @@ def test_a_job_that_can_not_be_is_refused_with_the_reason(
 
 
 @pytest.mark.parametrize(("engine", "status"), [("auto", "completed"), ("bedrock", "failed")])
-def test_a_bucket_that_is_not_there_is_told(world: World, engine: str, status: str) -> None:
+def test_a_missing_bucket_is_reported(world: World, engine: str, status: str) -> None:
     with world.client(batch_jobs_location="s3://nobodys-bucket/llm/") as client:
         batch = ran(client, asked("One?", "Two?", "Three?"), engine)
     assert batch.status == status

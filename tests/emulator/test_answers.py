@@ -38,7 +38,7 @@ def test_both_dialects_say_the_same(runtime: Any) -> None:
     assert said == invoked(runtime, DESCRIBE, picture)
 
 
-def test_every_answer_in_words_says_who_gives_it(runtime: Any) -> None:
+def test_every_answer_in_words_names_the_emulator(runtime: Any) -> None:
     prompts = [DESCRIBE, "What text is there?", "Where is 'x'?", "What is the total?", "Hello"]
     answers = [invoked(runtime, prompt, plain()) for prompt in prompts]
     answers.append(invoked(runtime, "Is anybody there?"))

@@ -11,7 +11,7 @@ from app.adapters.http1.resolver import Resolver
 from app.adapters.sources import errors, rules
 from app.adapters.sources.addresses import AddressPolicy
 from app.adapters.sources.clock import timed
-from app.adapters.sources.pinned import PinnedTransport, Resolve
+from app.adapters.sources.pinned_transport import PinnedTransport, Resolve
 from app.adapters.sources.rules import UrlRules
 from app.adapters.trust import trusted
 from app.domain.errors import (

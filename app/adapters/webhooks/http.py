@@ -8,7 +8,7 @@ import httpx
 
 from app import __version__
 from app.adapters.sources import rules
-from app.adapters.sources.pinned import PinnedTransport
+from app.adapters.sources.pinned_transport import PinnedTransport
 from app.domain.errors import (
     ImageAddressForbiddenError,
     ImageUrlNotAllowedError,

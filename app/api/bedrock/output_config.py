@@ -51,7 +51,8 @@ class TextFormat(DeferredModel):
 class OutputConfig(DeferredModel):
     """The form that the answer is asked for in."""
 
-    model_config = _STRICT
+    # Frozen, as pydantic copies a default that may change for each request.
+    model_config = ConfigDict(**_STRICT, frozen=True)
 
     textFormat: TextFormat | None = None  # noqa: N815 - AWS's name
 
@@ -68,7 +69,7 @@ class OutputConfig(DeferredModel):
             raise InvalidParameterError.at(PLACE, str(error)) from error
 
 
-def told(structured: Structured) -> Generation:
+def with_warning(structured: Structured) -> Generation:
     """Return the answer, with a warning if it misses its form: Converse has no refusal."""
     generation = structured.generation
     if structured.refusal is None:

@@ -41,7 +41,7 @@ class Perception:
 
 def answer(ask: Ask, question: Question, perceived: Perception, seed: int) -> Spoken:
     """Return the answer, or raise the 400 for a constraint that can't be followed."""
-    sourced = sources.asked(ask.question, perceived.readings)
+    sourced = sources.sourced_question(ask.question, perceived.readings)
     cited = None if sourced is None else _from_sources(ask, question, sourced)
     if cited is not None:
         return cited

@@ -91,7 +91,7 @@ def sentences(text: str) -> Iterator[str]:
             yield from (line.strip() for line in lines if len(line.split()) > 1)
 
 
-def asked(text: str, readings: Sequence[TextLines]) -> SourcedQuestion | None:
+def sourced_question(text: str, readings: Sequence[TextLines]) -> SourcedQuestion | None:
     """Return the question about sources that a prompt asks, None where it is of another kind.
 
     ``readings`` are the words of the prompt's pictures, in order.

@@ -25,7 +25,7 @@ from app.services.concurrency.claim import CLAIM, Claim
 from app.services.concurrency.recorded_flight import RecordedFlight
 from app.services.concurrency.single_flight import Flight
 from app.services.images.pixel_digest import PixelDigests
-from app.services.model_stack import batched
+from app.services.model_stack import batch_answers
 from app.telemetry import current
 from app.telemetry.metrics import CACHE_LOOKUPS, CACHE_SAVED
 
@@ -56,7 +56,7 @@ class AnswerCacheModel:
             return await self.inner.generate(request)
         if request.call_context.cache.fresh:
             return await self._fresh(request, place)
-        if batched.captures() and await self._kept(request, place) is None:
+        if batch_answers.captures() and await self._kept(request, place) is None:
             # This request only captures its question: nobody may wait for an answer.
             return await self.inner.generate(request)
         while True:

@@ -59,7 +59,7 @@ class PromptMaker:
         if not sources:
             return Prepared((), left_out, warnings=warnings)
         question = prompt.question_text(request.question, gallery.own, bool(gallery.own))
-        text = prompt.asked(sources, question, prompt.CITE)
+        text = prompt.turn_text(sources, question, prompt.CITE)
         last: Turn[ImageInput] = Turn(Role.USER, text, tuple(gallery.images))
         asked = GenerationRequest(
             turns=(*_history(request), last),

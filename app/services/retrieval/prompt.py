@@ -31,7 +31,7 @@ def system(own: str | None) -> str:
     return SYSTEM if not own else f"{SYSTEM}\n\n{own}"
 
 
-def asked(sources: Sequence[Source], question: str, instruction: str) -> str:
+def turn_text(sources: Sequence[Source], question: str, instruction: str) -> str:
     """Return the text of the last turn."""
     fences = map(source_text, sources)
     return "\n\n".join((*fences, fenced("question", question), instruction))

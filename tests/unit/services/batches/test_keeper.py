@@ -60,7 +60,9 @@ async def queue(tmp_path):
         yield queue
 
 
-async def test_an_end_that_was_kept_and_not_told_is_told_by_whoever_comes_next(queue, tmp_path):
+async def test_an_end_that_was_kept_and_not_announced_is_announced_by_the_next_process(
+    queue, tmp_path
+):
     batch = Batch(
         id="batch_1",
         caller=ANONYMOUS,

@@ -22,6 +22,7 @@ PAGE = page(
     "Mineralwasser 1 1.234,50 €",
     "TOTAL: $1,241.50 (20 %)",
     "CornerShopLoyaltyCard",
+    "Tιμολóγιo",
 )
 
 
@@ -45,6 +46,7 @@ PAGE = page(
         ("Mineralwaßer", "Mineralwasser", Match.NORMALISED),
         ("Mineralwasesr", "Mineralwasser", Match.APPROXIMATE),
         ("Códe", "Code", Match.APPROXIMATE),
+        ("Τιμολόγιο", "Tιμολóγιo", Match.APPROXIMATE),
     ],
 )
 def test_a_value_is_found_as_it_is_written_on_the_page(value, text, match):
@@ -281,7 +283,7 @@ def test_a_value_is_found_over_the_end_of_a_line(value, text, match):
     assert len({word.line for word in sighting.words}) == 2
 
 
-def test_what_is_told_as_read_is_what_stands_there():
+def test_the_text_reported_as_read_is_the_text_on_the_page():
     assert page("Total １２３").sightings(123)[0].text == "１２３"
     assert page("Total 42.10 EUR").sightings(42.1)[0].text == "42.10"
     assert page("Total 42.10 EUR").sightings("42.10 EUR")[0].match is Match.EXACT

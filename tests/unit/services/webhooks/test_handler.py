@@ -81,7 +81,7 @@ async def test_an_accepted_event_is_delivered_once(world: World) -> None:
     assert (shown.status, shown.attempts, shown.last_status) == ("delivered", 1, 204)
 
 
-async def test_an_event_told_twice_is_one(world: World) -> None:
+async def test_an_event_announced_twice_is_kept_once(world: World) -> None:
     await world.webhooks.announce("ann", URL, "batch.completed", "batch_1")
     await world.webhooks.announce("ann", URL, "batch.failed", "batch_1")
     assert len(await world.webhooks.deliveries("ann", 10)) == 2
