@@ -296,20 +296,31 @@ def begun_and_over(world: World, client: OpenAI, content: bytes) -> Any:
     return batch
 
 
-def test_the_answers_of_a_job_whose_input_was_deleted_are_delivered(world: World) -> None:
+@pytest.mark.parametrize(
+    ("status", "fault", "code"),
+    [
+        ("failed", ["input_file_deleted"], "batch_input_gone"),
+        ("cancelled", [], "batch_cancelled"),
+    ],
+)
+def test_the_answers_of_a_job_are_delivered_though_its_batch_ends_before(
+    world: World, status: str, fault: list[str], code: str
+) -> None:
     with world.client("partially-completed") as client:
         batch = begun_and_over(world, client, asked("One?", "Two?", "Three?", "Four?"))
+        if status == "cancelled":
+            client.batches.cancel(batch.id)
         client.files.delete(batch.input_file_id)
         world.emulator.admin("DELETE", "faults")
         batch = ended(client, batch)
         output = written(client, batch.output_file_id)
         errors = client.files.content(batch.error_file_id).text.splitlines()
         files = {file.id for file in client.files.list()}
-    assert batch.status == "failed"
-    assert [fault.code for fault in batch.errors.data] == ["input_file_deleted"]
+    assert batch.status == status
+    assert [told.code for told in (batch.errors.data if batch.errors else [])] == fault
     assert output.keys() == {"r0", "r1"}
     assert [json.loads(line)["custom_id"] for line in errors] == ["r2", "r3"]
-    assert {json.loads(line)["error"]["code"] for line in errors} == {"batch_input_gone"}
+    assert {json.loads(line)["error"]["code"] for line in errors} == {code}
     assert world.calls() == 0
     assert files == {batch.output_file_id, batch.error_file_id}
 

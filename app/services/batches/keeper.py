@@ -182,6 +182,7 @@ class BatchKeeper:
         for start in range(0, len(places), _CHUNK):
             chunk = enumerate(places[start : start + _CHUNK], start)
             await self.queue.put(kept, [NewWork(n, place.kept()) for n, place in chunk])
+            self.wake()
             await claim.check()
 
     def _is_natives(self, batch: Batch) -> bool:

@@ -8,7 +8,6 @@ rows for which the job has no answer, or an error, are asked by calls of our own
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 import structlog
 
@@ -19,6 +18,7 @@ from app.domain.generation import Completion, ModelRequest
 from app.domain.ports import BatchJobs, WorkQueue
 from app.domain.work import NewWork
 from app.services.batches import kept_completion, record
+from app.services.batches.claim import Claim
 from app.services.batches.row import Place
 
 ENDPOINTS = ("/v1/generate", "/v1/chat/completions")
@@ -29,20 +29,6 @@ _CHUNK = 200
 _WITHOUT_RESULTS = (BatchJobStatus.FAILED, BatchJobStatus.EXPIRED)
 
 log = structlog.get_logger()
-
-
-class Hold(Protocol):
-    """One process's hold on a batch, as its keeper has it."""
-
-    batch: Batch
-
-    async def check(self) -> None:
-        """Raise an error where it is another's by now."""
-        ...
-
-    async def change(self, batch: Batch) -> None:
-        """Keep ``batch``."""
-        ...
 
 
 Capture = Callable[[Batch, Place, int], Awaitable[ModelRequest | None]]
@@ -89,30 +75,30 @@ class NativeBatches:
         wait = min(self.poll, 1) if ends else self.poll
         return time.monotonic() - self._looked.get(batch.id, float("-inf")) >= wait
 
-    async def advance(self, hold: Hold, places: Sequence[Place]) -> None:
+    async def advance(self, claim: Claim, places: Sequence[Place]) -> None:
         """Bring the batch's job one step on.
 
         Raises BatchEngineError where the job can't be made or came to nothing, with the reason;
         UpstreamError where Bedrock can't be asked now.
         """
-        native, jobs = hold.batch.native, self.jobs
+        native, jobs = claim.batch.native, self.jobs
         if native is None or jobs is None:
             raise BatchEngineError(self.unavailable or "batch jobs are not available any more")
         name = BatchJobName(native.name, native.token)
         match native.phase:
             case NativePhase.WRITING:
-                written = await jobs.write(name, self._requests(hold, places))
+                written = await jobs.write(name, self._requests(claim, places))
                 if (reason := self._too_few(written)) is not None:
                     raise BatchEngineError(reason)
-                await self._keep(hold, NativePhase.STARTING)
+                await self._keep(claim, NativePhase.STARTING)
             case NativePhase.STARTING:
                 # Asked for before, it is the same job.
                 job_id = await self._started(jobs, name)
-                await self._keep(hold, NativePhase.RUNNING, job_id=job_id)
+                await self._keep(claim, NativePhase.RUNNING, job_id=job_id)
             case NativePhase.RUNNING:
-                await self._watch(hold, jobs, native)
+                await self._watch(claim, jobs, native)
             case NativePhase.COLLECTING:
-                await self._collect(hold, jobs, places)
+                await self._collect(claim, jobs, places)
 
     async def _started(self, jobs: BatchJobs, name: BatchJobName) -> str:
         try:
@@ -125,23 +111,23 @@ class NativeBatches:
                 f"Amazon Bedrock refused the batch job: {error.detail}"
             ) from error
 
-    async def _keep(self, hold: Hold, phase: NativePhase, **changes: str | None) -> None:
-        native = hold.batch.native
+    async def _keep(self, claim: Claim, phase: NativePhase, **changes: str | None) -> None:
+        native = claim.batch.native
         assert native is not None
         changed = replace(native, phase=phase, **changes)  # type: ignore[arg-type] # texts of it
-        await hold.change(replace(hold.batch, native=changed))
+        await claim.change(replace(claim.batch, native=changed))
 
     async def _requests(
-        self, hold: Hold, places: Sequence[Place]
+        self, claim: Claim, places: Sequence[Place]
     ) -> AsyncIterator[tuple[int, ModelRequest]]:
         for position, place in enumerate(places):
-            await hold.check()
-            request = await self.capture(hold.batch, place, position)
+            await claim.check()
+            request = await self.capture(claim.batch, place, position)
             if request is not None:
                 yield position, request
 
-    async def _watch(self, hold: Hold, jobs: BatchJobs, native: NativeJob) -> None:
-        batch = hold.batch
+    async def _watch(self, claim: Claim, jobs: BatchJobs, native: NativeJob) -> None:
+        batch = claim.batch
         assert native.job_id is not None
         self._looked[batch.id] = time.monotonic()
         job = await jobs.status(native.job_id)
@@ -149,18 +135,18 @@ class NativeBatches:
             if batch.ends and job.raw_status != "Stopping":
                 await jobs.stop(native.job_id)
             if job.raw_status != native.status:
-                await self._keep(hold, NativePhase.RUNNING, status=job.raw_status)
+                await self._keep(claim, NativePhase.RUNNING, status=job.raw_status)
             return
         self._looked.pop(batch.id, None)
         log.info("batch job ended", batch=batch.id, status=job.raw_status)
         if job.status in _WITHOUT_RESULTS and not batch.ends:
-            await self._keep(hold, native.phase, status=job.raw_status, message=job.message)
+            await self._keep(claim, native.phase, status=job.raw_status, message=job.message)
             raise BatchEngineError(told(job))
-        await self._keep(hold, NativePhase.COLLECTING, status=job.raw_status, message=job.message)
+        await self._keep(claim, NativePhase.COLLECTING, status=job.raw_status, message=job.message)
 
-    async def _collect(self, hold: Hold, jobs: BatchJobs, places: Sequence[Place]) -> None:
+    async def _collect(self, claim: Claim, jobs: BatchJobs, places: Sequence[Place]) -> None:
         """Put the rows on the queue, each with its answer where there is one."""
-        native = hold.batch.native
+        native = claim.batch.native
         assert native is not None
         assert native.job_id is not None
         name = BatchJobName(native.name, native.token)
@@ -174,19 +160,19 @@ class NativeBatches:
             put[result.record] = 1
             chunk.append(_row(result.record, places[result.record], result.completion))
             if len(chunk) >= _CHUNK:
-                await self._put(hold, chunk)
+                await self._put(claim, chunk)
                 chunk = []
-        if not hold.batch.ends:
+        if not claim.batch.ends:
             # Asked by calls: what the job had no answer to, or an error.
             chunk += [NewWork(n, place.kept()) for n, place in enumerate(places) if not put[n]]
         for start in range(0, len(chunk), _CHUNK):
-            await self._put(hold, chunk[start : start + _CHUNK])
-        await self._keep(hold, NativePhase.ROWS)
-        await self.remove(hold.batch)
+            await self._put(claim, chunk[start : start + _CHUNK])
+        await self._keep(claim, NativePhase.ROWS)
+        await self.remove(claim.batch)
 
-    async def _put(self, hold: Hold, chunk: list[NewWork]) -> None:
-        await self.queue.put(record.group(hold.batch), chunk)
-        await hold.check()
+    async def _put(self, claim: Claim, chunk: list[NewWork]) -> None:
+        await self.queue.put(record.group(claim.batch), chunk)
+        await claim.check()
 
     async def remove(self, batch: Batch) -> None:
         """Delete what the batch's job has in S3; what can't be deleted is told in the log."""

@@ -12,6 +12,7 @@ from app.adapters.queue.sqlite import SqliteQueue, open_sqlite_queue
 from app.domain.access import ANONYMOUS
 from app.domain.batch import Batch, BatchStatus
 from app.domain.errors import WorkQueueError
+from app.domain.file import FilePurpose
 from app.domain.work import NewWork, WorkKind
 from app.services.batches import keeper as keepers
 from app.services.batches import record
@@ -116,3 +117,32 @@ async def test_a_step_that_takes_long_holds_up_no_other_batch(queue, tmp_path, m
         going_on.set()
 
     assert [batch.id for batch in told] == ["batch_2", "batch_1"]
+
+
+async def test_rows_may_begin_while_others_are_still_put(queue, tmp_path, monkeypatch):
+    monkeypatch.setattr(keepers, "_CHUNK", 2)
+    steps: list[str] = []
+    put = type(queue).put
+
+    async def noted(self, group, work):
+        steps.append("put")
+        await put(self, group, work)
+
+    monkeypatch.setattr(type(queue), "put", noted)
+    keeper_ = keeper(queue, tmp_path / "files", [])
+    keeper_.wake = lambda: steps.append("wake")
+    row = b'{"custom_id": "%d", "method": "POST", "url": "/v1/generate", "body": {}}\n'
+
+    async def content():
+        for n in range(4):
+            yield row % n
+
+    draft = await keeper_.files.receive(ANONYMOUS.id, None, content())
+    stored = await keeper_.files.finish(draft, "rows.jsonl", FilePurpose.BATCH)
+    batch = Batch("batch_1", ANONYMOUS, "/v1/generate", stored.id, "24h", None, 0, 2e9)
+    await queue.open(record.group(batch))
+
+    await tended(keeper_)
+
+    assert steps[:4] == ["put", "wake", "put", "wake"]
+    assert (await queue.counts("batch_1")).total == 4
