@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
@@ -23,7 +24,7 @@ _KEY = re.compile(r"lvk_(?P<id>[0-9a-f]{12})_(?P<secret>[A-Za-z0-9_-]{43})")
 _HASH = re.compile(r"sha256\$(?P<salt>[0-9a-f]{32})\$(?P<digest>[0-9a-f]{64})")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class KeyRecord:
     """The stored part of a key, from which the key can't be derived."""
 
@@ -44,7 +45,7 @@ class KeyRecord:
     cache: str | None = None
     """As in `Caller`."""
 
-    @property
+    @cached_property
     def caller(self) -> Caller:
         """The holder of the key."""
         own = None if self.filter is None else metadata_filter.parse(self.filter)
@@ -60,10 +61,16 @@ class KeyRecord:
 
     def matches(self, secret: str) -> bool:
         """Tell whether ``secret`` is this key's, in a time that does not depend on it."""
+        if self._salted is None:
+            return False
+        salt, digest = self._salted
+        return hmac.compare_digest(_digest(salt, secret), digest)
+
+    @cached_property
+    def _salted(self) -> tuple[str, str] | None:
+        """Salt and digest, None where the hash has not the form of one."""
         match = _HASH.fullmatch(self.hash)
-        return match is not None and hmac.compare_digest(
-            _digest(match["salt"], secret), match["digest"]
-        )
+        return (match["salt"], match["digest"]) if match else None
 
 
 NO_KEY = KeyRecord("", f"sha256${'0' * 32}${'0' * 64}", "", ())

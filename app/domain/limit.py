@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 from app.domain.access import Resource, Scope
 
@@ -43,9 +44,8 @@ class Quota:
         return f"{self.name}: {amount:g} per {self.window} s"
 
 
-@dataclass(frozen=True, slots=True)
-class QuotaStatus:
-    """The rest of a caller's quota."""
+class QuotaStatus(NamedTuple):
+    """The rest of a caller's quota: each request makes one for each quota."""
 
     quota: Quota
     remaining: int

@@ -1,5 +1,6 @@
 """Tokens and cost: of one answer, and added up by caller, model, task and day."""
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -23,6 +24,10 @@ class Usage:
         if self.prompt_token_count is None or self.generation_token_count is None:
             return None
         return self.prompt_token_count + self.generation_token_count
+
+
+UNKNOWN = Usage()
+"""The usage of a call of which nothing was told, or not yet."""
 
 
 def summed(usages: Sequence[Usage]) -> Usage:
@@ -53,9 +58,8 @@ MOST = 2**53
 """The bound of counts: no store and no reader of JSON loses a digit below it."""
 
 
-@dataclass(frozen=True, slots=True)
-class UsageCounts:
-    """Counts, which are added up."""
+class UsageCounts(NamedTuple):
+    """Counts, which are added up: two are made for each request."""
 
     requests: int = 0
     prompt_tokens: int = 0
@@ -69,18 +73,10 @@ class UsageCounts:
     @property
     def plausible(self) -> bool:
         """Whether every count is one that a store can hold: neither negative nor beyond `MOST`."""
-        return all(0 <= getattr(self, name) <= MOST for name in self.__slots__)
+        return all(0 <= count <= MOST for count in self)
 
-    def __add__(self, other: "UsageCounts") -> "UsageCounts":
-        return UsageCounts(
-            self.requests + other.requests,
-            self.prompt_tokens + other.prompt_tokens,
-            self.generation_tokens + other.generation_tokens,
-            self.images + other.images,
-            self.tiles + other.tiles,
-            self.cost_usd + other.cost_usd,
-            self.unpriced + other.unpriced,
-        )
+    def __add__(self, other: "UsageCounts") -> "UsageCounts":  # type: ignore[override]  # no tuple's
+        return UsageCounts(*map(operator.add, self, other))
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,11 @@ class LoadShedder:
     _forms: dict[tuple[str, str], Form] = field(default_factory=dict)
     """Prepared answers, by error code and dialect."""
 
+    @property
+    def has_room(self) -> bool:
+        """Whether no request would be refused, whoever sends it."""
+        return self.queue.has_room
+
     def refusal(
         self, method: str, path: str, pairs: Pairs, client: tuple[str, int] | None, more: Pairs
     ) -> bytes | None:

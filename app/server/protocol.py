@@ -213,12 +213,14 @@ class BoundedProtocol(HttpToolsProtocol):
             if self._going_down:
                 self.cycle.keep_alive = False
         self._in_body = True
-        self._chunked = any(name == b"transfer-encoding" for name, _ in self.headers)
+        self._chunked = b"transfer-encoding" in [name for name, _ in self.headers]
 
     def _turned_away(self) -> bool:
         load_shedder: LoadShedder | None = self.app_state.get(load_shedding.STATE)
+        if load_shedder is None or load_shedder.has_room:
+            return False
         before: Any = self.cycle
-        if load_shedder is None or not (before is None or before.response_complete):
+        if before is not None and not before.response_complete:
             return False
         keep = (
             self._refusals + 1 < REFUSALS

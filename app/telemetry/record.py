@@ -131,8 +131,9 @@ class RequestRecord:
         self.unanswered = other.unanswered or self.unanswered
         self.guardrail_action = other.guardrail_action or self.guardrail_action
         self.guardrail_policies = other.guardrail_policies or self.guardrail_policies
-        for name in _COUNTED:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for name, amount in zip(_COUNTED, _counts(other), strict=True):
+            if amount:
+                setattr(self, name, getattr(self, name) + amount)
         if self.trail is not None and other.trail is not None:
             self.trail.add(other.trail, shared=False)
         if other.cost_usd is not None:
@@ -184,6 +185,8 @@ _COUNTED = (
     "guardrail_cost_usd",
     "guardrail_units_unpriced",
 )
+
+_counts = attrgetter(*_COUNTED)
 
 LOGGED = tuple(
     f.name

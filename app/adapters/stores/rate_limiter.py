@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 from app.adapters.stores.windows import MemoryWindows, Windows
@@ -55,7 +55,7 @@ class WindowedLimiter:
 
 def _refusal(status: QuotaStatus, before: int, amount: int) -> RateLimitedError:
     quota = status.quota
-    status = replace(status, remaining=max(0, quota.amount - before))
+    status = status._replace(remaining=max(0, quota.amount - before))
     if amount > quota.amount:
         return RateLimitedError(
             f"this request alone is more than the limit {quota} allows",

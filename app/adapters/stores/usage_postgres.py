@@ -15,7 +15,7 @@ log = structlog.get_logger()
 
 TABLE = "llama_vision_usage"
 _KEYS = ("day", "model", "caller", "task")
-_COUNTS = tuple(UsageCounts.__slots__)
+_COUNTS = UsageCounts._fields
 _COLUMNS = ", ".join((*_KEYS, *_COUNTS))
 _TYPES = dict.fromkeys(_COUNTS, "BIGINT") | {"cost_usd": "DOUBLE PRECISION"}
 # The collation because names are ordered as the other stores do.
@@ -86,7 +86,7 @@ async def _each(connection: Connection, flat: list[tuple[object, ...]]) -> None:
 def _flat(row: UsageRow) -> tuple[object, ...]:
     key, counts = row.key, row.counts
     named = (key.day, _text(key.model), _text(key.caller), _text(key.task))
-    return (*named, *(getattr(counts, name) for name in _COUNTS))
+    return (*named, *counts)
 
 
 def _text(name: str) -> str:

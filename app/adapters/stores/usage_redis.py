@@ -41,7 +41,7 @@ class RedisUsage:
                     day, name = _day(row.key.day), _name(row.key)
                     pipe.sadd(day, name)
                     pipe.expire(day, _KEPT)
-                    for count in UsageCounts.__slots__:
+                    for count in UsageCounts._fields:
                         pipe.hincrbyfloat(f"{day}:{name}", count, getattr(row.counts, count))
                     pipe.expire(f"{day}:{name}", _KEPT)
                 await pipe.execute()

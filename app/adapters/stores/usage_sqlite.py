@@ -18,7 +18,7 @@ from app.services.concurrency.threads import Threads
 log = structlog.get_logger()
 
 _KEYS = ("day", "model", "caller", "task")
-_COUNTS = tuple(UsageCounts.__slots__)
+_COUNTS = UsageCounts._fields
 _COLUMNS = ", ".join((*_KEYS, *_COUNTS))
 _CREATE = f"""
 CREATE TABLE IF NOT EXISTS usage (
@@ -125,7 +125,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 def _flat(row: UsageRow) -> tuple[object, ...]:
     key, counts = row.key, row.counts
     named = (key.day.isoformat(), key.model, key.caller, key.task)
-    return (*named, *(getattr(counts, name) for name in _COUNTS))
+    return (*named, *counts)
 
 
 def _row(values: tuple[Any, ...]) -> UsageRow:

@@ -27,6 +27,10 @@ REQUEST = Foreign(
         "serviceTier": ({"type": "default"},),
         "toolConfig": (),
     },
+    reasons={
+        "toolConfig": "the model takes no tools with pictures; an answer of a form is asked for by "
+        "a json_schema in outputConfig.textFormat"
+    },
 )
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
@@ -113,7 +117,8 @@ class ConverseSystem(DeferredModel):
 class InferenceConfig(DeferredModel):
     """How the answer is sampled, and where it ends."""
 
-    model_config = _STRICT
+    # Frozen, as pydantic copies a default that may change for each request.
+    model_config = ConfigDict(**_STRICT, frozen=True)
 
     maxTokens: Annotated[int | None, Field(ge=1, le=2048)] = None  # noqa: N815 - AWS's name
     temperature: Annotated[float | None, Field(ge=0, le=1)] = None

@@ -51,7 +51,8 @@ class TextFormat(DeferredModel):
 class OutputConfig(DeferredModel):
     """The form that the answer is asked for in."""
 
-    model_config = _STRICT
+    # Frozen, as pydantic copies a default that may change for each request.
+    model_config = ConfigDict(**_STRICT, frozen=True)
 
     textFormat: TextFormat | None = None  # noqa: N815 - AWS's name
 

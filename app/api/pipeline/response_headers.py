@@ -41,6 +41,7 @@ _POLICY = b"content-security-policy"
 _SECURITY = tuple(
     (name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()
 )
+_SECURITY_NAMES = frozenset(dict(_SECURITY))
 
 Pairs = Iterable[tuple[bytes, bytes]]
 
@@ -53,5 +54,6 @@ def completed(answered: Pairs, own: Pairs) -> list[tuple[bytes, bytes]]:
     if names.get(b"content-type", b"").startswith(b"text/html"):
         names[_POLICY] = b""
         headers.append((_POLICY, _DOCS_POLICY.encode()))
-    headers += [pair for pair in _SECURITY if pair[0] not in names]
-    return headers
+    if _SECURITY_NAMES.isdisjoint(names):
+        return [*headers, *_SECURITY]
+    return [*headers, *(pair for pair in _SECURITY if pair[0] not in names)]

@@ -37,6 +37,8 @@ def loads(raw: bytes, *, few: bool = False) -> Any:  # noqa: ANN401 - any JSON v
 
 def has_more_than(most: int, raw: bytes) -> bool:
     """Tell whether ``raw`` may hold more than ``most`` values, by its commas."""
+    if len(raw) <= most:
+        return False
     at = -1
     for _ in range(most):
         # Many times as fast as to count them all, in a body that is a picture for the most part.

@@ -1,6 +1,7 @@
 """Does the rows of batches: each by the endpoint that its batch names, while there is room."""
 
 import time
+from asyncio import TaskGroup
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -143,9 +144,9 @@ class RowHandler:
         self._resting = {owner: until for owner, until in self._resting.items() if until > now}
         return self._resting.keys()
 
-    async def tend(self) -> None:
+    async def tend(self, steps: TaskGroup) -> None:
         """See to the batches."""
-        await self.keeper.tend()
+        await self.keeper.tend(steps)
 
     async def handle(self, work: Leased) -> Finished | Postponed:
         """Answer one row."""

@@ -4,8 +4,10 @@ Every process has one. What takes long is claimed for a while first, by a change
 only one can make; and whatever a process left undone when it died is done by another.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import structlog
@@ -36,6 +38,11 @@ from app.services.batches.service import moved
 from app.services.files.service import FileService
 from app.telemetry.metrics import WORK_LEASED, WORK_OLDEST, WORK_WAITING, Metrics
 
+LONG = 0.5
+"""Seconds after which a batch's step holds up other batches no more: to check a large input, or to
+write a batch job's records, takes minutes."""
+MOST_STEPS = 4
+"""Long steps at a time in one process."""
 SWEEP = 600.0
 """Seconds between sweeps of expired files and batches."""
 SHOW = 5.0
@@ -64,19 +71,23 @@ class BatchKeeper:
     native: NativeBatches
     output: BatchOutput
     clock: Callable[[], float] = time.time
+    _steps: dict[str, "asyncio.Task[None]"] = field(default_factory=dict)
+    """Long steps under way, by the batch."""
     _shown: float = field(default=float("-inf"))
     _swept: float = field(default=float("-inf"))
 
-    async def tend(self) -> None:
-        """Look at every batch that has not ended."""
+    async def tend(self, steps: asyncio.TaskGroup) -> None:
+        """Look at every batch that has not ended; a step that takes long goes on in ``steps``."""
         for kept in await self.queue.active(WorkKind.BATCH_ROW):
-            batch = record.read(kept)
-            try:
-                await self._see_to(batch)
-            except LostError:
+            self._steps = {id_: step for id_, step in self._steps.items() if not step.done()}
+            if kept.id in self._steps:
                 continue
-            except ServiceError as error:
-                log.warning("batch waits", batch=batch.id, code=error.code, reason=error.detail)
+            step = steps.create_task(self._step_of(record.read(kept)))
+            await asyncio.wait((step,), timeout=LONG)
+            if not step.done():
+                self._steps[kept.id] = step
+            if len(self._steps) >= MOST_STEPS:
+                await asyncio.wait(self._steps.values(), return_when=asyncio.FIRST_COMPLETED)
         if time.monotonic() - self._shown > SHOW:
             self._shown = time.monotonic()
             await self._show()
@@ -84,6 +95,15 @@ class BatchKeeper:
             self._swept = time.monotonic()
             await self.queue.expire()
             await self.files.expire()
+
+    async def _step_of(self, batch: Batch) -> None:
+        with suppress(LostError):
+            try:
+                await self._see_to(batch)
+            except ServiceError as error:
+                log.warning("batch waits", batch=batch.id, code=error.code, reason=error.detail)
+            except Exception:
+                log.exception("batch waits", batch=batch.id)
 
     async def _show(self) -> None:
         for kind, depth in (await self.queue.depths()).items():
@@ -226,10 +246,10 @@ class BatchKeeper:
     async def _take_back(self, claim: Claim, reason: str) -> None:
         """Have the rows done by this service's own queue, or fail where that was not wanted."""
         batch = claim.batch
-        await self.native.remove(batch)
         if batch.engine is BatchEngine.BEDROCK:
             await self._fail(claim, (*batch.faults, _no_engine(reason)))
             return
+        await self.native.remove(batch)
         await self._put(claim, await input_file.places(self.files, batch, claim.check))
         native = batch.native and replace(batch.native, phase=NativePhase.ROWS)
         await claim.change(replace(claim.batch, native=native, engine_reason=reason, claimed_by=""))

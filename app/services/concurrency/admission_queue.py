@@ -41,6 +41,11 @@ class AdmissionQueue:
         """Requests inside and in line."""
         return self._total
 
+    @property
+    def has_room(self) -> bool:
+        """Whether anyone's request would be let in."""
+        return self._total < self.capacity and self._line.length * self._pace < self.patience
+
     async def enter(self, caller: str, within: Wait) -> None:
         """Go in when it is the request's turn, or raise OverloadedError at once.
 
@@ -65,7 +70,7 @@ class AdmissionQueue:
 
     def admits(self, caller: str) -> bool:
         """Tell whether one more request of ``caller`` would be let in."""
-        if self._total < self.capacity and self._line.length * self._pace < self.patience:
+        if self.has_room:
             return True
         # Filled by others: whoever has less than a share of it is let in all the same.
         callers = len(self._callers) + (caller not in self._callers)

@@ -156,6 +156,8 @@ class IdempotentAnswers:
 
 def slim(generation: Generation) -> Generation:
     """Return ``generation`` without its pictures' bytes, which no answer shows."""
+    if not generation.images and not generation.parts:
+        return generation
     return replace(
         generation,
         images=tuple(map(_slim_report, generation.images)),

@@ -23,7 +23,7 @@ from app.services.evidence.text import (
     unaccented,
 )
 from app.services.evidence.times import Time, times
-from app.services.evidence.words import Word
+from app.services.evidence.words import Word, joined
 
 _MOMENT = re.compile(r"(.*\d)[T ,]+(\d.*)")
 _NOT = re.compile(
@@ -191,11 +191,11 @@ class Page:
         bare = squeezed(wanted)
         for start, end in ((first, last), *self._with_signs(first, last)):
             words = self.words[start : end + 1]
-            text = " ".join(word.text for word in words)
+            text = joined(words)
             if match is None and bare in squeezed(text):
                 return Sighting(tuple(words), text, Match.EXACT)
         words = self.words[first : last + 1]
-        text = " ".join(word.text for word in words)
+        text = joined(words)
         return Sighting(tuple(words), text, match or Match.NORMALISED)
 
     def _with_signs(self, first: int, last: int) -> Iterator[tuple[int, int]]:

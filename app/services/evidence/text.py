@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001 - letters that look alike are what this is about
 """How values and words are compared: letter by letter, or without what means nothing."""
 
 import re
@@ -19,6 +20,8 @@ _TWO_LETTERS = str.maketrans(
     | {"æ": "ae", "Æ": "AE", "å": "aa", "Å": "AA"}
 )
 _LAST_GREEK = "\u03ff"
+_ALIKE = str.maketrans("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧουνι", "ABEZHIKMNOPTYXouvi")
+"""Greek letters that look like Latin ones: an engine mixes them up."""
 
 
 class Match(StrEnum):
@@ -48,11 +51,12 @@ def transliterated(text: str) -> str:
 
 
 def unaccented(text: str) -> str:
-    """Return ``text`` without the accents of Latin and Greek letters."""
-    return "".join(
+    """Return ``text`` without the accents of Latin and Greek letters, look-alikes as Latin."""
+    plain = "".join(
         unicodedata.normalize("NFD", char)[0] if char <= _LAST_GREEK else char
         for char in composed(text)
     )
+    return plain.translate(_ALIKE)
 
 
 def tokens(text: str) -> list[str]:

@@ -32,7 +32,7 @@ from app.domain.generation import (
 from app.domain.image import AnswerWarning, ImageReport, PreparedImage
 from app.domain.model import Capabilities, ModelIdentity
 from app.domain.ports import ImagePreparer, VisionModel
-from app.domain.usage import Usage
+from app.domain.usage import UNKNOWN, Usage
 from app.services.answers.text.repetition import loop
 from app.services.concurrency.deadline import Drain
 from app.services.concurrency.fair_threads import FairThreads
@@ -201,7 +201,7 @@ class _Call:
     images: list[ImageReport] = field(default_factory=list)
     warnings: tuple[AnswerWarning, ...] = ()
     texts: list[str] = field(default_factory=list)
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = UNKNOWN
     first_token_ms: int | None = None
     ended: bool = False
 

@@ -35,17 +35,9 @@ class FairSlots:
         """Slots in use."""
         return self._taken
 
-    @asynccontextmanager
-    async def taking(self, caller: str) -> AsyncIterator[None]:
+    def taking(self, caller: str) -> "HeldSlot":
         """Hold a slot while the block runs, or raise OverloadedError."""
-        await self.take(caller)
-        background = in_background()
-        self.background += background
-        try:
-            yield
-        finally:
-            self.background -= background
-            self.release()
+        return HeldSlot(self, caller)
 
     @property
     def waiting(self) -> int:
@@ -77,6 +69,24 @@ class FairSlots:
         return OverloadedError(
             "Too many requests are waiting for the model.", retry_after=max(1, self.max_wait / 2)
         )
+
+
+class HeldSlot:
+    """A block that holds a slot; a generator would be registered with the event loop each time."""
+
+    __slots__ = ("_background", "_caller", "_slots")
+
+    def __init__(self, slots: FairSlots, caller: str) -> None:
+        self._slots, self._caller = slots, caller
+
+    async def __aenter__(self) -> None:
+        await self._slots.take(self._caller)
+        self._background = in_background()
+        self._slots.background += self._background
+
+    async def __aexit__(self, *_: object) -> None:
+        self._slots.background -= self._background
+        self._slots.release()
 
 
 @dataclass(frozen=True, slots=True)

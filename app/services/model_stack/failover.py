@@ -1,9 +1,9 @@
 """An ordered list of targets: when one is throttled, ended or failing, the next is tried."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
@@ -27,9 +27,9 @@ class FailoverModel:
 
     targets: Sequence[tuple[Target, VisionModel]]
 
-    async def generate(self, request: ModelRequest) -> Completion:
+    def generate(self, request: ModelRequest) -> Coroutine[Any, Any, Completion]:
         """Answer ``request``, or raise the error that says most; see `_telling`."""
-        return await self._first(request, lambda model: model.generate(request))
+        return self._first(request, lambda model: model.generate(request))
 
     @asynccontextmanager
     async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:

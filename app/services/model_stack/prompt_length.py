@@ -1,10 +1,11 @@
 """Refuses prompts that are longer than the model's context window, before they are sent."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
-from app.domain.errors import InvalidParameterError
+from app.domain.errors import ContextLengthError
 from app.domain.generation import Completion, ModelRequest, StreamParts
 from app.domain.ports import TokenCounter, VisionModel
 from app.domain.token import CountMethod
@@ -15,30 +16,35 @@ _BYTES = 4
 
 @dataclass(frozen=True, slots=True)
 class BoundedPromptModel:
-    """Raises InvalidParameterError for a prompt of more tokens than ``window``."""
+    """Raises ContextLengthError for a prompt of more tokens than ``window``."""
 
     inner: VisionModel
     counter: TokenCounter
     window: int
     """Tokens."""
 
-    async def generate(self, request: ModelRequest) -> Completion:
+    def generate(self, request: ModelRequest) -> Coroutine[Any, Any, Completion]:
         """Answer as ``inner`` does."""
-        characters = len(request.system or "")
-        for turn in request.turns:
-            characters += len(turn.text)
-        if characters * _BYTES > self.window:
-            await self._check(request)
-        return await self.inner.generate(request)
+        if self._fits(request):
+            return self.inner.generate(request)
+        return self._checked_answer(request)
 
     def stream(
         self, request: ModelRequest
     ) -> AbstractAsyncContextManager[AsyncIterator[StreamParts]]:
         """Answer as ``inner`` does."""
-        characters = len(request.system or "") + sum([len(turn.text) for turn in request.turns])
-        if characters * _BYTES > self.window:
-            return self._checked(request)
-        return self.inner.stream(request)
+        return self.inner.stream(request) if self._fits(request) else self._checked(request)
+
+    def _fits(self, request: ModelRequest) -> bool:
+        """Tell whether the prompt fits the window however its characters are encoded."""
+        characters = len(request.system or "")
+        for turn in request.turns:
+            characters += len(turn.text)
+        return characters * _BYTES <= self.window
+
+    async def _checked_answer(self, request: ModelRequest) -> Completion:
+        await self._check(request)
+        return await self.inner.generate(request)
 
     @asynccontextmanager
     async def _checked(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:
@@ -50,7 +56,9 @@ class BoundedPromptModel:
         count = await self.counter.count(request)
         # A bound proves nothing: the prompt may have a quarter of it.
         if count.method is CountMethod.EXACT and count.tokens > self.window:
-            raise InvalidParameterError.at(
+            # Bedrock's words and OpenAI's: frameworks know by them that a shorter input would do.
+            raise ContextLengthError.at(
                 "prompt",
-                f"has {count.tokens:,} tokens; at most {self.window:,} fit the context window",
+                f"Input is too long for requested model: it has {count.tokens:,} tokens, and this "
+                f"model's maximum context length is {self.window:,} tokens",
             )

@@ -15,7 +15,7 @@ from app.domain.cost import Pricing
 from app.domain.generation import Bill, Completion, Finish, ModelRequest, StreamPart, StreamParts
 from app.domain.limit import MICRO, QuotaStatus
 from app.domain.ports import TokenCounter, VisionModel
-from app.domain.usage import Usage
+from app.domain.usage import UNKNOWN, Usage
 from app.services.access.limits import Limits
 from app.services.images import canvas
 from app.services.usage import pricing
@@ -36,7 +36,7 @@ class Reservation:
     taken: dict[Resource, int] = field(default_factory=dict)
     windows: dict[Resource, tuple[QuotaStatus, ...]] = field(default_factory=dict)
     """The windows that each was taken from: in a later window there is nothing to correct."""
-    used: Usage = field(default_factory=Usage)
+    used: Usage = UNKNOWN
     began: float = field(default_factory=time.perf_counter)
     priced: bool = False
     """Whether the most that the call can cost was known."""
@@ -105,7 +105,7 @@ class QuotaModel:
         reservation.used = NOTHING
         try:
             async with self.inner.stream(request) as parts:
-                reservation.used = Usage()
+                reservation.used = UNKNOWN
                 yield self._watched(parts, reservation)
         finally:
             await reservation.settle(self.price)

@@ -1,8 +1,9 @@
 """Ends streams that would repeat themselves until no room is left."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from app.domain.generation import (
     Completion,
@@ -27,9 +28,9 @@ class RepetitionModel:
 
     inner: VisionModel
 
-    async def generate(self, request: ModelRequest) -> Completion:
+    def generate(self, request: ModelRequest) -> Coroutine[Any, Any, Completion]:
         """Answer as ``inner`` does."""
-        return await self.inner.generate(request)
+        return self.inner.generate(request)
 
     @asynccontextmanager
     async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:

@@ -4,10 +4,10 @@ import asyncio
 import math
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from app.domain import errors
 from app.domain.errors import ModelLoadingError, UpstreamError
@@ -162,9 +162,9 @@ class RetryModel(Attempts):
     budget: RetryBudget
     retries: Retries = DEFAULT
 
-    async def generate(self, request: ModelRequest) -> Completion:
+    def generate(self, request: ModelRequest) -> Coroutine[Any, Any, Completion]:
         """Answer ``request``, or raise the last attempt's error."""
-        return await self.attempting(request.call_context, lambda: self.inner.generate(request))
+        return self.attempting(request.call_context, lambda: self.inner.generate(request))
 
     @asynccontextmanager
     async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:

@@ -1,9 +1,10 @@
 """Stop sequences, which the model's own API lacks."""
 
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from app.domain.generation import (
     Completion,
@@ -30,11 +31,18 @@ class StopSequenceModel:
 
     inner: VisionModel
 
-    async def generate(self, request: ModelRequest) -> Completion:
+    def generate(self, request: ModelRequest) -> Coroutine[Any, Any, Completion]:
         """Answer ``request`` and cut the answer."""
+        return self._cut(request) if request.stop else self.inner.generate(request)
+
+    def stream(
+        self, request: ModelRequest
+    ) -> AbstractAsyncContextManager[AsyncIterator[StreamParts]]:
+        """Stream until a stop text."""
+        return self._until(request) if request.stop else self.inner.stream(request)
+
+    async def _cut(self, request: ModelRequest) -> Completion:
         completion = await self.inner.generate(request)
-        if not request.stop:
-            return completion
         finder = StopFinder(request.stop)
         text = finder.feed(completion.text) + finder.end()
         if finder.found is None:
@@ -49,10 +57,9 @@ class StopSequenceModel:
         )
 
     @asynccontextmanager
-    async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:
-        """Stream until a stop text."""
+    async def _until(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:
         async with self.inner.stream(request) as parts:
-            yield _until(parts, StopFinder(request.stop)) if request.stop else parts
+            yield _until(parts, StopFinder(request.stop))
 
 
 @dataclass(slots=True)

@@ -98,7 +98,9 @@ class Run:
                 for position in left:
                     group.create_task(ask(position))
             if self.failures and len(self.failures) == len(questions):
-                raise next(iter(self.failures.values()))
+                error = next(iter(self.failures.values()))
+                error.usage = self.transcript.lost
+                raise error
             left = tuple(waits) if await self._waited(waits.values()) else ()
             waits.clear()
         answers = [findings[position] for position in range(len(questions))]
@@ -175,6 +177,7 @@ class Run:
             request = self._generation(turn)
             formed = await self.asker.ask(request, question.form, question.measures, once=again)
         except ServiceError as error:
+            self.transcript.lose(error.usage)
             if not again:
                 # Without its frames, which hold this run: a circle around all its pages.
                 self.failures[position] = error.with_traceback(None)
@@ -188,6 +191,7 @@ class Run:
         ]
         images = zip(question.images, reports, strict=True)
         self.transcript.add(position, generations, images)
+        self.transcript.lose(formed.lost)
         view = _view(shots, reports)
         if not again and len(reports) == 1:
             picture = formed.generations[0].images[0].prepared.data

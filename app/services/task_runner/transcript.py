@@ -9,6 +9,7 @@ from typing import Any
 from app.domain.generation import Generation, Latency, StopReason
 from app.domain.guardrail import GuardrailReport
 from app.domain.image import AnswerWarning, ImageReport
+from app.domain.usage import Usage, summed
 from app.services.answers.text.notes import Refusal
 from app.services.documents.page_images import Shot
 from app.services.generation.combine import combined, reported
@@ -33,12 +34,15 @@ class Transcript:
     """Reports by the picture's position, each once however often it was shown."""
     _refusals: list[tuple[int, Refusal]] = field(default_factory=list)
     """Refusals, each with the number of the page that was asked about."""
+    _lost: list[Usage] = field(default_factory=list)
+    """What was paid for answers that a guardrail held back."""
     _started: float = field(default_factory=lambda: asyncio.get_running_loop().time())
 
     @property
     def calls(self) -> int:
-        """How often the model answered."""
-        return len(self._asked)
+        """How often the model answered, what is not given included."""
+        # A guardrail that blocks the prompt costs no tokens.
+        return len(self._asked) + sum(paid.prompt_token_count != 0 for paid in self._lost)
 
     @property
     def refusal(self) -> Refusal | None:
@@ -57,6 +61,16 @@ class Transcript:
         for generation in generations:
             self._asked.append((position, generation))
             self.warn(generation.warnings)
+
+    def lose(self, paid: Usage | None) -> None:
+        """Record what was paid for an answer that is not given, if anything was."""
+        if paid is not None:
+            self._lost.append(paid)
+
+    @property
+    def lost(self) -> Usage | None:
+        """What was paid for answers that are not given; None for nothing."""
+        return summed(self._lost) if self._lost else None
 
     def note(self, finding: Finding[Any]) -> None:
         """Record what is to be said beside the answer that is given."""
@@ -93,6 +107,7 @@ class Transcript:
             stop=next(
                 (c for c in completions if c.stop_reason is not StopReason.STOP), completions[-1]
             ),
+            lost=self._lost,
         )
         return reported(together, report)
 

@@ -42,9 +42,8 @@ def number(value: object) -> int | None:
         value = int(value)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int):
-        return None
-    return value if 0 <= value <= MAX_COUNT else None
+    # Not a bool, which is an int, too.
+    return value if type(value) is int and 0 <= value <= MAX_COUNT else None
 
 
 def member(parent: object, name: str) -> Mapping[str, Any]:

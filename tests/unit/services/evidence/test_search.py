@@ -22,6 +22,7 @@ PAGE = page(
     "Mineralwasser 1 1.234,50 €",
     "TOTAL: $1,241.50 (20 %)",
     "CornerShopLoyaltyCard",
+    "Tιμολóγιo",
 )
 
 
@@ -45,6 +46,7 @@ PAGE = page(
         ("Mineralwaßer", "Mineralwasser", Match.NORMALISED),
         ("Mineralwasesr", "Mineralwasser", Match.APPROXIMATE),
         ("Códe", "Code", Match.APPROXIMATE),
+        ("Τιμολόγιο", "Tιμολóγιo", Match.APPROXIMATE),
     ],
 )
 def test_a_value_is_found_as_it_is_written_on_the_page(value, text, match):

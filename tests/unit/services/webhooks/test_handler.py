@@ -1,5 +1,6 @@
 """How events are delivered: tried again for a day, then given up, and shown all the while."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 
@@ -132,7 +133,8 @@ async def test_an_ended_delivery_is_forgotten_after_a_week(world: World) -> None
     world.receiver.replies = [WebhookReply(200)]
     await world.attempt()
     world.clock.now += 8 * 24 * 3600
-    await WebhookHandler(world.webhooks).tend()
+    async with asyncio.TaskGroup() as steps:
+        await WebhookHandler(world.webhooks).tend(steps)
     assert await world.webhooks.deliveries("ann", 10) == ()
 
 
