@@ -93,19 +93,19 @@ class Batch:
 
     id: str
     caller: Caller
-    """As it was when the batch was made; its rights are checked again for each row."""
+    """The caller when the batch was made; its rights are checked again for each row."""
     endpoint: str
     """The path that every row asks."""
     input_file_id: str
     window: str
-    """As the caller wrote it: ``24h``."""
+    """The completion window in the caller's words: ``24h``."""
     metadata: Mapping[str, str] | None
     created_at: float
     expires_at: float
     """When rows that are not answered are given up, in seconds since the epoch."""
     status: BatchStatus = BatchStatus.VALIDATING
     times: Mapping[str, float] = field(default_factory=dict)
-    """When it came to each status, by the status."""
+    """The times at which it came to each status."""
     ending: BatchStatus | None = None
     """The status that it is to end with; no row that needs a call is begun any more."""
     faults: tuple[BatchFault, ...] = ()

@@ -38,7 +38,7 @@ class StoredFile:
     purpose: FilePurpose
     bytes: int
     media_type: str
-    """As found in the bytes."""
+    """The media type found in the bytes."""
     sealed_piece: int
     """Bytes that a whole `PIECE` takes once it is encrypted; 0 where there is none."""
     sealed_bytes: int

@@ -29,7 +29,7 @@ class Claim:
     release: Callable[[], Awaitable[None]]
     """Gives the claim up, where it is this process's."""
     seconds: float = CLAIM
-    """How long it lasts."""
+    """Seconds that the claim lasts."""
 
     async def others_answer(self, look: Callable[[], Awaitable[T | None]]) -> T | None:
         """Return the answer that ``look`` finds when another process has made it.
