@@ -53,7 +53,7 @@ class Worker:
         return code if code is None or code >= 0 else signal.Signals(-code).name
 
     def is_alive(self) -> bool:
-        """Ask for a sign of life, and return whether the last one was within `SILENCE`.
+        """Ask for a sign of life, and tell whether the last one was within `SILENCE`.
 
         The answer is not waited for: a worker that hangs must not keep signals from the others.
         """
